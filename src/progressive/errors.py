@@ -1,0 +1,97 @@
+"""The tree of errors, by whose fault it is; each says what to do next.
+
+::
+
+    ProgressiveError
+    ├── StrategyError     yours: the description is wrong; every problem is named at once
+    ├── StateError        the stored bytes: what was read is not a state that this version understands
+    ├── ConflictError     somebody else's: it was moved since you looked; read again before you decide
+    └── WorldError        the world's: a system did not do what it was asked for
+        ├── RouterError
+        ├── MetricsError
+        └── StoreError
+
+``exit_code`` on every class is what a deployment script should exit with (see `progressive.Outcome`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import ClassVar
+
+__all__ = [
+    "ConflictError",
+    "Failure",
+    "MetricsError",
+    "ProgressiveError",
+    "RouterError",
+    "StateError",
+    "StoreError",
+    "StrategyError",
+    "WorldError",
+]
+
+
+class Failure(enum.Enum):
+    """How a command failed, which decides what may be done next."""
+
+    TRANSIENT = "transient"
+    """It was not done; the same request may succeed later."""
+    PERMANENT = "permanent"
+    """It was not done, and asking again will not help (refused, not found, not allowed)."""
+    UNKNOWN = "unknown"
+    """It was sent and no answer came: done or not done. Read before writing again."""
+    CONFLICT = "conflict"
+    """It was not done, because somebody else moved the object since it was read."""
+
+
+class ProgressiveError(Exception):
+    """The root of every error that this library raises on purpose."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class StrategyError(ProgressiveError, ValueError):
+    """A description (strategy, plan, check, binding) is wrong. ``problems`` has one line for each mistake."""
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class StateError(ProgressiveError, ValueError):
+    """Stored state can't be understood. ``path`` says where (``$.plan.steps[2].weight``); the stored bytes are untouched."""
+
+    def __init__(self, why: str, *, path: str = "$") -> None:
+        self.why = why
+        self.path = path
+        super().__init__(f"{path}: {why}")
+
+
+class ConflictError(ProgressiveError):
+    """Somebody else moved it since you read it. Nothing was done; read again, then decide again."""
+
+    exit_code = 5
+
+
+class WorldError(ProgressiveError):
+    """A system outside did not do what it was asked for. ``failure`` says whether asking again can help."""
+
+    exit_code = 5
+
+    def __init__(self, why: str, *, failure: Failure = Failure.TRANSIENT) -> None:
+        self.failure = failure
+        super().__init__(why)
+
+
+class RouterError(WorldError):
+    """The router failed. Raise it from an adapter's ``read`` or ``apply`` with the system's own words, without credentials."""
+
+
+class MetricsError(WorldError):
+    """The metrics system failed. It is judged as ERROR: never as success, and never as a failing candidate."""
+
+
+class StoreError(WorldError):
+    """The store failed. Nothing that raises traffic is done until it answers again; a rollback does not wait for it."""

@@ -1,0 +1,267 @@
+"""What is measured and what comes back: metrics, windows, measurements, looks.
+
+No data is never zero and never success: an answer is one of six closed kinds, and two of them say why there is nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from bisect import bisect_left
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import attrs
+
+from . import _validators as check
+from .errors import StrategyError
+from .traffic import Track
+
+__all__ = [
+    "Bad",
+    "Counts",
+    "Gauge",
+    "Histogram",
+    "Kind",
+    "Look",
+    "Measurement",
+    "Metric",
+    "Moments",
+    "NoAnswer",
+    "NoData",
+    "Window",
+    "merge",
+]
+
+READING_LIMIT = 4096
+"""A reading travels in the rollout, once for each series; more than this and the state is no longer a small value."""
+
+
+class Kind(enum.StrEnum):
+    """What kind of number a metric is, which decides how windows merge and what a check may ask."""
+
+    RATIO = "ratio"
+    """Events among trials: failed requests, conversions. Measured as `Counts`."""
+    LATENCY = "latency"
+    """A distribution of durations, in seconds. Measured as `Histogram`."""
+    MEAN = "mean"
+    """An average of many values: basket size. Measured as `Moments`."""
+    VALUE = "value"
+    """A level sampled now and then: queue depth. Measured as `Gauge`."""
+
+
+class Bad(enum.StrEnum):
+    """Which direction is harm."""
+
+    UP = "up"
+    DOWN = "down"
+    BOTH = "both"
+
+
+@attrs.frozen
+class Metric:
+    """What to measure. The query for it is the provider's.
+
+    ``name`` is what binds the plan to a provider. ``lag``: how long after a moment its numbers are complete. ``counter``: the
+    system keeps no history, so a reading has to be taken at the start of a window too. ``unit`` is for messages only.
+    """
+
+    name: str = attrs.field(converter=check.named("metric.name"))
+    kind: Kind = attrs.field(kw_only=True, converter=Kind)
+    unit: str = attrs.field(kw_only=True, default="")
+    lag: timedelta = attrs.field(kw_only=True, default=timedelta(), converter=check.lasting("metric.lag", zero=True))
+    bad: Bad = attrs.field(kw_only=True, default=Bad.UP, converter=Bad)
+    counter: bool = attrs.field(kw_only=True, default=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@attrs.frozen
+class Window:
+    """A half-open stretch of time ``[start, end)`` in UTC, whole milliseconds. The engine owns windows; providers translate them."""
+
+    start: datetime = check.at_utc()
+    end: datetime = check.at_utc()
+
+    def __attrs_post_init__(self) -> None:
+        if self.end < self.start:
+            raise StrategyError(f"window: the end {self.end.isoformat()} is before the start {self.start.isoformat()}")
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is; zero for an opening reading."""
+        return self.end - self.start
+
+
+def _finite(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise StrategyError(f"{what}: {value!r} is not a finite number; answer NoData(...) where there is none")
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class Counts:
+    """``events`` among ``trials``. Whole numbers: take differences of raw counters, not extrapolated rates."""
+
+    events: int = attrs.field(converter=check.counted("counts.events"))
+    trials: int = attrs.field(converter=check.counted("counts.trials"))
+
+    def __attrs_post_init__(self) -> None:
+        if self.events > self.trials:
+            raise StrategyError(f"counts: {self.events} events among {self.trials} trials")
+
+    @property
+    def sample(self) -> int:
+        return self.trials
+
+
+@attrs.frozen(kw_only=True)
+class Histogram:
+    """A distribution in buckets: ``cumulative[i]`` values were at most ``edges[i]`` (seconds, rising); the last one counts all."""
+
+    edges: tuple[float, ...] = attrs.field(converter=tuple)
+    cumulative: tuple[int, ...] = attrs.field(converter=tuple)
+
+    def __attrs_post_init__(self) -> None:
+        edges = [_finite(edge, "histogram.edges") for edge in self.edges]
+        counts = [check.whole(count, "histogram.cumulative") for count in self.cumulative]
+        if not edges or any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
+            raise StrategyError(f"histogram.edges: {self.edges!r} must be one or more rising numbers, without infinity")
+        if len(counts) != len(edges) + 1 or any(b < a for a, b in zip(counts, counts[1:], strict=False)):
+            raise StrategyError(
+                f"histogram.cumulative: {self.cumulative!r} must have one number more than edges (the last counts all) and never fall"
+            )
+
+    @property
+    def sample(self) -> int:
+        return self.cumulative[-1]
+
+    def above(self, bound: float) -> tuple[int, float]:
+        """How many values were above the first edge that is at least ``bound`` seconds, and that edge (infinity past the last)."""
+        i = bisect_left(self.edges, bound)
+        edge = self.edges[i] if i < len(self.edges) else math.inf
+        return self.sample - self.cumulative[i], edge
+
+    def quantile(self, q: float) -> float:
+        """The upper edge of the bucket in which the ``q`` quantile lies (infinity past the last): an upper bound, never interpolated."""
+        if not self.sample:
+            return math.nan
+        i = bisect_left(self.cumulative, math.ceil(q * self.sample))
+        return self.edges[i] if i < len(self.edges) else math.inf
+
+
+@attrs.frozen(kw_only=True)
+class Moments:
+    """``n`` values by their mean and ``m2``, the sum of squared distances from it (Welford); they merge without cancellation."""
+
+    n: int = attrs.field(converter=check.counted("moments.n", least=1))
+    mean: float = attrs.field(converter=lambda v: _finite(v, "moments.mean"))
+    m2: float = attrs.field(converter=lambda v: _finite(v, "moments.m2"))
+
+    @property
+    def sample(self) -> int:
+        return self.n
+
+
+@attrs.frozen(kw_only=True)
+class Gauge:
+    """A level, sampled one or more times in the window, in the order of time. Gauges of several windows are not one gauge."""
+
+    samples: tuple[float, ...] = attrs.field(converter=tuple)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.samples:
+            raise StrategyError("gauge.samples: none; answer NoData(...) instead")
+        for value in self.samples:
+            _finite(value, "gauge.samples")
+
+    @property
+    def sample(self) -> int:
+        return len(self.samples)
+
+
+@attrs.frozen
+class NoData:
+    """The system answered, and there is nothing in this window. It is neither zero nor success."""
+
+    why: str = attrs.field(validator=attrs.validators.instance_of(str))
+
+    @property
+    def sample(self) -> int:
+        return 0
+
+
+@attrs.frozen
+class NoAnswer:
+    """The system could not be asked, or did not make sense. It says nothing about the candidate."""
+
+    why: str = attrs.field(validator=attrs.validators.instance_of(str))
+
+    @property
+    def sample(self) -> int:
+        return 0
+
+
+Measurement: TypeAlias = Counts | Histogram | Moments | Gauge | NoData | NoAnswer
+
+
+def merge(one: Measurement, other: Measurement) -> Measurement:
+    """Two windows of one series as one measurement. No data adds nothing; gauges keep the newer (``other``) only.
+
+    Raises `StrategyError` where the shapes differ (other buckets, another kind). Moments by Chan, Golub and LeVeque (1983).
+    """
+    match one, other:
+        case (_, NoData() | NoAnswer()):
+            return one
+        case (NoData() | NoAnswer(), _):
+            return other
+        case (Counts(), Counts()):
+            return Counts(events=one.events + other.events, trials=one.trials + other.trials)
+        case (Histogram(), Histogram()) if one.edges == other.edges:
+            added = tuple(a + b for a, b in zip(one.cumulative, other.cumulative, strict=True))
+            return Histogram(edges=one.edges, cumulative=added)
+        case (Moments(), Moments()):
+            n = one.n + other.n
+            step = other.mean - one.mean
+            return Moments(n=n, mean=one.mean + step * other.n / n, m2=one.m2 + other.m2 + step * step * one.n * other.n / n)
+        case (Gauge(), Gauge()):
+            return other
+        case _:
+            raise StrategyError(f"measurements do not fit together: {one!r} and {other!r}")
+
+
+def _by_track(value: Iterable[tuple[Track, Measurement]] | dict[Track, Measurement]) -> tuple[tuple[Track, Measurement], ...]:
+    pairs = value.items() if isinstance(value, dict) else value
+    return tuple(sorted(((Track(track), measurement) for track, measurement in pairs), key=lambda pair: pair[0].value))
+
+
+@attrs.frozen(kw_only=True)
+class Look:
+    """One metric in one window for all tracks asked.
+
+    ``window`` repeats what was asked; ``covered`` is what the numbers really cover (the same, unless the system keeps no history).
+    ``reading`` is the provider's own, at most 4096 characters; it comes back as ``since`` with the next look. ``query`` is what was
+    sent, for the audit trail; a changed ``fingerprint`` (of the query without times) starts the evidence anew.
+    """
+
+    metric: str = attrs.field(converter=check.named("look.metric"))
+    window: Window
+    tracks: tuple[tuple[Track, Measurement], ...] = attrs.field(converter=_by_track)
+    covered: Window = attrs.field(default=attrs.Factory(lambda self: self.window, takes_self=True))
+    reading: str | None = attrs.field(default=None)
+    query: str = ""
+    fingerprint: str = ""
+
+    @reading.validator
+    def _bounded(self, _: object, value: str | None) -> None:
+        if value is not None and len(value) > READING_LIMIT:
+            raise StrategyError(f"look.reading: {len(value)} characters; {READING_LIMIT} are the most that a rollout carries")
+
+    def of(self, track: Track) -> Measurement:
+        """What was measured for one track; `NoData` if it was not asked."""
+        for found, measurement in self.tracks:
+            if found is track:
+                return measurement
+        return NoData("not asked")

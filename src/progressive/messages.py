@@ -1,0 +1,567 @@
+"""Everything that goes into and comes out of a decision: events in, commands out, notes for the audit trail.
+
+Events carry their own time and are normalised when they are made. A person's event says who and why. Every class has a stable
+``kind``, which is what stored notes and queues carry; it is never renamed.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime, timedelta
+from typing import ClassVar, TypeAlias
+
+import attrs
+
+from . import _validators as check
+from .errors import Failure
+from .measurement import Counts, Histogram, Look, Metric, NoAnswer, NoData, Window
+from .traffic import Capabilities, Marker, Served, Track, Traffic
+
+# ---------------------------------------------------------------------------------------------------------------- answers
+
+
+class Action(enum.StrEnum):
+    """What happens when a wait or a check ends badly. There is no "continue": a check that shall not decide is ``observe=True``."""
+
+    ROLL_BACK = "roll_back"
+    HOLD = "hold"
+    WAIT = "wait"
+
+
+@attrs.frozen
+class Go:
+    """A hook's answer: go on."""
+
+    kind: ClassVar[str] = "go"
+
+
+@attrs.frozen
+class NotYet:
+    """A hook's answer: ask again at ``until``; ``why`` is shown to whoever looks."""
+
+    kind: ClassVar[str] = "not_yet"
+    until: datetime = check.at_utc()
+    why: str = ""
+
+
+@attrs.frozen
+class Stop:
+    """A hook's answer: the release must go back, because of ``why``."""
+
+    kind: ClassVar[str] = "stop"
+    why: str
+
+
+@attrs.frozen
+class Open:
+    """A gate's answer: traffic may be raised now."""
+
+    kind: ClassVar[str] = "open"
+
+
+@attrs.frozen
+class ClosedUntil:
+    """A gate's answer: not now; ask again at ``at``."""
+
+    kind: ClassVar[str] = "closed"
+    at: datetime = check.at_utc()
+    why: str = ""
+
+
+HookAnswer: TypeAlias = Go | NotYet | Stop
+GateAnswer: TypeAlias = Open | ClosedUntil
+
+
+# ----------------------------------------------------------------------------------------------------------------- events
+
+
+@attrs.frozen(kw_only=True)
+class Tick:
+    """Time has passed; whatever is wanted from the world is asked for again."""
+
+    kind: ClassVar[str] = "tick"
+    at: datetime = check.at_utc()
+
+
+@attrs.frozen(kw_only=True)
+class Inspected:
+    """What the caller has bound: the router's capabilities, how to undo by hand, and ``problems``, one line for each name of the plan
+    that is bound to nothing or that the router can't honour.
+    """
+
+    kind: ClassVar[str] = "inspected"
+    at: datetime = check.at_utc()
+    capabilities: Capabilities
+    problems: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    undo: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Seen:
+    """What the router served when it was read."""
+
+    kind: ClassVar[str] = "seen"
+    at: datetime = check.at_utc()
+    served: Served
+
+
+@attrs.frozen(kw_only=True)
+class Wrote:
+    """A write of ours was answered; ``served`` was read back after it. ``epoch`` and ``marker`` repeat the command's."""
+
+    kind: ClassVar[str] = "wrote"
+    at: datetime = check.at_utc()
+    epoch: int
+    traffic: Traffic
+    served: Served
+
+
+@attrs.frozen(kw_only=True)
+class CommandFailed:
+    """A command came back with an error instead of an answer. ``command`` is its kind."""
+
+    kind: ClassVar[str] = "command_failed"
+    at: datetime = check.at_utc()
+    command: str
+    epoch: int
+    failure: Failure
+    why: str
+
+
+@attrs.frozen(kw_only=True)
+class Measured:
+    """A look was answered, for these analyses."""
+
+    kind: ClassVar[str] = "measured"
+    at: datetime = check.at_utc()
+    analyses: tuple[str, ...] = attrs.field(converter=tuple)
+    look: Look
+
+
+@attrs.frozen(kw_only=True)
+class HookAnswered:
+    """A hook answered for the step with this id."""
+
+    kind: ClassVar[str] = "hook_answered"
+    at: datetime = check.at_utc()
+    epoch: int
+    step: str
+    answer: HookAnswer
+
+
+@attrs.frozen(kw_only=True)
+class GateAnswered:
+    """A gate answered."""
+
+    kind: ClassVar[str] = "gate_answered"
+    at: datetime = check.at_utc()
+    epoch: int
+    gate: str
+    answer: GateAnswer
+
+
+@attrs.frozen(kw_only=True)
+class Retired:
+    """The fleet has removed the old version."""
+
+    kind: ClassVar[str] = "retired"
+    at: datetime = check.at_utc()
+
+
+def _said(value: object) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise check.StrategyError(f"by and why must say something; got {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class Approve:
+    """A person's yes to the approval of this name; remembered if it comes early."""
+
+    kind: ClassVar[str] = "approve"
+    at: datetime = check.at_utc()
+    approval: str
+    by: str = attrs.field(converter=_said)
+    why: str = attrs.field(converter=_said)
+
+
+@attrs.frozen(kw_only=True)
+class Reject:
+    """A person's no to the approval of this name; the rollout goes back as soon as it is seen."""
+
+    kind: ClassVar[str] = "reject"
+    at: datetime = check.at_utc()
+    approval: str
+    by: str = attrs.field(converter=_said)
+    why: str = attrs.field(converter=_said)
+
+
+@attrs.frozen(kw_only=True)
+class Hold:
+    """Stop where it is: no raise until this cause is resumed. Guards go on. After 24 hours (``within``) it rolls back."""
+
+    kind: ClassVar[str] = "hold"
+    at: datetime = check.at_utc()
+    cause: str = attrs.field(default="person", converter=check.named("hold.cause"))
+    within: timedelta = attrs.field(default=timedelta(hours=24), converter=check.lasting("hold.within"))
+    by: str = attrs.field(converter=_said)
+    why: str = attrs.field(converter=_said)
+
+
+@attrs.frozen(kw_only=True)
+class Resume:
+    """End one cause of a hold. Counters start anew, sequential evidence stays; a failed one must be named in ``waive``."""
+
+    kind: ClassVar[str] = "resume"
+    at: datetime = check.at_utc()
+    cause: str = "person"
+    waive: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    by: str = attrs.field(converter=_said)
+    why: str = attrs.field(converter=_said)
+
+
+@attrs.frozen(kw_only=True)
+class Skip:
+    """Leave the current step undone. ``epoch`` is the rollout's when it was looked at; a later one makes this stale."""
+
+    kind: ClassVar[str] = "skip"
+    at: datetime = check.at_utc()
+    epoch: int
+    by: str = attrs.field(converter=_said)
+    why: str = attrs.field(converter=_said)
+
+
+@attrs.frozen(kw_only=True)
+class PromoteNow:
+    """Go to full traffic at once. What stands against it (failing checks, steps that can't be skipped) must be named in ``waive``."""
+
+    kind: ClassVar[str] = "promote_now"
+    at: datetime = check.at_utc()
+    waive: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    by: str = attrs.field(converter=_said)
+    why: str = attrs.field(converter=_said)
+
+
+@attrs.frozen(kw_only=True)
+class Abort:
+    """Back to stable, now, from any phase that is not final."""
+
+    kind: ClassVar[str] = "abort"
+    at: datetime = check.at_utc()
+    by: str = attrs.field(converter=_said)
+    why: str = attrs.field(converter=_said)
+
+
+PersonEvent: TypeAlias = Approve | Reject | Hold | Resume | Skip | PromoteNow | Abort
+Event: TypeAlias = (
+    Tick | Inspected | Seen | Wrote | CommandFailed | Measured | HookAnswered | GateAnswered | Retired | PersonEvent
+)
+
+EVENTS: tuple[type, ...] = (
+    # The order in which the events of one round are absorbed: measurements first, so that none is lost to a step that ends
+    # beside it; what the world did before what people say; an abort before an approval.
+    Measured,
+    Wrote,
+    Seen,
+    CommandFailed,
+    Inspected,
+    HookAnswered,
+    GateAnswered,
+    Retired,
+    Abort,
+    Reject,
+    Hold,
+    Resume,
+    Approve,
+    Skip,
+    PromoteNow,
+    Tick,
+)
+
+
+# --------------------------------------------------------------------------------------------------------------- commands
+
+
+@attrs.frozen(kw_only=True)
+class Inspect:
+    """Say what is bound; see `Inspected`. No I/O."""
+
+    kind: ClassVar[str] = "inspect"
+
+
+@attrs.frozen(kw_only=True)
+class Read:
+    """Read the router; answered by `Seen`."""
+
+    kind: ClassVar[str] = "read"
+
+
+@attrs.frozen(kw_only=True)
+class Apply:
+    """Make the router serve ``traffic``; answered by `Wrote`. ``epoch`` authorises it: do it only from a stored rollout of that epoch,
+    unless it only lowers (``raises`` is False). ``expect`` is the version read in this tick, for routers that compare and set.
+    """
+
+    kind: ClassVar[str] = "apply"
+    epoch: int
+    traffic: Traffic
+    marker: Marker
+    expect: str | None
+    raises: bool
+
+
+@attrs.frozen(kw_only=True)
+class Measure:
+    """Take one look; answered by `Measured`. The same question of several analyses is asked once."""
+
+    kind: ClassVar[str] = "measure"
+    metric: Metric
+    tracks: tuple[Track, ...]
+    window: Window
+    since: str | None
+    analyses: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class RunHook:
+    """Call the hook of the current step with ``key`` (``rollout/step``); answered by `HookAnswered`. It may run more than once."""
+
+    kind: ClassVar[str] = "run_hook"
+    epoch: int
+    hook: str
+    step: str
+    key: str
+
+
+@attrs.frozen(kw_only=True)
+class AskGate:
+    """Ask a gate whether traffic may be raised; answered by `GateAnswered`."""
+
+    kind: ClassVar[str] = "ask_gate"
+    epoch: int
+    gate: str
+
+
+@attrs.frozen(kw_only=True)
+class Retire:
+    """Remove the old version; answered by `Retired`."""
+
+    kind: ClassVar[str] = "retire"
+
+
+Command: TypeAlias = Inspect | Read | Apply | Measure | RunHook | AskGate | Retire
+
+
+# ------------------------------------------------------------------------------------------------------------------ notes
+
+
+@attrs.frozen(kw_only=True)
+class Happened:
+    """An event from outside, word for word: every accepted look, answer and person's word. `replay` decides over these."""
+
+    kind: ClassVar[str] = "happened"
+    at: datetime
+    event: Event
+
+    def __str__(self) -> str:
+        match self.event:
+            case Measured(look=look):
+                found = ", ".join(f"{track.value} {_brief(measurement)}" for track, measurement in look.tracks)
+                return f"{look.metric}: {found}"
+            case Approve() | Reject() | Hold() | Resume() | Skip() | PromoteNow() | Abort() as said:
+                return f"{said.by}: {said.kind.replace('_', ' ')} ({said.why})"
+            case HookAnswered(step=step, answer=answer):
+                return f"hook of {step}: {_brief(answer)}"
+            case GateAnswered(gate=gate, answer=answer):
+                return f"gate {gate}: {_brief(answer)}"
+            case other:
+                return other.kind.replace("_", " ")
+
+
+@attrs.frozen(kw_only=True)
+class Judged:
+    """What one check made of one look, with the numbers that led to it."""
+
+    kind: ClassVar[str] = "judged"
+    at: datetime
+    analysis: str
+    check: str
+    verdict: str
+    why: str
+    numbers: tuple[tuple[str, float], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.analysis}/{self.check}: {self.verdict.upper()}: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Entered:
+    """A new phase or step, and why."""
+
+    kind: ClassVar[str] = "entered"
+    at: datetime
+    phase: str
+    step: str
+    epoch: int
+    why: str
+    by: str = "engine"
+
+    def __str__(self) -> str:
+        return f"{self.phase}{f' {self.step}' if self.step else ''}: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """Traffic that is wanted from now on."""
+
+    kind: ClassVar[str] = "asked"
+    at: datetime
+    traffic: Traffic
+    why: str
+
+    def __str__(self) -> str:
+        return f"asks for {self.traffic} ({self.why})"
+
+
+@attrs.frozen(kw_only=True)
+class Verified:
+    """The router was read and serves what was asked for."""
+
+    kind: ClassVar[str] = "verified"
+    at: datetime
+    traffic: Traffic
+    version: str | None
+
+    def __str__(self) -> str:
+        return f"serves {self.traffic}, read back"
+
+
+@attrs.frozen(kw_only=True)
+class Drifted:
+    """The router serves something that this rollout did not ask for."""
+
+    kind: ClassVar[str] = "drifted"
+    at: datetime
+    asked: Traffic
+    served: Served
+    why: str
+
+    def __str__(self) -> str:
+        return f"drift: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Late:
+    """Nobody watched for a while; that time is not bake time."""
+
+    kind: ClassVar[str] = "late"
+    at: datetime
+    by: timedelta
+    why: str
+
+    def __str__(self) -> str:
+        return self.why
+
+
+@attrs.frozen(kw_only=True)
+class Unjudged:
+    """Time or a check that nothing can be said about, and why: dormant, warm-up, a gap, a query that changed."""
+
+    kind: ClassVar[str] = "unjudged"
+    at: datetime
+    analysis: str
+    what: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.analysis}/{self.what}: not judged: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Failed:
+    """A command failed."""
+
+    kind: ClassVar[str] = "failed"
+    at: datetime
+    command: str
+    failure: Failure
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.command} failed ({self.failure.value}): {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Refused:
+    """An event that changed nothing, and why: stale, a duplicate, or not possible in this phase."""
+
+    kind: ClassVar[str] = "refused"
+    at: datetime
+    event: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.event.replace('_', ' ')} refused: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Escalated:
+    """A person should look now. ``undo`` is a line to type that takes all traffic back by hand, where the router has one."""
+
+    kind: ClassVar[str] = "escalated"
+    at: datetime
+    why: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"NEEDS A PERSON: {self.why}" + (f"\n    by hand: {self.undo}" if self.undo else "")
+
+
+@attrs.frozen(kw_only=True)
+class Released:
+    """The old version carries no traffic any more and may be decommissioned."""
+
+    kind: ClassVar[str] = "released"
+    at: datetime
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.version} may be decommissioned"
+
+
+Note: TypeAlias = (
+    Happened | Judged | Entered | Asked | Verified | Drifted | Late | Unjudged | Failed | Refused | Escalated | Released
+)
+NOTES: tuple[type, ...] = (
+    Happened,
+    Judged,
+    Entered,
+    Asked,
+    Verified,
+    Drifted,
+    Late,
+    Unjudged,
+    Failed,
+    Refused,
+    Escalated,
+    Released,
+)
+
+
+def _brief(value: object) -> str:
+    """A measurement or an answer in one short phrase."""
+    match value:
+        case Counts(events=events, trials=trials):
+            return f"{events} of {trials}"
+        case Histogram(sample=sample):
+            return f"{sample} values"
+        case NoData(why=why) | NoAnswer(why=why):
+            return f"{'no data' if isinstance(value, NoData) else 'no answer'}: {why}"
+        case NotYet(until=until, why=why):
+            return f"not before {until.isoformat()}: {why}"
+        case ClosedUntil(at=at, why=why):
+            return f"closed until {at.isoformat()}: {why}"
+        case Stop(why=why):
+            return f"stop: {why}"
+        case _:
+            return type(value).__name__.lower()

@@ -1,0 +1,63 @@
+"""What is released: two versions of one service, and the names under which the router and the metrics know them."""
+
+from __future__ import annotations
+
+import attrs
+
+from . import _validators as check
+from .errors import StrategyError
+
+__all__ = ["Release", "Version"]
+
+
+@attrs.frozen
+class Version:
+    """One version of a service.
+
+    ``identity`` is what runs (an image digest, a version number); ``backend`` is the name under which the router and the
+    metrics know it (a subset, server, cluster or Service), by default the same. Nothing is bound to "blue" or "green" elsewhere.
+    """
+
+    identity: str = attrs.field(converter=check.named("version.identity"))
+    backend: str = attrs.field(
+        converter=check.named("version.backend"),
+        kw_only=True,
+        default=attrs.Factory(lambda self: self.identity, takes_self=True),
+    )
+
+    def __str__(self) -> str:
+        return self.identity
+
+
+@attrs.frozen(kw_only=True)
+class Release:
+    """Which version takes over from which. It is captured before the first write and never changes.
+
+    ``stable`` serves now and is where a rollback returns to; None is a first deployment. ``baseline`` is an optional fresh copy
+    of stable, sized like the candidate, so that old and new are compared like with like.
+    """
+
+    service: str = attrs.field(converter=check.named("release.service"))
+    stable: Version | None = attrs.field(validator=attrs.validators.optional(attrs.validators.instance_of(Version)))
+    candidate: Version = attrs.field(validator=attrs.validators.instance_of(Version))
+    baseline: Version | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Version))
+    )
+
+    def __attrs_post_init__(self) -> None:
+        backends = [v.backend for v in (self.stable, self.baseline, self.candidate) if v is not None]
+        if len(set(backends)) < len(backends):
+            raise StrategyError(
+                f"release.candidate.backend: {self.candidate.backend!r} stands for two versions of {self.service!r}; "
+                "the router could not tell them apart, so give each its own backend"
+            )
+
+    def next(self, version: Version) -> Release:
+        """The release that follows when this one was promoted: the candidate is stable now, ``version`` comes."""
+        return Release(service=self.service, stable=self.candidate, candidate=version)
+
+    def reversed(self) -> Release:
+        """The way back after a success: the old version returns as the candidate."""
+        if self.stable is None:
+            raise StrategyError(f"release.reversed: {self.service!r} had no stable version to return to")
+        return Release(service=self.service, stable=self.candidate, candidate=self.stable)

@@ -1,0 +1,139 @@
+"""What a router is asked for and what it reports: exact weights per track, header and cookie routes, a mirror share."""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal
+
+import attrs
+
+from . import _validators as check
+from .errors import StrategyError
+from .release import Release, Version
+from .units import MILLION, Percent, percent
+
+__all__ = ["Capabilities", "Marker", "Match", "Served", "Track", "Traffic"]
+
+_NONE = Percent(0)
+
+
+class Track(enum.StrEnum):
+    """The roles that a version can have in a release."""
+
+    STABLE = "stable"
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+    def version(self, release: Release) -> Version | None:
+        """The version that has this role."""
+        found: Version | None = getattr(release, self.value)
+        return found
+
+    def label(self, release: Release) -> str:
+        """The track with its version, as messages print it: ``candidate (v2)``."""
+        return f"{self.value} ({self.version(release) or 'none'})"
+
+
+@attrs.frozen(kw_only=True)
+class Match:
+    """Requests with this exact header or cookie go to the candidate, whatever the weights say."""
+
+    name: str = attrs.field(converter=check.named("match.name"))
+    value: str = attrs.field(validator=attrs.validators.instance_of(str))
+    source: Literal["header", "cookie"] = attrs.field(default="header", validator=attrs.validators.in_(("header", "cookie")))
+
+
+@attrs.frozen(kw_only=True)
+class Traffic:
+    """Who gets which share. Stable gets what the others leave; so the shares always add up to exactly 100 %."""
+
+    candidate: Percent = attrs.field(default=_NONE, validator=attrs.validators.instance_of(Percent))
+    baseline: Percent = attrs.field(default=_NONE, validator=attrs.validators.instance_of(Percent))
+    matches: tuple[Match, ...] = attrs.field(default=(), converter=tuple)
+    mirror: Percent = attrs.field(default=_NONE, validator=attrs.validators.instance_of(Percent))
+
+    def __attrs_post_init__(self) -> None:
+        if self.candidate.ppm + self.baseline.ppm > MILLION:
+            raise StrategyError(f"traffic: candidate {self.candidate} and baseline {self.baseline} are more than 100 %")
+
+    @property
+    def stable(self) -> Percent:
+        """What is left for stable."""
+        return Percent(MILLION - self.candidate.ppm - self.baseline.ppm)
+
+    def share(self, track: Track) -> Percent:
+        """The weight of one track."""
+        weight: Percent = getattr(self, track.value)
+        return weight
+
+    def reaches(self, track: Track) -> bool:
+        """Does any production request reach this track?"""
+        return self.share(track).ppm > 0 or (track is Track.CANDIDATE and bool(self.matches))
+
+    def exceeds(self, other: Traffic) -> bool:
+        """Does this give the candidate (or the baseline) more than ``other`` does, in any way?"""
+        return (
+            self.candidate.ppm > other.candidate.ppm
+            or self.baseline.ppm > other.baseline.ppm
+            or self.mirror.ppm > other.mirror.ppm
+            or any(match not in other.matches for match in self.matches)
+        )
+
+    def __str__(self) -> str:
+        parts = [f"{self.candidate} candidate"]
+        if self.baseline.ppm:
+            parts.append(f"{self.baseline} baseline")
+        parts.extend(f"{match.source} {match.name}={match.value}" for match in self.matches)
+        if self.mirror.ppm:
+            parts.append(f"{self.mirror} mirrored")
+        return ", ".join(parts)
+
+
+@attrs.frozen(kw_only=True)
+class Marker:
+    """What an adapter leaves on a router's object, so that two drivers can't undo each other.
+
+    ``generation`` rises with every rollout that claims the object, ``serial`` with every decision within one; who sees a higher
+    one stops. ``closed`` says: taken back by hand or while the store was down; whoever drives this generation must roll back.
+    """
+
+    generation: int = attrs.field(converter=check.counted("marker.generation"))
+    serial: int = attrs.field(default=0, converter=check.counted("marker.serial"))
+    closed: bool = False
+
+    def supersedes(self, other: Marker) -> bool:
+        """Is this the newer of the two?"""
+        return (self.generation, self.serial) > (other.generation, other.serial)
+
+
+@attrs.frozen(kw_only=True)
+class Served:
+    """What the router serves now, as it says itself.
+
+    ``version`` is the router's own word for this state of its object (resourceVersion, ETag, a hash of the content), or None;
+    ``elsewhere`` is the share that reaches neither version of the release; ``identities`` are what the tracks really run, where the
+    router knows.
+    """
+
+    traffic: Traffic
+    version: str | None = None
+    marker: Marker | None = None
+    elsewhere: Percent = _NONE
+    identities: tuple[tuple[Track, str], ...] = attrs.field(default=(), converter=tuple)
+
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What a router can do. A plan that asks for more is refused before anything is touched; nothing is ever rounded up.
+
+    ``smallest_weight``: every weight must be a multiple of it. ``compare_and_set``: a write is refused by the system itself if the
+    object moved since it was read. ``marker``: it can carry a `Marker`. ``sticky``: a user stays where the first request went.
+    """
+
+    smallest_weight: Percent = percent(1)
+    baseline: bool = False
+    matches: bool = False
+    mirror: bool = False
+    sticky: bool = False
+    compare_and_set: bool = False
+    marker: bool = False

@@ -1,0 +1,101 @@
+"""Numbers with their units: percent, multiples of stable, and durations."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import attrs
+
+from .errors import StrategyError
+
+__all__ = ["MILLION", "Percent", "Times", "hours", "minutes", "ms", "percent", "percents", "seconds", "times"]
+
+MILLION = 1_000_000
+"""Weights and ratios are whole parts per million inside: exact sums, no last-bit surprises; finer than any known router."""
+
+
+@attrs.frozen(order=True, repr=False)
+class Percent:
+    """A share or a ratio from 0 % to 100 %, both included, exact to 0.0001 %. Make one with `percent`."""
+
+    ppm: int = attrs.field()
+
+    @ppm.validator
+    def _check(self, _: object, value: object) -> None:
+        if type(value) is not int or not 0 <= value <= MILLION:
+            raise StrategyError(f"percent: {value!r} parts per million is not between 0 and {MILLION}")
+
+    @property
+    def fraction(self) -> float:
+        """The same as a number from 0 to 1."""
+        return self.ppm / MILLION
+
+    @property
+    def number(self) -> int | float:
+        """The number in front of the percent sign: ``percent(2.5).number == 2.5``."""
+        whole, rest = divmod(self.ppm, 10_000)
+        return self.ppm / 10_000 if rest else whole
+
+    def __str__(self) -> str:
+        return f"{self.number} %"
+
+    def __repr__(self) -> str:
+        return f"percent({self.number})"
+
+
+def percent(value: float) -> Percent:
+    """``value`` per hundred: ``percent(1)`` is one request in a hundred. 0 to 100, both included, in steps of 0.0001."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 100:
+        raise StrategyError(f"percent({value!r}): expected a number from 0 to 100")
+    ppm = round(value * 10_000)
+    if abs(value * 10_000 - ppm) > 1e-6:
+        raise StrategyError(f"percent({value!r}): finer than 0.0001 %; the nearest is percent({ppm / 10_000})")
+    return Percent(ppm)
+
+
+def percents(*values: float) -> tuple[Percent, ...]:
+    """`percent` of each: ``weights=percents(1, 10, 50, 100)``."""
+    return tuple(percent(value) for value in values)
+
+
+@attrs.frozen(repr=False)
+class Times:
+    """A bound relative to stable. Make one with `times`."""
+
+    factor: float
+    floor: Percent | timedelta | float | None = None
+
+    def __repr__(self) -> str:
+        return f"times({self.factor!r})" if self.floor is None else f"times({self.factor!r}, floor={self.floor!r})"
+
+
+def times(factor: float, *, floor: Percent | timedelta | float | None = None) -> Times:
+    """``factor`` times what stable shows in the same windows: ``at_most=times(1.5)``.
+
+    ``floor`` (in the unit of the metric) is a bound that is always allowed, so that one error beside a stable without any is not a breach.
+    ``factor`` must be finite and above 0.
+    """
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not math.isfinite(factor) or factor <= 0:
+        raise StrategyError(f"times({factor!r}): expected a finite number above 0")
+    return Times(float(factor), floor)
+
+
+def ms(value: float) -> timedelta:
+    """``value`` milliseconds."""
+    return timedelta(milliseconds=value)
+
+
+def seconds(value: float) -> timedelta:
+    """``value`` seconds."""
+    return timedelta(seconds=value)
+
+
+def minutes(value: float) -> timedelta:
+    """``value`` minutes."""
+    return timedelta(minutes=value)
+
+
+def hours(value: float) -> timedelta:
+    """``value`` hours."""
+    return timedelta(hours=value)
