@@ -10,7 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import attrs
 
@@ -67,10 +67,10 @@ class Metric:
     system keeps no history, so a reading has to be taken at the start of a window too. ``unit`` is for messages only.
     """
 
-    name: str = attrs.field(converter=check.named("metric.name"))
+    name: str = attrs.field(validator=check.is_name)
     kind: Kind = attrs.field(kw_only=True, converter=Kind)
     unit: str = attrs.field(kw_only=True, default="")
-    lag: timedelta = attrs.field(kw_only=True, default=timedelta(), converter=check.lasting("metric.lag", zero=True))
+    lag: timedelta = attrs.field(kw_only=True, default=timedelta(), converter=check.whole_ms, validator=check.is_span)
     bad: Bad = attrs.field(kw_only=True, default=Bad.UP, converter=Bad)
     counter: bool = attrs.field(kw_only=True, default=False)
 
@@ -82,8 +82,8 @@ class Metric:
 class Window:
     """A half-open stretch of time ``[start, end)`` in UTC, whole milliseconds. The engine owns windows; providers translate them."""
 
-    start: datetime = check.at_utc()
-    end: datetime = check.at_utc()
+    start: datetime = attrs.field(converter=check.utc)
+    end: datetime = attrs.field(converter=check.utc)
 
     def __attrs_post_init__(self) -> None:
         if self.end < self.start:
@@ -105,8 +105,9 @@ def _finite(value: object, what: str) -> float:
 class Counts:
     """``events`` among ``trials``. Whole numbers: take differences of raw counters, not extrapolated rates."""
 
-    events: int = attrs.field(converter=check.counted("counts.events"))
-    trials: int = attrs.field(converter=check.counted("counts.trials"))
+    kind: ClassVar[str] = "counts"
+    events: int = attrs.field(validator=check.at_least(0))
+    trials: int = attrs.field(validator=check.at_least(0))
 
     def __attrs_post_init__(self) -> None:
         if self.events > self.trials:
@@ -121,8 +122,9 @@ class Counts:
 class Histogram:
     """A distribution in buckets: ``cumulative[i]`` values were at most ``edges[i]`` (seconds, rising); the last one counts all."""
 
-    edges: tuple[float, ...] = attrs.field(converter=tuple)
-    cumulative: tuple[int, ...] = attrs.field(converter=tuple)
+    kind: ClassVar[str] = "histogram"
+    edges: tuple[float, ...] = attrs.field(converter=check.numbers)
+    cumulative: tuple[int, ...] = attrs.field(converter=check.wholes)
 
     def __attrs_post_init__(self) -> None:
         edges = [_finite(edge, "histogram.edges") for edge in self.edges]
@@ -156,9 +158,15 @@ class Histogram:
 class Moments:
     """``n`` values by their mean and ``m2``, the sum of squared distances from it (Welford); they merge without cancellation."""
 
-    n: int = attrs.field(converter=check.counted("moments.n", least=1))
-    mean: float = attrs.field(converter=lambda v: _finite(v, "moments.mean"))
-    m2: float = attrs.field(converter=lambda v: _finite(v, "moments.m2"))
+    kind: ClassVar[str] = "moments"
+    n: int = attrs.field(validator=check.at_least(1))
+    mean: float
+    m2: float
+
+    def __attrs_post_init__(self) -> None:
+        _finite(self.mean, "moments.mean")
+        if _finite(self.m2, "moments.m2") < 0:
+            raise StrategyError(f"moments.m2: {self.m2!r} is a sum of squares; it can't be negative")
 
     @property
     def sample(self) -> int:
@@ -169,7 +177,8 @@ class Moments:
 class Gauge:
     """A level, sampled one or more times in the window, in the order of time. Gauges of several windows are not one gauge."""
 
-    samples: tuple[float, ...] = attrs.field(converter=tuple)
+    kind: ClassVar[str] = "gauge"
+    samples: tuple[float, ...] = attrs.field(converter=check.numbers)
 
     def __attrs_post_init__(self) -> None:
         if not self.samples:
@@ -186,6 +195,7 @@ class Gauge:
 class NoData:
     """The system answered, and there is nothing in this window. It is neither zero nor success."""
 
+    kind: ClassVar[str] = "no_data"
     why: str = attrs.field(validator=attrs.validators.instance_of(str))
 
     @property
@@ -197,6 +207,7 @@ class NoData:
 class NoAnswer:
     """The system could not be asked, or did not make sense. It says nothing about the candidate."""
 
+    kind: ClassVar[str] = "no_answer"
     why: str = attrs.field(validator=attrs.validators.instance_of(str))
 
     @property
@@ -246,7 +257,7 @@ class Look:
     sent, for the audit trail; a changed ``fingerprint`` (of the query without times) starts the evidence anew.
     """
 
-    metric: str = attrs.field(converter=check.named("look.metric"))
+    metric: str = attrs.field(validator=check.is_name)
     window: Window
     tracks: tuple[tuple[Track, Measurement], ...] = attrs.field(converter=_by_track)
     covered: Window = attrs.field(default=attrs.Factory(lambda self: self.window, takes_self=True))

@@ -13,7 +13,7 @@ from typing import ClassVar, TypeAlias
 import attrs
 
 from . import _validators as check
-from .errors import Failure
+from .errors import Failure, StrategyError
 from .measurement import Counts, Histogram, Look, Metric, NoAnswer, NoData, Window
 from .traffic import Capabilities, Marker, Served, Track, Traffic
 
@@ -40,7 +40,7 @@ class NotYet:
     """A hook's answer: ask again at ``until``; ``why`` is shown to whoever looks."""
 
     kind: ClassVar[str] = "not_yet"
-    until: datetime = check.at_utc()
+    until: datetime = attrs.field(converter=check.utc)
     why: str = ""
 
 
@@ -64,7 +64,7 @@ class ClosedUntil:
     """A gate's answer: not now; ask again at ``at``."""
 
     kind: ClassVar[str] = "closed"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     why: str = ""
 
 
@@ -80,7 +80,7 @@ class Tick:
     """Time has passed; whatever is wanted from the world is asked for again."""
 
     kind: ClassVar[str] = "tick"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
 
 
 @attrs.frozen(kw_only=True)
@@ -90,9 +90,9 @@ class Inspected:
     """
 
     kind: ClassVar[str] = "inspected"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     capabilities: Capabilities
-    problems: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    problems: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
     undo: str = ""
 
 
@@ -101,7 +101,7 @@ class Seen:
     """What the router served when it was read."""
 
     kind: ClassVar[str] = "seen"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     served: Served
 
 
@@ -110,7 +110,7 @@ class Wrote:
     """A write of ours was answered; ``served`` was read back after it. ``epoch`` and ``marker`` repeat the command's."""
 
     kind: ClassVar[str] = "wrote"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     epoch: int
     traffic: Traffic
     served: Served
@@ -121,7 +121,7 @@ class CommandFailed:
     """A command came back with an error instead of an answer. ``command`` is its kind."""
 
     kind: ClassVar[str] = "command_failed"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     command: str
     epoch: int
     failure: Failure
@@ -133,8 +133,8 @@ class Measured:
     """A look was answered, for these analyses."""
 
     kind: ClassVar[str] = "measured"
-    at: datetime = check.at_utc()
-    analyses: tuple[str, ...] = attrs.field(converter=tuple)
+    at: datetime = attrs.field(converter=check.utc)
+    analyses: tuple[str, ...] = attrs.field(converter=check.strings)
     look: Look
 
 
@@ -143,7 +143,7 @@ class HookAnswered:
     """A hook answered for the step with this id."""
 
     kind: ClassVar[str] = "hook_answered"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     epoch: int
     step: str
     answer: HookAnswer
@@ -154,7 +154,7 @@ class GateAnswered:
     """A gate answered."""
 
     kind: ClassVar[str] = "gate_answered"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     epoch: int
     gate: str
     answer: GateAnswer
@@ -165,13 +165,13 @@ class Retired:
     """The fleet has removed the old version."""
 
     kind: ClassVar[str] = "retired"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
 
 
 def _said(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value
-    raise check.StrategyError(f"by and why must say something; got {value!r}")
+    raise StrategyError(f"by and why must say something; got {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -179,7 +179,7 @@ class Approve:
     """A person's yes to the approval of this name; remembered if it comes early."""
 
     kind: ClassVar[str] = "approve"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     approval: str
     by: str = attrs.field(converter=_said)
     why: str = attrs.field(converter=_said)
@@ -190,7 +190,7 @@ class Reject:
     """A person's no to the approval of this name; the rollout goes back as soon as it is seen."""
 
     kind: ClassVar[str] = "reject"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     approval: str
     by: str = attrs.field(converter=_said)
     why: str = attrs.field(converter=_said)
@@ -201,9 +201,9 @@ class Hold:
     """Stop where it is: no raise until this cause is resumed. Guards go on. After 24 hours (``within``) it rolls back."""
 
     kind: ClassVar[str] = "hold"
-    at: datetime = check.at_utc()
-    cause: str = attrs.field(default="person", converter=check.named("hold.cause"))
-    within: timedelta = attrs.field(default=timedelta(hours=24), converter=check.lasting("hold.within"))
+    at: datetime = attrs.field(converter=check.utc)
+    cause: str = attrs.field(default="person", validator=check.is_name)
+    within: timedelta = attrs.field(default=timedelta(hours=24), converter=check.whole_ms, validator=check.is_duration)
     by: str = attrs.field(converter=_said)
     why: str = attrs.field(converter=_said)
 
@@ -213,9 +213,9 @@ class Resume:
     """End one cause of a hold. Counters start anew, sequential evidence stays; a failed one must be named in ``waive``."""
 
     kind: ClassVar[str] = "resume"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     cause: str = "person"
-    waive: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    waive: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
     by: str = attrs.field(converter=_said)
     why: str = attrs.field(converter=_said)
 
@@ -225,7 +225,7 @@ class Skip:
     """Leave the current step undone. ``epoch`` is the rollout's when it was looked at; a later one makes this stale."""
 
     kind: ClassVar[str] = "skip"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     epoch: int
     by: str = attrs.field(converter=_said)
     why: str = attrs.field(converter=_said)
@@ -236,8 +236,8 @@ class PromoteNow:
     """Go to full traffic at once. What stands against it (failing checks, steps that can't be skipped) must be named in ``waive``."""
 
     kind: ClassVar[str] = "promote_now"
-    at: datetime = check.at_utc()
-    waive: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    at: datetime = attrs.field(converter=check.utc)
+    waive: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
     by: str = attrs.field(converter=_said)
     why: str = attrs.field(converter=_said)
 
@@ -247,7 +247,7 @@ class Abort:
     """Back to stable, now, from any phase that is not final."""
 
     kind: ClassVar[str] = "abort"
-    at: datetime = check.at_utc()
+    at: datetime = attrs.field(converter=check.utc)
     by: str = attrs.field(converter=_said)
     why: str = attrs.field(converter=_said)
 
@@ -374,6 +374,8 @@ class Happened:
                 return f"hook of {step}: {_brief(answer)}"
             case GateAnswered(gate=gate, answer=answer):
                 return f"gate {gate}: {_brief(answer)}"
+            case CommandFailed(command=command, failure=failure, why=why):
+                return f"{command} failed ({failure.value}): {why}"
             case other:
                 return other.kind.replace("_", " ")
 
@@ -478,20 +480,6 @@ class Unjudged:
 
 
 @attrs.frozen(kw_only=True)
-class Failed:
-    """A command failed."""
-
-    kind: ClassVar[str] = "failed"
-    at: datetime
-    command: str
-    failure: Failure
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.command} failed ({self.failure.value}): {self.why}"
-
-
-@attrs.frozen(kw_only=True)
 class Refused:
     """An event that changed nothing, and why: stale, a duplicate, or not possible in this phase."""
 
@@ -530,7 +518,7 @@ class Released:
 
 
 Note: TypeAlias = (
-    Happened | Judged | Entered | Asked | Verified | Drifted | Late | Unjudged | Failed | Refused | Escalated | Released
+    Happened | Judged | Entered | Asked | Verified | Drifted | Late | Unjudged | Refused | Escalated | Released
 )
 NOTES: tuple[type, ...] = (
     Happened,
@@ -541,7 +529,6 @@ NOTES: tuple[type, ...] = (
     Drifted,
     Late,
     Unjudged,
-    Failed,
     Refused,
     Escalated,
     Released,

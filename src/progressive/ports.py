@@ -120,14 +120,14 @@ class Ports:
     """
 
     router: Any
-    metrics: Sequence[Any] = attrs.field(default=(), converter=tuple)
+    metrics: Sequence[Any] = ()
     hooks: Mapping[str, Hook | Callable[..., Any]] = attrs.field(factory=dict)
     gates: Mapping[str, Gate | Callable[..., Any]] = attrs.field(factory=dict)
     fleet: Any = None
     store: Any = None
-    observers: Sequence[Observer] = attrs.field(default=(), converter=tuple)
+    observers: Sequence[Observer] = ()
     clock: Callable[[], datetime] = utcnow
-    timeout: timedelta = attrs.field(default=timedelta(seconds=30), converter=check.lasting("ports.timeout"))
+    timeout: timedelta = attrs.field(default=timedelta(seconds=30), converter=check.whole_ms, validator=check.is_duration)
 
     def __attrs_post_init__(self) -> None:
         seen: dict[str, object] = {}

@@ -18,9 +18,9 @@ class Version:
     metrics know it (a subset, server, cluster or Service), by default the same. Nothing is bound to "blue" or "green" elsewhere.
     """
 
-    identity: str = attrs.field(converter=check.named("version.identity"))
+    identity: str = attrs.field(validator=check.is_name)
     backend: str = attrs.field(
-        converter=check.named("version.backend"),
+        validator=check.is_name,
         kw_only=True,
         default=attrs.Factory(lambda self: self.identity, takes_self=True),
     )
@@ -37,7 +37,7 @@ class Release:
     of stable, sized like the candidate, so that old and new are compared like with like.
     """
 
-    service: str = attrs.field(converter=check.named("release.service"))
+    service: str = attrs.field(validator=check.is_name)
     stable: Version | None = attrs.field(validator=attrs.validators.optional(attrs.validators.instance_of(Version)))
     candidate: Version = attrs.field(validator=attrs.validators.instance_of(Version))
     baseline: Version | None = attrs.field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import Literal
 
 import attrs
@@ -38,9 +39,13 @@ class Track(enum.StrEnum):
 class Match:
     """Requests with this exact header or cookie go to the candidate, whatever the weights say."""
 
-    name: str = attrs.field(converter=check.named("match.name"))
+    name: str = attrs.field(validator=check.is_name)
     value: str = attrs.field(validator=attrs.validators.instance_of(str))
     source: Literal["header", "cookie"] = attrs.field(default="header", validator=attrs.validators.in_(("header", "cookie")))
+
+
+def _matches(value: Iterable[Match]) -> tuple[Match, ...]:
+    return tuple(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +54,7 @@ class Traffic:
 
     candidate: Percent = attrs.field(default=_NONE, validator=attrs.validators.instance_of(Percent))
     baseline: Percent = attrs.field(default=_NONE, validator=attrs.validators.instance_of(Percent))
-    matches: tuple[Match, ...] = attrs.field(default=(), converter=tuple)
+    matches: tuple[Match, ...] = attrs.field(default=(), converter=_matches)
     mirror: Percent = attrs.field(default=_NONE, validator=attrs.validators.instance_of(Percent))
 
     def __attrs_post_init__(self) -> None:
@@ -97,8 +102,8 @@ class Marker:
     one stops. ``closed`` says: taken back by hand or while the store was down; whoever drives this generation must roll back.
     """
 
-    generation: int = attrs.field(converter=check.counted("marker.generation"))
-    serial: int = attrs.field(default=0, converter=check.counted("marker.serial"))
+    generation: int = attrs.field(validator=check.at_least(0))
+    serial: int = attrs.field(default=0, validator=check.at_least(0))
     closed: bool = False
 
     def supersedes(self, other: Marker) -> bool:
@@ -112,14 +117,16 @@ class Served:
 
     ``version`` is the router's own word for this state of its object (resourceVersion, ETag, a hash of the content), or None;
     ``elsewhere`` is the share that reaches neither version of the release; ``identities`` are what the tracks really run, where the
-    router knows.
+    router knows. A router of several parts (routes, regions) that do not agree reports the highest share that the candidate has
+    anywhere, and ``settled=False``: it counts against a ceiling, and never as done.
     """
 
     traffic: Traffic
     version: str | None = None
     marker: Marker | None = None
     elsewhere: Percent = _NONE
-    identities: tuple[tuple[Track, str], ...] = attrs.field(default=(), converter=tuple)
+    identities: tuple[tuple[Track, str], ...] = ()
+    settled: bool = True
 
 
 @attrs.frozen(kw_only=True)

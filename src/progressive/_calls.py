@@ -1,0 +1,237 @@
+"""One call on one port: which method, how long, and what its answer or its error means as an event. Shared by both colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from .errors import ConflictError, Failure, StrategyError, WorldError
+from .measurement import Look, NoAnswer
+from .messages import (
+    Apply,
+    AskGate,
+    ClosedUntil,
+    Command,
+    CommandFailed,
+    Event,
+    GateAnswered,
+    Go,
+    HookAnswered,
+    Inspect,
+    Inspected,
+    Measure,
+    Measured,
+    NotYet,
+    Open,
+    Read,
+    Retire,
+    Retired,
+    RunHook,
+    Seen,
+    Stop,
+    Wrote,
+)
+from .plan import Plan, shortfalls
+from .ports import Ports
+from .rollout import Rollout
+from .traffic import Capabilities, Served, Track
+
+__all__ = ["Call", "call_for", "problems"]
+
+Answer = Callable[[Any, datetime], Event]
+Trouble = Callable[[BaseException, datetime], Event]
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """What to call, and what its outcome means. ``sync`` and ``acoro`` are the two colours; at least one is there."""
+
+    sync: Callable[[], Any] | None
+    acoro: Callable[[], Any] | None
+    answer: Answer
+    trouble: Trouble
+
+
+def call_for(command: Command, rollout: Rollout, ports: Ports) -> Call | Event:
+    """How to do one command with these ports; an event at once where nothing has to be called."""
+    return _MAKERS[type(command)](command, rollout, ports)
+
+
+def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
+    """Every name of the plan that is bound to nothing, and everything that the router can't do, a line each."""
+    found = []
+    for metric in plan.metrics:
+        provider = ports.provider(metric)
+        if provider is None:
+            found.append(f"metric {metric.name!r}: no provider in metrics=[...] answers for it")
+        elif provider[1].kind is not metric.kind:
+            found.append(f"metric {metric.name!r}: the plan means a {metric.kind.value}, the provider measures a {provider[1].kind.value}")
+        elif provider[1].lag > metric.lag or provider[1].counter is not metric.counter:
+            found.append(
+                f"metric {metric.name!r}: the provider describes it as {provider[1]!r}, the plan as {metric!r}; use the provider's in the checks"
+            )
+    hooks = [step.hook for step in plan.steps if step.hook is not None]
+    for what, names, bound in (("hook", hooks, ports.hooks), ("gate", list(plan.gates), ports.gates)):
+        found += [f"{what} {name!r}: nothing is bound to it; pass {what}s={{{name!r}: ...}}" for name in dict.fromkeys(names) if name not in bound]
+    if plan.retire_after is not None and ports.fleet is None:
+        found.append("retire_after: the plan removes the old version, which needs fleet=")
+    return (*found, *shortfalls(plan, _capabilities(ports)))
+
+
+def _capabilities(ports: Ports) -> Capabilities:
+    able = ports.router.capabilities
+    if not isinstance(able, Capabilities):
+        raise StrategyError(f"router.capabilities: {able!r} is not a Capabilities(...)")
+    return able
+
+
+def _colours(port: Any, name: str) -> tuple[Any, Any]:
+    sync, acoro = getattr(port, name, None), getattr(port, f"a{name}", None)
+    if sync is None and acoro is None:
+        raise StrategyError(f"{type(port).__name__} has neither {name} nor a{name}")
+    return sync, acoro
+
+
+def _call(port: Any, name: str, arguments: tuple[Any, ...], named: Mapping[str, Any], answer: Answer, trouble: Trouble) -> Call:
+    sync, acoro = _colours(port, name)
+    return Call(
+        sync=None if sync is None else lambda: sync(*arguments, **named),
+        acoro=None if acoro is None else lambda: acoro(*arguments, **named),
+        answer=answer,
+        trouble=trouble,
+    )
+
+
+def _function(function: Callable[..., Any], arguments: tuple[Any, ...], answer: Answer, trouble: Trouble) -> Call:
+    """A hook or a gate: a plain function, or one that gives an awaitable (then only the async drivers take it)."""
+    return Call(sync=lambda: function(*arguments), acoro=None, answer=answer, trouble=trouble)
+
+
+def _why(error: BaseException) -> str:
+    said = str(error).strip() or type(error).__name__
+    return said if isinstance(error, WorldError | ConflictError | StrategyError) else f"{type(error).__name__}: {said}"
+
+
+def _failed(command: str, epoch: int, *, otherwise: Failure) -> Trouble:
+    """What an error of a command means. An error that we do not know, and a call that did not come back, is ``otherwise``."""
+
+    def trouble(error: BaseException, at: datetime) -> Event:
+        failure = error.failure if isinstance(error, WorldError) else Failure.CONFLICT if isinstance(error, ConflictError) else otherwise
+        return CommandFailed(at=at, command=command, epoch=epoch, failure=failure, why=_why(error))
+
+    return trouble
+
+
+def _served(value: object) -> Served:
+    if not isinstance(value, Served):
+        raise StrategyError(f"the router answered {value!r}; it must be a Served(...)")
+    return value
+
+
+def _inspect(command: Inspect, rollout: Rollout, ports: Ports) -> Call | Event:
+    undo = getattr(ports.router, "undo", None)
+    return Inspected(
+        at=ports.clock(),
+        capabilities=_capabilities(ports),
+        problems=problems(rollout.plan, ports),
+        undo=undo(rollout.release) if undo is not None else "",
+    )
+
+
+def _read(command: Read, rollout: Rollout, ports: Ports) -> Call | Event:
+    return _call(
+        ports.router,
+        "read",
+        (rollout.release,),
+        {},
+        lambda value, at: Seen(at=at, served=_served(value)),
+        _failed("read", rollout.epoch, otherwise=Failure.TRANSIENT),
+    )
+
+
+def _apply(command: Apply, rollout: Rollout, ports: Ports) -> Call | Event:
+    return _call(
+        ports.router,
+        "apply",
+        (rollout.release, command.traffic),
+        {"marker": command.marker, "expect": command.expect},
+        lambda value, at: Wrote(at=at, epoch=command.epoch, traffic=command.traffic, served=_served(value)),
+        _failed("apply", command.epoch, otherwise=Failure.UNKNOWN),
+    )
+
+
+def _measure(command: Measure, rollout: Rollout, ports: Ports) -> Call | Event:
+    bound = ports.provider(command.metric)
+
+    def silent(why: str, at: datetime) -> Event:
+        tracks: Sequence[tuple[Track, NoAnswer]] = [(track, NoAnswer(why)) for track in command.tracks]
+        look = Look(metric=command.metric.name, window=command.window, tracks=tuple(tracks))
+        return Measured(at=at, analyses=command.analyses, look=look)
+
+    if bound is None:
+        return silent(f"no provider answers for {command.metric.name!r}", ports.clock())
+
+    def answer(value: Any, at: datetime) -> Event:
+        if not isinstance(value, Look) or value.metric != command.metric.name or value.window != command.window:
+            return silent(f"the provider answered {value!r:.200}, not a Look at what was asked", at)
+        return Measured(at=at, analyses=command.analyses, look=value)
+
+    return _call(
+        bound[0],
+        "measure",
+        (rollout.release, command.metric, command.tracks, command.window, command.since),
+        {},
+        answer,
+        lambda error, at: silent(_why(error), at),
+    )
+
+
+def _run_hook(command: RunHook, rollout: Rollout, ports: Ports) -> Call | Event:
+    trouble = _failed("run_hook", command.epoch, otherwise=Failure.TRANSIENT)
+    hook = ports.hooks.get(command.hook)
+    if hook is None:
+        return trouble(StrategyError(f"nothing is bound to hook {command.hook!r}"), ports.clock())
+
+    def answer(value: Any, at: datetime) -> Event:
+        if not isinstance(value, Go | NotYet | Stop):
+            return trouble(StrategyError(f"hook {command.hook!r} answered {value!r}; it must be Go(), NotYet(...) or Stop(...)"), at)
+        return HookAnswered(at=at, epoch=command.epoch, step=command.step, answer=value)
+
+    return _function(hook, (command.key, rollout.release), answer, trouble)
+
+
+def _ask_gate(command: AskGate, rollout: Rollout, ports: Ports) -> Call | Event:
+    trouble = _failed("ask_gate", command.epoch, otherwise=Failure.TRANSIENT)
+    gate = ports.gates.get(command.gate)
+    if gate is None:
+        return trouble(StrategyError(f"nothing is bound to gate {command.gate!r}"), ports.clock())
+
+    def answer(value: Any, at: datetime) -> Event:
+        if not isinstance(value, Open | ClosedUntil):
+            return trouble(StrategyError(f"gate {command.gate!r} answered {value!r}; it must be Open() or ClosedUntil(...)"), at)
+        return GateAnswered(at=at, epoch=command.epoch, gate=command.gate, answer=value)
+
+    return _function(gate, (rollout.release, ports.clock()), answer, trouble)
+
+
+def _retire(command: Retire, rollout: Rollout, ports: Ports) -> Call | Event:
+    trouble = _failed("retire", rollout.epoch, otherwise=Failure.UNKNOWN)
+    if ports.fleet is None:
+        return trouble(StrategyError("the plan removes the old version, which needs fleet="), ports.clock())
+    return _call(
+        ports.fleet, "retire", (rollout.release, rollout.release.stable), {}, lambda value, at: Retired(at=at), trouble
+    )
+
+
+_MAKERS: dict[type, Callable[[Any, Rollout, Ports], Call | Event]] = {
+    Apply: _apply,
+    AskGate: _ask_gate,
+    Inspect: _inspect,
+    Measure: _measure,
+    Read: _read,
+    Retire: _retire,
+    RunHook: _run_hook,
+}

@@ -1,0 +1,128 @@
+"""The wire below `_http`: whom to trust, what a broken exchange means, and a total deadline without threads.
+
+The client's timeouts are per operation: a server that drips one byte at a time, even within the headers, never runs into them.
+So every operation on a socket gets at most the time that is left of the whole exchange. (The asynchronous colour has
+`asyncio.timeout`.)
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from contextvars import ContextVar
+from typing import Any, Final
+
+import httpcore
+import httpx
+
+from ._http_values import Fault, Http, Request, excerpt
+from .errors import Failure, StrategyError
+
+__all__ = ["atransport", "deadline", "explain", "transport", "trust"]
+
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+"""After these nothing of the request has reached the system."""
+
+_LIMITS: Final = httpx.Limits(max_connections=10, max_keepalive_connections=5, keepalive_expiry=15.0)
+
+deadline: ContextVar[float] = ContextVar("progressive_http_deadline")
+"""When the exchange of this thread must be over, in seconds of `time.monotonic`."""
+
+
+def _left(timeout: float | None) -> float:
+    left = max(deadline.get() - time.monotonic(), 0.001)
+    return left if timeout is None else min(timeout, left)
+
+
+class _BoundedStream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _BoundedBackend(httpcore.NetworkBackend):
+    """Opens connections whose every operation ends at the `deadline` of the exchange that uses it."""
+
+    def __init__(self, backend: httpcore.NetworkBackend) -> None:
+        self._backend = backend
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *args: Any, **more: Any) -> httpcore.NetworkStream:
+        return _BoundedStream(self._backend.connect_tcp(host, port, _left(timeout), *args, **more))
+
+
+def transport(http: Http, tls: ssl.SSLContext) -> httpx.HTTPTransport:
+    """A pool of connections whose operations end at the `deadline` of the exchange that uses them."""
+    made = httpx.HTTPTransport(verify=tls, trust_env=False, proxy=http.proxy, limits=_LIMITS)
+    pool = made._pool  # httpx has no public place for a network backend
+    pool._network_backend = _BoundedBackend(pool._network_backend)
+    return made
+
+
+def atransport(http: Http, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    """A pool of asynchronous connections."""
+    return httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=http.proxy, limits=_LIMITS)
+
+
+def trust(http: Http) -> ssl.SSLContext:
+    """Whom to trust. Always a context that verifies; for a plain http address one that trusts nobody, which is quick to
+    make.
+    """
+    if isinstance(http.ca, ssl.SSLContext):
+        return http.ca
+    try:
+        if http.ca is not None:
+            context = ssl.create_default_context(cafile=http.ca)
+        elif http.base_url.startswith("https:") or http.proxy is not None:
+            context = httpx.create_ssl_context(trust_env=False)
+        else:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if http.client_certificate is not None:
+            context.load_cert_chain(*http.client_certificate)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        why = f"{type(error).__name__}: {error}"
+    else:
+        return context
+    raise StrategyError(f"http.ca, http.client_certificate: the files can't be used ({why}); give PEM files that can be read")
+
+
+def explain(request: Request, error: Exception, secrets: tuple[str, ...]) -> Fault:
+    """What an exception of the client means for this request."""
+    name = type(error).__name__
+    if isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError):
+        return Fault(
+            Failure.PERMANENT, f"can't be sent ({name}); check the address and the headers (not shown: they may be secret)"
+        )
+    if isinstance(error, TimeoutError):
+        name, words = "no complete answer", "the total deadline has passed"
+    else:
+        words = excerpt(str(error), secrets)
+    why = f"{name}: {words}" if words else name
+    if _untrusted(error):
+        return Fault(Failure.PERMANENT, f"{why}; give the authority that signed it as Http(ca=...)")
+    sent = not isinstance(error, _NOT_SENT)
+    return Fault(Failure.UNKNOWN if request.write and sent else Failure.TRANSIENT, why)
+
+
+def _untrusted(error: BaseException | None) -> bool:
+    """Did TLS refuse the certificate? No retry mends that."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,253 @@
+"""Windows and looks: what to measure when, whose answer is accepted, and whether the evidence allows a raise.
+
+For each analysis and metric there is one series of windows for all tracks: ordered, never overlapping. A window lies inside one *stretch*,
+an unbroken time in which every read showed the same verified traffic. Before any raise each active series takes a closing look up to the
+last verified read, so that no exposure goes unjudged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from ._moves import go_back, hold
+from ._turn import Turn
+from ._windows import active, replace_series
+from .analysis.judge import consequence, fold
+from .analysis.verdict import Judgement, Verdict
+from .lifecycle import Phase
+from .measurement import Look, NoAnswer, Window
+from .messages import Action, Happened, Judged, Measure, Measured, Unjudged
+from .rollout import evolve
+from .traffic import Track
+
+RETRY: Final = timedelta(seconds=10)
+"""After a look that was not answered: soon enough to judge on time, seldom enough not to hammer a provider that is down."""
+
+OVERSHOOT: Final = timedelta(seconds=30)
+"""A system without history measures up to the moment at which it is asked, which is after the read that verified the traffic. More than
+the time that a call may take is not that moment, and is refused."""
+
+
+# -------------------------------------------------------------------------------------------------------------------- asking
+
+
+def due(turn: Turn) -> tuple[Measure, ...]:
+    """The looks to take now, equal questions once; and when to come back for the others."""
+    asked: dict[tuple[object, ...], list[str]] = {}
+    questions: dict[tuple[object, ...], tuple[int, Window, str | None, tuple[Track, ...]]] = {}
+    for i in active(turn):
+        found = _question(turn, i)
+        if found is None:
+            continue
+        window, since, tracks = found
+        series = turn.plan.series[i]
+        key = (series.metric.name, window, since, tracks)
+        asked.setdefault(key, []).append(turn.plan.analyses[series.analysis].name)
+        questions.setdefault(key, (i, window, since, tracks))
+    return tuple(
+        Measure(
+            metric=turn.plan.series[i].metric, tracks=tracks, window=window, since=since, analyses=tuple(asked[key])
+        )
+        for key, (i, window, since, tracks) in questions.items()
+    )
+
+
+def _question(turn: Turn, i: int) -> tuple[Window, str | None, tuple[Track, ...]] | None:
+    state, metric, now = turn.evidence.series[i], turn.plan.series[i].metric, turn.now
+    if state.retry_at is not None and now < state.retry_at:
+        turn.look_again(state.retry_at)
+        return None
+    if state.tail is not None:
+        if now - metric.lag >= state.tail.end:
+            return Window(state.tail.start, state.tail.end), None, state.tail.tracks
+        turn.look_again(state.tail.end + metric.lag)
+    start, verified_at = state.start, turn.routing.verified_at
+    if start is None or verified_at is None or turn.routing.verified_since is None or not state.tracks:
+        return None
+    if now < start:
+        turn.look_again(start)
+        return None
+    if metric.counter and state.reading is None:
+        return Window(start, start), None, state.tracks
+    horizon, closing = min(verified_at, now - metric.lag), turn.progress.closing
+    interval = turn.plan.analyses[turn.plan.series[i].analysis].interval
+    if start < horizon and (horizon - start >= interval or (closing is not None and start < closing <= horizon)):
+        return Window(start, horizon), state.reading, state.tracks
+    turn.look_again(start + interval + metric.lag)
+    if closing is not None and start < closing:
+        turn.look_again(closing + metric.lag)
+    return None
+
+
+# ----------------------------------------------------------------------------------------------------------------- absorbing
+
+
+def measured(turn: Turn, event: Measured) -> None:
+    """A look was answered: each series that it was asked for takes it, if it begins where that series ended."""
+    if turn.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
+        turn.refuse(event, f"nothing is judged while {turn.progress.phase.value}")
+        return
+    taken = [_take(turn, i, event) for i in _asked_for(turn, event)]
+    if not any(taken):
+        turn.refuse(event, f"{event.look.metric}: its window does not begin where the last one ended, or is not asked for")
+
+
+def _asked_for(turn: Turn, event: Measured) -> Iterator[int]:
+    for i, series in enumerate(turn.plan.series):
+        if series.metric.name == event.look.metric and turn.plan.analyses[series.analysis].name in event.analyses:
+            yield i
+
+
+def _take(turn: Turn, i: int, event: Measured) -> bool:
+    state, look = turn.evidence.series[i], event.look
+    tail = state.tail
+    if tail is not None and look.window.start == tail.start:
+        tracks = tail.tracks
+    elif state.start is not None and look.window.start == state.start:
+        tail, tracks = None, state.tracks
+    else:
+        return False
+    if look.covered.end < look.window.start or look.covered.end > event.at + OVERSHOOT:
+        look = Look(metric=look.metric, window=look.window, tracks=[(t, NoAnswer(f"covers {look.covered}, outside what was asked")) for t in tracks])
+    turn.note(Happened(at=turn.now, event=event))
+    broken = next((found.why for track in tracks if isinstance(found := look.of(track), NoAnswer)), None)
+    if broken is not None:
+        state = evolve(state, retry_at=event.at + RETRY)
+    elif tail is not None:
+        state = evolve(state, tail=None, retry_at=None)
+    else:
+        stuck = look.covered.end == look.window.start and look.window.length
+        state = evolve(
+            state, start=look.covered.end, reading=look.reading, retry_at=event.at + RETRY if stuck else None
+        )
+    opening = not look.window.length and broken is None
+    if look.fingerprint and look.fingerprint != state.fingerprint and broken is None:
+        if state.fingerprint:
+            _forget(turn, i)
+        state = evolve(state, fingerprint=look.fingerprint)
+    replace_series(turn, i, state)
+    if not opening:
+        _judge(turn, i, look, tracks, broken)
+    return True
+
+
+def _forget(turn: Turn, i: int) -> None:
+    """The query is another one now: what was learned from the old one says nothing about it."""
+    series = turn.plan.series[i]
+    tallies = list(turn.evidence.tallies)
+    for c in series.checks:
+        tallies[c] = type(tallies[c])(looks=tallies[c].looks)
+    turn.evidence = evolve(turn.evidence, tallies=tuple(tallies))
+    name = turn.plan.analyses[series.analysis].name
+    turn.note(Unjudged(at=turn.now, analysis=name, what=series.metric.name, why="the query changed; its evidence starts anew"))
+
+
+def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None) -> None:
+    series = turn.plan.series[i]
+    tallies = list(turn.evidence.tallies)
+    for c in series.checks:
+        analysis, each = turn.plan.checks[c]
+        if any(track not in tracks for track in each.needs):
+            continue
+        tally = tallies[c]
+        if broken is not None:
+            judgement, memory = Judgement(verdict=Verdict.ERROR, why=broken), tally.memory
+        else:
+            judgement, memory = each.judge(look, tally.memory, turn.plan.alphas[c])
+        window = look.window
+        tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end)
+        turn.note(
+            Judged(
+                at=turn.now,
+                analysis=analysis.name,
+                check=each.id,
+                verdict=judgement.verdict.value,
+                why=judgement.why,
+                numbers=judgement.numbers,
+            )
+        )
+    turn.evidence = evolve(turn.evidence, tallies=tuple(tallies))
+
+
+# ------------------------------------------------------------------------------------------------------------------ deciding
+
+
+def act_on_evidence(turn: Turn) -> bool:
+    """Do what the checks lead to. True if the phase changed."""
+    before = turn.progress.phase
+    for c, tally in enumerate(turn.evidence.tallies):
+        if not tally.failed and tally.bad is None:
+            continue
+        each, key = turn.plan.checks[c][1], turn.plan.keys[c]
+        if each.observe or turn.waived(key):
+            continue
+        found = consequence(tally, each.tolerance, turn.now, full=turn.full)
+        if found is None or found[0] is Action.WAIT:
+            continue
+        action, why = found
+        if action is Action.ROLL_BACK:
+            go_back(turn, f"{key}: {why}")
+            return True
+        hold(turn, key, why)
+    return turn.progress.phase is not before
+
+
+def ready(turn: Turn) -> str | None:
+    """Does the evidence allow more traffic, or the promotion? None if so, else what is still waited for."""
+    deciding = list(_deciding(turn))
+    owed = [c for c in deciding if _owes(turn, c)]
+    if owed and not any(turn.evidence.tallies[c].looks_here == 0 for c in owed):
+        turn.progress = evolve(turn.progress, closing=None) if turn.progress.closing is not None else turn.progress
+        return _what_is_owed(turn, owed)
+    if turn.progress.closing is None:
+        turn.progress = evolve(turn.progress, closing=turn.routing.verified_at)
+    closing = turn.progress.closing
+    for i in active(turn):
+        state = turn.evidence.series[i]
+        if state.start is not None and state.tracks and closing is not None and state.start < closing:
+            return f"the closing look at {turn.plan.series[i].metric.name}"
+    return _what_is_owed(turn, owed) if owed else None
+
+
+def _deciding(turn: Turn) -> Iterator[int]:
+    for i in active(turn):
+        tracks = turn.evidence.series[i].tracks
+        for c in turn.plan.series[i].checks:
+            each = turn.plan.checks[c][1]
+            if not each.observe and not turn.waived(turn.plan.keys[c]) and all(t in tracks for t in each.needs):
+                yield c
+
+
+def _owes(turn: Turn, c: int) -> bool:
+    """A check owes its word while it has not passed at this traffic, or while its last clear word was not a pass.
+
+    One look without data does not take a pass back: a closing look may be a few milliseconds long.
+    """
+    tally = turn.evidence.tallies[c]
+    return (
+        not tally.here
+        or tally.in_a_row > 0
+        or tally.bad in (Verdict.INCONCLUSIVE, Verdict.ERROR)
+        or (tally.bad is Verdict.NO_DATA and tally.bad_looks > 1)
+    )
+
+
+def _what_is_owed(turn: Turn, owed: list[int]) -> str:
+    said = []
+    for c in owed:
+        tally = turn.evidence.tallies[c]
+        said.append(f"{turn.plan.keys[c]} ({tally.why or 'not looked yet'})")
+    return f"{', '.join(said)} to pass"
+
+
+def passes(turn: Turn, analysis: str) -> int:
+    """Looks that passed since the rollout began, of the deciding check of an analysis that has the fewest."""
+    counts = [
+        tally.passes
+        for (owner, each), key, tally in zip(turn.plan.checks, turn.plan.keys, turn.evidence.tallies, strict=True)
+        if owner.name == analysis and not each.observe and not turn.waived(key)
+    ]
+    return min(counts, default=0)
+

@@ -1,0 +1,122 @@
+"""Checks repeated: what an analysis is, how its looks add up, and what they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import attrs
+
+from .. import _validators as check
+from ..errors import StrategyError
+from ..messages import Action
+from ..units import seconds
+from .verdict import Budget, Check, Judgement, Memory, Tolerance, Verdict
+
+__all__ = ["Analysis", "Tally", "consequence", "fold", "forgive"]
+
+
+def _checks(value: Iterable[Check]) -> tuple[Check, ...]:
+    return tuple(value)
+
+
+@attrs.frozen(kw_only=True)
+class Analysis:
+    """Checks that are measured together.
+
+    ``interval`` is from the end of one window to the end of the next. ``warmup`` is verified time after each change of traffic whose
+    measurements are not judged. ``synthetic`` says that the candidate gets requests which no router sends it (a load test of a preview),
+    so that it can be judged at 0 %.
+    """
+
+    name: str = attrs.field(validator=check.is_name, kw_only=False)
+    checks: tuple[Check, ...] = attrs.field(converter=_checks)
+    interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
+    warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
+    synthetic: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        ids = [each.id for each in self.checks]
+        if not ids:
+            raise StrategyError(f"analysis {self.name!r}: no checks")
+        for twice in sorted({id for id in ids if ids.count(id) > 1}):
+            raise StrategyError(f"analysis {self.name!r}: two checks have the id {twice!r}; give one of them id=")
+
+
+@attrs.frozen(kw_only=True)
+class Tally:
+    """What one check has seen so far. Its size is the same after ten looks and after ten thousand.
+
+    ``here`` and ``looks_here`` count since the traffic was last changed; ``failures`` and ``in_a_row`` since the last resume. The
+    ``bad`` ones describe the unbroken stretch of looks that were neither pass nor fail.
+    """
+
+    verdict: Verdict | None = None
+    why: str = ""
+    looks: int = 0
+    passes: int = 0
+    here: int = 0
+    looks_here: int = 0
+    failures: int = 0
+    in_a_row: int = 0
+    failed: bool = False
+    bad: Verdict | None = None
+    bad_looks: int = 0
+    bad_since: datetime | None = None
+    memory: Memory = None
+
+
+WHY_LIMIT = 160
+"""Longer reasons are cut in the state; the notes have them whole."""
+
+
+def fold(tally: Tally, judgement: Judgement, memory: Memory, tolerance: Tolerance, *, start: datetime, end: datetime) -> Tally:
+    """``tally`` after one more judgement of the window from ``start`` to ``end``."""
+    verdict = judgement.verdict
+    failing, passing = verdict is Verdict.FAIL, verdict is Verdict.PASS
+    pooling = verdict is Verdict.NO_DATA and not judgement.starved
+    failures = tally.failures + failing
+    in_a_row = tally.in_a_row + 1 if failing else tally.in_a_row if not passing else 0
+    bad = None if failing or passing or pooling else verdict
+    same = bad is not None and bad is tally.bad
+    return Tally(
+        verdict=verdict,
+        why=judgement.why[:WHY_LIMIT],
+        looks=tally.looks + 1,
+        passes=tally.passes + passing,
+        here=tally.here + passing,
+        looks_here=tally.looks_here + 1,
+        failures=failures,
+        in_a_row=in_a_row,
+        failed=failing
+        and (in_a_row >= tolerance.in_a_row or (tolerance.failures is not None and failures > tolerance.failures)),
+        bad=bad,
+        bad_looks=0 if bad is None else tally.bad_looks + 1 if same else 1,
+        bad_since=None if bad is None else tally.bad_since if same else start,
+        memory=memory,
+    )
+
+
+def forgive(tally: Tally) -> Tally:
+    """``tally`` with its counters cleared, as a resume does. What a sequential check has learned stays."""
+    return attrs.evolve(tally, failures=0, in_a_row=0, failed=False, bad=None, bad_looks=0, bad_since=None)
+
+
+def consequence(tally: Tally, tolerance: Tolerance, now: datetime, *, full: bool) -> tuple[Action, str] | None:
+    """What a tally leads to, and why; None while it leads to nothing. ``full``: the candidate has all the traffic."""
+    if tally.failed:
+        return tolerance.then, tally.why
+    if tally.bad is None:
+        return None
+    budget = _budget(tolerance, tally.bad)
+    stretch = now - tally.bad_since if tally.bad_since is not None else timedelta()
+    over = budget.looks is not None and tally.bad_looks > budget.looks
+    if over or (budget.within is not None and stretch >= budget.within):
+        return (Action.HOLD if full and budget.then is Action.ROLL_BACK else budget.then), tally.why
+    return None
+
+
+def _budget(tolerance: Tolerance, verdict: Verdict) -> Budget:
+    if verdict is Verdict.INCONCLUSIVE:
+        return tolerance.inconclusive
+    return tolerance.no_data if verdict is Verdict.NO_DATA else tolerance.no_answer

@@ -1,0 +1,120 @@
+"""The dialogue of one tick: what is asked of the world, in which order, and what is saved before what. Pure, and shared by both colours.
+
+A tick is a few rounds. In each, the commands that are wanted are done at the same time, and all of their answers are absorbed in one
+decision. *Persist, then act*: before a command that raises traffic is done, the rollout that authorises it is saved; without a store it is
+done only if the rollout that was given had that epoch already. A command that only lowers waits for nothing, not even for a store that
+is down; it then leaves a closed marker, so that whoever reads it later goes back too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Final, TypeAlias
+
+import attrs
+
+from .engine import Decision, decide
+from .lifecycle import Phase
+from .messages import Apply, Command, Event, Note, Retire, RunHook, Tick
+from .rollout import Rollout
+
+__all__ = ["Do", "Kept", "Move", "Save", "Saved", "Ticked", "converse"]
+
+ROUNDS: Final = 10
+"""A tick ends after this many rounds. The longest honest one has six: read, measure, ask gates, write, read again, opening looks."""
+
+
+@attrs.frozen
+class Do:
+    """Do these commands at the same time, and answer with the events that they led to."""
+
+    commands: tuple[Command, ...]
+
+
+@attrs.frozen
+class Save:
+    """Save this with these notes if the stored serial is ``expected``; answer with `Saved`."""
+
+    rollout: Rollout
+    notes: tuple[Note, ...]
+    expected: int | None
+
+
+@attrs.frozen
+class Saved:
+    """How a save went. ``failed`` is why it could not be done; a lost compare-and-set is raised instead."""
+
+    failed: str | None = None
+
+
+Move: TypeAlias = Do | Save
+Kept: TypeAlias = Saved | Sequence[Event]
+
+
+@attrs.frozen(kw_only=True)
+class Ticked:
+    """How a tick ended: the last decision, with all the notes of the tick; the serial that the store has now; what was not saved, and why."""
+
+    decision: Decision
+    saved: int | None
+    unsaved: tuple[Note, ...] = ()
+    failed: str | None = None
+
+
+def converse(
+    rollout: Rollout, events: Sequence[Event], *, tick: Tick, stored: bool, expected: int | None, owed: tuple[Note, ...] = ()
+) -> Generator[Move, Kept, Ticked]:
+    """One tick of ``rollout``: yields what to do, is sent what came of it.
+
+    ``stored``: there is a store; ``expected`` is the serial that it has, which is older than the rollout's only after a save that failed,
+    and ``owed`` are the notes of that save.
+    """
+    kept_epoch = rollout.epoch if not stored or expected == rollout.serial else -1
+    decision = decide(rollout, *events, tick)
+    notes = list(decision.notes)
+    unsaved = [*owed, *decision.notes]
+    down: str | None = None
+    for _ in range(ROUNDS):
+        commands = decision.commands
+        if not commands:
+            break
+        if stored and down is None and decision.rollout.serial != expected and any(_acts(command) for command in commands):
+            saved = yield Save(decision.rollout, tuple(unsaved), expected)
+            assert isinstance(saved, Saved)
+            down = saved.failed
+            if down is None:
+                expected, kept_epoch, unsaved = decision.rollout.serial, decision.rollout.epoch, []
+        allowed = tuple(_permitted(command, decision.rollout, kept_epoch, down) for command in commands)
+        doable = tuple(command for command in allowed if command is not None)
+        if not doable:
+            break
+        answers = yield Do(doable)
+        assert not isinstance(answers, Saved)
+        decision = decide(decision.rollout, *answers)
+        notes += decision.notes
+        unsaved += decision.notes
+    if stored and down is None and decision.rollout.serial != expected:
+        saved = yield Save(decision.rollout, tuple(unsaved), expected)
+        assert isinstance(saved, Saved)
+        down = saved.failed
+        if down is None:
+            expected, unsaved = decision.rollout.serial, []
+    return Ticked(
+        decision=attrs.evolve(decision, notes=tuple(notes)), saved=expected, unsaved=tuple(unsaved), failed=down
+    )
+
+
+def _acts(command: Command) -> bool:
+    """Does it change the world? Then what led to it is saved first."""
+    return isinstance(command, Apply | RunHook | Retire)
+
+
+def _permitted(command: Command, rollout: Rollout, kept_epoch: int, down: str | None) -> Command | None:
+    """The command as it may be done now, or None. ``kept_epoch`` is the epoch of the rollout that is known to be stored."""
+    if isinstance(command, Apply) and not command.raises and rollout.phase is not Phase.PENDING:
+        if down is not None and rollout.phase is Phase.ROLLING_BACK:
+            return attrs.evolve(command, marker=attrs.evolve(command.marker, closed=True))
+        return command
+    if _acts(command) and (down is not None or getattr(command, "epoch", kept_epoch) != kept_epoch):
+        return None
+    return command

@@ -1,0 +1,519 @@
+"""Driving a rollout: start, tick, iterate, run, submit, and the same with an ``a`` for asyncio. Two small loops do what `converse` asks.
+
+Everything that both colours share is in `converse`, `_calls` and the small functions here; nothing here decides anything about traffic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import inspect
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from ._calls import Call, call_for, problems
+from .conversation import Kept, Move, Save, Saved, Ticked, converse
+from .engine import Decision, decide
+from .errors import ConflictError, Failure, RouterError, StoreError, StrategyError
+from .messages import Abort, Command, Event, Note, Tick
+from .outcome import Outcome
+from .plan import Plan
+from .ports import Ports
+from .release import Release
+from .rollout import Rollout, begin
+from .traffic import Marker, Served, Traffic
+
+__all__ = [
+    "OnInterrupt",
+    "aiterate",
+    "arollback_now",
+    "arun",
+    "astart",
+    "asubmit",
+    "atick",
+    "iterate",
+    "rollback_now",
+    "run",
+    "start",
+    "submit",
+    "tick",
+]
+
+OBSERVER_TIME = 5.0
+"""Seconds that the observers of one decision may take together; after that the rollout goes on without them."""
+
+UNKNOWN_AFTER_TIMEOUT = "no answer within {:g} s"
+
+
+class OnInterrupt(enum.Enum):
+    """What `run` does on Ctrl-C."""
+
+    LEAVE = "leave"
+    """Stop driving. Traffic stays as it is, the stored state can be resumed."""
+    ROLL_BACK = "roll_back"
+    """Take everything back first; a second Ctrl-C leaves."""
+
+
+class Strategy(Protocol):
+    """What compiles to a plan."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+
+# -------------------------------------------------------------------------------------------------------------------- start
+
+
+def start(strategy: Strategy, release: Release, *, id: str, ports: Ports) -> Rollout:
+    """A new rollout, PENDING, saved if there is a store; nothing is asked of the world yet.
+
+    Names that are bound to nothing, and what the router can't do, are a `StrategyError` before anything is touched. Starting an ``id`` that
+    exists returns it as it stands, if it is of the same release; another active rollout of the same service is a `ConflictError`
+    that names it.
+    """
+    known = _known(ports, release, id) if ports.store is not None else None
+    return known or _begun(strategy, release, id, ports)
+
+
+async def astart(strategy: Strategy, release: Release, *, id: str, ports: Ports) -> Rollout:
+    """`start` for asyncio."""
+    return await asyncio.to_thread(start, strategy, release, id=id, ports=ports)
+
+
+def _known(ports: Ports, release: Release, id: str) -> Rollout | None:
+    found: Rollout | None = ports.store.load(id)
+    if found is not None:
+        if found.release != release:
+            raise ConflictError(f"rollout {id!r} exists and is of another release: {found.release!r}; use another id")
+        return found
+    last: Rollout | None = ports.store.last(release.service)
+    if last is not None and not last.over:
+        raise ConflictError(f"{release.service!r} has an active rollout, {last!r}; let it end, or abort it, before starting {id!r}")
+    return None
+
+
+def _begun(strategy: Strategy, release: Release, id: str, ports: Ports) -> Rollout:
+    wrong = problems(strategy.plan, ports)
+    if wrong:
+        raise StrategyError(wrong)
+    rollout = begin(strategy.plan, release, id=id, at=ports.clock())
+    if ports.store is not None:
+        ports.store.save(rollout, (), expected=None)
+    return rollout
+
+
+# --------------------------------------------------------------------------------------------------------------------- tick
+
+
+def tick(rollout: Rollout | str, ports: Ports, *events: Event) -> Decision:
+    """One bounded round: tell it ``events``, ask the world what is wanted now, save, act, and say when to come back (``wake_at``).
+
+    With a store, ``rollout`` is an id and the decision is saved. Without one it is the `Rollout` itself, and the caller keeps
+    ``decision.rollout``: traffic is then raised only by the tick *after* the one that decided it, from the rollout that was kept.
+    Raises `ConflictError` if somebody else drives it, `StoreError` if it could not be saved (lowering was done all the same).
+    """
+    given = _given(rollout, ports)
+    return _saved(_tick(given, ports, events, expected=given.serial))
+
+
+async def atick(rollout: Rollout | str, ports: Ports, *events: Event) -> Decision:
+    """`tick` for asyncio: asynchronous ports are awaited, synchronous ones run in threads."""
+    given = await asyncio.to_thread(_given, rollout, ports)
+    return _saved(await _atick(given, ports, events, expected=given.serial))
+
+
+def _given(rollout: Rollout | str, ports: Ports) -> Rollout:
+    if isinstance(rollout, Rollout):
+        if ports.store is None:
+            return rollout
+        rollout = rollout.id
+    if ports.store is None:
+        raise StrategyError(f"tick({rollout!r}): an id needs a store; pass the Rollout itself, or Ports(store=...)")
+    found: Rollout | None = ports.store.load(rollout)
+    if found is None:
+        raise StrategyError(f"there is no rollout {rollout!r} in {ports.store!r}; start it first")
+    return found
+
+
+def _saved(ticked: Ticked) -> Decision:
+    if ticked.failed is not None:
+        raise StoreError(f"not saved: {ticked.failed}; what lowers traffic was done, and its marker on the router was closed")
+    return ticked.decision
+
+
+def _tick(rollout: Rollout, ports: Ports, events: Sequence[Event], *, expected: int | None, owed: tuple[Note, ...] = ()) -> Ticked:
+    talk = _talk(rollout, ports, events, expected, owed)
+    reply: Kept | None = None
+    while True:
+        try:
+            move = talk.send(reply)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            ticked: Ticked = stop.value
+            _observe(ports, ticked.decision)
+            return ticked
+        if isinstance(move, Save):
+            reply = _save(ports, move)
+        else:
+            reply = _do(move.commands, rollout, ports)
+
+
+async def _atick(
+    rollout: Rollout, ports: Ports, events: Sequence[Event], *, expected: int | None, owed: tuple[Note, ...] = ()
+) -> Ticked:
+    talk = _talk(rollout, ports, events, expected, owed)
+    reply: Kept | None = None
+    while True:
+        try:
+            move = talk.send(reply)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            ticked: Ticked = stop.value
+            await asyncio.to_thread(_observe, ports, ticked.decision)
+            return ticked
+        if isinstance(move, Save):
+            reply = await asyncio.shield(asyncio.to_thread(_save, ports, move))
+        else:
+            reply = await asyncio.gather(*(_adone(command, rollout, ports) for command in move.commands))
+
+
+def _talk(
+    rollout: Rollout, ports: Ports, events: Sequence[Event], expected: int | None, owed: tuple[Note, ...]
+) -> Generator[Move, Kept, Ticked]:
+    return converse(
+        rollout, events, tick=Tick(at=ports.clock()), stored=ports.store is not None, expected=expected, owed=owed
+    )
+
+
+def _save(ports: Ports, move: Save) -> Saved:
+    try:
+        ports.store.save(move.rollout, move.notes, expected=move.expected)
+    except StoreError as error:
+        return Saved(str(error))
+    except OSError as error:
+        return Saved(f"{type(error).__name__}: {error}")
+    return Saved()
+
+
+# ---------------------------------------------------------------------------------------------------------- doing commands
+
+
+def _do(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> list[Event]:
+    """Do them at the same time, each in a thread of its own, and wait for all or for the deadline.
+
+    A call that has not come back by then goes on in its thread; what it does is found out by the next read.
+    """
+    calls = [call_for(command, rollout, ports) for command in commands]
+    outcomes: SimpleQueue[tuple[int, Event]] = SimpleQueue()
+    events: dict[int, Event] = {}
+    for i, call in enumerate(calls):
+        if isinstance(call, Call):
+            threading.Thread(target=_call, args=(i, call, ports, outcomes), daemon=True, name=f"progressive-{commands[i].kind}").start()
+        else:
+            events[i] = call
+    end = time.monotonic() + ports.timeout.total_seconds()
+    while len(events) < len(calls):
+        try:
+            i, event = outcomes.get(timeout=max(0.0, end - time.monotonic()))
+        except Empty:
+            break
+        events[i] = event
+    for i, call in enumerate(calls):
+        if i not in events and isinstance(call, Call):
+            events[i] = call.trouble(_timed_out(ports), ports.clock())
+    return [events[i] for i in range(len(calls))]
+
+
+def _timed_out(ports: Ports) -> TimeoutError:
+    return TimeoutError(UNKNOWN_AFTER_TIMEOUT.format(ports.timeout.total_seconds()))
+
+
+def _call(i: int, call: Call, ports: Ports, outcomes: SimpleQueue[tuple[int, Event]]) -> None:
+    try:
+        if call.sync is None:
+            event = call.trouble(StrategyError("this port is asynchronous only; use atick, aiterate or arun"), ports.clock())
+        else:
+            value = call.sync()
+            if inspect.isawaitable(value):
+                getattr(value, "close", lambda: None)()
+                raise StrategyError("this hook or gate is asynchronous; use atick, aiterate or arun")
+            event = call.answer(value, ports.clock())
+    except Exception as error:
+        event = call.trouble(error, ports.clock())
+    except BaseException as error:
+        event = call.trouble(error, ports.clock())
+        outcomes.put((i, event))
+        raise
+    outcomes.put((i, event))
+
+
+async def _adone(command: Command, rollout: Rollout, ports: Ports) -> Event:
+    call = call_for(command, rollout, ports)
+    if not isinstance(call, Call):
+        return call
+    try:
+        async with asyncio.timeout(ports.timeout.total_seconds()):
+            if call.acoro is not None:
+                value = await call.acoro()
+            else:
+                assert call.sync is not None
+                value = await asyncio.to_thread(call.sync)
+            if inspect.isawaitable(value):
+                value = await value
+    except TimeoutError:
+        return call.trouble(_timed_out(ports), ports.clock())
+    except Exception as error:
+        return call.trouble(error, ports.clock())
+    try:
+        return call.answer(value, ports.clock())
+    except StrategyError as error:
+        return call.trouble(error, ports.clock())
+
+
+def _observe(ports: Ports, decision: Decision) -> None:
+    """Tell the observers, for a bounded time. What they raise is theirs."""
+    if not ports.observers or not decision.notes:
+        return
+
+    def tell() -> None:
+        for observer in ports.observers:
+            try:
+                observer(decision.rollout, decision.notes)
+            except Exception as error:
+                threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
+
+    teller = threading.Thread(target=tell, daemon=True, name="progressive-observers")
+    teller.start()
+    teller.join(OBSERVER_TIME)
+
+
+# ------------------------------------------------------------------------------------------------------------ iterate, run
+
+
+class _Drive:
+    """What a loop of ticks carries from one to the next: the rollout, what the store has, what it is owed."""
+
+    def __init__(self, rollout: Rollout, ports: Ports) -> None:
+        self.rollout = rollout
+        self.expected: int | None = rollout.serial
+        self.owed: tuple[Note, ...] = ()
+        self.ports = ports
+        self.failed: str | None = None
+        self.conflicts = 0
+
+    def after(self, ticked: Ticked) -> Decision:
+        """Go on from what a tick decided."""
+        self.rollout, self.expected, self.owed = ticked.decision.rollout, ticked.saved, ticked.unsaved
+        self.failed, self.conflicts = ticked.failed, 0
+        return ticked.decision
+
+    def lost(self, found: Rollout, error: ConflictError) -> None:
+        """Somebody saved during the tick (an event was submitted): go on from what the store has, unless it happens without end."""
+        self.conflicts += 1
+        if self.ports.store is None or self.conflicts > SUBMIT_TRIES:
+            raise error
+        self.rollout, self.expected, self.owed, self.failed = found, found.serial, (), None
+
+    @property
+    def wants_news(self) -> bool:
+        """Is there a store that may know more than this driver?"""
+        return self.ports.store is not None and self.failed is None
+
+    def heard(self, found: Rollout | None) -> bool:
+        """Did somebody submit an event since? Then go on from what the store has."""
+        if found is None or found.serial == self.expected:
+            return False
+        self.rollout, self.expected, self.owed = found, found.serial, ()
+        return True
+
+    def naps(self, decision: Decision) -> Iterator[float]:
+        """The time until the next tick is due, in short pieces; at least one, so that a loop always lets others run."""
+        assert decision.wake_at is not None
+        left = (decision.wake_at - self.ports.clock()).total_seconds()
+        yield max(0.0, min(left, NAP))
+        while (left := left - NAP) > 0:
+            yield min(left, NAP)
+
+
+def _driving(ports: Ports, id: str) -> AbstractContextManager[None]:
+    if ports.store is not None and hasattr(ports.store, "driving"):
+        context: AbstractContextManager[None] = ports.store.driving(id)
+        return context
+    return nullcontext()
+
+
+NAP = 0.5
+"""Seconds between two looks into the store while sleeping, so that a submitted abort does not wait for the next tick."""
+
+
+def iterate(rollout: Rollout | str, ports: Ports, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[Decision]:
+    """Tick until the rollout is over, sleeping in between, and yield each decision. A second driver of it is kept out meanwhile.
+
+    Events that others `submit` are taken up within half a second. A store that is down is waited for; nothing is raised meanwhile.
+    """
+    given = _given(rollout, ports)
+    with _driving(ports, given.id):
+        drive = _Drive(_given(rollout, ports), ports)
+        while True:
+            try:
+                decision = drive.after(_tick(drive.rollout, ports, (), expected=drive.expected, owed=drive.owed))
+            except ConflictError as error:
+                drive.lost(_given(rollout, ports), error)
+                continue
+            yield decision
+            if drive.rollout.over:
+                return
+            for nap in drive.naps(decision):
+                sleep(nap)
+                if drive.wants_news and drive.heard(_loaded(ports, drive.rollout.id)):
+                    break
+
+
+async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decision]:
+    """`iterate` for asyncio."""
+    given = await asyncio.to_thread(_given, rollout, ports)
+    with _driving(ports, given.id):
+        drive = _Drive(await asyncio.to_thread(_given, rollout, ports), ports)
+        while True:
+            try:
+                decision = drive.after(await _atick(drive.rollout, ports, (), expected=drive.expected, owed=drive.owed))
+            except ConflictError as error:
+                drive.lost(await asyncio.to_thread(_given, rollout, ports), error)
+                continue
+            yield decision
+            if drive.rollout.over:
+                return
+            for nap in drive.naps(decision):
+                await asyncio.sleep(nap)
+                if drive.wants_news and drive.heard(await asyncio.to_thread(_loaded, ports, drive.rollout.id)):
+                    break
+
+
+def _loaded(ports: Ports, id: str) -> Rollout | None:
+    try:
+        found: Rollout | None = ports.store.load(id)
+    except (StoreError, OSError):
+        return None
+    return found
+
+
+def run(
+    rollout: Rollout | str,
+    ports: Ports,
+    *,
+    budget: timedelta | None = None,
+    on_interrupt: OnInterrupt = OnInterrupt.LEAVE,
+    wait_for_people: bool = True,
+) -> Outcome:
+    """Drive to the end, and say how it ended (``sys.exit(run(...).exit_code)``).
+
+    ``budget``: give up driving after that time; traffic stays, and whoever ticks next goes on. ``wait_for_people=False`` returns as soon as
+    only a person can move it. On Ctrl-C see `OnInterrupt`; the stored state can be resumed at every moment.
+    """
+    end = None if budget is None else ports.clock() + budget
+    last = _given(rollout, ports)
+    try:
+        for decision in iterate(last, ports):
+            last = decision.rollout
+            if _enough(last, ports, end, wait_for_people):
+                break
+    except KeyboardInterrupt:
+        if on_interrupt is OnInterrupt.LEAVE:
+            raise
+        last = _interrupted(last, ports)
+    return Outcome.of(last)
+
+
+async def arun(
+    rollout: Rollout | str, ports: Ports, *, budget: timedelta | None = None, wait_for_people: bool = True
+) -> Outcome:
+    """`run` for asyncio. Cancelling it leaves a state that can be resumed."""
+    end = None if budget is None else ports.clock() + budget
+    last = await asyncio.to_thread(_given, rollout, ports)
+    steps = aiterate(last, ports)
+    try:
+        async for decision in steps:
+            last = decision.rollout
+            if _enough(last, ports, end, wait_for_people):
+                break
+    finally:
+        await steps.aclose()  # type: ignore[attr-defined]
+    return Outcome.of(last)
+
+
+def _enough(rollout: Rollout, ports: Ports, end: Any, wait_for_people: bool) -> bool:
+    return (end is not None and ports.clock() >= end) or (not wait_for_people and rollout.waits_for_person)
+
+
+def _interrupted(rollout: Rollout, ports: Ports) -> Rollout:
+    """Take everything back after Ctrl-C; a second one leaves."""
+    decision = tick(rollout, ports, Abort(at=ports.clock(), by="interrupt", why="the driver was interrupted"))
+    last = decision.rollout
+    while not last.final:
+        time.sleep(max(0.0, (decision.wake_at - ports.clock()).total_seconds()) if decision.wake_at is not None else 0.0)
+        decision = tick(last, ports)
+        last = decision.rollout
+    return last
+
+
+# -------------------------------------------------------------------------------------------------------- submit, rollback
+
+
+def submit(store: Any, id: str, event: Event) -> Decision:
+    """Tell a stored rollout something (an approval, an abort) without any router at hand; whoever ticks it next acts on it.
+
+    Retried when somebody else saves at the same moment. A refused event is a `Refused` note in ``decision.notes``.
+    """
+    for _ in range(SUBMIT_TRIES):
+        found: Rollout | None = store.load(id)
+        if found is None:
+            raise StrategyError(f"there is no rollout {id!r} in {store!r}")
+        decision = decide(found, event)
+        try:
+            store.save(decision.rollout, decision.notes, expected=found.serial)
+        except ConflictError:
+            continue
+        return decision
+    raise ConflictError(f"rollout {id!r} moved {SUBMIT_TRIES} times while {event.kind} was submitted; try again")
+
+
+SUBMIT_TRIES = 20
+
+
+async def asubmit(store: Any, id: str, event: Event) -> Decision:
+    """`submit` for asyncio."""
+    return await asyncio.to_thread(submit, store, id, event)
+
+
+def rollback_now(router: Any, release: Release) -> Served:
+    """All traffic to stable, at once, with nothing but the router: for when state, metrics and store are all gone.
+
+    It leaves a *closed* marker, so that a driver which sleeps meanwhile goes back too when it wakes. Written, then read back: raises
+    `RouterError` (try again) unless the router then says that it serves stable alone.
+    """
+    before = router.read(release)
+    served: Served = router.apply(release, Traffic(), marker=_closed(before), expect=before.version)
+    return _alone(served, release)
+
+
+async def arollback_now(router: Any, release: Release) -> Served:
+    """`rollback_now` for asyncio."""
+    before = await router.aread(release)
+    served: Served = await router.aapply(release, Traffic(), marker=_closed(before), expect=before.version)
+    return _alone(served, release)
+
+
+def _closed(before: Served) -> Marker:
+    marker = before.marker or Marker(generation=0)
+    return Marker(generation=marker.generation, serial=marker.serial, closed=True)
+
+
+def _alone(served: Served, release: Release) -> Served:
+    if served.traffic != Traffic() or served.elsewhere.ppm or not served.settled:
+        raise RouterError(
+            f"written, but the router still serves {served.traffic} of {release.service!r}; read it again", failure=Failure.UNKNOWN
+        )
+    return served

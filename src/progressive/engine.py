@@ -1,0 +1,472 @@
+"""The engine: ``decide(rollout, *events) -> Decision``. A function: no clock, no chance, no I/O.
+
+How to read it. One decision has four parts:
+
+1. **Absorb** what happened. All events of one round are taken in a fixed order, measurements first, whatever order they came in.
+2. **Settle**: let the phase move as far as it can (`PHASES`, one small function each). Going forward is a loop over small steps: ask the
+   current one where it stands; when it is done, and the evidence and the gates allow what comes next, go on to the next.
+3. **Command**: say what is wanted from the world *now*. Commands are absolute and depend on the state alone, so asking again is
+   harmless, and a tick on the stored rollout asks again. First the router is read; whatever depends on the read comes after it.
+4. **Wake**: say when to come back.
+
+The rules live beside this file: what the router says in `_routing`, what the metrics say in `_looks` (and when, in `_windows`), what
+people say in `_people`, what must be there first in `_preflight`. `_moves` has the few changes that they make; `lifecycle` the phases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, assert_never
+
+import attrs
+
+from . import _looks, _people, _preflight, _routing
+from ._moves import end, enter, go_back, hold, want
+from ._turn import NOTHING, ZERO, Turn
+from ._windows import drop_inactive, open_windows, restart_windows
+from .lifecycle import Phase, Retirement
+from .messages import (
+    EVENTS,
+    Action,
+    AskGate,
+    ClosedUntil,
+    Command,
+    CommandFailed,
+    Event,
+    GateAnswered,
+    Go,
+    Happened,
+    HookAnswered,
+    Inspect,
+    Inspected,
+    Measured,
+    Note,
+    NotYet,
+    Read,
+    Released,
+    Retire,
+    Retired,
+    RunHook,
+    Seen,
+    Tick,
+    Wrote,
+)
+from .rollout import Rollout, evolve
+from .step import Deadline, Done, Failed, Halt, Situation, Step, Wait
+from .traffic import Track
+
+__all__ = ["Decision", "decide"]
+
+AGAIN: Final = timedelta(seconds=10)
+"""Until a hook, a gate or a fleet that failed to answer is asked again."""
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """What was decided: the rollout as it is now, what is wanted from the world, when to come back, and the audit trail.
+
+    ``wake_at`` is None only when the rollout is over. ``commands`` may be done in any order, at the same time, more than once, or not at
+    all; but one that raises traffic only after ``rollout`` was stored.
+    """
+
+    rollout: Rollout
+    commands: tuple[Command, ...]
+    wake_at: datetime | None
+    notes: tuple[Note, ...]
+
+
+def decide(rollout: Rollout, *events: Event) -> Decision:
+    """What ``events`` mean for ``rollout``. The same rollout and events give the same bytes, on every machine."""
+    now = max((event.at for event in events), default=rollout.clocks.now)
+    turn = Turn(rollout, now)
+    _pass_time(turn)
+    for event in _in_order(events):
+        _absorb(turn, event)
+    _settle(turn)
+    return _conclude(turn)
+
+
+# ---------------------------------------------------------------------------------------------------------------- 1. absorb
+
+_RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}
+
+
+def _in_order(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    if len(events) < 2:
+        return events
+    return tuple(sorted(events, key=lambda event: (_RANK[type(event)], event.at, repr(event))))
+
+
+def _pass_time(turn: Turn) -> None:
+    """Let the clocks run up to now. When the wall clock stepped back, nothing is credited and the windows begin anew."""
+    clocks, phase, now = turn.clocks, turn.progress.phase, turn.now
+    if now == clocks.now:
+        return
+    passed = now - clocks.now
+    if passed < ZERO:
+        _step_back(turn)
+        return
+    if turn.final and turn.progress.retirement is not Retirement.DUE:
+        return
+    frozen = turn.progress.frozen is not None
+    stepped, ran = clocks.stepped, clocks.ran
+    if phase is Phase.HELD:
+        causes = tuple(evolve(cause, held=cause.held + passed) for cause in turn.progress.causes)
+        turn.progress = evolve(turn.progress, causes=causes)
+        if not any(cause.person for cause in causes):
+            ran += passed
+    elif not frozen:
+        stepped += passed
+        if phase is Phase.PROGRESSING and turn.plan.steps[turn.progress.step].approval is None:
+            ran += passed
+    unanswered = turn.routing.tried_at is not None and turn.routing.tried_at != turn.routing.read_at
+    turn.clocks = evolve(
+        clocks, now=now, stepped=stepped, ran=ran, unreadable=clocks.unreadable + passed if unanswered else clocks.unreadable
+    )
+
+
+def _step_back(turn: Turn) -> None:
+    now, routing = turn.now, turn.routing
+    latest = now + timedelta(seconds=_routing.BACKOFF[-1])
+    turn.routing = evolve(
+        routing,
+        verified_since=None,
+        verified_at=None,
+        read_at=None,
+        tried_at=None,
+        retry_at=None if routing.retry_at is None else min(routing.retry_at, latest),
+    )
+    turn.clocks = evolve(turn.clocks, now=now, ticked=None, entered=min(turn.clocks.entered, now))
+    turn.progress = evolve(turn.progress, closing=None, frozen=None)
+    turn.evidence = evolve(
+        turn.evidence, probes=tuple(evolve(probe, start=min(probe.start, now), retry_at=None, reading=None) for probe in turn.evidence.probes)
+    )
+    restart_windows(turn)
+
+
+def _absorb(turn: Turn, event: Event) -> None:
+    if turn.final and not isinstance(event, Tick | Seen | Wrote | CommandFailed | Retired):
+        turn.refuse(event, _people.too_late(turn))
+        return
+    match event:
+        case Tick():
+            turn.clocks = evolve(turn.clocks, ticked=event.at)
+        case Seen():
+            _routing.seen(turn, event)
+        case Wrote():
+            _routing.wrote(turn, event)
+        case CommandFailed():
+            _command_failed(turn, event)
+        case Measured():
+            (_preflight.answered if turn.progress.phase is Phase.PENDING else _looks.measured)(turn, event)
+        case Inspected():
+            _preflight.inspected(turn, event)
+        case HookAnswered():
+            _hook_answered(turn, event)
+        case GateAnswered():
+            _gate_answered(turn, event)
+        case Retired():
+            if turn.progress.retirement is Retirement.ASKED:
+                turn.progress = evolve(turn.progress, retirement=Retirement.DONE)
+                turn.note(Happened(at=turn.now, event=event))
+        case _:
+            _people.said(turn, event)
+
+
+def _command_failed(turn: Turn, event: CommandFailed) -> None:
+    if event.command in ("read", "apply"):
+        _routing.failed(turn, event)
+        return
+    turn.note(Happened(at=turn.now, event=event))
+    if event.command == "run_hook" and event.epoch == turn.progress.epoch:
+        turn.progress = evolve(turn.progress, answer=NotYet(event.at + AGAIN, f"it failed: {event.why}"))
+    elif event.command == "ask_gate" and event.epoch == turn.progress.epoch:
+        turn.progress = evolve(turn.progress, frozen=("gate", f"it failed: {event.why}", event.at + AGAIN), closing=None)
+    elif event.command == "retire":
+        turn.routing = evolve(turn.routing, retry_at=event.at + AGAIN)
+
+
+def _hook_answered(turn: Turn, event: HookAnswered) -> None:
+    step = turn.plan.steps[turn.progress.step]
+    if turn.progress.phase is not Phase.PROGRESSING or event.step != step.id or step.hook is None:
+        turn.refuse(event, f"it is for step {event.step!r}, which is not the current one")
+        return
+    if event.answer != turn.progress.answer:
+        turn.note(Happened(at=turn.now, event=event))
+        turn.progress = evolve(turn.progress, answer=event.answer)
+
+
+def _gate_answered(turn: Turn, event: GateAnswered) -> None:
+    if event.epoch != turn.progress.epoch or event.gate not in turn.plan.gates:
+        turn.refuse(event, f"it is of epoch {event.epoch}, this is {turn.progress.epoch}")
+        return
+    turn.gates[event.gate] = event.answer
+    if isinstance(event.answer, ClosedUntil):
+        frozen = (event.gate, event.answer.why, event.answer.at)
+        if frozen != turn.progress.frozen:
+            turn.note(Happened(at=turn.now, event=event))
+        turn.progress = evolve(turn.progress, frozen=frozen, closing=None)
+    elif turn.progress.frozen is not None and turn.progress.frozen[0] == event.gate:
+        turn.note(Happened(at=turn.now, event=event))
+        turn.progress = evolve(turn.progress, frozen=None)
+
+
+# ---------------------------------------------------------------------------------------------------------------- 2. settle
+
+
+def _settle(turn: Turn) -> None:
+    """Let the phase move as far as it can: every move is towards the end, so this ends."""
+    open_windows(turn)
+    while PHASES[turn.progress.phase](turn):
+        open_windows(turn)
+
+
+def _progressing(turn: Turn) -> bool:
+    """One move forward, if the evidence, the deadlines and the current step allow one."""
+    if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or _out_of_time(turn):
+        return True
+    position = turn.progress.step
+    step, target = turn.plan.steps[position], turn.plan.traffics[position]
+    if target != turn.routing.wanted:
+        if target.exceeds(turn.routing.wanted) and (blocked := _may_raise(turn)) is not None:
+            return _wait(turn, step, blocked)
+        want(turn, target, f"step {step.id}")
+    outcome = Done() if turn.progress.skipped else step.advance(_situation(turn, step))
+    match outcome:
+        case Wait(why=why, until=until, memory=memory):
+            if memory != turn.progress.memory:
+                turn.progress = evolve(turn.progress, memory=memory)
+            turn.look_again(until)
+            return _wait(turn, step, why)
+        case Failed(why=why):
+            go_back(turn, f"step {step.id}: {why}")
+        case Halt(why=why):
+            hold(turn, f"step:{step.id}", why)
+        case Done():
+            return _leave(turn, step)
+        case _:
+            assert_never(outcome)
+    return True
+
+
+def _leave(turn: Turn, step: Step) -> bool:
+    """The step is done: promote after the last one, else enter the next, once more traffic is allowed."""
+    following = turn.progress.step + 1
+    if following == len(turn.plan.steps):
+        if (blocked := _looks.ready(turn)) is not None:
+            return _wait(turn, step, blocked)
+        end(turn, Phase.PROMOTED, f"every step is done, {step.id} was the last")
+        return True
+    target = turn.plan.traffics[following]
+    raises = target.exceeds(turn.routing.wanted)
+    if raises and (blocked := _may_raise(turn)) is not None:
+        return _wait(turn, step, blocked)
+    enter(turn, Phase.PROGRESSING, f"{step.id} is {'skipped' if turn.progress.skipped else 'done'}", step=following)
+    turn.routing = evolve(turn.routing, reasserted=False)
+    drop_inactive(turn)
+    if raises:
+        want(turn, target, f"step {turn.plan.steps[following].id}")
+    return True
+
+
+def _may_raise(turn: Turn) -> str | None:
+    """Asked before every raise: the evidence, then the gates. None if it may, else what is waited for."""
+    frozen = turn.progress.frozen
+    if frozen is not None and turn.now < frozen[2]:
+        turn.look_again(frozen[2])
+        return f"gate {frozen[0]} to open: {frozen[1]}"
+    if not turn.progress.forced and (owed := _looks.ready(turn)) is not None:
+        return owed
+    closed = [gate for gate in turn.plan.gates if not turn.waived(gate)]
+    turn.to_ask = [gate for gate in closed if gate not in turn.gates]
+    if turn.to_ask:
+        return f"gate {', '.join(turn.to_ask)} to answer"
+    return None
+
+
+def _situation(turn: Turn, step: Step) -> Situation:
+    approved = next((given for given in turn.progress.approvals if given.approval == step.approval), None)
+    return Situation(
+        now=turn.now,
+        stepped=turn.clocks.stepped,
+        watched=turn.clocks.watched,
+        verified=turn.verified,
+        memory=turn.progress.memory,
+        answer=turn.progress.answer,
+        approved=approved,
+        passes=partial(_looks.passes, turn),
+    )
+
+
+def _wait(turn: Turn, step: Step, why: str) -> bool:
+    """Not yet. Every wait has a reason, a deadline and an action; True if the deadline has come and something was done."""
+    deadline = step.deadline or Deadline(within=step.span + timedelta(hours=1))
+    left = deadline.within - turn.clocks.stepped
+    if left <= ZERO:
+        return _missed(turn, deadline, f"step {step.id}", why)
+    if turn.progress.frozen is not None:
+        turn.wait(why, until=turn.progress.frozen[2], then="ask the gate again")
+    else:
+        turn.wait(why, until=turn.now + left, then=deadline.then.value.replace("_", " "))
+    return False
+
+
+def _missed(turn: Turn, deadline: Deadline, what: str, why: str) -> bool:
+    said = f"{what} took longer than {deadline.within}: waited for {why}"
+    if deadline.then is Action.ROLL_BACK:
+        go_back(turn, said)
+        return True
+    if deadline.then is Action.HOLD:
+        hold(turn, f"deadline:{what.rpartition(' ')[2]}", said)
+        return True
+    if not turn.progress.overdue:
+        turn.progress = evolve(turn.progress, overdue=True)
+        _routing.escalate(turn, said)
+    turn.wait(why, then="the deadline of the whole")
+    return False
+
+
+def _out_of_time(turn: Turn) -> bool:
+    """Has the whole rollout's time run out?"""
+    deadline = turn.plan.deadline
+    left = deadline.within - turn.clocks.ran
+    if left > ZERO:
+        if turn.progress.frozen is None:
+            turn.look_again(turn.now + left)
+        return False
+    return _missed(turn, deadline, "the rollout", turn.progress.waiting.why if turn.progress.waiting else "its steps")
+
+
+def _held(turn: Turn) -> bool:
+    """Wait for a person; guards go on; each cause has its own end."""
+    if _looks.act_on_evidence(turn) or _routing.unreachable(turn):
+        return True
+    first = min(turn.progress.causes, key=lambda cause: cause.within - cause.held)
+    left = first.within - first.held
+    if left <= ZERO:
+        go_back(turn, f"held for {first.name} for {first.within} and nobody resumed: {first.why}")
+        return True
+    names = ", ".join(cause.name for cause in turn.progress.causes)
+    turn.wait(f"somebody to resume {names} ({first.why})", until=turn.now + left, then="roll back")
+    return False
+
+
+def _rolling_back(turn: Turn) -> bool:
+    """It is over when a write of ours since the turn back was read back; until then it is asked for again, for ever."""
+    if turn.verified and turn.routing.written >= turn.progress.epoch:
+        end(turn, Phase.ROLLED_BACK, turn.progress.reason)
+        return True
+    _routing.escalate(turn, "the way back is not verified")
+    turn.wait(f"the router to serve {NOTHING}, written and read back")
+    return False
+
+
+def _promoted(turn: Turn) -> bool:
+    """The old version is removed when its time has come and the router, just read, still serves the new one alone."""
+    if turn.progress.retirement is not Retirement.DUE or turn.plan.retire_after is None:
+        return False
+    left = turn.plan.retire_after - turn.clocks.stepped
+    if left > ZERO:
+        turn.wait("the old version's time to be over", until=turn.now + left, then="remove it")
+        return False
+    read_now = turn.routing.read_at is not None and turn.routing.read_at >= (turn.clocks.ticked or turn.now)
+    served = turn.routing.served
+    if read_now and served is not None and served.settled and served.traffic == turn.routing.wanted and not served.elsewhere.ppm:
+        turn.progress = evolve(turn.progress, retirement=Retirement.ASKED, epoch=turn.progress.epoch + 1, waiting=None)
+        turn.note(Released(at=turn.now, version=Track.STABLE.label(turn.release)))
+        return True
+    turn.wait(f"the router to serve {turn.routing.wanted} before {Track.STABLE.label(turn.release)} is removed")
+    _routing.escalate(turn, "the old version can't be removed: the router does not serve the new one alone")
+    return False
+
+
+def _rolled_back(turn: Turn) -> bool:
+    return False
+
+
+PHASES: Final[dict[Phase, Callable[[Turn], bool]]] = {
+    Phase.PENDING: _preflight.pending,
+    Phase.PROGRESSING: _progressing,
+    Phase.HELD: _held,
+    Phase.ROLLING_BACK: _rolling_back,
+    Phase.PROMOTED: _promoted,
+    Phase.ROLLED_BACK: _rolled_back,
+}
+
+
+# --------------------------------------------------------------------------------------------------------- 3. command, 4. wake
+
+
+def _conclude(turn: Turn) -> Decision:
+    given = turn.given
+    over = turn.final and turn.progress.retirement in (Retirement.NONE, Retirement.DONE)
+    commands = () if over else tuple(_commands(turn))
+    wake = None if over else _wake(turn, commands)
+    changed = (
+        bool(turn.notes)
+        or turn.progress is not given.progress
+        or turn.routing is not given.routing
+        or turn.evidence is not given.evidence
+        or turn.clocks is not given.clocks
+        or wake != given.wake_at
+    )
+    if not changed:
+        return Decision(rollout=given, commands=commands, wake_at=wake, notes=())
+    rollout = evolve(
+        given,
+        serial=given.serial + 1,
+        progress=turn.progress,
+        routing=turn.routing,
+        evidence=turn.evidence,
+        clocks=turn.clocks,
+        wake_at=wake,
+    )
+    return Decision(rollout=rollout, commands=commands, wake_at=wake, notes=tuple(turn.notes))
+
+
+def _commands(turn: Turn) -> list[Any]:
+    """What is wanted from the world now: a read first, and after it whatever depends on what was read."""
+    progress, routing, ticked = turn.progress, turn.routing, turn.clocks.ticked
+    commands: list[Any] = []
+    if progress.phase is Phase.PENDING and routing.capabilities is None:
+        commands.append(Inspect())
+    if routing.tried_at is None or (ticked is not None and routing.tried_at < ticked):
+        return [*commands, Read()]
+    if progress.phase is Phase.PENDING:
+        commands += _preflight.looks(turn)
+        if not _preflight.cleared(turn):
+            return commands
+    elif progress.phase in (Phase.PROGRESSING, Phase.HELD):
+        commands += _looks.due(turn)
+        commands += [AskGate(epoch=progress.epoch, gate=gate) for gate in turn.to_ask]
+    if progress.phase is Phase.PROGRESSING and (hook := _hook_due(turn)) is not None:
+        commands.append(hook)
+    if progress.retirement is Retirement.ASKED and (routing.retry_at is None or turn.now >= routing.retry_at):
+        commands.append(Retire())
+    if (write := _routing.apply_due(turn, turn.given.serial + 1)) is not None:
+        commands.append(write)
+    return commands
+
+
+def _hook_due(turn: Turn) -> RunHook | None:
+    step, answer = turn.plan.steps[turn.progress.step], turn.progress.answer
+    if step.hook is None or isinstance(answer, Go) or turn.progress.skipped:
+        return None
+    if isinstance(answer, NotYet) and turn.now < answer.until:
+        turn.look_again(answer.until)
+        return None
+    key = f"{turn.given.id}/{step.id}"
+    return RunHook(epoch=turn.progress.epoch, hook=step.hook, step=step.id, key=key)
+
+
+def _wake(turn: Turn, commands: tuple[Command, ...]) -> datetime:
+    """When to come back at the latest: at once if something is wanted now, soon if the router lags, else in time to count as watching."""
+    if commands:
+        return turn.now
+    routing = turn.routing
+    unsettled = not turn.final and routing.claimed and routing.verified_since is None
+    turn.look_again(turn.now + (min(_routing.POLL, turn.plan.watch_every / 2) if unsettled else turn.plan.watch_every / 2))
+    assert turn.wake is not None
+    return max(turn.wake, turn.now + timedelta(milliseconds=1))

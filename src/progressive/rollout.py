@@ -1,0 +1,294 @@
+"""The state of one release under one plan: a frozen value in five small parts, each with one reason to change, and what it says of itself.
+
+It is all that is ever persisted, and everything that a decision depends on. Clocks are accumulators (watched, stepped, ran), not
+deadlines, so that a jump of the wall clock can't bring one forward.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from . import _validators as check
+from .analysis.judge import Tally
+from .analysis.verdict import Memory
+from .errors import StrategyError
+from .lifecycle import FINAL, Phase, Retirement
+from .messages import HookAnswer
+from .plan import Plan
+from .release import Release
+from .step import Approved
+from .traffic import Capabilities, Served, Track, Traffic
+from .units import Percent
+
+__all__ = [
+    "Cause",
+    "Clocks",
+    "Evidence",
+    "Probe",
+    "Progress",
+    "Rollout",
+    "Routing",
+    "SeriesState",
+    "Status",
+    "Tail",
+    "Waiting",
+    "begin",
+]
+
+FORMAT: Final = 1
+"""The number of the stored form. A rollout keeps the one that it was begun with, for life."""
+
+Part = TypeVar("Part")
+
+
+def evolve(part: Part, **changes: Any) -> Part:
+    """A changed copy of a frozen part: `attrs.evolve` without its validation, because the engine makes these many times a second."""
+    new = object.__new__(type(part))
+    put = object.__setattr__
+    for name in type(part).__slots__:  # type: ignore[attr-defined]
+        if name != "__weakref__":
+            put(new, name, changes[name] if name in changes else getattr(part, name))
+    return new
+
+
+@attrs.frozen(kw_only=True)
+class Waiting:
+    """What is waited for, since when, until when at the latest, and what happens then."""
+
+    why: str
+    since: datetime
+    until: datetime | None = None
+    then: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Cause:
+    """One reason to hold. ``held`` is how long it has been, ``within`` how long it may; then the rollout goes back."""
+
+    name: str
+    why: str
+    by: str
+    person: bool
+    within: timedelta
+    held: timedelta = timedelta()
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """Where it stands in the plan. ``epoch`` rises with every change of step, phase or wanted traffic, and fences what comes late."""
+
+    phase: Phase = Phase.PENDING
+    step: int = 0
+    epoch: int = 0
+    memory: Memory = None
+    answer: HookAnswer | None = None
+    skipped: bool = False
+    forced: bool = False
+    causes: tuple[Cause, ...] = ()
+    approvals: tuple[Approved, ...] = ()
+    waived: tuple[str, ...] = ()
+    reason: str = ""
+    closing: datetime | None = None
+    frozen: tuple[str, str, datetime] | None = None
+    retirement: Retirement = Retirement.NONE
+    overdue: bool = False
+    waiting: Waiting | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Routing:
+    """What is wanted of the router and what it said last.
+
+    ``standing`` is the last traffic that was verified, from ``verified_since`` to ``verified_at`` without a break (None while it is
+    broken). ``generation`` is ours; ``touched`` is set before the first write is sent, ``claimed`` when it was read back. ``written`` is the
+    epoch of the last write that was answered; ``tried_at`` is the last read that came back, with or without an answer.
+    """
+
+    wanted: Traffic = Traffic()
+    standing: Traffic = Traffic()
+    served: Served | None = None
+    read_at: datetime | None = None
+    tried_at: datetime | None = None
+    verified_since: datetime | None = None
+    verified_at: datetime | None = None
+    generation: int | None = None
+    touched: bool = False
+    claimed: bool = False
+    written: int = -1
+    attempts: int = 0
+    retry_at: datetime | None = None
+    drifts: tuple[datetime, ...] = ()
+    reasserted: bool = False
+    capabilities: Capabilities | None = None
+    undo: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Tail:
+    """The last window of an earlier stretch of traffic, still owed because its numbers were not complete when the traffic changed."""
+
+    start: datetime
+    end: datetime
+    tracks: tuple[Track, ...]
+
+
+@attrs.frozen(kw_only=True)
+class SeriesState:
+    """Where the next window of one series begins (None: nothing to measure now), and the tracks that get traffic in it."""
+
+    start: datetime | None = None
+    tracks: tuple[Track, ...] = ()
+    tail: Tail | None = None
+    reading: str | None = None
+    fingerprint: str = ""
+    retry_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Probe:
+    """Preflight's question to one metric: does it answer at all?"""
+
+    metric: str
+    start: datetime
+    reading: str | None = None
+    retry_at: datetime | None = None
+    answered: bool = False
+    why: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Evidence:
+    """What was measured so far, in the order of the plan's series and checks. Its size does not grow with the number of looks."""
+
+    series: tuple[SeriesState, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    probes: tuple[Probe, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Clocks:
+    """Times and accumulators. ``stepped``: in this step or phase; ``ran``: the whole's; ``watched``: the bake's credit in this step."""
+
+    created: datetime
+    now: datetime
+    ticked: datetime | None = None
+    entered: datetime
+    stepped: timedelta = timedelta()
+    ran: timedelta = timedelta()
+    watched: timedelta = timedelta()
+    unreadable: timedelta = timedelta()
+    escalated: timedelta = timedelta()
+
+
+@attrs.frozen(kw_only=True)
+class Status:
+    """A rollout in one line for a person: ``str(status)``."""
+
+    phase: Phase
+    step: str
+    position: int
+    steps: int
+    asked: Percent
+    declared: Percent | None
+    waiting: Waiting | None
+    reason: str
+
+    def __str__(self) -> str:
+        said = "unknown" if self.declared is None else str(self.declared)
+        line = f"{self.phase.value}: step {self.position} of {self.steps} ({self.step}), asked {self.asked}, router says {said}"
+        if self.waiting is not None:
+            line += f"; waits for {self.waiting.why} since {_clock(self.waiting.since)}"
+            if self.waiting.until is not None:
+                line += f", until {_clock(self.waiting.until)}, then {self.waiting.then}"
+        return f"{line} ({self.reason})" if self.reason else line
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Rollout:
+    """One release under one plan. Made by `begin`, changed only by `decide`, stored by `dumps`."""
+
+    id: str = attrs.field(validator=check.is_name)
+    release: Release
+    plan: Plan
+    serial: int = 0
+    progress: Progress
+    routing: Routing
+    evidence: Evidence
+    clocks: Clocks
+    wake_at: datetime | None
+
+    @property
+    def phase(self) -> Phase:
+        return self.progress.phase
+
+    @property
+    def epoch(self) -> int:
+        return self.progress.epoch
+
+    @property
+    def final(self) -> bool:
+        """No traffic will be changed any more."""
+        return self.progress.phase in FINAL
+
+    @property
+    def over(self) -> bool:
+        """Final, and nothing is left to retire: it need not be ticked again."""
+        return self.final and self.progress.retirement in (Retirement.NONE, Retirement.DONE)
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Nothing but a person's word, or a deadline, will move it."""
+        if self.phase is Phase.HELD:
+            return True
+        return self.phase is Phase.PROGRESSING and self.plan.steps[self.progress.step].approval is not None
+
+    @property
+    def status(self) -> Status:
+        """Where it stands and what it waits for."""
+        served = self.routing.served
+        return Status(
+            phase=self.phase,
+            step=self.plan.steps[self.progress.step].id,
+            position=self.progress.step + 1,
+            steps=len(self.plan.steps),
+            asked=self.routing.wanted.candidate,
+            declared=None if served is None else served.traffic.candidate,
+            waiting=self.progress.waiting,
+            reason=self.progress.reason,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Rollout {self.id!r} serial {self.serial}: {self.status}>"
+
+
+def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
+    """A new rollout, PENDING, nothing asked of the world yet. ``id`` is yours; the same id always means the same rollout."""
+    if release.stable is None:
+        raise StrategyError(
+            f"release.stable: {release.service!r} has no stable version; a first deployment has nothing to return to, "
+            "so route to it without a rollout"
+        )
+    if release.baseline is None and any(traffic.baseline.ppm for traffic in plan.traffics):
+        raise StrategyError("release.baseline: the plan gives a baseline traffic; name it in Release(baseline=...)")
+    at = check.utc(at)
+    return Rollout(
+        id=id,
+        release=release,
+        plan=plan,
+        progress=Progress(),
+        routing=Routing(),
+        evidence=Evidence(
+            series=(SeriesState(),) * len(plan.series),
+            tallies=(Tally(),) * len(plan.checks),
+            probes=tuple(Probe(metric=metric.name, start=at) for metric in plan.metrics),
+        ),
+        clocks=Clocks(created=at, now=at, entered=at),
+        wake_at=at,
+    )
+
+
+def _clock(at: datetime) -> str:
+    return at.strftime("%H:%M:%S")

@@ -1,0 +1,150 @@
+"""The contract of a step: what it declares, what it is told, and the four things it can answer.
+
+A step is a small frozen attrs class: a ``kind`` that is never renamed, an ``id`` that is unique in the plan, and configuration. It issues
+no commands: the engine reads what it declares. Your own step subclasses `Step` for its defaults (or has the same names), lives in your
+code, and is passed to `progressive.loads` in a `Kinds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import attrs
+
+from . import _validators as check
+from .analysis.verdict import Memory
+from .errors import StrategyError
+from .messages import Action, HookAnswer
+from .traffic import Traffic
+
+__all__ = ["Advance", "Approved", "Deadline", "Done", "Failed", "Halt", "Kinds", "Memory", "Situation", "Step", "Wait"]
+
+
+@attrs.frozen(kw_only=True)
+class Deadline:
+    """How long something may take and what happens then. ``within`` is inclusive; its clock stops in holds and freezes."""
+
+    within: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
+    then: Action = attrs.field(default=Action.ROLL_BACK, converter=Action)
+
+
+@attrs.frozen(kw_only=True)
+class Approved:
+    """A person's yes, by name of the approval."""
+
+    approval: str
+    by: str
+    why: str
+
+
+@attrs.frozen(kw_only=True)
+class Situation:
+    """What a step may know. Read-only; times are the events' own.
+
+    ``stepped``: time in this step, holds and freezes left out. ``watched``: the part of it in which the traffic was verified and somebody
+    looked. ``verified``: the router serves what is asked for. ``memory``: what this step answered to keep last time. ``answer``: the
+    last answer of its hook. ``passes(analysis)``: looks that passed since the rollout began, of the check that has the fewest.
+    """
+
+    now: datetime
+    stepped: timedelta
+    watched: timedelta
+    verified: bool
+    memory: Memory
+    answer: HookAnswer | None
+    approved: Approved | None
+    passes: Callable[[str], int]
+
+
+@attrs.frozen(kw_only=True)
+class Wait:
+    """Not yet: ``why``, and when to look again (None: when something happens). ``memory`` is kept for the next time."""
+
+    why: str = attrs.field(kw_only=False)
+    until: datetime | None = None
+    memory: Memory = None
+
+
+@attrs.frozen
+class Done:
+    """This step is over."""
+
+
+@attrs.frozen
+class Failed:
+    """The release must go back, because of ``why``."""
+
+    why: str
+
+
+@attrs.frozen
+class Halt:
+    """Stop here and hold, because of ``why``."""
+
+    why: str
+
+
+Advance: TypeAlias = Wait | Done | Failed | Halt
+
+
+class Step(Protocol):
+    """What the engine reads of a step. Everything but ``kind``, ``id`` and ``advance`` has a default."""
+
+    kind: ClassVar[str]
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """What the router shall serve from here on; None leaves it as it is."""
+        return None
+
+    @property
+    def analyses(self) -> tuple[str, ...]:
+        """Analyses that run while this is the current step."""
+        return ()
+
+    @property
+    def hook(self) -> str | None:
+        """A hook to call while this is the current step."""
+        return None
+
+    @property
+    def approval(self) -> str | None:
+        """The approval that this step waits for; the rollout's own clock stops meanwhile."""
+        return None
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """How long it may take; None only for a step that ends by itself."""
+        return None
+
+    @property
+    def skippable(self) -> bool:
+        """May a person skip it?"""
+        return True
+
+    @property
+    def span(self) -> timedelta:
+        """The shortest time that it takes, for `describe`."""
+        return timedelta()
+
+    def advance(self, situation: Situation) -> Advance:
+        """Where it stands. Pure; asked again at every decision."""
+        raise NotImplementedError
+
+
+@attrs.frozen(init=False)
+class Kinds:
+    """Step and check classes of your own, for `progressive.loads`: ``Kinds(Warm, MyCheck)``. Nothing is registered globally."""
+
+    classes: tuple[type[Any], ...]
+
+    def __init__(self, *classes: type[Any]) -> None:
+        for each in classes:
+            if not isinstance(getattr(each, "kind", None), str) or not attrs.has(each):
+                raise StrategyError(f"Kinds: {each!r} must be an attrs class with a kind, such as kind: ClassVar[str] = 'warm-up'")
+        self.__attrs_init__(classes)

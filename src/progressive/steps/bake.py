@@ -1,0 +1,39 @@
+"""Watch the traffic as it is for a while."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+import attrs
+
+from .. import _validators as check
+from ..step import Advance, Deadline, Done, Situation, Step, Wait
+from ..units import hours
+
+
+@attrs.frozen
+class Bake(Step):
+    """Let the traffic run for ``duration`` of *watched* time: verified by reads that were never further apart than the plan allows.
+
+    Time that nobody watched, or in which the router served something else, does not count; so the deadline (by default an hour more
+    than the duration) is what ends a bake that gets nowhere.
+    """
+
+    kind: ClassVar[str] = "bake"
+
+    duration: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
+    deadline: Deadline = attrs.field(
+        kw_only=True, default=attrs.Factory(lambda self: Deadline(within=self.duration + hours(1)), takes_self=True)
+    )
+    id: str = attrs.field(kw_only=True, default="", validator=attrs.validators.instance_of(str))
+
+    @property
+    def span(self) -> timedelta:
+        return self.duration
+
+    def advance(self, situation: Situation) -> Advance:
+        left = self.duration - situation.watched
+        if left <= timedelta():
+            return Done()
+        return Wait(f"{self.duration - left} of {self.duration} watched", until=situation.now + left)

@@ -1,0 +1,39 @@
+"""Let the caller's code have its say."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import attrs
+
+from .. import _validators as check
+from ..messages import Go, NotYet, Stop
+from ..step import Advance, Deadline, Done, Failed, Situation, Step, Wait
+from ..units import hours
+
+
+@attrs.frozen
+class Hook(Step):
+    """Call the hook bound to ``name`` until it answers `Go` or `Stop`. It runs at least once, beside the guards."""
+
+    kind: ClassVar[str] = "hook"
+
+    name: str = attrs.field(validator=check.is_name)
+    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=hours(1)))
+    skippable: bool = attrs.field(kw_only=True, default=True)
+    id: str = attrs.field(kw_only=True, default="", validator=attrs.validators.instance_of(str))
+
+    @property
+    def hook(self) -> str:
+        return self.name
+
+    def advance(self, situation: Situation) -> Advance:
+        match situation.answer:
+            case Go():
+                return Done()
+            case Stop(why=why):
+                return Failed(f"hook {self.name!r} says stop: {why}")
+            case NotYet(until=until, why=why):
+                return Wait(f"hook {self.name!r}: {why or 'not yet'}", until=until)
+            case None:
+                return Wait(f"hook {self.name!r} to answer")

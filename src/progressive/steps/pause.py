@@ -1,0 +1,33 @@
+"""Let time pass."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+import attrs
+
+from .. import _validators as check
+from ..step import Advance, Deadline, Done, Situation, Step, Wait
+from ..units import hours
+
+
+@attrs.frozen
+class Pause(Step):
+    """Wait for ``duration`` by the clock, whether somebody watches or not. To gain trust use a bake; to ask a person use an approval."""
+
+    kind: ClassVar[str] = "pause"
+
+    duration: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
+    deadline: Deadline = attrs.field(
+        kw_only=True, default=attrs.Factory(lambda self: Deadline(within=self.duration + hours(1)), takes_self=True)
+    )
+    id: str = attrs.field(kw_only=True, default="", validator=attrs.validators.instance_of(str))
+
+    @property
+    def span(self) -> timedelta:
+        return self.duration
+
+    def advance(self, situation: Situation) -> Advance:
+        left = self.duration - situation.stepped
+        return Done() if left <= timedelta() else Wait(f"a pause of {self.duration}", until=situation.now + left)

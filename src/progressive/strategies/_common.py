@@ -1,0 +1,60 @@
+"""What both strategies take the same way: checks and guards, gates, deadlines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from ..analysis.judge import Analysis
+from ..analysis.verdict import Check
+from ..errors import StrategyError
+from ..plan import Guard, Plan, named_steps
+from ..step import Step
+
+CHECKS = "checks"
+"""The name of the analysis that the ``checks=`` of a strategy make."""
+
+
+def analyses_of(
+    checks: Iterable[Check], analyses: Iterable[Analysis], *, interval: timedelta, warmup: timedelta
+) -> tuple[Analysis, ...]:
+    """The named analyses, and the loose checks as one more."""
+    loose = tuple(checks)
+    named = tuple(analyses)
+    if not loose:
+        return named
+    return (Analysis(CHECKS, checks=loose, interval=interval, warmup=warmup), *named)
+
+
+def compiled(strategy: str, steps: tuple[Step, ...], *, guards: tuple[str, ...], **given: Any) -> Plan:
+    """The plan, or every problem in it at once."""
+    try:
+        return Plan(strategy=strategy, steps=named_steps(steps), guards=tuple(Guard(name) for name in guards), **given)
+    except StrategyError as error:
+        raise StrategyError([f"{strategy}: {problem.removeprefix(f'{strategy}: ')}" for problem in error.problems]) from None
+
+
+def checks_of(value: Iterable[Check]) -> tuple[Check, ...]:
+    """A converter: several checks."""
+    return _members(value, "checks", ("metric", "judge"), "a check such as Limit(...) or NoWorse(...)")
+
+
+def steps_of(value: Iterable[Step]) -> tuple[Step, ...]:
+    """A converter: several steps."""
+    return _members(value, "steps", ("kind", "advance"), "a step such as SetWeight(...) or Bake(...)")
+
+
+def named_analyses(value: Iterable[Analysis]) -> tuple[Analysis, ...]:
+    """A converter: several analyses."""
+    return _members(value, "analyses", ("checks", "interval"), "an Analysis(...)")
+
+
+def _members(value: Any, what: str, names: tuple[str, ...], such: str) -> tuple[Any, ...]:
+    if not isinstance(value, Iterable) or isinstance(value, str):
+        raise StrategyError(f"{what}: expected a list, got {value!r}; write [{value!r}]")
+    members = tuple(value)
+    wrong = [f"{what}[{i}]: {each!r} is not {such}" for i, each in enumerate(members) if not all(hasattr(each, name) for name in names)]
+    if wrong:
+        raise StrategyError(wrong)
+    return members

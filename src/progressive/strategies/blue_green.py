@@ -1,0 +1,103 @@
+"""Blue-green: two complete environments, one switch, an instant switch back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import ClassVar
+
+import attrs
+
+from .. import _validators as check
+from ..analysis.judge import Analysis
+from ..analysis.verdict import Check
+from ..errors import StrategyError
+from ..plan import Plan
+from ..step import Deadline, Step
+from ..steps.analyze import Analyze
+from ..steps.approval import Approval
+from ..steps.bake import Bake
+from ..steps.hook import Hook
+from ..steps.pause import Pause
+from ..steps.set_weight import SetWeight
+from ..units import hours, minutes, percent, seconds
+from ._common import CHECKS, analyses_of, checks_of, compiled
+from .describe import Description, describe
+
+PREVIEW = "preview"
+"""The name of the analysis that ``preview_checks`` make."""
+
+
+@attrs.frozen(kw_only=True)
+class BlueGreen:
+    """The candidate is verified without any production traffic, then gets all of it in one switch, and is watched for ``bake``.
+
+    Before the switch, in this order, each only if given: ``preview_hook`` (a hook's name: smoke test, load test), ``preview_checks`` passed
+    ``preview_count`` times on traffic that the hook sends, ``approval`` (see `Approval`), or ``pause`` for an automatic switch after that
+    time. After it, ``checks`` guard the bake; one write takes everything back. ``retire_after`` asks the fleet to remove the old
+    version that long after the promotion. One without hook, analysis or approval is refused, unless ``unguarded`` says why.
+    """
+
+    kind: ClassVar[str] = "blue_green"
+
+    preview_hook: str | None = None
+    preview_checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of)
+    preview_count: int = attrs.field(default=3, validator=check.at_least(1))
+    approval: Approval | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Approval))
+    )
+    pause: timedelta | None = attrs.field(
+        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_duration)
+    )
+    bake: timedelta = attrs.field(default=minutes(10), converter=check.whole_ms, validator=check.is_duration)
+    checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of)
+    interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
+    warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
+    gates: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
+    deadline: Deadline = Deadline(within=hours(24 * 7))
+    watch_every: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
+    preflight: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
+    alpha: float = 0.01
+    retire_after: timedelta | None = None
+    unguarded: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.approval is not None and self.pause is not None:
+            raise StrategyError("blue_green: give approval= (a person switches) or pause= (it switches by itself), not both")
+        _ = self.plan
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What it compiles to."""
+        steps: list[Step] = []
+        if self.preview_hook is not None:
+            steps.append(Hook(self.preview_hook))
+        if self.preview_checks:
+            steps.append(Analyze(PREVIEW, count=self.preview_count))
+        if self.approval is not None:
+            steps.append(self.approval)
+        if self.pause is not None:
+            steps.append(Pause(self.pause))
+        steps += [SetWeight(percent(100)), Bake(self.bake)]
+        preview = (
+            (Analysis(PREVIEW, checks=self.preview_checks, interval=self.interval, synthetic=True),)
+            if self.preview_checks
+            else ()
+        )
+        return compiled(
+            self.kind,
+            tuple(steps),
+            guards=(CHECKS,) if self.checks else (),
+            analyses=analyses_of(self.checks, preview, interval=self.interval, warmup=self.warmup),
+            gates=self.gates,
+            deadline=self.deadline,
+            watch_every=self.watch_every,
+            preflight=self.preflight,
+            alpha=self.alpha,
+            retire_after=self.retire_after,
+            unguarded=self.unguarded,
+        )
+
+    def describe(self) -> Description:
+        """What it will do: every step with its earliest and latest time, and what each guard can judge there."""
+        return describe(self.plan)

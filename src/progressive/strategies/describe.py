@@ -1,0 +1,98 @@
+"""What a plan will do, before it does it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import attrs
+
+from ..plan import Plan
+from ..step import Deadline
+from ..traffic import Track, Traffic
+
+__all__ = ["Described", "Description", "describe"]
+
+
+@attrs.frozen(kw_only=True)
+class Described:
+    """One step: when it is over at the earliest and at the latest, counted from the start, and what is judged in it."""
+
+    step: str
+    traffic: Traffic
+    earliest: timedelta
+    latest: timedelta
+    otherwise: str
+    judged: tuple[str, ...]
+    dormant: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Description:
+    """What a plan will do; ``str()`` is a table. ``latest`` leaves out what stops the clock: freezes and people's holds."""
+
+    strategy: str
+    preflight: timedelta
+    steps: tuple[Described, ...]
+    gates: tuple[str, ...]
+    earliest: timedelta
+    latest: timedelta
+    then: str
+
+    def __str__(self) -> str:
+        rows = [("step", "candidate", "earliest", "latest", "if late", "judged by", "dormant")]
+        rows += [
+            (
+                each.step,
+                str(each.traffic.candidate),
+                str(each.earliest),
+                str(each.latest),
+                each.otherwise,
+                ", ".join(each.judged) or "-",
+                ", ".join(each.dormant) or "-",
+            )
+            for each in self.steps
+        ]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        gates = f"; before every raise: {', '.join(self.gates)}" if self.gates else ""
+        head = f"{self.strategy}: preflight within {self.preflight}, promoted after {self.earliest} to {self.latest}{gates}; {self.then}"
+        return "\n".join([head, *lines])
+
+    __repr__ = __str__
+
+
+def describe(plan: Plan) -> Description:
+    """Every step of ``plan`` with its times; the latest are sums of deadlines, cut at the whole's."""
+    earliest, latest, described = timedelta(), plan.preflight, []
+    for i, (step, traffic) in enumerate(zip(plan.steps, plan.traffics, strict=True)):
+        deadline = step.deadline or Deadline(within=step.span + timedelta(hours=1))
+        earliest += step.span
+        latest += deadline.within
+        judged: list[str] = []
+        dormant: list[str] = []
+        for series in plan.active(i, traffic.reaches(Track.CANDIDATE)):
+            analysis = plan.analyses[plan.series[series].analysis]
+            for c in plan.series[series].checks:
+                needs = plan.checks[c][1].needs
+                able = all(traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE) for track in needs)
+                (judged if able else dormant).append(plan.keys[c])
+        described.append(
+            Described(
+                step=step.id,
+                traffic=traffic,
+                earliest=earliest,
+                latest=min(latest, plan.preflight + plan.deadline.within),
+                otherwise=deadline.then.value.replace("_", " "),
+                judged=tuple(judged),
+                dormant=tuple(dormant),
+            )
+        )
+    return Description(
+        strategy=plan.strategy,
+        preflight=plan.preflight,
+        steps=tuple(described),
+        gates=plan.gates,
+        earliest=earliest,
+        latest=min(latest, plan.preflight + plan.deadline.within),
+        then="the old version stays" if plan.retire_after is None else f"the old version is removed after {plan.retire_after}",
+    )

@@ -1,0 +1,190 @@
+"""A router, metrics, a fleet and a store in memory, and a clock that moves only when told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+
+import attrs
+
+from ..codec import dumps, loads
+from ..errors import ConflictError, StrategyError
+from ..measurement import Counts, Look, Measurement, Metric, Window
+from ..messages import Note
+from ..release import Release, Version
+from ..rollout import Rollout
+from ..step import Kinds
+from ..traffic import Capabilities, Marker, Served, Track, Traffic
+from ..units import Percent, percent
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+ALL = Capabilities(
+    smallest_weight=Percent(1), baseline=True, matches=True, mirror=True, sticky=True, compare_and_set=True, marker=True
+)
+
+
+@attrs.define
+class VirtualClock:
+    """A clock for `Ports` that moves only when told: ``clock.advance(minutes(5))``."""
+
+    now: datetime = EPOCH
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass."""
+        self.now += by
+
+    def until(self, at: datetime) -> None:
+        """Let time pass until ``at``; never back."""
+        self.now = max(self.now, at)
+
+
+@attrs.define
+class MemoryRouter:
+    """A router that obeys at once, compares and sets, and carries a marker.
+
+    ``history`` has every traffic that it was given; ``edit`` is what a stranger does. It is for one service.
+    """
+
+    capabilities: Capabilities = ALL
+    traffic: Traffic = Traffic()
+    marker: Marker | None = None
+    revision: int = 1
+    history: list[Traffic] = attrs.field(factory=list)
+
+    def read(self, release: Release) -> Served:
+        return Served(traffic=self.traffic, version=str(self.revision), marker=self.marker)
+
+    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        if expect is not None and expect != str(self.revision):
+            raise ConflictError(f"revision {expect} was expected, it is {self.revision}")
+        there = self.marker
+        if there is not None and (
+            there.supersedes(marker) or (there.generation == marker.generation and there.closed and not marker.closed)
+        ):
+            raise ConflictError(f"the marker there, {there!r}, is newer than {marker!r}")
+        self.traffic, self.marker = traffic, marker
+        self.revision += 1
+        self.history.append(traffic)
+        return self.read(release)
+
+    async def aread(self, release: Release) -> Served:
+        return self.read(release)
+
+    async def aapply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        return self.apply(release, traffic, marker=marker, expect=expect)
+
+    def undo(self, release: Release) -> str:
+        return f"router.edit(Traffic())  # {release.service}"
+
+    def edit(self, traffic: Traffic) -> None:
+        """A stranger changes the weights."""
+        self.traffic = traffic
+        self.revision += 1
+
+    @property
+    def highest(self) -> Percent:
+        """The highest weight that the candidate was ever given."""
+        return max((traffic.candidate for traffic in self.history), default=percent(0))
+
+
+Script = Mapping[Track, Measurement] | Callable[[Track, Window], Measurement]
+
+
+class ScriptedMetrics:
+    """Metrics that answer what the test says: for each metric a measurement by track, or a function of track and window.
+
+    ``ScriptedMetrics({ERRORS: {Track.CANDIDATE: Counts(events=1, trials=100), ...}})``. ``asked`` has every window.
+    """
+
+    def __init__(self, scripts: Mapping[Metric, Script]) -> None:
+        self._scripts = dict(scripts)
+        self.asked: list[tuple[str, Window]] = []
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(self._scripts)
+
+    def measure(
+        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+    ) -> Look:
+        self.asked.append((metric.name, window))
+        script = next(script for known, script in self._scripts.items() if known.name == metric.name)
+        answers = [(track, script(track, window) if callable(script) else script[track]) for track in tracks]
+        return Look(metric=metric.name, window=window, tracks=tuple(answers))
+
+    async def ameasure(
+        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+    ) -> Look:
+        return self.measure(release, metric, tracks, window, since)
+
+
+def steady(rps: float, **rates: float) -> Callable[[Track, Window], Measurement]:
+    """A script for a ratio: ``rps`` requests a second on each track, of which this fraction are events: ``steady(50, candidate=0.2)``.
+
+    A track that is not named has none. Rounded to whole requests of the window; windows that are empty give `Counts` of 0.
+    """
+    unknown = set(rates) - {track.value for track in Track}
+    if unknown:
+        raise StrategyError(f"steady: {sorted(unknown)} are not tracks; there are {[track.value for track in Track]}")
+
+    def script(track: Track, window: Window) -> Measurement:
+        trials = round(rps * max(window.length.total_seconds(), 1.0))
+        return Counts(events=min(trials, round(trials * rates.get(track.value, 0.0))), trials=trials)
+
+    return script
+
+
+@attrs.define
+class MemoryFleet:
+    """A fleet that remembers what it was told to remove."""
+
+    retired: list[Version] = attrs.field(factory=list)
+
+    def retire(self, release: Release, version: Version) -> None:
+        if version not in self.retired:
+            self.retired.append(version)
+
+
+class MemoryStore:
+    """A store that keeps rollouts as the JSON that any other store would keep. For one process; safe for threads."""
+
+    def __init__(self, kinds: Kinds | None = None) -> None:
+        self._kinds = kinds or Kinds()
+        self._texts: dict[str, str] = {}
+        self._serials: dict[str, int] = {}
+        self._notes: dict[str, list[tuple[str, Note]]] = {}
+        self._lock = Lock()
+
+    def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
+        text = dumps(rollout, self._kinds)
+        with self._lock:
+            found = self._serials.get(rollout.id)
+            if found != expected:
+                raise ConflictError(f"rollout {rollout.id!r} is at serial {found}, {expected} was expected: somebody else moved it")
+            self._texts[rollout.id] = text
+            self._serials[rollout.id] = rollout.serial
+            kept = self._notes.setdefault(rollout.id, [])
+            kept += [(f"{rollout.id}/{rollout.serial}/{n}", note) for n, note in enumerate(notes)]
+
+    def load(self, id: str) -> Rollout | None:
+        text = self._texts.get(id)
+        return None if text is None else loads(text, self._kinds)
+
+    def _all(self) -> list[Rollout]:
+        return [loads(text, self._kinds) for text in list(self._texts.values())]
+
+    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        waiting = [(rollout.wake_at, rollout.id) for rollout in self._all() if rollout.wake_at is not None and rollout.wake_at <= now]
+        return [id for _, id in sorted(waiting)[:limit]]
+
+    def last(self, service: str) -> Rollout | None:
+        found = [rollout for rollout in self._all() if rollout.release.service == service]
+        return max(found, key=lambda rollout: rollout.clocks.created, default=None)
+
+    def notes(self, id: str) -> Iterable[tuple[str, Note]]:
+        return list(self._notes.get(id, ()))
