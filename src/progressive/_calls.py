@@ -135,7 +135,6 @@ def _inspect(command: Inspect, rollout: Rollout, ports: Ports) -> Call | Event:
     undo = getattr(ports.router, "undo", None)
     return Inspected(
         at=ports.clock(),
-        capabilities=_capabilities(ports),
         problems=problems(rollout.plan, ports),
         undo=undo(rollout.release) if undo is not None else "",
     )

@@ -32,7 +32,7 @@ def inspected(turn: Turn, event: Inspected) -> None:
     if turn.progress.phase is not Phase.PENDING:
         turn.refuse(event, "preflight is over")
         return
-    turn.routing = evolve(turn.routing, capabilities=event.capabilities, undo=event.undo)
+    turn.routing = evolve(turn.routing, inspected=True, undo=event.undo)
     if event.problems:
         turn.note(Happened(at=turn.now, event=event))
         go_back(turn, f"the plan can't be driven like this: {'; '.join(event.problems)}")
@@ -79,7 +79,7 @@ def looks(turn: Turn) -> tuple[Measure, ...]:
 def cleared(turn: Turn) -> bool:
     """Is there nothing left but the claim?"""
     return (
-        turn.routing.capabilities is not None
+        turn.routing.inspected
         and turn.routing.served is not None
         and all(probe.answered for probe in turn.evidence.probes)
     )

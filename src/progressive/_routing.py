@@ -101,8 +101,13 @@ def _matches(turn: Turn, at: datetime, served: Served, before: Served | None, *,
         late = at - last - turn.plan.watch_every
         why = f"came {late.total_seconds():.0f} s late: {at - last} between two reads, {turn.plan.watch_every} allowed; not counted as watched"
         turn.note(Late(at=at, by=late, why=why))
-    elif at > max(last, turn.clocks.entered):
+    elif _bakes(turn) and at > max(last, turn.clocks.entered):
         turn.clocks = evolve(turn.clocks, watched=turn.clocks.watched + (at - max(last, turn.clocks.entered)))
+
+
+def _bakes(turn: Turn) -> bool:
+    """Does verified time count for the current step? Not while it is held, nor at less traffic than the step wants."""
+    return turn.progress.phase is Phase.PROGRESSING and turn.routing.wanted == turn.plan.traffics[turn.progress.step]
 
 
 def _differs(turn: Turn, at: datetime, served: Served, before: Served | None, *, ours: bool) -> None:
@@ -151,14 +156,14 @@ def _taken_over(turn: Turn, served: Served) -> bool:
             f"superseded: the router carries generation {marker.generation}, this rollout has {routing.generation}; nothing more is written",
         )
         return True
-    if marker.generation < routing.generation:
-        return False
-    if marker.closed:
+    if marker.closed and routing.claimed:
+        # Whatever its generation: ours was there when we claimed, so this one was written later, by hand and perhaps on an empty object.
         if turn.progress.phase is not Phase.ROLLING_BACK:
             go_back(turn, "its marker on the router was closed: taken back by hand, or while the store was down")
         turn.routing = evolve(turn.routing, written=turn.progress.epoch)
         return False
-    if marker.serial > turn.given.serial + 1 and turn.progress.phase is Phase.PROGRESSING:
+    overtaken = marker.generation == routing.generation and marker.serial > turn.given.serial + 1
+    if overtaken and turn.progress.phase is Phase.PROGRESSING:
         hold(turn, "overtaken", f"the router carries serial {marker.serial} of this rollout, this state has {turn.given.serial}")
     return False
 

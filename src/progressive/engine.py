@@ -34,6 +34,7 @@ from .messages import (
     ClosedUntil,
     Command,
     CommandFailed,
+    Escalated,
     Event,
     GateAnswered,
     Go,
@@ -58,6 +59,9 @@ from .step import Deadline, Done, Failed, Halt, Situation, Step, Wait
 from .traffic import Track
 
 __all__ = ["Decision", "decide"]
+
+RETIRE_PATIENCE: Final = timedelta(hours=24)
+"""How long an old version waits to be removed while the router does not serve the new one alone; then it is kept, and a person is told."""
 
 AGAIN: Final = timedelta(seconds=10)
 """Until a hook, a gate or a fleet that failed to answer is asked again."""
@@ -253,6 +257,8 @@ def _progressing(turn: Turn) -> bool:
 
 def _leave(turn: Turn, step: Step) -> bool:
     """The step is done: promote after the last one, else enter the next, once more traffic is allowed."""
+    if not turn.verified:
+        return _wait(turn, step, f"the router to serve {turn.routing.wanted}")
     following = turn.progress.step + 1
     if following == len(turn.plan.steps):
         if (blocked := _looks.ready(turn)) is not None:
@@ -273,6 +279,8 @@ def _leave(turn: Turn, step: Step) -> bool:
 
 def _may_raise(turn: Turn) -> str | None:
     """Asked before every raise: the evidence, then the gates. None if it may, else what is waited for."""
+    if not turn.verified:
+        return f"the router to serve {turn.routing.wanted}"
     frozen = turn.progress.frozen
     if frozen is not None and turn.now < frozen[2]:
         turn.look_again(frozen[2])
@@ -377,7 +385,13 @@ def _promoted(turn: Turn) -> bool:
         turn.progress = evolve(turn.progress, retirement=Retirement.ASKED, epoch=turn.progress.epoch + 1, waiting=None)
         turn.note(Released(at=turn.now, version=Track.STABLE.label(turn.release)))
         return True
-    turn.wait(f"the router to serve {turn.routing.wanted} before {Track.STABLE.label(turn.release)} is removed")
+    if left <= -RETIRE_PATIENCE:
+        turn.progress = evolve(turn.progress, retirement=Retirement.NONE, waiting=None)
+        why = f"{Track.STABLE.label(turn.release)} was not removed: for {RETIRE_PATIENCE} the router did not serve the new version alone"
+        turn.note(Escalated(at=turn.now, why=why))
+        return False
+    until = turn.now + left + RETIRE_PATIENCE
+    turn.wait(f"the router to serve {turn.routing.wanted} before {Track.STABLE.label(turn.release)} is removed", until=until, then="keep it")
     _routing.escalate(turn, "the old version can't be removed: the router does not serve the new one alone")
     return False
 
@@ -430,7 +444,7 @@ def _commands(turn: Turn) -> list[Any]:
     """What is wanted from the world now: a read first, and after it whatever depends on what was read."""
     progress, routing, ticked = turn.progress, turn.routing, turn.clocks.ticked
     commands: list[Any] = []
-    if progress.phase is Phase.PENDING and routing.capabilities is None:
+    if progress.phase is Phase.PENDING and not routing.inspected:
         commands.append(Inspect())
     if routing.tried_at is None or (ticked is not None and routing.tried_at < ticked):
         return [*commands, Read()]

@@ -15,7 +15,7 @@ import attrs
 from . import _validators as check
 from .errors import Failure, StrategyError
 from .measurement import Counts, Histogram, Look, Metric, NoAnswer, NoData, Window
-from .traffic import Capabilities, Marker, Served, Track, Traffic
+from .traffic import Marker, Served, Track, Traffic
 
 # ---------------------------------------------------------------------------------------------------------------- answers
 
@@ -85,13 +85,12 @@ class Tick:
 
 @attrs.frozen(kw_only=True)
 class Inspected:
-    """What the caller has bound: the router's capabilities, how to undo by hand, and ``problems``, one line for each name of the plan
-    that is bound to nothing or that the router can't honour.
+    """What the caller has bound: how to undo by hand, and ``problems``, one line for each name of the plan that is bound to nothing and
+    for each thing that the router can't do.
     """
 
     kind: ClassVar[str] = "inspected"
     at: datetime = attrs.field(converter=check.utc)
-    capabilities: Capabilities
     problems: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
     undo: str = ""
 

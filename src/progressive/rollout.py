@@ -20,7 +20,7 @@ from .messages import HookAnswer
 from .plan import Plan
 from .release import Release
 from .step import Approved
-from .traffic import Capabilities, Served, Track, Traffic
+from .traffic import Served, Track, Traffic
 from .units import Percent
 
 __all__ = [
@@ -122,7 +122,7 @@ class Routing:
     retry_at: datetime | None = None
     drifts: tuple[datetime, ...] = ()
     reasserted: bool = False
-    capabilities: Capabilities | None = None
+    inspected: bool = False
     undo: str = ""
 
 

@@ -36,4 +36,4 @@ class Bake(Step):
         left = self.duration - situation.watched
         if left <= timedelta():
             return Done()
-        return Wait(f"{self.duration - left} of {self.duration} watched", until=situation.now + left)
+        return Wait(f"a bake of {self.duration}, watched", until=situation.now + left)
