@@ -17,10 +17,6 @@ from .messages import Apply, CommandFailed, Drifted, Escalated, Happened, Late, 
 from .rollout import evolve
 from .traffic import Marker, Served, Track
 
-POLL: Final = timedelta(seconds=1)
-"""How soon the router is read again while it does not serve what is wanted: acknowledged is not effective, and most systems that lag do so
-for less than a second."""
-
 LAG: Final = timedelta(seconds=10)
 """How long an answered write may take to show before it is sent again."""
 
@@ -227,6 +223,16 @@ def escalate(turn: Turn, what: str) -> None:
         turn.clocks = evolve(clocks, escalated=clocks.stepped)
         next_one = clocks.stepped + ESCALATE_EVERY
     turn.look_again(turn.now + (next_one - clocks.stepped))
+
+
+def poll(turn: Turn) -> timedelta:
+    """How soon to read again while the router does not serve what is wanted.
+
+    Acknowledged is not effective, and most systems that lag do so for less than a second; so it begins with one, and slows down as the
+    writes fail or the reads do.
+    """
+    failing = max(turn.routing.attempts, int(turn.clocks.unreadable.total_seconds()).bit_length())
+    return timedelta(seconds=BACKOFF[min(max(failing, 1), len(BACKOFF)) - 1])
 
 
 # ------------------------------------------------------------------------------------------------------------------ writing

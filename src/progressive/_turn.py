@@ -65,8 +65,8 @@ class Turn:
         self.notes.append(Refused(at=self.now, event=event.kind, why=why))
 
     def look_again(self, at: datetime | None) -> None:
-        """Somebody should come back at ``at`` at the latest."""
-        if at is not None and (self.wake is None or at < self.wake):
+        """Somebody should come back at ``at`` at the latest. What is due already is asked for now, or waits for something else."""
+        if at is not None and at > self.now and (self.wake is None or at < self.wake):
             self.wake = at
 
     def wait(self, why: str, *, until: datetime | None = None, then: str = "") -> None:

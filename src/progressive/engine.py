@@ -481,6 +481,7 @@ def _wake(turn: Turn, commands: tuple[Command, ...]) -> datetime:
         return turn.now
     routing = turn.routing
     unsettled = not turn.final and routing.claimed and routing.verified_since is None
-    turn.look_again(turn.now + (min(_routing.POLL, turn.plan.watch_every / 2) if unsettled else turn.plan.watch_every / 2))
+    usual = turn.plan.watch_every / 2
+    turn.look_again(turn.now + (min(_routing.poll(turn), usual) if unsettled else usual))
     assert turn.wake is not None
     return max(turn.wake, turn.now + timedelta(milliseconds=1))

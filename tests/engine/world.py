@@ -119,6 +119,7 @@ class World:
     idle: bool = False
     night: bool = False
     answers: list[Measured] = attrs.field(factory=list)
+    owed: dict[Track, float] = attrs.field(factory=dict)
     hook: Callable[[str], Any] = attrs.field(default=lambda key: Go())
     gate: Callable[[datetime], Any] = attrs.field(default=lambda now: Open())
     # the store
@@ -238,7 +239,10 @@ class World:
         if not trials:
             return NoData("no requests")
         rate = self.bad if track is Track.CANDIDATE else self.stable_bad
-        return Counts(events=min(trials, round(trials * rate)), trials=trials)
+        owed = self.owed.get(track, 0.0) + trials * rate
+        events = min(trials, int(owed))
+        self.owed[track] = owed - events
+        return Counts(events=events, trials=trials)
 
     def _measure(self, command: Measure) -> Event:
         tracks = tuple((track, self._measurement(command, track)) for track in command.tracks)
@@ -385,6 +389,11 @@ class World:
         """Until the candidate really has this weight and the engine knows it."""
         wanted = Traffic(candidate=percent(weight))
         return self.until(lambda world: world.traffic == wanted and world.rollout.routing.verified_since is not None)
+
+    def until_next_tick_raises(self) -> World:
+        """Until everything but the last read before the raise to the second weight is there."""
+        self.until(lambda world: world.rollout.progress.step == 1 and world.rollout.clocks.watched >= seconds(90))
+        return self
 
     def heal(self) -> None:
         """Every fault ends."""
