@@ -115,7 +115,8 @@ class ScriptedMetrics:
         self.asked.append((metric.name, window))
         script = next(script for known, script in self._scripts.items() if known.name == metric.name)
         answers = [(track, script(track, window) if callable(script) else script[track]) for track in tracks]
-        return Look(metric=metric.name, window=window, tracks=tuple(answers))
+        # A counter needs a reading to go on from; a script knows every window without one, so any word will do.
+        return Look(metric=metric.name, window=window, tracks=tuple(answers), reading="scripted" if metric.counter else None)
 
     async def ameasure(
         self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
