@@ -58,6 +58,18 @@ def wrote(turn: Turn, event: Wrote) -> None:
     _absorb(turn, event.at, event.served, ours=True)
 
 
+def _ours(turn: Turn, served: Served) -> bool:
+    """Does the marker prove that a write of this epoch is what is served, though its answer may have been lost?"""
+    marker, (epoch, serial) = served.marker, turn.routing.sent
+    return (
+        marker is not None
+        and epoch == turn.progress.epoch
+        and marker.generation == turn.routing.generation
+        and marker.serial >= serial
+        and _shows(turn, served)
+    )
+
+
 def _shows(turn: Turn, served: Served) -> bool:
     return served.traffic == turn.routing.wanted and served.settled and not served.elsewhere.ppm
 
@@ -65,6 +77,8 @@ def _shows(turn: Turn, served: Served) -> bool:
 def _absorb(turn: Turn, at: datetime, served: Served, *, ours: bool) -> None:
     before = turn.routing
     turn.routing = evolve(before, served=served, read_at=at, tried_at=at)
+    if _ours(turn, served):
+        turn.routing = evolve(turn.routing, written=turn.progress.epoch, claimed=True)
     if turn.clocks.unreadable:
         turn.clocks = evolve(turn.clocks, unreadable=ZERO)
     if not before.claimed and not turn.routing.claimed and turn.progress.phase in (Phase.PENDING, Phase.HELD):
@@ -79,20 +93,21 @@ def _absorb(turn: Turn, at: datetime, served: Served, *, ours: bool) -> None:
 
 def _matches(turn: Turn, at: datetime, served: Served, before: Served | None, *, ours: bool) -> None:
     routing = turn.routing
+    ours = ours or routing.attempts > 0  # a write of ours that was not answered may be what moved the version
     if routing.verified_since is not None and not ours and before is not None and served.version != before.version:
         break_stretch(turn)
         _restart_bake(turn)
         why = f"edited and put back: version {before.version} became {served.version} and the weights are the same"
         turn.note(Drifted(at=at, asked=routing.wanted, served=served, why=why))
+    if turn.progress.phase is not Phase.ROLLING_BACK or turn.routing.written >= turn.progress.epoch:
+        turn.routing = evolve(turn.routing, attempts=0, retry_at=None)
     routing = turn.routing
     if routing.verified_since is None:
         turn.note(Verified(at=at, traffic=served.traffic, version=served.version))
-        turn.routing = evolve(
-            routing, standing=routing.wanted, verified_since=at, verified_at=at, attempts=0, retry_at=None
-        )
+        turn.routing = evolve(routing, standing=routing.wanted, verified_since=at, verified_at=at)
         return
     last = routing.verified_at or at
-    turn.routing = evolve(routing, verified_at=at, attempts=0, retry_at=None)
+    turn.routing = evolve(routing, verified_at=at)
     if at - last > turn.plan.watch_every:
         late = at - last - turn.plan.watch_every
         why = f"came {late.total_seconds():.0f} s late: {at - last} between two reads, {turn.plan.watch_every} allowed; not counted as watched"
@@ -255,8 +270,8 @@ def apply_due(turn: Turn, serial: int) -> Apply | None:
     if generation is None:
         on_router = served.marker.generation if served is not None and served.marker is not None else 0
         generation = on_router + 1
-    if not routing.touched or routing.generation is None:
-        turn.routing = evolve(routing, touched=True, generation=generation)
+    if routing.sent[0] != turn.progress.epoch:
+        turn.routing = evolve(routing, touched=True, generation=generation, sent=(turn.progress.epoch, serial))
     on_router_now = served.marker if served is not None else None
     closed = False
     if phase is Phase.ROLLING_BACK and on_router_now is not None and on_router_now.generation == generation:

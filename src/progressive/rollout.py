@@ -103,8 +103,8 @@ class Routing:
     """What is wanted of the router and what it said last.
 
     ``standing`` is the last traffic that was verified, from ``verified_since`` to ``verified_at`` without a break (None while it is
-    broken). ``generation`` is ours; ``touched`` is set before the first write is sent, ``claimed`` when it was read back. ``written`` is the
-    epoch of the last write that was answered; ``tried_at`` is the last read that came back, with or without an answer.
+    broken). ``generation`` is ours; ``touched`` is set before the first write is sent, ``claimed`` when it was read back. ``sent`` is the
+    epoch and the serial of the first write of this epoch, ``written`` the epoch of the last one that was read back; ``tried_at`` is the last read that came back, with or without an answer.
     """
 
     wanted: Traffic = Traffic()
@@ -117,6 +117,7 @@ class Routing:
     generation: int | None = None
     touched: bool = False
     claimed: bool = False
+    sent: tuple[int, int] = (-1, -1)
     written: int = -1
     attempts: int = 0
     retry_at: datetime | None = None

@@ -358,3 +358,26 @@ def test_a_late_reply_to_an_older_write_counts_as_nothing() -> None:
 
     assert decision.rollout.routing.verified_since == world.rollout.routing.verified_since
     assert decision.notes[0].kind == "refused"
+
+
+@rule("R5", "R23")
+def test_a_router_that_never_answers_a_write_is_believed_when_it_shows_our_marker() -> None:
+    world = World(lose_reply=True)
+    world.until_phase(Phase.PROMOTED)
+    world = World(lose_reply=True, bad=0.5)
+    world.until_phase(Phase.ROLLED_BACK)
+
+    assert len(world.writes) == 3
+
+
+@rule("R5")
+def test_without_a_marker_a_write_is_repeated_with_backoff_until_it_is_answered() -> None:
+    world = World(carries_marker=False).until_weight(5)
+    world.lose_reply = True
+    world.say(Abort(at=world.now, by="eve", why="now"))
+    began = world.now
+    world.until(lambda w: w.now - began > minutes(10), ticks=2_000)
+    assert world.phase is Phase.ROLLING_BACK
+    assert len(world.writes) < 25
+    world.heal()
+    world.until_phase(Phase.ROLLED_BACK)

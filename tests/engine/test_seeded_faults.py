@@ -1,0 +1,273 @@
+"""The test of the tests: faults put into the engine on purpose, each of which a directed test must catch, every time.
+
+A fault is one line of the library replaced in a copy of it; the test that is named for it then runs against the copy, and must fail.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+import progressive
+
+HERE = Path(__file__).parent
+
+
+@attrs.frozen
+class Fault:
+    """``old`` becomes ``new`` in ``file``; ``caught_by`` must notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    caught_by: str
+
+
+FAULTS = (
+    Fault(
+        "ignore_drift",
+        "_routing.py",
+        "    if not moved:\n        return\n",
+        "    if True:\n        return\n",
+        "test_traffic.py::test_drift_above_is_written_down_at_once_and_the_third_time_goes_back",
+    ),
+    Fault(
+        "edited_and_put_back_unseen",
+        "_routing.py",
+        "not ours and before is not None and served.version != before.version:",
+        "False:",
+        "test_traffic.py::test_edited_and_put_back_between_two_ticks_starts_the_bake_anew",
+    ),
+    Fault(
+        "abort_by_reading",
+        "engine.py",
+        "if turn.verified and turn.routing.written >= turn.progress.epoch:",
+        "if turn.verified:",
+        "test_traffic.py::test_an_abort_writes_even_where_0_percent_is_read_already",
+    ),
+    Fault(
+        "raise_before_it_is_saved",
+        "conversation.py",
+        'getattr(command, "epoch", kept_epoch) != kept_epoch',
+        "False",
+        "test_drivers.py::test_without_a_store_traffic_is_raised_only_by_the_tick_after_the_one_that_decided_it",
+    ),
+    Fault(
+        "raise_while_the_store_is_down",
+        "conversation.py",
+        "if _acts(command) and (down is not None or",
+        "if _acts(command) and (",
+        "test_conversation.py::test_nothing_is_raised_while_the_store_is_down",
+    ),
+    Fault(
+        "abort_waits_for_the_store",
+        "conversation.py",
+        "if isinstance(command, Apply) and not command.raises and rollout.phase is not Phase.PENDING:",
+        "if isinstance(command, Apply) and not command.raises and down is None:",
+        "test_traffic.py::test_the_store_down_during_an_abort_stays_aborted",
+    ),
+    Fault(
+        "closed_marker_ignored",
+        "_routing.py",
+        "if marker.closed and routing.claimed:",
+        "if False:",
+        "test_traffic.py::test_rollback_now_beside_a_sleeping_driver_stays_rolled_back",
+    ),
+    Fault(
+        "newer_generation_ignored",
+        "_routing.py",
+        "if marker.generation > routing.generation:",
+        "if False:",
+        "test_traffic.py::test_another_rollout_that_claimed_the_router_is_left_alone",
+    ),
+    Fault(
+        "hold_keeps_the_raise",
+        "_moves.py",
+        "if turn.routing.wanted.exceeds(turn.routing.standing):",
+        "if False:",
+        "test_traffic.py::test_a_hold_during_a_raise_goes_back_to_what_was_verified",
+    ),
+    Fault(
+        "lag_written_again",
+        "_routing.py",
+        "retry_at=event.at + LAG",
+        "retry_at=event.at",
+        "test_traffic.py::test_a_lagging_router_is_not_written_twice_in_one_retry_time",
+    ),
+    Fault(
+        "parts_that_disagree_are_done",
+        "_routing.py",
+        "return served.traffic == turn.routing.wanted and served.settled and",
+        "return served.traffic == turn.routing.wanted and",
+        "test_traffic.py::test_a_router_whose_parts_disagree_is_never_done",
+    ),
+    Fault(
+        "no_data_is_a_pass",
+        "analysis/judge.py",
+        "verdict is Verdict.FAIL, verdict is Verdict.PASS",
+        "verdict is Verdict.FAIL, verdict in (Verdict.PASS, Verdict.NO_DATA)",
+        "test_evidence.py::test_silence_on_both_waits_and_silence_on_the_candidate_alone_goes_back",
+    ),
+    Fault(
+        "no_data_for_ever",
+        "analysis/judge.py",
+        "budget.within is not None and stretch >= budget.within",
+        "False",
+        "test_evidence.py::test_a_provider_that_is_down_waits_and_goes_back_after_fifteen_minutes",
+    ),
+    Fault(
+        "nan_compares_as_kept",
+        "analysis/checks.py",
+        "return math.isfinite(value) and math.isfinite(limit) and (",
+        "return not math.isfinite(value) or (",
+        "test_evidence.py::test_comparisons_with_nan_never_pass",
+    ),
+    Fault(
+        "failing_check_dropped",
+        "_looks.py",
+        "if action is Action.ROLL_BACK:",
+        "if False:",
+        "test_evidence.py::test_a_failing_check_reaches_the_router_from_the_raw_answer_on",
+    ),
+    Fault(
+        "promoted_without_evidence",
+        "_looks.py",
+        "        not tally.here\n        or",
+        "        False\n        or",
+        "test_evidence.py::test_zero_measurements_never_promote",
+    ),
+    Fault(
+        "measurements_absorbed_last",
+        "engine.py",
+        "_RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}",
+        "_RANK: Final = {kind: -rank for rank, kind in enumerate(EVENTS)}",
+        "test_preflight_and_people.py::test_an_approval_that_races_an_abort_loses",
+    ),
+    Fault(
+        "order_of_replies_shows",
+        "engine.py",
+        "    return tuple(sorted(events, key=lambda event: (_RANK[type(event)], event.at, repr(event))))",
+        "    return events",
+        "test_preflight_and_people.py::test_an_approval_that_races_an_abort_loses",
+    ),
+    Fault(
+        "clock_forward_is_baked",
+        "_routing.py",
+        "if at - last > turn.plan.watch_every:",
+        "if False:",
+        "test_time.py::test_time_that_nobody_watched_is_not_bake_time",
+    ),
+    Fault(
+        "clock_back_freezes_the_bake",
+        "engine.py",
+        "    if passed < ZERO:\n        _step_back(turn)\n        return\n",
+        "    if passed < ZERO:\n        turn.now = clocks.now\n        return\n",
+        "test_time.py::test_a_clock_that_steps_back_credits_nothing_and_does_not_stop_the_bake",
+    ),
+    Fault(
+        "bake_from_the_decision",
+        "steps/bake.py",
+        "left = self.duration - situation.watched",
+        "left = self.duration - situation.stepped",
+        "test_time.py::test_time_that_nobody_watched_is_not_bake_time",
+    ),
+    Fault(
+        "no_deadline",
+        "engine.py",
+        "    if left <= ZERO:\n        return _missed(turn, deadline, f\"step {step.id}\", why)",
+        "    if False:\n        return False",
+        "test_time.py::test_nobody_approves",
+    ),
+    Fault(
+        "gate_not_asked",
+        "engine.py",
+        "closed = [gate for gate in turn.plan.gates if not turn.waived(gate)]",
+        "closed: list[str] = []",
+        "test_time.py::test_a_gate_is_asked_before_every_raise_and_never_before_lowering",
+    ),
+    Fault(
+        "json_drops_the_bake",
+        "codec.py",
+        "        fields = [field for field in attrs.fields(kind) if field.init]",
+        '        fields = [field for field in attrs.fields(kind) if field.init and field.name != "watched"]',
+        "test_durability.py::test_every_driver_reloads_from_json_and_decides_the_same",
+    ),
+    Fault(
+        "final_can_be_aborted",
+        "engine.py",
+        "if turn.final and not isinstance(event, Tick | Seen | Wrote | CommandFailed | Retired):",
+        "if False:",
+        "test_durability.py::test_a_final_phase_absorbs_every_event",
+    ),
+    Fault(
+        "claim_without_metrics",
+        "_preflight.py",
+        "        and all(probe.answered for probe in turn.evidence.probes)\n",
+        "",
+        "test_preflight_and_people.py::test_nothing_is_written_before_the_metrics_answer",
+    ),
+    Fault(
+        "windows_from_the_decision",
+        "_windows.py",
+        "start=begun + analysis.warmup",
+        "start=turn.clocks.created",
+        "test_evidence.py::test_windows_lie_inside_verified_traffic_and_never_overlap",
+    ),
+    Fault(
+        "tails_are_lost",
+        "_windows.py",
+        "                tail = Tail(start=state.start, end=end, tracks=state.tracks)\n",
+        "                pass\n",
+        "test_evidence.py::test_a_lagging_metric_is_asked_when_its_numbers_are_complete",
+    ),
+    Fault(
+        "alarm_never",
+        "stats/sequential.py",
+        "before + events * log_ratio - every",
+        "before - every",
+        "test_evidence.py::test_a_failing_check_reaches_the_router_from_the_raw_answer_on",
+    ),
+)
+
+
+def run_against(package: Path, tests: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join((str(package.parent), str(HERE)))
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={HERE}", str(HERE / tests)],
+        env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=package.parent,
+    )
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the library to put a fault into."""
+    source = Path(progressive.__file__).parent
+    return Path(shutil.copytree(source, tmp_path / "progressive", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_seeded_fault_is_caught(fault: Fault, package: Path) -> None:
+    file = package / fault.file
+    text = file.read_text(encoding="utf-8")
+    assert text.count(fault.old) == 1, f"{fault.name}: {fault.old!r} stands {text.count(fault.old)} times in {fault.file}"
+    file.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+    done = run_against(package, fault.caught_by)
+
+    assert done.returncode == 1, f"{fault.name} was not caught by {fault.caught_by}:\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
+
+
+def test_the_unchanged_library_passes_what_catches_the_faults(package: Path) -> None:
+    for tests in sorted({fault.caught_by for fault in FAULTS}):
+        done = run_against(package, tests)
+        assert done.returncode == 0, done.stdout[-2_000:]
