@@ -113,6 +113,8 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
         look = Look(metric=look.metric, window=look.window, tracks=[(t, NoAnswer(f"covers {look.covered}, outside what was asked")) for t in tracks])
     turn.note(Happened(at=turn.now, event=event))
     broken = next((found.why for track in tracks if isinstance(found := look.of(track), NoAnswer)), None)
+    if broken is None and look.reading is None and turn.plan.series[i].metric.counter:
+        broken = "a counter was asked and gave no reading"
     if broken is not None:
         state = evolve(state, retry_at=event.at + RETRY)
     elif tail is not None:

@@ -24,6 +24,9 @@ ANALYSIS: Final = "preflight"
 AGAIN: Final = seconds(5)
 """Until a metric that gave nothing is asked again."""
 
+SOON: Final = seconds(1)
+"""Until a counter that gave its opening reading is asked what has come since."""
+
 TRACKS: Final = (Track.STABLE, Track.CANDIDATE)
 
 
@@ -51,7 +54,7 @@ def answered(turn: Turn, event: Measured) -> None:
             metric=probe.metric,
             start=event.look.covered.end if event.look.reading is not None else probe.start,
             reading=event.look.reading,
-            retry_at=None if fine else event.at + AGAIN,
+            retry_at=None if fine else event.at + (SOON if probe.reading is None and event.look.reading is not None else AGAIN),
             answered=fine,
             why=why,
         )

@@ -127,6 +127,43 @@ def test_zero_measurements_never_promote() -> None:
 
 
 @rule("R15")
+def test_silence_at_full_traffic_never_promotes() -> None:
+    world = World().until_weight(100)
+    world.night = True
+    world.until(lambda w: w.now - START > minutes(40))
+
+    assert world.phase is Phase.PROGRESSING
+    world.until_phase(Phase.ROLLED_BACK)
+
+
+@rule("R17")
+def test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts() -> None:
+    world = World().until_weight(5)
+    world.advance(seconds(30))
+    at = world.now
+    rollout = decide(world.rollout, Tick(at=at), world._read()).rollout
+    command = next(c for c in decide(world.rollout, Tick(at=at), world._read()).commands if isinstance(c, Measure))
+    world.bad = 0.5
+    failing = world.do(command)
+    world.edit(0)
+    decision = decide(rollout, world._read(), failing)
+
+    assert decision.rollout.phase is Phase.ROLLING_BACK
+    assert "no-worse" in decision.rollout.progress.reason
+
+
+def test_a_counter_without_a_reading_is_an_error_and_no_reason_to_ask_without_end() -> None:
+    counter = Metric("error-rate", kind="ratio", counter=True)
+    world = World(strategy=canary(checks=[Limit(counter, at_most=percent(2)), NoWorse(counter)])).until_weight(5)
+    asked = len(world.answers)
+    world.tick()
+
+    assert len(world.answers) - asked <= 1
+    assert world.rollout.evidence.tallies[0].why == "a counter was asked and gave no reading"
+    world.until_phase(Phase.ROLLED_BACK)
+
+
+@rule("R15")
 def test_nothing_is_raised_on_what_passed_at_less_traffic() -> None:
     world = World(strategy=canary(bake=minutes(2), interval=hours(1))).until_weight(50)
 
@@ -154,6 +191,7 @@ def test_a_failing_check_reaches_the_router_from_the_raw_answer_on() -> None:
 
     assert world.candidate == percent(0)
     assert "no-worse" in world.rollout.progress.reason
+    assert world.now - START < minutes(2)
 
 
 @rule("R17")

@@ -62,8 +62,8 @@ FAULTS = (
     Fault(
         "raise_while_the_store_is_down",
         "conversation.py",
-        "if _acts(command) and (down is not None or",
-        "if _acts(command) and (",
+        "            down = saved.failed\n            if down is None:\n                expected, kept_epoch, unsaved",
+        "            down = None\n            if down is None:\n                expected, kept_epoch, unsaved",
         "test_conversation.py::test_nothing_is_raised_while_the_store_is_down",
     ),
     Fault(
@@ -141,14 +141,14 @@ FAULTS = (
         "_looks.py",
         "        not tally.here\n        or",
         "        False\n        or",
-        "test_evidence.py::test_zero_measurements_never_promote",
+        "test_evidence.py::test_silence_at_full_traffic_never_promotes",
     ),
     Fault(
         "measurements_absorbed_last",
         "engine.py",
         "_RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}",
         "_RANK: Final = {kind: -rank for rank, kind in enumerate(EVENTS)}",
-        "test_preflight_and_people.py::test_an_approval_that_races_an_abort_loses",
+        "test_evidence.py::test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts",
     ),
     Fault(
         "order_of_replies_shows",

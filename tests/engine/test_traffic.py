@@ -283,6 +283,7 @@ def test_rollback_now_beside_a_sleeping_driver_stays_rolled_back() -> None:
 
         assert world.phase is Phase.ROLLED_BACK, f"paused before move {pause_at}"
         assert world.candidate == percent(0)
+        assert "closed" in world.rollout.progress.reason
 
 
 def test_the_store_down_during_an_abort_stays_aborted() -> None:

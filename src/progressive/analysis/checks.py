@@ -88,7 +88,7 @@ class Limit:
 
     def _default_sample(self) -> int:
         if self.metric.kind is Kind.LATENCY:
-            return math.ceil(10 / (1 - self.quantile)) if self.quantile is not None and 0 < self.quantile < 1 else 1
+            return math.ceil(round(10 / (1 - self.quantile), 6)) if self.quantile is not None and 0 < self.quantile < 1 else 1
         if self.metric.kind is not Kind.RATIO:
             return 30 if self.metric.kind is Kind.MEAN else 1
         rates = [b.floor if isinstance(b, Times) else b for _, b in self._bounds()]
