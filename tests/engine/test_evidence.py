@@ -9,6 +9,7 @@ from rules import rule
 from world import ERRORS, START, World, canary
 
 from progressive import (
+    Abort,
     Analysis,
     Budget,
     Counts,
@@ -150,6 +151,8 @@ def test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts() 
 
     assert decision.rollout.phase is Phase.ROLLING_BACK
     assert "no-worse" in decision.rollout.progress.reason
+    aborted = decide(rollout, Abort(at=world.now, by="eve", why="now"), failing)
+    assert any(note.kind == "judged" and note.verdict == "fail" for note in aborted.notes), "judged, though it was aborted beside it"
 
 
 def test_a_counter_without_a_reading_is_an_error_and_no_reason_to_ask_without_end() -> None:

@@ -57,6 +57,7 @@ def test_time_that_nobody_watched_is_not_bake_time() -> None:
 
     assert world.rollout.clocks.watched <= seconds(30)
     assert "not counted as watched" in str(world.said("late")[-1])
+    assert world.candidate == percent(5)
     assert world.phase is Phase.PROGRESSING
 
 
