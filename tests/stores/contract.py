@@ -70,12 +70,12 @@ def what_is_saved_is_loaded(store: Store) -> None:
 
 
 def a_save_that_expects_another_serial_changes_nothing(store: Store) -> None:
-    with pytest.raises(ConflictError, match="checkout-42.*5 was expected"):
+    with pytest.raises(ConflictError, match=r"checkout-42.*5 was expected"):
         store.save(a_rollout(serial=6), some_notes(6), expected=5)
     assert store.load("checkout-42") is None
     store.save(a_rollout(), some_notes(0), expected=None)
     for expected in (None, 1, 7):
-        with pytest.raises(ConflictError, match="checkout-42.*serial 0"):
+        with pytest.raises(ConflictError, match=r"checkout-42.*serial 0"):
             store.save(a_rollout(serial=8), some_notes(8), expected=expected)
 
     assert store.load("checkout-42") == a_rollout()

@@ -322,7 +322,7 @@ def test_a_directory_without_the_right_to_write_can_be_read_and_refuses_to_save(
         try:
             with as_nobody():
                 store = FileStore(directory)
-                with pytest.raises(StoreError, match="Permission denied.*mend the directory or its rights") as caught:
+                with pytest.raises(StoreError, match=r"Permission denied.*mend the directory or its rights") as caught:
                     store.save(a_rollout(serial=3), (), expected=2)
                 with pytest.raises(StoreError, match="Permission denied"), store.driving(ID):
                     pass
@@ -636,7 +636,10 @@ def test_a_second_driver_is_told_who_drives(store: FileStore, directory: Path) -
     with store.driving(ID):
         pass
 
-    said = rf"rollout 'checkout-42' is driven by process {os.getpid()} on \S+ since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ; leave it to that one, or stop it and try again"
+    said = (
+        rf"rollout 'checkout-42' is driven by process {os.getpid()} on \S+ since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ; "
+        "leave it to that one, or stop it and try again"
+    )
     assert re.fullmatch(said, str(caught.value))
 
 
@@ -649,7 +652,7 @@ def test_a_driver_that_fails_lets_go(store: FileStore) -> None:
     with pytest.raises(RuntimeError, match="its own"), store.driving(ID):
         raise RuntimeError("its own")
     with pytest.raises(FileNotFoundError), store.driving(ID):
-        open("/nonexistent/of its own")
+        os.open("/nonexistent/of its own", os.O_RDONLY)
 
     with store.driving(ID):
         pass
