@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from rules import rule
 
 import progressive
 
@@ -181,8 +182,9 @@ def test_no_module_imports_itself_by_a_detour() -> None:
     assert imports == {}
 
 
+@rule("R36")
 def test_the_pure_part_asks_no_clock_and_no_chance() -> None:
-    """R36: the same rollout and events give the same bytes."""
+    """The same rollout and events give the same bytes."""
     wrong = {name: found for name, tree in sources().items() if is_pure(name) and (found := impurities(tree))}
 
     assert wrong == {}

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from contract import AT, HOSTILE, a_rollout, all_notes, check_store, some_notes
 from faults import Disk, ForgetfulDisk, Killed, full, read_only
+from rules import rule
 
 from progressive import ConflictError, Failure, StateError, StoreError, StrategyError, dumps
 from progressive.stores import file
@@ -66,6 +67,7 @@ def assert_whole(directory: Path, *serials: int) -> int | None:
 # --------------------------------------------------------------------------------------------------------------- contract
 
 
+@rule("R21")
 def test_the_file_store_keeps_the_contract(tmp_path: Path) -> None:
     fresh = count()
 
@@ -99,6 +101,7 @@ def test_half_a_surrogate_pair_in_a_note_is_stored_and_read(store: FileStore) ->
     assert [found for _, found in store.notes(ID)] == [note]
 
 
+@rule("R21")
 def test_a_serial_that_does_not_rise_is_refused(store: FileStore, directory: Path) -> None:
     saved(store, 3)
     before = held(directory)
@@ -109,6 +112,7 @@ def test_a_serial_that_does_not_rise_is_refused(store: FileStore, directory: Pat
     assert held(directory) == before
 
 
+@rule("R21")
 @pytest.mark.parametrize(
     ("stored", "expected", "said"),
     [
@@ -126,6 +130,7 @@ def test_a_lost_compare_and_set_says_what_was_found_and_expected(store: FileStor
     assert str(caught.value) == said
 
 
+@rule("R21")
 def test_of_many_savers_at_one_moment_one_wins_each_serial(store: FileStore, directory: Path) -> None:
     won: list[int] = []
 
@@ -201,10 +206,12 @@ def calls_in(serial: int) -> range:
         return range(length_of_a_save(directory, serial + 1, serial if serial >= 0 else None) + 1)
 
 
+@rule("R25")
+@rule("R25")
 @BEFORE
 @pytest.mark.parametrize("torn", [False, True], ids=["between calls", "in a write"])
 def test_a_process_that_dies_anywhere_in_a_save_leaves_the_old_or_the_new_whole(before: int, torn: bool) -> None:
-    """R25: at every call, and then again at every call of the save that cleans up after it."""
+    """At every call, and then again at every call of the save that cleans up after it."""
     expected = before if before >= 0 else None
     outcomes = []
     for at in calls_in(before):
@@ -222,9 +229,11 @@ def test_a_process_that_dies_anywhere_in_a_save_leaves_the_old_or_the_new_whole(
     assert set(outcomes) == {expected, before + 1}
 
 
+@rule("R25")
+@rule("R25")
 @BEFORE
 def test_a_power_cut_anywhere_in_a_save_leaves_the_old_or_the_new_whole(before: int) -> None:
-    """R25: what was not synced is gone, names and bytes alike."""
+    """What was not synced is gone, names and bytes alike."""
     outcomes = []
     for at in calls_in(before):
         with a_directory(before) as directory:
@@ -237,6 +246,8 @@ def test_a_power_cut_anywhere_in_a_save_leaves_the_old_or_the_new_whole(before: 
     assert set(outcomes) == {before if before >= 0 else None, before + 1}
 
 
+@rule("R25")
+@rule("R25")
 @BEFORE
 @pytest.mark.parametrize("fault", [full, read_only])
 @pytest.mark.parametrize("torn", [False, True], ids=["nothing written", "a part written"])
@@ -281,6 +292,7 @@ def test_a_disk_that_takes_a_part_at_a_time_gets_all_of_it(directory: Path) -> N
     assert_whole(directory, 0)
 
 
+@rule("R25")
 def test_a_file_size_limit_of_the_system_is_a_store_error(directory: Path) -> None:
     """Not simulated: the kernel itself cuts the write short and then refuses it."""
     script = (
@@ -314,6 +326,7 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
+@rule("R25")
 def test_a_directory_without_the_right_to_write_can_be_read_and_refuses_to_save() -> None:
     with a_directory(2) as directory:
         for path in directory.iterdir():
@@ -338,8 +351,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
+@rule("R4", "R25")
+@rule("R25")
 def test_a_process_that_is_killed_while_it_saves_loses_nothing_that_it_said_was_saved(directory: Path) -> None:
-    """R25, for real: SIGKILL at eight places in a loop of saves, each process going on from what the one before left."""
+    """For real: SIGKILL at eight places in a loop of saves, each process going on from what the one before left."""
     said = -1
     for stop_after in (1, 2, 3, 5, 8, 13, 21, 34):
         process = subprocess.Popen([sys.executable, HERE / "saver.py", directory], stdout=subprocess.PIPE, text=True, env=environment())
@@ -363,8 +378,9 @@ def test_a_process_that_is_killed_while_it_saves_loses_nothing_that_it_said_was_
 # ------------------------------------------------------------------------------------------------------------ broken files
 
 
+@rule("R34")
+@rule("R34")
 def test_a_state_cut_at_any_byte_is_refused_with_its_path_and_left_as_it_is(store: FileStore, directory: Path) -> None:
-    """R34."""
     saved(store, 1)
     path = directory / "checkout-42.json"
     whole = path.read_bytes()
@@ -384,8 +400,9 @@ def test_a_state_cut_at_any_byte_is_refused_with_its_path_and_left_as_it_is(stor
         assert held(directory) == before
 
 
+@rule("R35")
+@rule("R35")
 def test_a_newer_format_is_refused_and_never_overwritten(store: FileStore, directory: Path) -> None:
-    """R35."""
     saved(store, 0)
     path = directory / "checkout-42.json"
     path.write_text(path.read_text("utf-8").replace('"format":1', '"format":99'), "utf-8")
