@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from rules import rule
 
 from progressive._http import Client, Flow, Http, Malformed, Request, Response, at, segment
 from progressive.errors import ConflictError, Failure, ProgressiveError, RouterError, StrategyError
@@ -137,6 +138,7 @@ def test_nobody_listening_is_transient_for_a_write_too_because_nothing_was_sent(
     assert [error.failure for error in found if isinstance(error, RouterError)] == [Failure.TRANSIENT] * 2
 
 
+@rule("R5")
 def test_a_write_whose_answer_is_lost_is_unknown_and_is_not_sent_again(colour: str) -> None:
     with server(lambda sock, _: sock.close()) as (url, received):
         error = failing(Http(url), WRITE, colour)
@@ -240,6 +242,7 @@ def _echo(sock: socket.socket, head: bytes) -> None:
     answer("400 Bad Request", head)(sock, head)
 
 
+@rule("R37")
 @pytest.mark.parametrize("behave", [_echo, answer("500 Oops", CANARY.encode()), lambda sock, _: sock.close()])
 @pytest.mark.parametrize("secret", [f"Bearer {CANARY}", lambda: f"Bearer {CANARY}\n", {"X-Api-Key": CANARY}])
 def test_a_credential_never_shows(
@@ -259,6 +262,7 @@ def _unlucky() -> str:
     raise LookupError(CANARY)
 
 
+@rule("R37")
 @pytest.mark.parametrize("secret", [f"Bearer {CANARY}\nx: y", f"Bearer {CANARY}é", "", _unlucky, lambda: None])
 def test_a_credential_that_can_not_be_sent_does_not_show_either(secret: Any, nobody: str, colour: str) -> None:
     error = failing(Http(nobody, credentials=secret, deadline=SHORT), WRITE, colour)
@@ -268,6 +272,7 @@ def test_a_credential_that_can_not_be_sent_does_not_show_either(secret: Any, nob
     assert CANARY not in _everything(error)
 
 
+@rule("R37")
 def test_a_webhooks_path_and_a_query_never_show(colour: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with server(lambda sock, _: sock.close()) as (url, _):
@@ -277,6 +282,7 @@ def test_a_webhooks_path_and_a_query_never_show(colour: str, caplog: pytest.LogC
     assert CANARY not in _everything(error) + repr(http) + caplog.text
 
 
+@rule("R37")
 def test_a_proxys_password_never_shows(nobody: str, colour: str) -> None:
     http = Http("http://example.invalid", proxy=nobody.replace("//", f"//user:{CANARY}@"), deadline=SHORT)
 
@@ -373,6 +379,7 @@ def test_a_segment_stays_one_segment() -> None:
         segment("..")
 
 
+@rule("R19")
 @pytest.mark.parametrize("body", [b"", b"{", b"NaN", b'{"a":1,"a":2}', b"[" * 100_000, b'{"a":-Infinity}', b"\xff"])
 def test_json_is_strict_and_its_error_does_not_quote_it(body: bytes) -> None:
     with pytest.raises(Malformed):

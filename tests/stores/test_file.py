@@ -207,7 +207,6 @@ def calls_in(serial: int) -> range:
 
 
 @rule("R25")
-@rule("R25")
 @BEFORE
 @pytest.mark.parametrize("torn", [False, True], ids=["between calls", "in a write"])
 def test_a_process_that_dies_anywhere_in_a_save_leaves_the_old_or_the_new_whole(before: int, torn: bool) -> None:
@@ -230,7 +229,6 @@ def test_a_process_that_dies_anywhere_in_a_save_leaves_the_old_or_the_new_whole(
 
 
 @rule("R25")
-@rule("R25")
 @BEFORE
 def test_a_power_cut_anywhere_in_a_save_leaves_the_old_or_the_new_whole(before: int) -> None:
     """What was not synced is gone, names and bytes alike."""
@@ -246,7 +244,6 @@ def test_a_power_cut_anywhere_in_a_save_leaves_the_old_or_the_new_whole(before: 
     assert set(outcomes) == {before if before >= 0 else None, before + 1}
 
 
-@rule("R25")
 @rule("R25")
 @BEFORE
 @pytest.mark.parametrize("fault", [full, read_only])
@@ -352,7 +349,6 @@ def environment() -> dict[str, str]:
 
 
 @rule("R4", "R25")
-@rule("R25")
 def test_a_process_that_is_killed_while_it_saves_loses_nothing_that_it_said_was_saved(directory: Path) -> None:
     """For real: SIGKILL at eight places in a loop of saves, each process going on from what the one before left."""
     said = -1
@@ -379,7 +375,6 @@ def test_a_process_that_is_killed_while_it_saves_loses_nothing_that_it_said_was_
 
 
 @rule("R34")
-@rule("R34")
 def test_a_state_cut_at_any_byte_is_refused_with_its_path_and_left_as_it_is(store: FileStore, directory: Path) -> None:
     saved(store, 1)
     path = directory / "checkout-42.json"
@@ -400,7 +395,6 @@ def test_a_state_cut_at_any_byte_is_refused_with_its_path_and_left_as_it_is(stor
         assert held(directory) == before
 
 
-@rule("R35")
 @rule("R35")
 def test_a_newer_format_is_refused_and_never_overwritten(store: FileStore, directory: Path) -> None:
     saved(store, 0)
