@@ -11,15 +11,13 @@ from typing import Final
 
 from ._moves import end, enter, go_back
 from ._turn import NOTHING, Turn
+from .analysis.judge import PREFLIGHT
 from .lifecycle import Phase
 from .measurement import NoAnswer, Window
 from .messages import Happened, Inspected, Measure, Measured
 from .rollout import Probe, evolve
 from .traffic import Track
 from .units import seconds
-
-ANALYSIS: Final = "preflight"
-"""The name under which preflight's looks are asked for; an analysis can't have it."""
 
 AGAIN: Final = seconds(5)
 """Until a metric that gave nothing is asked again."""
@@ -75,7 +73,7 @@ def looks(turn: Turn) -> tuple[Measure, ...]:
             turn.look_again(probe.retry_at)
             continue
         window = Window(probe.start, max(turn.now, probe.start)) if probe.reading is not None or not metric.counter else Window(probe.start, probe.start)
-        asked.append(Measure(metric=metric, tracks=TRACKS, window=window, since=probe.reading, analyses=(ANALYSIS,)))
+        asked.append(Measure(metric=metric, tracks=TRACKS, window=window, since=probe.reading, analyses=(PREFLIGHT,)))
     return tuple(asked)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -13,17 +14,35 @@ from .errors import StrategyError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:/-]{0,126}[A-Za-z0-9])?")
 
+Choice = TypeVar("Choice", bound=enum.Enum)
+
 
 def utc(value: datetime) -> datetime:
-    """``value`` in UTC, cut to whole milliseconds. Naive times are refused: nobody knows which moment they mean."""
-    if not isinstance(value, datetime):
-        raise StrategyError(f"expected an aware datetime, got {value!r}")
-    if value.tzinfo is UTC and not value.microsecond % 1000:
+    """A converter: ``value`` in UTC, cut to whole milliseconds. What is no moment is left for `is_moment` to name."""
+    if not isinstance(value, datetime) or (value.tzinfo is UTC and not value.microsecond % 1000) or value.utcoffset() is None:
         return value
-    if value.utcoffset() is None:
-        raise StrategyError(f"{value!r} has no time zone; use datetime.now(timezone.utc)")
     value = value.astimezone(UTC)
     return value.replace(microsecond=value.microsecond // 1000 * 1000)
+
+
+def is_moment(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """A validator: an aware time. Naive ones are refused: nobody knows which moment they mean."""
+    if getattr(value, "tzinfo", None) is not UTC:
+        raise StrategyError(_no_moment(where(instance, attribute), value))
+
+
+def moment(value: datetime, what: str) -> datetime:
+    """``value`` in UTC, cut to whole milliseconds, if it is an aware time."""
+    value = utc(value)
+    if getattr(value, "tzinfo", None) is not UTC:
+        raise StrategyError(_no_moment(what, value))
+    return value
+
+
+def _no_moment(what: str, value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{what}: {value.isoformat()} has no time zone; use datetime.now(timezone.utc)"
+    return f"{what}: {value!r} is not an aware datetime; use datetime.now(timezone.utc)"
 
 
 def whole_ms(value: timedelta) -> timedelta:
@@ -84,14 +103,84 @@ def whole(value: object, what: str, *, least: int = 0) -> int:
 
 
 optional = attrs.validators.optional
-instance_of = attrs.validators.instance_of
+
+
+def is_a(kind: type[Any], such: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """A validator: an instance of ``kind``. ``such`` is what to write; ``{}`` in it stands for what was given."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        a(kind, value, where(instance, attribute), such)
+
+    return check
+
+
+def a(kind: type[Any], value: Any, what: str, such: str) -> Any:
+    """``value`` if it is an instance of ``kind``; ``such`` is what to write instead."""
+    if isinstance(value, kind):
+        return value
+    raise StrategyError(f"{what}: {brief(value)} is no {kind.__name__}; write {such.format(brief(value))}")
+
+
+def brief(value: object) -> str:
+    """``value`` as a message shows it: whole if it is short, otherwise what it is."""
+    said = repr(value)
+    return said if len(said) <= 60 else f"{type(value).__name__}(...)"
+
+
+def chosen(kind: type[Choice], value: Choice | str) -> Choice:
+    """For converters: the member of an enumeration; what is none is left for `is_one_of` to name."""
+    try:
+        return kind(value)
+    except ValueError:
+        return value  # type: ignore[return-value]
+
+
+def is_one_of(kind: type[enum.Enum]) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """A validator: a member of an enumeration."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind):
+            members = ", ".join(repr(member.value) for member in kind)
+            raise StrategyError(f"{where(instance, attribute)}: {value!r} is not one of {members}")
+
+    return check
+
+
+def listed(value: Any) -> Any:
+    """A converter: a tuple. One thing alone, and a string that would become its letters, are left for `is_list_of` to name."""
+    return value if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+
+
+def is_list_of(names: tuple[str, ...], such: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """A validator: several things which have all these names; ``such`` says what they are."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        what = where(instance, attribute)
+        if not isinstance(value, tuple):
+            raise StrategyError(f"{what}: expected a list, got {brief(value)}; write [{brief(value)}]")
+        wrong = [i for i, each in enumerate(value) if isinstance(each, type) or not all(hasattr(each, name) for name in names)]
+        if wrong:
+            raise StrategyError([f"{what}[{i}]: {brief(value[i])} is not {such}" for i in wrong])
+
+    return check
+
+
+is_checks = is_list_of(("metric", "judge"), "a check such as Limit(...) or NoWorse(...)")
+is_steps = is_list_of(("kind", "advance"), "a step such as SetWeight(...) or Bake(...)")
 
 
 def strings(value: Iterable[str]) -> tuple[str, ...]:
-    """A converter: several strings. One string alone is a mistake that would become its letters."""
+    """A converter: several strings. One string alone is left for `is_strings` to name: it would become its letters."""
+    return value if isinstance(value, str) else tuple(value)  # type: ignore[return-value]
+
+
+def is_strings(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A validator: several strings."""
     if isinstance(value, str):
-        raise StrategyError(f"expected a list of strings, got {value!r}; write [{value!r}]")
-    return tuple(value)
+        raise StrategyError(f"{where(instance, attribute)}: expected a list of strings, got {value!r}; write [{value!r}]")
+    for i, each in enumerate(value):
+        if not isinstance(each, str):
+            raise StrategyError(f"{where(instance, attribute)}[{i}]: {each!r} is not a string")
 
 
 def numbers(value: Iterable[float]) -> tuple[float, ...]:

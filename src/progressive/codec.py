@@ -26,9 +26,9 @@ from .messages import Event, Note
 from .rollout import FORMAT, Rollout
 from .step import Kinds, Step
 from .steps import KINDS
-from .strategies import STRATEGIES, BlueGreen, Canary
+from .strategies import BlueGreen, Canary
 from .traffic import Traffic
-from .units import Percent, Times, percent
+from .units import Percent, Times, percent, times
 
 __all__ = ["dumps", "dumps_event", "dumps_note", "dumps_strategy", "loads", "loads_event", "loads_note", "loads_strategy"]
 
@@ -58,10 +58,8 @@ def loads(text: str | bytes, kinds: Kinds = NO_KINDS) -> Rollout:
     found = data.pop("format", None)
     if found != FORMAT:
         newer = isinstance(found, int) and not isinstance(found, bool) and found > FORMAT
-        raise StateError(
-            f"format {found!r}: {'written by a newer version of progressive; upgrade this driver' if newer else f'this version reads format {FORMAT}'}",
-            path="$.format",
-        )
+        mend = "written by a newer version of progressive; upgrade this driver" if newer else f"this version reads format {FORMAT}"
+        raise StateError(f"format {found!r}: {mend}", path="$.format")
     rollout = cast(Rollout, _Codec.of(kinds).load(Rollout)(data, "$"))
     _meaning(rollout)
     return rollout
@@ -408,7 +406,10 @@ def _load_bound(data: Any, path: str) -> Any:
             return _load_timedelta(value, f"{path}.seconds")
         case {"times": factor, **rest} if set(rest) <= {"floor"}:
             floor = _load_bound(rest["floor"], f"{path}.floor") if "floor" in rest else None
-            return Times(_load_float(factor, f"{path}.times"), floor)
+            try:
+                return times(_load_float(factor, f"{path}.times"), floor=floor)
+            except StrategyError as error:
+                raise StateError(str(error), path=path) from None
         case int() | float():
             return _load_float(data, path)
         case _:

@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import ClassVar, TypeAlias
 
 import attrs
@@ -59,6 +60,14 @@ class Bad(enum.StrEnum):
     BOTH = "both"
 
 
+def _kind(value: Kind | str) -> Kind:
+    return check.chosen(Kind, value)
+
+
+def _bad(value: Bad | str) -> Bad:
+    return check.chosen(Bad, value)
+
+
 @attrs.frozen
 class Metric:
     """What to measure. The query for it is the provider's.
@@ -68,10 +77,10 @@ class Metric:
     """
 
     name: str = attrs.field(validator=check.is_name)
-    kind: Kind = attrs.field(kw_only=True, converter=Kind)
+    kind: Kind = attrs.field(kw_only=True, converter=_kind, validator=check.is_one_of(Kind))
     unit: str = attrs.field(kw_only=True, default="")
     lag: timedelta = attrs.field(kw_only=True, default=timedelta(), converter=check.whole_ms, validator=check.is_span)
-    bad: Bad = attrs.field(kw_only=True, default=Bad.UP, converter=Bad)
+    bad: Bad = attrs.field(kw_only=True, default=Bad.UP, converter=_bad, validator=check.is_one_of(Bad))
     counter: bool = attrs.field(kw_only=True, default=False)
 
     def __str__(self) -> str:
@@ -82,8 +91,8 @@ class Metric:
 class Window:
     """A half-open stretch of time ``[start, end)`` in UTC, whole milliseconds. The engine owns windows; providers translate them."""
 
-    start: datetime = attrs.field(converter=check.utc)
-    end: datetime = attrs.field(converter=check.utc)
+    start: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    end: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
 
     def __attrs_post_init__(self) -> None:
         if self.end < self.start:
@@ -111,7 +120,7 @@ class Counts:
 
     def __attrs_post_init__(self) -> None:
         if self.events > self.trials:
-            raise StrategyError(f"counts: {self.events} events among {self.trials} trials")
+            raise StrategyError(f"counts: {self.events} events among {self.trials} trials; events are part of the trials")
 
     @property
     def sample(self) -> int:
@@ -129,9 +138,9 @@ class Histogram:
     def __attrs_post_init__(self) -> None:
         edges = [_finite(edge, "histogram.edges") for edge in self.edges]
         counts = [check.whole(count, "histogram.cumulative") for count in self.cumulative]
-        if not edges or any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
+        if not edges or any(b <= a for a, b in pairwise(edges)):
             raise StrategyError(f"histogram.edges: {self.edges!r} must be one or more rising numbers, without infinity")
-        if len(counts) != len(edges) + 1 or any(b < a for a, b in zip(counts, counts[1:], strict=False)):
+        if len(counts) != len(edges) + 1 or any(b < a for a, b in pairwise(counts)):
             raise StrategyError(
                 f"histogram.cumulative: {self.cumulative!r} must have one number more than edges (the last counts all) and never fall"
             )
@@ -196,7 +205,7 @@ class NoData:
     """The system answered, and there is nothing in this window. It is neither zero nor success."""
 
     kind: ClassVar[str] = "no_data"
-    why: str = attrs.field(validator=attrs.validators.instance_of(str))
+    why: str = attrs.field(validator=check.is_a(str, "the reason"))
 
     @property
     def sample(self) -> int:
@@ -208,7 +217,7 @@ class NoAnswer:
     """The system could not be asked, or did not make sense. It says nothing about the candidate."""
 
     kind: ClassVar[str] = "no_answer"
-    why: str = attrs.field(validator=attrs.validators.instance_of(str))
+    why: str = attrs.field(validator=check.is_a(str, "the reason"))
 
     @property
     def sample(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime, timedelta
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
@@ -28,6 +28,11 @@ class Action(enum.StrEnum):
     WAIT = "wait"
 
 
+def action_of(value: Action | str) -> Action:
+    """A converter: an action, or its name as stored state has it."""
+    return check.chosen(Action, value)
+
+
 @attrs.frozen
 class Go:
     """A hook's answer: go on."""
@@ -40,7 +45,7 @@ class NotYet:
     """A hook's answer: ask again at ``until``; ``why`` is shown to whoever looks."""
 
     kind: ClassVar[str] = "not_yet"
-    until: datetime = attrs.field(converter=check.utc)
+    until: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     why: str = ""
 
 
@@ -64,7 +69,7 @@ class ClosedUntil:
     """A gate's answer: not now; ask again at ``at``."""
 
     kind: ClassVar[str] = "closed"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     why: str = ""
 
 
@@ -80,7 +85,7 @@ class Tick:
     """Time has passed; whatever is wanted from the world is asked for again."""
 
     kind: ClassVar[str] = "tick"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
 
 
 @attrs.frozen(kw_only=True)
@@ -90,8 +95,8 @@ class Inspected:
     """
 
     kind: ClassVar[str] = "inspected"
-    at: datetime = attrs.field(converter=check.utc)
-    problems: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    problems: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
     undo: str = ""
 
 
@@ -100,7 +105,7 @@ class Seen:
     """What the router served when it was read."""
 
     kind: ClassVar[str] = "seen"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     served: Served
 
 
@@ -109,7 +114,7 @@ class Wrote:
     """A write of ours was answered; ``served`` was read back after it. ``epoch`` and ``marker`` repeat the command's."""
 
     kind: ClassVar[str] = "wrote"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     epoch: int
     traffic: Traffic
     served: Served
@@ -120,7 +125,7 @@ class CommandFailed:
     """A command came back with an error instead of an answer. ``command`` is its kind."""
 
     kind: ClassVar[str] = "command_failed"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     command: str
     epoch: int
     failure: Failure
@@ -132,8 +137,8 @@ class Measured:
     """A look was answered, for these analyses."""
 
     kind: ClassVar[str] = "measured"
-    at: datetime = attrs.field(converter=check.utc)
-    analyses: tuple[str, ...] = attrs.field(converter=check.strings)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    analyses: tuple[str, ...] = attrs.field(converter=check.strings, validator=check.is_strings)
     look: Look
 
 
@@ -142,7 +147,7 @@ class HookAnswered:
     """A hook answered for the step with this id."""
 
     kind: ClassVar[str] = "hook_answered"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     epoch: int
     step: str
     answer: HookAnswer
@@ -153,7 +158,7 @@ class GateAnswered:
     """A gate answered."""
 
     kind: ClassVar[str] = "gate_answered"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     epoch: int
     gate: str
     answer: GateAnswer
@@ -164,13 +169,12 @@ class Retired:
     """The fleet has removed the old version."""
 
     kind: ClassVar[str] = "retired"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
 
 
-def _said(value: object) -> str:
-    if isinstance(value, str) and value.strip():
-        return value
-    raise StrategyError(f"by and why must say something; got {value!r}")
+def _says_something(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} says nothing; the audit trail needs who and why")
 
 
 @attrs.frozen(kw_only=True)
@@ -178,10 +182,10 @@ class Approve:
     """A person's yes to the approval of this name; remembered if it comes early."""
 
     kind: ClassVar[str] = "approve"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     approval: str
-    by: str = attrs.field(converter=_said)
-    why: str = attrs.field(converter=_said)
+    by: str = attrs.field(validator=_says_something)
+    why: str = attrs.field(validator=_says_something)
 
 
 @attrs.frozen(kw_only=True)
@@ -189,10 +193,10 @@ class Reject:
     """A person's no to the approval of this name; the rollout goes back as soon as it is seen."""
 
     kind: ClassVar[str] = "reject"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     approval: str
-    by: str = attrs.field(converter=_said)
-    why: str = attrs.field(converter=_said)
+    by: str = attrs.field(validator=_says_something)
+    why: str = attrs.field(validator=_says_something)
 
 
 @attrs.frozen(kw_only=True)
@@ -200,11 +204,11 @@ class Hold:
     """Stop where it is: no raise until this cause is resumed. Guards go on. After 24 hours (``within``) it rolls back."""
 
     kind: ClassVar[str] = "hold"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     cause: str = attrs.field(default="person", validator=check.is_name)
     within: timedelta = attrs.field(default=timedelta(hours=24), converter=check.whole_ms, validator=check.is_duration)
-    by: str = attrs.field(converter=_said)
-    why: str = attrs.field(converter=_said)
+    by: str = attrs.field(validator=_says_something)
+    why: str = attrs.field(validator=_says_something)
 
 
 @attrs.frozen(kw_only=True)
@@ -212,11 +216,11 @@ class Resume:
     """End one cause of a hold. Counters start anew, sequential evidence stays; a failed one must be named in ``waive``."""
 
     kind: ClassVar[str] = "resume"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     cause: str = "person"
-    waive: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
-    by: str = attrs.field(converter=_said)
-    why: str = attrs.field(converter=_said)
+    waive: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    by: str = attrs.field(validator=_says_something)
+    why: str = attrs.field(validator=_says_something)
 
 
 @attrs.frozen(kw_only=True)
@@ -224,10 +228,10 @@ class Skip:
     """Leave the current step undone. ``epoch`` is the rollout's when it was looked at; a later one makes this stale."""
 
     kind: ClassVar[str] = "skip"
-    at: datetime = attrs.field(converter=check.utc)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     epoch: int
-    by: str = attrs.field(converter=_said)
-    why: str = attrs.field(converter=_said)
+    by: str = attrs.field(validator=_says_something)
+    why: str = attrs.field(validator=_says_something)
 
 
 @attrs.frozen(kw_only=True)
@@ -235,10 +239,10 @@ class PromoteNow:
     """Go to full traffic at once. What stands against it (failing checks, steps that can't be skipped) must be named in ``waive``."""
 
     kind: ClassVar[str] = "promote_now"
-    at: datetime = attrs.field(converter=check.utc)
-    waive: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
-    by: str = attrs.field(converter=_said)
-    why: str = attrs.field(converter=_said)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    waive: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    by: str = attrs.field(validator=_says_something)
+    why: str = attrs.field(validator=_says_something)
 
 
 @attrs.frozen(kw_only=True)
@@ -246,9 +250,9 @@ class Abort:
     """Back to stable, now, from any phase that is not final."""
 
     kind: ClassVar[str] = "abort"
-    at: datetime = attrs.field(converter=check.utc)
-    by: str = attrs.field(converter=_said)
-    why: str = attrs.field(converter=_said)
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    by: str = attrs.field(validator=_says_something)
+    why: str = attrs.field(validator=_says_something)
 
 
 PersonEvent: TypeAlias = Approve | Reject | Hold | Resume | Skip | PromoteNow | Abort

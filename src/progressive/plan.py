@@ -13,7 +13,7 @@ from .analysis.judge import Analysis
 from .analysis.verdict import Check
 from .errors import StrategyError
 from .measurement import Metric
-from .step import Deadline, Step
+from .step import Deadline, Step, is_deadline
 from .traffic import Capabilities, Track, Traffic
 from .units import MILLION, hours, minutes
 
@@ -54,7 +54,7 @@ class Plan:
     analyses: tuple[Analysis, ...] = ()
     guards: tuple[Guard, ...] = ()
     gates: tuple[str, ...] = ()
-    deadline: Deadline = Deadline(within=hours(24 * 7))
+    deadline: Deadline = attrs.field(default=Deadline(within=hours(24 * 7)), validator=is_deadline)
     watch_every: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
     preflight: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
     alpha: float = 0.01
@@ -138,8 +138,8 @@ def named_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """``steps`` with an id for each that has none: its kind and the candidate's weight, such as ``bake-10``."""
     taken = {step.id for step in steps if step.id}
     weight, found = NOTHING, []
-    for step in steps:
-        weight = step.traffic or weight
+    for given in steps:
+        step, weight = given, given.traffic or weight
         if not step.id:
             base = {"set_weight": "weight"}.get(step.kind, step.kind)
             label = getattr(step, "name", None) or weight.candidate.number
@@ -148,7 +148,7 @@ def named_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
             while candidate in taken:
                 candidate, again = f"{wanted}-{again}", again + 1
             taken.add(candidate)
-            step = attrs.evolve(step, id=candidate)  # type: ignore[misc]
+            step = attrs.evolve(given, id=candidate)  # type: ignore[misc]
         found.append(step)
     return tuple(found)
 
@@ -158,16 +158,18 @@ def _problems(plan: Plan) -> Iterator[str]:
     if not plan.steps:
         yield "steps: none; give weights= or steps="
         return
-    if not 0 < plan.alpha < 1:
+    if isinstance(plan.alpha, bool) or not isinstance(plan.alpha, int | float) or not 0 < plan.alpha < 1:
         yield f"alpha: {plan.alpha!r} is a probability between 0 and 1; 0.01 is one false alarm in a hundred rollouts"
     yield from _step_problems(plan)
     yield from _analysis_problems(plan)
-    if plan.unguarded is None and not any(not each.observe for _, each in plan.checks):
-        if plan.strategy == "canary" or not any(step.hook or step.approval for step in plan.steps):
-            yield (
-                f"{plan.strategy}: nothing would ever stop it: no check decides"
-                f"{'' if plan.strategy == 'canary' else ', no hook, no approval'}; add checks=[...] or say unguarded='why'"
-            )
+    if plan.unguarded is not None and not (isinstance(plan.unguarded, str) and plan.unguarded.strip()):
+        yield f"unguarded: {plan.unguarded!r} says nothing; say why nothing guards it"
+    asks = plan.strategy != "canary" and any(step.hook or step.approval for step in plan.steps)
+    if plan.unguarded is None and not _decides(plan) and not asks:
+        yield (
+            f"{plan.strategy}: nothing would ever stop it: no check decides"
+            f"{'' if plan.strategy == 'canary' else ', no hook, no approval'}; add checks=[...] or say unguarded='why'"
+        )
 
 
 def _step_problems(plan: Plan) -> Iterator[str]:
@@ -212,7 +214,6 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
         for name in step.analyses:
             if name not in names:
                 yield f"steps[{i}].analysis: there is no analysis {name!r}; there are {names or 'none'}"
-                return
         if step.analyses and not plan.traffics[i].reaches(Track.CANDIDATE):
             for analysis in plan.analyses:
                 if analysis.name in step.analyses and not analysis.synthetic:
@@ -220,24 +221,27 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
                         f"steps[{i}]: {analysis.name!r} is to be judged while the candidate has no traffic; "
                         "Analysis(synthetic=True) says that your hook sends it requests"
                     )
-    if not names or plan.unguarded is not None:
+    if plan.unguarded is not None or not _decides(plan):
         return
     for i, step in enumerate(plan.steps):
-        if step.kind == "bake" and plan.traffics[i].reaches(Track.CANDIDATE) and not _judgeable(plan, i):
-            yield (
-                f"steps[{i}] ({step.id}): no deciding check can judge it: at {plan.traffics[i].candidate} "
-                f"{'a comparison has nothing to compare with; add a Limit' if names else 'there is none'}"
-            )
+        if step.kind == "bake" and plan.traffics[i].reaches(Track.CANDIDATE) and (why := _not_judged(plan, i)) is not None:
+            yield f"steps[{i}] ({step.id}): no deciding check can judge it: {why}"
 
 
-def _judgeable(plan: Plan, step: int) -> bool:
+def _decides(plan: Plan) -> bool:
+    return any(not each.observe for _, each in plan.checks)
+
+
+def _not_judged(plan: Plan, step: int) -> str | None:
+    """Why no check can judge this step; None if one can."""
     traffic = plan.traffics[step]
-    reached = traffic.reaches(Track.CANDIDATE)
-    return any(
-        not plan.checks[i][1].observe and all(traffic.reaches(track) for track in plan.checks[i][1].needs)
-        for series in plan.active(step, reached)
-        for i in plan.series[series].checks
-    )
+    active = [plan.checks[i][1] for series in plan.active(step, True) for i in plan.series[series].checks]
+    deciding = [each for each in active if not each.observe]
+    if not deciding:
+        return "those that run here only observe" if active else "no analysis runs here; name it in guards="
+    if any(all(traffic.reaches(track) for track in each.needs) for each in deciding):
+        return None
+    return f"at {traffic.candidate} a comparison has nothing to compare with; add a Limit"
 
 
 def shortfalls(plan: Plan, able: Capabilities) -> Iterator[str]:

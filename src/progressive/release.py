@@ -29,6 +29,9 @@ class Version:
         return self.identity
 
 
+_is_version = check.is_a(Version, "Version({})")
+
+
 @attrs.frozen(kw_only=True)
 class Release:
     """Which version takes over from which. It is captured before the first write and never changes.
@@ -38,11 +41,9 @@ class Release:
     """
 
     service: str = attrs.field(validator=check.is_name)
-    stable: Version | None = attrs.field(validator=attrs.validators.optional(attrs.validators.instance_of(Version)))
-    candidate: Version = attrs.field(validator=attrs.validators.instance_of(Version))
-    baseline: Version | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Version))
-    )
+    stable: Version | None = attrs.field(validator=check.optional(_is_version))
+    candidate: Version = attrs.field(validator=_is_version)
+    baseline: Version | None = attrs.field(default=None, validator=check.optional(_is_version))
 
     def __attrs_post_init__(self) -> None:
         backends = [v.backend for v in (self.stable, self.baseline, self.candidate) if v is not None]

@@ -16,7 +16,7 @@ import attrs
 from . import _validators as check
 from .analysis.verdict import Memory
 from .errors import StrategyError
-from .messages import Action, HookAnswer
+from .messages import Action, HookAnswer, action_of
 from .traffic import Traffic
 
 __all__ = ["Advance", "Approved", "Deadline", "Done", "Failed", "Halt", "Kinds", "Memory", "Situation", "Step", "Wait"]
@@ -27,7 +27,15 @@ class Deadline:
     """How long something may take and what happens then. ``within`` is inclusive; its clock stops in holds and freezes."""
 
     within: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
-    then: Action = attrs.field(default=Action.ROLL_BACK, converter=Action)
+    then: Action = attrs.field(default=Action.ROLL_BACK, converter=action_of, validator=check.is_one_of(Action))
+
+    @classmethod
+    def an_hour_after(cls, duration: timedelta) -> Deadline:
+        """The usual one of a step that takes ``duration`` by itself."""
+        return cls(within=max(duration, timedelta()) + timedelta(hours=1) if isinstance(duration, timedelta) else timedelta(hours=1))
+
+
+is_deadline = check.is_a(Deadline, "Deadline(within={})")
 
 
 @attrs.frozen(kw_only=True)

@@ -40,22 +40,33 @@ class Match:
     """Requests with this exact header or cookie go to the candidate, whatever the weights say."""
 
     name: str = attrs.field(validator=check.is_name)
-    value: str = attrs.field(validator=attrs.validators.instance_of(str))
-    source: Literal["header", "cookie"] = attrs.field(default="header", validator=attrs.validators.in_(("header", "cookie")))
+    value: str = attrs.field(validator=check.is_a(str, "its value, such as 'true'"))
+    source: Literal["header", "cookie"] = attrs.field(default="header")
+
+    @source.validator
+    def _check(self, _: object, value: object) -> None:
+        if value not in ("header", "cookie"):
+            raise StrategyError(f"Match.source: {value!r} is not one of 'header', 'cookie'")
 
 
-def _matches(value: Iterable[Match]) -> tuple[Match, ...]:
-    return tuple(value)
+def matches_of(value: Iterable[Match]) -> tuple[Match, ...]:
+    """A converter: several matches."""
+    found: tuple[Match, ...] = check.listed(value)
+    return found
+
+
+is_matches = check.is_list_of(("name", "source"), "a Match(name=..., value=...)")
+is_percent = check.is_a(Percent, "percent({})")
 
 
 @attrs.frozen(kw_only=True)
 class Traffic:
     """Who gets which share. Stable gets what the others leave; so the shares always add up to exactly 100 %."""
 
-    candidate: Percent = attrs.field(default=_NONE, validator=attrs.validators.instance_of(Percent))
-    baseline: Percent = attrs.field(default=_NONE, validator=attrs.validators.instance_of(Percent))
-    matches: tuple[Match, ...] = attrs.field(default=(), converter=_matches)
-    mirror: Percent = attrs.field(default=_NONE, validator=attrs.validators.instance_of(Percent))
+    candidate: Percent = attrs.field(default=_NONE, validator=is_percent)
+    baseline: Percent = attrs.field(default=_NONE, validator=is_percent)
+    matches: tuple[Match, ...] = attrs.field(default=(), converter=matches_of, validator=is_matches)
+    mirror: Percent = attrs.field(default=_NONE, validator=is_percent)
 
     def __attrs_post_init__(self) -> None:
         if self.candidate.ppm + self.baseline.ppm > MILLION:

@@ -212,7 +212,7 @@ def test_the_status_says_what_is_waited_for_since_when_until_when_and_then_what(
 def test_a_person_has_a_name_and_a_reason(by: str) -> None:
     from progressive import StrategyError
 
-    with pytest.raises(StrategyError, match="must say something"):
+    with pytest.raises(StrategyError, match="says nothing; the audit trail needs who and why"):
         Abort(at=START, by=by, why="why")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from functools import cached_property
 from typing import ClassVar, Final, cast
 
 import attrs
@@ -14,7 +15,7 @@ from ..measurement import Bad, Counts, Gauge, Histogram, Kind, Look, Measurement
 from ..stats import sequential
 from ..traffic import Track
 from ..units import Percent, Times
-from .verdict import Budget, Judgement, Memory, Tolerance, Verdict
+from .verdict import Judgement, Memory, Tolerance, Verdict
 
 __all__ = ["CHECKS", "Bound", "Limit", "NoWorse"]
 
@@ -28,6 +29,15 @@ def _number(bound: Percent | timedelta | float) -> float:
     if isinstance(bound, Percent):
         return bound.fraction
     return bound.total_seconds() if isinstance(bound, timedelta) else float(bound)
+
+
+def _metric(value: Metric) -> Metric:
+    found: Metric = check.a(Metric, value, "check.metric", "Metric({}, kind='ratio')")
+    return found
+
+
+def _track(value: Track | str) -> Track:
+    return check.chosen(Track, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +56,7 @@ class Limit:
     kind: ClassVar[str] = "limit"
     share_of_alpha: ClassVar[float] = 0.0
 
-    metric: Metric = attrs.field(kw_only=False, validator=attrs.validators.instance_of(Metric))
+    metric: Metric = attrs.field(kw_only=False, converter=_metric)
     at_most: Bound | None = None
     at_least: Bound | None = None
     quantile: float | None = None
@@ -64,19 +74,21 @@ class Limit:
         if problems:
             raise StrategyError([f"Limit({self.metric.name}): {problem}" for problem in problems])
 
-    def _bounds(self) -> list[tuple[str, Bound]]:
-        return [(name, bound) for name, bound in (("at_most", self.at_most), ("at_least", self.at_least)) if bound is not None]
+    @cached_property
+    def _bounds(self) -> tuple[tuple[str, Bound], ...]:
+        return tuple((name, bound) for name, bound in (("at_most", self.at_most), ("at_least", self.at_least)) if bound is not None)
 
     def _problems(self) -> list[str]:
         kind, problems = self.metric.kind, []
-        if not self._bounds():
+        if not self._bounds:
             problems.append(f"give at_most= or at_least=, such as at_most={EXAMPLE_BOUND[kind]}")
-        for name, bound in self._bounds():
+        for name, bound in self._bounds:
             given = bound.floor if isinstance(bound, Times) else bound
             if given is not None and not self._fits(given):
                 problems.append(f"{name}={bound!r}: a {kind.value} takes {EXAMPLE_BOUND[kind]} or times(1.5)")
         if (kind is Kind.LATENCY) is not (self.quantile is not None):
-            problems.append("a latency needs quantile=, such as quantile=0.99" if self.quantile is None else f"quantile= is for a latency, not for a {kind.value}")
+            wrong = "a latency needs quantile=, such as quantile=0.99", f"quantile= is for a latency, not for a {kind.value}"
+            problems.append(wrong[self.quantile is not None])
         elif self.quantile is not None and not 0 < self.quantile < 1:
             problems.append(f"quantile={self.quantile!r} is not between 0 and 1; the 99th percentile is quantile=0.99")
         return problems
@@ -91,16 +103,16 @@ class Limit:
             return math.ceil(round(10 / (1 - self.quantile), 6)) if self.quantile is not None and 0 < self.quantile < 1 else 1
         if self.metric.kind is not Kind.RATIO:
             return 30 if self.metric.kind is Kind.MEAN else 1
-        rates = [b.floor if isinstance(b, Times) else b for _, b in self._bounds()]
+        rates = [b.floor if isinstance(b, Times) else b for _, b in self._bounds]
         rarest = [min(r.ppm, 1_000_000 - r.ppm) for r in rates if isinstance(r, Percent) and 0 < r.ppm < 1_000_000]
         return math.ceil(3_000_000 / min(rarest)) if rarest else 300
 
     def _default_id(self) -> str:
         return self.metric.name if self.quantile is None else f"{self.metric.name}-p{self.quantile * 100:g}"
 
-    @property
+    @cached_property
     def _relative(self) -> bool:
-        return any(isinstance(bound, Times) for _, bound in self._bounds())
+        return any(isinstance(bound, Times) for _, bound in self._bounds)
 
     @property
     def needs(self) -> tuple[Track, ...]:
@@ -111,17 +123,18 @@ class Limit:
         return (Track.CANDIDATE, Track.STABLE)
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        fresh, fresh_control = look.of(Track.CANDIDATE), look.of(Track.STABLE)
-        pooled, pooled_control = _unpack(memory)
-        candidate, control = merge(pooled, fresh), merge(pooled_control, fresh_control)
-        kept = (_pack(candidate), _pack(control))
+        candidate, control = fresh, fresh_control = look.of(Track.CANDIDATE), look.of(Track.STABLE)
+        if memory is not None:
+            pooled, pooled_control = _unpack(memory)
+            candidate, control = merge(pooled, fresh), merge(pooled_control, fresh_control)
         if isinstance(fresh, NoData):
             why = f"no data on the candidate: {fresh.why}"
-            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=fresh_control.sample > 0), kept
+            starved = fresh_control.sample > 0
+            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=starved), (_pack(candidate), _pack(control))
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, control)):
-            if (track is Track.CANDIDATE or self._relative) and measured.sample < self.min_sample:
+            if measured.sample < self.min_sample and (track is Track.CANDIDATE or self._relative):
                 why = f"{measured.sample} of the {self.min_sample} {_unit(self.metric)} that a verdict needs on {track.value}"
-                return Judgement(verdict=Verdict.NO_DATA, why=why), kept
+                return Judgement(verdict=Verdict.NO_DATA, why=why), (_pack(candidate), _pack(control))
         return self._compare(candidate, control), None
 
     def _compare(self, candidate: Measurement, control: Measurement) -> Judgement:
@@ -130,7 +143,7 @@ class Limit:
         if control.sample:
             numbers += [("stable", control_value), ("stable_sample", float(control.sample))]
         reason = ""
-        for name, bound in self._bounds():
+        for name, bound in self._bounds:
             limit = self._limit(bound, control_value)
             said = f"{self._say(value)} {'<=' if name == 'at_most' else '>='} {self._say(limit)}"
             if self._kept(name, bound, limit, candidate, value):
@@ -198,8 +211,8 @@ class NoWorse:
 
     kind: ClassVar[str] = "no_worse"
 
-    metric: Metric = attrs.field(kw_only=False, validator=attrs.validators.instance_of(Metric))
-    than: Track = attrs.field(default=Track.STABLE, converter=Track)
+    metric: Metric = attrs.field(kw_only=False, converter=_metric)
+    than: Track = attrs.field(default=Track.STABLE, converter=_track, validator=check.is_one_of(Track))
     margin: float = 1.0
     share_of_alpha: float = 1.0
     observe: bool = False
@@ -264,12 +277,14 @@ class NoWorse:
         ), logs
 
 
+UNITS: Final = {Kind.RATIO: "requests", Kind.LATENCY: "requests", Kind.MEAN: "values", Kind.VALUE: "samples"}
+
 CHECKS: Final = (Limit, NoWorse)
 """The check kinds that stored state may name."""
 
 
 def _unit(metric: Metric) -> str:
-    return {Kind.RATIO: "requests", Kind.LATENCY: "requests", Kind.MEAN: "values", Kind.VALUE: "samples"}[metric.kind]
+    return UNITS[metric.kind]
 
 
 def _finite(numbers: list[tuple[str, float]]) -> tuple[tuple[str, float], ...]:

@@ -16,8 +16,14 @@ from .verdict import Budget, Check, Judgement, Memory, Tolerance, Verdict
 __all__ = ["Analysis", "Tally", "consequence", "fold", "forgive"]
 
 
-def _checks(value: Iterable[Check]) -> tuple[Check, ...]:
-    return tuple(value)
+PREFLIGHT = "preflight"
+"""The name under which the looks before the start are asked for; an analysis can't have it."""
+
+
+def checks_of(value: Iterable[Check]) -> tuple[Check, ...]:
+    """A converter: several checks."""
+    found: tuple[Check, ...] = check.listed(value)
+    return found
 
 
 @attrs.frozen(kw_only=True)
@@ -30,17 +36,20 @@ class Analysis:
     """
 
     name: str = attrs.field(validator=check.is_name, kw_only=False)
-    checks: tuple[Check, ...] = attrs.field(converter=_checks)
+    checks: tuple[Check, ...] = attrs.field(converter=checks_of, validator=check.is_checks)
     interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
     warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
     synthetic: bool = False
 
     def __attrs_post_init__(self) -> None:
         ids = [each.id for each in self.checks]
+        problems = [f"two checks have the id {twice!r}; give one of them id=" for twice in sorted({id for id in ids if ids.count(id) > 1})]
         if not ids:
-            raise StrategyError(f"analysis {self.name!r}: no checks")
-        for twice in sorted({id for id in ids if ids.count(id) > 1}):
-            raise StrategyError(f"analysis {self.name!r}: two checks have the id {twice!r}; give one of them id=")
+            problems.append("no checks; give checks=[Limit(...), ...]")
+        if self.name == PREFLIGHT:
+            problems.append("this is the name of what is asked before the start; use another")
+        if problems:
+            raise StrategyError([f"analysis {self.name!r}: {problem}" for problem in problems])
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ import attrs
 from .. import _validators as check
 from ..errors import StrategyError
 from ..measurement import Look, Metric
-from ..messages import Action
+from ..messages import Action, action_of
 from ..traffic import Track
 
 __all__ = ["Budget", "Check", "Judgement", "Memory", "Tolerance", "Verdict"]
@@ -54,11 +54,12 @@ class Budget:
     within: timedelta | None = attrs.field(
         default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_span)
     )
-    then: Action = attrs.field(default=Action.HOLD, converter=Action)
+    then: Action = attrs.field(default=Action.HOLD, converter=action_of, validator=check.is_one_of(Action))
 
     def __attrs_post_init__(self) -> None:
         if (self.looks is None and self.within is None) is not (self.then is Action.WAIT):
-            raise StrategyError("budget: give looks= or within=, or neither and then=Action.WAIT (the step's deadline decides)")
+            given = f"looks={self.looks!r}, within={self.within!r}, then={self.then.value!r}"
+            raise StrategyError(f"Budget({given}): give looks= or within=, or neither and then=Action.WAIT (the step's deadline decides)")
 
 
 @attrs.frozen(kw_only=True)
@@ -74,14 +75,14 @@ class Tolerance:
     failures: int | None = attrs.field(
         default=None, validator=check.optional(check.at_least(0))
     )
-    then: Action = attrs.field(default=Action.ROLL_BACK, converter=Action)
+    then: Action = attrs.field(default=Action.ROLL_BACK, converter=action_of, validator=check.is_one_of(Action))
     inconclusive: Budget = Budget(looks=0, then=Action.HOLD)
     no_data: Budget = Budget(within=timedelta(minutes=15), then=Action.ROLL_BACK)
     no_answer: Budget = Budget(within=timedelta(minutes=15), then=Action.ROLL_BACK)
 
     def __attrs_post_init__(self) -> None:
         if self.then is Action.WAIT:
-            raise StrategyError("tolerance.then: a failed check can't wait; to watch without deciding use observe=True on the check")
+            raise StrategyError("Tolerance.then: 'wait': a failed check can't wait; to watch without deciding use observe=True on the check")
 
 
 class Check(Protocol):

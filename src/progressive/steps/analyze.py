@@ -7,7 +7,7 @@ from typing import ClassVar
 import attrs
 
 from .. import _validators as check
-from ..step import Advance, Deadline, Done, Situation, Step, Wait
+from ..step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
 from ..units import hours
 
 
@@ -22,8 +22,8 @@ class Analyze(Step):
 
     analysis: str = attrs.field(validator=check.is_name)
     count: int = attrs.field(kw_only=True, default=1, validator=check.at_least(1))
-    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=hours(1)))
-    id: str = attrs.field(kw_only=True, default="", validator=attrs.validators.instance_of(str))
+    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline)
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
 
     @property
     def analyses(self) -> tuple[str, ...]:

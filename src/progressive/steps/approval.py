@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..messages import Action
+from ..messages import Action, action_of
 from ..step import Advance, Deadline, Done, Situation, Step, Wait
 
 
-def _otherwise(value: Action | str) -> Action:
-    action = Action(value)
-    if action is Action.WAIT:
-        raise StrategyError("Approval: otherwise=wait would wait for ever; use Action.ROLL_BACK or Action.HOLD")
-    return action
+def _ends(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is Action.WAIT:
+        raise StrategyError("Approval.otherwise: 'wait' would wait for ever; use Action.ROLL_BACK or Action.HOLD")
 
 
 @attrs.frozen
@@ -31,8 +29,8 @@ class Approval(Step):
 
     name: str = attrs.field(validator=check.is_name)
     within: timedelta = attrs.field(kw_only=True, converter=check.whole_ms, validator=check.is_duration)
-    otherwise: Action = attrs.field(kw_only=True, converter=_otherwise)
-    id: str = attrs.field(kw_only=True, default="", validator=attrs.validators.instance_of(str))
+    otherwise: Action = attrs.field(kw_only=True, converter=action_of, validator=[check.is_one_of(Action), _ends])
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
 
     @property
     def approval(self) -> str:

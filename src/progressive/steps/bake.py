@@ -8,8 +8,7 @@ from typing import ClassVar
 import attrs
 
 from .. import _validators as check
-from ..step import Advance, Deadline, Done, Situation, Step, Wait
-from ..units import hours
+from ..step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
 
 
 @attrs.frozen
@@ -24,9 +23,9 @@ class Bake(Step):
 
     duration: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
     deadline: Deadline = attrs.field(
-        kw_only=True, default=attrs.Factory(lambda self: Deadline(within=self.duration + hours(1)), takes_self=True)
+        kw_only=True, validator=is_deadline, default=attrs.Factory(lambda self: Deadline.an_hour_after(self.duration), takes_self=True)
     )
-    id: str = attrs.field(kw_only=True, default="", validator=attrs.validators.instance_of(str))
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
 
     @property
     def span(self) -> timedelta:

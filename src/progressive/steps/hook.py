@@ -8,7 +8,7 @@ import attrs
 
 from .. import _validators as check
 from ..messages import Go, NotYet, Stop
-from ..step import Advance, Deadline, Done, Failed, Situation, Step, Wait
+from ..step import Advance, Deadline, Done, Failed, Situation, Step, Wait, is_deadline
 from ..units import hours
 
 
@@ -19,9 +19,9 @@ class Hook(Step):
     kind: ClassVar[str] = "hook"
 
     name: str = attrs.field(validator=check.is_name)
-    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=hours(1)))
+    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline)
     skippable: bool = attrs.field(kw_only=True, default=True)
-    id: str = attrs.field(kw_only=True, default="", validator=attrs.validators.instance_of(str))
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
 
     @property
     def hook(self) -> str:

@@ -6,16 +6,10 @@ from typing import ClassVar
 
 import attrs
 
-from ..errors import StrategyError
-from ..step import Advance, Deadline, Done, Situation, Step, Wait
-from ..traffic import Match, Traffic
+from .. import _validators as check
+from ..step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
+from ..traffic import Match, Traffic, is_matches, is_percent, matches_of
 from ..units import Percent, minutes
-
-
-def _weight(value: object) -> Percent:
-    if isinstance(value, Percent):
-        return value
-    raise StrategyError(f"SetWeight: {value!r} has no unit; write percent({value!r})")
 
 
 @attrs.frozen
@@ -27,24 +21,18 @@ class SetWeight(Step):
 
     kind: ClassVar[str] = "set_weight"
 
-    weight: Percent = attrs.field(converter=_weight)
-    baseline: Percent = attrs.field(kw_only=True, default=Percent(0))
-    matches: tuple[Match, ...] = attrs.field(kw_only=True, default=())
-    mirror: Percent = attrs.field(kw_only=True, default=Percent(0))
-    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=minutes(10)))
-    id: str = attrs.field(kw_only=True, default="", validator=attrs.validators.instance_of(str))
+    weight: Percent = attrs.field(validator=is_percent)
+    baseline: Percent = attrs.field(kw_only=True, default=Percent(0), validator=is_percent)
+    matches: tuple[Match, ...] = attrs.field(kw_only=True, default=(), converter=matches_of, validator=is_matches)
+    mirror: Percent = attrs.field(kw_only=True, default=Percent(0), validator=is_percent)
+    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=minutes(10)), validator=is_deadline)
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
     skippable: ClassVar[bool] = False
-    traffic: Traffic = attrs.field(
-        init=False,
-        repr=False,
-        eq=False,
-        default=attrs.Factory(
-            lambda self: Traffic(
-                candidate=self.weight, baseline=self.baseline, matches=self.matches, mirror=self.mirror
-            ),
-            takes_self=True,
-        ),
-    )
+    traffic: Traffic = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        traffic = Traffic(candidate=self.weight, baseline=self.baseline, matches=self.matches, mirror=self.mirror)
+        object.__setattr__(self, "traffic", traffic)
 
     def advance(self, situation: Situation) -> Advance:
         return Done() if situation.verified else Wait(f"the router to serve {self.traffic}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from .. import _validators as check
 from ..analysis.judge import Analysis
 from ..analysis.verdict import Check
 from ..errors import StrategyError
@@ -35,26 +36,16 @@ def compiled(strategy: str, steps: tuple[Step, ...], *, guards: tuple[str, ...],
         raise StrategyError([f"{strategy}: {problem.removeprefix(f'{strategy}: ')}" for problem in error.problems]) from None
 
 
-def checks_of(value: Iterable[Check]) -> tuple[Check, ...]:
-    """A converter: several checks."""
-    return _members(value, "checks", ("metric", "judge"), "a check such as Limit(...) or NoWorse(...)")
-
-
 def steps_of(value: Iterable[Step]) -> tuple[Step, ...]:
     """A converter: several steps."""
-    return _members(value, "steps", ("kind", "advance"), "a step such as SetWeight(...) or Bake(...)")
+    found: tuple[Step, ...] = check.listed(value)
+    return found
 
 
-def named_analyses(value: Iterable[Analysis]) -> tuple[Analysis, ...]:
+def analyses_given(value: Iterable[Analysis]) -> tuple[Analysis, ...]:
     """A converter: several analyses."""
-    return _members(value, "analyses", ("checks", "interval"), "an Analysis(...)")
+    found: tuple[Analysis, ...] = check.listed(value)
+    return found
 
 
-def _members(value: Any, what: str, names: tuple[str, ...], such: str) -> tuple[Any, ...]:
-    if not isinstance(value, Iterable) or isinstance(value, str):
-        raise StrategyError(f"{what}: expected a list, got {value!r}; write [{value!r}]")
-    members = tuple(value)
-    wrong = [f"{what}[{i}]: {each!r} is not {such}" for i, each in enumerate(members) if not all(hasattr(each, name) for name in names)]
-    if wrong:
-        raise StrategyError(wrong)
-    return members
+is_analyses = check.is_list_of(("checks", "interval"), "an Analysis(...)")

@@ -9,11 +9,11 @@ from typing import ClassVar
 import attrs
 
 from .. import _validators as check
-from ..analysis.judge import Analysis
+from ..analysis.judge import Analysis, checks_of
 from ..analysis.verdict import Check
 from ..errors import StrategyError
 from ..plan import Plan
-from ..step import Deadline, Step
+from ..step import Deadline, Step, is_deadline
 from ..steps.analyze import Analyze
 from ..steps.approval import Approval
 from ..steps.bake import Bake
@@ -21,7 +21,7 @@ from ..steps.hook import Hook
 from ..steps.pause import Pause
 from ..steps.set_weight import SetWeight
 from ..units import hours, minutes, percent, seconds
-from ._common import CHECKS, analyses_of, checks_of, compiled
+from ._common import CHECKS, analyses_of, compiled
 from .describe import Description, describe
 
 PREVIEW = "preview"
@@ -41,24 +41,26 @@ class BlueGreen:
     kind: ClassVar[str] = "blue_green"
 
     preview_hook: str | None = None
-    preview_checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of)
+    preview_checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=check.is_checks)
     preview_count: int = attrs.field(default=3, validator=check.at_least(1))
     approval: Approval | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Approval))
+        default=None, validator=check.optional(check.is_a(Approval, "Approval({}, within=..., otherwise=...)"))
     )
     pause: timedelta | None = attrs.field(
         default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_duration)
     )
     bake: timedelta = attrs.field(default=minutes(10), converter=check.whole_ms, validator=check.is_duration)
-    checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of)
+    checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=check.is_checks)
     interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
     warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
-    gates: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
-    deadline: Deadline = Deadline(within=hours(24 * 7))
+    gates: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    deadline: Deadline = attrs.field(default=Deadline(within=hours(24 * 7)), validator=is_deadline)
     watch_every: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
     preflight: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
     alpha: float = 0.01
-    retire_after: timedelta | None = None
+    retire_after: timedelta | None = attrs.field(
+        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_span)
+    )
     unguarded: str | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import cached_property
@@ -10,28 +11,33 @@ from typing import Any, ClassVar
 import attrs
 
 from .. import _validators as check
-from ..analysis.judge import Analysis
+from ..analysis.judge import Analysis, checks_of
 from ..analysis.verdict import Check
 from ..errors import StrategyError
 from ..plan import Plan
-from ..step import Deadline, Step
+from ..step import Deadline, Step, is_deadline
 from ..steps.bake import Bake
 from ..steps.set_weight import SetWeight
-from ..units import MILLION, Percent, hours, minutes, percent, seconds
-from ._common import CHECKS, analyses_of, checks_of, compiled, named_analyses, steps_of
+from ..units import MILLION, Percent, hours, minutes, seconds
+from ._common import CHECKS, analyses_given, analyses_of, compiled, is_analyses, steps_of
 from .describe import Description, describe
 
 NO_TIME = timedelta()
 
 
-def _weights(value: Iterable[Any]) -> tuple[Percent, ...]:
-    if isinstance(value, Percent):
-        raise StrategyError(f"canary.weights: expected a list, got {value!r}; write percents({value.number}, 100)")
-    weights = tuple(value)
-    for i, weight in enumerate(weights):
-        if not isinstance(weight, Percent):
-            raise StrategyError(f"canary.weights[{i}]: {weight!r} has no unit; write percents({', '.join(map(str, weights))})")
-    return weights
+def _weights(value: Iterable[Percent]) -> tuple[Percent, ...]:
+    found: tuple[Percent, ...] = check.listed(value)
+    return found
+
+
+def _is_weights(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    what = check.where(instance, attribute)
+    if not isinstance(value, tuple):
+        raise StrategyError(f"{what}: expected a list, got {value!r}; write percents({getattr(value, 'number', value)}, 100)")
+    numbers = ", ".join(str(getattr(weight, "number", weight)) for weight in value)
+    bare = [i for i, weight in enumerate(value) if not isinstance(weight, Percent)]
+    if bare:
+        raise StrategyError([f"{what}[{i}]: {value[i]!r} has no unit; write percents({numbers})" for i in bare])
 
 
 @attrs.frozen(kw_only=True)
@@ -49,31 +55,36 @@ class Canary:
 
     kind: ClassVar[str] = "canary"
 
-    weights: tuple[Percent, ...] = attrs.field(default=(), converter=_weights)
+    weights: tuple[Percent, ...] = attrs.field(default=(), converter=_weights, validator=_is_weights)
     bake: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
     last_bake: timedelta | None = attrs.field(
         default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_duration)
     )
-    steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of)
-    checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of)
+    steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of, validator=check.is_steps)
+    checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=check.is_checks)
     interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
     warmup: timedelta = attrs.field(default=NO_TIME, converter=check.whole_ms, validator=check.is_span)
-    analyses: tuple[Analysis, ...] = attrs.field(default=(), converter=named_analyses)
-    guards: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
-    gates: tuple[str, ...] = attrs.field(default=(), converter=check.strings)
-    deadline: Deadline = Deadline(within=hours(24 * 7))
+    analyses: tuple[Analysis, ...] = attrs.field(default=(), converter=analyses_given, validator=is_analyses)
+    guards: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    gates: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    deadline: Deadline = attrs.field(default=Deadline(within=hours(24 * 7)), validator=is_deadline)
     watch_every: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
     preflight: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
     alpha: float = 0.01
-    retire_after: timedelta | None = None
+    retire_after: timedelta | None = attrs.field(
+        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_span)
+    )
     unguarded: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.steps and self.weights:
             raise StrategyError("canary: give weights= (with bake=) or steps=, not both")
-        if self.weights and self.weights[-1].ppm != MILLION:
-            raise StrategyError(f"canary.weights: they end at {self.weights[-1]}; the last must be {percent(100)!r}")
-        _ = self.plan
+        try:
+            _ = self.plan
+        except StrategyError as error:
+            if not self.weights:
+                raise
+            raise StrategyError([_in_weights(problem) for problem in error.problems]) from None
 
     @cached_property
     def plan(self) -> Plan:
@@ -85,7 +96,7 @@ class Canary:
         return compiled(
             self.kind,
             tuple(steps),
-            guards=(*((CHECKS,) if self.checks else ()), *self.guards),
+            guards=(*self.guards, *((CHECKS,) if self.checks else ())),
             analyses=analyses_of(self.checks, self.analyses, interval=self.interval, warmup=self.warmup),
             gates=self.gates,
             deadline=self.deadline,
@@ -99,3 +110,9 @@ class Canary:
     def describe(self) -> Description:
         """What it will do: every step with its earliest and latest time, and what each guard can judge there."""
         return describe(self.plan)
+
+
+def _in_weights(problem: str) -> str:
+    """A problem of the plan, placed where the weights were written: each of them became two steps."""
+    problem = problem.replace("canary: steps: they end", "canary: weights: they end")
+    return re.sub(r"steps\[(\d+)\]\.weight", lambda found: f"weights[{int(found[1]) // 2}]", problem)
