@@ -446,6 +446,12 @@ def _meaning(rollout: Rollout) -> None:
         "$.evidence",
         f"it has {len(evidence.series)} series and {len(evidence.tallies)} tallies, the plan {len(plan.series)} and {len(plan.checks)}",
     )
+    probed, metrics = [probe.metric for probe in evidence.probes], [metric.name for metric in plan.metrics]
+    need(
+        probed == metrics or (not probed and (routing.claimed or progress.phase is not Phase.PENDING)),
+        "$.evidence.probes",
+        f"it has {', '.join(probed) or 'none'}, and before the start the plan's metrics {', '.join(metrics) or 'none'} must answer",
+    )
     ceiling = Traffic() if progress.phase in (Phase.PENDING, Phase.ROLLING_BACK) else plan.traffics[progress.step]
     need(
         not routing.wanted.exceeds(ceiling),
