@@ -94,6 +94,7 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
 
 # ---------------------------------------------------------------------------------------------------------------- 1. absorb
 
+_HEARD_WHEN_FINAL: Final = (Tick, Seen, Wrote, CommandFailed, Retired)
 _RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}
 
 
@@ -151,32 +152,24 @@ def _step_back(turn: Turn) -> None:
 
 
 def _absorb(turn: Turn, event: Event) -> None:
-    if turn.final and not isinstance(event, Tick | Seen | Wrote | CommandFailed | Retired):
+    if turn.final and type(event) not in _HEARD_WHEN_FINAL:
         turn.refuse(event, _people.too_late(turn))
         return
-    match event:
-        case Tick():
-            turn.clocks = evolve(turn.clocks, ticked=event.at)
-        case Seen():
-            _routing.seen(turn, event)
-        case Wrote():
-            _routing.wrote(turn, event)
-        case CommandFailed():
-            _command_failed(turn, event)
-        case Measured():
-            (_preflight.answered if turn.progress.phase is Phase.PENDING else _looks.measured)(turn, event)
-        case Inspected():
-            _preflight.inspected(turn, event)
-        case HookAnswered():
-            _hook_answered(turn, event)
-        case GateAnswered():
-            _gate_answered(turn, event)
-        case Retired():
-            if turn.progress.retirement is Retirement.ASKED:
-                turn.progress = evolve(turn.progress, retirement=Retirement.DONE)
-                turn.note(Happened(at=turn.now, event=event))
-        case _:
-            _people.said(turn, event)
+    _ABSORB.get(type(event), _people.said)(turn, event)
+
+
+def _ticked(turn: Turn, event: Tick) -> None:
+    turn.clocks = evolve(turn.clocks, ticked=event.at)
+
+
+def _measured(turn: Turn, event: Measured) -> None:
+    (_preflight.answered if turn.progress.phase is Phase.PENDING else _looks.measured)(turn, event)
+
+
+def _retired(turn: Turn, event: Retired) -> None:
+    if turn.progress.retirement is Retirement.ASKED:
+        turn.progress = evolve(turn.progress, retirement=Retirement.DONE)
+        turn.note(Happened(at=turn.now, event=event))
 
 
 def _command_failed(turn: Turn, event: CommandFailed) -> None:
@@ -215,6 +208,19 @@ def _gate_answered(turn: Turn, event: GateAnswered) -> None:
     elif turn.progress.frozen is not None and turn.progress.frozen[0] == event.gate:
         turn.note(Happened(at=turn.now, event=event))
         turn.progress = evolve(turn.progress, frozen=None)
+
+
+_ABSORB: Final[dict[type, Callable[[Turn, Any], None]]] = {
+    Tick: _ticked,
+    Seen: _routing.seen,
+    Wrote: _routing.wrote,
+    CommandFailed: _command_failed,
+    Measured: _measured,
+    Inspected: _preflight.inspected,
+    HookAnswered: _hook_answered,
+    GateAnswered: _gate_answered,
+    Retired: _retired,
+}
 
 
 # ---------------------------------------------------------------------------------------------------------------- 2. settle

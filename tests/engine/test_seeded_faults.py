@@ -202,7 +202,7 @@ FAULTS = (
     Fault(
         "final_can_be_aborted",
         "engine.py",
-        "if turn.final and not isinstance(event, Tick | Seen | Wrote | CommandFailed | Retired):",
+        "if turn.final and type(event) not in _HEARD_WHEN_FINAL:",
         "if False:",
         "test_durability.py::test_a_final_phase_absorbs_every_event",
     ),
