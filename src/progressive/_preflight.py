@@ -17,7 +17,7 @@ from .measurement import NoAnswer, Window
 from .messages import Happened, Inspected, Measure, Measured
 from .rollout import Probe, evolve
 from .traffic import Track
-from .units import seconds
+from .units import said, seconds
 
 AGAIN: Final = seconds(5)
 """Until a metric that gave nothing is asked again."""
@@ -111,7 +111,7 @@ def pending(turn: Turn) -> bool:
     left: timedelta = plan.preflight - turn.clocks.stepped
     what = _missing(turn)
     if left <= timedelta():
-        go_back(turn, f"preflight took longer than {plan.preflight}: waited for {what}")
+        go_back(turn, f"preflight took longer than {said(plan.preflight)}: waited for {what}")
         return True
     turn.wait(what, until=turn.now + left, then="roll back")
     return False

@@ -16,6 +16,7 @@ from .lifecycle import Phase
 from .messages import Apply, CommandFailed, Drifted, Escalated, Happened, Late, Seen, Verified, Wrote
 from .rollout import evolve
 from .traffic import Marker, Served, Track
+from .units import said
 
 LAG: Final = timedelta(seconds=10)
 """How long an answered write may take to show before it is sent again."""
@@ -110,7 +111,7 @@ def _matches(turn: Turn, at: datetime, served: Served, before: Served | None, *,
     turn.routing = evolve(routing, verified_at=at)
     if at - last > turn.plan.watch_every:
         late = at - last - turn.plan.watch_every
-        why = f"came {late.total_seconds():.0f} s late: {at - last} between two reads, {turn.plan.watch_every} allowed; not counted as watched"
+        why = f"came {said(late)} late: {said(at - last)} between two reads, {said(turn.plan.watch_every)} allowed; not counted as watched"
         turn.note(Late(at=at, by=late, why=why))
     elif _bakes(turn) and at > max(last, turn.clocks.entered):
         turn.clocks = evolve(turn.clocks, watched=turn.clocks.watched + (at - max(last, turn.clocks.entered)))
@@ -141,7 +142,7 @@ def _differs(turn: Turn, at: datetime, served: Served, before: Served | None, *,
         drifts = tuple(when for when in (*routing.drifts, at) if at - when < DRIFT_SPAN)[-DRIFTS:]
         turn.routing = evolve(turn.routing, drifts=drifts)
         if len(drifts) >= DRIFTS:
-            go_back(turn, f"drift: the candidate was raised above its step {DRIFTS} times in {DRIFT_SPAN}; last: {why}")
+            go_back(turn, f"drift: the candidate was raised above its step {DRIFTS} times in {said(DRIFT_SPAN)}; last: {why}")
     elif phase is Phase.HELD:
         want(turn, served.traffic, "a hold never raises")
     elif routing.reasserted:
@@ -224,7 +225,7 @@ def failed(turn: Turn, event: CommandFailed) -> None:
 def unreachable(turn: Turn) -> bool:
     """Act on a router that can't be read for too long. True if the phase changed."""
     if turn.clocks.unreadable >= UNREADABLE and turn.progress.phase in (Phase.PROGRESSING, Phase.HELD):
-        go_back(turn, f"the router could not be read for {UNREADABLE}")
+        go_back(turn, f"the router could not be read for {said(UNREADABLE)}")
         return True
     return False
 
@@ -234,7 +235,7 @@ def escalate(turn: Turn, what: str) -> None:
     clocks = turn.clocks
     next_one = clocks.escalated + ESCALATE_EVERY if clocks.escalated else ESCALATE_AFTER
     if clocks.stepped >= next_one:
-        turn.note(Escalated(at=turn.now, why=f"{what} for {clocks.stepped}", undo=turn.routing.undo))
+        turn.note(Escalated(at=turn.now, why=f"{what} for {said(clocks.stepped)}", undo=turn.routing.undo))
         turn.clocks = evolve(clocks, escalated=clocks.stepped)
         next_one = clocks.stepped + ESCALATE_EVERY
     turn.look_again(turn.now + (next_one - clocks.stepped))

@@ -6,6 +6,7 @@ from ._turn import Turn
 from .messages import Unjudged
 from .rollout import SeriesState, Tail, evolve
 from .traffic import Track
+from .units import said
 
 
 def active(turn: Turn) -> tuple[int, ...]:
@@ -36,7 +37,7 @@ def open_windows(turn: Turn) -> None:
         state = evolve(turn.evidence.series[i], start=begun + analysis.warmup, tracks=tracks, reading=None, retry_at=None)
         replace_series(turn, i, state)
         if analysis.warmup:
-            turn.note(Unjudged(at=turn.now, analysis=analysis.name, what=series.metric.name, why=f"warm-up of {analysis.warmup}"))
+            turn.note(Unjudged(at=turn.now, analysis=analysis.name, what=series.metric.name, why=f"warm-up of {said(analysis.warmup)}"))
         for c in series.checks:
             each = turn.plan.checks[c][1]
             missing = [track.value for track in each.needs if track not in tracks]
@@ -55,7 +56,7 @@ def close_windows(turn: Turn) -> None:
         if i in running and end is not None and state.start < end:
             if series.metric.counter or tail is not None:
                 name = turn.plan.analyses[series.analysis].name
-                why = f"the traffic changed {end - state.start} after its last look"
+                why = f"the traffic changed {said(end - state.start)} after its last look"
                 turn.note(Unjudged(at=turn.now, analysis=name, what=series.metric.name, why=why))
             else:
                 tail = Tail(start=state.start, end=end, tracks=state.tracks)

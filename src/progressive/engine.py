@@ -57,6 +57,7 @@ from .messages import (
 from .rollout import Rollout, evolve
 from .step import Deadline, Done, Failed, Halt, Situation, Step, Wait
 from .traffic import Track
+from .units import said
 
 __all__ = ["Decision", "decide"]
 
@@ -328,16 +329,16 @@ def _wait(turn: Turn, step: Step, why: str) -> bool:
 
 
 def _missed(turn: Turn, deadline: Deadline, what: str, why: str) -> bool:
-    said = f"{what} took longer than {deadline.within}: waited for {why}"
+    missed = f"{what} took longer than {said(deadline.within)}: waited for {why}"
     if deadline.then is Action.ROLL_BACK:
-        go_back(turn, said)
+        go_back(turn, missed)
         return True
     if deadline.then is Action.HOLD:
-        hold(turn, f"deadline:{what.rpartition(' ')[2]}", said)
+        hold(turn, f"deadline:{what.rpartition(' ')[2]}", missed)
         return True
     if not turn.progress.overdue:
         turn.progress = evolve(turn.progress, overdue=True)
-        _routing.escalate(turn, said)
+        _routing.escalate(turn, missed)
     turn.wait(why, then="the deadline of the whole")
     return False
 
@@ -360,7 +361,7 @@ def _held(turn: Turn) -> bool:
     first = min(turn.progress.causes, key=lambda cause: cause.within - cause.held)
     left = first.within - first.held
     if left <= ZERO:
-        go_back(turn, f"held for {first.name} for {first.within} and nobody resumed: {first.why}")
+        go_back(turn, f"held for {first.name} for {said(first.within)} and nobody resumed: {first.why}")
         return True
     names = ", ".join(cause.name for cause in turn.progress.causes)
     turn.wait(f"somebody to resume {names} ({first.why})", until=turn.now + left, then="roll back")
@@ -393,7 +394,7 @@ def _promoted(turn: Turn) -> bool:
         return True
     if left <= -RETIRE_PATIENCE:
         turn.progress = evolve(turn.progress, retirement=Retirement.NONE, waiting=None)
-        why = f"{Track.STABLE.label(turn.release)} was not removed: for {RETIRE_PATIENCE} the router did not serve the new version alone"
+        why = f"{Track.STABLE.label(turn.release)} was not removed: for {said(RETIRE_PATIENCE)} the router did not serve the new version alone"
         turn.note(Escalated(at=turn.now, why=why))
         return False
     until = turn.now + left + RETIRE_PATIENCE

@@ -81,6 +81,20 @@ def times(factor: float, *, floor: Percent | timedelta | float | None = None) ->
     return Times(float(factor), floor)
 
 
+def said(duration: timedelta) -> str:
+    """A duration as people say it: ``45 s``, ``3.7 s``, ``10 min``, ``1 h 30 min``, ``7 d``."""
+    total = round(duration / timedelta(seconds=1), 1)
+    if total < 60:
+        return f"{total:g} s"
+    whole = round(total)
+    parts = []
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts)
+
+
 def ms(value: float) -> timedelta:
     """``value`` milliseconds."""
     return timedelta(milliseconds=value)

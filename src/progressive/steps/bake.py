@@ -9,6 +9,7 @@ import attrs
 
 from .. import _validators as check
 from ..step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
+from ..units import said
 
 
 @attrs.frozen
@@ -35,4 +36,4 @@ class Bake(Step):
         left = self.duration - situation.watched
         if left <= timedelta():
             return Done()
-        return Wait(f"a bake of {self.duration}, watched", until=situation.now + left)
+        return Wait(f"a bake of {said(self.duration)}, watched", until=situation.now + left)

@@ -9,6 +9,7 @@ import attrs
 
 from .. import _validators as check
 from ..step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
+from ..units import said
 
 
 @attrs.frozen
@@ -29,4 +30,4 @@ class Pause(Step):
 
     def advance(self, situation: Situation) -> Advance:
         left = self.duration - situation.stepped
-        return Done() if left <= timedelta() else Wait(f"a pause of {self.duration}", until=situation.now + left)
+        return Done() if left <= timedelta() else Wait(f"a pause of {said(self.duration)}", until=situation.now + left)

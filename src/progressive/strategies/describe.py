@@ -9,6 +9,7 @@ import attrs
 from ..plan import Plan
 from ..step import Deadline
 from ..traffic import Track, Traffic
+from ..units import said
 
 __all__ = ["Described", "Description", "describe"]
 
@@ -44,8 +45,8 @@ class Description:
             (
                 each.step,
                 str(each.traffic.candidate),
-                str(each.earliest),
-                str(each.latest),
+                said(each.earliest),
+                said(each.latest),
                 each.otherwise,
                 ", ".join(each.judged) or "-",
                 ", ".join(each.dormant) or "-",
@@ -55,7 +56,7 @@ class Description:
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         gates = f"; before every raise: {', '.join(self.gates)}" if self.gates else ""
-        head = f"{self.strategy}: preflight within {self.preflight}, promoted after {self.earliest} to {self.latest}{gates}; {self.then}"
+        head = f"{self.strategy}: preflight within {said(self.preflight)}, promoted after {said(self.earliest)} to {said(self.latest)}{gates}; {self.then}"
         return "\n".join([head, *lines])
 
     __repr__ = __str__
@@ -94,5 +95,5 @@ def describe(plan: Plan) -> Description:
         gates=plan.gates,
         earliest=earliest,
         latest=min(latest, plan.preflight + plan.deadline.within),
-        then="the old version stays" if plan.retire_after is None else f"the old version is removed after {plan.retire_after}",
+        then="the old version stays" if plan.retire_after is None else f"the old version is removed after {said(plan.retire_after)}",
     )
