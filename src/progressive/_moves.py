@@ -53,7 +53,7 @@ def enter(turn: Turn, phase: Phase, why: str, *, by: str = "engine", step: int |
         skipped=False if step_changed else progress.skipped,
         reason=why if phase in FINAL or phase in (Phase.ROLLING_BACK, Phase.HELD) else "",
     )
-    if step_changed or phase not in (old, Phase.HELD) and old is not Phase.HELD:
+    if step_changed or (phase not in (old, Phase.HELD) and old is not Phase.HELD):
         turn.clocks = evolve(turn.clocks, entered=turn.now, stepped=ZERO, watched=ZERO, escalated=ZERO)
     at_step = turn.plan.steps[turn.progress.step].id if phase is Phase.PROGRESSING else ""
     turn.note(Entered(at=turn.now, phase=phase.value, step=at_step, epoch=turn.progress.epoch, why=why, by=by))
@@ -90,6 +90,8 @@ def go_back(turn: Turn, why: str, *, by: str = "engine") -> None:
 def end(turn: Turn, phase: Phase, why: str, *, by: str = "engine") -> None:
     """A final phase; the old version is released or its retirement becomes due."""
     break_stretch(turn)
+    if turn.progress.causes:
+        turn.progress = evolve(turn.progress, causes=())
     enter(turn, phase, why, by=by)
     if phase is Phase.PROMOTED:
         turn.clocks = evolve(turn.clocks, entered=turn.now, stepped=ZERO)

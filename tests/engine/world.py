@@ -277,7 +277,7 @@ class World:
         if phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK) and not self.aborted:
             self.aborted = True
             self.zero_written_since_abort = not rollout.routing.touched
-        if rollout.routing.wanted.exceeds(rollout.plan.traffics[rollout.progress.step]):
+        if all(rollout.routing.wanted.exceeds(traffic) for traffic in rollout.plan.traffics[: rollout.progress.step + 1]):
             raise Broken(f"R1: wants {rollout.routing.wanted} in step {rollout.progress.step}")
         if phase is Phase.ROLLED_BACK and last is not phase and "superseded" not in rollout.progress.reason:
             if rollout.routing.touched and not any(not traffic.candidate.ppm for _, traffic in self.writes) and not (
