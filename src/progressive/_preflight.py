@@ -72,7 +72,8 @@ def looks(turn: Turn) -> tuple[Measure, ...]:
         if probe.retry_at is not None and turn.now < probe.retry_at:
             turn.look_again(probe.retry_at)
             continue
-        window = Window(probe.start, max(turn.now, probe.start)) if probe.reading is not None or not metric.counter else Window(probe.start, probe.start)
+        opening = metric.counter and probe.reading is None
+        window = Window(probe.start, probe.start if opening else max(turn.now, probe.start))
         asked.append(Measure(metric=metric, tracks=TRACKS, window=window, since=probe.reading, analyses=(PREFLIGHT,)))
     return tuple(asked)
 

@@ -15,7 +15,7 @@ from .errors import Failure
 from .lifecycle import Phase
 from .messages import Apply, CommandFailed, Drifted, Escalated, Happened, Late, Seen, Verified, Wrote
 from .rollout import evolve
-from .traffic import Marker, Served, Track
+from .traffic import Marker, Served
 from .units import said
 
 LAG: Final = timedelta(seconds=10)

@@ -11,7 +11,7 @@ import inspect
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from ._calls import Call, call_for, problems
 from .conversation import Kept, Move, Save, Saved, Ticked, converse
 from .engine import Decision, decide
-from .errors import ConflictError, Failure, RouterError, StoreError, StrategyError
+from .errors import ConflictError, Failure, RouterError, StateError, StoreError, StrategyError
 from .messages import Abort, Command, Event, Note, Tick
 from .outcome import Outcome
 from .plan import Plan
@@ -191,7 +191,7 @@ def _talk(
 def _save(ports: Ports, move: Save) -> Saved:
     try:
         ports.store.save(move.rollout, move.notes, expected=move.expected)
-    except StoreError as error:
+    except (StoreError, StateError) as error:
         return Saved(str(error))
     except OSError as error:
         return Saved(f"{type(error).__name__}: {error}")
@@ -338,11 +338,15 @@ class _Drive:
             yield min(left, NAP)
 
 
-def _driving(ports: Ports, id: str) -> AbstractContextManager[None]:
-    if ports.store is not None and hasattr(ports.store, "driving"):
-        context: AbstractContextManager[None] = ports.store.driving(id)
-        return context
-    return nullcontext()
+@contextmanager
+def _driving(ports: Ports, id: str) -> Iterator[None]:
+    """Keep a second driver out, where the store can. One that is too broken to lock must not keep a rollback from being driven."""
+    with ExitStack() as stack:
+        if ports.store is not None and hasattr(ports.store, "driving"):
+            # Every save compares and sets, so two drivers that a broken store lets in only lose to each other.
+            with suppress(StoreError, OSError):
+                stack.enter_context(ports.store.driving(id))
+        yield
 
 
 NAP = 0.5
@@ -395,7 +399,7 @@ async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decisi
 def _loaded(ports: Ports, id: str) -> Rollout | None:
     try:
         found: Rollout | None = ports.store.load(id)
-    except (StoreError, OSError):
+    except (StoreError, StateError, OSError):
         return None
     return found
 

@@ -257,6 +257,11 @@ def _by_track(value: Iterable[tuple[Track, Measurement]] | dict[Track, Measureme
     return tuple(sorted(((Track(track), measurement) for track, measurement in pairs), key=lambda pair: pair[0].value))
 
 
+def _is_short(_: object, __: object, value: str | None) -> None:
+    if value is not None and len(value) > READING_LIMIT:
+        raise StrategyError(f"look.reading: {len(value)} characters; {READING_LIMIT} are the most that a rollout carries")
+
+
 @attrs.frozen(kw_only=True)
 class Look:
     """One metric in one window for all tracks asked.
@@ -270,14 +275,9 @@ class Look:
     window: Window
     tracks: tuple[tuple[Track, Measurement], ...] = attrs.field(converter=_by_track)
     covered: Window = attrs.field(default=attrs.Factory(lambda self: self.window, takes_self=True))
-    reading: str | None = attrs.field(default=None)
+    reading: str | None = attrs.field(default=None, validator=_is_short)
     query: str = ""
     fingerprint: str = ""
-
-    @reading.validator
-    def _bounded(self, _: object, value: str | None) -> None:
-        if value is not None and len(value) > READING_LIMIT:
-            raise StrategyError(f"look.reading: {len(value)} characters; {READING_LIMIT} are the most that a rollout carries")
 
     def of(self, track: Track) -> Measurement:
         """What was measured for one track; `NoData` if it was not asked."""

@@ -33,9 +33,11 @@ class TrafficRouter(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What this router can do."""
+        ...
 
     def read(self, release: Release) -> Served:
         """What the system serves now, as it says itself; never what was asked for."""
+        ...
 
     def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
         """Make it serve ``traffic``, leave ``marker`` where there is a place for it, and return what the system says *afterwards*.
@@ -43,6 +45,7 @@ class TrafficRouter(Protocol):
         Where the system can, the write is conditional on ``expect``, the ``version`` that `read` returned (None: unconditional).
         Applying the same twice is the same as once. A marker on the object that is newer than ``marker`` is a `ConflictError`.
         """
+        ...
 
 
 class MetricsProvider(Protocol):
@@ -51,6 +54,7 @@ class MetricsProvider(Protocol):
     @property
     def metrics(self) -> Sequence[Metric]:
         """What this provider can answer for."""
+        ...
 
     def measure(
         self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
@@ -59,6 +63,7 @@ class MetricsProvider(Protocol):
 
         ``since`` is the ``reading`` of the look before, for systems without history; None asks for an opening reading.
         """
+        ...
 
 
 class Fleet(Protocol):
@@ -66,6 +71,7 @@ class Fleet(Protocol):
 
     def retire(self, release: Release, version: Version) -> None:
         """Remove every instance of ``version``. Idempotent; returns when it is done."""
+        ...
 
 
 class Store(Protocol):
@@ -76,18 +82,23 @@ class Store(Protocol):
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
         """Store it if the stored serial is ``expected`` (None: not stored yet), else `ConflictError` and nothing changes."""
+        ...
 
     def load(self, id: str) -> Rollout | None:
         """The rollout as it was last saved; None if there is none."""
+        ...
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
         """The ids of rollouts whose ``wake_at`` has come, the longest overdue first."""
+        ...
 
     def last(self, service: str) -> Rollout | None:
         """The newest rollout of a service."""
+        ...
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         """Every note with its id ``rollout/serial/n``, oldest first."""
+        ...
 
 
 class Driving(Protocol):
@@ -95,6 +106,7 @@ class Driving(Protocol):
 
     def driving(self, id: str) -> AbstractContextManager[None]:
         """Hold this rollout for one driver; `ConflictError` names the one that has it."""
+        ...
 
 
 Hook: TypeAlias = Callable[[str, Release], HookAnswer]

@@ -123,7 +123,8 @@ class Routing:
 
     ``standing`` is the last traffic that was verified, from ``verified_since`` to ``verified_at`` without a break (None while it is
     broken). ``generation`` is ours; ``touched`` is set before the first write is sent, ``claimed`` when it was read back. ``sent`` is the
-    epoch and the serial of the first write of this epoch, ``written`` the epoch of the last one that was read back; ``tried_at`` is the last read that came back, with or without an answer.
+    epoch and the serial of the first write of this epoch, ``written`` the epoch of the last one that was read back;
+    ``tried_at`` is the last read that came back, with or without an answer.
     """
 
     wanted: Traffic = Traffic()

@@ -155,4 +155,9 @@ class Kinds:
         for each in classes:
             if not isinstance(getattr(each, "kind", None), str) or not attrs.has(each):
                 raise StrategyError(f"Kinds: {each!r} must be an attrs class with a kind, such as kind: ClassVar[str] = 'warm-up'")
-        self.__attrs_init__(classes)
+            if not (hasattr(each, "advance") or hasattr(each, "judge")):
+                raise StrategyError(f"Kinds: {each!r} is neither a step (it has no advance) nor a check (it has no judge)")
+        names = [each.kind for each in classes]
+        for twice in sorted({name for name in names if names.count(name) > 1}):
+            raise StrategyError(f"Kinds: two classes have the kind {twice!r}; a kind names one of them for ever")
+        object.__setattr__(self, "classes", classes)

@@ -35,18 +35,18 @@ class Track(enum.StrEnum):
         return f"{self.value} ({self.version(release) or 'none'})"
 
 
+def _is_source(_: object, __: object, value: object) -> None:
+    if value not in ("header", "cookie"):
+        raise StrategyError(f"Match.source: {value!r} is not one of 'header', 'cookie'")
+
+
 @attrs.frozen(kw_only=True)
 class Match:
     """Requests with this exact header or cookie go to the candidate, whatever the weights say."""
 
     name: str = attrs.field(validator=check.is_name)
     value: str = attrs.field(validator=check.is_a(str, "its value, such as 'true'"))
-    source: Literal["header", "cookie"] = attrs.field(default="header")
-
-    @source.validator
-    def _check(self, _: object, value: object) -> None:
-        if value not in ("header", "cookie"):
-            raise StrategyError(f"Match.source: {value!r} is not one of 'header', 'cookie'")
+    source: Literal["header", "cookie"] = attrs.field(default="header", validator=_is_source)
 
 
 def matches_of(value: Iterable[Match]) -> tuple[Match, ...]:

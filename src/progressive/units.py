@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from typing import Any
 
 import attrs
 
@@ -15,16 +16,16 @@ MILLION = 1_000_000
 """Weights and ratios are whole parts per million inside: exact sums, no last-bit surprises; finer than any known router."""
 
 
+def _is_ppm(_: object, __: object, value: Any) -> None:
+    if type(value) is not int or not 0 <= value <= MILLION:
+        raise StrategyError(f"percent: {value!r} parts per million is not between 0 and {MILLION}")
+
+
 @attrs.frozen(order=True, repr=False)
 class Percent:
     """A share or a ratio from 0 % to 100 %, both included, exact to 0.0001 %. Make one with `percent`."""
 
-    ppm: int = attrs.field()
-
-    @ppm.validator
-    def _check(self, _: object, value: object) -> None:
-        if type(value) is not int or not 0 <= value <= MILLION:
-            raise StrategyError(f"percent: {value!r} parts per million is not between 0 and {MILLION}")
+    ppm: int = attrs.field(validator=_is_ppm)
 
     @property
     def fraction(self) -> float:

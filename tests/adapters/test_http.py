@@ -149,7 +149,7 @@ def test_a_write_whose_answer_is_lost_is_unknown_and_is_not_sent_again(colour: s
 
 def test_a_read_is_tried_again_until_it_is_answered(colour: str) -> None:
     turns = iter([answer("503 Busy"), lambda sock, _: sock.close(), answer(body=b"fine")])
-    with server(lambda sock, head: next(turns)(sock, head)) as (url, received):
+    with server(lambda sock, head: next(turns)(sock, head)) as (url, received):  # noqa: PLW0108
         response = ask(Http(url), READ, colour)
 
     assert response.text == "fine"
@@ -164,7 +164,7 @@ def test_a_read_after_a_write_that_fails_leaves_the_write_unknown(colour: str) -
     def behave(sock: socket.socket, head: bytes) -> None:
         answer("200 OK" if head.startswith(b"POST") else "404 Not Found")(sock, head)
 
-    with server(behave) as (url, _), pytest.raises(RouterError) as caught:
+    with server(behave) as (url, _), pytest.raises(RouterError) as caught:  # noqa: PT012
         client = Client(Http(url), RouterError, "Thing")
         client.run(both()) if colour == "sync" else asyncio.run(client.arun(both()))
 
@@ -398,7 +398,7 @@ def test_an_answer_that_makes_no_sense_is_the_adapters_error(colour: str) -> Non
     def flow() -> Flow[Any]:
         return (yield READ).json()
 
-    with server(answer(body=b"<html>")) as (url, _), pytest.raises(RouterError, match="makes no sense") as caught:
+    with server(answer(body=b"<html>")) as (url, _), pytest.raises(RouterError, match="makes no sense") as caught:  # noqa: PT012
         client = Client(Http(url), RouterError, "Thing")
         client.run(flow()) if colour == "sync" else asyncio.run(client.arun(flow()))
 

@@ -12,8 +12,22 @@ from collections import defaultdict
 
 from figures import SMOKE, best, table
 
-from progressive import Analysis, Canary, Limit, Metric, NoWorse, Release, Version, decide, dumps, minutes, percent, percents, seconds
-from progressive import conversation
+from progressive import (
+    Analysis,
+    Canary,
+    Limit,
+    Metric,
+    NoWorse,
+    Release,
+    Version,
+    conversation,
+    decide,
+    dumps,
+    minutes,
+    percent,
+    percents,
+    seconds,
+)
 from progressive.messages import Event
 from progressive.rollout import Rollout
 from progressive.testing import MemoryStore, ScriptedMetrics, VirtualClock, play, steady

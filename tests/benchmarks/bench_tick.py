@@ -7,14 +7,31 @@ also reads the router first, saves, and decides: that is the constant, and it is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 from figures import SMOKE, table
 
-from progressive import Canary, Counts, Limit, Look, Metric, Ports, Release, Version, Window, astart, atick, minutes, ms, percent, percents
+from progressive import (
+    Canary,
+    Counts,
+    Limit,
+    Look,
+    Metric,
+    Ports,
+    Release,
+    Version,
+    Window,
+    astart,
+    atick,
+    minutes,
+    ms,
+    percent,
+    percents,
+)
 from progressive.testing import MemoryRouter, MemoryStore
 from progressive.traffic import Track
 
@@ -22,27 +39,23 @@ DELAY = 0.05
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 
 
-class Slow:
-    """A server that answers everything after `DELAY`."""
+@asynccontextmanager
+async def slow_server() -> AsyncIterator[str]:
+    """A server that answers everything after `DELAY`; gives its address."""
 
-    async def __aenter__(self) -> Slow:
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
             while await reader.readuntil(b"\r\n\r\n"):
                 await asyncio.sleep(DELAY)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            writer.close()
 
-        async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                await answer(reader, writer)
-            except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-                writer.close()
-
-        self.server = await asyncio.start_server(guarded, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}/"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.server.close()
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
 
 
 class Provider:
@@ -70,8 +83,8 @@ class Clock:
 async def measured(count: int) -> tuple[float, float]:
     """Seconds of a tick with ``count`` looks, and of the same requests alone."""
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
-    async with Slow() as server, httpx.AsyncClient(limits=limits) as client:
-        provider, clock = Provider(server.url, client, count), Clock()
+    async with slow_server() as url, httpx.AsyncClient(limits=limits) as client:
+        provider, clock = Provider(url, client, count), Clock()
         strategy = Canary(
             weights=percents(1, 100),
             bake=minutes(600),
@@ -91,7 +104,7 @@ async def measured(count: int) -> tuple[float, float]:
             ticks.append(loop.time() - began)
             assert sum(note.kind == "judged" for note in decision.notes) == count, decision.notes
             began = loop.time()
-            await asyncio.gather(*(client.get(server.url) for _ in range(count)))
+            await asyncio.gather(*(client.get(url) for _ in range(count)))
             raws.append(loop.time() - began)
         return min(ticks), min(raws)
 

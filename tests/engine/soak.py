@@ -27,8 +27,8 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive.steps import Approval
 from progressive.errors import ConflictError
+from progressive.steps import Approval
 
 FAULTS = (
     "unreadable", "unwritable", "lose_reply", "silent", "idle", "night", "store_down", "duplicate", "lag", "kill", "pause",

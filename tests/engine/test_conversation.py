@@ -12,9 +12,9 @@ from progressive.conversation import Save
 @rule("R4")
 def test_what_raises_is_saved_before_it_is_done() -> None:
     world = World().until_next_tick_raises()
-    order = []
-    for move in world.moves():
-        order.append("save" if isinstance(move, Save) else "/".join(command.kind for command in move.commands))
+    order = [
+        "save" if isinstance(move, Save) else "/".join(command.kind for command in move.commands) for move in world.moves()
+    ]
 
     assert order[:4] == ["read", "measure", "save", "apply"]
     assert order[-1] == "save"

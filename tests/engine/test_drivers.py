@@ -35,6 +35,7 @@ from progressive import (
     Release,
     Rollout,
     RouterError,
+    StateError,
     StoreError,
     StrategyError,
     Traffic,
@@ -596,7 +597,7 @@ def test_many_metrics_are_measured_at_the_same_time(colour: Colour) -> None:
             return super().measure(*given)
 
     strategy = canary(checks=[Limit(metric, at_most=percent(5)) for metric in many])
-    outcome = colour.play(strategy, RELEASE, metrics=[Together({metric: GOOD for metric in many})])
+    outcome = colour.play(strategy, RELEASE, metrics=[Together(dict.fromkeys(many, GOOD))])
 
     assert outcome.promoted
 
@@ -619,3 +620,39 @@ def test_a_sequential_check_needs_counts() -> None:
     })])  # fmt: skip
 
     assert outcome.promoted
+
+
+class Damaged(MemoryStore):
+    """A store whose file was damaged after it was loaded."""
+
+    def save(self, *given: Any, **named: Any) -> None:
+        if named.get("expected") is not None:
+            raise StateError("cut off", path="r.json")
+        super().save(*given, **named)
+
+
+def test_an_abort_does_not_wait_for_a_state_that_was_damaged(colour: Colour) -> None:
+    healthy, bound = MemoryStore(), ports()
+    bound = attrs.evolve(bound, store=healthy)
+    colour.start(canary(), RELEASE, id="r", ports=bound)
+    for _ in range(3):
+        colour.tick("r", bound)
+    assert bound.router.traffic.candidate == percent(5)
+    damaged = Damaged()
+    damaged.__dict__.update(healthy.__dict__)
+    bound.clock.advance(seconds(5))
+    with pytest.raises(StoreError, match="cut off"):
+        colour.tick("r", attrs.evolve(bound, store=damaged), Abort(at=bound.clock(), by="eve", why="now"))
+
+    assert bound.router.traffic == Traffic()
+
+
+def test_a_store_too_broken_to_lock_keeps_nobody_from_driving(colour: Colour) -> None:
+    class Unlockable(MemoryStore):
+        def driving(self, id: str) -> Any:
+            raise StoreError("read-only file system")
+
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=Unlockable())
+    colour.start(fast(), RELEASE, id="r", ports=bound)
+
+    assert colour.run("r", bound).promoted

@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import shutil
 import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import attr
 import pytest
 import soak
 from rules import rule
 from world import RELEASE, START, World, canary
 
+import progressive
 from progressive import (
     Abort,
     Approve,
@@ -41,7 +44,6 @@ from progressive import (
 from progressive.conversation import Save
 from progressive.errors import ConflictError
 from progressive.messages import Inspected, Retired, Seen
-from progressive.traffic import Served
 
 SHORT = Canary(weights=percents(50, 100), bake=seconds(1), watch_every=seconds(10), unguarded="a crash test")
 
@@ -192,8 +194,20 @@ def test_text_that_is_no_state(text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+def pythons() -> list[str]:
+    """The newest other Python at hand, if there is one that runs: on the path, or where pyenv keeps them."""
+    on_path = [shutil.which(f"python3.{minor}") for minor in range(20, 10, -1)]
+    kept = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3.[0-9][0-9]"), key=lambda path: int(path.name.rpartition(".")[2]))
+    for each in [*filter(None, on_path), *map(str, reversed(kept))]:
+        asked = [each, "-c", "import sys; print(sys.version_info >= (3, 11) and sys.version_info[:2])"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        if done.returncode == 0 and done.stdout.strip() not in ("False", str(sys.version_info[:2])):
+            return [each]
+    return []
+
+
 @rule("R36")
-def test_equal_bytes_under_five_hash_seeds_and_every_python_at_hand() -> None:
+def test_equal_bytes_under_five_hash_seeds_and_on_the_newest_python_at_hand() -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
         "import soak, hashlib\n"
@@ -201,12 +215,12 @@ def test_equal_bytes_under_five_hash_seeds_and_every_python_at_hand() -> None:
         "from progressive import dumps_note\n"
         "print(hashlib.sha256('\\n'.join(w.text + ''.join(map(dumps_note, w.notes)) for w in texts).encode()).hexdigest())\n"
     )
-    here = str(Path(__file__).parent)
-    source = str(Path(sys.modules["progressive"].__file__ or "").parent.parent)
+    paths = [str(Path(__file__).parent), *(str(Path(module.__file__ or "").parent.parent) for module in (progressive, attr))]
+    runs = [(sys.executable, seed) for seed in range(5)] + [(python, 7) for python in pythons()]
     digests = set()
-    for seed in range(5):
+    for python, seed in runs:
         done = subprocess.run(
-            [sys.executable, "-c", script, here, source],
+            [python, "-I", "-B", "-c", script, *paths] if python is not sys.executable else [python, "-B", "-c", script, *paths],
             env={"PYTHONHASHSEED": str(seed), "PATH": ""},
             capture_output=True,
             text=True,

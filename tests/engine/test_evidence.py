@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -223,7 +224,7 @@ def test_windows_lie_inside_verified_traffic_and_never_overlap() -> None:
     windows = sorted({(e.look.window.start, e.look.window.end) for e in world.answers if "preflight" not in e.analyses})
 
     assert windows
-    for (_, end), (start, _) in zip(windows, windows[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(windows):
         assert end <= start
     for start, _ in windows:
         since = max(at for at in verified if at <= start)

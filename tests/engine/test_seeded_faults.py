@@ -244,6 +244,7 @@ def run_against(package: Path, tests: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
+        check=False,
         timeout=300,
         cwd=package.parent,
     )

@@ -279,11 +279,10 @@ class World:
             self.zero_written_since_abort = not rollout.routing.touched
         if all(rollout.routing.wanted.exceeds(traffic) for traffic in rollout.plan.traffics[: rollout.progress.step + 1]):
             raise Broken(f"R1: wants {rollout.routing.wanted} in step {rollout.progress.step}")
-        if phase is Phase.ROLLED_BACK and last is not phase and "superseded" not in rollout.progress.reason:
-            if rollout.routing.touched and not any(not traffic.candidate.ppm for _, traffic in self.writes) and not (
-                self.marker is not None and self.marker.closed
-            ):
-                raise Broken("R23: rolled back without ever writing 0 %")
+        wrote_zero = any(not traffic.candidate.ppm for _, traffic in self.writes) or (self.marker is not None and self.marker.closed)
+        owes_a_write = rollout.routing.touched and "superseded" not in rollout.progress.reason
+        if phase is Phase.ROLLED_BACK and last is not phase and owes_a_write and not wrote_zero:
+            raise Broken("R23: rolled back without ever writing 0 %")
         if phase is Phase.PROMOTED and last is not phase and self.strategy.unguarded is None and not self.data_at_full:
             raise Broken("R15: promoted without one measurement at full traffic")
         if phase is Phase.PROGRESSING and any(

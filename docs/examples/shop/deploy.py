@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import sys
 
-import attrs
-
 from progressive import Canary, Limit, NoWorse, Outcome, Ports, Release, Version, ms, percent, percents, run, seconds, start
-from progressive.metrics.envoy import ERRORS, LATENCY, EnvoyStats
+from progressive.metrics.envoy import ERRORS, EnvoyStats, latency
 from progressive.routers.envoy import Envoy
 from progressive.stores.file import FileStore
 
 FLUSH = seconds(1)  # Envoy's stats_flush_interval, here shorter than usual
-QUICK_LATENCY = attrs.evolve(LATENCY, lag=FLUSH)
 
 CANARY = Canary(
     weights=percents(5, 25, 50, 100),
@@ -23,7 +20,7 @@ CANARY = Canary(
     checks=[
         NoWorse(ERRORS),  # no more errors than the version that serves now
         Limit(ERRORS, at_most=percent(5)),
-        Limit(QUICK_LATENCY, quantile=0.9, at_most=ms(250)),  # in earnest 0.99, which takes ten times the requests
+        Limit(latency(FLUSH), quantile=0.9, at_most=ms(250)),  # in earnest 0.99, which takes ten times the requests
     ],
     interval=seconds(1),
     watch_every=seconds(2),

@@ -25,9 +25,9 @@ from progressive import (
     Window,
     seconds,
 )
-from progressive.metrics.envoy import ERRORS
+from progressive.metrics.envoy import ERRORS, latency
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, play
-from shop.deploy import CANARY, QUICK_LATENCY
+from shop.deploy import CANARY, FLUSH
 from shop.story import KILL_AT, Killed, Result, Story, asked_since, back_at_zero, half_baked, highest
 from shop.users import RATE
 from shop.world import FAILING
@@ -125,7 +125,7 @@ class Act:
 
     def _drive(self, before_tick: Callable[[Rollout], None]) -> Outcome:
         """Drive it as `deploy` does, from where the store says that it stands."""
-        metrics = ScriptedMetrics({ERRORS: self.users.errors, QUICK_LATENCY: self.users.latency})
+        metrics = ScriptedMetrics({ERRORS: self.users.errors, latency(FLUSH): self.users.latency})
         return play(
             CANARY,
             self.release,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from functools import cached_property
-from typing import ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import attrs
 
@@ -31,9 +31,8 @@ def _number(bound: Percent | timedelta | float) -> float:
     return bound.total_seconds() if isinstance(bound, timedelta) else float(bound)
 
 
-def _metric(value: Metric) -> Metric:
-    found: Metric = check.a(Metric, value, "check.metric", "Metric({}, kind='ratio')")
-    return found
+def _is_metric(_: object, __: object, value: Any) -> None:
+    check.a(Metric, value, "check.metric", "Metric({}, kind='ratio')")
 
 
 def _track(value: Track | str) -> Track:
@@ -54,9 +53,8 @@ class Limit:
     """
 
     kind: ClassVar[str] = "limit"
-    share_of_alpha: ClassVar[float] = 0.0
 
-    metric: Metric = attrs.field(kw_only=False, converter=_metric)
+    metric: Metric = attrs.field(kw_only=False, validator=_is_metric)
     at_most: Bound | None = None
     at_least: Bound | None = None
     quantile: float | None = None
@@ -99,6 +97,7 @@ class Limit:
         return isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
 
     def _default_sample(self) -> int:
+        _is_metric(self, None, self.metric)  # defaults are made before the fields are checked
         if self.metric.kind is Kind.LATENCY:
             return math.ceil(round(10 / (1 - self.quantile), 6)) if self.quantile is not None and 0 < self.quantile < 1 else 1
         if self.metric.kind is not Kind.RATIO:
@@ -108,11 +107,16 @@ class Limit:
         return math.ceil(3_000_000 / min(rarest)) if rarest else 300
 
     def _default_id(self) -> str:
+        _is_metric(self, None, self.metric)
         return self.metric.name if self.quantile is None else f"{self.metric.name}-p{self.quantile * 100:g}"
 
     @cached_property
     def _relative(self) -> bool:
         return any(isinstance(bound, Times) for _, bound in self._bounds)
+
+    @property
+    def share_of_alpha(self) -> float:
+        return 0.0
 
     @property
     def needs(self) -> tuple[Track, ...]:
@@ -155,10 +159,10 @@ class Limit:
                 return Judgement(
                     verdict=Verdict.INCONCLUSIVE,
                     why=f"{said}, and stable with {self._say(control_value)} is no better",
-                    numbers=_finite(numbers),
+                    numbers=tuple(numbers),
                 )
-            return Judgement(verdict=Verdict.FAIL, why=f"{said} ({candidate.sample} {_unit(self.metric)})", numbers=_finite(numbers))
-        return Judgement(verdict=Verdict.PASS, why=f"{reason} ({candidate.sample} {_unit(self.metric)})", numbers=_finite(numbers))
+            return Judgement(verdict=Verdict.FAIL, why=f"{said} ({candidate.sample} {_unit(self.metric)})", numbers=tuple(numbers))
+        return Judgement(verdict=Verdict.PASS, why=f"{reason} ({candidate.sample} {_unit(self.metric)})", numbers=tuple(numbers))
 
     def _kept(self, name: str, bound: Bound, limit: float, measured: Measurement, value: float) -> bool:
         """Does ``measured`` keep the bound? Not finite never does (R16); a quantile is decided by counting, not by its edge."""
@@ -211,7 +215,7 @@ class NoWorse:
 
     kind: ClassVar[str] = "no_worse"
 
-    metric: Metric = attrs.field(kw_only=False, converter=_metric)
+    metric: Metric = attrs.field(kw_only=False, validator=_is_metric)
     than: Track = attrs.field(default=Track.STABLE, converter=_track, validator=check.is_one_of(Track))
     margin: float = 1.0
     share_of_alpha: float = 1.0
@@ -219,7 +223,7 @@ class NoWorse:
     tolerance: Tolerance = NO_WORSE_TOLERANCE
     id: str = attrs.field(
         validator=check.is_name,
-        default=attrs.Factory(lambda self: f"{self.metric.name}-no-worse", takes_self=True),
+        default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
     )
 
     def __attrs_post_init__(self) -> None:
@@ -234,6 +238,10 @@ class NoWorse:
             problems.append("than=candidate: compare it with stable or baseline")
         if problems:
             raise StrategyError([f"NoWorse({self.metric.name}): {problem}" for problem in problems])
+
+    def _default_id(self) -> str:
+        _is_metric(self, None, self.metric)  # defaults are made before the fields are checked
+        return f"{self.metric.name}-no-worse"
 
     @property
     def needs(self) -> tuple[Track, ...]:
@@ -285,10 +293,6 @@ CHECKS: Final = (Limit, NoWorse)
 
 def _unit(metric: Metric) -> str:
     return UNITS[metric.kind]
-
-
-def _finite(numbers: list[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
-    return tuple((name, value) for name, value in numbers if math.isfinite(value))
 
 
 def _pack(measured: Measurement) -> Memory:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import math
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar, Protocol, TypeAlias, Union
 
@@ -30,16 +32,21 @@ class Verdict(enum.StrEnum):
     ERROR = "error"
 
 
+def _finite(numbers: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+    return tuple((name, value) for name, value in numbers if math.isfinite(value))
+
+
 @attrs.frozen(kw_only=True)
 class Judgement:
     """A verdict with its reason in one sentence and its numbers by name.
 
     ``starved`` marks a NO_DATA that is the candidate's alone: stable has traffic in the same window and the candidate has none.
+    Numbers that are not finite are left out: they could not be stored.
     """
 
     verdict: Verdict
     why: str
-    numbers: tuple[tuple[str, float], ...] = ()
+    numbers: tuple[tuple[str, float], ...] = attrs.field(default=(), converter=_finite)
     starved: bool = False
 
 
@@ -96,6 +103,7 @@ class Check(Protocol):
     @property
     def id(self) -> str:
         """Its name, unique within the analysis."""
+        ...
 
     @property
     def metric(self) -> Metric: ...
@@ -103,6 +111,7 @@ class Check(Protocol):
     @property
     def observe(self) -> bool:
         """True: it is measured, judged and noted, and decides nothing."""
+        ...
 
     @property
     def tolerance(self) -> Tolerance: ...
@@ -110,14 +119,18 @@ class Check(Protocol):
     @property
     def share_of_alpha(self) -> float:
         """Its weight when the plan's alpha is split; 0 for a check without a bounded false-alarm rate."""
+        ...
 
     @property
     def needs(self) -> tuple[Track, ...]:
         """The tracks without which it can't judge: it is dormant while one of them gets no traffic."""
+        ...
 
     @property
     def wants(self) -> tuple[Track, ...]:
         """The tracks that it looks at if they get traffic (``needs`` among them)."""
+        ...
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         """The verdict on one look and what to remember. ``alpha`` is its part of the plan's (0 where it has none)."""
+        ...

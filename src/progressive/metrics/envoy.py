@@ -27,7 +27,7 @@ from ..measurement import READING_LIMIT, Counts, Histogram, Kind, Look, Measurem
 from ..release import Release
 from ..traffic import Track
 
-__all__ = ["CLIENT_ERRORS", "ERRORS", "LATENCY", "EnvoyStats", "Http"]
+__all__ = ["CLIENT_ERRORS", "ERRORS", "LATENCY", "EnvoyStats", "Http", "latency"]
 
 ERRORS: Final = Metric("error-rate", kind=Kind.RATIO, counter=True)
 """Answers 5xx among all answers. (gRPC answers 200 and puts its status elsewhere: not seen here.)"""
@@ -35,7 +35,13 @@ ERRORS: Final = Metric("error-rate", kind=Kind.RATIO, counter=True)
 CLIENT_ERRORS: Final = Metric("client-error-rate", kind=Kind.RATIO, counter=True)
 """Answers 4xx among all answers: a version that has lost a route answers 404, not 500."""
 
-LATENCY: Final = Metric("latency", kind=Kind.LATENCY, unit="s", counter=True, lag=timedelta(seconds=5))
+
+def latency(flush: timedelta) -> Metric:
+    """`LATENCY` of an Envoy whose ``stats_flush_interval`` is ``flush``."""
+    return Metric("latency", kind=Kind.LATENCY, unit="s", counter=True, lag=flush)
+
+
+LATENCY: Final = latency(timedelta(seconds=5))
 """From the end of a request to the end of its answer, for answers that came from the version itself. Envoy merges its histograms
 when it flushes (``stats_flush_interval``, 5 s by default), hence the lag."""
 
@@ -104,7 +110,7 @@ class EnvoyStats(Closing):
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """`ERRORS`, `CLIENT_ERRORS` and `LATENCY`."""
-        return (ERRORS, CLIENT_ERRORS, attrs.evolve(LATENCY, lag=self.flush))
+        return (ERRORS, CLIENT_ERRORS, latency(self.flush))
 
     def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
         """What came since the reading ``since``; without one, an opening reading.
@@ -126,25 +132,25 @@ class EnvoyStats(Closing):
         if metric.name not in {each.name for each in self.metrics}:
             known = ", ".join(each.name for each in self.metrics)
             raise MetricsError(f"EnvoyStats answers for {known}; not for {metric.name}", failure=Failure.PERMANENT)
-        latency = metric.kind is Kind.LATENCY
+        histogram = metric.kind is Kind.LATENCY
         clusters = {track: version.backend for track in tracks if (version := track.version(release)) is not None}
-        request = _histograms(clusters.values()) if latency else _counters(clusters.values())
+        request = _histograms(clusters.values()) if histogram else _counters(clusters.values())
         response = yield request
-        now = check.utc(self.clock()) - (self.flush if latency else timedelta())
+        now = check.utc(self.clock()) - (self.flush if histogram else timedelta())
         found = _Stats.of(response)
         mark = self._fingerprint(metric)
         reading = _Reading(
             mark=mark,
             at=max(now, window.start),
             uptime=found.uptime,
-            clusters={name: self._numbers(found, name, latency) for name in clusters.values()},
+            clusters={name: self._numbers(found, name, histogram) for name in clusters.values()},
         )
         before = None if since is None else _Reading.parse(since, mark)
         if before is None:
             opening = NoData(
                 "opening reading" if since is None else "the reading before was taken with other settings; read anew"
             )
-            measured: dict[Track, Measurement] = {track: opening for track in tracks}
+            measured: dict[Track, Measurement] = dict.fromkeys(tracks, opening)
         else:
             measured = {track: self._since(metric, before, reading, clusters.get(track)) for track in tracks}
         return Look(
@@ -158,15 +164,15 @@ class EnvoyStats(Closing):
             fingerprint=mark,
         )
 
-    def _numbers(self, found: _Stats, cluster: str, latency: bool) -> _Numbers | None:
+    def _numbers(self, found: _Stats, cluster: str, histogram: bool) -> _Numbers | None:
         """The numbers of a cluster; None if Envoy does not know it."""
         name = _stat(cluster)
         total = found.counters.get(f"{name}.upstream_rq_total")
         if total is None:
             return None
-        numbers: dict[int, int] = {} if latency else {_TOTAL: total}
+        numbers: dict[int, int] = {} if histogram else {_TOTAL: total}
         for origin in ("external", "internal") if self.internal else ("external",):
-            if latency:
+            if histogram:
                 for low, count in found.bins.get(f"{name}.{origin}.upstream_rq_time", ()):
                     place = bisect_right(self.edges, timedelta(milliseconds=low))
                     numbers[place] = numbers.get(place, 0) + count

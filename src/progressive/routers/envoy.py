@@ -178,7 +178,8 @@ class _Split:
     @classmethod
     def of(cls, prefix: str, routes: tuple[_Weights, ...], runtime: Any) -> _Split:
         """Put the runtime over the routes, as Envoy does: where a key is missing or not a number, the route's own weight rules
-        (and not that of a lower layer)."""
+        (and not that of a lower layer).
+        """
         entries = at(runtime, "entries", dict)
 
         def value(name: str) -> int | None:

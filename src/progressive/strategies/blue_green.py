@@ -68,9 +68,13 @@ class BlueGreen:
             raise StrategyError("blue_green: give approval= (a person switches) or pause= (it switches by itself), not both")
         _ = self.plan
 
-    @cached_property
+    @property
     def plan(self) -> Plan:
         """What it compiles to."""
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> Plan:
         steps: list[Step] = []
         if self.preview_hook is not None:
             steps.append(Hook(self.preview_hook))

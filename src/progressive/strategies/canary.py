@@ -86,9 +86,13 @@ class Canary:
                 raise
             raise StrategyError([_in_weights(problem) for problem in error.problems]) from None
 
-    @cached_property
+    @property
     def plan(self) -> Plan:
         """What it compiles to."""
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> Plan:
         steps: list[Step] = list(self.steps)
         for weight in self.weights:
             last = weight.ppm == MILLION and self.last_bake is not None

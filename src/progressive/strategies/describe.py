@@ -56,7 +56,8 @@ class Description:
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         gates = f"; before every raise: {', '.join(self.gates)}" if self.gates else ""
-        head = f"{self.strategy}: preflight within {said(self.preflight)}, promoted after {said(self.earliest)} to {said(self.latest)}{gates}; {self.then}"
+        when = f"promoted after {said(self.earliest)} to {said(self.latest)}"
+        head = f"{self.strategy}: preflight within {said(self.preflight)}, {when}{gates}; {self.then}"
         return "\n".join([head, *lines])
 
     __repr__ = __str__
