@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final, TypeVar, cast
 
 import attrs
 
+from . import _validators as check
 from .analysis.checks import CHECKS, Bound
 from .analysis.verdict import Check, Memory
 from .errors import StateError, StrategyError
 from .lifecycle import FINAL, Phase, Retirement
-from .messages import Event, Note
+from .messages import Event
+from .notes import Note
 from .rollout import FORMAT, Rollout
 from .step import Kinds, Step
 from .steps import KINDS
@@ -40,6 +43,7 @@ DEEPEST: Final = 64
 """No value of ours nests deeper than a dozen levels; anything past this is not ours, and would only exhaust the stack."""
 
 NO_KINDS: Final = Kinds()
+_CHECKS: Final[tuple[type[Any], ...]] = CHECKS
 
 
 # ------------------------------------------------------------------------------------------------------------------- public
@@ -99,14 +103,20 @@ def loads_strategy(text: str | bytes, kinds: Kinds = NO_KINDS) -> Canary | BlueG
 
 
 def _text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a pair, from a text that was decoded badly; escaped, it can be stored like any other
+            return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text
 
 
 def _parse(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        data = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_duplicates)
     except StateError:
         raise
     except RecursionError:
@@ -119,6 +129,11 @@ def _parse(text: str | bytes) -> Any:
 
 def _no_constant(name: str) -> Any:
     raise StateError(f"{name} is not a number that can be stored")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _no_constant(digits)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -151,8 +166,10 @@ class _Codec:
 
     def __init__(self, kinds: Kinds) -> None:
         own = {each.kind: each for each in kinds.classes}
+        if taken := sorted(own.keys() & {each.kind for each in (*KINDS, *_CHECKS)}):
+            raise StrategyError([f"Kinds: {own[kind]!r}: {kind!r} is a kind of the library; name yours differently" for kind in taken])
         self._steps = {each.kind: each for each in KINDS} | {k: c for k, c in own.items() if hasattr(c, "advance")}
-        self._checks = {each.kind: each for each in CHECKS} | {k: c for k, c in own.items() if hasattr(c, "judge")}
+        self._checks = {each.kind: each for each in _CHECKS} | {k: c for k, c in own.items() if hasattr(c, "judge")}
         self._made: dict[Any, tuple[Dump, Load]] = {
             str: _plain(str, "a string"),
             bool: _plain(bool, "true or false"),
@@ -363,7 +380,10 @@ def _load_datetime(data: Any, path: str) -> datetime:
         raise StateError(f"expected a time such as 2026-01-31T09:30:00.000Z, got {_short(data)}", path=path) from None
     if value.utcoffset() is None:
         raise StateError(f"{_short(data)} has no time zone; end it with Z", path=path)
-    return value.astimezone(UTC)
+    try:
+        return check.utc(value)
+    except OverflowError:
+        raise StateError(f"{_short(data)} is before the first year or after the last", path=path) from None
 
 
 def _dump_timedelta(value: timedelta) -> int | float:
