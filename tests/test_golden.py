@@ -15,7 +15,8 @@ from rules import rule
 
 from progressive import Phase, Rollout, Tick, decide, dumps, dumps_event, dumps_note, loads, loads_event, loads_note
 from progressive.codec import _Codec
-from progressive.messages import EVENTS, NOTES
+from progressive.messages import EVENTS
+from progressive.notes import NOTES
 from progressive.rollout import FORMAT
 from progressive.step import Kinds
 from progressive.steps import KINDS
