@@ -48,6 +48,7 @@ RULES = {
     "R35": "What an older version wrote is read for ever.",
     "R36": "The same state and events give the same bytes, everywhere.",
     "R37": "A secret never shows.",
+    "R43": "A description is data: strict keys, strict types, nothing coerced.",
     "R45": "Before the first per cent: the router obeys, the metrics answer, everything is bound.",
     "R46": "Every decision explains itself, and nobody who is told can disturb it.",
 }

@@ -22,12 +22,12 @@ import progressive
 ROOT = Path(progressive.__file__).parent
 
 LEVELS: dict[int, str] = {
-    0: "errors _validators units release traffic measurement messages",
+    0: "errors _validators units release traffic measurement messages notes",
     1: "stats stats.*",
     2: "analysis analysis.*",
     3: "step steps steps.* strategies strategies.* plan lifecycle rollout engine codec "
-    "_turn _windows _moves _looks _routing _preflight _people",
-    4: "ports conversation outcome drivers _calls",
+    "_turn _windows _moves _looks _routing _preflight _people _replies _clocks",
+    4: "ports conversation outcome drivers rollback _calls _doing",
     5: "_http _http_values _http_wire routers routers.* metrics metrics.* stores stores.* observers observers.*",
     6: "testing testing.*",
 }

@@ -22,13 +22,11 @@ from .codec import (
 from .drivers import (
     OnInterrupt,
     aiterate,
-    arollback_now,
     arun,
     astart,
     asubmit,
     atick,
     iterate,
-    rollback_now,
     run,
     start,
     submit,
@@ -69,7 +67,6 @@ from .messages import (
     Event,
     Go,
     Hold,
-    Note,
     NotYet,
     Open,
     PromoteNow,
@@ -79,10 +76,12 @@ from .messages import (
     Stop,
     Tick,
 )
+from .notes import Note
 from .outcome import ExitCode, Outcome
 from .plan import Guard, Plan
 from .ports import Fleet, Gate, Hook, MetricsProvider, Observer, Ports, Store, TrafficRouter
 from .release import Release, Version
+from .rollback import arollback_now, rollback_now
 from .rollout import Rollout, Status, begin
 from .step import Deadline, Kinds, Situation, Step
 from .strategies.blue_green import BlueGreen

@@ -18,7 +18,8 @@ from .analysis.judge import consequence, fold
 from .analysis.verdict import Judgement, Verdict
 from .lifecycle import Phase
 from .measurement import Look, NoAnswer, Window
-from .messages import Action, Happened, Judged, Measure, Measured, Unjudged
+from .messages import Action, Measure, Measured
+from .notes import Happened, Judged, Unjudged
 from .rollout import evolve
 from .traffic import Track
 

@@ -8,7 +8,7 @@ from typing import Final
 from ._turn import NOTHING, ZERO, Turn
 from ._windows import close_windows
 from .lifecycle import FINAL, Phase, Retirement, moved
-from .messages import Asked, Entered, Released
+from .notes import Asked, Entered, Released
 from .rollout import Cause, evolve
 from .traffic import Track, Traffic
 

@@ -9,7 +9,8 @@ from ._moves import enter, go_back, hold
 from ._turn import ZERO, Turn
 from .analysis.judge import forgive
 from .lifecycle import Phase, Retirement
-from .messages import Abort, Approve, Happened, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip
+from .messages import Abort, Approve, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip
+from .notes import Happened
 from .rollout import evolve
 from .step import Approved
 from .traffic import Track

@@ -14,7 +14,8 @@ from ._turn import NOTHING, Turn
 from .analysis.judge import PREFLIGHT
 from .lifecycle import Phase
 from .measurement import NoAnswer, Window
-from .messages import Happened, Inspected, Measure, Measured
+from .messages import Inspected, Measure, Measured
+from .notes import Happened
 from .rollout import Probe, evolve
 from .traffic import Track
 from .units import said, seconds

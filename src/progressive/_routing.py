@@ -13,7 +13,8 @@ from ._moves import ENGINE_HOLD, break_stretch, end, go_back, hold, want
 from ._turn import ZERO, Turn
 from .errors import Failure
 from .lifecycle import Phase
-from .messages import Apply, CommandFailed, Drifted, Escalated, Happened, Late, Seen, Verified, Wrote
+from .messages import Apply, CommandFailed, Seen, Wrote
+from .notes import Drifted, Escalated, Happened, Late, Verified
 from .rollout import evolve
 from .traffic import Marker, Served
 from .units import said

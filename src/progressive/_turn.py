@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from .lifecycle import FINAL
-from .messages import Event, GateAnswer, Note, Refused
+from .messages import Event, GateAnswer
+from .notes import Note, Refused
 from .rollout import Rollout, Waiting, evolve
 from .traffic import Traffic
 

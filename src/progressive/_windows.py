@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._turn import Turn
-from .messages import Unjudged
+from .notes import Unjudged
 from .rollout import SeriesState, Tail, evolve
 from .traffic import Track
 from .units import said

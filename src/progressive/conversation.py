@@ -15,7 +15,8 @@ import attrs
 
 from .engine import Decision, decide
 from .lifecycle import Phase
-from .messages import Apply, Command, Event, Note, Retire, RunHook, Tick
+from .messages import Apply, Command, Event, Retire, RunHook, Tick
+from .notes import Note
 from .rollout import Rollout
 
 __all__ = ["Do", "Kept", "Move", "Save", "Saved", "Ticked", "converse"]

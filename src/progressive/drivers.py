@@ -7,47 +7,40 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import inspect
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
-from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from ._calls import Call, call_for, problems
+from ._calls import problems
+from ._doing import ado, do, observe
 from .conversation import Kept, Move, Save, Saved, Ticked, converse
 from .engine import Decision, decide
-from .errors import ConflictError, Failure, RouterError, StateError, StoreError, StrategyError
-from .messages import Abort, Command, Event, Note, Tick
+from .errors import ConflictError, StateError, StoreError, StrategyError
+from .messages import Abort, Event, Tick
+from .notes import Note
 from .outcome import Outcome
 from .plan import Plan
 from .ports import Ports
 from .release import Release
 from .rollout import Rollout, begin
-from .traffic import Marker, Served, Traffic
 
 __all__ = [
     "OnInterrupt",
     "aiterate",
-    "arollback_now",
     "arun",
     "astart",
     "asubmit",
     "atick",
     "iterate",
-    "rollback_now",
     "run",
     "start",
     "submit",
     "tick",
 ]
 
-OBSERVER_TIME = 5.0
-"""Seconds that the observers of one decision may take together; after that the rollout goes on without them."""
 
-UNKNOWN_AFTER_TIMEOUT = "no answer within {:g} s"
 
 
 class OnInterrupt(enum.Enum):
@@ -154,12 +147,12 @@ def _tick(rollout: Rollout, ports: Ports, events: Sequence[Event], *, expected: 
             move = talk.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
             ticked: Ticked = stop.value
-            _observe(ports, ticked.decision)
+            observe(ports, ticked.decision)
             return ticked
         if isinstance(move, Save):
             reply = _save(ports, move)
         else:
-            reply = _do(move.commands, rollout, ports)
+            reply = do(move.commands, rollout, ports)
 
 
 async def _atick(
@@ -172,12 +165,12 @@ async def _atick(
             move = talk.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
             ticked: Ticked = stop.value
-            await asyncio.to_thread(_observe, ports, ticked.decision)
+            await asyncio.to_thread(observe, ports, ticked.decision)
             return ticked
         if isinstance(move, Save):
             reply = await asyncio.shield(asyncio.to_thread(_save, ports, move))
         else:
-            reply = await asyncio.gather(*(_adone(command, rollout, ports) for command in move.commands))
+            reply = await asyncio.gather(*(ado(command, rollout, ports) for command in move.commands))
 
 
 def _talk(
@@ -196,98 +189,6 @@ def _save(ports: Ports, move: Save) -> Saved:
     except OSError as error:
         return Saved(f"{type(error).__name__}: {error}")
     return Saved()
-
-
-# ---------------------------------------------------------------------------------------------------------- doing commands
-
-
-def _do(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> list[Event]:
-    """Do them at the same time, each in a thread of its own, and wait for all or for the deadline.
-
-    A call that has not come back by then goes on in its thread; what it does is found out by the next read.
-    """
-    calls = [call_for(command, rollout, ports) for command in commands]
-    outcomes: SimpleQueue[tuple[int, Event]] = SimpleQueue()
-    events: dict[int, Event] = {}
-    for i, call in enumerate(calls):
-        if isinstance(call, Call):
-            threading.Thread(target=_call, args=(i, call, ports, outcomes), daemon=True, name=f"progressive-{commands[i].kind}").start()
-        else:
-            events[i] = call
-    end = time.monotonic() + ports.timeout.total_seconds()
-    while len(events) < len(calls):
-        try:
-            i, event = outcomes.get(timeout=max(0.0, end - time.monotonic()))
-        except Empty:
-            break
-        events[i] = event
-    for i, call in enumerate(calls):
-        if i not in events and isinstance(call, Call):
-            events[i] = call.trouble(_timed_out(ports), ports.clock())
-    return [events[i] for i in range(len(calls))]
-
-
-def _timed_out(ports: Ports) -> TimeoutError:
-    return TimeoutError(UNKNOWN_AFTER_TIMEOUT.format(ports.timeout.total_seconds()))
-
-
-def _call(i: int, call: Call, ports: Ports, outcomes: SimpleQueue[tuple[int, Event]]) -> None:
-    try:
-        if call.sync is None:
-            event = call.trouble(StrategyError("this port is asynchronous only; use atick, aiterate or arun"), ports.clock())
-        else:
-            value = call.sync()
-            if inspect.isawaitable(value):
-                getattr(value, "close", lambda: None)()
-                raise StrategyError("this hook or gate is asynchronous; use atick, aiterate or arun")
-            event = call.answer(value, ports.clock())
-    except Exception as error:
-        event = call.trouble(error, ports.clock())
-    except BaseException as error:
-        event = call.trouble(error, ports.clock())
-        outcomes.put((i, event))
-        raise
-    outcomes.put((i, event))
-
-
-async def _adone(command: Command, rollout: Rollout, ports: Ports) -> Event:
-    call = call_for(command, rollout, ports)
-    if not isinstance(call, Call):
-        return call
-    try:
-        async with asyncio.timeout(ports.timeout.total_seconds()):
-            if call.acoro is not None:
-                value = await call.acoro()
-            else:
-                assert call.sync is not None
-                value = await asyncio.to_thread(call.sync)
-            if inspect.isawaitable(value):
-                value = await value
-    except TimeoutError:
-        return call.trouble(_timed_out(ports), ports.clock())
-    except Exception as error:
-        return call.trouble(error, ports.clock())
-    try:
-        return call.answer(value, ports.clock())
-    except StrategyError as error:
-        return call.trouble(error, ports.clock())
-
-
-def _observe(ports: Ports, decision: Decision) -> None:
-    """Tell the observers, for a bounded time. What they raise is theirs."""
-    if not ports.observers or not decision.notes:
-        return
-
-    def tell() -> None:
-        for observer in ports.observers:
-            try:
-                observer(decision.rollout, decision.notes)
-            except Exception as error:
-                threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
-
-    teller = threading.Thread(target=tell, daemon=True, name="progressive-observers")
-    teller.start()
-    teller.join(OBSERVER_TIME)
 
 
 # ------------------------------------------------------------------------------------------------------------ iterate, run
@@ -463,7 +364,7 @@ def _interrupted(rollout: Rollout, ports: Ports) -> Rollout:
     return last
 
 
-# -------------------------------------------------------------------------------------------------------- submit, rollback
+# ------------------------------------------------------------------------------------------------------------------ submit
 
 
 def submit(store: Any, id: str, event: Event) -> Decision:
@@ -490,34 +391,3 @@ SUBMIT_TRIES = 20
 async def asubmit(store: Any, id: str, event: Event) -> Decision:
     """`submit` for asyncio."""
     return await asyncio.to_thread(submit, store, id, event)
-
-
-def rollback_now(router: Any, release: Release) -> Served:
-    """All traffic to stable, at once, with nothing but the router: for when state, metrics and store are all gone.
-
-    It leaves a *closed* marker, so that a driver which sleeps meanwhile goes back too when it wakes. Written, then read back: raises
-    `RouterError` (try again) unless the router then says that it serves stable alone.
-    """
-    before = router.read(release)
-    served: Served = router.apply(release, Traffic(), marker=_closed(before), expect=before.version)
-    return _alone(served, release)
-
-
-async def arollback_now(router: Any, release: Release) -> Served:
-    """`rollback_now` for asyncio."""
-    before = await router.aread(release)
-    served: Served = await router.aapply(release, Traffic(), marker=_closed(before), expect=before.version)
-    return _alone(served, release)
-
-
-def _closed(before: Served) -> Marker:
-    marker = before.marker or Marker(generation=0)
-    return Marker(generation=marker.generation, serial=marker.serial, closed=True)
-
-
-def _alone(served: Served, release: Release) -> Served:
-    if served.traffic != Traffic() or served.elsewhere.ppm or not served.settled:
-        raise RouterError(
-            f"written, but the router still serves {served.traffic} of {release.service!r}; read it again", failure=Failure.UNKNOWN
-        )
-    return served

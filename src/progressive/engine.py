@@ -10,7 +10,8 @@ How to read it. One decision has four parts:
 4. **Wake**: say when to come back.
 
 The rules live beside this file: what the router says in `_routing`, what the metrics say in `_looks` (and when, in `_windows`), what
-people say in `_people`, what must be there first in `_preflight`. `_moves` has the few changes that they make; `lifecycle` the phases.
+people say in `_people`, what hooks and gates answer in `_replies`, what must be there first in `_preflight`, what passing time does in
+`_clocks`. `_moves` has the few changes that they make; `lifecycle` the phases.
 """
 
 from __future__ import annotations
@@ -22,31 +23,27 @@ from typing import Any, Final, assert_never
 
 import attrs
 
-from . import _looks, _people, _preflight, _routing
+from . import _looks, _people, _preflight, _replies, _routing
+from ._clocks import pass_time
 from ._moves import end, enter, go_back, hold, want
 from ._turn import NOTHING, ZERO, Turn
-from ._windows import drop_inactive, open_windows, restart_windows
+from ._windows import drop_inactive, open_windows
 from .lifecycle import Phase, Retirement
 from .messages import (
     EVENTS,
     Action,
     AskGate,
-    ClosedUntil,
     Command,
     CommandFailed,
-    Escalated,
     Event,
     GateAnswered,
     Go,
-    Happened,
     HookAnswered,
     Inspect,
     Inspected,
     Measured,
-    Note,
     NotYet,
     Read,
-    Released,
     Retire,
     Retired,
     RunHook,
@@ -54,6 +51,7 @@ from .messages import (
     Tick,
     Wrote,
 )
+from .notes import Escalated, Note, Released
 from .rollout import Rollout, evolve
 from .step import Deadline, Done, Failed, Halt, Situation, Step, Wait
 from .traffic import Track
@@ -63,9 +61,6 @@ __all__ = ["Decision", "decide"]
 
 RETIRE_PATIENCE: Final = timedelta(hours=24)
 """How long an old version waits to be removed while the router does not serve the new one alone; then it is kept, and a person is told."""
-
-AGAIN: Final = timedelta(seconds=10)
-"""Until a hook, a gate or a fleet that failed to answer is asked again."""
 
 
 @attrs.frozen(kw_only=True)
@@ -86,7 +81,7 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
     """What ``events`` mean for ``rollout``. The same rollout and events give the same bytes, on every machine."""
     now = max((event.at for event in events), default=rollout.clocks.now)
     turn = Turn(rollout, now)
-    _pass_time(turn)
+    pass_time(turn)
     for event in _in_order(events):
         _absorb(turn, event)
     _settle(turn)
@@ -105,53 +100,6 @@ def _in_order(events: tuple[Event, ...]) -> tuple[Event, ...]:
     return tuple(sorted(events, key=lambda event: (_RANK[type(event)], event.at, repr(event))))
 
 
-def _pass_time(turn: Turn) -> None:
-    """Let the clocks run up to now. When the wall clock stepped back, nothing is credited and the windows begin anew."""
-    clocks, phase, now = turn.clocks, turn.progress.phase, turn.now
-    if now == clocks.now:
-        return
-    passed = now - clocks.now
-    if passed < ZERO:
-        _step_back(turn)
-        return
-    if turn.final and turn.progress.retirement is not Retirement.DUE:
-        return
-    frozen = turn.progress.frozen is not None
-    stepped, ran = clocks.stepped, clocks.ran
-    if phase is Phase.HELD:
-        causes = tuple(evolve(cause, held=cause.held + passed) for cause in turn.progress.causes)
-        turn.progress = evolve(turn.progress, causes=causes)
-        if not any(cause.person for cause in causes):
-            ran += passed
-    elif not frozen:
-        stepped += passed
-        if phase is Phase.PROGRESSING and turn.plan.steps[turn.progress.step].approval is None:
-            ran += passed
-    unanswered = turn.routing.tried_at is not None and turn.routing.tried_at != turn.routing.read_at
-    turn.clocks = evolve(
-        clocks, now=now, stepped=stepped, ran=ran, unreadable=clocks.unreadable + passed if unanswered else clocks.unreadable
-    )
-
-
-def _step_back(turn: Turn) -> None:
-    now, routing = turn.now, turn.routing
-    latest = now + timedelta(seconds=_routing.BACKOFF[-1])
-    turn.routing = evolve(
-        routing,
-        verified_since=None,
-        verified_at=None,
-        read_at=None,
-        tried_at=None,
-        retry_at=None if routing.retry_at is None else min(routing.retry_at, latest),
-    )
-    turn.clocks = evolve(turn.clocks, now=now, ticked=None, entered=min(turn.clocks.entered, now))
-    turn.progress = evolve(turn.progress, closing=None, frozen=None)
-    turn.evidence = evolve(
-        turn.evidence, probes=tuple(evolve(probe, start=min(probe.start, now), retry_at=None, reading=None) for probe in turn.evidence.probes)
-    )
-    restart_windows(turn)
-
-
 def _absorb(turn: Turn, event: Event) -> None:
     if turn.final and type(event) not in _HEARD_WHEN_FINAL:
         turn.refuse(event, _people.too_late(turn))
@@ -167,60 +115,16 @@ def _measured(turn: Turn, event: Measured) -> None:
     (_preflight.answered if turn.progress.phase is Phase.PENDING else _looks.measured)(turn, event)
 
 
-def _retired(turn: Turn, event: Retired) -> None:
-    if turn.progress.retirement is Retirement.ASKED:
-        turn.progress = evolve(turn.progress, retirement=Retirement.DONE)
-        turn.note(Happened(at=turn.now, event=event))
-
-
-def _command_failed(turn: Turn, event: CommandFailed) -> None:
-    if event.command in ("read", "apply"):
-        _routing.failed(turn, event)
-        return
-    turn.note(Happened(at=turn.now, event=event))
-    if event.command == "run_hook" and event.epoch == turn.progress.epoch:
-        turn.progress = evolve(turn.progress, answer=NotYet(event.at + AGAIN, f"it failed: {event.why}"))
-    elif event.command == "ask_gate" and event.epoch == turn.progress.epoch:
-        turn.progress = evolve(turn.progress, frozen=("gate", f"it failed: {event.why}", event.at + AGAIN), closing=None)
-    elif event.command == "retire":
-        turn.routing = evolve(turn.routing, retry_at=event.at + AGAIN)
-
-
-def _hook_answered(turn: Turn, event: HookAnswered) -> None:
-    step = turn.plan.steps[turn.progress.step]
-    if turn.progress.phase is not Phase.PROGRESSING or event.step != step.id or step.hook is None:
-        turn.refuse(event, f"it is for step {event.step!r}, which is not the current one")
-        return
-    if event.answer != turn.progress.answer:
-        turn.note(Happened(at=turn.now, event=event))
-        turn.progress = evolve(turn.progress, answer=event.answer)
-
-
-def _gate_answered(turn: Turn, event: GateAnswered) -> None:
-    if event.epoch != turn.progress.epoch or event.gate not in turn.plan.gates:
-        turn.refuse(event, f"it is of epoch {event.epoch}, this is {turn.progress.epoch}")
-        return
-    turn.gates[event.gate] = event.answer
-    if isinstance(event.answer, ClosedUntil):
-        frozen = (event.gate, event.answer.why, event.answer.at)
-        if frozen != turn.progress.frozen:
-            turn.note(Happened(at=turn.now, event=event))
-        turn.progress = evolve(turn.progress, frozen=frozen, closing=None)
-    elif turn.progress.frozen is not None and turn.progress.frozen[0] == event.gate:
-        turn.note(Happened(at=turn.now, event=event))
-        turn.progress = evolve(turn.progress, frozen=None)
-
-
 _ABSORB: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Tick: _ticked,
     Seen: _routing.seen,
     Wrote: _routing.wrote,
-    CommandFailed: _command_failed,
+    CommandFailed: _replies.command_failed,
     Measured: _measured,
     Inspected: _preflight.inspected,
-    HookAnswered: _hook_answered,
-    GateAnswered: _gate_answered,
-    Retired: _retired,
+    HookAnswered: _replies.hook_answered,
+    GateAnswered: _replies.gate_answered,
+    Retired: _replies.retired,
 }
 
 

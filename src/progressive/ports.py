@@ -16,7 +16,8 @@ import attrs
 from . import _validators as check
 from .errors import StrategyError
 from .measurement import Look, Metric, Window
-from .messages import GateAnswer, HookAnswer, Note
+from .messages import GateAnswer, HookAnswer
+from .notes import Note
 from .release import Release, Version
 from .rollout import Rollout
 from .traffic import Capabilities, Marker, Served, Track, Traffic

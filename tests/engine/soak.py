@@ -87,6 +87,11 @@ def run(seed: int, steps: int = 60) -> World:
             break
         slack = timedelta(seconds=rng.choice((0, 0, 0, 1, 200))) if "late" in enabled else timedelta()
         world.now = max(world.now + timedelta(milliseconds=1), rollout.wake_at + slack)
+    return ended(world)
+
+
+def ended(world: World) -> World:
+    """Every fault ends, people say what they are asked for, and then the rollout must come to an end."""
     world.heal()
     while world.phase is Phase.HELD:
         cause = world.rollout.progress.causes[0].name

@@ -59,7 +59,7 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.messages import Refused
+from progressive.notes import Refused
 from progressive.steps import Approval
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, aplay, play, steady
 from progressive.traffic import Marker, Served, Track
@@ -337,7 +337,7 @@ def test_observers_can_t_disturb_the_rollout(colour: Colour, monkeypatch: pytest
 
 @rule("R46")
 def test_an_observer_that_hangs_is_left_behind(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("progressive.drivers.OBSERVER_TIME", 0.01)
+    monkeypatch.setattr("progressive._doing.OBSERVER_TIME", 0.01)
     hang = threading.Event()
     outcome = colour.play(fast(), RELEASE, metrics=[metrics()], observers=[lambda rollout, notes: hang.wait(5) and None])
     hang.set()

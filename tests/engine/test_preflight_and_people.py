@@ -22,7 +22,8 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive.messages import Happened, Inspected, Refused, Seen
+from progressive.messages import Inspected, Seen
+from progressive.notes import Happened, Refused
 from progressive.traffic import Marker, Track
 
 

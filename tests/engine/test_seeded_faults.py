@@ -166,7 +166,7 @@ FAULTS = (
     ),
     Fault(
         "clock_back_freezes_the_bake",
-        "engine.py",
+        "_clocks.py",
         "    if passed < ZERO:\n        _step_back(turn)\n        return\n",
         "    if passed < ZERO:\n        turn.now = clocks.now\n        return\n",
         "test_time.py::test_a_clock_that_steps_back_credits_nothing_and_does_not_stop_the_bake",

@@ -54,7 +54,6 @@ from progressive.messages import (
     Inspected,
     Measure,
     Measured,
-    Note,
     Open,
     Read,
     Retire,
@@ -64,6 +63,7 @@ from progressive.messages import (
     Tick,
     Wrote,
 )
+from progressive.notes import Note
 from progressive.traffic import Marker, Served, Track
 from progressive.units import Percent
 

@@ -9,7 +9,8 @@ import attrs
 import pytest
 
 from progressive import Canary, ConflictError, Release, Rollout, Store, Version, begin, minutes, percents
-from progressive.messages import Happened, Hold, Note, Refused
+from progressive.messages import Hold
+from progressive.notes import Happened, Note, Refused
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 

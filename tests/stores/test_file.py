@@ -93,7 +93,7 @@ def test_another_store_on_the_same_directory_sees_it(store: FileStore, directory
 
 def test_half_a_surrogate_pair_in_a_note_is_stored_and_read(store: FileStore) -> None:
     """Error texts of the system may hold one, and a driver must not die of it."""
-    from progressive.messages import Refused
+    from progressive.notes import Refused
 
     note = Refused(at=AT, event="skip", why="file \udcff.txt")
     store.save(a_rollout(), (note,), expected=None)

@@ -23,7 +23,7 @@ from typing import Any, Final
 from .. import _validators as check
 from ..codec import dumps, dumps_note, loads, loads_note
 from ..errors import ConflictError, Failure, StateError, StoreError
-from ..messages import Note
+from ..notes import Note
 from ..rollout import Rollout
 from ..step import Kinds
 from . import _journal

@@ -11,7 +11,7 @@ import attrs
 from ..codec import dumps, loads
 from ..errors import ConflictError, StrategyError
 from ..measurement import Counts, Look, Measurement, Metric, Window
-from ..messages import Note
+from ..notes import Note
 from ..release import Release, Version
 from ..rollout import Rollout
 from ..step import Kinds

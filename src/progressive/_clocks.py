@@ -1,0 +1,63 @@
+"""Time passes between two decisions: the accumulators run, and a wall clock that steps back gains nothing and loses nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from ._routing import BACKOFF
+from ._turn import ZERO, Turn
+from ._windows import restart_windows
+from .lifecycle import Phase, Retirement
+from .rollout import evolve
+
+__all__ = ["pass_time"]
+
+LATEST_RETRY: Final = timedelta(seconds=BACKOFF[-1])
+
+
+def pass_time(turn: Turn) -> None:
+    """Let the clocks run up to now. When the wall clock stepped back, nothing is credited and the windows begin anew."""
+    clocks, phase, now = turn.clocks, turn.progress.phase, turn.now
+    if now == clocks.now:
+        return
+    passed = now - clocks.now
+    if passed < ZERO:
+        _step_back(turn)
+        return
+    if turn.final and turn.progress.retirement is not Retirement.DUE:
+        return
+    frozen = turn.progress.frozen is not None
+    stepped, ran = clocks.stepped, clocks.ran
+    if phase is Phase.HELD:
+        causes = tuple(evolve(cause, held=cause.held + passed) for cause in turn.progress.causes)
+        turn.progress = evolve(turn.progress, causes=causes)
+        if not any(cause.person for cause in causes):
+            ran += passed
+    elif not frozen:
+        stepped += passed
+        if phase is Phase.PROGRESSING and turn.plan.steps[turn.progress.step].approval is None:
+            ran += passed
+    unanswered = turn.routing.tried_at is not None and turn.routing.tried_at != turn.routing.read_at
+    turn.clocks = evolve(
+        clocks, now=now, stepped=stepped, ran=ran, unreadable=clocks.unreadable + passed if unanswered else clocks.unreadable
+    )
+
+
+def _step_back(turn: Turn) -> None:
+    now, routing = turn.now, turn.routing
+    latest = now + LATEST_RETRY
+    turn.routing = evolve(
+        routing,
+        verified_since=None,
+        verified_at=None,
+        read_at=None,
+        tried_at=None,
+        retry_at=None if routing.retry_at is None else min(routing.retry_at, latest),
+    )
+    turn.clocks = evolve(turn.clocks, now=now, ticked=None, entered=min(turn.clocks.entered, now))
+    turn.progress = evolve(turn.progress, closing=None, frozen=None)
+    turn.evidence = evolve(
+        turn.evidence, probes=tuple(evolve(probe, start=min(probe.start, now), retry_at=None, reading=None) for probe in turn.evidence.probes)
+    )
+    restart_windows(turn)

@@ -1,0 +1,112 @@
+"""Doing the commands of one round at the same time, with a deadline, and telling the observers; the two colours side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from queue import Empty, SimpleQueue
+
+from ._calls import Call, call_for
+from .engine import Decision
+from .errors import StrategyError
+from .messages import Command, Event
+from .ports import Ports
+from .rollout import Rollout
+
+__all__ = ["ado", "do", "observe"]
+
+OBSERVER_TIME = 5.0
+"""Seconds that the observers of one decision may take together; after that the rollout goes on without them."""
+
+UNKNOWN_AFTER_TIMEOUT = "no answer within {:g} s"
+
+
+def do(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> list[Event]:
+    """Do them at the same time, each in a thread of its own, and wait for all or for the deadline.
+
+    A call that has not come back by then goes on in its thread; what it does is found out by the next read.
+    """
+    calls = [call_for(command, rollout, ports) for command in commands]
+    outcomes: SimpleQueue[tuple[int, Event]] = SimpleQueue()
+    events: dict[int, Event] = {}
+    for i, call in enumerate(calls):
+        if isinstance(call, Call):
+            threading.Thread(target=_call, args=(i, call, ports, outcomes), daemon=True, name=f"progressive-{commands[i].kind}").start()
+        else:
+            events[i] = call
+    end = time.monotonic() + ports.timeout.total_seconds()
+    while len(events) < len(calls):
+        try:
+            i, event = outcomes.get(timeout=max(0.0, end - time.monotonic()))
+        except Empty:
+            break
+        events[i] = event
+    for i, call in enumerate(calls):
+        if i not in events and isinstance(call, Call):
+            events[i] = call.trouble(_timed_out(ports), ports.clock())
+    return [events[i] for i in range(len(calls))]
+
+
+def _timed_out(ports: Ports) -> TimeoutError:
+    return TimeoutError(UNKNOWN_AFTER_TIMEOUT.format(ports.timeout.total_seconds()))
+
+
+def _call(i: int, call: Call, ports: Ports, outcomes: SimpleQueue[tuple[int, Event]]) -> None:
+    try:
+        if call.sync is None:
+            event = call.trouble(StrategyError("this port is asynchronous only; use atick, aiterate or arun"), ports.clock())
+        else:
+            value = call.sync()
+            if inspect.isawaitable(value):
+                getattr(value, "close", lambda: None)()
+                raise StrategyError("this hook or gate is asynchronous; use atick, aiterate or arun")
+            event = call.answer(value, ports.clock())
+    except Exception as error:
+        event = call.trouble(error, ports.clock())
+    except BaseException as error:
+        event = call.trouble(error, ports.clock())
+        outcomes.put((i, event))
+        raise
+    outcomes.put((i, event))
+
+
+async def ado(command: Command, rollout: Rollout, ports: Ports) -> Event:
+    call = call_for(command, rollout, ports)
+    if not isinstance(call, Call):
+        return call
+    try:
+        async with asyncio.timeout(ports.timeout.total_seconds()):
+            if call.acoro is not None:
+                value = await call.acoro()
+            else:
+                assert call.sync is not None
+                value = await asyncio.to_thread(call.sync)
+            if inspect.isawaitable(value):
+                value = await value
+    except TimeoutError:
+        return call.trouble(_timed_out(ports), ports.clock())
+    except Exception as error:
+        return call.trouble(error, ports.clock())
+    try:
+        return call.answer(value, ports.clock())
+    except StrategyError as error:
+        return call.trouble(error, ports.clock())
+
+
+def observe(ports: Ports, decision: Decision) -> None:
+    """Tell the observers, for a bounded time. What they raise is theirs."""
+    if not ports.observers or not decision.notes:
+        return
+
+    def tell() -> None:
+        for observer in ports.observers:
+            try:
+                observer(decision.rollout, decision.notes)
+            except Exception as error:
+                threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
+
+    teller = threading.Thread(target=tell, daemon=True, name="progressive-observers")
+    teller.start()
+    teller.join(OBSERVER_TIME)

@@ -1,0 +1,62 @@
+"""What hooks, gates and the fleet answered, and commands that came back with an error."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from . import _routing
+from ._turn import Turn
+from .lifecycle import Phase, Retirement
+from .messages import ClosedUntil, CommandFailed, GateAnswered, HookAnswered, NotYet, Retired
+from .notes import Happened
+from .rollout import evolve
+
+__all__ = ["command_failed", "gate_answered", "hook_answered", "retired"]
+
+AGAIN: Final = timedelta(seconds=10)
+"""Until a hook, a gate or a fleet that failed to answer is asked again."""
+
+
+def command_failed(turn: Turn, event: CommandFailed) -> None:
+    if event.command in ("read", "apply"):
+        _routing.failed(turn, event)
+        return
+    turn.note(Happened(at=turn.now, event=event))
+    if event.command == "run_hook" and event.epoch == turn.progress.epoch:
+        turn.progress = evolve(turn.progress, answer=NotYet(event.at + AGAIN, f"it failed: {event.why}"))
+    elif event.command == "ask_gate" and event.epoch == turn.progress.epoch:
+        turn.progress = evolve(turn.progress, frozen=("gate", f"it failed: {event.why}", event.at + AGAIN), closing=None)
+    elif event.command == "retire":
+        turn.routing = evolve(turn.routing, retry_at=event.at + AGAIN)
+
+
+def hook_answered(turn: Turn, event: HookAnswered) -> None:
+    step = turn.plan.steps[turn.progress.step]
+    if turn.progress.phase is not Phase.PROGRESSING or event.step != step.id or step.hook is None:
+        turn.refuse(event, f"it is for step {event.step!r}, which is not the current one")
+        return
+    if event.answer != turn.progress.answer:
+        turn.note(Happened(at=turn.now, event=event))
+        turn.progress = evolve(turn.progress, answer=event.answer)
+
+
+def gate_answered(turn: Turn, event: GateAnswered) -> None:
+    if event.epoch != turn.progress.epoch or event.gate not in turn.plan.gates:
+        turn.refuse(event, f"it is of epoch {event.epoch}, this is {turn.progress.epoch}")
+        return
+    turn.gates[event.gate] = event.answer
+    if isinstance(event.answer, ClosedUntil):
+        frozen = (event.gate, event.answer.why, event.answer.at)
+        if frozen != turn.progress.frozen:
+            turn.note(Happened(at=turn.now, event=event))
+        turn.progress = evolve(turn.progress, frozen=frozen, closing=None)
+    elif turn.progress.frozen is not None and turn.progress.frozen[0] == event.gate:
+        turn.note(Happened(at=turn.now, event=event))
+        turn.progress = evolve(turn.progress, frozen=None)
+
+
+def retired(turn: Turn, event: Retired) -> None:
+    if turn.progress.retirement is Retirement.ASKED:
+        turn.progress = evolve(turn.progress, retirement=Retirement.DONE)
+        turn.note(Happened(at=turn.now, event=event))

@@ -1,0 +1,230 @@
+"""The audit trail: what each decision did and why, typed, frozen, a sentence each by ``str(note)``.
+
+Notes are stored with the rollout in one transaction, but not inside it. Every class has a stable ``kind``, which is never renamed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import ClassVar, TypeAlias
+
+import attrs
+
+from .measurement import Counts, Histogram, NoAnswer, NoData
+from .messages import (
+    Abort,
+    Approve,
+    ClosedUntil,
+    CommandFailed,
+    Event,
+    GateAnswered,
+    Hold,
+    HookAnswered,
+    Measured,
+    NotYet,
+    PromoteNow,
+    Reject,
+    Resume,
+    Skip,
+    Stop,
+)
+from .traffic import Served, Traffic
+
+
+@attrs.frozen(kw_only=True)
+class Happened:
+    """An event from outside, word for word: every accepted look, answer and person's word. `replay` decides over these."""
+
+    kind: ClassVar[str] = "happened"
+    at: datetime
+    event: Event
+
+    def __str__(self) -> str:
+        match self.event:
+            case Measured(look=look):
+                found = ", ".join(f"{track.value} {_brief(measurement)}" for track, measurement in look.tracks)
+                return f"{look.metric}: {found}"
+            case Approve() | Reject() | Hold() | Resume() | Skip() | PromoteNow() | Abort() as said:
+                return f"{said.by}: {said.kind.replace('_', ' ')} ({said.why})"
+            case HookAnswered(step=step, answer=answer):
+                return f"hook of {step}: {_brief(answer)}"
+            case GateAnswered(gate=gate, answer=answer):
+                return f"gate {gate}: {_brief(answer)}"
+            case CommandFailed(command=command, failure=failure, why=why):
+                return f"{command} failed ({failure.value}): {why}"
+            case other:
+                return other.kind.replace("_", " ")
+
+
+@attrs.frozen(kw_only=True)
+class Judged:
+    """What one check made of one look, with the numbers that led to it."""
+
+    kind: ClassVar[str] = "judged"
+    at: datetime
+    analysis: str
+    check: str
+    verdict: str
+    why: str
+    numbers: tuple[tuple[str, float], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.analysis}/{self.check}: {self.verdict.upper()}: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Entered:
+    """A new phase or step, and why."""
+
+    kind: ClassVar[str] = "entered"
+    at: datetime
+    phase: str
+    step: str
+    epoch: int
+    why: str
+    by: str = "engine"
+
+    def __str__(self) -> str:
+        return f"{self.phase}{f' {self.step}' if self.step else ''}: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """Traffic that is wanted from now on."""
+
+    kind: ClassVar[str] = "asked"
+    at: datetime
+    traffic: Traffic
+    why: str
+
+    def __str__(self) -> str:
+        return f"asks for {self.traffic} ({self.why})"
+
+
+@attrs.frozen(kw_only=True)
+class Verified:
+    """The router was read and serves what was asked for."""
+
+    kind: ClassVar[str] = "verified"
+    at: datetime
+    traffic: Traffic
+    version: str | None
+
+    def __str__(self) -> str:
+        return f"serves {self.traffic}, read back"
+
+
+@attrs.frozen(kw_only=True)
+class Drifted:
+    """The router serves something that this rollout did not ask for."""
+
+    kind: ClassVar[str] = "drifted"
+    at: datetime
+    asked: Traffic
+    served: Served
+    why: str
+
+    def __str__(self) -> str:
+        return f"drift: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Late:
+    """Nobody watched for a while; that time is not bake time."""
+
+    kind: ClassVar[str] = "late"
+    at: datetime
+    by: timedelta
+    why: str
+
+    def __str__(self) -> str:
+        return self.why
+
+
+@attrs.frozen(kw_only=True)
+class Unjudged:
+    """Time or a check that nothing can be said about, and why: dormant, warm-up, a gap, a query that changed."""
+
+    kind: ClassVar[str] = "unjudged"
+    at: datetime
+    analysis: str
+    what: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.analysis}/{self.what}: not judged: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Refused:
+    """An event that changed nothing, and why: stale, a duplicate, or not possible in this phase."""
+
+    kind: ClassVar[str] = "refused"
+    at: datetime
+    event: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.event.replace('_', ' ')} refused: {self.why}"
+
+
+@attrs.frozen(kw_only=True)
+class Escalated:
+    """A person should look now. ``undo`` is a line to type that takes all traffic back by hand, where the router has one."""
+
+    kind: ClassVar[str] = "escalated"
+    at: datetime
+    why: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"NEEDS A PERSON: {self.why}" + (f"\n    by hand: {self.undo}" if self.undo else "")
+
+
+@attrs.frozen(kw_only=True)
+class Released:
+    """The old version carries no traffic any more and may be decommissioned."""
+
+    kind: ClassVar[str] = "released"
+    at: datetime
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.version} may be decommissioned"
+
+
+Note: TypeAlias = (
+    Happened | Judged | Entered | Asked | Verified | Drifted | Late | Unjudged | Refused | Escalated | Released
+)
+NOTES: tuple[type, ...] = (
+    Happened,
+    Judged,
+    Entered,
+    Asked,
+    Verified,
+    Drifted,
+    Late,
+    Unjudged,
+    Refused,
+    Escalated,
+    Released,
+)
+
+
+def _brief(value: object) -> str:
+    """A measurement or an answer in one short phrase."""
+    match value:
+        case Counts(events=events, trials=trials):
+            return f"{events} of {trials}"
+        case Histogram(sample=sample):
+            return f"{sample} values"
+        case NoData(why=why) | NoAnswer(why=why):
+            return f"{'no data' if isinstance(value, NoData) else 'no answer'}: {why}"
+        case NotYet(until=until, why=why):
+            return f"not before {until.isoformat()}: {why}"
+        case ClosedUntil(at=at, why=why):
+            return f"closed until {at.isoformat()}: {why}"
+        case Stop(why=why):
+            return f"stop: {why}"
+        case _:
+            return type(value).__name__.lower()
