@@ -331,7 +331,10 @@ METRICS = st.builds(
 LOOKS_TOLERATED, SPANS = st.none() | st.integers(0, 99), st.none() | DURATIONS
 ENDING = st.sampled_from([Action.ROLL_BACK, Action.HOLD])
 BUDGETS = st.builds(
-    lambda looks, within, then: Budget(looks=looks, within=within, then=Action.WAIT if looks is within is None else then), LOOKS_TOLERATED, SPANS, ENDING
+    lambda looks, within, then: Budget(looks=looks, within=within, then=Action.WAIT if looks is within is None else then),
+    LOOKS_TOLERATED,
+    SPANS,
+    ENDING,
 )
 KNOWN: dict[Any, st.SearchStrategy[Any]] = {
     Budget: BUDGETS,
@@ -468,7 +471,8 @@ def plans(draw: Any) -> Plan:
     try:
         return Plan(
             strategy=draw(NAMES), steps=tuple(steps), analyses=tuple(draw(st.lists(ANALYSES, max_size=2))),
-            gates=tuple(draw(st.lists(TEXTS, max_size=2))), deadline=draw(deadline), watch_every=draw(DURATIONS.filter(bool)), preflight=draw(DURATIONS.filter(bool)),
+            gates=tuple(draw(st.lists(TEXTS, max_size=2))), deadline=draw(deadline), watch_every=draw(DURATIONS.filter(bool)),
+            preflight=draw(DURATIONS.filter(bool)),
             alpha=draw(st.floats(1e-9, 0.5)), retire_after=draw(st.none() | DURATIONS), unguarded=draw(st.just("a law") | NAMES),
         )  # fmt: skip
     except StrategyError:
