@@ -84,10 +84,11 @@ from progressive import (
     seconds,
     times,
 )
+from progressive._json import parsed, text_of
+from progressive._schema import Codec, types_of
 from progressive.analysis.checks import Bound
 from progressive.analysis.judge import Tally
 from progressive.analysis.verdict import Check, Memory
-from progressive.codec import _Codec, _hints, _parse, _text
 from progressive.errors import Failure
 from progressive.messages import (
     EVENTS,
@@ -376,7 +377,7 @@ def made(kind: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return st.sampled_from(kind)
     assert attrs.has(kind), kind
-    hints = _hints(kind)
+    hints = types_of(kind)
     fields = [field for field in attrs.fields(kind) if field.init]
     given = {field.name: made(hints[field.name]) if field.default is attrs.NOTHING else maybe(made(hints[field.name])) for field in fields}
 
@@ -397,10 +398,10 @@ def maybe(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def again(kind: Any, value: object) -> object:
-    codec = _Codec.of(Kinds())
-    text = _text(codec.dump(kind)(value))
-    read = codec.load(kind)(_parse(text), "$")
-    assert _text(codec.dump(kind)(read)) == text
+    codec = Codec.of(Kinds())
+    text = text_of(codec.dump(kind)(value))
+    read = codec.load(kind)(parsed(text), "$")
+    assert text_of(codec.dump(kind)(read)) == text
     return read
 
 

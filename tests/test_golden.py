@@ -14,7 +14,7 @@ import pytest
 from rules import rule
 
 from progressive import Phase, Rollout, Tick, decide, dumps, dumps_event, dumps_note, loads, loads_event, loads_note
-from progressive.codec import _Codec
+from progressive._schema import Codec
 from progressive.messages import EVENTS
 from progressive.notes import NOTES
 from progressive.rollout import FORMAT
@@ -156,7 +156,7 @@ def test_every_kind_of_event_note_measurement_and_answer_is_in_a_golden_transcri
 
 def test_stored_kinds_are_never_renamed() -> None:
     """Names in stored state are for ever; a changed behaviour is a new kind."""
-    codec = _Codec.of(Kinds())
+    codec = Codec.of(Kinds())
 
     assert sorted(codec._steps) == ["analyze", "approval", "bake", "hook", "pause", "set_weight"]
     assert sorted(codec._checks) == ["limit", "no_worse"]

@@ -26,7 +26,7 @@ LEVELS: dict[int, str] = {
     1: "stats stats.*",
     2: "analysis analysis.*",
     3: "step steps steps.* strategies strategies.* plan lifecycle rollout engine codec "
-    "_turn _windows _moves _looks _routing _preflight _people _replies _clocks",
+    "_turn _windows _moves _looks _routing _preflight _people _replies _clocks _json _schema",
     4: "ports conversation outcome drivers rollback _calls _doing",
     5: "_http _http_values _http_wire routers routers.* metrics metrics.* stores stores.* observers observers.*",
     6: "testing testing.*",
@@ -115,7 +115,7 @@ def wrong_imports(name: str, tree: ast.Module, known: dict[str, ast.Module]) -> 
             wrong.append(f"{found} is not for adapters")
         elif _sideways(name, found):
             wrong.append(f"{found} is beside")
-        elif level == 3 and found.split(".")[0] in CONCRETE and name != "codec" and name.split(".")[0] not in CONCRETE:
+        elif level == 3 and found.split(".")[0] in CONCRETE and name not in ("codec", "_schema") and name.split(".")[0] not in CONCRETE:
             wrong.append(f"{found} is a concrete one")
         elif level == 1 and not found.startswith("stats"):
             wrong.append(f"{found} is not mathematics")

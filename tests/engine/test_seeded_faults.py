@@ -194,7 +194,7 @@ FAULTS = (
     ),
     Fault(
         "json_drops_the_bake",
-        "codec.py",
+        "_schema.py",
         "        fields = [field for field in attrs.fields(kind) if field.init]",
         '        fields = [field for field in attrs.fields(kind) if field.init and field.name != "watched"]',
         "test_durability.py::test_every_driver_reloads_from_json_and_decides_the_same",

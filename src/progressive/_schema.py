@@ -1,0 +1,313 @@
+"""How each type is written and read. The field types of the classes are the schema; there is no second copy of it."""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Final, cast
+
+import attrs
+
+from . import _validators as check
+from ._json import short
+from .analysis.checks import CHECKS, Bound
+from .analysis.verdict import Check, Memory
+from .errors import StateError, StrategyError
+from .step import Kinds, Step
+from .steps import KINDS
+from .units import Percent, Times, percent, times
+
+__all__ = ["Codec"]
+
+Load = Callable[[Any, str], Any]
+Dump = Callable[[Any], Any]
+
+_CHECKS: Final[tuple[type[Any], ...]] = CHECKS
+
+
+class Codec:
+    """How each type is written and read, made once for each set of kinds."""
+
+    def __init__(self, kinds: Kinds) -> None:
+        own = {each.kind: each for each in kinds.classes}
+        if taken := sorted(own.keys() & {each.kind for each in (*KINDS, *_CHECKS)}):
+            raise StrategyError([f"Kinds: {own[kind]!r}: {kind!r} is a kind of the library; name yours differently" for kind in taken])
+        self._steps = {each.kind: each for each in KINDS} | {k: c for k, c in own.items() if hasattr(c, "advance")}
+        self._checks = {each.kind: each for each in _CHECKS} | {k: c for k, c in own.items() if hasattr(c, "judge")}
+        self._made: dict[Any, tuple[Dump, Load]] = {
+            str: _plain(str, "a string"),
+            bool: _plain(bool, "true or false"),
+            int: _plain(int, "a whole number"),
+            float: (lambda value: value, _load_float),
+            datetime: (_dump_datetime, _load_datetime),
+            timedelta: (_dump_timedelta, _load_timedelta),
+            Percent: (lambda value: value.number, _load_percent),
+            type(None): (lambda value: None, _load_none),
+            Bound: (_dump_bound, _load_bound),
+            Step: self._one_of(self._steps, "step"),
+            Check: self._one_of(self._checks, "check"),
+            Memory: (_dump_memory, _load_memory),
+        }
+
+    @staticmethod
+    @cache
+    def of(kinds: Kinds) -> Codec:
+        return Codec(kinds)
+
+    def dump(self, kind: Any) -> Dump:
+        return self._pair(kind)[0]
+
+    def load(self, kind: Any) -> Load:
+        return self._pair(kind)[1]
+
+    def _pair(self, kind: Any) -> tuple[Dump, Load]:
+        try:
+            return self._made[kind]
+        except KeyError:
+            self._made[kind] = made = self._make(kind)
+            return made
+
+    def _make(self, kind: Any) -> tuple[Dump, Load]:
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if origin is tuple:
+            return self._tuple(arguments)
+        if origin is typing.Literal:
+            return (lambda value: value), _load_choice(arguments)
+        if origin in (typing.Union, types.UnionType):
+            return self._union(arguments)
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            return (lambda value: value.value), _load_enum(kind)
+        if isinstance(kind, type) and attrs.has(kind):
+            return self._object(kind)
+        raise TypeError(f"{kind!r} has no stored form; use strings, numbers, percent, timedelta, datetime, tuples and attrs classes")
+
+    def _tuple(self, arguments: tuple[Any, ...]) -> tuple[Dump, Load]:
+        if arguments[-1] is Ellipsis:
+            dump, load = self._pair(arguments[0])
+
+            def load_list(data: Any, path: str) -> Any:
+                if not isinstance(data, list):
+                    raise StateError(f"expected a list, got {short(data)}", path=path)
+                return tuple(load(each, f"{path}[{i}]") for i, each in enumerate(data))
+
+            return (lambda value: [dump(each) for each in value]), load_list
+        pairs = [self._pair(each) for each in arguments]
+
+        def load_fixed(data: Any, path: str) -> Any:
+            if not isinstance(data, list) or len(data) != len(pairs):
+                raise StateError(f"expected a list of {len(pairs)}, got {short(data)}", path=path)
+            return tuple(load(each, f"{path}[{i}]") for i, (each, (_, load)) in enumerate(zip(data, pairs, strict=True)))
+
+        return (lambda value: [dump(each) for each, (dump, _) in zip(value, pairs, strict=True)]), load_fixed
+
+    def _union(self, arguments: tuple[Any, ...]) -> tuple[Dump, Load]:
+        others = tuple(each for each in arguments if each is not type(None))
+        if len(others) < len(arguments):
+            union: Any = others[0]
+            for each in others[1:]:
+                union = union | each
+            if set(others) == set(typing.get_args(Bound)):
+                union = Bound
+            dump, load = self._pair(union)
+            return (lambda value: None if value is None else dump(value)), (
+                lambda data, path: None if data is None else load(data, path)
+            )
+        return self._one_of({each.kind: each for each in others}, "kind")
+
+    def _one_of(self, classes: dict[str, Any], what: str) -> tuple[Dump, Load]:
+        def dump(value: Any) -> Any:
+            if classes.get(value.kind) is not type(value):
+                raise StrategyError(f"{value!r} is of an unknown {what} kind {value.kind!r}; pass its class in Kinds(...)")
+            return {"kind": value.kind, **self.dump(type(value))(value)}
+
+        def load(data: Any, path: str) -> Any:
+            if not isinstance(data, dict) or "kind" not in data:
+                raise StateError(f"expected an object with a kind, got {short(data)}", path=path)
+            name = data["kind"]
+            if not isinstance(name, str) or name not in classes:
+                mend = "; your own class goes into Kinds(...)" if what in ("step", "check") else ""
+                raise StateError(f"unknown kind {short(name)}; there are {', '.join(sorted(classes))}{mend}", path=f"{path}.kind")
+            return self.load(classes[name])({key: value for key, value in data.items() if key != "kind"}, path)
+
+        return dump, load
+
+    def _object(self, kind: type[Any]) -> tuple[Dump, Load]:
+        fields = [field for field in attrs.fields(kind) if field.init]
+        hints = types_of(kind)
+        pairs: dict[str, tuple[Dump, Load]] = {}
+
+        def ready() -> dict[str, tuple[Dump, Load]]:
+            if not pairs:
+                pairs.update({field.name: self._pair(hints[field.name]) for field in fields})
+            return pairs
+
+        plain_defaults = {
+            field.name: field.default for field in fields if not isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
+        }
+
+        def dump(value: Any) -> Any:
+            return {
+                name: dump_field(found)
+                for name, (dump_field, _) in ready().items()
+                if not _same((found := getattr(value, name)), plain_defaults.get(name, attrs.NOTHING))
+            }
+
+        def load(data: Any, path: str) -> Any:
+            if not isinstance(data, dict):
+                raise StateError(f"expected an object, got {short(data)}", path=path)
+            known = ready()
+            for key in data:
+                if key not in known:
+                    raise StateError(f"unknown key; {kind.__name__} has {', '.join(known)}", path=f"{path}.{key}")
+            for field in fields:
+                if field.name not in data and field.default is attrs.NOTHING:
+                    raise StateError("missing", path=f"{path}.{field.name}")
+            given = {key: known[key][1](value, f"{path}.{key}") for key, value in data.items()}
+            try:
+                return kind(**given)
+            except StrategyError as error:
+                raise StateError("; ".join(error.problems), path=path) from None
+
+        return dump, load
+
+
+def types_of(kind: type[Any]) -> dict[str, Any]:
+    """The field types of a class; ``Memory`` and ``Bound`` are kept as the names that they are."""
+    scope = vars(__import__(kind.__module__, fromlist=["*"]))
+    found: dict[str, Any] = {}
+    for field in attrs.fields(kind):
+        annotation = field.type
+        if annotation == "Memory":
+            found[field.name] = Memory
+        elif isinstance(annotation, str):
+            found[field.name] = eval(annotation, scope)  # noqa: S307 - our own annotations, never data
+        else:
+            found[field.name] = annotation
+    return found
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _plain(kind: type[Any], what: str) -> tuple[Dump, Load]:
+    def load(data: Any, path: str) -> Any:
+        if type(data) is not kind:
+            raise StateError(f"expected {what}, got {short(data)}", path=path)
+        return data
+
+    return (lambda value: value), load
+
+
+def _load_float(data: Any, path: str) -> float:
+    if isinstance(data, bool) or not isinstance(data, int | float):
+        raise StateError(f"expected a number, got {short(data)}", path=path)
+    return data
+
+
+def _load_none(data: Any, path: str) -> None:
+    if data is not None:
+        raise StateError(f"expected null, got {short(data)}", path=path)
+
+
+def _load_choice(choices: tuple[Any, ...]) -> Load:
+    def load(data: Any, path: str) -> Any:
+        if data not in choices:
+            raise StateError(f"{short(data)} is not one of {', '.join(map(str, choices))}", path=path)
+        return data
+
+    return load
+
+
+def _load_enum(kind: type[enum.Enum]) -> Load:
+    members = {member.value: member for member in kind}
+
+    def load(data: Any, path: str) -> Any:
+        if not isinstance(data, str) or data not in members:
+            raise StateError(f"{short(data)} is not one of {', '.join(members)}", path=path)
+        return members[data]
+
+    return load
+
+
+def _dump_datetime(value: datetime) -> str:
+    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _load_datetime(data: Any, path: str) -> datetime:
+    try:
+        value = datetime.fromisoformat(data)
+    except (TypeError, ValueError):
+        raise StateError(f"expected a time such as 2026-01-31T09:30:00.000Z, got {short(data)}", path=path) from None
+    if value.utcoffset() is None:
+        raise StateError(f"{short(data)} has no time zone; end it with Z", path=path)
+    try:
+        return check.utc(value)
+    except OverflowError:
+        raise StateError(f"{short(data)} is before the first year or after the last", path=path) from None
+
+
+def _dump_timedelta(value: timedelta) -> int | float:
+    ms = value // timedelta(milliseconds=1)
+    return ms // 1000 if not ms % 1000 else ms / 1000
+
+
+def _load_timedelta(data: Any, path: str) -> timedelta:
+    value = _load_float(data, path)
+    try:
+        return timedelta(milliseconds=round(value * 1000))
+    except (OverflowError, ValueError):
+        raise StateError(f"{short(data)} seconds is not a duration", path=path) from None
+
+
+def _load_percent(data: Any, path: str) -> Percent:
+    try:
+        return percent(data)
+    except StrategyError as error:
+        raise StateError(str(error), path=path) from None
+
+
+def _dump_bound(value: Any) -> Any:
+    match value:
+        case Percent():
+            return {"percent": value.number}
+        case timedelta():
+            return {"seconds": _dump_timedelta(value)}
+        case Times(factor=factor, floor=floor):
+            return {"times": factor} if floor is None else {"times": factor, "floor": _dump_bound(floor)}
+        case _:
+            return value
+
+
+def _load_bound(data: Any, path: str) -> Any:
+    match data:
+        case {"percent": value, **rest} if not rest:
+            return _load_percent(value, f"{path}.percent")
+        case {"seconds": value, **rest} if not rest:
+            return _load_timedelta(value, f"{path}.seconds")
+        case {"times": factor, **rest} if set(rest) <= {"floor"}:
+            floor = _load_bound(rest["floor"], f"{path}.floor") if "floor" in rest else None
+            try:
+                return times(_load_float(factor, f"{path}.times"), floor=floor)
+            except StrategyError as error:
+                raise StateError(str(error), path=path) from None
+        case int() | float():
+            return _load_float(data, path)
+        case _:
+            raise StateError(f'expected {{"percent": ..}}, {{"seconds": ..}}, {{"times": ..}} or a number, got {short(data)}', path=path)
+
+
+def _dump_memory(value: Memory) -> Any:
+    return [_dump_memory(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _load_memory(data: Any, path: str) -> Memory:
+    if isinstance(data, list):
+        return tuple(_load_memory(each, f"{path}[{i}]") for i, each in enumerate(data))
+    if isinstance(data, dict):
+        raise StateError(f"expected numbers, strings or lists, got {short(data)}", path=path)
+    return cast(Memory, data)
