@@ -137,6 +137,7 @@ class Codec:
 
     def _object(self, kind: type[Any]) -> tuple[Dump, Load]:
         fields = [field for field in attrs.fields(kind) if field.init]
+        fields.sort(key=lambda field: field.inherited)  # what is a class's own is read first
         hints = types_of(kind)
         pairs: dict[str, tuple[Dump, Load]] = {}
 
@@ -177,10 +178,11 @@ class Codec:
 
 def types_of(kind: type[Any]) -> dict[str, Any]:
     """The field types of a class; ``Memory`` and ``Bound`` are kept as the names that they are."""
-    scope = vars(__import__(kind.__module__, fromlist=["*"]))
     found: dict[str, Any] = {}
     for field in attrs.fields(kind):
         annotation = field.type
+        owner = next(each for each in kind.__mro__ if field.name in vars(each).get("__annotations__", ()))
+        scope = vars(__import__(owner.__module__, fromlist=["*"]))
         if annotation == "Memory":
             found[field.name] = Memory
         elif isinstance(annotation, str):

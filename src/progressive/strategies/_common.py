@@ -1,39 +1,85 @@
-"""What both strategies take the same way: checks and guards, gates, deadlines."""
+"""What every strategy has: what watches it, what may stop it, how long things may take, and how it becomes a plan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from functools import cached_property
+from typing import ClassVar
+
+import attrs
 
 from .. import _validators as check
-from ..analysis.judge import Analysis
+from ..analysis.judge import Analysis, checks_of
 from ..analysis.verdict import Check
 from ..errors import StrategyError
 from ..plan import Guard, Plan, named_steps
-from ..step import Step
+from ..step import Deadline, Step, is_deadline
+from ..units import hours, minutes, seconds
+from .describe import Description, describe
 
 CHECKS = "checks"
 """The name of the analysis that the ``checks=`` of a strategy make."""
 
 
-def analyses_of(
-    checks: Iterable[Check], analyses: Iterable[Analysis], *, interval: timedelta, warmup: timedelta
-) -> tuple[Analysis, ...]:
-    """The named analyses, and the loose checks as one more."""
-    loose = tuple(checks)
-    named = tuple(analyses)
-    if not loose:
-        return named
-    return (Analysis(CHECKS, checks=loose, interval=interval, warmup=warmup), *named)
+@attrs.frozen(kw_only=True)
+class Watched:
+    """The fields that strategies share, and the plan that they compile to; see `Canary` for what they mean."""
 
+    kind: ClassVar[str]
 
-def compiled(strategy: str, steps: tuple[Step, ...], *, guards: tuple[str, ...], **given: Any) -> Plan:
-    """The plan, or every problem in it at once."""
-    try:
-        return Plan(strategy=strategy, steps=named_steps(steps), guards=tuple(Guard(name) for name in guards), **given)
-    except StrategyError as error:
-        raise StrategyError([f"{strategy}: {problem.removeprefix(f'{strategy}: ')}" for problem in error.problems]) from None
+    checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=check.is_checks)
+    interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
+    warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
+    gates: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    deadline: Deadline = attrs.field(default=Deadline(within=hours(24 * 7)), validator=is_deadline)
+    watch_every: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
+    preflight: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
+    alpha: float = 0.01
+    retire_after: timedelta | None = attrs.field(
+        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_span)
+    )
+    unguarded: str | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """What it compiles to."""
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> Plan:
+        guarding = (Analysis(CHECKS, checks=self.checks, interval=self.interval, warmup=self.warmup),) if self.checks else ()
+        try:
+            return Plan(
+                strategy=self.kind,
+                steps=named_steps(self._steps()),
+                analyses=(*guarding, *self._analyses()),
+                guards=tuple(Guard(name) for name in (*self._guards(), *(each.name for each in guarding))),
+                gates=self.gates,
+                deadline=self.deadline,
+                watch_every=self.watch_every,
+                preflight=self.preflight,
+                alpha=self.alpha,
+                retire_after=self.retire_after,
+                unguarded=self.unguarded,
+            )
+        except StrategyError as error:
+            raise StrategyError([f"{self.kind}: {problem.removeprefix(f'{self.kind}: ')}" for problem in error.problems]) from None
+
+    def _steps(self) -> tuple[Step, ...]:
+        raise NotImplementedError
+
+    def _analyses(self) -> tuple[Analysis, ...]:
+        """Analyses besides the one that ``checks`` make."""
+        return ()
+
+    def _guards(self) -> tuple[str, ...]:
+        """Names of analyses that guard, besides the one that ``checks`` make."""
+        return ()
+
+    def describe(self) -> Description:
+        """What it will do: every step with its earliest and latest time, and what each guard can judge there."""
+        return describe(self.plan)
 
 
 def steps_of(value: Iterable[Step]) -> tuple[Step, ...]:
@@ -42,7 +88,7 @@ def steps_of(value: Iterable[Step]) -> tuple[Step, ...]:
     return found
 
 
-def analyses_given(value: Iterable[Analysis]) -> tuple[Analysis, ...]:
+def analyses_of(value: Iterable[Analysis]) -> tuple[Analysis, ...]:
     """A converter: several analyses."""
     found: tuple[Analysis, ...] = check.listed(value)
     return found

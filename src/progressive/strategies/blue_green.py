@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cached_property
 from typing import ClassVar
 
 import attrs
@@ -12,24 +11,22 @@ from .. import _validators as check
 from ..analysis.judge import Analysis, checks_of
 from ..analysis.verdict import Check
 from ..errors import StrategyError
-from ..plan import Plan
-from ..step import Deadline, Step, is_deadline
+from ..step import Step
 from ..steps.analyze import Analyze
 from ..steps.approval import Approval
 from ..steps.bake import Bake
 from ..steps.hook import Hook
 from ..steps.pause import Pause
 from ..steps.set_weight import SetWeight
-from ..units import hours, minutes, percent, seconds
-from ._common import CHECKS, analyses_of, compiled
-from .describe import Description, describe
+from ..units import minutes, percent
+from ._common import Watched
 
 PREVIEW = "preview"
 """The name of the analysis that ``preview_checks`` make."""
 
 
 @attrs.frozen(kw_only=True)
-class BlueGreen:
+class BlueGreen(Watched):
     """The candidate is verified without any production traffic, then gets all of it in one switch, and is watched for ``bake``.
 
     Before the switch, in this order, each only if given: ``preview_hook`` (a hook's name: smoke test, load test), ``preview_checks`` passed
@@ -50,31 +47,13 @@ class BlueGreen:
         default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_duration)
     )
     bake: timedelta = attrs.field(default=minutes(10), converter=check.whole_ms, validator=check.is_duration)
-    checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=check.is_checks)
-    interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
-    warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
-    gates: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
-    deadline: Deadline = attrs.field(default=Deadline(within=hours(24 * 7)), validator=is_deadline)
-    watch_every: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
-    preflight: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
-    alpha: float = 0.01
-    retire_after: timedelta | None = attrs.field(
-        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_span)
-    )
-    unguarded: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.approval is not None and self.pause is not None:
             raise StrategyError("blue_green: give approval= (a person switches) or pause= (it switches by itself), not both")
         _ = self.plan
 
-    @property
-    def plan(self) -> Plan:
-        """What it compiles to."""
-        return self._plan
-
-    @cached_property
-    def _plan(self) -> Plan:
+    def _steps(self) -> tuple[Step, ...]:
         steps: list[Step] = []
         if self.preview_hook is not None:
             steps.append(Hook(self.preview_hook))
@@ -84,26 +63,9 @@ class BlueGreen:
             steps.append(self.approval)
         if self.pause is not None:
             steps.append(Pause(self.pause))
-        steps += [SetWeight(percent(100)), Bake(self.bake)]
-        preview = (
-            (Analysis(PREVIEW, checks=self.preview_checks, interval=self.interval, synthetic=True),)
-            if self.preview_checks
-            else ()
-        )
-        return compiled(
-            self.kind,
-            tuple(steps),
-            guards=(CHECKS,) if self.checks else (),
-            analyses=analyses_of(self.checks, preview, interval=self.interval, warmup=self.warmup),
-            gates=self.gates,
-            deadline=self.deadline,
-            watch_every=self.watch_every,
-            preflight=self.preflight,
-            alpha=self.alpha,
-            retire_after=self.retire_after,
-            unguarded=self.unguarded,
-        )
+        return (*steps, SetWeight(percent(100)), Bake(self.bake))
 
-    def describe(self) -> Description:
-        """What it will do: every step with its earliest and latest time, and what each guard can judge there."""
-        return describe(self.plan)
+    def _analyses(self) -> tuple[Analysis, ...]:
+        if not self.preview_checks:
+            return ()
+        return (Analysis(PREVIEW, checks=self.preview_checks, interval=self.interval, synthetic=True),)
