@@ -153,12 +153,12 @@ class Faults(RuleBasedStateMachine):
 
     # ----------------------------------------------------------------------------------------------------------- the strangers
 
-    @precondition(lambda self: self.on("edit"))
+    @precondition(lambda self: self.on("edit") and self.world.phase is not Phase.ROLLED_BACK)
     @rule(weight=st.sampled_from([0, 1, 5, 50, 100]))
     def a_stranger_edits(self, weight: int) -> None:
         self.world.edit(weight)
 
-    @precondition(lambda self: self.on("edit"))
+    @precondition(lambda self: self.on("edit") and self.world.phase is not Phase.ROLLED_BACK)
     @rule()
     def edited_and_put_back(self) -> None:
         before = self.world.candidate
