@@ -81,6 +81,8 @@ def _resume(turn: Turn, event: Resume) -> str | None:
     ]  # fmt: skip
     if proven:
         return f"harm is proven by {', '.join(proven)}, which more looks don't undo; abort, or resume with waive={tuple(proven)!r}"
+    if unknown := _unknown(turn, event.waive):
+        return unknown
     causes = tuple(cause for cause in turn.progress.causes if cause.name != event.cause)
     turn.progress = evolve(turn.progress, causes=causes, waived=waived)
     if causes:
@@ -93,6 +95,13 @@ def _resume(turn: Turn, event: Resume) -> str | None:
     phase = Phase.PROGRESSING if turn.routing.claimed else Phase.PENDING
     enter(turn, phase, f"resumed: {event.why}", by=event.by)
     return None
+
+
+def _unknown(turn: Turn, waive: tuple[str, ...], *others: str) -> str | None:
+    """Why a waiver can't be taken: it names nothing that there is."""
+    known = {*turn.plan.keys, *(key.rpartition("/")[2] for key in turn.plan.keys), *others}
+    wrong = [name for name in waive if name not in known]
+    return f"waive: there is no {', '.join(map(repr, wrong))}; there are {', '.join(sorted(known))}" if wrong else None
 
 
 def _skip(turn: Turn, event: Skip) -> str | None:
@@ -112,6 +121,10 @@ def _skip(turn: Turn, event: Skip) -> str | None:
 def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
     if turn.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
         return f"it is {turn.progress.phase.value}"
+    if not turn.routing.claimed:
+        return "preflight is not over: nobody knows yet whether the router obeys and the metrics answer"
+    if not turn.routing.claimed:
+        return "preflight is not over; resume it first"
     target = next(i for i, traffic in enumerate(turn.plan.traffics) if traffic == turn.plan.traffics[-1])
     if turn.progress.step >= target:
         return "it is on its way to full traffic already"
@@ -120,7 +133,10 @@ def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
     def stands(name: str) -> bool:
         return name not in waived and name.rpartition("/")[2] not in waived
 
-    against = [cause.name for cause in turn.progress.causes if stands(cause.name)]
+    held = [f"hold:{cause.name}" for cause in turn.progress.causes]
+    if unknown := _unknown(turn, event.waive, *held, *(step.id for step in turn.plan.steps), *turn.plan.gates):
+        return unknown
+    against = [name for name in held if name not in waived]
     against += [
         key
         for key, (_, each), tally in zip(turn.plan.keys, turn.plan.checks, turn.evidence.tallies, strict=True)
@@ -130,7 +146,7 @@ def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
     against += [step.id for step in between if not step.skippable and step.traffic is None and stands(step.id)]
     if against:
         return f"{', '.join(dict.fromkeys(against))} stand against it; name them in waive= if you mean it"
-    turn.progress = evolve(turn.progress, waived=waived, causes=())
+    turn.progress = evolve(turn.progress, waived=tuple(name for name in waived if name not in held), causes=())
     skipped = ", ".join(step.id for step in between) or "nothing"
     enter(turn, Phase.PROGRESSING, f"promoted now, skipping {skipped}: {event.why}", by=event.by, step=target)
     turn.progress = evolve(turn.progress, forced=True)
@@ -155,4 +171,6 @@ def too_late(turn: Turn) -> str:
     old = Track.STABLE.label(turn.release)
     if turn.progress.retirement in (Retirement.ASKED, Retirement.DONE):
         return f"it was promoted, and {old} is being removed: there is nothing to go back to"
+    if turn.progress.retirement is Retirement.DUE:
+        return f"it was promoted; an Abort keeps {old} from being removed, and release.reversed() goes back to it"
     return f"it was promoted; to go back to {old}, start a rollout of release.reversed()"

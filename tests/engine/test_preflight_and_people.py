@@ -189,6 +189,17 @@ def test_a_hold_before_the_start_comes_back_to_preflight() -> None:
     world.until_phase(Phase.PROMOTED)
 
 
+@rule("R45")
+def test_promote_now_does_not_go_round_preflight() -> None:
+    """Found by the state machine: held before the start, it went on without one read of the router."""
+    world = World()
+    world.say(Hold(at=world.now, by="eve", why="not yet"))
+    refused = world.say(PromoteNow(at=world.now, waive=("person",), by="eve", why="now")).notes
+
+    assert "preflight is not over; resume it first" in str(refused[0])
+    assert world.phase is Phase.HELD
+
+
 def test_several_causes_are_resumed_one_by_one() -> None:
     world = World().until_weight(5)
     for cause in ("lunch", "audit"):
