@@ -123,8 +123,6 @@ def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
         return f"it is {turn.progress.phase.value}"
     if not turn.routing.claimed:
         return "preflight is not over: nobody knows yet whether the router obeys and the metrics answer"
-    if not turn.routing.claimed:
-        return "preflight is not over; resume it first"
     target = next(i for i, traffic in enumerate(turn.plan.traffics) if traffic == turn.plan.traffics[-1])
     if turn.progress.step >= target:
         return "it is on its way to full traffic already"
