@@ -1,0 +1,381 @@
+"""Units, traffic, measurements, and what a person reads of a plan and a rollout."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rules import rule
+from world import ERRORS, RELEASE, START, World, canary
+
+from progressive import (
+    Abort,
+    Action,
+    Analysis,
+    BlueGreen,
+    Canary,
+    Counts,
+    Deadline,
+    ExitCode,
+    Gauge,
+    Hold,
+    Kind,
+    Limit,
+    Look,
+    Marker,
+    Match,
+    Measurement,
+    Metric,
+    Moments,
+    NoAnswer,
+    NoData,
+    NoWorse,
+    Outcome,
+    Percent,
+    Phase,
+    Release,
+    StrategyError,
+    Tick,
+    Track,
+    Traffic,
+    Version,
+    Window,
+    begin,
+    hours,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+    times,
+)
+from progressive.lifecycle import FINAL, TRANSITIONS, moved
+from progressive.measurement import Histogram, merge
+from progressive.plan import named_steps
+from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
+from progressive.units import MILLION
+
+# ------------------------------------------------------------------------------------------------------------------- units
+
+
+@rule("R12")
+@given(ppm=st.integers(0, MILLION))
+def test_percent_is_exact_to_a_ten_thousandth(ppm: int) -> None:
+    weight = Percent(ppm)
+
+    assert percent(ppm / 10_000) == weight == percent(weight.number)
+    assert weight.fraction == ppm / MILLION
+    assert eval(repr(weight)) == weight
+
+
+@pytest.mark.parametrize("value", [-0.0001, 100.0001, math.nan, math.inf, True, "5", None, 1e-5])
+def test_what_is_no_percent_is_refused(value: Any) -> None:
+    with pytest.raises(StrategyError, match=r"percent\("):
+        percent(value)
+    with pytest.raises(StrategyError, match="parts per million"):
+        Percent(value)
+
+
+def test_percents_read_as_people_write_them() -> None:
+    assert [str(weight) for weight in percents(0, 0.5, 5, 33.3333, 100)] == ["0 %", "0.5 %", "5 %", "33.3333 %", "100 %"]
+    assert percent(1) == percent(1.0)
+    assert hash(percent(1)) == hash(percent(1.0))
+    assert percent(2) < percent(10)
+
+
+def test_durations_and_multiples() -> None:
+    assert (ms(1500), seconds(1.5)) == (timedelta(seconds=1.5),) * 2
+    assert (minutes(60), hours(1)) == (timedelta(hours=1),) * 2
+    assert repr(times(1.5)) == "times(1.5)"
+    assert repr(times(2, floor=percent(1))) == "times(2.0, floor=percent(1))"
+
+
+@pytest.mark.parametrize("factor", [0, -1, math.nan, math.inf, True, "2"])
+def test_what_is_no_multiple_is_refused(factor: Any) -> None:
+    with pytest.raises(StrategyError, match="expected a finite number above 0"):
+        times(factor)
+
+
+@rule("R31")
+def test_any_zone_is_the_same_moment_and_finer_than_a_millisecond_is_cut() -> None:
+    east = datetime(2026, 3, 1, 21, 0, 0, 123_999, tzinfo=timezone(timedelta(hours=9)))
+
+    assert Tick(at=east).at == datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
+    assert Bake(timedelta(microseconds=2_999)).duration == ms(2)
+
+
+# ----------------------------------------------------------------------------------------------------------------- traffic
+
+
+@given(candidate=st.integers(0, MILLION), baseline=st.integers(0, MILLION))
+def test_shares_add_up_to_all_or_are_refused(candidate: int, baseline: int) -> None:
+    if candidate + baseline > MILLION:
+        with pytest.raises(StrategyError, match="more than 100 %"):
+            Traffic(candidate=Percent(candidate), baseline=Percent(baseline))
+        return
+    traffic = Traffic(candidate=Percent(candidate), baseline=Percent(baseline))
+
+    assert sum(traffic.share(track).ppm for track in Track) == MILLION
+
+
+BETA = Match(name="x-beta", value="1")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "exceeds"),
+    [
+        (Traffic(), Traffic(), False),
+        (Traffic(candidate=percent(5)), Traffic(), True),
+        (Traffic(), Traffic(candidate=percent(5)), False),
+        (Traffic(candidate=percent(5)), Traffic(candidate=percent(5)), False),
+        (Traffic(baseline=percent(1)), Traffic(candidate=percent(90)), True),
+        (Traffic(mirror=percent(1)), Traffic(candidate=percent(90)), True),
+        (Traffic(matches=[BETA]), Traffic(candidate=percent(90)), True),
+        (Traffic(matches=[BETA]), Traffic(matches=[BETA]), False),
+    ],
+)
+def test_what_exceeds_what(one: Traffic, other: Traffic, exceeds: bool) -> None:
+    assert one.exceeds(other) is exceeds
+
+
+def test_traffic_reaches_and_reads() -> None:
+    full = Traffic(candidate=percent(5), baseline=percent(2.5), matches=[BETA], mirror=percent(1))
+
+    assert str(full) == "5 % candidate, 2.5 % baseline, header x-beta=1, 1 % mirrored"
+    assert [Traffic(matches=[BETA]).reaches(track) for track in Track] == [True, True, False]
+    assert [Traffic(candidate=percent(100)).reaches(track) for track in Track] == [False, True, False]
+
+
+def test_markers_supersede_by_generation_then_serial() -> None:
+    marks = [Marker(generation=1, serial=9), Marker(generation=2), Marker(generation=2, serial=1)]
+
+    assert [[one.supersedes(other) for other in marks] for one in marks] == [[False] * 3, [True, False, False], [True, True, False]]
+
+
+def test_a_release_names_what_follows_and_what_comes_back() -> None:
+    following = RELEASE.next(Version("v3"))
+
+    assert (following.stable, following.candidate) == (Version("v2"), Version("v3"))
+    assert following.reversed() == Release(service="shop", stable=Version("v3"), candidate=Version("v2"))
+    assert str(Version("v2", backend="blue")) == "v2"
+    assert Track.STABLE.label(Release(service="shop", stable=None, candidate=Version("v1"))) == "stable (none)"
+
+
+# ------------------------------------------------------------------------------------------------------------ measurements
+
+COUNTS = st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).map(lambda two: Counts(events=min(two), trials=max(two)))
+HISTOGRAMS = st.lists(st.integers(0, 10**6), min_size=3, max_size=3).map(lambda counts: Histogram(edges=(0.1, 1), cumulative=sorted(counts)))
+VALUES = st.lists(st.integers(-1_000, 1_000), min_size=1, max_size=12)
+SILENT = st.sampled_from([NoData("none"), NoAnswer("503")])
+
+
+def moments(values: list[int]) -> Moments:
+    mean = math.fsum(values) / len(values)
+    return Moments(n=len(values), mean=mean, m2=math.fsum((value - mean) ** 2 for value in values))
+
+
+@pytest.mark.parametrize("kind", [COUNTS, HISTOGRAMS], ids=["counts", "histograms"])
+def test_merging_is_associative_and_commutative_and_counts_everything(kind: st.SearchStrategy[Any]) -> None:
+    @given(kind | SILENT, kind | SILENT, kind)
+    def law(a: Measurement, b: Measurement, c: Measurement) -> None:
+        assert merge(merge(a, b), c) == merge(a, merge(b, c))
+        assert merge(a, c) == merge(c, a)
+        assert merge(a, merge(b, c)).sample == a.sample + b.sample + c.sample
+
+    law()
+
+
+@given(VALUES, VALUES, VALUES)
+def test_moments_merge_into_the_moments_of_all(a: list[int], b: list[int], c: list[int]) -> None:
+    left = merge(merge(moments(a), moments(b)), moments(c))
+    right = merge(moments(a), merge(moments(b), moments(c)))
+    assert isinstance(left, Moments)
+    assert isinstance(right, Moments)
+    for found in (left, right):
+        truth = moments([*a, *b, *c])
+        assert found.n == truth.n
+        assert found.mean == pytest.approx(truth.mean, abs=1e-9)
+        assert found.m2 == pytest.approx(truth.m2, rel=1e-9, abs=1e-6)
+
+
+def test_moments_at_a_large_mean_don_t_cancel() -> None:
+    far = [Moments(n=2, mean=1e9 + 0.5, m2=0.5), Moments(n=2, mean=1e9 + 2.5, m2=0.5)]
+    merged = merge(*far)
+
+    assert isinstance(merged, Moments)
+    assert merged.m2 == pytest.approx(5.0)
+
+
+def test_gauges_keep_the_newer_and_silence_adds_nothing() -> None:
+    old, new = Gauge(samples=(1,)), Gauge(samples=(2, 3))
+
+    assert merge(old, new) == new
+    assert merge(old, NoAnswer("503")) == old
+    assert merge(NoData("none"), new) == new
+    assert merge(NoData("a"), NoData("b")) == NoData("a")
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    one, other = Histogram(edges=(1,), cumulative=(0, 1)), Histogram(edges=(2,), cumulative=(0, 1))
+    for a, b in ((one, other), (one, Counts(events=0, trials=1)), (Gauge(samples=(1,)), Moments(n=1, mean=1, m2=0))):
+        with pytest.raises(StrategyError, match="measurements do not fit together"):
+            merge(a, b)
+
+
+BUCKETS = Histogram(edges=(0.1, 0.5, 1.0), cumulative=(90, 98, 99, 100))
+
+
+@pytest.mark.parametrize(("bound", "above", "edge"), [(0.05, 10, 0.1), (0.1, 10, 0.1), (0.2, 2, 0.5), (1.0, 1, 1.0), (1.1, 0, math.inf)])
+def test_values_above_a_bound_are_counted_at_the_edge_past_it(bound: float, above: int, edge: float) -> None:
+    assert BUCKETS.above(bound) == (above, edge)
+
+
+@pytest.mark.parametrize(("q", "upper"), [(0.5, 0.1), (0.9, 0.1), (0.91, 0.5), (0.99, 1.0), (0.999, math.inf)])
+def test_a_quantile_is_the_upper_edge_of_its_bucket(q: float, upper: float) -> None:
+    assert BUCKETS.quantile(q) == upper
+    assert math.isnan(Histogram(edges=(1,), cumulative=(0, 0)).quantile(q))
+
+
+def test_a_look_says_what_it_was_asked() -> None:
+    window = Window(START, START + minutes(1))
+    look = Look(metric="error-rate", window=window, tracks={Track.STABLE: NoData("none")})
+
+    assert look.of(Track.STABLE) == NoData("none")
+    assert look.of(Track.CANDIDATE) == NoData("not asked")
+    assert look.covered == window
+    assert window.length == minutes(1)
+    assert str(Metric("error-rate", kind=Kind.RATIO)) == "error-rate"
+
+
+# --------------------------------------------------------------------------------------------------------------- lifecycle
+
+
+def test_no_final_phase_is_left_and_every_other_one_can_be() -> None:
+    assert {phase for phase, following in TRANSITIONS.items() if not following} == FINAL == {Phase.PROMOTED, Phase.ROLLED_BACK}
+    for old in Phase:
+        for new in Phase:
+            if new in TRANSITIONS[old]:
+                assert moved(old, new) is new
+            else:
+                with pytest.raises(AssertionError, match=f"{old.value} -> {new.value} is not in TRANSITIONS"):
+                    moved(old, new)
+
+
+# ---------------------------------------------------------------------------------------------------- what a person reads
+
+
+def test_a_plan_says_what_it_will_do() -> None:
+    analyses = [Analysis("slow", checks=[Limit(Metric("latency", kind="latency"), quantile=0.99, at_most=ms(400))])]
+    steps = [
+        Hook("smoke"),
+        SetWeight(percent(5)),
+        Analyze("slow", count=3),
+        Bake(minutes(10)),
+        Approval("go", within=hours(4), otherwise=Action.HOLD),
+        Pause(minutes(1), deadline=Deadline(within=minutes(2), then=Action.WAIT)),
+        SetWeight(percent(100)),
+        Bake(minutes(30)),
+    ]
+    strategy = Canary(
+        steps=steps, analyses=analyses, checks=[Limit(ERRORS, at_most=percent(2)), NoWorse(ERRORS)], gates=["freeze"], retire_after=hours(1)
+    )
+
+    assert str(strategy.describe()) == DESCRIPTION
+    assert repr(strategy.describe()) == DESCRIPTION
+
+
+DESCRIPTION = """\
+canary: preflight within 5 min, promoted after 41 min to 9 h 7 min; before every raise: freeze; the old version is removed after 1 h
+step         candidate  earliest  latest      if late    judged by                                                        dormant
+hook-smoke   0 %        0 s       1 h 5 min   roll back  -                                                                -
+weight-5     5 %        0 s       1 h 15 min  roll back  checks/error-rate, checks/error-rate-no-worse                    -
+analyze-5    5 %        0 s       2 h 15 min  roll back  checks/error-rate, checks/error-rate-no-worse, slow/latency-p99  -
+bake-5       5 %        10 min    3 h 25 min  roll back  checks/error-rate, checks/error-rate-no-worse                    -
+approval-go  5 %        10 min    7 h 25 min  hold       checks/error-rate, checks/error-rate-no-worse                    -
+pause-5      5 %        11 min    7 h 27 min  wait       checks/error-rate, checks/error-rate-no-worse                    -
+weight-100   100 %      11 min    7 h 37 min  roll back  checks/error-rate                                                checks/error-rate-no-worse
+bake-100     100 %      41 min    9 h 7 min   roll back  checks/error-rate                                                checks/error-rate-no-worse"""  # noqa: E501 - a table
+
+
+def test_a_plan_without_gates_and_retirement_says_so() -> None:
+    said = str(BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="its hook").describe())
+
+    assert said.splitlines()[0].endswith("; the old version stays")
+    assert "before every raise" not in said
+
+
+def test_the_latest_is_cut_at_the_whole_s_deadline() -> None:
+    described = canary(bake=hours(5), deadline=Deadline(within=hours(11))).describe()
+
+    assert described.latest == hours(11) + minutes(5)
+    assert all(step.latest <= described.latest for step in described.steps)
+
+
+def test_steps_are_named_by_kind_and_weight_and_never_twice() -> None:
+    steps = [
+        Bake(minutes(1)), SetWeight(percent(2.5)), Bake(minutes(1)), Bake(minutes(1)), Hook("smoke"), Bake(minutes(1), id="bake-2.5-2"),
+        SetWeight(percent(100)),
+    ]  # fmt: skip
+
+    assert [step.id for step in named_steps(tuple(steps))] == [
+        "bake-0", "weight-2.5", "bake-2.5", "bake-2.5-3", "hook-smoke", "bake-2.5-2", "weight-100",
+    ]  # fmt: skip
+
+
+def test_a_rollout_reads_as_one_line() -> None:
+    world = World()
+    assert repr(world.rollout) == "<Rollout 'r' serial 0: pending: step 1 of 6 (weight-5), asked 0 %, router says unknown>"
+    world.until_weight(50)
+    assert str(world.rollout.status) == (
+        "progressing: step 4 of 6 (bake-50), asked 50 %, router says 50 %; "
+        "waits for a bake of 2 min, watched since 12:02:00, until 13:04:00, then roll back"
+    )
+    world.say(Hold(at=world.now, by="eve", why="lunch"))
+    assert str(world.rollout.status).endswith(
+        "somebody to resume person (lunch) since 12:02:00, until 2026-03-02 12:02:00, then roll back (person: lunch)"
+    )
+    world.say(Abort(at=world.now, by="eve", why="bad"))
+    world.until_phase(Phase.ROLLED_BACK)
+    assert str(world.rollout.status) == "rolled_back: step 4 of 6 (bake-50), asked 0 %, router says 0 % (aborted: bad)"
+
+
+@pytest.mark.parametrize(
+    ("phase", "person", "code"),
+    [
+        (Phase.PENDING, False, ExitCode.BUDGET_SPENT),
+        (Phase.PROGRESSING, False, ExitCode.BUDGET_SPENT),
+        (Phase.HELD, True, ExitCode.WAITS_FOR_PERSON),
+        (Phase.ROLLING_BACK, False, ExitCode.NOT_VERIFIED),
+        (Phase.PROMOTED, False, ExitCode.PROMOTED),
+        (Phase.ROLLED_BACK, False, ExitCode.ROLLED_BACK),
+    ],
+)
+def test_an_outcome_has_an_exit_code(phase: Phase, person: bool, code: ExitCode) -> None:
+    rollout = World().until_weight(5).rollout
+    there = attrs.evolve(rollout, progress=attrs.evolve(rollout.progress, phase=phase))
+    outcome = Outcome.of(there)
+
+    assert (outcome.exit_code, there.waits_for_person, outcome.promoted) == (code, person, phase is Phase.PROMOTED)
+    assert str(outcome) == f"r: {there.status}"
+
+
+def test_what_never_wrote_was_wrong_input_and_an_approval_waits_for_a_person() -> None:
+    refused = World(permanent=True, unreadable=True)
+    refused.say(Abort(at=START, by="eve", why="the wrong service"))
+    assert Outcome.of(refused.rollout).exit_code is ExitCode.WRONG_INPUT
+    asks = BlueGreen(approval=Approval("go", within=hours(1), otherwise=Action.HOLD))
+    world = World(strategy=asks).until(lambda w: w.phase is Phase.PROGRESSING)
+
+    assert Outcome.of(world.rollout).exit_code is ExitCode.WAITS_FOR_PERSON
+
+
+def test_a_baseline_that_is_named_may_be_given_traffic() -> None:
+    steps = [SetWeight(percent(5), baseline=percent(5)), SetWeight(percent(100)), Bake(minutes(1))]
+    release = attrs.evolve(RELEASE, baseline=Version("v1-fresh"))
+
+    assert begin(canary(weights=(), steps=steps).plan, release, id="r", at=START).release.baseline == Version("v1-fresh")
