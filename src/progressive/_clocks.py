@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from ._routing import BACKOFF
+from ._routing import BACKOFF, astray_now
 from ._turn import ZERO, Turn
 from ._windows import restart_windows
 from .lifecycle import Phase, Retirement
+from .messages import NotYet
 from .rollout import evolve
 
 __all__ = ["pass_time"]
@@ -25,23 +26,38 @@ def pass_time(turn: Turn) -> None:
     if passed < ZERO:
         _step_back(turn)
         return
-    if turn.final and turn.progress.retirement is not Retirement.DUE:
+    if turn.final and turn.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
         return
-    frozen = turn.progress.frozen is not None
     stepped, ran = clocks.stepped, clocks.ran
+    running = passed - _frozen_for(turn)
     if phase is Phase.HELD:
         causes = tuple(evolve(cause, held=cause.held + passed) for cause in turn.progress.causes)
         turn.progress = evolve(turn.progress, causes=causes)
         if not any(cause.person for cause in causes):
             ran += passed
-    elif not frozen:
-        stepped += passed
+    else:
+        stepped += running
         if phase is Phase.PROGRESSING and turn.plan.steps[turn.progress.step].approval is None:
-            ran += passed
+            ran += running
     unanswered = turn.routing.tried_at is not None and turn.routing.tried_at != turn.routing.read_at
+    astray = astray_now(turn)
     turn.clocks = evolve(
-        clocks, now=now, stepped=stepped, ran=ran, unreadable=clocks.unreadable + passed if unanswered else clocks.unreadable
+        clocks,
+        now=now,
+        stepped=stepped,
+        ran=ran,
+        unreadable=clocks.unreadable + passed if unanswered else clocks.unreadable,
+        astray=clocks.astray + passed if astray else ZERO,
+        escalated=clocks.escalated if astray or not clocks.astray else ZERO,
     )
+
+
+def _frozen_for(turn: Turn) -> timedelta:
+    """The part of the time since the last decision in which a gate was closed and the traffic was as it should be."""
+    frozen, since = turn.progress.frozen, turn.clocks.now
+    if frozen is None or not turn.verified or frozen[2] <= since:
+        return ZERO
+    return min(turn.now, frozen[2]) - since
 
 
 def _step_back(turn: Turn) -> None:
@@ -56,7 +72,8 @@ def _step_back(turn: Turn) -> None:
         retry_at=None if routing.retry_at is None else min(routing.retry_at, latest),
     )
     turn.clocks = evolve(turn.clocks, now=now, ticked=None, entered=min(turn.clocks.entered, now))
-    turn.progress = evolve(turn.progress, closing=None, frozen=None)
+    answer = None if isinstance(turn.progress.answer, NotYet) else turn.progress.answer
+    turn.progress = evolve(turn.progress, closing=None, frozen=None, answer=answer)
     turn.evidence = evolve(
         turn.evidence, probes=tuple(evolve(probe, start=min(probe.start, now), retry_at=None, reading=None) for probe in turn.evidence.probes)
     )

@@ -21,6 +21,7 @@ from .measurement import Look, NoAnswer, Window
 from .messages import Action, Measure, Measured
 from .notes import Happened, Judged, Unjudged
 from .rollout import evolve
+from .step import Step
 from .traffic import Track
 
 RETRY: Final = timedelta(seconds=10)
@@ -186,7 +187,7 @@ def act_on_evidence(turn: Turn) -> bool:
         each, key = turn.plan.checks[c][1], turn.plan.keys[c]
         if each.observe or turn.waived(key):
             continue
-        found = consequence(tally, each.tolerance, turn.now, full=turn.full)
+        found = consequence(tally, each.tolerance, full=turn.full)
         if found is None or found[0] is Action.WAIT:
             continue
         action, why = found
@@ -243,6 +244,18 @@ def _what_is_owed(turn: Turn, owed: list[int]) -> str:
         tally = turn.evidence.tallies[c]
         said.append(f"{turn.plan.keys[c]} ({tally.why or 'not looked yet'})")
     return f"{', '.join(said)} to pass"
+
+
+def waived_whole(turn: Turn, step: Step) -> bool:
+    """Is the current step there for analyses only, and is every deciding check of them waived?"""
+    names = step.analyses
+    if not names or not turn.progress.waived:
+        return False
+    return all(
+        each.observe or turn.waived(key)
+        for (owner, each), key in zip(turn.plan.checks, turn.plan.keys, strict=True)
+        if owner.name in names
+    )
 
 
 def passes(turn: Turn, analysis: str) -> int:

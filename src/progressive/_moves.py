@@ -30,6 +30,8 @@ def break_stretch(turn: Turn) -> None:
     """The traffic is no longer what was verified; what was not yet judged of it is owed or lost."""
     if turn.routing.verified_since is not None:
         close_windows(turn)
+        if turn.progress.frozen is not None:
+            turn.progress = evolve(turn.progress, frozen=None)
         turn.routing = evolve(turn.routing, verified_since=None)
 
 
@@ -60,12 +62,19 @@ def enter(turn: Turn, phase: Phase, why: str, *, by: str = "engine", step: int |
 
 
 def hold(
-    turn: Turn, cause: str, why: str, *, by: str = "engine", person: bool = False, within: timedelta = ENGINE_HOLD
+    turn: Turn,
+    cause: str,
+    why: str,
+    *,
+    by: str = "engine",
+    person: bool = False,
+    within: timedelta = ENGINE_HOLD,
+    held: timedelta = ZERO,
 ) -> None:
     """Stop at the traffic that was last verified, never above it. The same cause twice is one."""
     if any(held.name == cause for held in turn.progress.causes):
         return
-    causes = (*turn.progress.causes, Cause(name=cause, why=why, by=by, person=person, within=within))
+    causes = (*turn.progress.causes, Cause(name=cause, why=why, by=by, person=person, within=within, held=held))
     turn.progress = evolve(turn.progress, causes=causes)
     if turn.progress.phase is not Phase.HELD:
         enter(turn, Phase.HELD, f"{cause}: {why}", by=by)

@@ -62,7 +62,8 @@ def _hold(turn: Turn, event: Hold) -> str | None:
         return "it is on its way back, which is never held"
     if any(cause.name == event.cause for cause in turn.progress.causes):
         return f"it is held for {event.cause!r} already"
-    hold(turn, event.cause, event.why, by=event.by, person=True, within=event.within)
+    # It counts from when it was said, which may be long after the last tick.
+    hold(turn, event.cause, event.why, by=event.by, person=True, within=event.within, held=min(ZERO, turn.now - event.at))
     return None
 
 
@@ -145,6 +146,7 @@ def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
     if against:
         return f"{', '.join(dict.fromkeys(against))} stand against it; name them in waive= if you mean it"
     turn.progress = evolve(turn.progress, waived=tuple(name for name in waived if name not in held), causes=())
+    turn.evidence = evolve(turn.evidence, tallies=tuple(forgive(tally) for tally in turn.evidence.tallies))
     skipped = ", ".join(step.id for step in between) or "nothing"
     enter(turn, Phase.PROGRESSING, f"promoted now, skipping {skipped}: {event.why}", by=event.by, step=target)
     turn.progress = evolve(turn.progress, forced=True)

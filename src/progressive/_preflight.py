@@ -26,6 +26,9 @@ AGAIN: Final = seconds(5)
 SOON: Final = seconds(1)
 """Until a counter that gave its opening reading is asked what has come since."""
 
+LOOK_BACK: Final = seconds(60)
+"""A system with history is asked about the last minute whose numbers are complete."""
+
 TRACKS: Final = (Track.STABLE, Track.CANDIDATE)
 
 
@@ -73,8 +76,10 @@ def looks(turn: Turn) -> tuple[Measure, ...]:
         if probe.retry_at is not None and turn.now < probe.retry_at:
             turn.look_again(probe.retry_at)
             continue
-        opening = metric.counter and probe.reading is None
-        window = Window(probe.start, probe.start if opening else max(turn.now, probe.start))
+        if metric.counter:
+            window = Window(probe.start, probe.start if probe.reading is None else max(turn.now, probe.start))
+        else:
+            window = Window(turn.now - metric.lag - LOOK_BACK, turn.now - metric.lag)
         asked.append(Measure(metric=metric, tracks=TRACKS, window=window, since=probe.reading, analyses=(PREFLIGHT,)))
     return tuple(asked)
 

@@ -15,7 +15,10 @@ from .rollout import evolve
 __all__ = ["command_failed", "gate_answered", "hook_answered", "retired"]
 
 AGAIN: Final = timedelta(seconds=10)
-"""Until a hook, a gate or a fleet that failed to answer is asked again."""
+"""Until a hook, a gate or a fleet that failed to answer is asked again; a gate is never asked sooner than this after it was closed."""
+
+SOON: Final = timedelta(seconds=1)
+"""The least time between two calls of a hook, whatever it asks for."""
 
 
 def command_failed(turn: Turn, event: CommandFailed) -> None:
@@ -36,9 +39,12 @@ def hook_answered(turn: Turn, event: HookAnswered) -> None:
     if turn.progress.phase is not Phase.PROGRESSING or event.step != step.id or step.hook is None:
         turn.refuse(event, f"it is for step {event.step!r}, which is not the current one")
         return
-    if event.answer != turn.progress.answer:
+    answer = event.answer
+    if isinstance(answer, NotYet) and answer.until < event.at + SOON:
+        answer = NotYet(event.at + SOON, answer.why)
+    if answer != turn.progress.answer:
         turn.note(Happened(at=turn.now, event=event))
-        turn.progress = evolve(turn.progress, answer=event.answer)
+        turn.progress = evolve(turn.progress, answer=answer)
 
 
 def gate_answered(turn: Turn, event: GateAnswered) -> None:
@@ -46,12 +52,14 @@ def gate_answered(turn: Turn, event: GateAnswered) -> None:
         turn.refuse(event, f"it is of epoch {event.epoch}, this is {turn.progress.epoch}")
         return
     turn.gates[event.gate] = event.answer
+    last = turn.progress.frozen
     if isinstance(event.answer, ClosedUntil):
-        frozen = (event.gate, event.answer.why, event.answer.at)
-        if frozen != turn.progress.frozen:
+        frozen = (event.gate, event.answer.why, max(event.answer.at, event.at + AGAIN))
+        if frozen != last:
             turn.note(Happened(at=turn.now, event=event))
-        turn.progress = evolve(turn.progress, frozen=frozen, closing=None)
-    elif turn.progress.frozen is not None and turn.progress.frozen[0] == event.gate:
+        later = frozen if last is None or last[0] == event.gate or frozen[2] >= last[2] else last
+        turn.progress = evolve(turn.progress, frozen=later, closing=None)
+    elif last is not None and last[0] == event.gate:
         turn.note(Happened(at=turn.now, event=event))
         turn.progress = evolve(turn.progress, frozen=None)
 

@@ -13,7 +13,7 @@ from ._moves import ENGINE_HOLD, break_stretch, end, go_back, hold, want
 from ._turn import ZERO, Turn
 from .errors import Failure
 from .lifecycle import Phase
-from .messages import Apply, CommandFailed, Seen, Wrote
+from .messages import Apply, CommandFailed, Open, Seen, Wrote
 from .notes import Drifted, Escalated, Happened, Late, Verified
 from .rollout import evolve
 from .traffic import Marker, Served
@@ -84,6 +84,9 @@ def _absorb(turn: Turn, at: datetime, served: Served, *, ours: bool) -> None:
     if turn.clocks.unreadable:
         turn.clocks = evolve(turn.clocks, unreadable=ZERO)
     if not before.claimed and not turn.routing.claimed and turn.progress.phase in (Phase.PENDING, Phase.HELD):
+        was, marker = before.served, served.marker
+        if was is not None and marker is not None and marker.closed and not (was.marker is not None and was.marker.closed):
+            go_back(turn, "its marker on the router was closed by hand before it began")
         return
     if not turn.final and (_taken_over(turn, served) or _wrong_identity(turn, served)):
         return
@@ -128,7 +131,8 @@ def _differs(turn: Turn, at: datetime, served: Served, before: Served | None, *,
     routing, phase = turn.routing, turn.progress.phase
     was_verified = routing.verified_since is not None
     above = served.traffic.exceeds(routing.wanted)
-    moved = was_verified or (served != before and not ours and served.traffic.exceeds(routing.standing))
+    risen = before is not None and served.traffic.exceeds(before.traffic)
+    moved = was_verified or (above and risen and not ours)
     if not moved:
         return
     break_stretch(turn)
@@ -231,15 +235,39 @@ def unreachable(turn: Turn) -> bool:
     return False
 
 
-def escalate(turn: Turn, what: str) -> None:
-    """Call a person after two minutes of this phase, and every fifteen minutes from then on."""
+def astray_now(turn: Turn) -> bool:
+    """Did the last read show more on the candidate than is wanted, while this rollout is on its way forward or held?"""
+    routing = turn.routing
+    return (
+        turn.progress.phase in (Phase.PROGRESSING, Phase.HELD)
+        and routing.claimed
+        and routing.verified_since is None
+        and routing.served is not None
+        and routing.served.traffic.exceeds(routing.wanted)
+    )
+
+
+def astray(turn: Turn) -> bool:
+    """Act on traffic that can't be brought down: call a person, and go back after a while. True if the phase changed."""
+    if not turn.clocks.astray:
+        return False
+    what = f"the router serves {turn.routing.served.traffic if turn.routing.served else 'too much'}, asked for {turn.routing.wanted}"
+    if turn.clocks.astray >= UNREADABLE:
+        go_back(turn, f"{what} for {said(turn.clocks.astray)}")
+        return True
+    escalate(turn, what, turn.clocks.astray)
+    return False
+
+
+def escalate(turn: Turn, what: str, lasted: timedelta) -> None:
+    """Call a person after two minutes of something that has ``lasted``, and every fifteen minutes from then on."""
     clocks = turn.clocks
     next_one = clocks.escalated + ESCALATE_EVERY if clocks.escalated else ESCALATE_AFTER
-    if clocks.stepped >= next_one:
-        turn.note(Escalated(at=turn.now, why=f"{what} for {said(clocks.stepped)}", undo=turn.routing.undo))
-        turn.clocks = evolve(clocks, escalated=clocks.stepped)
-        next_one = clocks.stepped + ESCALATE_EVERY
-    turn.look_again(turn.now + (next_one - clocks.stepped))
+    if lasted >= next_one:
+        turn.note(Escalated(at=turn.now, why=f"{what} for {said(lasted)}", undo=turn.routing.undo))
+        turn.clocks = evolve(clocks, escalated=lasted)
+        next_one = lasted + ESCALATE_EVERY
+    turn.look_again(turn.now + (next_one - lasted))
 
 
 def poll(turn: Turn) -> timedelta:
@@ -268,6 +296,10 @@ def apply_due(turn: Turn, serial: int) -> Apply | None:
     if routing.retry_at is not None and turn.now < routing.retry_at:
         turn.look_again(routing.retry_at)
         return None
+    now_served = served.traffic if served is not None else turn.routing.standing
+    raises = routing.wanted.exceeds(now_served)
+    if raises and not gates_open(turn):
+        return None
     generation = routing.generation
     if generation is None:
         on_router = served.marker.generation if served is not None and served.marker is not None else 0
@@ -276,16 +308,26 @@ def apply_due(turn: Turn, serial: int) -> Apply | None:
         turn.routing = evolve(routing, touched=True, generation=generation, sent=(turn.progress.epoch, serial))
     on_router_now = served.marker if served is not None else None
     closed = False
-    if phase is Phase.ROLLING_BACK and on_router_now is not None and on_router_now.generation == generation:
-        serial, closed = max(serial, on_router_now.serial), on_router_now.closed
-    now_served = served.traffic if served is not None else turn.routing.standing
+    if not raises and on_router_now is not None and on_router_now.generation == generation:
+        serial, closed = max(serial, on_router_now.serial), on_router_now.closed and phase is Phase.ROLLING_BACK
     return Apply(
         epoch=turn.progress.epoch,
         traffic=routing.wanted,
         marker=Marker(generation=generation, serial=serial, closed=closed),
         expect=served.version if served is not None and read_now else None,
-        raises=routing.wanted.exceeds(now_served),
+        raises=raises,
     )
+
+
+def gates_open(turn: Turn) -> bool:
+    """Has every gate of the plan said in this tick that traffic may be raised? Those that have not are to be asked."""
+    frozen = turn.progress.frozen
+    if frozen is not None and turn.now < frozen[2]:
+        turn.look_again(frozen[2])
+        return False
+    named = [gate for gate in turn.plan.gates if not turn.waived(gate)]
+    turn.to_ask = [gate for gate in named if gate not in turn.gates]
+    return all(isinstance(turn.gates.get(gate), Open) for gate in named)
 
 
 def _wanted(turn: Turn, served: Served | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._turn import Turn
+from .analysis.judge import cooled
 from .notes import Unjudged
 from .rollout import SeriesState, Tail, evolve
 from .traffic import Track
@@ -61,8 +62,7 @@ def close_windows(turn: Turn) -> None:
             else:
                 tail = Tail(start=state.start, end=end, tracks=state.tracks)
         replace_series(turn, i, evolve(state, start=None, reading=None, retry_at=None, tail=tail))
-    tallies = tuple(evolve(tally, here=0, looks_here=0) for tally in turn.evidence.tallies)
-    turn.evidence = evolve(turn.evidence, tallies=tallies)
+    turn.evidence = evolve(turn.evidence, tallies=tuple(cooled(tally) for tally in turn.evidence.tallies))
 
 
 def drop_inactive(turn: Turn) -> None:
@@ -71,16 +71,20 @@ def drop_inactive(turn: Turn) -> None:
     for i, state in enumerate(turn.evidence.series):
         if state.start is not None and i not in running:
             replace_series(turn, i, evolve(state, start=None, reading=None, retry_at=None))
+            over = turn.plan.series[i].checks
+            tallies = tuple(cooled(tally) if c in over else tally for c, tally in enumerate(turn.evidence.tallies))
+            turn.evidence = evolve(turn.evidence, tallies=tallies)
 
 
 def restart_windows(turn: Turn) -> None:
     """The clock stepped back: windows begin anew at the new reading; the evidence is kept, and the overlap is at most the jump."""
     for i, state in enumerate(turn.evidence.series):
-        if state != SeriesState(fingerprint=state.fingerprint):
-            replace_series(turn, i, SeriesState(fingerprint=state.fingerprint))
-    now = turn.now
-    tallies = tuple(
-        evolve(tally, bad_since=now) if tally.bad_since is not None and tally.bad_since > now else tally
-        for tally in turn.evidence.tallies
-    )
-    turn.evidence = evolve(turn.evidence, tallies=tallies)
+        if state.start is None and state.tail is None:
+            continue
+        replace_series(turn, i, SeriesState(fingerprint=state.fingerprint))
+        series = turn.plan.series[i]
+        name = turn.plan.analyses[series.analysis].name
+        why = "the clock stepped back; its windows begin anew"
+        turn.note(Unjudged(at=turn.now, analysis=name, what=series.metric.name, why=why))
+    stretches = (evolve(tally, bad=None, bad_looks=0, bad_since=None, bad_until=None) for tally in turn.evidence.tallies)
+    turn.evidence = evolve(turn.evidence, tallies=tuple(stretches))

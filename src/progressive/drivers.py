@@ -18,6 +18,7 @@ from ._doing import ado, do, observe
 from .conversation import Kept, Move, Save, Saved, Ticked, converse
 from .engine import Decision, decide
 from .errors import ConflictError, StateError, StoreError, StrategyError
+from .lifecycle import Retirement
 from .messages import Abort, Event, Tick
 from .notes import Note
 from .outcome import Outcome
@@ -85,9 +86,19 @@ def _known(ports: Ports, release: Release, id: str) -> Rollout | None:
             raise ConflictError(f"rollout {id!r} exists and is of another release: {found.release!r}; use another id")
         return found
     last: Rollout | None = ports.store.last(release.service)
-    if last is not None and not last.over:
+    if last is not None and not last.final:
         raise ConflictError(f"{release.service!r} has an active rollout, {last!r}; let it end, or abort it, before starting {id!r}")
+    if last is not None and not last.over and release.candidate == last.release.stable:
+        _keep(ports, last, id)
     return None
+
+
+def _keep(ports: Ports, last: Rollout, id: str) -> None:
+    """The old version is wanted again: it must not be removed, and can't be had back once that was asked for."""
+    old = last.release.stable
+    if last.progress.retirement is not Retirement.DUE:
+        raise ConflictError(f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, then release it anew")
+    submit(ports.store, last.id, Abort(at=ports.clock(), by="start", why=f"{id} goes back to {old}"))
 
 
 def _begun(strategy: Strategy, release: Release, id: str, ports: Ports) -> Rollout:
@@ -232,8 +243,8 @@ class _Drive:
 
     def naps(self, decision: Decision) -> Iterator[float]:
         """The time until the next tick is due, in short pieces; at least one, so that a loop always lets others run."""
-        assert decision.wake_at is not None
-        left = (decision.wake_at - self.ports.clock()).total_seconds()
+        wake_at = decision.wake_at
+        left = NAP if wake_at is None else (wake_at - self.ports.clock()).total_seconds()
         yield max(0.0, min(left, NAP))
         while (left := left - NAP) > 0:
             yield min(left, NAP)
@@ -269,7 +280,7 @@ def iterate(rollout: Rollout | str, ports: Ports, *, sleep: Callable[[float], No
                 drive.lost(_given(rollout, ports), error)
                 continue
             yield decision
-            if drive.rollout.over:
+            if drive.rollout.over and drive.failed is None:
                 return
             for nap in drive.naps(decision):
                 sleep(nap)
@@ -289,7 +300,7 @@ async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decisi
                 drive.lost(await asyncio.to_thread(_given, rollout, ports), error)
                 continue
             yield decision
-            if drive.rollout.over:
+            if drive.rollout.over and drive.failed is None:
                 return
             for nap in drive.naps(decision):
                 await asyncio.sleep(nap)
@@ -354,14 +365,21 @@ def _enough(rollout: Rollout, ports: Ports, end: Any, wait_for_people: bool) -> 
 
 
 def _interrupted(rollout: Rollout, ports: Ports) -> Rollout:
-    """Take everything back after Ctrl-C; a second one leaves."""
-    decision = tick(rollout, ports, Abort(at=ports.clock(), by="interrupt", why="the driver was interrupted"))
-    last = decision.rollout
-    while not last.final:
-        time.sleep(max(0.0, (decision.wake_at - ports.clock()).total_seconds()) if decision.wake_at is not None else 0.0)
-        decision = tick(last, ports)
-        last = decision.rollout
-    return last
+    """Take everything back after Ctrl-C, from the rollout in hand if the store can't give a newer one; a second Ctrl-C leaves."""
+    stored = _loaded(ports, rollout.id) if ports.store is not None else None
+    drive = _Drive(stored or rollout, ports)
+    events: tuple[Event, ...] = (Abort(at=ports.clock(), by="interrupt", why="the driver was interrupted"),)
+    while True:
+        try:
+            decision = drive.after(_tick(drive.rollout, ports, events, expected=drive.expected, owed=drive.owed))
+        except ConflictError as error:
+            drive.lost(_given(rollout, ports), error)
+            continue
+        events = ()
+        if drive.rollout.final:
+            return drive.rollout
+        for nap in drive.naps(decision):
+            time.sleep(nap)
 
 
 # ------------------------------------------------------------------------------------------------------------------ submit

@@ -31,6 +31,8 @@ from ._windows import drop_inactive, open_windows
 from .lifecycle import Phase, Retirement
 from .messages import (
     EVENTS,
+    PEOPLE,
+    Abort,
     Action,
     AskGate,
     Command,
@@ -51,7 +53,7 @@ from .messages import (
     Tick,
     Wrote,
 )
-from .notes import Escalated, Note, Released
+from .notes import Escalated, Happened, Note, Released
 from .rollout import Rollout, evolve
 from .step import Deadline, Done, Failed, Halt, Situation, Step, Wait
 from .traffic import Track
@@ -79,7 +81,8 @@ class Decision:
 
 def decide(rollout: Rollout, *events: Event) -> Decision:
     """What ``events`` mean for ``rollout``. The same rollout and events give the same bytes, on every machine."""
-    now = max((event.at for event in events), default=rollout.clocks.now)
+    # A person's clock is not ours: what somebody says moves no clock of the rollout.
+    now = max((event.at for event in events if not isinstance(event, PEOPLE)), default=rollout.clocks.now)
     turn = Turn(rollout, now)
     pass_time(turn)
     for event in _in_order(events):
@@ -101,6 +104,10 @@ def _in_order(events: tuple[Event, ...]) -> tuple[Event, ...]:
 
 
 def _absorb(turn: Turn, event: Event) -> None:
+    if isinstance(event, Abort) and turn.progress.retirement is Retirement.DUE:
+        turn.progress = evolve(turn.progress, retirement=Retirement.NONE, waiting=None)
+        turn.note(Happened(at=turn.now, event=event))
+        return
     if turn.final and type(event) not in _HEARD_WHEN_FINAL:
         turn.refuse(event, _people.too_late(turn))
         return
@@ -140,7 +147,7 @@ def _settle(turn: Turn) -> None:
 
 def _progressing(turn: Turn) -> bool:
     """One move forward, if the evidence, the deadlines and the current step allow one."""
-    if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or _out_of_time(turn):
+    if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or _routing.astray(turn) or _out_of_time(turn):
         return True
     position = turn.progress.step
     step, target = turn.plan.steps[position], turn.plan.traffics[position]
@@ -148,7 +155,7 @@ def _progressing(turn: Turn) -> bool:
         if target.exceeds(turn.routing.wanted) and (blocked := _may_raise(turn)) is not None:
             return _wait(turn, step, blocked)
         want(turn, target, f"step {step.id}")
-    outcome = Done() if turn.progress.skipped else step.advance(_situation(turn, step))
+    outcome = Done() if turn.progress.skipped or _looks.waived_whole(turn, step) else step.advance(_situation(turn, step))
     match outcome:
         case Wait(why=why, until=until, memory=memory):
             if memory != turn.progress.memory:
@@ -193,16 +200,14 @@ def _may_raise(turn: Turn) -> str | None:
     if not turn.verified:
         return f"the router to serve {turn.routing.wanted}"
     frozen = turn.progress.frozen
-    if frozen is not None and turn.now < frozen[2]:
-        turn.look_again(frozen[2])
-        return f"gate {frozen[0]} to open: {frozen[1]}"
-    if not turn.progress.forced and (owed := _looks.ready(turn)) is not None:
+    shut = frozen is not None and turn.now < frozen[2]
+    if not shut and not turn.progress.forced and (owed := _looks.ready(turn)) is not None:
         return owed
-    closed = [gate for gate in turn.plan.gates if not turn.waived(gate)]
-    turn.to_ask = [gate for gate in closed if gate not in turn.gates]
-    if turn.to_ask:
-        return f"gate {', '.join(turn.to_ask)} to answer"
-    return None
+    if _routing.gates_open(turn):
+        return None
+    if frozen is not None and shut:
+        return f"gate {frozen[0]} to open: {frozen[1]}"
+    return f"gate {', '.join(turn.to_ask)} to answer"
 
 
 def _situation(turn: Turn, step: Step) -> Situation:
@@ -225,8 +230,9 @@ def _wait(turn: Turn, step: Step, why: str) -> bool:
     left = deadline.within - turn.clocks.stepped
     if left <= ZERO:
         return _missed(turn, deadline, f"step {step.id}", why)
-    if turn.progress.frozen is not None:
-        turn.wait(why, until=turn.progress.frozen[2], then="ask the gate again")
+    frozen = turn.progress.frozen
+    if frozen is not None and turn.now < frozen[2] and turn.verified:
+        turn.wait(why, until=frozen[2], then="ask the gate again")
     else:
         turn.wait(why, until=turn.now + left, then=deadline.then.value.replace("_", " "))
     return False
@@ -242,7 +248,7 @@ def _missed(turn: Turn, deadline: Deadline, what: str, why: str) -> bool:
         return True
     if not turn.progress.overdue:
         turn.progress = evolve(turn.progress, overdue=True)
-        _routing.escalate(turn, missed)
+        turn.note(Escalated(at=turn.now, why=missed, undo=turn.routing.undo))
     turn.wait(why, then="the deadline of the whole")
     return False
 
@@ -252,15 +258,14 @@ def _out_of_time(turn: Turn) -> bool:
     deadline = turn.plan.deadline
     left = deadline.within - turn.clocks.ran
     if left > ZERO:
-        if turn.progress.frozen is None:
-            turn.look_again(turn.now + left)
+        turn.look_again(turn.now + left)
         return False
     return _missed(turn, deadline, "the rollout", turn.progress.waiting.why if turn.progress.waiting else "its steps")
 
 
 def _held(turn: Turn) -> bool:
     """Wait for a person; guards go on; each cause has its own end."""
-    if _looks.act_on_evidence(turn) or _routing.unreachable(turn):
+    if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or _routing.astray(turn):
         return True
     first = min(turn.progress.causes, key=lambda cause: cause.within - cause.held)
     left = first.within - first.held
@@ -277,13 +282,15 @@ def _rolling_back(turn: Turn) -> bool:
     if turn.verified and turn.routing.written >= turn.progress.epoch:
         end(turn, Phase.ROLLED_BACK, turn.progress.reason)
         return True
-    _routing.escalate(turn, "the way back is not verified")
+    _routing.escalate(turn, "the way back is not verified", turn.clocks.stepped)
     turn.wait(f"the router to serve {NOTHING}, written and read back")
     return False
 
 
 def _promoted(turn: Turn) -> bool:
     """The old version is removed when its time has come and the router, just read, still serves the new one alone."""
+    if turn.progress.retirement is Retirement.ASKED:
+        return _asked_to_retire(turn)
     if turn.progress.retirement is not Retirement.DUE or turn.plan.retire_after is None:
         return False
     left = turn.plan.retire_after - turn.clocks.stepped
@@ -294,17 +301,32 @@ def _promoted(turn: Turn) -> bool:
     served = turn.routing.served
     if read_now and served is not None and served.settled and served.traffic == turn.routing.wanted and not served.elsewhere.ppm:
         turn.progress = evolve(turn.progress, retirement=Retirement.ASKED, epoch=turn.progress.epoch + 1, waiting=None)
+        turn.clocks = evolve(turn.clocks, stepped=ZERO, escalated=ZERO)
         turn.note(Released(at=turn.now, version=Track.STABLE.label(turn.release)))
         return True
     if left <= -RETIRE_PATIENCE:
-        turn.progress = evolve(turn.progress, retirement=Retirement.NONE, waiting=None)
-        why = f"{Track.STABLE.label(turn.release)} was not removed: for {said(RETIRE_PATIENCE)} the router did not serve the new version alone"
-        turn.note(Escalated(at=turn.now, why=why))
+        _keep_the_old(turn, "the router did not serve the new version alone")
         return False
     until = turn.now + left + RETIRE_PATIENCE
     turn.wait(f"the router to serve {turn.routing.wanted} before {Track.STABLE.label(turn.release)} is removed", until=until, then="keep it")
-    _routing.escalate(turn, "the old version can't be removed: the router does not serve the new one alone")
+    _routing.escalate(turn, "the old version can't be removed: the router does not serve the new one alone", -left)
     return False
+
+
+def _asked_to_retire(turn: Turn) -> bool:
+    left = RETIRE_PATIENCE - turn.clocks.stepped
+    if left <= ZERO:
+        _keep_the_old(turn, "the fleet did not say that it was done")
+        return False
+    turn.wait(f"the fleet to remove {Track.STABLE.label(turn.release)}", until=turn.now + left, then="give up")
+    _routing.escalate(turn, f"the fleet has not removed {Track.STABLE.label(turn.release)}", turn.clocks.stepped)
+    return False
+
+
+def _keep_the_old(turn: Turn, why: str) -> None:
+    turn.progress = evolve(turn.progress, retirement=Retirement.NONE, waiting=None)
+    said_so = f"{Track.STABLE.label(turn.release)} was not removed: for {said(RETIRE_PATIENCE)} {why}"
+    turn.note(Escalated(at=turn.now, why=said_so))
 
 
 def _rolled_back(turn: Turn) -> bool:
@@ -365,14 +387,13 @@ def _commands(turn: Turn) -> list[Any]:
             return commands
     elif progress.phase in (Phase.PROGRESSING, Phase.HELD):
         commands += _looks.due(turn)
-        commands += [AskGate(epoch=progress.epoch, gate=gate) for gate in turn.to_ask]
     if progress.phase is Phase.PROGRESSING and (hook := _hook_due(turn)) is not None:
         commands.append(hook)
     if progress.retirement is Retirement.ASKED and (routing.retry_at is None or turn.now >= routing.retry_at):
         commands.append(Retire())
-    if (write := _routing.apply_due(turn, turn.given.serial + 1)) is not None:
-        commands.append(write)
-    return commands
+    write = _routing.apply_due(turn, turn.given.serial + 1)
+    commands += [AskGate(epoch=progress.epoch, gate=gate) for gate in turn.to_ask]
+    return commands if write is None else [*commands, write]
 
 
 def _hook_due(turn: Turn) -> RunHook | None:

@@ -260,6 +260,8 @@ Event: TypeAlias = (
     Tick | Inspected | Seen | Wrote | CommandFailed | Measured | HookAnswered | GateAnswered | Retired | PersonEvent
 )
 
+PEOPLE: tuple[type, ...] = (Approve, Reject, Hold, Resume, Skip, PromoteNow, Abort)
+
 EVENTS: tuple[type, ...] = (
     # The order in which the events of one round are absorbed: measurements first, so that none is lost to a step that ends
     # beside it; what the world did before what people say; an abort before an approval.

@@ -13,6 +13,7 @@ from .analysis.judge import Analysis
 from .analysis.verdict import Check
 from .errors import StrategyError
 from .measurement import Metric
+from .messages import Action
 from .step import Deadline, Step, is_deadline
 from .traffic import Capabilities, Track, Traffic
 from .units import MILLION, hours, minutes
@@ -160,6 +161,8 @@ def _problems(plan: Plan) -> Iterator[str]:
         return
     if isinstance(plan.alpha, bool) or not isinstance(plan.alpha, int | float) or not 0 < plan.alpha < 1:
         yield f"alpha: {plan.alpha!r} is a probability between 0 and 1; 0.01 is one false alarm in a hundred rollouts"
+    if plan.deadline.then is Action.WAIT:
+        yield "deadline: the whole's can't wait, it is the last one; use Action.ROLL_BACK or Action.HOLD"
     yield from _step_problems(plan)
     yield from _analysis_problems(plan)
     if plan.unguarded is not None and not (isinstance(plan.unguarded, str) and plan.unguarded.strip()):
@@ -221,11 +224,22 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
                         f"steps[{i}]: {analysis.name!r} is to be judged while the candidate has no traffic; "
                         "Analysis(synthetic=True) says that your hook sends it requests"
                     )
+        for analysis in plan.analyses:
+            if analysis.name in step.analyses and not any(_able(plan, i, analysis, each) for each in analysis.checks):
+                yield f"steps[{i}]: no deciding check of {analysis.name!r} can judge there, so it could never end"
     if plan.unguarded is not None or not _decides(plan):
         return
     for i, step in enumerate(plan.steps):
         if step.kind == "bake" and plan.traffics[i].reaches(Track.CANDIDATE) and (why := _not_judged(plan, i)) is not None:
             yield f"steps[{i}] ({step.id}): no deciding check can judge it: {why}"
+
+
+def _able(plan: Plan, step: int, analysis: Analysis, each: Check) -> bool:
+    """Can this check decide in this step?"""
+    traffic = plan.traffics[step]
+    return not each.observe and all(
+        traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE) for track in each.needs
+    )
 
 
 def _decides(plan: Plan) -> bool:

@@ -191,7 +191,10 @@ class Evidence:
 
 @attrs.frozen(kw_only=True)
 class Clocks:
-    """Times and accumulators. ``stepped``: in this step or phase; ``ran``: the whole's; ``watched``: the bake's credit in this step."""
+    """Times and accumulators. ``stepped``: in this step or phase; ``ran``: the whole's; ``watched``: the bake's credit in this step.
+
+    ``unreadable``: since the router was last read; ``astray``: since it serves the candidate more than it should.
+    """
 
     created: datetime
     now: datetime
@@ -201,6 +204,7 @@ class Clocks:
     ran: timedelta = timedelta()
     watched: timedelta = timedelta()
     unreadable: timedelta = timedelta()
+    astray: timedelta = timedelta()
     escalated: timedelta = timedelta()
 
 
@@ -221,9 +225,11 @@ class Status:
         said = "unknown" if self.declared is None else str(self.declared)
         line = f"{self.phase.value}: step {self.position} of {self.steps} ({self.step}), asked {self.asked}, router says {said}"
         if self.waiting is not None:
-            line += f"; waits for {self.waiting.why} since {_clock(self.waiting.since)}"
-            if self.waiting.until is not None:
-                line += f", until {_clock(self.waiting.until)}, then {self.waiting.then}"
+            since, until = self.waiting.since, self.waiting.until
+            line += f"; waits for {self.waiting.why} since {_clock(since)}"
+            if until is not None:
+                day = "" if until.date() == since.date() else f"{until:%Y-%m-%d} "
+                line += f", until {day}{_clock(until)}, then {self.waiting.then}"
         return f"{line} ({self.reason})" if self.reason else line
 
 

@@ -128,6 +128,7 @@ class World:
     saves: int = 0
     notes: list[Note] = attrs.field(factory=list)
     retired: int = 0
+    retire_fails: bool = False
     # the ghost: what the world knows and the engine does not
     ceiling: int = 0
     aborted: bool = False
@@ -307,6 +308,8 @@ class World:
                 return HookAnswered(at=self.now, epoch=command.epoch, step=command.step, answer=self.hook(command.key))
             case AskGate():
                 return GateAnswered(at=self.now, epoch=command.epoch, gate=command.gate, answer=self.gate(self.now))
+            case Retire() if self.retire_fails:
+                return CommandFailed(at=self.now, command="retire", epoch=0, failure=Failure.PERMANENT, why="403")
             case Retire():
                 self.retired += 1
                 return Retired(at=self.now)

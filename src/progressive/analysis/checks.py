@@ -131,9 +131,10 @@ class Limit:
         if memory is not None:
             pooled, pooled_control = _unpack(memory)
             candidate, control = merge(pooled, fresh), merge(pooled_control, fresh_control)
-        if isinstance(fresh, NoData):
-            why = f"no data on the candidate: {fresh.why}"
-            starved = fresh_control.sample > 0
+        if not fresh.sample:
+            why = f"no data on the candidate: {fresh.why if isinstance(fresh, NoData | NoAnswer) else 'no requests'}"
+            alone = not any(track is Track.STABLE for track, _ in look.tracks)
+            starved = alone or fresh_control.sample > 0
             return Judgement(verdict=Verdict.NO_DATA, why=why, starved=starved), (_pack(candidate), _pack(control))
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, control)):
             if measured.sample < self.min_sample and (track is Track.CANDIDATE or self._relative):

@@ -13,7 +13,7 @@ from ..messages import Action
 from ..units import seconds
 from .verdict import Budget, Check, Judgement, Memory, Tolerance, Verdict
 
-__all__ = ["Analysis", "Tally", "consequence", "fold", "forgive"]
+__all__ = ["Analysis", "Tally", "consequence", "cooled", "fold", "forgive"]
 
 
 PREFLIGHT = "preflight"
@@ -72,6 +72,7 @@ class Tally:
     bad: Verdict | None = None
     bad_looks: int = 0
     bad_since: datetime | None = None
+    bad_until: datetime | None = None
     memory: Memory = None
 
 
@@ -102,23 +103,29 @@ def fold(tally: Tally, judgement: Judgement, memory: Memory, tolerance: Toleranc
         bad=bad,
         bad_looks=0 if bad is None else tally.bad_looks + 1 if same else 1,
         bad_since=None if bad is None else tally.bad_since if same else start,
+        bad_until=None if bad is None else end,
         memory=memory,
     )
 
 
 def forgive(tally: Tally) -> Tally:
     """``tally`` with its counters cleared, as a resume does. What a sequential check has learned stays."""
-    return attrs.evolve(tally, failures=0, in_a_row=0, failed=False, bad=None, bad_looks=0, bad_since=None)
+    return attrs.evolve(cooled(tally), failures=0, in_a_row=0, failed=False)
 
 
-def consequence(tally: Tally, tolerance: Tolerance, now: datetime, *, full: bool) -> tuple[Action, str] | None:
+def cooled(tally: Tally) -> Tally:
+    """``tally`` as it goes into other traffic: nothing has passed there yet, and the stretch without a clear word is over."""
+    return attrs.evolve(tally, here=0, looks_here=0, bad=None, bad_looks=0, bad_since=None, bad_until=None)
+
+
+def consequence(tally: Tally, tolerance: Tolerance, *, full: bool) -> tuple[Action, str] | None:
     """What a tally leads to, and why; None while it leads to nothing. ``full``: the candidate has all the traffic."""
     if tally.failed:
         return tolerance.then, tally.why
     if tally.bad is None:
         return None
     budget = _budget(tolerance, tally.bad)
-    stretch = now - tally.bad_since if tally.bad_since is not None else timedelta()
+    stretch = tally.bad_until - tally.bad_since if tally.bad_since is not None and tally.bad_until is not None else timedelta()
     over = budget.looks is not None and tally.bad_looks > budget.looks
     if over or (budget.within is not None and stretch >= budget.within):
         return (Action.HOLD if full and budget.then is Action.ROLL_BACK else budget.then), tally.why

@@ -40,7 +40,8 @@ def _finite(numbers: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ..
 class Judgement:
     """A verdict with its reason in one sentence and its numbers by name.
 
-    ``starved`` marks a NO_DATA that is the candidate's alone: stable has traffic in the same window and the candidate has none.
+    ``starved`` marks a NO_DATA that is the candidate's alone: stable has traffic in the same window, or gets none by design, and the
+    candidate has none.
     Numbers that are not finite are left out: they could not be stored.
     """
 
