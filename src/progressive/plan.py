@@ -217,15 +217,13 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
         for name in step.analyses:
             if name not in names:
                 yield f"steps[{i}].analysis: there is no analysis {name!r}; there are {names or 'none'}"
-        if step.analyses and not plan.traffics[i].reaches(Track.CANDIDATE):
-            for analysis in plan.analyses:
-                if analysis.name in step.analyses and not analysis.synthetic:
-                    yield (
-                        f"steps[{i}]: {analysis.name!r} is to be judged while the candidate has no traffic; "
-                        "Analysis(synthetic=True) says that your hook sends it requests"
-                    )
-        for analysis in plan.analyses:
-            if analysis.name in step.analyses and not any(_able(plan, i, analysis, each) for each in analysis.checks):
+        for analysis in (each for each in plan.analyses if each.name in step.analyses):
+            if not analysis.synthetic and not plan.traffics[i].reaches(Track.CANDIDATE):
+                yield (
+                    f"steps[{i}]: {analysis.name!r} is to be judged while the candidate has no traffic; "
+                    "Analysis(synthetic=True) says that your hook sends it requests"
+                )
+            elif not any(_able(plan, i, analysis, each) for each in analysis.checks):
                 yield f"steps[{i}]: no deciding check of {analysis.name!r} can judge there, so it could never end"
     if plan.unguarded is not None or not _decides(plan):
         return

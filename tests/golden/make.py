@@ -306,6 +306,8 @@ def canary_with_everything() -> Played:
     world.decided(said(Skip, epoch=1))
     world.traffic, world.revision = attrs.evolve(world.traffic, candidate=percent(30)), world.revision + 1
     later(seconds(50))
+    world.traffic, world.revision = attrs.evolve(world.traffic, candidate=percent(40)), world.revision + 1
+    later(seconds(50))
     world.query = "q2"
     world.now -= seconds(20)
     world.go_on()
@@ -330,8 +332,8 @@ def canary_with_everything() -> Played:
     world.until_that(lambda rollout: rollout.phase is Phase.HELD)
     world.bad = world.stable_bad = 0.001
     world.gate = lambda now: ClosedUntil(now + minutes(2), "a freeze")
-    waive = tuple(cause.name for cause in world.rollout.progress.causes)
-    later(seconds(10), said(PromoteNow, waive=waive))
+    waive = tuple(f"hold:{cause.name}" for cause in world.rollout.progress.causes)
+    later(seconds(10), said(PromoteNow, waive=(*waive, "slow/latency-p99")))
     world.gate = lambda now: Open()
     later(minutes(2))
     world.odd = {"identities": ((Track.CANDIDATE, "v2"),)}
@@ -459,6 +461,7 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "forced": lambda s: s["progress"].get("forced"),
     "waived": lambda s: s["progress"].get("waived"),
     "overdue": lambda s: s["progress"].get("overdue"),
+    "astray": lambda s: s["clocks"].get("astray"),
     "served-elsewhere": lambda s: {"elsewhere", "settled"} <= s["routing"].get("served", {}).keys(),
     "identities": lambda s: "identities" in s["routing"].get("served", {}),
 }

@@ -31,7 +31,8 @@ class Analyze(Step):
 
     def advance(self, situation: Situation) -> Advance:
         passes = situation.passes(self.analysis)
-        before = situation.memory if isinstance(situation.memory, int) else passes
+        # A query that changes starts the count anew.
+        before = min(situation.memory, passes) if isinstance(situation.memory, int) else passes
         if passes - before >= self.count:
             return Done()
         return Wait(f"{self.analysis}: {passes - before} of {self.count} looks passed", memory=before)
