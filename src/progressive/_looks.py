@@ -112,7 +112,8 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
     else:
         return False
     if look.covered.end < look.window.start or look.covered.end > event.at + OVERSHOOT:
-        look = Look(metric=look.metric, window=look.window, tracks=[(t, NoAnswer(f"covers {look.covered}, outside what was asked")) for t in tracks])
+        why = f"it covers {look.covered.start.isoformat()} to {look.covered.end.isoformat()}, outside what was asked"
+        look = Look(metric=look.metric, window=look.window, tracks=[(track, NoAnswer(why)) for track in tracks])
     turn.note(Happened(at=turn.now, event=event))
     broken = next((found.why for track in tracks if isinstance(found := look.of(track), NoAnswer)), None)
     if broken is None and look.reading is None and turn.plan.series[i].metric.counter:

@@ -35,5 +35,5 @@ class Hook(Step):
                 return Failed(f"hook {self.name!r} says stop: {why}")
             case NotYet(until=until, why=why):
                 return Wait(f"hook {self.name!r}: {why or 'not yet'}", until=until)
-            case None:
+            case _:
                 return Wait(f"hook {self.name!r} to answer")

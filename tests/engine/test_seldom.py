@@ -1,0 +1,382 @@
+"""What happens seldom: late answers, ports that changed under way, steps of one's own that say stop, routers that do half of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+from rules import rule
+from world import ERRORS, RELEASE, START, World, canary
+
+from progressive import (
+    Abort,
+    BlueGreen,
+    Canary,
+    Capabilities,
+    ClosedUntil,
+    Counts,
+    Deadline,
+    Failure,
+    Go,
+    Limit,
+    Look,
+    Match,
+    Metric,
+    NoAnswer,
+    NotYet,
+    Open,
+    Phase,
+    Ports,
+    Situation,
+    Step,
+    StrategyError,
+    Track,
+    Verdict,
+    Window,
+    begin,
+    decide,
+    hours,
+    minutes,
+    percent,
+    percents,
+    seconds,
+    start,
+    tick,
+)
+from progressive.conversation import ROUNDS, Do, Save, Saved, converse
+from progressive.messages import CommandFailed, GateAnswered, HookAnswered, Inspected, Measured, Seen, Tick
+from progressive.plan import shortfalls
+from progressive.step import Advance, Done, Failed, Halt, Wait
+from progressive.steps import Bake, SetWeight
+from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
+
+# ------------------------------------------------------------------------------------------------------ answers that are late
+
+
+def refused(world: World, event: Any) -> str:
+    """What the trail says of an event that changes nothing of where it stands."""
+    decision = decide(world.rollout, event)
+    assert (decision.rollout.progress, decision.rollout.routing.wanted) == (world.rollout.progress, world.rollout.routing.wanted)
+    assert decision.notes[0].kind == "refused"
+    return str(decision.notes[0])
+
+
+@rule("R27")
+def test_answers_to_what_was_asked_in_another_step_are_refused_with_a_reason() -> None:
+    world = World(strategy=canary(gates=["freeze"])).until_weight(5)
+    at, epoch = world.now, world.rollout.epoch
+
+    assert "preflight is over" in refused(world, Inspected(at=at))
+    assert "not the current one" in refused(world, HookAnswered(at=at, epoch=epoch, step="hook-smoke", answer=Go()))
+    assert f"this is {epoch}" in refused(world, GateAnswered(at=at, epoch=epoch - 1, gate="freeze", answer=Open()))
+    assert "this is" in refused(world, GateAnswered(at=at, epoch=epoch, gate="nobody", answer=Open()))
+
+
+def test_nothing_is_judged_on_the_way_back() -> None:
+    world = World().until_weight(5)
+    world.unwritable = True
+    world.say(Abort(at=world.now, by="eve", why="bad"))
+
+    assert "nothing is judged while rolling_back" in refused(world, world.answers[-1])
+
+
+def test_a_write_of_an_older_epoch_that_failed_changes_nothing() -> None:
+    world = World().until_weight(5)
+    late = CommandFailed(at=world.now, command="apply", epoch=1, failure=Failure.PERMANENT, why="403")
+    decision = decide(world.rollout, late)
+
+    assert decision.rollout.phase is Phase.PROGRESSING
+    assert decision.rollout.routing == world.rollout.routing
+
+
+@rule("R18")
+@pytest.mark.parametrize("end", [-seconds(1), minutes(5)], ids=["before it began", "long after it was asked"])
+def test_numbers_of_another_time_than_was_asked_are_an_error(end: timedelta) -> None:
+    world = World().until_weight(5)
+    begun = world.rollout.evidence.series[0].start
+    assert begun is not None
+    window = Window(begun, begun + seconds(30))
+    covered = Window(min(begun, begun + end), begun + end)
+    tracks = {track: Counts(events=0, trials=900) for track in (Track.STABLE, Track.CANDIDATE)}
+    look = Look(metric="error-rate", window=window, covered=covered, tracks=tracks)
+    after = decide(world.rollout, Measured(at=window.end, analyses=("checks",), look=look)).rollout
+
+    assert after.evidence.series[0].start == begun
+    assert after.evidence.tallies[0].verdict is Verdict.ERROR
+    assert "outside what was asked" in after.evidence.tallies[0].why
+
+
+# ---------------------------------------------------------------------------------------------------------------- the router
+
+
+@rule("R45")
+def test_a_router_that_refuses_to_be_read_ends_it_before_the_start() -> None:
+    rollout = begin(canary().plan, RELEASE, id="r", at=START)
+    decision = decide(rollout, Tick(at=START), CommandFailed(at=START, command="read", epoch=0, failure=Failure.PERMANENT, why="401"))
+
+    assert decision.rollout.phase is Phase.ROLLED_BACK
+    assert "the router can't be read: 401" in decision.rollout.progress.reason
+
+
+@rule("R9")
+def test_tracks_that_run_what_the_release_says_are_no_reason_to_stop() -> None:
+    world = World().until_weight(5)
+    right = attrs.evolve(world.served(), identities=((Track.STABLE, "v1"), (Track.CANDIDATE, "v2"), (Track.BASELINE, "whatever")))
+    assert decide(world.rollout, Tick(at=world.now), Seen(at=world.now, served=right)).rollout.phase is Phase.PROGRESSING
+    new = World()
+    right = attrs.evolve(new.served(), identities=((Track.STABLE, "v1"), (Track.CANDIDATE, "v2")))
+
+    assert decide(new.rollout, Tick(at=new.now), Seen(at=new.now, served=right)).rollout.phase is Phase.PENDING
+
+
+@rule("R12")
+def test_what_a_router_can_t_do_is_named_step_by_step() -> None:
+    steps = [
+        SetWeight(percent(1), baseline=percent(1), mirror=percent(2), matches=[Match(name="beta", value="1")]),
+        Bake(minutes(1)),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ]
+    plan = canary(weights=(), steps=steps).plan
+
+    assert list(shortfalls(plan, Capabilities())) == [
+        "weight-1: the router can't do a baseline track",
+        "weight-1: the router can't do header and cookie routes",
+        "weight-1: the router can't do mirroring",
+    ]
+    assert list(shortfalls(plan, Capabilities(baseline=True, matches=True, mirror=True))) == []
+
+
+# ------------------------------------------------------------------------------------------------------- steps of one's own
+
+
+@attrs.frozen
+class Says(Step):
+    """A step that answers what it was made with."""
+
+    kind: ClassVar[str] = "says"
+
+    answer: Any
+    deadline: Deadline | None = Deadline(within=hours(1))
+    id: str = "says"
+
+    def advance(self, situation: Situation) -> Advance:
+        assert not isinstance(self.answer, str)
+        return self.answer  # type: ignore[no-any-return]
+
+
+def with_step(step: Step) -> Canary:
+    return Canary(steps=[SetWeight(percent(5)), step, SetWeight(percent(100))], unguarded="a law")
+
+
+def reached(step: Step) -> Any:
+    """The rollout after the first ticks, without a store (its kind is not the library's)."""
+    bound = Ports(router=MemoryRouter(), clock=VirtualClock(START))
+    rollout = start(with_step(step), RELEASE, id="r", ports=bound)
+    for _ in range(6):
+        decision = tick(rollout, bound)
+        rollout = decision.rollout
+        if decision.wake_at is None:
+            break
+        bound.clock.until(decision.wake_at)  # type: ignore[attr-defined]
+    return rollout
+
+
+@pytest.mark.parametrize(
+    ("answer", "phase", "why"),
+    [
+        (Failed("the cache is cold"), Phase.ROLLED_BACK, "step says: the cache is cold"),
+        (Halt("somebody must look"), Phase.HELD, "step:says: somebody must look"),
+        (Wait("the moon"), Phase.PROGRESSING, "the moon"),
+        (Done(), Phase.PROMOTED, "every step is done"),
+    ],
+)
+def test_a_step_says_where_it_stands(answer: Advance, phase: Phase, why: str) -> None:
+    rollout = reached(Says(answer))
+
+    assert rollout.phase is phase
+    assert why in (rollout.progress.reason or str(rollout.status))
+
+
+def test_a_step_that_would_wait_without_an_end_is_refused() -> None:
+    with pytest.raises(StrategyError, match=r"steps\[1\].deadline: says has none; a wait without an end is not allowed"):
+        with_step(Says(Wait("for ever"), deadline=None))
+
+
+def test_a_step_without_any_default_of_the_contract_says_so() -> None:
+    @attrs.frozen
+    class Lazy(Step):
+        kind: ClassVar[str] = "lazy"
+        id: str = "lazy"
+        span: ClassVar[timedelta] = seconds(1)
+
+    with pytest.raises(NotImplementedError):
+        reached(Lazy())
+
+
+# ------------------------------------------------------------------------------------- ports that are others than at the start
+
+GOOD = ScriptedMetrics({ERRORS: steady(50)})
+
+
+def driven_without(strategy: Any, wanted: Any, **missing: Any) -> Any:
+    """Drive with everything until ``wanted``, then once with ports that lack something; the rollout after that, and its notes."""
+    router, store, clock = MemoryRouter(), MemoryStore(), VirtualClock(START)
+    given: dict[str, Any] = {
+        "metrics": [GOOD], "hooks": {"smoke": lambda key, release: NotYet(clock.now + seconds(1))},
+        "gates": {"freeze": lambda release, now: Open()}, "fleet": MemoryFleet(),
+    }  # fmt: skip
+    full = Ports(router=router, store=store, clock=clock, **given)
+    rollout = start(strategy, RELEASE, id="r", ports=full)
+    while not wanted(rollout):
+        decision = tick("r", full)
+        rollout = decision.rollout
+        assert decision.wake_at is not None
+        clock.until(decision.wake_at)
+    return tick("r", Ports(router=router, store=store, clock=clock, **(given | missing)))
+
+
+def test_a_metric_that_nobody_answers_for_any_more_is_an_error_and_no_pass() -> None:
+    decision = driven_without(canary(), lambda r: r.clocks.watched >= seconds(30), metrics=[])
+
+    assert {tally.verdict for tally in decision.rollout.evidence.tallies} == {Verdict.ERROR}
+    assert "no provider answers for 'error-rate'" in decision.rollout.evidence.tallies[0].why
+
+
+def test_a_hook_that_is_not_bound_any_more_is_asked_again_later() -> None:
+    strategy = BlueGreen(preview_hook="smoke", unguarded="its hook")
+    decision = driven_without(strategy, lambda r: r.progress.answer is not None, hooks={})
+
+    assert isinstance(decision.rollout.progress.answer, NotYet)
+    assert "nothing is bound to hook 'smoke'" in decision.rollout.progress.answer.why
+
+
+def test_a_gate_that_is_not_bound_any_more_stays_closed() -> None:
+    decision = driven_without(canary(gates=["freeze"]), lambda r: r.clocks.watched >= seconds(90), gates={})
+
+    assert decision.rollout.routing.wanted.candidate == percent(5)
+    assert decision.rollout.progress.frozen is not None
+    assert "nothing is bound to gate 'freeze'" in decision.rollout.progress.frozen[1]
+
+
+def test_a_fleet_that_is_not_there_any_more_is_asked_again_later() -> None:
+    decision = driven_without(
+        canary(retire_after=minutes(5)), lambda r: r.phase is Phase.PROMOTED and r.clocks.stepped >= minutes(4.5), fleet=None
+    )
+
+    assert decision.rollout.progress.retirement.value == "asked"
+    assert any("needs fleet=" in str(note) for note in decision.notes)
+    assert decision.wake_at is not None
+
+
+@rule("R45")
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        (Metric("error-rate", kind="value"), "metric 'error-rate': the plan means a ratio, the provider measures a value"),
+        (Metric("error-rate", kind="ratio", lag=seconds(9)), "use the provider's in the checks"),
+        (Metric("error-rate", kind="ratio", counter=True), "use the provider's in the checks"),
+        (Metric("errors", kind="ratio"), "metric 'error-rate': no provider in metrics=[...] answers for it"),
+    ],
+)
+def test_a_provider_that_measures_something_else_is_named_before_the_start(offered: Metric, said: str) -> None:
+    bound = Ports(router=MemoryRouter(), metrics=[ScriptedMetrics({}), ScriptedMetrics({offered: steady(50)})])
+    with pytest.raises(StrategyError) as caught:
+        start(canary(), RELEASE, id="r", ports=bound)
+
+    assert said in str(caught.value)
+
+
+def test_a_provider_that_is_not_the_first_is_found() -> None:
+    other = ScriptedMetrics({Metric("latency", kind="latency"): steady(1), Metric("queue", kind="value"): steady(1)})
+    bound = Ports(router=MemoryRouter(), metrics=[other, GOOD])
+
+    assert bound.provider(ERRORS) == (GOOD, ERRORS)
+    assert bound.provider(Metric("nobody", kind="ratio")) is None
+
+
+@rule("R19")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_port_that_ends_its_thread_is_a_failed_call() -> None:
+    class Leaves(MemoryRouter):
+        def read(self, release: Any) -> Any:
+            raise SystemExit("bye")
+
+    bound = Ports(router=Leaves(), clock=VirtualClock(START))
+    rollout = start(Canary(weights=percents(100), unguarded="a law"), RELEASE, id="r", ports=bound)
+    decision = tick(rollout, bound)
+
+    assert any("bye" in str(note) for note in decision.notes)
+    assert decision.rollout.phase is Phase.PENDING
+
+
+# -------------------------------------------------------------------------------------------------------------------- rounds
+
+
+def test_a_tick_ends_even_if_nobody_ever_answers() -> None:
+    rollout = World().until_weight(5).rollout
+    talk = converse(rollout, (), tick=Tick(at=rollout.clocks.now + seconds(30)), stored=True, expected=rollout.serial)
+    moves = [next(talk)]
+    for _ in range(99):
+        try:
+            moves.append(talk.send(Saved() if isinstance(moves[-1], Save) else []))
+        except StopIteration as stopped:
+            ticked = stopped.value
+            break
+
+    assert len([move for move in moves if isinstance(move, Do)]) == ROUNDS
+    assert ticked.decision.wake_at is not None
+
+
+def test_an_answer_that_failed_delays_the_next_call_and_says_why() -> None:
+    world = World(strategy=BlueGreen(preview_hook="smoke", gates=["freeze"], bake=minutes(1), unguarded="its hook"))
+    world.until(lambda w: w.phase is Phase.PROGRESSING)
+    at, epoch = world.now, world.rollout.epoch
+    hook = CommandFailed(at=at, command="run_hook", epoch=epoch, failure=Failure.TRANSIENT, why="503")
+    after = decide(world.rollout, hook).rollout
+    assert after.progress.answer == NotYet(at + seconds(10), "it failed: 503")
+    gate = CommandFailed(at=at, command="ask_gate", epoch=epoch, failure=Failure.TRANSIENT, why="504")
+    frozen = decide(world.rollout, gate).rollout.progress.frozen
+    assert frozen is not None
+    assert frozen[1:] == ("it failed: 504", at + seconds(10))
+    stale = decide(world.rollout, attrs.evolve(hook, epoch=epoch - 1), attrs.evolve(gate, epoch=epoch - 1)).rollout
+
+    assert (stale.progress.answer, stale.progress.frozen) == (world.rollout.progress.answer, None)
+
+
+def test_two_gates_are_both_waited_for() -> None:
+    world = World(strategy=canary(gates=["freeze", "budget"])).until_weight(5)
+    shut = {"freeze": minutes(9), "budget": minutes(3)}
+    world.until(lambda w: w.rollout.clocks.watched >= seconds(90))
+    opened = world.do
+
+    def do(command: Any) -> Any:
+        if command.kind != "ask_gate" or world.now >= START + shut[command.gate]:
+            return opened(command)
+        until = START + shut[command.gate]
+        return GateAnswered(at=world.now, epoch=command.epoch, gate=command.gate, answer=ClosedUntil(until, command.gate))
+
+    rollout = world.rollout
+    at = world.now + seconds(30)
+    world.now = at
+    events: list[Any] = [Tick(at=at)]
+    for _ in range(6):
+        decision = decide(rollout, *events)
+        rollout = decision.rollout
+        if not decision.commands:
+            break
+        events = [do(command) for command in decision.commands]
+
+    assert rollout.progress.frozen is not None
+    assert rollout.progress.frozen[0] == "freeze", "the one that is shut longest"
+    assert rollout.routing.wanted.candidate == percent(5)
+
+
+def test_a_limit_on_what_is_no_measurement_says_so() -> None:
+    limit = Limit(ERRORS, at_most=percent(1), min_sample=1)
+    window = Window(START, START + seconds(1))
+    judgement, _ = limit.judge(Look(metric="error-rate", window=window, tracks={Track.CANDIDATE: NoAnswer("503")}), None, 0.0)
+
+    assert (judgement.verdict, judgement.why) == (Verdict.NO_DATA, "no data on the candidate: 503")
