@@ -337,7 +337,7 @@ def test_a_rollout_reads_as_one_line() -> None:
     )
     world.say(Hold(at=world.now, by="eve", why="lunch"))
     assert str(world.rollout.status).endswith(
-        "somebody to resume person (lunch) since 12:02:00, until 2026-03-02 12:02:00, then roll back (person: lunch)"
+        "somebody to resume person (lunch) since 12:02:00, until 2026-03-02 12:02:30, then roll back (person: lunch)"
     )
     world.say(Abort(at=world.now, by="eve", why="bad"))
     world.until_phase(Phase.ROLLED_BACK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -298,8 +299,9 @@ def test_a_provider_that_is_not_the_first_is_found() -> None:
 
 
 @rule("R19")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_port_that_ends_its_thread_is_a_failed_call() -> None:
+def test_a_port_that_ends_its_thread_is_a_failed_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: ends.append(args.exc_value))
     class Leaves(MemoryRouter):
         def read(self, release: Any) -> Any:
             raise SystemExit("bye")
@@ -307,7 +309,11 @@ def test_a_port_that_ends_its_thread_is_a_failed_call() -> None:
     bound = Ports(router=Leaves(), clock=VirtualClock(START))
     rollout = start(Canary(weights=percents(100), unguarded="a law"), RELEASE, id="r", ports=bound)
     decision = tick(rollout, bound)
+    for thread in threading.enumerate():
+        if thread.name == "progressive-read":
+            thread.join()
 
+    assert str(*ends) == "bye"
     assert any("bye" in str(note) for note in decision.notes)
     assert decision.rollout.phase is Phase.PENDING
 
