@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -417,28 +417,58 @@ def test_ctrl_c_leaves_a_state_that_can_be_resumed() -> None:
     assert run("r", bound).promoted
 
 
+class InterruptingClock:
+    """A clock at which somebody presses Ctrl-C once, in the driver's own thread, as soon as the candidate has traffic."""
+
+    def __init__(self, router: MemoryRouter) -> None:
+        self.router, self.pressed = router, False
+
+    def __call__(self) -> datetime:
+        driving = threading.current_thread() is threading.main_thread()
+        if driving and not self.pressed and self.router.traffic.candidate.ppm:
+            self.pressed = True
+            raise KeyboardInterrupt
+        return datetime.now(UTC)
+
+
+def interrupted(store: MemoryStore) -> Ports:
+    router = MemoryRouter()
+    return Ports(router=router, metrics=[metrics()], store=store, clock=InterruptingClock(router))
+
+
 @rule("R26")
-def test_ctrl_c_can_take_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=MemoryStore())
+def test_ctrl_c_can_take_everything_back() -> None:
+    bound = interrupted(MemoryStore())
     start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
-    looks = metrics()
-
-    class Interrupting(MemoryRouter):
-        def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
-            served = super().apply(release, traffic, marker=marker, expect=expect)
-            if traffic.candidate.ppm and not self.traffic.mirror.ppm:
-                __import__("_thread").interrupt_main()
-            return served
-
-    bound = attrs.evolve(bound, router=Interrupting(), metrics=[looks])
     outcome = run("r", bound, on_interrupt=OnInterrupt.ROLL_BACK)
 
     assert outcome.exit_code == ExitCode.ROLLED_BACK
     assert bound.router.traffic == Traffic()
-    bound = attrs.evolve(bound, router=Interrupting(), store=MemoryStore())
+
+
+@rule("R11", "R26")
+def test_ctrl_c_takes_everything_back_though_the_store_is_down() -> None:
+    store = Flaky()
+    bound = interrupted(store)
+    start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
+
+    def down(rollout: Rollout, notes: Any) -> None:
+        store.down = bool(bound.router.traffic.candidate.ppm)
+
+    outcome = run("r", attrs.evolve(bound, observers=(down,)), on_interrupt=OnInterrupt.ROLL_BACK)
+
+    assert outcome.exit_code == ExitCode.ROLLED_BACK
+    assert bound.router.traffic == Traffic()
+
+
+@rule("R26")
+def test_ctrl_c_leaves_by_default() -> None:
+    bound = interrupted(MemoryStore())
     start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
     with pytest.raises(KeyboardInterrupt):
         run("r", bound)
+
+    assert bound.router.traffic.candidate == percent(10)
 
 
 @rule("R26")
