@@ -280,6 +280,11 @@ def test_text_that_was_decoded_badly_can_still_be_stored() -> None:
     assert loads_event(dumps_event(event).encode("utf-8")) == event
 
 
+def test_a_time_past_the_last_year_is_refused() -> None:
+    with pytest.raises(StateError, match="'9999-12-31T23:59:59-23:00' is before the first year or after the last"):
+        loads_event('{"kind":"tick","at":"9999-12-31T23:59:59-23:00"}')
+
+
 def test_a_time_finer_than_a_millisecond_is_cut_as_everywhere() -> None:
     assert loads_event('{"kind":"tick","at":"2026-03-01T13:00:00.123999+01:00"}') == Tick(at=START + ms(123))
 
@@ -720,6 +725,26 @@ class Odd(Step):
 
     def advance(self, situation: Situation) -> Advance:
         return Done()
+
+
+@attrs.frozen
+class Typed(Step):
+    """A step whose fields are typed by attrs, not by annotations."""
+
+    kind = "typed"  # type: ignore[misc]
+
+    n = attrs.field(type=int)
+    id = attrs.field(type=str, default="typed")
+    deadline = Deadline(within=hours(1))
+
+    def advance(self, situation: Situation) -> Advance:
+        return Done()
+
+
+def test_fields_typed_without_annotations_are_stored_too() -> None:
+    strategy = Canary(steps=[SetWeight(percent(100)), Typed(7)], unguarded="a law")
+
+    assert loads_strategy(dumps_strategy(strategy, Kinds(Typed)), Kinds(Typed)) == strategy
 
 
 def test_kinds_that_can_t_be_told_apart_are_refused() -> None:

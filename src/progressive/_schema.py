@@ -46,7 +46,6 @@ class Codec:
             datetime: (_dump_datetime, _load_datetime),
             timedelta: (_dump_timedelta, _load_timedelta),
             Percent: (lambda value: value.number, _load_percent),
-            type(None): (lambda value: None, _load_none),
             Bound: (_dump_bound, _load_bound),
             Step: self._one_of(self._steps, "step"),
             Check: self._one_of(self._checks, "check"),
@@ -181,7 +180,7 @@ def types_of(kind: type[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in attrs.fields(kind):
         annotation = field.type
-        owner = next(each for each in kind.__mro__ if field.name in vars(each).get("__annotations__", ()))
+        owner = next((each for each in kind.__mro__ if field.name in vars(each).get("__annotations__", ())), kind)
         scope = vars(__import__(owner.__module__, fromlist=["*"]))
         if annotation == "Memory":
             found[field.name] = Memory
@@ -209,11 +208,6 @@ def _load_float(data: Any, path: str) -> float:
     if isinstance(data, bool) or not isinstance(data, int | float):
         raise StateError(f"expected a number, got {short(data)}", path=path)
     return data
-
-
-def _load_none(data: Any, path: str) -> None:
-    if data is not None:
-        raise StateError(f"expected null, got {short(data)}", path=path)
 
 
 def _load_choice(choices: tuple[Any, ...]) -> Load:

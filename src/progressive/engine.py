@@ -412,7 +412,8 @@ def _wake(turn: Turn, commands: tuple[Command, ...]) -> datetime:
     if commands:
         return turn.now
     routing = turn.routing
-    unsettled = not turn.final and routing.claimed and routing.verified_since is None
+    shut = turn.progress.frozen is not None and turn.now < turn.progress.frozen[2]
+    unsettled = not turn.final and routing.claimed and routing.verified_since is None and not shut
     usual = turn.plan.watch_every / 2
     turn.look_again(turn.now + (min(_routing.poll(turn), usual) if unsettled else usual))
     assert turn.wake is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -13,37 +14,51 @@ from world import ERRORS, RELEASE, START, World, canary
 
 from progressive import (
     Abort,
+    Action,
     BlueGreen,
     Canary,
     Capabilities,
     ClosedUntil,
+    ConflictError,
     Counts,
     Deadline,
     Failure,
     Go,
+    Hold,
     Limit,
     Look,
     Match,
     Metric,
     NoAnswer,
     NotYet,
+    OnInterrupt,
     Open,
     Phase,
     Ports,
+    PromoteNow,
+    Resume,
+    RouterError,
     Situation,
+    Skip,
     Step,
+    StoreError,
     StrategyError,
     Track,
+    Traffic,
     Verdict,
     Window,
+    aiterate,
     begin,
     decide,
     hours,
+    iterate,
     minutes,
     percent,
     percents,
+    run,
     seconds,
     start,
+    submit,
     tick,
 )
 from progressive.conversation import ROUNDS, Do, Save, Saved, converse
@@ -386,3 +401,184 @@ def test_a_limit_on_what_is_no_measurement_says_so() -> None:
     judgement, _ = limit.judge(Look(metric="error-rate", window=window, tracks={Track.CANDIDATE: NoAnswer("503")}), None, 0.0)
 
     assert (judgement.verdict, judgement.why) == (Verdict.NO_DATA, "no data on the candidate: 503")
+
+
+# -------------------------------------------------------------------------------------------------------------------- people
+
+
+def test_words_that_can_t_be_taken_say_why() -> None:
+    world = World(strategy=canary(retire_after=hours(1))).until_weight(5)
+    who: dict[str, Any] = {"at": world.now, "by": "eve", "why": "she knows"}
+    assert "waive: there is no 'lunch'" in refused(world, PromoteNow(waive=("lunch",), **who))
+    world.lag = minutes(1)
+    world.until(lambda w: w.rollout.status.step == "weight-50")
+    assert "step 'weight-50' can't be skipped" in refused(world, Skip(epoch=world.rollout.epoch, **who | {"at": world.now}))
+    world.lag = seconds(0)
+    world.say(Hold(**who | {"at": world.now}))
+    assert "not held for 'lunch' but for ['person']" in refused(world, Resume(cause="lunch", **who | {"at": world.now}))
+    world.say(Resume(**who | {"at": world.now}))
+    world.until_phase(Phase.PROMOTED)
+
+    assert "an Abort keeps stable (v1) from being removed" in refused(world, Hold(**who | {"at": world.now}))
+
+
+def test_a_resume_after_the_whole_s_time_gives_it_that_time_again() -> None:
+    strategy = canary(bake=minutes(4), deadline=Deadline(within=minutes(6), then=Action.HOLD))
+    world = World(strategy=strategy).until_phase(Phase.HELD)
+    assert [cause.name for cause in world.rollout.progress.causes] == ["deadline:rollout"]
+    world.say(Resume(at=world.now, cause="deadline:rollout", by="eve", why="it is nearly there"))
+    assert world.rollout.clocks.ran == seconds(0)
+
+    world.until_weight(100)
+
+
+def test_an_answer_said_twice_is_noted_once_and_a_failed_inspection_is_asked_again() -> None:
+    world = World(strategy=BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="its hook"))
+    failed = CommandFailed(at=world.now, command="inspect", epoch=0, failure=Failure.TRANSIENT, why="?")
+    assert "inspect" in [command.kind for command in decide(world.rollout, Tick(at=world.now), failed).commands]
+    world.hook = lambda key: NotYet(START + minutes(2), "warm")
+    world.until(lambda w: w.rollout.progress.answer is not None)
+    again = HookAnswered(at=world.now, epoch=world.rollout.epoch, step="hook-smoke", answer=NotYet(START + minutes(2), "warm"))
+
+    assert decide(world.rollout, again).notes == ()
+
+
+def test_a_gate_that_answers_nonsense_stays_closed() -> None:
+    decision = driven_without(canary(gates=["freeze"]), lambda r: r.clocks.watched >= seconds(90), gates={"freeze": lambda release, now: True})
+
+    assert decision.rollout.routing.wanted.candidate == percent(5)
+    assert "answered True; it must be Open() or ClosedUntil(...)" in str(decision.rollout.progress.frozen)
+
+
+# ------------------------------------------------------------------------------------------------------- drivers that go on
+
+
+class Troubled(MemoryStore):
+    """A store that is moved, broken or hidden when told."""
+
+    conflicts = 0
+    broken: type[Exception] | None = None
+
+    def save(self, *given: Any, **named: Any) -> None:
+        if self.broken is not None:
+            raise self.broken("disk full")
+        if self.conflicts:
+            self.conflicts -= 1
+            raise ConflictError("moved")
+        super().save(*given, **named)
+
+    def load(self, id: str) -> Any:
+        if self.broken is not None:
+            raise self.broken("disk full")
+        return super().load(id)
+
+
+def begun(**changes: Any) -> Ports:
+    bound = Ports(**({"router": MemoryRouter(), "metrics": [GOOD], "store": Troubled(), "clock": VirtualClock(START)} | changes))
+    start(canary(), RELEASE, id="r", ports=bound)
+    return bound
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_a_word_that_is_submitted_during_a_long_sleep_is_heard_before_it_ends(colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = begun()
+    clock: Any = bound.clock
+    said: list[Any] = []
+
+    def sleep(length: float) -> None:
+        clock.advance(seconds(length))
+        if not said and bound.router.traffic.candidate == percent(5):
+            said.append(clock.now)
+            submit(bound.store, "r", Abort(at=clock.now, by="eve", why="now"))
+
+    if colour == "sync":
+        last = list(iterate("r", bound, sleep=sleep))[-1]
+    else:
+
+        async def asleep(length: float) -> None:
+            sleep(length)
+
+        async def main() -> Any:
+            return [decision async for decision in aiterate("r", bound)][-1]
+
+        monkeypatch.setattr("progressive.drivers.asyncio.sleep", asleep)
+        last = asyncio.run(main())
+
+    assert last.rollout.phase is Phase.ROLLED_BACK
+    assert clock.now - said[0] <= seconds(1)
+
+
+@pytest.mark.parametrize("error", [StoreError, OSError])
+def test_a_store_that_can_t_be_read_or_written_is_waited_for(error: type[Exception]) -> None:
+    bound = begun()
+    clock: Any = bound.clock
+    slept: list[float] = []
+
+    def sleep(length: float) -> None:
+        clock.advance(seconds(length))
+        slept.append(length)
+        bound.store.broken = error if 10 < len(slept) < 200 else None
+
+    assert list(iterate("r", bound, sleep=sleep))[-1].rollout.phase is Phase.PROMOTED
+    assert max(slept) <= 0.5
+
+
+def test_a_store_in_which_somebody_always_moves_it_is_given_up() -> None:
+    bound = begun()
+    bound.store.conflicts = 10**6
+    with pytest.raises(ConflictError, match="moved"):
+        next(iterate("r", bound))
+    bound.store.conflicts = 3
+
+    assert next(iterate("r", bound)).rollout.serial > 0
+
+
+def test_ctrl_c_takes_everything_back_past_conflicts_and_a_router_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(VirtualClock):
+        armed = False
+
+        def __call__(self) -> Any:
+            if self.armed:
+                self.armed = False
+                raise KeyboardInterrupt
+            return super().__call__()
+
+    class Down(MemoryRouter):
+        failing = 0
+
+        def apply(self, *given: Any, **named: Any) -> Any:
+            if self.failing:
+                Down.failing -= 1
+                raise RouterError("503")
+            return super().apply(*given, **named)
+
+    clock = Clock(START)
+    bound = begun(router=Down(), clock=clock)
+    while bound.router.traffic.candidate != percent(5):
+        decision = tick("r", bound)
+        clock.until(decision.wake_at)  # type: ignore[arg-type]
+    monkeypatch.setattr("progressive.drivers.time.sleep", lambda length: clock.advance(seconds(length)))
+    clock.armed, Down.failing, bound.store.conflicts = True, 3, 2
+    outcome = run("r", bound, on_interrupt=OnInterrupt.ROLL_BACK)
+
+    assert outcome.rollout.phase is Phase.ROLLED_BACK
+    assert bound.router.traffic == Traffic()
+
+
+def test_an_old_version_that_is_being_removed_can_t_be_had_back() -> None:
+    bound = Ports(router=MemoryRouter(), metrics=[GOOD], store=MemoryStore(), clock=VirtualClock(START), fleet=MemoryFleet())
+    rollout = start(canary(retire_after=seconds(0)), RELEASE, id="r", ports=bound)
+    stuck = attrs.evolve(bound, fleet=Stuck())
+    while rollout.progress.retirement.value != "asked":
+        decision = tick("r", stuck)
+        rollout = decision.rollout
+        bound.clock.until(decision.wake_at)  # type: ignore[attr-defined]
+    with pytest.raises(ConflictError, match="v1 is being removed since 'r' was promoted"):
+        start(canary(), RELEASE.reversed(), id="back", ports=bound)
+
+
+class Stuck(MemoryFleet):
+    """A fleet that never gets it done."""
+
+    def retire(self, *given: Any) -> None:
+        raise TimeoutError("still draining")
