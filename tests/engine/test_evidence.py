@@ -128,6 +128,15 @@ def test_zero_measurements_never_promote() -> None:
     assert world.data_at_full >= 1
 
 
+@rule("R13", "R15")
+def test_nothing_is_raised_before_the_sample_is_enough() -> None:
+    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), rps=2.0).until_weight(5)
+    world.until(lambda w: w.now - START > minutes(20))
+
+    assert world.candidate == percent(5)
+    assert "of the 150 requests" in str(world.rollout.status)
+
+
 @rule("R15")
 def test_silence_at_full_traffic_never_promotes() -> None:
     world = World().until_weight(100)
