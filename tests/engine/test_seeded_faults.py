@@ -187,9 +187,9 @@ FAULTS = (
     ),
     Fault(
         "gate_not_asked",
-        "engine.py",
-        "closed = [gate for gate in turn.plan.gates if not turn.waived(gate)]",
-        "closed: list[str] = []",
+        "_routing.py",
+        "named = [gate for gate in turn.plan.gates if not turn.waived(gate)]",
+        "named: list[str] = []",
         "test_time.py::test_a_gate_is_asked_before_every_raise_and_never_before_lowering",
     ),
     Fault(
