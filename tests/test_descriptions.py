@@ -345,6 +345,8 @@ STATES: tuple[Stored, ...] = (
      "$.plan.analyses[0].checks[0].at_most: times(-2): expected a finite number above 0"),
     ("something to remember that is an object", lambda s: s["progress"].update(memory=[1, {"a": 1}]),
      "$.progress.memory[1]: expected numbers, strings or lists, got {'a': 1}"),
+    ("a match of something else", lambda s: s["plan"]["steps"][0].update(matches=[{"name": "x", "value": "1", "source": "query"}]),
+     "$.plan.steps[0].matches[0].source: 'query' is not one of header, cookie"),
     ("a share of nothing",
      lambda s: s["routing"]["wanted"].update(candidate=None), "$.routing.wanted.candidate: percent(None): expected a number from 0 to 100"),
     ("a newer format", lambda s: s.update(format=2), "$.format: format 2: written by a newer version of progressive; upgrade this driver"),

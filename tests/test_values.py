@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -57,7 +57,9 @@ from progressive import (
 from progressive.lifecycle import FINAL, TRANSITIONS, moved
 from progressive.measurement import Histogram, merge
 from progressive.plan import named_steps
+from progressive.step import Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
+from progressive.strategies._common import Watched
 from progressive.units import MILLION
 
 # ------------------------------------------------------------------------------------------------------------------- units
@@ -300,6 +302,19 @@ approval-go  5 %        10 min    7 h 25 min  hold       checks/error-rate, chec
 pause-5      5 %        11 min    7 h 27 min  wait       checks/error-rate, checks/error-rate-no-worse                    -
 weight-100   100 %      11 min    7 h 37 min  roll back  checks/error-rate                                                checks/error-rate-no-worse
 bake-100     100 %      41 min    9 h 7 min   roll back  checks/error-rate                                                checks/error-rate-no-worse"""  # noqa: E501 - a table
+
+
+def test_a_strategy_of_one_s_own_is_its_steps() -> None:
+    @attrs.frozen(kw_only=True)
+    class Straight(Watched):
+        kind: ClassVar[str] = "straight"
+
+        def _steps(self) -> tuple[Step, ...]:
+            return (SetWeight(percent(100)), Bake(minutes(1)))
+
+    assert [step.id for step in Straight(unguarded="a law").plan.steps] == ["weight-100", "bake-100"]
+    with pytest.raises(NotImplementedError):
+        _ = Watched(unguarded="a law").plan
 
 
 def test_a_plan_without_gates_and_retirement_says_so() -> None:

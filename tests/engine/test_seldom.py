@@ -15,6 +15,7 @@ from world import ERRORS, RELEASE, START, World, canary
 from progressive import (
     Abort,
     Action,
+    Approve,
     BlueGreen,
     Canary,
     Capabilities,
@@ -61,11 +62,13 @@ from progressive import (
     submit,
     tick,
 )
+from progressive._moves import go_back
+from progressive._turn import Turn
 from progressive.conversation import ROUNDS, Do, Save, Saved, converse
 from progressive.messages import CommandFailed, GateAnswered, HookAnswered, Inspected, Measured, Seen, Tick
 from progressive.plan import shortfalls
 from progressive.step import Advance, Done, Failed, Halt, Wait
-from progressive.steps import Bake, SetWeight
+from progressive.steps import Approval, Bake, Pause, SetWeight
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
 
 # ------------------------------------------------------------------------------------------------------ answers that are late
@@ -365,6 +368,49 @@ def test_an_answer_that_failed_delays_the_next_call_and_says_why() -> None:
     stale = decide(world.rollout, attrs.evolve(hook, epoch=epoch - 1), attrs.evolve(gate, epoch=epoch - 1)).rollout
 
     assert (stale.progress.answer, stale.progress.frozen) == (world.rollout.progress.answer, None)
+
+
+@pytest.mark.parametrize("phase", [Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.PROMOTED])
+def test_what_goes_back_or_is_over_does_not_turn_round_again(phase: Phase) -> None:
+    rollout = World().until_weight(5).rollout
+    there = attrs.evolve(rollout, progress=attrs.evolve(rollout.progress, phase=phase))
+    turn = Turn(there, there.clocks.now)
+    go_back(turn, "once more")
+
+    assert turn.progress is there.progress
+    assert turn.notes == []
+
+
+def test_a_gate_that_says_the_same_twice_is_noted_once() -> None:
+    world = World(strategy=canary(gates=["freeze"])).until_weight(5)
+    closed = GateAnswered(at=world.now, epoch=world.rollout.epoch, gate="freeze", answer=ClosedUntil(world.now + hours(1), "night"))
+    once = decide(world.rollout, closed)
+
+    assert [note.kind for note in once.notes] == ["happened"]
+    assert decide(once.rollout, closed).notes == ()
+
+
+@rule("R5")
+def test_a_step_that_is_done_waits_for_the_router_before_the_next_one() -> None:
+    steps = [SetWeight(percent(5)), Pause(minutes(2)), SetWeight(percent(100)), Bake(minutes(1))]
+    world = World(strategy=Canary(steps=steps, unguarded="a law")).until_weight(5)
+    world.lag = minutes(3)
+    world.edit(1)
+    world.until(lambda w: w.rollout.clocks.stepped > minutes(2))
+
+    assert world.rollout.status.step == "pause-5"
+    assert "the router to serve 5 % candidate" in str(world.rollout.status)
+    world.lag = seconds(0)
+    world.until_weight(100)
+
+
+def test_an_approval_is_given_once() -> None:
+    asks = BlueGreen(approval=Approval("go", within=hours(1), otherwise=Action.HOLD))
+    world = World(strategy=asks)
+    yes = Approve(at=world.now, approval="go", by="bob", why="seen")
+    world.say(yes)
+
+    assert "'go' is approved already" in refused(world, yes)
 
 
 def test_two_gates_are_both_waited_for() -> None:

@@ -143,7 +143,7 @@ class Limit:
         return self._compare(candidate, control), None
 
     def _compare(self, candidate: Measurement, control: Measurement) -> Judgement:
-        value, control_value = self._value(candidate), self._value(control) if control.sample else math.nan
+        value, control_value = self._value(candidate), self._value(control)
         numbers = [("candidate", value), ("candidate_sample", float(candidate.sample))]
         if control.sample:
             numbers += [("stable", control_value), ("stable_sample", float(control.sample))]
@@ -183,7 +183,7 @@ class Limit:
 
     def _value(self, measured: Measurement) -> float:
         match measured:
-            case Counts(events=events, trials=trials):
+            case Counts(events=events, trials=trials) if trials:
                 return events / trials
             case Histogram():
                 return measured.quantile(cast(float, self.quantile))
