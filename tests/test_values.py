@@ -313,8 +313,14 @@ def test_a_strategy_of_one_s_own_is_its_steps() -> None:
             return (SetWeight(percent(100)), Bake(minutes(1)))
 
     assert [step.id for step in Straight(unguarded="a law").plan.steps] == ["weight-100", "bake-100"]
+
+
+def test_a_strategy_without_steps_is_not_finished() -> None:
+    class Nothing(Watched):
+        kind: ClassVar[str] = "nothing"
+
     with pytest.raises(NotImplementedError):
-        _ = Watched(unguarded="a law").plan
+        _ = Nothing(unguarded="a law").plan
 
 
 def test_a_plan_without_gates_and_retirement_says_so() -> None:

@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from ._calls import Call, call_for
 from .engine import Decision
@@ -72,19 +73,21 @@ def _call(i: int, call: Call, ports: Ports, outcomes: SimpleQueue[tuple[int, Eve
     outcomes.put((i, event))
 
 
+async def _awaited(call: Call) -> Any:
+    if call.acoro is not None:
+        return await call.acoro()
+    assert call.sync is not None
+    value = await asyncio.to_thread(call.sync)
+    return await value if inspect.isawaitable(value) else value
+
+
 async def ado(command: Command, rollout: Rollout, ports: Ports) -> Event:
     call = call_for(command, rollout, ports)
     if not isinstance(call, Call):
         return call
     try:
         async with asyncio.timeout(ports.timeout.total_seconds()):
-            if call.acoro is not None:
-                value = await call.acoro()
-            else:
-                assert call.sync is not None
-                value = await asyncio.to_thread(call.sync)
-            if inspect.isawaitable(value):
-                value = await value
+            value = await _awaited(call)
     except TimeoutError:
         return call.trouble(_timed_out(ports), ports.clock())
     except Exception as error:
