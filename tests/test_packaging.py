@@ -36,13 +36,13 @@ def names(requirements: list[str]) -> set[str]:
     return {re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in requirements}
 
 
-def test_four_packages_are_needed_at_run_time_and_no_extra_is_offered(project: dict[str, Any]) -> None:
+def test_four_packages_are_needed_at_run_time_and_the_rest_is_for_who_asks_for_it(project: dict[str, Any]) -> None:
     needed = project["project"]["dependencies"]
 
     assert names(needed) == NEEDED
     assert len(needed) == len(NEEDED)
     assert all(">=" in requirement for requirement in needed)
-    assert "optional-dependencies" not in project["project"]
+    assert set(project["project"]["optional-dependencies"]) == {"kubernetes"}
 
 
 def test_the_version_is_a_year_a_month_and_a_count(project: dict[str, Any]) -> None:

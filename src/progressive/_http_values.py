@@ -235,7 +235,7 @@ def judged(request: Request, response: Response, secrets: tuple[str, ...]) -> Re
     status = response.status
     if 200 <= status < 300 or status in request.accept:
         return response
-    words = excerpt(response.text, secrets)
+    words = excerpt(_words(response), secrets)
     why = f"answered {status}" + (f": {words}" if words else "")
     if status in (409, 412):
         return Fault(Failure.CONFLICT, why)
@@ -246,6 +246,16 @@ def judged(request: Request, response: Response, secrets: tuple[str, ...]) -> Re
     if status >= 500 or status == 408:
         return Fault(Failure.UNKNOWN if request.write else Failure.TRANSIENT, why)
     return Fault(Failure.TRANSIENT if status in _LATER else Failure.PERMANENT, why)
+
+
+def _words(response: Response) -> str:
+    """What the system says in words: most wrap it in JSON as ``message`` (Kubernetes, Envoy) or ``error`` (Prometheus)."""
+    try:
+        value = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return response.text
+    found = [value[name] for name in ("message", "error") if name in value] if isinstance(value, dict) else []
+    return next((words for words in found if isinstance(words, str)), response.text)
 
 
 def excerpt(text: str, secrets: tuple[str, ...]) -> str:

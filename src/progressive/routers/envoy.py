@@ -28,6 +28,7 @@ from ..errors import ConflictError, Failure, RouterError
 from ..release import Release
 from ..traffic import Capabilities, Marker, Served, Track, Traffic
 from ..units import MILLION, Percent
+from ._rules import normalised, refuse_homeless, refuse_if_moved
 
 __all__ = ["Envoy", "Http"]
 
@@ -110,7 +111,7 @@ class Envoy(Closing):
         routes = yield from self._routes()
         runtime = yield _RUNTIME
         before = _Split.of(self.prefix, routes, runtime.json())
-        _refuse_if_moved(before, marker, expect)
+        refuse_if_moved(self.prefix, before.marker, marker, version=before.version, expect=expect)
         wanted = before.weights_for(release, traffic)
         left = ((_GENERATION, marker.generation), (_SERIAL, marker.serial), (_CLOSED, int(marker.closed)))
         params = tuple((f"{self.prefix}.{name}", str(value)) for name, value in (*wanted, *left))
@@ -215,7 +216,8 @@ class _Split:
         return tuple((name, shares.get(name, 0)) for name in names)
 
     def _shares(self, split: _Weights, release: Release) -> tuple[Traffic, Percent]:
-        ppm = _normalised(dict(split))
+        weights = dict(split)
+        ppm = dict.fromkeys(weights, 0) if sum(weights.values()) > _LARGEST_TOTAL else normalised(weights)
         of = {track: ppm.get(backend, 0) for track, backend in self._backends(release)}
         traffic = Traffic(candidate=Percent(of[Track.CANDIDATE]), baseline=Percent(of.get(Track.BASELINE, 0)))
         return traffic, Percent(MILLION - sum(of.values()))
@@ -232,20 +234,6 @@ class _Split:
                     failure=Failure.PERMANENT,
                 )
         return backends
-
-
-def _normalised(weights: dict[str, int]) -> dict[str, int]:
-    """Relative weights as parts per million that add up to exactly a million (or all 0).
-
-    Each is rounded down, but a cluster that gets anything is never shown as 0; the largest takes the difference. All are 0
-    where Envoy can't choose either and answers 404: a total of 0, or one that is too large.
-    """
-    total = sum(weights.values())
-    if not 0 < total <= _LARGEST_TOTAL:
-        return dict.fromkeys(weights, 0)
-    ppm = {name: max(1, weight * MILLION // total) if weight else 0 for name, weight in weights.items()}
-    ppm[max(ppm, key=lambda name: ppm[name])] += MILLION - sum(ppm.values())
-    return ppm
 
 
 def _number(text: str) -> int | None:
@@ -275,29 +263,7 @@ def _marker(prefix: str, entries: dict[str, Any]) -> Marker | None:
 
 
 def _refuse_what_it_cannot(release: Release, traffic: Traffic) -> None:
-    why = ""
     if traffic.matches or traffic.mirror.ppm:
         why = "header routes and mirrors stand in Envoy's route itself; its admin interface changes weights only"
-    elif release.stable is None and traffic.stable.ppm:
-        why = f"{release.service} has no stable version, so {traffic.stable} of the requests have nowhere to go"
-    elif release.baseline is None and traffic.baseline.ppm:
-        why = f"{release.service} has no baseline version to give {traffic.baseline} to; name it in Release(baseline=...)"
-    if why:
         raise RouterError(why, failure=Failure.PERMANENT)
-
-
-def _refuse_if_moved(split: _Split, ours: Marker, expect: str | None) -> None:
-    there = split.marker
-    if there is not None and there.supersedes(ours):
-        raise ConflictError(
-            f"{split.prefix}: generation {there.generation}, serial {there.serial} stands there, newer than ours "
-            f"({ours.generation}, {ours.serial}); nothing was written"
-        )
-    if there is not None and there.generation == ours.generation and there.closed and not ours.closed:
-        raise ConflictError(
-            f"{split.prefix}: generation {there.generation} was closed (taken back by hand); nothing was written, roll back"
-        )
-    if expect is not None and expect != split.version:
-        raise ConflictError(
-            f"{split.prefix}: the weights or the marker were changed since they were read; nothing was written, read again"
-        )
+    refuse_homeless(release, traffic)
