@@ -7,6 +7,7 @@ what the test writes there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -56,6 +57,22 @@ class KubeProcess:
         self.ca = folder / "certs" / "apiserver.crt"
 
     def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._stop)
+            self._begin()
+            stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.admin.close()
+        self._stop()
+
+    def _stop(self) -> None:
+        for process in reversed(self._processes):
+            process.kill()
+            process.wait()
+
+    def _begin(self) -> None:
         folder = self._folder
         api, client, peer = _free_ports(3)
         self.url = f"https://127.0.0.1:{api}"
@@ -76,7 +93,7 @@ class KubeProcess:
             "--authorization-mode=RBAC", "--allow-privileged=true", "--enable-priority-and-fairness=false",
             "--disable-admission-plugins=ServiceAccount",
         )  # fmt: skip
-        wait_until("the API server made its certificate", self.ca.exists)
+        wait_until("the API server listens, its certificate is written by then", lambda: self._listens(api))
         # The certificate that it signs for itself names localhost and its address.
         self.admin = httpx.Client(
             base_url=self.url, verify=ssl.create_default_context(cafile=str(self.ca)), trust_env=False, timeout=30.0,
@@ -84,20 +101,18 @@ class KubeProcess:
         )  # fmt: skip
         wait_until("the API server is ready", self._ready)
         self._define_istio()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.admin.close()
-        for process in reversed(self._processes):
-            process.kill()
-            process.wait()
 
     def _start(self, name: str, *command: str | os.PathLike[str]) -> None:
         with (self._folder / f"{name}.log").open("wb") as log:
             self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder))
 
-    def _ready(self) -> bool:
+    def _listens(self, port: int) -> bool:
         assert all(process.poll() is None for process in self._processes), (self._folder / "kube-apiserver.log").read_text()[-2000:]
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return True
+        return False
+
+    def _ready(self) -> bool:
         try:
             return self.admin.get("/readyz").status_code == 200
         except httpx.TransportError:
