@@ -1,6 +1,6 @@
 """Progressive delivery as a library: a new version to 100 % of production traffic, or safely back to 0 %.
 
-Describe it (`Canary`, `BlueGreen`), `start` it, and drive it: `run` in a script, `tick` one step per invocation, `submit` a person's
+Describe it (`Canary`, `BlueGreen`, `Revert`), `start` it, and drive it: `run` in a script, `tick` one step per invocation, `submit` a person's
 word. Adapters are imported by name: ``from progressive.routers.envoy import Envoy``. For tests see `progressive.testing`.
 """
 
@@ -86,8 +86,9 @@ from .rollout import Rollout, Status, begin
 from .step import Deadline, Kinds, Situation, Step
 from .strategies.blue_green import BlueGreen
 from .strategies.canary import Canary
+from .strategies.revert import Revert
 from .traffic import Capabilities, Marker, Match, Served, Track, Traffic
-from .units import Percent, hours, minutes, ms, percent, percents, seconds, times
+from .units import Percent, geometric, hours, linear, minutes, ms, percent, percents, seconds, times
 
 __all__ = [
     "Abort",
@@ -147,6 +148,7 @@ __all__ = [
     "Release",
     "Resume",
     "Retirement",
+    "Revert",
     "Rollout",
     "RouterError",
     "Served",
@@ -180,8 +182,10 @@ __all__ = [
     "dumps_event",
     "dumps_note",
     "dumps_strategy",
+    "geometric",
     "hours",
     "iterate",
+    "linear",
     "loads",
     "loads_event",
     "loads_note",

@@ -17,7 +17,7 @@ from .messages import Event
 from .notes import Note
 from .rollout import FORMAT, Rollout
 from .step import Kinds
-from .strategies import BlueGreen, Canary
+from .strategies import AnyStrategy
 from .traffic import Traffic
 
 __all__ = ["dumps", "dumps_event", "dumps_note", "dumps_strategy", "loads", "loads_event", "loads_note", "loads_strategy"]
@@ -65,14 +65,14 @@ def loads_note(text: str | bytes) -> Note:
     return cast(Note, Codec.of(NO_KINDS).load(Note)(parsed(text), "$"))
 
 
-def dumps_strategy(strategy: Canary | BlueGreen, kinds: Kinds = NO_KINDS) -> str:
+def dumps_strategy(strategy: AnyStrategy, kinds: Kinds = NO_KINDS) -> str:
     """A strategy, for a file under version control."""
-    return text_of(Codec.of(kinds).dump(Canary | BlueGreen)(strategy))
+    return text_of(Codec.of(kinds).dump(AnyStrategy)(strategy))
 
 
-def loads_strategy(text: str | bytes, kinds: Kinds = NO_KINDS) -> Canary | BlueGreen:
+def loads_strategy(text: str | bytes, kinds: Kinds = NO_KINDS) -> AnyStrategy:
     """The strategy that `dumps_strategy` wrote, or that a person wrote in the same form."""
-    return cast("Canary | BlueGreen", Codec.of(kinds).load(Canary | BlueGreen)(parsed(text), "$"))
+    return cast("AnyStrategy", Codec.of(kinds).load(AnyStrategy)(parsed(text), "$"))
 
 
 def _meaning(rollout: Rollout) -> None:

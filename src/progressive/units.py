@@ -10,7 +10,7 @@ import attrs
 
 from .errors import StrategyError
 
-__all__ = ["MILLION", "Percent", "Times", "hours", "minutes", "ms", "percent", "percents", "seconds", "times"]
+__all__ = ["MILLION", "Percent", "Times", "geometric", "hours", "linear", "minutes", "ms", "percent", "percents", "seconds", "times"]
 
 MILLION = 1_000_000
 """Weights and ratios are whole parts per million inside: exact sums, no last-bit surprises; finer than any known router."""
@@ -58,6 +58,46 @@ def percent(value: float) -> Percent:
 def percents(*values: float) -> tuple[Percent, ...]:
     """`percent` of each: ``weights=percents(1, 10, 50, 100)``."""
     return tuple(percent(value) for value in values)
+
+
+def linear(step: float, *, first: float | None = None) -> tuple[Percent, ...]:
+    """Weights that rise by ``step`` per cent to 100: ``weights=linear(20)`` is 20, 40, 60, 80, 100; ``linear(30, first=1)`` is 1, 31, 61, 91,
+    100. ``step`` and ``first`` (default: ``step``) are above 0 and at most 100, in steps of 0.0001.
+    """
+    by, now = _above_zero(step, "linear"), _above_zero(step if first is None else first, "linear(first=)")
+    found = []
+    while now < MILLION:
+        found.append(Percent(now))
+        now += by
+    return (*found, Percent(MILLION))
+
+
+def geometric(first: float, *, factor: float = 2.0, multiple_of: float = 1.0) -> tuple[Percent, ...]:
+    """Weights that are multiplied by ``factor`` each time, to 100: ``weights=geometric(1)`` is 1, 2, 4, 8, 16, 32, 64, 100.
+
+    Each is cut down to a ``multiple_of`` this many per cent (what the router can do), and what does not rise by that is left out:
+    ``geometric(1, factor=1.5)`` is 1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 86, 100. ``factor`` is above 1.
+    """
+    now, unit = float(_above_zero(first, "geometric")), _above_zero(multiple_of, "geometric(multiple_of=)")
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not math.isfinite(factor) or factor <= 1:
+        raise StrategyError(f"geometric(factor={factor!r}): expected a finite number above 1, such as 2")
+    if now % unit:
+        raise StrategyError(f"geometric({first!r}): is not a multiple of {Percent(unit)}; the router could not give it exactly")
+    found: list[int] = []
+    while now < MILLION:
+        weight = int(now) // unit * unit
+        if not found or weight > found[-1]:
+            found.append(weight)
+        now *= factor
+    return (*(Percent(weight) for weight in found), Percent(MILLION))
+
+
+def _above_zero(value: float, what: str) -> int:
+    """Parts per million of ``value`` per cent."""
+    found = percent(value).ppm
+    if not found:
+        raise StrategyError(f"{what}: 0 % is no step; expected a number above 0")
+    return found
 
 
 @attrs.frozen(repr=False)

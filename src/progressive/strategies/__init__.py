@@ -1,12 +1,16 @@
-"""Strategies: descriptions that compile to a plan. Canary and blue-green differ only in the plan they compile to."""
+"""Strategies: descriptions that compile to a plan, and differ only in that plan."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from .blue_green import BlueGreen
 from .canary import Canary
+from .revert import Revert
 
-__all__ = ["STRATEGIES", "BlueGreen", "Canary"]
+__all__ = ["STRATEGIES", "AnyStrategy", "BlueGreen", "Canary", "Revert"]
 
-STRATEGIES: Final[tuple[type[Any], ...]] = (BlueGreen, Canary)
+STRATEGIES: Final[tuple[type[Any], ...]] = (BlueGreen, Canary, Revert)
+
+AnyStrategy: TypeAlias = BlueGreen | Canary | Revert
+"""Every strategy that has a stored form."""

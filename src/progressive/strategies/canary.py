@@ -15,6 +15,7 @@ from ..errors import StrategyError
 from ..step import Step
 from ..steps.bake import Bake
 from ..steps.set_weight import SetWeight
+from ..traffic import is_percent
 from ..units import MILLION, Percent, minutes
 from ._common import Watched, analyses_of, is_analyses, steps_of
 
@@ -42,6 +43,9 @@ class Canary(Watched):
     every ``interval``, not during ``warmup`` after each change of weight. ``analyses`` and ``guards`` (names of analyses that guard) are
     for more than one such group. Instead of ``weights`` and ``bake``, ``steps`` gives every step explicitly.
 
+    ``baseline`` is the most that a fresh copy of stable gets beside the candidate (`Release.baseline`): as much as the candidate, but
+    no more than this, and nothing once both don't fit beside each other. Compare with it by ``NoWorse(..., than=Track.BASELINE)``.
+
     ``last_bake`` is the bake at 100 % (default: ``bake``): until it is over, everything can still go back by one write. ``retire_after``
     asks the fleet to remove the old version that long after the promotion; None leaves it alone. ``gates`` are asked before every raise.
     A canary without any check is refused, unless ``unguarded`` says why. Every problem is reported at once, when it is made.
@@ -54,6 +58,7 @@ class Canary(Watched):
     last_bake: timedelta | None = attrs.field(
         default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_duration)
     )
+    baseline: Percent | None = attrs.field(default=None, validator=check.optional(is_percent))
     steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of, validator=check.is_steps)
     analyses: tuple[Analysis, ...] = attrs.field(default=(), converter=analyses_of, validator=is_analyses)
     guards: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
@@ -61,6 +66,8 @@ class Canary(Watched):
     def __attrs_post_init__(self) -> None:
         if self.steps and self.weights:
             raise StrategyError("canary: give weights= (with bake=) or steps=, not both")
+        if self.steps and self.baseline is not None:
+            raise StrategyError("canary: baseline= goes with weights=; in steps= write SetWeight(..., baseline=...)")
         try:
             _ = self.plan
         except StrategyError as error:
@@ -72,8 +79,13 @@ class Canary(Watched):
         steps: list[Step] = list(self.steps)
         for weight in self.weights:
             last = weight.ppm == MILLION and self.last_bake is not None
-            steps += [SetWeight(weight), Bake(self.last_bake if last and self.last_bake is not None else self.bake)]
+            steps += [SetWeight(weight, baseline=self._beside(weight)), Bake(self.last_bake if last and self.last_bake is not None else self.bake)]
         return tuple(steps)
+
+    def _beside(self, weight: Percent) -> Percent:
+        """What the baseline gets beside this weight of the candidate."""
+        share = min(weight.ppm, 0 if self.baseline is None else self.baseline.ppm)
+        return Percent(share if weight.ppm + share <= MILLION else 0)
 
     def _analyses(self) -> tuple[Analysis, ...]:
         return self.analyses

@@ -1,0 +1,120 @@
+"""When traffic may be raised: gates that know business hours and freezes. They never keep traffic from being lowered.
+
+A plan names its gates, the caller binds them: ``Canary(gates=["office-hours"], ...)`` and
+``Ports(gates={"office-hours": OpenHours(zone="Europe/Vienna")}, ...)``. Several gates must all be open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import attrs
+
+from . import _validators as check
+from .errors import StrategyError
+from .messages import ClosedUntil, GateAnswer, Open
+from .release import Release
+
+__all__ = ["Freeze", "OpenHours"]
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WORKDAYS: Final = DAYS[:5]
+
+HORIZON: Final = 366
+"""Days to look ahead for the next opening: hours that do not open within a year never do."""
+
+
+def _zone(value: str) -> tzinfo:
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        pass
+    raise StrategyError(
+        f"OpenHours.zone: {value!r} is no time zone known here; use a name such as 'Europe/Vienna' (pip install tzdata where there are none)"
+    )
+
+
+def _is_zone(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    _zone(value)
+
+
+def _is_days(instance: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    wrong = [day for day in value if day not in DAYS]
+    if wrong or not value:
+        raise StrategyError(f"OpenHours.days: {list(value)!r}; use some of {', '.join(DAYS)}")
+
+
+def _is_time(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, time) or value.tzinfo is not None:
+        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} is no time of day; write time(9, 30), without a zone")
+
+
+def _is_dates(instance: object, attribute: attrs.Attribute[Any], value: tuple[date, ...]) -> None:
+    for i, day in enumerate(value):
+        if not isinstance(day, date) or isinstance(day, datetime):
+            raise StrategyError(f"{check.where(instance, attribute)}[{i}]: {day!r} is no day; write date(2026, 12, 24)")
+
+
+def _dates(value: Iterable[date]) -> tuple[date, ...]:
+    return tuple(value)
+
+
+@attrs.frozen(kw_only=True)
+class OpenHours:
+    """A gate that is open on ``days`` from ``opens`` (included) to ``closes`` (not included), by the clocks of ``zone``.
+
+    ``closes`` at or before ``opens`` is on the next morning; the day is then that of the opening. On ``closed_on`` it does not open.
+    When clocks change, it opens and closes by what they show; of an hour that comes twice, opening is the first and closing the second.
+    """
+
+    zone: str = attrs.field(validator=_is_zone)
+    days: tuple[str, ...] = attrs.field(default=WORKDAYS, converter=check.strings, validator=[check.is_strings, _is_days])
+    opens: time = attrs.field(default=time(9), validator=_is_time)
+    closes: time = attrs.field(default=time(17), validator=_is_time)
+    closed_on: tuple[date, ...] = attrs.field(default=(), converter=_dates, validator=_is_dates)
+
+    def __call__(self, release: Release, now: datetime) -> GateAnswer:
+        """`Open`, or `ClosedUntil` the next opening with the hours in words. ``now`` is an aware time."""
+        now = check.moment(now, "OpenHours(now)")
+        today = now.astimezone(_zone(self.zone)).date()
+        for ahead in range(-1, HORIZON + 1):
+            window = self._window(today + timedelta(days=ahead))
+            if window is None or window[1] <= now:
+                continue
+            begins, _ = window
+            return Open() if begins <= now else ClosedUntil(at=begins, why=f"open {self}")
+        return ClosedUntil(at=now + timedelta(days=HORIZON), why=f"open {self}, and closed for the next {HORIZON} days")
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.days)} {self.opens:%H:%M} to {self.closes:%H:%M} {self.zone}"
+
+    def _window(self, day: date) -> tuple[datetime, datetime] | None:
+        """When it is open from this day on, in UTC."""
+        if DAYS[day.weekday()] not in self.days or day in self.closed_on:
+            return None
+        last = day if self.opens < self.closes else day + timedelta(days=1)
+        opens, closes = datetime.combine(day, self.opens, tzinfo=_zone(self.zone)), datetime.combine(last, self.closes, tzinfo=_zone(self.zone))
+        # PEP 495: of an hour that comes twice fold=0 is the first; of one that is left out it is the reading moved on by that hour.
+        begins, ends = opens.astimezone(UTC), max(closes.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        return (begins, ends) if begins < ends else None
+
+
+@attrs.frozen(kw_only=True)
+class Freeze:
+    """A gate that is closed from ``begins`` (included) to ``ends`` (not included): ``Freeze(begins=..., ends=..., why="year's end")``."""
+
+    begins: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    ends: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    why: str = attrs.field(default="a freeze", validator=check.is_a(str, "a reason"))
+
+    def __attrs_post_init__(self) -> None:
+        if self.ends <= self.begins:
+            raise StrategyError(f"Freeze: it ends at {self.ends.isoformat()}, not after its beginning at {self.begins.isoformat()}")
+
+    def __call__(self, release: Release, now: datetime) -> GateAnswer:
+        """`ClosedUntil` its end while it lasts, else `Open`."""
+        now = check.moment(now, "Freeze(now)")
+        return ClosedUntil(at=self.ends, why=self.why) if self.begins <= now < self.ends else Open()

@@ -1,0 +1,36 @@
+"""Revert: back to the version before, after a success that turned out not to be one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+import attrs
+
+from .. import _validators as check
+from ..step import Step
+from ..steps.bake import Bake
+from ..steps.set_weight import SetWeight
+from ..units import minutes, percent
+from ._common import Watched
+
+
+@attrs.frozen(kw_only=True)
+class Revert(Watched):
+    """All traffic to the version before, in one switch: ``start(Revert(), release.reversed(), id="checkout-v2-revert", ports=ports)``.
+
+    It ran before, so nothing has to be proven and nothing is waited for but the router; ``checks``, if given, guard the ``bake`` after the
+    switch and take it back to where it came from. While the rollout to be reverted is still active, an `Abort` is the quicker way. If
+    the removal of the old version is due but not yet asked for, `start` cancels it.
+    """
+
+    kind: ClassVar[str] = "revert"
+
+    bake: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
+    unguarded: str | None = "it was the stable version before"
+
+    def __attrs_post_init__(self) -> None:
+        _ = self.plan
+
+    def _steps(self) -> tuple[Step, ...]:
+        return (SetWeight(percent(100)), Bake(self.bake))
