@@ -57,10 +57,11 @@ def test_business_hours_open_and_close_by_the_clocks_of_their_zone(hours: OpenHo
 
 zones = st.sampled_from(["UTC", "Europe/Vienna", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns"])
 times = st.times().map(lambda value: value.replace(second=0, microsecond=0))
+moments = st.integers(0, 10 * 365 * 24 * 60).map(lambda minutes: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes))
 hours = st.builds(OpenHours, zone=zones, days=st.lists(st.sampled_from(DAYS), min_size=1, unique=True), opens=times, closes=times)
 
 
-@given(hours=hours, now=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)))
+@given(hours=hours, now=moments)
 @rule("R31")
 def test_when_they_say_they_open_they_are_open_and_not_a_moment_before(hours: OpenHours, now: datetime) -> None:
     answer = hours(RELEASE, now)
@@ -74,7 +75,7 @@ def test_when_they_say_they_open_they_are_open_and_not_a_moment_before(hours: Op
     assert isinstance(hours(RELEASE, answer.at - timedelta(milliseconds=1)), ClosedUntil)
 
 
-@given(hours=hours, now=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)))
+@given(hours=hours, now=moments)
 def test_open_means_that_the_clocks_of_the_zone_show_an_open_hour(hours: OpenHours, now: datetime) -> None:
     shown = now.astimezone(ZoneInfo(hours.zone))
     whole = hours.opens < hours.closes
@@ -106,7 +107,7 @@ def test_a_freeze_is_closed_from_its_beginning_until_its_end(now: str, closed: b
         (lambda: OpenHours(zone="UTC", closes=time(9, tzinfo=UTC)), "without a zone"),
         (lambda: OpenHours(zone="UTC", closed_on=["2026-12-24"]), "OpenHours.closed_on[0]: '2026-12-24' is no day; write date(2026, 12, 24)"),
         (lambda: Freeze(begins=at("2026-01-02T00:00:00Z"), ends=at("2026-01-01T00:00:00Z")), "it ends at 2026-01-01T00:00:00+00:00, not after"),
-        (lambda: Freeze(begins=datetime(2026, 1, 2), ends=at("2026-01-01T00:00:00Z")), "Freeze.begins: 2026-01-02T00:00:00 has no time zone"),
+        (lambda: Freeze(begins=at("2026-01-02T00:00:00"), ends=at("2026-01-01T00:00:00Z")), "Freeze.begins: 2026-01-02T00:00:00 has no time zone"),
     ],
 )  # fmt: skip
 @rule("R31")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -72,7 +73,7 @@ def test_they_rise_to_100_in_multiples_that_the_router_can_do(step: int, first: 
 
     for weights in (up, by):
         assert weights[-1] == percent(100)
-        assert all(a < b for a, b in zip(weights, weights[1:], strict=False))
+        assert all(a < b for a, b in pairwise(weights))
     assert all(weight.ppm % unit == 0 for weight in by)
 
 
