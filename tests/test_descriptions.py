@@ -310,7 +310,7 @@ STATES: tuple[Stored, ...] = (
     ("an unknown key",
      lambda s: s["plan"]["steps"][1].update(durration=5), "$.plan.steps[1].durration: unknown key; Bake has duration, deadline, id"),
     ("a key of another version", lambda s: s.update(mood="fine"),
-     "$.mood: unknown key; Rollout has id, release, plan, serial, progress, routing, evidence, clocks, wake_at"),
+     "$.mood: unknown key; Rollout has id, release, plan, serial, progress, routing, evidence, clocks, wake_at, instances"),
     ("a wrong type", lambda s: s["plan"]["steps"][1].update(duration="2m"), "$.plan.steps[1].duration: expected a number, got '2m'"),
     ("a boolean for a number", lambda s: s.update(serial=True), "$.serial: expected a whole number, got True"),
     ("a float for a whole number", lambda s: s["progress"].update(step=1.0), "$.progress.step: expected a whole number, got 1.0"),
@@ -423,14 +423,14 @@ OTHERS = (
     (loads_event, '{"kind":"abort","at":"2026-03-01T12:00:00Z","by":"","why":"x"}',
      "$: Abort.by: '' says nothing; the audit trail needs who and why"),
     (loads_event, '{"kind":"go"}', ("$.kind: unknown kind 'go'; there are abort, approve, command_failed, gate_answered, hold, hook_answered, "
-     "inspected, measured, promote_now, reject, resume, retired, seen, skip, tick, wrote")),
+     "inspected, measured, promote_now, reject, resume, retired, seen, skip, surveyed, tick, wrote")),
     (loads_event, '{"kind":7}', ("$.kind: unknown kind 7; there are abort, approve, command_failed, gate_answered, hold, hook_answered, "
-     "inspected, measured, promote_now, reject, resume, retired, seen, skip, tick, wrote")),
+     "inspected, measured, promote_now, reject, resume, retired, seen, skip, surveyed, tick, wrote")),
     (loads_note, '{"kind":"late","at":"2026-03-01T12:00:00Z","by":5}', "$.why: missing"),
     (loads_strategy, '{"kind":"canary","weights":[5,100]}',
      "$: canary: nothing would ever stop it: no check decides; add checks=[...] or say unguarded='why'"),
     (loads_strategy, '{"kind":"canary","weights":["5 %"]}', "$.weights[0]: percent('5 %'): expected a number from 0 to 100"),
-    (loads_strategy, '{"kind":"rolling"}', "$.kind: unknown kind 'rolling'; there are blue_green, canary"),
+    (loads_strategy, '{"kind":"rolling"}', "$.kind: unknown kind 'rolling'; there are blue_green, canary, revert"),
     (loads_strategy, '{"kind":"canary","weights":[100],"unguarded":null,"bake":null}', "$.bake: expected a number, got None"),
 )  # fmt: skip
 

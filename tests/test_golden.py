@@ -162,19 +162,21 @@ def test_stored_kinds_are_never_renamed() -> None:
     assert sorted(codec._checks) == ["limit", "no_worse"]
     assert sorted(event.kind for event in EVENTS) == [
         "abort", "approve", "command_failed", "gate_answered", "hold", "hook_answered", "inspected", "measured", "promote_now", "reject",
-        "resume", "retired", "seen", "skip", "tick", "wrote",
+        "resume", "retired", "seen", "skip", "surveyed", "tick", "wrote",
     ]  # fmt: skip
     assert sorted(note.kind for note in NOTES) == [
         "asked", "drifted", "entered", "escalated", "happened", "judged", "late", "refused", "released", "unjudged", "verified",
     ]  # fmt: skip
 
 
-def test_the_script_that_makes_them_never_overwrites() -> None:
+def test_the_script_that_makes_them_never_overwrites(monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.read_bytes() for path in (*STATES, *TRANSCRIPTS)}
     spec = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
     assert spec is not None and spec.loader is not None
     make = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make)
+    make.main()
+    monkeypatch.setattr(make, "line", lambda *decision: "another")
     with pytest.raises(SystemExit, match="never overwritten"):
         make.main()
 

@@ -22,11 +22,11 @@ import progressive
 ROOT = Path(progressive.__file__).parent
 
 LEVELS: dict[int, str] = {
-    0: "errors _validators units release traffic measurement messages notes",
+    0: "errors _validators units release traffic fleet measurement messages notes",
     1: "stats stats.*",
     2: "analysis analysis.*",
     3: "step steps steps.* strategies strategies.* plan lifecycle rollout engine codec "
-    "_turn _windows _moves _looks _routing _preflight _people _replies _clocks _json _schema",
+    "_turn _windows _moves _looks _fleet _routing _preflight _people _replies _clocks _json _schema",
     4: "ports calendar conversation outcome drivers rollback _calls _doing",
     5: "_http _http_values _http_wire _kubernetes _kubeconfig routers routers.* metrics metrics.* stores stores.* observers observers.*",
     6: "testing testing.*",

@@ -36,6 +36,7 @@ from .engine import Decision, decide
 from .errors import (
     ConflictError,
     Failure,
+    FleetError,
     MetricsError,
     ProgressiveError,
     RouterError,
@@ -44,6 +45,7 @@ from .errors import (
     StrategyError,
     WorldError,
 )
+from .fleet import Capacity
 from .lifecycle import Phase, Retirement
 from .measurement import (
     Bad,
@@ -100,6 +102,7 @@ __all__ = [
     "Budget",
     "Canary",
     "Capabilities",
+    "Capacity",
     "Check",
     "ClosedUntil",
     "ConflictError",
@@ -110,6 +113,7 @@ __all__ = [
     "ExitCode",
     "Failure",
     "Fleet",
+    "FleetError",
     "Gate",
     "Gauge",
     "Go",

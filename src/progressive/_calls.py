@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from .errors import ConflictError, Failure, StrategyError, WorldError
+from .fleet import Capacity
 from .measurement import Look, NoAnswer
 from .messages import (
     Apply,
@@ -32,6 +33,8 @@ from .messages import (
     RunHook,
     Seen,
     Stop,
+    Survey,
+    Surveyed,
     Wrote,
 )
 from .plan import Plan, shortfalls
@@ -137,6 +140,7 @@ def _inspect(command: Inspect, rollout: Rollout, ports: Ports) -> Call | Event:
         at=ports.clock(),
         problems=problems(rollout.plan, ports),
         undo=undo(rollout.release) if undo is not None else "",
+        fleet=hasattr(ports.fleet, "survey") or hasattr(ports.fleet, "asurvey"),
     )
 
 
@@ -216,6 +220,19 @@ def _ask_gate(command: AskGate, rollout: Rollout, ports: Ports) -> Call | Event:
     return _function(gate, (rollout.release, ports.clock()), answer, trouble)
 
 
+def _survey(command: Survey, rollout: Rollout, ports: Ports) -> Call | Event:
+    trouble = _failed("survey", rollout.epoch, otherwise=Failure.TRANSIENT)
+    if not (hasattr(ports.fleet, "survey") or hasattr(ports.fleet, "asurvey")):
+        return trouble(StrategyError("this rollout began with a fleet= that can be surveyed; pass it again"), ports.clock())
+
+    def answer(value: Any, at: datetime) -> Event:
+        if not isinstance(value, Mapping) or not all(isinstance(capacity, Capacity) for capacity in value.values()):
+            return trouble(StrategyError(f"the fleet answered {value!r:.200}; it must be a mapping of tracks to Capacity(...)"), at)
+        return Surveyed(at=at, tracks=tuple(value.items()))
+
+    return _call(ports.fleet, "survey", (rollout.release,), {}, answer, trouble)
+
+
 def _retire(command: Retire, rollout: Rollout, ports: Ports) -> Call | Event:
     trouble = _failed("retire", rollout.epoch, otherwise=Failure.UNKNOWN)
     if ports.fleet is None:
@@ -233,4 +250,5 @@ _MAKERS: dict[type, Callable[[Any, Rollout, Ports], Call | Event]] = {
     Read: _read,
     Retire: _retire,
     RunHook: _run_hook,
+    Survey: _survey,
 }

@@ -72,6 +72,7 @@ def _step_back(turn: Turn) -> None:
         retry_at=None if routing.retry_at is None else min(routing.retry_at, latest),
     )
     turn.clocks = evolve(turn.clocks, now=now, ticked=None, entered=min(turn.clocks.entered, now))
+    turn.instances = evolve(turn.instances, surveyed_at=None, tried_at=None)
     answer = None if isinstance(turn.progress.answer, NotYet) else turn.progress.answer
     turn.progress = evolve(turn.progress, closing=None, frozen=None, answer=answer)
     turn.evidence = evolve(

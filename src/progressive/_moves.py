@@ -11,9 +11,17 @@ from .lifecycle import FINAL, Phase, Retirement, moved
 from .notes import Asked, Entered, Released
 from .rollout import Cause, evolve
 from .traffic import Track, Traffic
+from .units import MILLION, Percent
 
 ENGINE_HOLD: Final = timedelta(hours=1)
 """How long the engine's own hold waits for a person before it rolls back."""
+
+
+OVERLOADED: Final = timedelta(minutes=10)
+"""How long a part of the traffic may stay on the candidate because stable can't carry it. Then a version that is known to be bad has had
+its time, and the rest goes back all the same."""
+
+WHOLE_PERCENT: Final = MILLION // 100
 
 
 def want(turn: Turn, traffic: Traffic, why: str) -> None:
@@ -92,8 +100,22 @@ def go_back(turn: Turn, why: str, *, by: str = "engine") -> None:
         return
     enter(turn, Phase.ROLLING_BACK, why, by=by)
     turn.clocks = evolve(turn.clocks, entered=turn.now, stepped=ZERO, watched=ZERO, escalated=ZERO)
-    want(turn, NOTHING, "the way back")
+    want(turn, way_back(turn), "the way back")
     turn.routing = evolve(turn.routing, attempts=0, retry_at=None)
+
+
+def way_back(turn: Turn) -> Traffic:
+    """All traffic to stable; if the fleet says that stable can't carry it, as much as it can, rounded to what every router can do.
+
+    Never more for the candidate than it has now, and for no longer than `OVERLOADED`.
+    """
+    stable = turn.instances.of(Track.STABLE)
+    if stable is None or stable.able.ppm == MILLION or turn.clocks.stepped >= OVERLOADED:
+        return NOTHING
+    served = turn.routing.served
+    most = min(turn.routing.wanted.candidate.ppm, turn.routing.wanted.candidate.ppm if served is None else served.traffic.candidate.ppm)
+    left = -(-(MILLION - stable.able.ppm) // WHOLE_PERCENT) * WHOLE_PERCENT
+    return Traffic(candidate=Percent(min(left, most // WHOLE_PERCENT * WHOLE_PERCENT)))
 
 
 def end(turn: Turn, phase: Phase, why: str, *, by: str = "engine") -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from ._fleet import unready
 from ._moves import end, enter, go_back
 from ._turn import NOTHING, Turn
 from .analysis.judge import PREFLIGHT
@@ -38,6 +39,8 @@ def inspected(turn: Turn, event: Inspected) -> None:
         turn.refuse(event, "preflight is over")
         return
     turn.routing = evolve(turn.routing, inspected=True, undo=event.undo)
+    if event.fleet:
+        turn.instances = evolve(turn.instances, bound=True)
     if event.problems:
         turn.note(Happened(at=turn.now, event=event))
         go_back(turn, f"the plan can't be driven like this: {'; '.join(event.problems)}")
@@ -90,6 +93,7 @@ def cleared(turn: Turn) -> bool:
         turn.routing.inspected
         and turn.routing.served is not None
         and all(probe.answered for probe in turn.evidence.probes)
+        and unready(turn) is None
     )
 
 
@@ -130,4 +134,4 @@ def _missing(turn: Turn) -> str:
     silent = [f"{probe.metric}{f' ({probe.why})' if probe.why else ''}" for probe in turn.evidence.probes if not probe.answered]
     if silent:
         return f"{', '.join(silent)} to answer for {Track.STABLE.label(turn.release)}"
-    return "the router to take a write that changes nothing"
+    return unready(turn) or "the router to take a write that changes nothing"

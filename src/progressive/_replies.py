@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from . import _routing
+from . import _fleet, _routing
 from ._turn import Turn
 from .lifecycle import Phase, Retirement
 from .messages import ClosedUntil, CommandFailed, GateAnswered, HookAnswered, NotYet, Retired
@@ -25,8 +25,12 @@ def command_failed(turn: Turn, event: CommandFailed) -> None:
     if event.command in ("read", "apply"):
         _routing.failed(turn, event)
         return
+    if event.command == "survey" and turn.final:
+        return
     turn.note(Happened(at=turn.now, event=event))
-    if event.command == "run_hook" and event.epoch == turn.progress.epoch:
+    if event.command == "survey":
+        _fleet.failed(turn, event)
+    elif event.command == "run_hook" and event.epoch == turn.progress.epoch:
         turn.progress = evolve(turn.progress, answer=NotYet(event.at + AGAIN, f"it failed: {event.why}"))
     elif event.command == "ask_gate" and event.epoch == turn.progress.epoch:
         turn.progress = evolve(turn.progress, frozen=("gate", f"it failed: {event.why}", event.at + AGAIN), closing=None)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from ._fleet import short_of
 from ._moves import ENGINE_HOLD, break_stretch, end, go_back, hold, want
-from ._turn import ZERO, Turn
+from ._turn import NOTHING, ZERO, Turn
 from .errors import Failure
 from .lifecycle import Phase
 from .messages import Apply, CommandFailed, Open, Seen, Wrote
@@ -219,6 +220,8 @@ def failed(turn: Turn, event: CommandFailed) -> None:
         routing, attempts=attempts, retry_at=event.at + wait, tried_at=None if sent else routing.tried_at
     )
     if event.failure is Failure.PERMANENT:
+        if turn.progress.phase is Phase.ROLLING_BACK:
+            want(turn, NOTHING, "the way back, at once: the router refuses to go in steps")
         if turn.progress.phase is Phase.PENDING:
             never = routing.attempts == 0
             turn.routing = evolve(turn.routing, touched=not never)
@@ -298,7 +301,7 @@ def apply_due(turn: Turn, serial: int) -> Apply | None:
         return None
     now_served = served.traffic if served is not None else turn.routing.standing
     raises = routing.wanted.exceeds(now_served)
-    if raises and not gates_open(turn):
+    if raises and (short_of(turn, routing.wanted) is not None or not gates_open(turn)):
         return None
     generation = routing.generation
     if generation is None:

@@ -19,7 +19,7 @@ class Turn:
     """One decision in the making. Rules replace its parts; nothing of the rollout that was given ever changes."""
 
     __slots__ = (
-        "clocks", "evidence", "gates", "given", "notes", "now", "plan", "progress", "release", "routing", "to_ask", "wake",
+        "clocks", "evidence", "gates", "given", "instances", "notes", "now", "plan", "progress", "release", "routing", "to_ask", "wake",
     )  # fmt: skip
 
     def __init__(self, given: Rollout, now: datetime) -> None:
@@ -31,6 +31,7 @@ class Turn:
         self.routing = given.routing
         self.evidence = given.evidence
         self.clocks = given.clocks
+        self.instances = given.instances
         self.notes: list[Note] = []
         self.wake: datetime | None = None
         self.gates: dict[str, GateAnswer] = {}

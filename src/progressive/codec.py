@@ -97,7 +97,10 @@ def _meaning(rollout: Rollout) -> None:
         f"it has {', '.join(probed) or 'none'}, and before the start the plan's metrics {', '.join(metrics) or 'none'} must answer",
     )
     # A step that could not raise yet goes on with what an earlier one wanted, which may have a route or a baseline that it has not.
-    entered = (Traffic(),) if progress.phase in (Phase.PENDING, Phase.ROLLING_BACK) else plan.traffics[: progress.step + 1]
+    # On the way back a part may stay on the candidate, while the fleet says that stable can't carry all of it.
+    in_steps = progress.phase is Phase.ROLLING_BACK and rollout.instances.bound
+    back = progress.phase in (Phase.PENDING, Phase.ROLLING_BACK) and not in_steps
+    entered = (Traffic(),) if back else plan.traffics[: progress.step + 1]
     need(
         any(not routing.wanted.exceeds(traffic) for traffic in entered),
         "$.routing.wanted",

@@ -9,7 +9,7 @@ How to read it. One decision has four parts:
    harmless, and a tick on the stored rollout asks again. First the router is read; whatever depends on the read comes after it.
 4. **Wake**: say when to come back.
 
-The rules live beside this file: what the router says in `_routing`, what the metrics say in `_looks` (and when, in `_windows`), what
+The rules live beside this file: what the router says in `_routing`, what the fleet says in `_fleet`, what the metrics say in `_looks` (and when, in `_windows`), what
 people say in `_people`, what hooks and gates answer in `_replies`, what must be there first in `_preflight`, what passing time does in
 `_clocks`. `_moves` has the few changes that they make; `lifecycle` the phases.
 """
@@ -23,7 +23,7 @@ from typing import Any, Final, assert_never
 
 import attrs
 
-from . import _looks, _people, _preflight, _replies, _routing
+from . import _fleet, _looks, _people, _preflight, _replies, _routing
 from ._clocks import pass_time
 from ._moves import end, enter, go_back, hold, want
 from ._turn import NOTHING, ZERO, Turn
@@ -50,13 +50,15 @@ from .messages import (
     Retired,
     RunHook,
     Seen,
+    Survey,
+    Surveyed,
     Tick,
     Wrote,
 )
 from .notes import Escalated, Happened, Note, Released
 from .rollout import Rollout, evolve
 from .step import Deadline, Done, Failed, Halt, Situation, Step, Wait
-from .traffic import Track
+from .traffic import Track, Traffic
 from .units import said
 
 __all__ = ["Decision", "decide"]
@@ -93,7 +95,7 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
 
 # ---------------------------------------------------------------------------------------------------------------- 1. absorb
 
-_HEARD_WHEN_FINAL: Final = (Tick, Seen, Wrote, CommandFailed, Retired)
+_HEARD_WHEN_FINAL: Final = (Tick, Seen, Wrote, Surveyed, CommandFailed, Retired)
 _RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}
 
 
@@ -126,6 +128,7 @@ _ABSORB: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Tick: _ticked,
     Seen: _routing.seen,
     Wrote: _routing.wrote,
+    Surveyed: _fleet.surveyed,
     CommandFailed: _replies.command_failed,
     Measured: _measured,
     Inspected: _preflight.inspected,
@@ -152,7 +155,7 @@ def _progressing(turn: Turn) -> bool:
     position = turn.progress.step
     step, target = turn.plan.steps[position], turn.plan.traffics[position]
     if target != turn.routing.wanted:
-        if target.exceeds(turn.routing.wanted) and (blocked := _may_raise(turn)) is not None:
+        if target.exceeds(turn.routing.wanted) and (blocked := _may_raise(turn, target)) is not None:
             return _wait(turn, step, blocked)
         want(turn, target, f"step {step.id}")
     outcome = Done() if turn.progress.skipped or _looks.waived_whole(turn, step) else step.advance(_situation(turn, step))
@@ -185,7 +188,7 @@ def _leave(turn: Turn, step: Step) -> bool:
         return True
     target = turn.plan.traffics[following]
     raises = target.exceeds(turn.routing.wanted)
-    if raises and (blocked := _may_raise(turn)) is not None:
+    if raises and (blocked := _may_raise(turn, target)) is not None:
         return _wait(turn, step, blocked)
     enter(turn, Phase.PROGRESSING, f"{step.id} is {'skipped' if turn.progress.skipped else 'done'}", step=following)
     turn.routing = evolve(turn.routing, reasserted=False)
@@ -195,14 +198,16 @@ def _leave(turn: Turn, step: Step) -> bool:
     return True
 
 
-def _may_raise(turn: Turn) -> str | None:
-    """Asked before every raise: the evidence, then the gates. None if it may, else what is waited for."""
+def _may_raise(turn: Turn, target: Traffic) -> str | None:
+    """Asked before every raise: the evidence, the fleet, then the gates. None if it may, else what is waited for."""
     if not turn.verified:
         return f"the router to serve {turn.routing.wanted}"
     frozen = turn.progress.frozen
     shut = frozen is not None and turn.now < frozen[2]
     if not shut and not turn.progress.forced and (owed := _looks.ready(turn)) is not None:
         return owed
+    if (short := _fleet.short_of(turn, target)) is not None:
+        return short
     if _routing.gates_open(turn):
         return None
     if frozen is not None and shut:
@@ -279,11 +284,12 @@ def _held(turn: Turn) -> bool:
 
 def _rolling_back(turn: Turn) -> bool:
     """It is over when a write of ours since the turn back was read back; until then it is asked for again, for ever."""
-    if turn.verified and turn.routing.written >= turn.progress.epoch:
+    _fleet.retreat(turn)
+    if turn.verified and turn.routing.written >= turn.progress.epoch and turn.routing.wanted == NOTHING:
         end(turn, Phase.ROLLED_BACK, turn.progress.reason)
         return True
     _routing.escalate(turn, "the way back is not verified", turn.clocks.stepped)
-    turn.wait(f"the router to serve {NOTHING}, written and read back")
+    turn.wait(_fleet.in_steps(turn) or f"the router to serve {NOTHING}, written and read back")
     return False
 
 
@@ -357,6 +363,7 @@ def _conclude(turn: Turn) -> Decision:
         or turn.routing is not given.routing
         or turn.evidence is not given.evidence
         or turn.clocks is not given.clocks
+        or turn.instances is not given.instances
         or wake != given.wake_at
     )
     if not changed:
@@ -368,6 +375,7 @@ def _conclude(turn: Turn) -> Decision:
         routing=turn.routing,
         evidence=turn.evidence,
         clocks=turn.clocks,
+        instances=turn.instances,
         wake_at=wake,
     )
     return Decision(rollout=rollout, commands=commands, wake_at=wake, notes=tuple(turn.notes))
@@ -379,6 +387,8 @@ def _commands(turn: Turn) -> list[Any]:
     commands: list[Any] = []
     if progress.phase is Phase.PENDING and not routing.inspected:
         commands.append(Inspect())
+    if _fleet.due(turn):
+        commands.append(Survey())
     if routing.tried_at is None or (ticked is not None and routing.tried_at < ticked):
         return [*commands, Read()]
     if progress.phase is Phase.PENDING:

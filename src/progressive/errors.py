@@ -9,6 +9,7 @@
     └── WorldError        the world's: a system did not do what it was asked for
         ├── RouterError
         ├── MetricsError
+        ├── FleetError
         └── StoreError
 
 ``exit_code`` on every class is what a deployment script should exit with (see `progressive.Outcome`).
@@ -23,6 +24,7 @@ from typing import ClassVar
 __all__ = [
     "ConflictError",
     "Failure",
+    "FleetError",
     "MetricsError",
     "ProgressiveError",
     "RouterError",
@@ -91,6 +93,10 @@ class RouterError(WorldError):
 
 class MetricsError(WorldError):
     """The metrics system failed. It is judged as ERROR: never as success, and never as a failing candidate."""
+
+
+class FleetError(WorldError):
+    """The fleet failed. Nothing is raised until it answers again; what lowers traffic does not wait for it."""
 
 
 class StoreError(WorldError):

@@ -7,6 +7,7 @@ Events carry their own time and are normalised when they are made. A person's ev
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeAlias
 
@@ -14,6 +15,7 @@ import attrs
 
 from . import _validators as check
 from .errors import Failure, StrategyError
+from .fleet import Capacity
 from .measurement import Look, Metric, Window
 from .traffic import Marker, Served, Track, Traffic
 
@@ -91,13 +93,14 @@ class Tick:
 @attrs.frozen(kw_only=True)
 class Inspected:
     """What the caller has bound: how to undo by hand, and ``problems``, one line for each name of the plan that is bound to nothing and
-    for each thing that the router can't do.
+    for each thing that the router can't do. ``fleet``: there is one that can be surveyed.
     """
 
     kind: ClassVar[str] = "inspected"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     problems: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
     undo: str = ""
+    fleet: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +121,20 @@ class Wrote:
     epoch: int
     traffic: Traffic
     served: Served
+
+
+def _capacities(value: Iterable[tuple[Track, Capacity]] | Mapping[Track, Capacity]) -> tuple[tuple[Track, Capacity], ...]:
+    pairs = value.items() if isinstance(value, Mapping) else value
+    return tuple(sorted(((Track(track), capacity) for track, capacity in pairs), key=lambda pair: pair[0].value))
+
+
+@attrs.frozen(kw_only=True)
+class Surveyed:
+    """What the instances of each track can carry, as the fleet says."""
+
+    kind: ClassVar[str] = "surveyed"
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    tracks: tuple[tuple[Track, Capacity], ...] = attrs.field(converter=_capacities)
 
 
 @attrs.frozen(kw_only=True)
@@ -257,7 +274,7 @@ class Abort:
 
 PersonEvent: TypeAlias = Approve | Reject | Hold | Resume | Skip | PromoteNow | Abort
 Event: TypeAlias = (
-    Tick | Inspected | Seen | Wrote | CommandFailed | Measured | HookAnswered | GateAnswered | Retired | PersonEvent
+    Tick | Inspected | Seen | Wrote | Surveyed | CommandFailed | Measured | HookAnswered | GateAnswered | Retired | PersonEvent
 )
 
 PEOPLE: tuple[type, ...] = (Approve, Reject, Hold, Resume, Skip, PromoteNow, Abort)
@@ -268,6 +285,7 @@ EVENTS: tuple[type, ...] = (
     Measured,
     Wrote,
     Seen,
+    Surveyed,
     CommandFailed,
     Inspected,
     HookAnswered,
@@ -299,6 +317,13 @@ class Read:
     """Read the router; answered by `Seen`."""
 
     kind: ClassVar[str] = "read"
+
+
+@attrs.frozen(kw_only=True)
+class Survey:
+    """Ask the fleet what the instances of each track can carry; answered by `Surveyed`."""
+
+    kind: ClassVar[str] = "survey"
 
 
 @attrs.frozen(kw_only=True)
@@ -354,4 +379,4 @@ class Retire:
     kind: ClassVar[str] = "retire"
 
 
-Command: TypeAlias = Inspect | Read | Apply | Measure | RunHook | AskGate | Retire
+Command: TypeAlias = Inspect | Read | Survey | Apply | Measure | RunHook | AskGate | Retire

@@ -15,6 +15,7 @@ import attrs
 
 from . import _validators as check
 from .errors import StrategyError
+from .fleet import Capacity
 from .measurement import Look, Metric, Window
 from .messages import GateAnswer, HookAnswer
 from .notes import Note
@@ -68,7 +69,15 @@ class MetricsProvider(Protocol):
 
 
 class Fleet(Protocol):
-    """The instances of the versions."""
+    """The instances of the versions. Either method may be left out: what is not there is not asked."""
+
+    def survey(self, release: Release) -> Mapping[Track, Capacity]:
+        """What the instances of each track can carry now. Asked in every tick; raises `FleetError` if it can't be told.
+
+        More traffic is given only to what can carry it; the start waits for a stable that can carry everything; a way back to one
+        that can't goes in steps, and a person is told.
+        """
+        ...
 
     def retire(self, release: Release, version: Version) -> None:
         """Remove every instance of ``version``. Idempotent; returns when it is done."""

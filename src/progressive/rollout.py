@@ -1,4 +1,4 @@
-"""The state of one release under one plan: a frozen value in five small parts, each with one reason to change, and what it says of itself.
+"""The state of one release under one plan: a frozen value in six small parts, each with one reason to change, and what it says of itself.
 
 It is all that is ever persisted, and everything that a decision depends on. Clocks are accumulators (watched, stepped, ran), not
 deadlines, so that a jump of the wall clock can't bring one forward.
@@ -16,6 +16,7 @@ from . import _validators as check
 from .analysis.judge import Tally
 from .analysis.verdict import Memory
 from .errors import StrategyError
+from .fleet import Capacity
 from .lifecycle import FINAL, Phase, Retirement
 from .messages import HookAnswer
 from .plan import Plan
@@ -28,6 +29,7 @@ __all__ = [
     "Cause",
     "Clocks",
     "Evidence",
+    "Instances",
     "Probe",
     "Progress",
     "Rollout",
@@ -190,6 +192,20 @@ class Evidence:
 
 
 @attrs.frozen(kw_only=True)
+class Instances:
+    """What the fleet said last of each track. ``bound``: there is one to ask. ``tried_at``: the last survey, answered or not."""
+
+    bound: bool = False
+    capacities: tuple[tuple[Track, Capacity], ...] = ()
+    surveyed_at: datetime | None = None
+    tried_at: datetime | None = None
+
+    def of(self, track: Track) -> Capacity | None:
+        """What is known of one track."""
+        return next((capacity for known, capacity in self.capacities if known is track), None)
+
+
+@attrs.frozen(kw_only=True)
 class Clocks:
     """Times and accumulators. ``stepped``: in this step or phase; ``ran``: the whole's; ``watched``: the bake's credit in this step.
 
@@ -246,6 +262,7 @@ class Rollout:
     evidence: Evidence
     clocks: Clocks
     wake_at: datetime | None
+    instances: Instances = Instances()
 
     @property
     def phase(self) -> Phase:

@@ -12,6 +12,7 @@ from progressive import (
     Action,
     Approve,
     BlueGreen,
+    Capacity,
     ClosedUntil,
     Go,
     Hold,
@@ -22,6 +23,7 @@ from progressive import (
     PromoteNow,
     Resume,
     Skip,
+    Track,
     hours,
     minutes,
     percent,
@@ -63,8 +65,14 @@ def run(seed: int, steps: int = 60) -> World:
         world.shuffle = random.Random(seed + 1)
     if "no_compare" in enabled:
         world.compare_and_set = False
+    # Dice of its own, so that the runs without a fleet stay the same.
+    fleet = random.Random(seed + 2) if seed % 4 == 3 else None
+    if fleet is not None:
+        world.able = dict.fromkeys(Track, Capacity(percent(100)))
     paused = []
     for _ in range(steps):
+        if fleet is not None:
+            _instances(fleet, world)
         _one_fault(rng, enabled, world)
         _one_word(rng, enabled, world)
         if "pause" in enabled and rng.random() < 0.1:
@@ -109,6 +117,17 @@ def ended(world: World) -> World:
     if final.phase is Phase.ROLLED_BACK and "superseded" not in final.progress.reason and final.routing.touched:
         assert not world.candidate.ppm, f"rolled back, and the candidate still has {world.candidate}"
     return world
+
+
+def _instances(rng: random.Random, world: World) -> None:
+    """Instances come and go, run something else, or nobody knows."""
+    assert world.able is not None
+    if rng.random() < 0.1:
+        world.fleet_down = not world.fleet_down
+    if rng.random() < 0.3:
+        identity = rng.choice((None, None, None, "v2", "v7"))
+        world.able[Track.CANDIDATE] = Capacity(percent(rng.choice((0, 1, 5, 30, 100, 100))), identity=identity)
+        world.able[Track.STABLE] = Capacity(percent(rng.choice((0, 20, 60, 99.5, 100, 100))))
 
 
 def _one_fault(rng: random.Random, enabled: set[str], world: World) -> None:

@@ -32,6 +32,34 @@ class Fault:
 
 FAULTS = (
     Fault(
+        "raise_without_instances",
+        "engine.py",
+        "if (short := _fleet.short_of(turn, target)) is not None:",
+        "if False and (short := _fleet.short_of(turn, target)) is not None:",
+        "test_fleet.py::test_traffic_is_raised_only_to_what_can_carry_it",
+    ),
+    Fault(
+        "overload_stable_in_silence",
+        "_moves.py",
+        "if stable is None or stable.able.ppm == MILLION or turn.clocks.stepped >= OVERLOADED:",
+        "if True:",
+        "test_fleet.py::test_the_way_back_to_a_small_stable_goes_in_steps_and_a_person_is_told_at_once",
+    ),
+    Fault(
+        "overload_stable_for_ever",
+        "_moves.py",
+        "turn.clocks.stepped >= OVERLOADED",
+        "False",
+        "test_fleet.py::test_after_ten_minutes_it_goes_back_all_the_same",
+    ),
+    Fault(
+        "raise_to_spare_stable",
+        "_moves.py",
+        "most = min(turn.routing.wanted.candidate.ppm, turn.routing.wanted.candidate.ppm if served is None else served.traffic.candidate.ppm)",
+        "most = MILLION",
+        "test_fleet.py::test_what_was_taken_back_by_hand_is_not_raised_again_for_a_small_stable",
+    ),
+    Fault(
         "ignore_drift",
         "_routing.py",
         "    if not moved:\n        return\n",
@@ -48,8 +76,8 @@ FAULTS = (
     Fault(
         "abort_by_reading",
         "engine.py",
-        "if turn.verified and turn.routing.written >= turn.progress.epoch:",
-        "if turn.verified:",
+        "if turn.verified and turn.routing.written >= turn.progress.epoch and turn.routing.wanted == NOTHING:",
+        "if turn.verified and turn.routing.wanted == NOTHING:",
         "test_traffic.py::test_an_abort_writes_even_where_0_percent_is_read_already",
     ),
     Fault(

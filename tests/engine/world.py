@@ -16,6 +16,7 @@ import attrs
 from progressive import (
     Analysis,
     Canary,
+    Capacity,
     Counts,
     Failure,
     Limit,
@@ -60,6 +61,8 @@ from progressive.messages import (
     Retired,
     RunHook,
     Seen,
+    Survey,
+    Surveyed,
     Tick,
     Wrote,
 )
@@ -129,12 +132,16 @@ class World:
     notes: list[Note] = attrs.field(factory=list)
     retired: int = 0
     retire_fails: bool = False
+    # the fleet
+    able: dict[Track, Capacity] | None = None
+    fleet_down: bool = False
     # the ghost: what the world knows and the engine does not
     ceiling: int = 0
     aborted: bool = False
     zero_written_since_abort: bool = False
     phases: list[Phase] = attrs.field(factory=list)
     data_at_full: int = 0
+    said_able: dict[Track, Capacity] = attrs.field(factory=dict)
     duplicate: bool = False
     shuffle: random.Random | None = None
 
@@ -227,6 +234,15 @@ class World:
         self.aborted = True
         self.zero_written_since_abort = True
 
+    # -------------------------------------------------------------------------------------------------------------- fleet
+
+    def _survey(self) -> Event:
+        assert self.able is not None, "asked for instances that nobody bound"
+        if self.fleet_down:
+            return CommandFailed(at=self.now, command="survey", epoch=0, failure=Failure.TRANSIENT, why="the API is away")
+        self.said_able = dict(self.able)
+        return Surveyed(at=self.now, tracks=tuple(self.able.items()))
+
     # ------------------------------------------------------------------------------------------------------------ metrics
 
     def _measurement(self, command: Measure, track: Track) -> Measurement:
@@ -263,8 +279,11 @@ class World:
         asked, serves = command.traffic.candidate.ppm, self.traffic.candidate.ppm
         if asked > self.ceiling:
             raise Broken(f"R1: asked for {asked} ppm, no persisted step allows more than {self.ceiling}")
-        if self.aborted and asked > serves:
+        in_steps = self.able is not None and not self.compare_and_set  # then nobody refuses what was lowered since the read
+        if self.aborted and asked > serves and not in_steps:
             raise Broken(f"R2: raised from {serves} to {asked} ppm after an abort")
+        if self.able is not None and asked > serves and asked > self.said_able[Track.CANDIDATE].able.ppm:
+            raise Broken(f"R6: raised to {asked} ppm, the candidate can carry {self.said_able[Track.CANDIDATE]}")
         if asked > serves and self.store_down:
             raise Broken("R4: raised while nothing could be stored")
 
@@ -297,7 +316,9 @@ class World:
     def do(self, command: Command) -> Event:
         match command:
             case Inspect():
-                return Inspected(at=self.now, undo="undo by hand")
+                return Inspected(at=self.now, undo="undo by hand", fleet=self.able is not None)
+            case Survey():
+                return self._survey()
             case Read():
                 return self._read()
             case Apply():
@@ -402,6 +423,9 @@ class World:
         self.unreadable = self.unwritable = self.permanent = self.lose_reply = False
         self.silent = self.idle = self.night = self.store_down = self.duplicate = False
         self.lag = timedelta()
+        self.fleet_down = False
+        if self.able is not None:
+            self.able = dict.fromkeys(Track, Capacity(percent(100)))
 
     def said(self, kind: str) -> list[Any]:
         """The notes of one kind."""

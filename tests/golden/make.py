@@ -1,7 +1,7 @@
 """Writes the golden states and transcripts of the current FORMAT: ``PYTHONPATH=src:tests/engine python tests/golden/make.py``.
 
-Run it once for a new FORMAT, from the library version that writes it first, and commit what it wrote. It refuses to overwrite: what a
-library has written is read for ever, so a difference is a bug of the library and not of these files. The tests only read.
+Run it for a new FORMAT and for what is new in this one, from the library version that writes it first, and commit what it wrote. It never
+overwrites: what a library has written is read for ever, so a difference is a bug of the library and not of these files. The tests only read.
 
 A transcript is a file of JSON lines. The first holds the state that `begin` made; each further line one decision: the events, the parts of
 the state that it changed (the plan and the release never do), and its notes. A state file holds the canonical bytes of one rollout.
@@ -26,6 +26,7 @@ from progressive import (
     BlueGreen,
     Budget,
     Canary,
+    Capacity,
     ClosedUntil,
     Counts,
     Deadline,
@@ -392,9 +393,35 @@ def aborted_before_the_start() -> Played:
     return world
 
 
+def canary_with_a_fleet() -> Played:
+    """Instances that get ready late, a fleet that does not answer, and a way back in steps to a stable that was scaled down."""
+    everything = Capacity(percent(100), identity="v1", why="5 of 5 instances are ready")
+    world = Played(strategy=Canary(weights=percents(10, 50, 100), bake=minutes(2), checks=EVERYTHING[:1], interval=minutes(1)))
+    world.able = {Track.STABLE: everything, Track.CANDIDATE: Capacity(percent(20), identity="v2", why="1 of 5 instances is ready")}
+    world.until_it_serves(10)
+    world.now += minutes(4)
+    world.go_on()
+    world.fleet_down = True
+    world.now += seconds(30)
+    world.go_on()
+    world.fleet_down = False
+    world.able[Track.CANDIDATE] = Capacity(percent(100), identity="v2")
+    world.until_it_serves(50)
+    world.able[Track.STABLE] = Capacity(percent(60), identity="v1", why="3 of 5 instances are ready")
+    world.now += seconds(30)
+    world.go_on()
+    world.decided(Abort(at=world.now, by="eve", why="enough"))
+    world.now += seconds(30)
+    world.go_on()
+    world.now += seconds(30)
+    world.go_on()
+    world.able[Track.STABLE] = everything
+    return world.until_over()
+
+
 TRANSCRIPTS = (
     canary_promoted, canary_rolled_back, canary_with_everything, blue_green, blue_green_stopped, taken_over, taken_back_by_hand,
-    aborted_before_the_start,
+    aborted_before_the_start, canary_with_a_fleet,
 )  # fmt: skip
 
 
@@ -464,6 +491,8 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "astray": lambda s: s["clocks"].get("astray"),
     "served-elsewhere": lambda s: {"elsewhere", "settled"} <= s["routing"].get("served", {}).keys(),
     "identities": lambda s: "identities" in s["routing"].get("served", {}),
+    "instances": lambda s: _phase(s) == "progressing" and len(s.get("instances", {}).get("capacities", ())) == 2,
+    "way-back-in-steps": lambda s: _phase(s) == "rolling_back" and s["routing"].get("wanted", {}).get("candidate"),
 }
 """What must be among the states: the first one of the transcripts of which it holds."""
 
@@ -479,13 +508,15 @@ def chosen(states: list[str]) -> dict[str, str]:
 
 def main() -> None:
     target = HERE / f"format-{FORMAT}"
-    if target.exists():
-        raise SystemExit(f"{target.name} exists: golden files are never overwritten")
     played = {make.__name__: make() for make in TRANSCRIPTS}
     files = {f"states/{name}.json": f"{text}\n" for name, text in chosen([text for world in played.values() for text in world.states]).items()}
     files |= {f"transcripts/{name}.jsonl": "".join(f"{each}\n" for each in world.lines) for name, world in played.items()}
     for name, text in files.items():
         path = target / name
+        if path.exists():
+            if path.suffix == ".jsonl" and path.read_text(encoding="utf-8") != text:
+                raise SystemExit(f"{path.relative_to(HERE)} would be another one now: golden files are never overwritten")
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
         print(f"{len(text):>8} {path.relative_to(HERE)}")

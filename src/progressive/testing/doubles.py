@@ -8,8 +8,10 @@ from threading import Lock
 
 import attrs
 
+from .. import _validators as check
 from ..codec import dumps, loads
 from ..errors import ConflictError, StrategyError
+from ..fleet import Capacity
 from ..measurement import Counts, Look, Measurement, Metric, Window
 from ..notes import Note
 from ..release import Release, Version
@@ -142,9 +144,13 @@ def steady(rps: float, **rates: float) -> Callable[[Track, Window], Measurement]
 
 @attrs.define
 class MemoryFleet:
-    """A fleet that remembers what it was told to remove."""
+    """A fleet that remembers what it was told to remove. ``capacities`` is what a survey says; by default everything is ready."""
 
     retired: list[Version] = attrs.field(factory=list)
+    capacities: dict[Track, Capacity] = attrs.field(factory=lambda: dict.fromkeys(Track, Capacity(percent(100))))
+
+    def survey(self, release: Release) -> Mapping[Track, Capacity]:
+        return dict(self.capacities)
 
     def retire(self, release: Release, version: Version) -> None:
         if version not in self.retired:
@@ -159,14 +165,23 @@ class MemoryStore:
         self._texts: dict[str, str] = {}
         self._serials: dict[str, int] = {}
         self._notes: dict[str, list[tuple[str, Note]]] = {}
+        self._active: dict[str, str] = {}
         self._lock = Lock()
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
-        text = dumps(rollout, self._kinds)
+        text, service = dumps(rollout, self._kinds), rollout.release.service
         with self._lock:
             found = self._serials.get(rollout.id)
             if found != expected:
                 raise ConflictError(f"rollout {rollout.id!r} is at serial {found}, {expected} was expected: somebody else moved it")
+            if found is not None and rollout.serial <= found:
+                if self._texts[rollout.id] == text and not notes:
+                    return
+                raise ConflictError(f"rollout {rollout.id!r} is at serial {found}, and is to be saved with serial {rollout.serial}: it must rise")
+            if not rollout.final and (other := self._active.setdefault(service, rollout.id)) != rollout.id:
+                raise ConflictError(f"service {service!r} has an active rollout, {other!r}; let it end before starting {rollout.id!r}")
+            if rollout.final and self._active.get(service) == rollout.id:
+                del self._active[service]
             self._texts[rollout.id] = text
             self._serials[rollout.id] = rollout.serial
             kept = self._notes.setdefault(rollout.id, [])
@@ -180,6 +195,7 @@ class MemoryStore:
         return [loads(text, self._kinds) for text in list(self._texts.values())]
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        now = check.moment(now, "due(now=)")
         waiting = [(rollout.wake_at, rollout.id) for rollout in self._all() if rollout.wake_at is not None and rollout.wake_at <= now]
         return [id for _, id in sorted(waiting)[:limit]]
 

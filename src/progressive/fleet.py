@@ -1,0 +1,28 @@
+"""What the instances of a version can do: the words in which a fleet says it."""
+
+from __future__ import annotations
+
+import attrs
+
+from . import _validators as check
+from .traffic import is_percent
+from .units import Percent
+
+__all__ = ["Capacity"]
+
+
+@attrs.frozen
+class Capacity:
+    """What the instances of one version can carry now.
+
+    ``able`` is the share of *all* of the service's traffic that those which are ready can serve: 3 of the 10 instances that it takes are
+    ``percent(30)``. ``identity`` is what they really run, where the fleet knows it; if they don't all run the same, name one that is
+    wrong. ``why`` is a word for people: ``"3 of 10 instances are ready"``.
+    """
+
+    able: Percent = attrs.field(validator=is_percent)
+    identity: str | None = attrs.field(default=None, kw_only=True, validator=check.optional(check.is_a(str, "what runs, such as a digest")))
+    why: str = attrs.field(default="", kw_only=True, validator=check.is_a(str, "a reason"))
+
+    def __str__(self) -> str:
+        return f"{self.able}{f' ({self.why})' if self.why else ''}"
