@@ -1,17 +1,18 @@
-"""A process that drives a rollout until its standard input ends: ``python driver.py DIRECTORY``."""
+"""A process that drives a rollout until its standard input ends: ``python driver.py KIND DIRECTORY``."""
 
 from __future__ import annotations
 
 import sys
 
+from places import ID, opened
+
 from progressive import ConflictError
-from progressive.stores.file import FileStore
 
 
-def main(directory: str) -> None:
+def main(kind: str, directory: str) -> None:
     """Say "drives", or why not."""
     try:
-        with FileStore(directory).driving("checkout-42"):
+        with opened(kind, directory).driving(ID):
             print("drives", flush=True)
             sys.stdin.read()
     except ConflictError as error:
@@ -19,4 +20,4 @@ def main(directory: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

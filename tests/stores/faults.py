@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from progressive.stores import _journal, file
+from progressive.stores import _journal, _system, file
 
 COUNTED = ("open", "write", "ftruncate", "fsync", "replace")
 """The calls that change something, or make it durable. A process may die before each of them, and in the middle of a write."""
@@ -54,8 +54,8 @@ class Disk:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """From now on the file store works on this disk."""
-        patch.setattr(file, "os", self)
-        patch.setattr(_journal, "os", self)
+        for module in (file, _journal, _system):
+            patch.setattr(module, "os", self)
 
 
 def full() -> OSError:

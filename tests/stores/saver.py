@@ -1,18 +1,17 @@
-"""A process that saves in a loop until it is killed, and says on standard output what was saved: ``python saver.py DIRECTORY``."""
+"""A process that saves in a loop until it is killed, and says on standard output what was saved: ``python saver.py KIND DIRECTORY``."""
 
 from __future__ import annotations
 
 import sys
 
 from contract import a_rollout, some_notes
+from places import ID, opened
 
-from progressive.stores.file import FileStore
 
-
-def main(directory: str) -> None:
+def main(kind: str, directory: str) -> None:
     """Go on from what is stored."""
-    store = FileStore(directory)
-    stored = store.load("checkout-42")
+    store = opened(kind, directory)
+    stored = store.load(ID)
     before = None if stored is None else stored.serial
     while True:
         serial = 0 if before is None else before + 1
@@ -22,4 +21,4 @@ def main(directory: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

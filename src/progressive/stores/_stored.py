@@ -1,0 +1,65 @@
+"""What every store says of stored text that it can't read, and of a save that may not replace what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..codec import loads, loads_note
+from ..errors import ConflictError, StateError
+from ..notes import Note
+from ..rollout import Rollout
+from ..step import Kinds
+
+__all__ = ["may_replace", "note_of", "rollout_of", "second", "unreadable"]
+
+
+def rollout_of(text: str | bytes, id: str, kinds: Kinds, *, where: str) -> Rollout:
+    """The rollout ``id`` that is stored as ``text``; `StateError` with its path behind ``where``."""
+    try:
+        rollout = loads(text, kinds)
+    except StateError as error:
+        raise unreadable(where, error.path, error.why) from None
+    if rollout.id != id:
+        raise unreadable(where, "$.id", f"it is the rollout {rollout.id!r} under the name of {id!r}")
+    return rollout
+
+
+def note_of(text: str | bytes, *, where: str) -> Note:
+    """The note that is stored as ``text``; `StateError` with its path behind ``where``."""
+    try:
+        return loads_note(text)
+    except StateError as error:
+        raise unreadable(where, error.path, error.why) from None
+
+
+def unreadable(where: str, place: str, why: str) -> StateError:
+    """What stands at ``place`` can't be understood, and is not touched."""
+    return StateError(f"{why}. It is left as it is: restore it, or move it away", path=f"{where}: {place}")
+
+
+def may_replace(rollout: Rollout, notes: Sequence[Note], *, expected: int | None, found: int | None, same: bool) -> bool:
+    """Does this save change what is stored? ``found`` is the stored serial (None: nothing is), ``same`` if it is this very rollout.
+
+    False if exactly this is stored already. `ConflictError` if the compare-and-set is lost, or the serial does not rise.
+    """
+    if found != expected:
+        raise ConflictError(
+            f"rollout {rollout.id!r} is {'not stored' if found is None else f'at serial {found}'}, and "
+            f"{'it should not have been stored' if expected is None else f'serial {expected} was expected'}: "
+            "somebody else moved it; load it and decide again"
+        )
+    if found is not None and rollout.serial <= found:
+        if same and not notes:
+            return False
+        raise ConflictError(
+            f"rollout {rollout.id!r} is at serial {found}, and what is to be saved has serial {rollout.serial}: a change has a "
+            "higher serial than what it changes; load it and decide again"
+        )
+    return True
+
+
+def second(rollout: Rollout, other: str) -> ConflictError:
+    """Two active rollouts would move the same traffic."""
+    return ConflictError(
+        f"service {rollout.release.service!r} has an active rollout, {other!r}; let it end, or abort it, before starting {rollout.id!r}"
+    )

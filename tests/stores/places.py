@@ -1,0 +1,125 @@
+"""The stores that keep rollouts on a disk, and what a test must know of each to look at its bytes, or to spoil them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from contract import a_rollout, some_notes
+
+from progressive.stores.file import FileStore
+
+HERE = Path(__file__).parent
+ID = "checkout-42"
+
+
+class Place(Protocol):
+    """One kind of store in a directory of its own."""
+
+    name: str
+
+    def open(self, directory: Path) -> FileStore:
+        """A store on what is there."""
+        ...
+
+    def path(self, directory: Path) -> Path:
+        """What the store is given."""
+        ...
+
+    def where(self, directory: Path, id: str) -> str:
+        """How an error names the state of a rollout."""
+        ...
+
+    def state(self, directory: Path, id: str) -> bytes:
+        """The state as it is stored."""
+        ...
+
+    def spoil(self, directory: Path, id: str, state: bytes) -> None:
+        """Put something else in its place."""
+        ...
+
+
+class Files:
+    name = "file"
+
+    def open(self, directory: Path) -> FileStore:
+        return FileStore(self.path(directory))
+
+    def path(self, directory: Path) -> Path:
+        return directory
+
+    def where(self, directory: Path, id: str) -> str:
+        return f"{directory / id}.json"
+
+    def state(self, directory: Path, id: str) -> bytes:
+        return (directory / f"{id}.json").read_bytes()
+
+    def spoil(self, directory: Path, id: str, state: bytes) -> None:
+        (directory / f"{id}.json").write_bytes(state)
+
+
+PLACES: tuple[Place, ...] = (Files(),)
+
+
+def opened(kind: str, directory: str) -> FileStore:
+    """For the programs beside this file: ``opened("file", DIRECTORY)``."""
+    [place] = [place for place in PLACES if place.name == kind]
+    return place.open(Path(directory))
+
+
+def saved(store: FileStore, upto: int, *, many: int = 2) -> None:
+    """Saves with the serials 0 to ``upto``."""
+    for serial in range(upto + 1):
+        store.save(a_rollout(serial=serial), some_notes(serial, many), expected=serial - 1 if serial else None)
+
+
+def held(directory: Path) -> dict[str, bytes]:
+    """Every file and its bytes."""
+    return {str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def environment() -> dict[str, str]:
+    """What a subprocess needs to import the helpers of these tests and the same library as this process."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+@contextmanager
+def as_nobody(directory: Path) -> Iterator[None]:
+    """Without the right to write in the directory. Rights don't bind root; a test that runs as root gives them up for a while."""
+    for path in directory.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    directory.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        for path in (directory, *directory.rglob("*")):
+            path.chmod(0o755)
+
+
+def together(*acts: Callable[[], None]) -> None:
+    """Each in a thread of its own, at one moment; what one raises is raised."""
+    begin, raised = threading.Barrier(len(acts), timeout=60), []
+
+    def run(act: Callable[[], None]) -> None:
+        try:
+            begin.wait()
+            act()
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in raised:
+        raise error
