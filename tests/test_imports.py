@@ -28,11 +28,12 @@ LEVELS: dict[int, str] = {
     3: "step steps steps.* strategies strategies.* plan lifecycle rollout engine codec "
     "_turn _windows _moves _looks _fleet _routing _preflight _people _replies _clocks _json _schema",
     4: "ports calendar conversation outcome drivers rollback _calls _doing",
-    5: "_http _http_values _http_wire _kubernetes _kubeconfig routers routers.* metrics metrics.* stores stores.* observers observers.*",
+    5: "_http _http_values _http_wire _kubernetes _kubeconfig "
+    "fleets fleets.* routers routers.* metrics metrics.* stores stores.* observers observers.*",
     6: "testing testing.*",
 }
 
-SHELVES = ("steps", "routers", "metrics", "stores", "observers")
+SHELVES = ("steps", "routers", "metrics", "stores", "observers", "fleets")
 """Collections whose files know nothing of each other; only their ``__init__`` lists them, and ``_private`` ones are for sharing."""
 
 CONCRETE = ("steps", "strategies")

@@ -14,7 +14,7 @@ import attrs
 from ._http import Flow, Http, Malformed, Request, at, segment, to_http
 from .errors import StrategyError
 
-__all__ = ["Kubernetes", "is_dns_name", "patch", "path_of", "read"]
+__all__ = ["Kubernetes", "find", "is_dns_name", "patch", "path_of", "read", "to_kubernetes"]
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet puts a pod's token, its authority and its namespace (kubernetes.io, "Accessing the API from within a Pod")."""
@@ -88,6 +88,11 @@ class Kubernetes:
         return cls(api, namespace=namespace or found)
 
 
+def to_kubernetes(value: Kubernetes | Http | str) -> Kubernetes:
+    """A converter: an address alone is enough where nothing else is needed."""
+    return value if isinstance(value, Kubernetes) else Kubernetes(value)
+
+
 def path_of(group: str, version: str, namespace: str, plural: str, name: str) -> str:
     """The path of one object: ``/apis/networking.istio.io/v1/namespaces/shop/virtualservices/checkout``."""
     root = f"/apis/{segment(group)}/{segment(version)}" if group else f"/api/{segment(version)}"
@@ -100,13 +105,20 @@ def read(path: str) -> Flow[dict[str, Any]]:
     return _object(response.json())
 
 
-def patch(path: str, changes: Mapping[str, Any], *, version: str) -> Flow[dict[str, Any]]:
+def find(path: str) -> Flow[dict[str, Any] | None]:
+    """The object, or None if there is none."""
+    response = yield Request("GET", path, accept=(404,))
+    return None if response.status == 404 else _object(response.json())
+
+
+def patch(path: str, changes: Mapping[str, Any], *, version: str | None) -> Flow[dict[str, Any]]:
     """Change these fields of an object if it still has the resourceVersion ``version``; else `ConflictError`, nothing is changed.
 
-    The answer is the object as it is stored now. Lists are replaced whole (RFC 7396), which compare-and-set makes safe.
+    None changes them whatever it has. The answer is the object as it is stored now. Lists are replaced whole (RFC 7396), which
+    compare-and-set makes safe.
     """
-    metadata = {**changes.get("metadata", {}), "resourceVersion": version}
-    body = json.dumps({**changes, "metadata": metadata}, allow_nan=False, separators=(",", ":")).encode()
+    condition = {} if version is None else {"metadata": {**changes.get("metadata", {}), "resourceVersion": version}}
+    body = json.dumps({**changes, **condition}, allow_nan=False, separators=(",", ":")).encode()
     response = yield Request(
         "PATCH",
         path,

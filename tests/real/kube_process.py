@@ -138,17 +138,14 @@ class KubeProcess:
         found: dict[str, Any] = response.json()
         return found
 
-    def allow(self, group: str, *, namespace: str, rules: list[dict[str, Any]]) -> None:
+    def allow(self, group: str, *, namespace: str, rules: list[dict[str, Any]], name: str) -> None:
         """Bind a role with these rules to a group."""
         root = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
-        api = {"apiVersion": "rbac.authorization.k8s.io/v1"}
-        self.post(f"{root}/roles", {**api, "kind": "Role", "metadata": {"name": f"for-{group}"}, "rules": rules})
+        api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name}}
+        self.post(f"{root}/roles", {**api, "kind": "Role", "rules": rules})
         subject = {"kind": "Group", "name": group, "apiGroup": "rbac.authorization.k8s.io"}
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"for-{group}"}
-        self.post(
-            f"{root}/rolebindings",
-            {**api, "kind": "RoleBinding", "metadata": {"name": f"for-{group}"}, "roleRef": role, "subjects": [subject]},
-        )
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
+        self.post(f"{root}/rolebindings", {**api, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]})
 
 
 def _definitions() -> list[dict[str, Any]]:

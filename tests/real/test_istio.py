@@ -217,7 +217,7 @@ def test_get_and_patch_on_one_object_are_enough(kube: KubeProcess, reviews: Obje
     rule_of_the_docs = {
         "apiGroups": ["networking.istio.io"], "resources": ["virtualservices"], "resourceNames": [reviews.name], "verbs": ["get", "patch"],
     }  # fmt: skip
-    kube.allow("deployers", namespace="default", rules=[rule_of_the_docs])
+    kube.allow("deployers", namespace="default", rules=[rule_of_the_docs], name="for-istio")
     router = Istio(api=api(kube, DEPLOYER), virtual_service=reviews.name, host="reviews")
     allowed = {"authorization": f"Bearer {DEPLOYER}"}
     wait_until("the role is in force", lambda: kube.admin.get(f"{ROOT}/{reviews.name}", headers=allowed).status_code == 200)

@@ -24,7 +24,7 @@ import attrs
 
 from .. import _validators as check
 from .._http import Client, Closing, Flow, Http
-from .._kubernetes import Kubernetes, is_dns_name, patch, path_of, read
+from .._kubernetes import Kubernetes, is_dns_name, patch, path_of, read, to_kubernetes
 from ..errors import RouterError, StrategyError
 from ..release import Release
 from ..traffic import Capabilities, Marker, Served, Track, Traffic
@@ -35,10 +35,6 @@ from ._virtual_service import ANNOTATION, Naming, VirtualService
 __all__ = ["Http", "Istio", "Kubernetes"]
 
 _GROUP: Final = "networking.istio.io"
-
-
-def _to_kubernetes(value: Kubernetes | Http | str) -> Kubernetes:
-    return value if isinstance(value, Kubernetes) else Kubernetes(value)
 
 
 def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -65,7 +61,7 @@ class Istio(Closing):
     be told from it. (Tried with a real API server and Istio's own definitions.)
     """
 
-    api: Kubernetes = attrs.field(converter=_to_kubernetes)
+    api: Kubernetes = attrs.field(converter=to_kubernetes)
     virtual_service: str = attrs.field(validator=is_dns_name)
     namespace: str = attrs.field(
         default=attrs.Factory(lambda self: self.api.namespace, takes_self=True), validator=is_dns_name

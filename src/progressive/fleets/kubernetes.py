@@ -1,0 +1,137 @@
+"""Kubernetes Deployments, one for each version: how many of their pods are ready, what they run, and scaling an old one to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from .. import _validators as check
+from .._http import Client, Closing, Flow, Http, Malformed, at
+from .._kubernetes import Kubernetes, find, is_dns_name, patch, path_of, to_kubernetes
+from ..errors import Failure, FleetError, StrategyError
+from ..fleet import Capacity
+from ..release import Release, Version
+from ..traffic import Track
+from ..units import MILLION, Percent
+
+__all__ = ["Deployments", "Http", "Kubernetes"]
+
+_NOTHING: Final = Percent(0)
+
+Json = dict[str, Any]
+
+
+def _is_template(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    try:
+        made = str(value).format(service="s", backend="b")
+    except (KeyError, IndexError, ValueError):
+        made = ""
+    if not isinstance(value, str) or "{backend}" not in value or not made:
+        where = check.where(instance, attribute)
+        raise StrategyError(f"{where}: {value!r} must have {{backend}} in it, and may have {{service}}, such as '{{service}}-{{backend}}'")
+
+
+@attrs.frozen(kw_only=True)
+class Deployments(Closing):
+    """The Deployments of a service's versions: ``Deployments(api=Kubernetes.in_cluster())``.
+
+    ``name`` makes a Deployment's name from the release's ``{service}`` and a version's ``{backend}``. ``full`` is the number of pods that
+    it takes to carry everything; None is the largest ``spec.replicas`` of the release's Deployments, which is too few where an
+    autoscaler follows the traffic. ``container`` is the one whose image (digest, else tag) must be the version's identity; None doesn't
+    look. Scaling a candidate up is yours, or an autoscaler's: more traffic waits until it is ready.
+
+    The account needs ``get`` on ``deployments``, and ``patch`` on ``deployments/scale`` if old versions are to be removed. (Tried with a
+    real API server; the numbers of ready pods were written by the test.)
+    """
+
+    api: Kubernetes = attrs.field(converter=to_kubernetes)
+    namespace: str = attrs.field(
+        default=attrs.Factory(lambda self: self.api.namespace, takes_self=True), validator=is_dns_name
+    )
+    name: str = attrs.field(default="{service}-{backend}", validator=_is_template)
+    full: int | None = attrs.field(default=None, validator=check.optional(check.at_least(1)))
+    container: str | None = attrs.field(default=None, validator=check.optional(is_dns_name))
+    _client: Client = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(lambda self: Client(self.api.api, FleetError, "Kubernetes"), takes_self=True),
+    )
+
+    def survey(self, release: Release) -> Mapping[Track, Capacity]:
+        """How much of everything the available pods of each version can carry: one request for each track."""
+        return self._client.run(self._survey(release))
+
+    async def asurvey(self, release: Release) -> Mapping[Track, Capacity]:
+        """`survey`, asynchronously."""
+        return await self._client.arun(self._survey(release))
+
+    def retire(self, release: Release, version: Version) -> None:
+        """Scale the Deployment of ``version`` to 0. Idempotent; `FleetError` (ask again) while pods of it are left."""
+        self._client.run(self._retire(release, version))
+
+    async def aretire(self, release: Release, version: Version) -> None:
+        """`retire`, asynchronously."""
+        await self._client.arun(self._retire(release, version))
+
+    def _survey(self, release: Release) -> Flow[Mapping[Track, Capacity]]:
+        found: dict[Track, Json | None] = {}
+        for track in Track:
+            if (version := track.version(release)) is not None:
+                found[track] = yield from find(self._path(release, version))
+        sizes = [_count(deployment, "spec.replicas", 1) for deployment in found.values() if deployment is not None]
+        full = self.full or max([1, *sizes])
+        return {track: self._capacity(release, track, deployment, full) for track, deployment in found.items()}
+
+    def _capacity(self, release: Release, track: Track, deployment: Json | None, full: int) -> Capacity:
+        if deployment is None:
+            return Capacity(_NOTHING, why=f"there is no Deployment {self._name(release, track.version(release))!r} in {self.namespace}")
+        # Both: pods of an older template are available too, and pods of the new one are counted before they are ready.
+        ready = min(_count(deployment, "status.availableReplicas", 0), _count(deployment, "status.updatedReplicas", 0))
+        why = f"{ready} of {full} pods are available"
+        seen, written = _count(deployment, "status.observedGeneration", 0), at(deployment, "metadata.generation", int)
+        if seen < written and track is not Track.STABLE:
+            # An autoscaler writes to stable all the time; its pods are the same as a moment ago.
+            ready, why = 0, f"its controller has not seen generation {written} yet"
+        able = Percent(min(MILLION, ready * MILLION // full))
+        return Capacity(able, identity=self._identity(deployment), why=why)
+
+    def _identity(self, deployment: Json) -> str | None:
+        """The digest, else the tag, of the image that the named container runs."""
+        if self.container is None:
+            return None
+        containers: list[Json] = at(deployment, "spec.template.spec.containers", list)
+        image = next((str(each.get("image", "")) for each in containers if each.get("name") == self.container), None)
+        if image is None:
+            there = ", ".join(str(each.get("name")) for each in containers)
+            name = at(deployment, "metadata.name", str)
+            raise FleetError(f"Deployment {name} has no container {self.container!r}; it has {there}", failure=Failure.PERMANENT)
+        rest, _, digest = image.partition("@")
+        return digest or rest.rpartition("/")[2].partition(":")[2] or "latest"
+
+    def _retire(self, release: Release, version: Version) -> Flow[None]:
+        path = self._path(release, version)
+        if (yield from find(path)) is None:
+            return
+        yield from patch(f"{path}/scale", {"spec": {"replicas": 0}}, version=None)
+        deployment = yield from find(path)
+        left = 0 if deployment is None else _count(deployment, "status.replicas", 0)
+        if left:
+            raise FleetError(f"{left} pods of {self._name(release, version)} are still there; ask again")
+
+    def _name(self, release: Release, version: Version | None) -> str:
+        assert version is not None
+        return self.name.format(service=release.service, backend=version.backend)
+
+    def _path(self, release: Release, version: Version) -> str:
+        return path_of("apps", "v1", self.namespace, "deployments", self._name(release, version))
+
+
+def _count(deployment: Json, path: str, default: int) -> int:
+    """A whole number of the object; what is 0 is left out of a status."""
+    try:
+        return at(deployment, path, int)
+    except Malformed:
+        return default
