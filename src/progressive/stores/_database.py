@@ -1,0 +1,168 @@
+"""The SQLite database that rollouts are kept in: its layout, its transactions, and its errors as ours.
+
+A connection lives for one transaction. So threads share none, nothing is left to close, a file that was moved away or restored is noticed
+at the next call; opening it costs a quarter of a millisecond.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Final
+from urllib.parse import quote
+
+import attrs
+
+from ..errors import Failure, StoreError
+from ._lock import WAIT
+
+__all__ = ["Database"]
+
+APPLICATION: Final = int.from_bytes(b"prog", "big")
+"""SQLite's ``application_id``: whose database this is."""
+
+LAYOUT: Final = 1
+"""SQLite's ``user_version``: which tables and columns there are. The FORMAT of the states in them is counted by itself."""
+
+TABLES: Final = (
+    """CREATE TABLE rollouts (
+        id TEXT NOT NULL PRIMARY KEY,
+        service TEXT NOT NULL,
+        created TEXT NOT NULL,
+        active INTEGER NOT NULL CHECK (active IN (0, 1)),
+        wake_at TEXT,
+        state TEXT NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX one_active_of_a_service ON rollouts (service) WHERE active",
+    "CREATE INDEX newest_of_a_service ON rollouts (service, created, id)",
+    "CREATE INDEX longest_overdue ON rollouts (wake_at, id) WHERE wake_at IS NOT NULL",
+    """CREATE TABLE notes (
+        rollout TEXT NOT NULL,
+        serial INTEGER NOT NULL,
+        n INTEGER NOT NULL,
+        note TEXT NOT NULL,
+        PRIMARY KEY (rollout, serial, n)
+    )""",
+)
+
+BUSY_WAIT: Final = WAIT
+"""Seconds that a call waits for another one, as for any other lock of a store."""
+
+# The journal is SQLite's default, the rollback journal, and not its write-ahead log: before 3.51.3, the log may lose a committed
+# transaction when two connections write and checkpoint at one moment (sqlite.org/wal.html, "The WAL-Reset Bug"), and most Pythons bring an
+# older SQLite. The log would gain nothing here, where a rollout is saved a few times a minute and no connection stays open. With the
+# rollback journal, EXTRA is what lets a save that came back outlive a power cut: under FULL the directory is not synced after the journal
+# was removed (sqlite.org/pragma.html#pragma_synchronous), and a journal that comes back undoes the save. `fullfsync` is for macOS, whose
+# fsync stops at the drive's cache. A database that somebody has turned to the log stays so.
+SETTINGS: Final = ("PRAGMA synchronous = EXTRA", "PRAGMA fullfsync = ON")
+
+PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+"""What may pass by itself, by SQLite's primary result code. All else (rights, read-only, corrupt, not a database) needs a person."""
+
+MENDS: Final = {
+    sqlite3.SQLITE_CANTOPEN: "mend the file, its directory or their rights",
+    sqlite3.SQLITE_CORRUPT: "restore it from a backup, or move it away",
+    sqlite3.SQLITE_NOTADB: "give another path, or move it away",
+    sqlite3.SQLITE_READONLY: "mend the file, its directory or their rights",
+}
+
+UNCOMMITTED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL})
+"""A COMMIT that fails with one of these has not come as far as the removal of the journal, which is what commits."""
+
+
+@attrs.frozen(kw_only=True)
+class Database:
+    """One file. Every `sqlite3.Error` becomes a `StoreError` that begins with ``what`` was not done and names the file."""
+
+    path: str
+
+    def make(self) -> None:
+        """Give a file that is not there, or is empty, its tables. `StoreError` if it is anything else than a database of ours."""
+        what = "rollouts can't be kept there"
+        with self._connected("BEGIN", what, mode="rwc") as db:
+            made = self._made(db)
+        if not made:
+            with self._connected("BEGIN IMMEDIATE", what) as db:
+                if not self._made(db):  # another process may have been first
+                    for statement in (*TABLES, f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {LAYOUT}", "COMMIT"):
+                        db.execute(statement)
+
+    @contextmanager
+    def reading(self, what: str, *, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
+        """A connection that sees one state of the database. Keep it short: a save waits for it."""
+        with self._connected(begin, what) as db:
+            if not self._made(db):  # as with a directory that has gone: nothing would be due in it, and anything could be started
+                raise StoreError(f"{what}: {self.path} has become empty; restore it", failure=Failure.PERMANENT)
+            yield db
+
+    @contextmanager
+    def writing(self, what: str, perhaps: str) -> Iterator[sqlite3.Connection]:
+        """The same, alone among writers from its beginning on. What is written counts if this is left without an exception.
+
+        UNKNOWN, beginning with ``perhaps``, if it failed in the middle of the commit.
+        """
+        with self.reading(what, begin="BEGIN IMMEDIATE") as db:
+            yield db
+            try:
+                db.execute("COMMIT")
+            except sqlite3.Error as error:
+                if _code(error) in UNCOMMITTED:
+                    raise
+                raise StoreError(f"{perhaps}: {self.path}: {error}", failure=Failure.UNKNOWN) from error
+
+    @contextmanager
+    def _connected(self, begin: str, what: str, *, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction, which is undone at the end unless it was committed.
+
+        Nothing but SQLite may open the file: closing it again would give up the locks that other threads have on it (POSIX).
+        """
+        uri = f"file:{quote(os.fsencode(self.path))}?mode={mode}"
+        try:
+            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_WAIT, isolation_level=None)) as db:
+                for statement in (*SETTINGS, begin):
+                    db.execute(statement)
+                yield db
+        except sqlite3.Error as error:
+            raise self._told(what, error) from error
+
+    def _made(self, db: sqlite3.Connection) -> bool:
+        """Are our tables in it? False if it is empty. Anything else is refused: it is somebody else's, or newer than this version."""
+        [(application,)] = db.execute("PRAGMA application_id")
+        [(layout,)] = db.execute("PRAGMA user_version")
+        if (application, layout) == (APPLICATION, LAYOUT):
+            return True
+        if application == APPLICATION:
+            newer = "written by a newer version of progressive; upgrade this driver" if layout > LAYOUT else "restore it from a backup"
+            raise StoreError(f"{self.path} has layout {layout}, and this version reads layout {LAYOUT}: {newer}", failure=Failure.PERMANENT)
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master ORDER BY name LIMIT 3")]
+        if (application, layout, names) == (0, 0, []):
+            return False
+        raise StoreError(
+            f"{self.path} is a database of another application (application_id {application}, user_version {layout}, "
+            f"{', '.join(names) or 'nothing'} in it); give another path",
+            failure=Failure.PERMANENT,
+        )
+
+    def _told(self, what: str, error: sqlite3.Error) -> StoreError:
+        code = _code(error)
+        passing = code in PASSING
+        mend = MENDS.get(code, "it may pass: try again" if passing else "mend the file")
+        waited = f" for {BUSY_WAIT:g} s" if code == sqlite3.SQLITE_BUSY else ""
+        return StoreError(f"{what}: {self.path}: {error}{waited}; {mend}", failure=Failure.TRANSIENT if passing else Failure.PERMANENT)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; the module's own errors (a text that is no UTF-8) have none."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -1,0 +1,182 @@
+"""Rollouts in one SQLite database, on one machine: the store to embed.
+
+Of a rollout there is one row in ``rollouts`` (its ``state`` is exactly what `progressive.dumps` writes; the columns beside it are taken
+from that at every save, for finding it) and a row in ``notes`` for each note. Beside ``rollouts.db`` there is a directory
+``rollouts.db-drivers`` with a file for each rollout that was driven; it may stay behind, only the lock on it counts (see `_lock`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime
+from typing import Final
+
+from .. import _validators as check
+from ..codec import dumps, dumps_note
+from ..errors import StateError, StrategyError
+from ..notes import Note
+from ..rollout import Rollout
+from ..step import Kinds
+from ._database import Database
+from ._lock import driven, need_locks
+from ._names import stem_of
+from ._stored import may_replace, note_of, rollout_of, second
+from ._system import told
+
+__all__ = ["SqliteStore"]
+
+# Not INSERT OR REPLACE, which would remove the other active rollout of the service instead of failing.
+SAVE: Final = """INSERT INTO rollouts (id, service, created, active, wake_at, state) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET service = excluded.service, created = excluded.created, active = excluded.active,
+    wake_at = excluded.wake_at, state = excluded.state"""
+
+# Text is asked for as bytes: whatever an editor or a broken disk has made of it is then for the codec to refuse, by its path.
+LOAD: Final = "SELECT CAST(state AS BLOB) FROM rollouts WHERE id = ?"
+DUE: Final = "SELECT id FROM rollouts WHERE wake_at <= ? ORDER BY wake_at, id LIMIT ?"
+LAST: Final = "SELECT id, CAST(state AS BLOB) FROM rollouts WHERE service = ? ORDER BY created DESC, id DESC LIMIT 1"
+ACTIVE: Final = "SELECT id FROM rollouts WHERE service = ? AND active AND id <> ?"
+
+APPEND: Final = "INSERT INTO notes (rollout, serial, n, note) VALUES (?, ?, ?, ?)"
+NEWEST: Final = "SELECT max(serial) FROM notes WHERE rollout = ?"
+NOTES: Final = """SELECT serial, n, CAST(note AS BLOB) FROM notes
+    WHERE rollout = ? AND (serial, n) > (?, ?) AND serial <= ? ORDER BY serial, n LIMIT ?"""
+
+PAGE: Final = 500
+"""Notes that are read at a time: a few hundred kilobytes, and milliseconds for which a save has to wait."""
+
+MANY: Final = 2**31
+"""More rollouts than there are; SQLite takes no number of any size."""
+
+NO_KINDS: Final = Kinds()
+
+
+class SqliteStore:
+    """Rollouts in the SQLite database ``path``, which is made if its directory exists. Safe for threads and processes; atomic and durable.
+
+    That a service has one active rollout is held by an index of the database itself. ``kinds`` are your own step and check kinds.
+    Everything but a wrong id or path (`StrategyError`) and a stored text that can't be understood (`StateError`, which names its row;
+    it is never overwritten) is a `StoreError`, and then what was stored stands: TRANSIENT (locked, full) may pass; PERMANENT (read-only,
+    corrupt, another application's, of a newer layout) needs a person; UNKNOWN means that the commit itself failed, so load before saving
+    again. There is nothing to close. Not for network file systems, and not for Windows, which has no `flock`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], kinds: Kinds = NO_KINDS) -> None:
+        need_locks("SqliteStore")
+        name = os.fsdecode(path)
+        if name in ("", ":memory:"):
+            raise StrategyError(
+                f"SqliteStore({name!r}): each connection would have a database in memory of its own; "
+                "give the path of a file, or use progressive.testing.MemoryStore"
+            )
+        self._path = os.path.realpath(name)  # one place for the locks of drivers, by whatever name the file is reached
+        self._kinds = kinds
+        self._database = Database(path=self._path)
+        self._database.make()
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({self._path!r})"
+
+    # ------------------------------------------------------------------------------------------------------------ the store
+
+    def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
+        """Store both or neither, if the stored serial is ``expected`` (None: not stored yet), else `ConflictError`.
+
+        Saving once more exactly what is stored does nothing. A rollout whose service has another active one, which has not ended, is a
+        `ConflictError` that names it, also if both are started at the same moment.
+        """
+        id, state = rollout.id, dumps(rollout, self._kinds)
+        texts = [(id, rollout.serial, n, dumps_note(note)) for n, note in enumerate(notes)]
+        not_done = f"rollout {id!r} was not saved, and what was stored before stands"
+        with self._database.writing(not_done, f"rollout {id!r} was perhaps saved, perhaps not; load it before saving again") as db:
+            stored = self._stored(db, id)
+            found = None if stored is None else stored.serial
+            if may_replace(rollout, notes, expected=expected, found=found, same=stored == rollout):
+                self._of_one_piece(db, id, found)
+                _put(db, rollout, state)
+                db.executemany(APPEND, texts)
+
+    def load(self, id: str) -> Rollout | None:
+        """The rollout as it was last saved; None if there is none. `StateError` names the database, the rollout and the place in it."""
+        with self._database.reading(f"rollout {check.name(id, 'id')!r} can't be read") as db:
+            return self._stored(db, id)
+
+    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        """The ids whose ``wake_at`` has come, the longest overdue first, ``limit`` at most; also those whose state can't be read."""
+        overdue = (_time(check.moment(now, "due(now=)")), min(check.whole(limit, "limit"), MANY))
+        with self._database.reading("what is due can't be read") as db:
+            return [id for (id,) in db.execute(DUE, overdue)]
+
+    def last(self, service: str) -> Rollout | None:
+        """The newest rollout of a service, by its creation."""
+        with self._database.reading(f"the last rollout of {service!r} can't be read") as db:
+            for id, text in db.execute(LAST, (service,)):
+                return rollout_of(text, id, self._kinds, where=self._where(id))
+        return None
+
+    def notes(self, id: str) -> Iterable[tuple[str, Note]]:
+        """Every note with its id ``rollout/serial/n``, oldest first, up to now; read while you iterate, and no save waits for you."""
+        with self._database.reading(f"the notes of rollout {check.name(id, 'id')!r} can't be read") as db:
+            [(newest,)] = db.execute(NEWEST, (id,))
+        return iter(()) if newest is None else self._notes(id, newest)
+
+    def _notes(self, id: str, upto: int) -> Iterator[tuple[str, Note]]:
+        last = (-1, -1)
+        while page := self._page(id, last, upto):
+            for serial, n, text in page:
+                yield f"{id}/{serial}/{n}", note_of(text, where=f"{self._path}: note '{id}/{serial}/{n}'")
+            last = page[-1][:2]
+
+    def driving(self, id: str) -> AbstractContextManager[None]:
+        """Keep a second driver out while this is open, also one in this process; `ConflictError` says who has it, and since when.
+
+        It is a `flock` on a file beside the database. It ends with the process however that ends, with SIGKILL too; a process that this
+        one *forks* without an exec shares it.
+        """
+        directory = f"{self._path}-drivers"
+        path = os.path.join(directory, f"{stem_of(check.name(id, 'id'))}.driver")
+        with told(f"rollout {id!r} can't be locked for a driver"), suppress(FileExistsError):
+            os.mkdir(directory)
+        return driven(path, id)
+
+    # -------------------------------------------------------------------------------------------------------------- its rows
+
+    def _where(self, id: str) -> str:
+        return f"{self._path}: rollout {id!r}"
+
+    def _stored(self, db: sqlite3.Connection, id: str) -> Rollout | None:
+        for (text,) in db.execute(LOAD, (id,)):
+            return rollout_of(text, id, self._kinds, where=self._where(id))
+        return None
+
+    def _of_one_piece(self, db: sqlite3.Connection, id: str, found: int | None) -> None:
+        """`StateError` if there are notes of a later save than the state's: another one's trail must not become this one's."""
+        [(newest,)] = db.execute(NEWEST, (id,))
+        if newest is not None and (found is None or newest > found):
+            stored = "no state is stored" if found is None else f"the stored state is at serial {found}"
+            raise StateError(
+                f"{stored}, and there are notes of serial {newest}: one of the two was restored, edited or removed without the other. "
+                "Both are left as they are; put the matching one back, or move these notes away to go on without them",
+                path=self._where(id),
+            )
+
+    def _page(self, id: str, last: tuple[int, int], upto: int) -> list[tuple[int, int, bytes]]:
+        with self._database.reading(f"the notes of rollout {id!r} can't be read") as db:
+            return db.execute(NOTES, (id, *last, upto, PAGE)).fetchall()
+
+
+def _put(db: sqlite3.Connection, rollout: Rollout, state: str) -> None:
+    service, wake_at = rollout.release.service, None if rollout.wake_at is None else _time(rollout.wake_at)
+    try:
+        db.execute(SAVE, (rollout.id, service, _time(rollout.clocks.created), not rollout.final, wake_at, state))
+    except sqlite3.IntegrityError:
+        for (other,) in db.execute(ACTIVE, (service, rollout.id)):
+            raise second(rollout, other) from None
+        raise
+
+
+def _time(at: datetime) -> str:
+    """A time as text that sorts by time: always with milliseconds."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
