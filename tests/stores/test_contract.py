@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ from rules import rule
 
 from progressive import ConflictError, Failure, Ports, StateError, Store, StoreError, StrategyError, dumps, start
 from progressive.stores import _lock
-from progressive.testing import MemoryRouter, MemoryStore
+from progressive.testing import MemoryRouter, MemoryStore, aplay, play
 
 MAKERS: dict[str, Callable[[Path], Store]] = {"memory": lambda directory: MemoryStore(), **{place.name: place.open for place in PLACES}}
 
@@ -132,6 +133,22 @@ def test_of_many_processes_that_move_one_rollout_none_loses_a_save(store: Any, p
     assert [id for id, _ in notes] == [f"{ID}/{serial}/0" for serial in range(1, 61)]
     for name in "abc":
         assert [note.why for _, note in notes if note.event == name] == [f"win {n}" for n in range(20)]
+
+
+@rule("R32")
+@every_store
+@pytest.mark.parametrize("drive", [play, lambda *given, **ports: asyncio.run(aplay(*given, **ports))], ids=["play", "aplay"])
+def test_a_whole_rollout_is_driven_and_the_next_one_may_start(drive: Any, make: Callable[[Path], Store], directory: Path) -> None:
+    """In both colours: asyncio calls the store from the threads of its pool."""
+    store, router = make(directory), MemoryRouter()
+    outcome = drive(CANARY, a_rollout().release, router=router, store=store)
+    following = start(CANARY, a_rollout().release, id="following", ports=Ports(router=router, store=store))
+
+    assert outcome.promoted
+    assert getattr(store.load("played"), "over", None)
+    assert sum(1 for _ in store.notes("played")) > 0
+    assert store.last("checkout") == following
+    assert list(store.due(following.clocks.now)) == ["following"]
 
 
 # ----------------------------------------------------------------------------------------------------------- what is stored
