@@ -23,12 +23,10 @@ from .drivers import (
     OnInterrupt,
     aiterate,
     arun,
-    astart,
     asubmit,
     atick,
     iterate,
     run,
-    start,
     submit,
     tick,
 )
@@ -85,6 +83,7 @@ from .ports import Fleet, Gate, Hook, MetricsProvider, Observer, Ports, Store, T
 from .release import Release, Version
 from .rollback import arollback_now, rollback_now
 from .rollout import Rollout, Status, begin
+from .starting import IfRunning, afirst_deployment, astart, first_deployment, start
 from .step import Deadline, Kinds, Situation, Step
 from .strategies.blue_green import BlueGreen
 from .strategies.canary import Canary
@@ -121,6 +120,7 @@ __all__ = [
     "Histogram",
     "Hold",
     "Hook",
+    "IfRunning",
     "Judgement",
     "Kind",
     "Kinds",
@@ -174,6 +174,7 @@ __all__ = [
     "Version",
     "Window",
     "WorldError",
+    "afirst_deployment",
     "aiterate",
     "arollback_now",
     "arun",
@@ -186,6 +187,7 @@ __all__ = [
     "dumps_event",
     "dumps_note",
     "dumps_strategy",
+    "first_deployment",
     "geometric",
     "hours",
     "iterate",

@@ -1,4 +1,4 @@
-"""Driving a rollout: start, tick, iterate, run, submit, and the same with an ``a`` for asyncio. Two small loops do what `converse` asks.
+"""Driving a rollout: tick, iterate, run, submit, and the same with an ``a`` for asyncio. Two small loops do what `converse` asks.
 
 Everything that both colours share is in `converse`, `_calls` and the small functions here; nothing here decides anything about traffic.
 """
@@ -11,37 +11,29 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from ._calls import problems
 from ._doing import ado, do, observe
 from .conversation import Kept, Move, Save, Saved, Ticked, converse
 from .engine import Decision, decide
 from .errors import ConflictError, StateError, StoreError, StrategyError
-from .lifecycle import Retirement
 from .messages import Abort, Event, Tick
 from .notes import Note
 from .outcome import Outcome
-from .plan import Plan
 from .ports import Ports
-from .release import Release
-from .rollout import Rollout, begin
+from .rollout import Rollout
 
 __all__ = [
     "OnInterrupt",
     "aiterate",
     "arun",
-    "astart",
     "asubmit",
     "atick",
     "iterate",
     "run",
-    "start",
     "submit",
     "tick",
 ]
-
-
 
 
 class OnInterrupt(enum.Enum):
@@ -51,64 +43,6 @@ class OnInterrupt(enum.Enum):
     """Stop driving. Traffic stays as it is, the stored state can be resumed."""
     ROLL_BACK = "roll_back"
     """Take everything back first; a second Ctrl-C leaves."""
-
-
-class Strategy(Protocol):
-    """What compiles to a plan."""
-
-    @property
-    def plan(self) -> Plan: ...
-
-
-# -------------------------------------------------------------------------------------------------------------------- start
-
-
-def start(strategy: Strategy, release: Release, *, id: str, ports: Ports) -> Rollout:
-    """A new rollout, PENDING, saved if there is a store; nothing is asked of the world yet.
-
-    Names that are bound to nothing, and what the router can't do, are a `StrategyError` before anything is touched. Starting an ``id`` that
-    exists returns it as it stands, if it is of the same release; another active rollout of the same service is a `ConflictError`
-    that names it.
-    """
-    known = _known(ports, release, id) if ports.store is not None else None
-    return known or _begun(strategy, release, id, ports)
-
-
-async def astart(strategy: Strategy, release: Release, *, id: str, ports: Ports) -> Rollout:
-    """`start` for asyncio."""
-    return await asyncio.to_thread(start, strategy, release, id=id, ports=ports)
-
-
-def _known(ports: Ports, release: Release, id: str) -> Rollout | None:
-    found: Rollout | None = ports.store.load(id)
-    if found is not None:
-        if found.release != release:
-            raise ConflictError(f"rollout {id!r} exists and is of another release: {found.release!r}; use another id")
-        return found
-    last: Rollout | None = ports.store.last(release.service)
-    if last is not None and not last.final:
-        raise ConflictError(f"{release.service!r} has an active rollout, {last!r}; let it end, or abort it, before starting {id!r}")
-    if last is not None and not last.over and release.candidate == last.release.stable:
-        _keep(ports, last, id)
-    return None
-
-
-def _keep(ports: Ports, last: Rollout, id: str) -> None:
-    """The old version is wanted again: it must not be removed, and can't be had back once that was asked for."""
-    old = last.release.stable
-    if last.progress.retirement is not Retirement.DUE:
-        raise ConflictError(f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, then release it anew")
-    submit(ports.store, last.id, Abort(at=ports.clock(), by="start", why=f"{id} goes back to {old}"))
-
-
-def _begun(strategy: Strategy, release: Release, id: str, ports: Ports) -> Rollout:
-    wrong = problems(strategy.plan, ports)
-    if wrong:
-        raise StrategyError(wrong)
-    rollout = begin(strategy.plan, release, id=id, at=ports.clock())
-    if ports.store is not None:
-        ports.store.save(rollout, (), expected=None)
-    return rollout
 
 
 # --------------------------------------------------------------------------------------------------------------------- tick

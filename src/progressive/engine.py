@@ -9,9 +9,9 @@ How to read it. One decision has four parts:
    harmless, and a tick on the stored rollout asks again. First the router is read; whatever depends on the read comes after it.
 4. **Wake**: say when to come back.
 
-The rules live beside this file: what the router says in `_routing`, what the fleet says in `_fleet`, what the metrics say in `_looks` (and when, in `_windows`), what
-people say in `_people`, what hooks and gates answer in `_replies`, what must be there first in `_preflight`, what passing time does in
-`_clocks`. `_moves` has the few changes that they make; `lifecycle` the phases.
+The rules live beside this file: what the router says in `_routing`, what the fleet says in `_fleet`, what the metrics say in `_looks` (and
+when, in `_windows`), what people say in `_people`, what hooks and gates answer in `_replies`, what must be there first in `_preflight`,
+what passing time does in `_clocks`. `_moves` has the few changes that they make; `lifecycle` the phases.
 """
 
 from __future__ import annotations

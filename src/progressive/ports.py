@@ -87,6 +87,8 @@ class Fleet(Protocol):
 class Store(Protocol):
     """Where rollouts are kept. A save is one transaction of a rollout with its notes, by compare-and-set on its serial.
 
+    A service has one rollout at a time that is not final: the first save of a second one is a `ConflictError` that names the other.
+
     Optional: ``driving(id)``, a context manager that keeps a second driver out while it is open.
     """
 

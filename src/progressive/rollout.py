@@ -312,8 +312,8 @@ def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
     """A new rollout, PENDING, nothing asked of the world yet. ``id`` is yours; the same id always means the same rollout."""
     if release.stable is None:
         raise StrategyError(
-            f"release.stable: {release.service!r} has no stable version; a first deployment has nothing to return to, "
-            "so route to it without a rollout"
+            f"release.stable: {release.service!r} has no stable version; a first deployment has nothing to return to or to "
+            "compare with; use first_deployment(router, release)"
         )
     if release.baseline is None and any(traffic.baseline.ppm for traffic in plan.traffics):
         raise StrategyError("release.baseline: the plan gives a baseline traffic; name it in Release(baseline=...)")

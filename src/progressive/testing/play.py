@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..drivers import Strategy, astart, atick, start, tick
+from ..drivers import atick, tick
 from ..outcome import Outcome
 from ..ports import Ports
 from ..release import Release
 from ..rollout import Rollout
+from ..starting import Strategy, astart, start
 from .doubles import MemoryRouter, MemoryStore, VirtualClock
 
 MOST_TICKS = 100_000
