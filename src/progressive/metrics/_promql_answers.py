@@ -1,0 +1,112 @@
+"""What a Prometheus-compatible server answers: one number, or raw samples; and what of it can't be used, with why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final
+
+import attrs
+
+from .._http import Malformed, Response, at
+from ..errors import Failure, MetricsError
+from ._promql_series import Series, Unusable
+
+__all__ = ["Answer", "Unusable", "answer_of", "number_of", "series_of"]
+
+_PASSING: Final = frozenset({"timeout", "canceled", "unavailable", "internal"})
+"""Types of errors that may be gone when one asks again."""
+
+_WORDS: Final = 300
+"""Characters of the server's own words."""
+
+
+# ------------------------------------------------------------------------------------------------------------------ answers
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """The result of a query: its type, and what there is of it."""
+
+    type: str
+    result: list[Any]
+
+
+def answer_of(response: Response) -> Answer:
+    """The result. Raises `MetricsError` for an error in the server's words, `Unusable` for a part of an answer."""
+    body = at(response.json(), "", dict)
+    if at(body, "status", str) != "success":
+        kind, words = str(body.get("errorType", "error")), _said([body.get("error", "no reason given")])
+        failure = Failure.TRANSIENT if kind in _PASSING else Failure.PERMANENT
+        raise MetricsError(f"the metrics server refused the query: {kind}: {words}", failure=failure)
+    if body.get("warnings"):
+        raise Unusable(f"the answer is not complete; the server warns: {_said(at(body, 'warnings', list))}")
+    if body.get("isPartial"):
+        raise Unusable("the answer is not complete: the server says isPartial (a part of its storage did not answer)")
+    return Answer(type=at(body, "data.resultType", str), result=at(body, "data.result", list))
+
+
+def _said(words: Iterable[object]) -> str:
+    return " ".join("; ".join(map(str, words)).split())[:_WORDS]
+
+
+def _number(text: object) -> float:
+    if not isinstance(text, str):
+        raise Malformed("a value is not a number in quotes")
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    raise Malformed("a value is not a number")
+
+
+def _sample(value: object) -> tuple[int, float]:
+    """A time in milliseconds and a number."""
+    if not isinstance(value, list) or len(value) != 2 or isinstance(value[0], bool) or not isinstance(value[0], int | float):
+        raise Malformed("a sample is not a time and a value")
+    return round(value[0] * 1000), _number(value[1])
+
+
+def number_of(answer: Answer) -> float | None:
+    """The one number of a query; None if it found nothing. Raises `Unusable` if there are several, or something else."""
+    if answer.type == "scalar":
+        return _sample(answer.result)[1]
+    if answer.type != "vector":
+        raise Unusable(f"the query answers a {answer.type}, not one number; for a range use something like max_over_time(...)")
+    if len(answer.result) > 1:
+        raise Unusable(f"the query answers {len(answer.result)} series, more than one: aggregate it, such as sum(...)")
+    if not answer.result:
+        return None
+    if "value" not in at(answer.result[0], "", dict):
+        raise Unusable("the query answers a native histogram, not one number; take a part of it, such as histogram_count(...)")
+    return _sample(answer.result[0]["value"])[1]
+
+
+# ------------------------------------------------------------------------------------------------------------------- samples
+
+
+def series_of(answer: Answer) -> tuple[Series, ...]:
+    """The series of an answer, raw (a matrix) or one value each (a vector)."""
+    if answer.type not in ("matrix", "vector"):
+        raise Malformed(f"a {answer.type} where series were asked for")
+    return tuple(_series(at(each, "", dict)) for each in answer.result)
+
+
+def _series(found: dict[str, Any]) -> Series:
+    labels = at(found, "metric", dict)
+    if not all(isinstance(value, str) for value in labels.values()):
+        raise Malformed("the value of a label is not a string")
+    name = at(found, "metric.__name__", str)
+    if "histograms" in found or "histogram" in found:
+        raise Unusable(f"{name} is a native histogram, which is not read; let the server keep classic buckets too")
+    samples = [_sample(each) for each in (at(found, "values", list) if "values" in found else [at(found, "value", list)])]
+    # A stale marker (the series ended) is shown as NaN by VictoriaMetrics, and left out by Prometheus.
+    # Two servers that store the same scrape into one database leave each sample twice.
+    counts = {moment: _count(name, number) for moment, number in samples if not math.isnan(number)}
+    return Series(labels=labels, samples=tuple(sorted(counts.items())))
+
+
+def _count(name: str, number: float) -> int:
+    if math.isfinite(number) and number >= 0 and number.is_integer():
+        return int(number)
+    raise Unusable(f"{name} shows {number:g}, which is no count; a counter of events rises in whole numbers")

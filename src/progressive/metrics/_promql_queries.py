@@ -1,0 +1,223 @@
+"""What a metric is at a Prometheus-compatible server, and how a look at it is made of raw samples.
+
+Counts are differences of raw samples, taken here: the server's ``increase()`` and ``rate()`` extrapolate, lose the first event of every
+new series, and answer from a target that is gone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, TypeAlias
+
+import attrs
+
+from .. import _validators as check
+from .._http import Flow
+from ..errors import StrategyError
+from ..measurement import Counts, Gauge, Histogram, Kind, Measurement, NoAnswer, NoData
+from ..traffic import Track
+from . import _promql as promql
+from ._promql_answers import Unusable, number_of
+from ._promql_selected import Counter, Selected
+from ._promql_series import Line, Series
+from ._promql_watching import Asking, Found, Watched, around
+
+__all__ = ["Buckets", "PromQL", "Query", "Rate", "Ratio"]
+
+
+def _is_counter(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    check.a(Counter, value, check.where(instance, attribute), "Counter({}, version='version')")
+
+
+@attrs.frozen
+class Ratio:
+    """Events among trials: ``Ratio(events=requests.where(code=Regex("5..")), total=requests)``. For metrics of kind ratio.
+
+    The events are a part of the total. A version without one event has 0 events; one without requests has no data.
+    """
+
+    kind: ClassVar[Kind] = Kind.RATIO
+
+    events: Counter = attrs.field(kw_only=True, validator=_is_counter)
+    total: Counter = attrs.field(kw_only=True, validator=_is_counter)
+
+    def __attrs_post_init__(self) -> None:
+        if self.events.version != self.total.version:
+            raise StrategyError(
+                f"Ratio: events and total tell the versions apart by {dict(self.events.version)!r} and by {dict(self.total.version)!r}; "
+                "a part and its whole must have the same labels for that"
+            )
+
+    @property
+    def text(self) -> str:
+        """What is counted, with placeholders."""
+        return f"{self.events.of()} of {self.total.of()}"
+
+    def look(self, asking: Asking) -> Flow[Found]:
+        """Count both in one window."""
+        watched = yield from around(asking, (self.events, self.total))
+        measured: dict[Track, Measurement] = {}
+        for track, [events, total] in watched.mine.items():
+            measured[track] = watched.silent.get(track) or self._measured(watched, events, total)
+            if events and not total:
+                measured[track] = NoAnswer(f"there are events ({self.events.of()}), but nothing of the total ({self.total.of()})")
+        return Found(measured=measured, end=watched.end)
+
+    def _measured(self, watched: Watched, events: Sequence[Series], total: Sequence[Series]) -> Measurement:
+        watch, lines = watched.watch, [watched.watch.counter(each) for each in total]
+        trials, failed = _sum(lines, watched), _sum(map(watch.counter, events), watched)
+        if not trials and not failed:
+            return watched.idle(lines)
+        # Of two counters with two names, an event may be counted before its request is: then that one is the request.
+        return Counts(events=failed, trials=max(trials, failed))
+
+
+def _sum(lines: Iterable[Line], watched: Watched) -> int:
+    return sum(rise[0] for line in lines if (rise := watched.rise(line)) is not None)
+
+
+@attrs.frozen
+class Rate:
+    """How many events a second: ``Rate(requests)``. For metrics of kind value. A version that is scraped and idle has 0."""
+
+    kind: ClassVar[Kind] = Kind.VALUE
+
+    counter: Counter = attrs.field(validator=_is_counter)
+
+    @property
+    def text(self) -> str:
+        """What is counted, with placeholders."""
+        return f"{self.counter.of()} a second"
+
+    def look(self, asking: Asking) -> Flow[Found]:
+        """The rate between the first and the last sample around the window, which are less than a scrape from its edges."""
+        watched = yield from around(asking, (self.counter,))
+        measured: dict[Track, Measurement] = {}
+        for track, [series] in watched.mine.items():
+            rate = watched.watch.per_second(series, watched.end)
+            short = NoData("no two samples in this window: it is shorter than the scrape interval, or its job was just added")
+            measured[track] = watched.silent.get(track) or (short if rate is None else Gauge(samples=(rate,)))
+        return Found(measured=measured, end=watched.end)
+
+
+@attrs.frozen
+class Buckets(Selected):
+    """A classic histogram: ``Buckets("http_request_duration_seconds_bucket", version="version")``. For metrics of kind latency.
+
+    ``labels`` and ``version`` as with `Counter`. ``unit``: what 1 in ``le`` stands for; ``ms(1)`` for a histogram in milliseconds.
+    Quantiles are the check's matter; a limit is judged exactly where the histogram has a bucket that ends there.
+    """
+
+    kind: ClassVar[Kind] = Kind.LATENCY
+
+    unit: timedelta = attrs.field(default=timedelta(seconds=1), kw_only=True, validator=check.is_duration)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if "le" in dict(self.labels):
+            raise StrategyError(f"Buckets({self.name}): labels= has 'le', but all of the buckets are needed; leave it out")
+
+    @property
+    def text(self) -> str:
+        """What is counted, with placeholders."""
+        return f"{self.of()} in {self.unit}"
+
+    def look(self, asking: Asking) -> Flow[Found]:
+        """Count every bucket in one window."""
+        watched = yield from around(asking, (self,))
+        measured: dict[Track, Measurement] = {}
+        shapes: set[tuple[float, ...]] = set()
+        for track, [series] in watched.mine.items():
+            try:
+                lines = [watched.watch.histogram(group) for group in _grouped(series)]
+                edges = _shared(line.edges for line in lines)
+                measured[track] = watched.silent.get(track) or self._measured(lines, edges, watched)
+            except Unusable as why:
+                measured[track] = NoAnswer(str(why))
+            else:
+                shapes |= {edges} if lines else set()
+        # Measurements with other buckets can't be added up, so evidence starts anew with them. Before any are seen, nothing changes.
+        return Found(measured=measured, end=watched.end, shape=repr(sorted(shapes)) if shapes else None)
+
+    def _measured(self, lines: Sequence[Line], edges: Sequence[float], watched: Watched) -> Measurement:
+        if not edges:
+            seen = " and ".join(dict.fromkeys(", ".join(f"{edge:g}" for edge in line.edges) or "none" for line in lines))
+            raise Unusable(
+                f"the instances of one version have no bucket of {self.name} in common, so nothing can be added up: {seen}"
+            )
+        cumulative = [0] * (len(edges) + 1)
+        for line in lines:
+            rose = dict(zip((*line.edges, math.inf), watched.rise(line) or (), strict=False))
+            cumulative = [sum_ + rose.get(edge, 0) for sum_, edge in zip(cumulative, (*edges, math.inf), strict=True)]
+        if not cumulative[-1]:
+            return watched.idle(lines)
+        unit = Decimal(self.unit // timedelta(microseconds=1)) / 1_000_000
+        return Histogram(edges=tuple(float(Decimal(repr(edge)) * unit) for edge in edges), cumulative=tuple(cumulative))
+
+
+def _shared(edges: Iterable[Sequence[float]]) -> tuple[float, ...]:
+    """The edges that all have: counts below these can be added up, whatever lies between."""
+    every = [frozenset(each) for each in edges]
+    return tuple(sorted(frozenset.intersection(*every))) if every else ()
+
+
+def _grouped(buckets: Iterable[Series]) -> Iterable[list[Series]]:
+    """The buckets of each histogram: what differs in ``le`` only."""
+    groups: dict[object, list[Series]] = {}
+    for each in buckets:
+        groups.setdefault(tuple(pair for pair in each.key if pair[0] != "le"), []).append(each)
+    return groups.values()
+
+
+def _is_template(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    where = check.where(instance, attribute)
+    text = check.a(str, value, where, "a query, such as 'sum(queue_depth{{version=\"{{backend}}\"}})'")
+    if problems := list(promql.Template(text).problems()):
+        raise StrategyError([f"{where}: {problem}" for problem in problems])
+
+
+@attrs.frozen
+class PromQL:
+    """A query of your own, which answers one number for one version: ``PromQL('max(queue_depth{version="{backend}"})')``.
+
+    For metrics of kind value. ``{backend}``, ``{identity}`` and ``{service}`` stand within quotes and are escaped there; ``{window}`` is
+    the length of the window as a duration, such as in ``rate(...[{window}])``. It is evaluated at the window's end. Errors and latencies
+    are better counted, with `Ratio` and `Buckets`: what ``rate()`` extrapolates is no count, and no test can be made of it.
+    """
+
+    kind: ClassVar[Kind] = Kind.VALUE
+
+    query: str = attrs.field(validator=_is_template)
+
+    @property
+    def text(self) -> str:
+        """The query, with placeholders."""
+        return self.query
+
+    def look(self, asking: Asking) -> Flow[Found]:
+        """Ask for every version."""
+        template, measured = promql.Template(self.query), dict[Track, Measurement]()
+        for track, version in asking.versions.items():
+            query = template.fill(asking.names(version), max(asking.end - asking.start, 1))
+            try:
+                measured[track] = _gauge(number_of((yield from asking.ask(query, asking.end))))
+            except Unusable as why:
+                measured[track] = NoAnswer(str(why))
+        return Found(measured=measured, end=asking.end)
+
+
+def _gauge(number: float | None) -> Measurement:
+    if number is None:
+        return NoData("the query found nothing (an empty result)")
+    if math.isnan(number):
+        return NoData("the query answers NaN, which is no number (nothing divided by nothing?)")
+    if math.isinf(number):
+        return NoData(f"the query answers {number:+}, which is no number (something divided by nothing?)")
+    return Gauge(samples=(number,))
+
+
+Query: TypeAlias = Ratio | Rate | Buckets | PromQL
+"""What a metric is at the server."""

@@ -1,0 +1,217 @@
+"""What raw samples say about one window: counts, exact to the last scrape.
+
+A sample tells what happened before it, so a window ``[start, end)`` is what came between the last sample at or before its start and
+the last one at or before its end. Windows that follow each other so share their samples, and no event is counted twice or lost.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from itertools import pairwise
+from typing import Final, TypeAlias
+
+import attrs
+
+__all__ = ["MISSED", "Line", "Series", "Unusable", "Watch"]
+
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+"""The labels of a series, in order."""
+
+
+class Unusable(Exception):
+    """The server answered, but not with numbers that can be judged; says why."""
+
+
+@attrs.frozen(kw_only=True)
+class Series:
+    """One counter: its labels with its name, and its samples in the order of time, without those that are not a number."""
+
+    labels: Mapping[str, str]
+    samples: tuple[tuple[int, int], ...]
+
+    @property
+    def key(self) -> Labels:
+        return tuple(sorted(self.labels.items()))
+
+    @property
+    def name(self) -> str:
+        return self.labels["__name__"]
+
+    @property
+    def job(self) -> str:
+        """Of which job it was scraped; empty if it came another way."""
+        return self.labels.get("job", "")
+
+    @property
+    def instance(self) -> str:
+        """From which target of the job; empty if it came another way."""
+        return self.labels.get("instance", "")
+
+    def until(self, moment: int) -> int:
+        """How many of its samples are at or before a moment."""
+        return bisect_right(self.samples, moment, key=lambda sample: sample[0])
+
+
+MISSED: Final = 3
+"""Scrapes in a row that must be missing until a target counts as down: one is lost now and then, two on a bad day."""
+
+LONG_AGO: Final = 0
+"""Before every window: the first moment of 1970."""
+
+
+@attrs.frozen(kw_only=True)
+class Line:
+    """Counters that one scrape reads together and one restart resets together: a counter, or all buckets of a histogram.
+
+    ``base``: what they showed at the start of the window; None if nobody knows. ``edges``: of the buckets but the last, which has
+    none.
+    """
+
+    samples: tuple[tuple[int, tuple[int, ...]], ...]
+    base: tuple[int, ...] | None
+    edges: tuple[float, ...] = ()
+
+    def rise(self, start: int, end: int) -> tuple[int, ...] | None:
+        """What came in the window, for each counter; None if it has nothing to tell, because there is no sample to compare with.
+
+        A fall of any of its counters is a restart of all: they count from zero again.
+        """
+        last, rose = self.base, None if self.base is None else tuple(0 for _ in self.base)
+        for moment, counts in self.samples:
+            if not start < moment <= end:
+                continue
+            if last is not None and rose is not None:
+                fell = any(new < old for new, old in zip(counts, last, strict=True))
+                since = tuple(0 for _ in last) if fell else last
+                rose = tuple(sofar + new - old for sofar, new, old in zip(rose, counts, since, strict=True))
+            elif rose is None:
+                rose = tuple(0 for _ in counts)
+            last = counts
+        return rose
+
+
+@attrs.frozen(kw_only=True)
+class Watch:
+    """All series that were asked for, around one window. Times and durations are whole milliseconds, times since 1970.
+
+    ``earlier``: what series without a sample shortly before the window showed last, long before it. ``since``: when the first sample
+    of a job is (a key of one) or of a target of it (job and instance), as far back as one has looked.
+    """
+
+    series: tuple[Series, ...]
+    start: int
+    end: int
+    scrape: int
+    earlier: Mapping[Labels, int] = attrs.field(factory=dict)
+    since: Mapping[tuple[str, ...], int] = attrs.field(factory=dict)
+
+    @property
+    def missing(self) -> int:
+        """How long a target must be silent to count as down."""
+        return MISSED * self.scrape
+
+    def unfounded(self) -> tuple[Series, ...]:
+        """Those which begin within the window, as far as one can see."""
+        return tuple(each for each in self.series if each.samples and not each.until(self.start))
+
+    def founded(self, before: Iterable[Series]) -> Watch:
+        """The same with what is known of the time before: series with their last sample then, which may be others of the jobs."""
+        known = {each.key: each for each in before if each.samples}
+        here = {each.key for each in self.series if each.until(self.start)}
+        since: dict[tuple[str, ...], int] = {(each.job,): LONG_AGO for key, each in known.items() if key not in here}
+        for each in self.series:
+            for key in ((each.job,), (each.job, each.instance)) if each.samples else ():
+                since[key] = min(since.get(key, each.samples[0][0]), each.samples[0][0])
+        return attrs.evolve(self, earlier={key: each.samples[-1][1] for key, each in known.items()}, since=since)
+
+    def _born(self, series: Series) -> bool:
+        """Did a series that nobody saw before begin with its first sample? Then what it shows there are events, all of them.
+
+        It did if that target was scraped before without showing it, or if its job was scraped long before, so that the target itself is
+        new. Otherwise the server may have just been started, or just been told of the job: then the first sample holds the whole
+        past, and the targets of the job come one after the other within one scrape interval.
+        """
+        first = series.samples[0][0]
+        target = self.since.get((series.job, series.instance), first) if series.instance else first
+        return target < first or self.since.get((series.job,), first) <= first - self.missing
+
+    def _base(self, series: Series) -> int | None:
+        """What it showed at the start of the window; None if nobody knows."""
+        place = series.until(self.start)
+        if place:
+            return series.samples[place - 1][1]
+        return self.earlier.get(series.key, 0 if series.samples and self._born(series) else None)
+
+    def newest(self, series: Iterable[Series]) -> int | None:
+        """When any of these was scraped last; None if never."""
+        return max((each.samples[-1][0] for each in series if each.samples), default=None)
+
+    def stale(self, newest: int) -> bool:
+        """Is this too long before the window's end?"""
+        return newest <= self.end - self.missing
+
+    def counter(self, series: Series) -> Line:
+        """A series as a line of its own."""
+        base = self._base(series)
+        samples = tuple((moment, (count,)) for moment, count in series.samples)
+        return Line(samples=samples, base=None if base is None else (base,))
+
+    def per_second(self, counters: Iterable[Series], until: int) -> float | None:
+        """How much they rose together, by the time between their first and their last sample; None without two samples.
+
+        A counter that was born is taken to have begun one scrape before; one that was not seen for long, with its first sample.
+        """
+        rose, begins, ends = 0, self.end, self.start
+        for each in counters:
+            line, place, inside = self.counter(each), each.until(self.start), each.until(until)
+            if place == inside:
+                continue
+            begin = each.samples[place - 1][0] if place else each.samples[0][0]
+            if not place and each.key not in self.earlier and line.base is not None:
+                begin -= self.scrape
+            elif not place:
+                line = attrs.evolve(line, base=None)
+            rise = line.rise(self.start, until)
+            rose += 0 if rise is None else rise[0]
+            begins, ends = min(begins, begin), max(ends, each.samples[inside - 1][0])
+        return rose * 1000 / (ends - begins) if ends > begins else None
+
+    def histogram(self, buckets: Iterable[Series]) -> Line:
+        """Series that differ only in ``le``, as one line. Raises `Unusable` if they don't fit together.
+
+        Buckets that were added or replaced under way are left out: counts below the other edges are right without them.
+        """
+        by_edge = sorted(((_edge(each), each) for each in buckets), key=lambda pair: pair[0])
+        name = by_edge[0][1].name
+        if twice := [a for (a, _), (b, _) in pairwise(by_edge) if a == b]:
+            raise Unusable(f"{name} has two buckets that end at {twice[0]}; give labels= that select one histogram")
+        times = sorted({moment for _, each in by_edge for moment, _ in each.samples})
+        kept = [(edge, each) for edge, each in by_edge if len(each.samples) == len(times)]
+        if len(kept) < len(by_edge) and not any(each.samples and each.samples[0][0] > times[0] for _, each in by_edge):
+            raise Unusable(
+                f"some buckets of {name} have samples that others lack: not all is stored yet, or buckets were removed"
+            )
+        if not kept or kept[-1][0].is_finite():
+            raise Unusable(f'{name} has no bucket with le="+Inf" throughout; ask for all of its buckets')
+        samples = tuple((moment, tuple(each.samples[i][1] for _, each in kept)) for i, moment in enumerate(times))
+        if any(b < a for _, counts in samples for a, b in pairwise(counts)):
+            raise Unusable(f"the buckets of {name} fall where they must rise; they are not cumulative")
+        known = tuple(base for _, each in kept if (base := self._base(each)) is not None)
+        return Line(
+            samples=samples,
+            base=known if len(known) == len(kept) else None,
+            edges=tuple(float(edge) for edge, _ in kept[:-1]),
+        )
+
+
+def _edge(bucket: Series) -> Decimal:
+    text = bucket.labels.get("le", "")
+    try:
+        edge = Decimal(text.removeprefix("+"))
+    except InvalidOperation:
+        edge = Decimal("NaN")
+    if edge.is_nan() or edge == -Decimal("Infinity"):
+        raise Unusable(f"{bucket.name} has a series with le={text!r}, which is no upper edge of a bucket")
+    return edge
