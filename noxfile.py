@@ -10,7 +10,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "docs", "tests"]
 nox.options.default_venv_backend = "virtualenv"  # has pip, by which the wheel is built
 nox.options.error_on_missing_interpreters = True
 
@@ -62,6 +62,13 @@ def types(session: nox.Session) -> None:
     typing = [str(path) for path in [HERE / "tests" / "typing"] if path.exists()]
     session.run("mypy", str(HERE / "src"), *typing)
     session.run("pyright", str(HERE / "src"), *typing)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, warnings are errors: docs/_build/html/index.html. Its code runs in the tests."""
+    install_the_wheel(session, *group("docs"))
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html", *session.posargs, env=CLEAN)
 
 
 @nox.session

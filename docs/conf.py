@@ -1,0 +1,63 @@
+"""How the documentation is built: ``nox -s docs``, warnings are errors."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from diagram import lifecycle_svg  # noqa: E402 - it stands beside this file
+
+project = "progressive"
+author = "the authors of progressive"
+copyright = "2026, the authors of progressive"
+release = metadata.version("progressive-delivery")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode"]
+intersphinx_mapping: dict[str, tuple[str, None]] = {}  # links to other projects need a network; pages must build without one
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["examples", "_build"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.xref_missing"]  # links from these pages into the repository: tests, examples
+
+default_role = "py:obj"
+nitpicky = False
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
+autodoc_class_signature = "mixed"
+
+html_theme = "furo"
+html_title = "progressive"
+html_static_path = ["_static"]
+html_show_sphinx = False
+
+READABLE = (
+    (r"datetime\.timedelta\(0\)", "timedelta()"),
+    (r"datetime\.timedelta\(days=(\d+)\)", r"timedelta(days=\1)"),
+    (r"datetime\.timedelta\(seconds=(\d+)\)", r"seconds(\1)"),
+    (r"<(\w+\.\w+): [^>]+>", r"\1"),
+)
+"""How defaults are shown: as a user would write them."""
+
+
+def readable(app: object, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None) -> Any:
+    """For `autodoc-process-signature`."""
+    for pattern, shown in READABLE:
+        signature = None if signature is None else re.sub(pattern, shown, signature)
+    return signature, returned
+
+
+def setup(app: Any) -> None:
+    """What Sphinx calls."""
+    app.connect("autodoc-process-signature", readable)
+
+
+(HERE / "_static").mkdir(exist_ok=True)
+(HERE / "_static" / "lifecycle.svg").write_text(lifecycle_svg(), encoding="utf-8")
