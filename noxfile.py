@@ -5,6 +5,9 @@ What is tested is the wheel, installed like a user would; nothing here puts the 
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import nox
@@ -46,6 +49,62 @@ def tests(session: nox.Session) -> None:
     """All tests against the wheel, with the branches of the core and the edge that they took."""
     install_the_wheel(session, *group("tests"))
     session.run("python", "-m", "pytest", "--cov", "--cov-report=term", *session.posargs, env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"})
+
+
+QUICK = (
+    "tests", "--ignore=tests/real", "--deselect=tests/engine/test_seeded_faults.py", "--deselect=tests/engine/test_soak.py",
+    "--deselect=tests/engine/test_stateful.py", "-q",
+)  # fmt: skip
+"""Everything but real systems and long random walks, which say nothing about an interpreter."""
+
+NEED_MORE = ("test_istio.py", "test_deployments.py", "test_prometheus_real.py", "test_story.py")
+"""Tests of real systems that pip can't install. Envoy's run with all the others."""
+
+
+@nox.session
+def real(session: nox.Session) -> None:
+    """Istio and Deployments on a real API server, Prometheus and VictoriaMetrics. Debian and root: what is missing is installed.
+
+    ``PROGRESSIVE_KUBE_APISERVER`` names an API server that is there already; ``PROGRESSIVE_CRDS`` a folder with Istio's definitions.
+    """
+    install_the_wheel(session, *group("tests"))
+    server = os.environ.get("PROGRESSIVE_KUBE_APISERVER")
+    if not server:
+        printed = session.run("bash", "tests/real/install.sh", external=True, silent=True)
+        server = str(printed).strip().splitlines()[-1]
+    files = [f"tests/real/{name}" for name in NEED_MORE]
+    environment = {**CLEAN, "PROGRESSIVE_TESTS": "wheel", "PROGRESSIVE_KUBE_APISERVER": server}
+    session.run("python", "-m", "pytest", *files, *session.posargs, env=environment)
+
+
+def runs(version: str) -> str | None:
+    """A Python of this version that really runs here: on the path, or where pyenv keeps its own."""
+    found = [shutil.which(f"python{version}"), *map(str, sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python")))]
+    for python in filter(None, found):
+        if subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0:
+            return python
+    return None
+
+
+PYTHONS = [nox.param(python, id=version) for version in ("3.11", "3.12", "3.13", "3.14") if (python := runs(version))]
+
+
+@nox.session
+@nox.parametrize("python", PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """The tests that take seconds, on every Python of 3.11 to 3.14 that runs on this machine."""
+    install_the_wheel(session, *group("tests"))
+    session.run("python", "-m", "pytest", *QUICK, *session.posargs, env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"})
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The same with the oldest version of each run-time package that the wheel allows."""
+    pinned = [requirement.split(",")[0].replace(">=", "==") for requirement in PYPROJECT["project"]["dependencies"]]
+    install_the_wheel(session, *pinned, *(each for each in group("tests") if not each.startswith("lightkube")))  # it needs newer ones
+    session.run("python", "-m", "pip", "list", "--format=freeze")
+    # httpx of then brings an anyio whose plugin for pytest warns of today's pytest; no test uses it.
+    session.run("python", "-m", "pytest", "-p", "no:anyio", *QUICK, *session.posargs, env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"})
 
 
 @nox.session

@@ -18,6 +18,8 @@ from progressive.errors import RouterError, StrategyError
 from progressive.release import Release, Version
 from progressive.routers.istio import Istio, Kubernetes
 
+pytest.importorskip("lightkube", reason="the extra is not installed")
+
 CANARY = "s3cr3t-canary"
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import ClassVar, assert_type
 
 import attrs
@@ -13,6 +13,7 @@ from progressive import (
     BlueGreen,
     Canary,
     Capabilities,
+    Capacity,
     Check,
     ClosedUntil,
     Counts,
@@ -22,6 +23,7 @@ from progressive import (
     Gate,
     Go,
     Hook,
+    IfRunning,
     Judgement,
     Kinds,
     Limit,
@@ -37,6 +39,7 @@ from progressive import (
     Plan,
     Ports,
     Release,
+    Revert,
     Rollout,
     Served,
     Situation,
@@ -53,6 +56,9 @@ from progressive import (
     arun,
     decide,
     dumps,
+    first_deployment,
+    geometric,
+    linear,
     loads,
     minutes,
     ms,
@@ -63,11 +69,20 @@ from progressive import (
     tick,
 )
 from progressive.analysis.verdict import Memory
+from progressive.calendar import OpenHours
+from progressive.fleets.kubernetes import Deployments
 from progressive.metrics.envoy import ERRORS, LATENCY, EnvoyStats
+from progressive.metrics.prometheus import Counter, Prometheus, PromQL, Ratio, Regex
+from progressive.metrics.prometheus import istio as of_istio
 from progressive.routers.envoy import Envoy
+from progressive.routers.istio import Istio, Kubernetes
 from progressive.step import Advance, Done, Wait
 from progressive.stores.file import FileStore
+from progressive.stores.sqlite import SqliteStore
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics
+
+ORDERS = Metric("orders", kind="value", bad="down", lag=minutes(1))
+FAILED = Metric("failed", kind="ratio", lag=minutes(1))
 
 
 class MyRouter:
@@ -94,7 +109,11 @@ class MyMetrics:
 class MyFleet:
     """A user's own fleet."""
 
-    def retire(self, release: Release, version: Version) -> None: ...
+    def survey(self, release: Release) -> dict[Track, Capacity]:
+        return {Track.CANDIDATE: Capacity(percent(50), why="1 of 2")}
+
+    def retire(self, release: Release, version: Version) -> None:
+        """Gone."""
 
 
 def smoke(key: str, release: Release) -> Go | NotYet | Stop:
@@ -140,14 +159,23 @@ class Always:
 router: TrafficRouter = MyRouter()
 another: TrafficRouter = MemoryRouter()
 envoy: TrafficRouter = Envoy(prefix="shop")
+istio: TrafficRouter = Istio(api=Kubernetes("http://127.0.0.1:8001"), virtual_service="shop", host="shop")
 provider: MetricsProvider = MyMetrics()
 stats: MetricsProvider = EnvoyStats(admin="http://127.0.0.1:9901")
+requests = Counter("http_requests_total", version="version", labels={"job": "shop"})
+prometheus: MetricsProvider = Prometheus(
+    "http://prometheus:9090", metrics={**of_istio("shop"), ORDERS: PromQL('sum(orders{version="{backend}"})')}
+)
+counted: MetricsProvider = Prometheus("http://prometheus:9090", metrics={FAILED: Ratio(events=requests.where(code=Regex("5..")), total=requests)})
 scripted: MetricsProvider = ScriptedMetrics({})
 fleet: Fleet = MyFleet()
+deployments: Fleet = Deployments(api=Kubernetes("http://127.0.0.1:8001", namespace="shop"))
 store: Store = FileStore("rollouts")
+database: Store = SqliteStore("rollouts.db")
 memory: Store = MemoryStore()
 hook: Hook = smoke
 gate: Gate = freeze
+hours: Gate = OpenHours(zone="Europe/Vienna", opens=time(9, 30))
 check: Check = Always(metric=ERRORS)
 
 canary = Canary(
@@ -158,12 +186,15 @@ canary = Canary(
     guards=["orders"],
     gates=["freeze"],
 )
+grows = Canary(weights=geometric(1, factor=3), baseline=percent(10), checks=[NoWorse(ERRORS, than=Track.BASELINE), check])
 blue_green = BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(1))], pause=minutes(5))
 release = Release(service="shop", stable=Version("v1"), candidate=Version("v2", backend="canary"))
 ports = Ports(router=router, metrics=[provider, stats], hooks={"smoke": smoke}, gates={"freeze": freeze}, store=store, fleet=fleet)
 
 assert_type(percent(1), Percent)
 assert_type(canary.plan, Plan)
+assert_type(Revert().plan, Plan)
+assert_type(linear(20), tuple[Percent, ...])
 
 
 def script() -> ExitCode:
@@ -174,6 +205,8 @@ def script() -> ExitCode:
     assert_type(run("shop-v2", ports), Outcome)
     assert_type(decide(rollout).rollout, Rollout)
     assert_type(loads(dumps(rollout), Kinds(Warm, Always)), Rollout)
+    assert_type(first_deployment(istio, Release(service="shop", stable=None, candidate=Version("v1"))), Served)
+    assert_type(start(Revert(), release.reversed(), id="back", ports=ports, if_running=IfRunning.SUPERSEDE), Rollout)
     return run(rollout, ports).exit_code
 
 
