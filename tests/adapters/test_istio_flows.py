@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rules import rule
 
+from progressive import Canary, Limit, Metric, minutes, percents
 from progressive._http import Request, Response
 from progressive.errors import ConflictError, Failure, RouterError, StrategyError
 from progressive.release import Release, Version
 from progressive.routers._virtual_service import ANNOTATION, EDITED
 from progressive.routers.istio import Istio, Kubernetes
+from progressive.testing import ScriptedMetrics, play, steady
 from progressive.traffic import Marker, Match, Served, Traffic
 from progressive.units import Percent, percent
 
@@ -244,6 +246,34 @@ def test_a_write_of_another_process_reads_first() -> None:
     apply(api, Traffic(candidate=percent(5)), expect=version, router=other)
 
     assert [request.method for request in api.requests] == ["GET", "GET", "PATCH"]
+
+
+class Driven:
+    """The adapter as a router of a whole rollout, on one object."""
+
+    capabilities = ROUTER.capabilities
+
+    def __init__(self, api: FakeApi) -> None:
+        self.api = api
+
+    def read(self, release: Release) -> Served:
+        return read(self.api)
+
+    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        return apply(self.api, traffic, marker=marker, expect=expect)
+
+
+@pytest.mark.parametrize(("rate", "writes"), [(0.001, 1 + 4), (0.3, 1 + 1 + 1)], ids=["promoted", "rolled back"])
+def test_a_whole_rollout_reads_once_in_a_tick_and_writes_once_for_each_weight_and_the_claim(rate: float, writes: int) -> None:
+    api, ticks = FakeApi(), []
+    errors = Metric("error-rate", kind="ratio")
+    canary = Canary(weights=percents(1, 10, 50, 100), bake=minutes(5), checks=[Limit(errors, at_most=percent(1))])
+    metrics = ScriptedMetrics({errors: steady(50, stable=0.001, candidate=rate)})
+
+    play(canary, RELEASE, router=Driven(api), metrics=[metrics], before_tick=ticks.append)
+
+    methods = [request.method for request in api.requests]
+    assert (methods.count("PATCH"), methods.count("GET")) == (writes, len(ticks))
 
 
 @rule("R3")
