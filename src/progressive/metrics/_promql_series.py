@@ -2,6 +2,7 @@
 
 A sample tells what happened before it, so a window ``[start, end)`` is what came between the last sample at or before its start and
 the last one at or before its end. Windows that follow each other so share their samples, and no event is counted twice or lost.
+(It bears the time at which its scrape began, so what came until the target answered, some milliseconds later, is in it too.)
 """
 
 from __future__ import annotations
