@@ -1,0 +1,218 @@
+"""Business metrics out of any JSON over HTTP: numbers by their paths in the answer of a reporting API.
+
+::
+
+    ORDERS = Metric("failed-orders", kind="ratio", lag=seconds(10))
+    stats = JsonHttp(
+        Http("https://stats.example", credentials=f"Bearer {token}"),
+        {
+            ORDERS: Endpoint(
+                "/api/orders/{service}",
+                params={"version": "{version}", "from": "{start}", "to": "{end}"},
+                events="data.failed",
+                trials="data.total",
+            ),
+        },
+    )
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from .. import _validators as check
+from .._http import Client, Closing, Flow, Http, Malformed, Request, Response, at, segment, to_http
+from ..errors import MetricsError, StrategyError
+from ..measurement import Kind, Look, Measurement, Metric, NoAnswer, NoData, Window
+from ..release import Release
+from ..traffic import Track
+from ._asking import (
+    Declared,
+    TimeForm,
+    check_declared,
+    declared,
+    is_time_form,
+    look_of,
+    parameters,
+    shortcomings,
+    time_form,
+    told,
+    versions,
+)
+from ._shapes import COLUMNS, measurement
+
+__all__ = ["Endpoint", "Http", "JsonHttp"]
+
+_PLACE: Final = re.compile(r"\{(\w+)\}")
+"""What stands for a name or a time."""
+
+_QUOTES: Final = frozenset("\"'`")
+
+_NOTHING_THERE: Final = (204, 404)
+"""Statuses that say that there is nothing: no content, and nobody of this name."""
+
+_SECRET_PARAMS: Final = frozenset({"apikey", "appkey", "token", "accesstoken", "auth", "password", "secret", "signature"})
+"""Names of credentials, without what parts their words. An address is written down with every look, and in the logs of every proxy."""
+
+
+def _pairs(value: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(value.items()) if isinstance(value, Mapping) else value
+
+
+def _are_params(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    where = check.where(instance, attribute)
+    if not isinstance(value, tuple):
+        raise StrategyError(f"{where}: {check.brief(value)} is no mapping; write params={{'version': '{{version}}'}}")
+    for name, text in value:
+        if re.sub(r"[^a-z]", "", str(name).lower()) in _SECRET_PARAMS:
+            raise StrategyError(
+                f"{where}: {name!r} is a credential, and addresses are logged; give it as Http(credentials={{'X-Name': ...}})"
+            )
+        check.a(str, text, f"{where}[{name!r}]", "'{{version}}' or another text")
+
+
+def _path(name: Kind) -> Any:
+    return attrs.field(
+        default=None, kw_only=True, metadata={"kind": name}, validator=check.optional(check.is_a(str, "'data.total'"))
+    )
+
+
+@attrs.frozen
+class Endpoint:
+    """What to GET for one metric of one version in one window, and where the numbers are in the answer.
+
+    ``path`` and the values of ``params`` may have ``{service}``, ``{version}`` (its identity), ``{backend}``, ``{track}``, ``{start}``
+    (included) and ``{end}`` (not included) in them; each is quoted for its place. ``times`` is the form of the two: ``iso``
+    (``2026-11-23T12:00:00.000Z``), ``unix`` (seconds, with a fraction) or ``unix_ms``. Put nothing secret there: the address is kept with
+    every look. Credentials belong to the `Http`.
+
+    Paths of numbers are names and places (from 0) with dots between: ``data.rows.0.total``. By the kind of the metric: a ratio has
+    ``events`` and ``trials``; a mean ``n``, ``sum`` and ``squares`` (the sum of squares); a value ``value``, a number or a list of samples.
+
+    No data are: the status 404 or 204, null at a path or on the way there, and an empty list on the way. A name that is not there at all,
+    a text or true where a number should be, is an error.
+    """
+
+    path: str = attrs.field(validator=check.is_a(str, "'/api/orders'"))
+    params: tuple[tuple[str, str], ...] = attrs.field(default=(), kw_only=True, converter=_pairs, validator=_are_params)
+    times: TimeForm = attrs.field(default=TimeForm.ISO, kw_only=True, converter=time_form, validator=is_time_form)
+    events: str | None = _path(Kind.RATIO)
+    trials: str | None = _path(Kind.RATIO)
+    n: str | None = _path(Kind.MEAN)
+    sum: str | None = _path(Kind.MEAN)
+    squares: str | None = _path(Kind.MEAN)
+    value: str | None = _path(Kind.VALUE)
+
+    def problems(self, kind: Kind) -> Iterator[str]:
+        """What is wrong with it, as far as one can know without the system."""
+        needed = COLUMNS[kind]
+        given = [name for names in COLUMNS.values() for name in names if getattr(self, name) is not None]
+        if sorted(given) != sorted(needed):
+            said = ", ".join(f"{name}=" for name in given) or "none of them"
+            yield f"a {kind.value} has the paths {', '.join(f'{name}=' for name in needed)}; {said} was given"
+        texts = [self.path, *(text for _, text in self.params)]
+        for text in texts:
+            if not {"{", "}"}.isdisjoint(_PLACE.sub("", text)):
+                yield f"{text!r} has a brace that belongs to no name"
+            if _PLACE.search(text) and not _QUOTES.isdisjoint(text):
+                yield f"{text!r} is a query in a language of its own, in which names would not be quoted; use its provider, or Function"
+        yield from shortcomings({name for text in texts for name in _PLACE.findall(text)}, kind, "{{{}}}".format)
+        if self.times is TimeForm.DATETIME:
+            yield "an address has no datetimes; use times='iso', 'unix' or 'unix_ms'"
+        try:
+            Request("GET", _PLACE.sub("x", self.path))
+        except StrategyError as error:
+            yield str(error)
+
+    def request(self, names: Mapping[str, Any]) -> Request:
+        """The request, with its names filled in and quoted."""
+        path = _filled(self.path, names, segment)
+        return Request(
+            "GET", path, params=tuple((name, _filled(text, names, str)) for name, text in self.params), accept=_NOTHING_THERE
+        )
+
+    def read(self, kind: Kind, response: Response) -> Measurement:
+        """What the answer says. Raises `Malformed` for what is no JSON."""
+        if response.status in _NOTHING_THERE:
+            return NoData(f"answered {response.status}: it knows nothing of this version, or not under this address")
+        body, paths = response.json(), [getattr(self, name) or "" for name in COLUMNS[kind]]
+        try:
+            row = [_found(body, path) for path in paths]
+        except Malformed as missing:
+            return NoAnswer(f"{missing} in the answer; correct the path, or let the system answer null where it has nothing")
+        rows = [(each,) for each in row[0]] if kind is Kind.VALUE and isinstance(row[0], list) else [row]
+        places = [f"$.{path}" if path else "$" for path in paths]
+        return measurement(kind, rows, [f"{name} (at {place})" for name, place in zip(COLUMNS[kind], places, strict=True)])
+
+
+def _filled(template: str, names: Mapping[str, Any], quoted: Callable[[str], str]) -> str:
+    return _PLACE.sub(lambda found: quoted(str(names[found[1]])), template)
+
+
+def _found(body: Any, path: str) -> object:
+    """What is at a path; None if the way there ends in null or in an empty list. Raises `Malformed` if there is no such path."""
+    here: object = body
+    parts = path.split(".")
+    for i in range(len(parts)):
+        if here is None or here == []:
+            return None
+        try:
+            here = at(body, ".".join(parts[: i + 1]), object)
+        except Malformed:
+            here = at(body, ".".join(parts[: i + 1]), bool)  # which is no object for `at`; what is not there raises again
+    return here
+
+
+def _problems(metric: Metric, endpoint: Any) -> list[str]:
+    if not isinstance(endpoint, Endpoint):
+        return [f"{check.brief(endpoint)} is no Endpoint('/api/orders', ...)"]
+    if metric.kind not in COLUMNS:
+        return ["a latency is a histogram, which has no path; measure its mean, or give a Histogram(...) with Function"]
+    return list(endpoint.problems(metric.kind))
+
+
+def _are_endpoints(_: object, __: object, value: Any) -> None:
+    check_declared("JsonHttp.metrics", value, "Endpoint('/api/orders', events='failed', trials='total')", _problems)
+
+
+@attrs.frozen
+class JsonHttp(Closing):
+    """A system that answers with JSON. ``server``: its address, or an `Http` with credentials. One request for each track of a look."""
+
+    server: Http = attrs.field(converter=to_http)
+    _endpoints: Declared[Endpoint] = attrs.field(alias="metrics", converter=declared, validator=_are_endpoints)
+    _client: Client = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(lambda self: Client(self.server, MetricsError, "JsonHttp"), takes_self=True),
+    )
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Those that were declared."""
+        return tuple(metric for metric, _ in self._endpoints)
+
+    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+        """One look. Raises `MetricsError` if the system can't be asked, or answers no JSON."""
+        return self._client.run(self._measure(release, metric, tracks, window))
+
+    async def ameasure(
+        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+    ) -> Look:
+        """`measure`, asynchronously."""
+        return await self._client.arun(self._measure(release, metric, tracks, window))
+
+    def _measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window) -> Flow[Look]:
+        own, endpoint = told("JsonHttp", self._endpoints, metric)
+        found: dict[Track, Measurement] = {}
+        sent = []
+        for track, version in versions(release, tracks):
+            request = endpoint.request(parameters(release, track, version, window, endpoint.times))
+            sent.append(f"GET {request.target}")
+            found[track] = endpoint.read(own.kind, (yield request))
+        return look_of(own, window, tracks, found, query="\n".join(sent), meaning=("json_http/1", *attrs.astuple(endpoint)))
