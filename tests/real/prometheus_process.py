@@ -1,0 +1,205 @@
+"""A real Prometheus or VictoriaMetrics, and small services for it to scrape, which know the truth of what they count."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import random
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+from envoy_process import wait_until
+
+INTERVAL = 0.3
+"""Seconds from scrape to scrape."""
+
+EDGES = (0.1, 0.5)
+
+_QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+
+
+class Shop:
+    """One instance of one version of an application: counts requests, and how long they took; it can be killed and started again.
+
+    ``codes``: with which it has already answered, a thousand times each.
+    """
+
+    def __init__(self, app: str, version: str, *codes: str) -> None:
+        self.labels = {"app": app, "version": version}
+        self.codes: dict[str, int] = {}
+        self.buckets = [0, 0, 0]
+        self.depth = "2.5"
+        self.scrapes = 0
+        self.port = 0
+        self._lock = threading.Lock()
+        self._server: http.server.ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+        self.start()
+        for code in codes:
+            self.serve(1000, code)
+
+    def serve(self, count: int, code: str = "200", took: float = 0.01) -> None:
+        """So many requests with this answer."""
+        with self._lock:
+            self.codes[code] = self.codes.get(code, 0) + count
+            for i, edge in enumerate((*EDGES, float("inf"))):
+                self.buckets[i] += count if took <= edge else 0
+
+    def start(self) -> None:
+        """Begin to answer, with nothing counted; the second time on the same port."""
+        shop, self.codes, self.buckets = self, {}, [0, 0, 0]
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = shop._text().encode()
+                self.send_response(200)
+                self.send_header("content-type", "text/plain; version=0.0.4")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                shop.scrapes += 1
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Quiet."""
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            block_on_close = False
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """The other side is gone."""
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def kill(self) -> None:
+        """Nobody answers any more."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server = None
+
+    @property
+    def alive(self) -> bool:
+        return self._server is not None
+
+    @property
+    def instance(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def _text(self) -> str:
+        with self._lock:
+            lines = [f"depth{self._labels()} {self.depth}", "# TYPE requests_total counter"]
+            lines += [f"requests_total{self._labels(code=code)} {count}" for code, count in self.codes.items()]
+            lines.append("# TYPE seconds histogram")
+            for edge, count in zip((*map(str, EDGES), "+Inf"), self.buckets, strict=True):
+                lines.append(f"seconds_bucket{self._labels(le=edge)} {count}")
+            lines += [f"seconds_sum{self._labels()} 0", f"seconds_count{self._labels()} {self.buckets[-1]}"]
+        return "\n".join(lines) + "\n"
+
+    def _labels(self, **more: str) -> str:
+        pairs = ",".join(f'{name}="{value.translate(_QUOTED)}"' for name, value in {**self.labels, **more}.items())
+        return f"{{{pairs}}}"
+
+
+class MetricsServer:
+    """The server, scraping these services. ``kind``: "prometheus" or "victoria-metrics", which is also the name of the program."""
+
+    def __init__(self, kind: str, shops: Sequence[Shop], folder: Path) -> None:
+        self.kind, self.shops, self._folder = kind, shops, folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        wait_until(f"{self.kind} starts", self._started)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _started(self) -> bool:
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command(port), cwd=self._folder, stdout=log, stderr=log)
+        wait_until(f"{self.kind} is ready", lambda: self._ended() or self._ready())
+        if self._ended() and b"address already in use" not in (self._folder / "log").read_bytes():
+            raise AssertionError(f"{self.kind} ended: {(self._folder / 'log').read_text()}")
+        return not self._ended()
+
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def _command(self, port: int) -> list[str]:
+        jobs = [{"job_name": "shop", "static_configs": [{"targets": [shop.instance for shop in self.shops]}]}]
+        every = f"{INTERVAL * 1000:.0f}ms"
+        config = {"global": {"scrape_interval": every, "scrape_timeout": every}, "scrape_configs": jobs}
+        (self._folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML too
+        where = f"127.0.0.1:{port}"
+        if self.kind == "prometheus":
+            return ["prometheus", "--config.file=config.yml", "--storage.tsdb.path=data", f"--web.listen-address={where}"]
+        return ["victoria-metrics", "-promscrape.config=config.yml", "-storageDataPath=data", f"-httpListenAddr={where}"]
+
+    def _ready(self) -> bool:
+        path = "/-/ready" if self.kind == "prometheus" else "/health"
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}{path}", trust_env=False).status_code == 200
+        return False
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def settled(self, *shops: Shop) -> datetime:
+        """A moment before which the server has scraped, and shows, all that these services have served so far.
+
+        A sample bears the time at which its scrape was due, or began; it was read a little later (and at VictoriaMetrics at most a
+        tenth of an interval before). So it waits until nothing that is served from now on can be in a sample from before.
+        """
+        alive = [shop for shop in shops if shop.alive]
+        served = datetime.now(UTC).timestamp() + 0.1 * INTERVAL
+        needed = {(shop.instance, code) for shop in alive for code in ("", *shop.codes)}
+        wait_until("what was served is stored", lambda: needed <= self._stored_since(served))
+        moment, scrapes = datetime.now(UTC), {shop.instance: shop.scrapes for shop in alive}
+        wait_until("two scrapes more", lambda: all(shop.scrapes >= scrapes[shop.instance] + 2 for shop in alive))
+        return moment
+
+    def _stored_since(self, moment: float) -> set[tuple[str, str]]:
+        """Instances and codes of which every series has a sample from a scrape that began after a moment."""
+        form = {"query": '{__name__=~"requests_total|seconds_bucket|depth"}[5s]', "nocache": "1"}
+        found = httpx.post(f"{self.url}/api/v1/query", data=form, trust_env=False).json()["data"]["result"]
+        newest: dict[tuple[str, str], list[float]] = {}
+        for each in found:
+            labels = each["metric"]
+            newest.setdefault((labels["instance"], labels.get("code", "")), []).append(each["values"][-1][0])
+        return {key for key, times in newest.items() if min(times) > moment}
+
+
+def _free_port() -> int:
+    """Below the kernel's own choice, so that no connection of another test takes it in between."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def installed(kind: str) -> str:
+    """The name of the program; skips the test where it is not installed."""
+    if shutil.which(kind) is None:
+        pytest.skip(f"{kind} is not installed (Debian: apt-get install {kind})")
+    return kind
