@@ -633,7 +633,7 @@ def test_labels_choose_among_what_the_server_sent(world: World) -> None:
 
 
 def test_versions_may_be_told_apart_by_several_labels(world: World) -> None:
-    told = Counter("requests_total", version={"app": "{service}", "pod": "{service}-{identity}"})
+    told = Counter("requests_total", version={"app": "{service}", "pod": "{service}-{version}"})
     for second in range(2):
         for app, pod in (("shop", "shop-1.0"), ("shop", "shop-1x0"), ("other", "shop-1.0")):
             world.server.add(ZERO + second * 1000, second, job="shop", instance="a", app=app, pod=pod)
@@ -678,7 +678,7 @@ def test_other_buckets_are_another_question_and_none_yet_are_no_question(world: 
         ('max(depth{version=~"{backend}-.*"})', 'max(depth{version=~"a\\\\.b-.*"})'),
         ('max(depth{version !~ "{backend}"})', 'max(depth{version !~ "a\\\\.b"})'),
         (
-            'sum(rate(x{app="{service}", v="{identity}", path="/{id}"}[{window}]))',
+            'sum(rate(x{app="{service}", v="{version}", path="/{id}"}[{window}]))',
             'sum(rate(x{app="shop", v="1.0", path="/{id}"}[30s]))',
         ),
         ('# of "{backend}\nmax(x{v="{backend}"})', '# of "{backend}\nmax(x{v="a.b"})'),
@@ -779,7 +779,7 @@ def test_patterns_that_could_mean_two_things_are_refused(pattern: str) -> None:
         (lambda: Counter("x", version="v", labels={"a": "\ud800"}), "a half of a character"),
         (lambda: Counter("x", version="v", labels={"v": "1"}), "'v' stands in labels= and in version="),
         (lambda: Counter("x", version={"app": "{service}"}), "is the same for every version"),
-        (lambda: Counter("x", version={"app": "{name}-{backend}"}), "may have {backend}, {identity} and {service} in braces"),
+        (lambda: Counter("x", version={"app": "{name}-{backend}"}), "may have {backend}, {version} and {service} in braces"),
         (lambda: Counter("x", version=5), "5 is no label; write version='version'"),
         (lambda: Ratio(events=REQUESTS, total=Counter("x", version="track")), "must have the same labels for that"),
         (lambda: Ratio(events="x", total=REQUESTS), "write Counter('x', version='version')"),

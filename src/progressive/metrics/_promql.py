@@ -174,7 +174,7 @@ def _matcher(label: str, match: Match) -> str:
 
 # ----------------------------------------------------------------------------------------------------------------- templates
 
-_NAMES: Final = re.compile(r"\{(backend|identity|service)\}")
+_NAMES: Final = re.compile(r"\{(backend|version|service)\}")
 """What stands for a name of the release."""
 
 _PIECES: Final = re.compile(
@@ -186,7 +186,7 @@ _PIECES: Final = re.compile(
 
 def names_of(release: Release, version: Version) -> Mapping[str, str]:
     """What the placeholders stand for."""
-    return {"backend": version.backend, "identity": version.identity, "service": release.service}
+    return {"backend": version.backend, "version": version.identity, "service": release.service}
 
 
 def filled(template: str, names: Mapping[str, str]) -> str:
@@ -196,7 +196,7 @@ def filled(template: str, names: Mapping[str, str]) -> str:
 
 @attrs.frozen
 class Template:
-    """A query with ``{backend}``, ``{identity}`` and ``{service}`` in its string literals, and ``{window}`` outside of them."""
+    """A query with ``{backend}``, ``{version}`` and ``{service}`` in its string literals, and ``{window}`` outside of them."""
 
     text: str
 
@@ -208,7 +208,7 @@ class Template:
                 yield f"a quote {piece} is not closed"
                 return
             if _NAMES.search(piece):
-                named = named or (kind in ("double", "single") and ("{backend}" in piece or "{identity}" in piece))
+                named = named or (kind in ("double", "single") and ("{backend}" in piece or "{version}" in piece))
                 if kind == "plain":
                     yield f"{_NAMES.search(piece)[0]} must stand within quotes, as a label's value"  # type: ignore[index]
                 elif kind == "raw":

@@ -183,7 +183,7 @@ def _is_template(instance: object, attribute: attrs.Attribute[Any], value: objec
 class PromQL:
     """A query of your own, which answers one number for one version: ``PromQL('max(queue_depth{version="{backend}"})')``.
 
-    For metrics of kind value. ``{backend}``, ``{identity}`` and ``{service}`` stand within quotes and are escaped there; ``{window}`` is
+    For metrics of kind value. ``{backend}``, ``{version}`` and ``{service}`` stand within quotes and are escaped there; ``{window}`` is
     the length of the window as a duration, such as in ``rate(...[{window}])``. It is evaluated at the window's end. Errors and latencies
     are better counted, with `Ratio` and `Buckets`: what ``rate()`` extrapolates is no count, and no test can be made of it.
     """

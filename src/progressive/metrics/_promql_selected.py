@@ -56,13 +56,13 @@ def _tells_versions_apart(instance: object, attribute: attrs.Attribute[Any], val
     for label, template in value:
         promql.is_label(label, where)
         _is_text(check.a(str, template, f"{where}[{label!r}]", "'{{backend}}'"), f"{where}[{label!r}]")
-        if "{" in (rest := re.sub(r"\{(backend|identity|service)\}", "", template)) or "}" in rest:
+        if "{" in (rest := re.sub(r"\{(backend|version|service)\}", "", template)) or "}" in rest:
             raise StrategyError(
-                f"{where}[{label!r}]: {template!r} may have {{backend}}, {{identity}} and {{service}} in braces, nothing else"
+                f"{where}[{label!r}]: {template!r} may have {{backend}}, {{version}} and {{service}} in braces, nothing else"
             )
-    if not any("{backend}" in template or "{identity}" in template for _, template in value):
+    if not any("{backend}" in template or "{version}" in template for _, template in value):
         raise StrategyError(
-            f"{where}: {dict(value)!r} is the same for every version; give a label with {{backend}} or {{identity}}"
+            f"{where}: {dict(value)!r} is the same for every version; give a label with {{backend}} or {{version}}"
         )
 
 
@@ -100,7 +100,7 @@ class Counter(Selected):
     """A counter of events: ``Counter("http_requests_total", version="version", labels={"job": "shop"})``.
 
     ``version``: the label that tells the versions apart; its value is the version's ``backend``. Where it is more than that, a mapping
-    of labels to texts with ``{backend}``, ``{identity}`` and ``{service}`` in them: ``version={"pod_label": "{service}-{backend}"}``.
+    of labels to texts with ``{backend}``, ``{version}`` and ``{service}`` in them: ``version={"pod_label": "{service}-{backend}"}``.
     ``labels``: what else the series must have, for all versions: a text, `Regex` or `Not`. Values are quoted for you.
     """
 
