@@ -862,7 +862,7 @@ def test_istio_can_be_asked_by_workload_from_the_gateways_side() -> None:
 
     assert Prometheus("http://x", metrics=declared).metrics[1] == latency(minutes(1))
     assert isinstance(ratio, Ratio)
-    assert parsed(ratio.total.of({"backend": "shop-v2", "identity": "", "service": ""})) == [
+    assert parsed(ratio.total.of({"backend": "shop-v2", "version": "", "service": ""})) == [
         ("__name__", "=", "istio_requests_total"),
         ("destination_workload", "=", "shop-v2"),
         ("destination_workload_namespace", "=", "prod"),

@@ -233,7 +233,7 @@ INJECTION = 'x"}[5m])) or vector(1) #'
 @example('\\"', "\\")
 def test_no_value_of_a_label_becomes_a_part_of_the_query(value: str, other: str) -> None:
     selector = Counter("requests_total", version="version", labels={"job": value, "zone": other})
-    query = selector.of({"backend": value, "identity": other, "service": other})
+    query = selector.of({"backend": value, "version": other, "service": other})
 
     assert parsed(query) == [
         ("__name__", "=", "requests_total"),
@@ -263,7 +263,7 @@ def test_a_value_within_a_pattern_matches_itself_alone(value: str, other: str) -
 @example("' or vector(1) #", "'", "=~")
 def test_no_name_gets_out_of_the_quotes_of_a_query_of_ones_own(value: str, quote: str, operator: str) -> None:
     template = f"max(depth{{version{operator}{quote}{{backend}}{quote}}}) # {{backend}}"
-    query = Template(template).fill({"backend": value, "identity": value, "service": value}, 30_000)
+    query = Template(template).fill({"backend": value, "version": value, "service": value}, 30_000)
     reader = Reader(query)
     reader.need(re.escape(f"max(depth{{version{operator}"))
     written = reader.string()
