@@ -112,8 +112,11 @@ LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = 
     ("a quantile that stable breaks too", P99, slow(11), slow(500), INCONCLUSIVE, "1000 ms is above 400 ms, and stable with 1000 ms is no better"),
     ("a bound between two edges takes the edge past it", Limit(LATENCY, quantile=0.99, at_most=ms(200)), slow(10), NOTHING, PASS,
      "100 ms <= 200 ms (1000 requests)"),
-    ("a bound past the last edge proves nothing", Limit(LATENCY, quantile=0.99, at_most=seconds(2)), slow(0), NOTHING, FAIL,
-     "100 ms is above 2000 ms (1000 requests)"),
+    ("a bound past the last edge is kept by what is below that edge", Limit(LATENCY, quantile=0.99, at_most=seconds(2)), slow(11), NOTHING,
+     PASS, "1000 ms <= 2000 ms (1000 requests)"),
+    ("and not by what nobody knows how slow it was", Limit(LATENCY, quantile=0.99, at_most=seconds(2)),
+     Histogram(edges=(0.1, 1.0), cumulative=(900, 989, 1_000)), NOTHING, FAIL,
+     "a time past the last bucket's edge is above 2000 ms (1000 requests)"),
     ("a quantile against stable's", Limit(LATENCY, quantile=0.99, at_most=times(1.5)), slow(11), slow(0), FAIL,
      "1000 ms is above 150 ms (1000 requests)"),
     ("a median", Limit(LATENCY, quantile=0.5, at_most=ms(100)), slow(11, 20), NOTHING, FAIL, "1000 ms is above 100 ms (20 requests)"),
@@ -343,3 +346,15 @@ def test_only_a_pass_ever_counts_as_a_pass(verdicts: list[Any]) -> None:
     assert tally.looks == len(verdicts)
     assert tally.failures == verdicts.count(FAIL)
     assert tally.failed <= (FAIL in verdicts[-1:])
+
+
+def test_buckets_that_changed_under_way_begin_anew_and_are_no_error() -> None:
+    few = Limit(LATENCY, quantile=0.99, at_most=ms(400), min_sample=1_500)
+    _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
+    other = Histogram(edges=(0.2, 0.4), cumulative=(900, 1_000, 1_000))
+
+    judgement, memory = few.judge(look(other, slow(0)), memory, 0.0)
+    again, _ = few.judge(look(other, other), memory, 0.0)
+
+    assert judgement.why == "1000 of the 1500 requests that a verdict needs on candidate"
+    assert again.verdict is NO_DATA

@@ -242,8 +242,8 @@ DESCRIPTIONS: tuple[Case, ...] = (
     ("a way back from the first", lambda: Release(service="shop", stable=None, candidate=V2).reversed(),
      "release.reversed: 'shop' had no stable version to return to"),
     ("a first deployment", lambda: begin(canary().plan, Release(service="shop", stable=None, candidate=V2), id="r", at=AT),
-     "release.stable: 'shop' has no stable version; a first deployment has nothing to return to or to compare with; "
-     "use first_deployment(router, release)"),
+     ("release.stable: 'shop' has no stable version; a first deployment has nothing to return to or to compare with; "
+      "use first_deployment(router, release)")),
     ("a baseline that is nobody",
      lambda: begin(stepped(SetWeight(percent(5), baseline=percent(5)), SetWeight(percent(100))).plan,
                    Release(service="shop", stable=V1, candidate=V2), id="r", at=AT),

@@ -15,7 +15,7 @@ from ._moves import go_back, hold
 from ._turn import Turn
 from ._windows import active, replace_series
 from .analysis.judge import consequence, fold
-from .analysis.verdict import Judgement, Verdict
+from .analysis.verdict import Check, Judgement, Memory, Verdict
 from .lifecycle import Phase
 from .measurement import Look, NoAnswer, Window
 from .messages import Action, Measure, Measured
@@ -160,7 +160,7 @@ def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: st
         if broken is not None:
             judgement, memory = Judgement(verdict=Verdict.ERROR, why=broken), tally.memory
         else:
-            judgement, memory = each.judge(look, tally.memory, turn.plan.alphas[c])
+            judgement, memory = _judgement(each, look, tally.memory, turn.plan.alphas[c])
         window = look.window
         tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end)
         turn.note(
@@ -174,6 +174,14 @@ def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: st
             )
         )
     turn.evidence = evolve(turn.evidence, tallies=tuple(tallies))
+
+
+def _judgement(each: Check, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+    """What a check makes of a look. One that raises says nothing about the candidate, and must not keep the others from being heard."""
+    try:
+        return each.judge(look, memory, alpha)
+    except Exception as error:
+        return Judgement(verdict=Verdict.ERROR, why=f"the check itself failed: {type(error).__name__}: {error}"), memory
 
 
 # ------------------------------------------------------------------------------------------------------------------ deciding

@@ -57,7 +57,7 @@ from .messages import (
 )
 from .notes import Escalated, Happened, Note, Released
 from .rollout import Rollout, evolve
-from .step import Deadline, Done, Failed, Halt, Situation, Step, Wait
+from .step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
 from .traffic import Track, Traffic
 from .units import said
 
@@ -158,7 +158,7 @@ def _progressing(turn: Turn) -> bool:
         if target.exceeds(turn.routing.wanted) and (blocked := _may_raise(turn, target)) is not None:
             return _wait(turn, step, blocked)
         want(turn, target, f"step {step.id}")
-    outcome = Done() if turn.progress.skipped or _looks.waived_whole(turn, step) else step.advance(_situation(turn, step))
+    outcome = Done() if turn.progress.skipped or _looks.waived_whole(turn, step) else _advance(turn, step)
     match outcome:
         case Wait(why=why, until=until, memory=memory):
             if memory != turn.progress.memory:
@@ -174,6 +174,14 @@ def _progressing(turn: Turn) -> bool:
         case _:
             assert_never(outcome)
     return True
+
+
+def _advance(turn: Turn, step: Step) -> Advance:
+    """Where the step stands. One that raises stops here: its error must not undo what the guards have just said."""
+    try:
+        return step.advance(_situation(turn, step))
+    except Exception as error:
+        return Halt(f"it failed: {type(error).__name__}: {error}")
 
 
 def _leave(turn: Turn, step: Step) -> bool:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import ClassVar
 
+import attrs
 import pytest
 from rules import rule
-from world import ERRORS, START, World, canary
+from world import ERRORS, RELEASE, START, World, canary
 
 from progressive import (
     Abort,
     Analysis,
     Budget,
+    Canary,
     Counts,
+    Deadline,
     Gauge,
     Hold,
+    Judgement,
+    Kinds,
     Limit,
     Look,
     Metric,
@@ -25,6 +31,8 @@ from progressive import (
     Phase,
     PromoteNow,
     Resume,
+    Situation,
+    Step,
     Stop,
     StrategyError,
     Tolerance,
@@ -38,9 +46,12 @@ from progressive import (
     seconds,
     times,
 )
+from progressive.analysis.verdict import Memory
 from progressive.measurement import Histogram
 from progressive.messages import Measure, Measured, Tick
+from progressive.step import Advance
 from progressive.steps import Analyze, Bake, SetWeight
+from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, play, steady
 from progressive.traffic import Track
 
 WINDOW = Window(START, START + seconds(30))
@@ -443,3 +454,72 @@ def test_a_hook_that_says_stop_goes_back() -> None:
 
     assert "checkout is broken" in world.rollout.progress.reason
     assert world.candidate == percent(0)
+
+
+@attrs.frozen(kw_only=True)
+class Breaks:
+    """A check of a user's own that raises."""
+
+    kind: ClassVar[str] = "breaks"
+
+    metric: Metric = ERRORS
+    id: str = "breaks"
+    observe: bool = False
+    tolerance: Tolerance = Tolerance()
+    share_of_alpha: ClassVar[float] = 0.0
+    needs: ClassVar[tuple[Track, ...]] = (Track.CANDIDATE,)
+    wants: ClassVar[tuple[Track, ...]] = (Track.CANDIDATE, Track.STABLE)
+
+    def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+        raise ZeroDivisionError("nobody came")
+
+
+@rule("R19", "R14")
+def test_a_check_that_raises_is_an_error_of_its_own_and_the_others_are_heard() -> None:
+    router, store = MemoryRouter(), MemoryStore(Kinds(Breaks))
+    metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
+
+    outcome = play(canary(checks=[Breaks(), Limit(ERRORS, at_most=percent(1))]), RELEASE, router=router, store=store, metrics=[metrics])
+
+    assert outcome.exit_code == 1
+    assert outcome.rollout.progress.reason == "checks/breaks: the check itself failed: ZeroDivisionError: nobody came"
+
+
+@rule("R19", "R17")
+def test_a_bad_version_is_taken_back_at_once_beside_a_check_that_raises() -> None:
+    metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.2)})
+    clock = VirtualClock()
+    began = clock()
+
+    outcome = play(
+        canary(checks=[Breaks(), Limit(ERRORS, at_most=percent(1))]), RELEASE, metrics=[metrics], clock=clock, store=MemoryStore(Kinds(Breaks))
+    )
+
+    assert outcome.rollout.progress.reason.startswith("checks/error-rate: 20 % is above 1 %")
+    assert clock() - began < minutes(10)
+
+
+@attrs.frozen
+class Raises(Step):
+    """A step of a user's own that raises."""
+
+    kind: ClassVar[str] = "raises"
+
+    id: str = "raises"
+    deadline: Deadline = Deadline(within=hours(1))
+
+    def advance(self, situation: Situation) -> Advance:
+        raise KeyError("cache")
+
+
+@rule("R19", "R30")
+def test_a_step_that_raises_holds_and_keeps_neither_guards_nor_deadlines_from_acting() -> None:
+    steps = [SetWeight(percent(10)), Raises(), SetWeight(percent(100)), Bake(minutes(5))]
+    strategy = Canary(steps=steps, checks=[Limit(ERRORS, at_most=percent(1))])
+    good, bad = (ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=rate)}) for rate in (0.001, 0.2))
+
+    waited = play(strategy, RELEASE, metrics=[good], store=MemoryStore(Kinds(Raises)))
+    broken = play(strategy, RELEASE, metrics=[bad], store=MemoryStore(Kinds(Raises)))
+
+    assert "held for step:raises for 1 h and nobody resumed: it failed: KeyError: 'cache'" in waited.rollout.progress.reason
+    assert broken.rollout.progress.reason.startswith("checks/error-rate: 20 % is above 1 %")

@@ -129,8 +129,7 @@ class Limit:
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         candidate, control = fresh, fresh_control = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         if memory is not None:
-            pooled, pooled_control = _unpack(memory)
-            candidate, control = merge(pooled, fresh), merge(pooled_control, fresh_control)
+            candidate, control = _pooled(memory, fresh, fresh_control)
         if not fresh.sample:
             why = f"no data on the candidate: {fresh.why if isinstance(fresh, NoData | NoAnswer) else 'no requests'}"
             alone = not any(track is Track.STABLE for track, _ in look.tracks)
@@ -168,8 +167,9 @@ class Limit:
     def _kept(self, name: str, bound: Bound, limit: float, measured: Measurement, value: float) -> bool:
         """Does ``measured`` keep the bound? Not finite never does (R16); a quantile is decided by counting, not by its edge."""
         if isinstance(measured, Histogram) and name == "at_most" and not isinstance(bound, Times):
-            above, edge = measured.above(limit)
-            return math.isfinite(edge) and above <= (1 - cast(float, self.quantile)) * measured.sample
+            # Past the last edge nobody knows how far; what is below that edge is below the bound too.
+            above, _ = measured.above(min(limit, measured.edges[-1]))
+            return above <= (1 - cast(float, self.quantile)) * measured.sample
         return math.isfinite(value) and math.isfinite(limit) and (value <= limit if name == "at_most" else value >= limit)
 
     def _limit(self, bound: Bound, control: float) -> float:
@@ -198,7 +198,7 @@ class Limit:
         if self.metric.kind is Kind.RATIO:
             return f"{value * 100:.4g} %"
         if self.metric.kind is Kind.LATENCY:
-            return f"{value * 1000:.4g} ms"
+            return f"{value * 1000:.4g} ms" if math.isfinite(value) else "a time past the last bucket's edge"
         return f"{value:.6g}{f' {self.metric.unit}' if self.metric.unit else ''}"
 
 
@@ -294,6 +294,15 @@ CHECKS: Final = (Limit, NoWorse)
 
 def _unit(metric: Metric) -> str:
     return UNITS[metric.kind]
+
+
+def _pooled(memory: Memory, fresh: Measurement, fresh_control: Measurement) -> tuple[Measurement, Measurement]:
+    """What was kept of earlier windows with the fresh ones; the fresh ones alone where they have another shape (other buckets) now."""
+    kept, kept_control = _unpack(memory)
+    try:
+        return merge(kept, fresh), merge(kept_control, fresh_control)
+    except StrategyError:
+        return fresh, fresh_control
 
 
 def _pack(measured: Measurement) -> Memory:
