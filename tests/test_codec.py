@@ -27,6 +27,7 @@ from progressive import (
     BlueGreen,
     Budget,
     Canary,
+    Capacity,
     ClosedUntil,
     Counts,
     Deadline,
@@ -100,6 +101,7 @@ from progressive.messages import (
     Measured,
     Retired,
     Seen,
+    Surveyed,
     Wrote,
 )
 from progressive.notes import (
@@ -209,6 +211,9 @@ EVENTS_OF_EVERY_KIND: tuple[Event, ...] = (
     Inspected(at=START, problems=("hook 'smoke': nothing is bound to it",), undo="kubectl ..."),
     Seen(at=START, served=SERVED),
     Wrote(at=START, epoch=3, traffic=SERVED.traffic, served=SERVED),
+    Inspected(at=START, fleet=True),
+    Surveyed(at=START, tracks={Track.STABLE: Capacity(percent(100)), Track.CANDIDATE: Capacity(Percent(1), identity="v2", why="1 of 9")}),  # type: ignore[arg-type]
+    Surveyed(at=START, tracks=()),
     *(CommandFailed(at=START, command="apply", epoch=0, failure=failure, why="503") for failure in Failure),
     Measured(at=START, analyses=("checks", "more"), look=look(Counts(events=1, trials=2), NoData("empty"), NoAnswer(""))),
     Measured(at=START, analyses=(), look=look(Histogram(edges=(0.1, 2), cumulative=(0, 3, 4)), reading="r" * 4096, query="q", fingerprint="f")),

@@ -27,6 +27,7 @@ from .messages import (
     Resume,
     Skip,
     Stop,
+    Surveyed,
 )
 from .traffic import Served, Traffic
 
@@ -50,6 +51,8 @@ class Happened:
                 return f"hook of {step}: {_brief(answer)}"
             case GateAnswered(gate=gate, answer=answer):
                 return f"gate {gate}: {_brief(answer)}"
+            case Surveyed(tracks=tracks):
+                return f"fleet: {', '.join(f'{track.value} can carry {capacity}' for track, capacity in tracks) or 'nothing'}"
             case CommandFailed(command=command, failure=failure, why=why):
                 return f"{command} failed ({failure.value}): {why}"
             case other:

@@ -111,8 +111,9 @@ def nobody() -> str:
     ],
 )
 def test_a_status_says_whether_asking_again_can_help(status: str, read: Failure, write: Failure, colour: str) -> None:
+    # Long enough for an answer from a busy machine, short enough to try again and give up.
     with server(answer(status, b"the system's own words")) as (url, _):
-        http = Http(url, deadline=SHORT)
+        http = Http(url, deadline=timedelta(seconds=1.5))
         found = [failing(http, request, colour) for request in (READ, WRITE)]
 
     assert [error.failure for error in found if isinstance(error, RouterError)] == [read, write]
