@@ -15,7 +15,8 @@ from progressive import Canary, Limit, Metric, minutes, percents
 from progressive._http import Request, Response
 from progressive.errors import ConflictError, Failure, RouterError, StrategyError
 from progressive.release import Release, Version
-from progressive.routers._virtual_service import ANNOTATION, EDITED
+from progressive.routers._conditions import EDITED
+from progressive.routers._virtual_service import ANNOTATION
 from progressive.routers.istio import Istio, Kubernetes
 from progressive.testing import ScriptedMetrics, play, steady
 from progressive.traffic import Marker, Match, Served, Traffic
@@ -377,7 +378,7 @@ def test_a_share_that_the_total_can_not_say_is_refused_before_anything_is_writte
 # ---------------------------------------------------------------------------------------------- header routes and mirrors
 
 
-@pytest.mark.parametrize("matches", [(BETA,), (COOKIE,), (BETA, COOKIE)], ids=str)
+@pytest.mark.parametrize("matches", [(BETA,), (COOKIE,), (BETA, COOKIE), (Match(name="x_beta.2", value=""),)], ids=str)
 def test_header_and_cookie_routes_stand_before_the_route_that_they_are_of(matches: tuple[Match, ...]) -> None:
     main = http(to("v1", 100), to("v2", 0), match=[{"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/b"}}], timeout="3s", name="main")
     api = FakeApi(http(to(None, host="cdn")), main)
@@ -417,8 +418,9 @@ def test_the_routes_of_another_service_are_not_ours() -> None:
         lambda ours: ours.pop("match"),
         lambda ours: ours["match"][0]["headers"].update({"x-beta": {"prefix": ""}}),
         lambda ours: ours["match"][0].pop("headers"),
+        lambda ours: ours["match"][0].update({"headers": {"": {"exact": "yes"}}}),
     ],
-    ids=["all requests", "any value", "no header"],
+    ids=["all requests", "any value", "no header", "no name"],
 )
 def test_a_route_of_ours_that_was_widened_by_hand_is_more_traffic_for_the_candidate(edit: Any) -> None:
     api = FakeApi()

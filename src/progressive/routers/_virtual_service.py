@@ -6,88 +6,29 @@ Pure: objects of the API go in, `Served` and merge patches come out. Facts of th
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
 import attrs
 
-from .._http import Malformed, at
+from .._http import at
 from ..errors import Failure, RouterError, StrategyError
-from ..release import Release, Version
+from ..release import Version
 from ..traffic import Marker, Match, Served, Track, Traffic
 from ..units import MILLION, Percent
+from ._conditions import EDITED, condition_for, match_of
+from ._destinations import Destination, Json, Naming, leads_elsewhere, weight_of, weights_of
 from ._rules import normalised
 
-__all__ = ["ANNOTATION", "Naming", "VirtualService"]
+__all__ = ["ANNOTATION", "VirtualService"]
 
 ANNOTATION: Final = "progressive-delivery/marker"
 """Where the markers stand: JSON, one entry for each service, because services may share a VirtualService."""
 
-COOKIE: Final = r"(.*;\s*)?{}={}(\s*;.*)?"
-"""A regular expression for the whole Cookie header (RFC 6265, 4.2.1). Istio's header matches have no other way to ask for a cookie."""
-
-_COOKIE_BACK: Final = re.compile(re.escape(COOKIE).replace(r"\{\}=\{\}", r"((?:[^=\\]|\\.)+)=((?:[^\\]|\\.)*)"))
-
-_HEADER: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?")
-
-EDITED: Final = Match(name="edited-by-hand", value="?")
-"""What stands for a condition in a route of ours that we have not written. Whatever it is, it leads to the candidate."""
-
-Destination = tuple[str, str | None]
-"""A fully qualified host, and a subset of it if the versions are subsets."""
-
-Json = dict[str, Any]
-
 
 def _permanent(why: str) -> RouterError:
     return RouterError(why, failure=Failure.PERMANENT)
-
-
-@attrs.frozen(kw_only=True)
-class Naming:
-    """How the versions of a release are called in a VirtualService."""
-
-    release: Release
-    host: str | None
-    namespace: str
-    domain: str
-
-    @property
-    def versions(self) -> dict[Track, Version]:
-        return {track: version for track in Track if (version := track.version(self.release)) is not None}
-
-    @property
-    def prefix(self) -> str:
-        """What the names of our own routes begin with."""
-        return f"progressive-{self.release.service}-"
-
-    def key(self, version: Version) -> Destination:
-        """What a destination of this version is recognised by."""
-        if self.host is None:
-            return self._qualified(version.backend), None
-        return self._qualified(self.host), version.backend
-
-    def key_of(self, destination: Json) -> Destination:
-        """What a destination of the object is recognised by."""
-        subset = destination.get("subset")
-        return self._qualified(at(destination, "host", str)), subset if self.host is not None else None
-
-    def made(self, version: Version, *, like: Json) -> Json:
-        """A new destination for a version, with the port of another one of the same route."""
-        made: Json = {"host": version.backend} if self.host is None else {"host": self.host, "subset": version.backend}
-        return {**made, "port": like["port"]} if "port" in like else made
-
-    def jq(self, version: Version) -> str:
-        """A condition of jq that finds the destinations of a version."""
-        host, subset = self.key(version)
-        hosts = " or ".join(f'.destination.host == "{name}"' for name in dict.fromkeys((host.partition(".")[0], host)))
-        return f"({hosts})" if subset is None else f'({hosts}) and .destination.subset == "{subset}"'
-
-    def _qualified(self, host: str) -> str:
-        """Istio completes names without a dot only, with the namespace of the VirtualService."""
-        return host if "." in host or host == "*" else f"{host}.{self.namespace}.svc.{self.domain}"
 
 
 @attrs.frozen(kw_only=True)
@@ -121,7 +62,7 @@ class VirtualService:
             managed = [i for i in theirs if http[i].get("name") in routes]
         lost = [i for i in managed if not leads_here(http[i])]
         if lost or not managed:
-            raise _permanent(_leads_elsewhere(where, naming, http, lost))
+            raise _permanent(leads_elsewhere(where, naming, http, lost))
         return cls(manifest=manifest, naming=naming, http=http, managed=tuple(managed), where=where)
 
     # ------------------------------------------------------------------------------------------------------------ what it says
@@ -169,7 +110,7 @@ class VirtualService:
 
     def _shares(self, route: Json) -> tuple[dict[Track, int], int]:
         """The parts per million of each track, and of everything else."""
-        weights = _weights(route, self.naming)
+        weights = weights_of(route, self.naming)
         ppm = normalised(weights)
         found = {track: ppm.get(self.naming.key(version), 0) for track, version in self.naming.versions.items()}
         return {track: found.get(track, 0) for track in Track}, MILLION - sum(found.values())
@@ -186,7 +127,7 @@ class VirtualService:
         for condition in own.get("match") or bare:
             headers: Json = condition.get("headers", {})
             added = [(name, headers[name]) for name in headers if not any(their.get(name) == headers[name] for their in theirs)]
-            found.update(dict.fromkeys([_match_of(*each) for each in added] or [EDITED]))
+            found.update(dict.fromkeys([match_of(*each) for each in added] or [EDITED]))
         return tuple(found)
 
     @property
@@ -244,7 +185,7 @@ class VirtualService:
         """A route with these weights; one whose weights mean them already stays as it is written."""
         if self._shares(route) == ({track: traffic.share(track).ppm for track in Track}, 0):
             return route
-        wanted = {self.naming.key(version): _weight(traffic.share(track), total) for track, version in self.naming.versions.items()}
+        wanted = {self.naming.key(version): weight_of(traffic.share(track), total) for track, version in self.naming.versions.items()}
         made: list[Json] = []
         before = at(route, "route", list)
         for each in before:
@@ -279,7 +220,7 @@ class VirtualService:
         conditions: list[Json] = []
         theirs: list[Json] = route.get("match") or [{}]
         for match in matches:
-            header, wanted = _condition(match)
+            header, wanted = condition_for(match)
             for condition in theirs:
                 headers = condition.get("headers", {})
                 if header in headers:
@@ -316,7 +257,7 @@ class VirtualService:
             for i in self.managed
             for track, version in self.naming.versions.items()
             if traffic.share(track).ppm
-            and (self.naming.key(version) not in _weights(self.http[i], self.naming) or self._entry(i, version) in self._added_before)
+            and (self.naming.key(version) not in weights_of(self.http[i], self.naming) or self._entry(i, version) in self._added_before)
         ]
 
     def _is_ours(self, i: int, key: Destination) -> bool:
@@ -332,71 +273,7 @@ def _has_http(spec: object) -> bool:
     return isinstance(spec, dict) and isinstance(spec.get("http"), list)
 
 
-def _weights(route: Json, naming: Naming) -> dict[Destination, int]:
-    """The weight of every destination of a route. A single one gets everything, whatever its weight says."""
-    found: dict[Destination, int] = {}
-    destinations = at(route, "route", list)
-    for each in destinations:
-        weight = 1 if len(destinations) == 1 else at({"weight": 0, **at(each, "", dict)}, "weight", int)
-        if weight < 0:
-            raise Malformed(f"a weight of {weight}")
-        key = naming.key_of(at(each, "destination", dict))
-        found[key] = found.get(key, 0) + weight
-    return found
-
-
-def _weight(share: Percent, total: int) -> int:
-    whole, rest = divmod(share.ppm * total, MILLION)
-    if rest:
-        raise _permanent(f"{share} is not a whole number of {total} parts; use Istio(total=...) with more of them")
-    return whole
-
-
 def _percentage(value: object) -> int:
     """``{"value": 12.5}`` in parts per million; without one it is everything."""
     percentage = value.get("value", 0.0) if isinstance(value, dict) else 100.0
     return round(float(percentage) * 10_000)
-
-
-def _condition(match: Match) -> tuple[str, Json]:
-    if match.source == "header":
-        return match.name, {"exact": match.value}
-    return "cookie", {"regex": COOKIE.format(re.escape(match.name), re.escape(match.value))}
-
-
-def _match_of(header: str, wanted: Any) -> Match:
-    """The match that a condition on a header was made from."""
-    match wanted:
-        case {"regex": str(regex)} if header == "cookie" and (found := _COOKIE_BACK.fullmatch(regex)):
-            name, value = (re.sub(r"\\(.)", r"\1", part) for part in found.groups())
-            return Match(name=name, value=value, source="cookie")
-        case {"exact": str(value)} if _HEADER.fullmatch(header):
-            return Match(name=header, value=value)
-        case _:
-            return EDITED
-
-
-def _leads_elsewhere(where: str, naming: Naming, http: tuple[Json, ...], lost: list[int]) -> str:
-    looked = [http[i] for i in lost] or http
-    there = list(dict.fromkeys(_shown(each) for route in looked for each in _destinations(route)))
-    wanted = [f"{track.label(naming.release)} is {_called(naming, version)}" for track, version in naming.versions.items()]
-    which = f"the http route {looked[0].get('name')!r}" if lost else "no http route"
-    return (
-        f"{where}: {which} {'leads to none of' if lost else 'leads to any of'} the versions of {naming.release.service} "
-        f"({', '.join(wanted)}); there is {', '.join(there) or 'no destination'}; name the right host= or backend="
-    )
-
-
-def _destinations(route: Json) -> Iterator[Json]:
-    for each in route.get("route") or ():
-        yield at(each, "destination", dict)
-
-
-def _shown(destination: Json) -> str:
-    subset = destination.get("subset")
-    return f"host {destination.get('host')}{f' subset {subset}' if subset else ''}"
-
-
-def _called(naming: Naming, version: Version) -> str:
-    host, subset = naming.key(version)
-    return f"host {host}{f' subset {subset}' if subset else ''}"

@@ -29,8 +29,9 @@ from ..errors import RouterError, StrategyError
 from ..release import Release
 from ..traffic import Capabilities, Marker, Served, Track, Traffic
 from ..units import MILLION, Percent
+from ._destinations import Naming
 from ._rules import refuse_homeless, refuse_if_moved
-from ._virtual_service import ANNOTATION, Naming, VirtualService
+from ._virtual_service import ANNOTATION, VirtualService
 
 __all__ = ["Http", "Istio", "Kubernetes"]
 

@@ -1,0 +1,113 @@
+"""The destinations of an Istio http route: which version each one is, and how much it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from .._http import Malformed, at
+from ..errors import Failure, RouterError
+from ..release import Release, Version
+from ..traffic import Track
+from ..units import MILLION, Percent
+
+__all__ = ["Destination", "Json", "Naming", "leads_elsewhere", "weight_of", "weights_of"]
+
+Json = dict[str, Any]
+
+Destination = tuple[str, str | None]
+"""A fully qualified host, and a subset of it if the versions are subsets."""
+
+
+@attrs.frozen(kw_only=True)
+class Naming:
+    """How the versions of a release are called in a VirtualService."""
+
+    release: Release
+    host: str | None
+    namespace: str
+    domain: str
+
+    @property
+    def versions(self) -> dict[Track, Version]:
+        return {track: version for track in Track if (version := track.version(self.release)) is not None}
+
+    @property
+    def prefix(self) -> str:
+        """What the names of our own routes begin with."""
+        return f"progressive-{self.release.service}-"
+
+    def key(self, version: Version) -> Destination:
+        """What a destination of this version is recognised by."""
+        if self.host is None:
+            return self._qualified(version.backend), None
+        return self._qualified(self.host), version.backend
+
+    def key_of(self, destination: Json) -> Destination:
+        """What a destination of the object is recognised by."""
+        subset = destination.get("subset")
+        return self._qualified(at(destination, "host", str)), subset if self.host is not None else None
+
+    def made(self, version: Version, *, like: Json) -> Json:
+        """A new destination for a version, with the port of another one of the same route."""
+        made: Json = {"host": version.backend} if self.host is None else {"host": self.host, "subset": version.backend}
+        return {**made, "port": like["port"]} if "port" in like else made
+
+    def jq(self, version: Version) -> str:
+        """A condition of jq that finds the destinations of a version."""
+        host, subset = self.key(version)
+        hosts = " or ".join(f'.destination.host == "{name}"' for name in dict.fromkeys((host.partition(".")[0], host)))
+        return f"({hosts})" if subset is None else f'({hosts}) and .destination.subset == "{subset}"'
+
+    def _qualified(self, host: str) -> str:
+        """Istio completes names without a dot only, with the namespace of the VirtualService."""
+        return host if "." in host or host == "*" else f"{host}.{self.namespace}.svc.{self.domain}"
+
+
+def weights_of(route: Json, naming: Naming) -> dict[Destination, int]:
+    """The weight of every destination of a route. A single one gets everything, whatever its weight says."""
+    found: dict[Destination, int] = {}
+    destinations = at(route, "route", list)
+    for each in destinations:
+        weight = 1 if len(destinations) == 1 else at({"weight": 0, **at(each, "", dict)}, "weight", int)
+        if weight < 0:
+            raise Malformed(f"a weight of {weight}")
+        key = naming.key_of(at(each, "destination", dict))
+        found[key] = found.get(key, 0) + weight
+    return found
+
+
+def weight_of(share: Percent, total: int) -> int:
+    whole, rest = divmod(share.ppm * total, MILLION)
+    if rest:
+        why = f"{share} is not a whole number of {total} parts; use Istio(total=...) with more of them"
+        raise RouterError(why, failure=Failure.PERMANENT)
+    return whole
+
+
+def leads_elsewhere(where: str, naming: Naming, http: tuple[Json, ...], lost: list[int]) -> str:
+    looked = [http[i] for i in lost] or http
+    there = list(dict.fromkeys(_shown(each) for route in looked for each in _destinations(route)))
+    wanted = [f"{track.label(naming.release)} is {_called(naming, version)}" for track, version in naming.versions.items()]
+    which = f"the http route {looked[0].get('name')!r}" if lost else "no http route"
+    return (
+        f"{where}: {which} {'leads to none of' if lost else 'leads to any of'} the versions of {naming.release.service} "
+        f"({', '.join(wanted)}); there is {', '.join(there) or 'no destination'}; name the right host= or backend="
+    )
+
+
+def _destinations(route: Json) -> Iterator[Json]:
+    for each in route.get("route") or ():
+        yield at(each, "destination", dict)
+
+
+def _shown(destination: Json) -> str:
+    subset = destination.get("subset")
+    return f"host {destination.get('host')}{f' subset {subset}' if subset else ''}"
+
+
+def _called(naming: Naming, version: Version) -> str:
+    host, subset = naming.key(version)
+    return f"host {host}{f' subset {subset}' if subset else ''}"
