@@ -141,8 +141,8 @@ class Step(Protocol):
         return timedelta()
 
     def advance(self, situation: Situation) -> Advance:
-        """Where it stands. Pure; asked again at every decision."""
-        raise NotImplementedError
+        """Where it stands. Pure; asked again at every decision. One that raises stops the rollout in a hold."""
+        raise NotImplementedError(f"{type(self).__name__} has no advance(situation)")
 
 
 @attrs.frozen(init=False)
