@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from copy import deepcopy
 from typing import Any
 
@@ -329,14 +331,55 @@ def test_a_missing_destination_is_added_and_is_gone_when_it_gets_nothing() -> No
     assert api.routes == [{"route": [{**before[0]["route"][0], "weight": 100}]}, before[1]]
 
 
-def test_what_was_added_by_one_release_is_gone_after_the_next() -> None:
+def test_what_was_added_for_a_release_is_gone_once_nothing_leads_back_to_it() -> None:
     api = FakeApi(http(to("v1")))
-    following = RELEASE.next(Version("3", backend="v3"))
+    second = RELEASE.next(Version("3", backend="v3"))
 
     apply(api, Traffic(candidate=percent(100)))
-    apply(api, Traffic(candidate=percent(100)), release=following, marker=Marker(generation=4))
+    apply(api, Traffic(candidate=percent(100)), release=second, marker=Marker(generation=4))
+    after_the_second = deepcopy(api.routes)
+    apply(api, Traffic(), release=second.next(Version("4", backend="v4")), marker=Marker(generation=5))
+    claimed = deepcopy(api.routes)
+    apply(api, Traffic(candidate=percent(1)), release=second.next(Version("4", backend="v4")), marker=Marker(generation=5, serial=1))
 
-    assert api.routes == [http(to("v1", 0), to("v3", 100))]
+    assert after_the_second == [http(to("v1", 0), to("v2", 0), to("v3", 100))]  # v2 is where a way back leads
+    assert claimed == after_the_second
+    assert api.routes == [http(to("v1", 0), to("v3", 99), to("v4", 1))]
+
+
+def test_a_destination_of_somebody_else_in_a_route_of_the_same_name_stays() -> None:
+    theirs = {**to("v2", 0), "headers": {"request": {"set": {"x": "y"}}}}
+    api = FakeApi(http(to("v1"), name="a"), http(to("v1", 100), theirs, name="a"), http(to("v1")))
+
+    apply(api, Traffic(candidate=percent(5), matches=(BETA,)))
+    apply(api, Traffic())
+
+    assert api.routes == [http(to("v1", 100), name="a"), http(to("v1", 100), theirs, name="a"), http(to("v1", 100))]
+
+
+def test_a_service_whose_name_begins_like_ours_keeps_its_header_route() -> None:
+    api = FakeApi()
+    other = Release(service="shop-api", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
+    apply(api, Traffic(matches=(BETA,)), release=other)
+    names = [route.get("name") for route in api.routes]
+
+    served = apply(api, Traffic())
+
+    assert [route.get("name") for route in api.routes] == names
+    assert EDITED not in served.traffic.matches
+
+
+@rule("R11")
+def test_a_managed_route_that_was_edited_to_match_our_header_is_no_error_and_can_be_taken_back() -> None:
+    api = FakeApi()
+    apply(api, Traffic(candidate=percent(5), matches=(BETA,)))
+    api.routes[1]["match"] = [{"headers": {"x-beta": {"exact": "never"}}}]
+
+    seen = read(api)
+    back = apply(api, Traffic(), marker=Marker(generation=3, serial=18))
+
+    assert not seen.settled
+    assert (back.traffic, back.settled) == (Traffic(), True)
 
 
 def test_a_third_destination_gets_nothing_while_it_is_ours() -> None:
@@ -389,7 +432,7 @@ def test_header_and_cookie_routes_stand_before_the_route_that_they_are_of(matche
     assert (served.traffic, served.settled) == (wanted, True)
     assert api.routes[2] == main
     ours = api.routes[1]
-    assert (ours["name"], ours["timeout"], ours["route"]) == ("progressive-shop-0", "3s", [to("v2")])
+    assert (ours["name"], ours["timeout"], ours["route"]) == ("progressive-shop#0", "3s", [to("v2")])
     assert [condition["uri"]["prefix"] for condition in ours["match"]] == ["/a", "/b"] * len(matches)
 
 
@@ -404,7 +447,7 @@ def test_they_are_gone_at_every_end() -> None:
 
 
 def test_the_routes_of_another_service_are_not_ours() -> None:
-    other = http(to(None, host="cart"), name="progressive-cart-0", match=[{"headers": {"x-beta": {"exact": "yes"}}}])
+    other = http(to(None, host="cart"), name="progressive-cart#0", match=[{"headers": {"x-beta": {"exact": "yes"}}}])
     api = FakeApi(other, http(to("v1", 100), to("v2", 0)))
 
     apply(api, Traffic(candidate=percent(5)))
@@ -469,6 +512,8 @@ def test_a_mirror_is_written_read_and_removed() -> None:
     [
         ({"mirror": {"host": "shop", "subset": "v2"}}, 100),
         ({"mirror": {"host": "shop", "subset": "v2"}, "mirrorPercentage": {}}, 0),
+        ({"mirror": {"host": "shop", "subset": "v2"}, "mirrorPercentage": {"value": None}}, 0),
+        ({"mirror": {"host": "shop", "subset": "v2"}, "mirrorPercent": 5}, 5),
         ({"mirrors": [{"destination": {"host": "shop", "subset": "v2"}, "percentage": {"value": 30.0}}]}, 30),
         ({"mirror": {"host": "audit"}, "mirrorPercentage": {"value": 50.0}}, 0),
     ],
@@ -569,9 +614,43 @@ def test_the_line_to_undo_by_hand_names_the_object_and_the_versions() -> None:
     line = ROUTER.undo(RELEASE)
 
     assert line.startswith("kubectl get -n sales virtualservice shop -o json | jq '")
-    assert '.destination.subset == "v1")).weight = 100' in line
-    assert '.destination.subset == "v2")).weight = 0' in line
     assert line.endswith("| kubectl replace -f -")
+
+
+UNDONE = [
+    ("two destinations", [http(to("v1", 50), to("v2", 50), timeout="3s")], [http(to("v1", 100), timeout="3s")]),
+    ("none of stable", [http(to("v2", 100, port={"number": 80}))], [http(to("v1", 100, port={"number": 80}))]),
+    ("a third one", [http(to("v1", 0), to("v9", 90), to("v2", 10))], [http(to("v1", 100))]),
+    ("a mirror of ours", [http(to("v1", 100), to("v2", 0), mirror={"host": "shop", "subset": "v2"}, mirrorPercentage={"value": 5.0})],
+     [http(to("v1", 100))]),
+    ("a mirror of theirs", [http(to("v2", 100), mirror={"host": "audit"})], [http(to("v1", 100), mirror={"host": "audit"})]),
+    ("other routes", [http(to(None, host="cdn")), {"redirect": {"uri": "/"}}, http(to("v2", 100))],
+     [http(to(None, host="cdn")), {"redirect": {"uri": "/"}}, http(to("v1", 100))]),
+]  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+@pytest.mark.parametrize(("routes", "after"), [case[1:] for case in UNDONE], ids=[case[0] for case in UNDONE])
+@rule("R11")
+def test_the_line_to_undo_by_hand_gives_everything_to_stable_and_leaves_the_rest(routes: list[Any], after: list[Any]) -> None:
+    api = FakeApi(*routes)
+    program = ROUTER.undo(RELEASE).split("| jq '", 1)[1].rsplit("' | kubectl", 1)[0]
+
+    made = json.loads(subprocess.run(["jq", program], input=json.dumps(api.object), capture_output=True, text=True, check=True).stdout)
+
+    assert made["spec"]["http"] == after
+    assert json.loads(made["metadata"]["annotations"][ANNOTATION]) == {"shop": {"closed": True}}
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_line_leaves_routes_that_are_not_managed() -> None:
+    api = FakeApi(http(to("v2", 100), name="a"), http(to("v2", 100), name="b"))
+    named = Istio(api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", routes=["b"])
+    program = named.undo(RELEASE).split("| jq '", 1)[1].rsplit("' | kubectl", 1)[0]
+
+    made = json.loads(subprocess.run(["jq", program], input=json.dumps(api.object), capture_output=True, text=True, check=True).stdout)
+
+    assert made["spec"]["http"] == [http(to("v2", 100), name="a"), http(to("v1", 100), name="b")]
 
 
 # ------------------------------------------------------------------------------------------------------------------ descriptions

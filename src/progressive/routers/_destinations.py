@@ -36,14 +36,16 @@ class Naming:
 
     @property
     def prefix(self) -> str:
-        """What the names of our own routes begin with."""
-        return f"progressive-{self.release.service}-"
+        """What the names of our own routes begin with; no service's name has a # in it, so none is the beginning of another."""
+        return f"progressive-{self.release.service}#"
 
     def key(self, version: Version) -> Destination:
         """What a destination of this version is recognised by."""
-        if self.host is None:
-            return self._qualified(version.backend), None
-        return self._qualified(self.host), version.backend
+        return self.key_of_backend(version.backend)
+
+    def key_of_backend(self, backend: str) -> Destination:
+        """What a destination of a backend is recognised by."""
+        return (self._qualified(backend), None) if self.host is None else (self._qualified(self.host), backend)
 
     def key_of(self, destination: Json) -> Destination:
         """What a destination of the object is recognised by."""
@@ -55,11 +57,11 @@ class Naming:
         made: Json = {"host": version.backend} if self.host is None else {"host": self.host, "subset": version.backend}
         return {**made, "port": like["port"]} if "port" in like else made
 
-    def jq(self, version: Version) -> str:
-        """A condition of jq that finds the destinations of a version."""
+    def jq(self, at: str, version: Version) -> str:
+        """A condition of jq that is true where the destination ``at`` this place is the version's."""
         host, subset = self.key(version)
-        hosts = " or ".join(f'.destination.host == "{name}"' for name in dict.fromkeys((host.partition(".")[0], host)))
-        return f"({hosts})" if subset is None else f'({hosts}) and .destination.subset == "{subset}"'
+        hosts = " or ".join(f'{at}.host == "{name}"' for name in dict.fromkeys((host.partition(".")[0], host)))
+        return f"({hosts})" if subset is None else f'({hosts}) and {at}.subset == "{subset}"'
 
     def _qualified(self, host: str) -> str:
         """Istio completes names without a dot only, with the namespace of the VirtualService."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from .._http import at
+from .._http import Malformed, at
 from ..errors import Failure, RouterError, StrategyError
 from ..release import Version
 from ..traffic import Marker, Match, Served, Track, Traffic
@@ -133,9 +133,11 @@ class VirtualService:
     @property
     def _strays(self) -> bool:
         """Is one of our own routes not what we made it: edited, or before no managed route?"""
-        own = [route for route in self.http if str(route.get("name", "")).startswith(self.naming.prefix)]
-        made = [self._own_route(i, matches) for i in self.managed if (matches := self._matches(i))]
-        return own != made
+        own = [route for route in self.http if self._is_own(route)]
+        try:
+            return own != [self._own_route(i, matches) for i in self.managed if (matches := self._matches(i))]
+        except RouterError:  # the managed route was edited so that ours could not be made of it any more
+            return True
 
     def _mirrored(self, route: Json) -> int:
         """The parts per million of this route that are mirrored to the candidate."""
@@ -143,7 +145,8 @@ class VirtualService:
         found = 0
         mirror = route.get("mirror")
         if isinstance(mirror, dict) and self.naming.key_of(mirror) == candidate:
-            found += _percentage(route.get("mirrorPercentage"))
+            old = route.get("mirrorPercent", route.get("mirror_percent"))  # deprecated, and still obeyed
+            found += _percentage(route.get("mirrorPercentage", None if old is None else {"value": old}))
         for each in route.get("mirrors") or ():
             if self.naming.key_of(at(each, "destination", dict)) == candidate:
                 found += _percentage(each.get("percentage"))
@@ -153,13 +156,13 @@ class VirtualService:
 
     def changes(self, traffic: Traffic, marker: Marker, *, total: int) -> Json:
         """The merge patch that makes it say ``traffic`` and carry ``marker``."""
-        added = self._added(traffic)
+        http = self._routes_with(traffic, total)
+        added = self._added(http)
         entry = {"generation": marker.generation, "serial": marker.serial, "closed": marker.closed}
         if added:
             entry["added"] = added  # type: ignore[assignment]
         markers = {**self._markers, self.naming.release.service: entry}
         changes: Json = {"metadata": {"annotations": {ANNOTATION: json.dumps(markers, separators=(",", ":"), sort_keys=True)}}}
-        http = self._routes_with(traffic, total)
         if http != list(self.http):
             changes["spec"] = {"http": http}
         return changes
@@ -171,7 +174,7 @@ class VirtualService:
     def _routes_with(self, traffic: Traffic, total: int) -> list[Json]:
         made: list[Json] = []
         for i, route in enumerate(self.http):
-            if str(route.get("name", "")).startswith(self.naming.prefix):
+            if self._is_own(route):
                 continue
             if i not in self.managed:
                 made.append(route)
@@ -250,23 +253,33 @@ class VirtualService:
         found = self._markers.get(self.naming.release.service)
         return tuple(found.get("added", ())) if isinstance(found, dict) else ()
 
-    def _added(self, traffic: Traffic) -> list[str]:
-        """The destinations that are ours, to be taken out when they get nothing: not there before, or ours already."""
+    def _added(self, http: list[Json]) -> list[str]:
+        """The destinations in ``http`` that are ours: not there before, or ours already. They are taken out once they get nothing."""
+        theirs = [i for i, route in enumerate(self.http) if not self._is_own(route)]
+        after = dict(zip(theirs, (route for route in http if not self._is_own(route)), strict=True))
         return [
-            self._entry(i, version)
+            self._entry(i, key)
             for i in self.managed
-            for track, version in self.naming.versions.items()
-            if traffic.share(track).ppm
-            and (self.naming.key(version) not in weights_of(self.http[i], self.naming) or self._entry(i, version) in self._added_before)
+            for key in weights_of(after[i], self.naming)
+            if self._entry(i, key) in self._added_before or key not in weights_of(self.http[i], self.naming)
         ]
 
     def _is_ours(self, i: int, key: Destination) -> bool:
-        """Did we put this destination into this route?"""
-        ours = [version for version in self.naming.versions.values() if self._entry(i, version) in self._added_before]
-        return key in map(self.naming.key, ours)
+        """Did we put this destination into this route, for this release or an earlier one?
 
-    def _entry(self, i: int, version: Version) -> str:
-        return f"{self.http[i].get('name') or f'#{i}'} {version.backend}"
+        Stable's counts as theirs: until the next release it is what a way back leads to.
+        """
+        stable = self.naming.release.stable
+        return self._entry(i, key) in self._added_before and (stable is None or key != self.naming.key(stable))
+
+    def _entry(self, i: int, key: Destination) -> str:
+        """How a destination of a route is noted: by the route's name, or by its place among the managed ones."""
+        name, names = self.http[i].get("name"), [route.get("name") for route in self.http]
+        return f"{name if name and names.count(name) == 1 else f'#{self.managed.index(i)}'} {key[1] or key[0]}"
+
+    def _is_own(self, route: Json) -> bool:
+        """Is it a header route that we made?"""
+        return str(route.get("name", "")).startswith(self.naming.prefix)
 
 
 def _has_http(spec: object) -> bool:
@@ -275,5 +288,7 @@ def _has_http(spec: object) -> bool:
 
 def _percentage(value: object) -> int:
     """``{"value": 12.5}`` in parts per million; without one it is everything."""
-    percentage = value.get("value", 0.0) if isinstance(value, dict) else 100.0
-    return round(float(percentage) * 10_000)
+    percentage = (value.get("value") or 0.0) if isinstance(value, dict) else 100.0
+    if isinstance(percentage, bool) or not isinstance(percentage, int | float):
+        raise Malformed("a percentage is no number")
+    return round(percentage * 10_000)

@@ -16,6 +16,7 @@ server answers in milliseconds; the proxies follow within seconds, so give analy
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -27,7 +28,7 @@ from .._http import Client, Closing, Flow, Http
 from .._kubernetes import Kubernetes, is_dns_name, patch, path_of, read, to_kubernetes
 from ..errors import RouterError, StrategyError
 from ..release import Release
-from ..traffic import Capabilities, Marker, Served, Track, Traffic
+from ..traffic import Capabilities, Marker, Served, Traffic
 from ..units import MILLION, Percent
 from ._destinations import Naming
 from ._rules import refuse_homeless, refuse_if_moved
@@ -120,14 +121,20 @@ class Istio(Closing):
         return self._parse(release, manifest).with_traffic(traffic, total=self.total)
 
     def undo(self, release: Release) -> str:
-        """The line to type (with kubectl and jq) to give all traffic back to stable. It closes the marker too."""
+        """The line to type (with kubectl and jq) to give all traffic back to stable, and nothing else. It closes the marker too."""
         naming = self._naming(release)
-        steps = [
-            f"(.spec.http[].route[]? | select({naming.jq(version)})).weight = {100 if track is Track.STABLE else 0}"
-            for track, version in naming.versions.items()
-        ]
-        steps.append(f'.spec.http |= map(select((.name // "") | startswith("{naming.prefix}") | not))')
-        steps.append(f'.metadata.annotations["{ANNOTATION}"] |= (. // "{{}}" | fromjson | .["{release.service}"].closed = true | tojson)')
+        stable, candidate = release.stable or release.candidate, release.candidate
+        leads_here = " or ".join(f"({naming.jq('.destination', version)})" for version in naming.versions.values())
+        named = "" if self.routes is None else f" and (.name | IN({', '.join(json.dumps(name) for name in self.routes)}))"
+        kept = f"[.route[] | select({naming.jq('.destination', stable)})][0]"
+        made = f"{{destination: ({json.dumps(naming.made(stable, like={}))} + (.route[0].destination | if .port then {{port}} else {{}} end))}}"
+        steps = (
+            f'.spec.http |= map(select((.name // "") | startswith("{naming.prefix}") | not))',
+            f"(.spec.http[] | select(.route and any(.route[]; {leads_here}){named})) |= "
+            f"(.route = [({kept} // {made}) + {{weight: 100}}] | if .mirror and ({naming.jq('.mirror', candidate)}) "
+            "then del(.mirror, .mirrorPercentage) else . end)",
+            f'.metadata.annotations["{ANNOTATION}"] |= (. // "{{}}" | fromjson | .["{release.service}"].closed = true | tojson)',
+        )
         target = f"-n {self.namespace} virtualservice {self.virtual_service}"
         return f"kubectl get {target} -o json | jq {shlex.quote(' | '.join(steps))} | kubectl replace -f -"
 
