@@ -48,7 +48,9 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests against the wheel, with the branches of the core and the edge that they took."""
     install_the_wheel(session, *group("tests"))
-    session.run("python", "-m", "pytest", "--cov", "--cov-report=term", *session.posargs, env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"})
+    on_every_core = ("-n", "auto", "--dist", "worksteal")
+    measured = ("--cov", "--cov-report=term")
+    session.run("python", "-m", "pytest", *on_every_core, *measured, *session.posargs, env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"})
 
 
 QUICK = (

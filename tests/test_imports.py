@@ -43,7 +43,8 @@ STORED = {"codec", "rollout", "step"}
 """What a store may know beyond the words: a rollout as a value, its text, and the kinds that the text may hold."""
 
 PURE_STANDARD_LIBRARY = {
-    "__future__", "bisect", "collections", "collections.abc", "datetime", "enum", "functools", "itertools", "json", "math", "re", "types", "typing",
+    "__future__", "bisect", "collections", "collections.abc", "datetime", "enum", "fractions",
+    "functools", "itertools", "json", "math", "re", "types", "typing",
 }  # fmt: skip
 """A list of what is allowed, because nobody can list every clock, dice, file, socket, thread and log."""
 

@@ -61,6 +61,8 @@ THREE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"), b
         (geometric(1, factor=1.5), (1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 86, 100)),
         (geometric(0.1, factor=10, multiple_of=0.1), (0.1, 1, 10, 100)),
         (geometric(5, factor=3, multiple_of=5), (5, 15, 45, 100)),
+        (geometric(10, factor=2.3), (10, 23, 52, 100)),
+        (geometric(25, factor=1.4), (25, 35, 49, 68, 96, 100)),
     ],
 )
 def test_weights_by_rule(made: tuple[Any, ...], weights: tuple[float, ...]) -> None:
@@ -198,3 +200,26 @@ def test_an_active_rollout_is_aborted_and_not_reverted() -> None:
     submit(store, "shop-v2", Abort(at=clock(), by="eve", why="the quicker way"))
 
     assert store.load("shop-v2").progress.reason == "aborted: the quicker way (nothing was ever written)"  # type: ignore[union-attr]
+
+
+def test_a_version_whose_removal_was_asked_for_meanwhile_is_not_gone_back_to() -> None:
+    """The driver of the old rollout asks for the removal between the look at it and the word that would keep the version."""
+
+    class Quick(MemoryStore):
+        armed = False
+
+        def load(self, id: str) -> Any:
+            if self.armed and id == "shop-v2":
+                self.armed = False
+                clock.advance(minutes(61))
+                tick("shop-v2", Ports(store=self, router=router, clock=clock, fleet=fleet))
+            return MemoryStore.load(self, id)
+
+    store, router, clock, fleet = Quick(), MemoryRouter(), VirtualClock(), MemoryFleet()
+    promoted(store, router, clock, fleet)
+    store.armed = True
+
+    with pytest.raises(ConflictError, match="v1 is being removed since 'shop-v2' was promoted; wait until it is gone"):
+        start(Revert(), RELEASE.reversed(), id="back", ports=Ports(store=store, router=MemoryRouter(), clock=clock, fleet=fleet))
+
+    assert store.load("back") is None

@@ -6,6 +6,9 @@ that does not answer keeps traffic from being raised, never from being lowered.
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 from ._moves import OVERLOADED, go_back, hold, want, way_back
 from ._turn import NOTHING, Turn
 from .lifecycle import Phase
@@ -17,13 +20,17 @@ from .units import MILLION, said
 
 __all__ = ["due", "failed", "in_steps", "retreat", "short_of", "surveyed", "unready"]
 
-ASKING = (Phase.PENDING, Phase.PROGRESSING, Phase.HELD, Phase.ROLLING_BACK)
+ASKING: Final = (Phase.PENDING, Phase.PROGRESSING, Phase.HELD)
+
+RECOVERY: Final = timedelta(seconds=30)
+"""How soon to ask again whether stable can carry more, on a way back in steps."""
 
 
 def due(turn: Turn) -> bool:
-    """Is the fleet to be asked now? Once in every tick."""
+    """Is the fleet to be asked now? Once in every tick; on the way back only if it goes in steps, and after its first write."""
     known, ticked = turn.instances, turn.clocks.ticked
-    if not known.bound or turn.progress.phase not in ASKING:
+    in_steps = turn.progress.phase is Phase.ROLLING_BACK and turn.routing.wanted != NOTHING and turn.routing.written >= turn.progress.epoch
+    if not known.bound or not (turn.progress.phase in ASKING or in_steps):
         return False
     return known.tried_at is None or (ticked is not None and known.tried_at < ticked)
 
@@ -59,6 +66,8 @@ def _check_identities(turn: Turn) -> None:
 
 def unready(turn: Turn) -> str | None:
     """Before the start: what is missing of a stable that could take everything back."""
+    if not turn.plan.needs_stable:
+        return None
     return _short(turn, Traffic(), (Track.STABLE,))
 
 
@@ -74,7 +83,9 @@ def _short(turn: Turn, target: Traffic, tracks: tuple[Track, ...]) -> str | None
     if known.surveyed_at is None:
         return "the fleet to say what is ready"
     for track in tracks:
-        needed = target.share(track).ppm + (target.mirror.ppm if track is Track.CANDIDATE else 0)
+        needed = target.share(track).ppm
+        if track is Track.CANDIDATE:
+            needed = max(needed + target.mirror.ppm, bool(target.matches))
         capacity = known.of(track)
         if needed and (capacity is None or capacity.able.ppm < min(needed, MILLION)):
             can = "the fleet knows none of its instances" if capacity is None else f"it can carry {capacity}"
@@ -85,7 +96,7 @@ def _short(turn: Turn, target: Traffic, tracks: tuple[Track, ...]) -> str | None
 
 def retreat(turn: Turn) -> None:
     """On the way back: as far as stable can carry it now, which is never less far than before."""
-    wanted = way_back(turn)
+    wanted = NOTHING if _blind(turn) else way_back(turn)
     if wanted != turn.routing.wanted and not wanted.exceeds(turn.routing.wanted):
         want(turn, wanted, "the way back")
     stable = turn.instances.of(Track.STABLE)
@@ -98,8 +109,18 @@ def retreat(turn: Turn) -> None:
         turn.note(Escalated(at=turn.now, why=why, undo=turn.routing.undo))
 
 
+def _blind(turn: Turn) -> bool:
+    """Is it not known what the router serves now? Then a step back could be a step forward, and the way back goes all the way."""
+    routing, ticked = turn.routing, turn.clocks.ticked
+    tried = routing.tried_at is not None and (ticked is None or routing.tried_at >= ticked)
+    seen = routing.read_at is not None and (ticked is None or routing.read_at >= ticked)
+    return (tried and not seen) or (routing.served is not None and not routing.served.settled)
+
+
 def in_steps(turn: Turn) -> str | None:
     """What a way back in steps waits for; None if it is not one."""
     if turn.routing.wanted == NOTHING:
         return None
+    turn.look_again(turn.now + RECOVERY)
+    turn.look_again(turn.now + OVERLOADED - turn.clocks.stepped)
     return f"{Track.STABLE.label(turn.release)} to carry more than {turn.instances.of(Track.STABLE)}"

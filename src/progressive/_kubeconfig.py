@@ -39,14 +39,25 @@ def load(path: str | os.PathLike[str] | None, *, context: str | None, run_plugin
         from lightkube.core.exceptions import ConfigError
     except ImportError as error:
         raise StrategyError(f"Kubernetes.kubeconfig: {error}; pip install 'progressive-delivery[kubernetes]'") from None
-    file = Path(path or os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
+    named = str(path or os.environ.get("KUBECONFIG") or "~/.kube/config")
+    if path is None and os.pathsep in named:
+        raise StrategyError(f"Kubernetes.kubeconfig: KUBECONFIG names several files ({named}); give the one to use as path=")
+    file = Path(named).expanduser()
     wrong = f"Kubernetes.kubeconfig: {file}"
+    found: Any = None
+    tls = None
+    why = ""
     try:
         found = KubeConfig.from_file(file).get(context)
-        assert found is not None  # only a default could be None, and there is none
         tls = verify_cluster(found.cluster, found.user, found.abs_file, trust_env=False) if found.user else None
-    except (ConfigError, KeyError, TypeError, ValueError, OSError) as error:
-        raise StrategyError(f"{wrong}: it can't be read ({type(error).__name__}: {error})") from None
+    except (ConfigError, OSError) as error:
+        why = f"{type(error).__name__}: {error}"
+    except Exception as error:
+        # Whoever parses a file may quote its lines, and some of them are secret.
+        mark = getattr(error, "problem_mark", None)
+        why = type(error).__name__ + ("" if mark is None else f" in line {mark.line + 1}")
+    if why:
+        raise StrategyError(f"{wrong}: it can't be read ({why})")
     if found.cluster.insecure:
         raise StrategyError(f"{wrong}: insecure-skip-tls-verify would trust anybody; give its certificate-authority-data instead")
     if found.user is None:

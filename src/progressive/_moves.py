@@ -17,6 +17,15 @@ ENGINE_HOLD: Final = timedelta(hours=1)
 """How long the engine's own hold waits for a person before it rolls back."""
 
 
+def at_most(turn: Turn, served: Traffic) -> Traffic:
+    """What the router serves, or a little less: weights that somebody set by hand may be finer than it can be asked for."""
+    if served in turn.plan.traffics:
+        return served
+    shares = (served.candidate, served.baseline, served.mirror)
+    candidate, baseline, mirror = (Percent(share.ppm // WHOLE_PERCENT * WHOLE_PERCENT) for share in shares)
+    return Traffic(candidate=candidate, baseline=baseline, matches=served.matches, mirror=mirror)
+
+
 OVERLOADED: Final = timedelta(minutes=10)
 """How long a part of the traffic may stay on the candidate because stable can't carry it. Then a version that is known to be bad has had
 its time, and the rest goes back all the same."""

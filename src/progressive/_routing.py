@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ._fleet import short_of
-from ._moves import ENGINE_HOLD, break_stretch, end, go_back, hold, want
+from ._moves import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
 from ._turn import NOTHING, ZERO, Turn
 from .errors import Failure
 from .lifecycle import Phase
@@ -150,10 +150,10 @@ def _differs(turn: Turn, at: datetime, served: Served, before: Served | None, *,
         if len(drifts) >= DRIFTS:
             go_back(turn, f"drift: the candidate was raised above its step {DRIFTS} times in {said(DRIFT_SPAN)}; last: {why}")
     elif phase is Phase.HELD:
-        want(turn, served.traffic, "a hold never raises")
+        want(turn, at_most(turn, served.traffic), "a hold never raises")
     elif routing.reasserted:
         hold(turn, "drift", f"{why}, a second time in this step")
-        want(turn, served.traffic, "a hold never raises")
+        want(turn, at_most(turn, served.traffic), "a hold never raises")
     else:
         turn.routing = evolve(turn.routing, reasserted=True)
 

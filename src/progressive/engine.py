@@ -313,13 +313,17 @@ def _promoted(turn: Turn) -> bool:
         return False
     read_now = turn.routing.read_at is not None and turn.routing.read_at >= (turn.clocks.ticked or turn.now)
     served = turn.routing.served
+    generation = None if served is None or served.marker is None else served.marker.generation
+    if generation is not None and turn.routing.generation is not None and generation > turn.routing.generation:
+        _keep_the_old(turn, f"another rollout (generation {generation}) has used the router since, and may need it")
+        return False
     if read_now and served is not None and served.settled and served.traffic == turn.routing.wanted and not served.elsewhere.ppm:
         turn.progress = evolve(turn.progress, retirement=Retirement.ASKED, epoch=turn.progress.epoch + 1, waiting=None)
         turn.clocks = evolve(turn.clocks, stepped=ZERO, escalated=ZERO)
         turn.note(Released(at=turn.now, version=Track.STABLE.label(turn.release)))
         return True
     if left <= -RETIRE_PATIENCE:
-        _keep_the_old(turn, "the router did not serve the new version alone")
+        _keep_the_old(turn, f"for {said(RETIRE_PATIENCE)} the router did not serve the new version alone")
         return False
     until = turn.now + left + RETIRE_PATIENCE
     turn.wait(f"the router to serve {turn.routing.wanted} before {Track.STABLE.label(turn.release)} is removed", until=until, then="keep it")
@@ -330,7 +334,7 @@ def _promoted(turn: Turn) -> bool:
 def _asked_to_retire(turn: Turn) -> bool:
     left = RETIRE_PATIENCE - turn.clocks.stepped
     if left <= ZERO:
-        _keep_the_old(turn, "the fleet did not say that it was done")
+        _keep_the_old(turn, f"for {said(RETIRE_PATIENCE)} the fleet did not say that it was done")
         return False
     turn.wait(f"the fleet to remove {Track.STABLE.label(turn.release)}", until=turn.now + left, then="give up")
     _routing.escalate(turn, f"the fleet has not removed {Track.STABLE.label(turn.release)}", turn.clocks.stepped)
@@ -339,8 +343,7 @@ def _asked_to_retire(turn: Turn) -> bool:
 
 def _keep_the_old(turn: Turn, why: str) -> None:
     turn.progress = evolve(turn.progress, retirement=Retirement.NONE, waiting=None)
-    said_so = f"{Track.STABLE.label(turn.release)} was not removed: for {said(RETIRE_PATIENCE)} {why}"
-    turn.note(Escalated(at=turn.now, why=said_so))
+    turn.note(Escalated(at=turn.now, why=f"{Track.STABLE.label(turn.release)} was not removed: {why}"))
 
 
 def _rolled_back(turn: Turn) -> bool:

@@ -163,34 +163,44 @@ def _keep_the_old(ports: Ports, release: Release, id: str) -> None:
         return
     old = last.release.stable
     if last.phase is Phase.PROMOTED and last.progress.retirement is not Retirement.DUE:
-        raise ConflictError(f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, then release it anew")
-    submit(ports.store, last.id, Abort(at=ports.clock(), by="start", why=f"{id} goes back to {old}"))
+        raise _being_removed(last)
+    kept = submit(ports.store, last.id, Abort(at=ports.clock(), by="start", why=f"{id} goes back to {old}")).rollout
+    if kept.progress.retirement is not Retirement.NONE:  # its driver was quicker
+        raise _being_removed(last)
+
+
+def _being_removed(last: Rollout) -> ConflictError:
+    old = last.release.stable
+    return ConflictError(f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, then release it anew")
 
 
 # ---------------------------------------------------------------------------------------------------------- the first version
 
 
-def first_deployment(router: Any, release: Release, *, fleet: Any = None) -> Served:
+def first_deployment(router: Any, release: Release, *, fleet: Any = None, take_over: bool = False) -> Served:
     """All traffic to the first version of a service: ``release`` has no stable one, so there is nothing to compare with or go back to.
 
     No rollout is made of it: one write, read back. With a ``fleet``, its instances must be able to carry everything; else `FleetError`
-    and nothing is written. What follows is ``release.next(version)``. Raises `RouterError` if the router does not say that it
-    serves it then, `StrategyError` for a release that has a stable version.
+    and nothing is written. A router that serves somebody else now, or that a rollout has claimed, is a `ConflictError`, unless
+    ``take_over`` says that this is meant. What follows is ``release.next(version)``. Raises `RouterError` if the router does not say
+    that it serves it then, `StrategyError` for a release that has a stable version.
     """
     _only_the_first(release)
     if fleet is not None and hasattr(fleet, "survey"):
         _ready(fleet.survey(release), release)
     before = router.read(release)
+    _nobody_there(before, release, take_over)
     served: Served = router.apply(release, EVERYTHING, marker=_next(before), expect=before.version)
     return _all_of_it(served, release)
 
 
-async def afirst_deployment(router: Any, release: Release, *, fleet: Any = None) -> Served:
+async def afirst_deployment(router: Any, release: Release, *, fleet: Any = None, take_over: bool = False) -> Served:
     """`first_deployment` for asyncio."""
     _only_the_first(release)
     if fleet is not None and hasattr(fleet, "asurvey"):
         _ready(await fleet.asurvey(release), release)
     before = await router.aread(release)
+    _nobody_there(before, release, take_over)
     served: Served = await router.aapply(release, EVERYTHING, marker=_next(before), expect=before.version)
     return _all_of_it(served, release)
 
@@ -205,6 +215,17 @@ def _ready(capacities: Any, release: Release) -> None:
     if found is None or found.able != percent(100):
         can = "the fleet knows none of its instances" if found is None else f"it can carry {found}"
         raise FleetError(f"{Track.CANDIDATE.label(release)} is not ready: {can}; nothing was written, try again")
+
+
+def _nobody_there(before: Served, release: Release, take_over: bool) -> None:
+    """A release without a stable version must not be a slip of the pen: nothing would be watched."""
+    if take_over:
+        return
+    others = f"{before.elsewhere} of the requests of {release.service!r} go elsewhere now" if before.elsewhere.ppm else ""
+    if before.marker is not None:
+        others = f"a rollout has claimed the router of {release.service!r} (generation {before.marker.generation})"
+    if others:
+        raise ConflictError(f"{others}; start a rollout with Release(stable=...), or say take_over=True if this is meant")
 
 
 def _next(before: Served) -> Marker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -78,7 +79,7 @@ def geometric(first: float, *, factor: float = 2.0, multiple_of: float = 1.0) ->
     Each is cut down to a ``multiple_of`` this many per cent (what the router can do), and what does not rise by that is left out:
     ``geometric(1, factor=1.5)`` is 1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 86, 100. ``factor`` is above 1.
     """
-    now, unit = float(_above_zero(first, "geometric")), _above_zero(multiple_of, "geometric(multiple_of=)")
+    now, unit = Fraction(_above_zero(first, "geometric")), _above_zero(multiple_of, "geometric(multiple_of=)")
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not math.isfinite(factor) or factor <= 1:
         raise StrategyError(f"geometric(factor={factor!r}): expected a finite number above 1, such as 2")
     if now % unit:
@@ -88,7 +89,7 @@ def geometric(first: float, *, factor: float = 2.0, multiple_of: float = 1.0) ->
         weight = int(now) // unit * unit
         if not found or weight > found[-1]:
             found.append(weight)
-        now *= factor
+        now *= Fraction(str(factor))  # as it is written: 2.3 is no binary fraction
     return (*(Percent(weight) for weight in found), Percent(MILLION))
 
 

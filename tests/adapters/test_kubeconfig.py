@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,6 +110,23 @@ def test_what_can_not_be_used_is_refused_with_the_mend(
         Kubernetes.kubeconfig(written(tmp_path, user, cluster=cluster, **more))
 
     assert why in str(caught.value)
+
+
+@rule("R37")
+def test_a_mistake_in_the_file_is_named_by_its_line_and_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(f"users:\n- name: u\n  user:\n    token: {CANARY}: x\n")
+
+    with pytest.raises(StrategyError, match="it can't be read \\(ScannerError in line 4\\)") as caught:
+        Kubernetes.kubeconfig(tmp_path / "config")
+
+    assert CANARY not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+def test_several_files_in_the_environment_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join(["a", "b"]))
+
+    with pytest.raises(StrategyError, match=r"KUBECONFIG names several files .* give the one to use as path="):
+        Kubernetes.kubeconfig()
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

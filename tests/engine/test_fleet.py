@@ -23,6 +23,7 @@ from progressive import (
     Phase,
     Ports,
     Release,
+    Revert,
     RouterError,
     Track,
     Version,
@@ -47,7 +48,7 @@ from progressive.notes import Asked, Escalated
 from progressive.rollout import Rollout
 from progressive.steps import Bake, SetWeight
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
-from progressive.traffic import Capabilities, Marker, Served, Traffic
+from progressive.traffic import Capabilities, Marker, Match, Served, Traffic
 from progressive.units import Percent
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1b"))
@@ -490,3 +491,144 @@ def test_a_tick_after_the_fleet_failed_in_the_last_round_changes_nothing_when_it
     failed = CommandFailed(at=drive.clock(), command="survey", epoch=0, failure=Failure.TRANSIENT, why="away")
 
     assert decide(ended, failed, Tick(at=drive.clock())).notes == ()
+
+
+# ------------------------------------------------------------------------------------- what a review with fresh eyes found
+
+
+@rule("R2")
+def test_a_way_back_in_steps_that_can_not_see_the_router_goes_all_the_way() -> None:
+    """Somebody set 0 by hand, and then a read fails: a step to 40 % would be a raise after an abort."""
+
+    class Blind(MemoryRouter):
+        down = False
+
+        def read(self, release: Release) -> Served:
+            if Blind.down:
+                raise RouterError("the API is away")
+            return MemoryRouter.read(self, release)
+
+    drive = Drive(router=Blind())
+    drive.reach(50)
+    drive.say(stable=60)
+    drive.look()
+    drive.router.edit(Traffic())
+    drive.abort()
+    Blind.down = True
+    before = len(drive.router.history)
+    tick("shop", drive.ports)
+    Blind.down = False
+
+    assert drive.end().phase is Phase.ROLLED_BACK
+    assert all(traffic == Traffic() for traffic in drive.router.history[before:])
+
+
+@rule("R2", "R7")
+def test_nor_does_a_router_whose_parts_disagree_take_steps() -> None:
+    class Parts(MemoryRouter):
+        def read(self, release: Release) -> Served:
+            return attrs.evolve(MemoryRouter.read(self, release), settled=self.traffic.candidate != percent(50) or not self.split)
+
+        split = False
+
+    drive = Drive(router=Parts())
+    drive.reach(50)
+    drive.say(stable=60)
+    drive.look()
+    Parts.split = True
+    drive.abort()
+    drive.clock.advance(seconds(1))
+
+    drive.end()
+
+    assert percent(40) not in [traffic.candidate for traffic in drive.router.history]
+
+
+@rule("R30")
+def test_the_ten_minutes_end_also_for_a_driver_that_comes_seldom() -> None:
+    drive = Drive(attrs.evolve(CANARY, watch_every=minutes(60)))
+    drive.reach(50)
+    drive.say(stable=0)
+    drive.look()
+    drive.abort()
+    began = drive.clock()
+
+    drive.end()
+
+    assert drive.clock() - began <= minutes(11)
+
+
+def test_a_stable_that_recovers_is_noticed_within_half_a_minute() -> None:
+    drive = Drive(attrs.evolve(CANARY, watch_every=minutes(60)))
+    drive.reach(50)
+    drive.say(stable=60)
+    drive.look()
+    drive.abort()
+    tick("shop", drive.ports)
+    drive.say(stable=100)
+    began = drive.clock()
+
+    drive.end()
+
+    assert drive.clock() - began <= minutes(1)
+
+
+@rule("R11")
+def test_the_first_write_of_a_way_back_waits_for_no_fleet() -> None:
+    asked: list[Phase] = []
+
+    class Watched(MemoryFleet):
+        def survey(self, release: Release) -> Mapping[Track, Capacity]:
+            asked.append(drive.store.load("shop").phase)  # type: ignore[union-attr]
+            return MemoryFleet.survey(self, release)
+
+    drive = Drive(fleet=Watched())
+    drive.reach(50)
+    drive.abort()
+    before = len(asked)
+    drive.clock.advance(seconds(1))
+
+    drive.end()
+
+    assert asked[before:] == []
+
+
+def test_header_routes_need_an_instance_that_is_ready() -> None:
+    steps = [SetWeight(percent(0), matches=[Match(name="x-beta", value="yes")]), Bake(minutes(1)), SetWeight(percent(100)), Bake(minutes(1))]
+    drive = Drive(Canary(steps=steps, unguarded="about instances only"))
+    drive.say(candidate=0)
+
+    ended = drive.end()
+
+    assert "candidate (v2) to be ready for 0 %: it can carry 0 %" in ended.progress.reason
+    assert not any(traffic.matches for traffic in drive.router.history)
+
+
+def test_a_revert_does_not_wait_for_the_version_that_it_leaves() -> None:
+    drive = Drive(Revert())
+    drive.say(stable=70)
+
+    assert drive.end().phase is Phase.PROMOTED
+
+
+def test_an_old_version_that_another_rollout_may_need_is_kept() -> None:
+    drive = Drive(Canary(weights=percents(100), bake=minutes(5), retire_after=minutes(60), unguarded="about instances only"))
+    drive.go(lambda rollout: rollout.phase is Phase.PROMOTED)
+    drive.router.marker = Marker(generation=2, serial=9)  # a following rollout came and went
+
+    drive.end()
+
+    assert drive.fleet.retired == []
+    assert any("another rollout (generation 2) has used the router since, and may need it" in note.why for note in drive.notes(Escalated))
+
+
+@rule("R12")
+def test_a_hold_at_weights_that_somebody_set_asks_for_whole_per_cents_of_them() -> None:
+    drive = Drive()
+    drive.reach(50)
+    submit(drive.store, "shop", Hold(at=drive.clock(), by="eve", why="lunch"))
+    drive.router.edit(Traffic(candidate=Percent(333_333)))
+
+    drive.look()
+
+    assert drive.rollout.routing.wanted == Traffic(candidate=percent(33))

@@ -214,10 +214,10 @@ class Only(MemoryFleet):
         return self.survey(release)
 
 
-def deploy(colour: str, router: MemoryRouter, release: Release = FIRST, fleet: Any = None) -> Served:
+def deploy(colour: str, router: MemoryRouter, release: Release = FIRST, **more: Any) -> Served:
     if colour == "sync":
-        return first_deployment(router, release, fleet=fleet)
-    return asyncio.run(afirst_deployment(router, release, fleet=fleet))
+        return first_deployment(router, release, **more)
+    return asyncio.run(afirst_deployment(router, release, **more))
 
 
 colours = pytest.mark.parametrize("colour", ["sync", "async"])
@@ -234,7 +234,26 @@ def test_the_first_version_gets_everything_in_one_write_and_claims_the_router(co
 
 @colours
 def test_it_claims_the_generation_after_the_one_that_is_there(colour: str) -> None:
-    assert deploy(colour, MemoryRouter(marker=Marker(generation=7, serial=3))).marker == Marker(generation=8)
+    router = MemoryRouter(marker=Marker(generation=7, serial=3))
+
+    with pytest.raises(ConflictError, match=r"a rollout has claimed the router of 'shop' \(generation 7\); .* say take_over=True"):
+        deploy(colour, router)
+    assert router.history == []
+    assert deploy(colour, router, take_over=True).marker == Marker(generation=8)
+
+
+@colours
+def test_a_router_that_serves_somebody_else_is_not_taken_by_a_slip_of_the_pen(colour: str) -> None:
+    class Busy(MemoryRouter):
+        def read(self, release: Release) -> Served:
+            return Served(traffic=self.traffic, elsewhere=percent(95) if not self.history else percent(0))
+
+    router = Busy()
+
+    with pytest.raises(ConflictError, match=r"95 % of the requests of 'shop' go elsewhere now; start a rollout with Release\(stable=\.\.\.\)"):
+        deploy(colour, router)
+    assert router.history == []
+    assert deploy(colour, router, take_over=True).traffic == Traffic(candidate=percent(100))
 
 
 @colours

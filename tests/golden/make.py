@@ -51,6 +51,7 @@ from progressive import (
     Reject,
     Release,
     Resume,
+    Revert,
     Rollout,
     Served,
     Skip,
@@ -419,9 +420,16 @@ def canary_with_a_fleet() -> Played:
     return world.until_over()
 
 
+def reverted() -> Played:
+    """Back to the version before, which may not wait for the one that it leaves."""
+    world = Played(strategy=Revert(bake=minutes(2)))
+    world.able = {Track.STABLE: Capacity(percent(70), why="7 of 10"), Track.CANDIDATE: Capacity(percent(100))}
+    return world.until_over()
+
+
 TRANSCRIPTS = (
     canary_promoted, canary_rolled_back, canary_with_everything, blue_green, blue_green_stopped, taken_over, taken_back_by_hand,
-    aborted_before_the_start, canary_with_a_fleet,
+    aborted_before_the_start, canary_with_a_fleet, reverted,
 )  # fmt: skip
 
 
@@ -492,6 +500,7 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "served-elsewhere": lambda s: {"elsewhere", "settled"} <= s["routing"].get("served", {}).keys(),
     "identities": lambda s: "identities" in s["routing"].get("served", {}),
     "instances": lambda s: _phase(s) == "progressing" and len(s.get("instances", {}).get("capacities", ())) == 2,
+    "needs-no-stable": lambda s: s["plan"].get("needs_stable") is False,
     "way-back-in-steps": lambda s: _phase(s) == "rolling_back" and s["routing"].get("wanted", {}).get("candidate"),
 }
 """What must be among the states: the first one of the transcripts of which it holds."""

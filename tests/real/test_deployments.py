@@ -94,6 +94,22 @@ def test_pods_of_an_older_template_and_pods_that_are_not_ready_do_not_count(shop
     assert (older, unready) == (percent(10), percent(0))
 
 
+def test_a_stable_that_is_restarted_is_as_able_as_its_available_pods(shop: Shop) -> None:
+    shop.ready("v1", 10, updated=2)
+
+    assert shop.fleet().survey(shop.release)[Track.STABLE].able == percent(100)
+
+
+def test_a_candidate_that_was_scaled_far_up_does_not_make_stable_look_small(shop: Shop) -> None:
+    merge = {"content-type": "application/merge-patch+json"}
+    shop.kube.admin.patch(f"{ROOT}/{shop.service}-v2/scale", json={"spec": {"replicas": 30}}, headers=merge).raise_for_status()
+    shop.ready("v2", 15)
+
+    found = shop.fleet().survey(shop.release)
+
+    assert (found[Track.STABLE].able, found[Track.CANDIDATE].able) == (percent(100), percent(50))
+
+
 def test_a_status_of_another_generation_counts_for_stable_alone(shop: Shop) -> None:
     shop.ready("v1", 10, seen=False)
     shop.ready("v2", 2, seen=False)

@@ -38,9 +38,9 @@ class Deployments(Closing):
     """The Deployments of a service's versions: ``Deployments(api=Kubernetes.in_cluster())``.
 
     ``name`` makes a Deployment's name from the release's ``{service}`` and a version's ``{backend}``. ``full`` is the number of pods that
-    it takes to carry everything; None is the largest ``spec.replicas`` of the release's Deployments, which is too few where an
-    autoscaler follows the traffic. ``container`` is the one whose image (digest, else tag) must be the version's identity; None doesn't
-    look. Scaling a candidate up is yours, or an autoscaler's: more traffic waits until it is ready.
+    it takes to carry everything: say it where an autoscaler follows the traffic. By default stable needs what its own
+    ``spec.replicas`` asks for, and the others what stable or they themselves ask for, whichever is more.
+    ``container`` is the one whose image (digest, else tag) must be the version's identity; None doesn't look. Scaling a candidate up is yours, or an autoscaler's: more traffic waits until it is ready.
 
     The account needs ``get`` on ``deployments``, and ``patch`` on ``deployments/scale`` if old versions are to be removed. (Tried with a
     real API server; the numbers of ready pods were written by the test.)
@@ -81,15 +81,20 @@ class Deployments(Closing):
         for track in Track:
             if (version := track.version(release)) is not None:
                 found[track] = yield from find(self._path(release, version))
-        sizes = [_count(deployment, "spec.replicas", 1) for deployment in found.values() if deployment is not None]
-        full = self.full or max([1, *sizes])
-        return {track: self._capacity(release, track, deployment, full) for track, deployment in found.items()}
+        asked = {track: 0 if deployment is None else _count(deployment, "spec.replicas", 1) for track, deployment in found.items()}
+        stable = asked.get(Track.STABLE, 0)
+        return {
+            track: self._capacity(release, track, deployment, self.full or max(1, stable, 0 if track is Track.STABLE else asked[track]))
+            for track, deployment in found.items()
+        }
 
     def _capacity(self, release: Release, track: Track, deployment: Json | None, full: int) -> Capacity:
         if deployment is None:
             return Capacity(_NOTHING, why=f"there is no Deployment {self._name(release, track.version(release))!r} in {self.namespace}")
-        # Both: pods of an older template are available too, and pods of the new one are counted before they are ready.
-        ready = min(_count(deployment, "status.availableReplicas", 0), _count(deployment, "status.updatedReplicas", 0))
+        ready = _count(deployment, "status.availableReplicas", 0)
+        if track is not Track.STABLE:
+            # Pods of an older template are available too; of stable they are stable's, restarted or not.
+            ready = min(ready, _count(deployment, "status.updatedReplicas", 0))
         why = f"{ready} of {full} pods are available"
         seen, written = _count(deployment, "status.observedGeneration", 0), at(deployment, "metadata.generation", int)
         if seen < written and track is not Track.STABLE:

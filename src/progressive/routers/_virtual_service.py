@@ -14,7 +14,6 @@ import attrs
 
 from .._http import Malformed, at
 from ..errors import Failure, RouterError, StrategyError
-from ..release import Version
 from ..traffic import Marker, Match, Served, Track, Traffic
 from ..units import MILLION, Percent
 from ._conditions import EDITED, condition_for, match_of

@@ -128,11 +128,11 @@ class Istio(Closing):
         named = "" if self.routes is None else f" and (.name | IN({', '.join(json.dumps(name) for name in self.routes)}))"
         kept = f"[.route[] | select({naming.jq('.destination', stable)})][0]"
         made = f"{{destination: ({json.dumps(naming.made(stable, like={}))} + (.route[0].destination | if .port then {{port}} else {{}} end))}}"
+        only_stable = f".route = [({kept} // {made}) + {{weight: 100}}]"
+        no_mirror = f"if .mirror and ({naming.jq('.mirror', candidate)}) then del(.mirror, .mirrorPercentage) else . end"
         steps = (
             f'.spec.http |= map(select((.name // "") | startswith("{naming.prefix}") | not))',
-            f"(.spec.http[] | select(.route and any(.route[]; {leads_here}){named})) |= "
-            f"(.route = [({kept} // {made}) + {{weight: 100}}] | if .mirror and ({naming.jq('.mirror', candidate)}) "
-            "then del(.mirror, .mirrorPercentage) else . end)",
+            f"(.spec.http[] | select(.route and any(.route[]; {leads_here}){named})) |= ({only_stable} | {no_mirror})",
             f'.metadata.annotations["{ANNOTATION}"] |= (. // "{{}}" | fromjson | .["{release.service}"].closed = true | tojson)',
         )
         target = f"-n {self.namespace} virtualservice {self.virtual_service}"

@@ -27,6 +27,7 @@ class Watched:
     """The fields that strategies share, and the plan that they compile to; see `Canary` for what they mean."""
 
     kind: ClassVar[str]
+    needs_stable: ClassVar[bool] = True
 
     checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=check.is_checks)
     interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
@@ -62,6 +63,7 @@ class Watched:
                 alpha=self.alpha,
                 retire_after=self.retire_after,
                 unguarded=self.unguarded,
+                needs_stable=self.needs_stable,
             )
         except StrategyError as error:
             raise StrategyError([f"{self.kind}: {problem.removeprefix(f'{self.kind}: ')}" for problem in error.problems]) from None
