@@ -40,7 +40,9 @@ class Deployments(Closing):
     ``name`` makes a Deployment's name from the release's ``{service}`` and a version's ``{backend}``. ``full`` is the number of pods that
     it takes to carry everything: say it where an autoscaler follows the traffic. By default stable needs what its own
     ``spec.replicas`` asks for, and the others what stable or they themselves ask for, whichever is more.
-    ``container`` is the one whose image (digest, else tag) must be the version's identity; None doesn't look. Scaling a candidate up is yours, or an autoscaler's: more traffic waits until it is ready.
+
+    ``container`` is the one whose image (digest, else tag) must be the version's identity; None doesn't look. Scaling a candidate up is
+    yours, or an autoscaler's: more traffic waits until it is ready.
 
     The account needs ``get`` on ``deployments``, and ``patch`` on ``deployments/scale`` if old versions are to be removed. (Tried with a
     real API server; the numbers of ready pods were written by the test.)
