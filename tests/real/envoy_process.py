@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import importlib.util
 import json
+import random
 import socket
 import subprocess
 import threading
@@ -29,6 +30,15 @@ def wait_until(what: str, condition: Callable[[], bool]) -> None:
         if time.monotonic() > ends:
             raise AssertionError(f"never happened: {what}")
         time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Below the kernel's own choice, so that no connection of another test takes it in between."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Backend:

@@ -20,11 +20,13 @@ from typing import Any, Self
 
 import httpx
 import yaml
-from envoy_process import wait_until
+from envoy_process import free_port, wait_until
 
 ADMIN = "admin-token-of-the-tests"
 DEPLOYER = "deployer-token-of-the-tests"
 READER = "reader-token-of-the-tests"
+
+ATTEMPTS = 3
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ISTIO = ("virtualservices.networking.istio.io", "destinationrules.networking.istio.io")
@@ -37,16 +39,6 @@ def binaries() -> tuple[str, str] | None:
     return (server, etcd) if server and Path(server).exists() and etcd else None
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 class KubeProcess:
     """One API server; ``admin`` is a client that may do anything."""
 
@@ -54,27 +46,42 @@ class KubeProcess:
         self._server, self._etcd, self._folder = server, etcd, folder
         self._processes: list[subprocess.Popen[bytes]] = []
         self.url = ""
-        self.ca = folder / "certs" / "apiserver.crt"
+        self.admin = httpx.Client()
+
+    @property
+    def ca(self) -> Path:
+        """The certificate that the server has signed for itself."""
+        return self._folder / "certs" / "apiserver.crt"
 
     def __enter__(self) -> Self:
-        with contextlib.ExitStack() as stack:
-            stack.callback(self._stop)
-            self._begin()
-            stack.pop_all()
-        return self
+        root = self._folder
+        for attempt in range(ATTEMPTS):
+            self._folder = root / str(attempt)
+            with contextlib.ExitStack() as stack:
+                stack.callback(self._stop)
+                if self._begun():
+                    self._define_istio()
+                    stack.pop_all()
+                    return self
+        raise AssertionError(f"the API server ended {ATTEMPTS} times: {(self._folder / 'kube-apiserver.log').read_text()[-2000:]}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.admin.close()
         self._stop()
 
     def _stop(self) -> None:
+        self.admin.close()
         for process in reversed(self._processes):
             process.kill()
             process.wait()
+        self._processes.clear()
 
-    def _begin(self) -> None:
+    def _ended(self) -> bool:
+        return any(process.poll() is not None for process in self._processes)
+
+    def _begun(self) -> bool:
+        """Start it; False if it ended at once, because somebody else was quicker to take a port."""
         folder = self._folder
-        api, client, peer = _free_ports(3)
+        api, client, peer = (free_port() for _ in range(3))
         self.url = f"https://127.0.0.1:{api}"
         (folder / "certs").mkdir(parents=True, exist_ok=True)
         subprocess.run(["openssl", "genrsa", "-out", folder / "sa.key", "2048"], check=True, capture_output=True)
@@ -93,21 +100,22 @@ class KubeProcess:
             "--authorization-mode=RBAC", "--allow-privileged=true", "--enable-priority-and-fairness=false",
             "--disable-admission-plugins=ServiceAccount",
         )  # fmt: skip
-        wait_until("the API server listens, its certificate is written by then", lambda: self._listens(api))
+        wait_until("the API server listens, its certificate is written by then", lambda: self._ended() or self._listens(api))
+        if self._ended():
+            return False
         # The certificate that it signs for itself names localhost and its address.
         self.admin = httpx.Client(
             base_url=self.url, verify=ssl.create_default_context(cafile=str(self.ca)), trust_env=False, timeout=30.0,
             headers={"authorization": f"Bearer {ADMIN}"},
         )  # fmt: skip
-        wait_until("the API server is ready", self._ready)
-        self._define_istio()
+        wait_until("the API server is ready", lambda: self._ended() or self._ready())
+        return not self._ended()
 
     def _start(self, name: str, *command: str | os.PathLike[str]) -> None:
         with (self._folder / f"{name}.log").open("wb") as log:
             self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder))
 
     def _listens(self, port: int) -> bool:
-        assert all(process.poll() is None for process in self._processes), (self._folder / "kube-apiserver.log").read_text()[-2000:]
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
             return True
         return False

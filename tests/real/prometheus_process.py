@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
-import random
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from typing import Any, Self
 
 import httpx
 import pytest
-from envoy_process import wait_until
+from envoy_process import free_port, wait_until
 
 INTERVAL = 0.3
 """Seconds from scrape to scrape."""
@@ -131,7 +129,7 @@ class MetricsServer:
         self.stop()
 
     def _started(self) -> bool:
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command(port), cwd=self._folder, stdout=log, stderr=log)
@@ -187,15 +185,6 @@ class MetricsServer:
             labels = each["metric"]
             newest.setdefault((labels["instance"], labels.get("code", "")), []).append(each["values"][-1][0])
         return {key for key, times in newest.items() if min(times) > moment}
-
-
-def _free_port() -> int:
-    """Below the kernel's own choice, so that no connection of another test takes it in between."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def installed(kind: str) -> str:
