@@ -42,7 +42,7 @@ def free_port() -> int:
 
 
 class Backend:
-    """One version: says its name, answers with the status in ``x-status`` and after ``x-seconds``."""
+    """One version: says its name, answers with the status in ``x-status`` and after ``x-seconds``; with 500 if ``x-fails-on`` names it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -60,7 +60,8 @@ class Backend:
             def do_GET(self) -> None:
                 time.sleep(float(self.headers.get("x-seconds", "0")))
                 body = owner.name.encode()
-                self.send_response(int(self.headers.get("x-status", "200")))
+                fails = self.headers.get("x-fails-on") == owner.name
+                self.send_response(500 if fails else int(self.headers.get("x-status", "200")))
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
