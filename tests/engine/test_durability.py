@@ -199,10 +199,12 @@ def pythons() -> list[str]:
     on_path = [shutil.which(f"python3.{minor}") for minor in range(20, 10, -1)]
     kept = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3.[0-9][0-9]"), key=lambda path: int(path.name.rpartition(".")[2]))
     for each in [*filter(None, on_path), *map(str, reversed(kept))]:
-        asked = [each, "-c", "import sys; print(sys.version_info >= (3, 11) and sys.version_info[:2])"]
+        # Itself, and not what is on the path: that may be a script which needs the environment to find it.
+        asked = [each, "-c", "import sys; print(sys.version_info >= (3, 11) and sys.version_info[:2], sys.executable, sep='\\n')"]
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
-        if done.returncode == 0 and done.stdout.strip() not in ("False", str(sys.version_info[:2])):
-            return [each]
+        version, _, executable = done.stdout.strip().partition("\n")
+        if done.returncode == 0 and version not in ("False", str(sys.version_info[:2])):
+            return [executable]
     return []
 
 
