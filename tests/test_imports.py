@@ -26,7 +26,7 @@ LEVELS: dict[int, str] = {
     1: "stats stats.*",
     2: "analysis analysis.*",
     3: "step steps steps.* strategies strategies.* plan lifecycle rollout engine codec "
-    "_turn _windows _moves _looks _fleet _routing _preflight _people _replies _clocks _json _schema",
+    "_turn _windows _moves _looks _fleet _routing _preflight _people _replies _retirement _clocks _json _schema",
     4: "ports calendar conversation outcome drivers starting rollback _calls _doing",
     5: "_http _http_values _http_wire _kubernetes _kubeconfig "
     "fleets fleets.* routers routers.* metrics metrics.* stores stores.* observers observers.*",

@@ -279,8 +279,7 @@ class World:
         asked, serves = command.traffic.candidate.ppm, self.traffic.candidate.ppm
         if asked > self.ceiling:
             raise Broken(f"R1: asked for {asked} ppm, no persisted step allows more than {self.ceiling}")
-        in_steps = self.able is not None and not self.compare_and_set  # then nobody refuses what was lowered since the read
-        if self.aborted and asked > serves and not in_steps:
+        if self.aborted and asked > serves:
             raise Broken(f"R2: raised from {serves} to {asked} ppm after an abort")
         if self.able is not None and asked > serves and asked > self.said_able[Track.CANDIDATE].able.ppm:
             raise Broken(f"R6: raised to {asked} ppm, the candidate can carry {self.said_able[Track.CANDIDATE]}")
