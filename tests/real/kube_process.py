@@ -136,7 +136,8 @@ class KubeProcess:
         wait_until("virtual services can be listed", lambda: self.admin.get(served).status_code == 200)
 
     def _established(self, name: str) -> bool:
-        conditions = self.admin.get(f"{CRDS}/{name}").json().get("status", {}).get("conditions", [])
+        # Until its controller has looked at it, a definition's conditions are null, not missing.
+        conditions = self.admin.get(f"{CRDS}/{name}").json().get("status", {}).get("conditions") or []
         return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
     def post(self, path: str, value: dict[str, Any]) -> dict[str, Any]:
