@@ -110,6 +110,18 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Small mistakes put into the core on purpose, and whether a test notices: engine and lifecycle in half an hour, all in a night.
+
+    ``nox -s mutation -- "progressive._looks*"`` tries one room, ``-- "*"`` all; ``mutmut show NAME`` in ``.nox/mutation/bin`` shows one.
+    """
+    session.install(*PYPROJECT["project"]["dependencies"], *group("mutation"))
+    rooms = session.posargs or ("progressive.engine.*", "progressive.lifecycle.*")
+    session.run("mutmut", "run", *rooms, env={**CLEAN, "PROGRESSIVE_HYPOTHESIS": "brief"})
+    session.run("python", "tests/mutation.py")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, and mistakes that can be seen without running anything."""
     session.install(*group("lint"))
