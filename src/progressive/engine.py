@@ -391,4 +391,4 @@ def _wake(turn: Turn, commands: tuple[Command, ...]) -> datetime:
     usual = turn.plan.watch_every / 2
     turn.look_again(turn.now + (min(_routing.poll(turn), usual) if unsettled else usual))
     assert turn.wake is not None
-    return max(turn.wake, turn.now + timedelta(milliseconds=1))
+    return turn.wake

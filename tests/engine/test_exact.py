@@ -155,17 +155,6 @@ def test_a_hold_is_over_at_its_instant_and_not_before() -> None:
     assert decide(rollout, Tick(at=world.now + minutes(20))).rollout.phase is Phase.ROLLING_BACK
 
 
-def test_nobody_is_woken_within_the_same_millisecond() -> None:
-    world = in_the_first_bake()
-    world.say(words(world, "lunch", within=seconds(5)))
-    at = world.now + seconds(5) - timedelta(microseconds=400)
-
-    decision = decide(world.rollout, Tick(at=at), Seen(at=at, served=world.served()))
-
-    assert decision.commands == ()
-    assert decision.wake_at == at + timedelta(milliseconds=1)
-
-
 # --------------------------------------------------------------------------------------------------------------------- steps
 
 
