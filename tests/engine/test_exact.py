@@ -27,9 +27,9 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive.lifecycle import TRANSITIONS
-from progressive.messages import Apply, RunHook, Seen, Wrote
-from progressive.notes import Entered
+from progressive.lifecycle import TRANSITIONS, Retirement
+from progressive.messages import Apply, Retire, RunHook, Seen, Wrote
+from progressive.notes import Entered, Escalated, Happened
 from progressive.rollout import evolve
 from progressive.step import Step
 from progressive.steps import Bake, Hook, Pause, SetWeight
@@ -244,6 +244,78 @@ def test_a_hook_that_has_answered_or_is_skipped_is_not_run_again_while_the_route
     assert decision.rollout.progress.step == rollout.progress.step, "it may not go on: the router serves something else"
     assert [command.kind for command in decision.commands if isinstance(command, RunHook)] == []
     assert any(isinstance(command, Apply) for command in decision.commands)
+
+
+# ---------------------------------------------------------------------------------------------------------------- retirement
+
+
+def to_be_removed(**changes: Any) -> World:
+    """Promoted, and the fleet was told to remove the old version; it does not."""
+    world = World(strategy=canary(retire_after=minutes(1), **changes)).until_phase(Phase.PROMOTED)
+    world.retire_fails = True
+    return world.until(lambda world: world.rollout.progress.retirement is Retirement.ASKED)
+
+
+def test_an_abort_that_keeps_the_old_version_is_in_the_trail() -> None:
+    world = World(strategy=canary(retire_after=hours(24))).until_phase(Phase.PROMOTED)
+    world.tick()
+    assert world.rollout.progress.waiting is not None
+    abort = Abort(at=world.now, by="eve", why="we may go back")
+
+    decision = decide(world.rollout, abort)
+
+    assert decision.notes == (Happened(at=decision.rollout.clocks.now, event=abort),)
+    assert decision.rollout.progress.waiting is None
+    assert decision.rollout.over
+
+
+def test_a_fleet_that_does_not_remove_is_asked_again_at_its_instant() -> None:
+    world = to_be_removed().until(lambda world: world.said("happened")[-1].event.kind == "command_failed")
+    rollout = world.rollout
+    again = rollout.routing.retry_at
+    assert again is not None
+    before, at = (again - timedelta(milliseconds=1), again)
+
+    assert not any(isinstance(c, Retire) for c in decide(rollout, Tick(at=before), Seen(at=before, served=world.served())).commands)
+    assert any(isinstance(c, Retire) for c in decide(rollout, Tick(at=at), Seen(at=at, served=world.served())).commands)
+
+
+def test_a_fleet_that_never_removes_is_given_up_at_its_instant() -> None:
+    world = to_be_removed()
+    rollout = world.rollout
+    asked = rollout.clocks.now - rollout.clocks.stepped
+
+    waiting = decide(rollout, Tick(at=asked + minutes(2)))
+    assert [note.why for note in waiting.notes if isinstance(note, Escalated)] == ["the fleet has not removed stable (v1) for 2 min"]
+
+    last = decide(rollout, Tick(at=asked + hours(24) - timedelta(milliseconds=1))).rollout
+    assert last.progress.retirement is Retirement.ASKED
+    given_up = decide(last, Tick(at=asked + hours(24)))
+
+    assert given_up.rollout.over
+    assert given_up.rollout.progress.waiting is None
+    assert given_up.notes == (Escalated(at=asked + hours(24), why="stable (v1) was not removed: for 1 d the fleet did not say that it was done"),)
+
+
+# ---------------------------------------------------------------------------------------------------------------- what changes
+
+
+@rule("R24", "R36")
+def test_a_decision_that_changes_nothing_gives_back_the_rollout_that_it_was_given() -> None:
+    rollout = in_the_first_bake().rollout
+
+    assert decide(rollout).rollout is rollout
+
+
+def test_a_decision_that_only_comes_back_at_another_time_is_stored() -> None:
+    rollout = in_the_first_bake().rollout
+    assert rollout.wake_at is not None
+    moved = evolve(rollout, wake_at=rollout.wake_at + seconds(1))
+
+    decision = decide(moved)
+
+    assert decision.rollout.wake_at == rollout.wake_at
+    assert decision.rollout.serial == moved.serial + 1
 
 
 # ----------------------------------------------------------------------------------------------------------------- the table
