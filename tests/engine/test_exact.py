@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
+import attrs
 import pytest
 from rules import rule
 from world import START, World, canary
@@ -29,12 +30,36 @@ from progressive import (
     seconds,
 )
 from progressive.lifecycle import TRANSITIONS, Retirement
-from progressive.messages import Apply, CommandFailed, Retire, RunHook, Seen, Wrote
+from progressive.messages import Apply, CommandFailed, HookAnswered, Retire, RunHook, Seen, Wrote
 from progressive.notes import Entered, Escalated, Happened
-from progressive.rollout import evolve
-from progressive.step import Step
+from progressive.rollout import Rollout, evolve
+from progressive.step import Advance, Done, Situation, Step, Wait
 from progressive.steps import Bake, Hook, Pause, SetWeight
 from progressive.traffic import Served, Traffic
+
+
+@attrs.frozen
+class Own(Step):
+    """A step of one's own."""
+
+    kind: ClassVar[str] = "own"
+
+    answer: Advance
+    hook: str | None = None
+    deadline: Deadline | None = None
+    span: timedelta = minutes(7)
+    id: str = "own"
+
+    def advance(self, situation: Situation) -> Advance:
+        return self.answer
+
+
+def in_an_own_step(own: Own) -> Rollout:
+    """In a step of one's own after the first weight, which was asked for and not seen yet."""
+    rollout = World(strategy=canary(weights=(), steps=steps(Bake(minutes(2))))).until_weight(5).until(lambda world: world.rollout.progress.step == 1)
+    found = rollout.rollout
+    plan = attrs.evolve(found.plan, steps=tuple(own if step.id == "bake-5" else step for step in found.plan.steps))
+    return attrs.evolve(found, plan=plan)
 
 
 def in_the_first_bake(**changes: Any) -> World:
@@ -64,6 +89,25 @@ def test_a_step_without_a_deadline_has_an_hour_more_than_its_span() -> None:
 
 
 @rule("R30")
+def test_a_step_of_one_s_own_without_a_deadline_has_an_hour_more_than_its_span() -> None:
+    rollout = in_an_own_step(Own(Done()))
+    elsewhere = Seen(at=rollout.clocks.now, served=Served(traffic=Traffic()))
+
+    waiting = decide(rollout, elsewhere).rollout.progress.waiting
+
+    assert waiting is not None
+    assert waiting.until == rollout.clocks.now + minutes(7) + hours(1) - rollout.clocks.stepped
+
+
+def test_a_hook_of_a_step_of_one_s_own_is_come_back_for() -> None:
+    rollout = in_an_own_step(Own(Wait("for itself"), hook="smoke"))
+    soon = rollout.clocks.now + seconds(3)
+    later = HookAnswered(at=rollout.clocks.now, epoch=rollout.epoch, step="own", answer=NotYet(soon, "warming up"))
+
+    assert decide(rollout, later).wake_at == soon
+
+
+@rule("R30")
 @pytest.mark.parametrize("then", [Action.ROLL_BACK, Action.HOLD])
 def test_a_step_s_deadline_is_over_at_its_instant_and_not_after_it(then: Action) -> None:
     world = World(strategy=canary(weights=(), steps=steps(Bake(minutes(2), deadline=Deadline(within=minutes(3), then=then)))))
@@ -76,6 +120,7 @@ def test_a_step_s_deadline_is_over_at_its_instant_and_not_after_it(then: Action)
     late = decide(rollout, Tick(at=entered + minutes(3))).rollout
 
     assert late.phase is (Phase.ROLLING_BACK if then is Action.ROLL_BACK else Phase.HELD)
+    assert late.progress.waiting is not None, "it says at once what it waits for now"
     assert "step bake-5 took longer than 3 min: waited for " in late.progress.reason
     assert [cause.name for cause in late.progress.causes] == ([] if then is Action.ROLL_BACK else ["deadline:bake-5"])
 
@@ -143,6 +188,7 @@ def test_of_two_holds_the_one_that_ends_first_counts() -> None:
     at_the_end = decide(world.rollout, Tick(at=began + minutes(60))).rollout
 
     assert at_the_end.phase is Phase.ROLLING_BACK
+    assert at_the_end.progress.waiting is not None, "it says at once what it waits for now"
     assert at_the_end.progress.reason == f"held for {first} for 1 h and nobody resumed: because of first"
 
 
