@@ -29,9 +29,10 @@ from progressive import (
     percent,
     seconds,
 )
+from progressive._clocks import LATEST_RETRY
 from progressive.lifecycle import TRANSITIONS, Retirement
 from progressive.messages import Apply, CommandFailed, HookAnswered, Retire, RunHook, Seen, Wrote
-from progressive.notes import Entered, Escalated, Happened
+from progressive.notes import Drifted, Entered, Escalated, Happened
 from progressive.rollout import Rollout, evolve
 from progressive.step import Advance, Done, Situation, Step, Wait
 from progressive.steps import Bake, Hook, Pause, SetWeight
@@ -346,6 +347,37 @@ def test_a_fleet_that_never_removes_is_given_up_at_its_instant() -> None:
     assert given_up.rollout.over
     assert given_up.rollout.progress.waiting is None
     assert given_up.notes == (Escalated(at=asked + hours(24), why="stable (v1) was not removed: for 1 d the fleet did not say that it was done"),)
+
+
+# ------------------------------------------------------------------------------------------------------------------- the clock
+
+
+@rule("R28")
+def test_a_clock_that_steps_back_moves_retries_and_freezes_with_it() -> None:
+    rollout = in_the_first_bake(gates=["freeze"]).rollout
+    now = rollout.clocks.now
+    frozen = evolve(rollout.progress, frozen=("freeze", "night", now + hours(9)))
+    waits = evolve(rollout, routing=evolve(rollout.routing, retry_at=now + minutes(5)), progress=frozen)
+    soon = evolve(rollout, routing=evolve(rollout.routing, retry_at=now - hours(1) + seconds(2)))
+
+    back = decide(waits, Tick(at=now - hours(1))).rollout
+
+    assert back.routing.retry_at == now - hours(1) + LATEST_RETRY
+    assert back.progress.frozen is None
+    assert decide(soon, Tick(at=now - hours(1))).rollout.routing.retry_at == now - hours(1) + seconds(2)
+
+
+@rule("R8")
+def test_too_much_before_it_was_ever_verified_is_drift_and_what_we_wrote_ourselves_is_not() -> None:
+    world = in_the_first_bake()
+    rollout = evolve(world.rollout, routing=evolve(world.rollout.routing, verified_since=None, served=Served(traffic=Traffic(), version="3")))
+    at, high = rollout.clocks.now, Served(traffic=Traffic(candidate=percent(80)), version="4")
+
+    read = decide(rollout, Seen(at=at, served=high))
+    wrote = decide(rollout, Wrote(at=at, epoch=rollout.epoch, traffic=rollout.routing.wanted, served=high))
+
+    assert [note.why for note in read.notes if isinstance(note, Drifted)] == ["asked for 5 % candidate, the router serves 80 % candidate"]
+    assert not any(isinstance(note, Drifted) for note in wrote.notes)
 
 
 # ---------------------------------------------------------------------------------------------------------------- what changes
