@@ -62,6 +62,7 @@ class MemoryRouter:
         return Served(traffic=self.traffic, version=str(self.revision), marker=self.marker)
 
     def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        self.capabilities.refuse(release, traffic)
         if expect is not None and expect != str(self.revision):
             raise ConflictError(f"revision {expect} was expected, it is {self.revision}")
         there = self.marker
