@@ -1,8 +1,23 @@
-"""For your tests: a router, metrics and a store in memory, a clock that moves only when told, and `play`."""
+"""For your tests: the laws that your own ports must keep, doubles of the world in memory, a clock that moves only when told, and `play`."""
 
 from __future__ import annotations
 
+from .contract import acheck_metrics, acheck_router, check_metrics, check_router, check_store
 from .doubles import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
 from .play import aplay, play
 
-__all__ = ["MemoryFleet", "MemoryRouter", "MemoryStore", "ScriptedMetrics", "VirtualClock", "aplay", "play", "steady"]
+__all__ = [
+    "MemoryFleet",
+    "MemoryRouter",
+    "MemoryStore",
+    "ScriptedMetrics",
+    "VirtualClock",
+    "acheck_metrics",
+    "acheck_router",
+    "aplay",
+    "check_metrics",
+    "check_router",
+    "check_store",
+    "play",
+    "steady",
+]
