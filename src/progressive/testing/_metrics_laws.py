@@ -146,10 +146,10 @@ def a_counter_goes_on_from_its_reading(trial: Trial) -> None:
         return
     whole = trial.since(first)
     must(
-        any(measurement.sample for _, measurement in whole.tracks),
+        any(measurement.sample for look in looks for _, measurement in look.tracks),
         f"{trial.measure} found nothing of what between() has done",
         expected="something for one of the tracks",
-        came=told(whole),
+        came=told(last),
         mend="let between() make what is counted, and wait until the system shows it",
     )
     for track in trial.tracks:
