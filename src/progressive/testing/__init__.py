@@ -5,11 +5,14 @@ from __future__ import annotations
 from .contract import acheck_metrics, acheck_router, check_metrics, check_router, check_store
 from .doubles import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
 from .play import aplay, play
+from .recording import Call, Recording
 
 __all__ = [
+    "Call",
     "MemoryFleet",
     "MemoryRouter",
     "MemoryStore",
+    "Recording",
     "ScriptedMetrics",
     "VirtualClock",
     "acheck_metrics",
