@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
 T = TypeVar("T")
-Wait: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
-"""Takes what an asynchronous method returns to its end, on some event loop, and gives what came of it."""
+Wait: TypeAlias = Callable[[Callable[[], Awaitable[Any]]], Any]
+"""Calls an asynchronous method on some event loop, waits for its end, and gives what came of it."""
 
 
 def because(what: str, expected: object, came: object, mend: str) -> AssertionError:
@@ -59,8 +60,8 @@ class Spoken:
 
     def __call__(self, verb: str, *arguments: object, **named: object) -> Any:
         """Call ``read``, or ``aread`` and wait for it."""
-        found = getattr(self.port, self.method(verb))(*arguments, **named)
-        return found if self.wait is None else self.wait(found)
+        call = partial(getattr(self.port, self.method(verb)), *arguments, **named)
+        return call() if self.wait is None else self.wait(call)
 
     def method(self, verb: str) -> str:
         """What the method is called in this colour."""
@@ -96,8 +97,12 @@ def colours(port: Any, wait: Wait, *verbs: str) -> tuple[Spoken, ...]:
 
 
 def on(loop: asyncio.AbstractEventLoop) -> Wait:
-    """Waiting, in any other thread, for what runs on ``loop``."""
-    return lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    """Waiting, in any other thread, for what is called on ``loop``."""
+
+    async def awaited(call: Callable[[], Awaitable[Any]]) -> Any:
+        return await call()
+
+    return lambda call: asyncio.run_coroutine_threadsafe(awaited(call), loop).result()
 
 
 @contextmanager
