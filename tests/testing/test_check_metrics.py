@@ -171,6 +171,18 @@ GOOD: dict[str, Callable[[Path], Any]] = {
 }
 
 
+@pytest.mark.parametrize("error", [MetricsError("no such time"), None])
+def test_times_that_a_system_does_not_have_may_be_refused_in_our_words(error: MetricsError | None) -> None:
+    def change(metric: Metric, track: Track, window: Window) -> Measurement:
+        if window.start.year == START.year:
+            return SHAPES[metric](within(window))
+        if error is not None:
+            raise error
+        return NoAnswer("no such time")
+
+    check_metrics(measures(change)(), RELEASE, WINDOW, cuts=[CUT])
+
+
 @rule("R13", "R18")
 @pytest.mark.parametrize("make", GOOD.values(), ids=GOOD)
 def test_a_good_provider_passes_in_both_colours(make: Callable[[Path], Any], tmp_path: Path) -> None:
@@ -257,6 +269,12 @@ def edges_that_move(metric: Metric, track: Track, window: Window) -> Measurement
 
 def only_long_ones(metric: Metric, track: Track, window: Window) -> Measurement:
     return SHAPES[metric](within(window)) if window.length > seconds(9) else NoAnswer("too short")
+
+
+def this_century(metric: Metric, track: Track, window: Window) -> Measurement:
+    """As a system whose clock ends in 2038."""
+    int(window.end.timestamp()).to_bytes(4, signed=True)
+    return SHAPES[metric](within(window))
 
 
 def zero(metric: Metric, track: Track, window: Window) -> Measurement:
@@ -354,6 +372,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
      "Measures.measure(errors) found nothing\n  expected: something for one of the tracks in"),
     ("a foreign error", fails(KeyError("v1")),
      "Measures.measure(errors) raised an error of another kind\n  expected: an answer\n  came:     KeyError: 'v1'"),
+    ("a clock that ends", measures(this_century),
+     "Measures.measure(errors) raised an error of another kind\n  expected: an answer\n  came:     OverflowError"),
     ("a wrong measurement", fails(StrategyError("counts: 3 events among 2 trials")), "came:     StrategyError: counts: 3 events among 2 trials"),
     ("down", fails(MetricsError("503")), "Measures.measure(errors) failed\n  expected: an answer\n  came:     MetricsError: 503"),
     ("flickers", Flickers, "Flickers.measure(errors) twice, in a window that is over, gave two answers for stable"),

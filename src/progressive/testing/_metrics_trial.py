@@ -58,10 +58,11 @@ class Trial:
 
     def search(self, window: Window) -> Look | None:
         """An answer that need not come: None if the system can't be asked for such a window."""
-        try:
-            found = self.provider("measure", self.release, self.metric, self.tracks, window, None)
-        except MetricsError:
-            return None
+        with must_answer(self.measure, MetricsError):
+            try:
+                found = self.provider("measure", self.release, self.metric, self.tracks, window, None)
+            except MetricsError:
+                return None
         return self._fits(found, window, self.tracks)
 
     def opened(self) -> Look:
