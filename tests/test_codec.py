@@ -352,12 +352,14 @@ def test_a_rollout_that_was_driven_for_a_while_is_read_back_and_decides_the_same
 
 
 @rule("R32")
-def test_a_rollout_that_is_watched_every_odd_millisecond_wakes_at_a_whole_one() -> None:
+@pytest.mark.parametrize(("watched", "wakes"), [(ms(1), ms(1)), (ms(2), ms(1)), (ms(3), ms(1)), (ms(5), ms(2))])
+def test_a_rollout_that_is_watched_every_odd_millisecond_wakes_at_a_whole_one(watched: timedelta, wakes: timedelta) -> None:
     """Found by the test above: half of three milliseconds was stored as one, and was one and a half until then."""
-    plan = Plan(strategy="quick", steps=(SetWeight(percent(100), id="all"), Bake(minutes(1), id="bake")), watch_every=ms(3), unguarded="a law")
+    steps = (SetWeight(percent(100), id="all"), Bake(minutes(1), id="bake"))
+    plan = Plan(strategy="quick", steps=steps, watch_every=watched, unguarded="a law")
     rollout = reached(plan, RELEASE, id="r", at=START, ways=[Way()])
 
-    assert rollout.wake_at == rollout.clocks.now + ms(1)
+    assert rollout.wake_at == rollout.clocks.now + wakes
     assert loads(dumps(rollout)) == rollout
 
 

@@ -28,7 +28,6 @@ from . import _fleet, _looks, _people, _preflight, _replies, _retirement, _routi
 from ._clocks import pass_time
 from ._moves import end, enter, go_back, hold, want
 from ._turn import NOTHING, ZERO, Turn
-from ._validators import whole_ms
 from ._windows import drop_inactive, open_windows
 from .lifecycle import Phase, Retirement
 from .messages import (
@@ -389,7 +388,7 @@ def _wake(turn: Turn, commands: tuple[Command, ...]) -> datetime:
     routing = turn.routing
     shut = turn.progress.frozen is not None and turn.now < turn.progress.frozen[2]
     unsettled = not turn.final and routing.claimed and routing.verified_since is None and not shut
-    usual = whole_ms(turn.plan.watch_every / 2)  # as it is stored
+    usual = turn.plan.read_every
     turn.look_again(turn.now + (min(_routing.poll(turn), usual) if unsettled else usual))
     assert turn.wake is not None
     return max(turn.wake, turn.now + timedelta(milliseconds=1))

@@ -16,7 +16,7 @@ from .measurement import Metric
 from .messages import Action
 from .step import Deadline, Step, is_deadline
 from .traffic import Capabilities, Track, Traffic
-from .units import MILLION, hours, minutes
+from .units import MILLION, hours, minutes, ms
 
 __all__ = ["Guard", "Plan", "Series", "named_steps", "shortfalls"]
 
@@ -100,6 +100,11 @@ class Plan:
             Series(analysis, self.checks[members[0]][1].metric, tuple(members), _wants(self, members))
             for (analysis, _), members in found.items()
         )
+
+    @cached_property
+    def read_every(self) -> timedelta:
+        """How often the router is read while nothing else is due: half of ``watch_every``, in whole milliseconds, one at least."""
+        return max(check.whole_ms(self.watch_every / 2), ms(1))
 
     @cached_property
     def alphas(self) -> tuple[float, ...]:
