@@ -388,7 +388,7 @@ def _wake(turn: Turn, commands: tuple[Command, ...]) -> datetime:
     routing = turn.routing
     shut = turn.progress.frozen is not None and turn.now < turn.progress.frozen[2]
     unsettled = not turn.final and routing.claimed and routing.verified_since is None and not shut
-    usual = turn.plan.watch_every / 2
+    usual = turn.plan.read_every
     turn.look_again(turn.now + (min(_routing.poll(turn), usual) if unsettled else usual))
     assert turn.wake is not None
     return turn.wake

@@ -1,17 +1,20 @@
-"""For your tests: simulated worlds in virtual time, every reachable state, faults on purpose; a router, metrics and a store in memory.
+"""For your tests: simulated worlds, every reachable state, faults on purpose, the laws that ports of your own must keep, and doubles of the world.
 
-`simulate` is where to begin: it drives a strategy through a `World` and tells the `Story`.
+`simulate` is where to begin: it drives a strategy through a `World` in virtual time and tells the `Story`. `verify` walks every state that a
+plan can get into. `check_router` and its sisters are the laws of the ports.
 """
 
 from __future__ import annotations
 
 from . import troubles
+from .contract import acheck_metrics, acheck_router, check_metrics, check_router, check_store
 from .crashes import Crashes, crash_everywhere
 from .curves import Above, After, Bursts, Curve, Daily, Moment, Number, Ramp
 from .doubles import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
 from .injector import Fault, Faulty, Injected
 from .many import Many, Often, Spread, simulate_many
 from .play import aplay, play
+from .recording import Call, Recording
 from .service import Behaviour, Latency, Say, Users, World
 from .simulation import simulate
 from .story import Exposure, Slice, Story
@@ -23,6 +26,7 @@ __all__ = [
     "Behaviour",
     "Broken",
     "Bursts",
+    "Call",
     "Crashes",
     "Curve",
     "Daily",
@@ -39,6 +43,7 @@ __all__ = [
     "Number",
     "Often",
     "Ramp",
+    "Recording",
     "Report",
     "Say",
     "ScriptedMetrics",
@@ -49,7 +54,12 @@ __all__ = [
     "Users",
     "VirtualClock",
     "World",
+    "acheck_metrics",
+    "acheck_router",
     "aplay",
+    "check_metrics",
+    "check_router",
+    "check_store",
     "crash_everywhere",
     "play",
     "simulate",
