@@ -6,14 +6,13 @@ Everything is drawn in a space of 760 by 330; text is set in the reader's own fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
-from ..traffic import Track
-
-if TYPE_CHECKING:
-    from .story import Story
+from ..lifecycle import Phase
+from ..notes import Judged
+from ..traffic import Track, Traffic
 
 WIDTH, HEIGHT = 760, 330
 LEFT, RIGHT = 118, 16
@@ -28,7 +27,45 @@ BINS: Final = 120
 """Error rates are drawn in so many pieces at most."""
 
 
-def draw(story: Story) -> str:
+class Piece(Protocol):
+    """Requests and failures of one track in one stretch of time."""
+
+    @property
+    def track(self) -> Track: ...
+    @property
+    def start(self) -> timedelta: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+
+
+class Told(Protocol):
+    """What is drawn of a story."""
+
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def phase(self) -> Phase: ...
+    @property
+    def began(self) -> datetime: ...
+    @property
+    def duration(self) -> timedelta: ...
+    @property
+    def weights(self) -> tuple[tuple[timedelta, Traffic], ...]: ...
+    @property
+    def judgements(self) -> tuple[Judged, ...]: ...
+    @property
+    def slices(self) -> Sequence[Piece]: ...
+
+
+def clock(time: timedelta) -> str:
+    """``1:02:03``."""
+    whole = int(time.total_seconds())
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def draw(story: Told) -> str:
     """The picture as one SVG element."""
     whole = max(_end(story).total_seconds(), 1.0)
 
@@ -50,11 +87,11 @@ def draw(story: Story) -> str:
     return "\n".join(parts)
 
 
-def _end(story: Story) -> timedelta:
+def _end(story: Told) -> timedelta:
     return max([story.duration, *(at for at, _ in story.weights)])
 
 
-def _errors(story: Story, x: Any) -> list[str]:
+def _errors(story: Told, x: Any) -> list[str]:
     bins = {track: _binned(story, track) for track in (Track.STABLE, Track.CANDIDATE)}
     top = max([rate for found in bins.values() for _, _, rate in found], default=0.0) or 0.01
     drawn = _axis(ERRORS, "errors", f"{top:.2%}".replace("%", " %"), "0 %")
@@ -67,7 +104,7 @@ def _errors(story: Story, x: Any) -> list[str]:
     return drawn
 
 
-def _binned(story: Story, track: Track) -> list[tuple[timedelta, timedelta, float]]:
+def _binned(story: Told, track: Track) -> list[tuple[timedelta, timedelta, float]]:
     """Rates of failure in at most `BINS` pieces of equal length; pieces without a request are left out."""
     width = max(_end(story) / BINS, timedelta(milliseconds=1))
     sums: dict[int, list[int]] = {}
@@ -79,7 +116,7 @@ def _binned(story: Story, track: Track) -> list[tuple[timedelta, timedelta, floa
     return [(n * width, (n + 1) * width, failed / requests) for n, (requests, failed) in sorted(sums.items()) if requests]
 
 
-def _verdicts(story: Story, x: Any) -> list[str]:
+def _verdicts(story: Told, x: Any) -> list[str]:
     rows = list(dict.fromkeys((each.analysis, each.check) for each in story.judgements))
     drawn = [
         _text(4, VERDICTS + 12 * row + 3, check if len(check) < 22 else f"{check[:20]}…", colour=GREY, size=9)
@@ -105,8 +142,6 @@ def _legend() -> list[str]:
 
 
 def _times(whole: float, x: Any) -> list[str]:
-    from .story import clock
-
     drawn = []
     for quarter in range(5):
         at = timedelta(seconds=whole * quarter / 4)

@@ -14,7 +14,7 @@ from ..notes import Entered, Escalated, Happened, Judged, Note
 from ..rollout import Rollout
 from ..traffic import Track, Traffic
 from ..units import Percent, percent, said
-from ._picture import draw
+from ._picture import clock, draw
 
 __all__ = ["Exposure", "Slice", "Story"]
 
@@ -162,9 +162,3 @@ def _ordinary(note: Note) -> bool:
 def _whole(duration: timedelta) -> timedelta:
     """Without what is less than a second."""
     return timedelta(seconds=int(duration.total_seconds()))
-
-
-def clock(time: timedelta) -> str:
-    """``1:02:03``."""
-    whole = int(time.total_seconds())
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
