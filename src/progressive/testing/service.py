@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import attrs
 
@@ -54,12 +54,9 @@ class Latency:
         return round(0.5 * math.erfc(-math.log(bound / median) / sigma / math.sqrt(2.0)), 9)
 
 
-Named: TypeAlias = Mapping[str, Number] | Iterable[tuple[str, Number]]
-
-
-def _named(value: Named) -> tuple[tuple[str, Any], ...]:
+def _named(value: Any) -> tuple[tuple[str, Any], ...]:
     pairs = value.items() if isinstance(value, Mapping) else value
-    return tuple(sorted(((name, number(rate)) for name, rate in pairs), key=lambda pair: pair[0]))
+    return tuple(sorted(((name, number(rate)) for name, rate in pairs), key=lambda pair: str(pair[0])))
 
 
 def _are_numbers(instance: object, attribute: attrs.Attribute[Any], value: tuple[tuple[str, Any], ...]) -> None:
@@ -120,7 +117,8 @@ class Say:
             raise StrategyError(f"Say: {kind!r} is nothing that a person says; there are {', '.join(one.__name__ for one in PEOPLE)}")
         if not isinstance(after, timedelta) or after < timedelta():
             raise StrategyError(f"Say: after {after!r} is not a duration; use minutes(30)")
-        self.__attrs_init__(after=after, event=kind(at=EPOCH, **said))
+        object.__setattr__(self, "after", after)
+        object.__setattr__(self, "event", kind(at=EPOCH, **said))
 
 
 def _in_order(said: Iterable[Say]) -> tuple[Say, ...]:

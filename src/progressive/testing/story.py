@@ -85,7 +85,7 @@ class Story:
 
     # --------------------------------------------------------------------------------------------------------------- how long
 
-    @cached_property
+    @property
     def duration(self) -> timedelta:
         """From the start to the promotion or to the verified 0 %; to where it was stopped if it came to neither."""
         return self._since(self._entered(Phase.PROMOTED, Phase.ROLLED_BACK) or self.rollout.clocks.now)
@@ -124,7 +124,7 @@ class Story:
         """Every measurement that the engine took, in order."""
         return tuple(note.event.look for note in self.notes if isinstance(note, Happened) and isinstance(note.event, Measured))
 
-    @cached_property
+    @property
     def judgements(self) -> tuple[Judged, ...]:
         """What the checks made of them, in order."""
         return tuple(note for note in self.notes if isinstance(note, Judged))
