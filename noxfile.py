@@ -110,6 +110,13 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """A million events through a world of faults; ``-- --events 10000000 --seed 7`` for a night. A seed that fails reproduces it."""
+    install_the_wheel(session)
+    session.run("python", "tests/soak.py", *session.posargs, env=CLEAN)
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
     """Small mistakes put into the core on purpose, and whether a test notices: engine and lifecycle in half an hour, all in a night.
 

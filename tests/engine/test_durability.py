@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attr
 import pytest
-import soak
+import wild
 from rules import rule
 from world import RELEASE, START, World, canary
 
@@ -154,13 +154,13 @@ def test_a_tick_that_is_dropped_anywhere_leaves_nothing_that_was_not_stored() ->
             world.now = max(world.now + seconds(1), world.rollout.wake_at or world.now)
         world.tick(kill_before=move)
 
-        assert world.candidate.ppm <= world.ceiling
+        assert world.candidate.ppm <= world.ghost.ceiling
 
 
 @rule("R32")
 @pytest.mark.parametrize("seed", range(6))
 def test_every_state_of_a_wild_run_survives_json(seed: int) -> None:
-    soak.run(seed + 1_000)
+    wild.run(seed + 1_000)
 
 
 @rule("R33", "R34")
@@ -212,8 +212,8 @@ def pythons() -> list[str]:
 def test_equal_bytes_under_five_hash_seeds_and_on_the_newest_python_at_hand() -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "import soak, hashlib\n"
-        "texts = [soak.run(seed, steps=25) for seed in (3, 4, 5)]\n"
+        "import wild, hashlib\n"
+        "texts = [wild.run(seed, steps=25) for seed in (3, 4, 5)]\n"
         "from progressive import dumps_note\n"
         "print(hashlib.sha256('\\n'.join(w.text + ''.join(map(dumps_note, w.notes)) for w in texts).encode()).hexdigest())\n"
     )

@@ -48,7 +48,7 @@ from progressive import (
 )
 from progressive.analysis.verdict import Memory
 from progressive.measurement import Histogram
-from progressive.messages import Measure, Measured, Tick
+from progressive.messages import Measure, Measured, Read, Tick
 from progressive.step import Advance
 from progressive.steps import Analyze, Bake, SetWeight
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, play, steady
@@ -136,7 +136,7 @@ def test_zero_measurements_never_promote() -> None:
     world = World(strategy=canary(weights=percents(100), bake=seconds(5), interval=minutes(5)))
     world.until_phase(Phase.PROMOTED)
 
-    assert world.data_at_full >= 1
+    assert world.ghost.judged_at_full >= 1
 
 
 @rule("R13", "R15")
@@ -163,12 +163,12 @@ def test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts() 
     world = World().until_weight(5)
     world.advance(seconds(30))
     at = world.now
-    rollout = decide(world.rollout, Tick(at=at), world._read()).rollout
-    command = next(c for c in decide(world.rollout, Tick(at=at), world._read()).commands if isinstance(c, Measure))
+    rollout = decide(world.rollout, Tick(at=at), world.do(Read())).rollout
+    command = next(c for c in decide(world.rollout, Tick(at=at), world.do(Read())).commands if isinstance(c, Measure))
     world.bad = 0.5
     failing = world.do(command)
     world.edit(0)
-    decision = decide(rollout, world._read(), failing)
+    decision = decide(rollout, world.do(Read()), failing)
 
     assert decision.rollout.phase is Phase.ROLLING_BACK
     assert "no-worse" in decision.rollout.progress.reason
@@ -178,7 +178,7 @@ def test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts() 
 
 def test_a_counter_without_a_reading_is_an_error_and_no_reason_to_ask_without_end() -> None:
     counter = Metric("error-rate", kind="ratio", counter=True)
-    world = World(strategy=canary(checks=[Limit(counter, at_most=percent(2)), NoWorse(counter)])).until_weight(5)
+    world = World(strategy=canary(checks=[Limit(counter, at_most=percent(2)), NoWorse(counter)]), no_reading=True).until_weight(5)
     asked = len(world.answers)
     world.tick()
 
@@ -230,8 +230,8 @@ def test_a_failing_look_in_the_round_in_which_its_step_ends_still_counts(order: 
             break
     world.bad = 0.5
     answers = [world.do(command) for command in commands]  # type: ignore[arg-type]
-    read = decide(world.rollout, Tick(at=world.now), world._read()).rollout
-    both = [*answers, Tick(at=world.now), world._read()]
+    read = decide(world.rollout, Tick(at=world.now), world.do(Read())).rollout
+    both = [*answers, Tick(at=world.now), world.do(Read())]
     decision = decide(read, *(both if order == "measured first" else reversed(both)))
 
     assert decision.rollout.phase is Phase.ROLLING_BACK

@@ -236,7 +236,7 @@ def test_every_gate_that_is_asked_is_named() -> None:
     events: list[Any] = [Tick(at=world.now)]
     while not any(isinstance(event, Wrote) for event in events):
         decision = decide(rollout, *events)
-        world.ceiling = percent(50).ppm
+        world.ghost.ceiling = percent(50).ppm
         rollout = decision.rollout
         why += [rollout.progress.waiting.why] if rollout.progress.waiting is not None else []
         events = [world.do(command) for command in decision.commands]
@@ -409,7 +409,7 @@ def test_every_transition_of_the_table_is_taken_by_some_rollout_and_no_other_is(
     taken: set[tuple[Phase, Phase]] = set()
 
     def live(world: World) -> None:
-        taken.update((old, new) for old, new in zip(world.phases, world.phases[1:], strict=False) if old is not new)
+        taken.update((old, new) for old, new in zip(world.ghost.phases, world.ghost.phases[1:], strict=False) if old is not new)
 
     def held(world: World) -> World:
         world.say(words(world, "lunch", within=minutes(5)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import soak
+import wild
 from rules import rule
 
 from progressive import Phase
@@ -14,7 +14,7 @@ SEEDS = range(120)
 @rule("R1", "R2", "R4", "R8", "R15", "R17", "R23", "R24", "R28", "R30", "R32")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_seeded_run_breaks_no_promise_and_ends(seed: int) -> None:
-    world = soak.run(seed)
+    world = wild.run(seed)
 
     assert world.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
     assert world.rollout.over

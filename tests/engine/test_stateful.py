@@ -12,7 +12,7 @@ from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
-import soak
+import wild
 from hypothesis import HealthCheck, note, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
@@ -37,6 +37,7 @@ from progressive import (
     seconds,
 )
 from progressive.errors import ConflictError
+from progressive.testing.soaking import ended
 from progressive.traffic import Traffic
 
 SWITCHES = ("unreadable", "unwritable", "lose_reply", "silent", "idle", "night", "store_down", "duplicate")
@@ -55,7 +56,7 @@ class Faults(RuleBasedStateMachine):
 
     # --------------------------------------------------------------------------------------------------------------- the swarm
 
-    @initialize(strategy=st.sampled_from(soak.STRATEGIES), enabled=st.frozensets(st.sampled_from(CLASSES), max_size=9), seed=st.integers(0, 999))
+    @initialize(strategy=st.sampled_from(wild.STRATEGIES), enabled=st.frozensets(st.sampled_from(CLASSES), max_size=9), seed=st.integers(0, 999))
     def begin(self, strategy: Any, enabled: frozenset[str], seed: int) -> None:
         self.enabled = enabled
         self.world = World(strategy=strategy)
@@ -223,7 +224,7 @@ class Faults(RuleBasedStateMachine):
         self.world.heal()
         self.world.hook, self.world.gate = lambda key: Go(), lambda now: Open()
         wake(before)
-        soak.ended(self.world)
+        ended(self.world)
         candidate, phase = self.world.candidate, self.world.phase
         wake(after)
 
@@ -257,7 +258,7 @@ def test_no_order_of_faults_breaks_a_promise() -> None:
 
 def test_the_machine_gets_to_every_phase() -> None:
     """The test of the test: the seeded runs that share its world come by every phase, and end in both ways."""
-    worlds = [soak.run(seed, steps=40) for seed in range(12)]
+    worlds = [wild.run(seed, steps=40) for seed in range(12)]
 
-    assert {phase for world in worlds for phase in world.phases} == set(Phase)
+    assert {phase for world in worlds for phase in world.ghost.phases} == set(Phase)
     assert {world.phase for world in worlds} == {Phase.PROMOTED, Phase.ROLLED_BACK}

@@ -296,7 +296,7 @@ def test_the_store_down_during_an_abort_stays_aborted() -> None:
     world.tick(Abort(at=world.now, by="eve", why="now"))
     assert world.candidate == percent(0)
     assert world.phase is Phase.PROGRESSING, "nothing could be stored"
-    world.aborted = True
+    world.ghost.aborted = True
     world.heal()
     world.until_phase(Phase.ROLLED_BACK)
 

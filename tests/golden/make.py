@@ -115,17 +115,16 @@ class Played(World):
 
     def __attrs_post_init__(self) -> None:
         self.text = dumps(begin(self.strategy.plan, self.release, id="golden", at=self.now))
-        self.phases.append(Phase.PENDING)
         self.lines.append(compact({"begin": json.loads(self.text)}))
         self.states.append(self.text)
 
     def served(self) -> Served:
         return attrs.evolve(World.served(self), **self.odd)
 
-    def _measurement(self, command: Measure, track: Track) -> Measurement:
+    def measurement(self, command: Measure, track: Track) -> Measurement:
         if self.preview is not None and command.metric == QUEUE:
             return self.preview
-        found = World._measurement(self, command, track)
+        found = self.counted(command, track)
         if not isinstance(found, Counts):
             return found
         n, worse = found.trials, track is Track.CANDIDATE

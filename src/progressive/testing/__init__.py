@@ -7,11 +7,13 @@ and can't see, `verify` walks every state that a plan can get into. `check_route
 from __future__ import annotations
 
 from . import troubles
+from ._ghost import PromiseBroken
 from .contract import acheck_metrics, acheck_router, check_metrics, check_router, check_store
 from .crashes import Crashes, crash_everywhere
 from .curves import Above, After, Bursts, Curve, Daily, Moment, Number, Ramp
 from .doubles import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
 from .explanation import Explained, Explanation, Sight, explain
+from .fault_world import FaultWorld
 from .injector import Fault, Faulty, Injected
 from .load import Load
 from .many import Many, Often, Spread, simulate_many
@@ -19,6 +21,7 @@ from .play import aplay, play
 from .recording import Call, Recording
 from .service import Behaviour, Latency, Say, Users, World
 from .simulation import simulate
+from .soaking import Failing, Soaked, soak, soak_one
 from .story import Exposure, Slice, Story
 from .verification import Broken, Report, Transition, verify
 
@@ -35,7 +38,9 @@ __all__ = [
     "Explained",
     "Explanation",
     "Exposure",
+    "Failing",
     "Fault",
+    "FaultWorld",
     "Faulty",
     "Injected",
     "Latency",
@@ -47,6 +52,7 @@ __all__ = [
     "Moment",
     "Number",
     "Often",
+    "PromiseBroken",
     "Ramp",
     "Recording",
     "Report",
@@ -54,6 +60,7 @@ __all__ = [
     "ScriptedMetrics",
     "Sight",
     "Slice",
+    "Soaked",
     "Spread",
     "Story",
     "Transition",
@@ -71,6 +78,8 @@ __all__ = [
     "play",
     "simulate",
     "simulate_many",
+    "soak",
+    "soak_one",
     "steady",
     "troubles",
     "verify",

@@ -1,0 +1,87 @@
+"""What a world of faults remembers and the engine does not: by it every write and every save is held against the promises."""
+
+from __future__ import annotations
+
+import attrs
+
+from ..engine import decide
+from ..fleet import Capacity
+from ..lifecycle import FINAL, Phase
+from ..messages import Apply, Tick
+from ..rollout import Rollout
+from ..traffic import Marker, Served, Track
+
+__all__ = ["Ghost", "PromiseBroken"]
+
+
+class PromiseBroken(AssertionError):
+    """Something happened that must never happen, whatever goes wrong around a rollout. The message begins with the rule."""
+
+
+@attrs.define
+class Ghost:
+    """``ceiling``: the most, in parts per million, that any saved step asked for. ``aborted``: a rollback has been decided, or was done by hand.
+
+    ``phases``: every phase that was saved, in order. ``judged_at_full``: measurements of the candidate at 100 %. ``said_able``: what the fleet
+    said last, where there is one. ``zeros``: how often 0 % was written.
+    """
+
+    ceiling: int = 0
+    aborted: bool = False
+    phases: list[Phase] = attrs.field(factory=lambda: [Phase.PENDING])
+    judged_at_full: int = 0
+    said_able: dict[Track, Capacity] = attrs.field(factory=dict)
+    zeros: int = 0
+
+    def writing(self, command: Apply, served: Served, *, store_down: bool, fleet: bool) -> None:
+        """The router, which serves this, is about to do this write."""
+        asked, serves = command.traffic.candidate.ppm, served.traffic.candidate.ppm
+        if asked > self.ceiling:
+            raise PromiseBroken(f"R1: asked for {asked} ppm, no saved step allows more than {self.ceiling}")
+        if asked > serves and self.aborted:
+            raise PromiseBroken(f"R2: raised from {serves} to {asked} ppm after an abort")
+        if asked > serves and store_down:
+            raise PromiseBroken("R4: raised while nothing could be stored")
+        able = self.said_able.get(Track.CANDIDATE)
+        if fleet and asked > serves and (able is None or asked > able.able.ppm):
+            raise PromiseBroken(f"R6: raised to {asked} ppm, the candidate can carry {'nobody asked what' if able is None else able}")
+        self.zeros += not asked
+
+    def saved(self, rollout: Rollout, marker: Marker | None) -> None:
+        """This was saved while the router had this marker."""
+        phase, last = rollout.phase, self.phases[-1]
+        self.phases.append(phase)
+        if last in FINAL and phase is not last:
+            raise PromiseBroken(f"R24: left the final phase {last.value} for {phase.value}")
+        _settled(rollout)
+        if phase is Phase.PROGRESSING:
+            self.ceiling = max(self.ceiling, rollout.routing.wanted.candidate.ppm)
+            _nothing_failed(rollout)
+        if phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
+            self.aborted = True
+        if all(rollout.routing.wanted.exceeds(traffic) for traffic in rollout.plan.traffics[: rollout.progress.step + 1]):
+            raise PromiseBroken(f"R1: wants {rollout.routing.wanted} in step {rollout.progress.step}")
+        if phase is not last:
+            self._ended(rollout, marker)
+
+    def _ended(self, rollout: Rollout, marker: Marker | None) -> None:
+        wrote_zero = self.zeros or (marker is not None and marker.closed)
+        owes_a_write = rollout.routing.touched and "superseded" not in rollout.progress.reason
+        if rollout.phase is Phase.ROLLED_BACK and owes_a_write and not wrote_zero:
+            raise PromiseBroken("R23: rolled back without ever writing 0 %")
+        guarded = rollout.plan.unguarded is None and any(not each.observe for _, each in rollout.plan.checks)
+        if rollout.phase is Phase.PROMOTED and guarded and not self.judged_at_full:
+            raise PromiseBroken("R15: promoted without one measurement at full traffic")
+
+
+def _settled(rollout: Rollout) -> None:
+    again = decide(rollout, Tick(at=rollout.clocks.now))
+    if again.rollout.progress != rollout.progress or again.notes:
+        raise PromiseBroken(f"a decision stopped half way: at the same instant it goes on from {rollout.progress} to {again.rollout.progress}")
+
+
+def _nothing_failed(rollout: Rollout) -> None:
+    for tally, key, (_, each) in zip(rollout.evidence.tallies, rollout.plan.keys, rollout.plan.checks, strict=True):
+        waived = key in rollout.progress.waived or each.id in rollout.progress.waived
+        if tally.failed and not each.observe and not waived:
+            raise PromiseBroken(f"R17: {key} has failed, and it goes on")

@@ -1,0 +1,396 @@
+"""A world of faults in virtual time: a router, metrics, a fleet and a store that misbehave when told, and drivers that stop anywhere.
+
+Where `World` is a service to try a strategy on, this one is an enemy: every fault is a switch, a stranger edits, processes die between any two
+moves, and every write and every save is held against what no fault may break (`PromiseBroken`). `soak` turns the switches by dice.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from ..codec import dumps, loads
+from ..conversation import Do, Save, Saved, converse
+from ..engine import Decision, decide
+from ..errors import ConflictError, Failure
+from ..fleet import Capacity
+from ..lifecycle import Phase
+from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData
+from ..messages import (
+    Apply,
+    AskGate,
+    Command,
+    CommandFailed,
+    Event,
+    GateAnswered,
+    Go,
+    HookAnswered,
+    Inspect,
+    Inspected,
+    Measure,
+    Measured,
+    Open,
+    Read,
+    Retire,
+    Retired,
+    RunHook,
+    Seen,
+    Survey,
+    Surveyed,
+    Tick,
+    Wrote,
+)
+from ..notes import Note
+from ..release import Release
+from ..rollout import Rollout, begin
+from ..step import Kinds
+from ..traffic import Marker, Served, Track, Traffic
+from ..units import MILLION, Percent, percent
+from ._ghost import Ghost, PromiseBroken
+from .doubles import EPOCH
+from .simulation import RELEASE
+
+__all__ = ["FaultWorld"]
+
+HARM: Final = 0.05
+"""From this rate of failures on, everything else that is measured of a version is bad too."""
+
+MOST_MOVES: Final = 1_000
+"""A tick has a handful of moves; one with more never ends."""
+
+
+@attrs.define(kw_only=True)
+class FaultWorld:
+    """The truth about one rollout, its faults, and what was persisted. Every field may be set at any time.
+
+    The router: ``lag`` until it serves what it was told; ``unreadable``, ``unwritable``, ``permanent`` (every write is refused for good),
+    ``lose_reply`` (written, and no answer); without ``compare_and_set`` or ``carries_marker`` it has none. The metrics: ``rps`` to the whole
+    service, failures of the candidate (``bad``) and of stable (``stable_bad``), ``silent`` (no answer), ``idle`` (no requests to the
+    candidate), ``night`` (to nobody), ``no_reading`` (a counter is answered without one). The store: ``store_down``. The fleet, if there is
+    one: what each track is ``able`` to carry, ``fleet_down``, ``retire_fails``. Answers: ``duplicate`` (each twice), ``shuffle`` (in another
+    order each time).
+    """
+
+    strategy: Any = attrs.field(kw_only=False)
+    release: Release = RELEASE
+    kinds: Kinds = Kinds()
+    now: datetime = EPOCH
+    # the router
+    traffic: Traffic = Traffic()
+    revision: int = 1
+    marker: Marker | None = None
+    compare_and_set: bool = True
+    carries_marker: bool = True
+    lag: timedelta = timedelta()
+    coming: list[tuple[datetime, Traffic]] = attrs.field(factory=list)
+    unreadable: bool = False
+    unwritable: bool = False
+    permanent: bool = False
+    lose_reply: bool = False
+    writes: list[tuple[datetime, Traffic]] = attrs.field(factory=list)
+    reads: int = 0
+    # the metrics
+    bad: float = 0.001
+    stable_bad: float = 0.001
+    rps: float = 200.0
+    silent: bool = False
+    idle: bool = False
+    night: bool = False
+    no_reading: bool = False
+    answers: list[Measured] = attrs.field(factory=list)
+    _owed: dict[Track, float] = attrs.field(factory=dict)
+    # people's code
+    hook: Callable[[str], Any] = attrs.field(default=lambda key: Go())
+    gate: Callable[[datetime], Any] = attrs.field(default=lambda now: Open())
+    # the store
+    text: str = ""
+    store_down: bool = False
+    saves: int = 0
+    notes: list[Note] = attrs.field(factory=list)
+    # the fleet
+    able: dict[Track, Capacity] | None = None
+    fleet_down: bool = False
+    retired: int = 0
+    retire_fails: bool = False
+    # between them
+    duplicate: bool = False
+    shuffle: random.Random | None = None
+    ghost: Ghost = attrs.field(factory=Ghost)
+    events: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.text = dumps(begin(self.strategy.plan, self.release, id="r", at=self.now), self.kinds)
+
+    # -------------------------------------------------------------------------------------------------------------- truth
+
+    @property
+    def rollout(self) -> Rollout:
+        """What is stored, as any new driver would read it."""
+        return loads(self.text, self.kinds)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of what is stored."""
+        return self.rollout.phase
+
+    @property
+    def candidate(self) -> Percent:
+        """What the router really serves."""
+        self._settle()
+        return self.traffic.candidate
+
+    def _settle(self) -> None:
+        while self.coming and self.coming[0][0] <= self.now:
+            self.traffic = self.coming.pop(0)[1]
+
+    def advance(self, by: timedelta) -> None:
+        """Time passes; nobody does anything."""
+        self.now += by
+
+    def edit(self, weight: float) -> None:
+        """A stranger gives the candidate this many per cent."""
+        self._settle()
+        self.coming.clear()
+        self.traffic = Traffic(candidate=percent(weight))
+        self.revision += 1
+
+    def forget(self) -> None:
+        """The router starts anew, with what its file says: nothing of ours. A take-back by hand that nobody had seen is gone too."""
+        self.edit(0)
+        self.marker = None
+        self.ghost.aborted = self.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+
+    def rollback_now(self) -> None:
+        """A person takes it back by hand, with nothing but the router."""
+        self.edit(0)
+        self.marker = attrs.evolve(self.marker or Marker(generation=0), closed=True)
+        self.ghost.aborted = True
+
+    def heal(self) -> None:
+        """Every fault ends."""
+        self.unreadable = self.unwritable = self.permanent = self.lose_reply = False
+        self.silent = self.idle = self.night = self.store_down = self.duplicate = False
+        self.lag = timedelta()
+        self.fleet_down = False
+        if self.able is not None:
+            self.able = dict.fromkeys(Track, Capacity(percent(100)))
+
+    # ------------------------------------------------------------------------------------------------------------- router
+
+    def served(self) -> Served:
+        """What a read shows."""
+        self._settle()
+        return Served(traffic=self.traffic, version=str(self.revision), marker=self.marker if self.carries_marker else None)
+
+    def _read(self, command: Read) -> Event:
+        self.reads += 1
+        if self.unreadable:
+            return CommandFailed(at=self.now, command="read", epoch=0, failure=Failure.TRANSIENT, why="connection refused")
+        return Seen(at=self.now, served=self.served())
+
+    def _apply(self, command: Apply) -> Event:
+        def failed(failure: Failure, why: str) -> Event:
+            return CommandFailed(at=self.now, command="apply", epoch=command.epoch, failure=failure, why=why)
+
+        if self.permanent:
+            return failed(Failure.PERMANENT, "403")
+        if self.unwritable:
+            return failed(Failure.TRANSIENT, "connection refused")
+        self._settle()
+        if self.compare_and_set and command.expect is not None and command.expect != str(self.revision):
+            return failed(Failure.CONFLICT, f"revision is {self.revision}")
+        if self.carries_marker and self._refuses(command.marker):
+            return failed(Failure.CONFLICT, f"marker {self.marker}")
+        self.ghost.writing(command, self.served(), store_down=self.store_down, fleet=self.able is not None)
+        self.writes.append((self.now, command.traffic))
+        if self.lag:
+            self.coming.append((self.now + self.lag, command.traffic))
+        else:
+            self.coming.clear()
+            self.traffic = command.traffic
+        self.revision += 1
+        self.marker = command.marker
+        if self.lose_reply:
+            return failed(Failure.UNKNOWN, "no answer")
+        return Wrote(at=self.now, epoch=command.epoch, traffic=command.traffic, served=self.served())
+
+    def _refuses(self, marker: Marker) -> bool:
+        there = self.marker
+        if there is None:
+            return False
+        return there.supersedes(marker) or (there.generation == marker.generation and there.closed and not marker.closed)
+
+    # ------------------------------------------------------------------------------------------------------------ metrics
+
+    def counted(self, command: Measure, track: Track) -> Counts | NoData | NoAnswer:
+        """Requests and failures of a track in the window that was asked for; failures come at even distances."""
+        if self.silent:
+            return NoAnswer("503 from the metrics system")
+        share = self.traffic.share(track).fraction
+        if self.night or (self.idle and track is Track.CANDIDATE):
+            return NoData("no requests")
+        long = max(command.window.length.total_seconds(), 1.0)
+        trials = round(self.rps * share * long) if share else 0
+        if not trials:
+            return NoData("no requests")
+        owed = self._owed.get(track, 0.0) + trials * self._rate(track)
+        events = min(trials, int(owed))
+        self._owed[track] = owed - events
+        return Counts(events=events, trials=trials)
+
+    def _rate(self, track: Track) -> float:
+        return self.bad if track is Track.CANDIDATE else self.stable_bad
+
+    def measurement(self, command: Measure, track: Track) -> Measurement:
+        """What is measured of a track: failures as they are; of any other kind something far on the good or on the bad side."""
+        found = self.counted(command, track)
+        return _shown(command.metric, found.trials, self._rate(track) >= HARM) or found if isinstance(found, Counts) else found
+
+    def _measure(self, command: Measure) -> Event:
+        tracks = tuple((track, self.measurement(command, track)) for track in command.tracks)
+        reading = "read" if command.metric.counter and not self.no_reading else None
+        look = Look(metric=command.metric.name, window=command.window, tracks=tracks, reading=reading)
+        event = Measured(at=self.now, analyses=command.analyses, look=look)
+        self.answers.append(event)
+        full = self.traffic.candidate.ppm == MILLION
+        self.ghost.judged_at_full += full and any(found.sample > 0 for track, found in tracks if track is Track.CANDIDATE)
+        return event
+
+    # ------------------------------------------------------------------------------------------------- people's code and the fleet
+
+    def _inspect(self, command: Inspect) -> Event:
+        return Inspected(at=self.now, undo="undo by hand", fleet=self.able is not None)
+
+    def _run_hook(self, command: RunHook) -> Event:
+        return HookAnswered(at=self.now, epoch=command.epoch, step=command.step, answer=self.hook(command.key))
+
+    def _ask_gate(self, command: AskGate) -> Event:
+        return GateAnswered(at=self.now, epoch=command.epoch, gate=command.gate, answer=self.gate(self.now))
+
+    def _survey(self, command: Survey) -> Event:
+        assert self.able is not None, "asked for instances that nobody bound"
+        if self.fleet_down:
+            return CommandFailed(at=self.now, command="survey", epoch=0, failure=Failure.TRANSIENT, why="the API is away")
+        self.ghost.said_able = dict(self.able)
+        return Surveyed(at=self.now, tracks=tuple(self.able.items()))
+
+    def _retire(self, command: Retire) -> Event:
+        if self.retire_fails:
+            return CommandFailed(at=self.now, command="retire", epoch=0, failure=Failure.PERMANENT, why="403")
+        self.retired += 1
+        return Retired(at=self.now)
+
+    def do(self, command: Command) -> Event:
+        """Do one command as this world does, and say what came of it."""
+        event: Event = getattr(self, _DOES[type(command)])(command)
+        return event
+
+    # -------------------------------------------------------------------------------------------------- the store and the drivers
+
+    def save(self, move: Save) -> Saved:
+        """What a driver saves; `ConflictError` if somebody else has."""
+        if self.store_down:
+            return Saved("disk full")
+        if loads(self.text, self.kinds).serial != move.expected:
+            raise ConflictError("somebody else saved")
+        self.saves += 1
+        self.text = dumps(move.rollout, self.kinds)
+        if loads(self.text, self.kinds) != move.rollout:
+            raise PromiseBroken("R32: what is stored is not what was decided")
+        self.notes += move.notes
+        self.ghost.saved(move.rollout, self.marker)
+        return Saved()
+
+    def moves(self, *events: Event) -> Generator[Any, None, Decision]:
+        """One tick, stopping before each move; the caller may walk away at any of them, or come back much later."""
+        rollout = self.rollout
+        talk = converse(rollout, events, tick=Tick(at=self.now), stored=True, expected=rollout.serial)
+        self.events += 1 + len(events)
+        reply: Any = None
+        while True:
+            try:
+                move = talk.send(reply)
+            except StopIteration as stop:
+                decision: Decision = stop.value.decision
+                return decision
+            yield move
+            if isinstance(move, Save):
+                reply = self.save(move)
+            else:
+                assert isinstance(move, Do)
+                reply = [self.do(command) for command in move.commands]
+                if self.duplicate:
+                    reply += reply
+                if self.shuffle is not None:
+                    self.shuffle.shuffle(reply)
+                self.events += len(reply)
+
+    def tick(self, *events: Event, kill_before: int | None = None) -> Decision | None:
+        """One whole tick; None if it was killed before its n-th move or lost a compare-and-set."""
+        moves = self.moves(*events)
+        for n in range(MOST_MOVES):
+            try:
+                next(moves)
+            except StopIteration as stop:
+                decision: Decision = stop.value
+                return decision
+            except ConflictError:
+                return None
+            if n == kill_before:
+                return None
+        raise PromiseBroken("a tick that never ends")
+
+    def say(self, event: Event) -> Decision:
+        """A person's word, submitted to the store."""
+        rollout = self.rollout
+        decision = decide(rollout, event)
+        self.events += 1
+        self.save(Save(decision.rollout, decision.notes, rollout.serial))
+        return decision
+
+    def until(self, wanted: Callable[[Any], bool], *, ticks: int = 400) -> Any:
+        """This world, ticked at every ``wake_at`` until something holds; AssertionError with the last notes if it never does."""
+        for _ in range(ticks):
+            if wanted(self):
+                return self
+            self.tick()
+            wake = self.rollout.wake_at
+            if wake is None:
+                break
+            self.now = max(self.now + timedelta(milliseconds=1), wake)
+        if wanted(self):
+            return self
+        raise AssertionError(f"it never came to that: {self.rollout!r}\n" + "\n".join(map(str, self.notes[-25:])))
+
+    def said(self, kind: str) -> list[Any]:
+        """The notes of one kind, such as ``"entered"``."""
+        return [note for note in self.notes if note.kind == kind]
+
+
+_DOES: Final = {
+    Apply: "_apply",
+    AskGate: "_ask_gate",
+    Inspect: "_inspect",
+    Measure: "_measure",
+    Read: "_read",
+    Retire: "_retire",
+    RunHook: "_run_hook",
+    Survey: "_survey",
+}
+
+
+def _shown(metric: Metric, n: int, bad: bool) -> Measurement | None:
+    """``n`` values of a kind other than failures: as good, or as bad, as no bound mistakes."""
+    match metric.kind:
+        case Kind.RATIO:
+            return None
+        case Kind.LATENCY:
+            return Histogram(edges=(0.001, 600.0), cumulative=(0 if bad else n, 0 if bad else n, n))
+        case Kind.MEAN | Kind.VALUE:
+            high = bad is (metric.bad.value == "up")
+            level = 1e9 if high else 0.0
+            return Moments(n=n, mean=level, m2=float(n)) if metric.kind is Kind.MEAN else Gauge(samples=(level,))

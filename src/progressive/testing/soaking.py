@@ -1,0 +1,246 @@
+"""Random rollouts through a world of faults, by the thousand: everything goes wrong in any order, then it heals, and there must be an end.
+
+A seed is the whole reproducer. Each enables a random part of the faults: with all of them at once most rollouts would be over before they
+got anywhere.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+
+from ..errors import ConflictError
+from ..fleet import Capacity
+from ..lifecycle import Phase
+from ..messages import Abort, Approve, ClosedUntil, Go, Hold, NotYet, Open, PromoteNow, Resume, Skip
+from ..notes import Note
+from ..starting import Strategy
+from ..step import Kinds
+from ..traffic import Track
+from ..units import hours, minutes, percent, seconds
+from .fault_world import FaultWorld
+
+__all__ = ["FAULTS", "Failing", "Soaked", "ended", "soak", "soak_one"]
+
+FAULTS: Final = (
+    "unreadable", "unwritable", "lose_reply", "silent", "idle", "night", "store_down", "duplicate", "lag", "kill", "pause",
+    "clock_back", "clock_forward", "edit", "edit_and_revert", "forget", "abort", "hold", "skip", "promote_now", "bad", "stable_bad",
+    "rollback_now", "no_compare", "late", "shuffle",
+)  # fmt: skip
+"""Everything that can go wrong. Most are switches of `FaultWorld`; ``kill`` and ``pause`` stop a driver anywhere, ``late`` lets it come late."""
+
+SWITCHES: Final = FAULTS[:8]
+
+BY: Final[dict[str, Any]] = {"by": "eve", "why": "a soak"}
+
+
+@attrs.frozen
+class Failing:
+    """A seed in which a promise did not hold: ``why``, and the last notes."""
+
+    seed: int
+    why: str
+    notes: tuple[Note, ...] = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Soaked:
+    """What came of all seeds: how many ``events`` were decided on, how the rollouts ``ended``, and the seeds that broke a promise."""
+
+    strategy: str
+    seeds: int
+    events: int
+    ended: tuple[tuple[Phase, int], ...]
+    failing: tuple[Failing, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Did every promise hold in every seed?"""
+        return not self.failing
+
+    def __repr__(self) -> str:
+        ended = ", ".join(f"{count:,} {phase.value}" for phase, count in self.ended) or "none to its end"
+        head = f"{self.strategy}: {self.seeds:,} seeds, {self.events:,} events; {ended}"
+        found = [f"seed {each.seed}: {each.why}\n  once more: soak(strategy, seeds=[{each.seed}])" for each in self.failing]
+        return f"<Soaked: {head}>" if not found else "\n".join([f"<Soaked: {head}; a promise did not hold:", *found, ">"])
+
+
+def soak(
+    strategy: Strategy,
+    *,
+    seeds: Iterable[int] = range(100),
+    steps: int = 60,
+    faults: Iterable[str] = FAULTS,
+    kinds: Kinds | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Soaked:
+    """Send ``strategy`` through a world of faults, once for each seed, and hold what is promised at every write and every save.
+
+    After at most ``steps`` ticks in trouble everything heals, people answer, and the rollout must end with the router's agreement.
+    ``faults``: which may happen (`FAULTS`). ``kinds``: step and check kinds of your own. ``progress(seeds, events)`` is called after each
+    seed. Never raises for a broken promise: ``assert soak(...).ok``.
+    """
+    done = events = 0
+    ends: Counter[Phase] = Counter()
+    failing: list[Failing] = []
+    for seed in seeds:
+        world = _world(strategy, seed, kinds)
+        try:
+            _run(world, seed, steps, tuple(faults))
+            ends[world.phase] += 1
+        except AssertionError as error:
+            failing.append(Failing(seed, str(error).partition("\n")[0], tuple(world.notes[-25:])))
+        done, events = done + 1, events + world.events
+        if progress is not None:
+            progress(done, events)
+    found = tuple(sorted(ends.items()))
+    return Soaked(strategy=strategy.plan.strategy, seeds=done, events=events, ended=found, failing=tuple(failing))
+
+
+def soak_one(
+    strategy: Strategy, seed: int, *, steps: int = 60, faults: Iterable[str] = FAULTS, kinds: Kinds | None = None
+) -> FaultWorld:
+    """The world after one seed, to look at; raises AssertionError (mostly `PromiseBroken`) where a promise does not hold."""
+    world = _world(strategy, seed, kinds)
+    _run(world, seed, steps, tuple(faults))
+    return world
+
+
+def _world(strategy: Strategy, seed: int, kinds: Kinds | None) -> FaultWorld:
+    world = FaultWorld(strategy, kinds=kinds or Kinds())
+    # Dice of its own, so that the runs without a fleet are the same as if there were none.
+    if seed % 4 == 3 or strategy.plan.retire_after is not None:
+        world.able = dict.fromkeys(Track, Capacity(percent(100)))
+    return world
+
+
+def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> None:
+    rng = random.Random(seed)  # noqa: S311 - nothing is secret here
+    enabled = {fault for fault in faults if rng.random() < 0.3}
+    world.hook = lambda key: Go() if rng.random() < 0.5 else NotYet(world.now + seconds(20), "still warming up")
+    world.gate = lambda now: Open() if rng.random() < 0.5 else ClosedUntil(now + minutes(7), "lunch")
+    if "shuffle" in enabled:
+        world.shuffle = random.Random(seed + 1)  # noqa: S311
+    world.compare_and_set = "no_compare" not in enabled
+    fleet = random.Random(seed + 2) if seed % 4 == 3 else None  # noqa: S311
+    paused: list[Any] = []
+    for _ in range(steps):
+        if fleet is not None:
+            _instances(fleet, world)
+        _one_fault(rng, enabled, world)
+        _one_word(rng, enabled, world)
+        _other_drivers(rng, enabled, world, paused)
+        world.tick(kill_before=rng.randrange(6) if "kill" in enabled and rng.random() < 0.2 else None)
+        wake = world.rollout.wake_at
+        if wake is None:
+            break
+        slack = timedelta(seconds=rng.choice((0, 0, 0, 1, 200))) if "late" in enabled else timedelta()
+        world.now = max(world.now + timedelta(milliseconds=1), wake + slack)
+    ended(world)
+
+
+def _other_drivers(rng: random.Random, enabled: set[str], world: FaultWorld, paused: list[Any]) -> None:
+    """A driver stops in the middle of its tick, for as long as it likes; another one wakes up where it stopped."""
+    if "pause" in enabled and rng.random() < 0.1:
+        moves = world.moves()
+        for _ in range(rng.randrange(1, 5)):
+            if next(moves, None) is None:
+                break
+        else:
+            paused.append(moves)
+    elif paused and rng.random() < 0.2:
+        moves = paused.pop(rng.randrange(len(paused)))
+        try:
+            for _ in moves:
+                pass
+        except ConflictError:
+            return  # somebody else has saved meanwhile: it is that one's rollout now
+
+
+def ended(world: FaultWorld) -> None:
+    """Every fault ends, people say what they are asked for, and then the rollout must come to an end; AssertionError if it does not."""
+    world.heal()
+    while world.phase is Phase.HELD:
+        cause = world.rollout.progress.causes[0].name
+        before = world.rollout.progress.causes
+        world.say(Resume(at=world.now, cause=cause, **BY))
+        if world.rollout.progress.causes == before:
+            world.say(Abort(at=world.now, **BY))
+    for name in _approvals(world):
+        world.say(Approve(at=world.now, approval=name, **BY))
+    plan = world.strategy.plan
+    ticks = max(1_500, int(plan.deadline.within / plan.read_every))
+    world.until(lambda world: world.phase in (Phase.PROMOTED, Phase.ROLLED_BACK), ticks=ticks)
+    if world.phase is Phase.PROMOTED:
+        world.edit(100)
+    world.until(lambda world: world.rollout.over, ticks=ticks)
+    final = world.rollout
+    assert final.wake_at is None, "R24: it is over, and is to be ticked again"
+    if final.phase is Phase.ROLLED_BACK and "superseded" not in final.progress.reason and final.routing.touched:
+        assert not world.candidate.ppm, f"R23: rolled back, and the candidate still has {world.candidate}"
+
+
+def _approvals(world: FaultWorld) -> list[str]:
+    return [step.approval for step in world.strategy.plan.steps if step.approval is not None]
+
+
+def _instances(rng: random.Random, world: FaultWorld) -> None:
+    """Instances come and go, run something else, or nobody knows."""
+    assert world.able is not None
+    if rng.random() < 0.1:
+        world.fleet_down = not world.fleet_down
+    if rng.random() < 0.3:
+        identity = rng.choice((None, None, None, world.release.candidate.identity, "another"))
+        world.able[Track.CANDIDATE] = Capacity(percent(rng.choice((0, 1, 5, 30, 100, 100))), identity=identity)
+        world.able[Track.STABLE] = Capacity(percent(rng.choice((0, 20, 60, 99.5, 100, 100))))
+
+
+def _one_fault(rng: random.Random, enabled: set[str], world: FaultWorld) -> None:
+    for name in SWITCHES:
+        if name in enabled and rng.random() < 0.15:
+            setattr(world, name, not getattr(world, name))
+    if "lag" in enabled and rng.random() < 0.1:
+        world.lag = rng.choice((timedelta(), seconds(1), seconds(5), seconds(30)))
+    if "bad" in enabled and rng.random() < 0.05:
+        world.bad = 0.2
+    if "stable_bad" in enabled and rng.random() < 0.05:
+        world.stable_bad = world.bad = 0.2
+    if rng.random() > 0.15:
+        return
+    if "clock_back" in enabled:
+        world.now -= rng.choice((seconds(45), minutes(60)))
+    if "clock_forward" in enabled and rng.random() < 0.5:
+        world.now += rng.choice((seconds(45), hours(1)))
+    if "edit" in enabled:
+        world.edit(rng.choice((0, 1, 5, 50, 100)))
+    if "edit_and_revert" in enabled:
+        before = world.candidate
+        world.edit(100)
+        world.edit(float(before.number))
+    if "forget" in enabled:
+        world.forget()
+    if "rollback_now" in enabled and rng.random() < 0.3 and world.rollout.routing.claimed:
+        world.rollback_now()
+
+
+def _one_word(rng: random.Random, enabled: set[str], world: FaultWorld) -> None:
+    if world.store_down or rng.random() > 0.2:
+        return
+    rollout, at = world.rollout, world.now
+    if "hold" in enabled:
+        if rollout.phase is Phase.HELD and rng.random() < 0.7:
+            world.say(Resume(at=at, cause=rollout.progress.causes[0].name, **BY))
+        elif rng.random() < 0.3:
+            world.say(Hold(at=at, **BY))
+    if "skip" in enabled and rng.random() < 0.3:
+        world.say(Skip(at=at, epoch=rollout.epoch, **BY))
+    if "promote_now" in enabled and rng.random() < 0.1:
+        world.say(PromoteNow(at=at, **BY))
+    if "abort" in enabled and rng.random() < 0.2:
+        world.say(Abort(at=at, **BY))
+    world.say(Approve(at=at, approval=rng.choice(("nothing", *_approvals(world))), **BY))

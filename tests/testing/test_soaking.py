@@ -1,0 +1,214 @@
+"""A soak finds what is wrong, says which seed, and that seed does it again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+
+from progressive import (
+    BlueGreen,
+    Canary,
+    Capacity,
+    Go,
+    Limit,
+    Metric,
+    NotYet,
+    Phase,
+    Stop,
+    StrategyError,
+    Traffic,
+    hours,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+)
+from progressive.messages import Apply
+from progressive.step import Advance, Done, Kinds, Situation, Step
+from progressive.steps import Bake, SetWeight
+from progressive.testing import FaultWorld, PromiseBroken, Soaked, soak, soak_one
+from progressive.testing import soaking as room
+from progressive.testing.doubles import EPOCH
+from progressive.traffic import Marker, Track
+
+ERRORS = Metric("error-rate", kind="ratio")
+POLICY = Canary(weights=percents(10, 100), bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(2))])
+
+
+def test_a_sound_engine_breaks_no_promise_and_every_rollout_ends() -> None:
+    found = soak(POLICY, seeds=range(12))
+
+    assert found.ok
+    assert sum(count for _, count in found.ended) == 12
+    assert {phase for phase, _ in found.ended} == {Phase.PROMOTED, Phase.ROLLED_BACK}
+    assert found.events > 1_000
+    assert repr(found).startswith("<Soaked: canary: 12 seeds, ")
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    one, two = soak_one(POLICY, 5), soak_one(POLICY, 5)
+
+    assert (one.text, one.notes, one.events) == (two.text, two.notes, two.events)
+    assert one.text != soak_one(POLICY, 6).text
+
+
+def test_progress_is_told_after_each_seed() -> None:
+    told: list[tuple[int, int]] = []
+    found = soak(POLICY, seeds=[3, 4], steps=10, faults=["bad"], progress=lambda seeds, events: told.append((seeds, events)))
+
+    assert [seeds for seeds, _ in told] == [1, 2]
+    assert told[-1] == (2, found.events)
+
+
+@attrs.frozen
+class Greedy(Step):
+    """A step of one's own, kept by kind."""
+
+    kind: ClassVar[str] = "greedy"
+    id: str = "greedy"
+    span: timedelta = seconds(1)
+
+    def advance(self, situation: Situation) -> Advance:
+        return Done()
+
+
+def test_kinds_of_ones_own_are_stored_and_read() -> None:
+    own = Canary(steps=[SetWeight(percent(100)), Greedy(), Bake(minutes(1))], checks=[], unguarded="an example")
+
+    assert soak(own, seeds=range(3), kinds=Kinds(Greedy)).ok
+    with pytest.raises(StrategyError, match=r"unknown step kind 'greedy'; pass its class in Kinds"):
+        soak(own, seeds=range(1))
+
+
+def test_a_broken_promise_is_told_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends_where_it_is(world: FaultWorld) -> None:
+        raise PromiseBroken("R24: nothing ended")
+
+    monkeypatch.setattr(room, "ended", ends_where_it_is)
+    found = soak(POLICY, seeds=[7, 9], steps=2)
+
+    assert not found.ok
+    assert [failing.seed for failing in found.failing] == [7, 9]
+    assert "seed 7: R24: nothing ended\n  once more: soak(strategy, seeds=[7])" in repr(found)
+    assert found.ended == ()
+
+
+def test_nothing_run_has_no_ends() -> None:
+    assert repr(Soaked(strategy="canary", seeds=0, events=0, ended=(), failing=())) == "<Soaked: canary: 0 seeds, 0 events; none to its end>"
+
+
+# ------------------------------------------------------------------------------------------------------------------ the ghost
+
+
+def written(world: FaultWorld, weight: float) -> Any:
+    marker = Marker(generation=1, serial=1)
+    return world.do(Apply(traffic=Traffic(candidate=percent(weight)), marker=marker, expect=None, epoch=0, raises=True))
+
+
+def test_a_write_above_every_saved_step_is_r1() -> None:
+    with pytest.raises(PromiseBroken, match="R1: asked for 500000 ppm, no saved step allows more than 0"):
+        written(FaultWorld(POLICY), 50)
+
+
+def test_a_raise_after_an_abort_is_r2() -> None:
+    world = FaultWorld(POLICY)
+    world.ghost.ceiling, world.ghost.aborted = 1_000_000, True
+
+    with pytest.raises(PromiseBroken, match="R2: raised from 0 to 100000 ppm after an abort"):
+        written(world, 10)
+
+
+def test_a_raise_while_nothing_can_be_stored_is_r4() -> None:
+    world = FaultWorld(POLICY, store_down=True)
+    world.ghost.ceiling = 1_000_000
+
+    with pytest.raises(PromiseBroken, match="R4"):
+        written(world, 10)
+
+
+def test_a_raise_past_what_the_fleet_can_carry_is_r6() -> None:
+    world = FaultWorld(POLICY, able=dict.fromkeys(Track, Capacity(percent(5))))
+    world.ghost.ceiling = 1_000_000
+    with pytest.raises(PromiseBroken, match=r"R6: .* the candidate can carry nobody asked what"):
+        written(world, 10)
+    world.ghost.said_able = dict.fromkeys(Track, Capacity(percent(5)))
+
+    with pytest.raises(PromiseBroken, match="R6: raised to 100000 ppm"):
+        written(world, 10)
+
+
+def test_an_end_that_is_left_is_r24_and_one_without_a_write_is_r23() -> None:
+    world = FaultWorld(POLICY).until(lambda world: world.phase is Phase.PROGRESSING)
+    progressing = world.rollout
+    gone_back = attrs.evolve(progressing, progress=attrs.evolve(progressing.progress, phase=Phase.ROLLED_BACK, causes=(), waiting=None))
+    world.ghost.zeros = 0
+    with pytest.raises(PromiseBroken, match="R23"):
+        world.ghost.saved(gone_back, None)
+    world.ghost.phases.append(Phase.PROMOTED)
+
+    with pytest.raises(PromiseBroken, match="R24: left the final phase promoted for progressing"):
+        world.ghost.saved(progressing, None)
+
+
+def test_a_promotion_that_nobody_judged_at_full_traffic_is_r15() -> None:
+    world = FaultWorld(POLICY).until(lambda world: world.rollout.over)
+    world.ghost.phases.append(Phase.PROGRESSING)
+    world.ghost.judged_at_full = 0
+
+    with pytest.raises(PromiseBroken, match="R15"):
+        world.ghost.saved(world.rollout, None)
+
+
+# ------------------------------------------------------------------------------------------------------------- the world itself
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        Metric("latency", kind="latency"),
+        Metric("basket", kind="mean", bad="down"),
+        Metric("queue", kind="value"),
+        Metric("counter", kind="ratio", counter=True),
+    ],
+    ids=str,
+)
+def test_every_kind_of_metric_is_good_or_bad_beyond_doubt(metric: Metric) -> None:
+    bound: dict[str, Any] = {"ratio": {"at_most": percent(2)}, "latency": {"at_most": ms(400), "quantile": 0.99}, "value": {"at_most": 10.0}}.get(
+        metric.kind.value, {"at_least": 10.0}
+    )
+    policy = Canary(weights=percents(10, 100), bake=minutes(1), checks=[Limit(metric, min_sample=1, **bound)])
+
+    good = FaultWorld(policy).until(lambda world: world.rollout.over)
+    bad = FaultWorld(policy, bad=0.3).until(lambda world: world.rollout.over)
+
+    assert (good.phase, bad.phase) == (Phase.PROMOTED, Phase.ROLLED_BACK)
+
+
+def test_a_world_that_comes_to_nothing_tells_its_last_notes() -> None:
+    with pytest.raises(AssertionError, match="it never came to that: <Rollout"):
+        FaultWorld(POLICY).until(lambda world: False, ticks=3)
+
+
+def test_what_a_person_did_by_hand_and_what_a_router_forgot() -> None:
+    world = FaultWorld(POLICY).until(lambda world: world.candidate == percent(10))
+    world.rollback_now()
+    assert (world.candidate, world.ghost.aborted) == (percent(0), True)
+    world.forget()
+
+    assert world.marker is None
+    assert not world.ghost.aborted
+
+
+def test_hooks_and_gates_are_the_testers_own() -> None:
+    asks = BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="its hook")
+    later = FaultWorld(asks, hook=lambda key: NotYet(EPOCH + hours(1), "warming up"))
+    later.tick()
+    stopped = FaultWorld(asks, hook=lambda key: Stop("no")).until(lambda world: world.rollout.over)
+    goes = FaultWorld(asks, hook=lambda key: Go()).until(lambda world: world.rollout.over)
+
+    assert (stopped.phase, goes.phase) == (Phase.ROLLED_BACK, Phase.PROMOTED)
+    assert later.said("entered")
