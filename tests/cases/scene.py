@@ -48,6 +48,9 @@ class Scene:
             self._run.ports = attrs.evolve(self._run.ports, fleet=Instances(self._run.simulated.clock, able))
         self._wake: datetime | None = world.start
 
+    def __str__(self) -> str:
+        return self._run.story().timeline(all=True)
+
     def until(self, to: datetime) -> Scene:
         """Everything that is due before ``to``; then the clock stands at ``to``, and nobody has looked yet."""
         while self._wake is not None and self._wake < to:
