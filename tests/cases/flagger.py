@@ -82,7 +82,7 @@ class Tick:
 
     def answers(self, hook: Mapping[str, Any]) -> bool:
         """What a webhook says; a rollback hook says no unless told otherwise."""
-        found: bool = self.given.get("webhooks", {}).get(hook["name"], hook["type"] != "rollback")
+        found: bool = self.given.get("webhooks", {}).get(hook["name"], _kind(hook) != "rollback")
         return found
 
 
@@ -114,7 +114,7 @@ class Attempt:
         return 10 if given < 1 and self.case["provider"].startswith("kubernetes") else given
 
     def hooks(self, kind: str) -> list[Mapping[str, Any]]:
-        return [hook for hook in self.analysis.get("webhooks", ()) if hook.get("type", "rollout") == kind]
+        return [hook for hook in self.analysis.get("webhooks", ()) if _kind(hook) == kind]
 
     @property
     def shares(self) -> list[Share]:
@@ -136,6 +136,11 @@ class Attempt:
     def full(self) -> bool:
         """Did a failed check too many take it back?"""
         return any(tick.failed >= self.threshold for tick in self.ticks)
+
+
+def _kind(hook: Mapping[str, Any]) -> str:
+    found: str = hook.get("type") or "rollout"
+    return found
 
 
 NEUTRAL = Tick(phase="Progressing", share=0, failed=0)
@@ -265,9 +270,9 @@ class Ticking:
 
     def hook(self, hook: Mapping[str, Any]) -> Callable[..., Any]:
         """A webhook as a hook of ours."""
-        if hook["type"] == "pre-rollout":
+        if _kind(hook) == "pre-rollout":
             return self.tolerant(hook)
-        return self.until_open(hook, late=1 if hook["type"] == "confirm-rollout" else 0)
+        return self.until_open(hook, late=1 if _kind(hook) == "confirm-rollout" else 0)
 
 
 def strategy(attempt: Attempt) -> Strategy:
@@ -364,20 +369,22 @@ COOKIE = re.compile(r"\^\(\.\*\?;\)\?\((?P<name>[\w-]+)=(?P<value>[\w-]+)\)\(;\.
 
 
 def _match(condition: Mapping[str, Any]) -> Match:
-    ((name, test),) = condition["headers"].items()
-    if "exact" in test:
-        return Match(name=name, value=test["exact"])
-    found = COOKIE.fullmatch(test.get("regex", ""))
-    if found is None or name.lower() != "cookie":
-        raise StrategyError(f"match {name}: {test} is not an exact header or cookie")
-    return Match(name=found["name"], value=found["value"], source="cookie")
+    headers = condition.get("headers", {})
+    if len(condition) == len(headers) == 1:
+        ((name, test),) = headers.items()
+        if "exact" in test:
+            return Match(name=name, value=test["exact"])
+        found = COOKIE.fullmatch(test.get("regex", ""))
+        if found is not None and name.lower() == "cookie":
+            return Match(name=found["name"], value=found["value"], source="cookie")
+    raise StrategyError(f"match {condition} is not one exact header or cookie")
 
 
 def _exact(case: Case) -> bool:
     try:
         for condition in case["spec"].get("analysis", {}).get("match", ()):
             _match(condition)
-    except (StrategyError, ValueError, KeyError):
+    except StrategyError:
         return False
     return True
 
@@ -438,7 +445,7 @@ def play(attempt: Attempt) -> Played:
         scene.until(ticking.time(number))
         scene.tick(*_said(attempt, number, scene))
     if attempt.superseded:
-        scene.say(Abort)
+        scene.until(ticking.time(len(attempt.ticks))).say(Abort)
     elif attempt.phase in ("Succeeded", "Failed"):
         scene.on(lambda rollout: not rollout.final, at_most=hours(48))
     after = attempt.interval / 4
@@ -523,7 +530,7 @@ def refused(case: Case) -> None:
 
 def no_exact_match(case: Case) -> None:
     """What is not an exact header or cookie can't be said."""
-    with pytest.raises(StrategyError, match="not an exact header or cookie"):
+    with pytest.raises(StrategyError, match="not one exact header or cookie"):
         strategy(attempts(case)[0])
 
 
@@ -540,6 +547,15 @@ def each_its_own(case: Case) -> None:
         played = play(attempt)
 
         assert (played.phase is Phase.ROLLED_BACK) is any(sum(each) >= attempt.threshold for each in failing)
+
+
+def goes_on_without_the_old(case: Case) -> None:
+    """Nothing is given back to instances that can't carry it while nothing is wrong with the new ones."""
+    for attempt in attempts(case):
+        played = play(attempt)
+
+        assert played.phase in RUNNING, played
+        assert played.distinct == sorted(played.distinct, key=float), played
 
 
 def _asked(scene: Scene) -> set[float]:
@@ -563,12 +579,12 @@ def _given(case: Case, name: str) -> list[Any]:
 
 
 def _hooked(case: Case, *kinds: str) -> bool:
-    return any(hook.get("type", "rollout") in kinds for hook in case["spec"].get("analysis", {}).get("webhooks", ()))
+    return any(_kind(hook) in kinds for hook in case["spec"].get("analysis", {}).get("webhooks", ()))
 
 
 def _closed(case: Case, *kinds: str) -> bool:
     """Does a webhook of these kinds ever say what it usually does not?"""
-    found = [hook for hook in case["spec"].get("analysis", {}).get("webhooks", ()) if hook.get("type", "rollout") in kinds]
+    found = [hook for hook in case["spec"].get("analysis", {}).get("webhooks", ()) if _kind(hook) in kinds]
     return any(answers.get(hook["name"], True) is False for answers in _given(case, "webhooks") for hook in found)
 
 
@@ -581,6 +597,12 @@ def _copying(case: Case) -> bool:
         for row, before in zip(case["trace"], phases, strict=False)
     )
     return preset or stuck
+
+
+def _shaky(attempt: Attempt) -> bool:
+    """Are the old instances not ready at a tick after the first traffic?"""
+    begun = next((n for n, share in enumerate(attempt.shares) if share), len(attempt.ticks))
+    return any(tick.given.get("primary", "ready") != "ready" for tick in attempt.ticks[begun:])
 
 
 def _endless(case: Case) -> bool:
@@ -658,6 +680,14 @@ RULES: tuple[Rule, ...] = (
         why="The same weights, and as many failed checks are tolerated (`Tolerance(failures=threshold - 1)`: they add up, passes do not "
         "forgive them). But Flagger goes back one interval after the last of them, here it is the same tick.",
         replay=sooner,
+    ),
+    Rule(
+        feature="old instances that are not ready in the middle",
+        when=lambda case: any(_shaky(attempt) for attempt in attempts(case)),
+        fate=Fate.DIFFERS,
+        why="Flagger waits, and after its deadline gives them all the traffic back. Here the start waits for a stable that can carry "
+        "everything; later it is asked only on the way back, which then goes in steps, and tells a person at once.",
+        replay=goes_on_without_the_old,
     ),
     Rule(
         feature="instances that are not ready",
