@@ -512,14 +512,15 @@ def sooner(case: Case) -> None:
 
 
 def put_back(case: Case) -> None:
-    """A weight that somebody else set is put back (or kept from the start), and never the ground for the next one."""
+    """Asked for is what the plan says and nothing else; a weight that somebody set is gone with the next look."""
     for attempt in attempts(case):
         edited = [tick.given["setRoutes"][1] for tick in attempt.ticks if "setRoutes" in tick.given]
         played = play(attempt)
-        allowed = {0.0, 100.0, *(float(weight) for weight in weights(attempt.analysis)), *map(float, edited)}
+        planned, asked = distinct([0, *weights(attempt.analysis), 100]), distinct([0, *_asked(played.scene)])
 
-        assert {float(share) for share in played.distinct} <= allowed
-        assert all(edit != asked for edit in edited for asked in _asked(played.scene))
+        assert asked == planned[: len(asked)], played
+        for before, edit, after in zip(played.distinct, played.distinct[1:], played.distinct[2:], strict=False):
+            assert before == after or edit not in edited, played
 
 
 def refused(case: Case) -> None:
@@ -558,8 +559,8 @@ def goes_on_without_the_old(case: Case) -> None:
         assert played.distinct == sorted(played.distinct, key=float), played
 
 
-def _asked(scene: Scene) -> set[float]:
-    return {note.traffic.candidate.number for note in scene.notes if note.kind == "asked"}
+def _asked(scene: Scene) -> list[Share]:
+    return [note.traffic.candidate.number for note in scene.notes if note.kind == "asked"]
 
 
 def _with_the_way_back(shares: list[Share], attempt: Attempt) -> list[Share]:
