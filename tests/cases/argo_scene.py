@@ -25,7 +25,9 @@ from progressive import (
     Metric,
     Phase,
     PromoteNow,
+    Resume,
     Rollout,
+    Skip,
     Step,
     Tolerance,
     Track,
@@ -113,21 +115,21 @@ def canary(given: Given, of: str = "steps") -> Canary:
     inline = [step.id for step in found if isinstance(step, Analyze)]
     background = "background_analysis" in given and given["background_analysis"] is not None
     analyses = [Analysis(name, checks=[_check(name, state_of(given, name))], interval=INTERVAL, synthetic=True) for name in inline]
-    checks = [_check("background", given["background_analysis"])] if background else []
+    checks = [_check("background", state_of(given, "background"))] if background else []
     return Canary(steps=found, analyses=analyses, checks=checks, interval=INTERVAL, unguarded=None if checks or analyses else NO_CHECK)
 
 
 def blue_green(given: Given) -> BlueGreen:
     """The strategy of a blue-green case."""
-    before, after = given.get("pre_promotion_analysis"), given.get("post_promotion_analysis")
+    before, after = given.get("pre_promotion_analysis") is not None, given.get("post_promotion_analysis") is not None
     by_hand = given.get("auto_promotion") is False
     pause = given.get("auto_promotion_s")
     return BlueGreen(
-        preview_checks=[_check("pre", before)] if before else [],
+        preview_checks=[_check("pre", state_of(given, "pre"))] if before else [],
         preview_count=1,
         approval=_approval("switch") if by_hand else None,
         pause=seconds(pause) if pause and not by_hand else None,
-        checks=[_check("post", after)] if after else [],
+        checks=[_check("post", state_of(given, "post"))] if after else [],
         interval=INTERVAL,
         bake=INTERVAL,
         retire_after=seconds(given["scale_down_delay_s"]) if given.get("scale_down_delay_s") else None,
@@ -142,8 +144,13 @@ def strategy(given: Given) -> Canary | BlueGreen:
 # ----------------------------------------------------------------------------------------------------------------------- the world
 
 
-def state_of(given: Given, analysis: str) -> Any:
-    """The state of a run: a phase's name, or nothing (it passes)."""
+def state_of(given: Given, analysis: str) -> str | None:
+    """The phase of a run; none where there is no run yet, and then it is going to pass."""
+    found = _configured(given, analysis)
+    return found if isinstance(found, str) else None
+
+
+def _configured(given: Given, analysis: str) -> Any:
     if analysis == "background":
         return given.get("background_analysis")
     if analysis in ("pre", "post"):
@@ -215,22 +222,25 @@ def before(given: Given) -> float:
     return float(set_before[-1]) if set_before else 0.0
 
 
-def _stands_at(given: Given) -> float | None:
-    """What keeps the candidate where the case begins: its current weight, its step's if a person speaks there, what its instances can carry."""
-    weight = weight_now(given)
-    if weight is None and "steps" in given and (given.get("promote_full") or given.get("aborted") or given.get("new_version") == "stable"):
-        return before({**given, "step_index": (given.get("step_index") or 0) + 1})
-    return abilities(given).get(Track.CANDIDATE) if weight is None else weight
+def _stands_at(given: Given, stay: bool) -> float | None:
+    """What keeps the candidate where the case begins: its current weight, its step's if it is to ``stay`` there, what its instances can carry."""
+    at = given.get("step_index") or 0
+    able = abilities(given).get(Track.CANDIDATE)
+    if (weight := weight_now(given)) is not None:
+        return weight
+    if stay and "steps" in given and at < len(given["steps"]):
+        return min(before({**given, "step_index": at + 1}), 100.0 if able is None else able)
+    return able
 
 
-def set_the_scene(given: Given, plan: Canary | BlueGreen) -> Setting:
+def set_the_scene(given: Given, plan: Canary | BlueGreen, *, stay: bool = False) -> Setting:
     """The strategy in its world, before anything has happened. Everything is well until `Setting.now`."""
     names = [analysis.name for analysis in plan.plan.analyses]
     known = {"checks": "background" if isinstance(plan, Canary) else "post", "preview": "pre"}
     runs = [known.get(name, name) for name in names]
-    rates = {run: tuple(Since(rate) for rate in RATES.get(state_of(given, run), (0.0, 0.0))) for run in runs}
+    rates = {run: tuple(Since(rate) for rate in RATES.get(state_of(given, run) or '', (0.0, 0.0))) for run in runs}
     broken = _troubles(given)
-    at_most = before(given) if "router" in given and broken else _stands_at(given)
+    at_most = before(given) if "router" in given and broken else _stands_at(given, stay)
     share = {} if at_most is None else {Track.CANDIDATE: at_most}
     world = World(
         load=200.0,
@@ -248,6 +258,10 @@ BROKEN = minutes(1)
 """When what is broken in a case breaks: the start is over, and no step has a weight yet that takes as long."""
 
 
+RUNS = ("step_analysis", "background_analysis", "experiment_phase", "pre_promotion_analysis", "post_promotion_analysis")
+"""Where a case says what an analysis has come to."""
+
+
 def _troubles(given: Given) -> list[troubles.Trouble]:
     router = given.get("router") or {}
     found: list[troubles.Trouble] = []
@@ -257,7 +271,7 @@ def _troubles(given: Given) -> list[troubles.Trouble]:
         found.append(troubles.RouterDown(BROKEN))
     if router.get("verify_weight") is False:
         found.append(troubles.HalfObeys(BROKEN, lasting=hours(1)))
-    if "Error" in (given.get("step_analysis"), given.get("background_analysis"), given.get("experiment_phase")):
+    if "Error" in [given.get(run) for run in RUNS]:
         found.append(troubles.MetricsDown(BROKEN))
     if given.get("post_promotion_analysis") == "Inconclusive":
         found.append(troubles.SeriesMissing(BROKEN))  # stable is not there to be as bad, so what is left is not to know
@@ -277,9 +291,11 @@ def index(rollout: Rollout, given: Given) -> int:
     return int(step.id.removeprefix("argo-")) + done
 
 
-def arrived(given: Given, *, plan: Canary | BlueGreen | None = None) -> Setting:
-    """A canary case at its step: earlier pauses are approved or over, earlier analyses passed."""
-    setting = set_the_scene(given, plan or strategy(given))
+def arrived(given: Given, *, stay: bool = False) -> Setting:
+    """A canary case at its step: earlier pauses are approved or over, earlier analyses passed. ``stay``: it is not to go on by itself."""
+    spoken = given.get("promote_full") or given.get("aborted") or given.get("new_version") == "stable"
+    stay = stay or bool(spoken)
+    setting = set_the_scene(given, strategy(given), stay=stay)
     scene, at = setting.scene, given.get("step_index") or 0
     for name in (step.id for step in scene.rollout.plan.steps[:at] if isinstance(step, Approval)):
         scene.say(Approve, approval=name)
@@ -287,7 +303,8 @@ def arrived(given: Given, *, plan: Canary | BlueGreen | None = None) -> Setting:
     scene.on(lambda rollout: not rollout.final and index(rollout, given) < at, at_most=minutes(2) if setting.capped else hours(4))
     if setting.broken:
         scene.until(max(scene.now, World().start + BROKEN + seconds(1)))
-    setting.now()
+    if setting.broken or spoken or not stay:
+        setting.now()
     return setting
 
 
@@ -298,6 +315,10 @@ def acted(setting: Setting) -> Setting:
         if when(given):
             act(given, scene)
             return setting
+    step = scene.rollout.plan.steps[scene.rollout.progress.step]
+    if step.kind == "pause":
+        scene.tick()
+        return setting
     patience = minutes(20) if given.get("strategy") == "blue_green" else minutes(2)
     scene.on(lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=patience)
     return setting
@@ -307,10 +328,18 @@ def _promoted_by_hand(given: Given) -> bool:
     return bool(given.get("controller_pause")) and given.get("pause_reasons") == []
 
 
-def _approve(given: Given, scene: Scene) -> None:
-    name = scene.rollout.plan.steps[scene.rollout.progress.step].approval
-    assert name is not None
-    scene.say(Approve, approval=name).on(lambda rollout: not rollout.final, at_most=minutes(2))
+def _goes_on(given: Given, scene: Scene) -> None:
+    """A person says go on: an approval where one is asked for; out of a hold with what stands against it waived; else a skip."""
+    scene.on(lambda rollout: not rollout.final and not rollout.waits_for_person, at_most=minutes(2))
+    step = scene.rollout.plan.steps[scene.rollout.progress.step]
+    if scene.phase is Phase.HELD:
+        for cause in scene.rollout.progress.causes:
+            scene.say(Resume, cause=cause.name, waive=scene.rollout.plan.keys)
+    if step.approval is not None:
+        scene.say(Approve, approval=step.approval)
+    elif step.skippable:
+        scene.say(Skip, epoch=scene.rollout.epoch)
+    scene.on(lambda rollout: not rollout.final, at_most=minutes(2))
 
 
 def _time_passes(given: Given, scene: Scene) -> None:
@@ -328,12 +357,13 @@ def promote_now(given: Given, scene: Scene) -> None:
     """Argo's ``promote --full``: whatever stands against it is meant to be passed by."""
     plan = scene.rollout.plan
     scene.say(PromoteNow, waive=[*plan.keys, *(step.id for step in plan.steps if not step.skippable and step.traffic is None)])
+    scene.on(lambda rollout: not rollout.final, at_most=minutes(2))
 
 
 ACTS: Sequence[tuple[Callable[[Given], bool], Callable[[Given, Scene], None]]] = (
     (lambda given: bool(given.get("user_paused")), _user_pauses),
     (lambda given: bool(given.get("promote_full")), promote_now),
     (lambda given: bool(given.get("aborted")) or given.get("new_version") == "stable", lambda given, scene: scene.say(Abort) and None),
-    (_promoted_by_hand, _approve),
+    (_promoted_by_hand, _goes_on),
     (lambda given: "pause_started_s_ago" in given, _time_passes),
 )
