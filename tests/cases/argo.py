@@ -132,9 +132,7 @@ UNSEEN = {
 """Argo's words and its book-keeping between two looks: nobody sees them of a rollout here."""
 
 INSTANCES = {
-    "additional",
     "canary_desired",
-    "experiments_created",
     "new_desired",
     "older_desired",
     "scale_up_checkpoint",
@@ -455,12 +453,6 @@ def all_of_them(case: Case) -> None:
     assert ENOUGH[case["kind"]](case["given"]) is False
 
 
-def _not_yet_begun(given: Given) -> bool:
-    """Is the analysis beside the steps still to begin at this step?"""
-    plan = canary({**given, "background_analysis": True}).plan
-    return not plan.active(given["step_index"] or 0, True)
-
-
 def since_an_unknown_step(case: Case) -> None:
     """A guard since a step that there is not is refused."""
     from progressive import Guard
@@ -680,11 +672,17 @@ def waits_for_an_answer(case: Case) -> None:
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        feature="experiments: starting them, which one is current, their share of the traffic",
+        when=lambda case: case["kind"] == "current_experiment" or (LOOKS(case) and bool({"additional", "experiments_created"} & set(case["expected"]))),
+        fate=Fate.CLUSTER,
+        why="An experiment starts instances of its own. Here a fresh copy of stable is a `baseline` that your deployment starts.",
+    ),
+    Rule(
         feature="how many instances each version shall have",
         when=lambda case: _kind(
             "approximate_counts", "basic_counts", "routed_counts", "at_desired_counts", "pods_for_weight", "replicas_for_scale_down", "scale"
         )(case)
-        or (LOOKS(case) and bool(set(case["expected"]) & INSTANCES) and not set(case["expected"]) & set(COMPARED) - {"set_weight"}),
+        or (LOOKS(case) and bool(set(case["expected"]) & INSTANCES)),
         fate=Fate.CLUSTER,
         why="Argo's controller owns ReplicaSets, and without a router their sizes *are* the weight. Here instances are the business of whoever "
         "deploys them, and the weight is the router's; a fleet is only asked what it can carry.",
@@ -699,7 +697,7 @@ RULES: tuple[Rule, ...] = (
         feature="dynamic stable scale: whether a roll-back is one",
         when=_kind("rolling_back_dynamically"),
         fate=Fate.CLUSTER,
-        why="A flag between two looks of a controller that resizes stable. Here the size of stable is asked for, see the way back below.",
+        why="A flag between two looks of a controller that resizes stable. Here the size of stable is asked for on the way back.",
     ),
     Rule(
         feature="phase by the number of instances",
@@ -727,12 +725,6 @@ RULES: tuple[Rule, ...] = (
         fate=Fate.CLUSTER,
         why="Argo keeps any number of versions alive and writes their deadlines on the ReplicaSets. A release here has one old version, and "
         "its deadline stands in the rollout.",
-    ),
-    Rule(
-        feature="experiments: which one is current, their share of the traffic",
-        when=_kind("current_experiment"),
-        fate=Fate.CLUSTER,
-        why="An experiment starts instances of its own. Here a fresh copy of stable is a `baseline` that your deployment starts.",
     ),
     Rule(
         feature="steps that lower the weight",
