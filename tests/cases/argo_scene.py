@@ -251,7 +251,14 @@ def set_the_scene(given: Given, plan: Canary | BlueGreen, *, stay: bool = False)
         troubles=broken,
     )
     scene = Scene(plan, world, able=lambda track, now: share.get(track, 100.0))
-    return Setting(given=given, scene=scene, rates=[each for pair in rates.values() for each in pair], share=share, broken=bool(broken), capped=at_most is not None)
+    return Setting(
+        given=given,
+        scene=scene,
+        rates=[each for pair in rates.values() for each in pair],
+        share=share,
+        broken=bool(broken),
+        capped=at_most is not None,
+    )
 
 
 BROKEN = minutes(1)

@@ -170,7 +170,10 @@ ARGO: tuple[Case, ...] = (
         stable={"desired": 5, "available": 5},
     ),
     _argo("never ready", "blue_green", {"aborted": False}, **{**BLUE_GREEN, "new_available": 0}, progress_deadline_s=1, condition="x"),
-    _argo("5 of 10 s", "blue_green", {"active": "V1", "changes": {}}, **BLUE_GREEN, auto_promotion_s=10, controller_pause=True, pause_started_s_ago=5),
+    _argo(
+        "5 of 10 s", "blue_green", {"active": "V1", "changes": {}}, **BLUE_GREEN,
+        auto_promotion_s=10, controller_pause=True, pause_started_s_ago=5,
+    ),
     _argo("fails before the switch", "blue_green", {**DEGRADED, "active": "V1"}, **BLUE_GREEN, pre_promotion_analysis="Failed"),
     _argo("can't ask before the switch", "blue_green", DEGRADED, **BLUE_GREEN, pre_promotion_analysis="Error"),
     _argo("fails after the switch", "blue_green", {**DEGRADED, "active": "V1"}, **SWITCHED, post_promotion_analysis="Failed"),

@@ -17,51 +17,77 @@ from cases.classes import HERE, Fate, Rule, cases, counted
 
 PAGE = HERE.parents[1] / "docs" / "explanation" / "other-systems.md"
 
-SYSTEMS: Sequence[tuple[str, str, str, Sequence[Rule]]] = (
-    (
-        "Flagger",
-        "A Flagger case is a list of ticks: at each, what the metrics and webhooks say, and what Flagger makes of it. "
-        "Here it is a strategy with a step for each weight, in a world whose requests fail in just those intervals. "
-        "Compared is the share of the new version at each tick, and the end. "
-        "Flagger copies the new version over the old one and gives the old one's name all traffic, here the new one is given all traffic: "
-        "both are 100 % of the new version.",
-        flagger.FILE,
-        flagger.RULES,
-    ),
-    (
-        "Argo Rollouts",
-        "An Argo case is one look of a controller at a state. "
-        "Here it is a strategy with a step for each of Argo's, driven until that state is reached; then happens what the case says. "
-        "Compared is what a person sees: step, weight, paused, gone back, promoted. "
-        "Half of Argo's cases are about sizes of ReplicaSets, which this library does not own.",
-        argo.FILE,
-        argo.RULES,
-    ),
-)
-
 INTRODUCTION = """\
 # Coming from Argo Rollouts or Flagger
 
 What those two do in their own tests, and what comes of the same here.
-Their cases are facts, kept as data beside our tests (`tests/cases/`, with the source of each); those that make sense without a cluster are run as strategies in simulated worlds, and asserted.
+Their cases are facts, kept as data beside our tests (`tests/cases/`, with the source of each).
+Those that make sense without a cluster are run as strategies in simulated worlds, and asserted.
 This page is made from the rules by which they are run (`python tests/cases/page.py`), so it says what is tested.
 """
 
 EVERYWHERE = """\
 ## What is different everywhere
 
-**Nothing is copied.** Flagger promotes by a second rollout, of the old name with the new version, that nobody watches. Here the candidate gets all traffic, is watched at 100 %, and *is* the stable version then.
+**Nothing is copied.**
+Flagger promotes by a second rollout, of the old name with the new version, that nobody watches.
+Here the candidate gets all traffic, is watched at 100 %, and *is* the stable version then.
 
-**Five verdicts, not two.** Flagger counts no data and a query that fails as failed checks; Argo Rollouts counts errors apart, and an analysis that is terminated before it has measured anything as a success. Here a look is PASS, FAIL, INCONCLUSIVE, NO_DATA or ERROR, and only the first ever raises traffic.
+**Five verdicts, not two.**
+Flagger counts no data and a query that fails as failed checks.
+Argo Rollouts counts errors apart, and an analysis that is terminated before it has measured anything as a success.
+Here a look is PASS, FAIL, INCONCLUSIVE, NO_DATA or ERROR, and only the first ever raises traffic.
 
-**A last look before each raise.** Both raise on what the last interval said. Here each check is asked once more up to the last moment that was watched, however short, so that no part of a step goes unjudged.
+**A last look before each raise.**
+Both raise on what the last interval said.
+Here each check is asked once more up to the last moment that was watched, however short, so that no part of a step goes unjudged.
 
-**Written is not done.** Before the first per cent, 0 % is written and read back: a router that does not obey is found while nobody is harmed. Every weight after it is read back too, and so is the way back; until then it is tried for ever, and a person is told.
+**Written is not done.**
+Before the first per cent, 0 % is written and read back: a router that does not obey is found while nobody is harmed.
+Every weight after it is read back too, and so is the way back; until then it is tried for ever, and a person is told.
 
-**Every wait has an end.** A webhook that never opens, a pause without a duration, a canary without steps: there they wait for ever. Here each has a deadline, and an action that is not "go on".
+**Every wait has an end.**
+A webhook that never opens, a pause without a duration, a canary without steps: there they wait for ever.
+Here each has a deadline, and an action that is not "go on".
 
-**Instances are somebody else's.** Both scale the new version up and the old one down. Here your deployment does; a fleet is asked what the instances can carry, and told at the very end what is not needed any more (`retire_after=`).
+**Instances are somebody else's.**
+Both scale the new version up and the old one down.
+Here your deployment does.
+A fleet is asked what the instances can carry, and told at the very end what is not needed any more (`retire_after=`).
 """
+
+FLAGGER = """\
+## Flagger
+
+A Flagger case is a list of ticks: at each, what the metrics and webhooks say, and what Flagger makes of it.
+Here it is a strategy with a step for each weight, in a world whose requests fail in just those intervals.
+Compared is the share of the new version at each tick, and the end.
+Flagger copies the new version over the old one and gives the old one's name all traffic, here the new one is given all traffic:
+both are 100 % of the new version.
+"""
+
+ARGO = """\
+## Argo Rollouts
+
+An Argo case is one look of a controller at a state, or one answer of a function.
+Here it is a strategy with a step for each of Argo's, driven until that state is reached; then happens what the case says.
+Compared is what a person sees: step, weight, paused, gone back, promoted.
+Many cases are about sizes of ReplicaSets, which this library does not own.
+"""
+
+TIMES = """\
+## What a replay does not compare
+
+*When*, below one interval.
+Flagger's first tick only detects the change; here there is a preflight instead, of a few seconds.
+
+*Words*: messages, reasons, conditions, events and counters for dashboards are each system's own.
+"""
+
+SYSTEMS: Sequence[tuple[str, str, str, Sequence[Rule]]] = (
+    ("Flagger", FLAGGER, flagger.FILE, flagger.RULES),
+    ("Argo Rollouts", ARGO, argo.FILE, argo.RULES),
+)
 
 HEADS = {
     Fate.SAME: ("The same", "what | cases | here"),
@@ -69,20 +95,11 @@ HEADS = {
     Fate.CLUSTER: ("Not without a cluster", "what | cases | why"),
 }
 
-TIMES = """\
-## What a replay does not compare
-
-*When*, below one interval. Flagger's first tick only detects the change; here there is a preflight instead, of a few seconds.
-*Words*: messages, reasons, conditions, events and counters for dashboards are each system's own.
-*Retries after an end*: what went back is over here, and the next attempt is another rollout.
-"""
-
-
 def page() -> str:
     """The page, from the rules and the data."""
     lines = [INTRODUCTION, *_overview(), "", EVERYWHERE]
-    for name, how, file, rules in SYSTEMS:
-        lines += [f"## {name}", "", *_sentences(how), "", *_tables(file, rules)]
+    for _, how, file, rules in SYSTEMS:
+        lines += [how, *_tables(file, rules)]
     return "\n".join([*lines, TIMES])
 
 
@@ -106,11 +123,6 @@ def _tables(file: str, rules: Sequence[Rule]) -> Iterator[str]:
             yield from (f"### {head}", "", f"| {columns} |", "|---|---|---|")
             yield from (f"| {feature} | {count} | {why} |" for (feature, why), count in rows.items())
             yield ""
-
-
-def _sentences(text: str) -> list[str]:
-    """One to a line."""
-    return text.replace(". ", ".\n").split("\n")
 
 
 if __name__ == "__main__":

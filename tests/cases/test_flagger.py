@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cases.flagger import FILE, RULES
 from cases.classes import Case, cases, rule_of
 from cases.examples import FLAGGER
+from cases.flagger import FILE, RULES
 
 CASES = [*cases(FILE), *FLAGGER]
 
