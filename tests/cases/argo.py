@@ -140,20 +140,30 @@ def _expected_back(case: Case) -> float | None:
 RULES: tuple[Rule, ...] = (
     Rule(
         feature="experiments: starting them, which one is current, their share of the traffic",
-        when=lambda case: case["kind"] == "current_experiment"
-        or (LOOKS(case) and bool({"additional", "experiments_created"} & set(case["expected"]))),
+        when=lambda case: (
+            case["kind"] == "current_experiment"
+            or (LOOKS(case) and bool({"additional", "experiments_created"} & set(case["expected"])))
+        ),
         fate=Fate.CLUSTER,
         why="An experiment starts instances of its own. Here a fresh copy of stable is a `baseline` that your deployment starts.",
     ),
     Rule(
         feature="how many instances each version shall have",
-        when=lambda case: _kind(
-            "approximate_counts", "basic_counts", "routed_counts", "at_desired_counts", "pods_for_weight", "replicas_for_scale_down", "scale"
-        )(case)
-        or (LOOKS(case) and bool(set(case["expected"]) & INSTANCES)),
+        when=lambda case: (
+            _kind(
+                "approximate_counts",
+                "basic_counts",
+                "routed_counts",
+                "at_desired_counts",
+                "pods_for_weight",
+                "replicas_for_scale_down",
+                "scale",
+            )(case)
+            or (LOOKS(case) and bool(set(case["expected"]) & INSTANCES))
+        ),
         fate=Fate.CLUSTER,
-        why="Argo's controller owns ReplicaSets, and without a router their sizes *are* the weight. Here instances are the business of whoever "
-        "deploys them, and the weight is the router's; a fleet is only asked what it can carry.",
+        why="Argo's controller owns ReplicaSets, and without a router their sizes *are* the weight. Here instances are the "
+        "business of whoever deploys them, and the weight is the router's; a fleet is only asked what it can carry.",
     ),
     Rule(
         feature="restarting instances",
@@ -169,30 +179,42 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="phase by the number of instances",
-        when=_kind("phase", given=lambda given: "total" in given or (given.get("strategy") != "blue_green" and "updated" in given)),
+        when=_kind(
+            "phase", given=lambda given: "total" in given or (given.get("strategy") != "blue_green" and "updated" in given)
+        ),
         fate=Fate.CLUSTER,
         why="Argo says how its ReplicaSets are doing. Here the phase is that of the traffic.",
     ),
     Rule(
         feature="preview with fewer instances, and analyses that wait for instances",
-        when=lambda case: _kind(
-            "blue_green", "skip_pre_promotion_analysis", "skip_post_promotion_analysis", given=lambda given: "preview_replica_count" in given
-        )(case)
-        or _kind("skip_pre_promotion_analysis", "skip_post_promotion_analysis", given=lambda given: given.get("saturated") is False)(case),
+        when=lambda case: (
+            _kind(
+                "blue_green",
+                "skip_pre_promotion_analysis",
+                "skip_post_promotion_analysis",
+                given=lambda given: "preview_replica_count" in given,
+            )(case)
+            or _kind(
+                "skip_pre_promotion_analysis", "skip_post_promotion_analysis", given=lambda given: given.get("saturated") is False
+            )(case)
+        ),
         fate=Fate.CLUSTER,
-        why="How large a preview is, and whether it is complete, is known to whoever deploys it: that is the place of the preview hook.",
+        why="How large a preview is, and whether it is complete, is known to whoever deploys it: that is the place of the "
+        "preview hook.",
     ),
     Rule(
         feature="old instances: unreadable deadlines, limits by revision, after an abort",
         when=_kind(
             "blue_green",
-            given=lambda given: any("scale_down_at" in old for old in given.get("old", ()))
-            or "scale_down_delay_revision_limit" in given
-            or "abort_scale_down_delay_s" in given,
+            given=lambda given: (
+                any("scale_down_at" in old for old in given.get("old", ()))
+                or "scale_down_delay_revision_limit" in given
+                or "abort_scale_down_delay_s" in given
+            ),
         ),
         fate=Fate.CLUSTER,
-        why="Argo keeps any number of versions alive and writes their deadlines on the ReplicaSets. A release here has one old version, and "
-        "its deadline stands in the rollout.",
+        why="Argo keeps any number of versions alive and writes their deadlines on the ReplicaSets. A release here has one old "
+        "version, and its deadline stands in the rollout.",
     ),
     Rule(
         feature="steps that lower the weight",
@@ -213,8 +235,8 @@ RULES: tuple[Rule, ...] = (
         feature="the way back to a stable that is too small: how far at once",
         when=_goes_back,
         fate=Fate.DIFFERS,
-        why="With `dynamicStableScale` Argo goes back by the weights of the steps, or all the way when stable is nearly complete. Here stable "
-        "gets exactly what it can carry, and everything after ten minutes at the latest.",
+        why="With `dynamicStableScale` Argo goes back by the weights of the steps, or all the way when stable is nearly "
+        "complete. Here stable gets exactly what it can carry, and everything after ten minutes at the latest.",
         replay=back_as_far_as_stable_can_carry,
     ),
     Rule(
@@ -249,8 +271,8 @@ RULES: tuple[Rule, ...] = (
         feature="rollback window: older versions go fast",
         when=lambda case: case["kind"] == "rollback_window" or "rollback_window" in case["given"],
         fate=Fate.DIFFERS,
-        why="There is no history of versions to count in. Going back after a success is a `Revert`: fast because somebody says that it is a way "
-        "back, and not because of a version's age.",
+        why="There is no history of versions to count in. Going back after a success is a `Revert`: fast because somebody says "
+        "that it is a way back, and not because of a version's age.",
         replay=an_earlier_version_is_reverted_to,
     ),
     # -------------------------------------------------------------------------------------------------------------- the router
@@ -265,8 +287,8 @@ RULES: tuple[Rule, ...] = (
         feature="the router fails",
         when=_kind("traffic", given=lambda given: _router_fails(given, "set_weight", "set_target", "verify_weight")),
         fate=Fate.DIFFERS,
-        why="An error of the router does not fail the tick: it is noted, tried again with growing pauses, and the deadline of the step decides. "
-        "Argo goes on where a weight could not be *verified*; here nothing counts before it was read back.",
+        why="An error of the router does not fail the tick: it is noted, tried again with growing pauses, and the deadline of "
+        "the step decides. Argo goes on where a weight could not be *verified*; here nothing counts before it was read back.",
         replay=no_error_but_a_note,
     ),
     Rule(
@@ -294,15 +316,19 @@ RULES: tuple[Rule, ...] = (
         feature="which weights are verified: the others",
         when=_kind("should_verify_weight"),
         fate=Fate.DIFFERS,
-        why="All of them, always: also the 0 % before the first and the one after the last step, which Argo passes by. "
-        "Argo verifies with one router of eight.",
+        why="All of them, always: also the 0 % before the first and the one after the last step, which Argo passes by. Argo "
+        "verifies with one router of eight.",
         replay=always_verified,
     ),
     Rule(
         feature="promote full while not all instances are there, dynamic stable scale",
-        when=_kind("traffic", given=lambda given: bool(given.get("promote_full") and given.get("dynamic_stable_scale")) and not _complete(given)),
+        when=_kind(
+            "traffic",
+            given=lambda given: bool(given.get("promote_full") and given.get("dynamic_stable_scale")) and not _complete(given),
+        ),
         fate=Fate.DIFFERS,
-        why="Argo's weight follows the instances as they come. Here the weights are those of the plan: 100 % is given when 100 % can be carried.",
+        why="Argo's weight follows the instances as they come. Here the weights are those of the plan: 100 % is given when 100 % "
+        "can be carried.",
         replay=waits_at_its_weight,
     ),
     Rule(
@@ -349,7 +375,13 @@ RULES: tuple[Rule, ...] = (
         why="That of the last `SetWeight`; 0 before the first, 100 past the end.",
         replay=answers(weight_of),
     ),
-    Rule(feature="the current step", when=_kind("current_step"), fate=Fate.SAME, why="Its id, never a position.", replay=answers(step_of)),
+    Rule(
+        feature="the current step",
+        when=_kind("current_step"),
+        fate=Fate.SAME,
+        why="Its id, never a position.",
+        replay=answers(step_of),
+    ),
     Rule(
         feature="the steps are edited in the middle",
         when=lambda case: case["kind"] == "same_steps" or "steps_before" in case["given"],
@@ -359,7 +391,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="background analysis from a later step on, without steps",
-        when=_kind("before_starting_step", given=lambda given: bool(given["background_analysis"].get("starting_step")) and not given["steps"]),
+        when=_kind(
+            "before_starting_step",
+            given=lambda given: bool(given["background_analysis"].get("starting_step")) and not given["steps"],
+        ),
         fate=Fate.DIFFERS,
         why="A guard since a step that there is not is refused (`Guard(..., since=...)`).",
         replay=since_an_unknown_step,
@@ -371,7 +406,9 @@ RULES: tuple[Rule, ...] = (
         why="`Guard(..., since=...)` in a `Plan`.",
         replay=begins_in_time,
     ),
-    Rule(feature="pauses", when=_kind("pause_completed"), fate=Fate.SAME, why="`Pause` and `Approval`.", replay=answers(pause_over)),
+    Rule(
+        feature="pauses", when=_kind("pause_completed"), fate=Fate.SAME, why="`Pause` and `Approval`.", replay=answers(pause_over)
+    ),
     Rule(
         feature="what waits for a person",
         when=_kind("needs_manual_action"),
@@ -386,7 +423,9 @@ RULES: tuple[Rule, ...] = (
         why="Every step has one, with what happens then. Holds stop its clock, and a way back has none.",
         replay=answers(timed_out),
     ),
-    Rule(feature="phase", when=_kind("phase"), fate=Fate.SAME, why="Healthy is `promoted`, Degraded `rolled_back`.", replay=phase),
+    Rule(
+        feature="phase", when=_kind("phase"), fate=Fate.SAME, why="Healthy is `promoted`, Degraded `rolled_back`.", replay=phase
+    ),
     Rule(
         feature="when the analyses around a switch run",
         when=_kind("skip_pre_promotion_analysis"),
@@ -427,19 +466,26 @@ RULES: tuple[Rule, ...] = (
         feature="metrics that can't be asked",
         when=lambda case: LOOKS(case) and "Error" in [case["given"].get(run) for run in RUNS],
         fate=Fate.DIFFERS,
-        why="Argo aborts after five errors. Here no answer is no verdict: it is waited for, for 15 minutes, then it goes back (at 100 % it holds).",
+        why="Argo aborts after five errors. Here no answer is no verdict: it is waited for, for 15 minutes, then it goes back "
+        "(at 100 % it holds).",
         replay=waits_for_an_answer,
     ),
     Rule(
         feature="a person skips an analysis",
-        when=_kind("tick", given=lambda given: isinstance(given.get("step_analysis"), Mapping) and "of_step" in given["step_analysis"]),
+        when=_kind(
+            "tick", given=lambda given: isinstance(given.get("step_analysis"), Mapping) and "of_step" in given["step_analysis"]
+        ),
         fate=Fate.SAME,
         why="`Skip`, with the epoch that the person saw.",
         replay=skips_to_the_next_analysis,
     ),
     Rule(
         feature="analysis while paused",
-        when=lambda case: case["kind"] == "tick" and case["expected"] == {"analysis_runs_created": []} and bool(case["given"].get("pause_reasons")),
+        when=lambda case: (
+            case["kind"] == "tick"
+            and case["expected"] == {"analysis_runs_created": []}
+            and bool(case["given"].get("pause_reasons"))
+        ),
         fate=Fate.DIFFERS,
         why="Argo begins no run in a pause for an inconclusive one. Here a hold is guarded: what gets worse meanwhile goes back.",
         replay=a_hold_is_watched,
@@ -455,7 +501,8 @@ RULES: tuple[Rule, ...] = (
         feature="blue-green: promote full",
         when=_kind("blue_green", given=lambda given: bool(given.get("promote_full")) and _complete(given)),
         fate=Fate.DIFFERS,
-        why="The switch is at once. But what comes after it is still watched: `PromoteNow` passes by what stands before 100 %, never the last bake.",
+        why="The switch is at once. But what comes after it is still watched: `PromoteNow` passes by what stands before 100 %, "
+        "never the last bake.",
         replay=all_at_once_and_still_watched,
     ),
     Rule(

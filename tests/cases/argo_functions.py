@@ -102,7 +102,9 @@ COMPLETE = ("NewReplicaSetAvailable", "RolloutCompleted", "RolloutHealthy")
 def timed_out(given: Given) -> bool:
     """Has a wait for instances ended by its deadline?"""
     last = given["last_condition"]
-    plan = Canary(steps=[SetWeight(percent(100), deadline=Deadline(within=seconds(given.get("deadline_s") or 600)))], unguarded="x")
+    plan = Canary(
+        steps=[SetWeight(percent(100), deadline=Deadline(within=seconds(given.get("deadline_s") or 600)))], unguarded="x"
+    )
     missing = last not in COMPLETE
     scene = Scene(plan, World(), able=lambda track, now: 0 if missing and track is Track.CANDIDATE else 100).tick()
     LAST.get(last, lambda scene: None)(scene)
@@ -113,7 +115,9 @@ def timed_out(given: Given) -> bool:
 
 def _carries(weight: float, able: float) -> bool:
     """Is this weight given to instances that can carry so much?"""
-    plan = Canary(steps=[SetWeight(percent(weight)), *([] if weight == 100 else [Bake(hours(1)), SetWeight(percent(100))])], unguarded="x")
+    plan = Canary(
+        steps=[SetWeight(percent(weight)), *([] if weight == 100 else [Bake(hours(1)), SetWeight(percent(100))])], unguarded="x"
+    )
     scene = Scene(plan, World(), able=lambda track, now: able if track is Track.CANDIDATE else 100)
     scene.tick()
     return scene.traffic.candidate == percent(weight)
@@ -149,7 +153,11 @@ def content_with_less(case: Case) -> bool:
     if case["kind"] not in ENOUGH or not given.get("threshold") or case["expected"] is not True:
         return False
     group = given.get("group") or given.get("canary") or given
-    needed = given["replicas"] * given["weight"] / given.get("max_weight", 100) if "weight" in given else given.get("replicas", group["desired"])
+    needed = (
+        given["replicas"] * given["weight"] / given.get("max_weight", 100)
+        if "weight" in given
+        else given.get("replicas", group["desired"])
+    )
     return bool(group["available"] < needed)
 
 
@@ -210,8 +218,12 @@ def phase(case: Case) -> None:
     """One word for where it stands; Argo's message is its own."""
     given = case["given"]
     if given.get("strategy") == "blue_green":
-        scene = Scene(blue_green({"new": "V2", "post_promotion_analysis": {}, "auto_promotion": given.get("auto_promotion")}), World())
-        scene.tick().on(lambda rollout: not rollout.routing.standing.candidate.ppm and not rollout.waits_for_person, at_most=minutes(5))
+        scene = Scene(
+            blue_green({"new": "V2", "post_promotion_analysis": {}, "auto_promotion": given.get("auto_promotion")}), World()
+        )
+        scene.tick().on(
+            lambda rollout: not rollout.routing.standing.candidate.ppm and not rollout.waits_for_person, at_most=minutes(5)
+        )
         if given.get("new_is_stable"):
             scene.on(lambda rollout: not rollout.final, at_most=minutes(20))
     else:
@@ -226,7 +238,10 @@ def phase(case: Case) -> None:
     assert PHASES[case["expected"][0]](scene), scene
 
 
-HAPPENED: Mapping[str, Callable[[Scene], Any]] = {"user_paused": lambda scene: scene.say(Hold), "aborted": lambda scene: scene.say(Abort)}
+HAPPENED: Mapping[str, Callable[[Scene], Any]] = {
+    "user_paused": lambda scene: scene.say(Hold),
+    "aborted": lambda scene: scene.say(Abort),
+}
 
 
 def begins_in_time(case: Case) -> None:

@@ -70,7 +70,10 @@ def _to_the_weight(given: Given) -> Setting:
     weight = weight_now(given)
     weight = (weights[-1] if weights else 0) if weight is None else weight
     first = [SetWeight(percent(weight))] if weight else []
-    plan = Canary(steps=[*first, Bake(hours(1)) if weight else Pause(hours(1)), *([SetWeight(percent(100))] if weight < 100 else [])], unguarded="x")
+    plan = Canary(
+        steps=[*first, Bake(hours(1)) if weight else Pause(hours(1)), *([SetWeight(percent(100))] if weight < 100 else [])],
+        unguarded="x",
+    )
     setting = set_the_scene({**given, "current_weights": None, "router": None}, plan)
     setting.share[Track.CANDIDATE] = weight
     setting.scene.on(lambda rollout: rollout.phase is Phase.PENDING, at_most=minutes(5))
@@ -153,7 +156,10 @@ def superseded(case: Case) -> None:
 def the_plan_travels(case: Case) -> None:
     """Edited steps are the next rollout's: the one under way keeps its own."""
     given = case["given"]
-    mine, edited = canary({"steps": given.get("steps_before", given.get("a"))}), canary({"steps": given.get("steps", given.get("b"))})
+    mine, edited = (
+        canary({"steps": given.get("steps_before", given.get("a"))}),
+        canary({"steps": given.get("steps", given.get("b"))}),
+    )
     ports = Ports(router=MemoryRouter(), store=MemoryStore(), clock=VirtualClock())
     start(mine, RELEASE, id="one", ports=ports)
     again = start(edited, RELEASE, id="one", ports=ports)
@@ -205,10 +211,14 @@ def all_at_once_and_still_watched(case: Case) -> None:
 def skips_to_the_next_analysis(case: Case) -> None:
     """A person skips: the analysis before is not asked any more, the next one is."""
     given = case["given"]
-    scene = arrived({**given, "step_index": given["step_analysis"]["of_step"], "step_analysis": given["step_analysis"]["phase"]}).scene
+    scene = arrived(
+        {**given, "step_index": given["step_analysis"]["of_step"], "step_analysis": given["step_analysis"]["phase"]}
+    ).scene
     scene.say(Skip, epoch=scene.rollout.epoch)
     rollout = scene.rollout
-    names = {rollout.plan.analyses[rollout.plan.series[i].analysis].name for i in rollout.plan.active(rollout.progress.step, False)}
+    names = {
+        rollout.plan.analyses[rollout.plan.series[i].analysis].name for i in rollout.plan.active(rollout.progress.step, False)
+    }
 
     assert names == {f"argo-{given['step_index']}"}
 
@@ -238,7 +248,10 @@ def _at_the_switch(given: Given) -> Setting:
     scene = setting.scene
     setting.now()
     if given.get("active") == given.get("new"):
-        scene.on(lambda rollout: rollout.routing.verified_since is None or not rollout.routing.wanted.candidate.ppm, at_most=minutes(20))
+        scene.on(
+            lambda rollout: rollout.routing.verified_since is None or not rollout.routing.wanted.candidate.ppm,
+            at_most=minutes(20),
+        )
     else:
         scene.tick().on(lambda rollout: rollout.phase is Phase.PENDING, at_most=minutes(5))
     if given.get("controller_pause") or given.get("pause_started_s_ago"):

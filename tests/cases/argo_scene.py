@@ -114,9 +114,13 @@ def canary(given: Given, of: str = "steps") -> Canary:
     found = steps(given, of)
     inline = [step.id for step in found if isinstance(step, Analyze)]
     background = "background_analysis" in given and given["background_analysis"] is not None
-    analyses = [Analysis(name, checks=[_check(name, state_of(given, name))], interval=INTERVAL, synthetic=True) for name in inline]
+    analyses = [
+        Analysis(name, checks=[_check(name, state_of(given, name))], interval=INTERVAL, synthetic=True) for name in inline
+    ]
     checks = [_check("background", state_of(given, "background"))] if background else []
-    return Canary(steps=found, analyses=analyses, checks=checks, interval=INTERVAL, unguarded=None if checks or analyses else NO_CHECK)
+    return Canary(
+        steps=found, analyses=analyses, checks=checks, interval=INTERVAL, unguarded=None if checks or analyses else NO_CHECK
+    )
 
 
 def blue_green(given: Given) -> BlueGreen:
@@ -238,7 +242,7 @@ def set_the_scene(given: Given, plan: Canary | BlueGreen, *, stay: bool = False)
     names = [analysis.name for analysis in plan.plan.analyses]
     known = {"checks": "background" if isinstance(plan, Canary) else "post", "preview": "pre"}
     runs = [known.get(name, name) for name in names]
-    rates = {run: tuple(Since(rate) for rate in RATES.get(state_of(given, run) or '', (0.0, 0.0))) for run in runs}
+    rates = {run: tuple(Since(rate) for rate in RATES.get(state_of(given, run) or "", (0.0, 0.0))) for run in runs}
     broken = _troubles(given)
     at_most = before(given) if "router" in given and broken else _stands_at(given, stay)
     share = {} if at_most is None else {Track.CANDIDATE: at_most}
@@ -370,7 +374,10 @@ def promote_now(given: Given, scene: Scene) -> None:
 ACTS: Sequence[tuple[Callable[[Given], bool], Callable[[Given, Scene], None]]] = (
     (lambda given: bool(given.get("user_paused")), _user_pauses),
     (lambda given: bool(given.get("promote_full")), promote_now),
-    (lambda given: bool(given.get("aborted")) or given.get("new_version") == "stable", lambda given, scene: scene.say(Abort) and None),
+    (
+        lambda given: bool(given.get("aborted")) or given.get("new_version") == "stable",
+        lambda given, scene: scene.say(Abort) and None,
+    ),
     (_promoted_by_hand, _goes_on),
     (lambda given: "pause_started_s_ago" in given, _time_passes),
 )

@@ -22,7 +22,9 @@ from progressive import (
 def _paused(scene: Scene) -> bool:
     """Held, or in a step that does nothing but wait: for a person or for the clock."""
     rollout = scene.rollout
-    return rollout.waits_for_person or (rollout.phase is Phase.PROGRESSING and rollout.plan.steps[rollout.progress.step].kind == "pause")
+    return rollout.waits_for_person or (
+        rollout.phase is Phase.PROGRESSING and rollout.plan.steps[rollout.progress.step].kind == "pause"
+    )
 
 
 PHASES: Mapping[str, Callable[[Scene], bool]] = {

@@ -15,7 +15,13 @@ def _flagger(id: str, analysis: dict[str, Any], *rows: tuple[dict[str, Any], str
     trace = []
     for number, (given, phase, weight, failed) in enumerate(rows):
         done = phase in ("Promoting", "Finalising", "Succeeded")
-        said = {"phase": phase, "canaryWeight": weight, "mirrored": False, "failedChecks": failed, "primaryRevision": "v2" if done else "v1"}
+        said = {
+            "phase": phase,
+            "canaryWeight": weight,
+            "mirrored": False,
+            "failedChecks": failed,
+            "primaryRevision": "v2" if done else "v1",
+        }
         trace.append({"tick": number, "input": given, "expect": said})
     return {"id": id, "provider": "mesh (weights)", "strategy": strategy, "spec": {"analysis": analysis}, "trace": trace}
 
@@ -40,13 +46,25 @@ FLAGGER: tuple[Case, ...] = (
     ),
     _flagger("canary never ready", {"stepWeight": 50}, BEGUN, ({"canary": "deadline"}, "Failed", 0, 0)),
     _flagger(
-        "canary not ready any more", {"stepWeight": 50}, BEGUN, ({}, "Progressing", 50, 0), ({"canary": "deadline"}, "Failed", 0, 0)
+        "canary not ready any more",
+        {"stepWeight": 50},
+        BEGUN,
+        ({}, "Progressing", 50, 0),
+        ({"canary": "deadline"}, "Failed", 0, 0),
     ),
     _flagger(
-        "primary not ready at the start", {"stepWeight": 50}, BEGUN, ({"primary": "notready"}, "Progressing", 0, 0), ({}, "Progressing", 50, 0)
+        "primary not ready at the start",
+        {"stepWeight": 50},
+        BEGUN,
+        ({"primary": "notready"}, "Progressing", 0, 0),
+        ({}, "Progressing", 50, 0),
     ),
     _flagger(
-        "primary not ready in the middle", {"stepWeight": 50}, BEGUN, ({}, "Progressing", 50, 0), ({"primary": "deadline"}, "Failed", 0, 0)
+        "primary not ready in the middle",
+        {"stepWeight": 50},
+        BEGUN,
+        ({}, "Progressing", 50, 0),
+        ({"primary": "deadline"}, "Failed", 0, 0),
     ),
     _flagger(
         "prefix of a header",
@@ -62,7 +80,13 @@ FLAGGER: tuple[Case, ...] = (
         ({}, "Progressing", 100, 0),
         strategy="ab",
     ),
-    _flagger("back to v1 in the middle", {"stepWeight": 50}, BEGUN, ({}, "Progressing", 50, 0), ({"update": "v1"}, "Progressing", 100, 0)),
+    _flagger(
+        "back to v1 in the middle",
+        {"stepWeight": 50},
+        BEGUN,
+        ({}, "Progressing", 50, 0),
+        ({"update": "v1"}, "Progressing", 100, 0),
+    ),
     _flagger(
         "a load test and metrics fail once each",
         {"threshold": 2, "stepWeight": 10, "webhooks": _hooks(load="rollout")},

@@ -87,7 +87,10 @@ def against_itself(case: Case) -> None:
 def each_its_own(case: Case) -> None:
     """A hook that fails and a check that fails are not added up; nothing alone was too much, so nothing goes back for it."""
     for attempt in attempts(case):
-        failing = [not tick.good for tick in attempt.ticks], *([not t.answers(h) for t in attempt.ticks] for h in attempt.hooks("rollout"))
+        failing = (
+            [not tick.good for tick in attempt.ticks],
+            *([not t.answers(h) for t in attempt.ticks] for h in attempt.hooks("rollout")),
+        )
         played = play(attempt)
 
         assert (played.phase is Phase.ROLLED_BACK) is any(sum(each) >= attempt.threshold for each in failing)
@@ -172,8 +175,8 @@ RULES: tuple[Rule, ...] = (
         feature="promotion by copying, and what can fail in it",
         when=_copying,
         fate=Fate.CLUSTER,
-        why="Flagger promotes by copying the new version over the old one, and a copy that does not start is a second rollout inside the "
-        "first. Here traffic moves and nothing is copied: after 100 % there is nothing left that could fail.",
+        why="Flagger promotes by copying the new version over the old one, and a copy that does not start is a second rollout "
+        "inside the first. Here traffic moves and nothing is copied: after 100 % there is nothing left that could fail.",
     ),
     Rule(
         feature="an analysis without steps and iterations",
@@ -186,25 +189,25 @@ RULES: tuple[Rule, ...] = (
         feature="header and cookie routes by regular expression or prefix",
         when=lambda case: not is_exact(case),
         fate=Fate.DIFFERS,
-        why="A `Match` is an exact header or cookie: it means the same on every router. A regular expression that means one cookie with one "
-        "value is translated.",
+        why="A `Match` is an exact header or cookie: it means the same on every router. A regular expression that means one "
+        "cookie with one value is translated.",
         replay=no_exact_match,
     ),
     Rule(
         feature="somebody edits the weights by hand",
         when=lambda case: bool(_given(case, "setRoutes")),
         fate=Fate.DIFFERS,
-        why="Flagger takes the weight that it finds as its own and goes on from there (a weight that is not in its list jumps to 100 %). Here "
-        "it is drift: noted, put back, and after the third time the rollout ends or holds. A rollout does not begin while somebody else's "
-        "weights stand.",
+        why="Flagger takes the weight that it finds as its own and goes on from there (a weight that is not in its list jumps to "
+        "100 %). Here it is drift: noted, put back, and after the third time the rollout ends or holds. A rollout does not "
+        "begin while somebody else's weights stand.",
         replay=put_back,
     ),
     Rule(
         feature="the target goes back to the promoted version in the middle",
         when=_back_while_running,
         fate=Fate.DIFFERS,
-        why="Flagger then releases the old version against itself. Here a release of a version against itself is refused; the way back is an "
-        "`Abort`.",
+        why="Flagger then releases the old version against itself. Here a release of a version against itself is refused; the "
+        "way back is an `Abort`.",
         replay=against_itself,
     ),
     Rule(
@@ -218,24 +221,24 @@ RULES: tuple[Rule, ...] = (
         feature="failed checks up to the threshold",
         when=lambda case: any(attempt.full for attempt in attempts(case)) or "failedChecks" in str(_given(case, "setStatus")),
         fate=Fate.DIFFERS,
-        why="The same weights, and as many failed checks are tolerated (`Tolerance(failures=threshold - 1)`: they add up, passes do not "
-        "forgive them). But Flagger goes back one interval after the last of them, here it is the same tick.",
+        why="The same weights, and as many failed checks are tolerated (`Tolerance(failures=threshold - 1)`: they add up, passes "
+        "do not forgive them). But Flagger goes back one interval after the last of them, here it is the same tick.",
         replay=sooner,
     ),
     Rule(
         feature="old instances that are not ready in the middle",
         when=lambda case: any(_shaky(attempt) for attempt in attempts(case)),
         fate=Fate.DIFFERS,
-        why="Flagger waits, and after its deadline gives them all the traffic back. Here the start waits for a stable that can carry "
-        "everything; later it is asked only on the way back, which then goes in steps, and tells a person at once.",
+        why="Flagger waits, and after its deadline gives them all the traffic back. Here the start waits for a stable that can "
+        "carry everything; later it is asked only on the way back, which then goes in steps, and tells a person at once.",
         replay=goes_on_without_the_old,
     ),
     Rule(
         feature="instances that are not ready",
         when=lambda case: any(state != "ready" for name in ("primary", "canary") for state in _given(case, name)),
         fate=Fate.SAME,
-        why="A fleet says what the instances can carry. Traffic is not raised to what can't carry it, nothing is counted against it, and the "
-        "deadline of the step takes it back.",
+        why="A fleet says what the instances can carry. Traffic is not raised to what can't carry it, nothing is counted against "
+        "it, and the deadline of the step takes it back.",
         replay=same_in_order,
     ),
     Rule(
@@ -249,9 +252,11 @@ RULES: tuple[Rule, ...] = (
         feature="webhooks that confirm: to begin, to raise, to promote",
         when=lambda case: _hooked(case, "confirm-rollout", "confirm-promotion", "confirm-traffic-increase"),
         fate=Fate.SAME,
-        why="A `Hook` or an `Approval` at its place among the steps, and a gate before every raise. Checks go on meanwhile. All of them have "
-        "a deadline.",
-        replay=lambda case: (same_in_order if case["strategy"] != "canary" and _closed(case, "confirm-promotion") else same_at_every_tick)(case),
+        why="A `Hook` or an `Approval` at its place among the steps, and a gate before every raise. Checks go on meanwhile. All "
+        "of them have a deadline.",
+        replay=lambda case: (
+            same_in_order if case["strategy"] != "canary" and _closed(case, "confirm-promotion") else same_at_every_tick
+        )(case),
     ),
     Rule(
         feature="skipAnalysis",
@@ -271,7 +276,8 @@ RULES: tuple[Rule, ...] = (
         feature="blue-green by iterations",
         when=lambda case: case["strategy"] == "bluegreen",
         fate=Fate.SAME,
-        why="`BlueGreen(preview_checks=..., preview_count=iterations)`; with mirroring, `SetWeight(percent(0), mirror=...)` before it.",
+        why="`BlueGreen(preview_checks=..., preview_count=iterations)`; with mirroring, `SetWeight(percent(0), mirror=...)` "
+        "before it.",
         replay=same_at_every_tick,
     ),
     Rule(

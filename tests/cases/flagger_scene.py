@@ -148,7 +148,9 @@ def weights(analysis: Mapping[str, Any]) -> list[int]:
     """The weights that Flagger goes through: ``maxWeight`` ends them and does not cap them."""
     if "stepWeight" in analysis:
         most, step = analysis.get("maxWeight") or 100, analysis["stepWeight"]
-        return [min(100, weight) for weight in itertools.takewhile(lambda weight: weight < most + step, itertools.count(step, step))]
+        return [
+            min(100, weight) for weight in itertools.takewhile(lambda weight: weight < most + step, itertools.count(step, step))
+        ]
     return [min(100, weight) for weight in analysis.get("stepWeights", ())]
 
 
@@ -160,16 +162,27 @@ def _limits(attempt: Attempt) -> list[Limit]:
 
 def _canary(attempt: Attempt) -> Canary:
     analysis = attempt.analysis
-    mirrored = [SetWeight(percent(0), mirror=percent(analysis.get("mirrorWeight", 100))), _preview(1)] if analysis.get("mirror") else []
+    mirrored = (
+        [SetWeight(percent(0), mirror=percent(analysis.get("mirrorWeight", 100))), _preview(1)] if analysis.get("mirror") else []
+    )
     ways = [(SetWeight(percent(weight)), Analyze("checks", deadline=A_DAY)) for weight in weights(analysis)]
     steps = [*_before_traffic(attempt), *mirrored, *itertools.chain(*ways), *_asking(attempt)]
     given = [step.weight.number for step in steps if isinstance(step, SetWeight)]
-    return _watched(attempt, steps if not given or given[-1] == 100 else [*steps, SetWeight(percent(100)), Bake(attempt.interval)])
+    return _watched(
+        attempt, steps if not given or given[-1] == 100 else [*steps, SetWeight(percent(100)), Bake(attempt.interval)]
+    )
 
 
 def _ab(attempt: Attempt) -> Canary:
     routed = SetWeight(percent(0), matches=[_match(each) for each in attempt.analysis["match"]])
-    steps = [*_before_traffic(attempt), routed, _preview(attempt.iterations), *_asking(attempt), SetWeight(percent(100)), Bake(attempt.interval)]
+    steps = [
+        *_before_traffic(attempt),
+        routed,
+        _preview(attempt.iterations),
+        *_asking(attempt),
+        SetWeight(percent(100)),
+        Bake(attempt.interval),
+    ]
     return _watched(attempt, steps)
 
 
@@ -292,7 +305,9 @@ def play(attempt: Attempt) -> Played:
             errors=ticking.failing(lambda tick: tick.good),
             ratios={LOAD_TEST.name: ticking.failing(lambda tick: all(tick.answers(hook) for hook in attempt.hooks("rollout")))},
         ),
-        troubles=[RouterEdited(max(ticking.time(n) - world.start - seconds(1), timedelta()), to=percent(weight)) for n, weight in edits],
+        troubles=[
+            RouterEdited(max(ticking.time(n) - world.start - seconds(1), timedelta()), to=percent(weight)) for n, weight in edits
+        ],
     )
     scene = Scene(
         strategy(attempt),
@@ -310,7 +325,11 @@ def play(attempt: Attempt) -> Played:
     elif attempt.phase in ("Succeeded", "Failed"):
         scene.on(lambda rollout: not rollout.final, at_most=hours(48))
     after = attempt.interval / 4
-    return Played(scene=scene, attempt=attempt, shares=[_share(scene.at(ticking.time(number) + after)) for number in range(len(attempt.ticks))])
+    return Played(
+        scene=scene,
+        attempt=attempt,
+        shares=[_share(scene.at(ticking.time(number) + after)) for number in range(len(attempt.ticks))],
+    )
 
 
 def _said(attempt: Attempt, number: int, scene: Scene) -> list[Any]:

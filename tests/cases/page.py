@@ -95,6 +95,7 @@ HEADS = {
     Fate.CLUSTER: ("Not without a cluster", "what | cases | why"),
 }
 
+
 def page() -> str:
     """The page, from the rules and the data."""
     lines = [INTRODUCTION, *_overview(), "", EVERYWHERE]

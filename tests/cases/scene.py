@@ -109,4 +109,8 @@ class Scene:
     def at(self, moment: datetime) -> Traffic:
         """What the service had at a moment."""
         since = moment - self._run.world.start
-        return [traffic for after, traffic in self._run.simulated.weights if after <= since][-1] if since >= timedelta() else Traffic()
+        return (
+            [traffic for after, traffic in self._run.simulated.weights if after <= since][-1]
+            if since >= timedelta()
+            else Traffic()
+        )
