@@ -35,8 +35,10 @@ from cases.argo_looks import (
     all_at_once_and_still_watched,
     an_earlier_version_is_reverted_to,
     back_as_far_as_stable_can_carry,
+    back_as_far_as_there,
     back_before_it_is_removed,
     carried,
+    expected_back,
     no_error_but_a_note,
     not_promoted_unverified,
     nothing_happens,
@@ -58,14 +60,11 @@ from cases.argo_scene import (
     Given,
     abilities,
     canary,
-    steps,
-    weight_now,
 )
 from cases.argo_seen import INSTANCES
 from cases.classes import Case, Fate, Rule
 
 from progressive import (
-    Canary,
     StrategyError,
     Track,
 )
@@ -77,28 +76,28 @@ def _kind(*kinds: str, given: Callable[[Given], bool] = lambda given: True) -> C
     return lambda case: case["kind"] in kinds and given(case["given"])
 
 
-def _expects(*names: str) -> Callable[[Case], bool]:
-    """Does a case expect nothing but these?"""
-    return lambda case: isinstance(case["expected"], Mapping) and bool(case["expected"]) and set(case["expected"]) <= set(names)
+STEPS_OF = ("steps", "steps_before", "a", "b")
+"""Where a case may have steps."""
 
 
-def _rises(given: Given) -> bool:
-    """Can its steps be said here?"""
-    for name in ("steps", "steps_before", "a", "b"):
-        try:
-            steps_given = given.get(name) or []
-            Canary(steps=steps({"steps": steps_given, "max_weight": given.get("max_weight", 100)}), unguarded="x") if not any(
-                "analysis" in one or "experiment" in one for one in steps_given
-            ) else canary({"steps": steps_given})
-        except (StrategyError, KeyError):
-            return False
+def _said_here(given: Given) -> None:
+    """`StrategyError` (or `KeyError`, for a kind that there is not) if one of its steps can't be said."""
+    for name in STEPS_OF:
+        canary({"steps": given.get(name) or [], "max_weight": given.get("max_weight", 100)})
+
+
+def _sayable(case: Case) -> bool:
+    try:
+        _said_here(case["given"])
+    except (StrategyError, KeyError):
+        return False
     return True
 
 
-def falling_weights(case: Case) -> None:
-    """Steps that lower the weight, or that a step of ours does not have, are refused."""
+def not_said_here(case: Case) -> None:
+    """Steps that do not raise the weight, or that ours have no word for, are refused."""
     with pytest.raises((StrategyError, KeyError)):
-        canary(case["given"])
+        _said_here(case["given"])
 
 
 def _complete(given: Given) -> bool:
@@ -128,13 +127,6 @@ def _goes_back(case: Case) -> bool:
     given = case["given"]
     said = not isinstance(case["expected"], Mapping) or bool({"set_weight", "router_calls_not_made"} & set(case["expected"]))
     return said and (BACK(case) or (case["kind"] == "traffic" and given.get("new_version") == "stable"))
-
-
-def _expected_back(case: Case) -> float | None:
-    expected = case["expected"]
-    if not isinstance(expected, Mapping):
-        return float(expected)
-    return weight_now(case["given"]) if "router_calls_not_made" in expected else expected.get("set_weight")
 
 
 RULES: tuple[Rule, ...] = (
@@ -217,19 +209,20 @@ RULES: tuple[Rule, ...] = (
         "version, and its deadline stands in the rollout.",
     ),
     Rule(
-        feature="steps that lower the weight",
-        when=lambda case: not _rises(case["given"]),
+        feature="steps that lower the weight, or leave it as it is",
+        when=lambda case: not _sayable(case),
         fate=Fate.DIFFERS,
-        why="Weights rise; the way down is the way back, and needs no step. Such a plan is a `StrategyError`.",
-        replay=falling_weights,
+        why="Weights rise; the way down is the way back, and needs no step. A header route goes with the weight "
+        "(`SetWeight(..., matches=...)`). Another plan is a `StrategyError`.",
+        replay=not_said_here,
     ),
     # ------------------------------------------------------------------------------------------------------------- the way back
     Rule(
         feature="the way back when stable can carry all of it, or as much as it can",
-        when=lambda case: _goes_back(case) and _expected_back(case) == carried(case["given"]),
+        when=lambda case: _goes_back(case) and expected_back(case) == carried(case["given"]),
         fate=Fate.SAME,
         why="An abort gives stable at once what its fleet can carry: everything, if nothing is known against it.",
-        replay=back_as_far_as_stable_can_carry,
+        replay=back_as_far_as_there,
     ),
     Rule(
         feature="the way back to a stable that is too small: how far at once",
@@ -251,7 +244,7 @@ RULES: tuple[Rule, ...] = (
         when=lambda case: case["kind"] == "traffic" and "router_calls_not_made" in case["expected"],
         fate=Fate.SAME,
         why="The way back of the one before waits for stable, and the new one waits for the way back.",
-        replay=back_as_far_as_stable_can_carry,
+        replay=back_as_far_as_there,
     ),
     Rule(
         feature="an abort of a rollout whose new version is the stable one",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -84,17 +85,33 @@ def _to_the_weight(given: Given) -> Setting:
     return setting
 
 
+def _given_back(given: Given) -> float:
+    """The candidate's weight right after an abort. Ten minutes later it is 0, whatever stable can carry."""
+    setting = _to_the_weight(given)
+    setting.scene.say(Abort)
+    at_once = setting.scene.traffic.candidate.number
+    setting.scene.until(setting.scene.now + minutes(11)).tick()
+    assert setting.scene.traffic.candidate == percent(0)
+
+    return at_once
+
+
 def back_as_far_as_stable_can_carry(case: Case) -> None:
     """An abort gives stable at once what it can carry, and the rest when it can, at the latest after ten minutes."""
-    setting = _to_the_weight(case["given"])
-    before = setting.scene.traffic.candidate
-    setting.scene.say(Abort)
+    assert _given_back(case["given"]) == carried(case["given"])
 
-    assert setting.scene.traffic.candidate == percent(min(before.number, 100 - abilities(case["given"]).get(Track.STABLE, 100)))
 
-    setting.scene.until(setting.scene.now + minutes(11)).tick()
+def back_as_far_as_there(case: Case) -> None:
+    """An abort gives stable at once as much as Argo does."""
+    assert _given_back(case["given"]) == expected_back(case)
 
-    assert setting.scene.traffic.candidate == percent(0)
+
+def expected_back(case: Case) -> float | None:
+    """The candidate's weight after Argo's look: the one before, where the router is not to be called."""
+    expected = case["expected"]
+    if not isinstance(expected, Mapping):
+        return float(expected)
+    return weight_now(case["given"]) if "router_calls_not_made" in expected else expected.get("set_weight")
 
 
 def carried(given: Given) -> float:
@@ -279,6 +296,7 @@ def nothing_happens(case: Case) -> None:
 
     assert setting.scene.traffic == before
     assert not setting.scene.rollout.final
+    agrees(given, setting.scene, case["expected"])
 
 
 def _promoted(retire_after: timedelta) -> tuple[Ports, str]:
