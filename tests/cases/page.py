@@ -64,6 +64,27 @@ Here it is a strategy with a step for each weight, in a world whose requests fai
 Compared is the share of the new version at each tick, and the end.
 Flagger copies the new version over the old one and gives the old one's name all traffic, here the new one is given all traffic:
 both are 100 % of the new version.
+
+A canary with `interval: 1m`, `threshold: 5`, `stepWeight: 10` and `maxWeight: 50` is this:
+
+```python
+from progressive import Canary, Limit, Metric, Tolerance, minutes, percent, percents
+from progressive.steps import Analyze, Bake, SetWeight
+
+errors = Metric("error-rate", kind="ratio")
+threshold = Tolerance(in_a_row=5, failures=4)
+ways = [(SetWeight(w), Analyze("checks")) for w in percents(10, 20, 30, 40, 50)]
+
+flagger = Canary(
+    steps=[
+        *(step for way in ways for step in way),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ],
+    interval=minutes(1),
+    checks=[Limit(errors, at_most=percent(1), tolerance=threshold)],
+)
+```
 """
 
 ARGO = """\
@@ -73,6 +94,30 @@ An Argo case is one look of a controller at a state, or one answer of a function
 Here it is a strategy with a step for each of Argo's, driven until that state is reached; then happens what the case says.
 Compared is what a person sees: step, weight, paused, gone back, promoted.
 Many cases are about sizes of ReplicaSets, which this library does not own.
+
+Steps like `setWeight: 20`, `pause: {duration: 10m}`, `analysis`, `setWeight: 60`, `pause: {}` are these,
+and the analysis runs in the background too:
+
+```python
+from progressive import Action, Analysis, Canary, Limit, Metric, hours, minutes, percent
+from progressive.steps import Analyze, Approval, Bake, Pause, SetWeight
+
+errors = Metric("error-rate", kind="ratio")
+
+argo = Canary(
+    steps=[
+        SetWeight(percent(20)),
+        Pause(minutes(10)),
+        Analyze("success-rate"),
+        SetWeight(percent(60)),
+        Approval("go-on", within=hours(24), otherwise=Action.HOLD),
+        SetWeight(percent(100)),
+        Bake(minutes(10)),
+    ],
+    analyses=[Analysis("success-rate", checks=[Limit(errors, at_most=percent(1))])],
+    guards=["success-rate"],
+)
+```
 """
 
 TIMES = """\
