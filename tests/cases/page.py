@@ -1,0 +1,175 @@
+"""The page for people who come from Argo Rollouts or Flagger: made from the rules by which their cases are judged, and from how many there are.
+
+``python tests/cases/page.py`` writes it anew; `test_page.py` fails while it is not what the rules say.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from cases import argo, flagger
+from cases.classes import HERE, Fate, Rule, cases, counted
+
+PAGE = HERE.parents[1] / "docs" / "explanation" / "other-systems.md"
+
+INTRODUCTION = """\
+# Coming from Argo Rollouts or Flagger
+
+What those two do in their own tests, and what comes of the same here.
+Their cases are facts, kept as data beside our tests (`tests/cases/`, with the source of each).
+Those that make sense without a cluster are run as strategies in simulated worlds, and asserted.
+This page is made from the rules by which they are run (`python tests/cases/page.py`), so it says what is tested.
+"""
+
+EVERYWHERE = """\
+## What is different everywhere
+
+**Nothing is copied.**
+Flagger promotes by a second rollout, of the old name with the new version, that nobody watches.
+Here the candidate gets all traffic, is watched at 100 %, and *is* the stable version then.
+
+**Five verdicts, not two.**
+Flagger counts no data and a query that fails as failed checks.
+Argo Rollouts counts errors apart, and an analysis that is terminated before it has measured anything as a success.
+Here a look is PASS, FAIL, INCONCLUSIVE, NO_DATA or ERROR, and only the first ever raises traffic.
+
+**A last look before each raise.**
+Both raise on what the last interval said.
+Here each check is asked once more up to the last moment that was watched, however short, so that no part of a step goes unjudged.
+
+**Written is not done.**
+Before the first per cent, 0 % is written and read back: a router that does not obey is found while nobody is harmed.
+Every weight after it is read back too, and so is the way back; until then it is tried for ever, and a person is told.
+
+**Every wait has an end.**
+A webhook that never opens, a pause without a duration, a canary without steps: there they wait for ever.
+Here each has a deadline, and an action that is not "go on".
+
+**Instances are somebody else's.**
+Both scale the new version up and the old one down.
+Here your deployment does.
+A fleet is asked what the instances can carry, and told at the very end what is not needed any more (`retire_after=`).
+"""
+
+FLAGGER = """\
+## Flagger
+
+A Flagger case is a list of ticks: at each, what the metrics and webhooks say, and what Flagger makes of it.
+Here it is a strategy with a step for each weight, in a world whose requests fail in just those intervals.
+Compared is the share of the new version at each tick, and the end.
+Flagger copies the new version over the old one and gives the old one's name all traffic, here the new one is given all traffic:
+both are 100 % of the new version.
+
+A canary with `interval: 1m`, `threshold: 5`, `stepWeight: 10` and `maxWeight: 50` is this:
+
+```python
+from progressive import Canary, Limit, Metric, Tolerance, minutes, percent, percents
+from progressive.steps import Analyze, Bake, SetWeight
+
+errors = Metric("error-rate", kind="ratio")
+threshold = Tolerance(in_a_row=5, failures=4)
+ways = [(SetWeight(w), Analyze("checks")) for w in percents(10, 20, 30, 40, 50)]
+
+flagger = Canary(
+    steps=[
+        *(step for way in ways for step in way),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ],
+    interval=minutes(1),
+    checks=[Limit(errors, at_most=percent(1), tolerance=threshold)],
+)
+```
+"""
+
+ARGO = """\
+## Argo Rollouts
+
+An Argo case is one look of a controller at a state, or one answer of a function.
+Here it is a strategy with a step for each of Argo's, driven until that state is reached; then happens what the case says.
+Compared is what a person sees: step, weight, paused, gone back, promoted.
+Many cases are about sizes of ReplicaSets, which this library does not own.
+
+Steps like `setWeight: 20`, `pause: {duration: 10m}`, `analysis`, `setWeight: 60`, `pause: {}` are these,
+and the analysis runs in the background too:
+
+```python
+from progressive import Action, Analysis, Canary, Limit, Metric, hours, minutes, percent
+from progressive.steps import Analyze, Approval, Bake, Pause, SetWeight
+
+errors = Metric("error-rate", kind="ratio")
+
+argo = Canary(
+    steps=[
+        SetWeight(percent(20)),
+        Pause(minutes(10)),
+        Analyze("success-rate"),
+        SetWeight(percent(60)),
+        Approval("go-on", within=hours(24), otherwise=Action.HOLD),
+        SetWeight(percent(100)),
+        Bake(minutes(10)),
+    ],
+    analyses=[Analysis("success-rate", checks=[Limit(errors, at_most=percent(1))])],
+    guards=["success-rate"],
+)
+```
+"""
+
+TIMES = """\
+## What a replay does not compare
+
+*When*, below one interval.
+Flagger's first tick only detects the change; here there is a preflight instead, of a few seconds.
+
+*Words*: messages, reasons, conditions, events and counters for dashboards are each system's own.
+"""
+
+SYSTEMS: Sequence[tuple[str, str, str, Sequence[Rule]]] = (
+    ("Flagger", FLAGGER, flagger.FILE, flagger.RULES),
+    ("Argo Rollouts", ARGO, argo.FILE, argo.RULES),
+)
+
+HEADS = {
+    Fate.SAME: ("The same", "what | cases | here"),
+    Fate.DIFFERS: ("Different on purpose", "what | cases | why"),
+    Fate.CLUSTER: ("Not without a cluster", "what | cases | why"),
+}
+
+
+def page() -> str:
+    """The page, from the rules and the data."""
+    lines = [INTRODUCTION, *_overview(), "", EVERYWHERE]
+    for _, how, file, rules in SYSTEMS:
+        lines += [how, *_tables(file, rules)]
+    return "\n".join([*lines, TIMES])
+
+
+def _overview() -> Iterator[str]:
+    yield "| system | cases | the same | different on purpose | not without a cluster |"
+    yield "|---|---|---|---|---|"
+    for name, _, file, rules in SYSTEMS:
+        found = list(counted(cases(file), rules))
+        sums = [sum(count for rule, count in found if rule.fate is fate) for fate in Fate]
+        yield f"| {name} | {sum(sums)} | {' | '.join(map(str, sums))} |"
+
+
+def _tables(file: str, rules: Sequence[Rule]) -> Iterator[str]:
+    found = list(counted(cases(file), rules))
+    for fate, (head, columns) in HEADS.items():
+        rows: dict[tuple[str, str], int] = {}
+        for rule, count in found:
+            if rule.fate is fate and count:
+                rows[rule.feature, rule.why] = rows.get((rule.feature, rule.why), 0) + count
+        if rows:
+            yield from (f"### {head}", "", f"| {columns} |", "|---|---|---|")
+            yield from (f"| {feature} | {count} | {why} |" for (feature, why), count in rows.items())
+            yield ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
