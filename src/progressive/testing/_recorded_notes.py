@@ -1,0 +1,119 @@
+"""The notes of one rollout in the order in which they were written, however they are given: shuffled, twice, with ids or without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby, pairwise
+from typing import Final, get_args
+
+import attrs
+
+from .. import _validators as check
+from ..errors import StrategyError
+from ..notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
+from ..traffic import Traffic
+from ..units import seconds
+
+__all__ = ["Written", "as_asked", "by_time", "in_order"]
+
+STEP: Final = seconds(5)
+"""A clock that is set back by less than this swaps what hardly matters. From a larger step on, nobody knows what came first."""
+
+RANK: Final = {kind: rank for rank, kind in enumerate(get_args(Note))}
+
+
+@attrs.frozen(kw_only=True)
+class Written:
+    """``notes`` by time. ``exact``: their ids say in which order they were written, also within one moment.
+
+    ``torn`` is the moment from which on the order is not known, because the clock stepped back; None if it is known to the end.
+    """
+
+    notes: tuple[Note, ...]
+    exact: bool
+    torn: datetime | None
+
+
+def in_order(given: Iterable[Note | tuple[str, Note]]) -> Written:
+    """Notes, or pairs as a store gives them. `StrategyError` if they are not those of one rollout, from its beginning on."""
+    ids: list[tuple[str, int, int]] = []
+    notes: list[Note] = []
+    for i, each in enumerate(given):
+        id, note = each if isinstance(each, tuple) and len(each) == 2 else (None, each)
+        if not isinstance(note, NOTES):
+            raise StrategyError(f"replay(notes)[{i}]: {check.brief(each)} is no note; pass store.notes(id), or notes_from(path)")
+        notes.append(note)
+        if id is not None:
+            ids.append(_id(id, i))
+    if not notes:
+        raise StrategyError("replay(notes): there are none; pass store.notes(id) of a rollout that was driven, or notes_from(path)")
+    if len(rollouts := sorted({rollout for rollout, _, _ in ids})) > 1:
+        raise _mixed(" and ".join(map(repr, rollouts)))
+    entered = _of_one_piece(notes)
+    if len(ids) < len(notes):
+        return Written(notes=tuple(sorted(dict.fromkeys(notes), key=by_time)), exact=False, torn=_torn(entered))
+    pairs = sorted(dict.fromkeys(zip(ids, notes, strict=True)), key=lambda pair: pair[0])
+    for (one, note), (other, following) in pairwise(pairs):
+        if one == other:
+            raise _mixed(f"one that says {str(note)!r} and, under the same id, one that says {str(following)!r}")
+    written = [note for _, note in pairs]
+    return Written(notes=tuple(sorted(written, key=lambda note: note.at)), exact=True, torn=_torn(written))
+
+
+def _id(id: object, i: int) -> tuple[str, int, int]:
+    rollout, *order = str(id).rsplit("/", 2)
+    if len(order) < 2 or not all(part.isdecimal() for part in order):
+        raise StrategyError(f"replay(notes)[{i}]: {id!r} is no id of a note; a store gives pairs such as ('shop-v2/7/0', note)")
+    return rollout, int(order[0]), int(order[1])
+
+
+def _of_one_piece(notes: list[Note]) -> list[Entered]:
+    """The phases and steps, one for each epoch from the first on."""
+    entered = sorted({note for note in notes if isinstance(note, Entered)}, key=lambda note: (note.epoch, repr(note)))
+    for one, other in pairwise(entered):
+        if one.epoch == other.epoch:
+            raise _mixed(f"one that says {str(one)!r} and one that says {str(other)!r}")
+    if entered and entered[0].epoch != 1:
+        raise StrategyError(
+            f"replay(notes): the beginning is missing, the first phase or step among them has epoch {entered[0].epoch} ({entered[0]}); "
+            "pass all notes of the rollout"
+        )
+    return entered
+
+
+def _torn(written: Iterable[Note]) -> datetime | None:
+    """Where the clock stepped back, by notes in the order in which they were written: the earliest time that came twice."""
+    latest: datetime | None = None
+    torn: datetime | None = None
+    for note in written:
+        # Some have the time of an answer, which may be well before that of the decision.
+        answered = isinstance(note, Verified | Drifted | Late)
+        if not answered and latest is not None and note.at < latest - STEP and (torn is None or note.at < torn):
+            torn = note.at
+        latest = note.at if latest is None else max(latest, note.at)
+    return torn
+
+
+def _mixed(what: str) -> StrategyError:
+    return StrategyError(f"replay(notes): they are of more than one rollout: {what}; pass those of one")
+
+
+def by_time(note: Note) -> tuple[datetime, int, datetime, str]:
+    """An order that depends on nothing but the notes: in one moment by kind, and what was said at different times as it was said."""
+    return note.at, RANK[type(note)], note.event.at if isinstance(note, Happened) else note.at, repr(note)
+
+
+def as_asked(notes: Iterable[Asked]) -> Iterator[Asked]:
+    """By time; in one moment upwards, then back down, because that is how a rollout moves."""
+    current = Traffic()
+    for _, together in groupby(notes, key=lambda note: note.at):
+        group = sorted(together, key=lambda note: _shares(note.traffic))
+        up = [note for note in group if note.traffic.exceeds(current)]
+        yield from up
+        yield from (note for note in reversed(group) if note not in up)
+        current = group[0].traffic if len(up) < len(group) else group[-1].traffic
+
+
+def _shares(traffic: Traffic) -> tuple[int, int, int, int]:
+    return traffic.candidate.ppm, traffic.baseline.ppm, traffic.mirror.ppm, len(traffic.matches)
