@@ -2,7 +2,9 @@
 
 The other strategy may ask in other windows. What was counted in one window can't be divided, so a question is answered by the recorded
 windows that lie in it whole, merged. One that would cut a recorded window in two waits until the window is whole; so looks are never
-taken more often than they were recorded, nor more often than the strategy asks for them.
+taken more often than they were recorded, nor more often than the strategy asks for them. One about a time in which nothing was recorded
+waits too. It is not told that there was no data: that would be a word about the candidate, and after a pass it would not keep traffic
+from being raised.
 """
 
 from __future__ import annotations
@@ -10,17 +12,23 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import attrs
 
 from .._looks import OVERSHOOT
 from ..analysis.judge import PREFLIGHT
 from ..errors import StrategyError
-from ..measurement import Look, Measurement, NoAnswer, NoData, Window, merge
+from ..measurement import Counts, Look, Measurement, NoAnswer, NoData, Window, merge
 from ..messages import Measure, Measured
 from ..traffic import Track
+from ..units import seconds
 
-__all__ = ["Series", "Taken", "apart", "taken"]
+__all__ = ["PROMPT", "Series", "Taken", "counted", "taken"]
+
+PROMPT: Final = seconds(5)
+"""What was noted within this time of a visit is taken to be of that visit: calls take time, and a loop of ticks wakes a little late. Later
+than this it was something else. A shorter time without a look is no gap."""
 
 
 @attrs.frozen(kw_only=True)
@@ -117,18 +125,31 @@ class Series:
         silent = [each for each in self.broken if each.start < window.end and each.horizon > window.start]
         told = [each for each in silent if each.horizon <= window.end and each.at >= now and self._reached(each, now, until, growing)]
         if told and (not inside or told[0].at < inside[-1].at):
-            return _said(command, told[0].at, told[0].broken or "")
+            return _unanswered(command, told[0].at, told[0])
         whole = bool(inside) and inside[-1].horizon == window.end
         if inside and (whole or not coming):
-            return self._merged(command, inside, now, trailing=not whole)
+            return self._merged(command, inside, now)
         if coming or any(each.at > now for each in silent):
             return None
         if silent:
-            return _said(command, now, silent[-1].broken or "")
+            return _unanswered(command, now, silent[-1])
+        if growing:
+            return None
         why = f"the recording has no look at {command.metric} from {window.start:%H:%M:%S} to {window.end:%H:%M:%S}"
-        # Nobody knows of either track: it is not the candidate that is silent, and no budget for that runs.
-        tracks = dict.fromkeys((*command.tracks, Track.STABLE))
-        return _measured(command, now, [(track, NoData(why)) for track in tracks], window)
+        # It is the last of its stretch, and nothing waits for it. Stable is silent too, so that this is not held against the candidate.
+        return _measured(command, now, [(track, NoData(why)) for track in dict.fromkeys((*command.tracks, Track.STABLE))], window)
+
+    def gaps(self, window: Window) -> Iterator[Window]:
+        """The times in which no look lies that lies whole in ``window``."""
+        end = window.start
+        for each in self.good[bisect_left(self.good, window.start, key=lambda look: look.start) :]:
+            if each.start >= window.end or each.end > window.end + PROMPT:
+                break
+            if each.start > end + PROMPT:
+                yield Window(end, each.start)
+            end = each.end
+        if window.end > end + PROMPT:
+            yield Window(end, window.end)
 
     def _inside(self, window: Window, now: datetime, until: datetime, growing: bool) -> tuple[list[Taken], bool]:
         """The looks that lie in the window and were answered by now; and whether waiting brings more."""
@@ -159,7 +180,7 @@ class Series:
         covered = command.window if found is None else found.look.covered
         return _measured(command, at, [(track, NoData("opening reading")) for track in command.tracks], covered)
 
-    def _merged(self, command: Measure, inside: list[Taken], now: datetime, *, trailing: bool) -> Measured:
+    def _merged(self, command: Measure, inside: list[Taken], now: datetime) -> Measured:
         """Those that fit together as one look; what comes after a change of query or of buckets is for the next question."""
         found: dict[Track, Measurement] = {}
         used: list[Taken] = []
@@ -172,7 +193,8 @@ class Series:
                 break
             used.append(each)
         last, window = used[-1], command.window
-        end = max(last.end, window.end) if trailing and len(used) == len(inside) else last.end
+        short = window.end - last.end
+        end = window.end if len(used) == len(inside) and last.horizon != window.end and timedelta() < short <= PROMPT else last.end
         at = max(now, *(each.at for each in used))
         return _measured(command, at, list(found.items()), Window(window.start, end), last.look)
 
@@ -195,6 +217,19 @@ def _measured(
     )
 
 
-def _said(command: Measure, at: datetime, why: str) -> Measured:
-    """The provider did not answer."""
-    return _measured(command, at, [(track, NoAnswer(why)) for track in command.tracks], command.window)
+def _unanswered(command: Measure, at: datetime, each: Taken) -> Measured:
+    """What was answered, of which one part at least was no answer."""
+    found = [(track, each.look.of(track)) for track in command.tracks]
+    if not any(isinstance(measured, NoAnswer) for _, measured in found):
+        found = [(track, NoAnswer(each.broken or "")) for track in command.tracks]
+    return _measured(command, at, found, command.window)
+
+
+def counted(looks: Iterable[Taken]) -> Iterator[tuple[Taken, Counts]]:
+    """What was counted on the candidate, each request once: of looks that overlap, those that said something, then the longest."""
+    found = [(each, counts) for each in looks if isinstance(counts := each.look.of(Track.CANDIDATE), Counts) and each.end > each.start]
+    kept: list[tuple[Taken, Counts]] = []
+    for each, counts in sorted(found, key=lambda pair: (pair[0].broken is not None, pair[0].start - pair[0].end if pair[0].broken else timedelta())):
+        if all(each.end <= other.start or other.end <= each.start for other, _ in kept):
+            kept.append((each, counts))
+    yield from kept

@@ -16,7 +16,7 @@ import attrs
 from ..analysis.judge import PREFLIGHT
 from ..fleet import Capacity
 from ..lifecycle import Phase
-from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Moments, NoData
+from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Moments, NoAnswer, NoData, Window
 from ..messages import (
     Apply,
     AskGate,
@@ -43,13 +43,10 @@ from ..notes import Drifted, Happened, Verified
 from ..rollout import Rollout
 from ..traffic import Served, Track, Traffic
 from ..units import percent, seconds
+from ._recorded_looks import PROMPT
 from ._recording import Recording
 
-__all__ = ["PROMPT", "World"]
-
-PROMPT: Final = seconds(5)
-"""What was noted within this time of a visit is taken to be of that visit: calls take time, and a loop of ticks wakes a little late. Later
-than this it was something else."""
+__all__ = ["World"]
 
 CALL: Final = seconds(30)
 """What a look may take, as `Ports.timeout` has it if nobody says otherwise."""
@@ -66,10 +63,14 @@ READY: Final = Capacity(percent(100))
 
 @attrs.define(kw_only=True)
 class World:
-    """It changes in one way only: the router goes on to the next state that was noted, when it is read or written at that time."""
+    """It changes in one way only: the router goes on to the next state that was noted, when it is read or written at that time.
+
+    ``gaps`` are the times that were asked about and in which nothing was recorded, by metric.
+    """
 
     recording: Recording
     served: Served = Served(traffic=Traffic())
+    gaps: list[tuple[str, Window]] = attrs.field(factory=list)
     _next: int = 0
 
     def answer(self, command: Command, rollout: Rollout, now: datetime) -> Event | None:
@@ -153,7 +154,11 @@ class World:
         moments = self.recording.moments
         i = bisect_right(moments, now)
         until = moments[i] if i < len(moments) and moments[i] <= now + CALL else now
-        return self.recording.series(command.metric, command.analyses).answer(command, now=now, until=until, growing=growing)
+        series = self.recording.series(command.metric, command.analyses)
+        found = series.answer(command, now=now, until=until, growing=growing)
+        if found is not None and command.window.length and not any(isinstance(each, NoAnswer) for _, each in found.look.tracks):
+            self.gaps += [(command.metric.name, gap) for gap in series.gaps(found.look.covered)]
+        return found
 
     def _survey(self, command: Survey, rollout: Rollout, now: datetime) -> Event | None:
         """What the fleet said last; every answer that differed from the one before was noted."""

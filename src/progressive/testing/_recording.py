@@ -21,7 +21,7 @@ from ..messages import PEOPLE, CommandFailed, GateAnswered, HookAnswered, Measur
 from ..notes import Asked, Drifted, Entered, Happened, Judged, Late, Note, Verified
 from ..plan import Plan
 from ..traffic import Traffic
-from ._recorded_looks import Series, Taken, taken
+from ._recorded_looks import PROMPT, Series, Taken, taken
 from ._recorded_notes import Written, as_asked, by_time, in_order
 
 __all__ = ["Ending", "Recording"]
@@ -155,15 +155,15 @@ class Recording:
         return tuple(sorted({*self.moments, *asked}))
 
     def lateness(self, plan: Plan) -> timedelta:
-        """How long after a look was due, by the intervals of ``plan``, its driver usually came by: nothing for a loop, more for a job."""
+        """How late its driver may have come: not at all if most looks were taken when they were due, by the intervals of ``plan``.
+
+        Otherwise as long as most looks are; one that came even later than ``watch_every`` left a note.
+        """
         intervals = {series.metric.name: plan.analyses[series.analysis].interval for series in plan.series}
-        late = [
-            each.look.window.length - interval
-            for name, interval in intervals.items()
-            for each in self.looks.get(name, ())
-            if each.look.window.length >= interval
-        ]
-        return min(median_low(late), plan.watch_every) if late else timedelta()
+        due = [(each.look.window.length, interval) for name, interval in intervals.items() for each in self.looks.get(name, ())]
+        late = [(length - interval, length) for length, interval in due if length >= interval]
+        by, length = median_low(late) if late else (timedelta(), timedelta())
+        return min(length, plan.watch_every) if by > PROMPT else timedelta()
 
     def away(self, watch_every: timedelta) -> tuple[tuple[datetime, datetime], ...]:
         """The times in which nobody came by, as notes said afterwards; ``watch_every`` is how long it may be until the next one does."""

@@ -21,11 +21,12 @@ import attrs
 
 from ..engine import Decision, decide
 from ..lifecycle import FINAL, Phase
-from ..messages import Approve, Command, Event, PromoteNow, Resume, Skip, Tick
+from ..messages import Approve, Command, Event, Measure, PromoteNow, Resume, Skip, Tick
 from ..notes import Asked, Entered, Happened, Note
 from ..rollout import Rollout
 from ..traffic import Traffic
-from ._recorded_world import PROMPT, World
+from ._recorded_looks import PROMPT
+from ._recorded_world import World
 from ._recording import Ending, Recording, moment
 
 __all__ = ["Rerun"]
@@ -45,7 +46,7 @@ class Rerun:
     ending: Ending | None = None
     known_until: datetime | None = None
     unknown: str = ""
-    _world: World = attrs.field(init=False, default=attrs.Factory(lambda self: World(recording=self.recording), takes_self=True))
+    world: World = attrs.field(init=False, default=attrs.Factory(lambda self: World(recording=self.recording), takes_self=True))
     _commands: tuple[Command, ...] = ()
     _asked: int = 0
     _held: Entered | None = None
@@ -64,11 +65,10 @@ class Rerun:
             early = note.at < self.now
             if not early or isinstance(note.event, Approve):
                 (self._between if after and not early else self._at_ticks).append(note)
-        at, torn = self.now, self.recording.torn
+        at = self.now
         while self.ending is None:
-            if torn is not None and torn <= at:
-                self._lost(torn, "the clock of the recorded rollout stepped back, so what came first after that is not known")
-            else:
+            self._miss(at)
+            if self.known_until is None:
                 self._visit(at)
             self._compare()
             at = self._following()
@@ -82,7 +82,7 @@ class Rerun:
         self._follow(decide(self.rollout, *said, Tick(at=at)))
         for _ in range(ROUNDS):
             commands = () if self._over else self._commands
-            answers = [answer for command in commands if (answer := self._world.answer(command, self.rollout, self.now)) is not None]
+            answers = [answer for command in commands if (answer := self.world.answer(command, self.rollout, self.now)) is not None]
             if not answers:
                 break
             self._follow(decide(self.rollout, *answers))
@@ -152,6 +152,16 @@ class Rerun:
             why = "" if waiting is None else f"it waits for {waiting.why}"
             self.ending = Ending.of(self._held) if self._held is not None else Ending(phase=self.rollout.phase, at=self.known_until, why=why)
 
+    def _miss(self, at: datetime) -> None:
+        """Is something missing before this visit: the order of things, or a look that it would have taken before going on?"""
+        torn, closing = self.recording.torn, self.rollout.progress.closing
+        if torn is not None and torn <= at:
+            self._lost(torn, "the clock of the recorded rollout stepped back, so what came first after that is not known")
+            return
+        metrics = dict.fromkeys(command.metric.name for command in self._commands if isinstance(command, Measure))
+        if closing is not None and metrics and self._promptly(closing) < at:
+            self._lost(closing, f"before going on it would have looked at {', '.join(metrics)} up to here, which was not recorded")
+
     def _outlive(self) -> None:
         """Has the recorded rollout gone where this one did not?"""
         recorded, end, waiting = self.recording, self.recording.ending, self.rollout.progress.waiting
@@ -185,20 +195,25 @@ class Rerun:
         return (came if came - at <= self._late else at) + PROMPT
 
     def _following(self) -> datetime:
-        """The next visit: of the recorded driver, or, if that was not away, when the engine wants to be woken."""
+        """The next visit: the recorded driver's, or one in between at which the engine wants to be woken, or at which somebody looked."""
         i = bisect_right(self._visits, self.now)
         came = self._visits[i] if i < len(self._visits) else None
-        wake, usual = self.rollout.wake_at, self.rollout.plan.watch_every / 2
+        plan, wake, read = self.rollout.plan, self.rollout.wake_at, self.rollout.routing.read_at
         if wake is None or wake <= self.now:
-            wake = self.now + max(usual, timedelta(milliseconds=1))
-        if came is not None and (came <= wake + PROMPT or self._was_away(wake)):
+            wake = self.now + max(plan.watch_every / 2, timedelta(milliseconds=1))
+        if came is None:
+            return wake
+        if came <= wake or self._was_away(wake):
             return came
+        if came <= wake + max(self._late, PROMPT):
+            watched = came if read is None else read + plan.watch_every
+            # Nobody was late, or there were a note of it; so somebody looked in between.
+            return watched if self.now < watched < came else came
         return wake
-
 
     def _was_away(self, at: datetime) -> bool:
         """Did nobody come by at this moment? Notes say so of long times, and every read that fails leaves one."""
-        return any(start < at < end for start, end in self._away) or self._world.unread(at) is not None
+        return any(start < at < end for start, end in self._away) or self.world.unread(at) is not None
 
 
 def _until(waiting: list[Happened], at: datetime) -> list[Happened]:

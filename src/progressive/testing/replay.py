@@ -13,7 +13,7 @@ from ..analysis.judge import PREFLIGHT
 from ..codec import loads_note
 from ..errors import StateError, StrategyError
 from ..lifecycle import Phase
-from ..measurement import Counts
+from ..measurement import Counts, Window
 from ..messages import Measured
 from ..notes import Happened, Judged, Note
 from ..plan import Plan
@@ -22,7 +22,7 @@ from ..rollout import begin
 from ..starting import Strategy
 from ..traffic import Track
 from ..units import said
-from ._recorded_looks import apart
+from ._recorded_looks import counted
 from ._recording import Ending, Recording, moment
 from ._rerun import Rerun
 
@@ -82,9 +82,12 @@ class Replay:
     in other traffic than this strategy would have given. Up to there, ``replayed`` says how it stood.
 
     ``exposed`` and ``spared`` are what reached the candidate before and after it would have gone back; together with ``undecided``, what
-    came after ``known_until``, they are all that was counted on it. A window counts where its greater part lies. ``missing`` are metrics
-    of the strategy at which the recorded rollout never looked; their checks had no data. ``differences`` are the verdicts that both gave
-    at the same moment, and not the same. ``notes`` are the trail of the replayed rollout, as a store would have it.
+    came after ``known_until``, they are all that was counted on it. A window counts where its greater part lies.
+
+    ``missing`` are metrics of the strategy at which the recorded rollout never looked: their checks never passed, so nothing is known past
+    the first raise. ``gaps`` are times about which its other checks would have asked and in which nothing was recorded (a longer warm-up,
+    a driver that was away): the answer leaves them out. ``differences`` are the verdicts that both gave at the same moment, and not the
+    same. ``notes`` are the trail of the replayed rollout, as a store would have it.
     """
 
     release: Release
@@ -96,6 +99,7 @@ class Replay:
     spared: Exposure
     undecided: Exposure
     missing: tuple[str, ...]
+    gaps: tuple[tuple[str, Window], ...]
     differences: tuple[Difference, ...]
     notes: tuple[Note, ...]
 
@@ -124,7 +128,10 @@ class Replay:
         ]
         if self.undecided.requests:
             rows.append(("undecided", str(self.undecided)))
-        rows += [("missing", f"{name}: the recorded rollout never looked at it, so its checks had no data") for name in self.missing]
+        rows += [("missing", f"{name}: the recorded rollout never looked at it, so its checks never passed") for name in self.missing]
+        for name, gaps in _by_name(self.gaps).items():
+            whole = sum((gap.length for gap in gaps), timedelta())
+            rows.append(("gaps", f"{name}: {said(whole)} of what it would have looked at was not recorded, first at {moment(gaps[0].start)}"))
         rows += [("otherwise", str(each)) for each in _first_of_each(self.differences)]
         head = f"What if: {Track.CANDIDATE.label(self.release)} of {self.release.service}, times in UTC"
         return "\n".join([head, *(f"  {name:<9}  {value}" for name, value in rows)])
@@ -136,6 +143,13 @@ class Replay:
     def _sooner(self) -> str:
         by = self.recorded.at - self.replayed.at
         return f" ({said(by)} before the recorded end)" if self.stops_at is not None and by > timedelta() else ""
+
+
+def _by_name(gaps: Iterable[tuple[str, Window]]) -> dict[str, list[Window]]:
+    found: dict[str, list[Window]] = {}
+    for name, gap in gaps:
+        found.setdefault(name, []).append(gap)
+    return found
 
 
 def _first_of_each(differences: tuple[Difference, ...]) -> Iterable[Difference]:
@@ -155,7 +169,7 @@ def replay(notes: Iterable[Note | tuple[str, Note]], strategy: Strategy, *, rele
     The strategy is driven by the engine itself through the recorded time, with the recorded answers, as long as the traffic that it asks
     for is what was recorded; an answer after that would be a guess, so `Replay.known_until` says where it ends. A raise is taken for the
     recorded one if the recorded driver made it at its next visit, as late as it usually came. Questions about other windows than the recorded ones
-    are answered by those that lie in them whole; where nothing was recorded there is no data.
+    are answered by those that lie in them whole; where nothing was recorded there is no answer, and what needs one waits.
 
     Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for no notes, for those of several rollouts or without
     their beginning, for a metric that was recorded as another kind, and for a release without a stable version.
@@ -185,6 +199,7 @@ def replay(notes: Iterable[Note | tuple[str, Note]], strategy: Strategy, *, rele
         spared=after if went_back else nothing,
         undecided=nothing if went_back or promoted else after,
         missing=tuple(metric.name for metric in plan.metrics if metric.name not in recording.looks),
+        gaps=tuple(dict.fromkeys(rerun.world.gaps)),
         differences=tuple(_differences(recording.judged, rerun.notes)),
         notes=tuple(note for note in rerun.notes if not _before_the_start(note)),
     )
@@ -245,6 +260,7 @@ def _never_began(recording: Recording, release: Release) -> Replay:
         spared=nothing,
         undecided=nothing,
         missing=(),
+        gaps=(),
         differences=(),
         notes=(),
     )
@@ -255,9 +271,8 @@ def _split(recording: Recording, at: datetime) -> tuple[Exposure, Exposure]:
     before: dict[str, Counts] = {}
     after: dict[str, Counts] = {}
     for name, looks in recording.looks.items():
-        for each in apart(looks):
-            found = each.look.of(Track.CANDIDATE)
-            if isinstance(found, Counts) and recording.traffic(each.start).reaches(Track.CANDIDATE):
+        for each, found in counted(looks):
+            if recording.traffic(each.start).reaches(Track.CANDIDATE):
                 zero = Counts(events=0, trials=0)
                 half = before if each.start + (each.end - each.start) / 2 < at else after
                 for side in (before, after):
