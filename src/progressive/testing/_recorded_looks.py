@@ -9,7 +9,7 @@ from being raised.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -107,8 +107,8 @@ class Series:
         asked = own or looks
         return cls(
             good=tuple(sorted(dict.fromkeys(good), key=lambda each: (each.start, each.end))),
-            broken=tuple(each for each in asked if each.broken is not None),
-            openings=tuple(each for each in asked if each.broken is None and not each.look.window.length),
+            broken=tuple(each for each in asked if each.broken is not None and each.look.window.length),
+            openings=tuple(each for each in asked if not each.look.window.length),
             lag=lag,
         )
 
@@ -172,13 +172,13 @@ class Series:
 
     def _opening(self, command: Measure, now: datetime, until: datetime) -> Measured | None:
         """A counter's first reading. Where none was recorded, its windows begin where they were asked for."""
-        i = bisect_right(self.openings, command.window.start, key=lambda each: each.start)
-        found = next((each for each in self.openings[max(i - 1, 0) : i] if each.start == command.window.start), None)
-        if found is not None and found.at > until:
-            return None
-        at = now if found is None else max(now, found.at)
-        covered = command.window if found is None else found.look.covered
-        return _measured(command, at, [(track, NoData("opening reading")) for track in command.tracks], covered)
+        tried = [each for each in self.openings if each.start == command.window.start]
+        for each in tried:
+            if now <= each.at <= until or (each.broken is None and each.at <= now):
+                if each.broken is not None:
+                    return _unanswered(command, each.at, each)
+                return _measured(command, max(now, each.at), _opened(command), each.look.covered)
+        return None if any(each.at > now for each in tried) else _measured(command, now, _opened(command), command.window)
 
     def _merged(self, command: Measure, inside: list[Taken], now: datetime) -> Measured:
         """Those that fit together as one look; what comes after a change of query or of buckets is for the next question."""
@@ -217,6 +217,10 @@ def _measured(
     )
 
 
+def _opened(command: Measure) -> list[tuple[Track, Measurement]]:
+    return [(track, NoData("opening reading")) for track in command.tracks]
+
+
 def _unanswered(command: Measure, at: datetime, each: Taken) -> Measured:
     """What was answered, of which one part at least was no answer."""
     found = [(track, each.look.of(track)) for track in command.tracks]
@@ -225,11 +229,14 @@ def _unanswered(command: Measure, at: datetime, each: Taken) -> Measured:
     return _measured(command, at, found, command.window)
 
 
-def counted(looks: Iterable[Taken]) -> Iterator[tuple[Taken, Counts]]:
-    """What was counted on the candidate, each request once: of looks that overlap, those that said something, then the longest."""
-    found = [(each, counts) for each in looks if isinstance(counts := each.look.of(Track.CANDIDATE), Counts) and each.end > each.start]
-    kept: list[tuple[Taken, Counts]] = []
-    for each, counts in sorted(found, key=lambda pair: (pair[0].broken is not None, pair[0].start - pair[0].end if pair[0].broken else timedelta())):
-        if all(each.end <= other.start or other.end <= each.start for other, _ in kept):
-            kept.append((each, counts))
-    yield from kept
+def counted(looks: Sequence[Taken]) -> Iterator[tuple[Taken, Counts]]:
+    """What was counted on the candidate, each request once: by looks that said something, else by the longest of those that did not."""
+    kept = list(apart(looks))
+    silent = [each for each in looks if each.broken is not None and each.end > each.start]
+    for each in sorted(silent, key=lambda look: look.start - look.end):
+        i = bisect_left(kept, each.end, key=lambda look: look.start)
+        if i == 0 or kept[i - 1].end <= each.start:
+            kept.insert(i, each)
+    for each in kept:
+        if isinstance(found := each.look.of(Track.CANDIDATE), Counts):
+            yield each, found

@@ -162,11 +162,13 @@ class World:
 
     def _survey(self, command: Survey, rollout: Rollout, now: datetime) -> Event | None:
         """What the fleet said last; every answer that differed from the one before was noted."""
-        there = [note.event for note in self.recording.surveys if note.at <= now]
+        surveys = self.recording.surveys
+        there = bisect_right(surveys, now, key=lambda note: note.at)
         if rollout.phase is Phase.PENDING:
-            tracks = next((event.tracks for event in reversed(there) if isinstance(event, Surveyed)), ())
+            tracks = next((note.event.tracks for note in reversed(surveys[:there]) if isinstance(note.event, Surveyed)), ())
             return Surveyed(at=now, tracks={**{track: Capacity(capacity.able) for track, capacity in tracks}, Track.STABLE: READY})
-        return attrs.evolve(there[-1], at=now) if there and isinstance(there[-1], Surveyed | CommandFailed) else None
+        event = surveys[there - 1].event if there else None
+        return attrs.evolve(event, at=now) if isinstance(event, Surveyed | CommandFailed) else None
 
     def _run_hook(self, command: RunHook, rollout: Rollout, now: datetime) -> Event | None:
         """What the hook of this step said last, if it has not been heard yet."""
