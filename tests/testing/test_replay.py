@@ -1,20 +1,17 @@
-"""What if: a recorded rollout judged again. The laws first; then what a person asks, what recordings lack, and what is refused."""
+"""What if: what people ask, what recordings lack, what was said in them, and what is refused. The laws are in `test_replay_laws`."""
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-import soak
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from world import ERRORS, RELEASE, START, World, canary
+from recordings import BASKET, LATENCY, QUEUE, Pairs, Script, recorded, same, transcript
+from world import ERRORS, RELEASE, START
 
 from progressive import (
     Abort,
@@ -27,25 +24,21 @@ from progressive import (
     Capacity,
     ClosedUntil,
     Counts,
-    Deadline,
     Failure,
     Gauge,
     Go,
     Histogram,
     Hold,
     Limit,
-    Look,
     Measurement,
     Metric,
     Moments,
     NoAnswer,
     NoData,
     NotYet,
-    Note,
     NoWorse,
     Open,
     Phase,
-    Ports,
     PromoteNow,
     Release,
     Resume,
@@ -59,361 +52,33 @@ from progressive import (
     Traffic,
     Version,
     Window,
-    begin,
     dumps_note,
     hours,
-    loads,
-    loads_note,
     minutes,
     ms,
     percent,
     percents,
     seconds,
-    start,
     submit,
-    tick,
-    times,
 )
-from progressive.conversation import Save, Saved, converse
-from progressive.messages import Apply, Command, Event, Inspect, Inspected, Measure, Measured, Read, Seen, Tick, Wrote
-from progressive.notes import Asked, Entered, Happened, Judged, Late
-from progressive.steps import Approval, Hook, Pause, SetWeight
+from progressive.messages import Measured
+from progressive.notes import Asked, Entered, Happened, Late
+from progressive.steps import Approval, Pause, SetWeight
 from progressive.steps.bake import Bake
 from progressive.stores.file import FileStore
 from progressive.stores.sqlite import SqliteStore
-from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, Replay, ScriptedMetrics, VirtualClock, notes_from, play, replay, steady
+from progressive.testing import (
+    MemoryFleet,
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+    notes_from,
+    play,
+    replay,
+    steady,
+)
 from progressive.testing.replay import Exposure
-
-LATENCY = Metric("latency", kind="latency")
-BASKET = Metric("basket", kind="mean", bad="down")
-QUEUE = Metric("queue", kind="value")
-COUNTED = Metric("crashes", kind="ratio", counter=True)
-LAGGING = Metric("orders", kind="ratio", lag=seconds(40))
-
-Pairs = list[tuple[str, Note]]
-Script = Callable[[Track, Window], Measurement]
-
-
-# -------------------------------------------------------------------------------------------------------------- recordings
-
-
-@attrs.frozen(kw_only=True)
-class Ill:
-    """When one track is ill, and how: `Counts` that fail at ``rate``, no data, or no answer, from ``since`` on for ``lasting``."""
-
-    track: Track
-    since: timedelta
-    lasting: timedelta
-    rate: float | None = None
-    silent: bool = False
-
-    def at(self, now: datetime) -> bool:
-        return START + self.since <= now < START + self.since + self.lasting
-
-
-def world_of(ills: Sequence[Ill], *, rps: int = 20, usual: float = 0.002) -> Script:
-    """A service whose failures are counted second by second, so that two windows have together what one over both has."""
-    failed: dict[Track, list[float]] = {track: [0.0] for track in Track}
-
-    def rate(track: Track, second: int) -> float:
-        now = START + timedelta(seconds=second)
-        return next((ill.rate for ill in ills if ill.track is track and ill.rate is not None and ill.at(now)), usual)
-
-    def upto(track: Track, second: int) -> float:
-        known = failed[track]
-        while len(known) <= second:
-            known.append(known[-1] + rps * rate(track, len(known) - 1))
-        return known[max(second, 0)]
-
-    def script(track: Track, window: Window) -> Measurement:
-        for ill in ills:
-            if ill.track is track and ill.rate is None and ill.at(window.end):
-                return NoAnswer("503") if ill.silent else NoData("no requests")
-        first, last = (int((at - START).total_seconds()) for at in (window.start, window.end))
-        trials = rps * (last - first)
-        return Counts(events=min(trials, int(upto(track, last)) - int(upto(track, first))), trials=trials) if trials else NoData("too short")
-
-    return script
-
-
-def recorded(strategy: Any, script: Any = None, *, release: Release = RELEASE, store: Any = None, **more: Any) -> Pairs:
-    """The notes of a whole rollout in virtual time."""
-    store, metrics = store or MemoryStore(), script if isinstance(script, dict) else {ERRORS: script or world_of(())}
-    play(strategy, release, store=store, clock=VirtualClock(START), metrics=[ScriptedMetrics(metrics)], **more)
-    return list(store.notes("played"))
-
-
-@attrs.define
-class Driver:
-    """A driver without threads. With a ``rng`` its calls take time and it wakes a little late, as real ones do: every answer has its own time."""
-
-    strategy: Any
-    script: Script
-    rng: random.Random | None = None
-    every: timedelta | None = None
-    lag: timedelta = timedelta()
-    router: MemoryRouter = attrs.field(factory=MemoryRouter)
-    coming: tuple[datetime, Traffic] | None = None
-
-    def record(self) -> Pairs:
-        now, kept = START, []
-        rollout = begin(self.strategy.plan, RELEASE, id="driven", at=now)
-        while not rollout.over:
-            talk = converse(rollout, (), tick=Tick(at=now), stored=True, expected=rollout.serial)
-            reply: Any = None
-            while True:
-                try:
-                    move = talk.send(reply)
-                except StopIteration as stop:
-                    rollout = stop.value.decision.rollout
-                    break
-                if isinstance(move, Save):
-                    kept += [(f"driven/{move.rollout.serial}/{n}", note) for n, note in enumerate(move.notes)]
-                    reply = Saved()
-                else:
-                    reply = [self.answer(command, now + self.some(400)) for command in move.commands]
-                    now = max([now, *(event.at for event in reply)])
-            wake = rollout.wake_at or now
-            now = max(now + ms(1), wake + self.some(700), now if self.every is None else now + self.every)
-        return kept
-
-    def look(self, command: Measure, at: datetime) -> Look:
-        """A counter is read when it is asked, which is a little after the read of the router."""
-        asked = command.window
-        covered = asked if not command.metric.counter else Window(asked.start, max(asked.end, at)) if command.since else Window(at, at)
-        tracks = [(track, self.script(track, covered)) for track in command.tracks]
-        reading = f"read at {at:%H:%M:%S}" if command.metric.counter else None
-        return Look(metric=command.metric.name, window=asked, tracks=tracks, covered=covered, reading=reading)
-
-    def some(self, most: int) -> timedelta:
-        return ms(0 if self.rng is None else self.rng.randrange(most))
-
-    def answer(self, command: Command, at: datetime) -> Event:
-        if self.coming is not None and self.coming[0] <= at:
-            self.router.edit(self.coming[1])
-            self.coming = None
-        match command:
-            case Inspect():
-                return Inspected(at=at)
-            case Read():
-                return Seen(at=at, served=self.router.read(RELEASE))
-            case Apply() if self.lag:
-                self.coming = self.coming or (at + self.lag, command.traffic)
-                return Wrote(at=at, epoch=command.epoch, traffic=command.traffic, served=self.router.read(RELEASE))
-            case Apply():
-                served = self.router.apply(RELEASE, command.traffic, marker=command.marker, expect=command.expect)
-                return Wrote(at=at, epoch=command.epoch, traffic=command.traffic, served=served)
-            case Measure():
-                return Measured(at=at, analyses=command.analyses, look=self.look(command, at))
-            case other:
-                raise AssertionError(other)
-
-
-def same(found: Replay) -> bool:
-    """Did it come to the same end at the same moment, with the same words and verdicts, and was all of it known?"""
-    return found.replayed == found.recorded and found.known_until is None and found.differences == () and found.gaps == ()
-
-
-def counted(notes: Iterable[Any], metric: str = "error-rate") -> Counts:
-    """What was counted on the candidate, once for each look."""
-    events = dict.fromkeys(note.event for note in notes if isinstance(note, Happened) and isinstance(note.event, Measured))
-    looks = [event.look for event in events if event.look.metric == metric and event.analyses != ("preflight",)]
-    answered = [look for look in looks if not any(isinstance(each, NoAnswer) for _, each in look.tracks)]
-    counts = [each for look in answered if isinstance(each := look.of(Track.CANDIDATE), Counts)]
-    return Counts(events=sum(each.events for each in counts), trials=sum(each.trials for each in counts))
-
-
-# --------------------------------------------------------------------------------------------------------------- strategies
-
-rates = st.sampled_from([0.0, 0.002, 0.02, 0.1, 0.5])
-spans = st.integers(1, 12).map(lambda n: seconds(45 * n))
-tracks = st.sampled_from([Track.CANDIDATE, Track.STABLE])
-ills = st.lists(
-    st.one_of(
-        st.builds(Ill, track=tracks, since=spans, lasting=spans, rate=rates),
-        st.builds(Ill, track=tracks, since=spans, lasting=spans, silent=st.booleans()),
-    ),
-    max_size=3,
-)
-tolerances = st.builds(
-    Tolerance,
-    in_a_row=st.integers(1, 3),
-    failures=st.sampled_from([None, None, 2]),
-    then=st.sampled_from([Action.ROLL_BACK, Action.HOLD]),
-    inconclusive=st.sampled_from([Budget(looks=0), Budget(looks=2), Budget(then=Action.WAIT)]),
-    no_data=st.sampled_from([Budget(within=minutes(15), then=Action.ROLL_BACK), Budget(looks=1, then=Action.ROLL_BACK)]),
-)
-limits = st.builds(
-    Limit, st.just(ERRORS), at_most=st.sampled_from(percents(0.1, 1, 5, 30)), min_sample=st.sampled_from([1, 300, 1500]), tolerance=tolerances
-)
-sequential = st.builds(NoWorse, st.just(ERRORS), margin=st.sampled_from([1.0, 1.5]), observe=st.booleans())
-checks = st.one_of(limits.map(lambda one: [one]), st.tuples(limits, sequential).map(list))
-weights = st.sampled_from([percents(100), percents(10, 100), percents(5, 50, 100), percents(1, 10, 40, 100)])
-sorts = st.sampled_from([ERRORS, attrs.evolve(ERRORS, counter=True), attrs.evolve(ERRORS, lag=seconds(25))])
-times_of = st.fixed_dictionaries({"interval": st.sampled_from([seconds(20), seconds(30), minutes(1)]), "warmup": st.sampled_from([seconds(0), seconds(20)])})
-
-
-def measured_as(metric: Metric, plan: dict[str, Any]) -> dict[str, Any]:
-    """A plan whose checks are about another sort of metric."""
-    return {**plan, "checks": [attrs.evolve(each, metric=metric) for each in plan["checks"]]}
-
-
-plans = st.fixed_dictionaries(
-    {"weights": weights, "bake": st.sampled_from([minutes(1), minutes(2), seconds(150)]), "checks": checks, "alpha": st.sampled_from([0.01, 0.2])}
-)
-
-
-# -------------------------------------------------------------------------------------------------------------------- laws
-
-SOME = settings(max_examples=50)
-"""Each drives an hour or more."""
-
-
-@SOME
-@given(plan=plans, cadence=times_of, ills=ills, metric=sorts)
-def test_under_the_same_strategy_it_comes_to_the_same_end_at_the_same_time(
-    plan: dict[str, Any], cadence: dict[str, Any], ills: list[Ill], metric: Metric
-) -> None:
-    strategy = Canary(**measured_as(metric, plan), **cadence)
-    found = replay(Driver(strategy, world_of(ills)).record(), strategy, release=RELEASE)
-
-    assert same(found)
-
-
-@SOME
-@given(
-    plan=plans,
-    cadence=times_of,
-    ills=ills,
-    metric=sorts,
-    seed=st.integers(0, 2**20),
-    lag=st.sampled_from([seconds(0), seconds(0), seconds(3), seconds(20)]),
-)
-def test_calls_that_take_time_and_a_loop_that_wakes_late_change_nothing(
-    plan: dict[str, Any], cadence: dict[str, Any], ills: list[Ill], metric: Metric, seed: int, lag: timedelta
-) -> None:
-    """But for an end that comes by time alone: the recorded driver found out about it when it woke."""
-    strategy = Canary(**measured_as(metric, plan), **cadence)
-    found = replay(Driver(strategy, world_of(ills), random.Random(seed), lag=lag).record(), strategy, release=RELEASE)
-
-    assert (found.replayed.phase, found.replayed.why) == (found.recorded.phase, found.recorded.why)
-    assert timedelta() <= found.recorded.at - found.replayed.at <= seconds("took longer" in found.why or "nobody" in found.why)
-    assert (found.known_until, found.differences) == (None, ())
-
-
-@SOME
-@given(plan=plans, ills=ills, seed=st.integers(0, 2**20), every=st.sampled_from([minutes(1), seconds(80), minutes(2)]))
-def test_a_job_that_comes_by_every_minute_or_two_is_replayed_as_it_came(plan: dict[str, Any], ills: list[Ill], seed: int, every: timedelta) -> None:
-    """Much later than the engine would have liked to be woken; so what was due in between was done at its next visit."""
-    strategy = Canary(**plan, watch_every=minutes(3))
-    found = replay(Driver(strategy, world_of(ills), random.Random(seed), every=every).record(), strategy, release=RELEASE)
-
-    assert (found.replayed.phase, found.replayed.why, found.known_until, found.differences) == (found.recorded.phase, found.recorded.why, None, ())
-    assert timedelta() <= found.recorded.at - found.replayed.at <= (every if "took longer" in found.why or "nobody" in found.why else ms(0))
-
-
-@SOME
-@given(one=plans, other=plans, cadence=times_of, ills=ills)
-def test_what_it_says_would_have_happened_happens(one: dict[str, Any], other: dict[str, Any], cadence: dict[str, Any], ills: list[Ill]) -> None:
-    """The world is the same whatever the traffic, so the other strategy can really be tried in it."""
-    recording = Driver(Canary(**one, **cadence), world_of(ills)).record()
-    found = replay(recording, Canary(**other, **cadence), release=RELEASE)
-    tried = Driver(Canary(**other, **cadence), world_of(ills)).record()
-    truth = replay(tried, Canary(**other, **cadence), release=RELEASE).recorded
-    held = [note for _, note in tried if isinstance(note, Entered) and note.phase == "held"]
-
-    if found.known_until is None:
-        assert found.replayed == truth
-    elif found.stops_at is not None:
-        assert (held[0].at, held[0].why) == (found.stops_at, found.why)
-    else:
-        assert truth.at >= found.known_until
-
-
-@SOME
-@given(plan=plans, cadence=times_of, ills=ills, bound=st.sampled_from([0.05, 0.5, 2.0, 20.0]))
-def test_a_stricter_limit_never_stops_later(plan: dict[str, Any], cadence: dict[str, Any], ills: list[Ill], bound: float) -> None:
-    """It may ask for more evidence before a raise, and then nothing is known from that raise on."""
-    recording = Driver(Canary(**plan, **cadence), world_of(ills)).record()
-
-    def under(at_most: float) -> Replay:
-        checks = [Limit(ERRORS, at_most=percent(at_most), min_sample=600)]
-        return replay(recording, Canary(**{**plan, **cadence, "checks": checks}), release=RELEASE)
-
-    lax, strict = under(bound * 2), under(bound)
-
-    if lax.stops_at is not None:
-        assert (strict.stops_at is not None and strict.stops_at <= lax.stops_at) or (
-            strict.known_until is not None and strict.known_until <= lax.stops_at
-        )
-
-
-@SOME
-@given(one=plans, other=plans, cadence=times_of, ills=ills, rng=st.randoms(use_true_random=False))
-def test_the_order_of_the_notes_does_not_matter(
-    one: dict[str, Any], other: dict[str, Any], cadence: dict[str, Any], ills: list[Ill], rng: random.Random
-) -> None:
-    recording, strategy = Driver(Canary(**one, **cadence), world_of(ills)).record(), Canary(**other, **cadence)
-    found = replay(recording, strategy, release=RELEASE)
-    shuffled = recording + rng.sample(recording, k=len(recording) // 2)
-    rng.shuffle(shuffled)
-
-    assert replay(recording, strategy, release=RELEASE) == found
-    assert replay(shuffled, strategy, release=RELEASE) == found
-    assert replay([note for _, note in shuffled], strategy, release=RELEASE) == found
-
-
-@SOME
-@given(one=plans, other=plans, cadence=times_of, ills=ills)
-def test_what_was_exposed_spared_and_is_undecided_is_what_was_recorded(
-    one: dict[str, Any], other: dict[str, Any], cadence: dict[str, Any], ills: list[Ill]
-) -> None:
-    recording = Driver(Canary(**one, **cadence), world_of(ills)).record()
-    found = replay(recording, Canary(**other, **cadence), release=RELEASE)
-    whole = found.exposed + found.spared + found.undecided
-    again = replay(recording, Canary(**one, **cadence), release=RELEASE)
-
-    assert whole == again.exposed + again.spared + again.undecided
-    assert any(ill.silent for ill in ills) or whole.of("error-rate") == counted(note for _, note in recording)
-    assert found.spared.requests == 0 or (found.replayed.phase, found.known_until) == (Phase.ROLLED_BACK, None)
-    assert found.undecided.requests == 0 or found.known_until is not None
-
-
-GOLDEN = Path(__file__).parent.parent / "golden"
-
-
-def transcript(name: str) -> tuple[Any, Pairs]:
-    """The rollout of a golden transcript before its first decision, and its notes with their ids."""
-
-    def compact(value: object) -> str:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-    first, *decisions = [json.loads(line) for line in (GOLDEN / "format-1" / "transcripts" / f"{name}.jsonl").read_text("utf-8").splitlines()]
-    notes = [(f"golden/{serial}/{n}", loads_note(compact(note))) for serial, each in enumerate(decisions) for n, note in enumerate(each["notes"])]
-    return loads(compact(first["begin"])), notes
-
-
-@pytest.mark.parametrize(
-    "name", ["blue_green", "blue_green_stopped", "canary_promoted", "canary_rolled_back", "canary_with_a_fleet", "reverted"]
-)
-def test_a_golden_transcript_comes_to_the_same_end(name: str) -> None:
-    """With hooks, approvals, gates, lags, counters, every kind of measurement, writes that failed and instances that were not ready."""
-    rollout, notes = transcript(name)
-
-    assert same(replay(notes, rollout, release=rollout.release))
-
-
-@pytest.mark.parametrize("seed", [*range(20), 36, 66, 70])
-def test_a_world_of_faults_is_replayed_up_to_where_nobody_can_know(seed: int) -> None:
-    """Lost replies, drift, holds, silence, killed drivers: the end is the same, or the recording says why it is not known."""
-    world = soak.run(seed)
-    notes = [(f"soak/{i}/0", note) for i, note in enumerate(world.notes)]
-    found = replay(notes, soak.STRATEGIES[seed % len(soak.STRATEGIES)], release=RELEASE)
-
-    assert found == replay(reversed(notes), soak.STRATEGIES[seed % len(soak.STRATEGIES)], release=RELEASE)
-    assert found.known_until is not None or found.replayed.phase is found.recorded.phase
-    assert str(found)
-
 
 # ------------------------------------------------------------------------------------------------------- what people ask
 
@@ -430,10 +95,6 @@ def usual(**changes: Any) -> Canary:
 
 def at(minute: float) -> datetime:
     return START + minutes(minute)
-
-
-def only(*notes: Any) -> list[str]:
-    return [str(note) for note in notes]
 
 
 BAD = steady(50, stable=0.001, candidate=0.02)
@@ -559,7 +220,7 @@ def test_a_metric_that_was_never_recorded_is_named_and_nothing_is_known_past_the
 
     assert found.missing == ("latency",)
     assert (found.stops_at, found.known_until) == (None, at(5))
-    assert "latency up to here, which was not recorded" in found.unknown
+    assert found.unknown.endswith("this one would have stayed at 5 % candidate, waiting for the closing look at latency")
     assert "missing    latency: the recorded rollout never looked at it" in str(found)
 
 
@@ -614,7 +275,7 @@ def test_a_query_that_changed_is_not_merged_with_the_one_before() -> None:
     anew = [note for note in found.notes if note.kind == "unjudged"]
 
     assert found.known_until is None
-    assert [(note.at, note.why) for note in anew] == [(at(2), "the query changed; its evidence starts anew")]
+    assert [(note.at, note.why) for note in anew] == [(at(2.5), "the query changed; its evidence starts anew")]
     assert [dict(note.numbers)["candidate_sample"] for note in found.verdicts if note.at <= at(2)] == [3_000, 1_500]
 
 
@@ -750,15 +411,15 @@ def test_people_say_what_they_said(words: list[tuple[float, Any]]) -> None:
 
 def test_a_step_that_was_skipped_is_skipped_whatever_its_epoch_would_have_been() -> None:
     """The other strategy has one more step before it, so everything has a higher epoch."""
-    bakes = (SetWeight(percent(5)), Bake(minutes(30), id="long"), SetWeight(percent(100)), Bake(minutes(2), id="last"))
+    first, *bakes = SetWeight(percent(5)), Bake(minutes(30), id="long"), SetWeight(percent(100)), Bake(minutes(2), id="last")
     store, clock = MemoryStore(), VirtualClock(START)
 
     def skip(rollout: Any) -> None:
         if clock() >= at(4) and rollout.plan.steps[rollout.progress.step].id == "long":
             submit(store, "played", Skip(epoch=rollout.epoch, **{**EVE, "at": clock()}))
 
-    play(Canary(steps=bakes, checks=[limit()]), RELEASE, store=store, clock=clock, before_tick=skip, metrics=[ScriptedMetrics({ERRORS: BAD})])
-    found = replay(store.notes("played"), Canary(steps=(Pause(ms(1)), *bakes), checks=[limit()]), release=RELEASE)
+    play(Canary(steps=[first, *bakes], checks=[limit()]), RELEASE, store=store, clock=clock, before_tick=skip, metrics=[ScriptedMetrics({ERRORS: BAD})])
+    found = replay(store.notes("played"), Canary(steps=[first, Pause(minutes(1)), *bakes], checks=[limit()]), release=RELEASE)
 
     assert (found.replayed.phase, found.known_until) == (Phase.PROMOTED, None)
 
@@ -1030,9 +691,9 @@ def test_the_first_difference_of_each_check_is_shown() -> None:
 
 
 def test_a_replay_is_a_value() -> None:
-    one, other = (replay(SHORT, usual(), release=RELEASE) for _ in range(2))
+    one, other, third = (replay(SHORT, usual(weights=percents(100), checks=[limit(most)]), release=RELEASE) for most in (30, 30, 1))
 
     assert one == other and hash(one) == hash(other)
-    assert one != replay(SHORT, usual(checks=[limit(1)]), release=RELEASE)
+    assert one != third
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         one.unknown = "x"  # type: ignore[misc]
