@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 import json
-import types
-import typing
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
 import pytest
-from hypothesis import example, given, reject, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rules import rule
 from world import RELEASE, START, World, canary
@@ -25,7 +21,6 @@ from progressive import (
     Analysis,
     Approve,
     BlueGreen,
-    Budget,
     Canary,
     Capacity,
     ClosedUntil,
@@ -86,8 +81,7 @@ from progressive import (
     times,
 )
 from progressive._json import parsed, text_of
-from progressive._schema import Codec, types_of
-from progressive.analysis.checks import Bound
+from progressive._schema import Codec
 from progressive.analysis.judge import Tally
 from progressive.analysis.verdict import Check, Memory
 from progressive.errors import Failure
@@ -123,6 +117,8 @@ from progressive.rollout import Clocks, Evidence, Progress, Routing
 from progressive.step import Advance, Done, Situation, Wait
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, play, steady
+from progressive.testing._reached import Way, reached
+from progressive.testing.generated import MOMENTS, events, notes, plans, rollouts, values
 from progressive.units import MILLION, Percent
 
 ERRORS = Metric("error-rate", kind="ratio")
@@ -296,117 +292,6 @@ def test_a_time_finer_than_a_millisecond_is_cut_as_everywhere() -> None:
 
 # ------------------------------------------------------------------------------------------------- properties: generated values
 
-MOMENTS_IN_TIME = st.integers(-(10**12), 10**13).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=n))
-DURATIONS = st.integers(0, 10**12).map(lambda n: timedelta(milliseconds=n))
-PERCENTS = st.integers(0, MILLION).map(Percent)
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
-TEXTS = st.text(max_size=20)
-NAMES = st.from_regex(r"[A-Za-z0-9](?:[A-Za-z0-9._:/-]{0,9}[A-Za-z0-9])?", fullmatch=True)
-MEMORIES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | NUMBERS | TEXTS, lambda inner: st.lists(inner, max_size=4).map(tuple), max_leaves=8
-)
-FLOOR = st.none() | PERCENTS | DURATIONS | NUMBERS
-BOUNDS = PERCENTS | DURATIONS | NUMBERS | st.builds(lambda factor, floor: times(factor, floor=floor), st.floats(0.001, 1000), FLOOR)
-
-
-@st.composite
-def histograms(draw: Any) -> Histogram:
-    edges = sorted(draw(st.sets(st.floats(0.001, 1000), min_size=1, max_size=5)))
-    counts = sorted(draw(st.lists(st.integers(0, 10**9), min_size=len(edges) + 1, max_size=len(edges) + 1)))
-    return Histogram(edges=edges, cumulative=counts)
-
-
-COUNTS = st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)).map(lambda two: Counts(events=min(two), trials=max(two)))
-MEASUREMENTS = (
-    COUNTS
-    | histograms()
-    | st.builds(Moments, n=st.integers(1, 10**9), mean=NUMBERS, m2=st.floats(0, 1e300))
-    | st.builds(Gauge, samples=st.lists(NUMBERS, min_size=1, max_size=4))
-    | st.builds(NoData, TEXTS)
-    | st.builds(NoAnswer, TEXTS)
-)
-WINDOWS = st.tuples(MOMENTS_IN_TIME, DURATIONS).map(lambda two: Window(two[0], two[0] + two[1]))
-LOOKS = st.builds(
-    Look,
-    metric=NAMES,
-    window=WINDOWS,
-    covered=WINDOWS,
-    tracks=st.dictionaries(st.sampled_from(Track), MEASUREMENTS),
-    reading=st.none() | TEXTS,
-    query=TEXTS,
-    fingerprint=TEXTS,
-)
-METRICS = st.builds(
-    Metric, NAMES, kind=st.sampled_from(["ratio", "latency", "mean", "value"]), unit=TEXTS, lag=DURATIONS, bad=st.sampled_from(["up", "down", "both"])
-)
-LOOKS_TOLERATED, SPANS = st.none() | st.integers(0, 99), st.none() | DURATIONS
-ENDING = st.sampled_from([Action.ROLL_BACK, Action.HOLD])
-BUDGETS = st.builds(
-    lambda looks, within, then: Budget(looks=looks, within=within, then=Action.WAIT if looks is within is None else then),
-    LOOKS_TOLERATED,
-    SPANS,
-    ENDING,
-)
-KNOWN: dict[Any, st.SearchStrategy[Any]] = {
-    Budget: BUDGETS,
-    Tolerance: st.builds(
-        Tolerance, in_a_row=st.integers(1, 9), failures=LOOKS_TOLERATED, then=ENDING, inconclusive=BUDGETS, no_data=BUDGETS, no_answer=BUDGETS
-    ),
-    str: TEXTS,
-    bool: st.booleans(),
-    int: st.integers(-(10**15), 10**15),
-    float: NUMBERS,
-    datetime: MOMENTS_IN_TIME,
-    timedelta: DURATIONS,
-    Percent: PERCENTS,
-    type(None): st.none(),
-    Memory: MEMORIES,
-    Bound: BOUNDS,
-    Metric: METRICS,
-    Counts: COUNTS,
-    Histogram: histograms(),
-    Window: WINDOWS,
-    Look: LOOKS,
-    Marker: st.builds(Marker, generation=st.integers(0, 99), serial=st.integers(0, 99), closed=st.booleans()),
-    Match: st.builds(Match, name=NAMES, value=TEXTS, source=st.sampled_from(["header", "cookie"])),
-}
-
-
-@cache
-def made(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of a type, by the fields that its class declares: whatever a class gains is generated too."""
-    if kind in KNOWN:
-        return KNOWN[kind]
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple and arguments[-1] is Ellipsis:
-        return st.lists(made(arguments[0]), max_size=3).map(tuple)
-    if origin is tuple:
-        return st.tuples(*(made(each) for each in arguments))
-    if origin in (typing.Union, types.UnionType):
-        return st.one_of(*(made(each) for each in arguments))
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return st.sampled_from(kind)
-    assert attrs.has(kind), kind
-    hints = types_of(kind)
-    fields = [field for field in attrs.fields(kind) if field.init]
-    given = {field.name: made(hints[field.name]) if field.default is attrs.NOTHING else maybe(made(hints[field.name])) for field in fields}
-
-    def build(chosen: dict[str, Any]) -> Any:
-        try:
-            return kind(**{name: value for name, value in chosen.items() if value is not ABSENT})
-        except StrategyError:
-            return reject()
-
-    return st.fixed_dictionaries(given).map(build)
-
-
-ABSENT: Any = object()
-
-
-def maybe(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.just(ABSENT) | inner
-
-
 def again(kind: Any, value: object) -> object:
     codec = Codec.of(Kinds())
     text = text_of(codec.dump(kind)(value))
@@ -420,14 +305,14 @@ QUICK = settings(max_examples=60, deadline=None, print_blob=True)
 
 @rule("R32")
 @QUICK
-@given(event=st.one_of(*(made(kind) for kind in EVENTS)))
+@given(event=events())
 def test_generated_events_are_read_back_as_they_were(event: Event) -> None:
     assert loads_event(dumps_event(event)) == event
 
 
 @rule("R32")
 @QUICK
-@given(note=st.one_of(*(made(kind) for kind in NOTES)))
+@given(note=notes())
 def test_generated_notes_are_read_back_as_they_were(note: Note) -> None:
     assert loads_note(dumps_note(note)) == note
 
@@ -436,63 +321,16 @@ def test_generated_notes_are_read_back_as_they_were(note: Note) -> None:
 @pytest.mark.parametrize("kind", [Progress, Routing, Evidence, Clocks, Tally, Tolerance, Analysis, Limit, NoWorse], ids=lambda kind: kind.__name__)
 def test_generated_parts_of_a_rollout_are_read_back_as_they_were(kind: type[Any]) -> None:
     @QUICK
-    @given(value=PARTS[kind] if kind in PARTS else made(kind))
+    @given(value=values(kind))
     def law(value: object) -> None:
         assert again(kind, value) == value
 
     law()
 
 
-def checks() -> st.SearchStrategy[Any]:
-    ratio = st.builds(Metric, NAMES, kind=st.just("ratio"))
-    limits = st.builds(
-        Limit, ratio, at_most=PERCENTS | st.builds(times, st.floats(0.1, 9), floor=st.none() | PERCENTS), min_sample=st.integers(1, 10**6),
-        observe=st.booleans(), id=NAMES, tolerance=KNOWN[Tolerance],
-    )  # fmt: skip
-    slow = st.builds(Limit, st.builds(Metric, NAMES, kind=st.just("latency")), quantile=st.floats(0.01, 0.9999), at_most=DURATIONS, id=NAMES)
-    worse = st.builds(
-        NoWorse, ratio, than=st.sampled_from([Track.STABLE, Track.BASELINE]), margin=st.floats(1, 9), share_of_alpha=st.floats(0.001, 9), id=NAMES
-    )
-    return limits | slow | worse
-
-
-ANALYSES = st.builds(
-    Analysis, NAMES, checks=st.lists(checks(), min_size=1, max_size=3, unique_by=lambda each: each.id), interval=DURATIONS.filter(bool),
-    warmup=DURATIONS, synthetic=st.booleans(),
-)  # fmt: skip
-PARTS: dict[type[Any], st.SearchStrategy[Any]] = {
-    Analysis: ANALYSES,
-    Limit: checks().filter(lambda each: isinstance(each, Limit)),
-    NoWorse: checks().filter(lambda each: isinstance(each, NoWorse)),
-}
-
-
-@st.composite
-def plans(draw: Any) -> Plan:
-    deadline = st.builds(Deadline, within=DURATIONS.filter(bool), then=st.sampled_from(Action))
-    weights = [*sorted(draw(st.sets(st.integers(1, MILLION - 1), max_size=4))), MILLION]
-    steps: list[Step] = []
-    for n, ppm in enumerate(weights):
-        steps.append(SetWeight(Percent(ppm), deadline=draw(deadline), id=f"weight-{n}"))
-        between = st.one_of(
-            st.builds(Bake, DURATIONS.filter(bool)), st.builds(Pause, DURATIONS.filter(bool)), st.builds(Hook, NAMES, skippable=st.booleans()),
-            st.builds(Approval, NAMES, within=DURATIONS.filter(bool), otherwise=st.sampled_from([Action.HOLD, Action.ROLL_BACK])),
-        )  # fmt: skip
-        steps += [attrs.evolve(step, id=f"step-{n}-{i}") for i, step in enumerate(draw(st.lists(between, max_size=2)))]
-    try:
-        return Plan(
-            strategy=draw(NAMES), steps=tuple(steps), analyses=tuple(draw(st.lists(ANALYSES, max_size=2))),
-            gates=tuple(draw(st.lists(TEXTS, max_size=2))), deadline=draw(deadline), watch_every=draw(DURATIONS.filter(bool)),
-            preflight=draw(DURATIONS.filter(bool)),
-            alpha=draw(st.floats(1e-9, 0.5)), retire_after=draw(st.none() | DURATIONS), unguarded=draw(st.just("a law") | NAMES),
-        )  # fmt: skip
-    except StrategyError:
-        return typing.cast(Plan, reject())
-
-
 @rule("R32")
 @QUICK
-@given(plan=plans(), at=MOMENTS_IN_TIME)
+@given(plan=plans(), at=MOMENTS)
 def test_generated_rollouts_are_read_back_and_decide_the_same(plan: Plan, at: datetime) -> None:
     rollout = begin(plan, RELEASE, id="r", at=at)
     read = loads(dumps(rollout))
@@ -500,6 +338,29 @@ def test_generated_rollouts_are_read_back_and_decide_the_same(plan: Plan, at: da
     tick = Tick(at=at + seconds(1))
 
     assert dumps(decide(read, tick).rollout) == dumps(decide(rollout, tick).rollout)
+
+
+@rule("R32")
+@QUICK
+@given(rollout=rollouts())
+def test_a_rollout_that_was_driven_for_a_while_is_read_back_and_decides_the_same(rollout: Rollout) -> None:
+    read = loads(dumps(rollout))
+    assert read == rollout
+    tick = Tick(at=rollout.clocks.now + seconds(1))
+
+    assert dumps(decide(read, tick).rollout) == dumps(decide(rollout, tick).rollout)
+
+
+@rule("R32")
+@pytest.mark.parametrize(("watched", "wakes"), [(ms(1), ms(1)), (ms(2), ms(1)), (ms(3), ms(1)), (ms(5), ms(2))])
+def test_a_rollout_that_is_watched_every_odd_millisecond_wakes_at_a_whole_one(watched: timedelta, wakes: timedelta) -> None:
+    """Found by the test above: half of three milliseconds was stored as one, and was one and a half until then."""
+    steps = (SetWeight(percent(100), id="all"), Bake(minutes(1), id="bake"))
+    plan = Plan(strategy="quick", steps=steps, watch_every=watched, unguarded="a law")
+    rollout = reached(plan, RELEASE, id="r", at=START, ways=[Way()])
+
+    assert rollout.wake_at == rollout.clocks.now + wakes
+    assert loads(dumps(rollout)) == rollout
 
 
 @rule("R32")
@@ -518,6 +379,7 @@ DATES = "2026-03-01T12:00:00Z", "9999-12-31T23:59:59-23:00"
 JUNK = (None, True, 0, -1, 2, 1.5, 1e308, 10**30, "", "x", *DATES, [], {}, [1], [[1, 2], [1]], {"kind": "go"})
 
 
+ABSENT = object()
 EDITS = st.tuples(st.integers(0, 10**6), st.sampled_from(["put", "cut", "insert", "repeat"]), st.sampled_from(TYPED))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def loaded(path: Path) -> ModuleType:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_every_block_of_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of one page are one program, run from the top in an empty folder."""
+    """The blocks of one page are one program, run from the top in an empty folder; then its tests, as pytest would run them."""
     text = page.read_text(encoding="utf-8")
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
@@ -39,6 +40,9 @@ def test_every_block_of_python_runs(page: Path, tmp_path: Path, monkeypatch: pyt
     for block in BLOCK.finditer(text):
         before = "\n" * text[: block.start(1)].count("\n")  # so that a traceback names the line of the page
         exec(compile(before + block[1], str(page), "exec"), vars(module))
+    for name, found in list(vars(module).items()):
+        if name.startswith("test_") and not hasattr(found, "pytestmark"):
+            found(**{given: {"tmp_path": tmp_path}[given] for given in inspect.signature(found).parameters})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))

@@ -48,7 +48,12 @@ PURE_STANDARD_LIBRARY = {
 }  # fmt: skip
 """A list of what is allowed, because nobody can list every clock, dice, file, socket, thread and log."""
 
-THIRD_PARTY = {"_http": {"attrs", "httpx", "tenacity"}, "_http_wire": {"attrs", "httpx", "httpcore"}, "_kubeconfig": {"attrs", "lightkube"}}
+THIRD_PARTY = {
+    "_http": {"attrs", "httpx", "tenacity"},
+    "_http_wire": {"attrs", "httpx", "httpcore"},
+    "_kubeconfig": {"attrs", "lightkube"},
+    "testing.generated": {"attrs", "hypothesis"},
+}
 """The client is known in two files, so that its successor fits in there, and an extra in the one that needs it. Everywhere else: attrs."""
 
 FORBIDDEN_CALLS = {"open", "input", "print", "breakpoint", "hash", "id", "sum"}
@@ -207,6 +212,14 @@ def test_importing_the_library_imports_no_adapter_and_no_client() -> None:
     assert [name for name in loaded if name.startswith("progressive.") and level_of(name.removeprefix("progressive.")) > 4] == []
 
 
+def test_importing_what_helps_tests_imports_no_test_framework_and_no_client() -> None:
+    """`progressive.testing.generated` is imported by name, by those who have Hypothesis."""
+    script = "import sys, progressive.testing; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONWARNINGS": "error"})
+
+    assert {"hypothesis", "pytest", "httpx", "httpcore", "tenacity"} & set(done.stdout.split()) == set()
+
+
 def test_the_public_names_are_sorted_and_complete() -> None:
     tree = sources()[""]
     imported = [alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) and node.level for alias in node.names]
@@ -237,6 +250,8 @@ def test_the_public_names_are_sorted_and_complete() -> None:
         ("stats.sequential", "from ..errors import StateError", "errors is not mathematics"),
         ("steps.bake", "from .pause import Pause", "steps.pause is beside"),
         ("metrics.envoy", "from ..routers.envoy import Envoy", "routers.envoy is beside"),
+        ("testing.contract", "import pytest", "pytest is not for this file"),
+        ("testing.contract", "from hypothesis import given", "hypothesis is not for this file"),
         ("routers.envoy", "from ..engine import decide", "engine is not for adapters"),
         ("routers.envoy", "from ..codec import dumps", "codec is not for adapters"),
         ("stores.file", "from ..drivers import tick", "drivers is not for adapters"),
@@ -260,6 +275,7 @@ def test_an_import_in_the_wrong_place_is_seen(name: str, line: str, said: str) -
         ("metrics.envoy", "from .._http import Http"),
         ("drivers", "import threading, time"),
         ("_http_wire", "import httpcore"),
+        ("testing.generated", "from hypothesis import strategies"),
         ("steps", "from .bake import Bake"),
     ],
 )

@@ -42,7 +42,7 @@ def test_four_packages_are_needed_at_run_time_and_the_rest_is_for_who_asks_for_i
     assert names(needed) == NEEDED
     assert len(needed) == len(NEEDED)
     assert all(">=" in requirement for requirement in needed)
-    assert set(project["project"]["optional-dependencies"]) == {"kubernetes"}
+    assert set(project["project"]["optional-dependencies"]) == {"hypothesis", "kubernetes"}
 
 
 def test_the_version_is_a_year_a_month_and_a_count(project: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ def test_the_changelog_names_the_stored_format(project: dict[str, Any]) -> None:
 def test_every_group_of_nox_is_there(project: dict[str, Any]) -> None:
     wanted = set(re.findall(r'group\("(\w+)"\)', (TOP / "noxfile.py").read_text("utf-8")))
 
-    assert wanted == {"docs", "lint", "tests", "types"}
+    assert wanted == {"docs", "lint", "mutation", "tests", "types"}
     assert wanted <= project["dependency-groups"].keys()
 
 
@@ -89,7 +89,7 @@ def test_the_metadata_says_what_the_project_says(installed: metadata.Distributio
     assert said["Requires-Python"] == ">=3.11"
     assert "Typing :: Typed" in (said.get_all("Classifier") or [])
     assert names([each for each in installed.requires or [] if "extra ==" not in each]) == NEEDED
-    assert said.get_all("Provides-Extra") == ["kubernetes"]
+    assert sorted(said.get_all("Provides-Extra") or []) == ["hypothesis", "kubernetes"]
 
 
 def test_the_wheel_holds_every_module_the_types_and_the_licence_and_nothing_else(installed: metadata.Distribution) -> None:

@@ -19,9 +19,11 @@ from progressive import (
     Analysis,
     BlueGreen,
     Canary,
+    Capabilities,
     Counts,
     Deadline,
     ExitCode,
+    Failure,
     Gauge,
     Hold,
     Kind,
@@ -39,6 +41,7 @@ from progressive import (
     Percent,
     Phase,
     Release,
+    RouterError,
     StrategyError,
     Tick,
     Track,
@@ -400,3 +403,38 @@ def test_a_baseline_that_is_named_may_be_given_traffic() -> None:
     release = attrs.evolve(RELEASE, baseline=Version("v1-fresh"))
 
     assert begin(canary(weights=(), steps=steps).plan, release, id="r", at=START).release.baseline == Version("v1-fresh")
+
+
+NOBODY = Release(service="shop", stable=None, candidate=Version("v2"))
+
+
+@rule("R12")
+@pytest.mark.parametrize(
+    ("able", "release", "traffic", "said"),
+    [
+        (Capabilities(), RELEASE, Traffic(candidate=percent(0.5)), "0.5 % is not a multiple of the router's smallest weight, 1 %"),
+        (Capabilities(matches=True), RELEASE, Traffic(mirror=percent(5)), "the router can't do mirroring"),
+        (Capabilities(mirror=True), RELEASE, Traffic(matches=[Match(name="beta", value="1")]), "the router can't do header and cookie routes"),
+        (Capabilities(), NOBODY, Traffic(candidate=percent(40)), "shop has no stable version, so 60 % of the requests have nowhere to go"),
+        (Capabilities(baseline=True), RELEASE, Traffic(baseline=percent(7)),
+         "shop has no baseline version to give 7 % to; name it in Release(baseline=...)"),
+        (Capabilities(), RELEASE, Traffic(candidate=percent(2.5), baseline=percent(1)),
+         ("2.5 % is not a multiple of the router's smallest weight, 1 %; the router can't do a baseline track; "
+          "shop has no baseline version to give 1 % to; name it in Release(baseline=...)")),
+    ],
+)  # fmt: skip
+def test_a_router_refuses_what_it_can_not_do_and_what_has_nowhere_to_go(able: Capabilities, release: Release, traffic: Traffic, said: str) -> None:
+    with pytest.raises(RouterError) as caught:
+        able.refuse(release, traffic)
+
+    assert str(caught.value) == said
+    assert caught.value.failure is Failure.PERMANENT
+
+
+@rule("R12")
+def test_a_router_takes_all_that_it_declares() -> None:
+    able = Capabilities(smallest_weight=percent(2.5), baseline=True, matches=True, mirror=True)
+    wanted = Traffic(candidate=percent(97.5), baseline=percent(2.5), mirror=percent(5), matches=[Match(name="beta", value="1")])
+
+    able.refuse(attrs.evolve(RELEASE, baseline=Version("v1-fresh")), wanted)
+    Capabilities().refuse(NOBODY, Traffic(candidate=percent(100)))

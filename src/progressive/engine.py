@@ -18,7 +18,7 @@ what passing time does in `_clocks`, what becomes of the old version in `_retire
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, assert_never
 
@@ -237,7 +237,7 @@ def _situation(turn: Turn, step: Step) -> Situation:
 
 def _wait(turn: Turn, step: Step, why: str) -> bool:
     """Not yet. Every wait has a reason, a deadline and an action; True if the deadline has come and something was done."""
-    deadline = step.deadline or Deadline(within=step.span + timedelta(hours=1))
+    deadline = step.deadline or Deadline.an_hour_after(step.span)
     left = deadline.within - turn.clocks.stepped
     if left <= ZERO:
         return _missed(turn, deadline, f"step {step.id}", why)
@@ -388,7 +388,7 @@ def _wake(turn: Turn, commands: tuple[Command, ...]) -> datetime:
     routing = turn.routing
     shut = turn.progress.frozen is not None and turn.now < turn.progress.frozen[2]
     unsettled = not turn.final and routing.claimed and routing.verified_since is None and not shut
-    usual = turn.plan.watch_every / 2
+    usual = turn.plan.read_every
     turn.look_again(turn.now + (min(_routing.poll(turn), usual) if unsettled else usual))
     assert turn.wake is not None
-    return max(turn.wake, turn.now + timedelta(milliseconds=1))
+    return turn.wake

@@ -16,7 +16,7 @@ from .measurement import Metric
 from .messages import Action
 from .step import Deadline, Step, is_deadline
 from .traffic import Capabilities, Track, Traffic
-from .units import MILLION, hours, minutes
+from .units import MILLION, hours, minutes, ms
 
 __all__ = ["Guard", "Plan", "Series", "named_steps", "shortfalls"]
 
@@ -100,6 +100,11 @@ class Plan:
             Series(analysis, self.checks[members[0]][1].metric, tuple(members), _wants(self, members))
             for (analysis, _), members in found.items()
         )
+
+    @cached_property
+    def read_every(self) -> timedelta:
+        """How often the router is read while nothing else is due: half of ``watch_every``, in whole milliseconds, one at least."""
+        return max(check.whole_ms(self.watch_every / 2), ms(1))
 
     @cached_property
     def alphas(self) -> tuple[float, ...]:
@@ -261,15 +266,5 @@ def _not_judged(plan: Plan, step: int) -> str | None:
 def shortfalls(plan: Plan, able: Capabilities) -> Iterator[str]:
     """What the plan asks of the router that it can't do, each in a line. Nothing is rounded, nothing silently left out (R12)."""
     for step, traffic in zip(plan.steps, plan.traffics, strict=True):
-        for weight in (traffic.candidate, traffic.baseline, traffic.mirror):
-            if step.traffic is not None and weight.ppm % able.smallest_weight.ppm:
-                yield f"{step.id}: {weight} is not a multiple of the router's smallest weight, {able.smallest_weight}"
-        if step.traffic is None:
-            continue
-        for wanted, can, what in (
-            (traffic.baseline.ppm, able.baseline, "a baseline track"),
-            (traffic.matches, able.matches, "header and cookie routes"),
-            (traffic.mirror.ppm, able.mirror, "mirroring"),
-        ):
-            if wanted and not can:
-                yield f"{step.id}: the router can't do {what}"
+        if step.traffic is not None:
+            yield from (f"{step.id}: {lack}" for lack in able.lacking(traffic))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import attrs
 
 from . import _validators as check
-from .errors import StrategyError
+from .errors import Failure, RouterError, StrategyError
 from .release import Release, Version
 from .units import MILLION, Percent, percent
 
@@ -102,6 +102,14 @@ class Traffic:
             or any(match not in other.matches for match in self.matches)
         )
 
+    def homeless(self, release: Release) -> str:
+        """What of it would go to a track that ``release`` has no version for, in a line; empty if all of it has somewhere to go."""
+        if release.stable is None and self.stable.ppm:
+            return f"{release.service} has no stable version, so {self.stable} of the requests have nowhere to go"
+        if release.baseline is None and self.baseline.ppm:
+            return f"{release.service} has no baseline version to give {self.baseline} to; name it in Release(baseline=...)"
+        return ""
+
     def __str__(self) -> str:
         parts = [f"{self.candidate} candidate"]
         if self.baseline.ppm:
@@ -162,3 +170,24 @@ class Capabilities:
     sticky: bool = False
     compare_and_set: bool = False
     marker: bool = False
+
+    def lacking(self, traffic: Traffic) -> Iterator[str]:
+        """What ``traffic`` asks for and a router with these can't do, each in a line. Nothing is rounded, nothing silently left out."""
+        for weight in (traffic.candidate, traffic.baseline, traffic.mirror):
+            if weight.ppm % self.smallest_weight.ppm:
+                yield f"{weight} is not a multiple of the router's smallest weight, {self.smallest_weight}"
+        for wanted, can, what in (
+            (traffic.baseline.ppm, self.baseline, "a baseline track"),
+            (traffic.matches, self.matches, "header and cookie routes"),
+            (traffic.mirror.ppm, self.mirror, "mirroring"),
+        ):
+            if wanted and not can:
+                yield f"the router can't do {what}"
+
+    def refuse(self, release: Release, traffic: Traffic) -> None:
+        """The first line of an `apply` of your own: raise `RouterError`, PERMANENT, for what a router with these can't do, and for a share
+        that ``release`` has no version for. Nothing has been written then.
+        """
+        found = [*self.lacking(traffic), *filter(None, [traffic.homeless(release)])]
+        if found:
+            raise RouterError("; ".join(found), failure=Failure.PERMANENT)

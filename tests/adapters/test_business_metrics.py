@@ -35,8 +35,8 @@ from progressive.metrics.function import Function
 from progressive.metrics.json_http import Endpoint, Http, JsonHttp
 from progressive.metrics.sql import Query, Sql
 from progressive.release import Release, Version
-from progressive.testing import MemoryRouter, ScriptedMetrics, VirtualClock, aplay, play, steady
-from progressive.traffic import Track
+from progressive.testing import MemoryRouter, ScriptedMetrics, VirtualClock, aplay, check_metrics, play, steady
+from progressive.traffic import Track, Traffic
 
 RATIO = Metric("failed-orders", kind="ratio")
 MEAN = Metric("basket", kind="mean", unit="EUR")
@@ -1018,6 +1018,18 @@ def json_of(shop: Shop, api: Api) -> Any:
 
     api.answers = answers
     return JsonHttp(api.url, {CONVERSION: Endpoint("/visits", params=BOUNDS, events="visits.ordered", trials="visits.all")})
+
+
+@rule("R13", "R18")
+@pytest.mark.parametrize("provider", [sql_of, function_of, json_of])
+def test_they_keep_the_laws_of_all_providers(tmp_path: Path, api: Api, provider: Any) -> None:
+    shop = Shop(tmp_path, {"v1": 20, "v2": 8})
+    shop.router.edit(Traffic(candidate=percent(30)))
+    begun = shop()
+    shop.until(begun + minutes(2))
+
+    release = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
+    check_metrics(provider(shop, api), release, Window(begun, begun + minutes(1)), cuts=[begun + seconds(1), begun + seconds(17)])
 
 
 CONVERTING = Canary(

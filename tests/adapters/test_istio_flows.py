@@ -8,6 +8,7 @@ import subprocess
 from copy import deepcopy
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,8 +21,8 @@ from progressive.release import Release, Version
 from progressive.routers._conditions import EDITED
 from progressive.routers._virtual_service import ANNOTATION
 from progressive.routers.istio import Istio, Kubernetes
-from progressive.testing import ScriptedMetrics, play, steady
-from progressive.traffic import Marker, Match, Served, Traffic
+from progressive.testing import ScriptedMetrics, check_router, play, steady
+from progressive.traffic import Capabilities, Marker, Match, Served, Track, Traffic
 from progressive.units import Percent, percent
 
 RELEASE = Release(service="shop", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
@@ -115,6 +116,42 @@ def apply(
 ) -> Served:
     found: Served = drive(router._apply(release, traffic, marker, expect), api)
     return found
+
+
+@attrs.frozen
+class Router:
+    """The adapter with the fake in place of HTTP."""
+
+    istio: Istio
+    api: FakeApi
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.istio.capabilities
+
+    def read(self, release: Release) -> Served:
+        return read(self.api, release, self.istio)
+
+    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        return apply(self.api, traffic, release=release, marker=marker, expect=expect, router=self.istio)
+
+    def undo(self, release: Release) -> str:
+        return self.istio.undo(release)
+
+
+@rule("R3", "R12", "R22")
+@pytest.mark.parametrize("total", [100, 1000])
+@pytest.mark.parametrize("routes", [[], [http(to("v1", 100)), http(to("cdn", host="cdn")), http(to("v1", 7), to("v2", 0), name="second")]])
+def test_it_keeps_the_laws_of_all_routers(total: int, routes: list[dict[str, Any]]) -> None:
+    istio, api = Istio(api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", total=total), FakeApi(*routes)
+
+    def stranger(traffic: Traffic) -> None:
+        shares = [(track.version(THREE), traffic.share(track).ppm // 10_000) for track in Track]
+        split = [to(version.backend, weight) for version, weight in shares if version is not None]
+        managed = [i for i, route in enumerate(api.routes) if route["route"][0]["destination"]["host"] == "shop"]
+        api.edit({"spec": {"http": [{**route, "route": split} if i in managed else route for i, route in enumerate(api.routes)]}})
+
+    check_router(Router(istio, api), THREE, edit=stranger)
 
 
 # ------------------------------------------------------------------------------------------------------------------- reading

@@ -34,7 +34,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.messages import Apply
+from progressive.messages import Apply, Tick
 from progressive.steps import Analyze, Bake, Hook, SetWeight
 from progressive.strategies.blue_green import BlueGreen
 from progressive.traffic import Marker
@@ -144,11 +144,14 @@ def test_a_raise_that_a_crash_left_over_asks_the_gate_again() -> None:
         if any(isinstance(command, Apply) for command in getattr(move, "commands", ())):
             break
     assert world.rollout.routing.wanted.candidate == percent(50)
-    world.gate = lambda now: ClosedUntil(now + hours(5), "night")
+    shut = world.now + minutes(1) + seconds(20)
+    world.gate = lambda now: ClosedUntil(shut, "night")
     world.advance(minutes(1))
     world.tick()
 
     assert world.candidate == percent(5)
+    assert world.rollout.wake_at == shut, "nobody polls the router behind a closed gate"
+    assert decide(world.rollout, Tick(at=shut)).wake_at == shut, "at its instant the gate is asked again, at once"
 
 
 @rule("R27", "R28")

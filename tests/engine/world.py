@@ -291,6 +291,9 @@ class World:
         if last in (Phase.PROMOTED, Phase.ROLLED_BACK) and phase is not last:
             raise Broken(f"R24: left the final phase {last.value} for {phase.value}")
         self.phases.append(phase)
+        again = decide(rollout, Tick(at=rollout.clocks.now))
+        if again.rollout.progress != rollout.progress or again.notes:
+            raise Broken(f"a decision stopped half way: at the same instant it goes on from {rollout.progress} to {again.rollout.progress}")
         if phase is Phase.PROGRESSING:
             self.ceiling = max(self.ceiling, rollout.routing.wanted.candidate.ppm)
         if phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK) and not self.aborted:

@@ -99,7 +99,7 @@ class Backend:
 
 
 class EnvoyProcess:
-    """Envoy with a weighted route (``app``: v1 100, v2 0), one with a later layer (``frozen``), and fixed ones."""
+    """Envoy with a weighted route (``app``: v1 100, v2 0), one for three (``three``), one with a later layer (``frozen``), and fixed ones."""
 
     def __init__(self, backends: tuple[Backend, Backend], folder: Path) -> None:
         self._backends, self._folder = backends, folder
@@ -148,9 +148,9 @@ class EnvoyProcess:
             self._process.wait()
             self._process = None
 
-    def post(self, **values: str) -> None:
+    def post(self, prefix: str = "app", **values: str) -> None:
         """Edit the runtime by hand; names are below ``app.``."""
-        params = {f"app.{name}": value for name, value in values.items()}
+        params = {f"{prefix}.{name}": value for name, value in values.items()}
         assert httpx.post(f"{self.admin}/runtime_modify", params=params, trust_env=False).status_code == 200
 
     def get(self, count: int, path: str = "/", **headers: str) -> Counter[str]:
@@ -174,6 +174,10 @@ class EnvoyProcess:
                 "match": {"prefix": "/frozen"},
                 "route": {"weighted_clusters": {"runtime_key_prefix": "frozen", "clusters": both}},
             },
+            {
+                "match": {"prefix": "/three"},
+                "route": {"weighted_clusters": {"runtime_key_prefix": "three", "clusters": [*both, {"name": "v1-fresh", "weight": 0}]}},
+            },
             {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"runtime_key_prefix": "app", "clusters": both}}},
         ]
         manager = {
@@ -193,7 +197,7 @@ class EnvoyProcess:
             "layered_runtime": {"layers": layers},
             "static_resources": {
                 "listeners": [{"name": "main", "address": _address(0), "filter_chains": [chain]}],
-                "clusters": [_cluster(backend) for backend in self._backends],
+                "clusters": [*(_cluster(backend) for backend in self._backends), _cluster(self._backends[0], "v1-fresh")],
             },
         }
 
@@ -202,11 +206,11 @@ def _address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _cluster(backend: Backend) -> dict[str, Any]:
+def _cluster(backend: Backend, name: str = "") -> dict[str, Any]:
     endpoint = {"endpoint": {"address": _address(backend.port)}}
     return {
-        "name": backend.name,
+        "name": name or backend.name,
         "type": "STATIC",
         "connect_timeout": "5s",
-        "load_assignment": {"cluster_name": backend.name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {"cluster_name": name or backend.name, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }

@@ -17,6 +17,7 @@ from progressive.measurement import Counts, Look, Metric, NoData, Window
 from progressive.metrics.envoy import CLIENT_ERRORS, ERRORS, LATENCY, EnvoyStats
 from progressive.release import Release, Version
 from progressive.routers.envoy import Envoy
+from progressive.testing import check_metrics, check_router
 from progressive.traffic import Marker, Served, Track, Traffic
 from progressive.units import Percent, percent, seconds
 
@@ -24,6 +25,9 @@ pytestmark = pytest.mark.real
 
 RELEASE = Release(service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
 FIRST = Marker(generation=1)
+THREE = Release(
+    service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"), baseline=Version("1b", backend="v1-fresh")
+)
 BOTH = (Track.STABLE, Track.CANDIDATE)
 
 
@@ -172,6 +176,16 @@ def test_without_an_admin_layer_envoys_own_words_come_back(envoy: EnvoyProcess, 
     assert caught.value.failure is Failure.PERMANENT
 
 
+def test_the_router_keeps_the_laws_of_all_routers(envoy: EnvoyProcess) -> None:
+    def stranger(traffic: Traffic) -> None:
+        envoy.post("three", v1=str(traffic.stable.ppm), v2=str(traffic.candidate.ppm))
+
+    with Envoy(admin=envoy.admin, prefix="three") as router:
+        check_router(router, THREE, edit=stranger)
+
+    assert envoy.get(20, "/three") == {"v1": 20}
+
+
 def test_a_backend_that_the_route_does_not_have_is_named(envoy: EnvoyProcess) -> None:
     other = Release(service="app", stable=Version("1", backend="v1"), candidate=Version("3", backend="v3"))
 
@@ -271,3 +285,16 @@ def test_a_restart_is_no_data_and_not_a_negative_number(driver: Driver, envoy: E
 
     assert "restarted" in str(second.of(Track.STABLE))
     assert driver.look(ERRORS, second).of(Track.STABLE) == Counts(events=0, trials=7)
+
+
+def test_its_statistics_keep_the_laws_of_all_providers(plain: Driver, envoy: EnvoyProcess) -> None:
+    """Counters: what three looks say of the requests between them is what one look over all of them says."""
+    plain.apply(percent(50))
+
+    def some_requests() -> None:
+        before = plain.look(LATENCY)
+        envoy.get(30, x_fails_on="v2")
+        wait_until("all are flushed", lambda: sum(plain.look(LATENCY, before).of(track).sample for track in BOTH) == 30)
+
+    now = datetime.now(UTC)
+    check_metrics(plain.stats, RELEASE, Window(now, now), between=some_requests)

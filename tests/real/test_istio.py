@@ -38,7 +38,7 @@ from progressive import (
 from progressive.errors import ConflictError, Failure, RouterError, StrategyError
 from progressive.rollout import Rollout
 from progressive.routers.istio import Http, Istio, Kubernetes
-from progressive.testing import ScriptedMetrics, play, steady
+from progressive.testing import ScriptedMetrics, check_router, play, steady
 from progressive.traffic import Marker, Match, Traffic
 
 pytestmark = pytest.mark.real
@@ -111,6 +111,18 @@ def test_a_weight_is_stored_and_everything_else_stays(reviews: Object) -> None:
 
     assert (served.traffic.candidate, served.marker, served.settled) == (percent(5), Marker(generation=1), True)
     assert reviews.now["spec"] == {**before, **reviews.split(95, 5)}
+
+
+@rule("R3", "R12", "R22")
+def test_the_router_keeps_the_laws_of_all_routers(reviews: Object) -> None:
+    before = reviews.now["spec"]
+    three = attrs.evolve(RELEASE, baseline=Version("1.0-fresh", backend="v1-fresh"))
+
+    check_router(
+        reviews.router, three, edit=lambda traffic: reviews.edit(spec=reviews.split(int(traffic.stable.number), int(traffic.candidate.number)))
+    )
+
+    assert reviews.now["spec"] == before
 
 
 def test_a_sum_of_150_is_stored_by_the_api_server_and_read_as_shares(reviews: Object) -> None:

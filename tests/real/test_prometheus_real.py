@@ -32,6 +32,7 @@ from progressive.metrics.prometheus import (
     request_rate,
 )
 from progressive.release import Release, Version
+from progressive.testing import check_metrics
 from progressive.traffic import Track
 from progressive.units import ms, seconds
 
@@ -58,7 +59,14 @@ class Town:
     def look(
         self, app: str, metric: Metric, begin: datetime, end: datetime, query: Any = None, release: Release = RELEASE
     ) -> Look:
-        """One look at one application, which both colours answer alike. A target that was silent for 3 s counts as down."""
+        """One look at one application, which both colours answer alike."""
+        with self.provider(app, query) as provider:
+            found = provider.measure(release, metric, BOTH, Window(begin, end), None)
+            assert asyncio.run(provider.ameasure(release, metric, BOTH, Window(begin, end), None)) == found
+        return found
+
+    def provider(self, app: str, query: Any = None) -> Prometheus:
+        """What measures one application. A target that was silent for 3 s counts as down."""
         requests = Counter("requests_total", version="version", labels={"app": app})
         queries = {
             ERRORS: Ratio(events=requests.where(code=Regex("5..")), total=requests),
@@ -66,10 +74,7 @@ class Town:
             RATE: Rate(requests),
             DEPTH: query or PromQL('max(depth{version="{backend}"})'),
         }
-        with Prometheus(self.server.url, metrics=queries, scrape=seconds(1), lag=seconds(15)) as provider:
-            found = provider.measure(release, metric, BOTH, Window(begin, end), None)
-            assert asyncio.run(provider.ameasure(release, metric, BOTH, Window(begin, end), None)) == found
-        return found
+        return Prometheus(self.server.url, metrics=queries, scrape=seconds(1), lag=seconds(15))
 
     def stable(self, app: str, metric: Metric, begin: datetime, end: datetime, query: Any = None) -> Any:
         return self.look(app, metric, begin, end, query).of(Track.STABLE)
@@ -82,6 +87,7 @@ def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     kinds = {
         "exact": [("v1", "200", "500"), ("v2", "200", "500", "503"), ("v2", "200", "500", "503", "404")],
         "busy": [("v1", "200"), ("v2",)],
+        "lawful": [("v1", "200", "500"), ("v2", "200", "500")],
         "restarted": [("v1", "200", "500")],
         "newborn": [("v1", "200"), ("v2",)],
         "silent": [("v1", "200"), ("v2", "200", "500")],
@@ -122,6 +128,20 @@ def test_counts_are_exactly_those_of_the_services(town: Town) -> None:
     assert [each.of(Track.STABLE) for each in looks] == [Counts(events=0, trials=100 + step) for step in range(3)]
     assert [each.of(Track.CANDIDATE) for each in looks] == [Counts(events=3, trials=17)] * 3
     assert town.look("exact", ERRORS, edges[0], edges[3]).of(Track.CANDIDATE) == Counts(events=9, trials=51)
+
+
+@rule("R13", "R18")
+def test_it_keeps_the_laws_of_all_providers(town: Town) -> None:
+    shops = town.shops["lawful"]
+    edges = [town.server.settled(*shops)]
+    for _ in range(3):
+        for shop in shops:
+            shop.serve(50, took=0.05)
+            shop.serve(3, "500", took=0.3)
+        edges.append(town.server.settled(*shops))
+
+    with town.provider("lawful") as provider:
+        check_metrics(provider, RELEASE, Window(edges[0], edges[-1]), cuts=edges[1:-1])
 
 
 @rule("R18")

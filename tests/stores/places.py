@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -139,23 +138,3 @@ def as_nobody(directory: Path) -> Iterator[None]:
             os.seteuid(0)
         for path in (directory, *directory.rglob("*")):
             path.chmod(0o755)
-
-
-def together(*acts: Callable[[], None]) -> None:
-    """Each in a thread of its own, at one moment; what one raises is raised."""
-    begin, raised = threading.Barrier(len(acts), timeout=60), []
-
-    def run(act: Callable[[], None]) -> None:
-        try:
-            begin.wait()
-            act()
-        except BaseException as error:
-            raised.append(error)
-
-    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for error in raised:
-        raise error

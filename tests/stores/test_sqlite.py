@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import AT, a_rollout, all_notes, ended, some_notes
-from places import HERE, ID, by_hand, environment, held, saved, together
+from contract import AT, a_rollout, all_notes, ended, some_notes, together
+from places import HERE, ID, by_hand, environment, held, saved
 from rules import rule
 from sqlite_faults import Statements, fails
 

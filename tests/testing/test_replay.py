@@ -68,6 +68,7 @@ from progressive.steps.bake import Bake
 from progressive.stores.file import FileStore
 from progressive.stores.sqlite import SqliteStore
 from progressive.testing import (
+    Counted,
     MemoryFleet,
     MemoryRouter,
     MemoryStore,
@@ -78,7 +79,6 @@ from progressive.testing import (
     replay,
     steady,
 )
-from progressive.testing.replay import Exposure
 
 # ------------------------------------------------------------------------------------------------------- what people ask
 
@@ -344,7 +344,7 @@ def test_a_rollout_that_never_began_tells_nothing() -> None:
 
     assert (found.recorded.phase, found.replayed.phase, found.known_until) == (Phase.ROLLED_BACK, Phase.PENDING, at(5))
     assert "never began (preflight took longer than 5 min" in found.unknown
-    assert found.exposed == Exposure() and "exposed    nothing" in str(found)
+    assert found.exposed == Counted() and "exposed    nothing" in str(found)
 
 
 def test_requests_of_a_load_test_are_judged_and_are_nobodys() -> None:
@@ -604,7 +604,6 @@ def test_a_file_of_notes_is_read(tmp_path: Path) -> None:
         (b'{"kind":"asked","at":"2026-03-01T12:00:00Z","traffic":{"candidate":"5"},"why":"x"}', r"line 3: \$.traffic.candidate", "each line"),
         (b'{"kind":"verified","at":"2026-03-01T12:0', "line 3: $", "not JSON"),
         (b"\xff\xfe", "line 3: $", "each line must be"),
-        (b'{"saved":5,"after":4,"notes":2}', "line 3: $", r"the journal of a FileStore, .* use FileStore\(directory\).notes\(id\)"),
     ],
 )
 def test_a_line_that_is_no_note_is_named_with_its_mend(line: bytes, place: str, why: str, tmp_path: Path) -> None:
@@ -678,7 +677,7 @@ def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
     ]
     assert repr(found).startswith("<Replay of shop: rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse")
     assert repr(found).endswith("recorded: promoted at 2026-03-01 12:15:00: every step is done, bake-100 was the last; known to the end>")
-    assert repr(found.spared) == "<Exposure: 870 of 43500 (error-rate)>"
+    assert repr(found.spared) == "<Counted: 870 of 43500 (error-rate)>"
 
 
 def test_the_first_difference_of_each_check_is_shown() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import ClassVar, assert_type
 
 import attrs
@@ -79,7 +79,16 @@ from progressive.routers.istio import Istio, Kubernetes
 from progressive.step import Advance, Done, Wait
 from progressive.stores.file import FileStore
 from progressive.stores.sqlite import SqliteStore
-from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics
+from progressive.testing import (
+    Call,
+    MemoryRouter,
+    MemoryStore,
+    Recording,
+    ScriptedMetrics,
+    check_metrics,
+    check_router,
+    check_store,
+)
 
 ORDERS = Metric("orders", kind="value", bad="down", lag=minutes(1))
 FAILED = Metric("failed", kind="ratio", lag=minutes(1))
@@ -173,6 +182,10 @@ deployments: Fleet = Deployments(api=Kubernetes("http://127.0.0.1:8001", namespa
 store: Store = FileStore("rollouts")
 database: Store = SqliteStore("rollouts.db")
 memory: Store = MemoryStore()
+watched: TrafficRouter = Recording(MyRouter())
+asked: MetricsProvider = Recording(MyMetrics())
+surveyed: Fleet = Recording(MyFleet())
+kept: Store = Recording(MemoryStore())
 hook: Hook = smoke
 gate: Gate = freeze
 hours: Gate = OpenHours(zone="Europe/Vienna", opens=time(9, 30))
@@ -213,3 +226,14 @@ def script() -> ExitCode:
 async def web_handler() -> bool:
     """The other colour."""
     return (await arun("shop-v2", ports)).promoted
+
+
+def laws() -> None:
+    """The test kit."""
+    recording = Recording(MemoryRouter())
+    check_router(recording, release, settle=minutes(1), edit=recording.port.edit)
+    check_metrics(asked, release, Window(datetime.now(UTC) - minutes(1), datetime.now(UTC)), between=lambda: None)
+    check_store(lambda place: SqliteStore(f"{place}.db"))
+    check_store(lambda place: MemoryStore(), shared=False)
+    assert_type(recording.read(release), Served)
+    assert_type(recording.of("apply"), list[Call])

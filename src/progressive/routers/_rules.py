@@ -28,12 +28,7 @@ def normalised(weights: Mapping[Name, int]) -> dict[Name, int]:
 
 def refuse_homeless(release: Release, traffic: Traffic) -> None:
     """Raise `RouterError` for traffic that the release has no version for."""
-    why = ""
-    if release.stable is None and traffic.stable.ppm:
-        why = f"{release.service} has no stable version, so {traffic.stable} of the requests have nowhere to go"
-    elif release.baseline is None and traffic.baseline.ppm:
-        why = f"{release.service} has no baseline version to give {traffic.baseline} to; name it in Release(baseline=...)"
-    if why:
+    if why := traffic.homeless(release):
         raise RouterError(why, failure=Failure.PERMANENT)
 
 

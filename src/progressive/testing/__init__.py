@@ -1,21 +1,78 @@
-"""For your tests: a router, metrics and a store in memory, a clock that moves only when told, and `play`. And `replay`: what if."""
+"""For your tests: simulated worlds, every reachable state, faults on purpose, the laws that ports of your own must keep, and doubles of the world.
+
+`simulate` is where to begin: it drives a strategy through a `World` in virtual time and tells the `Story`. `verify` walks every state that a
+plan can get into. `replay` judges a recorded rollout again under another strategy. `check_router` and its sisters are the laws of the ports.
+"""
 
 from __future__ import annotations
 
+from . import troubles
+from .contract import acheck_metrics, acheck_router, check_metrics, check_router, check_store
+from .crashes import Crashes, crash_everywhere
+from .curves import Above, After, Bursts, Curve, Daily, Moment, Number, Ramp
 from .doubles import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
+from .injector import Fault, Faulty, Injected
+from .many import Many, Often, Spread, simulate_many
 from .play import aplay, play
-from .replay import Replay, notes_from, replay
+from .recording import Call, Recording
+from .replay import notes_from, replay
+from .replayed import Counted, Difference, Ending, Replay
+from .service import Behaviour, Latency, Say, Users, World
+from .simulation import simulate
+from .story import Exposure, Slice, Story
+from .verification import Broken, Report, Transition, verify
 
 __all__ = [
+    "Above",
+    "After",
+    "Behaviour",
+    "Broken",
+    "Bursts",
+    "Call",
+    "Counted",
+    "Crashes",
+    "Curve",
+    "Daily",
+    "Difference",
+    "Ending",
+    "Exposure",
+    "Fault",
+    "Faulty",
+    "Injected",
+    "Latency",
+    "Many",
     "MemoryFleet",
     "MemoryRouter",
     "MemoryStore",
+    "Moment",
+    "Number",
+    "Often",
+    "Ramp",
+    "Recording",
     "Replay",
+    "Report",
+    "Say",
     "ScriptedMetrics",
+    "Slice",
+    "Spread",
+    "Story",
+    "Transition",
+    "Users",
     "VirtualClock",
+    "World",
+    "acheck_metrics",
+    "acheck_router",
     "aplay",
+    "check_metrics",
+    "check_router",
+    "check_store",
+    "crash_everywhere",
     "notes_from",
     "play",
     "replay",
+    "simulate",
+    "simulate_many",
     "steady",
+    "troubles",
+    "verify",
 ]

@@ -1,7 +1,8 @@
-"""The notes of one rollout in the order in which they were written, however they are given: shuffled, twice, with ids or without."""
+"""The notes of one rollout in the order in which they were written, however they are given: in a file, shuffled, twice, with ids or without."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby, pairwise
@@ -10,17 +11,42 @@ from typing import Final, get_args
 import attrs
 
 from .. import _validators as check
-from ..errors import StrategyError
+from ..codec import loads_note
+from ..errors import StateError, StrategyError
 from ..notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
 from ..traffic import Traffic
 from ..units import seconds
 
-__all__ = ["Written", "as_asked", "by_time", "in_order"]
+__all__ = ["Written", "as_asked", "by_time", "in_order", "notes_from"]
 
 STEP: Final = seconds(5)
 """A clock that is set back by less than this swaps what hardly matters. From a larger step on, nobody knows what came first."""
 
+SAVED: Final = b'{"saved":'
+"""How a line begins that ends a save in the journal of a `FileStore`; a note begins with its kind."""
+
 RANK: Final = {kind: rank for rank, kind in enumerate(get_args(Note))}
+
+
+def notes_from(path: str | os.PathLike[str]) -> tuple[Note, ...]:
+    """The notes in a file of JSON lines: one on each line as `progressive.dumps_note` writes them; empty lines are passed over.
+
+    It may also be the journal of a `FileStore` (``<id>.notes``): what an interrupted save left behind its last whole save is left out.
+    Raises `StateError` for a line that is no note, with its number and what to do, and `OSError` if the file can't be read.
+    """
+    name = os.fsdecode(path)
+    with open(path, "rb") as file:
+        lines = list(enumerate(file, start=1))
+    whole = max((n for n, line in lines if line.startswith(SAVED)), default=len(lines))
+    return tuple(_note(line, f"{name}, line {n}") for n, line in lines[:whole] if line.strip() and not line.startswith(SAVED))
+
+
+def _note(line: bytes, where: str) -> Note:
+    try:
+        return loads_note(line)
+    except StateError as error:
+        mend = "each line must be one whole note as dumps_note writes it; mend this one, or write the file anew from the store"
+        raise StateError(f"{error.why}; {mend}", path=f"{where}: {error.path}") from None
 
 
 @attrs.frozen(kw_only=True)

@@ -44,9 +44,9 @@ from ..rollout import Rollout
 from ..traffic import Served, Track, Traffic
 from ..units import percent, seconds
 from ._recorded_looks import PROMPT
-from ._recording import Recording
+from ._recorded_rollout import RecordedRollout
 
-__all__ = ["World"]
+__all__ = ["RecordedWorld"]
 
 CALL: Final = seconds(30)
 """What a look may take, as `Ports.timeout` has it if nobody says otherwise."""
@@ -62,13 +62,13 @@ READY: Final = Capacity(percent(100))
 
 
 @attrs.define(kw_only=True)
-class World:
+class RecordedWorld:
     """It changes in one way only: the router goes on to the next state that was noted, when it is read or written at that time.
 
     ``gaps`` are the times that were asked about and in which nothing was recorded, by metric.
     """
 
-    recording: Recording
+    recording: RecordedRollout
     served: Served = Served(traffic=Traffic())
     gaps: list[tuple[str, Window]] = attrs.field(factory=list)
     _next: int = 0
@@ -191,13 +191,13 @@ class World:
         return GateAnswered(at=at, epoch=command.epoch, gate=command.gate, answer=answer)
 
 
-ANSWERED: Final[dict[type, Callable[[World, Any, Rollout, datetime], Event | None]]] = {
-    Apply: World._apply,
-    AskGate: World._ask_gate,
-    Inspect: World._inspect,
-    Measure: World._measure,
-    Read: World._read,
-    RunHook: World._run_hook,
-    Survey: World._survey,
+ANSWERED: Final[dict[type, Callable[[RecordedWorld, Any, Rollout, datetime], Event | None]]] = {
+    Apply: RecordedWorld._apply,
+    AskGate: RecordedWorld._ask_gate,
+    Inspect: RecordedWorld._inspect,
+    Measure: RecordedWorld._measure,
+    Read: RecordedWorld._read,
+    RunHook: RecordedWorld._run_hook,
+    Survey: RecordedWorld._survey,
 }
 """No way to retire anything: a rollout that is promoted is at its end here."""

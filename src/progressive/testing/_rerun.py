@@ -26,8 +26,9 @@ from ..notes import Asked, Entered, Happened, Note
 from ..rollout import Rollout
 from ..traffic import Traffic
 from ._recorded_looks import PROMPT
-from ._recorded_world import World
-from ._recording import Ending, Recording, moment
+from ._recorded_rollout import RecordedRollout
+from ._recorded_world import RecordedWorld
+from .replayed import Ending, moment
 
 __all__ = ["Rerun"]
 
@@ -39,14 +40,14 @@ ROUNDS: Final = 30
 class Rerun:
     """One drive of ``rollout``, which has not begun, from ``now`` on: `go`, then read ``ending``, ``known_until`` and ``unknown``."""
 
-    recording: Recording
+    recording: RecordedRollout
     rollout: Rollout
     now: datetime
     notes: list[Note] = attrs.field(factory=list)
     ending: Ending | None = None
     known_until: datetime | None = None
     unknown: str = ""
-    world: World = attrs.field(init=False, default=attrs.Factory(lambda self: World(recording=self.recording), takes_self=True))
+    world: RecordedWorld = attrs.field(init=False, default=attrs.Factory(lambda self: RecordedWorld(recording=self.recording), takes_self=True))
     _commands: tuple[Command, ...] = ()
     _asked: int = 0
     _held: Entered | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import floor
 from threading import Lock
 
 import attrs
@@ -12,7 +13,7 @@ from .. import _validators as check
 from ..codec import dumps, loads
 from ..errors import ConflictError, StrategyError
 from ..fleet import Capacity
-from ..measurement import Counts, Look, Measurement, Metric, Window
+from ..measurement import Counts, Look, Measurement, Metric, NoData, Window
 from ..notes import Note
 from ..release import Release, Version
 from ..rollout import Rollout
@@ -62,6 +63,7 @@ class MemoryRouter:
         return Served(traffic=self.traffic, version=str(self.revision), marker=self.marker)
 
     def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        self.capabilities.refuse(release, traffic)
         if expect is not None and expect != str(self.revision):
             raise ConflictError(f"revision {expect} was expected, it is {self.revision}")
         there = self.marker
@@ -116,7 +118,8 @@ class ScriptedMetrics:
     ) -> Look:
         self.asked.append((metric.name, window))
         script = next(script for known, script in self._scripts.items() if known.name == metric.name)
-        answers = [(track, script(track, window) if callable(script) else script[track]) for track in tracks]
+        opening = NoData("opening reading") if metric.counter and since is None else None
+        answers = [(track, opening or (script(track, window) if callable(script) else script[track])) for track in tracks]
         # A counter needs a reading to go on from; a script knows every window without one, so any word will do.
         return Look(metric=metric.name, window=window, tracks=tuple(answers), reading="scripted" if metric.counter else None)
 
@@ -129,15 +132,19 @@ class ScriptedMetrics:
 def steady(rps: float, **rates: float) -> Callable[[Track, Window], Measurement]:
     """A script for a ratio: ``rps`` requests a second on each track, of which this fraction are events: ``steady(50, candidate=0.2)``.
 
-    A track that is not named has none. Rounded to whole requests of the window; windows that are empty give `Counts` of 0.
+    A track that is not named has none. Whole requests, which come at even distances: windows that follow each other add up to what one
+    over all of them counts, and a window too short for a request has `Counts` of 0.
     """
     unknown = set(rates) - {track.value for track in Track}
     if unknown:
         raise StrategyError(f"steady: {sorted(unknown)} are not tracks; there are {[track.value for track in Track]}")
 
+    def until(at: datetime) -> int:
+        return floor(rps * ((at - EPOCH) / timedelta(seconds=1)))
+
     def script(track: Track, window: Window) -> Measurement:
-        trials = round(rps * max(window.length.total_seconds(), 1.0))
-        return Counts(events=min(trials, round(trials * rates.get(track.value, 0.0))), trials=trials)
+        rate, before, after = min(rates.get(track.value, 0.0), 1.0), until(window.start), until(window.end)
+        return Counts(events=floor(rate * after) - floor(rate * before), trials=after - before)
 
     return script
 

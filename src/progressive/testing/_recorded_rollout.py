@@ -23,8 +23,9 @@ from ..plan import Plan
 from ..traffic import Traffic
 from ._recorded_looks import PROMPT, Series, Taken, taken
 from ._recorded_notes import Written, as_asked, by_time, in_order
+from .replayed import Ending
 
-__all__ = ["Ending", "Recording"]
+__all__ = ["RecordedRollout"]
 
 KINDS: Final = {Counts: Kind.RATIO, Histogram: Kind.LATENCY, Moments: Kind.MEAN, Gauge: Kind.VALUE}
 
@@ -32,45 +33,13 @@ Answer = TypeVar("Answer", bound=Any)
 
 
 @attrs.frozen(kw_only=True)
-class Ending:
-    """How a rollout ended, or how it stood when nothing more is known.
-
-    ``phase`` is PROMOTED or ROLLED_BACK for an end, HELD for one that waits for a person; ``at`` is the moment of that. A way back counts
-    from the moment at which it began, because from then on the candidate lost its traffic.
-    """
-
-    phase: Phase
-    at: datetime
-    why: str
-
-    @classmethod
-    def of(cls, note: Entered) -> Ending:
-        """The end that this note tells."""
-        phase = Phase.ROLLED_BACK if note.phase == Phase.ROLLING_BACK else Phase(note.phase)
-        return cls(phase=phase, at=note.at, why=note.why)
-
-    @property
-    def stopped(self) -> bool:
-        """Was the candidate given no more traffic from here on, as far as is known?"""
-        return self.phase in (Phase.ROLLED_BACK, Phase.HELD)
-
-    def __str__(self) -> str:
-        return f"{self.phase.value.replace('_', ' ')} at {moment(self.at)}: {self.why}"
-
-
-def moment(at: datetime) -> str:
-    """A time as people read it; all of them are UTC."""
-    return f"{at:%Y-%m-%d %H:%M:%S}"
-
-
-@attrs.frozen(kw_only=True)
-class Recording:
+class RecordedRollout:
     """The notes of one rollout in the order of time, and what they say of each moment."""
 
     written: Written
 
     @classmethod
-    def of(cls, given: Iterable[Note | tuple[str, Note]]) -> Recording:
+    def of(cls, given: Iterable[Note | tuple[str, Note]]) -> RecordedRollout:
         """Out of notes, or of pairs as a store gives them. `StrategyError` if they are not those of one rollout, from its beginning on."""
         return cls(written=in_order(given))
 

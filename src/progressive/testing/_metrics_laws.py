@@ -1,0 +1,219 @@
+"""The laws of a provider. Each is a function of a `Trial`, which looks at what every single answer must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Final
+
+from .. import _validators as valid
+from ..measurement import Kind, Metric, NoAnswer, Window
+from ..release import Release
+from ._laws import Wait, colours, must, tried
+from ._metrics_trial import Trial, in_words, listed, merged, same, told
+
+LONG_AGO: Final = datetime(2001, 1, 1, tzinfo=UTC)
+NOT_YET: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""Times at which nothing was measured: before the service, and after the test."""
+
+QUARTERS: Final = 4
+"""Into how many parts a window is cut, besides the cuts that are given."""
+
+
+# ------------------------------------------------------------------------------------------------- systems with history
+
+
+def it_finds_what_is_there(trial: Trial) -> None:
+    """A window with something in it; on nothing, no other law would be tried."""
+    found = trial.look()
+    must(
+        any(measurement.sample for _, measurement in found.tracks),
+        f"{trial.measure} found nothing",
+        expected=f"something for one of the tracks in {in_words(trial.window)}",
+        came=told(found),
+        mend="pass a window in which every metric has something, or ask for the right version and times",
+    )
+
+
+def the_same_question_has_the_same_answer(trial: Trial) -> None:
+    """A window that is over does not change; a driver that died asks again."""
+    first, second = trial.look(), trial.look()
+    for track in trial.tracks:
+        must(
+            same(first.of(track), second.of(track)),
+            f"{trial.measure} twice, in a window that is over, gave two answers for {track}",
+            expected=first.of(track),
+            came=second.of(track),
+            mend="ask for exactly [start, end); if the numbers come late, declare the metric's lag=; without history, counter=True",
+        )
+
+
+def a_track_alone_is_answered_the_same(trial: Trial) -> None:
+    """Which tracks are asked changes with the traffic."""
+    together = trial.look()
+    for track in trial.tracks:
+        alone = trial.look(tracks=(track,))
+        must(
+            same(together.of(track), alone.of(track)),
+            f"{trial.measure} gave {track} another answer when it was asked alone",
+            expected=together.of(track),
+            came=alone.of(track),
+            mend="look for each version by itself: `track.version(release).backend` is its name",
+        )
+
+
+def nothing_is_found_where_nothing_was(trial: Trial) -> None:
+    """No data is never zero, and never a number."""
+    for start in (LONG_AGO, NOT_YET):
+        window = Window(start, start + trial.window.length)
+        found = trial.search(window)
+        for track, measurement in () if found is None else found.tracks:
+            must(
+                not measurement.sample,
+                f"{trial.measure} made up a number for {track} in {start.year}",
+                expected="NoData(why), NoAnswer(why), a MetricsError, or counts of 0 trials",
+                came=measurement,
+                mend="bound the query by window.start and window.end, and answer NoData(why) where it finds nothing",
+            )
+
+
+def the_parts_make_the_whole(trial: Trial) -> None:
+    """Half-open windows that follow each other count everything once."""
+    start, end, length = trial.window.start, trial.window.end, trial.window.length
+    bounds = sorted({start, *(Window(start, start + length * n / QUARTERS).end for n in range(1, QUARTERS)), *trial.cuts, end})
+    whole = trial.look()
+    looks = [trial.look(Window(*two)) for two in pairwise(bounds)]
+    for track in trial.tracks:
+        parts = [look.of(track) for look in looks]
+        came = f"{merged(trial, parts)} out of {', '.join(map(str, parts))}"
+        must(
+            same(whole.of(track), merged(trial, parts)) and not any(isinstance(part, NoAnswer) for part in parts),
+            f"{trial.measure} does not count the parts of a window for {track} as it counts the whole",
+            expected=whole.of(track),
+            came=came,
+            mend="count what is at or after window.start and before window.end, in whole numbers: no rate, nothing extrapolated",
+        )
+
+
+def the_fingerprint_stays(trial: Trial) -> None:
+    """Another one means another query, and its evidence starts anew."""
+    first = trial.look()
+    middle = Window(first.window.start, first.window.start + first.window.length / 2)
+    for other in (trial.look(middle), trial.look(tracks=trial.tracks[:1])):
+        must(
+            other.fingerprint == first.fingerprint,
+            f"{trial.measure} has another fingerprint in another window, or for other tracks",
+            expected=repr(first.fingerprint),
+            came=repr(other.fingerprint),
+            mend="make it of what the numbers mean: the query without times, versions and tracks; or leave it out",
+        )
+
+
+# ------------------------------------------------------------------------------------------------------------- counters
+
+
+def an_opening_reading_has_no_numbers(trial: Trial) -> None:
+    """A counter's value since ever says nothing of this window."""
+    first = trial.opened()
+    must(
+        first.reading and not any(measurement.sample for _, measurement in first.tracks),
+        f"{trial.measure} without a reading to go on from must only give one",
+        expected="NoData('opening reading') for each track, and reading=",
+        came=f"{told(first)}; reading={first.reading!r}",
+        mend="answer with the difference to the reading in since; without one there is no difference yet",
+    )
+
+
+def a_counter_goes_on_from_its_reading(trial: Trial) -> None:
+    """Looks that follow each other count everything once, also what is counted from an older reading."""
+    first = trial.opened()
+    looks = []
+    last = first
+    for _ in range(2):
+        if trial.between is not None:
+            trial.between()
+        last = trial.since(last)
+        must(
+            last.reading,
+            f"{trial.measure} gave no reading to go on from",
+            expected="reading= with every look, because the metric is declared with counter=True",
+            came=repr(last.reading),
+            mend="put what the next look needs into reading=, at most 4096 characters; it comes back as since",
+        )
+        looks.append(last)
+    if trial.between is None:
+        return
+    whole = trial.since(first)
+    must(
+        any(measurement.sample for look in looks for _, measurement in look.tracks),
+        f"{trial.measure} found nothing of what between() has done",
+        expected="something for one of the tracks",
+        came=told(last),
+        mend="let between() make what is counted, and wait until the system shows it",
+    )
+    for track in trial.tracks:
+        parts = [look.of(track) for look in looks]
+        must(
+            same(whole.of(track), merged(trial, parts)),
+            f"{trial.measure} does not count from reading to reading for {track} as it counts the whole",
+            expected=whole.of(track),
+            came=f"{merged(trial, parts)} out of {', '.join(map(str, parts))}",
+            mend="keep in the reading the raw counters as they were, series by series, and answer with what they rose by",
+        )
+
+
+OF_A_LEVEL: Final = (it_finds_what_is_there, the_fingerprint_stays)
+OF_WINDOWS: Final = (
+    *OF_A_LEVEL,
+    the_same_question_has_the_same_answer,
+    a_track_alone_is_answered_the_same,
+    nothing_is_found_where_nothing_was,
+    the_parts_make_the_whole,
+)
+OF_COUNTERS: Final = (an_opening_reading_has_no_numbers, a_counter_goes_on_from_its_reading)
+
+
+def laws_of(metric: Metric) -> tuple[Callable[[Trial], None], ...]:
+    """Those that hold for a metric of this kind. A level may be that of now, which is another one each time."""
+    if metric.counter:
+        return OF_COUNTERS
+    return OF_A_LEVEL if metric.kind is Kind.VALUE else OF_WINDOWS
+
+
+def check(
+    provider: object,
+    release: Release,
+    window: Window,
+    cuts: Sequence[datetime],
+    between: Callable[[], object] | None,
+    clock: Callable[[], datetime],
+    wait: Wait,
+) -> None:
+    """Every law of every metric in every colour; then the colours have to agree."""
+    found = colours(provider, wait, "measure")
+    cut = tuple(valid.moment(each, "cuts") for each in cuts)
+    must(
+        all(window.start < each < window.end for each in cut),
+        "check_metrics was given cuts that do not divide its window",
+        expected=f"moments within {in_words(window)}",
+        came=", ".join(each.isoformat() for each in cut),
+        mend="choose moments at which something happened, after the start and before the end",
+    )
+    for metric in listed(provider):
+        looks = []
+        for spoken in found:
+            trial = Trial(
+                provider=spoken, metric=metric, release=release, window=window, cuts=cut, between=between, clock=clock
+            )
+            tried(laws_of(metric), trial)
+            looks.append(trial.opened() if metric.counter else trial.look())
+        for one, other in pairwise(looks):
+            must(
+                one.fingerprint == other.fingerprint
+                and (metric.kind is Kind.VALUE or all(same(one.of(track), other.of(track)) for track, _ in one.tracks)),
+                f"{found[0].named('measure')} and {found[1].named('measure')} do not agree on {metric}",
+                expected=told(one),
+                came=told(other),
+                mend="let both colours do the same work: write it once, as a generator of requests, and run that in two small loops",
+            )

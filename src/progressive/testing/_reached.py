@@ -1,0 +1,214 @@
+"""A rollout that was driven for a while in a made-up world: the drivers' own dialogue, answered out of a script. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from ..conversation import Kept, Save, Saved, converse
+from ..errors import ConflictError, Failure
+from ..fleet import Capacity
+from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Moments, NoAnswer, NoData
+from ..messages import (
+    Abort,
+    Apply,
+    Approve,
+    AskGate,
+    ClosedUntil,
+    Command,
+    CommandFailed,
+    Event,
+    GateAnswered,
+    Go,
+    Hold,
+    HookAnswer,
+    HookAnswered,
+    Inspect,
+    Inspected,
+    Measure,
+    Measured,
+    NotYet,
+    Open,
+    PersonEvent,
+    PromoteNow,
+    Read,
+    Reject,
+    Resume,
+    Retire,
+    Retired,
+    RunHook,
+    Seen,
+    Skip,
+    Stop,
+    Survey,
+    Surveyed,
+    Tick,
+    Wrote,
+)
+from ..plan import Plan
+from ..release import Release
+from ..rollout import Rollout, begin
+from ..traffic import Track, Traffic
+from ..units import hours, percent, seconds
+from .doubles import MemoryRouter
+
+EDITED: Final = Traffic(candidate=percent(40))
+
+NUMBERS: Final[dict[Kind, tuple[Measurement, Measurement]]] = {
+    Kind.RATIO: (Counts(events=0, trials=5_000), Counts(events=4_000, trials=5_000)),
+    Kind.LATENCY: (Histogram(edges=(0.0005,), cumulative=(90, 90)), Histogram(edges=(0.0005,), cumulative=(0, 90))),
+    Kind.MEAN: (Moments(n=90, mean=0.0, m2=0.0), Moments(n=90, mean=1e300, m2=0.0)),
+    Kind.VALUE: (Gauge(samples=(0.0,)), Gauge(samples=(1e300,))),
+}
+"""What a good and a bad version show."""
+
+
+@attrs.frozen(kw_only=True)
+class Way:
+    """How the world is in one tick: on a good day, or with one trouble."""
+
+    late: timedelta = timedelta()
+    router: str = "obeys"
+    candidate: str = "good"
+    hook: str = "go"
+    gate: str = "open"
+    fleet: str = "ready"
+    person: str = "is silent"
+
+
+TROUBLES: Final = (
+    *(Way(late=late) for late in (seconds(0.001), seconds(30), hours(1), hours(30))),
+    *(Way(router=router) for router in ("edited", "away", "refuses")),
+    *(Way(candidate=candidate) for candidate in ("bad", "bad", "idle", "silent")),
+    *(Way(hook=hook) for hook in ("later", "stop")),
+    *(Way(gate=gate) for gate in ("closed",)),
+    *(Way(fleet=fleet) for fleet in ("starting", "away")),
+    *(Way(person=person) for person in ("approves", "approves", "holds", "resumes", "skips", "skips", "promotes", "rejects", "aborts")),
+)
+WAYS: Final = (*[Way()] * len(TROUBLES) * 2, *TROUBLES)
+"""To draw from: two ticks in three are without trouble, or nothing would ever come to its end."""
+
+LAST: Final = (*TROUBLES, *[Way(person="aborts", router="away")] * 9)
+"""To draw the last one from: a way back that has not been read back yet is seldom seen otherwise."""
+
+
+def reached(plan: Plan, release: Release, *, id: str, at: datetime, ways: Sequence[Way]) -> Rollout:
+    """What is stored after a tick for each of ``ways``, or as soon as the rollout is over."""
+    rollout, router, now = begin(plan, release, id=id, at=at), MemoryRouter(), at
+    for way in ways:
+        if rollout.wake_at is None:
+            break
+        now = max(now, rollout.wake_at) + way.late
+        if way.router == "edited":
+            router.edit(EDITED)
+        rollout = _ticked(rollout, _World(now=now, way=way, router=router, release=release))
+    return rollout
+
+
+def _ticked(rollout: Rollout, world: _World) -> Rollout:
+    said = _SAID.get(world.way.person)
+    events = () if said is None else (said(rollout, {"at": world.now, "by": "eve", "why": "so it was drawn"}),)
+    talk = converse(rollout, events, tick=Tick(at=world.now), stored=True, expected=rollout.serial)
+    reply: Kept = Saved()
+    try:
+        move = next(talk)
+        while True:
+            reply = Saved() if isinstance(move, Save) else [world.answer(command) for command in move.commands]
+            move = talk.send(reply)
+    except StopIteration as stop:
+        ticked: Rollout = stop.value.decision.rollout
+        return ticked
+
+
+def _approval(rollout: Rollout) -> str:
+    return rollout.plan.steps[rollout.progress.step].approval or "none"
+
+
+_SAID: Final[dict[str, Callable[[Rollout, dict[str, Any]], PersonEvent]]] = {
+    "approves": lambda rollout, said: Approve(approval=_approval(rollout), **said),
+    "rejects": lambda rollout, said: Reject(approval=_approval(rollout), **said),
+    "holds": lambda rollout, said: Hold(**said),
+    "resumes": lambda rollout, said: Resume(cause=next((cause.name for cause in rollout.progress.causes), "person"), **said),
+    "skips": lambda rollout, said: Skip(epoch=rollout.epoch, **said),
+    "promotes": lambda rollout, said: PromoteNow(waive=rollout.plan.keys, **said),
+    "aborts": lambda rollout, said: Abort(**said),
+}
+
+
+@attrs.frozen(kw_only=True)
+class _World:
+    """What the ports answer at one moment."""
+
+    now: datetime
+    way: Way
+    router: MemoryRouter
+    release: Release
+
+    def answer(self, command: Command) -> Event:
+        """What came of a command."""
+        return _ANSWERS[type(command)](self, command)
+
+    def failed(self, command: str, epoch: int, failure: Failure) -> Event:
+        return CommandFailed(at=self.now, command=command, epoch=epoch, failure=failure, why="so it was drawn")
+
+    def inspect(self, command: Inspect) -> Event:
+        return Inspected(at=self.now, undo="by hand", fleet=self.way.fleet != "away")
+
+    def read(self, command: Read) -> Event:
+        if self.way.router == "away":
+            return self.failed("read", 0, Failure.TRANSIENT)
+        return Seen(at=self.now, served=self.router.read(self.release))
+
+    def apply(self, command: Apply) -> Event:
+        if self.way.router in ("away", "refuses"):
+            return self.failed("apply", command.epoch, Failure.UNKNOWN if self.way.router == "away" else Failure.PERMANENT)
+        try:
+            served = self.router.apply(self.release, command.traffic, marker=command.marker, expect=command.expect)
+        except ConflictError:
+            return self.failed("apply", command.epoch, Failure.CONFLICT)
+        return Wrote(at=self.now, epoch=command.epoch, traffic=command.traffic, served=served)
+
+    def measure(self, command: Measure) -> Event:
+        tracks = [(track, self._measured(command.metric.kind, track)) for track in command.tracks]
+        reading = "read" if command.metric.counter else None
+        look = Look(metric=command.metric.name, window=command.window, tracks=tracks, reading=reading)
+        return Measured(at=self.now, analyses=command.analyses, look=look)
+
+    def _measured(self, kind: Kind, track: Track) -> Measurement:
+        if self.way.candidate == "silent":
+            return NoAnswer("503")
+        if track is not Track.CANDIDATE:
+            return NUMBERS[kind][0]
+        return NoData("no requests") if self.way.candidate == "idle" else NUMBERS[kind][self.way.candidate == "bad"]
+
+    def hook(self, command: RunHook) -> Event:
+        answers: dict[str, HookAnswer] = {"go": Go(), "later": NotYet(self.now + seconds(20), "warming up"), "stop": Stop("it smokes")}
+        return HookAnswered(at=self.now, epoch=command.epoch, step=command.step, answer=answers[self.way.hook])
+
+    def gate(self, command: AskGate) -> Event:
+        answer = Open() if self.way.gate == "open" else ClosedUntil(self.now + hours(1), "night")
+        return GateAnswered(at=self.now, epoch=command.epoch, gate=command.gate, answer=answer)
+
+    def survey(self, command: Survey) -> Event:
+        if self.way.fleet == "away":
+            return self.failed("survey", 0, Failure.TRANSIENT)
+        able = Capacity(percent(100 if self.way.fleet == "ready" else 30), why="as it was drawn")
+        return Surveyed(at=self.now, tracks=tuple(dict.fromkeys(Track, able).items()))
+
+    def retire(self, command: Retire) -> Event:
+        return self.failed("retire", 0, Failure.TRANSIENT) if self.way.fleet == "away" else Retired(at=self.now)
+
+
+_ANSWERS: Final[dict[type, Callable[[_World, Any], Event]]] = {
+    Apply: _World.apply,
+    AskGate: _World.gate,
+    Inspect: _World.inspect,
+    Measure: _World.measure,
+    Read: _World.read,
+    Retire: _World.retire,
+    RunHook: _World.hook,
+    Survey: _World.survey,
+}

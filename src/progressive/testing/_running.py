@@ -1,0 +1,364 @@
+"""A `World` while time passes in it: the requests of each stretch of time and what became of them, and the ports that show it.
+
+Time is cut into stretches at every scrape and at every change of traffic. In one stretch everything is as at its beginning. What is asked of
+a stretch is drawn when it is first asked for, each kind of number from dice of its own: what one check asks changes nothing for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from ..errors import ConflictError, Failure, MetricsError, RouterError
+from ..fleet import Capacity
+from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, Window, merge
+from ..release import Release, Version
+from ..traffic import Capabilities, Marker, Served, Track, Traffic
+from ..units import MILLION, Percent, percent
+from ._dice import Dice, power
+from .curves import Moment, at
+from .doubles import ALL, VirtualClock
+from .service import Behaviour, World
+from .troubles import (
+    CountersReset,
+    HalfObeys,
+    Lags,
+    LosesReplies,
+    MetricsDown,
+    NotANumber,
+    RouterDown,
+    RouterEdited,
+    RouterForgets,
+    SeriesMissing,
+    SlowAnswers,
+    Trouble,
+    WritesFail,
+    going_on,
+)
+
+ZERO: Final = timedelta()
+TRACKS: Final = tuple(Track)
+
+
+class Stretch:
+    """What one version got in one stretch of time. ``failed`` counts what its own clients saw, retries included."""
+
+    __slots__ = ("behaviour", "drawn", "end", "failed", "moment", "requests", "start", "synthetic")
+
+    def __init__(self, start: datetime, end: datetime, behaviour: Behaviour, moment: Moment, requests: int, failed: int, synthetic: bool) -> None:
+        self.start, self.end = start, end
+        self.behaviour, self.moment = behaviour, moment
+        self.requests, self.failed = requests, failed
+        self.synthetic = synthetic
+        self.drawn: dict[str, Measurement] = {}
+
+
+@attrs.define
+class Met:
+    """Whom a version has met: distinct users, and those whom it failed."""
+
+    met: int = 0
+    harmed: int = 0
+
+
+class Service:
+    """The versions at work: ``go_on(to, traffic)`` lets time pass."""
+
+    def __init__(self, world: World, seed: object, *, preview: bool) -> None:
+        self.world = world
+        self.now = world.start
+        self.stretches: dict[Track, list[Stretch]] = {track: [] for track in TRACKS}
+        self.users = {track: Met() for track in TRACKS}
+        self._first: dict[Track, datetime] = {}
+        self._seed = seed
+        self._arrivals = Dice(seed, "arrivals")
+        self._dice = {track: Dice(seed, f"errors/{track.value}") for track in TRACKS}
+        self._people = {track: Dice(seed, f"users/{track.value}") for track in TRACKS}
+        self._others: dict[tuple[Track, str], Dice] = {}
+        self._preview = preview
+        self._resets = [trouble.after for trouble in world.troubles if isinstance(trouble, CountersReset)]
+
+    def go_on(self, to: datetime, traffic: Traffic) -> None:
+        """Time passes up to ``to`` under this traffic, in stretches that end at scrapes."""
+        scrape = self.world.scrape
+        while self.now < to:
+            into = (self.now - self.world.start) % scrape
+            self._stretch(min(to, self.now + scrape - into), traffic)
+
+    def _stretch(self, end: datetime, traffic: Traffic) -> None:
+        start, seconds = self.now, (end - self.now).total_seconds()
+        load = at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
+        left, whole = self._arrivals.poisson(load * seconds), 1.0
+        for track in TRACKS:  # each its part of what the ones before have left
+            share = traffic.share(track).ppm / 1_000_000
+            requests = self._arrivals.binomial(left, share / whole) if share else 0
+            left, whole = left - requests, whole - share
+            synthetic = not share and track is Track.CANDIDATE and self._preview
+            if share:
+                self._first.setdefault(track, start)
+            age = start - self._first.get(track, start)
+            moment = Moment(age=age, clock=start, load=load, share=share)
+            if synthetic:
+                requests = self._arrivals.poisson(at(self.world.preview, moment) * seconds)
+            if share or synthetic:
+                self._serve(track, start, end, moment, requests, synthetic)
+        self.now = end
+
+    def _serve(self, track: Track, start: datetime, end: datetime, moment: Moment, requests: int, synthetic: bool) -> None:
+        behaviour, dice = self.world.behaviour(track), self._dice[track]
+        affected = behaviour.affects.ppm / 1_000_000
+        failed = dice.binomial(requests, min(1.0, max(0.0, at(behaviour.errors, moment) * affected)))
+        again = failed * behaviour.retries
+        if not synthetic:
+            self._meet(track, moment.share, affected, requests, failed)
+        failed += dice.binomial(again, behaviour.stubborn)
+        self.stretches[track].append(Stretch(start, end, behaviour, moment, requests + again, failed, synthetic))
+
+    def _meet(self, track: Track, share: float, affected: float, requests: int, failed: int) -> None:
+        """Whom these requests came from, by chance: every user of the group is as likely as another."""
+        users, met, dice = self.world.users, self.users[track], self._people[track]
+        group = max(1, round(users.count * share)) if users.sticky else users.count
+        kind = max(1, round(group * affected))
+        met.met += min(group - met.met, _new(dice, requests, group, met.met)) if met.met < group else 0
+        met.harmed += min(min(kind, met.met) - met.harmed, _new(dice, failed, kind, met.harmed)) if met.harmed < kind else 0
+
+    # ----------------------------------------------------------------------------------------------------------- what is measured
+
+    def measured(self, metric: Metric, track: Track, window: Window) -> Measurement:
+        """What the scrapes in ``(start, end]`` of a window show of a metric."""
+        until = min(window.end, self.now - self.world.delay)
+        found: Measurement | None = None
+        samples: list[float] = []
+        for stretch in self._between(track, window.start, until):
+            if self._lost(stretch):
+                continue
+            one = self._draw(metric, track, stretch)
+            if isinstance(one, Gauge):
+                samples += one.samples
+            else:
+                found = one if found is None else merge(found, one)
+        if samples:
+            return Gauge(samples=tuple(samples))
+        return NoData("no scrape in this window") if found is None else found
+
+    def _between(self, track: Track, start: datetime, end: datetime) -> list[Stretch]:
+        found: list[Stretch] = []
+        for stretch in reversed(self.stretches[track]):
+            if stretch.end <= start:
+                break
+            if stretch.end <= end:
+                found.append(stretch)
+        return found[::-1]
+
+    def _lost(self, stretch: Stretch) -> bool:
+        """Did the processes restart in it, before anybody had read their counters?"""
+        begin = self.world.start
+        return any(stretch.start - begin <= reset < stretch.end - begin for reset in self._resets)
+
+    def _draw(self, metric: Metric, track: Track, stretch: Stretch) -> Measurement:
+        found = stretch.drawn.get(metric.name)
+        if found is None:
+            found = stretch.drawn[metric.name] = self._drawn(metric, track, stretch)
+        return found
+
+    def _drawn(self, metric: Metric, track: Track, stretch: Stretch) -> Measurement:
+        behaviour, moment, n = stretch.behaviour, stretch.moment, stretch.requests
+        dice = self._others.get((track, metric.name))
+        if dice is None:
+            dice = self._others[track, metric.name] = Dice(self._seed, f"{metric.name}/{track.value}")
+        match metric.kind:
+            case Kind.RATIO:
+                rate = behaviour.ratio(metric.name)
+                if rate is None:
+                    return Counts(events=stretch.failed, trials=n)
+                return Counts(events=dice.binomial(n, at(rate, moment)), trials=n)
+            case Kind.LATENCY:
+                return _durations(dice, behaviour, at(behaviour.latency.slower, moment), n)
+            case Kind.MEAN:
+                good = n - stretch.failed
+                if good < 1:
+                    return NoData("no request succeeded")
+                return _values(dice, at(behaviour.value, moment), behaviour.value_spread, good)
+            case Kind.VALUE:
+                return Gauge(samples=(at(dict(behaviour.levels)[metric.name], moment),))
+
+
+def _new(dice: Dice, requests: int, group: int, known: int) -> int:
+    """How many users of a group a number of requests come from that were not known yet."""
+    if not requests:
+        return 0
+    distinct = group * (1.0 - power(1.0 - 1.0 / group, requests))
+    return dice.binomial(dice.binomial(requests, distinct / requests), max(0, group - known) / group)
+
+
+def _durations(dice: Dice, behaviour: Behaviour, slower: float, n: int) -> Histogram:
+    """How many of ``n`` requests ended in each bucket: one draw a bucket, of what the buckets before have left."""
+    edges, cumulative, below = behaviour.latency.edges, [], 0.0
+    done = 0
+    for edge in edges:
+        upto = behaviour.latency.below(edge, slower)
+        left = 1.0 - below
+        done += dice.binomial(n - done, min(1.0, (upto - below) / left)) if left > 0 else 0
+        cumulative.append(done)
+        below = upto
+    return Histogram(edges=edges, cumulative=(*cumulative, n))
+
+
+def _values(dice: Dice, mean: float, spread: float, n: int) -> Moments:
+    """``n`` values of a normal distribution, by their mean and their spread (its chi-squared one by Wilson and Hilferty 1931)."""
+    found = mean + spread * dice.normal() / n**0.5
+    freedom = n - 1
+    if not freedom:
+        return Moments(n=1, mean=found, m2=0.0)
+    part = 2.0 / (9.0 * freedom)
+    cube = max(0.0, 1.0 - part + dice.normal() * part**0.5)
+    return Moments(n=n, mean=found, m2=spread * spread * freedom * cube * cube * cube)
+
+
+# --------------------------------------------------------------------------------------------------------------------- the ports
+
+
+class Simulated:
+    """The world as ports see it: a router and a metrics provider around one `Service`, under the world's troubles."""
+
+    def __init__(self, world: World, metrics: Sequence[Metric], seed: object, *, preview: bool) -> None:
+        self.world = world
+        self.clock = VirtualClock(now=world.start)
+        self.service = Service(world, seed, preview=preview)
+        self.metrics = tuple(metrics)
+        self.traffic = Traffic()
+        self.weights: list[tuple[timedelta, Traffic]] = [(ZERO, self.traffic)]
+        self.settled = True
+        self._asked = self.traffic
+        self._coming: list[tuple[datetime, Traffic, bool]] = []
+        self._marker: Marker | None = None
+        self._revision = 1
+        once = [trouble for trouble in world.troubles if isinstance(trouble, RouterForgets | RouterEdited)]
+        self._once = sorted(once, key=lambda trouble: trouble.after)
+
+    # ------------------------------------------------------------------------------------------------------------------- time
+
+    @property
+    def ran(self) -> timedelta:
+        """How long the simulation has run."""
+        return self.clock.now - self.world.start
+
+    def pass_time(self, to: datetime) -> None:
+        """Let everything happen that happens up to ``to``, in its order."""
+        while True:
+            turns = [when for when, _, _ in self._coming[:1]] + [self.world.start + trouble.after for trouble in self._once[:1]]
+            when = min([turn for turn in turns if turn <= to], default=None)
+            if when is None:
+                break
+            self.service.go_on(when, self.traffic)
+            if self._coming and self._coming[0][0] == when:
+                _, traffic, settled = self._coming.pop(0)
+                self._serve(traffic, settled, when)
+            else:
+                self._strike(self._once.pop(0), when)
+        self.service.go_on(to, self.traffic)
+        self.clock.until(to)
+
+    def _strike(self, trouble: Trouble, when: datetime) -> None:
+        self._coming.clear()
+        self._revision += 1
+        if isinstance(trouble, RouterEdited):
+            baseline = Percent(min(self._asked.baseline.ppm, MILLION - trouble.to.ppm))
+            self._asked = attrs.evolve(self._asked, candidate=trouble.to, baseline=baseline)
+        else:
+            self._asked, self._marker = Traffic(), None
+        self._serve(self._asked, True, when)
+
+    def _serve(self, traffic: Traffic, settled: bool, when: datetime) -> None:
+        self.settled = settled
+        if traffic != self.traffic:
+            self.traffic = traffic
+            self.weights.append((when - self.world.start, traffic))
+
+    def _trouble(self, kind: type[Any]) -> Any:
+        return going_on(self.world.troubles, kind, self.ran) if self.world.troubles else None
+
+    def _takes(self, long: timedelta) -> None:
+        if long:
+            self.pass_time(self.clock.now + long)
+
+    # -------------------------------------------------------------------------------------------------------------- the router
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return attrs.evolve(ALL, sticky=self.world.users.sticky)
+
+    def read(self, release: Release) -> Served:
+        self._takes(self.world.answering)
+        if self._trouble(RouterDown):
+            raise RouterError("simulated: it can't be read")
+        return self._served()
+
+    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        self._takes(self.world.answering)
+        if self._trouble(RouterDown) or self._trouble(WritesFail):
+            raise RouterError("simulated: it can't be written")
+        if expect is not None and expect != str(self._revision):
+            raise ConflictError(f"simulated: revision {expect} was expected, it is {self._revision}")
+        there = self._marker
+        if there is not None and (
+            there.supersedes(marker) or (there.generation == marker.generation and there.closed and not marker.closed)
+        ):
+            raise ConflictError(f"simulated: the marker there, {there!r}, is newer than {marker!r}")
+        self._asked, self._marker = traffic, marker
+        self._revision += 1
+        self._obey(traffic)
+        if self._trouble(LosesReplies):
+            raise RouterError("simulated: the answer was lost", failure=Failure.UNKNOWN)
+        return self._served()
+
+    def _obey(self, traffic: Traffic) -> None:
+        now, lags, half = self.clock.now, self._trouble(Lags), self._trouble(HalfObeys)
+        self._coming.clear()
+        if half is not None:
+            middle = Percent((self.traffic.candidate.ppm + traffic.candidate.ppm) // 2)
+            self._serve(attrs.evolve(traffic, candidate=middle), traffic.candidate == middle, now)
+            self._coming.append((self.world.start + half.after + half.lasting, traffic, True))
+        elif lags is not None:
+            self._coming.append((now + lags.by, traffic, True))
+        else:
+            self._serve(traffic, True, now)
+
+    def _served(self) -> Served:
+        highest = max(self.traffic.candidate, self._asked.candidate) if not self.settled else self.traffic.candidate
+        traffic = attrs.evolve(self.traffic, candidate=highest)
+        return Served(traffic=traffic, version=str(self._revision), marker=self._marker, settled=self.settled)
+
+    def undo(self, release: Release) -> str:
+        return f"give {release.service} back to {Track.STABLE.label(release)}"
+
+    # ------------------------------------------------------------------------------------------------------------- the metrics
+
+    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+        self._takes(self.world.answering)
+        slow = self._trouble(SlowAnswers)
+        if slow is not None:
+            self._takes(slow.by)
+        if self._trouble(MetricsDown):
+            raise MetricsError("simulated: the metrics can't be asked")
+        found = tuple((track, self._measured(metric, track, window)) for track in tracks)
+        return Look(metric=metric.name, window=window, tracks=found, reading="scraped" if metric.counter else None)
+
+    def _measured(self, metric: Metric, track: Track, window: Window) -> Measurement:
+        if self._trouble(NotANumber):
+            return NoAnswer("NaN")
+        missing = self._trouble(SeriesMissing)
+        if missing is not None and missing.track is track:
+            return NoData("no series")
+        return self.service.measured(metric, track, window)
+
+    # -------------------------------------------------------------------------------------------------------------- the fleet
+
+    def survey(self, release: Release) -> Mapping[Track, Capacity]:
+        return dict.fromkeys(TRACKS, Capacity(percent(100)))
+
+    def retire(self, release: Release, version: Version) -> None:
+        self._takes(self.world.answering)

@@ -1,0 +1,90 @@
+"""Crashes on purpose: the driver stops at every point at which it can, a fresh one reads what was stored and goes on, and the end is the same."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from ..codec import dumps, loads
+from ..conversation import Save, Saved
+from ..messages import Command, Event
+from ..starting import Strategy
+from .service import World
+from .simulation import UNTIL, Run
+from .story import Story
+
+__all__ = ["Crashes", "crash_everywhere"]
+
+
+@attrs.frozen(kw_only=True)
+class Crashes:
+    """``points`` at which the driver was stopped, each in a run of its own, and the ``story`` without any crash, whose end all had."""
+
+    points: int
+    story: Story
+
+
+def crash_everywhere(strategy: Strategy, world: World | None = None, *, seed: object = 0, every: int = 1, **options: Any) -> Crashes:
+    """Stop the driver before and after every command and every save, once in each run, and demand the end of an undisturbed run.
+
+    Everything that the driver had in memory is lost; the next tick, at once, starts from the JSON that was saved last. Raises `AssertionError`
+    that names the point if a run ends in another phase, or if the candidate was ever given more than in the undisturbed run. ``every``: 10 tries
+    each tenth point. Further keywords are those of `simulate`.
+    """
+    world = World() if world is None else world
+    undisturbed = _Crashing(strategy, world, seed, stop_at=None, **options)
+    story = undisturbed.to_its_end(None, UNTIL)
+    points = range(0, undisturbed.points, every)
+    for point in points:
+        one = _Crashing(strategy, world, seed, stop_at=point, **options)
+        found = one.to_its_end(None, UNTIL)
+        if found.phase is not story.phase:
+            raise AssertionError(f"stopped {one.stopped}: it ended {found.phase.value}, and {story.phase.value} without a crash\n{found.timeline()}")
+        if found.highest > story.highest:
+            raise AssertionError(f"stopped {one.stopped}: the candidate had {found.highest}, and {story.highest} without a crash\n{found.timeline()}")
+    return Crashes(points=len(points), story=story)
+
+
+class _Crash(Exception):
+    """The driver's process is gone."""
+
+
+class _Crashing(Run):
+    """A run whose driver stops once, at one of the points that it counts."""
+
+    def __init__(self, strategy: Strategy, world: World, seed: object, *, stop_at: int | None, **options: Any) -> None:
+        super().__init__(strategy, world, seed, **options)
+        self.points = 0
+        self.stopped = ""
+        self._stop_at = stop_at
+        self._text = dumps(self.rollout)
+
+    def tick(self, *events: Event) -> datetime | None:
+        """What was said to a driver that stopped is said again: nobody got an answer."""
+        try:
+            return super().tick(*events)
+        except _Crash:
+            self.rollout = loads(self._text)
+            return super().tick(*events)
+
+    def save(self, move: Save) -> Saved:
+        self._point("before a save")
+        self._text = dumps(move.rollout)
+        saved = super().save(move)
+        self._point("after a save")
+        return saved
+
+    def do(self, command: Command) -> Event:
+        self._point(f"before {command.kind}")
+        answer = super().do(command)
+        self._point(f"after {command.kind}, before its answer was heard")
+        return answer
+
+    def _point(self, what: str) -> None:
+        if self.points == self._stop_at:
+            self.stopped = f"at {self.simulated.ran} {what} (point {self.points})"
+            self.points += 1
+            raise _Crash(what)
+        self.points += 1

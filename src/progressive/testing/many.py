@@ -1,0 +1,213 @@
+"""Many simulated rollouts of one strategy in one world: how often what, and how much, with the uncertainty of the simulation itself."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+from functools import partial
+from multiprocessing import get_context
+from typing import Any, Final
+
+import attrs
+
+from ..errors import StrategyError
+from ..lifecycle import Phase
+from ..starting import Strategy
+from ..units import said
+from .service import World
+from .simulation import simulate
+from .story import Exposure, Story
+
+__all__ = ["Many", "Often", "Run", "Spread", "simulate_many"]
+
+_Z95: Final = 1.959963984540054
+"""The normal distribution's 97.5 % quantile: intervals are of 95 %."""
+
+
+@attrs.frozen
+class Run:
+    """What is kept of one story."""
+
+    number: int
+    phase: Phase
+    duration: timedelta
+    detected: timedelta | None
+    exposed: Exposure
+    why: str
+
+
+@attrs.frozen
+class Often:
+    """``count`` of ``runs``; ``low`` and ``high`` are its 95 % interval as a fraction (Wilson 1927), inclusive."""
+
+    count: int
+    runs: int
+
+    @property
+    def share(self) -> float:
+        """The fraction of the runs."""
+        return self.count / self.runs
+
+    @property
+    def low(self) -> float:
+        """The lower end of the interval."""
+        return self._wilson()[0]
+
+    @property
+    def high(self) -> float:
+        """The upper end of the interval."""
+        return self._wilson()[1]
+
+    def _wilson(self) -> tuple[float, float]:
+        n, p, z = self.runs, self.share, _Z95
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        around = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return (0.0 if not self.count else max(0.0, middle - around)), (1.0 if self.count == n else min(1.0, middle + around))
+
+    def __str__(self) -> str:
+        return f"{self.share:.1%} ({self.low:.1%} to {self.high:.1%})".replace("%", " %")
+
+
+@attrs.frozen
+class Spread:
+    """Sorted ``values`` of the runs: their median and 95 % quantile, each with its 95 % interval from order statistics."""
+
+    values: tuple[float, ...]
+
+    def quantile(self, q: float) -> float:
+        """The smallest value that at least a fraction ``q`` of the runs do not exceed."""
+        return self.values[min(len(self.values) - 1, max(0, math.ceil(q * len(self.values)) - 1))]
+
+    def interval(self, q: float) -> tuple[float, float]:
+        """Where the true quantile is, with 95 %: the values at ranks ``n q -+ 1.96 sqrt(n q (1 - q))``."""
+        n = len(self.values)
+        around = _Z95 * math.sqrt(n * q * (1 - q))
+        low, high = math.floor(n * q - around), math.ceil(n * q + around)
+        return self.values[max(0, low)], self.values[min(n - 1, high)]
+
+    @property
+    def median(self) -> float:
+        """Half of the runs have at most this."""
+        return self.quantile(0.5)
+
+    @property
+    def p95(self) -> float:
+        """19 of 20 runs have at most this."""
+        return self.quantile(0.95)
+
+    def __str__(self) -> str:
+        return f"median {self.median:,.6g}, p95 {self.p95:,.6g}"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Many:
+    """What became of all runs. Equal for the same strategy, world, ``runs`` and ``seed``, on any number of processes."""
+
+    seed: object
+    runs: tuple[Run, ...]
+
+    def _often(self, *phases: Phase) -> Often:
+        return Often(sum(run.phase in phases for run in self.runs), len(self.runs))
+
+    @property
+    def promoted(self) -> Often:
+        """How often the candidate became stable: how often a bad one gets through, or a good one."""
+        return self._often(Phase.PROMOTED)
+
+    @property
+    def rolled_back(self) -> Often:
+        """How often it was taken back: false alarms for a good version, catches for a bad one."""
+        return self._often(Phase.ROLLED_BACK)
+
+    @property
+    def unfinished(self) -> Often:
+        """How often it came to no end in the time that was simulated."""
+        return self._often(*(phase for phase in Phase if phase not in (Phase.PROMOTED, Phase.ROLLED_BACK)))
+
+    def _spread(self, of: Callable[[Run], float]) -> Spread:
+        return Spread(tuple(sorted(of(run) for run in self.runs)))
+
+    @property
+    def users_exposed(self) -> Spread:
+        """Distinct users who met the candidate."""
+        return self._spread(lambda run: run.exposed.users)
+
+    @property
+    def users_harmed(self) -> Spread:
+        """Distinct users who saw the candidate fail."""
+        return self._spread(lambda run: run.exposed.harmed)
+
+    @property
+    def requests_failed(self) -> Spread:
+        """Requests that failed on the candidate."""
+        return self._spread(lambda run: run.exposed.failed)
+
+    @property
+    def duration(self) -> Spread:
+        """Seconds from the start to the promotion or to the verified 0 %."""
+        return self._spread(lambda run: run.duration.total_seconds())
+
+    @property
+    def detected(self) -> Spread | None:
+        """Seconds from the candidate's first traffic to the decision to take it back, over the runs that were; None if none was."""
+        found = sorted(run.detected.total_seconds() for run in self.runs if run.detected is not None)
+        return Spread(tuple(found)) if found else None
+
+    def __repr__(self) -> str:
+        return f"<Many: {self}>"
+
+    def __str__(self) -> str:
+        took = f"{said(timedelta(seconds=round(self.duration.median)))} (p95 {said(timedelta(seconds=round(self.duration.p95)))})"
+        return (
+            f"{len(self.runs)} runs: promoted {self.promoted}, rolled back {self.rolled_back}; took {took}; "
+            f"users harmed: {self.users_harmed}; users exposed: {self.users_exposed}"
+        )
+
+
+def simulate_many(
+    strategy: Strategy,
+    world: World | None = None,
+    *,
+    runs: int,
+    seed: object = 0,
+    processes: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Many:
+    """Simulate ``runs`` rollouts, each with a seed of its own; further keywords are those of `simulate`.
+
+    ``processes``: more than one needs everything to pickle (curves and strategies do; a lambda does not: `StrategyError` says so), and changes
+    nothing in the answer. ``progress(done, runs)`` is called in this process.
+    """
+    if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
+        raise StrategyError(f"simulate_many: runs={runs!r} must be a whole number of at least 1")
+    one = partial(_run, strategy, World() if world is None else world, seed, options)
+    found: list[Run] = []
+    for run in _all(one, runs, processes):
+        found.append(run)
+        if progress is not None:
+            progress(len(found), runs)
+    return Many(seed=seed, runs=tuple(found))
+
+
+def _all(one: Callable[[int], Run], runs: int, processes: int) -> Iterator[Run]:
+    if processes <= 1:
+        yield from map(one, range(runs))
+        return
+    try:
+        pickle.dumps(one)
+    except Exception as error:
+        raise StrategyError(
+            f"simulate_many: processes={processes} needs a strategy, a world and hooks that pickle ({error}); write the function with def "
+            "at the top of a module instead of a lambda, or use processes=1"
+        ) from error
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(one, range(runs), chunksize=max(1, runs // (8 * processes)))
+
+
+def _run(strategy: Strategy, world: World, seed: object, options: dict[str, Any], number: int) -> Run:
+    story: Story = simulate(strategy, world, seed=f"{seed}/{number}", **options)
+    return Run(number, story.phase, story.duration, story.detected, story.exposed, story.why)

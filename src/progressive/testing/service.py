@@ -1,0 +1,173 @@
+"""A service that does not exist: how each of its versions behaves, who its users are, and what can go wrong around it. All values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from .. import _validators as check
+from ..errors import StrategyError
+from ..measurement import Kind, Metric
+from ..messages import PEOPLE, Event
+from ..traffic import Track
+from ..units import Percent, percent
+from .curves import Number, is_number, number
+from .doubles import EPOCH
+from .troubles import Trouble
+
+__all__ = ["Behaviour", "Latency", "Say", "Users", "World"]
+
+BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds: the edges that Prometheus clients use if nobody says otherwise."""
+
+_Z99: Final = 2.3263478740408408
+"""The normal distribution's 99 % quantile."""
+
+
+@attrs.frozen
+class Latency:
+    """Log-normal durations, by two of their quantiles, and ``slower``, a factor on both (a number or a curve).
+
+    Measured in buckets: ``edges`` in seconds, by default those of Prometheus clients.
+    """
+
+    median: timedelta = attrs.field(validator=check.is_duration)
+    p99: timedelta = attrs.field(validator=check.is_duration)
+    slower: Number = attrs.field(default=1.0, kw_only=True, converter=number, validator=is_number)
+    edges: tuple[float, ...] = attrs.field(default=BUCKETS, kw_only=True, converter=check.numbers)
+
+    def __attrs_post_init__(self) -> None:
+        if self.p99 <= self.median:
+            raise StrategyError(f"latency: p99 {self.p99} must be more than the median {self.median}")
+
+    def below(self, bound: float, slower: float) -> float:
+        """The fraction of requests that take at most ``bound`` seconds while everything is ``slower`` times as slow.
+
+        To nine digits, in which every platform agrees.
+        """
+        median = self.median.total_seconds() * slower
+        sigma = math.log(self.p99 / self.median) / _Z99
+        return round(0.5 * math.erfc(-math.log(bound / median) / sigma / math.sqrt(2.0)), 9)
+
+
+def _named(value: Any) -> tuple[tuple[str, Any], ...]:
+    pairs = value.items() if isinstance(value, Mapping) else value
+    return tuple(sorted(((name, number(rate)) for name, rate in pairs), key=lambda pair: str(pair[0])))
+
+
+def _are_numbers(instance: object, attribute: attrs.Attribute[Any], value: tuple[tuple[str, Any], ...]) -> None:
+    for name, rate in value:
+        check.name(name, check.where(instance, attribute))
+        is_number(instance, attribute, rate)
+
+
+@attrs.frozen(kw_only=True)
+class Behaviour:
+    """How a version behaves. Every number may be a curve.
+
+    ``errors``: the fraction of requests that fail. ``latency``: how long they take. ``value``: what a request that succeeds is worth on
+    average (a basket), with a standard deviation of ``value_spread``. ``ratios``: the chance per request of further events, by the name of their
+    metric. ``levels``: what is sampled now and then (queue depth, memory), by the name of their metric. ``affects``: the users whom the errors
+    hit, all or a kind of them. ``retries``: how often a client asks again at once when its request failed; it fails again with ``stubborn``.
+    """
+
+    errors: Number = attrs.field(default=0.001, converter=number, validator=is_number)
+    latency: Latency = Latency(timedelta(milliseconds=40), timedelta(milliseconds=300))
+    value: Number = attrs.field(default=30.0, converter=number, validator=is_number)
+    value_spread: float = attrs.field(default=20.0, converter=number, validator=is_number)
+    ratios: tuple[tuple[str, Number], ...] = attrs.field(default=(), converter=_named, validator=_are_numbers)
+    levels: tuple[tuple[str, Number], ...] = attrs.field(default=(), converter=_named, validator=_are_numbers)
+    affects: Percent = attrs.field(default=percent(100), validator=check.is_a(Percent, "percent(5)"))
+    retries: int = attrs.field(default=0, validator=check.at_least(0))
+    stubborn: float = attrs.field(default=0.9, converter=number, validator=is_number)
+
+    def ratio(self, metric: str) -> Number | None:
+        """The chance of an event of this metric, if it has one of its own."""
+        return dict(self.ratios).get(metric)
+
+
+@attrs.frozen
+class Users:
+    """Who sends the requests: ``count`` users, each as likely as any other.
+
+    ``sticky``: a user stays on the version that was given first; otherwise every request is given anew, and soon most users have met the
+    candidate.
+    """
+
+    count: int = attrs.field(default=10_000, validator=check.at_least(1))
+    sticky: bool = attrs.field(default=False, kw_only=True)
+
+
+@attrs.frozen(init=False)
+class Say:
+    """A person's word at a time: ``Say(minutes(30), Approve, approval="go", by="eve", why="looks good")``.
+
+    ``after`` counts from the start; the event's own time is filled in. Everybody speaks at a tick, so at ``after`` or soon after it.
+    """
+
+    after: timedelta
+    event: Event
+
+    def __init__(self, after: timedelta, kind: type[Any], **said: Any) -> None:
+        if kind not in PEOPLE:
+            raise StrategyError(f"Say: {kind!r} is nothing that a person says; there are {', '.join(one.__name__ for one in PEOPLE)}")
+        if not isinstance(after, timedelta) or after < timedelta():
+            raise StrategyError(f"Say: after {after!r} is not a duration; use minutes(30)")
+        object.__setattr__(self, "after", after)
+        object.__setattr__(self, "event", kind(at=EPOCH, **said))
+
+
+def _in_order(said: Iterable[Say]) -> tuple[Say, ...]:
+    return tuple(sorted(said, key=lambda one: one.after))
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """Everything that a strategy meets: ``World(load=50, candidate=Behaviour(errors=0.02))``.
+
+    ``load``: requests a second to the whole service, a number or a curve. ``preview``: what a load test sends to a candidate
+    without traffic, for strategies that judge it there. ``baseline``: like stable, unless said. ``scrape``: how often the
+    metrics are collected, which is also the grain of the simulation. ``delay``: from a scrape until it can be asked for (give the strategy's
+    metrics a ``lag`` of both together). ``answering``: how long each call of a router or provider takes. ``troubles``: what goes wrong and
+    when. ``people``: who says what and when. ``start``: the date and time, for what depends on the day.
+    """
+
+    load: Number = attrs.field(default=50.0, converter=number, validator=is_number)
+    preview: Number = attrs.field(default=10.0, converter=number, validator=is_number)
+    stable: Behaviour = attrs.field(default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)"))
+    candidate: Behaviour = attrs.field(default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)"))
+    baseline: Behaviour | None = None
+    users: Users = Users()
+    scrape: timedelta = attrs.field(default=timedelta(seconds=15), validator=check.is_duration)
+    delay: timedelta = attrs.field(default=timedelta(), validator=check.is_span)
+    answering: timedelta = attrs.field(default=timedelta(), validator=check.is_span)
+    troubles: tuple[Trouble, ...] = attrs.field(default=(), converter=tuple)
+    people: tuple[Say, ...] = attrs.field(default=(), converter=_in_order)
+    start: datetime = attrs.field(default=EPOCH, converter=check.utc, validator=check.is_moment)
+
+    def __attrs_post_init__(self) -> None:
+        wrong = [trouble for trouble in self.troubles if not isinstance(trouble, Trouble)]
+        if wrong:
+            raise StrategyError(f"world.troubles: {wrong[0]!r} is no trouble; see progressive.testing.troubles")
+
+    def behaviour(self, track: Track) -> Behaviour:
+        """How the version of a track behaves."""
+        match track:
+            case Track.CANDIDATE:
+                return self.candidate
+            case Track.BASELINE:
+                return self.stable if self.baseline is None else self.baseline
+            case Track.STABLE:
+                return self.stable
+
+    def measures(self, metrics: Sequence[Metric]) -> None:
+        """`StrategyError` if a metric of a strategy can't be told apart from what this world has."""
+        for metric in metrics:
+            if metric.kind is Kind.VALUE and not any(metric.name == name for name, _ in self.candidate.levels):
+                raise StrategyError(
+                    f"metric {metric.name!r} is a level: say what it is with Behaviour(levels={{{metric.name!r}: ...}}) in the world"
+                )

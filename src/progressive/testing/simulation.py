@@ -1,0 +1,190 @@
+"""`simulate` drives a strategy through a world that does not exist, in virtual time; `simulate_many` does it often and says how often what.
+
+It is the engine, the dialogue and the checks that production runs, with a simulated service behind the ports. The same strategy, world and
+seed give the same story on every machine and every Python; every run of many has a seed of its own, made of ``seed`` and its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from .._calls import Call, call_for
+from ..conversation import Kept, Save, Saved, converse
+from ..messages import Command, Event, Go, Open, Tick
+from ..notes import Note
+from ..plan import Plan
+from ..ports import Ports
+from ..release import Release, Version
+from ..rollout import Rollout, begin
+from ..starting import Strategy
+from ..traffic import Track
+from ..units import hours
+from ._running import Met, Service, Simulated
+from .service import World
+from .story import Exposure, Slice, Story
+from .troubles import AnswersTwice, going_on
+
+__all__ = ["RELEASE", "simulate"]
+
+RELEASE: Final = Release(
+    service="simulated", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1", backend="baseline")
+)
+"""Who is released, if nothing is said."""
+
+UNTIL: Final = hours(24 * 30)
+
+
+def simulate(
+    strategy: Strategy,
+    world: World | None = None,
+    *,
+    seed: object = 0,
+    release: Release = RELEASE,
+    hooks: Mapping[str, Callable[..., Any]] | None = None,
+    gates: Mapping[str, Callable[..., Any]] | None = None,
+    before_tick: Callable[[Rollout], Sequence[Event] | None] | None = None,
+    until: timedelta = UNTIL,
+) -> Story:
+    """Drive ``strategy`` through ``world`` to its end (or for ``until``), and tell what happened.
+
+    Hooks that are not given say go, gates that are not given are open; a fleet, where the plan needs one, does what it is told. The world's
+    people speak at their times; ``before_tick`` is called with the rollout before each tick and may return more events. Raises `StrategyError`
+    where the release or the world lacks what the strategy needs: nothing is simulated then.
+    """
+    return Run(strategy, World() if world is None else world, seed, release, hooks or {}, gates or {}).to_its_end(before_tick, until)
+
+
+class Run:
+    """One rollout in one world, tick by tick. `simulate` is this to its end."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        world: World,
+        seed: object,
+        release: Release = RELEASE,
+        hooks: Mapping[str, Callable[..., Any]] | None = None,
+        gates: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        plan = strategy.plan
+        world.measures(plan.metrics)
+        self.world, self.seed = world, seed
+        self.simulated = Simulated(world, plan.metrics, seed, preview=any(each.synthetic for each in plan.analyses))
+        self.ports = self._ports(plan, hooks or {}, gates or {})
+        self.rollout = begin(plan, release, id="simulated", at=world.start)
+        self.notes: list[Note] = []
+        self._people = list(world.people)
+
+    def _ports(self, plan: Plan, hooks: Mapping[str, Callable[..., Any]], gates: Mapping[str, Callable[..., Any]]) -> Ports:
+        named = [step.hook for step in plan.steps if step.hook is not None]
+        return Ports(
+            router=self.simulated,
+            metrics=[self.simulated] if plan.metrics else (),
+            hooks={**dict.fromkeys(named, _goes), **hooks},
+            gates={**dict.fromkeys(plan.gates, _opens), **gates},
+            fleet=self.simulated,
+            clock=self.simulated.clock,
+        )
+
+    def to_its_end(self, before_tick: Callable[[Rollout], Sequence[Event] | None] | None, until: timedelta) -> Story:
+        """Tick at every ``wake_at``, and whenever somebody speaks."""
+        end = self.world.start + until
+        wake: datetime | None = self.simulated.clock.now
+        while wake is not None and wake < end:
+            self.simulated.pass_time(wake)
+            more = () if before_tick is None else before_tick(self.rollout) or ()
+            wake = self.tick(*self._said(), *more)
+            if wake is not None and self._people:
+                wake = min(wake, max(self.world.start + self._people[0].after, self.simulated.clock.now + timedelta(milliseconds=1)))
+        return self.story()
+
+    def _said(self) -> list[Event]:
+        said: list[Event] = []
+        while self._people and self._people[0].after <= self.simulated.ran:
+            said.append(attrs.evolve(self._people.pop(0).event, at=self.simulated.clock.now))
+        return said
+
+    def tick(self, *events: Event) -> datetime | None:
+        """One tick; when to come back."""
+        rollout = self.rollout
+        talk = converse(rollout, events, tick=Tick(at=self.simulated.clock.now), stored=True, expected=rollout.serial)
+        reply: Kept | None = None
+        while True:
+            try:
+                move = talk.send(reply)  # type: ignore[arg-type]
+            except StopIteration as stop:
+                decision = stop.value.decision
+                break
+            reply = self.save(move) if isinstance(move, Save) else self._answers(move.commands)
+        self.rollout = decision.rollout
+        wake: datetime | None = decision.wake_at
+        return wake
+
+    def save(self, move: Save) -> Saved:
+        """What a store does."""
+        self.notes += move.notes
+        return Saved()
+
+    def _answers(self, commands: Sequence[Command]) -> list[Event]:
+        answers = [self.do(command) for command in commands]
+        twice = going_on(self.world.troubles, AnswersTwice, self.simulated.ran)
+        return answers if twice is None else answers * 2
+
+    def do(self, command: Command) -> Event:
+        """One call of one port, and what came of it."""
+        call = call_for(command, self.rollout, self.ports)
+        if not isinstance(call, Call):
+            return call
+        assert call.sync is not None
+        try:
+            value = call.sync()
+        except Exception as error:
+            return call.trouble(error, self.simulated.clock.now)
+        return call.answer(value, self.simulated.clock.now)
+
+    def story(self) -> Story:
+        """What has happened so far."""
+        service = self.simulated.service
+        return Story(
+            strategy=self.rollout.plan.strategy,
+            seed=self.seed,
+            rollout=self.rollout,
+            began=self.world.start,
+            weights=tuple(self.simulated.weights),
+            notes=tuple(self.notes),
+            exposed=_exposure(service, Track.CANDIDATE),
+            spared=_exposure(service, Track.STABLE),
+            slices=_slices(service, self.world.start),
+        )
+
+
+def _goes(key: str, release: Release) -> Go:
+    return Go()
+
+
+def _opens(release: Release, now: datetime) -> Open:
+    return Open()
+
+
+def _exposure(service: Service, track: Track) -> Exposure:
+    met: Met = service.users[track]
+    real = [stretch for stretch in service.stretches[track] if not stretch.synthetic]
+    return Exposure(
+        requests=sum(stretch.requests for stretch in real),
+        failed=sum(stretch.failed for stretch in real),
+        users=met.met,
+        harmed=met.harmed,
+    )
+
+
+def _slices(service: Service, began: datetime) -> tuple[Slice, ...]:
+    return tuple(
+        Slice(track, stretch.start - began, stretch.end - began, stretch.requests, stretch.failed)
+        for track in (Track.STABLE, Track.CANDIDATE)
+        for stretch in service.stretches[track]
+        if not stretch.synthetic
+    )

@@ -1,0 +1,392 @@
+"""Worlds that do not exist: what a strategy meets in them, and that the same seed is the same story."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from progressive import (
+    Action,
+    Approve,
+    BlueGreen,
+    Canary,
+    ClosedUntil,
+    Limit,
+    Metric,
+    NotYet,
+    NoWorse,
+    Open,
+    Phase,
+    Release,
+    Stop,
+    StrategyError,
+    Track,
+    Version,
+    hours,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+)
+from progressive.steps import Approval
+from progressive.testing import (
+    Above,
+    After,
+    Behaviour,
+    Bursts,
+    Daily,
+    Latency,
+    Moment,
+    Ramp,
+    Say,
+    Story,
+    Users,
+    World,
+    simulate,
+    troubles,
+)
+
+ERRORS = Metric("error-rate", kind="ratio")
+LATENCY = Metric("latency", kind="latency")
+BASKET = Metric("basket", kind="mean", bad="down")
+QUEUE = Metric("queue", kind="value")
+SIGN_UPS = Metric("failed-sign-ups", kind="ratio")
+NOON = datetime(2026, 3, 2, 12).astimezone()
+
+
+def policy(**changes: Any) -> Canary:
+    given: dict[str, Any] = {
+        "weights": percents(1, 10, 50, 100),
+        "bake": minutes(5),
+        "checks": [NoWorse(ERRORS), Limit(ERRORS, at_most=percent(2))],
+    }
+    return Canary(**(given | changes))
+
+
+# ------------------------------------------------------------------------------------------------- what a user would write first
+
+
+def test_a_good_version_gets_everybody() -> None:
+    story = simulate(policy(), World(load=50))
+
+    assert story.promoted
+    assert story.highest == percent(100)
+
+
+def test_a_version_that_fails_one_request_in_ten_meets_few_users() -> None:
+    story = simulate(policy(), World(load=50, candidate=Behaviour(errors=0.1)))
+
+    assert story.rolled_back
+    assert story.highest == percent(1)
+    assert story.exposed.harmed < 20
+
+
+def test_a_leak_that_shows_after_ten_minutes_is_caught_before_everybody_meets_it() -> None:
+    story = simulate(policy(), World(load=50, candidate=Behaviour(errors=After(minutes(10), 0.001, 0.2))))
+
+    assert story.rolled_back
+    assert story.highest < percent(100)
+    assert "error-rate" in story.why
+
+
+# -------------------------------------------------------------------------------------------------------------- the same, always
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 1_000))
+def test_the_same_seed_is_the_same_story(seed: int) -> None:
+    world = World(load=30, candidate=Behaviour(errors=0.03), users=Users(500, sticky=True))
+
+    assert simulate(policy(), world, seed=seed) == simulate(policy(), pickle.loads(pickle.dumps(world)), seed=seed)
+
+
+def test_another_seed_is_another_story() -> None:
+    world = World(load=30)
+
+    assert simulate(policy(), world, seed=1) != simulate(policy(), world, seed=2)
+
+
+def test_what_one_check_asks_changes_nothing_for_another() -> None:
+    """Every kind of number has dice of its own: a further check must not make another rollout of it."""
+    world = World(load=40)
+    few = simulate(policy(checks=[Limit(ERRORS, at_most=percent(3))]), world)
+    more = simulate(policy(checks=[Limit(ERRORS, at_most=percent(3)), Limit(LATENCY, quantile=0.99, at_most=ms(2500), observe=True)]), world)
+
+    assert few.exposed == more.exposed
+    assert [look.tracks for look in few.looks] == [look.tracks for look in more.looks if look.metric == ERRORS.name]
+
+
+# ------------------------------------------------------------------------------------------------------------------- who was met
+
+
+@settings(max_examples=25)
+@given(
+    errors=st.floats(0, 0.3),
+    users=st.integers(1, 3_000),
+    sticky=st.booleans(),
+    retries=st.integers(0, 3),
+    affects=st.integers(1, 100),
+    seed=st.integers(0, 9),
+)
+def test_nobody_is_counted_twice(errors: float, users: int, sticky: bool, retries: int, affects: int, seed: int) -> None:
+    candidate = Behaviour(errors=errors, retries=retries, affects=percent(affects))
+    story = simulate(policy(bake=minutes(2)), World(load=20, candidate=candidate, users=Users(users, sticky=sticky)), seed=seed)
+    exposed = story.exposed
+
+    assert 0 <= exposed.failed <= exposed.requests
+    assert 0 <= exposed.harmed <= exposed.users <= min(users, exposed.requests)
+    assert exposed.harmed <= exposed.failed
+    assert sum(one.requests for one in story.slices if one.track is Track.CANDIDATE) == exposed.requests
+
+
+def test_users_who_stick_are_as_many_as_the_weight_says_and_others_all_come_by() -> None:
+    strategy = Canary(weights=percents(10, 100), bake=hours(2), unguarded="to count", last_bake=minutes(1))
+    some = World(load=50, users=Users(1_000, sticky=True))
+    until = {"until": hours(1)}
+
+    assert simulate(strategy, some, **until).exposed.users == 100
+    assert simulate(strategy, attrs.evolve(some, users=Users(1_000)), **until).exposed.users == 1_000
+
+
+def test_a_fault_for_one_kind_of_user_harms_only_them() -> None:
+    strategy = Canary(weights=percents(50, 100), bake=hours(1), unguarded="to count")
+    story = simulate(strategy, World(load=50, candidate=Behaviour(errors=1.0, affects=percent(5)), users=Users(1_000)))
+
+    assert story.exposed.harmed == 50
+
+
+def test_retries_multiply_the_errors_of_the_same_users() -> None:
+    strategy = Canary(weights=percents(50, 100), bake=minutes(30), unguarded="to count")
+    once = simulate(strategy, World(load=50, candidate=Behaviour(errors=0.05))).exposed
+    again = simulate(strategy, World(load=50, candidate=Behaviour(errors=0.05, retries=3, stubborn=1.0))).exposed
+
+    assert again.failed == 4 * once.failed
+    assert again.harmed == once.harmed
+    assert again.requests == once.requests + 3 * once.failed
+
+
+def test_a_night_without_traffic_is_waited_for() -> None:
+    night = Daily(low=0, high=80, peak=14)
+    strategy = policy(weights=percents(10, 100), bake=hours(1))
+    story = simulate(strategy, World(load=night, start=datetime.fromisoformat("2026-03-02T01:30:00+00:00")))
+
+    assert story.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
+    assert any(one.requests == 0 for one in story.slices)
+
+
+# -------------------------------------------------------------------------------------------------------------- what is measured
+
+
+@pytest.mark.parametrize(
+    ("check", "bad"),
+    [
+        (Limit(LATENCY, quantile=0.99, at_most=ms(500)), Behaviour(latency=Latency(ms(40), ms(300), slower=4))),
+        (Limit(BASKET, at_least=27.5), Behaviour(value=20)),
+        (Limit(QUEUE, at_most=40), Behaviour(levels={"queue": 90})),
+        (Limit(SIGN_UPS, at_most=percent(5)), Behaviour(ratios={"failed-sign-ups": 0.2})),
+        (Limit(ERRORS, at_most=percent(2)), Behaviour(errors=Above(percent(30), 0.001, 0.1))),
+        (Limit(ERRORS, at_most=percent(2)), Behaviour(errors=Ramp(0.001, 0.3, over=minutes(8)))),
+    ],
+    ids=lambda value: value.id if isinstance(value, Limit) else "",
+)
+def test_each_kind_of_harm_is_seen_and_without_it_nothing_is(check: Limit, bad: Behaviour) -> None:
+    good = {"levels": {"queue": 5}, "ratios": {"failed-sign-ups": 0.01}}
+    stable, fine = Behaviour(**good), Behaviour(**good)
+    bad = attrs.evolve(bad, levels=bad.levels or stable.levels, ratios=bad.ratios or stable.ratios)
+    strategy = policy(checks=[check])
+
+    assert simulate(strategy, World(load=200, stable=stable, candidate=fine)).promoted
+    assert simulate(strategy, World(load=200, stable=stable, candidate=bad)).rolled_back
+
+
+def test_a_level_that_the_world_does_not_have_is_named_with_the_mend() -> None:
+    with pytest.raises(StrategyError, match=r"metric 'queue' is a level: say what it is with Behaviour\(levels=\{'queue': \.\.\.\}\)"):
+        simulate(policy(checks=[Limit(QUEUE, at_most=40)]), World())
+
+
+def test_metrics_that_lag_longer_than_their_metric_says_are_seen_late() -> None:
+    lag = Metric("error-rate", kind="ratio", lag=seconds(45))
+    strategy = policy(checks=[Limit(lag, at_most=percent(2))])
+
+    assert simulate(strategy, World(load=100, delay=seconds(30))).promoted
+    assert simulate(strategy, World(load=100, delay=seconds(30), candidate=Behaviour(errors=0.2))).rolled_back
+
+
+# --------------------------------------------------------------------------------------------------------------- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("trouble", "phase", "said"),
+    [
+        (troubles.RouterDown(minutes(7), lasting=minutes(2)), Phase.PROMOTED, "read failed"),
+        (troubles.RouterDown(minutes(7)), Phase.ROLLING_BACK, "NEEDS A PERSON"),
+        (troubles.WritesFail(minutes(4), lasting=minutes(4)), Phase.PROMOTED, "apply failed"),
+        (troubles.LosesReplies(), Phase.PROMOTED, "the answer was lost"),
+        (troubles.Lags(by=seconds(5)), Phase.PROMOTED, ""),
+        (troubles.HalfObeys(minutes(5), lasting=minutes(2)), Phase.PROMOTED, ""),
+        (troubles.RouterForgets(minutes(7)), Phase.PROMOTED, "drift"),
+        (troubles.RouterEdited(minutes(7), to=percent(80)), Phase.PROMOTED, "drift"),
+        (troubles.MetricsDown(minutes(7), lasting=minutes(3)), Phase.PROMOTED, "the metrics can't be asked"),
+        (troubles.MetricsDown(minutes(7)), Phase.ROLLED_BACK, "the metrics can't be asked"),
+        (troubles.NotANumber(minutes(7)), Phase.ROLLED_BACK, "NaN"),
+        (troubles.SeriesMissing(minutes(7)), Phase.ROLLED_BACK, "no series"),
+        (troubles.CountersReset(minutes(7)), Phase.PROMOTED, ""),
+        (troubles.SlowAnswers(), Phase.PROMOTED, ""),
+        (troubles.AnswersTwice(), Phase.PROMOTED, "refused"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, troubles.Trouble) else "",
+)
+def test_each_trouble_is_met_and_noted(trouble: troubles.Trouble, phase: Phase, said: str) -> None:
+    story = simulate(policy(), World(load=100, troubles=[trouble]), until=hours(3))
+
+    assert story.phase is phase, story.timeline()
+    assert said in story.timeline(all=True)
+
+
+def test_a_reset_loses_counts_and_makes_none_up() -> None:
+    reset = World(load=100, troubles=[troubles.CountersReset(minutes(7))])
+    one, other = simulate(policy(), World(load=100)), simulate(policy(), reset)
+
+    def counted(story: Story) -> int:
+        return sum(measurement.sample for look in story.looks for _, measurement in look.tracks)
+
+    assert counted(other) < counted(one)
+
+
+def test_a_world_with_what_is_no_trouble_says_so() -> None:
+    with pytest.raises(StrategyError, match=r"world.troubles: 'rain' is no trouble"):
+        World(troubles=["rain"])  # type: ignore[list-item]
+
+
+# ----------------------------------------------------------------------------------------------------------- people, hooks, gates
+
+
+def blue_green(**changes: Any) -> BlueGreen:
+    given: dict[str, Any] = {
+        "preview_hook": "smoke",
+        "preview_checks": [Limit(ERRORS, at_most=percent(2))],
+        "approval": Approval("go", within=hours(1), otherwise=Action.ROLL_BACK),
+        "bake": minutes(5),
+        "checks": [Limit(ERRORS, at_most=percent(2))],
+        "retire_after": minutes(1),
+    }
+    return BlueGreen(**(given | changes))
+
+
+def test_a_person_approves_in_time_or_does_not() -> None:
+    yes = Say(minutes(30), Approve, approval="go", by="eve", why="looks good")
+    approved, silent = simulate(blue_green(), World(people=[yes])), simulate(blue_green(), World())
+
+    assert approved.promoted
+    assert [at for at, traffic in approved.weights if traffic.candidate.ppm] == [minutes(30)]
+    assert silent.rolled_back
+    assert not silent.exposed.requests, "what the load test of the preview sent is no user's request"
+
+
+def test_a_preview_that_fails_its_load_test_gets_no_traffic() -> None:
+    yes = Say(timedelta(), Approve, approval="go", by="eve", why="looks good")
+    story = simulate(blue_green(), World(people=[yes], candidate=Behaviour(errors=0.3)))
+
+    assert story.rolled_back
+    assert story.highest == percent(0)
+
+
+@pytest.mark.parametrize(("answer", "phase"), [(Stop("smoke test failed"), Phase.ROLLED_BACK), (NotYet(NOON, "warming up"), Phase.ROLLED_BACK)])
+def test_hooks_are_the_caller_s(answer: Any, phase: Phase) -> None:
+    yes = Say(timedelta(), Approve, approval="go", by="eve", why="looks good")
+
+    assert simulate(blue_green(), World(people=[yes]), hooks={"smoke": lambda key, release: answer}).phase is phase
+
+
+def test_gates_are_the_caller_s() -> None:
+    shut = World().start + hours(2)
+    closed = {"freeze": lambda release, now: ClosedUntil(shut, "freeze") if now < shut else Open()}
+    story = simulate(policy(gates=["freeze"]), World(), gates=closed)
+
+    assert story.promoted
+    assert story.duration > hours(2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: Say(minutes(1), int, by="eve"), "nothing that a person says"),
+        (lambda: Say(5, Approve, approval="go", by="eve", why="x"), "use minutes"),  # type: ignore[arg-type]
+        (lambda: Behaviour(errors="many"), "errors: 'many' is neither a finite number nor a curve"),
+        (lambda: Behaviour(ratios={"x": None}), "neither a finite number nor a curve"),
+        (lambda: World(load=float("nan")), "load: nan is neither"),
+        (lambda: Latency(ms(40), ms(30)), "p99 .* must be more than the median"),
+        (lambda: Users(0), "count"),
+    ],
+)
+def test_a_world_that_makes_no_sense_says_what_does(wrong: Any, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        wrong()
+
+
+# --------------------------------------------------------------------------------------------------------------------- the curves
+
+
+def moment(age: timedelta = timedelta(), hour: int = 0, share: float = 0.5) -> Moment:
+    return Moment(age=age, clock=datetime.fromisoformat(f"2026-03-02T{hour:02}:00:00+00:00"), load=50.0, share=share)
+
+
+@pytest.mark.parametrize(
+    ("curve", "when", "value"),
+    [
+        (After(minutes(20), 1, 5), moment(minutes(19)), 1.0),
+        (After(minutes(20), 1, 5), moment(minutes(20)), 5.0),
+        (Ramp(4, 1, over=minutes(3)), moment(), 4.0),
+        (Ramp(4, 1, over=minutes(3)), moment(minutes(1)), 3.0),
+        (Ramp(4, 1, over=minutes(3)), moment(hours(1)), 1.0),
+        (Above(percent(30), percent(1), percent(20)), moment(share=0.3), 0.01),
+        (Above(percent(30), percent(1), percent(20)), moment(share=0.31), 0.2),
+        (Daily(low=2, high=10, peak=15), moment(hour=15), 10.0),
+        (Daily(low=2, high=10, peak=15), moment(hour=3), 2.0),
+        (Bursts(low=1, high=9, every=hours(1), lasting=minutes(5)), moment(hour=3), 9.0),
+        (Ramp(1, 3, over=minutes(2)) * 2, moment(minutes(1)), 4.0),
+        (1 + Ramp(1, 3, over=minutes(2)), moment(minutes(1)), 3.0),
+        (After(timedelta(), 0, ms(250)), moment(), 0.25),
+    ],
+)
+def test_a_curve_is_what_it_says(curve: Any, when: Moment, value: float) -> None:
+    assert curve(when) == pytest.approx(value)
+    assert pickle.loads(pickle.dumps(curve)) == curve
+
+
+# ------------------------------------------------------------------------------------------------------------------ what is told
+
+
+def test_a_story_is_told_in_one_line_and_in_many_and_drawn() -> None:
+    story = simulate(policy(), World(load=50, candidate=Behaviour(errors=0.1)))
+
+    assert repr(story).startswith("<Story: rolled back after ")
+    assert "seen by" in repr(story)
+    assert "0:00:00" in story.timeline(all=True)
+    assert len(story.timeline().splitlines()) < len(story.timeline(all=True).splitlines())
+    assert story.detected is not None and story.to_zero == timedelta()
+    assert story.svg() == story._repr_svg_()
+    assert story.svg().startswith("<svg") and story.svg().count("<circle") > len(story.judgements) // 2
+
+
+def test_a_story_that_was_stopped_is_not_over() -> None:
+    story = simulate(policy(), World(), until=minutes(7))
+
+    assert story.phase is Phase.PROGRESSING
+    assert not story.promoted and not story.rolled_back
+    assert story.duration <= minutes(7)
+    assert story.detected is None and story.to_zero is None
+
+
+def test_what_can_t_be_driven_is_named_before_anything_is_simulated() -> None:
+    without = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
+
+    with pytest.raises(StrategyError, match="gives a baseline traffic"):
+        simulate(policy(baseline=percent(5)), World(), release=without)
