@@ -128,7 +128,7 @@ class Series:
             return _unanswered(command, told[0].at, told[0])
         whole = bool(inside) and inside[-1].horizon == window.end
         if inside and (whole or not coming):
-            return self._merged(command, inside, now)
+            return self._merged(command, inside, now, growing)
         if coming or any(each.at > now for each in silent):
             return None
         if silent:
@@ -159,7 +159,7 @@ class Series:
             if each.start >= window.end:
                 break
             if min(each.end, each.horizon) > window.end:
-                coming = coming or growing
+                coming = coming or (growing and window.end - each.start > PROMPT)
             elif self._reached(each, now, until, growing):
                 inside.append(each)
             else:
@@ -180,7 +180,7 @@ class Series:
                 return _measured(command, max(now, each.at), _opened(command), each.look.covered)
         return None if any(each.at > now for each in tried) else _measured(command, now, _opened(command), command.window)
 
-    def _merged(self, command: Measure, inside: list[Taken], now: datetime) -> Measured:
+    def _merged(self, command: Measure, inside: list[Taken], now: datetime, growing: bool) -> Measured:
         """Those that fit together as one look; what comes after a change of query or of buckets is for the next question."""
         found: dict[Track, Measurement] = {}
         used: list[Taken] = []
@@ -194,7 +194,8 @@ class Series:
             used.append(each)
         last, window = used[-1], command.window
         short = window.end - last.end
-        end = window.end if len(used) == len(inside) and last.horizon != window.end and timedelta() < short <= PROMPT else last.end
+        closed = not growing and len(used) == len(inside) and last.horizon != window.end and timedelta() < short <= PROMPT
+        end = window.end if closed else last.end
         at = max(now, *(each.at for each in used))
         return _measured(command, at, list(found.items()), Window(window.start, end), last.look)
 
