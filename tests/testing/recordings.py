@@ -166,7 +166,7 @@ class Driver:
 
 def same(found: Replay) -> bool:
     """Did it come to the same end at the same moment, with the same words and verdicts, and was all of it known?"""
-    return found.replayed == found.recorded and found.known_until is None and found.differences == () and found.gaps == ()
+    return found.replayed == found.recorded and found.unknown_from is None and found.differences == () and found.gaps == ()
 
 
 def counted(notes: Iterable[Any], metric: str = "error-rate") -> Counts:

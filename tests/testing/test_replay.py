@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from recordings import BASKET, LATENCY, QUEUE, Pairs, Script, recorded, same, transcript
+from recordings import BASKET, LATENCY, QUEUE, Pairs, recorded, same, transcript
 from world import ERRORS, RELEASE, START
 
 from progressive import (
@@ -39,6 +39,7 @@ from progressive import (
     NoWorse,
     Open,
     Phase,
+    Ports,
     PromoteNow,
     Release,
     Resume,
@@ -59,7 +60,9 @@ from progressive import (
     percent,
     percents,
     seconds,
+    start,
     submit,
+    tick,
 )
 from progressive.messages import Measured
 from progressive.notes import Asked, Entered, Happened, Late
@@ -68,15 +71,18 @@ from progressive.steps.bake import Bake
 from progressive.stores.file import FileStore
 from progressive.stores.sqlite import SqliteStore
 from progressive.testing import (
+    Behaviour,
     Counted,
     MemoryFleet,
     MemoryRouter,
     MemoryStore,
     ScriptedMetrics,
     VirtualClock,
+    World,
     notes_from,
     play,
     replay,
+    simulate,
     steady,
 )
 
@@ -105,12 +111,12 @@ def test_a_bad_version_that_a_lax_limit_promoted_would_have_been_stopped_by_a_co
     found = replay(recording, usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
 
     assert found.recorded.phase is Phase.PROMOTED
-    assert (found.replayed.phase, found.stops_at, found.known_until) == (Phase.ROLLED_BACK, at(0.5), None)
-    assert found.why.startswith("checks/error-rate-no-worse: worse: 30 of 1500 against 2 of 1500 on stable in this look; p = 9.11e-07")
+    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.ROLLED_BACK, at(0.5), None)
+    assert found.why.startswith("checks/error-rate-no-worse: worse: 30 of 1500 against 1 of 1500 on stable in this look; p = 1.06e-07")
     assert found.exposed.of("error-rate") == Counts(events=30, trials=1_500)
     assert found.spared.of("error-rate") == Counts(events=870, trials=43_500)
     assert found.undecided.requests == 0
-    assert [(note.at, note.check, note.verdict) for note in found.verdicts] == [
+    assert [(note.at, note.check, note.verdict) for note in found.judgements] == [
         (at(0.5), "error-rate", "pass"),
         (at(0.5), "error-rate-no-worse", "fail"),
     ]
@@ -130,8 +136,8 @@ def test_a_false_alarm_would_not_have_stopped_a_version_that_asks_for_more_reque
     found = replay(recording, policy(1_000), release=RELEASE)
 
     assert (found.recorded.phase, found.recorded.at) == (Phase.ROLLED_BACK, at(0.5))
-    assert (found.stops_at, found.known_until) == (None, at(0.5))
-    assert "went back (checks/error-rate: 2 % is above 1 %" in found.unknown
+    assert (found.stops_at, found.unknown_from) == (None, at(0.5))
+    assert "went back (checks/error-rate: 2 % is above 1 %" in found.unknown_why
     assert [(each.check, each.recorded, each.replayed) for each in found.differences] == [("checks/error-rate", "fail", "no_data")]
 
 
@@ -147,29 +153,29 @@ def test_a_tolerance_that_holds_stops_too_and_what_comes_after_it_is_up_to_a_per
     check = Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD))
     found = replay(recorded(usual(), BAD), usual(checks=[check]), release=RELEASE)
 
-    assert (found.replayed.phase, found.stops_at, found.known_until) == (Phase.HELD, at(1), at(1))
-    assert found.unknown == "it would have been held, and whether somebody would have resumed it nobody knows"
+    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.HELD, at(1), at(1))
+    assert found.unknown_why == "it would have been held, and whether somebody would have resumed it nobody knows"
     assert (found.exposed.requests, found.spared.requests, found.undecided.requests) == (3_000, 0, 42_000)
 
 
 @pytest.mark.parametrize(
     ("changes", "until", "why"),
     [
-        ({"weights": percents(10, 50, 100)}, 0, "it would have asked for 10 % candidate (step weight-10), where the recorded rollout asked for 5 % candidate"),
-        ({"weights": percents(5, 100)}, 5, "it would have asked for 100 % candidate (step weight-100), where the recorded rollout asked for 50 % candidate"),
-        ({"weights": percents(5, 20, 50, 100)}, 5, "it would have asked for 20 % candidate (step weight-20), where the recorded rollout asked for 50 %"),
+        ({"weights": percents(10, 50, 100)}, 0, "would have asked for 10 % candidate (step weight-10), where the recorded rollout asked for 5 %"),
+        ({"weights": percents(5, 100)}, 5, "would have asked for 100 % candidate (step weight-100), where the recorded rollout asked for 50 %"),
+        ({"weights": percents(5, 20, 50, 100)}, 5, "would have asked for 20 % candidate (step weight-20), where the recorded rollout asked for 50 %"),
         ({"bake": minutes(4)}, 4, "where the recorded rollout stayed at 5 % candidate until 2026-03-01 12:05:00"),
-        ({"bake": minutes(6)}, 5, "the recorded rollout asked for 50 % candidate (step weight-50); this one would have stayed at 5 % candidate, waiting for a bake"),
-        ({"last_bake": minutes(9)}, 15, "the recorded rollout was promoted; this one would have stayed at 100 % candidate, waiting for a bake of 9 min"),
-        ({"checks": [limit(min_sample=100_000)]}, 5, "waiting for checks/error-rate (15000 of the 100000 requests that a verdict needs on candidate)"),
+        ({"bake": minutes(6)}, 5, "asked for 50 % candidate (step weight-50); this one would have stayed at 5 % candidate, waiting for a bake"),
+        ({"last_bake": minutes(9)}, 15, "rollout was promoted; this one would have stayed at 100 % candidate, waiting for a bake of 9 min"),
+        ({"checks": [limit(min_sample=100_000)]}, 5, "waiting for checks/error-rate (15000 of the 100000 requests that a verdict needs"),
         ({"bake": seconds(285)}, 4.75, "before going on it would have looked at error-rate up to here, which was not recorded"),
     ],
 )  # fmt: skip
 def test_it_says_from_which_moment_on_the_traffic_would_have_differed(changes: dict[str, Any], until: float, why: str) -> None:
     found = replay(recorded(usual(), BAD), usual(**changes), release=RELEASE)
 
-    assert (found.stops_at, found.known_until) == (None, at(until))
-    assert why in found.unknown
+    assert (found.stops_at, found.unknown_from) == (None, at(until))
+    assert why in found.unknown_why
     assert found.spared.requests == 0
     assert found.exposed.requests + found.undecided.requests == 45_000
 
@@ -177,7 +183,7 @@ def test_it_says_from_which_moment_on_the_traffic_would_have_differed(changes: d
 def test_a_shorter_last_bake_promotes_earlier_and_that_is_known() -> None:
     found = replay(recorded(usual(), BAD), usual(last_bake=minutes(2)), release=RELEASE)
 
-    assert (found.replayed.phase, found.replayed.at, found.known_until) == (Phase.PROMOTED, at(12), None)
+    assert (found.replayed.phase, found.replayed.at, found.unknown_from) == (Phase.PROMOTED, at(12), None)
     assert found.exposed.requests == 45_000  # the candidate is stable then, and nobody was spared
 
 
@@ -186,7 +192,7 @@ def test_a_version_that_would_have_gone_back_in_other_traffic_than_the_recorded_
     strategy = usual(weights=percents(5, 25, 100), checks=[limit(), NoWorse(ERRORS)], alpha=1e-9)
     found = replay(recorded(usual(), steady(50, stable=0.001, candidate=0.004)), strategy, release=RELEASE)
 
-    assert (found.stops_at, found.known_until) == (None, at(5))
+    assert (found.stops_at, found.unknown_from) == (None, at(5))
 
 
 # ------------------------------------------------------------------------------------------------------ what recordings lack
@@ -197,9 +203,9 @@ def test_windows_of_another_interval_are_answered_by_those_that_lie_in_them_whol
     """Never cut, never counted twice, never taken more often than they were recorded, and none left out before a raise."""
     strategy = usual(interval=seconds(interval), checks=[limit(min_sample=1)])
     found = replay(recorded(usual(), BAD), strategy, release=RELEASE)
-    judged = [note for note in found.verdicts if note.at <= at(5)]
+    judged = [note for note in found.judgements if note.at <= at(5)]
 
-    assert (found.replayed, found.known_until, found.gaps) == (found.recorded, None, ())
+    assert (found.replayed, found.unknown_from, found.gaps) == (found.recorded, None, ())
     assert len(judged) == looks
     assert sum(dict(note.numbers)["candidate_sample"] for note in judged) == 15_000
 
@@ -209,7 +215,7 @@ def test_a_warmup_that_was_longer_leaves_gaps(recorded_warmup: int, warmup: int,
     recording = recorded(usual(warmup=seconds(recorded_warmup)), BAD)
     found = replay(recording, usual(warmup=seconds(warmup)), release=RELEASE)
 
-    assert found.known_until is None
+    assert found.unknown_from is None
     assert sum((gap.length for name, gap in found.gaps if name == "error-rate"), timedelta()) == seconds(missing)
     assert ("gaps" in str(found)) == bool(missing)
 
@@ -219,8 +225,8 @@ def test_a_metric_that_was_never_recorded_is_named_and_nothing_is_known_past_the
     found = replay(recorded(usual(), BAD), strategy, release=RELEASE)
 
     assert found.missing == ("latency",)
-    assert (found.stops_at, found.known_until) == (None, at(5))
-    assert found.unknown.endswith("this one would have stayed at 5 % candidate, waiting for the closing look at latency")
+    assert (found.stops_at, found.unknown_from) == (None, at(5))
+    assert found.unknown_why.endswith("this one would have stayed at 5 % candidate, waiting for the closing look at latency")
     assert "missing    latency: the recorded rollout never looked at it" in str(found)
 
 
@@ -229,14 +235,14 @@ def test_a_metric_that_was_never_recorded_holds_nothing_against_the_candidate() 
     switch = BlueGreen(bake=minutes(30), checks=[limit()])
     found = replay(recorded(switch, BAD), attrs.evolve(switch, checks=[Limit(LATENCY, quantile=0.5, at_most=ms(1))]), release=RELEASE)
 
-    assert (found.replayed.phase, found.known_until) == (Phase.PROGRESSING, at(30))
+    assert (found.replayed.phase, found.unknown_from) == (Phase.PROGRESSING, at(30))
 
 
 def test_the_other_checks_stop_it_all_the_same() -> None:
     strategy = usual(checks=[Limit(LATENCY, quantile=0.99, at_most=ms(400)), NoWorse(ERRORS)])
     found = replay(recorded(usual(), BAD), usual(checks=strategy.checks), release=RELEASE)
 
-    assert (found.missing, found.stops_at, found.known_until) == (("latency",), at(0.5), None)
+    assert (found.missing, found.stops_at, found.unknown_from) == (("latency",), at(0.5), None)
 
 
 def spread(n: int, slow: int) -> Histogram:
@@ -244,39 +250,48 @@ def spread(n: int, slow: int) -> Histogram:
 
 
 @pytest.mark.parametrize(
-    ("check", "script", "stops"),
+    ("check", "bad", "good"),
     [
-        (Limit(LATENCY, quantile=0.9, at_most=ms(400)), lambda track, window: spread(600, 200 if track is Track.CANDIDATE else 1), 2),
-        (Limit(BASKET, at_least=30.0), lambda track, window: Moments(n=50, mean=29.5, m2=4.0) if track is Track.CANDIDATE else Moments(n=50, mean=40.0, m2=4.0), 2),
-        (Limit(QUEUE, at_most=40), lambda track, window: Gauge(samples=(50.0, 60.0)) if track is Track.CANDIDATE else Gauge(samples=(3.0,)), 2),
+        (Limit(LATENCY, quantile=0.9, at_most=ms(400)), spread(600, 200), spread(600, 1)),
+        (Limit(BASKET, at_least=30.0), Moments(n=50, mean=29.5, m2=4.0), Moments(n=50, mean=40.0, m2=4.0)),
+        (Limit(QUEUE, at_most=40), Gauge(samples=(50.0, 60.0)), Gauge(samples=(3.0,))),
     ],
     ids=["histograms", "moments", "gauges"],
-)  # fmt: skip
-def test_every_kind_of_measurement_is_merged_and_judged(check: Limit, script: Script, stops: float) -> None:
+)
+def test_every_kind_of_measurement_is_merged_and_judged(check: Limit, bad: Measurement, good: Measurement) -> None:
     """Recorded under a check that only observes, every half minute; replayed with looks of a minute that decide."""
+
+    def script(track: Track, window: Window) -> Measurement:
+        return bad if track is Track.CANDIDATE else good
+
     watching = [limit(), attrs.evolve(check, observe=True)]
     recording = recorded(usual(checks=watching), {ERRORS: steady(50), check.metric: script})
     found = replay(recording, usual(checks=[limit(), check], interval=minutes(1)), release=RELEASE)
 
     assert found.recorded.phase is Phase.PROMOTED
-    assert (found.replayed.phase, found.stops_at, found.known_until) == (Phase.ROLLED_BACK, at(stops), None)
+    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.ROLLED_BACK, at(2), None)
     assert found.why.startswith(f"checks/{check.id}: ")
 
 
-def test_a_query_that_changed_is_not_merged_with_the_one_before() -> None:
-    looks = [note for _, note in recorded(usual(), BAD)]
-    changed = [
-        attrs.evolve(note, event=attrs.evolve(note.event, look=attrs.evolve(note.event.look, query="q", fingerprint="q2" if note.at > at(1.5) else "q1")))
-        if isinstance(note, Happened) and isinstance(note.event, Measured)
-        else note
-        for note in looks
+def remeasured(notes: Pairs, change: Callable[[Measured], Measured]) -> Pairs:
+    """The same recording, if its looks had been answered otherwise."""
+    return [
+        (id, attrs.evolve(note, event=change(note.event)) if isinstance(note, Happened) and isinstance(note.event, Measured) else note)
+        for id, note in notes
     ]
+
+
+def test_a_query_that_changed_is_not_merged_with_the_one_before() -> None:
+    def asked_anew(event: Measured) -> Measured:
+        return attrs.evolve(event, look=attrs.evolve(event.look, query="q", fingerprint="q2" if event.at > at(1.5) else "q1"))
+
+    changed = remeasured(recorded(usual(), BAD), asked_anew)
     found = replay(changed, usual(interval=minutes(1), checks=[limit(min_sample=1)]), release=RELEASE)
     anew = [note for note in found.notes if note.kind == "unjudged"]
 
-    assert found.known_until is None
+    assert found.unknown_from is None
     assert [(note.at, note.why) for note in anew] == [(at(2.5), "the query changed; its evidence starts anew")]
-    assert [dict(note.numbers)["candidate_sample"] for note in found.verdicts if note.at <= at(2)] == [3_000, 1_500]
+    assert [dict(note.numbers)["candidate_sample"] for note in found.judgements if note.at <= at(2)] == [3_000, 1_500]
 
 
 def test_buckets_that_changed_are_not_merged_either() -> None:
@@ -286,9 +301,9 @@ def test_buckets_that_changed_are_not_merged_either() -> None:
     check = Limit(LATENCY, quantile=0.9, at_most=ms(400), min_sample=1)
     recording = recorded(usual(checks=[check, limit()]), {ERRORS: steady(50), LATENCY: rebuilt})
     found = replay(recording, usual(checks=[check, limit()], interval=minutes(1)), release=RELEASE)
-    samples = [dict(note.numbers)["candidate_sample"] for note in found.verdicts if note.check == "latency-p90" and note.at <= at(3)]
+    samples = [dict(note.numbers)["candidate_sample"] for note in found.judgements if note.check == "latency-p90" and note.at <= at(3)]
 
-    assert found.known_until is None
+    assert found.unknown_from is None
     assert samples == [1_200, 600, 1_200]
 
 
@@ -301,15 +316,15 @@ def test_looks_of_two_analyses_are_counted_once_and_each_answers_its_own() -> No
     alone = replay(recording, Canary(weights=percents(5, 50, 100), bake=minutes(5), analyses=[slow], guards=["slow"]), release=RELEASE)
 
     assert same(found) and found.exposed.requests == 45_000
-    assert [note.at for note in alone.verdicts][:3] == [at(2), at(4), at(5)]
-    assert alone.known_until is None
+    assert [note.at for note in alone.judgements][:3] == [at(2), at(4), at(5)]
+    assert alone.unknown_from is None
 
 
 def test_an_analysis_of_another_name_is_answered_by_whatever_was_recorded() -> None:
     other = Canary(weights=percents(5, 50, 100), bake=minutes(5), analyses=[Analysis("other", checks=[NoWorse(ERRORS), limit()])], guards=["other"])
     found = replay(recorded(usual(), BAD), other, release=RELEASE)
 
-    assert (found.stops_at, found.known_until, found.differences) == (at(0.5), None, ())
+    assert (found.stops_at, found.unknown_from, found.differences) == (at(0.5), None, ())
 
 
 def test_a_provider_that_was_down_is_down_in_the_replay_too() -> None:
@@ -328,23 +343,57 @@ def test_a_provider_that_was_down_is_down_in_the_replay_too() -> None:
     assert replay(recording, policy(3), release=RELEASE).why == "checks/error-rate: 503"
 
 
+def test_an_answer_about_another_time_than_was_asked_is_none_in_the_replay_either() -> None:
+    def elsewhere(event: Measured) -> Measured:
+        early = Window(event.look.window.start - hours(2), event.look.window.start - hours(1))
+        return attrs.evolve(event, look=attrs.evolve(event.look, covered=early)) if at(1) < event.at <= at(2) else event
+
+    impatient = limit(tolerance=Tolerance(no_answer=Budget(looks=1, then=Action.ROLL_BACK)))
+    found = replay(remeasured(recorded(usual(), BAD), elsewhere), usual(checks=[impatient]), release=RELEASE)
+
+    assert (found.replayed.phase, found.stops_at) == (Phase.ROLLED_BACK, at(2))
+    assert found.why == "checks/error-rate: it covered another time than was asked"
+
+
+def test_a_counter_that_could_not_be_opened_is_opened_when_it_was() -> None:
+    counter = attrs.evolve(ERRORS, counter=True)
+
+    def closed(track: Track, window: Window) -> Measurement:
+        return NoAnswer("not yet") if at(0) <= window.end < at(1) else Counts(events=0, trials=1_000)
+
+    strategy = usual(checks=[Limit(counter, at_most=percent(1))])
+
+    assert same(replay(recorded(strategy, {counter: closed}), strategy, release=RELEASE))
+
+
 def test_a_recording_that_ends_in_the_middle_says_so() -> None:
     recording = [(id, note) for id, note in recorded(usual(), BAD) if note.at <= at(7)]
     found = replay(recording, usual(), release=RELEASE)
 
     assert (found.recorded.phase, found.recorded.at, found.recorded.why) == (Phase.PROGRESSING, at(7), "the recording ends here")
-    assert (found.replayed.phase, found.stops_at, found.known_until) == (Phase.PROGRESSING, None, at(7))
-    assert found.unknown.startswith("the recording ends here; this one would have stayed at 50 % candidate, waiting for a bake")
-    assert replay(recording, usual(checks=[NoWorse(ERRORS), limit()]), release=RELEASE).known_until is None
+    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.PROGRESSING, None, at(7))
+    assert found.unknown_why.startswith("the recording ends here; this one would have stayed at 50 % candidate, waiting for a bake")
+    assert replay(recording, usual(checks=[NoWorse(ERRORS), limit()]), release=RELEASE).unknown_from is None
+
+
+def test_a_recording_that_ends_in_a_hold_waits_for_a_person_too() -> None:
+    check = Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD))
+    whole = recorded(usual(checks=[check]), BAD)
+    held = next(i for i, (_, note) in enumerate(whole) if isinstance(note, Entered) and note.phase == "held")
+    found = replay(whole[: held + 1], usual(checks=[check]), release=RELEASE)
+
+    assert found.recorded == found.replayed
+    assert (found.recorded.phase, found.unknown_from) == (Phase.HELD, at(1))
+    assert found.unknown_why.startswith("the recording ends here; this one would have stayed at")
 
 
 def test_a_rollout_that_never_began_tells_nothing() -> None:
     recording = recorded(usual(), lambda track, window: NoData("nobody is there"))
     found = replay(recording, usual(), release=RELEASE)
 
-    assert (found.recorded.phase, found.replayed.phase, found.known_until) == (Phase.ROLLED_BACK, Phase.PENDING, at(5))
-    assert "never began (preflight took longer than 5 min" in found.unknown
-    assert found.exposed == Counted() and "exposed    nothing" in str(found)
+    assert (found.recorded.phase, found.replayed.phase, found.unknown_from) == (Phase.ROLLED_BACK, Phase.PENDING, at(5))
+    assert "never began (preflight took longer than 5 min" in found.unknown_why
+    assert found.exposed == Counted() and "exposed    nothing that was counted" in str(found)
 
 
 def test_requests_of_a_load_test_are_judged_and_are_nobodys() -> None:
@@ -409,6 +458,24 @@ def test_people_say_what_they_said(words: list[tuple[float, Any]]) -> None:
     assert same(replay(notes, usual(), release=RELEASE))
 
 
+def test_who_speaks_after_the_end_changes_nothing() -> None:
+    """Two people abort between the same two ticks."""
+    store, clock = MemoryStore(), VirtualClock(START)
+    ports = Ports(router=MemoryRouter(), metrics=[ScriptedMetrics({ERRORS: BAD})], store=store, clock=clock)
+    rollout = start(usual(), RELEASE, id="played", ports=ports)
+    while clock() < at(2):
+        rollout = tick("played", ports).rollout
+        clock.until(rollout.wake_at)
+    said = [attrs.evolve(Abort(**EVE), at=clock() - seconds(n)) for n in (2, 1)]
+    for event in said:
+        submit(store, "played", event)
+    while tick("played", ports).wake_at is not None:
+        clock.advance(seconds(10))
+    found = replay(store.notes("played"), usual(), release=RELEASE)
+
+    assert same(found)
+
+
 def test_a_step_that_was_skipped_is_skipped_whatever_its_epoch_would_have_been() -> None:
     """The other strategy has one more step before it, so everything has a higher epoch."""
     first, *bakes = SetWeight(percent(5)), Bake(minutes(30), id="long"), SetWeight(percent(100)), Bake(minutes(2), id="last")
@@ -418,10 +485,11 @@ def test_a_step_that_was_skipped_is_skipped_whatever_its_epoch_would_have_been()
         if clock() >= at(4) and rollout.plan.steps[rollout.progress.step].id == "long":
             submit(store, "played", Skip(epoch=rollout.epoch, **{**EVE, "at": clock()}))
 
-    play(Canary(steps=[first, *bakes], checks=[limit()]), RELEASE, store=store, clock=clock, before_tick=skip, metrics=[ScriptedMetrics({ERRORS: BAD})])
+    strategy = Canary(steps=[first, *bakes], checks=[limit()])
+    play(strategy, RELEASE, store=store, clock=clock, before_tick=skip, metrics=[ScriptedMetrics({ERRORS: BAD})])
     found = replay(store.notes("played"), Canary(steps=[first, Pause(minutes(1)), *bakes], checks=[limit()]), release=RELEASE)
 
-    assert (found.replayed.phase, found.known_until) == (Phase.PROMOTED, None)
+    assert (found.replayed.phase, found.unknown_from) == (Phase.PROMOTED, None)
 
 
 def test_what_a_person_waived_is_waived_as_far_as_the_other_strategy_has_it() -> None:
@@ -429,7 +497,7 @@ def test_what_a_person_waived_is_waived_as_far_as_the_other_strategy_has_it() ->
     recording = told(usual(checks=[strict, limit()]), (3, Resume(cause="checks/strict", waive=("strict",), **EVE)))
 
     assert same(replay(recording, usual(checks=[strict, limit()]), release=RELEASE))
-    assert replay(recording, usual(), release=RELEASE).known_until == at(5)  # it was not held, and is two minutes ahead
+    assert replay(recording, usual(), release=RELEASE).unknown_from == at(5)  # it was not held, and is two minutes ahead
 
 
 def test_an_approval_that_was_given_counts_and_one_that_was_not_is_waited_for() -> None:
@@ -440,7 +508,7 @@ def test_an_approval_that_was_given_counts_and_one_that_was_not_is_waited_for() 
     recording = told(asks("go"), (4, Approve(approval="go", **EVE)))
 
     assert same(replay(recording, asks("go"), release=RELEASE))
-    assert "waiting for somebody to approve 'other'" in replay(recording, asks("other"), release=RELEASE).unknown
+    assert "waiting for somebody to approve 'other'" in replay(recording, asks("other"), release=RELEASE).unknown_why
 
 
 def test_hooks_answer_as_they_did_and_one_that_was_never_called_is_waited_for() -> None:
@@ -456,7 +524,7 @@ def test_hooks_answer_as_they_did_and_one_that_was_never_called_is_waited_for() 
     recording = recorded(smoke("smoke"), BAD, hooks={"smoke": hook})
 
     assert same(replay(recording, smoke("smoke"), release=RELEASE))
-    assert "waiting for hook 'load' to answer" in replay(recording, smoke("load"), release=RELEASE).unknown
+    assert "waiting for hook 'load' to answer" in replay(recording, smoke("load"), release=RELEASE).unknown_why
 
 
 def test_a_hook_that_said_stop_says_stop() -> None:
@@ -473,7 +541,7 @@ def test_a_gate_is_closed_as_long_as_it_was() -> None:
     recording = recorded(usual(gates=["day"]), BAD, gates={"day": night})
 
     assert same(replay(recording, usual(gates=["day"]), release=RELEASE))
-    assert replay(recording, usual(), release=RELEASE).known_until == at(5)  # without the gate it is up and away
+    assert replay(recording, usual(), release=RELEASE).unknown_from == at(5)  # without the gate it is up and away
 
 
 def test_instances_are_as_ready_as_they_were() -> None:
@@ -502,7 +570,11 @@ def test_strangers_edit_what_they_edited(weights: tuple[int, ...]) -> None:
 
     play(usual(), RELEASE, router=router, clock=clock, store=store, before_tick=stranger, metrics=[ScriptedMetrics({ERRORS: BAD})])
 
+    notes = [note for _, note in store.notes("played")]
+    random.Random(1).shuffle(notes)
+
     assert same(replay(store.notes("played"), usual(), release=RELEASE))
+    assert same(replay(notes, usual(), release=RELEASE))
 
 
 @attrs.define
@@ -563,16 +635,16 @@ def test_what_was_taken_back_by_hand_is_not_laid_to_the_other_strategy() -> None
     rollout, notes = transcript("taken_back_by_hand")
     found = replay(notes, rollout, release=rollout.release)
 
-    assert (found.stops_at, found.known_until) == (None, found.recorded.at)
-    assert "its marker on the router was closed: taken back by hand" in found.unknown
+    assert (found.stops_at, found.unknown_from) == (None, found.recorded.at)
+    assert "its marker on the router was closed: taken back by hand" in found.unknown_why
 
 
 def test_from_where_the_clock_stepped_back_nothing_is_known() -> None:
     rollout, notes = transcript("canary_with_everything")
     found = replay(notes, rollout, release=rollout.release)
 
-    assert "the clock of the recorded rollout stepped back" in found.unknown
-    assert found.known_until == datetime.fromisoformat("2026-03-01T12:07:58Z")
+    assert "the clock of the recorded rollout stepped back" in found.unknown_why
+    assert found.unknown_from == datetime.fromisoformat("2026-03-01T12:07:58Z")
 
 
 # ---------------------------------------------------------------------------------------------------------- stores and files
@@ -594,6 +666,37 @@ def test_a_file_of_notes_is_read(tmp_path: Path) -> None:
 
     assert notes_from(path) == tuple(notes)
     assert same(replay(notes_from(str(path)), usual(), release=RELEASE))
+
+
+def test_the_journal_of_a_file_store_is_such_a_file_up_to_its_last_whole_save(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    recorded(usual(), BAD, store=store)
+    path = tmp_path / "played.notes"
+    with path.open("ab") as file:
+        file.write(path.read_bytes().splitlines()[0] + b'\n{"kind":"asked","at":"2026-')
+
+    assert notes_from(path) == tuple(note for _, note in store.notes("played"))
+    assert same(replay(notes_from(path), usual(), release=RELEASE))
+
+
+def test_a_story_tells_its_own_release() -> None:
+    story = simulate(usual(), World(load=50, candidate=Behaviour(errors=0.02)))
+    found = replay(story, usual(checks=[limit(), NoWorse(ERRORS)]))
+
+    assert (story.promoted, found.replayed.phase, found.release) == (True, Phase.ROLLED_BACK, story.rollout.release)
+    assert replay(story.notes, usual(checks=[limit(), NoWorse(ERRORS)]), release=story.rollout.release) == found
+
+
+def test_a_release_is_for_the_texts_only() -> None:
+    """A stored rollout has its own; otherwise somebody's."""
+    store = MemoryStore()
+    notes = recorded(usual(), BAD, store=store)
+    stored = store.load("played")
+
+    assert stored is not None
+    assert same(replay(notes, stored)) and replay(notes, stored).release == RELEASE
+    assert same(replay(notes, usual()))
+    assert str(replay(notes, usual())).startswith("What if: candidate (new) of recorded, times in UTC")
 
 
 @pytest.mark.parametrize(
@@ -666,18 +769,35 @@ def test_what_has_no_plan_and_a_release_without_a_way_back_are_refused() -> None
 def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
     found = replay(recorded(usual(), BAD), usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
 
+    stop = "rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse: 30 of 1500 against 1 of 1500 on stable in this look; "
+    stop += "p = 1.06e-07 over all looks, alarm at 0.01"
+    end = "promoted at 2026-03-01 12:15:00: every step is done, bake-100 was the last"
+
     assert str(found).splitlines() == [
         "What if: candidate (v2) of shop, times in UTC",
-        "  recorded   promoted at 2026-03-01 12:15:00: every step is done, bake-100 was the last",
-        "  replayed   rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse: 30 of 1500 against 2 of 1500 on stable in this look; "
-        "p = 9.11e-07 over all looks, alarm at 0.01 (14 min 30 s before the recorded end)",
+        f"  recorded   {end}",
+        f"  replayed   {stop} (14 min 30 s before the recorded end)",
         "  known      to the end",
-        "  exposed    30 of 1500 (error-rate)",
-        "  spared     870 of 43500 (error-rate)",
+        "  exposed    1,500 requests: error-rate 30 of 1,500",
+        "  spared     43,500 requests: error-rate 870 of 43,500",
     ]
-    assert repr(found).startswith("<Replay of shop: rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse")
-    assert repr(found).endswith("recorded: promoted at 2026-03-01 12:15:00: every step is done, bake-100 was the last; known to the end>")
-    assert repr(found.spared) == "<Counted: 870 of 43500 (error-rate)>"
+    assert repr(found) == f"<Replay of shop: {stop}; recorded: {end}; known to the end>"
+    assert repr(found.spared) == "<Counted: 43,500 requests: error-rate 870 of 43,500>"
+
+
+def test_what_is_not_known_is_said_too() -> None:
+    found = replay(recorded(usual(), BAD), usual(bake=minutes(6)), release=RELEASE)
+
+    why = "the recorded rollout asked for 50 % candidate (step weight-50); "
+    why += "this one would have stayed at 5 % candidate, waiting for a bake of 6 min, watched"
+
+    assert str(found).splitlines()[3:] == [
+        f"  known      until 2026-03-01 12:05:00: {why}",
+        "  exposed    15,000 requests: error-rate 300 of 15,000",
+        "  spared     nothing that was counted",
+        "  undecided  30,000 requests: error-rate 600 of 30,000",
+    ]
+    assert repr(found).endswith("; known until 2026-03-01 12:05:00>")
 
 
 def test_the_first_difference_of_each_check_is_shown() -> None:
@@ -695,4 +815,4 @@ def test_a_replay_is_a_value() -> None:
     assert one == other and hash(one) == hash(other)
     assert one != third
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        one.unknown = "x"  # type: ignore[misc]
+        one.unknown_why = "x"  # type: ignore[misc]

@@ -38,15 +38,15 @@ ROUNDS: Final = 30
 
 @attrs.define(kw_only=True)
 class Rerun:
-    """One drive of ``rollout``, which has not begun, from ``now`` on: `go`, then read ``ending``, ``known_until`` and ``unknown``."""
+    """One drive of ``rollout``, which has not begun, from ``now`` on: `go`, then read ``ending``, ``unknown_from`` and ``unknown_why``."""
 
     recording: RecordedRollout
     rollout: Rollout
     now: datetime
     notes: list[Note] = attrs.field(factory=list)
     ending: Ending | None = None
-    known_until: datetime | None = None
-    unknown: str = ""
+    unknown_from: datetime | None = None
+    unknown_why: str = ""
     world: RecordedWorld = attrs.field(init=False, default=attrs.Factory(lambda self: RecordedWorld(recording=self.recording), takes_self=True))
     _commands: tuple[Command, ...] = ()
     _asked: int = 0
@@ -69,7 +69,7 @@ class Rerun:
         at = self.now
         while self.ending is None:
             self._miss(at)
-            if self.known_until is None:
+            if self.unknown_from is None:
                 self._visit(at)
             self._compare()
             at = self._following()
@@ -93,7 +93,7 @@ class Rerun:
 
     @property
     def _over(self) -> bool:
-        return self.ending is not None or self.known_until is not None
+        return self.ending is not None or self.unknown_from is not None
 
     def _follow(self, decision: Decision) -> None:
         """Go on from a decision: is it an end, and is the traffic that it asks for the recorded one?"""
@@ -148,10 +148,10 @@ class Rerun:
             self._lost(self._held.at, "it would have been held, and whether somebody would have resumed it nobody knows")
         elif not self._over:
             self._outlive()
-        if self.known_until is not None:
+        if self.unknown_from is not None:
             waiting = self.rollout.progress.waiting
             why = "" if waiting is None else f"it waits for {waiting.why}"
-            self.ending = Ending.of(self._held) if self._held is not None else Ending(phase=self.rollout.phase, at=self.known_until, why=why)
+            self.ending = Ending.of(self._held) if self._held is not None else Ending(phase=self.rollout.phase, at=self.unknown_from, why=why)
 
     def _miss(self, at: datetime) -> None:
         """Is something missing before this visit: the order of things, or a look that it would have taken before going on?"""
@@ -179,7 +179,7 @@ class Rerun:
             self._lost(recorded.last, f"the recording ends here; {still}")
 
     def _lost(self, at: datetime, why: str) -> None:
-        self.known_until, self.unknown = at, why
+        self.unknown_from, self.unknown_why = at, why
 
     def _held_alone(self) -> bool:
         """Does the recorded rollout go on meanwhile? Not if it is held at the next visit of its driver."""

@@ -42,7 +42,7 @@ def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy,
     stored rollout.
 
     The strategy is driven by the engine itself through the recorded time, with the recorded answers, as long as the traffic that it asks
-    for is what was recorded; an answer after that would be a guess, so `Replay.known_until` says where it ends. A raise is taken for the
+    for is what was recorded; an answer after that would be a guess, so `Replay.unknown_from` says where it ends. A raise is taken for the
     recorded one if the recorded driver made it at its next visit, as late as it usually came. Questions about other windows than the
     recorded ones are answered by those that lie in them whole; where nothing was recorded there is no answer, and what needs one waits.
 
@@ -68,14 +68,14 @@ def _told(recording: RecordedRollout, rerun: Rerun) -> Replay:
     """What came of the strategy, beside what was recorded."""
     end, plan = rerun.ending, rerun.rollout.plan
     assert end is not None
-    before, after = _split(recording, end.at if rerun.known_until is None else rerun.known_until)
+    before, after = _split(recording, end.at if rerun.unknown_from is None else rerun.unknown_from)
     went_back, promoted = end.phase is Phase.ROLLED_BACK, end.phase is Phase.PROMOTED
     return Replay(
         release=rerun.rollout.release,
         recorded=recording.ending,
         replayed=end,
-        known_until=rerun.known_until,
-        unknown=rerun.unknown,
+        unknown_from=rerun.unknown_from,
+        unknown_why=rerun.unknown_why,
         exposed=before + after if promoted else before,
         spared=after if went_back else Counted(),
         undecided=Counted() if went_back or promoted else after,
@@ -110,8 +110,8 @@ def _never_began(recording: RecordedRollout, release: Release) -> Replay:
         release=release,
         recorded=end,
         replayed=Ending(phase=Phase.PENDING, at=end.at, why=why),
-        known_until=end.at,
-        unknown=why,
+        unknown_from=end.at,
+        unknown_why=why,
         exposed=nothing,
         spared=nothing,
         undecided=nothing,

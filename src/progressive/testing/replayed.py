@@ -71,7 +71,8 @@ class Counted:
         return Counted(tuple((name, _added(self.of(name), other.of(name))) for name in names))
 
     def __str__(self) -> str:
-        return ", ".join(f"{counts.events:,} of {counts.trials:,} ({name})" for name, counts in self.counts if counts.trials) or "nothing"
+        events = ", ".join(f"{name} {counts.events:,} of {counts.trials:,}" for name, counts in self.counts if counts.trials)
+        return f"{self.requests:,} requests: {events}" if events else "nothing that was counted"
 
     def __repr__(self) -> str:
         return f"<Counted: {self}>"
@@ -99,12 +100,12 @@ class Difference:
 class Replay:
     """What would have become of a recorded rollout under another strategy. ``str()`` is for people; two of the same are equal.
 
-    ``recorded`` and ``replayed`` are how it ended and how it would have ended. ``known_until`` is None if that end is known; otherwise it
-    is the moment up to which the answer holds, and ``unknown`` says why it does not from there on: what was measured then was measured
-    in other traffic than this strategy would have given. Up to there, ``replayed`` says how it stood.
+    ``recorded`` and ``replayed`` are how it ended and how it would have ended. ``unknown_from`` is None if that end is known. Otherwise it
+    is the moment from which on it is not, and ``unknown_why`` says why: what was measured from then on was measured in other traffic than
+    this strategy would have given; ``replayed`` is how it stood there.
 
-    ``exposed`` and ``spared`` are what reached the candidate before and after it would have gone back; together with ``undecided``, what
-    came after ``known_until``, they are all that was counted on it. A window counts where its greater part lies.
+    ``exposed`` and ``spared`` are what was counted on the candidate before and after it would have gone back; ``undecided`` is what came
+    after ``unknown_from``. Together they are all that was counted on it. A window counts where its greater part lies.
 
     ``missing`` are metrics of the strategy at which the recorded rollout never looked: their checks never passed, so nothing is known past
     the first raise. ``gaps`` are times about which its other checks would have asked and in which nothing was recorded (a longer warm-up,
@@ -115,8 +116,8 @@ class Replay:
     release: Release
     recorded: Ending
     replayed: Ending
-    known_until: datetime | None
-    unknown: str
+    unknown_from: datetime | None
+    unknown_why: str
     exposed: Counted
     spared: Counted
     undecided: Counted
@@ -136,7 +137,7 @@ class Replay:
         return self.replayed.why
 
     @property
-    def verdicts(self) -> tuple[Judged, ...]:
+    def judgements(self) -> tuple[Judged, ...]:
         """Every verdict that its checks would have come to, by time, with the reason and the numbers."""
         return tuple(note for note in self.notes if isinstance(note, Judged))
 
@@ -144,11 +145,11 @@ class Replay:
         rows = [
             ("recorded", str(self.recorded)),
             ("replayed", f"{self.replayed}{self._sooner()}"),
-            ("known", "to the end" if self.known_until is None else f"until {moment(self.known_until)}: {self.unknown}"),
+            ("known", "to the end" if self.unknown_from is None else f"until {moment(self.unknown_from)}: {self.unknown_why}"),
             ("exposed", str(self.exposed)),
             ("spared", str(self.spared)),
         ]
-        if self.undecided.requests:
+        if self.undecided.counts:
             rows.append(("undecided", str(self.undecided)))
         rows += [("missing", f"{name}: the recorded rollout never looked at it, so its checks never passed") for name in self.missing]
         for name, gaps in _by_name(self.gaps).items():
@@ -159,7 +160,7 @@ class Replay:
         return "\n".join([head, *(f"  {name:<9}  {value}" for name, value in rows)])
 
     def __repr__(self) -> str:
-        known = "known to the end" if self.known_until is None else f"known until {moment(self.known_until)}"
+        known = "known to the end" if self.unknown_from is None else f"known until {moment(self.unknown_from)}"
         return f"<Replay of {self.release.service}: {self.replayed}; recorded: {self.recorded}; {known}>"
 
     def _sooner(self) -> str:
