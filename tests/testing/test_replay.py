@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from recordings import BASKET, LATENCY, QUEUE, Pairs, recorded, same, transcript
+from recordings import BASKET, LATENCY, QUEUE, Driver, Pairs, recorded, same, transcript
 from world import ERRORS, RELEASE, START
 
 from progressive import (
@@ -356,14 +356,19 @@ def test_an_answer_about_another_time_than_was_asked_is_none_in_the_replay_eithe
 
 
 def test_a_counter_that_could_not_be_opened_is_opened_when_it_was() -> None:
+    """Its first reading after each raise fails for a minute; what is counted begins when it is there."""
     counter = attrs.evolve(ERRORS, counter=True)
 
     def closed(track: Track, window: Window) -> Measurement:
-        return NoAnswer("not yet") if at(0) <= window.end < at(1) else Counts(events=0, trials=1_000)
+        silent = not window.length and (window.end - START) % minutes(5) < minutes(1)
+        return NoAnswer("not yet") if silent else Counts(events=0, trials=1_000)
 
     strategy = usual(checks=[Limit(counter, at_most=percent(1))])
+    for rng in (None, random.Random(1)):
+        recording = Driver(strategy, closed, rng).record()
 
-    assert same(replay(recorded(strategy, {counter: closed}), strategy, release=RELEASE))
+        assert any(isinstance(note, Happened) and "not yet" in str(note) for _, note in recording)
+        assert same(replay(recording, strategy, release=RELEASE))
 
 
 def test_a_recording_that_ends_in_the_middle_says_so() -> None:
@@ -374,6 +379,27 @@ def test_a_recording_that_ends_in_the_middle_says_so() -> None:
     assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.PROGRESSING, None, at(7))
     assert found.unknown_why.startswith("the recording ends here; this one would have stayed at 50 % candidate, waiting for a bake")
     assert replay(recording, usual(checks=[NoWorse(ERRORS), limit()]), release=RELEASE).unknown_from is None
+
+
+def test_a_recording_that_ends_before_the_other_strategy_goes_on_says_so() -> None:
+    recording = [(id, note) for id, note in recorded(usual(), BAD) if note.at <= at(4.5)]
+    found = replay(recording, usual(bake=minutes(4)), release=RELEASE)
+
+    assert (found.stops_at, found.unknown_from) == (None, at(4))
+    assert found.unknown_why == "it would have asked for 50 % candidate (step weight-50), where the recorded rollout stayed at 5 % candidate"
+
+
+def test_what_was_not_recorded_as_a_counter_is_one_from_where_it_is_asked_for() -> None:
+    counter = attrs.evolve(ERRORS, counter=True)
+
+    assert same(replay(recorded(usual(), BAD), usual(checks=[Limit(counter, at_most=percent(30))]), release=RELEASE))
+
+
+def test_a_visit_that_is_cut_short_goes_on_at_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("progressive.testing._rerun.ROUNDS", 3)
+    found = replay(recorded(usual(), BAD), usual(), release=RELEASE)
+
+    assert (found.stops_at, found.unknown_from is None or found.unknown_from > at(0)) == (None, True)
 
 
 def test_a_recording_that_ends_in_a_hold_waits_for_a_person_too() -> None:
@@ -458,22 +484,19 @@ def test_people_say_what_they_said(words: list[tuple[float, Any]]) -> None:
     assert same(replay(notes, usual(), release=RELEASE))
 
 
-def test_who_speaks_after_the_end_changes_nothing() -> None:
-    """Two people abort between the same two ticks."""
+def test_what_is_said_after_nothing_is_known_any_more_changes_nothing() -> None:
+    """Between two ticks somebody skips a step, and somebody else holds it there. The other strategy goes on to another weight."""
     store, clock = MemoryStore(), VirtualClock(START)
     ports = Ports(router=MemoryRouter(), metrics=[ScriptedMetrics({ERRORS: BAD})], store=store, clock=clock)
     rollout = start(usual(), RELEASE, id="played", ports=ports)
     while clock() < at(2):
         rollout = tick("played", ports).rollout
-        clock.until(rollout.wake_at)
-    said = [attrs.evolve(Abort(**EVE), at=clock() - seconds(n)) for n in (2, 1)]
-    for event in said:
-        submit(store, "played", event)
-    while tick("played", ports).wake_at is not None:
-        clock.advance(seconds(10))
-    found = replay(store.notes("played"), usual(), release=RELEASE)
+        clock.until(rollout.wake_at or at(2))
+    submit(store, "played", Skip(epoch=rollout.epoch, **{**EVE, "at": clock() - seconds(2)}))
+    submit(store, "played", Hold(**{**EVE, "at": clock() - seconds(1)}))
+    found = replay(store.notes("played"), usual(weights=percents(5, 20, 100)), release=RELEASE)
 
-    assert same(found)
+    assert found.unknown_why.startswith("it would have asked for 20 % candidate")
 
 
 def test_a_step_that_was_skipped_is_skipped_whatever_its_epoch_would_have_been() -> None:

