@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -779,6 +780,14 @@ def test_a_metric_that_was_recorded_as_another_kind_is_refused() -> None:
         replay(SHORT, strategy, release=RELEASE)
 
 
+def test_a_rollout_has_no_notes_in_it() -> None:
+    store = MemoryStore()
+    recorded(usual(), BAD, store=store)
+
+    with pytest.raises(StrategyError, match=r"replay\(notes\): Rollout\(...\) has no notes; pass store.notes\(id\), notes_from\(path\) or a Story"):
+        replay(store.load("played"), usual())  # type: ignore[arg-type]
+
+
 def test_what_has_no_plan_and_a_release_without_a_way_back_are_refused() -> None:
     with pytest.raises(StrategyError, match=r"'canary' has no plan; pass a Canary\(...\), a BlueGreen\(...\) or a stored Rollout"):
         replay(SHORT, "canary", release=RELEASE)  # type: ignore[arg-type]
@@ -821,6 +830,16 @@ def test_what_is_not_known_is_said_too() -> None:
         "  undecided  30,000 requests: error-rate 600 of 30,000",
     ]
     assert repr(found).endswith("; known until 2026-03-01 12:05:00>")
+
+
+def test_the_page_shows_what_is_printed(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "what-if.md").read_text(encoding="utf-8")
+    first, second, *_ = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    [shown] = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    exec(first + second, {})
+
+    assert capsys.readouterr().out == shown
 
 
 def test_the_first_difference_of_each_check_is_shown() -> None:

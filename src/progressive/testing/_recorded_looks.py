@@ -224,7 +224,7 @@ def _opened(command: Measure) -> list[tuple[Track, Measurement]]:
 
 def _unanswered(command: Measure, at: datetime, each: Taken) -> Measured:
     """What was answered, of which one part at least was no answer."""
-    found = [(track, each.look.of(track)) for track in command.tracks]
+    found: list[tuple[Track, Measurement]] = [(track, each.look.of(track)) for track in command.tracks]
     if not any(isinstance(measured, NoAnswer) for _, measured in found):
         found = [(track, NoAnswer(each.broken or "")) for track in command.tracks]
     return _measured(command, at, found, command.window)

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import reduce
 from typing import Final
 
+from .. import _validators as check
 from ..analysis.judge import PREFLIGHT
 from ..errors import StrategyError
 from ..lifecycle import Phase
@@ -46,13 +47,16 @@ def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy,
     recorded one if the recorded driver made it at its next visit, as late as it usually came. Questions about other windows than the
     recorded ones are answered by those that lie in them whole; where nothing was recorded there is no answer, and what needs one waits.
 
-    Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for no notes, for those of several rollouts or without
-    their beginning, for a metric that was recorded as another kind, and for a release without a stable version.
+    Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for what is no note or has no plan, for no notes, for
+    those of several rollouts or without their beginning, for a metric that was recorded as another kind, and for a release without a
+    stable version.
     """
+    if not isinstance(notes, Story | Iterable):
+        raise StrategyError(f"replay(notes): {check.brief(notes)} has no notes; pass store.notes(id), notes_from(path) or a Story")
     recording = RecordedRollout.of(notes.notes if isinstance(notes, Story) else notes)
     plan = getattr(strategy, "plan", None)
     if not isinstance(plan, Plan):
-        raise StrategyError(f"replay(strategy): {strategy!r:.60} has no plan; pass a Canary(...), a BlueGreen(...) or a stored Rollout")
+        raise StrategyError(f"replay(strategy): {check.brief(strategy)} has no plan; pass a Canary(...), a BlueGreen(...) or a stored Rollout")
     _of_the_same_kind(recording, plan)
     if release is None:
         release = notes.rollout.release if isinstance(notes, Story) else strategy.release if isinstance(strategy, Rollout) else SOMEBODY
