@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,14 @@ def at(minute: float) -> datetime:
 BAD = steady(50, stable=0.001, candidate=0.02)
 
 
+@cache
+def let_pass() -> Pairs:
+    """The recording of a bad version that the usual strategy promoted."""
+    return recorded(usual(), BAD)
+
+
 def test_a_bad_version_that_a_lax_limit_promoted_would_have_been_stopped_by_a_comparison() -> None:
-    recording = recorded(usual(), BAD)
+    recording = let_pass()
     found = replay(recording, usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
 
     assert found.recorded.phase is Phase.PROMOTED
@@ -143,7 +150,7 @@ def test_a_false_alarm_would_not_have_stopped_a_version_that_asks_for_more_reque
 
 
 def test_a_strategy_is_stopped_as_early_as_its_own_tolerance_says() -> None:
-    recording = recorded(usual(), BAD)
+    recording = let_pass()
     strict = {row: Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(in_a_row=row)) for row in (1, 2, 5)}
     found = {row: replay(recording, usual(checks=[check]), release=RELEASE).stops_at for row, check in strict.items()}
 
@@ -152,7 +159,7 @@ def test_a_strategy_is_stopped_as_early_as_its_own_tolerance_says() -> None:
 
 def test_a_tolerance_that_holds_stops_too_and_what_comes_after_it_is_up_to_a_person() -> None:
     check = Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD))
-    found = replay(recorded(usual(), BAD), usual(checks=[check]), release=RELEASE)
+    found = replay(let_pass(), usual(checks=[check]), release=RELEASE)
 
     assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.HELD, at(1), at(1))
     assert found.unknown_why == "it would have been held, and whether somebody would have resumed it nobody knows"
@@ -173,7 +180,7 @@ def test_a_tolerance_that_holds_stops_too_and_what_comes_after_it_is_up_to_a_per
     ],
 )  # fmt: skip
 def test_it_says_from_which_moment_on_the_traffic_would_have_differed(changes: dict[str, Any], until: float, why: str) -> None:
-    found = replay(recorded(usual(), BAD), usual(**changes), release=RELEASE)
+    found = replay(let_pass(), usual(**changes), release=RELEASE)
 
     assert (found.stops_at, found.unknown_from) == (None, at(until))
     assert why in found.unknown_why
@@ -182,7 +189,7 @@ def test_it_says_from_which_moment_on_the_traffic_would_have_differed(changes: d
 
 
 def test_a_shorter_last_bake_promotes_earlier_and_that_is_known() -> None:
-    found = replay(recorded(usual(), BAD), usual(last_bake=minutes(2)), release=RELEASE)
+    found = replay(let_pass(), usual(last_bake=minutes(2)), release=RELEASE)
 
     assert (found.replayed.phase, found.replayed.at, found.unknown_from) == (Phase.PROMOTED, at(12), None)
     assert found.exposed.requests == 45_000  # the candidate is stable then, and nobody was spared
@@ -203,7 +210,7 @@ def test_a_version_that_would_have_gone_back_in_other_traffic_than_the_recorded_
 def test_windows_of_another_interval_are_answered_by_those_that_lie_in_them_whole(interval: int, looks: int) -> None:
     """Never cut, never counted twice, never taken more often than they were recorded, and none left out before a raise."""
     strategy = usual(interval=seconds(interval), checks=[limit(min_sample=1)])
-    found = replay(recorded(usual(), BAD), strategy, release=RELEASE)
+    found = replay(let_pass(), strategy, release=RELEASE)
     judged = [note for note in found.judgements if note.at <= at(5)]
 
     assert (found.replayed, found.unknown_from, found.gaps) == (found.recorded, None, ())
@@ -223,7 +230,7 @@ def test_a_warmup_that_was_longer_leaves_gaps(recorded_warmup: int, warmup: int,
 
 def test_a_metric_that_was_never_recorded_is_named_and_nothing_is_known_past_the_first_raise() -> None:
     strategy = usual(checks=[limit(), Limit(LATENCY, quantile=0.99, at_most=ms(400))])
-    found = replay(recorded(usual(), BAD), strategy, release=RELEASE)
+    found = replay(let_pass(), strategy, release=RELEASE)
 
     assert found.missing == ("latency",)
     assert (found.stops_at, found.unknown_from) == (None, at(5))
@@ -241,7 +248,7 @@ def test_a_metric_that_was_never_recorded_holds_nothing_against_the_candidate() 
 
 def test_the_other_checks_stop_it_all_the_same() -> None:
     strategy = usual(checks=[Limit(LATENCY, quantile=0.99, at_most=ms(400)), NoWorse(ERRORS)])
-    found = replay(recorded(usual(), BAD), usual(checks=strategy.checks), release=RELEASE)
+    found = replay(let_pass(), usual(checks=strategy.checks), release=RELEASE)
 
     assert (found.missing, found.stops_at, found.unknown_from) == (("latency",), at(0.5), None)
 
@@ -286,7 +293,7 @@ def test_a_query_that_changed_is_not_merged_with_the_one_before() -> None:
     def asked_anew(event: Measured) -> Measured:
         return attrs.evolve(event, look=attrs.evolve(event.look, query="q", fingerprint="q2" if event.at > at(1.5) else "q1"))
 
-    changed = remeasured(recorded(usual(), BAD), asked_anew)
+    changed = remeasured(let_pass(), asked_anew)
     found = replay(changed, usual(interval=minutes(1), checks=[limit(min_sample=1)]), release=RELEASE)
     anew = [note for note in found.notes if note.kind == "unjudged"]
 
@@ -323,7 +330,7 @@ def test_looks_of_two_analyses_are_counted_once_and_each_answers_its_own() -> No
 
 def test_an_analysis_of_another_name_is_answered_by_whatever_was_recorded() -> None:
     other = Canary(weights=percents(5, 50, 100), bake=minutes(5), analyses=[Analysis("other", checks=[NoWorse(ERRORS), limit()])], guards=["other"])
-    found = replay(recorded(usual(), BAD), other, release=RELEASE)
+    found = replay(let_pass(), other, release=RELEASE)
 
     assert (found.stops_at, found.unknown_from, found.differences) == (at(0.5), None, ())
 
@@ -350,7 +357,7 @@ def test_an_answer_about_another_time_than_was_asked_is_none_in_the_replay_eithe
         return attrs.evolve(event, look=attrs.evolve(event.look, covered=early)) if at(1) < event.at <= at(2) else event
 
     impatient = limit(tolerance=Tolerance(no_answer=Budget(looks=1, then=Action.ROLL_BACK)))
-    found = replay(remeasured(recorded(usual(), BAD), elsewhere), usual(checks=[impatient]), release=RELEASE)
+    found = replay(remeasured(let_pass(), elsewhere), usual(checks=[impatient]), release=RELEASE)
 
     assert (found.replayed.phase, found.stops_at) == (Phase.ROLLED_BACK, at(2))
     assert found.why == "checks/error-rate: it covered another time than was asked"
@@ -373,7 +380,7 @@ def test_a_counter_that_could_not_be_opened_is_opened_when_it_was() -> None:
 
 
 def test_a_recording_that_ends_in_the_middle_says_so() -> None:
-    recording = [(id, note) for id, note in recorded(usual(), BAD) if note.at <= at(7)]
+    recording = [(id, note) for id, note in let_pass() if note.at <= at(7)]
     found = replay(recording, usual(), release=RELEASE)
 
     assert (found.recorded.phase, found.recorded.at, found.recorded.why) == (Phase.PROGRESSING, at(7), "the recording ends here")
@@ -383,7 +390,7 @@ def test_a_recording_that_ends_in_the_middle_says_so() -> None:
 
 
 def test_a_recording_that_ends_before_the_other_strategy_goes_on_says_so() -> None:
-    recording = [(id, note) for id, note in recorded(usual(), BAD) if note.at <= at(4.5)]
+    recording = [(id, note) for id, note in let_pass() if note.at <= at(4.5)]
     found = replay(recording, usual(bake=minutes(4)), release=RELEASE)
 
     assert (found.stops_at, found.unknown_from) == (None, at(4))
@@ -393,12 +400,12 @@ def test_a_recording_that_ends_before_the_other_strategy_goes_on_says_so() -> No
 def test_what_was_not_recorded_as_a_counter_is_one_from_where_it_is_asked_for() -> None:
     counter = attrs.evolve(ERRORS, counter=True)
 
-    assert same(replay(recorded(usual(), BAD), usual(checks=[Limit(counter, at_most=percent(30))]), release=RELEASE))
+    assert same(replay(let_pass(), usual(checks=[Limit(counter, at_most=percent(30))]), release=RELEASE))
 
 
 def test_a_visit_that_is_cut_short_goes_on_at_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("progressive.testing._rerun.ROUNDS", 3)
-    found = replay(recorded(usual(), BAD), usual(), release=RELEASE)
+    found = replay(let_pass(), usual(), release=RELEASE)
 
     assert (found.stops_at, found.unknown_from is None or found.unknown_from > at(0)) == (None, True)
 
@@ -675,7 +682,7 @@ def test_from_where_the_clock_stepped_back_nothing_is_known() -> None:
 
 
 def test_any_store_gives_what_is_needed(tmp_path: Path) -> None:
-    expected = replay(recorded(usual(), BAD), usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
+    expected = replay(let_pass(), usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
     for store in (SqliteStore(tmp_path / "rollouts.db"), FileStore(tmp_path / "rollouts")):
         recorded(usual(), BAD, store=store)
 
@@ -684,7 +691,7 @@ def test_any_store_gives_what_is_needed(tmp_path: Path) -> None:
 
 
 def test_a_file_of_notes_is_read(tmp_path: Path) -> None:
-    notes = [note for _, note in recorded(usual(), BAD)]
+    notes = [note for _, note in let_pass()]
     path = tmp_path / "notes.jsonl"
     path.write_text("\n".join(["", *map(dumps_note, notes), "", ""]), encoding="utf-8")
 
@@ -735,7 +742,7 @@ def test_a_release_is_for_the_texts_only() -> None:
 )
 def test_a_line_that_is_no_note_is_named_with_its_mend(line: bytes, place: str, why: str, tmp_path: Path) -> None:
     path = tmp_path / "notes.jsonl"
-    good = dumps_note(recorded(usual(), BAD)[0][1]).encode()
+    good = dumps_note(let_pass()[0][1]).encode()
     path.write_bytes(b"\n".join([good, b"", line, good]))
 
     with pytest.raises(StateError, match=why) as caught:
@@ -799,7 +806,7 @@ def test_what_has_no_plan_and_a_release_without_a_way_back_are_refused() -> None
 
 
 def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
-    found = replay(recorded(usual(), BAD), usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
+    found = replay(let_pass(), usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
 
     stop = "rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse: 30 of 1500 against 1 of 1500 on stable in this look; "
     stop += "p = 1.06e-07 over all looks, alarm at 0.01"
@@ -818,7 +825,7 @@ def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
 
 
 def test_what_is_not_known_is_said_too() -> None:
-    found = replay(recorded(usual(), BAD), usual(bake=minutes(6)), release=RELEASE)
+    found = replay(let_pass(), usual(bake=minutes(6)), release=RELEASE)
 
     why = "the recorded rollout asked for 50 % candidate (step weight-50); "
     why += "this one would have stayed at 5 % candidate, waiting for a bake of 6 min, watched"
@@ -843,7 +850,7 @@ def test_the_page_shows_what_is_printed(capsys: pytest.CaptureFixture[str], tmp_
 
 
 def test_the_first_difference_of_each_check_is_shown() -> None:
-    found = replay(recorded(usual(), BAD), usual(checks=[limit(1, tolerance=Tolerance(in_a_row=3))]), release=RELEASE)
+    found = replay(let_pass(), usual(checks=[limit(1, tolerance=Tolerance(in_a_row=3))]), release=RELEASE)
 
     assert len(found.differences) == 3
     assert [line for line in str(found).splitlines() if "otherwise" in line] == [

@@ -78,8 +78,8 @@ plans = st.fixed_dictionaries(
 
 # -------------------------------------------------------------------------------------------------------------------- laws
 
-SOME = settings(max_examples=50)
-"""Each drives an hour or more."""
+SOME = settings(max_examples=30)
+"""Each drives one or two rollouts in virtual time, and as many again in a replay."""
 
 
 @SOME
