@@ -113,7 +113,7 @@ async def _atick(
             await asyncio.to_thread(observe, ports, ticked.decision)
             return ticked
         if isinstance(move, Save):
-            reply = await asyncio.shield(asyncio.to_thread(_save, ports, move))
+            reply = await _asave(ports, move)
         else:
             reply = await asyncio.gather(*(ado(command, rollout, ports) for command in move.commands))
 
@@ -134,6 +134,16 @@ def _save(ports: Ports, move: Save) -> Saved:
     except OSError as error:
         return Saved(f"{type(error).__name__}: {error}")
     return Saved()
+
+
+async def _asave(ports: Ports, move: Save) -> Saved:
+    """A save that has begun is let end when its driver is cancelled: half a save helps nobody. Nobody hears then how it ended."""
+    saving = asyncio.ensure_future(asyncio.to_thread(_save, ports, move))
+    try:
+        return await asyncio.shield(saving)
+    except asyncio.CancelledError:
+        saving.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        raise
 
 
 # ------------------------------------------------------------------------------------------------------------ iterate, run
