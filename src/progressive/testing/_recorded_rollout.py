@@ -119,9 +119,17 @@ class RecordedRollout:
         return tuple(sorted({*read, *(note.at for note in self.notes)}))
 
     def visits(self, plan: Plan) -> tuple[datetime, ...]:
-        """These moments, with those at which a metric with a lag was asked, as ``plan`` has its lag."""
-        asked = {each.horizon + metric.lag for metric in plan.metrics for each in self.looks.get(metric.name, ()) if metric.lag}
-        return tuple(sorted({*self.moments, *asked}))
+        """These moments, for metrics with a lag as ``plan`` has it: they were asked that much after the end of their windows.
+
+        Such a window ends at a visit only before a raise or an end, which wait for the look up to the last read.
+        """
+        lags = {metric.name: metric.lag for metric in plan.metrics}
+        turns = {note.at for note in self.entered}
+        found = {note.at for note in self.notes}
+        for name, looks in self.looks.items():
+            lag = lags.get(name, timedelta())
+            found |= {each.horizon + lag for each in looks} | {each.horizon for each in looks if each.at in turns}
+        return tuple(sorted(found))
 
     def lateness(self, plan: Plan) -> timedelta:
         """How late its driver may have come: not at all if most looks were taken when they were due, by the intervals of ``plan``.
