@@ -44,7 +44,7 @@ STORED = {"codec", "rollout", "step"}
 
 PURE_STANDARD_LIBRARY = {
     "__future__", "bisect", "collections", "collections.abc", "datetime", "enum", "fractions",
-    "functools", "itertools", "json", "math", "re", "types", "typing",
+    "functools", "itertools", "operator", "json", "math", "re", "types", "typing",
 }  # fmt: skip
 """A list of what is allowed, because nobody can list every clock, dice, file, socket, thread and log."""
 

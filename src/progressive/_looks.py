@@ -14,7 +14,7 @@ from typing import Final
 from ._moves import go_back, hold
 from ._turn import Turn
 from ._windows import active, replace_series
-from .analysis.judge import consequence, fold
+from .analysis.judge import consequence, fold, owes
 from .analysis.verdict import Check, Judgement, Memory, Verdict
 from .lifecycle import Phase
 from .measurement import Look, NoAnswer, Window
@@ -210,7 +210,7 @@ def act_on_evidence(turn: Turn) -> bool:
 def ready(turn: Turn) -> str | None:
     """Does the evidence allow more traffic, or the promotion? None if so, else what is still waited for."""
     deciding = list(_deciding(turn))
-    owed = [c for c in deciding if _owes(turn, c)]
+    owed = [c for c in deciding if owes(turn.evidence.tallies[c])]
     if owed and not any(turn.evidence.tallies[c].looks_here == 0 for c in owed):
         turn.progress = evolve(turn.progress, closing=None) if turn.progress.closing is not None else turn.progress
         return _what_is_owed(turn, owed)
@@ -231,20 +231,6 @@ def _deciding(turn: Turn) -> Iterator[int]:
             each = turn.plan.checks[c][1]
             if not each.observe and not turn.waived(turn.plan.keys[c]) and all(t in tracks for t in each.needs):
                 yield c
-
-
-def _owes(turn: Turn, c: int) -> bool:
-    """A check owes its word while it has not passed at this traffic, or while its last clear word was not a pass.
-
-    One look without data does not take a pass back: a closing look may be a few milliseconds long.
-    """
-    tally = turn.evidence.tallies[c]
-    return (
-        not tally.here
-        or tally.in_a_row > 0
-        or tally.bad in (Verdict.INCONCLUSIVE, Verdict.ERROR)
-        or (tally.bad is Verdict.NO_DATA and tally.bad_looks > 1)
-    )
 
 
 def _what_is_owed(turn: Turn, owed: list[int]) -> str:

@@ -76,7 +76,8 @@ def _duration(what: str, value: object, least: timedelta) -> None:
 
 def is_name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """A validator: it can stand in states, notes, file names and URLs."""
-    name(value, where(instance, attribute))
+    if not (isinstance(value, str) and _NAME.fullmatch(value)):
+        name(value, where(instance, attribute))
 
 
 def name(value: object, what: str) -> str:
@@ -87,10 +88,13 @@ def name(value: object, what: str) -> str:
 
 
 def at_least(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    """A validator: a whole number, ``least`` or more (a bool is not one)."""
+    """A validator: a whole number, ``least`` or more (a bool is not one). Like its sisters it spells the field's name only for a message:
+    values are made by the thousand in every look.
+    """
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        whole(value, where(instance, attribute), least=least)
+        if type(value) is not int or value < least:
+            whole(value, where(instance, attribute), least=least)
 
     return check
 
@@ -109,7 +113,8 @@ def is_a(kind: type[Any], such: str) -> Callable[[object, attrs.Attribute[Any], 
     """A validator: an instance of ``kind``. ``such`` is what to write; ``{}`` in it stands for what was given."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        a(kind, value, where(instance, attribute), such)
+        if not isinstance(value, kind):
+            a(kind, value, where(instance, attribute), such)
 
     return check
 

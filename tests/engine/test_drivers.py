@@ -517,9 +517,10 @@ def test_a_save_that_loses_after_its_driver_was_cancelled_troubles_nobody() -> N
         driving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await driving
+        saving = asyncio.all_tasks() - {asyncio.current_task()}
         may_end.set()
-        while len(asyncio.all_tasks()) > 1:
-            await asyncio.sleep(0.001)
+        await asyncio.wait(saving)
+        del driving, saving
         gc.collect()
 
     asyncio.run(main())

@@ -13,7 +13,7 @@ from ..messages import Action
 from ..units import seconds
 from .verdict import Budget, Check, Judgement, Memory, Tolerance, Verdict
 
-__all__ = ["Analysis", "Tally", "consequence", "cooled", "fold", "forgive"]
+__all__ = ["Analysis", "Tally", "consequence", "cooled", "fold", "forgive", "owes"]
 
 
 PREFLIGHT = "preflight"
@@ -116,6 +116,19 @@ def forgive(tally: Tally) -> Tally:
 def cooled(tally: Tally) -> Tally:
     """``tally`` as it goes into other traffic: nothing has passed there yet, and the stretch without a clear word is over."""
     return attrs.evolve(tally, here=0, looks_here=0, bad=None, bad_looks=0, bad_since=None, bad_until=None)
+
+
+def owes(tally: Tally) -> bool:
+    """A check owes its word while it has not passed at this traffic, or while its last clear word was not a pass.
+
+    One look without data does not take a pass back: a closing look may be a few milliseconds long.
+    """
+    return (
+        not tally.here
+        or tally.in_a_row > 0
+        or tally.bad in (Verdict.INCONCLUSIVE, Verdict.ERROR)
+        or (tally.bad is Verdict.NO_DATA and tally.bad_looks > 1)
+    )
 
 
 def consequence(tally: Tally, tolerance: Tolerance, *, full: bool) -> tuple[Action, str] | None:

@@ -1,7 +1,8 @@
 """For your tests: simulated worlds, every reachable state, faults on purpose, the laws that ports of your own must keep, and doubles of the world.
 
-`simulate` is where to begin: it drives a strategy through a `World` in virtual time and tells the `Story`. `verify` walks every state that a
-plan can get into. `replay` judges a recorded rollout again under another strategy. `check_router` and its sisters are the laws of the ports.
+`simulate` is where to begin: it drives a strategy through a `World` in virtual time and tells the `Story`. `explain` says what a strategy can
+and can't see, `verify` walks every state that a plan can get into, `replay` judges a recorded rollout again under another strategy.
+`check_router` and its sisters are the laws of the ports.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from .contract import acheck_metrics, acheck_router, check_metrics, check_router
 from .crashes import Crashes, crash_everywhere
 from .curves import Above, After, Bursts, Curve, Daily, Moment, Number, Ramp
 from .doubles import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
+from .explanation import Explained, Explanation, Sight, explain
 from .injector import Fault, Faulty, Injected
+from .load import Load
 from .many import Many, Often, Spread, simulate_many
 from .play import aplay, play
 from .recording import Call, Recording
@@ -35,11 +38,14 @@ __all__ = [
     "Daily",
     "Difference",
     "Ending",
+    "Explained",
+    "Explanation",
     "Exposure",
     "Fault",
     "Faulty",
     "Injected",
     "Latency",
+    "Load",
     "Many",
     "MemoryFleet",
     "MemoryRouter",
@@ -53,6 +59,7 @@ __all__ = [
     "Report",
     "Say",
     "ScriptedMetrics",
+    "Sight",
     "Slice",
     "Spread",
     "Story",
@@ -67,6 +74,7 @@ __all__ = [
     "check_router",
     "check_store",
     "crash_everywhere",
+    "explain",
     "notes_from",
     "play",
     "replay",

@@ -109,18 +109,17 @@ class Service:
 
     def _serve(self, track: Track, start: datetime, end: datetime, moment: Moment, requests: int, synthetic: bool) -> None:
         behaviour, dice = self.world.behaviour(track), self._dice[track]
-        affected = behaviour.affects.ppm / 1_000_000
-        failed = dice.binomial(requests, min(1.0, max(0.0, at(behaviour.errors, moment) * affected)))
+        failed = failures(dice, behaviour, moment, requests)
         again = failed * behaviour.retries
         if not synthetic:
-            self._meet(track, moment.share, affected, requests, failed)
+            self._meet(track, moment.share, behaviour.affects.ppm / MILLION, requests, failed)
         failed += dice.binomial(again, behaviour.stubborn)
         self.stretches[track].append(Stretch(start, end, behaviour, moment, requests + again, failed, synthetic))
 
     def _meet(self, track: Track, share: float, affected: float, requests: int, failed: int) -> None:
         """Whom these requests came from, by chance: every user of the group is as likely as another."""
         users, met, dice = self.world.users, self.users[track], self._people[track]
-        group = max(1, round(users.count * share)) if users.sticky else users.count
+        group = users.group(share)
         kind = max(1, round(group * affected))
         met.met += min(group - met.met, _new(dice, requests, group, met.met)) if met.met < group else 0
         met.harmed += min(min(kind, met.met) - met.harmed, _new(dice, failed, kind, met.harmed)) if met.harmed < kind else 0
@@ -165,25 +164,35 @@ class Service:
         return found
 
     def _drawn(self, metric: Metric, track: Track, stretch: Stretch) -> Measurement:
-        behaviour, moment, n = stretch.behaviour, stretch.moment, stretch.requests
         dice = self._others.get((track, metric.name))
         if dice is None:
             dice = self._others[track, metric.name] = Dice(self._seed, f"{metric.name}/{track.value}")
-        match metric.kind:
-            case Kind.RATIO:
-                rate = behaviour.ratio(metric.name)
-                if rate is None:
-                    return Counts(events=stretch.failed, trials=n)
-                return Counts(events=dice.binomial(n, at(rate, moment)), trials=n)
-            case Kind.LATENCY:
-                return _durations(dice, behaviour, at(behaviour.latency.slower, moment), n)
-            case Kind.MEAN:
-                good = n - stretch.failed
-                if good < 1:
-                    return NoData("no request succeeded")
-                return _values(dice, at(behaviour.value, moment), behaviour.value_spread, good)
-            case Kind.VALUE:
-                return Gauge(samples=(at(dict(behaviour.levels)[metric.name], moment),))
+        return drawn(dice, metric, stretch.behaviour, stretch.moment, stretch.requests, stretch.failed)
+
+
+def failures(dice: Dice, behaviour: Behaviour, moment: Moment, requests: int) -> int:
+    """How many of these requests fail, the first time that they are sent."""
+    affected = behaviour.affects.ppm / MILLION
+    return dice.binomial(requests, min(1.0, max(0.0, at(behaviour.errors, moment) * affected)))
+
+
+def drawn(dice: Dice, metric: Metric, behaviour: Behaviour, moment: Moment, requests: int, failed: int) -> Measurement:
+    """What is measured of a version that got so many requests, of which so many failed."""
+    match metric.kind:
+        case Kind.RATIO:
+            rate = behaviour.ratio(metric.name)
+            if rate is None:
+                return Counts(events=failed, trials=requests)
+            return Counts(events=dice.binomial(requests, at(rate, moment)), trials=requests)
+        case Kind.LATENCY:
+            return _durations(dice, behaviour, at(behaviour.latency.slower, moment), requests)
+        case Kind.MEAN:
+            good = requests - failed
+            if good < 1:
+                return NoData("no request succeeded")
+            return _values(dice, at(behaviour.value, moment), behaviour.value_spread, good)
+        case Kind.VALUE:
+            return Gauge(samples=(at(dict(behaviour.levels)[metric.name], moment),))
 
 
 def _new(dice: Dice, requests: int, group: int, known: int) -> int:
@@ -196,15 +205,11 @@ def _new(dice: Dice, requests: int, group: int, known: int) -> int:
 
 def _durations(dice: Dice, behaviour: Behaviour, slower: float, n: int) -> Histogram:
     """How many of ``n`` requests ended in each bucket: one draw a bucket, of what the buckets before have left."""
-    edges, cumulative, below = behaviour.latency.edges, [], 0.0
-    done = 0
-    for edge in edges:
-        upto = behaviour.latency.below(edge, slower)
-        left = 1.0 - below
-        done += dice.binomial(n - done, min(1.0, (upto - below) / left)) if left > 0 else 0
+    cumulative, done = [], 0
+    for chance in behaviour.latency.buckets(slower):
+        done += dice.binomial(n - done, chance)
         cumulative.append(done)
-        below = upto
-    return Histogram(edges=edges, cumulative=(*cumulative, n))
+    return Histogram(edges=behaviour.latency.edges, cumulative=(*cumulative, n))
 
 
 def _values(dice: Dice, mean: float, spread: float, n: int) -> Moments:

@@ -78,6 +78,11 @@ def at(value: Any, moment: Moment) -> float:
     return found
 
 
+def scaled(value: Any, factor: float) -> Any:
+    """A number or a curve, times a factor."""
+    return value * factor if isinstance(value, float) else _Of(value, factor, times=True)
+
+
 @attrs.frozen
 class _Of(Curve):
     one: Number = attrs.field(converter=number, validator=is_number)

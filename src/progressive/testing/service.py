@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import attrs
@@ -15,6 +16,7 @@ from ..measurement import Kind, Metric
 from ..messages import PEOPLE, Event
 from ..traffic import Track
 from ..units import Percent, percent
+from ._dice import power
 from .curves import Number, is_number, number
 from .doubles import EPOCH
 from .troubles import Trouble
@@ -52,6 +54,20 @@ class Latency:
         median = self.median.total_seconds() * slower
         sigma = math.log(self.p99 / self.median) / _Z99
         return round(0.5 * math.erfc(-math.log(bound / median) / sigma / math.sqrt(2.0)), 9)
+
+    def buckets(self, slower: float) -> tuple[float, ...]:
+        """For each bucket the chance to end in it, of the requests that did not end in one before."""
+        return _buckets(self.median, self.p99, self.edges, slower)
+
+
+@lru_cache(maxsize=256)
+def _buckets(median: timedelta, p99: timedelta, edges: tuple[float, ...], slower: float) -> tuple[float, ...]:
+    latency, found, below = Latency(median, p99, edges=edges), [], 0.0
+    for edge in edges:
+        upto, left = latency.below(edge, slower), 1.0 - below
+        found.append(min(1.0, (upto - below) / left) if left > 0 else 0.0)
+        below = upto
+    return tuple(found)
 
 
 def _named(value: Any) -> tuple[tuple[str, Any], ...]:
@@ -100,6 +116,15 @@ class Users:
 
     count: int = attrs.field(default=10_000, validator=check.at_least(1))
     sticky: bool = attrs.field(default=False, kw_only=True)
+
+    def group(self, share: float) -> int:
+        """How many of them a version with this share (0 to 1) can meet."""
+        return max(1, round(self.count * share)) if self.sticky else self.count
+
+    def met(self, known: float, requests: int, share: Percent) -> float:
+        """How many distinct users a version has met on average, that had met ``known`` before these requests."""
+        group = self.group(share.fraction)
+        return max(known, group - (group - known) * power(1.0 - 1.0 / group, requests))
 
 
 @attrs.frozen(init=False)

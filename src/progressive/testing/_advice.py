@@ -1,0 +1,207 @@
+"""What is wrong with a strategy at a load, in plain words, each with a mend that was tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+import attrs
+
+from ..measurement import Bad, Kind, Metric
+from ..traffic import Track, Traffic
+from ..units import Percent, percent, said
+from ._lookout import Stay, watch
+from ._power import Power
+from .curves import Moment, at
+
+__all__ = ["advice"]
+
+SEEN: Final = 0.9
+"""A regression counts as seen if it is caught with this chance."""
+
+WORTH: Final = 10.0
+"""Times worse than usual: what the first step with traffic should see, because everything after it exposes more people."""
+
+TRIES: Final = 60
+"""Rollouts to try a mend: enough to tell 90 % from 75 %."""
+
+OFTEN: Final = 0.05
+"""A step that stops more healthy versions than this is worth a warning."""
+
+FALSE_ALARMS: Final = 0.02
+"""So is a plan that surely takes back more healthy versions than this."""
+
+LONGER: Final = 12
+"""How many times as long a bake may become before another share is the better advice."""
+
+
+def advice(power: Power) -> Iterator[str]:
+    """Every warning, in the order of the steps."""
+    yield from _blind_spots(power)
+    yield from _slow_steps(power)
+    yield from _undecided(power)
+    yield from _gets_through(power)
+    yield from _alarms(power)
+
+
+# ----------------------------------------------------------------------------------------------------- what the first step can't see
+
+
+def _worth(power: Power) -> float:
+    return min((times for times in power.times if times >= WORTH), default=power.times[-1])
+
+
+def _blind_spots(power: Power) -> Iterator[str]:
+    times = _worth(power)
+    for metric in power.plan.metrics:
+        checks = _deciding_on(power, metric)
+        step = _first_judged(power, checks)
+        if step is None:
+            continue
+        seen = max(power.caught(c, step, times).share for c in checks)
+        if seen < SEEN:
+            seen_with = f"{_regression(power, metric, times)} is seen with {_percent(seen)}"
+            yield f"{_exposure(power, step)}: {seen_with}{_mends(power, step, metric, times, checks)}"
+
+
+def _deciding_on(power: Power, metric: Metric) -> list[int]:
+    return [c for c in power.deciding() if power.plan.checks[c][1].metric.name == metric.name]
+
+
+def _first_judged(power: Power, checks: list[int]) -> int | None:
+    """The first step in which one of these checks can judge and production traffic is at stake."""
+    for i, traffic in enumerate(power.plan.traffics):
+        reached = traffic.reaches(Track.CANDIDATE)
+        running = {c for series in power.plan.active(i, reached) for c in power.plan.series[series].checks}
+        if reached and power.usual(i) and any(c in running and _able(power, c, traffic) for c in checks):
+            return i
+    return None
+
+
+def _able(power: Power, c: int, traffic: Traffic) -> bool:
+    return all(traffic.reaches(track) for track in power.plan.checks[c][1].needs)
+
+
+def _exposure(power: Power, step: int) -> str:
+    share, span = power.plan.traffics[step].candidate, power.usual(step)
+    name = power.plan.steps[step].id
+    return f"{name}: {share} of {power.load.at_start:g} rps for {said(span)} is {power.requests(step):,} requests"
+
+
+def _regression(power: Power, metric: Metric, times: float) -> str:
+    if metric.kind is Kind.LATENCY:
+        return f"{metric.name} {times:g} times as slow"
+    usual, worse = (_level(power, metric, by) for by in (1.0, times))
+    unit = " %" if metric.kind is Kind.RATIO else f" {metric.unit}" if metric.unit else ""
+    way = "falling" if metric.bad is Bad.DOWN else "rising"
+    return f"{metric.name} {way} from {usual:.3g}{unit} to {worse:.3g}{unit}"
+
+
+def _level(power: Power, metric: Metric, times: float) -> float:
+    world = power.load.world([metric], times=times)
+    moment = Moment(age=timedelta(), clock=world.start, load=power.load.at_start, share=0.0)
+    behaviour = world.candidate
+    match metric.kind:
+        case Kind.RATIO:
+            rate = behaviour.ratio(metric.name)
+            return 100 * min(1.0, at(behaviour.errors if rate is None else rate, moment))
+        case Kind.VALUE:
+            return at(dict(behaviour.levels)[metric.name], moment)
+        case _:
+            return at(behaviour.value, moment)
+
+
+def _mends(power: Power, step: int, metric: Metric, times: float, checks: list[int]) -> str:
+    """A longer bake and a larger share, each as large as it has to be; what can't be found is not said."""
+    longer = _bake(power, step, metric, times, checks)
+    larger = _share(power, step, metric, times, checks, longer)
+    said_so = [f"bake {said(longer)}" if longer is not None else "", f"start at {larger}" if larger is not None else ""]
+    mends = " or ".join(mend for mend in said_so if mend)
+    return f"; {mends}" if mends else "; neither a longer bake nor a larger share helps: it takes another check"
+
+
+def _caught_within(
+    power: Power, step: int, metric: Metric, times: float, checks: list[int], within: timedelta, share: Percent | None = None
+) -> list[timedelta]:
+    """How long after the step began the regression was caught, for each of the tried rollouts in which it was, rising."""
+    world = power.load.world([metric], times=times)
+    traffics = power.plan.traffics
+    if share is not None:
+        traffics = tuple(
+            attrs.evolve(traffic, candidate=share) if traffic == power.plan.traffics[step] else traffic for traffic in traffics
+        )
+    found = []
+    for number in range(TRIES):
+        run = watch(power.plan, world, f"{power.seed}/mend/{number}", traffics=traffics, stay=Stay(step, within, frozenset(checks)))
+        caught = [run.endings[c].after for c in checks if c in run.endings and run.endings[c].step == step and run.endings[c].failed]
+        found += [min(caught)] if caught else []
+    return sorted(found)
+
+
+def _bake(power: Power, step: int, metric: Metric, times: float, checks: list[int]) -> timedelta | None:
+    found = _caught_within(power, step, metric, times, checks, LONGER * power.usual(step))
+    needed = math.ceil(SEEN * TRIES)
+    if len(found) < needed:
+        return None
+    minute = timedelta(minutes=1)
+    return math.ceil(found[needed - 1] / minute) * minute
+
+
+def _share(
+    power: Power, step: int, metric: Metric, times: float, checks: list[int], longer: timedelta | None
+) -> Percent | None:
+    """From the share that would bring the requests of the longer bake in the usual time, upwards."""
+    traffic, span = power.plan.traffics[step], power.usual(step)
+    most = 50 - traffic.baseline.fraction * 100
+    share = traffic.candidate.fraction * 100 * (2.0 if longer is None else max(1.2, longer / span))
+    while share <= most:
+        rounded = percent(math.ceil(share) if share >= 1 else math.ceil(share * 10) / 10)
+        if len(_caught_within(power, step, metric, times, checks, span, rounded)) >= SEEN * TRIES:
+            return rounded
+        share *= 1.4
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------------------- the rest
+
+
+def _slow_steps(power: Power) -> Iterator[str]:
+    for i, step in enumerate(power.plan.steps):
+        stuck, usual = power.stuck(i), power.usual(i)
+        names = ", ".join(power.plan.keys[c] for c in power.waited_for(i)) or "its own condition"
+        if stuck.share > OFTEN:
+            within = step.deadline.within if step.deadline is not None else usual
+            yield f"{step.id}: after {said(within)}, its deadline, {_percent(stuck.share)} of healthy versions still wait for {names}"
+        elif step.span and usual > 1.25 * step.span:
+            mend = "give it more traffic, or smaller samples (min_sample=)"
+            yield f"{step.id}: takes {said(usual)}, not {said(step.span)}, for the samples that {names} needs; {mend}"
+
+
+def _undecided(power: Power) -> Iterator[str]:
+    for c in power.deciding():
+        often, why = power.impatient(c)
+        if often.share > OFTEN:
+            yield f"{power.plan.keys[c]}: stops {_percent(often.share)} of healthy versions without a verdict: {why}"
+
+
+def _gets_through(power: Power) -> Iterator[str]:
+    """A metric that is watched and of which not even a large regression is stopped, by its checks or by a deadline."""
+    times = power.times[-1]
+    for metric in power.plan.metrics:
+        through = power.unseen(_deciding_on(power, metric), times)
+        if through.share > 1 - SEEN:
+            yield f"{_regression(power, metric, times)} gets to 100 % with {_percent(through.share)}"
+
+
+def _alarms(power: Power) -> Iterator[str]:
+    alarms, last = power.alarms, len(power.plan.steps) - 1
+    if alarms.low > FALSE_ALARMS:
+        _, worst = max((power.caught(c, last, 1.0).share, power.plan.keys[c]) for c in power.deciding())
+        mend = "raise its bound, or let it fail more often in a row (tolerance=)"
+        yield f"{_percent(alarms.share)} of healthy versions are taken back, most of them by {worst}; {mend}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,276 @@
+"""A rollout as its checks see it, and nothing else: looks are drawn, judged and added up as the engine does; router and people just obey.
+
+It is a small part of `simulate` and many times as fast. Where both can be asked they agree (a test holds them together), so figures that
+need thousands of rollouts come from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+
+from ..analysis.judge import Tally, consequence, cooled, fold, owes
+from ..measurement import Look, Measurement, Window
+from ..messages import Action, Go
+from ..plan import Plan, Series
+from ..step import Approved, Done, Situation, Wait
+from ..traffic import Track, Traffic
+from ..units import MILLION
+from ._dice import Dice
+from ._running import drawn, failures
+from .curves import Moment, at
+from .service import World
+
+__all__ = ["Ending", "Passage", "Stay", "Watched", "watch"]
+
+ZERO = timedelta()
+MANY = 1 << 30
+"""Passes of an analysis that has nothing left to say."""
+
+
+@attrs.frozen
+class Ending:
+    """How one check ended a rollout, or would have: in which step, how long after the step began, and why. ``failed``, or out of patience
+    (nothing to judge, inconclusive).
+    """
+
+    step: int
+    after: timedelta
+    failed: bool
+    why: str
+
+
+@attrs.frozen
+class Passage:
+    """How long one step took, how many requests the candidate got in it, and the checks that were waited for after its own time."""
+
+    took: timedelta
+    requests: int
+    waited_for: frozenset[int]
+
+
+@attrs.frozen
+class Watched:
+    """One rollout: what each check came to (``endings``, by its number in the plan), the steps that were passed, and where it stuck."""
+
+    endings: dict[int, Ending]
+    passages: tuple[Passage, ...]
+    stuck: int | None
+
+
+@attrs.frozen
+class Stay:
+    """Stay in the step ``step`` until one of ``checks`` has ended the rollout, ``within`` at most, and end there; no other check judges."""
+
+    step: int
+    within: timedelta
+    checks: frozenset[int]
+
+
+def watch(plan: Plan, world: World, seed: object, *, traffics: Sequence[Traffic] | None = None, stay: Stay | None = None) -> Watched:
+    """Watch one rollout to its end. A check that ends it is left out from there on, and the others go on: so each is known by itself.
+
+    ``traffics``: other weights than the plan's, step by step.
+    """
+    return _Lookout(plan, world, seed, plan.traffics if traffics is None else tuple(traffics), stay).run()
+
+
+class _Lookout:
+    def __init__(self, plan: Plan, world: World, seed: object, traffics: tuple[Traffic, ...], stay: Stay | None) -> None:
+        self.plan, self.world, self.traffics, self.stay = plan, world, traffics, stay
+        self.dice = Dice(seed, "looks")
+        self.now = world.start
+        self.tallies = [Tally() for _ in plan.checks]
+        self.endings: dict[int, Ending] = {}
+        self.starts: dict[int, datetime] = {}
+        self.first: dict[Track, datetime] = {}
+        self.step, self.entered, self.traffic = 0, self.now, Traffic()
+        self.closing: datetime | None = None
+        self.waited_for: set[int] = set()
+        self.judging = frozenset(range(len(plan.checks))) if stay is None else stay.checks
+
+    def run(self) -> Watched:
+        passages: list[Passage] = []
+        for step in range(len(self.plan.steps)):
+            self._enter(step)
+            if self.stay is not None and self.stay.step == step:
+                self._stay()
+                break
+            passed = self._pass()
+            requests = self._expected(self.entered, self.now, Track.CANDIDATE)
+            passages.append(Passage(self.now - self.entered, requests, frozenset(self.waited_for)))
+            if not passed:
+                return Watched(self.endings, tuple(passages), step)
+            if self.tallies and len(self.endings) == len(self.tallies):
+                break
+        return Watched(self.endings, tuple(passages), None)
+
+    # ------------------------------------------------------------------------------------------------------------------- steps
+
+    def _enter(self, step: int) -> None:
+        self.step, self.entered, self.closing = step, self.now, None
+        self.waited_for = set()
+        wanted = self.traffics[step]
+        if wanted != self.traffic:
+            self.traffic = wanted
+            self.starts.clear()
+            self.tallies = [cooled(tally) for tally in self.tallies]
+            for track in Track:
+                if wanted.reaches(track):
+                    self.first.setdefault(track, self.now)
+        running = self._active()
+        for i in [i for i in self.starts if i not in running]:
+            del self.starts[i]
+            for c in self.plan.series[i].checks:
+                self.tallies[c] = cooled(self.tallies[c])
+        for i in running:
+            self.starts.setdefault(i, self.now + self.plan.analyses[self.plan.series[i].analysis].warmup)
+
+    def _active(self) -> tuple[int, ...]:
+        return self.plan.active(self.step, self.traffic.reaches(Track.CANDIDATE))
+
+    def _pass(self) -> bool:
+        """Let the step take its time. False if it never ends."""
+        step, memory = self.plan.steps[self.step], None
+        within = step.deadline.within if step.deadline is not None else step.span + timedelta(hours=1)
+        while True:
+            found = step.advance(self._situation(memory))
+            wakes = [self.entered + within]
+            if isinstance(found, Done):
+                waiting = self._not_ready()
+                if waiting is None:
+                    return True
+                self.waited_for |= waiting
+            elif isinstance(found, Wait):
+                memory = found.memory
+                wakes += [] if found.until is None else [found.until]
+            else:
+                return False
+            if self.now >= self.entered + within:
+                return False
+            self._go_on(min([*wakes, *self._due()]))
+
+    def _stay(self) -> None:
+        assert self.stay is not None
+        end = self.entered + self.stay.within
+        while self.now < end and not self.stay.checks & self.endings.keys():
+            self._go_on(min([end, *self._due()]))
+
+    def _situation(self, memory: object) -> Situation:
+        elapsed, approval = self.now - self.entered, self.plan.steps[self.step].approval
+        return Situation(
+            now=self.now,
+            stepped=elapsed,
+            watched=elapsed,
+            verified=True,
+            memory=memory,  # type: ignore[arg-type]
+            answer=Go(),
+            approved=None if approval is None else Approved(approval=approval, by="simulated", why="simulated"),
+            passes=self._passes,
+        )
+
+    def _passes(self, analysis: str) -> int:
+        deciding = [
+            self.tallies[c].passes
+            for c, (owner, each) in enumerate(self.plan.checks)
+            if owner.name == analysis and not each.observe and c not in self.endings
+        ]
+        return min(deciding, default=MANY)
+
+    def _not_ready(self) -> set[int] | None:
+        """The checks that are waited for before the next raise, an empty set while a closing look is; None if there is nothing."""
+        following = self.step + 1
+        if following < len(self.plan.steps) and not self.traffics[following].exceeds(self.traffic):
+            return None
+        owed = {c for c in self._deciding() if owes(self.tallies[c])}
+        if owed and all(self.tallies[c].looks_here for c in owed):
+            self.closing = None
+            return owed
+        if self.closing is None:
+            self.closing = self.now
+            self._look()
+            owed = {c for c in self._deciding() if owes(self.tallies[c])}
+        if any(start < self.closing for start in self.starts.values()):
+            return set()
+        return owed or None
+
+    def _deciding(self) -> Iterator[int]:
+        for i in self.starts:
+            tracks = self._tracks(self.plan.series[i])
+            for c in self.plan.series[i].checks:
+                if c in self.judging and c not in self.endings and not self.plan.checks[c][1].observe and self._able(c, tracks):
+                    yield c
+
+    # ------------------------------------------------------------------------------------------------------------------- looks
+
+    def _due(self) -> Iterator[datetime]:
+        for i, start in self.starts.items():
+            series = self.plan.series[i]
+            yield start + self.plan.analyses[series.analysis].interval + series.metric.lag
+            if self.closing is not None and start < self.closing:
+                yield self.closing + series.metric.lag
+
+    def _go_on(self, to: datetime) -> None:
+        self.now = max(self.now, to)
+        self._look()
+
+    def _look(self) -> None:
+        for i, start in list(self.starts.items()):
+            series = self.plan.series[i]
+            horizon = self.now - series.metric.lag
+            closes = self.closing is not None and start < self.closing <= horizon
+            if start < horizon and (closes or horizon - start >= self.plan.analyses[series.analysis].interval):
+                self.starts[i] = horizon
+                self._judge(i, series, Window(start, horizon))
+
+    def _tracks(self, series: Series) -> tuple[Track, ...]:
+        synthetic = self.plan.analyses[series.analysis].synthetic
+        return tuple(t for t in series.wants if self.traffic.reaches(t) or (synthetic and t is Track.CANDIDATE))
+
+    def _able(self, c: int, tracks: tuple[Track, ...]) -> bool:
+        return all(track in tracks for track in self.plan.checks[c][1].needs)
+
+    def _judge(self, i: int, series: Series, window: Window) -> None:
+        tracks = self._tracks(series)
+        judging = [c for c in series.checks if c in self.judging and c not in self.endings and self._able(c, tracks)]
+        if not judging:
+            return
+        found = [(track, self._measured(series, track, window)) for track in tracks]
+        look = Look(metric=series.metric.name, window=window, tracks=found)
+        for c in judging:
+            each, tally = self.plan.checks[c][1], self.tallies[c]
+            judgement, memory = each.judge(look, tally.memory, self.plan.alphas[c])
+            tally = self.tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end)
+            if tally.failed or tally.bad is not None:
+                led = consequence(tally, each.tolerance, full=self.traffic.candidate.ppm == MILLION)
+                if led is not None and led[0] is not Action.WAIT:
+                    self.endings[c] = Ending(self.step, self.now - self.entered, tally.failed, tally.why)
+
+    def _measured(self, series: Series, track: Track, window: Window) -> Measurement:
+        behaviour, moment = self.world.behaviour(track), self._moment(track, window.start)
+        expected = self._rate(track, moment) * window.length.total_seconds()
+        requests = self.dice.poisson(expected)
+        failed = failures(self.dice, behaviour, moment, requests)
+        again = failed * behaviour.retries
+        failed += self.dice.binomial(again, behaviour.stubborn)
+        return drawn(self.dice, series.metric, behaviour, moment, requests + again, failed)
+
+    def _moment(self, track: Track, start: datetime) -> Moment:
+        load = at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
+        return Moment(age=start - self.first.get(track, start), clock=start, load=load, share=self.traffic.share(track).ppm / MILLION)
+
+    def _rate(self, track: Track, moment: Moment) -> float:
+        return moment.load * moment.share if moment.share else at(self.world.preview, moment)
+
+    def _expected(self, start: datetime, end: datetime, track: Track) -> int:
+        """Requests in production, by the load at each quarter of the time."""
+        if not self.traffic.reaches(track):
+            return 0
+        part = (end - start) / 4
+        moments = [self._moment(track, start + part * i) for i in range(4)]
+        expected = 0.0
+        for moment in moments:
+            expected += moment.load * moment.share * part.total_seconds()
+        return round(expected)

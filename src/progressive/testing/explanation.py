@@ -1,0 +1,209 @@
+"""What a strategy can and can't see, before anything is released: how long it takes, whom it exposes, what each check would catch.
+
+`explain` answers for a healthy version and for regressions of several sizes. Its figures are of simulated looks, as the engine would take
+and judge them, and come with the interval of the simulation; `simulate_many` in the same world agrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from functools import cached_property
+
+import attrs
+
+from .. import _validators as check
+from ..errors import StrategyError
+from ..starting import Strategy
+from ..strategies.describe import describe
+from ..units import Percent, said
+from ._advice import advice
+from ._power import Power, power_of
+from .load import Load
+from .many import Often
+
+__all__ = ["Explained", "Explanation", "Sight", "explain"]
+
+REGRESSIONS = (2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+"""Times worse than usual: close enough together that what lies between is read off a line."""
+
+
+@attrs.frozen(kw_only=True)
+class Sight:
+    """What one check sees up to the end of one step, of a regression that is there from the candidate's first request.
+
+    ``caught``: by how many times worse, how often it has ended the rollout by then. ``here``: how often in this very step, of the runs in
+    which it had not before. ``dormant``: it can't judge in this traffic.
+    """
+
+    check: str
+    caught: tuple[tuple[float, Often], ...]
+    here: tuple[tuple[float, Often], ...]
+    dormant: bool = False
+
+    def chance(self, times: float) -> Often:
+        """How often a version that is ``times`` as bad as usual is caught by the end of this step; 1 is a healthy one: a false alarm."""
+        for known, often in self.caught:
+            if known == times:
+                return often
+        raise StrategyError(f"chance({times!r}): these were asked: {[known for known, _ in self.caught]}; use regressions=[{times!r}, ...]")
+
+    def smallest(self, chance: float = 0.9) -> float | None:
+        """The smallest regression, in times worse than usual, that is caught with ``chance`` (above 0, at most 1) by the end of this step;
+        None if not even the largest that was asked for is. What lies between two that were asked for is read off a straight line.
+        """
+        before = self.caught[0]
+        for found in self.caught:
+            if found[1].share >= chance:
+                rise = found[1].share - before[1].share
+                return found[0] if rise <= 0 else before[0] + (found[0] - before[0]) * (chance - before[1].share) / rise
+            before = found
+        return None
+
+
+@attrs.frozen(kw_only=True)
+class Explained:
+    """One step: ``earliest`` and ``latest`` end, counted from the start, as `describe` says them; ``usual``, how long it takes a healthy version.
+
+    ``requests``: the candidate's in this step. ``users``: distinct ones who have met it by the end. Both for a healthy version.
+    ``stuck``: how often a healthy version does not get past it.
+    """
+
+    step: str
+    share: Percent
+    earliest: timedelta
+    latest: timedelta
+    usual: timedelta
+    requests: int
+    users: int
+    stuck: Often
+    sights: tuple[Sight, ...]
+
+    def sight(self, check: str) -> Sight:
+        """What ``check`` (its name as in the notes, ``analysis/check``, or the check's own part of it) sees here."""
+        for sight in self.sights:
+            if check in (sight.check, sight.check.rpartition("/")[2]):
+                return sight
+        raise StrategyError(f"sight({check!r}): step {self.step!r} has {[sight.check for sight in self.sights] or 'no check'}")
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Explanation:
+    """What a strategy can and can't see. ``str()`` is a table with its warnings.
+
+    ``false_alarm``: how often a healthy version is taken back by a check, over the whole rollout. ``promoted``: how often it gets to the
+    end. ``usual``: how long it takes then.
+    """
+
+    strategy: str
+    load: Load
+    steps: tuple[Explained, ...]
+    false_alarm: Often
+    promoted: Often
+    usual: timedelta
+    warnings: tuple[str, ...]
+
+    def step(self, name: str) -> Explained:
+        """One step, by its name."""
+        for each in self.steps:
+            if each.step == name:
+                return each
+        raise StrategyError(f"step({name!r}): there are {[each.step for each in self.steps]}")
+
+    @cached_property
+    def _times(self) -> tuple[float, ...]:
+        known = [times for each in self.steps for sight in each.sights[:1] for times, _ in sight.caught]
+        return tuple(times for times in (2.0, 5.0, 20.0) if times in known)
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.strategy} at {self.load.at_start:g} rps: a healthy version is promoted {self.promoted}, "
+            f"in {said(self.usual)}; a check takes it back {self.false_alarm}"
+        )
+        columns = ("step", "share", "earliest", "usual", "latest", "requests", "users", "check", "90 % at", *(f"x{times:g}" for times in self._times))
+        rows: list[tuple[str, ...]] = [columns]
+        for each in self.steps:
+            if each.usual:
+                rows += self._rows(each)
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([head, "", *lines, *(["", *(f"! {warning}" for warning in self.warnings)] if self.warnings else [])])
+
+    def _rows(self, each: Explained) -> Iterator[tuple[str, ...]]:
+        times = (said(each.earliest), f"+{said(each.usual)}", said(each.latest))
+        first: tuple[str, ...] = (each.step, str(each.share), *times, f"{each.requests:,}", f"{each.users:,}")
+        for sight in each.sights or (None,):
+            if sight is None:
+                seen: tuple[str, ...] = ("-", "", *("" for _ in self._times))
+            elif sight.dormant:
+                seen = (sight.check, "dormant", *("" for _ in self._times))
+            else:
+                smallest = sight.smallest()
+                chances = (f"{sight.chance(times).share:.0%}".replace("%", " %") for times in self._times)
+                seen = (sight.check, "none" if smallest is None else f"x{smallest:.2g}", *chances)
+            yield (*first, *seen)
+            first = ("",) * len(first)
+
+    __repr__ = __str__
+
+
+def explain(
+    strategy: Strategy,
+    load: Load,
+    *,
+    regressions: Sequence[float] = REGRESSIONS,
+    runs: int = 200,
+    seed: object = 0,
+) -> Explanation:
+    """What ``strategy`` can and can't see at ``load``; some seconds for a plan of an hour.
+
+    A regression makes the metric of each check as many times worse (errors more often, requests slower, baskets smaller) from the
+    candidate's first request. ``regressions``: each above 1. ``runs``: simulated for each of them; 200 know a chance of 90 % to 4 points,
+    four times as many to 2. The router obeys, people answer at once, hooks say go. Raises `StrategyError` where the load lacks what the
+    strategy measures.
+    """
+    wrong = [times for times in regressions if isinstance(times, bool) or not isinstance(times, int | float) or not 1 < times < float("inf")]
+    if wrong:
+        raise StrategyError(f"explain(regressions=): {wrong[0]!r} is not worse than usual; use numbers above 1, such as 2")
+    check.whole(runs, "explain(runs=)", least=1)
+    plan = strategy.plan
+    load.world().measures(plan.metrics)
+    power = power_of(plan, load, (1.0, *sorted({float(times) for times in regressions})), runs, seed)
+    return Explanation(
+        strategy=plan.strategy,
+        load=load,
+        steps=tuple(_explained(power)),
+        false_alarm=power.alarms,
+        promoted=power.through,
+        usual=power.whole,
+        warnings=tuple(advice(power)),
+    )
+
+
+def _explained(power: Power) -> Iterator[Explained]:
+    met = power.load.users.met
+    known = 0.0
+    for i, step in enumerate(describe(power.plan).steps):
+        known = met(known, power.requests(i), step.traffic.candidate)
+        yield Explained(
+            step=step.step,
+            share=step.traffic.candidate,
+            earliest=step.earliest,
+            latest=step.latest,
+            usual=power.usual(i),
+            requests=power.requests(i),
+            users=round(known),
+            stuck=power.stuck(i),
+            sights=tuple(_sights(power, i, step.judged, step.dormant)),
+        )
+
+
+def _sights(power: Power, step: int, judged: Sequence[str], dormant: Sequence[str]) -> Iterator[Sight]:
+    for key in (*judged, *dormant):
+        c = power.plan.keys.index(key)
+        yield Sight(
+            check=key,
+            caught=tuple((times, power.caught(c, step, times)) for times in power.times),
+            here=tuple((times, power.caught_here(c, step, times)) for times in power.times),
+            dormant=key in dormant,
+        )

@@ -1,0 +1,62 @@
+"""An ordinary day of a service, from which healthy and worse worlds are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+
+from .. import _validators as check
+from ..measurement import Bad, Kind, Metric
+from .curves import Moment, Number, at, is_number, number, scaled
+from .doubles import EPOCH
+from .service import Behaviour, Users, World
+
+__all__ = ["Load"]
+
+
+@attrs.frozen
+class Load:
+    """What a service gets and does on an ordinary day: ``Load(rps=50)``.
+
+    ``rps``: requests a second to the whole of it, a number or a curve (`Daily`). ``usual``: how stable behaves, and a healthy candidate.
+    ``users``: who sends them. ``start``: when the rollout begins, for what depends on the clock.
+    """
+
+    rps: Number = attrs.field(converter=number, validator=is_number)
+    usual: Behaviour = attrs.field(default=Behaviour(), kw_only=True, validator=check.is_a(Behaviour, "Behaviour(...)"))
+    users: Users = attrs.field(default=Users(), kw_only=True)
+    start: datetime = attrs.field(default=EPOCH, kw_only=True, converter=check.utc, validator=check.is_moment)
+
+    def world(self, metrics: Sequence[Metric] = (), *, times: float = 1.0) -> World:
+        """The world in which each of ``metrics`` is ``times`` as bad on the candidate as on stable; to be given to `simulate_many` too."""
+        candidate = self.usual
+        for metric in metrics:
+            candidate = _worse(candidate, metric, times)
+        return World(load=self.rps, stable=self.usual, candidate=candidate, users=self.users, start=self.start)
+
+    @property
+    def at_start(self) -> float:
+        """Requests a second when it begins."""
+        return at(self.rps, Moment(age=timedelta(), clock=self.start, load=0.0, share=1.0))
+
+
+def _worse(behaviour: Behaviour, metric: Metric, times: float) -> Behaviour:
+    factor = 1 / times if metric.bad is Bad.DOWN else times
+    match metric.kind:
+        case Kind.RATIO if behaviour.ratio(metric.name) is None:
+            return attrs.evolve(behaviour, errors=scaled(behaviour.errors, factor))
+        case Kind.RATIO:
+            return attrs.evolve(behaviour, ratios=_one_scaled(behaviour.ratios, metric.name, factor))
+        case Kind.LATENCY:
+            latency = behaviour.latency
+            return attrs.evolve(behaviour, latency=attrs.evolve(latency, slower=scaled(latency.slower, factor)))
+        case Kind.MEAN:
+            return attrs.evolve(behaviour, value=scaled(behaviour.value, factor))
+        case Kind.VALUE:
+            return attrs.evolve(behaviour, levels=_one_scaled(behaviour.levels, metric.name, factor))
+
+
+def _one_scaled(pairs: tuple[tuple[str, Number], ...], name: str, factor: float) -> Mapping[str, Number]:
+    return {each: scaled(value, factor) if each == name else value for each, value in pairs}

@@ -1,0 +1,363 @@
+"""What a strategy can and can't see: the figures agree with whole simulations, and the warnings name a mend that works."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import ClassVar
+
+import attrs
+import pytest
+
+from progressive import (
+    Action,
+    Analysis,
+    Approve,
+    BlueGreen,
+    Canary,
+    Limit,
+    Metric,
+    NoWorse,
+    StrategyError,
+    hours,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+    times,
+)
+from progressive.measurement import Bad
+from progressive.step import Advance, Deadline, Failed, Halt, Situation, Step
+from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
+from progressive.testing import Behaviour, Daily, Explanation, Latency, Load, Often, Say, Users, World, explain, simulate
+
+ERRORS = Metric("error-rate", kind="ratio")
+BASKET = Metric("basket", kind="mean", unit="EUR", bad="down")
+LATENCY = Metric("latency", kind="latency")
+QUEUE = Metric("queue", kind="value")
+POLICY = Canary(weights=percents(5, 50, 100), bake=minutes(4), checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(2))])
+
+
+def overlap(one: Often, other: Often) -> bool:
+    return one.low <= other.high and other.low <= one.high
+
+
+# ------------------------------------------------------------------------------------------------- agreement with whole simulations
+
+
+@pytest.fixture(scope="module")
+def explained() -> Explanation:
+    return explain(POLICY, Load(40), runs=150)
+
+
+@pytest.mark.parametrize("worse", [1.0, 5.0, 20.0])
+def test_the_figures_agree_with_simulated_rollouts(explained: Explanation, worse: float) -> None:
+    """Within both intervals: how often it is caught by the end of each step, and how often it gets through."""
+    world = Load(40).world([ERRORS], times=worse)
+    stories = [simulate(POLICY, world, seed=f"whole/{seed}") for seed in range(80)]
+
+    for step in explained.steps:
+        if step.usual:
+            caught_by_one = max((sight.chance(worse) for sight in step.sights), key=lambda often: often.share)
+            stopped = Often(sum(story.rolled_back and story.highest <= step.share for story in stories), len(stories))
+            assert overlap(caught_by_one, stopped), (step.step, str(caught_by_one), str(stopped))
+    if worse == 1.0:
+        promoted = Often(sum(story.promoted for story in stories), len(stories))
+        assert overlap(explained.promoted, promoted)
+        took = sorted(story.duration for story in stories)[40]
+        assert abs(took - explained.usual) <= seconds(60)
+        requests = sorted(story.exposed.requests for story in stories)[40]
+        users = sorted(story.exposed.users for story in stories)[40]
+        assert sum(step.requests for step in explained.steps) == pytest.approx(requests, rel=0.05)
+        assert explained.steps[-1].users == pytest.approx(users, rel=0.05)
+
+
+def test_latency_and_baskets_agree_too() -> None:
+    checks = [Limit(LATENCY, quantile=0.95, at_most=ms(250)), Limit(BASKET, at_least=times(0.8))]
+    policy = Canary(weights=percents(20, 100), bake=minutes(3), checks=checks)
+    found = explain(policy, Load(40), runs=100, regressions=[1.25])
+    world = Load(40).world([LATENCY, BASKET], times=1.25)
+    stories = [simulate(policy, world, seed=seed) for seed in range(60)]
+
+    first = found.step("bake-20")
+    stopped = Often(sum(story.rolled_back and story.highest <= percent(20) for story in stories), 60)
+    either = 1 - (1 - first.sight("latency-p95").chance(1.25).share) * (1 - first.sight("basket").chance(1.25).share)
+    assert stopped.low <= either <= stopped.high
+
+
+def test_the_same_seed_gives_the_same_answer() -> None:
+    assert explain(POLICY, Load(40), runs=10) == explain(POLICY, Load(40), runs=10)
+    assert explain(POLICY, Load(40), runs=10) != explain(POLICY, Load(40), runs=10, seed=1)
+
+
+# --------------------------------------------------------------------------------------------------------------------- what is told
+
+
+def test_it_warns_in_plain_words_and_the_mend_works() -> None:
+    policy = Canary(weights=percents(1, 100), bake=minutes(5), checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5), min_sample=60)])
+    found = explain(policy, Load(50), runs=60)
+    [blind] = [warning for warning in found.warnings if warning.startswith("bake-1:")]
+
+    assert blind.startswith("bake-1: 1 % of 50 rps for 5 min is 150 requests: error-rate rising from 0.1 % to 1 % is seen with ")
+    bake, start = blind.rpartition("; ")[2].split(" or ")
+    longer = minutes(float(bake.removeprefix("bake ").removesuffix(" min")))
+    larger = percent(float(start.removeprefix("start at ").removesuffix(" %")))
+    for mended in (attrs.evolve(policy, bake=longer), attrs.evolve(policy, weights=(larger, percent(100)))):
+        step = explain(mended, Load(50), runs=150, regressions=[10.0]).steps[1]
+        assert max(sight.chance(10.0).share for sight in step.sights) > 0.8, step
+
+
+def test_what_is_seen_grows_with_the_regression_and_with_the_steps(explained: Explanation) -> None:
+    judged = [step for step in explained.steps if step.usual]
+    for step in judged:
+        sight = step.sight("checks/error-rate")
+        shares = [often.share for _, often in sight.caught]
+        assert all(a <= b + 0.05 for a, b in pairwise(shares))
+    for name in ("error-rate", "error-rate-no-worse"):
+        for worse, _ in judged[0].sight(name).caught:
+            by_step = [step.sight(name).chance(worse).count for step in judged]
+            assert by_step == sorted(by_step)
+    assert judged[0].sight("error-rate-no-worse").here == judged[0].sight("error-rate-no-worse").caught
+
+
+def test_the_smallest_regression_is_read_off_between_those_that_were_asked_for(explained: Explanation) -> None:
+    sight = explained.step("bake-50").sight("error-rate-no-worse")
+    smallest = sight.smallest()
+
+    assert smallest is not None
+    below = max(known for known, often in sight.caught if often.share < 0.9)
+    above = min(known for known, often in sight.caught if often.share >= 0.9)
+    assert below < smallest <= above
+    assert sight.smallest(1.0) is None or sight.smallest(1.0) >= smallest
+    assert sight.smallest(0.0) == 1.0
+
+
+def test_a_small_regression_is_seen_by_nobody(explained: Explanation) -> None:
+    short = Canary(weights=percents(5, 100), bake=seconds(30), checks=[Limit(ERRORS, at_most=percent(2), min_sample=5)])
+
+    assert explain(short, Load(5), runs=5, regressions=[1.1]).step("bake-5").sight("error-rate").smallest() is None
+
+
+def test_the_text_is_a_table_of_the_steps_that_take_time(explained: Explanation) -> None:
+    text = str(explained)
+
+    assert text == repr(explained)
+    assert text.startswith("canary at 40 rps: a healthy version is promoted ")
+    assert [line.split()[0] for line in text.splitlines()[3:] if line.startswith("bake")] == ["bake-5", "bake-50", "bake-100"]
+    assert "dormant" in text
+    assert "x2 " in text.splitlines()[2] and "x20" in text.splitlines()[2]
+
+
+def test_a_check_that_compares_is_dormant_where_stable_has_nothing(explained: Explanation) -> None:
+    last = explained.step("bake-100").sight("error-rate-no-worse")
+
+    assert last.dormant
+    assert not explained.step("bake-100").sight("error-rate").dormant
+
+
+def test_times_are_those_of_describe(explained: Explanation) -> None:
+    described = POLICY.describe().steps
+
+    assert [(step.earliest, step.latest) for step in explained.steps] == [(step.earliest, step.latest) for step in described]
+
+
+# ------------------------------------------------------------------------------------------------------------------------- warnings
+
+
+def test_it_says_when_a_step_takes_longer_than_it_says() -> None:
+    policy = Canary(weights=percents(1, 100), bake=minutes(5), checks=[Limit(ERRORS, at_most=percent(2), min_sample=600)])
+    found = explain(policy, Load(50), runs=10, regressions=[50.0])
+
+    assert any(w.startswith("bake-1: takes 20 min, not 5 min, for the samples that checks/error-rate needs") for w in found.warnings)
+    assert found.step("bake-1").usual == minutes(20)
+
+
+def test_it_says_when_a_step_would_never_end() -> None:
+    policy = Canary(weights=percents(1, 100), bake=minutes(5), checks=[Limit(ERRORS, at_most=percent(2))])
+    found = explain(policy, Load(0.5), runs=4, regressions=[50.0])
+
+    assert found.promoted.count == 0
+    assert found.step("bake-1").stuck.share > 0.5
+    assert any("bake-1: after 1 h 5 min, its deadline, " in w and "still wait for checks/error-rate" in w for w in found.warnings)
+    assert any("neither a longer bake nor a larger share helps" in w or "start at" in w for w in found.warnings)
+    assert found.step("bake-100").usual == timedelta()
+    assert "bake-100" not in str(found)
+
+
+def test_it_says_when_even_a_large_regression_gets_through() -> None:
+    policy = Canary(weights=percents(10, 100), bake=minutes(2), checks=[Limit(BASKET, at_least=1.0)])
+    found = explain(policy, Load(20), runs=10, regressions=[5.0])
+
+    assert "basket falling from 30 EUR to 6 EUR gets to 100 % with 100 %" in found.warnings
+    assert any("it takes another check" in warning for warning in found.warnings)
+
+
+def test_it_says_when_healthy_versions_are_taken_back() -> None:
+    tight = Limit(ERRORS, at_most=percent(0.1), min_sample=100)
+    found = explain(Canary(weights=percents(10, 100), bake=minutes(5), checks=[tight]), Load(50), runs=40, regressions=[20.0])
+
+    assert found.false_alarm.share > 0.5
+    assert any("of healthy versions are taken back, most of them by checks/error-rate; raise its bound" in w for w in found.warnings)
+
+
+def test_a_sound_policy_is_not_warned_of() -> None:
+    policy = Canary(weights=percents(20, 100), bake=minutes(10), checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(3))])
+
+    assert explain(policy, Load(200), runs=30).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "usual", "said"),
+    [
+        (Metric("checkout", kind="ratio", bad="down"), Behaviour(ratios={"checkout": 0.2}), "checkout falling from 20 % to 2 %"),
+        (Metric("queue", kind="value", unit="jobs"), Behaviour(levels={"queue": 4.0}), "queue rising from 4 jobs to 40 jobs"),
+        (Metric("spent", kind="mean"), Behaviour(value=3), "spent rising from 3 to 30"),
+        (LATENCY, Behaviour(latency=Latency(ms(10), ms(40))), "latency 10 times as slow"),
+        (Metric("odd", kind="ratio", bad="both"), Behaviour(ratios={"odd": 0.3}), "odd rising from 30 % to 100 %"),
+    ],
+)
+def test_a_regression_is_told_in_the_metrics_own_words(metric: Metric, usual: Behaviour, said: str) -> None:
+    never = {"ratio": percent(100), "latency": hours(1), "mean": 1e9, "value": 1e9}[metric.kind.value]
+    bound = {"at_least": percent(0) if metric.kind.value == "ratio" else 0.0} if metric.bad is Bad.DOWN else {"at_most": never}
+    check = Limit(metric, quantile=0.5 if metric is LATENCY else None, min_sample=1, **bound)
+    found = explain(Canary(weights=percents(10, 100), bake=minutes(1), checks=[check]), Load(20, usual=usual), runs=3, regressions=[10.0])
+
+    assert any(f"{said} is seen with 0 %" in warning for warning in found.warnings)
+
+
+# --------------------------------------------------------------------------------------------------------------- steps and worlds
+
+
+def test_hooks_people_pauses_and_analyses_are_passed_as_the_engine_passes_them() -> None:
+    guard = Analysis("errors", checks=[Limit(ERRORS, at_most=percent(5), min_sample=10)], interval=seconds(20), warmup=seconds(30))
+    steps = [
+        Hook("smoke"),
+        SetWeight(percent(10)),
+        Pause(minutes(2)),
+        Analyze("errors", count=3),
+        Approval("go", within=hours(1), otherwise=Action.HOLD),
+        SetWeight(percent(100)),
+        Bake(minutes(3)),
+    ]
+    policy = Canary(steps=steps, analyses=[guard], guards=["errors"])
+    found = explain(policy, Load(50), runs=20, regressions=[50.0])
+    took = {step.step: step.usual for step in found.steps}
+    yes = Say(minutes(1), Approve, approval="go", by="eve", why="good")
+    story = simulate(policy, World(load=50, people=[yes]))
+
+    assert found.promoted.share == 1.0
+    assert took["pause-10"] == minutes(2)
+    assert took["analyze-10"] == seconds(50)  # the guard looked last ten seconds before the pause ended
+    assert abs(found.usual - story.duration) <= seconds(45)
+
+
+def test_a_preview_is_judged_without_production_traffic() -> None:
+    policy = BlueGreen(preview_checks=[Limit(ERRORS, at_most=percent(1), min_sample=50)], preview_count=2, bake=minutes(2), unguarded="an example")
+    found = explain(policy, Load(50), runs=10, regressions=[50.0])
+
+    step = found.steps[0]
+    assert step.requests == 0
+    assert step.sight("preview/error-rate").chance(50.0).share == 1.0
+
+
+def test_a_metric_without_history_in_the_plan_is_judged_with_its_lag() -> None:
+    late = Metric("error-rate", kind="ratio", lag=seconds(45))
+    policy = Canary(weights=percents(10, 100), bake=minutes(2), checks=[Limit(late, at_most=percent(5))])
+    found = explain(policy, Load(50), runs=5, regressions=[50.0])
+    story = simulate(policy, World(load=50))
+
+    assert found.step("bake-10").usual == minutes(2) + seconds(45)
+    assert abs(found.usual - story.duration) <= minutes(1)
+
+
+def test_a_daily_load_and_sticky_users_are_followed() -> None:
+    load = Load(Daily(low=0, high=100, peak=0), users=Users(1000, sticky=True))
+    found = explain(POLICY, load, runs=10, regressions=[20.0])
+
+    assert load.at_start == 100
+    assert found.step("bake-5").users <= 50
+    assert found.step("bake-100").users <= 1000
+    assert found.steps[-1].requests < 100 * 240
+
+
+def test_retries_multiply_what_is_seen_and_a_stable_that_is_no_better_is_told() -> None:
+    policy = Canary(weights=percents(10, 100), bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(2))])
+    once, again = (explain(policy, Load(50, usual=Behaviour(errors=0.01, retries=retries)), runs=10, regressions=[5.0]) for retries in (0, 3))
+
+    assert (once.promoted.share, again.promoted.share) == (1.0, 0.0)
+    [told] = [warning for warning in again.warnings if "without a verdict" in warning]
+    assert told.startswith("checks/error-rate: stops 100 % of healthy versions without a verdict: ")
+    assert told.endswith("is no better")
+
+
+@attrs.frozen
+class Gives(Step):
+    """A step of one's own that gives one answer."""
+
+    kind: ClassVar[str] = "gives"
+    answer: Advance
+    id: str = "own"
+    deadline: Deadline = Deadline(within=minutes(1))
+
+    def advance(self, situation: Situation) -> Advance:
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [Failed("no"), Halt("no")])
+def test_a_step_that_stops_everything_is_where_it_sticks(answer: Advance) -> None:
+    policy = Canary(steps=[Gives(answer), SetWeight(percent(100)), Bake(minutes(1))], unguarded="an example")
+    found = explain(policy, Load(5), runs=2)
+
+    assert found.step("own").stuck.share == 1.0
+    assert found.promoted.count == 0
+
+
+def test_checks_that_only_observe_are_told_and_stop_nothing() -> None:
+    only = Canary(
+        weights=percents(50, 100),
+        bake=minutes(2),
+        checks=[Limit(ERRORS, at_most=percent(1), min_sample=10, observe=True)],
+        unguarded="an example",
+    )
+    found = explain(only, Load(50), runs=10, regressions=[50.0])
+
+    assert found.promoted.share == 1.0
+    assert found.false_alarm.count == 0
+    assert found.step("bake-50").sight("error-rate").chance(50.0).share == 1.0
+
+
+def test_a_plan_without_checks_has_times_and_exposure_only() -> None:
+    found = explain(Canary(weights=percents(50, 100), bake=minutes(2), unguarded="an example"), Load(50), runs=2)
+
+    assert found.step("bake-50").sights == ()
+    assert found.warnings == ()
+    assert str(found).splitlines()[3].split() == ["bake-50", "50", "%", "2", "min", "+2", "min", "1", "h", "17", "min", "3,000", "2,592", "-"]
+
+
+# -------------------------------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: explain(POLICY, Load(5), regressions=[1.0]), r"explain\(regressions=\): 1.0 is not worse than usual"),
+        (lambda: explain(POLICY, Load(5), regressions=[True]), "True is not worse"),
+        (lambda: explain(POLICY, Load(5), regressions=["2"]), "'2' is not worse"),  # type: ignore[list-item]
+        (lambda: explain(POLICY, Load(5), runs=0), r"explain\(runs=\): 0 must be a whole number, 1 or more"),
+        (lambda: Load("many"), "Load.rps: 'many' is neither"),  # type: ignore[arg-type]
+        (lambda: explain(Canary(weights=percents(100), bake=minutes(1), checks=[Limit(QUEUE, at_most=3.0)]), Load(5)), "'queue' is a level"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_named(wrong: object, message: str) -> None:
+    with pytest.raises(StrategyError, match=message):
+        wrong()  # type: ignore[operator]
+
+
+def test_what_was_not_asked_is_named(explained: Explanation) -> None:
+    with pytest.raises(StrategyError, match=r"step\('bake-7'\): there are \['weight-5', 'bake-5'"):
+        explained.step("bake-7")
+    with pytest.raises(StrategyError, match=r"sight\('latency'\): step 'bake-5' has \['checks/error-rate-no-worse', 'checks/error-rate'\]"):
+        explained.step("bake-5").sight("latency")
+    with pytest.raises(StrategyError, match=r"chance\(7.0\): these were asked: \[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0\]"):
+        explained.step("bake-5").sight("error-rate").chance(7.0)
