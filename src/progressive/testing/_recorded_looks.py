@@ -1,10 +1,10 @@
 """Recorded looks, and what the question of another strategy finds among them.
 
-The other strategy may ask in other windows. What was counted in one window can't be divided, so a question is answered by the recorded
-windows that lie in it whole, merged. One that would cut a recorded window in two waits until the window is whole; so looks are never
-taken more often than they were recorded, nor more often than the strategy asks for them. One about a time in which nothing was recorded
-waits too. It is not told that there was no data: that would be a word about the candidate, and after a pass it would not keep traffic
-from being raised.
+The other strategy may ask in other windows. What was counted in one window can't be divided, so a question is answered by the
+recorded windows that lie in it whole, merged. One that would cut a recorded window in two waits until the window is whole; so
+looks are never taken more often than they were recorded, nor more often than the strategy asks for them. One about a time in
+which nothing was recorded waits too. It is not told that there was no data: that would be a word about the candidate, and after a
+pass it would not keep traffic from being raised.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ..units import seconds
 __all__ = ["PROMPT", "Series", "Taken", "counted", "taken"]
 
 PROMPT: Final = seconds(5)
-"""What was noted within this time of a visit is taken to be of that visit: calls take time, and a loop of ticks wakes a little late. Later
-than this it was something else. A shorter time without a look is no gap."""
+"""What was noted within this time of a visit is taken to be of that visit: calls take time, and a loop of ticks wakes a little
+late. Later than this it was something else. A shorter time without a look is no gap."""
 
 
 @attrs.frozen(kw_only=True)
@@ -115,8 +115,8 @@ class Series:
     def answer(self, command: Measure, *, now: datetime, until: datetime, growing: bool) -> Measured | None:
         """What this question was answered with, and when; None: not yet, ask again later.
 
-        An answer up to ``until`` is to a question of ``now``, if what it covers was there to be asked for by then. ``growing``: the window
-        ends at the last read, so a later question will reach further.
+        An answer up to ``until`` is to a question of ``now``, if what it covers was there to be asked for by then. ``growing``:
+        the window ends at the last read, so a later question will reach further.
         """
         window = command.window
         if not window.length:

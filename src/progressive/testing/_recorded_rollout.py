@@ -1,7 +1,7 @@
 """What one rollout left behind, by time: what it asked for, what the router served, what was measured, what people and hooks said.
 
-Reads that showed what was there before leave no note; so a moment at which somebody is known to have driven it is the time of a note, or
-the end of a window.
+Reads that showed what was there before leave no note; so a moment at which somebody is known to have driven it is the time of a
+note, or the end of a window.
 """
 
 from __future__ import annotations
@@ -229,7 +229,8 @@ class RecordedRollout:
     @cached_property
     def surveys(self) -> tuple[Happened, ...]:
         """What the fleet said, each that differed from the one before, and when it did not answer; nothing if there was none."""
-        return tuple(sorted((*(note for note in self._happened if isinstance(note.event, Surveyed)), *self.failed("survey")), key=by_time))
+        answered = (note for note in self._happened if isinstance(note.event, Surveyed))
+        return tuple(sorted((*answered, *self.failed("survey")), key=by_time))
 
     def hook(self, step: str) -> tuple[Happened, ...]:
         """The answers of the hook of a step, each that differed from the one before."""

@@ -1,7 +1,7 @@
 """A world that answers commands with what was recorded: the router, the metrics, the fleet, hooks and gates of a rollout that was.
 
-An answer that was recorded after the question, with nothing else in between, is the answer to it, and the call took that long. Where
-there is none yet, the command stays open, as a call does that has not come back.
+An answer that was recorded after the question, with nothing else in between, is the answer to it, and the call took that long.
+Where there is none yet, the command stays open, as a call does that has not come back.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Another plan, driven through what was recorded.
 
-The plan is driven by the engine that production runs, in the time of the recording: at every moment at which somebody drove the recorded
-rollout, and at those in between at which the engine wants to be woken. The world answers from the recording (see `_recorded_world`), and people
-say what they said. So tolerances, budgets, deadlines, baked time and closing looks are the engine's own, and not a second opinion of
-them; the same plan comes to the same end at the same time.
+The plan is driven by the engine that production runs, in the time of the recording: at every moment at which somebody drove the
+recorded rollout, and at those in between at which the engine wants to be woken. The world answers from the recording (see
+`_recorded_world`), and people say what they said. So tolerances, budgets, deadlines, baked time and closing looks are the
+engine's own, and not a second opinion of them; the same plan comes to the same end at the same time.
 
-What was measured says something about the traffic in which it was measured, and about no other. So it ends at the first moment at which
-the plan asks for other traffic than was asked for then, or keeps what was changed then; and at a hold that was not recorded, because what
-comes after one is up to a person. An end before that is known. The other way, to keep the recorded traffic and judge it with the other
-checks to the last, would say more and know less: a plan that waits for its evidence would have had other traffic from there on.
+What was measured says something about the traffic in which it was measured, and about no other. So it ends at the first moment at
+which the plan asks for other traffic than was asked for then, or keeps what was changed then; and at a hold that was not
+recorded, because what comes after one is up to a person. An end before that is known. The other way, to keep the recorded traffic
+and judge it with the other checks to the last, would say more and know less: a plan that waits for its evidence would have had
+other traffic from there on.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class Rerun:
     ending: Ending | None = None
     unknown_from: datetime | None = None
     unknown_why: str = ""
-    world: RecordedWorld = attrs.field(init=False, default=attrs.Factory(lambda self: RecordedWorld(recording=self.recording), takes_self=True))
+    world: RecordedWorld = attrs.field(
+        init=False, default=attrs.Factory(lambda self: RecordedWorld(recording=self.recording), takes_self=True)
+    )
     _commands: tuple[Command, ...] = ()
     _asked: int = 0
     _held: Entered | None = None
@@ -151,7 +154,8 @@ class Rerun:
         if self.unknown_from is not None:
             waiting = self.rollout.progress.waiting
             why = "" if waiting is None else f"it waits for {waiting.why}"
-            self.ending = Ending.of(self._held) if self._held is not None else Ending(phase=self.rollout.phase, at=self.unknown_from, why=why)
+            stands = Ending(phase=self.rollout.phase, at=self.unknown_from, why=why)
+            self.ending = stands if self._held is None else Ending.of(self._held)
 
     def _miss(self, at: datetime) -> None:
         """Is something missing before this visit: the order of things, or a look that it would have taken before going on?"""

@@ -37,19 +37,20 @@ SOMEBODY: Final = Release(
 def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy, *, release: Release | None = None) -> Replay:
     """What would have become of a recorded rollout under ``strategy``: other thresholds, another test, other times or weights.
 
-    ``notes`` are all notes of one rollout, in any order: ``store.notes(id)``, `notes_from` of a file, what an observer collected, or the
-    `Story` of a simulated one. The recorded rollout may have been of any strategy, and need not have ended. ``strategy`` is whatever has a
-    ``plan``; a stored `Rollout` is judged again as it was. ``release`` is named in the texts; by default it is that of the story or of the
-    stored rollout.
+    ``notes`` are all notes of one rollout, in any order: ``store.notes(id)``, `notes_from` of a file, what an observer collected,
+    or the `Story` of a simulated one. The recorded rollout may have been of any strategy, and need not have ended. ``strategy``
+    is whatever has a ``plan``; a stored `Rollout` is judged again as it was. ``release`` is named in the texts; by default it is
+    that of the story or of the stored rollout.
 
-    The strategy is driven by the engine itself through the recorded time, with the recorded answers, as long as the traffic that it asks
-    for is what was recorded; an answer after that would be a guess, so `Replay.unknown_from` says where it ends. A raise is taken for the
-    recorded one if the recorded driver made it at its next visit, as late as it usually came. Questions about other windows than the
-    recorded ones are answered by those that lie in them whole; where nothing was recorded there is no answer, and what needs one waits.
+    The strategy is driven by the engine itself through the recorded time, with the recorded answers, as long as the traffic that
+    it asks for is what was recorded; an answer after that would be a guess, so `Replay.unknown_from` says where it ends. A raise
+    is taken for the recorded one if the recorded driver made it at its next visit, as late as it usually came. Questions about
+    other windows than the recorded ones are answered by those that lie in them whole; where nothing was recorded there is no
+    answer, and what needs one waits.
 
-    Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for what is no note or has no plan, for no notes, for
-    those of several rollouts or without their beginning, for a metric that was recorded as another kind, and for a release without a
-    stable version.
+    Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for what is no note or has no plan, for no
+    notes, for those of several rollouts or without their beginning, for a metric that was recorded as another kind, and for a
+    release without a stable version.
     """
     if not isinstance(notes, Story | Iterable):
         raise StrategyError(f"replay(notes): {check.brief(notes)} has no notes; pass store.notes(id), notes_from(path) or a Story")
@@ -58,14 +59,20 @@ def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy,
     if not isinstance(plan, Plan):
         raise StrategyError(f"replay(strategy): {check.brief(strategy)} has no plan; pass a Canary(...), a BlueGreen(...) or a stored Rollout")
     _of_the_same_kind(recording, plan)
-    if release is None:
-        release = notes.rollout.release if isinstance(notes, Story) else strategy.release if isinstance(strategy, Rollout) else SOMEBODY
+    release = _release(notes, strategy) if release is None else release
     at = recording.began
     rollout = begin(plan, release, id="replayed", at=recording.last if at is None else at)
-    return _never_began(recording, release) if at is None else _told(recording, Rerun(recording=recording, rollout=rollout, now=at).go())
+    if at is None:
+        return _never_began(recording, release)
+    return _told(recording, Rerun(recording=recording, rollout=rollout, now=at).go())
 
 
 # ---------------------------------------------------------------------------------------------------------------- in numbers
+
+
+def _release(notes: object, strategy: object) -> Release:
+    rollout = notes.rollout if isinstance(notes, Story) else strategy
+    return rollout.release if isinstance(rollout, Rollout) else SOMEBODY
 
 
 def _told(recording: RecordedRollout, rerun: Rerun) -> Replay:

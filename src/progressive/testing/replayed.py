@@ -28,8 +28,8 @@ def moment(at: datetime) -> str:
 class Ending:
     """How a rollout ended, or how it stood when nothing more is known.
 
-    ``phase`` is PROMOTED or ROLLED_BACK for an end, HELD for one that waits for a person; ``at`` is the moment of that. A way back counts
-    from the moment at which it began, because from then on the candidate lost its traffic.
+    ``phase`` is PROMOTED or ROLLED_BACK for an end, HELD for one that waits for a person; ``at`` is the moment of that. A way
+    back counts from the moment at which it began, because from then on the candidate lost its traffic.
     """
 
     phase: Phase
@@ -100,17 +100,17 @@ class Difference:
 class Replay:
     """What would have become of a recorded rollout under another strategy. ``str()`` is for people; two of the same are equal.
 
-    ``recorded`` and ``replayed`` are how it ended and how it would have ended. ``unknown_from`` is None if that end is known. Otherwise it
-    is the moment from which on it is not, and ``unknown_why`` says why: what was measured from then on was measured in other traffic than
-    this strategy would have given; ``replayed`` is how it stood there.
+    ``recorded`` and ``replayed`` are how it ended and how it would have ended. ``unknown_from`` is None if that end is known.
+    Otherwise it is the moment from which on it is not, and ``unknown_why`` says why: what was measured from then on was measured
+    in other traffic than this strategy would have given; ``replayed`` is how it stood there.
 
-    ``exposed`` and ``spared`` are what was counted on the candidate before and after it would have gone back; ``undecided`` is what came
-    after ``unknown_from``. Together they are all that was counted on it. A window counts where its greater part lies.
+    ``exposed`` and ``spared`` are what was counted on the candidate before and after it would have gone back; ``undecided`` is
+    what came after ``unknown_from``. Together they are all that was counted on it. A window counts where its greater part lies.
 
-    ``missing`` are metrics of the strategy at which the recorded rollout never looked: their checks never passed, so nothing is known past
-    the first raise. ``gaps`` are times about which its other checks would have asked and in which nothing was recorded (a longer warm-up,
-    a driver that was away): the answer leaves them out. ``differences`` are the verdicts that both gave at the same moment, and not the
-    same. ``notes`` are the trail of the replayed rollout, as a store would have it.
+    ``missing`` are metrics of the strategy at which the recorded rollout never looked: their checks never passed, so nothing is
+    known past the first raise. ``gaps`` are times about which its other checks would have asked and in which nothing was recorded
+    (a longer warm-up, a driver that was away): the answer leaves them out. ``differences`` are the verdicts that both gave at the
+    same moment, and not the same. ``notes`` are the trail of the replayed rollout, as a store would have it.
     """
 
     release: Release
@@ -154,7 +154,8 @@ class Replay:
         rows += [("missing", f"{name}: the recorded rollout never looked at it, so its checks never passed") for name in self.missing]
         for name, gaps in _by_name(self.gaps).items():
             whole = sum((gap.length for gap in gaps), timedelta())
-            rows.append(("gaps", f"{name}: {said(whole)} of what it would have looked at was not recorded, first at {moment(gaps[0].start)}"))
+            first = moment(gaps[0].start)
+            rows.append(("gaps", f"{name}: {said(whole)} of what it would have looked at was not recorded, first at {first}"))
         rows += [("otherwise", str(each)) for each in _first_of_each(self.differences)]
         head = f"What if: {Track.CANDIDATE.label(self.release)} of {self.release.service}, times in UTC"
         return "\n".join([head, *(f"  {name:<9}  {value}" for name, value in rows)])
