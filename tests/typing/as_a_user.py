@@ -84,10 +84,14 @@ from progressive.testing import (
     MemoryRouter,
     MemoryStore,
     Recording,
+    Replay,
     ScriptedMetrics,
     check_metrics,
     check_router,
     check_store,
+    notes_from,
+    replay,
+    simulate,
 )
 
 ORDERS = Metric("orders", kind="value", bad="down", lag=minutes(1))
@@ -237,3 +241,13 @@ def laws() -> None:
     check_store(lambda place: MemoryStore(), shared=False)
     assert_type(recording.read(release), Served)
     assert_type(recording.of("apply"), list[Call])
+
+
+def what_if() -> None:
+    """A recorded rollout judged again."""
+    found = replay(SqliteStore("rollouts.db").notes("shop-v2"), canary, release=release)
+    assert_type(found, Replay)
+    assert_type(found.stops_at, datetime | None)
+    assert_type(found.spared.of("failed"), Counts)
+    assert_type(replay(notes_from("shop-v2.notes"), canary), Replay)
+    assert_type(replay(simulate(canary), Revert()), Replay)

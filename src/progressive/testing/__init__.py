@@ -1,7 +1,8 @@
 """For your tests: simulated worlds, every reachable state, faults on purpose, the laws that ports of your own must keep, and doubles of the world.
 
 `simulate` is where to begin: it drives a strategy through a `World` in virtual time and tells the `Story`. `explain` says what a strategy can
-and can't see, `verify` walks every state that a plan can get into. `check_router` and its sisters are the laws of the ports.
+and can't see, `verify` walks every state that a plan can get into, `replay` judges a recorded rollout again under another strategy.
+`check_router` and its sisters are the laws of the ports.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from .load import Load
 from .many import Many, Often, Spread, simulate_many
 from .play import aplay, play
 from .recording import Call, Recording
+from .replay import notes_from, replay
+from .replayed import Counted, Difference, Ending, Replay
 from .service import Behaviour, Latency, Say, Users, World
 from .simulation import simulate
 from .soaking import Failing, Soaked, soak, soak_one
@@ -32,9 +35,12 @@ __all__ = [
     "Broken",
     "Bursts",
     "Call",
+    "Counted",
     "Crashes",
     "Curve",
     "Daily",
+    "Difference",
+    "Ending",
     "Explained",
     "Explanation",
     "Exposure",
@@ -55,6 +61,7 @@ __all__ = [
     "PromiseBroken",
     "Ramp",
     "Recording",
+    "Replay",
     "Report",
     "Say",
     "ScriptedMetrics",
@@ -75,7 +82,9 @@ __all__ = [
     "check_store",
     "crash_everywhere",
     "explain",
+    "notes_from",
     "play",
+    "replay",
     "simulate",
     "simulate_many",
     "soak",

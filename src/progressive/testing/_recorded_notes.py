@@ -1,0 +1,145 @@
+"""The notes of one rollout in the order in which they were written, however they are given: in a file, shuffled, twice, with ids or without."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby, pairwise
+from typing import Final, get_args
+
+import attrs
+
+from .. import _validators as check
+from ..codec import loads_note
+from ..errors import StateError, StrategyError
+from ..notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
+from ..traffic import Traffic
+from ..units import seconds
+
+__all__ = ["Written", "as_asked", "by_time", "in_order", "notes_from"]
+
+STEP: Final = seconds(5)
+"""A clock that is set back by less than this swaps what hardly matters. From a larger step on, nobody knows what came first."""
+
+SAVED: Final = b'{"saved":'
+"""How a line begins that ends a save in the journal of a `FileStore`; a note begins with its kind."""
+
+RANK: Final = {kind: rank for rank, kind in enumerate(get_args(Note))}
+
+
+def notes_from(path: str | os.PathLike[str]) -> tuple[Note, ...]:
+    """The notes in a file of JSON lines: one on each line as `progressive.dumps_note` writes them; empty lines are passed over.
+
+    It may also be the journal of a `FileStore` (``<id>.notes``): what an interrupted save left behind its last whole save is left
+    out. Raises `StateError` for a line that is no note, with its number and what to do, and `OSError` if the file can't be read.
+    """
+    name = os.fsdecode(path)
+    with open(path, "rb") as file:
+        lines = list(enumerate(file, start=1))
+    whole = max((n for n, line in lines if line.startswith(SAVED)), default=len(lines))
+    return tuple(_note(line, f"{name}, line {n}") for n, line in lines[:whole] if line.strip() and not line.startswith(SAVED))
+
+
+def _note(line: bytes, where: str) -> Note:
+    try:
+        return loads_note(line)
+    except StateError as error:
+        mend = "each line must be one whole note as dumps_note writes it; mend this one, or write the file anew from the store"
+        raise StateError(f"{error.why}; {mend}", path=f"{where}: {error.path}") from None
+
+
+@attrs.frozen(kw_only=True)
+class Written:
+    """``notes`` by time. ``exact``: their ids say in which order they were written, also within one moment.
+
+    ``torn`` is the moment from which on the order is not known, because the clock stepped back; None if it is known to the end.
+    """
+
+    notes: tuple[Note, ...]
+    exact: bool
+    torn: datetime | None
+
+
+def in_order(given: Iterable[Note | tuple[str, Note]]) -> Written:
+    """Notes, or pairs as a store gives them. `StrategyError` if they are not those of one rollout, from its beginning on."""
+    ids: list[tuple[str, int, int]] = []
+    notes: list[Note] = []
+    for i, each in enumerate(given):
+        id, note = each if isinstance(each, tuple) and len(each) == 2 else (None, each)
+        if not isinstance(note, NOTES):
+            raise StrategyError(f"replay(notes)[{i}]: {check.brief(each)} is no note; pass store.notes(id), or notes_from(path)")
+        notes.append(note)
+        if id is not None:
+            ids.append(_id(id, i))
+    if not notes:
+        raise StrategyError("replay(notes): there are none; pass store.notes(id) of a rollout that was driven, or notes_from(path)")
+    if len(rollouts := sorted({rollout for rollout, _, _ in ids})) > 1:
+        raise _mixed(" and ".join(map(repr, rollouts)))
+    entered = _of_one_piece(notes)
+    if len(ids) < len(notes):
+        return Written(notes=tuple(sorted(dict.fromkeys(notes), key=by_time)), exact=False, torn=_torn(entered))
+    pairs = sorted(dict.fromkeys(zip(ids, notes, strict=True)), key=lambda pair: pair[0])
+    for (one, note), (other, following) in pairwise(pairs):
+        if one == other:
+            raise _mixed(f"one that says {str(note)!r} and, under the same id, one that says {str(following)!r}")
+    written = [note for _, note in pairs]
+    return Written(notes=tuple(sorted(written, key=lambda note: note.at)), exact=True, torn=_torn(written))
+
+
+def _id(id: object, i: int) -> tuple[str, int, int]:
+    rollout, *order = str(id).rsplit("/", 2)
+    if len(order) < 2 or not all(part.isdecimal() for part in order):
+        raise StrategyError(f"replay(notes)[{i}]: {id!r} is no id of a note; a store gives pairs such as ('shop-v2/7/0', note)")
+    return rollout, int(order[0]), int(order[1])
+
+
+def _of_one_piece(notes: list[Note]) -> list[Entered]:
+    """The phases and steps, one for each epoch from the first on."""
+    entered = sorted({note for note in notes if isinstance(note, Entered)}, key=lambda note: (note.epoch, repr(note)))
+    for one, other in pairwise(entered):
+        if one.epoch == other.epoch:
+            raise _mixed(f"one that says {str(one)!r} and one that says {str(other)!r}")
+    if entered and entered[0].epoch != 1:
+        raise StrategyError(
+            f"replay(notes): the beginning is missing, the first phase or step among them has epoch {entered[0].epoch} ({entered[0]}); "
+            "pass all notes of the rollout"
+        )
+    return entered
+
+
+def _torn(written: Iterable[Note]) -> datetime | None:
+    """Where the clock stepped back, by notes in the order in which they were written: the earliest time that came twice."""
+    latest: datetime | None = None
+    torn: datetime | None = None
+    for note in written:
+        # Some have the time of an answer, which may be well before that of the decision.
+        answered = isinstance(note, Verified | Drifted | Late)
+        if not answered and latest is not None and note.at < latest - STEP and (torn is None or note.at < torn):
+            torn = note.at
+        latest = note.at if latest is None else max(latest, note.at)
+    return torn
+
+
+def _mixed(what: str) -> StrategyError:
+    return StrategyError(f"replay(notes): they are of more than one rollout: {what}; pass those of one")
+
+
+def by_time(note: Note) -> tuple[datetime, int, datetime, str]:
+    """An order that depends on nothing but the notes: in one moment by kind, and what was said at different times as it was said."""
+    return note.at, RANK[type(note)], note.event.at if isinstance(note, Happened) else note.at, repr(note)
+
+
+def as_asked(notes: Iterable[Asked]) -> Iterator[Asked]:
+    """By time; in one moment upwards, then back down, because that is how a rollout moves."""
+    current = Traffic()
+    for _, together in groupby(notes, key=lambda note: note.at):
+        group = sorted(together, key=lambda note: _shares(note.traffic))
+        up = [note for note in group if note.traffic.exceeds(current)]
+        yield from up
+        yield from (note for note in reversed(group) if note not in up)
+        current = group[0].traffic if len(up) < len(group) else group[-1].traffic
+
+
+def _shares(traffic: Traffic) -> tuple[int, int, int, int]:
+    return traffic.candidate.ppm, traffic.baseline.ppm, traffic.mirror.ppm, len(traffic.matches)

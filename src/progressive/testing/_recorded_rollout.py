@@ -1,0 +1,241 @@
+"""What one rollout left behind, by time: what it asked for, what the router served, what was measured, what people and hooks said.
+
+Reads that showed what was there before leave no note; so a moment at which somebody is known to have driven it is the time of a
+note, or the end of a window.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import cached_property
+from statistics import median_low
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from ..lifecycle import FINAL, Phase
+from ..measurement import Counts, Gauge, Histogram, Kind, Metric, Moments
+from ..messages import PEOPLE, CommandFailed, GateAnswered, HookAnswered, Measured, Skip, Surveyed
+from ..notes import Asked, Drifted, Entered, Happened, Judged, Late, Note, Verified
+from ..plan import Plan
+from ..traffic import Traffic
+from ._recorded_looks import PROMPT, Series, Taken, taken
+from ._recorded_notes import Written, as_asked, by_time, in_order
+from .replayed import Ending
+
+__all__ = ["RecordedRollout"]
+
+KINDS: Final = {Counts: Kind.RATIO, Histogram: Kind.LATENCY, Moments: Kind.MEAN, Gauge: Kind.VALUE}
+
+Answer = TypeVar("Answer", bound=Any)
+
+
+@attrs.frozen(kw_only=True)
+class RecordedRollout:
+    """The notes of one rollout in the order of time, and what they say of each moment."""
+
+    written: Written
+
+    @classmethod
+    def of(cls, given: Iterable[Note | tuple[str, Note]]) -> RecordedRollout:
+        """Out of notes, or of pairs as a store gives them. `StrategyError` if they are not those of one rollout, from its beginning on."""
+        return cls(written=in_order(given))
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self.written.notes
+
+    @property
+    def torn(self) -> datetime | None:
+        """From when on the order of things is not known; None if it is known to the end."""
+        return self.written.torn
+
+    def _all(self, kind: type[Answer]) -> tuple[Answer, ...]:
+        return tuple(note for note in self.notes if isinstance(note, kind))
+
+    # ------------------------------------------------------------------------------------------------------------- its course
+
+    @cached_property
+    def entered(self) -> tuple[Entered, ...]:
+        """Its phases and steps, in the order of their epochs."""
+        return tuple(sorted(self._all(Entered), key=lambda note: note.epoch))
+
+    @cached_property
+    def asked(self) -> tuple[Asked, ...]:
+        """Every change of the traffic that it asked for."""
+        return self._all(Asked) if self.written.exact else tuple(as_asked(self._all(Asked)))
+
+    @cached_property
+    def judged(self) -> tuple[Judged, ...]:
+        return self._all(Judged)
+
+    @cached_property
+    def began(self) -> datetime | None:
+        """When its preflight was over; None if it never was."""
+        return next((note.at for note in self.entered if note.phase == Phase.PROGRESSING), None)
+
+    @cached_property
+    def ending(self) -> Ending:
+        """How it ended, or how it stood at its last note."""
+        ends = [note for note in self.entered if note.phase == Phase.ROLLING_BACK or note.phase in FINAL]
+        if ends:
+            return Ending.of(ends[0])
+        if self.entered and self.entered[-1].phase == Phase.HELD:
+            return Ending.of(self.entered[-1])
+        phase = Phase(self.entered[-1].phase) if self.entered else Phase.PENDING
+        return Ending(phase=phase, at=self.last, why="the recording ends here")
+
+    @cached_property
+    def last(self) -> datetime:
+        return self.notes[-1].at
+
+    def phase(self, at: datetime) -> Phase:
+        """The phase that it was in, once everything of this moment had happened."""
+        entered = [note for note in self.entered if note.at <= at]
+        return Phase(entered[-1].phase) if entered else Phase.PENDING
+
+    def traffic(self, at: datetime) -> Traffic:
+        """What it asked for at this moment."""
+        i = bisect_right(self.asked, at, key=lambda note: note.at)
+        return self.asked[i - 1].traffic if i else Traffic()
+
+    def raised(self, since: datetime) -> datetime | None:
+        """When it asked for more traffic for the first time since this moment; every gate was open then."""
+        return next((note.at for note in self._raises if note.at >= since), None)
+
+    @cached_property
+    def _raises(self) -> tuple[Asked, ...]:
+        before = [Traffic(), *(note.traffic for note in self.asked)]
+        return tuple(note for note, had in zip(self.asked, before, strict=False) if note.traffic.exceeds(had))
+
+    # ------------------------------------------------------------------------------------------------------------- its driver
+
+    @cached_property
+    def moments(self) -> tuple[datetime, ...]:
+        """Every moment at which somebody is known to have driven it."""
+        read = [each.horizon for looks in self.looks.values() for each in looks]
+        return tuple(sorted({*read, *(note.at for note in self.notes)}))
+
+    def visits(self, plan: Plan) -> tuple[datetime, ...]:
+        """These moments, for metrics with a lag as ``plan`` has it: they were asked that much after the end of their windows.
+
+        Such a window ends at a visit only before a raise or an end, which wait for the look up to the last read.
+        """
+        lags = {metric.name: metric.lag for metric in plan.metrics}
+        turns = {note.at for note in self.entered}
+        found = {note.at for note in self.notes}
+        for name, looks in self.looks.items():
+            lag = lags.get(name, timedelta())
+            found |= {each.horizon + lag for each in looks} | {each.horizon for each in looks if each.at in turns}
+        return tuple(sorted(found))
+
+    def lateness(self, plan: Plan) -> timedelta:
+        """How late its driver may have come: not at all if most looks were taken when they were due, by the intervals of ``plan``.
+
+        Otherwise as long as most looks are; one that came even later than ``watch_every`` left a note.
+        """
+        intervals = {series.metric.name: plan.analyses[series.analysis].interval for series in plan.series}
+        due = [(each.look.window.length, interval) for name, interval in intervals.items() for each in self.looks.get(name, ())]
+        late = [(length - interval, length) for length, interval in due if length >= interval]
+        by, length = median_low(late) if late else (timedelta(), timedelta())
+        return min(length, plan.watch_every) if by > PROMPT else timedelta()
+
+    def away(self, watch_every: timedelta) -> tuple[tuple[datetime, datetime], ...]:
+        """The times in which nobody came by, as notes said afterwards; ``watch_every`` is how long it may be until the next one does."""
+        return tuple((note.at - note.by - watch_every, note.at) for note in self._all(Late))
+
+    # -------------------------------------------------------------------------------------------------------------- its world
+
+    @cached_property
+    def served(self) -> tuple[Verified | Drifted, ...]:
+        """Every state of the router that was noted. In one moment drift comes first, for it ended there, then what was asked for, in turn."""
+        found = tuple(note for note in self.notes if isinstance(note, Verified | Drifted))
+
+        def turn(note: Verified | Drifted) -> int:
+            if isinstance(note, Drifted):
+                return -2
+            asked = [i for i, asked in enumerate(self.asked) if asked.traffic == note.traffic and asked.at <= note.at]
+            return asked[-1] if asked else -1
+
+        return found if self.written.exact else tuple(sorted(found, key=lambda note: (note.at, turn(note))))
+
+    @cached_property
+    def looks(self) -> dict[str, tuple[Taken, ...]]:
+        """The looks at each metric."""
+        found: dict[str, list[Measured]] = {}
+        for note in self._happened:
+            if isinstance(note.event, Measured):
+                found.setdefault(note.event.look.metric, []).append(note.event)
+        return {name: looks for name, events in sorted(found.items()) if (looks := taken(events))}
+
+    def series(self, metric: Metric, analyses: tuple[str, ...]) -> Series:
+        """The looks that answer the questions of these analyses for this metric."""
+        key = (metric.name, metric.lag, analyses)
+        if key not in self._series:
+            self._series[key] = Series.of(self.looks.get(metric.name, ()), analyses, metric.lag)
+        return self._series[key]
+
+    @cached_property
+    def _series(self) -> dict[tuple[str, timedelta, tuple[str, ...]], Series]:
+        return {}
+
+    def kind(self, metric: str) -> Kind | None:
+        """What kind of number was recorded under this name; None if nothing but silence was."""
+        found = (measured for each in self.looks.get(metric, ()) for _, measured in each.look.tracks)
+        return next((KINDS[type(measured)] for measured in found if type(measured) in KINDS), None)
+
+    @cached_property
+    def _happened(self) -> tuple[Happened, ...]:
+        return self._all(Happened)
+
+    @cached_property
+    def said(self) -> tuple[tuple[Happened, bool], ...]:
+        """What people said, by time; and whether it was heard after the tick of that moment, and not with it.
+
+        What is submitted between two ticks is decided at the time of the first, which is before it was said.
+        """
+        found = []
+        before: Note | None = None
+        for note in self.notes:
+            if isinstance(note, Happened) and isinstance(note.event, PEOPLE):
+                later = before is not None and before.at == note.at and self.written.exact
+                end = self.ending.phase is Phase.PROMOTED and self.ending.at == note.at
+                found.append((note, note.event.at > note.at or later or end))
+            else:
+                before = note
+        return tuple(found)
+
+    def step_of(self, event: Skip) -> str:
+        """The step that a skip meant."""
+        steps = [note.step for note in self.entered if note.epoch <= event.epoch and note.step]
+        return steps[-1] if steps else ""
+
+    def failed(self, command: str) -> tuple[Happened, ...]:
+        """The calls of one kind of command that failed."""
+        return tuple(note for note in self._happened if isinstance(note.event, CommandFailed) and note.event.command == command)
+
+    @cached_property
+    def unread(self) -> dict[datetime, CommandFailed]:
+        """Why the router could not be read, by when it was tried."""
+        return {note.at: note.event for note in self.failed("read") if isinstance(note.event, CommandFailed)}
+
+    @cached_property
+    def unwritten(self) -> tuple[Happened, ...]:
+        """The writes that failed."""
+        return self.failed("apply")
+
+    @cached_property
+    def surveys(self) -> tuple[Happened, ...]:
+        """What the fleet said, each that differed from the one before, and when it did not answer; nothing if there was none."""
+        answered = (note for note in self._happened if isinstance(note.event, Surveyed))
+        return tuple(sorted((*answered, *self.failed("survey")), key=by_time))
+
+    def hook(self, step: str) -> tuple[Happened, ...]:
+        """The answers of the hook of a step, each that differed from the one before."""
+        return tuple(note for note in self._happened if isinstance(note.event, HookAnswered) and note.event.step == step)
+
+    def gate(self, gate: str) -> tuple[Happened, ...]:
+        """The answers of a gate that were noted: when it was closed, and when it was open again after that."""
+        return tuple(note for note in self._happened if isinstance(note.event, GateAnswered) and note.event.gate == gate)

@@ -1,0 +1,166 @@
+"""What if: a recorded rollout, judged again under another strategy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from functools import reduce
+from typing import Final
+
+from .. import _validators as check
+from ..analysis.judge import PREFLIGHT
+from ..errors import StrategyError
+from ..lifecycle import Phase
+from ..messages import Measured
+from ..notes import Happened, Judged, Note
+from ..plan import Plan
+from ..release import Release, Version
+from ..rollout import Rollout, begin
+from ..starting import Strategy
+from ..traffic import Track
+from ._recorded_looks import counted
+from ._recorded_notes import notes_from
+from ._recorded_rollout import RecordedRollout
+from ._rerun import Rerun
+from .replayed import Counted, Difference, Ending, Replay
+from .story import Story
+
+__all__ = ["notes_from", "replay"]
+
+SOMEBODY: Final = Release(
+    service="recorded", stable=Version("old"), candidate=Version("new"), baseline=Version("old", backend="baseline")
+)
+"""Who was released, if nothing is said: notes do not tell."""
+
+
+def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy, *, release: Release | None = None) -> Replay:
+    """What would have become of a recorded rollout under ``strategy``: other thresholds, another test, other times or weights.
+
+    ``notes`` are all notes of one rollout, in any order: ``store.notes(id)``, `notes_from` of a file, what an observer collected,
+    or the `Story` of a simulated one. The recorded rollout may have been of any strategy, and need not have ended. ``strategy``
+    is whatever has a ``plan``; a stored `Rollout` is judged again as it was. ``release`` is named in the texts; by default it is
+    that of the story or of the stored rollout.
+
+    The strategy is driven by the engine itself through the recorded time, with the recorded answers, as long as the traffic that
+    it asks for is what was recorded; an answer after that would be a guess, so `Replay.unknown_from` says where it ends. A raise
+    is taken for the recorded one if the recorded driver made it at its next visit, as late as it usually came. Questions about
+    other windows than the recorded ones are answered by those that lie in them whole; where nothing was recorded there is no
+    answer, and what needs one waits.
+
+    Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for what is no note or has no plan, for no
+    notes, for those of several rollouts or without their beginning, for a metric that was recorded as another kind, and for a
+    release without a stable version.
+    """
+    if not isinstance(notes, Story | Iterable):
+        raise StrategyError(f"replay(notes): {check.brief(notes)} has no notes; pass store.notes(id), notes_from(path) or a Story")
+    recording = RecordedRollout.of(notes.notes if isinstance(notes, Story) else notes)
+    plan = getattr(strategy, "plan", None)
+    if not isinstance(plan, Plan):
+        raise StrategyError(f"replay(strategy): {check.brief(strategy)} has no plan; pass a Canary(...), a BlueGreen(...) or a stored Rollout")
+    _of_the_same_kind(recording, plan)
+    release = _release(notes, strategy) if release is None else release
+    at = recording.began
+    rollout = begin(plan, release, id="replayed", at=recording.last if at is None else at)
+    if at is None:
+        return _never_began(recording, release)
+    return _told(recording, Rerun(recording=recording, rollout=rollout, now=at).go())
+
+
+# ---------------------------------------------------------------------------------------------------------------- in numbers
+
+
+def _release(notes: object, strategy: object) -> Release:
+    rollout = notes.rollout if isinstance(notes, Story) else strategy
+    return rollout.release if isinstance(rollout, Rollout) else SOMEBODY
+
+
+def _told(recording: RecordedRollout, rerun: Rerun) -> Replay:
+    """What came of the strategy, beside what was recorded."""
+    end, plan = rerun.ending, rerun.rollout.plan
+    assert end is not None
+    before, after = _split(recording, end.at if rerun.unknown_from is None else rerun.unknown_from)
+    went_back, promoted = end.phase is Phase.ROLLED_BACK, end.phase is Phase.PROMOTED
+    return Replay(
+        release=rerun.rollout.release,
+        recorded=recording.ending,
+        replayed=end,
+        unknown_from=rerun.unknown_from,
+        unknown_why=rerun.unknown_why,
+        exposed=before + after if promoted else before,
+        spared=after if went_back else Counted(),
+        undecided=Counted() if went_back or promoted else after,
+        missing=tuple(metric.name for metric in plan.metrics if metric.name not in recording.looks),
+        gaps=tuple(dict.fromkeys(rerun.world.gaps)),
+        differences=tuple(_differences(recording.judged, rerun.notes)),
+        notes=tuple(note for note in rerun.notes if not _before_the_start(note)),
+    )
+
+
+def _of_the_same_kind(recording: RecordedRollout, plan: Plan) -> None:
+    """Refuse a metric that means another number under a recorded name: its checks could only fail by mistake."""
+    problems = [
+        f"metric {metric.name!r}: it was recorded as a {kind.value}, the strategy means a {metric.kind.value}; give it another name"
+        for metric in plan.metrics
+        if (kind := recording.kind(metric.name)) not in (None, metric.kind) and kind is not None
+    ]
+    if problems:
+        raise StrategyError(problems)
+
+
+def _before_the_start(note: Note) -> bool:
+    """Is it what the preflight was told? Nothing of that was recorded for this strategy."""
+    return isinstance(note, Happened) and isinstance(note.event, Measured) and note.event.analyses == (PREFLIGHT,)
+
+
+def _never_began(recording: RecordedRollout, release: Release) -> Replay:
+    """The recorded rollout ended, or ends, before the candidate had any traffic."""
+    end, nothing = recording.ending, Counted()
+    why = f"the recorded rollout never began ({end.why}): nothing was measured"
+    return Replay(
+        release=release,
+        recorded=end,
+        replayed=Ending(phase=Phase.PENDING, at=end.at, why=why),
+        unknown_from=end.at,
+        unknown_why=why,
+        exposed=nothing,
+        spared=nothing,
+        undecided=nothing,
+        missing=(),
+        gaps=(),
+        differences=(),
+        notes=(),
+    )
+
+
+def _split(recording: RecordedRollout, at: datetime) -> tuple[Counted, Counted]:
+    """What was counted on the candidate before ``at``, and from then on; each request once, however many analyses counted it."""
+    before: list[Counted] = []
+    after: list[Counted] = []
+    for name, looks in recording.looks.items():
+        for each, found in counted(looks):
+            if recording.traffic(each.start).reaches(Track.CANDIDATE):
+                half = before if each.start + (each.end - each.start) / 2 < at else after
+                half.append(Counted(((name, found),)))
+    return _whole(before), _whole(after)
+
+
+def _whole(parts: Iterable[Counted]) -> Counted:
+    return reduce(Counted.__add__, parts, Counted())
+
+
+def _differences(recorded: Iterable[Judged], notes: Iterable[Note]) -> Iterable[Difference]:
+    verdicts = _by_check(recorded)
+    for (key, at), replayed in _by_check(note for note in notes if isinstance(note, Judged)).items():
+        then = verdicts.get((key, at))
+        if then is not None and [note.verdict for note in then] != [note.verdict for note in replayed]:
+            said, now = (", ".join(note.verdict for note in judged) for judged in (then, replayed))
+            yield Difference(check=key, at=at, recorded=said, replayed=now, why=replayed[-1].why)
+
+
+def _by_check(notes: Iterable[Judged]) -> dict[tuple[str, datetime], list[Judged]]:
+    """Verdicts by check and moment; several of one moment in an order that depends on nothing but themselves."""
+    found = defaultdict(list)
+    for note in notes:
+        found[f"{note.analysis}/{note.check}", note.at].append(note)
+    return {key: sorted(judged, key=repr) for key, judged in found.items()}

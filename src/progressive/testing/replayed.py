@@ -1,0 +1,183 @@
+"""What would have become of a recorded rollout, as a value: to read, to compare, to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import attrs
+
+from ..lifecycle import Phase
+from ..measurement import Counts, Window
+from ..notes import Entered, Judged, Note
+from ..release import Release
+from ..traffic import Track
+from ..units import said
+
+__all__ = ["Counted", "Difference", "Ending", "Replay", "moment"]
+
+NOTHING = Counts(events=0, trials=0)
+
+
+def moment(at: datetime) -> str:
+    """A time as people read it; all of them are UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+@attrs.frozen(kw_only=True)
+class Ending:
+    """How a rollout ended, or how it stood when nothing more is known.
+
+    ``phase`` is PROMOTED or ROLLED_BACK for an end, HELD for one that waits for a person; ``at`` is the moment of that. A way
+    back counts from the moment at which it began, because from then on the candidate lost its traffic.
+    """
+
+    phase: Phase
+    at: datetime
+    why: str
+
+    @classmethod
+    def of(cls, note: Entered) -> Ending:
+        """The end that this note tells."""
+        phase = Phase.ROLLED_BACK if note.phase == Phase.ROLLING_BACK else Phase(note.phase)
+        return cls(phase=phase, at=note.at, why=note.why)
+
+    @property
+    def stopped(self) -> bool:
+        """Was the candidate given no more traffic from here on, as far as is known?"""
+        return self.phase in (Phase.ROLLED_BACK, Phase.HELD)
+
+    def __str__(self) -> str:
+        return f"{self.phase.value.replace('_', ' ')} at {moment(self.at)}: {self.why}"
+
+
+@attrs.frozen(repr=False)
+class Counted:
+    """What reached the candidate, as far as it was counted: for each ratio metric by name, the events among the trials."""
+
+    counts: tuple[tuple[str, Counts], ...] = ()
+
+    def of(self, metric: str) -> Counts:
+        """The counts of one metric; none of nothing where it was not counted."""
+        return dict(self.counts).get(metric, NOTHING)
+
+    @property
+    def requests(self) -> int:
+        """The trials of the metric that has the most: each request is counted by several metrics, and is one request."""
+        return max((counts.trials for _, counts in self.counts), default=0)
+
+    def __add__(self, other: Counted) -> Counted:
+        names = sorted({name for name, _ in (*self.counts, *other.counts)})
+        return Counted(tuple((name, _added(self.of(name), other.of(name))) for name in names))
+
+    def __str__(self) -> str:
+        events = ", ".join(f"{name} {counts.events:,} of {counts.trials:,}" for name, counts in self.counts if counts.trials)
+        return f"{self.requests:,} requests: {events}" if events else "nothing that was counted"
+
+    def __repr__(self) -> str:
+        return f"<Counted: {self}>"
+
+
+def _added(one: Counts, other: Counts) -> Counts:
+    return Counts(events=one.events + other.events, trials=one.trials + other.trials)
+
+
+@attrs.frozen(kw_only=True)
+class Difference:
+    """One check, at one moment at which both rollouts judged, and not the same. ``why`` is what the replayed one said."""
+
+    check: str
+    at: datetime
+    recorded: str
+    replayed: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.replayed} instead of {self.recorded} at {moment(self.at)}: {self.why}"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Replay:
+    """What would have become of a recorded rollout under another strategy. ``str()`` is for people; two of the same are equal.
+
+    ``recorded`` and ``replayed`` are how it ended and how it would have ended. ``unknown_from`` is None if that end is known.
+    Otherwise it is the moment from which on it is not, and ``unknown_why`` says why: what was measured from then on was measured
+    in other traffic than this strategy would have given; ``replayed`` is how it stood there.
+
+    ``exposed`` and ``spared`` are what was counted on the candidate before and after it would have gone back; ``undecided`` is
+    what came after ``unknown_from``. Together they are all that was counted on it. A window counts where its greater part lies.
+
+    ``missing`` are metrics of the strategy at which the recorded rollout never looked: their checks never passed, so nothing is
+    known past the first raise. ``gaps`` are times about which its other checks would have asked and in which nothing was recorded
+    (a longer warm-up, a driver that was away): the answer leaves them out. ``differences`` are the verdicts that both gave at the
+    same moment, and not the same. ``notes`` are the trail of the replayed rollout, as a store would have it.
+    """
+
+    release: Release
+    recorded: Ending
+    replayed: Ending
+    unknown_from: datetime | None
+    unknown_why: str
+    exposed: Counted
+    spared: Counted
+    undecided: Counted
+    missing: tuple[str, ...]
+    gaps: tuple[tuple[str, Window], ...]
+    differences: tuple[Difference, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def stops_at(self) -> datetime | None:
+        """When it would have gone back, or have been held with nobody known to resume it; None if it did neither while it is known."""
+        return self.replayed.at if self.replayed.stopped else None
+
+    @property
+    def why(self) -> str:
+        """The check that would have stopped it, with its numbers, or whatever else did; how it stood where it did not stop."""
+        return self.replayed.why
+
+    @property
+    def judgements(self) -> tuple[Judged, ...]:
+        """Every verdict that its checks would have come to, by time, with the reason and the numbers."""
+        return tuple(note for note in self.notes if isinstance(note, Judged))
+
+    def __str__(self) -> str:
+        rows = [
+            ("recorded", str(self.recorded)),
+            ("replayed", f"{self.replayed}{self._sooner()}"),
+            ("known", "to the end" if self.unknown_from is None else f"until {moment(self.unknown_from)}: {self.unknown_why}"),
+            ("exposed", str(self.exposed)),
+            ("spared", str(self.spared)),
+        ]
+        if self.undecided.counts:
+            rows.append(("undecided", str(self.undecided)))
+        rows += [("missing", f"{name}: the recorded rollout never looked at it, so its checks never passed") for name in self.missing]
+        for name, gaps in _by_name(self.gaps).items():
+            whole = sum((gap.length for gap in gaps), timedelta())
+            first = moment(gaps[0].start)
+            rows.append(("gaps", f"{name}: {said(whole)} of what it would have looked at was not recorded, first at {first}"))
+        rows += [("otherwise", str(each)) for each in _first_of_each(self.differences)]
+        head = f"What if: {Track.CANDIDATE.label(self.release)} of {self.release.service}, times in UTC"
+        return "\n".join([head, *(f"  {name:<9}  {value}" for name, value in rows)])
+
+    def __repr__(self) -> str:
+        known = "known to the end" if self.unknown_from is None else f"known until {moment(self.unknown_from)}"
+        return f"<Replay of {self.release.service}: {self.replayed}; recorded: {self.recorded}; {known}>"
+
+    def _sooner(self) -> str:
+        by = self.recorded.at - self.replayed.at
+        return f" ({said(by)} before the recorded end)" if self.stops_at is not None and by > timedelta() else ""
+
+
+def _by_name(gaps: Iterable[tuple[str, Window]]) -> dict[str, list[Window]]:
+    found: dict[str, list[Window]] = {}
+    for name, gap in gaps:
+        found.setdefault(name, []).append(gap)
+    return found
+
+
+def _first_of_each(differences: tuple[Difference, ...]) -> Iterable[Difference]:
+    found: dict[str, Difference] = {}
+    for each in differences:
+        found.setdefault(each.check, each)
+    return found.values()
