@@ -90,7 +90,8 @@ def _resume(turn: Turn, event: Resume) -> str | None:
         return None
     turn.evidence = evolve(turn.evidence, tallies=tuple(forgive(tally) for tally in turn.evidence.tallies))
     turn.routing = evolve(turn.routing, reasserted=False, drifts=(), attempts=0, retry_at=None)
-    turn.clocks = evolve(turn.clocks, stepped=ZERO)
+    # Held until it was said, which may be long after the last tick; the next one lets all that time run.
+    turn.clocks = evolve(turn.clocks, stepped=min(ZERO, turn.now - event.at))
     if turn.clocks.ran >= turn.plan.deadline.within:
         turn.clocks = evolve(turn.clocks, ran=ZERO)
     phase = Phase.PROGRESSING if turn.routing.claimed else Phase.PENDING

@@ -119,7 +119,9 @@ def _matches(turn: Turn, at: datetime, served: Served, before: Served | None, *,
         why = f"came {said(late)} late: {said(at - last)} between two reads, {said(turn.plan.watch_every)} allowed; not counted as watched"
         turn.note(Late(at=at, by=late, why=why))
     elif _bakes(turn) and at > max(last, turn.clocks.entered):
-        turn.clocks = evolve(turn.clocks, watched=turn.clocks.watched + (at - max(last, turn.clocks.entered)))
+        # The last read may have been in a hold; what runs since is the step's own time, which began anew with the resume.
+        since = min(at - max(last, turn.clocks.entered), max(ZERO, turn.clocks.stepped - (turn.now - at)))
+        turn.clocks = evolve(turn.clocks, watched=turn.clocks.watched + since)
 
 
 def _bakes(turn: Turn) -> bool:

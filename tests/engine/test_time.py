@@ -61,6 +61,24 @@ def test_time_that_nobody_watched_is_not_bake_time() -> None:
     assert world.phase is Phase.PROGRESSING
 
 
+@rule("R28")
+@pytest.mark.parametrize("held", [seconds(7), seconds(40), minutes(10)])
+def test_holds_however_many_earn_no_bake(held: timedelta) -> None:
+    """Reads go on in a hold; the first one after a resume credits what has passed since the resume, not since the read before."""
+    world = World().until_weight(5)
+    ran = timedelta()
+    for _ in range(4):
+        world.say(Hold(at=world.now, by="eve", why="lunch", cause="lunch"))
+        world.until(lambda world, end=world.now + held: world.now >= end)  # type: ignore[misc]
+        world.say(Resume(at=world.now, by="eve", why="back", cause="lunch"))
+        world.advance(seconds(3))
+        ran += seconds(3)
+        world.tick()
+        before = ran
+
+        assert world.rollout.clocks.watched <= before
+
+
 @rule("R29")
 def test_a_bake_begins_when_the_traffic_is_verified() -> None:
     world = World(lag=seconds(9)).until_weight(5)
