@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from typing import Any, Final, assert_never
 
 import attrs
@@ -98,9 +99,17 @@ _RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}
 
 
 def _in_order(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """The same order for the same events, however they came."""
     if len(events) < 2:
         return events
-    return tuple(sorted(events, key=lambda event: (_RANK[type(event)], event.at, repr(event))))
+    found = sorted(events, key=_when)
+    if any(_when(one) == _when(other) for one, other in pairwise(found)):
+        found = sorted(events, key=lambda event: (_when(event), repr(event)))
+    return tuple(found)
+
+
+def _when(event: Event) -> tuple[int, datetime]:
+    return _RANK[type(event)], event.at
 
 
 def _absorb(turn: Turn, event: Event) -> None:
