@@ -144,9 +144,17 @@ def test_the_text_is_a_table_of_the_steps_that_take_time(explained: Explanation)
 
     assert text == repr(explained)
     assert text.startswith("canary at 40 rps: a healthy version is promoted ")
-    assert [line.split()[0] for line in text.splitlines()[3:] if line.startswith("bake")] == ["bake-5", "bake-50", "bake-100"]
-    assert "dormant" in text
-    assert "x2 " in text.splitlines()[2] and "x20" in text.splitlines()[2]
+    assert [line.split()[0] for line in text.splitlines()[4:] if line.startswith("bake")] == ["bake-5", "bake-50", "bake-100"]
+    assert "dormant" in text and " error-rate-no-worse " in text and "checks/" not in text
+    assert "x2 " in text.splitlines()[3] and "x20" in text.splitlines()[3]
+
+
+def test_checks_of_one_name_are_told_with_their_analyses() -> None:
+    groups = [Analysis(name, checks=[Limit(ERRORS, at_most=percent(5))]) for name in ("one", "two")]
+    policy = Canary(weights=percents(50, 100), bake=minutes(1), analyses=groups, guards=["one", "two"])
+    text = str(explain(policy, Load(50), runs=2, regressions=[50.0]))
+
+    assert " one/error-rate " in text and " two/error-rate " in text
 
 
 def test_a_check_that_compares_is_dormant_where_stable_has_nothing(explained: Explanation) -> None:
@@ -332,7 +340,7 @@ def test_a_plan_without_checks_has_times_and_exposure_only() -> None:
 
     assert found.step("bake-50").sights == ()
     assert found.warnings == ()
-    assert str(found).splitlines()[3].split() == ["bake-50", "50", "%", "2", "min", "+2", "min", "1", "h", "17", "min", "3,000", "2,592", "-"]
+    assert str(found).splitlines()[4].split() == ["bake-50", "50", "%", "2", "min", "+2", "min", "1", "h", "17", "min", "3,000", "2,592", "-"]
 
 
 # -------------------------------------------------------------------------------------------------------------------------- errors

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
+from textwrap import wrap
 
 import attrs
 
@@ -26,6 +27,9 @@ __all__ = ["Explained", "Explanation", "Sight", "explain"]
 
 REGRESSIONS = (2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 """Times worse than usual: close enough together that what lies between is read off a line."""
+
+WIDTH = 92
+"""Characters in a line of a warning: what a page and a log show without scrolling."""
 
 
 @attrs.frozen(kw_only=True)
@@ -111,15 +115,20 @@ class Explanation:
         raise StrategyError(f"step({name!r}): there are {[each.step for each in self.steps]}")
 
     @cached_property
+    def _names(self) -> dict[str, str]:
+        """Checks as short as they can be told apart."""
+        keys = {sight.check for each in self.steps for sight in each.sights}
+        short = [key.rpartition("/")[2] for key in sorted(keys)]
+        return {key: key if short.count(key.rpartition("/")[2]) > 1 else key.rpartition("/")[2] for key in sorted(keys)}
+
+    @cached_property
     def _times(self) -> tuple[float, ...]:
         known = [times for each in self.steps for sight in each.sights[:1] for times, _ in sight.caught]
         return tuple(times for times in (2.0, 5.0, 20.0) if times in known)
 
     def __str__(self) -> str:
-        head = (
-            f"{self.strategy} at {self.load.at_start:g} rps: a healthy version is promoted {self.promoted}, "
-            f"in {said(self.usual)}; a check takes it back {self.false_alarm}"
-        )
+        head = f"{self.strategy} at {self.load.at_start:g} rps: a healthy version is promoted {self.promoted}, in {said(self.usual)}"
+        alarm = f"a check takes it back {self.false_alarm}"
         columns = ("step", "share", "earliest", "usual", "latest", "requests", "users", "check", "90 % at", *(f"x{times:g}" for times in self._times))
         rows: list[tuple[str, ...]] = [columns]
         for each in self.steps:
@@ -127,7 +136,8 @@ class Explanation:
                 rows += self._rows(each)
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([head, "", *lines, *(["", *(f"! {warning}" for warning in self.warnings)] if self.warnings else [])])
+        warnings = [line for warning in self.warnings for line in wrap(warning, WIDTH, initial_indent="! ", subsequent_indent="  ")]
+        return "\n".join([head, alarm, "", *lines, *(["", *warnings] if warnings else [])])
 
     def _rows(self, each: Explained) -> Iterator[tuple[str, ...]]:
         times = (said(each.earliest), f"+{said(each.usual)}", said(each.latest))
@@ -136,11 +146,11 @@ class Explanation:
             if sight is None:
                 seen: tuple[str, ...] = ("-", "", *("" for _ in self._times))
             elif sight.dormant:
-                seen = (sight.check, "dormant", *("" for _ in self._times))
+                seen = (self._names[sight.check], "dormant", *("" for _ in self._times))
             else:
                 smallest = sight.smallest()
                 chances = (f"{sight.chance(times).share:.0%}".replace("%", " %") for times in self._times)
-                seen = (sight.check, "none" if smallest is None else f"x{smallest:.2g}", *chances)
+                seen = (self._names[sight.check], "none" if smallest is None else f"x{smallest:.2g}", *chances)
             yield (*first, *seen)
             first = ("",) * len(first)
 
