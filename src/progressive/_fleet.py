@@ -65,24 +65,26 @@ def _check_identities(turn: Turn) -> None:
 
 
 def unready(turn: Turn) -> str | None:
-    """Before the start: what is missing of a stable that could take everything back."""
-    if not turn.plan.needs_stable:
-        return None
-    return _short(turn, Traffic(), (Track.STABLE,))
+    """What is missing of a stable that could take everything back, which the start and every raise wait for."""
+    return _missing(turn, _way_back(turn))
 
 
 def short_of(turn: Turn, target: Traffic) -> str | None:
-    """What is missing for this traffic; None if everything that gets more is ready for it."""
-    return _short(turn, target, (Track.CANDIDATE, Track.BASELINE))
+    """What is missing for this traffic, and for the way back from it; None if everything is ready for it."""
+    return _missing(turn, ((target, Track.CANDIDATE), (target, Track.BASELINE), *_way_back(turn)))
 
 
-def _short(turn: Turn, target: Traffic, tracks: tuple[Track, ...]) -> str | None:
+def _way_back(turn: Turn) -> tuple[tuple[Traffic, Track], ...]:
+    return ((NOTHING, Track.STABLE),) if turn.plan.needs_stable else ()
+
+
+def _missing(turn: Turn, needs: tuple[tuple[Traffic, Track], ...]) -> str | None:
     known, ticked = turn.instances, turn.clocks.ticked
-    if not known.bound:
+    if not known.bound or not needs:
         return None
     if known.surveyed_at is None:
         return "the fleet to say what is ready"
-    for track in tracks:
+    for target, track in needs:
         needed = target.share(track).ppm
         if track is Track.CANDIDATE:
             needed = max(needed + target.mirror.ppm, bool(target.matches))

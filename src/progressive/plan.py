@@ -48,7 +48,7 @@ class Plan:
     The last step promotes. ``watch_every`` is the longest time between two reads that still counts as watched. ``alpha`` is the chance
     of a false alarm of all sequential checks together, over the whole rollout; it is split by their ``share_of_alpha``. ``deadline`` is
     the whole's; its clock stops in a freeze, an approval and a person's hold. ``unguarded`` says why there is no check, where none is.
-    ``needs_stable``: the start waits for a stable that can carry everything, where a fleet can tell.
+    ``needs_stable``: the start and every raise wait for a stable that can carry everything, where a fleet can tell.
     """
 
     strategy: str = attrs.field(validator=check.is_name)

@@ -117,6 +117,21 @@ def test_traffic_is_raised_only_to_what_can_carry_it() -> None:
     assert drive.end().phase is Phase.PROMOTED
 
 
+@rule("R6")
+def test_traffic_is_raised_only_while_stable_can_take_everything_back() -> None:
+    drive = Drive()
+
+    drive.reach(10)
+    drive.say(stable=60)
+    drive.go(lambda rollout: "to be ready" in str(rollout.status))
+    waited = str(drive.rollout.status)
+    drive.say(stable=100)
+
+    assert "waits for stable (v1) to be ready for 100 %: it can carry 60 %" in waited
+    assert drive.router.highest == percent(10)
+    assert drive.end().phase is Phase.PROMOTED
+
+
 @rule("R6", "R30")
 def test_instances_that_never_get_ready_end_in_a_rollback() -> None:
     drive = Drive()

@@ -141,6 +141,15 @@ def test_a_raise_past_what_the_fleet_can_carry_is_r6() -> None:
         written(world, 10)
 
 
+def test_a_raise_from_which_stable_could_not_take_it_back_is_r6() -> None:
+    world = FaultWorld(POLICY, able=dict.fromkeys(Track, Capacity(percent(100))))
+    world.ghost.ceiling = 1_000_000
+    world.ghost.said_able = {Track.CANDIDATE: Capacity(percent(100)), Track.STABLE: Capacity(percent(99))}
+
+    with pytest.raises(PromiseBroken, match="R6: raised to 100000 ppm, and stable could not take it back: it can carry 99 %"):
+        written(world, 10)
+
+
 def test_an_end_that_is_left_is_r24_and_one_without_a_write_is_r23() -> None:
     world = FaultWorld(POLICY).until(lambda world: world.phase is Phase.PROGRESSING)
     progressing = world.rollout

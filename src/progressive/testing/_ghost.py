@@ -10,6 +10,7 @@ from ..lifecycle import FINAL, Phase
 from ..messages import Apply, Tick
 from ..rollout import Rollout
 from ..traffic import Marker, Served, Track
+from ..units import MILLION
 
 __all__ = ["Ghost", "PromiseBroken"]
 
@@ -45,6 +46,9 @@ class Ghost:
         able = self.said_able.get(Track.CANDIDATE)
         if fleet and asked > serves and (able is None or asked > able.able.ppm):
             raise PromiseBroken(f"R6: raised to {asked} ppm, the candidate can carry {'nobody asked what' if able is None else able}")
+        stable = self.said_able.get(Track.STABLE)
+        if stable is not None and asked > serves and stable.able.ppm < MILLION:
+            raise PromiseBroken(f"R6: raised to {asked} ppm, and stable could not take it back: it can carry {stable}")
         self.zeros += not asked
 
     def saved(self, rollout: Rollout, marker: Marker | None) -> None:
