@@ -74,3 +74,13 @@ def test_the_table_of_canary_and_blue_green_is_what_its_script_prints(capsys: py
     shown: Any = re.search(r"<!-- from docs/examples/compare.py -->\n```text\n(.*?)\n```", page, re.DOTALL)
 
     assert shown[1] == printed
+
+
+def test_the_explanation_on_its_page_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (DOCS / "how-to" / "test-a-strategy.md").read_text(encoding="utf-8")
+    blocks = [block[1] for block in BLOCK.finditer(page)]
+    [explains] = [block for block in blocks if "print(explanation)" in block]
+    shown: Any = re.search(r"```text\n(canary at 50 rps.*?)\n```", page, re.DOTALL)
+    exec(blocks[0] + explains, {"__name__": "page"})
+
+    assert shown[1] == capsys.readouterr().out.strip()
