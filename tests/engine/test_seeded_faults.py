@@ -166,7 +166,7 @@ FAULTS = (
     ),
     Fault(
         "promoted_without_evidence",
-        "_looks.py",
+        "analysis/judge.py",
         "        not tally.here\n        or",
         "        False\n        or",
         "test_evidence.py::test_nothing_is_raised_before_the_sample_is_enough",
@@ -181,8 +181,8 @@ FAULTS = (
     Fault(
         "order_of_replies_shows",
         "engine.py",
-        "    return tuple(sorted(events, key=lambda event: (_RANK[type(event)], event.at, repr(event))))",
-        "    return events",
+        "    found = sorted(events, key=_when)\n",
+        "    return events\n",
         "test_preflight_and_people.py::test_an_approval_that_races_an_abort_loses",
     ),
     Fault(
