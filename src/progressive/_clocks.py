@@ -28,15 +28,16 @@ def pass_time(turn: Turn) -> None:
         return
     if turn.final and turn.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
         return
+    # Below zero is what a person's word came after the last tick, by the person's clock; one that is wrong is wrong for one tick.
     stepped, ran = clocks.stepped, clocks.ran
     running = passed - _frozen_for(turn)
     if phase is Phase.HELD:
-        causes = tuple(evolve(cause, held=cause.held + passed) for cause in turn.progress.causes)
+        causes = tuple(evolve(cause, held=max(ZERO, cause.held + passed)) for cause in turn.progress.causes)
         turn.progress = evolve(turn.progress, causes=causes)
         if not any(cause.person for cause in causes):
             ran += passed
     else:
-        stepped += running
+        stepped = max(ZERO, stepped + running)
         if phase is Phase.PROGRESSING and turn.plan.steps[turn.progress.step].approval is None:
             ran += running
     unanswered = turn.routing.tried_at is not None and turn.routing.tried_at != turn.routing.read_at

@@ -13,6 +13,7 @@ from progressive import (
     Action,
     Approve,
     BlueGreen,
+    Budget,
     ClosedUntil,
     Deadline,
     Hold,
@@ -24,6 +25,7 @@ from progressive import (
     Resume,
     StrategyError,
     Tick,
+    Tolerance,
     decide,
     hours,
     minutes,
@@ -32,6 +34,9 @@ from progressive import (
     seconds,
 )
 from progressive.steps import Approval, Bake, Pause, SetWeight
+
+WAITS = Budget(then=Action.WAIT)
+"""Only the step's deadline decides."""
 
 
 @rule("R28")
@@ -77,6 +82,26 @@ def test_holds_however_many_earn_no_bake(held: timedelta) -> None:
         before = ran
 
         assert world.rollout.clocks.watched <= before
+
+
+@rule("R30", "R31")
+def test_words_by_a_clock_that_is_years_ahead_stop_no_deadline() -> None:
+    world = World().until_weight(5)
+    ahead = timedelta(days=20_000)
+    world.say(Hold(at=world.now + ahead, by="eve", why="lunch", cause="lunch", within=minutes(10)))
+    began = world.now
+    world.until(lambda world: world.rollout.over)
+    assert world.now - began <= minutes(12)
+
+    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2), tolerance=Tolerance(no_answer=WAITS))]))
+    world.until_weight(5)
+    world.silent = True
+    world.say(Hold(at=world.now, by="eve", why="lunch", cause="lunch"))
+    world.say(Resume(at=world.now + ahead, by="eve", why="back", cause="lunch"))
+    began = world.now
+    world.until(lambda world: world.rollout.over)
+
+    assert world.now - began <= hours(2)
 
 
 @rule("R29")

@@ -34,8 +34,8 @@ class Ghost:
     said_able: dict[Track, Capacity] = attrs.field(factory=dict)
     zeros: int = 0
 
-    def writing(self, command: Apply, served: Served, *, store_down: bool, fleet: bool) -> None:
-        """The router, which serves this, is about to do this write."""
+    def writing(self, command: Apply, served: Served, *, store_down: bool, fleet: bool, way_back: bool) -> None:
+        """The router, which serves this, is about to do this write. ``way_back``: the plan needs a stable that could take everything."""
         asked, serves = command.traffic.candidate.ppm, served.traffic.candidate.ppm
         if asked > self.ceiling:
             raise PromiseBroken(f"R1: asked for {asked} ppm, no saved step allows more than {self.ceiling}")
@@ -47,7 +47,7 @@ class Ghost:
         if fleet and asked > serves and (able is None or asked > able.able.ppm):
             raise PromiseBroken(f"R6: raised to {asked} ppm, the candidate can carry {'nobody asked what' if able is None else able}")
         stable = self.said_able.get(Track.STABLE)
-        if stable is not None and asked > serves and stable.able.ppm < MILLION:
+        if way_back and stable is not None and asked > serves and stable.able.ppm < MILLION:
             raise PromiseBroken(f"R6: raised to {asked} ppm, and stable could not take it back: it can carry {stable}")
         self.zeros += not asked
 

@@ -205,7 +205,8 @@ class FaultWorld:
             return failed(Failure.CONFLICT, f"revision is {self.revision}")
         if self.carries_marker and self._refuses(command.marker):
             return failed(Failure.CONFLICT, f"marker {self.marker}")
-        self.ghost.writing(command, self.served(), store_down=self.store_down, fleet=self.able is not None)
+        needs = {"fleet": self.able is not None, "way_back": self.strategy.plan.needs_stable}
+        self.ghost.writing(command, self.served(), store_down=self.store_down, **needs)
         self.writes.append((self.now, command.traffic))
         if self.lag:
             self.coming.append((self.now + self.lag, command.traffic))
