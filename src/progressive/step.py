@@ -68,10 +68,12 @@ class Situation:
 
 @attrs.frozen(kw_only=True)
 class Wait:
-    """Not yet: ``why``, and when to look again (None: when something happens). ``memory`` is kept for the next time."""
+    """Not yet: ``why``, and when to look again (None: when something happens; an aware time). ``memory`` is kept for the next time."""
 
     why: str = attrs.field(kw_only=False)
-    until: datetime | None = None
+    until: datetime | None = attrs.field(
+        default=None, converter=attrs.converters.optional(check.utc), validator=check.optional(check.is_moment)
+    )
     memory: Memory = None
 
 
