@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from progressive import (
     Action,
+    Analysis,
     Approve,
     BlueGreen,
     Canary,
@@ -35,13 +36,15 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.steps import Approval
+from progressive.measurement import Counts
+from progressive.steps import Analyze, Approval, Bake, SetWeight
 from progressive.testing import (
     Above,
     After,
     Behaviour,
     Bursts,
     Daily,
+    Exposure,
     Latency,
     Moment,
     Ramp,
@@ -52,6 +55,7 @@ from progressive.testing import (
     simulate,
     troubles,
 )
+from progressive.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")
@@ -179,6 +183,128 @@ def test_a_night_without_traffic_is_waited_for() -> None:
 
     assert story.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
     assert any(one.requests == 0 for one in story.slices)
+
+
+# ------------------------------------------------------------------------------------------- headers and cookies, and mirrors
+
+TESTERS = Match(name="x-tester", value="1")
+
+
+def testers_first(*more: Any, **changes: Any) -> Canary:
+    """Those with a header alone for an hour, then what else is said."""
+    steps = [SetWeight(percent(0), matches=[TESTERS]), Bake(hours(1)), *more, SetWeight(percent(100)), Bake(minutes(5))]
+    return Canary(**({"steps": steps, "checks": [Limit(ERRORS, at_most=percent(2))]} | changes))
+
+
+def mirrored(mirror: Any = percent(100), **changes: Any) -> Canary:
+    """A candidate that is judged by copies before any user meets it."""
+    copies = Analysis("copies", checks=[Limit(ERRORS, at_most=percent(2))], synthetic=True, interval=minutes(1))
+    steps = [SetWeight(percent(0), mirror=mirror), Analyze("copies", count=3), SetWeight(percent(100)), Bake(minutes(5))]
+    return Canary(**({"steps": steps, "analyses": [copies], "checks": [Limit(ERRORS, at_most=percent(2))]} | changes))
+
+
+@pytest.mark.parametrize(("errors", "phase"), [(0.001, Phase.PROMOTED), (0.2, Phase.ROLLED_BACK)])
+def test_a_candidate_is_judged_by_those_with_a_header(errors: float, phase: Phase) -> None:
+    story = simulate(testers_first(), World(load=100, candidate=Behaviour(errors=errors)))
+
+    assert story.phase is phase, story.timeline()
+    assert story.highest == percent(100 if story.promoted else 0)
+    assert story.detected is None or timedelta() < story.detected < minutes(20)
+
+
+def test_nobody_with_the_header_is_no_data() -> None:
+    story = simulate(testers_first(), World(load=100, matched=percent(0)))
+
+    assert story.rolled_back
+    assert not story.exposed.requests
+
+
+@pytest.mark.parametrize("sticky", [False, True])
+@pytest.mark.parametrize("matched", [1, 10, 100])
+def test_only_those_who_carry_the_header_are_exposed(matched: int, sticky: bool) -> None:
+    world = World(load=100, matched=percent(matched), users=Users(1_000, sticky=sticky), candidate=Behaviour(errors=1.0))
+    story = simulate(testers_first(checks=(), unguarded="to count"), world, until=minutes(59))
+
+    assert story.exposed.requests == pytest.approx(354_000 * matched / 100, rel=0.1)
+    assert story.exposed.users == story.exposed.harmed == 10 * matched
+    assert story.spared.requests + story.exposed.requests == pytest.approx(354_000, rel=0.05)
+
+
+@pytest.mark.parametrize(("sticky", "users"), [(True, 100 + 180), (False, 1_000)])
+def test_the_weights_divide_those_without_it(sticky: bool, users: int) -> None:
+    more = [SetWeight(percent(20), matches=[TESTERS]), Bake(hours(1))]
+    world = World(load=100, matched=percent(10), users=Users(1_000, sticky=sticky))
+    began = simulate(testers_first(*more, checks=(), unguarded="to count"), world, until=minutes(59)).exposed
+    story = simulate(testers_first(*more, checks=(), unguarded="to count"), world, until=minutes(119))
+
+    assert began.users == 100
+    assert story.exposed.users == users
+    assert story.exposed.requests - began.requests == pytest.approx(360_000 * (0.1 + 0.9 * 0.2), rel=0.05)
+
+
+def test_who_was_met_by_weight_is_not_met_anew_by_a_header() -> None:
+    steps = [SetWeight(percent(50)), Bake(hours(1)), SetWeight(percent(60), matches=[TESTERS]), Bake(hours(1)), SetWeight(percent(100))]
+    world = World(load=100, matched=percent(10), users=Users(1_000), candidate=Behaviour(errors=0.9))
+    met = [simulate(Canary(steps=steps, unguarded="to count"), world, until=hours(span)).exposed for span in (0.9, 1.9)]
+
+    assert [exposed.users for exposed in met] == [exposed.harmed for exposed in met] == [1_000, 1_000]
+
+
+@pytest.mark.parametrize(("errors", "phase"), [(0.001, Phase.PROMOTED), (0.2, Phase.ROLLED_BACK)])
+def test_copies_are_judged_and_harm_nobody(errors: float, phase: Phase) -> None:
+    story = simulate(mirrored(), World(load=100, preview=0, candidate=Behaviour(errors=errors, retries=2)))
+    copied = [m.sample for look in story.looks[:4] for track, m in look.tracks if track is Track.CANDIDATE and m.sample]
+
+    assert story.phase is phase, story.timeline()
+    assert copied and all(sample == pytest.approx(6_000, rel=0.1) for sample in copied), "as many as stable had, and none of them twice"
+    if story.rolled_back:
+        assert story.exposed == Exposure()
+        assert not [one for one in story.slices if one.track is Track.CANDIDATE]
+
+
+def test_copies_beside_users_are_measured_beside_them() -> None:
+    """10 % of the requests and copies of half of stable's: the checks see 55 % of the load, and users 10 %."""
+    steps = [SetWeight(percent(10), mirror=percent(50)), Bake(minutes(30)), SetWeight(percent(100)), Bake(minutes(1))]
+    strategy = Canary(steps=steps, checks=[Limit(ERRORS, at_most=percent(5))], interval=minutes(1))
+    story = simulate(strategy, World(load=100, candidate=Behaviour(errors=0.01)), until=minutes(20))
+    seen = [m for look in story.looks for track, m in look.tracks if track is Track.CANDIDATE and isinstance(m, Counts) and m.trials]
+
+    assert sum(m.trials for m in seen) / len(seen) == pytest.approx(6_000 * 0.55, rel=0.05)
+    assert story.exposed.requests == pytest.approx(120_000 * 0.1, rel=0.05)
+    assert story.exposed.failed == pytest.approx(story.exposed.requests * 0.01, rel=0.3)
+
+
+@settings(max_examples=25)
+@given(
+    weights=st.lists(st.integers(0, 99), min_size=3, max_size=3, unique=True).map(sorted),
+    matches=st.lists(st.booleans(), min_size=3, max_size=3),
+    mirror=st.integers(0, 100),
+    matched=st.integers(0, 100),
+    users=st.integers(1, 300),
+    sticky=st.booleans(),
+    affects=st.integers(1, 100),
+    seed=st.integers(0, 9),
+)
+def test_nobody_is_counted_twice_by_any_way_to_the_candidate(
+    weights: list[int], matches: list[bool], mirror: int, matched: int, users: int, sticky: bool, affects: int, seed: int
+) -> None:
+    steps: list[Any] = []
+    for weight, match in zip(weights, matches, strict=True):
+        steps += [SetWeight(percent(weight), matches=[TESTERS] if match else [], mirror=percent(mirror)), Bake(minutes(1))]
+    candidate = Behaviour(errors=0.2, retries=1, affects=percent(affects))
+    world = World(load=20, candidate=candidate, users=Users(users, sticky=sticky), matched=percent(matched))
+    story = simulate(Canary(steps=[*steps, SetWeight(percent(100))], unguarded="to count"), world, seed=seed)
+
+    for exposure in (story.exposed, story.spared):
+        assert 0 <= exposure.failed <= exposure.requests
+        assert 0 <= exposure.harmed <= exposure.users <= min(users, exposure.requests)
+        assert exposure.harmed <= exposure.failed
+    assert sum(one.requests for one in story.slices) == story.exposed.requests + story.spared.requests
+
+
+@pytest.mark.parametrize("strategy", [testers_first(), mirrored()], ids=["header", "mirror"])
+def test_headers_and_copies_are_the_same_always(strategy: Canary) -> None:
+    assert simulate(strategy, World(load=30), seed=7) == simulate(strategy, World(load=30), seed=7)
 
 
 # -------------------------------------------------------------------------------------------------------------- what is measured

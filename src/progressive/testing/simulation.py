@@ -171,11 +171,11 @@ def _opens(release: Release, now: datetime) -> Open:
 
 
 def _exposure(service: Service, track: Track) -> Exposure:
-    met: Met = service.users[track]
-    real = [stretch for stretch in service.stretches[track] if not stretch.synthetic]
+    met: Met = service.whom(track)
+    seen = [stretch.users for stretch in service.stretches[track] if stretch.users is not None]
     return Exposure(
-        requests=sum(stretch.requests for stretch in real),
-        failed=sum(stretch.failed for stretch in real),
+        requests=sum(requests for requests, _ in seen),
+        failed=sum(failed for _, failed in seen),
         users=met.met,
         harmed=met.harmed,
     )
@@ -183,8 +183,8 @@ def _exposure(service: Service, track: Track) -> Exposure:
 
 def _slices(service: Service, began: datetime) -> tuple[Slice, ...]:
     return tuple(
-        Slice(track, stretch.start - began, stretch.end - began, stretch.requests, stretch.failed)
+        Slice(track, stretch.start - began, stretch.end - began, *stretch.users)
         for track in (Track.STABLE, Track.CANDIDATE)
         for stretch in service.stretches[track]
-        if not stretch.synthetic
+        if stretch.users is not None
     )
