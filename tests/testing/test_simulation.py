@@ -17,6 +17,7 @@ from progressive import (
     Approve,
     BlueGreen,
     Canary,
+    Capacity,
     ClosedUntil,
     Limit,
     Metric,
@@ -46,6 +47,7 @@ from progressive.testing import (
     Daily,
     Exposure,
     Latency,
+    MemoryFleet,
     Moment,
     Ramp,
     Say,
@@ -190,22 +192,22 @@ def test_a_night_without_traffic_is_waited_for() -> None:
 TESTERS = Match(name="x-tester", value="1")
 
 
-def testers_first(*more: Any, **changes: Any) -> Canary:
+def by_header(*more: Any, **changes: Any) -> Canary:
     """Those with a header alone for an hour, then what else is said."""
     steps = [SetWeight(percent(0), matches=[TESTERS]), Bake(hours(1)), *more, SetWeight(percent(100)), Bake(minutes(5))]
     return Canary(**({"steps": steps, "checks": [Limit(ERRORS, at_most=percent(2))]} | changes))
 
 
-def mirrored(mirror: Any = percent(100), **changes: Any) -> Canary:
+def mirrored(**changes: Any) -> Canary:
     """A candidate that is judged by copies before any user meets it."""
     copies = Analysis("copies", checks=[Limit(ERRORS, at_most=percent(2))], synthetic=True, interval=minutes(1))
-    steps = [SetWeight(percent(0), mirror=mirror), Analyze("copies", count=3), SetWeight(percent(100)), Bake(minutes(5))]
+    steps = [SetWeight(percent(0), mirror=percent(100)), Analyze("copies", count=3), SetWeight(percent(100)), Bake(minutes(5))]
     return Canary(**({"steps": steps, "analyses": [copies], "checks": [Limit(ERRORS, at_most=percent(2))]} | changes))
 
 
 @pytest.mark.parametrize(("errors", "phase"), [(0.001, Phase.PROMOTED), (0.2, Phase.ROLLED_BACK)])
 def test_a_candidate_is_judged_by_those_with_a_header(errors: float, phase: Phase) -> None:
-    story = simulate(testers_first(), World(load=100, candidate=Behaviour(errors=errors)))
+    story = simulate(by_header(), World(load=100, candidate=Behaviour(errors=errors)))
 
     assert story.phase is phase, story.timeline()
     assert story.highest == percent(100 if story.promoted else 0)
@@ -213,7 +215,7 @@ def test_a_candidate_is_judged_by_those_with_a_header(errors: float, phase: Phas
 
 
 def test_nobody_with_the_header_is_no_data() -> None:
-    story = simulate(testers_first(), World(load=100, matched=percent(0)))
+    story = simulate(by_header(), World(load=100, matched=percent(0)))
 
     assert story.rolled_back
     assert not story.exposed.requests
@@ -223,7 +225,7 @@ def test_nobody_with_the_header_is_no_data() -> None:
 @pytest.mark.parametrize("matched", [1, 10, 100])
 def test_only_those_who_carry_the_header_are_exposed(matched: int, sticky: bool) -> None:
     world = World(load=100, matched=percent(matched), users=Users(1_000, sticky=sticky), candidate=Behaviour(errors=1.0))
-    story = simulate(testers_first(checks=(), unguarded="to count"), world, until=minutes(59))
+    story = simulate(by_header(checks=(), unguarded="to count"), world, until=minutes(59))
 
     assert story.exposed.requests == pytest.approx(354_000 * matched / 100, rel=0.1)
     assert story.exposed.users == story.exposed.harmed == 10 * matched
@@ -234,8 +236,8 @@ def test_only_those_who_carry_the_header_are_exposed(matched: int, sticky: bool)
 def test_the_weights_divide_those_without_it(sticky: bool, users: int) -> None:
     more = [SetWeight(percent(20), matches=[TESTERS]), Bake(hours(1))]
     world = World(load=100, matched=percent(10), users=Users(1_000, sticky=sticky))
-    began = simulate(testers_first(*more, checks=(), unguarded="to count"), world, until=minutes(59)).exposed
-    story = simulate(testers_first(*more, checks=(), unguarded="to count"), world, until=minutes(119))
+    began = simulate(by_header(*more, checks=(), unguarded="to count"), world, until=minutes(59)).exposed
+    story = simulate(by_header(*more, checks=(), unguarded="to count"), world, until=minutes(119))
 
     assert began.users == 100
     assert story.exposed.users == users
@@ -302,7 +304,7 @@ def test_nobody_is_counted_twice_by_any_way_to_the_candidate(
     assert sum(one.requests for one in story.slices) == story.exposed.requests + story.spared.requests
 
 
-@pytest.mark.parametrize("strategy", [testers_first(), mirrored()], ids=["header", "mirror"])
+@pytest.mark.parametrize("strategy", [by_header(), mirrored()], ids=["header", "mirror"])
 def test_headers_and_copies_are_the_same_always(strategy: Canary) -> None:
     assert simulate(strategy, World(load=30), seed=7) == simulate(strategy, World(load=30), seed=7)
 
@@ -374,6 +376,66 @@ def test_each_trouble_is_met_and_noted(trouble: troubles.Trouble, phase: Phase, 
 
     assert story.phase is phase, story.timeline()
     assert said in story.timeline(all=True)
+
+
+# --------------------------------------------------------------------------------------------------------------------- the fleet
+
+
+def test_a_candidate_whose_instances_are_not_ready_is_not_raised_until_they_are() -> None:
+    late = troubles.NotReady(lasting=minutes(30), able=percent(10))
+    story = simulate(policy(), World(load=100, troubles=[late]))
+    raised = {traffic.candidate: at for at, traffic in story.weights}
+
+    assert story.promoted
+    assert raised[percent(10)] < minutes(15)
+    assert raised[percent(50)] >= minutes(30)
+
+
+def test_a_candidate_that_never_gets_ready_goes_back() -> None:
+    story = simulate(policy(), World(load=100, troubles=[troubles.NotReady(able=percent(10))]))
+
+    assert story.rolled_back
+    assert story.highest == percent(10)
+    assert "candidate (v2) to be ready for 50 %: it can carry 10 % (not all of its instances are ready)" in story.why
+
+
+def test_a_stable_that_is_not_ready_is_given_back_what_it_can_carry_and_a_person_is_told() -> None:
+    """Half of its instances are gone when the candidate, at 100 %, turns out to be bad; then they come back."""
+    bad = Behaviour(errors=After(minutes(18), 0.001, 0.3))
+    gone = [troubles.NotReady(minutes(17), lasting=minutes(span), track=Track.STABLE, able=percent(able)) for span, able in ((8, 50), (10, 60))]
+    story = simulate(policy(), World(load=100, candidate=bad, troubles=gone))
+    back = [traffic.candidate for _, traffic in story.weights]
+
+    assert story.rolled_back
+    assert back[back.index(percent(100)) :] == list(percents(100, 50, 40, 0))
+    assert [note.why for note in story.escalations if "can carry only 50 %" in note.why]
+
+
+def test_a_fleet_is_the_caller_s() -> None:
+    fleet = MemoryFleet()
+
+    assert simulate(policy(retire_after=minutes(1)), World(load=100), fleet=fleet).promoted
+    assert fleet.retired == [Version("v1")]
+
+
+def test_a_fleet_of_two_lines_will_do() -> None:
+    class Small:
+        def survey(self, release: Release) -> dict[Track, Capacity]:
+            return {Track.STABLE: Capacity(percent(100)), Track.CANDIDATE: Capacity(percent(20), why="2 of 10")}
+
+    story = simulate(policy(), World(load=100), fleet=Small())
+
+    assert story.rolled_back
+    assert "it can carry 20 % (2 of 10)" in story.why
+
+
+def test_a_fleet_that_can_only_be_awaited_is_refused() -> None:
+    class Later:
+        async def asurvey(self, release: Release) -> dict[Track, Capacity]:
+            return {}
+
+    with pytest.raises(StrategyError, match=r"simulate\(fleet=\): .* has only asurvey, and nothing is awaited here; give it survey too"):
+        simulate(policy(), World(), fleet=Later())
 
 
 def test_a_reset_loses_counts_and_makes_none_up() -> None:
@@ -450,6 +512,9 @@ def test_gates_are_the_caller_s() -> None:
         (lambda: World(load=float("nan")), "load: nan is neither"),
         (lambda: Latency(ms(40), ms(30)), "p99 .* must be more than the median"),
         (lambda: Users(0), "count"),
+        (lambda: World(matched=0.5), r"World.matched: 0.5 is no Percent; write percent\(0.5\)"),
+        (lambda: troubles.NotReady(able=30), r"NotReady.able: 30 is no Percent; write percent\(30\)"),
+        (lambda: troubles.NotReady(track="old"), "NotReady.track: 'old' is not one of 'stable', 'candidate', 'baseline'"),
     ],
 )
 def test_a_world_that_makes_no_sense_says_what_does(wrong: Any, said: str) -> None:

@@ -29,6 +29,7 @@ from .troubles import (
     LosesReplies,
     MetricsDown,
     NotANumber,
+    NotReady,
     RouterDown,
     RouterEdited,
     RouterForgets,
@@ -426,7 +427,11 @@ class Simulated:
     # -------------------------------------------------------------------------------------------------------------- the fleet
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
-        return dict.fromkeys(TRACKS, Capacity(percent(100)))
+        found = dict.fromkeys(TRACKS, Capacity(percent(100)))
+        for trouble in self.world.troubles:
+            if isinstance(trouble, NotReady) and trouble.now(self.ran) and trouble.able < found[trouble.track].able:
+                found[trouble.track] = Capacity(trouble.able, why="not all of its instances are ready")
+        return found
 
     def retire(self, release: Release, version: Version) -> None:
         self._takes(self.world.answering)
