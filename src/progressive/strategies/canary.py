@@ -93,4 +93,4 @@ class Canary(Watched):
 
     def _place(self, step: int, where: str) -> str:
         """Each of the weights became two steps."""
-        return f"weights[{step // 2}]" if self.weights else where
+        return f"weights[{step // 2}]" if self.weights else super()._place(step, where)

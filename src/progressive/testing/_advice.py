@@ -155,7 +155,7 @@ def _share(
     """From the share that would bring the requests of the longer bake in the usual time, upwards."""
     traffic, span = power.plan.traffics[step], power.usual(step)
     most = 50 - traffic.baseline.fraction * 100
-    share = power.load.world().part(Track.CANDIDATE, traffic).users * 100 * (2.0 if longer is None else max(1.2, longer / span))
+    share = power.load.world().parts(traffic)[Track.CANDIDATE].users * 100 * (2.0 if longer is None else max(1.2, longer / span))
     while 0 < share <= most:
         rounded = percent(math.ceil(share) if share >= 1 else math.ceil(share * 10) / 10)
         if len(_caught_within(power, step, metric, times, checks, span, rounded)) >= SEEN * TRIES:

@@ -88,6 +88,7 @@ class _Lookout:
         self.starts: dict[int, datetime] = {}
         self.first: dict[Track, datetime] = {}
         self.step, self.entered, self.traffic = 0, self.now, Traffic()
+        self.parts = world.parts(self.traffic)
         self.closing: datetime | None = None
         self.waited_for: set[int] = set()
         self.judging = frozenset(range(len(plan.checks))) if stay is None else stay.checks
@@ -115,11 +116,11 @@ class _Lookout:
         self.waited_for = set()
         wanted = self.traffics[step]
         if wanted != self.traffic:
-            self.traffic = wanted
+            self.traffic, self.parts = wanted, self.world.parts(wanted)
             self.starts.clear()
             self.tallies = [cooled(tally) for tally in self.tallies]
             for track in Track:
-                if self.world.part(track, wanted).whole:
+                if self.parts[track].whole:
                     self.first.setdefault(track, self.now)
         running = self._active()
         for i in [i for i in self.starts if i not in running]:
@@ -250,25 +251,27 @@ class _Lookout:
                     self.endings[c] = Ending(self.step, self.now - self.entered, tally.failed, tally.why)
 
     def _measured(self, series: Series, track: Track, window: Window) -> Measurement:
-        behaviour, moment, part = self.world.behaviour(track), self._moment(track, window.start), self.world.part(track, self.traffic)
+        behaviour, moment, part = self.world.behaviour(track), self._moment(track, window.start), self.parts[track]
         tested = self.preview and not part.whole
         rate = at(self.world.preview, moment) if tested else moment.load * part.users
         requests = self.dice.poisson(rate * window.length.total_seconds())
         failed = failures(self.dice, behaviour, moment, requests)
         again = failed * behaviour.retries
         failed += self.dice.binomial(again, behaviour.stubborn)
-        copies = self.dice.poisson(moment.load * part.copies * window.length.total_seconds())
-        failed += failures(self.dice, behaviour, moment, copies)
-        return drawn(self.dice, series.metric, behaviour, moment, requests + again + copies, failed)
+        if part.copies:  # nobody asks again for them
+            copies = self.dice.poisson(moment.load * part.copies * window.length.total_seconds())
+            failed += failures(self.dice, behaviour, moment, copies)
+            requests += copies
+        return drawn(self.dice, series.metric, behaviour, moment, requests + again, failed)
 
     def _moment(self, track: Track, start: datetime) -> Moment:
         load = at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
-        share = self.world.part(track, self.traffic).whole
+        share = self.parts[track].whole
         return Moment(age=start - self.first.get(track, start), clock=start, load=load, share=share)
 
     def _expected(self, start: datetime, end: datetime, track: Track) -> int:
         """Requests whose answers users see, by the load at each quarter of the time."""
-        share = self.world.part(track, self.traffic).users
+        share = self.parts[track].users
         if not share:
             return 0
         part = (end - start) / 4

@@ -95,6 +95,8 @@ class Service:
         self._others: dict[tuple[Track, str], Dice] = {}
         self._preview = preview
         self._apart = False
+        self._traffic: Traffic | None = None
+        self._parts: dict[Track, Part] = {}
         self._resets = [trouble.after for trouble in world.troubles if isinstance(trouble, CountersReset)]
 
     def go_on(self, to: datetime, traffic: Traffic) -> None:
@@ -107,10 +109,12 @@ class Service:
     def _stretch(self, end: datetime, traffic: Traffic) -> None:
         start, seconds = self.now, (end - self.now).total_seconds()
         load = at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
-        self._tell_apart(traffic)
+        if traffic is not self._traffic:
+            self._traffic, self._parts = traffic, self.world.parts(traffic)
+            self._tell_apart()
         arrived = self._arrived(load * seconds, traffic)
         for track in TRACKS:
-            part = self.world.part(track, traffic)
+            part = self._parts[track]
             synthetic = not part.whole and track is Track.CANDIDATE and self._preview
             if part.whole:
                 self._first.setdefault(track, start)
@@ -125,7 +129,7 @@ class Service:
     def _arrived(self, expected: float, traffic: Traffic) -> dict[Track, Got]:
         """Who got how many requests: each track its part of what the ones before have left."""
         left, whole = self._arrivals.poisson(expected), 1.0
-        matched = self._arrivals.binomial(left, self.world.part(Track.CANDIDATE, traffic).matched)
+        matched = self._arrivals.binomial(left, self._parts[Track.CANDIDATE].matched)
         left -= matched
         found: dict[Track, Got] = {}
         for track in TRACKS:
@@ -141,7 +145,9 @@ class Service:
     def _serve(self, track: Track, start: datetime, end: datetime, moment: Moment, part: Part, got: Got) -> None:
         """Clients ask again where a request failed; who copies requests does not."""
         behaviour, dice = self.world.behaviour(track), self._dice[track]
-        weighted, matched, copies = (failures(dice, behaviour, moment, n) for n in (got.weighted, got.matched, got.copies))
+        weighted = failures(dice, behaviour, moment, got.weighted)
+        matched = failures(dice, behaviour, moment, got.matched) if got.matched else 0
+        copies = failures(dice, behaviour, moment, got.copies) if got.copies else 0
         failed = weighted + matched
         again = failed * behaviour.retries
         if part.users:
@@ -163,9 +169,9 @@ class Service:
         everybody = min(self.world.users.count, found.met + self.matched.met)
         return Met(everybody, min(everybody, found.harmed + self.matched.harmed))
 
-    def _tell_apart(self, traffic: Traffic) -> None:
+    def _tell_apart(self) -> None:
         """Of those whom the candidate has met, the ones with a header or cookie, from when on it decides until it does no more."""
-        known, part = self.users[Track.CANDIDATE], self.world.part(Track.CANDIDATE, traffic)
+        known, part = self.users[Track.CANDIDATE], self._parts[Track.CANDIDATE]
         if bool(part.matched) == self._apart:
             return
         self._apart = bool(part.matched)

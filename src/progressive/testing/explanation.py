@@ -202,7 +202,7 @@ def _users(power: Power) -> Iterator[int]:
     users, world = power.load.users, power.load.world()
     carrying = others = 0.0
     for i, traffic in enumerate(power.plan.traffics):
-        part, requests = world.part(Track.CANDIDATE, traffic), power.requests(i)
+        part, requests = world.parts(traffic)[Track.CANDIDATE], power.requests(i)
         known = carrying + others
         carrying = (carrying or known * part.matched) if part.matched else 0.0
         others = known - carrying

@@ -136,21 +136,20 @@ def met(known: float, requests: int, group: int) -> float:
 
 @attrs.frozen
 class Part:
-    """What a version gets, in fractions of the whole load: by its weight, by a header or cookie, and as copies, whose answers nobody sees."""
+    """What a version gets, in fractions of the whole load: by its weight, by a header or cookie, and as copies, whose answers nobody sees.
+
+    ``users``: of which users see the answers. ``whole``: all that it has to carry.
+    """
 
     weight: float
     matched: float = 0.0
     copies: float = 0.0
+    users: float = attrs.field(init=False)
+    whole: float = attrs.field(init=False)
 
-    @property
-    def users(self) -> float:
-        """Of which users see the answers."""
-        return self.weight + self.matched
-
-    @property
-    def whole(self) -> float:
-        """All that it has to carry."""
-        return self.users + self.copies
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "users", self.weight + self.matched)
+        object.__setattr__(self, "whole", self.users + self.copies)
 
 
 @attrs.frozen(init=False)
@@ -219,13 +218,14 @@ class World:
             case Track.STABLE:
                 return self.stable
 
-    def part(self, track: Track, traffic: Traffic) -> Part:
-        """What the version of a track gets of the load under this traffic."""
+    def parts(self, traffic: Traffic) -> dict[Track, Part]:
+        """What the version of each track gets of the load under this traffic."""
         matched = self.matched.ppm / MILLION if traffic.matches else 0.0
-        weight = (1.0 - matched) * (traffic.share(track).ppm / MILLION)
-        if track is not Track.CANDIDATE:
-            return Part(weight)
-        return Part(weight, matched, (1.0 - matched) * (traffic.stable.ppm / MILLION) * (traffic.mirror.ppm / MILLION))
+        parts = {track: Part((1.0 - matched) * (traffic.share(track).ppm / MILLION)) for track in Track}
+        if matched or traffic.mirror.ppm:
+            copies = parts[Track.STABLE].weight * (traffic.mirror.ppm / MILLION)
+            parts[Track.CANDIDATE] = Part(parts[Track.CANDIDATE].weight, matched, copies)
+        return parts
 
     def measures(self, metrics: Sequence[Metric]) -> None:
         """`StrategyError` if a metric of a strategy can't be told apart from what this world has."""
