@@ -179,14 +179,14 @@ def _in_order(said: Iterable[Say]) -> tuple[Say, ...]:
 class World:
     """Everything that a strategy meets: ``World(load=50, candidate=Behaviour(errors=0.02))``.
 
-    ``load``: requests a second to the whole service, a number or a curve. ``preview``: what a load test sends to a candidate
-    without any request, for strategies that judge it there. ``matched``: the users, and with them the requests, that carry one of the headers
-    and cookies of a traffic's ``matches``; while it has some, they go to the candidate, and its weights divide the others. A ``mirror`` copies
+    ``load``: requests a second to the whole service, a number or a curve. ``preview``: what a load test sends to a candidate without any
+    request, for strategies that judge it there. ``matched``: the users, and with them the requests, that carry one of the headers and
+    cookies of a traffic's ``matches``; while it has some, they go to the candidate, and its weights divide the others. A ``mirror`` copies
     that share of stable's requests to the candidate: they are measured there, and no user sees their answers. ``baseline``: like stable,
-    unless said. ``scrape``: how often the
-    metrics are collected, which is also the grain of the simulation. ``delay``: from a scrape until it can be asked for (give the strategy's
-    metrics a ``lag`` of both together). ``answering``: how long each call of a router or provider takes. ``troubles``: what goes wrong and
-    when. ``people``: who says what and when. ``start``: the date and time, for what depends on the day.
+    unless said. ``scrape``: how often the metrics are collected, which is also the grain of the simulation. ``delay``: from a scrape until
+    it can be asked for (give the strategy's metrics a ``lag`` of both together). ``answering``: how long each call of a router or provider
+    takes. ``troubles``: what goes wrong and when. ``people``: who says what and when. ``start``: the date and time, for what depends on the
+    day.
     """
 
     load: Number = attrs.field(default=50.0, converter=number, validator=is_number)
