@@ -35,6 +35,7 @@ from progressive import (
     Plan,
     Release,
     Resume,
+    Revert,
     StateError,
     StrategyError,
     Tolerance,
@@ -195,15 +196,30 @@ DESCRIPTIONS: tuple[Case, ...] = (
     ("unguarded for no reason",
      lambda: Canary(weights=percents(100), unguarded=" "), "canary: unguarded: ' ' says nothing; say why nothing guards it"),
     ("only a comparison at full traffic", lambda: canary(checks=[NoWorse(ERRORS)]),
-     ("canary: steps[3] (bake-100): no deciding check can judge it: "
+     ("canary: weights[1]: no deciding check can judge it: "
      "at 100 % a comparison has nothing to compare with; add a Limit")),
     ("a bake that is only observed",
      lambda: stepped(SetWeight(percent(100)), Analyze("other"), Bake(minutes(1)), checks=[Limit(ERRORS, at_most=percent(1), observe=True)],
                      analyses=[Analysis("other", checks=[LIMIT])]),
-     "canary: steps[2] (bake-100): no deciding check can judge it: those that run here only observe"),
+     "canary: steps[2] (bake-100): no deciding check can judge it: those that run here only observe; add one that decides"),
     ("a bake without a guard",
      lambda: stepped(SetWeight(percent(100)), Analyze("other"), Bake(minutes(1)), checks=(), analyses=[Analysis("other", checks=[LIMIT])]),
      "canary: steps[2] (bake-100): no deciding check can judge it: no analysis runs here; name it in guards="),
+    ("weights without a guard", lambda: canary(checks=(), analyses=[Analysis("other", checks=[LIMIT])]), [
+        f"canary: weights[{i}]: no deciding check can judge it: no analysis runs here; name it in guards=" for i in (0, 1)
+    ]),
+    ("a blue-green that judges only its preview", lambda: BlueGreen(preview_checks=[LIMIT], preview_hook="smoke"),
+     "blue_green: bake: nothing judges it after the switch; add checks=[...] (they guard the bake) or say unguarded='why'"),
+    ("a blue-green whose bake is only observed", lambda: BlueGreen(preview_checks=[LIMIT], checks=[Limit(ERRORS, at_most=percent(1), observe=True)]),
+     "blue_green: bake: no deciding check can judge it: those that run here only observe; add one that decides"),
+    ("a blue-green that compares after the switch", lambda: BlueGreen(pause=minutes(1), checks=[NoWorse(ERRORS)]),
+     "blue_green: bake: no deciding check can judge it: at 100 % a comparison has nothing to compare with; add a Limit"),
+    ("an approval of a bad id", lambda: BlueGreen(approval=Approval("go", within=hours(1), otherwise="hold", id="go on"), checks=[LIMIT]),
+     f"blue_green: approval.id: 'go on' {NAME}"),
+    ("a preview that is only observed", lambda: BlueGreen(preview_checks=[Limit(ERRORS, at_most=percent(1), observe=True)], checks=[LIMIT]),
+     "blue_green: preview_checks: no deciding check of 'preview' can judge there, so it could never end; add one that decides"),
+    ("a revert that compares after the switch", lambda: Revert(checks=[NoWorse(ERRORS)], unguarded=None),
+     "revert: bake: no deciding check can judge it: at 100 % a comparison has nothing to compare with; add a Limit"),
     ("an alpha of five",
      lambda: canary(alpha=5), "canary: alpha: 5 is a probability between 0 and 1; 0.01 is one false alarm in a hundred rollouts"),
     ("an alpha in words", lambda: canary(alpha="1 %"),
@@ -273,6 +289,11 @@ def test_a_wrong_description_says_where_what_and_what_instead(make: Callable[[],
 
     assert list(caught.value.problems) == ([said] if isinstance(said, str) else said)
     assert str(caught.value) == "\n".join(caught.value.problems)
+
+
+@pytest.mark.parametrize("mend", [{"checks": [LIMIT]}, {"unguarded": "the load test says enough"}], ids=str)
+def test_a_blue_green_that_judges_only_its_preview_is_mended_as_its_message_says(mend: dict[str, Any]) -> None:
+    assert BlueGreen(preview_hook="smoke", preview_checks=[LIMIT], **mend).plan.analyses[-1].name == "preview"
 
 
 def test_every_problem_is_reported_at_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cached_property
+from typing import Final
 
 import attrs
 
@@ -21,6 +22,10 @@ from .units import MILLION, hours, minutes, ms
 __all__ = ["Guard", "Plan", "Series", "named_steps", "shortfalls"]
 
 NOTHING = Traffic()
+
+UNJUDGED: Final = "no deciding check can judge it"
+NO_ANALYSIS: Final = "no analysis runs here; name it in guards="
+"""A strategy without ``guards=`` has another mend for this."""
 
 
 @attrs.frozen(kw_only=True)
@@ -231,12 +236,12 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
                     "Analysis(synthetic=True) says that your hook sends it requests"
                 )
             elif not any(_able(plan, i, analysis, each) for each in analysis.checks):
-                yield f"steps[{i}]: no deciding check of {analysis.name!r} can judge there, so it could never end"
+                yield f"steps[{i}]: no deciding check of {analysis.name!r} can judge there, so it could never end; add one that decides"
     if plan.unguarded is not None or not _decides(plan):
         return
     for i, step in enumerate(plan.steps):
         if step.kind == "bake" and plan.traffics[i].reaches(Track.CANDIDATE) and (why := _not_judged(plan, i)) is not None:
-            yield f"steps[{i}] ({step.id}): no deciding check can judge it: {why}"
+            yield f"steps[{i}] ({step.id}): {UNJUDGED}: {why}"
 
 
 def _able(plan: Plan, step: int, analysis: Analysis, each: Check) -> bool:
@@ -257,7 +262,7 @@ def _not_judged(plan: Plan, step: int) -> str | None:
     active = [plan.checks[i][1] for series in plan.active(step, True) for i in plan.series[series].checks]
     deciding = [each for each in active if not each.observe]
     if not deciding:
-        return "those that run here only observe" if active else "no analysis runs here; name it in guards="
+        return "those that run here only observe; add one that decides" if active else NO_ANALYSIS
     if any(all(traffic.reaches(track) for track in each.needs) for each in deciding):
         return None
     return f"at {traffic.candidate} a comparison has nothing to compare with; add a Limit"

@@ -322,7 +322,7 @@ def test_a_comparison_is_dormant_at_full_traffic_and_says_so() -> None:
 
 
 def test_a_bake_that_nothing_can_judge_is_a_strategy_error() -> None:
-    with pytest.raises(StrategyError, match=r"bake-100\): no deciding check can judge it.*add a Limit"):
+    with pytest.raises(StrategyError, match=r"weights\[2\]: no deciding check can judge it.*add a Limit"):
         canary(checks=[NoWorse(ERRORS)])
 
 

@@ -31,6 +31,7 @@ from progressive.measurement import Bad
 from progressive.step import Advance, Deadline, Failed, Halt, Situation, Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import Behaviour, Daily, Explanation, Latency, Load, Often, Say, Users, World, explain, simulate
+from progressive.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
 BASKET = Metric("basket", kind="mean", unit="EUR", bad="down")
@@ -84,6 +85,55 @@ def test_latency_and_baskets_agree_too() -> None:
     stopped = Often(sum(story.rolled_back and story.highest <= percent(20) for story in stories), 60)
     either = 1 - (1 - first.sight("latency-p95").chance(1.25).share) * (1 - first.sight("basket").chance(1.25).share)
     assert stopped.low <= either <= stopped.high
+
+
+TESTERS = Match(name="x-tester", value="1")
+BY_HEADER = Canary(
+    steps=[SetWeight(percent(0), matches=[TESTERS]), Bake(minutes(8)), SetWeight(percent(10), matches=[TESTERS]), Bake(minutes(4)),
+           SetWeight(percent(100)), Bake(minutes(4))],
+    checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(2))],
+)  # fmt: skip
+BY_COPIES = Canary(
+    steps=[SetWeight(percent(0), mirror=percent(5)), Analyze("copies", count=2), SetWeight(percent(5), mirror=percent(5)), Bake(minutes(4)),
+           SetWeight(percent(100)), Bake(minutes(4))],
+    analyses=[Analysis("copies", checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(2))], synthetic=True, interval=minutes(2))],
+    checks=[Limit(ERRORS, at_most=percent(2))],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("policy", "first"), [(BY_HEADER, "bake-0"), (BY_COPIES, "analyze-0")], ids=["header", "copies"])
+@pytest.mark.parametrize("worse", [1.0, 20.0])
+def test_they_agree_on_headers_and_copies(policy: Canary, first: str, worse: float) -> None:
+    """What is seen, how many requests users sent, and how many users those were."""
+    load = Load(40, matched=percent(3), users=Users(2_000))
+    found = explain(policy, load, runs=60, regressions=[20.0])
+    stories = [simulate(policy, load.world([ERRORS], times=worse), seed=f"whole/{seed}") for seed in range(60)]
+
+    step = found.step(first)
+    caught = max((sight.chance(worse) for sight in step.sights), key=lambda often: often.share)
+    stopped = Often(sum(story.rolled_back and story.highest <= percent(0) for story in stories), len(stories))
+    assert overlap(caught, stopped), (str(caught), str(stopped))
+    if worse == 1.0:
+        assert overlap(found.promoted, Often(sum(story.promoted for story in stories), len(stories)))
+        requests, users = (sorted(of)[30] for of in zip(*((s.exposed.requests, s.exposed.users) for s in stories), strict=True))
+        assert sum(each.requests for each in found.steps) == pytest.approx(requests, rel=0.05)
+        assert found.steps[-1].users == pytest.approx(users, rel=0.05)
+        assert step.requests == pytest.approx(0.03 * 40 * 480 if policy is BY_HEADER else 0, rel=0.1)
+        assert step.users <= 60
+
+
+def test_it_says_whom_a_header_exposes_and_what_would_see_more() -> None:
+    policy = attrs.evolve(BY_HEADER, checks=[Limit(ERRORS, at_most=percent(2), min_sample=10)])
+    [blind] = [each for each in explain(policy, Load(10), runs=10, regressions=[10.0]).warnings if each.startswith("bake-0:")]
+
+    assert blind.startswith("bake-0: 0 % and header x-tester of 10 rps for ")
+
+
+def test_nobody_with_the_header_is_told_as_a_step_that_never_ends() -> None:
+    found = explain(BY_HEADER, Load(40, matched=percent(0)), runs=4, regressions=[10.0])
+
+    assert found.promoted.count == 0
+    assert found.step("bake-0").requests == 0
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from progressive import (
     Action,
+    Analysis,
     Approve,
     BlueGreen,
     Canary,
+    Capacity,
     ClosedUntil,
     Limit,
     Metric,
@@ -35,14 +37,17 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.steps import Approval
+from progressive.measurement import Counts
+from progressive.steps import Analyze, Approval, Bake, SetWeight
 from progressive.testing import (
     Above,
     After,
     Behaviour,
     Bursts,
     Daily,
+    Exposure,
     Latency,
+    MemoryFleet,
     Moment,
     Ramp,
     Say,
@@ -52,6 +57,7 @@ from progressive.testing import (
     simulate,
     troubles,
 )
+from progressive.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")
@@ -181,6 +187,128 @@ def test_a_night_without_traffic_is_waited_for() -> None:
     assert any(one.requests == 0 for one in story.slices)
 
 
+# ------------------------------------------------------------------------------------------- headers and cookies, and mirrors
+
+TESTERS = Match(name="x-tester", value="1")
+
+
+def by_header(*more: Any, **changes: Any) -> Canary:
+    """Those with a header alone for an hour, then what else is said."""
+    steps = [SetWeight(percent(0), matches=[TESTERS]), Bake(hours(1)), *more, SetWeight(percent(100)), Bake(minutes(5))]
+    return Canary(**({"steps": steps, "checks": [Limit(ERRORS, at_most=percent(2))]} | changes))
+
+
+def mirrored(**changes: Any) -> Canary:
+    """A candidate that is judged by copies before any user meets it."""
+    copies = Analysis("copies", checks=[Limit(ERRORS, at_most=percent(2))], synthetic=True, interval=minutes(1))
+    steps = [SetWeight(percent(0), mirror=percent(100)), Analyze("copies", count=3), SetWeight(percent(100)), Bake(minutes(5))]
+    return Canary(**({"steps": steps, "analyses": [copies], "checks": [Limit(ERRORS, at_most=percent(2))]} | changes))
+
+
+@pytest.mark.parametrize(("errors", "phase"), [(0.001, Phase.PROMOTED), (0.2, Phase.ROLLED_BACK)])
+def test_a_candidate_is_judged_by_those_with_a_header(errors: float, phase: Phase) -> None:
+    story = simulate(by_header(), World(load=100, candidate=Behaviour(errors=errors)))
+
+    assert story.phase is phase, story.timeline()
+    assert story.highest == percent(100 if story.promoted else 0)
+    assert story.detected is None or timedelta() < story.detected < minutes(20)
+
+
+def test_nobody_with_the_header_is_no_data() -> None:
+    story = simulate(by_header(), World(load=100, matched=percent(0)))
+
+    assert story.rolled_back
+    assert not story.exposed.requests
+
+
+@pytest.mark.parametrize("sticky", [False, True])
+@pytest.mark.parametrize("matched", [1, 10, 100])
+def test_only_those_who_carry_the_header_are_exposed(matched: int, sticky: bool) -> None:
+    world = World(load=100, matched=percent(matched), users=Users(1_000, sticky=sticky), candidate=Behaviour(errors=1.0))
+    story = simulate(by_header(checks=(), unguarded="to count"), world, until=minutes(59))
+
+    assert story.exposed.requests == pytest.approx(354_000 * matched / 100, rel=0.1)
+    assert story.exposed.users == story.exposed.harmed == 10 * matched
+    assert story.spared.requests + story.exposed.requests == pytest.approx(354_000, rel=0.05)
+
+
+@pytest.mark.parametrize(("sticky", "users"), [(True, 100 + 180), (False, 1_000)])
+def test_the_weights_divide_those_without_it(sticky: bool, users: int) -> None:
+    more = [SetWeight(percent(20), matches=[TESTERS]), Bake(hours(1))]
+    world = World(load=100, matched=percent(10), users=Users(1_000, sticky=sticky))
+    began = simulate(by_header(*more, checks=(), unguarded="to count"), world, until=minutes(59)).exposed
+    story = simulate(by_header(*more, checks=(), unguarded="to count"), world, until=minutes(119))
+
+    assert began.users == 100
+    assert story.exposed.users == users
+    assert story.exposed.requests - began.requests == pytest.approx(360_000 * (0.1 + 0.9 * 0.2), rel=0.05)
+
+
+def test_who_was_met_by_weight_is_not_met_anew_by_a_header() -> None:
+    steps = [SetWeight(percent(50)), Bake(hours(1)), SetWeight(percent(60), matches=[TESTERS]), Bake(hours(1)), SetWeight(percent(100))]
+    world = World(load=100, matched=percent(10), users=Users(1_000), candidate=Behaviour(errors=0.9))
+    met = [simulate(Canary(steps=steps, unguarded="to count"), world, until=hours(span)).exposed for span in (0.9, 1.9)]
+
+    assert [exposed.users for exposed in met] == [exposed.harmed for exposed in met] == [1_000, 1_000]
+
+
+@pytest.mark.parametrize(("errors", "phase"), [(0.001, Phase.PROMOTED), (0.2, Phase.ROLLED_BACK)])
+def test_copies_are_judged_and_harm_nobody(errors: float, phase: Phase) -> None:
+    story = simulate(mirrored(), World(load=100, preview=0, candidate=Behaviour(errors=errors, retries=2)))
+    copied = [m.sample for look in story.looks[:4] for track, m in look.tracks if track is Track.CANDIDATE and m.sample]
+
+    assert story.phase is phase, story.timeline()
+    assert copied and all(sample == pytest.approx(6_000, rel=0.1) for sample in copied), "as many as stable had, and none of them twice"
+    if story.rolled_back:
+        assert story.exposed == Exposure()
+        assert not [one for one in story.slices if one.track is Track.CANDIDATE]
+
+
+def test_copies_beside_users_are_measured_beside_them() -> None:
+    """10 % of the requests and copies of half of stable's: the checks see 55 % of the load, and users 10 %."""
+    steps = [SetWeight(percent(10), mirror=percent(50)), Bake(minutes(30)), SetWeight(percent(100)), Bake(minutes(1))]
+    strategy = Canary(steps=steps, checks=[Limit(ERRORS, at_most=percent(5))], interval=minutes(1))
+    story = simulate(strategy, World(load=100, candidate=Behaviour(errors=0.01)), until=minutes(20))
+    seen = [m for look in story.looks for track, m in look.tracks if track is Track.CANDIDATE and isinstance(m, Counts) and m.trials]
+
+    assert sum(m.trials for m in seen) / len(seen) == pytest.approx(6_000 * 0.55, rel=0.05)
+    assert story.exposed.requests == pytest.approx(120_000 * 0.1, rel=0.05)
+    assert story.exposed.failed == pytest.approx(story.exposed.requests * 0.01, rel=0.3)
+
+
+@settings(max_examples=25)
+@given(
+    weights=st.lists(st.integers(0, 99), min_size=3, max_size=3, unique=True).map(sorted),
+    matches=st.lists(st.booleans(), min_size=3, max_size=3),
+    mirror=st.integers(0, 100),
+    matched=st.integers(0, 100),
+    users=st.integers(1, 300),
+    sticky=st.booleans(),
+    affects=st.integers(1, 100),
+    seed=st.integers(0, 9),
+)
+def test_nobody_is_counted_twice_by_any_way_to_the_candidate(
+    weights: list[int], matches: list[bool], mirror: int, matched: int, users: int, sticky: bool, affects: int, seed: int
+) -> None:
+    steps: list[Any] = []
+    for weight, match in zip(weights, matches, strict=True):
+        steps += [SetWeight(percent(weight), matches=[TESTERS] if match else [], mirror=percent(mirror)), Bake(minutes(1))]
+    candidate = Behaviour(errors=0.2, retries=1, affects=percent(affects))
+    world = World(load=20, candidate=candidate, users=Users(users, sticky=sticky), matched=percent(matched))
+    story = simulate(Canary(steps=[*steps, SetWeight(percent(100))], unguarded="to count"), world, seed=seed)
+
+    for exposure in (story.exposed, story.spared):
+        assert 0 <= exposure.failed <= exposure.requests
+        assert 0 <= exposure.harmed <= exposure.users <= min(users, exposure.requests)
+        assert exposure.harmed <= exposure.failed
+    assert sum(one.requests for one in story.slices) == story.exposed.requests + story.spared.requests
+
+
+@pytest.mark.parametrize("strategy", [by_header(), mirrored()], ids=["header", "mirror"])
+def test_headers_and_copies_are_the_same_always(strategy: Canary) -> None:
+    assert simulate(strategy, World(load=30), seed=7) == simulate(strategy, World(load=30), seed=7)
+
+
 # -------------------------------------------------------------------------------------------------------------- what is measured
 
 
@@ -248,6 +376,66 @@ def test_each_trouble_is_met_and_noted(trouble: troubles.Trouble, phase: Phase, 
 
     assert story.phase is phase, story.timeline()
     assert said in story.timeline(all=True)
+
+
+# --------------------------------------------------------------------------------------------------------------------- the fleet
+
+
+def test_a_candidate_whose_instances_are_not_ready_is_not_raised_until_they_are() -> None:
+    late = troubles.NotReady(lasting=minutes(30), able=percent(10))
+    story = simulate(policy(), World(load=100, troubles=[late]))
+    raised = {traffic.candidate: at for at, traffic in story.weights}
+
+    assert story.promoted
+    assert raised[percent(10)] < minutes(15)
+    assert raised[percent(50)] >= minutes(30)
+
+
+def test_a_candidate_that_never_gets_ready_goes_back() -> None:
+    story = simulate(policy(), World(load=100, troubles=[troubles.NotReady(able=percent(10))]))
+
+    assert story.rolled_back
+    assert story.highest == percent(10)
+    assert "candidate (v2) to be ready for 50 %: it can carry 10 % (not all of its instances are ready)" in story.why
+
+
+def test_a_stable_that_is_not_ready_is_given_back_what_it_can_carry_and_a_person_is_told() -> None:
+    """Half of its instances are gone when the candidate, at 100 %, turns out to be bad; then they come back."""
+    bad = Behaviour(errors=After(minutes(18), 0.001, 0.3))
+    gone = [troubles.NotReady(minutes(17), lasting=minutes(span), track=Track.STABLE, able=percent(able)) for span, able in ((8, 50), (10, 60))]
+    story = simulate(policy(), World(load=100, candidate=bad, troubles=gone))
+    back = [traffic.candidate for _, traffic in story.weights]
+
+    assert story.rolled_back
+    assert back[back.index(percent(100)) :] == list(percents(100, 50, 40, 0))
+    assert [note.why for note in story.escalations if "can carry only 50 %" in note.why]
+
+
+def test_a_fleet_is_the_caller_s() -> None:
+    fleet = MemoryFleet()
+
+    assert simulate(policy(retire_after=minutes(1)), World(load=100), fleet=fleet).promoted
+    assert fleet.retired == [Version("v1")]
+
+
+def test_a_fleet_of_two_lines_will_do() -> None:
+    class Small:
+        def survey(self, release: Release) -> dict[Track, Capacity]:
+            return {Track.STABLE: Capacity(percent(100)), Track.CANDIDATE: Capacity(percent(20), why="2 of 10")}
+
+    story = simulate(policy(), World(load=100), fleet=Small())
+
+    assert story.rolled_back
+    assert "it can carry 20 % (2 of 10)" in story.why
+
+
+def test_a_fleet_that_can_only_be_awaited_is_refused() -> None:
+    class Later:
+        async def asurvey(self, release: Release) -> dict[Track, Capacity]:
+            return {}
+
+    with pytest.raises(StrategyError, match=r"simulate\(fleet=\): .* has only asurvey, and nothing is awaited here; give it survey too"):
+        simulate(policy(), World(), fleet=Later())
 
 
 def test_a_reset_loses_counts_and_makes_none_up() -> None:
@@ -324,6 +512,9 @@ def test_gates_are_the_caller_s() -> None:
         (lambda: World(load=float("nan")), "load: nan is neither"),
         (lambda: Latency(ms(40), ms(30)), "p99 .* must be more than the median"),
         (lambda: Users(0), "count"),
+        (lambda: World(matched=0.5), r"World.matched: 0.5 is no Percent; write percent\(0.5\)"),
+        (lambda: troubles.NotReady(able=30), r"NotReady.able: 30 is no Percent; write percent\(30\)"),
+        (lambda: troubles.NotReady(track="old"), "NotReady.track: 'old' is not one of 'stable', 'candidate', 'baseline'"),
     ],
 )
 def test_a_world_that_makes_no_sense_says_what_does(wrong: Any, said: str) -> None:

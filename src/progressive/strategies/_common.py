@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import attrs
 
@@ -20,6 +21,9 @@ from .describe import Description, describe
 
 CHECKS = "checks"
 """The name of the analysis that the ``checks=`` of a strategy make."""
+
+_STEP: Final = re.compile(r"steps\[(\d+)\](?:\.weight| \([^()]*\))?")
+"""How a plan names one of its steps."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +70,7 @@ class Watched:
                 needs_stable=self.needs_stable,
             )
         except StrategyError as error:
-            raise StrategyError([f"{self.kind}: {problem.removeprefix(f'{self.kind}: ')}" for problem in error.problems]) from None
+            raise StrategyError([self._told(problem) for problem in error.problems]) from None
 
     def _steps(self) -> tuple[Step, ...]:
         raise NotImplementedError
@@ -78,6 +82,15 @@ class Watched:
     def _guards(self) -> tuple[str, ...]:
         """Names of analyses that guard, besides the one that ``checks`` make."""
         return ()
+
+    def _told(self, problem: str) -> str:
+        """A problem of the plan in the strategy's own words: who wrote ``bake=`` has never seen a ``steps[1]``."""
+        placed = _STEP.sub(lambda found: self._place(int(found[1]), found[0]), problem.removeprefix(f"{self.kind}: "))
+        return f"{self.kind}: {placed}"
+
+    def _place(self, step: int, where: str) -> str:
+        """Where a step of the plan was written; ``where`` is how the plan names it: ``steps[1] (bake-10)``, ``steps[0].weight``."""
+        return where
 
     def describe(self) -> Description:
         """What it will do: every step with its earliest and latest time, and what each guard can judge there."""

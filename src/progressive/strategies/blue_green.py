@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import attrs
 
@@ -11,6 +12,7 @@ from .. import _validators as check
 from ..analysis.judge import Analysis, checks_of
 from ..analysis.verdict import Check
 from ..errors import StrategyError
+from ..plan import NO_ANALYSIS, UNJUDGED
 from ..step import Step
 from ..steps.analyze import Analyze
 from ..steps.approval import Approval
@@ -23,6 +25,9 @@ from ._common import Watched
 
 PREVIEW = "preview"
 """The name of the analysis that ``preview_checks`` make."""
+
+_NOTHING_JUDGES: Final = "nothing judges it after the switch; add checks=[...] (they guard the bake) or say unguarded='why'"
+"""What to do where there is no ``guards=``."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,18 +59,28 @@ class BlueGreen(Watched):
         _ = self.plan
 
     def _steps(self) -> tuple[Step, ...]:
-        steps: list[Step] = []
+        return tuple(step for _, step in self._written())
+
+    def _written(self) -> Iterator[tuple[str, Step]]:
+        """Each step with the field that asks for it."""
         if self.preview_hook is not None:
-            steps.append(Hook(self.preview_hook))
+            yield "preview_hook", Hook(self.preview_hook)
         if self.preview_checks:
-            steps.append(Analyze(PREVIEW, count=self.preview_count))
+            yield "preview_checks", Analyze(PREVIEW, count=self.preview_count)
         if self.approval is not None:
-            steps.append(self.approval)
+            yield "approval", self.approval
         if self.pause is not None:
-            steps.append(Pause(self.pause))
-        return (*steps, SetWeight(percent(100)), Bake(self.bake))
+            yield "pause", Pause(self.pause)
+        yield "switch", SetWeight(percent(100))
+        yield "bake", Bake(self.bake)
 
     def _analyses(self) -> tuple[Analysis, ...]:
         if not self.preview_checks:
             return ()
         return (Analysis(PREVIEW, checks=self.preview_checks, interval=self.interval, synthetic=True),)
+
+    def _told(self, problem: str) -> str:
+        return super()._told(problem).replace(f"{UNJUDGED}: {NO_ANALYSIS}", _NOTHING_JUDGES)
+
+    def _place(self, step: int, where: str) -> str:
+        return [field for field, _ in self._written()][step]

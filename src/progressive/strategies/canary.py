@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -68,12 +67,7 @@ class Canary(Watched):
             raise StrategyError("canary: give weights= (with bake=) or steps=, not both")
         if self.steps and self.baseline is not None:
             raise StrategyError("canary: baseline= goes with weights=; in steps= write SetWeight(..., baseline=...)")
-        try:
-            _ = self.plan
-        except StrategyError as error:
-            if not self.weights:
-                raise
-            raise StrategyError([_in_weights(problem) for problem in error.problems]) from None
+        _ = self.plan
 
     def _steps(self) -> tuple[Step, ...]:
         steps: list[Step] = list(self.steps)
@@ -93,8 +87,10 @@ class Canary(Watched):
     def _guards(self) -> tuple[str, ...]:
         return self.guards
 
+    def _told(self, problem: str) -> str:
+        told = super()._told(problem)
+        return told.replace("canary: steps: they end", "canary: weights: they end") if self.weights else told
 
-def _in_weights(problem: str) -> str:
-    """A problem of the plan, placed where the weights were written: each of them became two steps."""
-    problem = problem.replace("canary: steps: they end", "canary: weights: they end")
-    return re.sub(r"steps\[(\d+)\]\.weight", lambda found: f"weights[{int(found[1]) // 2}]", problem)
+    def _place(self, step: int, where: str) -> str:
+        """Each of the weights became two steps."""
+        return f"weights[{step // 2}]" if self.weights else super()._place(step, where)

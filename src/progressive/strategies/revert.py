@@ -35,3 +35,6 @@ class Revert(Watched):
 
     def _steps(self) -> tuple[Step, ...]:
         return (SetWeight(percent(100)), Bake(self.bake))
+
+    def _place(self, step: int, where: str) -> str:
+        return ("switch", "bake")[step]

@@ -85,8 +85,8 @@ def _able(power: Power, c: int, traffic: Traffic) -> bool:
 
 
 def _exposure(power: Power, step: int) -> str:
-    share, span = power.plan.traffics[step].candidate, power.usual(step)
-    name = power.plan.steps[step].id
+    traffic, span = power.plan.traffics[step], power.usual(step)
+    name, share = power.plan.steps[step].id, " and ".join([str(traffic.candidate), *(f"{match.source} {match.name}" for match in traffic.matches)])
     return f"{name}: {share} of {power.load.at_start:g} rps for {said(span)} is {power.requests(step):,} requests"
 
 
@@ -155,8 +155,8 @@ def _share(
     """From the share that would bring the requests of the longer bake in the usual time, upwards."""
     traffic, span = power.plan.traffics[step], power.usual(step)
     most = 50 - traffic.baseline.fraction * 100
-    share = traffic.candidate.fraction * 100 * (2.0 if longer is None else max(1.2, longer / span))
-    while share <= most:
+    share = power.load.world().parts(traffic)[Track.CANDIDATE].users * 100 * (2.0 if longer is None else max(1.2, longer / span))
+    while 0 < share <= most:
         rounded = percent(math.ceil(share) if share >= 1 else math.ceil(share * 10) / 10)
         if len(_caught_within(power, step, metric, times, checks, span, rounded)) >= SEEN * TRIES:
             return rounded

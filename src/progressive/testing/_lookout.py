@@ -81,12 +81,14 @@ class _Lookout:
     def __init__(self, plan: Plan, world: World, seed: object, traffics: tuple[Traffic, ...], stay: Stay | None) -> None:
         self.plan, self.world, self.traffics, self.stay = plan, world, traffics, stay
         self.dice = Dice(seed, "looks")
+        self.preview = any(each.synthetic for each in plan.analyses)
         self.now = world.start
         self.tallies = [Tally() for _ in plan.checks]
         self.endings: dict[int, Ending] = {}
         self.starts: dict[int, datetime] = {}
         self.first: dict[Track, datetime] = {}
         self.step, self.entered, self.traffic = 0, self.now, Traffic()
+        self.parts = world.parts(self.traffic)
         self.closing: datetime | None = None
         self.waited_for: set[int] = set()
         self.judging = frozenset(range(len(plan.checks))) if stay is None else stay.checks
@@ -114,11 +116,11 @@ class _Lookout:
         self.waited_for = set()
         wanted = self.traffics[step]
         if wanted != self.traffic:
-            self.traffic = wanted
+            self.traffic, self.parts = wanted, self.world.parts(wanted)
             self.starts.clear()
             self.tallies = [cooled(tally) for tally in self.tallies]
             for track in Track:
-                if wanted.reaches(track):
+                if self.parts[track].whole:
                     self.first.setdefault(track, self.now)
         running = self._active()
         for i in [i for i in self.starts if i not in running]:
@@ -249,28 +251,32 @@ class _Lookout:
                     self.endings[c] = Ending(self.step, self.now - self.entered, tally.failed, tally.why)
 
     def _measured(self, series: Series, track: Track, window: Window) -> Measurement:
-        behaviour, moment = self.world.behaviour(track), self._moment(track, window.start)
-        expected = self._rate(track, moment) * window.length.total_seconds()
-        requests = self.dice.poisson(expected)
+        behaviour, moment, part = self.world.behaviour(track), self._moment(track, window.start), self.parts[track]
+        tested = self.preview and not part.whole
+        rate = at(self.world.preview, moment) if tested else moment.load * part.users
+        requests = self.dice.poisson(rate * window.length.total_seconds())
         failed = failures(self.dice, behaviour, moment, requests)
         again = failed * behaviour.retries
         failed += self.dice.binomial(again, behaviour.stubborn)
+        if part.copies:  # nobody asks again for them
+            copies = self.dice.poisson(moment.load * part.copies * window.length.total_seconds())
+            failed += failures(self.dice, behaviour, moment, copies)
+            requests += copies
         return drawn(self.dice, series.metric, behaviour, moment, requests + again, failed)
 
     def _moment(self, track: Track, start: datetime) -> Moment:
         load = at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
-        return Moment(age=start - self.first.get(track, start), clock=start, load=load, share=self.traffic.share(track).ppm / MILLION)
-
-    def _rate(self, track: Track, moment: Moment) -> float:
-        return moment.load * moment.share if moment.share else at(self.world.preview, moment)
+        share = self.parts[track].whole
+        return Moment(age=start - self.first.get(track, start), clock=start, load=load, share=share)
 
     def _expected(self, start: datetime, end: datetime, track: Track) -> int:
-        """Requests in production, by the load at each quarter of the time."""
-        if not self.traffic.reaches(track):
+        """Requests whose answers users see, by the load at each quarter of the time."""
+        share = self.parts[track].users
+        if not share:
             return 0
         part = (end - start) / 4
         moments = [self._moment(track, start + part * i) for i in range(4)]
         expected = 0.0
         for moment in moments:
-            expected += moment.load * moment.share * part.total_seconds()
+            expected += moment.load * share * part.total_seconds()
         return round(expected)

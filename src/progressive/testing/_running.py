@@ -21,7 +21,7 @@ from ..units import MILLION, Percent, percent
 from ._dice import Dice, power
 from .curves import Moment, at
 from .doubles import ALL, VirtualClock
-from .service import Behaviour, World
+from .service import Behaviour, Part, World
 from .troubles import (
     CountersReset,
     HalfObeys,
@@ -29,6 +29,7 @@ from .troubles import (
     LosesReplies,
     MetricsDown,
     NotANumber,
+    NotReady,
     RouterDown,
     RouterEdited,
     RouterForgets,
@@ -44,16 +45,28 @@ TRACKS: Final = tuple(Track)
 
 
 class Stretch:
-    """What one version got in one stretch of time. ``failed`` counts what its own clients saw, retries included."""
+    """What one version got in one stretch of time. ``failed`` counts what its own clients saw, retries included.
 
-    __slots__ = ("behaviour", "drawn", "end", "failed", "moment", "requests", "start", "synthetic")
+    ``users``: those of both whose answers users saw, all but copies and load tests; None where no user can come by.
+    """
 
-    def __init__(self, start: datetime, end: datetime, behaviour: Behaviour, moment: Moment, requests: int, failed: int, synthetic: bool) -> None:
+    __slots__ = ("behaviour", "drawn", "end", "failed", "moment", "requests", "start", "users")
+
+    def __init__(self, start: datetime, end: datetime, behaviour: Behaviour, moment: Moment, requests: int, failed: int) -> None:
         self.start, self.end = start, end
         self.behaviour, self.moment = behaviour, moment
         self.requests, self.failed = requests, failed
-        self.synthetic = synthetic
+        self.users: tuple[int, int] | None = None
         self.drawn: dict[str, Measurement] = {}
+
+
+@attrs.frozen
+class Got:
+    """The requests of one stretch that a version got: by its weight (or from a load test), by a header or cookie, and as copies."""
+
+    weighted: int
+    matched: int = 0
+    copies: int = 0
 
 
 @attrs.define
@@ -72,6 +85,8 @@ class Service:
         self.now = world.start
         self.stretches: dict[Track, list[Stretch]] = {track: [] for track in TRACKS}
         self.users = {track: Met() for track in TRACKS}
+        self.matched = Met()
+        """Whom the candidate met by a header or cookie, as long as those decide; then they are users like others."""
         self._first: dict[Track, datetime] = {}
         self._seed = seed
         self._arrivals = Dice(seed, "arrivals")
@@ -79,6 +94,9 @@ class Service:
         self._people = {track: Dice(seed, f"users/{track.value}") for track in TRACKS}
         self._others: dict[tuple[Track, str], Dice] = {}
         self._preview = preview
+        self._apart = False
+        self._traffic: Traffic | None = None
+        self._parts: dict[Track, Part] = {}
         self._resets = [trouble.after for trouble in world.troubles if isinstance(trouble, CountersReset)]
 
     def go_on(self, to: datetime, traffic: Traffic) -> None:
@@ -91,38 +109,83 @@ class Service:
     def _stretch(self, end: datetime, traffic: Traffic) -> None:
         start, seconds = self.now, (end - self.now).total_seconds()
         load = at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
-        left, whole = self._arrivals.poisson(load * seconds), 1.0
-        for track in TRACKS:  # each its part of what the ones before have left
-            share = traffic.share(track).ppm / 1_000_000
-            requests = self._arrivals.binomial(left, share / whole) if share else 0
-            left, whole = left - requests, whole - share
-            synthetic = not share and track is Track.CANDIDATE and self._preview
-            if share:
+        if traffic is not self._traffic:
+            self._traffic, self._parts = traffic, self.world.parts(traffic)
+            self._tell_apart()
+        arrived = self._arrived(load * seconds, traffic)
+        for track in TRACKS:
+            part = self._parts[track]
+            synthetic = not part.whole and track is Track.CANDIDATE and self._preview
+            if part.whole:
                 self._first.setdefault(track, start)
             age = start - self._first.get(track, start)
-            moment = Moment(age=age, clock=start, load=load, share=share)
+            moment = Moment(age=age, clock=start, load=load, share=part.whole)
             if synthetic:
-                requests = self._arrivals.poisson(at(self.world.preview, moment) * seconds)
-            if share or synthetic:
-                self._serve(track, start, end, moment, requests, synthetic)
+                arrived[track] = Got(self._arrivals.poisson(at(self.world.preview, moment) * seconds))
+            if part.whole or synthetic:
+                self._serve(track, start, end, moment, part, arrived[track])
         self.now = end
 
-    def _serve(self, track: Track, start: datetime, end: datetime, moment: Moment, requests: int, synthetic: bool) -> None:
-        behaviour, dice = self.world.behaviour(track), self._dice[track]
-        failed = failures(dice, behaviour, moment, requests)
-        again = failed * behaviour.retries
-        if not synthetic:
-            self._meet(track, moment.share, behaviour.affects.ppm / MILLION, requests, failed)
-        failed += dice.binomial(again, behaviour.stubborn)
-        self.stretches[track].append(Stretch(start, end, behaviour, moment, requests + again, failed, synthetic))
+    def _arrived(self, expected: float, traffic: Traffic) -> dict[Track, Got]:
+        """Who got how many requests: each track its part of what the ones before have left."""
+        left, whole = self._arrivals.poisson(expected), 1.0
+        matched = self._arrivals.binomial(left, self._parts[Track.CANDIDATE].matched)
+        left -= matched
+        found: dict[Track, Got] = {}
+        for track in TRACKS:
+            share = traffic.share(track).ppm / MILLION
+            requests = self._arrivals.binomial(left, share / whole) if share else 0
+            left, whole = left - requests, whole - share
+            found[track] = Got(requests)
+        copies = self._arrivals.binomial(found[Track.STABLE].weighted, traffic.mirror.ppm / MILLION)
+        if matched or copies:
+            found[Track.CANDIDATE] = Got(found[Track.CANDIDATE].weighted, matched, copies)
+        return found
 
-    def _meet(self, track: Track, share: float, affected: float, requests: int, failed: int) -> None:
-        """Whom these requests came from, by chance: every user of the group is as likely as another."""
-        users, met, dice = self.world.users, self.users[track], self._people[track]
-        group = users.group(share)
-        kind = max(1, round(group * affected))
-        met.met += min(group - met.met, _new(dice, requests, group, met.met)) if met.met < group else 0
-        met.harmed += min(min(kind, met.met) - met.harmed, _new(dice, failed, kind, met.harmed)) if met.harmed < kind else 0
+    def _serve(self, track: Track, start: datetime, end: datetime, moment: Moment, part: Part, got: Got) -> None:
+        """Clients ask again where a request failed; who copies requests does not."""
+        behaviour, dice = self.world.behaviour(track), self._dice[track]
+        weighted = failures(dice, behaviour, moment, got.weighted)
+        matched = failures(dice, behaviour, moment, got.matched) if got.matched else 0
+        copies = failures(dice, behaviour, moment, got.copies) if got.copies else 0
+        failed = weighted + matched
+        again = failed * behaviour.retries
+        if part.users:
+            self._meet(track, part, got, weighted, matched)
+        failed += dice.binomial(again, behaviour.stubborn)
+        requests = got.weighted + got.matched + again
+        stretch = Stretch(start, end, behaviour, moment, requests + got.copies, failed + copies)
+        if part.users:
+            stretch.users = requests, failed
+        self.stretches[track].append(stretch)
+
+    # ------------------------------------------------------------------------------------------------------------- who was met
+
+    def whom(self, track: Track) -> Met:
+        """Whom a version has met so far."""
+        found = self.users[track]
+        if track is not Track.CANDIDATE:
+            return found
+        everybody = min(self.world.users.count, found.met + self.matched.met)
+        return Met(everybody, min(everybody, found.harmed + self.matched.harmed))
+
+    def _tell_apart(self) -> None:
+        """Of those whom the candidate has met, the ones with a header or cookie, from when on it decides until it does no more."""
+        known, part = self.users[Track.CANDIDATE], self._parts[Track.CANDIDATE]
+        if bool(part.matched) == self._apart:
+            return
+        self._apart = bool(part.matched)
+        met, harmed = known.met + self.matched.met, known.harmed + self.matched.harmed
+        self.matched = Met(round(met * part.matched), round(harmed * part.matched))
+        self.users[Track.CANDIDATE] = Met(met - self.matched.met, harmed - self.matched.harmed)
+
+    def _meet(self, track: Track, part: Part, got: Got, weighted: int, matched: int) -> None:
+        """Whom these requests came from, by chance, and whom those of them that failed."""
+        users, dice, affected = self.world.users, self._people[track], self.world.behaviour(track).affects.ppm / MILLION
+        carrying = self.world.matched.fraction if self._apart else 0.0
+        _more(dice, self.users[track], users.group(part.weight, carrying), affected, got.weighted, weighted)
+        if part.matched:
+            _more(dice, self.matched, users.carrying(part.matched), affected, got.matched, matched)
 
     # ----------------------------------------------------------------------------------------------------------- what is measured
 
@@ -193,6 +256,13 @@ def drawn(dice: Dice, metric: Metric, behaviour: Behaviour, moment: Moment, requ
             return _values(dice, at(behaviour.value, moment), behaviour.value_spread, good)
         case Kind.VALUE:
             return Gauge(samples=(at(dict(behaviour.levels)[metric.name], moment),))
+
+
+def _more(dice: Dice, met: Met, group: int, affected: float, requests: int, failed: int) -> None:
+    """Every user of a group is as likely as another; its part ``affected`` is whom the errors hit."""
+    kind = max(1, round(group * affected))
+    met.met += min(group - met.met, _new(dice, requests, group, met.met)) if met.met < group else 0
+    met.harmed += min(min(kind, met.met) - met.harmed, _new(dice, failed, kind, met.harmed)) if met.harmed < kind else 0
 
 
 def _new(dice: Dice, requests: int, group: int, known: int) -> int:
@@ -363,7 +433,11 @@ class Simulated:
     # -------------------------------------------------------------------------------------------------------------- the fleet
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
-        return dict.fromkeys(TRACKS, Capacity(percent(100)))
+        found = dict.fromkeys(TRACKS, Capacity(percent(100)))
+        for trouble in self.world.troubles:
+            if isinstance(trouble, NotReady) and trouble.now(self.ran) and trouble.able < found[trouble.track].able:
+                found[trouble.track] = Capacity(trouble.able, why="not all of its instances are ready")
+        return found
 
     def retire(self, release: Release, version: Version) -> None:
         self._takes(self.world.answering)

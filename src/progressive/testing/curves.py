@@ -24,7 +24,7 @@ __all__ = ["Above", "After", "Bursts", "Curve", "Daily", "Moment", "Number", "Ra
 class Moment:
     """What a curve may look at. ``age``: since the version first had traffic. ``load``: requests a second of the whole service.
 
-    ``share``: of this version, 0 to 1. ``clock``: the time of the world, in UTC.
+    ``share``: of this version, 0 to 1, copies of mirrored requests included. ``clock``: the time of the world, in UTC.
     """
 
     age: timedelta

@@ -17,11 +17,13 @@ from .. import _validators as check
 from ..errors import StrategyError
 from ..starting import Strategy
 from ..strategies.describe import describe
+from ..traffic import Track
 from ..units import Percent, said
 from ._advice import advice
 from ._power import Power, power_of
 from .load import Load
 from .many import Often
+from .service import met
 
 __all__ = ["Explained", "Explanation", "Sight", "explain"]
 
@@ -191,10 +193,7 @@ def explain(
 
 
 def _explained(power: Power) -> Iterator[Explained]:
-    met = power.load.users.met
-    known = 0.0
-    for i, step in enumerate(describe(power.plan).steps):
-        known = met(known, power.requests(i), step.traffic.candidate)
+    for i, (step, users) in enumerate(zip(describe(power.plan).steps, _users(power), strict=True)):
         yield Explained(
             step=step.step,
             share=step.traffic.candidate,
@@ -202,10 +201,26 @@ def _explained(power: Power) -> Iterator[Explained]:
             latest=step.latest,
             usual=power.usual(i),
             requests=power.requests(i),
-            users=round(known),
+            users=users,
             stuck=power.stuck(i),
             sights=tuple(_sights(power, i, step.judged, step.dormant)),
         )
+
+
+def _users(power: Power) -> Iterator[int]:
+    """By the end of each step: those with a header or cookie, while it decides, and the others."""
+    users, world = power.load.users, power.load.world()
+    carrying = others = 0.0
+    for i, traffic in enumerate(power.plan.traffics):
+        part, requests = world.parts(traffic)[Track.CANDIDATE], power.requests(i)
+        known = carrying + others
+        carrying = (carrying or known * part.matched) if part.matched else 0.0
+        others = known - carrying
+        matched = round(requests * part.matched / part.users) if part.matched else 0
+        if part.matched:
+            carrying = met(carrying, matched, users.carrying(part.matched))
+        others = met(others, requests - matched, users.group(part.weight, part.matched))
+        yield min(users.count, round(carrying + others))
 
 
 def _sights(power: Power, step: int, judged: Sequence[str], dormant: Sequence[str]) -> Iterator[Sight]:

@@ -9,6 +9,7 @@ import attrs
 
 from .. import _validators as check
 from ..measurement import Bad, Kind, Metric
+from ..units import Percent, percent
 from .curves import Moment, Number, at, is_number, number, scaled
 from .doubles import EPOCH
 from .service import Behaviour, Users, World
@@ -21,12 +22,14 @@ class Load:
     """What a service gets and does on an ordinary day: ``Load(rps=50)``.
 
     ``rps``: requests a second to the whole of it, a number or a curve (`Daily`). ``usual``: how stable behaves, and a healthy candidate.
-    ``users``: who sends them. ``start``: when the rollout begins, for what depends on the clock.
+    ``users``: who sends them. ``matched``: how many of them carry a header or cookie that a traffic matches (see `World`). ``start``: when
+    the rollout begins, for what depends on the clock.
     """
 
     rps: Number = attrs.field(converter=number, validator=is_number)
     usual: Behaviour = attrs.field(default=Behaviour(), kw_only=True, validator=check.is_a(Behaviour, "Behaviour(...)"))
     users: Users = attrs.field(default=Users(), kw_only=True)
+    matched: Percent = attrs.field(default=percent(1), kw_only=True, validator=check.is_a(Percent, "percent({})"))
     start: datetime = attrs.field(default=EPOCH, kw_only=True, converter=check.utc, validator=check.is_moment)
 
     def world(self, metrics: Sequence[Metric] = (), *, times: float = 1.0) -> World:
@@ -34,7 +37,7 @@ class Load:
         candidate = self.usual
         for metric in metrics:
             candidate = _worse(candidate, metric, times)
-        return World(load=self.rps, stable=self.usual, candidate=candidate, users=self.users, start=self.start)
+        return World(load=self.rps, stable=self.usual, candidate=candidate, users=self.users, matched=self.matched, start=self.start)
 
     @property
     def at_start(self) -> float:

@@ -14,8 +14,8 @@ from .. import _validators as check
 from ..errors import StrategyError
 from ..measurement import Kind, Metric
 from ..messages import PEOPLE, Event
-from ..traffic import Track
-from ..units import Percent, percent
+from ..traffic import Track, Traffic
+from ..units import MILLION, Percent, percent
 from ._dice import power
 from .curves import Number, is_number, number
 from .doubles import EPOCH
@@ -117,14 +117,39 @@ class Users:
     count: int = attrs.field(default=10_000, validator=check.at_least(1))
     sticky: bool = attrs.field(default=False, kw_only=True)
 
-    def group(self, share: float) -> int:
-        """How many of them a version with this share (0 to 1) can meet."""
-        return max(1, round(self.count * share)) if self.sticky else self.count
+    def group(self, share: float, matched: float = 0.0) -> int:
+        """How many of them a version that gets this share (0 to 1) of the requests by its weight can meet.
 
-    def met(self, known: float, requests: int, share: Percent) -> float:
-        """How many distinct users a version has met on average, that had met ``known`` before these requests."""
-        group = self.group(share.fraction)
-        return max(known, group - (group - known) * power(1.0 - 1.0 / group, requests))
+        ``matched``: the fraction of the users whom the weights do not divide, because a header or cookie says where they go.
+        """
+        return max(1, round(self.count * share) if self.sticky else self.count - self.carrying(matched))
+
+    def carrying(self, matched: float) -> int:
+        """How many of them have the header or cookie that a fraction ``matched`` has."""
+        return max(1, round(self.count * matched)) if matched else 0
+
+
+def met(known: float, requests: int, group: int) -> float:
+    """How many distinct users of a group a version has met on average, that had met ``known`` of it before these requests."""
+    return max(known, group - (group - known) * power(1.0 - 1.0 / group, requests))
+
+
+@attrs.frozen
+class Part:
+    """What a version gets, in fractions of the whole load: by its weight, by a header or cookie, and as copies, whose answers nobody sees.
+
+    ``users``: of which users see the answers. ``whole``: all that it has to carry.
+    """
+
+    weight: float
+    matched: float = 0.0
+    copies: float = 0.0
+    users: float = attrs.field(init=False)
+    whole: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "users", self.weight + self.matched)
+        object.__setattr__(self, "whole", self.users + self.copies)
 
 
 @attrs.frozen(init=False)
@@ -154,11 +179,14 @@ def _in_order(said: Iterable[Say]) -> tuple[Say, ...]:
 class World:
     """Everything that a strategy meets: ``World(load=50, candidate=Behaviour(errors=0.02))``.
 
-    ``load``: requests a second to the whole service, a number or a curve. ``preview``: what a load test sends to a candidate
-    without traffic, for strategies that judge it there. ``baseline``: like stable, unless said. ``scrape``: how often the
-    metrics are collected, which is also the grain of the simulation. ``delay``: from a scrape until it can be asked for (give the strategy's
-    metrics a ``lag`` of both together). ``answering``: how long each call of a router or provider takes. ``troubles``: what goes wrong and
-    when. ``people``: who says what and when. ``start``: the date and time, for what depends on the day.
+    ``load``: requests a second to the whole service, a number or a curve. ``preview``: what a load test sends to a candidate without any
+    request, for strategies that judge it there. ``matched``: the users, and with them the requests, that carry one of the headers and
+    cookies of a traffic's ``matches``; while it has some, they go to the candidate, and its weights divide the others. A ``mirror`` copies
+    that share of stable's requests to the candidate: they are measured there, and no user sees their answers. ``baseline``: like stable,
+    unless said. ``scrape``: how often the metrics are collected, which is also the grain of the simulation. ``delay``: from a scrape until
+    it can be asked for (give the strategy's metrics a ``lag`` of both together). ``answering``: how long each call of a router or provider
+    takes. ``troubles``: what goes wrong and when. ``people``: who says what and when. ``start``: the date and time, for what depends on the
+    day.
     """
 
     load: Number = attrs.field(default=50.0, converter=number, validator=is_number)
@@ -167,6 +195,7 @@ class World:
     candidate: Behaviour = attrs.field(default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)"))
     baseline: Behaviour | None = None
     users: Users = Users()
+    matched: Percent = attrs.field(default=percent(1), validator=check.is_a(Percent, "percent({})"))
     scrape: timedelta = attrs.field(default=timedelta(seconds=15), validator=check.is_duration)
     delay: timedelta = attrs.field(default=timedelta(), validator=check.is_span)
     answering: timedelta = attrs.field(default=timedelta(), validator=check.is_span)
@@ -188,6 +217,15 @@ class World:
                 return self.stable if self.baseline is None else self.baseline
             case Track.STABLE:
                 return self.stable
+
+    def parts(self, traffic: Traffic) -> dict[Track, Part]:
+        """What the version of each track gets of the load under this traffic."""
+        matched = self.matched.ppm / MILLION if traffic.matches else 0.0
+        parts = {track: Part((1.0 - matched) * (traffic.share(track).ppm / MILLION)) for track in Track}
+        if matched or traffic.mirror.ppm:
+            copies = parts[Track.STABLE].weight * (traffic.mirror.ppm / MILLION)
+            parts[Track.CANDIDATE] = Part(parts[Track.CANDIDATE].weight, matched, copies)
+        return parts
 
     def measures(self, metrics: Sequence[Metric]) -> None:
         """`StrategyError` if a metric of a strategy can't be told apart from what this world has."""

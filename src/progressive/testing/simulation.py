@@ -14,6 +14,7 @@ import attrs
 
 from .._calls import Call, call_for
 from ..conversation import Kept, Save, Saved, converse
+from ..errors import StrategyError
 from ..messages import Command, Event, Go, Open, Tick
 from ..notes import Note
 from ..plan import Plan
@@ -46,16 +47,19 @@ def simulate(
     release: Release = RELEASE,
     hooks: Mapping[str, Callable[..., Any]] | None = None,
     gates: Mapping[str, Callable[..., Any]] | None = None,
+    fleet: Any = None,
     before_tick: Callable[[Rollout], Sequence[Event] | None] | None = None,
     until: timedelta = UNTIL,
 ) -> Story:
     """Drive ``strategy`` through ``world`` to its end (or for ``until``), and tell what happened.
 
-    Hooks that are not given say go, gates that are not given are open; a fleet, where the plan needs one, does what it is told. The world's
-    people speak at their times; ``before_tick`` is called with the rollout before each tick and may return more events. Raises `StrategyError`
-    where the release or the world lacks what the strategy needs: nothing is simulated then.
+    Hooks that are not given say go, gates that are not given are open. ``fleet``: one of yours (see `Fleet`), such as a `MemoryFleet`; if none
+    is given, every instance is ready that the world's troubles (`NotReady`) leave so. The world's people speak at their times; ``before_tick``
+    is called with the rollout before each tick and may return more events. Raises `StrategyError` where the release or the world lacks what
+    the strategy needs: nothing is simulated then.
     """
-    return Run(strategy, World() if world is None else world, seed, release, hooks or {}, gates or {}).to_its_end(before_tick, until)
+    world = World() if world is None else world
+    return Run(strategy, world, seed, release, hooks=hooks, gates=gates, fleet=fleet).to_its_end(before_tick, until)
 
 
 class Run:
@@ -69,24 +73,25 @@ class Run:
         release: Release = RELEASE,
         hooks: Mapping[str, Callable[..., Any]] | None = None,
         gates: Mapping[str, Callable[..., Any]] | None = None,
+        fleet: Any = None,
     ) -> None:
         plan = strategy.plan
         world.measures(plan.metrics)
         self.world, self.seed = world, seed
         self.simulated = Simulated(world, plan.metrics, seed, preview=any(each.synthetic for each in plan.analyses))
-        self.ports = self._ports(plan, hooks or {}, gates or {})
+        self.ports = self._ports(plan, hooks or {}, gates or {}, self.simulated if fleet is None else _synchronous(fleet))
         self.rollout = begin(plan, release, id="simulated", at=world.start)
         self.notes: list[Note] = []
         self._people = list(world.people)
 
-    def _ports(self, plan: Plan, hooks: Mapping[str, Callable[..., Any]], gates: Mapping[str, Callable[..., Any]]) -> Ports:
+    def _ports(self, plan: Plan, hooks: Mapping[str, Callable[..., Any]], gates: Mapping[str, Callable[..., Any]], fleet: Any) -> Ports:
         named = [step.hook for step in plan.steps if step.hook is not None]
         return Ports(
             router=self.simulated,
             metrics=[self.simulated] if plan.metrics else (),
             hooks={**dict.fromkeys(named, _goes), **hooks},
             gates={**dict.fromkeys(plan.gates, _opens), **gates},
-            fleet=self.simulated,
+            fleet=fleet,
             clock=self.simulated.clock,
         )
 
@@ -162,6 +167,13 @@ class Run:
         )
 
 
+def _synchronous(fleet: Any) -> Any:
+    for verb in ("survey", "retire"):
+        if hasattr(fleet, f"a{verb}") and not hasattr(fleet, verb):
+            raise StrategyError(f"simulate(fleet=): {fleet!r} has only a{verb}, and nothing is awaited here; give it {verb} too")
+    return fleet
+
+
 def _goes(key: str, release: Release) -> Go:
     return Go()
 
@@ -171,11 +183,11 @@ def _opens(release: Release, now: datetime) -> Open:
 
 
 def _exposure(service: Service, track: Track) -> Exposure:
-    met: Met = service.users[track]
-    real = [stretch for stretch in service.stretches[track] if not stretch.synthetic]
+    met: Met = service.whom(track)
+    seen = [stretch.users for stretch in service.stretches[track] if stretch.users is not None]
     return Exposure(
-        requests=sum(stretch.requests for stretch in real),
-        failed=sum(stretch.failed for stretch in real),
+        requests=sum(requests for requests, _ in seen),
+        failed=sum(failed for _, failed in seen),
         users=met.met,
         harmed=met.harmed,
     )
@@ -183,8 +195,8 @@ def _exposure(service: Service, track: Track) -> Exposure:
 
 def _slices(service: Service, began: datetime) -> tuple[Slice, ...]:
     return tuple(
-        Slice(track, stretch.start - began, stretch.end - began, stretch.requests, stretch.failed)
+        Slice(track, stretch.start - began, stretch.end - began, *stretch.users)
         for track in (Track.STABLE, Track.CANDIDATE)
         for stretch in service.stretches[track]
-        if not stretch.synthetic
+        if stretch.users is not None
     )

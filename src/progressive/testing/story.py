@@ -21,7 +21,10 @@ __all__ = ["Exposure", "Slice", "Story"]
 
 @attrs.frozen(kw_only=True)
 class Exposure:
-    """Whom a version met: ``requests`` and how many of them ``failed``, distinct ``users`` and how many of them saw a failure."""
+    """Whom a version met: ``requests`` and how many of them ``failed``, distinct ``users`` and how many of them saw a failure.
+
+    Only requests whose answers users saw: neither mirrored ones nor those of a load test.
+    """
 
     requests: int = 0
     failed: int = 0
@@ -104,7 +107,7 @@ class Story:
 
     @cached_property
     def _first(self) -> timedelta | None:
-        return next((at for at, traffic in self.weights if traffic.candidate.ppm), None)
+        return next((at for at, traffic in self.weights if traffic.reaches(Track.CANDIDATE)), None)
 
     def _entered(self, *phases: Phase) -> datetime | None:
         return next((note.at for note in self.notes if isinstance(note, Entered) and note.phase in phases), None)

@@ -12,7 +12,7 @@ import attrs
 
 from .. import _validators as check
 from ..traffic import Track
-from ..units import Percent
+from ..units import Percent, percent
 
 __all__ = [
     "AnswersTwice",
@@ -22,6 +22,7 @@ __all__ = [
     "LosesReplies",
     "MetricsDown",
     "NotANumber",
+    "NotReady",
     "RouterDown",
     "RouterEdited",
     "RouterForgets",
@@ -104,6 +105,17 @@ class SlowAnswers(Trouble):
     """Each look takes this long to come back, and the time that it was asked for is over by then."""
 
     by: timedelta = attrs.field(default=timedelta(seconds=20), validator=check.is_span, kw_only=True)
+
+
+@attrs.frozen
+class NotReady(Trouble):
+    """Some instances of a track are not ready: the fleet says that those which are can carry ``able`` of all of the service's traffic.
+
+    How requests fare on them is the version's `Behaviour`; ``errors=Above(percent(30), 0.001, 0.2)`` is one that breaks under more.
+    """
+
+    track: Track = attrs.field(default=Track.CANDIDATE, kw_only=True, validator=check.is_one_of(Track))
+    able: Percent = attrs.field(default=percent(30), validator=check.is_a(Percent, "percent({})"), kw_only=True)
 
 
 class AnswersTwice(Trouble):
