@@ -27,7 +27,7 @@ from ..units import hours
 from ._running import Met, Service, Simulated
 from .service import World
 from .story import Exposure, Slice, Story
-from .troubles import AnswersTwice, going_on
+from .troubles import AnswersTwice, NotReady, going_on
 
 __all__ = ["RELEASE", "simulate"]
 
@@ -79,10 +79,15 @@ class Run:
         world.measures(plan.metrics)
         self.world, self.seed = world, seed
         self.simulated = Simulated(world, plan.metrics, seed, preview=any(each.synthetic for each in plan.analyses))
-        self.ports = self._ports(plan, hooks or {}, gates or {}, self.simulated if fleet is None else _synchronous(fleet))
+        self.ports = self._ports(plan, hooks or {}, gates or {}, self._own_fleet(plan) if fleet is None else _synchronous(fleet))
         self.rollout = begin(plan, release, id="simulated", at=world.start)
         self.notes: list[Note] = []
         self._people = list(world.people)
+
+    def _own_fleet(self, plan: Plan) -> Any:
+        """None where nothing is asked of it and nothing goes wrong with it: it would be asked at every tick what can only be all."""
+        asked = plan.retire_after is not None or any(isinstance(trouble, NotReady) for trouble in self.world.troubles)
+        return self.simulated if asked else None
 
     def _ports(self, plan: Plan, hooks: Mapping[str, Callable[..., Any]], gates: Mapping[str, Callable[..., Any]], fleet: Any) -> Ports:
         named = [step.hook for step in plan.steps if step.hook is not None]
