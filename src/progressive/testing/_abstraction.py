@@ -2,21 +2,71 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
+from ..analysis.judge import Tally
+from ..analysis.verdict import Tolerance
+from ..lifecycle import Phase
+from ..plan import Plan
 from ..rollout import Rollout
 from ._weather import Router
 
-__all__ = ["state_key"]
+__all__ = ["Abstraction"]
 
 
-def state_key(rollout: Rollout, router: Router) -> object:
-    """What tells two states apart: everything but times, serials and sentences; how long something lasted counts in a few classes."""
-    return (_progress(rollout), _routing(rollout), _evidence(rollout), _clocks(rollout), _on_router(rollout, router))
+class Abstraction:
+    """Everything counts but times, serials and sentences; how long something lasted counts in a few classes, a counter up to its threshold.
 
+    What the engine does not read any more does not count either:
 
-def _class(length: timedelta, *bounds: timedelta) -> int:
-    return sum(length >= bound for bound in bounds)
+    - *When it is over*, nobody comes back, and what people say is refused by the phase alone: evidence and clocks are not read again.
+    - *On the way back* nothing is judged (a look that comes late is refused by the phase alone): evidence is not read again.
+    - *While it is held* the time in the step stands still, and every way out of a hold sets it anew (a resume, a promotion, the way back).
+    - A tally's last verdict and its reason are for people; what follows from them is in its counters. ``looks_here`` is asked only
+      whether it is 0.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._tolerances = tuple(each.tolerance for _, each in plan.checks)
+        self._spans = tuple(step.span for step in plan.steps)
+        self._halves = tuple(step.span / 2 for step in plan.steps)
+        self._enough = max([getattr(step, "count", 1) for step in plan.steps], default=1)
+
+    def key(self, rollout: Rollout, router: Router) -> object:
+        """Equal for two states that behave alike."""
+        return (_progress(rollout), _routing(rollout), self._evidence(rollout), self._clocks(rollout), _on_router(rollout, router))
+
+    def _evidence(self, rollout: Rollout) -> object:
+        evidence = rollout.evidence
+        if rollout.over or rollout.phase is Phase.ROLLING_BACK:
+            return None
+        return (
+            tuple(map(self._tally, evidence.tallies, self._tolerances)),
+            tuple((each.start is None, each.tail is None) for each in evidence.series),
+            tuple(probe.answered for probe in evidence.probes),
+        )
+
+    def _tally(self, tally: Tally, tolerance: Tolerance) -> object:
+        return (
+            min(tally.here, self._enough),
+            tally.looks_here > 0,
+            None if tolerance.failures is None else min(tally.failures, tolerance.failures + 1),
+            min(tally.in_a_row, tolerance.in_a_row),
+            tally.failed,
+            tally.bad,
+        )
+
+    def _clocks(self, rollout: Rollout) -> object:
+        clocks = rollout.clocks
+        if rollout.over:
+            return None
+        step = rollout.progress.step
+        span = self._spans[step]
+        return (
+            (clocks.watched >= self._halves[step]) + (clocks.watched >= span),
+            rollout.phase is not Phase.HELD and clocks.stepped >= span,
+            bool(clocks.unreadable),
+            bool(clocks.astray),
+            bool(clocks.escalated),
+        )
 
 
 def _progress(rollout: Rollout) -> object:
@@ -25,7 +75,7 @@ def _progress(rollout: Rollout) -> object:
         progress.phase,
         progress.step,
         repr(progress.memory),
-        type(progress.answer).__name__,
+        type(progress.answer),
         progress.skipped,
         progress.forced,
         tuple((cause.name, cause.person) for cause in progress.causes),
@@ -56,31 +106,6 @@ def _routing(rollout: Rollout) -> object:
         routing.reasserted,
         routing.inspected,
     )
-
-
-def _evidence(rollout: Rollout) -> object:
-    evidence = rollout.evidence
-    enough = max([getattr(step, "count", 1) for step in rollout.plan.steps], default=1)
-    tallies = tuple(
-        (
-            tally.verdict,
-            min(tally.here, enough),
-            min(tally.looks_here, enough),
-            None if each.tolerance.failures is None else min(tally.failures, each.tolerance.failures + 1),
-            min(tally.in_a_row, each.tolerance.in_a_row),
-            tally.failed,
-            tally.bad,
-        )
-        for tally, (_, each) in zip(evidence.tallies, rollout.plan.checks, strict=True)
-    )
-    series = tuple((each.start is None, each.tail is None) for each in evidence.series)
-    return tallies, series, tuple(probe.answered for probe in evidence.probes)
-
-
-def _clocks(rollout: Rollout) -> object:
-    clocks, span = rollout.clocks, rollout.plan.steps[rollout.progress.step].span
-    watched, stepped = _class(clocks.watched, span / 2, span), _class(clocks.stepped, span)
-    return (watched, stepped, bool(clocks.unreadable), bool(clocks.astray), bool(clocks.escalated))
 
 
 def _on_router(rollout: Rollout, router: Router) -> object:

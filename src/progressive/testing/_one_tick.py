@@ -50,11 +50,12 @@ __all__ = ["OneTick"]
 
 
 class OneTick:
-    """One tick in one weather. Remembers what each decision was told, so that it can be told again."""
+    """One tick in one weather. Remembers what each decision was told, so that it can be told again, and what was asked for."""
 
     def __init__(self, rollout: Rollout, router: Router, weather: Weather, now: datetime) -> None:
         self.rollout, self.router, self.weather, self.now = rollout, router, weather, now
         self.told: list[tuple[Event, ...]] = []
+        self.asked: set[type[Command]] = set()
         self.written: list[Traffic] = []
         self.steps: list[str] = []
 
@@ -87,6 +88,7 @@ class OneTick:
 
     def _do(self, command: Command) -> Event:
         at = self.now
+        self.asked.add(type(command))
         match command:
             case Inspect():
                 return Inspected(at=at, undo="by hand", fleet=False)

@@ -13,12 +13,18 @@ from ..errors import Failure
 from ..lifecycle import Phase
 from ..messages import (
     Abort,
+    Apply,
     Approve,
+    AskGate,
+    Command,
     Event,
     Hold,
+    Measure,
     PromoteNow,
+    Read,
     Reject,
     Resume,
+    RunHook,
     Skip,
 )
 from ..plan import Plan
@@ -48,7 +54,11 @@ class Router:
 
 @attrs.frozen
 class Weather:
-    """What one tick meets: one thing that is not as it should be, or none. ``name`` is how a trace calls it."""
+    """What one tick meets: one thing that is not as it should be, or none. ``name`` is how a trace calls it.
+
+    ``changes``: the only command whose answer is another one than in good weather. The engine is a function, so a tick that does not ask for
+    it is the same tick as in good weather, to the byte, and need not be decided again. None where more than an answer is different.
+    """
 
     name: str = "all is well"
     verdict: Verdict = Verdict.PASS
@@ -61,6 +71,7 @@ class Weather:
     open: bool = True
     says: Callable[[Rollout, datetime], Sequence[Event]] | None = None
     applies: Callable[[Rollout], bool] = lambda rollout: True
+    changes: type[Command] | None = None
 
 
 def _edited(to: float) -> Callable[[Router], Router]:
@@ -105,14 +116,14 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
 
     found = [
         Weather(),
-        *(Weather(f"every check says {verdict.value}", verdict=verdict) for verdict in VERDICTS if plan.checks),
+        *(Weather(f"every check says {verdict.value}", verdict=verdict, changes=Measure) for verdict in VERDICTS if plan.checks),
         Weather("the deadline that is waited for comes", later=_to_the_deadline),
         Weather("nobody comes until every deadline is over", later=lambda rollout: far),
         Weather("the clock steps back an hour", later=lambda rollout: -hours(1)),
-        Weather("the router can't be read", reads=False),
-        Weather("a write fails", writes=Failure.TRANSIENT),
-        Weather("a write is refused", writes=Failure.PERMANENT),
-        Weather("the answer to a write is lost", lost=True),
+        Weather("the router can't be read", reads=False, changes=Read),
+        Weather("a write fails", writes=Failure.TRANSIENT, changes=Apply),
+        Weather("a write is refused", writes=Failure.PERMANENT, changes=Apply),
+        Weather("the answer to a write is lost", lost=True, changes=Apply),
         Weather("a stranger sets 100 %", strangers=_edited(100), applies=lambda rollout: rollout.routing.claimed),
         Weather("a stranger sets 0 %", strangers=_edited(0), applies=lambda rollout: rollout.routing.claimed),
         Weather("the router forgets everything", strangers=_forgot, applies=lambda rollout: rollout.routing.claimed),
@@ -144,7 +155,7 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
     ]
     if any(step.hook is not None for step in plan.steps):
         asked = [lambda rollout: rollout.phase is Phase.PROGRESSING and plan.steps[rollout.progress.step].hook is not None]
-        found += [Weather(f"the hook says {said}", hook=said, applies=asked[0]) for said in ("not yet", "stop")]
+        found += [Weather(f"the hook says {said}", hook=said, applies=asked[0], changes=RunHook) for said in ("not yet", "stop")]
     if plan.gates:
-        found.append(Weather("every gate is closed", open=False, applies=lambda rollout: rollout.phase is Phase.PROGRESSING))
+        found.append(Weather("every gate is closed", open=False, applies=lambda rollout: rollout.phase is Phase.PROGRESSING, changes=AskGate))
     return tuple(found)

@@ -3,10 +3,11 @@
 The walk is exhaustive over an abstraction, and the engine in it is the real one. Time is abstracted to what somebody could wait for: the next
 `wake_at`, the deadline that is waited for, past every deadline, and a clock that steps back. Checks are abstracted to their verdicts: in each
 tick all of them pass, fail, can't tell, find no data or get no answer. Counters, causes, approvals and what is on the router are kept; two
-states that differ in nothing else are one. In each tick one thing goes wrong, or nothing; what goes wrong in one tick after another is walked.
+states that differ in nothing that the engine will read are one. In each tick one thing goes wrong, or nothing; what goes wrong in one tick
+after another is walked.
 
-What must hold is checked on every move (the invariants in `_promises`), and on the whole: an abort leads to 0 % from everywhere, there is a way to an end from
-everywhere, and every step is reached. A plan that breaks one comes with the shortest way to it.
+What must hold is checked on every move (rules like R2, with their numbers), and on the whole: an abort leads to 0 % from everywhere, there is
+a way to an end from everywhere, and every step is reached. A plan that breaks one comes with the shortest way to it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 
 from ..release import Release
 from ..starting import Strategy
-from ._promises import PROMISES, Invariant, Transition
+from ._promises import Invariant, Transition
 from ._report import Broken, Report, TraceStep
 from ._walk import Walk
 from .simulation import RELEASE
@@ -34,6 +35,6 @@ def verify(
     ``invariants``: functions of a `Transition` that return a sentence where something of yours does not hold. ``most_states`` bounds the walk,
     ``most_broken`` the reports of each kind. Breadth first, so each way that is reported is a shortest one. The same strategy gives the same report.
     """
-    walk = Walk(strategy, (*PROMISES, *invariants), release, most_states, most_broken)
+    walk = Walk(strategy, invariants, release, most_states, most_broken)
     walk.walk()
     return walk.report()
