@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from ..analysis.judge import Tally
-from ..analysis.verdict import Tolerance
+from ..analysis.verdict import Tolerance, Verdict
 from ..lifecycle import Phase
 from ..plan import Plan
 from ..rollout import Rollout
@@ -22,6 +24,9 @@ class Abstraction:
     - *While it is held* the time in the step stands still, and every way out of a hold sets it anew (a resume, a promotion, the way back).
     - A tally's last verdict and its reason are for people; what follows from them is in its counters. ``looks_here`` is asked only
       whether it is 0.
+    - More bad looks in a row than the budget allows, and than the one that takes no pass back, are as many.
+
+    What is *not* told apart though it can matter by a tick: how near the next deadline is. The weathers lead to it from either state.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -51,7 +56,7 @@ class Abstraction:
             None if tolerance.failures is None else min(tally.failures, tolerance.failures + 1),
             min(tally.in_a_row, tolerance.in_a_row),
             tally.failed,
-            tally.bad,
+            None if tally.bad is None else _stretch(tally, tolerance, tally.bad),
         )
 
     def _clocks(self, rollout: Rollout) -> object:
@@ -67,6 +72,13 @@ class Abstraction:
             bool(clocks.astray),
             bool(clocks.escalated),
         )
+
+
+def _stretch(tally: Tally, tolerance: Tolerance, bad: Verdict) -> object:
+    """The looks in a row that were neither pass nor fail. Two without data take a pass back; a budget ends by their number or their length."""
+    budget = {Verdict.INCONCLUSIVE: tolerance.inconclusive, Verdict.NO_DATA: tolerance.no_data}.get(bad, tolerance.no_answer)
+    lasted = tally.bad_until - tally.bad_since if tally.bad_since is not None and tally.bad_until is not None else timedelta()
+    return bad, min(tally.bad_looks, max(2, 1 + (budget.looks or 0))), budget.within is not None and lasted >= budget.within
 
 
 def _progress(rollout: Rollout) -> object:
