@@ -1,8 +1,8 @@
 """What a walk through every reachable state costs, and how large a plan may be.
 
-A growing series of plans, each walked whole or until the bound; the last one that is done within a minute is the largest that a test should
-ask for. A tick that can't differ from the one in good weather counts as a transition and is not decided again. One pass of arithmetic in plain
-Python is measured in the same run, so that figures of different machines can be compared.
+A growing series of plans, each walked whole or until the bound; the last one that is done within a minute is the largest that a
+test should ask for. A tick that can't differ from the one in good weather counts as a transition and is not decided again. One
+pass of arithmetic in plain Python is measured in the same run, so that figures of different machines can be compared.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def speed() -> None:
         (name, f"{count:,}", f"{took / count * 1e6:,.0f} us", f"{count / took:,.0f}", f"{took / count / unit:,.0f}")
         for name, count in (("states", report.states), ("transitions", report.transitions))
     ]
-    table(f"verify(): {len(report.steps)} steps, no check", ("what", "found", "each", "per second", "x one dictionary step"), rows)
+    table(
+        f"verify(): {len(report.steps)} steps, no check", ("what", "found", "each", "per second", "x one dictionary step"), rows
+    )
 
 
 def growth() -> None:
@@ -66,7 +68,17 @@ def growth() -> None:
             took = time.process_time() - began
             seen = "all" if report.complete else "stopped by the bound"
             found = "every promise holds" if report.ok else f"{len(report.broken)} broken" if report.broken else "not whole"
-            rows.append((name, f"{report.states:,}", f"{report.transitions:,}", seen, f"{took:.1f} s", f"{took / unit / 1e6:,.0f} million", found))
+            rows.append(
+                (
+                    name,
+                    f"{report.states:,}",
+                    f"{report.transitions:,}",
+                    seen,
+                    f"{took:.1f} s",
+                    f"{took / unit / 1e6:,.0f} million",
+                    found,
+                )
+            )
             if took > MINUTE:
                 break
             if report.complete:

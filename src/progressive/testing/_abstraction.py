@@ -15,18 +15,22 @@ __all__ = ["Abstraction"]
 
 
 class Abstraction:
-    """Everything counts but times, serials and sentences; how long something lasted counts in a few classes, a counter up to its threshold.
+    """Everything counts but times, serials and sentences; how long something lasted counts in a few classes, a counter up to its
+    threshold.
 
     What the engine does not read any more does not count either:
 
-    - *When it is over*, nobody comes back, and what people say is refused by the phase alone: evidence and clocks are not read again.
+    - *When it is over*, nobody comes back, and what people say is refused by the phase alone: evidence and clocks are not read
+      again.
     - *On the way back* nothing is judged (a look that comes late is refused by the phase alone): evidence is not read again.
-    - *While it is held* the time in the step stands still, and every way out of a hold sets it anew (a resume, a promotion, the way back).
-    - A tally's last verdict and its reason are for people; what follows from them is in its counters. ``looks_here`` is asked only
-      whether it is 0.
+    - *While it is held* the time in the step stands still, and every way out of a hold sets it anew (a resume, a promotion, the
+      way back).
+    - A tally's last verdict and its reason are for people; what follows from them is in its counters. ``looks_here`` is asked
+      only whether it is 0.
     - More bad looks in a row than the budget allows, and than the one that takes no pass back, are as many.
 
-    What is *not* told apart though it can matter by a tick: how near the next deadline is. The weathers lead to it from either state.
+    What is *not* told apart though it can matter by a tick: how near the next deadline is. The weathers lead to it from either
+    state.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -37,7 +41,13 @@ class Abstraction:
 
     def key(self, rollout: Rollout, router: Router) -> object:
         """Equal for two states that behave alike."""
-        return (_progress(rollout), _routing(rollout), self._evidence(rollout), self._clocks(rollout), _on_router(rollout, router))
+        return (
+            _progress(rollout),
+            _routing(rollout),
+            self._evidence(rollout),
+            self._clocks(rollout),
+            _on_router(rollout, router),
+        )
 
     def _evidence(self, rollout: Rollout) -> object:
         evidence = rollout.evidence
@@ -75,7 +85,7 @@ class Abstraction:
 
 
 def _stretch(tally: Tally, tolerance: Tolerance, bad: Verdict) -> object:
-    """The looks in a row that were neither pass nor fail. Two without data take a pass back; a budget ends by their number or their length."""
+    """Looks in a row that neither passed nor failed. Two without data take a pass back; a budget ends by number or length."""
     budget = {Verdict.INCONCLUSIVE: tolerance.inconclusive, Verdict.NO_DATA: tolerance.no_data}.get(bad, tolerance.no_answer)
     lasted = tally.bad_until - tally.bad_since if tally.bad_since is not None and tally.bad_until is not None else timedelta()
     return bad, min(tally.bad_looks, max(2, 1 + (budget.looks or 0))), budget.within is not None and lasted >= budget.within

@@ -35,7 +35,7 @@ class State:
 
 
 def unkept(states: Sequence[State]) -> Iterator[tuple[str, int]]:
-    """What does not hold on the whole, and of which state: an abort leads to 0 %, nobody is heard when it is over, there is a way to an end."""
+    """What does not hold, and where: an abort leads to 0 %, nobody is heard when it is over, there is a way to an end."""
     for here, state in enumerate(states):
         if state.aborted >= 0 and not _ends_at_zero(states, state.aborted):
             yield "an abort does not lead to 0 % here", here

@@ -1,4 +1,4 @@
-"""One tick of the engine in one weather: every command is done to the abstract router, and what each decision was told is kept."""
+"""One tick of the engine in one weather: every command is done to the abstract router, and what it was told is kept."""
 
 from __future__ import annotations
 
@@ -101,7 +101,11 @@ class OneTick:
             case Measure():
                 return self._measure(command)
             case RunHook():
-                answers: dict[str, HookAnswer] = {"go": Go(), "not yet": NotYet(at + seconds(20), "not yet"), "stop": Stop("it says stop")}
+                answers: dict[str, HookAnswer] = {
+                    "go": Go(),
+                    "not yet": NotYet(at + seconds(20), "not yet"),
+                    "stop": Stop("it says stop"),
+                }
                 return HookAnswered(at=at, epoch=command.epoch, step=command.step, answer=answers[self.weather.hook])
             case AskGate():
                 answer = Open() if self.weather.open else ClosedUntil(at + hours(1), "closed")
@@ -118,16 +122,26 @@ class OneTick:
         router, weather = self.router, self.weather
         there, ours = router.marker, command.marker
         if weather.writes is not None:
-            return CommandFailed(at=self.now, command="apply", epoch=command.epoch, failure=weather.writes, why="it can't be written")
-        overtaken = there is not None and (there.supersedes(ours) or (there.generation == ours.generation and there.closed and not ours.closed))
+            return CommandFailed(
+                at=self.now, command="apply", epoch=command.epoch, failure=weather.writes, why="it can't be written"
+            )
+        overtaken = there is not None and (
+            there.supersedes(ours) or (there.generation == ours.generation and there.closed and not ours.closed)
+        )
         if overtaken or command.expect not in (None, str(router.revision)):
             return CommandFailed(at=self.now, command="apply", epoch=command.epoch, failure=Failure.CONFLICT, why="it moved")
         self.written.append(command.traffic)
         self.router = attrs.evolve(
-            router, traffic=command.traffic, marker=ours, revision=router.revision + 1, back=router.back or not command.traffic.candidate.ppm
+            router,
+            traffic=command.traffic,
+            marker=ours,
+            revision=router.revision + 1,
+            back=router.back or not command.traffic.candidate.ppm,
         )
         if weather.lost:
-            return CommandFailed(at=self.now, command="apply", epoch=command.epoch, failure=Failure.UNKNOWN, why="the answer was lost")
+            return CommandFailed(
+                at=self.now, command="apply", epoch=command.epoch, failure=Failure.UNKNOWN, why="the answer was lost"
+            )
         return Wrote(at=self.now, epoch=command.epoch, traffic=command.traffic, served=self._served())
 
     def _measure(self, command: Measure) -> Event:

@@ -44,7 +44,13 @@ class _Oracle:
 
 def _oracle(each: Check) -> _Oracle:
     return _Oracle(
-        of=each, id=each.id, metric=each.metric, observe=each.observe, tolerance=each.tolerance, needs=tuple(each.needs), wants=tuple(each.wants)
+        of=each,
+        id=each.id,
+        metric=each.metric,
+        observe=each.observe,
+        tolerance=each.tolerance,
+        needs=tuple(each.needs),
+        wants=tuple(each.wants),
     )
 
 

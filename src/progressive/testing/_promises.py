@@ -20,7 +20,7 @@ BACK: Final = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 @attrs.frozen(kw_only=True)
 class Transition:
-    """One tick of the walk, for an invariant: the rollout before and after it, what the router served before, and what was written to it."""
+    """One tick of the walk, for an invariant: the rollout before and after, what the router served, what was written to it."""
 
     what: str
     before: Rollout
@@ -62,7 +62,8 @@ def _r15(move: Transition) -> str | None:
     entered = move.after.phase is Phase.PROMOTED and move.before.phase is not Phase.PROMOTED
     last = {guard.analysis for guard in plan.guards}.union(*(step.analyses for step in plan.steps if step.traffic is None))
     judges = any(
-        analysis.name in last and not each.observe and all(_full(plan).reaches(track) for track in each.needs) for analysis, each in plan.checks
+        analysis.name in last and not each.observe and all(_full(plan).reaches(track) for track in each.needs)
+        for analysis, each in plan.checks
     )
     if entered and judges and not move.judged_at_full and not progress.waived and not _said_promote(move):
         return "R15: promoted without one measurement at full traffic"
@@ -85,7 +86,7 @@ def _r17(move: Transition) -> str | None:
 
 
 def _r23(move: Transition) -> str | None:
-    """Rolled back only after a write of 0 %, or where another rollout has taken over; promoted only while the router serves it."""
+    """Rolled back only after a write of 0 %, or when another rollout took over; promoted only while the router serves it."""
     after = move.after
     if after.phase is move.before.phase:
         return None

@@ -70,7 +70,9 @@ class Report:
         return self.complete and not self.broken and not self.unreached
 
     def __str__(self) -> str:
-        lines = [f"{self.states:,} states, {self.transitions:,} transitions, {'all that there are' if self.complete else 'STOPPED BY most_states'}"]
+        lines = [
+            f"{self.states:,} states, {self.transitions:,} transitions, {'all that there are' if self.complete else 'STOPPED BY most_states'}"
+        ]
         lines += [f"step {step} is never reached" for step in self.unreached]
         lines += [str(each) for each in self.broken]
         return "\n".join([*lines, "every promise holds" if self.ok else "NOT OK"])

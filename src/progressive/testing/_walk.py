@@ -40,7 +40,9 @@ class _Moved:
 class Walk:
     """``invariants`` are the user's own; `PROMISES` are always checked."""
 
-    def __init__(self, strategy: Strategy, invariants: Sequence[Invariant], release: Release, most_states: int, most_broken: int) -> None:
+    def __init__(
+        self, strategy: Strategy, invariants: Sequence[Invariant], release: Release, most_states: int, most_broken: int
+    ) -> None:
         self.plan = abstract(strategy.plan)
         self.invariants = tuple(invariants)
         self.weathers = weathers(self.plan)
@@ -68,7 +70,7 @@ class Walk:
             self._report(what, here)
 
     def _every_weather(self, here: int) -> None:
-        """Every tick that there can be in one state. One that can't differ from the tick in good weather is counted, and not decided again."""
+        """Every tick there is from one state. One that can't differ from the tick in good weather is counted, not decided again."""
         state, good = self.states[here], self.weathers[0]
         fair = self._move(here, good, _come_back(state, good))
         if fair is not None:
@@ -119,7 +121,9 @@ class Walk:
         state.out.add(there)
         return _Moved(tick, move, there)
 
-    def _reach(self, rollout: Rollout, router: Router, now: datetime, parent: int, what: str, told: tuple[tuple[Event, ...], ...]) -> int:
+    def _reach(
+        self, rollout: Rollout, router: Router, now: datetime, parent: int, what: str, told: tuple[tuple[Event, ...], ...]
+    ) -> int:
         """The state that this is, new or known."""
         new = len(self.states)
         here = self._known.setdefault(self._abstraction.key(rollout, router), new)
@@ -171,7 +175,7 @@ def _come_back(state: State, weather: Weather) -> datetime:
 
 
 def _same(fair: OneTick, weather: Weather, now: datetime) -> bool:
-    """Is a tick in this weather the tick in good weather again? At the same time, and the one answer that it changes is not asked for."""
+    """Is it the tick in good weather again? It comes when that does, and what this weather changes is not asked for."""
     if weather.changes is not None:
         return weather.changes not in fair.asked
     return weather.later is not None and now == fair.now

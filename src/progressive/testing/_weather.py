@@ -56,8 +56,9 @@ class Router:
 class Weather:
     """What one tick meets: one thing that is not as it should be, or none. ``name`` is how a trace calls it.
 
-    ``changes``: the only command whose answer is another one than in good weather. The engine is a function, so a tick that does not ask for
-    it is the same tick as in good weather, to the byte, and need not be decided again. None where more than an answer is different.
+    ``changes``: the only command whose answer is another one than in good weather. The engine is a function, so a tick that does
+    not ask for it is the same tick as in good weather, to the byte, and need not be decided again. None where more than an answer
+    is different.
     """
 
     name: str = "all is well"
@@ -127,13 +128,19 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
         Weather("a stranger sets 100 %", strangers=_edited(100), applies=lambda rollout: rollout.routing.claimed),
         Weather("a stranger sets 0 %", strangers=_edited(0), applies=lambda rollout: rollout.routing.claimed),
         Weather("the router forgets everything", strangers=_forgot, applies=lambda rollout: rollout.routing.claimed),
-        Weather("somebody takes it back by hand", strangers=_closed, applies=lambda rollout: rollout.routing.claimed and forward(rollout)),
+        Weather(
+            "somebody takes it back by hand",
+            strangers=_closed,
+            applies=lambda rollout: rollout.routing.claimed and forward(rollout),
+        ),
         Weather("another rollout claims the router", strangers=_taken, applies=lambda rollout: rollout.routing.claimed),
         Weather("abort", says=_said(Abort), applies=forward),
         Weather("hold", says=_said(Hold), applies=lambda rollout: forward(rollout) and not rollout.progress.causes),
         Weather(
             "resume",
-            says=lambda rollout, at: [Resume(at=at, cause=cause.name, by="somebody", why="it is walked") for cause in rollout.progress.causes],
+            says=lambda rollout, at: [
+                Resume(at=at, cause=cause.name, by="somebody", why="it is walked") for cause in rollout.progress.causes
+            ],
             applies=lambda rollout: rollout.phase is Phase.HELD,
         ),
         Weather(
@@ -157,5 +164,9 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
         asked = [lambda rollout: rollout.phase is Phase.PROGRESSING and plan.steps[rollout.progress.step].hook is not None]
         found += [Weather(f"the hook says {said}", hook=said, applies=asked[0], changes=RunHook) for said in ("not yet", "stop")]
     if plan.gates:
-        found.append(Weather("every gate is closed", open=False, applies=lambda rollout: rollout.phase is Phase.PROGRESSING, changes=AskGate))
+        found.append(
+            Weather(
+                "every gate is closed", open=False, applies=lambda rollout: rollout.phase is Phase.PROGRESSING, changes=AskGate
+            )
+        )
     return tuple(found)
