@@ -29,8 +29,8 @@ class Abstraction:
       only whether it is 0.
     - More bad looks in a row than the budget allows, and than the one that takes no pass back, are as many.
 
-    What is *not* told apart though it can matter by a tick: how near the next deadline is. The weathers lead to it from either
-    state.
+    What is *not* told apart though it can matter by a tick: how near the next deadline, the end of a bake or the next try of a
+    write is. The weathers lead to each of them from either state, but not with another thing going wrong in that same tick.
     """
 
     def __init__(self, plan: Plan) -> None:
