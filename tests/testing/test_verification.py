@@ -16,7 +16,7 @@ import progressive
 from progressive import Action, BlueGreen, Canary, Limit, Metric, loads_event, minutes, percent, percents
 from progressive.engine import decide
 from progressive.steps import Approval
-from progressive.testing import Transition, verify
+from progressive.testing import Transition, _walk, verify
 
 ERRORS = Metric("error-rate", kind="ratio")
 GUARDED = Canary(weights=percents(100), bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(1))])
@@ -48,6 +48,17 @@ def test_and_of_a_switch_with_a_hook_and_an_approval() -> None:
 
 def test_the_walk_is_the_same_every_time() -> None:
     assert verify(BARE) == verify(BARE)
+
+
+def test_a_tick_that_is_not_decided_again_would_have_been_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = set[str]()
+    sparing = verify(GUARDED, most_states=150, invariants=[lambda move: told.add(move.what)])
+    monkeypatch.setattr(_walk, "_same", lambda fair, weather, now: False)
+    every = set[str]()
+    thorough = verify(GUARDED, most_states=150, invariants=[lambda move: every.add(move.what)])
+
+    assert sparing == thorough
+    assert told == every
 
 
 def test_a_bound_is_said() -> None:

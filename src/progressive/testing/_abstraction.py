@@ -1,0 +1,136 @@
+"""What tells two states of the walk apart, and why those that it merges behave alike."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ..analysis.judge import Tally
+from ..analysis.verdict import Tolerance, Verdict
+from ..lifecycle import Phase
+from ..plan import Plan
+from ..rollout import Rollout
+from ._weather import Router
+
+__all__ = ["Abstraction"]
+
+
+class Abstraction:
+    """Everything counts but times, serials and sentences; how long something lasted counts in a few classes, a counter up to its
+    threshold.
+
+    What the engine does not read any more does not count either:
+
+    - *When it is over*, nobody comes back, and what people say is refused by the phase alone: evidence and clocks are not read
+      again.
+    - *On the way back* nothing is judged (a look that comes late is refused by the phase alone): evidence is not read again.
+    - *While it is held* the time in the step stands still, and every way out of a hold sets it anew (a resume, a promotion, the
+      way back).
+    - A tally's last verdict and its reason are for people; what follows from them is in its counters. ``looks_here`` is asked
+      only whether it is 0.
+    - More bad looks in a row than the budget allows, and than the one that takes no pass back, are as many.
+
+    What is *not* told apart though it can matter by a tick: how near the next deadline, the end of a bake or the next try of a
+    write is. The weathers lead to each of them from either state, but not with another thing going wrong in that same tick.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._tolerances = tuple(each.tolerance for _, each in plan.checks)
+        self._spans = tuple(step.span for step in plan.steps)
+        self._halves = tuple(step.span / 2 for step in plan.steps)
+        self._enough = max([getattr(step, "count", 1) for step in plan.steps], default=1)
+
+    def key(self, rollout: Rollout, router: Router) -> object:
+        """Equal for two states that behave alike."""
+        return (
+            _progress(rollout),
+            _routing(rollout),
+            self._evidence(rollout),
+            self._clocks(rollout),
+            _on_router(rollout, router),
+        )
+
+    def _evidence(self, rollout: Rollout) -> object:
+        evidence = rollout.evidence
+        if rollout.over or rollout.phase is Phase.ROLLING_BACK:
+            return None
+        return (
+            tuple(map(self._tally, evidence.tallies, self._tolerances)),
+            tuple((each.start is None, each.tail is None) for each in evidence.series),
+            tuple(probe.answered for probe in evidence.probes),
+        )
+
+    def _tally(self, tally: Tally, tolerance: Tolerance) -> object:
+        return (
+            min(tally.here, self._enough),
+            tally.looks_here > 0,
+            None if tolerance.failures is None else min(tally.failures, tolerance.failures + 1),
+            min(tally.in_a_row, tolerance.in_a_row),
+            tally.failed,
+            None if tally.bad is None else _stretch(tally, tolerance, tally.bad),
+        )
+
+    def _clocks(self, rollout: Rollout) -> object:
+        clocks = rollout.clocks
+        if rollout.over:
+            return None
+        step = rollout.progress.step
+        span = self._spans[step]
+        return (
+            (clocks.watched >= self._halves[step]) + (clocks.watched >= span),
+            rollout.phase is not Phase.HELD and clocks.stepped >= span,
+            bool(clocks.unreadable),
+            bool(clocks.astray),
+            bool(clocks.escalated),
+        )
+
+
+def _stretch(tally: Tally, tolerance: Tolerance, bad: Verdict) -> object:
+    """Looks in a row that neither passed nor failed. Two without data take a pass back; a budget ends by number or length."""
+    budget = {Verdict.INCONCLUSIVE: tolerance.inconclusive, Verdict.NO_DATA: tolerance.no_data}.get(bad, tolerance.no_answer)
+    lasted = tally.bad_until - tally.bad_since if tally.bad_since is not None and tally.bad_until is not None else timedelta()
+    return bad, min(tally.bad_looks, max(2, 1 + (budget.looks or 0))), budget.within is not None and lasted >= budget.within
+
+
+def _progress(rollout: Rollout) -> object:
+    progress = rollout.progress
+    return (
+        progress.phase,
+        progress.step,
+        repr(progress.memory),
+        type(progress.answer),
+        progress.skipped,
+        progress.forced,
+        tuple((cause.name, cause.person) for cause in progress.causes),
+        tuple(given.approval for given in progress.approvals),
+        progress.waived,
+        progress.closing is not None,
+        progress.frozen is not None and progress.frozen[2] > rollout.clocks.now,
+        progress.retirement,
+        progress.overdue,
+        progress.reason.startswith("superseded"),
+    )
+
+
+def _routing(rollout: Rollout) -> object:
+    routing = rollout.routing
+    return (
+        routing.wanted,
+        routing.standing,
+        None if routing.served is None else routing.served.traffic,
+        routing.verified_since is None,
+        routing.claimed,
+        routing.touched,
+        routing.written >= rollout.progress.epoch,
+        routing.sent[0] == rollout.progress.epoch,
+        routing.generation is None,
+        min(routing.attempts, 2),
+        len(routing.drifts),
+        routing.reasserted,
+        routing.inspected,
+    )
+
+
+def _on_router(rollout: Rollout, router: Router) -> object:
+    ours, there = rollout.routing.generation, router.marker
+    marker = None if there is None else (ours is None or there.generation == ours, there.closed)
+    return (router.traffic, marker, router.back, router.judged)

@@ -1,0 +1,89 @@
+"""The states that were seen as one graph, and what must hold of all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import attrs
+
+from ..engine import decide
+from ..lifecycle import Phase
+from ..messages import Abort, Event, Hold, PromoteNow
+from ..rollout import Rollout
+from ._weather import NOTHING, Router
+
+__all__ = ["State", "unkept"]
+
+
+@attrs.define
+class State:
+    """One state, as it was first reached: from ``parent`` by the tick that ``what`` and ``told`` tell of.
+
+    ``good`` and ``aborted`` are where good weather and an abort lead from here, ``out`` is wherever anything does.
+    """
+
+    rollout: Rollout
+    router: Router
+    now: datetime
+    parent: int
+    what: str
+    told: tuple[tuple[Event, ...], ...]
+    good: int = -1
+    aborted: int = -1
+    out: set[int] = attrs.field(factory=set)
+
+
+def unkept(states: Sequence[State]) -> Iterator[tuple[str, int]]:
+    """What does not hold, and where: an abort leads to 0 %, nobody is heard when it is over, there is a way to an end."""
+    for here, state in enumerate(states):
+        if state.aborted >= 0 and not _ends_at_zero(states, state.aborted):
+            yield "an abort does not lead to 0 % here", here
+        if state.rollout.over and (heard := _heard_when_over(state.rollout)):
+            yield heard, here
+    if not any(state.rollout.phase is Phase.PROMOTED for state in states):
+        yield "whatever happens, it is never promoted", 0
+    ending = _can_end(states)
+    for here in range(len(states)):
+        if here not in ending:
+            yield "there is no way to an end from here", here
+
+
+def _ends_at_zero(states: Sequence[State], here: int) -> bool:
+    seen: set[int] = set()
+    while here >= 0 and here not in seen:
+        state = states[here]
+        if state.rollout.phase is Phase.ROLLED_BACK:
+            return state.router.traffic == NOTHING or state.rollout.progress.reason.startswith("superseded")
+        seen.add(here)
+        here = state.good
+    return False
+
+
+def _can_end(states: Sequence[State]) -> set[int]:
+    """Every state from which some way leads to a final phase."""
+    into: dict[int, list[int]] = {}
+    for here, state in enumerate(states):
+        for there in state.out:
+            into.setdefault(there, []).append(here)
+    waiting = [here for here, state in enumerate(states) if state.rollout.final]
+    found = set(waiting)
+    while waiting:
+        for before in into.get(waiting.pop(), ()):
+            if before not in found:
+                found.add(before)
+                waiting.append(before)
+    return found
+
+
+def _heard_when_over(rollout: Rollout) -> str | None:
+    """R24 again, for what people say when it is over."""
+    at = rollout.clocks.now
+    for kind in (Abort, Hold, PromoteNow):
+        try:
+            decision = decide(rollout, kind(at=at, by="somebody", why="it is walked"))
+        except Exception as error:
+            return f"R24: {kind.__name__} was heard when it was over: {error}"
+        if decision.rollout.phase is not rollout.phase or decision.commands:
+            return f"R24: {kind.__name__} was heard when it was over"
+    return None

@@ -1,0 +1,163 @@
+"""One tick of the engine in one weather: every command is done to the abstract router, and what it was told is kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from ..analysis.verdict import Verdict
+from ..conversation import Kept, Save, Saved, converse
+from ..engine import Decision, decide
+from ..errors import Failure
+from ..measurement import Counts, Look, NoAnswer, NoData
+from ..messages import (
+    Apply,
+    AskGate,
+    ClosedUntil,
+    Command,
+    CommandFailed,
+    Event,
+    GateAnswered,
+    Go,
+    HookAnswer,
+    HookAnswered,
+    Inspect,
+    Inspected,
+    Measure,
+    Measured,
+    NotYet,
+    Open,
+    Read,
+    Retire,
+    Retired,
+    RunHook,
+    Seen,
+    Stop,
+    Survey,
+    Surveyed,
+    Tick,
+    Wrote,
+)
+from ..notes import Entered
+from ..rollout import Rollout
+from ..traffic import Served, Track, Traffic
+from ..units import hours, seconds
+from ._weather import Router, Weather
+
+__all__ = ["OneTick"]
+
+
+class OneTick:
+    """One tick in one weather. Remembers what each decision was told, so that it can be told again, and what was asked for."""
+
+    def __init__(self, rollout: Rollout, router: Router, weather: Weather, now: datetime) -> None:
+        self.rollout, self.router, self.weather, self.now = rollout, router, weather, now
+        self.told: list[tuple[Event, ...]] = []
+        self.asked: set[type[Command]] = set()
+        self.written: list[Traffic] = []
+        self.steps: list[str] = []
+
+    def tick(self) -> Rollout:
+        """The whole tick: what somebody says first, then the time."""
+        says = self.weather.says
+        if says is not None:
+            events = tuple(says(self.rollout, self.now))
+            self.told.append(events)
+            self.rollout = decide(self.rollout, *events).rollout
+        if self.weather.strangers is not None:
+            self.router = self.weather.strangers(self.router)
+        rollout, tick = self.rollout, Tick(at=self.now)
+        talk = converse(rollout, (), tick=tick, stored=True, expected=rollout.serial)
+        self.told.append((tick,))
+        reply: Kept | None = None
+        while True:
+            try:
+                move = talk.send(reply)  # type: ignore[arg-type]
+            except StopIteration as stop:
+                decision: Decision = stop.value.decision
+                self.steps += [note.step for note in decision.notes if isinstance(note, Entered)]
+                return decision.rollout
+            if isinstance(move, Save):
+                self.rollout = move.rollout
+                reply = Saved()
+            else:
+                reply = [self._do(command) for command in move.commands]
+                self.told.append(tuple(reply))
+
+    def _do(self, command: Command) -> Event:
+        at = self.now
+        self.asked.add(type(command))
+        match command:
+            case Inspect():
+                return Inspected(at=at, undo="by hand", fleet=False)
+            case Read() if not self.weather.reads:
+                return CommandFailed(at=at, command="read", epoch=0, failure=Failure.TRANSIENT, why="it can't be read")
+            case Read():
+                return Seen(at=at, served=self._served())
+            case Apply():
+                return self._apply(command)
+            case Measure():
+                return self._measure(command)
+            case RunHook():
+                answers: dict[str, HookAnswer] = {
+                    "go": Go(),
+                    "not yet": NotYet(at + seconds(20), "not yet"),
+                    "stop": Stop("it says stop"),
+                }
+                return HookAnswered(at=at, epoch=command.epoch, step=command.step, answer=answers[self.weather.hook])
+            case AskGate():
+                answer = Open() if self.weather.open else ClosedUntil(at + hours(1), "closed")
+                return GateAnswered(at=at, epoch=command.epoch, gate=command.gate, answer=answer)
+            case Retire():
+                return Retired(at=at)
+            case Survey():
+                return Surveyed(at=at, tracks={})
+
+    def _served(self) -> Served:
+        return Served(traffic=self.router.traffic, version=str(self.router.revision), marker=self.router.marker)
+
+    def _apply(self, command: Apply) -> Event:
+        router, weather = self.router, self.weather
+        there, ours = router.marker, command.marker
+        if weather.writes is not None:
+            return CommandFailed(
+                at=self.now, command="apply", epoch=command.epoch, failure=weather.writes, why="it can't be written"
+            )
+        overtaken = there is not None and (
+            there.supersedes(ours) or (there.generation == ours.generation and there.closed and not ours.closed)
+        )
+        if overtaken or command.expect not in (None, str(router.revision)):
+            return CommandFailed(at=self.now, command="apply", epoch=command.epoch, failure=Failure.CONFLICT, why="it moved")
+        self.written.append(command.traffic)
+        self.router = attrs.evolve(
+            router,
+            traffic=command.traffic,
+            marker=ours,
+            revision=router.revision + 1,
+            back=router.back or not command.traffic.candidate.ppm,
+        )
+        if weather.lost:
+            return CommandFailed(
+                at=self.now, command="apply", epoch=command.epoch, failure=Failure.UNKNOWN, why="the answer was lost"
+            )
+        return Wrote(at=self.now, epoch=command.epoch, traffic=command.traffic, served=self._served())
+
+    def _measure(self, command: Measure) -> Event:
+        verdict = self.weather.verdict
+        full = self.rollout.plan.traffics[-1]
+        if full in (self.router.traffic, self.rollout.routing.standing) and verdict not in (Verdict.NO_DATA, Verdict.ERROR):
+            self.router = attrs.evolve(self.router, judged=True)
+
+        def said(track: Track) -> Any:
+            if verdict is Verdict.ERROR:
+                return NoAnswer("nobody answers")
+            if verdict is Verdict.NO_DATA and track is Track.CANDIDATE:
+                return NoData("nothing")
+            return Counts(events=tuple(Verdict).index(verdict), trials=1_000)
+
+        tracks = tuple((track, said(track)) for track in command.tracks)
+        reading = "read" if command.metric.counter else None
+        look = Look(metric=command.metric.name, window=command.window, tracks=tracks, reading=reading)
+        return Measured(at=self.now, analyses=command.analyses, look=look)

@@ -1,0 +1,123 @@
+"""What must hold of every move of the walk, as functions that return a sentence where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from ..lifecycle import Phase
+from ..plan import Plan
+from ..rollout import Rollout
+from ..traffic import Traffic
+from ._weather import NOTHING
+
+__all__ = ["BACK", "PROMISES", "Invariant", "Transition"]
+
+BACK: Final = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+
+
+@attrs.frozen(kw_only=True)
+class Transition:
+    """One tick of the walk, for an invariant: the rollout before and after, what the router served, what was written to it."""
+
+    what: str
+    before: Rollout
+    after: Rollout
+    served: Traffic
+    written: tuple[Traffic, ...]
+    on_router: Traffic
+    judged_at_full: bool
+    took_back: bool
+
+
+Invariant = Callable[[Transition], str | None]
+"""What must hold of every transition: None, or a sentence that says what does not."""
+
+
+def _full(plan: Plan) -> Traffic:
+    return plan.traffics[-1]
+
+
+def _r1(move: Transition) -> str | None:
+    """Never more than a step that was reached allows."""
+    allowed = move.after.plan.traffics[: move.after.progress.step + 1]
+    above = [traffic for traffic in move.written if all(traffic.exceeds(one) for one in allowed)]
+    if above and above[0].exceeds(move.served):
+        return f"R1: wrote {above[0]} in step {move.after.status.step}, which allows less"
+    return None
+
+
+def _r2(move: Transition) -> str | None:
+    """Never raised after it turned back."""
+    turned = move.before.phase in BACK
+    raised = [traffic for traffic in move.written if traffic.exceeds(move.served)]
+    return f"R2: wrote {raised[0]} after it had turned back, {move.served} was served" if turned and raised else None
+
+
+def _r15(move: Transition) -> str | None:
+    """No promotion without one measurement at full traffic, where a check could have had one."""
+    plan, progress = move.after.plan, move.after.progress
+    entered = move.after.phase is Phase.PROMOTED and move.before.phase is not Phase.PROMOTED
+    last = {guard.analysis for guard in plan.guards}.union(*(step.analyses for step in plan.steps if step.traffic is None))
+    judges = any(
+        analysis.name in last and not each.observe and all(_full(plan).reaches(track) for track in each.needs)
+        for analysis, each in plan.checks
+    )
+    if entered and judges and not move.judged_at_full and not progress.waived and not _said_promote(move):
+        return "R15: promoted without one measurement at full traffic"
+    return None
+
+
+def _said_promote(move: Transition) -> bool:
+    return move.what == "promote now" or move.before.progress.forced or move.before.progress.skipped or move.what == "skip"
+
+
+def _r17(move: Transition) -> str | None:
+    """A check that has failed never goes on."""
+    after = move.after
+    if after.phase is not Phase.PROGRESSING:
+        return None
+    for tally, key, (_, each) in zip(after.evidence.tallies, after.plan.keys, after.plan.checks, strict=True):
+        if tally.failed and not each.observe and key not in after.progress.waived and each.id not in after.progress.waived:
+            return f"R17: {key} has failed, and it goes on"
+    return None
+
+
+def _r23(move: Transition) -> str | None:
+    """Rolled back only after a write of 0 %, or when another rollout took over; promoted only while the router serves it."""
+    after = move.after
+    if after.phase is move.before.phase:
+        return None
+    if after.phase is Phase.ROLLED_BACK and after.routing.touched and not after.progress.reason.startswith("superseded"):
+        if not move.took_back:
+            return "R23: rolled back without a write of 0 %"
+        if move.on_router != NOTHING:
+            return f"R23: rolled back, and the router serves {move.on_router}"
+    if after.phase is Phase.PROMOTED and move.on_router != _full(after.plan):
+        return f"R23: promoted, and the router serves {move.on_router}"
+    return None
+
+
+def _r24(move: Transition) -> str | None:
+    """A final phase is never left."""
+    before, after = move.before, move.after
+    return f"R24: left {before.phase.value} for {after.phase.value}" if before.final and after.phase is not before.phase else None
+
+
+def _r30(move: Transition) -> str | None:
+    """Nothing waits without a reason, a deadline and an action; only a way back has no deadline."""
+    after, waiting = move.after, move.after.progress.waiting
+    if after.over:
+        return None if after.wake_at is None else "R30: over, and somebody is to come back"
+    if after.wake_at is None:
+        return "R30: not over, and nobody is to come back"
+    if waiting is None:
+        return None if after.final else "R30: it waits, and does not say for what"
+    if not waiting.why or (waiting.until is None and after.phase is not Phase.ROLLING_BACK and not waiting.then):
+        return f"R30: waits for {waiting.why!r} without a deadline and an action"
+    return None
+
+
+PROMISES: Final[tuple[Invariant, ...]] = (_r1, _r2, _r15, _r17, _r23, _r24, _r30)

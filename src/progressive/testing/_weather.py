@@ -1,0 +1,172 @@
+"""What the world, the clock and people may do in one tick, and the router that it is done to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from ..analysis.verdict import Verdict
+from ..errors import Failure
+from ..lifecycle import Phase
+from ..messages import (
+    Abort,
+    Apply,
+    Approve,
+    AskGate,
+    Command,
+    Event,
+    Hold,
+    Measure,
+    PromoteNow,
+    Read,
+    Reject,
+    Resume,
+    RunHook,
+    Skip,
+)
+from ..plan import Plan
+from ..rollout import Rollout
+from ..traffic import Marker, Traffic
+from ..units import hours, percent
+
+__all__ = ["NOTHING", "Router", "Weather", "weathers"]
+
+NOTHING: Final = Traffic()
+ZERO: Final = timedelta()
+VERDICTS: Final = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR)
+
+
+@attrs.frozen(kw_only=True)
+class Router:
+    """What is on the router, and what the promises ask about the past."""
+
+    traffic: Traffic = NOTHING
+    marker: Marker | None = None
+    revision: int = 1
+    back: bool = False
+    """0 % was written since it turned back, or the marker closed."""
+    judged: bool = False
+    """Something was measured at full traffic."""
+
+
+@attrs.frozen
+class Weather:
+    """What one tick meets: one thing that is not as it should be, or none. ``name`` is how a trace calls it.
+
+    ``changes``: the only command whose answer is another one than in good weather. The engine is a function, so a tick that does
+    not ask for it is the same tick as in good weather, to the byte, and need not be decided again. None where more than an answer
+    is different.
+    """
+
+    name: str = "all is well"
+    verdict: Verdict = Verdict.PASS
+    later: Callable[[Rollout], timedelta] | None = None
+    reads: bool = True
+    writes: Failure | None = None
+    lost: bool = False
+    strangers: Callable[[Router], Router] | None = None
+    hook: str = "go"
+    open: bool = True
+    says: Callable[[Rollout, datetime], Sequence[Event]] | None = None
+    applies: Callable[[Rollout], bool] = lambda rollout: True
+    changes: type[Command] | None = None
+
+
+def _edited(to: float) -> Callable[[Router], Router]:
+    def edit(router: Router) -> Router:
+        return attrs.evolve(router, traffic=Traffic(candidate=percent(to)), revision=router.revision + 1)
+
+    return edit
+
+
+def _forgot(router: Router) -> Router:
+    return attrs.evolve(router, traffic=NOTHING, marker=None, revision=router.revision + 1)
+
+
+def _closed(router: Router) -> Router:
+    marker = None if router.marker is None else attrs.evolve(router.marker, closed=True, serial=router.marker.serial + 1)
+    return attrs.evolve(router, traffic=NOTHING, marker=marker, revision=router.revision + 1, back=True)
+
+
+def _taken(router: Router) -> Router:
+    marker = Marker(generation=(router.marker.generation if router.marker else 0) + 1, serial=1)
+    return attrs.evolve(router, marker=marker, revision=router.revision + 1)
+
+
+def _said(kind: type[Any], **more: Any) -> Callable[[Rollout, datetime], Sequence[Event]]:
+    return lambda rollout, at: [kind(at=at, by="somebody", why="it is walked", **more)]
+
+
+def _to_the_deadline(rollout: Rollout) -> timedelta:
+    waiting = rollout.progress.waiting
+    return ZERO if waiting is None or waiting.until is None else waiting.until - rollout.clocks.now
+
+
+def weathers(plan: Plan) -> tuple[Weather, ...]:
+    """Everything that can go on in one tick, the good one first."""
+    far = max([plan.deadline.within, *(step.deadline.within for step in plan.steps if step.deadline is not None)]) + hours(25)
+
+    def forward(rollout: Rollout) -> bool:
+        return not rollout.final and rollout.phase is not Phase.ROLLING_BACK
+
+    def awaited(rollout: Rollout) -> str | None:
+        return plan.steps[rollout.progress.step].approval if forward(rollout) else None
+
+    found = [
+        Weather(),
+        *(Weather(f"every check says {verdict.value}", verdict=verdict, changes=Measure) for verdict in VERDICTS if plan.checks),
+        Weather("the deadline that is waited for comes", later=_to_the_deadline),
+        Weather("nobody comes until every deadline is over", later=lambda rollout: far),
+        Weather("the clock steps back an hour", later=lambda rollout: -hours(1)),
+        Weather("the router can't be read", reads=False, changes=Read),
+        Weather("a write fails", writes=Failure.TRANSIENT, changes=Apply),
+        Weather("a write is refused", writes=Failure.PERMANENT, changes=Apply),
+        Weather("the answer to a write is lost", lost=True, changes=Apply),
+        Weather("a stranger sets 100 %", strangers=_edited(100), applies=lambda rollout: rollout.routing.claimed),
+        Weather("a stranger sets 0 %", strangers=_edited(0), applies=lambda rollout: rollout.routing.claimed),
+        Weather("the router forgets everything", strangers=_forgot, applies=lambda rollout: rollout.routing.claimed),
+        Weather(
+            "somebody takes it back by hand",
+            strangers=_closed,
+            applies=lambda rollout: rollout.routing.claimed and forward(rollout),
+        ),
+        Weather("another rollout claims the router", strangers=_taken, applies=lambda rollout: rollout.routing.claimed),
+        Weather("abort", says=_said(Abort), applies=forward),
+        Weather("hold", says=_said(Hold), applies=lambda rollout: forward(rollout) and not rollout.progress.causes),
+        Weather(
+            "resume",
+            says=lambda rollout, at: [
+                Resume(at=at, cause=cause.name, by="somebody", why="it is walked") for cause in rollout.progress.causes
+            ],
+            applies=lambda rollout: rollout.phase is Phase.HELD,
+        ),
+        Weather(
+            "skip",
+            says=lambda rollout, at: [Skip(at=at, epoch=rollout.epoch, by="somebody", why="it is walked")],
+            applies=lambda rollout: rollout.phase is Phase.PROGRESSING and not rollout.progress.skipped,
+        ),
+        Weather("promote now", says=_said(PromoteNow), applies=forward),
+        Weather(
+            "approve",
+            says=lambda rollout, at: [Approve(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")],
+            applies=lambda rollout: awaited(rollout) is not None,
+        ),
+        Weather(
+            "reject",
+            says=lambda rollout, at: [Reject(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")],
+            applies=lambda rollout: awaited(rollout) is not None,
+        ),
+    ]
+    if any(step.hook is not None for step in plan.steps):
+        asked = [lambda rollout: rollout.phase is Phase.PROGRESSING and plan.steps[rollout.progress.step].hook is not None]
+        found += [Weather(f"the hook says {said}", hook=said, applies=asked[0], changes=RunHook) for said in ("not yet", "stop")]
+    if plan.gates:
+        found.append(
+            Weather(
+                "every gate is closed", open=False, applies=lambda rollout: rollout.phase is Phase.PROGRESSING, changes=AskGate
+            )
+        )
+    return tuple(found)
