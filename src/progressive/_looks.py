@@ -134,7 +134,7 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
         state = evolve(state, fingerprint=look.fingerprint)
     replace_series(turn, i, state)
     if not opening:
-        _judge(turn, i, look, tracks, broken)
+        _judge(turn, i, look, tracks, broken, here=tail is None)
     return True
 
 
@@ -149,7 +149,7 @@ def _forget(turn: Turn, i: int) -> None:
     turn.note(Unjudged(at=turn.now, analysis=name, what=series.metric.name, why="the query changed; its evidence starts anew"))
 
 
-def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None) -> None:
+def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool) -> None:
     series = turn.plan.series[i]
     tallies = list(turn.evidence.tallies)
     for c in series.checks:
@@ -162,7 +162,7 @@ def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: st
         else:
             judgement, memory = _judgement(each, look, tally.memory, turn.plan.alphas[c])
         window = look.window
-        tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end)
+        tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end, here=here)
         turn.note(
             Judged(
                 at=turn.now,

@@ -262,6 +262,25 @@ def test_a_lagging_metric_is_asked_when_its_numbers_are_complete() -> None:
     assert judged >= world.now - START - seconds(60), "the tails of each step are judged too"
 
 
+@rule("R15")
+def test_what_passed_at_less_traffic_and_was_measured_late_is_no_pass_at_full_traffic() -> None:
+    """Found by `verify`: promoted at 10 % by hand, the rest of that stretch measured at 100 %, and then a night without any data."""
+    slow = Metric("error-rate", kind="ratio", lag=seconds(40))
+    world = World(strategy=canary(weights=percents(10, 100), checks=[Limit(slow, at_most=percent(2))])).until_weight(10)
+    world.advance(seconds(30))
+    world.tick()
+    world.say(PromoteNow(at=world.now, by="eve", why="in a hurry"))
+    world.until_weight(100)
+    raised = world.now
+    world.until(lambda world: any(tail.at > raised and tail.look.window.end <= raised for tail in world.answers))
+    [tally] = world.rollout.evidence.tallies
+    assert (tally.verdict, tally.here, tally.looks_here) == (Verdict.PASS, 0, 0)
+    world.night = True
+
+    world.until(lambda world: world.phase is not Phase.PROGRESSING)
+    assert world.phase is not Phase.PROMOTED
+
+
 @rule("R20")
 def test_silence_on_both_waits_and_silence_on_the_candidate_alone_goes_back() -> None:
     night = World().until_weight(5)

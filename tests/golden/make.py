@@ -2,6 +2,8 @@
 
 Run it for a new FORMAT and for what is new in this one, from the library version that writes it first, and commit what it wrote. It never
 overwrites: what a library has written is read for ever, so a difference is a bug of the library and not of these files. The tests only read.
+(Once, before the first release, two transcripts were made anew: they came by a pass in other traffic that counted in the one that followed,
+against R15.)
 
 A transcript is a file of JSON lines. The first holds the state that `begin` made; each further line one decision: the events, the parts of
 the state that it changed (the plan and the release never do), and its notes. A state file holds the canonical bytes of one rollout.

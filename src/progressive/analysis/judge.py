@@ -80,8 +80,13 @@ WHY_LIMIT = 160
 """Longer reasons are cut in the state; the notes have them whole."""
 
 
-def fold(tally: Tally, judgement: Judgement, memory: Memory, tolerance: Tolerance, *, start: datetime, end: datetime) -> Tally:
-    """``tally`` after one more judgement of the window from ``start`` to ``end``."""
+def fold(
+    tally: Tally, judgement: Judgement, memory: Memory, tolerance: Tolerance, *, start: datetime, end: datetime, here: bool = True
+) -> Tally:
+    """``tally`` after one more judgement of the window from ``start`` to ``end``.
+
+    ``here``: the window lies in the traffic that there is now. What passed in other traffic is no pass here; what failed there has failed.
+    """
     verdict = judgement.verdict
     failing, passing = verdict is Verdict.FAIL, verdict is Verdict.PASS
     pooling = verdict is Verdict.NO_DATA and not judgement.starved
@@ -93,9 +98,9 @@ def fold(tally: Tally, judgement: Judgement, memory: Memory, tolerance: Toleranc
         verdict=verdict,
         why=judgement.why[:WHY_LIMIT],
         looks=tally.looks + 1,
-        passes=tally.passes + passing,
-        here=tally.here + passing,
-        looks_here=tally.looks_here + 1,
+        passes=tally.passes + (passing and here),
+        here=tally.here + (passing and here),
+        looks_here=tally.looks_here + here,
         failures=failures,
         in_a_row=in_a_row,
         failed=failing
