@@ -219,6 +219,13 @@ def test_a_step_says_where_it_stands(answer: Advance, phase: Phase, why: str) ->
     assert why in (rollout.progress.reason or str(rollout.status))
 
 
+def test_a_step_s_wait_ends_at_a_whole_millisecond_of_an_aware_time() -> None:
+    """What is stored is in milliseconds; a time that is kept more exactly would read back as another one."""
+    assert Wait("the moon", until=START + timedelta(microseconds=1_500)).until == START + timedelta(milliseconds=1)
+    with pytest.raises(StrategyError, match=r"Wait\.until: .* has no time zone"):
+        Wait("the moon", until=START.replace(tzinfo=None))
+
+
 def test_a_step_that_would_wait_without_an_end_is_refused() -> None:
     with pytest.raises(StrategyError, match=r"steps\[1\].deadline: says has none; a wait without an end is not allowed"):
         with_step(Says(Wait("for ever"), deadline=None))
