@@ -184,6 +184,15 @@ def moments(values: list[int]) -> Moments:
     return Moments(n=len(values), mean=mean, m2=math.fsum((value - mean) ** 2 for value in values))
 
 
+def test_numbers_of_another_library_are_numbers() -> None:
+    """Such as NumPy's, which are floats of a class of their own."""
+
+    class Float64(float):
+        pass
+
+    assert Gauge(samples=(Float64(1.5), 2)).samples == (1.5, 2)
+
+
 @pytest.mark.parametrize("kind", [COUNTS, HISTOGRAMS], ids=["counts", "histograms"])
 def test_merging_is_associative_and_commutative_and_counts_everything(kind: st.SearchStrategy[Any]) -> None:
     @given(kind | SILENT, kind | SILENT, kind)

@@ -160,7 +160,7 @@ def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: st
         if broken is not None:
             judgement, memory = Judgement(verdict=Verdict.ERROR, why=broken), tally.memory
         else:
-            judgement, memory = _judgement(each, look, tally.memory, turn.plan.alphas[c])
+            judgement, memory = judgement_of(each, look, tally.memory, turn.plan.alphas[c])
         window = look.window
         tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end, here=here)
         turn.note(
@@ -176,7 +176,7 @@ def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: st
     turn.evidence = evolve(turn.evidence, tallies=tuple(tallies))
 
 
-def _judgement(each: Check, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+def judgement_of(each: Check, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
     """What a check makes of a look. One that raises says nothing about the candidate, and must not keep the others from being heard."""
     try:
         return each.judge(look, memory, alpha)

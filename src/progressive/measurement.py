@@ -117,8 +117,7 @@ _NUMBERS = frozenset({int, float})
 def _are_finite(values: tuple[float, ...], what: str) -> None:
     """`_finite` for each, told without a loop where they are: every look has some dozens."""
     if not (_NUMBERS.issuperset(map(type, values)) and all(map(math.isfinite, values))):
-        for value in values:
-            _finite(value, what)
+        _ = [_finite(value, what) for value in values]
 
 
 @attrs.frozen(kw_only=True)
@@ -150,8 +149,7 @@ class Histogram:
         edges, counts = self.edges, self.cumulative
         _are_finite(edges, "histogram.edges")
         if not _WHOLE.issuperset(map(type, counts)) or min(counts, default=0) < 0:
-            for count in counts:
-                check.whole(count, "histogram.cumulative")
+            _ = [check.whole(count, "histogram.cumulative") for count in counts]
         if not edges or not all(map(lt, edges, edges[1:])):
             raise StrategyError(f"histogram.edges: {self.edges!r} must be one or more rising numbers, without infinity")
         if len(counts) != len(edges) + 1 or not all(map(le, counts, counts[1:])):

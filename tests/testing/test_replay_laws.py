@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-import soak
+import wild
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import Driver, Ill, counted, same, transcript, world_of
@@ -275,10 +275,10 @@ def test_a_golden_transcript_comes_to_the_same_end(name: str) -> None:
 @pytest.mark.parametrize("seed", [*range(20), 36, 66, 70])
 def test_a_world_of_faults_is_replayed_up_to_where_nobody_can_know(seed: int) -> None:
     """Lost replies, drift, holds, silence, killed drivers: the end is the same, or the recording says why it is not known."""
-    world = soak.run(seed)
+    world, strategy = wild.run(seed), wild.STRATEGIES[seed % len(wild.STRATEGIES)]
     notes = [(f"soak/{i}/0", note) for i, note in enumerate(world.notes)]
-    found = replay(notes, soak.STRATEGIES[seed % len(soak.STRATEGIES)], release=RELEASE)
+    found = replay(notes, strategy, release=world.release)
 
-    assert found == replay(reversed(notes), soak.STRATEGIES[seed % len(soak.STRATEGIES)], release=RELEASE)
+    assert found == replay(reversed(notes), strategy, release=world.release)
     assert found.unknown_from is not None or found.replayed.phase is found.recorded.phase
     assert str(found)

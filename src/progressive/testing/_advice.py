@@ -36,6 +36,9 @@ FALSE_ALARMS: Final = 0.02
 LONGER: Final = 12
 """How many times as long a bake may become before another share is the better advice."""
 
+LONGEST: Final = timedelta(hours=24)
+"""Nor longer than this."""
+
 
 def advice(power: Power) -> Iterator[str]:
     """Every warning, in the order of the steps."""
@@ -59,6 +62,9 @@ def _blind_spots(power: Power) -> Iterator[str]:
         checks = _deciding_on(power, metric)
         step = _first_judged(power, checks)
         if step is None:
+            continue
+        if not _level(power, metric, 1.0):
+            yield f"{metric.name}: is 0 as usual, of which no multiple is worse; say what is usual, Load(..., usual=Behaviour(...))"
             continue
         seen = max(power.caught(c, step, times).share for c in checks)
         if seen < SEEN:
@@ -87,7 +93,13 @@ def _able(power: Power, c: int, traffic: Traffic) -> bool:
 def _exposure(power: Power, step: int) -> str:
     traffic, span = power.plan.traffics[step], power.usual(step)
     name, share = power.plan.steps[step].id, " and ".join([str(traffic.candidate), *(f"{match.source} {match.name}" for match in traffic.matches)])
-    return f"{name}: {share} of {power.load.at_start:g} rps for {said(span)} is {power.requests(step):,} requests"
+    return f"{name}: {share} of {_rate(power, step):.3g} rps for {said(span)} is {power.requests(step):,} requests"
+
+
+def _rate(power: Power, step: int) -> float:
+    """Requests a second to the whole service, on average over the step where they change."""
+    whole = power.load.world().parts(power.plan.traffics[step])[Track.CANDIDATE].users * power.usual(step).total_seconds()
+    return power.load.at_start if power.load.steady or not whole else power.requests(step) / whole
 
 
 def _regression(power: Power, metric: Metric, times: float) -> str:
@@ -109,12 +121,16 @@ def _level(power: Power, metric: Metric, times: float) -> float:
             return 100 * min(1.0, at(behaviour.errors if rate is None else rate, moment))
         case Kind.VALUE:
             return at(dict(behaviour.levels)[metric.name], moment)
+        case Kind.LATENCY:
+            return at(behaviour.latency.slower, moment)
         case _:
             return at(behaviour.value, moment)
 
 
 def _mends(power: Power, step: int, metric: Metric, times: float, checks: list[int]) -> str:
     """A longer bake and a larger share, each as large as it has to be; what can't be found is not said."""
+    if not power.requests(step):
+        return "; it takes requests to see anything"
     longer = _bake(power, step, metric, times, checks)
     larger = _share(power, step, metric, times, checks, longer)
     said_so = [f"bake {said(longer)}" if longer is not None else "", f"start at {larger}" if larger is not None else ""]
@@ -125,7 +141,10 @@ def _mends(power: Power, step: int, metric: Metric, times: float, checks: list[i
 def _caught_within(
     power: Power, step: int, metric: Metric, times: float, checks: list[int], within: timedelta, share: Percent | None = None
 ) -> list[timedelta]:
-    """How long after the step began the regression was caught, for each of the tried rollouts in which it was, rising."""
+    """How long after the step began the regression was caught, for each of the tried rollouts in which it was, rising.
+
+    Given up where too many have not seen it for the others to make it `SEEN`.
+    """
     world = power.load.world([metric], times=times)
     traffics = power.plan.traffics
     if share is not None:
@@ -137,11 +156,13 @@ def _caught_within(
         run = watch(power.plan, world, f"{power.seed}/mend/{number}", traffics=traffics, stay=Stay(step, within, frozenset(checks)))
         caught = [run.endings[c].after for c in checks if c in run.endings and run.endings[c].step == step and run.endings[c].failed]
         found += [min(caught)] if caught else []
+        if number + 1 - len(found) > (1 - SEEN) * TRIES:
+            break
     return sorted(found)
 
 
 def _bake(power: Power, step: int, metric: Metric, times: float, checks: list[int]) -> timedelta | None:
-    found = _caught_within(power, step, metric, times, checks, LONGER * power.usual(step))
+    found = _caught_within(power, step, metric, times, checks, min(LONGER * power.usual(step), LONGEST))
     needed = math.ceil(SEEN * TRIES)
     if len(found) < needed:
         return None
@@ -152,9 +173,12 @@ def _bake(power: Power, step: int, metric: Metric, times: float, checks: list[in
 def _share(
     power: Power, step: int, metric: Metric, times: float, checks: list[int], longer: timedelta | None
 ) -> Percent | None:
-    """From the share that would bring the requests of the longer bake in the usual time, upwards."""
+    """From the share that would bring the requests of the longer bake in the usual time, upwards to the next weight."""
     traffic, span = power.plan.traffics[step], power.usual(step)
-    most = 50 - traffic.baseline.fraction * 100
+    if traffic.matches:
+        return None
+    higher = [each.candidate.fraction * 100 for each in power.plan.traffics[step:] if each.candidate.ppm > traffic.candidate.ppm]
+    most = min(50 - traffic.baseline.fraction * 100, *(weight - 0.1 for weight in higher[:1]))
     share = power.load.world().parts(traffic)[Track.CANDIDATE].users * 100 * (2.0 if longer is None else max(1.2, longer / span))
     while 0 < share <= most:
         rounded = percent(math.ceil(share) if share >= 1 else math.ceil(share * 10) / 10)
@@ -170,11 +194,12 @@ def _share(
 def _slow_steps(power: Power) -> Iterator[str]:
     for i, step in enumerate(power.plan.steps):
         stuck, usual = power.stuck(i), power.usual(i)
-        names = ", ".join(power.plan.keys[c] for c in power.waited_for(i)) or "its own condition"
+        names = ", ".join(power.plan.keys[c] for c in power.waited_for(i))
         if stuck.share > OFTEN:
-            within = step.deadline.within if step.deadline is not None else usual
-            yield f"{step.id}: after {said(within)}, its deadline, {_percent(stuck.share)} of healthy versions still wait for {names}"
-        elif step.span and usual > 1.25 * step.span:
+            own = step.deadline is not None and usual >= step.deadline.within
+            ends = f"after {said(usual)}, its deadline," if own else f"when the whole's deadline of {said(power.plan.deadline.within)} has come,"
+            yield f"{step.id}: {ends} {_percent(stuck.share)} of healthy versions still wait for {names or 'it to end'}"
+        elif names and step.span and usual > 1.25 * step.span:
             mend = "give it more traffic, or smaller samples (min_sample=)"
             yield f"{step.id}: takes {said(usual)}, not {said(step.span)}, for the samples that {names} needs; {mend}"
 
@@ -191,7 +216,7 @@ def _gets_through(power: Power) -> Iterator[str]:
     times = power.times[-1]
     for metric in power.plan.metrics:
         through = power.unseen(_deciding_on(power, metric), times)
-        if through.share > 1 - SEEN:
+        if through.share > 1 - SEEN and _level(power, metric, 1.0):
             yield f"{_regression(power, metric, times)} gets to 100 % with {_percent(through.share)}"
 
 
@@ -200,7 +225,7 @@ def _alarms(power: Power) -> Iterator[str]:
     if alarms.low > FALSE_ALARMS:
         _, worst = max((power.caught(c, last, 1.0).share, power.plan.keys[c]) for c in power.deciding())
         mend = "raise its bound, or let it fail more often in a row (tolerance=)"
-        yield f"{_percent(alarms.share)} of healthy versions are taken back, most of them by {worst}; {mend}"
+        yield f"{_percent(alarms.share)} of healthy versions are stopped, most of them by {worst}; {mend}"
 
 
 def _percent(share: float) -> str:

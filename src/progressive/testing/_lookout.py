@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from .._looks import judgement_of
 from ..analysis.judge import Tally, consequence, cooled, fold, owes
-from ..measurement import Look, Measurement, Window
+from ..measurement import Gauge, Kind, Look, Measurement, Window
 from ..messages import Action, Go
 from ..plan import Plan, Series
 from ..step import Approved, Done, Situation, Wait
@@ -83,6 +84,7 @@ class _Lookout:
         self.dice = Dice(seed, "looks")
         self.preview = any(each.synthetic for each in plan.analyses)
         self.now = world.start
+        self.end = world.start + plan.deadline.within
         self.tallies = [Tally() for _ in plan.checks]
         self.endings: dict[int, Ending] = {}
         self.starts: dict[int, datetime] = {}
@@ -105,7 +107,7 @@ class _Lookout:
             passages.append(Passage(self.now - self.entered, requests, frozenset(self.waited_for)))
             if not passed:
                 return Watched(self.endings, tuple(passages), step)
-            if self.tallies and len(self.endings) == len(self.tallies):
+            if len(self.endings) == len(self.tallies) and any(not self.plan.checks[c][1].observe for c in self.endings):
                 break
         return Watched(self.endings, tuple(passages), None)
 
@@ -139,7 +141,7 @@ class _Lookout:
         within = step.deadline.within if step.deadline is not None else step.span + timedelta(hours=1)
         while True:
             found = step.advance(self._situation(memory))
-            wakes = [self.entered + within]
+            wakes = [self.entered + within, self.end]
             if isinstance(found, Done):
                 waiting = self._not_ready()
                 if waiting is None:
@@ -150,7 +152,7 @@ class _Lookout:
                 wakes += [] if found.until is None else [found.until]
             else:
                 return False
-            if self.now >= self.entered + within:
+            if self.now >= min(self.entered + within, self.end):
                 return False
             self._go_on(min([*wakes, *self._due()]))
 
@@ -243,7 +245,7 @@ class _Lookout:
         look = Look(metric=series.metric.name, window=window, tracks=found)
         for c in judging:
             each, tally = self.plan.checks[c][1], self.tallies[c]
-            judgement, memory = each.judge(look, tally.memory, self.plan.alphas[c])
+            judgement, memory = judgement_of(each, look, tally.memory, self.plan.alphas[c])
             tally = self.tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end)
             if tally.failed or tally.bad is not None:
                 led = consequence(tally, each.tolerance, full=self.traffic.candidate.ppm == MILLION)
@@ -251,6 +253,8 @@ class _Lookout:
                     self.endings[c] = Ending(self.step, self.now - self.entered, tally.failed, tally.why)
 
     def _measured(self, series: Series, track: Track, window: Window) -> Measurement:
+        if series.metric.kind is Kind.VALUE:
+            return self._sampled(series, track, window)
         behaviour, moment, part = self.world.behaviour(track), self._moment(track, window.start), self.parts[track]
         tested = self.preview and not part.whole
         rate = at(self.world.preview, moment) if tested else moment.load * part.users
@@ -264,18 +268,25 @@ class _Lookout:
             requests += copies
         return drawn(self.dice, series.metric, behaviour, moment, requests + again, failed)
 
+    def _sampled(self, series: Series, track: Track, window: Window) -> Measurement:
+        """A level is sampled at every scrape."""
+        times = max(1, window.length // self.world.scrape)
+        level = dict(self.world.behaviour(track).levels)[series.metric.name]
+        return Gauge(samples=tuple(at(level, self._moment(track, window.start + self.world.scrape * i)) for i in range(times)))
+
     def _moment(self, track: Track, start: datetime) -> Moment:
         load = at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
         share = self.parts[track].whole
         return Moment(age=start - self.first.get(track, start), clock=start, load=load, share=share)
 
     def _expected(self, start: datetime, end: datetime, track: Track) -> int:
-        """Requests whose answers users see, by the load at each quarter of the time."""
+        """Requests whose answers users see, by the load at every scrape (at some hundred of them, where there are more)."""
         share = self.parts[track].users
-        if not share:
+        if not share or start == end:
             return 0
-        part = (end - start) / 4
-        moments = [self._moment(track, start + part * i) for i in range(4)]
+        pieces = max(4, min(500, (end - start) // self.world.scrape))
+        part = (end - start) / pieces
+        moments = [self._moment(track, start + part * i) for i in range(pieces)]
         expected = 0.0
         for moment in moments:
             expected += moment.load * share * part.total_seconds()

@@ -86,10 +86,10 @@ class Power:
         return took[(len(took) - 1) // 2] if took else timedelta()
 
     @property
-    def whole(self) -> timedelta:
-        """The median of how long a healthy version takes to where it gets."""
-        took = sorted(sum((passage.took for passage in run.passages), timedelta()) for run in self.healthy)
-        return took[(len(took) - 1) // 2]
+    def whole(self) -> timedelta | None:
+        """The median of how long a healthy version takes to the end; None if none gets there."""
+        took = sorted(sum((passage.took for passage in run.passages), timedelta()) for run in self.healthy if self._passed(run))
+        return took[(len(took) - 1) // 2] if took else None
 
     def requests(self, step: int) -> int:
         """The median of the requests that a healthy candidate gets in a step."""

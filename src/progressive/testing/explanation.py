@@ -6,7 +6,7 @@ and judge them, and come with the interval of the simulation; `simulate_many` in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
 from textwrap import wrap
@@ -38,14 +38,16 @@ WIDTH = 92
 class Sight:
     """What one check sees up to the end of one step, of a regression that is there from the candidate's first request.
 
-    ``caught``: by how many times worse, how often it has ended the rollout by then. ``here``: how often in this very step, of the runs in
-    which it had not before. ``dormant``: it can't judge in this traffic.
+    ``caught``: by how many times worse, how often it has failed by then, which takes the rollout back or holds it. ``here``: how often in
+    this very step, of the runs in which it had not before. ``dormant``: it can't judge in this traffic. ``observes``: that it fails is noted,
+    and stops nothing.
     """
 
     check: str
     caught: tuple[tuple[float, Often], ...]
     here: tuple[tuple[float, Often], ...]
     dormant: bool = False
+    observes: bool = False
 
     def chance(self, times: float) -> Often:
         """How often a version that is ``times`` as bad as usual is caught by the end of this step; 1 is a healthy one: a false alarm."""
@@ -56,14 +58,18 @@ class Sight:
 
     def smallest(self, chance: float = 0.9) -> float | None:
         """The smallest regression, in times worse than usual, that is caught with ``chance`` (above 0, at most 1) by the end of this step;
-        None if not even the largest that was asked for is. What lies between two that were asked for is read off a straight line.
+        None if not even the largest that was asked for is. What lies between two that were asked for is read off a straight line; below the
+        least of them nobody knows, and it is given itself.
         """
-        before = self.caught[0]
-        for found in self.caught:
-            if found[1].share >= chance:
-                rise = found[1].share - before[1].share
-                return found[0] if rise <= 0 else before[0] + (found[0] - before[0]) * (chance - before[1].share) / rise
-            before = found
+        if not 0 < chance <= 1:
+            raise StrategyError(f"smallest({chance!r}): a chance is above 0 and at most 1; use 0.9")
+        before: tuple[float, Often] | None = None
+        for times, often in self.caught[1:]:
+            if often.share >= chance:
+                if before is None or often.share <= before[1].share:
+                    return times
+                return before[0] + (times - before[0]) * (chance - before[1].share) / (often.share - before[1].share)
+            before = (times, often)
         return None
 
 
@@ -87,9 +93,11 @@ class Explained:
 
     def sight(self, check: str) -> Sight:
         """What ``check`` (its name as in the notes, ``analysis/check``, or the check's own part of it) sees here."""
-        for sight in self.sights:
-            if check in (sight.check, sight.check.rpartition("/")[2]):
-                return sight
+        found = [sight for sight in self.sights if check in (sight.check, sight.check.rpartition("/")[2])]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise StrategyError(f"sight({check!r}): step {self.step!r} has {[sight.check for sight in found]}; say which")
         raise StrategyError(f"sight({check!r}): step {self.step!r} has {[sight.check for sight in self.sights] or 'no check'}")
 
 
@@ -97,8 +105,8 @@ class Explained:
 class Explanation:
     """What a strategy can and can't see. ``str()`` is a table with its warnings.
 
-    ``false_alarm``: how often a healthy version is taken back by a check, over the whole rollout. ``promoted``: how often it gets to the
-    end. ``usual``: how long it takes then.
+    ``false_alarm``: how often a check stops a healthy version (takes it back or holds it), over the whole rollout. ``promoted``: how often it
+    gets to the end. ``usual``: how long it takes then, None if it never does; the preflight comes before it.
     """
 
     strategy: str
@@ -106,7 +114,7 @@ class Explanation:
     steps: tuple[Explained, ...]
     false_alarm: Often
     promoted: Often
-    usual: timedelta
+    usual: timedelta | None
     warnings: tuple[str, ...]
 
     def step(self, name: str) -> Explained:
@@ -123,14 +131,19 @@ class Explanation:
         short = [key.rpartition("/")[2] for key in sorted(keys)]
         return {key: key if short.count(key.rpartition("/")[2]) > 1 else key.rpartition("/")[2] for key in sorted(keys)}
 
+    def _named(self, sight: Sight) -> str:
+        return f"{self._names[sight.check]}{' (observes)' if sight.observes else ''}"
+
     @cached_property
     def _times(self) -> tuple[float, ...]:
         known = [times for each in self.steps for sight in each.sights[:1] for times, _ in sight.caught]
         return tuple(times for times in (2.0, 5.0, 20.0) if times in known)
 
     def __str__(self) -> str:
-        head = f"{self.strategy} at {self.load.at_start:g} rps: a healthy version is promoted {self.promoted}, in {said(self.usual)}"
-        alarm = f"a check takes it back {self.false_alarm}"
+        took = "" if self.usual is None else f", in {said(self.usual)}"
+        head = f"{self.strategy} at {self.load.at_start:g} rps{'' if self.load.steady else ' in the beginning'}: "
+        head += f"a healthy version is promoted {self.promoted}{took}"
+        alarm = f"a check stops it {self.false_alarm}"
         columns = ("step", "share", "earliest", "usual", "latest", "requests", "users", "check", "90 % at", *(f"x{times:g}" for times in self._times))
         rows: list[tuple[str, ...]] = [columns]
         for each in self.steps:
@@ -148,11 +161,11 @@ class Explanation:
             if sight is None:
                 seen: tuple[str, ...] = ("-", "", *("" for _ in self._times))
             elif sight.dormant:
-                seen = (self._names[sight.check], "dormant", *("" for _ in self._times))
+                seen = (self._named(sight), "dormant", *("" for _ in self._times))
             else:
                 smallest = sight.smallest()
                 chances = (f"{sight.chance(times).share:.0%}".replace("%", " %") for times in self._times)
-                seen = (self._names[sight.check], "none" if smallest is None else f"x{smallest:.2g}", *chances)
+                seen = (self._named(sight), "none" if smallest is None else f"x{smallest:.2g}", *chances)
             yield (*first, *seen)
             first = ("",) * len(first)
 
@@ -174,6 +187,8 @@ def explain(
     four times as many to 2. The router obeys, people answer at once, hooks say go. Raises `StrategyError` where the load lacks what the
     strategy measures.
     """
+    if not isinstance(regressions, Iterable) or not (regressions := tuple(regressions)):
+        raise StrategyError(f"explain(regressions=): {regressions!r} names none; use a list of numbers above 1, such as [2, 5, 20]")
     wrong = [times for times in regressions if isinstance(times, bool) or not isinstance(times, int | float) or not 1 < times < float("inf")]
     if wrong:
         raise StrategyError(f"explain(regressions=): {wrong[0]!r} is not worse than usual; use numbers above 1, such as 2")
@@ -231,4 +246,5 @@ def _sights(power: Power, step: int, judged: Sequence[str], dormant: Sequence[st
             caught=tuple((times, power.caught(c, step, times)) for times in power.times),
             here=tuple((times, power.caught_here(c, step, times)) for times in power.times),
             dormant=key in dormant,
+            observes=power.plan.checks[c][1].observe,
         )

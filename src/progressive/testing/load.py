@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from .. import _validators as check
+from ..errors import StrategyError
 from ..measurement import Bad, Kind, Metric
 from ..units import Percent, percent
 from .curves import Moment, Number, at, is_number, number, scaled
@@ -33,16 +34,38 @@ class Load:
     start: datetime = attrs.field(default=EPOCH, kw_only=True, converter=check.utc, validator=check.is_moment)
 
     def world(self, metrics: Sequence[Metric] = (), *, times: float = 1.0) -> World:
-        """The world in which each of ``metrics`` is ``times`` as bad on the candidate as on stable; to be given to `simulate_many` too."""
-        candidate = self.usual
+        """The world in which each of ``metrics`` is ``times`` as bad on the candidate as on stable; to be given to `simulate_many` too.
+
+        Metrics that show one and the same thing (two latencies, two rates of failure) make it worse once. Raises `StrategyError` where
+        it would have to rise and to fall.
+        """
+        candidate, known = self.usual, dict[tuple[str, str], Metric]()
         for metric in metrics:
-            candidate = _worse(candidate, metric, times)
+            first = known.setdefault(_shows(self.usual, metric), metric)
+            if first is metric:
+                candidate = _worse(candidate, metric, times)
+            elif (first.bad is Bad.DOWN) is not (metric.bad is Bad.DOWN):
+                raise StrategyError(
+                    f"metrics {first.name!r} and {metric.name!r} show the same of a version, and one is bad when it rises, the other when it "
+                    f"falls; give one of them numbers of its own: Behaviour(ratios={{{metric.name!r}: ...}}) for a ratio"
+                )
         return World(load=self.rps, stable=self.usual, candidate=candidate, users=self.users, matched=self.matched, start=self.start)
+
+    @property
+    def steady(self) -> bool:
+        """Is it the same at all times?"""
+        return isinstance(self.rps, float)
 
     @property
     def at_start(self) -> float:
         """Requests a second when it begins."""
         return at(self.rps, Moment(age=timedelta(), clock=self.start, load=0.0, share=1.0))
+
+
+def _shows(behaviour: Behaviour, metric: Metric) -> tuple[str, str]:
+    """What of a version a metric shows."""
+    own = metric.kind is Kind.VALUE or (metric.kind is Kind.RATIO and behaviour.ratio(metric.name) is not None)
+    return metric.kind.value, metric.name if own else ""
 
 
 def _worse(behaviour: Behaviour, metric: Metric, times: float) -> Behaviour:
