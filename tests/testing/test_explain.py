@@ -19,6 +19,8 @@ from progressive import (
     Metric,
     NoWorse,
     StrategyError,
+    Tolerance,
+    Track,
     hours,
     minutes,
     ms,
@@ -30,7 +32,7 @@ from progressive import (
 from progressive.measurement import Bad
 from progressive.step import Advance, Deadline, Failed, Halt, Situation, Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
-from progressive.testing import Behaviour, Daily, Explanation, Latency, Load, Often, Say, Users, World, explain, simulate
+from progressive.testing import Behaviour, Bursts, Daily, Explanation, Latency, Load, Often, Say, Users, World, explain, simulate
 from progressive.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
@@ -204,6 +206,8 @@ def test_checks_of_one_name_are_told_with_their_analyses() -> None:
     text = str(explain(policy, Load(50), runs=2, regressions=[50.0]))
 
     assert " one/error-rate " in text and " two/error-rate " in text
+    with pytest.raises(StrategyError, match=r"has \['one/error-rate', 'two/error-rate'\]; say which"):
+        explain(policy, Load(50), runs=2, regressions=[50.0]).step("bake-50").sight("error-rate")
 
 
 def test_a_check_that_compares_is_dormant_where_stable_has_nothing(explained: Explanation) -> None:
@@ -392,6 +396,91 @@ def test_a_plan_without_checks_has_times_and_exposure_only() -> None:
     assert str(found).splitlines()[4].split() == ["bake-50", "50", "%", "2", "min", "+2", "min", "1", "h", "17", "min", "3,000", "2,592", "-"]
 
 
+# --------------------------------------------------------------------------------------------------------------- odd policies
+
+
+def test_what_two_metrics_show_is_made_worse_once() -> None:
+    other, slowest = Metric("http-5xx", kind="ratio"), Metric("slowest", kind="latency")
+    world = Load(50).world([ERRORS, other, LATENCY, slowest], times=3)
+
+    assert world.candidate.errors == pytest.approx(0.003)
+    assert world.candidate.latency.slower == 3.0
+
+
+def test_what_can_not_rise_and_fall_at_once_is_refused() -> None:
+    with pytest.raises(StrategyError, match="metrics 'spent' and 'basket' show the same of a version"):
+        Load(50).world([Metric("spent", kind="mean"), BASKET], times=3)
+
+
+def test_the_deadline_of_the_whole_ends_it() -> None:
+    policy = Canary(
+        weights=percents(10, 50, 100), bake=minutes(5), checks=[Limit(ERRORS, at_most=percent(5))], deadline=Deadline(within=minutes(12))
+    )
+    found = explain(policy, Load(50), runs=4, regressions=[50.0])
+
+    assert found.promoted.count == 0 == simulate(policy, World(load=50)).promoted
+    assert found.usual is None
+    assert any(w.startswith("bake-100: when the whole's deadline of 12 min has come, 100 % of healthy") for w in found.warnings)
+
+
+def test_a_level_is_sampled_at_every_scrape() -> None:
+    policy = Canary(weights=percents(10, 100), bake=minutes(2), checks=[Limit(QUEUE, at_most=50, min_sample=2)])
+    found = explain(policy, Load(50, usual=Behaviour(levels={"queue": 10})), runs=3, regressions=[2.0, 10.0])
+
+    assert found.promoted.share == 1.0
+    assert [often.share for _, often in found.step("bake-10").sight("queue").caught] == [0.0, 0.0, 1.0]
+
+
+def test_what_only_observes_says_so_and_lets_it_go_on() -> None:
+    watches = Limit(ERRORS, at_most=percent(0.01), min_sample=10, observe=True, id="watched")
+    alone = explain(Canary(weights=percents(50, 100), bake=minutes(1), checks=[watches], unguarded="an example"), Load(50), runs=4)
+
+    assert alone.step("bake-100").usual == minutes(1)
+    assert "watched (observes)" in str(alone)
+
+
+def test_a_check_that_only_holds_stops_it_and_takes_nothing_back() -> None:
+    holds = Limit(ERRORS, at_most=percent(0.05), min_sample=10, tolerance=Tolerance(in_a_row=1, then=Action.HOLD))
+    found = explain(Canary(weights=percents(10, 100), bake=minutes(5), checks=[holds]), Load(50), runs=20, regressions=[50.0])
+
+    assert "a check stops it" in str(found)
+    assert any("of healthy versions are stopped" in warning for warning in found.warnings)
+
+
+def test_a_lag_alone_is_no_reason_to_ask_for_more_traffic() -> None:
+    late = Metric("error-rate", kind="ratio", lag=minutes(2))
+    found = explain(Canary(weights=percents(50, 100), bake=minutes(5), checks=[Limit(late, at_most=percent(5))]), Load(50), runs=4)
+
+    assert not any(": takes " in warning for warning in found.warnings)
+
+
+def test_bursts_are_counted_where_they_are() -> None:
+    load = Load(Bursts(low=0, high=100, every=hours(1), lasting=minutes(5)))
+    found = explain(Canary(weights=percents(50, 100), bake=minutes(10), unguarded="an example"), load, runs=2)
+
+    assert found.step("bake-50").requests == 100 * 300 // 2
+
+
+def test_nothing_is_a_multiple_of_nothing() -> None:
+    found = explain(POLICY, Load(50, usual=Behaviour(errors=0.0)), runs=4)
+
+    assert found.warnings == ("error-rate: is 0 as usual, of which no multiple is worse; say what is usual, Load(..., usual=Behaviour(...))",)
+
+
+def test_a_check_of_one_s_own_that_raises_is_an_error_here_too() -> None:
+    class Raises:
+        kind: ClassVar[str] = "raises"
+        id, metric, observe, tolerance, share_of_alpha = "raises", ERRORS, False, Tolerance(), 0.0
+        needs = wants = (Track.CANDIDATE,)
+
+        def judge(self, look: object, memory: object, alpha: float) -> object:
+            raise RuntimeError("no")
+
+    found = explain(Canary(weights=percents(50, 100), bake=minutes(1), checks=[Raises()]), Load(50), runs=2, regressions=[2.0])
+
+    assert found.promoted.count == 0
+
+
 # -------------------------------------------------------------------------------------------------------------------------- errors
 
 
@@ -401,6 +490,8 @@ def test_a_plan_without_checks_has_times_and_exposure_only() -> None:
         (lambda: explain(POLICY, Load(5), regressions=[1.0]), r"explain\(regressions=\): 1.0 is not worse than usual"),
         (lambda: explain(POLICY, Load(5), regressions=[True]), "True is not worse"),
         (lambda: explain(POLICY, Load(5), regressions=["2"]), "'2' is not worse"),  # type: ignore[list-item]
+        (lambda: explain(POLICY, Load(5), regressions=[]), r"explain\(regressions=\): \(\) names none"),
+        (lambda: explain(POLICY, Load(5), regressions=2), r"explain\(regressions=\): 2 names none"),  # type: ignore[arg-type]
         (lambda: explain(POLICY, Load(5), runs=0), r"explain\(runs=\): 0 must be a whole number, 1 or more"),
         (lambda: Load("many"), "Load.rps: 'many' is neither"),  # type: ignore[arg-type]
         (lambda: explain(Canary(weights=percents(100), bake=minutes(1), checks=[Limit(QUEUE, at_most=3.0)]), Load(5)), "'queue' is a level"),
@@ -416,5 +507,7 @@ def test_what_was_not_asked_is_named(explained: Explanation) -> None:
         explained.step("bake-7")
     with pytest.raises(StrategyError, match=r"sight\('latency'\): step 'bake-5' has \['checks/error-rate-no-worse', 'checks/error-rate'\]"):
         explained.step("bake-5").sight("latency")
+    with pytest.raises(StrategyError, match=r"smallest\(90\): a chance is above 0 and at most 1"):
+        explained.step("bake-5").sight("error-rate").smallest(90)
     with pytest.raises(StrategyError, match=r"chance\(7.0\): these were asked: \[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0\]"):
         explained.step("bake-5").sight("error-rate").chance(7.0)
