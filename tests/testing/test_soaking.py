@@ -14,6 +14,7 @@ from progressive import (
     Capacity,
     Go,
     Limit,
+    Match,
     Metric,
     NotYet,
     Phase,
@@ -47,6 +48,29 @@ def test_a_sound_engine_breaks_no_promise_and_every_rollout_ends() -> None:
     assert {phase for phase, _ in found.ended} == {Phase.PROMOTED, Phase.ROLLED_BACK}
     assert found.events > 1_000
     assert repr(found).startswith("<Soaked: canary: 12 seeds, ")
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        POLICY,
+        Canary(
+            steps=[SetWeight(percent(0), matches=[Match(name="beta", value="1")]), Bake(minutes(1)), SetWeight(percent(100)), Bake(minutes(1))],
+            checks=[Limit(ERRORS, at_most=percent(2))],
+        ),
+        Canary(
+            steps=[SetWeight(percent(0), mirror=percent(10)), Bake(minutes(1)), SetWeight(percent(100)), Bake(minutes(1))],
+            checks=[Limit(ERRORS, at_most=percent(2))],
+        ),
+        BlueGreen(preview_checks=[Limit(ERRORS, at_most=percent(2))], bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(2))]),
+    ],
+    ids=["weights", "headers", "mirror", "preview"],
+)
+def test_without_a_fault_every_seed_is_promoted(strategy: Canary | BlueGreen) -> None:
+    """Whatever it is judged by: a weight, a header route, copies of requests or a load test."""
+    found = soak(strategy, seeds=range(8), faults=())
+
+    assert (found.ok, found.ended) == (True, ((Phase.PROMOTED, 8),))
 
 
 def test_the_same_seed_is_the_same_run() -> None:
