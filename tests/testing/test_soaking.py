@@ -117,8 +117,52 @@ def test_a_broken_promise_is_told_with_its_seed(monkeypatch: pytest.MonkeyPatch)
 
     assert not found.ok
     assert [failing.seed for failing in found.failing] == [7, 9]
-    assert "seed 7: R24: nothing ended\n  once more: soak(strategy, seeds=[7])" in repr(found)
+    assert "seed 7: R24: nothing ended\n  once more: soak(strategy, seeds=[7], steps=2)\n" in repr(found)
     assert found.ended == ()
+
+
+def test_the_reproducer_says_every_argument_that_is_not_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends_where_it_is(world: FaultWorld) -> None:
+        raise PromiseBroken("R24: nothing ended")
+
+    monkeypatch.setattr(room, "ended", ends_where_it_is)
+
+    assert "once more: soak(strategy, seeds=[1])\n" in repr(soak(POLICY, seeds=[1]))
+    assert "once more: soak(strategy, seeds=[1], steps=2, faults=['bad', 'late'], kinds=kinds)\n" in repr(
+        soak(POLICY, seeds=[1], steps=2, faults=("late", "bad"), kinds=Kinds(Greedy))
+    )
+
+
+def test_the_order_in_which_faults_are_named_is_nothing() -> None:
+    one, other = (soak_one(POLICY, 5, faults=faults) for faults in (["late", "hold", "lag"], {"lag", "late", "hold"}))
+    all_named = soak_one(POLICY, 5, faults=reversed(room.FAULTS))
+
+    assert (one.text, one.notes) == (other.text, other.notes)
+    assert all_named.text == soak_one(POLICY, 5).text
+
+
+def test_a_fault_that_is_named_is_in_every_seed() -> None:
+    worlds = [soak_one(POLICY, seed, faults=["no_compare", "shuffle"]) for seed in range(6)]
+
+    assert not any(world.compare_and_set or world.shuffle is None for world in worlds)
+    assert {soak_one(POLICY, seed).compare_and_set for seed in range(6)} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("faults", "why"),
+    [
+        (["bad", "bat"], r"soak\(faults\): 'bat' is no fault; there are unreadable, .*, shuffle"),
+        ([["bad"]], r"soak\(faults\): \['bad'\] is no fault; there are unreadable"),
+        ("bad", r"soak\(faults\): 'bad' is no list of names; use faults=\['bad'\]; there are unreadable"),
+        ("bat", r"soak\(faults\): 'bat' is no list of names; use faults=\[\"bad\", \"late\"\]; there are unreadable"),
+        (None, r"soak\(faults\): None is no list of names; use "),
+    ],
+)
+def test_what_is_no_fault_is_refused_by_name(faults: Any, why: str) -> None:
+    with pytest.raises(StrategyError, match=why):
+        soak(POLICY, seeds=range(1), faults=faults)
+    with pytest.raises(StrategyError, match=why.replace("soak", "soak_one", 1)):
+        soak_one(POLICY, 1, faults=faults)
 
 
 def test_nothing_run_has_no_ends() -> None:
