@@ -133,6 +133,44 @@ def test_the_reproducer_says_every_argument_that_is_not_the_default(monkeypatch:
     )
 
 
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (KeyError("progress"), "KeyError: 'progress'"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+        (AssertionError(), "AssertionError"),
+        (AssertionError("it never came to that: a rollout\nand its notes"), "it never came to that: a rollout"),
+    ],
+    ids=str,
+)
+def test_whatever_is_raised_is_told_with_its_seed(error: Exception, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(world: FaultWorld) -> None:
+        raise error
+
+    monkeypatch.setattr(room, "ended", raises)
+    found = soak(POLICY, seeds=[3, 4], faults=())
+
+    assert [(failing.seed, failing.why) for failing in found.failing] == [(3, why), (4, why)]
+    assert found.failing[0].notes
+    with pytest.raises(type(error)):
+        soak_one(POLICY, 3, faults=())
+
+
+@pytest.mark.parametrize(
+    ("seeds", "why"),
+    [
+        (2, r"soak\(seeds\): 2 is no list of seeds; use seeds=range\(2\)"),
+        (None, r"soak\(seeds\): None is no list of seeds; use seeds=range\(100\)"),
+        ("12", r"soak\(seeds\): '12' is no list of seeds; use seeds=range\(100\)"),
+        ([1, 2.5], r"soak\(seeds\)\[1\]: 2.5 is not a whole number; use seeds=range\(100\), or seeds=\[7\] for one"),
+        ([True], r"soak\(seeds\)\[0\]: True is not a whole number"),
+    ],
+)
+def test_what_is_no_seed_is_refused_with_its_mend(seeds: Any, why: str) -> None:
+    with pytest.raises(StrategyError, match=why):
+        soak(POLICY, seeds=seeds)
+
+
 def test_the_order_in_which_faults_are_named_is_nothing() -> None:
     one, other = (soak_one(POLICY, 5, faults=faults) for faults in (["late", "hold", "lag"], {"lag", "late", "hold"}))
     all_named = soak_one(POLICY, 5, faults=reversed(room.FAULTS))

@@ -47,7 +47,7 @@ BY: Final[dict[str, Any]] = {"by": "eve", "why": "a soak"}
 
 @attrs.frozen
 class Failing:
-    """A seed in which a promise did not hold: ``why``, and the last notes."""
+    """A seed in which a promise did not hold, or something raised: ``why``, and the last notes. `soak_one` raises it, with its traceback."""
 
     seed: int
     why: str
@@ -96,19 +96,20 @@ def soak(
     ``faults``: which may happen, by their names in ``progressive.testing.soaking.FAULTS`` and in any order. All of them, as by default:
     each seed has about a third of them. Some of them, as in ``faults=["bad", "late"]``: each seed has all that are named. None, ``()``: only
     hooks, gates and instances make it wait. ``kinds``: step and check kinds of your own. ``progress(seeds, events)`` is called after each
-    seed. Never raises for a broken promise: ``assert soak(...).ok``. Raises `StrategyError` for faults that are none of those.
+    seed. Never raises for a broken promise, nor for what a step, a check or the engine raises: ``assert soak(...).ok``. Raises
+    `StrategyError` for faults that are none of those, for what is no seed, and for a step or check whose kind is not in ``kinds``.
     """
     named = _named(faults, "soak(faults)")
     done = events = 0
     ends: Counter[Phase] = Counter()
     failing: list[Failing] = []
-    for seed in seeds:
+    for seed in _whole(seeds):
         world = _world(strategy, seed, kinds)
         try:
             _run(world, seed, steps, named)
             ends[world.phase] += 1
-        except AssertionError as error:
-            failing.append(Failing(seed, str(error).partition("\n")[0], tuple(world.notes[-25:])))
+        except Exception as error:
+            failing.append(Failing(seed, _why(error), tuple(world.notes[-25:])))
         done, events = done + 1, events + world.events
         if progress is not None:
             progress(done, events)
@@ -144,6 +145,25 @@ def _named(faults: Iterable[str], what: str) -> tuple[str, ...]:
         if name not in FAULTS:
             raise StrategyError(f"{what}: {check.brief(name)} is no fault; {there}")
     return tuple(name for name in FAULTS if name in asked)
+
+
+def _whole(seeds: Any) -> Iterator[int]:
+    """The seeds, each looked at when its turn comes: there may be no last one."""
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        mend = seeds if type(seeds) is int and seeds > 0 else 100
+        raise StrategyError(f"soak(seeds): {check.brief(seeds)} is no list of seeds; use seeds=range({mend})")
+    for n, seed in enumerate(seeds):
+        if type(seed) is not int:
+            raise StrategyError(f"soak(seeds)[{n}]: {check.brief(seed)} is not a whole number; use seeds=range(100), or seeds=[7] for one")
+        yield seed
+
+
+def _why(error: Exception) -> str:
+    """The first line; what is no promise begins with its class."""
+    why = str(error).partition("\n")[0]
+    if isinstance(error, AssertionError) and why:
+        return why
+    return f"{type(error).__name__}: {why}" if why else type(error).__name__
 
 
 def _arguments(steps: int, faults: tuple[str, ...], kinds: Kinds | None) -> Iterator[str]:
