@@ -795,6 +795,12 @@ def test_a_rollout_has_no_notes_in_it() -> None:
         replay(store.load("played"), usual())  # type: ignore[arg-type]
 
 
+def test_the_path_of_a_file_is_not_its_notes() -> None:
+    for path in ("notes.jsonl", Path("notes.jsonl"), b"notes.jsonl"):
+        with pytest.raises(StrategyError, match=r"^replay\(notes\): .*notes.jsonl'.* is no note; to read them from a file, use notes_from\(path\)$"):
+            replay(path, usual(), release=RELEASE)  # type: ignore[arg-type]
+
+
 def test_what_has_no_plan_and_a_release_without_a_way_back_are_refused() -> None:
     with pytest.raises(StrategyError, match=r"'canary' has no plan; pass a Canary\(...\), a BlueGreen\(...\) or a stored Rollout"):
         replay(SHORT, "canary", release=RELEASE)  # type: ignore[arg-type]
@@ -822,6 +828,39 @@ def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
     ]
     assert repr(found) == f"<Replay of shop: {stop}; recorded: {end}; known to the end>"
     assert repr(found.spared) == "<Counted: 43,500 requests: error-rate 870 of 43,500>"
+
+
+@pytest.mark.parametrize(
+    ("lax", "strict", "bad", "good", "values"),
+    [
+        (Limit(LATENCY, quantile=0.5, at_most=ms(400)), Limit(LATENCY, quantile=0.9, at_most=ms(400)), spread(600, 200), spread(600, 1), 600),
+        (Limit(BASKET, at_least=20.0), Limit(BASKET, at_least=30.0), Moments(n=50, mean=29.5, m2=4.0), Moments(n=50, mean=40.0, m2=4.0), 50),
+    ],
+    ids=["latency", "mean"],
+)
+def test_without_a_ratio_the_values_are_the_requests(lax: Limit, strict: Limit, bad: Measurement, good: Measurement, values: int) -> None:
+    """Ten looks in each of three weights: the second stops it, the others would have been spared."""
+    recording = recorded(usual(checks=[lax]), {lax.metric: lambda track, window: bad if track is Track.CANDIDATE else good})
+    found = replay(recording, usual(checks=[strict]), release=RELEASE)
+    name = lax.metric.name
+
+    assert (found.stops_at, found.exposed.requests) == (at(1), 2 * values)
+    assert found.spared == Counted(values=((name, 28 * values),))
+    assert str(found).splitlines()[4:6] == [
+        f"  exposed    {2 * values:,} requests: {name} {2 * values:,} values",
+        f"  spared     {28 * values:,} requests: {name} {28 * values:,} values",
+    ]
+
+
+def test_with_a_ratio_its_trials_are_the_requests_and_a_level_counts_none() -> None:
+    checks = [limit(), Limit(LATENCY, quantile=0.9, at_most=ms(400)), Limit(QUEUE, at_most=40)]
+    scripts = {ERRORS: BAD, LATENCY: lambda track, window: spread(9_000, 1), QUEUE: lambda track, window: Gauge(samples=(3.0,))}
+    found = replay(recorded(usual(checks=checks), scripts), usual(checks=checks), release=RELEASE)
+    level = usual(checks=[Limit(QUEUE, at_most=40)])
+
+    assert str(found.exposed) == "45,000 requests: error-rate 900 of 45,000"
+    assert found.exposed.values == (("latency", 30 * 9_000),)
+    assert str(replay(recorded(level, scripts), level, release=RELEASE).exposed) == "nothing that was counted"
 
 
 def test_what_is_not_known_is_said_too() -> None:

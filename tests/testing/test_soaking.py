@@ -14,6 +14,7 @@ from progressive import (
     Capacity,
     Go,
     Limit,
+    Match,
     Metric,
     NotYet,
     Phase,
@@ -47,6 +48,29 @@ def test_a_sound_engine_breaks_no_promise_and_every_rollout_ends() -> None:
     assert {phase for phase, _ in found.ended} == {Phase.PROMOTED, Phase.ROLLED_BACK}
     assert found.events > 1_000
     assert repr(found).startswith("<Soaked: canary: 12 seeds, ")
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        POLICY,
+        Canary(
+            steps=[SetWeight(percent(0), matches=[Match(name="beta", value="1")]), Bake(minutes(1)), SetWeight(percent(100)), Bake(minutes(1))],
+            checks=[Limit(ERRORS, at_most=percent(2))],
+        ),
+        Canary(
+            steps=[SetWeight(percent(0), mirror=percent(10)), Bake(minutes(1)), SetWeight(percent(100)), Bake(minutes(1))],
+            checks=[Limit(ERRORS, at_most=percent(2))],
+        ),
+        BlueGreen(preview_checks=[Limit(ERRORS, at_most=percent(2))], bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(2))]),
+    ],
+    ids=["weights", "headers", "mirror", "preview"],
+)
+def test_without_a_fault_every_seed_is_promoted(strategy: Canary | BlueGreen) -> None:
+    """Whatever it is judged by: a weight, a header route, copies of requests or a load test."""
+    found = soak(strategy, seeds=range(8), faults=())
+
+    assert (found.ok, found.ended) == (True, ((Phase.PROMOTED, 8),))
 
 
 def test_the_same_seed_is_the_same_run() -> None:
@@ -93,8 +117,90 @@ def test_a_broken_promise_is_told_with_its_seed(monkeypatch: pytest.MonkeyPatch)
 
     assert not found.ok
     assert [failing.seed for failing in found.failing] == [7, 9]
-    assert "seed 7: R24: nothing ended\n  once more: soak(strategy, seeds=[7])" in repr(found)
+    assert "seed 7: R24: nothing ended\n  once more: soak(strategy, seeds=[7], steps=2)\n" in repr(found)
     assert found.ended == ()
+
+
+def test_the_reproducer_says_every_argument_that_is_not_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends_where_it_is(world: FaultWorld) -> None:
+        raise PromiseBroken("R24: nothing ended")
+
+    monkeypatch.setattr(room, "ended", ends_where_it_is)
+
+    assert "once more: soak(strategy, seeds=[1])\n" in repr(soak(POLICY, seeds=[1]))
+    assert "once more: soak(strategy, seeds=[1], steps=2, faults=['bad', 'late'], kinds=kinds)\n" in repr(
+        soak(POLICY, seeds=[1], steps=2, faults=("late", "bad"), kinds=Kinds(Greedy))
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (KeyError("progress"), "KeyError: 'progress'"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+        (AssertionError(), "AssertionError"),
+        (AssertionError("it never came to that: a rollout\nand its notes"), "it never came to that: a rollout"),
+    ],
+    ids=str,
+)
+def test_whatever_is_raised_is_told_with_its_seed(error: Exception, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(world: FaultWorld) -> None:
+        raise error
+
+    monkeypatch.setattr(room, "ended", raises)
+    found = soak(POLICY, seeds=[3, 4], faults=())
+
+    assert [(failing.seed, failing.why) for failing in found.failing] == [(3, why), (4, why)]
+    assert found.failing[0].notes
+    with pytest.raises(type(error)):
+        soak_one(POLICY, 3, faults=())
+
+
+@pytest.mark.parametrize(
+    ("seeds", "why"),
+    [
+        (2, r"soak\(seeds\): 2 is no list of seeds; use seeds=range\(2\)"),
+        (None, r"soak\(seeds\): None is no list of seeds; use seeds=range\(100\)"),
+        ("12", r"soak\(seeds\): '12' is no list of seeds; use seeds=range\(100\)"),
+        ([1, 2.5], r"soak\(seeds\)\[1\]: 2.5 is not a whole number; use seeds=range\(100\), or seeds=\[7\] for one"),
+        ([True], r"soak\(seeds\)\[0\]: True is not a whole number"),
+    ],
+)
+def test_what_is_no_seed_is_refused_with_its_mend(seeds: Any, why: str) -> None:
+    with pytest.raises(StrategyError, match=why):
+        soak(POLICY, seeds=seeds)
+
+
+def test_the_order_in_which_faults_are_named_is_nothing() -> None:
+    one, other = (soak_one(POLICY, 5, faults=faults) for faults in (["late", "hold", "lag"], {"lag", "late", "hold"}))
+    all_named = soak_one(POLICY, 5, faults=reversed(room.FAULTS))
+
+    assert (one.text, one.notes) == (other.text, other.notes)
+    assert all_named.text == soak_one(POLICY, 5).text
+
+
+def test_a_fault_that_is_named_is_in_every_seed() -> None:
+    worlds = [soak_one(POLICY, seed, faults=["no_compare", "shuffle"]) for seed in range(6)]
+
+    assert not any(world.compare_and_set or world.shuffle is None for world in worlds)
+    assert {soak_one(POLICY, seed).compare_and_set for seed in range(6)} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("faults", "why"),
+    [
+        (["bad", "bat"], r"soak\(faults\): 'bat' is no fault; there are unreadable, .*, shuffle"),
+        ([["bad"]], r"soak\(faults\): \['bad'\] is no fault; there are unreadable"),
+        ("bad", r"soak\(faults\): 'bad' is no list of names; use faults=\['bad'\]; there are unreadable"),
+        ("bat", r"soak\(faults\): 'bat' is no list of names; use faults=\[\"bad\", \"late\"\]; there are unreadable"),
+        (None, r"soak\(faults\): None is no list of names; use "),
+    ],
+)
+def test_what_is_no_fault_is_refused_by_name(faults: Any, why: str) -> None:
+    with pytest.raises(StrategyError, match=why):
+        soak(POLICY, seeds=range(1), faults=faults)
+    with pytest.raises(StrategyError, match=why.replace("soak", "soak_one", 1)):
+        soak_one(POLICY, 1, faults=faults)
 
 
 def test_nothing_run_has_no_ends() -> None:

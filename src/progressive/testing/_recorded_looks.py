@@ -19,7 +19,7 @@ import attrs
 from .._looks import OVERSHOOT
 from ..analysis.judge import PREFLIGHT
 from ..errors import StrategyError
-from ..measurement import Counts, Look, Measurement, NoAnswer, NoData, Window, merge
+from ..measurement import Counts, Histogram, Look, Measurement, Moments, NoAnswer, NoData, Window, merge
 from ..messages import Measure, Measured
 from ..traffic import Track
 from ..units import seconds
@@ -230,7 +230,7 @@ def _unanswered(command: Measure, at: datetime, each: Taken) -> Measured:
     return _measured(command, at, found, command.window)
 
 
-def counted(looks: Sequence[Taken]) -> Iterator[tuple[Taken, Counts]]:
+def counted(looks: Sequence[Taken]) -> Iterator[tuple[Taken, Counts | Histogram | Moments]]:
     """What was counted on the candidate, each request once: by looks that said something, else by the longest of those that did not."""
     kept = list(apart(looks))
     silent = [each for each in looks if each.broken is not None and each.end > each.start]
@@ -239,5 +239,5 @@ def counted(looks: Sequence[Taken]) -> Iterator[tuple[Taken, Counts]]:
         if i == 0 or kept[i - 1].end <= each.start:
             kept.insert(i, each)
     for each in kept:
-        if isinstance(found := each.look.of(Track.CANDIDATE), Counts):
+        if isinstance(found := each.look.of(Track.CANDIDATE), Counts | Histogram | Moments):
             yield each, found

@@ -59,6 +59,12 @@ __all__ = ["FaultWorld"]
 HARM: Final = 0.05
 """From this rate of failures on, everything else that is measured of a version is bad too."""
 
+MATCHED: Final = 0.01
+"""This fraction of the requests carries a header or cookie of the traffic's ``matches``."""
+
+PREVIEW: Final = 10.0
+"""Requests a second that a load test sends to a candidate without any other, for strategies that judge it there."""
+
 MOST_MOVES: Final = 1_000
 """A tick has a handful of moves; one with more never ends."""
 
@@ -69,10 +75,10 @@ class FaultWorld:
 
     The router: ``lag`` until it serves what it was told; ``unreadable``, ``unwritable``, ``permanent`` (every write is refused for good),
     ``lose_reply`` (written, and no answer); without ``compare_and_set`` or ``carries_marker`` it has none. The metrics: ``rps`` to the whole
-    service, failures of the candidate (``bad``) and of stable (``stable_bad``), ``silent`` (no answer), ``idle`` (no requests to the
-    candidate), ``night`` (to nobody), ``no_reading`` (a counter is answered without one). The store: ``store_down``. The fleet, if there is
-    one: what each track is ``able`` to carry, ``fleet_down``, ``retire_fails``. Answers: ``duplicate`` (each twice), ``shuffle`` (in another
-    order each time).
+    service (a hundredth of them are such as a header route asks for; a preview without any has ten a second of its own), failures of the
+    candidate (``bad``) and of stable (``stable_bad``), ``silent`` (no answer), ``idle`` (no requests to the candidate), ``night`` (to nobody),
+    ``no_reading`` (a counter is answered without one). The store: ``store_down``. The fleet, if there is one: what each track is ``able`` to
+    carry, ``fleet_down``, ``retire_fails``. Answers: ``duplicate`` (each twice), ``shuffle`` (in another order each time).
     """
 
     strategy: Any = attrs.field(kw_only=False)
@@ -231,17 +237,26 @@ class FaultWorld:
         """Requests and failures of a track in the window that was asked for; failures come at even distances."""
         if self.silent:
             return NoAnswer("503 from the metrics system")
-        share = self.traffic.share(track).fraction
         if self.night or (self.idle and track is Track.CANDIDATE):
             return NoData("no requests")
         long = max(command.window.length.total_seconds(), 1.0)
-        trials = round(self.rps * share * long) if share else 0
+        trials = round(self._requests(track) * long)
         if not trials:
             return NoData("no requests")
         owed = self._owed.get(track, 0.0) + trials * self._rate(track)
         events = min(trials, int(owed))
         self._owed[track] = owed - events
         return Counts(events=events, trials=trials)
+
+    def _requests(self, track: Track) -> float:
+        """How many a second the version of a track answers: by its weight, by headers and cookies, as copies, and of a load test."""
+        matched = MATCHED if self.traffic.matches else 0.0
+        share = (1.0 - matched) * self.traffic.share(track).fraction
+        if track is not Track.CANDIDATE:
+            return self.rps * share
+        copies = (1.0 - matched) * self.traffic.stable.fraction * self.traffic.mirror.fraction
+        preview = any(each.synthetic for each in self.strategy.plan.analyses)
+        return self.rps * (share + matched + copies) or (PREVIEW if preview else 0.0)
 
     def _rate(self, track: Track) -> float:
         return self.bad if track is Track.CANDIDATE else self.stable_bad

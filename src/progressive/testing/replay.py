@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from functools import reduce
+from os import PathLike
 from typing import Final
 
 from .. import _validators as check
 from ..analysis.judge import PREFLIGHT
 from ..errors import StrategyError
 from ..lifecycle import Phase
+from ..measurement import Counts
 from ..messages import Measured
 from ..notes import Happened, Judged, Note
 from ..plan import Plan
@@ -52,6 +54,7 @@ def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy,
     notes, for those of several rollouts or without their beginning, for a metric that was recorded as another kind, and for a
     release without a stable version.
     """
+    _is_no_path(notes)
     if not isinstance(notes, Story | Iterable):
         raise StrategyError(f"replay(notes): {check.brief(notes)} has no notes; pass store.notes(id), notes_from(path) or a Story")
     recording = RecordedRollout.of(notes.notes if isinstance(notes, Story) else notes)
@@ -68,6 +71,11 @@ def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy,
 
 
 # ---------------------------------------------------------------------------------------------------------------- in numbers
+
+
+def _is_no_path(notes: object) -> None:
+    if isinstance(notes, str | bytes | PathLike):
+        raise StrategyError(f"replay(notes): {check.brief(notes)} is no note; to read them from a file, use notes_from(path)")
 
 
 def _release(notes: object, strategy: object) -> Release:
@@ -141,7 +149,7 @@ def _split(recording: RecordedRollout, at: datetime) -> tuple[Counted, Counted]:
         for each, found in counted(looks):
             if recording.traffic(each.start).reaches(Track.CANDIDATE):
                 half = before if each.start + (each.end - each.start) / 2 < at else after
-                half.append(Counted(((name, found),)))
+                half.append(Counted(((name, found),)) if isinstance(found, Counts) else Counted(values=((name, found.sample),)))
     return _whole(before), _whole(after)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -53,9 +54,14 @@ class Ending:
 
 @attrs.frozen(repr=False)
 class Counted:
-    """What reached the candidate, as far as it was counted: for each ratio metric by name, the events among the trials."""
+    """What reached the candidate, as far as it was counted: for each ratio metric by name, the events among the trials.
+
+    ``values``: for each metric of durations or of an average, by name, how many values it has. They stand for the requests where no
+    ratio was measured. A level counts nothing.
+    """
 
     counts: tuple[tuple[str, Counts], ...] = ()
+    values: tuple[tuple[str, int], ...] = ()
 
     def of(self, metric: str) -> Counts:
         """The counts of one metric; none of nothing where it was not counted."""
@@ -63,16 +69,23 @@ class Counted:
 
     @property
     def requests(self) -> int:
-        """The trials of the metric that has the most: each request is counted by several metrics, and is one request."""
-        return max((counts.trials for _, counts in self.counts), default=0)
+        """The trials of the metric that has the most: each request is counted by several metrics, and is one request.
+
+        Where no ratio was measured, the values of the metric that has the most.
+        """
+        trials = max((counts.trials for _, counts in self.counts), default=0)
+        return trials or max((values for _, values in self.values), default=0)
 
     def __add__(self, other: Counted) -> Counted:
         names = sorted({name for name, _ in (*self.counts, *other.counts)})
-        return Counted(tuple((name, _added(self.of(name), other.of(name))) for name in names))
+        values = Counter(dict(self.values))
+        values.update(dict(other.values))
+        return Counted(tuple((name, _added(self.of(name), other.of(name))) for name in names), tuple(sorted(values.items())))
 
     def __str__(self) -> str:
         events = ", ".join(f"{name} {counts.events:,} of {counts.trials:,}" for name, counts in self.counts if counts.trials)
-        return f"{self.requests:,} requests: {events}" if events else "nothing that was counted"
+        values = ", ".join(f"{name} {values:,} values" for name, values in self.values if values)
+        return f"{self.requests:,} requests: {events or values}" if events or values else "nothing that was counted"
 
     def __repr__(self) -> str:
         return f"<Counted: {self}>"
@@ -149,7 +162,7 @@ class Replay:
             ("exposed", str(self.exposed)),
             ("spared", str(self.spared)),
         ]
-        if self.undecided.counts:
+        if self.undecided.counts or self.undecided.values:
             rows.append(("undecided", str(self.undecided)))
         rows += [("missing", f"{name}: the recorded rollout never looked at it, so its checks never passed") for name in self.missing]
         for name, gaps in _by_name(self.gaps).items():

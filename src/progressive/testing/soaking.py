@@ -1,20 +1,21 @@
 """Random rollouts through a world of faults, by the thousand: everything goes wrong in any order, then it heals, and there must be an end.
 
-A seed is the whole reproducer. Each enables a random part of the faults: with all of them at once most rollouts would be over before they
-got anywhere.
+A seed and the arguments are the whole reproducer. With all faults each seed enables a random third of them: with all of them at once most
+rollouts would be over before they got anywhere. Of faults that were named each seed has all.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Final
 
 import attrs
 
-from ..errors import ConflictError
+from .. import _validators as check
+from ..errors import ConflictError, StrategyError
 from ..fleet import Capacity
 from ..lifecycle import Phase
 from ..messages import Abort, Approve, ClosedUntil, Go, Hold, NotYet, Open, PromoteNow, Resume, Skip
@@ -32,16 +33,21 @@ FAULTS: Final = (
     "clock_back", "clock_forward", "edit", "edit_and_revert", "forget", "abort", "hold", "skip", "promote_now", "bad", "stable_bad",
     "rollback_now", "no_compare", "late", "shuffle",
 )  # fmt: skip
-"""Everything that can go wrong. Most are switches of `FaultWorld`; ``kill`` and ``pause`` stop a driver anywhere, ``late`` lets it come late."""
+"""Everything that can go wrong, in the order of their dice.
+
+Most are switches of `FaultWorld`; ``kill`` and ``pause`` stop a driver anywhere, ``late`` lets it come late.
+"""
 
 SWITCHES: Final = FAULTS[:8]
+
+STEPS: Final = 60
 
 BY: Final[dict[str, Any]] = {"by": "eve", "why": "a soak"}
 
 
 @attrs.frozen
 class Failing:
-    """A seed in which a promise did not hold: ``why``, and the last notes."""
+    """A seed in which a promise did not hold, or something raised: ``why``, and the last notes. `soak_one` raises it, with its traceback."""
 
     seed: int
     why: str
@@ -50,13 +56,17 @@ class Failing:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Soaked:
-    """What came of all seeds: how many ``events`` were decided on, how the rollouts ``ended``, and the seeds that broke a promise."""
+    """What came of all seeds: how many ``events`` were decided on, how the rollouts ``ended``, and the seeds that broke a promise.
+
+    ``arguments``: those that were not the defaults, as a call that does one of the seeds once more has to give them.
+    """
 
     strategy: str
     seeds: int
     events: int
     ended: tuple[tuple[Phase, int], ...]
     failing: tuple[Failing, ...]
+    arguments: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -66,7 +76,8 @@ class Soaked:
     def __repr__(self) -> str:
         ended = ", ".join(f"{count:,} {phase.value}" for phase, count in self.ended) or "none to its end"
         head = f"{self.strategy}: {self.seeds:,} seeds, {self.events:,} events; {ended}"
-        found = [f"seed {each.seed}: {each.why}\n  once more: soak(strategy, seeds=[{each.seed}])" for each in self.failing]
+        also = "".join(f", {argument}" for argument in self.arguments)
+        found = [f"seed {each.seed}: {each.why}\n  once more: soak(strategy, seeds=[{each.seed}]{also})" for each in self.failing]
         return f"<Soaked: {head}>" if not found else "\n".join([f"<Soaked: {head}; a promise did not hold:", *found, ">"])
 
 
@@ -74,7 +85,7 @@ def soak(
     strategy: Strategy,
     *,
     seeds: Iterable[int] = range(100),
-    steps: int = 60,
+    steps: int = STEPS,
     faults: Iterable[str] = FAULTS,
     kinds: Kinds | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -82,33 +93,86 @@ def soak(
     """Send ``strategy`` through a world of faults, once for each seed, and hold what is promised at every write and every save.
 
     After at most ``steps`` ticks in trouble everything heals, people answer, and the rollout must end with the router's agreement.
-    ``faults``: which may happen (`FAULTS`). ``kinds``: step and check kinds of your own. ``progress(seeds, events)`` is called after each
-    seed. Never raises for a broken promise: ``assert soak(...).ok``.
+    ``faults``: which may happen, by their names in ``progressive.testing.soaking.FAULTS`` and in any order. All of them, as by default:
+    each seed has about a third of them. Some of them, as in ``faults=["bad", "late"]``: each seed has all that are named. None, ``()``: only
+    hooks, gates and instances make it wait. ``kinds``: step and check kinds of your own. ``progress(seeds, events)`` is called after each
+    seed. Never raises for a broken promise, nor for what a step, a check or the engine raises: ``assert soak(...).ok``. Raises
+    `StrategyError` for faults that are none of those, for what is no seed, and for a step or check whose kind is not in ``kinds``.
     """
+    named = _named(faults, "soak(faults)")
     done = events = 0
     ends: Counter[Phase] = Counter()
     failing: list[Failing] = []
-    for seed in seeds:
+    for seed in _whole(seeds):
         world = _world(strategy, seed, kinds)
         try:
-            _run(world, seed, steps, tuple(faults))
+            _run(world, seed, steps, named)
             ends[world.phase] += 1
-        except AssertionError as error:
-            failing.append(Failing(seed, str(error).partition("\n")[0], tuple(world.notes[-25:])))
+        except Exception as error:
+            failing.append(Failing(seed, _why(error), tuple(world.notes[-25:])))
         done, events = done + 1, events + world.events
         if progress is not None:
             progress(done, events)
     found = tuple(sorted(ends.items()))
-    return Soaked(strategy=strategy.plan.strategy, seeds=done, events=events, ended=found, failing=tuple(failing))
+    return Soaked(
+        strategy=strategy.plan.strategy,
+        seeds=done,
+        events=events,
+        ended=found,
+        failing=tuple(failing),
+        arguments=tuple(_arguments(steps, named, kinds)),
+    )
 
 
 def soak_one(
-    strategy: Strategy, seed: int, *, steps: int = 60, faults: Iterable[str] = FAULTS, kinds: Kinds | None = None
+    strategy: Strategy, seed: int, *, steps: int = STEPS, faults: Iterable[str] = FAULTS, kinds: Kinds | None = None
 ) -> FaultWorld:
     """The world after one seed, to look at; raises AssertionError (mostly `PromiseBroken`) where a promise does not hold."""
+    named = _named(faults, "soak_one(faults)")
     world = _world(strategy, seed, kinds)
-    _run(world, seed, steps, tuple(faults))
+    _run(world, seed, steps, named)
     return world
+
+
+def _named(faults: Iterable[str], what: str) -> tuple[str, ...]:
+    """The faults in the order of `FAULTS`, whatever they come in: the dice must not depend on that of a set."""
+    there = f"there are {', '.join(FAULTS)}"
+    if isinstance(faults, str) or not isinstance(faults, Iterable):
+        mend = f"faults=[{faults!r}]" if faults in FAULTS else 'faults=["bad", "late"]'
+        raise StrategyError(f"{what}: {check.brief(faults)} is no list of names; use {mend}; {there}")
+    asked = list(faults)
+    for name in asked:
+        if name not in FAULTS:
+            raise StrategyError(f"{what}: {check.brief(name)} is no fault; {there}")
+    return tuple(name for name in FAULTS if name in asked)
+
+
+def _whole(seeds: Any) -> Iterator[int]:
+    """The seeds, each looked at when its turn comes: there may be no last one."""
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        mend = seeds if type(seeds) is int and seeds > 0 else 100
+        raise StrategyError(f"soak(seeds): {check.brief(seeds)} is no list of seeds; use seeds=range({mend})")
+    for n, seed in enumerate(seeds):
+        if type(seed) is not int:
+            raise StrategyError(f"soak(seeds)[{n}]: {check.brief(seed)} is not a whole number; use seeds=range(100), or seeds=[7] for one")
+        yield seed
+
+
+def _why(error: Exception) -> str:
+    """The first line; what is no promise begins with its class."""
+    why = str(error).partition("\n")[0]
+    if isinstance(error, AssertionError) and why:
+        return why
+    return f"{type(error).__name__}: {why}" if why else type(error).__name__
+
+
+def _arguments(steps: int, faults: tuple[str, ...], kinds: Kinds | None) -> Iterator[str]:
+    if steps != STEPS:
+        yield f"steps={steps}"
+    if faults != FAULTS:
+        yield f"faults={list(faults)}"
+    if kinds is not None:
+        yield "kinds=kinds"
 
 
 def _world(strategy: Strategy, seed: int, kinds: Kinds | None) -> FaultWorld:
@@ -121,7 +185,9 @@ def _world(strategy: Strategy, seed: int, kinds: Kinds | None) -> FaultWorld:
 
 def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> None:
     rng = random.Random(seed)  # noqa: S311 - nothing is secret here
-    enabled = {fault for fault in faults if rng.random() < 0.3}
+    # Drawn for every name: those that follow must not depend on how many were asked for.
+    drawn = {fault for fault in FAULTS if rng.random() < 0.3}
+    enabled = drawn if faults == FAULTS else set(faults)
     world.hook = lambda key: Go() if rng.random() < 0.5 else NotYet(world.now + seconds(20), "still warming up")
     world.gate = lambda now: Open() if rng.random() < 0.5 else ClosedUntil(now + minutes(7), "lunch")
     if "shuffle" in enabled:
