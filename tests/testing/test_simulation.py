@@ -339,6 +339,36 @@ def test_a_level_that_the_world_does_not_have_is_named_with_the_mend() -> None:
         simulate(policy(checks=[Limit(QUEUE, at_most=40)]), World())
 
 
+SUCCESS = Metric("success-rate", kind="ratio", bad="down")
+HALF = {"stable": Behaviour(), "candidate": Behaviour(levels={"queue": 5}, ratios={"failed-sign-ups": 0.01, "success-rate": 0.999})}
+LEVEL = Behaviour(levels={"queue": 5})
+SIGNED = Behaviour(ratios={"failed-sign-ups": 0.01})
+
+
+@pytest.mark.parametrize(
+    ("check", "world", "said"),
+    [
+        (Limit(SUCCESS, at_least=percent(99)), World(), r"'success-rate' falls .*with Behaviour\(ratios=\{'success-rate': 0\.999\}\) in the world"),
+        (Limit(SUCCESS, at_least=percent(99)), World(**HALF), r"'success-rate' is a ratio of its own for candidate, and .* for stable"),
+        (Limit(QUEUE, at_most=40), World(**HALF), r"'queue' is a level: .*Behaviour\(levels=\{'queue': \.\.\.\}\) in the world; stable has none"),
+        (Limit(SIGN_UPS, at_most=percent(5)), World(**HALF), r"failed requests for stable; give it one too, with Behaviour\(ratios=\{'failed-sign-ups': \.\.\.\}\)"),
+        (Limit(QUEUE, at_most=40), World(), "stable and candidate have none"),
+        (Limit(QUEUE, at_most=40), World(stable=LEVEL, candidate=LEVEL, baseline=Behaviour()), "baseline has none"),
+        (Limit(SIGN_UPS, at_most=percent(5)), World(stable=SIGNED, candidate=SIGNED, baseline=Behaviour()), "stable and candidate, and .* for baseline; give it"),
+    ],
+)
+def test_a_metric_that_a_version_does_not_have_is_named_with_the_version(check: Any, world: World, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        simulate(policy(checks=[check]), world)
+
+
+def test_a_success_rate_of_its_own_is_judged_downwards() -> None:
+    good, strategy = Behaviour(ratios={"success-rate": 0.999}), policy(checks=[Limit(SUCCESS, at_least=percent(99))])
+
+    assert simulate(strategy, World(load=200, stable=good, candidate=good)).promoted
+    assert simulate(strategy, World(load=200, stable=good, candidate=Behaviour(ratios={"success-rate": 0.9}))).rolled_back
+
+
 def test_metrics_that_lag_longer_than_their_metric_says_are_seen_late() -> None:
     lag = Metric("error-rate", kind="ratio", lag=seconds(45))
     strategy = policy(checks=[Limit(lag, at_most=percent(2))])

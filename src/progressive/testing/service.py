@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -12,7 +12,7 @@ import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Kind, Metric
+from ..measurement import Bad, Kind, Metric
 from ..messages import PEOPLE, Event
 from ..traffic import Track, Traffic
 from ..units import MILLION, Percent, percent
@@ -229,8 +229,33 @@ class World:
 
     def measures(self, metrics: Sequence[Metric]) -> None:
         """`StrategyError` if a metric of a strategy can't be told apart from what this world has."""
-        for metric in metrics:
-            if metric.kind is Kind.VALUE and not any(metric.name == name for name, _ in self.candidate.levels):
-                raise StrategyError(
-                    f"metric {metric.name!r} is a level: say what it is with Behaviour(levels={{{metric.name!r}: ...}}) in the world"
+        there = {"stable": self.stable, "candidate": self.candidate} | ({} if self.baseline is None else {"baseline": self.baseline})
+        problems = [problem for metric in metrics for problem in _unmeasured(metric, there)]
+        if problems:
+            raise StrategyError(problems)
+
+
+def _unmeasured(metric: Metric, there: Mapping[str, Behaviour]) -> Iterator[str]:
+    """What some version lacks of this metric, with the mend."""
+    name = metric.name
+    match metric.kind:
+        case Kind.VALUE:
+            lack = [track for track, behaviour in there.items() if name not in dict(behaviour.levels)]
+            if lack:
+                yield (
+                    f"metric {name!r} is a level: say what it is with Behaviour(levels={{{name!r}: ...}}) in the world; "
+                    f"{' and '.join(lack)} {'has' if len(lack) == 1 else 'have'} none"
+                )
+        case Kind.RATIO:
+            lack = [track for track, behaviour in there.items() if behaviour.ratio(name) is None]
+            if lack and len(lack) < len(there):
+                yield (
+                    f"metric {name!r} is a ratio of its own for {' and '.join(track for track in there if track not in lack)}, and would be "
+                    f"the failed requests for {' and '.join(lack)}; give {'it' if len(lack) == 1 else 'each'} one too, with "
+                    f"Behaviour(ratios={{{name!r}: ...}})"
+                )
+            elif lack and metric.bad is Bad.DOWN:
+                yield (
+                    f"metric {name!r} falls when something is bad, and a ratio that the world does not have is the failed requests, which "
+                    f"rise; say how often it happens with Behaviour(ratios={{{name!r}: 0.999}}) in the world, for {' and '.join(lack)}"
                 )
