@@ -540,6 +540,8 @@ def test_gates_are_the_caller_s() -> None:
         (lambda: Behaviour(errors="many"), "errors: 'many' is neither a finite number nor a curve"),
         (lambda: Behaviour(ratios={"x": None}), "neither a finite number nor a curve"),
         (lambda: World(load=float("nan")), "load: nan is neither"),
+        (lambda: World(load=-5), r"World.load: -5.0 requests a second are none; it must be 0 or more"),
+        (lambda: World(preview=-0.5), r"World.preview: -0.5 requests a second are none; it must be 0 or more"),
         (lambda: Latency(ms(40), ms(30)), "p99 .* must be more than the median"),
         (lambda: Users(0), "count"),
         (lambda: World(matched=0.5), r"World.matched: 0.5 is no Percent; write percent\(0.5\)"),
@@ -550,6 +552,41 @@ def test_gates_are_the_caller_s() -> None:
 def test_a_world_that_makes_no_sense_says_what_does(wrong: Any, said: str) -> None:
     with pytest.raises(StrategyError, match=said):
         wrong()
+
+
+def below_zero(moment: Moment) -> float:
+    return -1.0
+
+
+def below_later(moment: Moment) -> float:
+    return -1.0 if moment.clock > World().start + minutes(6) else 50.0
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (below_zero, r"World.load: below_zero gives -1.0 at 2026-01-01T00:00:00\+00:00, which is no load; it must be .* 0 or more"),
+        (lambda moment: float("nan"), "World.load: .*<lambda> gives nan at "),
+        (lambda moment: float("inf"), "World.load: .*<lambda> gives inf at "),
+        (lambda moment: None, "World.load: .*<lambda> gives None at "),
+        (Ramp(1, 3, over=minutes(2)) * -1, r"World.load: _Of\(one=Ramp\(.* gives -1.0 at "),
+        (Daily(low=-10, high=10, peak=0) * 1, r"World.load: .*Daily\(low=-10.0.* gives -.* at 2026-01-01T06:00:"),
+    ],
+)
+def test_a_load_that_can_t_be_sent_is_named_with_its_moment(load: Any, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        simulate(policy(bake=hours(3)), World(load=load))
+
+
+def test_a_load_that_can_t_be_sent_while_a_port_is_called_is_no_failed_call() -> None:
+    for answering in (ms(10), seconds(20)):
+        with pytest.raises(StrategyError, match="World.load: below_later gives -1.0 at "):
+            simulate(policy(), World(load=below_later, answering=answering))
+
+
+def test_a_load_test_that_can_t_be_sent_is_named_with_its_moment() -> None:
+    with pytest.raises(StrategyError, match=r"World.preview: below_zero gives -1.0 at 2026-01-01"):
+        simulate(blue_green(), World(preview=below_zero))
 
 
 # --------------------------------------------------------------------------------------------------------------------- the curves

@@ -106,6 +106,12 @@ class Behaviour:
         return dict(self.ratios).get(metric)
 
 
+def _is_load(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    is_number(instance, attribute, value)
+    if isinstance(value, float) and value < 0:
+        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} requests a second are none; it must be 0 or more")
+
+
 @attrs.frozen
 class Users:
     """Who sends the requests: ``count`` users, each as likely as any other.
@@ -189,8 +195,8 @@ class World:
     day.
     """
 
-    load: Number = attrs.field(default=50.0, converter=number, validator=is_number)
-    preview: Number = attrs.field(default=10.0, converter=number, validator=is_number)
+    load: Number = attrs.field(default=50.0, converter=number, validator=_is_load)
+    preview: Number = attrs.field(default=10.0, converter=number, validator=_is_load)
     stable: Behaviour = attrs.field(default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)"))
     candidate: Behaviour = attrs.field(default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)"))
     baseline: Behaviour | None = None
