@@ -57,6 +57,7 @@ from progressive.testing import (
     simulate,
     troubles,
 )
+from progressive.testing.curves import at, scaled
 from progressive.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
@@ -342,6 +343,7 @@ def test_a_level_that_the_world_does_not_have_is_named_with_the_mend() -> None:
 SUCCESS = Metric("success-rate", kind="ratio", bad="down")
 HALF = {"stable": Behaviour(), "candidate": Behaviour(levels={"queue": 5}, ratios={"failed-sign-ups": 0.01, "success-rate": 0.999})}
 LEVEL = Behaviour(levels={"queue": 5})
+SIGN_UP_LIMIT = Limit(SIGN_UPS, at_most=percent(5))
 SIGNED = Behaviour(ratios={"failed-sign-ups": 0.01})
 
 
@@ -351,10 +353,10 @@ SIGNED = Behaviour(ratios={"failed-sign-ups": 0.01})
         (Limit(SUCCESS, at_least=percent(99)), World(), r"'success-rate' falls .*with Behaviour\(ratios=\{'success-rate': 0\.999\}\) in the world"),
         (Limit(SUCCESS, at_least=percent(99)), World(**HALF), r"'success-rate' is a ratio of its own for candidate, and .* for stable"),
         (Limit(QUEUE, at_most=40), World(**HALF), r"'queue' is a level: .*Behaviour\(levels=\{'queue': \.\.\.\}\) in the world; stable has none"),
-        (Limit(SIGN_UPS, at_most=percent(5)), World(**HALF), r"failed requests for stable; give it one too, with Behaviour\(ratios=\{'failed-sign-ups': \.\.\.\}\)"),
+        (SIGN_UP_LIMIT, World(**HALF), r"failed requests for stable; give it one too, with Behaviour\(ratios=\{'failed-sign-ups': \.\.\.\}\)"),
         (Limit(QUEUE, at_most=40), World(), "stable and candidate have none"),
         (Limit(QUEUE, at_most=40), World(stable=LEVEL, candidate=LEVEL, baseline=Behaviour()), "baseline has none"),
-        (Limit(SIGN_UPS, at_most=percent(5)), World(stable=SIGNED, candidate=SIGNED, baseline=Behaviour()), "stable and candidate, and .* for baseline; give it"),
+        (SIGN_UP_LIMIT, World(stable=SIGNED, candidate=SIGNED, baseline=Behaviour()), "stable and candidate, and .* for baseline; give it"),
     ],
 )
 def test_a_metric_that_a_version_does_not_have_is_named_with_the_version(check: Any, world: World, said: str) -> None:
@@ -540,6 +542,16 @@ def test_gates_are_the_caller_s() -> None:
         (lambda: Behaviour(errors="many"), "errors: 'many' is neither a finite number nor a curve"),
         (lambda: Behaviour(ratios={"x": None}), "neither a finite number nor a curve"),
         (lambda: World(load=float("nan")), "load: nan is neither"),
+        (lambda: Behaviour(errors=20), r"Behaviour.errors: 20.0 is no fraction from 0 to 1; write percent\(20\)"),
+        (lambda: Behaviour(errors=-1), r"Behaviour.errors: -1.0 is no fraction from 0 to 1; write a fraction, such as 0.05, or percent\(5\)"),
+        (lambda: Behaviour(errors=200), r"Behaviour.errors: 200.0 is no fraction from 0 to 1; write a fraction"),
+        (lambda: Behaviour(ratios={"paid": 2.5}), r"Behaviour.ratios\['paid'\]: 2.5 is no fraction from 0 to 1; write percent\(2.5\)"),
+        (lambda: Behaviour(ratios={"paid": -0.5}), r"Behaviour.ratios\['paid'\]: -0.5 is no fraction"),
+        (lambda: Behaviour(stubborn=90), r"Behaviour.stubborn: 90.0 is no fraction from 0 to 1; write percent\(90\)"),
+        (lambda: Latency(ms(40), ms(300), slower=0), r"Latency.slower: 0.0 must be above 0; 1 is as slow as the quantiles say"),
+        (lambda: Latency(ms(40), ms(300), slower=-2), "Latency.slower: -2.0 must be above 0"),
+        (lambda: World(baseline=0.1), r"World.baseline: 0.1 is no Behaviour; write Behaviour\(\.\.\.\)"),
+        (lambda: World(users=100), r"World.users: 100 is no Users; write Users\(100\)"),
         (lambda: World(load=-5), r"World.load: -5.0 requests a second are none; it must be 0 or more"),
         (lambda: World(preview=-0.5), r"World.preview: -0.5 requests a second are none; it must be 0 or more"),
         (lambda: Latency(ms(40), ms(30)), "p99 .* must be more than the median"),
@@ -580,7 +592,7 @@ def test_a_load_that_can_t_be_sent_is_named_with_its_moment(load: Any, said: str
 
 def test_a_load_that_can_t_be_sent_while_a_port_is_called_is_no_failed_call() -> None:
     for answering in (ms(10), seconds(20)):
-        with pytest.raises(StrategyError, match="World.load: below_later gives -1.0 at "):
+        with pytest.raises(StrategyError, match=r"World\.load: below_later gives -1\.0 at "):
             simulate(policy(), World(load=below_later, answering=answering))
 
 
@@ -594,6 +606,16 @@ def test_a_load_test_that_can_t_be_sent_is_named_with_its_moment() -> None:
 
 def moment(age: timedelta = timedelta(), hour: int = 0, share: float = 0.5) -> Moment:
     return Moment(age=age, clock=datetime.fromisoformat(f"2026-03-02T{hour:02}:00:00+00:00"), load=50.0, share=share)
+
+
+@pytest.mark.parametrize(
+    ("value", "factor", "found"), [(0.1, 5.0, 0.5), (0.1, 20.0, 2.0), (30.0, 2.0, 60.0), (Ramp(1, 3, over=minutes(2)), 2.0, 2.0)]
+)
+def test_a_fraction_that_is_made_many_times_worse_is_cut_and_not_refused(value: Any, factor: float, found: float) -> None:
+    worse = scaled(value, factor)
+
+    assert at(worse, moment()) == found
+    assert found == 60.0 or at(Behaviour(errors=worse).errors, moment()) == found
 
 
 @pytest.mark.parametrize(
