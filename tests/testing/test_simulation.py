@@ -25,6 +25,7 @@ from progressive import (
     NoWorse,
     Open,
     Phase,
+    Reject,
     Release,
     Stop,
     StrategyError,
@@ -523,6 +524,26 @@ def test_hooks_are_the_caller_s(answer: Any, phase: Phase) -> None:
     yes = Say(timedelta(), Approve, approval="go", by="eve", why="looks good")
 
     assert simulate(blue_green(), World(people=[yes]), hooks={"smoke": lambda key, release: answer}).phase is phase
+
+
+ZZZ = Say(minutes(1), Approve, approval="zzz", by="eve", why="looks good")
+NO = Say(minutes(1), Reject, approval="og", by="eve", why="looks bad")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "world", "given", "said"),
+    [
+        (blue_green(), World(), {"hooks": {"smok": None}}, r"simulate\(hooks=\): blue_green has no hook 'smok'; it has 'smoke'"),
+        (policy(), World(), {"hooks": {"nothere": None}}, r"simulate\(hooks=\): canary has no hook 'nothere'; it has none"),
+        (policy(gates=["freeze", "day"]), World(), {"gates": {"freze": None}}, r"\(gates=\): canary has no gate 'freze'; it has 'freeze', 'day'"),
+        (blue_green(), World(people=[ZZZ]), {}, "World.people: Approve: blue_green has no approval 'zzz'; it has 'go'"),
+        (policy(), World(people=[NO]), {}, "World.people: Reject: canary has no approval 'og'; it has none"),
+        (policy(), World(people=[NO]), {"hooks": {"nothere": None}, "gates": {"x": None}}, "(?s)hook 'nothere'.*gate 'x'.*approval 'og'"),
+    ],
+)
+def test_a_name_that_the_plan_has_not_is_named_before_anything_is_simulated(strategy: Any, world: World, given: Any, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        simulate(strategy, world, before_tick=lambda rollout: pytest.fail("something was simulated"), **given)
 
 
 def test_gates_are_the_caller_s() -> None:
