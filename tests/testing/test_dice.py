@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from progressive import StrategyError
 from progressive.testing._dice import Dice, power
 
 DRAWS = 20_000
@@ -68,6 +69,11 @@ def test_the_ends_are_certain() -> None:
 @given(st.floats(0.0, 1.0), st.integers(0, 1_000))
 def test_a_power_is_a_power(base: float, exponent: int) -> None:
     assert math.isclose(power(base, exponent), base**exponent, rel_tol=1e-12, abs_tol=1e-300)
+
+
+def test_a_power_below_zero_is_refused_and_does_not_go_on_for_ever() -> None:
+    with pytest.raises(StrategyError, match="power: the exponent -1 must be 0 or more"):
+        power(0.5, -1)
 
 
 def test_the_same_seed_and_name_draw_the_same_for_ever() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive import Canary, Limit, Metric, NoWorse, StrategyError, minutes, percent, percents
-from progressive.testing import Behaviour, Often, Spread, World, simulate_many
+from progressive import Canary, Limit, Metric, NoWorse, StrategyError, Version, minutes, percent, percents
+from progressive.testing import Behaviour, MemoryFleet, Often, Spread, World, simulate_many
 
 ERRORS = Metric("error-rate", kind="ratio")
 POLICY = Canary(weights=percents(10, 100), bake=minutes(3), checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))])
@@ -50,6 +51,40 @@ def test_a_lambda_means_one_process_and_it_says_so() -> None:
 def test_a_number_of_runs_that_makes_no_sense_is_named(runs: int) -> None:
     with pytest.raises(StrategyError, match=f"runs={runs!r} must be a whole number of at least 1"):
         simulate_many(POLICY, runs=runs)
+
+
+@pytest.mark.parametrize("processes", [0, -1, 1.5, True, None])
+def test_a_number_of_processes_that_makes_no_sense_is_named(processes: Any) -> None:
+    with pytest.raises(StrategyError, match=f"processes={processes!r} must be a whole number of at least 1"):
+        simulate_many(POLICY, runs=1, processes=processes)
+
+
+class Called(MemoryFleet):
+    """A fleet of one's own that can be called is a fleet all the same."""
+
+    def __call__(self) -> Called:
+        return self
+
+
+@pytest.mark.parametrize("fleet", [MemoryFleet(), Called(), 3], ids=["a fleet", "one that is called", "none"])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_one_fleet_for_all_runs_is_refused(fleet: Any, processes: int) -> None:
+    with pytest.raises(StrategyError, match=r"simulate_many\(fleet=\): all runs would share .*; put troubles\.NotReady\(\.\.\.\) in the world, or"):
+        simulate_many(POLICY, runs=2, processes=processes, fleet=fleet)
+
+
+def test_each_run_has_a_fleet_of_its_own_on_any_number_of_processes() -> None:
+    made: list[MemoryFleet] = []
+
+    def one() -> MemoryFleet:
+        made.append(MemoryFleet())
+        return made[-1]
+
+    strategy = Canary(weights=percents(10, 100), bake=minutes(3), unguarded="to count", retire_after=minutes(1))
+    alone = simulate_many(strategy, runs=3, fleet=one)
+
+    assert [fleet.retired for fleet in made] == [[Version("v1")]] * 3
+    assert alone == simulate_many(strategy, runs=3, fleet=MemoryFleet, processes=2)
 
 
 @given(count=st.integers(0, 400), more=st.integers(0, 400))

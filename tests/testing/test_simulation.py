@@ -25,6 +25,7 @@ from progressive import (
     NoWorse,
     Open,
     Phase,
+    Reject,
     Release,
     Stop,
     StrategyError,
@@ -57,6 +58,7 @@ from progressive.testing import (
     simulate,
     troubles,
 )
+from progressive.testing.curves import at, scaled
 from progressive.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
@@ -339,6 +341,37 @@ def test_a_level_that_the_world_does_not_have_is_named_with_the_mend() -> None:
         simulate(policy(checks=[Limit(QUEUE, at_most=40)]), World())
 
 
+SUCCESS = Metric("success-rate", kind="ratio", bad="down")
+HALF = {"stable": Behaviour(), "candidate": Behaviour(levels={"queue": 5}, ratios={"failed-sign-ups": 0.01, "success-rate": 0.999})}
+LEVEL = Behaviour(levels={"queue": 5})
+SIGN_UP_LIMIT = Limit(SIGN_UPS, at_most=percent(5))
+SIGNED = Behaviour(ratios={"failed-sign-ups": 0.01})
+
+
+@pytest.mark.parametrize(
+    ("check", "world", "said"),
+    [
+        (Limit(SUCCESS, at_least=percent(99)), World(), r"'success-rate' falls .*with Behaviour\(ratios=\{'success-rate': 0\.999\}\) in the world"),
+        (Limit(SUCCESS, at_least=percent(99)), World(**HALF), r"'success-rate' is a ratio of its own for candidate, and .* for stable"),
+        (Limit(QUEUE, at_most=40), World(**HALF), r"'queue' is a level: .*Behaviour\(levels=\{'queue': \.\.\.\}\) in the world; stable has none"),
+        (SIGN_UP_LIMIT, World(**HALF), r"failed requests for stable; give it one too, with Behaviour\(ratios=\{'failed-sign-ups': \.\.\.\}\)"),
+        (Limit(QUEUE, at_most=40), World(), "stable and candidate have none"),
+        (Limit(QUEUE, at_most=40), World(stable=LEVEL, candidate=LEVEL, baseline=Behaviour()), "baseline has none"),
+        (SIGN_UP_LIMIT, World(stable=SIGNED, candidate=SIGNED, baseline=Behaviour()), "stable and candidate, and .* for baseline; give it"),
+    ],
+)
+def test_a_metric_that_a_version_does_not_have_is_named_with_the_version(check: Any, world: World, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        simulate(policy(checks=[check]), world)
+
+
+def test_a_success_rate_of_its_own_is_judged_downwards() -> None:
+    good, strategy = Behaviour(ratios={"success-rate": 0.999}), policy(checks=[Limit(SUCCESS, at_least=percent(99))])
+
+    assert simulate(strategy, World(load=200, stable=good, candidate=good)).promoted
+    assert simulate(strategy, World(load=200, stable=good, candidate=Behaviour(ratios={"success-rate": 0.9}))).rolled_back
+
+
 def test_metrics_that_lag_longer_than_their_metric_says_are_seen_late() -> None:
     lag = Metric("error-rate", kind="ratio", lag=seconds(45))
     strategy = policy(checks=[Limit(lag, at_most=percent(2))])
@@ -493,6 +526,26 @@ def test_hooks_are_the_caller_s(answer: Any, phase: Phase) -> None:
     assert simulate(blue_green(), World(people=[yes]), hooks={"smoke": lambda key, release: answer}).phase is phase
 
 
+ZZZ = Say(minutes(1), Approve, approval="zzz", by="eve", why="looks good")
+NO = Say(minutes(1), Reject, approval="og", by="eve", why="looks bad")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "world", "given", "said"),
+    [
+        (blue_green(), World(), {"hooks": {"smok": None}}, r"simulate\(hooks=\): blue_green has no hook 'smok'; it has 'smoke'"),
+        (policy(), World(), {"hooks": {"nothere": None}}, r"simulate\(hooks=\): canary has no hook 'nothere'; it has none"),
+        (policy(gates=["freeze", "day"]), World(), {"gates": {"freze": None}}, r"\(gates=\): canary has no gate 'freze'; it has 'freeze', 'day'"),
+        (blue_green(), World(people=[ZZZ]), {}, "World.people: Approve: blue_green has no approval 'zzz'; it has 'go'"),
+        (policy(), World(people=[NO]), {}, "World.people: Reject: canary has no approval 'og'; it has none"),
+        (policy(), World(people=[NO]), {"hooks": {"nothere": None}, "gates": {"x": None}}, "(?s)hook 'nothere'.*gate 'x'.*approval 'og'"),
+    ],
+)
+def test_a_name_that_the_plan_has_not_is_named_before_anything_is_simulated(strategy: Any, world: World, given: Any, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        simulate(strategy, world, before_tick=lambda rollout: pytest.fail("something was simulated"), **given)
+
+
 def test_gates_are_the_caller_s() -> None:
     shut = World().start + hours(2)
     closed = {"freeze": lambda release, now: ClosedUntil(shut, "freeze") if now < shut else Open()}
@@ -510,6 +563,18 @@ def test_gates_are_the_caller_s() -> None:
         (lambda: Behaviour(errors="many"), "errors: 'many' is neither a finite number nor a curve"),
         (lambda: Behaviour(ratios={"x": None}), "neither a finite number nor a curve"),
         (lambda: World(load=float("nan")), "load: nan is neither"),
+        (lambda: Behaviour(errors=20), r"Behaviour.errors: 20.0 is no fraction from 0 to 1; write percent\(20\)"),
+        (lambda: Behaviour(errors=-1), r"Behaviour.errors: -1.0 is no fraction from 0 to 1; write a fraction, such as 0.05, or percent\(5\)"),
+        (lambda: Behaviour(errors=200), r"Behaviour.errors: 200.0 is no fraction from 0 to 1; write a fraction"),
+        (lambda: Behaviour(ratios={"paid": 2.5}), r"Behaviour.ratios\['paid'\]: 2.5 is no fraction from 0 to 1; write percent\(2.5\)"),
+        (lambda: Behaviour(ratios={"paid": -0.5}), r"Behaviour.ratios\['paid'\]: -0.5 is no fraction"),
+        (lambda: Behaviour(stubborn=90), r"Behaviour.stubborn: 90.0 is no fraction from 0 to 1; write percent\(90\)"),
+        (lambda: Latency(ms(40), ms(300), slower=0), r"Latency.slower: 0.0 must be above 0; 1 is as slow as the quantiles say"),
+        (lambda: Latency(ms(40), ms(300), slower=-2), "Latency.slower: -2.0 must be above 0"),
+        (lambda: World(baseline=0.1), r"World.baseline: 0.1 is no Behaviour; write Behaviour\(\.\.\.\)"),
+        (lambda: World(users=100), r"World.users: 100 is no Users; write Users\(100\)"),
+        (lambda: World(load=-5), r"World.load: -5.0 requests a second are none; it must be 0 or more"),
+        (lambda: World(preview=-0.5), r"World.preview: -0.5 requests a second are none; it must be 0 or more"),
         (lambda: Latency(ms(40), ms(30)), "p99 .* must be more than the median"),
         (lambda: Users(0), "count"),
         (lambda: World(matched=0.5), r"World.matched: 0.5 is no Percent; write percent\(0.5\)"),
@@ -522,11 +587,56 @@ def test_a_world_that_makes_no_sense_says_what_does(wrong: Any, said: str) -> No
         wrong()
 
 
+def below_zero(moment: Moment) -> float:
+    return -1.0
+
+
+def below_later(moment: Moment) -> float:
+    return -1.0 if moment.clock > World().start + minutes(6) else 50.0
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (below_zero, r"World.load: below_zero gives -1.0 at 2026-01-01T00:00:00\+00:00, which is no load; it must be .* 0 or more"),
+        (lambda moment: float("nan"), "World.load: .*<lambda> gives nan at "),
+        (lambda moment: float("inf"), "World.load: .*<lambda> gives inf at "),
+        (lambda moment: None, "World.load: .*<lambda> gives None at "),
+        (Ramp(1, 3, over=minutes(2)) * -1, r"World.load: _Of\(one=Ramp\(.* gives -1.0 at "),
+        (Daily(low=-10, high=10, peak=0) * 1, r"World.load: .*Daily\(low=-10.0.* gives -.* at 2026-01-01T06:00:"),
+    ],
+)
+def test_a_load_that_can_t_be_sent_is_named_with_its_moment(load: Any, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        simulate(policy(bake=hours(3)), World(load=load))
+
+
+def test_a_load_that_can_t_be_sent_while_a_port_is_called_is_no_failed_call() -> None:
+    for answering in (ms(10), seconds(20)):
+        with pytest.raises(StrategyError, match=r"World\.load: below_later gives -1\.0 at "):
+            simulate(policy(), World(load=below_later, answering=answering))
+
+
+def test_a_load_test_that_can_t_be_sent_is_named_with_its_moment() -> None:
+    with pytest.raises(StrategyError, match=r"World.preview: below_zero gives -1.0 at 2026-01-01"):
+        simulate(blue_green(), World(preview=below_zero))
+
+
 # --------------------------------------------------------------------------------------------------------------------- the curves
 
 
 def moment(age: timedelta = timedelta(), hour: int = 0, share: float = 0.5) -> Moment:
     return Moment(age=age, clock=datetime.fromisoformat(f"2026-03-02T{hour:02}:00:00+00:00"), load=50.0, share=share)
+
+
+@pytest.mark.parametrize(
+    ("value", "factor", "found"), [(0.1, 5.0, 0.5), (0.1, 20.0, 2.0), (30.0, 2.0, 60.0), (Ramp(1, 3, over=minutes(2)), 2.0, 2.0)]
+)
+def test_a_fraction_that_is_made_many_times_worse_is_cut_and_not_refused(value: Any, factor: float, found: float) -> None:
+    worse = scaled(value, factor)
+
+    assert at(worse, moment()) == found
+    assert found == 60.0 or at(Behaviour(errors=worse).errors, moment()) == found
 
 
 @pytest.mark.parametrize(

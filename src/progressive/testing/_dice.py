@@ -10,6 +10,8 @@ import math
 import random
 from typing import Final
 
+from ..errors import StrategyError
+
 __all__ = ["Dice"]
 
 MANY: Final = 30.0
@@ -80,6 +82,8 @@ class Dice:
 
 def power(base: float, exponent: int) -> float:
     """``base ** exponent`` by repeated squaring: the same bits everywhere."""
+    if exponent < 0:
+        raise StrategyError(f"power: the exponent {exponent!r} must be 0 or more; a load below zero gives such")
     found = 1.0
     while exponent:
         if exponent & 1:

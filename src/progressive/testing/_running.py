@@ -19,7 +19,7 @@ from ..release import Release, Version
 from ..traffic import Capabilities, Marker, Served, Track, Traffic
 from ..units import MILLION, Percent, percent
 from ._dice import Dice, power
-from .curves import Moment, at
+from .curves import Moment, at, load_at
 from .doubles import ALL, VirtualClock
 from .service import Behaviour, Part, World
 from .troubles import (
@@ -108,7 +108,7 @@ class Service:
 
     def _stretch(self, end: datetime, traffic: Traffic) -> None:
         start, seconds = self.now, (end - self.now).total_seconds()
-        load = at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
+        load = load_at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
         if traffic is not self._traffic:
             self._traffic, self._parts = traffic, self.world.parts(traffic)
             self._tell_apart()
@@ -121,7 +121,7 @@ class Service:
             age = start - self._first.get(track, start)
             moment = Moment(age=age, clock=start, load=load, share=part.whole)
             if synthetic:
-                arrived[track] = Got(self._arrivals.poisson(at(self.world.preview, moment) * seconds))
+                arrived[track] = Got(self._arrivals.poisson(load_at(self.world.preview, moment, "World.preview") * seconds))
             if part.whole or synthetic:
                 self._serve(track, start, end, moment, part, arrived[track])
         self.now = end

@@ -78,9 +78,26 @@ def at(value: Any, moment: Moment) -> float:
     return found
 
 
+def load_at(curve: Any, moment: Moment, what: str = "World.load") -> float:
+    """Requests a second at this moment; a `StrategyError` where they are none that can be sent."""
+    found = at(curve, moment)
+    try:
+        if found >= 0 and math.isfinite(found):
+            return found
+    except TypeError:
+        pass
+    named = getattr(curve, "__qualname__", None) or repr(curve)
+    raise StrategyError(
+        f"{what}: {named} gives {found!r} at {moment.clock.isoformat()}, which is no load; it must be a finite number of requests a "
+        "second, 0 or more"
+    )
+
+
 def scaled(value: Any, factor: float) -> Any:
-    """A number or a curve, times a factor."""
-    return value * factor if isinstance(value, float) else _Of(value, factor, times=True)
+    """A number or a curve, times a factor. A fraction that becomes more than 1 is a curve from then on: those are cut, and no mistakes."""
+    if isinstance(value, float) and (value > 1 or value * factor <= 1):
+        return value * factor
+    return _Of(value, factor, times=True)
 
 
 @attrs.frozen

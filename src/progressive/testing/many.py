@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import attrs
 
+from .. import _validators as check
 from ..errors import StrategyError
 from ..lifecycle import Phase
 from ..starting import Strategy
@@ -179,11 +180,15 @@ def simulate_many(
 ) -> Many:
     """Simulate ``runs`` rollouts, each with a seed of its own; further keywords are those of `simulate`.
 
+    ``fleet``, if given, makes one for each run (``fleet=MemoryFleet``): an instance would be changed by one run and met by the next.
+
     ``processes``: more than one needs everything to pickle (curves and strategies do; a lambda does not: `StrategyError` says so), and changes
     nothing in the answer. ``progress(done, runs)`` is called in this process.
     """
-    if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
-        raise StrategyError(f"simulate_many: runs={runs!r} must be a whole number of at least 1")
+    for what, number in (("runs", runs), ("processes", processes)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise StrategyError(f"simulate_many: {what}={number!r} must be a whole number of at least 1")
+    _makes_fleets(options.get("fleet"))
     one = partial(_run, strategy, World() if world is None else world, seed, options)
     found: list[Run] = []
     for run in _all(one, runs, processes):
@@ -193,8 +198,17 @@ def simulate_many(
     return Many(seed=seed, runs=tuple(found))
 
 
+def _makes_fleets(fleet: Any) -> None:
+    made = not isinstance(fleet, type) and (hasattr(fleet, "survey") or hasattr(fleet, "asurvey"))
+    if fleet is not None and (made or not callable(fleet)):
+        raise StrategyError(
+            f"simulate_many(fleet=): all runs would share {check.brief(fleet)}; put troubles.NotReady(...) in the world, or give what makes "
+            "one for each run, such as fleet=MemoryFleet"
+        )
+
+
 def _all(one: Callable[[int], Run], runs: int, processes: int) -> Iterator[Run]:
-    if processes <= 1:
+    if processes == 1:
         yield from map(one, range(runs))
         return
     try:
@@ -209,5 +223,7 @@ def _all(one: Callable[[int], Run], runs: int, processes: int) -> Iterator[Run]:
 
 
 def _run(strategy: Strategy, world: World, seed: object, options: dict[str, Any], number: int) -> Run:
+    if options.get("fleet") is not None:
+        options = options | {"fleet": options["fleet"]()}
     story: Story = simulate(strategy, world, seed=f"{seed}/{number}", **options)
     return Run(number, story.phase, story.duration, story.detected, story.exposed, story.why)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -12,7 +12,7 @@ import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Kind, Metric
+from ..measurement import Bad, Kind, Metric
 from ..messages import PEOPLE, Event
 from ..traffic import Track, Traffic
 from ..units import MILLION, Percent, percent
@@ -30,6 +30,12 @@ _Z99: Final = 2.3263478740408408
 """The normal distribution's 99 % quantile."""
 
 
+def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    is_number(instance, attribute, value)
+    if isinstance(value, float) and value <= 0:
+        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} must be above 0; 1 is as slow as the quantiles say, 2 twice as slow")
+
+
 @attrs.frozen
 class Latency:
     """Log-normal durations, by two of their quantiles, and ``slower``, a factor on both (a number or a curve).
@@ -39,7 +45,7 @@ class Latency:
 
     median: timedelta = attrs.field(validator=check.is_duration)
     p99: timedelta = attrs.field(validator=check.is_duration)
-    slower: Number = attrs.field(default=1.0, kw_only=True, converter=number, validator=is_number)
+    slower: Number = attrs.field(default=1.0, kw_only=True, converter=number, validator=_is_factor)
     edges: tuple[float, ...] = attrs.field(default=BUCKETS, kw_only=True, converter=check.numbers)
 
     def __attrs_post_init__(self) -> None:
@@ -81,6 +87,24 @@ def _are_numbers(instance: object, attribute: attrs.Attribute[Any], value: tuple
         is_number(instance, attribute, rate)
 
 
+def _are_fractions(instance: object, attribute: attrs.Attribute[Any], value: tuple[tuple[str, Any], ...]) -> None:
+    _are_numbers(instance, attribute, value)
+    for name, rate in value:
+        _fraction(rate, f"{check.where(instance, attribute)}[{name!r}]")
+
+
+def _is_fraction(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    is_number(instance, attribute, value)
+    _fraction(value, check.where(instance, attribute))
+
+
+def _fraction(value: object, what: str) -> None:
+    """A number that never changes is refused outside of 0 to 1; what a curve gives is cut to it."""
+    if isinstance(value, float) and not 0 <= value <= 1:
+        mend = f"write percent({value:g})" if 1 < value <= 100 else "write a fraction, such as 0.05, or percent(5)"
+        raise StrategyError(f"{what}: {value!r} is no fraction from 0 to 1; {mend}")
+
+
 @attrs.frozen(kw_only=True)
 class Behaviour:
     """How a version behaves. Every number may be a curve.
@@ -91,19 +115,25 @@ class Behaviour:
     hit, all or a kind of them. ``retries``: how often a client asks again at once when its request failed; it fails again with ``stubborn``.
     """
 
-    errors: Number = attrs.field(default=0.001, converter=number, validator=is_number)
+    errors: Number = attrs.field(default=0.001, converter=number, validator=_is_fraction)
     latency: Latency = Latency(timedelta(milliseconds=40), timedelta(milliseconds=300))
     value: Number = attrs.field(default=30.0, converter=number, validator=is_number)
     value_spread: float = attrs.field(default=20.0, converter=number, validator=is_number)
-    ratios: tuple[tuple[str, Number], ...] = attrs.field(default=(), converter=_named, validator=_are_numbers)
+    ratios: tuple[tuple[str, Number], ...] = attrs.field(default=(), converter=_named, validator=_are_fractions)
     levels: tuple[tuple[str, Number], ...] = attrs.field(default=(), converter=_named, validator=_are_numbers)
     affects: Percent = attrs.field(default=percent(100), validator=check.is_a(Percent, "percent(5)"))
     retries: int = attrs.field(default=0, validator=check.at_least(0))
-    stubborn: float = attrs.field(default=0.9, converter=number, validator=is_number)
+    stubborn: float = attrs.field(default=0.9, converter=number, validator=_is_fraction)
 
     def ratio(self, metric: str) -> Number | None:
         """The chance of an event of this metric, if it has one of its own."""
         return dict(self.ratios).get(metric)
+
+
+def _is_load(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    is_number(instance, attribute, value)
+    if isinstance(value, float) and value < 0:
+        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} requests a second are none; it must be 0 or more")
 
 
 @attrs.frozen
@@ -189,12 +219,12 @@ class World:
     day.
     """
 
-    load: Number = attrs.field(default=50.0, converter=number, validator=is_number)
-    preview: Number = attrs.field(default=10.0, converter=number, validator=is_number)
+    load: Number = attrs.field(default=50.0, converter=number, validator=_is_load)
+    preview: Number = attrs.field(default=10.0, converter=number, validator=_is_load)
     stable: Behaviour = attrs.field(default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)"))
     candidate: Behaviour = attrs.field(default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)"))
-    baseline: Behaviour | None = None
-    users: Users = Users()
+    baseline: Behaviour | None = attrs.field(default=None, validator=check.optional(check.is_a(Behaviour, "Behaviour(...)")))
+    users: Users = attrs.field(default=Users(), validator=check.is_a(Users, "Users({})"))
     matched: Percent = attrs.field(default=percent(1), validator=check.is_a(Percent, "percent({})"))
     scrape: timedelta = attrs.field(default=timedelta(seconds=15), validator=check.is_duration)
     delay: timedelta = attrs.field(default=timedelta(), validator=check.is_span)
@@ -229,8 +259,33 @@ class World:
 
     def measures(self, metrics: Sequence[Metric]) -> None:
         """`StrategyError` if a metric of a strategy can't be told apart from what this world has."""
-        for metric in metrics:
-            if metric.kind is Kind.VALUE and not any(metric.name == name for name, _ in self.candidate.levels):
-                raise StrategyError(
-                    f"metric {metric.name!r} is a level: say what it is with Behaviour(levels={{{metric.name!r}: ...}}) in the world"
+        there = {"stable": self.stable, "candidate": self.candidate} | ({} if self.baseline is None else {"baseline": self.baseline})
+        problems = [problem for metric in metrics for problem in _unmeasured(metric, there)]
+        if problems:
+            raise StrategyError(problems)
+
+
+def _unmeasured(metric: Metric, there: Mapping[str, Behaviour]) -> Iterator[str]:
+    """What some version lacks of this metric, with the mend."""
+    name = metric.name
+    match metric.kind:
+        case Kind.VALUE:
+            lack = [track for track, behaviour in there.items() if name not in dict(behaviour.levels)]
+            if lack:
+                yield (
+                    f"metric {name!r} is a level: say what it is with Behaviour(levels={{{name!r}: ...}}) in the world; "
+                    f"{' and '.join(lack)} {'has' if len(lack) == 1 else 'have'} none"
+                )
+        case Kind.RATIO:
+            lack = [track for track, behaviour in there.items() if behaviour.ratio(name) is None]
+            if lack and len(lack) < len(there):
+                yield (
+                    f"metric {name!r} is a ratio of its own for {' and '.join(track for track in there if track not in lack)}, and would be "
+                    f"the failed requests for {' and '.join(lack)}; give {'it' if len(lack) == 1 else 'each'} one too, with "
+                    f"Behaviour(ratios={{{name!r}: ...}})"
+                )
+            elif lack and metric.bad is Bad.DOWN:
+                yield (
+                    f"metric {name!r} falls when something is bad, and a ratio that the world does not have is the failed requests, which "
+                    f"rise; say how often it happens with Behaviour(ratios={{{name!r}: 0.999}}) in the world, for {' and '.join(lack)}"
                 )

@@ -56,7 +56,7 @@ def simulate(
     Hooks that are not given say go, gates that are not given are open. ``fleet``: one of yours (see `Fleet`), such as a `MemoryFleet`; if none
     is given, every instance is ready that the world's troubles (`NotReady`) leave so. The world's people speak at their times; ``before_tick``
     is called with the rollout before each tick and may return more events. Raises `StrategyError` where the release or the world lacks what
-    the strategy needs: nothing is simulated then.
+    the strategy needs, and where a hook, a gate or a person's approval is given that it has not: nothing is simulated then.
     """
     world = World() if world is None else world
     return Run(strategy, world, seed, release, hooks=hooks, gates=gates, fleet=fleet).to_its_end(before_tick, until)
@@ -77,6 +77,7 @@ class Run:
     ) -> None:
         plan = strategy.plan
         world.measures(plan.metrics)
+        _all_there(plan, world, hooks or {}, gates or {})
         self.world, self.seed = world, seed
         self.simulated = Simulated(world, plan.metrics, seed, preview=any(each.synthetic for each in plan.analyses))
         self.ports = self._ports(plan, hooks or {}, gates or {}, self._own_fleet(plan) if fleet is None else _synchronous(fleet))
@@ -170,6 +171,23 @@ class Run:
             spared=_exposure(service, Track.STABLE),
             slices=_slices(service, self.world.start),
         )
+
+
+def _all_there(plan: Plan, world: World, hooks: Mapping[str, Any], gates: Mapping[str, Any]) -> None:
+    """What is said to a name that the plan has not would pass unheard: a misspelt hook says go, a misspelt approval is never given."""
+    approvals = [(f"World.people: {type(say.event).__name__}", say.event.approval) for say in world.people if hasattr(say.event, "approval")]
+    named = (
+        ("hook", [("simulate(hooks=)", name) for name in hooks], [step.hook for step in plan.steps]),
+        ("gate", [("simulate(gates=)", name) for name in gates], plan.gates),
+        ("approval", approvals, [step.approval for step in plan.steps]),
+    )
+    problems = []
+    for what, said, there in named:
+        names = dict.fromkeys(name for name in there if name is not None)
+        has = f"it has {', '.join(map(repr, names))}" if names else "it has none"
+        problems += [f"{where}: {plan.strategy} has no {what} {name!r}; {has}" for where, name in said if name not in names]
+    if problems:
+        raise StrategyError(problems)
 
 
 def _synchronous(fleet: Any) -> Any:
