@@ -59,6 +59,7 @@ def simulate(
     the strategy needs, and where a hook, a gate or a person's approval is given that it has not: nothing is simulated then.
     """
     world = World() if world is None else world
+    _all_there(strategy.plan, world, hooks or {}, gates or {})
     return Run(strategy, world, seed, release, hooks=hooks, gates=gates, fleet=fleet).to_its_end(before_tick, until)
 
 
@@ -77,7 +78,6 @@ class Run:
     ) -> None:
         plan = strategy.plan
         world.measures(plan.metrics)
-        _all_there(plan, world, hooks or {}, gates or {})
         self.world, self.seed = world, seed
         self.simulated = Simulated(world, plan.metrics, seed, preview=any(each.synthetic for each in plan.analyses))
         self.ports = self._ports(plan, hooks or {}, gates or {}, self._own_fleet(plan) if fleet is None else _synchronous(fleet))
