@@ -21,7 +21,7 @@ from ..traffic import Track, Traffic
 from ..units import MILLION
 from ._dice import Dice
 from ._running import drawn, failures
-from .curves import Moment, at
+from .curves import Moment, at, load_at
 from .service import World
 
 __all__ = ["Ending", "Passage", "Stay", "Watched", "watch"]
@@ -275,7 +275,7 @@ class _Lookout:
         return Gauge(samples=tuple(at(level, self._moment(track, window.start + self.world.scrape * i)) for i in range(times)))
 
     def _moment(self, track: Track, start: datetime) -> Moment:
-        load = at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
+        load = load_at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
         share = self.parts[track].whole
         return Moment(age=start - self.first.get(track, start), clock=start, load=load, share=share)
 

@@ -93,11 +93,9 @@ def load_at(curve: Any, moment: Moment, what: str = "World.load") -> float:
     )
 
 
-def scaled(value: Any, factor: float) -> Any:
-    """A number or a curve, times a factor. A fraction that becomes more than 1 is a curve from then on: those are cut, and no mistakes."""
-    if isinstance(value, float) and (value > 1 or value * factor <= 1):
-        return value * factor
-    return _Of(value, factor, times=True)
+def scaled(value: Any, factor: float, *, most: float = math.inf) -> Any:
+    """A number or a curve, times a factor; a number that never changes is ``most`` at the most."""
+    return min(most, value * factor) if isinstance(value, float) else _Of(value, factor, times=True)
 
 
 @attrs.frozen

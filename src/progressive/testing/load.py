@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -11,7 +12,7 @@ from .. import _validators as check
 from ..errors import StrategyError
 from ..measurement import Bad, Kind, Metric
 from ..units import Percent, percent
-from .curves import Moment, Number, at, is_number, number, scaled
+from .curves import Moment, Number, is_number, load_at, number, scaled
 from .doubles import EPOCH
 from .service import Behaviour, Users, World
 
@@ -59,7 +60,7 @@ class Load:
     @property
     def at_start(self) -> float:
         """Requests a second when it begins."""
-        return at(self.rps, Moment(age=timedelta(), clock=self.start, load=0.0, share=1.0))
+        return load_at(self.rps, Moment(age=timedelta(), clock=self.start, load=0.0, share=1.0), "Load.rps")
 
 
 def _shows(behaviour: Behaviour, metric: Metric) -> tuple[str, str]:
@@ -72,9 +73,9 @@ def _worse(behaviour: Behaviour, metric: Metric, times: float) -> Behaviour:
     factor = 1 / times if metric.bad is Bad.DOWN else times
     match metric.kind:
         case Kind.RATIO if behaviour.ratio(metric.name) is None:
-            return attrs.evolve(behaviour, errors=scaled(behaviour.errors, factor))
+            return attrs.evolve(behaviour, errors=scaled(behaviour.errors, factor, most=1.0))
         case Kind.RATIO:
-            return attrs.evolve(behaviour, ratios=_one_scaled(behaviour.ratios, metric.name, factor))
+            return attrs.evolve(behaviour, ratios=_one_scaled(behaviour.ratios, metric.name, factor, most=1.0))
         case Kind.LATENCY:
             latency = behaviour.latency
             return attrs.evolve(behaviour, latency=attrs.evolve(latency, slower=scaled(latency.slower, factor)))
@@ -84,5 +85,5 @@ def _worse(behaviour: Behaviour, metric: Metric, times: float) -> Behaviour:
             return attrs.evolve(behaviour, levels=_one_scaled(behaviour.levels, metric.name, factor))
 
 
-def _one_scaled(pairs: tuple[tuple[str, Number], ...], name: str, factor: float) -> Mapping[str, Number]:
-    return {each: scaled(value, factor) if each == name else value for each, value in pairs}
+def _one_scaled(pairs: tuple[tuple[str, Number], ...], name: str, factor: float, *, most: float = math.inf) -> Mapping[str, Number]:
+    return {each: scaled(value, factor, most=most) if each == name else value for each, value in pairs}
