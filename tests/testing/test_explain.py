@@ -21,6 +21,7 @@ from progressive import (
     StrategyError,
     Tolerance,
     Track,
+    Traffic,
     hours,
     minutes,
     ms,
@@ -452,6 +453,14 @@ def test_a_lag_alone_is_no_reason_to_ask_for_more_traffic() -> None:
     found = explain(Canary(weights=percents(50, 100), bake=minutes(5), checks=[Limit(late, at_most=percent(5))]), Load(50), runs=4)
 
     assert not any(": takes " in warning for warning in found.warnings)
+
+
+def test_a_start_in_the_night_is_told() -> None:
+    night = Load(Daily(low=0, high=80, peak=12))
+    found = explain(POLICY, night, runs=2, regressions=[2.0])
+
+    assert found.warnings[0].startswith("preflight: there are no requests at the start")
+    assert simulate(POLICY, night.world()).weights == ((timedelta(), Traffic()),)
 
 
 def test_bursts_are_counted_where_they_are() -> None:

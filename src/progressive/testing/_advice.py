@@ -42,11 +42,20 @@ LONGEST: Final = timedelta(hours=24)
 
 def advice(power: Power) -> Iterator[str]:
     """Every warning, in the order of the steps."""
+    yield from _preflight(power)
     yield from _blind_spots(power)
     yield from _slow_steps(power)
     yield from _undecided(power)
     yield from _gets_through(power)
     yield from _alarms(power)
+
+
+def _preflight(power: Power) -> Iterator[str]:
+    if power.plan.metrics and not power.load.at_start:
+        yield (
+            f"preflight: there are no requests at the start, and nothing begins before stable's metrics answer: it goes back after "
+            f"{said(power.plan.preflight)}; start it at another time (Load(start=))"
+        )
 
 
 # ----------------------------------------------------------------------------------------------------- what the first step can't see
