@@ -123,6 +123,10 @@ class Played(World):
     def served(self) -> Served:
         return attrs.evolve(World.served(self), **self.odd)
 
+    def _requests(self, track: Track) -> float:
+        """By the weights alone, as when the transcripts were made."""
+        return self.rps * self.traffic.share(track).fraction
+
     def measurement(self, command: Measure, track: Track) -> Measurement:
         if self.preview is not None and command.metric == QUEUE:
             return self.preview
