@@ -15,7 +15,7 @@ import attrs
 from .._calls import Call, call_for
 from ..conversation import Kept, Save, Saved, converse
 from ..errors import StrategyError
-from ..messages import Command, Event, Go, Open, Tick
+from ..messages import Approve, Command, Event, Go, Open, Reject, Tick
 from ..notes import Note
 from ..plan import Plan
 from ..ports import Ports
@@ -175,7 +175,8 @@ class Run:
 
 def _all_there(plan: Plan, world: World, hooks: Mapping[str, Any], gates: Mapping[str, Any]) -> None:
     """What is said to a name that the plan has not would pass unheard: a misspelt hook says go, a misspelt approval is never given."""
-    approvals = [(f"World.people: {type(say.event).__name__}", say.event.approval) for say in world.people if hasattr(say.event, "approval")]
+    words = [say.event for say in world.people]
+    approvals = [(f"World.people: {type(word).__name__}", word.approval) for word in words if isinstance(word, Approve | Reject)]
     named = (
         ("hook", [("simulate(hooks=)", name) for name in hooks], [step.hook for step in plan.steps]),
         ("gate", [("simulate(gates=)", name) for name in gates], plan.gates),
