@@ -27,7 +27,7 @@ from progressive.measurement import Window
 from progressive.messages import Event
 from progressive.testing import Load, World, explain, simulate, simulate_many
 from progressive.testing._lookout import watch
-from progressive.testing._running import Simulated
+from progressive.testing._simulated import Simulated
 from progressive.testing.simulation import RELEASE
 from progressive.traffic import Track
 

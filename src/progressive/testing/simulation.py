@@ -24,7 +24,8 @@ from ..rollout import Rollout, begin
 from ..starting import Strategy
 from ..traffic import Track
 from ..units import hours
-from ._running import Met, Service, Simulated
+from ._running import Met, Service
+from ._simulated import Simulated
 from .service import World
 from .story import Exposure, Slice, Story
 from .troubles import AnswersTwice, NotReady, going_on
