@@ -24,7 +24,7 @@ ROOT = Path(progressive.__file__).parent
 LEVELS: dict[int, str] = {
     0: "errors _validators units release traffic fleet measurement messages notes",
     1: "stats stats.*",
-    2: "analysis analysis.*",
+    2: "analysis analysis.* analysis.comparisons.*",
     3: "step steps steps.* strategies strategies.* plan lifecycle rollout engine codec "
     "_turn _windows _moves _looks _fleet _routing _preflight _people _replies _retirement _clocks _json _schema",
     4: "ports calendar conversation outcome drivers starting rollback _calls _doing",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, ClassVar, Final, cast
+from typing import ClassVar, Final, cast
 
 import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Bad, Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, merge
-from ..stats import sequential
+from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, merge
 from ..traffic import Track
 from ..units import Percent, Times
+from ._metric import is_metric
+from .no_worse import NoWorse
 from .verdict import Judgement, Memory, Tolerance, Verdict
 
 __all__ = ["CHECKS", "Bound", "Limit", "NoWorse"]
@@ -29,14 +30,6 @@ def _number(bound: Percent | timedelta | float) -> float:
     if isinstance(bound, Percent):
         return bound.fraction
     return bound.total_seconds() if isinstance(bound, timedelta) else float(bound)
-
-
-def _is_metric(_: object, __: object, value: Any) -> None:
-    check.a(Metric, value, "check.metric", "Metric({}, kind='ratio')")
-
-
-def _track(value: Track | str) -> Track:
-    return check.chosen(Track, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +47,7 @@ class Limit:
 
     kind: ClassVar[str] = "limit"
 
-    metric: Metric = attrs.field(kw_only=False, validator=_is_metric)
+    metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     at_most: Bound | None = None
     at_least: Bound | None = None
     quantile: float | None = None
@@ -97,7 +90,7 @@ class Limit:
         return isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
 
     def _default_sample(self) -> int:
-        _is_metric(self, None, self.metric)  # defaults are made before the fields are checked
+        is_metric(self, None, self.metric)  # defaults are made before the fields are checked
         if self.metric.kind is Kind.LATENCY:
             return math.ceil(round(10 / (1 - self.quantile), 6)) if self.quantile is not None and 0 < self.quantile < 1 else 1
         if self.metric.kind is not Kind.RATIO:
@@ -107,7 +100,7 @@ class Limit:
         return math.ceil(3_000_000 / min(rarest)) if rarest else 300
 
     def _default_id(self) -> str:
-        _is_metric(self, None, self.metric)
+        is_metric(self, None, self.metric)
         return self.metric.name if self.quantile is None else f"{self.metric.name}-p{self.quantile * 100:g}"
 
     @cached_property
@@ -200,90 +193,6 @@ class Limit:
         if self.metric.kind is Kind.LATENCY:
             return f"{value * 1000:.4g} ms" if math.isfinite(value) else "a time past the last bucket's edge"
         return f"{value:.6g}{f' {self.metric.unit}' if self.metric.unit else ''}"
-
-
-NO_WORSE_TOLERANCE: Final = Tolerance(in_a_row=1)
-
-
-@attrs.frozen(kw_only=True)
-class NoWorse:
-    """The candidate's rate of events is not above ``margin`` times the control's: ``NoWorse(ERRORS)``.
-
-    Evidence is kept from the first look to the last, over all steps, and may be looked at at any time: the chance that a candidate which
-    is not worse ever fails is at most this check's part of the plan's ``alpha`` (see `progressive.stats.sequential`). PASS means "no proof
-    of harm so far". It is dormant while the control gets no traffic, so put a `Limit` beside it for the bake at 100 %.
-    """
-
-    kind: ClassVar[str] = "no_worse"
-
-    metric: Metric = attrs.field(kw_only=False, validator=_is_metric)
-    than: Track = attrs.field(default=Track.STABLE, converter=_track, validator=check.is_one_of(Track))
-    margin: float = 1.0
-    share_of_alpha: float = 1.0
-    observe: bool = False
-    tolerance: Tolerance = NO_WORSE_TOLERANCE
-    id: str = attrs.field(
-        validator=check.is_name,
-        default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
-    )
-
-    def __attrs_post_init__(self) -> None:
-        problems = []
-        if self.metric.kind is not Kind.RATIO or self.metric.bad is not Bad.UP:
-            problems.append("compares rates of harmful events; for other metrics use Limit(..., at_most=times(1.2))")
-        if not (math.isfinite(self.margin) and self.margin >= 1):
-            problems.append(f"margin={self.margin!r} is the ratio still tolerated, 1.0 or more")
-        if not (math.isfinite(self.share_of_alpha) and self.share_of_alpha > 0):
-            problems.append(f"share_of_alpha={self.share_of_alpha!r} must be above 0; it is a weight beside the other checks'")
-        if self.than is Track.CANDIDATE:
-            problems.append("than=candidate: compare it with stable or baseline")
-        if problems:
-            raise StrategyError([f"NoWorse({self.metric.name}): {problem}" for problem in problems])
-
-    def _default_id(self) -> str:
-        _is_metric(self, None, self.metric)  # defaults are made before the fields are checked
-        return f"{self.metric.name}-no-worse"
-
-    @property
-    def needs(self) -> tuple[Track, ...]:
-        return (Track.CANDIDATE, self.than)
-
-    @property
-    def wants(self) -> tuple[Track, ...]:
-        return self.needs
-
-    def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
-        logs = cast("tuple[float, ...]", memory or sequential.NOTHING)
-        if not (isinstance(candidate, Counts) and isinstance(control, Counts) and candidate.trials and control.trials):
-            missing = Track.CANDIDATE if not candidate.sample else self.than
-            found = candidate if missing is Track.CANDIDATE else control
-            why = f"no data on {missing.value}: {found.why if isinstance(found, NoData | NoAnswer) else 'no requests'}"
-            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=not candidate.sample and control.sample > 0), logs
-        logs = sequential.update(
-            logs,
-            events=candidate.events,
-            trials=candidate.trials,
-            control_events=control.events,
-            control_trials=control.trials,
-            margin=self.margin,
-        )
-        found_evidence, needed = sequential.evidence(logs), math.log(1 / alpha)
-        alarm = found_evidence >= needed
-        p = math.exp(-max(0.0, found_evidence))
-        said = f"{candidate.events} of {candidate.trials} against {control.events} of {control.trials} on {self.than.value}"
-        return Judgement(
-            verdict=Verdict.FAIL if alarm else Verdict.PASS,
-            why=f"{'worse' if alarm else 'no proof of harm'}: {said} in this look; p = {p:.3g} over all looks, alarm at {alpha:.3g}",
-            numbers=(
-                ("candidate_events", float(candidate.events)),
-                ("candidate_trials", float(candidate.trials)),
-                ("control_events", float(control.events)),
-                ("control_trials", float(control.trials)),
-                ("log_evidence", found_evidence),
-                ("alpha", alpha),
-            ),
-        ), logs
 
 
 UNITS: Final = {Kind.RATIO: "requests", Kind.LATENCY: "requests", Kind.MEAN: "values", Kind.VALUE: "samples"}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from progressive.stats.sequential import NOTHING, RATIOS, evidence, update
 
-DATA: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "rate_ratio_mixture.json").read_text(encoding="utf-8"))
+DATA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "rate_ratio_mixture.json").read_text(encoding="utf-8"))
 PRIOR = (0.27, 0.15, 0.10, 0.10, 0.38)
 
 

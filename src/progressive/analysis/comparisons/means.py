@@ -1,0 +1,74 @@
+"""Means of values: basket size, bytes an answer has."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import cast
+
+import attrs
+
+from ...measurement import Measurement, Moments
+from ...stats import means
+from ..verdict import Memory
+from ._both import averaged_evidence
+from .comparison import Numbers, Question
+
+__all__ = ["Means"]
+
+
+@attrs.frozen
+class Means:
+    """A mean that rises or falls past the margin is harm. The candidate's is compared with ``factor`` times the control's."""
+
+    question: Question
+
+    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
+        return None if isinstance(candidate, Moments) and isinstance(control, Moments) else "means are compared by moments"
+
+    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+        states = cast("tuple[means.State, ...]", memory or (means.NOTHING,) * len(self._directions))
+        one, other = cast(Moments, candidate), cast(Moments, control)
+        return tuple(
+            means.update(
+                state,
+                n=one.n,
+                mean=one.mean,
+                m2=one.m2,
+                control_n=other.n,
+                control_mean=other.mean,
+                control_m2=other.m2,
+                margin=self._factor(up),
+            )
+            for state, up in zip(states, self._directions, strict=True)
+        )
+
+    @property
+    def _directions(self) -> tuple[bool, ...]:
+        return tuple(up for up, harm in ((True, self.question.up), (False, self.question.down)) if harm)
+
+    def _factor(self, up: bool) -> float:
+        return self.question.margin if up else 1 / self.question.margin
+
+    def evidence(self, memory: Memory, alpha: float) -> float:
+        states = cast("tuple[means.State, ...]", memory)
+        found = [means.evidence(state, up=up, dispersion=self.question.dispersion) for state, up in zip(states, self._directions, strict=True)]
+        return found[0] if len(found) == 1 else averaged_evidence(*found)
+
+    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+        state = cast("tuple[means.State, ...]", memory)[0]
+        one, other = cast(Moments, candidate), cast(Moments, control)
+        numbers: Numbers = (
+            ("candidate_mean", one.mean),
+            ("candidate_sample", float(one.n)),
+            ("control_mean", other.mean),
+            ("control_sample", float(other.n)),
+        )
+        if state[0] < means.BURN_IN:
+            return f"{state[0]} of the {means.BURN_IN} values that a comparison needs", numbers
+        base, apart = means.base(state), means.difference(state)
+        low, high = means.bounds(state, dispersion=self.question.dispersion)
+        unit = f" {self.question.unit}" if self.question.unit else ""
+        tolerated = "" if self.question.margin == 1 else f" {self._factor(self._directions[0]):.3g} times"
+        range_ = f" ({low:+.3g} to {high:+.3g})" if isfinite(low) else ""
+        said = f"{apart:+.3g}{unit}{range_} from{tolerated} {self.question.than}'s {base:.4g}{unit}"
+        return said, (*numbers, ("difference", apart), ("difference_low", low), ("difference_high", high))

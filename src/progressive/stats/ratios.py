@@ -1,0 +1,85 @@
+"""How many times the control's rate: an estimate, and bounds that hold at every look at once.
+
+Everything comes from what the sequential test keeps anyway. With ``x`` the logarithm of a ratio, the log likelihood of the looks is
+``S x - T(x)``: ``S`` events of the candidate, and ``T`` a convex function that starts at 0 with the slope ``expected``. The evidence knows
+``T`` at five points. Between and beyond them a convex function is at least the continuation of its neighbouring chords, so a ratio is
+excluded only if it were excluded by any course that ``T`` can take: the bounds are a little wide, never too narrow.
+
+The set of the ratios that are not excluded is a confidence sequence: with a probability of 1 - ``alpha`` the true ratio is in it at every
+look (Robbins, 1970; the excluding evidence is the average of the test's own and of "no difference").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import exp, inf, log, nan
+from typing import Final, TypeAlias
+
+from ._evidence import averaged
+from .sequential import RATIOS, evidence
+
+__all__ = ["bounds", "estimate"]
+
+_HALVES: Final = (log(0.5), log(0.5))
+
+
+def estimate(events: float, expected: float, own: float, margin: float = 1.0) -> float:
+    """The candidate's rate as a multiple of the control's: infinite where only the candidate has events, nan where there are none.
+
+    ``events`` are the candidate's; ``expected`` sums over the looks how many it would have at ``margin`` times the control's rate
+    (all events, times the share that would be its own), and ``own`` the same with only its own events in place of all. Consistent also
+    where the share changed from look to look (Mantel and Haenszel, 1959).
+    """
+    if expected <= own:
+        return inf if events else nan
+    return margin * (events - own) / (expected - own)
+
+
+def bounds(logs: tuple[float, ...], *, events: float, expected: float, margin: float = 1.0, alpha: float = 0.05) -> tuple[float, float]:
+    """The ratios that the looks don't exclude, from the least to the largest; 0 and infinity where nothing bounds them.
+
+    ``logs`` is the state of `progressive.stats.sequential` for the same looks and the same ``margin``.
+    """
+    least = averaged((evidence(logs), 0.0), _HALVES) - log(1 / alpha)
+    low, high = inf, -inf
+    for left, right, lines in _segments(logs, events, expected):
+        first, last = _above(least, left, right, lines, events)
+        if first <= last:
+            low, high = min(low, first), max(high, last)
+    return (margin * exp(low), margin * exp(high)) if low <= high else (0.0, inf)
+
+
+def _above(least: float, left: float, right: float, lines: list[_Line], events: float) -> tuple[float, float]:
+    """The part of a piece of the axis in which no line lies below ``least``: from where to where; the wrong way round for none."""
+    first, last = left, right
+    for at, height, slope in lines:
+        # The log likelihood is at most height + (events - slope) (x - at).
+        rise = events - slope
+        if rise > 0:
+            first = max(first, at + (least - height) / rise)
+        elif rise < 0:
+            last = min(last, at + (least - height) / rise)
+        elif height < least:
+            return inf, -inf
+    return first, last
+
+
+_Line: TypeAlias = tuple[float, float, float]
+"""A point (its ``x``, the log likelihood there) and the slope of ``T`` through it."""
+
+
+def _segments(logs: tuple[float, ...], events: float, expected: float) -> Iterator[tuple[float, float, list[_Line]]]:
+    """The pieces of the axis between the known points, each with the lines under which the log likelihood stays there."""
+    points = [(0.0, 0.0), *((log(ratio), height) for ratio, height in zip(RATIOS, logs, strict=True))]
+    chords = [expected]
+    for (x, height), (next_x, next_height) in pairwise(points):
+        chords.append(events - (next_height - height) / (next_x - x))
+    # chords[i] is the slope that T has had on the way to points[i]; chords[i + 1] the one that it takes from there.
+    yield -inf, 0.0, [(*points[0], expected)]
+    for i, ((left, height), (right, next_height)) in enumerate(pairwise(points)):
+        lines = [(left, height, chords[i])]
+        if i + 2 < len(chords):
+            lines.append((right, next_height, chords[i + 2]))
+        yield left, right, lines
+    yield points[-1][0], inf, [(*points[-1], chords[-1])]

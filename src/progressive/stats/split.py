@@ -1,0 +1,36 @@
+"""Is the traffic split as it was asked for? Evidence of a sample-ratio mismatch, which may be looked at at any time.
+
+If each request goes to the candidate with the chance that was asked for, its number is binomial, and the likelihood ratio of any other
+chance is evidence against it (Lindon and Malek, 2022, with a mixture of our own). The alternatives are odds from a tenth too few or too
+many to a hundredfold. It holds for requests that are sent independently of each other: with sticky sessions a visitor's requests go the
+same way, and the numbers to be compared are those of visitors.
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import Final
+
+from ._evidence import averaged, kept
+
+__all__ = ["NOTHING", "evidence", "update"]
+
+_ODDS: Final = (0.01, 0.1, 0.5, 0.8, 0.9, 1.1, 1.25, 2.0, 10.0, 100.0)
+_LOG_PRIOR: Final = (log(1 / len(_ODDS)),) * len(_ODDS)
+
+NOTHING: Final = (0.0,) * len(_ODDS)
+"""The evidence before the first look."""
+
+
+def update(logs: tuple[float, ...], *, trials: int, control_trials: int, share: float) -> tuple[float, ...]:
+    """The log likelihood ratios after one more look. ``share`` (between 0 and 1, exclusive) is what the candidate was to get of the two."""
+    every = trials + control_trials
+    return tuple(
+        kept(before + trials * log(odds) - every * log(share * odds + 1 - share))
+        for before, odds in zip(logs, _ODDS, strict=True)
+    )
+
+
+def evidence(logs: tuple[float, ...]) -> float:
+    """The natural logarithm of the evidence against the split that was asked for."""
+    return averaged(logs, _LOG_PRIOR)

@@ -1,0 +1,151 @@
+"""Evidence of slower answers, from histograms as they are: cumulative counts in buckets. It may be looked at at any time.
+
+A quantile is never estimated. "The 99th percentile rose" says that more requests are above an edge than were, and how many are above an
+edge is a count, exact at the edge and additive over windows. Half of the evidence is the average of the sequential test of
+`progressive.stats.sequential` over up to seven edges of the upper tail; it finds a slow tail. The other half looks at the distribution as a
+whole: a block e-variable (Turner, Ly and Grünwald, 2021, here for more than two outcomes) for alternatives that tilt the pooled
+distribution of the earlier looks towards the slow end; it finds what is slower everywhere. Averages of evidence are evidence, whatever the
+dependence between the parts.
+
+Guarantee: the evidence reaches ``1 / alpha`` with a probability of at most ``alpha``, over any number of looks, if the candidate's times are
+nowhere worse than the control's, that is if at no edge a larger part of them is above it. With a ``margin`` the candidate's times are
+compared with the control's stretched by it: the candidate's requests above the first edge from ``margin`` times an edge on, with the
+control's above that edge. Where the edges are coarse, more is tolerated than was asked for, and `margin_tested` says what.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+from math import exp, fsum, log, sqrt
+from typing import Final, TypeAlias
+
+from . import sequential
+from ._evidence import averaged, kept
+
+__all__ = ["NOTHING", "State", "evidence", "margin_tested", "paired", "update"]
+
+MOST: Final = 7
+"""Edges that are followed. Each costs five numbers of state; evidence that only one of them has is divided by this number."""
+
+UPPER: Final = 0.3
+"""Edges with a larger part of the requests above them say little about the tail."""
+
+ENOUGH: Final = 20
+"""Requests of both tracks in all from which on the edges can be chosen."""
+
+_TILTS: Final = (0.12, 0.28, 0.5, 0.9, 1.6)
+"""How far the alternatives tilt, in standard deviations of the logarithm of the time: from a tenth slower to several times slower."""
+
+_LOG_EQUAL: Final = (log(1 / len(_TILTS)),) * len(_TILTS)
+_HALVES: Final = (log(0.5), log(0.5))
+
+State: TypeAlias = tuple[tuple[int, ...], tuple[tuple[float, ...], ...], tuple[float, ...], tuple[int, ...]]
+"""Which edges are followed; the evidence of each; that of the tilts; and the cumulative counts of both tracks in all looks so far."""
+
+NOTHING: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
+"""The evidence before the first look."""
+
+
+def paired(edges: Sequence[float], margin: float) -> list[tuple[int, int]]:
+    """For each edge that has one, the first edge at or past ``margin`` times it: indices of the control's and of the candidate's."""
+    found = [(i, bisect_left(edges, margin * edge * (1 - 1e-12))) for i, edge in enumerate(edges)]
+    return [(i, j) for i, j in found if j < len(edges)]
+
+
+def margin_tested(edges: Sequence[float], margin: float) -> float:
+    """The margin that is really tested with these edges: the largest ratio between an edge and its pair; 1 where nothing is tolerated."""
+    return max((edges[j] / edges[i] for i, j in paired(edges, margin) if edges[i] > 0), default=margin)
+
+
+def update(
+    state: State,
+    *,
+    edges: Sequence[float],
+    candidate: Sequence[int],
+    control: Sequence[int],
+    margin: float = 1.0,
+    dispersion: float = 1.0,
+) -> State:
+    """The state after one more look.
+
+    ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising); the last ones, above 0, count all. The edges
+    must be those of the earlier looks, and at least one must have a pair. ``dispersion`` (1 or more): see `progressive.stats.dispersion`.
+    """
+    chosen, logs, tilts, before = state
+    pairs = paired(edges, margin)
+    mine = [*(candidate[j] for _, j in pairs), candidate[-1]]
+    theirs = [*(control[i] for i, _ in pairs), control[-1]]
+    if before:
+        levels = _levels([edges[i] for i, _ in pairs])
+        gains = _tilted(_cells(before), levels, _cells(mine), _cells(theirs))
+        tilts = tuple(kept(log_ratio + gain / dispersion) for log_ratio, gain in zip(tilts, gains, strict=True))
+    pooled = tuple(a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True))
+    if not chosen and pooled[-1] >= ENOUGH:
+        # The split of a look's requests between the tracks is all that is judged, so the choice may use what both have together.
+        chosen = _choice(pooled)
+        logs = (sequential.NOTHING,) * len(chosen)
+    logs = tuple(
+        sequential.update(
+            known,
+            events=mine[-1] - mine[i],
+            trials=mine[-1],
+            control_events=theirs[-1] - theirs[i],
+            control_trials=theirs[-1],
+            dispersion=dispersion,
+        )
+        for i, known in zip(chosen, logs, strict=True)
+    )
+    return chosen, logs, tilts, pooled
+
+
+def evidence(state: State) -> float:
+    """The natural logarithm of the evidence against "nowhere worse"; harm is proven at level ``alpha`` from ``log(1 / alpha)`` on."""
+    _, logs, tilts, _ = state
+    edges = averaged([sequential.evidence(known) for known in logs], (-log(len(logs)),) * len(logs)) if logs else 0.0
+    return averaged((edges, averaged(tilts, _LOG_EQUAL)), _HALVES)
+
+
+def _cells(cumulative: Sequence[int]) -> list[int]:
+    """How many are in each bucket."""
+    return [high - low for low, high in pairwise((0, *cumulative))]
+
+
+def _choice(pooled: Sequence[int]) -> tuple[int, ...]:
+    """The edges of the upper tail, at most `MOST`, spread evenly; the last edge at least."""
+    last, every = len(pooled) - 2, pooled[-1]
+    tail = [i for i in range(last + 1) if every - pooled[i] <= UPPER * every] or [last]
+    if len(tail) <= MOST:
+        return tuple(tail)
+    return tuple(tail[round(k * (len(tail) - 1) / (MOST - 1))] for k in range(MOST))
+
+
+def _levels(edges: list[float]) -> list[float]:
+    """A number for each bucket: the logarithm of its middle, and for the open ends as far out as their neighbours are wide."""
+    positive = [edge for edge in edges if edge > 0]
+    if len(positive) < 2:
+        return [float(i) for i in range(len(edges) + 1)]
+    low, high = positive[0] ** 2 / positive[1], positive[-1] ** 2 / positive[-2]
+    return [log(low)] * (len(edges) - len(positive)) + [
+        (log(a) + log(b)) / 2 for a, b in pairwise((low, *positive, high))
+    ]
+
+
+def _tilted(before: list[int], levels: list[float], mine: list[int], theirs: list[int]) -> list[float]:
+    """The logarithm of one look's factor for each tilt, from what is in each bucket; ``before`` is that of the earlier looks."""
+    every = fsum(before) + len(before) / 2
+    base = [(count + 0.5) / every for count in before]
+    mean = fsum([p * level for p, level in zip(base, levels, strict=True)])
+    spread = sqrt(fsum([p * (level - mean) ** 2 for p, level in zip(base, levels, strict=True)])) or 1.0
+    scaled = [(level - mean) / spread for level in levels]
+    trials, control_trials = fsum(mine), fsum(theirs)
+    share = trials / (trials + control_trials)
+    seen = [(i, own, own + other) for i, (own, other) in enumerate(zip(mine, theirs, strict=True)) if own or other]
+    found = []
+    for tilt in _TILTS:
+        weights = [exp(tilt * level) for level in scaled]
+        whole = fsum([p * weight for p, weight in zip(base, weights, strict=True)])
+        lifts = [weight / whole for weight in weights]
+        found.append(fsum([own * log(lifts[i]) - both * log(share * lifts[i] + 1 - share) for i, own, both in seen]))
+    return found

@@ -1,0 +1,126 @@
+"""Evidence of a change in a mean: against numerical integration, and how far its approximate promise reaches."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from progressive.stats.means import BURN_IN, NOTHING, State, base, bounds, difference, evidence, standard_error, update
+
+
+def moments(values: list[float]) -> tuple[int, float, float]:
+    mean = math.fsum(values) / len(values)
+    return len(values), mean, math.fsum((value - mean) ** 2 for value in values)
+
+
+def looked(state: State, mine: list[float], theirs: list[float], margin: float = 1.0) -> State:
+    (n, mean, m2), (control_n, control_mean, control_m2) = moments(mine), moments(theirs)
+    return update(
+        state, n=n, mean=mean, m2=m2, control_n=control_n, control_mean=control_mean, control_m2=control_m2, margin=margin
+    )
+
+
+def sample(rng: random.Random, mean: float, n: int) -> list[float]:
+    return [rng.gauss(mean, 4.0) for _ in range(n)]
+
+
+@pytest.mark.parametrize("mean", [9.0, 10.0, 10.3, 11.0])
+@pytest.mark.parametrize("up", [True, False])
+def test_the_evidence_is_the_mixture_over_one_side_integrated(mean: float, up: bool) -> None:
+    state = looked(NOTHING, sample(random.Random(53), mean, 80), sample(random.Random(59), 10.0, 300))
+    error, scale = standard_error(state), 0.2 * base(state)
+    apart = difference(state) * (1 if up else -1)
+    found, _ = quad(lambda d: 2 * norm.pdf(d / scale) / scale * math.exp((2 * apart * d - d * d) / (2 * error**2)), 0, 20 * scale)
+
+    assert evidence(state, up=up) == pytest.approx(math.log(found), abs=1e-6)
+
+
+@given(
+    looks=st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), st.floats(-5, 5)), min_size=1, max_size=8),
+    margin=st.sampled_from([1.0, 1.2]),
+)
+def test_one_look_after_another_is_the_weighted_difference(looks: list[tuple[int, int, float]], margin: float) -> None:
+    state, weights, terms = NOTHING, [], []
+    for n, m, mean in looks:
+        state = update(state, n=n, mean=mean, m2=float(n), control_n=m, control_mean=1.0, control_m2=float(m), margin=margin)
+        weights.append(1 / (1 / n + margin**2 / m))
+        terms.append(weights[-1] * (mean - margin))
+
+    assert difference(state) == pytest.approx(math.fsum(terms) / math.fsum(weights), abs=1e-8)
+    assert base(state) == pytest.approx(1.0)
+
+
+def test_a_mean_that_drifts_while_the_share_rises_shows_no_difference_that_is_not_there() -> None:
+    """Pooled over all looks, the candidate would stand at twice the control's mean."""
+    rng, state = random.Random(61), NOTHING
+    for n, m, mean in ((5, 95, 10.0), (50, 50, 20.0), (95, 5, 40.0)):
+        for _ in range(10):
+            state = looked(state, sample(rng, mean, n), sample(rng, mean, m))
+
+    assert abs(difference(state)) < 3 * standard_error(state)
+    assert evidence(state, up=True) < math.log(20)
+    low, high = bounds(state)
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize(("up", "mean"), [(True, 11.5), (False, 8.5)])
+def test_a_change_is_found_and_only_in_its_direction(up: bool, mean: float) -> None:
+    rng, state = random.Random(67), NOTHING
+    for _ in range(40):
+        state = looked(state, sample(rng, mean, 10), sample(rng, 10.0, 90))
+
+    assert evidence(state, up=up) > math.log(100)
+    assert evidence(state, up=not up) < 0
+    low, high = bounds(state)
+    assert low < mean - 10 < high
+
+
+def test_what_the_margin_tolerates_is_no_evidence() -> None:
+    rng, state = random.Random(71), NOTHING
+    for _ in range(40):
+        state = looked(state, sample(rng, 10.9, 10), sample(rng, 10.0, 90), margin=1.1)
+
+    assert evidence(state, up=True) < 0
+
+
+def test_nothing_is_judged_before_the_burn_in_or_without_a_spread() -> None:
+    early = looked(NOTHING, [50.0] * (BURN_IN - 2) + [49.0], [1.0, 2.0] * 200)
+    constant = looked(NOTHING, [5.0] * 40, [4.0] * 40)
+    nil = looked(NOTHING, [1.0, -1.0] * 20, [1.0, -1.0] * 20)
+
+    for state in (NOTHING, early, constant, nil):
+        assert evidence(state, up=True) == 0
+        assert bounds(state) == (-math.inf, math.inf)
+    assert evidence(looked(early, [50.0], [1.0, 2.0]), up=True) > math.log(1_000)
+
+
+def skewed(rng: random.Random, n: int) -> list[float]:
+    """Revenue as it is: most visitors buy nothing, a few a lot."""
+    return [rng.lognormvariate(3.0, 1.0) if rng.random() < 0.2 else 0.0 for _ in range(n)]
+
+
+def test_false_alarms_on_skewed_values_stay_near_alpha_under_peeking() -> None:
+    rng, alarms, runs = random.Random(73), 0, 200
+    for _ in range(runs):
+        state = NOTHING
+        for _ in range(30):
+            state = looked(state, skewed(rng, 10), skewed(rng, 190))
+            if evidence(state, up=True) >= math.log(20):
+                alarms += 1
+                break
+
+    assert alarms / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_values_that_depend_on_each_other_are_less_evidence() -> None:
+    state = looked(NOTHING, sample(random.Random(79), 11.5, 100), sample(random.Random(83), 10.0, 100))
+
+    assert evidence(state, up=True, dispersion=4.0) < evidence(state, up=True)
+    assert standard_error(state, dispersion=4.0) == pytest.approx(2 * standard_error(state))
+    assert bounds(state, dispersion=4.0)[0] < bounds(state)[0]

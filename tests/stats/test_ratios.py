@@ -1,0 +1,128 @@
+"""The estimate of a ratio and its bounds: never narrower than the true confidence sequence, and right at every look at once."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from progressive.stats import ratios, sequential
+
+Looks = list[tuple[int, int, float]]
+"""Events of the candidate, events in all, the candidate's share of the requests."""
+
+
+def kept(looks: Looks, margin: float = 1.0) -> tuple[tuple[float, ...], int, float, float]:
+    """What a check keeps of the looks: evidence, events, expected, own."""
+    logs = sequential.NOTHING
+    for events, every, share in looks:
+        logs = sequential.update_by_share(logs, events=events, every=every, share=share, margin=margin)
+    shares = [margin * share / (margin * share + 1 - share) for _, _, share in looks]
+    expected = math.fsum(every * share for (_, every, _), share in zip(looks, shares, strict=True))
+    return logs, sum(look[0] for look in looks), expected, math.fsum(look[0] * share for look, share in zip(looks, shares, strict=True))
+
+
+def truly_within(looks: Looks, ratio: float, alpha: float = 0.05) -> bool:
+    """Is ``ratio`` in the confidence sequence that is computed from all looks, with nothing left out?"""
+    logs, *_ = kept(looks)
+    against = math.log((math.exp(sequential.evidence(logs)) + 1) / 2) if sequential.evidence(logs) < 600 else sequential.evidence(logs) - math.log(2)
+    likelihood = math.fsum(
+        events * math.log(ratio) - every * math.log(ratio * share + 1 - share) for events, every, share in looks
+    )
+    return against - likelihood < math.log(1 / alpha)
+
+
+LOOKS = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(0, 12), st.sampled_from([0.01, 0.05, 0.1, 0.5, 0.9])).map(
+        lambda look: (look[0], look[0] + look[1], look[2])
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(looks=LOOKS)
+def test_what_the_whole_data_does_not_exclude_is_within_the_bounds(looks: Looks) -> None:
+    logs, events, expected, _ = kept(looks)
+    low, high = ratios.bounds(logs, events=events, expected=expected)
+
+    assert 0 <= low <= high
+    for k in range(-60, 61):
+        ratio = math.exp(k / 10)
+        if truly_within(looks, ratio):
+            assert low <= ratio * (1 + 1e-6), ratio
+            assert high >= ratio * (1 - 1e-6), ratio
+
+
+def test_the_bounds_are_not_much_wider_than_they_must_be() -> None:
+    rng = random.Random(9)
+    for truth in (1.5, 2.0, 5.0):
+        looks = []
+        for _ in range(200):
+            share = rng.choice([0.05, 0.1, 0.5])
+            own = truth * share / (truth * share + 1 - share)
+            looks.append((sum(rng.random() < own for _ in range(4)), 4, share))
+        logs, events, expected, _ = kept(looks)
+        low, high = ratios.bounds(logs, events=events, expected=expected)
+        within = [math.exp(k / 100) for k in range(-300, 400) if truly_within(looks, math.exp(k / 100))]
+
+        assert low > min(within) / 1.3
+        assert high < max(within) * 2
+
+
+def test_the_true_ratio_is_within_the_bounds_at_every_look_of_most_rollouts() -> None:
+    rng, lost, runs = random.Random(11), 0, 300
+    for _ in range(runs):
+        looks: Looks = []
+        for k in range(60):
+            share = 0.05 if k < 20 else 0.3
+            own = 2 * share / (2 * share + 1 - share)
+            looks.append((sum(rng.random() < own for _ in range(3)), 3, share))
+            logs, events, expected, _ = kept(looks)
+            low, high = ratios.bounds(logs, events=events, expected=expected)
+            if not low <= 2 <= high:
+                lost += 1
+                break
+
+    assert lost / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+@pytest.mark.parametrize("truth", [0.5, 1.0, 5.0])
+def test_the_estimate_is_right_also_where_the_share_changes(truth: float) -> None:
+    looks = []
+    for share, every in ((0.01, 10_000), (0.1, 3_000), (0.5, 500)):
+        looks.append((round(every * truth * share / (truth * share + 1 - share)), every, share))
+    _, events, expected, own = kept(looks)
+
+    assert ratios.estimate(events, expected, own) == pytest.approx(truth, rel=0.02)
+
+
+def test_the_estimate_without_events_on_one_side() -> None:
+    assert ratios.estimate(*kept([(3, 3, 0.1)])[1:]) == math.inf
+    assert math.isnan(ratios.estimate(*kept([(0, 0, 0.1)])[1:]))
+    assert ratios.estimate(*kept([(0, 5, 0.1)])[1:]) == 0
+
+
+@pytest.mark.parametrize("margin", [1.0, 1.25, 2.0])
+def test_the_margin_changes_what_is_tolerated_and_not_what_is_seen(margin: float) -> None:
+    looks = [(8, 20, 0.2)] * 10
+    logs, events, expected, own = kept(looks, margin)
+    low, high = ratios.bounds(logs, events=events, expected=expected, margin=margin)
+
+    assert ratios.estimate(events, expected, own, margin) == pytest.approx((8 / 12) / (0.2 / 0.8))
+    assert low < ratios.estimate(events, expected, own, margin) < high
+
+
+def test_nothing_is_bounded_by_nothing() -> None:
+    assert ratios.bounds(sequential.NOTHING, events=0, expected=0.0) == (0.0, math.inf)
+
+
+def test_a_ratio_beyond_all_alternatives_is_bounded_from_below() -> None:
+    logs, events, expected, _ = kept([(9, 10, 0.1)] * 20)
+    low, high = ratios.bounds(logs, events=events, expected=expected)
+
+    assert 10 < low < 81 < high
