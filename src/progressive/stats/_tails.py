@@ -1,0 +1,101 @@
+"""What the distribution functions are built of: Stirling's remainder, deviances without cancellation, continued fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import exp, expm1, inf, isnan, lgamma, log, log1p
+from typing import Final
+
+HALF_LOG_TWO_PI: Final = 0.9189385332046727
+
+_STIRLING: Final = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
+"""DLMF 5.11.1; from 10 on the first term left out is below 2e-18."""
+
+STEADY: Final = 4.5e-16
+"""A fraction or series has converged when a step changes it by no more than this; two units in the last place."""
+
+NEARLY: Final = 1e-8
+"""A quantile's last Newton step: from a relative error of the tail of 1e-8 the next error is about its square."""
+
+LONGEST_STEP: Final = -200.0
+"""Far from the quantile a Newton step may overshoot to the left, and past -700 the exponential is 0."""
+
+LEAST: Final = 1e-300
+"""Quantiles below are given as 0."""
+
+
+def between(value: float, low: float, high: float, what: str) -> None:
+    """Raise if ``value`` is not within [low, high]; NaN is not."""
+    if isnan(value) or value < low or value > high:
+        raise ValueError(f"{what}={value!r} is not between {low:g} and {high:g}")
+
+
+def positive(value: float, what: str) -> None:
+    if isnan(value) or value <= 0 or value == inf:
+        raise ValueError(f"{what}={value!r} must be above 0 and finite")
+
+
+def number(value: float, what: str) -> float:
+    if isnan(value):
+        raise ValueError(f"{what}={value!r} is not a number")
+    return value
+
+
+def count(value: int, what: str) -> None:
+    if value < 0:
+        raise ValueError(f"{what}={value!r} must be 0 or more")
+
+
+def stirling(x: float) -> float:
+    """What Stirling's formula lacks: log gamma(x) - ((x - 1/2) log x - x + 1/2 log(2 pi)), for ``x`` above 0."""
+    if x < 10:
+        return lgamma(x) - (x - 0.5) * log(x) + x - HALF_LOG_TWO_PI
+    step, total = 1 / (x * x), 0.0
+    for coefficient in reversed(_STIRLING):
+        total = total * step + coefficient
+    return total / x
+
+
+def excess(x: float, ratio: float) -> float:
+    """``x - log(ratio)`` for ``ratio`` = 1 + x above 0, without its cancellation around 0.
+
+    Both are given: near -1 the ratio can't be told from ``x``.
+    """
+    if abs(x) > 0.4:
+        return x - log(ratio)
+    # log(1 + x) = 2 artanh(r) with r = x / (2 + x), and x - 2 r = x r.
+    r = x / (2 + x)
+    square = r * r
+    power, divisor, total = 1.0, 3, 0.0
+    while power > 1e-18:
+        total += power / divisor
+        power *= square
+        divisor += 2
+    return r * (x - 2 * square * total)
+
+
+def deviance(x: float, mean: float) -> float:
+    """``x log(x / mean) + mean - x``, Loader's D; both above 0."""
+    return x * excess((mean - x) / x, mean / x)
+
+
+def fraction(first: float, terms: Iterator[tuple[float, float]]) -> float:
+    """The continued fraction ``first + a1 / (b1 + a2 / (b2 + ...))`` by the method of Lentz, from the pairs ``(a, b)``."""
+    value = ratio = first
+    inverse = 0.0
+    for numerator, denominator in terms:
+        inverse = 1 / (denominator + numerator * inverse)
+        ratio = denominator + numerator / ratio
+        step = ratio * inverse
+        value *= step
+        if abs(step - 1) <= STEADY:
+            break
+    return value
+
+
+def other_tail(log_tail: float) -> float:
+    """The logarithm of ``1 - exp(log_tail)``."""
+    if log_tail < -1:
+        return log1p(-exp(log_tail))
+    rest = -expm1(log_tail)
+    return log(rest) if rest > 0 else -inf

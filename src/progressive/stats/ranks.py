@@ -1,0 +1,276 @@
+"""Two samples by their ranks: Mann and Whitney's test, the shift between them with its interval, and how large a difference is.
+
+Nothing is assumed about the distribution but that samples are independent, which minutes of one service often are not. Samples are
+lists of numbers, at least one each; NaN raises `ValueError`, because it has no rank.
+
+Sources: Mann and Whitney, Annals of Mathematical Statistics 18 (1947); Hodges and Lehmann, ibid. 34 (1963); Vargha and Delaney,
+Journal of Educational and Behavioral Statistics 25 (2000); Cliff, Psychological Bulletin 114 (1993). The interval is that of R's
+``wilcox.test(conf.int=TRUE, exact=FALSE)``, but for the tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import copysign, fsum, isnan, nan, sqrt
+from typing import Final, Literal, NamedTuple
+
+from ._answers import Alternative, alternative_of, confidence_of
+from ._special import normal_quantile, normal_sf
+
+__all__ = [
+    "MannWhitney",
+    "Shift",
+    "cliffs_delta",
+    "cohens_d",
+    "common_language",
+    "mann_whitney",
+    "mean_ratio",
+    "mid_ranks",
+    "shift",
+    "shift_statistic",
+]
+
+_SMALL: Final = 8
+"""Up to so many values on one side, and without ties, the exact distribution is taken unless one asks otherwise (as in SciPy)."""
+
+_TOLERANCE: Final = 1e-9
+"""How exactly a shift is found, as a part of the range of all differences."""
+
+
+_EPSILON: Final = 2.0**-52
+"""The distance from 1 to the next number."""
+
+
+class MannWhitney(NamedTuple):
+    """``u``: in how many pairs the first sample's value is the greater one, ties by half. ``p``: the chance of one as extreme."""
+
+    u: float
+    p: float
+
+
+class Shift(NamedTuple):
+    """By how much the first sample lies above the second: the estimate and its two-sided interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def _sample(values: Sequence[float], what: str) -> list[float]:
+    if not values or any(isnan(value) for value in values):
+        raise ValueError(f"{what}: {'no values' if not values else 'NaN has no rank; remove it first'}")
+    return sorted(values)
+
+
+def mid_ranks(values: Sequence[float]) -> list[float]:
+    """The rank of each value, from 1; equal values share the mean of their ranks."""
+    ordered = sorted(range(len(values)), key=values.__getitem__)
+    ranks = [0.0] * len(values)
+    start = 0
+    while start < len(ordered):
+        end = start
+        while end < len(ordered) and values[ordered[end]] == values[ordered[start]]:
+            end += 1
+        for place in ordered[start:end]:
+            ranks[place] = (start + 1 + end) / 2
+        start = end
+    return ranks
+
+
+def _runs(one: list[float], other: list[float]) -> Iterator[tuple[int, int, int]]:
+    """Both sorted samples by rising value: how many of ``other`` lie below, and how many of each have this value."""
+    i = j = 0
+    while i < len(one) or j < len(other):
+        value = one[i] if j == len(other) or (i < len(one) and one[i] < other[j]) else other[j]
+        first, second = i, j
+        while i < len(one) and one[i] == value:
+            i += 1
+        while j < len(other) and other[j] == value:
+            j += 1
+        yield second, i - first, j - second
+
+
+def _u_and_ties(one: list[float], other: list[float]) -> tuple[float, int]:
+    """The statistic of two sorted samples, and the sum of t^3 - t over groups of t equal values."""
+    u, ties = 0.0, 0
+    for below, here, there in _runs(one, other):
+        u += here * (below + there / 2)
+        ties += (here + there) ** 3 - (here + there)
+    return u, ties
+
+
+def _deviation(m: int, n: int, ties: int) -> float:
+    """The standard deviation of u, corrected for ties; 0 if all values are equal."""
+    every = m + n
+    return sqrt(m * n / 12 * ((every + 1) - ties / (every * (every - 1))))
+
+
+def mann_whitney(
+    one: Sequence[float],
+    other: Sequence[float],
+    *,
+    alternative: Alternative = "two-sided",
+    method: Literal["auto", "exact", "asymptotic"] = "auto",
+    continuity: bool = True,
+) -> MannWhitney:
+    """Is a value of ``one`` more often above or below one of ``other`` than chance would have it?
+
+    ``exact`` counts all orders and needs samples without ties; ``asymptotic`` is the normal approximation with the correction for ties
+    and, unless ``continuity`` is False, for continuity; ``auto`` is exact where there are no ties and a side has at most 8 values. If
+    all values are equal, ``p`` is 1.
+    """
+    alternative_of(alternative)
+    first, second = _sample(one, "one"), _sample(other, "other")
+    m, n = len(first), len(second)
+    u, ties = _u_and_ties(first, second)
+    if method not in ("auto", "exact", "asymptotic"):
+        raise ValueError(f"method={method!r} is not one of 'auto', 'exact', 'asymptotic'")
+    if method == "exact" and ties:
+        raise ValueError("method='exact': there are equal values; use 'asymptotic'")
+    sided = {"two-sided": max(u, m * n - u), "greater": u, "less": m * n - u}[alternative]
+    sides = 2 if alternative == "two-sided" else 1
+    if method == "exact" or (method == "auto" and not ties and min(m, n) <= _SMALL):
+        return MannWhitney(u, min(1.0, sides * _exact_tail(int(sided), m, n)))
+    deviation = _deviation(m, n, ties)
+    if deviation == 0:
+        return MannWhitney(u, 1.0)
+    z = (sided - m * n / 2 - (0.5 if continuity else 0.0)) / deviation
+    return MannWhitney(u, min(1.0, sides * normal_sf(z)))
+
+
+def _exact_tail(u: int, m: int, n: int) -> float:
+    """P(U >= u) without ties: the orders are counted by the coefficients of the Gaussian binomial (m + n over m)."""
+    reach = m * n - u  # U and mn - U have one distribution, and the low coefficients are the cheap ones
+    ways = [1] + [0] * reach
+    for i in range(1, min(m, n) + 1):
+        factor = max(m, n) + i
+        for power in range(reach, factor - 1, -1):
+            ways[power] -= ways[power - factor]
+        for power in range(i, reach + 1):
+            ways[power] += ways[power - i]
+    favourable = every = 0
+    for count in ways:
+        favourable += count
+    every = 1
+    for i in range(1, min(m, n) + 1):
+        every = every * (max(m, n) + i) // i
+    return favourable / every
+
+
+def shift_statistic(one: Sequence[float], other: Sequence[float], at: float, quantile: float = 0.0) -> float:
+    """The standardised statistic of ``one - at`` against ``other``, continuity-corrected, less ``quantile``.
+
+    It falls as ``at`` rises; the shift's interval ends where it crosses 0. Raises `ZeroDivisionError` if all values are then equal.
+    """
+    return _statistic(_sample(one, "one"), _sample(other, "other"), at, quantile)
+
+
+def _statistic(one: list[float], other: list[float], at: float, quantile: float) -> float:
+    m, n = len(one), len(other)
+    u, ties = _u_and_ties([value - at for value in one], other)
+    centred = u - m * n / 2
+    correction = copysign(0.5, centred) if centred else 0.0
+    return (centred - correction) / _deviation(m, n, ties) - quantile
+
+
+def shift(one: Sequence[float], other: Sequence[float], *, confidence: float = 0.95, tolerance: float | None = None) -> Shift:
+    """Hodges and Lehmann's estimate of how far ``one`` lies above ``other``, and its interval, by the asymptotic test turned round.
+
+    ``tolerance`` is how exactly the crossings are found, in the samples' unit; by default 1e-9 of the range of all differences, so that
+    the result does not depend on the unit. (R and Kayenta use 1e-4, whatever the unit.) The statistic is a step function: where it is 0
+    on a whole step, the estimate is a point of that step. Raises `ValueError` if all values are equal, or at a point where they
+    become so by the shift.
+    """
+    first, second = _sample(one, "one"), _sample(other, "other")
+    z = -normal_quantile((1 - confidence_of(confidence)) / 2)
+    least, most = first[0] - second[-1], first[-1] - second[0]
+    within = _TOLERANCE * (most - least) if tolerance is None else tolerance
+
+    def crossing(quantile: float) -> float:
+        at_least, at_most = _statistic(first, second, least, quantile), _statistic(first, second, most, quantile)
+        if at_least <= 0:
+            return least
+        if at_most >= 0:
+            return most
+        return _root(lambda at: _statistic(first, second, at, quantile), (least, at_least), (most, at_most), within)
+
+    try:
+        return Shift(low=crossing(z), high=crossing(-z), estimate=crossing(0.0))
+    except ZeroDivisionError:
+        raise ValueError("all values are equal, or become so by a shift: there is no interval") from None
+
+
+def _root(function: Callable[[float], float], start: tuple[float, float], end: tuple[float, float], tolerance: float) -> float:
+    """Where ``function`` crosses 0, by Brent's method (1973, chapter 4), with the stopping rule of R's ``uniroot``.
+
+    ``start`` and ``end`` are points with their values, which have opposite signs.
+    """
+    before, best, beyond = start, end, start
+    while True:
+        last_step = best[0] - before[0]
+        if abs(beyond[1]) < abs(best[1]):
+            before, best, beyond = best, beyond, best
+        near = 2 * _EPSILON * abs(best[0]) + tolerance / 2
+        half = (beyond[0] - best[0]) / 2
+        if abs(half) <= near or best[1] == 0:
+            return best[0]
+        step = half
+        if abs(last_step) >= near and abs(before[1]) > abs(best[1]):
+            numerator, denominator = _interpolated(before, best, beyond)
+            falls_inside = numerator < 1.5 * half * denominator - abs(near * denominator) / 2
+            if falls_inside and numerator < abs(last_step * denominator / 2):
+                step = numerator / denominator
+        if abs(step) < near:
+            step = copysign(near, step)
+        at = best[0] + step
+        before, best = best, (at, function(at))
+        if best[1] * beyond[1] > 0:
+            beyond = before
+
+
+def _interpolated(before: tuple[float, float], best: tuple[float, float], beyond: tuple[float, float]) -> tuple[float, float]:
+    """The step from ``best`` to the zero of the line or of the inverse parabola, as a fraction whose numerator is not negative."""
+    width, ratio = beyond[0] - best[0], best[1] / before[1]
+    if before[0] == beyond[0]:
+        numerator, denominator = width * ratio, 1 - ratio
+    else:
+        q, r = before[1] / beyond[1], best[1] / beyond[1]
+        numerator = ratio * (width * q * (q - r) - (best[0] - before[0]) * (r - 1))
+        denominator = (q - 1) * (r - 1) * (ratio - 1)
+    return (numerator, -denominator) if numerator > 0 else (-numerator, denominator)
+
+
+# ----------------------------------------------------------------------------------------------------------------- effect sizes
+
+
+def common_language(one: Sequence[float], other: Sequence[float]) -> float:
+    """The chance that a value of ``one`` is above one of ``other``, ties by half: Vargha and Delaney's A. 0.5 is no difference."""
+    first, second = _sample(one, "one"), _sample(other, "other")
+    return _u_and_ties(first, second)[0] / (len(first) * len(second))
+
+
+def cliffs_delta(one: Sequence[float], other: Sequence[float]) -> float:
+    """The chance of above less the chance of below, -1 to 1: ``2 * common_language - 1``."""
+    first, second = _sample(one, "one"), _sample(other, "other")
+    pairs = len(first) * len(second)
+    return (2 * _u_and_ties(first, second)[0] - pairs) / pairs
+
+
+def cohens_d(one: Sequence[float], other: Sequence[float]) -> float:
+    """The difference of the means in pooled standard deviations (n - 1); NaN if there is no deviation or only one value a side."""
+    first, second = _sample(one, "one"), _sample(other, "other")
+    mean, other_mean = _mean(first), _mean(second)
+    squares = fsum((value - mean) ** 2 for value in first) + fsum((value - other_mean) ** 2 for value in second)
+    if squares == 0:
+        return nan
+    return (mean - other_mean) / sqrt(squares / (len(first) + len(second) - 2))
+
+
+def mean_ratio(one: Sequence[float], other: Sequence[float]) -> float:
+    """The mean of ``one`` over the mean of ``other``; NaN where either mean is 0."""
+    mean, other_mean = _mean(_sample(one, "one")), _mean(_sample(other, "other"))
+    return mean / other_mean if mean and other_mean else nan
+
+
+def _mean(values: list[float]) -> float:
+    return fsum(values) / len(values)
