@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive.stats.tails import MOST, NOTHING, State, evidence, margin_tested, paired, update
+from progressive.stats.tails import LEVELS, NOTHING, State, evidence, margin_tested, paired, update
 
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The default buckets of Prometheus' client libraries."""
@@ -127,31 +127,30 @@ def test_the_margin_goes_from_edge_to_edge(
     assert margin_tested(edges, margin) == pytest.approx(really)
 
 
-def test_the_edges_of_the_upper_tail_are_followed_and_no_more_than_seven() -> None:
+def test_one_edge_is_followed_for_each_level_of_the_upper_tail() -> None:
     fine = tuple(0.01 * 1.05**k for k in range(160))
     rng = random.Random(47)
-    times = [rng.lognormvariate(math.log(0.1), 0.8) for _ in range(5_000)]
-    state = update(NOTHING, edges=fine, candidate=cumulative(times[:500], fine), control=cumulative(times[500:], fine))
-    above = [sum(time > fine[i] for time in times) / len(times) for i in state[0]]
+    times = [rng.lognormvariate(math.log(0.1), 0.8) for _ in range(6_000)]
+    state = update(NOTHING, edges=fine, candidate=cumulative(times[:600], fine), control=cumulative(times[600:], fine))
 
-    assert len(state[0]) == MOST
-    assert 0.2 < above[0] <= 0.3
-    assert above == sorted(above, reverse=True)
+    assert len(state[0]) == len(LEVELS)
+    for i, level in zip(state[0], LEVELS, strict=True):
+        assert sum(time > fine[i] for time in times) <= level * len(times) < sum(time > fine[i - 1] for time in times)
 
 
-def test_a_few_requests_are_not_enough_to_choose_edges_but_nothing_of_them_is_lost() -> None:
+def test_a_level_waits_for_requests_and_nothing_that_was_counted_is_lost() -> None:
     few = update(NOTHING, edges=SMALL, candidate=[1, 1, 1, 1], control=[3, 5, 6, 6])
     then = update(few, edges=SMALL, candidate=[1, 5, 9, 10], control=[20, 30, 38, 40])
 
     assert (few[0], few[3]) == ((), (4, 6, 7, 7))
-    assert (len(then[0]), then[3]) == (2, (25, 41, 54, 57))
+    assert (then[0], then[3]) == ((2,), (25, 41, 54, 57))
     assert evidence(few) == 0
 
 
 def test_where_all_is_past_the_last_edge_the_last_edge_is_followed() -> None:
     state = update(NOTHING, edges=SMALL, candidate=[0, 0, 0, 50], control=[0, 0, 0, 50])
 
-    assert state[0] == (2,)
+    assert state[0] == (2, 2)
 
 
 @pytest.mark.parametrize("edges", [(1.0,), (0.0, 1.0), (-1.0, 0.0, 1.0)])

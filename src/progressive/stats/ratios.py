@@ -11,17 +11,19 @@ look (Robbins, 1970; the excluding evidence is the average of the test's own and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from math import exp, inf, log, nan
 from typing import Final, TypeAlias
 
 from ._evidence import averaged
-from .sequential import RATIOS, evidence
+from .sequential import LOG_PRIOR, RATIOS
 
 __all__ = ["bounds", "estimate"]
 
-_HALVES: Final = (log(0.5), log(0.5))
+_LOG_PRIOR: Final = (*(log(0.5) + weight for weight in LOG_PRIOR), log(0.5))
+_POINTS: Final = (0.0, *(log(ratio) for ratio in RATIOS))
+"""Where the log likelihood is known."""
+_WIDTHS: Final = tuple(b - a for a, b in pairwise(_POINTS))
 
 
 def estimate(events: float, expected: float, own: float, margin: float = 1.0) -> float:
@@ -41,16 +43,16 @@ def bounds(logs: tuple[float, ...], *, events: float, expected: float, margin: f
 
     ``logs`` is the state of `progressive.stats.sequential` for the same looks and the same ``margin``.
     """
-    least = averaged((evidence(logs), 0.0), _HALVES) - log(1 / alpha)
-    low, high = inf, -inf
-    for left, right, lines in _segments(logs, events, expected):
-        first, last = _above(least, left, right, lines, events)
-        if first <= last:
-            low, high = min(low, first), max(high, last)
-    return (margin * exp(low), margin * exp(high)) if low <= high else (0.0, inf)
+    least = averaged((*logs, 0.0), _LOG_PRIOR) - log(1 / alpha)
+    pieces = _pieces(logs, events, expected)
+    low = next((first for first, last in (_above(least, *piece, events) for piece in pieces) if first <= last), None)
+    if low is None:
+        return 0.0, inf
+    high = next(last for first, last in (_above(least, *piece, events) for piece in reversed(pieces)) if first <= last)
+    return margin * exp(low), margin * exp(high)
 
 
-def _above(least: float, left: float, right: float, lines: list[_Line], events: float) -> tuple[float, float]:
+def _above(least: float, left: float, right: float, lines: tuple[_Line, ...], events: float) -> tuple[float, float]:
     """The part of a piece of the axis in which no line lies below ``least``: from where to where; the wrong way round for none."""
     first, last = left, right
     for at, height, slope in lines:
@@ -69,17 +71,16 @@ _Line: TypeAlias = tuple[float, float, float]
 """A point (its ``x``, the log likelihood there) and the slope of ``T`` through it."""
 
 
-def _segments(logs: tuple[float, ...], events: float, expected: float) -> Iterator[tuple[float, float, list[_Line]]]:
-    """The pieces of the axis between the known points, each with the lines under which the log likelihood stays there."""
-    points = [(0.0, 0.0), *((log(ratio), height) for ratio, height in zip(RATIOS, logs, strict=True))]
-    chords = [expected]
-    for (x, height), (next_x, next_height) in pairwise(points):
-        chords.append(events - (next_height - height) / (next_x - x))
-    # chords[i] is the slope that T has had on the way to points[i]; chords[i + 1] the one that it takes from there.
-    yield -inf, 0.0, [(*points[0], expected)]
-    for i, ((left, height), (right, next_height)) in enumerate(pairwise(points)):
-        lines = [(left, height, chords[i])]
-        if i + 2 < len(chords):
-            lines.append((right, next_height, chords[i + 2]))
-        yield left, right, lines
-    yield points[-1][0], inf, [(*points[-1], chords[-1])]
+def _pieces(logs: tuple[float, ...], events: float, expected: float) -> list[tuple[float, float, tuple[_Line, ...]]]:
+    """The axis between the points that are known, each piece with the lines under which the log likelihood stays there."""
+    heights = (0.0, *logs)
+    # chords[i] is the slope that T has had on the way to the point i; chords[i + 1] the one that it takes from there.
+    chords = [expected, *(events - (b - a) / width for a, b, width in zip(heights[:-1], logs, _WIDTHS, strict=True))]
+    known = list(zip(_POINTS, heights, strict=True))
+    found: list[tuple[float, float, tuple[_Line, ...]]] = [(-inf, 0.0, ((0.0, 0.0, expected),))]
+    for i, (x, height) in enumerate(known[:-2]):
+        next_x, next_height = known[i + 1]
+        found.append((x, next_x, ((x, height, chords[i]), (next_x, next_height, chords[i + 2]))))
+    found.append((_POINTS[-2], _POINTS[-1], ((*known[-2], chords[-2]),)))
+    found.append((_POINTS[-1], inf, ((*known[-1], chords[-1]),)))
+    return found

@@ -23,11 +23,11 @@ from typing import Final
 
 from ._evidence import averaged, kept
 
-__all__ = ["NOTHING", "RATIOS", "evidence", "factor", "update", "update_by_share"]
+__all__ = ["LOG_PRIOR", "NOTHING", "RATIOS", "evidence", "factor", "update", "update_by_share"]
 
 RATIOS: Final = (1.5, 2.3, 4.0, 9.0, 18.0)
 _LOG_RATIOS: Final = tuple(log(ratio) for ratio in RATIOS)
-_LOG_PRIOR: Final = tuple(log(weight) for weight in (0.27, 0.15, 0.10, 0.10, 0.38))
+LOG_PRIOR: Final = tuple(log(weight) for weight in (0.27, 0.15, 0.10, 0.10, 0.38))
 
 NOTHING: Final = (0.0,) * len(RATIOS)
 """The evidence before the first look."""
@@ -74,4 +74,4 @@ def update_by_share(
 
 def evidence(logs: tuple[float, ...]) -> float:
     """The natural logarithm of the evidence against "not worse"; harm is proven at level ``alpha`` from ``log(1 / alpha)`` on."""
-    return averaged(logs, _LOG_PRIOR)
+    return averaged(logs, LOG_PRIOR)

@@ -2,7 +2,7 @@
 
 A quantile is never estimated. "The 99th percentile rose" says that more requests are above an edge than were, and how many are above an
 edge is a count, exact at the edge and additive over windows. Half of the evidence is the average of the sequential test of
-`progressive.stats.sequential` over up to seven edges of the upper tail; it finds a slow tail. The other half looks at the distribution as a
+`progressive.stats.sequential` over five edges of the upper tail; it finds a slow tail. The other half looks at the distribution as a
 whole: a block e-variable (Turner, Ly and Grünwald, 2021, here for more than two outcomes) for alternatives that tilt the pooled
 distribution of the earlier looks towards the slow end; it finds what is slower everywhere. Averages of evidence are evidence, whatever the
 dependence between the parts.
@@ -26,23 +26,23 @@ from ._evidence import averaged, kept
 
 __all__ = ["NOTHING", "State", "evidence", "margin_tested", "paired", "update"]
 
-MOST: Final = 7
-"""Edges that are followed. Each costs five numbers of state; evidence that only one of them has is divided by this number."""
+LEVELS: Final = (0.2, 0.05, 0.02, 0.005, 0.001)
+"""For each of these parts of all requests, one edge is followed above which there is no larger part. Each costs five numbers of state, and
+evidence that only one of them has is divided by their number."""
 
-UPPER: Final = 0.3
-"""Edges with a larger part of the requests above them say little about the tail."""
-
-ENOUGH: Final = 20
-"""Requests of both tracks in all from which on the edges can be chosen."""
+ENOUGH: Final = 5
+"""Requests that are to be expected above a level before its edge is chosen. What an edge that is not yet chosen would bet is kept."""
 
 _TILTS: Final = (0.12, 0.28, 0.5, 0.9, 1.6)
 """How far the alternatives tilt, in standard deviations of the logarithm of the time: from a tenth slower to several times slower."""
 
 _LOG_EQUAL: Final = (log(1 / len(_TILTS)),) * len(_TILTS)
+_LOG_LEVELS: Final = (log(1 / len(LEVELS)),) * len(LEVELS)
 _HALVES: Final = (log(0.5), log(0.5))
 
 State: TypeAlias = tuple[tuple[int, ...], tuple[tuple[float, ...], ...], tuple[float, ...], tuple[int, ...]]
-"""Which edges are followed; the evidence of each; that of the tilts; and the cumulative counts of both tracks in all looks so far."""
+"""Which edges are followed, one for each of the first levels; the evidence of each; that of the tilts; and the cumulative counts of both
+tracks in all looks so far."""
 
 NOTHING: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
 """The evidence before the first look."""
@@ -78,14 +78,14 @@ def update(
     mine = [*(candidate[j] for _, j in pairs), candidate[-1]]
     theirs = [*(control[i] for i, _ in pairs), control[-1]]
     if before:
-        levels = _levels([edges[i] for i, _ in pairs])
-        gains = _tilted(_cells(before), levels, _cells(mine), _cells(theirs))
+        middles = _middles([edges[i] for i, _ in pairs])
+        gains = _tilted(_cells(before), middles, _cells(mine), _cells(theirs))
         tilts = tuple(kept(log_ratio + gain / dispersion) for log_ratio, gain in zip(tilts, gains, strict=True))
     pooled = tuple(a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True))
-    if not chosen and pooled[-1] >= ENOUGH:
-        # The split of a look's requests between the tracks is all that is judged, so the choice may use what both have together.
-        chosen = _choice(pooled)
-        logs = (sequential.NOTHING,) * len(chosen)
+    # The split of a look's requests between the tracks is all that is judged, so the choice may use what both have together.
+    for level in LEVELS[len(chosen) :]:
+        if level * pooled[-1] >= ENOUGH:
+            chosen, logs = (*chosen, _edge(pooled, level)), (*logs, sequential.NOTHING)
     logs = tuple(
         sequential.update(
             known,
@@ -103,8 +103,9 @@ def update(
 def evidence(state: State) -> float:
     """The natural logarithm of the evidence against "nowhere worse"; harm is proven at level ``alpha`` from ``log(1 / alpha)`` on."""
     _, logs, tilts, _ = state
-    edges = averaged([sequential.evidence(known) for known in logs], (-log(len(logs)),) * len(logs)) if logs else 0.0
-    return averaged((edges, averaged(tilts, _LOG_EQUAL)), _HALVES)
+    edges = [sequential.evidence(known) for known in logs]
+    edges += [0.0] * (len(LEVELS) - len(edges))
+    return averaged((averaged(edges, _LOG_LEVELS), averaged(tilts, _LOG_EQUAL)), _HALVES)
 
 
 def _cells(cumulative: Sequence[int]) -> list[int]:
@@ -112,16 +113,13 @@ def _cells(cumulative: Sequence[int]) -> list[int]:
     return [high - low for low, high in pairwise((0, *cumulative))]
 
 
-def _choice(pooled: Sequence[int]) -> tuple[int, ...]:
-    """The edges of the upper tail, at most `MOST`, spread evenly; the last edge at least."""
-    last, every = len(pooled) - 2, pooled[-1]
-    tail = [i for i in range(last + 1) if every - pooled[i] <= UPPER * every] or [last]
-    if len(tail) <= MOST:
-        return tuple(tail)
-    return tuple(tail[round(k * (len(tail) - 1) / (MOST - 1))] for k in range(MOST))
+def _edge(pooled: Sequence[int], level: float) -> int:
+    """The first edge above which there is at most the part ``level`` of all; the last edge if there is none."""
+    most = level * pooled[-1]
+    return next((i for i, below in enumerate(pooled[:-2]) if pooled[-1] - below <= most), len(pooled) - 2)
 
 
-def _levels(edges: list[float]) -> list[float]:
+def _middles(edges: list[float]) -> list[float]:
     """A number for each bucket: the logarithm of its middle, and for the open ends as far out as their neighbours are wide."""
     positive = [edge for edge in edges if edge > 0]
     if len(positive) < 2:
@@ -132,19 +130,19 @@ def _levels(edges: list[float]) -> list[float]:
     ]
 
 
-def _tilted(before: list[int], levels: list[float], mine: list[int], theirs: list[int]) -> list[float]:
+def _tilted(before: list[int], middles: list[float], mine: list[int], theirs: list[int]) -> list[float]:
     """The logarithm of one look's factor for each tilt, from what is in each bucket; ``before`` is that of the earlier looks."""
     every = fsum(before) + len(before) / 2
     base = [(count + 0.5) / every for count in before]
-    mean = fsum([p * level for p, level in zip(base, levels, strict=True)])
-    spread = sqrt(fsum([p * (level - mean) ** 2 for p, level in zip(base, levels, strict=True)])) or 1.0
-    scaled = [(level - mean) / spread for level in levels]
+    mean = fsum([p * middle for p, middle in zip(base, middles, strict=True)])
+    spread = sqrt(fsum([p * (middle - mean) ** 2 for p, middle in zip(base, middles, strict=True)])) or 1.0
+    scaled = [(middle - mean) / spread for middle in middles]
     trials, control_trials = fsum(mine), fsum(theirs)
     share = trials / (trials + control_trials)
     seen = [(i, own, own + other) for i, (own, other) in enumerate(zip(mine, theirs, strict=True)) if own or other]
     found = []
     for tilt in _TILTS:
-        weights = [exp(tilt * level) for level in scaled]
+        weights = [exp(tilt * middle) for middle in scaled]
         whole = fsum([p * weight for p, weight in zip(base, weights, strict=True)])
         lifts = [weight / whole for weight in weights]
         found.append(fsum([own * log(lifts[i]) - both * log(share * lifts[i] + 1 - share) for i, own, both in seen]))

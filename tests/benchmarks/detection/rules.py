@@ -1,0 +1,173 @@
+"""The rules that are compared: each tells at which look of each rollout it alarms (-1: never)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaln
+
+from progressive.stats import exact, sequential
+
+from .traffic import LOOK_SECONDS, Traffic
+
+ALPHA: Final = 0.05
+PER_MINUTE: Final = 60 // LOOK_SECONDS
+
+Looks = NDArray[np.int64]
+Rule = Callable[[Traffic], Looks]
+
+
+def first(alarms: NDArray[np.bool_], looks: int = 1) -> Looks:
+    """The look (of ten seconds) with which the first true column ends; -1 where none is true."""
+    found = alarms.argmax(axis=1)
+    return np.where(alarms.any(axis=1), (found + 1) * looks - 1, -1)
+
+
+# ----------------------------------------------------------------------------------------------------------------------- ours
+
+_PRIOR = np.exp(np.array(sequential.LOG_PRIOR))
+
+
+def increments(traffic: Traffic, ratio: float) -> NDArray[np.float64]:
+    """What each look says for ``ratio`` times the rate, by the shares as they were measured."""
+    every = traffic.candidate_errors + traffic.stable_errors
+    with np.errstate(invalid="ignore"):
+        share = traffic.candidate / (traffic.candidate + traffic.stable)
+    judged = (traffic.candidate > 0) & (traffic.stable > 0)
+    found = traffic.candidate_errors * math.log(ratio) - every * np.log1p((ratio - 1) * np.where(judged, share, 0.0))
+    return np.where(judged, found, 0.0)
+
+
+def mixture(traffic: Traffic, alpha: float = ALPHA, dispersion: float = 1.0) -> Looks:
+    """`NoWorse` as it comes: the evidence of `progressive.stats.sequential`, all rollouts at once."""
+    evidence = np.logaddexp.reduce(
+        [increments(traffic, ratio).cumsum(axis=1) / dispersion + math.log(v) for ratio, v in zip(sequential.RATIOS, _PRIOR, strict=True)]
+    )
+    return first(evidence >= math.log(1 / alpha))
+
+
+def mixture_by_the_library(traffic: Traffic, row: int, alpha: float = ALPHA) -> int:
+    """The same for one rollout, by the library itself; `mixture` is held against it in every run."""
+    logs = sequential.NOTHING
+    for look in range(traffic.candidate.shape[1]):
+        trials, control_trials = int(traffic.candidate[row, look]), int(traffic.stable[row, look])
+        if not (trials and control_trials):
+            continue
+        logs = sequential.update(
+            logs,
+            events=int(traffic.candidate_errors[row, look]),
+            trials=trials,
+            control_events=int(traffic.stable_errors[row, look]),
+            control_trials=control_trials,
+        )
+        if sequential.evidence(logs) >= math.log(1 / alpha):
+            return look
+    return -1
+
+
+def exactly(traffic: Traffic, alpha: float = ALPHA, *, planned: float = 300.0, part: float = 0.95) -> Looks:
+    """`NoWorse(exact=True)`: the exact test for the larger part of alpha, by the library itself, and the mixture for the rest."""
+    behind = mixture(traffic, (1 - part) * alpha)
+    found = []
+    for row in range(traffic.candidate.shape[0]):
+        state, alarmed = exact.NOTHING, -1
+        end = behind[row] if behind[row] >= 0 else traffic.candidate.shape[1]
+        for look in range(end):
+            trials, control_trials = int(traffic.candidate[row, look]), int(traffic.stable[row, look])
+            if not (trials and control_trials):
+                continue
+            events = int(traffic.candidate_errors[row, look])
+            every = events + int(traffic.stable_errors[row, look])
+            state, alarm = exact.update(
+                state,
+                events=events,
+                expected=every * trials / (trials + control_trials),
+                chances=exact.hypergeometric(every, trials, control_trials),
+                allowed=lambda expected: part * alpha * exact.log_time(expected, planned),
+            )
+            if alarm:
+                alarmed = look
+                break
+            if state[0] >= planned:
+                break
+        found.append(alarmed if alarmed >= 0 else int(behind[row]))
+    return np.array(found)
+
+
+# -------------------------------------------------------------------------------------------------------------------- oracles
+
+
+def wald(ratio: float) -> Rule:
+    """Wald's sequential test, told the true ratio: what cannot be beaten, and cannot be had."""
+
+    def alarms(traffic: Traffic) -> Looks:
+        return first(increments(traffic, ratio).cumsum(axis=1) >= math.log(1 / ALPHA))
+
+    return alarms
+
+
+# ---------------------------------------------------------------------------------------------------------------------- peers
+
+
+def threshold(limit: float, failures: int) -> Rule:
+    """A limit on the error rate of each minute, as Argo Rollouts and Flagger have it: more than ``failures`` minutes above it alarm."""
+
+    def alarms(traffic: Traffic) -> Looks:
+        minutes = traffic.every(PER_MINUTE)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            above = minutes.candidate_errors / minutes.candidate > limit
+        return first(above.cumsum(axis=1) > failures, PER_MINUTE)
+
+    return alarms
+
+
+def _sums(traffic: Traffic) -> tuple[NDArray[np.int64], ...]:
+    return tuple(
+        counts.cumsum(axis=1) for counts in (traffic.candidate, traffic.candidate_errors, traffic.stable, traffic.stable_errors)
+    )
+
+
+def _pooled_z(traffic: Traffic) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The standardised difference of the rates over all looks so far, and its standard error; minus infinity while there is none."""
+    n, events, m, control = _sums(traffic)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pooled = (events + control) / (n + m)
+        error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+        z = (events / n - control / m) / error
+    return np.where(np.isfinite(z), z, -np.inf), error
+
+
+def peeked(traffic: Traffic) -> Looks:
+    """A z-test at 5 %, looked at each minute as if it were looked at once."""
+    z, _ = _pooled_z(traffic.every(PER_MINUTE))
+    return first(z > 1.6448536269514722, PER_MINUTE)
+
+
+def normal_mixture(base: float) -> Rule:
+    """The mixture SPRT on the normal approximation (Johari et al., 2017), two-sided, alarming on the harmful side; it is told the base rate."""
+
+    def alarms(traffic: Traffic) -> Looks:
+        z, error = _pooled_z(traffic)
+        g = base**2 / (base**2 + np.where(np.isfinite(error), error, np.inf) ** 2)
+        z = np.where(np.isfinite(z), z, 0.0)
+        evidence = 0.5 * np.log1p(-np.minimum(g, 1 - 1e-12)) + 0.5 * g * z**2
+        return first((evidence >= math.log(1 / ALPHA)) & (z > 0))
+
+    return alarms
+
+
+def multinomial(concentration: float) -> Rule:
+    """Lindon and Malek (2022): a Dirichlet prior around the weight that was asked for; two-sided, alarming on the harmful side."""
+
+    def alarms(traffic: Traffic) -> Looks:
+        _, events, _, control = _sums(traffic)
+        w, k = traffic.asked[0], concentration
+        factor = betaln(k * w + events, k * (1 - w) + control) - betaln(k * w, k * (1 - w))
+        factor -= events * math.log(w) + control * math.log(1 - w)
+        return first((factor >= math.log(1 / ALPHA)) & (events > w * (events + control)))
+
+    return alarms
