@@ -17,7 +17,7 @@ from ._windows import active, replace_series
 from .analysis.judge import consequence, fold, owes
 from .analysis.verdict import Check, Judgement, Memory, Verdict
 from .lifecycle import Phase
-from .measurement import Look, NoAnswer, Window
+from .measurement import Look, Metric, NoAnswer, Window
 from .messages import Action, Measure, Measured
 from .notes import Happened, Judged, Unjudged
 from .rollout import evolve
@@ -37,22 +37,19 @@ the time that a call may take is not that moment, and is refused."""
 
 def due(turn: Turn) -> tuple[Measure, ...]:
     """The looks to take now, equal questions once; and when to come back for the others."""
-    asked: dict[tuple[object, ...], list[str]] = {}
-    questions: dict[tuple[object, ...], tuple[int, Window, str | None, tuple[Track, ...]]] = {}
+    asked: dict[tuple[str, Window, str | None, tuple[Track, ...]], tuple[Metric, list[str]]] = {}
     for i in active(turn):
         found = _question(turn, i)
         if found is None:
             continue
-        window, since, tracks = found
         series = turn.plan.series[i]
-        key = (series.metric.name, window, since, tracks)
-        asked.setdefault(key, []).append(turn.plan.analyses[series.analysis].name)
-        questions.setdefault(key, (i, window, since, tracks))
+        _, names = asked.setdefault((series.metric.name, *found), (series.metric, []))
+        names.append(turn.plan.analyses[series.analysis].name)
     return tuple(
-        Measure(
-            metric=turn.plan.series[i].metric, tracks=tracks, window=window, since=since, analyses=tuple(asked[key])
-        )
-        for key, (i, window, since, tracks) in questions.items()
+        [
+            Measure(metric=metric, tracks=tracks, window=window, since=since, analyses=tuple(names))
+            for (_, window, since, tracks), (metric, names) in asked.items()
+        ]
     )
 
 
