@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from ._copies import evolve
 from ._moves import go_back, hold
 from ._turn import Turn
 from ._windows import active, replace_series
@@ -20,7 +21,6 @@ from .lifecycle import Phase
 from .measurement import Look, Metric, NoAnswer, Window
 from .messages import Action, Measure, Measured
 from .notes import Happened, Judged, Unjudged
-from .rollout import evolve
 from .step import Step
 from .traffic import Track
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from ._copies import evolve
 from ._fleet import short_of
 from ._moves import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
 from ._turn import NOTHING, ZERO, Turn
@@ -16,7 +17,6 @@ from .errors import Failure
 from .lifecycle import Phase
 from .messages import Apply, CommandFailed, Open, Seen, Wrote
 from .notes import Drifted, Escalated, Happened, Late, Verified
-from .rollout import evolve
 from .traffic import Marker, Served
 from .units import said
 

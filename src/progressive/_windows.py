@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ._copies import evolve
 from ._turn import Turn
 from .analysis.judge import cooled
 from .notes import Unjudged
-from .rollout import SeriesState, Tail, evolve
+from .rollout import SeriesState, Tail
 from .traffic import Track
 from .units import said
 

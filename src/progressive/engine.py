@@ -27,6 +27,7 @@ import attrs
 
 from . import _fleet, _looks, _people, _preflight, _replies, _retirement, _routing
 from ._clocks import pass_time
+from ._copies import evolve
 from ._moves import end, enter, go_back, hold, want
 from ._turn import NOTHING, ZERO, Turn
 from ._windows import drop_inactive, open_windows
@@ -58,7 +59,7 @@ from .messages import (
     Wrote,
 )
 from .notes import Escalated, Happened, Note
-from .rollout import Rollout, evolve
+from .rollout import Rollout
 from .step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
 from .traffic import Traffic
 from .units import said
