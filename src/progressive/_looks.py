@@ -15,7 +15,7 @@ from ._copies import evolve
 from ._moves import go_back, hold
 from ._turn import Turn
 from ._windows import active, replace_series
-from .analysis.judge import consequence, fold, owes
+from .analysis.judge import Tally, consequence, fold, owes
 from .analysis.verdict import Check, Judgement, Memory, Verdict
 from .lifecycle import Phase
 from .measurement import Look, Metric, NoAnswer, Window
@@ -130,9 +130,8 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
         if state.fingerprint:
             _forget(turn, i)
         state = evolve(state, fingerprint=look.fingerprint)
-    replace_series(turn, i, state)
-    if not opening:
-        _judge(turn, i, look, tracks, broken, here=tail is None)
+    tallies = turn.evidence.tallies if opening else _judged(turn, i, look, tracks, broken, here=tail is None)
+    replace_series(turn, i, state, tallies=tallies)
     return True
 
 
@@ -155,7 +154,8 @@ def _forget(turn: Turn, i: int) -> None:
     turn.note(Unjudged(at=turn.now, analysis=name, what=series.metric.name, why="the query changed; its evidence starts anew"))
 
 
-def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool) -> None:
+def _judged(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool) -> tuple[Tally, ...]:
+    """Every check's tally after the checks of one series have judged a look."""
     series = turn.plan.series[i]
     tallies = list(turn.evidence.tallies)
     for c in series.checks:
@@ -179,7 +179,7 @@ def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: st
                 numbers=judgement.numbers,
             )
         )
-    turn.evidence = evolve(turn.evidence, tallies=tuple(tallies))
+    return tuple(tallies)
 
 
 def judgement_of(each: Check, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:

@@ -105,7 +105,8 @@ def _matches(turn: Turn, at: datetime, served: Served, before: Served | None, *,
         _restart_bake(turn)
         why = f"edited and put back: version {before.version} became {served.version} and the weights are the same"
         turn.note(Drifted(at=at, asked=routing.wanted, served=served, why=why))
-    if turn.progress.phase is not Phase.ROLLING_BACK or turn.routing.written >= turn.progress.epoch:
+    tried = turn.routing.attempts > 0 or turn.routing.retry_at is not None
+    if tried and (turn.progress.phase is not Phase.ROLLING_BACK or turn.routing.written >= turn.progress.epoch):
         turn.routing = evolve(turn.routing, attempts=0, retry_at=None)
     routing = turn.routing
     if routing.verified_since is None:
