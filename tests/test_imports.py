@@ -22,7 +22,7 @@ import progressive
 ROOT = Path(progressive.__file__).parent
 
 LEVELS: dict[int, str] = {
-    0: "errors _validators units release traffic fleet measurement messages notes",
+    0: "errors _validators _copies units release traffic fleet measurement messages notes",
     1: "stats stats.*",
     2: "analysis analysis.* analysis.comparisons.*",
     3: "step steps steps.* strategies strategies.* plan lifecycle rollout engine codec "

@@ -57,6 +57,7 @@ from progressive import (
     seconds,
     times,
 )
+from progressive._copies import evolve
 from progressive.lifecycle import FINAL, TRANSITIONS, moved
 from progressive.measurement import Histogram, merge
 from progressive.plan import named_steps
@@ -64,6 +65,37 @@ from progressive.step import Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.strategies._common import Watched
 from progressive.units import MILLION
+
+# ------------------------------------------------------------------------------------------------------------------ copies
+
+
+@attrs.frozen
+class Loud(Counts):
+    """A class of somebody else's, with one field more."""
+
+    loud: bool = attrs.field(kw_only=True, default=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "changes"),
+    [
+        (Counts(events=1, trials=2), {"events": 2}),
+        (Histogram(edges=[0.1], cumulative=[1, 2]), {"cumulative": (3, 4)}),
+        (Loud(events=1, trials=2), {"trials": 7, "loud": False}),
+        (World().rollout, {"serial": 3, "wake_at": None}),
+        (World().rollout.routing, {}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_changed_copy_is_the_one_that_attrs_makes(value: Any, changes: dict[str, Any]) -> None:
+    before = repr(value)
+    copy = evolve(value, **changes)
+
+    assert copy == attrs.evolve(value, **changes)
+    assert type(copy) is type(value)
+    assert copy is not value
+    assert repr(value) == before
+
 
 # ------------------------------------------------------------------------------------------------------------------- units
 

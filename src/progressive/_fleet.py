@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from ._copies import evolve
 from ._moves import OVERLOADED, go_back, hold, want, way_back
 from ._turn import NOTHING, Turn
 from .lifecycle import Phase
 from .messages import CommandFailed, Surveyed
 from .notes import Escalated, Happened
-from .rollout import evolve
 from .traffic import Track, Traffic
 from .units import MILLION, said
 

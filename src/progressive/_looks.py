@@ -8,19 +8,19 @@ last verified read, so that no exposure goes unjudged.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
 
+from ._copies import evolve
 from ._moves import go_back, hold
 from ._turn import Turn
 from ._windows import active, replace_series
-from .analysis.judge import consequence, fold, owes
+from .analysis.judge import Tally, consequence, fold, owes
 from .analysis.verdict import Check, Judgement, Memory, Verdict
 from .lifecycle import Phase
-from .measurement import Look, NoAnswer, Window
+from .measurement import Look, Metric, NoAnswer, Window
 from .messages import Action, Measure, Measured
 from .notes import Happened, Judged, Unjudged
-from .rollout import evolve
 from .step import Step
 from .traffic import Track
 
@@ -34,36 +34,36 @@ the time that a call may take is not that moment, and is refused."""
 
 # -------------------------------------------------------------------------------------------------------------------- asking
 
+Question: TypeAlias = tuple[datetime, datetime, str | None, tuple[Track, ...]]
+"""What one series asks for: from when to when, since which reading, and for which tracks."""
+
 
 def due(turn: Turn) -> tuple[Measure, ...]:
     """The looks to take now, equal questions once; and when to come back for the others."""
-    asked: dict[tuple[object, ...], list[str]] = {}
-    questions: dict[tuple[object, ...], tuple[int, Window, str | None, tuple[Track, ...]]] = {}
+    asked: dict[tuple[str, Question], tuple[Metric, list[str]]] = {}
     for i in active(turn):
         found = _question(turn, i)
         if found is None:
             continue
-        window, since, tracks = found
         series = turn.plan.series[i]
-        key = (series.metric.name, window, since, tracks)
-        asked.setdefault(key, []).append(turn.plan.analyses[series.analysis].name)
-        questions.setdefault(key, (i, window, since, tracks))
+        _, names = asked.setdefault((series.metric.name, found), (series.metric, []))
+        names.append(turn.plan.analyses[series.analysis].name)
     return tuple(
-        Measure(
-            metric=turn.plan.series[i].metric, tracks=tracks, window=window, since=since, analyses=tuple(asked[key])
-        )
-        for key, (i, window, since, tracks) in questions.items()
+        [
+            Measure(metric=metric, tracks=tracks, window=Window(start, end), since=since, analyses=tuple(names))
+            for (_, (start, end, since, tracks)), (metric, names) in asked.items()
+        ]
     )
 
 
-def _question(turn: Turn, i: int) -> tuple[Window, str | None, tuple[Track, ...]] | None:
+def _question(turn: Turn, i: int) -> Question | None:
     state, metric, now = turn.evidence.series[i], turn.plan.series[i].metric, turn.now
     if state.retry_at is not None and now < state.retry_at:
         turn.look_again(state.retry_at)
         return None
     if state.tail is not None:
         if now - metric.lag >= state.tail.end:
-            return Window(state.tail.start, state.tail.end), None, state.tail.tracks
+            return state.tail.start, state.tail.end, None, state.tail.tracks
         turn.look_again(state.tail.end + metric.lag)
     start, verified_at = state.start, turn.routing.verified_at
     if start is None or verified_at is None or turn.routing.verified_since is None or not state.tracks:
@@ -72,11 +72,11 @@ def _question(turn: Turn, i: int) -> tuple[Window, str | None, tuple[Track, ...]
         turn.look_again(start)
         return None
     if metric.counter and state.reading is None:
-        return Window(start, start), None, state.tracks
+        return start, start, None, state.tracks
     horizon, closing = min(verified_at, now - metric.lag), turn.progress.closing
     interval = turn.plan.analyses[turn.plan.series[i].analysis].interval
     if start < horizon and (horizon - start >= interval or (closing is not None and start < closing <= horizon)):
-        return Window(start, horizon), state.reading, state.tracks
+        return start, horizon, state.reading, state.tracks
     turn.look_again(start + interval + metric.lag)
     if closing is not None and start < closing:
         turn.look_again(closing + metric.lag)
@@ -115,9 +115,7 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
         why = f"it covers {look.covered.start.isoformat()} to {look.covered.end.isoformat()}, outside what was asked"
         look = Look(metric=look.metric, window=look.window, tracks=[(track, NoAnswer(why)) for track in tracks])
     turn.note(Happened(at=turn.now, event=event))
-    broken = next((found.why for track in tracks if isinstance(found := look.of(track), NoAnswer)), None)
-    if broken is None and look.reading is None and turn.plan.series[i].metric.counter:
-        broken = "a counter was asked and gave no reading"
+    broken = _broken(look, tracks, counter=turn.plan.series[i].metric.counter)
     if broken is not None:
         state = evolve(state, retry_at=event.at + RETRY)
     elif tail is not None:
@@ -132,10 +130,17 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
         if state.fingerprint:
             _forget(turn, i)
         state = evolve(state, fingerprint=look.fingerprint)
-    replace_series(turn, i, state)
-    if not opening:
-        _judge(turn, i, look, tracks, broken, here=tail is None)
+    tallies = turn.evidence.tallies if opening else _judged(turn, i, look, tracks, broken, here=tail is None)
+    replace_series(turn, i, state, tallies=tallies)
     return True
+
+
+def _broken(look: Look, tracks: tuple[Track, ...], *, counter: bool) -> str | None:
+    """Why a look says nothing; None if it does."""
+    for track in tracks:
+        if isinstance(found := look.of(track), NoAnswer):
+            return found.why
+    return "a counter was asked and gave no reading" if counter and look.reading is None else None
 
 
 def _forget(turn: Turn, i: int) -> None:
@@ -149,12 +154,13 @@ def _forget(turn: Turn, i: int) -> None:
     turn.note(Unjudged(at=turn.now, analysis=name, what=series.metric.name, why="the query changed; its evidence starts anew"))
 
 
-def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool) -> None:
+def _judged(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool) -> tuple[Tally, ...]:
+    """Every check's tally after the checks of one series have judged a look."""
     series = turn.plan.series[i]
     tallies = list(turn.evidence.tallies)
     for c in series.checks:
         analysis, each = turn.plan.checks[c]
-        if any(track not in tracks for track in each.needs):
+        if not all(map(tracks.__contains__, each.needs)):
             continue
         tally = tallies[c]
         if broken is not None:
@@ -173,7 +179,7 @@ def _judge(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: st
                 numbers=judgement.numbers,
             )
         )
-    turn.evidence = evolve(turn.evidence, tallies=tuple(tallies))
+    return tuple(tallies)
 
 
 def judgement_of(each: Check, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
@@ -229,7 +235,7 @@ def _deciding(turn: Turn) -> Iterator[int]:
         tracks = turn.evidence.series[i].tracks
         for c in turn.plan.series[i].checks:
             each = turn.plan.checks[c][1]
-            if not each.observe and not turn.waived(turn.plan.keys[c]) and all(t in tracks for t in each.needs):
+            if not each.observe and not turn.waived(turn.plan.keys[c]) and all(map(tracks.__contains__, each.needs)):
                 yield c
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from ._copies import evolve
 from ._turn import NOTHING, ZERO, Turn
 from ._windows import close_windows
 from .lifecycle import FINAL, Phase, Retirement, moved
 from .notes import Asked, Entered, Released
-from .rollout import Cause, evolve
+from .rollout import Cause
 from .traffic import Track, Traffic
 from .units import MILLION, Percent
 

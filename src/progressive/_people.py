@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from ._copies import evolve
 from ._moves import enter, go_back, hold
 from ._turn import ZERO, Turn
 from .analysis.judge import forgive
 from .lifecycle import Phase, Retirement
 from .messages import Abort, Approve, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip
 from .notes import Happened
-from .rollout import evolve
 from .step import Approved
 from .traffic import Track
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from ._copies import evolve
 from ._fleet import unready
 from ._moves import end, enter, go_back
 from ._turn import NOTHING, Turn
@@ -17,7 +18,7 @@ from .lifecycle import Phase
 from .measurement import NoAnswer, Window
 from .messages import Inspected, Measure, Measured
 from .notes import Happened
-from .rollout import Probe, evolve
+from .rollout import Probe
 from .traffic import Track
 from .units import said, seconds
 

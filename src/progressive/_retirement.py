@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from ._copies import evolve
 from ._routing import escalate
 from ._turn import ZERO, Turn
 from .lifecycle import Retirement
 from .notes import Escalated, Released
-from .rollout import evolve
 from .traffic import Track
 from .units import said
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from ._copies import evolve
 from ._fleet import short_of
 from ._moves import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
 from ._turn import NOTHING, ZERO, Turn
@@ -16,7 +17,6 @@ from .errors import Failure
 from .lifecycle import Phase
 from .messages import Apply, CommandFailed, Open, Seen, Wrote
 from .notes import Drifted, Escalated, Happened, Late, Verified
-from .rollout import evolve
 from .traffic import Marker, Served
 from .units import said
 
@@ -105,7 +105,8 @@ def _matches(turn: Turn, at: datetime, served: Served, before: Served | None, *,
         _restart_bake(turn)
         why = f"edited and put back: version {before.version} became {served.version} and the weights are the same"
         turn.note(Drifted(at=at, asked=routing.wanted, served=served, why=why))
-    if turn.progress.phase is not Phase.ROLLING_BACK or turn.routing.written >= turn.progress.epoch:
+    tried = turn.routing.attempts > 0 or turn.routing.retry_at is not None
+    if tried and (turn.progress.phase is not Phase.ROLLING_BACK or turn.routing.written >= turn.progress.epoch):
         turn.routing = evolve(turn.routing, attempts=0, retry_at=None)
     routing = turn.routing
     if routing.verified_since is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from ._copies import evolve
 from .lifecycle import FINAL
 from .messages import Event, GateAnswer
 from .notes import Note, Refused
-from .rollout import Rollout, Waiting, evolve
+from .rollout import Rollout, Waiting
 from .traffic import Traffic
 
 NOTHING: Final = Traffic()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ._copies import evolve
 from ._turn import Turn
 from .analysis.judge import cooled
 from .notes import Unjudged
-from .rollout import SeriesState, Tail, evolve
+from .rollout import SeriesState, Tail
 from .traffic import Track
 from .units import said
 
@@ -15,9 +18,10 @@ def active(turn: Turn) -> tuple[int, ...]:
     return turn.plan.active(turn.progress.step, turn.routing.standing.reaches(Track.CANDIDATE))
 
 
-def replace_series(turn: Turn, i: int, state: SeriesState) -> None:
+def replace_series(turn: Turn, i: int, state: SeriesState, **beside: Any) -> None:
+    """One series has another state now; ``beside`` is what of the evidence changes with it."""
     series = turn.evidence.series
-    turn.evidence = evolve(turn.evidence, series=(*series[:i], state, *series[i + 1 :]))
+    turn.evidence = evolve(turn.evidence, series=(*series[:i], state, *series[i + 1 :]), **beside)
 
 
 def open_windows(turn: Turn) -> None:

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from ._copies import evolve
 from .engine import Decision, decide
 from .lifecycle import Phase
 from .messages import Apply, Command, Event, Retire, RunHook, Tick
@@ -101,7 +102,7 @@ def converse(
         if down is None:
             expected, unsaved = decision.rollout.serial, []
     return Ticked(
-        decision=attrs.evolve(decision, notes=tuple(notes)), saved=expected, unsaved=tuple(unsaved), failed=down
+        decision=evolve(decision, notes=tuple(notes)), saved=expected, unsaved=tuple(unsaved), failed=down
     )
 
 

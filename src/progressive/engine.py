@@ -27,6 +27,7 @@ import attrs
 
 from . import _fleet, _looks, _people, _preflight, _replies, _retirement, _routing
 from ._clocks import pass_time
+from ._copies import evolve
 from ._moves import end, enter, go_back, hold, want
 from ._turn import NOTHING, ZERO, Turn
 from ._windows import drop_inactive, open_windows
@@ -58,7 +59,7 @@ from .messages import (
     Wrote,
 )
 from .notes import Escalated, Happened, Note
-from .rollout import Rollout, evolve
+from .rollout import Rollout
 from .step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
 from .traffic import Traffic
 from .units import said
@@ -99,17 +100,29 @@ _RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}
 
 
 def _in_order(events: tuple[Event, ...]) -> tuple[Event, ...]:
-    """The same order for the same events, however they came."""
+    """The same order for the same events, however they came: by the shortest key that tells them all apart."""
     if len(events) < 2:
         return events
-    found = sorted(events, key=_when)
-    if any(_when(one) == _when(other) for one, other in pairwise(found)):
-        found = sorted(events, key=lambda event: (_when(event), repr(event)))
+    found: list[Event] = []
+    for key in (_when, _about, _whole):
+        found = sorted(events, key=key)
+        if not any(key(one) == key(other) for one, other in pairwise(found)):
+            break
     return tuple(found)
 
 
 def _when(event: Event) -> tuple[int, datetime]:
     return _RANK[type(event)], event.at
+
+
+def _about(event: Event) -> tuple[object, ...]:
+    """Looks mostly come several at a time, each about something else. It is what the whole of one begins with, so it orders them alike."""
+    about = (repr(event.analyses), repr(event.look.metric)) if isinstance(event, Measured) else ()
+    return (*_when(event), *about)
+
+
+def _whole(event: Event) -> tuple[object, ...]:
+    return (*_when(event), repr(event))
 
 
 def _absorb(turn: Turn, event: Event) -> None:
@@ -231,7 +244,7 @@ def _may_raise(turn: Turn, target: Traffic) -> str | None:
 
 
 def _situation(turn: Turn, step: Step) -> Situation:
-    approved = next((given for given in turn.progress.approvals if given.approval == step.approval), None)
+    asked = step.approval
     return Situation(
         now=turn.now,
         stepped=turn.clocks.stepped,
@@ -239,7 +252,7 @@ def _situation(turn: Turn, step: Step) -> Situation:
         verified=turn.verified,
         memory=turn.progress.memory,
         answer=turn.progress.answer,
-        approved=approved,
+        approved=None if asked is None else next((given for given in turn.progress.approvals if given.approval == asked), None),
         passes=partial(_looks.passes, turn),
     )
 

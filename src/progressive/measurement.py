@@ -10,12 +10,13 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from operator import le, lt
+from operator import add, le, lt
 from typing import ClassVar, TypeAlias
 
 import attrs
 
 from . import _validators as check
+from ._copies import evolve
 from .errors import StrategyError
 from .traffic import Track
 
@@ -249,10 +250,9 @@ def merge(one: Measurement, other: Measurement) -> Measurement:
         case (NoData() | NoAnswer(), _):
             return other
         case (Counts(), Counts()):
-            return Counts(events=one.events + other.events, trials=one.trials + other.trials)
+            return evolve(one, events=one.events + other.events, trials=one.trials + other.trials)
         case (Histogram(), Histogram()) if one.edges == other.edges:
-            added = tuple(a + b for a, b in zip(one.cumulative, other.cumulative, strict=True))
-            return Histogram(edges=one.edges, cumulative=added)
+            return evolve(one, cumulative=tuple(map(add, one.cumulative, other.cumulative)))
         case (Moments(), Moments()):
             n = one.n + other.n
             step = other.mean - one.mean

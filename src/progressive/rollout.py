@@ -6,9 +6,8 @@ deadlines, so that a jump of the wall clock can't bring one forward.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import attrs
 
@@ -43,36 +42,6 @@ __all__ = [
 
 FORMAT: Final = 1
 """The number of the stored form. A rollout keeps the one that it was begun with, for life."""
-
-Part = TypeVar("Part")
-
-
-def evolve(part: Part, **changes: Any) -> Part:
-    """A changed copy of a frozen part: `attrs.evolve` without its validation, because the engine makes several in every decision."""
-    kind = type(part)
-    copy, setters = _COPIERS.get(kind) or _copier(kind)
-    new: Part = copy(part)
-    for name, value in changes.items():
-        setters[name](new, value)
-    return new
-
-
-_COPIERS: Final[dict[type[Any], tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]]] = {}
-
-
-def _copier(kind: type[Any]) -> tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]:
-    """A function that copies every slot of a frozen class, and the setters of its slots by name.
-
-    The function is written out, slot by slot, as attrs writes its ``__init__``: a loop over names takes five times as long, and copying
-    is what a decision did most.
-    """
-    names = [name for name in kind.__slots__ if name != "__weakref__"]
-    setters = {name: kind.__dict__[name].__set__ for name in names}
-    lines = ["def copy(part):", "    new = make(kind)", *(f"    set_{name}(new, part.{name})" for name in names), "    return new"]
-    scope: dict[str, Any] = {"make": object.__new__, "kind": kind, **{f"set_{name}": setter for name, setter in setters.items()}}
-    exec("\n".join(lines), scope)  # noqa: S102 - the names of our own slots
-    _COPIERS[kind] = scope["copy"], setters
-    return _COPIERS[kind]
 
 
 @attrs.frozen(kw_only=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
+from typing import Final, Literal
 
 import attrs
 
@@ -86,8 +87,7 @@ class Traffic:
 
     def share(self, track: Track) -> Percent:
         """The weight of one track."""
-        weight: Percent = getattr(self, track.value)
-        return weight
+        return _SHARES[track](self)
 
     def reaches(self, track: Track) -> bool:
         """Does any production request reach this track?"""
@@ -118,6 +118,9 @@ class Traffic:
         if self.mirror.ppm:
             parts.append(f"{self.mirror} mirrored")
         return ", ".join(parts)
+
+
+_SHARES: Final[dict[Track, Callable[[Traffic], Percent]]] = {track: attrgetter(track.value) for track in Track}
 
 
 @attrs.frozen(kw_only=True)

@@ -42,8 +42,11 @@ from progressive import (
     seconds,
 )
 from progressive.conversation import Save
+from progressive.engine import _in_order
 from progressive.errors import ConflictError
-from progressive.messages import Inspected, Retired, Seen
+from progressive.measurement import Look, NoData, Window
+from progressive.messages import Inspected, Measured, Retired, Seen
+from progressive.traffic import Track
 
 SHORT = Canary(weights=percents(50, 100), bake=seconds(1), watch_every=seconds(10), unguarded="a crash test")
 
@@ -241,6 +244,22 @@ def test_decisions_do_not_depend_on_the_order_of_the_replies_of_one_round() -> N
         shuffled.until_phase(Phase.PROMOTED, Phase.ROLLED_BACK)
 
         assert straight.text == shuffled.text
+
+
+def test_looks_of_one_moment_are_absorbed_in_the_order_of_their_text() -> None:
+    """Stored transcripts have that order; it is found from the little that differs, not from the whole text."""
+    window = Window(START, START + seconds(30))
+    looks = [
+        Measured(at=START, analyses=analyses, look=Look(metric=metric, window=window, tracks={Track.STABLE: NoData(why)}))
+        for analyses in (("a",), ("a", "b"), ("a'b",), ('a"b',), ("b",), ("ab", "a"), ("a, b",))
+        for metric in ("x", "x-y", "y", "x.z")
+        for why in ("none", "nothing")
+    ]
+    for seed in range(5):
+        random.Random(seed).shuffle(looks)
+
+        assert list(_in_order(tuple(looks))) == sorted(looks, key=repr)
+        assert list(_in_order(tuple(looks[:2]))) == sorted(looks[:2], key=repr)
 
 
 def test_a_rollout_that_never_wrote_ends_at_once() -> None:

@@ -30,10 +30,11 @@ from progressive import (
     seconds,
 )
 from progressive._clocks import LATEST_RETRY
+from progressive._copies import evolve
 from progressive.lifecycle import TRANSITIONS, Retirement
 from progressive.messages import Apply, CommandFailed, HookAnswered, Retire, RunHook, Seen, Wrote
 from progressive.notes import Drifted, Entered, Escalated, Happened
-from progressive.rollout import Rollout, evolve
+from progressive.rollout import Rollout
 from progressive.step import Advance, Done, Situation, Step, Wait
 from progressive.steps import Bake, Hook, Pause, SetWeight
 from progressive.traffic import Served, Traffic

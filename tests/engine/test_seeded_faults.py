@@ -181,8 +181,8 @@ FAULTS = (
     Fault(
         "order_of_replies_shows",
         "engine.py",
-        "    found = sorted(events, key=_when)\n",
-        "    return events\n",
+        "        found = sorted(events, key=key)\n",
+        "        return events\n",
         "test_preflight_and_people.py::test_an_approval_that_races_an_abort_loses",
     ),
     Fault(

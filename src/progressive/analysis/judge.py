@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from .. import _validators as check
+from .._copies import evolve
 from ..errors import StrategyError
 from ..messages import Action
 from ..units import seconds
@@ -115,12 +116,12 @@ def fold(
 
 def forgive(tally: Tally) -> Tally:
     """``tally`` with its counters cleared, as a resume does. What a sequential check has learned stays."""
-    return attrs.evolve(cooled(tally), failures=0, in_a_row=0, failed=False)
+    return evolve(cooled(tally), failures=0, in_a_row=0, failed=False)
 
 
 def cooled(tally: Tally) -> Tally:
     """``tally`` as it goes into other traffic: nothing has passed there yet, and the stretch without a clear word is over."""
-    return attrs.evolve(tally, here=0, looks_here=0, bad=None, bad_looks=0, bad_since=None, bad_until=None)
+    return evolve(tally, here=0, looks_here=0, bad=None, bad_looks=0, bad_since=None, bad_until=None)
 
 
 def owes(tally: Tally) -> bool:

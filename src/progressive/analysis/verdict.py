@@ -33,7 +33,7 @@ class Verdict(enum.StrEnum):
 
 
 def _finite(numbers: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
-    return tuple((name, value) for name, value in numbers if math.isfinite(value))
+    return tuple([(name, value) for name, value in numbers if math.isfinite(value)])
 
 
 @attrs.frozen(kw_only=True)

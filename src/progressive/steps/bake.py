@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cached_property
 from typing import ClassVar
 
 import attrs
@@ -32,8 +33,12 @@ class Bake(Step):
     def span(self) -> timedelta:
         return self.duration
 
+    @cached_property
+    def _why(self) -> str:
+        return f"a bake of {said(self.duration)}, watched"
+
     def advance(self, situation: Situation) -> Advance:
         left = self.duration - situation.watched
         if left <= timedelta():
             return Done()
-        return Wait(f"a bake of {said(self.duration)}, watched", until=situation.now + left)
+        return Wait(self._why, until=situation.now + left)

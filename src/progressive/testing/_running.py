@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from .._copies import evolve
 from ..measurement import Counts, Gauge, Histogram, Kind, Measurement, Metric, Moments, NoData, Window, merge
 from ..traffic import Track, Traffic
 from ..units import MILLION
@@ -78,6 +79,7 @@ class Service:
         self._apart = False
         self._traffic: Traffic | None = None
         self._parts: dict[Track, Part] = {}
+        self._shares: dict[Track, float] = {}
         self._resets = [trouble.after for trouble in world.troubles if isinstance(trouble, CountersReset)]
 
     def go_on(self, to: datetime, traffic: Traffic) -> None:
@@ -92,6 +94,7 @@ class Service:
         load = load_at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
         if traffic is not self._traffic:
             self._traffic, self._parts = traffic, self.world.parts(traffic)
+            self._shares = {track: traffic.share(track).ppm / MILLION for track in TRACKS}
             self._tell_apart()
         arrived = self._arrived(load * seconds, traffic)
         for track in TRACKS:
@@ -113,8 +116,7 @@ class Service:
         matched = self._arrivals.binomial(left, self._parts[Track.CANDIDATE].matched)
         left -= matched
         found: dict[Track, Got] = {}
-        for track in TRACKS:
-            share = traffic.share(track).ppm / MILLION
+        for track, share in self._shares.items():
             requests = self._arrivals.binomial(left, share / whole) if share else 0
             left, whole = left - requests, whole - share
             found[track] = Got(requests)
@@ -176,7 +178,7 @@ class Service:
         found: Measurement | None = None
         samples: list[float] = []
         for stretch in self._between(track, window.start, until):
-            if self._lost(stretch):
+            if self._resets and self._lost(stretch):
                 continue
             one = self._draw(metric, track, stretch)
             if isinstance(one, Gauge):
@@ -204,14 +206,12 @@ class Service:
     def _draw(self, metric: Metric, track: Track, stretch: Stretch) -> Measurement:
         found = stretch.drawn.get(metric.name)
         if found is None:
-            found = stretch.drawn[metric.name] = self._drawn(metric, track, stretch)
+            dice = self._others.get((track, metric.name))
+            if dice is None:
+                dice = self._others[track, metric.name] = Dice(self._seed, f"{metric.name}/{track.value}")
+            found = drawn(dice, metric, stretch.behaviour, stretch.moment, stretch.requests, stretch.failed)
+            stretch.drawn[metric.name] = found
         return found
-
-    def _drawn(self, metric: Metric, track: Track, stretch: Stretch) -> Measurement:
-        dice = self._others.get((track, metric.name))
-        if dice is None:
-            dice = self._others[track, metric.name] = Dice(self._seed, f"{metric.name}/{track.value}")
-        return drawn(dice, metric, stretch.behaviour, stretch.moment, stretch.requests, stretch.failed)
 
 
 def failures(dice: Dice, behaviour: Behaviour, moment: Moment, requests: int) -> int:
@@ -258,9 +258,11 @@ def _durations(dice: Dice, behaviour: Behaviour, slower: float, n: int) -> Histo
     """How many of ``n`` requests ended in each bucket: one draw a bucket, of what the buckets before have left."""
     cumulative, done = [], 0
     for chance in behaviour.latency.buckets(slower):
-        done += dice.binomial(n - done, chance)
+        if done < n:
+            done += dice.binomial(n - done, chance)
         cumulative.append(done)
-    return Histogram(edges=behaviour.latency.edges, cumulative=(*cumulative, n))
+    cumulative.append(n)
+    return evolve(behaviour.latency.nothing, cumulative=tuple(cumulative))
 
 
 def _values(dice: Dice, mean: float, spread: float, n: int) -> Moments:

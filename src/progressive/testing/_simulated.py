@@ -144,8 +144,9 @@ class Simulated:
             self._serve(traffic, True, now)
 
     def _served(self) -> Served:
-        highest = max(self.traffic.candidate, self._asked.candidate) if not self.settled else self.traffic.candidate
-        traffic = attrs.evolve(self.traffic, candidate=highest)
+        traffic = self.traffic
+        if not self.settled:
+            traffic = attrs.evolve(traffic, candidate=max(traffic.candidate, self._asked.candidate))
         return Served(traffic=traffic, version=str(self._revision), marker=self._marker, settled=self.settled)
 
     def undo(self, release: Release) -> str:

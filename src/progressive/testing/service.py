@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Bad, Kind, Metric
+from ..measurement import Bad, Histogram, Kind, Metric
 from ..messages import PEOPLE, Event
 from ..traffic import Track, Traffic
 from ..units import MILLION, Percent, percent
@@ -60,6 +60,11 @@ class Latency:
         median = self.median.total_seconds() * slower
         sigma = math.log(self.p99 / self.median) / _Z99
         return round(0.5 * math.erfc(-math.log(bound / median) / sigma / math.sqrt(2.0)), 9)
+
+    @cached_property
+    def nothing(self) -> Histogram:
+        """No request at all, in these buckets."""
+        return Histogram(edges=self.edges, cumulative=(0,) * (len(self.edges) + 1))
 
     def buckets(self, slower: float) -> tuple[float, ...]:
         """For each bucket the chance to end in it, of the requests that did not end in one before."""
