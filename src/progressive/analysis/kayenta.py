@@ -124,8 +124,9 @@ class KayentaJudge:
             yield f"tolerance={self.tolerance!r}: use a part of the estimate, 0 or more, such as 0.25"
         if not is_number(self.confidence) or self.confidence <= 0 or self.confidence >= 1:
             yield f"confidence={self.confidence!r}: use a part of 1, such as 0.98"
-        if not isinstance(self.fail_open, bool):
-            yield f"fail_open={self.fail_open!r}: use True or False"
+        fail_open: Any = self.fail_open
+        if not isinstance(fail_open, bool):
+            yield f"fail_open={fail_open!r}: use True or False"
         if self.root_tolerance is not None and (not is_number(self.root_tolerance) or self.root_tolerance <= 0):
             yield f"root_tolerance={self.root_tolerance!r}: use None for exact intervals, or Kayenta's 1e-4"
 
