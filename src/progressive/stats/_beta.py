@@ -59,7 +59,7 @@ def _log_beta_peak(x: float, y: float, a: float, b: float) -> float:
     """log(x^a y^b / B(a, b)) for ``x`` = 1 - ``y`` inside (0, 1): the density of the logit."""
     distance, whole = a * y - b * x, a + b
     corrections = stirling(a) + stirling(b) - stirling(whole)
-    deviance = a * excess(-distance / a, x * (whole / a)) + b * excess(distance / b, y * (whole / b))
+    deviance = a * excess(-distance / a, x, a / whole) + b * excess(distance / b, y, b / whole)
     return 0.5 * log(a * (b / whole)) - HALF_LOG_TWO_PI - corrections - deviance
 
 
@@ -132,7 +132,7 @@ def beta_point(p: float, q: float, a: float, b: float) -> tuple[float, float]:
         slope = exp(_log_beta_peak(x, y, a, b) - found)
         step = max((wanted - found) / slope, LONGEST_STEP)
         scale = 1 + x * expm1(step)
-        x, y = x * exp(step) / scale, y / scale
+        x, y = min(1.0, x * exp(step) / scale), min(1.0, y / scale)
         if x < LEAST:
             return 0.0, 1.0
         if abs(wanted - found) < NEARLY:

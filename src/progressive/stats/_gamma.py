@@ -14,6 +14,7 @@ from ._tails import (
     LONGEST_STEP,
     NEARLY,
     STEADY,
+    WIDEST_STEP,
     between,
     excess,
     fraction,
@@ -34,7 +35,7 @@ __all__ = [
 
 def _log_gamma_peak(x: float, a: float) -> float:
     """log(x^a exp(-x) / gamma(a)) for ``x`` above 0: the density of the logarithm."""
-    return 0.5 * log(a) - HALF_LOG_TWO_PI - stirling(a) - a * excess((x - a) / a, x / a)
+    return 0.5 * log(a) - HALF_LOG_TWO_PI - stirling(a) - a * excess((x - a) / a, x, a)
 
 
 def _gamma_terms(x: float, a: float) -> Iterator[tuple[float, float]]:
@@ -106,7 +107,7 @@ def _gamma_point(p: float, q: float, a: float) -> float:
         found = _gamma_tails(x, a)[0 if lower else 1]
         slope = exp(_log_gamma_peak(x, a) - found)
         step = (wanted - found) / slope
-        x *= exp(max(step, LONGEST_STEP) if lower else -step)
+        x *= exp(max(step, LONGEST_STEP) if lower else min(-step, WIDEST_STEP))
         if x < LEAST:
             return 0.0
         if abs(wanted - found) < NEARLY:

@@ -20,8 +20,11 @@ NEARLY: Final = 1e-8
 LONGEST_STEP: Final = -200.0
 """Far from the quantile a Newton step may overshoot to the left, and past -700 the exponential is 0."""
 
+WIDEST_STEP: Final = 1.0
+"""To the right of a quantile the logarithm of an upper tail falls exponentially: overshooting by ``n`` takes ``n`` steps back."""
+
 LEAST: Final = 1e-300
-"""Quantiles below are given as 0."""
+"""Quantiles below are given as 0, and ratios below are too near to it to have all their digits."""
 
 
 def between(value: float, low: float, high: float, what: str) -> None:
@@ -56,13 +59,14 @@ def stirling(x: float) -> float:
     return total / x
 
 
-def excess(x: float, ratio: float) -> float:
-    """``x - log(ratio)`` for ``ratio`` = 1 + x above 0, without its cancellation around 0.
+def excess(x: float, top: float, bottom: float) -> float:
+    """``x - log(top / bottom)`` for ``top / bottom`` = 1 + x above 0, without its cancellation around 0.
 
     Both are given: near -1 the ratio can't be told from ``x``.
     """
     if abs(x) > 0.4:
-        return x - log(ratio)
+        ratio = top / bottom
+        return x - (log(ratio) if ratio > LEAST else log(top) - log(bottom))
     # log(1 + x) = 2 artanh(r) with r = x / (2 + x), and x - 2 r = x r.
     r = x / (2 + x)
     square = r * r
@@ -76,7 +80,7 @@ def excess(x: float, ratio: float) -> float:
 
 def deviance(x: float, mean: float) -> float:
     """``x log(x / mean) + mean - x``, Loader's D; both above 0."""
-    return x * excess((mean - x) / x, mean / x)
+    return x * excess((mean - x) / x, mean, x)
 
 
 def fraction(first: float, terms: Iterator[tuple[float, float]]) -> float:

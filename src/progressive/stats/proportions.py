@@ -24,6 +24,7 @@ from ._special import (
     normal_quantile,
     normal_sf,
 )
+from ._tails import between
 
 __all__ = ["ZTest", "binomial_test", "clopper_pearson", "fisher_exact", "newcombe", "two_proportion_z", "wilson"]
 
@@ -133,6 +134,7 @@ def fisher_exact(
 def binomial_test(events: int, trials: int, probability: float, *, alternative: Alternative = "two-sided") -> float:
     """The p-value of the exact binomial test of ``probability``, from 0 to 1 inclusive; two-sided like `fisher_exact`."""
     _counts(events, trials)
+    between(probability, 0, 1, "probability")
     mode = min(trials, int((trials + 1) * probability))
     return _exact(
         events,

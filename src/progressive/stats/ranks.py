@@ -10,8 +10,9 @@ Journal of Educational and Behavioral Statistics 25 (2000); Cliff, Psychological
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from math import copysign, fsum, isnan, nan, sqrt
+from math import copysign, fsum, isinf, isnan, nan, sqrt
 from typing import Final, Literal, NamedTuple
 
 from ._answers import Alternative, alternative_of, confidence_of
@@ -33,8 +34,10 @@ __all__ = [
 _SMALL: Final = 8
 """Up to so many values on one side, and without ties, the exact distribution is taken unless one asks otherwise (as in SciPy)."""
 
-_TOLERANCE: Final = 1e-9
-"""How exactly a shift is found, as a part of the range of all differences."""
+_TOLERANCE: Final = 1e-12
+"""How exactly a shift is found, as a part of the range of all differences. A shift this near to 0 is 0: what is left of equal values that
+were calculated in different ways.
+"""
 
 
 _EPSILON: Final = 2.0**-52
@@ -165,39 +168,74 @@ def shift_statistic(one: Sequence[float], other: Sequence[float], at: float, qua
     return _statistic(_sample(one, "one"), _sample(other, "other"), at, quantile)
 
 
-def _statistic(one: list[float], other: list[float], at: float, quantile: float) -> float:
+def _statistic(one: list[float], other: list[float], at: float, quantile: float, correction: float = 0.5) -> float:
     m, n = len(one), len(other)
     u, ties = _u_and_ties([value - at for value in one], other)
     centred = u - m * n / 2
-    correction = copysign(0.5, centred) if centred else 0.0
-    return (centred - correction) / _deviation(m, n, ties) - quantile
+    corrected = centred - copysign(correction, centred) if centred else 0.0
+    return corrected / _deviation(m, n, ties) - quantile
 
 
 def shift(one: Sequence[float], other: Sequence[float], *, confidence: float = 0.95, tolerance: float | None = None) -> Shift:
-    """Hodges and Lehmann's estimate of how far ``one`` lies above ``other``, and its interval, by the asymptotic test turned round.
+    """Hodges and Lehmann's estimate of how far ``one`` lies above ``other``, and its interval: the asymptotic test turned round.
 
-    ``tolerance`` is how exactly the crossings are found, in the samples' unit; by default 1e-9 of the range of all differences, so that
-    the result does not depend on the unit. (R and Kayenta use 1e-4, whatever the unit.) The statistic is a step function: where it is 0
-    on a whole step, the estimate is a point of that step. Raises `ValueError` if all values are equal, or at a point where they
-    become so by the shift.
+    The statistic is a step function of the shift, so what is looked for are differences between values of the two samples. They are
+    found to within 1e-12 of the range of all differences, so in any unit, and then taken exactly. The estimate is their median. An end
+    is clamped to the smallest or greatest difference where the samples are too small for the confidence.
+
+    ``tolerance``, in the samples' unit, gives what R and Kayenta (both 1e-4) find instead, whatever the unit: some point that near to
+    each crossing, the estimate's statistic corrected for continuity too.
+
+    Raises `ValueError` if all values are equal or become so by a shift, and for values whose differences are infinite.
     """
     first, second = _sample(one, "one"), _sample(other, "other")
+    if tolerance is None:
+        first, second = _near_zero(first, second)
     z = -normal_quantile((1 - confidence_of(confidence)) / 2)
     least, most = first[0] - second[-1], first[-1] - second[0]
+    if isinf(least) or isinf(most) or isnan(least) or isnan(most):
+        raise ValueError("values: their differences are not finite")
+    exact = tolerance is None
     within = _TOLERANCE * (most - least) if tolerance is None else tolerance
 
-    def crossing(quantile: float) -> float:
-        at_least, at_most = _statistic(first, second, least, quantile), _statistic(first, second, most, quantile)
+    def crossing(quantile: float, correction: float = 0.5) -> float:
+        at_least = _statistic(first, second, least, quantile, correction)
+        at_most = _statistic(first, second, most, quantile, correction)
         if at_least <= 0:
             return least
         if at_most >= 0:
             return most
-        return _root(lambda at: _statistic(first, second, at, quantile), (least, at_least), (most, at_most), within)
+        root = _root(lambda at: _statistic(first, second, at, quantile, correction), (least, at_least), (most, at_most), within)
+        return _nearest_difference(first, second, root, within) if exact else root
 
     try:
-        return Shift(low=crossing(z), high=crossing(-z), estimate=crossing(0.0))
+        return Shift(low=crossing(z), high=crossing(-z), estimate=crossing(0.0, 0.0 if exact else 0.5))
     except ZeroDivisionError:
         raise ValueError("all values are equal, or become so by a shift: there is no interval") from None
+
+
+def _near_zero(one: list[float], other: list[float]) -> tuple[list[float], list[float]]:
+    """Both samples less their least value, if all lie within a factor of two: that is exact then (Sterbenz), and shifting high values by
+    little would round their differences away.
+    """
+    least, most = min(one[0], other[0]), max(one[-1], other[-1])
+    if (least > 0 and most <= 2 * least) or (most < 0 and least >= 2 * most):
+        return [value - least for value in one], [value - least for value in other]
+    return one, other
+
+
+def _nearest_difference(one: list[float], other: list[float], root: float, within: float) -> float:
+    """The difference of two values at ``root``; between two of them, where the statistic is 0 on a whole step, their middle."""
+    below, above = one[0] - other[-1], one[-1] - other[0]
+    for value in one:
+        place = bisect_right(other, value - root)
+        if place < len(other):
+            below = max(below, value - other[place])
+        if place > 0:
+            above = min(above, value - other[place - 1])
+    nearest = below if root - below < above - root else above
+    found = nearest if abs(nearest - root) <= within else (below + above) / 2
+    return found if abs(found) > within else 0.0
 
 
 def _root(function: Callable[[float], float], start: tuple[float, float], end: tuple[float, float], tolerance: float) -> float:
