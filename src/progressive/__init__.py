@@ -6,8 +6,9 @@ word. Adapters are imported by name: ``from progressive.routers.envoy import Env
 
 from __future__ import annotations
 
-from .analysis.checks import Limit, NoWorse
+from .analysis.checks import Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from .analysis.judge import Analysis
+from .analysis.kayenta import KayentaJudge, KayentaMetric
 from .analysis.verdict import Budget, Check, Judgement, Tolerance, Verdict
 from .codec import (
     dumps,
@@ -122,10 +123,14 @@ __all__ = [
     "Hook",
     "IfRunning",
     "Judgement",
+    "Kayenta",
+    "KayentaJudge",
+    "KayentaMetric",
     "Kind",
     "Kinds",
     "Limit",
     "Look",
+    "MannWhitney",
     "Marker",
     "Match",
     "Measurement",
@@ -155,6 +160,7 @@ __all__ = [
     "Revert",
     "Rollout",
     "RouterError",
+    "SampleRatio",
     "Served",
     "Situation",
     "Skip",

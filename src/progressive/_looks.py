@@ -22,7 +22,7 @@ from .measurement import Look, Metric, NoAnswer, Window
 from .messages import Action, Measure, Measured
 from .notes import Happened, Judged, Unjudged
 from .step import Step
-from .traffic import Track
+from .traffic import Track, Traffic
 
 RETRY: Final = timedelta(seconds=10)
 """After a look that was not answered: soon enough to judge on time, seldom enough not to hammer a provider that is down."""
@@ -166,7 +166,8 @@ def _judged(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: s
         if broken is not None:
             judgement, memory = Judgement(verdict=Verdict.ERROR, why=broken), tally.memory
         else:
-            judgement, memory = judgement_of(each, look, tally.memory, turn.plan.alphas[c])
+            traffic = turn.routing.standing if here else None
+            judgement, memory = judgement_of(each, look, tally.memory, turn.plan.alphas[c], traffic)
         window = look.window
         tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end, here=here)
         turn.note(
@@ -182,9 +183,18 @@ def _judged(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: s
     return tuple(tallies)
 
 
-def judgement_of(each: Check, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-    """What a check makes of a look. One that raises says nothing about the candidate, and must not keep the others from being heard."""
+def judgement_of(
+    each: Check, look: Look, memory: Memory, alpha: float, traffic: Traffic | None
+) -> tuple[Judgement, Memory]:
+    """What a check makes of a look. One that raises says nothing about the candidate, and must not keep the others from being heard.
+
+    ``traffic`` is that in which the look was taken; None for one that is over.
+    """
+    judge_in = getattr(each, "judge_in", None)
     try:
+        if traffic is not None and judge_in is not None:
+            found: tuple[Judgement, Memory] = judge_in(traffic, look, memory, alpha)
+            return found
         return each.judge(look, memory, alpha)
     except Exception as error:
         return Judgement(verdict=Verdict.ERROR, why=f"the check itself failed: {type(error).__name__}: {error}"), memory

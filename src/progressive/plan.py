@@ -11,7 +11,7 @@ import attrs
 
 from . import _validators as check
 from .analysis.judge import Analysis
-from .analysis.verdict import Check
+from .analysis.verdict import Check, metrics_of
 from .errors import StrategyError
 from .measurement import Metric
 from .messages import Action
@@ -98,12 +98,12 @@ class Plan:
     @cached_property
     def series(self) -> tuple[Series, ...]:
         """Every series of windows, in the order in which the evidence stands."""
-        found: dict[tuple[int, str], list[int]] = {}
+        found: dict[tuple[int, Metric], list[int]] = {}
         for i, (analysis, each) in enumerate(self.checks):
-            found.setdefault((self.analyses.index(analysis), each.metric.name), []).append(i)
+            for metric in metrics_of(each):
+                found.setdefault((self.analyses.index(analysis), metric), []).append(i)
         return tuple(
-            Series(analysis, self.checks[members[0]][1].metric, tuple(members), _wants(self, members))
-            for (analysis, _), members in found.items()
+            Series(analysis, metric, tuple(members), _wants(self, members)) for (analysis, metric), members in found.items()
         )
 
     @cached_property
@@ -123,7 +123,7 @@ class Plan:
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric once, in the order of the checks."""
-        return tuple({each.metric.name: each.metric for _, each in self.checks}.values())
+        return tuple({metric.name: metric for _, each in self.checks for metric in metrics_of(each)}.values())
 
     @cached_property
     def _active(self) -> dict[tuple[int, bool], tuple[int, ...]]:
@@ -218,8 +218,9 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
         yield f"analyses: two are named {twice!r}"
     described: dict[str, Metric] = {}
     for key, (_, each) in zip(plan.keys, plan.checks, strict=True):
-        if described.setdefault(each.metric.name, each.metric) != each.metric:
-            yield f"{key}: metric {each.metric.name!r} is described in two ways: {each.metric!r} and {described[each.metric.name]!r}"
+        for metric in metrics_of(each):
+            if described.setdefault(metric.name, metric) != metric:
+                yield f"{key}: metric {metric.name!r} is described in two ways: {metric!r} and {described[metric.name]!r}"
     for i, guard in enumerate(plan.guards):
         if guard.analysis not in names:
             yield f"guards[{i}]: there is no analysis {guard.analysis!r}; there are {names or 'none'}"

@@ -353,7 +353,7 @@ def test_evidence_is_carried_over_steps_and_never_reset() -> None:
     memory = world.rollout.evidence.tallies[0].memory
     assert memory != before
     assert isinstance(memory, tuple)
-    assert len(memory) == 5
+    assert len(memory) == 8
 
 
 def test_a_changed_query_starts_the_evidence_anew() -> None:

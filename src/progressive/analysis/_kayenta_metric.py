@@ -15,8 +15,9 @@ from ..stats._special import normal_quantile
 from ..stats.ranks import Shift, common_language, mean_ratio, shift, shift_statistic
 from ._kayenta_series import Pair, Tags
 from ._kayenta_transforms import NanStrategy, OutlierStrategy, beyond_fences, remove_nans, remove_outliers, replace_nans
+from ._metric import is_number
 
-__all__ = ["Classification", "Direction", "EffectSize", "KayentaMetric", "MetricResult", "Rules", "classify", "is_number"]
+__all__ = ["Classification", "Direction", "EffectSize", "KayentaMetric", "MetricResult", "Rules", "classify"]
 
 
 class Direction(enum.StrEnum):
@@ -50,11 +51,6 @@ class Classification(enum.StrEnum):
 
 
 THRESHOLDS: Final = ("allowed_increase", "allowed_decrease", "critical_increase", "critical_decrease")
-
-
-def is_number(value: object) -> bool:
-    """A finite number, and no bool."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _direction(value: Direction | str) -> Direction:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import _validators as check
 from ..measurement import Metric
 from ..traffic import Track
 
-__all__ = ["is_metric", "track_of"]
+__all__ = ["is_metric", "is_number", "track_of"]
 
 
 def is_metric(_: object, __: object, value: Any) -> None:
     """A validator: a `Metric`, not its name."""
     check.a(Metric, value, "check.metric", "Metric({}, kind='ratio')")
+
+
+def is_number(value: object) -> bool:
+    """A finite number, and no bool."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def track_of(value: Track | str) -> Track:

@@ -13,7 +13,7 @@ from ..errors import StrategyError
 from ..measurement import Bad, Counts, Kind, Look, Measurement, Metric, NoAnswer, NoData
 from ..stats import acceptance, limits
 from ..traffic import Track
-from ._metric import is_metric, track_of
+from ._metric import is_metric, is_number, track_of
 from .comparisons import COMPARISONS
 from .comparisons.comparison import Comparison, Numbers, Question
 from .verdict import Judgement, Memory, Tolerance, Verdict
@@ -64,11 +64,11 @@ class NoWorse:
         problems = []
         if self.metric.kind is Kind.LATENCY and self.metric.bad is not Bad.UP:
             problems.append(f"the metric's bad={self.metric.bad.value!r}: of latencies, only slower ones can be told from; use bad='up'")
-        if not _is_number(self.margin) or self.margin < 1:
+        if not is_number(self.margin) or self.margin < 1:
             problems.append(f"margin={self.margin!r} is the ratio still tolerated, 1.0 or more")
-        if not _is_number(self.share_of_alpha) or self.share_of_alpha <= 0:
+        if not is_number(self.share_of_alpha) or self.share_of_alpha <= 0:
             problems.append(f"share_of_alpha={self.share_of_alpha!r} must be above 0; it is a weight beside the other checks'")
-        if not _is_number(self.dispersion) or self.dispersion < 1:
+        if not is_number(self.dispersion) or self.dispersion < 1:
             problems.append(f"dispersion={self.dispersion!r} is how many events come at a time, 1.0 or more")
         if self.than is Track.CANDIDATE:
             problems.append("than=candidate: compare it with stable or baseline")
@@ -81,13 +81,13 @@ class NoWorse:
     def _acceptance_problems(self) -> list[str]:
         problems = []
         if self.accept is not None and self.metric.kind is Kind.RATIO and self.metric.bad is not Bad.BOTH:
-            if not _is_number(self.accept) or not (_is_number(self.margin) and self.accept > self.margin):
+            if not is_number(self.accept) or not (is_number(self.margin) and self.accept > self.margin):
                 problems.append(f"accept={self.accept!r} is the ratio to be excluded; it must be above the margin of {self.margin!r}")
             if self.exact:
                 problems.append("exact=True needs a schedule that does not depend on the evidence, which accept= makes it do; choose one")
         elif self.accept is not None:
             problems.append(f"accept= is for ratios where one direction is bad, not for a {self.metric.kind.value} (bad={self.metric.bad.value!r})")
-        if not _is_number(self.beta) or not 0 < self.beta < 1:
+        if not is_number(self.beta) or not 0 < self.beta < 1:
             problems.append(f"beta={self.beta!r} is a probability between 0 and 1: of accepting a candidate that is accept= times as bad")
         return problems
 
@@ -182,10 +182,6 @@ _Accepting = tuple[tuple[float, ...], int, int] | None
 
 def _parted(memory: Memory) -> tuple[Memory, _Accepting]:
     return cast("tuple[Memory, _Accepting]", memory or (None, None))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _rounded(count: int) -> int:

@@ -16,7 +16,7 @@ from ..measurement import Look, Metric
 from ..messages import Action, action_of
 from ..traffic import Track
 
-__all__ = ["Budget", "Check", "Judgement", "Memory", "Tolerance", "Verdict"]
+__all__ = ["Budget", "Check", "Judgement", "Memory", "Tolerance", "Verdict", "metrics_of"]
 
 Memory: TypeAlias = Union[None, bool, int, float, str, "tuple[Memory, ...]"]
 """What a step or a check keeps between decisions: JSON-sized, immutable, its size bounded for any number of decisions."""
@@ -97,6 +97,10 @@ class Check(Protocol):
     """What judges the looks of one metric. Your own is a frozen attrs class with these names and a ``kind`` of its own.
 
     ``judge`` is pure: the same look, memory and alpha give the same answer. It is not asked about looks that were not answered.
+
+    Two things may be there besides. ``metrics``, a tuple, for a check that judges several (``metric`` is then one of them): ``judge`` gets
+    a look at each of them in turn. And ``judge_in(traffic, look, memory, alpha)``, which is called in place of ``judge`` with the traffic
+    in which the look was taken, while that is the traffic that there is.
     """
 
     kind: ClassVar[str]
@@ -135,3 +139,9 @@ class Check(Protocol):
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         """The verdict on one look and what to remember. ``alpha`` is its part of the plan's (0 where it has none)."""
         ...
+
+
+def metrics_of(check: Check) -> tuple[Metric, ...]:
+    """Every metric that a check judges."""
+    found: tuple[Metric, ...] = getattr(check, "metrics", None) or (check.metric,)
+    return found

@@ -100,10 +100,10 @@ def boundary(state: State) -> int:
 
 def _convolved(one: tuple[float, ...], other: list[float]) -> list[float]:
     """The distribution of a sum. Products and additions only, in one order: the same on every platform."""
-    found = [0.0] * (len(one) + len(other) - 1)
-    for i, chance in enumerate(one):
-        for j, more in enumerate(other, i):
-            found[j] += chance * more
+    width = len(one)
+    found = [0.0] * (width + len(other) - 1)
+    for i, chance in enumerate(other):
+        found[i : i + width] = [so_far + chance * more for so_far, more in zip(found[i : i + width], one, strict=True)]
     return found
 
 

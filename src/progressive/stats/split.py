@@ -31,6 +31,9 @@ def update(logs: tuple[float, ...], *, trials: int, control_trials: int, share: 
     )
 
 
-def evidence(logs: tuple[float, ...]) -> float:
-    """The natural logarithm of the evidence against the split that was asked for."""
-    return averaged(logs, _LOG_PRIOR)
+def evidence(logs: tuple[float, ...], *, only_fewer: bool = False) -> float:
+    """The natural logarithm of the evidence against the split that was asked for. ``only_fewer``: the candidate may get more of it."""
+    if not only_fewer:
+        return averaged(logs, _LOG_PRIOR)
+    fewer = [value for value, odds in zip(logs, _ODDS, strict=True) if odds < 1]
+    return averaged(fewer, (-log(len(fewer)),) * len(fewer))

@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 
+from ..analysis.verdict import metrics_of
 from ..measurement import Bad, Kind, Metric
 from ..traffic import Track, Traffic
 from ..units import Percent, percent, said
@@ -82,7 +83,7 @@ def _blind_spots(power: Power) -> Iterator[str]:
 
 
 def _deciding_on(power: Power, metric: Metric) -> list[int]:
-    return [c for c in power.deciding() if power.plan.checks[c][1].metric.name == metric.name]
+    return [c for c in power.deciding() if metric in metrics_of(power.plan.checks[c][1])]
 
 
 def _first_judged(power: Power, checks: list[int]) -> int | None:

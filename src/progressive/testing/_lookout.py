@@ -245,7 +245,7 @@ class _Lookout:
         look = Look(metric=series.metric.name, window=window, tracks=found)
         for c in judging:
             each, tally = self.plan.checks[c][1], self.tallies[c]
-            judgement, memory = judgement_of(each, look, tally.memory, self.plan.alphas[c])
+            judgement, memory = judgement_of(each, look, tally.memory, self.plan.alphas[c], self.traffic)
             tally = self.tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end)
             if tally.failed or tally.bad is not None:
                 led = consequence(tally, each.tolerance, full=self.traffic.candidate.ppm == MILLION)

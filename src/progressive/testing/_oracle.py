@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import attrs
 
 from ..analysis.judge import Analysis
-from ..analysis.verdict import Check, Judgement, Memory, Tolerance, Verdict
+from ..analysis.verdict import Check, Judgement, Memory, Tolerance, Verdict, metrics_of
 from ..measurement import Counts, Look, Metric
 from ..plan import Plan
 from ..traffic import Track
@@ -27,6 +27,7 @@ class _Oracle:
     of: Check
     id: str
     metric: Metric
+    metrics: tuple[Metric, ...]
     observe: bool
     tolerance: Tolerance
     share_of_alpha: float = 0.0
@@ -47,6 +48,7 @@ def _oracle(each: Check) -> _Oracle:
         of=each,
         id=each.id,
         metric=each.metric,
+        metrics=metrics_of(each),
         observe=each.observe,
         tolerance=each.tolerance,
         needs=tuple(each.needs),

@@ -28,6 +28,7 @@ from .troubles import (
     RouterEdited,
     RouterForgets,
     SeriesMissing,
+    Skewed,
     SlowAnswers,
     Trouble,
     WritesFail,
@@ -69,14 +70,23 @@ class Simulated:
             when = min([turn for turn in turns if turn <= to], default=None)
             if when is None:
                 break
-            self.service.go_on(when, self.traffic)
+            self.service.go_on(when, self._flowing)
             if self._coming and self._coming[0][0] == when:
                 _, traffic, settled = self._coming.pop(0)
                 self._serve(traffic, settled, when)
             else:
                 self._strike(self._once.pop(0), when)
-        self.service.go_on(to, self.traffic)
+        self.service.go_on(to, self._flowing)
         self.clock.until(to)
+
+    @property
+    def _flowing(self) -> Traffic:
+        """The traffic as it flows, whatever the router says of it."""
+        skewed = self._trouble(Skewed)
+        if skewed is None or not self.traffic.candidate.ppm:
+            return self.traffic
+        most = MILLION - self.traffic.baseline.ppm
+        return attrs.evolve(self.traffic, candidate=Percent(min(most, round(self.traffic.candidate.ppm * skewed.by))))
 
     def _strike(self, trouble: Trouble, when: datetime) -> None:
         self._coming.clear()

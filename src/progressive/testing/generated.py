@@ -27,8 +27,9 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from .._schema import types_of
-from ..analysis.checks import Bound, Limit, NoWorse
+from ..analysis.checks import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from ..analysis.judge import Analysis
+from ..analysis.kayenta import KayentaJudge, KayentaMetric
 from ..analysis.verdict import Budget, Memory, Tolerance
 from ..errors import StrategyError
 from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, Window
@@ -254,8 +255,30 @@ _COMPARISONS: Final = st.builds(
     than=st.sampled_from([Track.STABLE, Track.BASELINE]),
     margin=st.floats(1, 9),
     share_of_alpha=st.floats(0.001, 9),
+    accept=st.none() | st.floats(9.5, 20),
+    beta=st.floats(0.001, 0.5),
+    dispersion=st.floats(1, 9),
     id=NAMES,
 )
+_LEVELS: Final = st.builds(Metric, NAMES, kind=st.just("value"))
+_RANKS: Final = st.builds(
+    MannWhitney, _LEVELS, margin=st.floats(1, 9), confidence=st.floats(0.6, 0.999), samples=st.integers(2, 500), id=NAMES
+)
+_SPLITS: Final = st.builds(SampleRatio, _RATIOS, alpha=st.floats(0.0001, 0.5), observe=st.booleans(), id=NAMES)
+_SPINNAKER: Final = st.builds(
+    lambda metric, direction, critical, name, points: Kayenta(
+        KayentaJudge(metrics=[KayentaMetric(metric.name, groups=["all"], direction=direction, critical=critical)]),
+        metrics=[metric],
+        points=points,
+        id=name,
+    ),
+    _LEVELS,
+    st.sampled_from(["increase", "decrease", "either"]),
+    st.booleans(),
+    NAMES,
+    st.integers(1, 240),
+)
+_CHECKS: Final = _LIMITS | _COMPARISONS | _RANKS | _SPLITS | _SPINNAKER
 
 _KNOWN: Final[dict[Any, st.SearchStrategy[Any]]] = {
     str: TEXTS,
@@ -294,10 +317,13 @@ _KNOWN: Final[dict[Any, st.SearchStrategy[Any]]] = {
     Release: releases(),
     Limit: _LIMITS,
     NoWorse: _COMPARISONS,
+    MannWhitney: _RANKS,
+    SampleRatio: _SPLITS,
+    Kayenta: _SPINNAKER,
     Analysis: st.builds(
         Analysis,
         NAMES,
-        checks=st.lists(_LIMITS | _COMPARISONS, min_size=1, max_size=3, unique_by=lambda each: each.id),
+        checks=st.lists(_CHECKS, min_size=1, max_size=3, unique_by=lambda each: each.id),
         interval=DURATIONS.filter(bool),
         warmup=DURATIONS,
         synthetic=st.booleans(),

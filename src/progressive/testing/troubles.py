@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
 import attrs
 
 from .. import _validators as check
+from ..errors import StrategyError
 from ..traffic import Track
 from ..units import Percent, percent
 
@@ -27,12 +29,18 @@ __all__ = [
     "RouterEdited",
     "RouterForgets",
     "SeriesMissing",
+    "Skewed",
     "SlowAnswers",
     "Trouble",
     "WritesFail",
 ]
 
 ALWAYS = timedelta(days=10_000)
+
+
+def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} is a multiple of the weight, such as 0.5")
 
 
 @attrs.frozen
@@ -68,6 +76,13 @@ class Lags(Trouble):
 
 class HalfObeys(Trouble):
     """One of two parts of the router obeys: half of the traffic moves, and it says that its parts do not agree."""
+
+
+@attrs.frozen
+class Skewed(Trouble):
+    """The router says that it splits as it was told, and the candidate gets ``by`` times its weight (at most all that stable has)."""
+
+    by: float = attrs.field(validator=_is_factor, kw_only=True)
 
 
 class RouterForgets(Trouble):

@@ -95,7 +95,8 @@ def multinomial(concentration: float) -> Rule:
 
 def normal_mixture(base: float, ratio: float) -> Rule:
     """The mixture SPRT on the normal approximation (Johari et al., 2017), two-sided, alarming on the harmful side, its prior as wide as the base
-    rate, which it is told. The number of requests is what it is in the mean after so many events."""
+    rate, which it is told. The number of requests is what it is in the mean after so many events.
+    """
 
     def boundary(share: float, most: int) -> Boundary:
         rate, needed = base * (ratio * share + 1 - share), math.log(1 / ALPHA)

@@ -1,0 +1,125 @@
+"""Kayenta's judge as a check: several metrics, one score."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final, cast
+
+import attrs
+
+from .. import _validators as check
+from ..errors import StrategyError
+from ..measurement import Gauge, Kind, Look, Measurement, Metric
+from ..traffic import Track
+from ._metric import track_of
+from .kayenta import KayentaJudge, KayentaResult, KayentaVerdict
+from .verdict import Judgement, Memory, Tolerance, Verdict
+
+__all__ = ["Kayenta"]
+
+MOST: Final = 1_440
+"""Points of a series that a check may keep: they travel in the rollout. A point a minute for a day."""
+
+_VERDICTS: Final = {
+    KayentaVerdict.PASS: Verdict.PASS,
+    KayentaVerdict.MARGINAL: Verdict.INCONCLUSIVE,
+    KayentaVerdict.FAIL: Verdict.FAIL,
+}
+
+_Points = tuple[tuple[float, ...], tuple[float, ...]]
+"""The candidate's points of one metric, and its control's."""
+
+
+@attrs.frozen(kw_only=True)
+class Kayenta:
+    """A canary config of Kayenta's, judged in a rollout: ``Kayenta(config, metrics=[CPU, MEMORY])``.
+
+    ``config`` is a `progressive.analysis.kayenta.KayentaJudge`; ``metrics`` are levels with the names that its metrics have. What they
+    show is added up, and from ``points`` of each on (Kayenta warns below 50) they are judged together after each look: Pass is a pass,
+    Marginal is inconclusive, Fail fails. The newest ``lookback`` points are kept, 1,440 at most; they travel in the rollout, some ten
+    bytes each. As in Kayenta each judgement is made afresh over points that were judged before, so there is no bound on false alarms.
+    """
+
+    kind: ClassVar[str] = "kayenta"
+
+    config: KayentaJudge = attrs.field(kw_only=False, validator=check.is_a(KayentaJudge, "KayentaJudge(metrics=[...])"))
+    metrics: tuple[Metric, ...] = attrs.field(converter=check.listed)
+    than: Track = attrs.field(default=Track.BASELINE, converter=track_of, validator=check.is_one_of(Track))
+    points: int = attrs.field(default=50, validator=check.at_least(1))
+    lookback: int = attrs.field(default=240, validator=check.at_least(1))
+    observe: bool = False
+    tolerance: Tolerance = Tolerance(in_a_row=1)
+    id: str = attrs.field(default="kayenta", validator=check.is_name)
+
+    def __attrs_post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise StrategyError([f"Kayenta: {problem}" for problem in problems])
+
+    def _problems(self) -> list[str]:
+        metrics: Any = self.metrics
+        if not metrics or not all(isinstance(each, Metric) for each in metrics):
+            return [f"metrics={check.brief(metrics)}: give a list of Metric(..., kind='value')"]
+        problems = []
+        wanted, given = [each.name for each in self.config.metrics], [each.name for each in self.metrics]
+        for name in dict.fromkeys(wanted):
+            if name not in given:
+                problems.append(f"metrics: none is named {name!r}, which the config judges; there are {', '.join(given)}")
+        for each in self.metrics:
+            if each.kind is not Kind.VALUE:
+                problems.append(f"metrics: {each.name!r} is a {each.kind.value}; Kayenta compares points, so make it a value")
+            if each.name not in wanted or given.count(each.name) > 1:
+                problems.append(f"metrics: {each.name!r} is {'there twice' if each.name in wanted else 'not judged by the config'}; leave it out")
+        if self.than is Track.CANDIDATE:
+            problems.append("than=candidate: compare it with stable or baseline")
+        if not self.points <= self.lookback <= MOST:
+            problems.append(f"lookback={self.lookback} is how many points are kept: from points={self.points} to {MOST}")
+        return problems
+
+    @property
+    def metric(self) -> Metric:
+        return self.metrics[0]
+
+    @property
+    def share_of_alpha(self) -> float:
+        return 0.0
+
+    @property
+    def needs(self) -> tuple[Track, ...]:
+        return (Track.CANDIDATE, self.than)
+
+    @property
+    def wants(self) -> tuple[Track, ...]:
+        return self.needs
+
+    def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+        names = [each.name for each in self.metrics]
+        kept = list(cast("tuple[_Points, ...]", memory or (((), ()),) * len(names)))
+        i = names.index(look.metric)
+        own, other = kept[i]
+        candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
+        kept[i] = ((own + _points(candidate))[-self.lookback :], (other + _points(control))[-self.lookback :])
+        if not candidate.sample:
+            why = f"no data on candidate: no points of {look.metric}"
+            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=control.sample > 0), tuple(kept)
+        fewest = min(len(side) for pair in kept for side in pair)
+        if fewest < self.points:
+            why = f"{fewest} of the {self.points} points that a judgement needs of each series"
+            return Judgement(verdict=Verdict.NO_DATA, why=why), tuple(kept)
+        if i < len(names) - 1:
+            why = f"judged after the look at {names[-1]}"
+            return Judgement(verdict=Verdict.NO_DATA, why=why), tuple(kept)
+        result = self.config.judge(
+            experiment={name: own for name, (own, _) in zip(names, kept, strict=True)},
+            control={name: other for name, (_, other) in zip(names, kept, strict=True)},
+        )
+        return self._told(result, fewest), tuple(kept)
+
+    def _told(self, result: KayentaResult, points: int) -> Judgement:
+        odd = ", ".join(f"{each.name} {each.classification.value}" for each in result.metrics if each.classification.value != "Pass")
+        why = f"score {result.score:g}, {result.reason or result.verdict.value}{f' ({odd})' if odd else ''}"
+        numbers = (("score", result.score), ("points", float(points)))
+        return Judgement(verdict=_VERDICTS[result.verdict], why=why, numbers=numbers)
+
+
+def _points(measured: Measurement) -> tuple[float, ...]:
+    return measured.samples if isinstance(measured, Gauge) else ()

@@ -1,0 +1,115 @@
+"""The rank test for levels."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final, Literal, cast
+
+import attrs
+
+from .. import _validators as check
+from ..errors import StrategyError
+from ..measurement import Bad, Gauge, Kind, Look, Measurement, Metric, NoAnswer, NoData
+from ..stats.ranks import common_language, mann_whitney, shift
+from ..traffic import Track
+from ._metric import is_metric, is_number, track_of
+from .verdict import Judgement, Memory, Tolerance, Verdict
+
+__all__ = ["MannWhitney"]
+
+MOST: Final = 500
+"""Samples of a track that a check may pool: they travel in the rollout."""
+
+_ALTERNATIVES: Final[dict[Bad, Literal["greater", "less", "two-sided"]]] = {Bad.UP: "greater", Bad.DOWN: "less", Bad.BOTH: "two-sided"}
+
+
+@attrs.frozen(kw_only=True)
+class MannWhitney:
+    """The candidate's samples of a level do not lie on the bad side of its control's: ``MannWhitney(MEMORY, margin=1.1)``.
+
+    For levels without a count of events: processor time, memory, queue depth. Windows are pooled until each side has ``samples`` of them
+    (at most 500), then judged by ranks and forgotten, so no sample is used twice. It fails if the candidate's are on the bad side of
+    ``margin`` times the control's with the given ``confidence`` (one-sided, where one side is bad). Samples a few seconds apart say nearly
+    the same thing; take them as far apart as the level takes to change.
+
+    Each judgement is made afresh, so there is no bound on false alarms over a rollout: with ten judgements at 0.98, up to one in five
+    good versions fails once. Two in a row are needed by default; put a `NoWorse` beside it for the bound.
+    """
+
+    kind: ClassVar[str] = "mann_whitney"
+
+    metric: Metric = attrs.field(kw_only=False, validator=is_metric)
+    than: Track = attrs.field(default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track))
+    margin: float = 1.0
+    confidence: float = 0.98
+    samples: int = attrs.field(default=30, validator=check.at_least(2))
+    observe: bool = False
+    tolerance: Tolerance = Tolerance()
+    id: str = attrs.field(validator=check.is_name, default=attrs.Factory(lambda self: self._default_id(), takes_self=True))
+
+    def __attrs_post_init__(self) -> None:
+        problems = []
+        if self.metric.kind is not Kind.VALUE:
+            problems.append(f"it ranks the samples of a level; for a {self.metric.kind.value} use NoWorse(...)")
+        if not is_number(self.margin) or self.margin < 1:
+            problems.append(f"margin={self.margin!r} is the ratio still tolerated, 1.0 or more")
+        if not is_number(self.confidence) or not 0.5 < self.confidence < 1:
+            problems.append(f"confidence={self.confidence!r} is between 0.5 and 1, such as 0.98")
+        if self.samples > MOST:
+            problems.append(f"samples={self.samples}: at most {MOST}, they are kept in the rollout")
+        if self.than is Track.CANDIDATE:
+            problems.append("than=candidate: compare it with stable or baseline")
+        if problems:
+            raise StrategyError([f"MannWhitney({self.metric.name}): {problem}" for problem in problems])
+
+    def _default_id(self) -> str:
+        is_metric(self, None, self.metric)  # defaults are made before the fields are checked
+        return f"{self.metric.name}-ranks"
+
+    @property
+    def share_of_alpha(self) -> float:
+        return 0.0
+
+    @property
+    def needs(self) -> tuple[Track, ...]:
+        return (Track.CANDIDATE, self.than)
+
+    @property
+    def wants(self) -> tuple[Track, ...]:
+        return self.needs
+
+    def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+        candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
+        own, other = cast("tuple[tuple[float, ...], tuple[float, ...]]", memory or ((), ()))
+        own, other = (own + _samples(candidate))[-MOST:], (other + _samples(control))[-MOST:]
+        if not candidate.sample:
+            why = f"no data on candidate: {candidate.why if isinstance(candidate, NoData | NoAnswer) else 'no samples'}"
+            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=control.sample > 0), (own, other)
+        if min(len(own), len(other)) < self.samples:
+            why = f"{len(own)} and {len(other)} of the {self.samples} samples that a verdict needs on each side"
+            return Judgement(verdict=Verdict.NO_DATA, why=why), (own, other)
+        return self._compare(own, [self._tolerated * value for value in other]), None
+
+    @property
+    def _tolerated(self) -> float:
+        return 1 / self.margin if self.metric.bad is Bad.DOWN else self.margin
+
+    def _compare(self, own: tuple[float, ...], other: list[float]) -> Judgement:
+        p = mann_whitney(own, other, alternative=_ALTERNATIVES[self.metric.bad]).p
+        above = common_language(own, other)
+        worse = p < 1 - self.confidence
+        numbers = [("p", p), ("above", above), ("candidate_samples", float(len(own))), ("control_samples", float(len(other)))]
+        try:
+            found = shift(own, other, confidence=self.confidence)
+        except ValueError:
+            said = "all samples are equal"
+        else:
+            numbers += [("shift", found.estimate), ("shift_low", found.low), ("shift_high", found.high)]
+            unit = f" {self.metric.unit}" if self.metric.unit else ""
+            tolerated = "" if self.margin == 1 else f"{self._tolerated:.3g} times "
+            said = f"{found.estimate:+.4g}{unit} ({found.low:+.3g} to {found.high:+.3g}) from {tolerated}{self.than.value}'s"
+        why = f"{'worse' if worse else 'no worse'}: {said}, above it in {above * 100:.0f} % of the pairs; p = {p:.3g}"
+        return Judgement(verdict=Verdict.FAIL if worse else Verdict.PASS, why=why, numbers=tuple(numbers))
+
+
+def _samples(measured: Measurement) -> tuple[float, ...]:
+    return measured.samples if isinstance(measured, Gauge) else ()

@@ -1,0 +1,90 @@
+"""Is the traffic split as it was asked for?"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Final, cast
+
+import attrs
+
+from .. import _validators as check
+from ..errors import StrategyError
+from ..measurement import Counts, Histogram, Kind, Look, Metric
+from ..messages import Action
+from ..stats import split
+from ..traffic import Track, Traffic
+from ._metric import is_metric, is_number
+from .verdict import Judgement, Memory, Tolerance, Verdict
+
+__all__ = ["SampleRatio"]
+
+TOLERANCE: Final = Tolerance(in_a_row=1, then=Action.HOLD)
+
+
+@attrs.frozen(kw_only=True)
+class SampleRatio:
+    """The candidate gets the part of the requests that its weight says: ``SampleRatio(ERRORS)``. If not, the rollout is held.
+
+    A split that is not as it was asked for (a sample-ratio mismatch) means that the routing is broken, or that one track's requests are
+    not all counted; what the other checks say is then not to be trusted. Any metric will do that counts all requests of both tracks: a
+    ratio, or a latency. The chance that a right split is ever held is at most ``alpha``, however often it is looked at, for requests
+    that are sent independently of each other: not for sticky sessions, where each visitor brings many.
+
+    While a route by header or a mirror sends the candidate more than its weight, only too few requests count. It is dormant at 100 %.
+    """
+
+    kind: ClassVar[str] = "sample_ratio"
+
+    metric: Metric = attrs.field(kw_only=False, validator=is_metric)
+    alpha: float = 0.001
+    observe: bool = False
+    tolerance: Tolerance = TOLERANCE
+    id: str = attrs.field(validator=check.is_name, default=attrs.Factory(lambda self: self._default_id(), takes_self=True))
+
+    def __attrs_post_init__(self) -> None:
+        problems = []
+        if self.metric.kind not in (Kind.RATIO, Kind.LATENCY):
+            problems.append(f"a {self.metric.kind.value} does not count requests; take a ratio or a latency")
+        if not is_number(self.alpha) or not 0 < self.alpha < 1:
+            problems.append(f"alpha={self.alpha!r} is a probability between 0 and 1; 0.001 is one false alarm in a thousand rollouts")
+        if problems:
+            raise StrategyError([f"SampleRatio({self.metric.name}): {problem}" for problem in problems])
+
+    def _default_id(self) -> str:
+        is_metric(self, None, self.metric)  # defaults are made before the fields are checked
+        return f"{self.metric.name}-split"
+
+    @property
+    def share_of_alpha(self) -> float:
+        return 0.0
+
+    @property
+    def needs(self) -> tuple[Track, ...]:
+        return (Track.CANDIDATE, Track.STABLE)
+
+    @property
+    def wants(self) -> tuple[Track, ...]:
+        return self.needs
+
+    def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+        """A look of a traffic that is over, of which it is no longer known how it was split."""
+        return Judgement(verdict=Verdict.NO_DATA, why="the traffic has changed since"), memory
+
+    def judge_in(self, traffic: Traffic, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+        """A look of the traffic that there is."""
+        candidate, stable = look.of(Track.CANDIDATE), look.of(Track.STABLE)
+        if not (isinstance(candidate, Counts | Histogram) and isinstance(stable, Counts | Histogram)) or not candidate.sample + stable.sample:
+            return Judgement(verdict=Verdict.NO_DATA, why="no requests on either track"), memory
+        if not traffic.candidate.ppm:
+            return Judgement(verdict=Verdict.PASS, why="no weight is asked for, only what is routed by header"), memory
+        share = traffic.candidate.ppm / (traffic.candidate.ppm + traffic.stable.ppm)
+        seen = candidate.sample / (candidate.sample + stable.sample)
+        more = bool(traffic.matches) or bool(traffic.mirror.ppm)
+        logs = cast("tuple[float, ...]", memory or split.NOTHING)
+        logs = split.update(logs, trials=candidate.sample, control_trials=stable.sample, share=share)
+        found = split.evidence(logs, only_fewer=more)
+        wrong = found >= math.log(1 / self.alpha)
+        said = f"{seen * 100:.3g} % of {candidate.sample + stable.sample:,} requests in this look, {share * 100:.3g} % asked for"
+        why = f"{'the traffic is not split as asked' if wrong else 'split as asked'}: {said}; p = {math.exp(-max(0.0, found)):.3g} over all looks"
+        numbers = (("share", seen), ("share_asked", share), ("log_evidence", found), ("alpha", self.alpha))
+        return Judgement(verdict=Verdict.FAIL if wrong else Verdict.PASS, why=why, numbers=numbers), logs

@@ -1,0 +1,353 @@
+"""`NoWorse` for every kind of metric: what it says, what it keeps, when it fails, when it accepts."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_checks import BASKET, ERRORS, ERROR, FAIL, LATENCY, NO_DATA, PASS, QUEUE, counts, look
+
+from progressive import Gauge, Histogram, Judgement, Look, Metric, Moments, NoWorse, Track, Verdict
+from progressive.analysis.verdict import Memory
+from progressive.stats import sequential
+
+ORDERS = Metric("orders", kind="ratio", bad="down")
+VISITS = Metric("visits", kind="ratio", bad="both")
+EDGES = (0.1, 0.2, 0.4, 0.8)
+
+
+def times(*cumulative: int, edges: tuple[float, ...] = EDGES) -> Histogram:
+    return Histogram(edges=edges, cumulative=cumulative)
+
+
+def moments(n: int, mean: float, spread: float = 4.0) -> Moments:
+    return Moments(n=n, mean=mean, m2=n * spread**2)
+
+
+def level(*samples: float) -> Gauge:
+    return Gauge(samples=samples)
+
+
+def judged(check: NoWorse, one: Look, looks: int, alpha: float = 0.01) -> tuple[Judgement, Memory]:
+    """The last judgement and what is kept after so many looks of one sort."""
+    memory: Memory = None
+    for _ in range(looks):
+        judgement, memory = check.judge(one, memory, alpha)
+    return judgement, memory
+
+
+GOOD: dict[Metric, Look] = {
+    ERRORS: look(counts(3, 300), counts(27, 2700)),
+    ORDERS: look(counts(9, 300), counts(81, 2700)),
+    VISITS: look(counts(9, 300), counts(81, 2700)),
+    LATENCY: look(times(10, 40, 90, 99, 100), times(90, 360, 810, 891, 900)),
+    BASKET: look(moments(20, 30.0), moments(180, 30.0)),
+    QUEUE: look(level(4.0, 4.2), level(4.1, 4.1)),
+}
+BAD: dict[Metric, tuple[Look, int]] = {
+    ERRORS: (look(counts(9, 300), counts(27, 2700)), 5),
+    ORDERS: (look(counts(2, 300), counts(81, 2700)), 5),
+    VISITS: (look(counts(2, 300), counts(81, 2700)), 6),
+    LATENCY: (look(times(5, 20, 60, 90, 100), times(90, 360, 810, 891, 900)), 5),
+    BASKET: (look(moments(20, 25.0), moments(180, 30.0)), 8),
+    QUEUE: (look(level(9.0), level(4.0)), 10),
+}
+
+
+@pytest.mark.parametrize("metric", GOOD, ids=str)
+def test_what_is_no_worse_passes_and_what_is_worse_fails(metric: Metric) -> None:
+    bad, looks = BAD[metric]
+    good, kept = judged(NoWorse(metric), GOOD[metric], looks)
+    worse, _ = judged(NoWorse(metric), bad, looks)
+
+    assert (good.verdict, worse.verdict) == (PASS, FAIL)
+    assert good.why.startswith("no proof of harm: ")
+    assert worse.why.startswith("worse: ")
+    assert worse.why.endswith(", alarm at 0.01")
+    assert dict(worse.numbers)["log_evidence"] >= math.log(100) > dict(good.numbers)["log_evidence"]
+    assert kept is not None
+
+
+@pytest.mark.parametrize("metric", GOOD, ids=str)
+def test_what_is_kept_is_plain_and_does_not_grow(metric: Metric) -> None:
+    _, early = judged(NoWorse(metric), GOOD[metric], 5)
+    _, late = judged(NoWorse(metric), GOOD[metric], 300)
+
+    assert len(json.dumps(late)) <= len(json.dumps(early)) * 1.6 < 1_200
+    assert _listed(json.loads(json.dumps(late))) == late
+
+
+def _listed(data: Any) -> Any:
+    return tuple(map(_listed, data)) if isinstance(data, list) else data
+
+
+SAID = [
+    (ERRORS, "9 events where 3.6 were expected: 3 times stable's rate (0.75 to 9.3)"),
+    (ORDERS, "0.22 times stable's rate (0.0042 to 1.1)"),
+    (LATENCY, "40 of 100 above 400 ms, 90 of 900 above 400 ms on stable in this look"),
+    (BASKET, "-5 EUR"),
+    (QUEUE, "above stable's in 1 of 1 looks"),
+]
+
+
+@pytest.mark.parametrize(("metric", "said"), SAID, ids=lambda case: str(case)[:12])
+def test_a_person_is_told_what_was_seen(metric: Metric, said: str) -> None:
+    looks = 2 if metric is BASKET else 1
+    judgement, _ = judged(NoWorse(metric), BAD[metric][0], looks)
+
+    assert said in judgement.why
+
+
+def test_a_mean_says_between_which_bounds_the_difference_lies() -> None:
+    early, _ = judged(NoWorse(BASKET), BAD[BASKET][0], 1)
+    late, _ = judged(NoWorse(BASKET, margin=1.25), BAD[BASKET][0], 20)
+
+    assert "20 of the 30 values that a comparison needs" in early.why
+    assert "+1 EUR (" in late.why
+    assert "from 0.8 times stable's 30 EUR" in late.why
+    assert late.verdict is PASS
+
+
+def test_without_any_event_there_is_nothing_to_compare() -> None:
+    judgement, _ = judged(NoWorse(ERRORS), look(counts(0, 100), counts(0, 900)), 3)
+
+    assert judgement.why == "no proof of harm: no events on either side; p = 1, alarm at 0.01"
+
+
+def test_events_of_the_candidate_alone_have_no_ratio_but_a_bound() -> None:
+    judgement, _ = judged(NoWorse(ERRORS), look(counts(2, 100), counts(0, 900)), 1)
+
+    assert "2 events where 0.2 were expected: none on stable (" in judgement.why
+    assert "times its rate)" in judgement.why
+    assert "ratio" not in dict(judgement.numbers)
+
+
+def test_evidence_from_before_the_bounds_were_kept_goes_on() -> None:
+    """The first version of the library kept five numbers, and no more can be told from them."""
+    five: Memory = (1.0, 0.5, -0.5, -3.0, -6.0)
+    judgement, kept = NoWorse(ERRORS).judge(look(counts(3, 100), counts(9, 900)), five, 0.01)
+
+    assert isinstance(kept, tuple)
+    assert len(kept) == 5
+    assert "3 of 100 against 9 of 900 on stable in this look" in judgement.why
+    assert dict(judgement.numbers)["log_evidence"] == pytest.approx(sequential.evidence(kept))  # type: ignore[arg-type]
+
+
+def test_the_bounds_hold_the_ratio() -> None:
+    numbers = dict(judged(NoWorse(ERRORS), BAD[ERRORS][0], 40)[0].numbers)
+
+    assert numbers["ratio"] == pytest.approx(3.0, rel=0.02)
+    assert 1 < numbers["ratio_low"] < 3 < numbers["ratio_high"] < 9
+    assert numbers["events"] == 360
+    assert numbers["expected_events"] == pytest.approx(144)
+
+
+def test_a_fall_says_by_how_much() -> None:
+    numbers = dict(judged(NoWorse(ORDERS), look(counts(20, 1_000), counts(300, 10_000)), 40)[0].numbers)
+
+    assert numbers["ratio"] == pytest.approx(2 / 3, rel=0.02)
+    assert 0 < numbers["ratio_low"] < 2 / 3 < numbers["ratio_high"] < 1
+
+
+# ------------------------------------------------------------------------------------------------------------ what does not fit
+
+
+@pytest.mark.parametrize(
+    ("metric", "one", "why"),
+    [
+        (ERRORS, look(times(1, 2, 3, 4, 5), counts(1, 9)), "a ratio is compared by counts"),
+        (LATENCY, look(counts(1, 9), counts(1, 9)), "latencies are compared by histograms"),
+        (
+            LATENCY,
+            look(times(1, 2, 3, 4, 5), times(1, 2, edges=(1.0,))),
+            "the two have other buckets (4 and 1 edges); let both report the same",
+        ),
+        (BASKET, look(counts(1, 9), counts(1, 9)), "means are compared by moments"),
+        (QUEUE, look(counts(1, 9), counts(1, 9)), "levels are compared by samples"),
+    ],
+)
+def test_what_can_not_be_compared_is_an_error_and_no_verdict(metric: Metric, one: Look, why: str) -> None:
+    judgement, kept = NoWorse(metric).judge(one, None, 0.01)
+
+    assert (judgement.verdict, judgement.why, kept) == (ERROR, why, None)
+
+
+def test_a_margin_that_no_two_edges_have_between_them_is_an_error() -> None:
+    judgement, _ = NoWorse(LATENCY, margin=9.0).judge(GOOD[LATENCY], None, 0.01)
+
+    assert (judgement.verdict, judgement.why) == (ERROR, "no two edges are 9 times apart; the last is 800 ms")
+
+
+def test_other_buckets_start_the_evidence_anew() -> None:
+    _, kept = judged(NoWorse(LATENCY), BAD[LATENCY][0], 4)
+    other = look(times(50, 100, edges=(1.0,)), times(450, 900, edges=(1.0,)))
+    judgement, _ = NoWorse(LATENCY).judge(other, kept, 0.01)
+
+    assert judgement.verdict is PASS
+
+
+def test_a_few_requests_choose_no_edges() -> None:
+    judgement, _ = NoWorse(LATENCY).judge(look(times(1, 1, 1, 1, 1), times(1, 2, 2, 2, 2)), None, 0.01)
+
+    assert "1 and 2 requests, too few to choose edges" in judgement.why
+
+
+# ------------------------------------------------------------------------------------------------------- margins and directions
+
+
+@pytest.mark.parametrize(
+    ("metric", "margin"), [(ERRORS, 4.0), (ORDERS, 5.0), (LATENCY, 4.0), (BASKET, 1.5), (QUEUE, 3.0)], ids=lambda case: str(case)
+)
+def test_what_the_margin_tolerates_passes(metric: Metric, margin: float) -> None:
+    bad, looks = BAD[metric]
+
+    assert judged(NoWorse(metric, margin=margin), bad, looks * 3)[0].verdict is PASS
+
+
+@pytest.mark.parametrize("metric", [BASKET, QUEUE, ORDERS, VISITS], ids=str)
+@pytest.mark.parametrize("bad", ["up", "down", "both"])
+def test_harm_is_where_the_metric_says(metric: Metric, bad: str) -> None:
+    described = Metric(metric.name, kind=metric.kind, bad=bad)  # type: ignore[arg-type]
+    lower = {
+        "basket": look(moments(50, 20.0), moments(450, 30.0)),
+        "queue": look(level(1.0), level(4.0)),
+        "orders": look(counts(10, 300), counts(270, 2700)),
+        "visits": look(counts(10, 300), counts(270, 2700)),
+    }[metric.name]
+    higher = {
+        "basket": look(moments(50, 40.0), moments(450, 30.0)),
+        "queue": look(level(9.0), level(4.0)),
+        "orders": look(counts(90, 300), counts(270, 2700)),
+        "visits": look(counts(90, 300), counts(270, 2700)),
+    }[metric.name]
+
+    assert judged(NoWorse(described), higher, 12)[0].verdict is (FAIL if bad in ("up", "both") else PASS)
+    assert judged(NoWorse(described), lower, 12)[0].verdict is (FAIL if bad in ("down", "both") else PASS)
+
+
+def test_clumps_are_less_evidence() -> None:
+    for metric in (ERRORS, ORDERS, LATENCY, BASKET):
+        bad, looks = BAD[metric]
+        whole = dict(judged(NoWorse(metric), bad, looks)[0].numbers)["log_evidence"]
+        third = dict(judged(NoWorse(metric, dispersion=3.0), bad, looks)[0].numbers)["log_evidence"]
+
+        assert third < whole / 2, metric
+
+
+# ------------------------------------------------------------------------------------------------------------------ acceptance
+
+
+@pytest.mark.parametrize("metric", [ERRORS, ORDERS], ids=str)
+def test_a_good_candidate_passes_as_soon_as_it_is_proven_good_enough(metric: Metric) -> None:
+    check, memory = NoWorse(metric, accept=2.0), None
+    verdicts, needed = [], []
+    kept: Memory = memory
+    for _ in range(40):
+        judgement, kept = check.judge(GOOD[metric], kept, 0.01)
+        verdicts.append(judgement.verdict)
+        needed.append(dict(judgement.numbers).get("requests_needed"))
+
+    assert verdicts == sorted(verdicts, key=[NO_DATA, PASS].index), "once proven by steady looks, it stays so"
+    assert {NO_DATA, PASS} == set(verdicts)
+    assert [more for more in needed if more is not None] == sorted([more for more in needed if more is not None], reverse=True)
+    at = verdicts.index(PASS)
+    assert needed[0] == pytest.approx(at * 3_000, rel=0.35, abs=3_100), "the forecast was about right"
+
+
+def test_what_is_missing_is_said() -> None:
+    judgement, _ = judged(NoWorse(ERRORS, accept=2.0), GOOD[ERRORS], 1)
+
+    assert judgement.why.startswith("not yet proven that it is not 2 times as bad; about ")
+    assert " more requests would, at this share; no proof of harm: 3 events where 3 were expected" in judgement.why
+    assert judgement.starved is False, "it is not for want of traffic"
+
+
+def test_a_bad_candidate_fails_and_is_not_accepted() -> None:
+    judgement, _ = judged(NoWorse(ERRORS, accept=2.0), BAD[ERRORS][0], 5)
+
+    assert judgement.verdict is FAIL
+
+
+def test_no_errors_at_all_need_a_guess_at_the_rate() -> None:
+    judgement, _ = judged(NoWorse(ERRORS, accept=2.0), look(counts(0, 100), counts(0, 900)), 1)
+
+    assert judgement.verdict is NO_DATA
+    assert dict(judgement.numbers)["requests_needed"] > 10_000
+
+
+# ----------------------------------------------------------------------------------------------------------------------- exact
+
+
+def looks_to_fail(check: NoWorse, one: Look, most: int = 60) -> int:
+    memory: Memory = None
+    for n in range(1, most + 1):
+        judgement, memory = check.judge(one, memory, 0.05)
+        if judgement.verdict is FAIL:
+            return n
+    return most + 1
+
+
+@pytest.mark.parametrize("events", [5, 6, 9])
+def test_the_exact_test_needs_no_more_looks(events: int) -> None:
+    bad = look(counts(events, 300), counts(27, 2700))
+
+    assert looks_to_fail(NoWorse(ERRORS, exact=True), bad) <= looks_to_fail(NoWorse(ERRORS), bad) <= 60
+
+
+@pytest.mark.parametrize("margin", [1.0, 1.5])
+def test_the_exact_test_says_what_would_be_proof_and_ends_at_its_plan(margin: float) -> None:
+    check = NoWorse(ERRORS, exact=True, margin=margin)
+    early, kept = judged(check, GOOD[ERRORS], 5)
+    boundary = dict(early.numbers)["boundary"]
+    late, last = judged(check, GOOD[ERRORS], 120)
+
+    assert f"; {boundary:.0f} would be proof" in early.why
+    assert boundary > 15
+    assert "would be proof" not in late.why
+    assert len(json.dumps(last)) < len(json.dumps(kept))
+    assert late.verdict is PASS
+
+
+def test_what_was_proven_stays_proven() -> None:
+    check, kept = NoWorse(ERRORS, exact=True), None
+    memory: Memory = kept
+    for _ in range(6):
+        _, memory = check.judge(BAD[ERRORS][0], memory, 0.05)
+    judgement, _ = check.judge(GOOD[ERRORS], memory, 0.05)
+
+    assert judgement.verdict is FAIL
+
+
+# ------------------------------------------------------------------------------------------------------------------------ laws
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    metric=st.sampled_from(list(GOOD)),
+    looks=st.lists(st.tuples(st.booleans(), st.integers(1, 3)), min_size=1, max_size=6),
+    accept=st.booleans(),
+)
+def test_a_check_is_a_function_and_its_memory_survives_being_stored(metric: Metric, looks: list[tuple[bool, int]], accept: bool) -> None:
+    check = NoWorse(metric, accept=2.0) if accept and metric in (ERRORS, ORDERS) else NoWorse(metric)
+    one: Memory = None
+    other: Memory = None
+    for bad, times_ in looks:
+        for _ in range(times_):
+            given_look = BAD[metric][0] if bad else GOOD[metric]
+            first, one = check.judge(given_look, one, 0.01)
+            second, other = check.judge(given_look, _listed(json.loads(json.dumps(other))), 0.01)
+
+            assert (first, one) == (second, other)
+            assert first.verdict in (Verdict.PASS, Verdict.FAIL, Verdict.NO_DATA)
+            assert all(math.isfinite(value) for _, value in first.numbers)
+
+
+def test_the_track_that_is_compared_with_is_named() -> None:
+    check = NoWorse(ERRORS, than=Track.BASELINE)
+    judgement, _ = check.judge(look(counts(9, 100), baseline=counts(3, 100)), None, 0.01)
+
+    assert "times baseline's rate" in judgement.why
