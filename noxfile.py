@@ -5,6 +5,7 @@ What is tested is the wheel, installed like a user would; nothing here puts the 
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -153,10 +154,13 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The figures of the README, on this machine; ``-- --smoke`` only sees that they can be measured."""
-    install_the_wheel(session, *group("tests"))
-    scripts = sorted((HERE / "tests" / "benchmarks").glob("bench_*.py"))
-    if not scripts:
-        session.error("there is no tests/benchmarks/bench_*.py")
-    for script in scripts:
-        session.run("python", str(script), *session.posargs, env=CLEAN)
+    """The figures of the README and the docs, on this machine; ``-- detection`` for some of them, ``-- --smoke`` only to see that they can
+    be measured.
+    """
+    install_the_wheel(session, *group("bench"))
+    scripts = {script.stem.removeprefix("bench_"): script for script in sorted((HERE / "tests" / "benchmarks").glob("bench_*.py"))}
+    names = list(itertools.takewhile(lambda given: not given.startswith("-"), session.posargs))
+    if unknown := [name for name in names if name not in scripts]:
+        session.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(scripts)}")
+    for name in names or scripts:
+        session.run("python", str(scripts[name]), *session.posargs[len(names) :], env=CLEAN)

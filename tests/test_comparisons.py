@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_checks import BASKET, ERRORS, ERROR, FAIL, LATENCY, NO_DATA, PASS, QUEUE, counts, look
+from test_checks import BASKET, ERROR, ERRORS, FAIL, LATENCY, NO_DATA, PASS, QUEUE, counts, look
 
 from progressive import Gauge, Histogram, Judgement, Look, Metric, Moments, NoWorse, Track, Verdict
 from progressive.analysis.verdict import Memory

@@ -159,7 +159,7 @@ def test_stored_kinds_are_never_renamed() -> None:
     codec = Codec.of(Kinds())
 
     assert sorted(codec._steps) == ["analyze", "approval", "bake", "hook", "pause", "set_weight"]
-    assert sorted(codec._checks) == ["limit", "no_worse"]
+    assert sorted(codec._checks) == ["kayenta", "limit", "mann_whitney", "no_worse", "sample_ratio"]
     assert sorted(event.kind for event in EVENTS) == [
         "abort", "approve", "command_failed", "gate_answered", "hold", "hook_answered", "inspected", "measured", "promote_now", "reject",
         "resume", "retired", "seen", "skip", "surveyed", "tick", "wrote",

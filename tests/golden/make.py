@@ -2,8 +2,8 @@
 
 Run it for a new FORMAT and for what is new in this one, from the library version that writes it first, and commit what it wrote. It never
 overwrites: what a library has written is read for ever, so a difference is a bug of the library and not of these files. The tests only read.
-(Once, before the first release, two transcripts were made anew: they came by a pass in other traffic that counted in the one that followed,
-against R15.)
+(Twice, before the first release, transcripts were made anew: two that came by a pass in other traffic which counted in the one that
+followed, against R15; and three when `NoWorse` began to keep, and to say, what its bounds need. States from before that are still read.)
 
 A transcript is a file of JSON lines. The first holds the state that `begin` made; each further line one decision: the events, the parts of
 the state that it changed (the plan and the release never do), and its notes. A state file holds the canonical bytes of one rollout.
@@ -38,7 +38,11 @@ from progressive import (
     Guard,
     Histogram,
     Hold,
+    Kayenta,
+    KayentaJudge,
+    KayentaMetric,
     Limit,
+    MannWhitney,
     Match,
     Measurement,
     Metric,
@@ -55,6 +59,7 @@ from progressive import (
     Resume,
     Revert,
     Rollout,
+    SampleRatio,
     Served,
     Skip,
     Stop,
@@ -85,6 +90,9 @@ HERE = Path(__file__).parent
 LATENCY = Metric("latency", kind="latency", lag=seconds(40))
 BASKET = Metric("basket", kind="mean", unit="EUR", bad="down")
 QUEUE = Metric("queue", kind="value")
+CPU = Metric("cpu", kind="value", unit="cores")
+CROWD = Metric("crowd", kind="value")
+ORDERS = Metric("orders", kind="ratio", bad="both")
 CRASHES = Metric("crashes", kind="ratio", counter=True)
 CAREFUL = Tolerance(
     inconclusive=Budget(looks=1), no_data=Budget(looks=3, within=minutes(20)), no_answer=Budget(within=minutes(4), then=Action.ROLL_BACK)
@@ -139,7 +147,7 @@ class Played(World):
                 return Histogram(edges=(0.05, 0.1, 0.4, 1.0), cumulative=(n // 2, n - n // 8, n - n // 200, n - n // 900, n))
             case "basket":
                 return Moments(n=n, mean=33.3 - worse / 3, m2=n * 7.7)
-            case "queue":
+            case "queue" | "cpu" | "crowd":
                 return Gauge(samples=(3.0, 4.25 + worse))
             case _:
                 return found
@@ -244,6 +252,58 @@ def canary_rolled_back() -> Played:
     world.go_on()
     world.heal()
     world.now += minutes(3)
+    return world.until_over()
+
+
+COMPARED = (
+    NoWorse(ERRORS, accept=2.5, beta=0.1, dispersion=1.5),
+    NoWorse(CRASHES, exact=True, share_of_alpha=0.5),
+    NoWorse(ORDERS),
+    NoWorse(LATENCY, margin=1.5),
+    NoWorse(BASKET, margin=1.1),
+    NoWorse(QUEUE, observe=True, id="queue-signs"),
+    MannWhitney(QUEUE, margin=1.25, confidence=0.95, samples=4, observe=True, tolerance=CAREFUL),
+    MannWhitney(QUEUE, than="baseline", observe=True, id="never"),
+    SampleRatio(ERRORS, alpha=0.01, observe=True, tolerance=Tolerance(in_a_row=2, then=Action.HOLD)),
+    Kayenta(
+        KayentaJudge(
+            metrics=[
+                KayentaMetric("cpu", groups=["system"], direction="increase", critical=True, critical_increase=1.5, allowed_increase=1.25),
+                KayentaMetric(
+                    "queue", groups=["work"], effect_size="cles", nan_strategy="replace", must_have_data=True, outliers="remove",
+                    outlier_factor=2.5, allowed_decrease=0.75, critical_decrease=0.25,
+                ),
+                KayentaMetric("crowd", groups=["work"], muted=True),
+            ],
+            group_weights={"system": 40, "work": 60},
+            pass_score=90,
+            marginal_score=30,
+            fail_open=True,
+            root_tolerance=1e-4,
+            tolerance=0.3,
+            confidence=0.97,
+        ),
+        metrics=[CPU, QUEUE, CROWD],
+        than="stable",
+        points=3,
+        lookback=6,
+        observe=True,
+        tolerance=CAREFUL,
+        id="spinnaker",
+    ),
+    Limit(ERRORS, at_most=percent(50)),
+)
+
+
+def canary_compared() -> Played:
+    """Every way to compare, with every setting: a good version that is accepted early, and a fall in a business metric at the end."""
+    strategy = Canary(
+        weights=percents(5, 100), bake=minutes(6), checks=COMPARED, interval=minutes(1), watch_every=minutes(2), retire_after=None
+    )
+    world = Played(strategy=strategy, rps=400)
+    world.until_it_serves(5)
+    world.until_that(lambda rollout: rollout.evidence.tallies[0].passes > 0)
+    world.bad = 0.5
     return world.until_over()
 
 
@@ -433,7 +493,7 @@ def reverted() -> Played:
 
 
 TRANSCRIPTS = (
-    canary_promoted, canary_rolled_back, canary_with_everything, blue_green, blue_green_stopped, taken_over, taken_back_by_hand,
+    canary_promoted, canary_rolled_back, canary_compared, canary_with_everything, blue_green, blue_green_stopped, taken_over, taken_back_by_hand,
     aborted_before_the_start, canary_with_a_fleet, reverted,
 )  # fmt: skip
 
@@ -480,7 +540,8 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "pooled-histogram": lambda s: _pooled(s, lambda one: len(one) == 2 and isinstance(one[0], list)),
     "pooled-moments": lambda s: _pooled(s, lambda one: len(one) == 3),
     "pooled-gauge": lambda s: _pooled(s, lambda one: len(one) == 1),
-    "sequential-evidence": lambda s: any(len(t["memory"]) == 5 for t in _tallies(s) if "memory" in t),
+    "sequential-evidence": lambda s: any(isinstance(t["memory"], list) and len(t["memory"]) in (5, 8) for t in _tallies(s) if "memory" in t),
+    "compared": lambda s: len(_tallies(s)) == len(COMPARED) and all("memory" in t for t in _tallies(s)[:6]),
     "tail": lambda s: any("tail" in each for each in _series(s)),
     "reading": lambda s: any("reading" in each for each in _series(s)),
     "fingerprint": lambda s: any("fingerprint" in each for each in _series(s)),

@@ -59,11 +59,12 @@ class Kayenta:
         metrics: Any = self.metrics
         if not metrics or not all(isinstance(each, Metric) for each in metrics):
             return [f"metrics={check.brief(metrics)}: give a list of Metric(..., kind='value')"]
-        problems = []
         wanted, given = [each.name for each in self.config.metrics], [each.name for each in self.metrics]
-        for name in dict.fromkeys(wanted):
-            if name not in given:
-                problems.append(f"metrics: none is named {name!r}, which the config judges; there are {', '.join(given)}")
+        problems = [
+            f"metrics: none is named {name!r}, which the config judges; there are {', '.join(given)}"
+            for name in dict.fromkeys(wanted)
+            if name not in given
+        ]
         for each in self.metrics:
             if each.kind is not Kind.VALUE:
                 problems.append(f"metrics: {each.name!r} is a {each.kind.value}; Kayenta compares points, so make it a value")

@@ -106,7 +106,10 @@ SCENES: Final[dict[str, tuple[Made, str]]] = {
     "rate[5m] polled each minute": (overlapping, "It can't happen here: the engine's windows never overlap, and providers count from raw counters."),
     "each failing user fails three times": (retries, "The promise is broken: count users, or measure the dispersion and give it to the check."),
     "bursts common to both": (lambda rng, n: bursts(rng, n, together=True), "The promise holds."),
-    "bursts of each on its own": (lambda rng, n: bursts(rng, n, together=False), "The promise is broken, for everyone: measure the dispersion and give it to the check."),
+    "bursts of each on its own": (
+        lambda rng, n: bursts(rng, n, together=False),
+        "The promise is broken, for everyone: measure the dispersion and give it to the check.",
+    ),
 }
 """Each scene, and what a user is told."""
 
@@ -124,7 +127,10 @@ def table(rng: np.random.Generator, rollouts: int) -> list[tuple[str, dict[str, 
     found = []
     for name, (make, say) in SCENES.items():
         traffic = make(rng, rollouts)
-        alarms = {rule: clock.judged(clock.first_rows(traffic, max(4, rollouts // clock.SLOW.get(rule, 1))), run).alarms for rule, run in RULES.items()}
+        alarms = {}
+        for rule, run in RULES.items():
+            some = clock.first_rows(traffic, max(4, rollouts // clock.SLOW.get(rule, 1)))
+            alarms[rule] = clock.judged(some, run).alarms
         alarms["ours, told the dispersion"] = clock.judged(traffic, told(traffic, make(rng, 1))).alarms
         found.append((name, alarms, say))
     return found

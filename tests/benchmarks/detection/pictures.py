@@ -58,7 +58,7 @@ def peeking(folder: Path, rng: np.random.Generator, rollouts: int) -> None:
         axes.plot(minutes, so_far, color=colour, label=name, linewidth=2)
     axes.axhline(5, color=BLUE, linewidth=1, linestyle=":")
     axes.set(xlabel="minutes since the rollout began", ylabel="good versions rolled back so far, %", xlim=(0, 60), ylim=(0, 100))
-    axes.legend(loc="upper left", bbox_to_anchor=(0.0, 0.98))
+    figure.legend(loc="outside upper left", ncols=2, fontsize=9)
     _save(figure, folder / "peeking.svg")
 
 
@@ -85,13 +85,13 @@ def frontier(folder: Path, harmed: dict[float, dict[str, float]]) -> None:
         xlabel="how many times as many errors the bad version has",
         ylabel="users harmed, as a multiple",
         xticks=list(harmed),
-        xticklabels=[f"× {ratio:g}" for ratio in harmed],
+        xticklabels=[f"x {ratio:g}" for ratio in harmed],
         yticks=[1, 2, 5, 10, 20, 50],
         yticklabels=["1", "2", "5", "10", "20", "50"],
         ylim=(0.7, 100),
     )
     axes.minorticks_off()
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside upper left", ncols=3, fontsize=9)
     _save(figure, folder / "frontier.svg")
 
 
@@ -148,7 +148,7 @@ def knowable(folder: Path) -> None:
         xlabel="how many times as many errors the bad version has",
         ylabel="requests of the candidate, at least",
         xticks=[1.2, 1.5, 2, 5, 10, 20],
-        xticklabels=["× 1.2", "× 1.5", "× 2", "× 5", "× 10", "× 20"],
+        xticklabels=["x 1.2", "x 1.5", "x 2", "x 5", "x 10", "x 20"],
         ylim=(50, 1e7),
     )
     axes.minorticks_off()

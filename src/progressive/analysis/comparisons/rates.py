@@ -207,7 +207,8 @@ def _say(seen: _Seen, candidate: Counts, control: Counts, question: Question) ->
     if not expected:
         return "no events on either side", look
     estimate, low, high = _ratio(seen, question)
-    said = f"{events:,.0f} events where {expected:,.3g} were expected: {_times(estimate, low, high, question)}"
+    counted = f"{events:,.0f} {'event' if events == 1 else 'events'}"
+    said = f"{counted} where {expected:,.3g} were expected: {_times(estimate, low, high, question)}"
     return said, (*look, ("events", events), ("expected_events", expected), *_bounded(estimate, low, high))
 
 
