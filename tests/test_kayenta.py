@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive import StrategyError
@@ -408,7 +408,8 @@ def test_mostly_zeros_are_told_apart_by_the_test_itself() -> None:
     assert [each.classification for each in found] == [H, L, P]
 
 
-values = st.lists(st.one_of(st.floats(-1e3, 1e3), st.integers(-2, 2).map(float)), min_size=1, max_size=20)
+points = st.one_of(st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), st.integers(-2, 2).map(float))
+values = st.lists(points, min_size=1, max_size=20)
 
 
 @given(experiment=values, control=values)
@@ -433,7 +434,6 @@ def test_the_order_of_points_does_not_matter_and_the_answer_is_the_same_each_tim
 @given(experiment=values, control=values, exponent=st.integers(-40, 40))
 def test_scaling_both_sides_changes_nothing_but_the_shift(experiment: list[float], control: list[float], exponent: int) -> None:
     unit = 2.0**exponent
-    assume(all(value == 0 or abs(value) > 1e-200 for value in (*experiment, *control)))
     found, scaled = (judged(CPU, [v * u for v in experiment], [v * u for v in control])[0] for u in (1.0, unit))
 
     assert scaled.classification is found.classification

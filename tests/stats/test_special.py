@@ -83,7 +83,7 @@ def test_log_beta_to_fourteen_digits(least: float, greatest: float) -> None:
     assert max(of_a_log(ours.log_beta(a, b), exact_log_beta(a, b)) for a, b in pairs) < 1e-14
 
 
-BETA_RANGES = ((0.5, 50.0, POINTS, 5e-14), (1e-3, 50.0, POINTS, 5e-14), (0.5, 1e4, 40, 1e-12), (100.0, 1e6, 4, 1e-11))
+BETA_RANGES = ((0.5, 50.0, POINTS, 5e-14), (1e-3, 50.0, POINTS, 5e-14), (0.5, 1e4, 40, 1e-12), (100.0, 1e6, 2, 1e-11))
 
 
 @pytest.mark.parametrize(("least", "greatest", "points", "bound"), BETA_RANGES)
@@ -185,7 +185,7 @@ def test_students_distribution_and_its_quantiles() -> None:
         tail = exact_beta(n / (n + squared), n / 2, 0.5)[0] / 2
         return tail if t < 0 else 1 - tail
 
-    for _ in range(2 * POINTS):
+    for _ in range(POINTS):
         n = rng.choice([spread(rng, 0.5, 300), rng.randint(1, 40)])
         t = rng.choice([rng.gauss(0, 3), -spread(rng, 1e-3, 1e3)])
         if exact(t, n) > 1e-290:
@@ -196,7 +196,7 @@ def test_students_distribution_and_its_quantiles() -> None:
             density = mpmath.exp(-exact_log_beta(n / 2, 0.5)) / mpmath.sqrt(n) * (1 + mpf(t) ** 2 / n) ** (-(mpf(n) + 1) / 2)
             points.append(float(abs(exact(t, n) - p) / density / abs(t)))
 
-    assert len(errors) > POINTS and len(points) > POINTS
+    assert len(errors) > POINTS / 2 and len(points) > POINTS / 2
     assert max(errors) < 1e-12
     assert max(points) < 1e-12
 

@@ -203,14 +203,14 @@ def shift(one: Sequence[float], other: Sequence[float], *, confidence: float = 0
     find = _exact_crossing if tolerance is None else _rough_crossing
     within = _TOLERANCE * (most - least) if tolerance is None else tolerance
 
-    def crossing(quantile: float) -> float:
-        at_least, at_most = _statistic(first, second, least, quantile), _statistic(first, second, most, quantile)
+    def crossing(quantile: float, correction: float = 0.5) -> float:
+        at_least, at_most = (_statistic(first, second, end, quantile, correction) for end in (least, most))
         if at_least <= 0:
             return least
         return find(first, second, quantile, (least, at_least), (most, at_most), within) if at_most < 0 else most
 
     try:
-        return Shift(low=crossing(z), high=crossing(-z), estimate=crossing(0.0))
+        return Shift(low=crossing(z), high=crossing(-z), estimate=crossing(0.0, 0.0 if tolerance is None else 0.5))
     except ZeroDivisionError:
         raise ValueError("all values are equal, or become so by a shift: there is no interval") from None
 
