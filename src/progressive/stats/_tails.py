@@ -86,14 +86,13 @@ def deviance(x: float, mean: float) -> float:
 def fraction(first: float, terms: Iterator[tuple[float, float]]) -> float:
     """The continued fraction ``first + a1 / (b1 + a2 / (b2 + ...))`` by the method of Lentz, from the pairs ``(a, b)``."""
     value = ratio = first
-    inverse = 0.0
-    for numerator, denominator in terms:
+    inverse, step = 0.0, 0.0
+    while abs(step - 1) > STEADY:
+        numerator, denominator = next(terms)
         inverse = 1 / (denominator + numerator * inverse)
         ratio = denominator + numerator / ratio
         step = ratio * inverse
         value *= step
-        if abs(step - 1) <= STEADY:
-            break
     return value
 
 

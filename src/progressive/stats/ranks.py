@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from math import copysign, fsum, isinf, isnan, nan, sqrt
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ._answers import Alternative, alternative_of, confidence_of
 from ._special import normal_quantile, normal_sf
@@ -42,6 +42,9 @@ were calculated in different ways.
 
 _EPSILON: Final = 2.0**-52
 """The distance from 1 to the next number."""
+
+_Point: TypeAlias = tuple[float, float]
+"""A shift, and the statistic there."""
 
 
 class MannWhitney(NamedTuple):
@@ -169,11 +172,13 @@ def shift_statistic(one: Sequence[float], other: Sequence[float], at: float, qua
 
 
 def _statistic(one: list[float], other: list[float], at: float, quantile: float, correction: float = 0.5) -> float:
-    m, n = len(one), len(other)
     u, ties = _u_and_ties([value - at for value in one], other)
+    return _standardised(u, len(one), len(other), ties, correction) - quantile
+
+
+def _standardised(u: float, m: int, n: int, ties: int, correction: float) -> float:
     centred = u - m * n / 2
-    corrected = centred - copysign(correction, centred) if centred else 0.0
-    return corrected / _deviation(m, n, ties) - quantile
+    return (centred - copysign(correction, centred) if centred else 0.0) / _deviation(m, n, ties)
 
 
 def shift(one: Sequence[float], other: Sequence[float], *, confidence: float = 0.95, tolerance: float | None = None) -> Shift:
@@ -195,23 +200,51 @@ def shift(one: Sequence[float], other: Sequence[float], *, confidence: float = 0
     least, most = first[0] - second[-1], first[-1] - second[0]
     if isinf(least) or isinf(most) or isnan(least) or isnan(most):
         raise ValueError("values: their differences are not finite")
-    exact = tolerance is None
+    find = _exact_crossing if tolerance is None else _rough_crossing
     within = _TOLERANCE * (most - least) if tolerance is None else tolerance
 
     def crossing(quantile: float, correction: float = 0.5) -> float:
-        at_least = _statistic(first, second, least, quantile, correction)
-        at_most = _statistic(first, second, most, quantile, correction)
+        at_least, at_most = (_statistic(first, second, end, quantile, correction) for end in (least, most))
         if at_least <= 0:
             return least
-        if at_most >= 0:
-            return most
-        root = _root(lambda at: _statistic(first, second, at, quantile, correction), (least, at_least), (most, at_most), within)
-        return _nearest_difference(first, second, root, within) if exact else root
+        return find(first, second, quantile, (least, at_least), (most, at_most), within) if at_most < 0 else most
 
     try:
-        return Shift(low=crossing(z), high=crossing(-z), estimate=crossing(0.0, 0.0 if exact else 0.5))
+        return Shift(low=crossing(z), high=crossing(-z), estimate=crossing(0.0, 0.0 if tolerance is None else 0.5))
     except ZeroDivisionError:
         raise ValueError("all values are equal, or become so by a shift: there is no interval") from None
+
+
+def _rough_crossing(one: list[float], other: list[float], quantile: float, start: _Point, end: _Point, within: float) -> float:
+    return _root(lambda at: _statistic(one, other, at, quantile), start, end, within)
+
+
+def _exact_crossing(one: list[float], other: list[float], quantile: float, start: _Point, end: _Point, within: float) -> float:
+    """The difference of two values at which the statistic changes its sign; between two of them, where it is 0 on a whole step, their
+    middle.
+
+    Where a shift makes values of the two samples equal, the correction for ties is a matter of that point alone; left out, the statistic
+    falls and never rises, and there is one crossing. The estimate (``quantile`` 0) is not corrected for continuity, as in R.
+    """
+    m, n = len(one), len(other)
+    ties = _u_and_ties(one, [])[1] + _u_and_ties(other, [])[1]
+    correction = 0.5 if quantile else 0.0
+
+    def apart(at: float) -> float:
+        u, _ = _u_and_ties([value - at for value in one], other)
+        return _standardised(u, m, n, ties, correction) - quantile
+
+    root = _root(apart, start, end, within)
+    below, above = start[0], end[0]
+    for value in one:
+        place = bisect_right(other, value - root)
+        if place < n:
+            below = max(below, value - other[place])
+        if place > 0:
+            above = min(above, value - other[place - 1])
+    nearest = below if root - below < above - root else above
+    found = nearest if abs(nearest - root) <= 2 * within + 8 * _EPSILON * abs(root) else (below + above) / 2
+    return found if abs(found) > within else 0.0
 
 
 def _near_zero(one: list[float], other: list[float]) -> tuple[list[float], list[float]]:
@@ -224,21 +257,7 @@ def _near_zero(one: list[float], other: list[float]) -> tuple[list[float], list[
     return one, other
 
 
-def _nearest_difference(one: list[float], other: list[float], root: float, within: float) -> float:
-    """The difference of two values at ``root``; between two of them, where the statistic is 0 on a whole step, their middle."""
-    below, above = one[0] - other[-1], one[-1] - other[0]
-    for value in one:
-        place = bisect_right(other, value - root)
-        if place < len(other):
-            below = max(below, value - other[place])
-        if place > 0:
-            above = min(above, value - other[place - 1])
-    nearest = below if root - below < above - root else above
-    found = nearest if abs(nearest - root) <= within else (below + above) / 2
-    return found if abs(found) > within else 0.0
-
-
-def _root(function: Callable[[float], float], start: tuple[float, float], end: tuple[float, float], tolerance: float) -> float:
+def _root(function: Callable[[float], float], start: _Point, end: _Point, tolerance: float) -> float:
     """Where ``function`` crosses 0, by Brent's method (1973, chapter 4), with the stopping rule of R's ``uniroot``.
 
     ``start`` and ``end`` are points with their values, which have opposite signs.
@@ -266,7 +285,7 @@ def _root(function: Callable[[float], float], start: tuple[float, float], end: t
             beyond = before
 
 
-def _interpolated(before: tuple[float, float], best: tuple[float, float], beyond: tuple[float, float]) -> tuple[float, float]:
+def _interpolated(before: _Point, best: _Point, beyond: _Point) -> tuple[float, float]:
     """The step from ``best`` to the zero of the line or of the inverse parabola, as a fraction whose numerator is not negative."""
     width, ratio = beyond[0] - best[0], best[1] / before[1]
     if before[0] == beyond[0]:
