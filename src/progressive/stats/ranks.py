@@ -65,7 +65,7 @@ class Shift(NamedTuple):
 def _sample(values: Sequence[float], what: str) -> list[float]:
     if not values or any(isnan(value) for value in values):
         raise ValueError(f"{what}: {'no values' if not values else 'NaN has no rank; remove it first'}")
-    return sorted(values)
+    return sorted(value or 0.0 for value in values)  # -0.0 is 0.0
 
 
 def mid_ranks(values: Sequence[float]) -> list[float]:
@@ -171,8 +171,12 @@ def shift_statistic(one: Sequence[float], other: Sequence[float], at: float, qua
     return _statistic(_sample(one, "one"), _sample(other, "other"), at, quantile)
 
 
-def _statistic(one: list[float], other: list[float], at: float, quantile: float, correction: float = 0.5) -> float:
-    u, ties = _u_and_ties([value - at for value in one], other)
+def _statistic(one: list[float], other: list[float], at: float, quantile: float) -> float:
+    return _statistic_of([value - at for value in one], other, quantile)
+
+
+def _statistic_of(one: list[float], other: list[float], quantile: float, correction: float = 0.5) -> float:
+    u, ties = _u_and_ties(one, other)
     return _standardised(u, len(one), len(other), ties, correction) - quantile
 
 
@@ -203,8 +207,13 @@ def shift(one: Sequence[float], other: Sequence[float], *, confidence: float = 0
     find = _exact_crossing if tolerance is None else _rough_crossing
     within = _TOLERANCE * (most - least) if tolerance is None else tolerance
 
+    if tolerance is None:  # the outermost values then meet exactly, whatever is rounded
+        ends = [value - first[0] + second[-1] for value in first], [value - first[-1] + second[0] for value in first]
+    else:
+        ends = [value - least for value in first], [value - most for value in first]
+
     def crossing(quantile: float, correction: float = 0.5) -> float:
-        at_least, at_most = (_statistic(first, second, end, quantile, correction) for end in (least, most))
+        at_least, at_most = (_statistic_of(end, second, quantile, correction) for end in ends)
         if at_least <= 0:
             return least
         return find(first, second, quantile, (least, at_least), (most, at_most), within) if at_most < 0 else most
