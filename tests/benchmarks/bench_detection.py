@@ -217,9 +217,13 @@ def cost() -> None:
 
 
 def checked_against_the_library() -> None:
-    """The vectorised rule is the library's, look for look."""
+    """The vectorised rule is the library's, look for look; and the short way to Kayenta's word the long one's."""
     some = traffic.independent(np.random.default_rng(SEED), weight=0.1, base=0.01, ratio=1.5, rps=100, rollouts=20)
     assert [int(look) for look in rules.mixture(some)] == [rules.mixture_by_the_library(some, row) for row in range(20)]
+    rng = np.random.default_rng(SEED)
+    for apart in (0.0, 0.5, 1.0, 2.0) * 10:
+        own, other = (rng.normal(apart, 1, 30) ** 2).tolist(), (rng.normal(0, 1, 30) ** 2).tolist()
+        assert clock.higher(own, other) is clock.higher_by_the_library(own, other)
 
 
 def main() -> None:

@@ -262,24 +262,28 @@ parts = st.floats(0, 1)
 wholes = st.integers(0, 5_000)
 
 
+FAR = 1e-100
+"""Out there SciPy's own figures lose digits (its binomial tail of 3.6e-277 is wrong in the tenth); mpmath above goes further."""
+
+
 @given(a=sizes, b=sizes, x=st.floats(0, 1, allow_subnormal=False))
 def test_the_beta_distribution_agrees_with_scipy(a: float, b: float, x: float) -> None:
-    assert near(ours.beta_cdf(x, a, b), float(special.betainc(a, b, x)), 1e-10, 1e-300)
-    assert near(ours.beta_sf(x, a, b), float(special.betaincc(a, b, x)), 1e-10, 1e-300)
+    assert near(ours.beta_cdf(x, a, b), float(special.betainc(a, b, x)), 1e-10, FAR)
+    assert near(ours.beta_sf(x, a, b), float(special.betaincc(a, b, x)), 1e-10, FAR)
 
 
 @given(a=sizes, x=st.floats(0, 10_000))
 def test_the_gamma_distribution_agrees_with_scipy(a: float, x: float) -> None:
-    assert near(ours.gamma_p(a, x), float(special.gammainc(a, x)), 1e-10, 1e-290)
-    assert near(ours.gamma_q(a, x), float(special.gammaincc(a, x)), 1e-10, 1e-290)
+    assert near(ours.gamma_p(a, x), float(special.gammainc(a, x)), 1e-10, FAR)
+    assert near(ours.gamma_q(a, x), float(special.gammaincc(a, x)), 1e-10, FAR)
 
 
 @given(n=wholes, k=wholes, p=parts)
 def test_tails_of_counts_agree_with_scipy(n: int, k: int, p: float) -> None:
-    assert near(ours.binomial_cdf(k, n, p), float(stats.binom.cdf(k, n, p)), 1e-10, 1e-290)
-    assert near(ours.binomial_sf(k, n, p), float(stats.binom.sf(k, n, p)), 1e-10, 1e-290)
-    assert near(ours.poisson_cdf(k, n), float(stats.poisson.cdf(k, n)) if n else 1.0, 1e-10, 1e-290)
-    assert near(ours.poisson_sf(k, n), float(stats.poisson.sf(k, n)) if n else 0.0, 1e-10, 1e-290)
+    assert near(ours.binomial_cdf(k, n, p), float(stats.binom.cdf(k, n, p)), 1e-10, FAR)
+    assert near(ours.binomial_sf(k, n, p), float(stats.binom.sf(k, n, p)), 1e-10, FAR)
+    assert near(ours.poisson_cdf(k, n), float(stats.poisson.cdf(k, n)) if n else 1.0, 1e-10, FAR)
+    assert near(ours.poisson_sf(k, n), float(stats.poisson.sf(k, n)) if n else 0.0, 1e-10, FAR)
 
 
 # -------------------------------------------------------------------------------------------------------------------- laws

@@ -45,9 +45,8 @@ def bounds(logs: tuple[float, ...], *, events: float, expected: float, margin: f
     """
     least = averaged((*logs, 0.0), _LOG_PRIOR) - log(1 / alpha)
     pieces = _pieces(logs, events, expected)
-    low = next((first for first, last in (_above(least, *piece, events) for piece in pieces) if first <= last), None)
-    if low is None:
-        return 0.0, inf
+    # One of the points is above the average of all of them, so neither search ends without a piece.
+    low = next(first for first, last in (_above(least, *piece, events) for piece in pieces) if first <= last)
     high = next(last for first, last in (_above(least, *piece, events) for piece in reversed(pieces)) if first <= last)
     return margin * exp(low), margin * exp(high)
 
@@ -62,8 +61,6 @@ def _above(least: float, left: float, right: float, lines: tuple[_Line, ...], ev
             first = max(first, at + (least - height) / rise)
         elif rise < 0:
             last = min(last, at + (least - height) / rise)
-        elif height < least:
-            return inf, -inf
     return first, last
 
 

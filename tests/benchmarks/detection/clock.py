@@ -17,6 +17,8 @@ from .traffic import Numbers, Traffic, independent
 WEIGHTS: Final = (0.01, 0.05, 0.10, 0.50)
 BASES: Final = (0.001, 0.01)
 RATIOS: Final = (1.0, 1.5, 2.0, 5.0, 20.0)
+CONFIDENT: Final = 2.3263478740408408
+"""The normal quantile of 99 %: two-sided, 98 %."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,13 @@ def higher(own: list[float], other: list[float]) -> bool:
         return False
     if len(set(own)) == len(set(other)) == 1:
         return own[0] > other[0]
+    # The interval is clear of the band where the statistic at the band's edge still is: one step in place of a search.
+    estimate = float(np.median(np.subtract.outer(own, other)))
+    return estimate > 0 and ranks.shift_statistic(own, other, 0.25 * estimate) > CONFIDENT
+
+
+def higher_by_the_library(own: list[float], other: list[float]) -> bool:
+    """The same from the interval itself; `higher` is held against it in every run."""
     found = ranks.shift(own, other, confidence=0.98)
     return found.low > 0.25 * abs(found.estimate)
 
