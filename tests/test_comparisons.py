@@ -94,7 +94,7 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("metric", "said"), SAID, ids=lambda case: str(case)[:12])
+@pytest.mark.parametrize(("metric", "said"), SAID, ids=str[:12])
 def test_a_person_is_told_what_was_seen(metric: Metric, said: str) -> None:
     looks = 2 if metric is BASKET else 1
     judgement, _ = judged(NoWorse(metric), BAD[metric][0], looks)

@@ -24,9 +24,13 @@ from progressive import (
     Guard,
     Histogram,
     Hold,
+    Kayenta,
+    KayentaJudge,
+    KayentaMetric,
     Kinds,
     Limit,
     Look,
+    MannWhitney,
     Match,
     Metric,
     Moments,
@@ -36,6 +40,7 @@ from progressive import (
     Release,
     Resume,
     Revert,
+    SampleRatio,
     StateError,
     StrategyError,
     Tolerance,
@@ -60,6 +65,8 @@ from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 AT = datetime.fromisoformat("2026-03-01T12:00:00Z")
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")
+QUEUE = Metric("queue", kind="value")
+KAYENTA = KayentaJudge(metrics=[KayentaMetric("cpu", groups=["system"])])
 BASKET = Metric("basket", kind="mean", unit="EUR")
 LIMIT = Limit(ERRORS, at_most=percent(1))
 V1, V2 = Version("v1"), Version("v2")
@@ -162,6 +169,33 @@ DESCRIPTIONS: tuple[Case, ...] = (
      "NoWorse(error-rate): exact=True needs a schedule that does not depend on the evidence, which accept= makes it do; choose one"),
     ("an exact comparison of clumps", lambda: NoWorse(ERRORS, dispersion=3.0, exact=True),
      "NoWorse(error-rate): exact=True is for ratios where up is bad, without a dispersion; leave it out"),
+    ("a split of a level", lambda: SampleRatio(QUEUE, alpha=1), [
+        "SampleRatio(queue): a value does not count requests; take a ratio or a latency",
+        "SampleRatio(queue): alpha=1 is a probability between 0 and 1; 0.001 is one false alarm in a thousand rollouts",
+    ]),
+    ("ranks of a ratio", lambda: MannWhitney(ERRORS, margin=0, confidence=98, samples=501, than="candidate"), [
+        "MannWhitney(error-rate): it ranks the samples of a level; for a ratio use NoWorse(...)",
+        "MannWhitney(error-rate): margin=0 is the ratio still tolerated, 1.0 or more",
+        "MannWhitney(error-rate): confidence=98 is between 0.5 and 1, such as 0.98",
+        "MannWhitney(error-rate): samples=501: at most 500, they are kept in the rollout",
+        "MannWhitney(error-rate): than=candidate: compare it with stable or baseline",
+    ]),
+    ("a check of Kayenta's with other metrics",
+     lambda: Kayenta(KAYENTA, metrics=[ERRORS, QUEUE, QUEUE], than="candidate", points=9, lookback=3), [
+        "Kayenta: metrics: none is named 'cpu', which the config judges; there are error-rate, queue, queue",
+        "Kayenta: metrics: 'error-rate' is a ratio; Kayenta compares points, so make it a value",
+        "Kayenta: metrics: 'error-rate' is not judged by the config; leave it out",
+        "Kayenta: metrics: 'queue' is not judged by the config; leave it out",
+        "Kayenta: metrics: 'queue' is there 2 times; once is enough",
+        "Kayenta: than=candidate: compare it with stable or baseline",
+        "Kayenta: lookback=3 is how many points are kept: from points=9 to 1440",
+    ]),
+    ("a check of Kayenta's without metrics", lambda: Kayenta(KAYENTA, metrics=[]),
+     "Kayenta: metrics=(): give a list of Metric(..., kind='value')"),
+    ("a check of Kayenta's with one metric twice",
+     lambda: Kayenta(KAYENTA, metrics=[Metric("cpu", kind="value"), Metric("cpu", kind="value")]), [
+        "Kayenta: metrics: 'cpu' is there 2 times; once is enough",
+    ]),
     ("a dispersion below that of chance", lambda: NoWorse(ERRORS, dispersion=0.5),
      "NoWorse(error-rate): dispersion=0.5 is how many events come at a time, 1.0 or more"),
     ("a comparison with three mistakes", lambda: NoWorse(ERRORS, margin=0.9, share_of_alpha=0, than="candidate"), [
@@ -362,7 +396,8 @@ STATES: tuple[Stored, ...] = (
     ("an unknown step kind", lambda s: s["plan"]["steps"][1].update(kind="warm-up"),
      "$.plan.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, hook, pause, set_weight; your own class goes into Kinds(...)"),
     ("an unknown check kind", lambda s: s["plan"]["analyses"][0]["checks"][0].update(kind="magic"),
-     "$.plan.analyses[0].checks[0].kind: unknown kind 'magic'; there are kayenta, limit, mann_whitney, no_worse, sample_ratio; your own class goes into Kinds(...)"),
+     "$.plan.analyses[0].checks[0].kind: unknown kind 'magic'; there are kayenta, limit, mann_whitney, no_worse, sample_ratio; "
+     "your own class goes into Kinds(...)"),
     ("a step of no kind", lambda s: drop(s["plan"]["steps"][0], "kind"),
      "$.plan.steps[0]: expected an object with a kind, got {'weight': 5, 'id': 'weight-5'}"),
     ("an unknown phase", lambda s: s["progress"].update(phase="paused"),

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 import pytest
 
-from progressive import Analysis, Canary, Counts, Histogram, Limit, Metric, Moments, NoWorse, Track, minutes, ms, percent, percents, seconds
+from progressive import (
+    Analysis,
+    Canary,
+    Counts,
+    Histogram,
+    Limit,
+    Metric,
+    Moments,
+    NoWorse,
+    Track,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+)
 from progressive.measurement import Measurement
 from progressive.stats import falls, means, sequential, tails
 from progressive.steps import Analyze, Bake, SetWeight
@@ -123,7 +139,7 @@ def test_troubles_on_the_way_change_which_looks_there_are_and_not_what_they_say(
     windows = [look.window for look in story.looks if look.of(Track.CANDIDATE).sample]
 
     assert [numbers["log_evidence"] for numbers in judged if "log_evidence" in numbers] == bare(ERRORS, story)
-    assert all(one.end <= other.start for one, other in zip(windows, windows[1:], strict=False)), "no request is judged twice"
+    assert all(one.end <= other.start for one, other in itertools.pairwise(windows)), "no request is judged twice"
 
 
 def test_a_good_version_is_promoted_early_where_the_evidence_is_in() -> None:

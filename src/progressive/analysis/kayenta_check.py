@@ -65,11 +65,13 @@ class Kayenta:
             for name in dict.fromkeys(wanted)
             if name not in given
         ]
-        for each in self.metrics:
+        for each in dict.fromkeys(self.metrics):
             if each.kind is not Kind.VALUE:
                 problems.append(f"metrics: {each.name!r} is a {each.kind.value}; Kayenta compares points, so make it a value")
-            if each.name not in wanted or given.count(each.name) > 1:
-                problems.append(f"metrics: {each.name!r} is {'there twice' if each.name in wanted else 'not judged by the config'}; leave it out")
+            if each.name not in wanted:
+                problems.append(f"metrics: {each.name!r} is not judged by the config; leave it out")
+        twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
+        problems += [f"metrics: {name!r} is there {given.count(name)} times; once is enough" for name in twice]
         if self.than is Track.CANDIDATE:
             problems.append("than=candidate: compare it with stable or baseline")
         if not self.points <= self.lookback <= MOST:
