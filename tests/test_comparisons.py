@@ -94,7 +94,7 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("metric", "said"), SAID, ids=str[:12])
+@pytest.mark.parametrize(("metric", "said"), SAID, ids=lambda case: str(case)[:12])
 def test_a_person_is_told_what_was_seen(metric: Metric, said: str) -> None:
     looks = 2 if metric is BASKET else 1
     judgement, _ = judged(NoWorse(metric), BAD[metric][0], looks)
@@ -200,7 +200,7 @@ def test_a_few_requests_choose_no_edges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "margin"), [(ERRORS, 4.0), (ORDERS, 5.0), (LATENCY, 4.0), (BASKET, 1.5), (QUEUE, 3.0)], ids=lambda case: str(case)
+    ("metric", "margin"), [(ERRORS, 4.0), (ORDERS, 5.0), (LATENCY, 4.0), (BASKET, 1.5), (QUEUE, 3.0)], ids=str
 )
 def test_what_the_margin_tolerates_passes(metric: Metric, margin: float) -> None:
     bad, looks = BAD[metric]

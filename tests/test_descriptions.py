@@ -396,8 +396,8 @@ STATES: tuple[Stored, ...] = (
     ("an unknown step kind", lambda s: s["plan"]["steps"][1].update(kind="warm-up"),
      "$.plan.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, hook, pause, set_weight; your own class goes into Kinds(...)"),
     ("an unknown check kind", lambda s: s["plan"]["analyses"][0]["checks"][0].update(kind="magic"),
-     "$.plan.analyses[0].checks[0].kind: unknown kind 'magic'; there are kayenta, limit, mann_whitney, no_worse, sample_ratio; "
-     "your own class goes into Kinds(...)"),
+     ("$.plan.analyses[0].checks[0].kind: unknown kind 'magic'; there are kayenta, limit, mann_whitney, no_worse, sample_ratio; "
+      "your own class goes into Kinds(...)")),
     ("a step of no kind", lambda s: drop(s["plan"]["steps"][0], "kind"),
      "$.plan.steps[0]: expected an object with a kind, got {'weight': 5, 'id': 'weight-5'}"),
     ("an unknown phase", lambda s: s["progress"].update(phase="paused"),
