@@ -8,6 +8,7 @@ import random
 from bisect import insort
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def test_a_rate_of_events_is_in_its_interval_which_is_nested_and_has_a_unit(even
 def test_one_more_event_moves_a_rate_of_events_up() -> None:
     found = [event_rate(events, 7.0, planned=7.0) for events in range(40)]
 
-    assert all(one.low <= other.low and one.high < other.high for one, other in zip(found, found[1:], strict=False))
+    assert all(one.low <= other.low and one.high < other.high for one, other in pairwise(found))
     assert found[0].low == found[1].low == 0 < found[3].low
 
 

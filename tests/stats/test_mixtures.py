@@ -297,8 +297,7 @@ def test_thousands_of_nats_are_numbers_like_any_other() -> None:
 
     assert BetaBinomial(g=g, h=h, v_opt=100.0, one_sided=False).log(s, v) == pytest.approx(float(counts), rel=1e-11)
     assert GammaPoisson(c=1.0, v_opt=100.0).log(10_000.0, 10_000.0) == pytest.approx(float(poisson), rel=1e-11)
-    assert 20_000 < float(counts)
-    assert 3_000 < float(poisson)
+    assert min(counts, poisson) > 3_000
     for mixture in (Normal(v_opt=100.0), GammaExponential(c=1.0, v_opt=100.0), GammaPoisson(c=1.0, v_opt=100.0)):
         assert 1_000 < mixture.log(1e5, 1e5) < 1e6
         assert -1e6 < mixture.log(-9e4, 1e5) < -5
