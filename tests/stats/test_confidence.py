@@ -322,6 +322,7 @@ def test_a_quantile_is_seldom_lost_however_often_one_looks(draw: Callable[[rando
         (lambda: rate(1, 2, planned=5, alpha=5), "alpha=5 is not between 0 and 1; 5 % is 0.05"),
         (lambda: event_rate(-1, 2.0, planned=5), "events=-1 must be 0 or more"),
         (lambda: event_rate(1, -2.0, planned=5), "exposure=-2.0 is not between 0"),
+        (lambda: event_rate(1, 1e15, planned=5), "exposure=1000000000000000.0 is not between 0"),
         (lambda: event_rate(1, math.nan, planned=5), "exposure=nan is not between 0"),
         (lambda: mean(-1, 0.0, 0.0, planned=5), "n=-1 must be 0 or more"),
         (lambda: mean(1, math.nan, 0.0, planned=5), "mean=nan must be finite"),

@@ -33,8 +33,9 @@ __all__ = ["bucket_quantile", "event_rate", "mean", "quantile", "rate"]
 _CERTAIN: Final = 1 - 2**-53
 """The largest number below 1."""
 
-_MOST: Final = 1e100
-"""The largest exposure, and the largest multiple of the exposure that may still be planned: room enough before a number overflows."""
+_MOST: Final = 1e12
+"""So many times the exposure may be planned before nothing is said, and so many times what was planned may be the exposure: past either,
+the numbers would no longer tell the prior from what was seen."""
 
 
 def rate(events: int, trials: int, *, alpha: float = 0.05, planned: float) -> Interval:
@@ -65,8 +66,8 @@ def event_rate(events: int, exposure: float, *, alpha: float = 0.05, planned: fl
     is; it is what that becomes for many trials with few events (the two-sided gamma-Poisson mixture). Without exposure it is (0, infinity).
     """
     count(events, "events")
-    between(exposure, 0, _MOST, "exposure")
     needed, weight = _needed(alpha), best_rho(planned, one_sided=False)
+    between(exposure, 0, weight * _MOST, "exposure")
     if exposure < weight / _MOST:
         return Interval(0.0, inf)
 
