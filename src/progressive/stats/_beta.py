@@ -34,6 +34,7 @@ __all__ = [
     "beta_upper_quantile",
     "log_beta",
     "log_beta_cdf",
+    "log_beta_peak",
     "log_beta_sf",
 ]
 
@@ -55,7 +56,7 @@ def log_beta(a: float, b: float) -> float:
     return HALF_LOG_TWO_PI - 0.5 * log(b) + corrections + (a - 0.5) * log(a / (a + b)) - b * log1p(a / b)
 
 
-def _log_beta_peak(x: float, y: float, a: float, b: float) -> float:
+def log_beta_peak(x: float, y: float, a: float, b: float) -> float:
     """log(x^a y^b / B(a, b)) for ``x`` = 1 - ``y`` inside (0, 1): the density of the logit."""
     distance, whole = a * y - b * x, a + b
     corrections = stirling(a) + stirling(b) - stirling(whole)
@@ -77,7 +78,7 @@ def _log_beta_tail(x: float, y: float, a: float, b: float) -> float:
     """log I_x(a, b) for ``x`` at or below the mean."""
     distance = a * y - b * x
     first = a / (a + 1) * (distance + 1)
-    return min(0.0, _log_beta_peak(x, y, a, b) - log(fraction(first, _beta_terms(x, a, b, distance))))
+    return min(0.0, log_beta_peak(x, y, a, b) - log(fraction(first, _beta_terms(x, a, b, distance))))
 
 
 def beta_tails(x: float, y: float, a: float, b: float) -> tuple[float, float]:
@@ -132,7 +133,7 @@ def beta_point(p: float, q: float, a: float, b: float) -> tuple[float, float]:
     x, y = a / (a + b), b / (a + b)
     while True:
         found, _ = beta_tails(x, y, a, b)
-        slope = exp(_log_beta_peak(x, y, a, b) - found)
+        slope = exp(log_beta_peak(x, y, a, b) - found)
         step = max((wanted - found) / slope, LONGEST_STEP)
         scale = 1 + x * expm1(step)
         x, y = min(1.0, x * exp(step) / scale), min(1.0, y / scale)

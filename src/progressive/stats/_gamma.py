@@ -27,18 +27,21 @@ __all__ = [
     "gamma_p",
     "gamma_q",
     "gamma_quantile",
+    "gamma_terms",
     "gamma_upper_quantile",
     "log_gamma_p",
+    "log_gamma_peak",
     "log_gamma_q",
 ]
 
 
-def _log_gamma_peak(x: float, a: float) -> float:
+def log_gamma_peak(x: float, a: float) -> float:
     """log(x^a exp(-x) / gamma(a)) for ``x`` above 0: the density of the logarithm."""
     return 0.5 * log(a) - HALF_LOG_TWO_PI - stirling(a) - a * excess((x - a) / a, x, a)
 
 
-def _gamma_terms(x: float, a: float) -> Iterator[tuple[float, float]]:
+def gamma_terms(x: float, a: float) -> Iterator[tuple[float, float]]:
+    """Of the continued fraction of the upper tail, which begins with ``x - a + 1``; for ``x`` above 0 and every ``a``."""
     n = 0
     while True:
         n += 1
@@ -63,9 +66,9 @@ def _gamma_tails(x: float, a: float) -> tuple[float, float]:
     if x == inf:
         return 0.0, -inf
     if x < a:
-        lower = min(0.0, _log_gamma_peak(x, a) + log(_gamma_series(x, a) / a))
+        lower = min(0.0, log_gamma_peak(x, a) + log(_gamma_series(x, a) / a))
         return lower, other_tail(lower)
-    upper = min(0.0, _log_gamma_peak(x, a) - log(fraction(x - a + 1, _gamma_terms(x, a))))
+    upper = min(0.0, log_gamma_peak(x, a) - log(fraction(x - a + 1, gamma_terms(x, a))))
     return other_tail(upper), upper
 
 
@@ -105,7 +108,7 @@ def _gamma_point(p: float, q: float, a: float) -> float:
     x = a
     while True:
         found = _gamma_tails(x, a)[0 if lower else 1]
-        slope = exp(_log_gamma_peak(x, a) - found)
+        slope = exp(log_gamma_peak(x, a) - found)
         step = (wanted - found) / slope
         x *= exp(max(step, LONGEST_STEP) if lower else min(-step, WIDEST_STEP))
         if x < LEAST:

@@ -26,7 +26,8 @@ def _part(p: float) -> float:
     raise ValueError(f"p={p!r} is not between 0 and 1; the 99th percentile is 0.99")
 
 
-def _sorted(samples: Sequence[float]) -> list[float]:
+def sorted_samples(samples: Sequence[float]) -> list[float]:
+    """In their order; raises `ValueError` where there are none, or one is NaN."""
     if not samples or any(isnan(sample) for sample in samples):
         raise ValueError(f"samples: {'none' if not samples else 'NaN has no place in the order; remove it first'}")
     return sorted(samples)
@@ -34,7 +35,7 @@ def _sorted(samples: Sequence[float]) -> list[float]:
 
 def quantile(samples: Sequence[float], p: float) -> float:
     """The ``p`` quantile of at least one sample by linear interpolation between order statistics (R's type 7, NumPy's default)."""
-    ordered = _sorted(samples)
+    ordered = sorted_samples(samples)
     place = (len(ordered) - 1) * _part(p)
     below = floor(place)
     if below == place:
@@ -64,12 +65,13 @@ def quantile_interval(samples: Sequence[float], p: float, *, confidence: float =
 
     Infinite where too few samples reach that far out: an upper end for the 99th percentile takes 368 of them at 95 %.
     """
-    ordered = _sorted(samples)
+    ordered = sorted_samples(samples)
     low, high = _order(len(ordered), _part(p), confidence)
     return Interval(ordered[low - 1] if low > 0 else -inf, ordered[high - 1] if high <= len(ordered) else inf)
 
 
-def _buckets(edges: Sequence[float], cumulative: Sequence[int]) -> None:
+def check_buckets(edges: Sequence[float], cumulative: Sequence[int]) -> None:
+    """Raises `ValueError` for what can't be cumulative counts."""
     rising = all(one < other for one, other in pairwise(edges)) and all(-inf < edge < inf for edge in edges)
     if not edges or rising is False:
         raise ValueError(f"edges={edges!r} must be one or more rising numbers, without infinity")
@@ -86,7 +88,7 @@ def bucket_quantile_interval(
     ``least`` is the smallest value there can be (0 for durations). The upper end is infinity where it lies past the last edge; without
     values the interval is (``least``, infinity).
     """
-    _buckets(edges, cumulative)
+    check_buckets(edges, cumulative)
     low, high = _order(cumulative[-1], _part(p), confidence)
     below, above = bisect_left(cumulative, low), bisect_left(cumulative, high)
     return Interval(
@@ -100,7 +102,7 @@ def bucket_quantile(edges: Sequence[float], cumulative: Sequence[int], p: float)
 
     For people to look at, never for a verdict: the error is as large as the bucket. Past the last edge it is that edge.
     """
-    _buckets(edges, cumulative)
+    check_buckets(edges, cumulative)
     rank = _part(p) * cumulative[-1]
     if cumulative[-1] == 0:
         return nan

@@ -144,4 +144,5 @@ RULES: Final[dict[str, rules.Rule]] = {
     "z-test, peeked at": rules.peeked,
     "normal mixture": rules.normal_mixture(BASE),
     "multinomial, k = 100": rules.multinomial(100),
+    "asymptotic CS (GrowthBook, N*=5000)": clock.ASYMPTOTIC,
 }

@@ -59,8 +59,13 @@ def compared(base: float, ratio: float) -> dict[str, Rule]:
         "normal mixture": rules.normal_mixture(base),
         "multinomial, k = 10": rules.multinomial(10),
         "multinomial, k = 100": rules.multinomial(100),
+        "asymptotic CS (GrowthBook, N*=5000)": ASYMPTOTIC,
+        "group sequential z-test, 12 looks": GROUP_SEQUENTIAL,
     }
 
+
+ASYMPTOTIC: Final = rules.asymptotic()
+GROUP_SEQUENTIAL: Final = rules.group_sequential()
 
 SLOW: Final = {"ours, exact": 8, "Kayenta, each 10 minutes": 8}
 """Rules that go through rollouts one by one get one of so many; of busy services one more of three."""

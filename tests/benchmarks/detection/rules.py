@@ -12,6 +12,7 @@ from scipy.special import betaln
 
 from progressive.stats import exact, sequential
 
+from . import peers
 from .traffic import LOOK_SECONDS, Traffic
 
 ALPHA: Final = 0.05
@@ -169,5 +170,32 @@ def multinomial(concentration: float) -> Rule:
         factor = betaln(k * w + events, k * (1 - w) + control) - betaln(k * w, k * (1 - w))
         factor -= events * math.log(w) + control * math.log(1 - w)
         return first((factor >= math.log(1 / ALPHA)) & (events > w * (events + control)))
+
+    return alarms
+
+
+def asymptotic(n_star: float = 5_000, *, relative: bool = True) -> Rule:
+    """GrowthBook's sequential interval of the relative lift, over all looks so far; two-sided, alarming on the harmful side."""
+    rho = peers.asymptotic_rho_squared(ALPHA, n_star)
+
+    def alarms(traffic: Traffic) -> Looks:
+        n, events, m, control = _sums(traffic)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            difference, variance = peers.lift(events, n, control, m, relative=relative)
+            grown = (n + m) * rho + 1
+            reach = np.sqrt(variance * 2 * grown / (grown - 1) * np.log(np.sqrt(grown) / ALPHA))
+        return first(difference - reach > 0)
+
+    return alarms
+
+
+def group_sequential(looks: int = 12) -> Rule:
+    """A z-test at so many looks that were planned beforehand, with bounds by Lan and DeMets and Spotify's spending; one-sided."""
+    bounds = np.array(peers.group_sequential([(k + 1) / looks for k in range(looks)], ALPHA))
+
+    def alarms(traffic: Traffic) -> Looks:
+        each = traffic.candidate.shape[1] // looks
+        z, _ = _pooled_z(traffic.every(each))
+        return first(z > bounds, each)
 
     return alarms
