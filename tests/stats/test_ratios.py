@@ -126,3 +126,13 @@ def test_a_ratio_beyond_all_alternatives_is_bounded_from_below() -> None:
     low, high = ratios.bounds(logs, events=events, expected=expected)
 
     assert 10 < low < 81 < high
+
+
+@pytest.mark.parametrize(("others", "trials", "control_trials"), [(3, 31, 1187), (2, 51, 1298), (3, 35, 1348), (2, 37, 948)])
+def test_a_bound_that_is_no_longer_a_number_is_none(others: int, trials: int, control_trials: int) -> None:
+    """One event of a small candidate: the likelihood falls towards ever larger ratios, and hardly so."""
+    logs, events, expected, _ = kept([(1, 1 + others, trials / (trials + control_trials))])
+    low, high = ratios.bounds(logs, events=events, expected=expected)
+
+    assert low > 0
+    assert high == math.inf

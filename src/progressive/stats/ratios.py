@@ -23,6 +23,8 @@ __all__ = ["bounds", "estimate"]
 _LOG_PRIOR: Final = (*(log(0.5) + weight for weight in LOG_PRIOR), log(0.5))
 _POINTS: Final = (0.0, *(log(ratio) for ratio in RATIOS))
 """Where the log likelihood is known."""
+_FAR: Final = 700.0
+"""The logarithm of a ratio past which it is no longer a number; a line that hardly falls crosses the least so far out."""
 _WIDTHS: Final = tuple(b - a for a, b in pairwise(_POINTS))
 
 
@@ -48,7 +50,7 @@ def bounds(logs: tuple[float, ...], *, events: float, expected: float, margin: f
     # One of the points is above the average of all of them, so neither search ends without a piece.
     low = next(first for first, last in (_above(least, *piece, events) for piece in pieces) if first <= last)
     high = next(last for first, last in (_above(least, *piece, events) for piece in reversed(pieces)) if first <= last)
-    return margin * exp(low), margin * exp(high)
+    return margin * exp(low), margin * exp(high) if high < _FAR else inf
 
 
 def _above(least: float, left: float, right: float, lines: tuple[_Line, ...], events: float) -> tuple[float, float]:
