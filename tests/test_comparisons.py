@@ -106,7 +106,7 @@ def test_a_mean_says_between_which_bounds_the_difference_lies() -> None:
     early, _ = judged(NoWorse(BASKET), BAD[BASKET][0], 1)
     late, _ = judged(NoWorse(BASKET, margin=1.25), BAD[BASKET][0], 20)
 
-    assert "20 of the 30 values that a comparison needs" in early.why
+    assert (early.verdict, early.why) == (NO_DATA, "20 of the 30 values that a comparison needs")
     assert "+1 EUR (" in late.why
     assert "from 0.8 times stable's 30 EUR" in late.why
     assert late.verdict is PASS
@@ -182,18 +182,54 @@ def test_a_margin_that_no_two_edges_have_between_them_is_an_error() -> None:
     assert (judgement.verdict, judgement.why) == (ERROR, "no two edges are 9 times apart; the last is 800 ms")
 
 
-def test_other_buckets_start_the_evidence_anew() -> None:
-    _, kept = judged(NoWorse(LATENCY), BAD[LATENCY][0], 4)
+def test_where_the_buckets_change_the_evidence_goes_on() -> None:
+    before, kept = judged(NoWorse(LATENCY), BAD[LATENCY][0], 1)
     other = look(times(50, 100, edges=(1.0,)), times(450, 900, edges=(1.0,)))
-    judgement, _ = NoWorse(LATENCY).judge(other, kept, 0.01)
+    after, _ = NoWorse(LATENCY).judge(other, kept, 0.01)
+    fresh, _ = NoWorse(LATENCY).judge(other, None, 0.01)
+    evidence = [dict(judgement.numbers)["log_evidence"] for judgement in (before, after, fresh)]
 
-    assert judgement.verdict is PASS
+    assert evidence[1] == pytest.approx(evidence[0] + evidence[2], abs=1e-9)
 
 
 def test_a_few_requests_choose_no_edges() -> None:
     judgement, _ = NoWorse(LATENCY).judge(look(times(1, 1, 1, 1, 1), times(1, 2, 2, 2, 2)), None, 0.01)
 
-    assert "1 and 2 requests, too few to choose edges" in judgement.why
+    assert (judgement.verdict, judgement.why) == (NO_DATA, "too few requests to choose edges")
+
+
+@pytest.mark.parametrize(
+    ("own", "other"), [(moments(100, 5.0), moments(900, 0.0)), (Moments(n=100, mean=5.0, m2=0.0), Moments(n=900, mean=1.0, m2=0.0))]
+)
+def test_values_that_no_change_can_be_measured_by_are_no_pass(own: Moments, other: Moments) -> None:
+    judgement, _ = judged(NoWorse(BASKET), look(own, other), 3)
+
+    assert judgement.verdict is NO_DATA
+    assert judgement.why == "stable's values don't differ, or are 0 in the mean: nothing to measure a change by"
+
+
+@pytest.mark.parametrize("bad", ["up", "down", "both"])
+@pytest.mark.parametrize("mean", [-10.0, 10.0])
+@pytest.mark.parametrize("margin", [1.0, 1.1, 3.0])
+def test_what_is_equal_never_fails_whatever_its_sign(bad: Any, mean: float, margin: float) -> None:
+    profit = Metric("profit", kind="mean", bad=bad)
+    height = Metric("height", kind="value", bad=bad)
+
+    assert judged(NoWorse(profit, margin=margin), look(moments(100, mean), moments(900, mean)), 20)[0].verdict is PASS
+    assert judged(NoWorse(height, margin=margin), look(level(mean), level(mean)), 20)[0].verdict is PASS
+
+
+def test_a_fast_service_whose_requests_are_all_in_one_bucket_is_compared() -> None:
+    """The others are hundreds of standard deviations away."""
+    healthy = look(times(20_000, 20_000, 20_000, 20_000, 20_000), times(200_000, 200_000, 200_000, 200_000, 200_001))
+    slow = look(times(15_000, 16_000, 18_000, 19_000, 20_000), times(200_000, 200_000, 200_000, 200_000, 200_001))
+
+    assert judged(NoWorse(LATENCY), healthy, 60)[0].verdict is PASS
+    assert judged(NoWorse(LATENCY), slow, 3)[0].verdict is FAIL
+
+
+def test_a_fall_without_any_event_says_so() -> None:
+    assert "no events on either side" in judged(NoWorse(ORDERS), look(counts(0, 100), counts(0, 900)), 2)[0].why
 
 
 # ------------------------------------------------------------------------------------------------------- margins and directions

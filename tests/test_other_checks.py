@@ -79,6 +79,16 @@ def test_more_than_its_weight_is_right_where_more_is_sent(traffic: Traffic) -> N
     assert split((2, 998), traffic=traffic)[0].verdict is FAIL
 
 
+def test_what_a_route_sent_while_it_was_there_is_not_held_against_the_split_that_follows() -> None:
+    check, routed = SampleRatio(ERRORS), Traffic(candidate=percent(10), matches=[Match(name="x-canary", value="yes")])
+    memory: Memory = None
+    for _ in range(20):
+        _, memory = check.judge_in(routed, look(counts(0, 300), counts(0, 700)), memory, 0.0)
+    judgement, _ = check.judge_in(TEN, look(counts(0, 100), counts(0, 900)), memory, 0.0)
+
+    assert judgement.verdict is PASS
+
+
 def test_where_no_weight_is_asked_for_there_is_no_split() -> None:
     judgement, memory = split((5, 500), traffic=Traffic(matches=[Match(name="x-canary", value="yes")]))
 
@@ -88,8 +98,15 @@ def test_where_no_weight_is_asked_for_there_is_no_split() -> None:
 def test_any_count_of_requests_will_do_and_none_is_no_data() -> None:
     latencies = look(times(0, 0, 0, 0, 0), times(100, 200, 300, 400, 1_000))
     assert SampleRatio(Metric("latency", kind="latency")).judge_in(TEN, latencies, None, 0.0)[0].verdict is FAIL
-    for nothing in (look(NOTHING), look(counts(0, 0), counts(0, 0)), look(level(1.0), level(2.0))):
-        assert SampleRatio(ERRORS).judge_in(TEN, nothing, None, 0.0)[0].verdict is NO_DATA
+    for nothing, why, starved in (
+        (look(NOTHING), "no count of requests on candidate: no requests", False),
+        (look(NOTHING, counts(0, 9)), "no count of requests on candidate: no requests", True),
+        (look(counts(0, 9), NOTHING), "no count of requests on stable: no requests", False),
+        (look(counts(0, 0), counts(0, 0)), "no requests on either track", False),
+        (look(level(1.0), level(2.0)), "no count of requests on candidate", True),
+    ):
+        judgement, _ = SampleRatio(ERRORS).judge_in(TEN, nothing, None, 0.0)
+        assert (judgement.verdict, judgement.why, judgement.starved) == (NO_DATA, why, starved)
     assert SampleRatio(ERRORS).judge(look(counts(0, 1), counts(0, 9)), None, 0.0)[0].why == "the traffic has changed since"
 
 
@@ -164,7 +181,15 @@ def test_the_margin_is_tolerated() -> None:
     assert ranked(check, [1.3 * value for value in base], base)[0].verdict is PASS
     worse, _ = ranked(check, [1.7 * value for value in base], base)
     assert worse.verdict is FAIL
-    assert "from 1.5 times stable's" in worse.why
+    assert "from what a margin of 1.5 makes of stable's" in worse.why
+
+
+@pytest.mark.parametrize("bad", ["up", "down", "both"])
+@pytest.mark.parametrize("base", [-100.0, 100.0])
+def test_equal_samples_never_fail_whatever_their_sign(bad: Any, base: float) -> None:
+    samples = [base + value for value in LOW]
+
+    assert ranked(MannWhitney(Metric("height", kind="value", bad=bad), margin=1.1), samples, samples)[0].verdict is PASS
 
 
 def test_samples_that_are_all_equal_are_no_worse() -> None:
@@ -229,10 +254,11 @@ def test_points_are_waited_for_and_old_ones_dropped() -> None:
     early, _ = kayenta(CHECK, (LOW[:9], LOW[:9]), (LOW[:9], LOW[:9]))
     _, late = kayenta(CHECK, (LOW * 4, LOW * 4), (LOW * 4, LOW * 4))
     judgement, _ = CHECK.judge(Look(metric="cpu", window=WINDOW, tracks={Track.CANDIDATE: level(1.0), Track.BASELINE: level(1.0)}), late, 0.0)
+    kept = json.loads(json.dumps(late))[0]
 
     assert early.why == "9 of the 20 points that a judgement needs of each series"
-    assert [[len(side) for side in pair] for pair in json.loads(json.dumps(late))] == [[40, 40], [40, 40]]
-    assert (judgement.verdict, judgement.why) == (NO_DATA, "judged after the look at memory")
+    assert [[len(side) for side in pair] for pair in kept] == [[40, 40], [40, 40]]
+    assert (judgement.verdict, judgement.why) == (NO_DATA, "waits for new points of memory")
 
 
 def test_a_silent_candidate_is_no_data() -> None:
@@ -241,6 +267,16 @@ def test_a_silent_candidate_is_no_data() -> None:
 
     assert (judgement.verdict, judgement.starved) == (NO_DATA, True)
     assert judgement.why == "no data on candidate: no points of cpu"
+
+
+def test_a_metric_that_falls_silent_does_not_go_on_passing_by_its_old_points() -> None:
+    _, kept = kayenta(CHECK, (LOW, LOW), (LOW, LOW))
+    verdicts = []
+    for name, own in (("cpu", NOTHING), ("memory", level(1.0)), ("cpu", NOTHING), ("memory", level(1.0))):
+        judgement, kept = CHECK.judge(Look(metric=name, window=WINDOW, tracks={Track.CANDIDATE: own, Track.BASELINE: level(1.0)}), kept, 0.0)
+        verdicts.append((judgement.verdict, judgement.starved, judgement.why))
+
+    assert set(verdicts) == {(NO_DATA, True, "no data on candidate: no points of cpu")}
 
 
 def spinnaker(**changes: Any) -> Canary:
@@ -274,6 +310,7 @@ def test_a_check_of_several_metrics_has_a_series_for_each_and_is_stored() -> Non
     plan = spinnaker().plan
     story = simulate(spinnaker(), world(2.0))
 
+    assert str(spinnaker().describe()).count("kayenta/kayenta") == len(plan.steps)
     assert [series.metric.name for series in plan.series] == ["cpu", "memory", "error-rate"]
     assert [metric.name for metric in plan.metrics] == ["cpu", "memory", "error-rate"]
     assert loads(dumps(story.rollout)) == story.rollout

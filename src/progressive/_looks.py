@@ -16,7 +16,7 @@ from ._moves import go_back, hold
 from ._turn import Turn
 from ._windows import active, replace_series
 from .analysis.judge import Tally, consequence, fold, owes
-from .analysis.verdict import Check, Judgement, Memory, Verdict
+from .analysis.verdict import Check, Judgement, Memory, Verdict, metrics_of
 from .lifecycle import Phase
 from .measurement import Look, Metric, NoAnswer, Window
 from .messages import Action, Measure, Measured
@@ -241,11 +241,13 @@ def ready(turn: Turn) -> str | None:
 
 
 def _deciding(turn: Turn) -> Iterator[int]:
+    """The checks that decide in this traffic; one of several metrics comes with the first of them."""
     for i in active(turn):
-        tracks = turn.evidence.series[i].tracks
-        for c in turn.plan.series[i].checks:
+        series, tracks = turn.plan.series[i], turn.evidence.series[i].tracks
+        for c in series.checks:
             each = turn.plan.checks[c][1]
-            if not each.observe and not turn.waived(turn.plan.keys[c]) and all(map(tracks.__contains__, each.needs)):
+            first = metrics_of(each)[0] == series.metric
+            if first and not each.observe and not turn.waived(turn.plan.keys[c]) and all(map(tracks.__contains__, each.needs)):
                 yield c
 
 

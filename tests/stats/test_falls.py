@@ -63,8 +63,12 @@ def test_the_nearest_pair_is_where_the_divergence_no_longer_falls(one: float, ot
     assert slope == pytest.approx(0, abs=1e-7 * (of_one + of_other))
 
 
-def test_with_a_ratio_of_one_the_nearest_pair_is_the_pooled_rate() -> None:
-    assert nearest(0.1, 0.3, of_one=100, of_other=300, ratio=1.0) == pytest.approx(0.25)
+@pytest.mark.parametrize(("one", "other"), [(0.1, 0.3), (1 - 1e-9, 1 - 1e-8), (1 - 3e-10, 1 - 1e-9), (1e-9, 3e-9)])
+def test_with_a_ratio_of_one_the_nearest_pair_is_the_pooled_rate(one: float, other: float) -> None:
+    p = nearest(one, other, of_one=1e6, of_other=3e6, ratio=1.0)
+
+    assert p == pytest.approx((one + 3 * other) / 4, rel=1e-15)
+    assert 1 - p == pytest.approx((1 - one + 3 * (1 - other)) / 4, rel=1e-5)
 
 
 def looks_until(rng: random.Random, rate: float, control_rate: float, *, most: int, alpha: float = 0.05) -> int | None:

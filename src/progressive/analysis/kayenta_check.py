@@ -8,11 +8,11 @@ import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Gauge, Kind, Look, Measurement, Metric
+from ..measurement import Kind, Look, Metric
 from ..traffic import Track
-from ._metric import track_of
+from ._metric import samples_of, track_of
 from .kayenta import KayentaJudge, KayentaResult, KayentaVerdict
-from .verdict import Judgement, Memory, Tolerance, Verdict
+from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["Kayenta"]
 
@@ -25,6 +25,12 @@ _VERDICTS: Final = {
     KayentaVerdict.FAIL: Verdict.FAIL,
 }
 
+FRESH: Final = "fresh"
+WAITING: Final = "waiting"
+SILENT: Final = "silent"
+"""What there is of a metric since the last judgement: points on both sides, not yet, or none of the candidate alone. A metric that falls
+silent must not go on passing by its old points."""
+
 _Points = tuple[tuple[float, ...], tuple[float, ...]]
 """The candidate's points of one metric, and its control's."""
 
@@ -34,8 +40,8 @@ class Kayenta:
     """A canary config of Kayenta's, judged in a rollout: ``Kayenta(config, metrics=[CPU, MEMORY])``.
 
     ``config`` is a `progressive.analysis.kayenta.KayentaJudge`; ``metrics`` are levels with the names that its metrics have. What they
-    show is added up, and from ``points`` of each on (Kayenta warns below 50) they are judged together after each look: Pass is a pass,
-    Marginal is inconclusive, Fail fails. The newest ``lookback`` points are kept, 1,440 at most; they travel in the rollout, some ten
+    show is added up, and from ``points`` of each on (Kayenta warns below 50) they are judged together whenever each has brought new ones:
+    Pass is a pass, Marginal is inconclusive, Fail fails. The newest ``lookback`` points are kept, 1,440 at most; they travel in the rollout, some ten
     bytes each. As in Kayenta each judgement is made afresh over points that were judged before, so there is no bound on false alarms.
     """
 
@@ -46,8 +52,8 @@ class Kayenta:
     than: Track = attrs.field(default=Track.BASELINE, converter=track_of, validator=check.is_one_of(Track))
     points: int = attrs.field(default=50, validator=check.at_least(1))
     lookback: int = attrs.field(default=240, validator=check.at_least(1))
-    observe: bool = False
-    tolerance: Tolerance = Tolerance(in_a_row=1)
+    observe: bool = attrs.field(default=False, validator=is_flag)
+    tolerance: Tolerance = attrs.field(default=Tolerance(in_a_row=1), validator=is_tolerance)
     id: str = attrs.field(default="kayenta", validator=check.is_name)
 
     def __attrs_post_init__(self) -> None:
@@ -57,7 +63,7 @@ class Kayenta:
 
     def _problems(self) -> list[str]:
         metrics: Any = self.metrics
-        if not metrics or not all(isinstance(each, Metric) for each in metrics):
+        if not isinstance(metrics, tuple) or not metrics or not all(isinstance(each, Metric) for each in metrics):
             return [f"metrics={check.brief(metrics)}: give a list of Metric(..., kind='value')"]
         wanted, given = [each.name for each in self.config.metrics], [each.name for each in self.metrics]
         problems = [
@@ -96,33 +102,34 @@ class Kayenta:
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         names = [each.name for each in self.metrics]
-        kept = list(cast("tuple[_Points, ...]", memory or (((), ()),) * len(names)))
+        kept, news = cast("tuple[tuple[_Points, ...], tuple[str, ...]]", memory or ((((), ()),) * len(names), (WAITING,) * len(names)))
         i = names.index(look.metric)
-        own, other = kept[i]
         candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
-        kept[i] = ((own + _points(candidate))[-self.lookback :], (other + _points(control))[-self.lookback :])
-        if not candidate.sample:
-            why = f"no data on candidate: no points of {look.metric}"
-            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=control.sample > 0), tuple(kept)
+        points = (
+            (kept[i][0] + samples_of(candidate))[-self.lookback :],
+            (kept[i][1] + samples_of(control))[-self.lookback :],
+        )
+        kept = (*kept[:i], points, *kept[i + 1 :])
+        new = FRESH if candidate.sample and control.sample else SILENT if control.sample else WAITING
+        news = (*news[:i], new, *news[i + 1 :])
+        if SILENT in news:
+            why = f"no data on candidate: no points of {names[news.index(SILENT)]}"
+            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=True), (kept, news)
         fewest = min(len(side) for pair in kept for side in pair)
         if fewest < self.points:
             why = f"{fewest} of the {self.points} points that a judgement needs of each series"
-            return Judgement(verdict=Verdict.NO_DATA, why=why), tuple(kept)
-        if i < len(names) - 1:
-            why = f"judged after the look at {names[-1]}"
-            return Judgement(verdict=Verdict.NO_DATA, why=why), tuple(kept)
+            return Judgement(verdict=Verdict.NO_DATA, why=why), (kept, news)
+        if WAITING in news:
+            why = f"waits for new points of {names[news.index(WAITING)]}"
+            return Judgement(verdict=Verdict.NO_DATA, why=why), (kept, news)
         result = self.config.judge(
             experiment={name: own for name, (own, _) in zip(names, kept, strict=True)},
             control={name: other for name, (_, other) in zip(names, kept, strict=True)},
         )
-        return self._told(result, fewest), tuple(kept)
+        return self._told(result, fewest), (kept, (WAITING,) * len(names))
 
     def _told(self, result: KayentaResult, points: int) -> Judgement:
         odd = ", ".join(f"{each.name} {each.classification.value}" for each in result.metrics if each.classification.value != "Pass")
         why = f"score {result.score:g}, {result.reason or result.verdict.value}{f' ({odd})' if odd else ''}"
         numbers = (("score", result.score), ("points", float(points)))
         return Judgement(verdict=_VERDICTS[result.verdict], why=why, numbers=numbers)
-
-
-def _points(measured: Measurement) -> tuple[float, ...]:
-    return measured.samples if isinstance(measured, Gauge) else ()

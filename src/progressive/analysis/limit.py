@@ -15,7 +15,7 @@ from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Met
 from ..traffic import Track
 from ..units import Percent, Times
 from ._metric import is_metric
-from .verdict import Judgement, Memory, Tolerance, Verdict
+from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["Bound", "Limit"]
 
@@ -53,8 +53,8 @@ class Limit:
     min_sample: int = attrs.field(
         validator=check.at_least(1), default=attrs.Factory(lambda self: self._default_sample(), takes_self=True)
     )
-    observe: bool = False
-    tolerance: Tolerance = Tolerance()
+    observe: bool = attrs.field(default=False, validator=is_flag)
+    tolerance: Tolerance = attrs.field(default=Tolerance(), validator=is_tolerance)
     id: str = attrs.field(
         validator=check.is_name, default=attrs.Factory(lambda self: self._default_id(), takes_self=True)
     )

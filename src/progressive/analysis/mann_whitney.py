@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal, cast
+from typing import ClassVar, Final, cast
 
 import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Bad, Gauge, Kind, Look, Measurement, Metric, NoAnswer, NoData
+from ..measurement import Bad, Kind, Look, Metric, NoAnswer, NoData
 from ..stats.ranks import common_language, mann_whitney, shift
 from ..traffic import Track
-from ._metric import is_metric, is_number, track_of
-from .verdict import Judgement, Memory, Tolerance, Verdict
+from ._metric import is_metric, is_number, samples_of, track_of
+from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["MannWhitney"]
 
 MOST: Final = 500
 """Samples of a track that a check may pool: they travel in the rollout."""
-
-_ALTERNATIVES: Final[dict[Bad, Literal["greater", "less", "two-sided"]]] = {Bad.UP: "greater", Bad.DOWN: "less", Bad.BOTH: "two-sided"}
 
 
 @attrs.frozen(kw_only=True)
@@ -42,8 +40,8 @@ class MannWhitney:
     margin: float = 1.0
     confidence: float = 0.98
     samples: int = attrs.field(default=30, validator=check.at_least(2))
-    observe: bool = False
-    tolerance: Tolerance = Tolerance()
+    observe: bool = attrs.field(default=False, validator=is_flag)
+    tolerance: Tolerance = attrs.field(default=Tolerance(), validator=is_tolerance)
     id: str = attrs.field(validator=check.is_name, default=attrs.Factory(lambda self: self._default_id(), takes_self=True))
 
     def __attrs_post_init__(self) -> None:
@@ -80,36 +78,39 @@ class MannWhitney:
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
         own, other = cast("tuple[tuple[float, ...], tuple[float, ...]]", memory or ((), ()))
-        own, other = (own + _samples(candidate))[-MOST:], (other + _samples(control))[-MOST:]
+        own, other = (own + samples_of(candidate))[-MOST:], (other + samples_of(control))[-MOST:]
         if not candidate.sample:
             why = f"no data on candidate: {candidate.why if isinstance(candidate, NoData | NoAnswer) else 'no samples'}"
             return Judgement(verdict=Verdict.NO_DATA, why=why, starved=control.sample > 0), (own, other)
         if min(len(own), len(other)) < self.samples:
             why = f"{len(own)} and {len(other)} of the {self.samples} samples that a verdict needs on each side"
             return Judgement(verdict=Verdict.NO_DATA, why=why), (own, other)
-        return self._compare(own, [self._tolerated * value for value in other]), None
+        return self._compare(own, other), None
 
-    @property
-    def _tolerated(self) -> float:
-        return 1 / self.margin if self.metric.bad is Bad.DOWN else self.margin
+    def _tolerated(self, level: float, up: bool) -> float:
+        """The level that is still tolerated beside this one, towards harm, also where it is below 0."""
+        return level * self.margin if up is (level >= 0) else level / self.margin
 
-    def _compare(self, own: tuple[float, ...], other: list[float]) -> Judgement:
-        p = mann_whitney(own, other, alternative=_ALTERNATIVES[self.metric.bad]).p
-        above = common_language(own, other)
+    def _compare(self, own: tuple[float, ...], other: tuple[float, ...]) -> Judgement:
+        found = [
+            (mann_whitney(own, [self._tolerated(level, up) for level in other], alternative="greater" if up else "less").p, up)
+            for up, harm in ((True, self.metric.bad is not Bad.DOWN), (False, self.metric.bad is not Bad.UP))
+            if harm
+        ]
+        least, up = min(found)
+        p = min(1.0, least * len(found))
+        tolerated = [self._tolerated(level, up) for level in other]
+        above = common_language(own, tolerated)
         worse = p < 1 - self.confidence
         numbers = [("p", p), ("above", above), ("candidate_samples", float(len(own))), ("control_samples", float(len(other)))]
         try:
-            found = shift(own, other, confidence=self.confidence)
+            moved = shift(own, tolerated, confidence=self.confidence)
         except ValueError:
             said = "all samples are equal"
         else:
-            numbers += [("shift", found.estimate), ("shift_low", found.low), ("shift_high", found.high)]
+            numbers += [("shift", moved.estimate), ("shift_low", moved.low), ("shift_high", moved.high)]
             unit = f" {self.metric.unit}" if self.metric.unit else ""
-            tolerated = "" if self.margin == 1 else f"{self._tolerated:.3g} times "
-            said = f"{found.estimate:+.4g}{unit} ({found.low:+.3g} to {found.high:+.3g}) from {tolerated}{self.than.value}'s"
+            margin = "" if self.margin == 1 else f"what a margin of {self.margin:g} makes of "
+            said = f"{moved.estimate:+.4g}{unit} ({moved.low:+.3g} to {moved.high:+.3g}) from {margin}{self.than.value}'s"
         why = f"{'worse' if worse else 'no worse'}: {said}, above it in {above * 100:.0f} % of the pairs; p = {p:.3g}"
         return Judgement(verdict=Verdict.FAIL if worse else Verdict.PASS, why=why, numbers=tuple(numbers))
-
-
-def _samples(measured: Measurement) -> tuple[float, ...]:
-    return measured.samples if isinstance(measured, Gauge) else ()

@@ -16,11 +16,14 @@ from ..traffic import Track
 from ._metric import is_metric, is_number, track_of
 from .comparisons import COMPARISONS
 from .comparisons.comparison import Comparison, Numbers, Question
-from .verdict import Judgement, Memory, Tolerance, Verdict
+from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["NoWorse"]
 
 TOLERANCE: Final = Tolerance(in_a_row=1)
+
+MOST: Final = 1000.0
+"""A larger margin tolerates everything, and beside a larger share of alpha nothing is left for the others."""
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +32,8 @@ class NoWorse:
 
     Evidence is kept from the first look to the last, over all steps, and may be looked at at any time: the chance that a candidate which
     is not worse ever fails is at most this check's part of the plan's ``alpha``, for requests that are independent of each other. PASS
-    means "no proof of harm so far". It is dormant while the control gets no traffic, so put a `Limit` beside it for the bake at 100 %.
+    means "no proof of harm so far"; a query that changes starts the evidence, and the promise, anew. It is dormant while the control gets
+    no traffic, so put a `Limit` beside it for the bake at 100 %.
 
     What is compared depends on the metric: rates of events for a ratio, whole distributions for a latency (buckets as they are, the
     same on both sides), means for a mean (the promise is then approximate, and nothing is judged before the candidate has 30 values), and
@@ -37,10 +41,12 @@ class NoWorse:
 
     ``margin`` is what is still tolerated, as a multiple: 1.1 is a tenth more errors, a tenth more time, or, where down is bad, the
     control having 1.1 times as much. ``accept=2.0`` asks for proof before it passes: not until a candidate that is at least twice as bad
-    is excluded, with a chance of error of ``beta``, is there a PASS. So a step that waits for a pass ends as soon as the evidence is in,
-    and not by the clock. (Ratios only.) ``dispersion`` is by how much events come in clumps, such as retries
-    (`progressive.stats.dispersion`). ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do not
-    depend on the evidence: no ``accept`` in the whole plan, no person who goes on because it looks good. (Ratios where up is bad only.)
+    is excluded, with a chance of error of ``beta``, is there a PASS, and it is taken back if later looks speak against it. So a step that
+    waits for a pass ends as soon as the evidence is in, and not by the clock. (Ratios only.) ``dispersion`` is by how much events come in
+    clumps, such as retries (`progressive.stats.dispersion`).
+
+    ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do not depend on the evidence: no ``accept``
+    in the whole plan, no person who goes on because it looks good. (Ratios where up is bad only.)
     """
 
     kind: ClassVar[str] = "no_worse"
@@ -49,8 +55,8 @@ class NoWorse:
     than: Track = attrs.field(default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track))
     margin: float = 1.0
     share_of_alpha: float = 1.0
-    observe: bool = False
-    tolerance: Tolerance = TOLERANCE
+    observe: bool = attrs.field(default=False, validator=is_flag)
+    tolerance: Tolerance = attrs.field(default=TOLERANCE, validator=is_tolerance)
     id: str = attrs.field(
         validator=check.is_name,
         default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
@@ -58,16 +64,16 @@ class NoWorse:
     accept: float | None = None
     beta: float = 0.05
     dispersion: float = 1.0
-    exact: bool = False
+    exact: bool = attrs.field(default=False, validator=is_flag)
 
     def __attrs_post_init__(self) -> None:
         problems = []
         if self.metric.kind is Kind.LATENCY and self.metric.bad is not Bad.UP:
             problems.append(f"the metric's bad={self.metric.bad.value!r}: of latencies, only slower ones can be told from; use bad='up'")
-        if not is_number(self.margin) or self.margin < 1:
-            problems.append(f"margin={self.margin!r} is the ratio still tolerated, 1.0 or more")
-        if not is_number(self.share_of_alpha) or self.share_of_alpha <= 0:
-            problems.append(f"share_of_alpha={self.share_of_alpha!r} must be above 0; it is a weight beside the other checks'")
+        if not is_number(self.margin) or not 1 <= self.margin <= MOST:
+            problems.append(f"margin={self.margin!r} is the ratio still tolerated, from 1.0 to {MOST:g}")
+        if not is_number(self.share_of_alpha) or not 0 < self.share_of_alpha <= MOST:
+            problems.append(f"share_of_alpha={self.share_of_alpha!r} must be above 0 (and at most {MOST:g}); it is a weight beside the other checks'")
         if not is_number(self.dispersion) or self.dispersion < 1:
             problems.append(f"dispersion={self.dispersion!r} is how many events come at a time, 1.0 or more")
         if self.than is Track.CANDIDATE:
@@ -81,8 +87,9 @@ class NoWorse:
     def _acceptance_problems(self) -> list[str]:
         problems = []
         if self.accept is not None and self.metric.kind is Kind.RATIO and self.metric.bad is not Bad.BOTH:
-            if not is_number(self.accept) or not (is_number(self.margin) and self.accept > self.margin):
-                problems.append(f"accept={self.accept!r} is the ratio to be excluded; it must be above the margin of {self.margin!r}")
+            if not is_number(self.accept) or not (is_number(self.margin) and self.margin < self.accept <= MOST):
+                above = f"above the margin of {self.margin!r}, and at most {MOST:g}"
+                problems.append(f"accept={self.accept!r} is the ratio to be excluded; it must be {above}")
             if self.exact:
                 problems.append("exact=True needs a schedule that does not depend on the evidence, which accept= makes it do; choose one")
         elif self.accept is not None:
@@ -132,6 +139,8 @@ class NoWorse:
         verdict = Verdict.FAIL if harm else Verdict.PASS
         why = f"{'worse' if harm else 'no proof of harm'}: {said}; p = {p:.3g}, alarm at {alpha:.3g}"
         numbers += (("log_evidence", found), ("alpha", alpha))
+        if (lacks := self._comparison.lacks(seen)) and not harm:
+            verdict, why = Verdict.NO_DATA, lacks
         if self.accept is None:
             return Judgement(verdict=verdict, why=why, numbers=numbers), seen
         accepting = self._accepting(accepting, cast(Counts, candidate), cast(Counts, control))

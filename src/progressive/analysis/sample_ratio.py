@@ -9,12 +9,12 @@ import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Counts, Histogram, Kind, Look, Metric
+from ..measurement import Counts, Histogram, Kind, Look, Metric, NoData
 from ..messages import Action
 from ..stats import split
 from ..traffic import Track, Traffic
 from ._metric import is_metric, is_number
-from .verdict import Judgement, Memory, Tolerance, Verdict
+from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["SampleRatio"]
 
@@ -37,8 +37,8 @@ class SampleRatio:
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     alpha: float = 0.001
-    observe: bool = False
-    tolerance: Tolerance = TOLERANCE
+    observe: bool = attrs.field(default=False, validator=is_flag)
+    tolerance: Tolerance = attrs.field(default=TOLERANCE, validator=is_tolerance)
     id: str = attrs.field(validator=check.is_name, default=attrs.Factory(lambda self: self._default_id(), takes_self=True))
 
     def __attrs_post_init__(self) -> None:
@@ -73,7 +73,11 @@ class SampleRatio:
     def judge_in(self, traffic: Traffic, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         """A look of the traffic that there is."""
         candidate, stable = look.of(Track.CANDIDATE), look.of(Track.STABLE)
-        if not (isinstance(candidate, Counts | Histogram) and isinstance(stable, Counts | Histogram)) or not candidate.sample + stable.sample:
+        for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, stable)):
+            if not isinstance(measured, Counts | Histogram):
+                why = f"no count of requests on {track.value}{f': {measured.why}' if isinstance(measured, NoData) else ''}"
+                return Judgement(verdict=Verdict.NO_DATA, why=why, starved=track is Track.CANDIDATE and stable.sample > 0), memory
+        if not candidate.sample + stable.sample:
             return Judgement(verdict=Verdict.NO_DATA, why="no requests on either track"), memory
         if not traffic.candidate.ppm:
             return Judgement(verdict=Verdict.PASS, why="no weight is asked for, only what is routed by header"), memory
@@ -81,8 +85,8 @@ class SampleRatio:
         seen = candidate.sample / (candidate.sample + stable.sample)
         more = bool(traffic.matches) or bool(traffic.mirror.ppm)
         logs = cast("tuple[float, ...]", memory or split.NOTHING)
-        logs = split.update(logs, trials=candidate.sample, control_trials=stable.sample, share=share)
-        found = split.evidence(logs, only_fewer=more)
+        logs = split.update(logs, trials=candidate.sample, control_trials=stable.sample, share=share, more_allowed=more)
+        found = split.evidence(logs)
         wrong = found >= math.log(1 / self.alpha)
         said = f"{seen * 100:.3g} % of {candidate.sample + stable.sample:,} requests in this look, {share * 100:.3g} % asked for"
         why = f"{'the traffic is not split as asked' if wrong else 'split as asked'}: {said}; p = {math.exp(-max(0.0, found)):.3g} over all looks"

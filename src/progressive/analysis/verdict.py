@@ -93,6 +93,12 @@ class Tolerance:
             raise StrategyError("Tolerance.then: 'wait': a failed check can't wait; to watch without deciding use observe=True on the check")
 
 
+is_flag = check.is_a(bool, "True or False")
+"""A validator for what is on or off; a word would always be on."""
+is_tolerance = check.is_a(Tolerance, "Tolerance(in_a_row=2)")
+"""A validator for a check's tolerance."""
+
+
 class Check(Protocol):
     """What judges the looks of one metric. Your own is a frozen attrs class with these names and a ``kind`` of its own.
 

@@ -37,7 +37,8 @@ FIRST: Final = 0.05
 """Expected events at which the spending begins; earlier than this, no count of errors would be evidence."""
 
 _TINY: Final = 1e-16
-"""Less probable sums are not followed: in ten million looks, that adds less than one in a billion to the chance of a false alarm."""
+"""Less probable sums are not followed: in ten million looks, that adds less than one in a billion to the chance of a false alarm. So an
+alpha below one in a million has no meaning here."""
 
 
 def log_time(expected: float, planned: float) -> float:
@@ -110,7 +111,7 @@ def _convolved(one: tuple[float, ...], other: list[float]) -> list[float]:
 def _cut(found: list[float], spent: float, allowed: float) -> tuple[int, float]:
     """Where to cut the upper tail so that no more than ``allowed`` is spent in all, and what is spent then.
 
-    What is too improbable to be counted is cut without being charged: it is less than a part in a billion of any alpha.
+    What is too improbable to be counted is cut without being charged.
     """
     cut = len(found)
     while found[cut - 1] < _TINY:

@@ -3,7 +3,8 @@
 Everything comes from what the sequential test keeps anyway. With ``x`` the logarithm of a ratio, the log likelihood of the looks is
 ``S x - T(x)``: ``S`` events of the candidate, and ``T`` a convex function that starts at 0 with the slope ``expected``. The evidence knows
 ``T`` at five points. Between and beyond them a convex function is at least the continuation of its neighbouring chords, so a ratio is
-excluded only if it were excluded by any course that ``T`` can take: the bounds are a little wide, never too narrow.
+excluded only if it were excluded by any course that ``T`` can take: the bounds are never too narrow, and a little wide where it matters, up
+from 1. Below 1 only the slope at 1 is known, so a lower bound there is wide, or open: a version that is better is not told by how much.
 
 The set of the ratios that are not excluded is a confidence sequence: with a probability of 1 - ``alpha`` the true ratio is in it at every
 look (Robbins, 1970; the excluding evidence is the average of the test's own and of "no difference").

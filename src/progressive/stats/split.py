@@ -22,18 +22,20 @@ NOTHING: Final = (0.0,) * len(_ODDS)
 """The evidence before the first look."""
 
 
-def update(logs: tuple[float, ...], *, trials: int, control_trials: int, share: float) -> tuple[float, ...]:
-    """The log likelihood ratios after one more look. ``share`` (between 0 and 1, exclusive) is what the candidate was to get of the two."""
+def update(
+    logs: tuple[float, ...], *, trials: int, control_trials: int, share: float, more_allowed: bool = False
+) -> tuple[float, ...]:
+    """The log likelihood ratios after one more look. ``share`` (between 0 and 1, exclusive) is what the candidate was to get of the two.
+
+    ``more_allowed``: in this look it was to get that at least, so nothing is learned about too many.
+    """
     every = trials + control_trials
     return tuple(
-        kept(before + trials * log(odds) - every * log(share * odds + 1 - share))
+        before if more_allowed and odds > 1 else kept(before + trials * log(odds) - every * log(share * odds + 1 - share))
         for before, odds in zip(logs, _ODDS, strict=True)
     )
 
 
-def evidence(logs: tuple[float, ...], *, only_fewer: bool = False) -> float:
-    """The natural logarithm of the evidence against the split that was asked for. ``only_fewer``: the candidate may get more of it."""
-    if not only_fewer:
-        return averaged(logs, _LOG_PRIOR)
-    fewer = [value for value, odds in zip(logs, _ODDS, strict=True) if odds < 1]
-    return averaged(fewer, (-log(len(fewer)),) * len(fewer))
+def evidence(logs: tuple[float, ...]) -> float:
+    """The natural logarithm of the evidence against the split that was asked for."""
+    return averaged(logs, _LOG_PRIOR)

@@ -36,6 +36,9 @@ ENOUGH: Final = 5
 _TILTS: Final = (0.12, 0.28, 0.5, 0.9, 1.6)
 """How far the alternatives tilt, in standard deviations of the logarithm of the time: from a tenth slower to several times slower."""
 
+_FAREST: Final = 20.0
+"""Standard deviations to which a bucket's distance is cut. Where nearly all requests are in one bucket the others are hundreds away."""
+
 _LOG_EQUAL: Final = (log(1 / len(_TILTS)),) * len(_TILTS)
 _LOG_LEVELS: Final = (log(1 / len(LEVELS)),) * len(LEVELS)
 _HALVES: Final = (log(0.5), log(0.5))
@@ -50,7 +53,7 @@ NOTHING: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
 
 def paired(edges: Sequence[float], margin: float) -> list[tuple[int, int]]:
     """For each edge that has one, the first edge at or past ``margin`` times it: indices of the control's and of the candidate's."""
-    found = [(i, bisect_left(edges, margin * edge * (1 - 1e-12))) for i, edge in enumerate(edges)]
+    found = [(i, bisect_left(edges, margin * edge - abs(edge) * 1e-12)) for i, edge in enumerate(edges)]
     return [(i, j) for i, j in found if j < len(edges)]
 
 
@@ -82,7 +85,8 @@ def update(
         gains = _tilted(_cells(before), middles, _cells(mine), _cells(theirs))
         tilts = tuple(kept(log_ratio + gain / dispersion) for log_ratio, gain in zip(tilts, gains, strict=True))
     pooled = tuple(a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True))
-    # The split of a look's requests between the tracks is all that is judged, so the choice may use what both have together.
+    # Which edges are followed is chosen by what both tracks have together, this look included: if their times are distributed alike, how a
+    # look's requests are split between them is independent of that. (For a candidate that is quicker it is not, and only less suspicious.)
     for level in LEVELS[len(chosen) :]:
         if level * pooled[-1] >= ENOUGH:
             chosen, logs = (*chosen, _edge(pooled, level)), (*logs, sequential.NOTHING)
@@ -124,10 +128,9 @@ def _middles(edges: list[float]) -> list[float]:
     positive = [edge for edge in edges if edge > 0]
     if len(positive) < 2:
         return [float(i) for i in range(len(edges) + 1)]
-    low, high = positive[0] ** 2 / positive[1], positive[-1] ** 2 / positive[-2]
-    return [log(low)] * (len(edges) - len(positive)) + [
-        (log(a) + log(b)) / 2 for a, b in pairwise((low, *positive, high))
-    ]
+    logs = [log(edge) for edge in positive]
+    low, high = 2 * logs[0] - logs[1], 2 * logs[-1] - logs[-2]
+    return [low] * (len(edges) - len(positive)) + [(a + b) / 2 for a, b in pairwise((low, *logs, high))]
 
 
 def _tilted(before: list[int], middles: list[float], mine: list[int], theirs: list[int]) -> list[float]:
@@ -136,7 +139,7 @@ def _tilted(before: list[int], middles: list[float], mine: list[int], theirs: li
     base = [(count + 0.5) / every for count in before]
     mean = fsum([p * middle for p, middle in zip(base, middles, strict=True)])
     spread = sqrt(fsum([p * (middle - mean) ** 2 for p, middle in zip(base, middles, strict=True)])) or 1.0
-    scaled = [(middle - mean) / spread for middle in middles]
+    scaled = [max(-_FAREST, min(_FAREST, (middle - mean) / spread)) for middle in middles]
     trials, control_trials = fsum(mine), fsum(theirs)
     share = trials / (trials + control_trials)
     seen = [(i, own, own + other) for i, (own, other) in enumerate(zip(mine, theirs, strict=True)) if own or other]

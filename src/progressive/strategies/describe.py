@@ -76,6 +76,8 @@ def describe(plan: Plan) -> Description:
             analysis = plan.analyses[plan.series[series].analysis]
             for c in plan.series[series].checks:
                 needs = plan.checks[c][1].needs
+                if plan.keys[c] in (*judged, *dormant):
+                    continue  # it has several metrics
                 able = all(traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE) for track in needs)
                 (judged if able else dormant).append(plan.keys[c])
         described.append(

@@ -42,6 +42,10 @@ class Comparison(Protocol):
         """The evidence of harm in nats: it ever reaches ``log(1 / alpha)`` with a probability of at most ``alpha`` if there is none."""
         ...
 
+    def lacks(self, memory: Memory) -> str:
+        """Why nothing can be judged yet; empty if something can."""
+        ...
+
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         """What all looks show, for a person and for programs; the measurements are the last look's."""
         ...

@@ -8,18 +8,19 @@ import attrs
 
 from ...measurement import Histogram, Measurement
 from ...stats import sequential, tails
+from ...stats._evidence import kept
 from ..verdict import Memory
 from .comparison import Numbers, Question
 
 __all__ = ["Latencies"]
 
-_Known: TypeAlias = tuple[tuple[float, ...], tails.State]
-"""The edges of the buckets, and what was seen in them."""
+_Known: TypeAlias = tuple[tuple[float, ...], tails.State, float]
+"""The edges of the buckets, what was seen in them, and the evidence from before there were such buckets."""
 
 
 @attrs.frozen
 class Latencies:
-    """Slower is harm. Buckets that change start the evidence anew: what was counted in others can't be added."""
+    """Slower is harm. Counts of other buckets can't be added, but evidence can: where the buckets change it goes on from what it was."""
 
     question: Question
 
@@ -34,11 +35,11 @@ class Latencies:
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
         one, other = cast(Histogram, candidate), cast(Histogram, control)
-        edges, state = cast("_Known", memory or (one.edges, tails.NOTHING))
+        edges, state, before = cast("_Known", memory or (one.edges, tails.NOTHING, 0.0))
         if edges != one.edges:
-            edges, state = one.edges, tails.NOTHING
+            edges, state, before = one.edges, tails.NOTHING, kept(before + tails.evidence(state))
         question = self.question
-        return edges, tails.update(
+        state = tails.update(
             state,
             edges=edges,
             candidate=one.cumulative,
@@ -46,16 +47,21 @@ class Latencies:
             margin=question.margin,
             dispersion=question.dispersion,
         )
+        return edges, state, before
 
     def evidence(self, memory: Memory, alpha: float) -> float:
-        return tails.evidence(cast("_Known", memory)[1])
+        _, state, before = cast("_Known", memory)
+        return kept(before + tails.evidence(state))
+
+    def lacks(self, memory: Memory) -> str:
+        return "" if cast("_Known", memory)[1][0] else "too few requests to choose edges"
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         one, other = cast(Histogram, candidate), cast(Histogram, control)
-        edges, (chosen, logs, _, _) = cast("_Known", memory)
+        edges, (chosen, logs, _, _), _ = cast("_Known", memory)
         sample: Numbers = (("candidate_sample", float(one.sample)), ("control_sample", float(other.sample)))
         if not chosen:
-            return f"{one.sample} and {other.sample} requests, too few to choose edges", sample
+            return f"{one.sample} and {other.sample} requests in this look", sample
         pairs = tails.paired(edges, self.question.margin)
         # Of the edges that are followed, the one that shows most.
         i, j = pairs[max(zip(map(sequential.evidence, logs), chosen, strict=True))[1]]

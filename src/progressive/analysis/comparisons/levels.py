@@ -38,6 +38,9 @@ class Levels:
             return averaged_evidence(rise, fall)
         return rise if self.question.up else fall
 
+    def lacks(self, memory: Memory) -> str:
+        return ""
+
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         up, down = cast("tuple[signs.State, signs.State]", memory)
         word, times, state = ("above", up[0], up) if self.question.up else ("below", down[1], down)

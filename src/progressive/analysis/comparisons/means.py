@@ -37,7 +37,7 @@ class Means:
                 control_n=other.n,
                 control_mean=other.mean,
                 control_m2=other.m2,
-                margin=self._factor(up),
+                margin=self._factor(up, other.mean),
             )
             for state, up in zip(states, self._directions, strict=True)
         )
@@ -46,13 +46,21 @@ class Means:
     def _directions(self) -> tuple[bool, ...]:
         return tuple(up for up, harm in ((True, self.question.up), (False, self.question.down)) if harm)
 
-    def _factor(self, up: bool) -> float:
-        return self.question.margin if up else 1 / self.question.margin
+    def _factor(self, up: bool, control: float) -> float:
+        """What is tolerated, as a multiple of the control's mean: towards harm, also where that is below 0."""
+        return self.question.margin if up is (control >= 0) else 1 / self.question.margin
 
     def evidence(self, memory: Memory, alpha: float) -> float:
         states = cast("tuple[means.State, ...]", memory)
         found = [means.evidence(state, up=up, dispersion=self.question.dispersion) for state, up in zip(states, self._directions, strict=True)]
         return found[0] if len(found) == 1 else averaged_evidence(*found)
+
+    def lacks(self, memory: Memory) -> str:
+        state = cast("tuple[means.State, ...]", memory)[0]
+        if state[0] < means.BURN_IN:
+            return f"{state[0]} of the {means.BURN_IN} values that a comparison needs"
+        low, _ = means.bounds(state)
+        return "" if isfinite(low) else f"{self.question.than}'s values don't differ, or are 0 in the mean: nothing to measure a change by"
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         state = cast("tuple[means.State, ...]", memory)[0]
@@ -63,12 +71,10 @@ class Means:
             ("control_mean", other.mean),
             ("control_sample", float(other.n)),
         )
-        if state[0] < means.BURN_IN:
-            return f"{state[0]} of the {means.BURN_IN} values that a comparison needs", numbers
         base, apart = means.base(state), means.difference(state)
         low, high = means.bounds(state, dispersion=self.question.dispersion)
         unit = f" {self.question.unit}" if self.question.unit else ""
-        tolerated = "" if self.question.margin == 1 else f" {self._factor(self._directions[0]):.3g} times"
+        tolerated = "" if self.question.margin == 1 else f" {self._factor(self._directions[0], base):.3g} times"
         range_ = f" ({low:+.3g} to {high:+.3g})" if isfinite(low) else ""
         said = f"{apart:+.3g}{unit}{range_} from{tolerated} {self.question.than}'s {base:.4g}{unit}"
         return said, (*numbers, ("difference", apart), ("difference_low", low), ("difference_high", high))

@@ -38,6 +38,9 @@ class _Rates:
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
         return None if isinstance(candidate, Counts) and isinstance(control, Counts) else "a ratio is compared by counts"
 
+    def lacks(self, memory: Memory) -> str:
+        return ""
+
 
 @attrs.frozen
 class _Rise(_Rates):
@@ -80,6 +83,8 @@ class _Fall(_Rates):
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         _, seen = cast("tuple[falls.State, _Seen]", memory)
+        if not seen[-2]:
+            return NO_EVENTS, _look(cast(Counts, candidate), cast(Counts, control))
         estimate, high, low = (1 / value if value else math.inf for value in _ratio(seen, self.question))
         look = _look(cast(Counts, candidate), cast(Counts, control))
         return _times(estimate, low, high, self.question), (*look, *_bounded(estimate, low, high))
@@ -104,6 +109,8 @@ class _Either(_Rates):
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         return self.rise.say(cast("tuple[Memory, Memory]", memory)[0], candidate, control, alpha)
 
+
+NO_EVENTS: Final = "no events on either side"
 
 PLANNED: Final = 300.0
 """Events of the candidate by which the exact test has spent its alpha. To be wrong by a factor of ten costs about a twelfth more of them."""
@@ -205,7 +212,7 @@ def _say(seen: _Seen, candidate: Counts, control: Counts, question: Question) ->
         return said, look
     events, expected = seen[-3], seen[-2]
     if not expected:
-        return "no events on either side", look
+        return NO_EVENTS, look
     estimate, low, high = _ratio(seen, question)
     counted = f"{events:,.0f} {'event' if events == 1 else 'events'}"
     said = f"{counted} where {expected:,.3g} were expected: {_times(estimate, low, high, question)}"
