@@ -48,7 +48,7 @@ def test_every_block_of_python_runs(page: Path, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    named = [*re.findall(r"`((?:tests|docs|src)/[\w./-]+)`", text), *re.findall(r"\]\((?!https?:|#)([^)#]+)", text)]
+    named = [*re.findall(r"`((?:tests|docs|src)/[\w./-]+)`", text), *re.findall(r"\]\((?!https?:|#)([^)#]+)", text), *re.findall(r"{image} (\S+)", text)]
     missing = [name for name in named if not ((page.parent / name).exists() or (ROOT / name).exists())]
 
     assert missing == []
@@ -74,6 +74,14 @@ def test_the_table_of_canary_and_blue_green_is_what_its_script_prints(capsys: py
     shown: Any = re.search(r"<!-- from docs/examples/compare.py -->\n```text\n(.*?)\n```", page, re.DOTALL)
 
     assert shown[1] == printed
+
+
+def test_the_bounds_on_their_page_are_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (DOCS / "explanation" / "statistics.md").read_text(encoding="utf-8")
+    shown: Any = re.search(r"```text\n(00:00.*?)\n```", page, re.DOTALL)
+    exec("".join(block[1] for block in BLOCK.finditer(page)), {"__name__": "page"})
+
+    assert shown[1] == capsys.readouterr().out.strip()
 
 
 def test_the_explanation_on_its_page_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
