@@ -48,7 +48,8 @@ def test_every_block_of_python_runs(page: Path, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    named = [*re.findall(r"`((?:tests|docs|src)/[\w./-]+)`", text), *re.findall(r"\]\((?!https?:|#)([^)#]+)", text), *re.findall(r"{image} (\S+)", text)]
+    kinds = (r"`((?:tests|docs|src)/[\w./-]+)`", r"\]\((?!https?:|#)([^)#]+)", r"{image} (\S+)")
+    named = [name for kind in kinds for name in re.findall(kind, text)]
     missing = [name for name in named if not ((page.parent / name).exists() or (ROOT / name).exists())]
 
     assert missing == []
