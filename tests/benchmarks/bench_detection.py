@@ -170,6 +170,9 @@ def lookers() -> None:
         (f"looks after every event, weight {share:.0%}, 3,000 errors long", f"{one * 100:.1f} %", f"{other * 100:.1f} %")
         for share, one, other in adversary.every_event(100 if SMOKE else 3_000)
     ]
+    long = 30 if SMOKE else 1_000
+    normal = events.walk(events.normal_mixture(0.01, 1.0)(0.01, long * 100), 0.01)[1]
+    rows.append((f"the normal mixture after every event, weight 1 %, base 1 %, {long:,} errors long", f"{normal * 100:.2f} %", ""))
     independent, same = (adversary.twenty_metrics(rng, few, shared=shared) for shared in (False, True))
     held = adversary.in_control(rng, few // 2)
     rows += [

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from enumeration import binomial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,11 +26,6 @@ def after(*looks: tuple[int, int, int, int], margin: float = 1.0) -> tuple[float
     for trials, events, control_trials, control_events in looks:
         logs = update(logs, events=events, trials=trials, control_events=control_events, control_trials=control_trials, margin=margin)
     return logs
-
-
-def binomial(n: int, share: float) -> list[float]:
-    """P(k of n) for every k."""
-    return [math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(n + 1)]
 
 
 def hypergeometric(drawn: int, others: int, marked: int) -> list[Fraction]:
