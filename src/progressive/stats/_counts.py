@@ -11,7 +11,7 @@ from math import inf, log, log1p
 
 from ._beta import beta_cdf, beta_sf, log_beta
 from ._gamma import gamma_p, gamma_q
-from ._tails import HALF_LOG_TWO_PI, between, count, deviance, stirling
+from ._series import HALF_LOG_TWO_PI, between, count, deviance, stirling
 
 __all__ = [
     "binomial_cdf",

@@ -6,7 +6,7 @@ from math import erf, erfc, exp, inf, log, log1p, pi, sqrt
 from typing import Final
 
 from ._beta import beta_point, beta_tails
-from ._tails import HALF_LOG_TWO_PI, NEARLY, between, number, positive
+from ._series import HALF_LOG_TWO_PI, NEARLY, between, number, positive
 
 __all__ = [
     "log_normal_cdf",

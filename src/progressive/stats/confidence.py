@@ -23,7 +23,7 @@ from typing import Final
 from ._answers import Interval
 from ._beta import log_beta_peak
 from ._gamma import log_gamma_peak
-from ._tails import LEAST, between, count
+from ._series import LEAST, between, count
 from .means import BURN_IN
 from .mixtures import best_rho
 from .quantiles import check_buckets, sorted_samples

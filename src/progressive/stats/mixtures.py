@@ -23,8 +23,8 @@ from typing import Final, NamedTuple, Protocol
 
 from ._beta import beta_tails, log_beta_peak
 from ._gamma import gamma_terms, log_gamma_p, log_gamma_peak, log_gamma_q
+from ._series import between, fraction, positive
 from ._special import log_normal_cdf
-from ._tails import between, fraction, positive
 
 __all__ = [
     "BetaBinomial",

@@ -14,6 +14,7 @@ from math import copysign, exp, inf, log1p, sqrt
 from typing import Final, NamedTuple
 
 from ._answers import Alternative, Interval, alternative_of, confidence_of
+from ._series import between
 from ._special import (
     beta_quantile,
     beta_upper_quantile,
@@ -24,7 +25,6 @@ from ._special import (
     normal_quantile,
     normal_sf,
 )
-from ._tails import between
 
 __all__ = ["ZTest", "binomial_test", "clopper_pearson", "fisher_exact", "newcombe", "two_proportion_z", "wilson"]
 
