@@ -152,7 +152,7 @@ FAULTS = (
     ),
     Fault(
         "nan_compares_as_kept",
-        "analysis/checks.py",
+        "analysis/limit.py",
         "return math.isfinite(value) and math.isfinite(limit) and (",
         "return not math.isfinite(value) or (",
         "test_evidence.py::test_comparisons_with_nan_never_pass",
@@ -258,8 +258,8 @@ FAULTS = (
     Fault(
         "alarm_never",
         "stats/sequential.py",
-        "before + events * log_ratio - every",
-        "before - every",
+        "before + (events * log_ratio - every",
+        "before + (-every",
         "test_evidence.py::test_a_failing_check_reaches_the_router_from_the_raw_answer_on",
     ),
 )

@@ -120,7 +120,7 @@ def test_a_bad_version_that_a_lax_limit_promoted_would_have_been_stopped_by_a_co
 
     assert found.recorded.phase is Phase.PROMOTED
     assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.ROLLED_BACK, at(0.5), None)
-    assert found.why.startswith("checks/error-rate-no-worse: worse: 30 of 1500 against 1 of 1500 on stable in this look; p = 1.06e-07")
+    assert found.why.startswith("checks/error-rate-no-worse: worse: 30 events where 15.5 were expected: 30 times stable's rate (3.2 or more); p = 1.06e-07")
     assert found.exposed.of("error-rate") == Counts(events=30, trials=1_500)
     assert found.spared.of("error-rate") == Counts(events=870, trials=43_500)
     assert found.undecided.requests == 0
@@ -814,8 +814,8 @@ def test_what_has_no_plan_and_a_release_without_a_way_back_are_refused() -> None
 def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
     found = replay(let_pass(), usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
 
-    stop = "rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse: 30 of 1500 against 1 of 1500 on stable in this look; "
-    stop += "p = 1.06e-07 over all looks, alarm at 0.01"
+    stop = "rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse: 30 events where 15.5 were expected: "
+    stop += "30 times stable's rate (3.2 or more); p = 1.06e-07, alarm at 0.01"
     end = "promoted at 2026-03-01 12:15:00: every step is done, bake-100 was the last"
 
     assert str(found).splitlines() == [
