@@ -180,7 +180,7 @@ DESCRIPTIONS: tuple[Case, ...] = (
     ]),
     ("ranks of a ratio", lambda: MannWhitney(ERRORS, margin=0, confidence=98, samples=501, than="candidate"), [
         "MannWhitney(error-rate): it ranks the samples of a level; for a ratio use NoWorse(...)",
-        "MannWhitney(error-rate): margin=0 is the ratio still tolerated, 1.0 or more",
+        "MannWhitney(error-rate): margin=0 is the ratio still tolerated, from 1.0 to 1000",
         "MannWhitney(error-rate): confidence=98 is between 0.5 and 1, such as 0.98",
         "MannWhitney(error-rate): samples=501: at most 500, they are kept in the rollout",
         "MannWhitney(error-rate): than=candidate: compare it with stable or baseline",

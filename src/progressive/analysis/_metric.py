@@ -1,15 +1,52 @@
-"""What every check does with the metric and the track that it was given."""
+"""What checks do alike with the metric, the track and the margin that they were given."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final, TypeGuard
 
 from .. import _validators as check
-from ..measurement import Gauge, Measurement, Metric
+from ..measurement import Gauge, Measurement, Metric, NoAnswer, NoData
 from ..traffic import Track
 
-__all__ = ["is_metric", "is_number", "samples_of", "track_of"]
+__all__ = ["Comparing", "comparing_problems", "is_metric", "is_number", "margin_problems", "no_data_on", "samples_of", "track_of"]
+
+
+MOST_MARGIN: Final = 1000.0
+"""A larger margin tolerates everything."""
+
+
+class Comparing:
+    """A check that compares the candidate with one other track, ``than``, and can't judge without either."""
+
+    __slots__ = ()
+    than: Track
+
+    @property
+    def needs(self) -> tuple[Track, ...]:
+        return (Track.CANDIDATE, self.than)
+
+    @property
+    def wants(self) -> tuple[Track, ...]:
+        return self.needs
+
+
+def comparing_problems(than: Track) -> Iterator[str]:
+    """Why the candidate can't be compared with this track."""
+    if than is Track.CANDIDATE:
+        yield "than=candidate: compare it with stable or baseline"
+
+
+def margin_problems(margin: object) -> Iterator[str]:
+    """Why this is no margin."""
+    if not is_number(margin) or not 1 <= margin <= MOST_MARGIN:
+        yield f"margin={margin!r} is the ratio still tolerated, from 1.0 to {MOST_MARGIN:g}"
+
+
+def no_data_on(track: Track, measured: Measurement, nothing: str) -> str:
+    """What is said of a track that shows nothing: the system's own reason, or ``nothing``."""
+    return f"no data on {track.value}: {measured.why if isinstance(measured, NoData | NoAnswer) else nothing}"
 
 
 def is_metric(_: object, __: object, value: Any) -> None:
@@ -17,7 +54,7 @@ def is_metric(_: object, __: object, value: Any) -> None:
     check.a(Metric, value, "check.metric", "Metric({}, kind='ratio')")
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """A finite number, and no bool."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

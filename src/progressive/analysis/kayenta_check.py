@@ -10,7 +10,7 @@ from .. import _validators as check
 from ..errors import StrategyError
 from ..measurement import Kind, Look, Metric
 from ..traffic import Track
-from ._metric import samples_of, track_of
+from ._metric import Comparing, comparing_problems, samples_of, track_of
 from .kayenta import KayentaJudge, KayentaResult, KayentaVerdict
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
@@ -36,7 +36,7 @@ _Points = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @attrs.frozen(kw_only=True)
-class Kayenta:
+class Kayenta(Comparing):
     """A canary config of Kayenta's, judged in a rollout: ``Kayenta(config, metrics=[CPU, MEMORY])``.
 
     ``config`` is a `progressive.analysis.kayenta.KayentaJudge`; ``metrics`` are levels with the names that its metrics have. What they
@@ -46,6 +46,7 @@ class Kayenta:
     """
 
     kind: ClassVar[str] = "kayenta"
+    share_of_alpha: ClassVar[float] = 0.0
 
     config: KayentaJudge = attrs.field(kw_only=False, validator=check.is_a(KayentaJudge, "KayentaJudge(metrics=[...])"))
     metrics: tuple[Metric, ...] = attrs.field(converter=check.listed)
@@ -78,8 +79,7 @@ class Kayenta:
                 problems.append(f"metrics: {each.name!r} is not judged by the config; leave it out")
         twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
         problems += [f"metrics: {name!r} is there {given.count(name)} times; once is enough" for name in twice]
-        if self.than is Track.CANDIDATE:
-            problems.append("than=candidate: compare it with stable or baseline")
+        problems += comparing_problems(self.than)
         if not self.points <= self.lookback <= MOST:
             problems.append(f"lookback={self.lookback} is how many points are kept: from points={self.points} to {MOST}")
         return problems
@@ -87,18 +87,6 @@ class Kayenta:
     @property
     def metric(self) -> Metric:
         return self.metrics[0]
-
-    @property
-    def share_of_alpha(self) -> float:
-        return 0.0
-
-    @property
-    def needs(self) -> tuple[Track, ...]:
-        return (Track.CANDIDATE, self.than)
-
-    @property
-    def wants(self) -> tuple[Track, ...]:
-        return self.needs
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         names = [each.name for each in self.metrics]

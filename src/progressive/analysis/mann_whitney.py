@@ -8,10 +8,10 @@ import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Bad, Kind, Look, Metric, NoAnswer, NoData
+from ..measurement import Bad, Kind, Look, Metric
 from ..stats.ranks import common_language, mann_whitney, shift
 from ..traffic import Track
-from ._metric import is_metric, is_number, samples_of, track_of
+from ._metric import Comparing, comparing_problems, is_metric, is_number, margin_problems, no_data_on, samples_of, track_of
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["MannWhitney"]
@@ -21,7 +21,7 @@ MOST: Final = 500
 
 
 @attrs.frozen(kw_only=True)
-class MannWhitney:
+class MannWhitney(Comparing):
     """The candidate's samples of a level do not lie on the bad side of its control's: ``MannWhitney(MEMORY, margin=1.1)``.
 
     For levels without a count of events: processor time, memory, queue depth. Windows are pooled until each side has ``samples`` of them
@@ -34,6 +34,7 @@ class MannWhitney:
     """
 
     kind: ClassVar[str] = "mann_whitney"
+    share_of_alpha: ClassVar[float] = 0.0
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     than: Track = attrs.field(default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track))
@@ -48,14 +49,12 @@ class MannWhitney:
         problems = []
         if self.metric.kind is not Kind.VALUE:
             problems.append(f"it ranks the samples of a level; for a {self.metric.kind.value} use NoWorse(...)")
-        if not is_number(self.margin) or self.margin < 1:
-            problems.append(f"margin={self.margin!r} is the ratio still tolerated, 1.0 or more")
+        problems += margin_problems(self.margin)
         if not is_number(self.confidence) or not 0.5 < self.confidence < 1:
             problems.append(f"confidence={self.confidence!r} is between 0.5 and 1, such as 0.98")
         if self.samples > MOST:
             problems.append(f"samples={self.samples}: at most {MOST}, they are kept in the rollout")
-        if self.than is Track.CANDIDATE:
-            problems.append("than=candidate: compare it with stable or baseline")
+        problems += comparing_problems(self.than)
         if problems:
             raise StrategyError([f"MannWhitney({self.metric.name}): {problem}" for problem in problems])
 
@@ -63,24 +62,12 @@ class MannWhitney:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
         return f"{self.metric.name}-ranks"
 
-    @property
-    def share_of_alpha(self) -> float:
-        return 0.0
-
-    @property
-    def needs(self) -> tuple[Track, ...]:
-        return (Track.CANDIDATE, self.than)
-
-    @property
-    def wants(self) -> tuple[Track, ...]:
-        return self.needs
-
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
         own, other = cast("tuple[tuple[float, ...], tuple[float, ...]]", memory or ((), ()))
         own, other = (own + samples_of(candidate))[-MOST:], (other + samples_of(control))[-MOST:]
         if not candidate.sample:
-            why = f"no data on candidate: {candidate.why if isinstance(candidate, NoData | NoAnswer) else 'no samples'}"
+            why = no_data_on(Track.CANDIDATE, candidate, "no samples")
             return Judgement(verdict=Verdict.NO_DATA, why=why, starved=control.sample > 0), (own, other)
         if min(len(own), len(other)) < self.samples:
             why = f"{len(own)} and {len(other)} of the {self.samples} samples that a verdict needs on each side"

@@ -10,10 +10,10 @@ import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Bad, Counts, Kind, Look, Measurement, Metric, NoAnswer, NoData
+from ..measurement import Bad, Counts, Kind, Look, Measurement, Metric
 from ..stats import acceptance, limits
 from ..traffic import Track
-from ._metric import is_metric, is_number, track_of
+from ._metric import Comparing, comparing_problems, is_metric, is_number, margin_problems, no_data_on, track_of
 from .comparisons import COMPARISONS
 from .comparisons.comparison import Comparison, Numbers, Question
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
@@ -23,11 +23,11 @@ __all__ = ["NoWorse"]
 TOLERANCE: Final = Tolerance(in_a_row=1)
 
 MOST: Final = 1000.0
-"""A larger margin tolerates everything, and beside a larger share of alpha nothing is left for the others."""
+"""No test excludes a larger ratio in useful time, and beside a larger share of alpha nothing is left for the others."""
 
 
 @attrs.frozen(kw_only=True)
-class NoWorse:
+class NoWorse(Comparing):
     """The candidate is not worse than its control: ``NoWorse(ERRORS)``, ``NoWorse(LATENCY)``, ``NoWorse(ORDERS, margin=1.1)``.
 
     Evidence is kept from the first look to the last, over all steps, and may be looked at at any time: the chance that a candidate which
@@ -70,14 +70,12 @@ class NoWorse:
         problems = []
         if self.metric.kind is Kind.LATENCY and self.metric.bad is not Bad.UP:
             problems.append(f"the metric's bad={self.metric.bad.value!r}: of latencies, only slower ones can be told from; use bad='up'")
-        if not is_number(self.margin) or not 1 <= self.margin <= MOST:
-            problems.append(f"margin={self.margin!r} is the ratio still tolerated, from 1.0 to {MOST:g}")
+        problems += margin_problems(self.margin)
         if not is_number(self.share_of_alpha) or not 0 < self.share_of_alpha <= MOST:
             problems.append(f"share_of_alpha={self.share_of_alpha!r} must be above 0 (and at most {MOST:g}); it is a weight beside the other checks'")
         if not is_number(self.dispersion) or self.dispersion < 1:
             problems.append(f"dispersion={self.dispersion!r} is how many events come at a time, 1.0 or more")
-        if self.than is Track.CANDIDATE:
-            problems.append("than=candidate: compare it with stable or baseline")
+        problems += comparing_problems(self.than)
         problems += self._acceptance_problems()
         if self.exact and (self.metric.kind is not Kind.RATIO or self.metric.bad is not Bad.UP or self.dispersion != 1):
             problems.append("exact=True is for ratios where up is bad, without a dispersion; leave it out")
@@ -101,14 +99,6 @@ class NoWorse:
     def _default_id(self) -> str:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
         return f"{self.metric.name}-no-worse"
-
-    @property
-    def needs(self) -> tuple[Track, ...]:
-        return (Track.CANDIDATE, self.than)
-
-    @property
-    def wants(self) -> tuple[Track, ...]:
-        return self.needs
 
     @cached_property
     def _comparison(self) -> Comparison:
@@ -152,7 +142,7 @@ class NoWorse:
     def _no_data(self, candidate: Measurement, control: Measurement) -> Judgement:
         missing = Track.CANDIDATE if not candidate.sample else self.than
         found = candidate if missing is Track.CANDIDATE else control
-        why = f"no data on {missing.value}: {found.why if isinstance(found, NoData | NoAnswer) else 'no requests'}"
+        why = no_data_on(missing, found, "no requests")
         return Judgement(verdict=Verdict.NO_DATA, why=why, starved=not candidate.sample and control.sample > 0)
 
     def _accepting(self, before: _Accepting, candidate: Counts, control: Counts) -> _Accepting:

@@ -34,6 +34,9 @@ class SampleRatio:
     """
 
     kind: ClassVar[str] = "sample_ratio"
+    share_of_alpha: ClassVar[float] = 0.0
+    needs: ClassVar[tuple[Track, ...]] = (Track.CANDIDATE, Track.STABLE)
+    wants: ClassVar[tuple[Track, ...]] = needs
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     alpha: float = 0.001
@@ -53,18 +56,6 @@ class SampleRatio:
     def _default_id(self) -> str:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
         return f"{self.metric.name}-split"
-
-    @property
-    def share_of_alpha(self) -> float:
-        return 0.0
-
-    @property
-    def needs(self) -> tuple[Track, ...]:
-        return (Track.CANDIDATE, Track.STABLE)
-
-    @property
-    def wants(self) -> tuple[Track, ...]:
-        return self.needs
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         """A look of a traffic that is over, of which it is no longer known how it was split."""
