@@ -26,6 +26,7 @@ _POINTS: Final = (0.0, *(log(ratio) for ratio in RATIOS))
 """Where the log likelihood is known."""
 _FAR: Final = 700.0
 """The logarithm of a ratio past which it is no longer a number; a line that hardly falls crosses the least so far out."""
+_PIECES: Final = range(len(_POINTS) + 1)
 _WIDTHS: Final = tuple(b - a for a, b in pairwise(_POINTS))
 
 
@@ -47,40 +48,38 @@ def bounds(logs: tuple[float, ...], *, events: float, expected: float, margin: f
     ``logs`` is the state of `progressive.stats.sequential` for the same looks and the same ``margin``.
     """
     least = averaged((*logs, 0.0), _LOG_PRIOR) - log(1 / alpha)
-    pieces = _pieces(logs, events, expected)
+    heights = (0.0, *logs)
+    # chords[i] is the slope that T has had on the way to the point i; chords[i + 1] the one that it takes from there.
+    chords = [expected, *[events - (b - a) / width for a, b, width in zip(heights, logs, _WIDTHS, strict=False)]]
     # One of the points is above the average of all of them, so neither search ends without a piece.
-    low = next(first for first, last in (_above(least, *piece, events) for piece in pieces) if first <= last)
-    high = next(last for first, last in (_above(least, *piece, events) for piece in reversed(pieces)) if first <= last)
+    low = next(first for first, last in (_above(least, events, *_piece(i, heights, chords)) for i in _PIECES) if first <= last)
+    high = next(last for first, last in (_above(least, events, *_piece(i, heights, chords)) for i in reversed(_PIECES)) if first <= last)
     return margin * exp(low), margin * exp(high) if high < _FAR else inf
-
-
-def _above(least: float, left: float, right: float, lines: tuple[_Line, ...], events: float) -> tuple[float, float]:
-    """The part of a piece of the axis in which no line lies below ``least``: from where to where; the wrong way round for none."""
-    first, last = left, right
-    for at, height, slope in lines:
-        # The log likelihood is at most height + (events - slope) (x - at).
-        rise = events - slope
-        if rise > 0:
-            first = max(first, at + (least - height) / rise)
-        elif rise < 0:
-            last = min(last, at + (least - height) / rise)
-    return first, last
 
 
 _Line: TypeAlias = tuple[float, float, float]
 """A point (its ``x``, the log likelihood there) and the slope of ``T`` through it."""
 
 
-def _pieces(logs: tuple[float, ...], events: float, expected: float) -> list[tuple[float, float, tuple[_Line, ...]]]:
-    """The axis between the points that are known, each piece with the lines under which the log likelihood stays there."""
-    heights = (0.0, *logs)
-    # chords[i] is the slope that T has had on the way to the point i; chords[i + 1] the one that it takes from there.
-    chords = [expected, *(events - (b - a) / width for a, b, width in zip(heights[:-1], logs, _WIDTHS, strict=True))]
-    known = list(zip(_POINTS, heights, strict=True))
-    found: list[tuple[float, float, tuple[_Line, ...]]] = [(-inf, 0.0, ((0.0, 0.0, expected),))]
-    for i, (x, height) in enumerate(known[:-2]):
-        next_x, next_height = known[i + 1]
-        found.append((x, next_x, ((x, height, chords[i]), (next_x, next_height, chords[i + 2]))))
-    found.append((_POINTS[-2], _POINTS[-1], ((*known[-2], chords[-2]),)))
-    found.append((_POINTS[-1], inf, ((*known[-1], chords[-1]),)))
-    return found
+def _piece(i: int, heights: tuple[float, ...], chords: list[float]) -> tuple[float, float, tuple[_Line, ...]]:
+    """The ``i``-th piece of the axis between the points that are known, with the lines under which the log likelihood stays there."""
+    if i == 0:
+        return -inf, 0.0, ((0.0, 0.0, chords[0]),)
+    from_left = (_POINTS[i - 1], heights[i - 1], chords[i - 1])
+    if i == len(_POINTS):
+        return _POINTS[-1], inf, ((_POINTS[-1], heights[-1], chords[-1]),)
+    if i == len(_POINTS) - 1:
+        return _POINTS[i - 1], _POINTS[i], (from_left,)
+    return _POINTS[i - 1], _POINTS[i], (from_left, (_POINTS[i], heights[i], chords[i + 1]))
+
+
+def _above(least: float, events: float, left: float, right: float, lines: tuple[_Line, ...]) -> tuple[float, float]:
+    """The part of a piece of the axis in which no line lies below ``least``: from where to where; the wrong way round for none."""
+    for at, height, slope in lines:
+        # The log likelihood is at most height + (events - slope) (x - at).
+        rise = events - slope
+        if rise > 0:
+            left = max(left, at + (least - height) / rise)
+        elif rise < 0:
+            right = min(right, at + (least - height) / rise)
+    return left, right
