@@ -2,8 +2,9 @@
 
 Run it for a new FORMAT and for what is new in this one, from the library version that writes it first, and commit what it wrote. It never
 overwrites: what a library has written is read for ever, so a difference is a bug of the library and not of these files. The tests only read.
-(Twice, before the first release, transcripts were made anew: two that came by a pass in other traffic which counted in the one that
-followed, against R15; and three when `NoWorse` began to keep, and to say, what its bounds need. States from before that are still read.)
+(Three times, before the first release, transcripts were made anew: two that came by a pass in other traffic which counted in the one that
+followed, against R15; three when `NoWorse` began to keep, and to say, what its bounds need, of which states from before are still read; and
+one when it began to do so for latencies.)
 
 A transcript is a file of JSON lines. The first holds the state that `begin` made; each further line one decision: the events, the parts of
 the state that it changed (the plan and the release never do), and its notes. A state file holds the canonical bytes of one rollout.
@@ -262,6 +263,9 @@ COMPARED = (
     NoWorse(LATENCY, margin=1.5),
     NoWorse(BASKET, margin=1.1),
     NoWorse(QUEUE, observe=True, id="queue-signs"),
+    NoWorse(LATENCY, accept=4.0, dispersion=1.25, observe=True, id="latency-accepted"),
+    NoWorse(BASKET, accept=1.25, observe=True, id="basket-accepted"),
+    NoWorse(QUEUE, accept=3.0, observe=True, id="queue-accepted"),
     MannWhitney(QUEUE, margin=1.25, confidence=0.95, samples=4, observe=True, tolerance=CAREFUL),
     MannWhitney(QUEUE, than="baseline", observe=True, id="never"),
     SampleRatio(ERRORS, alpha=0.01, observe=True, tolerance=Tolerance(in_a_row=2, then=Action.HOLD)),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive.stats import sequential
-from progressive.stats._nearest import nearest
+from progressive.stats._blocks import nearest
 from progressive.stats.falls import NOTHING, State, evidence, update
 
 

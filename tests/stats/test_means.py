@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from progressive.stats.means import BURN_IN, NOTHING, State, base, bounds, difference, evidence, standard_error, update
+from progressive.stats.means import BURN_IN, NOTHING, State, base, bounds, difference, evidence, needed, standard_error, update
 
 
 def moments(values: list[float]) -> tuple[int, float, float]:
@@ -124,3 +124,44 @@ def test_values_that_depend_on_each_other_are_less_evidence() -> None:
     assert evidence(state, up=True, dispersion=4.0) < evidence(state, up=True)
     assert standard_error(state, dispersion=4.0) == pytest.approx(2 * standard_error(state))
     assert bounds(state, dispersion=4.0)[0] < bounds(state)[0]
+
+
+# ---------------------------------------------------------------------------------------------------------------- acceptance
+
+
+def accepted(rng: random.Random, mean: float, *, limit: float = 1.25, looks: int = 60) -> int | None:
+    """The look in which it is proven that the mean is not ``limit`` times its control's 10: 20 values of it in each, and 100."""
+    state = NOTHING
+    for k in range(looks):
+        state = looked(state, sample(rng, mean, 20), sample(rng, 10.0, 100), margin=limit)
+        if evidence(state, up=False) >= math.log(20):
+            return k
+    return None
+
+
+def test_a_mean_at_the_limit_is_seldom_accepted_however_often_one_looks() -> None:
+    rng, runs = random.Random(61), 150
+    wrong = sum(accepted(rng, 12.5, looks=40) is not None for _ in range(runs))
+
+    assert wrong / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_a_mean_that_is_equal_is_accepted_about_when_it_was_said() -> None:
+    rng = random.Random(67)
+    found = sorted(look for look in (accepted(rng, 10.0) for _ in range(15)) if look is not None)
+    state = looked(NOTHING, sample(rng, 10.0, 100), sample(rng, 10.0, 500), margin=1.25)
+    more = needed(state, math.log(20), n=20, control_n=100, margin=1.25)
+
+    assert len(found) == 15
+    assert more / 120 / 2 < found[7] + 1 < 2 * more / 120 + 2
+
+
+def test_with_clumps_more_is_needed_and_without_spread_or_mean_nothing_helps() -> None:
+    state = looked(NOTHING, sample(random.Random(71), 10.0, 100), sample(random.Random(73), 10.0, 500), margin=1.25)
+    whole, thick = (needed(state, 3.0, n=20, control_n=100, margin=1.25, dispersion=d) for d in (1.0, 3.0))
+
+    assert thick == pytest.approx(3 * whole)
+    assert needed(state, -1.0, n=20, control_n=100, margin=1.25) == 0
+    assert needed(NOTHING, 3.0, n=20, control_n=100, margin=1.25) == math.inf
+    assert needed(state, 3.0, n=20, control_n=100) == math.inf
+    assert needed((100, 50.0, 0.0, 0.0, 98, 500.0), 3.0, n=20, control_n=100, margin=1.25) == math.inf

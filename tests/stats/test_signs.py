@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive.stats.signs import NOTHING, evidence, update
+from progressive.stats.signs import NOTHING, evidence, needed, update
 
 
 @given(above=st.integers(0, 40), below=st.integers(0, 40))
@@ -55,3 +55,12 @@ def test_a_level_that_always_stands_above_is_found_in_a_few_looks() -> None:
 def test_equal_levels_say_nothing() -> None:
     assert update(NOTHING, level=3.0, control=3.0) == NOTHING
     assert evidence(NOTHING) == pytest.approx(0)
+
+
+@given(below=st.integers(8, 30))
+def test_so_many_looks_more_on_one_side_are_so_much_more_evidence(below: int) -> None:
+    target = math.log(1e7)
+    more = needed(target - evidence((0, below), up=False))
+
+    assert evidence((0, below + math.ceil(more)), up=False) >= target - 0.02 or more == 0
+    assert evidence((0, below + max(0, math.ceil(more) - 1)), up=False) < target or more == 0

@@ -10,12 +10,12 @@ import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Bad, Counts, Kind, Look, Measurement, Metric
-from ..stats import acceptance, limits
+from ..measurement import Bad, Kind, Look, Measurement, Metric
 from ..traffic import Track
 from ._metric import Comparing, comparing_problems, is_metric, is_number, margin_problems, no_data_on, track_of
-from .comparisons import COMPARISONS
-from .comparisons.comparison import Comparison, Numbers, Question
+from .comparisons import COMPARISONS, acceptance_of
+from .comparisons._said import counted
+from .comparisons.comparison import Acceptance, Comparison, Numbers, Question
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["NoWorse"]
@@ -42,8 +42,9 @@ class NoWorse(Comparing):
     ``margin`` is what is still tolerated, as a multiple: 1.1 is a tenth more errors, a tenth more time, or, where down is bad, the
     control having 1.1 times as much. ``accept=2.0`` asks for proof before it passes: not until a candidate that is at least twice as bad
     is excluded, with a chance of error of ``beta``, is there a PASS, and it is taken back if later looks speak against it. So a step that
-    waits for a pass ends as soon as the evidence is in, and not by the clock. (Ratios only.) ``dispersion`` is by how much events come in
-    clumps, such as retries (`progressive.stats.dispersion`).
+    waits for a pass ends as soon as the evidence is in, and not by the clock. Twice as bad is twice the rate or the mean, or half of it; of
+    a latency, all times stretched twice, where the slowest fifth and where the slowest hundredth begins; of a level, twice as high in as
+    many looks as not. ``dispersion`` is by how much events come in clumps, such as retries (`progressive.stats.dispersion`).
 
     ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do not depend on the evidence: no ``accept``
     in the whole plan, no person who goes on because it looks good. (Ratios where up is bad only.)
@@ -84,14 +85,12 @@ class NoWorse(Comparing):
 
     def _acceptance_problems(self) -> list[str]:
         problems = []
-        if self.accept is not None and self.metric.kind is Kind.RATIO and self.metric.bad is not Bad.BOTH:
+        if self.accept is not None:
             if not is_number(self.accept) or not (is_number(self.margin) and self.margin < self.accept <= MOST):
                 above = f"above the margin of {self.margin!r}, and at most {MOST:g}"
                 problems.append(f"accept={self.accept!r} is the ratio to be excluded; it must be {above}")
             if self.exact:
                 problems.append("exact=True needs a schedule that does not depend on the evidence, which accept= makes it do; choose one")
-        elif self.accept is not None:
-            problems.append(f"accept= is for ratios where one direction is bad, not for a {self.metric.kind.value} (bad={self.metric.bad.value!r})")
         if not is_number(self.beta) or not 0 < self.beta < 1:
             problems.append(f"beta={self.beta!r} is a probability between 0 and 1: of accepting a candidate that is accept= times as bad")
         return problems
@@ -101,26 +100,32 @@ class NoWorse(Comparing):
         return f"{self.metric.name}-no-worse"
 
     @cached_property
-    def _comparison(self) -> Comparison:
-        return COMPARISONS[self.metric.kind](
-            Question(
-                than=self.than.value,
-                up=self.metric.bad is not Bad.DOWN,
-                down=self.metric.bad is not Bad.UP,
-                margin=self.margin,
-                dispersion=self.dispersion,
-                exact=self.exact,
-                unit=self.metric.unit,
-            )
+    def _question(self) -> Question:
+        return Question(
+            than=self.than.value,
+            up=self.metric.bad is not Bad.DOWN,
+            down=self.metric.bad is not Bad.UP,
+            margin=self.margin,
+            dispersion=self.dispersion,
+            exact=self.exact,
+            unit=self.metric.unit,
         )
+
+    @cached_property
+    def _comparison(self) -> Comparison:
+        return COMPARISONS[self.metric.kind](self._question)
+
+    @cached_property
+    def _acceptance(self) -> Acceptance | None:
+        return None if self.accept is None else acceptance_of(self.metric.kind, self._question, self.accept)
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
         if not (candidate.sample and control.sample):
             return self._no_data(candidate, control), memory
-        if (misfit := self._comparison.fits(candidate, control)) is not None:
+        if (misfit := self._misfit(candidate, control)) is not None:
             return Judgement(verdict=Verdict.ERROR, why=misfit), memory
-        seen, accepting = _parted(memory) if self.accept is not None else (memory, None)
+        seen, proven = _parted(memory) if self._acceptance else (memory, None)
         seen = self._comparison.learn(seen, candidate, control, alpha)
         found = self._comparison.evidence(seen, alpha)
         harm = found >= math.log(1 / alpha)
@@ -131,13 +136,17 @@ class NoWorse(Comparing):
         numbers += (("log_evidence", found), ("alpha", alpha))
         if (lacks := self._comparison.lacks(seen)) and not harm:
             verdict, why = Verdict.NO_DATA, lacks
-        if self.accept is None:
+        if self._acceptance is None:
             return Judgement(verdict=verdict, why=why, numbers=numbers), seen
-        accepting = self._accepting(accepting, cast(Counts, candidate), cast(Counts, control))
-        lacking, more = self._lacking(accepting, cast(Counts, candidate), cast(Counts, control))
+        proven = self._acceptance.learn(proven, candidate, control)
+        lacking, more = self._lacking(self._acceptance, proven, candidate, control)
         if lacking and not harm:
             verdict, why = Verdict.NO_DATA, f"{lacking}; {why}"
-        return Judgement(verdict=verdict, why=why, numbers=numbers + more), (seen, accepting)
+        return Judgement(verdict=verdict, why=why, numbers=numbers + more), (seen, proven)
+
+    def _misfit(self, candidate: Measurement, control: Measurement) -> str | None:
+        misfit = self._comparison.fits(candidate, control)
+        return self._acceptance.fits(candidate, control) if misfit is None and self._acceptance else misfit
 
     def _no_data(self, candidate: Measurement, control: Measurement) -> Judgement:
         missing = Track.CANDIDATE if not candidate.sample else self.than
@@ -145,42 +154,24 @@ class NoWorse(Comparing):
         why = no_data_on(missing, found, "no requests")
         return Judgement(verdict=Verdict.NO_DATA, why=why, starved=not candidate.sample and control.sample > 0)
 
-    def _accepting(self, before: _Accepting, candidate: Counts, control: Counts) -> _Accepting:
-        """What is kept for the acceptance, after one more look: its evidence, all events and all trials."""
-        logs, events, trials = before or (acceptance.NOTHING, 0, 0)
-        worse, other = (control, candidate) if self.metric.bad is Bad.DOWN else (candidate, control)
-        logs = acceptance.update(
-            logs,
-            events=worse.events,
-            trials=worse.trials,
-            control_events=other.events,
-            control_trials=other.trials,
-            limit=cast(float, self.accept),
-            dispersion=self.dispersion,
-        )
-        return logs, events + candidate.events + control.events, trials + candidate.trials + control.trials
-
-    def _lacking(self, accepting: _Accepting, candidate: Counts, control: Counts) -> tuple[str, Numbers]:
+    def _lacking(self, acceptance: Acceptance, proven: Memory, candidate: Measurement, control: Measurement) -> tuple[str, Numbers]:
         """What is missing to accept the candidate, empty if nothing is."""
-        logs, events, trials = cast("tuple[tuple[float, ...], int, int]", accepting)
-        found, limit = acceptance.evidence(logs), cast(float, self.accept)
+        found, enough = acceptance.evidence(proven), math.log(1 / self.beta)
         numbers: Numbers = (("log_acceptance", found), ("beta", self.beta))
-        needed = math.log(1 / self.beta) - found
-        if needed <= 0:
+        if found >= enough:
             return "", numbers
-        rate = min(max(events, 0.5) / trials, 1 - 0.5 / trials)
-        worse, other = (control, candidate) if self.metric.bad is Bad.DOWN else (candidate, control)
-        share = worse.trials / (worse.trials + other.trials)
-        more = math.ceil(self.dispersion * limits.requests_needed(needed, rate, rate, share, null=limit))
-        why = f"not yet proven that it is not {limit:g} times as bad; about {_rounded(more):,} more requests would, at this share"
-        return why, (*numbers, ("requests_needed", float(more)))
+        missing = f"not yet proven that it is not {self.accept:g} times as bad"
+        more = acceptance.needed(proven, enough, candidate, control)
+        if math.isinf(more):
+            return f"{missing}; nothing that was seen so far can prove it", numbers
+        more = math.ceil(more)
+        split = "" if self.metric.kind is Kind.VALUE else ", at this share"
+        why = f"{missing}; about {counted(_rounded(more), f'more {acceptance.unit}')} would{split}"
+        return why, (*numbers, (f"{acceptance.unit}s_needed", float(more)))
 
 
-_Accepting = tuple[tuple[float, ...], int, int] | None
-
-
-def _parted(memory: Memory) -> tuple[Memory, _Accepting]:
-    return cast("tuple[Memory, _Accepting]", memory or (None, None))
+def _parted(memory: Memory) -> tuple[Memory, Memory]:
+    return cast("tuple[Memory, Memory]", memory or (None, None))
 
 
 def _rounded(count: int) -> int:

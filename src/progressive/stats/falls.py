@@ -14,11 +14,11 @@ the mirror image where events are rare. The first look has no rate to begin with
 
 from __future__ import annotations
 
-from math import log, log1p
+from math import log
 from typing import Final, TypeAlias
 
+from ._blocks import block
 from ._evidence import averaged, kept
-from ._nearest import nearest
 from .sequential import factor
 
 __all__ = ["NOTHING", "State", "evidence", "update"]
@@ -52,7 +52,18 @@ def update(
     logs, seen, of = state
     if of:
         base = (seen + 0.5) / (of + 1)
-        gains = [_block(base, odds, events, trials, control_events, control_trials, margin) for odds in _ODDS]
+        gains = [
+            block(
+                _fallen(base / margin, odds),
+                base,
+                events=events,
+                trials=trials,
+                control_events=control_events,
+                control_trials=control_trials,
+                ratio=margin,
+            )
+            for odds in _ODDS
+        ]
     else:
         every, share = events + control_events, control_trials / (trials + control_trials)
         gains = [factor(control_events, every, share, ratio=margin / odds, null=margin) for odds in _ODDS]
@@ -65,14 +76,6 @@ def evidence(state: State) -> float:
     return averaged(state[0], _LOG_PRIOR)
 
 
-def _block(base: float, odds: float, events: int, trials: int, control_events: int, control_trials: int, margin: float) -> float:
-    """The logarithm of one look's factor, for a control at ``base`` and a candidate with ``odds`` times the odds that are just tolerated."""
-    tolerated = base / margin
-    fallen = tolerated * odds / (1 - tolerated + tolerated * odds)
-    rival = nearest(fallen, base, of_one=trials, of_other=control_trials, ratio=margin)
-    return (
-        events * log(fallen / rival)
-        + (trials - events) * (log1p(-fallen) - log1p(-rival))
-        + control_events * log(base / (margin * rival))
-        + (control_trials - control_events) * (log1p(-base) - log1p(-margin * rival))
-    )
+def _fallen(rate: float, odds: float) -> float:
+    """The rate with so many times the odds."""
+    return rate * odds / (1 - rate + rate * odds)

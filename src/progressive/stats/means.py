@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from ._evidence import kept
 from ._special import log_normal_cdf
 
-__all__ = ["BURN_IN", "NOTHING", "State", "base", "bounds", "difference", "evidence", "standard_error", "update"]
+__all__ = ["BURN_IN", "NOTHING", "State", "base", "bounds", "difference", "evidence", "needed", "standard_error", "update"]
 
 BURN_IN: Final = 30
 """Values of the candidate before which nothing is judged."""
@@ -88,6 +88,17 @@ def bounds(state: State, *, alpha: float = 0.05, dispersion: float = 1.0) -> tup
         return -inf, inf
     reach = standard_error(state, dispersion=dispersion) * sqrt((2 * log(1 / alpha) - log1p(-g)) / g)
     return difference(state) - reach, difference(state) + reach
+
+
+def needed(state: State, nats: float, *, n: int, control_n: int, margin: float = 1.0, dispersion: float = 1.0) -> float:
+    """How many more values on both tracks, split as ``n`` and ``control_n`` are, bring so much more evidence for a candidate whose mean is
+    the control's; infinite if none would, or while no variance is known.
+    """
+    apart, error = base(state) * (1 - margin), standard_error(state, dispersion=dispersion)
+    if not apart or error == inf:
+        return inf
+    weight_needed = 2 * max(0.0, nats) * error * error * state[1] / (apart * apart)
+    return weight_needed * (n + control_n) * (1 / n + margin * margin / control_n)
 
 
 def _gain(state: State, dispersion: float) -> float:

@@ -16,10 +16,19 @@ from itertools import pairwise
 from math import exp, inf, log, nan
 from typing import Final, TypeAlias
 
-from ._evidence import averaged
+from . import sequential
+from ._evidence import averaged, kept
 from .sequential import LOG_PRIOR, RATIOS
 
-__all__ = ["bounds", "estimate"]
+__all__ = ["NOTHING", "State", "bounds", "estimate", "evidence", "ratio", "update"]
+
+State: TypeAlias = tuple[float, ...]
+"""The five numbers of `progressive.stats.sequential`, then three sums over the looks: the candidate's events; how many it would have at
+``margin`` times the control's rate (all events, times the share that would be its own); and the same with only its own events in place of
+all."""
+
+NOTHING: Final[State] = (*sequential.NOTHING, 0, 0.0, 0.0)
+"""What is known before the first look."""
 
 _LOG_PRIOR: Final = (*(log(0.5) + weight for weight in LOG_PRIOR), log(0.5))
 _POINTS: Final = (0.0, *(log(ratio) for ratio in RATIOS))
@@ -28,6 +37,43 @@ _FAR: Final = 700.0
 """The logarithm of a ratio past which it is no longer a number; a line that hardly falls crosses the least so far out."""
 _PIECES: Final = range(len(_POINTS) + 1)
 _WIDTHS: Final = tuple(b - a for a, b in pairwise(_POINTS))
+
+
+def update(
+    state: State,
+    *,
+    events: int,
+    trials: int,
+    control_events: int,
+    control_trials: int,
+    margin: float = 1.0,
+    dispersion: float = 1.0,
+) -> State:
+    """The state after one more look; as `progressive.stats.sequential.update`."""
+    *logs, seen, expected, own = state
+    every, share = events + control_events, margin * trials / (margin * trials + control_trials)
+    added = sequential.update(
+        tuple(logs),
+        events=events,
+        trials=trials,
+        control_events=control_events,
+        control_trials=control_trials,
+        margin=margin,
+        dispersion=dispersion,
+    )
+    return (*added, seen + events, kept(expected + every * share), kept(own + events * share))
+
+
+def evidence(state: State) -> float:
+    """As `progressive.stats.sequential.evidence`."""
+    return sequential.evidence(state[: len(sequential.NOTHING)])
+
+
+def ratio(state: State, *, margin: float = 1.0, alpha: float = 0.05, dispersion: float = 1.0) -> tuple[float, float, float]:
+    """The estimate and its bounds, of the state that was kept with the same ``margin`` and ``dispersion``."""
+    *logs, events, expected, own = state
+    low, high = bounds(tuple(logs), events=events / dispersion, expected=expected / dispersion, margin=margin, alpha=alpha)
+    return estimate(events, expected, own, margin), low, high
 
 
 def estimate(events: float, expected: float, own: float, margin: float = 1.0) -> float:

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from ._evidence import averaged
 
-__all__ = ["NOTHING", "State", "evidence", "update"]
+__all__ = ["NOTHING", "State", "evidence", "needed", "update"]
 
 _CHANCES: Final = (0.65, 0.8, 0.95)
 _LOG_PRIOR: Final = (log(1 / 3),) * 3
@@ -36,3 +36,8 @@ def evidence(state: State, *, up: bool = True) -> float:
     more, less = state if up else state[::-1]
     logs = [more * log(2 * chance) + less * log(2 - 2 * chance) for chance in _CHANCES]
     return averaged(logs, _LOG_PRIOR)
+
+
+def needed(nats: float) -> float:
+    """How many looks more, all on one side, bring so much more evidence at the least."""
+    return max(0.0, nats) / log(2 * max(_CHANCES))

@@ -21,13 +21,13 @@ from itertools import pairwise
 from math import exp, fsum, log, sqrt
 from typing import Final, TypeAlias
 
-from . import sequential
+from . import ratios
 from ._evidence import averaged, kept
 
 __all__ = ["NOTHING", "State", "evidence", "margin_tested", "paired", "update"]
 
 LEVELS: Final = (0.2, 0.05, 0.02, 0.005, 0.001)
-"""For each of these parts of all requests, one edge is followed above which there is no larger part. Each costs five numbers of state, and
+"""For each of these parts of all requests, one edge is followed above which there is no larger part. Each costs eight numbers of state, and
 evidence that only one of them has is divided by their number."""
 
 ENOUGH: Final = 5
@@ -43,8 +43,8 @@ _LOG_EQUAL: Final = (log(1 / len(_TILTS)),) * len(_TILTS)
 _LOG_LEVELS: Final = (log(1 / len(LEVELS)),) * len(LEVELS)
 _HALVES: Final = (log(0.5), log(0.5))
 
-State: TypeAlias = tuple[tuple[int, ...], tuple[tuple[float, ...], ...], tuple[float, ...], tuple[int, ...]]
-"""Which edges are followed, one for each of the first levels; the evidence of each; that of the tilts; and the cumulative counts of both
+State: TypeAlias = tuple[tuple[int, ...], tuple[ratios.State, ...], tuple[float, ...], tuple[int, ...]]
+"""Which edges are followed, one for each of the first levels; what each shows; the evidence of the tilts; and the cumulative counts of both
 tracks in all looks so far."""
 
 NOTHING: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
@@ -76,7 +76,7 @@ def update(
     ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising); the last ones, above 0, count all. The edges
     must be those of the earlier looks, and at least one must have a pair. ``dispersion`` (1 or more): see `progressive.stats.dispersion`.
     """
-    chosen, logs, tilts, before = state
+    chosen, above, tilts, before = state
     pairs = paired(edges, margin)
     mine = [*(candidate[j] for _, j in pairs), candidate[-1]]
     theirs = [*(control[i] for i, _ in pairs), control[-1]]
@@ -89,9 +89,9 @@ def update(
     # look's requests are split between them is independent of that. (For a candidate that is quicker it is not, and only less suspicious.)
     for level in LEVELS[len(chosen) :]:
         if level * pooled[-1] >= ENOUGH:
-            chosen, logs = (*chosen, _edge(pooled, level)), (*logs, sequential.NOTHING)
-    logs = tuple(
-        sequential.update(
+            chosen, above = (*chosen, _edge(pooled, level)), (*above, ratios.NOTHING)
+    above = tuple(
+        ratios.update(
             known,
             events=mine[-1] - mine[i],
             trials=mine[-1],
@@ -99,15 +99,15 @@ def update(
             control_trials=theirs[-1],
             dispersion=dispersion,
         )
-        for i, known in zip(chosen, logs, strict=True)
+        for i, known in zip(chosen, above, strict=True)
     )
-    return chosen, logs, tilts, pooled
+    return chosen, above, tilts, pooled
 
 
 def evidence(state: State) -> float:
     """The natural logarithm of the evidence against "nowhere worse"; harm is proven at level ``alpha`` from ``log(1 / alpha)`` on."""
-    _, logs, tilts, _ = state
-    edges = [sequential.evidence(known) for known in logs]
+    _, above, tilts, _ = state
+    edges = [ratios.evidence(known) for known in above]
     edges += [0.0] * (len(LEVELS) - len(edges))
     return averaged((averaged(edges, _LOG_LEVELS), averaged(tilts, _LOG_EQUAL)), _HALVES)
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Final
 
 from ...measurement import Kind
-from .comparison import Comparison, Question
-from .latencies import Latencies
-from .levels import Levels
-from .means import Means
-from .rates import rates
+from ._both import BothAccepted
+from .comparison import Acceptance, Comparison, Question
+from .latencies import Latencies, LatenciesAccepted
+from .levels import Levels, LevelsAccepted
+from .means import Means, MeansAccepted
+from .rates import RatesAccepted, rates
 
-__all__ = ["COMPARISONS"]
+__all__ = ["COMPARISONS", "acceptance_of"]
 
 COMPARISONS: Final[dict[Kind, Callable[[Question], Comparison]]] = {
     Kind.RATIO: rates,
@@ -20,3 +21,16 @@ COMPARISONS: Final[dict[Kind, Callable[[Question], Comparison]]] = {
     Kind.MEAN: Means,
     Kind.VALUE: Levels,
 }
+
+_ACCEPTANCES: Final[dict[Kind, Callable[[Question, float, bool], Acceptance]]] = {
+    Kind.RATIO: RatesAccepted,
+    Kind.LATENCY: LatenciesAccepted,
+    Kind.MEAN: MeansAccepted,
+    Kind.VALUE: LevelsAccepted,
+}
+
+
+def acceptance_of(kind: Kind, question: Question, limit: float) -> Acceptance:
+    """What proves that the candidate is not ``limit`` times as bad, on each side on which there is harm."""
+    found = [_ACCEPTANCES[kind](question, limit, up) for up, harm in ((True, question.up), (False, question.down)) if harm]
+    return found[0] if len(found) == 1 else BothAccepted(*found)

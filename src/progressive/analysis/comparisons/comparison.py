@@ -1,4 +1,4 @@
-"""The contract of whatever compares the candidate with its control over all looks."""
+"""The contracts of whatever compares the candidate with its control over all looks: to find harm, and to exclude it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 from ...measurement import Measurement
 from ..verdict import Memory
 
-__all__ = ["Comparison", "Numbers", "Question"]
+__all__ = ["Acceptance", "Comparison", "Numbers", "Question"]
 
 Numbers: TypeAlias = tuple[tuple[str, float], ...]
 
@@ -48,4 +48,29 @@ class Comparison(Protocol):
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         """What all looks show, for a person and for programs; the measurements are the last look's."""
+        ...
+
+
+class Acceptance(Protocol):
+    """One way to exclude a candidate that is ``limit`` times as bad. It is pure, and its memory does not grow with the number of looks."""
+
+    @property
+    def unit(self) -> str:
+        """What more of would be proof: a request, a value, a look."""
+        ...
+
+    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
+        """Why these two, which can be compared, can't prove it; None if they can."""
+        ...
+
+    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
+        """The memory after one more look that fits; ``memory`` is None before the first."""
+        ...
+
+    def evidence(self, memory: Memory) -> float:
+        """The evidence in nats: it ever reaches ``log(1 / beta)`` with a probability of at most ``beta`` if the candidate is so bad."""
+        ...
+
+    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+        """How many more, in the mean and split as those of the last look, bring the evidence to ``nats`` if the candidate is as good."""
         ...

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, cast
+from typing import ClassVar, TypeAlias, cast
 
 import attrs
 
 from ...measurement import Histogram, Measurement
-from ...stats import sequential, tails
+from ...stats import not_slower, ratios, tails
 from ...stats._evidence import kept
 from ..verdict import Memory
+from ._said import bounded, counted, times
 from .comparison import Numbers, Question
 
-__all__ = ["Latencies"]
+__all__ = ["Latencies", "LatenciesAccepted"]
 
 _Known: TypeAlias = tuple[tuple[float, ...], tails.State, float]
 """The edges of the buckets, what was seen in them, and the evidence from before there were such buckets."""
@@ -57,27 +58,74 @@ class Latencies:
         return "" if cast("_Known", memory)[1][0] else "too few requests to choose edges"
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
-        one, other = cast(Histogram, candidate), cast(Histogram, control)
-        edges, (chosen, logs, _, _), _ = cast("_Known", memory)
+        one, other, than = cast(Histogram, candidate), cast(Histogram, control), self.question.than
+        edges, (chosen, above, _, _), _ = cast("_Known", memory)
         sample: Numbers = (("candidate_sample", float(one.sample)), ("control_sample", float(other.sample)))
         if not chosen:
             return f"{one.sample} and {other.sample} requests in this look", sample
         pairs = tails.paired(edges, self.question.margin)
         # Of the edges that are followed, the one that shows most.
-        i, j = pairs[max(zip(map(sequential.evidence, logs), chosen, strict=True))[1]]
-        slow, control_slow = one.sample - one.cumulative[j], other.sample - other.cumulative[i]
-        said = (
-            f"{slow:,} of {one.sample:,} above {_time(edges[j])}, {control_slow:,} of {other.sample:,} above {_time(edges[i])} "
-            f"on {self.question.than} in this look"
-        )
-        return said, (
+        _, k, seen = max(zip(map(ratios.evidence, above), chosen, above, strict=True))
+        i, j = pairs[k]
+        numbers: Numbers = (
             *sample,
             ("edge", edges[j]),
-            ("candidate_above", float(slow)),
+            ("candidate_above", float(one.sample - one.cumulative[j])),
             ("control_edge", edges[i]),
-            ("control_above", float(control_slow)),
+            ("control_above", float(other.sample - other.cumulative[i])),
             ("margin_tested", tails.margin_tested(edges, self.question.margin)),
         )
+        events, expected = seen[-3], seen[-2]
+        if not expected:
+            return f"no requests above {_time(edges[j])} on either side", numbers
+        # One request of the control's above its edge for one of the candidate's above its own is what the margin tolerates.
+        found = ratios.ratio(seen, dispersion=self.question.dispersion)
+        beside = "" if i == j else f" of {than}'s above {_time(edges[i])}"
+        said = f"{counted(events, 'request')} above {_time(edges[j])} where {expected:,.3g} were expected{beside}: {times(*found, than)}"
+        return said, (*numbers, ("events", events), ("expected_events", expected), *bounded(*found))
+
+
+_Bounded: TypeAlias = tuple[tuple[float, ...], not_slower.State]
+"""The edges of the buckets, and what was seen in them."""
+
+
+@attrs.frozen
+class LatenciesAccepted:
+    """Not ``limit`` times the time. Where the buckets change, the proof starts anew."""
+
+    unit: ClassVar[str] = "request"
+    question: Question
+    limit: float
+    up: bool
+
+    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
+        edges = cast(Histogram, candidate).edges
+        if not_slower.within(edges, self.limit):
+            return None
+        return (
+            f"accept={self.limit:g} can't be proven with these buckets: the closest edges, up to {_time(edges[-1])}, are "
+            f"{not_slower.closest(edges):.3g} times apart"
+        )
+
+    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
+        one, other = cast(Histogram, candidate), cast(Histogram, control)
+        edges, state = cast(_Bounded, memory or (one.edges, not_slower.NOTHING))
+        return one.edges, not_slower.update(
+            state if edges == one.edges else not_slower.NOTHING,
+            edges=one.edges,
+            candidate=one.cumulative,
+            control=other.cumulative,
+            limit=self.limit,
+            dispersion=self.question.dispersion,
+        )
+
+    def evidence(self, memory: Memory) -> float:
+        return not_slower.evidence(cast(_Bounded, memory)[1])
+
+    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+        edges, state = cast(_Bounded, memory)
+        share = candidate.sample / (candidate.sample + control.sample)
+        return not_slower.needed(state, nats, edges=edges, share=share, limit=self.limit, dispersion=self.question.dispersion)
 
 
 def _time(seconds: float) -> str:

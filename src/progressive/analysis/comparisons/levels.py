@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import fsum
-from typing import cast
+from typing import ClassVar, cast
 
 import attrs
 
@@ -13,7 +13,7 @@ from ..verdict import Memory
 from ._both import averaged_evidence
 from .comparison import Numbers, Question
 
-__all__ = ["Levels"]
+__all__ = ["Levels", "LevelsAccepted"]
 
 
 @attrs.frozen
@@ -28,8 +28,7 @@ class Levels:
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
         up, down = cast("tuple[signs.State, signs.State]", memory or (signs.NOTHING, signs.NOTHING))
         one, other, margin = _level(candidate), _level(control), self.question.margin
-        apart = (margin - 1) * abs(other)
-        return signs.update(up, level=one, control=other + apart), signs.update(down, level=one, control=other - apart)
+        return tuple(signs.update(state, level=one, control=_past(margin, other, up=rise)) for state, rise in ((up, True), (down, False)))
 
     def evidence(self, memory: Memory, alpha: float) -> float:
         up, down = cast("tuple[signs.State, signs.State]", memory)
@@ -53,6 +52,34 @@ class Levels:
         return f"{word} {self.question.than}'s in {times} of {state[0] + state[1]} looks", numbers
 
 
+@attrs.frozen
+class LevelsAccepted:
+    """In most looks the level is not ``limit`` times the control's."""
+
+    unit: ClassVar[str] = "look"
+    question: Question
+    limit: float
+    up: bool
+
+    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
+        return None
+
+    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
+        past = _past(self.limit, _level(control), up=self.up)
+        return signs.update(cast(signs.State, memory or signs.NOTHING), level=_level(candidate), control=past)
+
+    def evidence(self, memory: Memory) -> float:
+        return signs.evidence(cast(signs.State, memory), up=not self.up)
+
+    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+        return signs.needed(nats - self.evidence(memory))
+
+
 def _level(measured: Measurement) -> float:
     samples = cast(Gauge, measured).samples
     return fsum(samples) / len(samples)
+
+
+def _past(times: float, control: float, *, up: bool) -> float:
+    """``times`` as far from 0 as the control, towards harm, and with its sign as it is; its mirror image where that is the other way."""
+    return control + (times - 1) * abs(control) * (1 if up else -1)

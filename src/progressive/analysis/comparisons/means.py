@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import cast
+from typing import ClassVar, cast
 
 import attrs
 
@@ -13,7 +13,7 @@ from ..verdict import Memory
 from ._both import averaged_evidence
 from .comparison import Numbers, Question
 
-__all__ = ["Means"]
+__all__ = ["Means", "MeansAccepted"]
 
 
 @attrs.frozen
@@ -37,7 +37,7 @@ class Means:
                 control_n=other.n,
                 control_mean=other.mean,
                 control_m2=other.m2,
-                margin=self._factor(up, other.mean),
+                margin=_factor(self.question.margin, other.mean, up=up),
             )
             for state, up in zip(states, self._directions, strict=True)
         )
@@ -45,10 +45,6 @@ class Means:
     @property
     def _directions(self) -> tuple[bool, ...]:
         return tuple(up for up, harm in ((True, self.question.up), (False, self.question.down)) if harm)
-
-    def _factor(self, up: bool, control: float) -> float:
-        """What is tolerated, as a multiple of the control's mean: towards harm, also where that is below 0."""
-        return self.question.margin if up is (control >= 0) else 1 / self.question.margin
 
     def evidence(self, memory: Memory, alpha: float) -> float:
         states = cast("tuple[means.State, ...]", memory)
@@ -74,7 +70,53 @@ class Means:
         base, apart = means.base(state), means.difference(state)
         low, high = means.bounds(state, dispersion=self.question.dispersion)
         unit = f" {self.question.unit}" if self.question.unit else ""
-        tolerated = "" if self.question.margin == 1 else f" {self._factor(self._directions[0], base):.3g} times"
+        tolerated = "" if self.question.margin == 1 else f" {_factor(self.question.margin, base, up=self._directions[0]):.3g} times"
         range_ = f" ({low:+.3g} to {high:+.3g})" if isfinite(low) else ""
         said = f"{apart:+.3g}{unit}{range_} from{tolerated} {self.question.than}'s {base:.4g}{unit}"
         return said, (*numbers, ("difference", apart), ("difference_low", low), ("difference_high", high))
+
+
+@attrs.frozen
+class MeansAccepted:
+    """The mean is not ``limit`` times the control's (or a part of it, where down is bad): the comparison with that margin, upside down."""
+
+    unit: ClassVar[str] = "value"
+    question: Question
+    limit: float
+    up: bool
+
+    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
+        return None
+
+    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
+        one, other = cast(Moments, candidate), cast(Moments, control)
+        state = cast(means.State, memory or means.NOTHING)
+        return means.update(
+            state,
+            n=one.n,
+            mean=one.mean,
+            m2=one.m2,
+            control_n=other.n,
+            control_mean=other.mean,
+            control_m2=other.m2,
+            margin=_factor(self.limit, other.mean, up=self.up),
+        )
+
+    def evidence(self, memory: Memory) -> float:
+        return means.evidence(cast(means.State, memory), up=not self.up, dispersion=self.question.dispersion)
+
+    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+        state, tolerated = cast(means.State, memory), _factor(self.limit, means.base(cast(means.State, memory)), up=self.up)
+        return means.needed(
+            state,
+            nats - self.evidence(memory),
+            n=candidate.sample,
+            control_n=control.sample,
+            margin=tolerated,
+            dispersion=self.question.dispersion,
+        )
+
+
+def _factor(tolerated: float, control: float, *, up: bool) -> float:
+    """What is tolerated, as a multiple of the control's mean: towards harm, also where that is below 0."""
+    return tolerated if up is (control >= 0) else 1 / tolerated

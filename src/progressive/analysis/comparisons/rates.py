@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Final, TypeAlias, cast
+from typing import ClassVar, Final, TypeAlias, cast
 
 import attrs
 
 from ...measurement import Counts, Measurement
-from ...stats import exact, falls, ratios, sequential
-from ...stats._evidence import kept
+from ...stats import acceptance, exact, falls, limits, ratios, sequential
 from ..verdict import Memory
 from ._both import averaged_evidence
+from ._said import bounded, counted, times
 from .comparison import Comparison, Numbers, Question
 
-__all__ = ["rates"]
-
-_Seen: TypeAlias = tuple[float, ...]
-"""The five numbers of `progressive.stats.sequential`, then the three that `progressive.stats.ratios` needs: events, expected, own.
-States of before these three were kept are five numbers long and stay so."""
-
-_NOTHING: Final[_Seen] = (*sequential.NOTHING, 0, 0.0, 0.0)
-
+__all__ = ["RatesAccepted", "rates"]
 
 def rates(question: Question) -> Comparison:
     """The comparison of rates that answers ``question``."""
@@ -52,7 +45,7 @@ class _Rise(_Rates):
         return _added(_seen(memory), cast(Counts, candidate), cast(Counts, control), self.question)
 
     def evidence(self, memory: Memory, alpha: float) -> float:
-        return sequential.evidence(_logs(_seen(memory)))
+        return ratios.evidence(_seen(memory))
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         return _say(_seen(memory), cast(Counts, candidate), cast(Counts, control), self.question)
@@ -66,7 +59,7 @@ class _Fall(_Rates):
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
         one, other = cast(Counts, candidate), cast(Counts, control)
-        state, seen = cast("tuple[falls.State, _Seen]", memory or (falls.NOTHING, _NOTHING))
+        state, seen = cast("tuple[falls.State, ratios.State]", memory or (falls.NOTHING, ratios.NOTHING))
         state = falls.update(
             state,
             events=one.events,
@@ -79,15 +72,15 @@ class _Fall(_Rates):
         return state, _added(seen, other, one, self.question)
 
     def evidence(self, memory: Memory, alpha: float) -> float:
-        return falls.evidence(cast("tuple[falls.State, _Seen]", memory)[0])
+        return falls.evidence(cast("tuple[falls.State, ratios.State]", memory)[0])
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
-        _, seen = cast("tuple[falls.State, _Seen]", memory)
+        _, seen = cast("tuple[falls.State, ratios.State]", memory)
         if not seen[-2]:
             return NO_EVENTS, _look(cast(Counts, candidate), cast(Counts, control))
         estimate, high, low = (1 / value if value else math.inf for value in _ratio(seen, self.question))
         look = _look(cast(Counts, candidate), cast(Counts, control))
-        return _times(estimate, low, high, self.question), (*look, *_bounded(estimate, low, high))
+        return times(estimate, low, high, self.question.than), (*look, *bounded(estimate, low, high))
 
 
 @attrs.frozen
@@ -127,7 +120,7 @@ class _Exact(_Rates):
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
         one, other = cast(Counts, candidate), cast(Counts, control)
-        seen, state, proven = cast("tuple[_Seen, exact.State, bool]", memory or (_NOTHING, exact.NOTHING, False))
+        seen, state, proven = cast("tuple[ratios.State, exact.State, bool]", memory or (ratios.NOTHING, exact.NOTHING, False))
         seen = _added(seen, one, other, self.question)
         if state[0] < PLANNED:
             share = _share(one, other, self.question.margin)
@@ -145,23 +138,65 @@ class _Exact(_Rates):
         return seen, state if state[0] < PLANNED else (*state[:4], (1.0,)), proven
 
     def evidence(self, memory: Memory, alpha: float) -> float:
-        seen, _, proven = cast("tuple[_Seen, exact.State, bool]", memory)
-        return math.log(1 / alpha) if proven else sequential.evidence(_logs(seen)) + math.log(1 - EXACT_PART)
+        seen, _, proven = cast("tuple[ratios.State, exact.State, bool]", memory)
+        return math.log(1 / alpha) if proven else ratios.evidence(seen) + math.log(1 - EXACT_PART)
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
-        seen, state, _ = cast("tuple[_Seen, exact.State, bool]", memory)
+        seen, state, _ = cast("tuple[ratios.State, exact.State, bool]", memory)
         said, numbers = _say(seen, cast(Counts, candidate), cast(Counts, control), self.question)
         if state[0] >= PLANNED:
             return said, numbers
         return f"{said}; {exact.boundary(state)} would be proof", (*numbers, ("boundary", float(exact.boundary(state))))
 
 
-def _seen(memory: Memory) -> _Seen:
-    return cast(_Seen, memory or _NOTHING)
+_Counted: TypeAlias = tuple[tuple[float, ...], int, int]
+"""The evidence that the candidate is good enough, and all events and all trials."""
 
 
-def _logs(seen: _Seen) -> tuple[float, ...]:
-    return seen[: len(sequential.NOTHING)]
+@attrs.frozen
+class RatesAccepted:
+    """Not ``limit`` times the events; where fewer are harm, the control has not ``limit`` times as many."""
+
+    unit: ClassVar[str] = "request"
+    question: Question
+    limit: float
+    up: bool
+
+    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
+        return None
+
+    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
+        logs, events, trials = cast(_Counted, memory or (acceptance.NOTHING, 0, 0))
+        worse, other = self._sides(candidate, control)
+        logs = acceptance.update(
+            logs,
+            events=worse.events,
+            trials=worse.trials,
+            control_events=other.events,
+            control_trials=other.trials,
+            limit=self.limit,
+            dispersion=self.question.dispersion,
+        )
+        return logs, events + worse.events + other.events, trials + worse.trials + other.trials
+
+    def evidence(self, memory: Memory) -> float:
+        return acceptance.evidence(cast(_Counted, memory)[0])
+
+    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+        _, events, trials = cast(_Counted, memory)
+        worse, other = self._sides(candidate, control)
+        rate = min(max(events, 0.5) / trials, 1 - 0.5 / trials)
+        share = worse.trials / (worse.trials + other.trials)
+        more = limits.requests_needed(nats - self.evidence(memory), rate, rate, share, null=self.limit)
+        return self.question.dispersion * more
+
+    def _sides(self, candidate: Measurement, control: Measurement) -> tuple[Counts, Counts]:
+        one, other = cast(Counts, candidate), cast(Counts, control)
+        return (one, other) if self.up else (other, one)
+
+
+def _seen(memory: Memory) -> ratios.State:
+    return cast(ratios.State, memory or ratios.NOTHING)
 
 
 def _share(worse: Counts, other: Counts, margin: float) -> float:
@@ -169,10 +204,14 @@ def _share(worse: Counts, other: Counts, margin: float) -> float:
     return margin * worse.trials / (margin * worse.trials + other.trials)
 
 
-def _added(seen: _Seen, worse: Counts, other: Counts, question: Question) -> _Seen:
-    """``seen`` after one more look at the track that would be the worse one, and the other."""
-    logs = sequential.update(
-        _logs(seen),
+def _added(seen: ratios.State, worse: Counts, other: Counts, question: Question) -> ratios.State:
+    """``seen`` after one more look at the track that would be the worse one, and the other.
+
+    States of before the sums were kept have only the evidence, and go on so.
+    """
+    update = ratios.update if len(seen) == len(ratios.NOTHING) else sequential.update
+    return update(
+        seen,
         events=worse.events,
         trials=worse.trials,
         control_events=other.events,
@@ -180,20 +219,10 @@ def _added(seen: _Seen, worse: Counts, other: Counts, question: Question) -> _Se
         margin=question.margin,
         dispersion=question.dispersion,
     )
-    if len(seen) < len(_NOTHING):
-        return logs
-    events, expected, own = seen[len(logs) :]
-    share = _share(worse, other, question.margin)
-    every = worse.events + other.events
-    return (*logs, events + worse.events, kept(expected + every * share), kept(own + worse.events * share))
 
 
-def _ratio(seen: _Seen, question: Question) -> tuple[float, float, float]:
-    """The ratio of the rates that was seen, and its bounds."""
-    events, expected, own = seen[len(sequential.NOTHING) :]
-    n = question.dispersion
-    low, high = ratios.bounds(_logs(seen), events=events / n, expected=expected / n, margin=question.margin)
-    return ratios.estimate(events, expected, own, question.margin), low, high
+def _ratio(seen: ratios.State, question: Question) -> tuple[float, float, float]:
+    return ratios.ratio(seen, margin=question.margin, dispersion=question.dispersion)
 
 
 def _look(candidate: Counts, control: Counts) -> Numbers:
@@ -205,27 +234,14 @@ def _look(candidate: Counts, control: Counts) -> Numbers:
     )
 
 
-def _say(seen: _Seen, candidate: Counts, control: Counts, question: Question) -> tuple[str, Numbers]:
+def _say(seen: ratios.State, candidate: Counts, control: Counts, question: Question) -> tuple[str, Numbers]:
     look = _look(candidate, control)
-    if len(seen) < len(_NOTHING):
+    if len(seen) < len(ratios.NOTHING):
         said = f"{candidate.events} of {candidate.trials} against {control.events} of {control.trials} on {question.than} in this look"
         return said, look
     events, expected = seen[-3], seen[-2]
     if not expected:
         return NO_EVENTS, look
     estimate, low, high = _ratio(seen, question)
-    counted = f"{events:,.0f} {'event' if events == 1 else 'events'}"
-    said = f"{counted} where {expected:,.3g} were expected: {_times(estimate, low, high, question)}"
-    return said, (*look, ("events", events), ("expected_events", expected), *_bounded(estimate, low, high))
-
-
-def _bounded(estimate: float, low: float, high: float) -> Numbers:
-    return (("ratio", estimate), ("ratio_low", low), ("ratio_high", high))
-
-
-def _times(estimate: float, low: float, high: float, question: Question) -> str:
-    """A ratio as people say it: "1.3 times stable's rate (0.5 to 2.1)"."""
-    bounds = f"{low:.2g} to {high:.2g}" if math.isfinite(high) else f"{low:.2g} or more"
-    if math.isinf(estimate):
-        return f"none on {question.than} ({bounds} times its rate)"
-    return f"{estimate:.2g} times {question.than}'s rate ({bounds})"
+    said = f"{counted(events, 'event')} where {expected:,.3g} were expected: {times(estimate, low, high, question.than)}"
+    return said, (*look, ("events", events), ("expected_events", expected), *bounded(estimate, low, high))

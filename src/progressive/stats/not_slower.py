@@ -1,0 +1,140 @@
+"""Proof that the candidate is not much slower: the evidence against "its times are the control's, stretched ``limit`` times or more".
+
+The same counts above edges as in `progressive.stats.tails`, the other way round. Times that are stretched by ``limit`` are above
+``limit * b`` at least as often as the control's are above ``b``; so for two edges that are at most ``limit`` apart, the candidate's part
+above the higher one is at least the control's part above the lower one. A block e-variable speaks against that, for a candidate that is as
+good or nearly so: its parts above the two edges are taken from what both tracks have shown in the earlier looks.
+
+It is proven at two places apart, above the edges with next to a fifth and next to a hundredth of all requests, and the evidence is the
+lesser of the two: a candidate that is stretched ``limit`` times at either is accepted with a probability of at most ``beta``, however
+often it is looked at. The edges are chosen from earlier looks, so what is seen while they are is not counted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from math import exp, inf, log, log1p
+from typing import Final, TypeAlias
+
+from ._blocks import block
+from ._evidence import averaged, kept
+from .limits import requests_needed
+
+__all__ = ["LEVELS", "NOTHING", "State", "closest", "evidence", "needed", "update", "within"]
+
+LEVELS: Final = (0.2, 0.01)
+"""Parts of all requests: what is proven is about the 80th and the 99th percentile, as far as edges are there."""
+
+ENOUGH: Final = 10
+"""Requests that are to be expected above a level before its edges are chosen."""
+
+_WAY: Final = (-0.4, 0.0, 0.33)
+"""The alternatives: which part of the way, in log odds, the candidate has gone from "as good" to "stretched by the limit"."""
+
+_LOG_PRIOR: Final = (log(1 / 4), log(1 / 2), log(1 / 4))
+
+State: TypeAlias = tuple[tuple[int, ...], tuple[tuple[float, ...], ...], tuple[int, ...]]
+"""Which pair of edges is followed, one for each of the first levels; the evidence of each; and the cumulative counts of both tracks in all
+looks so far."""
+
+NOTHING: Final[State] = ((), (), ())
+"""The evidence before the first look."""
+
+
+def within(edges: Sequence[float], limit: float) -> list[tuple[int, int]]:
+    """For each edge that has one, the last edge above it that is at most ``limit`` times it: indices of the control's and the candidate's."""
+    found = [(i, bisect_right(edges, limit * edge + abs(edge) * 1e-12) - 1) for i, edge in enumerate(edges)]
+    return [(i, j) for i, j in found if j > i]
+
+
+def closest(edges: Sequence[float]) -> float:
+    """The least ratio between two neighbouring edges above 0, and so the least limit that these edges can prove; infinite without two."""
+    return min((b / a for a, b in pairwise(edges) if a > 0), default=inf)
+
+
+def update(
+    state: State,
+    *,
+    edges: Sequence[float],
+    candidate: Sequence[int],
+    control: Sequence[int],
+    limit: float,
+    dispersion: float = 1.0,
+) -> State:
+    """The state after one more look. ``limit`` (above 1) is the stretch to be excluded; at least two edges must be `within` it.
+
+    ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising, the same in all looks); the last ones, above 0,
+    count all. ``dispersion`` (1 or more): see `progressive.stats.dispersion`.
+    """
+    chosen, logs, before = state
+    pairs = within(edges, limit)
+    logs = tuple(
+        tuple(kept(log_ratio + gain / dispersion) for log_ratio, gain in zip(known, _gains(before, pairs[k], candidate, control), strict=True))
+        for k, known in zip(chosen, logs, strict=True)
+    )
+    pooled = tuple(a + b + c for a, b, c in zip(candidate, control, before or (0,) * len(candidate), strict=True))
+    for level in LEVELS[len(chosen) :]:
+        if level * pooled[-1] >= ENOUGH:
+            chosen, logs = (*chosen, _pair(pooled, pairs, level)), (*logs, (0.0,) * len(_WAY))
+    return chosen, logs, pooled
+
+
+def evidence(state: State) -> float:
+    """The natural logarithm of the evidence against "stretched by the limit"; accepted at level ``beta`` from ``log(1 / beta)`` on."""
+    found = _by_level(state)
+    return min([*found, *[0.0] * (len(LEVELS) - len(found))])
+
+
+def needed(state: State, nats: float, *, edges: Sequence[float], share: float, limit: float, dispersion: float = 1.0) -> float:
+    """How many more requests on both tracks, in the mean, bring the evidence to ``nats`` if the candidate is as good; infinite if none would.
+
+    ``share`` is the candidate's part of them.
+    """
+    chosen, _, pooled = state
+    pairs, found, most = within(edges, limit), _by_level(state), 0.0
+    for n, level in enumerate(LEVELS):
+        as_good, stretched = _parts(pooled, pairs[chosen[n] if n < len(chosen) else _pair(pooled, pairs, level)])
+        first = 0.0 if n < len(chosen) else max(0.0, ENOUGH / level - pooled[-1])
+        missing = nats - (found[n] if n < len(found) else 0.0)
+        most = max(most, first + dispersion * requests_needed(missing, as_good, stretched, share))
+    return most
+
+
+def _by_level(state: State) -> list[float]:
+    return [averaged(known, _LOG_PRIOR) for known in state[1]]
+
+
+def _pair(pooled: Sequence[int], pairs: list[tuple[int, int]], level: float) -> int:
+    """The pair whose lower edge has next to the part ``level`` of all above it, as ratios go; the first where none has anything."""
+    parts = [(pooled[-1] - pooled[i]) / (level * pooled[-1]) for i, _ in pairs]
+    return max(range(len(pairs)), key=lambda k: min(parts[k], 1 / parts[k]) if parts[k] else 0.0)
+
+
+def _parts(pooled: Sequence[int], pair: tuple[int, int]) -> tuple[float, float]:
+    """The parts of all requests above the higher and the lower edge of a pair."""
+    lower, higher = pair
+    return (pooled[-1] - pooled[higher] + 0.5) / (pooled[-1] + 1), (pooled[-1] - pooled[lower] + 0.5) / (pooled[-1] + 1)
+
+
+def _gains(before: Sequence[int], pair: tuple[int, int], candidate: Sequence[int], control: Sequence[int]) -> list[float]:
+    """The logarithm of one look's factor for each alternative."""
+    lower, higher = pair
+    as_good, stretched = _parts(before, pair)
+    good, bad = _log_odds(as_good), _log_odds(stretched)
+    return [
+        block(
+            1 / (1 + exp(-(good + way * (bad - good)))),
+            stretched,
+            events=candidate[-1] - candidate[higher],
+            trials=candidate[-1],
+            control_events=control[-1] - control[lower],
+            control_trials=control[-1],
+        )
+        for way in _WAY
+    ]
+
+
+def _log_odds(p: float) -> float:
+    return log(p) - log1p(-p)
