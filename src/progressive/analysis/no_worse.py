@@ -22,6 +22,9 @@ __all__ = ["NoWorse"]
 
 TOLERANCE: Final = Tolerance(in_a_row=1)
 
+UNITS: Final = {Kind.RATIO: "request", Kind.LATENCY: "request", Kind.MEAN: "value", Kind.VALUE: "look"}
+"""What more of is proof that a candidate is good enough."""
+
 MOST: Final = 1000.0
 """No test excludes a larger ratio in useful time, and beside a larger share of alpha nothing is left for the others."""
 
@@ -165,9 +168,9 @@ class NoWorse(Comparing):
         if math.isinf(more):
             return f"{missing}; nothing that was seen so far can prove it", numbers
         more = math.ceil(more)
+        unit = UNITS[self.metric.kind]
         split = "" if self.metric.kind is Kind.VALUE else ", at this share"
-        why = f"{missing}; about {counted(_rounded(more), f'more {acceptance.unit}')} would{split}"
-        return why, (*numbers, (f"{acceptance.unit}s_needed", float(more)))
+        return f"{missing}; about {counted(_rounded(more), f'more {unit}')} would{split}", (*numbers, (f"{unit}s_needed", float(more)))
 
 
 def _parted(memory: Memory) -> tuple[Memory, Memory]:

@@ -29,10 +29,6 @@ class BothAccepted:
     up: Acceptance
     down: Acceptance
 
-    @property
-    def unit(self) -> str:
-        return self.up.unit
-
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
         return self.up.fits(candidate, control) or self.down.fits(candidate, control)
 

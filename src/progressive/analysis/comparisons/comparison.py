@@ -54,11 +54,6 @@ class Comparison(Protocol):
 class Acceptance(Protocol):
     """One way to exclude a candidate that is ``limit`` times as bad. It is pure, and its memory does not grow with the number of looks."""
 
-    @property
-    def unit(self) -> str:
-        """What more of would be proof: a request, a value, a look."""
-        ...
-
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
         """Why these two, which can be compared, can't prove it; None if they can."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import attrs
 
@@ -93,7 +93,6 @@ _Bounded: TypeAlias = tuple[tuple[float, ...], not_slower.State]
 class LatenciesAccepted:
     """Not ``limit`` times the time. Where the buckets change, the proof starts anew."""
 
-    unit: ClassVar[str] = "request"
     question: Question
     limit: float
     up: bool

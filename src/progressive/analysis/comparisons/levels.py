@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import fsum
-from typing import ClassVar, cast
+from typing import cast
 
 import attrs
 
@@ -56,7 +56,6 @@ class Levels:
 class LevelsAccepted:
     """In most looks the level is not ``limit`` times the control's."""
 
-    unit: ClassVar[str] = "look"
     question: Question
     limit: float
     up: bool

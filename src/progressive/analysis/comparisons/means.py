@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import ClassVar, cast
+from typing import cast
 
 import attrs
 
@@ -80,7 +80,6 @@ class Means:
 class MeansAccepted:
     """The mean is not ``limit`` times the control's (or a part of it, where down is bad): the comparison with that margin, upside down."""
 
-    unit: ClassVar[str] = "value"
     question: Question
     limit: float
     up: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import attrs
 
@@ -157,7 +157,6 @@ _Counted: TypeAlias = tuple[tuple[float, ...], int, int]
 class RatesAccepted:
     """Not ``limit`` times the events; where fewer are harm, the control has not ``limit`` times as many."""
 
-    unit: ClassVar[str] = "request"
     question: Question
     limit: float
     up: bool
