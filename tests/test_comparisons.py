@@ -451,6 +451,36 @@ def test_what_was_proven_stays_proven() -> None:
     assert judgement.verdict is FAIL
 
 
+# ---------------------------------------------------------------------------------------------------------------------- blocks
+
+
+@pytest.mark.parametrize(
+    ("metric", "events", "looks"), [(ERRORS, 60, 40), (ORDERS, 20, 30), (VISITS, 60, 45), (VISITS, 20, 35)], ids=["rise", "fall", "either", "either"]
+)
+def test_in_blocks_a_clump_is_no_proof_and_many_looks_are(metric: Metric, events: int, looks: int) -> None:
+    check = NoWorse(metric, blocks=True)
+    good, bad = look(counts(40, 1_000), counts(40, 1_000)), look(counts(events, 1_000), counts(40, 1_000))
+    clump = look(counts(90, 1_000), counts(0, 1_000)) if events > 40 else look(counts(0, 1_000), counts(90, 1_000))
+
+    assert judged(NoWorse(metric), clump, 1)[0].verdict is FAIL
+    assert judged(check, clump, 1)[0].verdict is PASS
+    assert judged(check, good, 60)[0].verdict is PASS
+    assert judged(check, bad, 4)[0].verdict is PASS
+    assert judged(check, bad, looks)[0].verdict is FAIL
+
+
+def test_blocks_say_in_how_many_looks() -> None:
+    judgement, kept = judged(NoWorse(ERRORS, blocks=True), BAD[ERRORS][0], 12)
+    quiet, same = NoWorse(ERRORS, blocks=True).judge(look(counts(0, 300), counts(0, 2700)), kept, 0.01)
+
+    assert "108 events where 43.2 were expected, in 12 looks; p = " in judgement.why
+    assert dict(judgement.numbers)["ratio"] == pytest.approx(3.0)
+    assert dict(quiet.numbers)["looks"] == 12
+    assert same == kept
+    assert "no events on either side" in NoWorse(ERRORS, blocks=True).judge(look(counts(0, 9), counts(0, 9)), None, 0.01)[0].why
+    assert NoWorse(ERRORS, blocks=True).judge(look(level(1.0), counts(0, 9)), None, 0.01)[0].verdict is ERROR
+
+
 # ------------------------------------------------------------------------------------------------------------------------ laws
 
 
@@ -459,9 +489,12 @@ def test_what_was_proven_stays_proven() -> None:
     metric=st.sampled_from(list(GOOD)),
     looks=st.lists(st.tuples(st.booleans(), st.integers(1, 3)), min_size=1, max_size=6),
     accept=st.booleans(),
+    blocks=st.booleans(),
 )
-def test_a_check_is_a_function_and_its_memory_survives_being_stored(metric: Metric, looks: list[tuple[bool, int]], accept: bool) -> None:
-    check = NoWorse(metric, accept=2.0) if accept and metric in (ERRORS, ORDERS) else NoWorse(metric)
+def test_a_check_is_a_function_and_its_memory_survives_being_stored(
+    metric: Metric, looks: list[tuple[bool, int]], accept: bool, blocks: bool
+) -> None:
+    check = NoWorse(metric, accept=2.0 if accept else None, blocks=blocks and not accept and metric.kind == "ratio")
     one: Memory = None
     other: Memory = None
     for bad, times_ in looks:

@@ -4,7 +4,7 @@ Run it for a new FORMAT and for what is new in this one, from the library versio
 overwrites: what a library has written is read for ever, so a difference is a bug of the library and not of these files. The tests only read.
 (Three times, before the first release, transcripts were made anew: two that came by a pass in other traffic which counted in the one that
 followed, against R15; three when `NoWorse` began to keep, and to say, what its bounds need, of which states from before are still read; and
-one when it began to do so for latencies.)
+one, with its state, when it began to do so for latencies.)
 
 A transcript is a file of JSON lines. The first holds the state that `begin` made; each further line one decision: the events, the parts of
 the state that it changed (the plan and the release never do), and its notes. A state file holds the canonical bytes of one rollout.
@@ -259,6 +259,7 @@ def canary_rolled_back() -> Played:
 COMPARED = (
     NoWorse(ERRORS, accept=2.5, beta=0.1, dispersion=1.5),
     NoWorse(CRASHES, exact=True, share_of_alpha=0.5),
+    NoWorse(CRASHES, blocks=True, observe=True, id="crashes-in-blocks"),
     NoWorse(ORDERS),
     NoWorse(LATENCY, margin=1.5),
     NoWorse(BASKET, margin=1.1),

@@ -51,6 +51,10 @@ class NoWorse(Comparing):
 
     ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do not depend on the evidence: no ``accept``
     in the whole plan, no person who goes on because it looks good. (Ratios where up is bad only.)
+
+    ``blocks=True`` takes each look as one observation: the promise then holds for events that come in clumps of any size, as long as a
+    clump is over by the end of its look. It needs some ten looks at the least, many more for a fall at a small weight, and says no bounds.
+    (Ratios only.)
     """
 
     kind: ClassVar[str] = "no_worse"
@@ -69,6 +73,7 @@ class NoWorse(Comparing):
     beta: float = 0.05
     dispersion: float = 1.0
     exact: bool = attrs.field(default=False, validator=is_flag)
+    blocks: bool = attrs.field(default=False, validator=is_flag)
 
     def __attrs_post_init__(self) -> None:
         problems = []
@@ -83,6 +88,8 @@ class NoWorse(Comparing):
         problems += self._acceptance_problems()
         if self.exact and (self.metric.kind is not Kind.RATIO or self.metric.bad is not Bad.UP or self.dispersion != 1):
             problems.append("exact=True is for ratios where up is bad, without a dispersion; leave it out")
+        if self.blocks and (self.metric.kind is not Kind.RATIO or (self.margin, self.dispersion, self.accept) != (1, 1, None) or self.exact):
+            problems.append("blocks=True is for ratios, without margin=, dispersion=, accept= or exact=; leave those out")
         if problems:
             raise StrategyError([f"NoWorse({self.metric.name}): {problem}" for problem in problems])
 
@@ -111,6 +118,7 @@ class NoWorse(Comparing):
             margin=self.margin,
             dispersion=self.dispersion,
             exact=self.exact,
+            blocks=self.blocks,
             unit=self.metric.unit,
         )
 

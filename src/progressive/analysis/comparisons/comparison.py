@@ -24,6 +24,7 @@ class Question:
     margin: float = 1.0
     dispersion: float = 1.0
     exact: bool = False
+    blocks: bool = False
     unit: str = ""
 
 

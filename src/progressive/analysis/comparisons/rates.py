@@ -11,13 +11,16 @@ from ...measurement import Counts, Measurement
 from ...stats import acceptance, exact, falls, limits, ratios, sequential
 from ..verdict import Memory
 from ._both import averaged_evidence
-from ._said import bounded, counted, times
+from ._said import NO_EVENTS, bounded, counted, look_at, times
+from .blocks import Blocks
 from .comparison import Comparison, Numbers, Question
 
 __all__ = ["RatesAccepted", "rates"]
 
 def rates(question: Question) -> Comparison:
     """The comparison of rates that answers ``question``."""
+    if question.blocks:
+        return Blocks(question)
     if question.exact:
         return _Exact(question)
     if question.up and question.down:
@@ -77,9 +80,9 @@ class _Fall(_Rates):
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         _, seen = cast("tuple[falls.State, ratios.State]", memory)
         if not seen[-2]:
-            return NO_EVENTS, _look(cast(Counts, candidate), cast(Counts, control))
+            return NO_EVENTS, look_at(cast(Counts, candidate), cast(Counts, control))
         estimate, high, low = (1 / value if value else math.inf for value in _ratio(seen, self.question))
-        look = _look(cast(Counts, candidate), cast(Counts, control))
+        look = look_at(cast(Counts, candidate), cast(Counts, control))
         return times(estimate, low, high, self.question.than), (*look, *bounded(estimate, low, high))
 
 
@@ -102,8 +105,6 @@ class _Either(_Rates):
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         return self.rise.say(cast("tuple[Memory, Memory]", memory)[0], candidate, control, alpha)
 
-
-NO_EVENTS: Final = "no events on either side"
 
 PLANNED: Final = 300.0
 """Events of the candidate by which the exact test has spent its alpha. To be wrong by a factor of ten costs about a twelfth more of them."""
@@ -224,17 +225,8 @@ def _ratio(seen: ratios.State, question: Question) -> tuple[float, float, float]
     return ratios.ratio(seen, margin=question.margin, dispersion=question.dispersion)
 
 
-def _look(candidate: Counts, control: Counts) -> Numbers:
-    return (
-        ("candidate_events", float(candidate.events)),
-        ("candidate_trials", float(candidate.trials)),
-        ("control_events", float(control.events)),
-        ("control_trials", float(control.trials)),
-    )
-
-
 def _say(seen: ratios.State, candidate: Counts, control: Counts, question: Question) -> tuple[str, Numbers]:
-    look = _look(candidate, control)
+    look = look_at(candidate, control)
     if len(seen) < len(ratios.NOTHING):
         said = f"{candidate.events} of {candidate.trials} against {control.events} of {control.trials} on {question.than} in this look"
         return said, look

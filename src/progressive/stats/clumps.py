@@ -1,0 +1,47 @@
+"""Evidence where events come in clumps of any size: each look is one observation. It may be looked at at any time.
+
+Every test that counts requests takes them to be independent; where each failing user fails ten times, there is a tenth of the evidence that
+there seems to be. This one asks for less: that a clump (a user, a client, a burst) falls on the candidate with the chance that its share
+``w`` of the requests gives it, and is over by the end of its look. Then, whatever the clumps are, the candidate's ``events`` of ``every`` are
+``w * every`` in the mean, and a bet on more,
+
+    1 - bet + bet * events / (w * every)        with 0 <= bet < 1 chosen from ``w`` and ``every``
+
+wins nothing on average. Products and mixtures of such factors reach ``1 / alpha`` with a probability of at most ``alpha`` (a betting
+martingale; Waudby-Smith and Ramdas, 2024). Where a look has one event, it is the factor of `progressive.stats.sequential`, so where looks
+have few it is as quick; but no look says more than the logarithm of ``events / (w * every)``, which at a share of a half is at most 2, and
+for a fall at a small share next to nothing. It adapts to the clumps by itself: the mixture is over how much to bet.
+
+That the mean is ``w * every`` holds for candidates that are equal, at any rate of events, and is less for those that are better.
+"""
+
+from __future__ import annotations
+
+from math import log, log1p
+from typing import Final
+
+from ._evidence import averaged, kept
+
+__all__ = ["NOTHING", "evidence", "update"]
+
+_EAGER: Final = (0.1, 0.4, 1.3, 3.0, 8.0, 17.0)
+"""How much more than its share of the events a bet takes the candidate to have, divided by the size of the clumps that it allows for."""
+
+_LOG_PRIOR: Final = (log(1 / len(_EAGER)),) * len(_EAGER)
+
+NOTHING: Final = (0.0,) * len(_EAGER)
+"""The evidence before the first look."""
+
+
+def update(logs: tuple[float, ...], *, events: int, trials: int, control_events: int, control_trials: int) -> tuple[float, ...]:
+    """The logarithm of what each bet has become after one more look; both trials must be above 0. A look without events says nothing."""
+    every = events + control_events
+    fair = every * trials / (trials + control_trials)
+    if not every:
+        return logs
+    return tuple(kept(before + log1p(eager * (events - fair) / (1 + eager * fair))) for before, eager in zip(logs, _EAGER, strict=True))
+
+
+def evidence(logs: tuple[float, ...]) -> float:
+    """The natural logarithm of the evidence that the candidate has more events; harm is proven at level ``alpha`` from ``log(1 / alpha)``."""
+    return averaged(logs, _LOG_PRIOR)
