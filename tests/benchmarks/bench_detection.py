@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from detection import adversary, broken, business, clock, events, latency, rules, speed, traffic
+from detection import accepting, adversary, broken, business, clock, events, latency, rules, speed, traffic
 from figures import table
 
 SMOKE = "--smoke" in sys.argv
@@ -91,6 +91,17 @@ def acceptance() -> None:
         ("weight", "excluded", "needed", "no test needs fewer", "ratio"),
         rows,
     )
+
+
+def acceptance_of_other_metrics() -> None:
+    """Requests until a version that is as quick is accepted, and how often one that is as slow as is excluded."""
+    rng = np.random.default_rng(SEED)
+    rows = []
+    for name, limit, good, bad, requests in accepting.table(rng, 4 if SMOKE else 400, 20 if SMOKE else 180):
+        rows.append((name, f"x {limit:g}", f"{good * 100:.0f} %", "" if math.isinf(requests) else f"{requests:,.0f}", f"{bad * 100:.1f} %"))
+        goal(f"accepting a {name} that is {limit:g} times as bad", bad, 0.05 + (1.0 if SMOKE else 3 * math.sqrt(0.05 * 0.95 / 400)))
+    head = ("metric", "excluded", "as good: accepted", "after, in the median", "as bad: accepted")
+    table("proof that it is not so many times as bad, half an hour of looks, 100 of the candidate and 900 of stable in each", head, rows)
 
 
 # ------------------------------------------------------------------------------------------------------- through ten-second looks
@@ -223,6 +234,7 @@ def checked_against_the_library() -> None:
     """The vectorised rule is the library's, look for look; and the short way to Kayenta's word the long one's."""
     some = traffic.independent(np.random.default_rng(SEED), weight=0.1, base=0.01, ratio=1.5, rps=100, rollouts=20)
     assert [int(look) for look in rules.mixture(some)] == [rules.mixture_by_the_library(some, row) for row in range(20)]
+    assert [int(look) for look in rules.blocks(some)] == [rules.blocks_by_the_library(some, row) for row in range(20)]
     rng = np.random.default_rng(SEED)
     for apart in (0.0, 0.5, 1.0, 2.0) * 10:
         own, other = (rng.normal(apart, 1, 30) ** 2).tolist(), (rng.normal(0, 1, 30) ** 2).tolist()
@@ -238,6 +250,7 @@ def main() -> None:
     checked_against_the_library()
     event_by_event()
     acceptance()
+    acceptance_of_other_metrics()
     through_looks(given.pictures)
     assumptions()
     lookers()

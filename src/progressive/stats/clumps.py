@@ -22,14 +22,14 @@ from typing import Final
 
 from ._evidence import averaged, kept
 
-__all__ = ["NOTHING", "evidence", "update"]
+__all__ = ["EAGER", "NOTHING", "evidence", "update"]
 
-_EAGER: Final = (0.1, 0.4, 1.3, 3.0, 8.0, 17.0)
+EAGER: Final = (0.1, 0.4, 1.3, 3.0, 8.0, 17.0)
 """How much more than its share of the events a bet takes the candidate to have, divided by the size of the clumps that it allows for."""
 
-_LOG_PRIOR: Final = (log(1 / len(_EAGER)),) * len(_EAGER)
+_LOG_PRIOR: Final = (log(1 / len(EAGER)),) * len(EAGER)
 
-NOTHING: Final = (0.0,) * len(_EAGER)
+NOTHING: Final = (0.0,) * len(EAGER)
 """The evidence before the first look."""
 
 
@@ -39,7 +39,7 @@ def update(logs: tuple[float, ...], *, events: int, trials: int, control_events:
     fair = every * trials / (trials + control_trials)
     if not every:
         return logs
-    return tuple(kept(before + log1p(eager * (events - fair) / (1 + eager * fair))) for before, eager in zip(logs, _EAGER, strict=True))
+    return tuple(kept(before + log1p(eager * (events - fair) / (1 + eager * fair))) for before, eager in zip(logs, EAGER, strict=True))
 
 
 def evidence(logs: tuple[float, ...]) -> float:

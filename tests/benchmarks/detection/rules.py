@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from progressive.stats import exact, sequential
+from progressive.stats import clumps, exact, sequential
 
 from . import peers
 from .traffic import LOOK_SECONDS, Traffic
@@ -67,6 +67,32 @@ def mixture_by_the_library(traffic: Traffic, row: int, alpha: float = ALPHA) -> 
         )
         if sequential.evidence(logs) >= math.log(1 / alpha):
             return look
+    return -1
+
+
+def blocks(traffic: Traffic, alpha: float = ALPHA) -> Looks:
+    """`NoWorse(blocks=True)`, a look a minute."""
+    minutes = traffic.every(PER_MINUTE)
+    every = minutes.candidate_errors + minutes.stable_errors
+    with np.errstate(invalid="ignore"):
+        fair = np.where(every > 0, every * minutes.candidate / (minutes.candidate + minutes.stable), 0.0)
+    judged = (minutes.candidate > 0) & (minutes.stable > 0) & (every > 0)
+    logs = [
+        np.where(judged, np.log1p(eager * (minutes.candidate_errors - fair) / (1 + eager * fair)), 0.0).cumsum(axis=1) for eager in clumps.EAGER
+    ]
+    return first(np.logaddexp.reduce(logs) - math.log(len(logs)) >= math.log(1 / alpha), PER_MINUTE)
+
+
+def blocks_by_the_library(traffic: Traffic, row: int, alpha: float = ALPHA) -> int:
+    """The same for one rollout, by the library itself; `blocks` is held against it in every run."""
+    minutes, logs = traffic.every(PER_MINUTE), clumps.NOTHING
+    for minute in range(minutes.candidate.shape[1]):
+        counts = (minutes.candidate_errors, minutes.candidate, minutes.stable_errors, minutes.stable)
+        events, trials, control_events, control_trials = (int(each[row, minute]) for each in counts)
+        if trials and control_trials:
+            logs = clumps.update(logs, events=events, trials=trials, control_events=control_events, control_trials=control_trials)
+        if clumps.evidence(logs) >= math.log(1 / alpha):
+            return (minute + 1) * PER_MINUTE - 1
     return -1
 
 
