@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ...measurement import Kind
-from ._both import BothAccepted
+from ._accepted import BothAccepted
 from .comparison import Acceptance, Comparison, Question
 from .latencies import Latencies, LatenciesAccepted
 from .levels import Levels, LevelsAccepted

@@ -1,16 +1,12 @@
-"""Counts and ratios, for people and for programs."""
+"""Numbers and ratios, for people and for programs."""
 
 from __future__ import annotations
 
 from math import isfinite, isinf
-from typing import Final
 
-from ...measurement import Counts
 from .comparison import Numbers
 
-__all__ = ["NO_EVENTS", "bounded", "counted", "look_at", "times"]
-
-NO_EVENTS: Final = "no events on either side"
+__all__ = ["bounded", "counted", "times"]
 
 
 def bounded(estimate: float, low: float, high: float) -> Numbers:
@@ -20,16 +16,6 @@ def bounded(estimate: float, low: float, high: float) -> Numbers:
 def counted(events: float, what: str) -> str:
     """One event, 36 events."""
     return f"{events:,.0f} {what}{'' if events == 1 else 's'}"
-
-
-def look_at(candidate: Counts, control: Counts) -> Numbers:
-    """What the last look has counted."""
-    return (
-        ("candidate_events", float(candidate.events)),
-        ("candidate_trials", float(candidate.trials)),
-        ("control_events", float(control.events)),
-        ("control_trials", float(control.trials)),
-    )
 
 
 def times(estimate: float, low: float, high: float, than: str) -> str:

@@ -11,7 +11,8 @@ from ...stats import clumps, ratios
 from ...stats._evidence import kept
 from ..verdict import Memory
 from ._both import averaged_evidence
-from ._said import NO_EVENTS, counted, look_at
+from ._counts import NO_EVENTS, beside, counts_misfit, look_at
+from ._said import counted
 from .comparison import Numbers, Question
 
 __all__ = ["Blocks"]
@@ -30,15 +31,15 @@ class Blocks:
     question: Question
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        return None if isinstance(candidate, Counts) and isinstance(control, Counts) else "a ratio is compared by counts"
+        return counts_misfit(candidate, control)
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
         rise, fall, events, expected, own, looks = cast(_Seen, memory or _NOTHING)
         one, other = cast(Counts, candidate), cast(Counts, control)
         every, share = one.events + other.events, one.trials / (one.trials + other.trials)
         return (
-            _added(rise, one, other) if self.question.up else rise,
-            _added(fall, other, one) if self.question.down else fall,
+            clumps.update(rise, **beside(one, other)) if self.question.up else rise,
+            clumps.update(fall, **beside(other, one)) if self.question.down else fall,
             events + one.events,
             kept(expected + every * share),
             kept(own + one.events * share),
@@ -63,9 +64,3 @@ class Blocks:
         estimate = ratios.estimate(events, expected, own)
         said = f"{counted(events, 'event')} where {expected:,.3g} were expected, in {counted(looks, 'look')}"
         return said, (*numbers, ("events", float(events)), ("expected_events", expected), ("ratio", estimate), ("looks", float(looks)))
-
-
-def _added(logs: tuple[float, ...], worse: Counts, other: Counts) -> tuple[float, ...]:
-    return clumps.update(
-        logs, events=worse.events, trials=worse.trials, control_events=other.events, control_trials=other.trials
-    )

@@ -10,6 +10,7 @@ from ...measurement import Histogram, Measurement
 from ...stats import not_slower, ratios, tails
 from ...stats._evidence import kept
 from ..verdict import Memory
+from ._accepted import Accepted
 from ._said import bounded, counted, times
 from .comparison import Numbers, Question
 
@@ -90,12 +91,8 @@ _Bounded: TypeAlias = tuple[tuple[float, ...], not_slower.State]
 
 
 @attrs.frozen
-class LatenciesAccepted:
+class LatenciesAccepted(Accepted):
     """Not ``limit`` times the time. Where the buckets change, the proof starts anew."""
-
-    question: Question
-    limit: float
-    up: bool
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
         edges = cast(Histogram, candidate).edges

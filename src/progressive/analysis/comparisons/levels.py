@@ -10,6 +10,7 @@ import attrs
 from ...measurement import Gauge, Measurement
 from ...stats import signs
 from ..verdict import Memory
+from ._accepted import Accepted
 from ._both import averaged_evidence
 from .comparison import Numbers, Question
 
@@ -53,15 +54,8 @@ class Levels:
 
 
 @attrs.frozen
-class LevelsAccepted:
+class LevelsAccepted(Accepted):
     """In most looks the level is not ``limit`` times the control's."""
-
-    question: Question
-    limit: float
-    up: bool
-
-    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        return None
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
         past = _past(self.limit, _level(control), up=self.up)

@@ -10,6 +10,7 @@ import attrs
 from ...measurement import Measurement, Moments
 from ...stats import means
 from ..verdict import Memory
+from ._accepted import Accepted
 from ._both import averaged_evidence
 from .comparison import Numbers, Question
 
@@ -77,15 +78,8 @@ class Means:
 
 
 @attrs.frozen
-class MeansAccepted:
+class MeansAccepted(Accepted):
     """The mean is not ``limit`` times the control's (or a part of it, where down is bad): the comparison with that margin, upside down."""
-
-    question: Question
-    limit: float
-    up: bool
-
-    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        return None
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
         one, other = cast(Moments, candidate), cast(Moments, control)

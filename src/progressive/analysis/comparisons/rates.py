@@ -10,8 +10,10 @@ import attrs
 from ...measurement import Counts, Measurement
 from ...stats import acceptance, exact, falls, limits, ratios, sequential
 from ..verdict import Memory
+from ._accepted import Accepted
 from ._both import averaged_evidence
-from ._said import NO_EVENTS, bounded, counted, look_at, times
+from ._counts import NO_EVENTS, beside, counts_misfit, look_at
+from ._said import bounded, counted, times
 from .blocks import Blocks
 from .comparison import Comparison, Numbers, Question
 
@@ -32,7 +34,7 @@ class _Rates:
     """What all of them share: they need counts on both sides."""
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        return None if isinstance(candidate, Counts) and isinstance(control, Counts) else "a ratio is compared by counts"
+        return counts_misfit(candidate, control)
 
     def lacks(self, memory: Memory) -> str:
         return ""
@@ -65,10 +67,7 @@ class _Fall(_Rates):
         state, seen = cast("tuple[falls.State, ratios.State]", memory or (falls.NOTHING, ratios.NOTHING))
         state = falls.update(
             state,
-            events=one.events,
-            trials=one.trials,
-            control_events=other.events,
-            control_trials=other.trials,
+            **beside(one, other),
             margin=self.question.margin,
             dispersion=self.question.dispersion,
         )
@@ -155,25 +154,15 @@ _Counted: TypeAlias = tuple[tuple[float, ...], int, int]
 
 
 @attrs.frozen
-class RatesAccepted:
+class RatesAccepted(Accepted):
     """Not ``limit`` times the events; where fewer are harm, the control has not ``limit`` times as many."""
-
-    question: Question
-    limit: float
-    up: bool
-
-    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        return None
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
         logs, events, trials = cast(_Counted, memory or (acceptance.NOTHING, 0, 0))
         worse, other = self._sides(candidate, control)
         logs = acceptance.update(
             logs,
-            events=worse.events,
-            trials=worse.trials,
-            control_events=other.events,
-            control_trials=other.trials,
+            **beside(worse, other),
             limit=self.limit,
             dispersion=self.question.dispersion,
         )
@@ -212,10 +201,7 @@ def _added(seen: ratios.State, worse: Counts, other: Counts, question: Question)
     update = ratios.update if len(seen) == len(ratios.NOTHING) else sequential.update
     return update(
         seen,
-        events=worse.events,
-        trials=worse.trials,
-        control_events=other.events,
-        control_trials=other.trials,
+        **beside(worse, other),
         margin=question.margin,
         dispersion=question.dispersion,
     )
