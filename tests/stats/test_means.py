@@ -43,13 +43,13 @@ def test_the_evidence_is_the_mixture_over_one_side_integrated(mean: float, up: b
 
 @given(
     looks=st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), st.floats(-5, 5)), min_size=1, max_size=8),
-    margin=st.sampled_from([1.0, 1.2]),
+    margin=st.sampled_from([1.0, 1.2, 0.8]),
 )
 def test_one_look_after_another_is_the_weighted_difference(looks: list[tuple[int, int, float]], margin: float) -> None:
     state, weights, terms = NOTHING, [], []
     for n, m, mean in looks:
         state = update(state, n=n, mean=mean, m2=float(n), control_n=m, control_mean=1.0, control_m2=float(m), margin=margin)
-        weights.append(1 / (1 / n + margin**2 / m))
+        weights.append(1 / (1 / n + min(1.0, margin) ** 2 / m))
         terms.append(weights[-1] * (mean - margin))
 
     assert difference(state) == pytest.approx(math.fsum(terms) / math.fsum(weights), abs=1e-8)
@@ -144,6 +144,22 @@ def test_a_mean_at_the_limit_is_seldom_accepted_however_often_one_looks() -> Non
     wrong = sum(accepted(rng, 12.5, looks=40) is not None for _ in range(runs))
 
     assert wrong / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+@pytest.mark.parametrize("margin", [2.0, 0.5])
+def test_what_is_margin_times_its_control_in_all_its_values_seldom_alarms_and_is_seldom_accepted(margin: float) -> None:
+    """Skewed values, whose spread grows with the mean; looked at in each of eight looks."""
+    rng, runs = random.Random(79), 300
+    wrong = {True: 0, False: 0}
+    for _ in range(runs):
+        state, crossed = NOTHING, {True: False, False: False}
+        for _ in range(8):
+            mine = [margin * rng.lognormvariate(0, 0.8) for _ in range(30)]
+            state = looked(state, mine, [rng.lognormvariate(0, 0.8) for _ in range(570)], margin=margin)
+            crossed = {up: crossed[up] or evidence(state, up=up) >= math.log(20) for up in crossed}
+        wrong = {up: wrong[up] + crossed[up] for up in wrong}
+
+    assert max(wrong.values()) / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
 
 
 def test_a_mean_that_is_equal_is_accepted_about_when_it_was_said() -> None:

@@ -38,15 +38,17 @@ NOTHING: Final[State] = (0, 0.0, 0.0, 0.0, 0, 0.0)
 def update(
     state: State, *, n: int, mean: float, m2: float, control_n: int, control_mean: float, control_m2: float, margin: float = 1.0
 ) -> State:
-    """The state after one more look; both numbers of values must be above 0. The control's mean counts ``margin`` times."""
+    """The state after one more look; both numbers of values must be above 0.
+
+    The control's values count ``margin`` times: so does their spread, unless that would make it less.
+    """
     values, weight, differences, squares, freedom, base = state
-    # The variance of "mean - margin * control_mean" is that of one value divided by this.
-    more = 1 / (1 / n + margin * margin / control_n)
+    more, spread = _weight(n, control_n, margin), max(1.0, margin * margin)
     return (
         values + n,
         kept(weight + more),
         kept(differences + more * (mean - margin * control_mean)),
-        kept(squares + m2 + control_m2),
+        kept(squares + m2 + spread * control_m2),
         freedom + n + control_n - 2,
         kept(base + more * control_mean),
     )
@@ -98,7 +100,12 @@ def needed(state: State, nats: float, *, n: int, control_n: int, margin: float =
     if not apart or error == inf:
         return inf
     weight_needed = 2 * max(0.0, nats) * error * error * state[1] / (apart * apart)
-    return weight_needed * (n + control_n) * (1 / n + margin * margin / control_n)
+    return weight_needed * (n + control_n) / _weight(n, control_n, margin)
+
+
+def _weight(n: int, control_n: int, margin: float) -> float:
+    """By what the variance of one value is to be divided for that of "mean - margin * control_mean"."""
+    return 1 / (1 / n + min(1.0, margin * margin) / control_n)
 
 
 def _gain(state: State, dispersion: float) -> float:
