@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from progressive.stats.dispersion import dispersion
 
@@ -38,3 +41,23 @@ def test_a_track_without_any_event_is_not_dispersed() -> None:
 def test_too_few_looks_are_refused() -> None:
     with pytest.raises(ValueError, match="1 looks have events and requests on both tracks; some dozens are needed"):
         dispersion([(1, 10, 9, 90), (0, 10, 0, 90), (1, 10, 3, 0)])
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 500), st.integers(1, 40), st.integers(1, 500)), min_size=2, max_size=30).filter(
+        lambda looks: sum(own for own, *_ in looks) > 0
+    )
+)
+def test_it_is_pearsons_statistic_over_its_degrees_of_freedom(looks: list[tuple[int, int, int, int]]) -> None:
+    own, trials, other, control_trials = np.array(looks, dtype=float).T
+    every, share = own + other, trials / (trials + control_trials)
+    share = share * own.sum() / (every * share).sum()
+    if (share < 1).all():
+        pearson = ((own - every * share) ** 2 / (every * share * (1 - share))).sum()
+
+        assert dispersion(looks) == pytest.approx(max(1.0, pearson / (len(looks) - 1)), rel=1e-9)
+
+
+def test_a_share_that_is_scaled_past_one_counts_as_next_to_one() -> None:
+    """Half of the requests and nearly all events: scaled, the share of the second look is above 1."""
+    assert dispersion([(50, 10, 0, 90), (50, 90, 1, 10)]) > 1e6

@@ -47,6 +47,17 @@ def test_a_candidate_that_is_tolerated_expects_no_evidence(
                 assert found <= 1 + 1e-9, (rate, control_rate, i)
 
 
+def test_the_rate_to_begin_with_is_that_of_the_earlier_looks_with_half_an_event_more() -> None:
+    """Three events in nine trials: the control at 3.5 of 10; the first alternative has 0.93 times the odds."""
+    base = 3.5 / 10
+    fallen = 0.93 * base / (1 - base + 0.93 * base)
+    pooled = (20 * fallen + 30 * base) / 50
+    gain = 4 * math.log(fallen / pooled) + 16 * math.log((1 - fallen) / (1 - pooled))
+    gain += 9 * math.log(base / pooled) + 21 * math.log((1 - base) / (1 - pooled))
+
+    assert update(knowing(3, 9), events=4, trials=20, control_events=9, control_trials=30)[0][0] == pytest.approx(gain, rel=1e-9)
+
+
 @given(
     one=st.floats(0.001, 0.999),
     other=st.floats(0.001, 0.999),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progressive.stats import ratios, sequential
+
+PRIOR = (0.27, 0.15, 0.10, 0.10, 0.38)
 
 Looks = list[tuple[int, int, float]]
 """Events of the candidate, events in all, the candidate's share of the requests."""
@@ -56,6 +59,48 @@ def test_what_the_whole_data_does_not_exclude_is_within_the_bounds(looks: Looks)
         if truly_within(looks, ratio):
             assert low <= ratio * (1 + 1e-6), ratio
             assert high >= ratio * (1 - 1e-6), ratio
+
+
+def _ceiling(x: float, logs: tuple[float, ...], events: int, expected: float) -> float:
+    """The largest that the log likelihood can be at ``x``, if ``T`` is convex, starts with the slope ``expected``, and is known at six points."""
+    points = [0.0, *map(math.log, sequential.RATIOS)]
+    heights = [0.0, *logs]
+    knots = [(-1.0, -(events - expected)), *zip(points, heights, strict=True)]  # a point on the line by which it starts
+    lines = [(a, (b[1] - a[1]) / (b[0] - a[0]), i) for i, (a, b) in enumerate(pairwise(knots))]
+    within = next((i for i, (a, b) in enumerate(pairwise(knots)) if a[0] <= x <= b[0]), 0 if x < 0 else len(lines))
+    # The log likelihood is concave: beside the piece that it is in, it is under every chord that is continued.
+    return min([height + slope * (x - at) for (at, height), slope, i in lines if abs(i - within) == 1 or (within == 0 and i == 0)])
+
+
+@settings(deadline=None, max_examples=200)
+@given(looks=LOOKS)
+def test_the_bounds_are_where_no_course_of_the_likelihood_is_high_enough(looks: Looks) -> None:
+    logs, events, expected, _ = kept(looks)
+    low, high = ratios.bounds(logs, events=events, expected=expected)
+    least = math.log(math.fsum([0.5, *(0.5 * v * math.exp(x) for v, x in zip(PRIOR, logs, strict=True))])) - math.log(20)
+
+    for end, outward in ((low, -1e-4), (high, 1e-4)):
+        if 1e-12 < end < 1e12:
+            assert _ceiling(math.log(end) + outward, logs, events, expected) < least + 1e-9
+            assert _ceiling(math.log(end) - outward, logs, events, expected) > least - 1e-9
+
+
+@given(looks=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 90), st.integers(0, 9), st.integers(1, 900)), min_size=1, max_size=9))
+@settings(deadline=None)
+def test_the_state_is_the_sums_over_the_looks(looks: list[tuple[int, int, int, int]]) -> None:
+    state = ratios.NOTHING
+    for events, trials, control_events, control_trials in looks:
+        state = ratios.update(
+            state, events=events, trials=trials, control_events=control_events, control_trials=control_trials, margin=1.25, dispersion=2.0
+        )
+    logs, events, expected, own = kept([(a, a + b, n / (n + m)) for a, n, b, m in looks], 1.25)
+
+    assert state == pytest.approx((*[value / 2 for value in logs], events, expected, own), rel=1e-9, abs=1e-9)
+    assert ratios.evidence(state) == sequential.evidence(state[:5])
+    assert ratios.ratio(state, margin=1.25, alpha=0.1, dispersion=2.0)[1:] == ratios.bounds(
+        state[:5], events=state[5] / 2, expected=state[6] / 2, margin=1.25, alpha=0.1
+    )
+    assert ratios.ratio(state, margin=1.25)[0] == pytest.approx(ratios.estimate(events, expected, own, 1.25), nan_ok=True)
 
 
 def test_the_bounds_are_not_much_wider_than_they_must_be() -> None:

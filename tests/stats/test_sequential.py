@@ -201,3 +201,11 @@ def test_harm_is_found_and_great_harm_at_once() -> None:
     assert None not in double
     assert sorted(look for look in twenty if look is not None)[30] <= 1
     assert None not in twenty
+
+
+def test_nothing_is_tolerated_and_nothing_is_clumped_unless_one_says_so() -> None:
+    look = {"events": 3, "trials": 100, "control_events": 9, "control_trials": 900}
+
+    assert update(NOTHING, **look) == update(NOTHING, **look, margin=1.0, dispersion=1.0)
+    assert update(NOTHING, **look) == update_by_share(NOTHING, events=3, every=12, share=0.1)
+    assert update(NOTHING, **look) != update(NOTHING, **look, margin=1.1)
