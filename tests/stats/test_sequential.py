@@ -14,7 +14,7 @@ from enumeration import binomial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progressive.stats.sequential import NOTHING, RATIOS, evidence, update
+from progressive.stats.sequential import NOTHING, RATIOS, evidence, update, update_by_share
 
 DATA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "rate_ratio_mixture.json").read_text(encoding="utf-8"))
 PRIOR = (0.27, 0.15, 0.10, 0.10, 0.38)
