@@ -25,9 +25,13 @@ from progressive import (
     Hook,
     IfRunning,
     Judgement,
+    Kayenta,
+    KayentaJudge,
+    KayentaMetric,
     Kinds,
     Limit,
     Look,
+    MannWhitney,
     Marker,
     Metric,
     MetricsProvider,
@@ -41,6 +45,7 @@ from progressive import (
     Release,
     Revert,
     Rollout,
+    SampleRatio,
     Served,
     Situation,
     Step,
@@ -204,6 +209,16 @@ canary = Canary(
     gates=["freeze"],
 )
 grows = Canary(weights=geometric(1, factor=3), baseline=percent(10), checks=[NoWorse(ERRORS, than=Track.BASELINE), check])
+every_check = Canary(
+    weights=percents(10, 100),
+    bake=minutes(5),
+    checks=[
+        SampleRatio(ERRORS),
+        NoWorse(LATENCY, accept=1.5),
+        MannWhitney(Metric("queue", kind="value")),
+        Kayenta(KayentaJudge(metrics=[KayentaMetric("queue", groups=["work"])]), metrics=[Metric("queue", kind="value")]),
+    ],
+)
 blue_green = BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(1))], pause=minutes(5))
 release = Release(service="shop", stable=Version("v1"), candidate=Version("v2", backend="canary"))
 ports = Ports(router=router, metrics=[provider, stats], hooks={"smoke": smoke}, gates={"freeze": freeze}, store=store, fleet=fleet)

@@ -10,7 +10,7 @@ from .. import _validators as check
 from ..measurement import Gauge, Measurement, Metric, NoAnswer, NoData
 from ..traffic import Track
 
-__all__ = ["Comparing", "comparing_problems", "is_metric", "is_number", "margin_problems", "no_data_on", "samples_of", "track_of"]
+__all__ = ["Comparing", "Unweighted", "comparing_problems", "is_metric", "is_number", "margin_problems", "no_data_on", "samples_of", "track_of"]
 
 
 MOST_MARGIN: Final = 1000.0
@@ -30,6 +30,16 @@ class Comparing:
     @property
     def wants(self) -> tuple[Track, ...]:
         return self.needs
+
+
+class Unweighted:
+    """A check without a bounded false-alarm rate, or with one of its own: nothing of the plan's alpha is its."""
+
+    __slots__ = ()
+
+    @property
+    def share_of_alpha(self) -> float:
+        return 0.0
 
 
 def comparing_problems(than: Track) -> Iterator[str]:

@@ -10,7 +10,7 @@ from .. import _validators as check
 from ..errors import StrategyError
 from ..measurement import Kind, Look, Metric
 from ..traffic import Track
-from ._metric import Comparing, comparing_problems, samples_of, track_of
+from ._metric import Comparing, Unweighted, comparing_problems, samples_of, track_of
 from .kayenta import KayentaJudge, KayentaResult, KayentaVerdict
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
@@ -36,7 +36,7 @@ _Points = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @attrs.frozen(kw_only=True)
-class Kayenta(Comparing):
+class Kayenta(Comparing, Unweighted):
     """A canary config of Kayenta's, judged in a rollout: ``Kayenta(config, metrics=[CPU, MEMORY])``.
 
     ``config`` is a `progressive.analysis.kayenta.KayentaJudge`; ``metrics`` are levels with the names that its metrics have. What they
@@ -46,7 +46,6 @@ class Kayenta(Comparing):
     """
 
     kind: ClassVar[str] = "kayenta"
-    share_of_alpha: ClassVar[float] = 0.0
 
     config: KayentaJudge = attrs.field(kw_only=False, validator=check.is_a(KayentaJudge, "KayentaJudge(metrics=[...])"))
     metrics: tuple[Metric, ...] = attrs.field(converter=check.listed)

@@ -11,10 +11,11 @@ import attrs
 
 from .. import _validators as check
 from ..errors import StrategyError
-from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, merge
+from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData
 from ..traffic import Track
 from ..units import Percent, Times
-from ._metric import is_metric
+from ._metric import Unweighted, is_metric
+from ._pooling import pack, pooled
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["Bound", "Limit"]
@@ -32,7 +33,7 @@ def _number(bound: Percent | timedelta | float) -> float:
 
 
 @attrs.frozen(kw_only=True)
-class Limit:
+class Limit(Unweighted):
     """A bound on one metric of the candidate: ``Limit(ERRORS, at_most=percent(1))``, ``Limit(LATENCY, quantile=0.99, at_most=ms(400))``.
 
     The bound is a `Percent` for a ratio, a `timedelta` for a latency quantile, a number for a mean or a value, or `times` for a multiple
@@ -107,10 +108,6 @@ class Limit:
         return any(isinstance(bound, Times) for _, bound in self._bounds)
 
     @property
-    def share_of_alpha(self) -> float:
-        return 0.0
-
-    @property
     def needs(self) -> tuple[Track, ...]:
         return (Track.CANDIDATE, Track.STABLE) if self._relative else (Track.CANDIDATE,)
 
@@ -121,16 +118,16 @@ class Limit:
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         candidate, control = fresh, fresh_control = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         if memory is not None:
-            candidate, control = _pooled(memory, fresh, fresh_control)
+            candidate, control = pooled(memory, fresh, fresh_control)
         if not fresh.sample:
             why = f"no data on the candidate: {fresh.why if isinstance(fresh, NoData | NoAnswer) else 'no requests'}"
             alone = not any(track is Track.STABLE for track, _ in look.tracks)
             starved = alone or fresh_control.sample > 0
-            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=starved), (_pack(candidate), _pack(control))
+            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=starved), (pack(candidate), pack(control))
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, control)):
             if measured.sample < self.min_sample and (track is Track.CANDIDATE or self._relative):
                 why = f"{measured.sample} of the {self.min_sample} {_unit(self.metric)} that a verdict needs on {track.value}"
-                return Judgement(verdict=Verdict.NO_DATA, why=why), (_pack(candidate), _pack(control))
+                return Judgement(verdict=Verdict.NO_DATA, why=why), (pack(candidate), pack(control))
         return self._compare(candidate, control), None
 
     def _compare(self, candidate: Measurement, control: Measurement) -> Judgement:
@@ -195,49 +192,8 @@ class Limit:
 
 
 UNITS: Final = {Kind.RATIO: "requests", Kind.LATENCY: "requests", Kind.MEAN: "values", Kind.VALUE: "samples"}
+"""What a sample is made of."""
+
 
 def _unit(metric: Metric) -> str:
     return UNITS[metric.kind]
-
-
-def _pooled(memory: Memory, fresh: Measurement, fresh_control: Measurement) -> tuple[Measurement, Measurement]:
-    """What was kept of earlier windows with the fresh ones; the fresh ones alone where they have another shape (other buckets) now."""
-    kept, kept_control = _unpack(memory)
-    try:
-        return merge(kept, fresh), merge(kept_control, fresh_control)
-    except StrategyError:
-        return fresh, fresh_control
-
-
-def _pack(measured: Measurement) -> Memory:
-    """A pooled measurement as plain numbers; nothing for none."""
-    match measured:
-        case Counts(events=events, trials=trials):
-            return (events, trials)
-        case Histogram(edges=edges, cumulative=cumulative):
-            return (edges, cumulative)
-        case Moments(n=n, mean=mean, m2=m2):
-            return (n, float(f"{mean:.12g}"), float(f"{m2:.12g}"))
-        case Gauge(samples=samples):
-            return (samples,)
-        case _:
-            return None
-
-
-def _unpack(memory: Memory) -> tuple[Measurement, Measurement]:
-    one, other = cast("tuple[Memory, Memory]", memory or (None, None))
-    return _unpack_one(one), _unpack_one(other)
-
-
-def _unpack_one(packed: Memory) -> Measurement:
-    match packed:
-        case (int(events), int(trials)):
-            return Counts(events=events, trials=trials)
-        case (tuple(edges), tuple(cumulative)):
-            return Histogram(edges=cast("tuple[float, ...]", edges), cumulative=cast("tuple[int, ...]", cumulative))
-        case (int(n), float() | int() as mean, float() | int() as m2):
-            return Moments(n=n, mean=mean, m2=m2)
-        case (tuple(samples),):
-            return Gauge(samples=cast("tuple[float, ...]", samples))
-        case _:
-            return NoData("nothing yet")

@@ -11,7 +11,17 @@ from ..errors import StrategyError
 from ..measurement import Bad, Kind, Look, Metric
 from ..stats.ranks import common_language, mann_whitney, shift
 from ..traffic import Track
-from ._metric import Comparing, comparing_problems, is_metric, is_number, margin_problems, no_data_on, samples_of, track_of
+from ._metric import (
+    Comparing,
+    Unweighted,
+    comparing_problems,
+    is_metric,
+    is_number,
+    margin_problems,
+    no_data_on,
+    samples_of,
+    track_of,
+)
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["MannWhitney"]
@@ -21,7 +31,7 @@ MOST: Final = 500
 
 
 @attrs.frozen(kw_only=True)
-class MannWhitney(Comparing):
+class MannWhitney(Comparing, Unweighted):
     """The candidate's samples of a level do not lie on the bad side of its control's: ``MannWhitney(MEMORY, margin=1.1)``.
 
     For levels without a count of events: processor time, memory, queue depth. Windows are pooled until each side has ``samples`` of them
@@ -34,7 +44,6 @@ class MannWhitney(Comparing):
     """
 
     kind: ClassVar[str] = "mann_whitney"
-    share_of_alpha: ClassVar[float] = 0.0
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     than: Track = attrs.field(default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track))

@@ -13,7 +13,7 @@ from ..measurement import Counts, Histogram, Kind, Look, Metric, NoData
 from ..messages import Action
 from ..stats import split
 from ..traffic import Track, Traffic
-from ._metric import is_metric, is_number
+from ._metric import Unweighted, is_metric, is_number
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["SampleRatio"]
@@ -22,7 +22,7 @@ TOLERANCE: Final = Tolerance(in_a_row=1, then=Action.HOLD)
 
 
 @attrs.frozen(kw_only=True)
-class SampleRatio:
+class SampleRatio(Unweighted):
     """The candidate gets the part of the requests that its weight says: ``SampleRatio(ERRORS)``. If not, the rollout is held.
 
     A split that is not as it was asked for (a sample-ratio mismatch) means that the routing is broken, or that one track's requests are
@@ -34,9 +34,6 @@ class SampleRatio:
     """
 
     kind: ClassVar[str] = "sample_ratio"
-    share_of_alpha: ClassVar[float] = 0.0
-    needs: ClassVar[tuple[Track, ...]] = (Track.CANDIDATE, Track.STABLE)
-    wants: ClassVar[tuple[Track, ...]] = needs
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     alpha: float = 0.001
@@ -56,6 +53,14 @@ class SampleRatio:
     def _default_id(self) -> str:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
         return f"{self.metric.name}-split"
+
+    @property
+    def needs(self) -> tuple[Track, ...]:
+        return (Track.CANDIDATE, Track.STABLE)
+
+    @property
+    def wants(self) -> tuple[Track, ...]:
+        return self.needs
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         """A look of a traffic that is over, of which it is no longer known how it was split."""
