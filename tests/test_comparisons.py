@@ -148,6 +148,12 @@ def test_the_bounds_hold_the_ratio() -> None:
     assert numbers["expected_events"] == pytest.approx(144)
 
 
+def test_many_events_are_told_in_full() -> None:
+    judgement, _ = judged(NoWorse(ERRORS), BAD[ERRORS][0], 400)
+
+    assert "3,600 events where 1,440 were expected: 3 times stable's rate (" in judgement.why
+
+
 def test_a_fall_says_by_how_much() -> None:
     numbers = dict(judged(NoWorse(ORDERS), look(counts(20, 1_000), counts(300, 10_000)), 40)[0].numbers)
 
@@ -478,7 +484,23 @@ def test_blocks_say_in_how_many_looks() -> None:
     assert dict(quiet.numbers)["looks"] == 12
     assert same == kept
     assert "no events on either side" in NoWorse(ERRORS, blocks=True).judge(look(counts(0, 9), counts(0, 9)), None, 0.01)[0].why
-    assert NoWorse(ERRORS, blocks=True).judge(look(level(1.0), counts(0, 9)), None, 0.01)[0].verdict is ERROR
+    assert NoWorse(ERRORS, blocks=True).judge(look(level(1.0), counts(0, 9)), None, 0.01)[0].why == "blocks are compared by counts or by moments"
+
+
+def test_means_in_blocks_are_compared_by_their_sums() -> None:
+    check = NoWorse(BASKET, blocks=True)
+    low, kept = judged(check, look(moments(500, 20.0), moments(500, 30.0)), 40)
+    equal, _ = judged(check, look(moments(20, 30.0), moments(180, 30.0)), 60)
+    minus, same = check.judge(look(moments(20, -1.0), moments(180, 30.0)), kept, 0.01)
+    zero, _ = check.judge(look(moments(20, 0.0), moments(180, 0.0)), None, 0.01)
+
+    assert (low.verdict, equal.verdict, minus.verdict, zero.verdict) == (FAIL, PASS, ERROR, PASS)
+    assert low.why.startswith("worse: 400,000 EUR in all where 500,000 were expected, in 40 looks; p = ")
+    assert dict(low.numbers)["ratio"] == pytest.approx(2 / 3)
+    assert dict(low.numbers)["candidate_mean"] == 20.0
+    assert minus.why == "a mean of -1: blocks are for values that are never below 0; leave blocks= out"
+    assert same == kept
+    assert "no events on either side" in zero.why
 
 
 # ------------------------------------------------------------------------------------------------------------------------ laws
@@ -494,7 +516,7 @@ def test_blocks_say_in_how_many_looks() -> None:
 def test_a_check_is_a_function_and_its_memory_survives_being_stored(
     metric: Metric, looks: list[tuple[bool, int]], accept: bool, blocks: bool
 ) -> None:
-    check = NoWorse(metric, accept=2.0 if accept else None, blocks=blocks and not accept and metric.kind == "ratio")
+    check = NoWorse(metric, accept=2.0 if accept else None, blocks=blocks and not accept and metric.kind in ("ratio", "mean"))
     one: Memory = None
     other: Memory = None
     for bad, times_ in looks:

@@ -95,3 +95,33 @@ def test_a_look_says_no_more_than_the_ratio_that_it_shows_and_one_without_events
     assert 0 < evidence(one) <= math.log(4_000 / 1_300)
     assert update(one, events=0, trials=10, control_events=0, control_trials=90) == one
     assert evidence(NOTHING) == pytest.approx(0, abs=1e-12)
+
+
+def test_sums_of_values_with_a_heavy_tail_seldom_alarm_in_either_direction() -> None:
+    """Orders of a Pareto law that has a mean and hardly a variance, a tenth of them the candidate's."""
+    rng, runs = random.Random(17), 150
+    alarms = {True: 0, False: 0}
+    for _ in range(runs):
+        rise, fall, crossed = NOTHING, NOTHING, {True: False, False: False}
+        for _ in range(30):
+            own, other = (math.fsum(rng.paretovariate(1.6) for _ in range(n)) for n in (20, 180))
+            rise = update(rise, events=own, trials=20, control_events=other, control_trials=180)
+            fall = update(fall, events=other, trials=180, control_events=own, control_trials=20)
+            crossed = {True: crossed[True] or evidence(rise) >= math.log(20), False: crossed[False] or evidence(fall) >= math.log(20)}
+        alarms = {up: alarms[up] + crossed[up] for up in alarms}
+
+    assert max(alarms.values()) / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=3, max_size=6).filter(lambda values: sum(values) > 0))
+def test_whatever_the_values_are_a_look_at_their_sums_expects_nothing(values: list[float]) -> None:
+    """Over all ways in which two of them can have been the candidate's."""
+    ways = list(itertools.combinations(range(len(values)), 2))
+    for i in range(len(NOTHING)):
+        terms = []
+        for way in ways:
+            own = math.fsum(values[k] for k in way)
+            other = math.fsum(value for k, value in enumerate(values) if k not in way)
+            terms.append(math.exp(update(NOTHING, events=own, trials=2, control_events=other, control_trials=len(values) - 2)[i]))
+
+        assert math.fsum(terms) / len(ways) == pytest.approx(1, abs=1e-9)

@@ -13,7 +13,7 @@ from ..errors import StrategyError
 from ..measurement import Bad, Kind, Look, Measurement, Metric
 from ..traffic import Track
 from ._metric import Comparing, comparing_problems, is_metric, is_number, margin_problems, no_data_on, track_of
-from .comparisons import COMPARISONS, acceptance_of
+from .comparisons import acceptance_of, comparison_of
 from .comparisons._said import counted
 from .comparisons.comparison import Acceptance, Comparison, Numbers, Question
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
@@ -53,8 +53,8 @@ class NoWorse(Comparing):
     in the whole plan, no person who goes on because it looks good. (Ratios where up is bad only.)
 
     ``blocks=True`` takes each look as one observation: the promise then holds for events that come in clumps of any size, as long as a
-    clump is over by the end of its look. It needs some ten looks at the least, many more for a fall at a small weight, and says no bounds.
-    (Ratios only.)
+    clump is over by the end of its look, and for means of values of any law that are never below 0. It needs some ten looks at the least,
+    many more for a fall at a small weight, and says no bounds. (Ratios and means.)
     """
 
     kind: ClassVar[str] = "no_worse"
@@ -88,8 +88,9 @@ class NoWorse(Comparing):
         problems += self._acceptance_problems()
         if self.exact and (self.metric.kind is not Kind.RATIO or self.metric.bad is not Bad.UP or self.dispersion != 1):
             problems.append("exact=True is for ratios where up is bad, without a dispersion; leave it out")
-        if self.blocks and (self.metric.kind is not Kind.RATIO or (self.margin, self.dispersion, self.accept) != (1, 1, None) or self.exact):
-            problems.append("blocks=True is for ratios, without margin=, dispersion=, accept= or exact=; leave those out")
+        in_blocks = self.metric.kind in (Kind.RATIO, Kind.MEAN)
+        if self.blocks and (not in_blocks or (self.margin, self.dispersion, self.accept) != (1, 1, None) or self.exact):
+            problems.append("blocks=True is for ratios and means, without margin=, dispersion=, accept= or exact=; leave those out")
         if problems:
             raise StrategyError([f"NoWorse({self.metric.name}): {problem}" for problem in problems])
 
@@ -124,7 +125,7 @@ class NoWorse(Comparing):
 
     @cached_property
     def _comparison(self) -> Comparison:
-        return COMPARISONS[self.metric.kind](self._question)
+        return comparison_of(self.metric.kind, self._question)
 
     @cached_property
     def _acceptance(self) -> Acceptance | None:

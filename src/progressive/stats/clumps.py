@@ -12,7 +12,9 @@ martingale; Waudby-Smith and Ramdas, 2024). Where a look has one event, it is th
 have few it is as quick; but no look says more than the logarithm of ``events / (w * every)``, which at a share of a half is at most 2, and
 for a fall at a small share next to nothing. It adapts to the clumps by itself: the mixture is over how much to bet.
 
-That the mean is ``w * every`` holds for candidates that are equal, at any rate of events, and is less for those that are better.
+That the mean is ``w * every`` holds for candidates that are equal, at any rate of events, and is less for those that are better. It also
+holds for sums of values in place of events, where no value is below 0, however heavy their tail is: that of two tracks whose values are
+distributed alike, and whatever the values are, each had fallen on the candidate with the chance ``w``.
 """
 
 from __future__ import annotations
@@ -33,8 +35,11 @@ NOTHING: Final = (0.0,) * len(EAGER)
 """The evidence before the first look."""
 
 
-def update(logs: tuple[float, ...], *, events: int, trials: int, control_events: int, control_trials: int) -> tuple[float, ...]:
-    """The logarithm of what each bet has become after one more look; both trials must be above 0. A look without events says nothing."""
+def update(logs: tuple[float, ...], *, events: float, trials: int, control_events: float, control_trials: int) -> tuple[float, ...]:
+    """The logarithm of what each bet has become after one more look; both trials must be above 0. A look without events says nothing.
+
+    ``events`` and ``control_events`` may be sums of values of 0 or more, of which there were ``trials`` and ``control_trials``.
+    """
     every = events + control_events
     fair = every * trials / (trials + control_trials)
     if not every:

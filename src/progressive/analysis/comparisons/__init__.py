@@ -7,15 +7,16 @@ from typing import Final
 
 from ...measurement import Kind
 from ._accepted import BothAccepted
+from .blocks import Blocks
 from .comparison import Acceptance, Comparison, Question
 from .latencies import Latencies, LatenciesAccepted
 from .levels import Levels, LevelsAccepted
 from .means import Means, MeansAccepted
 from .rates import RatesAccepted, rates
 
-__all__ = ["COMPARISONS", "acceptance_of"]
+__all__ = ["acceptance_of", "comparison_of"]
 
-COMPARISONS: Final[dict[Kind, Callable[[Question], Comparison]]] = {
+_COMPARISONS: Final[dict[Kind, Callable[[Question], Comparison]]] = {
     Kind.RATIO: rates,
     Kind.LATENCY: Latencies,
     Kind.MEAN: Means,
@@ -28,6 +29,11 @@ _ACCEPTANCES: Final[dict[Kind, Callable[[Question, float, bool], Acceptance]]] =
     Kind.MEAN: MeansAccepted,
     Kind.VALUE: LevelsAccepted,
 }
+
+
+def comparison_of(kind: Kind, question: Question) -> Comparison:
+    """What finds harm."""
+    return Blocks(question) if question.blocks else _COMPARISONS[kind](question)
 
 
 def acceptance_of(kind: Kind, question: Question, limit: float) -> Acceptance:

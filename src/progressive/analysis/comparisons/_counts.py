@@ -1,10 +1,10 @@
-"""What comparisons of counts do alike."""
+"""What comparisons of counts, and of sums, do alike."""
 
 from __future__ import annotations
 
-from typing import Final, TypedDict
+from typing import Final, TypedDict, cast
 
-from ...measurement import Counts, Measurement
+from ...measurement import Counts, Measurement, Moments
 from .comparison import Numbers
 
 __all__ = ["NO_EVENTS", "beside", "counts_misfit", "look_at"]
@@ -31,11 +31,19 @@ def counts_misfit(candidate: Measurement, control: Measurement) -> str | None:
     return None if isinstance(candidate, Counts) and isinstance(control, Counts) else "a ratio is compared by counts"
 
 
-def look_at(candidate: Counts, control: Counts) -> Numbers:
-    """What the last look has counted."""
+def look_at(candidate: Measurement, control: Measurement) -> Numbers:
+    """What the last look has counted, or the means of its values."""
+    if isinstance(candidate, Counts) and isinstance(control, Counts):
+        return (
+            ("candidate_events", float(candidate.events)),
+            ("candidate_trials", float(candidate.trials)),
+            ("control_events", float(control.events)),
+            ("control_trials", float(control.trials)),
+        )
+    one, other = cast(Moments, candidate), cast(Moments, control)
     return (
-        ("candidate_events", float(candidate.events)),
-        ("candidate_trials", float(candidate.trials)),
-        ("control_events", float(control.events)),
-        ("control_trials", float(control.trials)),
+        ("candidate_mean", one.mean),
+        ("candidate_sample", float(one.n)),
+        ("control_mean", other.mean),
+        ("control_sample", float(other.n)),
     )

@@ -6,7 +6,12 @@ from math import isfinite, isinf
 
 from .comparison import Numbers
 
-__all__ = ["bounded", "counted", "times"]
+__all__ = ["amount", "bounded", "counted", "times"]
+
+
+def amount(value: float) -> str:
+    """Three digits, or all of them before the point: 0.0123, 14.4, 12,345."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def bounded(estimate: float, low: float, high: float) -> Numbers:

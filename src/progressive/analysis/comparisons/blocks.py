@@ -1,4 +1,4 @@
-"""Rates of events that come in clumps: each look is one observation."""
+"""Events that come in clumps, and values of any law: each look is one observation."""
 
 from __future__ import annotations
 
@@ -6,44 +6,49 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
-from ...measurement import Counts, Measurement
+from ...measurement import Counts, Measurement, Moments
 from ...stats import clumps, ratios
 from ...stats._evidence import kept
 from ..verdict import Memory
 from ._both import averaged_evidence
-from ._counts import NO_EVENTS, beside, counts_misfit, look_at
-from ._said import counted
+from ._counts import NO_EVENTS, look_at
+from ._said import amount, counted
 from .comparison import Numbers, Question
 
 __all__ = ["Blocks"]
 
-_Seen: TypeAlias = tuple[tuple[float, ...], tuple[float, ...], int, float, float, int]
+_Seen: TypeAlias = tuple[tuple[float, ...], tuple[float, ...], float, float, float, int]
 """The evidence of a rise and of a fall; the candidate's events, how many were expected, the same of its own (as for
-`progressive.stats.ratios.estimate`); and the looks that had an event."""
+`progressive.stats.ratios.estimate`); and the looks that had an event. Of values, their sums are the events."""
 
 _NOTHING: Final[_Seen] = (clumps.NOTHING, clumps.NOTHING, 0, 0.0, 0.0, 0)
 
 
 @attrs.frozen
 class Blocks:
-    """More events are harm, or fewer, or both: half of the weight for each."""
+    """More is harm, or less, or both: half of the weight for each."""
 
     question: Question
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        return counts_misfit(candidate, control)
+        if isinstance(candidate, Counts) and isinstance(control, Counts):
+            return None
+        if not (isinstance(candidate, Moments) and isinstance(control, Moments)):
+            return "blocks are compared by counts or by moments"
+        low = min(candidate.mean, control.mean)
+        return None if low >= 0 else f"a mean of {low:g}: blocks are for values that are never below 0; leave blocks= out"
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
         rise, fall, events, expected, own, looks = cast(_Seen, memory or _NOTHING)
-        one, other = cast(Counts, candidate), cast(Counts, control)
-        every, share = one.events + other.events, one.trials / (one.trials + other.trials)
+        (one, n), (other, m) = _sum(candidate), _sum(control)
+        share = n / (n + m)
         return (
-            clumps.update(rise, **beside(one, other)) if self.question.up else rise,
-            clumps.update(fall, **beside(other, one)) if self.question.down else fall,
-            events + one.events,
-            kept(expected + every * share),
-            kept(own + one.events * share),
-            looks + (every > 0),
+            clumps.update(rise, events=one, trials=n, control_events=other, control_trials=m) if self.question.up else rise,
+            clumps.update(fall, events=other, trials=m, control_events=one, control_trials=n) if self.question.down else fall,
+            kept(events + one),
+            kept(expected + (one + other) * share),
+            kept(own + one * share),
+            looks + (one + other > 0),
         )
 
     def evidence(self, memory: Memory, alpha: float) -> float:
@@ -58,9 +63,19 @@ class Blocks:
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         _, _, events, expected, own, looks = cast(_Seen, memory)
-        numbers = look_at(cast(Counts, candidate), cast(Counts, control))
+        numbers = look_at(candidate, control)
         if not expected:
             return NO_EVENTS, numbers
+        unit = f" {self.question.unit}" if self.question.unit else ""
+        seen = counted(events, "event") if isinstance(candidate, Counts) else f"{amount(events)}{unit} in all"
+        said = f"{seen} where {amount(expected)} were expected, in {counted(looks, 'look')}"
         estimate = ratios.estimate(events, expected, own)
-        said = f"{counted(events, 'event')} where {expected:,.3g} were expected, in {counted(looks, 'look')}"
         return said, (*numbers, ("events", float(events)), ("expected_events", expected), ("ratio", estimate), ("looks", float(looks)))
+
+
+def _sum(measured: Measurement) -> tuple[float, int]:
+    """The events and the trials; or the sum of the values, and their number."""
+    if isinstance(measured, Counts):
+        return measured.events, measured.trials
+    values = cast(Moments, measured)
+    return values.n * values.mean, values.n

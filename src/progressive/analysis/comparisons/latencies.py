@@ -11,7 +11,7 @@ from ...stats import not_slower, ratios, tails
 from ...stats._evidence import kept
 from ..verdict import Memory
 from ._accepted import Accepted
-from ._said import bounded, counted, times
+from ._said import amount, bounded, counted, times
 from .comparison import Numbers, Question
 
 __all__ = ["Latencies", "LatenciesAccepted"]
@@ -82,7 +82,7 @@ class Latencies:
         # One request of the control's above its edge for one of the candidate's above its own is what the margin tolerates.
         found = ratios.ratio(seen, dispersion=self.question.dispersion)
         beside = "" if i == j else f" of {than}'s above {_time(edges[i])}"
-        said = f"{counted(events, 'request')} above {_time(edges[j])} where {expected:,.3g} were expected{beside}: {times(*found, than)}"
+        said = f"{counted(events, 'request')} above {_time(edges[j])} where {amount(expected)} were expected{beside}: {times(*found, than)}"
         return said, (*numbers, ("events", events), ("expected_events", expected), *bounded(*found))
 
 

@@ -12,6 +12,7 @@ from ...stats import means
 from ..verdict import Memory
 from ._accepted import Accepted
 from ._both import averaged_evidence
+from ._counts import look_at
 from .comparison import Numbers, Question
 
 __all__ = ["Means", "MeansAccepted"]
@@ -61,20 +62,13 @@ class Means:
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         state = cast("tuple[means.State, ...]", memory)[0]
-        one, other = cast(Moments, candidate), cast(Moments, control)
-        numbers: Numbers = (
-            ("candidate_mean", one.mean),
-            ("candidate_sample", float(one.n)),
-            ("control_mean", other.mean),
-            ("control_sample", float(other.n)),
-        )
         base, apart = means.base(state), means.difference(state)
         low, high = means.bounds(state, dispersion=self.question.dispersion)
         unit = f" {self.question.unit}" if self.question.unit else ""
         tolerated = "" if self.question.margin == 1 else f" {_factor(self.question.margin, base, up=self._directions[0]):.3g} times"
         range_ = f" ({low:+.3g} to {high:+.3g})" if isfinite(low) else ""
         said = f"{apart:+.3g}{unit}{range_} from{tolerated} {self.question.than}'s {base:.4g}{unit}"
-        return said, (*numbers, ("difference", apart), ("difference_low", low), ("difference_high", high))
+        return said, (*look_at(candidate, control), ("difference", apart), ("difference_low", low), ("difference_high", high))
 
 
 @attrs.frozen

@@ -13,16 +13,13 @@ from ..verdict import Memory
 from ._accepted import Accepted
 from ._both import averaged_evidence
 from ._counts import NO_EVENTS, beside, counts_misfit, look_at
-from ._said import bounded, counted, times
-from .blocks import Blocks
+from ._said import amount, bounded, counted, times
 from .comparison import Comparison, Numbers, Question
 
 __all__ = ["RatesAccepted", "rates"]
 
 def rates(question: Question) -> Comparison:
     """The comparison of rates that answers ``question``."""
-    if question.blocks:
-        return Blocks(question)
     if question.exact:
         return _Exact(question)
     if question.up and question.down:
@@ -220,5 +217,5 @@ def _say(seen: ratios.State, candidate: Counts, control: Counts, question: Quest
     if not expected:
         return NO_EVENTS, look
     estimate, low, high = _ratio(seen, question)
-    said = f"{counted(events, 'event')} where {expected:,.3g} were expected: {times(estimate, low, high, question.than)}"
+    said = f"{counted(events, 'event')} where {amount(expected)} were expected: {times(estimate, low, high, question.than)}"
     return said, (*look, ("events", events), ("expected_events", expected), *bounded(estimate, low, high))
