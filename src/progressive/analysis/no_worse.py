@@ -52,9 +52,10 @@ class NoWorse(Comparing):
     ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do not depend on the evidence: no ``accept``
     in the whole plan, no person who goes on because it looks good. (Ratios where up is bad only.)
 
-    ``blocks=True`` takes each look as one observation: the promise then holds for events that come in clumps of any size, as long as a
-    clump is over by the end of its look, and for means of values of any law that are never below 0. It needs some ten looks at the least,
-    many more for a fall at a small weight, and says no bounds. (Ratios and means.)
+    ``blocks=True`` takes each look as one observation: the promise then holds for events that come in clumps of any size (a user's
+    retries), as long as a clump falls on either track as a request does, and is over by the end of its look; and for means of values of
+    any law that are never below 0. It needs some ten looks at the least, many more for a fall at a small weight, and says no bounds.
+    (Ratios and means.)
     """
 
     kind: ClassVar[str] = "no_worse"

@@ -1,9 +1,9 @@
 """Evidence where events come in clumps of any size: each look is one observation. It may be looked at at any time.
 
 Every test that counts requests takes them to be independent; where each failing user fails ten times, there is a tenth of the evidence that
-there seems to be. This one asks for less: that a clump (a user, a client, a burst) falls on the candidate with the chance that its share
-``w`` of the requests gives it, and is over by the end of its look. Then, whatever the clumps are, the candidate's ``events`` of ``every`` are
-``w * every`` in the mean, and a bet on more,
+there seems to be. This one asks for less: that a clump (a user with retries, a client that loops) falls on the candidate with the chance
+that its share ``w`` of the requests gives it, as if it were one request, and is over by the end of its look. Then, whatever the clumps are,
+the candidate's ``events`` of ``every`` are ``w * every`` in the mean, and a bet on more,
 
     1 - bet + bet * events / (w * every)        with 0 <= bet < 1 chosen from ``w`` and ``every``
 
@@ -12,9 +12,10 @@ martingale; Waudby-Smith and Ramdas, 2024). Where a look has one event, it is th
 have few it is as quick; but no look says more than the logarithm of ``events / (w * every)``, which at a share of a half is at most 2, and
 for a fall at a small share next to nothing. It adapts to the clumps by itself: the mixture is over how much to bet.
 
-That the mean is ``w * every`` holds for candidates that are equal, at any rate of events, and is less for those that are better. It also
-holds for sums of values in place of events, where no value is below 0, however heavy their tail is: that of two tracks whose values are
-distributed alike, and whatever the values are, each had fallen on the candidate with the chance ``w``.
+It is not for a trouble that one track has all by itself for a while, which is no clump that could have fallen on the other; that is what
+`progressive.stats.dispersion` is for. That the mean is ``w * every`` holds for candidates that are equal, at any rate of events, and is
+less for those that are better. It also holds for sums of values in place of events, where no value is below 0, however heavy their tail
+is: that of two tracks whose values are distributed alike, so that each value falls on the candidate with the chance ``w``.
 """
 
 from __future__ import annotations

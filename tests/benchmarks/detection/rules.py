@@ -96,33 +96,53 @@ def blocks_by_the_library(traffic: Traffic, row: int, alpha: float = ALPHA) -> i
     return -1
 
 
-def exactly(traffic: Traffic, alpha: float = ALPHA, *, planned: float = 300.0, part: float = 0.95) -> Looks:
+EXACT_PART: Final = 0.95
+PLANNED: Final = 300.0
+
+
+def _exact_look(state: exact.State, traffic: Traffic, row: int, look: int, alpha: float) -> tuple[exact.State, bool]:
+    """One look of one rollout by the exact test of the library."""
+    trials, control_trials = int(traffic.candidate[row, look]), int(traffic.stable[row, look])
+    if not (trials and control_trials):
+        return state, False
+    events = int(traffic.candidate_errors[row, look])
+    every = events + int(traffic.stable_errors[row, look])
+    return exact.update(
+        state,
+        events=events,
+        expected=every * trials / (trials + control_trials),
+        chances=exact.hypergeometric(every, trials, control_trials),
+        allowed=lambda expected: EXACT_PART * alpha * exact.log_time(expected, PLANNED),
+    )
+
+
+def exactly(traffic: Traffic, alpha: float = ALPHA) -> Looks:
     """`NoWorse(exact=True)`: the exact test for the larger part of alpha, by the library itself, and the mixture for the rest."""
-    behind = mixture(traffic, (1 - part) * alpha)
+    behind = mixture(traffic, (1 - EXACT_PART) * alpha)
     found = []
     for row in range(traffic.candidate.shape[0]):
         state, alarmed = exact.NOTHING, -1
         end = behind[row] if behind[row] >= 0 else traffic.candidate.shape[1]
         for look in range(end):
-            trials, control_trials = int(traffic.candidate[row, look]), int(traffic.stable[row, look])
-            if not (trials and control_trials):
-                continue
-            events = int(traffic.candidate_errors[row, look])
-            every = events + int(traffic.stable_errors[row, look])
-            state, alarm = exact.update(
-                state,
-                events=events,
-                expected=every * trials / (trials + control_trials),
-                chances=exact.hypergeometric(every, trials, control_trials),
-                allowed=lambda expected: part * alpha * exact.log_time(expected, planned),
-            )
+            state, alarm = _exact_look(state, traffic, row, look, alpha)
             if alarm:
                 alarmed = look
-                break
-            if state[0] >= planned:
+            if alarm or state[0] >= PLANNED:
                 break
         found.append(alarmed if alarmed >= 0 else int(behind[row]))
     return np.array(found)
+
+
+def exact_false_alarms(traffic: Traffic, alpha: float = ALPHA) -> float:
+    """Its chance of a false alarm given how many events each look has in all, which is computed and not counted: the mean over rollouts."""
+    found = []
+    for row in range(traffic.candidate.shape[0]):
+        state = exact.NOTHING
+        for look in range(traffic.candidate.shape[1]):
+            if state[0] < PLANNED:
+                state, _ = _exact_look(state, traffic, row, look, alpha)
+        found.append(state[1] + (1 - EXACT_PART) * alpha)
+    return math.fsum(found) / len(found)
 
 
 # -------------------------------------------------------------------------------------------------------------------- oracles
