@@ -25,7 +25,7 @@ from progressive import (
     seconds,
 )
 from progressive.measurement import Measurement
-from progressive.stats import falls, means, sequential, tails
+from progressive.stats import clumps, falls, means, sequential, tails
 from progressive.steps import Analyze, Bake, SetWeight
 from progressive.testing import Behaviour, Latency, Story, World, simulate, troubles
 
@@ -142,16 +142,33 @@ def test_troubles_on_the_way_change_which_looks_there_are_and_not_what_they_say(
     assert all(one.end <= other.start for one, other in itertools.pairwise(windows)), "no request is judged twice"
 
 
-def test_a_good_version_is_promoted_early_where_the_evidence_is_in() -> None:
+@pytest.mark.parametrize(("metric", "accept"), [(ERRORS, 2.0), (ORDERS, 1.5), (LATENCY, 2.0), (BASKET, 1.25)], ids=str)
+def test_a_good_version_is_promoted_early_where_the_evidence_is_in(metric: Metric, accept: float) -> None:
     """A step that waits for proof ends with it, and not by the clock; the rollout is as safe."""
-    errors = Analysis("errors", checks=[NoWorse(ERRORS, accept=2.0)], interval=seconds(30))
+    proof = Analysis("proof", checks=[NoWorse(metric, accept=accept)], interval=seconds(30))
     floor = Analysis("floor", checks=[Limit(ERRORS, at_most=percent(50))], interval=seconds(30))
-    steps = [SetWeight(percent(10)), Analyze("errors"), SetWeight(percent(100)), Bake(minutes(5))]
-    strategy = Canary(steps=steps, analyses=[errors, floor], guards=["errors", "floor"])
+    steps = [SetWeight(percent(10)), Analyze("proof"), SetWeight(percent(100)), Bake(minutes(5))]
+    strategy = Canary(steps=steps, analyses=[proof, floor], guards=["proof", "floor"])
     good = simulate(strategy, World(load=100, stable=STABLE, candidate=STABLE))
-    bad = simulate(strategy, World(load=100, stable=STABLE, candidate=WORSE[ERRORS]))
+    bad = simulate(strategy, World(load=100, stable=STABLE, candidate=WORSE[metric]))
 
     assert good.promoted
-    assert minutes(1) < good.duration < minutes(15)
+    assert seconds(30) < good.duration - minutes(5) < minutes(30)
     assert bad.rolled_back
     assert bad.highest == percent(10)
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_in_blocks_a_rollout_decides_as_the_bare_bets_do(bad: bool) -> None:
+    strategy = Canary(weights=percents(5, 20, 50, 100), bake=minutes(8), checks=[NoWorse(ERRORS, blocks=True), Limit(ERRORS, at_most=percent(50))])
+    story = simulate(strategy, World(load=60, stable=STABLE, candidate=WORSE[ERRORS] if bad else STABLE), seed=2)
+    logs, expected = clumps.NOTHING, []
+    for look in story.looks:
+        one, other = look.of(Track.CANDIDATE), look.of(Track.STABLE)
+        if isinstance(one, Counts) and isinstance(other, Counts) and one.trials and other.trials:
+            logs = clumps.update(logs, events=one.events, trials=one.trials, control_events=other.events, control_trials=other.trials)
+            expected.append(clumps.evidence(logs))
+    judged = [dict(note.numbers) for note in story.judgements if note.check == "error-rate-no-worse"]
+
+    assert [numbers["log_evidence"] for numbers in judged if "log_evidence" in numbers] == expected
+    assert story.rolled_back is bad
