@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ ORDERS = Metric("orders", kind="ratio", bad="down")
 VISITS = Metric("visits", kind="ratio", bad="both")
 HEIGHT = Metric("height", kind="value", bad="both")
 WEIGHT = Metric("weight", kind="mean", bad="both")
+FREE = Metric("free", kind="value", bad="down")
 EDGES = (0.1, 0.2, 0.4, 0.8)
 
 
@@ -289,7 +291,7 @@ STEADY: dict[Metric, tuple[Look, str, int]] = {
     ERRORS: (GOOD[ERRORS], "requests", 3_000),
     ORDERS: (GOOD[ORDERS], "requests", 3_000),
     VISITS: (GOOD[VISITS], "requests", 3_000),
-    LATENCY: (look(times(100, 400, 900, 990, 1000), times(900, 3600, 8100, 8910, 9000)), "requests", 10_000),
+    LATENCY: (look(times(100, 400, 970, 995, 1000), times(900, 3600, 8730, 8955, 9000)), "requests", 10_000),
     BASKET: (look(moments(20, 30.0), moments(180, 30.0)), "values", 200),
     QUEUE: (GOOD[QUEUE], "looks", 1),
     HEIGHT: (GOOD[QUEUE], "looks", 1),
@@ -331,7 +333,7 @@ def at_the_limit(metric: Metric, times_as_bad: float) -> Look:
 
 
 @pytest.mark.parametrize("accept", [1.3, 2.0])
-@pytest.mark.parametrize("metric", [*BAD, HEIGHT, WEIGHT], ids=str)
+@pytest.mark.parametrize("metric", [*BAD, HEIGHT, WEIGHT, FREE], ids=str)
 def test_what_is_as_bad_as_is_to_be_excluded_is_not_accepted(metric: Metric, accept: float) -> None:
     judgement, _ = judged(NoWorse(metric, accept=accept, margin=1.2), at_the_limit(metric, accept), 15)
 
@@ -343,7 +345,26 @@ def test_where_no_edges_are_so_close_nothing_can_be_proven() -> None:
     judgement, kept = judged(NoWorse(LATENCY, accept=1.5), GOOD[LATENCY], 1)
 
     assert (judgement.verdict, kept) == (ERROR, None)
-    assert judgement.why == "accept=1.5 can't be proven with these buckets: the closest edges, up to 800 ms, are 2 times apart"
+    assert judgement.why == "accept=1.5 can't be proven with these buckets, up to 800 ms: the closest edges are 2 times apart"
+
+
+def test_one_edge_proves_nothing() -> None:
+    judgement, _ = judged(NoWorse(LATENCY, accept=9.0), look(times(90, 100, edges=(0.1,)), times(900, 1000, edges=(0.1,))), 1)
+
+    assert judgement.why == "accept=9 can't be proven with these buckets, up to 100 ms: there are no two edges above 0"
+
+
+def test_harm_that_no_edge_shows_says_what_does() -> None:
+    """All of the requests below the fifth that the edges follow are slower; above it nothing is."""
+    fine = tuple(0.01 * 1.2**k for k in range(30))
+    quick = [min(1000, 60 * k) if k < 14 else 1000 - round(160 * 0.8 ** (k - 13)) for k in range(30)] + [1000]
+    slow = [round(each * 0.55) if k < 14 else each for k, each in enumerate(quick)]
+    whole, kept = judged(NoWorse(LATENCY), look(times(*slow, edges=fine), times(*quick, edges=fine)), 2)
+    other = look(times(99, 100, edges=(1.0,)), times(990, 1000, edges=(1.0,)))
+    later, _ = NoWorse(LATENCY).judge(other, kept, 0.01)
+
+    assert whole.why.startswith("worse: slower as a whole; in the tail, ")
+    assert later.why.startswith("worse: proven before the buckets changed; since then, ")
 
 
 def test_where_nothing_is_seen_above_the_edges_it_is_said() -> None:
@@ -360,7 +381,7 @@ def test_where_the_buckets_change_the_proof_starts_anew() -> None:
     before, kept = judged(check, one, 3)
     finer = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
     after, _ = check.judge(
-        look(times(100, 400, 600, 900, 950, 990, 1000, edges=finer), times(900, 3600, 5400, 8100, 8500, 8910, 9000, edges=finer)), kept, 0.01
+        look(times(100, 400, 600, 970, 985, 995, 1000, edges=finer), times(900, 3600, 5400, 8730, 8865, 8955, 9000, edges=finer)), kept, 0.01
     )
 
     assert dict(before.numbers)["log_acceptance"] > 0
@@ -375,6 +396,33 @@ def test_where_harm_has_two_sides_both_are_to_be_excluded() -> None:
 
     assert good.verdict is PASS
     assert {more.verdict, fewer.verdict} <= {NO_DATA, FAIL}
+
+
+@pytest.mark.parametrize(("metric", "own", "other", "passes"), [
+    (FREE, 0.0, 4.0, False), (FREE, 1.9, 4.0, False), (FREE, 2.2, 4.0, True), (FREE, 9.0, 4.0, True),
+    (QUEUE, 8.0, 4.0, False), (QUEUE, 0.0, 0.0, True), (QUEUE, 0.1, 0.0, False), (QUEUE, -4.0, -4.0, True), (QUEUE, -1.9, -4.0, False),
+    (HEIGHT, 1.9, 4.0, False), (HEIGHT, 8.1, 4.0, False), (HEIGHT, 5.0, 4.0, True),
+])  # fmt: skip
+def test_a_level_is_accepted_if_it_is_not_so_many_times_as_high_or_as_low(metric: Metric, own: float, other: float, passes: bool) -> None:
+    judgement, _ = judged(NoWorse(metric, margin=1.9, accept=2.0), look(level(own), level(other)), 10)
+
+    assert (judgement.verdict is PASS) is passes
+
+
+@pytest.mark.parametrize(
+    ("metric", "margin", "own", "said"),
+    [
+        (HEIGHT, 1.0, 3.0, "below stable's in 12 of 12 looks"),
+        (HEIGHT, 1.0, 5.0, "above stable's in 12 of 12 looks"),
+        (QUEUE, 2.0, 9.0, "above 2 times stable's in 12 of 12 looks"),
+        (FREE, 2.0, 1.0, "below 0.5 times stable's in 12 of 12 looks"),
+    ],
+)
+def test_a_level_says_on_which_side_of_what_it_stands(metric: Metric, margin: float, own: float, said: str) -> None:
+    judgement, _ = judged(NoWorse(metric, margin=margin), look(level(own), level(4.0)), 12)
+
+    assert judgement.verdict is FAIL
+    assert said in judgement.why
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -458,6 +506,30 @@ def test_what_was_proven_stays_proven() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------------- blocks
+
+
+def test_what_is_too_large_to_reckon_with_is_no_memory() -> None:
+    huge = look(Moments(n=100, mean=1.0, m2=1.7e308), Moments(n=900, mean=1.0, m2=1.7e308))
+    with pytest.raises(OverflowError, match="what was measured is too large to reckon with: inf"):
+        judged(NoWorse(BASKET), huge, 3)
+
+
+@pytest.mark.parametrize("metric", [ERRORS, ORDERS, VISITS], ids=str)
+@pytest.mark.parametrize("options", [{}, {"accept": 2.0}, {"blocks": True}])
+@pytest.mark.parametrize("own", [0, 1, 10**16])
+def test_the_largest_counts_are_judged(metric: Metric, options: Any, own: int) -> None:
+    judgement, kept = judged(NoWorse(metric, **options), look(counts(own, 10**16), counts(10**16, 10**16)), 3)
+
+    assert judgement.verdict in (PASS, FAIL, NO_DATA)
+    assert all(math.isfinite(value) for value in _numbers(kept))
+
+
+def _numbers(memory: Memory) -> Iterator[float]:
+    if isinstance(memory, tuple):
+        for each in memory:
+            yield from _numbers(each)
+    elif isinstance(memory, float | int):
+        yield memory
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,8 @@ DESCRIPTIONS: tuple[Case, ...] = (
      "NoWorse(error-rate): exact=True is for ratios where up is bad, without a dispersion; leave it out"),
     ("blocks of what is no count", lambda: NoWorse(LATENCY, blocks=True),
      "NoWorse(latency): blocks=True is for ratios and means, without margin=, dispersion=, accept= or exact=; leave those out"),
+    ("a level of which looks are clumps", lambda: NoWorse(Metric("queue", kind="value"), dispersion=2.0),
+     "NoWorse(queue): dispersion= is for what is counted; a look at a level is one observation, however it comes about"),
     ("blocks with a margin", lambda: NoWorse(ERRORS, blocks=True, margin=1.1),
      "NoWorse(error-rate): blocks=True is for ratios and means, without margin=, dispersion=, accept= or exact=; leave those out"),
     ("a check that observes by a word", lambda: NoWorse(ERRORS, observe="no"), "NoWorse.observe: 'no' is no bool; write True or False"),

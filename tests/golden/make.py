@@ -4,7 +4,7 @@ Run it for a new FORMAT and for what is new in this one, from the library versio
 overwrites: what a library has written is read for ever, so a difference is a bug of the library and not of these files. The tests only read.
 (Three times, before the first release, transcripts were made anew: two that came by a pass in other traffic which counted in the one that
 followed, against R15; three when `NoWorse` began to keep, and to say, what its bounds need, of which states from before are still read; and
-one, with its state, when it began to do so for latencies.)
+one, with its state, when it began to do so for latencies, and to keep means without their margin.)
 
 A transcript is a file of JSON lines. The first holds the state that `begin` made; each further line one decision: the events, the parts of
 the state that it changed (the plan and the release never do), and its notes. A state file holds the canonical bytes of one rollout.

@@ -48,7 +48,7 @@ def test_one_event_is_what_it_is_to_the_sequential_test() -> None:
     for own in (0, 1):
         logs = update(NOTHING, events=own, trials=10, control_events=1 - own, control_trials=90)
 
-        assert logs[3] == pytest.approx(factor(own, 1, 0.1, ratio=4.0, null=1.0), rel=1e-10)
+        assert logs[1] == pytest.approx(factor(own, 1, 0.1, ratio=3.0, null=1.0), rel=1e-10)
 
 
 def rollout(rng: random.Random, ratio: float, clump: int, *, looks: int = 120, alpha: float = 0.05) -> int | None:
@@ -125,3 +125,18 @@ def test_whatever_the_values_are_a_look_at_their_sums_expects_nothing(values: li
             terms.append(math.exp(update(NOTHING, events=own, trials=2, control_events=other, control_trials=len(values) - 2)[i]))
 
         assert math.fsum(terms) / len(ways) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_values_in_any_unit_are_found(unit: float) -> None:
+    logs = NOTHING
+    for _ in range(25):
+        logs = update(logs, events=300.0 * unit, trials=100, control_events=900.0 * unit, control_trials=900)
+
+    assert evidence(logs) > math.log(100)
+
+
+def test_so_many_events_that_a_bet_rounds_to_everything_never_lose_all() -> None:
+    logs = update(NOTHING, events=0, trials=10, control_events=10**18, control_trials=90)
+
+    assert all(math.isfinite(log) for log in logs)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive.stats.not_slower import LEVELS, NOTHING, State, closest, evidence, needed, update, within
+from progressive.stats.not_slower import NOTHING, State, closest, evidence, needed, update, within
 
 EDGES = tuple(0.005 * 1.3**k for k in range(30))
 SMALL = (1.0, 2.0, 4.0, 8.0)
@@ -130,11 +130,11 @@ def test_a_tail_that_is_slow_is_not_accepted_for_a_body_that_is_not() -> None:
 def test_a_level_waits_for_requests_and_the_look_that_chooses_is_not_evidence() -> None:
     first = update(NOTHING, edges=SMALL, candidate=[5, 8, 9, 10, 10], control=[15, 24, 27, 30, 30], limit=2.0)
     then = update(first, edges=SMALL, candidate=[5, 8, 9, 10, 10], control=[15, 24, 27, 30, 30], limit=2.0)
-    late = update(then, edges=SMALL, candidate=[500, 800, 900, 990, 1000], control=[500, 800, 900, 990, 1000], limit=2.0)
+    late = update(then, edges=SMALL, candidate=[500, 800, 980, 990, 1000], control=[500, 800, 980, 990, 1000], limit=2.0)
 
-    assert first == ((), (), (20, 32, 36, 40, 40))
-    assert then == ((1,), ((0.0,) * 3,), (40, 64, 72, 80, 80))
-    assert len(late[0]) == len(LEVELS)
+    assert first == ((-1, -1), ((0.0,) * 3,) * 2, (20, 32, 36, 40, 40))
+    assert then == ((1, -1), ((0.0,) * 3,) * 2, (40, 64, 72, 80, 80))
+    assert late[0] == (1, 2)
     assert late[1][1] == (0.0,) * 3
     assert max(late[1][0]) > 0
     assert evidence(NOTHING) == evidence(first) == evidence(late) == 0.0
@@ -143,12 +143,14 @@ def test_a_level_waits_for_requests_and_the_look_that_chooses_is_not_evidence() 
 @pytest.mark.parametrize(
     ("pooled", "chosen"),
     [
-        ([500, 700, 900, 1_000, 1_000], (1, 2)),
+        ([500, 700, 900, 1_000, 1_000], (1, -1)),
         ([500, 850, 992, 1_000, 1_000], (1, 2)),
-        ([500, 850, 999, 1_000, 1_000], (1, 2)),
-        ([500, 850, 1_000, 1_000, 1_000], (1, 1)),
-        ([1_000] * 5, (0, 0)),
-        ([0, 0, 0, 0, 1_000], (0, 0)),
+        ([500, 850, 999, 1_000, 1_000], (1, -1)),
+        ([500, 850, 1_000, 1_000, 1_000], (1, -1)),
+        ([500, 850, 960, 1_000, 1_000], (1, 2)),
+        ([500, 850, 959, 1_000, 1_000], (1, -1)),
+        ([1_000] * 5, (-1, -1)),
+        ([0, 0, 0, 0, 1_000], (-1, -1)),
     ],
 )
 def test_the_edges_are_those_next_to_the_level_that_still_have_something_above(pooled: list[int], chosen: tuple[int, ...]) -> None:
@@ -159,8 +161,8 @@ def test_evidence_against_the_one_is_not_made_good_by_evidence_for_the_other() -
     state: State = ((0, 1), ((9.0,) * 3, (-2.0,) * 3), (50, 80, 90, 95, 100))
 
     assert evidence(state) == pytest.approx(-2.0)
-    assert evidence(((0,), ((9.0,) * 3,), state[2])) == 0.0
-    assert evidence(((0,), ((-3.0,) * 3,), state[2])) == pytest.approx(-3.0)
+    assert evidence(((0, -1), ((9.0,) * 3, (0.0,) * 3), state[2])) == 0.0
+    assert evidence(((0, -1), ((-3.0,) * 3, (0.0,) * 3), state[2])) == pytest.approx(-3.0)
 
 
 def test_where_nothing_is_seen_above_an_edge_no_number_of_requests_is_enough() -> None:
@@ -169,8 +171,22 @@ def test_where_nothing_is_seen_above_an_edge_no_number_of_requests_is_enough() -
     assert math.isinf(needed(state, math.log(20), edges=SMALL, share=0.5, limit=2.0))
 
 
+def test_where_no_edge_is_near_a_level_no_number_of_requests_is_enough_until_one_is() -> None:
+    """Half of the requests above the one edge and none above the next say nothing about the slowest hundredth."""
+    coarse = {"edges": SMALL, "candidate": [500, 1_000, 1_000, 1_000, 1_000], "control": [500, 1_000, 1_000, 1_000, 1_000]}
+    state = update(update(NOTHING, **coarse, limit=2.0), **coarse, limit=2.0)  # type: ignore[arg-type]
+    finer = {"edges": SMALL, "candidate": [500, 900, 1_000, 1_000, 1_000], "control": [500, 900, 1_000, 1_000, 1_000]}
+
+    assert state[0] == (0, -1)
+    assert evidence(state) == 0.0 < max(state[1][0])
+    assert math.isinf(needed(state, 3.0, edges=SMALL, share=0.5, limit=2.0))
+    then = update(state, **finer, limit=2.0)  # type: ignore[arg-type]
+    assert then[0] == (0, 1)
+    assert needed(then, 3.0, edges=SMALL, share=0.5, limit=2.0) < math.inf
+
+
 def test_what_is_missing_is_the_more_of_the_two_levels() -> None:
-    look = {"edges": SMALL, "candidate": [50, 80, 95, 98, 100], "control": [50, 80, 95, 98, 100]}
+    look = {"edges": SMALL, "candidate": [50, 80, 97, 99, 100], "control": [50, 80, 97, 99, 100]}
     state, missing = NOTHING, []
     for _ in range(30):
         state = update(state, **look, limit=2.0)  # type: ignore[arg-type]

@@ -13,8 +13,8 @@ from benchmarks.detection import peers
 from enumeration import expectation
 from scipy.stats import norm
 
+from progressive.stats._blocks import block
 from progressive.stats._evidence import averaged
-from progressive.stats.falls import _block
 from progressive.stats.sequential import factor
 
 DATA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(encoding="utf-8"))
@@ -53,10 +53,9 @@ def test_a_mixture_of_twelve_ratios(case: dict[str, Any]) -> None:
 def test_the_expectation_of_a_block(case: dict[str, Any]) -> None:
     """One look of `progressive.stats.falls`, whose rival is the pooled rate where there is no margin."""
     asked = case["input"]
-    control, fallen, null = asked["ps"], asked["pc"], asked["null_rate"]
-    odds = fallen / (1 - fallen) / (control / (1 - control))
+    trials, null = {"trials": asked["nc"], "control_trials": asked["ns"]}, asked["null_rate"]
     found = expectation(
-        lambda events, control_events: _block(control, odds, events, asked["nc"], control_events, asked["ns"], 1.0),
+        lambda events, control_events: block(asked["pc"], asked["ps"], events=events, control_events=control_events, **trials),
         trials=asked["nc"],
         rate=null,
         control_trials=asked["ns"],

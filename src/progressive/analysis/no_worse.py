@@ -22,6 +22,9 @@ __all__ = ["NoWorse"]
 
 TOLERANCE: Final = Tolerance(in_a_row=1)
 
+NEVER: Final = 1e12
+"""Who needs so many more requests will not have them."""
+
 UNITS: Final = {Kind.RATIO: "request", Kind.LATENCY: "request", Kind.MEAN: "value", Kind.VALUE: "look"}
 """What more of is proof that a candidate is good enough."""
 
@@ -85,6 +88,8 @@ class NoWorse(Comparing):
             problems.append(f"share_of_alpha={self.share_of_alpha!r} must be above 0 (and at most {MOST:g}); it is a weight beside the other checks'")
         if not is_number(self.dispersion) or self.dispersion < 1:
             problems.append(f"dispersion={self.dispersion!r} is how many events come at a time, 1.0 or more")
+        if self.dispersion != 1 and self.metric.kind is Kind.VALUE:
+            problems.append("dispersion= is for what is counted; a look at a level is one observation, however it comes about")
         problems += comparing_problems(self.than)
         problems += self._acceptance_problems()
         if self.exact and (self.metric.kind is not Kind.RATIO or self.metric.bad is not Bad.UP or self.dispersion != 1):
@@ -175,7 +180,7 @@ class NoWorse(Comparing):
             return "", numbers
         missing = f"not yet proven that it is not {self.accept:g} times as bad"
         more = acceptance.needed(proven, enough, candidate, control)
-        if math.isinf(more):
+        if (more < NEVER) is False:
             return f"{missing}; nothing that was seen so far can prove it", numbers
         more = math.ceil(more)
         unit = UNITS[self.metric.kind]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from math import log, log1p, sqrt
+from typing import Final
 
 __all__ = ["block", "nearest"]
+
+_CERTAIN: Final = 1 - 2**-53
+"""The largest number below 1: a rate that is computed as 1 but is not."""
 
 
 def block(
@@ -16,12 +20,13 @@ def block(
     If the pair is not tolerated (``one < other / ratio``) and was not chosen by this look, the factor expects at most 1 for every candidate
     that is: with a rate of at least 1 / ``ratio`` of its control's.
     """
+    one, other = min(one, _CERTAIN), min(other, _CERTAIN)
     rival = nearest(one, other, of_one=trials, of_other=control_trials, ratio=ratio)
     return (
         events * log(one / rival)
-        + (trials - events) * (log1p(-one) - log1p(-rival))
+        + (trials - events) * (log1p(-one) - log1p(-min(rival, _CERTAIN)))
         + control_events * log(other / (ratio * rival))
-        + (control_trials - control_events) * (log1p(-other) - log1p(-ratio * rival))
+        + (control_trials - control_events) * (log1p(-other) - log1p(-min(ratio * rival, _CERTAIN)))
     )
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, fsum, log
+from math import exp, fsum, isfinite, log
 
 __all__ = ["averaged", "kept"]
 
 
 def kept(value: float) -> float:
-    """``value`` to twelve significant digits: the last bit of a platform's logarithm never shows in what is stored."""
+    """``value`` to twelve significant digits: the last bit of a platform's logarithm never shows in what is stored.
+
+    Raises OverflowError for what is no finite number, and so can't be stored: something that was measured is too large to reckon with.
+    """
+    if not isfinite(value):
+        raise OverflowError(f"what was measured is too large to reckon with: {value}")
     return float(f"{value:.12g}")
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from ._evidence import averaged, kept
 from .sequential import factor
 
-__all__ = ["NOTHING", "evidence", "update"]
+__all__ = ["NOTHING", "evidence", "needed", "update"]
 
 _POWERS: Final = (-1.0, -0.4, 0.0, 0.33)
 """The alternatives are these powers of the limit: for a limit of 2, the ratios 0.5, 0.76, 1 and 1.26. A candidate that is as good is the one
@@ -50,3 +50,10 @@ def update(
 def evidence(logs: tuple[float, ...]) -> float:
     """The natural logarithm of the evidence against "at least ``limit`` times"; accepted at level ``beta`` from ``log(1 / beta)`` on."""
     return averaged(logs, _LOG_PRIOR)
+
+
+def needed(nats: float, rate: float, share: float, *, limit: float) -> float:
+    """How many more requests on both tracks, of which the part ``share`` is the candidate's, bring so much more evidence in the mean, if both
+    have events at ``rate``.
+    """
+    return max(0.0, nats) / factor(share * rate, rate, share, ratio=1.0, null=limit)

@@ -13,7 +13,7 @@ Howard, Ramdas, McAuliffe and Sekhon, 2021).
 
 from __future__ import annotations
 
-from math import inf, log, log1p, sqrt
+from math import inf, log, log1p, pi, sqrt
 from typing import Final, TypeAlias
 
 from ._evidence import kept
@@ -27,88 +27,103 @@ BURN_IN: Final = 30
 SCALE: Final = 0.2
 """The prior's standard deviation, as a part of the control's mean: a change of a fifth is what it looks for."""
 
-State: TypeAlias = tuple[int, float, float, float, int, float]
-"""The candidate's values; the weights of the looks; their differences, weighted; the sum of squares within looks and tracks and its
-degrees of freedom; and the control's mean, weighted alike."""
+_FAR: Final = -30.0
+"""Standard errors on the good side from which on a tail is told by the first terms of its series."""
 
-NOTHING: Final[State] = (0, 0.0, 0.0, 0.0, 0, 0.0)
+State: TypeAlias = tuple[int, float, float, float, float, float, int, float]
+"""The candidate's values; the weights of the looks; the means of the candidate and of the control, weighted; the sums of squares within the
+looks of either; their degrees of freedom; and the part of the weighted sum's variance that the candidate's values make."""
+
+NOTHING: Final[State] = (0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0)
 """The evidence before the first look."""
 
 
-def update(
-    state: State, *, n: int, mean: float, m2: float, control_n: int, control_mean: float, control_m2: float, margin: float = 1.0
-) -> State:
-    """The state after one more look; both numbers of values must be above 0.
-
-    The control's values count ``margin`` times: so does their spread, unless that would make it less.
-    """
-    values, weight, differences, squares, freedom, base = state
-    more, spread = _weight(n, control_n, margin), max(1.0, margin * margin)
+def update(state: State, *, n: int, mean: float, m2: float, control_n: int, control_mean: float, control_m2: float) -> State:
+    """The state after one more look; both numbers of values must be above 0."""
+    values, weight, own, control, squares, control_squares, freedom, part = state
+    # The variance of "mean - control_mean" is that of one value divided by this.
+    more = 1 / (1 / n + 1 / control_n)
     return (
         values + n,
         kept(weight + more),
-        kept(differences + more * (mean - margin * control_mean)),
-        kept(squares + m2 + spread * control_m2),
+        kept(own + more * mean),
+        kept(control + more * control_mean),
+        kept(squares + m2),
+        kept(control_squares + control_m2),
         freedom + n + control_n - 2,
-        kept(base + more * control_mean),
+        kept(part + more * more / n),
     )
 
 
 def base(state: State) -> float:
     """The control's mean over all looks, weighted as the differences are; 0 before the first look."""
-    return state[5] / state[1] if state[1] else 0.0
+    return state[3] / state[1] if state[1] else 0.0
 
 
-def difference(state: State) -> float:
+def difference(state: State, *, margin: float = 1.0) -> float:
     """The candidate's mean less ``margin`` times the control's, over all looks; 0 before the first."""
-    return state[2] / state[1] if state[1] else 0.0
+    return (state[2] - margin * state[3]) / state[1] if state[1] else 0.0
 
 
-def standard_error(state: State, *, dispersion: float = 1.0) -> float:
+def standard_error(state: State, *, margin: float = 1.0, dispersion: float = 1.0) -> float:
     """Of `difference`; infinite while no variance is known. ``dispersion`` is by how much the variance of a sum of values is larger than
     that of independent ones.
+
+    With a margin nobody knows whether only the means are so many times apart or all values, spread and all. Of the two variances that
+    follow the larger is taken, for each track; both are pooled.
     """
-    _, weight, _, squares, freedom, _ = state
-    return sqrt(dispersion * squares / freedom / weight) if freedom > 0 and squares > 0 else inf
+    _, weight, _, _, squares, control_squares, freedom, part = state
+    if freedom <= 0 or squares + control_squares <= 0:
+        return inf
+    shifted, stretched = squares + control_squares, squares + margin * margin * control_squares
+    variance = max(shifted, stretched) * part + max(margin * margin * shifted, stretched) * (weight - part)
+    return sqrt(dispersion * variance / freedom) / weight
 
 
-def evidence(state: State, *, up: bool, dispersion: float = 1.0) -> float:
-    """The natural logarithm of the evidence that the mean rose (``up``) or fell past the margin; 0 before the burn-in."""
-    g = _gain(state, dispersion)
-    if not g:
+def evidence(state: State, *, up: bool, margin: float = 1.0, dispersion: float = 1.0) -> float:
+    """The natural logarithm of the evidence that the mean rose (``up``) or fell past ``margin`` times the control's; 0 before the burn-in."""
+    error = _error(state, margin, dispersion)
+    if error == inf:
         return 0.0
-    z = difference(state) / standard_error(state, dispersion=dispersion) * (1 if up else -1)
-    return kept(0.5 * log1p(-g) + 0.5 * g * z * z + log(2) + log_normal_cdf(z * sqrt(g)))
+    z = difference(state, margin=margin) / standard_error(state, margin=margin, dispersion=dispersion) * (1 if up else -1)
+    x = z / sqrt(1 + error * error)
+    # Far on the good side the two are next to each other's opposite; their sum is Mills' ratio.
+    tail = 0.5 * x * x + log_normal_cdf(x) if x > _FAR else -log(-x * sqrt(2 * pi)) + log1p(-1 / (x * x))
+    return kept(0.5 * _log_rest(error) + log(2) + tail)
 
 
-def bounds(state: State, *, alpha: float = 0.05, dispersion: float = 1.0) -> tuple[float, float]:
+def bounds(state: State, *, margin: float = 1.0, alpha: float = 0.05, dispersion: float = 1.0) -> tuple[float, float]:
     """The differences that the looks don't exclude, at every look at once with a probability of about 1 - ``alpha`` (the two-sided normal
     mixture of the same prior); infinite before the burn-in.
     """
-    g = _gain(state, dispersion)
-    if not g:
+    error = _error(state, margin, dispersion)
+    if error == inf:
         return -inf, inf
-    reach = standard_error(state, dispersion=dispersion) * sqrt((2 * log(1 / alpha) - log1p(-g)) / g)
-    return difference(state) - reach, difference(state) + reach
+    widened = sqrt((2 * log(1 / alpha) - _log_rest(error)) * (1 + error * error))
+    reach = standard_error(state, margin=margin, dispersion=dispersion) * widened
+    middle = difference(state, margin=margin)
+    return middle - reach, middle + reach
 
 
 def needed(state: State, nats: float, *, n: int, control_n: int, margin: float = 1.0, dispersion: float = 1.0) -> float:
     """How many more values on both tracks, split as ``n`` and ``control_n`` are, bring so much more evidence for a candidate whose mean is
     the control's; infinite if none would, or while no variance is known.
     """
-    apart, error = base(state) * (1 - margin), standard_error(state, dispersion=dispersion)
+    apart, error = base(state) * (1 - margin), standard_error(state, margin=margin, dispersion=dispersion)
     if not apart or error == inf:
         return inf
-    weight_needed = 2 * max(0.0, nats) * error * error * state[1] / (apart * apart)
-    return weight_needed * (n + control_n) / _weight(n, control_n, margin)
+    errors = error / apart
+    weight_needed = 2 * max(0.0, nats) * errors * errors * state[1]
+    first = max(0, BURN_IN - state[0]) * (n + control_n) / n
+    return max(first, weight_needed * (n + control_n) * (1 / n + 1 / control_n))
 
 
-def _weight(n: int, control_n: int, margin: float) -> float:
-    """By what the variance of one value is to be divided for that of "mean - margin * control_mean"."""
-    return 1 / (1 / n + min(1.0, margin * margin) / control_n)
+def _error(state: State, margin: float, dispersion: float) -> float:
+    """The standard error as a multiple of the prior's; infinite while nothing can be judged."""
+    error, scale = standard_error(state, margin=margin, dispersion=dispersion), SCALE * abs(base(state))
+    return error / scale if state[0] >= BURN_IN and scale else inf
 
 
-def _gain(state: State, dispersion: float) -> float:
-    """The prior's part of the whole variance; 0 while nothing can be judged."""
-    error, scale = standard_error(state, dispersion=dispersion), SCALE * abs(base(state))
-    return 1 / (1 + (error / scale) ** 2) if state[0] >= BURN_IN and error < inf and scale else 0.0
+def _log_rest(error: float) -> float:
+    """The logarithm of the standard error's part of the whole variance, also where that is next to 0."""
+    return 2 * log(error) - log1p(error * error) if error < 1 else -log1p(1 / (error * error))

@@ -7,7 +7,8 @@ good or nearly so: its parts above the two edges are taken from what both tracks
 
 It is proven at two places apart, above the edges with next to a fifth and next to a hundredth of all requests, and the evidence is the
 lesser of the two: a candidate that is stretched ``limit`` times at either is accepted with a probability of at most ``beta``, however
-often it is looked at. The edges are chosen from earlier looks, so what is seen while they are is not counted.
+often it is looked at. The edges are chosen from earlier looks, so what is seen while they are is not counted. Where no edge with a pair has
+a part of the requests above it that is within `NEAR` times the one that is wanted, nothing is proven: these buckets can't.
 """
 
 from __future__ import annotations
@@ -30,16 +31,19 @@ LEVELS: Final = (0.2, 0.01)
 ENOUGH: Final = 10
 """Requests that are to be expected above a level before its edges are chosen."""
 
+NEAR: Final = 4.0
+"""How many times more or fewer requests than a level may be above an edge that stands for it."""
+
 _WAY: Final = (-0.4, 0.0, 0.33)
 """The alternatives: which part of the way, in log odds, the candidate has gone from "as good" to "stretched by the limit"."""
 
 _LOG_PRIOR: Final = (log(1 / 4), log(1 / 2), log(1 / 4))
 
 State: TypeAlias = tuple[tuple[int, ...], tuple[tuple[float, ...], ...], tuple[int, ...]]
-"""Which pair of edges is followed, one for each of the first levels; the evidence of each; and the cumulative counts of both tracks in all
+"""Which pair of edges is followed for each level, -1 while none is; the evidence of each; and the cumulative counts of both tracks in all
 looks so far."""
 
-NOTHING: Final[State] = ((), (), ())
+NOTHING: Final[State] = ((-1,) * len(LEVELS), ((0.0,) * len(_WAY),) * len(LEVELS), ())
 """The evidence before the first look."""
 
 
@@ -72,19 +76,20 @@ def update(
     pairs = within(edges, limit)
     logs = tuple(
         tuple(kept(log_ratio + gain / dispersion) for log_ratio, gain in zip(known, _gains(before, pairs[k], candidate, control), strict=True))
+        if k >= 0
+        else known
         for k, known in zip(chosen, logs, strict=True)
     )
     pooled = tuple(a + b + c for a, b, c in zip(candidate, control, before or (0,) * len(candidate), strict=True))
-    for level in LEVELS[len(chosen) :]:
-        if level * pooled[-1] >= ENOUGH:
-            chosen, logs = (*chosen, _pair(pooled, pairs, level)), (*logs, (0.0,) * len(_WAY))
+    chosen = tuple(
+        _pair(pooled, pairs, level) if k < 0 and level * pooled[-1] >= ENOUGH else k for k, level in zip(chosen, LEVELS, strict=True)
+    )
     return chosen, logs, pooled
 
 
 def evidence(state: State) -> float:
     """The natural logarithm of the evidence against "stretched by the limit"; accepted at level ``beta`` from ``log(1 / beta)`` on."""
-    found = _by_level(state)
-    return min([*found, *[0.0] * (len(LEVELS) - len(found))])
+    return min(_by_level(state))
 
 
 def needed(state: State, nats: float, *, edges: Sequence[float], share: float, limit: float, dispersion: float = 1.0) -> float:
@@ -93,12 +98,14 @@ def needed(state: State, nats: float, *, edges: Sequence[float], share: float, l
     ``share`` is the candidate's part of them.
     """
     chosen, _, pooled = state
-    pairs, found, most = within(edges, limit), _by_level(state), 0.0
-    for n, level in enumerate(LEVELS):
-        as_good, stretched = _parts(pooled, pairs[chosen[n] if n < len(chosen) else _pair(pooled, pairs, level)])
-        first = 0.0 if n < len(chosen) else max(0.0, ENOUGH / level - pooled[-1])
-        missing = nats - (found[n] if n < len(found) else 0.0)
-        most = max(most, first + dispersion * requests_needed(missing, as_good, stretched, share))
+    pairs, most = within(edges, limit), 0.0
+    for k, level, found in zip(chosen, LEVELS, _by_level(state), strict=True):
+        likely = k if k >= 0 else _pair(pooled, pairs, level)
+        if likely < 0:
+            return inf
+        as_good, stretched = _parts(pooled, pairs[likely])
+        first = 0.0 if k >= 0 else max(0.0, ENOUGH / level - pooled[-1])
+        most = max(most, first + dispersion * requests_needed(nats - found, as_good, stretched, share))
     return most
 
 
@@ -107,9 +114,10 @@ def _by_level(state: State) -> list[float]:
 
 
 def _pair(pooled: Sequence[int], pairs: list[tuple[int, int]], level: float) -> int:
-    """The pair whose lower edge has next to the part ``level`` of all above it, as ratios go; the first where none has anything."""
+    """The pair whose lower edge has next to the part ``level`` of all above it, as ratios go; -1 where that is not near."""
     parts = [(pooled[-1] - pooled[i]) / (level * pooled[-1]) for i, _ in pairs]
-    return max(range(len(pairs)), key=lambda k: min(parts[k], 1 / parts[k]) if parts[k] else 0.0)
+    near = [min(part, 1 / part) if part else 0.0 for part in parts]
+    return near.index(max(near)) if max(near) * NEAR >= 1 else -1
 
 
 def _parts(pooled: Sequence[int], pair: tuple[int, int]) -> tuple[float, float]:

@@ -33,7 +33,7 @@ NOTHING: Final = (0.0,) * len(RATIOS)
 """The evidence before the first look."""
 
 
-def factor(events: int, every: int, share: float, *, ratio: float, null: float) -> float:
+def factor(events: float, every: float, share: float, *, ratio: float, null: float) -> float:
     """The logarithm of what one look says for "``ratio`` times the control's rate" against "``null`` times"; both above 0."""
     return events * log(ratio / null) - every * log((ratio * share + 1 - share) / (null * share + 1 - share))
 

@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 from . import ratios
 from ._evidence import averaged, kept
 
-__all__ = ["NOTHING", "State", "evidence", "margin_tested", "paired", "update"]
+__all__ = ["NOTHING", "State", "evidence", "margin_tested", "paired", "parts", "update"]
 
 LEVELS: Final = (0.2, 0.05, 0.02, 0.005, 0.001)
 """For each of these parts of all requests, one edge is followed above which there is no larger part. Each costs eight numbers of state, and
@@ -106,10 +106,15 @@ def update(
 
 def evidence(state: State) -> float:
     """The natural logarithm of the evidence against "nowhere worse"; harm is proven at level ``alpha`` from ``log(1 / alpha)`` on."""
+    return averaged(parts(state), _HALVES)
+
+
+def parts(state: State) -> tuple[float, float]:
+    """The same of its two halves: of the edges that are followed, and of the distribution as a whole."""
     _, above, tilts, _ = state
     edges = [ratios.evidence(known) for known in above]
     edges += [0.0] * (len(LEVELS) - len(edges))
-    return averaged((averaged(edges, _LOG_LEVELS), averaged(tilts, _LOG_EQUAL)), _HALVES)
+    return averaged(edges, _LOG_LEVELS), averaged(tilts, _LOG_EQUAL)
 
 
 def _cells(cumulative: Sequence[int]) -> list[int]:

@@ -50,9 +50,8 @@ def mean(rng: np.random.Generator, worse: float, limit: float, looks: int) -> in
             control_n=OTHERS,
             control_mean=float(theirs.mean()),
             control_m2=float(theirs.var() * OTHERS),
-            margin=limit,
         )
-        if means.evidence(state, up=False) >= NEEDED:
+        if means.evidence(state, up=False, margin=limit) >= NEEDED:
             return look
     return -1
 

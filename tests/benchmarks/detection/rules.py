@@ -77,9 +77,10 @@ def blocks(traffic: Traffic, alpha: float = ALPHA) -> Looks:
     with np.errstate(invalid="ignore"):
         fair = np.where(every > 0, every * minutes.candidate / (minutes.candidate + minutes.stable), 0.0)
     judged = (minutes.candidate > 0) & (minutes.stable > 0) & (every > 0)
-    logs = [
-        np.where(judged, np.log1p(eager * (minutes.candidate_errors - fair) / (1 + eager * fair)), 0.0).cumsum(axis=1) for eager in clumps.EAGER
-    ]
+    share = np.where(judged, fair / np.maximum(every, 1), 0.5)
+    more = np.where(judged, minutes.candidate_errors / np.maximum(fair, 1e-300), 1.0) - 1
+    odds = [*(eager * fair for eager in clumps.BY_EVENTS), *(eager * share for eager in clumps.BY_LOOK)]
+    logs = [np.where(judged, np.log1p(each / (1 + each) * more), 0.0).cumsum(axis=1) for each in odds]
     return first(np.logaddexp.reduce(logs) - math.log(len(logs)) >= math.log(1 / alpha), PER_MINUTE)
 
 

@@ -10,9 +10,9 @@ from ...measurement import Counts, Measurement, Moments
 from ...stats import clumps, ratios
 from ...stats._evidence import kept
 from ..verdict import Memory
-from ._both import averaged_evidence
 from ._counts import NO_EVENTS, look_at
 from ._said import amount, counted
+from ._sides import evidence_of
 from .comparison import Numbers, Question
 
 __all__ = ["Blocks"]
@@ -53,10 +53,7 @@ class Blocks:
 
     def evidence(self, memory: Memory, alpha: float) -> float:
         up, down, *_ = cast(_Seen, memory)
-        rise, fall = clumps.evidence(up), clumps.evidence(down)
-        if self.question.up and self.question.down:
-            return averaged_evidence(rise, fall)
-        return rise if self.question.up else fall
+        return evidence_of(self.question, rise=clumps.evidence(up), fall=clumps.evidence(down))
 
     def lacks(self, memory: Memory) -> str:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite, log
 from typing import TypeAlias, cast
 
 import attrs
@@ -78,12 +79,21 @@ class Latencies:
         )
         events, expected = seen[-3], seen[-2]
         if not expected:
-            return f"no requests above {_time(edges[j])} on either side", numbers
+            return f"{self._whole(memory, alpha)}no requests above {_time(edges[j])} on either side", numbers
         # One request of the control's above its edge for one of the candidate's above its own is what the margin tolerates.
         found = ratios.ratio(seen, dispersion=self.question.dispersion)
         beside = "" if i == j else f" of {than}'s above {_time(edges[i])}"
-        said = f"{counted(events, 'request')} above {_time(edges[j])} where {amount(expected)} were expected{beside}: {times(*found, than)}"
+        seen_so = f"{counted(events, 'request')} above {_time(edges[j])} where {amount(expected)} were expected{beside}"
+        said = f"{self._whole(memory, alpha)}{seen_so}: {times(*found, than)}"
         return said, (*numbers, ("events", events), ("expected_events", expected), *bounded(*found))
+
+    def _whole(self, memory: Memory, alpha: float) -> str:
+        """Where harm is proven and no edge that is followed shows it: what does."""
+        _, state, before = cast("_Known", memory)
+        edges, tilts = tails.parts(state)
+        if self.evidence(memory, alpha) < log(1 / alpha) or edges >= max(tilts, before):
+            return ""
+        return "slower as a whole; in the tail, " if tilts >= before else "proven before the buckets changed; since then, "
 
 
 _Bounded: TypeAlias = tuple[tuple[float, ...], not_slower.State]
@@ -96,11 +106,12 @@ class LatenciesAccepted(Accepted):
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
         edges = cast(Histogram, candidate).edges
+        closest = not_slower.closest(edges)
         if not_slower.within(edges, self.limit):
             return None
         return (
-            f"accept={self.limit:g} can't be proven with these buckets: the closest edges, up to {_time(edges[-1])}, are "
-            f"{not_slower.closest(edges):.3g} times apart"
+            f"accept={self.limit:g} can't be proven with these buckets, up to {_time(edges[-1])}: "
+            f"{f'the closest edges are {closest:.3g} times apart' if isfinite(closest) else 'there are no two edges above 0'}"
         )
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:

@@ -11,7 +11,7 @@ from ...measurement import Gauge, Measurement
 from ...stats import signs
 from ..verdict import Memory
 from ._accepted import Accepted
-from ._both import averaged_evidence
+from ._sides import evidence_of, towards
 from .comparison import Numbers, Question
 
 __all__ = ["Levels", "LevelsAccepted"]
@@ -33,36 +33,38 @@ class Levels:
 
     def evidence(self, memory: Memory, alpha: float) -> float:
         up, down = cast("tuple[signs.State, signs.State]", memory)
-        rise, fall = signs.evidence(up), signs.evidence(down, up=False)
-        if self.question.up and self.question.down:
-            return averaged_evidence(rise, fall)
-        return rise if self.question.up else fall
+        return evidence_of(self.question, rise=signs.evidence(up), fall=signs.evidence(down, up=False))
 
     def lacks(self, memory: Memory) -> str:
         return ""
 
     def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
         up, down = cast("tuple[signs.State, signs.State]", memory)
-        word, times, state = ("above", up[0], up) if self.question.up else ("below", down[1], down)
+        fallen = self.question.down and (not self.question.up or signs.evidence(down, up=False) > signs.evidence(up))
+        word, times, state = ("below", down[1], down) if fallen else ("above", up[0], up)
         numbers: Numbers = (
             ("candidate_level", _level(candidate)),
             ("control_level", _level(control)),
             ("above", float(up[0])),
             ("below", float(down[1])),
         )
-        return f"{word} {self.question.than}'s in {times} of {state[0] + state[1]} looks", numbers
+        tolerated = "" if self.question.margin == 1 else f"{towards(self.question.margin, _level(control), up=not fallen):.3g} times "
+        return f"{word} {tolerated}{self.question.than}'s in {times} of {state[0] + state[1]} looks", numbers
 
 
 @attrs.frozen
 class LevelsAccepted(Accepted):
-    """In most looks the level is not ``limit`` times the control's."""
+    """In most looks the level is not ``limit`` times the control's. One that is no worse than the control is not, also where both are 0."""
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
-        past = _past(self.limit, _level(control), up=self.up)
-        return signs.update(cast(signs.State, memory or signs.NOTHING), level=_level(candidate), control=past)
+        bad, good = cast(signs.State, memory or signs.NOTHING)
+        side = 1 if self.up else -1
+        one, other = side * _level(candidate), side * _level(control)
+        is_good = one <= other or one < side * _past(self.limit, _level(control), up=self.up)
+        return bad + (not is_good), good + is_good
 
     def evidence(self, memory: Memory) -> float:
-        return signs.evidence(cast(signs.State, memory), up=not self.up)
+        return signs.evidence(cast(signs.State, memory), up=False)
 
     def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
         return signs.needed(nats - self.evidence(memory))
@@ -74,5 +76,5 @@ def _level(measured: Measurement) -> float:
 
 
 def _past(times: float, control: float, *, up: bool) -> float:
-    """``times`` as far from 0 as the control, towards harm, and with its sign as it is; its mirror image where that is the other way."""
-    return control + (times - 1) * abs(control) * (1 if up else -1)
+    """``times`` the control or that part of it: towards harm, also where the control is below 0."""
+    return control * towards(times, control, up=up)

@@ -8,12 +8,12 @@ from typing import Final, TypeAlias, cast
 import attrs
 
 from ...measurement import Counts, Measurement
-from ...stats import acceptance, exact, falls, limits, ratios, sequential
+from ...stats import acceptance, exact, falls, ratios, sequential
 from ..verdict import Memory
 from ._accepted import Accepted
-from ._both import averaged_evidence
 from ._counts import NO_EVENTS, beside, counts_misfit, look_at
 from ._said import amount, bounded, counted, times
+from ._sides import averaged_evidence
 from .comparison import Comparison, Numbers, Question
 
 __all__ = ["RatesAccepted", "rates"]
@@ -173,8 +173,7 @@ class RatesAccepted(Accepted):
         worse, other = self._sides(candidate, control)
         rate = min(max(events, 0.5) / trials, 1 - 0.5 / trials)
         share = worse.trials / (worse.trials + other.trials)
-        more = limits.requests_needed(nats - self.evidence(memory), rate, rate, share, null=self.limit)
-        return self.question.dispersion * more
+        return self.question.dispersion * acceptance.needed(nats - self.evidence(memory), rate, share, limit=self.limit)
 
     def _sides(self, candidate: Measurement, control: Measurement) -> tuple[Counts, Counts]:
         one, other = cast(Counts, candidate), cast(Counts, control)
