@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive.stats import sequential
-from progressive.stats.acceptance import NOTHING, evidence, update
+from progressive.stats.acceptance import NOTHING, evidence, needed, update
 
 
 @pytest.mark.parametrize("limit", [1.1, 1.25, 2.0, 5.0])
@@ -89,6 +89,18 @@ def test_events_that_come_three_at_a_time_are_a_third_of_the_evidence(events: in
     )
 
     assert thick == pytest.approx(thin, abs=1e-9)
+
+
+def test_what_is_needed_is_what_the_evidence_grows_by() -> None:
+    """Looks without chance: a tenth of the requests, of which three in ten fail."""
+    logs, looks = NOTHING, 0
+    while evidence(logs) < math.log(20):
+        logs, looks = update(logs, events=30, trials=100, control_events=270, control_trials=900, limit=1.25), looks + 1
+    forecast = needed(math.log(20), 0.3, 0.1, limit=1.25)
+
+    assert forecast < looks * 1_000 < 1.35 * forecast
+    assert needed(-1.0, 0.3, 0.1, limit=1.25) == 0
+    assert needed(1.0, 0.3, 1e-300, limit=1.25) == math.inf
 
 
 def test_harm_and_acceptance_are_told_apart_on_the_same_data() -> None:

@@ -39,6 +39,13 @@ def test_the_evidence_is_the_mixture_over_one_side_integrated(mean: float, up: b
     assert evidence(state, up=up) == pytest.approx(math.log(found), abs=1e-6)
 
 
+def test_a_spread_that_is_too_small_to_be_told_is_none() -> None:
+    state = update(NOTHING, n=100, mean=1.0, m2=5e-324, control_n=10**17, control_mean=1.0, control_m2=0.0)
+
+    assert standard_error(state) == math.inf
+    assert evidence(state, up=True) == 0
+
+
 def test_far_on_the_good_side_the_evidence_goes_on_falling() -> None:
     """There the two terms of a naive sum are as large as one likes, and what is left of them is not."""
     found = []

@@ -8,7 +8,7 @@ own promise.
 
 from __future__ import annotations
 
-from math import log
+from math import inf, log
 from typing import Final
 
 from ._evidence import averaged, kept
@@ -54,6 +54,7 @@ def evidence(logs: tuple[float, ...]) -> float:
 
 def needed(nats: float, rate: float, share: float, *, limit: float) -> float:
     """How many more requests on both tracks, of which the part ``share`` is the candidate's, bring so much more evidence in the mean, if both
-    have events at ``rate``.
+    have events at ``rate``; infinite where a request says nothing.
     """
-    return max(0.0, nats) / factor(share * rate, rate, share, ratio=1.0, null=limit)
+    gain = factor(share * rate, rate, share, ratio=1.0, null=limit)
+    return max(0.0, nats) / gain if gain > 0 else inf

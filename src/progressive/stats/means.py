@@ -77,7 +77,7 @@ def standard_error(state: State, *, margin: float = 1.0, dispersion: float = 1.0
         return inf
     shifted, stretched = squares + control_squares, squares + margin * margin * control_squares
     variance = max(shifted, stretched) * part + max(margin * margin * shifted, stretched) * (weight - part)
-    return sqrt(dispersion * variance / freedom) / weight
+    return sqrt(dispersion * variance / freedom) / weight or inf
 
 
 def evidence(state: State, *, up: bool, margin: float = 1.0, dispersion: float = 1.0) -> float:
