@@ -77,7 +77,7 @@ class Latencies:
             ("control_above", float(other.sample - other.cumulative[i])),
             ("margin_tested", tails.margin_tested(edges, self.question.margin)),
         )
-        events, expected = seen[-3], seen[-2]
+        *_, events, expected, _ = seen
         if not expected:
             return f"{self._whole(memory, alpha)}no requests above {_time(edges[j])} on either side", numbers
         # One request of the control's above its edge for one of the candidate's above its own is what the margin tolerates.

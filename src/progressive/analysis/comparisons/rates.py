@@ -212,7 +212,7 @@ def _say(seen: ratios.State, candidate: Counts, control: Counts, question: Quest
     if len(seen) < len(ratios.NOTHING):
         said = f"{candidate.events} of {candidate.trials} against {control.events} of {control.trials} on {question.than} in this look"
         return said, look
-    events, expected = seen[-3], seen[-2]
+    *_, events, expected, _ = seen
     if not expected:
         return NO_EVENTS, look
     estimate, low, high = _ratio(seen, question)
