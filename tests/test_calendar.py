@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rules import rule
 
-from progressive import Abort, Canary, ClosedUntil, Open, Release, StrategyError, Version, minutes, percents, submit
+from progressive import (
+    Abort,
+    Canary,
+    ClosedUntil,
+    Open,
+    Release,
+    StrategyError,
+    Version,
+    minutes,
+    percents,
+    submit,
+)
 from progressive.calendar import DAYS, Freeze, OpenHours
 from progressive.notes import Asked
 from progressive.rollout import Rollout

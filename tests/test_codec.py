@@ -119,7 +119,7 @@ from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, play, steady
 from progressive.testing._reached import Way, reached
 from progressive.testing.generated import MOMENTS, events, notes, plans, rollouts, values
-from progressive.units import MILLION, Percent
+from progressive.model.units import MILLION, Percent
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency", lag=seconds(40), unit="s")

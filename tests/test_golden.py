@@ -13,14 +13,25 @@ import attrs
 import pytest
 from rules import rule
 
-from progressive import Phase, Rollout, Tick, decide, dumps, dumps_event, dumps_note, loads, loads_event, loads_note
+from progressive import (
+    Phase,
+    Rollout,
+    Tick,
+    decide,
+    dumps,
+    dumps_event,
+    dumps_note,
+    loads,
+    loads_event,
+    loads_note,
+)
 from progressive._schema import Codec
 from progressive.messages import EVENTS
 from progressive.notes import NOTES
 from progressive.rollout import FORMAT
 from progressive.step import Kinds
 from progressive.steps import KINDS
-from progressive.units import Percent
+from progressive.model.units import Percent
 
 GOLDEN = Path(__file__).parent / "golden"
 STATES = sorted(GOLDEN.glob("format-*/states/*.json"))

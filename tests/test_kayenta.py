@@ -18,7 +18,13 @@ from progressive import StrategyError
 from progressive.analysis._kayenta_metric import Rules, classify
 from progressive.analysis._kayenta_score import accepts, score, stops, verdict_of
 from progressive.analysis._kayenta_series import mix_one
-from progressive.analysis._kayenta_transforms import beyond_fences, beyond_sigmas, remove_nans, remove_outliers, replace_nans
+from progressive.analysis._kayenta_transforms import (
+    beyond_fences,
+    beyond_sigmas,
+    remove_nans,
+    remove_outliers,
+    replace_nans,
+)
 from progressive.analysis.kayenta import (
     Classification,
     Direction,

@@ -29,7 +29,14 @@ from progressive import (
     Window,
     percent,
 )
-from progressive.messages import CommandFailed, GateAnswered, HookAnswered, Measured, Retired, Surveyed
+from progressive.messages import (
+    CommandFailed,
+    GateAnswered,
+    HookAnswered,
+    Measured,
+    Retired,
+    Surveyed,
+)
 from progressive.notes import (
     NOTES,
     Asked,
@@ -45,7 +52,7 @@ from progressive.notes import (
     Unjudged,
     Verified,
 )
-from progressive.traffic import Served
+from progressive.model.traffic import Served
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

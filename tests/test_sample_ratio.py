@@ -8,10 +8,22 @@ import pytest
 from test_checks import ERRORS, FAIL, NO_DATA, NOTHING, PASS, counts, look
 from test_comparisons import level, times
 
-from progressive import Canary, Limit, Match, Metric, Phase, SampleRatio, Verdict, minutes, percent, percents, seconds
+from progressive import (
+    Canary,
+    Limit,
+    Match,
+    Metric,
+    Phase,
+    SampleRatio,
+    Verdict,
+    minutes,
+    percent,
+    percents,
+    seconds,
+)
 from progressive.analysis.verdict import Memory
 from progressive.testing import World, simulate, troubles
-from progressive.traffic import Traffic
+from progressive.model.traffic import Traffic
 
 TEN = Traffic(candidate=percent(10))
 

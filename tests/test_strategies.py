@@ -37,8 +37,16 @@ from progressive import (
 )
 from progressive.lifecycle import Retirement
 from progressive.steps import SetWeight
-from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, play, steady
-from progressive.traffic import Traffic
+from progressive.testing import (
+    MemoryFleet,
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+    play,
+    steady,
+)
+from progressive.model.traffic import Traffic
 
 ERRORS = Metric("error-rate", kind="ratio")
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))

@@ -57,14 +57,14 @@ from progressive import (
     seconds,
     times,
 )
-from progressive._copies import evolve
+from progressive.model.replace import evolve
 from progressive.lifecycle import FINAL, TRANSITIONS, moved
-from progressive.measurement import Histogram, merge
+from progressive.model.measurement import Histogram, merge
 from progressive.plan import named_steps
 from progressive.step import Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.strategies._common import Watched
-from progressive.units import MILLION
+from progressive.model.units import MILLION
 
 # ------------------------------------------------------------------------------------------------------------------ copies
 

@@ -26,9 +26,9 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.measurement import Counts, Measurement, NoData
+from progressive.model.measurement import Counts, Measurement, NoData
 from progressive.testing import MemoryRouter, ScriptedMetrics, VirtualClock, play
-from progressive.traffic import Track
+from progressive.model.traffic import Track
 
 RPS = 100
 ERRORS = Metric("error-rate", kind="ratio")

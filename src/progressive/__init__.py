@@ -20,17 +20,7 @@ from .codec import (
     loads_note,
     loads_strategy,
 )
-from .drivers import (
-    OnInterrupt,
-    aiterate,
-    arun,
-    asubmit,
-    atick,
-    iterate,
-    run,
-    submit,
-    tick,
-)
+from .drivers import OnInterrupt, aiterate, arun, asubmit, atick, iterate, run, submit, tick
 from .engine import Decision, decide
 from .errors import (
     ConflictError,
@@ -44,9 +34,9 @@ from .errors import (
     StrategyError,
     WorldError,
 )
-from .fleet import Capacity
+from .model.capacity import Capacity
 from .lifecycle import Phase, Retirement
-from .measurement import (
+from .model.measurement import (
     Bad,
     Counts,
     Gauge,
@@ -81,7 +71,7 @@ from .notes import Note
 from .outcome import ExitCode, Outcome
 from .plan import Guard, Plan
 from .ports import Fleet, Gate, Hook, MetricsProvider, Observer, Ports, Store, TrafficRouter
-from .release import Release, Version
+from .model.release import Release, Version
 from .rollback import arollback_now, rollback_now
 from .rollout import Rollout, Status, begin
 from .starting import IfRunning, afirst_deployment, astart, first_deployment, start
@@ -89,8 +79,19 @@ from .step import Deadline, Kinds, Situation, Step
 from .strategies.blue_green import BlueGreen
 from .strategies.canary import Canary
 from .strategies.revert import Revert
-from .traffic import Capabilities, Marker, Match, Served, Track, Traffic
-from .units import Percent, geometric, hours, linear, minutes, ms, percent, percents, seconds, times
+from .model.traffic import Capabilities, Marker, Match, Served, Track, Traffic
+from .model.units import (
+    Percent,
+    geometric,
+    hours,
+    linear,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+    times,
+)
 
 __all__ = [
     "Abort",

@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 
-from .errors import ConflictError, Failure, StrategyError, WorldError
-from .fleet import Capacity
-from .measurement import Look, NoAnswer
-from .messages import (
+from progressive.errors import ConflictError, Failure, StrategyError, WorldError
+from progressive.model.capacity import Capacity
+from progressive.model.measurement import Look, NoAnswer
+from progressive.messages import (
     Apply,
     AskGate,
     ClosedUntil,
@@ -37,10 +37,10 @@ from .messages import (
     Surveyed,
     Wrote,
 )
-from .plan import Plan, shortfalls
-from .ports import Ports
-from .rollout import Rollout
-from .traffic import Capabilities, Served, Track
+from progressive.plan import Plan, shortfalls
+from progressive.ports import Ports
+from progressive.rollout import Rollout
+from progressive.model.traffic import Capabilities, Served, Track
 
 __all__ = ["Call", "call_for", "problems"]
 

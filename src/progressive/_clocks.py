@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from ._copies import evolve
-from ._routing import BACKOFF, astray_now
-from ._turn import ZERO, Turn
-from ._windows import restart_windows
-from .lifecycle import Phase, Retirement
-from .messages import NotYet
+from progressive.model.replace import evolve
+from progressive._routing import BACKOFF, astray_now
+from progressive._turn import ZERO, Turn
+from progressive._windows import restart_windows
+from progressive.lifecycle import Phase, Retirement
+from progressive.messages import NotYet
 
 __all__ = ["pass_time"]
 

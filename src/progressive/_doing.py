@@ -9,12 +9,12 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ._calls import Call, call_for
-from .engine import Decision
-from .errors import StrategyError
-from .messages import Command, Event
-from .ports import Ports
-from .rollout import Rollout
+from progressive._calls import Call, call_for
+from progressive.engine import Decision
+from progressive.errors import StrategyError
+from progressive.messages import Command, Event
+from progressive.ports import Ports
+from progressive.rollout import Rollout
 
 __all__ = ["ado", "do", "observe"]
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from ._copies import evolve
-from ._moves import OVERLOADED, go_back, hold, want, way_back
-from ._turn import NOTHING, Turn
-from .lifecycle import Phase
-from .messages import CommandFailed, Surveyed
-from .notes import Escalated, Happened
-from .traffic import Track, Traffic
-from .units import MILLION, said
+from progressive.model.replace import evolve
+from progressive._moves import OVERLOADED, go_back, hold, want, way_back
+from progressive._turn import NOTHING, Turn
+from progressive.lifecycle import Phase
+from progressive.messages import CommandFailed, Surveyed
+from progressive.notes import Escalated, Happened
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import MILLION, said
 
 __all__ = ["due", "failed", "in_steps", "retreat", "short_of", "surveyed", "unready"]
 

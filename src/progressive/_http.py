@@ -33,9 +33,20 @@ import attrs
 import httpx
 import tenacity
 
-from ._http_values import Fault, Http, Malformed, Request, Response, Unsigned, at, judged, segment, to_http
-from ._http_wire import atransport, deadline, explain, transport, trust
-from .errors import ConflictError, Failure, ProgressiveError, WorldError
+from progressive._http_values import (
+    Fault,
+    Http,
+    Malformed,
+    Request,
+    Response,
+    Unsigned,
+    at,
+    judged,
+    segment,
+    to_http,
+)
+from progressive._http_wire import atransport, deadline, explain, transport, trust
+from progressive.errors import ConflictError, Failure, ProgressiveError, WorldError
 
 __all__ = ["Client", "Closing", "Flow", "Http", "Malformed", "Request", "Response", "at", "segment", "to_http"]
 

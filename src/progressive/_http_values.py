@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import attrs
 
-from . import _validators as check
-from .errors import Failure, StrategyError
+from progressive.model import fields as check
+from progressive.errors import Failure, StrategyError
 
 T = TypeVar("T")
 Secret: TypeAlias = str | Callable[[], str]

@@ -15,8 +15,8 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from ._http_values import Fault, Http, Request, excerpt
-from .errors import Failure, StrategyError
+from progressive._http_values import Fault, Http, Request, excerpt
+from progressive.errors import Failure, StrategyError
 
 __all__ = ["atransport", "deadline", "explain", "transport", "trust"]
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
-from .errors import StateError
+from progressive.errors import StateError
 
 __all__ = ["parsed", "short", "text_of"]
 

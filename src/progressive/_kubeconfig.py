@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import attrs
 
-from ._http import Http
-from .errors import StrategyError
+from progressive._http import Http
+from progressive.errors import StrategyError
 
 __all__ = ["load"]
 

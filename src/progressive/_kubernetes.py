@@ -11,8 +11,8 @@ from typing import Any, Final, Self
 
 import attrs
 
-from ._http import Flow, Http, Malformed, Request, at, segment, to_http
-from .errors import StrategyError
+from progressive._http import Flow, Http, Malformed, Request, at, segment, to_http
+from progressive.errors import StrategyError
 
 __all__ = ["Kubernetes", "find", "is_dns_name", "patch", "path_of", "read", "to_kubernetes"]
 
@@ -82,7 +82,7 @@ class Kubernetes:
         Needs the extra ``progressive-delivery[kubernetes]``. A file that gets its credentials by running a program (an exec plugin
         of a cloud) is only used with ``run_plugins=True``, because such a file decides what runs here.
         """
-        from ._kubeconfig import load
+        from progressive._kubeconfig import load
 
         api, found = load(path, context=context, run_plugins=run_plugins)
         return cls(api, namespace=namespace or found)

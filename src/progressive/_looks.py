@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from ._copies import evolve
-from ._moves import go_back, hold
-from ._turn import Turn
-from ._windows import active, replace_series
-from .analysis.judge import Tally, consequence, fold, owes
-from .analysis.verdict import Check, Judgement, Memory, Verdict, metrics_of
-from .lifecycle import Phase
-from .measurement import Look, Metric, NoAnswer, Window
-from .messages import Action, Measure, Measured
-from .notes import Happened, Judged, Unjudged
-from .step import Step
-from .traffic import Track, Traffic
+from progressive.model.replace import evolve
+from progressive._moves import go_back, hold
+from progressive._turn import Turn
+from progressive._windows import active, replace_series
+from progressive.analysis.judge import Tally, consequence, fold, owes
+from progressive.analysis.verdict import Check, Judgement, Memory, Verdict, metrics_of
+from progressive.lifecycle import Phase
+from progressive.model.measurement import Look, Metric, NoAnswer, Window
+from progressive.messages import Action, Measure, Measured
+from progressive.notes import Happened, Judged, Unjudged
+from progressive.step import Step
+from progressive.model.traffic import Track, Traffic
 
 RETRY: Final = timedelta(seconds=10)
 """After a look that was not answered: soon enough to judge on time, seldom enough not to hammer a provider that is down."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from ._copies import evolve
-from ._turn import NOTHING, ZERO, Turn
-from ._windows import close_windows
-from .lifecycle import FINAL, Phase, Retirement, moved
-from .notes import Asked, Entered, Released
-from .rollout import Cause
-from .traffic import Track, Traffic
-from .units import MILLION, Percent
+from progressive.model.replace import evolve
+from progressive._turn import NOTHING, ZERO, Turn
+from progressive._windows import close_windows
+from progressive.lifecycle import FINAL, Phase, Retirement, moved
+from progressive.notes import Asked, Entered, Released
+from progressive.rollout import Cause
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import MILLION, Percent
 
 ENGINE_HOLD: Final = timedelta(hours=1)
 """How long the engine's own hold waits for a person before it rolls back."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ._copies import evolve
-from ._moves import enter, go_back, hold
-from ._turn import ZERO, Turn
-from .analysis.judge import forgive
-from .lifecycle import Phase, Retirement
-from .messages import Abort, Approve, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip
-from .notes import Happened
-from .step import Approved
-from .traffic import Track
+from progressive.model.replace import evolve
+from progressive._moves import enter, go_back, hold
+from progressive._turn import ZERO, Turn
+from progressive.analysis.judge import forgive
+from progressive.lifecycle import Phase, Retirement
+from progressive.messages import Abort, Approve, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip
+from progressive.notes import Happened
+from progressive.step import Approved
+from progressive.model.traffic import Track
 
 
 def said(turn: Turn, event: PersonEvent) -> None:

@@ -9,18 +9,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from ._copies import evolve
-from ._fleet import unready
-from ._moves import end, enter, go_back
-from ._turn import NOTHING, Turn
-from .analysis.judge import PREFLIGHT
-from .lifecycle import Phase
-from .measurement import NoAnswer, Window
-from .messages import Inspected, Measure, Measured
-from .notes import Happened
-from .rollout import Probe
-from .traffic import Track
-from .units import said, seconds
+from progressive.model.replace import evolve
+from progressive._fleet import unready
+from progressive._moves import end, enter, go_back
+from progressive._turn import NOTHING, Turn
+from progressive.analysis.judge import PREFLIGHT
+from progressive.lifecycle import Phase
+from progressive.model.measurement import NoAnswer, Window
+from progressive.messages import Inspected, Measure, Measured
+from progressive.notes import Happened
+from progressive.rollout import Probe
+from progressive.model.traffic import Track
+from progressive.model.units import said, seconds
 
 AGAIN: Final = seconds(5)
 """Until a metric that gave nothing is asked again."""

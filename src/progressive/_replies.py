@@ -6,11 +6,18 @@ from datetime import timedelta
 from typing import Final
 
 from . import _fleet, _routing
-from ._copies import evolve
-from ._turn import Turn
-from .lifecycle import Phase, Retirement
-from .messages import ClosedUntil, CommandFailed, GateAnswered, HookAnswered, NotYet, Retired
-from .notes import Happened
+from progressive.model.replace import evolve
+from progressive._turn import Turn
+from progressive.lifecycle import Phase, Retirement
+from progressive.messages import (
+    ClosedUntil,
+    CommandFailed,
+    GateAnswered,
+    HookAnswered,
+    NotYet,
+    Retired,
+)
+from progressive.notes import Happened
 
 __all__ = ["command_failed", "gate_answered", "hook_answered", "retired"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from ._copies import evolve
-from ._routing import escalate
-from ._turn import ZERO, Turn
-from .lifecycle import Retirement
-from .notes import Escalated, Released
-from .traffic import Track
-from .units import said
+from progressive.model.replace import evolve
+from progressive._routing import escalate
+from progressive._turn import ZERO, Turn
+from progressive.lifecycle import Retirement
+from progressive.notes import Escalated, Released
+from progressive.model.traffic import Track
+from progressive.model.units import said
 
 __all__ = ["promoted"]
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from ._copies import evolve
-from ._fleet import short_of
-from ._moves import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
-from ._turn import NOTHING, ZERO, Turn
-from .errors import Failure
-from .lifecycle import Phase
-from .messages import Apply, CommandFailed, Open, Seen, Wrote
-from .notes import Drifted, Escalated, Happened, Late, Verified
-from .traffic import Marker, Served
-from .units import said
+from progressive.model.replace import evolve
+from progressive._fleet import short_of
+from progressive._moves import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
+from progressive._turn import NOTHING, ZERO, Turn
+from progressive.errors import Failure
+from progressive.lifecycle import Phase
+from progressive.messages import Apply, CommandFailed, Open, Seen, Wrote
+from progressive.notes import Drifted, Escalated, Happened, Late, Verified
+from progressive.model.traffic import Marker, Served
+from progressive.model.units import said
 
 LAG: Final = timedelta(seconds=10)
 """How long an answered write may take to show before it is sent again."""

@@ -12,14 +12,14 @@ from typing import Any, Final, cast
 
 import attrs
 
-from . import _validators as check
-from ._json import short
-from .analysis.checks import CHECKS, Bound
-from .analysis.verdict import Check, Memory
-from .errors import StateError, StrategyError
-from .step import Kinds, Step
-from .steps import KINDS
-from .units import Percent, Times, percent, times
+from progressive.model import fields as check
+from progressive._json import short
+from progressive.analysis.checks import CHECKS, Bound
+from progressive.analysis.verdict import Check, Memory
+from progressive.errors import StateError, StrategyError
+from progressive.step import Kinds, Step
+from progressive.steps import KINDS
+from progressive.model.units import Percent, Times, percent, times
 
 __all__ = ["Codec"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from ._copies import evolve
-from .lifecycle import FINAL
-from .messages import Event, GateAnswer
-from .notes import Note, Refused
-from .rollout import Rollout, Waiting
-from .traffic import Traffic
+from progressive.model.replace import evolve
+from progressive.lifecycle import FINAL
+from progressive.messages import Event, GateAnswer
+from progressive.notes import Note, Refused
+from progressive.rollout import Rollout, Waiting
+from progressive.model.traffic import Traffic
 
 NOTHING: Final = Traffic()
 ZERO: Final = timedelta()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._copies import evolve
-from ._turn import Turn
-from .analysis.judge import cooled
-from .notes import Unjudged
-from .rollout import SeriesState, Tail
-from .traffic import Track
-from .units import said
+from progressive.model.replace import evolve
+from progressive._turn import Turn
+from progressive.analysis.judge import cooled
+from progressive.notes import Unjudged
+from progressive.rollout import SeriesState, Tail
+from progressive.model.traffic import Track
+from progressive.model.units import said
 
 
 def active(turn: Turn) -> tuple[int, ...]:

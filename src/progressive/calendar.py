@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
-from . import _validators as check
-from .errors import StrategyError
-from .messages import ClosedUntil, GateAnswer, Open
-from .release import Release
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.messages import ClosedUntil, GateAnswer, Open
+from progressive.model.release import Release
 
 __all__ = ["Freeze", "OpenHours"]
 

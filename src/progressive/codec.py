@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from ._json import parsed, short, text_of
-from ._schema import Codec
-from .errors import StateError
-from .lifecycle import FINAL, Phase, Retirement
-from .messages import Event
-from .notes import Note
-from .rollout import FORMAT, Rollout
-from .step import Kinds
-from .strategies import AnyStrategy
-from .traffic import Traffic
+from progressive._json import parsed, short, text_of
+from progressive._schema import Codec
+from progressive.errors import StateError
+from progressive.lifecycle import FINAL, Phase, Retirement
+from progressive.messages import Event
+from progressive.notes import Note
+from progressive.rollout import FORMAT, Rollout
+from progressive.step import Kinds
+from progressive.strategies import AnyStrategy
+from progressive.model.traffic import Traffic
 
 __all__ = ["dumps", "dumps_event", "dumps_note", "dumps_strategy", "loads", "loads_event", "loads_note", "loads_strategy"]
 

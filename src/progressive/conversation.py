@@ -13,12 +13,12 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from ._copies import evolve
-from .engine import Decision, decide
-from .lifecycle import Phase
-from .messages import Apply, Command, Event, Retire, RunHook, Tick
-from .notes import Note
-from .rollout import Rollout
+from progressive.model.replace import evolve
+from progressive.engine import Decision, decide
+from progressive.lifecycle import Phase
+from progressive.messages import Apply, Command, Event, Retire, RunHook, Tick
+from progressive.notes import Note
+from progressive.rollout import Rollout
 
 __all__ = ["Do", "Kept", "Move", "Save", "Saved", "Ticked", "converse"]
 

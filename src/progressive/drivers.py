@@ -13,15 +13,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
-from ._doing import ado, do, observe
-from .conversation import Kept, Move, Save, Saved, Ticked, converse
-from .engine import Decision, decide
-from .errors import ConflictError, StateError, StoreError, StrategyError
-from .messages import Abort, Event, Tick
-from .notes import Note
-from .outcome import Outcome
-from .ports import Ports
-from .rollout import Rollout
+from progressive._doing import ado, do, observe
+from progressive.conversation import Kept, Move, Save, Saved, Ticked, converse
+from progressive.engine import Decision, decide
+from progressive.errors import ConflictError, StateError, StoreError, StrategyError
+from progressive.messages import Abort, Event, Tick
+from progressive.notes import Note
+from progressive.outcome import Outcome
+from progressive.ports import Ports
+from progressive.rollout import Rollout
 
 __all__ = [
     "OnInterrupt",

@@ -26,13 +26,13 @@ from typing import Any, Final, assert_never
 import attrs
 
 from . import _fleet, _looks, _people, _preflight, _replies, _retirement, _routing
-from ._clocks import pass_time
-from ._copies import evolve
-from ._moves import end, enter, go_back, hold, want
-from ._turn import NOTHING, ZERO, Turn
-from ._windows import drop_inactive, open_windows
-from .lifecycle import Phase, Retirement
-from .messages import (
+from progressive._clocks import pass_time
+from progressive.model.replace import evolve
+from progressive._moves import end, enter, go_back, hold, want
+from progressive._turn import NOTHING, ZERO, Turn
+from progressive._windows import drop_inactive, open_windows
+from progressive.lifecycle import Phase, Retirement
+from progressive.messages import (
     EVENTS,
     PEOPLE,
     Abort,
@@ -58,11 +58,11 @@ from .messages import (
     Tick,
     Wrote,
 )
-from .notes import Escalated, Happened, Note
-from .rollout import Rollout
-from .step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
-from .traffic import Traffic
-from .units import said
+from progressive.notes import Escalated, Happened, Note
+from progressive.rollout import Rollout
+from progressive.step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
+from progressive.model.traffic import Traffic
+from progressive.model.units import said
 
 __all__ = ["Decision", "decide"]
 

@@ -13,11 +13,11 @@ from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
-from . import _validators as check
-from .errors import Failure, StrategyError
-from .fleet import Capacity
-from .measurement import Look, Metric, Window
-from .traffic import Marker, Served, Track, Traffic
+from progressive.model import fields as check
+from progressive.errors import Failure, StrategyError
+from progressive.model.capacity import Capacity
+from progressive.model.measurement import Look, Metric, Window
+from progressive.model.traffic import Marker, Served, Track, Traffic
 
 # ---------------------------------------------------------------------------------------------------------------- answers
 

@@ -10,8 +10,8 @@ from typing import ClassVar, TypeAlias
 
 import attrs
 
-from .measurement import Counts, Histogram, NoAnswer, NoData
-from .messages import (
+from progressive.model.measurement import Counts, Histogram, NoAnswer, NoData
+from progressive.messages import (
     Abort,
     Approve,
     ClosedUntil,
@@ -29,7 +29,7 @@ from .messages import (
     Stop,
     Surveyed,
 )
-from .traffic import Served, Traffic
+from progressive.model.traffic import Served, Traffic
 
 
 @attrs.frozen(kw_only=True)

@@ -6,8 +6,8 @@ import enum
 
 import attrs
 
-from .lifecycle import Phase
-from .rollout import Rollout
+from progressive.lifecycle import Phase
+from progressive.rollout import Rollout
 
 __all__ = ["ExitCode", "Outcome"]
 

@@ -9,15 +9,15 @@ from typing import Final
 
 import attrs
 
-from . import _validators as check
-from .analysis.judge import Analysis
-from .analysis.verdict import Check, metrics_of
-from .errors import StrategyError
-from .measurement import Metric
-from .messages import Action
-from .step import Deadline, Step, is_deadline
-from .traffic import Capabilities, Track, Traffic
-from .units import MILLION, hours, minutes, ms
+from progressive.model import fields as check
+from progressive.analysis.judge import Analysis
+from progressive.analysis.verdict import Check, metrics_of
+from progressive.errors import StrategyError
+from progressive.model.measurement import Metric
+from progressive.messages import Action
+from progressive.step import Deadline, Step, is_deadline
+from progressive.model.traffic import Capabilities, Track, Traffic
+from progressive.model.units import MILLION, hours, minutes, ms
 
 __all__ = ["Guard", "Plan", "Series", "named_steps", "shortfalls"]
 

@@ -13,15 +13,15 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
-from . import _validators as check
-from .errors import StrategyError
-from .fleet import Capacity
-from .measurement import Look, Metric, Window
-from .messages import GateAnswer, HookAnswer
-from .notes import Note
-from .release import Release, Version
-from .rollout import Rollout
-from .traffic import Capabilities, Marker, Served, Track, Traffic
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.capacity import Capacity
+from progressive.model.measurement import Look, Metric, Window
+from progressive.messages import GateAnswer, HookAnswer
+from progressive.notes import Note
+from progressive.model.release import Release, Version
+from progressive.rollout import Rollout
+from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
 
 __all__ = ["Fleet", "Gate", "Hook", "MetricsProvider", "Observer", "Ports", "Store", "TrafficRouter"]
 

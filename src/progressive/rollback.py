@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import Failure, RouterError
-from .release import Release
-from .traffic import Marker, Served, Traffic
+from progressive.errors import Failure, RouterError
+from progressive.model.release import Release
+from progressive.model.traffic import Marker, Served, Traffic
 
 __all__ = ["arollback_now", "rollback_now"]
 

@@ -11,18 +11,18 @@ from typing import Final
 
 import attrs
 
-from . import _validators as check
-from .analysis.judge import Tally
-from .analysis.verdict import Memory
-from .errors import StrategyError
-from .fleet import Capacity
-from .lifecycle import FINAL, Phase, Retirement
-from .messages import HookAnswer
-from .plan import Plan
-from .release import Release
-from .step import Approved
-from .traffic import Served, Track, Traffic
-from .units import Percent
+from progressive.model import fields as check
+from progressive.analysis.judge import Tally
+from progressive.analysis.verdict import Memory
+from progressive.errors import StrategyError
+from progressive.model.capacity import Capacity
+from progressive.lifecycle import FINAL, Phase, Retirement
+from progressive.messages import HookAnswer
+from progressive.plan import Plan
+from progressive.model.release import Release
+from progressive.step import Approved
+from progressive.model.traffic import Served, Track, Traffic
+from progressive.model.units import Percent
 
 __all__ = [
     "Cause",

@@ -10,18 +10,18 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from ._calls import problems
-from .drivers import aiterate, iterate, submit
-from .errors import ConflictError, Failure, FleetError, RouterError, StrategyError
-from .fleet import Capacity
-from .lifecycle import Phase, Retirement
-from .messages import Abort
-from .plan import Plan
-from .ports import Ports
-from .release import Release
-from .rollout import Rollout, begin
-from .traffic import Marker, Served, Track, Traffic
-from .units import minutes, percent
+from progressive._calls import problems
+from progressive.drivers import aiterate, iterate, submit
+from progressive.errors import ConflictError, Failure, FleetError, RouterError, StrategyError
+from progressive.model.capacity import Capacity
+from progressive.lifecycle import Phase, Retirement
+from progressive.messages import Abort
+from progressive.plan import Plan
+from progressive.ports import Ports
+from progressive.model.release import Release
+from progressive.rollout import Rollout, begin
+from progressive.model.traffic import Marker, Served, Track, Traffic
+from progressive.model.units import minutes, percent
 
 __all__ = ["IfRunning", "afirst_deployment", "astart", "first_deployment", "start"]
 

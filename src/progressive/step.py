@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
-from . import _validators as check
-from .analysis.verdict import Memory
-from .errors import StrategyError
-from .messages import Action, HookAnswer, action_of
-from .traffic import Traffic
+from progressive.model import fields as check
+from progressive.analysis.verdict import Memory
+from progressive.errors import StrategyError
+from progressive.messages import Action, HookAnswer, action_of
+from progressive.model.traffic import Traffic
 
 __all__ = ["Advance", "Approved", "Deadline", "Done", "Failed", "Halt", "Kinds", "Memory", "Situation", "Step", "Wait"]
 

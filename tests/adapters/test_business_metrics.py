@@ -27,16 +27,47 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rules import rule
 
-from progressive import Canary, Limit, NoWorse, Outcome, Phase, minutes, ms, percent, percents, seconds, times
+from progressive import (
+    Canary,
+    Limit,
+    NoWorse,
+    Outcome,
+    Phase,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+    times,
+)
 from progressive.errors import Failure, MetricsError, StrategyError
-from progressive.measurement import Counts, Gauge, Histogram, Look, Measurement, Metric, Moments, NoAnswer, NoData, Window
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Look,
+    Measurement,
+    Metric,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
+)
 from progressive.metrics._shapes import MOST_SAMPLES
 from progressive.metrics.function import Function
 from progressive.metrics.json_http import Endpoint, Http, JsonHttp
 from progressive.metrics.sql import Query, Sql
-from progressive.release import Release, Version
-from progressive.testing import MemoryRouter, ScriptedMetrics, VirtualClock, aplay, check_metrics, play, steady
-from progressive.traffic import Track, Traffic
+from progressive.model.release import Release, Version
+from progressive.testing import (
+    MemoryRouter,
+    ScriptedMetrics,
+    VirtualClock,
+    aplay,
+    check_metrics,
+    play,
+    steady,
+)
+from progressive.model.traffic import Track, Traffic
 
 RATIO = Metric("failed-orders", kind="ratio")
 MEAN = Metric("basket", kind="mean", unit="EUR")

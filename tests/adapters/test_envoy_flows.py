@@ -11,12 +11,20 @@ import pytest
 
 from progressive._http import Flow, Malformed, Request, Response
 from progressive.errors import ConflictError, Failure, MetricsError, RouterError, StrategyError
-from progressive.measurement import READING_LIMIT, Counts, Histogram, Look, Metric, NoData, Window
+from progressive.model.measurement import (
+    READING_LIMIT,
+    Counts,
+    Histogram,
+    Look,
+    Metric,
+    NoData,
+    Window,
+)
 from progressive.metrics.envoy import CLIENT_ERRORS, ERRORS, LATENCY, EnvoyStats
-from progressive.release import Release, Version
+from progressive.model.release import Release, Version
 from progressive.routers.envoy import Envoy
-from progressive.traffic import Marker, Match, Served, Track, Traffic
-from progressive.units import MILLION, ms, percent, seconds
+from progressive.model.traffic import Marker, Match, Served, Track, Traffic
+from progressive.model.units import MILLION, ms, percent, seconds
 
 RELEASE = Release(service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
 THREE = Release(

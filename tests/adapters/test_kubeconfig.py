@@ -16,7 +16,7 @@ from rules import rule
 
 from progressive._kubeconfig import Plugin
 from progressive.errors import RouterError, StrategyError
-from progressive.release import Release, Version
+from progressive.model.release import Release, Version
 from progressive.routers.istio import Istio, Kubernetes
 
 pytest.importorskip("lightkube", reason="the extra is not installed")

@@ -14,7 +14,16 @@ from rules import rule
 
 from progressive._http import Flow, Malformed, Request, Response
 from progressive.errors import Failure, MetricsError, StrategyError
-from progressive.measurement import Counts, Gauge, Histogram, Look, Metric, NoAnswer, NoData, Window
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Look,
+    Metric,
+    NoAnswer,
+    NoData,
+    Window,
+)
 from progressive.metrics.prometheus import (
     ERRORS,
     LATENCY,
@@ -32,9 +41,9 @@ from progressive.metrics.prometheus import (
     istio,
     latency,
 )
-from progressive.release import Release, Version
-from progressive.traffic import Track
-from progressive.units import minutes, ms, seconds
+from progressive.model.release import Release, Version
+from progressive.model.traffic import Track
+from progressive.model.units import minutes, ms, seconds
 
 RELEASE = Release(service="shop", stable=Version("1.0", backend="v1"), candidate=Version("1.1", backend="v2"))
 THREE = Release(

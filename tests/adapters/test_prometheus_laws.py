@@ -13,12 +13,20 @@ from hypothesis import strategies as st
 from rules import rule
 from test_prometheus_flows import drive
 
-from progressive.measurement import Counts, Histogram, Look, NoAnswer, NoData, Window
+from progressive.model.measurement import Counts, Histogram, Look, NoAnswer, NoData, Window
 from progressive.metrics._promql import Template, matches, only, quoted
-from progressive.metrics.prometheus import ERRORS, LATENCY, Buckets, Counter, Prometheus, Ratio, Regex
-from progressive.release import Release, Version
-from progressive.traffic import Track
-from progressive.units import ms, seconds
+from progressive.metrics.prometheus import (
+    ERRORS,
+    LATENCY,
+    Buckets,
+    Counter,
+    Prometheus,
+    Ratio,
+    Regex,
+)
+from progressive.model.release import Release, Version
+from progressive.model.traffic import Track
+from progressive.model.units import ms, seconds
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 BOTH = (Track.STABLE, Track.CANDIDATE)

@@ -10,11 +10,19 @@ from rules import rule
 from test_prometheus_flows import drive
 
 from progressive import Canary, Limit, NoWorse, Outcome, Release, Version, percent, percents
-from progressive.measurement import Look, Metric, Window
-from progressive.metrics.prometheus import ERRORS, LATENCY, Buckets, Counter, Prometheus, Ratio, Regex
+from progressive.model.measurement import Look, Metric, Window
+from progressive.metrics.prometheus import (
+    ERRORS,
+    LATENCY,
+    Buckets,
+    Counter,
+    Prometheus,
+    Ratio,
+    Regex,
+)
 from progressive.testing import MemoryRouter, play
-from progressive.traffic import Track
-from progressive.units import minutes, ms
+from progressive.model.traffic import Track
+from progressive.model.units import minutes, ms
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 ZERO = 1_767_225_600

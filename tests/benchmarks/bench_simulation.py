@@ -23,13 +23,13 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.measurement import Window
+from progressive.model.measurement import Window
 from progressive.messages import Event
 from progressive.testing import Load, World, explain, simulate, simulate_many
 from progressive.testing._lookout import watch
 from progressive.testing._simulated import Simulated
 from progressive.testing.simulation import RELEASE
-from progressive.traffic import Track
+from progressive.model.traffic import Track
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")

@@ -33,7 +33,7 @@ from progressive import (
     percents,
 )
 from progressive.testing import MemoryRouter, MemoryStore
-from progressive.traffic import Track
+from progressive.model.traffic import Track
 
 DELAY = 0.05
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))

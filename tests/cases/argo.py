@@ -64,10 +64,7 @@ from cases.argo_scene import (
 from cases.argo_seen import INSTANCES
 from cases.classes import Case, Fate, Rule
 
-from progressive import (
-    StrategyError,
-    Track,
-)
+from progressive import StrategyError, Track
 
 FILE = "argo_canary.json"
 

@@ -45,7 +45,15 @@ from progressive import (
 )
 from progressive.starting import IfRunning
 from progressive.steps import Bake, Pause, SetWeight
-from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, Recording, VirtualClock, World, troubles
+from progressive.testing import (
+    MemoryFleet,
+    MemoryRouter,
+    MemoryStore,
+    Recording,
+    VirtualClock,
+    World,
+    troubles,
+)
 
 V1, V2, V3 = (Version(name) for name in ("v1", "v2", "v3"))
 

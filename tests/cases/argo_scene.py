@@ -38,7 +38,7 @@ from progressive import (
 )
 from progressive.steps import Analyze, Approval, Hook, Pause, SetWeight
 from progressive.testing import Behaviour, Moment, World, troubles
-from progressive.traffic import Match
+from progressive.model.traffic import Match
 
 Given: TypeAlias = Mapping[str, Any]
 

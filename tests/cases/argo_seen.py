@@ -11,12 +11,7 @@ from cases.argo_scene import (
 )
 from cases.scene import Scene
 
-from progressive import (
-    Phase,
-    Retirement,
-    percent,
-    seconds,
-)
+from progressive import Phase, Retirement, percent, seconds
 
 
 def _paused(scene: Scene) -> bool:

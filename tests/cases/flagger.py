@@ -10,12 +10,7 @@ from cases.flagger_case import Attempt, Share, attempts, kind_of
 from cases.flagger_scene import distinct, is_exact, play, strategy, weights
 from cases.scene import Scene
 
-from progressive import (
-    Phase,
-    Release,
-    StrategyError,
-    Version,
-)
+from progressive import Phase, Release, StrategyError, Version
 
 FILE = "flagger.json"
 

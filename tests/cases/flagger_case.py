@@ -14,11 +14,7 @@ from typing import Any, TypeAlias
 import attrs
 from cases.classes import Case
 
-from progressive import (
-    Metric,
-    minutes,
-    seconds,
-)
+from progressive import Metric, minutes, seconds
 
 ERRORS = Metric("error-rate", kind="ratio")
 

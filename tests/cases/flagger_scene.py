@@ -44,7 +44,7 @@ from progressive.starting import Strategy
 from progressive.steps import Analyze, Approval, Bake, Hook, SetWeight
 from progressive.testing import Behaviour, Moment, World
 from progressive.testing.troubles import RouterEdited
-from progressive.traffic import Match, Traffic
+from progressive.model.traffic import Match, Traffic
 
 LOAD_TEST = Metric("failed-load-tests", kind="ratio")
 """What Flagger's ``rollout`` webhooks say, measured like everything else."""

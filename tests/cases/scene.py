@@ -9,13 +9,13 @@ from typing import Any
 import attrs
 
 from progressive import Event, Phase, Rollout, Track
-from progressive.fleet import Capacity
+from progressive.model.capacity import Capacity
 from progressive.notes import Note
 from progressive.starting import Strategy
 from progressive.testing import World
 from progressive.testing.simulation import Run
-from progressive.traffic import Traffic
-from progressive.units import percent
+from progressive.model.traffic import Traffic
+from progressive.model.units import percent
 
 READY = Capacity(percent(100))
 

@@ -37,7 +37,7 @@ from progressive import (
 from progressive.messages import Apply, Tick
 from progressive.steps import Analyze, Bake, Hook, SetWeight
 from progressive.strategies.blue_green import BlueGreen
-from progressive.traffic import Marker
+from progressive.model.traffic import Marker
 
 
 def over(world: World, long: object) -> World:
@@ -290,7 +290,14 @@ def test_going_back_keeps_the_version_that_was_to_be_removed() -> None:
     from world import RELEASE
 
     from progressive import ConflictError, Ports, start, tick
-    from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
+    from progressive.testing import (
+        MemoryFleet,
+        MemoryRouter,
+        MemoryStore,
+        ScriptedMetrics,
+        VirtualClock,
+        steady,
+    )
 
     script = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
     ports = Ports(router=MemoryRouter(), metrics=[script], store=MemoryStore(), clock=VirtualClock(START), fleet=MemoryFleet())

@@ -62,8 +62,17 @@ from progressive import (
 )
 from progressive.notes import Refused
 from progressive.steps import Approval
-from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, aplay, play, steady
-from progressive.traffic import Marker, Served, Track
+from progressive.testing import (
+    MemoryFleet,
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+    aplay,
+    play,
+    steady,
+)
+from progressive.model.traffic import Marker, Served, Track
 
 # Stable has no errors: by the wall clock a window of a few milliseconds would hold just its one error in twenty seconds now and then,
 # 100 % of one request on both tracks, which is inconclusive and holds for an hour.

@@ -47,12 +47,19 @@ from progressive import (
     times,
 )
 from progressive.analysis.verdict import Memory
-from progressive.measurement import Histogram
+from progressive.model.measurement import Histogram
 from progressive.messages import Measure, Measured, Read, Tick
 from progressive.step import Advance
 from progressive.steps import Analyze, Bake, SetWeight
-from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, play, steady
-from progressive.traffic import Track
+from progressive.testing import (
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+    play,
+    steady,
+)
+from progressive.model.traffic import Track
 
 WINDOW = Window(START, START + seconds(30))
 

@@ -30,14 +30,14 @@ from progressive import (
     seconds,
 )
 from progressive._clocks import LATEST_RETRY
-from progressive._copies import evolve
+from progressive.model.replace import evolve
 from progressive.lifecycle import TRANSITIONS, Retirement
 from progressive.messages import Apply, CommandFailed, HookAnswered, Retire, RunHook, Seen, Wrote
 from progressive.notes import Drifted, Entered, Escalated, Happened
 from progressive.rollout import Rollout
 from progressive.step import Advance, Done, Situation, Step, Wait
 from progressive.steps import Bake, Hook, Pause, SetWeight
-from progressive.traffic import Served, Traffic
+from progressive.model.traffic import Served, Traffic
 
 
 @attrs.frozen

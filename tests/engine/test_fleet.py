@@ -48,8 +48,8 @@ from progressive.notes import Asked, Escalated
 from progressive.rollout import Rollout
 from progressive.steps import Bake, SetWeight
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
-from progressive.traffic import Capabilities, Marker, Match, Served, Traffic
-from progressive.units import Percent
+from progressive.model.traffic import Capabilities, Marker, Match, Served, Traffic
+from progressive.model.units import Percent
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1b"))
 CANARY = Canary(weights=percents(10, 50, 100), bake=minutes(5), unguarded="about instances only")

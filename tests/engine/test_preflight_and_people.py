@@ -24,7 +24,7 @@ from progressive import (
 )
 from progressive.messages import Inspected, Seen
 from progressive.notes import Happened, Refused
-from progressive.traffic import Marker, Track
+from progressive.model.traffic import Marker, Track
 
 
 @rule("R45")

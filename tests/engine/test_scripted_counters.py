@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from progressive import Canary, Kind, Limit, Metric, NoWorse, Phase, Release, Version, minutes, percent, percents, seconds
+from progressive import (
+    Canary,
+    Kind,
+    Limit,
+    Metric,
+    NoWorse,
+    Phase,
+    Release,
+    Version,
+    minutes,
+    percent,
+    percents,
+    seconds,
+)
 from progressive.testing import MemoryRouter, ScriptedMetrics, play, steady
 
 ERRORS = Metric("error-rate", kind=Kind.RATIO, counter=True)

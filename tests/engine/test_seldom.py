@@ -65,11 +65,26 @@ from progressive import (
 from progressive._moves import go_back
 from progressive._turn import Turn
 from progressive.conversation import ROUNDS, Do, Save, Saved, converse
-from progressive.messages import CommandFailed, GateAnswered, HookAnswered, Inspected, Measured, Seen, Tick
+from progressive.messages import (
+    CommandFailed,
+    GateAnswered,
+    HookAnswered,
+    Inspected,
+    Measured,
+    Seen,
+    Tick,
+)
 from progressive.plan import shortfalls
 from progressive.step import Advance, Done, Failed, Halt, Wait
 from progressive.steps import Approval, Bake, Pause, SetWeight
-from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
+from progressive.testing import (
+    MemoryFleet,
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+    steady,
+)
 
 # ------------------------------------------------------------------------------------------------------ answers that are late
 

@@ -38,7 +38,7 @@ from progressive import (
     tick,
 )
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
-from progressive.traffic import Marker, Served, Traffic
+from progressive.model.traffic import Marker, Served, Traffic
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 OTHER = Release(service="shop", stable=Version("v1"), candidate=Version("v3"))

@@ -38,7 +38,7 @@ from progressive import (
 )
 from progressive.errors import ConflictError
 from progressive.testing.soaking import ended
-from progressive.traffic import Traffic
+from progressive.model.traffic import Traffic
 
 SWITCHES = ("unreadable", "unwritable", "lose_reply", "silent", "idle", "night", "store_down", "duplicate")
 CLASSES = (*SWITCHES, "lag", "kill", "pause", "clock", "edit", "people", "abort", "bad", "by_hand", "late", "no_compare", "shuffle")

@@ -29,7 +29,7 @@ from progressive import (
 from progressive.errors import ConflictError
 from progressive.messages import Seen, Tick
 from progressive.plan import shortfalls
-from progressive.traffic import Marker, Served, Track
+from progressive.model.traffic import Marker, Served, Track
 
 
 @rule("R1")

@@ -85,7 +85,7 @@ from progressive.messages import Measure, Measured
 from progressive.plan import named_steps
 from progressive.rollout import FORMAT
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
-from progressive.traffic import Track
+from progressive.model.traffic import Track
 
 HERE = Path(__file__).parent
 LATENCY = Metric("latency", kind="latency", lag=seconds(40))

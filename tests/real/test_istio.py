@@ -39,7 +39,7 @@ from progressive.errors import ConflictError, Failure, RouterError, StrategyErro
 from progressive.rollout import Rollout
 from progressive.routers.istio import Http, Istio, Kubernetes
 from progressive.testing import ScriptedMetrics, check_router, play, steady
-from progressive.traffic import Marker, Match, Traffic
+from progressive.model.traffic import Marker, Match, Traffic
 
 pytestmark = pytest.mark.real
 

@@ -17,7 +17,16 @@ from prometheus_process import MetricsServer, Shop, installed
 from rules import rule
 
 from progressive.errors import Failure, MetricsError
-from progressive.measurement import Counts, Gauge, Histogram, Look, Metric, NoAnswer, NoData, Window
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Look,
+    Metric,
+    NoAnswer,
+    NoData,
+    Window,
+)
 from progressive.metrics.prometheus import (
     Buckets,
     Counter,
@@ -31,10 +40,10 @@ from progressive.metrics.prometheus import (
     latency,
     request_rate,
 )
-from progressive.release import Release, Version
+from progressive.model.release import Release, Version
 from progressive.testing import check_metrics
-from progressive.traffic import Track
-from progressive.units import ms, seconds
+from progressive.model.traffic import Track
+from progressive.model.units import ms, seconds
 
 pytestmark = pytest.mark.real
 

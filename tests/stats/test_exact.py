@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progressive.stats.exact import NOTHING, State, binomial, boundary, hypergeometric, log_time, update
+from progressive.stats.exact import (
+    NOTHING,
+    State,
+    binomial,
+    boundary,
+    hypergeometric,
+    log_time,
+    update,
+)
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent.parent / "data" / "exact_boundary.json").read_text(encoding="utf-8"))["cases"]
 

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from progressive.stats.means import BURN_IN, NOTHING, State, base, bounds, difference, evidence, needed, standard_error, update
+from progressive.stats.means import (
+    BURN_IN,
+    NOTHING,
+    State,
+    base,
+    bounds,
+    difference,
+    evidence,
+    needed,
+    standard_error,
+    update,
+)
 
 
 def moments(values: list[float]) -> tuple[int, float, float]:

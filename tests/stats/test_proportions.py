@@ -14,7 +14,15 @@ from reference import agrees, cases_of, near
 from scipy import stats
 
 from progressive.stats._answers import Alternative, Interval
-from progressive.stats.proportions import ZTest, binomial_test, clopper_pearson, fisher_exact, newcombe, two_proportion_z, wilson
+from progressive.stats.proportions import (
+    ZTest,
+    binomial_test,
+    clopper_pearson,
+    fisher_exact,
+    newcombe,
+    two_proportion_z,
+    wilson,
+)
 
 ALTERNATIVES: tuple[Alternative, ...] = get_args(Alternative)
 

@@ -15,7 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import agrees, cases_of, near
 
-from progressive.stats.quantiles import bucket_quantile, bucket_quantile_interval, quantile, quantile_interval
+from progressive.stats.quantiles import (
+    bucket_quantile,
+    bucket_quantile_interval,
+    quantile,
+    quantile_interval,
+)
 
 parts = st.floats(0, 1)
 samples = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)

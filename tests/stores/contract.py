@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from progressive.testing._store_laws import HOSTILE
-from progressive.testing._store_trial import AT, CANARY, a_rollout, all_notes, ended, some_notes, together
+from progressive.testing._store_trial import (
+    AT,
+    CANARY,
+    a_rollout,
+    all_notes,
+    ended,
+    some_notes,
+    together,
+)
 
 __all__ = ["AT", "CANARY", "HOSTILE", "a_rollout", "all_notes", "ended", "some_notes", "together"]

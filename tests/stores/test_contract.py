@@ -22,7 +22,17 @@ from contract import AT, CANARY, HOSTILE, a_rollout, all_notes, some_notes, toge
 from places import HERE, ID, PLACES, Place, as_nobody, environment, held, saved
 from rules import rule
 
-from progressive import ConflictError, Failure, Ports, StateError, Store, StoreError, StrategyError, dumps, start
+from progressive import (
+    ConflictError,
+    Failure,
+    Ports,
+    StateError,
+    Store,
+    StoreError,
+    StrategyError,
+    dumps,
+    start,
+)
 from progressive.stores import _lock
 from progressive.testing import MemoryRouter, MemoryStore, aplay, check_store, play
 

@@ -30,7 +30,19 @@ from progressive import (
     ms,
 )
 from progressive.conversation import Save, Saved, converse
-from progressive.messages import Apply, Command, Event, Inspect, Inspected, Measure, Measured, Read, Seen, Tick, Wrote
+from progressive.messages import (
+    Apply,
+    Command,
+    Event,
+    Inspect,
+    Inspected,
+    Measure,
+    Measured,
+    Read,
+    Seen,
+    Tick,
+    Wrote,
+)
 from progressive.notes import Happened
 from progressive.testing import (
     MemoryRouter,

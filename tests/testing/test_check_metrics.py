@@ -35,7 +35,7 @@ from progressive import (
     ms,
     seconds,
 )
-from progressive.measurement import Histogram
+from progressive.model.measurement import Histogram
 from progressive.metrics.function import Function
 from progressive.metrics.sql import Query, Sql
 from progressive.testing import ScriptedMetrics, VirtualClock, acheck_metrics, check_metrics, steady

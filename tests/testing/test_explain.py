@@ -30,11 +30,24 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.measurement import Bad
+from progressive.model.measurement import Bad
 from progressive.step import Advance, Deadline, Failed, Halt, Situation, Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
-from progressive.testing import Behaviour, Bursts, Daily, Explanation, Latency, Load, Often, Say, Users, World, explain, simulate
-from progressive.traffic import Match
+from progressive.testing import (
+    Behaviour,
+    Bursts,
+    Daily,
+    Explanation,
+    Latency,
+    Load,
+    Often,
+    Say,
+    Users,
+    World,
+    explain,
+    simulate,
+)
+from progressive.model.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
 BASKET = Metric("basket", kind="mean", unit="EUR", bad="down")

@@ -42,7 +42,7 @@ from progressive.testing import (
     troubles,
 )
 from progressive.testing.simulation import Run
-from progressive.traffic import Marker
+from progressive.model.traffic import Marker
 
 ERRORS = Metric("error-rate", kind="ratio")
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))

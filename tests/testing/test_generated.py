@@ -37,7 +37,17 @@ from progressive import (
 from progressive.messages import EVENTS, Event
 from progressive.notes import NOTES
 from progressive.testing.doubles import ALL, EPOCH
-from progressive.testing.generated import events, measurements, notes, plans, releases, rollouts, traffics, values, versions
+from progressive.testing.generated import (
+    events,
+    measurements,
+    notes,
+    plans,
+    releases,
+    rollouts,
+    traffics,
+    values,
+    versions,
+)
 
 QUICK = settings(max_examples=60, deadline=None)
 PLAN = BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="its hook").plan

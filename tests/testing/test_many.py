@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive import Canary, Limit, Metric, NoWorse, StrategyError, Version, minutes, percent, percents
+from progressive import (
+    Canary,
+    Limit,
+    Metric,
+    NoWorse,
+    StrategyError,
+    Version,
+    minutes,
+    percent,
+    percents,
+)
 from progressive.testing import Behaviour, MemoryFleet, Often, Spread, World, simulate_many
 
 ERRORS = Metric("error-rate", kind="ratio")

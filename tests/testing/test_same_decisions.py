@@ -24,7 +24,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.measurement import Measurement
+from progressive.model.measurement import Measurement
 from progressive.stats import clumps, falls, means, sequential, tails
 from progressive.steps import Analyze, Bake, SetWeight
 from progressive.testing import Behaviour, Latency, Story, World, simulate, troubles

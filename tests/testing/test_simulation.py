@@ -38,7 +38,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.measurement import Counts
+from progressive.model.measurement import Counts
 from progressive.steps import Analyze, Approval, Bake, SetWeight
 from progressive.testing import (
     Above,
@@ -59,7 +59,7 @@ from progressive.testing import (
     troubles,
 )
 from progressive.testing.curves import at, scaled
-from progressive.traffic import Match
+from progressive.model.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")

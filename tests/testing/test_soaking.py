@@ -34,7 +34,7 @@ from progressive.steps import Bake, SetWeight
 from progressive.testing import FaultWorld, PromiseBroken, Soaked, soak, soak_one
 from progressive.testing import soaking as room
 from progressive.testing.doubles import EPOCH
-from progressive.traffic import Marker, Track
+from progressive.model.traffic import Marker, Track
 
 ERRORS = Metric("error-rate", kind="ratio")
 POLICY = Canary(weights=percents(10, 100), bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(2))])

@@ -13,7 +13,17 @@ import attrs
 import pytest
 
 import progressive
-from progressive import Action, BlueGreen, Canary, Limit, Metric, loads_event, minutes, percent, percents
+from progressive import (
+    Action,
+    BlueGreen,
+    Canary,
+    Limit,
+    Metric,
+    loads_event,
+    minutes,
+    percent,
+    percents,
+)
 from progressive.engine import decide
 from progressive.steps import Approval
 from progressive.testing import Transition, _walk, verify

@@ -7,7 +7,21 @@ from __future__ import annotations
 
 import sys
 
-from progressive import Canary, Limit, NoWorse, Outcome, Ports, Release, Version, ms, percent, percents, run, seconds, start
+from progressive import (
+    Canary,
+    Limit,
+    NoWorse,
+    Outcome,
+    Ports,
+    Release,
+    Version,
+    ms,
+    percent,
+    percents,
+    run,
+    seconds,
+    start,
+)
 from progressive.metrics.envoy import ERRORS, EnvoyStats, latency
 from progressive.routers.envoy import Envoy
 from progressive.stores.file import FileStore

@@ -9,12 +9,19 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..stats._special import normal_quantile
-from ..stats.ranks import Shift, common_language, mean_ratio, shift, shift_statistic
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.stats._special import normal_quantile
+from progressive.stats.ranks import Shift, common_language, mean_ratio, shift, shift_statistic
 from ._kayenta_series import Pair, Tags
-from ._kayenta_transforms import NanStrategy, OutlierStrategy, beyond_fences, remove_nans, remove_outliers, replace_nans
+from ._kayenta_transforms import (
+    NanStrategy,
+    OutlierStrategy,
+    beyond_fences,
+    remove_nans,
+    remove_outliers,
+    replace_nans,
+)
 from ._metric import is_number
 
 __all__ = ["Classification", "Direction", "EffectSize", "KayentaMetric", "MetricResult", "Rules", "classify"]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
+from progressive.model import fields as check
+from progressive.errors import StrategyError
 
 __all__ = ["Pair", "Series", "Tags", "back_fill", "mix"]
 

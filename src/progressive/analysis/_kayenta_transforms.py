@@ -6,7 +6,7 @@ import enum
 import math
 from collections.abc import Callable, Sequence
 
-from ..stats.quantiles import quantile
+from progressive.stats.quantiles import quantile
 
 __all__ = ["NanStrategy", "OutlierStrategy", "beyond_fences", "beyond_sigmas", "remove_nans", "remove_outliers", "replace_nans"]
 

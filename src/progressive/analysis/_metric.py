@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final, TypeGuard
 
-from .. import _validators as check
-from ..measurement import Gauge, Measurement, Metric, NoAnswer, NoData
-from ..traffic import Track
+from progressive.model import fields as check
+from progressive.model.measurement import Gauge, Measurement, Metric, NoAnswer, NoData
+from progressive.model.traffic import Track
 
 __all__ = ["Comparing", "Unweighted", "comparing_problems", "is_metric", "is_number", "margin_problems", "no_data_on", "samples_of", "track_of"]
 

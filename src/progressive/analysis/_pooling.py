@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import cast
 
-from ..errors import StrategyError
-from ..measurement import Counts, Gauge, Histogram, Measurement, Moments, NoData, merge
+from progressive.errors import StrategyError
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Measurement,
+    Moments,
+    NoData,
+    merge,
+)
 from .verdict import Memory
 
 __all__ = ["pack", "pooled"]

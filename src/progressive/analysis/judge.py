@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from .. import _validators as check
-from .._copies import evolve
-from ..errors import StrategyError
-from ..messages import Action
-from ..units import seconds
+from progressive.model import fields as check
+from progressive.model.replace import evolve
+from progressive.errors import StrategyError
+from progressive.messages import Action
+from progressive.model.units import seconds
 from .verdict import Budget, Check, Judgement, Memory, Tolerance, Verdict
 
 __all__ = ["Analysis", "Tally", "consequence", "cooled", "fold", "forgive", "owes"]

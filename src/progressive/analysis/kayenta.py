@@ -36,9 +36,17 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ._kayenta_metric import Classification, Direction, EffectSize, KayentaMetric, MetricResult, Rules, classify
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from ._kayenta_metric import (
+    Classification,
+    Direction,
+    EffectSize,
+    KayentaMetric,
+    MetricResult,
+    Rules,
+    classify,
+)
 from ._kayenta_score import GroupScore, KayentaVerdict, Score, accepts, score, stops, verdict_of
 from ._kayenta_series import Pair, Series, back_fill, mix
 from ._kayenta_transforms import NanStrategy, OutlierStrategy

@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Final, cast
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..measurement import Kind, Look, Metric
-from ..traffic import Track
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.measurement import Kind, Look, Metric
+from progressive.model.traffic import Track
 from ._metric import Comparing, Unweighted, comparing_problems, samples_of, track_of
 from .kayenta import KayentaJudge, KayentaResult, KayentaVerdict
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance

@@ -9,11 +9,22 @@ from typing import ClassVar, Final, cast
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData
-from ..traffic import Track
-from ..units import Percent, Times
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Look,
+    Measurement,
+    Metric,
+    Moments,
+    NoAnswer,
+    NoData,
+)
+from progressive.model.traffic import Track
+from progressive.model.units import Percent, Times
 from ._metric import Unweighted, is_metric
 from ._pooling import pack, pooled
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance

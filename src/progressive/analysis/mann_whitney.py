@@ -6,11 +6,11 @@ from typing import ClassVar, Final, cast
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..measurement import Bad, Kind, Look, Metric
-from ..stats.ranks import common_language, mann_whitney, shift
-from ..traffic import Track
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.measurement import Bad, Kind, Look, Metric
+from progressive.stats.ranks import common_language, mann_whitney, shift
+from progressive.model.traffic import Track
 from ._metric import (
     Comparing,
     Unweighted,

@@ -8,11 +8,19 @@ from typing import ClassVar, Final, cast
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..measurement import Bad, Kind, Look, Measurement, Metric
-from ..traffic import Track
-from ._metric import Comparing, comparing_problems, is_metric, is_number, margin_problems, no_data_on, track_of
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
+from progressive.model.traffic import Track
+from ._metric import (
+    Comparing,
+    comparing_problems,
+    is_metric,
+    is_number,
+    margin_problems,
+    no_data_on,
+    track_of,
+)
 from .comparisons import acceptance_of, comparison_of
 from .comparisons._said import counted
 from .comparisons.comparison import Acceptance, Comparison, Numbers, Question

@@ -7,12 +7,12 @@ from typing import ClassVar, Final, cast
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..measurement import Counts, Histogram, Kind, Look, Metric, NoData
-from ..messages import Action
-from ..stats import split
-from ..traffic import Track, Traffic
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.measurement import Counts, Histogram, Kind, Look, Metric, NoData
+from progressive.messages import Action
+from progressive.stats import split
+from progressive.model.traffic import Track, Traffic
 from ._metric import Unweighted, is_metric, is_number
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 

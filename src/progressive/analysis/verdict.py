@@ -10,11 +10,11 @@ from typing import ClassVar, Protocol, TypeAlias, Union
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..measurement import Look, Metric
-from ..messages import Action, action_of
-from ..traffic import Track
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.measurement import Look, Metric
+from progressive.messages import Action, action_of
+from progressive.model.traffic import Track
 
 __all__ = ["Budget", "Check", "Judgement", "Memory", "Tolerance", "Verdict", "metrics_of"]
 

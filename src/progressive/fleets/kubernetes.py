@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from .._http import Client, Closing, Flow, Http, Malformed, at
-from .._kubernetes import Kubernetes, find, is_dns_name, patch, path_of, to_kubernetes
-from ..errors import Failure, FleetError, StrategyError
-from ..fleet import Capacity
-from ..release import Release, Version
-from ..traffic import Track
-from ..units import MILLION, Percent
+from progressive.model import fields as check
+from progressive._http import Client, Closing, Flow, Http, Malformed, at
+from progressive._kubernetes import Kubernetes, find, is_dns_name, patch, path_of, to_kubernetes
+from progressive.errors import Failure, FleetError, StrategyError
+from progressive.model.capacity import Capacity
+from progressive.model.release import Release, Version
+from progressive.model.traffic import Track
+from progressive.model.units import MILLION, Percent
 
 __all__ = ["Deployments", "Http", "Kubernetes"]
 

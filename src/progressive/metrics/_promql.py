@@ -13,9 +13,9 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..release import Release, Version
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.release import Release, Version
 
 __all__ = [
     "Match",

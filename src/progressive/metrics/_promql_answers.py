@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from .._http import Malformed, Response, at
-from ..errors import Failure, MetricsError
+from progressive._http import Malformed, Response, at
+from progressive.errors import Failure, MetricsError
 from ._promql_series import Series, Unusable
 
 __all__ = ["Answer", "Unusable", "answer_of", "number_of", "series_of"]

@@ -14,11 +14,19 @@ from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
-from .. import _validators as check
-from .._http import Flow
-from ..errors import StrategyError
-from ..measurement import Counts, Gauge, Histogram, Kind, Measurement, NoAnswer, NoData
-from ..traffic import Track
+from progressive.model import fields as check
+from progressive._http import Flow
+from progressive.errors import StrategyError
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Measurement,
+    NoAnswer,
+    NoData,
+)
+from progressive.model.traffic import Track
 from . import _promql as promql
 from ._promql_answers import Unusable, number_of
 from ._promql_selected import Counter, Selected

@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
+from progressive.model import fields as check
+from progressive.errors import StrategyError
 from . import _promql as promql
 from ._promql import Match, Not, Regex
 from ._promql_series import Series

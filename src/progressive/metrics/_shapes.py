@@ -14,7 +14,15 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, TypeAlias
 
-from ..measurement import Counts, Gauge, Kind, Measurement, Moments, NoAnswer, NoData
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Kind,
+    Measurement,
+    Moments,
+    NoAnswer,
+    NoData,
+)
 
 __all__ = ["COLUMNS", "MOST_SAMPLES", "Number", "measurement"]
 

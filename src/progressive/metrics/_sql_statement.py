@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from ..measurement import Kind
+from progressive.model import fields as check
+from progressive.model.measurement import Kind
 from ._asking import TimeForm, is_time_form, shortcomings, time_form
 
 __all__ = ["STYLES", "Query", "Statement"]

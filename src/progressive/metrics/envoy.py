@@ -20,12 +20,22 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from .._http import Client, Closing, Flow, Http, Malformed, Request, Response, at, to_http
-from ..errors import Failure, MetricsError, StrategyError
-from ..measurement import READING_LIMIT, Counts, Histogram, Kind, Look, Measurement, Metric, NoData, Window
-from ..release import Release
-from ..traffic import Track
+from progressive.model import fields as check
+from progressive._http import Client, Closing, Flow, Http, Malformed, Request, Response, at, to_http
+from progressive.errors import Failure, MetricsError, StrategyError
+from progressive.model.measurement import (
+    READING_LIMIT,
+    Counts,
+    Histogram,
+    Kind,
+    Look,
+    Measurement,
+    Metric,
+    NoData,
+    Window,
+)
+from progressive.model.release import Release
+from progressive.model.traffic import Track
 
 __all__ = ["CLIENT_ERRORS", "ERRORS", "LATENCY", "EnvoyStats", "Http", "latency"]
 

@@ -20,11 +20,23 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from .._http_values import excerpt
-from ..errors import Failure, MetricsError
-from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, Window
-from ..release import Release, Version
-from ..traffic import Track
+from progressive._http_values import excerpt
+from progressive.errors import Failure, MetricsError
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Look,
+    Measurement,
+    Metric,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
+)
+from progressive.model.release import Release, Version
+from progressive.model.traffic import Track
 from ._asking import Declared, check_declared, declared, look_of, told, versions
 from ._shapes import COLUMNS, Number, measurement
 

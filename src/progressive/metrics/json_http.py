@@ -24,12 +24,23 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from .._http import Client, Closing, Flow, Http, Malformed, Request, Response, at, segment, to_http
-from ..errors import MetricsError, StrategyError
-from ..measurement import Kind, Look, Measurement, Metric, NoAnswer, NoData, Window
-from ..release import Release
-from ..traffic import Track
+from progressive.model import fields as check
+from progressive._http import (
+    Client,
+    Closing,
+    Flow,
+    Http,
+    Malformed,
+    Request,
+    Response,
+    at,
+    segment,
+    to_http,
+)
+from progressive.errors import MetricsError, StrategyError
+from progressive.model.measurement import Kind, Look, Measurement, Metric, NoAnswer, NoData, Window
+from progressive.model.release import Release
+from progressive.model.traffic import Track
 from ._asking import (
     Declared,
     TimeForm,

@@ -27,12 +27,21 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from .. import _validators as check
-from .._http import Client, Closing, Flow, Http, to_http
-from ..errors import Failure, MetricsError, StrategyError
-from ..measurement import Bad, Kind, Look, Measurement, Metric, NoAnswer, NoData, Window
-from ..release import Release
-from ..traffic import Track
+from progressive.model import fields as check
+from progressive._http import Client, Closing, Flow, Http, to_http
+from progressive.errors import Failure, MetricsError, StrategyError
+from progressive.model.measurement import (
+    Bad,
+    Kind,
+    Look,
+    Measurement,
+    Metric,
+    NoAnswer,
+    NoData,
+    Window,
+)
+from progressive.model.release import Release
+from progressive.model.traffic import Track
 from ._promql import Match, Not, Regex
 from ._promql_queries import Buckets, PromQL, Query, Rate, Ratio
 from ._promql_selected import Counter

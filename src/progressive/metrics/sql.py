@@ -29,13 +29,22 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from .._http_values import excerpt
-from ..errors import Failure, MetricsError, StrategyError
-from ..measurement import Look, Measurement, Metric, NoAnswer, Window
-from ..release import Release
-from ..traffic import Track
-from ._asking import Declared, TimeForm, check_declared, declared, look_of, parameters, told, versions
+from progressive.model import fields as check
+from progressive._http_values import excerpt
+from progressive.errors import Failure, MetricsError, StrategyError
+from progressive.model.measurement import Look, Measurement, Metric, NoAnswer, Window
+from progressive.model.release import Release
+from progressive.model.traffic import Track
+from ._asking import (
+    Declared,
+    TimeForm,
+    check_declared,
+    declared,
+    look_of,
+    parameters,
+    told,
+    versions,
+)
 from ._shapes import COLUMNS, MOST_SAMPLES, measurement
 from ._sql_statement import STYLES, Query
 

@@ -6,8 +6,8 @@ import re
 from contextlib import suppress
 from typing import Any, Final
 
-from ..errors import StrategyError
-from ..traffic import Match
+from progressive.errors import StrategyError
+from progressive.model.traffic import Match
 
 __all__ = ["EDITED", "condition_for", "match_of"]
 

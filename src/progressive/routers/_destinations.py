@@ -7,11 +7,11 @@ from typing import Any
 
 import attrs
 
-from .._http import Malformed, at
-from ..errors import Failure, RouterError
-from ..release import Release, Version
-from ..traffic import Track
-from ..units import MILLION, Percent
+from progressive._http import Malformed, at
+from progressive.errors import Failure, RouterError
+from progressive.model.release import Release, Version
+from progressive.model.traffic import Track
+from progressive.model.units import MILLION, Percent
 
 __all__ = ["Destination", "Json", "Naming", "leads_elsewhere", "weight_of", "weights_of"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from ..errors import ConflictError, Failure, RouterError
-from ..release import Release
-from ..traffic import Marker, Traffic
-from ..units import MILLION
+from progressive.errors import ConflictError, Failure, RouterError
+from progressive.model.release import Release
+from progressive.model.traffic import Marker, Traffic
+from progressive.model.units import MILLION
 
 Name = TypeVar("Name")
 

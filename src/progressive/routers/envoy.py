@@ -22,12 +22,12 @@ from urllib.parse import quote
 
 import attrs
 
-from .. import _validators as check
-from .._http import Client, Closing, Flow, Http, Request, at, to_http
-from ..errors import ConflictError, Failure, RouterError
-from ..release import Release
-from ..traffic import Capabilities, Marker, Served, Track, Traffic
-from ..units import MILLION, Percent
+from progressive.model import fields as check
+from progressive._http import Client, Closing, Flow, Http, Request, at, to_http
+from progressive.errors import ConflictError, Failure, RouterError
+from progressive.model.release import Release
+from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
+from progressive.model.units import MILLION, Percent
 from ._rules import normalised, refuse_homeless, refuse_if_moved
 
 __all__ = ["Envoy", "Http"]

@@ -11,10 +11,34 @@ Accuracies are what `tests/stats/test_special.py` measures against mpmath, round
 
 from __future__ import annotations
 
-from ._beta import beta_cdf, beta_quantile, beta_sf, beta_upper_quantile, log_beta, log_beta_cdf, log_beta_sf
-from ._counts import binomial_cdf, binomial_sf, log_binomial, log_choose, log_hypergeometric, log_poisson, poisson_cdf, poisson_sf
+from ._beta import (
+    beta_cdf,
+    beta_quantile,
+    beta_sf,
+    beta_upper_quantile,
+    log_beta,
+    log_beta_cdf,
+    log_beta_sf,
+)
+from ._counts import (
+    binomial_cdf,
+    binomial_sf,
+    log_binomial,
+    log_choose,
+    log_hypergeometric,
+    log_poisson,
+    poisson_cdf,
+    poisson_sf,
+)
 from ._gamma import gamma_p, gamma_q, gamma_quantile, gamma_upper_quantile, log_gamma_p, log_gamma_q
-from ._normal import log_normal_cdf, normal_cdf, normal_quantile, normal_sf, student_cdf, student_quantile
+from ._normal import (
+    log_normal_cdf,
+    normal_cdf,
+    normal_quantile,
+    normal_sf,
+    student_cdf,
+    student_quantile,
+)
 
 __all__ = [
     "beta_cdf",

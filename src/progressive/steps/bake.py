@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import attrs
 
-from .. import _validators as check
-from ..step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
-from ..units import said
+from progressive.model import fields as check
+from progressive.step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
+from progressive.model.units import said
 
 
 @attrs.frozen

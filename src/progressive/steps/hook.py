@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import attrs
 
-from .. import _validators as check
-from ..messages import Go, NotYet, Stop
-from ..step import Advance, Deadline, Done, Failed, Situation, Step, Wait, is_deadline
-from ..units import hours
+from progressive.model import fields as check
+from progressive.messages import Go, NotYet, Stop
+from progressive.step import Advance, Deadline, Done, Failed, Situation, Step, Wait, is_deadline
+from progressive.model.units import hours
 
 
 @attrs.frozen

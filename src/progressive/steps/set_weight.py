@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import attrs
 
-from .. import _validators as check
-from ..step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
-from ..traffic import Match, Traffic, is_matches, is_percent, matches_of
-from ..units import Percent, minutes
+from progressive.model import fields as check
+from progressive.step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
+from progressive.model.traffic import Match, Traffic, is_matches, is_percent, matches_of
+from progressive.model.units import Percent, minutes
 
 
 @attrs.frozen

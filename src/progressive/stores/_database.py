@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import attrs
 
-from ..errors import Failure, StoreError
+from progressive.errors import Failure, StoreError
 from ._lock import WAIT
 
 __all__ = ["Database"]

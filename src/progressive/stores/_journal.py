@@ -18,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from ..errors import StateError
+from progressive.errors import StateError
 
 BLOCK: Final = 4096
 """Bytes read at a time from the end. One is nearly always enough: the last line is the one that is looked for."""

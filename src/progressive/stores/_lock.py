@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from ..errors import ConflictError, Failure, StoreError
+from progressive.errors import ConflictError, Failure, StoreError
 from ._system import opened, told
 
 if sys.platform != "win32":

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from .. import _validators as check
-from ..errors import StrategyError
+from progressive.model import fields as check
+from progressive.errors import StrategyError
 
 __all__ = ["id_of", "stem_of"]
 

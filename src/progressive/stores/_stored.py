@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..codec import loads, loads_note
-from ..errors import ConflictError, StateError
-from ..notes import Note
-from ..rollout import Rollout
-from ..step import Kinds
+from progressive.codec import loads, loads_note
+from progressive.errors import ConflictError, StateError
+from progressive.notes import Note
+from progressive.rollout import Rollout
+from progressive.step import Kinds
 
 __all__ = ["may_replace", "note_of", "rollout_of", "second", "unreadable"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from ..errors import Failure, StoreError
+from progressive.errors import Failure, StoreError
 
 __all__ = ["opened", "told"]
 

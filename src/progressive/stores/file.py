@@ -17,12 +17,12 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from typing import Any, Final
 
-from .. import _validators as check
-from ..codec import dumps, dumps_note
-from ..errors import Failure, StateError, StoreError
-from ..notes import Note
-from ..rollout import Rollout
-from ..step import Kinds
+from progressive.model import fields as check
+from progressive.codec import dumps, dumps_note
+from progressive.errors import Failure, StateError, StoreError
+from progressive.notes import Note
+from progressive.rollout import Rollout
+from progressive.step import Kinds
 from . import _journal
 from ._lock import driven, locked, need_locks
 from ._names import id_of, stem_of

@@ -14,12 +14,12 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Final
 
-from .. import _validators as check
-from ..codec import dumps, dumps_note
-from ..errors import StateError, StrategyError
-from ..notes import Note
-from ..rollout import Rollout
-from ..step import Kinds
+from progressive.model import fields as check
+from progressive.codec import dumps, dumps_note
+from progressive.errors import StateError, StrategyError
+from progressive.notes import Note
+from progressive.rollout import Rollout
+from progressive.step import Kinds
 from ._database import Database
 from ._lock import driven, need_locks
 from ._names import stem_of

@@ -10,13 +10,13 @@ from typing import ClassVar, Final
 
 import attrs
 
-from .. import _validators as check
-from ..analysis.judge import Analysis, checks_of
-from ..analysis.verdict import Check
-from ..errors import StrategyError
-from ..plan import Guard, Plan, named_steps
-from ..step import Deadline, Step, is_deadline
-from ..units import hours, minutes, seconds
+from progressive.model import fields as check
+from progressive.analysis.judge import Analysis, checks_of
+from progressive.analysis.verdict import Check
+from progressive.errors import StrategyError
+from progressive.plan import Guard, Plan, named_steps
+from progressive.step import Deadline, Step, is_deadline
+from progressive.model.units import hours, minutes, seconds
 from .describe import Description, describe
 
 CHECKS = "checks"

@@ -8,19 +8,19 @@ from typing import ClassVar, Final
 
 import attrs
 
-from .. import _validators as check
-from ..analysis.judge import Analysis, checks_of
-from ..analysis.verdict import Check
-from ..errors import StrategyError
-from ..plan import NO_ANALYSIS, UNJUDGED
-from ..step import Step
-from ..steps.analyze import Analyze
-from ..steps.approval import Approval
-from ..steps.bake import Bake
-from ..steps.hook import Hook
-from ..steps.pause import Pause
-from ..steps.set_weight import SetWeight
-from ..units import minutes, percent
+from progressive.model import fields as check
+from progressive.analysis.judge import Analysis, checks_of
+from progressive.analysis.verdict import Check
+from progressive.errors import StrategyError
+from progressive.plan import NO_ANALYSIS, UNJUDGED
+from progressive.step import Step
+from progressive.steps.analyze import Analyze
+from progressive.steps.approval import Approval
+from progressive.steps.bake import Bake
+from progressive.steps.hook import Hook
+from progressive.steps.pause import Pause
+from progressive.steps.set_weight import SetWeight
+from progressive.model.units import minutes, percent
 from ._common import Watched
 
 PREVIEW = "preview"

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import attrs
 
-from .. import _validators as check
-from ..analysis.judge import Analysis
-from ..errors import StrategyError
-from ..step import Step
-from ..steps.bake import Bake
-from ..steps.set_weight import SetWeight
-from ..traffic import is_percent
-from ..units import MILLION, Percent, minutes
+from progressive.model import fields as check
+from progressive.analysis.judge import Analysis
+from progressive.errors import StrategyError
+from progressive.step import Step
+from progressive.steps.bake import Bake
+from progressive.steps.set_weight import SetWeight
+from progressive.model.traffic import is_percent
+from progressive.model.units import MILLION, Percent, minutes
 from ._common import Watched, analyses_of, is_analyses, steps_of
 
 

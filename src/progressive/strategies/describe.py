@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import attrs
 
-from ..plan import Plan
-from ..step import Deadline
-from ..traffic import Track, Traffic
-from ..units import said
+from progressive.plan import Plan
+from progressive.step import Deadline
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import said
 
 __all__ = ["Described", "Description", "describe"]
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import attrs
 
-from .. import _validators as check
-from ..step import Step
-from ..steps.bake import Bake
-from ..steps.set_weight import SetWeight
-from ..units import minutes, percent
+from progressive.model import fields as check
+from progressive.step import Step
+from progressive.steps.bake import Bake
+from progressive.steps.set_weight import SetWeight
+from progressive.model.units import minutes, percent
 from ._common import Watched
 
 

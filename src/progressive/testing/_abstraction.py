@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ..analysis.judge import Tally
-from ..analysis.verdict import Tolerance, Verdict
-from ..lifecycle import Phase
-from ..plan import Plan
-from ..rollout import Rollout
+from progressive.analysis.judge import Tally
+from progressive.analysis.verdict import Tolerance, Verdict
+from progressive.lifecycle import Phase
+from progressive.plan import Plan
+from progressive.rollout import Rollout
 from ._weather import Router
 
 __all__ = ["Abstraction"]

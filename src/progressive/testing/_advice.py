@@ -9,10 +9,10 @@ from typing import Final
 
 import attrs
 
-from ..analysis.verdict import metrics_of
-from ..measurement import Bad, Kind, Metric
-from ..traffic import Track, Traffic
-from ..units import Percent, percent, said
+from progressive.analysis.verdict import metrics_of
+from progressive.model.measurement import Bad, Kind, Metric
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import Percent, percent, said
 from ._lookout import Stay, watch
 from ._power import Power
 from .curves import Moment, at

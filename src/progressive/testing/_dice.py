@@ -10,7 +10,7 @@ import math
 import random
 from typing import Final
 
-from ..errors import StrategyError
+from progressive.errors import StrategyError
 
 __all__ = ["Dice"]
 

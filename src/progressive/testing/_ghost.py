@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import attrs
 
-from ..engine import decide
-from ..fleet import Capacity
-from ..lifecycle import FINAL, Phase
-from ..messages import Apply, Tick
-from ..rollout import Rollout
-from ..traffic import Marker, Served, Track
-from ..units import MILLION
+from progressive.engine import decide
+from progressive.model.capacity import Capacity
+from progressive.lifecycle import FINAL, Phase
+from progressive.messages import Apply, Tick
+from progressive.rollout import Rollout
+from progressive.model.traffic import Marker, Served, Track
+from progressive.model.units import MILLION
 
 __all__ = ["Ghost", "PromiseBroken"]
 

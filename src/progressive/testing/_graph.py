@@ -7,10 +7,10 @@ from datetime import datetime
 
 import attrs
 
-from ..engine import decide
-from ..lifecycle import Phase
-from ..messages import Abort, Event, Hold, PromoteNow
-from ..rollout import Rollout
+from progressive.engine import decide
+from progressive.lifecycle import Phase
+from progressive.messages import Abort, Event, Hold, PromoteNow
+from progressive.rollout import Rollout
 from ._weather import NOTHING, Router
 
 __all__ = ["State", "unkept"]

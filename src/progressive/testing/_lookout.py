@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from .._looks import judgement_of
-from ..analysis.judge import Tally, consequence, cooled, fold, owes
-from ..measurement import Gauge, Kind, Look, Measurement, Window
-from ..messages import Action, Go
-from ..plan import Plan, Series
-from ..step import Approved, Done, Situation, Wait
-from ..traffic import Track, Traffic
-from ..units import MILLION
+from progressive._looks import judgement_of
+from progressive.analysis.judge import Tally, consequence, cooled, fold, owes
+from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window
+from progressive.messages import Action, Go
+from progressive.plan import Plan, Series
+from progressive.step import Approved, Done, Situation, Wait
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import MILLION
 from ._dice import Dice
 from ._running import drawn, failures
 from .curves import Moment, at, load_at

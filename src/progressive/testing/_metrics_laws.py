@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
-from .. import _validators as valid
-from ..measurement import Kind, Metric, NoAnswer, Window
-from ..release import Release
+from progressive.model import fields as valid
+from progressive.model.measurement import Kind, Metric, NoAnswer, Window
+from progressive.model.release import Release
 from ._laws import Wait, colours, must, tried
 from ._metrics_trial import Trial, in_words, listed, merged, same, told
 

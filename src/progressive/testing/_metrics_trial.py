@@ -10,10 +10,23 @@ from typing import Final
 
 import attrs
 
-from ..errors import MetricsError, StrategyError
-from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, Window, merge
-from ..release import Release
-from ..traffic import Track
+from progressive.errors import MetricsError, StrategyError
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Look,
+    Measurement,
+    Metric,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
+    merge,
+)
+from progressive.model.release import Release
+from progressive.model.traffic import Track
 from ._laws import Spoken, because, must, must_answer
 
 FITS: Final[dict[Kind, type[Counts | Histogram | Moments | Gauge]]] = {

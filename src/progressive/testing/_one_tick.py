@@ -7,12 +7,12 @@ from typing import Any
 
 import attrs
 
-from ..analysis.verdict import Verdict
-from ..conversation import Kept, Save, Saved, converse
-from ..engine import Decision, decide
-from ..errors import Failure
-from ..measurement import Counts, Look, NoAnswer, NoData
-from ..messages import (
+from progressive.analysis.verdict import Verdict
+from progressive.conversation import Kept, Save, Saved, converse
+from progressive.engine import Decision, decide
+from progressive.errors import Failure
+from progressive.model.measurement import Counts, Look, NoAnswer, NoData
+from progressive.messages import (
     Apply,
     AskGate,
     ClosedUntil,
@@ -40,10 +40,10 @@ from ..messages import (
     Tick,
     Wrote,
 )
-from ..notes import Entered
-from ..rollout import Rollout
-from ..traffic import Served, Track, Traffic
-from ..units import hours, seconds
+from progressive.notes import Entered
+from progressive.rollout import Rollout
+from progressive.model.traffic import Served, Track, Traffic
+from progressive.model.units import hours, seconds
 from ._weather import Router, Weather
 
 __all__ = ["OneTick"]

@@ -7,12 +7,12 @@ from typing import ClassVar, Final
 
 import attrs
 
-from ..analysis.judge import Analysis
-from ..analysis.verdict import Check, Judgement, Memory, Tolerance, Verdict, metrics_of
-from ..measurement import Counts, Look, Metric
-from ..plan import Plan
-from ..traffic import Track
-from ..units import hours, seconds
+from progressive.analysis.judge import Analysis
+from progressive.analysis.verdict import Check, Judgement, Memory, Tolerance, Verdict, metrics_of
+from progressive.model.measurement import Counts, Look, Metric
+from progressive.plan import Plan
+from progressive.model.traffic import Track
+from progressive.model.units import hours, seconds
 
 __all__ = ["abstract"]
 

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final, Protocol
 
-from ..lifecycle import Phase
-from ..notes import Judged
-from ..traffic import Track, Traffic
+from progressive.lifecycle import Phase
+from progressive.notes import Judged
+from progressive.model.traffic import Track, Traffic
 
 WIDTH, HEIGHT = 760, 330
 LEFT, RIGHT = 118, 16

@@ -7,10 +7,10 @@ from typing import Final
 
 import attrs
 
-from ..lifecycle import Phase
-from ..plan import Plan
-from ..rollout import Rollout
-from ..traffic import Traffic
+from progressive.lifecycle import Phase
+from progressive.plan import Plan
+from progressive.rollout import Rollout
+from progressive.model.traffic import Traffic
 from ._weather import NOTHING
 
 __all__ = ["BACK", "PROMISES", "Invariant", "Transition"]

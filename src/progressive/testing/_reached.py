@@ -8,11 +8,21 @@ from typing import Any, Final
 
 import attrs
 
-from ..conversation import Kept, Save, Saved, converse
-from ..errors import ConflictError, Failure
-from ..fleet import Capacity
-from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Moments, NoAnswer, NoData
-from ..messages import (
+from progressive.conversation import Kept, Save, Saved, converse
+from progressive.errors import ConflictError, Failure
+from progressive.model.capacity import Capacity
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Look,
+    Measurement,
+    Moments,
+    NoAnswer,
+    NoData,
+)
+from progressive.messages import (
     Abort,
     Apply,
     Approve,
@@ -48,11 +58,11 @@ from ..messages import (
     Tick,
     Wrote,
 )
-from ..plan import Plan
-from ..release import Release
-from ..rollout import Rollout, begin
-from ..traffic import Track, Traffic
-from ..units import hours, percent, seconds
+from progressive.plan import Plan
+from progressive.model.release import Release
+from progressive.rollout import Rollout, begin
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import hours, percent, seconds
 from .doubles import MemoryRouter
 
 EDITED: Final = Traffic(candidate=percent(40))

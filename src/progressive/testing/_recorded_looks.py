@@ -16,13 +16,23 @@ from typing import Final
 
 import attrs
 
-from .._looks import OVERSHOOT
-from ..analysis.judge import PREFLIGHT
-from ..errors import StrategyError
-from ..measurement import Counts, Histogram, Look, Measurement, Moments, NoAnswer, NoData, Window, merge
-from ..messages import Measure, Measured
-from ..traffic import Track
-from ..units import seconds
+from progressive._looks import OVERSHOOT
+from progressive.analysis.judge import PREFLIGHT
+from progressive.errors import StrategyError
+from progressive.model.measurement import (
+    Counts,
+    Histogram,
+    Look,
+    Measurement,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
+    merge,
+)
+from progressive.messages import Measure, Measured
+from progressive.model.traffic import Track
+from progressive.model.units import seconds
 
 __all__ = ["PROMPT", "Series", "Taken", "counted", "taken"]
 

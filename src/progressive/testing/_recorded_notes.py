@@ -10,12 +10,12 @@ from typing import Final, get_args
 
 import attrs
 
-from .. import _validators as check
-from ..codec import loads_note
-from ..errors import StateError, StrategyError
-from ..notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
-from ..traffic import Traffic
-from ..units import seconds
+from progressive.model import fields as check
+from progressive.codec import loads_note
+from progressive.errors import StateError, StrategyError
+from progressive.notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
+from progressive.model.traffic import Traffic
+from progressive.model.units import seconds
 
 __all__ = ["Written", "as_asked", "by_time", "in_order", "notes_from"]
 

@@ -15,12 +15,20 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from ..lifecycle import FINAL, Phase
-from ..measurement import Counts, Gauge, Histogram, Kind, Metric, Moments
-from ..messages import PEOPLE, CommandFailed, GateAnswered, HookAnswered, Measured, Skip, Surveyed
-from ..notes import Asked, Drifted, Entered, Happened, Judged, Late, Note, Verified
-from ..plan import Plan
-from ..traffic import Traffic
+from progressive.lifecycle import FINAL, Phase
+from progressive.model.measurement import Counts, Gauge, Histogram, Kind, Metric, Moments
+from progressive.messages import (
+    PEOPLE,
+    CommandFailed,
+    GateAnswered,
+    HookAnswered,
+    Measured,
+    Skip,
+    Surveyed,
+)
+from progressive.notes import Asked, Drifted, Entered, Happened, Judged, Late, Note, Verified
+from progressive.plan import Plan
+from progressive.model.traffic import Traffic
 from ._recorded_looks import PROMPT, Series, Taken, taken
 from ._recorded_notes import Written, as_asked, by_time, in_order
 from .replayed import Ending

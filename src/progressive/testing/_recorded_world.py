@@ -13,11 +13,22 @@ from typing import Any, Final
 
 import attrs
 
-from ..analysis.judge import PREFLIGHT
-from ..fleet import Capacity
-from ..lifecycle import Phase
-from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Moments, NoAnswer, NoData, Window
-from ..messages import (
+from progressive.analysis.judge import PREFLIGHT
+from progressive.model.capacity import Capacity
+from progressive.lifecycle import Phase
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Look,
+    Measurement,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
+)
+from progressive.messages import (
     Apply,
     AskGate,
     ClosedUntil,
@@ -39,10 +50,10 @@ from ..messages import (
     Surveyed,
     Wrote,
 )
-from ..notes import Drifted, Happened, Verified
-from ..rollout import Rollout
-from ..traffic import Served, Track, Traffic
-from ..units import percent, seconds
+from progressive.notes import Drifted, Happened, Verified
+from progressive.rollout import Rollout
+from progressive.model.traffic import Served, Track, Traffic
+from progressive.model.units import percent, seconds
 from ._recorded_looks import PROMPT
 from ._recorded_rollout import RecordedRollout
 

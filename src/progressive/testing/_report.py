@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import attrs
 
-from ..codec import dumps_event
-from ..engine import decide
-from ..messages import (
-    Event,
-)
-from ..rollout import Rollout
+from progressive.codec import dumps_event
+from progressive.engine import decide
+from progressive.messages import Event
+from progressive.rollout import Rollout
 
 __all__ = ["Broken", "Report", "TraceStep"]
 

@@ -20,12 +20,12 @@ from typing import Any, Final
 
 import attrs
 
-from ..engine import Decision, decide
-from ..lifecycle import FINAL, Phase
-from ..messages import Approve, Command, Event, Measure, PromoteNow, Resume, Skip, Tick
-from ..notes import Asked, Entered, Happened, Note
-from ..rollout import Rollout
-from ..traffic import Traffic
+from progressive.engine import Decision, decide
+from progressive.lifecycle import FINAL, Phase
+from progressive.messages import Approve, Command, Event, Measure, PromoteNow, Resume, Skip, Tick
+from progressive.notes import Asked, Entered, Happened, Note
+from progressive.rollout import Rollout
+from progressive.model.traffic import Traffic
 from ._recorded_looks import PROMPT
 from ._recorded_rollout import RecordedRollout
 from ._recorded_world import RecordedWorld

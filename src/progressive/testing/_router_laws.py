@@ -8,10 +8,10 @@ from typing import Final
 
 import attrs
 
-from ..errors import ConflictError, RouterError
-from ..release import Release
-from ..traffic import Match, Traffic
-from ..units import MILLION, Percent
+from progressive.errors import ConflictError, RouterError
+from progressive.model.release import Release
+from progressive.model.traffic import Match, Traffic
+from progressive.model.units import MILLION, Percent
 from ._laws import Wait, colours, must, tried
 from ._router_trial import STABLE_ONLY, Edit, Settle, Trial, differing, on_trial, shown
 

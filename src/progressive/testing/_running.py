@@ -11,16 +11,25 @@ from typing import Final
 
 import attrs
 
-from .._copies import evolve
-from ..measurement import Counts, Gauge, Histogram, Kind, Measurement, Metric, Moments, NoData, Window, merge
-from ..traffic import Track, Traffic
-from ..units import MILLION
+from progressive.model.replace import evolve
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Measurement,
+    Metric,
+    Moments,
+    NoData,
+    Window,
+    merge,
+)
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import MILLION
 from ._dice import Dice, power
 from .curves import Moment, at, load_at
 from .service import Behaviour, Part, World
-from .troubles import (
-    CountersReset,
-)
+from .troubles import CountersReset
 
 ZERO: Final = timedelta()
 TRACKS: Final = tuple(Track)

@@ -8,12 +8,12 @@ from typing import Any
 
 import attrs
 
-from ..errors import ConflictError, Failure, MetricsError, RouterError
-from ..fleet import Capacity
-from ..measurement import Look, Measurement, Metric, NoAnswer, NoData, Window
-from ..release import Release, Version
-from ..traffic import Capabilities, Marker, Served, Track, Traffic
-from ..units import MILLION, Percent, percent
+from progressive.errors import ConflictError, Failure, MetricsError, RouterError
+from progressive.model.capacity import Capacity
+from progressive.model.measurement import Look, Measurement, Metric, NoAnswer, NoData, Window
+from progressive.model.release import Release, Version
+from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
+from progressive.model.units import MILLION, Percent, percent
 from ._running import TRACKS, ZERO, Service
 from .doubles import ALL, VirtualClock
 from .service import World

@@ -10,12 +10,23 @@ from typing import Final
 
 import attrs
 
-from ..errors import ConflictError, StrategyError
-from ..lifecycle import Phase, Retirement
-from ..notes import Refused
-from ..ports import Store
+from progressive.errors import ConflictError, StrategyError
+from progressive.lifecycle import Phase, Retirement
+from progressive.notes import Refused
+from progressive.ports import Store
 from ._laws import because, must, tried
-from ._store_trial import AT, ID, OTHER_SERVICE, SERVICE, Trial, a_rollout, all_notes, ended, some_notes, together
+from ._store_trial import (
+    AT,
+    ID,
+    OTHER_SERVICE,
+    SERVICE,
+    Trial,
+    a_rollout,
+    all_notes,
+    ended,
+    some_notes,
+    together,
+)
 
 HOSTILE: Final = (
     "a/../../x",

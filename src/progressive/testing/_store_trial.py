@@ -10,15 +10,15 @@ from typing import Final
 
 import attrs
 
-from ..errors import ConflictError, StateError, StoreError
-from ..lifecycle import Phase
-from ..messages import Hold
-from ..notes import Happened, Note, Refused
-from ..ports import Store
-from ..release import Release, Version
-from ..rollout import Rollout, begin
-from ..strategies import Canary
-from ..units import minutes, percents
+from progressive.errors import ConflictError, StateError, StoreError
+from progressive.lifecycle import Phase
+from progressive.messages import Hold
+from progressive.notes import Happened, Note, Refused
+from progressive.ports import Store
+from progressive.model.release import Release, Version
+from progressive.rollout import Rollout, begin
+from progressive.strategies import Canary
+from progressive.model.units import minutes, percents
 from ._laws import because, must, must_answer
 
 AT: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -9,10 +9,10 @@ from typing import Final
 
 import attrs
 
-from ..messages import Event
-from ..release import Release
-from ..rollout import Rollout, begin
-from ..starting import Strategy
+from progressive.messages import Event
+from progressive.model.release import Release
+from progressive.rollout import Rollout, begin
+from progressive.starting import Strategy
 from ._abstraction import Abstraction
 from ._graph import State, unkept
 from ._one_tick import OneTick

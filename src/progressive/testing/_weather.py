@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import attrs
 
-from ..analysis.verdict import Verdict
-from ..errors import Failure
-from ..lifecycle import Phase
-from ..messages import (
+from progressive.analysis.verdict import Verdict
+from progressive.errors import Failure
+from progressive.lifecycle import Phase
+from progressive.messages import (
     Abort,
     Apply,
     Approve,
@@ -27,10 +27,10 @@ from ..messages import (
     RunHook,
     Skip,
 )
-from ..plan import Plan
-from ..rollout import Rollout
-from ..traffic import Marker, Traffic
-from ..units import hours, percent
+from progressive.plan import Plan
+from progressive.rollout import Rollout
+from progressive.model.traffic import Marker, Traffic
+from progressive.model.units import hours, percent
 
 __all__ = ["NOTHING", "Router", "Weather", "weathers"]
 

@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..measurement import Window
-from ..ports import Store, utcnow
-from ..release import Release
-from ..traffic import Traffic
+from progressive.model.measurement import Window
+from progressive.ports import Store, utcnow
+from progressive.model.release import Release
+from progressive.model.traffic import Traffic
 from . import _metrics_laws, _router_laws, _store_laws
 from ._laws import Wait, loop_of_its_own, on
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import attrs
 
-from ..codec import dumps, loads
-from ..conversation import Save, Saved
-from ..messages import Command, Event
-from ..starting import Strategy
+from progressive.codec import dumps, loads
+from progressive.conversation import Save, Saved
+from progressive.messages import Command, Event
+from progressive.starting import Strategy
 from .service import World
 from .simulation import UNTIL, Run
 from .story import Story

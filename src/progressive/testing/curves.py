@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..units import MILLION, Percent
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.units import MILLION, Percent
 
 __all__ = ["Above", "After", "Bursts", "Curve", "Daily", "Moment", "Number", "Ramp"]
 

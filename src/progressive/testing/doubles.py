@@ -9,17 +9,17 @@ from threading import Lock
 
 import attrs
 
-from .. import _validators as check
-from ..codec import dumps, loads
-from ..errors import ConflictError, StrategyError
-from ..fleet import Capacity
-from ..measurement import Counts, Look, Measurement, Metric, NoData, Window
-from ..notes import Note
-from ..release import Release, Version
-from ..rollout import Rollout
-from ..step import Kinds
-from ..traffic import Capabilities, Marker, Served, Track, Traffic
-from ..units import Percent, percent
+from progressive.model import fields as check
+from progressive.codec import dumps, loads
+from progressive.errors import ConflictError, StrategyError
+from progressive.model.capacity import Capacity
+from progressive.model.measurement import Counts, Look, Measurement, Metric, NoData, Window
+from progressive.notes import Note
+from progressive.model.release import Release, Version
+from progressive.rollout import Rollout
+from progressive.step import Kinds
+from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
+from progressive.model.units import Percent, percent
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,12 +13,12 @@ from textwrap import wrap
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..starting import Strategy
-from ..strategies.describe import describe
-from ..traffic import Track
-from ..units import Percent, said
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.starting import Strategy
+from progressive.strategies.describe import describe
+from progressive.model.traffic import Track
+from progressive.model.units import Percent, said
 from ._advice import advice
 from ._power import Power, power_of
 from .load import Load

@@ -13,14 +13,25 @@ from typing import Any, Final
 
 import attrs
 
-from ..codec import dumps, loads
-from ..conversation import Do, Save, Saved, converse
-from ..engine import Decision, decide
-from ..errors import ConflictError, Failure
-from ..fleet import Capacity
-from ..lifecycle import Phase
-from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData
-from ..messages import (
+from progressive.codec import dumps, loads
+from progressive.conversation import Do, Save, Saved, converse
+from progressive.engine import Decision, decide
+from progressive.errors import ConflictError, Failure
+from progressive.model.capacity import Capacity
+from progressive.lifecycle import Phase
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Look,
+    Measurement,
+    Metric,
+    Moments,
+    NoAnswer,
+    NoData,
+)
+from progressive.messages import (
     Apply,
     AskGate,
     Command,
@@ -44,12 +55,12 @@ from ..messages import (
     Tick,
     Wrote,
 )
-from ..notes import Note
-from ..release import Release
-from ..rollout import Rollout, begin
-from ..step import Kinds
-from ..traffic import Marker, Served, Track, Traffic
-from ..units import MILLION, Percent, percent
+from progressive.notes import Note
+from progressive.model.release import Release
+from progressive.rollout import Rollout, begin
+from progressive.step import Kinds
+from progressive.model.traffic import Marker, Served, Track, Traffic
+from progressive.model.units import MILLION, Percent, percent
 from ._ghost import Ghost, PromiseBroken
 from .doubles import EPOCH
 from .simulation import RELEASE

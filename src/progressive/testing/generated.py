@@ -26,22 +26,34 @@ import attrs
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from .._schema import types_of
-from ..analysis.checks import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
-from ..analysis.judge import Analysis
-from ..analysis.kayenta import KayentaJudge, KayentaMetric
-from ..analysis.verdict import Budget, Memory, Tolerance
-from ..errors import StrategyError
-from ..measurement import Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, Window
-from ..messages import EVENTS, Action, Event
-from ..notes import NOTES, Note
-from ..plan import Guard, Plan
-from ..release import Release, Version
-from ..rollout import Rollout
-from ..step import Deadline, Step
-from ..steps import Approval, Bake, Hook, Pause, SetWeight
-from ..traffic import Capabilities, Marker, Match, Track, Traffic
-from ..units import MILLION, Percent, hours, minutes, seconds, times
+from progressive._schema import types_of
+from progressive.analysis.checks import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
+from progressive.analysis.judge import Analysis
+from progressive.analysis.kayenta import KayentaJudge, KayentaMetric
+from progressive.analysis.verdict import Budget, Memory, Tolerance
+from progressive.errors import StrategyError
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Look,
+    Measurement,
+    Metric,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
+)
+from progressive.messages import EVENTS, Action, Event
+from progressive.notes import NOTES, Note
+from progressive.plan import Guard, Plan
+from progressive.model.release import Release, Version
+from progressive.rollout import Rollout
+from progressive.step import Deadline, Step
+from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
+from progressive.model.traffic import Capabilities, Marker, Match, Track, Traffic
+from progressive.model.units import MILLION, Percent, hours, minutes, seconds, times
 from ._reached import LAST, WAYS, reached
 from .doubles import ALL
 

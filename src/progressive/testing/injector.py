@@ -14,10 +14,19 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from .. import _validators as check
-from ..errors import ConflictError, Failure, FleetError, MetricsError, RouterError, StoreError, StrategyError, WorldError
-from ..traffic import Traffic
-from ..units import Percent
+from progressive.model import fields as check
+from progressive.errors import (
+    ConflictError,
+    Failure,
+    FleetError,
+    MetricsError,
+    RouterError,
+    StoreError,
+    StrategyError,
+    WorldError,
+)
+from progressive.model.traffic import Traffic
+from progressive.model.units import Percent
 
 __all__ = ["Fault", "Faulty", "Injected"]
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..measurement import Bad, Kind, Metric
-from ..units import Percent, percent
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.measurement import Bad, Kind, Metric
+from progressive.model.units import Percent, percent
 from .curves import Moment, Number, is_number, load_at, number, scaled
 from .doubles import EPOCH
 from .service import Behaviour, Users, World

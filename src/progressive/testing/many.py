@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..lifecycle import Phase
-from ..starting import Strategy
-from ..units import said
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.lifecycle import Phase
+from progressive.starting import Strategy
+from progressive.model.units import said
 from .service import World
 from .simulation import simulate
 from .story import Exposure, Story

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..drivers import atick, tick
-from ..outcome import Outcome
-from ..ports import Ports
-from ..release import Release
-from ..rollout import Rollout
-from ..starting import Strategy, astart, start
+from progressive.drivers import atick, tick
+from progressive.outcome import Outcome
+from progressive.ports import Ports
+from progressive.model.release import Release
+from progressive.rollout import Rollout
+from progressive.starting import Strategy, astart, start
 from .doubles import MemoryRouter, MemoryStore, VirtualClock
 
 MOST_TICKS = 100_000

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
 
-from ..measurement import Metric
-from ..ports import Fleet, MetricsProvider, Store, TrafficRouter
-from ..traffic import Capabilities, Served
+from progressive.model.measurement import Metric
+from progressive.ports import Fleet, MetricsProvider, Store, TrafficRouter
+from progressive.model.traffic import Capabilities, Served
 
 __all__ = ["Call", "Recording"]
 

@@ -9,18 +9,18 @@ from functools import reduce
 from os import PathLike
 from typing import Final
 
-from .. import _validators as check
-from ..analysis.judge import PREFLIGHT
-from ..errors import StrategyError
-from ..lifecycle import Phase
-from ..measurement import Counts
-from ..messages import Measured
-from ..notes import Happened, Judged, Note
-from ..plan import Plan
-from ..release import Release, Version
-from ..rollout import Rollout, begin
-from ..starting import Strategy
-from ..traffic import Track
+from progressive.model import fields as check
+from progressive.analysis.judge import PREFLIGHT
+from progressive.errors import StrategyError
+from progressive.lifecycle import Phase
+from progressive.model.measurement import Counts
+from progressive.messages import Measured
+from progressive.notes import Happened, Judged, Note
+from progressive.plan import Plan
+from progressive.model.release import Release, Version
+from progressive.rollout import Rollout, begin
+from progressive.starting import Strategy
+from progressive.model.traffic import Track
 from ._recorded_looks import counted
 from ._recorded_notes import notes_from
 from ._recorded_rollout import RecordedRollout

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from ..lifecycle import Phase
-from ..measurement import Counts, Window
-from ..notes import Entered, Judged, Note
-from ..release import Release
-from ..traffic import Track
-from ..units import said
+from progressive.lifecycle import Phase
+from progressive.model.measurement import Counts, Window
+from progressive.notes import Entered, Judged, Note
+from progressive.model.release import Release
+from progressive.model.traffic import Track
+from progressive.model.units import said
 
 __all__ = ["Counted", "Difference", "Ending", "Replay", "moment"]
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..measurement import Bad, Histogram, Kind, Metric
-from ..messages import PEOPLE, Event
-from ..traffic import Track, Traffic
-from ..units import MILLION, Percent, percent
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.measurement import Bad, Histogram, Kind, Metric
+from progressive.messages import PEOPLE, Event
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import MILLION, Percent, percent
 from ._dice import power
 from .curves import Number, is_number, number
 from .doubles import EPOCH

@@ -12,18 +12,18 @@ from typing import Any, Final
 
 import attrs
 
-from .._calls import Call, call_for
-from ..conversation import Kept, Save, Saved, converse
-from ..errors import StrategyError
-from ..messages import Approve, Command, Event, Go, Open, Reject, Tick
-from ..notes import Note
-from ..plan import Plan
-from ..ports import Ports
-from ..release import Release, Version
-from ..rollout import Rollout, begin
-from ..starting import Strategy
-from ..traffic import Track
-from ..units import hours
+from progressive._calls import Call, call_for
+from progressive.conversation import Kept, Save, Saved, converse
+from progressive.errors import StrategyError
+from progressive.messages import Approve, Command, Event, Go, Open, Reject, Tick
+from progressive.notes import Note
+from progressive.plan import Plan
+from progressive.ports import Ports
+from progressive.model.release import Release, Version
+from progressive.rollout import Rollout, begin
+from progressive.starting import Strategy
+from progressive.model.traffic import Track
+from progressive.model.units import hours
 from ._running import Met, Service
 from ._simulated import Simulated
 from .service import World

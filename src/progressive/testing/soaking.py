@@ -14,16 +14,27 @@ from typing import Any, Final
 
 import attrs
 
-from .. import _validators as check
-from ..errors import ConflictError, StrategyError
-from ..fleet import Capacity
-from ..lifecycle import Phase
-from ..messages import Abort, Approve, ClosedUntil, Go, Hold, NotYet, Open, PromoteNow, Resume, Skip
-from ..notes import Note
-from ..starting import Strategy
-from ..step import Kinds
-from ..traffic import Track
-from ..units import hours, minutes, percent, seconds
+from progressive.model import fields as check
+from progressive.errors import ConflictError, StrategyError
+from progressive.model.capacity import Capacity
+from progressive.lifecycle import Phase
+from progressive.messages import (
+    Abort,
+    Approve,
+    ClosedUntil,
+    Go,
+    Hold,
+    NotYet,
+    Open,
+    PromoteNow,
+    Resume,
+    Skip,
+)
+from progressive.notes import Note
+from progressive.starting import Strategy
+from progressive.step import Kinds
+from progressive.model.traffic import Track
+from progressive.model.units import hours, minutes, percent, seconds
 from .fault_world import FaultWorld
 
 __all__ = ["FAULTS", "Failing", "Soaked", "ended", "soak", "soak_one"]

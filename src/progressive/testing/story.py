@@ -7,13 +7,13 @@ from functools import cached_property
 
 import attrs
 
-from ..lifecycle import Phase
-from ..measurement import Look
-from ..messages import Measured
-from ..notes import Entered, Escalated, Happened, Judged, Note
-from ..rollout import Rollout
-from ..traffic import Track, Traffic
-from ..units import Percent, percent, said
+from progressive.lifecycle import Phase
+from progressive.model.measurement import Look
+from progressive.messages import Measured
+from progressive.notes import Entered, Escalated, Happened, Judged, Note
+from progressive.rollout import Rollout
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import Percent, percent, said
 from ._picture import clock, draw
 
 __all__ = ["Exposure", "Slice", "Story"]

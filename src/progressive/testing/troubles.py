@@ -11,10 +11,10 @@ from typing import Any
 
 import attrs
 
-from .. import _validators as check
-from ..errors import StrategyError
-from ..traffic import Track
-from ..units import Percent, percent
+from progressive.model import fields as check
+from progressive.errors import StrategyError
+from progressive.model.traffic import Track
+from progressive.model.units import Percent, percent
 
 __all__ = [
     "AnswersTwice",

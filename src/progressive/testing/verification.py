@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..release import Release
-from ..starting import Strategy
+from progressive.model.release import Release
+from progressive.starting import Strategy
 from ._promises import Invariant, Transition
 from ._report import Broken, Report, TraceStep
 from ._walk import Walk

@@ -9,9 +9,9 @@ from figures import best
 from scipy.stats import fisher_exact
 
 from progressive import Metric, NoWorse, Window, seconds
-from progressive.measurement import Counts, Histogram, Look, Measurement, Moments
+from progressive.model.measurement import Counts, Histogram, Look, Measurement, Moments
 from progressive.testing import VirtualClock
-from progressive.traffic import Track
+from progressive.model.traffic import Track
 
 NOW = VirtualClock().now
 WINDOW = Window(NOW, NOW + seconds(10))

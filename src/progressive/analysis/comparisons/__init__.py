@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ...measurement import Kind
+from progressive.model.measurement import Kind
 from ._accepted import BothAccepted
 from .blocks import Blocks
 from .comparison import Acceptance, Comparison, Question

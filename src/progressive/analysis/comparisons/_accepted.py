@@ -6,8 +6,8 @@ from typing import cast
 
 import attrs
 
-from ...measurement import Measurement
-from ..verdict import Memory
+from progressive.model.measurement import Measurement
+from progressive.analysis.verdict import Memory
 from .comparison import Acceptance, Question
 
 __all__ = ["Accepted", "BothAccepted"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypedDict, cast
 
-from ...measurement import Counts, Measurement, Moments
+from progressive.model.measurement import Counts, Measurement, Moments
 from .comparison import Numbers
 
 __all__ = ["NO_EVENTS", "beside", "counts_misfit", "look_at"]

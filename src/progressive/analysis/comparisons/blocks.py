@@ -6,10 +6,10 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
-from ...measurement import Counts, Measurement, Moments
-from ...stats import clumps, ratios
-from ...stats._evidence import kept
-from ..verdict import Memory
+from progressive.model.measurement import Counts, Measurement, Moments
+from progressive.stats import clumps, ratios
+from progressive.stats._evidence import kept
+from progressive.analysis.verdict import Memory
 from ._counts import NO_EVENTS, look_at
 from ._said import amount, counted
 from ._sides import evidence_of

@@ -6,8 +6,8 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from ...measurement import Measurement
-from ..verdict import Memory
+from progressive.model.measurement import Measurement
+from progressive.analysis.verdict import Memory
 
 __all__ = ["Acceptance", "Comparison", "Numbers", "Question"]
 

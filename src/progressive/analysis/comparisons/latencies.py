@@ -7,10 +7,10 @@ from typing import TypeAlias, cast
 
 import attrs
 
-from ...measurement import Histogram, Measurement
-from ...stats import not_slower, ratios, tails
-from ...stats._evidence import kept
-from ..verdict import Memory
+from progressive.model.measurement import Histogram, Measurement
+from progressive.stats import not_slower, ratios, tails
+from progressive.stats._evidence import kept
+from progressive.analysis.verdict import Memory
 from ._accepted import Accepted
 from ._said import amount, bounded, counted, times
 from .comparison import Numbers, Question

@@ -7,9 +7,9 @@ from typing import cast
 
 import attrs
 
-from ...measurement import Gauge, Measurement
-from ...stats import signs
-from ..verdict import Memory
+from progressive.model.measurement import Gauge, Measurement
+from progressive.stats import signs
+from progressive.analysis.verdict import Memory
 from ._accepted import Accepted
 from ._sides import evidence_of, towards
 from .comparison import Numbers, Question

@@ -7,9 +7,9 @@ from typing import cast
 
 import attrs
 
-from ...measurement import Measurement, Moments
-from ...stats import means
-from ..verdict import Memory
+from progressive.model.measurement import Measurement, Moments
+from progressive.stats import means
+from progressive.analysis.verdict import Memory
 from ._accepted import Accepted
 from ._counts import look_at
 from ._sides import evidence_of, towards

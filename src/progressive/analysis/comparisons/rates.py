@@ -7,9 +7,9 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
-from ...measurement import Counts, Measurement
-from ...stats import acceptance, exact, falls, ratios, sequential
-from ..verdict import Memory
+from progressive.model.measurement import Counts, Measurement
+from progressive.stats import acceptance, exact, falls, ratios, sequential
+from progressive.analysis.verdict import Memory
 from ._accepted import Accepted
 from ._counts import NO_EVENTS, beside, counts_misfit, look_at
 from ._said import amount, bounded, counted, times

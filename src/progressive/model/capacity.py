@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from . import _validators as check
+from . import fields as check
 from .traffic import is_percent
 from .units import Percent
 

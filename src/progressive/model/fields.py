@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from .errors import StrategyError
+from progressive.errors import StrategyError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:/-]{0,126}[A-Za-z0-9])?")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from .errors import StrategyError
+from progressive.errors import StrategyError
 
 __all__ = ["MILLION", "Percent", "Times", "geometric", "hours", "linear", "minutes", "ms", "percent", "percents", "seconds", "times"]
 

@@ -15,9 +15,9 @@ from typing import ClassVar, TypeAlias
 
 import attrs
 
-from . import _validators as check
-from ._copies import evolve
-from .errors import StrategyError
+from . import fields as check
+from .replace import evolve
+from progressive.errors import StrategyError
 from .traffic import Track
 
 __all__ = [

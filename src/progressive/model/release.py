@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from . import _validators as check
-from .errors import StrategyError
+from . import fields as check
+from progressive.errors import StrategyError
 
 __all__ = ["Release", "Version"]
 

@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 import attrs
 
-from . import _validators as check
-from .errors import Failure, RouterError, StrategyError
+from . import fields as check
+from progressive.errors import Failure, RouterError, StrategyError
 from .release import Release, Version
 from .units import MILLION, Percent, percent
 
