@@ -39,7 +39,7 @@ from progressive.analysis.kayenta import (
     back_fill,
     mix,
 )
-from progressive.stats._special import normal_quantile
+from progressive.stats.special.index import normal_quantile
 from progressive.stats.quantiles import quantile
 from progressive.stats.ranks import cohens_d, common_language, mean_ratio, shift, shift_statistic
 

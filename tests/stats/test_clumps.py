@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive.stats.clumps import NOTHING, evidence, update
+from progressive.stats.betting import NOTHING, evidence, update
 from progressive.stats.sequential import factor
 
 

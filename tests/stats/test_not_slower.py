@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive.stats.not_slower import NOTHING, State, closest, evidence, needed, update, within
+from progressive.stats.latency_acceptance import (
+    NOTHING,
+    State,
+    closest,
+    evidence,
+    needed,
+    update,
+    within,
+)
 
 EDGES = tuple(0.005 * 1.3**k for k in range(30))
 SMALL = (1.0, 2.0, 4.0, 8.0)

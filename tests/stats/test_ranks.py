@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from reference import agrees, cases_of, near
 from scipy import stats
 
-from progressive.stats._answers import Alternative
-from progressive.stats._special import normal_quantile
+from progressive.stats.answers import Alternative
+from progressive.stats.special.index import normal_quantile
 from progressive.stats.ranks import (
     MannWhitney,
     cliffs_delta,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive.stats.signs import NOTHING, evidence, needed, update
+from progressive.stats.sign_test import NOTHING, evidence, needed, update
 
 
 @given(above=st.integers(0, 40), below=st.integers(0, 40))

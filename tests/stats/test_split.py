@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from progressive.stats.split import NOTHING, evidence, update
+from progressive.stats.sample_ratio import NOTHING, evidence, update
 
 ALPHA = 0.001
 

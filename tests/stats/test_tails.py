@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive.stats import ratios
-from progressive.stats.tails import LEVELS, NOTHING, State, evidence, margin_tested, paired, update
+from progressive.stats.histogram_tails import (
+    LEVELS,
+    NOTHING,
+    State,
+    evidence,
+    margin_tested,
+    paired,
+    update,
+)
 
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The default buckets of Prometheus' client libraries."""

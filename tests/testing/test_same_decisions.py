@@ -25,7 +25,13 @@ from progressive import (
     seconds,
 )
 from progressive.model.measurement import Measurement
-from progressive.stats import clumps, falls, means, sequential, tails
+from progressive.stats import (
+    betting as clumps,
+    decrease as falls,
+    means,
+    sequential,
+    histogram_tails as tails,
+)
 from progressive.steps import Analyze, Bake, SetWeight
 from progressive.testing import Behaviour, Latency, Story, World, simulate, troubles
 

@@ -11,7 +11,7 @@ import attrs
 
 from progressive.model import fields as check
 from progressive.errors import StrategyError
-from progressive.stats._special import normal_quantile
+from progressive.stats.special.index import normal_quantile
 from progressive.stats.ranks import Shift, common_language, mean_ratio, shift, shift_statistic
 from ._kayenta_series import Pair, Tags
 from ._kayenta_transforms import (

@@ -11,7 +11,7 @@ from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.model.measurement import Counts, Histogram, Kind, Look, Metric, NoData
 from progressive.messages import Action
-from progressive.stats import split
+from progressive.stats import sample_ratio as split
 from progressive.model.traffic import Track, Traffic
 from ._metric import Unweighted, is_metric, is_number
 from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance

@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import inf, log
 from typing import Final
 
-from ._evidence import averaged, kept
+from .evidence import averaged, kept
 from .sequential import factor
 
 __all__ = ["NOTHING", "evidence", "needed", "update"]

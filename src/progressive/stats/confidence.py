@@ -20,10 +20,10 @@ from collections.abc import Callable, Sequence
 from math import ceil, floor, inf, isfinite, log, log1p, sqrt
 from typing import Final
 
-from ._answers import Interval
-from ._beta import log_beta_peak
-from ._gamma import log_gamma_peak
-from ._series import LEAST, between, count
+from .answers import Interval
+from .special.beta import log_beta_peak
+from .special.gamma import log_gamma_peak
+from .special.series import LEAST, between, count
 from .means import BURN_IN
 from .mixtures import best_rho
 from .quantiles import check_buckets, sorted_samples

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from math import exp, log1p
 from typing import Final, TypeAlias
 
-from ._evidence import kept
-from ._special import log_binomial, log_hypergeometric
+from .evidence import kept
+from .special.index import log_binomial, log_hypergeometric
 
 __all__ = ["NOTHING", "State", "binomial", "boundary", "hypergeometric", "log_time", "update"]
 

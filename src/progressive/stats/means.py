@@ -16,8 +16,8 @@ from __future__ import annotations
 from math import inf, log, log1p, pi, sqrt
 from typing import Final, TypeAlias
 
-from ._evidence import kept
-from ._special import log_normal_cdf
+from .evidence import kept
+from .special.index import log_normal_cdf
 
 __all__ = ["BURN_IN", "NOTHING", "State", "base", "bounds", "difference", "evidence", "needed", "standard_error", "update"]
 

@@ -21,10 +21,10 @@ from functools import lru_cache
 from math import exp, fsum, inf, log, log1p, sqrt
 from typing import Final, NamedTuple, Protocol
 
-from ._beta import beta_tails, log_beta_peak
-from ._gamma import gamma_terms, log_gamma_p, log_gamma_peak, log_gamma_q
-from ._series import between, fraction, positive
-from ._special import log_normal_cdf
+from .special.beta import beta_tails, log_beta_peak
+from .special.gamma import gamma_terms, log_gamma_p, log_gamma_peak, log_gamma_q
+from .special.series import between, fraction, positive
+from .special.index import log_normal_cdf
 
 __all__ = [
     "BetaBinomial",

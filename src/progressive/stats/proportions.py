@@ -13,9 +13,9 @@ from collections.abc import Callable
 from math import copysign, exp, inf, log1p, sqrt
 from typing import Final, NamedTuple
 
-from ._answers import Alternative, Interval, alternative_of, confidence_of
-from ._series import between
-from ._special import (
+from .answers import Alternative, Interval, alternative_of, confidence_of
+from .special.series import between
+from .special.index import (
     beta_quantile,
     beta_upper_quantile,
     binomial_cdf,

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import copysign, fsum, isinf, isnan, nan, sqrt
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from ._answers import Alternative, alternative_of, confidence_of
-from ._special import normal_quantile, normal_sf
+from .answers import Alternative, alternative_of, confidence_of
+from .special.index import normal_quantile, normal_sf
 
 __all__ = [
     "MannWhitney",

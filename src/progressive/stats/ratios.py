@@ -17,7 +17,7 @@ from math import exp, inf, log, nan
 from typing import Final, TypeAlias
 
 from . import sequential
-from ._evidence import averaged, kept
+from .evidence import averaged, kept
 from .sequential import LOG_PRIOR, RATIOS
 
 __all__ = ["NOTHING", "State", "bounds", "estimate", "evidence", "ratio", "update"]

@@ -21,7 +21,7 @@ from __future__ import annotations
 from math import log
 from typing import Final
 
-from ._evidence import averaged, kept
+from .evidence import averaged, kept
 
 __all__ = ["LOG_PRIOR", "NOTHING", "RATIOS", "evidence", "factor", "update", "update_by_share"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from progressive.stats import acceptance, exact, limits, sequential
+from progressive.stats import acceptance, exact, planning as limits, sequential
 
 from .rules import ALPHA
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log
 from typing import Final
 
-from progressive.stats._evidence import averaged
+from progressive.stats.evidence import averaged
 from .comparison import Question
 
 __all__ = ["averaged_evidence", "evidence_of", "towards"]

@@ -7,8 +7,8 @@ from typing import Final, TypeAlias, cast
 import attrs
 
 from progressive.model.measurement import Counts, Measurement, Moments
-from progressive.stats import clumps, ratios
-from progressive.stats._evidence import kept
+from progressive.stats import betting as clumps, ratios
+from progressive.stats.evidence import kept
 from progressive.analysis.verdict import Memory
 from ._counts import NO_EVENTS, look_at
 from ._said import amount, counted

@@ -8,8 +8,8 @@ from typing import TypeAlias, cast
 import attrs
 
 from progressive.model.measurement import Histogram, Measurement
-from progressive.stats import not_slower, ratios, tails
-from progressive.stats._evidence import kept
+from progressive.stats import latency_acceptance as not_slower, ratios, histogram_tails as tails
+from progressive.stats.evidence import kept
 from progressive.analysis.verdict import Memory
 from ._accepted import Accepted
 from ._said import amount, bounded, counted, times

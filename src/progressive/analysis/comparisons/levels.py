@@ -8,7 +8,7 @@ from typing import cast
 import attrs
 
 from progressive.model.measurement import Gauge, Measurement
-from progressive.stats import signs
+from progressive.stats import sign_test as signs
 from progressive.analysis.verdict import Memory
 from ._accepted import Accepted
 from ._sides import evidence_of, towards

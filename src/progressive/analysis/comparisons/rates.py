@@ -8,7 +8,7 @@ from typing import Final, TypeAlias, cast
 import attrs
 
 from progressive.model.measurement import Counts, Measurement
-from progressive.stats import acceptance, exact, falls, ratios, sequential
+from progressive.stats import acceptance, exact, decrease as falls, ratios, sequential
 from progressive.analysis.verdict import Memory
 from ._accepted import Accepted
 from ._counts import NO_EVENTS, beside, counts_misfit, look_at

@@ -19,9 +19,9 @@ from itertools import pairwise
 from math import exp, inf, log, log1p
 from typing import Final, TypeAlias
 
-from ._blocks import block
-from ._evidence import averaged, kept
-from .limits import requests_needed
+from .blocks import block
+from .evidence import averaged, kept
+from .planning import requests_needed
 
 __all__ = ["LEVELS", "NOTHING", "State", "closest", "evidence", "needed", "update", "within"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import log
 from typing import Final
 
-from ._evidence import averaged, kept
+from .evidence import averaged, kept
 
 __all__ = ["NOTHING", "evidence", "update"]
 

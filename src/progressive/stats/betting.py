@@ -24,7 +24,7 @@ from __future__ import annotations
 from math import log, log1p
 from typing import Final
 
-from ._evidence import averaged, kept
+from .evidence import averaged, kept
 
 __all__ = ["BY_EVENTS", "BY_LOOK", "NOTHING", "evidence", "update"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import exp, expm1, inf, lgamma, log, log1p
 
-from ._series import (
+from .series import (
     HALF_LOG_TWO_PI,
     LEAST,
     LONGEST_STEP,

@@ -22,7 +22,7 @@ from math import exp, fsum, log, sqrt
 from typing import Final, TypeAlias
 
 from . import ratios
-from ._evidence import averaged, kept
+from .evidence import averaged, kept
 
 __all__ = ["NOTHING", "State", "evidence", "margin_tested", "paired", "parts", "update"]
 

@@ -11,7 +11,7 @@ Accuracies are what `tests/stats/test_special.py` measures against mpmath, round
 
 from __future__ import annotations
 
-from ._beta import (
+from .beta import (
     beta_cdf,
     beta_quantile,
     beta_sf,
@@ -20,7 +20,7 @@ from ._beta import (
     log_beta_cdf,
     log_beta_sf,
 )
-from ._counts import (
+from .counts import (
     binomial_cdf,
     binomial_sf,
     log_binomial,
@@ -30,8 +30,8 @@ from ._counts import (
     poisson_cdf,
     poisson_sf,
 )
-from ._gamma import gamma_p, gamma_q, gamma_quantile, gamma_upper_quantile, log_gamma_p, log_gamma_q
-from ._normal import (
+from .gamma import gamma_p, gamma_q, gamma_quantile, gamma_upper_quantile, log_gamma_p, log_gamma_q
+from .normal import (
     log_normal_cdf,
     normal_cdf,
     normal_quantile,

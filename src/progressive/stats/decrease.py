@@ -17,8 +17,8 @@ from __future__ import annotations
 from math import log
 from typing import Final, TypeAlias
 
-from ._blocks import block
-from ._evidence import averaged, kept
+from .blocks import block
+from .evidence import averaged, kept
 from .sequential import factor
 
 __all__ = ["NOTHING", "State", "evidence", "update"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import inf, log, log1p
 from typing import Final
 
-from ._blocks import nearest
+from .blocks import nearest
 
 __all__ = ["information", "requests_needed"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import erf, erfc, exp, inf, log, log1p, pi, sqrt
 from typing import Final
 
-from ._beta import beta_point, beta_tails
-from ._series import HALF_LOG_TWO_PI, NEARLY, between, number, positive
+from .beta import beta_point, beta_tails
+from .series import HALF_LOG_TWO_PI, NEARLY, between, number, positive
 
 __all__ = [
     "log_normal_cdf",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import exp, inf, log
 
-from ._series import (
+from .series import (
     HALF_LOG_TWO_PI,
     LEAST,
     LONGEST_STEP,

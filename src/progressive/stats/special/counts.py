@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf, log, log1p
 
-from ._beta import beta_cdf, beta_sf, log_beta
-from ._gamma import gamma_p, gamma_q
-from ._series import HALF_LOG_TWO_PI, between, count, deviance, stirling
+from .beta import beta_cdf, beta_sf, log_beta
+from .gamma import gamma_p, gamma_q
+from .series import HALF_LOG_TWO_PI, between, count, deviance, stirling
 
 __all__ = [
     "binomial_cdf",

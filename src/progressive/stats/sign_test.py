@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import log
 from typing import Final, TypeAlias
 
-from ._evidence import averaged
+from .evidence import averaged
 
 __all__ = ["NOTHING", "State", "evidence", "needed", "update"]
 

@@ -1,0 +1,1 @@
+"""Special functions with `math` alone, accurate in both tails: gamma, beta, normal, counts."""
