@@ -37,8 +37,8 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.analysis.judge import Tally, consequence, fold, forgive
-from progressive.analysis.verdict import Memory
+from progressive.analysis.analysis import Tally, consequence, fold, forgive
+from progressive.analysis.contract import Memory
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")

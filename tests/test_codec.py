@@ -82,8 +82,8 @@ from progressive import (
 )
 from progressive._json import parsed, text_of
 from progressive._schema import Codec
-from progressive.analysis.judge import Tally
-from progressive.analysis.verdict import Check, Memory
+from progressive.analysis.analysis import Tally
+from progressive.analysis.contract import Check, Memory
 from progressive.errors import Failure
 from progressive.messages import (
     EVENTS,

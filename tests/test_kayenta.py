@@ -15,17 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive import StrategyError
-from progressive.analysis._kayenta_metric import Rules, classify
-from progressive.analysis._kayenta_score import accepts, score, stops, verdict_of
-from progressive.analysis._kayenta_series import mix_one
-from progressive.analysis._kayenta_transforms import (
+from progressive.analysis.kayenta.metric import Rules, classify
+from progressive.analysis.kayenta.score import accepts, score, stops, verdict_of
+from progressive.analysis.kayenta.series import mix_one
+from progressive.analysis.kayenta.transforms import (
     beyond_fences,
     beyond_sigmas,
     remove_nans,
     remove_outliers,
     replace_nans,
 )
-from progressive.analysis.kayenta import (
+from progressive.analysis.kayenta.judge import (
     Classification,
     Direction,
     EffectSize,

@@ -21,7 +21,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.analysis.verdict import Memory
+from progressive.analysis.contract import Memory
 from progressive.testing import World, simulate, troubles
 from progressive.model.traffic import Traffic
 

@@ -7,9 +7,9 @@ word. Adapters are imported by name: ``from progressive.routers.envoy import Env
 from __future__ import annotations
 
 from .analysis.checks import Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
-from .analysis.judge import Analysis
-from .analysis.kayenta import KayentaJudge, KayentaMetric
-from .analysis.verdict import Budget, Check, Judgement, Tolerance, Verdict
+from .analysis.analysis import Analysis
+from .analysis.kayenta.judge import KayentaJudge, KayentaMetric
+from .analysis.contract import Budget, Check, Judgement, Tolerance, Verdict
 from .codec import (
     dumps,
     dumps_event,

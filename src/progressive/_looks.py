@@ -15,8 +15,8 @@ from progressive.model.replace import evolve
 from progressive._moves import go_back, hold
 from progressive._turn import Turn
 from progressive._windows import active, replace_series
-from progressive.analysis.judge import Tally, consequence, fold, owes
-from progressive.analysis.verdict import Check, Judgement, Memory, Verdict, metrics_of
+from progressive.analysis.analysis import Tally, consequence, fold, owes
+from progressive.analysis.contract import Check, Judgement, Memory, Verdict, metrics_of
 from progressive.lifecycle import Phase
 from progressive.model.measurement import Look, Metric, NoAnswer, Window
 from progressive.messages import Action, Measure, Measured

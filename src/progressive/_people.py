@@ -8,7 +8,7 @@ from typing import Any, Final
 from progressive.model.replace import evolve
 from progressive._moves import enter, go_back, hold
 from progressive._turn import ZERO, Turn
-from progressive.analysis.judge import forgive
+from progressive.analysis.analysis import forgive
 from progressive.lifecycle import Phase, Retirement
 from progressive.messages import Abort, Approve, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip
 from progressive.notes import Happened

@@ -13,7 +13,7 @@ from progressive.model.replace import evolve
 from progressive._fleet import unready
 from progressive._moves import end, enter, go_back
 from progressive._turn import NOTHING, Turn
-from progressive.analysis.judge import PREFLIGHT
+from progressive.analysis.analysis import PREFLIGHT
 from progressive.lifecycle import Phase
 from progressive.model.measurement import NoAnswer, Window
 from progressive.messages import Inspected, Measure, Measured

@@ -15,7 +15,7 @@ import attrs
 from progressive.model import fields as check
 from progressive._json import short
 from progressive.analysis.checks import CHECKS, Bound
-from progressive.analysis.verdict import Check, Memory
+from progressive.analysis.contract import Check, Memory
 from progressive.errors import StateError, StrategyError
 from progressive.step import Kinds, Step
 from progressive.steps import KINDS

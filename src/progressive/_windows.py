@@ -6,7 +6,7 @@ from typing import Any
 
 from progressive.model.replace import evolve
 from progressive._turn import Turn
-from progressive.analysis.judge import cooled
+from progressive.analysis.analysis import cooled
 from progressive.notes import Unjudged
 from progressive.rollout import SeriesState, Tail
 from progressive.model.traffic import Track

@@ -10,8 +10,8 @@ from typing import Final
 import attrs
 
 from progressive.model import fields as check
-from progressive.analysis.judge import Analysis
-from progressive.analysis.verdict import Check, metrics_of
+from progressive.analysis.analysis import Analysis
+from progressive.analysis.contract import Check, metrics_of
 from progressive.errors import StrategyError
 from progressive.model.measurement import Metric
 from progressive.messages import Action

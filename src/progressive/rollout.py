@@ -12,8 +12,8 @@ from typing import Final
 import attrs
 
 from progressive.model import fields as check
-from progressive.analysis.judge import Tally
-from progressive.analysis.verdict import Memory
+from progressive.analysis.analysis import Tally
+from progressive.analysis.contract import Memory
 from progressive.errors import StrategyError
 from progressive.model.capacity import Capacity
 from progressive.lifecycle import FINAL, Phase, Retirement

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import attrs
 
 from progressive.model import fields as check
-from progressive.analysis.verdict import Memory
+from progressive.analysis.contract import Memory
 from progressive.errors import StrategyError
 from progressive.messages import Action, HookAnswer, action_of
 from progressive.model.traffic import Traffic

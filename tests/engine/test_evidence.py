@@ -46,7 +46,7 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.analysis.verdict import Memory
+from progressive.analysis.contract import Memory
 from progressive.model.measurement import Histogram
 from progressive.messages import Measure, Measured, Read, Tick
 from progressive.step import Advance

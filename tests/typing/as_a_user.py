@@ -73,7 +73,7 @@ from progressive import (
     start,
     tick,
 )
-from progressive.analysis.verdict import Memory
+from progressive.analysis.contract import Memory
 from progressive.calendar import OpenHours
 from progressive.fleets.kubernetes import Deployments
 from progressive.metrics.envoy import ERRORS, LATENCY, EnvoyStats

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .kayenta_check import Kayenta
+from .kayenta.check import Kayenta
 from .limit import Bound, Limit
 from .mann_whitney import MannWhitney
 from .no_worse import NoWorse

@@ -25,9 +25,9 @@ from progressive.model.measurement import (
 )
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, Times
-from ._metric import Unweighted, is_metric
-from ._pooling import pack, pooled
-from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
+from .parameters import Unweighted, is_metric
+from .pooling import pack, pooled
+from .contract import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["Bound", "Limit"]
 

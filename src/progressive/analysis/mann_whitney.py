@@ -11,7 +11,7 @@ from progressive.errors import StrategyError
 from progressive.model.measurement import Bad, Kind, Look, Metric
 from progressive.stats.ranks import common_language, mann_whitney, shift
 from progressive.model.traffic import Track
-from ._metric import (
+from .parameters import (
     Comparing,
     Unweighted,
     comparing_problems,
@@ -22,7 +22,7 @@ from ._metric import (
     samples_of,
     track_of,
 )
-from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
+from .contract import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["MannWhitney"]
 

@@ -12,7 +12,7 @@ from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track
-from ._metric import (
+from .parameters import (
     Comparing,
     comparing_problems,
     is_metric,
@@ -22,9 +22,9 @@ from ._metric import (
     track_of,
 )
 from .comparisons import acceptance_of, comparison_of
-from .comparisons._said import counted
-from .comparisons.comparison import Acceptance, Comparison, Numbers, Question
-from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
+from .comparisons.said import counted
+from .comparisons.base import Acceptance, Comparison, Numbers, Question
+from .contract import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["NoWorse"]
 

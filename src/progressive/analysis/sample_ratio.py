@@ -13,8 +13,8 @@ from progressive.model.measurement import Counts, Histogram, Kind, Look, Metric,
 from progressive.messages import Action
 from progressive.stats import sample_ratio as split
 from progressive.model.traffic import Track, Traffic
-from ._metric import Unweighted, is_metric, is_number
-from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
+from .parameters import Unweighted, is_metric, is_number
+from .contract import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["SampleRatio"]
 

@@ -11,8 +11,8 @@ from typing import ClassVar, Final
 import attrs
 
 from progressive.model import fields as check
-from progressive.analysis.judge import Analysis, checks_of
-from progressive.analysis.verdict import Check
+from progressive.analysis.analysis import Analysis, checks_of
+from progressive.analysis.contract import Check
 from progressive.errors import StrategyError
 from progressive.plan import Guard, Plan, named_steps
 from progressive.step import Deadline, Step, is_deadline

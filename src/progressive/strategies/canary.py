@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 
 from progressive.model import fields as check
-from progressive.analysis.judge import Analysis
+from progressive.analysis.analysis import Analysis
 from progressive.errors import StrategyError
 from progressive.step import Step
 from progressive.steps.bake import Bake

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from progressive.analysis.judge import Tally
-from progressive.analysis.verdict import Tolerance, Verdict
+from progressive.analysis.analysis import Tally
+from progressive.analysis.contract import Tolerance, Verdict
 from progressive.lifecycle import Phase
 from progressive.plan import Plan
 from progressive.rollout import Rollout

@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from progressive.analysis.verdict import metrics_of
+from progressive.analysis.contract import metrics_of
 from progressive.model.measurement import Bad, Kind, Metric
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, said

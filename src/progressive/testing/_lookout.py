@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from progressive._looks import judgement_of
-from progressive.analysis.judge import Tally, consequence, cooled, fold, owes
+from progressive.analysis.analysis import Tally, consequence, cooled, fold, owes
 from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window
 from progressive.messages import Action, Go
 from progressive.plan import Plan, Series

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from progressive.analysis.verdict import Verdict
+from progressive.analysis.contract import Verdict
 from progressive.conversation import Kept, Save, Saved, converse
 from progressive.engine import Decision, decide
 from progressive.errors import Failure

@@ -7,8 +7,8 @@ from typing import ClassVar, Final
 
 import attrs
 
-from progressive.analysis.judge import Analysis
-from progressive.analysis.verdict import Check, Judgement, Memory, Tolerance, Verdict, metrics_of
+from progressive.analysis.analysis import Analysis
+from progressive.analysis.contract import Check, Judgement, Memory, Tolerance, Verdict, metrics_of
 from progressive.model.measurement import Counts, Look, Metric
 from progressive.plan import Plan
 from progressive.model.traffic import Track

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.analysis.judge import PREFLIGHT
+from progressive.analysis.analysis import PREFLIGHT
 from progressive.model.capacity import Capacity
 from progressive.lifecycle import Phase
 from progressive.model.measurement import (

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.analysis.verdict import Verdict
+from progressive.analysis.contract import Verdict
 from progressive.errors import Failure
 from progressive.lifecycle import Phase
 from progressive.messages import (

@@ -28,9 +28,9 @@ from hypothesis import strategies as st
 
 from progressive._schema import types_of
 from progressive.analysis.checks import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
-from progressive.analysis.judge import Analysis
-from progressive.analysis.kayenta import KayentaJudge, KayentaMetric
-from progressive.analysis.verdict import Budget, Memory, Tolerance
+from progressive.analysis.analysis import Analysis
+from progressive.analysis.kayenta.judge import KayentaJudge, KayentaMetric
+from progressive.analysis.contract import Budget, Memory, Tolerance
 from progressive.errors import StrategyError
 from progressive.model.measurement import (
     Counts,

@@ -10,7 +10,7 @@ from os import PathLike
 from typing import Final
 
 from progressive.model import fields as check
-from progressive.analysis.judge import PREFLIGHT
+from progressive.analysis.analysis import PREFLIGHT
 from progressive.errors import StrategyError
 from progressive.lifecycle import Phase
 from progressive.model.measurement import Counts

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from progressive.model.measurement import Kind
-from ._accepted import BothAccepted
+from .accepted import BothAccepted
 from .blocks import Blocks
-from .comparison import Acceptance, Comparison, Question
+from .base import Acceptance, Comparison, Question
 from .latencies import Latencies, LatenciesAccepted
 from .levels import Levels, LevelsAccepted
 from .means import Means, MeansAccepted

@@ -9,11 +9,11 @@ import attrs
 from progressive.model.measurement import Counts, Measurement, Moments
 from progressive.stats import betting as clumps, ratios
 from progressive.stats.evidence import kept
-from progressive.analysis.verdict import Memory
-from ._counts import NO_EVENTS, look_at
-from ._said import amount, counted
-from ._sides import evidence_of
-from .comparison import Numbers, Question
+from progressive.analysis.contract import Memory
+from .counts import NO_EVENTS, look_at
+from .said import amount, counted
+from .sides import evidence_of
+from .base import Numbers, Question
 
 __all__ = ["Blocks"]
 

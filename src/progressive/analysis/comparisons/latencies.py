@@ -10,10 +10,10 @@ import attrs
 from progressive.model.measurement import Histogram, Measurement
 from progressive.stats import latency_acceptance as not_slower, ratios, histogram_tails as tails
 from progressive.stats.evidence import kept
-from progressive.analysis.verdict import Memory
-from ._accepted import Accepted
-from ._said import amount, bounded, counted, times
-from .comparison import Numbers, Question
+from progressive.analysis.contract import Memory
+from .accepted import Accepted
+from .said import amount, bounded, counted, times
+from .base import Numbers, Question
 
 __all__ = ["Latencies", "LatenciesAccepted"]
 

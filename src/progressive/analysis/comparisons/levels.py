@@ -9,10 +9,10 @@ import attrs
 
 from progressive.model.measurement import Gauge, Measurement
 from progressive.stats import sign_test as signs
-from progressive.analysis.verdict import Memory
-from ._accepted import Accepted
-from ._sides import evidence_of, towards
-from .comparison import Numbers, Question
+from progressive.analysis.contract import Memory
+from .accepted import Accepted
+from .sides import evidence_of, towards
+from .base import Numbers, Question
 
 __all__ = ["Levels", "LevelsAccepted"]
 

@@ -9,11 +9,11 @@ import attrs
 
 from progressive.model.measurement import Measurement, Moments
 from progressive.stats import means
-from progressive.analysis.verdict import Memory
-from ._accepted import Accepted
-from ._counts import look_at
-from ._sides import evidence_of, towards
-from .comparison import Numbers, Question
+from progressive.analysis.contract import Memory
+from .accepted import Accepted
+from .counts import look_at
+from .sides import evidence_of, towards
+from .base import Numbers, Question
 
 __all__ = ["Means", "MeansAccepted"]
 

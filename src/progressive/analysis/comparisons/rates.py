@@ -9,12 +9,12 @@ import attrs
 
 from progressive.model.measurement import Counts, Measurement
 from progressive.stats import acceptance, exact, decrease as falls, ratios, sequential
-from progressive.analysis.verdict import Memory
-from ._accepted import Accepted
-from ._counts import NO_EVENTS, beside, counts_misfit, look_at
-from ._said import amount, bounded, counted, times
-from ._sides import averaged_evidence
-from .comparison import Comparison, Numbers, Question
+from progressive.analysis.contract import Memory
+from .accepted import Accepted
+from .counts import NO_EVENTS, beside, counts_misfit, look_at
+from .said import amount, bounded, counted, times
+from .sides import averaged_evidence
+from .base import Comparison, Numbers, Question
 
 __all__ = ["RatesAccepted", "rates"]
 

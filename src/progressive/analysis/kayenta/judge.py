@@ -38,7 +38,7 @@ import attrs
 
 from progressive.model import fields as check
 from progressive.errors import StrategyError
-from ._kayenta_metric import (
+from .metric import (
     Classification,
     Direction,
     EffectSize,
@@ -47,10 +47,10 @@ from ._kayenta_metric import (
     Rules,
     classify,
 )
-from ._kayenta_score import GroupScore, KayentaVerdict, Score, accepts, score, stops, verdict_of
-from ._kayenta_series import Pair, Series, back_fill, mix
-from ._kayenta_transforms import NanStrategy, OutlierStrategy
-from ._metric import is_number
+from .score import GroupScore, KayentaVerdict, Score, accepts, score, stops, verdict_of
+from .series import Pair, Series, back_fill, mix
+from .transforms import NanStrategy, OutlierStrategy
+from progressive.analysis.parameters import is_number
 
 __all__ = [
     "Classification",

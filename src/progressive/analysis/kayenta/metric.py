@@ -13,8 +13,8 @@ from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.stats.special.index import normal_quantile
 from progressive.stats.ranks import Shift, common_language, mean_ratio, shift, shift_statistic
-from ._kayenta_series import Pair, Tags
-from ._kayenta_transforms import (
+from .series import Pair, Tags
+from .transforms import (
     NanStrategy,
     OutlierStrategy,
     beyond_fences,
@@ -22,7 +22,7 @@ from ._kayenta_transforms import (
     remove_outliers,
     replace_nans,
 )
-from ._metric import is_number
+from progressive.analysis.parameters import is_number
 
 __all__ = ["Classification", "Direction", "EffectSize", "KayentaMetric", "MetricResult", "Rules", "classify"]
 

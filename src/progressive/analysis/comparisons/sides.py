@@ -6,7 +6,7 @@ from math import log
 from typing import Final
 
 from progressive.stats.evidence import averaged
-from .comparison import Question
+from .base import Question
 
 __all__ = ["averaged_evidence", "evidence_of", "towards"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from ._kayenta_metric import Classification, MetricResult
+from .metric import Classification, MetricResult
 
 __all__ = ["GroupScore", "KayentaVerdict", "Score", "accepts", "score", "stops", "verdict_of"]
 

@@ -7,8 +7,8 @@ from typing import cast
 import attrs
 
 from progressive.model.measurement import Measurement
-from progressive.analysis.verdict import Memory
-from .comparison import Acceptance, Question
+from progressive.analysis.contract import Memory
+from .base import Acceptance, Question
 
 __all__ = ["Accepted", "BothAccepted"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite, isinf
 
-from .comparison import Numbers
+from .base import Numbers
 
 __all__ = ["amount", "bounded", "counted", "times"]
 

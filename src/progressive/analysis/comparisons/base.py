@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 import attrs
 
 from progressive.model.measurement import Measurement
-from progressive.analysis.verdict import Memory
+from progressive.analysis.contract import Memory
 
 __all__ = ["Acceptance", "Comparison", "Numbers", "Question"]
 

@@ -14,7 +14,7 @@ from progressive.model.measurement import (
     NoData,
     merge,
 )
-from .verdict import Memory
+from .contract import Memory
 
 __all__ = ["pack", "pooled"]
 

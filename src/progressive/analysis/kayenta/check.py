@@ -10,9 +10,22 @@ from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.model.measurement import Kind, Look, Metric
 from progressive.model.traffic import Track
-from ._metric import Comparing, Unweighted, comparing_problems, samples_of, track_of
-from .kayenta import KayentaJudge, KayentaResult, KayentaVerdict
-from .verdict import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
+from progressive.analysis.parameters import (
+    Comparing,
+    Unweighted,
+    comparing_problems,
+    samples_of,
+    track_of,
+)
+from .judge import KayentaJudge, KayentaResult, KayentaVerdict
+from progressive.analysis.contract import (
+    Judgement,
+    Memory,
+    Tolerance,
+    Verdict,
+    is_flag,
+    is_tolerance,
+)
 
 __all__ = ["Kayenta"]
 

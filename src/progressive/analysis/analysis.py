@@ -12,7 +12,7 @@ from progressive.model.replace import evolve
 from progressive.errors import StrategyError
 from progressive.messages import Action
 from progressive.model.units import seconds
-from .verdict import Budget, Check, Judgement, Memory, Tolerance, Verdict
+from .contract import Budget, Check, Judgement, Memory, Tolerance, Verdict
 
 __all__ = ["Analysis", "Tally", "consequence", "cooled", "fold", "forgive", "owes"]
 
