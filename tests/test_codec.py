@@ -114,7 +114,7 @@ from progressive.notes import (
     Verified,
 )
 from progressive.rollout import Clocks, Evidence, Progress, Routing
-from progressive.step import Advance, Done, Situation, Wait
+from progressive.plan.step import Advance, Done, Situation, Wait
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, play, steady
 from progressive.testing._reached import Way, reached

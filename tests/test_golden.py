@@ -29,7 +29,7 @@ from progressive._schema import Codec
 from progressive.messages import EVENTS
 from progressive.notes import NOTES
 from progressive.rollout import FORMAT
-from progressive.step import Kinds
+from progressive.plan.step import Kinds
 from progressive.steps import KINDS
 from progressive.model.units import Percent
 

@@ -60,8 +60,8 @@ from progressive import (
 from progressive.model.replace import evolve
 from progressive.lifecycle import FINAL, TRANSITIONS, moved
 from progressive.model.measurement import Histogram, merge
-from progressive.plan import named_steps
-from progressive.step import Step
+from progressive.plan.plan import named_steps
+from progressive.plan.step import Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.strategies._common import Watched
 from progressive.model.units import MILLION

@@ -69,13 +69,13 @@ from .messages import (
 )
 from .notes import Note
 from .outcome import ExitCode, Outcome
-from .plan import Guard, Plan
+from .plan.plan import Guard, Plan
 from .ports import Fleet, Gate, Hook, MetricsProvider, Observer, Ports, Store, TrafficRouter
 from .model.release import Release, Version
 from .rollback import arollback_now, rollback_now
 from .rollout import Rollout, Status, begin
 from .starting import IfRunning, afirst_deployment, astart, first_deployment, start
-from .step import Deadline, Kinds, Situation, Step
+from .plan.step import Deadline, Kinds, Situation, Step
 from .strategies.blue_green import BlueGreen
 from .strategies.canary import Canary
 from .strategies.revert import Revert

@@ -37,7 +37,7 @@ from progressive.messages import (
     Surveyed,
     Wrote,
 )
-from progressive.plan import Plan, shortfalls
+from progressive.plan.plan import Plan, shortfalls
 from progressive.ports import Ports
 from progressive.rollout import Rollout
 from progressive.model.traffic import Capabilities, Served, Track

@@ -21,7 +21,7 @@ from progressive.lifecycle import Phase
 from progressive.model.measurement import Look, Metric, NoAnswer, Window
 from progressive.messages import Action, Measure, Measured
 from progressive.notes import Happened, Judged, Unjudged
-from progressive.step import Step
+from progressive.plan.step import Step
 from progressive.model.traffic import Track, Traffic
 
 RETRY: Final = timedelta(seconds=10)

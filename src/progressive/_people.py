@@ -12,7 +12,7 @@ from progressive.analysis.analysis import forgive
 from progressive.lifecycle import Phase, Retirement
 from progressive.messages import Abort, Approve, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip
 from progressive.notes import Happened
-from progressive.step import Approved
+from progressive.plan.step import Approved
 from progressive.model.traffic import Track
 
 

@@ -17,7 +17,7 @@ from progressive._json import short
 from progressive.analysis.checks import CHECKS, Bound
 from progressive.analysis.contract import Check, Memory
 from progressive.errors import StateError, StrategyError
-from progressive.step import Kinds, Step
+from progressive.plan.step import Kinds, Step
 from progressive.steps import KINDS
 from progressive.model.units import Percent, Times, percent, times
 

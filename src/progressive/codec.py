@@ -16,7 +16,7 @@ from progressive.lifecycle import FINAL, Phase, Retirement
 from progressive.messages import Event
 from progressive.notes import Note
 from progressive.rollout import FORMAT, Rollout
-from progressive.step import Kinds
+from progressive.plan.step import Kinds
 from progressive.strategies import AnyStrategy
 from progressive.model.traffic import Traffic
 

@@ -60,7 +60,7 @@ from progressive.messages import (
 )
 from progressive.notes import Escalated, Happened, Note
 from progressive.rollout import Rollout
-from progressive.step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
+from progressive.plan.step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
 from progressive.model.traffic import Traffic
 from progressive.model.units import said
 

@@ -18,9 +18,9 @@ from progressive.errors import StrategyError
 from progressive.model.capacity import Capacity
 from progressive.lifecycle import FINAL, Phase, Retirement
 from progressive.messages import HookAnswer
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.model.release import Release
-from progressive.step import Approved
+from progressive.plan.step import Approved
 from progressive.model.traffic import Served, Track, Traffic
 from progressive.model.units import Percent
 

@@ -16,7 +16,7 @@ from progressive.errors import ConflictError, Failure, FleetError, RouterError, 
 from progressive.model.capacity import Capacity
 from progressive.lifecycle import Phase, Retirement
 from progressive.messages import Abort
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.ports import Ports
 from progressive.model.release import Release
 from progressive.rollout import Rollout, begin

@@ -49,7 +49,7 @@ from progressive import (
 from progressive.analysis.contract import Memory
 from progressive.model.measurement import Histogram
 from progressive.messages import Measure, Measured, Read, Tick
-from progressive.step import Advance
+from progressive.plan.step import Advance
 from progressive.steps import Analyze, Bake, SetWeight
 from progressive.testing import (
     MemoryRouter,

@@ -35,7 +35,7 @@ from progressive.lifecycle import TRANSITIONS, Retirement
 from progressive.messages import Apply, CommandFailed, HookAnswered, Retire, RunHook, Seen, Wrote
 from progressive.notes import Drifted, Entered, Escalated, Happened
 from progressive.rollout import Rollout
-from progressive.step import Advance, Done, Situation, Step, Wait
+from progressive.plan.step import Advance, Done, Situation, Step, Wait
 from progressive.steps import Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Served, Traffic
 

@@ -74,8 +74,8 @@ from progressive.messages import (
     Seen,
     Tick,
 )
-from progressive.plan import shortfalls
-from progressive.step import Advance, Done, Failed, Halt, Wait
+from progressive.plan.plan import shortfalls
+from progressive.plan.step import Advance, Done, Failed, Halt, Wait
 from progressive.steps import Approval, Bake, Pause, SetWeight
 from progressive.testing import (
     MemoryFleet,

@@ -28,7 +28,7 @@ from progressive import (
 )
 from progressive.errors import ConflictError
 from progressive.messages import Seen, Tick
-from progressive.plan import shortfalls
+from progressive.plan.plan import shortfalls
 from progressive.model.traffic import Marker, Served, Track
 
 

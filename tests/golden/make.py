@@ -82,7 +82,7 @@ from progressive import (
 )
 from progressive.conversation import Save
 from progressive.messages import Measure, Measured
-from progressive.plan import named_steps
+from progressive.plan.plan import named_steps
 from progressive.rollout import FORMAT
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Track

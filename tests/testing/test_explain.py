@@ -31,7 +31,7 @@ from progressive import (
     times,
 )
 from progressive.model.measurement import Bad
-from progressive.step import Advance, Deadline, Failed, Halt, Situation, Step
+from progressive.plan.step import Advance, Deadline, Failed, Halt, Situation, Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import (
     Behaviour,

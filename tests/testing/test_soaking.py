@@ -29,7 +29,7 @@ from progressive import (
     seconds,
 )
 from progressive.messages import Apply
-from progressive.step import Advance, Done, Kinds, Situation, Step
+from progressive.plan.step import Advance, Done, Kinds, Situation, Step
 from progressive.steps import Bake, SetWeight
 from progressive.testing import FaultWorld, PromiseBroken, Soaked, soak, soak_one
 from progressive.testing import soaking as room

@@ -81,7 +81,7 @@ from progressive.metrics.prometheus import Counter, Prometheus, PromQL, Ratio, R
 from progressive.metrics.prometheus import istio as of_istio
 from progressive.routers.envoy import Envoy
 from progressive.routers.istio import Istio, Kubernetes
-from progressive.step import Advance, Done, Wait
+from progressive.plan.step import Advance, Done, Wait
 from progressive.stores.file import FileStore
 from progressive.stores.sqlite import SqliteStore
 from progressive.testing import (

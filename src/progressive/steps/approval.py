@@ -10,7 +10,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.messages import Action, action_of
-from progressive.step import Advance, Deadline, Done, Situation, Step, Wait
+from progressive.plan.step import Advance, Deadline, Done, Situation, Step, Wait
 
 
 def _ends(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:

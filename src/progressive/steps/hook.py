@@ -8,7 +8,16 @@ import attrs
 
 from progressive.model import fields as check
 from progressive.messages import Go, NotYet, Stop
-from progressive.step import Advance, Deadline, Done, Failed, Situation, Step, Wait, is_deadline
+from progressive.plan.step import (
+    Advance,
+    Deadline,
+    Done,
+    Failed,
+    Situation,
+    Step,
+    Wait,
+    is_deadline,
+)
 from progressive.model.units import hours
 
 

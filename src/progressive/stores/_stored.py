@@ -8,7 +8,7 @@ from progressive.codec import loads, loads_note
 from progressive.errors import ConflictError, StateError
 from progressive.notes import Note
 from progressive.rollout import Rollout
-from progressive.step import Kinds
+from progressive.plan.step import Kinds
 
 __all__ = ["may_replace", "note_of", "rollout_of", "second", "unreadable"]
 

@@ -22,7 +22,7 @@ from progressive.codec import dumps, dumps_note
 from progressive.errors import Failure, StateError, StoreError
 from progressive.notes import Note
 from progressive.rollout import Rollout
-from progressive.step import Kinds
+from progressive.plan.step import Kinds
 from . import _journal
 from ._lock import driven, locked, need_locks
 from ._names import id_of, stem_of

@@ -19,7 +19,7 @@ from progressive.codec import dumps, dumps_note
 from progressive.errors import StateError, StrategyError
 from progressive.notes import Note
 from progressive.rollout import Rollout
-from progressive.step import Kinds
+from progressive.plan.step import Kinds
 from ._database import Database
 from ._lock import driven, need_locks
 from ._names import stem_of

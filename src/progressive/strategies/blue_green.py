@@ -12,8 +12,8 @@ from progressive.model import fields as check
 from progressive.analysis.analysis import Analysis, checks_of
 from progressive.analysis.contract import Check
 from progressive.errors import StrategyError
-from progressive.plan import NO_ANALYSIS, UNJUDGED
-from progressive.step import Step
+from progressive.plan.plan import NO_ANALYSIS, UNJUDGED
+from progressive.plan.step import Step
 from progressive.steps.analyze import Analyze
 from progressive.steps.approval import Approval
 from progressive.steps.bake import Bake

@@ -11,7 +11,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.analysis.analysis import Analysis
 from progressive.errors import StrategyError
-from progressive.step import Step
+from progressive.plan.step import Step
 from progressive.steps.bake import Bake
 from progressive.steps.set_weight import SetWeight
 from progressive.model.traffic import is_percent

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import attrs
 
-from progressive.plan import Plan
-from progressive.step import Deadline
+from progressive.plan.plan import Plan
+from progressive.plan.step import Deadline
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import said
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from progressive.analysis.analysis import Tally
 from progressive.analysis.contract import Tolerance, Verdict
 from progressive.lifecycle import Phase
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.rollout import Rollout
 from ._weather import Router
 

@@ -15,8 +15,8 @@ from progressive._looks import judgement_of
 from progressive.analysis.analysis import Tally, consequence, cooled, fold, owes
 from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window
 from progressive.messages import Action, Go
-from progressive.plan import Plan, Series
-from progressive.step import Approved, Done, Situation, Wait
+from progressive.plan.plan import Plan, Series
+from progressive.plan.step import Approved, Done, Situation, Wait
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION
 from ._dice import Dice

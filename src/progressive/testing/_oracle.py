@@ -10,7 +10,7 @@ import attrs
 from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Check, Judgement, Memory, Tolerance, Verdict, metrics_of
 from progressive.model.measurement import Counts, Look, Metric
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.model.traffic import Track
 from progressive.model.units import hours, seconds
 

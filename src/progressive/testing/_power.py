@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import attrs
 
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from ._lookout import Watched, watch
 from .load import Load
 from .many import Often

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from progressive.lifecycle import Phase
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.rollout import Rollout
 from progressive.model.traffic import Traffic
 from ._weather import NOTHING

@@ -58,7 +58,7 @@ from progressive.messages import (
     Tick,
     Wrote,
 )
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.model.release import Release
 from progressive.rollout import Rollout, begin
 from progressive.model.traffic import Track, Traffic

@@ -27,7 +27,7 @@ from progressive.messages import (
     Surveyed,
 )
 from progressive.notes import Asked, Drifted, Entered, Happened, Judged, Late, Note, Verified
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.model.traffic import Traffic
 from ._recorded_looks import PROMPT, Series, Taken, taken
 from ._recorded_notes import Written, as_asked, by_time, in_order

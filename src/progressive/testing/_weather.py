@@ -27,7 +27,7 @@ from progressive.messages import (
     RunHook,
     Skip,
 )
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.rollout import Rollout
 from progressive.model.traffic import Marker, Traffic
 from progressive.model.units import hours, percent

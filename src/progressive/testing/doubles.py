@@ -17,7 +17,7 @@ from progressive.model.measurement import Counts, Look, Measurement, Metric, NoD
 from progressive.notes import Note
 from progressive.model.release import Release, Version
 from progressive.rollout import Rollout
-from progressive.step import Kinds
+from progressive.plan.step import Kinds
 from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
 from progressive.model.units import Percent, percent
 

@@ -58,7 +58,7 @@ from progressive.messages import (
 from progressive.notes import Note
 from progressive.model.release import Release
 from progressive.rollout import Rollout, begin
-from progressive.step import Kinds
+from progressive.plan.step import Kinds
 from progressive.model.traffic import Marker, Served, Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
 from ._ghost import Ghost, PromiseBroken

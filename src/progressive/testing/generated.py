@@ -47,10 +47,10 @@ from progressive.model.measurement import (
 )
 from progressive.messages import EVENTS, Action, Event
 from progressive.notes import NOTES, Note
-from progressive.plan import Guard, Plan
+from progressive.plan.plan import Guard, Plan
 from progressive.model.release import Release, Version
 from progressive.rollout import Rollout
-from progressive.step import Deadline, Step
+from progressive.plan.step import Deadline, Step
 from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Capabilities, Marker, Match, Track, Traffic
 from progressive.model.units import MILLION, Percent, hours, minutes, seconds, times

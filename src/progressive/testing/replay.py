@@ -16,7 +16,7 @@ from progressive.lifecycle import Phase
 from progressive.model.measurement import Counts
 from progressive.messages import Measured
 from progressive.notes import Happened, Judged, Note
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.model.release import Release, Version
 from progressive.rollout import Rollout, begin
 from progressive.starting import Strategy

@@ -17,7 +17,7 @@ from progressive.conversation import Kept, Save, Saved, converse
 from progressive.errors import StrategyError
 from progressive.messages import Approve, Command, Event, Go, Open, Reject, Tick
 from progressive.notes import Note
-from progressive.plan import Plan
+from progressive.plan.plan import Plan
 from progressive.ports import Ports
 from progressive.model.release import Release, Version
 from progressive.rollout import Rollout, begin

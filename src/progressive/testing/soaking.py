@@ -32,7 +32,7 @@ from progressive.messages import (
 )
 from progressive.notes import Note
 from progressive.starting import Strategy
-from progressive.step import Kinds
+from progressive.plan.step import Kinds
 from progressive.model.traffic import Track
 from progressive.model.units import hours, minutes, percent, seconds
 from .fault_world import FaultWorld
