@@ -63,7 +63,7 @@ from progressive.model.measurement import Histogram, merge
 from progressive.plan.plan import named_steps
 from progressive.plan.step import Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
-from progressive.strategies._common import Watched
+from progressive.strategies.common import Watched
 from progressive.model.units import MILLION
 
 # ------------------------------------------------------------------------------------------------------------------ copies

@@ -21,7 +21,7 @@ from progressive.steps.hook import Hook
 from progressive.steps.pause import Pause
 from progressive.steps.set_weight import SetWeight
 from progressive.model.units import minutes, percent
-from ._common import Watched
+from .common import Watched
 
 PREVIEW = "preview"
 """The name of the analysis that ``preview_checks`` make."""

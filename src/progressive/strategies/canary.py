@@ -16,7 +16,7 @@ from progressive.steps.bake import Bake
 from progressive.steps.set_weight import SetWeight
 from progressive.model.traffic import is_percent
 from progressive.model.units import MILLION, Percent, minutes
-from ._common import Watched, analyses_of, is_analyses, steps_of
+from .common import Watched, analyses_of, is_analyses, steps_of
 
 
 def _weights(value: Iterable[Percent]) -> tuple[Percent, ...]:

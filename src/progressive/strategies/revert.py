@@ -12,7 +12,7 @@ from progressive.plan.step import Step
 from progressive.steps.bake import Bake
 from progressive.steps.set_weight import SetWeight
 from progressive.model.units import minutes, percent
-from ._common import Watched
+from .common import Watched
 
 
 @attrs.frozen(kw_only=True)
