@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from progressive.lifecycle import FINAL, TRANSITIONS, Phase
+from progressive.rollout.phases import FINAL, TRANSITIONS, Phase
 
 PLACES = {
     Phase.PENDING: (110, 50),

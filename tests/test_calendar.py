@@ -24,8 +24,8 @@ from progressive import (
     submit,
 )
 from progressive.calendar import DAYS, Freeze, OpenHours
-from progressive.notes import Asked
-from progressive.rollout import Rollout
+from progressive.rollout.notes import Asked
+from progressive.rollout.state import Rollout
 from progressive.testing import MemoryRouter, MemoryStore, VirtualClock, play
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))

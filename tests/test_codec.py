@@ -85,7 +85,7 @@ from progressive._schema import Codec
 from progressive.analysis.analysis import Tally
 from progressive.analysis.contract import Check, Memory
 from progressive.errors import Failure
-from progressive.messages import (
+from progressive.rollout.events import (
     EVENTS,
     CommandFailed,
     Event,
@@ -98,7 +98,7 @@ from progressive.messages import (
     Surveyed,
     Wrote,
 )
-from progressive.notes import (
+from progressive.rollout.notes import (
     NOTES,
     Asked,
     Drifted,
@@ -113,7 +113,7 @@ from progressive.notes import (
     Unjudged,
     Verified,
 )
-from progressive.rollout import Clocks, Evidence, Progress, Routing
+from progressive.rollout.state import Clocks, Evidence, Progress, Routing
 from progressive.plan.step import Advance, Done, Situation, Wait
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, play, steady

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from progressive.lifecycle import TRANSITIONS
+from progressive.rollout.phases import TRANSITIONS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -26,9 +26,9 @@ from progressive import (
     loads_note,
 )
 from progressive._schema import Codec
-from progressive.messages import EVENTS
-from progressive.notes import NOTES
-from progressive.rollout import FORMAT
+from progressive.rollout.events import EVENTS
+from progressive.rollout.notes import NOTES
+from progressive.rollout.state import FORMAT
 from progressive.plan.step import Kinds
 from progressive.steps import KINDS
 from progressive.model.units import Percent

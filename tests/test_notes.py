@@ -29,7 +29,7 @@ from progressive import (
     Window,
     percent,
 )
-from progressive.messages import (
+from progressive.rollout.events import (
     CommandFailed,
     GateAnswered,
     HookAnswered,
@@ -37,7 +37,7 @@ from progressive.messages import (
     Retired,
     Surveyed,
 )
-from progressive.notes import (
+from progressive.rollout.notes import (
     NOTES,
     Asked,
     Drifted,

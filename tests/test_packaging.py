@@ -57,7 +57,7 @@ def test_the_version_stands_in_one_place(project: dict[str, Any]) -> None:
 
 
 def test_the_changelog_names_the_stored_format(project: dict[str, Any]) -> None:
-    from progressive.rollout import FORMAT
+    from progressive.rollout.state import FORMAT
 
     said = [int(number) for number in re.findall(r"\*\*FORMAT (\d+)\*\*", (TOP / "CHANGELOG.md").read_text("utf-8"))]
 

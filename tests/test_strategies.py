@@ -35,7 +35,7 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.lifecycle import Retirement
+from progressive.rollout.phases import Retirement
 from progressive.steps import SetWeight
 from progressive.testing import (
     MemoryFleet,

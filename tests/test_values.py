@@ -58,7 +58,7 @@ from progressive import (
     times,
 )
 from progressive.model.replace import evolve
-from progressive.lifecycle import FINAL, TRANSITIONS, moved
+from progressive.rollout.phases import FINAL, TRANSITIONS, moved
 from progressive.model.measurement import Histogram, merge
 from progressive.plan.plan import named_steps
 from progressive.plan.step import Step

@@ -35,7 +35,7 @@ from .errors import (
     WorldError,
 )
 from .model.capacity import Capacity
-from .lifecycle import Phase, Retirement
+from .rollout.phases import Phase, Retirement
 from .model.measurement import (
     Bad,
     Counts,
@@ -50,7 +50,7 @@ from .model.measurement import (
     NoData,
     Window,
 )
-from .messages import (
+from .rollout.events import (
     Abort,
     Action,
     Approve,
@@ -67,13 +67,13 @@ from .messages import (
     Stop,
     Tick,
 )
-from .notes import Note
-from .outcome import ExitCode, Outcome
+from .rollout.notes import Note
+from .rollout.outcome import ExitCode, Outcome
 from .plan.plan import Guard, Plan
 from .ports import Fleet, Gate, Hook, MetricsProvider, Observer, Ports, Store, TrafficRouter
 from .model.release import Release, Version
 from .rollback import arollback_now, rollback_now
-from .rollout import Rollout, Status, begin
+from .rollout.state import Rollout, Status, begin
 from .starting import IfRunning, afirst_deployment, astart, first_deployment, start
 from .plan.step import Deadline, Kinds, Situation, Step
 from .strategies.blue_green import BlueGreen

@@ -11,7 +11,7 @@ import attrs
 from progressive.errors import ConflictError, Failure, StrategyError, WorldError
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, NoAnswer
-from progressive.messages import (
+from progressive.rollout.events import (
     Apply,
     AskGate,
     ClosedUntil,
@@ -39,7 +39,7 @@ from progressive.messages import (
 )
 from progressive.plan.plan import Plan, shortfalls
 from progressive.ports import Ports
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 from progressive.model.traffic import Capabilities, Served, Track
 
 __all__ = ["Call", "call_for", "problems"]

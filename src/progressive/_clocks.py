@@ -9,8 +9,8 @@ from progressive.model.replace import evolve
 from progressive._routing import BACKOFF, astray_now
 from progressive._turn import ZERO, Turn
 from progressive._windows import restart_windows
-from progressive.lifecycle import Phase, Retirement
-from progressive.messages import NotYet
+from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.events import NotYet
 
 __all__ = ["pass_time"]
 

@@ -12,9 +12,9 @@ from typing import Any
 from progressive._calls import Call, call_for
 from progressive.engine import Decision
 from progressive.errors import StrategyError
-from progressive.messages import Command, Event
+from progressive.rollout.events import Command, Event
 from progressive.ports import Ports
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 
 __all__ = ["ado", "do", "observe"]
 

@@ -12,9 +12,9 @@ from typing import Final
 from progressive.model.replace import evolve
 from progressive._moves import OVERLOADED, go_back, hold, want, way_back
 from progressive._turn import NOTHING, Turn
-from progressive.lifecycle import Phase
-from progressive.messages import CommandFailed, Surveyed
-from progressive.notes import Escalated, Happened
+from progressive.rollout.phases import Phase
+from progressive.rollout.events import CommandFailed, Surveyed
+from progressive.rollout.notes import Escalated, Happened
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, said
 

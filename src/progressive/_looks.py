@@ -17,10 +17,10 @@ from progressive._turn import Turn
 from progressive._windows import active, replace_series
 from progressive.analysis.analysis import Tally, consequence, fold, owes
 from progressive.analysis.contract import Check, Judgement, Memory, Verdict, metrics_of
-from progressive.lifecycle import Phase
+from progressive.rollout.phases import Phase
 from progressive.model.measurement import Look, Metric, NoAnswer, Window
-from progressive.messages import Action, Measure, Measured
-from progressive.notes import Happened, Judged, Unjudged
+from progressive.rollout.events import Action, Measure, Measured
+from progressive.rollout.notes import Happened, Judged, Unjudged
 from progressive.plan.step import Step
 from progressive.model.traffic import Track, Traffic
 

@@ -8,9 +8,9 @@ from typing import Final
 from progressive.model.replace import evolve
 from progressive._turn import NOTHING, ZERO, Turn
 from progressive._windows import close_windows
-from progressive.lifecycle import FINAL, Phase, Retirement, moved
-from progressive.notes import Asked, Entered, Released
-from progressive.rollout import Cause
+from progressive.rollout.phases import FINAL, Phase, Retirement, moved
+from progressive.rollout.notes import Asked, Entered, Released
+from progressive.rollout.state import Cause
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent
 

@@ -9,9 +9,18 @@ from progressive.model.replace import evolve
 from progressive._moves import enter, go_back, hold
 from progressive._turn import ZERO, Turn
 from progressive.analysis.analysis import forgive
-from progressive.lifecycle import Phase, Retirement
-from progressive.messages import Abort, Approve, Hold, PersonEvent, PromoteNow, Reject, Resume, Skip
-from progressive.notes import Happened
+from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.events import (
+    Abort,
+    Approve,
+    Hold,
+    PersonEvent,
+    PromoteNow,
+    Reject,
+    Resume,
+    Skip,
+)
+from progressive.rollout.notes import Happened
 from progressive.plan.step import Approved
 from progressive.model.traffic import Track
 

@@ -14,11 +14,11 @@ from progressive._fleet import unready
 from progressive._moves import end, enter, go_back
 from progressive._turn import NOTHING, Turn
 from progressive.analysis.analysis import PREFLIGHT
-from progressive.lifecycle import Phase
+from progressive.rollout.phases import Phase
 from progressive.model.measurement import NoAnswer, Window
-from progressive.messages import Inspected, Measure, Measured
-from progressive.notes import Happened
-from progressive.rollout import Probe
+from progressive.rollout.events import Inspected, Measure, Measured
+from progressive.rollout.notes import Happened
+from progressive.rollout.state import Probe
 from progressive.model.traffic import Track
 from progressive.model.units import said, seconds
 

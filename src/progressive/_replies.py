@@ -8,8 +8,8 @@ from typing import Final
 from . import _fleet, _routing
 from progressive.model.replace import evolve
 from progressive._turn import Turn
-from progressive.lifecycle import Phase, Retirement
-from progressive.messages import (
+from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.events import (
     ClosedUntil,
     CommandFailed,
     GateAnswered,
@@ -17,7 +17,7 @@ from progressive.messages import (
     NotYet,
     Retired,
 )
-from progressive.notes import Happened
+from progressive.rollout.notes import Happened
 
 __all__ = ["command_failed", "gate_answered", "hook_answered", "retired"]
 

@@ -8,8 +8,8 @@ from typing import Final
 from progressive.model.replace import evolve
 from progressive._routing import escalate
 from progressive._turn import ZERO, Turn
-from progressive.lifecycle import Retirement
-from progressive.notes import Escalated, Released
+from progressive.rollout.phases import Retirement
+from progressive.rollout.notes import Escalated, Released
 from progressive.model.traffic import Track
 from progressive.model.units import said
 

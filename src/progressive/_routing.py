@@ -14,9 +14,9 @@ from progressive._fleet import short_of
 from progressive._moves import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
 from progressive._turn import NOTHING, ZERO, Turn
 from progressive.errors import Failure
-from progressive.lifecycle import Phase
-from progressive.messages import Apply, CommandFailed, Open, Seen, Wrote
-from progressive.notes import Drifted, Escalated, Happened, Late, Verified
+from progressive.rollout.phases import Phase
+from progressive.rollout.events import Apply, CommandFailed, Open, Seen, Wrote
+from progressive.rollout.notes import Drifted, Escalated, Happened, Late, Verified
 from progressive.model.traffic import Marker, Served
 from progressive.model.units import said
 

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive.lifecycle import FINAL
-from progressive.messages import Event, GateAnswer
-from progressive.notes import Note, Refused
-from progressive.rollout import Rollout, Waiting
+from progressive.rollout.phases import FINAL
+from progressive.rollout.events import Event, GateAnswer
+from progressive.rollout.notes import Note, Refused
+from progressive.rollout.state import Rollout, Waiting
 from progressive.model.traffic import Traffic
 
 NOTHING: Final = Traffic()

@@ -7,8 +7,8 @@ from typing import Any
 from progressive.model.replace import evolve
 from progressive._turn import Turn
 from progressive.analysis.analysis import cooled
-from progressive.notes import Unjudged
-from progressive.rollout import SeriesState, Tail
+from progressive.rollout.notes import Unjudged
+from progressive.rollout.state import SeriesState, Tail
 from progressive.model.traffic import Track
 from progressive.model.units import said
 

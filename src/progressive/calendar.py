@@ -15,7 +15,7 @@ import attrs
 
 from progressive.model import fields as check
 from progressive.errors import StrategyError
-from progressive.messages import ClosedUntil, GateAnswer, Open
+from progressive.rollout.events import ClosedUntil, GateAnswer, Open
 from progressive.model.release import Release
 
 __all__ = ["Freeze", "OpenHours"]

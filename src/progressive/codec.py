@@ -12,10 +12,10 @@ from typing import Final, cast
 from progressive._json import parsed, short, text_of
 from progressive._schema import Codec
 from progressive.errors import StateError
-from progressive.lifecycle import FINAL, Phase, Retirement
-from progressive.messages import Event
-from progressive.notes import Note
-from progressive.rollout import FORMAT, Rollout
+from progressive.rollout.phases import FINAL, Phase, Retirement
+from progressive.rollout.events import Event
+from progressive.rollout.notes import Note
+from progressive.rollout.state import FORMAT, Rollout
 from progressive.plan.step import Kinds
 from progressive.strategies import AnyStrategy
 from progressive.model.traffic import Traffic

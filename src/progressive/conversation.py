@@ -15,10 +15,10 @@ import attrs
 
 from progressive.model.replace import evolve
 from progressive.engine import Decision, decide
-from progressive.lifecycle import Phase
-from progressive.messages import Apply, Command, Event, Retire, RunHook, Tick
-from progressive.notes import Note
-from progressive.rollout import Rollout
+from progressive.rollout.phases import Phase
+from progressive.rollout.events import Apply, Command, Event, Retire, RunHook, Tick
+from progressive.rollout.notes import Note
+from progressive.rollout.state import Rollout
 
 __all__ = ["Do", "Kept", "Move", "Save", "Saved", "Ticked", "converse"]
 

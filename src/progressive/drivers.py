@@ -17,11 +17,11 @@ from progressive._doing import ado, do, observe
 from progressive.conversation import Kept, Move, Save, Saved, Ticked, converse
 from progressive.engine import Decision, decide
 from progressive.errors import ConflictError, StateError, StoreError, StrategyError
-from progressive.messages import Abort, Event, Tick
-from progressive.notes import Note
-from progressive.outcome import Outcome
+from progressive.rollout.events import Abort, Event, Tick
+from progressive.rollout.notes import Note
+from progressive.rollout.outcome import Outcome
 from progressive.ports import Ports
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 
 __all__ = [
     "OnInterrupt",

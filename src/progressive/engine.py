@@ -31,8 +31,8 @@ from progressive.model.replace import evolve
 from progressive._moves import end, enter, go_back, hold, want
 from progressive._turn import NOTHING, ZERO, Turn
 from progressive._windows import drop_inactive, open_windows
-from progressive.lifecycle import Phase, Retirement
-from progressive.messages import (
+from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.events import (
     EVENTS,
     PEOPLE,
     Abort,
@@ -58,8 +58,8 @@ from progressive.messages import (
     Tick,
     Wrote,
 )
-from progressive.notes import Escalated, Happened, Note
-from progressive.rollout import Rollout
+from progressive.rollout.notes import Escalated, Happened, Note
+from progressive.rollout.state import Rollout
 from progressive.plan.step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
 from progressive.model.traffic import Traffic
 from progressive.model.units import said

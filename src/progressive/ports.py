@@ -17,10 +17,10 @@ from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, Metric, Window
-from progressive.messages import GateAnswer, HookAnswer
-from progressive.notes import Note
+from progressive.rollout.events import GateAnswer, HookAnswer
+from progressive.rollout.notes import Note
 from progressive.model.release import Release, Version
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
 
 __all__ = ["Fleet", "Gate", "Hook", "MetricsProvider", "Observer", "Ports", "Store", "TrafficRouter"]

@@ -14,12 +14,12 @@ from progressive._calls import problems
 from progressive.drivers import aiterate, iterate, submit
 from progressive.errors import ConflictError, Failure, FleetError, RouterError, StrategyError
 from progressive.model.capacity import Capacity
-from progressive.lifecycle import Phase, Retirement
-from progressive.messages import Abort
+from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.events import Abort
 from progressive.plan.plan import Plan
 from progressive.ports import Ports
 from progressive.model.release import Release
-from progressive.rollout import Rollout, begin
+from progressive.rollout.state import Rollout, begin
 from progressive.model.traffic import Marker, Served, Track, Traffic
 from progressive.model.units import minutes, percent
 

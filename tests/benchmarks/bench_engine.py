@@ -28,8 +28,8 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.messages import Event
-from progressive.rollout import Rollout
+from progressive.rollout.events import Event
+from progressive.rollout.state import Rollout
 from progressive.testing import MemoryStore, ScriptedMetrics, VirtualClock, play, steady
 
 ERRORS = Metric("error-rate", kind="ratio")

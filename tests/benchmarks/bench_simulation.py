@@ -24,7 +24,7 @@ from progressive import (
     seconds,
 )
 from progressive.model.measurement import Window
-from progressive.messages import Event
+from progressive.rollout.events import Event
 from progressive.testing import Load, World, explain, simulate, simulate_many
 from progressive.testing._lookout import watch
 from progressive.testing._simulated import Simulated

@@ -39,7 +39,7 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive.messages import Action, Approve
+from progressive.rollout.events import Action, Approve
 from progressive.starting import Strategy
 from progressive.steps import Analyze, Approval, Bake, Hook, SetWeight
 from progressive.testing import Behaviour, Moment, World

@@ -10,7 +10,7 @@ import attrs
 
 from progressive import Event, Phase, Rollout, Track
 from progressive.model.capacity import Capacity
-from progressive.notes import Note
+from progressive.rollout.notes import Note
 from progressive.starting import Strategy
 from progressive.testing import World
 from progressive.testing.simulation import Run

@@ -34,7 +34,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.messages import Apply, Tick
+from progressive.rollout.events import Apply, Tick
 from progressive.steps import Analyze, Bake, Hook, SetWeight
 from progressive.strategies.blue_green import BlueGreen
 from progressive.model.traffic import Marker

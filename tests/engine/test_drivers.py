@@ -60,7 +60,7 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.notes import Refused
+from progressive.rollout.notes import Refused
 from progressive.steps import Approval
 from progressive.testing import (
     MemoryFleet,

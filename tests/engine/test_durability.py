@@ -45,7 +45,7 @@ from progressive.conversation import Save
 from progressive.engine import _in_order
 from progressive.errors import ConflictError
 from progressive.model.measurement import Look, NoData, Window
-from progressive.messages import Inspected, Measured, Retired, Seen
+from progressive.rollout.events import Inspected, Measured, Retired, Seen
 from progressive.model.traffic import Track
 
 SHORT = Canary(weights=percents(50, 100), bake=seconds(1), watch_every=seconds(10), unguarded="a crash test")

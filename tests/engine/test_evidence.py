@@ -48,7 +48,7 @@ from progressive import (
 )
 from progressive.analysis.contract import Memory
 from progressive.model.measurement import Histogram
-from progressive.messages import Measure, Measured, Read, Tick
+from progressive.rollout.events import Measure, Measured, Read, Tick
 from progressive.plan.step import Advance
 from progressive.steps import Analyze, Bake, SetWeight
 from progressive.testing import (

@@ -31,10 +31,18 @@ from progressive import (
 )
 from progressive._clocks import LATEST_RETRY
 from progressive.model.replace import evolve
-from progressive.lifecycle import TRANSITIONS, Retirement
-from progressive.messages import Apply, CommandFailed, HookAnswered, Retire, RunHook, Seen, Wrote
-from progressive.notes import Drifted, Entered, Escalated, Happened
-from progressive.rollout import Rollout
+from progressive.rollout.phases import TRANSITIONS, Retirement
+from progressive.rollout.events import (
+    Apply,
+    CommandFailed,
+    HookAnswered,
+    Retire,
+    RunHook,
+    Seen,
+    Wrote,
+)
+from progressive.rollout.notes import Drifted, Entered, Escalated, Happened
+from progressive.rollout.state import Rollout
 from progressive.plan.step import Advance, Done, Situation, Step, Wait
 from progressive.steps import Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Served, Traffic

@@ -43,9 +43,9 @@ from progressive import (
     tick,
 )
 from progressive.errors import Failure
-from progressive.messages import CommandFailed, Surveyed, Tick
-from progressive.notes import Asked, Escalated
-from progressive.rollout import Rollout
+from progressive.rollout.events import CommandFailed, Surveyed, Tick
+from progressive.rollout.notes import Asked, Escalated
+from progressive.rollout.state import Rollout
 from progressive.steps import Bake, SetWeight
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
 from progressive.model.traffic import Capabilities, Marker, Match, Served, Traffic

@@ -22,8 +22,8 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive.messages import Inspected, Seen
-from progressive.notes import Happened, Refused
+from progressive.rollout.events import Inspected, Seen
+from progressive.rollout.notes import Happened, Refused
 from progressive.model.traffic import Marker, Track
 
 

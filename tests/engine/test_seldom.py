@@ -65,7 +65,7 @@ from progressive import (
 from progressive._moves import go_back
 from progressive._turn import Turn
 from progressive.conversation import ROUNDS, Do, Save, Saved, converse
-from progressive.messages import (
+from progressive.rollout.events import (
     CommandFailed,
     GateAnswered,
     HookAnswered,

@@ -27,7 +27,7 @@ from progressive import (
     seconds,
 )
 from progressive.errors import ConflictError
-from progressive.messages import Seen, Tick
+from progressive.rollout.events import Seen, Tick
 from progressive.plan.plan import shortfalls
 from progressive.model.traffic import Marker, Served, Track
 
@@ -355,7 +355,7 @@ def test_a_share_elsewhere_is_drift() -> None:
 
 
 def test_a_late_reply_to_an_older_write_counts_as_nothing() -> None:
-    from progressive.messages import Wrote
+    from progressive.rollout.events import Wrote
 
     world = World().until_weight(5)
     late = Wrote(at=world.now, epoch=1, traffic=Traffic(), served=Served(traffic=Traffic()))

@@ -81,9 +81,9 @@ from progressive import (
     times,
 )
 from progressive.conversation import Save
-from progressive.messages import Measure, Measured
+from progressive.rollout.events import Measure, Measured
 from progressive.plan.plan import named_steps
-from progressive.rollout import FORMAT
+from progressive.rollout.state import FORMAT
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Track
 

@@ -16,7 +16,7 @@ from rules import rule
 from progressive import Canary, Capacity, Phase, Release, Track, Version, minutes, percent, percents
 from progressive.errors import Failure, FleetError, StrategyError
 from progressive.fleets.kubernetes import Deployments, Http, Kubernetes
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 from progressive.testing import MemoryRouter, play
 
 pytestmark = pytest.mark.real

@@ -8,7 +8,7 @@ from contract import AT, a_rollout
 from places import ID, opened
 
 from progressive import ConflictError
-from progressive.notes import Refused
+from progressive.rollout.notes import Refused
 
 
 def main(kind: str, directory: str, name: str, times: str) -> None:

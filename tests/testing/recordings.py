@@ -30,7 +30,7 @@ from progressive import (
     ms,
 )
 from progressive.conversation import Save, Saved, converse
-from progressive.messages import (
+from progressive.rollout.events import (
     Apply,
     Command,
     Event,
@@ -43,7 +43,7 @@ from progressive.messages import (
     Tick,
     Wrote,
 )
-from progressive.notes import Happened
+from progressive.rollout.notes import Happened
 from progressive.testing import (
     MemoryRouter,
     MemoryStore,

@@ -14,7 +14,7 @@ import pytest
 from rules import rule
 
 from progressive import ConflictError, Rollout, StoreError
-from progressive.notes import Note
+from progressive.rollout.notes import Note
 from progressive.stores.file import FileStore
 from progressive.testing import MemoryStore, check_store
 

@@ -34,8 +34,8 @@ from progressive import (
     minutes,
     percent,
 )
-from progressive.messages import EVENTS, Event
-from progressive.notes import NOTES
+from progressive.rollout.events import EVENTS, Event
+from progressive.rollout.notes import NOTES
 from progressive.testing.doubles import ALL, EPOCH
 from progressive.testing.generated import (
     events,

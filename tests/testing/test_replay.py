@@ -66,8 +66,8 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.messages import Measured
-from progressive.notes import Asked, Entered, Happened, Late
+from progressive.rollout.events import Measured
+from progressive.rollout.notes import Asked, Entered, Happened, Late
 from progressive.steps import Approval, Pause, SetWeight
 from progressive.steps.bake import Bake
 from progressive.stores.file import FileStore

@@ -32,7 +32,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.notes import Entered
+from progressive.rollout.notes import Entered
 from progressive.testing import Behaviour, Replay, Say, World, replay, simulate
 from progressive.testing.troubles import (
     AnswersTwice,

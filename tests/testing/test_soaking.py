@@ -28,7 +28,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.messages import Apply
+from progressive.rollout.events import Apply
 from progressive.plan.step import Advance, Done, Kinds, Situation, Step
 from progressive.steps import Bake, SetWeight
 from progressive.testing import FaultWorld, PromiseBroken, Soaked, soak, soak_one

@@ -8,7 +8,16 @@ from datetime import datetime, timedelta
 import attrs
 
 from progressive import Note, Percent, Phase, Rollout, percent, seconds
-from progressive.notes import Asked, Drifted, Entered, Escalated, Judged, Late, Released, Verified
+from progressive.rollout.notes import (
+    Asked,
+    Drifted,
+    Entered,
+    Escalated,
+    Judged,
+    Late,
+    Released,
+    Verified,
+)
 
 Notes = Iterable[tuple[str, Note]]
 """Notes as a store gives them, each with its id."""

@@ -10,7 +10,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.model.replace import evolve
 from progressive.errors import StrategyError
-from progressive.messages import Action
+from progressive.rollout.events import Action
 from progressive.model.units import seconds
 from .contract import Budget, Check, Judgement, Memory, Tolerance, Verdict
 

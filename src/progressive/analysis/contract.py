@@ -13,7 +13,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.model.measurement import Look, Metric
-from progressive.messages import Action, action_of
+from progressive.rollout.events import Action, action_of
 from progressive.model.traffic import Track
 
 __all__ = ["Budget", "Check", "Judgement", "Memory", "Tolerance", "Verdict", "metrics_of"]

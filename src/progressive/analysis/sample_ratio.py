@@ -10,7 +10,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.model.measurement import Counts, Histogram, Kind, Look, Metric, NoData
-from progressive.messages import Action
+from progressive.rollout.events import Action
 from progressive.stats import sample_ratio as split
 from progressive.model.traffic import Track, Traffic
 from .parameters import Unweighted, is_metric, is_number

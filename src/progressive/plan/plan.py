@@ -14,7 +14,7 @@ from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Check, metrics_of
 from progressive.errors import StrategyError
 from progressive.model.measurement import Metric
-from progressive.messages import Action
+from progressive.rollout.events import Action
 from .step import Deadline, Step, is_deadline
 from progressive.model.traffic import Capabilities, Track, Traffic
 from progressive.model.units import MILLION, hours, minutes, ms

@@ -16,7 +16,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.analysis.contract import Memory
 from progressive.errors import StrategyError
-from progressive.messages import Action, HookAnswer, action_of
+from progressive.rollout.events import Action, HookAnswer, action_of
 from progressive.model.traffic import Traffic
 
 __all__ = ["Advance", "Approved", "Deadline", "Done", "Failed", "Halt", "Kinds", "Memory", "Situation", "Step", "Wait"]

@@ -9,7 +9,7 @@ import attrs
 
 from progressive.model import fields as check
 from progressive.errors import StrategyError
-from progressive.messages import Action, action_of
+from progressive.rollout.events import Action, action_of
 from progressive.plan.step import Advance, Deadline, Done, Situation, Step, Wait
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import attrs
 
 from progressive.model import fields as check
-from progressive.messages import Go, NotYet, Stop
+from progressive.rollout.events import Go, NotYet, Stop
 from progressive.plan.step import (
     Advance,
     Deadline,

@@ -20,8 +20,8 @@ from typing import Any, Final
 from progressive.model import fields as check
 from progressive.codec import dumps, dumps_note
 from progressive.errors import Failure, StateError, StoreError
-from progressive.notes import Note
-from progressive.rollout import Rollout
+from progressive.rollout.notes import Note
+from progressive.rollout.state import Rollout
 from progressive.plan.step import Kinds
 from . import _journal
 from ._lock import driven, locked, need_locks

@@ -17,8 +17,8 @@ from typing import Final
 from progressive.model import fields as check
 from progressive.codec import dumps, dumps_note
 from progressive.errors import StateError, StrategyError
-from progressive.notes import Note
-from progressive.rollout import Rollout
+from progressive.rollout.notes import Note
+from progressive.rollout.state import Rollout
 from progressive.plan.step import Kinds
 from ._database import Database
 from ._lock import driven, need_locks

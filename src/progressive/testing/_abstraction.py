@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from progressive.analysis.analysis import Tally
 from progressive.analysis.contract import Tolerance, Verdict
-from progressive.lifecycle import Phase
+from progressive.rollout.phases import Phase
 from progressive.plan.plan import Plan
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 from ._weather import Router
 
 __all__ = ["Abstraction"]

@@ -6,9 +6,9 @@ import attrs
 
 from progressive.engine import decide
 from progressive.model.capacity import Capacity
-from progressive.lifecycle import FINAL, Phase
-from progressive.messages import Apply, Tick
-from progressive.rollout import Rollout
+from progressive.rollout.phases import FINAL, Phase
+from progressive.rollout.events import Apply, Tick
+from progressive.rollout.state import Rollout
 from progressive.model.traffic import Marker, Served, Track
 from progressive.model.units import MILLION
 

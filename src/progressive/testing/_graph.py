@@ -8,9 +8,9 @@ from datetime import datetime
 import attrs
 
 from progressive.engine import decide
-from progressive.lifecycle import Phase
-from progressive.messages import Abort, Event, Hold, PromoteNow
-from progressive.rollout import Rollout
+from progressive.rollout.phases import Phase
+from progressive.rollout.events import Abort, Event, Hold, PromoteNow
+from progressive.rollout.state import Rollout
 from ._weather import NOTHING, Router
 
 __all__ = ["State", "unkept"]

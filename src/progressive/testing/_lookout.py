@@ -14,7 +14,7 @@ import attrs
 from progressive._looks import judgement_of
 from progressive.analysis.analysis import Tally, consequence, cooled, fold, owes
 from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window
-from progressive.messages import Action, Go
+from progressive.rollout.events import Action, Go
 from progressive.plan.plan import Plan, Series
 from progressive.plan.step import Approved, Done, Situation, Wait
 from progressive.model.traffic import Track, Traffic

@@ -12,7 +12,7 @@ from progressive.conversation import Kept, Save, Saved, converse
 from progressive.engine import Decision, decide
 from progressive.errors import Failure
 from progressive.model.measurement import Counts, Look, NoAnswer, NoData
-from progressive.messages import (
+from progressive.rollout.events import (
     Apply,
     AskGate,
     ClosedUntil,
@@ -40,8 +40,8 @@ from progressive.messages import (
     Tick,
     Wrote,
 )
-from progressive.notes import Entered
-from progressive.rollout import Rollout
+from progressive.rollout.notes import Entered
+from progressive.rollout.state import Rollout
 from progressive.model.traffic import Served, Track, Traffic
 from progressive.model.units import hours, seconds
 from ._weather import Router, Weather

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final, Protocol
 
-from progressive.lifecycle import Phase
-from progressive.notes import Judged
+from progressive.rollout.phases import Phase
+from progressive.rollout.notes import Judged
 from progressive.model.traffic import Track, Traffic
 
 WIDTH, HEIGHT = 760, 330

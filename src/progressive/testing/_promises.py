@@ -7,9 +7,9 @@ from typing import Final
 
 import attrs
 
-from progressive.lifecycle import Phase
+from progressive.rollout.phases import Phase
 from progressive.plan.plan import Plan
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 from progressive.model.traffic import Traffic
 from ._weather import NOTHING
 

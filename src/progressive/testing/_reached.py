@@ -22,7 +22,7 @@ from progressive.model.measurement import (
     NoAnswer,
     NoData,
 )
-from progressive.messages import (
+from progressive.rollout.events import (
     Abort,
     Apply,
     Approve,
@@ -60,7 +60,7 @@ from progressive.messages import (
 )
 from progressive.plan.plan import Plan
 from progressive.model.release import Release
-from progressive.rollout import Rollout, begin
+from progressive.rollout.state import Rollout, begin
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import hours, percent, seconds
 from .doubles import MemoryRouter

@@ -30,7 +30,7 @@ from progressive.model.measurement import (
     Window,
     merge,
 )
-from progressive.messages import Measure, Measured
+from progressive.rollout.events import Measure, Measured
 from progressive.model.traffic import Track
 from progressive.model.units import seconds
 

@@ -13,7 +13,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.codec import loads_note
 from progressive.errors import StateError, StrategyError
-from progressive.notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
+from progressive.rollout.notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
 from progressive.model.traffic import Traffic
 from progressive.model.units import seconds
 

@@ -15,9 +15,9 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from progressive.lifecycle import FINAL, Phase
+from progressive.rollout.phases import FINAL, Phase
 from progressive.model.measurement import Counts, Gauge, Histogram, Kind, Metric, Moments
-from progressive.messages import (
+from progressive.rollout.events import (
     PEOPLE,
     CommandFailed,
     GateAnswered,
@@ -26,7 +26,16 @@ from progressive.messages import (
     Skip,
     Surveyed,
 )
-from progressive.notes import Asked, Drifted, Entered, Happened, Judged, Late, Note, Verified
+from progressive.rollout.notes import (
+    Asked,
+    Drifted,
+    Entered,
+    Happened,
+    Judged,
+    Late,
+    Note,
+    Verified,
+)
 from progressive.plan.plan import Plan
 from progressive.model.traffic import Traffic
 from ._recorded_looks import PROMPT, Series, Taken, taken

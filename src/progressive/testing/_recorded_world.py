@@ -15,7 +15,7 @@ import attrs
 
 from progressive.analysis.analysis import PREFLIGHT
 from progressive.model.capacity import Capacity
-from progressive.lifecycle import Phase
+from progressive.rollout.phases import Phase
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -28,7 +28,7 @@ from progressive.model.measurement import (
     NoData,
     Window,
 )
-from progressive.messages import (
+from progressive.rollout.events import (
     Apply,
     AskGate,
     ClosedUntil,
@@ -50,8 +50,8 @@ from progressive.messages import (
     Surveyed,
     Wrote,
 )
-from progressive.notes import Drifted, Happened, Verified
-from progressive.rollout import Rollout
+from progressive.rollout.notes import Drifted, Happened, Verified
+from progressive.rollout.state import Rollout
 from progressive.model.traffic import Served, Track, Traffic
 from progressive.model.units import percent, seconds
 from ._recorded_looks import PROMPT

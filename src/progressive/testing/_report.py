@@ -6,8 +6,8 @@ import attrs
 
 from progressive.codec import dumps_event
 from progressive.engine import decide
-from progressive.messages import Event
-from progressive.rollout import Rollout
+from progressive.rollout.events import Event
+from progressive.rollout.state import Rollout
 
 __all__ = ["Broken", "Report", "TraceStep"]
 

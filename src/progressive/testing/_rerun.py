@@ -21,10 +21,19 @@ from typing import Any, Final
 import attrs
 
 from progressive.engine import Decision, decide
-from progressive.lifecycle import FINAL, Phase
-from progressive.messages import Approve, Command, Event, Measure, PromoteNow, Resume, Skip, Tick
-from progressive.notes import Asked, Entered, Happened, Note
-from progressive.rollout import Rollout
+from progressive.rollout.phases import FINAL, Phase
+from progressive.rollout.events import (
+    Approve,
+    Command,
+    Event,
+    Measure,
+    PromoteNow,
+    Resume,
+    Skip,
+    Tick,
+)
+from progressive.rollout.notes import Asked, Entered, Happened, Note
+from progressive.rollout.state import Rollout
 from progressive.model.traffic import Traffic
 from ._recorded_looks import PROMPT
 from ._recorded_rollout import RecordedRollout

@@ -11,12 +11,12 @@ from typing import Final
 import attrs
 
 from progressive.errors import ConflictError, StateError, StoreError
-from progressive.lifecycle import Phase
-from progressive.messages import Hold
-from progressive.notes import Happened, Note, Refused
+from progressive.rollout.phases import Phase
+from progressive.rollout.events import Hold
+from progressive.rollout.notes import Happened, Note, Refused
 from progressive.ports import Store
 from progressive.model.release import Release, Version
-from progressive.rollout import Rollout, begin
+from progressive.rollout.state import Rollout, begin
 from progressive.strategies import Canary
 from progressive.model.units import minutes, percents
 from ._laws import because, must, must_answer

@@ -9,9 +9,9 @@ from typing import Final
 
 import attrs
 
-from progressive.messages import Event
+from progressive.rollout.events import Event
 from progressive.model.release import Release
-from progressive.rollout import Rollout, begin
+from progressive.rollout.state import Rollout, begin
 from progressive.starting import Strategy
 from ._abstraction import Abstraction
 from ._graph import State, unkept

@@ -10,8 +10,8 @@ import attrs
 
 from progressive.analysis.contract import Verdict
 from progressive.errors import Failure
-from progressive.lifecycle import Phase
-from progressive.messages import (
+from progressive.rollout.phases import Phase
+from progressive.rollout.events import (
     Abort,
     Apply,
     Approve,
@@ -28,7 +28,7 @@ from progressive.messages import (
     Skip,
 )
 from progressive.plan.plan import Plan
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 from progressive.model.traffic import Marker, Traffic
 from progressive.model.units import hours, percent
 

@@ -9,7 +9,7 @@ import attrs
 
 from progressive.codec import dumps, loads
 from progressive.conversation import Save, Saved
-from progressive.messages import Command, Event
+from progressive.rollout.events import Command, Event
 from progressive.starting import Strategy
 from .service import World
 from .simulation import UNTIL, Run

@@ -14,9 +14,9 @@ from progressive.codec import dumps, loads
 from progressive.errors import ConflictError, StrategyError
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Counts, Look, Measurement, Metric, NoData, Window
-from progressive.notes import Note
+from progressive.rollout.notes import Note
 from progressive.model.release import Release, Version
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 from progressive.plan.step import Kinds
 from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
 from progressive.model.units import Percent, percent

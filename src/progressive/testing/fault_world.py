@@ -18,7 +18,7 @@ from progressive.conversation import Do, Save, Saved, converse
 from progressive.engine import Decision, decide
 from progressive.errors import ConflictError, Failure
 from progressive.model.capacity import Capacity
-from progressive.lifecycle import Phase
+from progressive.rollout.phases import Phase
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -31,7 +31,7 @@ from progressive.model.measurement import (
     NoAnswer,
     NoData,
 )
-from progressive.messages import (
+from progressive.rollout.events import (
     Apply,
     AskGate,
     Command,
@@ -55,9 +55,9 @@ from progressive.messages import (
     Tick,
     Wrote,
 )
-from progressive.notes import Note
+from progressive.rollout.notes import Note
 from progressive.model.release import Release
-from progressive.rollout import Rollout, begin
+from progressive.rollout.state import Rollout, begin
 from progressive.plan.step import Kinds
 from progressive.model.traffic import Marker, Served, Track, Traffic
 from progressive.model.units import MILLION, Percent, percent

@@ -45,11 +45,11 @@ from progressive.model.measurement import (
     NoData,
     Window,
 )
-from progressive.messages import EVENTS, Action, Event
-from progressive.notes import NOTES, Note
+from progressive.rollout.events import EVENTS, Action, Event
+from progressive.rollout.notes import NOTES, Note
 from progressive.plan.plan import Guard, Plan
 from progressive.model.release import Release, Version
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 from progressive.plan.step import Deadline, Step
 from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Capabilities, Marker, Match, Track, Traffic

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from progressive.drivers import atick, tick
-from progressive.outcome import Outcome
+from progressive.rollout.outcome import Outcome
 from progressive.ports import Ports
 from progressive.model.release import Release
-from progressive.rollout import Rollout
+from progressive.rollout.state import Rollout
 from progressive.starting import Strategy, astart, start
 from .doubles import MemoryRouter, MemoryStore, VirtualClock
 

@@ -12,13 +12,13 @@ from typing import Final
 from progressive.model import fields as check
 from progressive.analysis.analysis import PREFLIGHT
 from progressive.errors import StrategyError
-from progressive.lifecycle import Phase
+from progressive.rollout.phases import Phase
 from progressive.model.measurement import Counts
-from progressive.messages import Measured
-from progressive.notes import Happened, Judged, Note
+from progressive.rollout.events import Measured
+from progressive.rollout.notes import Happened, Judged, Note
 from progressive.plan.plan import Plan
 from progressive.model.release import Release, Version
-from progressive.rollout import Rollout, begin
+from progressive.rollout.state import Rollout, begin
 from progressive.starting import Strategy
 from progressive.model.traffic import Track
 from ._recorded_looks import counted

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive.lifecycle import Phase
+from progressive.rollout.phases import Phase
 from progressive.model.measurement import Counts, Window
-from progressive.notes import Entered, Judged, Note
+from progressive.rollout.notes import Entered, Judged, Note
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 from progressive.model.units import said

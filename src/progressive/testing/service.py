@@ -13,7 +13,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.model.measurement import Bad, Histogram, Kind, Metric
-from progressive.messages import PEOPLE, Event
+from progressive.rollout.events import PEOPLE, Event
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
 from ._dice import power

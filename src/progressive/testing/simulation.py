@@ -15,12 +15,12 @@ import attrs
 from progressive._calls import Call, call_for
 from progressive.conversation import Kept, Save, Saved, converse
 from progressive.errors import StrategyError
-from progressive.messages import Approve, Command, Event, Go, Open, Reject, Tick
-from progressive.notes import Note
+from progressive.rollout.events import Approve, Command, Event, Go, Open, Reject, Tick
+from progressive.rollout.notes import Note
 from progressive.plan.plan import Plan
 from progressive.ports import Ports
 from progressive.model.release import Release, Version
-from progressive.rollout import Rollout, begin
+from progressive.rollout.state import Rollout, begin
 from progressive.starting import Strategy
 from progressive.model.traffic import Track
 from progressive.model.units import hours

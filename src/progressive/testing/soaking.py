@@ -17,8 +17,8 @@ import attrs
 from progressive.model import fields as check
 from progressive.errors import ConflictError, StrategyError
 from progressive.model.capacity import Capacity
-from progressive.lifecycle import Phase
-from progressive.messages import (
+from progressive.rollout.phases import Phase
+from progressive.rollout.events import (
     Abort,
     Approve,
     ClosedUntil,
@@ -30,7 +30,7 @@ from progressive.messages import (
     Resume,
     Skip,
 )
-from progressive.notes import Note
+from progressive.rollout.notes import Note
 from progressive.starting import Strategy
 from progressive.plan.step import Kinds
 from progressive.model.traffic import Track

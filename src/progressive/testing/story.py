@@ -7,11 +7,11 @@ from functools import cached_property
 
 import attrs
 
-from progressive.lifecycle import Phase
+from progressive.rollout.phases import Phase
 from progressive.model.measurement import Look
-from progressive.messages import Measured
-from progressive.notes import Entered, Escalated, Happened, Judged, Note
-from progressive.rollout import Rollout
+from progressive.rollout.events import Measured
+from progressive.rollout.notes import Entered, Escalated, Happened, Judged, Note
+from progressive.rollout.state import Rollout
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, said
 from ._picture import clock, draw

@@ -6,8 +6,8 @@ import enum
 
 import attrs
 
-from progressive.lifecycle import Phase
-from progressive.rollout import Rollout
+from .phases import Phase
+from .state import Rollout
 
 __all__ = ["ExitCode", "Outcome"]
 

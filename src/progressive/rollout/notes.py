@@ -11,7 +11,7 @@ from typing import ClassVar, TypeAlias
 import attrs
 
 from progressive.model.measurement import Counts, Histogram, NoAnswer, NoData
-from progressive.messages import (
+from .events import (
     Abort,
     Approve,
     ClosedUntil,

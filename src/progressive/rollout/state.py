@@ -16,8 +16,8 @@ from progressive.analysis.analysis import Tally
 from progressive.analysis.contract import Memory
 from progressive.errors import StrategyError
 from progressive.model.capacity import Capacity
-from progressive.lifecycle import FINAL, Phase, Retirement
-from progressive.messages import HookAnswer
+from .phases import FINAL, Phase, Retirement
+from .events import HookAnswer
 from progressive.plan.plan import Plan
 from progressive.model.release import Release
 from progressive.plan.step import Approved

@@ -1,0 +1,1 @@
+"""What is: the state of one release under one plan, its events, commands and notes."""
