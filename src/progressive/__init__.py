@@ -21,7 +21,7 @@ from .codec import (
     loads_strategy,
 )
 from .drivers import OnInterrupt, aiterate, arun, asubmit, atick, iterate, run, submit, tick
-from .engine import Decision, decide
+from .engine.decide import Decision, decide
 from .errors import (
     ConflictError,
     Failure,

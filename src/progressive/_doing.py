@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from progressive._calls import Call, call_for
-from progressive.engine import Decision
+from progressive.engine.decide import Decision
 from progressive.errors import StrategyError
 from progressive.rollout.events import Command, Event
 from progressive.ports import Ports

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from progressive.model.replace import evolve
-from progressive.engine import Decision, decide
+from progressive.engine.decide import Decision, decide
 from progressive.rollout.phases import Phase
 from progressive.rollout.events import Apply, Command, Event, Retire, RunHook, Tick
 from progressive.rollout.notes import Note

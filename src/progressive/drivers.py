@@ -15,7 +15,7 @@ from typing import Any
 
 from progressive._doing import ado, do, observe
 from progressive.conversation import Kept, Move, Save, Saved, Ticked, converse
-from progressive.engine import Decision, decide
+from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, StateError, StoreError, StrategyError
 from progressive.rollout.events import Abort, Event, Tick
 from progressive.rollout.notes import Note

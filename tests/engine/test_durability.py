@@ -42,7 +42,7 @@ from progressive import (
     seconds,
 )
 from progressive.conversation import Save
-from progressive.engine import _in_order
+from progressive.engine.decide import _in_order
 from progressive.errors import ConflictError
 from progressive.model.measurement import Look, NoData, Window
 from progressive.rollout.events import Inspected, Measured, Retired, Seen

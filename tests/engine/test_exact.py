@@ -29,7 +29,7 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive._clocks import LATEST_RETRY
+from progressive.engine.clocks import LATEST_RETRY
 from progressive.model.replace import evolve
 from progressive.rollout.phases import TRANSITIONS, Retirement
 from progressive.rollout.events import (

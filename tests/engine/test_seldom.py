@@ -62,8 +62,8 @@ from progressive import (
     submit,
     tick,
 )
-from progressive._moves import go_back
-from progressive._turn import Turn
+from progressive.engine.transitions import go_back
+from progressive.engine.draft import Turn
 from progressive.conversation import ROUNDS, Do, Save, Saved, converse
 from progressive.rollout.events import (
     CommandFailed,

@@ -24,7 +24,7 @@ from progressive import (
     percent,
     percents,
 )
-from progressive.engine import decide
+from progressive.engine.decide import decide
 from progressive.steps import Approval
 from progressive.testing import Transition, _walk, verify
 

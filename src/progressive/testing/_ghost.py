@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from progressive.engine import decide
+from progressive.engine.decide import decide
 from progressive.model.capacity import Capacity
 from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.events import Apply, Tick

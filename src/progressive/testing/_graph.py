@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from progressive.engine import decide
+from progressive.engine.decide import decide
 from progressive.rollout.phases import Phase
 from progressive.rollout.events import Abort, Event, Hold, PromoteNow
 from progressive.rollout.state import Rollout

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive._looks import judgement_of
+from progressive.engine.measuring import judgement_of
 from progressive.analysis.analysis import Tally, consequence, cooled, fold, owes
 from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window
 from progressive.rollout.events import Action, Go

@@ -9,7 +9,7 @@ import attrs
 
 from progressive.analysis.contract import Verdict
 from progressive.conversation import Kept, Save, Saved, converse
-from progressive.engine import Decision, decide
+from progressive.engine.decide import Decision, decide
 from progressive.errors import Failure
 from progressive.model.measurement import Counts, Look, NoAnswer, NoData
 from progressive.rollout.events import (

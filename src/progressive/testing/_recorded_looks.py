@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from progressive._looks import OVERSHOOT
+from progressive.engine.measuring import OVERSHOOT
 from progressive.analysis.analysis import PREFLIGHT
 from progressive.errors import StrategyError
 from progressive.model.measurement import (

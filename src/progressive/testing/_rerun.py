@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.engine import Decision, decide
+from progressive.engine.decide import Decision, decide
 from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.events import (
     Approve,

@@ -15,7 +15,7 @@ import attrs
 
 from progressive.codec import dumps, loads
 from progressive.conversation import Do, Save, Saved, converse
-from progressive.engine import Decision, decide
+from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, Failure
 from progressive.model.capacity import Capacity
 from progressive.rollout.phases import Phase

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from progressive.model.replace import evolve
-from progressive._turn import Turn
+from .draft import Turn
 from progressive.analysis.analysis import cooled
 from progressive.rollout.notes import Unjudged
 from progressive.rollout.state import SeriesState, Tail

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive._fleet import short_of
-from progressive._moves import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
-from progressive._turn import NOTHING, ZERO, Turn
+from .capacity import short_of
+from .transitions import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
+from .draft import NOTHING, ZERO, Turn
 from progressive.errors import Failure
 from progressive.rollout.phases import Phase
 from progressive.rollout.events import Apply, CommandFailed, Open, Seen, Wrote

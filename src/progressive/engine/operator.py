@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from progressive.model.replace import evolve
-from progressive._moves import enter, go_back, hold
-from progressive._turn import ZERO, Turn
+from .transitions import enter, go_back, hold
+from .draft import ZERO, Turn
 from progressive.analysis.analysis import forgive
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.events import (

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive._routing import escalate
-from progressive._turn import ZERO, Turn
+from .routing import escalate
+from .draft import ZERO, Turn
 from progressive.rollout.phases import Retirement
 from progressive.rollout.notes import Escalated, Released
 from progressive.model.traffic import Track

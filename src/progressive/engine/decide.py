@@ -25,12 +25,20 @@ from typing import Any, Final, assert_never
 
 import attrs
 
-from . import _fleet, _looks, _people, _preflight, _replies, _retirement, _routing
-from progressive._clocks import pass_time
+from . import (
+    capacity as _fleet,
+    measuring as _looks,
+    operator as _people,
+    preflight as _preflight,
+    results as _replies,
+    retirement as _retirement,
+    routing as _routing,
+)
+from .clocks import pass_time
 from progressive.model.replace import evolve
-from progressive._moves import end, enter, go_back, hold, want
-from progressive._turn import NOTHING, ZERO, Turn
-from progressive._windows import drop_inactive, open_windows
+from .transitions import end, enter, go_back, hold, want
+from .draft import NOTHING, ZERO, Turn
+from .windows import drop_inactive, open_windows
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.events import (
     EVENTS,

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive._turn import NOTHING, ZERO, Turn
-from progressive._windows import close_windows
+from .draft import NOTHING, ZERO, Turn
+from .windows import close_windows
 from progressive.rollout.phases import FINAL, Phase, Retirement, moved
 from progressive.rollout.notes import Asked, Entered, Released
 from progressive.rollout.state import Cause

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from progressive.model.replace import evolve
-from progressive._moves import go_back, hold
-from progressive._turn import Turn
-from progressive._windows import active, replace_series
+from .transitions import go_back, hold
+from .draft import Turn
+from .windows import active, replace_series
 from progressive.analysis.analysis import Tally, consequence, fold, owes
 from progressive.analysis.contract import Check, Judgement, Memory, Verdict, metrics_of
 from progressive.rollout.phases import Phase

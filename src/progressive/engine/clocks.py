@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive._routing import BACKOFF, astray_now
-from progressive._turn import ZERO, Turn
-from progressive._windows import restart_windows
+from .routing import BACKOFF, astray_now
+from .draft import ZERO, Turn
+from .windows import restart_windows
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.events import NotYet
 

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive._fleet import unready
-from progressive._moves import end, enter, go_back
-from progressive._turn import NOTHING, Turn
+from .capacity import unready
+from .transitions import end, enter, go_back
+from .draft import NOTHING, Turn
 from progressive.analysis.analysis import PREFLIGHT
 from progressive.rollout.phases import Phase
 from progressive.model.measurement import NoAnswer, Window

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from . import _fleet, _routing
+from . import capacity as _fleet, routing as _routing
 from progressive.model.replace import evolve
-from progressive._turn import Turn
+from .draft import Turn
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.events import (
     ClosedUntil,

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive._moves import OVERLOADED, go_back, hold, want, way_back
-from progressive._turn import NOTHING, Turn
+from .transitions import OVERLOADED, go_back, hold, want, way_back
+from .draft import NOTHING, Turn
 from progressive.rollout.phases import Phase
 from progressive.rollout.events import CommandFailed, Surveyed
 from progressive.rollout.notes import Escalated, Happened
