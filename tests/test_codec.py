@@ -80,8 +80,8 @@ from progressive import (
     seconds,
     times,
 )
-from progressive._json import parsed, text_of
-from progressive._schema import Codec
+from progressive.codec.strict_json import parsed, text_of
+from progressive.codec.schema import Codec
 from progressive.analysis.analysis import Tally
 from progressive.analysis.contract import Check, Memory
 from progressive.errors import Failure

@@ -25,7 +25,7 @@ from progressive import (
     loads_event,
     loads_note,
 )
-from progressive._schema import Codec
+from progressive.codec.schema import Codec
 from progressive.rollout.events import EVENTS
 from progressive.rollout.notes import NOTES
 from progressive.rollout.state import FORMAT

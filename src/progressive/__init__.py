@@ -10,7 +10,7 @@ from .analysis.checks import Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from .analysis.analysis import Analysis
 from .analysis.kayenta.judge import KayentaJudge, KayentaMetric
 from .analysis.contract import Budget, Check, Judgement, Tolerance, Verdict
-from .codec import (
+from .codec.documents import (
     dumps,
     dumps_event,
     dumps_note,

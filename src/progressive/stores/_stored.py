@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from progressive.codec import loads, loads_note
+from progressive.codec.documents import loads, loads_note
 from progressive.errors import ConflictError, StateError
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout

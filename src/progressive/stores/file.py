@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from progressive.model import fields as check
-from progressive.codec import dumps, dumps_note
+from progressive.codec.documents import dumps, dumps_note
 from progressive.errors import Failure, StateError, StoreError
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout

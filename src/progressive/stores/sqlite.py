@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Final
 
 from progressive.model import fields as check
-from progressive.codec import dumps, dumps_note
+from progressive.codec.documents import dumps, dumps_note
 from progressive.errors import StateError, StrategyError
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout

@@ -11,7 +11,7 @@ from typing import Final, get_args
 import attrs
 
 from progressive.model import fields as check
-from progressive.codec import loads_note
+from progressive.codec.documents import loads_note
 from progressive.errors import StateError, StrategyError
 from progressive.rollout.notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
 from progressive.model.traffic import Traffic

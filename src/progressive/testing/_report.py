@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from progressive.codec import dumps_event
+from progressive.codec.documents import dumps_event
 from progressive.engine.decide import decide
 from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout

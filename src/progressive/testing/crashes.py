@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from progressive.codec import dumps, loads
+from progressive.codec.documents import dumps, loads
 from progressive.conversation import Save, Saved
 from progressive.rollout.events import Command, Event
 from progressive.starting import Strategy

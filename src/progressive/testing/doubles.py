@@ -10,7 +10,7 @@ from threading import Lock
 import attrs
 
 from progressive.model import fields as check
-from progressive.codec import dumps, loads
+from progressive.codec.documents import dumps, loads
 from progressive.errors import ConflictError, StrategyError
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Counts, Look, Measurement, Metric, NoData, Window

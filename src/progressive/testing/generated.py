@@ -26,7 +26,7 @@ import attrs
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from progressive._schema import types_of
+from progressive.codec.schema import types_of
 from progressive.analysis.checks import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from progressive.analysis.analysis import Analysis
 from progressive.analysis.kayenta.judge import KayentaJudge, KayentaMetric

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import attrs
 
 from progressive.model import fields as check
-from progressive._json import short
+from .strict_json import short
 from progressive.analysis.checks import CHECKS, Bound
 from progressive.analysis.contract import Check, Memory
 from progressive.errors import StateError, StrategyError

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from progressive._json import parsed, short, text_of
-from progressive._schema import Codec
+from .strict_json import parsed, short, text_of
+from .schema import Codec
 from progressive.errors import StateError
 from progressive.rollout.phases import FINAL, Phase, Retirement
 from progressive.rollout.events import Event

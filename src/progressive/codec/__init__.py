@@ -1,0 +1,1 @@
+"""Strict JSON for rollouts, events, notes and strategies."""
