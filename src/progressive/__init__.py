@@ -20,7 +20,7 @@ from .codec.documents import (
     loads_note,
     loads_strategy,
 )
-from .drivers import OnInterrupt, aiterate, arun, asubmit, atick, iterate, run, submit, tick
+from .runtime.drive import OnInterrupt, aiterate, arun, asubmit, atick, iterate, run, submit, tick
 from .engine.decide import Decision, decide
 from .errors import (
     ConflictError,
@@ -72,9 +72,9 @@ from .rollout.outcome import ExitCode, Outcome
 from .plan.plan import Guard, Plan
 from .ports import Fleet, Gate, Hook, MetricsProvider, Observer, Ports, Store, TrafficRouter
 from .model.release import Release, Version
-from .rollback import arollback_now, rollback_now
+from .runtime.by_hand import arollback_now, rollback_now
 from .rollout.state import Rollout, Status, begin
-from .starting import IfRunning, afirst_deployment, astart, first_deployment, start
+from .runtime.start import IfRunning, afirst_deployment, astart, first_deployment, start
 from .plan.step import Deadline, Kinds, Situation, Step
 from .strategies.blue_green import BlueGreen
 from .strategies.canary import Canary

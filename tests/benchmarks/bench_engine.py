@@ -20,7 +20,6 @@ from progressive import (
     NoWorse,
     Release,
     Version,
-    conversation,
     decide,
     dumps,
     minutes,
@@ -28,6 +27,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.runtime import protocol as conversation
 from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout
 from progressive.testing import MemoryStore, ScriptedMetrics, VirtualClock, play, steady

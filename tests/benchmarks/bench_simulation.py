@@ -16,13 +16,13 @@ from progressive import (
     Metric,
     NoWorse,
     Rollout,
-    conversation,
     decide,
     minutes,
     ms,
     percents,
     seconds,
 )
+from progressive.runtime import protocol as conversation
 from progressive.model.measurement import Window
 from progressive.rollout.events import Event
 from progressive.testing import Load, World, explain, simulate, simulate_many

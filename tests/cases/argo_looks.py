@@ -43,7 +43,7 @@ from progressive import (
     start,
     tick,
 )
-from progressive.starting import IfRunning
+from progressive.runtime.start import IfRunning
 from progressive.steps import Bake, Pause, SetWeight
 from progressive.testing import (
     MemoryFleet,

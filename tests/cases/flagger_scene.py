@@ -40,7 +40,7 @@ from progressive import (
     seconds,
 )
 from progressive.rollout.events import Action, Approve
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from progressive.steps import Analyze, Approval, Bake, Hook, SetWeight
 from progressive.testing import Behaviour, Moment, World
 from progressive.testing.troubles import RouterEdited

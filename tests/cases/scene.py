@@ -11,7 +11,7 @@ import attrs
 from progressive import Event, Phase, Rollout, Track
 from progressive.model.capacity import Capacity
 from progressive.rollout.notes import Note
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from progressive.testing import World
 from progressive.testing.simulation import Run
 from progressive.model.traffic import Traffic

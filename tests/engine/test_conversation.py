@@ -6,7 +6,7 @@ from rules import rule
 from world import World
 
 from progressive import Phase, Traffic, percent
-from progressive.conversation import Save
+from progressive.runtime.protocol import Save
 
 
 @rule("R4")

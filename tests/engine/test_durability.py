@@ -41,7 +41,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.conversation import Save
+from progressive.runtime.protocol import Save
 from progressive.engine.decide import _in_order
 from progressive.errors import ConflictError
 from progressive.model.measurement import Look, NoData, Window

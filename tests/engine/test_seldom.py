@@ -64,7 +64,7 @@ from progressive import (
 )
 from progressive.engine.transitions import go_back
 from progressive.engine.draft import Turn
-from progressive.conversation import ROUNDS, Do, Save, Saved, converse
+from progressive.runtime.protocol import ROUNDS, Do, Save, Saved, converse
 from progressive.rollout.events import (
     CommandFailed,
     GateAnswered,

@@ -80,7 +80,7 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.conversation import Save
+from progressive.runtime.protocol import Save
 from progressive.rollout.events import Measure, Measured
 from progressive.plan.plan import named_steps
 from progressive.rollout.state import FORMAT

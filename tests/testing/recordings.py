@@ -29,7 +29,7 @@ from progressive import (
     loads_note,
     ms,
 )
-from progressive.conversation import Save, Saved, converse
+from progressive.runtime.protocol import Save, Saved, converse
 from progressive.rollout.events import (
     Apply,
     Command,

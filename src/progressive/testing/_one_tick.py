@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from progressive.analysis.contract import Verdict
-from progressive.conversation import Kept, Save, Saved, converse
+from progressive.runtime.protocol import Kept, Save, Saved, converse
 from progressive.engine.decide import Decision, decide
 from progressive.errors import Failure
 from progressive.model.measurement import Counts, Look, NoAnswer, NoData

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.conversation import Kept, Save, Saved, converse
+from progressive.runtime.protocol import Kept, Save, Saved, converse
 from progressive.errors import ConflictError, Failure
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import (

@@ -12,7 +12,7 @@ import attrs
 from progressive.rollout.events import Event
 from progressive.model.release import Release
 from progressive.rollout.state import Rollout, begin
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from ._abstraction import Abstraction
 from ._graph import State, unkept
 from ._one_tick import OneTick

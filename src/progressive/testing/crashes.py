@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 
 from progressive.codec.documents import dumps, loads
-from progressive.conversation import Save, Saved
+from progressive.runtime.protocol import Save, Saved
 from progressive.rollout.events import Command, Event
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from .service import World
 from .simulation import UNTIL, Run
 from .story import Story

@@ -15,7 +15,7 @@ import attrs
 
 from progressive.model import fields as check
 from progressive.errors import StrategyError
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from progressive.strategies.describe import describe
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, said

@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 
 from progressive.codec.documents import dumps, loads
-from progressive.conversation import Do, Save, Saved, converse
+from progressive.runtime.protocol import Do, Save, Saved, converse
 from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, Failure
 from progressive.model.capacity import Capacity

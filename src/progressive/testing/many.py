@@ -16,7 +16,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.errors import StrategyError
 from progressive.rollout.phases import Phase
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from progressive.model.units import said
 from .service import World
 from .simulation import simulate

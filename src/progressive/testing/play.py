@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from progressive.drivers import atick, tick
+from progressive.runtime.drive import atick, tick
 from progressive.rollout.outcome import Outcome
 from progressive.ports import Ports
 from progressive.model.release import Release
 from progressive.rollout.state import Rollout
-from progressive.starting import Strategy, astart, start
+from progressive.runtime.start import Strategy, astart, start
 from .doubles import MemoryRouter, MemoryStore, VirtualClock
 
 MOST_TICKS = 100_000

@@ -19,7 +19,7 @@ from progressive.rollout.notes import Happened, Judged, Note
 from progressive.plan.plan import Plan
 from progressive.model.release import Release, Version
 from progressive.rollout.state import Rollout, begin
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from progressive.model.traffic import Track
 from ._recorded_looks import counted
 from ._recorded_notes import notes_from

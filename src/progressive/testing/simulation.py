@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from progressive._calls import Call, call_for
-from progressive.conversation import Kept, Save, Saved, converse
+from progressive.runtime.dispatch import Call, call_for
+from progressive.runtime.protocol import Kept, Save, Saved, converse
 from progressive.errors import StrategyError
 from progressive.rollout.events import Approve, Command, Event, Go, Open, Reject, Tick
 from progressive.rollout.notes import Note
@@ -21,7 +21,7 @@ from progressive.plan.plan import Plan
 from progressive.ports import Ports
 from progressive.model.release import Release, Version
 from progressive.rollout.state import Rollout, begin
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from progressive.model.traffic import Track
 from progressive.model.units import hours
 from ._running import Met, Service

@@ -31,7 +31,7 @@ from progressive.rollout.events import (
     Skip,
 )
 from progressive.rollout.notes import Note
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from progressive.plan.step import Kinds
 from progressive.model.traffic import Track
 from progressive.model.units import hours, minutes, percent, seconds

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from progressive.model.release import Release
-from progressive.starting import Strategy
+from progressive.runtime.start import Strategy
 from ._promises import Invariant, Transition
 from ._report import Broken, Report, TraceStep
 from ._walk import Walk

@@ -10,8 +10,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from progressive._calls import problems
-from progressive.drivers import aiterate, iterate, submit
+from .dispatch import problems
+from .drive import aiterate, iterate, submit
 from progressive.errors import ConflictError, Failure, FleetError, RouterError, StrategyError
 from progressive.model.capacity import Capacity
 from progressive.rollout.phases import Phase, Retirement

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
-from progressive._doing import ado, do, observe
-from progressive.conversation import Kept, Move, Save, Saved, Ticked, converse
+from .execute import ado, do, observe
+from .protocol import Kept, Move, Save, Saved, Ticked, converse
 from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, StateError, StoreError, StrategyError
 from progressive.rollout.events import Abort, Event, Tick

@@ -9,7 +9,7 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from progressive._calls import Call, call_for
+from .dispatch import Call, call_for
 from progressive.engine.decide import Decision
 from progressive.errors import StrategyError
 from progressive.rollout.events import Command, Event
