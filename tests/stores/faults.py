@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from progressive.stores import _journal, _system, file
+from progressive.stores import journal as _journal, system as _system, file
 
 COUNTED = ("open", "write", "ftruncate", "fsync", "replace")
 """The calls that change something, or make it durable. A process may die before each of them, and in the middle of a write."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from progressive.stores import _database
+from progressive.stores import database as _database
 
 
 def die() -> None:

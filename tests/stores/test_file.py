@@ -19,8 +19,8 @@ from places import ID, held, saved
 from rules import rule
 
 from progressive import Failure, StateError, StoreError
-from progressive.stores import _lock
-from progressive.stores._names import id_of, stem_of
+from progressive.stores import lock as _lock
+from progressive.stores.names import id_of, stem_of
 from progressive.stores.file import FileStore
 
 

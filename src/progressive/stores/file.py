@@ -23,11 +23,11 @@ from progressive.errors import Failure, StateError, StoreError
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 from progressive.plan.step import Kinds
-from . import _journal
-from ._lock import driven, locked, need_locks
-from ._names import id_of, stem_of
-from ._stored import may_replace, note_of, rollout_of, second, unreadable
-from ._system import opened, told
+from . import journal as _journal
+from .lock import driven, locked, need_locks
+from .names import id_of, stem_of
+from .stored import may_replace, note_of, rollout_of, second, unreadable
+from .system import opened, told
 
 __all__ = ["FileStore"]
 

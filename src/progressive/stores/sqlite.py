@@ -20,11 +20,11 @@ from progressive.errors import StateError, StrategyError
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 from progressive.plan.step import Kinds
-from ._database import Database
-from ._lock import driven, need_locks
-from ._names import stem_of
-from ._stored import may_replace, note_of, rollout_of, second
-from ._system import told
+from .database import Database
+from .lock import driven, need_locks
+from .names import stem_of
+from .stored import may_replace, note_of, rollout_of, second
+from .system import told
 
 __all__ = ["SqliteStore"]
 
