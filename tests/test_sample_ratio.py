@@ -22,7 +22,8 @@ from progressive import (
     seconds,
 )
 from progressive.analysis.contract import Memory
-from progressive.testing import World, simulate, troubles
+from progressive.testing import World, simulate
+from progressive.testing.simulation import troubles
 from progressive.model.traffic import Traffic
 
 TEN = Traffic(candidate=percent(10))

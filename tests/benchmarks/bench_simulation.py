@@ -26,9 +26,9 @@ from progressive.runtime import protocol as conversation
 from progressive.model.measurement import Window
 from progressive.rollout.events import Event
 from progressive.testing import Load, World, explain, simulate, simulate_many
-from progressive.testing._lookout import watch
-from progressive.testing._simulated import Simulated
-from progressive.testing.simulation import RELEASE
+from progressive.testing.simulation.lookout import watch
+from progressive.testing.simulation.ports import Simulated
+from progressive.testing.simulation.simulate import RELEASE
 from progressive.model.traffic import Track
 
 ERRORS = Metric("error-rate", kind="ratio")

@@ -52,8 +52,8 @@ from progressive.testing import (
     Recording,
     VirtualClock,
     World,
-    troubles,
 )
+from progressive.testing.simulation import troubles
 
 V1, V2, V3 = (Version(name) for name in ("v1", "v2", "v3"))
 

@@ -37,7 +37,8 @@ from progressive import (
     seconds,
 )
 from progressive.steps import Analyze, Approval, Hook, Pause, SetWeight
-from progressive.testing import Behaviour, Moment, World, troubles
+from progressive.testing import Behaviour, Moment, World
+from progressive.testing.simulation import troubles
 from progressive.model.traffic import Match
 
 Given: TypeAlias = Mapping[str, Any]

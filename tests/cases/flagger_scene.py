@@ -43,7 +43,7 @@ from progressive.rollout.events import Action, Approve
 from progressive.runtime.start import Strategy
 from progressive.steps import Analyze, Approval, Bake, Hook, SetWeight
 from progressive.testing import Behaviour, Moment, World
-from progressive.testing.troubles import RouterEdited
+from progressive.testing.simulation.troubles import RouterEdited
 from progressive.model.traffic import Match, Traffic
 
 LOAD_TEST = Metric("failed-load-tests", kind="ratio")

@@ -13,7 +13,7 @@ from progressive.model.capacity import Capacity
 from progressive.rollout.notes import Note
 from progressive.runtime.start import Strategy
 from progressive.testing import World
-from progressive.testing.simulation import Run
+from progressive.testing.simulation.simulate import Run
 from progressive.model.traffic import Traffic
 from progressive.model.units import percent
 

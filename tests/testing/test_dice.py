@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive import StrategyError
-from progressive.testing._dice import Dice, power
+from progressive.testing.simulation.dice import Dice, power
 
 DRAWS = 20_000
 

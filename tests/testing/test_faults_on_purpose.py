@@ -39,9 +39,9 @@ from progressive.testing import (
     play,
     simulate,
     steady,
-    troubles,
 )
-from progressive.testing.simulation import Run
+from progressive.testing.simulation import troubles
+from progressive.testing.simulation.simulate import Run
 from progressive.model.traffic import Marker
 
 ERRORS = Metric("error-rate", kind="ratio")

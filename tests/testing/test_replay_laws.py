@@ -34,7 +34,7 @@ from progressive import (
 )
 from progressive.rollout.notes import Entered
 from progressive.testing import Behaviour, Replay, Say, World, replay, simulate
-from progressive.testing.troubles import (
+from progressive.testing.simulation.troubles import (
     AnswersTwice,
     HalfObeys,
     Lags,

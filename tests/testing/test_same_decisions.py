@@ -33,7 +33,8 @@ from progressive.stats import (
     histogram_tails as tails,
 )
 from progressive.steps import Analyze, Bake, SetWeight
-from progressive.testing import Behaviour, Latency, Story, World, simulate, troubles
+from progressive.testing import Behaviour, Latency, Story, World, simulate
+from progressive.testing.simulation import troubles
 
 ERRORS = Metric("error-rate", kind="ratio")
 ORDERS = Metric("orders", kind="ratio", bad="down")

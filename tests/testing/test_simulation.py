@@ -56,9 +56,9 @@ from progressive.testing import (
     Users,
     World,
     simulate,
-    troubles,
 )
-from progressive.testing.curves import at, scaled
+from progressive.testing.simulation import troubles
+from progressive.testing.simulation.curves import at, scaled
 from progressive.model.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")

@@ -7,25 +7,25 @@ and can't see, `verify` walks every state that a plan can get into, `replay` jud
 
 from __future__ import annotations
 
-from . import troubles
+from .simulation import troubles
 from ._ghost import PromiseBroken
 from .contract import acheck_metrics, acheck_router, check_metrics, check_router, check_store
 from .crashes import Crashes, crash_everywhere
-from .curves import Above, After, Bursts, Curve, Daily, Moment, Number, Ramp
+from .simulation.curves import Above, After, Bursts, Curve, Daily, Moment, Number, Ramp
 from .doubles import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
-from .explanation import Explained, Explanation, Sight, explain
+from .simulation.explain import Explained, Explanation, Sight, explain
 from .fault_world import FaultWorld
 from .injector import Fault, Faulty, Injected
-from .load import Load
-from .many import Many, Often, Spread, simulate_many
+from .simulation.load import Load
+from .simulation.many import Many, Often, Spread, simulate_many
 from .play import aplay, play
 from .recording import Call, Recording
 from .replay import notes_from, replay
 from .replayed import Counted, Difference, Ending, Replay
-from .service import Behaviour, Latency, Say, Users, World
-from .simulation import simulate
+from .simulation.service import Behaviour, Latency, Say, Users, World
+from .simulation.simulate import simulate
 from .soaking import Failing, Soaked, soak, soak_one
-from .story import Exposure, Slice, Story
+from .simulation.story import Exposure, Slice, Story
 from .verification import Broken, Report, Transition, verify
 
 __all__ = [

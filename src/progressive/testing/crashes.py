@@ -11,9 +11,9 @@ from progressive.codec.documents import dumps, loads
 from progressive.runtime.protocol import Save, Saved
 from progressive.rollout.events import Command, Event
 from progressive.runtime.start import Strategy
-from .service import World
-from .simulation import UNTIL, Run
-from .story import Story
+from .simulation.service import World
+from .simulation.simulate import UNTIL, Run
+from .simulation.story import Story
 
 __all__ = ["Crashes", "crash_everywhere"]
 

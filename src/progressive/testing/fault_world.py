@@ -63,7 +63,7 @@ from progressive.model.traffic import Marker, Served, Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
 from ._ghost import Ghost, PromiseBroken
 from .doubles import EPOCH
-from .simulation import RELEASE
+from .simulation.simulate import RELEASE
 
 __all__ = ["FaultWorld"]
 

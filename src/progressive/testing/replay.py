@@ -26,7 +26,7 @@ from ._recorded_notes import notes_from
 from ._recorded_rollout import RecordedRollout
 from ._rerun import Rerun
 from .replayed import Counted, Difference, Ending, Replay
-from .story import Story
+from .simulation.story import Story
 
 __all__ = ["notes_from", "replay"]
 

@@ -21,7 +21,7 @@ from progressive.runtime.start import Strategy
 from ._promises import Invariant, Transition
 from ._report import Broken, Report, TraceStep
 from ._walk import Walk
-from .simulation import RELEASE
+from .simulation.simulate import RELEASE
 
 __all__ = ["Broken", "Invariant", "Report", "TraceStep", "Transition", "verify"]
 

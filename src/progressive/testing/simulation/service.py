@@ -16,9 +16,9 @@ from progressive.model.measurement import Bad, Histogram, Kind, Metric
 from progressive.rollout.events import PEOPLE, Event
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
-from ._dice import power
+from .dice import power
 from .curves import Number, is_number, number
-from .doubles import EPOCH
+from progressive.testing.doubles import EPOCH
 from .troubles import Trouble
 
 __all__ = ["Behaviour", "Latency", "Say", "Users", "World"]

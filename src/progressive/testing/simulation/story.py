@@ -14,7 +14,7 @@ from progressive.rollout.notes import Entered, Escalated, Happened, Judged, Note
 from progressive.rollout.state import Rollout
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, said
-from ._picture import clock, draw
+from .picture import clock, draw
 
 __all__ = ["Exposure", "Slice", "Story"]
 

@@ -26,7 +26,7 @@ from progressive.model.measurement import (
 )
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION
-from ._dice import Dice, power
+from .dice import Dice, power
 from .curves import Moment, at, load_at
 from .service import Behaviour, Part, World
 from .troubles import CountersReset

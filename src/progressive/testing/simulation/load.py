@@ -13,7 +13,7 @@ from progressive.errors import StrategyError
 from progressive.model.measurement import Bad, Kind, Metric
 from progressive.model.units import Percent, percent
 from .curves import Moment, Number, is_number, load_at, number, scaled
-from .doubles import EPOCH
+from progressive.testing.doubles import EPOCH
 from .service import Behaviour, Users, World
 
 __all__ = ["Load"]

@@ -24,8 +24,8 @@ from progressive.rollout.state import Rollout, begin
 from progressive.runtime.start import Strategy
 from progressive.model.traffic import Track
 from progressive.model.units import hours
-from ._running import Met, Service
-from ._simulated import Simulated
+from .running import Met, Service
+from .ports import Simulated
 from .service import World
 from .story import Exposure, Slice, Story
 from .troubles import AnswersTwice, NotReady, going_on

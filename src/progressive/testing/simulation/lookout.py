@@ -19,8 +19,8 @@ from progressive.plan.plan import Plan, Series
 from progressive.plan.step import Approved, Done, Situation, Wait
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION
-from ._dice import Dice
-from ._running import drawn, failures
+from .dice import Dice
+from .running import drawn, failures
 from .curves import Moment, at, load_at
 from .service import World
 

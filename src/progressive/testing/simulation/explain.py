@@ -19,8 +19,8 @@ from progressive.runtime.start import Strategy
 from progressive.strategies.describe import describe
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, said
-from ._advice import advice
-from ._power import Power, power_of
+from .advice import advice
+from .power import Power, power_of
 from .load import Load
 from .many import Often
 from .service import met

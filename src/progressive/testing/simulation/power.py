@@ -8,7 +8,7 @@ from datetime import timedelta
 import attrs
 
 from progressive.plan.plan import Plan
-from ._lookout import Watched, watch
+from .lookout import Watched, watch
 from .load import Load
 from .many import Often
 

@@ -19,7 +19,7 @@ from progressive.rollout.phases import Phase
 from progressive.runtime.start import Strategy
 from progressive.model.units import said
 from .service import World
-from .simulation import simulate
+from .simulate import simulate
 from .story import Exposure, Story
 
 __all__ = ["Many", "Often", "Run", "Spread", "simulate_many"]

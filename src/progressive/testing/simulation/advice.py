@@ -13,8 +13,8 @@ from progressive.analysis.contract import metrics_of
 from progressive.model.measurement import Bad, Kind, Metric
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, said
-from ._lookout import Stay, watch
-from ._power import Power
+from .lookout import Stay, watch
+from .power import Power
 from .curves import Moment, at
 
 __all__ = ["advice"]
