@@ -20,8 +20,8 @@ from .simulation.load import Load
 from .simulation.many import Many, Often, Spread, simulate_many
 from .play import aplay, play
 from .recording import Call, Recording
-from .replay import notes_from, replay
-from .replayed import Counted, Difference, Ending, Replay
+from .replay.replay import notes_from, replay
+from .replay.replayed import Counted, Difference, Ending, Replay
 from .simulation.service import Behaviour, Latency, Say, Users, World
 from .simulation.simulate import simulate
 from .soaking import Failing, Soaked, soak, soak_one

@@ -54,8 +54,8 @@ from progressive.rollout.notes import Drifted, Happened, Verified
 from progressive.rollout.state import Rollout
 from progressive.model.traffic import Served, Track, Traffic
 from progressive.model.units import percent, seconds
-from ._recorded_looks import PROMPT
-from ._recorded_rollout import RecordedRollout
+from .recorded_looks import PROMPT
+from .recorded_rollout import RecordedRollout
 
 __all__ = ["RecordedWorld"]
 

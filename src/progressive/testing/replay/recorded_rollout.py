@@ -38,8 +38,8 @@ from progressive.rollout.notes import (
 )
 from progressive.plan.plan import Plan
 from progressive.model.traffic import Traffic
-from ._recorded_looks import PROMPT, Series, Taken, taken
-from ._recorded_notes import Written, as_asked, by_time, in_order
+from .recorded_looks import PROMPT, Series, Taken, taken
+from .recorded_notes import Written, as_asked, by_time, in_order
 from .replayed import Ending
 
 __all__ = ["RecordedRollout"]

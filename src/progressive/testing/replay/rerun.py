@@ -35,9 +35,9 @@ from progressive.rollout.events import (
 from progressive.rollout.notes import Asked, Entered, Happened, Note
 from progressive.rollout.state import Rollout
 from progressive.model.traffic import Traffic
-from ._recorded_looks import PROMPT
-from ._recorded_rollout import RecordedRollout
-from ._recorded_world import RecordedWorld
+from .recorded_looks import PROMPT
+from .recorded_rollout import RecordedRollout
+from .recorded_world import RecordedWorld
 from .replayed import Ending, moment
 
 __all__ = ["Rerun"]

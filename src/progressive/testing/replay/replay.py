@@ -21,12 +21,12 @@ from progressive.model.release import Release, Version
 from progressive.rollout.state import Rollout, begin
 from progressive.runtime.start import Strategy
 from progressive.model.traffic import Track
-from ._recorded_looks import counted
-from ._recorded_notes import notes_from
-from ._recorded_rollout import RecordedRollout
-from ._rerun import Rerun
+from .recorded_looks import counted
+from .recorded_notes import notes_from
+from .recorded_rollout import RecordedRollout
+from .rerun import Rerun
 from .replayed import Counted, Difference, Ending, Replay
-from .simulation.story import Story
+from progressive.testing.simulation.story import Story
 
 __all__ = ["notes_from", "replay"]
 

@@ -1,0 +1,1 @@
+"""Recorded rollouts, judged again under another strategy."""
