@@ -26,7 +26,8 @@ from progressive import (
 )
 from progressive.engine.decide import decide
 from progressive.steps import Approval
-from progressive.testing import Transition, _walk, verify
+from progressive.testing import Transition, verify
+from progressive.testing.verification import walk as _walk
 
 ERRORS = Metric("error-rate", kind="ratio")
 GUARDED = Canary(weights=percents(100), bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(1))])

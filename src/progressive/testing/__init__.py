@@ -26,7 +26,7 @@ from .simulation.service import Behaviour, Latency, Say, Users, World
 from .simulation.simulate import simulate
 from .soaking import Failing, Soaked, soak, soak_one
 from .simulation.story import Exposure, Slice, Story
-from .verification import Broken, Report, Transition, verify
+from .verification.verify import Broken, Report, Transition, verify
 
 __all__ = [
     "Above",

@@ -11,7 +11,7 @@ from progressive.rollout.phases import Phase
 from progressive.plan.plan import Plan
 from progressive.rollout.state import Rollout
 from progressive.model.traffic import Traffic
-from ._weather import NOTHING
+from .perturbations import NOTHING
 
 __all__ = ["BACK", "PROMISES", "Invariant", "Transition"]
 

@@ -44,7 +44,7 @@ from progressive.rollout.notes import Entered
 from progressive.rollout.state import Rollout
 from progressive.model.traffic import Served, Track, Traffic
 from progressive.model.units import hours, seconds
-from ._weather import Router, Weather
+from .perturbations import Router, Weather
 
 __all__ = ["OneTick"]
 

@@ -18,10 +18,10 @@ from typing import Final
 
 from progressive.model.release import Release
 from progressive.runtime.start import Strategy
-from ._promises import Invariant, Transition
-from ._report import Broken, Report, TraceStep
-from ._walk import Walk
-from .simulation.simulate import RELEASE
+from .invariants import Invariant, Transition
+from .report import Broken, Report, TraceStep
+from .walk import Walk
+from progressive.testing.simulation.simulate import RELEASE
 
 __all__ = ["Broken", "Invariant", "Report", "TraceStep", "Transition", "verify"]
 

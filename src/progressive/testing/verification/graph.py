@@ -11,7 +11,7 @@ from progressive.engine.decide import decide
 from progressive.rollout.phases import Phase
 from progressive.rollout.events import Abort, Event, Hold, PromoteNow
 from progressive.rollout.state import Rollout
-from ._weather import NOTHING, Router
+from .perturbations import NOTHING, Router
 
 __all__ = ["State", "unkept"]
 

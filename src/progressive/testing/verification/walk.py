@@ -13,14 +13,14 @@ from progressive.rollout.events import Event
 from progressive.model.release import Release
 from progressive.rollout.state import Rollout, begin
 from progressive.runtime.start import Strategy
-from ._abstraction import Abstraction
-from ._graph import State, unkept
-from ._one_tick import OneTick
-from ._oracle import abstract
-from ._promises import BACK, PROMISES, Invariant, Transition
-from ._report import Broken, Report, TraceStep
-from ._weather import Router, Weather, weathers
-from .doubles import EPOCH
+from .abstraction import Abstraction
+from .graph import State, unkept
+from .one_tick import OneTick
+from .stub_checks import abstract
+from .invariants import BACK, PROMISES, Invariant, Transition
+from .report import Broken, Report, TraceStep
+from .perturbations import Router, Weather, weathers
+from progressive.testing.doubles import EPOCH
 
 __all__ = ["Walk"]
 

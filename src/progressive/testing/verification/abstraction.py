@@ -9,7 +9,7 @@ from progressive.analysis.contract import Tolerance, Verdict
 from progressive.rollout.phases import Phase
 from progressive.plan.plan import Plan
 from progressive.rollout.state import Rollout
-from ._weather import Router
+from .perturbations import Router
 
 __all__ = ["Abstraction"]
 

@@ -1,0 +1,1 @@
+"""Every reachable state of a plan, under everything that may happen to it."""
