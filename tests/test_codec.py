@@ -117,7 +117,7 @@ from progressive.rollout.state import Clocks, Evidence, Progress, Routing
 from progressive.plan.step import Advance, Done, Situation, Wait
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, play, steady
-from progressive.testing._reached import Way, reached
+from progressive.testing.reached import Way, reached
 from progressive.testing.generated import MOMENTS, events, notes, plans, rollouts, values
 from progressive.model.units import MILLION, Percent
 

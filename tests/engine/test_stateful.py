@@ -37,7 +37,7 @@ from progressive import (
     seconds,
 )
 from progressive.errors import ConflictError
-from progressive.testing.soaking import ended
+from progressive.testing.faults.soaking import ended
 from progressive.model.traffic import Traffic
 
 SWITCHES = ("unreadable", "unwritable", "lose_reply", "silent", "idle", "night", "store_down", "duplicate")

@@ -63,7 +63,7 @@ def test_a_driver_that_stops_anywhere_gets_to_the_same_end(world: World) -> None
 
 def test_an_end_that_a_crash_changes_is_named_with_its_point(monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver that forgets what was stored: each crash starts the rollout again, and it is said where."""
-    from progressive.testing import crashes
+    from progressive.testing.faults import crashes
 
     real = Run.story
 

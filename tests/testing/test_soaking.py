@@ -32,7 +32,7 @@ from progressive.rollout.events import Apply
 from progressive.plan.step import Advance, Done, Kinds, Situation, Step
 from progressive.steps import Bake, SetWeight
 from progressive.testing import FaultWorld, PromiseBroken, Soaked, soak, soak_one
-from progressive.testing import soaking as room
+from progressive.testing.faults import soaking as room
 from progressive.testing.doubles import EPOCH
 from progressive.model.traffic import Marker, Track
 

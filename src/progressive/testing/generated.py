@@ -54,7 +54,7 @@ from progressive.plan.step import Deadline, Step
 from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Capabilities, Marker, Match, Track, Traffic
 from progressive.model.units import MILLION, Percent, hours, minutes, seconds, times
-from ._reached import LAST, WAYS, reached
+from .reached import LAST, WAYS, reached
 from .doubles import ALL
 
 __all__ = ["events", "measurements", "notes", "plans", "releases", "rollouts", "traffics", "values", "versions"]

@@ -11,9 +11,9 @@ from progressive.codec.documents import dumps, loads
 from progressive.runtime.protocol import Save, Saved
 from progressive.rollout.events import Command, Event
 from progressive.runtime.start import Strategy
-from .simulation.service import World
-from .simulation.simulate import UNTIL, Run
-from .simulation.story import Story
+from progressive.testing.simulation.service import World
+from progressive.testing.simulation.simulate import UNTIL, Run
+from progressive.testing.simulation.story import Story
 
 __all__ = ["Crashes", "crash_everywhere"]
 

@@ -61,9 +61,9 @@ from progressive.rollout.state import Rollout, begin
 from progressive.plan.step import Kinds
 from progressive.model.traffic import Marker, Served, Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
-from ._ghost import Ghost, PromiseBroken
-from .doubles import EPOCH
-from .simulation.simulate import RELEASE
+from .reference_model import Ghost, PromiseBroken
+from progressive.testing.doubles import EPOCH
+from progressive.testing.simulation.simulate import RELEASE
 
 __all__ = ["FaultWorld"]
 
