@@ -38,7 +38,7 @@ from progressive import (
     times,
 )
 from progressive.analysis.analysis import Tally, consequence, fold, forgive
-from progressive.analysis.contract import Memory
+from progressive.model.actions import Memory
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")

@@ -80,11 +80,14 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.codec.strict_json import parsed, text_of
-from progressive.codec.schema import Codec
 from progressive.analysis.analysis import Tally
-from progressive.analysis.contract import Check, Memory
+from progressive.analysis.contract import Check
+from progressive.codec.schema import Codec
+from progressive.codec.strict_json import parsed, text_of
 from progressive.errors import Failure
+from progressive.model.actions import Memory
+from progressive.model.units import MILLION, Percent
+from progressive.plan.step import Advance, Done, Situation, Wait
 from progressive.rollout.events import (
     EVENTS,
     CommandFailed,
@@ -114,12 +117,10 @@ from progressive.rollout.notes import (
     Verified,
 )
 from progressive.rollout.state import Clocks, Evidence, Progress, Routing
-from progressive.plan.step import Advance, Done, Situation, Wait
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, play, steady
-from progressive.testing.reached import Way, reached
 from progressive.testing.generated import MOMENTS, events, notes, plans, rollouts, values
-from progressive.model.units import MILLION, Percent
+from progressive.testing.reached import Way, reached
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency", lag=seconds(40), unit="s")

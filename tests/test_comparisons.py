@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_checks import BASKET, ERROR, ERRORS, FAIL, LATENCY, NO_DATA, PASS, QUEUE, counts, look
 
 from progressive import Gauge, Histogram, Judgement, Look, Metric, Moments, NoWorse, Track, Verdict
-from progressive.analysis.contract import Memory
+from progressive.model.actions import Memory
 from progressive.stats import sequential
 
 ORDERS = Metric("orders", kind="ratio", bad="down")

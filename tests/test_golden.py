@@ -26,12 +26,12 @@ from progressive import (
     loads_note,
 )
 from progressive.codec.schema import Codec
+from progressive.model.units import Percent
+from progressive.plan.step import Kinds
 from progressive.rollout.events import EVENTS
 from progressive.rollout.notes import NOTES
 from progressive.rollout.state import FORMAT
-from progressive.plan.step import Kinds
 from progressive.steps import KINDS
-from progressive.model.units import Percent
 
 GOLDEN = Path(__file__).parent / "golden"
 STATES = sorted(GOLDEN.glob("format-*/states/*.json"))

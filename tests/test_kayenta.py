@@ -15,16 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive import StrategyError
-from progressive.analysis.kayenta.metric import Rules, classify
-from progressive.analysis.kayenta.score import accepts, score, stops, verdict_of
-from progressive.analysis.kayenta.series import mix_one
-from progressive.analysis.kayenta.transforms import (
-    beyond_fences,
-    beyond_sigmas,
-    remove_nans,
-    remove_outliers,
-    replace_nans,
-)
 from progressive.analysis.kayenta.judge import (
     Classification,
     Direction,
@@ -39,9 +29,19 @@ from progressive.analysis.kayenta.judge import (
     back_fill,
     mix,
 )
-from progressive.stats.special.index import normal_quantile
+from progressive.analysis.kayenta.metric import Rules, classify
+from progressive.analysis.kayenta.score import accepts, score, stops, verdict_of
+from progressive.analysis.kayenta.series import mix_one
+from progressive.analysis.kayenta.transforms import (
+    beyond_fences,
+    beyond_sigmas,
+    remove_nans,
+    remove_outliers,
+    replace_nans,
+)
 from progressive.stats.quantiles import quantile
 from progressive.stats.ranks import cohens_d, common_language, mean_ratio, shift, shift_statistic
+from progressive.stats.special.index import normal_quantile
 
 Case = dict[str, Any]
 DATA: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "kayenta.json").read_text(encoding="utf-8"))

@@ -29,7 +29,7 @@ from progressive import (
     percent,
     percents,
 )
-from progressive.analysis.contract import Memory
+from progressive.model.actions import Memory
 from progressive.testing import Behaviour, World, simulate
 
 CPU = Metric("cpu", kind="value", unit="cores")

@@ -9,7 +9,7 @@ from test_checks import FAIL, NO_DATA, NOTHING, PASS, QUEUE, counts, look
 from test_comparisons import level
 
 from progressive import MannWhitney, Metric, Verdict
-from progressive.analysis.contract import Memory
+from progressive.model.actions import Memory
 
 
 def ranked(check: MannWhitney, own: list[float], other: list[float]) -> tuple[Any, Memory]:

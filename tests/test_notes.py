@@ -29,6 +29,7 @@ from progressive import (
     Window,
     percent,
 )
+from progressive.model.traffic import Served
 from progressive.rollout.events import (
     CommandFailed,
     GateAnswered,
@@ -52,7 +53,6 @@ from progressive.rollout.notes import (
     Unjudged,
     Verified,
 )
-from progressive.model.traffic import Served
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -21,10 +21,10 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.analysis.contract import Memory
+from progressive.model.actions import Memory
+from progressive.model.traffic import Traffic
 from progressive.testing import World, simulate
 from progressive.testing.simulation import troubles
-from progressive.model.traffic import Traffic
 
 TEN = Traffic(candidate=percent(10))
 

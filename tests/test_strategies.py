@@ -35,6 +35,7 @@ from progressive import (
     submit,
     tick,
 )
+from progressive.model.traffic import Traffic
 from progressive.rollout.phases import Retirement
 from progressive.steps import SetWeight
 from progressive.testing import (
@@ -46,7 +47,6 @@ from progressive.testing import (
     play,
     steady,
 )
-from progressive.model.traffic import Traffic
 
 ERRORS = Metric("error-rate", kind="ratio")
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))

@@ -57,14 +57,14 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.model.replace import evolve
-from progressive.rollout.phases import FINAL, TRANSITIONS, moved
 from progressive.model.measurement import Histogram, merge
+from progressive.model.replace import evolve
+from progressive.model.units import MILLION
 from progressive.plan.plan import named_steps
 from progressive.plan.step import Step
+from progressive.rollout.phases import FINAL, TRANSITIONS, moved
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.strategies.common import Watched
-from progressive.model.units import MILLION
 
 # ------------------------------------------------------------------------------------------------------------------ copies
 

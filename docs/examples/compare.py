@@ -27,8 +27,8 @@ from progressive import (
     seconds,
 )
 from progressive.model.measurement import Counts, Measurement, NoData
-from progressive.testing import MemoryRouter, ScriptedMetrics, VirtualClock, play
 from progressive.model.traffic import Track
+from progressive.testing import MemoryRouter, ScriptedMetrics, VirtualClock, play
 
 RPS = 100
 ERRORS = Metric("error-rate", kind="ratio")

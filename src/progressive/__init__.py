@@ -6,10 +6,10 @@ word. Adapters are imported by name: ``from progressive.routers.envoy import Env
 
 from __future__ import annotations
 
-from .analysis.checks import Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from .analysis.analysis import Analysis
-from .analysis.kayenta.judge import KayentaJudge, KayentaMetric
+from .analysis.checks import Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from .analysis.contract import Budget, Check, Judgement, Tolerance, Verdict
+from .analysis.kayenta.judge import KayentaJudge, KayentaMetric
 from .codec.documents import (
     dumps,
     dumps_event,
@@ -20,7 +20,6 @@ from .codec.documents import (
     loads_note,
     loads_strategy,
 )
-from .runtime.drive import OnInterrupt, aiterate, arun, asubmit, atick, iterate, run, submit, tick
 from .engine.decide import Decision, decide
 from .errors import (
     ConflictError,
@@ -34,8 +33,8 @@ from .errors import (
     StrategyError,
     WorldError,
 )
+from .model.actions import Action, ClosedUntil, Go, NotYet, Open, Stop
 from .model.capacity import Capacity
-from .rollout.phases import Phase, Retirement
 from .model.measurement import (
     Bad,
     Counts,
@@ -50,35 +49,7 @@ from .model.measurement import (
     NoData,
     Window,
 )
-from .rollout.events import (
-    Abort,
-    Action,
-    Approve,
-    ClosedUntil,
-    Event,
-    Go,
-    Hold,
-    NotYet,
-    Open,
-    PromoteNow,
-    Reject,
-    Resume,
-    Skip,
-    Stop,
-    Tick,
-)
-from .rollout.notes import Note
-from .rollout.outcome import ExitCode, Outcome
-from .plan.plan import Guard, Plan
-from .ports import Fleet, Gate, Hook, MetricsProvider, Observer, Ports, Store, TrafficRouter
 from .model.release import Release, Version
-from .runtime.by_hand import arollback_now, rollback_now
-from .rollout.state import Rollout, Status, begin
-from .runtime.start import IfRunning, afirst_deployment, astart, first_deployment, start
-from .plan.step import Deadline, Kinds, Situation, Step
-from .strategies.blue_green import BlueGreen
-from .strategies.canary import Canary
-from .strategies.revert import Revert
 from .model.traffic import Capabilities, Marker, Match, Served, Track, Traffic
 from .model.units import (
     Percent,
@@ -92,6 +63,20 @@ from .model.units import (
     seconds,
     times,
 )
+from .plan.plan import Guard, Plan
+from .plan.step import Deadline, Kinds, Situation, Step
+from .ports import Fleet, Gate, Hook, MetricsProvider, Observer, Ports, Store, TrafficRouter
+from .rollout.events import Abort, Approve, Event, Hold, PromoteNow, Reject, Resume, Skip, Tick
+from .rollout.notes import Note
+from .rollout.outcome import ExitCode, Outcome
+from .rollout.phases import Phase, Retirement
+from .rollout.state import Rollout, Status, begin
+from .runtime.by_hand import arollback_now, rollback_now
+from .runtime.drive import OnInterrupt, aiterate, arun, asubmit, atick, iterate, run, submit, tick
+from .runtime.start import IfRunning, afirst_deployment, astart, first_deployment, start
+from .strategies.blue_green import BlueGreen
+from .strategies.canary import Canary
+from .strategies.revert import Revert
 
 __all__ = [
     "Abort",

@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import Failure, StrategyError
+from progressive.model import fields as check
 
 T = TypeVar("T")
 Secret: TypeAlias = str | Callable[[], str]

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
-from progressive.rollout.events import ClosedUntil, GateAnswer, Open
+from progressive.model import fields as check
+from progressive.model.actions import ClosedUntil, GateAnswer, Open
 from progressive.model.release import Release
 
 __all__ = ["Freeze", "OpenHours"]

@@ -13,15 +13,15 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import GateAnswer, HookAnswer
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, Metric, Window
-from progressive.rollout.events import GateAnswer, HookAnswer
-from progressive.rollout.notes import Note
 from progressive.model.release import Release, Version
-from progressive.rollout.state import Rollout
 from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
+from progressive.rollout.notes import Note
+from progressive.rollout.state import Rollout
 
 __all__ = ["Fleet", "Gate", "Hook", "MetricsProvider", "Observer", "Ports", "Store", "TrafficRouter"]
 

@@ -41,6 +41,10 @@ from progressive import (
     times,
 )
 from progressive.errors import Failure, MetricsError, StrategyError
+from progressive.metrics._shapes import MOST_SAMPLES
+from progressive.metrics.function import Function
+from progressive.metrics.json_http import Endpoint, Http, JsonHttp
+from progressive.metrics.sql import Query, Sql
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -53,11 +57,8 @@ from progressive.model.measurement import (
     NoData,
     Window,
 )
-from progressive.metrics._shapes import MOST_SAMPLES
-from progressive.metrics.function import Function
-from progressive.metrics.json_http import Endpoint, Http, JsonHttp
-from progressive.metrics.sql import Query, Sql
 from progressive.model.release import Release, Version
+from progressive.model.traffic import Track, Traffic
 from progressive.testing import (
     MemoryRouter,
     ScriptedMetrics,
@@ -67,7 +68,6 @@ from progressive.testing import (
     play,
     steady,
 )
-from progressive.model.traffic import Track, Traffic
 
 RATIO = Metric("failed-orders", kind="ratio")
 MEAN = Metric("basket", kind="mean", unit="EUR")

@@ -11,6 +11,7 @@ import pytest
 
 from progressive._http import Flow, Malformed, Request, Response
 from progressive.errors import ConflictError, Failure, MetricsError, RouterError, StrategyError
+from progressive.metrics.envoy import CLIENT_ERRORS, ERRORS, LATENCY, EnvoyStats
 from progressive.model.measurement import (
     READING_LIMIT,
     Counts,
@@ -20,11 +21,10 @@ from progressive.model.measurement import (
     NoData,
     Window,
 )
-from progressive.metrics.envoy import CLIENT_ERRORS, ERRORS, LATENCY, EnvoyStats
 from progressive.model.release import Release, Version
-from progressive.routers.envoy import Envoy
 from progressive.model.traffic import Marker, Match, Served, Track, Traffic
 from progressive.model.units import MILLION, ms, percent, seconds
+from progressive.routers.envoy import Envoy
 
 RELEASE = Release(service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
 THREE = Release(

@@ -18,12 +18,12 @@ from progressive import Canary, Limit, Metric, minutes, percents
 from progressive._http import Request, Response
 from progressive.errors import ConflictError, Failure, RouterError, StrategyError
 from progressive.model.release import Release, Version
+from progressive.model.traffic import Capabilities, Marker, Match, Served, Track, Traffic
+from progressive.model.units import Percent, percent
 from progressive.routers._conditions import EDITED
 from progressive.routers._virtual_service import ANNOTATION
 from progressive.routers.istio import Istio, Kubernetes
 from progressive.testing import ScriptedMetrics, check_router, play, steady
-from progressive.model.traffic import Capabilities, Marker, Match, Served, Track, Traffic
-from progressive.model.units import Percent, percent
 
 RELEASE = Release(service="shop", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
 THREE = Release(

@@ -14,16 +14,6 @@ from rules import rule
 
 from progressive._http import Flow, Malformed, Request, Response
 from progressive.errors import Failure, MetricsError, StrategyError
-from progressive.model.measurement import (
-    Counts,
-    Gauge,
-    Histogram,
-    Look,
-    Metric,
-    NoAnswer,
-    NoData,
-    Window,
-)
 from progressive.metrics.prometheus import (
     ERRORS,
     LATENCY,
@@ -40,6 +30,16 @@ from progressive.metrics.prometheus import (
     errors,
     istio,
     latency,
+)
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Look,
+    Metric,
+    NoAnswer,
+    NoData,
+    Window,
 )
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track

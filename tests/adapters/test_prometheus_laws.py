@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from rules import rule
 from test_prometheus_flows import drive
 
-from progressive.model.measurement import Counts, Histogram, Look, NoAnswer, NoData, Window
 from progressive.metrics._promql import Template, matches, only, quoted
 from progressive.metrics.prometheus import (
     ERRORS,
@@ -24,6 +23,7 @@ from progressive.metrics.prometheus import (
     Ratio,
     Regex,
 )
+from progressive.model.measurement import Counts, Histogram, Look, NoAnswer, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 from progressive.model.units import ms, seconds

@@ -10,7 +10,6 @@ from rules import rule
 from test_prometheus_flows import drive
 
 from progressive import Canary, Limit, NoWorse, Outcome, Release, Version, percent, percents
-from progressive.model.measurement import Look, Metric, Window
 from progressive.metrics.prometheus import (
     ERRORS,
     LATENCY,
@@ -20,9 +19,10 @@ from progressive.metrics.prometheus import (
     Ratio,
     Regex,
 )
-from progressive.testing import MemoryRouter, play
+from progressive.model.measurement import Look, Metric, Window
 from progressive.model.traffic import Track
 from progressive.model.units import minutes, ms
+from progressive.testing import MemoryRouter, play
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 ZERO = 1_767_225_600

@@ -27,9 +27,9 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.runtime import protocol as conversation
 from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout
+from progressive.runtime import protocol as conversation
 from progressive.testing import MemoryStore, ScriptedMetrics, VirtualClock, play, steady
 
 ERRORS = Metric("error-rate", kind="ratio")

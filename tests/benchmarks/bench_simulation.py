@@ -22,14 +22,14 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.runtime import protocol as conversation
 from progressive.model.measurement import Window
+from progressive.model.traffic import Track
 from progressive.rollout.events import Event
+from progressive.runtime import protocol as conversation
 from progressive.testing import Load, World, explain, simulate, simulate_many
 from progressive.testing.simulation.lookout import watch
 from progressive.testing.simulation.ports import Simulated
 from progressive.testing.simulation.simulate import RELEASE
-from progressive.model.traffic import Track
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")

@@ -32,8 +32,8 @@ from progressive import (
     percent,
     percents,
 )
-from progressive.testing import MemoryRouter, MemoryStore
 from progressive.model.traffic import Track
+from progressive.testing import MemoryRouter, MemoryStore
 
 DELAY = 0.05
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))

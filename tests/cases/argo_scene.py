@@ -36,10 +36,10 @@ from progressive import (
     percent,
     seconds,
 )
+from progressive.model.traffic import Match
 from progressive.steps import Analyze, Approval, Hook, Pause, SetWeight
 from progressive.testing import Behaviour, Moment, World
 from progressive.testing.simulation import troubles
-from progressive.model.traffic import Match
 
 Given: TypeAlias = Mapping[str, Any]
 

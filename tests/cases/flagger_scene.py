@@ -39,12 +39,13 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive.rollout.events import Action, Approve
+from progressive.model.actions import Action
+from progressive.model.traffic import Match, Traffic
+from progressive.rollout.events import Approve
 from progressive.runtime.start import Strategy
 from progressive.steps import Analyze, Approval, Bake, Hook, SetWeight
 from progressive.testing import Behaviour, Moment, World
 from progressive.testing.simulation.troubles import RouterEdited
-from progressive.model.traffic import Match, Traffic
 
 LOAD_TEST = Metric("failed-load-tests", kind="ratio")
 """What Flagger's ``rollout`` webhooks say, measured like everything else."""

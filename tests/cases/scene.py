@@ -10,12 +10,12 @@ import attrs
 
 from progressive import Event, Phase, Rollout, Track
 from progressive.model.capacity import Capacity
+from progressive.model.traffic import Traffic
+from progressive.model.units import percent
 from progressive.rollout.notes import Note
 from progressive.runtime.start import Strategy
 from progressive.testing import World
 from progressive.testing.simulation.simulate import Run
-from progressive.model.traffic import Traffic
-from progressive.model.units import percent
 
 READY = Capacity(percent(100))
 

@@ -34,10 +34,11 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.rollout.events import Apply, Tick
+from progressive.model.traffic import Marker
+from progressive.rollout.commands import Apply
+from progressive.rollout.events import Tick
 from progressive.steps import Analyze, Bake, Hook, SetWeight
 from progressive.strategies.blue_green import BlueGreen
-from progressive.model.traffic import Marker
 
 
 def over(world: World, long: object) -> World:

@@ -60,6 +60,7 @@ from progressive import (
     submit,
     tick,
 )
+from progressive.model.traffic import Marker, Served, Track
 from progressive.rollout.notes import Refused
 from progressive.steps import Approval
 from progressive.testing import (
@@ -72,7 +73,6 @@ from progressive.testing import (
     play,
     steady,
 )
-from progressive.model.traffic import Marker, Served, Track
 
 # Stable has no errors: by the wall clock a window of a few milliseconds would hold just its one error in twenty seconds now and then,
 # 100 % of one request on both tracks, which is inconclusive and holds for an hour.

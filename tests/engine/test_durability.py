@@ -41,12 +41,12 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.runtime.protocol import Save
 from progressive.engine.decide import _in_order
 from progressive.errors import ConflictError
 from progressive.model.measurement import Look, NoData, Window
-from progressive.rollout.events import Inspected, Measured, Retired, Seen
 from progressive.model.traffic import Track
+from progressive.rollout.events import Inspected, Measured, Retired, Seen
+from progressive.runtime.protocol import Save
 
 SHORT = Canary(weights=percents(50, 100), bake=seconds(1), watch_every=seconds(10), unguarded="a crash test")
 

@@ -46,10 +46,12 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.analysis.contract import Memory
+from progressive.model.actions import Memory
 from progressive.model.measurement import Histogram
-from progressive.rollout.events import Measure, Measured, Read, Tick
+from progressive.model.traffic import Track
 from progressive.plan.step import Advance
+from progressive.rollout.commands import Measure, Read
+from progressive.rollout.events import Measured, Tick
 from progressive.steps import Analyze, Bake, SetWeight
 from progressive.testing import (
     MemoryRouter,
@@ -59,7 +61,6 @@ from progressive.testing import (
     play,
     steady,
 )
-from progressive.model.traffic import Track
 
 WINDOW = Window(START, START + seconds(30))
 

@@ -31,21 +31,14 @@ from progressive import (
 )
 from progressive.engine.clocks import LATEST_RETRY
 from progressive.model.replace import evolve
-from progressive.rollout.phases import TRANSITIONS, Retirement
-from progressive.rollout.events import (
-    Apply,
-    CommandFailed,
-    HookAnswered,
-    Retire,
-    RunHook,
-    Seen,
-    Wrote,
-)
-from progressive.rollout.notes import Drifted, Entered, Escalated, Happened
-from progressive.rollout.state import Rollout
-from progressive.plan.step import Advance, Done, Situation, Step, Wait
-from progressive.steps import Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Served, Traffic
+from progressive.plan.step import Advance, Done, Situation, Step, Wait
+from progressive.rollout.commands import Apply, Retire, RunHook
+from progressive.rollout.events import CommandFailed, HookAnswered, Seen, Wrote
+from progressive.rollout.notes import Drifted, Entered, Escalated, Happened
+from progressive.rollout.phases import TRANSITIONS, Retirement
+from progressive.rollout.state import Rollout
+from progressive.steps import Bake, Hook, Pause, SetWeight
 
 
 @attrs.frozen

@@ -43,13 +43,13 @@ from progressive import (
     tick,
 )
 from progressive.errors import Failure
+from progressive.model.traffic import Capabilities, Marker, Match, Served, Traffic
+from progressive.model.units import Percent
 from progressive.rollout.events import CommandFailed, Surveyed, Tick
 from progressive.rollout.notes import Asked, Escalated
 from progressive.rollout.state import Rollout
 from progressive.steps import Bake, SetWeight
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
-from progressive.model.traffic import Capabilities, Marker, Match, Served, Traffic
-from progressive.model.units import Percent
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1b"))
 CANARY = Canary(weights=percents(10, 50, 100), bake=minutes(5), unguarded="about instances only")

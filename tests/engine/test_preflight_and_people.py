@@ -22,9 +22,9 @@ from progressive import (
     percent,
     seconds,
 )
+from progressive.model.traffic import Marker, Track
 from progressive.rollout.events import Inspected, Seen
 from progressive.rollout.notes import Happened, Refused
-from progressive.model.traffic import Marker, Track
 
 
 @rule("R45")

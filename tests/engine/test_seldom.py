@@ -62,9 +62,10 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.engine.transitions import go_back
 from progressive.engine.draft import Turn
-from progressive.runtime.protocol import ROUNDS, Do, Save, Saved, converse
+from progressive.engine.transitions import go_back
+from progressive.plan.plan import shortfalls
+from progressive.plan.step import Advance, Done, Failed, Halt, Wait
 from progressive.rollout.events import (
     CommandFailed,
     GateAnswered,
@@ -74,8 +75,7 @@ from progressive.rollout.events import (
     Seen,
     Tick,
 )
-from progressive.plan.plan import shortfalls
-from progressive.plan.step import Advance, Done, Failed, Halt, Wait
+from progressive.runtime.protocol import ROUNDS, Do, Save, Saved, converse
 from progressive.steps import Approval, Bake, Pause, SetWeight
 from progressive.testing import (
     MemoryFleet,

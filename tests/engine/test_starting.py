@@ -37,8 +37,8 @@ from progressive import (
     start,
     tick,
 )
-from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
 from progressive.model.traffic import Marker, Served, Traffic
+from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 OTHER = Release(service="shop", stable=Version("v1"), candidate=Version("v3"))

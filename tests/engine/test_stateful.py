@@ -37,8 +37,8 @@ from progressive import (
     seconds,
 )
 from progressive.errors import ConflictError
-from progressive.testing.faults.soaking import ended
 from progressive.model.traffic import Traffic
+from progressive.testing.faults.soaking import ended
 
 SWITCHES = ("unreadable", "unwritable", "lose_reply", "silent", "idle", "night", "store_down", "duplicate")
 CLASSES = (*SWITCHES, "lag", "kill", "pause", "clock", "edit", "people", "abort", "bad", "by_hand", "late", "no_compare", "shuffle")

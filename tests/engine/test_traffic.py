@@ -27,9 +27,9 @@ from progressive import (
     seconds,
 )
 from progressive.errors import ConflictError
-from progressive.rollout.events import Seen, Tick
-from progressive.plan.plan import shortfalls
 from progressive.model.traffic import Marker, Served, Track
+from progressive.plan.plan import shortfalls
+from progressive.rollout.events import Seen, Tick
 
 
 @rule("R1")

@@ -80,12 +80,13 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.runtime.protocol import Save
-from progressive.rollout.events import Measure, Measured
-from progressive.plan.plan import named_steps
-from progressive.rollout.state import FORMAT
-from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Track
+from progressive.plan.plan import named_steps
+from progressive.rollout.commands import Measure
+from progressive.rollout.events import Measured
+from progressive.rollout.state import FORMAT
+from progressive.runtime.protocol import Save
+from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 
 HERE = Path(__file__).parent
 LATENCY = Metric("latency", kind="latency", lag=seconds(40))

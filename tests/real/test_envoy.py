@@ -13,13 +13,13 @@ import pytest
 from envoy_process import Backend, EnvoyProcess, wait_until
 
 from progressive.errors import ConflictError, Failure, RouterError
-from progressive.model.measurement import Counts, Look, Metric, NoData, Window
 from progressive.metrics.envoy import CLIENT_ERRORS, ERRORS, LATENCY, EnvoyStats
+from progressive.model.measurement import Counts, Look, Metric, NoData, Window
 from progressive.model.release import Release, Version
-from progressive.routers.envoy import Envoy
-from progressive.testing import check_metrics, check_router
 from progressive.model.traffic import Marker, Served, Track, Traffic
 from progressive.model.units import Percent, percent, seconds
+from progressive.routers.envoy import Envoy
+from progressive.testing import check_metrics, check_router
 
 pytestmark = pytest.mark.real
 

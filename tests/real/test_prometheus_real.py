@@ -17,16 +17,6 @@ from prometheus_process import MetricsServer, Shop, installed
 from rules import rule
 
 from progressive.errors import Failure, MetricsError
-from progressive.model.measurement import (
-    Counts,
-    Gauge,
-    Histogram,
-    Look,
-    Metric,
-    NoAnswer,
-    NoData,
-    Window,
-)
 from progressive.metrics.prometheus import (
     Buckets,
     Counter,
@@ -40,10 +30,20 @@ from progressive.metrics.prometheus import (
     latency,
     request_rate,
 )
+from progressive.model.measurement import (
+    Counts,
+    Gauge,
+    Histogram,
+    Look,
+    Metric,
+    NoAnswer,
+    NoData,
+    Window,
+)
 from progressive.model.release import Release, Version
-from progressive.testing import check_metrics
 from progressive.model.traffic import Track
 from progressive.model.units import ms, seconds
+from progressive.testing import check_metrics
 
 pytestmark = pytest.mark.real
 

@@ -16,7 +16,6 @@ from reference import agrees, cases_of, near
 from scipy import stats
 
 from progressive.stats.answers import Alternative
-from progressive.stats.special.index import normal_quantile
 from progressive.stats.ranks import (
     MannWhitney,
     cliffs_delta,
@@ -28,6 +27,7 @@ from progressive.stats.ranks import (
     shift,
     shift_statistic,
 )
+from progressive.stats.special.index import normal_quantile
 
 ALTERNATIVES: tuple[Alternative, ...] = get_args(Alternative)
 alternatives = st.sampled_from(ALTERNATIVES)

@@ -20,8 +20,8 @@ from rules import rule
 
 from progressive import Failure, StateError, StoreError
 from progressive.stores import lock as _lock
-from progressive.stores.names import id_of, stem_of
 from progressive.stores.file import FileStore
+from progressive.stores.names import id_of, stem_of
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from rules import rule
 from sqlite_faults import Statements, fails
 
 from progressive import ConflictError, Failure, StateError, StoreError, StrategyError
-from progressive.stores import database as _database, sqlite
+from progressive.stores import database as _database
+from progressive.stores import sqlite
 from progressive.stores.sqlite import SqliteStore
 
 

@@ -29,21 +29,10 @@ from progressive import (
     loads_note,
     ms,
 )
-from progressive.runtime.protocol import Save, Saved, converse
-from progressive.rollout.events import (
-    Apply,
-    Command,
-    Event,
-    Inspect,
-    Inspected,
-    Measure,
-    Measured,
-    Read,
-    Seen,
-    Tick,
-    Wrote,
-)
+from progressive.rollout.commands import Apply, Command, Inspect, Measure, Read
+from progressive.rollout.events import Event, Inspected, Measured, Seen, Tick, Wrote
 from progressive.rollout.notes import Happened
+from progressive.runtime.protocol import Save, Saved, converse
 from progressive.testing import (
     MemoryRouter,
     MemoryStore,

@@ -35,9 +35,9 @@ from progressive import (
     ms,
     seconds,
 )
-from progressive.model.measurement import Histogram
 from progressive.metrics.function import Function
 from progressive.metrics.sql import Query, Sql
+from progressive.model.measurement import Histogram
 from progressive.testing import ScriptedMetrics, VirtualClock, acheck_metrics, check_metrics, steady
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))

@@ -31,6 +31,7 @@ from progressive import (
     times,
 )
 from progressive.model.measurement import Bad
+from progressive.model.traffic import Match
 from progressive.plan.step import Advance, Deadline, Failed, Halt, Situation, Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import (
@@ -47,7 +48,6 @@ from progressive.testing import (
     explain,
     simulate,
 )
-from progressive.model.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
 BASKET = Metric("basket", kind="mean", unit="EUR", bad="down")

@@ -25,6 +25,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.model.traffic import Marker
 from progressive.testing import (
     Behaviour,
     Fault,
@@ -42,7 +43,6 @@ from progressive.testing import (
 )
 from progressive.testing.simulation import troubles
 from progressive.testing.simulation.simulate import Run
-from progressive.model.traffic import Marker
 
 ERRORS = Metric("error-rate", kind="ratio")
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))

@@ -25,13 +25,10 @@ from progressive import (
     seconds,
 )
 from progressive.model.measurement import Measurement
-from progressive.stats import (
-    betting as clumps,
-    decrease as falls,
-    means,
-    sequential,
-    histogram_tails as tails,
-)
+from progressive.stats import betting as clumps
+from progressive.stats import decrease as falls
+from progressive.stats import histogram_tails as tails
+from progressive.stats import means, sequential
 from progressive.steps import Analyze, Bake, SetWeight
 from progressive.testing import Behaviour, Latency, Story, World, simulate
 from progressive.testing.simulation import troubles

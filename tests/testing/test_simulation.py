@@ -39,6 +39,7 @@ from progressive import (
     seconds,
 )
 from progressive.model.measurement import Counts
+from progressive.model.traffic import Match
 from progressive.steps import Analyze, Approval, Bake, SetWeight
 from progressive.testing import (
     Above,
@@ -59,7 +60,6 @@ from progressive.testing import (
 )
 from progressive.testing.simulation import troubles
 from progressive.testing.simulation.curves import at, scaled
-from progressive.model.traffic import Match
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")

@@ -28,13 +28,13 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.rollout.events import Apply
+from progressive.model.traffic import Marker, Track
 from progressive.plan.step import Advance, Done, Kinds, Situation, Step
+from progressive.rollout.commands import Apply
 from progressive.steps import Bake, SetWeight
 from progressive.testing import FaultWorld, PromiseBroken, Soaked, soak, soak_one
-from progressive.testing.faults import soaking as room
 from progressive.testing.doubles import EPOCH
-from progressive.model.traffic import Marker, Track
+from progressive.testing.faults import soaking as room
 
 ERRORS = Metric("error-rate", kind="ratio")
 POLICY = Canary(weights=percents(10, 100), bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(2))])

@@ -73,15 +73,15 @@ from progressive import (
     start,
     tick,
 )
-from progressive.analysis.contract import Memory
 from progressive.calendar import OpenHours
 from progressive.fleets.kubernetes import Deployments
 from progressive.metrics.envoy import ERRORS, LATENCY, EnvoyStats
 from progressive.metrics.prometheus import Counter, Prometheus, PromQL, Ratio, Regex
 from progressive.metrics.prometheus import istio as of_istio
+from progressive.model.actions import Memory
+from progressive.plan.step import Advance, Done, Wait
 from progressive.routers.envoy import Envoy
 from progressive.routers.istio import Istio, Kubernetes
-from progressive.plan.step import Advance, Done, Wait
 from progressive.stores.file import FileStore
 from progressive.stores.sqlite import SqliteStore
 from progressive.testing import (

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive.model import fields as check
-from progressive.model.replace import evolve
 from progressive.errors import StrategyError
-from progressive.rollout.events import Action
+from progressive.model import fields as check
+from progressive.model.actions import Action, Memory
+from progressive.model.replace import evolve
 from progressive.model.units import seconds
-from .contract import Budget, Check, Judgement, Memory, Tolerance, Verdict
+
+from .contract import Budget, Check, Judgement, Tolerance, Verdict
 
 __all__ = ["Analysis", "Tally", "consequence", "cooled", "fold", "forgive", "owes"]
 

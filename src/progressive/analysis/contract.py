@@ -6,20 +6,17 @@ import enum
 import math
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import ClassVar, Protocol, TypeAlias, Union
+from typing import ClassVar, Protocol
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import Action, Memory, action_of
 from progressive.model.measurement import Look, Metric
-from progressive.rollout.events import Action, action_of
 from progressive.model.traffic import Track
 
-__all__ = ["Budget", "Check", "Judgement", "Memory", "Tolerance", "Verdict", "metrics_of"]
-
-Memory: TypeAlias = Union[None, bool, int, float, str, "tuple[Memory, ...]"]
-"""What a step or a check keeps between decisions: JSON-sized, immutable, its size bounded for any number of decisions."""
+__all__ = ["Budget", "Check", "Judgement", "Tolerance", "Verdict", "metrics_of"]
 
 
 class Verdict(enum.StrEnum):

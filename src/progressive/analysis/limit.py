@@ -9,8 +9,9 @@ from typing import ClassVar, Final, cast
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import Memory
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -25,9 +26,10 @@ from progressive.model.measurement import (
 )
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, Times
+
+from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
 from .parameters import Unweighted, is_metric
 from .pooling import pack, pooled
-from .contract import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["Bound", "Limit"]
 

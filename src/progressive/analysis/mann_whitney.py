@@ -6,11 +6,14 @@ from typing import ClassVar, Final, cast
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import Memory
 from progressive.model.measurement import Bad, Kind, Look, Metric
-from progressive.stats.ranks import common_language, mann_whitney, shift
 from progressive.model.traffic import Track
+from progressive.stats.ranks import common_language, mann_whitney, shift
+
+from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
 from .parameters import (
     Comparing,
     Unweighted,
@@ -22,7 +25,6 @@ from .parameters import (
     samples_of,
     track_of,
 )
-from .contract import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["MannWhitney"]
 

@@ -8,10 +8,16 @@ from typing import ClassVar, Final, cast
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import Memory
 from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track
+
+from .comparisons import acceptance_of, comparison_of
+from .comparisons.base import Acceptance, Comparison, Numbers, Question
+from .comparisons.said import counted
+from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
 from .parameters import (
     Comparing,
     comparing_problems,
@@ -21,10 +27,6 @@ from .parameters import (
     no_data_on,
     track_of,
 )
-from .comparisons import acceptance_of, comparison_of
-from .comparisons.said import counted
-from .comparisons.base import Acceptance, Comparison, Numbers, Question
-from .contract import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["NoWorse"]
 

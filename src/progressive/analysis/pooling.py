@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from progressive.errors import StrategyError
+from progressive.model.actions import Memory
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -14,7 +15,6 @@ from progressive.model.measurement import (
     NoData,
     merge,
 )
-from .contract import Memory
 
 __all__ = ["pack", "pooled"]
 

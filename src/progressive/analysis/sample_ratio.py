@@ -7,14 +7,15 @@ from typing import ClassVar, Final, cast
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import Action, Memory
 from progressive.model.measurement import Counts, Histogram, Kind, Look, Metric, NoData
-from progressive.rollout.events import Action
-from progressive.stats import sample_ratio as split
 from progressive.model.traffic import Track, Traffic
+from progressive.stats import sample_ratio as split
+
+from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
 from .parameters import Unweighted, is_metric, is_number
-from .contract import Judgement, Memory, Tolerance, Verdict, is_flag, is_tolerance
 
 __all__ = ["SampleRatio"]
 

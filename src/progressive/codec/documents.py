@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from .strict_json import parsed, short, text_of
-from .schema import Codec
 from progressive.errors import StateError
-from progressive.rollout.phases import FINAL, Phase, Retirement
+from progressive.model.traffic import Traffic
+from progressive.plan.step import Kinds
 from progressive.rollout.events import Event
 from progressive.rollout.notes import Note
+from progressive.rollout.phases import FINAL, Phase, Retirement
 from progressive.rollout.state import FORMAT, Rollout
-from progressive.plan.step import Kinds
 from progressive.strategies import AnyStrategy
-from progressive.model.traffic import Traffic
+
+from .schema import Codec
+from .strict_json import parsed, short, text_of
 
 __all__ = ["dumps", "dumps_event", "dumps_note", "dumps_strategy", "loads", "loads_event", "loads_note", "loads_strategy"]
 

@@ -12,14 +12,16 @@ from typing import Any, Final, cast
 
 import attrs
 
-from progressive.model import fields as check
-from .strict_json import short
 from progressive.analysis.checks import CHECKS, Bound
-from progressive.analysis.contract import Check, Memory
+from progressive.analysis.contract import Check
 from progressive.errors import StateError, StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import Memory
+from progressive.model.units import Percent, Times, percent, times
 from progressive.plan.step import Kinds, Step
 from progressive.steps import KINDS
-from progressive.model.units import Percent, Times, percent, times
+
+from .strict_json import short
 
 __all__ = ["Codec"]
 

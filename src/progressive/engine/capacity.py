@@ -10,13 +10,14 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from .transitions import OVERLOADED, go_back, hold, want, way_back
-from .draft import NOTHING, Turn
-from progressive.rollout.phases import Phase
-from progressive.rollout.events import CommandFailed, Surveyed
-from progressive.rollout.notes import Escalated, Happened
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, said
+from progressive.rollout.events import CommandFailed, Surveyed
+from progressive.rollout.notes import Escalated, Happened
+from progressive.rollout.phases import Phase
+
+from .draft import NOTHING, Turn
+from .transitions import OVERLOADED, go_back, hold, want, way_back
 
 __all__ = ["due", "failed", "in_steps", "retreat", "short_of", "surveyed", "unready"]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from progressive.model.actions import NotYet
 from progressive.model.replace import evolve
-from .routing import BACKOFF, astray_now
-from .draft import ZERO, Turn
-from .windows import restart_windows
 from progressive.rollout.phases import Phase, Retirement
-from progressive.rollout.events import NotYet
+
+from .draft import ZERO, Turn
+from .routing import BACKOFF, astray_now
+from .windows import restart_windows
 
 __all__ = ["pass_time"]
 

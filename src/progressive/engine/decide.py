@@ -25,52 +25,43 @@ from typing import Any, Final, assert_never
 
 import attrs
 
-from . import (
-    capacity as _fleet,
-    measuring as _looks,
-    operator as _people,
-    preflight as _preflight,
-    results as _replies,
-    retirement as _retirement,
-    routing as _routing,
-)
-from .clocks import pass_time
+from progressive.model.actions import Action, Go, NotYet
 from progressive.model.replace import evolve
-from .transitions import end, enter, go_back, hold, want
-from .draft import NOTHING, ZERO, Turn
-from .windows import drop_inactive, open_windows
-from progressive.rollout.phases import Phase, Retirement
+from progressive.model.traffic import Traffic
+from progressive.model.units import said
+from progressive.plan.step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
+from progressive.rollout.commands import AskGate, Command, Inspect, Read, Retire, RunHook, Survey
 from progressive.rollout.events import (
     EVENTS,
     PEOPLE,
     Abort,
-    Action,
-    AskGate,
-    Command,
     CommandFailed,
     Event,
     GateAnswered,
-    Go,
     HookAnswered,
-    Inspect,
     Inspected,
     Measured,
-    NotYet,
-    Read,
-    Retire,
     Retired,
-    RunHook,
     Seen,
-    Survey,
     Surveyed,
     Tick,
     Wrote,
 )
 from progressive.rollout.notes import Escalated, Happened, Note
+from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.state import Rollout
-from progressive.plan.step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
-from progressive.model.traffic import Traffic
-from progressive.model.units import said
+
+from . import capacity as _fleet
+from . import measuring as _looks
+from . import operator as _people
+from . import preflight as _preflight
+from . import results as _replies
+from . import retirement as _retirement
+from . import routing as _routing
+from .clocks import pass_time
+from .draft import NOTHING, ZERO, Turn
+from .transitions import end, enter, go_back, hold, want
+from .windows import drop_inactive, open_windows
 
 __all__ = ["Decision", "decide"]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from progressive.model.actions import GateAnswer
 from progressive.model.replace import evolve
-from progressive.rollout.phases import FINAL
-from progressive.rollout.events import Event, GateAnswer
-from progressive.rollout.notes import Note, Refused
-from progressive.rollout.state import Rollout, Waiting
 from progressive.model.traffic import Traffic
+from progressive.rollout.events import Event
+from progressive.rollout.notes import Note, Refused
+from progressive.rollout.phases import FINAL
+from progressive.rollout.state import Rollout, Waiting
 
 NOTHING: Final = Traffic()
 ZERO: Final = timedelta()

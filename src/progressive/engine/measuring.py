@@ -11,18 +11,21 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from progressive.model.replace import evolve
-from .transitions import go_back, hold
-from .draft import Turn
-from .windows import active, replace_series
 from progressive.analysis.analysis import Tally, consequence, fold, owes
-from progressive.analysis.contract import Check, Judgement, Memory, Verdict, metrics_of
-from progressive.rollout.phases import Phase
+from progressive.analysis.contract import Check, Judgement, Verdict, metrics_of
+from progressive.model.actions import Action, Memory
 from progressive.model.measurement import Look, Metric, NoAnswer, Window
-from progressive.rollout.events import Action, Measure, Measured
-from progressive.rollout.notes import Happened, Judged, Unjudged
-from progressive.plan.step import Step
+from progressive.model.replace import evolve
 from progressive.model.traffic import Track, Traffic
+from progressive.plan.step import Step
+from progressive.rollout.commands import Measure
+from progressive.rollout.events import Measured
+from progressive.rollout.notes import Happened, Judged, Unjudged
+from progressive.rollout.phases import Phase
+
+from .draft import Turn
+from .transitions import go_back, hold
+from .windows import active, replace_series
 
 RETRY: Final = timedelta(seconds=10)
 """After a look that was not answered: soon enough to judge on time, seldom enough not to hammer a provider that is down."""

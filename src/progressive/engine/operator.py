@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from progressive.model.replace import evolve
-from .transitions import enter, go_back, hold
-from .draft import ZERO, Turn
 from progressive.analysis.analysis import forgive
-from progressive.rollout.phases import Phase, Retirement
+from progressive.model.replace import evolve
+from progressive.model.traffic import Track
+from progressive.plan.step import Approved
 from progressive.rollout.events import (
     Abort,
     Approve,
@@ -21,8 +20,10 @@ from progressive.rollout.events import (
     Skip,
 )
 from progressive.rollout.notes import Happened
-from progressive.plan.step import Approved
-from progressive.model.traffic import Track
+from progressive.rollout.phases import Phase, Retirement
+
+from .draft import ZERO, Turn
+from .transitions import enter, go_back, hold
 
 
 def said(turn: Turn, event: PersonEvent) -> None:

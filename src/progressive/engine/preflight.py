@@ -9,18 +9,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from progressive.model.replace import evolve
-from .capacity import unready
-from .transitions import end, enter, go_back
-from .draft import NOTHING, Turn
 from progressive.analysis.analysis import PREFLIGHT
-from progressive.rollout.phases import Phase
 from progressive.model.measurement import NoAnswer, Window
-from progressive.rollout.events import Inspected, Measure, Measured
-from progressive.rollout.notes import Happened
-from progressive.rollout.state import Probe
+from progressive.model.replace import evolve
 from progressive.model.traffic import Track
 from progressive.model.units import said, seconds
+from progressive.rollout.commands import Measure
+from progressive.rollout.events import Inspected, Measured
+from progressive.rollout.notes import Happened
+from progressive.rollout.phases import Phase
+from progressive.rollout.state import Probe
+
+from .capacity import unready
+from .draft import NOTHING, Turn
+from .transitions import end, enter, go_back
 
 AGAIN: Final = seconds(5)
 """Until a metric that gave nothing is asked again."""

@@ -5,19 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from . import capacity as _fleet, routing as _routing
+from progressive.model.actions import ClosedUntil, NotYet
 from progressive.model.replace import evolve
-from .draft import Turn
-from progressive.rollout.phases import Phase, Retirement
-from progressive.rollout.events import (
-    ClosedUntil,
-    CommandFailed,
-    GateAnswered,
-    HookAnswered,
-    NotYet,
-    Retired,
-)
+from progressive.rollout.events import CommandFailed, GateAnswered, HookAnswered, Retired
 from progressive.rollout.notes import Happened
+from progressive.rollout.phases import Phase, Retirement
+
+from . import capacity as _fleet
+from . import routing as _routing
+from .draft import Turn
 
 __all__ = ["command_failed", "gate_answered", "hook_answered", "retired"]
 

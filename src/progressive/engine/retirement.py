@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from .routing import escalate
-from .draft import ZERO, Turn
-from progressive.rollout.phases import Retirement
-from progressive.rollout.notes import Escalated, Released
 from progressive.model.traffic import Track
 from progressive.model.units import said
+from progressive.rollout.notes import Escalated, Released
+from progressive.rollout.phases import Retirement
+
+from .draft import ZERO, Turn
+from .routing import escalate
 
 __all__ = ["promoted"]
 

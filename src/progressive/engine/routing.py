@@ -9,16 +9,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from progressive.model.replace import evolve
-from .capacity import short_of
-from .transitions import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
-from .draft import NOTHING, ZERO, Turn
 from progressive.errors import Failure
-from progressive.rollout.phases import Phase
-from progressive.rollout.events import Apply, CommandFailed, Open, Seen, Wrote
-from progressive.rollout.notes import Drifted, Escalated, Happened, Late, Verified
+from progressive.model.actions import Open
+from progressive.model.replace import evolve
 from progressive.model.traffic import Marker, Served
 from progressive.model.units import said
+from progressive.rollout.commands import Apply
+from progressive.rollout.events import CommandFailed, Seen, Wrote
+from progressive.rollout.notes import Drifted, Escalated, Happened, Late, Verified
+from progressive.rollout.phases import Phase
+
+from .capacity import short_of
+from .draft import NOTHING, ZERO, Turn
+from .transitions import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
 
 LAG: Final = timedelta(seconds=10)
 """How long an answered write may take to show before it is sent again."""

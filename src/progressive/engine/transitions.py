@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from .draft import NOTHING, ZERO, Turn
-from .windows import close_windows
-from progressive.rollout.phases import FINAL, Phase, Retirement, moved
-from progressive.rollout.notes import Asked, Entered, Released
-from progressive.rollout.state import Cause
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent
+from progressive.rollout.notes import Asked, Entered, Released
+from progressive.rollout.phases import FINAL, Phase, Retirement, moved
+from progressive.rollout.state import Cause
+
+from .draft import NOTHING, ZERO, Turn
+from .windows import close_windows
 
 ENGINE_HOLD: Final = timedelta(hours=1)
 """How long the engine's own hold waits for a person before it rolls back."""

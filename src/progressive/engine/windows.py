@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from progressive.model.replace import evolve
-from .draft import Turn
 from progressive.analysis.analysis import cooled
-from progressive.rollout.notes import Unjudged
-from progressive.rollout.state import SeriesState, Tail
+from progressive.model.replace import evolve
 from progressive.model.traffic import Track
 from progressive.model.units import said
+from progressive.rollout.notes import Unjudged
+from progressive.rollout.state import SeriesState, Tail
+
+from .draft import Turn
 
 
 def active(turn: Turn) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive._http import Client, Closing, Flow, Http, Malformed, at
 from progressive._kubernetes import Kubernetes, find, is_dns_name, patch, path_of, to_kubernetes
 from progressive.errors import Failure, FleetError, StrategyError
+from progressive.model import fields as check
 from progressive.model.capacity import Capacity
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track

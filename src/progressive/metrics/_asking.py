@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
-from progressive.model import fields as check
 from progressive.errors import Failure, MetricsError, StrategyError
+from progressive.model import fields as check
 from progressive.model.measurement import Kind, Look, Measurement, Metric, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
 from progressive.model.release import Release, Version
 
 __all__ = [

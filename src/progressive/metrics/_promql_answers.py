@@ -10,6 +10,7 @@ import attrs
 
 from progressive._http import Malformed, Response, at
 from progressive.errors import Failure, MetricsError
+
 from ._promql_series import Series, Unusable
 
 __all__ = ["Answer", "Unusable", "answer_of", "number_of", "series_of"]

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
-from progressive.model import fields as check
 from progressive._http import Flow
 from progressive.errors import StrategyError
+from progressive.model import fields as check
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -27,6 +27,7 @@ from progressive.model.measurement import (
     NoData,
 )
 from progressive.model.traffic import Track
+
 from . import _promql as promql
 from ._promql_answers import Unusable, number_of
 from ._promql_selected import Counter, Selected

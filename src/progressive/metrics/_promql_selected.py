@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+
 from . import _promql as promql
 from ._promql import Match, Not, Regex
 from ._promql_series import Series

@@ -16,6 +16,7 @@ from progressive._http import Flow, Request
 from progressive.model.measurement import Measurement, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
+
 from . import _promql as promql
 from ._promql import Regex
 from ._promql_answers import Answer, answer_of, series_of

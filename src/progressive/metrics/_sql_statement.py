@@ -10,6 +10,7 @@ import attrs
 
 from progressive.model import fields as check
 from progressive.model.measurement import Kind
+
 from ._asking import TimeForm, is_time_form, shortcomings, time_form
 
 __all__ = ["STYLES", "Query", "Statement"]

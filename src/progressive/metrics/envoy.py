@@ -20,9 +20,9 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive._http import Client, Closing, Flow, Http, Malformed, Request, Response, at, to_http
 from progressive.errors import Failure, MetricsError, StrategyError
+from progressive.model import fields as check
 from progressive.model.measurement import (
     READING_LIMIT,
     Counts,

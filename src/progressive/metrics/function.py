@@ -37,6 +37,7 @@ from progressive.model.measurement import (
 )
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
+
 from ._asking import Declared, check_declared, declared, look_of, told, versions
 from ._shapes import COLUMNS, Number, measurement
 

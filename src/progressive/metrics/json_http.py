@@ -24,7 +24,6 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive._http import (
     Client,
     Closing,
@@ -38,9 +37,11 @@ from progressive._http import (
     to_http,
 )
 from progressive.errors import MetricsError, StrategyError
+from progressive.model import fields as check
 from progressive.model.measurement import Kind, Look, Measurement, Metric, NoAnswer, NoData, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
+
 from ._asking import (
     Declared,
     TimeForm,

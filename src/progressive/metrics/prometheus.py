@@ -27,9 +27,9 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from progressive.model import fields as check
 from progressive._http import Client, Closing, Flow, Http, to_http
 from progressive.errors import Failure, MetricsError, StrategyError
+from progressive.model import fields as check
 from progressive.model.measurement import (
     Bad,
     Kind,
@@ -42,6 +42,7 @@ from progressive.model.measurement import (
 )
 from progressive.model.release import Release
 from progressive.model.traffic import Track
+
 from ._promql import Match, Not, Regex
 from ._promql_queries import Buckets, PromQL, Query, Rate, Ratio
 from ._promql_selected import Counter

@@ -29,12 +29,13 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive._http_values import excerpt
 from progressive.errors import Failure, MetricsError, StrategyError
+from progressive.model import fields as check
 from progressive.model.measurement import Look, Measurement, Metric, NoAnswer, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
+
 from ._asking import (
     Declared,
     TimeForm,

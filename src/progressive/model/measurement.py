@@ -15,9 +15,10 @@ from typing import ClassVar, TypeAlias
 
 import attrs
 
+from progressive.errors import StrategyError
+
 from . import fields as check
 from .replace import evolve
-from progressive.errors import StrategyError
 from .traffic import Track
 
 __all__ = [

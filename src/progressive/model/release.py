@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from . import fields as check
 from progressive.errors import StrategyError
+
+from . import fields as check
 
 __all__ = ["Release", "Version"]
 

@@ -9,8 +9,9 @@ from typing import Final, Literal
 
 import attrs
 
-from . import fields as check
 from progressive.errors import Failure, RouterError, StrategyError
+
+from . import fields as check
 from .release import Release, Version
 from .units import MILLION, Percent, percent
 

@@ -9,15 +9,16 @@ from typing import Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Check, metrics_of
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import Action
 from progressive.model.measurement import Metric
-from progressive.rollout.events import Action
-from .step import Deadline, Step, is_deadline
 from progressive.model.traffic import Capabilities, Track, Traffic
 from progressive.model.units import MILLION, hours, minutes, ms
+
+from .step import Deadline, Step, is_deadline
 
 __all__ = ["Guard", "Plan", "Series", "named_steps", "shortfalls"]
 

@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
-from progressive.model import fields as check
-from progressive.analysis.contract import Memory
 from progressive.errors import StrategyError
-from progressive.rollout.events import Action, HookAnswer, action_of
+from progressive.model import fields as check
+from progressive.model.actions import Action, HookAnswer, Memory, action_of
 from progressive.model.traffic import Traffic
 
 __all__ = ["Advance", "Approved", "Deadline", "Done", "Failed", "Halt", "Kinds", "Memory", "Situation", "Step", "Wait"]

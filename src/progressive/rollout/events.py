@@ -6,78 +6,18 @@ Events carry their own time and are normalised when they are made. A person's ev
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import Failure, StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import GateAnswer, HookAnswer
 from progressive.model.capacity import Capacity
-from progressive.model.measurement import Look, Metric, Window
-from progressive.model.traffic import Marker, Served, Track, Traffic
-
-# ---------------------------------------------------------------------------------------------------------------- answers
-
-
-class Action(enum.StrEnum):
-    """What happens when a wait or a check ends badly. There is no "continue": a check that shall not decide is ``observe=True``."""
-
-    ROLL_BACK = "roll_back"
-    HOLD = "hold"
-    WAIT = "wait"
-
-
-def action_of(value: Action | str) -> Action:
-    """A converter: an action, or its name as stored state has it."""
-    return check.chosen(Action, value)
-
-
-@attrs.frozen
-class Go:
-    """A hook's answer: go on."""
-
-    kind: ClassVar[str] = "go"
-
-
-@attrs.frozen
-class NotYet:
-    """A hook's answer: ask again at ``until``; ``why`` is shown to whoever looks."""
-
-    kind: ClassVar[str] = "not_yet"
-    until: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
-    why: str = ""
-
-
-@attrs.frozen
-class Stop:
-    """A hook's answer: the release must go back, because of ``why``."""
-
-    kind: ClassVar[str] = "stop"
-    why: str
-
-
-@attrs.frozen
-class Open:
-    """A gate's answer: traffic may be raised now."""
-
-    kind: ClassVar[str] = "open"
-
-
-@attrs.frozen
-class ClosedUntil:
-    """A gate's answer: not now; ask again at ``at``."""
-
-    kind: ClassVar[str] = "closed"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
-    why: str = ""
-
-
-HookAnswer: TypeAlias = Go | NotYet | Stop
-GateAnswer: TypeAlias = Open | ClosedUntil
-
+from progressive.model.measurement import Look
+from progressive.model.traffic import Served, Track, Traffic
 
 # ----------------------------------------------------------------------------------------------------------------- events
 
@@ -300,83 +240,3 @@ EVENTS: tuple[type, ...] = (
     PromoteNow,
     Tick,
 )
-
-
-# --------------------------------------------------------------------------------------------------------------- commands
-
-
-@attrs.frozen(kw_only=True)
-class Inspect:
-    """Say what is bound; see `Inspected`. No I/O."""
-
-    kind: ClassVar[str] = "inspect"
-
-
-@attrs.frozen(kw_only=True)
-class Read:
-    """Read the router; answered by `Seen`."""
-
-    kind: ClassVar[str] = "read"
-
-
-@attrs.frozen(kw_only=True)
-class Survey:
-    """Ask the fleet what the instances of each track can carry; answered by `Surveyed`."""
-
-    kind: ClassVar[str] = "survey"
-
-
-@attrs.frozen(kw_only=True)
-class Apply:
-    """Make the router serve ``traffic``; answered by `Wrote`. ``epoch`` authorises it: do it only from a stored rollout of that epoch,
-    unless it only lowers (``raises`` is False). ``expect`` is the version read in this tick, for routers that compare and set.
-    """
-
-    kind: ClassVar[str] = "apply"
-    epoch: int
-    traffic: Traffic
-    marker: Marker
-    expect: str | None
-    raises: bool
-
-
-@attrs.frozen(kw_only=True)
-class Measure:
-    """Take one look; answered by `Measured`. The same question of several analyses is asked once."""
-
-    kind: ClassVar[str] = "measure"
-    metric: Metric
-    tracks: tuple[Track, ...]
-    window: Window
-    since: str | None
-    analyses: tuple[str, ...]
-
-
-@attrs.frozen(kw_only=True)
-class RunHook:
-    """Call the hook of the current step with ``key`` (``rollout/step``); answered by `HookAnswered`. It may run more than once."""
-
-    kind: ClassVar[str] = "run_hook"
-    epoch: int
-    hook: str
-    step: str
-    key: str
-
-
-@attrs.frozen(kw_only=True)
-class AskGate:
-    """Ask a gate whether traffic may be raised; answered by `GateAnswered`."""
-
-    kind: ClassVar[str] = "ask_gate"
-    epoch: int
-    gate: str
-
-
-@attrs.frozen(kw_only=True)
-class Retire:
-    """Remove the old version; answered by `Retired`."""
-
-    kind: ClassVar[str] = "retire"
-
-
-Command: TypeAlias = Inspect | Read | Survey | Apply | Measure | RunHook | AskGate | Retire

@@ -10,26 +10,25 @@ from typing import ClassVar, TypeAlias
 
 import attrs
 
+from progressive.model.actions import ClosedUntil, NotYet, Stop
 from progressive.model.measurement import Counts, Histogram, NoAnswer, NoData
+from progressive.model.traffic import Served, Traffic
+
 from .events import (
     Abort,
     Approve,
-    ClosedUntil,
     CommandFailed,
     Event,
     GateAnswered,
     Hold,
     HookAnswered,
     Measured,
-    NotYet,
     PromoteNow,
     Reject,
     Resume,
     Skip,
-    Stop,
     Surveyed,
 )
-from progressive.model.traffic import Served, Traffic
 
 
 @attrs.frozen(kw_only=True)

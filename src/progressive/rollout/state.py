@@ -11,18 +11,18 @@ from typing import Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.analysis.analysis import Tally
-from progressive.analysis.contract import Memory
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import HookAnswer, Memory
 from progressive.model.capacity import Capacity
-from .phases import FINAL, Phase, Retirement
-from .events import HookAnswer
-from progressive.plan.plan import Plan
 from progressive.model.release import Release
-from progressive.plan.step import Approved
 from progressive.model.traffic import Served, Track, Traffic
 from progressive.model.units import Percent
+from progressive.plan.plan import Plan
+from progressive.plan.step import Approved
+
+from .phases import FINAL, Phase, Retirement
 
 __all__ = [
     "Cause",

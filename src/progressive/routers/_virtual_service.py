@@ -16,6 +16,7 @@ from progressive._http import Malformed, at
 from progressive.errors import Failure, RouterError, StrategyError
 from progressive.model.traffic import Marker, Match, Served, Track, Traffic
 from progressive.model.units import MILLION, Percent
+
 from ._conditions import EDITED, condition_for, match_of
 from ._destinations import Destination, Json, Naming, leads_elsewhere, weight_of, weights_of
 from ._rules import normalised

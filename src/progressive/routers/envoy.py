@@ -22,12 +22,13 @@ from urllib.parse import quote
 
 import attrs
 
-from progressive.model import fields as check
 from progressive._http import Client, Closing, Flow, Http, Request, at, to_http
 from progressive.errors import ConflictError, Failure, RouterError
+from progressive.model import fields as check
 from progressive.model.release import Release
 from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
 from progressive.model.units import MILLION, Percent
+
 from ._rules import normalised, refuse_homeless, refuse_if_moved
 
 __all__ = ["Envoy", "Http"]

@@ -23,13 +23,14 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive._http import Client, Closing, Flow, Http
 from progressive._kubernetes import Kubernetes, is_dns_name, patch, path_of, read, to_kubernetes
 from progressive.errors import RouterError, StrategyError
+from progressive.model import fields as check
 from progressive.model.release import Release
 from progressive.model.traffic import Capabilities, Marker, Served, Traffic
 from progressive.model.units import MILLION, Percent
+
 from ._destinations import Naming
 from ._rules import refuse_homeless, refuse_if_moved
 from ._virtual_service import ANNOTATION, VirtualService

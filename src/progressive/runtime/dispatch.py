@@ -9,38 +9,36 @@ from typing import Any
 import attrs
 
 from progressive.errors import ConflictError, Failure, StrategyError, WorldError
+from progressive.model.actions import ClosedUntil, Go, NotYet, Open, Stop
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, NoAnswer
-from progressive.rollout.events import (
+from progressive.model.traffic import Capabilities, Served, Track
+from progressive.plan.plan import Plan, shortfalls
+from progressive.ports import Ports
+from progressive.rollout.commands import (
     Apply,
     AskGate,
-    ClosedUntil,
     Command,
+    Inspect,
+    Measure,
+    Read,
+    Retire,
+    RunHook,
+    Survey,
+)
+from progressive.rollout.events import (
     CommandFailed,
     Event,
     GateAnswered,
-    Go,
     HookAnswered,
-    Inspect,
     Inspected,
-    Measure,
     Measured,
-    NotYet,
-    Open,
-    Read,
-    Retire,
     Retired,
-    RunHook,
     Seen,
-    Stop,
-    Survey,
     Surveyed,
     Wrote,
 )
-from progressive.plan.plan import Plan, shortfalls
-from progressive.ports import Ports
 from progressive.rollout.state import Rollout
-from progressive.model.traffic import Capabilities, Served, Track
 
 __all__ = ["Call", "call_for", "problems"]
 

@@ -13,15 +13,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
-from .execute import ado, do, observe
-from .protocol import Kept, Move, Save, Saved, Ticked, converse
 from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, StateError, StoreError, StrategyError
+from progressive.ports import Ports
 from progressive.rollout.events import Abort, Event, Tick
 from progressive.rollout.notes import Note
 from progressive.rollout.outcome import Outcome
-from progressive.ports import Ports
 from progressive.rollout.state import Rollout
+
+from .execute import ado, do, observe
+from .protocol import Kept, Move, Save, Saved, Ticked, converse
 
 __all__ = [
     "OnInterrupt",

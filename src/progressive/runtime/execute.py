@@ -9,12 +9,14 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from .dispatch import Call, call_for
 from progressive.engine.decide import Decision
 from progressive.errors import StrategyError
-from progressive.rollout.events import Command, Event
 from progressive.ports import Ports
+from progressive.rollout.commands import Command
+from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout
+
+from .dispatch import Call, call_for
 
 __all__ = ["ado", "do", "observe"]
 

@@ -13,11 +13,12 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from progressive.model.replace import evolve
 from progressive.engine.decide import Decision, decide
-from progressive.rollout.phases import Phase
-from progressive.rollout.events import Apply, Command, Event, Retire, RunHook, Tick
+from progressive.model.replace import evolve
+from progressive.rollout.commands import Apply, Command, Retire, RunHook
+from progressive.rollout.events import Event, Tick
 from progressive.rollout.notes import Note
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
 __all__ = ["Do", "Kept", "Move", "Save", "Saved", "Ticked", "converse"]

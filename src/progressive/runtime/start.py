@@ -10,18 +10,19 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from .dispatch import problems
-from .drive import aiterate, iterate, submit
 from progressive.errors import ConflictError, Failure, FleetError, RouterError, StrategyError
 from progressive.model.capacity import Capacity
-from progressive.rollout.phases import Phase, Retirement
-from progressive.rollout.events import Abort
-from progressive.plan.plan import Plan
-from progressive.ports import Ports
 from progressive.model.release import Release
-from progressive.rollout.state import Rollout, begin
 from progressive.model.traffic import Marker, Served, Track, Traffic
 from progressive.model.units import minutes, percent
+from progressive.plan.plan import Plan
+from progressive.ports import Ports
+from progressive.rollout.events import Abort
+from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.state import Rollout, begin
+
+from .dispatch import problems
+from .drive import aiterate, iterate, submit
 
 __all__ = ["IfRunning", "afirst_deployment", "astart", "first_deployment", "start"]
 

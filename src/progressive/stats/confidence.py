@@ -21,12 +21,12 @@ from math import ceil, floor, inf, isfinite, log, log1p, sqrt
 from typing import Final
 
 from .answers import Interval
-from .special.beta import log_beta_peak
-from .special.gamma import log_gamma_peak
-from .special.series import LEAST, between, count
 from .means import BURN_IN
 from .mixtures import best_rho
 from .quantiles import check_buckets, sorted_samples
+from .special.beta import log_beta_peak
+from .special.gamma import log_gamma_peak
+from .special.series import LEAST, between, count
 
 __all__ = ["bucket_quantile", "event_rate", "mean", "quantile", "rate"]
 

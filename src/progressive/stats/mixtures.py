@@ -23,8 +23,8 @@ from typing import Final, NamedTuple, Protocol
 
 from .special.beta import beta_tails, log_beta_peak
 from .special.gamma import gamma_terms, log_gamma_p, log_gamma_peak, log_gamma_q
-from .special.series import between, fraction, positive
 from .special.index import log_normal_cdf
+from .special.series import between, fraction, positive
 
 __all__ = [
     "BetaBinomial",

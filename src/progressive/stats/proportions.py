@@ -14,7 +14,6 @@ from math import copysign, exp, inf, log1p, sqrt
 from typing import Final, NamedTuple
 
 from .answers import Alternative, Interval, alternative_of, confidence_of
-from .special.series import between
 from .special.index import (
     beta_quantile,
     beta_upper_quantile,
@@ -25,6 +24,7 @@ from .special.index import (
     normal_quantile,
     normal_sf,
 )
+from .special.series import between
 
 __all__ = ["ZTest", "binomial_test", "clopper_pearson", "fisher_exact", "newcombe", "two_proportion_z", "wilson"]
 

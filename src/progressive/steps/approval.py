@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
-from progressive.rollout.events import Action, action_of
+from progressive.model import fields as check
+from progressive.model.actions import Action, action_of
 from progressive.plan.step import Advance, Deadline, Done, Situation, Step, Wait
 
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 import attrs
 
 from progressive.model import fields as check
-from progressive.rollout.events import Go, NotYet, Stop
+from progressive.model.actions import Go, NotYet, Stop
+from progressive.model.units import hours
 from progressive.plan.step import (
     Advance,
     Deadline,
@@ -18,7 +19,6 @@ from progressive.plan.step import (
     Wait,
     is_deadline,
 )
-from progressive.model.units import hours
 
 
 @attrs.frozen

@@ -8,8 +8,8 @@ from typing import ClassVar
 import attrs
 
 from progressive.model import fields as check
-from progressive.plan.step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
 from progressive.model.units import said
+from progressive.plan.step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
 
 
 @attrs.frozen

@@ -7,9 +7,9 @@ from typing import ClassVar
 import attrs
 
 from progressive.model import fields as check
-from progressive.plan.step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
 from progressive.model.traffic import Match, Traffic, is_matches, is_percent, matches_of
 from progressive.model.units import Percent, minutes
+from progressive.plan.step import Advance, Deadline, Done, Situation, Step, Wait, is_deadline
 
 
 @attrs.frozen

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import attrs
 
 from progressive.errors import Failure, StoreError
+
 from .lock import WAIT
 
 __all__ = ["Database"]

@@ -17,12 +17,13 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from typing import Any, Final
 
-from progressive.model import fields as check
 from progressive.codec.documents import dumps, dumps_note
 from progressive.errors import Failure, StateError, StoreError
+from progressive.model import fields as check
+from progressive.plan.step import Kinds
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
-from progressive.plan.step import Kinds
+
 from . import journal as _journal
 from .lock import driven, locked, need_locks
 from .names import id_of, stem_of

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from progressive.errors import ConflictError, Failure, StoreError
+
 from .system import opened, told
 
 if sys.platform != "win32":

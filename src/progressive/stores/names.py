@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
 
 __all__ = ["id_of", "stem_of"]
 

@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Final
 
-from progressive.model import fields as check
 from progressive.codec.documents import dumps, dumps_note
 from progressive.errors import StateError, StrategyError
+from progressive.model import fields as check
+from progressive.plan.step import Kinds
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
-from progressive.plan.step import Kinds
+
 from .database import Database
 from .lock import driven, need_locks
 from .names import stem_of

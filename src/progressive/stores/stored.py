@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from progressive.codec.documents import loads, loads_note
 from progressive.errors import ConflictError, StateError
+from progressive.plan.step import Kinds
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
-from progressive.plan.step import Kinds
 
 __all__ = ["may_replace", "note_of", "rollout_of", "second", "unreadable"]
 

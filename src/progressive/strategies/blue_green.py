@@ -8,10 +8,11 @@ from typing import ClassVar, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.analysis.analysis import Analysis, checks_of
 from progressive.analysis.contract import Check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.units import minutes, percent
 from progressive.plan.plan import NO_ANALYSIS, UNJUDGED
 from progressive.plan.step import Step
 from progressive.steps.analyze import Analyze
@@ -20,7 +21,7 @@ from progressive.steps.bake import Bake
 from progressive.steps.hook import Hook
 from progressive.steps.pause import Pause
 from progressive.steps.set_weight import SetWeight
-from progressive.model.units import minutes, percent
+
 from .common import Watched
 
 PREVIEW = "preview"

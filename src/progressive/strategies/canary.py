@@ -8,14 +8,15 @@ from typing import Any, ClassVar
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.analysis.analysis import Analysis
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.traffic import is_percent
+from progressive.model.units import MILLION, Percent, minutes
 from progressive.plan.step import Step
 from progressive.steps.bake import Bake
 from progressive.steps.set_weight import SetWeight
-from progressive.model.traffic import is_percent
-from progressive.model.units import MILLION, Percent, minutes
+
 from .common import Watched, analyses_of, is_analyses, steps_of
 
 

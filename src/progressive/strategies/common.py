@@ -10,13 +10,14 @@ from typing import ClassVar, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.analysis.analysis import Analysis, checks_of
 from progressive.analysis.contract import Check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.units import hours, minutes, seconds
 from progressive.plan.plan import Guard, Plan, named_steps
 from progressive.plan.step import Deadline, Step, is_deadline
-from progressive.model.units import hours, minutes, seconds
+
 from .describe import Description, describe
 
 CHECKS = "checks"

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import attrs
 
-from progressive.plan.plan import Plan
-from progressive.plan.step import Deadline
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import said
+from progressive.plan.plan import Plan
+from progressive.plan.step import Deadline
 
 __all__ = ["Described", "Description", "describe"]
 

@@ -8,10 +8,11 @@ from typing import ClassVar
 import attrs
 
 from progressive.model import fields as check
+from progressive.model.units import minutes, percent
 from progressive.plan.step import Step
 from progressive.steps.bake import Bake
 from progressive.steps.set_weight import SetWeight
-from progressive.model.units import minutes, percent
+
 from .common import Watched
 
 

@@ -7,24 +7,24 @@ and can't see, `verify` walks every state that a plan can get into, `replay` jud
 
 from __future__ import annotations
 
-from .simulation import troubles
-from .faults.reference_model import PromiseBroken
 from .contract import acheck_metrics, acheck_router, check_metrics, check_router, check_store
-from .faults.crashes import Crashes, crash_everywhere
-from .simulation.curves import Above, After, Bursts, Curve, Daily, Moment, Number, Ramp
 from .doubles import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
-from .simulation.explain import Explained, Explanation, Sight, explain
+from .faults.crashes import Crashes, crash_everywhere
 from .faults.fault_world import FaultWorld
 from .faults.injector import Fault, Faulty, Injected
-from .simulation.load import Load
-from .simulation.many import Many, Often, Spread, simulate_many
+from .faults.reference_model import PromiseBroken
+from .faults.soaking import Failing, Soaked, soak, soak_one
 from .play import aplay, play
 from .recording import Call, Recording
 from .replay.replay import notes_from, replay
 from .replay.replayed import Counted, Difference, Ending, Replay
+from .simulation import troubles
+from .simulation.curves import Above, After, Bursts, Curve, Daily, Moment, Number, Ramp
+from .simulation.explain import Explained, Explanation, Sight, explain
+from .simulation.load import Load
+from .simulation.many import Many, Often, Spread, simulate_many
 from .simulation.service import Behaviour, Latency, Say, Users, World
 from .simulation.simulate import simulate
-from .faults.soaking import Failing, Soaked, soak, soak_one
 from .simulation.story import Exposure, Slice, Story
 from .verification.verify import Broken, Report, Transition, verify
 

@@ -10,6 +10,7 @@ from typing import Final
 from progressive.model import fields as valid
 from progressive.model.measurement import Kind, Metric, NoAnswer, Window
 from progressive.model.release import Release
+
 from ._laws import Wait, colours, must, tried
 from ._metrics_trial import Trial, in_words, listed, merged, same, told
 

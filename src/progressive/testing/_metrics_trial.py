@@ -27,6 +27,7 @@ from progressive.model.measurement import (
 )
 from progressive.model.release import Release
 from progressive.model.traffic import Track
+
 from ._laws import Spoken, because, must, must_answer
 
 FITS: Final[dict[Kind, type[Counts | Histogram | Moments | Gauge]]] = {

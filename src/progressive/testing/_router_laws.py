@@ -12,6 +12,7 @@ from progressive.errors import ConflictError, RouterError
 from progressive.model.release import Release
 from progressive.model.traffic import Match, Traffic
 from progressive.model.units import MILLION, Percent
+
 from ._laws import Wait, colours, must, tried
 from ._router_trial import STABLE_ONLY, Edit, Settle, Trial, differing, on_trial, shown
 

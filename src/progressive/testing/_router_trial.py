@@ -14,6 +14,7 @@ from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model.release import Release
 from progressive.model.traffic import Capabilities, Marker, Served, Traffic
 from progressive.model.units import MILLION, Percent
+
 from ._laws import Spoken, because, must, must_answer
 
 Settle: TypeAlias = timedelta | Callable[[], object]

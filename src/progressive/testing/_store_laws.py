@@ -11,9 +11,10 @@ from typing import Final
 import attrs
 
 from progressive.errors import ConflictError, StrategyError
-from progressive.rollout.phases import Phase, Retirement
-from progressive.rollout.notes import Refused
 from progressive.ports import Store
+from progressive.rollout.notes import Refused
+from progressive.rollout.phases import Phase, Retirement
+
 from ._laws import because, must, tried
 from ._store_trial import (
     AT,

@@ -11,14 +11,15 @@ from typing import Final
 import attrs
 
 from progressive.errors import ConflictError, StateError, StoreError
-from progressive.rollout.phases import Phase
+from progressive.model.release import Release, Version
+from progressive.model.units import minutes, percents
+from progressive.ports import Store
 from progressive.rollout.events import Hold
 from progressive.rollout.notes import Happened, Note, Refused
-from progressive.ports import Store
-from progressive.model.release import Release, Version
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
 from progressive.strategies import Canary
-from progressive.model.units import minutes, percents
+
 from ._laws import because, must, must_answer
 
 AT: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -18,9 +18,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from progressive.model.measurement import Window
-from progressive.ports import Store, utcnow
 from progressive.model.release import Release
 from progressive.model.traffic import Traffic
+from progressive.ports import Store, utcnow
+
 from . import _metrics_laws, _router_laws, _store_laws
 from ._laws import Wait, loop_of_its_own, on
 

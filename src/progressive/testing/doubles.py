@@ -9,17 +9,17 @@ from threading import Lock
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.codec.documents import dumps, loads
 from progressive.errors import ConflictError, StrategyError
+from progressive.model import fields as check
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Counts, Look, Measurement, Metric, NoData, Window
-from progressive.rollout.notes import Note
 from progressive.model.release import Release, Version
-from progressive.rollout.state import Rollout
-from progressive.plan.step import Kinds
 from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
 from progressive.model.units import Percent, percent
+from progressive.plan.step import Kinds
+from progressive.rollout.notes import Note
+from progressive.rollout.state import Rollout
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -26,12 +26,13 @@ import attrs
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from progressive.codec.schema import types_of
-from progressive.analysis.checks import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from progressive.analysis.analysis import Analysis
+from progressive.analysis.checks import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
+from progressive.analysis.contract import Budget, Tolerance
 from progressive.analysis.kayenta.judge import KayentaJudge, KayentaMetric
-from progressive.analysis.contract import Budget, Memory, Tolerance
+from progressive.codec.schema import types_of
 from progressive.errors import StrategyError
+from progressive.model.actions import Action, Memory
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -45,17 +46,18 @@ from progressive.model.measurement import (
     NoData,
     Window,
 )
-from progressive.rollout.events import EVENTS, Action, Event
-from progressive.rollout.notes import NOTES, Note
-from progressive.plan.plan import Guard, Plan
 from progressive.model.release import Release, Version
-from progressive.rollout.state import Rollout
-from progressive.plan.step import Deadline, Step
-from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
 from progressive.model.traffic import Capabilities, Marker, Match, Track, Traffic
 from progressive.model.units import MILLION, Percent, hours, minutes, seconds, times
-from .reached import LAST, WAYS, reached
+from progressive.plan.plan import Guard, Plan
+from progressive.plan.step import Deadline, Step
+from progressive.rollout.events import EVENTS, Event
+from progressive.rollout.notes import NOTES, Note
+from progressive.rollout.state import Rollout
+from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
+
 from .doubles import ALL
+from .reached import LAST, WAYS, reached
 
 __all__ = ["events", "measurements", "notes", "plans", "releases", "rollouts", "traffics", "values", "versions"]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from progressive.runtime.drive import atick, tick
-from progressive.rollout.outcome import Outcome
-from progressive.ports import Ports
 from progressive.model.release import Release
+from progressive.ports import Ports
+from progressive.rollout.outcome import Outcome
 from progressive.rollout.state import Rollout
+from progressive.runtime.drive import atick, tick
 from progressive.runtime.start import Strategy, astart, start
+
 from .doubles import MemoryRouter, MemoryStore, VirtualClock
 
 MOST_TICKS = 100_000

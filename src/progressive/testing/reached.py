@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.runtime.protocol import Kept, Save, Saved, converse
 from progressive.errors import ConflictError, Failure
+from progressive.model.actions import ClosedUntil, Go, HookAnswer, NotYet, Open, Stop
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import (
     Counts,
@@ -22,47 +22,45 @@ from progressive.model.measurement import (
     NoAnswer,
     NoData,
 )
+from progressive.model.release import Release
+from progressive.model.traffic import Track, Traffic
+from progressive.model.units import hours, percent, seconds
+from progressive.plan.plan import Plan
+from progressive.rollout.commands import (
+    Apply,
+    AskGate,
+    Command,
+    Inspect,
+    Measure,
+    Read,
+    Retire,
+    RunHook,
+    Survey,
+)
 from progressive.rollout.events import (
     Abort,
-    Apply,
     Approve,
-    AskGate,
-    ClosedUntil,
-    Command,
     CommandFailed,
     Event,
     GateAnswered,
-    Go,
     Hold,
-    HookAnswer,
     HookAnswered,
-    Inspect,
     Inspected,
-    Measure,
     Measured,
-    NotYet,
-    Open,
     PersonEvent,
     PromoteNow,
-    Read,
     Reject,
     Resume,
-    Retire,
     Retired,
-    RunHook,
     Seen,
     Skip,
-    Stop,
-    Survey,
     Surveyed,
     Tick,
     Wrote,
 )
-from progressive.plan.plan import Plan
-from progressive.model.release import Release
 from progressive.rollout.state import Rollout, begin
-from progressive.model.traffic import Track, Traffic
-from progressive.model.units import hours, percent, seconds
+from progressive.runtime.protocol import Kept, Save, Saved, converse
+
 from .doubles import MemoryRouter
 
 EDITED: Final = Traffic(candidate=percent(40))

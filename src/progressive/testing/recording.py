@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import attrs
 
 from progressive.model.measurement import Metric
-from progressive.ports import Fleet, MetricsProvider, Store, TrafficRouter
 from progressive.model.traffic import Capabilities, Served
+from progressive.ports import Fleet, MetricsProvider, Store, TrafficRouter
 
 __all__ = ["Call", "Recording"]
 

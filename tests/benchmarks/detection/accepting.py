@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from progressive.stats import means, latency_acceptance as not_slower
+from progressive.stats import latency_acceptance as not_slower
+from progressive.stats import means
 
 from .latency import EACH, EDGES, MEDIAN, OTHERS, SIGMA
 

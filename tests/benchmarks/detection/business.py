@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from progressive.stats import decrease as falls, means
+from progressive.stats import decrease as falls
+from progressive.stats import means
 
 RPS, LOOK_SECONDS, LOOKS = 100, 60, 60
 CONVERSION, MU, SIGMA = 0.03, 3.0, 1.0

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from progressive.stats import acceptance, exact, planning as limits, sequential
+from progressive.stats import acceptance, exact, sequential
+from progressive.stats import planning as limits
 
 from .rules import ALPHA
 

@@ -10,7 +10,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from progressive.stats import planning as limits, ratios, sequential
+from progressive.stats import planning as limits
+from progressive.stats import ratios, sequential
 
 from . import rules
 from .traffic import LOOK_SECONDS, independent

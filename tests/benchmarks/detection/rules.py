@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from progressive.stats import betting as clumps, exact, sequential
+from progressive.stats import betting as clumps
+from progressive.stats import exact, sequential
 
 from . import peers
 from .traffic import LOOK_SECONDS, Traffic

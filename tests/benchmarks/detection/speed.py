@@ -10,8 +10,8 @@ from scipy.stats import fisher_exact
 
 from progressive import Metric, NoWorse, Window, seconds
 from progressive.model.measurement import Counts, Histogram, Look, Measurement, Moments
-from progressive.testing import VirtualClock
 from progressive.model.traffic import Track
+from progressive.testing import VirtualClock
 
 NOW = VirtualClock().now
 WINDOW = Window(NOW, NOW + seconds(10))

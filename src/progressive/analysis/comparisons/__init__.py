@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from progressive.model.measurement import Kind
+
 from .accepted import BothAccepted
-from .blocks import Blocks
 from .base import Acceptance, Comparison, Question
+from .blocks import Blocks
 from .latencies import Latencies, LatenciesAccepted
 from .levels import Levels, LevelsAccepted
 from .means import Means, MeansAccepted

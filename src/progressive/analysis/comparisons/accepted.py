@@ -6,8 +6,9 @@ from typing import cast
 
 import attrs
 
+from progressive.model.actions import Memory
 from progressive.model.measurement import Measurement
-from progressive.analysis.contract import Memory
+
 from .base import Acceptance, Question
 
 __all__ = ["Accepted", "BothAccepted"]

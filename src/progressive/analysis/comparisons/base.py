@@ -6,8 +6,8 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
+from progressive.model.actions import Memory
 from progressive.model.measurement import Measurement
-from progressive.analysis.contract import Memory
 
 __all__ = ["Acceptance", "Comparison", "Numbers", "Question"]
 

@@ -6,14 +6,16 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
+from progressive.model.actions import Memory
 from progressive.model.measurement import Counts, Measurement, Moments
-from progressive.stats import betting as clumps, ratios
+from progressive.stats import betting as clumps
+from progressive.stats import ratios
 from progressive.stats.evidence import kept
-from progressive.analysis.contract import Memory
+
+from .base import Numbers, Question
 from .counts import NO_EVENTS, look_at
 from .said import amount, counted
 from .sides import evidence_of
-from .base import Numbers, Question
 
 __all__ = ["Blocks"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, TypedDict, cast
 
 from progressive.model.measurement import Counts, Measurement, Moments
+
 from .base import Numbers
 
 __all__ = ["NO_EVENTS", "beside", "counts_misfit", "look_at"]

@@ -7,13 +7,16 @@ from typing import TypeAlias, cast
 
 import attrs
 
+from progressive.model.actions import Memory
 from progressive.model.measurement import Histogram, Measurement
-from progressive.stats import latency_acceptance as not_slower, ratios, histogram_tails as tails
+from progressive.stats import histogram_tails as tails
+from progressive.stats import latency_acceptance as not_slower
+from progressive.stats import ratios
 from progressive.stats.evidence import kept
-from progressive.analysis.contract import Memory
+
 from .accepted import Accepted
-from .said import amount, bounded, counted, times
 from .base import Numbers, Question
+from .said import amount, bounded, counted, times
 
 __all__ = ["Latencies", "LatenciesAccepted"]
 

@@ -7,12 +7,13 @@ from typing import cast
 
 import attrs
 
+from progressive.model.actions import Memory
 from progressive.model.measurement import Gauge, Measurement
 from progressive.stats import sign_test as signs
-from progressive.analysis.contract import Memory
+
 from .accepted import Accepted
-from .sides import evidence_of, towards
 from .base import Numbers, Question
+from .sides import evidence_of, towards
 
 __all__ = ["Levels", "LevelsAccepted"]
 

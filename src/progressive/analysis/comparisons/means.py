@@ -7,13 +7,14 @@ from typing import cast
 
 import attrs
 
+from progressive.model.actions import Memory
 from progressive.model.measurement import Measurement, Moments
 from progressive.stats import means
-from progressive.analysis.contract import Memory
+
 from .accepted import Accepted
+from .base import Numbers, Question
 from .counts import look_at
 from .sides import evidence_of, towards
-from .base import Numbers, Question
 
 __all__ = ["Means", "MeansAccepted"]
 

@@ -7,14 +7,16 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
+from progressive.model.actions import Memory
 from progressive.model.measurement import Counts, Measurement
-from progressive.stats import acceptance, exact, decrease as falls, ratios, sequential
-from progressive.analysis.contract import Memory
+from progressive.stats import acceptance, exact, ratios, sequential
+from progressive.stats import decrease as falls
+
 from .accepted import Accepted
+from .base import Comparison, Numbers, Question
 from .counts import NO_EVENTS, beside, counts_misfit, look_at
 from .said import amount, bounded, counted, times
 from .sides import averaged_evidence
-from .base import Comparison, Numbers, Question
 
 __all__ = ["RatesAccepted", "rates"]
 

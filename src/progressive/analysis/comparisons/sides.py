@@ -6,6 +6,7 @@ from math import log
 from typing import Final
 
 from progressive.stats.evidence import averaged
+
 from .base import Question
 
 __all__ = ["averaged_evidence", "evidence_of", "towards"]

@@ -6,10 +6,7 @@ from typing import Any, ClassVar, Final, cast
 
 import attrs
 
-from progressive.model import fields as check
-from progressive.errors import StrategyError
-from progressive.model.measurement import Kind, Look, Metric
-from progressive.model.traffic import Track
+from progressive.analysis.contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
 from progressive.analysis.parameters import (
     Comparing,
     Unweighted,
@@ -17,15 +14,13 @@ from progressive.analysis.parameters import (
     samples_of,
     track_of,
 )
+from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import Memory
+from progressive.model.measurement import Kind, Look, Metric
+from progressive.model.traffic import Track
+
 from .judge import KayentaJudge, KayentaResult, KayentaVerdict
-from progressive.analysis.contract import (
-    Judgement,
-    Memory,
-    Tolerance,
-    Verdict,
-    is_flag,
-    is_tolerance,
-)
 
 __all__ = ["Kayenta"]
 

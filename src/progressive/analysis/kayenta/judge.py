@@ -36,8 +36,10 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
+from progressive.analysis.parameters import is_number
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+
 from .metric import (
     Classification,
     Direction,
@@ -50,7 +52,6 @@ from .metric import (
 from .score import GroupScore, KayentaVerdict, Score, accepts, score, stops, verdict_of
 from .series import Pair, Series, back_fill, mix
 from .transforms import NanStrategy, OutlierStrategy
-from progressive.analysis.parameters import is_number
 
 __all__ = [
     "Classification",

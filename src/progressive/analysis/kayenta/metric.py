@@ -9,10 +9,12 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
+from progressive.analysis.parameters import is_number
 from progressive.errors import StrategyError
-from progressive.stats.special.index import normal_quantile
+from progressive.model import fields as check
 from progressive.stats.ranks import Shift, common_language, mean_ratio, shift, shift_statistic
+from progressive.stats.special.index import normal_quantile
+
 from .series import Pair, Tags
 from .transforms import (
     NanStrategy,
@@ -22,7 +24,6 @@ from .transforms import (
     remove_outliers,
     replace_nans,
 )
-from progressive.analysis.parameters import is_number
 
 __all__ = ["Classification", "Direction", "EffectSize", "KayentaMetric", "MetricResult", "Rules", "classify"]
 

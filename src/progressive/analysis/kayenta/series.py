@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
 
 __all__ = ["Pair", "Series", "Tags", "back_fill", "mix"]
 

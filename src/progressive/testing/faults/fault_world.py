@@ -14,11 +14,10 @@ from typing import Any, Final
 import attrs
 
 from progressive.codec.documents import dumps, loads
-from progressive.runtime.protocol import Do, Save, Saved, converse
 from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, Failure
+from progressive.model.actions import Go, Open
 from progressive.model.capacity import Capacity
-from progressive.rollout.phases import Phase
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -31,39 +30,42 @@ from progressive.model.measurement import (
     NoAnswer,
     NoData,
 )
-from progressive.rollout.events import (
+from progressive.model.release import Release
+from progressive.model.traffic import Marker, Served, Track, Traffic
+from progressive.model.units import MILLION, Percent, percent
+from progressive.plan.step import Kinds
+from progressive.rollout.commands import (
     Apply,
     AskGate,
     Command,
+    Inspect,
+    Measure,
+    Read,
+    Retire,
+    RunHook,
+    Survey,
+)
+from progressive.rollout.events import (
     CommandFailed,
     Event,
     GateAnswered,
-    Go,
     HookAnswered,
-    Inspect,
     Inspected,
-    Measure,
     Measured,
-    Open,
-    Read,
-    Retire,
     Retired,
-    RunHook,
     Seen,
-    Survey,
     Surveyed,
     Tick,
     Wrote,
 )
 from progressive.rollout.notes import Note
-from progressive.model.release import Release
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
-from progressive.plan.step import Kinds
-from progressive.model.traffic import Marker, Served, Track, Traffic
-from progressive.model.units import MILLION, Percent, percent
-from .reference_model import Ghost, PromiseBroken
+from progressive.runtime.protocol import Do, Save, Saved, converse
 from progressive.testing.doubles import EPOCH
 from progressive.testing.simulation.simulate import RELEASE
+
+from .reference_model import Ghost, PromiseBroken
 
 __all__ = ["FaultWorld"]
 

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import (
     ConflictError,
     Failure,
@@ -25,6 +24,7 @@ from progressive.errors import (
     StrategyError,
     WorldError,
 )
+from progressive.model import fields as check
 from progressive.model.traffic import Traffic
 from progressive.model.units import Percent
 

@@ -6,11 +6,12 @@ import attrs
 
 from progressive.engine.decide import decide
 from progressive.model.capacity import Capacity
-from progressive.rollout.phases import FINAL, Phase
-from progressive.rollout.events import Apply, Tick
-from progressive.rollout.state import Rollout
 from progressive.model.traffic import Marker, Served, Track
 from progressive.model.units import MILLION
+from progressive.rollout.commands import Apply
+from progressive.rollout.events import Tick
+from progressive.rollout.phases import FINAL, Phase
+from progressive.rollout.state import Rollout
 
 __all__ = ["Ghost", "PromiseBroken"]
 

@@ -14,27 +14,18 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import ConflictError, StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import ClosedUntil, Go, NotYet, Open
 from progressive.model.capacity import Capacity
-from progressive.rollout.phases import Phase
-from progressive.rollout.events import (
-    Abort,
-    Approve,
-    ClosedUntil,
-    Go,
-    Hold,
-    NotYet,
-    Open,
-    PromoteNow,
-    Resume,
-    Skip,
-)
-from progressive.rollout.notes import Note
-from progressive.runtime.start import Strategy
-from progressive.plan.step import Kinds
 from progressive.model.traffic import Track
 from progressive.model.units import hours, minutes, percent, seconds
+from progressive.plan.step import Kinds
+from progressive.rollout.events import Abort, Approve, Hold, PromoteNow, Resume, Skip
+from progressive.rollout.notes import Note
+from progressive.rollout.phases import Phase
+from progressive.runtime.start import Strategy
+
 from .fault_world import FaultWorld
 
 __all__ = ["FAULTS", "Failing", "Soaked", "ended", "soak", "soak_one"]

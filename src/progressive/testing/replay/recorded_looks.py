@@ -16,8 +16,8 @@ from typing import Final
 
 import attrs
 
-from progressive.engine.measuring import OVERSHOOT
 from progressive.analysis.analysis import PREFLIGHT
+from progressive.engine.measuring import OVERSHOOT
 from progressive.errors import StrategyError
 from progressive.model.measurement import (
     Counts,
@@ -30,9 +30,10 @@ from progressive.model.measurement import (
     Window,
     merge,
 )
-from progressive.rollout.events import Measure, Measured
 from progressive.model.traffic import Track
 from progressive.model.units import seconds
+from progressive.rollout.commands import Measure
+from progressive.rollout.events import Measured
 
 __all__ = ["PROMPT", "Series", "Taken", "counted", "taken"]
 

@@ -10,12 +10,12 @@ from typing import Final, get_args
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.codec.documents import loads_note
 from progressive.errors import StateError, StrategyError
-from progressive.rollout.notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
+from progressive.model import fields as check
 from progressive.model.traffic import Traffic
 from progressive.model.units import seconds
+from progressive.rollout.notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
 
 __all__ = ["Written", "as_asked", "by_time", "in_order", "notes_from"]
 

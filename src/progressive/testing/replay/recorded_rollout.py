@@ -15,8 +15,9 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from progressive.rollout.phases import FINAL, Phase
 from progressive.model.measurement import Counts, Gauge, Histogram, Kind, Metric, Moments
+from progressive.model.traffic import Traffic
+from progressive.plan.plan import Plan
 from progressive.rollout.events import (
     PEOPLE,
     CommandFailed,
@@ -36,8 +37,8 @@ from progressive.rollout.notes import (
     Note,
     Verified,
 )
-from progressive.plan.plan import Plan
-from progressive.model.traffic import Traffic
+from progressive.rollout.phases import FINAL, Phase
+
 from .recorded_looks import PROMPT, Series, Taken, taken
 from .recorded_notes import Written, as_asked, by_time, in_order
 from .replayed import Ending

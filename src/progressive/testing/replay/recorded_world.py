@@ -14,8 +14,8 @@ from typing import Any, Final
 import attrs
 
 from progressive.analysis.analysis import PREFLIGHT
+from progressive.model.actions import ClosedUntil, GateAnswer, Open
 from progressive.model.capacity import Capacity
-from progressive.rollout.phases import Phase
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -28,32 +28,33 @@ from progressive.model.measurement import (
     NoData,
     Window,
 )
-from progressive.rollout.events import (
+from progressive.model.traffic import Served, Track, Traffic
+from progressive.model.units import percent, seconds
+from progressive.rollout.commands import (
     Apply,
     AskGate,
-    ClosedUntil,
     Command,
-    CommandFailed,
-    Event,
-    GateAnswer,
-    GateAnswered,
-    HookAnswered,
     Inspect,
-    Inspected,
     Measure,
-    Measured,
-    Open,
     Read,
     RunHook,
-    Seen,
     Survey,
+)
+from progressive.rollout.events import (
+    CommandFailed,
+    Event,
+    GateAnswered,
+    HookAnswered,
+    Inspected,
+    Measured,
+    Seen,
     Surveyed,
     Wrote,
 )
 from progressive.rollout.notes import Drifted, Happened, Verified
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
-from progressive.model.traffic import Served, Track, Traffic
-from progressive.model.units import percent, seconds
+
 from .recorded_looks import PROMPT
 from .recorded_rollout import RecordedRollout
 

@@ -9,24 +9,25 @@ from functools import reduce
 from os import PathLike
 from typing import Final
 
-from progressive.model import fields as check
 from progressive.analysis.analysis import PREFLIGHT
 from progressive.errors import StrategyError
-from progressive.rollout.phases import Phase
+from progressive.model import fields as check
 from progressive.model.measurement import Counts
+from progressive.model.release import Release, Version
+from progressive.model.traffic import Track
+from progressive.plan.plan import Plan
 from progressive.rollout.events import Measured
 from progressive.rollout.notes import Happened, Judged, Note
-from progressive.plan.plan import Plan
-from progressive.model.release import Release, Version
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
 from progressive.runtime.start import Strategy
-from progressive.model.traffic import Track
+from progressive.testing.simulation.story import Story
+
 from .recorded_looks import counted
 from .recorded_notes import notes_from
 from .recorded_rollout import RecordedRollout
-from .rerun import Rerun
 from .replayed import Counted, Difference, Ending, Replay
-from progressive.testing.simulation.story import Story
+from .rerun import Rerun
 
 __all__ = ["notes_from", "replay"]
 

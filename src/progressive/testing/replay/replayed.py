@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive.rollout.phases import Phase
 from progressive.model.measurement import Counts, Window
-from progressive.rollout.notes import Entered, Judged, Note
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 from progressive.model.units import said
+from progressive.rollout.notes import Entered, Judged, Note
+from progressive.rollout.phases import Phase
 
 __all__ = ["Counted", "Difference", "Ending", "Replay", "moment"]
 

@@ -21,20 +21,13 @@ from typing import Any, Final
 import attrs
 
 from progressive.engine.decide import Decision, decide
-from progressive.rollout.phases import FINAL, Phase
-from progressive.rollout.events import (
-    Approve,
-    Command,
-    Event,
-    Measure,
-    PromoteNow,
-    Resume,
-    Skip,
-    Tick,
-)
-from progressive.rollout.notes import Asked, Entered, Happened, Note
-from progressive.rollout.state import Rollout
 from progressive.model.traffic import Traffic
+from progressive.rollout.commands import Command, Measure
+from progressive.rollout.events import Approve, Event, PromoteNow, Resume, Skip, Tick
+from progressive.rollout.notes import Asked, Entered, Happened, Note
+from progressive.rollout.phases import FINAL, Phase
+from progressive.rollout.state import Rollout
+
 from .recorded_looks import PROMPT
 from .recorded_rollout import RecordedRollout
 from .recorded_world import RecordedWorld

@@ -13,9 +13,10 @@ from progressive.analysis.contract import metrics_of
 from progressive.model.measurement import Bad, Kind, Metric
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, said
+
+from .curves import Moment, at
 from .lookout import Stay, watch
 from .power import Power
-from .curves import Moment, at
 
 __all__ = ["advice"]
 

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
 from progressive.model.units import MILLION, Percent
 
 __all__ = ["Above", "After", "Bursts", "Curve", "Daily", "Moment", "Number", "Ramp"]

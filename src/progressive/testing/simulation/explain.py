@@ -13,16 +13,17 @@ from textwrap import wrap
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
-from progressive.runtime.start import Strategy
-from progressive.strategies.describe import describe
+from progressive.model import fields as check
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, said
+from progressive.runtime.start import Strategy
+from progressive.strategies.describe import describe
+
 from .advice import advice
-from .power import Power, power_of
 from .load import Load
 from .many import Often
+from .power import Power, power_of
 from .service import met
 
 __all__ = ["Explained", "Explanation", "Sight", "explain"]

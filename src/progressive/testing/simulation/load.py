@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
 from progressive.model.measurement import Bad, Kind, Metric
 from progressive.model.units import Percent, percent
-from .curves import Moment, Number, is_number, load_at, number, scaled
 from progressive.testing.doubles import EPOCH
+
+from .curves import Moment, Number, is_number, load_at, number, scaled
 from .service import Behaviour, Users, World
 
 __all__ = ["Load"]

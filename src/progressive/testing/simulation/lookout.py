@@ -11,17 +11,18 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive.engine.measuring import judgement_of
 from progressive.analysis.analysis import Tally, consequence, cooled, fold, owes
+from progressive.engine.measuring import judgement_of
+from progressive.model.actions import Action, Go
 from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window
-from progressive.rollout.events import Action, Go
-from progressive.plan.plan import Plan, Series
-from progressive.plan.step import Approved, Done, Situation, Wait
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION
+from progressive.plan.plan import Plan, Series
+from progressive.plan.step import Approved, Done, Situation, Wait
+
+from .curves import Moment, at, load_at
 from .dice import Dice
 from .running import drawn, failures
-from .curves import Moment, at, load_at
 from .service import World
 
 __all__ = ["Ending", "Passage", "Stay", "Watched", "watch"]

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.units import said
 from progressive.rollout.phases import Phase
 from progressive.runtime.start import Strategy
-from progressive.model.units import said
+
 from .service import World
 from .simulate import simulate
 from .story import Exposure, Story

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final, Protocol
 
-from progressive.rollout.phases import Phase
-from progressive.rollout.notes import Judged
 from progressive.model.traffic import Track, Traffic
+from progressive.rollout.notes import Judged
+from progressive.rollout.phases import Phase
 
 WIDTH, HEIGHT = 760, 330
 LEFT, RIGHT = 118, 16

@@ -14,8 +14,9 @@ from progressive.model.measurement import Look, Measurement, Metric, NoAnswer, N
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
-from .running import TRACKS, ZERO, Service
 from progressive.testing.doubles import ALL, VirtualClock
+
+from .running import TRACKS, ZERO, Service
 from .service import World
 from .troubles import (
     HalfObeys,

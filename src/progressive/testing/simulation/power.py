@@ -8,8 +8,9 @@ from datetime import timedelta
 import attrs
 
 from progressive.plan.plan import Plan
-from .lookout import Watched, watch
+
 from .load import Load
+from .lookout import Watched, watch
 from .many import Often
 
 __all__ = ["Power", "power_of"]

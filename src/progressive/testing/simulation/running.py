@@ -11,7 +11,6 @@ from typing import Final
 
 import attrs
 
-from progressive.model.replace import evolve
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -24,10 +23,12 @@ from progressive.model.measurement import (
     Window,
     merge,
 )
+from progressive.model.replace import evolve
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION
-from .dice import Dice, power
+
 from .curves import Moment, at, load_at
+from .dice import Dice, power
 from .service import Behaviour, Part, World
 from .troubles import CountersReset
 

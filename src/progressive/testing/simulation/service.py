@@ -10,15 +10,16 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
 from progressive.model.measurement import Bad, Histogram, Kind, Metric
-from progressive.rollout.events import PEOPLE, Event
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
-from .dice import power
-from .curves import Number, is_number, number
+from progressive.rollout.events import PEOPLE, Event
 from progressive.testing.doubles import EPOCH
+
+from .curves import Number, is_number, number
+from .dice import power
 from .troubles import Trouble
 
 __all__ = ["Behaviour", "Latency", "Say", "Users", "World"]

@@ -12,20 +12,23 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.runtime.dispatch import Call, call_for
-from progressive.runtime.protocol import Kept, Save, Saved, converse
 from progressive.errors import StrategyError
-from progressive.rollout.events import Approve, Command, Event, Go, Open, Reject, Tick
-from progressive.rollout.notes import Note
-from progressive.plan.plan import Plan
-from progressive.ports import Ports
+from progressive.model.actions import Go, Open
 from progressive.model.release import Release, Version
-from progressive.rollout.state import Rollout, begin
-from progressive.runtime.start import Strategy
 from progressive.model.traffic import Track
 from progressive.model.units import hours
-from .running import Met, Service
+from progressive.plan.plan import Plan
+from progressive.ports import Ports
+from progressive.rollout.commands import Command
+from progressive.rollout.events import Approve, Event, Reject, Tick
+from progressive.rollout.notes import Note
+from progressive.rollout.state import Rollout, begin
+from progressive.runtime.dispatch import Call, call_for
+from progressive.runtime.protocol import Kept, Save, Saved, converse
+from progressive.runtime.start import Strategy
+
 from .ports import Simulated
+from .running import Met, Service
 from .service import World
 from .story import Exposure, Slice, Story
 from .troubles import AnswersTwice, NotReady, going_on

@@ -7,13 +7,14 @@ from functools import cached_property
 
 import attrs
 
-from progressive.rollout.phases import Phase
 from progressive.model.measurement import Look
-from progressive.rollout.events import Measured
-from progressive.rollout.notes import Entered, Escalated, Happened, Judged, Note
-from progressive.rollout.state import Rollout
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, said
+from progressive.rollout.events import Measured
+from progressive.rollout.notes import Entered, Escalated, Happened, Judged, Note
+from progressive.rollout.phases import Phase
+from progressive.rollout.state import Rollout
+
 from .picture import clock, draw
 
 __all__ = ["Exposure", "Slice", "Story"]

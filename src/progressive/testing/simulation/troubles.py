@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-from progressive.model import fields as check
 from progressive.errors import StrategyError
+from progressive.model import fields as check
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, percent
 

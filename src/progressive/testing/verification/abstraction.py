@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from progressive.analysis.analysis import Tally
 from progressive.analysis.contract import Tolerance, Verdict
-from progressive.rollout.phases import Phase
 from progressive.plan.plan import Plan
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
+
 from .perturbations import Router
 
 __all__ = ["Abstraction"]

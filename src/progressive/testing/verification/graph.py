@@ -8,9 +8,10 @@ from datetime import datetime
 import attrs
 
 from progressive.engine.decide import decide
-from progressive.rollout.phases import Phase
 from progressive.rollout.events import Abort, Event, Hold, PromoteNow
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
+
 from .perturbations import NOTHING, Router
 
 __all__ = ["State", "unkept"]

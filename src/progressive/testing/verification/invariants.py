@@ -7,10 +7,11 @@ from typing import Final
 
 import attrs
 
-from progressive.rollout.phases import Phase
-from progressive.plan.plan import Plan
-from progressive.rollout.state import Rollout
 from progressive.model.traffic import Traffic
+from progressive.plan.plan import Plan
+from progressive.rollout.phases import Phase
+from progressive.rollout.state import Rollout
+
 from .perturbations import NOTHING
 
 __all__ = ["BACK", "PROMISES", "Invariant", "Transition"]

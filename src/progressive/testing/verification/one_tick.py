@@ -8,42 +8,40 @@ from typing import Any
 import attrs
 
 from progressive.analysis.contract import Verdict
-from progressive.runtime.protocol import Kept, Save, Saved, converse
 from progressive.engine.decide import Decision, decide
 from progressive.errors import Failure
+from progressive.model.actions import ClosedUntil, Go, HookAnswer, NotYet, Open, Stop
 from progressive.model.measurement import Counts, Look, NoAnswer, NoData
-from progressive.rollout.events import (
+from progressive.model.traffic import Served, Track, Traffic
+from progressive.model.units import hours, seconds
+from progressive.rollout.commands import (
     Apply,
     AskGate,
-    ClosedUntil,
     Command,
+    Inspect,
+    Measure,
+    Read,
+    Retire,
+    RunHook,
+    Survey,
+)
+from progressive.rollout.events import (
     CommandFailed,
     Event,
     GateAnswered,
-    Go,
-    HookAnswer,
     HookAnswered,
-    Inspect,
     Inspected,
-    Measure,
     Measured,
-    NotYet,
-    Open,
-    Read,
-    Retire,
     Retired,
-    RunHook,
     Seen,
-    Stop,
-    Survey,
     Surveyed,
     Tick,
     Wrote,
 )
 from progressive.rollout.notes import Entered
 from progressive.rollout.state import Rollout
-from progressive.model.traffic import Served, Track, Traffic
-from progressive.model.units import hours, seconds
+from progressive.runtime.protocol import Kept, Save, Saved, converse
+
 from .perturbations import Router, Weather
 
 __all__ = ["OneTick"]

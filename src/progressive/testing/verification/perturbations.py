@@ -10,27 +10,13 @@ import attrs
 
 from progressive.analysis.contract import Verdict
 from progressive.errors import Failure
-from progressive.rollout.phases import Phase
-from progressive.rollout.events import (
-    Abort,
-    Apply,
-    Approve,
-    AskGate,
-    Command,
-    Event,
-    Hold,
-    Measure,
-    PromoteNow,
-    Read,
-    Reject,
-    Resume,
-    RunHook,
-    Skip,
-)
-from progressive.plan.plan import Plan
-from progressive.rollout.state import Rollout
 from progressive.model.traffic import Marker, Traffic
 from progressive.model.units import hours, percent
+from progressive.plan.plan import Plan
+from progressive.rollout.commands import Apply, AskGate, Command, Measure, Read, RunHook
+from progressive.rollout.events import Abort, Approve, Event, Hold, PromoteNow, Reject, Resume, Skip
+from progressive.rollout.phases import Phase
+from progressive.rollout.state import Rollout
 
 __all__ = ["NOTHING", "Router", "Weather", "weathers"]
 

@@ -8,11 +8,12 @@ from typing import ClassVar, Final
 import attrs
 
 from progressive.analysis.analysis import Analysis
-from progressive.analysis.contract import Check, Judgement, Memory, Tolerance, Verdict, metrics_of
+from progressive.analysis.contract import Check, Judgement, Tolerance, Verdict, metrics_of
+from progressive.model.actions import Memory
 from progressive.model.measurement import Counts, Look, Metric
-from progressive.plan.plan import Plan
 from progressive.model.traffic import Track
 from progressive.model.units import hours, seconds
+from progressive.plan.plan import Plan
 
 __all__ = ["abstract"]
 

@@ -18,10 +18,11 @@ from typing import Final
 
 from progressive.model.release import Release
 from progressive.runtime.start import Strategy
+from progressive.testing.simulation.simulate import RELEASE
+
 from .invariants import Invariant, Transition
 from .report import Broken, Report, TraceStep
 from .walk import Walk
-from progressive.testing.simulation.simulate import RELEASE
 
 __all__ = ["Broken", "Invariant", "Report", "TraceStep", "Transition", "verify"]
 

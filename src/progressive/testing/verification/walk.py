@@ -9,18 +9,19 @@ from typing import Final
 
 import attrs
 
-from progressive.rollout.events import Event
 from progressive.model.release import Release
+from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout, begin
 from progressive.runtime.start import Strategy
+from progressive.testing.doubles import EPOCH
+
 from .abstraction import Abstraction
 from .graph import State, unkept
-from .one_tick import OneTick
-from .stub_checks import abstract
 from .invariants import BACK, PROMISES, Invariant, Transition
-from .report import Broken, Report, TraceStep
+from .one_tick import OneTick
 from .perturbations import Router, Weather, weathers
-from progressive.testing.doubles import EPOCH
+from .report import Broken, Report, TraceStep
+from .stub_checks import abstract
 
 __all__ = ["Walk"]
 

@@ -1,0 +1,76 @@
+"""What a wait, a check, a hook or a gate answers, and what a step or a check remembers."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import ClassVar, TypeAlias, Union
+
+import attrs
+
+from . import fields as check
+from .actions import Action, action_of
+
+__all__ = ["Memory"]
+
+class Action(enum.StrEnum):
+    """What happens when a wait or a check ends badly. There is no "continue": a check that shall not decide is ``observe=True``."""
+
+    ROLL_BACK = "roll_back"
+    HOLD = "hold"
+    WAIT = "wait"
+
+
+def action_of(value: Action | str) -> Action:
+    """A converter: an action, or its name as stored state has it."""
+    return check.chosen(Action, value)
+
+
+@attrs.frozen
+class Go:
+    """A hook's answer: go on."""
+
+    kind: ClassVar[str] = "go"
+
+
+@attrs.frozen
+class NotYet:
+    """A hook's answer: ask again at ``until``; ``why`` is shown to whoever looks."""
+
+    kind: ClassVar[str] = "not_yet"
+    until: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    why: str = ""
+
+
+@attrs.frozen
+class Stop:
+    """A hook's answer: the release must go back, because of ``why``."""
+
+    kind: ClassVar[str] = "stop"
+    why: str
+
+
+@attrs.frozen
+class Open:
+    """A gate's answer: traffic may be raised now."""
+
+    kind: ClassVar[str] = "open"
+
+
+@attrs.frozen
+class ClosedUntil:
+    """A gate's answer: not now; ask again at ``at``."""
+
+    kind: ClassVar[str] = "closed"
+    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    why: str = ""
+
+
+HookAnswer: TypeAlias = Go | NotYet | Stop
+
+
+GateAnswer: TypeAlias = Open | ClosedUntil
+
+
+Memory: TypeAlias = Union[None, bool, int, float, str, "tuple[Memory, ...]"]
+"""What a step or a check keeps between decisions: JSON-sized, immutable, its size bounded for any number of decisions."""
