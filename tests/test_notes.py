@@ -29,7 +29,7 @@ from progressive import (
     Window,
     percent,
 )
-from progressive.model.traffic import Served
+from progressive.model.router_state import Served
 from progressive.rollout.events import (
     CommandFailed,
     GateAnswered,

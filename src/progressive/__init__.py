@@ -50,7 +50,8 @@ from .model.measurement import (
     Window,
 )
 from .model.release import Release, Version
-from .model.traffic import Capabilities, Marker, Match, Served, Track, Traffic
+from .model.router_state import Capabilities, Marker, Served
+from .model.traffic import Match, Track, Traffic
 from .model.units import (
     Percent,
     geometric,

@@ -19,7 +19,8 @@ from progressive.model.actions import GateAnswer, HookAnswer
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, Metric, Window
 from progressive.model.release import Release, Version
-from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Track, Traffic
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 

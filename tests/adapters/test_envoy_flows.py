@@ -22,7 +22,8 @@ from progressive.model.measurement import (
     Window,
 )
 from progressive.model.release import Release, Version
-from progressive.model.traffic import Marker, Match, Served, Track, Traffic
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Match, Track, Traffic
 from progressive.model.units import MILLION, ms, percent, seconds
 from progressive.routers.envoy import Envoy
 

@@ -18,7 +18,8 @@ from progressive import Canary, Limit, Metric, minutes, percents
 from progressive._http import Request, Response
 from progressive.errors import ConflictError, Failure, RouterError, StrategyError
 from progressive.model.release import Release, Version
-from progressive.model.traffic import Capabilities, Marker, Match, Served, Track, Traffic
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Match, Track, Traffic
 from progressive.model.units import Percent, percent
 from progressive.routers._conditions import EDITED
 from progressive.routers._virtual_service import ANNOTATION

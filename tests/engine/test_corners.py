@@ -34,7 +34,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.model.traffic import Marker
+from progressive.model.router_state import Marker
 from progressive.rollout.commands import Apply
 from progressive.rollout.events import Tick
 from progressive.steps import Analyze, Bake, Hook, SetWeight

@@ -60,7 +60,8 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.model.traffic import Marker, Served, Track
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Track
 from progressive.rollout.notes import Refused
 from progressive.steps import Approval
 from progressive.testing import (

@@ -31,7 +31,8 @@ from progressive import (
 )
 from progressive.engine.clocks import LATEST_RETRY
 from progressive.model.replace import evolve
-from progressive.model.traffic import Served, Traffic
+from progressive.model.router_state import Served
+from progressive.model.traffic import Traffic
 from progressive.plan.step import Advance, Done, Situation, Step, Wait
 from progressive.rollout.commands import Apply, Retire, RunHook
 from progressive.rollout.events import CommandFailed, HookAnswered, Seen, Wrote

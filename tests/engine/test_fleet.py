@@ -43,7 +43,8 @@ from progressive import (
     tick,
 )
 from progressive.errors import Failure
-from progressive.model.traffic import Capabilities, Marker, Match, Served, Traffic
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Match, Traffic
 from progressive.model.units import Percent
 from progressive.rollout.events import CommandFailed, Surveyed, Tick
 from progressive.rollout.notes import Asked, Escalated

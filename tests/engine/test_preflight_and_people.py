@@ -22,7 +22,8 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive.model.traffic import Marker, Track
+from progressive.model.router_state import Marker
+from progressive.model.traffic import Track
 from progressive.rollout.events import Inspected, Seen
 from progressive.rollout.notes import Happened, Refused
 

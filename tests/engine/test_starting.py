@@ -37,7 +37,8 @@ from progressive import (
     start,
     tick,
 )
-from progressive.model.traffic import Marker, Served, Traffic
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Traffic
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))

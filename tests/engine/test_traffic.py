@@ -27,7 +27,8 @@ from progressive import (
     seconds,
 )
 from progressive.errors import ConflictError
-from progressive.model.traffic import Marker, Served, Track
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Track
 from progressive.plan.plan import shortfalls
 from progressive.rollout.events import Seen, Tick
 

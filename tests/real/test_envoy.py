@@ -16,7 +16,8 @@ from progressive.errors import ConflictError, Failure, RouterError
 from progressive.metrics.envoy import CLIENT_ERRORS, ERRORS, LATENCY, EnvoyStats
 from progressive.model.measurement import Counts, Look, Metric, NoData, Window
 from progressive.model.release import Release, Version
-from progressive.model.traffic import Marker, Served, Track, Traffic
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, seconds
 from progressive.routers.envoy import Envoy
 from progressive.testing import check_metrics, check_router

@@ -36,7 +36,8 @@ from progressive import (
     rollback_now,
 )
 from progressive.errors import ConflictError, Failure, RouterError, StrategyError
-from progressive.model.traffic import Marker, Match, Traffic
+from progressive.model.router_state import Marker
+from progressive.model.traffic import Match, Traffic
 from progressive.rollout.state import Rollout
 from progressive.routers.istio import Http, Istio, Kubernetes
 from progressive.testing import ScriptedMetrics, check_router, play, steady

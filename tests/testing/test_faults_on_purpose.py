@@ -25,7 +25,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.model.traffic import Marker
+from progressive.model.router_state import Marker
 from progressive.testing import (
     Behaviour,
     Fault,

@@ -28,7 +28,8 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.model.traffic import Marker, Track
+from progressive.model.router_state import Marker
+from progressive.model.traffic import Track
 from progressive.plan.step import Advance, Done, Kinds, Situation, Step
 from progressive.rollout.commands import Apply
 from progressive.steps import Bake, SetWeight

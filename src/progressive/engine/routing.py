@@ -12,7 +12,7 @@ from typing import Final
 from progressive.errors import Failure
 from progressive.model.actions import Open
 from progressive.model.replace import evolve
-from progressive.model.traffic import Marker, Served
+from progressive.model.router_state import Marker, Served
 from progressive.model.units import said
 from progressive.rollout.commands import Apply
 from progressive.rollout.events import CommandFailed, Seen, Wrote

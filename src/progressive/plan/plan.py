@@ -15,7 +15,8 @@ from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.actions import Action
 from progressive.model.measurement import Metric
-from progressive.model.traffic import Capabilities, Track, Traffic
+from progressive.model.router_state import Capabilities
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, hours, minutes, ms
 
 from .step import Deadline, Step, is_deadline

@@ -10,7 +10,8 @@ from typing import ClassVar, TypeAlias
 import attrs
 
 from progressive.model.measurement import Metric, Window
-from progressive.model.traffic import Marker, Track, Traffic
+from progressive.model.router_state import Marker
+from progressive.model.traffic import Track, Traffic
 
 
 @attrs.frozen(kw_only=True)

@@ -17,7 +17,8 @@ from progressive.model import fields as check
 from progressive.model.actions import GateAnswer, HookAnswer
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look
-from progressive.model.traffic import Served, Track, Traffic
+from progressive.model.router_state import Served
+from progressive.model.traffic import Track, Traffic
 
 # ----------------------------------------------------------------------------------------------------------------- events
 

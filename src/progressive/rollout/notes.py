@@ -12,7 +12,8 @@ import attrs
 
 from progressive.model.actions import ClosedUntil, NotYet, Stop
 from progressive.model.measurement import Counts, Histogram, NoAnswer, NoData
-from progressive.model.traffic import Served, Traffic
+from progressive.model.router_state import Served
+from progressive.model.traffic import Traffic
 
 from .events import (
     Abort,

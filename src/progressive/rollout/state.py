@@ -17,7 +17,8 @@ from progressive.model import fields as check
 from progressive.model.actions import HookAnswer, Memory
 from progressive.model.capacity import Capacity
 from progressive.model.release import Release
-from progressive.model.traffic import Served, Track, Traffic
+from progressive.model.router_state import Served
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent
 from progressive.plan.plan import Plan
 from progressive.plan.step import Approved

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model.release import Release
-from progressive.model.traffic import Marker, Traffic
+from progressive.model.router_state import Marker
+from progressive.model.traffic import Traffic
 from progressive.model.units import MILLION
 
 Name = TypeVar("Name")

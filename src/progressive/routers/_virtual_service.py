@@ -14,7 +14,8 @@ import attrs
 
 from progressive._http import Malformed, at
 from progressive.errors import Failure, RouterError, StrategyError
-from progressive.model.traffic import Marker, Match, Served, Track, Traffic
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Match, Track, Traffic
 from progressive.model.units import MILLION, Percent
 
 from ._conditions import EDITED, condition_for, match_of

@@ -26,7 +26,8 @@ from progressive._http import Client, Closing, Flow, Http, Request, at, to_http
 from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model import fields as check
 from progressive.model.release import Release
-from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent
 
 from ._rules import normalised, refuse_homeless, refuse_if_moved

@@ -28,7 +28,8 @@ from progressive._kubernetes import Kubernetes, is_dns_name, patch, path_of, rea
 from progressive.errors import RouterError, StrategyError
 from progressive.model import fields as check
 from progressive.model.release import Release
-from progressive.model.traffic import Capabilities, Marker, Served, Traffic
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Traffic
 from progressive.model.units import MILLION, Percent
 
 from ._destinations import Naming

@@ -6,7 +6,8 @@ from typing import Any
 
 from progressive.errors import Failure, RouterError
 from progressive.model.release import Release
-from progressive.model.traffic import Marker, Served, Traffic
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Traffic
 
 __all__ = ["arollback_now", "rollback_now"]
 

@@ -12,7 +12,8 @@ from progressive.errors import ConflictError, Failure, StrategyError, WorldError
 from progressive.model.actions import ClosedUntil, Go, NotYet, Open, Stop
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, NoAnswer
-from progressive.model.traffic import Capabilities, Served, Track
+from progressive.model.router_state import Capabilities, Served
+from progressive.model.traffic import Track
 from progressive.plan.plan import Plan, shortfalls
 from progressive.ports import Ports
 from progressive.rollout.commands import (

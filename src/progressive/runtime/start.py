@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol
 from progressive.errors import ConflictError, Failure, FleetError, RouterError, StrategyError
 from progressive.model.capacity import Capacity
 from progressive.model.release import Release
-from progressive.model.traffic import Marker, Served, Track, Traffic
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import minutes, percent
 from progressive.plan.plan import Plan
 from progressive.ports import Ports

@@ -12,7 +12,8 @@ import attrs
 
 from progressive.errors import ConflictError, Failure, RouterError
 from progressive.model.release import Release
-from progressive.model.traffic import Capabilities, Marker, Served, Traffic
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Traffic
 from progressive.model.units import MILLION, Percent
 
 from ._laws import Spoken, because, must, must_answer

@@ -15,7 +15,8 @@ from progressive.model import fields as check
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Counts, Look, Measurement, Metric, NoData, Window
 from progressive.model.release import Release, Version
-from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent
 from progressive.plan.step import Kinds
 from progressive.rollout.notes import Note

@@ -47,7 +47,8 @@ from progressive.model.measurement import (
     Window,
 )
 from progressive.model.release import Release, Version
-from progressive.model.traffic import Capabilities, Marker, Match, Track, Traffic
+from progressive.model.router_state import Capabilities, Marker
+from progressive.model.traffic import Match, Track, Traffic
 from progressive.model.units import MILLION, Percent, hours, minutes, seconds, times
 from progressive.plan.plan import Guard, Plan
 from progressive.plan.step import Deadline, Step

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import attrs
 
 from progressive.model.measurement import Metric
-from progressive.model.traffic import Capabilities, Served
+from progressive.model.router_state import Capabilities, Served
 from progressive.ports import Fleet, MetricsProvider, Store, TrafficRouter
 
 __all__ = ["Call", "Recording"]

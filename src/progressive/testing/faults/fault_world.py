@@ -31,7 +31,8 @@ from progressive.model.measurement import (
     NoData,
 )
 from progressive.model.release import Release
-from progressive.model.traffic import Marker, Served, Track, Traffic
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
 from progressive.plan.step import Kinds
 from progressive.rollout.commands import (

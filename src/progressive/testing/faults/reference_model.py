@@ -6,7 +6,8 @@ import attrs
 
 from progressive.engine.decide import decide
 from progressive.model.capacity import Capacity
-from progressive.model.traffic import Marker, Served, Track
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Track
 from progressive.model.units import MILLION
 from progressive.rollout.commands import Apply
 from progressive.rollout.events import Tick

@@ -28,7 +28,8 @@ from progressive.model.measurement import (
     NoData,
     Window,
 )
-from progressive.model.traffic import Served, Track, Traffic
+from progressive.model.router_state import Served
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import percent, seconds
 from progressive.rollout.commands import (
     Apply,

@@ -12,7 +12,8 @@ from progressive.errors import ConflictError, Failure, MetricsError, RouterError
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, Measurement, Metric, NoAnswer, NoData, Window
 from progressive.model.release import Release, Version
-from progressive.model.traffic import Capabilities, Marker, Served, Track, Traffic
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
 from progressive.testing.doubles import ALL, VirtualClock
 

@@ -12,7 +12,8 @@ from progressive.engine.decide import Decision, decide
 from progressive.errors import Failure
 from progressive.model.actions import ClosedUntil, Go, HookAnswer, NotYet, Open, Stop
 from progressive.model.measurement import Counts, Look, NoAnswer, NoData
-from progressive.model.traffic import Served, Track, Traffic
+from progressive.model.router_state import Served
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import hours, seconds
 from progressive.rollout.commands import (
     Apply,

@@ -10,7 +10,8 @@ import attrs
 
 from progressive.analysis.contract import Verdict
 from progressive.errors import Failure
-from progressive.model.traffic import Marker, Traffic
+from progressive.model.router_state import Marker
+from progressive.model.traffic import Traffic
 from progressive.model.units import hours, percent
 from progressive.plan.plan import Plan
 from progressive.rollout.commands import Apply, AskGate, Command, Measure, Read, RunHook
