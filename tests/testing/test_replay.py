@@ -69,7 +69,7 @@ from progressive import (
 from progressive.rollout.events import Measured
 from progressive.rollout.notes import Asked, Entered, Happened, Late
 from progressive.steps import Approval, Pause, SetWeight
-from progressive.steps.bake import Bake
+from progressive.steps.standard import Bake
 from progressive.stores.file import FileStore
 from progressive.stores.sqlite import SqliteStore
 from progressive.testing import (

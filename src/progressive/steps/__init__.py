@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .analyze import Analyze
-from .approval import Approval
-from .bake import Bake
-from .hook import Hook
-from .pause import Pause
-from .set_weight import SetWeight
+from .standard import Analyze, Approval, Bake, Hook, Pause, SetWeight
 
 __all__ = ["KINDS", "Analyze", "Approval", "Bake", "Hook", "Pause", "SetWeight"]
 

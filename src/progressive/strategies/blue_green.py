@@ -15,12 +15,7 @@ from progressive.model import fields as check
 from progressive.model.units import minutes, percent
 from progressive.plan.plan import NO_ANALYSIS, UNJUDGED
 from progressive.plan.step import Step
-from progressive.steps.analyze import Analyze
-from progressive.steps.approval import Approval
-from progressive.steps.bake import Bake
-from progressive.steps.hook import Hook
-from progressive.steps.pause import Pause
-from progressive.steps.set_weight import SetWeight
+from progressive.steps.standard import Analyze, Approval, Bake, Hook, Pause, SetWeight
 
 from .common import Watched
 

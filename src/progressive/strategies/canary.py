@@ -14,8 +14,7 @@ from progressive.model import fields as check
 from progressive.model.traffic import is_percent
 from progressive.model.units import MILLION, Percent, minutes
 from progressive.plan.step import Step
-from progressive.steps.bake import Bake
-from progressive.steps.set_weight import SetWeight
+from progressive.steps.standard import Bake, SetWeight
 
 from .common import Watched, analyses_of, is_analyses, steps_of
 

@@ -10,8 +10,7 @@ import attrs
 from progressive.model import fields as check
 from progressive.model.units import minutes, percent
 from progressive.plan.step import Step
-from progressive.steps.bake import Bake
-from progressive.steps.set_weight import SetWeight
+from progressive.steps.standard import Bake, SetWeight
 
 from .common import Watched
 

@@ -1,0 +1,188 @@
+"""The steps that come with the library."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, ClassVar
+
+import attrs
+
+from progressive.errors import StrategyError
+from progressive.model import fields as check
+from progressive.model.actions import Action, Go, NotYet, Stop, action_of
+from progressive.model.traffic import Match, Traffic, is_matches, is_percent, matches_of
+from progressive.model.units import Percent, hours, minutes, said
+from progressive.plan.step import (
+    Advance,
+    Deadline,
+    Done,
+    Failed,
+    Situation,
+    Step,
+    Wait,
+    is_deadline,
+)
+
+
+@attrs.frozen
+class SetWeight(Step):
+    """Send ``weight`` of all requests to the candidate; done when the router, read back, serves exactly that.
+
+    ``matches`` are header and cookie routes to the candidate on top of the weight. Not verified ``within`` ten minutes, it rolls back.
+    """
+
+    kind: ClassVar[str] = "set_weight"
+
+    weight: Percent = attrs.field(validator=is_percent)
+    baseline: Percent = attrs.field(kw_only=True, default=Percent(0), validator=is_percent)
+    matches: tuple[Match, ...] = attrs.field(kw_only=True, default=(), converter=matches_of, validator=is_matches)
+    mirror: Percent = attrs.field(kw_only=True, default=Percent(0), validator=is_percent)
+    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=minutes(10)), validator=is_deadline)
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+    skippable: ClassVar[bool] = False
+    traffic: Traffic = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        traffic = Traffic(candidate=self.weight, baseline=self.baseline, matches=self.matches, mirror=self.mirror)
+        object.__setattr__(self, "traffic", traffic)
+
+    def advance(self, situation: Situation) -> Advance:
+        return Done() if situation.verified else Wait(f"the router to serve {self.traffic}")
+
+
+@attrs.frozen
+class Bake(Step):
+    """Let the traffic run for ``duration`` of *watched* time: verified by reads that were never further apart than the plan allows.
+
+    Time that nobody watched, or in which the router served something else, does not count; so the deadline (by default an hour more
+    than the duration) is what ends a bake that gets nowhere.
+    """
+
+    kind: ClassVar[str] = "bake"
+
+    duration: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
+    deadline: Deadline = attrs.field(
+        kw_only=True, validator=is_deadline, default=attrs.Factory(lambda self: Deadline.an_hour_after(self.duration), takes_self=True)
+    )
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+
+    @property
+    def span(self) -> timedelta:
+        return self.duration
+
+    @cached_property
+    def _why(self) -> str:
+        return f"a bake of {said(self.duration)}, watched"
+
+    def advance(self, situation: Situation) -> Advance:
+        left = self.duration - situation.watched
+        if left <= timedelta():
+            return Done()
+        return Wait(self._why, until=situation.now + left)
+
+
+@attrs.frozen
+class Pause(Step):
+    """Wait for ``duration`` by the clock, whether somebody watches or not. To gain trust use a bake; to ask a person use an approval."""
+
+    kind: ClassVar[str] = "pause"
+
+    duration: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
+    deadline: Deadline = attrs.field(
+        kw_only=True, validator=is_deadline, default=attrs.Factory(lambda self: Deadline.an_hour_after(self.duration), takes_self=True)
+    )
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+
+    @property
+    def span(self) -> timedelta:
+        return self.duration
+
+    def advance(self, situation: Situation) -> Advance:
+        left = self.duration - situation.stepped
+        return Done() if left <= timedelta() else Wait(f"a pause of {said(self.duration)}", until=situation.now + left)
+
+
+def _ends(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is Action.WAIT:
+        raise StrategyError("Approval.otherwise: 'wait' would wait for ever; use Action.ROLL_BACK or Action.HOLD")
+
+
+@attrs.frozen
+class Approval(Step):
+    """Wait until somebody approves ``name`` (an `Approve` event, early ones count). Guards go on meanwhile.
+
+    There is no default for what happens when nobody answers: ``within`` how long, and ``otherwise`` what.
+    """
+
+    kind: ClassVar[str] = "approval"
+
+    name: str = attrs.field(validator=check.is_name)
+    within: timedelta = attrs.field(kw_only=True, converter=check.whole_ms, validator=check.is_duration)
+    otherwise: Action = attrs.field(kw_only=True, converter=action_of, validator=[check.is_one_of(Action), _ends])
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+
+    @property
+    def approval(self) -> str:
+        return self.name
+
+    @property
+    def deadline(self) -> Deadline:
+        return Deadline(within=self.within, then=self.otherwise)
+
+    def advance(self, situation: Situation) -> Advance:
+        return Done() if situation.approved else Wait(f"somebody to approve {self.name!r}")
+
+
+@attrs.frozen
+class Analyze(Step):
+    """Wait until every deciding check of the named analysis has passed ``count`` looks in this step.
+
+    A guard of the same name shares its evidence. Failing checks act by their own tolerance.
+    """
+
+    kind: ClassVar[str] = "analyze"
+
+    analysis: str = attrs.field(validator=check.is_name)
+    count: int = attrs.field(kw_only=True, default=1, validator=check.at_least(1))
+    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline)
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+
+    @property
+    def analyses(self) -> tuple[str, ...]:
+        return (self.analysis,)
+
+    def advance(self, situation: Situation) -> Advance:
+        passes = situation.passes(self.analysis)
+        # A query that changes starts the count anew.
+        before = min(situation.memory, passes) if isinstance(situation.memory, int) else passes
+        if passes - before >= self.count:
+            return Done()
+        return Wait(f"{self.analysis}: {passes - before} of {self.count} looks passed", memory=before)
+
+
+@attrs.frozen
+class Hook(Step):
+    """Call the hook bound to ``name`` until it answers `Go` or `Stop`. It runs at least once, beside the guards."""
+
+    kind: ClassVar[str] = "hook"
+
+    name: str = attrs.field(validator=check.is_name)
+    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline)
+    skippable: bool = attrs.field(kw_only=True, default=True)
+    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+
+    @property
+    def hook(self) -> str:
+        return self.name
+
+    def advance(self, situation: Situation) -> Advance:
+        match situation.answer:
+            case Go():
+                return Done()
+            case Stop(why=why):
+                return Failed(f"hook {self.name!r} says stop: {why}")
+            case NotYet(until=until, why=why):
+                return Wait(f"hook {self.name!r}: {why or 'not yet'}", until=until)
+            case _:
+                return Wait(f"hook {self.name!r} to answer")
