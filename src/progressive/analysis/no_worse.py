@@ -15,8 +15,7 @@ from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track
 
 from .comparisons import acceptance_of, comparison_of
-from .comparisons.base import Acceptance, Comparison, Numbers, Question
-from .comparisons.said import counted
+from .comparisons.base import Acceptance, Comparison, Numbers, Question, counted
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
 from .parameters import (
     Comparing,

@@ -7,8 +7,7 @@ from typing import Final
 
 from progressive.model.measurement import Kind
 
-from .accepted import BothAccepted
-from .base import Acceptance, Comparison, Question
+from .base import Acceptance, BothAccepted, Comparison, Question
 from .blocks import Blocks
 from .latencies import Latencies, LatenciesAccepted
 from .levels import Levels, LevelsAccepted

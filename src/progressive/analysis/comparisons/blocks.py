@@ -12,10 +12,7 @@ from progressive.stats import betting as clumps
 from progressive.stats import ratios
 from progressive.stats.evidence import kept
 
-from .base import Numbers, Question
-from .counts import NO_EVENTS, look_at
-from .said import amount, counted
-from .sides import evidence_of
+from .base import NO_EVENTS, Numbers, Question, amount, counted, evidence_of, look_at
 
 __all__ = ["Blocks"]
 

@@ -14,9 +14,7 @@ from progressive.stats import latency_acceptance as not_slower
 from progressive.stats import ratios
 from progressive.stats.evidence import kept
 
-from .accepted import Accepted
-from .base import Numbers, Question
-from .said import amount, bounded, counted, times
+from .base import Accepted, Numbers, Question, amount, bounded, counted, times
 
 __all__ = ["Latencies", "LatenciesAccepted"]
 

@@ -11,9 +11,7 @@ from progressive.model.actions import Memory
 from progressive.model.measurement import Gauge, Measurement
 from progressive.stats import sign_test as signs
 
-from .accepted import Accepted
-from .base import Numbers, Question
-from .sides import evidence_of, towards
+from .base import Accepted, Numbers, Question, evidence_of, towards
 
 __all__ = ["Levels", "LevelsAccepted"]
 

@@ -11,10 +11,7 @@ from progressive.model.actions import Memory
 from progressive.model.measurement import Measurement, Moments
 from progressive.stats import means
 
-from .accepted import Accepted
-from .base import Numbers, Question
-from .counts import look_at
-from .sides import evidence_of, towards
+from .base import Accepted, Numbers, Question, evidence_of, look_at, towards
 
 __all__ = ["Means", "MeansAccepted"]
 

@@ -12,11 +12,21 @@ from progressive.model.measurement import Counts, Measurement
 from progressive.stats import acceptance, exact, ratios, sequential
 from progressive.stats import decrease as falls
 
-from .accepted import Accepted
-from .base import Comparison, Numbers, Question
-from .counts import NO_EVENTS, beside, counts_misfit, look_at
-from .said import amount, bounded, counted, times
-from .sides import averaged_evidence
+from .base import (
+    NO_EVENTS,
+    Accepted,
+    Comparison,
+    Numbers,
+    Question,
+    amount,
+    averaged_evidence,
+    beside,
+    bounded,
+    counted,
+    counts_misfit,
+    look_at,
+    times,
+)
 
 __all__ = ["RatesAccepted", "rates"]
 
