@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive.stats.dispersion import dispersion
+from progressive.stats.planning import dispersion
 
 
 def minutes(rng: random.Random, *, clump: int, lean: float = 1.0, n: int = 400) -> list[tuple[int, int, int, int]]:

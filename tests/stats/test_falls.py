@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive.stats import sequential
-from progressive.stats.blocks import nearest
 from progressive.stats.decrease import NOTHING, State, evidence, update
+from progressive.stats.evidence import nearest
 
 
 def knowing(events: int, trials: int) -> State:

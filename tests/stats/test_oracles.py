@@ -13,8 +13,7 @@ from benchmarks.detection import peers
 from enumeration import expectation
 from scipy.stats import norm
 
-from progressive.stats.blocks import block
-from progressive.stats.evidence import averaged
+from progressive.stats.evidence import averaged, block
 from progressive.stats.sequential import factor
 
 DATA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reference import agrees, cases_of, near
 from scipy import stats
 
-from progressive.stats.answers import Alternative, Interval
+from progressive.stats.evidence import Alternative, Interval
 from progressive.stats.proportions import (
     ZTest,
     binomial_test,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reference import agrees, cases_of, near
 from scipy import stats
 
-from progressive.stats.answers import Alternative
+from progressive.stats.evidence import Alternative
 from progressive.stats.ranks import (
     MannWhitney,
     cliffs_delta,

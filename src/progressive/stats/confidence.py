@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from math import ceil, floor, inf, isfinite, log, log1p, sqrt
 from typing import Final
 
-from .answers import Interval
+from .evidence import Interval
 from .means import BURN_IN
 from .mixtures import best_rho
 from .quantiles import check_buckets, sorted_samples

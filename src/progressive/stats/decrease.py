@@ -17,8 +17,7 @@ from __future__ import annotations
 from math import log
 from typing import Final, TypeAlias
 
-from .blocks import block
-from .evidence import averaged, kept
+from .evidence import averaged, block, kept
 from .sequential import factor
 
 __all__ = ["NOTHING", "State", "evidence", "update"]

@@ -19,8 +19,7 @@ from itertools import pairwise
 from math import exp, inf, log, log1p
 from typing import Final, TypeAlias
 
-from .blocks import block
-from .evidence import averaged, kept
+from .evidence import averaged, block, kept
 from .planning import requests_needed
 
 __all__ = ["LEVELS", "NOTHING", "State", "closest", "evidence", "needed", "update", "within"]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from math import copysign, exp, inf, log1p, sqrt
 from typing import Final, NamedTuple
 
-from .answers import Alternative, Interval, alternative_of, confidence_of
+from .evidence import Alternative, Interval, alternative_of, confidence_of
 from .special.index import (
     beta_quantile,
     beta_upper_quantile,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import floor, inf, isnan, nan
 
-from .answers import Interval, confidence_of
+from .evidence import Interval, confidence_of
 from .special.index import binomial_cdf, binomial_sf
 
 __all__ = ["bucket_quantile", "bucket_quantile_interval", "quantile", "quantile_interval"]

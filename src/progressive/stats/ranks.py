@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import copysign, fsum, isinf, isnan, nan, sqrt
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from .answers import Alternative, alternative_of, confidence_of
+from .evidence import Alternative, alternative_of, confidence_of
 from .special.index import normal_quantile, normal_sf
 
 __all__ = [

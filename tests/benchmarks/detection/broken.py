@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from progressive.stats.dispersion import dispersion
+from progressive.stats.planning import dispersion
 
 from . import clock, rules
 from .traffic import LOOK_SECONDS, LOOKS, Traffic
