@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from progressive.stores import file
+from progressive.stores import filesystem as _system
 from progressive.stores import journal as _journal
-from progressive.stores import system as _system
 
 COUNTED = ("open", "write", "ftruncate", "fsync", "replace")
 """The calls that change something, or make it durable. A process may die before each of them, and in the middle of a write."""

@@ -33,7 +33,7 @@ from progressive import (
     dumps,
     start,
 )
-from progressive.stores import lock as _lock
+from progressive.stores import filesystem as _lock
 from progressive.testing import MemoryRouter, MemoryStore, aplay, check_store, play
 
 MAKERS: dict[str, Callable[[Path], Store]] = {"memory": lambda directory: MemoryStore(), **{place.name: place.open for place in PLACES}}

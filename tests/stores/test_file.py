@@ -19,9 +19,9 @@ from places import ID, held, saved
 from rules import rule
 
 from progressive import Failure, StateError, StoreError
-from progressive.stores import lock as _lock
+from progressive.stores import filesystem as _lock
 from progressive.stores.file import FileStore
-from progressive.stores.names import id_of, stem_of
+from progressive.stores.filesystem import id_of, stem_of
 
 
 @pytest.fixture

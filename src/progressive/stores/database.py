@@ -17,7 +17,7 @@ import attrs
 
 from progressive.errors import Failure, StoreError
 
-from .lock import WAIT
+from .filesystem import WAIT
 
 __all__ = ["Database"]
 

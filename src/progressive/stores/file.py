@@ -25,10 +25,8 @@ from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 
 from . import journal as _journal
-from .lock import driven, locked, need_locks
-from .names import id_of, stem_of
+from .filesystem import driven, id_of, locked, need_locks, opened, stem_of, told
 from .stored import may_replace, note_of, rollout_of, second, unreadable
-from .system import opened, told
 
 __all__ = ["FileStore"]
 

@@ -22,10 +22,8 @@ from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 
 from .database import Database
-from .lock import driven, need_locks
-from .names import stem_of
+from .filesystem import driven, need_locks, stem_of, told
 from .stored import may_replace, note_of, rollout_of, second
-from .system import told
 
 __all__ = ["SqliteStore"]
 
