@@ -72,9 +72,9 @@ from .rollout.notes import Note
 from .rollout.outcome import ExitCode, Outcome
 from .rollout.phases import Phase, Retirement
 from .rollout.state import Rollout, Status, begin
-from .runtime.by_hand import arollback_now, rollback_now
+from .runtime.by_hand import afirst_deployment, arollback_now, first_deployment, rollback_now
 from .runtime.drive import OnInterrupt, aiterate, arun, asubmit, atick, iterate, run, submit, tick
-from .runtime.start import IfRunning, afirst_deployment, astart, first_deployment, start
+from .runtime.start import IfRunning, astart, start
 from .strategies.blue_green import BlueGreen
 from .strategies.canary import Canary
 from .strategies.revert import Revert

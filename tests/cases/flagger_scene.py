@@ -41,8 +41,8 @@ from progressive import (
 )
 from progressive.model.actions import Action
 from progressive.model.traffic import Match, Traffic
+from progressive.plan.plan import Strategy
 from progressive.rollout.events import Approve
-from progressive.runtime.start import Strategy
 from progressive.steps import Analyze, Approval, Bake, Hook, SetWeight
 from progressive.testing import Behaviour, Moment, World
 from progressive.testing.simulation.troubles import RouterEdited

@@ -12,8 +12,8 @@ from progressive import Event, Phase, Rollout, Track
 from progressive.model.capacity import Capacity
 from progressive.model.traffic import Traffic
 from progressive.model.units import percent
+from progressive.plan.plan import Strategy
 from progressive.rollout.notes import Note
-from progressive.runtime.start import Strategy
 from progressive.testing import World
 from progressive.testing.simulation.simulate import Run
 

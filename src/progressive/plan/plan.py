@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cached_property
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 
@@ -19,13 +19,17 @@ from progressive.model.router_state import Capabilities
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, hours, minutes, ms
 
+from .plan import Plan
 from .step import Deadline, Step, is_deadline
 
 __all__ = ["Guard", "Plan", "Series", "named_steps", "shortfalls"]
 
 NOTHING = Traffic()
 
+
 UNJUDGED: Final = "no deciding check can judge it"
+
+
 NO_ANALYSIS: Final = "no analysis runs here; name it in guards="
 """A strategy without ``guards=`` has another mend for this."""
 
@@ -276,3 +280,10 @@ def shortfalls(plan: Plan, able: Capabilities) -> Iterator[str]:
     for step, traffic in zip(plan.steps, plan.traffics, strict=True):
         if step.traffic is not None:
             yield from (f"{step.id}: {lack}" for lack in able.lacking(traffic))
+
+
+class Strategy(Protocol):
+    """What compiles to a plan."""
+
+    @property
+    def plan(self) -> Plan: ...

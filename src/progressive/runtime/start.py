@@ -8,15 +8,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Final
 
-from progressive.errors import ConflictError, Failure, FleetError, RouterError, StrategyError
-from progressive.model.capacity import Capacity
+from progressive.errors import ConflictError, StrategyError
 from progressive.model.release import Release
-from progressive.model.router_state import Marker, Served
-from progressive.model.traffic import Track, Traffic
-from progressive.model.units import minutes, percent
-from progressive.plan.plan import Plan
+from progressive.model.units import minutes
+from progressive.plan.plan import Plan, Strategy
 from progressive.ports import Ports
 from progressive.rollout.events import Abort
 from progressive.rollout.phases import Phase, Retirement
@@ -25,22 +22,13 @@ from progressive.rollout.state import Rollout, begin
 from .dispatch import problems
 from .drive import aiterate, iterate, submit
 
-__all__ = ["IfRunning", "afirst_deployment", "astart", "first_deployment", "start"]
+__all__ = ["IfRunning", "astart", "start"]
 
 LOOK: Final = 0.5
 """Seconds between two looks at a rollout that somebody else drives to its end."""
 
 PATIENCE: Final = minutes(15)
 """How long to wait for a turn, if nothing is said: a way back takes seconds, and whoever waits longer should know it."""
-
-EVERYTHING: Final = Traffic(candidate=percent(100))
-
-
-class Strategy(Protocol):
-    """What compiles to a plan."""
-
-    @property
-    def plan(self) -> Plan: ...
 
 
 class IfRunning(enum.Enum):
@@ -174,70 +162,3 @@ def _keep_the_old(ports: Ports, release: Release, id: str) -> None:
 def _being_removed(last: Rollout) -> ConflictError:
     old = last.release.stable
     return ConflictError(f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, then release it anew")
-
-
-# ---------------------------------------------------------------------------------------------------------- the first version
-
-
-def first_deployment(router: Any, release: Release, *, fleet: Any = None, take_over: bool = False) -> Served:
-    """All traffic to the first version of a service: ``release`` has no stable one, so there is nothing to compare with or go back to.
-
-    No rollout is made of it: one write, read back. With a ``fleet``, its instances must be able to carry everything; else `FleetError`
-    and nothing is written. A router that serves somebody else now, or that a rollout has claimed, is a `ConflictError`, unless
-    ``take_over`` says that this is meant. What follows is ``release.next(version)``. Raises `RouterError` if the router does not say
-    that it serves it then, `StrategyError` for a release that has a stable version.
-    """
-    _only_the_first(release)
-    if fleet is not None and hasattr(fleet, "survey"):
-        _ready(fleet.survey(release), release)
-    before = router.read(release)
-    _nobody_there(before, release, take_over)
-    served: Served = router.apply(release, EVERYTHING, marker=_next(before), expect=before.version)
-    return _all_of_it(served, release)
-
-
-async def afirst_deployment(router: Any, release: Release, *, fleet: Any = None, take_over: bool = False) -> Served:
-    """`first_deployment` for asyncio."""
-    _only_the_first(release)
-    if fleet is not None and hasattr(fleet, "asurvey"):
-        _ready(await fleet.asurvey(release), release)
-    before = await router.aread(release)
-    _nobody_there(before, release, take_over)
-    served: Served = await router.aapply(release, EVERYTHING, marker=_next(before), expect=before.version)
-    return _all_of_it(served, release)
-
-
-def _only_the_first(release: Release) -> None:
-    if release.stable is not None:
-        raise StrategyError(f"first_deployment: {release.service!r} has a stable version ({release.stable}); start a rollout instead")
-
-
-def _ready(capacities: Any, release: Release) -> None:
-    found: Capacity | None = capacities.get(Track.CANDIDATE)
-    if found is None or found.able != percent(100):
-        can = "the fleet knows none of its instances" if found is None else f"it can carry {found}"
-        raise FleetError(f"{Track.CANDIDATE.label(release)} is not ready: {can}; nothing was written, try again")
-
-
-def _nobody_there(before: Served, release: Release, take_over: bool) -> None:
-    """A release without a stable version must not be a slip of the pen: nothing would be watched."""
-    if take_over:
-        return
-    others = f"{before.elsewhere} of the requests of {release.service!r} go elsewhere now" if before.elsewhere.ppm else ""
-    if before.marker is not None:
-        others = f"a rollout has claimed the router of {release.service!r} (generation {before.marker.generation})"
-    if others:
-        raise ConflictError(f"{others}; start a rollout with Release(stable=...), or say take_over=True if this is meant")
-
-
-def _next(before: Served) -> Marker:
-    return Marker(generation=1 if before.marker is None else before.marker.generation + 1)
-
-
-def _all_of_it(served: Served, release: Release) -> Served:
-    if served.traffic != EVERYTHING or served.elsewhere.ppm or not served.settled:
-        raise RouterError(
-            f"written, but the router serves {served.traffic} of {release.service!r} to {release.candidate}; read it again",
-            failure=Failure.UNKNOWN,
-        )
-    return served

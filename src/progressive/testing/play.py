@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from progressive.model.release import Release
+from progressive.plan.plan import Strategy
 from progressive.ports import Ports
 from progressive.rollout.outcome import Outcome
 from progressive.rollout.state import Rollout
 from progressive.runtime.drive import atick, tick
-from progressive.runtime.start import Strategy, astart, start
+from progressive.runtime.start import astart, start
 
 from .doubles import MemoryRouter, MemoryStore, VirtualClock
 

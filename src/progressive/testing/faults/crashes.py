@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 
 from progressive.codec.documents import dumps, loads
+from progressive.plan.plan import Strategy
 from progressive.rollout.commands import Command
 from progressive.rollout.events import Event
 from progressive.runtime.protocol import Save, Saved
-from progressive.runtime.start import Strategy
 from progressive.testing.simulation.service import World
 from progressive.testing.simulation.simulate import UNTIL, Run
 from progressive.testing.simulation.story import Story

@@ -20,11 +20,11 @@ from progressive.model.actions import ClosedUntil, Go, NotYet, Open
 from progressive.model.capacity import Capacity
 from progressive.model.traffic import Track
 from progressive.model.units import hours, minutes, percent, seconds
+from progressive.plan.plan import Strategy
 from progressive.plan.step import Kinds
 from progressive.rollout.events import Abort, Approve, Hold, PromoteNow, Resume, Skip
 from progressive.rollout.notes import Note
 from progressive.rollout.phases import Phase
-from progressive.runtime.start import Strategy
 
 from .fault_world import FaultWorld
 

@@ -15,12 +15,11 @@ from progressive.model import fields as check
 from progressive.model.measurement import Counts
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
-from progressive.plan.plan import Plan
+from progressive.plan.plan import Plan, Strategy
 from progressive.rollout.events import Measured
 from progressive.rollout.notes import Happened, Judged, Note
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
-from progressive.runtime.start import Strategy
 from progressive.testing.simulation.story import Story
 
 from .recorded_looks import counted

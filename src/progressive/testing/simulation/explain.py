@@ -17,7 +17,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, said
-from progressive.runtime.start import Strategy
+from progressive.plan.plan import Strategy
 from progressive.strategies.describe import describe
 
 from .advice import advice

@@ -16,8 +16,8 @@ import attrs
 from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.units import said
+from progressive.plan.plan import Strategy
 from progressive.rollout.phases import Phase
-from progressive.runtime.start import Strategy
 
 from .service import World
 from .simulate import simulate

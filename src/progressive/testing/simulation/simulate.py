@@ -17,7 +17,7 @@ from progressive.model.actions import Go, Open
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 from progressive.model.units import hours
-from progressive.plan.plan import Plan
+from progressive.plan.plan import Plan, Strategy
 from progressive.ports import Ports
 from progressive.rollout.commands import Command
 from progressive.rollout.events import Approve, Event, Reject, Tick
@@ -25,7 +25,6 @@ from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout, begin
 from progressive.runtime.dispatch import Call, call_for
 from progressive.runtime.protocol import Kept, Save, Saved, converse
-from progressive.runtime.start import Strategy
 
 from .ports import Simulated
 from .running import Met, Service

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from progressive.model.release import Release
-from progressive.runtime.start import Strategy
+from progressive.plan.plan import Strategy
 from progressive.testing.simulation.simulate import RELEASE
 
 from .invariants import Invariant, Transition

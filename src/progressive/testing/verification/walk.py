@@ -10,9 +10,9 @@ from typing import Final
 import attrs
 
 from progressive.model.release import Release
+from progressive.plan.plan import Strategy
 from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout, begin
-from progressive.runtime.start import Strategy
 from progressive.testing.doubles import EPOCH
 
 from .abstraction import Abstraction
