@@ -37,7 +37,7 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.analysis.analysis import Tally, consequence, fold, forgive
+from progressive.analysis.check_state import Tally, consequence, fold, forgive
 from progressive.model.actions import Memory
 
 ERRORS = Metric("error-rate", kind="ratio")

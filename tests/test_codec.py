@@ -80,7 +80,7 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.analysis.analysis import Tally
+from progressive.analysis.check_state import Tally
 from progressive.analysis.contract import Check
 from progressive.codec.schema import Codec
 from progressive.codec.strict_json import parsed, text_of

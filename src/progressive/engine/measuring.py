@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from progressive.analysis.analysis import Tally, consequence, fold, owes
+from progressive.analysis.check_state import Tally, consequence, fold, owes
 from progressive.analysis.contract import Check, Judgement, Verdict, metrics_of
 from progressive.model.actions import Action, Memory
 from progressive.model.measurement import Look, Metric, NoAnswer, Window

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from progressive.analysis.analysis import forgive
+from progressive.analysis.check_state import forgive
 from progressive.model.replace import evolve
 from progressive.model.traffic import Track
 from progressive.plan.step import Approved

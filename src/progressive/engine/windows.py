@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from progressive.analysis.analysis import cooled
+from progressive.analysis.check_state import cooled
 from progressive.model.replace import evolve
 from progressive.model.traffic import Track
 from progressive.model.units import said

@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from progressive.analysis.analysis import Tally
+from progressive.analysis.check_state import Tally
 from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.actions import HookAnswer, Memory

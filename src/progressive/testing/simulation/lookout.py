@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive.analysis.analysis import Tally, consequence, cooled, fold, owes
+from progressive.analysis.check_state import Tally, consequence, cooled, fold, owes
 from progressive.engine.measuring import judgement_of
 from progressive.model.actions import Action, Go
 from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from progressive.analysis.analysis import Tally
+from progressive.analysis.check_state import Tally
 from progressive.analysis.contract import Tolerance, Verdict
 from progressive.plan.plan import Plan
 from progressive.rollout.phases import Phase
