@@ -41,7 +41,7 @@ from progressive.analysis.kayenta.transforms import (
 )
 from progressive.stats.quantiles import quantile
 from progressive.stats.ranks import cohens_d, common_language, mean_ratio, shift, shift_statistic
-from progressive.stats.special.index import normal_quantile
+from progressive.stats.special import normal_quantile
 
 Case = dict[str, Any]
 DATA: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "kayenta.json").read_text(encoding="utf-8"))

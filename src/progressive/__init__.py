@@ -6,8 +6,8 @@ word. Adapters are imported by name: ``from progressive.routers.envoy import Env
 
 from __future__ import annotations
 
+from .analysis import Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from .analysis.analysis import Analysis
-from .analysis.checks import Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from .analysis.contract import Budget, Check, Judgement, Tolerance, Verdict
 from .analysis.kayenta.judge import KayentaJudge, KayentaMetric
 from .codec.documents import (

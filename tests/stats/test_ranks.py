@@ -27,7 +27,7 @@ from progressive.stats.ranks import (
     shift,
     shift_statistic,
 )
-from progressive.stats.special.index import normal_quantile
+from progressive.stats.special import normal_quantile
 
 ALTERNATIVES: tuple[Alternative, ...] = get_args(Alternative)
 alternatives = st.sampled_from(ALTERNATIVES)

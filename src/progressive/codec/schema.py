@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import attrs
 
-from progressive.analysis.checks import CHECKS, Bound
+from progressive.analysis import CHECKS, Bound
 from progressive.analysis.contract import Check
 from progressive.errors import StateError, StrategyError
 from progressive.model import fields as check

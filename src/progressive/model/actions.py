@@ -9,9 +9,20 @@ from typing import ClassVar, TypeAlias, Union
 import attrs
 
 from . import fields as check
-from .actions import Action, action_of
 
-__all__ = ["Memory"]
+__all__ = [
+    "Action",
+    "ClosedUntil",
+    "GateAnswer",
+    "Go",
+    "HookAnswer",
+    "Memory",
+    "NotYet",
+    "Open",
+    "Stop",
+    "action_of",
+]
+
 
 class Action(enum.StrEnum):
     """What happens when a wait or a check ends badly. There is no "continue": a check that shall not decide is ``observe=True``."""

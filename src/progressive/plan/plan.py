@@ -19,7 +19,6 @@ from progressive.model.router_state import Capabilities
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, hours, minutes, ms
 
-from .plan import Plan
 from .step import Deadline, Step, is_deadline
 
 __all__ = ["Guard", "Plan", "Series", "named_steps", "shortfalls"]

@@ -22,7 +22,7 @@ from math import exp, log1p
 from typing import Final, TypeAlias
 
 from .evidence import kept
-from .special.index import log_binomial, log_hypergeometric
+from .special import log_binomial, log_hypergeometric
 
 __all__ = ["NOTHING", "State", "binomial", "boundary", "hypergeometric", "log_time", "update"]
 

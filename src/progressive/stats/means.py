@@ -17,7 +17,7 @@ from math import inf, log, log1p, pi, sqrt
 from typing import Final, TypeAlias
 
 from .evidence import kept
-from .special.index import log_normal_cdf
+from .special import log_normal_cdf
 
 __all__ = ["BURN_IN", "NOTHING", "State", "base", "bounds", "difference", "evidence", "needed", "standard_error", "update"]
 

@@ -21,9 +21,9 @@ from functools import lru_cache
 from math import exp, fsum, inf, log, log1p, sqrt
 from typing import Final, NamedTuple, Protocol
 
+from .special import log_normal_cdf
 from .special.beta import beta_tails, log_beta_peak
 from .special.gamma import gamma_terms, log_gamma_p, log_gamma_peak, log_gamma_q
-from .special.index import log_normal_cdf
 from .special.series import between, fraction, positive
 
 __all__ = [

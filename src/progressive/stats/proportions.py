@@ -14,7 +14,7 @@ from math import copysign, exp, inf, log1p, sqrt
 from typing import Final, NamedTuple
 
 from .evidence import Alternative, Interval, alternative_of, confidence_of
-from .special.index import (
+from .special import (
     beta_quantile,
     beta_upper_quantile,
     binomial_cdf,

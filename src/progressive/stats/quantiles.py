@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import floor, inf, isnan, nan
 
 from .evidence import Interval, confidence_of
-from .special.index import binomial_cdf, binomial_sf
+from .special import binomial_cdf, binomial_sf
 
 __all__ = ["bucket_quantile", "bucket_quantile_interval", "quantile", "quantile_interval"]
 

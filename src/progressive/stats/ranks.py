@@ -16,7 +16,7 @@ from math import copysign, fsum, isinf, isnan, nan, sqrt
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from .evidence import Alternative, alternative_of, confidence_of
-from .special.index import normal_quantile, normal_sf
+from .special import normal_quantile, normal_sf
 
 __all__ = [
     "MannWhitney",

@@ -26,8 +26,8 @@ import attrs
 from hypothesis import reject
 from hypothesis import strategies as st
 
+from progressive.analysis import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from progressive.analysis.analysis import Analysis
-from progressive.analysis.checks import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from progressive.analysis.contract import Budget, Tolerance
 from progressive.analysis.kayenta.judge import KayentaJudge, KayentaMetric
 from progressive.codec.schema import types_of

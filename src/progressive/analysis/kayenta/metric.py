@@ -13,7 +13,7 @@ from progressive.analysis.parameters import is_number
 from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.stats.ranks import Shift, common_language, mean_ratio, shift, shift_statistic
-from progressive.stats.special.index import normal_quantile
+from progressive.stats.special import normal_quantile
 
 from .series import Pair, Tags
 from .transforms import (
