@@ -69,9 +69,9 @@ from .plan.step import Deadline, Kinds, Situation, Step
 from .ports import Fleet, Gate, Hook, MetricsProvider, Observer, Ports, Store, TrafficRouter
 from .rollout.events import Abort, Approve, Event, Hold, PromoteNow, Reject, Resume, Skip, Tick
 from .rollout.notes import Note
-from .rollout.outcome import ExitCode, Outcome
 from .rollout.phases import Phase, Retirement
-from .rollout.state import Rollout, Status, begin
+from .rollout.state import Rollout, begin
+from .rollout.status import ExitCode, Outcome, Status
 from .runtime.by_hand import afirst_deployment, arollback_now, first_deployment, rollback_now
 from .runtime.drive import OnInterrupt, aiterate, arun, asubmit, atick, iterate, run, submit, tick
 from .runtime.start import IfRunning, astart, start

@@ -11,7 +11,8 @@ from progressive.model.traffic import Traffic
 from progressive.rollout.events import Event
 from progressive.rollout.notes import Note, Refused
 from progressive.rollout.phases import FINAL
-from progressive.rollout.state import Rollout, Waiting
+from progressive.rollout.state import Rollout
+from progressive.rollout.status import Waiting
 
 NOTHING: Final = Traffic()
 ZERO: Final = timedelta()

@@ -19,40 +19,16 @@ from progressive.model.capacity import Capacity
 from progressive.model.release import Release
 from progressive.model.router_state import Served
 from progressive.model.traffic import Track, Traffic
-from progressive.model.units import Percent
 from progressive.plan.plan import Plan
 from progressive.plan.step import Approved
 
 from .phases import FINAL, Phase, Retirement
+from .status import Status, Waiting
 
-__all__ = [
-    "Cause",
-    "Clocks",
-    "Evidence",
-    "Instances",
-    "Probe",
-    "Progress",
-    "Rollout",
-    "Routing",
-    "SeriesState",
-    "Status",
-    "Tail",
-    "Waiting",
-    "begin",
-]
+__all__ = ["Cause", "Clocks", "Evidence", "Instances", "Probe", "Progress", "Rollout", "Routing", "SeriesState", "Tail", "begin"]
 
 FORMAT: Final = 1
 """The number of the stored form. A rollout keeps the one that it was begun with, for life."""
-
-
-@attrs.frozen(kw_only=True)
-class Waiting:
-    """What is waited for, since when, until when at the latest, and what happens then."""
-
-    why: str
-    since: datetime
-    until: datetime | None = None
-    then: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -194,31 +170,6 @@ class Clocks:
     escalated: timedelta = timedelta()
 
 
-@attrs.frozen(kw_only=True)
-class Status:
-    """A rollout in one line for a person: ``str(status)``."""
-
-    phase: Phase
-    step: str
-    position: int
-    steps: int
-    asked: Percent
-    declared: Percent | None
-    waiting: Waiting | None
-    reason: str
-
-    def __str__(self) -> str:
-        said = "unknown" if self.declared is None else str(self.declared)
-        line = f"{self.phase.value}: step {self.position} of {self.steps} ({self.step}), asked {self.asked}, router says {said}"
-        if self.waiting is not None:
-            since, until = self.waiting.since, self.waiting.until
-            line += f"; waits for {self.waiting.why} since {_clock(since)}"
-            if until is not None:
-                day = "" if until.date() == since.date() else f"{until:%Y-%m-%d} "
-                line += f", until {day}{_clock(until)}, then {self.waiting.then}"
-        return f"{line} ({self.reason})" if self.reason else line
-
-
 @attrs.frozen(kw_only=True, repr=False)
 class Rollout:
     """One release under one plan. Made by `begin`, changed only by `decide`, stored by `dumps`."""
@@ -302,7 +253,3 @@ def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
         clocks=Clocks(created=at, now=at, entered=at),
         wake_at=at,
     )
-
-
-def _clock(at: datetime) -> str:
-    return at.strftime("%H:%M:%S")

@@ -18,8 +18,8 @@ from progressive.errors import ConflictError, StateError, StoreError, StrategyEr
 from progressive.ports import Ports
 from progressive.rollout.events import Abort, Event, Tick
 from progressive.rollout.notes import Note
-from progressive.rollout.outcome import Outcome
 from progressive.rollout.state import Rollout
+from progressive.rollout.status import Outcome
 
 from .execute import ado, do, observe
 from .protocol import Kept, Move, Save, Saved, Ticked, converse

@@ -8,8 +8,8 @@ from typing import Any
 from progressive.model.release import Release
 from progressive.plan.plan import Strategy
 from progressive.ports import Ports
-from progressive.rollout.outcome import Outcome
 from progressive.rollout.state import Rollout
+from progressive.rollout.status import Outcome
 from progressive.runtime.drive import atick, tick
 from progressive.runtime.start import astart, start
 

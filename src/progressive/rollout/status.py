@@ -1,15 +1,56 @@
-"""How a run ended, as a deployment script wants to know it."""
+"""What a rollout says of itself to people and scripts: its status, its outcome, exit codes."""
 
 from __future__ import annotations
 
 import enum
+from datetime import datetime
 
 import attrs
+
+from progressive.model.units import Percent
 
 from .phases import Phase
 from .state import Rollout
 
-__all__ = ["ExitCode", "Outcome"]
+__all__ = ["ExitCode", "Outcome", "Status", "Waiting"]
+
+@attrs.frozen(kw_only=True)
+class Waiting:
+    """What is waited for, since when, until when at the latest, and what happens then."""
+
+    why: str
+    since: datetime
+    until: datetime | None = None
+    then: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Status:
+    """A rollout in one line for a person: ``str(status)``."""
+
+    phase: Phase
+    step: str
+    position: int
+    steps: int
+    asked: Percent
+    declared: Percent | None
+    waiting: Waiting | None
+    reason: str
+
+    def __str__(self) -> str:
+        said = "unknown" if self.declared is None else str(self.declared)
+        line = f"{self.phase.value}: step {self.position} of {self.steps} ({self.step}), asked {self.asked}, router says {said}"
+        if self.waiting is not None:
+            since, until = self.waiting.since, self.waiting.until
+            line += f"; waits for {self.waiting.why} since {_clock(since)}"
+            if until is not None:
+                day = "" if until.date() == since.date() else f"{until:%Y-%m-%d} "
+                line += f", until {day}{_clock(until)}, then {self.waiting.then}"
+        return f"{line} ({self.reason})" if self.reason else line
+
+
+def _clock(at: datetime) -> str:
+    return at.strftime("%H:%M:%S")
 
 
 class ExitCode(enum.IntEnum):
