@@ -64,8 +64,8 @@ from progressive import (
 )
 from progressive.engine.draft import Turn
 from progressive.engine.transitions import go_back
-from progressive.plan.plan import shortfalls
 from progressive.plan.step import Advance, Done, Failed, Halt, Wait
+from progressive.plan.validation import shortfalls
 from progressive.rollout.events import (
     CommandFailed,
     GateAnswered,

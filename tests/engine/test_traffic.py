@@ -29,7 +29,7 @@ from progressive import (
 from progressive.errors import ConflictError
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track
-from progressive.plan.plan import shortfalls
+from progressive.plan.validation import shortfalls
 from progressive.rollout.events import Seen, Tick
 
 

@@ -13,11 +13,11 @@ import attrs
 from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.actions import Action, Memory, action_of
+from progressive.model.fields import is_list_of
 from progressive.model.measurement import Look, Metric
 from progressive.model.traffic import Track
 
 __all__ = ["Budget", "Check", "Judgement", "Tolerance", "Verdict", "metrics_of"]
-
 
 class Verdict(enum.StrEnum):
     """What one look says. Five, not two: the last three never promote anything."""
@@ -92,6 +92,8 @@ class Tolerance:
 
 is_flag = check.is_a(bool, "True or False")
 """A validator for what is on or off; a word would always be on."""
+
+
 is_tolerance = check.is_a(Tolerance, "Tolerance(in_a_row=2)")
 """A validator for a check's tolerance."""
 
@@ -148,3 +150,6 @@ def metrics_of(check: Check) -> tuple[Metric, ...]:
     """Every metric that a check judges."""
     found: tuple[Metric, ...] = getattr(check, "metrics", None) or (check.metric,)
     return found
+
+
+is_checks = is_list_of(("metric", "judge"), "a check such as Limit(...) or NoWorse(...)")

@@ -170,10 +170,6 @@ def is_list_of(names: tuple[str, ...], such: str) -> Callable[[object, attrs.Att
     return check
 
 
-is_checks = is_list_of(("metric", "judge"), "a check such as Limit(...) or NoWorse(...)")
-is_steps = is_list_of(("kind", "advance"), "a step such as SetWeight(...) or Bake(...)")
-
-
 def strings(value: Iterable[str]) -> tuple[str, ...]:
     """A converter: several strings. One string alone is left for `is_strings` to name: it would become its letters."""
     return value if isinstance(value, str) else tuple(value)  # type: ignore[return-value]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Protocol
 
 import attrs
 
@@ -13,24 +12,16 @@ from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Check, metrics_of
 from progressive.errors import StrategyError
 from progressive.model import fields as check
-from progressive.model.actions import Action
 from progressive.model.measurement import Metric
-from progressive.model.router_state import Capabilities
 from progressive.model.traffic import Track, Traffic
-from progressive.model.units import MILLION, hours, minutes, ms
+from progressive.model.units import hours, minutes, ms
 
 from .step import Deadline, Step, is_deadline
+from .validation import _problems
 
-__all__ = ["Guard", "Plan", "Series", "named_steps", "shortfalls"]
+__all__ = ["Guard", "Plan", "Series", "named_steps"]
 
 NOTHING = Traffic()
-
-
-UNJUDGED: Final = "no deciding check can judge it"
-
-
-NO_ANALYSIS: Final = "no analysis runs here; name it in guards="
-"""A strategy without ``guards=`` has another mend for this."""
 
 
 @attrs.frozen(kw_only=True)
@@ -169,116 +160,6 @@ def named_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
             step = attrs.evolve(given, id=candidate)  # type: ignore[misc]
         found.append(step)
     return tuple(found)
-
-
-def _problems(plan: Plan) -> Iterator[str]:
-    """Every mistake in a plan, each in a line that names the place."""
-    if not plan.steps:
-        yield "steps: none; give weights= or steps="
-        return
-    if isinstance(plan.alpha, bool) or not isinstance(plan.alpha, int | float) or not 0 < plan.alpha < 1:
-        yield f"alpha: {plan.alpha!r} is a probability between 0 and 1; 0.01 is one false alarm in a hundred rollouts"
-    if plan.deadline.then is Action.WAIT:
-        yield "deadline: the whole's can't wait, it is the last one; use Action.ROLL_BACK or Action.HOLD"
-    yield from _step_problems(plan)
-    yield from _analysis_problems(plan)
-    if plan.unguarded is not None and not (isinstance(plan.unguarded, str) and plan.unguarded.strip()):
-        yield f"unguarded: {plan.unguarded!r} says nothing; say why nothing guards it"
-    asks = plan.strategy != "canary" and any(step.hook or step.approval for step in plan.steps)
-    if plan.unguarded is None and not _decides(plan) and not asks:
-        yield (
-            f"{plan.strategy}: nothing would ever stop it: no check decides"
-            f"{'' if plan.strategy == 'canary' else ', no hook, no approval'}; add checks=[...] or say unguarded='why'"
-        )
-
-
-def _step_problems(plan: Plan) -> Iterator[str]:
-    seen: dict[str, int] = {}
-    given = NOTHING
-    for i, step in enumerate(plan.steps):
-        where = f"steps[{i}]"
-        try:
-            check.name(step.id, f"{where}.id")
-        except StrategyError as error:
-            yield str(error)
-        if step.id in seen:
-            yield f"{where}.id: {step.id!r} is the id of steps[{seen[step.id]}] too"
-        seen.setdefault(step.id, i)
-        if step.deadline is None and not step.span:
-            yield f"{where}.deadline: {step.kind} has none; a wait without an end is not allowed"
-        if step.traffic is not None:
-            if step.traffic.candidate.ppm <= given.candidate.ppm and given.candidate.ppm:
-                yield (
-                    f"{where}.weight: {step.traffic.candidate} is not above the {given.candidate} before it; "
-                    "weights must rise (the way back is the rollback)"
-                )
-            given = step.traffic
-    if given.candidate.ppm != MILLION:
-        yield f"steps: they end at {given.candidate}; the last weight must be percent(100)"
-
-
-def _analysis_problems(plan: Plan) -> Iterator[str]:
-    names = [analysis.name for analysis in plan.analyses]
-    for twice in sorted({name for name in names if names.count(name) > 1}):
-        yield f"analyses: two are named {twice!r}"
-    described: dict[str, Metric] = {}
-    for key, (_, each) in zip(plan.keys, plan.checks, strict=True):
-        for metric in metrics_of(each):
-            if described.setdefault(metric.name, metric) != metric:
-                yield f"{key}: metric {metric.name!r} is described in two ways: {metric!r} and {described[metric.name]!r}"
-    for i, guard in enumerate(plan.guards):
-        if guard.analysis not in names:
-            yield f"guards[{i}]: there is no analysis {guard.analysis!r}; there are {names or 'none'}"
-        if guard.since is not None and guard.since not in [step.id for step in plan.steps]:
-            yield f"guards[{i}].since: there is no step {guard.since!r}"
-    for i, step in enumerate(plan.steps):
-        for name in step.analyses:
-            if name not in names:
-                yield f"steps[{i}].analysis: there is no analysis {name!r}; there are {names or 'none'}"
-        for analysis in (each for each in plan.analyses if each.name in step.analyses):
-            if not analysis.synthetic and not plan.traffics[i].reaches(Track.CANDIDATE):
-                yield (
-                    f"steps[{i}]: {analysis.name!r} is to be judged while the candidate has no traffic; "
-                    "Analysis(synthetic=True) says that your hook sends it requests"
-                )
-            elif not any(_able(plan, i, analysis, each) for each in analysis.checks):
-                yield f"steps[{i}]: no deciding check of {analysis.name!r} can judge there, so it could never end; add one that decides"
-    if plan.unguarded is not None or not _decides(plan):
-        return
-    for i, step in enumerate(plan.steps):
-        if step.kind == "bake" and plan.traffics[i].reaches(Track.CANDIDATE) and (why := _not_judged(plan, i)) is not None:
-            yield f"steps[{i}] ({step.id}): {UNJUDGED}: {why}"
-
-
-def _able(plan: Plan, step: int, analysis: Analysis, each: Check) -> bool:
-    """Can this check decide in this step?"""
-    traffic = plan.traffics[step]
-    return not each.observe and all(
-        traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE) for track in each.needs
-    )
-
-
-def _decides(plan: Plan) -> bool:
-    return any(not each.observe for _, each in plan.checks)
-
-
-def _not_judged(plan: Plan, step: int) -> str | None:
-    """Why no check can judge this step; None if one can."""
-    traffic = plan.traffics[step]
-    active = [plan.checks[i][1] for series in plan.active(step, True) for i in plan.series[series].checks]
-    deciding = [each for each in active if not each.observe]
-    if not deciding:
-        return "those that run here only observe; add one that decides" if active else NO_ANALYSIS
-    if any(all(traffic.reaches(track) for track in each.needs) for each in deciding):
-        return None
-    return f"at {traffic.candidate} a comparison has nothing to compare with; add a Limit"
-
-
-def shortfalls(plan: Plan, able: Capabilities) -> Iterator[str]:
-    """What the plan asks of the router that it can't do, each in a line. Nothing is rounded, nothing silently left out (R12)."""
-    for step, traffic in zip(plan.steps, plan.traffics, strict=True):
-        if step.traffic is not None:
-            yield from (f"{step.id}: {lack}" for lack in able.lacking(traffic))
 
 
 class Strategy(Protocol):

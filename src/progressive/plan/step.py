@@ -16,10 +16,10 @@ import attrs
 from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.actions import Action, HookAnswer, Memory, action_of
+from progressive.model.fields import is_list_of
 from progressive.model.traffic import Traffic
 
 __all__ = ["Advance", "Approved", "Deadline", "Done", "Failed", "Halt", "Kinds", "Memory", "Situation", "Step", "Wait"]
-
 
 @attrs.frozen(kw_only=True)
 class Deadline:
@@ -162,3 +162,6 @@ class Kinds:
         for twice in sorted({name for name in names if names.count(name) > 1}):
             raise StrategyError(f"Kinds: two classes have the kind {twice!r}; a kind names one of them for ever")
         object.__setattr__(self, "classes", classes)
+
+
+is_steps = is_list_of(("kind", "advance"), "a step such as SetWeight(...) or Bake(...)")

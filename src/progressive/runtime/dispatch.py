@@ -14,7 +14,8 @@ from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, NoAnswer
 from progressive.model.router_state import Capabilities, Served
 from progressive.model.traffic import Track
-from progressive.plan.plan import Plan, shortfalls
+from progressive.plan.plan import Plan
+from progressive.plan.validation import shortfalls
 from progressive.ports import Ports
 from progressive.rollout.commands import (
     Apply,

@@ -13,8 +13,8 @@ from progressive.analysis.contract import Check
 from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.units import minutes, percent
-from progressive.plan.plan import NO_ANALYSIS, UNJUDGED
 from progressive.plan.step import Step
+from progressive.plan.validation import NO_ANALYSIS, UNJUDGED
 from progressive.steps.standard import Analyze, Approval, Bake, Hook, Pause, SetWeight
 
 from .common import Watched
