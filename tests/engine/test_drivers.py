@@ -350,7 +350,7 @@ def test_observers_can_t_disturb_the_rollout(colour: Colour, monkeypatch: pytest
 
 @rule("R46")
 def test_an_observer_that_hangs_is_left_behind(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("progressive._doing.OBSERVER_TIME", 0.01)
+    monkeypatch.setattr("progressive.runtime.execute.OBSERVER_TIME", 0.01)
     hang = threading.Event()
     outcome = colour.play(fast(), RELEASE, metrics=[metrics()], observers=[lambda rollout, notes: hang.wait(5) and None])
     hang.set()

@@ -571,7 +571,7 @@ def test_a_word_that_is_submitted_during_a_long_sleep_is_heard_before_it_ends(co
         async def main() -> Any:
             return [decision async for decision in aiterate("r", bound)][-1]
 
-        monkeypatch.setattr("progressive.drivers.asyncio.sleep", asleep)
+        monkeypatch.setattr("progressive.runtime.drive.asyncio.sleep", asleep)
         last = asyncio.run(main())
 
     assert last.rollout.phase is Phase.ROLLED_BACK
@@ -627,7 +627,7 @@ def test_ctrl_c_takes_everything_back_past_conflicts_and_a_router_that_is_down(m
     while bound.router.traffic.candidate != percent(5):
         decision = tick("r", bound)
         clock.until(decision.wake_at)  # type: ignore[arg-type]
-    monkeypatch.setattr("progressive.drivers.time.sleep", lambda length: clock.advance(seconds(length)))
+    monkeypatch.setattr("progressive.runtime.drive.time.sleep", lambda length: clock.advance(seconds(length)))
     clock.armed, Down.failing, bound.store.conflicts = True, 3, 2
     outcome = run("r", bound, on_interrupt=OnInterrupt.ROLL_BACK)
 

@@ -11,7 +11,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.units import seconds
 
-from .contract import Check
+from .contract import Check, is_checks
 
 __all__ = ["Analysis"]
 
@@ -36,7 +36,7 @@ class Analysis:
     """
 
     name: str = attrs.field(validator=check.is_name, kw_only=False)
-    checks: tuple[Check, ...] = attrs.field(converter=checks_of, validator=check.is_checks)
+    checks: tuple[Check, ...] = attrs.field(converter=checks_of, validator=is_checks)
     interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
     warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
     synthetic: bool = False

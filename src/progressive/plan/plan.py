@@ -17,7 +17,7 @@ from progressive.model.traffic import Track, Traffic
 from progressive.model.units import hours, minutes, ms
 
 from .step import Deadline, Step, is_deadline
-from .validation import _problems
+from .validation import problems_of
 
 __all__ = ["Guard", "Plan", "Series", "named_steps"]
 
@@ -68,7 +68,7 @@ class Plan:
     needs_stable: bool = attrs.field(default=True, validator=check.is_a(bool, "True or False"))
 
     def __attrs_post_init__(self) -> None:
-        problems = list(_problems(self))
+        problems = list(problems_of(self))
         if problems:
             raise StrategyError(problems)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Check, metrics_of
@@ -12,12 +12,13 @@ from progressive.model import fields as check
 from progressive.model.actions import Action
 from progressive.model.measurement import Metric
 from progressive.model.router_state import Capabilities
-from progressive.model.traffic import Track
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION
 
-from .plan import NOTHING, Plan
+if TYPE_CHECKING:
+    from .plan import Plan
 
-__all__ = ["shortfalls"]
+__all__ = ["problems_of", "shortfalls"]
 
 UNJUDGED: Final = "no deciding check can judge it"
 
@@ -26,7 +27,7 @@ NO_ANALYSIS: Final = "no analysis runs here; name it in guards="
 """A strategy without ``guards=`` has another mend for this."""
 
 
-def _problems(plan: Plan) -> Iterator[str]:
+def problems_of(plan: Plan) -> Iterator[str]:
     """Every mistake in a plan, each in a line that names the place."""
     if not plan.steps:
         yield "steps: none; give weights= or steps="
@@ -49,7 +50,7 @@ def _problems(plan: Plan) -> Iterator[str]:
 
 def _step_problems(plan: Plan) -> Iterator[str]:
     seen: dict[str, int] = {}
-    given = NOTHING
+    given = Traffic()
     for i, step in enumerate(plan.steps):
         where = f"steps[{i}]"
         try:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import attrs
 
 from progressive.model.units import Percent
 
 from .phases import Phase
-from .state import Rollout
+
+if TYPE_CHECKING:
+    from .state import Rollout
 
 __all__ = ["ExitCode", "Outcome", "Status", "Waiting"]
 

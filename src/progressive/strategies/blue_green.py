@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 import attrs
 
 from progressive.analysis.analysis import Analysis, checks_of
-from progressive.analysis.contract import Check
+from progressive.analysis.contract import Check, is_checks
 from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.units import minutes, percent
@@ -39,7 +39,7 @@ class BlueGreen(Watched):
     kind: ClassVar[str] = "blue_green"
 
     preview_hook: str | None = None
-    preview_checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=check.is_checks)
+    preview_checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=is_checks)
     preview_count: int = attrs.field(default=3, validator=check.at_least(1))
     approval: Approval | None = attrs.field(
         default=None, validator=check.optional(check.is_a(Approval, "Approval({}, within=..., otherwise=...)"))

@@ -13,7 +13,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.traffic import is_percent
 from progressive.model.units import MILLION, Percent, minutes
-from progressive.plan.step import Step
+from progressive.plan.step import Step, is_steps
 from progressive.steps.standard import Bake, SetWeight
 
 from .common import Watched, analyses_of, is_analyses, steps_of
@@ -58,7 +58,7 @@ class Canary(Watched):
         default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_duration)
     )
     baseline: Percent | None = attrs.field(default=None, validator=check.optional(is_percent))
-    steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of, validator=check.is_steps)
+    steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of, validator=is_steps)
     analyses: tuple[Analysis, ...] = attrs.field(default=(), converter=analyses_of, validator=is_analyses)
     guards: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 import attrs
 
 from progressive.analysis.analysis import Analysis, checks_of
-from progressive.analysis.contract import Check
+from progressive.analysis.contract import Check, is_checks
 from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.units import hours, minutes, seconds
@@ -34,7 +34,7 @@ class Watched:
     kind: ClassVar[str]
     needs_stable: ClassVar[bool] = True
 
-    checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=check.is_checks)
+    checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=is_checks)
     interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
     warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
     gates: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
