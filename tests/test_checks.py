@@ -14,28 +14,28 @@ from world import START
 from progressive import (
     Action,
     Budget,
-    Check,
-    Counts,
-    Gauge,
-    Histogram,
-    Judgement,
     Limit,
-    Look,
-    Measurement,
     Metric,
-    Moments,
-    NoAnswer,
-    NoData,
     NoWorse,
     Tolerance,
     Track,
-    Verdict,
-    Window,
     minutes,
     ms,
     percent,
     seconds,
     times,
+)
+from progressive.analysis import Check, Judgement, Verdict
+from progressive.model import (
+    Counts,
+    Gauge,
+    Histogram,
+    Look,
+    Measurement,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
 )
 from progressive.analysis.check_state import Tally, consequence, fold, forgive
 from progressive.model.actions import Memory

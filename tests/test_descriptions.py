@@ -18,25 +18,14 @@ from progressive import (
     BlueGreen,
     Budget,
     Canary,
-    Counts,
     Deadline,
-    Gauge,
-    Guard,
-    Histogram,
     Hold,
-    Kayenta,
-    KayentaJudge,
-    KayentaMetric,
-    Kinds,
     Limit,
-    Look,
     MannWhitney,
     Match,
     Metric,
-    Moments,
     NoWorse,
     Phase,
-    Plan,
     Release,
     Resume,
     Revert,
@@ -46,13 +35,9 @@ from progressive import (
     Tolerance,
     Traffic,
     Version,
-    Window,
     begin,
     hours,
     loads,
-    loads_event,
-    loads_note,
-    loads_strategy,
     minutes,
     ms,
     percent,
@@ -60,6 +45,10 @@ from progressive import (
     seconds,
     times,
 )
+from progressive.model import Counts, Gauge, Histogram, Look, Moments, Window
+from progressive.plan import Guard, Kinds, Plan
+from progressive.analysis import Kayenta, KayentaJudge, KayentaMetric
+from progressive.codec import loads_event, loads_note, loads_strategy
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 
 AT = datetime.fromisoformat("2026-03-01T12:00:00Z")

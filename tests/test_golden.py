@@ -13,18 +13,8 @@ import attrs
 import pytest
 from rules import rule
 
-from progressive import (
-    Phase,
-    Rollout,
-    Tick,
-    decide,
-    dumps,
-    dumps_event,
-    dumps_note,
-    loads,
-    loads_event,
-    loads_note,
-)
+from progressive import Phase, Rollout, Tick, decide, dumps, loads
+from progressive.codec import dumps_event, dumps_note, loads_event, loads_note
 from progressive.codec.schema import Codec
 from progressive.model.units import Percent
 from progressive.plan.step import Kinds

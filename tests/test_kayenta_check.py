@@ -13,22 +13,18 @@ from test_mann_whitney import HIGH, LOW
 from progressive import (
     Analysis,
     Canary,
-    Kayenta,
-    KayentaJudge,
-    KayentaMetric,
     Limit,
-    Look,
     Metric,
-    NoAnswer,
     Phase,
     Track,
-    Verdict,
     dumps,
     loads,
     minutes,
     percent,
     percents,
 )
+from progressive.analysis import Kayenta, KayentaJudge, KayentaMetric, Verdict
+from progressive.model import Look, NoAnswer
 from progressive.model.actions import Memory
 from progressive.testing import Behaviour, World, simulate
 

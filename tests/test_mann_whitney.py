@@ -8,7 +8,8 @@ import pytest
 from test_checks import FAIL, NO_DATA, NOTHING, PASS, QUEUE, counts, look
 from test_comparisons import level
 
-from progressive import MannWhitney, Metric, Verdict
+from progressive import MannWhitney, Metric
+from progressive.analysis import Verdict
 from progressive.model.actions import Memory
 
 

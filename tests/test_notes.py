@@ -10,25 +10,18 @@ import pytest
 from progressive import (
     Abort,
     Approve,
-    Capacity,
     ClosedUntil,
-    Counts,
-    Failure,
-    Gauge,
     Go,
-    Histogram,
-    Look,
-    NoAnswer,
-    NoData,
     NotYet,
     Open,
     PromoteNow,
     Stop,
     Track,
     Traffic,
-    Window,
     percent,
 )
+from progressive.model import Capacity, Counts, Gauge, Histogram, Look, NoAnswer, NoData, Window
+from progressive.errors import Failure
 from progressive.model.router_state import Served
 from progressive.rollout.events import (
     CommandFailed,

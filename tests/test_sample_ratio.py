@@ -15,12 +15,12 @@ from progressive import (
     Metric,
     Phase,
     SampleRatio,
-    Verdict,
     minutes,
     percent,
     percents,
     seconds,
 )
+from progressive.analysis import Verdict
 from progressive.model.actions import Memory
 from progressive.model.traffic import Traffic
 from progressive.testing import World, simulate

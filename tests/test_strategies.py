@@ -24,10 +24,8 @@ from progressive import (
     StrategyError,
     Track,
     Version,
-    dumps_strategy,
     geometric,
     linear,
-    loads_strategy,
     minutes,
     percent,
     percents,
@@ -35,6 +33,7 @@ from progressive import (
     submit,
     tick,
 )
+from progressive.codec import dumps_strategy, loads_strategy
 from progressive.model.traffic import Traffic
 from progressive.rollout.phases import Retirement
 from progressive.steps import SetWeight

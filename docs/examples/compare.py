@@ -20,12 +20,12 @@ from progressive import (
     Release,
     Stop,
     Version,
-    Window,
     minutes,
     percent,
     percents,
     seconds,
 )
+from progressive.model import Window
 from progressive.model.measurement import Counts, Measurement, NoData
 from progressive.model.traffic import Track
 from progressive.testing import MemoryRouter, ScriptedMetrics, VirtualClock, play

@@ -24,7 +24,8 @@ from shop.story import KILL_AT, Killed, Result, Story, asked_since, back_at_zero
 from shop.virtual import play_virtually
 from shop.world import World, envoy_binary, open_world
 
-from progressive import Note, Phase, Rollout, seconds
+from progressive.rollout import Note
+from progressive import Phase, Rollout, seconds
 
 ACT = 120.0
 """Seconds after which an act has failed; the longest takes 35."""

@@ -17,14 +17,11 @@ from figures import SMOKE, table
 
 from progressive import (
     Canary,
-    Counts,
     Limit,
-    Look,
     Metric,
     Ports,
     Release,
     Version,
-    Window,
     astart,
     atick,
     minutes,
@@ -32,6 +29,7 @@ from progressive import (
     percent,
     percents,
 )
+from progressive.model import Counts, Look, Window
 from progressive.model.traffic import Track
 from progressive.testing import MemoryRouter, MemoryStore
 

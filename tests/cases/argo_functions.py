@@ -24,10 +24,8 @@ from progressive import (
     Approve,
     Canary,
     Deadline,
-    Guard,
     Hold,
     Phase,
-    Plan,
     StrategyError,
     Track,
     hours,
@@ -35,6 +33,7 @@ from progressive import (
     percent,
     seconds,
 )
+from progressive.plan import Guard, Plan
 from progressive.steps import Bake, SetWeight
 from progressive.testing import World
 

@@ -29,7 +29,6 @@ from progressive import (
     Ports,
     PromoteNow,
     Release,
-    Retirement,
     Revert,
     Skip,
     StrategyError,
@@ -43,6 +42,7 @@ from progressive import (
     start,
     tick,
 )
+from progressive.rollout import Retirement
 from progressive.runtime.start import IfRunning
 from progressive.steps import Bake, Pause, SetWeight
 from progressive.testing import (

@@ -28,7 +28,6 @@ from progressive import (
     Resume,
     Rollout,
     Skip,
-    Step,
     Tolerance,
     Track,
     hours,
@@ -36,6 +35,7 @@ from progressive import (
     percent,
     seconds,
 )
+from progressive.plan import Step
 from progressive.model.traffic import Match
 from progressive.steps import Analyze, Approval, Hook, Pause, SetWeight
 from progressive.testing import Behaviour, Moment, World

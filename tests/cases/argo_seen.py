@@ -11,7 +11,8 @@ from cases.argo_scene import (
 )
 from cases.scene import Scene
 
-from progressive import Phase, Retirement, percent, seconds
+from progressive import Phase, percent, seconds
+from progressive.rollout import Retirement
 
 
 def _paused(scene: Scene) -> bool:

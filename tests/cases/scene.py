@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from progressive import Event, Phase, Rollout, Track
+from progressive.rollout import Event
+from progressive import Phase, Rollout, Track
 from progressive.model.capacity import Capacity
 from progressive.model.traffic import Traffic
 from progressive.model.units import percent

@@ -12,7 +12,6 @@ from progressive import (
     Analysis,
     Approve,
     ClosedUntil,
-    Counts,
     Deadline,
     Go,
     Hold,
@@ -34,6 +33,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.model import Counts
 from progressive.model.router_state import Marker
 from progressive.rollout.commands import Apply
 from progressive.rollout.events import Tick

@@ -22,7 +22,6 @@ from progressive import (
     Canary,
     ClosedUntil,
     ConflictError,
-    Counts,
     Decision,
     ExitCode,
     Go,
@@ -37,7 +36,6 @@ from progressive import (
     Rollout,
     RouterError,
     StateError,
-    StoreError,
     StrategyError,
     Traffic,
     Version,
@@ -60,6 +58,8 @@ from progressive import (
     submit,
     tick,
 )
+from progressive.model import Counts
+from progressive.errors import StoreError
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track
 from progressive.rollout.notes import Refused

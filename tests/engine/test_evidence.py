@@ -16,28 +16,17 @@ from progressive import (
     Analysis,
     Budget,
     Canary,
-    Counts,
     Deadline,
-    Gauge,
     Hold,
-    Judgement,
-    Kinds,
     Limit,
-    Look,
     Metric,
-    NoAnswer,
-    NoData,
     NoWorse,
     Phase,
     PromoteNow,
     Resume,
-    Situation,
-    Step,
     Stop,
     StrategyError,
     Tolerance,
-    Verdict,
-    Window,
     decide,
     hours,
     minutes,
@@ -46,6 +35,9 @@ from progressive import (
     seconds,
     times,
 )
+from progressive.model import Counts, Gauge, Look, NoAnswer, NoData, Window
+from progressive.analysis import Judgement, Verdict
+from progressive.plan import Kinds, Situation, Step
 from progressive.model.actions import Memory
 from progressive.model.measurement import Histogram
 from progressive.model.traffic import Track

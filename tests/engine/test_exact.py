@@ -15,7 +15,6 @@ from progressive import (
     Abort,
     Action,
     Deadline,
-    Failure,
     Go,
     Hold,
     NotYet,
@@ -29,6 +28,7 @@ from progressive import (
     percent,
     seconds,
 )
+from progressive.errors import Failure
 from progressive.engine.clocks import LATEST_RETRY
 from progressive.model.replace import evolve
 from progressive.model.router_state import Served

@@ -16,8 +16,6 @@ from rules import rule
 from progressive import (
     Abort,
     Canary,
-    Capacity,
-    FleetError,
     Hold,
     Outcome,
     Phase,
@@ -30,9 +28,7 @@ from progressive import (
     atick,
     decide,
     dumps,
-    dumps_event,
     loads,
-    loads_event,
     minutes,
     percent,
     percents,
@@ -42,6 +38,9 @@ from progressive import (
     submit,
     tick,
 )
+from progressive.model import Capacity
+from progressive.errors import FleetError
+from progressive.codec import dumps_event, loads_event
 from progressive.errors import Failure
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Match, Traffic

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from progressive import (
     Canary,
-    Kind,
     Limit,
     Metric,
     NoWorse,
@@ -16,6 +15,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.model import Kind
 from progressive.testing import MemoryRouter, ScriptedMetrics, play, steady
 
 ERRORS = Metric("error-rate", kind=Kind.RATIO, counter=True)

@@ -18,19 +18,14 @@ from progressive import (
     Approve,
     BlueGreen,
     Canary,
-    Capabilities,
     ClosedUntil,
     ConflictError,
-    Counts,
     Deadline,
-    Failure,
     Go,
     Hold,
     Limit,
-    Look,
     Match,
     Metric,
-    NoAnswer,
     NotYet,
     OnInterrupt,
     Open,
@@ -39,15 +34,10 @@ from progressive import (
     PromoteNow,
     Resume,
     RouterError,
-    Situation,
     Skip,
-    Step,
-    StoreError,
     StrategyError,
     Track,
     Traffic,
-    Verdict,
-    Window,
     aiterate,
     begin,
     decide,
@@ -62,6 +52,10 @@ from progressive import (
     submit,
     tick,
 )
+from progressive.model import Capabilities, Counts, Look, NoAnswer, Window
+from progressive.errors import Failure, StoreError
+from progressive.plan import Situation, Step
+from progressive.analysis import Verdict
 from progressive.engine.draft import Turn
 from progressive.engine.transitions import go_back
 from progressive.plan.step import Advance, Done, Failed, Halt, Wait

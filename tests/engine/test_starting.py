@@ -11,9 +11,7 @@ from rules import rule
 
 from progressive import (
     Canary,
-    Capacity,
     ConflictError,
-    FleetError,
     IfRunning,
     Limit,
     Metric,
@@ -37,6 +35,8 @@ from progressive import (
     start,
     tick,
 )
+from progressive.model import Capacity
+from progressive.errors import FleetError
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Traffic
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock

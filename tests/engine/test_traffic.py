@@ -11,9 +11,7 @@ from world import RELEASE, World, canary
 
 from progressive import (
     Abort,
-    Capabilities,
     Hold,
-    Percent,
     Phase,
     Release,
     Resume,
@@ -26,6 +24,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.model import Capabilities, Percent
 from progressive.errors import ConflictError
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track

@@ -29,31 +29,18 @@ from progressive import (
     BlueGreen,
     Budget,
     Canary,
-    Capacity,
     ClosedUntil,
-    Counts,
     Deadline,
-    Event,
-    Gauge,
     Go,
-    Guard,
-    Histogram,
     Hold,
-    Kayenta,
-    KayentaJudge,
-    KayentaMetric,
     Limit,
     MannWhitney,
     Match,
-    Measurement,
     Metric,
-    Moments,
-    NoData,
     NotYet,
     NoWorse,
     Open,
     Phase,
-    Plan,
     PromoteNow,
     Reject,
     Release,
@@ -70,8 +57,6 @@ from progressive import (
     begin,
     decide,
     dumps,
-    dumps_event,
-    dumps_note,
     hours,
     minutes,
     ms,
@@ -80,6 +65,11 @@ from progressive import (
     seconds,
     times,
 )
+from progressive.model import Capacity, Counts, Gauge, Histogram, Measurement, Moments, NoData
+from progressive.rollout import Event
+from progressive.plan import Guard, Plan
+from progressive.analysis import Kayenta, KayentaJudge, KayentaMetric
+from progressive.codec import dumps_event, dumps_note
 from progressive.model.traffic import Track
 from progressive.plan.plan import named_steps
 from progressive.rollout.commands import Measure

@@ -13,7 +13,8 @@ from envoy_process import wait_until
 from kube_process import ADMIN, DEPLOYER, READER, KubeProcess
 from rules import rule
 
-from progressive import Canary, Capacity, Phase, Release, Track, Version, minutes, percent, percents
+from progressive import Canary, Phase, Release, Track, Version, minutes, percent, percents
+from progressive.model import Capacity
 from progressive.errors import Failure, FleetError, StrategyError
 from progressive.fleets.kubernetes import Deployments, Http, Kubernetes
 from progressive.rollout.state import Rollout

@@ -22,17 +22,9 @@ from contract import AT, CANARY, HOSTILE, a_rollout, all_notes, some_notes, toge
 from places import HERE, ID, PLACES, Place, as_nobody, environment, held, saved
 from rules import rule
 
-from progressive import (
-    ConflictError,
-    Failure,
-    Ports,
-    StateError,
-    Store,
-    StoreError,
-    StrategyError,
-    dumps,
-    start,
-)
+from progressive import ConflictError, Ports, StateError, StrategyError, dumps, start
+from progressive.errors import Failure, StoreError
+from progressive.ports import Store
 from progressive.stores import filesystem as _lock
 from progressive.testing import MemoryRouter, MemoryStore, aplay, check_store, play
 

@@ -20,7 +20,8 @@ from places import HERE, ID, by_hand, environment, held, saved
 from rules import rule
 from sqlite_faults import Statements, fails
 
-from progressive import ConflictError, Failure, StateError, StoreError, StrategyError
+from progressive import ConflictError, StateError, StrategyError
+from progressive.errors import Failure, StoreError
 from progressive.stores import database as _database
 from progressive.stores import sqlite
 from progressive.stores.sqlite import SqliteStore

@@ -12,23 +12,10 @@ from typing import Any
 import attrs
 from world import ERRORS, RELEASE, START
 
-from progressive import (
-    Counts,
-    Look,
-    Measurement,
-    Metric,
-    NoAnswer,
-    NoData,
-    Note,
-    Release,
-    Track,
-    Traffic,
-    Window,
-    begin,
-    loads,
-    loads_note,
-    ms,
-)
+from progressive.model import Counts, Look, Measurement, NoAnswer, NoData, Window
+from progressive import Metric, Release, Track, Traffic, begin, loads, ms
+from progressive.rollout import Note
+from progressive.codec import loads_note
 from progressive.rollout.commands import Apply, Command, Inspect, Measure, Read
 from progressive.rollout.events import Event, Inspected, Measured, Seen, Tick, Wrote
 from progressive.rollout.notes import Happened

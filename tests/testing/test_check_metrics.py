@@ -17,24 +17,9 @@ import attrs
 import pytest
 from rules import rule
 
-from progressive import (
-    Counts,
-    Gauge,
-    Look,
-    Measurement,
-    Metric,
-    MetricsError,
-    Moments,
-    NoAnswer,
-    NoData,
-    Release,
-    StrategyError,
-    Track,
-    Version,
-    Window,
-    ms,
-    seconds,
-)
+from progressive.model import Counts, Gauge, Look, Measurement, Moments, NoAnswer, NoData, Window
+from progressive import Metric, Release, StrategyError, Track, Version, ms, seconds
+from progressive.errors import MetricsError
 from progressive.metrics.function import Function
 from progressive.metrics.sql import Query, Sql
 from progressive.model.measurement import Histogram

@@ -12,12 +12,9 @@ import attrs
 import pytest
 from rules import rule
 
+from progressive.model import Capabilities, Marker, Percent
 from progressive import (
-    Capabilities,
     ConflictError,
-    Failure,
-    Marker,
-    Percent,
     Release,
     RouterError,
     Served,
@@ -26,6 +23,7 @@ from progressive import (
     percent,
     seconds,
 )
+from progressive.errors import Failure
 from progressive.testing import MemoryRouter, acheck_router, check_router
 from progressive.testing.doubles import ALL
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from rules import rule
 
-from progressive import ConflictError, Rollout, StoreError
+from progressive import ConflictError, Rollout
+from progressive.errors import StoreError
 from progressive.rollout.notes import Note
 from progressive.stores.file import FileStore
 from progressive.testing import MemoryStore, check_store

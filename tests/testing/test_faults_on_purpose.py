@@ -10,13 +10,11 @@ import pytest
 
 from progressive import (
     Canary,
-    Failure,
     Limit,
     Metric,
     Phase,
     Release,
     RouterError,
-    StoreError,
     StrategyError,
     Traffic,
     Version,
@@ -25,6 +23,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.errors import Failure, StoreError
 from progressive.model.router_state import Marker
 from progressive.testing import (
     Behaviour,

@@ -12,17 +12,7 @@ from rules import rule
 
 from progressive import (
     BlueGreen,
-    Capabilities,
-    Counts,
-    Gauge,
-    Histogram,
-    Kind,
-    Measurement,
-    Moments,
-    NoAnswer,
-    NoData,
     Phase,
-    Plan,
     Release,
     Rollout,
     Traffic,
@@ -34,6 +24,18 @@ from progressive import (
     minutes,
     percent,
 )
+from progressive.model import (
+    Capabilities,
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Measurement,
+    Moments,
+    NoAnswer,
+    NoData,
+)
+from progressive.plan import Plan
 from progressive.rollout.events import EVENTS, Event
 from progressive.rollout.notes import NOTES
 from progressive.testing.doubles import ALL, EPOCH

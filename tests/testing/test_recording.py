@@ -15,17 +15,16 @@ from progressive import (
     Canary,
     ConflictError,
     Limit,
-    Marker,
     Metric,
     Release,
     Served,
     Traffic,
     Version,
-    Window,
     minutes,
     percent,
     percents,
 )
+from progressive.model import Marker, Window
 from progressive.testing import (
     Call,
     MemoryFleet,

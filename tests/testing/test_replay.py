@@ -23,20 +23,11 @@ from progressive import (
     BlueGreen,
     Budget,
     Canary,
-    Capacity,
     ClosedUntil,
-    Counts,
-    Failure,
-    Gauge,
     Go,
-    Histogram,
     Hold,
     Limit,
-    Measurement,
     Metric,
-    Moments,
-    NoAnswer,
-    NoData,
     NotYet,
     NoWorse,
     Open,
@@ -54,8 +45,6 @@ from progressive import (
     Track,
     Traffic,
     Version,
-    Window,
-    dumps_note,
     hours,
     minutes,
     ms,
@@ -66,6 +55,19 @@ from progressive import (
     submit,
     tick,
 )
+from progressive.model import (
+    Capacity,
+    Counts,
+    Gauge,
+    Histogram,
+    Measurement,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
+)
+from progressive.errors import Failure
+from progressive.codec import dumps_note
 from progressive.rollout.events import Measured
 from progressive.rollout.notes import Asked, Entered, Happened, Late
 from progressive.steps import Approval, Pause, SetWeight

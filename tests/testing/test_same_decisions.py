@@ -11,11 +11,8 @@ import pytest
 from progressive import (
     Analysis,
     Canary,
-    Counts,
-    Histogram,
     Limit,
     Metric,
-    Moments,
     NoWorse,
     Track,
     minutes,
@@ -24,6 +21,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.model import Counts, Histogram, Moments
 from progressive.model.measurement import Measurement
 from progressive.stats import betting as clumps
 from progressive.stats import decrease as falls

@@ -17,7 +17,6 @@ from progressive import (
     Approve,
     BlueGreen,
     Canary,
-    Capacity,
     ClosedUntil,
     Limit,
     Metric,
@@ -38,6 +37,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.model import Capacity
 from progressive.model.measurement import Counts
 from progressive.model.traffic import Match
 from progressive.steps import Analyze, Approval, Bake, SetWeight

@@ -11,7 +11,6 @@ import pytest
 from progressive import (
     BlueGreen,
     Canary,
-    Capacity,
     Go,
     Limit,
     Match,
@@ -28,6 +27,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.model import Capacity
 from progressive.model.router_state import Marker
 from progressive.model.traffic import Track
 from progressive.plan.step import Advance, Done, Kinds, Situation, Step

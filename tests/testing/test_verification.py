@@ -13,17 +13,8 @@ import attrs
 import pytest
 
 import progressive
-from progressive import (
-    Action,
-    BlueGreen,
-    Canary,
-    Limit,
-    Metric,
-    loads_event,
-    minutes,
-    percent,
-    percents,
-)
+from progressive import Action, BlueGreen, Canary, Limit, Metric, minutes, percent, percents
+from progressive.codec import loads_event
 from progressive.engine.decide import decide
 from progressive.steps import Approval
 from progressive.testing import Transition, verify

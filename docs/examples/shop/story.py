@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive import Note, Percent, Phase, Rollout, percent, seconds
+from progressive.rollout import Note
+from progressive.model import Percent
+from progressive import Phase, Rollout, percent, seconds
 from progressive.rollout.notes import (
     Asked,
     Drifted,

@@ -10,21 +10,9 @@ from datetime import datetime
 
 import attrs
 
-from progressive import (
-    Counts,
-    Histogram,
-    Measurement,
-    Note,
-    Outcome,
-    Percent,
-    Phase,
-    Release,
-    Rollout,
-    Track,
-    Version,
-    Window,
-    seconds,
-)
+from progressive.model import Counts, Histogram, Measurement, Percent, Window
+from progressive.rollout import Note
+from progressive import Outcome, Phase, Release, Rollout, Track, Version, seconds
 from progressive.metrics.envoy import ERRORS, latency
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, play
 from shop.deploy import CANARY, FLUSH

@@ -1,16 +1,34 @@
-"""The checks that come with the library, one file for each kind."""
+"""From measurements to verdicts: what a check is, the checks of the library, and how verdicts add up."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from .kayenta.check import Kayenta
+from .analysis import Analysis
+from .contract import Budget, Check, Judgement, Tolerance, Verdict
+from .kayenta import Kayenta, KayentaJudge, KayentaMetric
 from .limit import Bound, Limit
 from .mann_whitney import MannWhitney
 from .no_worse import NoWorse
 from .sample_ratio import SampleRatio
 
-__all__ = ["CHECKS", "Bound", "Kayenta", "Limit", "MannWhitney", "NoWorse", "SampleRatio"]
+__all__ = [
+    "CHECKS",
+    "Analysis",
+    "Bound",
+    "Budget",
+    "Check",
+    "Judgement",
+    "Kayenta",
+    "KayentaJudge",
+    "KayentaMetric",
+    "Limit",
+    "MannWhitney",
+    "NoWorse",
+    "SampleRatio",
+    "Tolerance",
+    "Verdict",
+]
 
 CHECKS: Final = (Kayenta, Limit, MannWhitney, NoWorse, SampleRatio)
 """The check kinds that stored state may name."""

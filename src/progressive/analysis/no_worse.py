@@ -59,7 +59,7 @@ class NoWorse(Comparing):
     is excluded, with a chance of error of ``beta``, is there a PASS, and it is taken back if later looks speak against it. So a step that
     waits for a pass ends as soon as the evidence is in, and not by the clock. Twice as bad is twice the rate or the mean, or half of it; of
     a latency, all times stretched twice, where the slowest fifth and where the slowest hundredth begins; of a level, twice as high in as
-    many looks as not. ``dispersion`` is by how much events come in clumps, such as retries (`progressive.stats.dispersion`).
+    many looks as not. ``dispersion`` is by how much events come in clumps, such as retries (`progressive.stats.planning.dispersion`).
 
     ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do not depend on the evidence: no ``accept``
     in the whole plan, no person who goes on because it looks good. (Ratios where up is bad only.)

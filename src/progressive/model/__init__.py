@@ -1,1 +1,55 @@
 """Values that every layer shares: units, releases, traffic, what a router shows, measurements, actions."""
+
+from __future__ import annotations
+
+from .actions import Action, ClosedUntil, GateAnswer, Go, HookAnswer, Memory, NotYet, Open, Stop
+from .capacity import Capacity
+from .measurement import Bad, Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, Window
+from .release import Release, Version
+from .router_state import Capabilities, Marker, Served
+from .traffic import Match, Track, Traffic
+from .units import Percent, Times, geometric, hours, linear, minutes, ms, percent, percents, seconds, times
+
+__all__ = [
+    "Action",
+    "Bad",
+    "Capabilities",
+    "Capacity",
+    "ClosedUntil",
+    "Counts",
+    "GateAnswer",
+    "Gauge",
+    "Go",
+    "Histogram",
+    "HookAnswer",
+    "Kind",
+    "Look",
+    "Marker",
+    "Match",
+    "Measurement",
+    "Memory",
+    "Metric",
+    "Moments",
+    "NoAnswer",
+    "NoData",
+    "NotYet",
+    "Open",
+    "Percent",
+    "Release",
+    "Served",
+    "Stop",
+    "Times",
+    "Track",
+    "Traffic",
+    "Version",
+    "Window",
+    "geometric",
+    "hours",
+    "linear",
+    "minutes",
+    "ms",
+    "percent",
+    "percents",
+    "seconds",
+    "times",
+]

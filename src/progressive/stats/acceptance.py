@@ -38,7 +38,7 @@ def update(
 ) -> tuple[float, ...]:
     """The log likelihood ratios after one more look. ``limit`` is the ratio to be excluded, above 1; both trials must be above 0.
 
-    ``dispersion`` (1 or more): see `progressive.stats.dispersion`.
+    ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
     every, share = events + control_events, trials / (trials + control_trials)
     return tuple(

@@ -14,7 +14,7 @@ at most 2, and for a fall at a small share next to 1.
 
 What it does ask for: requests that don't fail must not come in clumps that are a good part of all, or the share moves with them; and a
 trouble that one track has by itself for a while is no clump that could have fallen on the other (that is what
-`progressive.stats.dispersion` is for). That the mean is ``w * every`` holds for candidates that are equal, at any rate of events, and is
+`progressive.stats.planning.dispersion` is for). That the mean is ``w * every`` holds for candidates that are equal, at any rate of events, and is
 less for those that are better. It also holds for sums of values in place of events, where no value is below 0, however heavy their tail
 is: of two tracks whose values are distributed alike, each value falls on the candidate with the chance ``w``.
 """

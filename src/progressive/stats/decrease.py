@@ -46,7 +46,7 @@ def update(
 ) -> State:
     """The state after one more look; both trials must be above 0. ``margin``: the control may have this many times the rate.
 
-    ``dispersion`` (1 or more): see `progressive.stats.dispersion`.
+    ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
     logs, seen, of = state
     if of:

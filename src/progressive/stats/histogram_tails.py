@@ -74,7 +74,7 @@ def update(
     """The state after one more look.
 
     ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising); the last ones, above 0, count all. The edges
-    must be those of the earlier looks, and at least one must have a pair. ``dispersion`` (1 or more): see `progressive.stats.dispersion`.
+    must be those of the earlier looks, and at least one must have a pair. ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
     chosen, above, tilts, before = state
     pairs = paired(edges, margin)

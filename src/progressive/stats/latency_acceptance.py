@@ -69,7 +69,7 @@ def update(
     """The state after one more look. ``limit`` (above 1) is the stretch to be excluded; at least two edges must be `within` it.
 
     ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising, the same in all looks); the last ones, above 0,
-    count all. ``dispersion`` (1 or more): see `progressive.stats.dispersion`.
+    count all. ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
     chosen, logs, before = state
     pairs = within(edges, limit)

@@ -51,7 +51,7 @@ def update(
     """The log likelihood ratios after one more look, one for each of `RATIOS` above ``margin``.
 
     Counts are of disjoint windows; ``trials`` and ``control_trials`` must both be above 0. ``margin`` is the ratio still tolerated.
-    ``dispersion`` (1 or more) is by how much events come in clumps (see `progressive.stats.dispersion`); evidence is divided by it.
+    ``dispersion`` (1 or more) is by how much events come in clumps (see `progressive.stats.planning.dispersion`); evidence is divided by it.
     """
     share = trials / (trials + control_trials)
     return update_by_share(logs, events=events, every=events + control_events, share=share, margin=margin, dispersion=dispersion)

@@ -1,1 +1,1 @@
-"""Where rollouts are kept: one file per place. Each is a `progressive.Store`; import it by name."""
+"""Where rollouts are kept: one file per place. Each is a `progressive.ports.Store`; import it by name."""

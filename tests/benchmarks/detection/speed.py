@@ -8,7 +8,8 @@ from collections.abc import Callable
 from figures import best
 from scipy.stats import fisher_exact
 
-from progressive import Metric, NoWorse, Window, seconds
+from progressive import Metric, NoWorse, seconds
+from progressive.model import Window
 from progressive.model.measurement import Counts, Histogram, Look, Measurement, Moments
 from progressive.model.traffic import Track
 from progressive.testing import VirtualClock

@@ -29,7 +29,7 @@ RANK: Final = {kind: rank for rank, kind in enumerate(get_args(Note))}
 
 
 def notes_from(path: str | os.PathLike[str]) -> tuple[Note, ...]:
-    """The notes in a file of JSON lines: one on each line as `progressive.dumps_note` writes them; empty lines are passed over.
+    """The notes in a file of JSON lines: one on each line as `progressive.codec.dumps_note` writes them; empty lines are passed over.
 
     It may also be the journal of a `FileStore` (``<id>.notes``): what an interrupted save left behind its last whole save is left
     out. Raises `StateError` for a line that is no note, with its number and what to do, and `OSError` if the file can't be read.

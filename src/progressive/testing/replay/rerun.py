@@ -36,7 +36,7 @@ from .replayed import Ending, moment
 __all__ = ["Rerun"]
 
 ROUNDS: Final = 30
-"""More rounds than a visit has (see `progressive.conversation`). The first has the most: preflight, claim, first weight, first looks."""
+"""More rounds than a visit has (see `progressive.runtime.protocol`). The first has the most: preflight, claim, first weight, first looks."""
 
 
 @attrs.define(kw_only=True)
