@@ -33,7 +33,18 @@ def install_the_wheel(session: nox.Session, *beside: str) -> None:
     made = session.create_tmp()
     for old in Path(made).glob("*.whl"):
         old.unlink()
-    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", made, str(HERE), env=CLEAN)
+    session.run(
+        "python",
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        made,
+        str(HERE),
+        env=CLEAN,
+    )
     [wheel] = Path(made).glob("*.whl")
     session.install(str(wheel), *beside)
 
@@ -51,13 +62,25 @@ def tests(session: nox.Session) -> None:
     install_the_wheel(session, *group("tests"))
     on_every_core = ("-n", "auto", "--dist", "worksteal")
     measured = ("--cov", "--cov-report=term")
-    session.run("python", "-m", "pytest", *on_every_core, *measured, *session.posargs, env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"})
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        *on_every_core,
+        *measured,
+        *session.posargs,
+        env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"},
+    )
 
 
 QUICK = (
-    "tests", "--ignore=tests/real", "--deselect=tests/engine/test_seeded_faults.py", "--deselect=tests/engine/test_soak.py",
-    "--deselect=tests/engine/test_stateful.py", "-q",
-)  # fmt: skip
+    "tests",
+    "--ignore=tests/real",
+    "--deselect=tests/engine/test_seeded_faults.py",
+    "--deselect=tests/engine/test_soak.py",
+    "--deselect=tests/engine/test_stateful.py",
+    "-q",
+)
 """Everything but real systems and long random walks, which say nothing about an interpreter."""
 
 NEED_MORE = ("test_istio.py", "test_deployments.py", "test_prometheus_real.py", "test_story.py")
@@ -82,14 +105,21 @@ def real(session: nox.Session) -> None:
 
 def runs(version: str) -> str | None:
     """A Python of this version that really runs here: on the path, or where pyenv keeps its own."""
-    found = [shutil.which(f"python{version}"), *map(str, sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python")))]
+    found = [
+        shutil.which(f"python{version}"),
+        *map(str, sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python"))),
+    ]
     for python in filter(None, found):
         if subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0:
             return python
     return None
 
 
-PYTHONS = [nox.param(python, id=version) for version in ("3.11", "3.12", "3.13", "3.14") if (python := runs(version))]
+PYTHONS = [
+    nox.param(python, id=version)
+    for version in ("3.11", "3.12", "3.13", "3.14")
+    if (python := runs(version))
+]
 
 
 @nox.session
@@ -97,17 +127,38 @@ PYTHONS = [nox.param(python, id=version) for version in ("3.11", "3.12", "3.13",
 def pythons(session: nox.Session) -> None:
     """The tests that take seconds, on every Python of 3.11 to 3.14 that runs on this machine."""
     install_the_wheel(session, *group("tests"))
-    session.run("python", "-m", "pytest", *QUICK, *session.posargs, env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"})
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        *QUICK,
+        *session.posargs,
+        env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"},
+    )
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
     """The same with the oldest version of each run-time package that the wheel allows."""
-    pinned = [requirement.split(",")[0].replace(">=", "==") for requirement in PYPROJECT["project"]["dependencies"]]
-    install_the_wheel(session, *pinned, *(each for each in group("tests") if not each.startswith("lightkube")))  # it needs newer ones
+    pinned = [
+        requirement.split(",")[0].replace(">=", "==")
+        for requirement in PYPROJECT["project"]["dependencies"]
+    ]
+    install_the_wheel(
+        session, *pinned, *(each for each in group("tests") if not each.startswith("lightkube"))
+    )  # it needs newer ones
     session.run("python", "-m", "pip", "list", "--format=freeze")
     # httpx of then brings an anyio whose plugin for pytest warns of today's pytest; no test uses it.
-    session.run("python", "-m", "pytest", "-p", "no:anyio", *QUICK, *session.posargs, env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"})
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "-p",
+        "no:anyio",
+        *QUICK,
+        *session.posargs,
+        env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"},
+    )
 
 
 @nox.session
@@ -149,7 +200,18 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation, warnings are errors: docs/_build/html/index.html. Its code runs in the tests."""
     install_the_wheel(session, *group("docs"))
-    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html", *session.posargs, env=CLEAN)
+    session.run(
+        "sphinx-build",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-b",
+        "html",
+        "docs",
+        "docs/_build/html",
+        *session.posargs,
+        env=CLEAN,
+    )
 
 
 @nox.session
@@ -158,7 +220,10 @@ def bench(session: nox.Session) -> None:
     be measured.
     """
     install_the_wheel(session, *group("bench"))
-    scripts = {script.stem.removeprefix("bench_"): script for script in sorted((HERE / "tests" / "benchmarks").glob("bench_*.py"))}
+    scripts = {
+        script.stem.removeprefix("bench_"): script
+        for script in sorted((HERE / "tests" / "benchmarks").glob("bench_*.py"))
+    }
     names = list(itertools.takewhile(lambda given: not given.startswith("-"), session.posargs))
     if unknown := [name for name in names if name not in scripts]:
         session.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(scripts)}")

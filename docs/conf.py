@@ -19,12 +19,16 @@ copyright = "2026, the authors of progressive"
 release = metadata.version("progressive-delivery")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode"]
-intersphinx_mapping: dict[str, tuple[str, None]] = {}  # links to other projects need a network; pages must build without one
+intersphinx_mapping: dict[
+    str, tuple[str, None]
+] = {}  # links to other projects need a network; pages must build without one
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["examples", "_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"]  # links from these pages into the repository: tests, examples
+suppress_warnings = [
+    "myst.xref_missing"
+]  # links from these pages into the repository: tests, examples
 
 default_role = "py:obj"
 nitpicky = False
@@ -47,7 +51,15 @@ READABLE = (
 """How defaults are shown: as a user would write them."""
 
 
-def readable(app: object, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None) -> Any:
+def readable(
+    app: object,
+    what: str,
+    name: str,
+    obj: object,
+    options: object,
+    signature: str | None,
+    returned: str | None,
+) -> Any:
     """For `autodoc-process-signature`."""
     for pattern, shown in READABLE:
         signature = None if signature is None else re.sub(pattern, shown, signature)

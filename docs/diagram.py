@@ -33,17 +33,31 @@ PATHS: dict[tuple[Phase, Phase], tuple[str, str, tuple[int, int]]] = {
     (Phase.ROLLING_BACK, Phase.ROLLED_BACK): ("M515 330H665", "0 % read back", (590, 320)),
     (Phase.PENDING, Phase.HELD): ("M160 73C165 140 200 180 265 180", "hold", (200, 125)),
     (Phase.HELD, Phase.PENDING): ("M265 200C170 200 122 150 120 73", "resume", (160, 205)),
-    (Phase.PENDING, Phase.ROLLING_BACK): ("M85 73C85 250 190 325 345 325", "the claim failed", (120, 290)),
-    (Phase.PENDING, Phase.ROLLED_BACK): ("M50 73V380Q50 395 65 395H735Q750 395 750 380V353", "nothing was ever written", (400, 388)),
+    (Phase.PENDING, Phase.ROLLING_BACK): (
+        "M85 73C85 250 190 325 345 325",
+        "the claim failed",
+        (120, 290),
+    ),
+    (Phase.PENDING, Phase.ROLLED_BACK): (
+        "M50 73V380Q50 395 65 395H735Q750 395 750 380V353",
+        "nothing was ever written",
+        (400, 388),
+    ),
     (Phase.HELD, Phase.ROLLED_BACK): ("M435 190C600 190 690 220 722 307", "taken over", (640, 195)),
-    (Phase.PROGRESSING, Phase.ROLLED_BACK): ("M515 62C680 80 770 160 770 307", "taken over", (805, 190)),
+    (Phase.PROGRESSING, Phase.ROLLED_BACK): (
+        "M515 62C680 80 770 160 770 307",
+        "taken over",
+        (805, 190),
+    ),
 }
 """How each transition is drawn, and a word on it. One that is missing here is an error when the page is built."""
 
 
 def lifecycle_svg() -> str:
     """Every phase and every transition of the table."""
-    drawn = "\n".join(_edge(old, new) for old, following in TRANSITIONS.items() for new in sorted(following))
+    drawn = "\n".join(
+        _edge(old, new) for old, following in TRANSITIONS.items() for new in sorted(following)
+    )
     boxes = "\n".join(_box(phase) for phase in Phase)
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 410" role="img" aria-label="The phases of a rollout" '

@@ -25,7 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get("MUTANT_UNDER_TEST", "") in STAGES or not DURATIONS.exists():
         return
     took: dict[str, float] = json.loads(DURATIONS.read_text())["duration_by_test"]
-    items[:] = sorted((item for item in items if took.get(item.nodeid, 0.0) <= SLOW), key=lambda item: took.get(item.nodeid, 0.0))
+    items[:] = sorted(
+        (item for item in items if took.get(item.nodeid, 0.0) <= SLOW),
+        key=lambda item: took.get(item.nodeid, 0.0),
+    )
 
 
 def scores(mutants: Path) -> Iterator[tuple[str, int, list[str]]]:
@@ -34,16 +37,24 @@ def scores(mutants: Path) -> Iterator[tuple[str, int, list[str]]]:
         exits: dict[str, int | None] = json.loads(meta.read_text())["exit_code_by_key"]
         tried = {name: code for name, code in exits.items() if code is not None}
         if tried:
-            yield str(meta.relative_to(mutants / "src" / "progressive"))[: -len(".meta")], len(tried), [name for name in tried if tried[name] == 0]
+            yield (
+                str(meta.relative_to(mutants / "src" / "progressive"))[: -len(".meta")],
+                len(tried),
+                [name for name in tried if tried[name] == 0],
+            )
 
 
 def main() -> None:
     """Print the table."""
     tried = survived = 0
     for room, of, alive in scores(Path("mutants")):
-        print(f"{room:32} {of - len(alive):5} of {of:5} killed  {100 * (of - len(alive)) / of:6.1f} %")
+        print(
+            f"{room:32} {of - len(alive):5} of {of:5} killed  {100 * (of - len(alive)) / of:6.1f} %"
+        )
         tried, survived = tried + of, survived + len(alive)
-    print(f"{'all that were tried':32} {tried - survived:5} of {tried:5} killed  {100 * (tried - survived) / max(tried, 1):6.1f} %")
+    print(
+        f"{'all that were tried':32} {tried - survived:5} of {tried:5} killed  {100 * (tried - survived) / max(tried, 1):6.1f} %"
+    )
 
 
 if __name__ == "__main__":

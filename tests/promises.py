@@ -69,7 +69,11 @@ def marked() -> Iterator[tuple[str, str, str]]:
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 continue
             for mark in node.decorator_list:
-                if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "rule":
+                if (
+                    isinstance(mark, ast.Call)
+                    and isinstance(mark.func, ast.Name)
+                    and mark.func.id == "rule"
+                ):
                     for name in mark.args:
                         assert isinstance(name, ast.Constant)
                         yield str(name.value), file.relative_to(TESTS.parent).as_posix(), node.name

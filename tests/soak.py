@@ -59,14 +59,19 @@ def main() -> int:
     for which, first, found in batches(asked.seed, asked.processes):
         events += found.events
         ended.update({phase.value: number for phase, number in found.ended})
-        print(f"seeds {first} to {first + BATCH - 1} of STRATEGIES[{which}]: {events:,} events so far", flush=True)
+        print(
+            f"seeds {first} to {first + BATCH - 1} of STRATEGIES[{which}]: {events:,} events so far",
+            flush=True,
+        )
         if not found.ok:
             print(repr(found).replace("soak(strategy,", f"soak(STRATEGIES[{which}],"))
             return 1
         if events >= asked.events:
             break
     ways = ", ".join(f"{number:,} {phase}" for phase, number in sorted(ended.items()))
-    print(f"{events:,} events in {time.monotonic() - began:.0f} s on {asked.processes} processes; {ways}; every promise held")
+    print(
+        f"{events:,} events in {time.monotonic() - began:.0f} s on {asked.processes} processes; {ways}; every promise held"
+    )
     return 0
 
 

@@ -30,7 +30,9 @@ def loaded(path: Path) -> ModuleType:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
-def test_every_block_of_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_of_python_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The blocks of one page are one program, run from the top in an empty folder; then its tests, as pytest would run them."""
     text = page.read_text(encoding="utf-8")
     module = ModuleType("page")
@@ -38,11 +40,18 @@ def test_every_block_of_python_runs(page: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
 
     for block in BLOCK.finditer(text):
-        before = "\n" * text[: block.start(1)].count("\n")  # so that a traceback names the line of the page
+        before = "\n" * text[: block.start(1)].count(
+            "\n"
+        )  # so that a traceback names the line of the page
         exec(compile(before + block[1], str(page), "exec"), vars(module))
     for name, found in list(vars(module).items()):
         if name.startswith("test_") and not hasattr(found, "pytestmark"):
-            found(**{given: {"tmp_path": tmp_path}[given] for given in inspect.signature(found).parameters})
+            found(
+                **{
+                    given: {"tmp_path": tmp_path}[given]
+                    for given in inspect.signature(found).parameters
+                }
+            )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
@@ -50,14 +59,20 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     kinds = (r"`((?:tests|docs|src)/[\w./-]+)`", r"\]\((?!https?:|#)([^)#]+)", r"{image} (\S+)")
     named = [name for kind in kinds for name in re.findall(kind, text)]
-    missing = [name for name in named if not ((page.parent / name).exists() or (ROOT / name).exists())]
+    missing = [
+        name for name in named if not ((page.parent / name).exists() or (ROOT / name).exists())
+    ]
 
     assert missing == []
 
 
 def test_every_page_is_in_the_index() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
-    listed = {line.strip() for block in re.findall(r"```{toctree}\n(.*?)```", index, re.DOTALL) for line in block.splitlines()}
+    listed = {
+        line.strip()
+        for block in re.findall(r"```{toctree}\n(.*?)```", index, re.DOTALL)
+        for line in block.splitlines()
+    }
 
     assert {str(page.relative_to(DOCS).with_suffix("")) for page in PAGES} - {"index"} <= listed
 
@@ -65,14 +80,20 @@ def test_every_page_is_in_the_index() -> None:
 def test_the_picture_of_the_lifecycle_has_every_transition_and_no_other() -> None:
     drawn = set(re.findall(r'<g id="(\w+)-to-(\w+)">', loaded(DOCS / "diagram.py").lifecycle_svg()))
 
-    assert drawn == {(old.value, new.value) for old, following in TRANSITIONS.items() for new in following}
+    assert drawn == {
+        (old.value, new.value) for old, following in TRANSITIONS.items() for new in following
+    }
 
 
-def test_the_table_of_canary_and_blue_green_is_what_its_script_prints(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_canary_and_blue_green_is_what_its_script_prints(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     loaded(DOCS / "examples" / "compare.py").main()
     printed = capsys.readouterr().out.strip()
     page = (DOCS / "explanation" / "strategies.md").read_text(encoding="utf-8")
-    shown: Any = re.search(r"<!-- from docs/examples/compare.py -->\n```text\n(.*?)\n```", page, re.DOTALL)
+    shown: Any = re.search(
+        r"<!-- from docs/examples/compare.py -->\n```text\n(.*?)\n```", page, re.DOTALL
+    )
 
     assert shown[1] == printed
 

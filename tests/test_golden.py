@@ -73,15 +73,23 @@ def test_deciding_over_a_golden_transcript_gives_its_bytes(path: Path) -> None:
     assert dumps(rollout) == compact(first["begin"])
     for n, stored in enumerate(decisions, start=2):
         events = [loads_event(compact(event)) for event in stored["events"]]
-        assert [dumps_event(event) for event in events] == [compact(event) for event in stored["events"]]
+        assert [dumps_event(event) for event in events] == [
+            compact(event) for event in stored["events"]
+        ]
         before = json.loads(dumps(rollout))
         decision = decide(rollout, *events)
         after = json.loads(dumps(decision.rollout))
         keys = [*after, *(key for key in before if key not in after)]
-        changed = {key: after.get(key) for key in keys if compact(after.get(key)) != compact(before.get(key))}
+        changed = {
+            key: after.get(key)
+            for key in keys
+            if compact(after.get(key)) != compact(before.get(key))
+        }
 
         assert compact(changed) == compact(stored["state"]), f"line {n}: the state"
-        assert [dumps_note(note) for note in decision.notes] == [compact(note) for note in stored["notes"]], f"line {n}: the notes"
+        assert [dumps_note(note) for note in decision.notes] == [
+            compact(note) for note in stored["notes"]
+        ], f"line {n}: the notes"
         rollout = decision.rollout
 
 
@@ -125,7 +133,12 @@ def test_every_field_of_the_state_has_a_golden_value_other_than_its_default() ->
             for field in attrs.fields(type(value)):
                 if field.init and getattr(value, field.name) != field.default:
                     there.add(field.name)
-    missing = {f"{kind.__name__}.{name}" for kind, there in seen.items() for name in stored_fields(kind) if name not in there}
+    missing = {
+        f"{kind.__name__}.{name}"
+        for kind, there in seen.items()
+        for name in stored_fields(kind)
+        if name not in there
+    }
 
     assert missing == set()
     assert {kind.kind for kind in KINDS} <= {getattr(kind, "kind", "") for kind in seen}
@@ -150,7 +163,19 @@ def test_every_kind_of_event_note_measurement_and_answer_is_in_a_golden_transcri
     for path in TRANSCRIPTS:
         collect(lines(path))
     wanted = {kind.kind for kind in (*EVENTS, *NOTES)}
-    wanted |= {"counts", "histogram", "moments", "gauge", "no_data", "no_answer", "go", "not_yet", "stop", "open", "closed"}
+    wanted |= {
+        "counts",
+        "histogram",
+        "moments",
+        "gauge",
+        "no_data",
+        "no_answer",
+        "go",
+        "not_yet",
+        "stop",
+        "open",
+        "closed",
+    }
 
     assert wanted - kinds == set()
 
@@ -162,12 +187,37 @@ def test_stored_kinds_are_never_renamed() -> None:
     assert sorted(codec._steps) == ["analyze", "approval", "bake", "hook", "pause", "set_weight"]
     assert sorted(codec._checks) == ["kayenta", "limit", "mann_whitney", "no_worse", "sample_ratio"]
     assert sorted(event.kind for event in EVENTS) == [
-        "abort", "approve", "command_failed", "gate_answered", "hold", "hook_answered", "inspected", "measured", "promote_now", "reject",
-        "resume", "retired", "seen", "skip", "surveyed", "tick", "wrote",
-    ]  # fmt: skip
+        "abort",
+        "approve",
+        "command_failed",
+        "gate_answered",
+        "hold",
+        "hook_answered",
+        "inspected",
+        "measured",
+        "promote_now",
+        "reject",
+        "resume",
+        "retired",
+        "seen",
+        "skip",
+        "surveyed",
+        "tick",
+        "wrote",
+    ]
     assert sorted(note.kind for note in NOTES) == [
-        "asked", "drifted", "entered", "escalated", "happened", "judged", "late", "refused", "released", "unjudged", "verified",
-    ]  # fmt: skip
+        "asked",
+        "drifted",
+        "entered",
+        "escalated",
+        "happened",
+        "judged",
+        "late",
+        "refused",
+        "released",
+        "unjudged",
+        "verified",
+    ]
 
 
 def test_the_script_that_makes_them_never_overwrites(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,9 +43,22 @@ STORED = {"codec", "rollout", "step"}
 """What a store may know beyond the words: a rollout as a value, its text, and the kinds that the text may hold."""
 
 PURE_STANDARD_LIBRARY = {
-    "__future__", "bisect", "collections", "collections.abc", "datetime", "enum", "fractions",
-    "functools", "itertools", "operator", "json", "math", "re", "types", "typing",
-}  # fmt: skip
+    "__future__",
+    "bisect",
+    "collections",
+    "collections.abc",
+    "datetime",
+    "enum",
+    "fractions",
+    "functools",
+    "itertools",
+    "operator",
+    "json",
+    "math",
+    "re",
+    "types",
+    "typing",
+}
 """A list of what is allowed, because nobody can list every clock, dice, file, socket, thread and log."""
 
 THIRD_PARTY = {
@@ -62,13 +75,20 @@ FORBIDDEN_METHODS = {"now", "utcnow", "today", "sleep", "monotonic", "perf_count
 
 def name_of(path: Path) -> str:
     """``stats.sequential`` for stats/sequential.py; the package itself is the empty name."""
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+    return (
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        .removesuffix("__init__")
+        .removesuffix(".")
+    )
 
 
 @cache
 def sources() -> dict[str, ast.Module]:
     """Every module of the library that is being tested, by its name."""
-    return {name_of(path): ast.parse(path.read_bytes(), str(path)) for path in sorted(ROOT.rglob("*.py"))}
+    return {
+        name_of(path): ast.parse(path.read_bytes(), str(path))
+        for path in sorted(ROOT.rglob("*.py"))
+    }
 
 
 def level_of(name: str) -> int:
@@ -84,13 +104,22 @@ def is_pure(name: str) -> bool:
     return name == "conversation" or (name != "" and level_of(name) <= 3)
 
 
-def imports_of(name: str, tree: ast.Module, known: dict[str, ast.Module]) -> Iterator[tuple[str, bool]]:
+def imports_of(
+    name: str, tree: ast.Module, known: dict[str, ast.Module]
+) -> Iterator[tuple[str, bool]]:
     """What a module imports: the name, and whether it is a module of ours (``from . import x`` of a function is its module)."""
-    package = name if name == "" or any(other.startswith(f"{name}.") for other in known) or name in SHELVES else name.rpartition(".")[0]
+    package = (
+        name
+        if name == "" or any(other.startswith(f"{name}.") for other in known) or name in SHELVES
+        else name.rpartition(".")[0]
+    )
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name.removeprefix("progressive."), alias.name.split(".")[0] == "progressive"
+                yield (
+                    alias.name.removeprefix("progressive."),
+                    alias.name.split(".")[0] == "progressive",
+                )
         elif isinstance(node, ast.ImportFrom) and node.level:
             base = package.split(".") if package else []
             base = base[: len(base) - (node.level - 1)]
@@ -99,7 +128,10 @@ def imports_of(name: str, tree: ast.Module, known: dict[str, ast.Module]) -> Ite
                 inner = f"{module}.{alias.name}".removeprefix(".")
                 yield (inner if inner in known else module), True
         elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").removeprefix("progressive."), (node.module or "").split(".")[0] == "progressive"
+            yield (
+                (node.module or "").removeprefix("progressive."),
+                (node.module or "").split(".")[0] == "progressive",
+            )
 
 
 def wrong_imports(name: str, tree: ast.Module, known: dict[str, ast.Module]) -> list[str]:
@@ -122,7 +154,12 @@ def wrong_imports(name: str, tree: ast.Module, known: dict[str, ast.Module]) -> 
             wrong.append(f"{found} is not for adapters")
         elif _sideways(name, found):
             wrong.append(f"{found} is beside")
-        elif level == 3 and found.split(".")[0] in CONCRETE and name not in ("codec", "_schema") and name.split(".")[0] not in CONCRETE:
+        elif (
+            level == 3
+            and found.split(".")[0] in CONCRETE
+            and name not in ("codec", "_schema")
+            and name.split(".")[0] not in CONCRETE
+        ):
             wrong.append(f"{found} is a concrete one")
         elif level == 1 and not found.startswith("stats"):
             wrong.append(f"{found} is not mathematics")
@@ -148,17 +185,26 @@ def impurities(tree: ast.Module) -> list[str]:
         match node:
             case ast.Call(func=ast.Name(id=called)) if called in FORBIDDEN_CALLS:
                 found.append(f"line {node.lineno}: {called}()")
-            case ast.Call(func=ast.Attribute(attr=called, value=ast.Name(id=of))) if called in FORBIDDEN_METHODS or of == "time":
+            case ast.Call(func=ast.Attribute(attr=called, value=ast.Name(id=of))) if (
+                called in FORBIDDEN_METHODS or of == "time"
+            ):
                 found.append(f"line {node.lineno}: {of}.{called}()")
             case ast.Call(func=ast.Attribute(attr=called)) if called in FORBIDDEN_METHODS:
                 found.append(f"line {node.lineno}: .{called}()")
-            case ast.For(iter=over) | ast.comprehension(iter=over) | ast.Starred(value=over) if _is_set(over):
+            case ast.For(iter=over) | ast.comprehension(iter=over) | ast.Starred(value=over) if (
+                _is_set(over)
+            ):
                 found.append(f"line {over.lineno}: the order of a set")
-            case ast.Call(func=ast.Name(id="tuple" | "list" | "next" | "iter" | "enumerate" | "zip" | "map"), args=given) if any(map(_is_set, given)):
+            case ast.Call(
+                func=ast.Name(id="tuple" | "list" | "next" | "iter" | "enumerate" | "zip" | "map"),
+                args=given,
+            ) if any(map(_is_set, given)):
                 found.append(f"line {node.lineno}: the order of a set")
             case ast.Call(func=ast.Attribute(attr="join"), args=[over]) if _is_set(over):
                 found.append(f"line {node.lineno}: the order of a set")
-            case ast.UnaryOp(op=ast.Not(), operand=ast.Compare(ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()])):
+            case ast.UnaryOp(
+                op=ast.Not(), operand=ast.Compare(ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()])
+            ):
                 found.append(f"line {node.lineno}: a negated comparison, which NaN passes")
     return found
 
@@ -167,7 +213,9 @@ def _is_set(node: ast.expr) -> bool:
     match node:
         case ast.Set() | ast.SetComp() | ast.Call(func=ast.Name(id="set" | "frozenset")):
             return True
-        case ast.BinOp(left=left, op=ast.BitOr() | ast.BitAnd() | ast.Sub() | ast.BitXor(), right=right):
+        case ast.BinOp(
+            left=left, op=ast.BitOr() | ast.BitAnd() | ast.Sub() | ast.BitXor(), right=right
+        ):
             return _is_set(left) or _is_set(right)
     return False
 
@@ -176,13 +224,20 @@ def _is_set(node: ast.expr) -> bool:
 
 
 def test_nobody_imports_upwards_or_sideways() -> None:
-    wrong = {name: found for name, tree in sources().items() if (found := wrong_imports(name, tree, sources()))}
+    wrong = {
+        name: found
+        for name, tree in sources().items()
+        if (found := wrong_imports(name, tree, sources()))
+    }
 
     assert wrong == {}
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:
-    imports = {name: {found for found, ours in imports_of(name, tree, sources()) if ours} - {name} for name, tree in sources().items()}
+    imports = {
+        name: {found for found, ours in imports_of(name, tree, sources()) if ours} - {name}
+        for name, tree in sources().items()
+    }
     while ends := {name for name, needed in imports.items() if not needed & imports.keys()}:
         imports = {name: needed for name, needed in imports.items() if name not in ends}
 
@@ -192,7 +247,11 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 @rule("R36")
 def test_the_pure_part_asks_no_clock_and_no_chance() -> None:
     """The same rollout and events give the same bytes."""
-    wrong = {name: found for name, tree in sources().items() if is_pure(name) and (found := impurities(tree))}
+    wrong = {
+        name: found
+        for name, tree in sources().items()
+        if is_pure(name) and (found := impurities(tree))
+    }
 
     assert wrong == {}
 
@@ -204,25 +263,50 @@ def test_every_level_of_the_plan_is_there() -> None:
 
 def test_importing_the_library_imports_no_adapter_and_no_client() -> None:
     script = "import json, sys, progressive; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONWARNINGS": "error"})
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
     loaded = json.loads(done.stdout)
 
     assert "progressive.engine" in loaded
-    assert [name for name in loaded if name.split(".")[0] in ("httpx", "httpcore", "tenacity")] == []
-    assert [name for name in loaded if name.startswith("progressive.") and level_of(name.removeprefix("progressive.")) > 4] == []
+    assert [
+        name for name in loaded if name.split(".")[0] in ("httpx", "httpcore", "tenacity")
+    ] == []
+    assert [
+        name
+        for name in loaded
+        if name.startswith("progressive.") and level_of(name.removeprefix("progressive.")) > 4
+    ] == []
 
 
 def test_importing_what_helps_tests_imports_no_test_framework_and_no_client() -> None:
     """`progressive.testing.generated` is imported by name, by those who have Hypothesis."""
     script = "import sys, progressive.testing; print(*sorted({name.split('.')[0] for name in sys.modules}))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONWARNINGS": "error"})
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
 
-    assert {"hypothesis", "pytest", "httpx", "httpcore", "tenacity"} & set(done.stdout.split()) == set()
+    assert {"hypothesis", "pytest", "httpx", "httpcore", "tenacity"} & set(
+        done.stdout.split()
+    ) == set()
 
 
 def test_the_public_names_are_sorted_and_complete() -> None:
     tree = sources()[""]
-    imported = [alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) and node.level for alias in node.names]
+    imported = [
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    ]
 
     assert progressive.__all__ == sorted(progressive.__all__)
     assert sorted(imported) == progressive.__all__
@@ -307,12 +391,21 @@ def test_what_is_not_pure_is_seen(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["names = sorted({'a', 'b'})", "if name in {'a', 'b'}: pass", "if value <= limit: pass", "bad = not name == other", "x = fsum(rates)"]
+    "line",
+    [
+        "names = sorted({'a', 'b'})",
+        "if name in {'a', 'b'}: pass",
+        "if value <= limit: pass",
+        "bad = not name == other",
+        "x = fsum(rates)",
+    ],
 )
 def test_what_is_pure_is_not(line: str) -> None:
     assert impurities(ast.parse(line)) == []
 
 
 def test_a_new_module_needs_a_level() -> None:
-    with pytest.raises(AssertionError, match=r"shelf\.new\.py is on no level; add it to LEVELS in test_imports\.py"):
+    with pytest.raises(
+        AssertionError, match=r"shelf\.new\.py is on no level; add it to LEVELS in test_imports\.py"
+    ):
         level_of("shelf.new")

@@ -44,7 +44,9 @@ from progressive.stats.ranks import cohens_d, common_language, mean_ratio, shift
 from progressive.stats.special import normal_quantile
 
 Case = dict[str, Any]
-DATA: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "kayenta.json").read_text(encoding="utf-8"))
+DATA: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "data" / "kayenta.json").read_text(encoding="utf-8")
+)
 KAYENTAS_OWN = 1e-4
 """Its absolute tolerance in root finding."""
 
@@ -62,7 +64,9 @@ def numbers(given: Any) -> list[float]:
 
 
 def same(found: Any, wanted: Any) -> bool:
-    return len(found) == len(wanted) and all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(found, wanted, strict=True))
+    return len(found) == len(wanted) and all(
+        a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(found, wanted, strict=True)
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------- Kayenta's cases
@@ -86,8 +90,15 @@ def metric_of(given: Case) -> KayentaMetric:
 def classify_case(case: Case) -> None:
     """As Kayenta does it, and as we do: the classifier is handed what the transforms left."""
     given, expect = case["input"], case["expect"]
-    pair = Pair(name="metric", control=numbers(given["control"]), experiment=numbers(given["experiment"]))
-    theirs = Rules(tolerance=given["tolerance"], confidence=given["conf_level"], root_tolerance=KAYENTAS_OWN, fail_open=True)
+    pair = Pair(
+        name="metric", control=numbers(given["control"]), experiment=numbers(given["experiment"])
+    )
+    theirs = Rules(
+        tolerance=given["tolerance"],
+        confidence=given["conf_level"],
+        root_tolerance=KAYENTAS_OWN,
+        fail_open=True,
+    )
     for rules in (theirs, attrs.evolve(theirs, root_tolerance=None)):
         found = classify(metric_of(given), pair, rules)
         assert found.classification.value == expect["classification"], found.reason
@@ -117,7 +128,9 @@ def score_case(case: Case) -> None:
 
 def series(given: Case) -> Series:
     points = (given["end_ms"] - given["start_ms"]) // given["step_ms"] if "step_ms" in given else 0
-    return Series(name=given["name"], values=numbers(given["values"]), tags=given["tags"], expected=points)
+    return Series(
+        name=given["name"], values=numbers(given["values"]), tags=given["tags"], expected=points
+    )
 
 
 ERRORS = {
@@ -151,23 +164,33 @@ def mix_one_case(case: Case) -> None:
 
 def mix_all_case(case: Case) -> None:
     given = case["input"]
-    control, experiment = ([series(each) for each in given[side]] for side in ("control", "experiment"))
+    control, experiment = (
+        [series(each) for each in given[side]] for side in ("control", "experiment")
+    )
     if "error" in case["expect"]:
         return refused(case["expect"], lambda: mix(given["metric_names"], control, experiment))
     found = mix(given["metric_names"], control, experiment)
     wanted = case["expect"]["pairs"]
 
-    assert sorted((each.name, each.tags) for each in found) == sorted((each["name"], tuple(sorted(each["tags"].items()))) for each in wanted)
+    assert sorted((each.name, each.tags) for each in found) == sorted(
+        (each["name"], tuple(sorted(each["tags"].items()))) for each in wanted
+    )
     for each in wanted:
-        [pair] = [pair for pair in found if (pair.name, dict(pair.tags)) == (each["name"], each["tags"])]
-        assert same(pair.control, numbers(each["control"])) and same(pair.experiment, numbers(each["experiment"]))
+        [pair] = [
+            pair for pair in found if (pair.name, dict(pair.tags)) == (each["name"], each["tags"])
+        ]
+        assert same(pair.control, numbers(each["control"])) and same(
+            pair.experiment, numbers(each["experiment"])
+        )
     return None
 
 
 def outliers(given: Case) -> list[bool]:
     if given["detector"] == "ksigma":
         return beyond_sigmas(given["data"], given["parameter"])
-    return beyond_fences(given["data"], given["parameter"], reduce_sensitivity=given["reduce_sensitivity"])
+    return beyond_fences(
+        given["data"], given["parameter"], reduce_sensitivity=given["reduce_sensitivity"]
+    )
 
 
 def detect_case(case: Case) -> None:
@@ -175,7 +198,10 @@ def detect_case(case: Case) -> None:
 
 
 def remove_outliers_case(case: Case) -> None:
-    assert remove_outliers(case["input"]["data"], lambda _: outliers(case["input"])) == case["expect"]["data"]
+    assert (
+        remove_outliers(case["input"]["data"], lambda _: outliers(case["input"]))
+        == case["expect"]["data"]
+    )
 
 
 def remove_nans_case(case: Case) -> None:
@@ -183,12 +209,17 @@ def remove_nans_case(case: Case) -> None:
 
 
 def replace_nans_case(case: Case) -> None:
-    assert replace_nans(numbers(case["input"]["data"]), case["input"]["value"]) == numbers(case["expect"]["data"])
+    assert replace_nans(numbers(case["input"]["data"]), case["input"]["value"]) == numbers(
+        case["expect"]["data"]
+    )
 
 
 def size_case(measure: Callable[[list[float], list[float]], float]) -> Callable[[Case], None]:
     def replay(case: Case) -> None:
-        found, wanted = measure(numbers(case["input"]["experiment"]), numbers(case["input"]["control"])), numbers([case["expect"]["value"]])[0]
+        found, wanted = (
+            measure(numbers(case["input"]["experiment"]), numbers(case["input"]["control"])),
+            numbers([case["expect"]["value"]])[0],
+        )
         assert same([found], [wanted]) or abs(found - wanted) <= case["expect"]["abs_tol"]
 
     return replay
@@ -207,7 +238,9 @@ def interval_case(case: Case) -> None:
 
     assert found.low == pytest.approx(expect["ci_low"], rel=0, abs=expect["ci_abs_tol"])
     assert found.high == pytest.approx(expect["ci_high"], rel=0, abs=expect["ci_abs_tol"])
-    assert found.estimate == pytest.approx(expect["estimate"], rel=0, abs=expect["estimate_abs_tol"])
+    assert found.estimate == pytest.approx(
+        expect["estimate"], rel=0, abs=expect["estimate_abs_tol"]
+    )
 
 
 def intermediate_case(case: Case) -> None:
@@ -215,29 +248,54 @@ def intermediate_case(case: Case) -> None:
     near = expect["abs_tol"]
     z = -normal_quantile((1 - given["conf_level"]) / 2)
     ends = [min(given["x"]) - max(given["y"]), max(given["x"]) - min(given["y"])]
-    at_ends = [shift_statistic(given["x"], given["y"], end, quantile) for quantile in (z, -z) for end in ends]
-    names = ("f_at_mu_min_zq_lower", "f_at_mu_max_zq_lower", "f_at_mu_min_zq_upper", "f_at_mu_max_zq_upper")
+    at_ends = [
+        shift_statistic(given["x"], given["y"], end, quantile)
+        for quantile in (z, -z)
+        for end in ends
+    ]
+    names = (
+        "f_at_mu_min_zq_lower",
+        "f_at_mu_max_zq_lower",
+        "f_at_mu_min_zq_upper",
+        "f_at_mu_max_zq_upper",
+    )
 
-    assert [*ends, z, -z] == pytest.approx([expect[name] for name in ("mu_min", "mu_max", "zq_lower", "zq_upper")], rel=0, abs=near)
+    assert [*ends, z, -z] == pytest.approx(
+        [expect[name] for name in ("mu_min", "mu_max", "zq_lower", "zq_upper")], rel=0, abs=near
+    )
     assert at_ends == pytest.approx([expect[name] for name in names], rel=0, abs=near)
-    interval_case({"input": given, "expect": {**expect, "ci_abs_tol": near, "estimate_abs_tol": near}})
+    interval_case(
+        {"input": given, "expect": {**expect, "ci_abs_tol": near, "estimate_abs_tol": near}}
+    )
 
 
 def statistic_case(case: Case) -> None:
     given = case["input"]
 
-    assert abs(shift_statistic(given["x"], given["y"], given["mu"], given["quantile"]) - case["expect"]["value"]) <= case["expect"]["abs_tol"]
+    assert (
+        abs(
+            shift_statistic(given["x"], given["y"], given["mu"], given["quantile"])
+            - case["expect"]["value"]
+        )
+        <= case["expect"]["abs_tol"]
+    )
 
 
 def quantile_case(case: Case) -> None:
-    assert abs(normal_quantile(case["input"]["p"]) - case["expect"]["value"]) <= case["expect"]["abs_tol"]
+    assert (
+        abs(normal_quantile(case["input"]["p"]) - case["expect"]["value"])
+        <= case["expect"]["abs_tol"]
+    )
 
 
 def aggregate_case(case: Case) -> None:
     given = case["input"]
     scores = [] if given["final_score"] is None else [given["final_score"]]
 
-    assert accepts(scores, pass_score=given["pass"], marginal_score=given["marginal"]) is case["expect"]["passed"]
+    assert (
+        accepts(scores, pass_score=given["pass"], marginal_score=given["marginal"])
+        is case["expect"]["passed"]
+    )
 
 
 REPLAYS: dict[str, Callable[[Case], None]] = {
@@ -281,8 +339,12 @@ FEW = [(2.0, 3.0), (2.5, 9.0)]
 CPU = KayentaMetric("cpu", groups=["system"])
 
 
-def judged(metric: KayentaMetric, experiment: Any, control: Any = STEADY, **settings: Any) -> tuple[MetricResult, KayentaResult]:
-    result = KayentaJudge(metrics=[metric], **settings).judge(control={metric.name: control}, experiment={metric.name: experiment})
+def judged(
+    metric: KayentaMetric, experiment: Any, control: Any = STEADY, **settings: Any
+) -> tuple[MetricResult, KayentaResult]:
+    result = KayentaJudge(metrics=[metric], **settings).judge(
+        control={metric.name: control}, experiment={metric.name: experiment}
+    )
     return result.metrics[0], result
 
 
@@ -299,9 +361,23 @@ CALLED: tuple[tuple[str, dict[str, Any], Any, Any, Classification, bool], ...] =
     ("half as much is allowed", {"allowed_decrease": 0.4}, HALF, STEADY, P, False),
     ("the bound is inclusive", {"allowed_increase": 2.0}, TWICE, STEADY, H, False),
     ("twice as much of a critical one", {"critical": True}, TWICE, STEADY, H, True),
-    ("but not critically much", {"critical": True, "critical_increase": 3.0}, TWICE, STEADY, H, False),
+    (
+        "but not critically much",
+        {"critical": True, "critical_increase": 3.0},
+        TWICE,
+        STEADY,
+        H,
+        False,
+    ),
     ("half as much of a critical one", {"critical": True}, HALF, STEADY, L, True),
-    ("but not critically little", {"critical": True, "critical_decrease": 0.4}, HALF, STEADY, L, False),
+    (
+        "but not critically little",
+        {"critical": True, "critical_decrease": 0.4},
+        HALF,
+        STEADY,
+        L,
+        False,
+    ),
     ("by chances", {"effect_size": "cles", "allowed_increase": 0.9}, TWICE, STEADY, H, False),
     ("nothing without bounds by chances", {"effect_size": "cles"}, HALF, STEADY, L, False),
     ("no mean, no ratio, taken as large", {"allowed_increase": 99.0}, TWICE, [0.0] * 60, H, False),
@@ -325,16 +401,34 @@ CALLED: tuple[tuple[str, dict[str, Any], Any, Any, Classification, bool], ...] =
     ("no data on one side of a critical one", {"critical": True}, STEADY, [], N, True),
     ("only missing points", {}, [nan, nan], STEADY, N, False),
     ("no data where there must be", {"must_have_data": True}, [], STEADY, F, False),
-    ("no data where there must be, critically", {"must_have_data": True, "critical": True}, [], STEADY, N, True),
+    (
+        "no data where there must be, critically",
+        {"must_have_data": True, "critical": True},
+        [],
+        STEADY,
+        N,
+        True,
+    ),
     ("no point at all is no zero", {"nan_strategy": "replace"}, [], [], N, False),
-    ("no point, said to be there", {"nan_strategy": "replace"}, back_fill([], 60), back_fill([0.0], 60), P, False),
+    (
+        "no point, said to be there",
+        {"nan_strategy": "replace"},
+        back_fill([], 60),
+        back_fill([0.0], 60),
+        P,
+        False,
+    ),
 )
 
 
 @pytest.mark.parametrize(
-    ("settings", "experiment", "control", "called", "critical"), [row[1:] for row in CALLED], ids=[row[0] for row in CALLED]
+    ("settings", "experiment", "control", "called", "critical"),
+    [row[1:] for row in CALLED],
+    ids=[row[0] for row in CALLED],
 )
-def test_what_a_metric_is_called(settings: dict[str, Any], experiment: Any, control: Any, called: Classification, critical: bool) -> None:
+def test_what_a_metric_is_called(
+    settings: dict[str, Any], experiment: Any, control: Any, called: Classification, critical: bool
+) -> None:
     found, _ = judged(attrs.evolve(CPU, **settings), experiment, control)
 
     assert (found.classification, found.critical) == (called, critical)
@@ -342,8 +436,24 @@ def test_what_a_metric_is_called(settings: dict[str, Any], experiment: Any, cont
 
 
 OPEN: tuple[tuple[str, dict[str, Any], Any, Any, Classification, bool, float], ...] = (
-    ("no data where a missing point is zero", {"nan_strategy": "replace"}, [], STEADY, P, False, 100.0),
-    ("no data where there must be, and a missing point is zero", {"nan_strategy": "replace", "must_have_data": True}, [], [], P, False, 100.0),
+    (
+        "no data where a missing point is zero",
+        {"nan_strategy": "replace"},
+        [],
+        STEADY,
+        P,
+        False,
+        100.0,
+    ),
+    (
+        "no data where there must be, and a missing point is zero",
+        {"nan_strategy": "replace", "must_have_data": True},
+        [],
+        [],
+        P,
+        False,
+        100.0,
+    ),
     ("an error of a critical metric", {"critical": True}, [2.0], [1.0], E, False, 100.0),
     ("no data", {}, [], STEADY, N, False, 0.0),
     ("no data where there must be", {"must_have_data": True}, [], STEADY, F, False, 0.0),
@@ -351,16 +461,25 @@ OPEN: tuple[tuple[str, dict[str, Any], Any, Any, Classification, bool, float], .
 
 
 @pytest.mark.parametrize(
-    ("settings", "experiment", "control", "called", "critical", "points"), [row[1:] for row in OPEN], ids=[row[0] for row in OPEN]
+    ("settings", "experiment", "control", "called", "critical", "points"),
+    [row[1:] for row in OPEN],
+    ids=[row[0] for row in OPEN],
 )
 def test_failing_open_is_kayentas_own_behaviour(
-    settings: dict[str, Any], experiment: Any, control: Any, called: Classification, critical: bool, points: float
+    settings: dict[str, Any],
+    experiment: Any,
+    control: Any,
+    called: Classification,
+    critical: bool,
+    points: float,
 ) -> None:
     metric = attrs.evolve(CPU, **settings)
     found, result = judged(metric, experiment, control, fail_open=True)
 
     assert (found.classification, found.critical, result.score) == (called, critical, points)
-    assert judged(metric, experiment, control)[1].verdict is KayentaVerdict.FAIL, "and ours never lets that pass"
+    assert judged(metric, experiment, control)[1].verdict is KayentaVerdict.FAIL, (
+        "and ours never lets that pass"
+    )
 
 
 def test_the_numbers_that_led_there() -> None:
@@ -377,7 +496,13 @@ def test_the_numbers_that_led_there() -> None:
 def test_what_was_not_compared_has_no_numbers() -> None:
     found, result = judged(CPU, [], STEADY[:49])
 
-    assert (found.estimate, found.low, found.high, found.effect_size, found.deviation) == (None, None, None, None, 1.0)
+    assert (found.estimate, found.low, found.high, found.effect_size, found.deviation) == (
+        None,
+        None,
+        None,
+        None,
+        1.0,
+    )
     assert found.reason == "no data on experiment"
     assert result.warnings == ("cpu: 49 points on control; below 50 the comparison sees little",)
 
@@ -398,9 +523,16 @@ def test_kayentas_own_tolerance_sees_nothing_in_small_numbers() -> None:
     """The interval is as wide as the search for it was rough."""
     control = [1e-5 * (1 + (i * 7 % 13) / 4) for i in range(60)]
     experiment = [value + 6e-6 for value in control]
-    rough, exact = (judged(CPU, experiment, control, root_tolerance=how)[0] for how in (KAYENTAS_OWN, None))
+    rough, exact = (
+        judged(CPU, experiment, control, root_tolerance=how)[0] for how in (KAYENTAS_OWN, None)
+    )
 
-    assert exact.low is not None and exact.high is not None and rough.low is not None and rough.high is not None
+    assert (
+        exact.low is not None
+        and exact.high is not None
+        and rough.low is not None
+        and rough.high is not None
+    )
     assert exact.low < 6e-6 < exact.high
     assert max(abs(rough.low - exact.low), abs(rough.high - exact.high)) > 1e-6
 
@@ -414,12 +546,16 @@ def test_mostly_zeros_are_told_apart_by_the_test_itself() -> None:
     assert [each.classification for each in found] == [H, L, P]
 
 
-points = st.one_of(st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), st.integers(-2, 2).map(float))
+points = st.one_of(
+    st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), st.integers(-2, 2).map(float)
+)
 values = st.lists(points, min_size=1, max_size=20)
 
 
 @given(experiment=values, control=values)
-def test_exchanging_the_sides_exchanges_high_and_low(experiment: list[float], control: list[float]) -> None:
+def test_exchanging_the_sides_exchanges_high_and_low(
+    experiment: list[float], control: list[float]
+) -> None:
     turned = {H: L, L: H, P: P, E: E}
     any_size = attrs.evolve(CPU, effect_size="cles", allowed_increase=0.0, allowed_decrease=1.0)
     one, other = judged(any_size, experiment, control)[0], judged(any_size, control, experiment)[0]
@@ -432,15 +568,21 @@ def test_the_order_of_points_does_not_matter_and_the_answer_is_the_same_each_tim
     experiment: list[float], control: list[float], order: Any
 ) -> None:
     shuffled = order.sample(experiment, len(experiment))
-    first, again, other = (judged(CPU, each, control)[1] for each in (experiment, experiment, shuffled))
+    first, again, other = (
+        judged(CPU, each, control)[1] for each in (experiment, experiment, shuffled)
+    )
 
     assert repr(first) == repr(again) == repr(other)
 
 
 @given(experiment=values, control=values, exponent=st.integers(-40, 40))
-def test_scaling_both_sides_changes_nothing_but_the_shift(experiment: list[float], control: list[float], exponent: int) -> None:
+def test_scaling_both_sides_changes_nothing_but_the_shift(
+    experiment: list[float], control: list[float], exponent: int
+) -> None:
     unit = 2.0**exponent
-    found, scaled = (judged(CPU, [v * u for v in experiment], [v * u for v in control])[0] for u in (1.0, unit))
+    found, scaled = (
+        judged(CPU, [v * u for v in experiment], [v * u for v in control])[0] for u in (1.0, unit)
+    )
 
     assert scaled.classification is found.classification
     assert scaled.estimate == (None if found.estimate is None else found.estimate * unit)
@@ -450,9 +592,14 @@ def test_scaling_both_sides_changes_nothing_but_the_shift(experiment: list[float
     called=st.lists(st.sampled_from(list(Classification)), min_size=1, max_size=12),
     critical=st.lists(st.booleans(), min_size=12, max_size=12),
 )
-def test_failing_closed_never_scores_higher(called: list[Classification], critical: list[bool]) -> None:
+def test_failing_closed_never_scores_higher(
+    called: list[Classification], critical: list[bool]
+) -> None:
     results = [
-        MetricResult(name=str(i), classification=each, critical=critical[i], groups=(("a", "b", "c")[i % 3],)) for i, each in enumerate(called)
+        MetricResult(
+            name=str(i), classification=each, critical=critical[i], groups=(("a", "b", "c")[i % 3],)
+        )
+        for i, each in enumerate(called)
     ]
     closed, kayentas = score(results, {}), score(results, {}, fail_open=True)
 
@@ -494,8 +641,14 @@ SCORED: tuple[tuple[str, dict[str, str], dict[str, float], bool, float], ...] = 
 )
 
 
-@pytest.mark.parametrize(("groups", "weights", "fail_open", "value"), [row[1:] for row in SCORED], ids=[row[0] for row in SCORED])
-def test_a_score(groups: dict[str, str], weights: dict[str, float], fail_open: bool, value: float) -> None:
+@pytest.mark.parametrize(
+    ("groups", "weights", "fail_open", "value"),
+    [row[1:] for row in SCORED],
+    ids=[row[0] for row in SCORED],
+)
+def test_a_score(
+    groups: dict[str, str], weights: dict[str, float], fail_open: bool, value: float
+) -> None:
     assert score(results(**groups), weights, fail_open=fail_open).value == value
 
 
@@ -504,12 +657,19 @@ def test_a_metric_counts_in_each_of_its_groups_and_without_one_nowhere() -> None
     nowhere = MetricResult(name="nowhere", classification=H)
     found = score([*results(a="P", b="PPP"), both, nowhere], {"b": 80})
 
-    assert [(each.name, each.score, each.weight, each.no_data) for each in found.groups] == [("a", 50.0, 20.0, False), ("b", 75.0, 80, False)]
+    assert [(each.name, each.score, each.weight, each.no_data) for each in found.groups] == [
+        ("a", 50.0, 20.0, False),
+        ("b", 75.0, 80, False),
+    ]
     assert (found.value, found.reason) == (70.0, "")
 
 
-@pytest.mark.parametrize(("called", "why"), [(H, "High: too much"), (N, "Nodata: too much"), (E, "Error: too much")])
-def test_a_critical_result_makes_the_score_zero_and_says_why(called: Classification, why: str) -> None:
+@pytest.mark.parametrize(
+    ("called", "why"), [(H, "High: too much"), (N, "Nodata: too much"), (E, "Error: too much")]
+)
+def test_a_critical_result_makes_the_score_zero_and_says_why(
+    called: Classification, why: str
+) -> None:
     bad = MetricResult(name="errors", classification=called, critical=True, reason="too much")
     good = MetricResult(name="cpu", classification=P, critical=True, groups=("a",))
 
@@ -524,7 +684,13 @@ def test_half_without_data_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("value", "verdict", "ends"),
-    [(100.0, "Pass", False), (95.0, "Pass", False), (94.99, "Marginal", False), (75.0, "Marginal", True), (74.99, "Fail", True)],
+    [
+        (100.0, "Pass", False),
+        (95.0, "Pass", False),
+        (94.99, "Marginal", False),
+        (75.0, "Marginal", True),
+        (74.99, "Fail", True),
+    ],
 )
 def test_verdicts_and_where_the_monitor_stops(value: float, verdict: str, ends: bool) -> None:
     assert verdict_of(value, pass_score=95, marginal_score=75).value == verdict
@@ -543,24 +709,39 @@ def test_the_last_of_several_judgements_decides() -> None:
 
 
 def test_a_judgement_of_several_metrics() -> None:
-    errors = KayentaMetric("errors", groups=["system", "users"], direction="increase", nan_strategy="replace")
+    errors = KayentaMetric(
+        "errors", groups=["system", "users"], direction="increase", nan_strategy="replace"
+    )
     quiet = KayentaMetric("noise", groups=["users"], muted=True)
     judge = KayentaJudge(metrics=[CPU, errors, quiet], group_weights={"system": 60})
-    result = judge.judge(control={"cpu": STEADY, "errors": [nan] * 60}, experiment={"cpu": TWICE, "errors": [nan] * 60})
+    result = judge.judge(
+        control={"cpu": STEADY, "errors": [nan] * 60},
+        experiment={"cpu": TWICE, "errors": [nan] * 60},
+    )
 
-    assert [(each.name, each.classification) for each in result.metrics] == [("cpu", H), ("errors", P)]
-    assert [(each.name, each.score, each.weight) for each in result.groups] == [("system", 50.0, 60), ("users", 100.0, 40.0)]
+    assert [(each.name, each.classification) for each in result.metrics] == [
+        ("cpu", H),
+        ("errors", P),
+    ]
+    assert [(each.name, each.score, each.weight) for each in result.groups] == [
+        ("system", 50.0, 60),
+        ("users", 100.0, 40.0),
+    ]
     assert (result.score, result.verdict, result.reason) == (70.0, KayentaVerdict.FAIL, "")
 
 
 def test_series_told_apart_by_tags_are_metrics_of_their_own() -> None:
     zones = [Series(name="cpu", values=STEADY, tags={"zone": zone}) for zone in "ab"]
     pairs = mix(["cpu"], zones, [attrs.evolve(zones[0], values=TWICE), zones[1]])
-    result = KayentaJudge(metrics=[CPU, KayentaMetric("queue", groups=["system"])]).judge_pairs(pairs)
+    result = KayentaJudge(metrics=[CPU, KayentaMetric("queue", groups=["system"])]).judge_pairs(
+        pairs
+    )
 
     assert [(each.name, dict(each.tags), each.classification) for each in result.metrics] == [
-        ("cpu", {"zone": "a"}, H), ("cpu", {"zone": "b"}, P), ("queue", {}, N),
-    ]  # fmt: skip
+        ("cpu", {"zone": "a"}, H),
+        ("cpu", {"zone": "b"}, P),
+        ("queue", {}, N),
+    ]
     assert result.score == 33.33
 
 
@@ -578,74 +759,136 @@ def test_what_is_named_wrongly_is_refused() -> None:
 
 
 WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
-    (lambda: KayentaMetric("", direction="up", nan_strategy="zero", outliers="drop", effect_size="d"), (
-        "KayentaMetric(''): name='': write the metric's name",
-        "KayentaMetric(''): direction='up': use one of 'increase', 'decrease', 'either'",
-        "KayentaMetric(''): nan_strategy='zero': use one of 'remove', 'replace'",
-        "KayentaMetric(''): outliers='drop': use one of 'keep', 'remove'",
-        "KayentaMetric(''): effect_size='d': use one of 'meanRatio', 'cles'",
-    )),
+    (
+        lambda: KayentaMetric(
+            "", direction="up", nan_strategy="zero", outliers="drop", effect_size="d"
+        ),
+        (
+            "KayentaMetric(''): name='': write the metric's name",
+            "KayentaMetric(''): direction='up': use one of 'increase', 'decrease', 'either'",
+            "KayentaMetric(''): nan_strategy='zero': use one of 'remove', 'replace'",
+            "KayentaMetric(''): outliers='drop': use one of 'keep', 'remove'",
+            "KayentaMetric(''): effect_size='d': use one of 'meanRatio', 'cles'",
+        ),
+    ),
     (lambda: KayentaMetric(3), ("KayentaMetric(3): name=3: write the metric's name",)),
-    (lambda: KayentaMetric("cpu", groups="system"), ("KayentaMetric('cpu'): groups='system': expected a list; write ['system']",)),
-    (lambda: KayentaMetric("cpu", groups=["a", ""]), ("KayentaMetric('cpu'): groups=['a', '']: write the name of each group once",)),
-    (lambda: KayentaMetric("cpu", groups=["a", "a"]), ("KayentaMetric('cpu'): groups=['a', 'a']: write the name of each group once",)),
-    (lambda: KayentaMetric("cpu", critical="yes", muted=1, must_have_data=None), (
-        "KayentaMetric('cpu'): critical='yes': use True or False",
-        "KayentaMetric('cpu'): must_have_data=None: use True or False",
-        "KayentaMetric('cpu'): muted=1: use True or False",
-    )),
-    (lambda: KayentaMetric("cpu", outlier_factor=-1, allowed_increase=nan, critical_decrease=True), (
-        "KayentaMetric('cpu'): outlier_factor=-1: use a number of quartile distances, 0 or more, such as 3.0",
-        "KayentaMetric('cpu'): allowed_increase=nan: use a ratio, such as 1.2",
-        "KayentaMetric('cpu'): critical_decrease=True: use a ratio, such as 1.2",
-    )),
-    (lambda: KayentaMetric("cpu", effect_size="cles", allowed_increase=1.2, allowed_decrease=-0.1), (
-        "KayentaMetric('cpu'): allowed_increase=1.2: use a chance from 0 to 1, such as 0.7",
-        "KayentaMetric('cpu'): allowed_decrease=-0.1: use a chance from 0 to 1, such as 0.7",
-    )),
-    (lambda: KayentaJudge(metrics=[]), ("KayentaJudge: metrics=(): write a list of KayentaMetric(...), one at least",)),
-    (lambda: KayentaJudge(metrics=[CPU, "errors"]), (
-        "KayentaJudge: metrics=tuple(...): write a list of KayentaMetric(...), one at least",
-    )),
-    (lambda: KayentaJudge(metrics=[CPU, CPU], pass_score=101, tolerance=-1, confidence=98, fail_open="no", root_tolerance=0), (
-        "KayentaJudge: metrics: 'cpu' is there 2 times; give each a name of its own",
-        "KayentaJudge: marginal_score=75.0, pass_score=101: use numbers from 0 to 100, such as 75 and 95",
-        "KayentaJudge: tolerance=-1: use a part of the estimate, 0 or more, such as 0.25",
-        "KayentaJudge: confidence=98: use a part of 1, such as 0.98",
-        "KayentaJudge: fail_open='no': use True or False",
-        "KayentaJudge: root_tolerance=0: use None for exact intervals, or Kayenta's 1e-4",
-    )),
-    (lambda: KayentaJudge(metrics=[CPU], pass_score=50), (
-        "KayentaJudge: marginal_score=75.0 is above pass_score=50: exchange them",
-    )),
-    (lambda: KayentaJudge(metrics=[CPU], marginal_score="75"), (
-        "KayentaJudge: marginal_score='75', pass_score=95.0: use numbers from 0 to 100, such as 75 and 95",
-    )),
-    (lambda: KayentaJudge(metrics=[attrs.evolve(CPU, muted=True)]), (
-        "KayentaJudge: metrics: all are muted, so nothing would be judged; take muted= from one",
-    )),
-    (lambda: KayentaJudge(metrics=[KayentaMetric("cpu")]), (
-        "KayentaJudge: metrics: none is in a group, so the score would always be 0; write groups=[...]",
-    )),
-    (lambda: KayentaJudge(metrics=[CPU], group_weights=100), (
-        "KayentaJudge: group_weights=100: write percents by group, such as {'system': 100}",
-    )),
-    (lambda: KayentaJudge(metrics=[CPU], group_weights={"system": 120, "users": "9"}), (
-        "KayentaJudge: group_weights['system']=120: use percent, 0 to 100",
-        "KayentaJudge: group_weights['users']='9': use percent, 0 to 100",
-        "KayentaJudge: group_weights['users']: no metric that is judged is in this group, so its weight would be lost; leave it out",
-    )),
-    (lambda: KayentaJudge(metrics=[CPU], group_weights={"system": 90}), (
-        "KayentaJudge: group_weights add up to 90 with a weight for every group, so no score could reach 100; make that 100",
-    )),
-    (lambda: KayentaJudge(metrics=[CPU, KayentaMetric("queue", groups=["users"])], group_weights={"system": 70, "users": 70}), (
-        "KayentaJudge: group_weights add up to 140; make that 100",
-    )),
-)  # fmt: skip
+    (
+        lambda: KayentaMetric("cpu", groups="system"),
+        ("KayentaMetric('cpu'): groups='system': expected a list; write ['system']",),
+    ),
+    (
+        lambda: KayentaMetric("cpu", groups=["a", ""]),
+        ("KayentaMetric('cpu'): groups=['a', '']: write the name of each group once",),
+    ),
+    (
+        lambda: KayentaMetric("cpu", groups=["a", "a"]),
+        ("KayentaMetric('cpu'): groups=['a', 'a']: write the name of each group once",),
+    ),
+    (
+        lambda: KayentaMetric("cpu", critical="yes", muted=1, must_have_data=None),
+        (
+            "KayentaMetric('cpu'): critical='yes': use True or False",
+            "KayentaMetric('cpu'): must_have_data=None: use True or False",
+            "KayentaMetric('cpu'): muted=1: use True or False",
+        ),
+    ),
+    (
+        lambda: KayentaMetric(
+            "cpu", outlier_factor=-1, allowed_increase=nan, critical_decrease=True
+        ),
+        (
+            "KayentaMetric('cpu'): outlier_factor=-1: use a number of quartile distances, 0 or more, such as 3.0",
+            "KayentaMetric('cpu'): allowed_increase=nan: use a ratio, such as 1.2",
+            "KayentaMetric('cpu'): critical_decrease=True: use a ratio, such as 1.2",
+        ),
+    ),
+    (
+        lambda: KayentaMetric(
+            "cpu", effect_size="cles", allowed_increase=1.2, allowed_decrease=-0.1
+        ),
+        (
+            "KayentaMetric('cpu'): allowed_increase=1.2: use a chance from 0 to 1, such as 0.7",
+            "KayentaMetric('cpu'): allowed_decrease=-0.1: use a chance from 0 to 1, such as 0.7",
+        ),
+    ),
+    (
+        lambda: KayentaJudge(metrics=[]),
+        ("KayentaJudge: metrics=(): write a list of KayentaMetric(...), one at least",),
+    ),
+    (
+        lambda: KayentaJudge(metrics=[CPU, "errors"]),
+        ("KayentaJudge: metrics=tuple(...): write a list of KayentaMetric(...), one at least",),
+    ),
+    (
+        lambda: KayentaJudge(
+            metrics=[CPU, CPU],
+            pass_score=101,
+            tolerance=-1,
+            confidence=98,
+            fail_open="no",
+            root_tolerance=0,
+        ),
+        (
+            "KayentaJudge: metrics: 'cpu' is there 2 times; give each a name of its own",
+            "KayentaJudge: marginal_score=75.0, pass_score=101: use numbers from 0 to 100, such as 75 and 95",
+            "KayentaJudge: tolerance=-1: use a part of the estimate, 0 or more, such as 0.25",
+            "KayentaJudge: confidence=98: use a part of 1, such as 0.98",
+            "KayentaJudge: fail_open='no': use True or False",
+            "KayentaJudge: root_tolerance=0: use None for exact intervals, or Kayenta's 1e-4",
+        ),
+    ),
+    (
+        lambda: KayentaJudge(metrics=[CPU], pass_score=50),
+        ("KayentaJudge: marginal_score=75.0 is above pass_score=50: exchange them",),
+    ),
+    (
+        lambda: KayentaJudge(metrics=[CPU], marginal_score="75"),
+        (
+            "KayentaJudge: marginal_score='75', pass_score=95.0: use numbers from 0 to 100, such as 75 and 95",
+        ),
+    ),
+    (
+        lambda: KayentaJudge(metrics=[attrs.evolve(CPU, muted=True)]),
+        ("KayentaJudge: metrics: all are muted, so nothing would be judged; take muted= from one",),
+    ),
+    (
+        lambda: KayentaJudge(metrics=[KayentaMetric("cpu")]),
+        (
+            "KayentaJudge: metrics: none is in a group, so the score would always be 0; write groups=[...]",
+        ),
+    ),
+    (
+        lambda: KayentaJudge(metrics=[CPU], group_weights=100),
+        ("KayentaJudge: group_weights=100: write percents by group, such as {'system': 100}",),
+    ),
+    (
+        lambda: KayentaJudge(metrics=[CPU], group_weights={"system": 120, "users": "9"}),
+        (
+            "KayentaJudge: group_weights['system']=120: use percent, 0 to 100",
+            "KayentaJudge: group_weights['users']='9': use percent, 0 to 100",
+            "KayentaJudge: group_weights['users']: no metric that is judged is in this group, so its weight would be lost; leave it out",
+        ),
+    ),
+    (
+        lambda: KayentaJudge(metrics=[CPU], group_weights={"system": 90}),
+        (
+            "KayentaJudge: group_weights add up to 90 with a weight for every group, so no score could reach 100; make that 100",
+        ),
+    ),
+    (
+        lambda: KayentaJudge(
+            metrics=[CPU, KayentaMetric("queue", groups=["users"])],
+            group_weights={"system": 70, "users": 70},
+        ),
+        ("KayentaJudge: group_weights add up to 140; make that 100",),
+    ),
+)
 
 
 @pytest.mark.parametrize(("call", "problems"), WRONG_METRICS)
-def test_a_configuration_that_can_not_be_meant_is_refused_with_all_that_is_wrong(call: Callable[[], Any], problems: tuple[str, ...]) -> None:
+def test_a_configuration_that_can_not_be_meant_is_refused_with_all_that_is_wrong(
+    call: Callable[[], Any], problems: tuple[str, ...]
+) -> None:
     with pytest.raises(StrategyError) as caught:
         call()
 
@@ -661,9 +904,9 @@ def test_weights_that_add_up_but_for_rounding_are_fine() -> None:
 
 
 def test_words_may_be_strings_or_members() -> None:
-    assert KayentaMetric("cpu", direction=Direction.INCREASE, effect_size=EffectSize.CLES) == KayentaMetric(
-        "cpu", direction="increase", effect_size="cles"
-    )
+    assert KayentaMetric(
+        "cpu", direction=Direction.INCREASE, effect_size=EffectSize.CLES
+    ) == KayentaMetric("cpu", direction="increase", effect_size="cles")
     assert KayentaMetric("cpu", effect_size="cles").allowed_increase == 0.5
     assert KayentaMetric("cpu").critical_decrease == 1.0
 
@@ -680,10 +923,16 @@ def test_a_tag_set_of_one_side_gets_an_empty_twin_as_long_as_it_should_be() -> N
 
 
 def test_untagged_series_on_both_sides_are_series_like_others() -> None:
-    plain, tagged = Series(name="cpu", values=[1.0]), Series(name="cpu", values=[2.0], tags={"zone": "a"})
+    plain, tagged = (
+        Series(name="cpu", values=[1.0]),
+        Series(name="cpu", values=[2.0], tags={"zone": "a"}),
+    )
     found = mix(["cpu"], [plain, tagged], [plain])
 
-    assert [(dict(each.tags), each.control, each.experiment) for each in found] == [({}, (1.0,), (1.0,)), ({"zone": "a"}, (2.0,), ())]
+    assert [(dict(each.tags), each.control, each.experiment) for each in found] == [
+        ({}, (1.0,), (1.0,)),
+        ({"zone": "a"}, (2.0,), ()),
+    ]
 
 
 def test_pairs_come_in_the_order_of_the_names() -> None:
@@ -727,5 +976,8 @@ def test_a_mostly_constant_series_keeps_what_is_between_its_percentiles() -> Non
     mostly = [1.0] * 95 + [5.0] * 5
 
     assert remove_outliers(mostly) == mostly
-    assert remove_outliers(mostly, lambda each: beyond_fences(each, reduce_sensitivity=False)) == [1.0] * 95
+    assert (
+        remove_outliers(mostly, lambda each: beyond_fences(each, reduce_sensitivity=False))
+        == [1.0] * 95
+    )
     assert beyond_sigmas([], 3.0) == beyond_fences([]) == []

@@ -40,7 +40,9 @@ CONFIG = KayentaJudge(
 )
 
 
-def kayenta(check: Kayenta, cpu: tuple[list[float], list[float]], memory: tuple[list[float], list[float]]) -> tuple[Any, Memory]:
+def kayenta(
+    check: Kayenta, cpu: tuple[list[float], list[float]], memory: tuple[list[float], list[float]]
+) -> tuple[Any, Memory]:
     kept: Memory = None
     for row in zip(*cpu, *memory, strict=True):
         for name, own, other in (("cpu", row[0], row[1]), ("memory", row[2], row[3])):
@@ -61,7 +63,10 @@ CHECK = Kayenta(CONFIG, metrics=[CPU, MEMORY], points=20, lookback=40)
     ],
 )
 def test_one_score_over_several_metrics_is_a_verdict(
-    cpu: tuple[list[float], list[float]], memory: tuple[list[float], list[float]], verdict: Verdict, why: str
+    cpu: tuple[list[float], list[float]],
+    memory: tuple[list[float], list[float]],
+    verdict: Verdict,
+    why: str,
 ) -> None:
     judgement, _ = kayenta(CHECK, cpu, memory)
 
@@ -72,7 +77,15 @@ def test_one_score_over_several_metrics_is_a_verdict(
 def test_points_are_waited_for_and_old_ones_dropped() -> None:
     early, _ = kayenta(CHECK, (LOW[:9], LOW[:9]), (LOW[:9], LOW[:9]))
     _, late = kayenta(CHECK, (LOW * 4, LOW * 4), (LOW * 4, LOW * 4))
-    judgement, _ = CHECK.judge(Look(metric="cpu", window=WINDOW, tracks={Track.CANDIDATE: level(1.0), Track.BASELINE: level(1.0)}), late, 0.0)
+    judgement, _ = CHECK.judge(
+        Look(
+            metric="cpu",
+            window=WINDOW,
+            tracks={Track.CANDIDATE: level(1.0), Track.BASELINE: level(1.0)},
+        ),
+        late,
+        0.0,
+    )
     kept = json.loads(json.dumps(late))[0]
 
     assert early.why == "9 of the 20 points that a judgement needs of each series"
@@ -91,8 +104,21 @@ def test_a_silent_candidate_is_no_data() -> None:
 def test_a_metric_that_falls_silent_does_not_go_on_passing_by_its_old_points() -> None:
     _, kept = kayenta(CHECK, (LOW, LOW), (LOW, LOW))
     verdicts = []
-    for name, own in (("cpu", NOTHING), ("memory", level(1.0)), ("cpu", NOTHING), ("memory", level(1.0))):
-        judgement, kept = CHECK.judge(Look(metric=name, window=WINDOW, tracks={Track.CANDIDATE: own, Track.BASELINE: level(1.0)}), kept, 0.0)
+    for name, own in (
+        ("cpu", NOTHING),
+        ("memory", level(1.0)),
+        ("cpu", NOTHING),
+        ("memory", level(1.0)),
+    ):
+        judgement, kept = CHECK.judge(
+            Look(
+                metric=name,
+                window=WINDOW,
+                tracks={Track.CANDIDATE: own, Track.BASELINE: level(1.0)},
+            ),
+            kept,
+            0.0,
+        )
         verdicts.append((judgement.verdict, judgement.starved, judgement.why))
 
     assert set(verdicts) == {(NO_DATA, True, "no data on candidate: no points of cpu")}

@@ -28,13 +28,18 @@ def test_samples_are_pooled_judged_and_forgotten() -> None:
     early, kept = ranked(MannWhitney(QUEUE), LOW[:29], LOW[:29])
     judgement, after = ranked(MannWhitney(QUEUE), LOW, LOW)
 
-    assert (early.verdict, early.why) == (NO_DATA, "29 and 29 of the 30 samples that a verdict needs on each side")
+    assert (early.verdict, early.why) == (
+        NO_DATA,
+        "29 and 29 of the 30 samples that a verdict needs on each side",
+    )
     assert len(kept[0]) == 29  # type: ignore[index,arg-type]
     assert (judgement.verdict, after) == (PASS, None)
     assert "no worse: +0 (" in judgement.why
 
 
-@pytest.mark.parametrize(("bad", "higher", "lower"), [("up", FAIL, PASS), ("down", PASS, FAIL), ("both", FAIL, FAIL)])
+@pytest.mark.parametrize(
+    ("bad", "higher", "lower"), [("up", FAIL, PASS), ("down", PASS, FAIL), ("both", FAIL, FAIL)]
+)
 def test_the_bad_side_is_where_the_metric_says(bad: Any, higher: Verdict, lower: Verdict) -> None:
     check = MannWhitney(Metric("memory", kind="value", bad=bad, unit="MB"))
     worse, _ = ranked(check, HIGH, LOW)
@@ -60,7 +65,12 @@ def test_the_margin_is_tolerated() -> None:
 def test_equal_samples_never_fail_whatever_their_sign(bad: Any, base: float) -> None:
     samples = [base + value for value in LOW]
 
-    assert ranked(MannWhitney(Metric("height", kind="value", bad=bad), margin=1.1), samples, samples)[0].verdict is PASS
+    assert (
+        ranked(MannWhitney(Metric("height", kind="value", bad=bad), margin=1.1), samples, samples)[
+            0
+        ].verdict
+        is PASS
+    )
 
 
 def test_samples_that_are_all_equal_are_no_worse() -> None:
@@ -72,7 +82,10 @@ def test_samples_that_are_all_equal_are_no_worse() -> None:
 def test_silence_is_no_verdict_and_loses_nothing() -> None:
     check = MannWhitney(QUEUE)
     _, kept = ranked(check, LOW[:5], LOW[:5])
-    for candidate, why in ((NOTHING, "no data on candidate: no requests"), (counts(0, 0), "no data on candidate: no samples")):
+    for candidate, why in (
+        (NOTHING, "no data on candidate: no requests"),
+        (counts(0, 0), "no data on candidate: no samples"),
+    ):
         judgement, after = check.judge(look(candidate, level(1.0)), kept, 0.0)
         assert (judgement.verdict, judgement.why, judgement.starved) == (NO_DATA, why, True)
         assert after == (kept[0], (*kept[1], 1.0))  # type: ignore[index,misc]

@@ -33,10 +33,14 @@ def installed() -> metadata.Distribution:
 
 def names(requirements: list[str]) -> set[str]:
     """What is required, without versions."""
-    return {re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in requirements}
+    return {
+        re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in requirements
+    }
 
 
-def test_four_packages_are_needed_at_run_time_and_the_rest_is_for_who_asks_for_it(project: dict[str, Any]) -> None:
+def test_four_packages_are_needed_at_run_time_and_the_rest_is_for_who_asks_for_it(
+    project: dict[str, Any],
+) -> None:
     needed = project["project"]["dependencies"]
 
     assert names(needed) == NEEDED
@@ -51,7 +55,11 @@ def test_the_version_is_a_year_a_month_and_a_count(project: dict[str, Any]) -> N
 
 def test_the_version_stands_in_one_place(project: dict[str, Any]) -> None:
     version = project["project"]["version"]
-    modules = [path for path in Path(progressive.__file__).parent.rglob("*.py") if version in path.read_text("utf-8")]
+    modules = [
+        path
+        for path in Path(progressive.__file__).parent.rglob("*.py")
+        if version in path.read_text("utf-8")
+    ]
 
     assert modules == []
 
@@ -59,7 +67,10 @@ def test_the_version_stands_in_one_place(project: dict[str, Any]) -> None:
 def test_the_changelog_names_the_stored_format(project: dict[str, Any]) -> None:
     from progressive.rollout.state import FORMAT
 
-    said = [int(number) for number in re.findall(r"\*\*FORMAT (\d+)\*\*", (TOP / "CHANGELOG.md").read_text("utf-8"))]
+    said = [
+        int(number)
+        for number in re.findall(r"\*\*FORMAT (\d+)\*\*", (TOP / "CHANGELOG.md").read_text("utf-8"))
+    ]
 
     assert max(said) == FORMAT
 
@@ -75,11 +86,15 @@ def test_every_group_of_nox_is_there(project: dict[str, Any]) -> None:
 
 
 def test_what_is_tested_is_the_wheel(installed: metadata.Distribution) -> None:
-    assert Path(str(installed.locate_file("progressive/__init__.py"))).samefile(progressive.__file__)
+    assert Path(str(installed.locate_file("progressive/__init__.py"))).samefile(
+        progressive.__file__
+    )
     assert TOP / "src" not in Path(progressive.__file__).parents
 
 
-def test_the_metadata_says_what_the_project_says(installed: metadata.Distribution, project: dict[str, Any]) -> None:
+def test_the_metadata_says_what_the_project_says(
+    installed: metadata.Distribution, project: dict[str, Any]
+) -> None:
     said = installed.metadata
 
     assert said["Name"] == "progressive-delivery"
@@ -92,11 +107,19 @@ def test_the_metadata_says_what_the_project_says(installed: metadata.Distributio
     assert sorted(said.get_all("Provides-Extra") or []) == ["hypothesis", "kubernetes"]
 
 
-def test_the_wheel_holds_every_module_the_types_and_the_licence_and_nothing_else(installed: metadata.Distribution) -> None:
+def test_the_wheel_holds_every_module_the_types_and_the_licence_and_nothing_else(
+    installed: metadata.Distribution,
+) -> None:
     here = {str(file) for file in installed.files or [] if "__pycache__" not in file.parts}
     ours = {name for name in here if name.startswith("progressive/")}
     source = TOP / "src"
 
-    assert ours == {path.relative_to(source).as_posix() for path in source.rglob("*") if path.name == "py.typed" or path.suffix == ".py"}
-    assert {name.split("/")[0] for name in here - ours} == {f"progressive_delivery-{installed.version}.dist-info"}
+    assert ours == {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*")
+        if path.name == "py.typed" or path.suffix == ".py"
+    }
+    assert {name.split("/")[0] for name in here - ours} == {
+        f"progressive_delivery-{installed.version}.dist-info"
+    }
     assert any(name.endswith("licenses/LICENSE") for name in here)

@@ -32,19 +32,24 @@ TEN = Traffic(candidate=percent(10))
 def split(*looks: tuple[int, int], traffic: Traffic = TEN) -> tuple[Any, Memory]:
     memory: Memory = None
     for own, other in looks:
-        judgement, memory = SampleRatio(ERRORS).judge_in(traffic, look(counts(0, own), counts(0, other)), memory, 0.0)
+        judgement, memory = SampleRatio(ERRORS).judge_in(
+            traffic, look(counts(0, own), counts(0, other)), memory, 0.0
+        )
     return judgement, memory
 
 
 @pytest.mark.parametrize(
-    ("own", "other", "verdict"), [(100, 900, PASS), (105, 895, PASS), (0, 1_000, FAIL), (20, 980, FAIL), (500, 500, FAIL)]
+    ("own", "other", "verdict"),
+    [(100, 900, PASS), (105, 895, PASS), (0, 1_000, FAIL), (20, 980, FAIL), (500, 500, FAIL)],
 )
 def test_requests_are_where_they_were_asked_for(own: int, other: int, verdict: Verdict) -> None:
     judgement, _ = split((own, other))
 
     assert judgement.verdict is verdict
     word = "split as asked" if verdict is PASS else "the traffic is not split as asked"
-    assert judgement.why.startswith(f"{word}: {own / 10:g} % of 1,000 requests in this look, 10 % asked for; p = ")
+    assert judgement.why.startswith(
+        f"{word}: {own / 10:g} % of 1,000 requests in this look, 10 % asked for; p = "
+    )
     assert dict(judgement.numbers)["share_asked"] == 0.1
 
 
@@ -66,7 +71,10 @@ def test_more_than_its_weight_is_right_where_more_is_sent(traffic: Traffic) -> N
 
 
 def test_what_a_route_sent_while_it_was_there_is_not_held_against_the_split_that_follows() -> None:
-    check, routed = SampleRatio(ERRORS), Traffic(candidate=percent(10), matches=[Match(name="x-canary", value="yes")])
+    check, routed = (
+        SampleRatio(ERRORS),
+        Traffic(candidate=percent(10), matches=[Match(name="x-canary", value="yes")]),
+    )
     memory: Memory = None
     for _ in range(20):
         _, memory = check.judge_in(routed, look(counts(0, 300), counts(0, 700)), memory, 0.0)
@@ -76,14 +84,21 @@ def test_what_a_route_sent_while_it_was_there_is_not_held_against_the_split_that
 
 
 def test_where_no_weight_is_asked_for_there_is_no_split() -> None:
-    judgement, memory = split((5, 500), traffic=Traffic(matches=[Match(name="x-canary", value="yes")]))
+    judgement, memory = split(
+        (5, 500), traffic=Traffic(matches=[Match(name="x-canary", value="yes")])
+    )
 
     assert (judgement.verdict, memory) == (PASS, None)
 
 
 def test_any_count_of_requests_will_do_and_none_is_no_data() -> None:
     latencies = look(times(0, 0, 0, 0, 0), times(100, 200, 300, 400, 1_000))
-    assert SampleRatio(Metric("latency", kind="latency")).judge_in(TEN, latencies, None, 0.0)[0].verdict is FAIL
+    assert (
+        SampleRatio(Metric("latency", kind="latency"))
+        .judge_in(TEN, latencies, None, 0.0)[0]
+        .verdict
+        is FAIL
+    )
     for nothing, why, starved in (
         (look(NOTHING), "no count of requests on candidate: no requests", False),
         (look(NOTHING, counts(0, 9)), "no count of requests on candidate: no requests", True),
@@ -93,7 +108,10 @@ def test_any_count_of_requests_will_do_and_none_is_no_data() -> None:
     ):
         judgement, _ = SampleRatio(ERRORS).judge_in(TEN, nothing, None, 0.0)
         assert (judgement.verdict, judgement.why, judgement.starved) == (NO_DATA, why, starved)
-    assert SampleRatio(ERRORS).judge(look(counts(0, 1), counts(0, 9)), None, 0.0)[0].why == "the traffic has changed since"
+    assert (
+        SampleRatio(ERRORS).judge(look(counts(0, 1), counts(0, 9)), None, 0.0)[0].why
+        == "the traffic has changed since"
+    )
 
 
 GUARDED = Canary(

@@ -49,7 +49,9 @@ from progressive.testing import (
 
 ERRORS = Metric("error-rate", kind="ratio")
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
-THREE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1-again"))
+THREE = Release(
+    service="shop", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1-again")
+)
 
 
 # ---------------------------------------------------------------------------------------------------------- weights by rule
@@ -76,9 +78,19 @@ def test_weights_by_rule(made: tuple[Any, ...], weights: tuple[float, ...]) -> N
     assert made == percents(*weights)
 
 
-@given(step=st.integers(1, 1_000_000), first=st.integers(1, 1_000_000), factor=st.floats(1.01, 100), unit=st.sampled_from([1, 100, 10_000]))
-def test_they_rise_to_100_in_multiples_that_the_router_can_do(step: int, first: int, factor: float, unit: int) -> None:
-    up, by = linear(max(step, 5_000) / 10_000, first=first / 10_000), geometric(unit / 10_000, factor=factor, multiple_of=unit / 10_000)
+@given(
+    step=st.integers(1, 1_000_000),
+    first=st.integers(1, 1_000_000),
+    factor=st.floats(1.01, 100),
+    unit=st.sampled_from([1, 100, 10_000]),
+)
+def test_they_rise_to_100_in_multiples_that_the_router_can_do(
+    step: int, first: int, factor: float, unit: int
+) -> None:
+    up, by = (
+        linear(max(step, 5_000) / 10_000, first=first / 10_000),
+        geometric(unit / 10_000, factor=factor, multiple_of=unit / 10_000),
+    )
 
     for weights in (up, by):
         assert weights[-1] == percent(100)
@@ -112,21 +124,35 @@ def test_a_wrong_rule_is_named(make: Callable[[], object], why: str) -> None:
 
 def compared() -> Canary:
     return Canary(
-        weights=percents(5, 20, 40, 80, 100), bake=minutes(5), baseline=percent(25),
+        weights=percents(5, 20, 40, 80, 100),
+        bake=minutes(5),
+        baseline=percent(25),
         checks=[NoWorse(ERRORS, than=Track.BASELINE), Limit(ERRORS, at_most=percent(5))],
-    )  # fmt: skip
+    )
 
 
 def test_the_baseline_gets_as_much_as_the_candidate_up_to_its_most_while_both_fit() -> None:
-    given = [(step.traffic.candidate, step.traffic.baseline) for step in compared().plan.steps if isinstance(step, SetWeight)]
+    given = [
+        (step.traffic.candidate, step.traffic.baseline)
+        for step in compared().plan.steps
+        if isinstance(step, SetWeight)
+    ]
 
-    assert given == [(percent(c), percent(b)) for c, b in ((5, 5), (20, 20), (40, 25), (80, 0), (100, 0))]
+    assert given == [
+        (percent(c), percent(b)) for c, b in ((5, 5), (20, 20), (40, 25), (80, 0), (100, 0))
+    ]
 
 
-@pytest.mark.parametrize(("candidate", "baseline", "promoted"), [(0.02, 0.02, True), (0.02, 0.0005, False)])
-def test_the_candidate_is_compared_with_the_baseline_and_not_with_stable(candidate: float, baseline: float, promoted: bool) -> None:
+@pytest.mark.parametrize(
+    ("candidate", "baseline", "promoted"), [(0.02, 0.02, True), (0.02, 0.0005, False)]
+)
+def test_the_candidate_is_compared_with_the_baseline_and_not_with_stable(
+    candidate: float, baseline: float, promoted: bool
+) -> None:
     router = MemoryRouter()
-    metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.02, candidate=candidate, baseline=baseline)})
+    metrics = ScriptedMetrics(
+        {ERRORS: steady(50, stable=0.02, candidate=candidate, baseline=baseline)}
+    )
 
     outcome = play(compared(), THREE, router=router, metrics=[metrics])
 
@@ -140,21 +166,31 @@ def test_a_plan_with_a_baseline_needs_a_release_that_has_one() -> None:
 
 
 def test_a_baseline_beside_explicit_steps_is_refused_with_the_mend() -> None:
-    with pytest.raises(StrategyError, match=r"in steps= write SetWeight\(\.\.\., baseline=\.\.\.\)"):
+    with pytest.raises(
+        StrategyError, match=r"in steps= write SetWeight\(\.\.\., baseline=\.\.\.\)"
+    ):
         Canary(steps=[SetWeight(percent(100))], baseline=percent(5), unguarded="a test")
 
 
 # ------------------------------------------------------------------------------------------------- back after a success
 
 
-@pytest.mark.parametrize("strategy", [Revert(), Revert(bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(1))]), compared()], ids=str)
+@pytest.mark.parametrize(
+    "strategy",
+    [Revert(), Revert(bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(1))]), compared()],
+    ids=str,
+)
 def test_a_strategy_is_stored_and_read(strategy: Any) -> None:
     assert loads_strategy(dumps_strategy(strategy)) == strategy
 
 
-def promoted(store: MemoryStore, router: MemoryRouter, clock: VirtualClock, fleet: MemoryFleet) -> None:
+def promoted(
+    store: MemoryStore, router: MemoryRouter, clock: VirtualClock, fleet: MemoryFleet
+) -> None:
     """v2, promoted, its old version still there for an hour."""
-    canary = Canary(weights=percents(100), bake=minutes(5), retire_after=minutes(60), unguarded="a test")
+    canary = Canary(
+        weights=percents(100), bake=minutes(5), retire_after=minutes(60), unguarded="a test"
+    )
     ports: Any = {"store": store, "router": router, "clock": clock, "fleet": fleet}
     bound = Ports(**ports)
     rollout = start(canary, RELEASE, id="shop-v2", ports=bound)
@@ -186,7 +222,12 @@ def test_a_revert_whose_version_is_worse_still_goes_back_to_where_it_came_from()
     router = MemoryRouter()
     metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.3)})
 
-    outcome = play(Revert(bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(1))]), RELEASE.reversed(), router=router, metrics=[metrics])
+    outcome = play(
+        Revert(bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(1))]),
+        RELEASE.reversed(),
+        router=router,
+        metrics=[metrics],
+    )
 
     assert outcome.exit_code == 1
     assert router.traffic == Traffic()
@@ -206,7 +247,10 @@ def test_an_active_rollout_is_aborted_and_not_reverted() -> None:
         start(Revert(), RELEASE.reversed(), id="shop-v1", ports=ports)
     submit(store, "shop-v2", Abort(at=clock(), by="eve", why="the quicker way"))
 
-    assert store.load("shop-v2").progress.reason == "aborted: the quicker way (nothing was ever written)"  # type: ignore[union-attr]
+    assert (
+        store.load("shop-v2").progress.reason
+        == "aborted: the quicker way (nothing was ever written)"
+    )  # type: ignore[union-attr]
 
 
 def test_a_version_whose_removal_was_asked_for_meanwhile_is_not_gone_back_to() -> None:
@@ -226,7 +270,15 @@ def test_a_version_whose_removal_was_asked_for_meanwhile_is_not_gone_back_to() -
     promoted(store, router, clock, fleet)
     store.armed = True
 
-    with pytest.raises(ConflictError, match="v1 is being removed since 'shop-v2' was promoted; wait until it is gone"):
-        start(Revert(), RELEASE.reversed(), id="back", ports=Ports(store=store, router=MemoryRouter(), clock=clock, fleet=fleet))
+    with pytest.raises(
+        ConflictError,
+        match="v1 is being removed since 'shop-v2' was promoted; wait until it is gone",
+    ):
+        start(
+            Revert(),
+            RELEASE.reversed(),
+            id="back",
+            ports=Ports(store=store, router=MemoryRouter(), clock=clock, fleet=fleet),
+        )
 
     assert store.load("back") is None

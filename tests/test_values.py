@@ -121,7 +121,13 @@ def test_what_is_no_percent_is_refused(value: Any) -> None:
 
 
 def test_percents_read_as_people_write_them() -> None:
-    assert [str(weight) for weight in percents(0, 0.5, 5, 33.3333, 100)] == ["0 %", "0.5 %", "5 %", "33.3333 %", "100 %"]
+    assert [str(weight) for weight in percents(0, 0.5, 5, 33.3333, 100)] == [
+        "0 %",
+        "0.5 %",
+        "5 %",
+        "33.3333 %",
+        "100 %",
+    ]
     assert percent(1) == percent(1.0)
     assert hash(percent(1)) == hash(percent(1.0))
     assert percent(2) < percent(10)
@@ -187,28 +193,45 @@ def test_traffic_reaches_and_reads() -> None:
 
     assert str(full) == "5 % candidate, 2.5 % baseline, header x-beta=1, 1 % mirrored"
     assert [Traffic(matches=[BETA]).reaches(track) for track in Track] == [True, True, False]
-    assert [Traffic(candidate=percent(100)).reaches(track) for track in Track] == [False, True, False]
+    assert [Traffic(candidate=percent(100)).reaches(track) for track in Track] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_markers_supersede_by_generation_then_serial() -> None:
     marks = [Marker(generation=1, serial=9), Marker(generation=2), Marker(generation=2, serial=1)]
 
-    assert [[one.supersedes(other) for other in marks] for one in marks] == [[False] * 3, [True, False, False], [True, True, False]]
+    assert [[one.supersedes(other) for other in marks] for one in marks] == [
+        [False] * 3,
+        [True, False, False],
+        [True, True, False],
+    ]
 
 
 def test_a_release_names_what_follows_and_what_comes_back() -> None:
     following = RELEASE.next(Version("v3"))
 
     assert (following.stable, following.candidate) == (Version("v2"), Version("v3"))
-    assert following.reversed() == Release(service="shop", stable=Version("v3"), candidate=Version("v2"))
+    assert following.reversed() == Release(
+        service="shop", stable=Version("v3"), candidate=Version("v2")
+    )
     assert str(Version("v2", backend="blue")) == "v2"
-    assert Track.STABLE.label(Release(service="shop", stable=None, candidate=Version("v1"))) == "stable (none)"
+    assert (
+        Track.STABLE.label(Release(service="shop", stable=None, candidate=Version("v1")))
+        == "stable (none)"
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ measurements
 
-COUNTS = st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).map(lambda two: Counts(events=min(two), trials=max(two)))
-HISTOGRAMS = st.lists(st.integers(0, 10**6), min_size=3, max_size=3).map(lambda counts: Histogram(edges=(0.1, 1), cumulative=sorted(counts)))
+COUNTS = st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).map(
+    lambda two: Counts(events=min(two), trials=max(two))
+)
+HISTOGRAMS = st.lists(st.integers(0, 10**6), min_size=3, max_size=3).map(
+    lambda counts: Histogram(edges=(0.1, 1), cumulative=sorted(counts))
+)
 VALUES = st.lists(st.integers(-1_000, 1_000), min_size=1, max_size=12)
 SILENT = st.sampled_from([NoData("none"), NoAnswer("503")])
 
@@ -228,7 +251,9 @@ def test_numbers_of_another_library_are_numbers() -> None:
 
 
 @pytest.mark.parametrize("kind", [COUNTS, HISTOGRAMS], ids=["counts", "histograms"])
-def test_merging_is_associative_and_commutative_and_counts_everything(kind: st.SearchStrategy[Any]) -> None:
+def test_merging_is_associative_and_commutative_and_counts_everything(
+    kind: st.SearchStrategy[Any],
+) -> None:
     @given(kind | SILENT, kind | SILENT, kind)
     def law(a: Measurement, b: Measurement, c: Measurement) -> None:
         assert merge(merge(a, b), c) == merge(a, merge(b, c))
@@ -270,7 +295,11 @@ def test_gauges_keep_the_newer_and_silence_adds_nothing() -> None:
 
 def test_what_does_not_fit_together_is_refused() -> None:
     one, other = Histogram(edges=(1,), cumulative=(0, 1)), Histogram(edges=(2,), cumulative=(0, 1))
-    for a, b in ((one, other), (one, Counts(events=0, trials=1)), (Gauge(samples=(1,)), Moments(n=1, mean=1, m2=0))):
+    for a, b in (
+        (one, other),
+        (one, Counts(events=0, trials=1)),
+        (Gauge(samples=(1,)), Moments(n=1, mean=1, m2=0)),
+    ):
         with pytest.raises(StrategyError, match="measurements do not fit together"):
             merge(a, b)
 
@@ -278,12 +307,19 @@ def test_what_does_not_fit_together_is_refused() -> None:
 BUCKETS = Histogram(edges=(0.1, 0.5, 1.0), cumulative=(90, 98, 99, 100))
 
 
-@pytest.mark.parametrize(("bound", "above", "edge"), [(0.05, 10, 0.1), (0.1, 10, 0.1), (0.2, 2, 0.5), (1.0, 1, 1.0), (1.1, 0, math.inf)])
-def test_values_above_a_bound_are_counted_at_the_edge_past_it(bound: float, above: int, edge: float) -> None:
+@pytest.mark.parametrize(
+    ("bound", "above", "edge"),
+    [(0.05, 10, 0.1), (0.1, 10, 0.1), (0.2, 2, 0.5), (1.0, 1, 1.0), (1.1, 0, math.inf)],
+)
+def test_values_above_a_bound_are_counted_at_the_edge_past_it(
+    bound: float, above: int, edge: float
+) -> None:
     assert BUCKETS.above(bound) == (above, edge)
 
 
-@pytest.mark.parametrize(("q", "upper"), [(0.5, 0.1), (0.9, 0.1), (0.91, 0.5), (0.99, 1.0), (0.999, math.inf)])
+@pytest.mark.parametrize(
+    ("q", "upper"), [(0.5, 0.1), (0.9, 0.1), (0.91, 0.5), (0.99, 1.0), (0.999, math.inf)]
+)
 def test_a_quantile_is_the_upper_edge_of_its_bucket(q: float, upper: float) -> None:
     assert BUCKETS.quantile(q) == upper
     assert math.isnan(Histogram(edges=(1,), cumulative=(0, 0)).quantile(q))
@@ -304,13 +340,19 @@ def test_a_look_says_what_it_was_asked() -> None:
 
 
 def test_no_final_phase_is_left_and_every_other_one_can_be() -> None:
-    assert {phase for phase, following in TRANSITIONS.items() if not following} == FINAL == {Phase.PROMOTED, Phase.ROLLED_BACK}
+    assert (
+        {phase for phase, following in TRANSITIONS.items() if not following}
+        == FINAL
+        == {Phase.PROMOTED, Phase.ROLLED_BACK}
+    )
     for old in Phase:
         for new in Phase:
             if new in TRANSITIONS[old]:
                 assert moved(old, new) is new
             else:
-                with pytest.raises(AssertionError, match=f"{old.value} -> {new.value} is not in TRANSITIONS"):
+                with pytest.raises(
+                    AssertionError, match=f"{old.value} -> {new.value} is not in TRANSITIONS"
+                ):
                     moved(old, new)
 
 
@@ -318,7 +360,12 @@ def test_no_final_phase_is_left_and_every_other_one_can_be() -> None:
 
 
 def test_a_plan_says_what_it_will_do() -> None:
-    analyses = [Analysis("slow", checks=[Limit(Metric("latency", kind="latency"), quantile=0.99, at_most=ms(400))])]
+    analyses = [
+        Analysis(
+            "slow",
+            checks=[Limit(Metric("latency", kind="latency"), quantile=0.99, at_most=ms(400))],
+        )
+    ]
     steps = [
         Hook("smoke"),
         SetWeight(percent(5)),
@@ -330,7 +377,11 @@ def test_a_plan_says_what_it_will_do() -> None:
         Bake(minutes(30)),
     ]
     strategy = Canary(
-        steps=steps, analyses=analyses, checks=[Limit(ERRORS, at_most=percent(2)), NoWorse(ERRORS)], gates=["freeze"], retire_after=hours(1)
+        steps=steps,
+        analyses=analyses,
+        checks=[Limit(ERRORS, at_most=percent(2)), NoWorse(ERRORS)],
+        gates=["freeze"],
+        retire_after=hours(1),
     )
 
     assert str(strategy.describe()) == DESCRIPTION
@@ -358,7 +409,10 @@ def test_a_strategy_of_one_s_own_is_its_steps() -> None:
         def _steps(self) -> tuple[Step, ...]:
             return (SetWeight(percent(100)), Bake(minutes(1)))
 
-    assert [step.id for step in Straight(unguarded="a law").plan.steps] == ["weight-100", "bake-100"]
+    assert [step.id for step in Straight(unguarded="a law").plan.steps] == [
+        "weight-100",
+        "bake-100",
+    ]
 
 
 def test_a_strategy_without_steps_is_not_finished() -> None:
@@ -385,18 +439,32 @@ def test_the_latest_is_cut_at_the_whole_s_deadline() -> None:
 
 def test_steps_are_named_by_kind_and_weight_and_never_twice() -> None:
     steps = [
-        Bake(minutes(1)), SetWeight(percent(2.5)), Bake(minutes(1)), Bake(minutes(1)), Hook("smoke"), Bake(minutes(1), id="bake-2.5-2"),
+        Bake(minutes(1)),
+        SetWeight(percent(2.5)),
+        Bake(minutes(1)),
+        Bake(minutes(1)),
+        Hook("smoke"),
+        Bake(minutes(1), id="bake-2.5-2"),
         SetWeight(percent(100)),
-    ]  # fmt: skip
+    ]
 
     assert [step.id for step in named_steps(tuple(steps))] == [
-        "bake-0", "weight-2.5", "bake-2.5", "bake-2.5-3", "hook-smoke", "bake-2.5-2", "weight-100",
-    ]  # fmt: skip
+        "bake-0",
+        "weight-2.5",
+        "bake-2.5",
+        "bake-2.5-3",
+        "hook-smoke",
+        "bake-2.5-2",
+        "weight-100",
+    ]
 
 
 def test_a_rollout_reads_as_one_line() -> None:
     world = World()
-    assert repr(world.rollout) == "<Rollout 'r' serial 0: pending: step 1 of 6 (weight-5), asked 0 %, router says unknown>"
+    assert (
+        repr(world.rollout)
+        == "<Rollout 'r' serial 0: pending: step 1 of 6 (weight-5), asked 0 %, router says unknown>"
+    )
     world.until_weight(50)
     assert str(world.rollout.status) == (
         "progressing: step 4 of 6 (bake-50), asked 50 %, router says 50 %; "
@@ -408,7 +476,10 @@ def test_a_rollout_reads_as_one_line() -> None:
     )
     world.say(Abort(at=world.now, by="eve", why="bad"))
     world.until_phase(Phase.ROLLED_BACK)
-    assert str(world.rollout.status) == "rolled_back: step 4 of 6 (bake-50), asked 0 %, router says 0 % (aborted: bad)"
+    assert (
+        str(world.rollout.status)
+        == "rolled_back: step 4 of 6 (bake-50), asked 0 %, router says 0 % (aborted: bad)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -427,7 +498,11 @@ def test_an_outcome_has_an_exit_code(phase: Phase, person: bool, code: ExitCode)
     there = attrs.evolve(rollout, progress=attrs.evolve(rollout.progress, phase=phase))
     outcome = Outcome.of(there)
 
-    assert (outcome.exit_code, there.waits_for_person, outcome.promoted) == (code, person, phase is Phase.PROMOTED)
+    assert (outcome.exit_code, there.waits_for_person, outcome.promoted) == (
+        code,
+        person,
+        phase is Phase.PROMOTED,
+    )
     assert str(outcome) == f"r: {there.status}"
 
 
@@ -445,7 +520,9 @@ def test_a_baseline_that_is_named_may_be_given_traffic() -> None:
     steps = [SetWeight(percent(5), baseline=percent(5)), SetWeight(percent(100)), Bake(minutes(1))]
     release = attrs.evolve(RELEASE, baseline=Version("v1-fresh"))
 
-    assert begin(canary(weights=(), steps=steps).plan, release, id="r", at=START).release.baseline == Version("v1-fresh")
+    assert begin(
+        canary(weights=(), steps=steps).plan, release, id="r", at=START
+    ).release.baseline == Version("v1-fresh")
 
 
 NOBODY = Release(service="shop", stable=None, candidate=Version("v2"))
@@ -455,18 +532,50 @@ NOBODY = Release(service="shop", stable=None, candidate=Version("v2"))
 @pytest.mark.parametrize(
     ("able", "release", "traffic", "said"),
     [
-        (Capabilities(), RELEASE, Traffic(candidate=percent(0.5)), "0.5 % is not a multiple of the router's smallest weight, 1 %"),
-        (Capabilities(matches=True), RELEASE, Traffic(mirror=percent(5)), "the router can't do mirroring"),
-        (Capabilities(mirror=True), RELEASE, Traffic(matches=[Match(name="beta", value="1")]), "the router can't do header and cookie routes"),
-        (Capabilities(), NOBODY, Traffic(candidate=percent(40)), "shop has no stable version, so 60 % of the requests have nowhere to go"),
-        (Capabilities(baseline=True), RELEASE, Traffic(baseline=percent(7)),
-         "shop has no baseline version to give 7 % to; name it in Release(baseline=...)"),
-        (Capabilities(), RELEASE, Traffic(candidate=percent(2.5), baseline=percent(1)),
-         ("2.5 % is not a multiple of the router's smallest weight, 1 %; the router can't do a baseline track; "
-          "shop has no baseline version to give 1 % to; name it in Release(baseline=...)")),
+        (
+            Capabilities(),
+            RELEASE,
+            Traffic(candidate=percent(0.5)),
+            "0.5 % is not a multiple of the router's smallest weight, 1 %",
+        ),
+        (
+            Capabilities(matches=True),
+            RELEASE,
+            Traffic(mirror=percent(5)),
+            "the router can't do mirroring",
+        ),
+        (
+            Capabilities(mirror=True),
+            RELEASE,
+            Traffic(matches=[Match(name="beta", value="1")]),
+            "the router can't do header and cookie routes",
+        ),
+        (
+            Capabilities(),
+            NOBODY,
+            Traffic(candidate=percent(40)),
+            "shop has no stable version, so 60 % of the requests have nowhere to go",
+        ),
+        (
+            Capabilities(baseline=True),
+            RELEASE,
+            Traffic(baseline=percent(7)),
+            "shop has no baseline version to give 7 % to; name it in Release(baseline=...)",
+        ),
+        (
+            Capabilities(),
+            RELEASE,
+            Traffic(candidate=percent(2.5), baseline=percent(1)),
+            (
+                "2.5 % is not a multiple of the router's smallest weight, 1 %; the router can't do a baseline track; "
+                "shop has no baseline version to give 1 % to; name it in Release(baseline=...)"
+            ),
+        ),
     ],
-)  # fmt: skip
-def test_a_router_refuses_what_it_can_not_do_and_what_has_nowhere_to_go(able: Capabilities, release: Release, traffic: Traffic, said: str) -> None:
+)
+def test_a_router_refuses_what_it_can_not_do_and_what_has_nowhere_to_go(
+    able: Capabilities, release: Release, traffic: Traffic, said: str
+) -> None:
     with pytest.raises(RouterError) as caught:
         able.refuse(release, traffic)
 
@@ -477,7 +586,12 @@ def test_a_router_refuses_what_it_can_not_do_and_what_has_nowhere_to_go(able: Ca
 @rule("R12")
 def test_a_router_takes_all_that_it_declares() -> None:
     able = Capabilities(smallest_weight=percent(2.5), baseline=True, matches=True, mirror=True)
-    wanted = Traffic(candidate=percent(97.5), baseline=percent(2.5), mirror=percent(5), matches=[Match(name="beta", value="1")])
+    wanted = Traffic(
+        candidate=percent(97.5),
+        baseline=percent(2.5),
+        mirror=percent(5),
+        matches=[Match(name="beta", value="1")],
+    )
 
     able.refuse(attrs.evolve(RELEASE, baseline=Version("v1-fresh")), wanted)
     Capabilities().refuse(NOBODY, Traffic(candidate=percent(100)))

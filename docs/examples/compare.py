@@ -36,9 +36,13 @@ RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 CHECKS = [NoWorse(ERRORS), Limit(ERRORS, at_most=percent(1))]
 
 STRATEGIES = {
-    "canary 1, 10, 50, 100": Canary(weights=percents(1, 10, 50, 100), bake=minutes(10), interval=seconds(30), checks=CHECKS),
+    "canary 1, 10, 50, 100": Canary(
+        weights=percents(1, 10, 50, 100), bake=minutes(10), interval=seconds(30), checks=CHECKS
+    ),
     "blue-green, no preview": BlueGreen(bake=minutes(10), interval=seconds(30), checks=[CHECKS[1]]),
-    "blue-green, smoke test": BlueGreen(preview_hook="smoke", bake=minutes(10), interval=seconds(30), checks=[CHECKS[1]]),
+    "blue-green, smoke test": BlueGreen(
+        preview_hook="smoke", bake=minutes(10), interval=seconds(30), checks=[CHECKS[1]]
+    ),
 }
 
 VERSIONS = {"good (0.1 %)": 0.001, "bad (2 %)": 0.02, "broken (50 %)": 0.5}
@@ -56,7 +60,13 @@ class Story:
         hooks = {"smoke": self._smoke}
         metrics = [ScriptedMetrics({ERRORS: self._measured})]
         self.outcome: Outcome = play(
-            strategy, RELEASE, router=self.router, metrics=metrics, clock=self.clock, hooks=hooks, before_tick=self._count
+            strategy,
+            RELEASE,
+            router=self.router,
+            metrics=metrics,
+            clock=self.clock,
+            hooks=hooks,
+            before_tick=self._count,
         )
         self._count(None)
 
@@ -76,7 +86,9 @@ class Story:
         share = self._share() if track is Track.CANDIDATE else 1 - self._share()
         trials = round(RPS * window.length.total_seconds() * share)
         rate = self.rate if track is Track.CANDIDATE else 0.001
-        return Counts(events=round(trials * rate), trials=trials) if trials else NoData("no requests")
+        return (
+            Counts(events=round(trials * rate), trials=trials) if trials else NoData("no requests")
+        )
 
     @property
     def harmed(self) -> float:
@@ -104,7 +116,9 @@ HEAD = ("strategy", "new version", "ends", "requests", "harmed", "exposed", "too
 def rows() -> list[tuple[str, ...]]:
     """The table."""
     return [
-        (name, version, *Story(strategy, rate).row()) for version, rate in VERSIONS.items() for name, strategy in STRATEGIES.items()
+        (name, version, *Story(strategy, rate).row())
+        for version, rate in VERSIONS.items()
+        for name, strategy in STRATEGIES.items()
     ]
 
 
@@ -113,7 +127,9 @@ def main() -> None:
     table = [HEAD, *rows()]
     widths = [max(len(row[i]) for row in table) for i in range(len(HEAD))]
     for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
 
 
 if __name__ == "__main__":

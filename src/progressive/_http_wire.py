@@ -20,10 +20,18 @@ from progressive.errors import Failure, StrategyError
 
 __all__ = ["atransport", "deadline", "explain", "transport", "trust"]
 
-_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 """After these nothing of the request has reached the system."""
 
-_LIMITS: Final = httpx.Limits(max_connections=10, max_keepalive_connections=5, keepalive_expiry=15.0)
+_LIMITS: Final = httpx.Limits(
+    max_connections=10, max_keepalive_connections=5, keepalive_expiry=15.0
+)
 
 deadline: ContextVar[float] = ContextVar("progressive_http_deadline")
 """When the exchange of this thread must be over, in seconds of `time.monotonic`."""
@@ -48,7 +56,10 @@ class _BoundedStream(httpcore.NetworkStream):
         self._stream.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout)))
 
@@ -62,7 +73,9 @@ class _BoundedBackend(httpcore.NetworkBackend):
     def __init__(self, backend: httpcore.NetworkBackend) -> None:
         self._backend = backend
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *args: Any, **more: Any) -> httpcore.NetworkStream:
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *args: Any, **more: Any
+    ) -> httpcore.NetworkStream:
         return _BoundedStream(self._backend.connect_tcp(host, port, _left(timeout), *args, **more))
 
 
@@ -98,7 +111,9 @@ def trust(http: Http) -> ssl.SSLContext:
         why = f"{type(error).__name__}: {error}"
     else:
         return context
-    raise StrategyError(f"http.ca, http.client_certificate: the files can't be used ({why}); give PEM files that can be read")
+    raise StrategyError(
+        f"http.ca, http.client_certificate: the files can't be used ({why}); give PEM files that can be read"
+    )
 
 
 def explain(request: Request, error: Exception, secrets: tuple[str, ...]) -> Fault:
@@ -106,7 +121,8 @@ def explain(request: Request, error: Exception, secrets: tuple[str, ...]) -> Fau
     name = type(error).__name__
     if isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError):
         return Fault(
-            Failure.PERMANENT, f"can't be sent ({name}); check the address and the headers (not shown: they may be secret)"
+            Failure.PERMANENT,
+            f"can't be sent ({name}); check the address and the headers (not shown: they may be secret)",
         )
     if isinstance(error, TimeoutError):
         name, words = "no complete answer", "the total deadline has passed"

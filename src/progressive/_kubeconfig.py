@@ -31,17 +31,23 @@ UNTOLD: Final = 300.0
 """Seconds for which a token without an expiry is used before its plugin is asked again."""
 
 
-def load(path: str | os.PathLike[str] | None, *, context: str | None, run_plugins: bool) -> tuple[Http, str]:
+def load(
+    path: str | os.PathLike[str] | None, *, context: str | None, run_plugins: bool
+) -> tuple[Http, str]:
     """The API of one context of a kubeconfig, and its namespace."""
     try:
         from lightkube.config.client_adapter import verify_cluster
         from lightkube.config.kubeconfig import KubeConfig
         from lightkube.core.exceptions import ConfigError
     except ImportError as error:
-        raise StrategyError(f"Kubernetes.kubeconfig: {error}; pip install 'progressive-delivery[kubernetes]'") from None
+        raise StrategyError(
+            f"Kubernetes.kubeconfig: {error}; pip install 'progressive-delivery[kubernetes]'"
+        ) from None
     named = str(path or os.environ.get("KUBECONFIG") or "~/.kube/config")
     if path is None and os.pathsep in named:
-        raise StrategyError(f"Kubernetes.kubeconfig: KUBECONFIG names several files ({named}); give the one to use as path=")
+        raise StrategyError(
+            f"Kubernetes.kubeconfig: KUBECONFIG names several files ({named}); give the one to use as path="
+        )
     file = Path(named).expanduser()
     wrong = f"Kubernetes.kubeconfig: {file}"
     found: Any = None
@@ -49,7 +55,11 @@ def load(path: str | os.PathLike[str] | None, *, context: str | None, run_plugin
     why = ""
     try:
         found = KubeConfig.from_file(file).get(context)
-        tls = verify_cluster(found.cluster, found.user, found.abs_file, trust_env=False) if found.user else None
+        tls = (
+            verify_cluster(found.cluster, found.user, found.abs_file, trust_env=False)
+            if found.user
+            else None
+        )
     except (ConfigError, OSError) as error:
         why = f"{type(error).__name__}: {error}"
     except Exception as error:
@@ -59,9 +69,13 @@ def load(path: str | os.PathLike[str] | None, *, context: str | None, run_plugin
     if why:
         raise StrategyError(f"{wrong}: it can't be read ({why})")
     if found.cluster.insecure:
-        raise StrategyError(f"{wrong}: insecure-skip-tls-verify would trust anybody; give its certificate-authority-data instead")
+        raise StrategyError(
+            f"{wrong}: insecure-skip-tls-verify would trust anybody; give its certificate-authority-data instead"
+        )
     if found.user is None:
-        raise StrategyError(f"{wrong}: context {found.context_name!r} has no user; name one, or use Kubernetes('http://127.0.0.1:8001')")
+        raise StrategyError(
+            f"{wrong}: context {found.context_name!r} has no user; name one, or use Kubernetes('http://127.0.0.1:8001')"
+        )
     credentials = _credentials(found.user, file, run_plugins)
     return Http(found.cluster.server, ca=tls, credentials=credentials), found.namespace
 
@@ -114,18 +128,33 @@ class Plugin:
         return self._bearer
 
     def _ask(self) -> tuple[str, float]:
-        told = {"apiVersion": self.version, "kind": "ExecCredential", "spec": {"interactive": False}}
+        told = {
+            "apiVersion": self.version,
+            "kind": "ExecCredential",
+            "spec": {"interactive": False},
+        }
         environment = {**os.environ, **self.environment, "KUBERNETES_EXEC_INFO": json.dumps(told)}
         answer = subprocess.run(  # noqa: S603 - the user said run_plugins=True
-            self.command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=PLUGIN_TIMEOUT, check=False
+            self.command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PLUGIN_TIMEOUT,
+            check=False,
         )
         if answer.returncode:
             raise RuntimeError(f"{self.command[0]} ended with {answer.returncode}")
         try:
             status = json.loads(answer.stdout)["status"]
             expiry = status.get("expirationTimestamp")
-            until = time.time() + UNTOLD if expiry is None else datetime.fromisoformat(expiry).timestamp() - EARLY
+            until = (
+                time.time() + UNTOLD
+                if expiry is None
+                else datetime.fromisoformat(expiry).timestamp() - EARLY
+            )
             return f"Bearer {status['token']}", until
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             why = type(error).__name__
-        raise RuntimeError(f"{self.command[0]} gave no token ({why}); plugins that give client certificates are not supported")
+        raise RuntimeError(
+            f"{self.command[0]} gave no token ({why}); plugins that give client certificates are not supported"
+        )

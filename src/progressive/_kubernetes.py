@@ -29,7 +29,9 @@ def is_dns_name(instance: object, attribute: attrs.Attribute[Any], value: object
     """A validator: the name of an object or of a namespace (RFC 1123)."""
     if not isinstance(value, str) or not _DNS_NAME.fullmatch(value):
         where = f"{type(instance).__name__}.{attribute.name}"
-        raise StrategyError(f"{where}: {value!r} is no name of a Kubernetes object; use lower case letters, digits, - and .")
+        raise StrategyError(
+            f"{where}: {value!r} is no name of a Kubernetes object; use lower case letters, digits, - and ."
+        )
 
 
 @attrs.frozen
@@ -44,13 +46,18 @@ class Kubernetes:
     namespace: str = attrs.field(default="default", validator=is_dns_name, kw_only=True)
 
     @classmethod
-    def in_cluster(cls, *, account: str | os.PathLike[str] = SERVICE_ACCOUNT, namespace: str | None = None) -> Self:
+    def in_cluster(
+        cls, *, account: str | os.PathLike[str] = SERVICE_ACCOUNT, namespace: str | None = None
+    ) -> Self:
         """From within a pod, as its service account. The token is read again for every request: the kubelet renews it.
 
         ``namespace``: by default the pod's own. `StrategyError` outside of a cluster.
         """
         folder = Path(account)
-        host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+        host, port = (
+            os.environ.get("KUBERNETES_SERVICE_HOST"),
+            os.environ.get("KUBERNETES_SERVICE_PORT", "443"),
+        )
         try:
             if not host:
                 raise FileNotFoundError("KUBERNETES_SERVICE_HOST is not set")
@@ -66,7 +73,9 @@ class Kubernetes:
                 credentials=lambda: f"Bearer {(folder / 'token').read_text().strip()}",
             )
             return cls(api, namespace=found)
-        raise StrategyError(f"Kubernetes.in_cluster: this is no pod with a service account ({why}); use Kubernetes.kubeconfig()")
+        raise StrategyError(
+            f"Kubernetes.in_cluster: this is no pod with a service account ({why}); use Kubernetes.kubeconfig()"
+        )
 
     @classmethod
     def kubeconfig(
@@ -117,7 +126,11 @@ def patch(path: str, changes: Mapping[str, Any], *, version: str | None) -> Flow
     None changes them whatever it has. The answer is the object as it is stored now. Lists are replaced whole (RFC 7396), which
     compare-and-set makes safe.
     """
-    condition = {} if version is None else {"metadata": {**changes.get("metadata", {}), "resourceVersion": version}}
+    condition = (
+        {}
+        if version is None
+        else {"metadata": {**changes.get("metadata", {}), "resourceVersion": version}}
+    )
     body = json.dumps({**changes, **condition}, allow_nan=False, separators=(",", ":")).encode()
     response = yield Request(
         "PATCH",

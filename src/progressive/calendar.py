@@ -49,13 +49,17 @@ def _is_days(instance: object, attribute: attrs.Attribute[Any], value: tuple[str
 
 def _is_time(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, time) or value.tzinfo is not None:
-        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} is no time of day; write time(9, 30), without a zone")
+        raise StrategyError(
+            f"{check.where(instance, attribute)}: {value!r} is no time of day; write time(9, 30), without a zone"
+        )
 
 
 def _is_dates(instance: object, attribute: attrs.Attribute[Any], value: tuple[date, ...]) -> None:
     for i, day in enumerate(value):
         if not isinstance(day, date) or isinstance(day, datetime):
-            raise StrategyError(f"{check.where(instance, attribute)}[{i}]: {day!r} is no day; write date(2026, 12, 24)")
+            raise StrategyError(
+                f"{check.where(instance, attribute)}[{i}]: {day!r} is no day; write date(2026, 12, 24)"
+            )
 
 
 def _dates(value: Iterable[date]) -> tuple[date, ...]:
@@ -71,7 +75,9 @@ class OpenHours:
     """
 
     zone: str = attrs.field(validator=_is_zone)
-    days: tuple[str, ...] = attrs.field(default=WORKDAYS, converter=check.strings, validator=[check.is_strings, _is_days])
+    days: tuple[str, ...] = attrs.field(
+        default=WORKDAYS, converter=check.strings, validator=[check.is_strings, _is_days]
+    )
     opens: time = attrs.field(default=time(9), validator=_is_time)
     closes: time = attrs.field(default=time(17), validator=_is_time)
     closed_on: tuple[date, ...] = attrs.field(default=(), converter=_dates, validator=_is_dates)
@@ -86,7 +92,10 @@ class OpenHours:
                 continue
             begins, _ = window
             return Open() if begins <= now else ClosedUntil(at=begins, why=f"open {self}")
-        return ClosedUntil(at=now + timedelta(days=HORIZON), why=f"open {self}, and closed for the next {HORIZON} days")
+        return ClosedUntil(
+            at=now + timedelta(days=HORIZON),
+            why=f"open {self}, and closed for the next {HORIZON} days",
+        )
 
     def __str__(self) -> str:
         return f"{', '.join(self.days)} {self.opens:%H:%M} to {self.closes:%H:%M} {self.zone}"
@@ -96,9 +105,15 @@ class OpenHours:
         if DAYS[day.weekday()] not in self.days or day in self.closed_on:
             return None
         last = day if self.opens < self.closes else day + timedelta(days=1)
-        opens, closes = datetime.combine(day, self.opens, tzinfo=_zone(self.zone)), datetime.combine(last, self.closes, tzinfo=_zone(self.zone))
+        opens, closes = (
+            datetime.combine(day, self.opens, tzinfo=_zone(self.zone)),
+            datetime.combine(last, self.closes, tzinfo=_zone(self.zone)),
+        )
         # PEP 495: of an hour that comes twice fold=0 is the first; of one that is left out it is the reading moved on by that hour.
-        begins, ends = opens.astimezone(UTC), max(closes.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        begins, ends = (
+            opens.astimezone(UTC),
+            max(closes.replace(fold=fold).astimezone(UTC) for fold in (0, 1)),
+        )
         return (begins, ends) if begins < ends else None
 
 
@@ -112,7 +127,9 @@ class Freeze:
 
     def __attrs_post_init__(self) -> None:
         if self.ends <= self.begins:
-            raise StrategyError(f"Freeze: it ends at {self.ends.isoformat()}, not after its beginning at {self.begins.isoformat()}")
+            raise StrategyError(
+                f"Freeze: it ends at {self.ends.isoformat()}, not after its beginning at {self.begins.isoformat()}"
+            )
 
     def __call__(self, release: Release, now: datetime) -> GateAnswer:
         """`ClosedUntil` its end while it lasts, else `Open`."""

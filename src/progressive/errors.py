@@ -58,7 +58,9 @@ class StrategyError(ProgressiveError, ValueError):
     """A description (strategy, plan, check, binding) is wrong. ``problems`` has one line for each mistake."""
 
     def __init__(self, problems: str | Sequence[str]) -> None:
-        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        self.problems: tuple[str, ...] = (
+            (problems,) if isinstance(problems, str) else tuple(problems)
+        )
         super().__init__("\n".join(self.problems))
 
 

@@ -24,7 +24,16 @@ from progressive.model.traffic import Track, Traffic
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 
-__all__ = ["Fleet", "Gate", "Hook", "MetricsProvider", "Observer", "Ports", "Store", "TrafficRouter"]
+__all__ = [
+    "Fleet",
+    "Gate",
+    "Hook",
+    "MetricsProvider",
+    "Observer",
+    "Ports",
+    "Store",
+    "TrafficRouter",
+]
 
 
 class TrafficRouter(Protocol):
@@ -42,7 +51,9 @@ class TrafficRouter(Protocol):
         """What the system serves now, as it says itself; never what was asked for."""
         ...
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         """Make it serve ``traffic``, leave ``marker`` where there is a place for it, and return what the system says *afterwards*.
 
         Where the system can, the write is conditional on ``expect``, the ``version`` that `read` returned (None: unconditional).
@@ -60,7 +71,12 @@ class MetricsProvider(Protocol):
         ...
 
     def measure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
     ) -> Look:
         """One look. Nothing found is `NoData`, never 0; a system that can't be asked is a `MetricsError` or `NoAnswer`.
 
@@ -152,14 +168,18 @@ class Ports:
     store: Any = None
     observers: Sequence[Observer] = ()
     clock: Callable[[], datetime] = utcnow
-    timeout: timedelta = attrs.field(default=timedelta(seconds=30), converter=check.whole_ms, validator=check.is_duration)
+    timeout: timedelta = attrs.field(
+        default=timedelta(seconds=30), converter=check.whole_ms, validator=check.is_duration
+    )
 
     def __attrs_post_init__(self) -> None:
         seen: dict[str, object] = {}
         for provider in self.metrics:
             for metric in provider.metrics:
                 if metric.name in seen:
-                    raise StrategyError(f"ports.metrics: two providers answer for {metric.name!r}: {seen[metric.name]!r} and {provider!r}")
+                    raise StrategyError(
+                        f"ports.metrics: two providers answer for {metric.name!r}: {seen[metric.name]!r} and {provider!r}"
+                    )
                 seen[metric.name] = provider
 
     def provider(self, metric: Metric) -> tuple[Any, Metric] | None:

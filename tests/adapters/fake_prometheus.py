@@ -39,7 +39,9 @@ class Reader:
     def need(self, pattern: str) -> str:
         found = self.take(pattern)
         if found is None:
-            raise Unparsable(f"parse error at {self.place}: expected {pattern} in {self.text[self.place :][:20]!r}")
+            raise Unparsable(
+                f"parse error at {self.place}: expected {pattern} in {self.text[self.place :][:20]!r}"
+            )
         return found
 
     def string(self) -> str:
@@ -119,10 +121,16 @@ class FakePrometheus:
         try:
             kind, result = self._evaluate(form["query"], round(float(form["time"]) * 1000))
         except Unparsable as why:
-            body = {"status": "error", "errorType": "bad_data", "error": f'invalid parameter "query": {why}'}
+            body = {
+                "status": "error",
+                "errorType": "bad_data",
+                "error": f'invalid parameter "query": {why}',
+            }
             return Response(status=400, body=json.dumps(body).encode())
         return Response(
-            body=json.dumps({"status": "success", "data": {"resultType": kind, "result": result}, **self.also}).encode()
+            body=json.dumps(
+                {"status": "success", "data": {"resultType": kind, "result": result}, **self.also}
+            ).encode()
         )
 
     def _evaluate(self, query: str, now: int) -> tuple[str, list[Any]]:
@@ -131,7 +139,10 @@ class FakePrometheus:
             matchers, length, offset = self._range(reader)
             reader.done()
             return "matrix", [
-                {"metric": dict(labels), "values": [[at / 1000, _said(value)] for at, value in samples]}
+                {
+                    "metric": dict(labels),
+                    "values": [[at / 1000, _said(value)] for at, value in samples],
+                }
                 for labels, samples in self._select(matchers, now - offset, length)
             ]
         found: dict[Labels, Any] = {}
@@ -140,7 +151,9 @@ class FakePrometheus:
             matchers, length, offset = self._range(reader)
             reader.need(r"\)")
             for labels, samples in self._select(matchers, now - offset, length):
-                found.setdefault(labels, {"metric": dict(labels), "value": [now / 1000, _said(samples[-1][1])]})
+                found.setdefault(
+                    labels, {"metric": dict(labels), "value": [now / 1000, _said(samples[-1][1])]}
+                )
             if not reader.take(" or "):
                 break
         reader.done()

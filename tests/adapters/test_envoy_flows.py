@@ -27,9 +27,14 @@ from progressive.model.traffic import Match, Track, Traffic
 from progressive.model.units import MILLION, ms, percent, seconds
 from progressive.routers.envoy import Envoy
 
-RELEASE = Release(service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
+RELEASE = Release(
+    service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
+)
 THREE = Release(
-    service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"), baseline=Version("1b", backend="v3")
+    service="app",
+    stable=Version("1", backend="v1"),
+    candidate=Version("2", backend="v2"),
+    baseline=Version("1b", backend="v3"),
 )
 PREFIX = "routing.traffic_split"
 ROUTER = Envoy(prefix=PREFIX)
@@ -38,7 +43,10 @@ T = TypeVar("T")
 
 
 def route(prefix: str = PREFIX, **weights: int | None) -> dict[str, Any]:
-    clusters = [{"name": name} if weight is None else {"name": name, "weight": weight} for name, weight in weights.items()]
+    clusters = [
+        {"name": name} if weight is None else {"name": name, "weight": weight}
+        for name, weight in weights.items()
+    ]
     split = {"clusters": clusters, "runtime_key_prefix": prefix}
     return {"match": {"prefix": "/"}, "route": {"weighted_clusters": split}}
 
@@ -46,7 +54,9 @@ def route(prefix: str = PREFIX, **weights: int | None) -> dict[str, Any]:
 class FakeEnvoy:
     """What the admin interface does with these requests, as seen on the real one: 200 to any nonsense, all keys at once."""
 
-    def __init__(self, *routes: dict[str, Any], runtime: dict[str, str] | None = None, dynamic: bool = False) -> None:
+    def __init__(
+        self, *routes: dict[str, Any], runtime: dict[str, str] | None = None, dynamic: bool = False
+    ) -> None:
         self.routes = routes or (route(v1=100, v2=0),)
         self.dynamic = dynamic
         self.layers = ["admin"]
@@ -70,7 +80,9 @@ class FakeEnvoy:
             self.runtime.update({**params, **self.beside})
             return Response(body=b"OK\n")
         final = {**self.runtime, **self.later}
-        entries = {key: {"layer_values": [value], "final_value": value} for key, value in final.items()}
+        entries = {
+            key: {"layer_values": [value], "final_value": value} for key, value in final.items()
+        }
         return Response(body=json.dumps({"layers": self.layers, "entries": entries}).encode())
 
 
@@ -116,7 +128,9 @@ def apply(
         ({"v1": "0", "v2": "7"}, 100),
     ],
 )
-def test_the_runtime_rules_where_it_has_a_number_else_the_route(runtime: dict[str, str], candidate: float) -> None:
+def test_the_runtime_rules_where_it_has_a_number_else_the_route(
+    runtime: dict[str, str], candidate: float
+) -> None:
     served = read(FakeEnvoy(route(v1=90, v2=10), runtime=runtime))
 
     assert served.traffic == Traffic(candidate=percent(candidate))
@@ -136,7 +150,9 @@ def test_shares_add_up_and_a_trickle_is_never_shown_as_nothing() -> None:
 
 
 @pytest.mark.parametrize("weights", [{"v1": "0", "v2": "0"}, {"v1": "4294967296", "v2": "1"}])
-def test_weights_that_envoy_can_not_choose_from_reach_neither_version(weights: dict[str, str]) -> None:
+def test_weights_that_envoy_can_not_choose_from_reach_neither_version(
+    weights: dict[str, str],
+) -> None:
     served = read(FakeEnvoy(runtime=weights))
 
     assert served.elsewhere == percent(100)
@@ -159,17 +175,27 @@ def test_routes_of_one_prefix_that_do_not_agree_are_not_settled() -> None:
     served = read(FakeEnvoy(route(v1=100, v2=0), route(v1=60, v2=40), route(v1=100, v2=0)))
 
     assert (served.traffic.candidate, served.settled) == (percent(40), False)
-    assert read(FakeEnvoy(route(v1=1, v2=0), route(v1=100, v2=0))).settled, "the same shares in other numbers"
+    assert read(FakeEnvoy(route(v1=1, v2=0), route(v1=100, v2=0))).settled, (
+        "the same shares in other numbers"
+    )
 
 
 def test_a_route_within_a_matcher_is_found() -> None:
-    nested = {"matcher": {"matcher_tree": {"exact_match_map": {"map": {"/": {"action": {"typed_config": route(v1=3, v2=1)}}}}}}}
+    nested = {
+        "matcher": {
+            "matcher_tree": {
+                "exact_match_map": {"map": {"/": {"action": {"typed_config": route(v1=3, v2=1)}}}}
+            }
+        }
+    }
 
     assert read(FakeEnvoy(nested)).traffic.candidate == percent(25)
 
 
 def test_a_backend_that_is_not_in_the_split_is_named_with_those_that_are() -> None:
-    with pytest.raises(RouterError, match=r"candidate \(2\) is cluster 'v2'.* has only v1, v9;") as caught:
+    with pytest.raises(
+        RouterError, match=r"candidate \(2\) is cluster 'v2'.* has only v1, v9;"
+    ) as caught:
         read(FakeEnvoy(route(v1=1, v9=0)))
 
     assert caught.value.failure is Failure.PERMANENT
@@ -185,16 +211,23 @@ def test_a_prefix_that_no_route_has_is_named() -> None:
 def test_a_marker_that_was_edited_into_nonsense_says_how_to_remove_it() -> None:
     envoy = FakeEnvoy(runtime={"progressive.serial": "abc"})
 
-    with pytest.raises(RouterError, match=r"POST /runtime_modify\?routing.traffic_split.progressive.serial="):
+    with pytest.raises(
+        RouterError, match=r"POST /runtime_modify\?routing.traffic_split.progressive.serial="
+    ):
         read(envoy)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"entries": []}', b'{"entries": {"routing.traffic_split.v1": 5}}'])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b'{"entries": []}', b'{"entries": {"routing.traffic_split.v1": 5}}']
+)
 def test_an_answer_of_another_shape_is_malformed(body: bytes) -> None:
     envoy = FakeEnvoy()
 
     with pytest.raises(Malformed):
-        drive(ROUTER._read(RELEASE), lambda request: Response(body=body) if request.path == "/runtime" else envoy(request))
+        drive(
+            ROUTER._read(RELEASE),
+            lambda request: Response(body=body) if request.path == "/runtime" else envoy(request),
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------------- writing
@@ -205,7 +238,11 @@ def test_all_weights_and_the_marker_go_into_one_write() -> None:
     served = apply(envoy, Traffic(candidate=percent(12.3456)))
 
     assert served == read(envoy)
-    assert (served.traffic.candidate, served.elsewhere, served.marker) == (percent(12.3456), percent(0), MARKER)
+    assert (served.traffic.candidate, served.elsewhere, served.marker) == (
+        percent(12.3456),
+        percent(0),
+        MARKER,
+    )
     assert [request.params for request in envoy.writes] == [
         (
             (f"{PREFIX}.v1", "876544"),
@@ -221,7 +258,9 @@ def test_all_weights_and_the_marker_go_into_one_write() -> None:
 def test_applying_twice_is_the_same_as_once() -> None:
     envoy = FakeEnvoy()
 
-    assert apply(envoy, Traffic(candidate=percent(5))) == apply(envoy, Traffic(candidate=percent(5)))
+    assert apply(envoy, Traffic(candidate=percent(5))) == apply(
+        envoy, Traffic(candidate=percent(5))
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,12 +270,18 @@ def test_applying_twice_is_the_same_as_once() -> None:
         (Marker(generation=3, serial=18), Marker(generation=3, serial=17), True),
         (Marker(generation=3, serial=17), Marker(generation=3, serial=17), False),
         (Marker(generation=3, serial=17, closed=True), Marker(generation=3, serial=18), True),
-        (Marker(generation=3, serial=17, closed=True), Marker(generation=3, serial=18, closed=True), False),
+        (
+            Marker(generation=3, serial=17, closed=True),
+            Marker(generation=3, serial=18, closed=True),
+            False,
+        ),
         (Marker(generation=3, serial=17, closed=True), Marker(generation=4), False),
         (Marker(generation=3, serial=17), Marker(generation=3, serial=17, closed=True), False),
     ],
 )
-def test_a_newer_or_closed_marker_refuses_the_write(there: Marker, ours: Marker, refused: bool) -> None:
+def test_a_newer_or_closed_marker_refuses_the_write(
+    there: Marker, ours: Marker, refused: bool
+) -> None:
     envoy = FakeEnvoy()
     apply(envoy, Traffic(), marker=there)
     envoy.writes.clear()
@@ -257,7 +302,9 @@ def test_a_split_that_moved_since_it_was_read_is_not_written() -> None:
     with pytest.raises(ConflictError, match="read again"):
         apply(envoy, Traffic(candidate=percent(1)), expect=seen)
     assert envoy.writes == []
-    assert apply(envoy, Traffic(candidate=percent(1)), expect=read(envoy).version).traffic.candidate == percent(1)
+    assert apply(
+        envoy, Traffic(candidate=percent(1)), expect=read(envoy).version
+    ).traffic.candidate == percent(1)
 
 
 def test_somebody_who_wrote_at_the_same_moment_is_seen() -> None:
@@ -272,7 +319,10 @@ def test_a_runtime_without_an_admin_layer_refuses_in_envoys_words() -> None:
     envoy = FakeEnvoy()
     envoy.layers = []
 
-    with pytest.raises(RouterError, match=r"No admin layer specified; end layered_runtime.layers with an admin_layer") as caught:
+    with pytest.raises(
+        RouterError,
+        match=r"No admin layer specified; end layered_runtime.layers with an admin_layer",
+    ) as caught:
         apply(envoy, Traffic(candidate=percent(1)))
     assert caught.value.failure is Failure.PERMANENT
 
@@ -306,7 +356,9 @@ def test_what_the_runtime_can_not_do_is_refused_before_anything_is_sent(traffic:
 def test_a_release_without_stable_can_only_have_everything() -> None:
     first = Release(service="app", stable=None, candidate=Version("1", backend="v1"))
 
-    assert apply(FakeEnvoy(), Traffic(candidate=percent(100)), release=first).traffic.candidate == percent(100)
+    assert apply(
+        FakeEnvoy(), Traffic(candidate=percent(100)), release=first
+    ).traffic.candidate == percent(100)
     with pytest.raises(RouterError, match="nowhere to go"):
         apply(FakeEnvoy(), Traffic(candidate=percent(10)), release=first)
 
@@ -343,7 +395,10 @@ class Stats:
 
     def add(self, cluster: str, **classes: int) -> None:
         for name, count in classes.items():
-            for key in (f"cluster.{cluster}.external.upstream_rq_{name.lstrip('_')}", f"cluster.{cluster}.upstream_rq_total"):
+            for key in (
+                f"cluster.{cluster}.external.upstream_rq_{name.lstrip('_')}",
+                f"cluster.{cluster}.upstream_rq_total",
+            ):
                 self.values[key] = self.values.get(key, 0) + count
 
     def took(self, cluster: str, **bins: int) -> None:
@@ -357,7 +412,10 @@ class Stats:
         window = more.pop("window", Window(start, max(start, self.now)))
         reading = None if since is None else since.reading
         return drive(
-            self.provider._measure(more.pop("release", RELEASE), metric, more.pop("tracks", BOTH), window, reading), self._answer
+            self.provider._measure(
+                more.pop("release", RELEASE), metric, more.pop("tracks", BOTH), window, reading
+            ),
+            self._answer,
         )
 
     def later(self, **duration: float) -> None:
@@ -368,7 +426,12 @@ class Stats:
         stats: list[Any] = [{"name": name, "value": value} for name, value in self.values.items()]
         if dict(request.params).get("histogram_buckets") == "detailed":
             details = [
-                {"name": name, "totals": [{"lower_bound": low, "width": 1, "count": n} for low, n in bins.items()]}
+                {
+                    "name": name,
+                    "totals": [
+                        {"lower_bound": low, "width": 1, "count": n} for low, n in bins.items()
+                    ],
+                }
                 for name, bins in self.bins.items()
             ]
             stats.append({"histograms": {"supported_percentiles": [], "details": details}})
@@ -427,7 +490,9 @@ def test_a_counter_that_is_born_counts_from_its_first_event() -> None:
         lambda stats: stats.values.pop("cluster.v1.external.upstream_rq_2xx"),
     ],
 )
-def test_a_restart_is_no_data_and_the_next_look_counts_again(change: Callable[[Stats], object]) -> None:
+def test_a_restart_is_no_data_and_the_next_look_counts_again(
+    change: Callable[[Stats], object],
+) -> None:
     stats = Stats()
     stats.add("v1", _2xx=100)
     first = stats.look(ERRORS)
@@ -443,7 +508,10 @@ def test_internal_requests_count_only_when_asked_for() -> None:
     def look(**settings: bool) -> Look:
         stats = Stats(**settings)
         first = stats.look(ERRORS)
-        stats.values |= {"cluster.v2.upstream_rq_total": 7, "cluster.v2.internal.upstream_rq_5xx": 7}
+        stats.values |= {
+            "cluster.v2.upstream_rq_total": 7,
+            "cluster.v2.internal.upstream_rq_5xx": 7,
+        }
         return stats.look(ERRORS, first)
 
     assert look().of(Track.CANDIDATE).why.startswith("no requests; 7 that are internal")  # type: ignore[union-attr]
@@ -462,13 +530,17 @@ def test_a_track_that_joins_later_opens_without_forgetting_the_others() -> None:
     assert second.of(Track.STABLE) == Counts(events=0, trials=5)
     assert second.of(Track.BASELINE) == NoData("opening reading")
     assert second.fingerprint == first.fingerprint
-    assert stats.look(ERRORS, second, release=THREE, tracks=tuple(Track)).of(Track.BASELINE) == Counts(events=0, trials=2)
+    assert stats.look(ERRORS, second, release=THREE, tracks=tuple(Track)).of(
+        Track.BASELINE
+    ) == Counts(events=0, trials=2)
     assert stats.look(ERRORS, second, tracks=tuple(Track)).of(Track.BASELINE) == NoData(
         "the release has no version for this track"
     )
 
 
-@pytest.mark.parametrize("reading", ["", "{}", "nonsense", '{"mark":"another","at":"x","up":1,"of":{}}', "[1]"])
+@pytest.mark.parametrize(
+    "reading", ["", "{}", "nonsense", '{"mark":"another","at":"x","up":1,"of":{}}', "[1]"]
+)
 def test_a_reading_that_is_not_understood_opens_anew(reading: str) -> None:
     stats = Stats()
     request = stats.provider._measure(RELEASE, ERRORS, BOTH, Window(START, START), reading)
@@ -496,7 +568,9 @@ def test_latency_is_counted_below_edges_that_are_exact() -> None:
     stats.took("v1", _0=5, _1=2, _57=1, _240=1, _250=4, _1200=1)
     second = stats.look(LATENCY, first)
 
-    assert second.of(Track.STABLE) == Histogram(edges=(0.001, 0.002, 0.25, 1.0), cumulative=(5, 7, 9, 13, 14))
+    assert second.of(Track.STABLE) == Histogram(
+        edges=(0.001, 0.002, 0.25, 1.0), cumulative=(5, 7, 9, 13, 14)
+    )
     assert second.of(Track.CANDIDATE) == NoData("no requests")
     assert second.covered.end == stats.now - LATENCY.lag, "what was not flushed yet is not claimed"
     stats.took("v1", _250=1)
@@ -524,23 +598,36 @@ def test_the_largest_reading_fits_into_a_rollout() -> None:
 def test_the_flush_is_the_lag() -> None:
     provider = EnvoyStats(flush=seconds(1))
 
-    assert [metric.name for metric in provider.metrics] == ["error-rate", "client-error-rate", "latency"]
+    assert [metric.name for metric in provider.metrics] == [
+        "error-rate",
+        "client-error-rate",
+        "latency",
+    ]
     assert provider.metrics[2].lag == seconds(1)
 
 
 def test_names_stand_in_the_filter_as_envoy_writes_them_and_match_nothing_else() -> None:
-    odd = Release(service="app", stable=Version("1", backend="a.b:c"), candidate=Version("2", backend="x-y/z"))
+    odd = Release(
+        service="app", stable=Version("1", backend="a.b:c"), candidate=Version("2", backend="x-y/z")
+    )
     request = next(EnvoyStats()._measure(odd, ERRORS, BOTH, Window(START, START), None))
 
     assert dict(request.params)["filter"].startswith(r"^((cluster\.a\.b_c|cluster\.x\-y/z)\.(")
 
 
 def test_a_metric_of_somebody_else_is_refused_by_name() -> None:
-    with pytest.raises(MetricsError, match="answers for error-rate, client-error-rate, latency; not for revenue"):
+    with pytest.raises(
+        MetricsError, match="answers for error-rate, client-error-rate, latency; not for revenue"
+    ):
         Stats().look(Metric("revenue", kind=ERRORS.kind))
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"stats": [1]}', b'{"stats": [{"name": "x"}]}', b'{"stats": []}'])
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"stats": [1]}', b'{"stats": [{"name": "x"}]}', b'{"stats": []}']
+)
 def test_statistics_of_another_shape_are_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
-        drive(EnvoyStats()._measure(RELEASE, ERRORS, BOTH, Window(START, START), None), lambda _: Response(body=body))
+        drive(
+            EnvoyStats()._measure(RELEASE, ERRORS, BOTH, Window(START, START), None),
+            lambda _: Response(body=body),
+        )

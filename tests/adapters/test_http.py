@@ -54,9 +54,17 @@ def server(behave: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str
             thread.join()
 
 
-def answer(status: str = "200 OK", body: bytes = b"{}", *headers: str) -> Callable[[socket.socket, bytes], None]:
+def answer(
+    status: str = "200 OK", body: bytes = b"{}", *headers: str
+) -> Callable[[socket.socket, bytes], None]:
     head = "".join(
-        f"{line}\r\n" for line in (f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers)
+        f"{line}\r\n"
+        for line in (
+            f"HTTP/1.1 {status}",
+            f"content-length: {len(body)}",
+            "connection: close",
+            *headers,
+        )
     )
     return lambda sock, _: sock.sendall(head.encode() + b"\r\n" + body)
 
@@ -72,7 +80,9 @@ WRITE = Request("POST", "/thing", write=True)
 def ask(http: Http, request: Request, colour: str) -> Response:
     client = Client(http, RouterError, "Thing")
     try:
-        return client.run(one(request)) if colour == "sync" else asyncio.run(client.arun(one(request)))
+        return (
+            client.run(one(request)) if colour == "sync" else asyncio.run(client.arun(one(request)))
+        )
     finally:
         client.close()
 
@@ -110,7 +120,9 @@ def nobody() -> str:
         ("503 Busy", Failure.TRANSIENT, Failure.UNKNOWN),
     ],
 )
-def test_a_status_says_whether_asking_again_can_help(status: str, read: Failure, write: Failure, colour: str) -> None:
+def test_a_status_says_whether_asking_again_can_help(
+    status: str, read: Failure, write: Failure, colour: str
+) -> None:
     # Long enough for an answer from a busy machine, short enough to try again and give up.
     with server(answer(status, b"the system's own words")) as (url, _):
         http = Http(url, deadline=timedelta(seconds=1.5))
@@ -133,10 +145,14 @@ def test_a_status_that_the_adapter_accepts_is_an_answer(colour: str) -> None:
     assert (response.status, response.text) == (404, "none")
 
 
-def test_nobody_listening_is_transient_for_a_write_too_because_nothing_was_sent(nobody: str, colour: str) -> None:
+def test_nobody_listening_is_transient_for_a_write_too_because_nothing_was_sent(
+    nobody: str, colour: str
+) -> None:
     found = [failing(Http(nobody, deadline=SHORT), request, colour) for request in (READ, WRITE)]
 
-    assert [error.failure for error in found if isinstance(error, RouterError)] == [Failure.TRANSIENT] * 2
+    assert [error.failure for error in found if isinstance(error, RouterError)] == [
+        Failure.TRANSIENT
+    ] * 2
 
 
 @rule("R5")
@@ -181,7 +197,10 @@ def test_a_drip_ends_at_the_total_deadline(where: str, colour: str) -> None:
     gone = threading.Event()
 
     def drip(sock: socket.socket, _: bytes) -> None:
-        sock.sendall(b"HTTP/1.1 200 OK\r\n" + (b"content-length: 100000\r\n\r\n" if where == "body" else b"x: "))
+        sock.sendall(
+            b"HTTP/1.1 200 OK\r\n"
+            + (b"content-length: 100000\r\n\r\n" if where == "body" else b"x: ")
+        )
         try:
             for _turn in range(6000):
                 sock.sendall(b"x")
@@ -207,7 +226,10 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(colour: str) -> None:
 
 @rule("R41")
 def test_a_compressed_body_is_refused_so_that_it_cannot_explode(colour: str) -> None:
-    with server(answer("200 OK", gzip.compress(b"x" * 10_000_000), "content-encoding: gzip")) as (url, received):
+    with server(answer("200 OK", gzip.compress(b"x" * 10_000_000), "content-encoding: gzip")) as (
+        url,
+        received,
+    ):
         error = failing(Http(url), READ, colour)
 
     assert "compressed" in str(error)
@@ -216,8 +238,13 @@ def test_a_compressed_body_is_refused_so_that_it_cannot_explode(colour: str) -> 
 
 @rule("R39")
 def test_a_redirect_is_not_followed(colour: str) -> None:
-    with server(answer()) as (there, elsewhere), server(answer("302 Found", b"", f"location: {there}/x")) as (url, _):
-        error = failing(Http(url, credentials={"DD-API-KEY": CANARY, "X-Vault-Token": CANARY}), READ, colour)
+    with (
+        server(answer()) as (there, elsewhere),
+        server(answer("302 Found", b"", f"location: {there}/x")) as (url, _),
+    ):
+        error = failing(
+            Http(url, credentials={"DD-API-KEY": CANARY, "X-Vault-Token": CANARY}), READ, colour
+        )
 
     assert "redirects are not followed" in str(error)
     assert elsewhere == []
@@ -225,7 +252,10 @@ def test_a_redirect_is_not_followed(colour: str) -> None:
 
 @rule("R44")
 def test_the_environment_names_no_proxy(colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with server(answer(body=b"the proxy")) as (proxy, asked), server(answer(body=b"direct")) as (url, _):
+    with (
+        server(answer(body=b"the proxy")) as (proxy, asked),
+        server(answer(body=b"direct")) as (url, _),
+    ):
         monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.setenv("ALL_PROXY", proxy)
 
@@ -249,10 +279,17 @@ def _echo(sock: socket.socket, head: bytes) -> None:
 
 
 @rule("R37")
-@pytest.mark.parametrize("behave", [_echo, answer("500 Oops", CANARY.encode()), lambda sock, _: sock.close()])
-@pytest.mark.parametrize("secret", [f"Bearer {CANARY}", lambda: f"Bearer {CANARY}\n", {"X-Api-Key": CANARY}])
+@pytest.mark.parametrize(
+    "behave", [_echo, answer("500 Oops", CANARY.encode()), lambda sock, _: sock.close()]
+)
+@pytest.mark.parametrize(
+    "secret", [f"Bearer {CANARY}", lambda: f"Bearer {CANARY}\n", {"X-Api-Key": CANARY}]
+)
 def test_a_credential_never_shows(
-    behave: Callable[[socket.socket, bytes], None], secret: Any, colour: str, caplog: pytest.LogCaptureFixture
+    behave: Callable[[socket.socket, bytes], None],
+    secret: Any,
+    colour: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with server(behave) as (url, received):
@@ -269,8 +306,12 @@ def _unlucky() -> str:
 
 
 @rule("R37")
-@pytest.mark.parametrize("secret", [f"Bearer {CANARY}\nx: y", f"Bearer {CANARY}é", "", _unlucky, lambda: None])
-def test_a_credential_that_can_not_be_sent_does_not_show_either(secret: Any, nobody: str, colour: str) -> None:
+@pytest.mark.parametrize(
+    "secret", [f"Bearer {CANARY}\nx: y", f"Bearer {CANARY}é", "", _unlucky, lambda: None]
+)
+def test_a_credential_that_can_not_be_sent_does_not_show_either(
+    secret: Any, nobody: str, colour: str
+) -> None:
     error = failing(Http(nobody, credentials=secret, deadline=SHORT), WRITE, colour)
 
     assert isinstance(error, RouterError) and error.failure is Failure.TRANSIENT
@@ -279,7 +320,9 @@ def test_a_credential_that_can_not_be_sent_does_not_show_either(secret: Any, nob
 
 
 @rule("R37")
-def test_a_webhooks_path_and_a_query_never_show(colour: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_webhooks_path_and_a_query_never_show(
+    colour: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     with server(lambda sock, _: sock.close()) as (url, _):
         http = Http(f"{url}/services/{CANARY}", deadline=SHORT)
@@ -290,14 +333,20 @@ def test_a_webhooks_path_and_a_query_never_show(colour: str, caplog: pytest.LogC
 
 @rule("R37")
 def test_a_proxys_password_never_shows(nobody: str, colour: str) -> None:
-    http = Http("http://example.invalid", proxy=nobody.replace("//", f"//user:{CANARY}@"), deadline=SHORT)
+    http = Http(
+        "http://example.invalid", proxy=nobody.replace("//", f"//user:{CANARY}@"), deadline=SHORT
+    )
 
     assert CANARY not in _everything(failing(http, READ, colour)) + repr(http)
 
 
 def test_a_proxy_is_told_its_password(colour: str) -> None:
     with server(answer(body=b"by proxy")) as (url, received):
-        response = ask(Http("http://example.invalid", proxy=url.replace("//", f"//user:{CANARY}@")), READ, colour)
+        response = ask(
+            Http("http://example.invalid", proxy=url.replace("//", f"//user:{CANARY}@")),
+            READ,
+            colour,
+        )
 
     assert response.text == "by proxy"
     assert base64.b64encode(f"user:{CANARY}".encode()) in received[0]
@@ -368,7 +417,9 @@ def test_an_interrupt_passes_untouched() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Client(Http("http://127.0.0.1:1", credentials=interrupted), RouterError, "Thing").run(one(READ))
+        Client(Http("http://127.0.0.1:1", credentials=interrupted), RouterError, "Thing").run(
+            one(READ)
+        )
 
 
 # -------------------------------------------------------------------------------------------------------------------- values
@@ -389,7 +440,9 @@ def test_a_segment_stays_one_segment() -> None:
 
 
 @rule("R19")
-@pytest.mark.parametrize("body", [b"", b"{", b"NaN", b'{"a":1,"a":2}', b"[" * 100_000, b'{"a":-Infinity}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"NaN", b'{"a":1,"a":2}', b"[" * 100_000, b'{"a":-Infinity}', b"\xff"]
+)
 def test_json_is_strict_and_its_error_does_not_quote_it(body: bytes) -> None:
     with pytest.raises(Malformed):
         Response(body=body).json()
@@ -407,7 +460,10 @@ def test_an_answer_that_makes_no_sense_is_the_adapters_error(colour: str) -> Non
     def flow() -> Flow[Any]:
         return (yield READ).json()
 
-    with server(answer(body=b"<html>")) as (url, _), pytest.raises(RouterError, match="makes no sense") as caught:  # noqa: PT012
+    with (
+        server(answer(body=b"<html>")) as (url, _),
+        pytest.raises(RouterError, match="makes no sense") as caught,
+    ):  # noqa: PT012
         client = Client(Http(url), RouterError, "Thing")
         client.run(flow()) if colour == "sync" else asyncio.run(client.arun(flow()))
 

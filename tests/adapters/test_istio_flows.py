@@ -26,11 +26,20 @@ from progressive.routers._virtual_service import ANNOTATION
 from progressive.routers.istio import Istio, Kubernetes
 from progressive.testing import ScriptedMetrics, check_router, play, steady
 
-RELEASE = Release(service="shop", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
-THREE = Release(
-    service="shop", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"), baseline=Version("1b", backend="v1b")
+RELEASE = Release(
+    service="shop", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
 )
-HOSTS = Release(service="shop", stable=Version("1", backend="shop-v1"), candidate=Version("2", backend="shop-v2"))
+THREE = Release(
+    service="shop",
+    stable=Version("1", backend="v1"),
+    candidate=Version("2", backend="v2"),
+    baseline=Version("1b", backend="v1b"),
+)
+HOSTS = Release(
+    service="shop",
+    stable=Version("1", backend="shop-v1"),
+    candidate=Version("2", backend="shop-v2"),
+)
 MARKER = Marker(generation=3, serial=17)
 ROUTER = Istio(api="http://127.0.0.1:8001", virtual_service="shop", host="shop", namespace="sales")  # type: ignore[arg-type]
 BY_HOST = Istio(api="http://127.0.0.1:8001", virtual_service="shop", namespace="sales")  # type: ignore[arg-type]
@@ -38,7 +47,9 @@ BETA = Match(name="X-Beta", value="yes")
 COOKIE = Match(name="beta", value="a.b;c=d", source="cookie")
 
 
-def to(subset: str | None, weight: int | None = None, *, host: str = "shop", **more: Any) -> dict[str, Any]:
+def to(
+    subset: str | None, weight: int | None = None, *, host: str = "shop", **more: Any
+) -> dict[str, Any]:
     """A destination with its weight."""
     destination = {"host": host, **({"subset": subset} if subset else {}), **more}
     return {"destination": destination, **({} if weight is None else {"weight": weight})}
@@ -52,20 +63,29 @@ class FakeApi:
     """One VirtualService behind an API server."""
 
     def __init__(self, *routes: dict[str, Any], annotation: str | None = None) -> None:
-        metadata: dict[str, Any] = {"name": "shop", "uid": "82831ebc-4952", "generation": 1, "resourceVersion": "100"}
+        metadata: dict[str, Any] = {
+            "name": "shop",
+            "uid": "82831ebc-4952",
+            "generation": 1,
+            "resourceVersion": "100",
+        }
         if annotation is not None:
             metadata["annotations"] = {ANNOTATION: annotation}
         self.object: dict[str, Any] = {
-            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata,
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": metadata,
             "spec": {"hosts": ["shop"], "http": list(routes) or [http(to("v1", 100), to("v2", 0))]},
-        }  # fmt: skip
+        }
         self.requests: list[Request] = []
 
     def __call__(self, request: Request) -> Response:
         self.requests.append(request)
         assert request.path == "/apis/networking.istio.io/v1/namespaces/sales/virtualservices/shop"
         if request.method == "PATCH":
-            assert request.write and dict(request.headers) == {"content-type": "application/merge-patch+json"}
+            assert request.write and dict(request.headers) == {
+                "content-type": "application/merge-patch+json"
+            }
             patch = json.loads(request.content or b"")
             if patch["metadata"]["resourceVersion"] != self.object["metadata"]["resourceVersion"]:
                 raise ConflictError("the object has been modified")
@@ -77,8 +97,12 @@ class FakeApi:
         before = deepcopy(self.object)
         _merge(self.object, patch)
         metadata = self.object["metadata"]
-        metadata["generation"] = before["metadata"]["generation"] + (self.object["spec"] != before["spec"])
-        metadata["resourceVersion"] = str(int(before["metadata"]["resourceVersion"]) + (self.object != before))
+        metadata["generation"] = before["metadata"]["generation"] + (
+            self.object["spec"] != before["spec"]
+        )
+        metadata["resourceVersion"] = str(
+            int(before["metadata"]["resourceVersion"]) + (self.object != before)
+        )
 
     @property
     def routes(self) -> list[dict[str, Any]]:
@@ -113,7 +137,13 @@ def read(api: FakeApi, release: Release = RELEASE, router: Istio = ROUTER) -> Se
 
 
 def apply(
-    api: FakeApi, traffic: Traffic, *, release: Release = RELEASE, marker: Marker = MARKER, expect: str | None = None, router: Istio = ROUTER
+    api: FakeApi,
+    traffic: Traffic,
+    *,
+    release: Release = RELEASE,
+    marker: Marker = MARKER,
+    expect: str | None = None,
+    router: Istio = ROUTER,
 ) -> Served:
     found: Served = drive(router._apply(release, traffic, marker, expect), api)
     return found
@@ -133,8 +163,12 @@ class Router:
     def read(self, release: Release) -> Served:
         return read(self.api, release, self.istio)
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
-        return apply(self.api, traffic, release=release, marker=marker, expect=expect, router=self.istio)
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        return apply(
+            self.api, traffic, release=release, marker=marker, expect=expect, router=self.istio
+        )
 
     def undo(self, release: Release) -> str:
         return self.istio.undo(release)
@@ -142,15 +176,41 @@ class Router:
 
 @rule("R3", "R12", "R22")
 @pytest.mark.parametrize("total", [100, 1000])
-@pytest.mark.parametrize("routes", [[], [http(to("v1", 100)), http(to("cdn", host="cdn")), http(to("v1", 7), to("v2", 0), name="second")]])
+@pytest.mark.parametrize(
+    "routes",
+    [
+        [],
+        [
+            http(to("v1", 100)),
+            http(to("cdn", host="cdn")),
+            http(to("v1", 7), to("v2", 0), name="second"),
+        ],
+    ],
+)
 def test_it_keeps_the_laws_of_all_routers(total: int, routes: list[dict[str, Any]]) -> None:
-    istio, api = Istio(api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", total=total), FakeApi(*routes)
+    istio, api = (
+        Istio(api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", total=total),
+        FakeApi(*routes),
+    )
 
     def stranger(traffic: Traffic) -> None:
         shares = [(track.version(THREE), traffic.share(track).ppm // 10_000) for track in Track]
         split = [to(version.backend, weight) for version, weight in shares if version is not None]
-        managed = [i for i, route in enumerate(api.routes) if route["route"][0]["destination"]["host"] == "shop"]
-        api.edit({"spec": {"http": [{**route, "route": split} if i in managed else route for i, route in enumerate(api.routes)]}})
+        managed = [
+            i
+            for i, route in enumerate(api.routes)
+            if route["route"][0]["destination"]["host"] == "shop"
+        ]
+        api.edit(
+            {
+                "spec": {
+                    "http": [
+                        {**route, "route": split} if i in managed else route
+                        for i, route in enumerate(api.routes)
+                    ]
+                }
+            }
+        )
 
     check_router(Router(istio, api), THREE, edit=stranger)
 
@@ -182,7 +242,9 @@ def test_a_split_whose_weights_are_all_0_leads_nowhere() -> None:
 
 
 @pytest.mark.parametrize(("subset", "candidate"), [("v1", 0), ("v2", 100)])
-def test_a_single_destination_gets_everything_without_a_weight(subset: str, candidate: float) -> None:
+def test_a_single_destination_gets_everything_without_a_weight(
+    subset: str, candidate: float
+) -> None:
     assert read(FakeApi(http(to(subset)))).traffic.candidate == percent(candidate)
 
 
@@ -213,7 +275,12 @@ def test_routes_that_differ_count_with_the_highest_share_and_as_not_done() -> No
 
 
 def test_other_routes_do_not_count() -> None:
-    api = FakeApi({"redirect": {"uri": "/"}}, http(to(None, host="cdn")), {"delegate": {"name": "x"}}, http(to("v1", 90), to("v2", 10)))
+    api = FakeApi(
+        {"redirect": {"uri": "/"}},
+        http(to(None, host="cdn")),
+        {"delegate": {"name": "x"}},
+        http(to("v1", 90), to("v2", 10)),
+    )
 
     served = read(api)
 
@@ -237,19 +304,47 @@ def test_the_version_rises_with_an_edit_that_was_put_back_and_not_with_a_status(
 @pytest.mark.parametrize(
     ("routes", "router", "why"),
     [
-        ([http(to(None, host="cdn"))], ROUTER, "no http route leads to any of the versions of shop"),
+        (
+            [http(to(None, host="cdn"))],
+            ROUTER,
+            "no http route leads to any of the versions of shop",
+        ),
         ([http(to("v1", host="other"))], ROUTER, "there is host other subset v1"),
         ([], BY_HOST, "there is no destination"),
-        ([http(to("v1"), name="a")], Istio(api=Kubernetes("http://127.0.0.1:1"), virtual_service="shop", host="shop", routes=["b"]),
-         "no http route named b; it has a"),
-        ([http(to(None, host="cdn"), name="a")],
-         Istio(api=Kubernetes("http://127.0.0.1:1"), virtual_service="shop", host="shop", routes=["a"]), "'a' leads to none of the versions"),
+        (
+            [http(to("v1"), name="a")],
+            Istio(
+                api=Kubernetes("http://127.0.0.1:1"),
+                virtual_service="shop",
+                host="shop",
+                routes=["b"],
+            ),
+            "no http route named b; it has a",
+        ),
+        (
+            [http(to(None, host="cdn"), name="a")],
+            Istio(
+                api=Kubernetes("http://127.0.0.1:1"),
+                virtual_service="shop",
+                host="shop",
+                routes=["a"],
+            ),
+            "'a' leads to none of the versions",
+        ),
     ],
-)  # fmt: skip
-def test_what_is_not_there_is_named_with_what_is(routes: list[dict[str, Any]], router: Istio, why: str) -> None:
+)
+def test_what_is_not_there_is_named_with_what_is(
+    routes: list[dict[str, Any]], router: Istio, why: str
+) -> None:
     api = FakeApi()
     api.object["spec"]["http"] = routes
-    mine = Istio(api=router.api, virtual_service="shop", host=router.host, namespace="sales", routes=router.routes)
+    mine = Istio(
+        api=router.api,
+        virtual_service="shop",
+        host=router.host,
+        namespace="sales",
+        routes=router.routes,
+    )
 
     with pytest.raises(RouterError) as caught:
         read(api, RELEASE, mine)
@@ -300,15 +395,25 @@ class Driven:
     def read(self, release: Release) -> Served:
         return read(self.api)
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         return apply(self.api, traffic, marker=marker, expect=expect)
 
 
-@pytest.mark.parametrize(("rate", "writes"), [(0.001, 1 + 4), (0.3, 1 + 1 + 1)], ids=["promoted", "rolled back"])
-def test_a_whole_rollout_reads_once_in_a_tick_and_writes_once_for_each_weight_and_the_claim(rate: float, writes: int) -> None:
+@pytest.mark.parametrize(
+    ("rate", "writes"), [(0.001, 1 + 4), (0.3, 1 + 1 + 1)], ids=["promoted", "rolled back"]
+)
+def test_a_whole_rollout_reads_once_in_a_tick_and_writes_once_for_each_weight_and_the_claim(
+    rate: float, writes: int
+) -> None:
     api, ticks = FakeApi(), []
     errors = Metric("error-rate", kind="ratio")
-    canary = Canary(weights=percents(1, 10, 50, 100), bake=minutes(5), checks=[Limit(errors, at_most=percent(1))])
+    canary = Canary(
+        weights=percents(1, 10, 50, 100),
+        bake=minutes(5),
+        checks=[Limit(errors, at_most=percent(1))],
+    )
     metrics = ScriptedMetrics({errors: steady(50, stable=0.001, candidate=rate)})
 
     play(canary, RELEASE, router=Driven(api), metrics=[metrics], before_tick=ticks.append)
@@ -339,18 +444,32 @@ def test_a_write_that_changes_nothing_leaves_the_spec_alone() -> None:
 
 def test_foreign_fields_and_routes_and_their_order_stay() -> None:
     static = http(to(None, host="cdn"), match=[{"uri": {"prefix": "/static"}}], name="static")
-    main = http(to("v1", 100, port={"number": 80}), to("v2", 0), timeout="3s", retries={"attempts": 3}, name="main")
+    main = http(
+        to("v1", 100, port={"number": 80}),
+        to("v2", 0),
+        timeout="3s",
+        retries={"attempts": 3},
+        name="main",
+    )
     last = {"redirect": {"uri": "/"}, "name": "last"}
     api = FakeApi(static, main, last)
 
     apply(api, Traffic(candidate=percent(30)))
 
-    assert api.routes == [static, {**main, "route": [to("v1", 70, port={"number": 80}), to("v2", 30)]}, last]
+    assert api.routes == [
+        static,
+        {**main, "route": [to("v1", 70, port={"number": 80}), to("v2", 30)]},
+        last,
+    ]
 
 
 def test_only_named_routes_are_written() -> None:
-    api = FakeApi(http(to("v1", 100), to("v2", 0), name="a"), http(to("v1", 100), to("v2", 0), name="b"))
-    router = Istio(api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", routes=["b"])
+    api = FakeApi(
+        http(to("v1", 100), to("v2", 0), name="a"), http(to("v1", 100), to("v2", 0), name="b")
+    )
+    router = Istio(
+        api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", routes=["b"]
+    )
 
     served = apply(api, Traffic(candidate=percent(30)), router=router)
 
@@ -365,7 +484,10 @@ def test_a_missing_destination_is_added_and_is_gone_when_it_gets_nothing() -> No
     during = deepcopy(api.routes)
     apply(api, Traffic())
 
-    assert during[0]["route"] == [to("v1", 95, port={"number": 8080}), to("v2", 5, port={"number": 8080})]
+    assert during[0]["route"] == [
+        to("v1", 95, port={"number": 8080}),
+        to("v2", 5, port={"number": 8080}),
+    ]
     assert api.routes == [{"route": [{**before[0]["route"][0], "weight": 100}]}, before[1]]
 
 
@@ -376,11 +498,20 @@ def test_what_was_added_for_a_release_is_gone_once_nothing_leads_back_to_it() ->
     apply(api, Traffic(candidate=percent(100)))
     apply(api, Traffic(candidate=percent(100)), release=second, marker=Marker(generation=4))
     after_the_second = deepcopy(api.routes)
-    apply(api, Traffic(), release=second.next(Version("4", backend="v4")), marker=Marker(generation=5))
+    apply(
+        api, Traffic(), release=second.next(Version("4", backend="v4")), marker=Marker(generation=5)
+    )
     claimed = deepcopy(api.routes)
-    apply(api, Traffic(candidate=percent(1)), release=second.next(Version("4", backend="v4")), marker=Marker(generation=5, serial=1))
+    apply(
+        api,
+        Traffic(candidate=percent(1)),
+        release=second.next(Version("4", backend="v4")),
+        marker=Marker(generation=5, serial=1),
+    )
 
-    assert after_the_second == [http(to("v1", 0), to("v2", 0), to("v3", 100))]  # v2 is where a way back leads
+    assert after_the_second == [
+        http(to("v1", 0), to("v2", 0), to("v3", 100))
+    ]  # v2 is where a way back leads
     assert claimed == after_the_second
     assert api.routes == [http(to("v1", 0), to("v3", 99), to("v4", 1))]
 
@@ -392,12 +523,18 @@ def test_a_destination_of_somebody_else_in_a_route_of_the_same_name_stays() -> N
     apply(api, Traffic(candidate=percent(5), matches=(BETA,)))
     apply(api, Traffic())
 
-    assert api.routes == [http(to("v1", 100), name="a"), http(to("v1", 100), theirs, name="a"), http(to("v1", 100))]
+    assert api.routes == [
+        http(to("v1", 100), name="a"),
+        http(to("v1", 100), theirs, name="a"),
+        http(to("v1", 100)),
+    ]
 
 
 def test_a_service_whose_name_begins_like_ours_keeps_its_header_route() -> None:
     api = FakeApi()
-    other = Release(service="shop-api", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
+    other = Release(
+        service="shop-api", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
+    )
     apply(api, Traffic(matches=(BETA,)), release=other)
     names = [route.get("name") for route in api.routes]
 
@@ -408,7 +545,9 @@ def test_a_service_whose_name_begins_like_ours_keeps_its_header_route() -> None:
 
 
 @rule("R11")
-def test_a_managed_route_that_was_edited_to_match_our_header_is_no_error_and_can_be_taken_back() -> None:
+def test_a_managed_route_that_was_edited_to_match_our_header_is_no_error_and_can_be_taken_back() -> (
+    None
+):
     api = FakeApi()
     apply(api, Traffic(candidate=percent(5), matches=(BETA,)))
     api.routes[1]["match"] = [{"headers": {"x-beta": {"exact": "never"}}}]
@@ -435,10 +574,14 @@ def test_a_baseline_has_a_weight_of_its_own() -> None:
     assert (served.traffic.baseline, api.weights) == (percent(5), [[90, 5, 5]])
 
 
-@pytest.mark.parametrize(("total", "share", "weights"), [(1000, 0.1, [999, 1]), (10_000, 0.25, [9975, 25])])
+@pytest.mark.parametrize(
+    ("total", "share", "weights"), [(1000, 0.1, [999, 1]), (10_000, 0.25, [9975, 25])]
+)
 def test_a_larger_total_has_smaller_weights(total: int, share: float, weights: list[int]) -> None:
     api = FakeApi()
-    router = Istio(api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", total=total)
+    router = Istio(
+        api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", total=total
+    )
 
     served = apply(api, Traffic(candidate=percent(share)), router=router)
 
@@ -459,9 +602,19 @@ def test_a_share_that_the_total_can_not_say_is_refused_before_anything_is_writte
 # ---------------------------------------------------------------------------------------------- header routes and mirrors
 
 
-@pytest.mark.parametrize("matches", [(BETA,), (COOKIE,), (BETA, COOKIE), (Match(name="x_beta.2", value=""),)], ids=str)
-def test_header_and_cookie_routes_stand_before_the_route_that_they_are_of(matches: tuple[Match, ...]) -> None:
-    main = http(to("v1", 100), to("v2", 0), match=[{"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/b"}}], timeout="3s", name="main")
+@pytest.mark.parametrize(
+    "matches", [(BETA,), (COOKIE,), (BETA, COOKIE), (Match(name="x_beta.2", value=""),)], ids=str
+)
+def test_header_and_cookie_routes_stand_before_the_route_that_they_are_of(
+    matches: tuple[Match, ...],
+) -> None:
+    main = http(
+        to("v1", 100),
+        to("v2", 0),
+        match=[{"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/b"}}],
+        timeout="3s",
+        name="main",
+    )
     api = FakeApi(http(to(None, host="cdn")), main)
     wanted = Traffic(matches=matches)
 
@@ -470,8 +623,14 @@ def test_header_and_cookie_routes_stand_before_the_route_that_they_are_of(matche
     assert (served.traffic, served.settled) == (wanted, True)
     assert api.routes[2] == main
     ours = api.routes[1]
-    assert (ours["name"], ours["timeout"], ours["route"]) == ("progressive-shop#0", "3s", [to("v2")])
-    assert [condition["uri"]["prefix"] for condition in ours["match"]] == ["/a", "/b"] * len(matches)
+    assert (ours["name"], ours["timeout"], ours["route"]) == (
+        "progressive-shop#0",
+        "3s",
+        [to("v2")],
+    )
+    assert [condition["uri"]["prefix"] for condition in ours["match"]] == ["/a", "/b"] * len(
+        matches
+    )
 
 
 def test_they_are_gone_at_every_end() -> None:
@@ -485,7 +644,11 @@ def test_they_are_gone_at_every_end() -> None:
 
 
 def test_the_routes_of_another_service_are_not_ours() -> None:
-    other = http(to(None, host="cart"), name="progressive-cart#0", match=[{"headers": {"x-beta": {"exact": "yes"}}}])
+    other = http(
+        to(None, host="cart"),
+        name="progressive-cart#0",
+        match=[{"headers": {"x-beta": {"exact": "yes"}}}],
+    )
     api = FakeApi(other, http(to("v1", 100), to("v2", 0)))
 
     apply(api, Traffic(candidate=percent(5)))
@@ -503,7 +666,9 @@ def test_the_routes_of_another_service_are_not_ours() -> None:
     ],
     ids=["all requests", "any value", "no header", "no name"],
 )
-def test_a_route_of_ours_that_was_widened_by_hand_is_more_traffic_for_the_candidate(edit: Any) -> None:
+def test_a_route_of_ours_that_was_widened_by_hand_is_more_traffic_for_the_candidate(
+    edit: Any,
+) -> None:
     api = FakeApi()
     wanted = Traffic(matches=(BETA,))
     apply(api, wanted)
@@ -525,7 +690,9 @@ def test_a_route_of_ours_that_leads_elsewhere_is_not_settled() -> None:
 
 
 def test_a_header_that_the_route_matches_itself_is_refused() -> None:
-    api = FakeApi(http(to("v1", 100), to("v2", 0), match=[{"headers": {"x-beta": {"exact": "no"}}}]))
+    api = FakeApi(
+        http(to("v1", 100), to("v2", 0), match=[{"headers": {"x-beta": {"exact": "no"}}}])
+    )
 
     with pytest.raises(RouterError, match="matches the header 'x-beta' itself"):
         apply(api, Traffic(matches=(BETA,)))
@@ -552,7 +719,14 @@ def test_a_mirror_is_written_read_and_removed() -> None:
         ({"mirror": {"host": "shop", "subset": "v2"}, "mirrorPercentage": {}}, 0),
         ({"mirror": {"host": "shop", "subset": "v2"}, "mirrorPercentage": {"value": None}}, 0),
         ({"mirror": {"host": "shop", "subset": "v2"}, "mirrorPercent": 5}, 5),
-        ({"mirrors": [{"destination": {"host": "shop", "subset": "v2"}, "percentage": {"value": 30.0}}]}, 30),
+        (
+            {
+                "mirrors": [
+                    {"destination": {"host": "shop", "subset": "v2"}, "percentage": {"value": 30.0}}
+                ]
+            },
+            30,
+        ),
         ({"mirror": {"host": "audit"}, "mirrorPercentage": {"value": 50.0}}, 0),
     ],
 )
@@ -561,7 +735,9 @@ def test_mirrors_that_lead_to_the_candidate_are_seen(more: dict[str, Any], share
 
 
 def test_a_mirror_of_somebody_else_stays_and_keeps_ours_out() -> None:
-    api = FakeApi(http(to("v1", 100), to("v2", 0), mirror={"host": "audit"}, mirrorPercentage={"value": 50.0}))
+    api = FakeApi(
+        http(to("v1", 100), to("v2", 0), mirror={"host": "audit"}, mirrorPercentage={"value": 50.0})
+    )
 
     apply(api, Traffic(candidate=percent(5)))
     with pytest.raises(RouterError, match="a mirror of its own"):
@@ -597,7 +773,11 @@ def test_the_marker_of_another_service_stays() -> None:
     served = apply(api, Traffic(candidate=percent(5)))
 
     assert served.marker == MARKER
-    assert json.loads(api.object["metadata"]["annotations"][ANNOTATION])["cart"] == {"generation": 9, "serial": 9, "closed": True}
+    assert json.loads(api.object["metadata"]["annotations"][ANNOTATION])["cart"] == {
+        "generation": 9,
+        "serial": 9,
+        "closed": True,
+    }
 
 
 @rule("R22")
@@ -622,7 +802,9 @@ def test_an_edit_between_the_read_and_the_write_of_one_call_is_refused_by_the_sy
         flow.send(api(request))
 
 
-@pytest.mark.parametrize("text", ["nonsense", "[]", '{"shop":{"generation":-1}}', '{"shop":{"generation":"3"}}'])
+@pytest.mark.parametrize(
+    "text", ["nonsense", "[]", '{"shop":{"generation":-1}}', '{"shop":{"generation":"3"}}']
+)
 def test_a_marker_edited_by_hand_is_named_with_the_mend(text: str) -> None:
     with pytest.raises(RouterError, match="remove it") as caught:
         read(FakeApi(annotation=text))
@@ -639,13 +821,20 @@ def test_an_annotation_without_a_marker_of_this_service_is_none(text: str) -> No
 
 
 def test_a_manifest_is_rendered_without_a_request_and_without_a_marker() -> None:
-    manifest = {"kind": "VirtualService", "metadata": {"name": "shop"}, "spec": {"hosts": ["shop"], "http": [http(to("v1"))]}}
+    manifest = {
+        "kind": "VirtualService",
+        "metadata": {"name": "shop"},
+        "spec": {"hosts": ["shop"], "http": [http(to("v1"))]},
+    }
     before = deepcopy(manifest)
 
     made = ROUTER.render(RELEASE, Traffic(candidate=percent(5)), manifest)
 
     assert manifest == before
-    assert made == {**before, "spec": {"hosts": ["shop"], "http": [http(to("v1", 95), to("v2", 5))]}}
+    assert made == {
+        **before,
+        "spec": {"hosts": ["shop"], "http": [http(to("v1", 95), to("v2", 5))]},
+    }
 
 
 def test_the_line_to_undo_by_hand_names_the_object_and_the_versions() -> None:
@@ -656,25 +845,62 @@ def test_the_line_to_undo_by_hand_names_the_object_and_the_versions() -> None:
 
 
 UNDONE = [
-    ("two destinations", [http(to("v1", 50), to("v2", 50), timeout="3s")], [http(to("v1", 100), timeout="3s")]),
-    ("none of stable", [http(to("v2", 100, port={"number": 80}))], [http(to("v1", 100, port={"number": 80}))]),
+    (
+        "two destinations",
+        [http(to("v1", 50), to("v2", 50), timeout="3s")],
+        [http(to("v1", 100), timeout="3s")],
+    ),
+    (
+        "none of stable",
+        [http(to("v2", 100, port={"number": 80}))],
+        [http(to("v1", 100, port={"number": 80}))],
+    ),
     ("a third one", [http(to("v1", 0), to("v9", 90), to("v2", 10))], [http(to("v1", 100))]),
-    ("a mirror of ours", [http(to("v1", 100), to("v2", 0), mirror={"host": "shop", "subset": "v2"}, mirrorPercentage={"value": 5.0})],
-     [http(to("v1", 100))]),
-    ("a mirror of theirs", [http(to("v2", 100), mirror={"host": "audit"})], [http(to("v1", 100), mirror={"host": "audit"})]),
-    ("other routes", [http(to(None, host="cdn")), {"redirect": {"uri": "/"}}, http(to("v2", 100))],
-     [http(to(None, host="cdn")), {"redirect": {"uri": "/"}}, http(to("v1", 100))]),
-]  # fmt: skip
+    (
+        "a mirror of ours",
+        [
+            http(
+                to("v1", 100),
+                to("v2", 0),
+                mirror={"host": "shop", "subset": "v2"},
+                mirrorPercentage={"value": 5.0},
+            )
+        ],
+        [http(to("v1", 100))],
+    ),
+    (
+        "a mirror of theirs",
+        [http(to("v2", 100), mirror={"host": "audit"})],
+        [http(to("v1", 100), mirror={"host": "audit"})],
+    ),
+    (
+        "other routes",
+        [http(to(None, host="cdn")), {"redirect": {"uri": "/"}}, http(to("v2", 100))],
+        [http(to(None, host="cdn")), {"redirect": {"uri": "/"}}, http(to("v1", 100))],
+    ),
+]
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-@pytest.mark.parametrize(("routes", "after"), [case[1:] for case in UNDONE], ids=[case[0] for case in UNDONE])
+@pytest.mark.parametrize(
+    ("routes", "after"), [case[1:] for case in UNDONE], ids=[case[0] for case in UNDONE]
+)
 @rule("R11")
-def test_the_line_to_undo_by_hand_gives_everything_to_stable_and_leaves_the_rest(routes: list[Any], after: list[Any]) -> None:
+def test_the_line_to_undo_by_hand_gives_everything_to_stable_and_leaves_the_rest(
+    routes: list[Any], after: list[Any]
+) -> None:
     api = FakeApi(*routes)
     program = ROUTER.undo(RELEASE).split("| jq '", 1)[1].rsplit("' | kubectl", 1)[0]
 
-    made = json.loads(subprocess.run(["jq", program], input=json.dumps(api.object), capture_output=True, text=True, check=True).stdout)
+    made = json.loads(
+        subprocess.run(
+            ["jq", program],
+            input=json.dumps(api.object),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
 
     assert made["spec"]["http"] == after
     assert json.loads(made["metadata"]["annotations"][ANNOTATION]) == {"shop": {"closed": True}}
@@ -683,10 +909,20 @@ def test_the_line_to_undo_by_hand_gives_everything_to_stable_and_leaves_the_rest
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_the_line_leaves_routes_that_are_not_managed() -> None:
     api = FakeApi(http(to("v2", 100), name="a"), http(to("v2", 100), name="b"))
-    named = Istio(api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", routes=["b"])
+    named = Istio(
+        api=ROUTER.api, virtual_service="shop", host="shop", namespace="sales", routes=["b"]
+    )
     program = named.undo(RELEASE).split("| jq '", 1)[1].rsplit("' | kubectl", 1)[0]
 
-    made = json.loads(subprocess.run(["jq", program], input=json.dumps(api.object), capture_output=True, text=True, check=True).stdout)
+    made = json.loads(
+        subprocess.run(
+            ["jq", program],
+            input=json.dumps(api.object),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
 
     assert made["spec"]["http"] == [http(to("v2", 100), name="a"), http(to("v1", 100), name="b")]
 
@@ -697,7 +933,10 @@ def test_the_line_leaves_routes_that_are_not_managed() -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"virtual_service": "Shop"}, "Istio.virtual_service: 'Shop' is no name of a Kubernetes object"),
+        (
+            {"virtual_service": "Shop"},
+            "Istio.virtual_service: 'Shop' is no name of a Kubernetes object",
+        ),
         ({"virtual_service": "../secrets"}, "is no name of a Kubernetes object"),
         ({"namespace": "a/b"}, "Istio.namespace: 'a/b'"),
         ({"routes": "main"}, "write ['main']"),
@@ -723,7 +962,9 @@ def test_a_wrong_description_is_named_at_once(given: dict[str, Any], why: str) -
 def test_whatever_is_written_is_what_is_read_and_rolling_back_restores_the_shares(
     weights: list[int], steps: list[int], matches: list[Match], mirror: int
 ) -> None:
-    api = FakeApi(http(to("v1", weights[0]), to("v2", weights[1]), name="main"), http(to(None, host="cdn")))
+    api = FakeApi(
+        http(to("v1", weights[0]), to("v2", weights[1]), name="main"), http(to(None, host="cdn"))
+    )
 
     for step in steps:
         wanted = Traffic(candidate=percent(step), matches=tuple(matches), mirror=percent(mirror))

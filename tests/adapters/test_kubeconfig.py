@@ -32,14 +32,22 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def written(folder: Path, user: dict[str, Any] | None, *, cluster: dict[str, Any] | None = None, **more: Any) -> Path:
+def written(
+    folder: Path, user: dict[str, Any] | None, *, cluster: dict[str, Any] | None = None, **more: Any
+) -> Path:
     """A kubeconfig with one context."""
     context = {"cluster": "c", "namespace": "sales", **({} if user is None else {"user": "u"})}
     content = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "prod",
-        "clusters": [{"name": "c", "cluster": {"server": "https://10.0.0.1:6443", **(cluster or {})}}],
-        "users": [] if user is None else [{"name": "u", "user": user}], "contexts": [{"name": "prod", "context": context}], **more,
-    }  # fmt: skip
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "prod",
+        "clusters": [
+            {"name": "c", "cluster": {"server": "https://10.0.0.1:6443", **(cluster or {})}}
+        ],
+        "users": [] if user is None else [{"name": "u", "user": user}],
+        "contexts": [{"name": "prod", "context": context}],
+        **more,
+    }
     path = folder / "config"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -63,12 +71,17 @@ def test_a_namespace_may_be_said(tmp_path: Path, authority: Path) -> None:
 
 def test_a_token_file_is_read_again_for_every_request(tmp_path: Path, authority: Path) -> None:
     (tmp_path / "token").write_text("first\n")
-    found = Kubernetes.kubeconfig(written(tmp_path, {"tokenFile": "token"}, cluster={"certificate-authority": str(authority)}))
+    found = Kubernetes.kubeconfig(
+        written(tmp_path, {"tokenFile": "token"}, cluster={"certificate-authority": str(authority)})
+    )
 
     first = found.api.signed()[0]
     (tmp_path / "token").write_text("second\n")
 
-    assert (first, found.api.signed()[0]) == ([("Authorization", "Bearer first")], [("Authorization", "Bearer second")])
+    assert (first, found.api.signed()[0]) == (
+        [("Authorization", "Bearer first")],
+        [("Authorization", "Bearer second")],
+    )
 
 
 def test_a_client_certificate_needs_no_token(tmp_path: Path) -> None:
@@ -79,27 +92,57 @@ def test_a_client_certificate_needs_no_token(tmp_path: Path) -> None:
     mine.private_key_pem.write_to_path(str(tmp_path / "me.key"))
     user = {"client-certificate": "me.pem", "client-key": "me.key"}
 
-    found = Kubernetes.kubeconfig(written(tmp_path, user, cluster={"certificate-authority": "ca.pem"}))
+    found = Kubernetes.kubeconfig(
+        written(tmp_path, user, cluster={"certificate-authority": "ca.pem"})
+    )
 
     assert found.api.credentials == ()
 
 
-EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": "aws", "args": ["eks", "get-token"]}
+EXEC = {
+    "apiVersion": "client.authentication.k8s.io/v1",
+    "command": "aws",
+    "args": ["eks", "get-token"],
+}
 
 
 @rule("R38", "R43", "R44")
 @pytest.mark.parametrize(
     ("user", "more", "why"),
     [
-        ({"token": "t"}, {"cluster": {"insecure-skip-tls-verify": True}}, "insecure-skip-tls-verify would trust anybody"),
-        ({"token": "t"}, {"cluster": {"certificate-authority": "no-such.pem"}}, "it can't be read (FileNotFoundError"),
+        (
+            {"token": "t"},
+            {"cluster": {"insecure-skip-tls-verify": True}},
+            "insecure-skip-tls-verify would trust anybody",
+        ),
+        (
+            {"token": "t"},
+            {"cluster": {"certificate-authority": "no-such.pem"}},
+            "it can't be read (FileNotFoundError",
+        ),
         ({"token": "t"}, {"contexts": []}, "Context 'prod' not found"),
         ({"token": "t"}, {"clusters": []}, "it can't be read (KeyError"),
         (None, {}, "context 'prod' has no user; name one, or use Kubernetes("),
-        ({"exec": EXEC}, {}, "gets its credentials by running 'aws'; if you trust this file to run programs, say run_plugins=True"),
-        ({"username": "eve", "password": "p"}, {}, "has neither token, certificate nor exec plugin"),
+        (
+            {"exec": EXEC},
+            {},
+            "gets its credentials by running 'aws'; if you trust this file to run programs, say run_plugins=True",
+        ),
+        (
+            {"username": "eve", "password": "p"},
+            {},
+            "has neither token, certificate nor exec plugin",
+        ),
     ],
-    ids=["no TLS", "no authority", "no context", "no cluster", "no user", "a program", "a password"],
+    ids=[
+        "no TLS",
+        "no authority",
+        "no context",
+        "no cluster",
+        "no user",
+        "a program",
+        "a password",
+    ],
 )
 def test_what_can_not_be_used_is_refused_with_the_mend(
     tmp_path: Path, authority: Path, user: dict[str, Any] | None, more: dict[str, Any], why: str
@@ -116,16 +159,22 @@ def test_what_can_not_be_used_is_refused_with_the_mend(
 def test_a_mistake_in_the_file_is_named_by_its_line_and_not_quoted(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(f"users:\n- name: u\n  user:\n    token: {CANARY}: x\n")
 
-    with pytest.raises(StrategyError, match="it can't be read \\(ScannerError in line 4\\)") as caught:
+    with pytest.raises(
+        StrategyError, match="it can't be read \\(ScannerError in line 4\\)"
+    ) as caught:
         Kubernetes.kubeconfig(tmp_path / "config")
 
     assert CANARY not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
 
 
-def test_several_files_in_the_environment_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_files_in_the_environment_are_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KUBECONFIG", os.pathsep.join(["a", "b"]))
 
-    with pytest.raises(StrategyError, match=r"KUBECONFIG names several files .* give the one to use as path="):
+    with pytest.raises(
+        StrategyError, match=r"KUBECONFIG names several files .* give the one to use as path="
+    ):
         Kubernetes.kubeconfig()
 
 
@@ -134,7 +183,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         Kubernetes.kubeconfig(tmp_path / "no-such-file")
 
 
-def test_without_the_extra_its_name_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_its_name_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "lightkube.config.kubeconfig", None)
 
     with pytest.raises(StrategyError, match=r"pip install 'progressive-delivery\[kubernetes\]'"):
@@ -146,8 +197,14 @@ def test_without_the_extra_its_name_is_said(tmp_path: Path, monkeypatch: pytest.
 
 def plugin(folder: Path, body: str) -> Plugin:
     """A program that runs this, and writes down that it ran."""
-    (folder / "plugin.py").write_text(f"import json, os, sys\nopen({str(folder / 'runs')!r}, 'a').write('.')\n{body}\n")
-    return Plugin(command=(sys.executable, str(folder / "plugin.py")), environment={}, version="client.authentication.k8s.io/v1")
+    (folder / "plugin.py").write_text(
+        f"import json, os, sys\nopen({str(folder / 'runs')!r}, 'a').write('.')\n{body}\n"
+    )
+    return Plugin(
+        command=(sys.executable, str(folder / "plugin.py")),
+        environment={},
+        version="client.authentication.k8s.io/v1",
+    )
 
 
 def answers(**status: str) -> str:
@@ -156,7 +213,10 @@ def answers(**status: str) -> str:
 
 def test_a_token_is_used_until_shortly_before_its_expiry(tmp_path: Path) -> None:
     def runs(lasting: timedelta) -> int:
-        asked = plugin(tmp_path, answers(token=CANARY, expirationTimestamp=(datetime.now(UTC) + lasting).isoformat()))
+        asked = plugin(
+            tmp_path,
+            answers(token=CANARY, expirationTimestamp=(datetime.now(UTC) + lasting).isoformat()),
+        )
         before = len((tmp_path / "runs").read_text()) if (tmp_path / "runs").exists() else 0
         assert [asked() for _ in range(3)] == [f"Bearer {CANARY}"] * 3
         return len((tmp_path / "runs").read_text()) - before
@@ -196,5 +256,8 @@ def test_a_plugin_that_fails_is_no_write_and_no_read(tmp_path: Path, authority: 
     found = Kubernetes.kubeconfig(path, run_plugins=True)
     quick = Kubernetes(attrs.evolve(found.api, deadline=timedelta(milliseconds=200)))
 
-    with pytest.raises(RouterError, match="the credential for Authorization could not be had: it raised FileNotFoundError"):
+    with pytest.raises(
+        RouterError,
+        match="the credential for Authorization could not be had: it raised FileNotFoundError",
+    ):
         Istio(api=quick, virtual_service="shop", host="shop").read(RELEASE)

@@ -45,7 +45,9 @@ from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 from progressive.model.units import minutes, ms, seconds
 
-RELEASE = Release(service="shop", stable=Version("1.0", backend="v1"), candidate=Version("1.1", backend="v2"))
+RELEASE = Release(
+    service="shop", stable=Version("1.0", backend="v1"), candidate=Version("1.1", backend="v2")
+)
 THREE = Release(
     service="shop",
     stable=Version("1.0", backend="v1"),
@@ -85,25 +87,43 @@ class World:
     def __init__(self) -> None:
         self.server = FakePrometheus()
 
-    def scrape(self, second: float, instance: str = "a:80", version: str = "v1", **codes: float | str) -> None:
+    def scrape(
+        self, second: float, instance: str = "a:80", version: str = "v1", **codes: float | str
+    ) -> None:
         """One scrape of one target: ``scrape(3, _200=10, _500=1)``."""
         moment = ZERO + round(second * 1000)
         self.server.add(moment, 1, name="up", job="shop", instance=instance)
         for code, value in codes.items():
-            self.server.add(moment, value, job="shop", instance=instance, version=version, code=code[1:])
+            self.server.add(
+                moment, value, job="shop", instance=instance, version=version, code=code[1:]
+            )
 
-    def observe(self, second: float, *counts: float, edges: str = "0.1 0.5 +Inf", **labels: str) -> None:
+    def observe(
+        self, second: float, *counts: float, edges: str = "0.1 0.5 +Inf", **labels: str
+    ) -> None:
         """One scrape of a histogram."""
-        named = {"name": "seconds_bucket", "job": "shop", "instance": "a:80", "version": "v1", **labels}
+        named = {
+            "name": "seconds_bucket",
+            "job": "shop",
+            "instance": "a:80",
+            "version": "v1",
+            **labels,
+        }
         for edge, count in zip(edges.split(), counts, strict=True):
             self.server.add(ZERO + round(second * 1000), count, le=edge, **named)
 
-    def look(self, begin: float, end: float, query: Any = RATIO, metric: Metric = ERRORS, **more: Any) -> Look:
+    def look(
+        self, begin: float, end: float, query: Any = RATIO, metric: Metric = ERRORS, **more: Any
+    ) -> Look:
         window = Window(START + timedelta(seconds=begin), START + timedelta(seconds=end))
-        flow = scraping(query, metric)._measure(more.pop("release", RELEASE), metric, more.pop("tracks", BOTH), window)
+        flow = scraping(query, metric)._measure(
+            more.pop("release", RELEASE), metric, more.pop("tracks", BOTH), window
+        )
         return drive(flow, self.server)
 
-    def stable(self, begin: float, end: float, query: Any = RATIO, metric: Metric = ERRORS, **more: Any) -> Any:
+    def stable(
+        self, begin: float, end: float, query: Any = RATIO, metric: Metric = ERRORS, **more: Any
+    ) -> Any:
         return self.look(begin, end, query, metric, **more).of(Track.STABLE)
 
 
@@ -162,7 +182,9 @@ def test_a_counter_that_is_born_counts_from_its_first_event(world: World) -> Non
 
 
 @rule("R13")
-def test_the_first_request_of_an_idle_version_is_counted_because_its_target_was_scraped(world: World) -> None:
+def test_the_first_request_of_an_idle_version_is_counted_because_its_target_was_scraped(
+    world: World,
+) -> None:
     for second in range(-5, 5):
         world.scrape(second)
     world.scrape(5, _500=1)
@@ -202,7 +224,9 @@ def test_a_server_that_was_just_started_puts_no_past_into_the_window() -> None:
     first = fresh.stable(0, 1.5)
 
     assert "nobody knows" in first.why
-    assert fresh.stable(0, 3).trials == 3, "of a two and of b one, without what their first scrapes showed"
+    assert fresh.stable(0, 3).trials == 3, (
+        "of a two and of b one, without what their first scrapes showed"
+    )
     assert fresh.stable(1.5, 4.7).trials == 6
 
 
@@ -221,7 +245,14 @@ def test_an_event_counted_before_its_request_is_its_own_request(world: World) ->
     query = Ratio(events=Counter("failures_total", version="version"), total=REQUESTS)
     for second, (failures, requests) in enumerate([(0, 0), (5, 4)]):
         world.scrape(second, _200=requests)
-        world.server.add(ZERO + second * 1000, failures, name="failures_total", job="shop", instance="a:80", version="v1")
+        world.server.add(
+            ZERO + second * 1000,
+            failures,
+            name="failures_total",
+            job="shop",
+            instance="a:80",
+            version="v1",
+        )
 
     assert world.stable(0, 1, query) == Counts(events=5, trials=5)
     assert len(world.server.queries) == 1
@@ -243,7 +274,9 @@ def test_what_is_no_count_is_no_answer(world: World, value: float | str, said: s
     world.scrape(1, _200=value)
     found = world.stable(0, 1)
 
-    assert found == NoAnswer(f"requests_total shows {said}, which is no count; a counter of events rises in whole numbers")
+    assert found == NoAnswer(
+        f"requests_total shows {said}, which is no count; a counter of events rises in whole numbers"
+    )
 
 
 def test_stale_markers_and_samples_stored_twice_are_left_out(world: World) -> None:
@@ -265,20 +298,26 @@ def test_healthy_idle_absent_and_dead_are_four_things(world: World) -> None:
         if second < 0:
             world.scrape(second, "d:80", "v4", _200=50 + second)
     healthy, idle, absent, dead = (
-        world.stable(0, 10, release=Release(service="shop", stable=Version(name), candidate=Version("x")))
+        world.stable(
+            0, 10, release=Release(service="shop", stable=Version(name), candidate=Version("x"))
+        )
         for name in ("v1", "v3", "v2", "v4")
     )
 
     assert healthy == Counts(events=0, trials=10)
     assert idle == NoData("no requests")
-    assert absent.why.startswith('no sample of requests_total{version="v2"}: the target is not scraped, is down,')
+    assert absent.why.startswith(
+        'no sample of requests_total{version="v2"}: the target is not scraped, is down,'
+    )
     assert dead.why.startswith(
         'the last sample of requests_total{version="v4"} is 11s older than the window\'s end: the target is down'
     )
 
 
 @rule("R13", "R18")
-def test_a_version_that_dies_is_judged_up_to_its_last_scrape_and_then_is_no_data(world: World) -> None:
+def test_a_version_that_dies_is_judged_up_to_its_last_scrape_and_then_is_no_data(
+    world: World,
+) -> None:
     for second in range(-1, 21):
         world.scrape(second, "a:80", "v1", _200=10 * second + 10)
         if second <= 12:
@@ -328,15 +367,21 @@ def test_buckets_are_counted_each_and_added_up_over_instances(world: World) -> N
         world.observe(second, second + 1, 2 * second + 2, 3 * second + 3)
         world.observe(second, 0, 0, second + 1, instance="b:80")
 
-    assert world.stable(0, 10, BUCKETS, LATENCY) == Histogram(edges=(0.1, 0.5), cumulative=(10, 20, 40))
+    assert world.stable(0, 10, BUCKETS, LATENCY) == Histogram(
+        edges=(0.1, 0.5), cumulative=(10, 20, 40)
+    )
 
 
 def test_a_unit_makes_seconds_of_it_exactly(world: World) -> None:
     for second in range(2):
-        world.observe(second, *(count * second for count in (1, 2, 3, 4)), edges="0.5 300 700.0 +Inf")
+        world.observe(
+            second, *(count * second for count in (1, 2, 3, 4)), edges="0.5 300 700.0 +Inf"
+        )
     query = Buckets("seconds_bucket", version="version", unit=ms(1))
 
-    assert world.stable(0, 1, query, LATENCY) == Histogram(edges=(0.0005, 0.3, 0.7), cumulative=(1, 2, 3, 4))
+    assert world.stable(0, 1, query, LATENCY) == Histogram(
+        edges=(0.0005, 0.3, 0.7), cumulative=(1, 2, 3, 4)
+    )
 
 
 def test_a_restart_is_seen_by_any_bucket_that_falls(world: World) -> None:
@@ -362,12 +407,16 @@ def test_edges_written_in_two_ways_are_the_same_bucket(world: World) -> None:
     assert world.stable(0, 1, BUCKETS, LATENCY) == Histogram(edges=(0.1, 1.0), cumulative=(2, 2, 2))
 
 
-def test_instances_with_different_buckets_are_added_up_at_the_edges_that_all_have(world: World) -> None:
+def test_instances_with_different_buckets_are_added_up_at_the_edges_that_all_have(
+    world: World,
+) -> None:
     """Below an edge that both have, both counts are exact."""
     for second in range(2):
         world.observe(second, second, 2 * second, 3 * second)
         world.observe(second, second, 4 * second, 9 * second, edges="0.1 0.7 +Inf", instance="b:80")
-        world.observe(second, second, second, second, edges="1 2 +Inf", version="v2", instance="c:80")
+        world.observe(
+            second, second, second, second, edges="1 2 +Inf", version="v2", instance="c:80"
+        )
     look = world.look(0, 1, BUCKETS, LATENCY)
 
     assert look.of(Track.STABLE) == Histogram(edges=(0.1,), cumulative=(2, 12))
@@ -390,21 +439,33 @@ def test_buckets_that_are_replaced_under_way_leave_those_that_stayed(world: Worl
     for second in range(5, 9):
         world.observe(second, second - 4, second - 4, 2 * (second - 4), edges="0.1 0.4 +Inf")
 
-    assert world.stable(2, 8, BUCKETS, LATENCY) == Histogram(edges=(0.1,), cumulative=(2 + 4, 2 + 8))
+    assert world.stable(2, 8, BUCKETS, LATENCY) == Histogram(
+        edges=(0.1,), cumulative=(2 + 4, 2 + 8)
+    )
 
 
 @pytest.mark.parametrize(
     ("edges", "counts", "said"),
     [
         ("0.1 0.5", [(0, 0), (1, 1)], 'no bucket with le="+Inf"'),
-        ("+Inf", [(0,), (1,)], "have no bucket of seconds_bucket in common, so nothing can be added up: none"),
+        (
+            "+Inf",
+            [(0,), (1,)],
+            "have no bucket of seconds_bucket in common, so nothing can be added up: none",
+        ),
         ("0.1 0.10 +Inf", [(0, 0, 0), (1, 1, 1)], "two buckets that end at 0.1"),
         ("0.1 fast +Inf", [(0, 0, 0), (1, 1, 1)], "le='fast', which is no upper edge"),
         ("0.1 0.5 +Inf", [(0, 0, 0), (3, 2, 1)], "fall where they must rise"),
-        ("0.1 0.5 +Inf", [(0, 0, 0), (1, 1, "NaN")], "some buckets of seconds_bucket have samples that others lack"),
+        (
+            "0.1 0.5 +Inf",
+            [(0, 0, 0), (1, 1, "NaN")],
+            "some buckets of seconds_bucket have samples that others lack",
+        ),
     ],
 )
-def test_buckets_that_make_no_sense_are_no_answer(world: World, edges: str, counts: list[tuple[Any, ...]], said: str) -> None:
+def test_buckets_that_make_no_sense_are_no_answer(
+    world: World, edges: str, counts: list[tuple[Any, ...]], said: str
+) -> None:
     for second, each in enumerate(counts):
         world.observe(second, *each, edges=edges)
     found = world.stable(0, 1, BUCKETS, LATENCY)
@@ -427,7 +488,9 @@ def test_a_histogram_is_silent_like_a_counter(world: World) -> None:
 # -------------------------------------------------------------------------------------------------------------------- values
 
 
-def test_a_rate_is_taken_between_samples_and_is_zero_only_for_a_version_that_is_scraped(world: World) -> None:
+def test_a_rate_is_taken_between_samples_and_is_zero_only_for_a_version_that_is_scraped(
+    world: World,
+) -> None:
     for second in range(-5, 11):
         world.scrape(second, "a:80", _200=4 * second + 20)
         world.scrape(second, "b:80", "v2", _200=3)
@@ -457,12 +520,18 @@ def test_a_rate_begins_one_scrape_before_what_is_born(world: World) -> None:
 
 
 def vector(*values: Any, **more: Any) -> bytes:
-    result = [{"metric": {"n": str(i)}, "value": [1_795_435_200, value]} for i, value in enumerate(values)]
-    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}, **more}).encode()
+    result = [
+        {"metric": {"n": str(i)}, "value": [1_795_435_200, value]} for i, value in enumerate(values)
+    ]
+    return json.dumps(
+        {"status": "success", "data": {"resultType": "vector", "result": result}, **more}
+    ).encode()
 
 
 def other(kind: str, result: Any) -> bytes:
-    return json.dumps({"status": "success", "data": {"resultType": kind, "result": result}}).encode()
+    return json.dumps(
+        {"status": "success", "data": {"resultType": kind, "result": result}}
+    ).encode()
 
 
 def asked(body: bytes, query: Any = None, metric: Metric = QUEUE) -> Any:
@@ -482,41 +551,70 @@ def asked(body: bytes, query: Any = None, metric: Metric = QUEUE) -> Any:
         (other("scalar", [1_795_435_200.5, "3"]), Gauge(samples=(3.0,))),
         (vector("3", infos=["metric might not be a counter"]), Gauge(samples=(3.0,))),
         (vector(), NoData("the query found nothing (an empty result)")),
-        (vector("NaN"), NoData("the query answers NaN, which is no number (nothing divided by nothing?)")),
-        (vector("+Inf"), NoData("the query answers +inf, which is no number (something divided by nothing?)")),
-        (vector("-Inf"), NoData("the query answers -inf, which is no number (something divided by nothing?)")),
-        (other("scalar", [0, "NaN"]), NoData("the query answers NaN, which is no number (nothing divided by nothing?)")),
-        (vector("1", "2"), NoAnswer("the query answers 2 series, more than one: aggregate it, such as sum(...)")),
+        (
+            vector("NaN"),
+            NoData("the query answers NaN, which is no number (nothing divided by nothing?)"),
+        ),
+        (
+            vector("+Inf"),
+            NoData("the query answers +inf, which is no number (something divided by nothing?)"),
+        ),
+        (
+            vector("-Inf"),
+            NoData("the query answers -inf, which is no number (something divided by nothing?)"),
+        ),
+        (
+            other("scalar", [0, "NaN"]),
+            NoData("the query answers NaN, which is no number (nothing divided by nothing?)"),
+        ),
+        (
+            vector("1", "2"),
+            NoAnswer("the query answers 2 series, more than one: aggregate it, such as sum(...)"),
+        ),
         (
             other("matrix", [{"metric": {}, "values": [[0, "1"]]}]),
-            NoAnswer("the query answers a matrix, not one number; for a range use something like max_over_time(...)"),
+            NoAnswer(
+                "the query answers a matrix, not one number; for a range use something like max_over_time(...)"
+            ),
         ),
         (
             other("string", [0, "hello"]),
-            NoAnswer("the query answers a string, not one number; for a range use something like max_over_time(...)"),
+            NoAnswer(
+                "the query answers a string, not one number; for a range use something like max_over_time(...)"
+            ),
         ),
         (
             other("vector", [{"metric": {}, "histogram": [0, {"count": "1"}]}]),
-            NoAnswer("the query answers a native histogram, not one number; take a part of it, such as histogram_count(...)"),
+            NoAnswer(
+                "the query answers a native histogram, not one number; take a part of it, such as histogram_count(...)"
+            ),
         ),
         (
             vector("3", warnings=["No StoreAPIs matched", "remote_read: timeout"]),
-            NoAnswer("the answer is not complete; the server warns: No StoreAPIs matched; remote_read: timeout"),
+            NoAnswer(
+                "the answer is not complete; the server warns: No StoreAPIs matched; remote_read: timeout"
+            ),
         ),
         (
             vector("3", isPartial=True),
-            NoAnswer("the answer is not complete: the server says isPartial (a part of its storage did not answer)"),
+            NoAnswer(
+                "the answer is not complete: the server says isPartial (a part of its storage did not answer)"
+            ),
         ),
         (vector("3", isPartial=False, warnings=[]), Gauge(samples=(3.0,))),
     ],
 )
-def test_every_answer_to_a_query_of_ones_own_is_mapped_on_purpose(body: bytes, expected: Any) -> None:
+def test_every_answer_to_a_query_of_ones_own_is_mapped_on_purpose(
+    body: bytes, expected: Any
+) -> None:
     assert asked(body) == expected
 
 
 @rule("R13")
 @pytest.mark.parametrize("words", [{"warnings": ["one store is down"]}, {"isPartial": True}])
-def test_a_part_of_the_samples_is_no_answer_for_any_track(world: World, words: dict[str, Any]) -> None:
+def test_a_part_of_the_samples_is_no_answer_for_any_track(
+    world: World, words: dict[str, Any]
+) -> None:
     for second in range(3):
         world.scrape(second, _200=second)
     world.server.also = words
@@ -527,7 +625,9 @@ def test_a_part_of_the_samples_is_no_answer_for_any_track(world: World, words: d
 
 
 def test_native_histograms_are_named_as_what_they_are() -> None:
-    body = other("matrix", [{"metric": {"__name__": "seconds"}, "histograms": [[0, {"count": "1"}]]}])
+    body = other(
+        "matrix", [{"metric": {"__name__": "seconds"}, "histograms": [[0, {"count": "1"}]]}]
+    )
 
     assert "native histogram" in asked(body, BUCKETS, LATENCY).why
 
@@ -598,7 +698,10 @@ def test_one_query_brings_both_versions_and_both_counts(world: World) -> None:
         world.scrape(second, "b:80", "v2", _200=second)
     look = world.look(0, 3)
 
-    assert look.tracks == ((Track.CANDIDATE, Counts(events=0, trials=3)), (Track.STABLE, Counts(events=3, trials=6)))
+    assert look.tracks == (
+        (Track.CANDIDATE, Counts(events=0, trials=3)),
+        (Track.STABLE, Counts(events=3, trials=6)),
+    )
     assert world.server.queries == ['requests_total{version=~"v1|v2"}[9s]']
     assert look.query == f'requests_total{{version=~"v1|v2"}}[9s]  # time={ZERO // 1000 + 3}.000'
 
@@ -613,14 +716,23 @@ def test_a_second_query_is_sent_only_where_a_series_seems_to_begin(world: World)
     assert world.server.queries[1] == (
         'last_over_time(requests_total{version=~"v1|v2"}[1h]) or last_over_time(up{job=~"shop"}[1h] offset 3s)'
     )
-    assert [line.rpartition("time=")[2] for line in look.query.splitlines()] == [f"{ZERO // 1000 + 3}.000", f"{ZERO // 1000}.000"]
+    assert [line.rpartition("time=")[2] for line in look.query.splitlines()] == [
+        f"{ZERO // 1000 + 3}.000",
+        f"{ZERO // 1000}.000",
+    ]
 
 
 def test_what_all_counters_share_is_left_to_the_server() -> None:
-    requests = Counter("requests_total", version="v", labels={"job": "shop", "path": Not(Regex("/health.*"))})
+    requests = Counter(
+        "requests_total", version="v", labels={"job": "shop", "path": Not(Regex("/health.*"))}
+    )
     failures = Counter("failures_total", version="v", labels={"job": "shop", "kind": Not("client")})
     window = Window(START, START + ms(1500))
-    request = next(scraping(Ratio(events=failures, total=requests), ERRORS)._measure(RELEASE, ERRORS, (Track.CANDIDATE,), window))
+    request = next(
+        scraping(Ratio(events=failures, total=requests), ERRORS)._measure(
+            RELEASE, ERRORS, (Track.CANDIDATE,), window
+        )
+    )
 
     assert request.content is not None
     assert (
@@ -633,42 +745,90 @@ def test_labels_choose_among_what_the_server_sent(world: World) -> None:
     for second in range(2):
         for path in ("/", "/health", "/healthy"):
             for code in ("200", "500"):
-                world.server.add(ZERO + second * 1000, second, job="shop", instance="a", version="v1", path=path, code=code)
+                world.server.add(
+                    ZERO + second * 1000,
+                    second,
+                    job="shop",
+                    instance="a",
+                    version="v1",
+                    path=path,
+                    code=code,
+                )
     requests = Counter("requests_total", version="version", labels={"path": Not("/health")})
 
-    assert world.stable(0, 1, Ratio(events=requests.where(code="500"), total=requests)) == Counts(events=2, trials=4)
-    assert world.stable(0, 1, Ratio(events=requests.where(code=Not(Regex("2.."))), total=requests)) == Counts(events=2, trials=4)
-    assert world.stable(0, 1, Ratio(events=requests.where(zone=""), total=requests)) == Counts(events=4, trials=4)
+    assert world.stable(0, 1, Ratio(events=requests.where(code="500"), total=requests)) == Counts(
+        events=2, trials=4
+    )
+    assert world.stable(
+        0, 1, Ratio(events=requests.where(code=Not(Regex("2.."))), total=requests)
+    ) == Counts(events=2, trials=4)
+    assert world.stable(0, 1, Ratio(events=requests.where(zone=""), total=requests)) == Counts(
+        events=4, trials=4
+    )
 
 
 def test_versions_may_be_told_apart_by_several_labels(world: World) -> None:
     told = Counter("requests_total", version={"app": "{service}", "pod": "{service}-{version}"})
     for second in range(2):
         for app, pod in (("shop", "shop-1.0"), ("shop", "shop-1x0"), ("other", "shop-1.0")):
-            world.server.add(ZERO + second * 1000, second, job="shop", instance="a", app=app, pod=pod)
+            world.server.add(
+                ZERO + second * 1000, second, job="shop", instance="a", app=app, pod=pod
+            )
 
-    assert world.stable(0, 1, Ratio(events=told.where(code="500"), total=told)) == Counts(events=0, trials=1)
-    assert world.server.queries[0] == 'requests_total{app="shop",pod=~"shop-1\\\\.0|shop-1\\\\.1"}[7s]'
+    assert world.stable(0, 1, Ratio(events=told.where(code="500"), total=told)) == Counts(
+        events=0, trials=1
+    )
+    assert (
+        world.server.queries[0] == 'requests_total{app="shop",pod=~"shop-1\\\\.0|shop-1\\\\.1"}[7s]'
+    )
 
 
-def fingerprint(query: Any, metric: Metric = ERRORS, release: Release = RELEASE, start: datetime = START) -> str:
-    flow = scraping(query, metric)._measure(release, metric, BOTH, Window(start, start + seconds(30)))
+def fingerprint(
+    query: Any, metric: Metric = ERRORS, release: Release = RELEASE, start: datetime = START
+) -> str:
+    flow = scraping(query, metric)._measure(
+        release, metric, BOTH, Window(start, start + seconds(30))
+    )
     return drive(flow, FakePrometheus()).fingerprint
 
 
 def test_the_fingerprint_is_of_the_query_and_not_of_versions_or_times() -> None:
     another = Release(service="till", stable=Version("7"), candidate=Version("8"))
 
-    assert fingerprint(RATIO) == fingerprint(RATIO, release=another) == fingerprint(RATIO, start=START + minutes(5)) != ""
-    assert fingerprint(RATIO) != fingerprint(Ratio(events=REQUESTS.where(code="500"), total=REQUESTS))
-    assert fingerprint(RATIO) != fingerprint(RATIO, errors(minutes(1)).__class__("other", kind="ratio", lag=minutes(1)))
+    assert (
+        fingerprint(RATIO)
+        == fingerprint(RATIO, release=another)
+        == fingerprint(RATIO, start=START + minutes(5))
+        != ""
+    )
+    assert fingerprint(RATIO) != fingerprint(
+        Ratio(events=REQUESTS.where(code="500"), total=REQUESTS)
+    )
+    assert fingerprint(RATIO) != fingerprint(
+        RATIO, errors(minutes(1)).__class__("other", kind="ratio", lag=minutes(1))
+    )
 
 
 def test_other_buckets_are_another_question_and_none_yet_are_no_question(world: World) -> None:
     """Measurements with other buckets can't be added up; and an empty fingerprint changes nothing."""
     for second in range(4):
-        world.observe(second, second, second, second, edges="1 2 +Inf" if second < 2 else "1 3 +Inf", instance=f"{second // 2}")
-        world.observe(second, second, second, second, edges="1 2 +Inf" if second < 2 else "1 3 +Inf", version="v2", instance="b")
+        world.observe(
+            second,
+            second,
+            second,
+            second,
+            edges="1 2 +Inf" if second < 2 else "1 3 +Inf",
+            instance=f"{second // 2}",
+        )
+        world.observe(
+            second,
+            second,
+            second,
+            second,
+            edges="1 2 +Inf" if second < 2 else "1 3 +Inf",
+            version="v2",
+            instance="b",
+        )
     before, after = (world.look(begin, begin + 0.5, BUCKETS, LATENCY) for begin in (0.5, 20))
 
     assert before.fingerprint not in ("", fingerprint(BUCKETS, LATENCY))
@@ -697,7 +857,9 @@ def test_other_buckets_are_another_question_and_none_yet_are_no_question(world: 
 )
 def test_placeholders_are_filled_where_they_stand(template: str, expected: str) -> None:
     release = Release(service="shop", stable=Version("1.0", backend="a.b"), candidate=Version("x"))
-    flow = scraping(PromQL(template), QUEUE)._measure(release, QUEUE, (Track.STABLE,), Window(START, START + seconds(30)))
+    flow = scraping(PromQL(template), QUEUE)._measure(
+        release, QUEUE, (Track.STABLE,), Window(START, START + seconds(30))
+    )
     look = drive(flow, lambda _: Response(body=vector("1")))
 
     assert look.query == f"{expected}  # time={ZERO // 1000 + 30}.000"
@@ -711,16 +873,32 @@ def test_placeholders_are_filled_where_they_stand(template: str, expected: str) 
         ("max(depth{version={backend}})", "{backend} must stand within quotes"),
         ("max(depth{version=`{backend}`})", "a placeholder in backticks can't be escaped"),
         ('max(depth{version="{backend}})', 'a quote " is not closed'),
-        ('max(rate(depth{version="{backend}", w="{window}"}[1m]))', "{window} is a duration; it must stand outside of quotes"),
+        (
+            'max(rate(depth{version="{backend}", w="{window}"}[1m]))',
+            "{window} is a duration; it must stand outside of quotes",
+        ),
     ],
 )
-def test_a_query_that_can_not_be_filled_is_refused_when_it_is_written(template: str, said: str) -> None:
+def test_a_query_that_can_not_be_filled_is_refused_when_it_is_written(
+    template: str, said: str
+) -> None:
     with pytest.raises(StrategyError, match=re.escape(said)):
         PromQL(template)
 
 
 @pytest.mark.parametrize(
-    "pattern", ["5..", "[45]..", "2..|3..", "(?:GET|POST)", "a{2,3}b?", r"\d+\.\w*?", r"/api/[^/]+/\-", "", "[a-z.-]+"]
+    "pattern",
+    [
+        "5..",
+        "[45]..",
+        "2..|3..",
+        "(?:GET|POST)",
+        "a{2,3}b?",
+        r"\d+\.\w*?",
+        r"/api/[^/]+/\-",
+        "",
+        "[a-z.-]+",
+    ],
 )
 def test_patterns_that_mean_the_same_here_and_there_are_taken(pattern: str) -> None:
     assert Regex(pattern).pattern == pattern
@@ -757,19 +935,27 @@ def test_patterns_that_could_mean_two_things_are_refused(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Prometheus("http://x", metrics={LATENCY: RATIO}), "latency is a latency, and Ratio(...) measures a ratio"),
+        (
+            lambda: Prometheus("http://x", metrics={LATENCY: RATIO}),
+            "latency is a latency, and Ratio(...) measures a ratio",
+        ),
         (lambda: Prometheus("http://x", metrics={}), "give a mapping of metrics to queries"),
         (
             lambda: Prometheus("http://x", metrics={"errors": RATIO}),
             "'errors' is no Metric; write Metric('errors', kind='ratio')",
         ),
-        (lambda: Prometheus("http://x", metrics={ERRORS: REQUESTS}), "is no Ratio(...), Buckets(...), Rate(...) or PromQL(...)"),
+        (
+            lambda: Prometheus("http://x", metrics={ERRORS: REQUESTS}),
+            "is no Ratio(...), Buckets(...), Rate(...) or PromQL(...)",
+        ),
         (
             lambda: Prometheus("http://x", metrics={ERRORS: RATIO}, scrape=seconds(30)),
             "error-rate has a lag of 0:00:30, but numbers are complete after 0:00:45; write lag=seconds(45)",
         ),
         (
-            lambda: Prometheus("http://x", metrics={Metric("e", kind="ratio", counter=True, lag=minutes(1)): RATIO}),
+            lambda: Prometheus(
+                "http://x", metrics={Metric("e", kind="ratio", counter=True, lag=minutes(1)): RATIO}
+            ),
             "e has counter=True, which is for systems without history",
         ),
         (
@@ -777,22 +963,43 @@ def test_patterns_that_could_mean_two_things_are_refused(pattern: str) -> None:
             "'error-rate' stands for two metrics",
         ),
         (lambda: Prometheus("http://x", metrics={ERRORS: RATIO}, scrape=15), "15 has no unit"),
-        (lambda: Counter('x{job="a"}', version="v"), "is not the name of a series; give it without braces"),
-        (lambda: Counter("x", version="v", labels={"a-b": "c"}), "'a-b' is not the name of a label"),
-        (lambda: Counter("x", version="v", labels={"__name__": "c"}), "'__name__' is not the name of a label"),
+        (
+            lambda: Counter('x{job="a"}', version="v"),
+            "is not the name of a series; give it without braces",
+        ),
+        (
+            lambda: Counter("x", version="v", labels={"a-b": "c"}),
+            "'a-b' is not the name of a label",
+        ),
+        (
+            lambda: Counter("x", version="v", labels={"__name__": "c"}),
+            "'__name__' is not the name of a label",
+        ),
         (
             lambda: Counter("x", version="v", labels={"code": 500}),
             "Counter.labels['code']: 500 is no str, Regex('5..') or Not('200')",
         ),
         (lambda: Counter("x", version="v", labels=["code"]), "is no mapping of labels"),
         (lambda: Counter("x", version="v", labels={"a": "\ud800"}), "a half of a character"),
-        (lambda: Counter("x", version="v", labels={"v": "1"}), "'v' stands in labels= and in version="),
+        (
+            lambda: Counter("x", version="v", labels={"v": "1"}),
+            "'v' stands in labels= and in version=",
+        ),
         (lambda: Counter("x", version={"app": "{service}"}), "is the same for every version"),
-        (lambda: Counter("x", version={"app": "{name}-{backend}"}), "may have {backend}, {version} and {service} in braces"),
+        (
+            lambda: Counter("x", version={"app": "{name}-{backend}"}),
+            "may have {backend}, {version} and {service} in braces",
+        ),
         (lambda: Counter("x", version=5), "5 is no label; write version='version'"),
-        (lambda: Ratio(events=REQUESTS, total=Counter("x", version="track")), "must have the same labels for that"),
+        (
+            lambda: Ratio(events=REQUESTS, total=Counter("x", version="track")),
+            "must have the same labels for that",
+        ),
         (lambda: Ratio(events="x", total=REQUESTS), "write Counter('x', version='version')"),
-        (lambda: Buckets("x_bucket", version="v", labels={"le": "0.5"}), "all of the buckets are needed"),
+        (
+            lambda: Buckets("x_bucket", version="v", labels={"le": "0.5"}),
+            "all of the buckets are needed",
+        ),
         (lambda: Not(5), "a label's value is a str or a Regex(...)"),
         (lambda: istio("shop", reporter="both"), "reporter='both' is not one of"),
     ],
@@ -806,12 +1013,18 @@ def test_metrics_are_those_that_were_declared_and_no_others() -> None:
     provider = Prometheus("http://127.0.0.1:9090", metrics={ERRORS: RATIO, LATENCY: BUCKETS})
 
     assert provider.metrics == (ERRORS, LATENCY)
-    with pytest.raises(MetricsError, match="Prometheus answers for error-rate, latency; not for queue"):
+    with pytest.raises(
+        MetricsError, match="Prometheus answers for error-rate, latency; not for queue"
+    ):
         drive(provider._measure(RELEASE, QUEUE, BOTH, Window(START, START)), FakePrometheus())
 
 
 def test_a_server_may_be_given_with_everything_that_http_needs() -> None:
-    http = Http("https://metrics.example/prometheus", credentials="Bearer abc", headers={"X-Scope-OrgID": "shop"})
+    http = Http(
+        "https://metrics.example/prometheus",
+        credentials="Bearer abc",
+        headers={"X-Scope-OrgID": "shop"},
+    )
     provider = Prometheus(http, metrics={ERRORS: RATIO})
 
     assert provider.server == http
@@ -834,7 +1047,12 @@ def test_istio_counts_by_service_and_version_in_seconds(world: World) -> None:
         for version, ok, failed in (("v1", 100, 0), ("v2", 9, 1)):
             for code, count in (("200", ok), ("503", failed)):
                 world.server.add(
-                    moment, second * count, name="istio_requests_total", destination_version=version, response_code=code, **labels
+                    moment,
+                    second * count,
+                    name="istio_requests_total",
+                    destination_version=version,
+                    response_code=code,
+                    **labels,
                 )
             for edge in ("250", "400", "+Inf"):
                 world.server.add(
@@ -852,7 +1070,12 @@ def test_istio_counts_by_service_and_version_in_seconds(world: World) -> None:
         ):
             more = {**labels, **stranger}
             world.server.add(
-                moment, second * 50, name="istio_requests_total", destination_version="v2", response_code="503", **more
+                moment,
+                second * 50,
+                name="istio_requests_total",
+                destination_version="v2",
+                response_code="503",
+                **more,
             )
     queries = {metric.name: (query, metric) for metric, query in istio("prod").items()}
     found = [world.look(0, 1, *queries[name]) for name in ("error-rate", "latency", "request-rate")]
@@ -865,7 +1088,11 @@ def test_istio_counts_by_service_and_version_in_seconds(world: World) -> None:
 
 def test_istio_can_be_asked_by_workload_from_the_gateways_side() -> None:
     declared = istio(
-        "prod", reporter="source", version="destination_workload", labels={"source_workload": "gateway"}, lag=minutes(1)
+        "prod",
+        reporter="source",
+        version="destination_workload",
+        labels={"source_workload": "gateway"},
+        lag=minutes(1),
     )
     ratio = declared[errors(minutes(1))]
 

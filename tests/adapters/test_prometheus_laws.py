@@ -68,7 +68,9 @@ class Instance:
 
     def restart(self) -> None:
         self.ceiling = {
-            code: min(self.seen[code] - 1, self.ceiling.get(code, self.seen[code])) for code in self.seen if self.seen[code]
+            code: min(self.seen[code] - 1, self.ceiling.get(code, self.seen[code]))
+            for code in self.seen
+            if self.seen[code]
         }
         self.counts = dict.fromkeys(self.ceiling, 0)
 
@@ -79,11 +81,15 @@ class Instance:
                 value, before = self.counts.get(code, 0), self.seen.get(code, 0)
                 self.told[code] += value - before if value >= before else value
                 self.seen[code] = value
-                server.add(moment, value, job="shop", instance=self.name, version=self.version, code=code)
+                server.add(
+                    moment, value, job="shop", instance=self.name, version=self.version, code=code
+                )
         self.ceiling.clear()
 
 
-EVENTS = st.sampled_from(["ok", "ok", "ok", "ok", "fail", "fail", "fails", "restart", "missed", "outage"])
+EVENTS = st.sampled_from(
+    ["ok", "ok", "ok", "ok", "fail", "fail", "fails", "restart", "missed", "outage"]
+)
 
 
 @st.composite
@@ -92,14 +98,28 @@ def instances(draw: st.DrawFn, name: str) -> tuple[str, str, bool, int, int, int
     begins = draw(st.integers(-8, SCRAPES - 2))
     ends = draw(st.integers(begins + 1, SCRAPES + 8))
     events = draw(st.lists(EVENTS, min_size=ends - begins, max_size=ends - begins))
-    return name, draw(st.sampled_from(["v1", "v2"])), draw(st.booleans()), draw(st.integers(0, 999)), begins, ends, events
+    return (
+        name,
+        draw(st.sampled_from(["v1", "v2"])),
+        draw(st.booleans()),
+        draw(st.integers(0, 999)),
+        begins,
+        ends,
+        events,
+    )
 
 
-HISTORIES = st.integers(1, 4).flatmap(lambda count: st.tuples(*(instances(f"{i}:80") for i in range(count))))
-EDGES = st.lists(st.integers(1, SCRAPES * 1000 - 1), max_size=6, unique=True).map(lambda inner: [*sorted(inner), SCRAPES * 1000])
+HISTORIES = st.integers(1, 4).flatmap(
+    lambda count: st.tuples(*(instances(f"{i}:80") for i in range(count)))
+)
+EDGES = st.lists(st.integers(1, SCRAPES * 1000 - 1), max_size=6, unique=True).map(
+    lambda inner: [*sorted(inner), SCRAPES * 1000]
+)
 
 
-def happened(history: Any, known: bool, past: int = 0) -> tuple[FakePrometheus, dict[str, dict[str, int]]]:
+def happened(
+    history: Any, known: bool, past: int = 0
+) -> tuple[FakePrometheus, dict[str, dict[str, int]]]:
     """The server after all this, and what it was told of after `START`, by version and code.
 
     ``known``: the job has been scraped for long. ``past``: requests before the first scrape, which the truth leaves out.
@@ -118,7 +138,9 @@ def happened(history: Any, known: bool, past: int = 0) -> tuple[FakePrometheus, 
         for at, event in zip(range(begins, ends), events, strict=True):
             if event == "restart":
                 instance.restart()
-            instance.serve("500" if event.startswith("fail") else "200", 3 if event == "fails" else 2)
+            instance.serve(
+                "500" if event.startswith("fail") else "200", 3 if event == "fails" else 2
+            )
             away = max(away - 1, {"missed": 1, "outage": 9}.get(event, 0))
             if at * 1000 + place > SCRAPES * 1000:
                 continue
@@ -164,7 +186,9 @@ def counted(looks: list[Look]) -> dict[str, dict[str, int]]:
 @rule("R13", "R18")
 @settings(max_examples=200, deadline=None)
 @given(HISTORIES, EDGES)
-def test_every_event_that_was_scraped_is_counted_once_and_no_other(history: Any, edges: list[int]) -> None:
+def test_every_event_that_was_scraped_is_counted_once_and_no_other(
+    history: Any, edges: list[int]
+) -> None:
     """Through restarts, births, deaths, missed scrapes and outages, and however the time is cut into windows."""
     server, truth = happened(history, known=True)
 
@@ -174,7 +198,9 @@ def test_every_event_that_was_scraped_is_counted_once_and_no_other(history: Any,
 @rule("R13")
 @settings(max_examples=150, deadline=None)
 @given(HISTORIES, EDGES, st.integers(-8, SCRAPES - 2))
-def test_a_server_that_is_just_started_puts_nobodys_past_into_a_window(history: Any, edges: list[int], begins: int) -> None:
+def test_a_server_that_is_just_started_puts_nobodys_past_into_a_window(
+    history: Any, edges: list[int], begins: int
+) -> None:
     """All instances are scraped for the first time within one interval, and have long been serving."""
     fresh = [(*each[:4], begins, begins + len(each[6]), ["ok", *each[6][1:]]) for each in history]
     server, truth = happened(fresh, known=False, past=1000)
@@ -185,29 +211,47 @@ def test_a_server_that_is_just_started_puts_nobodys_past_into_a_window(history: 
 @rule("R18")
 @settings(max_examples=100, deadline=None)
 @given(HISTORIES, EDGES, EDGES)
-def test_windows_that_follow_each_other_share_out_the_events(history: Any, some: list[int], others: list[int]) -> None:
+def test_windows_that_follow_each_other_share_out_the_events(
+    history: Any, some: list[int], others: list[int]
+) -> None:
     """However the time is cut, also within the time between two scrapes: in the end the same was counted."""
     server, _ = happened(history, known=True)
 
-    assert counted(chain(server, some)) == counted(chain(server, others)) == counted(chain(server, some[-1:]))
+    assert (
+        counted(chain(server, some))
+        == counted(chain(server, others))
+        == counted(chain(server, some[-1:]))
+    )
 
 
 @rule("R13")
 @settings(max_examples=100, deadline=None)
 @given(HISTORIES, EDGES)
-def test_no_look_says_zero_of_zero_and_no_silence_is_without_a_reason(history: Any, edges: list[int]) -> None:
+def test_no_look_says_zero_of_zero_and_no_silence_is_without_a_reason(
+    history: Any, edges: list[int]
+) -> None:
     server, _ = happened(history, known=True)
     for look in chain(server, edges):
         for _, measured in look.tracks:
-            assert measured.sample > 0 if isinstance(measured, Counts) else isinstance(measured, NoData) and measured.why
+            assert (
+                measured.sample > 0
+                if isinstance(measured, Counts)
+                else isinstance(measured, NoData) and measured.why
+            )
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.tuples(st.lists(st.integers(0, 3), min_size=3, max_size=3), st.booleans()), min_size=2, max_size=12),
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 3), min_size=3, max_size=3), st.booleans()),
+        min_size=2,
+        max_size=12,
+    ),
     EDGES,
 )
-def test_every_value_in_a_bucket_is_counted_once(steps: list[tuple[list[int], bool]], edges: list[int]) -> None:
+def test_every_value_in_a_bucket_is_counted_once(
+    steps: list[tuple[list[int], bool]], edges: list[int]
+) -> None:
     """Restarts included, as long as any bucket falls with them."""
     server, now, told, last = FakePrometheus(), [0, 0, 0], [0, 0, 0], [0, 0, 0]
     server.add(ZERO - 60_000, 1, name="up", job="shop", instance="a:80")
@@ -218,9 +262,19 @@ def test_every_value_in_a_bucket_is_counted_once(steps: list[tuple[list[int], bo
         told = [sum_ + new - old for sum_, new, old in zip(told, now, last, strict=True)]
         last = now
         for edge, count in zip(("0.1", "0.5", "+Inf"), now, strict=True):
-            server.add(ZERO + second * 1000, count, name="seconds_bucket", job="shop", instance="a:80", version="v1", le=edge)
+            server.add(
+                ZERO + second * 1000,
+                count,
+                name="seconds_bucket",
+                job="shop",
+                instance="a:80",
+                version="v1",
+                le=edge,
+            )
     found = [look.of(Track.STABLE) for look in chain(server, edges, LATENCY)]
-    sums = [sum(each.cumulative[i] for each in found if isinstance(each, Histogram)) for i in range(3)]
+    sums = [
+        sum(each.cumulative[i] for each in found if isinstance(each, Histogram)) for i in range(3)
+    ]
 
     assert sums == told
 
@@ -228,7 +282,10 @@ def test_every_value_in_a_bucket_is_counted_once(steps: list[tuple[list[int], bo
 # --------------------------------------------------------------------------------------------------------------------- quoting
 
 HOSTILE = st.text(
-    st.one_of(st.sampled_from("\"\\'`{}[]()|.*+?^$#=~!,-/ \n\r\t\0\x7f\u2028\x85"), st.characters(exclude_categories=["Cs"])),
+    st.one_of(
+        st.sampled_from("\"\\'`{}[]()|.*+?^$#=~!,-/ \n\r\t\0\x7f\u2028\x85"),
+        st.characters(exclude_categories=["Cs"]),
+    ),
     max_size=20,
 )
 INJECTION = 'x"}[5m])) or vector(1) #'
@@ -269,7 +326,9 @@ def test_a_value_within_a_pattern_matches_itself_alone(value: str, other: str) -
 @given(HOSTILE, st.sampled_from(['"', "'"]), st.sampled_from(["=", "=~", "!~ "]))
 @example(INJECTION, '"', "=")
 @example("' or vector(1) #", "'", "=~")
-def test_no_name_gets_out_of_the_quotes_of_a_query_of_ones_own(value: str, quote: str, operator: str) -> None:
+def test_no_name_gets_out_of_the_quotes_of_a_query_of_ones_own(
+    value: str, quote: str, operator: str
+) -> None:
     template = f"max(depth{{version{operator}{quote}{{backend}}{quote}}}) # {{backend}}"
     query = Template(template).fill({"backend": value, "version": value, "service": value}, 30_000)
     reader = Reader(query)
@@ -285,12 +344,24 @@ def test_a_hostile_name_finds_only_the_series_that_is_really_called_so() -> None
     server = FakePrometheus()
     for second in range(2):
         for version in ("v1", INJECTION):
-            server.add(ZERO + second * 1000, second, job="shop", instance="a:80", version=version, code="200")
+            server.add(
+                ZERO + second * 1000,
+                second,
+                job="shop",
+                instance="a:80",
+                version=version,
+                code="200",
+            )
     hostile = attrs.evolve(RELEASE.candidate)
-    object.__setattr__(hostile, "backend", INJECTION)  # a release refuses such a name; the query does not depend on that
+    object.__setattr__(
+        hostile, "backend", INJECTION
+    )  # a release refuses such a name; the query does not depend on that
     release = attrs.evolve(RELEASE)
     object.__setattr__(release, "candidate", hostile)
-    look = drive(PROMETHEUS._measure(release, ERRORS, BOTH, Window(START, START + timedelta(seconds=1))), server)
+    look = drive(
+        PROMETHEUS._measure(release, ERRORS, BOTH, Window(START, START + timedelta(seconds=1))),
+        server,
+    )
 
     assert look.of(Track.CANDIDATE) == look.of(Track.STABLE) == Counts(events=0, trials=1)
     assert len(server.queries) == 1

@@ -31,7 +31,11 @@ REQUESTS = Counter("requests_total", version="version")
 CANARY = Canary(
     weights=percents(5, 50, 100),
     bake=minutes(5),
-    checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(1)), Limit(LATENCY, quantile=0.99, at_most=ms(500), min_sample=1500)],
+    checks=[
+        NoWorse(ERRORS),
+        Limit(ERRORS, at_most=percent(1)),
+        Limit(LATENCY, quantile=0.99, at_most=ms(500), min_sample=1500),
+    ],
 )
 
 
@@ -52,11 +56,20 @@ class Scraped:
     def metrics(self) -> tuple[Metric, ...]:
         return self.provider.metrics
 
-    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
         return drive(self.provider._measure(release, metric, tracks, window), self.server)
 
 
-def rolled_out(candidate: Callable[[int], tuple[int, int, str] | None]) -> tuple[Outcome, MemoryRouter]:
+def rolled_out(
+    candidate: Callable[[int], tuple[int, int, str] | None],
+) -> tuple[Outcome, MemoryRouter]:
     """Two versions that serve ten requests a second for an hour and a half, scraped every 15 s.
 
     ``candidate``: its requests and errors until a second, and its second bucket edge; None if it can't be scraped.
@@ -64,7 +77,10 @@ def rolled_out(candidate: Callable[[int], tuple[int, int, str] | None]) -> tuple
     server = FakePrometheus()
     for second in range(-600, 5400, 15):
         for version, shown in (("v1", (10 * (second + 600), 0, "0.5")), ("v2", candidate(second))):
-            at, labels = (ZERO + second) * 1000 + (700 if version == "v2" else 0), {"job": "shop", "instance": version}
+            at, labels = (
+                (ZERO + second) * 1000 + (700 if version == "v2" else 0),
+                {"job": "shop", "instance": version},
+            )
             server.add(at, int(shown is not None), name="up", **labels)
             if shown is None:
                 continue
@@ -94,13 +110,19 @@ def test_a_version_whose_first_errors_come_under_way_is_taken_back() -> None:
 
 @rule("R13", "R14")
 def test_a_version_that_dies_is_never_promoted() -> None:
-    outcome, router = rolled_out(lambda second: (10 * (second + 600), 0, "0.5") if second < 400 else None)
+    outcome, router = rolled_out(
+        lambda second: (10 * (second + 600), 0, "0.5") if second < 400 else None
+    )
 
     assert (outcome.exit_code, router.highest) == (1, percent(50))
     assert "the target is down" in str(outcome) or "no sample of" in str(outcome)
 
 
 def test_buckets_that_change_under_way_begin_the_evidence_anew_and_stop_nothing() -> None:
-    outcome, _ = rolled_out(lambda second: (10 * (second + 600), 0, "0.5") if second < 400 else (10 * (second - 390), 0, "0.4"))
+    outcome, _ = rolled_out(
+        lambda second: (
+            (10 * (second + 600), 0, "0.5") if second < 400 else (10 * (second - 390), 0, "0.4")
+        )
+    )
 
     assert outcome.exit_code == 0

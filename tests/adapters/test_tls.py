@@ -43,7 +43,9 @@ def colour(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def server(leaf: trustme.LeafCert, *, clients: trustme.CA | None = None) -> Iterator[tuple[str, list[bytes]]]:
+def server(
+    leaf: trustme.LeafCert, *, clients: trustme.CA | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
     """A TLS server with this certificate on the loopback; what reached it in clear text. ``clients``: who signs theirs."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(context)
@@ -91,7 +93,9 @@ def ask(http: Http, colour: str) -> Response:
         client.close()
 
 
-def test_a_certificate_of_the_authority_that_was_given_is_trusted(authority: trustme.CA, trusted: str, colour: str) -> None:
+def test_a_certificate_of_the_authority_that_was_given_is_trusted(
+    authority: trustme.CA, trusted: str, colour: str
+) -> None:
     with server(authority.issue_cert("127.0.0.1")) as (url, received):
         response = ask(Http(url, ca=trusted, credentials=f"Bearer {CANARY}"), colour)
 
@@ -116,8 +120,15 @@ def test_a_wrong_certificate_ends_it_at_once_and_nothing_was_sent(
     authority: trustme.CA, trusted: str, made: dict[str, Any], why: str, colour: str
 ) -> None:
     signer = trustme.CA() if made.get("by") else authority
-    more = {"not_before": made["not_after"] - timedelta(days=9), "not_after": made["not_after"]} if "not_after" in made else {}
-    with server(signer.issue_cert(*made["names"], **more)) as (url, received), pytest.raises(RouterError) as caught:
+    more = (
+        {"not_before": made["not_after"] - timedelta(days=9), "not_after": made["not_after"]}
+        if "not_after" in made
+        else {}
+    )
+    with (
+        server(signer.issue_cert(*made["names"], **more)) as (url, received),
+        pytest.raises(RouterError) as caught,
+    ):
         ask(Http(url, ca=trusted, credentials=f"Bearer {CANARY}"), colour)
 
     assert caught.value.failure is Failure.PERMANENT
@@ -127,8 +138,13 @@ def test_a_wrong_certificate_ends_it_at_once_and_nothing_was_sent(
 
 
 @rule("R38")
-def test_public_authorities_alone_are_trusted_if_none_is_given(authority: trustme.CA, colour: str) -> None:
-    with server(authority.issue_cert("127.0.0.1")) as (url, received), pytest.raises(RouterError, match=r"give the authority that signed it"):
+def test_public_authorities_alone_are_trusted_if_none_is_given(
+    authority: trustme.CA, colour: str
+) -> None:
+    with (
+        server(authority.issue_cert("127.0.0.1")) as (url, received),
+        pytest.raises(RouterError, match=r"give the authority that signed it"),
+    ):
         ask(Http(url), colour)
 
     assert received == []
@@ -142,7 +158,9 @@ def test_a_context_of_the_users_own_is_used(authority: trustme.CA, colour: str) 
         assert ask(Http(url, ca=context), colour).status == 200
 
 
-def test_a_client_certificate_is_shown_where_it_is_asked_for(authority: trustme.CA, trusted: str, tmp_path: Path, colour: str) -> None:
+def test_a_client_certificate_is_shown_where_it_is_asked_for(
+    authority: trustme.CA, trusted: str, tmp_path: Path, colour: str
+) -> None:
     mine = authority.issue_cert("me@example.org")
     mine.cert_chain_pems[0].write_to_path(tmp_path / "me.pem")
     mine.private_key_pem.write_to_path(tmp_path / "me.key")
@@ -154,9 +172,15 @@ def test_a_client_certificate_is_shown_where_it_is_asked_for(authority: trustme.
             ask(Http(url, ca=trusted, deadline=timedelta(milliseconds=300)), colour)
 
 
-def test_files_that_are_none_are_named_before_anything_is_asked(trusted: str, tmp_path: Path) -> None:
+def test_files_that_are_none_are_named_before_anything_is_asked(
+    trusted: str, tmp_path: Path
+) -> None:
     (tmp_path / "empty.pem").write_text("")
 
-    for wrong in ({"ca": str(tmp_path / "no-such.pem")}, {"ca": str(tmp_path / "empty.pem")}, {"ca": trusted, "client_certificate": ("a", "b")}):
+    for wrong in (
+        {"ca": str(tmp_path / "no-such.pem")},
+        {"ca": str(tmp_path / "empty.pem")},
+        {"ca": trusted, "client_certificate": ("a", "b")},
+    ):
         with pytest.raises(StrategyError, match="give PEM files that can be read"):
             Client(Http("https://127.0.0.1:1", **wrong), RouterError, "Thing")  # type: ignore[arg-type]

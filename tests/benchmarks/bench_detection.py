@@ -15,7 +15,18 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from detection import accepting, adversary, broken, business, clock, events, latency, rules, speed, traffic
+from detection import (
+    accepting,
+    adversary,
+    broken,
+    business,
+    clock,
+    events,
+    latency,
+    rules,
+    speed,
+    traffic,
+)
 from figures import table
 
 SMOKE = "--smoke" in sys.argv
@@ -46,36 +57,79 @@ def event_by_event() -> None:
         "ours": dict.fromkeys(events.RATIOS, events.ours),
         "multinomial, k = 10": dict.fromkeys(events.RATIOS, events.multinomial(10)),
         "multinomial, k = 100": dict.fromkeys(events.RATIOS, events.multinomial(100)),
-        "normal mixture, told the base": {ratio: events.normal_mixture(0.001, ratio) for ratio in events.RATIOS},
+        "normal mixture, told the base": {
+            ratio: events.normal_mixture(0.001, ratio) for ratio in events.RATIOS
+        },
     }
     relative: dict[str, list[float]] = defaultdict(list)
     alarms: dict[str, list[float]] = defaultdict(list)
     for share in weights:
-        least = {ratio: events.errors_needed(chosen["Wald, told the truth"][ratio], share, ratio) for ratio in events.RATIOS}
-        rows = [("no test can need fewer", "", *(f"{events.limit(share, ratio):.1f}" for ratio in events.RATIOS))]
+        least = {
+            ratio: events.errors_needed(chosen["Wald, told the truth"][ratio], share, ratio)
+            for ratio in events.RATIOS
+        }
+        rows = [
+            (
+                "no test can need fewer",
+                "",
+                *(f"{events.limit(share, ratio):.1f}" for ratio in events.RATIOS),
+            )
+        ]
         for name, by_ratio in chosen.items():
-            errors = {ratio: events.errors_needed(rule, share, ratio) for ratio, rule in by_ratio.items()}
-            plain = events.normal_mixture(0.001, 1.0) if name.startswith("normal") else by_ratio[2.0]
+            errors = {
+                ratio: events.errors_needed(rule, share, ratio) for ratio, rule in by_ratio.items()
+            }
+            plain = (
+                events.normal_mixture(0.001, 1.0) if name.startswith("normal") else by_ratio[2.0]
+            )
             false = events.false_alarms(plain, share)
             alarms[name].append(false)
             relative[name] += [errors[ratio] / least[ratio] for ratio in events.RATIOS]
-            rows.append((name, f"{false * 100:.1f} %", *(f"{errors[r]:.1f} ({errors[r] / least[r]:.2f})" for r in events.RATIOS)))
+            rows.append(
+                (
+                    name,
+                    f"{false * 100:.1f} %",
+                    *(f"{errors[r]:.1f} ({errors[r] / least[r]:.2f})" for r in events.RATIOS),
+                )
+            )
         head = ("rule", "false alarms", *(f"x {ratio:g}" for ratio in events.RATIOS))
-        table(f"looked at after every event, weight {share:.0%}: the candidate's errors until the alarm (x Wald)", head, rows)
+        table(
+            f"looked at after every event, weight {share:.0%}: the candidate's errors until the alarm (x Wald)",
+            head,
+            rows,
+        )
     summary = [
-        (name, f"{geometric_mean(values):.2f}", f"{max(values):.2f}", f"{max(alarms[name]) * 100:.1f} %") for name, values in relative.items()
+        (
+            name,
+            f"{geometric_mean(values):.2f}",
+            f"{max(values):.2f}",
+            f"{max(alarms[name]) * 100:.1f} %",
+        )
+        for name, values in relative.items()
     ]
-    table("errors until the alarm, as a multiple of Wald's", ("rule", "geometric mean", "worst", "most false alarms"), summary)
+    table(
+        "errors until the alarm, as a multiple of Wald's",
+        ("rule", "geometric mean", "worst", "most false alarms"),
+        summary,
+    )
     goal("the exact test: geometric mean", geometric_mean(relative["ours, exact"]), 1.15)
     goal("the exact test: worst", max(relative["ours, exact"]), 1.25)
     goal("the default: geometric mean", geometric_mean(relative["ours"]), 1.2)
     goal("the default: worst", max(relative["ours"]), 1.35)
-    goal("false alarms of both, after every event", max(*alarms["ours"], *alarms["ours, exact"]), 0.05)
+    goal(
+        "false alarms of both, after every event",
+        max(*alarms["ours"], *alarms["ours, exact"]),
+        0.05,
+    )
     for name in ("multinomial, k = 10", "multinomial, k = 100", "normal mixture, told the base"):
         if max(alarms[name]) <= 0.05:
             ahead = max(a / b for a, b in zip(relative["ours"], relative[name], strict=True))
             goal(f"the default against the {name}: worst cell", ahead, 1.0)
-            goal(f"the default against the {name}: geometric mean", geometric_mean(relative["ours"]) / geometric_mean(relative[name]), 1.0)
+            goal(
+                f"the default against the {name}: geometric mean",
+                geometric_mean(relative["ours"]) / geometric_mean(relative[name]),
+                1.0,
+            )
 
 
 def acceptance() -> None:
@@ -84,7 +138,15 @@ def acceptance() -> None:
     for share in (0.5,) if SMOKE else (0.01, 0.10, 0.50):
         for bad in (2.0, 1.25):
             needed, least = events.events_to_accept(share, 1.0, bad)
-            rows.append((f"{share:.0%}", f"x {bad:g}", f"{needed:,.0f}", f"{least:,.0f}", f"{needed / least:.3f}"))
+            rows.append(
+                (
+                    f"{share:.0%}",
+                    f"x {bad:g}",
+                    f"{needed:,.0f}",
+                    f"{least:,.0f}",
+                    f"{needed / least:.3f}",
+                )
+            )
             goal(f"accepting at {share:.0%}, excluding x {bad:g}", needed / least, 1.1)
     table(
         "a version that is as good is accepted: errors of both tracks",
@@ -97,19 +159,46 @@ def acceptance_of_other_metrics() -> None:
     """Requests until a version that is as quick is accepted, and how often one that is as slow as is excluded."""
     rng = np.random.default_rng(SEED)
     rows = []
-    for name, limit, good, bad, requests in accepting.table(rng, 4 if SMOKE else 400, 20 if SMOKE else 180):
-        rows.append((name, f"x {limit:g}", f"{good * 100:.0f} %", "" if math.isinf(requests) else f"{requests:,.0f}", f"{bad * 100:.1f} %"))
-        goal(f"accepting a {name} that is {limit:g} times as bad", bad, 0.05 + (1.0 if SMOKE else 3 * math.sqrt(0.05 * 0.95 / 400)))
+    for name, limit, good, bad, requests in accepting.table(
+        rng, 4 if SMOKE else 400, 20 if SMOKE else 180
+    ):
+        rows.append(
+            (
+                name,
+                f"x {limit:g}",
+                f"{good * 100:.0f} %",
+                "" if math.isinf(requests) else f"{requests:,.0f}",
+                f"{bad * 100:.1f} %",
+            )
+        )
+        goal(
+            f"accepting a {name} that is {limit:g} times as bad",
+            bad,
+            0.05 + (1.0 if SMOKE else 3 * math.sqrt(0.05 * 0.95 / 400)),
+        )
     head = ("metric", "excluded", "as good: accepted", "after, in the median", "as bad: accepted")
-    table("proof that it is not so many times as bad, half an hour of looks, 100 of the candidate and 900 of stable in each", head, rows)
+    table(
+        "proof that it is not so many times as bad, half an hour of looks, 100 of the candidate and 900 of stable in each",
+        head,
+        rows,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- through ten-second looks
 
 
-def _cell(arguments: tuple[int, float, float, float, float, int]) -> tuple[tuple[float, float, float, float], dict[str, clock.Outcome]]:
+def _cell(
+    arguments: tuple[int, float, float, float, float, int],
+) -> tuple[tuple[float, float, float, float], dict[str, clock.Outcome]]:
     seed, weight, base, ratio, rps, rollouts = arguments
-    found = clock.cell(np.random.default_rng(seed), weight=weight, base=base, ratio=ratio, rps=rps, rollouts=rollouts)
+    found = clock.cell(
+        np.random.default_rng(seed),
+        weight=weight,
+        base=base,
+        ratio=ratio,
+        rps=rps,
+        rollouts=rollouts,
+    )
     return (weight, base, ratio, rps), found
 
 
@@ -117,14 +206,18 @@ def through_looks(pictures: Path | None) -> None:
     """An hour of looks: false alarms, detection, users harmed."""
     rates = (100.0,) if SMOKE else (10.0, 100.0, 1_000.0)
     weights = (0.1,) if SMOKE else clock.WEIGHTS
-    wanted = [(w, b, r, rps) for w in weights for b in clock.BASES for r in clock.RATIOS for rps in rates]
+    wanted = [
+        (w, b, r, rps) for w in weights for b in clock.BASES for r in clock.RATIOS for rps in rates
+    ]
     work = [(SEED + i, *each, ROLLOUTS) for i, each in enumerate(wanted)]
     with ProcessPoolExecutor() as pool:
         cells = dict(pool.map(_cell, work))
     names = list(next(iter(cells.values())))
     rows = []
     relative: dict[str, list[float]] = defaultdict(list)
-    by_ratio: dict[float, dict[str, list[float]]] = {r: defaultdict(list) for r in clock.RATIOS if r > 1}
+    by_ratio: dict[float, dict[str, list[float]]] = {
+        r: defaultdict(list) for r in clock.RATIOS if r > 1
+    }
     for (_, _, ratio, _), found in cells.items():
         wald = found["Wald, told the truth"]
         if ratio == 1 or wald.alarms < 0.99:
@@ -134,7 +227,11 @@ def through_looks(pictures: Path | None) -> None:
             by_ratio[ratio][name].append(outcome.harmed / wald.harmed)
     for name in names:
         null = [found[name].alarms for (_, _, ratio, _), found in cells.items() if ratio == 1]
-        bad = [found[name].alarms for (_, _, ratio, _), found in cells.items() if ratio > 1 and found["Wald, told the truth"].alarms >= 0.99]
+        bad = [
+            found[name].alarms
+            for (_, _, ratio, _), found in cells.items()
+            if ratio > 1 and found["Wald, told the truth"].alarms >= 0.99
+        ]
         worse = relative[name]
         rows.append(
             (
@@ -146,27 +243,53 @@ def through_looks(pictures: Path | None) -> None:
                 f"{max(worse):.2f}",
             )
         )
-    head = ("rule", "false alarms, mean", "worst cell", "found within the hour", "users harmed x Wald", "worst cell")
-    table(f"an hour, looked at every {traffic.LOOK_SECONDS} s, {len(cells)} cells (harm: cells in which Wald finds 99 %)", head, rows)
+    head = (
+        "rule",
+        "false alarms, mean",
+        "worst cell",
+        "found within the hour",
+        "users harmed x Wald",
+        "worst cell",
+    )
+    table(
+        f"an hour, looked at every {traffic.LOOK_SECONDS} s, {len(cells)} cells (harm: cells in which Wald finds 99 %)",
+        head,
+        rows,
+    )
     for name in ("ours", "ours, exact"):
         null = [found[name] for (_, _, ratio, _), found in cells.items() if ratio == 1]
         above = max((each.alarms - 0.05) / math.sqrt(0.05 * 0.95 / each.rollouts) for each in null)
-        goal(f"{name}: false alarms through looks, worst cell, standard errors above 5 %", above, 3.0)
+        goal(
+            f"{name}: false alarms through looks, worst cell, standard errors above 5 %", above, 3.0
+        )
     few = 2 if SMOKE else 20
     rng = np.random.default_rng(SEED)
     computed = [
-        rules.exact_false_alarms(traffic.independent(rng, weight=w, base=b, ratio=1.0, rps=rps, rollouts=few))
+        rules.exact_false_alarms(
+            traffic.independent(rng, weight=w, base=b, ratio=1.0, rps=rps, rollouts=few)
+        )
         for w in weights
         for b in clock.BASES
         for rps in rates
     ]
-    goal("ours, exact: false alarms through looks, computed from what it spends, worst cell", max(computed), 0.05)
+    goal(
+        "ours, exact: false alarms through looks, computed from what it spends, worst cell",
+        max(computed),
+        0.05,
+    )
     goal("the default through looks: geometric mean", geometric_mean(relative["ours"]), 1.2)
     goal("the default through looks: worst cell", max(relative["ours"]), 1.35)
     if pictures is not None:
         from detection import pictures as draw
 
-        draw.frontier(pictures, {r: {name: geometric_mean(v) for name, v in found.items()} for r, found in by_ratio.items() if found})
+        draw.frontier(
+            pictures,
+            {
+                r: {name: geometric_mean(v) for name, v in found.items()}
+                for r, found in by_ratio.items()
+                if found
+            },
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------- and the others
@@ -187,13 +310,25 @@ def lookers() -> None:
     rng = np.random.default_rng(SEED)
     few = ROLLOUTS if not SMOKE else 20
     rows = [
-        (f"looks after every event, weight {share:.0%}, 3,000 errors long", f"{one * 100:.1f} %", f"{other * 100:.1f} %")
+        (
+            f"looks after every event, weight {share:.0%}, 3,000 errors long",
+            f"{one * 100:.1f} %",
+            f"{other * 100:.1f} %",
+        )
         for share, one, other in adversary.every_event(100 if SMOKE else 3_000)
     ]
     long = 30 if SMOKE else 1_000
     normal = events.walk(events.normal_mixture(0.01, 1.0)(0.01, long * 100), 0.01)[1]
-    rows.append((f"the normal mixture after every event, weight 1 %, base 1 %, {long:,} errors long", f"{normal * 100:.2f} %", ""))
-    independent, same = (adversary.twenty_metrics(rng, few, shared=shared) for shared in (False, True))
+    rows.append(
+        (
+            f"the normal mixture after every event, weight 1 %, base 1 %, {long:,} errors long",
+            f"{normal * 100:.2f} %",
+            "",
+        )
+    )
+    independent, same = (
+        adversary.twenty_metrics(rng, few, shared=shared) for shared in (False, True)
+    )
     held = adversary.in_control(rng, few // 2)
     rows += [
         ("twenty metrics, alpha divided", f"{independent * 100:.1f} %", ""),
@@ -202,7 +337,11 @@ def lookers() -> None:
     ]
     table("false alarms at 5 % by a looker who wants one", ("looker", "default", "exact"), rows)
     slack = 0 if not SMOKE else 0.3
-    for name, alarms in (("twenty metrics", independent), ("twenty equal metrics", same), ("the weight in the looker's hand", held)):
+    for name, alarms in (
+        ("twenty metrics", independent),
+        ("twenty equal metrics", same),
+        ("the weight in the looker's hand", held),
+    ):
         goal(f"false alarms: {name}", alarms, 0.05 + slack)
 
 
@@ -212,7 +351,10 @@ def other_metrics() -> None:
     few = 4 if SMOKE else 200
     rows = []
     for name, least, told in latency.table(rng, few, 20 if SMOKE else 180):
-        cells = (f"{alarms * 100:.0f} % {'' if math.isinf(requests) else f'({requests:,.0f})'}" for alarms, requests in told.values())
+        cells = (
+            f"{alarms * 100:.0f} % {'' if math.isinf(requests) else f'({requests:,.0f})'}"
+            for alarms, requests in told.values()
+        )
         rows.append((name, "" if math.isinf(least) else f"{least:,.0f}", *cells))
     head = ("slower", "limit", *latency.RULES)
     table(
@@ -223,27 +365,50 @@ def other_metrics() -> None:
     )
     rows = []
     for weight, drop, told in business.table(rng, few):
-        cells = (f"{alarms * 100:.0f} % {'' if math.isinf(minute) else f'(minute {minute:.0f})'}" for alarms, minute in told.values())
+        cells = (
+            f"{alarms * 100:.0f} % {'' if math.isinf(minute) else f'(minute {minute:.0f})'}"
+            for alarms, minute in told.values()
+        )
         rows.append((f"{weight:.0%}", f"-{drop:.0%}", *cells))
-    table("3 % of the visitors buy, within an hour: alarms", ("weight", "conversions", "by conversions", "by revenue per visitor"), rows)
+    table(
+        "3 % of the visitors buy, within an hour: alarms",
+        ("weight", "conversions", "by conversions", "by revenue per visitor"),
+        rows,
+    )
 
 
 def cost() -> None:
     """What a look costs."""
     scipy = speed.scipy_test()
     rows = [
-        (name, f"{early * 1e6:.0f} us", f"{late * 1e6:.0f} us", f"{late / early:.1f}", f"{late / scipy:.2f}")
+        (
+            name,
+            f"{early * 1e6:.0f} us",
+            f"{late * 1e6:.0f} us",
+            f"{late / early:.1f}",
+            f"{late / scipy:.2f}",
+        )
         for name, early, late in speed.table()
     ]
     rows.append(("Fisher's exact test by SciPy", f"{scipy * 1e6:.0f} us", "", "", "1"))
-    table("one look, judged by NoWorse", ("of", "after 10 looks", "after 1,000", "ratio", "x SciPy's"), rows)
+    table(
+        "one look, judged by NoWorse",
+        ("of", "after 10 looks", "after 1,000", "ratio", "x SciPy's"),
+        rows,
+    )
 
 
 def checked_against_the_library() -> None:
     """The vectorised rule is the library's, look for look; and the short way to Kayenta's word the long one's."""
-    some = traffic.independent(np.random.default_rng(SEED), weight=0.1, base=0.01, ratio=1.5, rps=100, rollouts=20)
-    assert [int(look) for look in rules.mixture(some)] == [rules.mixture_by_the_library(some, row) for row in range(20)]
-    assert [int(look) for look in rules.blocks(some)] == [rules.blocks_by_the_library(some, row) for row in range(20)]
+    some = traffic.independent(
+        np.random.default_rng(SEED), weight=0.1, base=0.01, ratio=1.5, rps=100, rollouts=20
+    )
+    assert [int(look) for look in rules.mixture(some)] == [
+        rules.mixture_by_the_library(some, row) for row in range(20)
+    ]
+    assert [int(look) for look in rules.blocks(some)] == [
+        rules.blocks_by_the_library(some, row) for row in range(20)
+    ]
     rng = np.random.default_rng(SEED)
     for apart in (0.0, 0.5, 1.0, 2.0) * 10:
         own, other = (rng.normal(apart, 1, 30) ** 2).tolist(), (rng.normal(0, 1, 30) ** 2).tolist()
@@ -252,8 +417,15 @@ def checked_against_the_library() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="only see that everything can be measured")
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the pictures of the page into this folder")
+    parser.add_argument(
+        "--smoke", action="store_true", help="only see that everything can be measured"
+    )
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="FOLDER",
+        help="draw the pictures of the page into this folder",
+    )
     given = parser.parse_args()
     began = time.monotonic()
     checked_against_the_library()
@@ -271,7 +443,10 @@ def main() -> None:
         draw.peeking(given.pictures, np.random.default_rng(SEED), ROLLOUTS)
         draw.bounds(given.pictures, np.random.default_rng(SEED + 7))
         draw.knowable(given.pictures)
-    rows = [(name, f"{measured:.3f}", f"{limit:.3f}", "met" if measured <= limit else "MISSED") for name, measured, limit in GOALS]
+    rows = [
+        (name, f"{measured:.3f}", f"{limit:.3f}", "met" if measured <= limit else "MISSED")
+        for name, measured, limit in GOALS
+    ]
     table("goals", ("goal", "measured", "at most", ""), rows)
     print(f"\nseed {SEED}, {ROLLOUTS:,} rollouts in a cell, {time.monotonic() - began:.0f} s")
 

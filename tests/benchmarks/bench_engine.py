@@ -39,11 +39,16 @@ RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 def canary(bake_minutes: float) -> Canary:
     """Five weights, three guards, two checks in each."""
     guards = [
-        Analysis(name, checks=[Limit(ERRORS, at_most=percent(1)), NoWorse(ERRORS)], interval=seconds(30))
+        Analysis(
+            name, checks=[Limit(ERRORS, at_most=percent(1)), NoWorse(ERRORS)], interval=seconds(30)
+        )
         for name in ("errors", "checkout", "search")
     ]
     return Canary(
-        weights=percents(1, 5, 10, 50, 100), bake=minutes(bake_minutes), analyses=guards, guards=[guard.name for guard in guards]
+        weights=percents(1, 5, 10, 50, 100),
+        bake=minutes(bake_minutes),
+        analyses=guards,
+        guards=[guard.name for guard in guards],
     )
 
 
@@ -58,7 +63,11 @@ def recorded(strategy: Canary) -> list[tuple[Rollout, tuple[Event, ...]]]:
 
     conversation.decide = recording  # type: ignore[assignment]
     try:
-        outcome = play(strategy, RELEASE, metrics=[ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})])
+        outcome = play(
+            strategy,
+            RELEASE,
+            metrics=[ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})],
+        )
     finally:
         conversation.decide = honest
     assert outcome.promoted, outcome
@@ -79,11 +88,23 @@ def decisions() -> None:
     groups: dict[str, list[tuple[Rollout, tuple[Event, ...]]]] = defaultdict(list)
     for rollout, events in asked:
         groups["the whole rollout"].append((rollout, events))
-        groups["+".join(sorted({type(event).__name__ for event in events}))].append((rollout, events))
+        groups["+".join(sorted({type(event).__name__ for event in events}))].append(
+            (rollout, events)
+        )
     rows = []
     for name, calls in groups.items():
-        took = best(lambda calls=calls: [decide(rollout, *events) for rollout, events in calls]) / len(calls)  # type: ignore[misc]
-        rows.append((name, str(len(calls)), f"{took * 1e6:.0f} us", f"{1 / took:,.0f}", f"{took / unit:.0f}"))
+        took = best(
+            lambda calls=calls: [decide(rollout, *events) for rollout, events in calls]
+        ) / len(calls)  # type: ignore[misc]
+        rows.append(
+            (
+                name,
+                str(len(calls)),
+                f"{took * 1e6:.0f} us",
+                f"{1 / took:,.0f}",
+                f"{took / unit:.0f}",
+            )
+        )
     table(
         "decide(): a 10-step canary with 3 guards of 2 checks",
         ("what", "calls", "each", "per second", "x one dictionary step"),
@@ -98,25 +119,49 @@ def bytes_of_state() -> None:
         kept = MemoryStore()
         sizes: list[tuple[int, int]] = []
 
-        def weigh(rollout: Rollout, kept: MemoryStore = kept, sizes: list[tuple[int, int]] = sizes) -> None:
-            sizes.append((sum(tally.looks for tally in rollout.evidence.tallies), len(dumps(rollout).encode())))
+        def weigh(
+            rollout: Rollout, kept: MemoryStore = kept, sizes: list[tuple[int, int]] = sizes
+        ) -> None:
+            sizes.append(
+                (
+                    sum(tally.looks for tally in rollout.evidence.tallies),
+                    len(dumps(rollout).encode()),
+                )
+            )
 
         scripted = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
-        play(canary(bake), RELEASE, metrics=[scripted], store=kept, before_tick=weigh, clock=VirtualClock())
+        play(
+            canary(bake),
+            RELEASE,
+            metrics=[scripted],
+            store=kept,
+            before_tick=weigh,
+            clock=VirtualClock(),
+        )
         nearest = min(sizes, key=lambda pair: abs(pair[0] - looks))
         rows.append((str(nearest[0]), f"{nearest[1]:,}", f"{max(size for _, size in sizes):,}"))
         if SMOKE:
             break
-    table("dumps(rollout): the same canary", ("judgements so far", "bytes", "most in its whole run"), rows)
+    table(
+        "dumps(rollout): the same canary",
+        ("judgements so far", "bytes", "most in its whole run"),
+        rows,
+    )
 
 
 def imports() -> None:
     """What ``import progressive`` costs beside ``import attrs``."""
 
     def cost(module: str) -> float:
-        script = f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
+        script = (
+            f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
+        )
         times = [
-            float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+            float(
+                subprocess.run(
+                    [sys.executable, "-c", script], capture_output=True, text=True, check=True
+                ).stdout
+            )
             for _ in range(1 if SMOKE else 7)
         ]
         return min(times)
@@ -125,7 +170,10 @@ def imports() -> None:
     table(
         "import",
         ("module", "CPU time", "ratio"),
-        [("attrs", f"{attrs * 1e3:.0f} ms", "1.0"), ("progressive", f"{ours * 1e3:.0f} ms", f"{ours / attrs:.1f}")],
+        [
+            ("attrs", f"{attrs * 1e3:.0f} ms", "1.0"),
+            ("progressive", f"{ours * 1e3:.0f} ms", f"{ours / attrs:.1f}"),
+        ],
     )
 
 

@@ -68,7 +68,13 @@ def served() -> None:
         end = WORLD.start + seconds(30) * (tick + 1)
         simulated.pass_time(end)
         for metric in CANARY.plan.metrics:
-            simulated.measure(RELEASE, metric, (Track.STABLE, Track.CANDIDATE), Window(end - seconds(30), end), None)
+            simulated.measure(
+                RELEASE,
+                metric,
+                (Track.STABLE, Track.CANDIDATE),
+                Window(end - seconds(30), end),
+                None,
+            )
 
 
 def rollouts() -> None:
@@ -80,7 +86,13 @@ def rollouts() -> None:
     world = best(served)
     watching = best(lambda: watch(CANARY.plan, WORLD, 0))
     rows = [
-        (name, f"{took * 1e3:.1f} ms", f"{1 / took:,.0f}", f"{took / whole:.0%}", f"{took / unit:,.0f}")
+        (
+            name,
+            f"{took * 1e3:.1f} ms",
+            f"{1 / took:,.0f}",
+            f"{took / whole:.0%}",
+            f"{took / unit:,.0f}",
+        )
         for name, took in (
             ("simulate", whole),
             (f"  its {len(asked)} decisions", deciding),
@@ -88,7 +100,11 @@ def rollouts() -> None:
             ("a rollout as explain watches it", watching),
         )
     ]
-    table("a canary of an hour, 8 weights, 2 checks, looks every 30 s", ("what", "each", "per second", "of it", "x one dictionary step"), rows)
+    table(
+        "a canary of an hour, 8 weights, 2 checks, looks every 30 s",
+        ("what", "each", "per second", "of it", "x one dictionary step"),
+        rows,
+    )
 
 
 def many() -> None:
@@ -96,11 +112,28 @@ def many() -> None:
     runs = 4 if SMOKE else 60
     rows = []
     for processes in (1, 2):
-        took = elapsed(lambda processes=processes: simulate_many(CANARY, WORLD, runs=runs, processes=processes), runs=1)  # type: ignore[misc]
-        rows.append((f"simulate_many(runs={runs}, processes={processes})", f"{took:.1f} s", f"{runs / took:.1f} rollouts per second"))
+        took = elapsed(
+            lambda processes=processes: simulate_many(
+                CANARY, WORLD, runs=runs, processes=processes
+            ),
+            runs=1,
+        )  # type: ignore[misc]
+        rows.append(
+            (
+                f"simulate_many(runs={runs}, processes={processes})",
+                f"{took:.1f} s",
+                f"{runs / took:.1f} rollouts per second",
+            )
+        )
     watched = 5 if SMOKE else 100
     took = elapsed(lambda: explain(CANARY, Load(200), runs=watched), runs=1)
-    rows.append((f"explain(runs={watched}), 7 badnesses and its advice", f"{took:.1f} s", f"{7 * watched / took:.1f} watched rollouts per second"))
+    rows.append(
+        (
+            f"explain(runs={watched}), 7 badnesses and its advice",
+            f"{took:.1f} s",
+            f"{7 * watched / took:.1f} watched rollouts per second",
+        )
+    )
     table("on the wall", ("what", "took", "so"), rows)
 
 

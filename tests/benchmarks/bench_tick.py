@@ -63,9 +63,20 @@ class Provider:
         self.url, self.client = url, client
         self.metrics = tuple(Metric(f"m{i}", kind="ratio") for i in range(count))
 
-    async def ameasure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+    async def ameasure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
         await self.client.get(self.url)
-        return Look(metric=metric.name, window=window, tracks=tuple((track, Counts(events=0, trials=900)) for track in tracks))
+        return Look(
+            metric=metric.name,
+            window=window,
+            tracks=tuple((track, Counts(events=0, trials=900)) for track in tracks),
+        )
 
 
 class Clock:
@@ -111,7 +122,15 @@ def main() -> None:
     rows: list[tuple[Any, ...]] = []
     for count in (1, 10, 50):
         tick, raw = asyncio.run(measured(count))
-        rows.append((str(count), f"{raw * 1e3:.1f} ms", f"{tick * 1e3:.1f} ms", f"{tick / raw:.2f}", f"{(tick - raw) * 1e3:.1f} ms"))
+        rows.append(
+            (
+                str(count),
+                f"{raw * 1e3:.1f} ms",
+                f"{tick * 1e3:.1f} ms",
+                f"{tick / raw:.2f}",
+                f"{(tick - raw) * 1e3:.1f} ms",
+            )
+        )
     table(
         f"one tick beside the same requests made at the same time (each answered after {DELAY * 1e3:.0f} ms)",
         ("metrics", "requests alone", "tick", "ratio", "constant: load, decide, save"),

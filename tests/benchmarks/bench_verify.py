@@ -21,7 +21,10 @@ LIMIT = Limit(ERRORS, at_most=percent(2))
 MINUTE = 60.0
 
 UNWATCHED: tuple[tuple[str, Canary], ...] = tuple(
-    (f"{len(weights)} weights, no check", Canary(weights=percents(*weights), unguarded="its states are few"))
+    (
+        f"{len(weights)} weights, no check",
+        Canary(weights=percents(*weights), unguarded="its states are few"),
+    )
     for weights in ((50, 100), (10, 50, 100), (5, 10, 50, 100))
 )
 WATCHED: tuple[tuple[str, Canary], ...] = (
@@ -29,7 +32,10 @@ WATCHED: tuple[tuple[str, Canary], ...] = (
     ("1 weight, 2 checks", Canary(weights=percents(100), checks=[LIMIT, NoWorse(LATENCY)])),
     ("2 weights, 1 check", Canary(weights=percents(10, 100), checks=[LIMIT])),
     ("3 weights, 1 check", Canary(weights=percents(10, 50, 100), checks=[LIMIT])),
-    ("3 weights, 2 checks", Canary(weights=percents(10, 50, 100), checks=[LIMIT, NoWorse(LATENCY)])),
+    (
+        "3 weights, 2 checks",
+        Canary(weights=percents(10, 50, 100), checks=[LIMIT, NoWorse(LATENCY)]),
+    ),
 )
 """Each series grows, and ends with the first plan that takes longer than a minute."""
 
@@ -44,16 +50,28 @@ def unit_of_work() -> None:
 def speed() -> None:
     """States and transitions per second, of the smallest plan."""
     unit = best(lambda: [unit_of_work() for _ in range(20)]) / 20_000
-    plan = Canary(weights=percents(100), bake=minutes(3), unguarded="its states are few") if SMOKE else UNWATCHED[0][1]
+    plan = (
+        Canary(weights=percents(100), bake=minutes(3), unguarded="its states are few")
+        if SMOKE
+        else UNWATCHED[0][1]
+    )
     report = verify(plan)
     assert report.ok, report
     took = best(lambda: verify(plan), runs=3)
     rows = [
-        (name, f"{count:,}", f"{took / count * 1e6:,.0f} us", f"{count / took:,.0f}", f"{took / count / unit:,.0f}")
+        (
+            name,
+            f"{count:,}",
+            f"{took / count * 1e6:,.0f} us",
+            f"{count / took:,.0f}",
+            f"{took / count / unit:,.0f}",
+        )
         for name, count in (("states", report.states), ("transitions", report.transitions))
     ]
     table(
-        f"verify(): {len(report.steps)} steps, no check", ("what", "found", "each", "per second", "x one dictionary step"), rows
+        f"verify(): {len(report.steps)} steps, no check",
+        ("what", "found", "each", "per second", "x one dictionary step"),
+        rows,
     )
 
 
@@ -67,7 +85,13 @@ def growth() -> None:
             report = verify(strategy)
             took = time.process_time() - began
             seen = "all" if report.complete else "stopped by the bound"
-            found = "every promise holds" if report.ok else f"{len(report.broken)} broken" if report.broken else "not whole"
+            found = (
+                "every promise holds"
+                if report.ok
+                else f"{len(report.broken)} broken"
+                if report.broken
+                else "not whole"
+            )
             rows.append(
                 (
                     name,
@@ -83,7 +107,11 @@ def growth() -> None:
                 break
             if report.complete:
                 whole[report.states] = f"{name}: {report.states:,} states in {took:.1f} s"
-    table("verify(): growing plans", ("plan", "states", "transitions", "seen", "CPU time", "dictionary steps", "found"), rows)
+    table(
+        "verify(): growing plans",
+        ("plan", "states", "transitions", "seen", "CPU time", "dictionary steps", "found"),
+        rows,
+    )
     print(f"\n  largest within a minute: {whole[max(whole)]}")
 
 

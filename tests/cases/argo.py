@@ -69,7 +69,9 @@ from progressive import StrategyError, Track
 FILE = "argo_canary.json"
 
 
-def _kind(*kinds: str, given: Callable[[Given], bool] = lambda given: True) -> Callable[[Case], bool]:
+def _kind(
+    *kinds: str, given: Callable[[Given], bool] = lambda given: True
+) -> Callable[[Case], bool]:
     return lambda case: case["kind"] in kinds and given(case["given"])
 
 
@@ -122,8 +124,12 @@ BACK = _kind("traffic", "abort_weight", given=lambda given: bool(given.get("abor
 def _goes_back(case: Case) -> bool:
     """Is it about how far an abort gives back at once?"""
     given = case["given"]
-    said = not isinstance(case["expected"], Mapping) or bool({"set_weight", "router_calls_not_made"} & set(case["expected"]))
-    return said and (BACK(case) or (case["kind"] == "traffic" and given.get("new_version") == "stable"))
+    said = not isinstance(case["expected"], Mapping) or bool(
+        {"set_weight", "router_calls_not_made"} & set(case["expected"])
+    )
+    return said and (
+        BACK(case) or (case["kind"] == "traffic" and given.get("new_version") == "stable")
+    )
 
 
 RULES: tuple[Rule, ...] = (
@@ -169,7 +175,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         feature="phase by the number of instances",
         when=_kind(
-            "phase", given=lambda given: "total" in given or (given.get("strategy") != "blue_green" and "updated" in given)
+            "phase",
+            given=lambda given: (
+                "total" in given or (given.get("strategy") != "blue_green" and "updated" in given)
+            ),
         ),
         fate=Fate.CLUSTER,
         why="Argo says how its ReplicaSets are doing. Here the phase is that of the traffic.",
@@ -184,7 +193,9 @@ RULES: tuple[Rule, ...] = (
                 given=lambda given: "preview_replica_count" in given,
             )(case)
             or _kind(
-                "skip_pre_promotion_analysis", "skip_post_promotion_analysis", given=lambda given: given.get("saturated") is False
+                "skip_pre_promotion_analysis",
+                "skip_post_promotion_analysis",
+                given=lambda given: given.get("saturated") is False,
             )(case)
         ),
         fate=Fate.CLUSTER,
@@ -245,14 +256,20 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="an abort of a rollout whose new version is the stable one",
-        when=_kind("tick", given=lambda given: given.get("new_version") == "stable" and bool(given.get("aborted"))),
+        when=_kind(
+            "tick",
+            given=lambda given: given.get("new_version") == "stable" and bool(given.get("aborted")),
+        ),
         fate=Fate.DIFFERS,
         why="Argo clears the abort. Here a release of a version against itself is refused, so there is none to abort.",
         replay=against_itself,
     ),
     Rule(
         feature="an abort, and going back to the stable version in the middle",
-        when=_kind("tick", given=lambda given: given.get("new_version") == "stable" or bool(given.get("aborted"))),
+        when=_kind(
+            "tick",
+            given=lambda given: given.get("new_version") == "stable" or bool(given.get("aborted")),
+        ),
         fate=Fate.SAME,
         why="An `Abort`: one write, no steps, no analysis.",
         replay=way_back,
@@ -275,7 +292,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="the router fails",
-        when=_kind("traffic", given=lambda given: _router_fails(given, "set_weight", "set_target", "verify_weight")),
+        when=_kind(
+            "traffic",
+            given=lambda given: _router_fails(given, "set_weight", "set_target", "verify_weight"),
+        ),
         fate=Fate.DIFFERS,
         why="An error of the router does not fail the tick: it is noted, tried again with growing pauses, and the deadline of "
         "the step decides. Argo goes on where a weight could not be *verified*; here nothing counts before it was read back.",
@@ -283,7 +303,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="the last weight is not verified",
-        when=lambda case: case["kind"] == "traffic" and _unverified(case["given"]) and case["expected"].get("error") is True,
+        when=lambda case: (
+            case["kind"] == "traffic"
+            and _unverified(case["given"])
+            and case["expected"].get("error") is True
+        ),
         fate=Fate.DIFFERS,
         why="Argo's tick fails. Here it waits, for ten minutes, and is not promoted.",
         replay=not_promoted_unverified,
@@ -314,7 +338,10 @@ RULES: tuple[Rule, ...] = (
         feature="promote full while not all instances are there, dynamic stable scale",
         when=_kind(
             "traffic",
-            given=lambda given: bool(given.get("promote_full") and given.get("dynamic_stable_scale")) and not _complete(given),
+            given=lambda given: (
+                bool(given.get("promote_full") and given.get("dynamic_stable_scale"))
+                and not _complete(given)
+            ),
         ),
         fate=Fate.DIFFERS,
         why="Argo's weight follows the instances as they come. Here the weights are those of the plan: 100 % is given when 100 % "
@@ -383,7 +410,9 @@ RULES: tuple[Rule, ...] = (
         feature="background analysis from a later step on, without steps",
         when=_kind(
             "before_starting_step",
-            given=lambda given: bool(given["background_analysis"].get("starting_step")) and not given["steps"],
+            given=lambda given: (
+                bool(given["background_analysis"].get("starting_step")) and not given["steps"]
+            ),
         ),
         fate=Fate.DIFFERS,
         why="A guard since a step that there is not is refused (`Guard(..., since=...)`).",
@@ -397,7 +426,11 @@ RULES: tuple[Rule, ...] = (
         replay=begins_in_time,
     ),
     Rule(
-        feature="pauses", when=_kind("pause_completed"), fate=Fate.SAME, why="`Pause` and `Approval`.", replay=answers(pause_over)
+        feature="pauses",
+        when=_kind("pause_completed"),
+        fate=Fate.SAME,
+        why="`Pause` and `Approval`.",
+        replay=answers(pause_over),
     ),
     Rule(
         feature="what waits for a person",
@@ -414,7 +447,11 @@ RULES: tuple[Rule, ...] = (
         replay=answers(timed_out),
     ),
     Rule(
-        feature="phase", when=_kind("phase"), fate=Fate.SAME, why="Healthy is `promoted`, Degraded `rolled_back`.", replay=phase
+        feature="phase",
+        when=_kind("phase"),
+        fate=Fate.SAME,
+        why="Healthy is `promoted`, Degraded `rolled_back`.",
+        replay=phase,
     ),
     Rule(
         feature="when the analyses around a switch run",
@@ -463,7 +500,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         feature="a person skips an analysis",
         when=_kind(
-            "tick", given=lambda given: isinstance(given.get("step_analysis"), Mapping) and "of_step" in given["step_analysis"]
+            "tick",
+            given=lambda given: (
+                isinstance(given.get("step_analysis"), Mapping)
+                and "of_step" in given["step_analysis"]
+            ),
         ),
         fate=Fate.SAME,
         why="`Skip`, with the epoch that the person saw.",
@@ -489,7 +530,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="blue-green: promote full",
-        when=_kind("blue_green", given=lambda given: bool(given.get("promote_full")) and _complete(given)),
+        when=_kind(
+            "blue_green", given=lambda given: bool(given.get("promote_full")) and _complete(given)
+        ),
         fate=Fate.DIFFERS,
         why="The switch is at once. But what comes after it is still watched: `PromoteNow` passes by what stands before 100 %, "
         "never the last bake.",
@@ -497,7 +540,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="blue-green: the old version after the switch",
-        when=_kind("blue_green", given=lambda given: bool(given.get("old")) and "new_scale_down_in_s" not in given),
+        when=_kind(
+            "blue_green",
+            given=lambda given: bool(given.get("old")) and "new_scale_down_in_s" not in given,
+        ),
         fate=Fate.SAME,
         why="`retire_after=`.",
         replay=removed_in_its_time,
@@ -511,7 +557,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="blue-green: deadlines that abort nothing",
-        when=_kind("blue_green", given=lambda given: "progress_deadline_s" in given and not given.get("progress_deadline_abort")),
+        when=_kind(
+            "blue_green",
+            given=lambda given: (
+                "progress_deadline_s" in given and not given.get("progress_deadline_abort")
+            ),
+        ),
         fate=Fate.DIFFERS,
         why="A deadline always does something. One that only says so does not exist.",
         replay=the_deadline_acts,

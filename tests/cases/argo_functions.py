@@ -65,7 +65,9 @@ def pause_over(given: Given) -> bool:
     """Is the pause over at this time?"""
     ago = seconds(given["pause_started_s_ago"])
     if given.get("strategy") == "blue_green":
-        plan: Any = blue_green({**given, "auto_promotion_s": given.get("auto_promotion_s") or given.get("duration_s")})
+        plan: Any = blue_green(
+            {**given, "auto_promotion_s": given.get("auto_promotion_s") or given.get("duration_s")}
+        )
     else:
         plan = canary({"steps": [{"pause": given.get("duration_s")}]})
     scene = Scene(plan, World())
@@ -75,10 +77,27 @@ def pause_over(given: Given) -> bool:
 
 
 WAITING: Mapping[str, Callable[[Given], Given]] = {
-    "InconclusiveAnalysisRun": lambda given: {"steps": [{"analysis": "t"}], "step_index": 0, "step_analysis": "Inconclusive"},
-    "InconclusiveExperiment": lambda given: {"steps": [{"experiment": "e"}], "step_index": 0, "experiment_phase": "Inconclusive"},
-    "CanaryPauseStep": lambda given: {"steps": [{"pause": given.get("duration_s")}], "step_index": 0, **given},
-    "BlueGreenPause": lambda given: {"strategy": "blue_green", "new": "V2", "auto_promotion_s": 10 * 3600, **given},
+    "InconclusiveAnalysisRun": lambda given: {
+        "steps": [{"analysis": "t"}],
+        "step_index": 0,
+        "step_analysis": "Inconclusive",
+    },
+    "InconclusiveExperiment": lambda given: {
+        "steps": [{"experiment": "e"}],
+        "step_index": 0,
+        "experiment_phase": "Inconclusive",
+    },
+    "CanaryPauseStep": lambda given: {
+        "steps": [{"pause": given.get("duration_s")}],
+        "step_index": 0,
+        **given,
+    },
+    "BlueGreenPause": lambda given: {
+        "strategy": "blue_green",
+        "new": "V2",
+        "auto_promotion_s": 10 * 3600,
+        **given,
+    },
 }
 """Why Argo pauses, as a case in which it does."""
 
@@ -102,10 +121,17 @@ def timed_out(given: Given) -> bool:
     """Has a wait for instances ended by its deadline?"""
     last = given["last_condition"]
     plan = Canary(
-        steps=[SetWeight(percent(100), deadline=Deadline(within=seconds(given.get("deadline_s") or 600)))], unguarded="x"
+        steps=[
+            SetWeight(
+                percent(100), deadline=Deadline(within=seconds(given.get("deadline_s") or 600))
+            )
+        ],
+        unguarded="x",
     )
     missing = last not in COMPLETE
-    scene = Scene(plan, World(), able=lambda track, now: 0 if missing and track is Track.CANDIDATE else 100).tick()
+    scene = Scene(
+        plan, World(), able=lambda track, now: 0 if missing and track is Track.CANDIDATE else 100
+    ).tick()
     LAST.get(last, lambda scene: None)(scene)
     aborted = last == "RolloutAborted" and scene.rollout.final
     scene.until(scene.now + seconds(given.get("last_progress_s_ago") or 0)).tick()
@@ -115,7 +141,11 @@ def timed_out(given: Given) -> bool:
 def _carries(weight: float, able: float) -> bool:
     """Is this weight given to instances that can carry so much?"""
     plan = Canary(
-        steps=[SetWeight(percent(weight)), *([] if weight == 100 else [Bake(hours(1)), SetWeight(percent(100))])], unguarded="x"
+        steps=[
+            SetWeight(percent(weight)),
+            *([] if weight == 100 else [Bake(hours(1)), SetWeight(percent(100))]),
+        ],
+        unguarded="x",
     )
     scene = Scene(plan, World(), able=lambda track, now: able if track is Track.CANDIDATE else 100)
     scene.tick()
@@ -129,12 +159,16 @@ def enough_for_the_weight(given: Given) -> bool:
 
 def enough(given: Given) -> bool:
     desired = given["desired"] or given.get("group_spec") or 1
-    return _carries(100, min(100.0, given["available"] * 100 / desired) if given["desired"] else 100)
+    return _carries(
+        100, min(100.0, given["available"] * 100 / desired) if given["desired"] else 100
+    )
 
 
 def fully_promoted(given: Given) -> bool:
     able = min(100.0, given["canary"]["available"] * 100 / given["replicas"])
-    scene = Scene(canary(given), World(), able=lambda track, now: able if track is Track.CANDIDATE else 100)
+    scene = Scene(
+        canary(given), World(), able=lambda track, now: able if track is Track.CANDIDATE else 100
+    )
     scene.tick().on(lambda rollout: not rollout.final, at_most=minutes(2))
     return scene.phase is Phase.PROMOTED
 
@@ -169,7 +203,12 @@ def since_an_unknown_step(case: Case) -> None:
     """A guard since a step that there is not is refused."""
     plan = canary({"steps": [], "background_analysis": True}).plan
     with pytest.raises(StrategyError, match="there is no step 'argo-1'"):
-        Plan(strategy="canary", steps=plan.steps, analyses=plan.analyses, guards=[Guard("checks", since="argo-1")])
+        Plan(
+            strategy="canary",
+            steps=plan.steps,
+            analyses=plan.analyses,
+            guards=[Guard("checks", since="argo-1")],
+        )
 
 
 def _verified(given: Given) -> None:
@@ -193,7 +232,9 @@ def always_verified(case: Case) -> None:
 
 def _judged_in(given: Given, name: str, at: str) -> bool:
     """Is this analysis asked in the step of this kind?"""
-    plan = blue_green({"new": "V2", "pre_promotion_analysis": True, "post_promotion_analysis": True}).plan
+    plan = blue_green(
+        {"new": "V2", "pre_promotion_analysis": True, "post_promotion_analysis": True}
+    ).plan
     step = next(i for i, step in enumerate(plan.steps) if step.kind == at)
     active = plan.active(step, plan.traffics[step].reaches(Track.CANDIDATE))
     return name in {plan.analyses[plan.series[i].analysis].name for i in active}
@@ -209,7 +250,10 @@ def skips_post(given: Given) -> bool:
     """Is the analysis after the switch passed by? It begins with the switch, and is over with the promotion."""
     if given["stable"] == "new":
         scene = Scene(blue_green({"new": "V2"}), World())
-        return scene.tick().on(lambda rollout: not rollout.final, at_most=minutes(20)).phase is Phase.PROMOTED
+        return (
+            scene.tick().on(lambda rollout: not rollout.final, at_most=minutes(20)).phase
+            is Phase.PROMOTED
+        )
     return not _judged_in(given, "checks", "bake" if given["active"] == "new" else "analyze")
 
 
@@ -218,15 +262,37 @@ def phase(case: Case) -> None:
     given = case["given"]
     if given.get("strategy") == "blue_green":
         scene = Scene(
-            blue_green({"new": "V2", "post_promotion_analysis": {}, "auto_promotion": given.get("auto_promotion")}), World()
+            blue_green(
+                {
+                    "new": "V2",
+                    "post_promotion_analysis": {},
+                    "auto_promotion": given.get("auto_promotion"),
+                }
+            ),
+            World(),
         )
         scene.tick().on(
-            lambda rollout: not rollout.routing.standing.candidate.ppm and not rollout.waits_for_person, at_most=minutes(5)
+            lambda rollout: (
+                not rollout.routing.standing.candidate.ppm and not rollout.waits_for_person
+            ),
+            at_most=minutes(5),
         )
         if given.get("new_is_stable"):
             scene.on(lambda rollout: not rollout.final, at_most=minutes(20))
     else:
-        scene = Scene(canary({"steps": [{"set_weight": 10}, {"pause": None}, {"set_weight": 20}, {"analysis": "t"}]}), World())
+        scene = Scene(
+            canary(
+                {
+                    "steps": [
+                        {"set_weight": 10},
+                        {"pause": None},
+                        {"set_weight": 20},
+                        {"analysis": "t"},
+                    ]
+                }
+            ),
+            World(),
+        )
         scene.on(lambda rollout: not rollout.waits_for_person, at_most=minutes(5))
         if not given.get("pause_reasons") and not given.get("user_paused"):
             scene.say(Approve, approval="argo-1") if given.get("controller_pause") else None

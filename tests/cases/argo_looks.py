@@ -80,7 +80,11 @@ def _to_the_weight(given: Given) -> Setting:
     weight = (weights[-1] if weights else 0) if weight is None else weight
     first = [SetWeight(percent(weight))] if weight else []
     plan = Canary(
-        steps=[*first, Bake(hours(1)) if weight else Pause(hours(1)), *([SetWeight(percent(100))] if weight < 100 else [])],
+        steps=[
+            *first,
+            Bake(hours(1)) if weight else Pause(hours(1)),
+            *([SetWeight(percent(100))] if weight < 100 else []),
+        ],
         unguarded="x",
     )
     setting = set_the_scene({**given, "current_weights": None, "router": None}, plan)
@@ -119,7 +123,11 @@ def expected_back(case: Case) -> float | None:
     expected = case["expected"]
     if not isinstance(expected, Mapping):
         return float(expected)
-    return weight_now(case["given"]) if "router_calls_not_made" in expected else expected.get("set_weight")
+    return (
+        weight_now(case["given"])
+        if "router_calls_not_made" in expected
+        else expected.get("set_weight")
+    )
 
 
 def carried(given: Given) -> float:
@@ -153,7 +161,12 @@ def not_promoted_unverified(case: Case) -> None:
 def routes_stay_until_they_go(case: Case) -> None:
     """A way back that the router refuses is noted, tried again for ever, and never called rolled back."""
     world = World(troubles=[troubles.WritesFail(minutes(1), lasting=minutes(5))])
-    scene = Scene(Canary(steps=[SetWeight(percent(5)), Bake(hours(1)), SetWeight(percent(100))], unguarded="x"), world)
+    scene = Scene(
+        Canary(
+            steps=[SetWeight(percent(5)), Bake(hours(1)), SetWeight(percent(100))], unguarded="x"
+        ),
+        world,
+    )
     scene.until(world.start + minutes(2)).say(Abort)
 
     assert scene.phase is Phase.ROLLING_BACK
@@ -168,13 +181,28 @@ def superseded(case: Case) -> None:
     """The one before goes to a verified 0 % before the new one gets anything."""
     router, clock, store = Recording(MemoryRouter()), VirtualClock(), MemoryStore()
     ports = Ports(router=router, store=store, clock=clock)
-    plan = Canary(steps=[SetWeight(percent(weight_now(case["given"]))), Bake(hours(1)), SetWeight(percent(100))], unguarded="x")
+    plan = Canary(
+        steps=[
+            SetWeight(percent(weight_now(case["given"]))),
+            Bake(hours(1)),
+            SetWeight(percent(100)),
+        ],
+        unguarded="x",
+    )
     start(plan, RELEASE, id="older", ports=ports)
     tick("older", ports)
-    start(plan, Release(service="shop", stable=V1, candidate=V3), id="new", ports=ports, if_running=IfRunning.SUPERSEDE)
+    start(
+        plan,
+        Release(service="shop", stable=V1, candidate=V3),
+        id="new",
+        ports=ports,
+        if_running=IfRunning.SUPERSEDE,
+    )
     tick("new", ports)
 
-    wrote = [(call["release"].candidate, call["traffic"].candidate.number) for call in router.of("apply")]
+    wrote = [
+        (call["release"].candidate, call["traffic"].candidate.number) for call in router.of("apply")
+    ]
     assert wrote[-3:] == [(V2, 0), (V3, 0), (V3, wrote[1][1])]
 
 
@@ -190,7 +218,11 @@ def the_plan_travels(case: Case) -> None:
     again = start(edited, RELEASE, id="one", ports=ports)
 
     assert again.plan == mine.plan
-    assert (mine == edited) is case["expected"] if isinstance(case["expected"], bool) else mine != edited
+    assert (
+        (mine == edited) is case["expected"]
+        if isinstance(case["expected"], bool)
+        else mine != edited
+    )
 
 
 def a_retry_is_another_rollout(case: Case) -> None:
@@ -200,7 +232,11 @@ def a_retry_is_another_rollout(case: Case) -> None:
     again = arrived(given).scene
 
     assert over.rollout.final
-    agrees(given, again, {"phase": "Progressing"} if not again.rollout.waits_for_person else {"phase": "Paused"})
+    agrees(
+        given,
+        again,
+        {"phase": "Progressing"} if not again.rollout.waits_for_person else {"phase": "Paused"},
+    )
     assert index(again.rollout, given) == 0
 
 
@@ -223,7 +259,13 @@ def all_at_once_and_still_watched(case: Case) -> None:
     given = case["given"]
     scene = arrived(given).scene
     plan = scene.rollout.plan
-    scene.say(PromoteNow, waive=[*plan.keys, *(step.id for step in plan.steps if not step.skippable and step.traffic is None)])
+    scene.say(
+        PromoteNow,
+        waive=[
+            *plan.keys,
+            *(step.id for step in plan.steps if not step.skippable and step.traffic is None),
+        ],
+    )
 
     assert scene.traffic.candidate == percent(100)
     assert scene.phase is Phase.PROGRESSING
@@ -237,12 +279,17 @@ def skips_to_the_next_analysis(case: Case) -> None:
     """A person skips: the analysis before is not asked any more, the next one is."""
     given = case["given"]
     scene = arrived(
-        {**given, "step_index": given["step_analysis"]["of_step"], "step_analysis": given["step_analysis"]["phase"]}
+        {
+            **given,
+            "step_index": given["step_analysis"]["of_step"],
+            "step_analysis": given["step_analysis"]["phase"],
+        }
     ).scene
     scene.say(Skip, epoch=scene.rollout.epoch)
     rollout = scene.rollout
     names = {
-        rollout.plan.analyses[rollout.plan.series[i].analysis].name for i in rollout.plan.active(rollout.progress.step, False)
+        rollout.plan.analyses[rollout.plan.series[i].analysis].name
+        for i in rollout.plan.active(rollout.progress.step, False)
     }
 
     assert names == {f"argo-{given['step_index']}"}
@@ -274,13 +321,20 @@ def _at_the_switch(given: Given) -> Setting:
     setting.now()
     if given.get("active") == given.get("new"):
         scene.on(
-            lambda rollout: rollout.routing.verified_since is None or not rollout.routing.wanted.candidate.ppm,
+            lambda rollout: (
+                rollout.routing.verified_since is None or not rollout.routing.wanted.candidate.ppm
+            ),
             at_most=minutes(20),
         )
     else:
         scene.tick().on(lambda rollout: rollout.phase is Phase.PENDING, at_most=minutes(5))
     if given.get("controller_pause") or given.get("pause_started_s_ago"):
-        scene.on(lambda rollout: rollout.plan.steps[rollout.progress.step].kind not in ("approval", "pause"), at_most=minutes(5))
+        scene.on(
+            lambda rollout: (
+                rollout.plan.steps[rollout.progress.step].kind not in ("approval", "pause")
+            ),
+            at_most=minutes(5),
+        )
     return setting
 
 
@@ -308,8 +362,15 @@ def nothing_happens(case: Case) -> None:
 
 
 def _promoted(retire_after: timedelta) -> tuple[Ports, str]:
-    ports = Ports(router=MemoryRouter(), store=MemoryStore(), clock=VirtualClock(), fleet=MemoryFleet())
-    start(Canary(steps=[SetWeight(percent(100))], unguarded="x", retire_after=retire_after), RELEASE, id="one", ports=ports)
+    ports = Ports(
+        router=MemoryRouter(), store=MemoryStore(), clock=VirtualClock(), fleet=MemoryFleet()
+    )
+    start(
+        Canary(steps=[SetWeight(percent(100))], unguarded="x", retire_after=retire_after),
+        RELEASE,
+        id="one",
+        ports=ports,
+    )
     tick("one", ports)
     return ports, "one"
 
@@ -337,14 +398,22 @@ def back_before_it_is_removed(case: Case) -> None:
 def waits_for_an_answer(case: Case) -> None:
     """Metrics that can't be asked are waited for, then it goes back; at 100 % it holds."""
     given = case["given"]
-    scene = (_at_the_switch(given) if given.get("strategy") == "blue_green" else arrived(given)).scene
-    scene.on(lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=minutes(5))
+    scene = (
+        _at_the_switch(given) if given.get("strategy") == "blue_green" else arrived(given)
+    ).scene
+    scene.on(
+        lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=minutes(5)
+    )
 
     assert scene.phase is Phase.PROGRESSING
 
-    scene.on(lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=minutes(40))
+    scene.on(
+        lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=minutes(40)
+    )
 
-    assert scene.phase is (Phase.HELD if scene.traffic.candidate == percent(100) else Phase.ROLLED_BACK)
+    assert scene.phase is (
+        Phase.HELD if scene.traffic.candidate == percent(100) else Phase.ROLLED_BACK
+    )
 
 
 def waits_at_its_weight(case: Case) -> None:

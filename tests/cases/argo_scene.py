@@ -62,7 +62,11 @@ def _set_weight(given: Given, at: int, weight: int) -> Step:
 
 
 def _pause(given: Given, at: int, length: int | None) -> Step:
-    return _approval(_id(at)) if length is None else Pause(max(seconds(length), timedelta(milliseconds=1)), id=_id(at))
+    return (
+        _approval(_id(at))
+        if length is None
+        else Pause(max(seconds(length), timedelta(milliseconds=1)), id=_id(at))
+    )
 
 
 def _analysis(given: Given, at: int, _: Any) -> Step:
@@ -70,12 +74,17 @@ def _analysis(given: Given, at: int, _: Any) -> Step:
 
 
 def _header_route(given: Given, at: int, route: Given) -> Step:
-    matches = [Match(name=one["header_name"], value=one["header_value"]["exact"]) for one in route.get("match", ())]
+    matches = [
+        Match(name=one["header_name"], value=one["header_value"]["exact"])
+        for one in route.get("match", ())
+    ]
     return SetWeight(percent(0), matches=matches, id=_id(at))
 
 
 def _scale(given: Given, at: int, _: Any) -> Step:
-    return Hook("scale", id=_id(at))  # how many instances there are is the business of whoever deploys them
+    return Hook(
+        "scale", id=_id(at)
+    )  # how many instances there are is the business of whoever deploys them
 
 
 STEPS: dict[str, Callable[[Given, int, Any], Step]] = {
@@ -95,9 +104,17 @@ def _id(at: int) -> str:
 
 def steps(given: Given, of: str = "steps") -> list[Step]:
     """Argo's steps as ours, one for one, and all traffic where they stop short of it: past Argo's last step is 100 %."""
-    found = [STEPS[kind](given, at, content) for at, step in enumerate(given.get(of) or ()) for kind, content in step.items()]
+    found = [
+        STEPS[kind](given, at, content)
+        for at, step in enumerate(given.get(of) or ())
+        for kind, content in step.items()
+    ]
     given_last = [step.traffic.candidate for step in found if step.traffic is not None]
-    return found if given_last and given_last[-1] == percent(100) else [*found, SetWeight(percent(100), id=WHOLE)]
+    return (
+        found
+        if given_last and given_last[-1] == percent(100)
+        else [*found, SetWeight(percent(100), id=WHOLE)]
+    )
 
 
 def metric(analysis: str) -> Metric:
@@ -106,8 +123,14 @@ def metric(analysis: str) -> Metric:
 
 def _check(analysis: str, state: Any) -> Limit:
     """Argo's verdict on a whole run is one look of ours; a run that is still running is a look that has not seen enough."""
-    enough = 10**9 if state in ("Running", "Pending", "Error") or (analysis, state) == ("post", "Inconclusive") else 1
-    return Limit(metric(analysis), at_most=percent(50), min_sample=enough, tolerance=Tolerance(in_a_row=1))
+    enough = (
+        10**9
+        if state in ("Running", "Pending", "Error") or (analysis, state) == ("post", "Inconclusive")
+        else 1
+    )
+    return Limit(
+        metric(analysis), at_most=percent(50), min_sample=enough, tolerance=Tolerance(in_a_row=1)
+    )
 
 
 def canary(given: Given, of: str = "steps") -> Canary:
@@ -116,17 +139,27 @@ def canary(given: Given, of: str = "steps") -> Canary:
     inline = [step.id for step in found if isinstance(step, Analyze)]
     background = "background_analysis" in given and given["background_analysis"] is not None
     analyses = [
-        Analysis(name, checks=[_check(name, state_of(given, name))], interval=INTERVAL, synthetic=True) for name in inline
+        Analysis(
+            name, checks=[_check(name, state_of(given, name))], interval=INTERVAL, synthetic=True
+        )
+        for name in inline
     ]
     checks = [_check("background", state_of(given, "background"))] if background else []
     return Canary(
-        steps=found, analyses=analyses, checks=checks, interval=INTERVAL, unguarded=None if checks or analyses else NO_CHECK
+        steps=found,
+        analyses=analyses,
+        checks=checks,
+        interval=INTERVAL,
+        unguarded=None if checks or analyses else NO_CHECK,
     )
 
 
 def blue_green(given: Given) -> BlueGreen:
     """The strategy of a blue-green case."""
-    before, after = given.get("pre_promotion_analysis") is not None, given.get("post_promotion_analysis") is not None
+    before, after = (
+        given.get("pre_promotion_analysis") is not None,
+        given.get("post_promotion_analysis") is not None,
+    )
     by_hand = given.get("auto_promotion") is False
     pause = given.get("auto_promotion_s")
     return BlueGreen(
@@ -137,7 +170,9 @@ def blue_green(given: Given) -> BlueGreen:
         checks=[_check("post", state_of(given, "post"))] if after else [],
         interval=INTERVAL,
         bake=INTERVAL,
-        retire_after=seconds(given["scale_down_delay_s"]) if given.get("scale_down_delay_s") else None,
+        retire_after=seconds(given["scale_down_delay_s"])
+        if given.get("scale_down_delay_s")
+        else None,
         unguarded=None if after else NO_CHECK,
     )
 
@@ -159,7 +194,9 @@ def _configured(given: Given, analysis: str) -> Any:
     if analysis == "background":
         return given.get("background_analysis")
     if analysis in ("pre", "post"):
-        return given.get({"pre": "pre_promotion_analysis", "post": "post_promotion_analysis"}[analysis])
+        return given.get(
+            {"pre": "pre_promotion_analysis", "post": "post_promotion_analysis"}[analysis]
+        )
     at = int(analysis.removeprefix("argo-"))
     if at != given.get("step_index"):
         return None
@@ -223,7 +260,11 @@ def weight_now(given: Given) -> int | None:
 
 def before(given: Given) -> float:
     """The weight that the steps before the case's have given."""
-    set_before = [step["set_weight"] for step in given["steps"][: given.get("step_index") or 0] if "set_weight" in step]
+    set_before = [
+        step["set_weight"]
+        for step in given["steps"][: given.get("step_index") or 0]
+        if "set_weight" in step
+    ]
     return float(set_before[-1]) if set_before else 0.0
 
 
@@ -243,7 +284,10 @@ def set_the_scene(given: Given, plan: Canary | BlueGreen, *, stay: bool = False)
     names = [analysis.name for analysis in plan.plan.analyses]
     known = {"checks": "background" if isinstance(plan, Canary) else "post", "preview": "pre"}
     runs = [known.get(name, name) for name in names]
-    rates = {run: tuple(Since(rate) for rate in RATES.get(state_of(given, run) or "", (0.0, 0.0))) for run in runs}
+    rates = {
+        run: tuple(Since(rate) for rate in RATES.get(state_of(given, run) or "", (0.0, 0.0)))
+        for run in runs
+    }
     broken = _troubles(given)
     at_most = before(given) if "router" in given and broken else _stands_at(given, stay)
     share = {} if at_most is None else {Track.CANDIDATE: at_most}
@@ -270,7 +314,13 @@ BROKEN = minutes(1)
 """When what is broken in a case breaks: the start is over, and no step has a weight yet that takes as long."""
 
 
-RUNS = ("step_analysis", "background_analysis", "experiment_phase", "pre_promotion_analysis", "post_promotion_analysis")
+RUNS = (
+    "step_analysis",
+    "background_analysis",
+    "experiment_phase",
+    "pre_promotion_analysis",
+    "post_promotion_analysis",
+)
 """Where a case says what an analysis has come to."""
 
 
@@ -286,7 +336,9 @@ def _troubles(given: Given) -> list[troubles.Trouble]:
     if "Error" in [given.get(run) for run in RUNS]:
         found.append(troubles.MetricsDown(BROKEN))
     if given.get("post_promotion_analysis") == "Inconclusive":
-        found.append(troubles.SeriesMissing(BROKEN))  # stable is not there to be as bad, so what is left is not to know
+        found.append(
+            troubles.SeriesMissing(BROKEN)
+        )  # stable is not there to be as bad, so what is left is not to know
     return found
 
 
@@ -299,20 +351,29 @@ def index(rollout: Rollout, given: Given) -> int:
     step = rollout.plan.steps[rollout.progress.step]
     if rollout.final or not step.id.startswith("argo-"):
         return last
-    done = step.traffic is not None and step.traffic == rollout.routing.standing and rollout.routing.verified_since is not None
+    done = (
+        step.traffic is not None
+        and step.traffic == rollout.routing.standing
+        and rollout.routing.verified_since is not None
+    )
     return int(step.id.removeprefix("argo-")) + done
 
 
 def arrived(given: Given, *, stay: bool = False) -> Setting:
     """A canary case at its step: earlier pauses are approved or over, earlier analyses passed. ``stay``: it is not to go on by itself."""
-    spoken = given.get("promote_full") or given.get("aborted") or given.get("new_version") == "stable"
+    spoken = (
+        given.get("promote_full") or given.get("aborted") or given.get("new_version") == "stable"
+    )
     stay = stay or bool(spoken)
     setting = set_the_scene(given, strategy(given), stay=stay)
     scene, at = setting.scene, given.get("step_index") or 0
     for name in (step.id for step in scene.rollout.plan.steps[:at] if isinstance(step, Approval)):
         scene.say(Approve, approval=name)
     scene.on(lambda rollout: rollout.phase is Phase.PENDING, at_most=minutes(5))
-    scene.on(lambda rollout: not rollout.final and index(rollout, given) < at, at_most=minutes(2) if setting.capped else hours(4))
+    scene.on(
+        lambda rollout: not rollout.final and index(rollout, given) < at,
+        at_most=minutes(2) if setting.capped else hours(4),
+    )
     if setting.broken:
         scene.until(max(scene.now, World().start + BROKEN + seconds(1)))
     if setting.broken or spoken or not stay:
@@ -332,7 +393,9 @@ def acted(setting: Setting) -> Setting:
         scene.tick()
         return setting
     patience = minutes(20) if given.get("strategy") == "blue_green" else minutes(2)
-    scene.on(lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=patience)
+    scene.on(
+        lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=patience
+    )
     return setting
 
 
@@ -357,7 +420,10 @@ def _goes_on(given: Given, scene: Scene) -> None:
 def _time_passes(given: Given, scene: Scene) -> None:
     scene.until(scene.rollout.clocks.entered + seconds(given["pause_started_s_ago"])).tick()
     if given.get("strategy") == "blue_green":
-        scene.on(lambda rollout: not rollout.final and rollout.routing.wanted.candidate.ppm > 0, at_most=minutes(2))
+        scene.on(
+            lambda rollout: not rollout.final and rollout.routing.wanted.candidate.ppm > 0,
+            at_most=minutes(2),
+        )
 
 
 def _user_pauses(given: Given, scene: Scene) -> None:
@@ -368,7 +434,13 @@ def _user_pauses(given: Given, scene: Scene) -> None:
 def promote_now(given: Given, scene: Scene) -> None:
     """Argo's ``promote --full``: whatever stands against it is meant to be passed by."""
     plan = scene.rollout.plan
-    scene.say(PromoteNow, waive=[*plan.keys, *(step.id for step in plan.steps if not step.skippable and step.traffic is None)])
+    scene.say(
+        PromoteNow,
+        waive=[
+            *plan.keys,
+            *(step.id for step in plan.steps if not step.skippable and step.traffic is None),
+        ],
+    )
     scene.on(lambda rollout: not rollout.final, at_most=minutes(2))
 
 

@@ -19,7 +19,8 @@ def _paused(scene: Scene) -> bool:
     """Held, or in a step that does nothing but wait: for a person or for the clock."""
     rollout = scene.rollout
     return rollout.waits_for_person or (
-        rollout.phase is Phase.PROGRESSING and rollout.plan.steps[rollout.progress.step].kind == "pause"
+        rollout.phase is Phase.PROGRESSING
+        and rollout.plan.steps[rollout.progress.step].kind == "pause"
     )
 
 
@@ -27,7 +28,9 @@ PHASES: Mapping[str, Callable[[Scene], bool]] = {
     "Healthy": lambda scene: scene.phase is Phase.PROMOTED,
     "Degraded": lambda scene: scene.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK),
     "Paused": _paused,
-    "Progressing": lambda scene: scene.phase in (Phase.PENDING, Phase.PROGRESSING) and not _paused(scene),
+    "Progressing": lambda scene: (
+        scene.phase in (Phase.PENDING, Phase.PROGRESSING) and not _paused(scene)
+    ),
 }
 
 
@@ -69,7 +72,9 @@ COMPARED: Mapping[str, Callable[[Given, Scene, Any], bool]] = {
     "step_index": _step_index,
     "phase": lambda given, scene, expected: PHASES[expected](scene),
     "completion": lambda given, scene, expected: scene.phase is ENDS[expected],
-    "aborted": lambda given, scene, expected: (scene.phase in (Phase.ROLLED_BACK, Phase.ROLLING_BACK)) is expected,
+    "aborted": lambda given, scene, expected: (
+        (scene.phase in (Phase.ROLLED_BACK, Phase.ROLLING_BACK)) is expected
+    ),
     "controller_pause": lambda given, scene, expected: _paused(scene) is expected,
     "pause_reasons_added": lambda given, scene, expected: _paused(scene) is bool(expected),
     "pause_reasons": lambda given, scene, expected: _paused(scene) is bool(expected),
@@ -78,9 +83,13 @@ COMPARED: Mapping[str, Callable[[Given, Scene, Any], bool]] = {
     "next_due_in_s": _due,
     "analysis_runs_created": _measured,
     "set_weight": lambda given, scene, expected: scene.traffic.candidate == percent(expected),
-    "requeue": lambda given, scene, expected: scene.wake_at is not None,  # here it always comes back, to see what is served
+    "requeue": lambda given, scene, expected: (
+        scene.wake_at is not None
+    ),  # here it always comes back, to see what is served
     "error": lambda given, scene, expected: not expected,
-    "scaled_to_zero": lambda given, scene, expected: not expected and scene.rollout.progress.retirement is not Retirement.ASKED,
+    "scaled_to_zero": lambda given, scene, expected: (
+        not expected and scene.rollout.progress.retirement is not Retirement.ASKED
+    ),
 }
 """What of an expectation is compared, and how it shows here."""
 
@@ -111,8 +120,12 @@ INSTANCES = {
 """How many instances there shall be."""
 
 
-def agrees(given: Given, scene: Scene, expected: Mapping[str, Any], *, but: Sequence[str] = ()) -> None:
+def agrees(
+    given: Given, scene: Scene, expected: Mapping[str, Any], *, but: Sequence[str] = ()
+) -> None:
     """Everything that is expected shows here."""
     for name, value in expected.items():
         if name not in UNSEEN and name not in but:
-            assert COMPARED[name](given, scene, value), f"Argo: {name} is {value}; ours: {scene.rollout}\n{scene}"
+            assert COMPARED[name](given, scene, value), (
+                f"Argo: {name} is {value}; ours: {scene.rollout}\n{scene}"
+            )

@@ -36,7 +36,9 @@ def same_in_order(case: Case) -> None:
     for attempt in attempts(case):
         played = play(attempt)
 
-        assert played.distinct == _with_the_way_back(distinct([0, *played.said(attempt.shares)]), attempt), played
+        assert played.distinct == _with_the_way_back(
+            distinct([0, *played.said(attempt.shares)]), attempt
+        ), played
         assert played.phase in _ends(attempt), played
 
 
@@ -54,10 +56,15 @@ def put_back(case: Case) -> None:
     for attempt in attempts(case):
         edited = [tick.given["setRoutes"][1] for tick in attempt.ticks if "setRoutes" in tick.given]
         played = play(attempt)
-        planned, asked = distinct([0, *weights(attempt.analysis), 100]), distinct([0, *_asked(played.scene)])
+        planned, asked = (
+            distinct([0, *weights(attempt.analysis), 100]),
+            distinct([0, *_asked(played.scene)]),
+        )
 
         assert asked == planned[: len(asked)], played
-        for before, edit, after in zip(played.distinct, played.distinct[1:], played.distinct[2:], strict=False):
+        for before, edit, after in zip(
+            played.distinct, played.distinct[1:], played.distinct[2:], strict=False
+        ):
             assert before == after or edit not in edited, played
 
 
@@ -88,7 +95,9 @@ def each_its_own(case: Case) -> None:
         )
         played = play(attempt)
 
-        assert (played.phase is Phase.ROLLED_BACK) is any(sum(each) >= attempt.threshold for each in failing)
+        assert (played.phase is Phase.ROLLED_BACK) is any(
+            sum(each) >= attempt.threshold for each in failing
+        )
 
 
 def never_raised_without_a_way_back(case: Case) -> None:
@@ -118,18 +127,30 @@ def _given(case: Case, name: str) -> list[Any]:
 
 
 def _hooked(case: Case, *kinds: str) -> bool:
-    return any(kind_of(hook) in kinds for hook in case["spec"].get("analysis", {}).get("webhooks", ()))
+    return any(
+        kind_of(hook) in kinds for hook in case["spec"].get("analysis", {}).get("webhooks", ())
+    )
 
 
 def _closed(case: Case, *kinds: str) -> bool:
     """Does a webhook of these kinds ever say what it usually does not?"""
-    found = [hook for hook in case["spec"].get("analysis", {}).get("webhooks", ()) if kind_of(hook) in kinds]
-    return any(answers.get(hook["name"], True) is False for answers in _given(case, "webhooks") for hook in found)
+    found = [
+        hook
+        for hook in case["spec"].get("analysis", {}).get("webhooks", ())
+        if kind_of(hook) in kinds
+    ]
+    return any(
+        answers.get(hook["name"], True) is False
+        for answers in _given(case, "webhooks")
+        for hook in found
+    )
 
 
 def _copying(case: Case) -> bool:
     """Is it about what becomes of the copy of the new version under the old one's name?"""
-    preset = any(status.get("phase") in ("Promoting", "Finalising") for status in _given(case, "setStatus"))
+    preset = any(
+        status.get("phase") in ("Promoting", "Finalising") for status in _given(case, "setStatus")
+    )
     phases = ["", *(row["expect"]["phase"] for row in case["trace"])]
     stuck = any(
         row["input"].get("primary", "ready") != "ready" and before in ("Promoting", "Finalising")
@@ -147,7 +168,11 @@ def _shaky(attempt: Attempt) -> bool:
 def _endless(case: Case) -> bool:
     analysis = case["spec"].get("analysis", {})
     none = not any(analysis.get(name) for name in ("stepWeight", "stepWeights", "iterations"))
-    return none and not case["spec"].get("skipAnalysis") and not case["provider"].startswith("kubernetes")
+    return (
+        none
+        and not case["spec"].get("skipAnalysis")
+        and not case["provider"].startswith("kubernetes")
+    )
 
 
 def _back_while_running(case: Case) -> bool:
@@ -161,7 +186,11 @@ def _back_while_running(case: Case) -> bool:
 
 def _added_up(case: Case) -> bool:
     """Do hooks and metrics fail in the same attempt, so that it matters that Flagger adds them up?"""
-    kinds = [_closed(case, "pre-rollout"), _closed(case, "rollout"), "fail" in _given(case, "metrics")]
+    kinds = [
+        _closed(case, "pre-rollout"),
+        _closed(case, "rollout"),
+        "fail" in _given(case, "metrics"),
+    ]
     return sum(kinds) > 1
 
 
@@ -214,7 +243,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="failed checks up to the threshold",
-        when=lambda case: any(attempt.full for attempt in attempts(case)) or "failedChecks" in str(_given(case, "setStatus")),
+        when=lambda case: (
+            any(attempt.full for attempt in attempts(case))
+            or "failedChecks" in str(_given(case, "setStatus"))
+        ),
         fate=Fate.DIFFERS,
         why="The same weights, and as many failed checks are tolerated (`Tolerance(failures=threshold - 1)`: they add up, passes "
         "do not forgive them). But Flagger goes back one interval after the last of them, here it is the same tick.",
@@ -230,7 +262,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="instances that are not ready",
-        when=lambda case: any(state != "ready" for name in ("primary", "canary") for state in _given(case, name)),
+        when=lambda case: any(
+            state != "ready" for name in ("primary", "canary") for state in _given(case, name)
+        ),
         fate=Fate.SAME,
         why="A fleet says what the instances can carry. Traffic is not raised to what can't carry it, nothing is counted against "
         "it, and the deadline of the step takes it back.",
@@ -245,12 +279,16 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         feature="webhooks that confirm: to begin, to raise, to promote",
-        when=lambda case: _hooked(case, "confirm-rollout", "confirm-promotion", "confirm-traffic-increase"),
+        when=lambda case: _hooked(
+            case, "confirm-rollout", "confirm-promotion", "confirm-traffic-increase"
+        ),
         fate=Fate.SAME,
         why="A `Hook` or an `Approval` at its place among the steps, and a gate before every raise. Checks go on meanwhile. All "
         "of them have a deadline.",
         replay=lambda case: (
-            same_in_order if case["strategy"] != "canary" and _closed(case, "confirm-promotion") else same_at_every_tick
+            same_in_order
+            if case["strategy"] != "canary" and _closed(case, "confirm-promotion")
+            else same_at_every_tick
         )(case),
     ),
     Rule(

@@ -82,7 +82,10 @@ class Attempt:
         """The same if it goes back at the tick that sees the failure too many, and not at the next one."""
         following = [tick.phase == "Failed" for tick in self.ticks[1:]] + [False]
         full = [tick.failed >= self.threshold for tick in self.ticks]
-        return [0 if late and many else tick.share for tick, late, many in zip(self.ticks, following, full, strict=True)]
+        return [
+            0 if late and many else tick.share
+            for tick, late, many in zip(self.ticks, following, full, strict=True)
+        ]
 
     @property
     def phase(self) -> str:
@@ -120,7 +123,11 @@ def attempts(case: Case) -> list[Attempt]:
         promoted = row["expect"]["primaryRevision"]
     last = len(began) - 1
     return [
-        Attempt(case=case, ticks=ticks, superseded=i < last and ticks[-1].phase not in ("Failed", "Succeeded"))
+        Attempt(
+            case=case,
+            ticks=ticks,
+            superseded=i < last and ticks[-1].phase not in ("Failed", "Succeeded"),
+        )
         for i, (_, ticks) in enumerate(began)
     ]
 

@@ -96,7 +96,12 @@ class Ticking:
         name = {Track.STABLE: "primary", Track.CANDIDATE: "canary"}.get(track, "")
         number = self.tick(now)
         states = [tick.given.get(name, "ready") for tick in self.attempt.ticks[: number + 1]]
-        return 0 if "deadline" in states or (states and number < len(self.attempt.ticks) and states[-1] == "notready") else 100
+        return (
+            0
+            if "deadline" in states
+            or (states and number < len(self.attempt.ticks) and states[-1] == "notready")
+            else 100
+        )
 
     # ------------------------------------------------------------------------------------------------------------ hooks and gates
 
@@ -105,7 +110,11 @@ class Ticking:
 
         def ask(key: str, release: Release) -> Go | NotYet:
             now = self.tick(self.clock())
-            return Go() if self.at(now - late).answers(hook) else NotYet(self.time(now + 1), f"{hook['name']} is closed")
+            return (
+                Go()
+                if self.at(now - late).answers(hook)
+                else NotYet(self.time(now + 1), f"{hook['name']} is closed")
+            )
 
         return ask
 
@@ -129,7 +138,11 @@ class Ticking:
 
         def ask(release: Release, now: datetime) -> Open | ClosedUntil:
             number = self.tick(now)
-            return Open() if self.at(number).answers(hook) else ClosedUntil(self.time(number + 1), f"{hook['name']} is closed")
+            return (
+                Open()
+                if self.at(number).answers(hook)
+                else ClosedUntil(self.time(number + 1), f"{hook['name']} is closed")
+            )
 
         return ask
 
@@ -142,7 +155,9 @@ class Ticking:
 
 def strategy(attempt: Attempt) -> Strategy:
     """What a Flagger canary is here. Each kind of its analysis is a way through the same steps."""
-    return (_skipped if attempt.case["spec"].get("skipAnalysis") else KINDS[attempt.case["strategy"]])(attempt)
+    return (
+        _skipped if attempt.case["spec"].get("skipAnalysis") else KINDS[attempt.case["strategy"]]
+    )(attempt)
 
 
 def weights(analysis: Mapping[str, Any]) -> list[int]:
@@ -150,7 +165,10 @@ def weights(analysis: Mapping[str, Any]) -> list[int]:
     if "stepWeight" in analysis:
         most, step = analysis.get("maxWeight") or 100, analysis["stepWeight"]
         return [
-            min(100, weight) for weight in itertools.takewhile(lambda weight: weight < most + step, itertools.count(step, step))
+            min(100, weight)
+            for weight in itertools.takewhile(
+                lambda weight: weight < most + step, itertools.count(step, step)
+            )
         ]
     return [min(100, weight) for weight in analysis.get("stepWeights", ())]
 
@@ -158,19 +176,29 @@ def weights(analysis: Mapping[str, Any]) -> list[int]:
 def _limits(attempt: Attempt) -> list[Limit]:
     tolerance = Tolerance(in_a_row=attempt.threshold, failures=attempt.threshold - 1)
     measured = [ERRORS, LOAD_TEST] if attempt.hooks("rollout") else [ERRORS]
-    return [Limit(metric, at_most=percent(1), min_sample=1, tolerance=tolerance) for metric in measured]
+    return [
+        Limit(metric, at_most=percent(1), min_sample=1, tolerance=tolerance) for metric in measured
+    ]
 
 
 def _canary(attempt: Attempt) -> Canary:
     analysis = attempt.analysis
     mirrored = (
-        [SetWeight(percent(0), mirror=percent(analysis.get("mirrorWeight", 100))), _preview(1)] if analysis.get("mirror") else []
+        [SetWeight(percent(0), mirror=percent(analysis.get("mirrorWeight", 100))), _preview(1)]
+        if analysis.get("mirror")
+        else []
     )
-    ways = [(SetWeight(percent(weight)), Analyze("checks", deadline=A_DAY)) for weight in weights(analysis)]
+    ways = [
+        (SetWeight(percent(weight)), Analyze("checks", deadline=A_DAY))
+        for weight in weights(analysis)
+    ]
     steps = [*_before_traffic(attempt), *mirrored, *itertools.chain(*ways), *_asking(attempt)]
     given = [step.weight.number for step in steps if isinstance(step, SetWeight)]
     return _watched(
-        attempt, steps if not given or given[-1] == 100 else [*steps, SetWeight(percent(100)), Bake(attempt.interval)]
+        attempt,
+        steps
+        if not given or given[-1] == 100
+        else [*steps, SetWeight(percent(100)), Bake(attempt.interval)],
     )
 
 
@@ -188,12 +216,26 @@ def _ab(attempt: Attempt) -> Canary:
 
 
 def _blue_green(attempt: Attempt) -> Canary | BlueGreen:
-    if attempt.analysis.get("mirror") or attempt.hooks("confirm-rollout") or len(attempt.hooks("pre-rollout")) > 1:
-        mirrored = [SetWeight(percent(0), mirror=percent(100))] if attempt.analysis.get("mirror") else []
-        steps = [*_before_traffic(attempt), *mirrored, _preview(attempt.iterations), *_asking(attempt)]
+    if (
+        attempt.analysis.get("mirror")
+        or attempt.hooks("confirm-rollout")
+        or len(attempt.hooks("pre-rollout")) > 1
+    ):
+        mirrored = (
+            [SetWeight(percent(0), mirror=percent(100))] if attempt.analysis.get("mirror") else []
+        )
+        steps = [
+            *_before_traffic(attempt),
+            *mirrored,
+            _preview(attempt.iterations),
+            *_asking(attempt),
+        ]
         return _watched(attempt, [*steps, SetWeight(percent(100)), Bake(attempt.interval)])
     smoke = [hook["name"] for hook in attempt.hooks("pre-rollout")]
-    asks = [Approval(hook["name"], within=hours(24), otherwise=Action.ROLL_BACK) for hook in attempt.hooks("confirm-promotion")]
+    asks = [
+        Approval(hook["name"], within=hours(24), otherwise=Action.ROLL_BACK)
+        for hook in attempt.hooks("confirm-promotion")
+    ]
     return BlueGreen(
         preview_hook=smoke[0] if smoke else None,
         preview_checks=_limits(attempt),
@@ -208,13 +250,21 @@ def _blue_green(attempt: Attempt) -> Canary | BlueGreen:
 
 def _skipped(attempt: Attempt) -> Canary:
     return Canary(
-        steps=[*_before_traffic(attempt, tests=False), SetWeight(percent(100)), Bake(attempt.interval)],
+        steps=[
+            *_before_traffic(attempt, tests=False),
+            SetWeight(percent(100)),
+            Bake(attempt.interval),
+        ],
         interval=attempt.interval,
         unguarded="skipAnalysis: true",
     )
 
 
-KINDS: dict[str, Callable[[Attempt], Strategy]] = {"canary": _canary, "ab": _ab, "bluegreen": _blue_green}
+KINDS: dict[str, Callable[[Attempt], Strategy]] = {
+    "canary": _canary,
+    "ab": _ab,
+    "bluegreen": _blue_green,
+}
 
 
 def _watched(attempt: Attempt, steps: Sequence[Any]) -> Canary:
@@ -223,7 +273,11 @@ def _watched(attempt: Attempt, steps: Sequence[Any]) -> Canary:
         steps=steps,
         checks=_limits(attempt),
         interval=attempt.interval,
-        analyses=[Analysis("preview", checks=_limits(attempt), interval=attempt.interval, synthetic=True)] if previewed else [],
+        analyses=[
+            Analysis("preview", checks=_limits(attempt), interval=attempt.interval, synthetic=True)
+        ]
+        if previewed
+        else [],
         gates=[hook["name"] for hook in attempt.hooks("confirm-traffic-increase")],
     )
 
@@ -284,7 +338,10 @@ class Played:
 
     def said(self, theirs: Sequence[Share]) -> list[Share]:
         """What is expected, where the case says anything."""
-        return [mine if share == UNSAID else share for mine, share in zip(self.shares, theirs, strict=True)]
+        return [
+            mine if share == UNSAID else share
+            for mine, share in zip(self.shares, theirs, strict=True)
+        ]
 
     @property
     def distinct(self) -> list[Share]:
@@ -295,7 +352,11 @@ def play(attempt: Attempt) -> Played:
     """Take one attempt through its world, tick by tick of Flagger's."""
     world = World()
     ticking = Ticking(attempt, world.start)
-    edits = [(n, tick.given["setRoutes"][1]) for n, tick in enumerate(attempt.ticks) if "setRoutes" in tick.given]
+    edits = [
+        (n, tick.given["setRoutes"][1])
+        for n, tick in enumerate(attempt.ticks)
+        if "setRoutes" in tick.given
+    ]
     world = attrs.evolve(
         world,
         load=500.0,
@@ -304,10 +365,17 @@ def play(attempt: Attempt) -> Played:
         stable=Behaviour(errors=0, ratios={LOAD_TEST.name: 0}),
         candidate=Behaviour(
             errors=ticking.failing(lambda tick: tick.good),
-            ratios={LOAD_TEST.name: ticking.failing(lambda tick: all(tick.answers(hook) for hook in attempt.hooks("rollout")))},
+            ratios={
+                LOAD_TEST.name: ticking.failing(
+                    lambda tick: all(tick.answers(hook) for hook in attempt.hooks("rollout"))
+                )
+            },
         ),
         troubles=[
-            RouterEdited(max(ticking.time(n) - world.start - seconds(1), timedelta()), to=percent(weight)) for n, weight in edits
+            RouterEdited(
+                max(ticking.time(n) - world.start - seconds(1), timedelta()), to=percent(weight)
+            )
+            for n, weight in edits
         ],
     )
     scene = Scene(
@@ -315,7 +383,9 @@ def play(attempt: Attempt) -> Played:
         world,
         able=ticking.able,
         hooks={hook["name"]: ticking.hook(hook) for hook in attempt.analysis.get("webhooks", ())},
-        gates={hook["name"]: ticking.gate(hook) for hook in attempt.hooks("confirm-traffic-increase")},
+        gates={
+            hook["name"]: ticking.gate(hook) for hook in attempt.hooks("confirm-traffic-increase")
+        },
     )
     ticking.clock = lambda: scene.now
     for number in range(1, len(attempt.ticks)):
@@ -329,7 +399,9 @@ def play(attempt: Attempt) -> Played:
     return Played(
         scene=scene,
         attempt=attempt,
-        shares=[_share(scene.at(ticking.time(number) + after)) for number in range(len(attempt.ticks))],
+        shares=[
+            _share(scene.at(ticking.time(number) + after)) for number in range(len(attempt.ticks))
+        ],
     )
 
 

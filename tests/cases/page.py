@@ -167,7 +167,9 @@ def _tables(file: str, rules: Sequence[Rule]) -> Iterator[str]:
                 rows[rule.feature, rule.why] = rows.get((rule.feature, rule.why), 0) + count
         if rows:
             yield from (f"### {head}", "", f"| {columns} |", "|---|---|---|")
-            yield from (f"| {feature} | {count} | {why} |" for (feature, why), count in rows.items())
+            yield from (
+                f"| {feature} | {count} | {why} |" for (feature, why), count in rows.items()
+            )
             yield ""
 
 

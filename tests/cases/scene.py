@@ -46,7 +46,9 @@ class Scene:
     ) -> None:
         self._run = Run(strategy, world, 0, hooks=hooks, gates=gates)
         if able is not None:
-            self._run.ports = attrs.evolve(self._run.ports, fleet=Instances(self._run.simulated.clock, able))
+            self._run.ports = attrs.evolve(
+                self._run.ports, fleet=Instances(self._run.simulated.clock, able)
+            )
         self._wake: datetime | None = world.start
 
     def __str__(self) -> str:

@@ -10,7 +10,11 @@ from cases.flagger import FILE, RULES
 CASES = [*cases(FILE), *FLAGGER]
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if rule_of(case, RULES).replay is not None], ids=lambda case: case["id"])
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if rule_of(case, RULES).replay is not None],
+    ids=lambda case: case["id"],
+)
 def test_a_case_of_flagger_comes_out_as_the_table_says(case: Case) -> None:
     replay = rule_of(case, RULES).replay
     assert replay is not None

@@ -12,7 +12,11 @@ def test_the_page_is_made_from_the_rules_and_the_cases() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/cases/page.py"
 
 
-@pytest.mark.parametrize(("file", "rules"), [(file, rules) for _, _, file, rules in SYSTEMS], ids=[name for name, *_ in SYSTEMS])
+@pytest.mark.parametrize(
+    ("file", "rules"),
+    [(file, rules) for _, _, file, rules in SYSTEMS],
+    ids=[name for name, *_ in SYSTEMS],
+)
 def test_every_case_has_one_id_and_one_class(file: str, rules: tuple[Rule, ...]) -> None:
     found = cases(file)
 

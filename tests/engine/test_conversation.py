@@ -13,7 +13,8 @@ from progressive.runtime.protocol import Save
 def test_what_raises_is_saved_before_it_is_done() -> None:
     world = World().until_next_tick_raises()
     order = [
-        "save" if isinstance(move, Save) else "/".join(command.kind for command in move.commands) for move in world.moves()
+        "save" if isinstance(move, Save) else "/".join(command.kind for command in move.commands)
+        for move in world.moves()
     ]
 
     assert order[:4] == ["read", "measure", "save", "apply"]

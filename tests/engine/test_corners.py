@@ -55,7 +55,9 @@ def test_a_gate_that_is_closed_until_now_is_closed() -> None:
 
 def test_of_two_closed_gates_the_later_counts() -> None:
     world = World(strategy=canary(gates=["one", "two"]))
-    answers = iter([ClosedUntil(START + hours(5), "night"), ClosedUntil(START - seconds(1), "just over")])
+    answers = iter(
+        [ClosedUntil(START + hours(5), "night"), ClosedUntil(START - seconds(1), "just over")]
+    )
     world.gate = lambda now: next(answers, Open())
     over(world, minutes(30))
 
@@ -90,7 +92,9 @@ def test_data_that_vanish_at_full_traffic_hold_and_keep_the_old_version() -> Non
 def test_no_trials_are_no_data_however_they_are_said() -> None:
     from test_evidence import look
 
-    judgement, _ = Limit(ERRORS, at_most=percent(1)).judge(look(Counts(events=0, trials=0), Counts(events=0, trials=900)), None, 0.0)
+    judgement, _ = Limit(ERRORS, at_most=percent(1)).judge(
+        look(Counts(events=0, trials=0), Counts(events=0, trials=900)), None, 0.0
+    )
 
     assert judgement.starved
 
@@ -107,7 +111,9 @@ def test_nobody_promotes_past_preflight() -> None:
 
 @rule("R30")
 @pytest.mark.parametrize("held", [False, True])
-def test_too_much_traffic_that_can_t_be_brought_down_calls_a_person_and_goes_back(held: bool) -> None:
+def test_too_much_traffic_that_can_t_be_brought_down_calls_a_person_and_goes_back(
+    held: bool,
+) -> None:
     world = World().until_weight(5)
     if held:
         world.say(Hold(at=world.now, by="eve", why="lunch"))
@@ -152,14 +158,18 @@ def test_a_raise_that_a_crash_left_over_asks_the_gate_again() -> None:
 
     assert world.candidate == percent(5)
     assert world.rollout.wake_at == shut, "nobody polls the router behind a closed gate"
-    assert decide(world.rollout, Tick(at=shut)).wake_at == shut, "at its instant the gate is asked again, at once"
+    assert decide(world.rollout, Tick(at=shut)).wake_at == shut, (
+        "at its instant the gate is asked again, at once"
+    )
 
 
 @rule("R27", "R28")
 def test_a_person_s_clock_moves_no_clock_of_ours() -> None:
     world = World().until_weight(5)
     before = world.rollout.clocks
-    world.say(Approve(at=world.now + hours(2), approval="nonsense", by="eve", why="my laptop is ahead"))
+    world.say(
+        Approve(at=world.now + hours(2), approval="nonsense", by="eve", why="my laptop is ahead")
+    )
     world.say(Hold(at=world.now + hours(30), by="eve", why="mine too"))
 
     assert world.rollout.clocks.now == before.now
@@ -169,9 +179,15 @@ def test_a_person_s_clock_moves_no_clock_of_ours() -> None:
 
 @rule("R27")
 def test_a_waiver_of_a_hold_waives_no_check_and_a_misspelt_one_is_refused() -> None:
-    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), bad=0.3, stable_bad=0.3).until_phase(Phase.HELD)
+    world = World(
+        strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), bad=0.3, stable_bad=0.3
+    ).until_phase(Phase.HELD)
     cause = world.rollout.progress.causes[0].name
-    assert "there is no 'error-rat'" in str(world.say(Resume(at=world.now, cause=cause, waive=("error-rat",), by="eve", why="x")).notes[0])
+    assert "there is no 'error-rat'" in str(
+        world.say(Resume(at=world.now, cause=cause, waive=("error-rat",), by="eve", why="x")).notes[
+            0
+        ]
+    )
     world.say(PromoteNow(at=world.now, waive=(f"hold:{cause}",), by="eve", why="now"))
 
     assert world.phase is Phase.PROGRESSING
@@ -222,7 +238,9 @@ def test_a_router_that_converges_in_steps_has_not_drifted() -> None:
 def test_a_hook_that_wants_to_be_asked_at_once_is_asked_once_a_second() -> None:
     asked = []
     world = World(strategy=BlueGreen(preview_hook="smoke", unguarded="its hook"))
-    world.hook = lambda key: asked.append(world.now) or (NotYet(world.now, "again") if len(asked) < 20 else Go())
+    world.hook = lambda key: (
+        asked.append(world.now) or (NotYet(world.now, "again") if len(asked) < 20 else Go())
+    )
     world.until_phase(Phase.PROMOTED)
 
     assert world.now - START >= seconds(19)
@@ -237,13 +255,31 @@ def test_an_analysis_that_could_never_end_is_refused_and_a_waived_one_ends() -> 
     watching = Analysis("watching", checks=[Limit(ERRORS, at_most=percent(2), observe=True)])
     guard = Analysis("guard", checks=[Limit(ERRORS, at_most=percent(90), id="guarding")])
     steps = [SetWeight(percent(10)), Analyze("watching"), SetWeight(percent(100)), Bake(minutes(1))]
-    with pytest.raises(StrategyError, match="no deciding check of 'watching' can judge there, so it could never end"):
+    with pytest.raises(
+        StrategyError,
+        match="no deciding check of 'watching' can judge there, so it could never end",
+    ):
         canary(weights=(), checks=(), steps=steps, analyses=[watching, guard], guards=["guard"])
-    deciding = Analysis("errors", checks=[Limit(ERRORS, at_most=percent(2), tolerance=Tolerance(then=Action.HOLD))])
+    deciding = Analysis(
+        "errors", checks=[Limit(ERRORS, at_most=percent(2), tolerance=Tolerance(then=Action.HOLD))]
+    )
     steps = [SetWeight(percent(10)), Analyze("errors"), SetWeight(percent(100)), Bake(minutes(1))]
-    world = World(strategy=canary(weights=(), checks=(), steps=steps, analyses=[deciding, guard], guards=["guard"]), bad=0.05)
+    world = World(
+        strategy=canary(
+            weights=(), checks=(), steps=steps, analyses=[deciding, guard], guards=["guard"]
+        ),
+        bad=0.05,
+    )
     world.until_phase(Phase.HELD)
-    world.say(Resume(at=world.now, cause="errors/error-rate", waive=("errors/error-rate",), by="eve", why="known"))
+    world.say(
+        Resume(
+            at=world.now,
+            cause="errors/error-rate",
+            waive=("errors/error-rate",),
+            by="eve",
+            why="known",
+        )
+    )
 
     world.until_phase(Phase.PROMOTED)
 
@@ -301,7 +337,13 @@ def test_going_back_keeps_the_version_that_was_to_be_removed() -> None:
     )
 
     script = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
-    ports = Ports(router=MemoryRouter(), metrics=[script], store=MemoryStore(), clock=VirtualClock(START), fleet=MemoryFleet())
+    ports = Ports(
+        router=MemoryRouter(),
+        metrics=[script],
+        store=MemoryStore(),
+        clock=VirtualClock(START),
+        fleet=MemoryFleet(),
+    )
     start(canary(retire_after=hours(24), weights=percents(100)), RELEASE, id="there", ports=ports)
     while (decision := tick("there", ports)).rollout.phase is not Phase.PROMOTED:
         ports.clock.until(decision.wake_at)  # type: ignore[attr-defined]

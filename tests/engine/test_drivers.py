@@ -86,7 +86,12 @@ def metrics(script: Any = GOOD) -> ScriptedMetrics:
 
 
 def ports(**changes: Any) -> Ports:
-    given: dict[str, Any] = {"router": MemoryRouter(), "metrics": [metrics()], "store": MemoryStore(), "clock": VirtualClock(START)}
+    given: dict[str, Any] = {
+        "router": MemoryRouter(),
+        "metrics": [metrics()],
+        "store": MemoryStore(),
+        "clock": VirtualClock(START),
+    }
     return Ports(**(given | changes))
 
 
@@ -96,7 +101,13 @@ class Colour:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def _run(self, sync: Callable[..., Any], acoro: Callable[..., Awaitable[Any]], *given: Any, **named: Any) -> Any:
+    def _run(
+        self,
+        sync: Callable[..., Any],
+        acoro: Callable[..., Awaitable[Any]],
+        *given: Any,
+        **named: Any,
+    ) -> Any:
         if self.name == "sync":
             return sync(*given, **named)
 
@@ -143,7 +154,10 @@ def fast(**changes: Any) -> Canary:
 
 def test_a_good_version_is_promoted_and_a_bad_one_goes_back(colour: Colour) -> None:
     router = MemoryRouter()
-    assert colour.play(canary(), RELEASE, metrics=[metrics()], router=router).exit_code == ExitCode.PROMOTED
+    assert (
+        colour.play(canary(), RELEASE, metrics=[metrics()], router=router).exit_code
+        == ExitCode.PROMOTED
+    )
     assert router.highest == percent(100)
     router = MemoryRouter()
     outcome = colour.play(canary(), RELEASE, metrics=[metrics(BAD)], router=router)
@@ -170,7 +184,12 @@ def test_blue_green_with_everything_that_waits(colour: Colour) -> None:
         return Open() if len(asked) > 1 else ClosedUntil(now + minutes(20), "lunch")
 
     outcome = colour.play(
-        strategy, RELEASE, metrics=[metrics()], hooks={"smoke": lambda key, release: Go()}, gates={"freeze": freeze}, fleet=fleet
+        strategy,
+        RELEASE,
+        metrics=[metrics()],
+        hooks={"smoke": lambda key, release: Go()},
+        gates={"freeze": freeze},
+        fleet=fleet,
     )
 
     assert outcome.promoted
@@ -178,7 +197,9 @@ def test_blue_green_with_everything_that_waits(colour: Colour) -> None:
     assert asked[1] - asked[0] == minutes(20)
 
 
-def test_without_a_store_traffic_is_raised_only_by_the_tick_after_the_one_that_decided_it(colour: Colour) -> None:
+def test_without_a_store_traffic_is_raised_only_by_the_tick_after_the_one_that_decided_it(
+    colour: Colour,
+) -> None:
     clock, router = VirtualClock(START), MemoryRouter()
     bound = ports(store=None, clock=clock, router=router)
     rollout = colour.start(canary(), RELEASE, id="r", ports=bound)
@@ -210,15 +231,30 @@ def test_a_start_again_is_the_same_rollout_and_another_one_is_refused(colour: Co
 
 
 @rule("R45")
-def test_every_name_that_is_bound_to_nothing_is_named_before_anything_is_touched(colour: Colour) -> None:
-    strategy = BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(5))], gates=["freeze"], retire_after=hours(1))
-    router = MemoryRouter(capabilities=attrs.evolve(MemoryRouter().capabilities, smallest_weight=percent(3)))
+def test_every_name_that_is_bound_to_nothing_is_named_before_anything_is_touched(
+    colour: Colour,
+) -> None:
+    strategy = BlueGreen(
+        preview_hook="smoke",
+        checks=[Limit(ERRORS, at_most=percent(5))],
+        gates=["freeze"],
+        retire_after=hours(1),
+    )
+    router = MemoryRouter(
+        capabilities=attrs.evolve(MemoryRouter().capabilities, smallest_weight=percent(3))
+    )
     bound = ports(router=router, metrics=[])
     with pytest.raises(StrategyError) as caught:
         colour.start(strategy, RELEASE, id="r", ports=bound)
 
     said = "\n".join(caught.value.problems)
-    for problem in ("metric 'error-rate'", "hook 'smoke'", "gate 'freeze'", "retire_after", "not a multiple"):
+    for problem in (
+        "metric 'error-rate'",
+        "hook 'smoke'",
+        "gate 'freeze'",
+        "retire_after",
+        "not a multiple",
+    ):
         assert problem in said
     assert bound.store.load("r") is None
     assert router.history == []
@@ -263,8 +299,12 @@ def test_a_submit_that_always_loses_says_so(colour: Colour) -> None:
 
 
 @rule("R19")
-@pytest.mark.parametrize("error", [RuntimeError, RecursionError, KeyError, RouterError, OSError, ConflictError])
-def test_no_error_of_a_port_kills_or_fools_the_engine(colour: Colour, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    "error", [RuntimeError, RecursionError, KeyError, RouterError, OSError, ConflictError]
+)
+def test_no_error_of_a_port_kills_or_fools_the_engine(
+    colour: Colour, error: type[Exception]
+) -> None:
     class Shaky(MemoryRouter):
         """Three calls in ten fail, before or after they were done."""
 
@@ -305,7 +345,10 @@ def test_answers_of_the_wrong_type_are_errors_and_not_success(colour: Colour, an
         def measure(self, *given: Any) -> Any:
             return answer
 
-    assert colour.play(canary(), RELEASE, metrics=[metrics()], router=Odd()).exit_code == ExitCode.WRONG_INPUT
+    assert (
+        colour.play(canary(), RELEASE, metrics=[metrics()], router=Odd()).exit_code
+        == ExitCode.WRONG_INPUT
+    )
     odd = colour.play(canary(), RELEASE, metrics=[OddMetrics({ERRORS: GOOD})])
     assert odd.exit_code == ExitCode.WRONG_INPUT
     assert "not a Look" in odd.rollout.progress.reason
@@ -314,7 +357,9 @@ def test_answers_of_the_wrong_type_are_errors_and_not_success(colour: Colour, an
     assert "it must be Go(), NotYet(...) or Stop(...)" in hook.rollout.progress.reason
 
 
-def test_a_call_that_does_not_come_back_counts_as_failed_and_the_rest_goes_on(colour: Colour) -> None:
+def test_a_call_that_does_not_come_back_counts_as_failed_and_the_rest_goes_on(
+    colour: Colour,
+) -> None:
     stuck = threading.Event()
 
     class Slow(ScriptedMetrics):
@@ -333,7 +378,9 @@ def test_a_call_that_does_not_come_back_counts_as_failed_and_the_rest_goes_on(co
 
 
 @rule("R46")
-def test_observers_can_t_disturb_the_rollout(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_observers_can_t_disturb_the_rollout(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raised: list[Any] = []
     told: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", raised.append)
@@ -341,7 +388,12 @@ def test_observers_can_t_disturb_the_rollout(colour: Colour, monkeypatch: pytest
     def angry(rollout: Rollout, notes: Any) -> None:
         raise RuntimeError("chat is down")
 
-    outcome = colour.play(canary(), RELEASE, metrics=[metrics()], observers=[angry, lambda rollout, notes: told.extend(notes)])
+    outcome = colour.play(
+        canary(),
+        RELEASE,
+        metrics=[metrics()],
+        observers=[angry, lambda rollout, notes: told.extend(notes)],
+    )
 
     assert outcome.promoted
     assert {note.kind for note in told} >= {"entered", "asked", "verified", "judged"}
@@ -349,10 +401,17 @@ def test_observers_can_t_disturb_the_rollout(colour: Colour, monkeypatch: pytest
 
 
 @rule("R46")
-def test_an_observer_that_hangs_is_left_behind(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_observer_that_hangs_is_left_behind(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("progressive.runtime.execute.OBSERVER_TIME", 0.01)
     hang = threading.Event()
-    outcome = colour.play(fast(), RELEASE, metrics=[metrics()], observers=[lambda rollout, notes: hang.wait(5) and None])
+    outcome = colour.play(
+        fast(),
+        RELEASE,
+        metrics=[metrics()],
+        observers=[lambda rollout, notes: hang.wait(5) and None],
+    )
     hang.set()
 
     assert outcome.promoted
@@ -362,7 +421,13 @@ def test_an_observer_that_hangs_is_left_behind(colour: Colour, monkeypatch: pyte
 def test_the_stored_trail_is_the_trail_that_observers_saw(colour: Colour) -> None:
     told: list[Any] = []
     store = MemoryStore()
-    colour.play(canary(), RELEASE, metrics=[metrics()], store=store, observers=[lambda rollout, notes: told.extend(notes)])
+    colour.play(
+        canary(),
+        RELEASE,
+        metrics=[metrics()],
+        store=store,
+        observers=[lambda rollout, notes: told.extend(notes)],
+    )
     kept = list(store.notes("played"))
 
     assert [note for _, note in kept] == told
@@ -371,7 +436,9 @@ def test_the_stored_trail_is_the_trail_that_observers_saw(colour: Colour) -> Non
 
 @rule("R11")
 def test_rollback_now_needs_nothing_but_the_router(colour: Colour) -> None:
-    router = MemoryRouter(traffic=Traffic(candidate=percent(50)), marker=Marker(generation=3, serial=9))
+    router = MemoryRouter(
+        traffic=Traffic(candidate=percent(50)), marker=Marker(generation=3, serial=9)
+    )
     served = colour.rollback_now(router, RELEASE)
 
     assert served.traffic == Traffic()
@@ -381,7 +448,9 @@ def test_rollback_now_needs_nothing_but_the_router(colour: Colour) -> None:
 @rule("R11")
 def test_rollback_now_says_when_the_router_does_not_obey(colour: Colour) -> None:
     class Deaf(MemoryRouter):
-        def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        def apply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
             return self.read(release)
 
     with pytest.raises(RouterError, match="still serves 50 %"):
@@ -407,7 +476,12 @@ def test_run_gives_up_when_its_budget_is_spent_and_somebody_else_goes_on(colour:
 def test_run_returns_when_only_a_person_can_go_on(colour: Colour) -> None:
     from progressive import Action
 
-    strategy = BlueGreen(approval=Approval("go", within=hours(1), otherwise=Action.HOLD), bake=ms(20), unguarded="a test", watch_every=ms(100))
+    strategy = BlueGreen(
+        approval=Approval("go", within=hours(1), otherwise=Action.HOLD),
+        bake=ms(20),
+        unguarded="a test",
+        watch_every=ms(100),
+    )
     bound = Ports(router=MemoryRouter(), store=MemoryStore())
     colour.start(strategy, RELEASE, id="r", ports=bound)
     waiting = colour.run("r", bound, wait_for_people=False)
@@ -518,7 +592,9 @@ def test_a_save_that_loses_after_its_driver_was_cancelled_troubles_nobody() -> N
             raise ConflictError("somebody else moved it")
 
     async def main() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: troubles.append(context))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: troubles.append(context)
+        )
         bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=Overtaken())
         await astart(fast(), RELEASE, id="r", ports=bound)
         bound.store.started = True
@@ -637,25 +713,39 @@ def test_ports_of_one_colour_only() -> None:
         async def aread(self, release: Release) -> Served:
             return self.inner.read(release)
 
-        async def aapply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        async def aapply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
             return self.inner.apply(release, traffic, marker=marker, expect=expect)
 
     async def smoke(key: str, release: Release) -> Go:
         return Go()
 
     strategy = BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="a test")
-    assert asyncio.run(aplay(strategy, RELEASE, router=OnlyAsync(), hooks={"smoke": smoke})).promoted
+    assert asyncio.run(
+        aplay(strategy, RELEASE, router=OnlyAsync(), hooks={"smoke": smoke})
+    ).promoted
     refused = play(strategy, RELEASE, router=OnlyAsync(), hooks={"smoke": smoke})
-    assert "asynchronous only" in str(refused.rollout.status) or refused.exit_code == ExitCode.WRONG_INPUT
+    assert (
+        "asynchronous only" in str(refused.rollout.status)
+        or refused.exit_code == ExitCode.WRONG_INPUT
+    )
     stuck = play(strategy, RELEASE, hooks={"smoke": smoke})
     assert "asynchronous; use atick" in stuck.rollout.progress.reason
 
 
 def test_a_router_that_is_no_router() -> None:
     with pytest.raises(StrategyError, match="neither read nor aread"):
-        play(canary(), RELEASE, metrics=[metrics()], router=type("No", (), {"capabilities": MemoryRouter().capabilities})())
+        play(
+            canary(),
+            RELEASE,
+            metrics=[metrics()],
+            router=type("No", (), {"capabilities": MemoryRouter().capabilities})(),
+        )
     with pytest.raises(StrategyError, match="is not a Capabilities"):
-        play(canary(), RELEASE, metrics=[metrics()], router=type("No", (), {"capabilities": None})())
+        play(
+            canary(), RELEASE, metrics=[metrics()], router=type("No", (), {"capabilities": None})()
+        )
 
 
 def test_two_providers_of_one_metric_are_refused() -> None:
@@ -695,9 +785,18 @@ def test_aiterate_yields_each_decision() -> None:
 
 
 def test_a_sequential_check_needs_counts() -> None:
-    outcome = play(canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))]), RELEASE, metrics=[metrics({
-        Track.STABLE: Counts(events=0, trials=500), Track.CANDIDATE: Counts(events=0, trials=500),
-    })])  # fmt: skip
+    outcome = play(
+        canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))]),
+        RELEASE,
+        metrics=[
+            metrics(
+                {
+                    Track.STABLE: Counts(events=0, trials=500),
+                    Track.CANDIDATE: Counts(events=0, trials=500),
+                }
+            )
+        ],
+    )
 
     assert outcome.promoted
 
@@ -722,7 +821,9 @@ def test_an_abort_does_not_wait_for_a_state_that_was_damaged(colour: Colour) -> 
     damaged.__dict__.update(healthy.__dict__)
     bound.clock.advance(seconds(5))
     with pytest.raises(StoreError, match="cut off"):
-        colour.tick("r", attrs.evolve(bound, store=damaged), Abort(at=bound.clock(), by="eve", why="now"))
+        colour.tick(
+            "r", attrs.evolve(bound, store=damaged), Abort(at=bound.clock(), by="eve", why="now")
+        )
 
     assert bound.router.traffic == Traffic()
 

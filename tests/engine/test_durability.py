@@ -48,7 +48,9 @@ from progressive.model.traffic import Track
 from progressive.rollout.events import Inspected, Measured, Retired, Seen
 from progressive.runtime.protocol import Save
 
-SHORT = Canary(weights=percents(50, 100), bake=seconds(1), watch_every=seconds(10), unguarded="a crash test")
+SHORT = Canary(
+    weights=percents(50, 100), bake=seconds(1), watch_every=seconds(10), unguarded="a crash test"
+)
 
 
 def ended(world: World) -> World:
@@ -200,10 +202,17 @@ def test_text_that_is_no_state(text: str, said: str) -> None:
 def pythons() -> list[str]:
     """The newest other Python at hand, if there is one that runs: on the path, or where pyenv keeps them."""
     on_path = [shutil.which(f"python3.{minor}") for minor in range(20, 10, -1)]
-    kept = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3.[0-9][0-9]"), key=lambda path: int(path.name.rpartition(".")[2]))
+    kept = sorted(
+        Path.home().glob(".pyenv/versions/3.*/bin/python3.[0-9][0-9]"),
+        key=lambda path: int(path.name.rpartition(".")[2]),
+    )
     for each in [*filter(None, on_path), *map(str, reversed(kept))]:
         # Itself, and not what is on the path: that may be a script which needs the environment to find it.
-        asked = [each, "-c", "import sys; print(sys.version_info >= (3, 11) and sys.version_info[:2], sys.executable, sep='\\n')"]
+        asked = [
+            each,
+            "-c",
+            "import sys; print(sys.version_info >= (3, 11) and sys.version_info[:2], sys.executable, sep='\\n')",
+        ]
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
         version, _, executable = done.stdout.strip().partition("\n")
         if done.returncode == 0 and version not in ("False", str(sys.version_info[:2])):
@@ -220,12 +229,17 @@ def test_equal_bytes_under_five_hash_seeds_and_on_the_newest_python_at_hand() ->
         "from progressive import dumps_note\n"
         "print(hashlib.sha256('\\n'.join(w.text + ''.join(map(dumps_note, w.notes)) for w in texts).encode()).hexdigest())\n"
     )
-    paths = [str(Path(__file__).parent), *(str(Path(module.__file__ or "").parent.parent) for module in (progressive, attr))]
+    paths = [
+        str(Path(__file__).parent),
+        *(str(Path(module.__file__ or "").parent.parent) for module in (progressive, attr)),
+    ]
     runs = [(sys.executable, seed) for seed in range(5)] + [(python, 7) for python in pythons()]
     digests = set()
     for python, seed in runs:
         done = subprocess.run(
-            [python, "-I", "-B", "-c", script, *paths] if python is not sys.executable else [python, "-B", "-c", script, *paths],
+            [python, "-I", "-B", "-c", script, *paths]
+            if python is not sys.executable
+            else [python, "-B", "-c", script, *paths],
             env={"PYTHONHASHSEED": str(seed), "PATH": ""},
             capture_output=True,
             text=True,
@@ -250,7 +264,11 @@ def test_looks_of_one_moment_are_absorbed_in_the_order_of_their_text() -> None:
     """Stored transcripts have that order; it is found from the little that differs, not from the whole text."""
     window = Window(START, START + seconds(30))
     looks = [
-        Measured(at=START, analyses=analyses, look=Look(metric=metric, window=window, tracks={Track.STABLE: NoData(why)}))
+        Measured(
+            at=START,
+            analyses=analyses,
+            look=Look(metric=metric, window=window, tracks={Track.STABLE: NoData(why)}),
+        )
         for analyses in (("a",), ("a", "b"), ("a'b",), ('a"b',), ("b",), ("ab", "a"), ("a, b",))
         for metric in ("x", "x-y", "y", "x.z")
         for why in ("none", "nothing")
@@ -274,7 +292,9 @@ def test_a_rollout_that_never_wrote_ends_at_once() -> None:
 def test_the_size_of_the_state_does_not_grow_with_looks() -> None:
     sizes = []
     for bake in (minutes(5), minutes(50), minutes(500)):
-        world = World(strategy=canary(weights=percents(100), bake=bake)).until_phase(Phase.PROMOTED, ticks=3_000)
+        world = World(strategy=canary(weights=percents(100), bake=bake)).until_phase(
+            Phase.PROMOTED, ticks=3_000
+        )
         sizes.append(len(world.text))
 
     assert max(sizes) - min(sizes) < 60

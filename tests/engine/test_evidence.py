@@ -58,7 +58,11 @@ WINDOW = Window(START, START + seconds(30))
 
 
 def look(candidate: object, stable: object, metric: Metric = ERRORS) -> Look:
-    return Look(metric=metric.name, window=WINDOW, tracks=((Track.CANDIDATE, candidate), (Track.STABLE, stable)))  # type: ignore[arg-type]
+    return Look(
+        metric=metric.name,
+        window=WINDOW,
+        tracks=((Track.CANDIDATE, candidate), (Track.STABLE, stable)),
+    )  # type: ignore[arg-type]
 
 
 @rule("R13")
@@ -73,7 +77,9 @@ def look(candidate: object, stable: object, metric: Metric = ERRORS) -> Look:
         (Counts(events=30, trials=300), Counts(events=90, trials=900), Verdict.INCONCLUSIVE, False),
     ],
 )
-def test_missing_is_never_good(candidate: object, stable: object, verdict: Verdict, starved: bool) -> None:
+def test_missing_is_never_good(
+    candidate: object, stable: object, verdict: Verdict, starved: bool
+) -> None:
     judgement, _ = Limit(ERRORS, at_most=percent(1)).judge(look(candidate, stable), None, 0.0)
 
     assert (judgement.verdict, judgement.starved) == (verdict, starved)
@@ -89,10 +95,14 @@ def test_a_value_that_is_no_number_can_t_even_be_made(value: float) -> None:
 @rule("R13")
 def test_samples_are_pooled_until_they_are_enough_and_then_forgotten() -> None:
     limit = Limit(ERRORS, at_most=percent(1))
-    judgement, memory = limit.judge(look(Counts(events=2, trials=200), Counts(events=0, trials=500)), None, 0.0)
+    judgement, memory = limit.judge(
+        look(Counts(events=2, trials=200), Counts(events=0, trials=500)), None, 0.0
+    )
     assert judgement.verdict is Verdict.NO_DATA
     assert "200 of the 300 requests" in judgement.why
-    judgement, memory = limit.judge(look(Counts(events=2, trials=200), Counts(events=0, trials=500)), memory, 0.0)
+    judgement, memory = limit.judge(
+        look(Counts(events=2, trials=200), Counts(events=0, trials=500)), memory, 0.0
+    )
 
     assert judgement.verdict is Verdict.PASS
     assert dict(judgement.numbers)["candidate_sample"] == 400
@@ -126,7 +136,14 @@ def test_at_full_traffic_an_outage_holds_instead() -> None:
     world.until_phase(Phase.HELD)
     assert world.rollout.progress.retirement.value == "none"
     world.heal()
-    world.say(Resume(at=world.now, cause=world.rollout.progress.causes[0].name, by="eve", why="the metrics are back"))
+    world.say(
+        Resume(
+            at=world.now,
+            cause=world.rollout.progress.causes[0].name,
+            by="eve",
+            why="the metrics are back",
+        )
+    )
 
     world.until(lambda w: w.phase is Phase.PROMOTED or w.phase is Phase.HELD)
 
@@ -141,7 +158,9 @@ def test_zero_measurements_never_promote() -> None:
 
 @rule("R13", "R15")
 def test_nothing_is_raised_before_the_sample_is_enough() -> None:
-    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), rps=2.0).until_weight(5)
+    world = World(
+        strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), rps=2.0
+    ).until_weight(5)
     world.until(lambda w: w.now - START > minutes(20))
 
     assert world.candidate == percent(5)
@@ -154,7 +173,9 @@ def test_silence_at_full_traffic_never_promotes() -> None:
     world.night = True
     world.until(lambda w: w.now - START > minutes(40))
 
-    assert world.phase is Phase.HELD, "fifteen minutes without data at full traffic: held, and the old version is kept"
+    assert world.phase is Phase.HELD, (
+        "fifteen minutes without data at full traffic: held, and the old version is kept"
+    )
     world.until_phase(Phase.ROLLED_BACK)
 
 
@@ -164,7 +185,11 @@ def test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts() 
     world.advance(seconds(30))
     at = world.now
     rollout = decide(world.rollout, Tick(at=at), world.do(Read())).rollout
-    command = next(c for c in decide(world.rollout, Tick(at=at), world.do(Read())).commands if isinstance(c, Measure))
+    command = next(
+        c
+        for c in decide(world.rollout, Tick(at=at), world.do(Read())).commands
+        if isinstance(c, Measure)
+    )
     world.bad = 0.5
     failing = world.do(command)
     world.edit(0)
@@ -173,12 +198,17 @@ def test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts() 
     assert decision.rollout.phase is Phase.ROLLING_BACK
     assert "no-worse" in decision.rollout.progress.reason
     aborted = decide(rollout, Abort(at=world.now, by="eve", why="now"), failing)
-    assert any(note.kind == "judged" and note.verdict == "fail" for note in aborted.notes), "judged, though it was aborted beside it"
+    assert any(note.kind == "judged" and note.verdict == "fail" for note in aborted.notes), (
+        "judged, though it was aborted beside it"
+    )
 
 
 def test_a_counter_without_a_reading_is_an_error_and_no_reason_to_ask_without_end() -> None:
     counter = Metric("error-rate", kind="ratio", counter=True)
-    world = World(strategy=canary(checks=[Limit(counter, at_most=percent(2)), NoWorse(counter)]), no_reading=True).until_weight(5)
+    world = World(
+        strategy=canary(checks=[Limit(counter, at_most=percent(2)), NoWorse(counter)]),
+        no_reading=True,
+    ).until_weight(5)
     asked = len(world.answers)
     world.tick()
 
@@ -241,7 +271,13 @@ def test_a_failing_look_in_the_round_in_which_its_step_ends_still_counts(order: 
 def test_windows_lie_inside_verified_traffic_and_never_overlap() -> None:
     world = World(strategy=canary(warmup=seconds(20)), lag=seconds(3)).until_phase(Phase.PROMOTED)
     verified = [note.at for note in world.said("verified")]
-    windows = sorted({(e.look.window.start, e.look.window.end) for e in world.answers if "preflight" not in e.analyses})
+    windows = sorted(
+        {
+            (e.look.window.start, e.look.window.end)
+            for e in world.answers
+            if "preflight" not in e.analyses
+        }
+    )
 
     assert windows
     for (_, end), (start, _) in itertools.pairwise(windows):
@@ -254,7 +290,9 @@ def test_windows_lie_inside_verified_traffic_and_never_overlap() -> None:
 @rule("R18")
 def test_a_lagging_metric_is_asked_when_its_numbers_are_complete() -> None:
     slow = Metric("error-rate", kind="ratio", lag=seconds(40))
-    world = World(strategy=canary(checks=[Limit(slow, at_most=percent(2)), NoWorse(slow)])).until_phase(Phase.PROMOTED)
+    world = World(
+        strategy=canary(checks=[Limit(slow, at_most=percent(2)), NoWorse(slow)])
+    ).until_phase(Phase.PROMOTED)
 
     asked = [e for e in world.answers if "preflight" not in e.analyses]
     assert all(e.at - e.look.window.end >= seconds(40) for e in asked)
@@ -266,13 +304,19 @@ def test_a_lagging_metric_is_asked_when_its_numbers_are_complete() -> None:
 def test_what_passed_at_less_traffic_and_was_measured_late_is_no_pass_at_full_traffic() -> None:
     """Found by `verify`: promoted at 10 % by hand, the rest of that stretch measured at 100 %, and then a night without any data."""
     slow = Metric("error-rate", kind="ratio", lag=seconds(40))
-    world = World(strategy=canary(weights=percents(10, 100), checks=[Limit(slow, at_most=percent(2))])).until_weight(10)
+    world = World(
+        strategy=canary(weights=percents(10, 100), checks=[Limit(slow, at_most=percent(2))])
+    ).until_weight(10)
     world.advance(seconds(30))
     world.tick()
     world.say(PromoteNow(at=world.now, by="eve", why="in a hurry"))
     world.until_weight(100)
     raised = world.now
-    world.until(lambda world: any(tail.at > raised and tail.look.window.end <= raised for tail in world.answers))
+    world.until(
+        lambda world: any(
+            tail.at > raised and tail.look.window.end <= raised for tail in world.answers
+        )
+    )
     [tally] = world.rollout.evidence.tallies
     assert (tally.verdict, tally.here, tally.looks_here) == (Verdict.PASS, 0, 0)
     world.night = True
@@ -317,7 +361,9 @@ def test_one_failing_look_alone_is_tolerated_and_blocks_the_raise() -> None:
 
 def test_failures_in_all_are_counted_over_the_whole_rollout() -> None:
     tolerance = Tolerance(in_a_row=5, failures=1)
-    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2), tolerance=tolerance)])).until_weight(5)
+    world = World(
+        strategy=canary(checks=[Limit(ERRORS, at_most=percent(2), tolerance=tolerance)])
+    ).until_weight(5)
     for bad in (0.2, 0.001, 0.2):
         world.advance(seconds(30))
         world.bad = bad
@@ -327,7 +373,10 @@ def test_failures_in_all_are_counted_over_the_whole_rollout() -> None:
 
 
 def test_an_observing_check_decides_nothing() -> None:
-    checks = [Limit(ERRORS, at_most=percent(2), observe=True), Limit(ERRORS, at_most=percent(90), id="real")]
+    checks = [
+        Limit(ERRORS, at_most=percent(2), observe=True),
+        Limit(ERRORS, at_most=percent(90), id="real"),
+    ]
     world = World(strategy=canary(checks=checks), bad=0.5).until_phase(Phase.PROMOTED)
 
     assert {note.verdict for note in world.said("judged") if note.check == "error-rate"} >= {"fail"}
@@ -337,16 +386,22 @@ def test_a_comparison_is_dormant_at_full_traffic_and_says_so() -> None:
     world = World().until_phase(Phase.PROMOTED)
 
     dormant = [note for note in world.said("unjudged") if "dormant" in note.why]
-    assert [(note.what, note.why) for note in dormant] == [("error-rate-no-worse", "dormant: no traffic on stable")]
+    assert [(note.what, note.why) for note in dormant] == [
+        ("error-rate-no-worse", "dormant: no traffic on stable")
+    ]
 
 
 def test_a_bake_that_nothing_can_judge_is_a_strategy_error() -> None:
-    with pytest.raises(StrategyError, match=r"weights\[2\]: no deciding check can judge it.*add a Limit"):
+    with pytest.raises(
+        StrategyError, match=r"weights\[2\]: no deciding check can judge it.*add a Limit"
+    ):
         canary(checks=[NoWorse(ERRORS)])
 
 
 def test_evidence_is_carried_over_steps_and_never_reset() -> None:
-    world = World(strategy=canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(50))])).until_weight(5)
+    world = World(
+        strategy=canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(50))])
+    ).until_weight(5)
     before = world.rollout.evidence.tallies[0].memory
     world.until_weight(50)
 
@@ -363,8 +418,13 @@ def test_a_changed_query_starts_the_evidence_anew() -> None:
         start = rollout.evidence.series[0].start
         assert start is not None
         at = start + seconds(30)
-        tracks = ((Track.CANDIDATE, Counts(events=0, trials=400)), (Track.STABLE, Counts(events=0, trials=400)))
-        answer = Look(metric="error-rate", window=Window(start, at), tracks=tracks, fingerprint=fingerprint)
+        tracks = (
+            (Track.CANDIDATE, Counts(events=0, trials=400)),
+            (Track.STABLE, Counts(events=0, trials=400)),
+        )
+        answer = Look(
+            metric="error-rate", window=Window(start, at), tracks=tracks, fingerprint=fingerprint
+        )
         decision = decide(rollout, Measured(at=at, analyses=("checks",), look=answer))
         rollout = decision.rollout
 
@@ -385,7 +445,9 @@ def test_a_look_that_does_not_begin_where_the_last_one_ended_is_refused() -> Non
 
 def test_a_budget_for_looks_that_are_neither() -> None:
     tolerance = Tolerance(inconclusive=Budget(looks=2))
-    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2), tolerance=tolerance)])).until_weight(5)
+    world = World(
+        strategy=canary(checks=[Limit(ERRORS, at_most=percent(2), tolerance=tolerance)])
+    ).until_weight(5)
     world.bad = world.stable_bad = 0.3
     held = 0
     while world.phase is not Phase.HELD:
@@ -400,26 +462,45 @@ def test_a_failed_sequential_check_must_be_waived_by_name_to_resume() -> None:
     from progressive import Action
 
     strict = NoWorse(ERRORS, tolerance=Tolerance(in_a_row=1, then=Action.HOLD))
-    world = World(strategy=canary(checks=[strict, Limit(ERRORS, at_most=percent(90))]), bad=0.3).until_phase(Phase.HELD)
+    world = World(
+        strategy=canary(checks=[strict, Limit(ERRORS, at_most=percent(90))]), bad=0.3
+    ).until_phase(Phase.HELD)
     cause = world.rollout.progress.causes[0].name
     refused = world.say(Resume(at=world.now, cause=cause, by="eve", why="it is fine")).notes
     assert "harm is proven by checks/error-rate-no-worse" in str(refused[0])
-    world.say(Resume(at=world.now, cause=cause, waive=("error-rate-no-worse",), by="eve", why="known and accepted"))
+    world.say(
+        Resume(
+            at=world.now,
+            cause=cause,
+            waive=("error-rate-no-worse",),
+            by="eve",
+            why="known and accepted",
+        )
+    )
 
     world.until_phase(Phase.PROMOTED)
 
 
 def test_an_analyze_step_counts_passes_of_its_own_and_shares_a_guard_s_evidence() -> None:
     analysis = Analysis("errors", checks=[Limit(ERRORS, at_most=percent(2))], interval=seconds(30))
-    steps = [SetWeight(percent(10)), Analyze("errors", count=4), SetWeight(percent(100)), Bake(minutes(2))]
-    world = World(strategy=canary(weights=(), checks=(), steps=steps, analyses=[analysis], guards=["errors"])).until_weight(100)
+    steps = [
+        SetWeight(percent(10)),
+        Analyze("errors", count=4),
+        SetWeight(percent(100)),
+        Bake(minutes(2)),
+    ]
+    world = World(
+        strategy=canary(weights=(), checks=(), steps=steps, analyses=[analysis], guards=["errors"])
+    ).until_weight(100)
 
     assert len([note for note in world.said("judged") if note.verdict == "pass"]) >= 4
     world.until_phase(Phase.PROMOTED)
 
 
 def test_promote_now_names_what_stands_against_it() -> None:
-    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), bad=0.001).until_weight(5)
+    world = World(
+        strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), bad=0.001
+    ).until_weight(5)
     world.advance(seconds(30))
     world.bad = 0.2
     world.tick()
@@ -458,7 +539,9 @@ def test_no_answer_on_one_track_is_an_error_and_consumes_no_window() -> None:
     assert start is not None
     tracks = ((Track.CANDIDATE, Counts(events=0, trials=400)), (Track.STABLE, NoAnswer("timeout")))
     answer = Look(metric="error-rate", window=Window(start, start + seconds(30)), tracks=tracks)
-    after = decide(rollout, Measured(at=start + seconds(30), analyses=("checks",), look=answer)).rollout
+    after = decide(
+        rollout, Measured(at=start + seconds(30), analyses=("checks",), look=answer)
+    ).rollout
 
     assert after.evidence.series[0].start == start
     assert after.evidence.tallies[0].verdict is Verdict.ERROR
@@ -498,10 +581,19 @@ def test_a_check_that_raises_is_an_error_of_its_own_and_the_others_are_heard() -
     router, store = MemoryRouter(), MemoryStore(Kinds(Breaks))
     metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
 
-    outcome = play(canary(checks=[Breaks(), Limit(ERRORS, at_most=percent(1))]), RELEASE, router=router, store=store, metrics=[metrics])
+    outcome = play(
+        canary(checks=[Breaks(), Limit(ERRORS, at_most=percent(1))]),
+        RELEASE,
+        router=router,
+        store=store,
+        metrics=[metrics],
+    )
 
     assert outcome.exit_code == 1
-    assert outcome.rollout.progress.reason == "checks/breaks: the check itself failed: ZeroDivisionError: nobody came"
+    assert (
+        outcome.rollout.progress.reason
+        == "checks/breaks: the check itself failed: ZeroDivisionError: nobody came"
+    )
 
 
 @rule("R19", "R17")
@@ -511,7 +603,11 @@ def test_a_bad_version_is_taken_back_at_once_beside_a_check_that_raises() -> Non
     began = clock()
 
     outcome = play(
-        canary(checks=[Breaks(), Limit(ERRORS, at_most=percent(1))]), RELEASE, metrics=[metrics], clock=clock, store=MemoryStore(Kinds(Breaks))
+        canary(checks=[Breaks(), Limit(ERRORS, at_most=percent(1))]),
+        RELEASE,
+        metrics=[metrics],
+        clock=clock,
+        store=MemoryStore(Kinds(Breaks)),
     )
 
     assert outcome.rollout.progress.reason.startswith("checks/error-rate: 20 % is above 1 %")
@@ -535,10 +631,15 @@ class Raises(Step):
 def test_a_step_that_raises_holds_and_keeps_neither_guards_nor_deadlines_from_acting() -> None:
     steps = [SetWeight(percent(10)), Raises(), SetWeight(percent(100)), Bake(minutes(5))]
     strategy = Canary(steps=steps, checks=[Limit(ERRORS, at_most=percent(1))])
-    good, bad = (ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=rate)}) for rate in (0.001, 0.2))
+    good, bad = (
+        ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=rate)}) for rate in (0.001, 0.2)
+    )
 
     waited = play(strategy, RELEASE, metrics=[good], store=MemoryStore(Kinds(Raises)))
     broken = play(strategy, RELEASE, metrics=[bad], store=MemoryStore(Kinds(Raises)))
 
-    assert "held for step:raises for 1 h and nobody resumed: it failed: KeyError: 'cache'" in waited.rollout.progress.reason
+    assert (
+        "held for step:raises for 1 h and nobody resumed: it failed: KeyError: 'cache'"
+        in waited.rollout.progress.reason
+    )
     assert broken.rollout.progress.reason.startswith("checks/error-rate: 20 % is above 1 %")

@@ -60,15 +60,25 @@ class Own(Step):
 
 def in_an_own_step(own: Own) -> Rollout:
     """In a step of one's own after the first weight, which was asked for and not seen yet."""
-    rollout = World(strategy=canary(weights=(), steps=steps(Bake(minutes(2))))).until_weight(5).until(lambda world: world.rollout.progress.step == 1)
+    rollout = (
+        World(strategy=canary(weights=(), steps=steps(Bake(minutes(2)))))
+        .until_weight(5)
+        .until(lambda world: world.rollout.progress.step == 1)
+    )
     found = rollout.rollout
-    plan = attrs.evolve(found.plan, steps=tuple(own if step.id == "bake-5" else step for step in found.plan.steps))
+    plan = attrs.evolve(
+        found.plan, steps=tuple(own if step.id == "bake-5" else step for step in found.plan.steps)
+    )
     return attrs.evolve(found, plan=plan)
 
 
 def in_the_first_bake(**changes: Any) -> World:
     """At 5 %, verified, in the bake."""
-    return World(strategy=canary(**changes)).until_weight(5).until(lambda world: world.rollout.progress.step == 1)
+    return (
+        World(strategy=canary(**changes))
+        .until_weight(5)
+        .until(lambda world: world.rollout.progress.step == 1)
+    )
 
 
 def steps(*between: Step) -> list[Step]:
@@ -106,7 +116,9 @@ def test_a_step_of_one_s_own_without_a_deadline_has_an_hour_more_than_its_span()
 def test_a_hook_of_a_step_of_one_s_own_is_come_back_for() -> None:
     rollout = in_an_own_step(Own(Wait("for itself"), hook="smoke"))
     soon = rollout.clocks.now + seconds(3)
-    later = HookAnswered(at=rollout.clocks.now, epoch=rollout.epoch, step="own", answer=NotYet(soon, "warming up"))
+    later = HookAnswered(
+        at=rollout.clocks.now, epoch=rollout.epoch, step="own", answer=NotYet(soon, "warming up")
+    )
 
     assert decide(rollout, later).wake_at == soon
 
@@ -114,11 +126,18 @@ def test_a_hook_of_a_step_of_one_s_own_is_come_back_for() -> None:
 @rule("R30")
 @pytest.mark.parametrize("then", [Action.ROLL_BACK, Action.HOLD])
 def test_a_step_s_deadline_is_over_at_its_instant_and_not_after_it(then: Action) -> None:
-    world = World(strategy=canary(weights=(), steps=steps(Bake(minutes(2), deadline=Deadline(within=minutes(3), then=then)))))
+    world = World(
+        strategy=canary(
+            weights=(),
+            steps=steps(Bake(minutes(2), deadline=Deadline(within=minutes(3), then=then))),
+        )
+    )
     world.until_weight(5).until(lambda world: world.rollout.progress.step == 1)
     world.night = True
     entered = world.rollout.clocks.entered
-    rollout = decide(world.rollout, Tick(at=entered + minutes(3) - timedelta(milliseconds=1))).rollout
+    rollout = decide(
+        world.rollout, Tick(at=entered + minutes(3) - timedelta(milliseconds=1))
+    ).rollout
     assert rollout.phase is Phase.PROGRESSING
 
     late = decide(rollout, Tick(at=entered + minutes(3))).rollout
@@ -126,17 +145,31 @@ def test_a_step_s_deadline_is_over_at_its_instant_and_not_after_it(then: Action)
     assert late.phase is (Phase.ROLLING_BACK if then is Action.ROLL_BACK else Phase.HELD)
     assert late.progress.waiting is not None, "it says at once what it waits for now"
     assert "step bake-5 took longer than 3 min: waited for " in late.progress.reason
-    assert [cause.name for cause in late.progress.causes] == ([] if then is Action.ROLL_BACK else ["deadline:bake-5"])
+    assert [cause.name for cause in late.progress.causes] == (
+        [] if then is Action.ROLL_BACK else ["deadline:bake-5"]
+    )
 
 
 @rule("R30")
 def test_the_whole_s_deadline_wakes_to_the_instant_and_names_what_was_waited_for() -> None:
-    strategy = canary(weights=(), steps=steps(Pause(hours(1))), watch_every=minutes(30), interval=minutes(30), deadline=Deadline(within=seconds(437)))
-    world = World(strategy=strategy).until_weight(5).until(lambda world: world.rollout.progress.step == 1)
+    strategy = canary(
+        weights=(),
+        steps=steps(Pause(hours(1))),
+        watch_every=minutes(30),
+        interval=minutes(30),
+        deadline=Deadline(within=seconds(437)),
+    )
+    world = (
+        World(strategy=strategy)
+        .until_weight(5)
+        .until(lambda world: world.rollout.progress.step == 1)
+    )
     rollout = world.rollout
     ends = rollout.clocks.now + (seconds(437) - rollout.clocks.ran)
 
-    decision = decide(rollout, Tick(at=ends - seconds(5)), Seen(at=ends - seconds(5), served=world.served()))
+    decision = decide(
+        rollout, Tick(at=ends - seconds(5)), Seen(at=ends - seconds(5), served=world.served())
+    )
     assert decision.rollout.phase is Phase.PROGRESSING
     assert decision.wake_at == ends or decision.commands
     waited = decision.rollout.progress.waiting
@@ -145,7 +178,9 @@ def test_the_whole_s_deadline_wakes_to_the_instant_and_names_what_was_waited_for
     over = decide(decision.rollout, Tick(at=ends)).rollout
 
     assert over.phase is Phase.ROLLING_BACK
-    assert over.progress.reason == f"the rollout took longer than 7 min 17 s: waited for {waited.why}"
+    assert (
+        over.progress.reason == f"the rollout took longer than 7 min 17 s: waited for {waited.why}"
+    )
 
 
 @rule("R30")
@@ -193,7 +228,10 @@ def test_of_two_holds_the_one_that_ends_first_counts() -> None:
 
     assert at_the_end.phase is Phase.ROLLING_BACK
     assert at_the_end.progress.waiting is not None, "it says at once what it waits for now"
-    assert at_the_end.progress.reason == f"held for {first} for 1 h and nobody resumed: because of first"
+    assert (
+        at_the_end.progress.reason
+        == f"held for {first} for 1 h and nobody resumed: because of first"
+    )
 
 
 @rule("R30")
@@ -202,7 +240,10 @@ def test_a_hold_is_over_at_its_instant_and_not_before() -> None:
     world.say(words(world, "lunch", within=minutes(20)))
     rollout = world.rollout
 
-    assert decide(rollout, Tick(at=world.now + minutes(20) - timedelta(milliseconds=1))).rollout.phase is Phase.HELD
+    assert (
+        decide(rollout, Tick(at=world.now + minutes(20) - timedelta(milliseconds=1))).rollout.phase
+        is Phase.HELD
+    )
     assert decide(rollout, Tick(at=world.now + minutes(20))).rollout.phase is Phase.ROLLING_BACK
 
 
@@ -234,7 +275,9 @@ def test_drift_below_is_put_right_once_in_every_step_and_not_once_in_all() -> No
 
 
 def test_every_gate_that_is_asked_is_named() -> None:
-    world = World(strategy=canary(gates=["freeze", "budget"])).until_weight(5).until_next_tick_raises()
+    world = (
+        World(strategy=canary(gates=["freeze", "budget"])).until_weight(5).until_next_tick_raises()
+    )
     rollout, why = world.rollout, []
     events: list[Any] = [Tick(at=world.now)]
     while not any(isinstance(event, Wrote) for event in events):
@@ -254,11 +297,17 @@ def at_the_hook(hook: Callable[[str], Any]) -> World:
     """At 5 %, and the hook has answered for the first time."""
     world = World(strategy=canary(weights=(), steps=steps(Hook("smoke"), Bake(minutes(2)))))
     world.hook = hook
-    return world.until_weight(5).until(lambda world: world.rollout.progress.answer is not None or world.rollout.progress.step > 1)
+    return world.until_weight(5).until(
+        lambda world: world.rollout.progress.answer is not None or world.rollout.progress.step > 1
+    )
 
 
 def hooks(world: World, rollout: Any) -> list[RunHook]:
-    return [command for command in decide(rollout, Seen(at=rollout.clocks.now, served=world.served())).commands if isinstance(command, RunHook)]
+    return [
+        command
+        for command in decide(rollout, Seen(at=rollout.clocks.now, served=world.served())).commands
+        if isinstance(command, RunHook)
+    ]
 
 
 def test_a_hook_is_run_under_the_key_of_its_rollout_and_step() -> None:
@@ -282,17 +331,23 @@ def test_a_hook_that_wants_to_be_asked_later_is_the_next_thing_to_come_back_for(
 
 
 @pytest.mark.parametrize("what", ["went", "skipped"])
-def test_a_hook_that_has_answered_or_is_skipped_is_not_run_again_while_the_router_is_waited_for(what: str) -> None:
+def test_a_hook_that_has_answered_or_is_skipped_is_not_run_again_while_the_router_is_waited_for(
+    what: str,
+) -> None:
     world = at_the_hook(lambda key: NotYet(START + seconds(37), "warming up"))
     rollout = world.rollout
     changed = {"answer": Go()} if what == "went" else {"skipped": True, "answer": None}
     rollout = evolve(rollout, progress=evolve(rollout.progress, **changed))
-    lower = Served(traffic=Traffic(candidate=percent(1)), version="7", marker=rollout.routing.served.marker)  # type: ignore[union-attr]
+    lower = Served(
+        traffic=Traffic(candidate=percent(1)), version="7", marker=rollout.routing.served.marker
+    )  # type: ignore[union-attr]
     at = rollout.clocks.now + seconds(5)
 
     decision = decide(rollout, Tick(at=at), Seen(at=at, served=lower))
 
-    assert decision.rollout.progress.step == rollout.progress.step, "it may not go on: the router serves something else"
+    assert decision.rollout.progress.step == rollout.progress.step, (
+        "it may not go on: the router serves something else"
+    )
     assert [command.kind for command in decision.commands if isinstance(command, RunHook)] == []
     assert any(isinstance(command, Apply) for command in decision.commands)
 
@@ -321,15 +376,21 @@ def test_an_abort_that_keeps_the_old_version_is_in_the_trail() -> None:
 
 
 def test_a_fleet_that_does_not_remove_is_asked_again_at_its_instant() -> None:
-    world = to_be_removed().until(lambda world: world.said("happened")[-1].event.kind == "command_failed")
+    world = to_be_removed().until(
+        lambda world: world.said("happened")[-1].event.kind == "command_failed"
+    )
     rollout = world.rollout
     again = rollout.routing.retry_at
     assert again is not None
 
     def asked(at: datetime) -> bool:
         """While the router can't be read: a read that answers means a new tick, which asks anyway."""
-        unread = CommandFailed(at=at, command="read", epoch=0, failure=Failure.TRANSIENT, why="timed out")
-        return any(isinstance(command, Retire) for command in decide(rollout, Tick(at=at), unread).commands)
+        unread = CommandFailed(
+            at=at, command="read", epoch=0, failure=Failure.TRANSIENT, why="timed out"
+        )
+        return any(
+            isinstance(command, Retire) for command in decide(rollout, Tick(at=at), unread).commands
+        )
 
     assert not asked(again - timedelta(milliseconds=1))
     assert asked(again)
@@ -341,7 +402,9 @@ def test_a_fleet_that_never_removes_is_given_up_at_its_instant() -> None:
     asked = rollout.clocks.now - rollout.clocks.stepped
 
     waiting = decide(rollout, Tick(at=asked + minutes(2)))
-    assert [note.why for note in waiting.notes if isinstance(note, Escalated)] == ["the fleet has not removed stable (v1) for 2 min"]
+    assert [note.why for note in waiting.notes if isinstance(note, Escalated)] == [
+        "the fleet has not removed stable (v1) for 2 min"
+    ]
 
     last = decide(rollout, Tick(at=asked + hours(24) - timedelta(milliseconds=1))).rollout
     assert last.progress.retirement is Retirement.ASKED
@@ -349,7 +412,12 @@ def test_a_fleet_that_never_removes_is_given_up_at_its_instant() -> None:
 
     assert given_up.rollout.over
     assert given_up.rollout.progress.waiting is None
-    assert given_up.notes == (Escalated(at=asked + hours(24), why="stable (v1) was not removed: for 1 d the fleet did not say that it was done"),)
+    assert given_up.notes == (
+        Escalated(
+            at=asked + hours(24),
+            why="stable (v1) was not removed: for 1 d the fleet did not say that it was done",
+        ),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------------- the clock
@@ -360,26 +428,41 @@ def test_a_clock_that_steps_back_moves_retries_and_freezes_with_it() -> None:
     rollout = in_the_first_bake(gates=["freeze"]).rollout
     now = rollout.clocks.now
     frozen = evolve(rollout.progress, frozen=("freeze", "night", now + hours(9)))
-    waits = evolve(rollout, routing=evolve(rollout.routing, retry_at=now + minutes(5)), progress=frozen)
+    waits = evolve(
+        rollout, routing=evolve(rollout.routing, retry_at=now + minutes(5)), progress=frozen
+    )
     soon = evolve(rollout, routing=evolve(rollout.routing, retry_at=now - hours(1) + seconds(2)))
 
     back = decide(waits, Tick(at=now - hours(1))).rollout
 
     assert back.routing.retry_at == now - hours(1) + LATEST_RETRY
     assert back.progress.frozen is None
-    assert decide(soon, Tick(at=now - hours(1))).rollout.routing.retry_at == now - hours(1) + seconds(2)
+    assert decide(soon, Tick(at=now - hours(1))).rollout.routing.retry_at == now - hours(
+        1
+    ) + seconds(2)
 
 
 @rule("R8")
 def test_too_much_before_it_was_ever_verified_is_drift_and_what_we_wrote_ourselves_is_not() -> None:
     world = in_the_first_bake()
-    rollout = evolve(world.rollout, routing=evolve(world.rollout.routing, verified_since=None, served=Served(traffic=Traffic(), version="3")))
+    rollout = evolve(
+        world.rollout,
+        routing=evolve(
+            world.rollout.routing,
+            verified_since=None,
+            served=Served(traffic=Traffic(), version="3"),
+        ),
+    )
     at, high = rollout.clocks.now, Served(traffic=Traffic(candidate=percent(80)), version="4")
 
     read = decide(rollout, Seen(at=at, served=high))
-    wrote = decide(rollout, Wrote(at=at, epoch=rollout.epoch, traffic=rollout.routing.wanted, served=high))
+    wrote = decide(
+        rollout, Wrote(at=at, epoch=rollout.epoch, traffic=rollout.routing.wanted, served=high)
+    )
 
-    assert [note.why for note in read.notes if isinstance(note, Drifted)] == ["asked for 5 % candidate, the router serves 80 % candidate"]
+    assert [note.why for note in read.notes if isinstance(note, Drifted)] == [
+        "asked for 5 % candidate, the router serves 80 % candidate"
+    ]
     assert not any(isinstance(note, Drifted) for note in wrote.notes)
 
 
@@ -412,7 +495,11 @@ def test_every_transition_of_the_table_is_taken_by_some_rollout_and_no_other_is(
     taken: set[tuple[Phase, Phase]] = set()
 
     def live(world: World) -> None:
-        taken.update((old, new) for old, new in zip(world.ghost.phases, world.ghost.phases[1:], strict=False) if old is not new)
+        taken.update(
+            (old, new)
+            for old, new in zip(world.ghost.phases, world.ghost.phases[1:], strict=False)
+            if old is not new
+        )
 
     def held(world: World) -> World:
         world.say(words(world, "lunch", within=minutes(5)))
@@ -431,11 +518,16 @@ def test_every_transition_of_the_table_is_taken_by_some_rollout_and_no_other_is(
     before = World()
     before.permanent = True
     live(before.until_phase(Phase.ROLLED_BACK))
-    for world in (in_the_first_bake(), held(in_the_first_bake())):  # superseded: over without a write
+    for world in (
+        in_the_first_bake(),
+        held(in_the_first_bake()),
+    ):  # superseded: over without a write
         assert world.marker is not None
         world.marker = evolve(world.marker, generation=9)
         live(world.until_phase(Phase.ROLLED_BACK))
-    unsure = World(unwritable=True).until(lambda world: world.rollout.routing.touched)  # and nobody knows whether it was written
+    unsure = World(unwritable=True).until(
+        lambda world: world.rollout.routing.touched
+    )  # and nobody knows whether it was written
     unsure.say(Abort(at=unsure.now, by="eve", why="not today"))
     unsure.heal()
     live(unsure.until_phase(Phase.ROLLED_BACK))

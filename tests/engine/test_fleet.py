@@ -51,7 +51,9 @@ from progressive.rollout.state import Rollout
 from progressive.steps import Bake, SetWeight
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
 
-RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1b"))
+RELEASE = Release(
+    service="shop", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1b")
+)
 CANARY = Canary(weights=percents(10, 50, 100), bake=minutes(5), unguarded="about instances only")
 
 
@@ -66,9 +68,13 @@ class Drive:
 
     def say(self, **able: float) -> None:
         """What the fleet says from now on."""
-        self.fleet.capacities.update({Track(track): Capacity(percent(share)) for track, share in able.items()})
+        self.fleet.capacities.update(
+            {Track(track): Capacity(percent(share)) for track, share in able.items()}
+        )
 
-    def go(self, until: Callable[[Rollout], bool], *, within: timedelta = timedelta(days=2)) -> Rollout:
+    def go(
+        self, until: Callable[[Rollout], bool], *, within: timedelta = timedelta(days=2)
+    ) -> Rollout:
         """Tick when it wants to be ticked, until it is so."""
         end = self.clock() + within
         while not until(self.rollout):
@@ -82,7 +88,12 @@ class Drive:
         return self.rollout
 
     def reach(self, weight: float) -> None:
-        self.go(lambda rollout: rollout.routing.standing.candidate == percent(weight) and rollout.routing.verified_since is not None)
+        self.go(
+            lambda rollout: (
+                rollout.routing.standing.candidate == percent(weight)
+                and rollout.routing.verified_since is not None
+            )
+        )
 
     def look(self) -> None:
         """One tick, a second later."""
@@ -154,7 +165,12 @@ def test_a_track_that_the_fleet_does_not_know_is_not_ready() -> None:
 
 
 def test_a_baseline_and_a_mirror_need_instances_too() -> None:
-    steps = [SetWeight(percent(10), baseline=percent(10), mirror=percent(30)), Bake(minutes(1)), SetWeight(percent(100)), Bake(minutes(1))]
+    steps = [
+        SetWeight(percent(10), baseline=percent(10), mirror=percent(30)),
+        Bake(minutes(1)),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ]
     drive = Drive(Canary(steps=steps, unguarded="about instances only"))
     drive.say(candidate=39.9999)
 
@@ -322,7 +338,10 @@ def test_one_that_does_before_the_start_ends_it_untouched() -> None:
 
 def test_the_right_identities_are_fine() -> None:
     drive = Drive()
-    drive.fleet.capacities = {Track.STABLE: Capacity(percent(100), identity="v1"), Track.CANDIDATE: Capacity(percent(100), identity="v2")}
+    drive.fleet.capacities = {
+        Track.STABLE: Capacity(percent(100), identity="v1"),
+        Track.CANDIDATE: Capacity(percent(100), identity="v2"),
+    }
 
     assert drive.end().phase is Phase.PROMOTED
 
@@ -358,7 +377,10 @@ def test_the_way_back_to_a_small_stable_goes_in_steps_and_a_person_is_told_at_on
     assert weights == [40, 40, 15, 0]
     assert drive.rollout.phase is Phase.ROLLED_BACK
     [told] = drive.notes(Escalated)
-    assert told.why == "stable (v1) can carry only 60 %: 40 % stays on the candidate until it can carry more, for 10 min at most"
+    assert (
+        told.why
+        == "stable (v1) can carry only 60 %: 40 % stays on the candidate until it can carry more, for 10 min at most"
+    )
     assert told.undo
 
 
@@ -407,7 +429,9 @@ def test_what_was_taken_back_by_hand_is_not_raised_again_for_a_small_stable() ->
 class Coarse(MemoryRouter):
     """A router that knows only some weights, and refuses the others."""
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         if traffic.candidate.number not in (0, 10, 50, 100):
             raise RouterError("no such weight", failure=Failure.PERMANENT)
         return MemoryRouter.apply(self, release, traffic, marker=marker, expect=expect)
@@ -415,7 +439,9 @@ class Coarse(MemoryRouter):
 
 @rule("R11")
 def test_a_router_that_can_not_go_in_steps_goes_back_at_once() -> None:
-    drive = Drive(router=Coarse(capabilities=Capabilities(smallest_weight=percent(10), marker=True)))
+    drive = Drive(
+        router=Coarse(capabilities=Capabilities(smallest_weight=percent(10), marker=True))
+    )
     drive.reach(50)
     drive.say(stable=75)
     drive.look()
@@ -432,7 +458,10 @@ def test_a_router_that_can_not_go_in_steps_goes_back_at_once() -> None:
 
 @rule("R1", "R2", "R6")
 @given(
-    said=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100), st.sampled_from([1, 30, 60, 600])), max_size=60),
+    said=st.lists(
+        st.tuples(st.integers(0, 100), st.integers(0, 100), st.sampled_from([1, 30, 60, 600])),
+        max_size=60,
+    ),
     abort_at=st.integers(0, 60),
 )
 def test_whatever_the_fleet_says_more_is_given_only_to_what_can_carry_it_and_an_abort_only_lowers(
@@ -462,7 +491,10 @@ def test_what_the_fleet_said_is_stored_and_read() -> None:
     drive = Drive()
     drive.say(candidate=20)
     drive.reach(10)
-    event = Surveyed(at=drive.clock(), tracks={Track.STABLE: Capacity(Percent(333_333), identity="v1", why="1 of 3")})  # type: ignore[arg-type]
+    event = Surveyed(
+        at=drive.clock(),
+        tracks={Track.STABLE: Capacity(Percent(333_333), identity="v1", why="1 of 3")},
+    )  # type: ignore[arg-type]
 
     assert loads(dumps(drive.rollout)) == drive.rollout
     assert loads_event(dumps_event(event)) == event
@@ -476,7 +508,12 @@ def test_a_late_survey_of_a_rollout_that_is_over_changes_nothing() -> None:
 
     decision = decide(ended, late)
 
-    assert (decision.rollout.phase, decision.rollout.progress, decision.notes, decision.commands) == (ended.phase, ended.progress, (), ())
+    assert (
+        decision.rollout.phase,
+        decision.rollout.progress,
+        decision.notes,
+        decision.commands,
+    ) == (ended.phase, ended.progress, (), ())
 
 
 async def _drive_async() -> Outcome:
@@ -503,7 +540,9 @@ def test_a_tick_after_the_fleet_failed_in_the_last_round_changes_nothing_when_it
     drive = Drive()
     ended = drive.end()
 
-    failed = CommandFailed(at=drive.clock(), command="survey", epoch=0, failure=Failure.TRANSIENT, why="away")
+    failed = CommandFailed(
+        at=drive.clock(), command="survey", epoch=0, failure=Failure.TRANSIENT, why="away"
+    )
 
     assert decide(ended, failed, Tick(at=drive.clock())).notes == ()
 
@@ -542,7 +581,10 @@ def test_a_way_back_in_steps_that_can_not_see_the_router_goes_all_the_way() -> N
 def test_nor_does_a_router_whose_parts_disagree_take_steps() -> None:
     class Parts(MemoryRouter):
         def read(self, release: Release) -> Served:
-            return attrs.evolve(MemoryRouter.read(self, release), settled=self.traffic.candidate != percent(50) or not self.split)
+            return attrs.evolve(
+                MemoryRouter.read(self, release),
+                settled=self.traffic.candidate != percent(50) or not self.split,
+            )
 
         split = False
 
@@ -609,7 +651,12 @@ def test_the_first_write_of_a_way_back_waits_for_no_fleet() -> None:
 
 
 def test_header_routes_need_an_instance_that_is_ready() -> None:
-    steps = [SetWeight(percent(0), matches=[Match(name="x-beta", value="yes")]), Bake(minutes(1)), SetWeight(percent(100)), Bake(minutes(1))]
+    steps = [
+        SetWeight(percent(0), matches=[Match(name="x-beta", value="yes")]),
+        Bake(minutes(1)),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ]
     drive = Drive(Canary(steps=steps, unguarded="about instances only"))
     drive.say(candidate=0)
 
@@ -627,14 +674,24 @@ def test_a_revert_does_not_wait_for_the_version_that_it_leaves() -> None:
 
 
 def test_an_old_version_that_another_rollout_may_need_is_kept() -> None:
-    drive = Drive(Canary(weights=percents(100), bake=minutes(5), retire_after=minutes(60), unguarded="about instances only"))
+    drive = Drive(
+        Canary(
+            weights=percents(100),
+            bake=minutes(5),
+            retire_after=minutes(60),
+            unguarded="about instances only",
+        )
+    )
     drive.go(lambda rollout: rollout.phase is Phase.PROMOTED)
     drive.router.marker = Marker(generation=2, serial=9)  # a following rollout came and went
 
     drive.end()
 
     assert drive.fleet.retired == []
-    assert any("another rollout (generation 2) has used the router since, and may need it" in note.why for note in drive.notes(Escalated))
+    assert any(
+        "another rollout (generation 2) has used the router since, and may need it" in note.why
+        for note in drive.notes(Escalated)
+    )
 
 
 @rule("R12")

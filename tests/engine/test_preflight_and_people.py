@@ -102,8 +102,19 @@ def test_every_decision_explains_itself() -> None:
 
     assert reasons
     assert all(note.why for note in reasons)
-    failing = next(note for note in world.said("judged") if note.verdict == "fail" and note.check == "error-rate-no-worse")
-    assert {"candidate_events", "candidate_trials", "control_events", "control_trials", "log_evidence", "alpha"} <= dict(failing.numbers).keys()
+    failing = next(
+        note
+        for note in world.said("judged")
+        if note.verdict == "fail" and note.check == "error-rate-no-worse"
+    )
+    assert {
+        "candidate_events",
+        "candidate_trials",
+        "control_events",
+        "control_trials",
+        "log_evidence",
+        "alpha",
+    } <= dict(failing.numbers).keys()
 
 
 @rule("R46")
@@ -118,8 +129,12 @@ def test_every_look_and_every_word_from_outside_is_in_the_trail_word_for_word() 
 
 
 @rule("R27")
-@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.PROGRESSING, Phase.HELD, Phase.ROLLING_BACK])
-def test_every_word_is_taken_or_clearly_refused_in_every_phase_and_twice_is_once(phase: Phase) -> None:
+@pytest.mark.parametrize(
+    "phase", [Phase.PENDING, Phase.PROGRESSING, Phase.HELD, Phase.ROLLING_BACK]
+)
+def test_every_word_is_taken_or_clearly_refused_in_every_phase_and_twice_is_once(
+    phase: Phase,
+) -> None:
     world = World()
     if phase is not Phase.PENDING:
         world.until_weight(5)
@@ -137,21 +152,30 @@ def test_every_word_is_taken_or_clearly_refused_in_every_phase_and_twice_is_once
         "hold": Hold(at=at, cause="dinner", by="eve", why="why"),
         "resume": Resume(at=at, cause="lunch", by="eve", why="why"),
         "skip": Skip(at=at, epoch=rollout.epoch, by="eve", why="why"),
-        "promote_now": PromoteNow(at=at, by="eve", why="why", waive=("hold:lunch",) if phase is Phase.HELD else ()),
+        "promote_now": PromoteNow(
+            at=at, by="eve", why="why", waive=("hold:lunch",) if phase is Phase.HELD else ()
+        ),
     }
-    taken = {name for name, event in said.items() if not isinstance(decide(rollout, event).notes[0], Refused)}
+    taken = {
+        name
+        for name, event in said.items()
+        if not isinstance(decide(rollout, event).notes[0], Refused)
+    }
     for event in said.values():
         once = decide(rollout, event).rollout
         twice = decide(once, event)
         assert any(isinstance(note, Refused) for note in twice.notes), event
         assert twice.rollout.phase is once.phase
 
-    assert taken == {
-        Phase.PENDING: {"abort", "hold"},
-        Phase.PROGRESSING: {"abort", "hold", "skip", "promote_now"},
-        Phase.HELD: {"abort", "hold", "resume", "promote_now"},
-        Phase.ROLLING_BACK: set(),
-    }[phase]
+    assert (
+        taken
+        == {
+            Phase.PENDING: {"abort", "hold"},
+            Phase.PROGRESSING: {"abort", "hold", "skip", "promote_now"},
+            Phase.HELD: {"abort", "hold", "resume", "promote_now"},
+            Phase.ROLLING_BACK: set(),
+        }[phase]
+    )
 
 
 @rule("R27")
@@ -159,7 +183,9 @@ def test_an_approval_that_races_an_abort_loses() -> None:
     from progressive import Action, BlueGreen, hours
     from progressive.steps import Approval
 
-    strategy = BlueGreen(approval=Approval("go", within=hours(1), otherwise=Action.ROLL_BACK), unguarded="a race")
+    strategy = BlueGreen(
+        approval=Approval("go", within=hours(1), otherwise=Action.ROLL_BACK), unguarded="a race"
+    )
     world = World(strategy=strategy).until(lambda w: w.rollout.phase is Phase.PROGRESSING)
     at = world.now
     both = (Approve(at=at, approval="go", by="bob", why="good"), Abort(at=at, by="eve", why="bad"))
@@ -216,7 +242,9 @@ def test_the_status_says_what_is_waited_for_since_when_until_when_and_then_what(
     world = World().until_weight(5)
     status = world.rollout.status
 
-    assert str(status).startswith("progressing: step 2 of 6 (bake-5), asked 5 %, router says 5 %; waits for a bake of 2 min, watched since")
+    assert str(status).startswith(
+        "progressing: step 2 of 6 (bake-5), asked 5 %, router says 5 %; waits for a bake of 2 min, watched since"
+    )
     assert status.waiting is not None
     assert status.waiting.then == "roll back"
 
@@ -248,4 +276,11 @@ def test_watched_time_survives_a_resume() -> None:
 
 
 def test_strategies_of_the_tests_are_what_they_seem() -> None:
-    assert [step.id for step in canary().plan.steps] == ["weight-5", "bake-5", "weight-50", "bake-50", "weight-100", "bake-100"]
+    assert [step.id for step in canary().plan.steps] == [
+        "weight-5",
+        "bake-5",
+        "weight-50",
+        "bake-50",
+        "weight-100",
+        "bake-100",
+    ]

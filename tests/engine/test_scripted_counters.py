@@ -20,7 +20,10 @@ from progressive.testing import MemoryRouter, ScriptedMetrics, play, steady
 
 ERRORS = Metric("error-rate", kind=Kind.RATIO, counter=True)
 CANARY = Canary(
-    weights=percents(10, 100), bake=minutes(2), checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))], interval=seconds(30)
+    weights=percents(10, 100),
+    bake=minutes(2),
+    checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))],
+    interval=seconds(30),
 )
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 
@@ -33,7 +36,12 @@ def test_counters_that_are_scripted_promote_a_good_version() -> None:
 
 def test_counters_that_are_scripted_take_a_bad_version_back() -> None:
     router = MemoryRouter()
-    outcome = play(CANARY, RELEASE, router=router, metrics=[ScriptedMetrics({ERRORS: steady(50, candidate=0.2)})])
+    outcome = play(
+        CANARY,
+        RELEASE,
+        router=router,
+        metrics=[ScriptedMetrics({ERRORS: steady(50, candidate=0.2)})],
+    )
 
     assert outcome.rollout.phase is Phase.ROLLED_BACK
     assert router.highest == percent(10)

@@ -209,7 +209,7 @@ FAULTS = (
     Fault(
         "no_deadline",
         "engine.py",
-        "    if left <= ZERO:\n        return _missed(turn, deadline, f\"step {step.id}\", why)",
+        '    if left <= ZERO:\n        return _missed(turn, deadline, f"step {step.id}", why)',
         "    if False:\n        return False",
         "test_time.py::test_nobody_approves",
     ),
@@ -268,7 +268,19 @@ FAULTS = (
 def run_against(package: Path, tests: str) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join((str(package.parent), str(HERE)))
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={HERE}", str(HERE / tests)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            os.devnull,
+            f"--rootdir={HERE}",
+            str(HERE / tests),
+        ],
         env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
@@ -282,18 +294,26 @@ def run_against(package: Path, tests: str) -> subprocess.CompletedProcess[str]:
 def package(tmp_path: Path) -> Path:
     """A copy of the library to put a fault into."""
     source = Path(progressive.__file__).parent
-    return Path(shutil.copytree(source, tmp_path / "progressive", ignore=shutil.ignore_patterns("__pycache__")))
+    return Path(
+        shutil.copytree(
+            source, tmp_path / "progressive", ignore=shutil.ignore_patterns("__pycache__")
+        )
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_seeded_fault_is_caught(fault: Fault, package: Path) -> None:
     file = package / fault.file
     text = file.read_text(encoding="utf-8")
-    assert text.count(fault.old) == 1, f"{fault.name}: {fault.old!r} stands {text.count(fault.old)} times in {fault.file}"
+    assert text.count(fault.old) == 1, (
+        f"{fault.name}: {fault.old!r} stands {text.count(fault.old)} times in {fault.file}"
+    )
     file.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
     done = run_against(package, fault.caught_by)
 
-    assert done.returncode == 1, f"{fault.name} was not caught by {fault.caught_by}:\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
+    assert done.returncode == 1, (
+        f"{fault.name} was not caught by {fault.caught_by}:\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
+    )
 
 
 def test_the_unchanged_library_passes_what_catches_the_faults(package: Path) -> None:

@@ -86,7 +86,10 @@ from progressive.testing import (
 def refused(world: World, event: Any) -> str:
     """What the trail says of an event that changes nothing of where it stands."""
     decision = decide(world.rollout, event)
-    assert (decision.rollout.progress, decision.rollout.routing.wanted) == (world.rollout.progress, world.rollout.routing.wanted)
+    assert (decision.rollout.progress, decision.rollout.routing.wanted) == (
+        world.rollout.progress,
+        world.rollout.routing.wanted,
+    )
     assert decision.notes[0].kind == "refused"
     return str(decision.notes[0])
 
@@ -97,9 +100,15 @@ def test_answers_to_what_was_asked_in_another_step_are_refused_with_a_reason() -
     at, epoch = world.now, world.rollout.epoch
 
     assert "preflight is over" in refused(world, Inspected(at=at))
-    assert "not the current one" in refused(world, HookAnswered(at=at, epoch=epoch, step="hook-smoke", answer=Go()))
-    assert f"this is {epoch}" in refused(world, GateAnswered(at=at, epoch=epoch - 1, gate="freeze", answer=Open()))
-    assert "this is" in refused(world, GateAnswered(at=at, epoch=epoch, gate="nobody", answer=Open()))
+    assert "not the current one" in refused(
+        world, HookAnswered(at=at, epoch=epoch, step="hook-smoke", answer=Go())
+    )
+    assert f"this is {epoch}" in refused(
+        world, GateAnswered(at=at, epoch=epoch - 1, gate="freeze", answer=Open())
+    )
+    assert "this is" in refused(
+        world, GateAnswered(at=at, epoch=epoch, gate="nobody", answer=Open())
+    )
 
 
 def test_nothing_is_judged_on_the_way_back() -> None:
@@ -112,7 +121,9 @@ def test_nothing_is_judged_on_the_way_back() -> None:
 
 def test_a_write_of_an_older_epoch_that_failed_changes_nothing() -> None:
     world = World().until_weight(5)
-    late = CommandFailed(at=world.now, command="apply", epoch=1, failure=Failure.PERMANENT, why="403")
+    late = CommandFailed(
+        at=world.now, command="apply", epoch=1, failure=Failure.PERMANENT, why="403"
+    )
     decision = decide(world.rollout, late)
 
     assert decision.rollout.phase is Phase.PROGRESSING
@@ -120,7 +131,9 @@ def test_a_write_of_an_older_epoch_that_failed_changes_nothing() -> None:
 
 
 @rule("R18")
-@pytest.mark.parametrize("end", [-seconds(1), minutes(5)], ids=["before it began", "long after it was asked"])
+@pytest.mark.parametrize(
+    "end", [-seconds(1), minutes(5)], ids=["before it began", "long after it was asked"]
+)
 def test_numbers_of_another_time_than_was_asked_are_an_error(end: timedelta) -> None:
     world = World().until_weight(5)
     begun = world.rollout.evidence.series[0].start
@@ -142,7 +155,11 @@ def test_numbers_of_another_time_than_was_asked_are_an_error(end: timedelta) -> 
 @rule("R45")
 def test_a_router_that_refuses_to_be_read_ends_it_before_the_start() -> None:
     rollout = begin(canary().plan, RELEASE, id="r", at=START)
-    decision = decide(rollout, Tick(at=START), CommandFailed(at=START, command="read", epoch=0, failure=Failure.PERMANENT, why="401"))
+    decision = decide(
+        rollout,
+        Tick(at=START),
+        CommandFailed(at=START, command="read", epoch=0, failure=Failure.PERMANENT, why="401"),
+    )
 
     assert decision.rollout.phase is Phase.ROLLED_BACK
     assert "the router can't be read: 401" in decision.rollout.progress.reason
@@ -151,18 +168,32 @@ def test_a_router_that_refuses_to_be_read_ends_it_before_the_start() -> None:
 @rule("R9")
 def test_tracks_that_run_what_the_release_says_are_no_reason_to_stop() -> None:
     world = World().until_weight(5)
-    right = attrs.evolve(world.served(), identities=((Track.STABLE, "v1"), (Track.CANDIDATE, "v2"), (Track.BASELINE, "whatever")))
-    assert decide(world.rollout, Tick(at=world.now), Seen(at=world.now, served=right)).rollout.phase is Phase.PROGRESSING
+    right = attrs.evolve(
+        world.served(),
+        identities=((Track.STABLE, "v1"), (Track.CANDIDATE, "v2"), (Track.BASELINE, "whatever")),
+    )
+    assert (
+        decide(world.rollout, Tick(at=world.now), Seen(at=world.now, served=right)).rollout.phase
+        is Phase.PROGRESSING
+    )
     new = World()
     right = attrs.evolve(new.served(), identities=((Track.STABLE, "v1"), (Track.CANDIDATE, "v2")))
 
-    assert decide(new.rollout, Tick(at=new.now), Seen(at=new.now, served=right)).rollout.phase is Phase.PENDING
+    assert (
+        decide(new.rollout, Tick(at=new.now), Seen(at=new.now, served=right)).rollout.phase
+        is Phase.PENDING
+    )
 
 
 @rule("R12")
 def test_what_a_router_can_t_do_is_named_step_by_step() -> None:
     steps = [
-        SetWeight(percent(1), baseline=percent(1), mirror=percent(2), matches=[Match(name="beta", value="1")]),
+        SetWeight(
+            percent(1),
+            baseline=percent(1),
+            mirror=percent(2),
+            matches=[Match(name="beta", value="1")],
+        ),
         Bake(minutes(1)),
         SetWeight(percent(100)),
         Bake(minutes(1)),
@@ -230,13 +261,18 @@ def test_a_step_says_where_it_stands(answer: Advance, phase: Phase, why: str) ->
 
 def test_a_step_s_wait_ends_at_a_whole_millisecond_of_an_aware_time() -> None:
     """What is stored is in milliseconds; a time that is kept more exactly would read back as another one."""
-    assert Wait("the moon", until=START + timedelta(microseconds=1_500)).until == START + timedelta(milliseconds=1)
+    assert Wait("the moon", until=START + timedelta(microseconds=1_500)).until == START + timedelta(
+        milliseconds=1
+    )
     with pytest.raises(StrategyError, match=r"Wait\.until: .* has no time zone"):
         Wait("the moon", until=START.replace(tzinfo=None))
 
 
 def test_a_step_that_would_wait_without_an_end_is_refused() -> None:
-    with pytest.raises(StrategyError, match=r"steps\[1\].deadline: says has none; a wait without an end is not allowed"):
+    with pytest.raises(
+        StrategyError,
+        match=r"steps\[1\].deadline: says has none; a wait without an end is not allowed",
+    ):
         with_step(Says(Wait("for ever"), deadline=None))
 
 
@@ -250,7 +286,10 @@ def test_a_step_without_any_default_of_the_contract_says_so() -> None:
     held = reached(Lazy())
 
     assert held.phase is Phase.HELD
-    assert held.progress.reason == "step:lazy: it failed: NotImplementedError: Lazy has no advance(situation)"
+    assert (
+        held.progress.reason
+        == "step:lazy: it failed: NotImplementedError: Lazy has no advance(situation)"
+    )
 
 
 # ------------------------------------------------------------------------------------- ports that are others than at the start
@@ -262,9 +301,11 @@ def driven_without(strategy: Any, wanted: Any, **missing: Any) -> Any:
     """Drive with everything until ``wanted``, then once with ports that lack something; the rollout after that, and its notes."""
     router, store, clock = MemoryRouter(), MemoryStore(), VirtualClock(START)
     given: dict[str, Any] = {
-        "metrics": [GOOD], "hooks": {"smoke": lambda key, release: NotYet(clock.now + seconds(1))},
-        "gates": {"freeze": lambda release, now: Open()}, "fleet": MemoryFleet(),
-    }  # fmt: skip
+        "metrics": [GOOD],
+        "hooks": {"smoke": lambda key, release: NotYet(clock.now + seconds(1))},
+        "gates": {"freeze": lambda release, now: Open()},
+        "fleet": MemoryFleet(),
+    }
     full = Ports(router=router, store=store, clock=clock, **given)
     rollout = start(strategy, RELEASE, id="r", ports=full)
     while not wanted(rollout):
@@ -291,7 +332,9 @@ def test_a_hook_that_is_not_bound_any_more_is_asked_again_later() -> None:
 
 
 def test_a_gate_that_is_not_bound_any_more_stays_closed() -> None:
-    decision = driven_without(canary(gates=["freeze"]), lambda r: r.clocks.watched >= seconds(90), gates={})
+    decision = driven_without(
+        canary(gates=["freeze"]), lambda r: r.clocks.watched >= seconds(90), gates={}
+    )
 
     assert decision.rollout.routing.wanted.candidate == percent(5)
     assert decision.rollout.progress.frozen is not None
@@ -300,7 +343,9 @@ def test_a_gate_that_is_not_bound_any_more_stays_closed() -> None:
 
 def test_a_fleet_that_is_not_there_any_more_is_asked_again_later() -> None:
     decision = driven_without(
-        canary(retire_after=minutes(5)), lambda r: r.phase is Phase.PROMOTED and r.clocks.stepped >= minutes(4.5), fleet=None
+        canary(retire_after=minutes(5)),
+        lambda r: r.phase is Phase.PROMOTED and r.clocks.stepped >= minutes(4.5),
+        fleet=None,
     )
 
     assert decision.rollout.progress.retirement.value == "asked"
@@ -312,14 +357,24 @@ def test_a_fleet_that_is_not_there_any_more_is_asked_again_later() -> None:
 @pytest.mark.parametrize(
     ("offered", "said"),
     [
-        (Metric("error-rate", kind="value"), "metric 'error-rate': the plan means a ratio, the provider measures a value"),
+        (
+            Metric("error-rate", kind="value"),
+            "metric 'error-rate': the plan means a ratio, the provider measures a value",
+        ),
         (Metric("error-rate", kind="ratio", lag=seconds(9)), "use the provider's in the checks"),
         (Metric("error-rate", kind="ratio", counter=True), "use the provider's in the checks"),
-        (Metric("errors", kind="ratio"), "metric 'error-rate': no provider in metrics=[...] answers for it"),
+        (
+            Metric("errors", kind="ratio"),
+            "metric 'error-rate': no provider in metrics=[...] answers for it",
+        ),
     ],
 )
-def test_a_provider_that_measures_something_else_is_named_before_the_start(offered: Metric, said: str) -> None:
-    bound = Ports(router=MemoryRouter(), metrics=[ScriptedMetrics({}), ScriptedMetrics({offered: steady(50)})])
+def test_a_provider_that_measures_something_else_is_named_before_the_start(
+    offered: Metric, said: str
+) -> None:
+    bound = Ports(
+        router=MemoryRouter(), metrics=[ScriptedMetrics({}), ScriptedMetrics({offered: steady(50)})]
+    )
     with pytest.raises(StrategyError) as caught:
         start(canary(), RELEASE, id="r", ports=bound)
 
@@ -327,7 +382,9 @@ def test_a_provider_that_measures_something_else_is_named_before_the_start(offer
 
 
 def test_a_provider_that_is_not_the_first_is_found() -> None:
-    other = ScriptedMetrics({Metric("latency", kind="latency"): steady(1), Metric("queue", kind="value"): steady(1)})
+    other = ScriptedMetrics(
+        {Metric("latency", kind="latency"): steady(1), Metric("queue", kind="value"): steady(1)}
+    )
     bound = Ports(router=MemoryRouter(), metrics=[other, GOOD])
 
     assert bound.provider(ERRORS) == (GOOD, ERRORS)
@@ -338,6 +395,7 @@ def test_a_provider_that_is_not_the_first_is_found() -> None:
 def test_a_port_that_ends_its_thread_is_a_failed_call(monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: ends.append(args.exc_value))
+
     class Leaves(MemoryRouter):
         def read(self, release: Any) -> Any:
             raise SystemExit("bye")
@@ -359,7 +417,13 @@ def test_a_port_that_ends_its_thread_is_a_failed_call(monkeypatch: pytest.Monkey
 
 def test_a_tick_ends_even_if_nobody_ever_answers() -> None:
     rollout = World().until_weight(5).rollout
-    talk = converse(rollout, (), tick=Tick(at=rollout.clocks.now + seconds(30)), stored=True, expected=rollout.serial)
+    talk = converse(
+        rollout,
+        (),
+        tick=Tick(at=rollout.clocks.now + seconds(30)),
+        stored=True,
+        expected=rollout.serial,
+    )
     moves = [next(talk)]
     for _ in range(99):
         try:
@@ -373,17 +437,27 @@ def test_a_tick_ends_even_if_nobody_ever_answers() -> None:
 
 
 def test_an_answer_that_failed_delays_the_next_call_and_says_why() -> None:
-    world = World(strategy=BlueGreen(preview_hook="smoke", gates=["freeze"], bake=minutes(1), unguarded="its hook"))
+    world = World(
+        strategy=BlueGreen(
+            preview_hook="smoke", gates=["freeze"], bake=minutes(1), unguarded="its hook"
+        )
+    )
     world.until(lambda w: w.phase is Phase.PROGRESSING)
     at, epoch = world.now, world.rollout.epoch
-    hook = CommandFailed(at=at, command="run_hook", epoch=epoch, failure=Failure.TRANSIENT, why="503")
+    hook = CommandFailed(
+        at=at, command="run_hook", epoch=epoch, failure=Failure.TRANSIENT, why="503"
+    )
     after = decide(world.rollout, hook).rollout
     assert after.progress.answer == NotYet(at + seconds(10), "it failed: 503")
-    gate = CommandFailed(at=at, command="ask_gate", epoch=epoch, failure=Failure.TRANSIENT, why="504")
+    gate = CommandFailed(
+        at=at, command="ask_gate", epoch=epoch, failure=Failure.TRANSIENT, why="504"
+    )
     frozen = decide(world.rollout, gate).rollout.progress.frozen
     assert frozen is not None
     assert frozen[1:] == ("it failed: 504", at + seconds(10))
-    stale = decide(world.rollout, attrs.evolve(hook, epoch=epoch - 1), attrs.evolve(gate, epoch=epoch - 1)).rollout
+    stale = decide(
+        world.rollout, attrs.evolve(hook, epoch=epoch - 1), attrs.evolve(gate, epoch=epoch - 1)
+    ).rollout
 
     assert (stale.progress.answer, stale.progress.frozen) == (world.rollout.progress.answer, None)
 
@@ -401,7 +475,12 @@ def test_what_goes_back_or_is_over_does_not_turn_round_again(phase: Phase) -> No
 
 def test_a_gate_that_says_the_same_twice_is_noted_once() -> None:
     world = World(strategy=canary(gates=["freeze"])).until_weight(5)
-    closed = GateAnswered(at=world.now, epoch=world.rollout.epoch, gate="freeze", answer=ClosedUntil(world.now + hours(1), "night"))
+    closed = GateAnswered(
+        at=world.now,
+        epoch=world.rollout.epoch,
+        gate="freeze",
+        answer=ClosedUntil(world.now + hours(1), "night"),
+    )
     once = decide(world.rollout, closed)
 
     assert [note.kind for note in once.notes] == ["happened"]
@@ -441,7 +520,12 @@ def test_two_gates_are_both_waited_for() -> None:
         if command.kind != "ask_gate" or world.now >= START + shut[command.gate]:
             return opened(command)
         until = START + shut[command.gate]
-        return GateAnswered(at=world.now, epoch=command.epoch, gate=command.gate, answer=ClosedUntil(until, command.gate))
+        return GateAnswered(
+            at=world.now,
+            epoch=command.epoch,
+            gate=command.gate,
+            answer=ClosedUntil(until, command.gate),
+        )
 
     rollout = world.rollout
     at = world.now + seconds(30)
@@ -462,7 +546,11 @@ def test_two_gates_are_both_waited_for() -> None:
 def test_a_limit_on_what_is_no_measurement_says_so() -> None:
     limit = Limit(ERRORS, at_most=percent(1), min_sample=1)
     window = Window(START, START + seconds(1))
-    judgement, _ = limit.judge(Look(metric="error-rate", window=window, tracks={Track.CANDIDATE: NoAnswer("503")}), None, 0.0)
+    judgement, _ = limit.judge(
+        Look(metric="error-rate", window=window, tracks={Track.CANDIDATE: NoAnswer("503")}),
+        None,
+        0.0,
+    )
 
     assert (judgement.verdict, judgement.why) == (Verdict.NO_DATA, "no data on the candidate: 503")
 
@@ -476,14 +564,20 @@ def test_words_that_can_t_be_taken_say_why() -> None:
     assert "waive: there is no 'lunch'" in refused(world, PromoteNow(waive=("lunch",), **who))
     world.lag = minutes(1)
     world.until(lambda w: w.rollout.status.step == "weight-50")
-    assert "step 'weight-50' can't be skipped" in refused(world, Skip(epoch=world.rollout.epoch, **who | {"at": world.now}))
+    assert "step 'weight-50' can't be skipped" in refused(
+        world, Skip(epoch=world.rollout.epoch, **who | {"at": world.now})
+    )
     world.lag = seconds(0)
     world.say(Hold(**who | {"at": world.now}))
-    assert "not held for 'lunch' but for ['person']" in refused(world, Resume(cause="lunch", **who | {"at": world.now}))
+    assert "not held for 'lunch' but for ['person']" in refused(
+        world, Resume(cause="lunch", **who | {"at": world.now})
+    )
     world.say(Resume(**who | {"at": world.now}))
     world.until_phase(Phase.PROMOTED)
 
-    assert "an Abort keeps stable (v1) from being removed" in refused(world, Hold(**who | {"at": world.now}))
+    assert "an Abort keeps stable (v1) from being removed" in refused(
+        world, Hold(**who | {"at": world.now})
+    )
 
 
 def test_a_resume_after_the_whole_s_time_gives_it_that_time_again() -> None:
@@ -498,20 +592,35 @@ def test_a_resume_after_the_whole_s_time_gives_it_that_time_again() -> None:
 
 def test_an_answer_said_twice_is_noted_once_and_a_failed_inspection_is_asked_again() -> None:
     world = World(strategy=BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="its hook"))
-    failed = CommandFailed(at=world.now, command="inspect", epoch=0, failure=Failure.TRANSIENT, why="?")
-    assert "inspect" in [command.kind for command in decide(world.rollout, Tick(at=world.now), failed).commands]
+    failed = CommandFailed(
+        at=world.now, command="inspect", epoch=0, failure=Failure.TRANSIENT, why="?"
+    )
+    assert "inspect" in [
+        command.kind for command in decide(world.rollout, Tick(at=world.now), failed).commands
+    ]
     world.hook = lambda key: NotYet(START + minutes(2), "warm")
     world.until(lambda w: w.rollout.progress.answer is not None)
-    again = HookAnswered(at=world.now, epoch=world.rollout.epoch, step="hook-smoke", answer=NotYet(START + minutes(2), "warm"))
+    again = HookAnswered(
+        at=world.now,
+        epoch=world.rollout.epoch,
+        step="hook-smoke",
+        answer=NotYet(START + minutes(2), "warm"),
+    )
 
     assert decide(world.rollout, again).notes == ()
 
 
 def test_a_gate_that_answers_nonsense_stays_closed() -> None:
-    decision = driven_without(canary(gates=["freeze"]), lambda r: r.clocks.watched >= seconds(90), gates={"freeze": lambda release, now: True})
+    decision = driven_without(
+        canary(gates=["freeze"]),
+        lambda r: r.clocks.watched >= seconds(90),
+        gates={"freeze": lambda release, now: True},
+    )
 
     assert decision.rollout.routing.wanted.candidate == percent(5)
-    assert "answered True; it must be Open() or ClosedUntil(...)" in str(decision.rollout.progress.frozen)
+    assert "answered True; it must be Open() or ClosedUntil(...)" in str(
+        decision.rollout.progress.frozen
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- drivers that go on
@@ -538,13 +647,25 @@ class Troubled(MemoryStore):
 
 
 def begun(**changes: Any) -> Ports:
-    bound = Ports(**({"router": MemoryRouter(), "metrics": [GOOD], "store": Troubled(), "clock": VirtualClock(START)} | changes))
+    bound = Ports(
+        **(
+            {
+                "router": MemoryRouter(),
+                "metrics": [GOOD],
+                "store": Troubled(),
+                "clock": VirtualClock(START),
+            }
+            | changes
+        )
+    )
     start(canary(), RELEASE, id="r", ports=bound)
     return bound
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
-def test_a_word_that_is_submitted_during_a_long_sleep_is_heard_before_it_ends(colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_that_is_submitted_during_a_long_sleep_is_heard_before_it_ends(
+    colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bound = begun()
     clock: Any = bound.clock
     said: list[Any] = []
@@ -597,7 +718,9 @@ def test_a_store_in_which_somebody_always_moves_it_is_given_up() -> None:
     assert next(iterate("r", bound)).rollout.serial > 0
 
 
-def test_ctrl_c_takes_everything_back_past_conflicts_and_a_router_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_takes_everything_back_past_conflicts_and_a_router_that_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Clock(VirtualClock):
         armed = False
 
@@ -621,7 +744,9 @@ def test_ctrl_c_takes_everything_back_past_conflicts_and_a_router_that_is_down(m
     while bound.router.traffic.candidate != percent(5):
         decision = tick("r", bound)
         clock.until(decision.wake_at)  # type: ignore[arg-type]
-    monkeypatch.setattr("progressive.runtime.drive.time.sleep", lambda length: clock.advance(seconds(length)))
+    monkeypatch.setattr(
+        "progressive.runtime.drive.time.sleep", lambda length: clock.advance(seconds(length))
+    )
     clock.armed, Down.failing, bound.store.conflicts = True, 3, 2
     outcome = run("r", bound, on_interrupt=OnInterrupt.ROLL_BACK)
 
@@ -630,7 +755,13 @@ def test_ctrl_c_takes_everything_back_past_conflicts_and_a_router_that_is_down(m
 
 
 def test_an_old_version_that_is_being_removed_can_t_be_had_back() -> None:
-    bound = Ports(router=MemoryRouter(), metrics=[GOOD], store=MemoryStore(), clock=VirtualClock(START), fleet=MemoryFleet())
+    bound = Ports(
+        router=MemoryRouter(),
+        metrics=[GOOD],
+        store=MemoryStore(),
+        clock=VirtualClock(START),
+        fleet=MemoryFleet(),
+    )
     rollout = start(canary(retire_after=seconds(0)), RELEASE, id="r", ports=bound)
     stuck = attrs.evolve(bound, fleet=Stuck())
     while rollout.progress.retirement.value != "asked":

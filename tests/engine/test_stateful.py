@@ -16,7 +16,14 @@ import wild
 from hypothesis import HealthCheck, note, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from rules import rule as promise
 from world import World
 
@@ -40,8 +47,31 @@ from progressive.errors import ConflictError
 from progressive.model.traffic import Traffic
 from progressive.testing.faults.soaking import ended
 
-SWITCHES = ("unreadable", "unwritable", "lose_reply", "silent", "idle", "night", "store_down", "duplicate")
-CLASSES = (*SWITCHES, "lag", "kill", "pause", "clock", "edit", "people", "abort", "bad", "by_hand", "late", "no_compare", "shuffle")
+SWITCHES = (
+    "unreadable",
+    "unwritable",
+    "lose_reply",
+    "silent",
+    "idle",
+    "night",
+    "store_down",
+    "duplicate",
+)
+CLASSES = (
+    *SWITCHES,
+    "lag",
+    "kill",
+    "pause",
+    "clock",
+    "edit",
+    "people",
+    "abort",
+    "bad",
+    "by_hand",
+    "late",
+    "no_compare",
+    "shuffle",
+)
 SECONDS = st.sampled_from([0.001, 1, 5, 29, 30, 45, 119, 200, 1_000])
 
 
@@ -56,7 +86,11 @@ class Faults(RuleBasedStateMachine):
 
     # --------------------------------------------------------------------------------------------------------------- the swarm
 
-    @initialize(strategy=st.sampled_from(wild.STRATEGIES), enabled=st.frozensets(st.sampled_from(CLASSES), max_size=9), seed=st.integers(0, 999))
+    @initialize(
+        strategy=st.sampled_from(wild.STRATEGIES),
+        enabled=st.frozensets(st.sampled_from(CLASSES), max_size=9),
+        seed=st.integers(0, 999),
+    )
     def begin(self, strategy: Any, enabled: frozenset[str], seed: int) -> None:
         self.enabled = enabled
         self.world = World(strategy=strategy)
@@ -146,7 +180,9 @@ class Faults(RuleBasedStateMachine):
 
     @rule(ready=st.booleans())
     def the_hook_changes_its_mind(self, ready: bool) -> None:
-        self.world.hook = lambda key: Go() if ready else NotYet(self.world.now + seconds(20), "warming up")
+        self.world.hook = lambda key: (
+            Go() if ready else NotYet(self.world.now + seconds(20), "warming up")
+        )
 
     @rule(opened=st.booleans())
     def the_gate_opens_or_closes(self, opened: bool) -> None:
@@ -251,7 +287,11 @@ def test_no_order_of_faults_breaks_a_promise() -> None:
         print_blob=True,
         # Making a failing run shorter can take minutes; the blob that is printed is enough to come back to it with more time.
         phases=tuple(Stage) if examples else (Stage.explicit, Stage.reuse, Stage.generate),
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+        ],
     )
     run_state_machine_as_test(Faults, settings=budget)  # type: ignore[no-untyped-call]
 

@@ -41,7 +41,9 @@ WAITS = Budget(then=Action.WAIT)
 
 @rule("R28")
 @pytest.mark.parametrize("jump", [seconds(45), hours(1)])
-def test_a_clock_that_steps_back_credits_nothing_and_does_not_stop_the_bake(jump: timedelta) -> None:
+def test_a_clock_that_steps_back_credits_nothing_and_does_not_stop_the_bake(
+    jump: timedelta,
+) -> None:
     world = World().until_weight(5)
     world.advance(seconds(30))
     world.tick()
@@ -93,7 +95,11 @@ def test_words_by_a_clock_that_is_years_ahead_stop_no_deadline() -> None:
     world.until(lambda world: world.rollout.over)
     assert world.now - began <= minutes(12)
 
-    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2), tolerance=Tolerance(no_answer=WAITS))]))
+    world = World(
+        strategy=canary(
+            checks=[Limit(ERRORS, at_most=percent(2), tolerance=Tolerance(no_answer=WAITS))]
+        )
+    )
     world.until_weight(5)
     world.silent = True
     world.say(Hold(at=world.now, by="eve", why="lunch", cause="lunch"))
@@ -107,7 +113,9 @@ def test_words_by_a_clock_that_is_years_ahead_stop_no_deadline() -> None:
 @rule("R29")
 def test_a_bake_begins_when_the_traffic_is_verified() -> None:
     world = World(lag=seconds(9)).until_weight(5)
-    verified = next(note.at for note in world.said("verified") if note.traffic.candidate == percent(5))
+    verified = next(
+        note.at for note in world.said("verified") if note.traffic.candidate == percent(5)
+    )
     world.until_weight(50)
     raised = next(note.at for note in world.said("asked") if note.traffic.candidate == percent(50))
 
@@ -160,8 +168,17 @@ def test_a_deadline_that_only_waits_calls_a_person_and_leaves_it_to_the_whole_s(
 
 @rule("R30")
 def test_the_whole_s_clock_stops_in_approvals_freezes_and_a_person_s_hold() -> None:
-    steps = [SetWeight(percent(10)), Approval("go", within=hours(48), otherwise=Action.HOLD), SetWeight(percent(100)), Bake(minutes(1))]
-    world = World(strategy=canary(weights=(), steps=steps, deadline=Deadline(within=minutes(30)), gates=["freeze"]))
+    steps = [
+        SetWeight(percent(10)),
+        Approval("go", within=hours(48), otherwise=Action.HOLD),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ]
+    world = World(
+        strategy=canary(
+            weights=(), steps=steps, deadline=Deadline(within=minutes(30)), gates=["freeze"]
+        )
+    )
     shut = START + hours(7)
     world.until_weight(10)
     world.until(lambda w: w.now - START > hours(2), ticks=1_000)
@@ -184,7 +201,9 @@ def test_a_hold_ends_by_itself(person: bool, after: timedelta) -> None:
     if person:
         world.say(Hold(at=world.now, by="eve", why="lunch"))
     else:
-        world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), bad=0.3, stable_bad=0.3)
+        world = World(
+            strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), bad=0.3, stable_bad=0.3
+        )
         world.until_phase(Phase.HELD)
     began = next(note.at for note in world.said("entered") if note.phase == "held")
     world.until_phase(Phase.ROLLED_BACK, ticks=5_000)
@@ -212,7 +231,9 @@ def test_the_progress_law() -> None:
     strategies = [
         canary(),
         canary(weights=percents(1, 5, 10, 25, 50, 100), bake=minutes(10), warmup=minutes(1)),
-        BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(2))], pause=minutes(3)),
+        BlueGreen(
+            preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(2))], pause=minutes(3)
+        ),
         canary(weights=percents(100), bake=seconds(1)),
     ]
     for strategy in strategies:
@@ -231,14 +252,24 @@ def test_a_pause_is_by_the_clock_and_its_own_deadline_never_comes_first() -> Non
 
 
 def test_nobody_approves() -> None:
-    steps = [SetWeight(percent(10)), Approval("go", within=hours(2), otherwise=Action.ROLL_BACK), SetWeight(percent(100)), Bake(minutes(1))]
+    steps = [
+        SetWeight(percent(10)),
+        Approval("go", within=hours(2), otherwise=Action.ROLL_BACK),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ]
     world = World(strategy=canary(weights=(), steps=steps)).until_phase(Phase.ROLLED_BACK)
 
     assert "somebody to approve 'go'" in world.rollout.progress.reason
 
 
 def test_an_approval_that_comes_early_is_remembered_and_a_rejection_goes_back() -> None:
-    steps = [SetWeight(percent(10)), Approval("go", within=hours(2), otherwise=Action.ROLL_BACK), SetWeight(percent(100)), Bake(minutes(1))]
+    steps = [
+        SetWeight(percent(10)),
+        Approval("go", within=hours(2), otherwise=Action.ROLL_BACK),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ]
     early = World(strategy=canary(weights=(), steps=steps))
     early.say(Approve(at=early.now, approval="go", by="eve", why="seen in staging"))
     early.until_phase(Phase.PROMOTED)
@@ -252,11 +283,17 @@ def test_an_approval_that_comes_early_is_remembered_and_a_rejection_goes_back() 
 
 def test_a_hook_is_asked_again_when_it_said_and_not_before() -> None:
     asked: list[datetime] = []
-    world = World(strategy=BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(2))]))
+    world = World(
+        strategy=BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(2))])
+    )
 
     def smoke(key: str) -> object:
         asked.append(world.now)
-        return NotYet(world.now + minutes(4), "warming up") if len(asked) < 3 else __import__("progressive").Go()
+        return (
+            NotYet(world.now + minutes(4), "warming up")
+            if len(asked) < 3
+            else __import__("progressive").Go()
+        )
 
     world.hook = smoke
     world.until_phase(Phase.PROMOTED)
@@ -290,7 +327,9 @@ def test_guards_go_on_behind_a_closed_gate() -> None:
     assert world.now - START < hours(1) + minutes(2)
 
 
-def test_the_old_version_is_removed_only_after_its_time_and_only_while_the_new_one_serves_alone() -> None:
+def test_the_old_version_is_removed_only_after_its_time_and_only_while_the_new_one_serves_alone() -> (
+    None
+):
     world = World(strategy=canary(retire_after=minutes(30))).until_phase(Phase.PROMOTED)
     promoted = world.now
     world.until(lambda w: w.now - promoted > minutes(20))
@@ -308,7 +347,9 @@ def test_the_old_version_is_removed_only_after_its_time_and_only_while_the_new_o
 
 
 def test_an_old_version_that_can_t_be_removed_is_kept_in_the_end() -> None:
-    world = World(strategy=canary(retire_after=minutes(1), watch_every=minutes(10))).until_phase(Phase.PROMOTED)
+    world = World(strategy=canary(retire_after=minutes(1), watch_every=minutes(10))).until_phase(
+        Phase.PROMOTED
+    )
     world.edit(0)
     world.until(lambda w: w.rollout.over, ticks=2_000)
 

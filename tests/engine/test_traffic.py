@@ -106,7 +106,11 @@ def test_a_router_whose_parts_disagree_is_never_done() -> None:
     world = World().until_weight(5)
     wanted = world.served()
     partly = attrs.evolve(wanted, settled=False)
-    decision = decide(world.rollout, Tick(at=world.now + seconds(1)), Seen(at=world.now + seconds(1), served=partly))
+    decision = decide(
+        world.rollout,
+        Tick(at=world.now + seconds(1)),
+        Seen(at=world.now + seconds(1), served=partly),
+    )
 
     assert decision.rollout.routing.verified_since is None
 
@@ -230,7 +234,10 @@ def test_a_rollback_is_retried_for_ever_with_backoff_and_calls_a_person() -> Non
     assert world.phase is Phase.ROLLING_BACK
     called = [note.at - began for note in world.said("escalated")]
     assert minutes(1) < called[0] <= minutes(2)
-    assert all(minutes(15) <= later - earlier <= minutes(16) for earlier, later in itertools.pairwise(called))
+    assert all(
+        minutes(15) <= later - earlier <= minutes(16)
+        for earlier, later in itertools.pairwise(called)
+    )
     assert world.said("escalated")[0].undo == "undo by hand"
     world.heal()
     world.until_phase(Phase.ROLLED_BACK)
@@ -342,7 +349,12 @@ def test_a_first_deployment_is_refused_with_a_reason() -> None:
     from progressive import begin
 
     with pytest.raises(StrategyError, match="nothing to return to"):
-        begin(canary().plan, Release(service="shop", stable=None, candidate=Version("v1")), id="x", at=World().now)
+        begin(
+            canary().plan,
+            Release(service="shop", stable=None, candidate=Version("v1")),
+            id="x",
+            at=World().now,
+        )
 
 
 def test_a_share_elsewhere_is_drift() -> None:

@@ -55,11 +55,19 @@ class World(FaultWorld):
     def until_weight(self, weight: float) -> World:
         """Until the candidate really has this weight and the engine knows it."""
         wanted = Traffic(candidate=percent(weight))
-        return self.until(lambda world: world.traffic == wanted and world.rollout.routing.verified_since is not None)
+        return self.until(
+            lambda world: (
+                world.traffic == wanted and world.rollout.routing.verified_since is not None
+            )
+        )
 
     def until_next_tick_raises(self) -> World:
         """Until everything but the last read before the raise to the second weight is there."""
-        return self.until(lambda world: world.rollout.progress.step == 1 and world.rollout.clocks.watched >= seconds(90))
+        return self.until(
+            lambda world: (
+                world.rollout.progress.step == 1 and world.rollout.clocks.watched >= seconds(90)
+            )
+        )
 
 
 __all__ = ["ERRORS", "RELEASE", "START", "Analysis", "PromiseBroken", "World", "canary"]

@@ -87,10 +87,14 @@ CROWD = Metric("crowd", kind="value")
 ORDERS = Metric("orders", kind="ratio", bad="both")
 CRASHES = Metric("crashes", kind="ratio", counter=True)
 CAREFUL = Tolerance(
-    inconclusive=Budget(looks=1), no_data=Budget(looks=3, within=minutes(20)), no_answer=Budget(within=minutes(4), then=Action.ROLL_BACK)
+    inconclusive=Budget(looks=1),
+    no_data=Budget(looks=3, within=minutes(20)),
+    no_answer=Budget(within=minutes(4), then=Action.ROLL_BACK),
 )
 EVERYTHING = (
-    Limit(ERRORS, at_most=percent(2), tolerance=Tolerance(in_a_row=3, failures=9, then=Action.HOLD)),
+    Limit(
+        ERRORS, at_most=percent(2), tolerance=Tolerance(in_a_row=3, failures=9, then=Action.HOLD)
+    ),
     NoWorse(ERRORS, margin=1.25, share_of_alpha=3.0),
     Limit(LATENCY, quantile=0.99, at_most=ms(400), at_least=ms(1), min_sample=4_000),
     Limit(LATENCY, quantile=0.5, at_most=times(1.5, floor=ms(50)), id="median", min_sample=100),
@@ -108,7 +112,11 @@ EVERYTHING = (
 class Played(World):
     """A world with every kind of metric, that writes down every decision."""
 
-    release: Release = Release(service="shop", stable=Version("v1", backend="blue"), candidate=Version("v2", backend="green"))
+    release: Release = Release(
+        service="shop",
+        stable=Version("v1", backend="blue"),
+        candidate=Version("v2", backend="green"),
+    )
     odd: dict[str, Any] = attrs.field(factory=dict)
     query: str = ""
     preview: Measurement | None = None
@@ -136,7 +144,10 @@ class Played(World):
         n, worse = found.trials, track is Track.CANDIDATE
         match command.metric.name:
             case "latency":
-                return Histogram(edges=(0.05, 0.1, 0.4, 1.0), cumulative=(n // 2, n - n // 8, n - n // 200, n - n // 900, n))
+                return Histogram(
+                    edges=(0.05, 0.1, 0.4, 1.0),
+                    cumulative=(n // 2, n - n // 8, n - n // 200, n - n // 900, n),
+                )
             case "basket":
                 return Moments(n=n, mean=33.3 - worse / 3, m2=n * 7.7)
             case "queue" | "cpu" | "crowd":
@@ -149,10 +160,16 @@ class Played(World):
         assert isinstance(event, Measured)
         look = event.look
         if command.metric.counter:
-            tracks = look.tracks if command.since is not None else tuple((track, NoData("opening")) for track in command.tracks)
+            tracks = (
+                look.tracks
+                if command.since is not None
+                else tuple((track, NoData("opening")) for track in command.tracks)
+            )
             look = attrs.evolve(look, reading=f"read at {self.now:%H:%M:%S}", tracks=tracks)
         if self.query:
-            look = attrs.evolve(look, query=f"{self.query} of {command.metric}", fingerprint=self.query)
+            look = attrs.evolve(
+                look, query=f"{self.query} of {command.metric}", fingerprint=self.query
+            )
         return attrs.evolve(event, look=look)
 
     def decided(self, *events: Event) -> tuple[Any, ...]:
@@ -181,7 +198,9 @@ class Played(World):
         raise AssertionError(f"it never came to that: {self.rollout!r}")
 
     def until_it_serves(self, weight: float) -> Played:
-        return self.until_that(lambda rollout: rollout.routing.standing.candidate == percent(weight))
+        return self.until_that(
+            lambda rollout: rollout.routing.standing.candidate == percent(weight)
+        )
 
     def until_over(self) -> Played:
         return self.until_that(lambda rollout: rollout.over)
@@ -194,7 +213,11 @@ def compact(value: object) -> str:
 def line(events: tuple[Event, ...], before: str, after: str, notes: tuple[Any, ...]) -> str:
     """One decision of a transcript."""
     old, new = json.loads(before), json.loads(after)
-    changed = {key: new.get(key) for key in [*new, *(key for key in old if key not in new)] if compact(new.get(key)) != compact(old.get(key))}
+    changed = {
+        key: new.get(key)
+        for key in [*new, *(key for key in old if key not in new)]
+        if compact(new.get(key)) != compact(old.get(key))
+    }
     return compact(
         {
             "events": [json.loads(dumps_event(event)) for event in events],
@@ -210,9 +233,18 @@ def line(events: tuple[Event, ...], before: str, after: str, notes: tuple[Any, .
 def canary_promoted() -> Played:
     """A good version: every kind of measurement, evidence and pooled memory; then the old version is retired."""
     strategy = Canary(
-        weights=percents(10, 100), bake=minutes(3), last_bake=minutes(4), checks=EVERYTHING, interval=minutes(1), warmup=seconds(10),
-        retire_after=minutes(30), watch_every=minutes(2), preflight=minutes(4), alpha=0.005, deadline=Deadline(within=hours(5)),
-    )  # fmt: skip
+        weights=percents(10, 100),
+        bake=minutes(3),
+        last_bake=minutes(4),
+        checks=EVERYTHING,
+        interval=minutes(1),
+        warmup=seconds(10),
+        retire_after=minutes(30),
+        watch_every=minutes(2),
+        preflight=minutes(4),
+        alpha=0.005,
+        deadline=Deadline(within=hours(5)),
+    )
     world = Played(strategy=strategy)
     world.go_on().silent = True
     world.now += seconds(3)
@@ -227,7 +259,15 @@ def canary_promoted() -> Played:
 
 def canary_rolled_back() -> Played:
     """A bad version: a lost reply, a proven harm, a router that can't be read or written on the way back, a call for a person."""
-    world = Played(strategy=Canary(weights=percents(10, 100), bake=minutes(3), checks=EVERYTHING[:2], interval=minutes(1), watch_every=minutes(2)))
+    world = Played(
+        strategy=Canary(
+            weights=percents(10, 100),
+            bake=minutes(3),
+            checks=EVERYTHING[:2],
+            interval=minutes(1),
+            watch_every=minutes(2),
+        )
+    )
     world.lose_reply = True
     world.until_it_serves(10).lose_reply = False
     world.bad, world.query = 0.3, "q1"
@@ -260,14 +300,30 @@ COMPARED = (
     NoWorse(QUEUE, accept=3.0, observe=True, id="queue-accepted"),
     MannWhitney(QUEUE, margin=1.25, confidence=0.95, samples=4, observe=True, tolerance=CAREFUL),
     MannWhitney(QUEUE, than="baseline", observe=True, id="never"),
-    SampleRatio(ERRORS, alpha=0.01, observe=True, tolerance=Tolerance(in_a_row=2, then=Action.HOLD)),
+    SampleRatio(
+        ERRORS, alpha=0.01, observe=True, tolerance=Tolerance(in_a_row=2, then=Action.HOLD)
+    ),
     Kayenta(
         KayentaJudge(
             metrics=[
-                KayentaMetric("cpu", groups=["system"], direction="increase", critical=True, critical_increase=1.5, allowed_increase=1.25),
                 KayentaMetric(
-                    "queue", groups=["work"], effect_size="cles", nan_strategy="replace", must_have_data=True, outliers="remove",
-                    outlier_factor=2.5, allowed_decrease=0.75, critical_decrease=0.25,
+                    "cpu",
+                    groups=["system"],
+                    direction="increase",
+                    critical=True,
+                    critical_increase=1.5,
+                    allowed_increase=1.25,
+                ),
+                KayentaMetric(
+                    "queue",
+                    groups=["work"],
+                    effect_size="cles",
+                    nan_strategy="replace",
+                    must_have_data=True,
+                    outliers="remove",
+                    outlier_factor=2.5,
+                    allowed_decrease=0.75,
+                    critical_decrease=0.25,
                 ),
                 KayentaMetric("crowd", groups=["work"], muted=True),
             ],
@@ -294,7 +350,12 @@ COMPARED = (
 def canary_compared() -> Played:
     """Every way to compare, with every setting: a good version that is accepted early, and a fall in a business metric at the end."""
     strategy = Canary(
-        weights=percents(5, 100), bake=minutes(6), checks=COMPARED, interval=minutes(1), watch_every=minutes(2), retire_after=None
+        weights=percents(5, 100),
+        bake=minutes(6),
+        checks=COMPARED,
+        interval=minutes(1),
+        watch_every=minutes(2),
+        retire_after=None,
     )
     world = Played(strategy=strategy, rps=400)
     world.until_it_serves(5)
@@ -304,7 +365,12 @@ def canary_compared() -> Played:
 
 
 STEPS = (
-    SetWeight(percent(2.5), baseline=percent(2.5), mirror=percent(1), matches=[Match(name="x-canary", value="yes", source="cookie")]),
+    SetWeight(
+        percent(2.5),
+        baseline=percent(2.5),
+        mirror=percent(1),
+        matches=[Match(name="x-canary", value="yes", source="cookie")],
+    ),
     Hook("smoke", deadline=Deadline(within=minutes(20), then=Action.HOLD), skippable=False),
     Approval("go", within=hours(2), otherwise=Action.HOLD),
     Analyze("errors", count=2, deadline=Deadline(within=minutes(9), then=Action.WAIT)),
@@ -330,14 +396,27 @@ def canary_with_everything() -> Played:
         strategy="canary",
         steps=named_steps(STEPS),
         analyses=(
-            Analysis("errors", checks=[Limit(ERRORS, at_most=percent(2)), NoWorse(ERRORS, than=Track.BASELINE)], interval=seconds(45)),
-            Analysis("slow", checks=[Limit(LATENCY, quantile=0.99, at_most=ms(400), min_sample=200)], interval=minutes(2)),
+            Analysis(
+                "errors",
+                checks=[Limit(ERRORS, at_most=percent(2)), NoWorse(ERRORS, than=Track.BASELINE)],
+                interval=seconds(45),
+            ),
+            Analysis(
+                "slow",
+                checks=[Limit(LATENCY, quantile=0.99, at_most=ms(400), min_sample=200)],
+                interval=minutes(2),
+            ),
         ),
         guards=(Guard("errors"), Guard("slow", since="hook-smoke")),
         gates=("freeze",),
         watch_every=minutes(2),
     )
-    release = Release(service="shop", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1", backend="v1-fresh"))
+    release = Release(
+        service="shop",
+        stable=Version("v1"),
+        candidate=Version("v2"),
+        baseline=Version("v1", backend="v1-fresh"),
+    )
     world = Played(strategy=Bare(plan), release=release, query="q1")
 
     def said(kind: type[Any], **more: Any) -> Any:
@@ -367,9 +446,15 @@ def canary_with_everything() -> Played:
     later(seconds(50))
     world.idle = False
     world.decided(said(Skip, epoch=1))
-    world.traffic, world.revision = attrs.evolve(world.traffic, candidate=percent(30)), world.revision + 1
+    world.traffic, world.revision = (
+        attrs.evolve(world.traffic, candidate=percent(30)),
+        world.revision + 1,
+    )
     later(seconds(50))
-    world.traffic, world.revision = attrs.evolve(world.traffic, candidate=percent(40)), world.revision + 1
+    world.traffic, world.revision = (
+        attrs.evolve(world.traffic, candidate=percent(40)),
+        world.revision + 1,
+    )
     later(seconds(50))
     world.query = "q2"
     world.now -= seconds(20)
@@ -380,7 +465,10 @@ def canary_with_everything() -> Played:
     world.night = False
     world.until_that(lambda rollout: rollout.routing.standing.candidate == percent(50))
     world.lag = seconds(30)
-    world.traffic, world.revision = attrs.evolve(world.traffic, candidate=percent(1)), world.revision + 1
+    world.traffic, world.revision = (
+        attrs.evolve(world.traffic, candidate=percent(1)),
+        world.revision + 1,
+    )
     later(seconds(50))
     later(seconds(5))
     later(seconds(31))
@@ -406,10 +494,17 @@ def canary_with_everything() -> Played:
 def blue_green() -> Played:
     """A hook, preview checks on its own traffic, an approval, one switch, retirement that the fleet carries out."""
     strategy = BlueGreen(
-        preview_hook="smoke", preview_checks=[Limit(QUEUE, at_most=99)], preview_count=2,
-        approval=Approval("switch", within=hours(1), otherwise=Action.HOLD), bake=minutes(2), checks=[Limit(ERRORS, at_most=percent(1))],
-        interval=minutes(1), gates=["freeze"], retire_after=timedelta(), watch_every=minutes(2),
-    )  # fmt: skip
+        preview_hook="smoke",
+        preview_checks=[Limit(QUEUE, at_most=99)],
+        preview_count=2,
+        approval=Approval("switch", within=hours(1), otherwise=Action.HOLD),
+        bake=minutes(2),
+        checks=[Limit(ERRORS, at_most=percent(1))],
+        interval=minutes(1),
+        gates=["freeze"],
+        retire_after=timedelta(),
+        watch_every=minutes(2),
+    )
     world = Played(strategy=strategy, preview=Gauge(samples=(1.0, 2.0)))
     world.until_that(lambda rollout: rollout.plan.steps[rollout.progress.step].approval is not None)
     world.decided(Approve(at=world.now, approval="switch", by="bob", why="looks right"))
@@ -418,14 +513,18 @@ def blue_green() -> Played:
 
 def blue_green_stopped() -> Played:
     """A hook that says stop, before the candidate had any traffic."""
-    strategy = BlueGreen(preview_hook="smoke", pause=minutes(1), bake=minutes(2), unguarded="its hook is its guard")
+    strategy = BlueGreen(
+        preview_hook="smoke", pause=minutes(1), bake=minutes(2), unguarded="its hook is its guard"
+    )
     world = Played(strategy=strategy, hook=lambda key: Stop("the shop is shut"))
     return world.until_over()
 
 
 def taken_over() -> Played:
     """Nothing answers before the start; then another rollout claims the router."""
-    world = Played(strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2)))
+    world = Played(
+        strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2))
+    )
     world.until_it_serves(20)
     world.permanent = True
     for weight in (80, 80, 0):
@@ -440,7 +539,9 @@ def taken_over() -> Played:
 
 def taken_back_by_hand() -> Played:
     """Somebody took all traffic back with nothing but the router, and left a closed marker."""
-    world = Played(strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2)))
+    world = Played(
+        strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2))
+    )
     world.until_it_serves(20)
     world.rollback_now()
     world.now += seconds(30)
@@ -458,8 +559,18 @@ def aborted_before_the_start() -> Played:
 def canary_with_a_fleet() -> Played:
     """Instances that get ready late, a fleet that does not answer, and a way back in steps to a stable that was scaled down."""
     everything = Capacity(percent(100), identity="v1", why="5 of 5 instances are ready")
-    world = Played(strategy=Canary(weights=percents(10, 50, 100), bake=minutes(2), checks=EVERYTHING[:1], interval=minutes(1)))
-    world.able = {Track.STABLE: everything, Track.CANDIDATE: Capacity(percent(20), identity="v2", why="1 of 5 instances is ready")}
+    world = Played(
+        strategy=Canary(
+            weights=percents(10, 50, 100),
+            bake=minutes(2),
+            checks=EVERYTHING[:1],
+            interval=minutes(1),
+        )
+    )
+    world.able = {
+        Track.STABLE: everything,
+        Track.CANDIDATE: Capacity(percent(20), identity="v2", why="1 of 5 instances is ready"),
+    }
     world.until_it_serves(10)
     world.now += minutes(4)
     world.go_on()
@@ -469,7 +580,9 @@ def canary_with_a_fleet() -> Played:
     world.fleet_down = False
     world.able[Track.CANDIDATE] = Capacity(percent(100), identity="v2")
     world.until_it_serves(50)
-    world.able[Track.STABLE] = Capacity(percent(60), identity="v1", why="3 of 5 instances are ready")
+    world.able[Track.STABLE] = Capacity(
+        percent(60), identity="v1", why="3 of 5 instances are ready"
+    )
     world.now += seconds(30)
     world.go_on()
     world.decided(Abort(at=world.now, by="eve", why="enough"))
@@ -484,14 +597,26 @@ def canary_with_a_fleet() -> Played:
 def reverted() -> Played:
     """Back to the version before, which may not wait for the one that it leaves."""
     world = Played(strategy=Revert(bake=minutes(2)))
-    world.able = {Track.STABLE: Capacity(percent(70), why="7 of 10"), Track.CANDIDATE: Capacity(percent(100))}
+    world.able = {
+        Track.STABLE: Capacity(percent(70), why="7 of 10"),
+        Track.CANDIDATE: Capacity(percent(100)),
+    }
     return world.until_over()
 
 
 TRANSCRIPTS = (
-    canary_promoted, canary_rolled_back, canary_compared, canary_with_everything, blue_green, blue_green_stopped, taken_over, taken_back_by_hand,
-    aborted_before_the_start, canary_with_a_fleet, reverted,
-)  # fmt: skip
+    canary_promoted,
+    canary_rolled_back,
+    canary_compared,
+    canary_with_everything,
+    blue_green,
+    blue_green_stopped,
+    taken_over,
+    taken_back_by_hand,
+    aborted_before_the_start,
+    canary_with_a_fleet,
+    reverted,
+)
 
 
 # --------------------------------------------------------------------------------------------------------------------- states
@@ -510,7 +635,10 @@ def _series(state: Any) -> list[Any]:
 def _pooled(state: Any, shape: Callable[[Any], bool]) -> bool:
     """Does a `Limit` remember a measurement of this shape?"""
     memories = [tally.get("memory") for tally in _tallies(state)]
-    return any(isinstance(memory, list) and len(memory) == 2 and memory[0] and shape(memory[0]) for memory in memories)
+    return any(
+        isinstance(memory, list) and len(memory) == 2 and memory[0] and shape(memory[0])
+        for memory in memories
+    )
 
 
 def _phase(state: Any) -> str:
@@ -519,38 +647,64 @@ def _phase(state: Any) -> str:
 
 
 STATES: dict[str, Callable[[Any], Any]] = {
-    "pending": lambda s: _phase(s) == "pending" and any("why" in probe for probe in s["evidence"]["probes"]),
-    "probe-with-a-reading": lambda s: any("reading" in probe for probe in s["evidence"].get("probes", [])),
+    "pending": lambda s: (
+        _phase(s) == "pending" and any("why" in probe for probe in s["evidence"]["probes"])
+    ),
+    "probe-with-a-reading": lambda s: any(
+        "reading" in probe for probe in s["evidence"].get("probes", [])
+    ),
     "progressing": lambda s: _phase(s) == "progressing" and "closing" in s["progress"],
     "held": lambda s: _phase(s) == "held" and s["progress"]["causes"][0].get("held"),
-    "held-by-the-engine": lambda s: any(not cause["person"] for cause in s["progress"].get("causes", ())),
+    "held-by-the-engine": lambda s: any(
+        not cause["person"] for cause in s["progress"].get("causes", ())
+    ),
     "rolling-back": lambda s: _phase(s) == "rolling_back" and s["clocks"].get("escalated"),
     "unreadable": lambda s: s["clocks"].get("unreadable"),
     "rolled-back": lambda s: _phase(s) == "rolled_back" and s["routing"].get("touched"),
-    "rolled-back-untouched": lambda s: _phase(s) == "rolled_back" and not s["routing"].get("touched"),
+    "rolled-back-untouched": lambda s: (
+        _phase(s) == "rolled_back" and not s["routing"].get("touched")
+    ),
     "promoted": lambda s: _phase(s) == "promoted" and "retirement" not in s["progress"],
-    "promoted-and-due": lambda s: s["progress"].get("retirement") == "due" and "waiting" in s["progress"],
+    "promoted-and-due": lambda s: (
+        s["progress"].get("retirement") == "due" and "waiting" in s["progress"]
+    ),
     "promoted-and-asked": lambda s: s["progress"].get("retirement") == "asked",
     "promoted-and-done": lambda s: s["progress"].get("retirement") == "done",
     "pooled-counts": lambda s: _pooled(s, lambda one: len(one) == 2 and isinstance(one[0], int)),
-    "pooled-histogram": lambda s: _pooled(s, lambda one: len(one) == 2 and isinstance(one[0], list)),
+    "pooled-histogram": lambda s: _pooled(
+        s, lambda one: len(one) == 2 and isinstance(one[0], list)
+    ),
     "pooled-moments": lambda s: _pooled(s, lambda one: len(one) == 3),
     "pooled-gauge": lambda s: _pooled(s, lambda one: len(one) == 1),
-    "sequential-evidence": lambda s: any(isinstance(t["memory"], list) and len(t["memory"]) in (5, 8) for t in _tallies(s) if "memory" in t),
-    "compared": lambda s: len(_tallies(s)) == len(COMPARED) and all("memory" in t for t in _tallies(s)[:6]),
+    "sequential-evidence": lambda s: any(
+        isinstance(t["memory"], list) and len(t["memory"]) in (5, 8)
+        for t in _tallies(s)
+        if "memory" in t
+    ),
+    "compared": lambda s: (
+        len(_tallies(s)) == len(COMPARED) and all("memory" in t for t in _tallies(s)[:6])
+    ),
     "tail": lambda s: any("tail" in each for each in _series(s)),
     "reading": lambda s: any("reading" in each for each in _series(s)),
     "fingerprint": lambda s: any("fingerprint" in each for each in _series(s)),
-    "no-answer": lambda s: any(t.get("verdict") == "error" and "bad_since" in t for t in _tallies(s)),
-    "no-data": lambda s: any(t.get("verdict") == "no_data" and "bad_since" in t for t in _tallies(s)),
+    "no-answer": lambda s: any(
+        t.get("verdict") == "error" and "bad_since" in t for t in _tallies(s)
+    ),
+    "no-data": lambda s: any(
+        t.get("verdict") == "no_data" and "bad_since" in t for t in _tallies(s)
+    ),
     "failing": lambda s: any(t.get("failed") for t in _tallies(s)),
     "drifts": lambda s: len(s["routing"].get("drifts", ())) > 1,
     "reasserted": lambda s: s["routing"].get("reasserted"),
     "lagging": lambda s: s["routing"].get("attempts") and s["routing"].get("retry_at"),
     "approval": lambda s: s["progress"].get("approvals"),
     "hook-not-yet": lambda s: s["progress"].get("answer", {}).get("kind") == "not_yet",
-    "hook-stop": lambda s: s["progress"].get("answer", {}).get("kind") == "stop" and "unguarded" in s["plan"],
-    "preview": lambda s: any(analysis.get("synthetic") for analysis in s["plan"].get("analyses", ())),
+    "hook-stop": lambda s: (
+        s["progress"].get("answer", {}).get("kind") == "stop" and "unguarded" in s["plan"]
+    ),
+    "preview": lambda s: any(
+        analysis.get("synthetic") for analysis in s["plan"].get("analyses", ())
+    ),
     "closed-by-hand": lambda s: s["routing"].get("served", {}).get("marker", {}).get("closed"),
     "step-memory": lambda s: "memory" in s["progress"],
     "frozen-gate": lambda s: "frozen" in s["progress"],
@@ -561,16 +715,23 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "astray": lambda s: s["clocks"].get("astray"),
     "served-elsewhere": lambda s: {"elsewhere", "settled"} <= s["routing"].get("served", {}).keys(),
     "identities": lambda s: "identities" in s["routing"].get("served", {}),
-    "instances": lambda s: _phase(s) == "progressing" and len(s.get("instances", {}).get("capacities", ())) == 2,
+    "instances": lambda s: (
+        _phase(s) == "progressing" and len(s.get("instances", {}).get("capacities", ())) == 2
+    ),
     "needs-no-stable": lambda s: s["plan"].get("needs_stable") is False,
-    "way-back-in-steps": lambda s: _phase(s) == "rolling_back" and s["routing"].get("wanted", {}).get("candidate"),
+    "way-back-in-steps": lambda s: (
+        _phase(s) == "rolling_back" and s["routing"].get("wanted", {}).get("candidate")
+    ),
 }
 """What must be among the states: the first one of the transcripts of which it holds."""
 
 
 def chosen(states: list[str]) -> dict[str, str]:
     parsed = [(json.loads(text), text) for text in states]
-    found = {name: next((text for state, text in parsed if holds(state)), "") for name, holds in STATES.items()}
+    found = {
+        name: next((text for state, text in parsed if holds(state)), "")
+        for name, holds in STATES.items()
+    }
     missing = [name for name, text in found.items() if not text]
     if missing:
         raise SystemExit(f"no transcript comes by a state for {', '.join(missing)}")
@@ -580,13 +741,23 @@ def chosen(states: list[str]) -> dict[str, str]:
 def main() -> None:
     target = HERE / f"format-{FORMAT}"
     played = {make.__name__: make() for make in TRANSCRIPTS}
-    files = {f"states/{name}.json": f"{text}\n" for name, text in chosen([text for world in played.values() for text in world.states]).items()}
-    files |= {f"transcripts/{name}.jsonl": "".join(f"{each}\n" for each in world.lines) for name, world in played.items()}
+    files = {
+        f"states/{name}.json": f"{text}\n"
+        for name, text in chosen(
+            [text for world in played.values() for text in world.states]
+        ).items()
+    }
+    files |= {
+        f"transcripts/{name}.jsonl": "".join(f"{each}\n" for each in world.lines)
+        for name, world in played.items()
+    }
     for name, text in files.items():
         path = target / name
         if path.exists():
             if path.suffix == ".jsonl" and path.read_text(encoding="utf-8") != text:
-                raise SystemExit(f"{path.relative_to(HERE)} would be another one now: golden files are never overwritten")
+                raise SystemExit(
+                    f"{path.relative_to(HERE)} would be another one now: golden files are never overwritten"
+                )
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")

@@ -36,6 +36,8 @@ def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeProcess]:
     """A real Kubernetes API server that knows Istio's objects; one for all tests, each has objects of its own."""
     found = binaries()
     if found is None:
-        pytest.skip("no kube-apiserver and etcd here: nox -s real builds them, or name one in PROGRESSIVE_KUBE_APISERVER")
+        pytest.skip(
+            "no kube-apiserver and etcd here: nox -s real builds them, or name one in PROGRESSIVE_KUBE_APISERVER"
+        )
     with KubeProcess(*found, tmp_path_factory.mktemp("kube")) as running:
         yield running

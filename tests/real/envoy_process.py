@@ -78,13 +78,20 @@ class Backend:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -112,7 +119,12 @@ class EnvoyProcess:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -123,11 +135,23 @@ class EnvoyProcess:
         config, address = self._folder / "envoy.json", self._folder / "admin-address"
         config.write_text(json.dumps(self._config(int(self.admin.rpartition(":")[2] or 0))))
         address.unlink(missing_ok=True)
-        options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error", "--admin-address-path", str(address)]
+        options = [
+            "--concurrency",
+            "1",
+            "--use-dynamic-base-id",
+            "--log-level",
+            "error",
+            "--admin-address-path",
+            str(address),
+        ]
         with (self._folder / "envoy.log").open("ab") as log:
-            self._process = subprocess.Popen([binary, "-c", config, *options], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [binary, "-c", config, *options], stdout=log, stderr=log
+            )
         wait_until("envoy is ready", lambda: self._ready(address))
-        listeners = httpx.get(f"{self.admin}/listeners", params={"format": "json"}, trust_env=False).json()
+        listeners = httpx.get(
+            f"{self.admin}/listeners", params={"format": "json"}, trust_env=False
+        ).json()
         self.url = f"http://127.0.0.1:{listeners['listener_statuses'][0]['local_address']['socket_address']['port_value']}"
 
     def _ready(self, address: Path) -> bool:
@@ -151,14 +175,20 @@ class EnvoyProcess:
     def post(self, prefix: str = "app", **values: str) -> None:
         """Edit the runtime by hand; names are below ``app.``."""
         params = {f"{prefix}.{name}": value for name, value in values.items()}
-        assert httpx.post(f"{self.admin}/runtime_modify", params=params, trust_env=False).status_code == 200
+        assert (
+            httpx.post(f"{self.admin}/runtime_modify", params=params, trust_env=False).status_code
+            == 200
+        )
 
     def get(self, count: int, path: str = "/", **headers: str) -> Counter[str]:
         """Send requests, one after the other; how many were answered by whom (or with which status, if not 200)."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         with httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE) as client:
             answers = (client.get(path, headers=sent) for _ in range(count))
-            return Counter(answer.text if answer.status_code == 200 else str(answer.status_code) for answer in answers)
+            return Counter(
+                answer.text if answer.status_code == 200 else str(answer.status_code)
+                for answer in answers
+            )
 
     def _config(self, admin_port: int) -> dict[str, Any]:
         router = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
@@ -169,24 +199,42 @@ class EnvoyProcess:
                 "route": {"cluster": "v1", "request_mirror_policies": [{"cluster": "v2"}]},
             },
             {"match": {"prefix": "/hurried"}, "route": {"cluster": "v2", "timeout": "0.05s"}},
-            {"match": {"prefix": "/retried"}, "route": {"cluster": "v2", "retry_policy": {"retry_on": "5xx", "num_retries": 2}}},
+            {
+                "match": {"prefix": "/retried"},
+                "route": {"cluster": "v2", "retry_policy": {"retry_on": "5xx", "num_retries": 2}},
+            },
             {
                 "match": {"prefix": "/frozen"},
                 "route": {"weighted_clusters": {"runtime_key_prefix": "frozen", "clusters": both}},
             },
             {
                 "match": {"prefix": "/three"},
-                "route": {"weighted_clusters": {"runtime_key_prefix": "three", "clusters": [*both, {"name": "v1-fresh", "weight": 0}]}},
+                "route": {
+                    "weighted_clusters": {
+                        "runtime_key_prefix": "three",
+                        "clusters": [*both, {"name": "v1-fresh", "weight": 0}],
+                    }
+                },
             },
-            {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"runtime_key_prefix": "app", "clusters": both}}},
+            {
+                "match": {"prefix": "/"},
+                "route": {"weighted_clusters": {"runtime_key_prefix": "app", "clusters": both}},
+            },
         ]
         manager = {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "app",
-            "route_config": {"name": "routes", "virtual_hosts": [{"name": "app", "domains": ["*"], "routes": routes}]},
+            "route_config": {
+                "name": "routes",
+                "virtual_hosts": [{"name": "app", "domains": ["*"], "routes": routes}],
+            },
             "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
         }
-        chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+        chain = {
+            "filters": [
+                {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+            ]
+        }
         layers: list[dict[str, Any]] = [{"name": "base", "static_layer": {"app.v2": 0}}]
         if self.admin_layer:
             layers.append({"name": "admin", "admin_layer": {}})
@@ -197,7 +245,10 @@ class EnvoyProcess:
             "layered_runtime": {"layers": layers},
             "static_resources": {
                 "listeners": [{"name": "main", "address": _address(0), "filter_chains": [chain]}],
-                "clusters": [*(_cluster(backend) for backend in self._backends), _cluster(self._backends[0], "v1-fresh")],
+                "clusters": [
+                    *(_cluster(backend) for backend in self._backends),
+                    _cluster(self._backends[0], "v1-fresh"),
+                ],
             },
         }
 
@@ -212,5 +263,8 @@ def _cluster(backend: Backend, name: str = "") -> dict[str, Any]:
         "name": name or backend.name,
         "type": "STATIC",
         "connect_timeout": "5s",
-        "load_assignment": {"cluster_name": name or backend.name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {
+            "cluster_name": name or backend.name,
+            "endpoints": [{"lb_endpoints": [endpoint]}],
+        },
     }

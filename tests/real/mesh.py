@@ -29,11 +29,21 @@ class Behaviour:
 class Mesh:
     """Splits ``rps`` requests a second between the versions, by the weights that ``weights()`` gives."""
 
-    def __init__(self, weights: Callable[[], dict[str, int]], behaviours: dict[str, Behaviour], *, rps: float = 2_000.0) -> None:
+    def __init__(
+        self,
+        weights: Callable[[], dict[str, int]],
+        behaviours: dict[str, Behaviour],
+        *,
+        rps: float = 2_000.0,
+    ) -> None:
         self._weights, self.behaviours, self.rps = weights, behaviours, rps
-        self.counts: dict[tuple[str, str], int] = {(version, code): 0 for version in behaviours for code in ("200", "503")}
+        self.counts: dict[tuple[str, str], int] = {
+            (version, code): 0 for version in behaviours for code in ("200", "503")
+        }
         self.orders: dict[str, float] = dict.fromkeys(behaviours, 0.0)
-        self.buckets: dict[str, list[int]] = {version: [0] * (len(EDGES) + 1) for version in behaviours}
+        self.buckets: dict[str, list[int]] = {
+            version: [0] * (len(EDGES) + 1) for version in behaviours
+        }
         self.first_on_candidate: float | None = None
         self.back_at_zero: float | None = None
         self._owed: dict[tuple[str, str], float] = {}
@@ -69,7 +79,12 @@ class Mesh:
             thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._done.set()
         self._server.shutdown()
         for thread in self._threads:
@@ -95,13 +110,19 @@ class Mesh:
                 self.counts[version, "200"] += count - failed
                 self.orders[version] += (count - failed) * behaviour.orders
                 for i, edge in enumerate((*EDGES, float("inf"))):
-                    self.buckets[version][i] += (count - slow) * (edge >= 10) + slow * (edge >= 1000)
+                    self.buckets[version][i] += (count - slow) * (edge >= 10) + slow * (
+                        edge >= 1000
+                    )
         self._note(weights)
 
     def _note(self, weights: dict[str, int]) -> None:
         if weights.get("v2") and self.first_on_candidate is None:
             self.first_on_candidate = time.monotonic()
-        if not weights.get("v2") and self.first_on_candidate is not None and self.back_at_zero is None:
+        if (
+            not weights.get("v2")
+            and self.first_on_candidate is not None
+            and self.back_at_zero is None
+        ):
             self.back_at_zero = time.monotonic()
 
     def _whole(self, version: str, what: str, amount: float) -> int:
@@ -115,14 +136,23 @@ class Mesh:
         with self._lock:
             lines = ["# TYPE istio_requests_total counter"]
             for (version, code), count in self.counts.items():
-                if count or code == "200":  # a proxy has no counter of a code before it was answered
-                    lines.append(f'istio_requests_total{{{self._labels(version)},response_code="{code}"}} {count}')
+                if (
+                    count or code == "200"
+                ):  # a proxy has no counter of a code before it was answered
+                    lines.append(
+                        f'istio_requests_total{{{self._labels(version)},response_code="{code}"}} {count}'
+                    )
             lines.append("# TYPE istio_request_duration_milliseconds histogram")
             for version, buckets in self.buckets.items():
                 for edge, count in zip((*map(str, EDGES), "+Inf"), buckets, strict=True):
-                    lines.append(f'istio_request_duration_milliseconds_bucket{{{self._labels(version)},le="{edge}"}} {count}')
+                    lines.append(
+                        f'istio_request_duration_milliseconds_bucket{{{self._labels(version)},le="{edge}"}} {count}'
+                    )
             lines.append("# TYPE orders_total counter")
-            lines += [f'orders_total{{version="{version}"}} {int(count)}' for version, count in self.orders.items()]
+            lines += [
+                f'orders_total{{version="{version}"}} {int(count)}'
+                for version, count in self.orders.items()
+            ]
         return "\n".join(lines) + "\n"
 
     @staticmethod

@@ -79,7 +79,9 @@ class Shop:
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
+        )
         self._thread.start()
 
     def kill(self) -> None:
@@ -101,15 +103,24 @@ class Shop:
     def _text(self) -> str:
         with self._lock:
             lines = [f"depth{self._labels()} {self.depth}", "# TYPE requests_total counter"]
-            lines += [f"requests_total{self._labels(code=code)} {count}" for code, count in self.codes.items()]
+            lines += [
+                f"requests_total{self._labels(code=code)} {count}"
+                for code, count in self.codes.items()
+            ]
             lines.append("# TYPE seconds histogram")
             for edge, count in zip((*map(str, EDGES), "+Inf"), self.buckets, strict=True):
                 lines.append(f"seconds_bucket{self._labels(le=edge)} {count}")
-            lines += [f"seconds_sum{self._labels()} 0", f"seconds_count{self._labels()} {self.buckets[-1]}"]
+            lines += [
+                f"seconds_sum{self._labels()} 0",
+                f"seconds_count{self._labels()} {self.buckets[-1]}",
+            ]
         return "\n".join(lines) + "\n"
 
     def _labels(self, **more: str) -> str:
-        pairs = ",".join(f'{name}="{value.translate(_QUOTED)}"' for name, value in {**self.labels, **more}.items())
+        pairs = ",".join(
+            f'{name}="{value.translate(_QUOTED)}"'
+            for name, value in {**self.labels, **more}.items()
+        )
         return f"{{{pairs}}}"
 
 
@@ -125,14 +136,21 @@ class MetricsServer:
         wait_until(f"{self.kind} starts", self._started)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def _started(self) -> bool:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(self._command(port), cwd=self._folder, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._command(port), cwd=self._folder, stdout=log, stderr=log
+            )
         wait_until(f"{self.kind} is ready", lambda: self._ended() or self._ready())
         if self._ended() and b"address already in use" not in (self._folder / "log").read_bytes():
             raise AssertionError(f"{self.kind} ended: {(self._folder / 'log').read_text()}")
@@ -142,14 +160,32 @@ class MetricsServer:
         return self._process is None or self._process.poll() is not None
 
     def _command(self, port: int) -> list[str]:
-        jobs = [{"job_name": "shop", "static_configs": [{"targets": [shop.instance for shop in self.shops]}]}]
+        jobs = [
+            {
+                "job_name": "shop",
+                "static_configs": [{"targets": [shop.instance for shop in self.shops]}],
+            }
+        ]
         every = f"{INTERVAL * 1000:.0f}ms"
-        config = {"global": {"scrape_interval": every, "scrape_timeout": every}, "scrape_configs": jobs}
+        config = {
+            "global": {"scrape_interval": every, "scrape_timeout": every},
+            "scrape_configs": jobs,
+        }
         (self._folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML too
         where = f"127.0.0.1:{port}"
         if self.kind == "prometheus":
-            return ["prometheus", "--config.file=config.yml", "--storage.tsdb.path=data", f"--web.listen-address={where}"]
-        return ["victoria-metrics", "-promscrape.config=config.yml", "-storageDataPath=data", f"-httpListenAddr={where}"]
+            return [
+                "prometheus",
+                "--config.file=config.yml",
+                "--storage.tsdb.path=data",
+                f"--web.listen-address={where}",
+            ]
+        return [
+            "victoria-metrics",
+            "-promscrape.config=config.yml",
+            "-storageDataPath=data",
+            f"-httpListenAddr={where}",
+        ]
 
     def _ready(self) -> bool:
         path = "/-/ready" if self.kind == "prometheus" else "/health"
@@ -173,17 +209,24 @@ class MetricsServer:
         needed = {(shop.instance, code) for shop in alive for code in ("", *shop.codes)}
         wait_until("what was served is stored", lambda: needed <= self._stored_since(served))
         moment, scrapes = datetime.now(UTC), {shop.instance: shop.scrapes for shop in alive}
-        wait_until("two scrapes more", lambda: all(shop.scrapes >= scrapes[shop.instance] + 2 for shop in alive))
+        wait_until(
+            "two scrapes more",
+            lambda: all(shop.scrapes >= scrapes[shop.instance] + 2 for shop in alive),
+        )
         return moment
 
     def _stored_since(self, moment: float) -> set[tuple[str, str]]:
         """Instances and codes of which every series has a sample from a scrape that began after a moment."""
         form = {"query": '{__name__=~"requests_total|seconds_bucket|depth"}[5s]', "nocache": "1"}
-        found = httpx.post(f"{self.url}/api/v1/query", data=form, trust_env=False).json()["data"]["result"]
+        found = httpx.post(f"{self.url}/api/v1/query", data=form, trust_env=False).json()["data"][
+            "result"
+        ]
         newest: dict[tuple[str, str], list[float]] = {}
         for each in found:
             labels = each["metric"]
-            newest.setdefault((labels["instance"], labels.get("code", "")), []).append(each["values"][-1][0])
+            newest.setdefault((labels["instance"], labels.get("code", "")), []).append(
+                each["values"][-1][0]
+            )
         return {key for key, times in newest.items() if min(times) > moment}
 
 

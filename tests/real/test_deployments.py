@@ -35,30 +35,60 @@ class Shop:
 
     @property
     def release(self) -> Release:
-        return Release(service=self.service, stable=Version("1.0", backend="v1"), candidate=Version("2.0", backend="v2"))
+        return Release(
+            service=self.service,
+            stable=Version("1.0", backend="v1"),
+            candidate=Version("2.0", backend="v2"),
+        )
 
     def fleet(self, token: str = ADMIN, **more: Any) -> Deployments:
-        return Deployments(api=Kubernetes(Http(self.kube.url, ca=str(self.kube.ca), credentials=f"Bearer {token}")), **more)
+        return Deployments(
+            api=Kubernetes(
+                Http(self.kube.url, ca=str(self.kube.ca), credentials=f"Bearer {token}")
+            ),
+            **more,
+        )
 
     def deploy(self, backend: str, image: str, replicas: int, available: int) -> None:
         """A Deployment whose controller says that so many pods are available."""
         labels = {"app": self.service, "version": backend}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "side", "image": "mesh"}, {"name": "app", "image": image}]}}
+        template = {
+            "metadata": {"labels": labels},
+            "spec": {
+                "containers": [{"name": "side", "image": "mesh"}, {"name": "app", "image": image}]
+            },
+        }
         metadata = {"name": f"{self.service}-{backend}"}
         spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
-        self.kube.post(ROOT, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+        self.kube.post(
+            ROOT,
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
+        )
         self.ready(backend, available)
 
-    def ready(self, backend: str, available: int, *, updated: int | None = None, seen: bool = True, replicas: int | None = None) -> None:
+    def ready(
+        self,
+        backend: str,
+        available: int,
+        *,
+        updated: int | None = None,
+        seen: bool = True,
+        replicas: int | None = None,
+    ) -> None:
         """What the controller would write."""
         path = f"{ROOT}/{self.service}-{backend}"
         generation = self.kube.admin.get(path).json()["metadata"]["generation"]
         status = {
-            "observedGeneration": generation - (not seen), "replicas": available if replicas is None else replicas,
-            "updatedReplicas": available if updated is None else updated, "readyReplicas": available, "availableReplicas": available,
-        }  # fmt: skip
+            "observedGeneration": generation - (not seen),
+            "replicas": available if replicas is None else replicas,
+            "updatedReplicas": available if updated is None else updated,
+            "readyReplicas": available,
+            "availableReplicas": available,
+        }
         merge = {"content-type": "application/merge-patch+json"}
-        self.kube.admin.patch(f"{path}/status", json={"status": status}, headers=merge).raise_for_status()
+        self.kube.admin.patch(
+            f"{path}/status", json={"status": status}, headers=merge
+        ).raise_for_status()
 
 
 @pytest.fixture
@@ -103,7 +133,9 @@ def test_a_stable_that_is_restarted_is_as_able_as_its_available_pods(shop: Shop)
 
 def test_a_candidate_that_was_scaled_far_up_does_not_make_stable_look_small(shop: Shop) -> None:
     merge = {"content-type": "application/merge-patch+json"}
-    shop.kube.admin.patch(f"{ROOT}/{shop.service}-v2/scale", json={"spec": {"replicas": 30}}, headers=merge).raise_for_status()
+    shop.kube.admin.patch(
+        f"{ROOT}/{shop.service}-v2/scale", json={"spec": {"replicas": 30}}, headers=merge
+    ).raise_for_status()
     shop.ready("v2", 15)
 
     found = shop.fleet().survey(shop.release)
@@ -122,11 +154,17 @@ def test_a_status_of_another_generation_counts_for_stable_alone(shop: Shop) -> N
 
 
 def test_a_deployment_that_is_not_there_can_carry_nothing(shop: Shop) -> None:
-    release = Release(service=shop.service, stable=Version("1.0", backend="v1"), candidate=Version("3.0", backend="v3"))
+    release = Release(
+        service=shop.service,
+        stable=Version("1.0", backend="v1"),
+        candidate=Version("3.0", backend="v3"),
+    )
 
     found = shop.fleet().survey(release)[Track.CANDIDATE]
 
-    assert found == Capacity(percent(0), why=f"there is no Deployment '{shop.service}-v3' in default")
+    assert found == Capacity(
+        percent(0), why=f"there is no Deployment '{shop.service}-v3' in default"
+    )
 
 
 @rule("R9")
@@ -138,16 +176,22 @@ def test_a_deployment_that_is_not_there_can_carry_nothing(shop: Shop) -> None:
         ("shop:3.1@sha256:abcd", "sha256:abcd"),
     ],
 )
-def test_the_identity_is_the_digest_or_the_tag_of_the_image(shop: Shop, image: str, identity: str) -> None:
+def test_the_identity_is_the_digest_or_the_tag_of_the_image(
+    shop: Shop, image: str, identity: str
+) -> None:
     merge = {"content-type": "application/strategic-merge-patch+json"}
     changed = {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": image}]}}}}
-    shop.kube.admin.patch(f"{ROOT}/{shop.service}-v2", json=changed, headers=merge).raise_for_status()
+    shop.kube.admin.patch(
+        f"{ROOT}/{shop.service}-v2", json=changed, headers=merge
+    ).raise_for_status()
 
     assert shop.fleet(container="app").survey(shop.release)[Track.CANDIDATE].identity == identity
 
 
 def test_what_is_wrong_is_said_in_the_systems_words(shop: Shop) -> None:
-    with pytest.raises(FleetError, match='User "reader" cannot get resource "deployments"') as caught:
+    with pytest.raises(
+        FleetError, match='User "reader" cannot get resource "deployments"'
+    ) as caught:
         shop.fleet(READER).survey(shop.release)
     assert caught.value.failure is Failure.PERMANENT
     with pytest.raises(FleetError, match="has no container 'web'; it has side, app"):
@@ -156,20 +200,31 @@ def test_what_is_wrong_is_said_in_the_systems_words(shop: Shop) -> None:
 
 @pytest.mark.parametrize("name", ["shop", "{backend", "{version}", "{}"])
 def test_a_name_without_the_version_in_it_is_refused(name: str) -> None:
-    with pytest.raises(StrategyError, match=r"Deployments.name: .* such as '\{service\}-\{backend\}'"):
+    with pytest.raises(
+        StrategyError, match=r"Deployments.name: .* such as '\{service\}-\{backend\}'"
+    ):
         Deployments(api="http://127.0.0.1:8001", name=name)  # type: ignore[arg-type]
 
 
-def test_an_old_version_is_scaled_to_nothing_and_asked_about_until_it_is(kube: KubeProcess, shop: Shop) -> None:
+def test_an_old_version_is_scaled_to_nothing_and_asked_about_until_it_is(
+    kube: KubeProcess, shop: Shop
+) -> None:
     rules = [
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
         {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["patch"]},
     ]
-    if kube.admin.get("/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/for-fleets").status_code == 404:
+    if (
+        kube.admin.get(
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/for-fleets"
+        ).status_code
+        == 404
+    ):
         kube.allow("deployers", namespace="default", rules=rules, name="for-fleets")
     path = f"{ROOT}/{shop.service}-v1"
     allowed = {"authorization": f"Bearer {DEPLOYER}"}
-    wait_until("the role is in force", lambda: kube.admin.get(path, headers=allowed).status_code == 200)
+    wait_until(
+        "the role is in force", lambda: kube.admin.get(path, headers=allowed).status_code == 200
+    )
     fleet, old = shop.fleet(DEPLOYER), Version("1.0", backend="v1")
 
     with pytest.raises(FleetError, match=r"10 pods of shop\d+-v1 are still there; ask again"):
@@ -206,10 +261,24 @@ def test_a_whole_canary_waits_for_pods_and_removes_the_old_ones(shop: Shop) -> N
 
     shop.ready("v2", 0)
     router = MemoryRouter()
-    canary = Canary(weights=percents(10, 50, 100), bake=minutes(5), retire_after=minutes(30), unguarded="about pods only")
+    canary = Canary(
+        weights=percents(10, 50, 100),
+        bake=minutes(5),
+        retire_after=minutes(30),
+        unguarded="about pods only",
+    )
 
-    outcome = play(canary, shop.release, router=router, fleet=shop.fleet(full=10, container="app"), before_tick=scale)
+    outcome = play(
+        canary,
+        shop.release,
+        router=router,
+        fleet=shop.fleet(full=10, container="app"),
+        before_tick=scale,
+    )
 
-    assert (outcome.rollout.phase, outcome.rollout.progress.retirement.value) == (Phase.PROMOTED, "done")
+    assert (outcome.rollout.phase, outcome.rollout.progress.retirement.value) == (
+        Phase.PROMOTED,
+        "done",
+    )
     assert scaled == [0, 10, 50]
     assert shop.kube.admin.get(f"{ROOT}/{shop.service}-v1").json()["spec"]["replicas"] == 0

@@ -24,10 +24,15 @@ from progressive.testing import check_metrics, check_router
 
 pytestmark = pytest.mark.real
 
-RELEASE = Release(service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"))
+RELEASE = Release(
+    service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
+)
 FIRST = Marker(generation=1)
 THREE = Release(
-    service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2"), baseline=Version("1b", backend="v1-fresh")
+    service="app",
+    stable=Version("1", backend="v1"),
+    candidate=Version("2", backend="v2"),
+    baseline=Version("1b", backend="v1-fresh"),
 )
 BOTH = (Track.STABLE, Track.CANDIDATE)
 
@@ -43,7 +48,9 @@ class Driver:
     def read(self) -> Served:
         return self.router.read(RELEASE) if self._sync else asyncio.run(self.router.aread(RELEASE))
 
-    def apply(self, candidate: Percent, marker: Marker = FIRST, expect: str | None = None) -> Served:
+    def apply(
+        self, candidate: Percent, marker: Marker = FIRST, expect: str | None = None
+    ) -> Served:
         traffic = Traffic(candidate=candidate)
         if self._sync:
             return self.router.apply(RELEASE, traffic, marker=marker, expect=expect)
@@ -74,7 +81,9 @@ def plain(envoy: EnvoyProcess) -> Iterator[Driver]:
 # -------------------------------------------------------------------------------------------------------------------- router
 
 
-def test_weights_move_are_read_back_and_are_what_users_get(driver: Driver, envoy: EnvoyProcess) -> None:
+def test_weights_move_are_read_back_and_are_what_users_get(
+    driver: Driver, envoy: EnvoyProcess
+) -> None:
     before = driver.read()
     after = driver.apply(percent(30), expect=before.version)
     sent = envoy.get(400)
@@ -95,9 +104,16 @@ def test_every_part_per_million_reads_back_exactly(plain: Driver, ppm: int) -> N
 
 
 @pytest.mark.parametrize(
-    "marker", [Marker(generation=0), Marker(generation=7, serial=2**62), Marker(generation=2**53 + 1, serial=1, closed=True)]
+    "marker",
+    [
+        Marker(generation=0),
+        Marker(generation=7, serial=2**62),
+        Marker(generation=2**53 + 1, serial=1, closed=True),
+    ],
 )
-def test_the_marker_survives_exactly_and_stands_in_nobodys_way(plain: Driver, envoy: EnvoyProcess, marker: Marker) -> None:
+def test_the_marker_survives_exactly_and_stands_in_nobodys_way(
+    plain: Driver, envoy: EnvoyProcess, marker: Marker
+) -> None:
     served = plain.apply(percent(50), marker)
 
     assert served.marker == plain.read().marker == marker
@@ -119,7 +135,10 @@ def test_the_line_typed_by_hand_works_as_it_stands(plain: Driver, envoy: EnvoyPr
     subprocess.run(shlex.split(plain.router.undo(RELEASE)), check=True, capture_output=True)
     served = plain.read()
 
-    assert (served.traffic, served.marker) == (Traffic(), Marker(generation=3, serial=8, closed=True))
+    assert (served.traffic, served.marker) == (
+        Traffic(),
+        Marker(generation=3, serial=8, closed=True),
+    )
     assert envoy.get(50) == {"v1": 50}
     with pytest.raises(ConflictError, match="roll back"):
         plain.apply(percent(50), Marker(generation=3, serial=9))
@@ -136,7 +155,8 @@ def test_weights_that_are_all_zero_are_seen_and_mended(driver: Driver, envoy: En
 
 
 @pytest.mark.parametrize(
-    ("edited", "candidate"), [({"v2": "300"}, 75), ({"v2": "1e2"}, 50), ({"v1": "0", "v2": "5"}, 100), ({"v2": "90%"}, 0)]
+    ("edited", "candidate"),
+    [({"v2": "300"}, 75), ({"v2": "1e2"}, 50), ({"v1": "0", "v2": "5"}, 100), ({"v2": "90%"}, 0)],
 )
 def test_what_somebody_else_writes_is_read_as_envoy_takes_it(
     plain: Driver, envoy: EnvoyProcess, edited: dict[str, str], candidate: float
@@ -149,7 +169,9 @@ def test_what_somebody_else_writes_is_read_as_envoy_takes_it(
     assert abs(share - candidate / 100) < 6 * math.sqrt(0.25 / 200)
 
 
-def test_a_restart_loses_the_runtime_and_reading_says_so(driver: Driver, envoy: EnvoyProcess) -> None:
+def test_a_restart_loses_the_runtime_and_reading_says_so(
+    driver: Driver, envoy: EnvoyProcess
+) -> None:
     driver.apply(percent(40))
     envoy.stop()
     envoy.start()
@@ -160,14 +182,23 @@ def test_a_restart_loses_the_runtime_and_reading_says_so(driver: Driver, envoy: 
     assert driver.apply(percent(40)).traffic.candidate == percent(40)
 
 
-def test_a_later_layer_makes_the_write_fail_instead_of_silently_not_working(envoy: EnvoyProcess) -> None:
-    with Envoy(admin=envoy.admin, prefix="frozen") as router, pytest.raises(RouterError, match="without effect") as caught:
-        router.apply(RELEASE, Traffic(candidate=percent(10)), marker=Marker(generation=1), expect=None)
+def test_a_later_layer_makes_the_write_fail_instead_of_silently_not_working(
+    envoy: EnvoyProcess,
+) -> None:
+    with (
+        Envoy(admin=envoy.admin, prefix="frozen") as router,
+        pytest.raises(RouterError, match="without effect") as caught,
+    ):
+        router.apply(
+            RELEASE, Traffic(candidate=percent(10)), marker=Marker(generation=1), expect=None
+        )
 
     assert caught.value.failure is Failure.PERMANENT
 
 
-def test_without_an_admin_layer_envoys_own_words_come_back(envoy: EnvoyProcess, plain: Driver) -> None:
+def test_without_an_admin_layer_envoys_own_words_come_back(
+    envoy: EnvoyProcess, plain: Driver
+) -> None:
     envoy.stop()
     envoy.admin_layer = False
     envoy.start()
@@ -188,9 +219,14 @@ def test_the_router_keeps_the_laws_of_all_routers(envoy: EnvoyProcess) -> None:
 
 
 def test_a_backend_that_the_route_does_not_have_is_named(envoy: EnvoyProcess) -> None:
-    other = Release(service="app", stable=Version("1", backend="v1"), candidate=Version("3", backend="v3"))
+    other = Release(
+        service="app", stable=Version("1", backend="v1"), candidate=Version("3", backend="v3")
+    )
 
-    with Envoy(admin=envoy.admin, prefix="app") as router, pytest.raises(RouterError, match="has only v1, v2"):
+    with (
+        Envoy(admin=envoy.admin, prefix="app") as router,
+        pytest.raises(RouterError, match="has only v1, v2"),
+    ):
         router.read(other)
 
 
@@ -214,7 +250,9 @@ def test_every_request_is_counted_once(driver: Driver, envoy: EnvoyProcess) -> N
     assert sum(each.events for each in misses if isinstance(each, Counts)) == 15
 
 
-def test_a_healthy_version_has_no_errors_and_an_idle_one_no_data(driver: Driver, envoy: EnvoyProcess) -> None:
+def test_a_healthy_version_has_no_errors_and_an_idle_one_no_data(
+    driver: Driver, envoy: EnvoyProcess
+) -> None:
     first = driver.look(ERRORS)
     envoy.get(20)
     second = driver.look(ERRORS, first)
@@ -259,24 +297,33 @@ def test_a_request_that_timed_out_is_an_error(plain: Driver, envoy: EnvoyProcess
 def test_mirrored_copies_are_not_traffic(plain: Driver, envoy: EnvoyProcess) -> None:
     first = plain.look(ERRORS)
     envoy.get(10, "/mirrored", x_status="500")
-    wait_until("the copies arrived", lambda: "10 that are internal" in str(plain.look(ERRORS, first).of(Track.CANDIDATE)))
+    wait_until(
+        "the copies arrived",
+        lambda: "10 that are internal" in str(plain.look(ERRORS, first).of(Track.CANDIDATE)),
+    )
 
     assert plain.look(ERRORS, first).of(Track.STABLE) == Counts(events=10, trials=10)
 
 
-def test_every_answer_is_in_the_histogram_once_it_is_flushed(driver: Driver, envoy: EnvoyProcess) -> None:
+def test_every_answer_is_in_the_histogram_once_it_is_flushed(
+    driver: Driver, envoy: EnvoyProcess
+) -> None:
     driver.apply(percent(100))
     first = driver.look(LATENCY)
     envoy.get(40)
     envoy.get(3, x_seconds="0.3")
-    wait_until("all are flushed", lambda: driver.look(LATENCY, first).of(Track.CANDIDATE).sample == 43)
+    wait_until(
+        "all are flushed", lambda: driver.look(LATENCY, first).of(Track.CANDIDATE).sample == 43
+    )
     found = driver.look(LATENCY, first).of(Track.CANDIDATE)
 
     assert found.above(0.25) == (3, 0.25)  # type: ignore[union-attr]
     assert driver.look(LATENCY, first).of(Track.STABLE) == NoData("no requests")
 
 
-def test_a_restart_is_no_data_and_not_a_negative_number(driver: Driver, envoy: EnvoyProcess) -> None:
+def test_a_restart_is_no_data_and_not_a_negative_number(
+    driver: Driver, envoy: EnvoyProcess
+) -> None:
     envoy.get(20)
     first = driver.look(ERRORS)
     envoy.stop()
@@ -295,7 +342,10 @@ def test_its_statistics_keep_the_laws_of_all_providers(plain: Driver, envoy: Env
     def some_requests() -> None:
         before = plain.look(LATENCY)
         envoy.get(30, x_fails_on="v2")
-        wait_until("all are flushed", lambda: sum(plain.look(LATENCY, before).of(track).sample for track in BOTH) == 30)
+        wait_until(
+            "all are flushed",
+            lambda: sum(plain.look(LATENCY, before).of(track).sample for track in BOTH) == 30,
+        )
 
     now = datetime.now(UTC)
     check_metrics(plain.stats, RELEASE, Window(now, now), between=some_requests)

@@ -44,7 +44,9 @@ from progressive.testing import ScriptedMetrics, check_router, play, steady
 
 pytestmark = pytest.mark.real
 
-RELEASE = Release(service="reviews", stable=Version("1.0", backend="v1"), candidate=Version("2.0", backend="v2"))
+RELEASE = Release(
+    service="reviews", stable=Version("1.0", backend="v1"), candidate=Version("2.0", backend="v2")
+)
 ROOT = "/apis/networking.istio.io/v1/namespaces/default/virtualservices"
 _names = (f"reviews-{i}" for i in count())
 
@@ -81,7 +83,10 @@ class Object:
     def split(self, stable: int, candidate: int) -> dict[str, Any]:
         """The spec with these weights."""
         http = self.now["spec"]["http"]
-        weighted = [{"destination": {"host": "reviews", "subset": f"v{i}"}, "weight": w} for i, w in ((1, stable), (2, candidate))]
+        weighted = [
+            {"destination": {"host": "reviews", "subset": f"v{i}"}, "weight": w}
+            for i, w in ((1, stable), (2, candidate))
+        ]
         return {"http": [*http[:-1], {**http[-1], "route": weighted}]}
 
 
@@ -89,15 +94,27 @@ class Object:
 def reviews(kube: KubeProcess) -> Iterator[Object]:
     """A VirtualService with a foreign route before the split one."""
     found = Object(kube, next(_names))
-    static = {"match": [{"uri": {"prefix": "/static"}}], "route": [{"destination": {"host": "cdn"}}], "timeout": "3s"}
-    route = [{"destination": {"host": "reviews", "subset": subset}, "weight": weight} for subset, weight in (("v1", 100), ("v2", 0))]
+    static = {
+        "match": [{"uri": {"prefix": "/static"}}],
+        "route": [{"destination": {"host": "cdn"}}],
+        "timeout": "3s",
+    }
+    route = [
+        {"destination": {"host": "reviews", "subset": subset}, "weight": weight}
+        for subset, weight in (("v1", 100), ("v2", 0))
+    ]
     kube.post(
         ROOT,
         {
-            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": found.name},
-            "spec": {"hosts": ["reviews"], "http": [static, {"name": "main", "route": route, "retries": {"attempts": 2}}]},
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": found.name},
+            "spec": {
+                "hosts": ["reviews"],
+                "http": [static, {"name": "main", "route": route, "retries": {"attempts": 2}}],
+            },
         },
-    )  # fmt: skip
+    )
     yield found
     kube.admin.delete(f"{ROOT}/{found.name}").raise_for_status()
 
@@ -108,9 +125,15 @@ def reviews(kube: KubeProcess) -> Iterator[Object]:
 def test_a_weight_is_stored_and_everything_else_stays(reviews: Object) -> None:
     before = reviews.now["spec"]
 
-    served = reviews.router.apply(RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=None)
+    served = reviews.router.apply(
+        RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=None
+    )
 
-    assert (served.traffic.candidate, served.marker, served.settled) == (percent(5), Marker(generation=1), True)
+    assert (served.traffic.candidate, served.marker, served.settled) == (
+        percent(5),
+        Marker(generation=1),
+        True,
+    )
     assert reviews.now["spec"] == {**before, **reviews.split(95, 5)}
 
 
@@ -120,7 +143,11 @@ def test_the_router_keeps_the_laws_of_all_routers(reviews: Object) -> None:
     three = attrs.evolve(RELEASE, baseline=Version("1.0-fresh", backend="v1-fresh"))
 
     check_router(
-        reviews.router, three, edit=lambda traffic: reviews.edit(spec=reviews.split(int(traffic.stable.number), int(traffic.candidate.number)))
+        reviews.router,
+        three,
+        edit=lambda traffic: reviews.edit(
+            spec=reviews.split(int(traffic.stable.number), int(traffic.candidate.number))
+        ),
     )
 
     assert reviews.now["spec"] == before
@@ -136,12 +163,18 @@ def test_a_sum_of_150_is_stored_by_the_api_server_and_read_as_shares(reviews: Ob
 def test_header_routes_and_mirrors_pass_istios_schema_and_are_read_back(reviews: Object) -> None:
     before = reviews.now["spec"]
     wanted = Traffic(
-        candidate=percent(5), mirror=percent(12.5),
-        matches=(Match(name="X-Beta", value="yes"), Match(name="beta", value="a.b", source="cookie")),
-    )  # fmt: skip
+        candidate=percent(5),
+        mirror=percent(12.5),
+        matches=(
+            Match(name="X-Beta", value="yes"),
+            Match(name="beta", value="a.b", source="cookie"),
+        ),
+    )
 
     served = reviews.router.apply(RELEASE, wanted, marker=Marker(generation=1), expect=None)
-    again = reviews.router.apply(RELEASE, Traffic(), marker=Marker(generation=1, serial=1), expect=None)
+    again = reviews.router.apply(
+        RELEASE, Traffic(), marker=Marker(generation=1, serial=1), expect=None
+    )
 
     assert (served.traffic, served.settled, again.traffic) == (wanted, True, Traffic())
     assert reviews.now["spec"] == before
@@ -154,7 +187,9 @@ def test_a_write_on_what_moved_since_the_read_is_refused(reviews: Object) -> Non
     reviews.edit(spec=reviews.split(60, 40))
 
     with pytest.raises(ConflictError, match="has been modified"):
-        router.apply(RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=seen.version)
+        router.apply(
+            RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=seen.version
+        )
 
     assert reviews.weights == [60, 40]
 
@@ -194,7 +229,12 @@ def test_eight_writers_at_once_lose_no_update(reviews: Object) -> None:
                 serial = -1 if seen.marker is None else seen.marker.serial
                 wanted = Traffic(candidate=percent(seen.traffic.candidate.number + 1))
                 try:
-                    router.apply(RELEASE, wanted, marker=Marker(generation=1, serial=serial + 1), expect=seen.version)
+                    router.apply(
+                        RELEASE,
+                        wanted,
+                        marker=Marker(generation=1, serial=serial + 1),
+                        expect=seen.version,
+                    )
                 except ConflictError as error:
                     refused.append(error)
                     continue
@@ -208,7 +248,12 @@ def test_eight_writers_at_once_lose_no_update(reviews: Object) -> None:
         thread.join()
 
     assert reviews.weights == [60, 40]
-    assert json.loads(reviews.now["metadata"]["annotations"]["progressive-delivery/marker"])["reviews"]["serial"] == 39
+    assert (
+        json.loads(reviews.now["metadata"]["annotations"]["progressive-delivery/marker"])[
+            "reviews"
+        ]["serial"]
+        == 39
+    )
     assert refused
 
 
@@ -216,7 +261,9 @@ def test_the_asynchronous_colour_does_the_same(reviews: Object) -> None:
     async def both() -> tuple[Any, Any]:
         router = reviews.router
         seen = await router.aread(RELEASE)
-        return seen, await router.aapply(RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=seen.version)
+        return seen, await router.aapply(
+            RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=seen.version
+        )
 
     seen, served = asyncio.run(both())
 
@@ -228,14 +275,22 @@ def test_the_asynchronous_colour_does_the_same(reviews: Object) -> None:
 
 def test_get_and_patch_on_one_object_are_enough(kube: KubeProcess, reviews: Object) -> None:
     rule_of_the_docs = {
-        "apiGroups": ["networking.istio.io"], "resources": ["virtualservices"], "resourceNames": [reviews.name], "verbs": ["get", "patch"],
-    }  # fmt: skip
+        "apiGroups": ["networking.istio.io"],
+        "resources": ["virtualservices"],
+        "resourceNames": [reviews.name],
+        "verbs": ["get", "patch"],
+    }
     kube.allow("deployers", namespace="default", rules=[rule_of_the_docs], name="for-istio")
     router = Istio(api=api(kube, DEPLOYER), virtual_service=reviews.name, host="reviews")
     allowed = {"authorization": f"Bearer {DEPLOYER}"}
-    wait_until("the role is in force", lambda: kube.admin.get(f"{ROOT}/{reviews.name}", headers=allowed).status_code == 200)
+    wait_until(
+        "the role is in force",
+        lambda: kube.admin.get(f"{ROOT}/{reviews.name}", headers=allowed).status_code == 200,
+    )
 
-    served = router.apply(RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=None)
+    served = router.apply(
+        RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=None
+    )
 
     assert served.traffic.candidate == percent(5)
 
@@ -246,11 +301,16 @@ def test_get_and_patch_on_one_object_are_enough(kube: KubeProcess, reviews: Obje
         ({"api": READER}, 'User "reader" cannot get resource "virtualservices"'),
         ({"api": "nobody"}, "answered 401: Unauthorized; check the credentials"),
         ({"virtual_service": "no-such"}, 'virtualservices.networking.istio.io "no-such" not found'),
-        ({"host": "ratings"}, "there is host cdn, host reviews subset v1, host reviews subset v2; name the right host= or backend="),
+        (
+            {"host": "ratings"},
+            "there is host cdn, host reviews subset v1, host reviews subset v2; name the right host= or backend=",
+        ),
         ({"api_version": "v9"}, "answered 404"),
     ],
 )
-def test_what_is_wrong_is_said_in_the_systems_words(kube: KubeProcess, reviews: Object, change: dict[str, str], why: str) -> None:
+def test_what_is_wrong_is_said_in_the_systems_words(
+    kube: KubeProcess, reviews: Object, change: dict[str, str], why: str
+) -> None:
     given: dict[str, Any] = {"virtual_service": reviews.name, "host": "reviews", **change}
     router = Istio(**{**given, "api": api(kube, given.get("api", ADMIN))})
 
@@ -261,14 +321,18 @@ def test_what_is_wrong_is_said_in_the_systems_words(kube: KubeProcess, reviews: 
     assert caught.value.failure is Failure.PERMANENT
 
 
-def test_a_pods_token_is_read_again_for_every_request(kube: KubeProcess, reviews: Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pods_token_is_read_again_for_every_request(
+    kube: KubeProcess, reviews: Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host, port = kube.url.removeprefix("https://").split(":")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
     (tmp_path / "namespace").write_text("default\n")
     (tmp_path / "token").write_text("the one that ran out\n")
     shutil.copy(kube.ca, tmp_path / "ca.crt")
-    router = Istio(api=Kubernetes.in_cluster(account=tmp_path), virtual_service=reviews.name, host="reviews")
+    router = Istio(
+        api=Kubernetes.in_cluster(account=tmp_path), virtual_service=reviews.name, host="reviews"
+    )
 
     with pytest.raises(RouterError, match="401"):
         router.read(RELEASE)
@@ -281,7 +345,9 @@ def test_a_pods_token_is_read_again_for_every_request(kube: KubeProcess, reviews
 def test_outside_of_a_cluster_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
-    with pytest.raises(StrategyError, match=r"no pod with a service account .*; use Kubernetes.kubeconfig\(\)"):
+    with pytest.raises(
+        StrategyError, match=r"no pod with a service account .*; use Kubernetes.kubeconfig\(\)"
+    ):
         Kubernetes.in_cluster(account=tmp_path)
 
 
@@ -290,11 +356,17 @@ def kubeconfig(kube: KubeProcess, folder: Path, **user: Any) -> Path:
     authority = base64.b64encode(kube.ca.read_bytes()).decode()
     path = folder / "config"
     content = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "prod",
-        "clusters": [{"name": "c", "cluster": {"server": kube.url, "certificate-authority-data": authority}}],
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "prod",
+        "clusters": [
+            {"name": "c", "cluster": {"server": kube.url, "certificate-authority-data": authority}}
+        ],
         "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "prod", "context": {"cluster": "c", "user": "u", "namespace": "default"}}],
-    }  # fmt: skip
+        "contexts": [
+            {"name": "prod", "context": {"cluster": "c", "user": "u", "namespace": "default"}}
+        ],
+    }
     path.write_text(yaml.safe_dump(content))
     return path
 
@@ -308,16 +380,31 @@ print(json.dumps({"apiVersion": told["apiVersion"], "kind": "ExecCredential", "s
 """
 
 
-@pytest.mark.parametrize("version", ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"])
-def test_a_kubeconfig_with_an_exec_plugin_runs_it_once(kube: KubeProcess, reviews: Object, tmp_path: Path, version: str) -> None:
+@pytest.mark.parametrize(
+    "version", ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"]
+)
+def test_a_kubeconfig_with_an_exec_plugin_runs_it_once(
+    kube: KubeProcess, reviews: Object, tmp_path: Path, version: str
+) -> None:
     (tmp_path / "plugin.py").write_text(PLUGIN)
     gives = [{"name": "GIVES", "value": ADMIN}, {"name": "RUNS", "value": str(tmp_path / "runs")}]
-    plugin = {"apiVersion": version, "command": sys.executable, "args": [str(tmp_path / "plugin.py")], "env": gives}
+    plugin = {
+        "apiVersion": version,
+        "command": sys.executable,
+        "args": [str(tmp_path / "plugin.py")],
+        "env": gives,
+    }
     path = kubeconfig(kube, tmp_path, exec=plugin)
 
-    with pytest.raises(StrategyError, match="if you trust this file to run programs, say run_plugins=True"):
+    with pytest.raises(
+        StrategyError, match="if you trust this file to run programs, say run_plugins=True"
+    ):
         Kubernetes.kubeconfig(path)
-    router = Istio(api=Kubernetes.kubeconfig(path, run_plugins=True), virtual_service=reviews.name, host="reviews")
+    router = Istio(
+        api=Kubernetes.kubeconfig(path, run_plugins=True),
+        virtual_service=reviews.name,
+        host="reviews",
+    )
 
     assert [router.read(RELEASE).traffic for _ in range(3)] == [Traffic()] * 3
     assert (tmp_path / "runs").read_text() == "."
@@ -332,7 +419,10 @@ def test_a_kubeconfig_with_a_token_is_found_by_the_environment(
     connection = Kubernetes.kubeconfig(context="prod")
 
     assert connection.namespace == "default"
-    assert Istio(api=connection, virtual_service=reviews.name, host="reviews").read(RELEASE).traffic == Traffic()
+    assert (
+        Istio(api=connection, virtual_service=reviews.name, host="reviews").read(RELEASE).traffic
+        == Traffic()
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------- whole rollouts
@@ -342,7 +432,9 @@ ERRORS = Metric("error-rate", kind="ratio")
 
 def canary() -> Canary:
     return Canary(
-        weights=percents(1, 10, 50, 100), bake=minutes(5), checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(1))]
+        weights=percents(1, 10, 50, 100),
+        bake=minutes(5),
+        checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(1))],
     )
 
 
@@ -369,16 +461,23 @@ def test_a_bad_version_is_taken_back(reviews: Object) -> None:
 
 
 @rule("R8")
-def test_a_stranger_who_raises_the_candidate_is_put_right_twice_and_then_it_goes_back(reviews: Object) -> None:
+def test_a_stranger_who_raises_the_candidate_is_put_right_twice_and_then_it_goes_back(
+    reviews: Object,
+) -> None:
     raised = []
 
     def stranger(rollout: Rollout) -> None:
-        if rollout.routing.wanted.candidate == percent(1) and rollout.routing.verified_since is not None:
+        if (
+            rollout.routing.wanted.candidate == percent(1)
+            and rollout.routing.verified_since is not None
+        ):
             reviews.edit(spec=reviews.split(20, 80))
             raised.append(reviews.weights)
 
     metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
-    outcome = play(canary(), RELEASE, router=reviews.router, metrics=[metrics], before_tick=stranger)
+    outcome = play(
+        canary(), RELEASE, router=reviews.router, metrics=[metrics], before_tick=stranger
+    )
 
     assert (outcome.exit_code, reviews.weights, len(raised)) == (ExitCode.ROLLED_BACK, [100, 0], 3)
     assert "raised above its step 3 times" in outcome.rollout.progress.reason
@@ -386,11 +485,16 @@ def test_a_stranger_who_raises_the_candidate_is_put_right_twice_and_then_it_goes
 
 @rule("R11")
 def test_everything_is_taken_back_with_nothing_but_the_router(reviews: Object) -> None:
-    reviews.router.apply(RELEASE, Traffic(candidate=percent(50)), marker=Marker(generation=4, serial=9), expect=None)
+    reviews.router.apply(
+        RELEASE, Traffic(candidate=percent(50)), marker=Marker(generation=4, serial=9), expect=None
+    )
 
     served = rollback_now(reviews.router, RELEASE)
 
-    assert (served.marker, reviews.weights) == (Marker(generation=4, serial=9, closed=True), [100, 0])
+    assert (served.marker, reviews.weights) == (
+        Marker(generation=4, serial=9, closed=True),
+        [100, 0],
+    )
 
 
 @rule("R11")
@@ -401,8 +505,13 @@ def test_the_line_that_a_person_types_takes_everything_back(reviews: Object) -> 
     reviews.router.apply(RELEASE, wanted, marker=Marker(generation=4, serial=9), expect=None)
     program = reviews.router.undo(RELEASE).split("| jq '", 1)[1].rsplit("' | kubectl", 1)[0]
 
-    made = subprocess.run(["jq", program], input=json.dumps(reviews.now), capture_output=True, text=True, check=True).stdout
+    made = subprocess.run(
+        ["jq", program], input=json.dumps(reviews.now), capture_output=True, text=True, check=True
+    ).stdout
     reviews.kube.admin.put(f"{ROOT}/{reviews.name}", json=json.loads(made)).raise_for_status()
     served = reviews.router.read(RELEASE)
 
-    assert (served.traffic, served.marker) == (Traffic(), Marker(generation=4, serial=9, closed=True))
+    assert (served.traffic, served.marker) == (
+        Traffic(),
+        Marker(generation=4, serial=9, closed=True),
+    )

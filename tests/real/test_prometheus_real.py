@@ -67,12 +67,21 @@ class Town:
     shops: dict[str, tuple[Shop, ...]]
 
     def look(
-        self, app: str, metric: Metric, begin: datetime, end: datetime, query: Any = None, release: Release = RELEASE
+        self,
+        app: str,
+        metric: Metric,
+        begin: datetime,
+        end: datetime,
+        query: Any = None,
+        release: Release = RELEASE,
     ) -> Look:
         """One look at one application, which both colours answer alike."""
         with self.provider(app, query) as provider:
             found = provider.measure(release, metric, BOTH, Window(begin, end), None)
-            assert asyncio.run(provider.ameasure(release, metric, BOTH, Window(begin, end), None)) == found
+            assert (
+                asyncio.run(provider.ameasure(release, metric, BOTH, Window(begin, end), None))
+                == found
+            )
         return found
 
     def provider(self, app: str, query: Any = None) -> Prometheus:
@@ -86,16 +95,24 @@ class Town:
         }
         return Prometheus(self.server.url, metrics=queries, scrape=seconds(1), lag=seconds(15))
 
-    def stable(self, app: str, metric: Metric, begin: datetime, end: datetime, query: Any = None) -> Any:
+    def stable(
+        self, app: str, metric: Metric, begin: datetime, end: datetime, query: Any = None
+    ) -> Any:
         return self.look(app, metric, begin, end, query).of(Track.STABLE)
 
 
 @pytest.fixture(scope="module", params=["prometheus", "victoria-metrics"])
-def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def town(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Town]:
     """Every test has applications of its own; the server is the same for all, so that it is started once."""
     kind = installed(str(request.param))
     kinds = {
-        "exact": [("v1", "200", "500"), ("v2", "200", "500", "503"), ("v2", "200", "500", "503", "404")],
+        "exact": [
+            ("v1", "200", "500"),
+            ("v2", "200", "500", "503"),
+            ("v2", "200", "500", "503", "404"),
+        ],
         "busy": [("v1", "200"), ("v2",)],
         "lawful": [("v1", "200", "500"), ("v2", "200", "500")],
         "restarted": [("v1", "200", "500")],
@@ -114,7 +131,9 @@ def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with ExitStack() as everything:
         for shop in everyone:
             everything.callback(shop.kill)
-        server = everything.enter_context(MetricsServer(kind, everyone, tmp_path_factory.mktemp(kind)))
+        server = everything.enter_context(
+            MetricsServer(kind, everyone, tmp_path_factory.mktemp(kind))
+        )
         begun = server.settled(*everyone)
         wait_until("five seconds of history", lambda: datetime.now(UTC) > begun + seconds(5))
         yield Town(kind, server, shops)
@@ -135,9 +154,13 @@ def test_counts_are_exactly_those_of_the_services(town: Town) -> None:
         edges.append(town.server.settled(*shops))
     looks = [town.look("exact", ERRORS, begin, end) for begin, end in pairwise(edges)]
 
-    assert [each.of(Track.STABLE) for each in looks] == [Counts(events=0, trials=100 + step) for step in range(3)]
+    assert [each.of(Track.STABLE) for each in looks] == [
+        Counts(events=0, trials=100 + step) for step in range(3)
+    ]
     assert [each.of(Track.CANDIDATE) for each in looks] == [Counts(events=3, trials=17)] * 3
-    assert town.look("exact", ERRORS, edges[0], edges[3]).of(Track.CANDIDATE) == Counts(events=9, trials=51)
+    assert town.look("exact", ERRORS, edges[0], edges[3]).of(Track.CANDIDATE) == Counts(
+        events=9, trials=51
+    )
 
 
 @rule("R13", "R18")
@@ -202,7 +225,9 @@ def test_a_restart_is_counted_from_zero(town: Town) -> None:
     shop.serve(7)
     shop.serve(1, "500")
 
-    assert town.stable("restarted", ERRORS, begin, town.server.settled(shop)) == Counts(events=1, trials=28)
+    assert town.stable("restarted", ERRORS, begin, town.server.settled(shop)) == Counts(
+        events=1, trials=28
+    )
 
 
 @rule("R13")
@@ -270,7 +295,9 @@ def test_healthy_idle_absent_and_dead_are_four_things(town: Town) -> None:
 
     wait_until("the dead one is noticed", noticed)
     last_words = town.look("silent", ERRORS, between, datetime.now(UTC))
-    silence = town.look("silent", ERRORS, last_words.covered.end, datetime.now(UTC)).of(Track.CANDIDATE)
+    silence = town.look("silent", ERRORS, last_words.covered.end, datetime.now(UTC)).of(
+        Track.CANDIDATE
+    )
 
     assert last_words.of(Track.CANDIDATE) == Counts(events=5, trials=5)
     assert isinstance(silence, NoData) and "the target is down" in silence.why
@@ -279,12 +306,19 @@ def test_healthy_idle_absent_and_dead_are_four_things(town: Town) -> None:
 @rule("R19")
 def test_a_server_that_is_gone_is_an_error_that_may_pass() -> None:
     http = Http("http://127.0.0.1:1", deadline=seconds(0.3))
-    provider = Prometheus(http, metrics={DEPTH: PromQL('max(depth{version="{backend}"})')}, scrape=seconds(1), lag=seconds(15))
+    provider = Prometheus(
+        http,
+        metrics={DEPTH: PromQL('max(depth{version="{backend}"})')},
+        scrape=seconds(1),
+        lag=seconds(15),
+    )
     now = datetime.now(UTC)
 
     with (
         provider,
-        pytest.raises(MetricsError, match=r"Prometheus at http://127\.0\.0\.1:1: POST /api/v1/query: Connect") as caught,
+        pytest.raises(
+            MetricsError, match=r"Prometheus at http://127\.0\.0\.1:1: POST /api/v1/query: Connect"
+        ) as caught,
     ):
         provider.measure(RELEASE, DEPTH, BOTH, Window(now - seconds(5), now), None)
     assert caught.value.failure is Failure.TRANSIENT
@@ -322,8 +356,13 @@ def test_names_of_several_versions_match_nothing_but_themselves(town: Town) -> N
     found = town.look("dotted", ERRORS, begin, end, release=release)
     query = PromQL('sum(requests_total{app="dotted",version=~"{backend}"})')
 
-    assert found.tracks == ((Track.CANDIDATE, Counts(events=0, trials=3)), (Track.STABLE, Counts(events=0, trials=1)))
-    assert town.look("dotted", DEPTH, begin, end, query, release).of(Track.STABLE) == Gauge(samples=(1001.0,))
+    assert found.tracks == (
+        (Track.CANDIDATE, Counts(events=0, trials=3)),
+        (Track.STABLE, Counts(events=0, trials=1)),
+    )
+    assert town.look("dotted", DEPTH, begin, end, query, release).of(Track.STABLE) == Gauge(
+        samples=(1001.0,)
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------- queries of one's own
@@ -335,15 +374,35 @@ def test_names_of_several_versions_match_nothing_but_themselves(town: Town) -> N
     [
         ('sum(requests_total{app="asked",version="{backend}"})', Gauge(samples=(2000.0,))),
         ('max(depth{app="asked",version=~"{backend}|nobody"})', Gauge(samples=(2.5,))),
-        ('sum(rate(requests_total{app="asked",version="{backend}"}[{window}]))', Gauge(samples=(0.0,))),
-        ('sum(rate(requests_total{app="asked",version="{backend}",code="none"}[{window}]))', "the query found nothing"),
-        ('requests_total{app="asked",version="{backend}"}', "the query answers 2 series, more than one: aggregate it"),
-        ('requests_total{app="asked",version="{backend}"}[5m]', "the query answers a matrix, not one number"),
-        ('max(depth{app="asked",version="{backend}"}) / 0', "the query answers +inf, which is no number"),
-        ('sum(depth{app="asked",version="{backend}"} * 0) / 0', ("the query answers NaN", "the query found nothing")),
+        (
+            'sum(rate(requests_total{app="asked",version="{backend}"}[{window}]))',
+            Gauge(samples=(0.0,)),
+        ),
+        (
+            'sum(rate(requests_total{app="asked",version="{backend}",code="none"}[{window}]))',
+            "the query found nothing",
+        ),
+        (
+            'requests_total{app="asked",version="{backend}"}',
+            "the query answers 2 series, more than one: aggregate it",
+        ),
+        (
+            'requests_total{app="asked",version="{backend}"}[5m]',
+            "the query answers a matrix, not one number",
+        ),
+        (
+            'max(depth{app="asked",version="{backend}"}) / 0',
+            "the query answers +inf, which is no number",
+        ),
+        (
+            'sum(depth{app="asked",version="{backend}"} * 0) / 0',
+            ("the query answers NaN", "the query found nothing"),
+        ),
     ],
 )
-def test_queries_of_ones_own_are_answered_or_not_on_purpose(town: Town, query: str, expected: Any) -> None:
+def test_queries_of_ones_own_are_answered_or_not_on_purpose(
+    town: Town, query: str, expected: Any
+) -> None:
     """Nothing changes at this service, so any moment that is stored for sure will do."""
     end = datetime.now(UTC) - seconds(3)
     found = town.stable("asked", DEPTH, end - timedelta(seconds=2), end, PromQL(query))
@@ -359,6 +418,8 @@ def test_queries_of_ones_own_are_answered_or_not_on_purpose(town: Town, query: s
 def test_a_query_that_can_not_be_parsed_comes_back_in_the_servers_words(town: Town) -> None:
     now = datetime.now(UTC)
 
-    with pytest.raises(MetricsError, match=r"answered 4(00|22).*(unclosed left parenthesis|unexpected token)") as caught:
+    with pytest.raises(
+        MetricsError, match=r"answered 4(00|22).*(unclosed left parenthesis|unexpected token)"
+    ) as caught:
         town.look("asked", DEPTH, now - seconds(5), now, PromQL('sum(depth{version="{backend}"}'))
     assert caught.value.failure is Failure.PERMANENT

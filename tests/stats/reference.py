@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-DATA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "classical_statistics.json").read_text(encoding="utf-8"))
+DATA: dict[str, Any] = json.loads(
+    (Path(__file__).parent.parent / "data" / "classical_statistics.json").read_text(
+        encoding="utf-8"
+    )
+)
 
 
 def cases_of(*groups: str) -> list[dict[str, Any]]:
@@ -21,7 +25,9 @@ def cases_of(*groups: str) -> list[dict[str, Any]]:
 def agrees(found: Mapping[str, float], case: Mapping[str, Any]) -> bool:
     """Is every number that the case expects found, within its own tolerance?"""
     return all(
-        math.isnan(found[name]) if wanted == "NaN" else abs(found[name] - wanted) <= case["abs_tol"] + case["rel_tol"] * abs(wanted)
+        math.isnan(found[name])
+        if wanted == "NaN"
+        else abs(found[name] - wanted) <= case["abs_tol"] + case["rel_tol"] * abs(wanted)
         for name, wanted in case["expect"].items()
     )
 

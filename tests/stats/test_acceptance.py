@@ -24,7 +24,12 @@ def test_a_candidate_at_the_limit_or_past_it_is_not_expected_to_look_good(
         for i in range(len(NOTHING)):
             found = expectation(
                 lambda events, control, i=i: update(  # type: ignore[misc]
-                    NOTHING, events=events, trials=trials, control_events=control, control_trials=control_trials, limit=limit
+                    NOTHING,
+                    events=events,
+                    trials=trials,
+                    control_events=control,
+                    control_trials=control_trials,
+                    limit=limit,
                 )[i],
                 trials=trials,
                 rate=min(1.0, control_rate * ratio),
@@ -44,7 +49,14 @@ def test_a_good_candidate_is_accepted_with_hardly_more_errors_than_any_test_need
         while evidence(logs) < math.log(20):
             errors += 1
             own = rng.random() < 0.01
-            logs = update(logs, events=int(own), trials=1, control_events=int(not own), control_trials=99, limit=2.0)
+            logs = update(
+                logs,
+                events=int(own),
+                trials=1,
+                control_events=int(not own),
+                control_trials=99,
+                limit=2.0,
+            )
         found.append(errors)
 
     assert 600 < math.fsum(found) / len(found) < 1_400
@@ -56,7 +68,14 @@ def test_a_bad_candidate_is_seldom_accepted_however_often_one_looks() -> None:
         logs = NOTHING
         for _ in range(150):
             own = rng.random() < 2 * 0.3 / (2 * 0.3 + 0.7)
-            logs = update(logs, events=int(own), trials=3, control_events=int(not own), control_trials=7, limit=2.0)
+            logs = update(
+                logs,
+                events=int(own),
+                trials=3,
+                control_events=int(not own),
+                control_trials=7,
+                limit=2.0,
+            )
             if evidence(logs) >= math.log(20):
                 accepted += 1
                 break
@@ -65,7 +84,9 @@ def test_a_bad_candidate_is_seldom_accepted_however_often_one_looks() -> None:
 
 
 def test_half_of_the_evidence_is_for_a_candidate_that_is_as_good() -> None:
-    logs = update(NOTHING, events=10, trials=1_000, control_events=90, control_trials=9_000, limit=2.0)
+    logs = update(
+        NOTHING, events=10, trials=1_000, control_events=90, control_trials=9_000, limit=2.0
+    )
     as_good = -10 * math.log(2) + 100 * math.log(1.1)
 
     assert evidence(NOTHING) == pytest.approx(0.0, abs=1e-12)
@@ -74,18 +95,39 @@ def test_half_of_the_evidence_is_for_a_candidate_that_is_as_good() -> None:
 
 
 @given(events=st.integers(0, 40), control=st.integers(0, 40), limit=st.sampled_from([1.25, 2.0]))
-def test_one_more_event_of_the_candidate_speaks_against_it(events: int, control: int, limit: float) -> None:
-    now = update(NOTHING, events=events, trials=100, control_events=control, control_trials=300, limit=limit)
-    more = update(NOTHING, events=events + 1, trials=100, control_events=control, control_trials=300, limit=limit)
+def test_one_more_event_of_the_candidate_speaks_against_it(
+    events: int, control: int, limit: float
+) -> None:
+    now = update(
+        NOTHING, events=events, trials=100, control_events=control, control_trials=300, limit=limit
+    )
+    more = update(
+        NOTHING,
+        events=events + 1,
+        trials=100,
+        control_events=control,
+        control_trials=300,
+        limit=limit,
+    )
 
     assert evidence(more) < evidence(now)
 
 
 @given(events=st.integers(0, 40), control=st.integers(0, 40))
-def test_events_that_come_three_at_a_time_are_a_third_of_the_evidence(events: int, control: int) -> None:
-    thin = update(NOTHING, events=events, trials=100, control_events=control, control_trials=300, limit=2.0)
+def test_events_that_come_three_at_a_time_are_a_third_of_the_evidence(
+    events: int, control: int
+) -> None:
+    thin = update(
+        NOTHING, events=events, trials=100, control_events=control, control_trials=300, limit=2.0
+    )
     thick = update(
-        NOTHING, events=3 * events, trials=300, control_events=3 * control, control_trials=900, limit=2.0, dispersion=3.0
+        NOTHING,
+        events=3 * events,
+        trials=300,
+        control_events=3 * control,
+        control_trials=900,
+        limit=2.0,
+        dispersion=3.0,
     )
 
     assert thick == pytest.approx(thin, abs=1e-9)
@@ -95,7 +137,10 @@ def test_what_is_needed_is_what_the_evidence_grows_by() -> None:
     """Looks without chance: a tenth of the requests, of which three in ten fail."""
     logs, looks = NOTHING, 0
     while evidence(logs) < math.log(20):
-        logs, looks = update(logs, events=30, trials=100, control_events=270, control_trials=900, limit=1.25), looks + 1
+        logs, looks = (
+            update(logs, events=30, trials=100, control_events=270, control_trials=900, limit=1.25),
+            looks + 1,
+        )
     forecast = needed(math.log(20), 0.3, 0.1, limit=1.25)
 
     assert forecast < looks * 1_000 < 1.35 * forecast

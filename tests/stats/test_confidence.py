@@ -22,10 +22,16 @@ from progressive.stats.means import BURN_IN
 from progressive.stats.mixtures import BetaBinomial, Normal, boundary
 from progressive.stats.quantiles import quantile_interval
 
-DATA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(encoding="utf-8"))
+DATA: dict[str, Any] = json.loads(
+    (Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(
+        encoding="utf-8"
+    )
+)
 
 ALPHA = 0.1
-counts = st.integers(0, 400).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
+counts = st.integers(0, 400).flatmap(
+    lambda trials: st.tuples(st.integers(0, trials), st.just(trials))
+)
 plans = st.sampled_from([1.0, 30.0, 1_000.0])
 
 
@@ -37,7 +43,11 @@ def slack(runs: int) -> float:
 # --------------------------------------------------------------------------------------------------------------------- a rate
 
 
-@pytest.mark.parametrize("case", [case for case in DATA["cases"] if case["group"] == "confseq-bernoulli-ci"], ids=lambda case: case["id"])
+@pytest.mark.parametrize(
+    "case",
+    [case for case in DATA["cases"] if case["group"] == "confseq-bernoulli-ci"],
+    ids=lambda case: case["id"],
+)
 def test_a_rate_agrees_with_confseq(case: dict[str, Any]) -> None:
     asked, wanted = case["input"], case["expect"]
     found = rate(asked["successes"], asked["trials"], alpha=asked["alpha"], planned=asked["t_opt"])
@@ -48,7 +58,9 @@ def test_a_rate_agrees_with_confseq(case: dict[str, Any]) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(seen=counts, planned=plans, p=st.floats(1e-4, 1 - 1e-4))
-def test_a_chance_is_in_the_interval_if_the_mixture_tuned_for_it_does_not_exclude_it(seen: tuple[int, int], planned: float, p: float) -> None:
+def test_a_chance_is_in_the_interval_if_the_mixture_tuned_for_it_does_not_exclude_it(
+    seen: tuple[int, int], planned: float, p: float
+) -> None:
     events, trials = seen
     found = rate(events, trials, planned=planned)
     mixture = BetaBinomial(g=p, h=1 - p, v_opt=planned * p * (1 - p), one_sided=False)
@@ -60,7 +72,9 @@ def test_a_chance_is_in_the_interval_if_the_mixture_tuned_for_it_does_not_exclud
 
 @settings(deadline=None, max_examples=40)
 @given(seen=counts, planned=plans)
-def test_a_rate_is_inside_its_interval_and_intervals_are_nested_and_mirrored(seen: tuple[int, int], planned: float) -> None:
+def test_a_rate_is_inside_its_interval_and_intervals_are_nested_and_mirrored(
+    seen: tuple[int, int], planned: float
+) -> None:
     events, trials = seen
     narrow, wide = (rate(events, trials, alpha=alpha, planned=planned) for alpha in (0.2, 0.01))
     mirrored = rate(trials - events, trials, alpha=0.01, planned=planned)
@@ -129,7 +143,9 @@ def test_a_rate_of_events_is_what_a_rate_becomes_for_many_trials(events: int, ra
 
 @settings(deadline=None, max_examples=40)
 @given(events=st.integers(0, 10_000), unit=st.sampled_from([1e-6, 1 / 60, 24.0]))
-def test_a_rate_of_events_is_in_its_interval_which_is_nested_and_has_a_unit(events: int, unit: float) -> None:
+def test_a_rate_of_events_is_in_its_interval_which_is_nested_and_has_a_unit(
+    events: int, unit: float
+) -> None:
     narrow, wide = (event_rate(events, 3.0, alpha=alpha, planned=10.0) for alpha in (0.2, 0.01))
     other = event_rate(events, 3.0 * unit, alpha=0.01, planned=10.0 * unit)
 
@@ -175,7 +191,9 @@ def test_a_rate_of_events_is_seldom_lost_however_often_one_looks(truth: float) -
 # ------------------------------------------------------------------------------------------------------------------- a mean
 
 
-@pytest.mark.parametrize(("n", "planned", "alpha"), [(30, 30, 0.05), (400, 1_000, 0.05), (10**9, 100, 1e-6)])
+@pytest.mark.parametrize(
+    ("n", "planned", "alpha"), [(30, 30, 0.05), (400, 1_000, 0.05), (10**9, 100, 1e-6)]
+)
 def test_a_mean_is_the_normal_mixture_turned_round(n: int, planned: float, alpha: float) -> None:
     low, high = mean(n, 7.0, 4.0 * (n - 1), alpha=alpha, planned=planned)
     reach = boundary(Normal(v_opt=planned, one_sided=False), n, alpha=alpha) * 2.0 / n
@@ -243,7 +261,9 @@ def excluded_counts(n: int, p: float, planned: float) -> tuple[int, int]:
 @pytest.mark.parametrize("p", [0.01, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("n", [1, 2, 30, 400])
 @pytest.mark.parametrize("planned", [30.0, 2_000.0])
-def test_a_quantile_lies_between_the_order_statistics_that_are_not_excluded(n: int, p: float, planned: float) -> None:
+def test_a_quantile_lies_between_the_order_statistics_that_are_not_excluded(
+    n: int, p: float, planned: float
+) -> None:
     few, many = excluded_counts(n, p, planned)
     low, high = quantile(range(1, n + 1), p, alpha=ALPHA, planned=planned)
 
@@ -252,8 +272,14 @@ def test_a_quantile_lies_between_the_order_statistics_that_are_not_excluded(n: i
 
 
 @settings(deadline=None, max_examples=60)
-@given(values=st.lists(st.integers(0, 40), min_size=1, max_size=200), p=st.sampled_from([0.1, 0.5, 0.95]), planned=plans)
-def test_intervals_for_a_quantile_are_nested_and_those_of_buckets_contain_them(values: list[int], p: float, planned: float) -> None:
+@given(
+    values=st.lists(st.integers(0, 40), min_size=1, max_size=200),
+    p=st.sampled_from([0.1, 0.5, 0.95]),
+    planned=plans,
+)
+def test_intervals_for_a_quantile_are_nested_and_those_of_buckets_contain_them(
+    values: list[int], p: float, planned: float
+) -> None:
     narrow, wide = (quantile(values, p, alpha=alpha, planned=planned) for alpha in (0.2, 0.01))
     edges = [4.0, 9.5, 20.0, 33.0]
     cumulative = [*(sum(value <= edge for value in values) for edge in edges), len(values)]
@@ -263,7 +289,10 @@ def test_intervals_for_a_quantile_are_nested_and_those_of_buckets_contain_them(v
     assert wide.low <= narrow.low <= narrow.high <= wide.high
     assert low == max((edge for edge in outward[:-1] if edge < wide.low), default=-inf)
     assert high == min(edge for edge in outward if edge >= wide.high)
-    assert bucket_quantile(edges, cumulative, p, alpha=0.01, planned=planned, least=0.0) == (max(low, 0.0), high)
+    assert bucket_quantile(edges, cumulative, p, alpha=0.01, planned=planned, least=0.0) == (
+        max(low, 0.0),
+        high,
+    )
 
 
 def test_the_median_and_what_is_below_it_mirror_each_other() -> None:
@@ -292,10 +321,16 @@ def test_too_few_values_reach_no_further_than_infinity() -> None:
 
 @pytest.mark.parametrize(
     ("draw", "truth"),
-    [(random.Random.random, 0.9), (lambda rng: rng.randint(1, 10), 9), (lambda rng: 10 if rng.random() < 0.11 else 1, 10)],
+    [
+        (random.Random.random, 0.9),
+        (lambda rng: rng.randint(1, 10), 9),
+        (lambda rng: 10 if rng.random() < 0.11 else 1, 10),
+    ],
     ids=["continuous", "ties at the quantile", "two values"],
 )
-def test_a_quantile_is_seldom_lost_however_often_one_looks(draw: Callable[[random.Random], float], truth: float) -> None:
+def test_a_quantile_is_seldom_lost_however_often_one_looks(
+    draw: Callable[[random.Random], float], truth: float
+) -> None:
     rng, lost, runs = random.Random(127), 0, 250
     for _ in range(runs):
         values: list[float] = []
@@ -316,7 +351,10 @@ def test_a_quantile_is_seldom_lost_however_often_one_looks(draw: Callable[[rando
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
-        (lambda: rate(3, 2, planned=5), "events=3 of trials=2: events are 0 or more and part of the trials"),
+        (
+            lambda: rate(3, 2, planned=5),
+            "events=3 of trials=2: events are 0 or more and part of the trials",
+        ),
         (lambda: rate(-1, 2, planned=5), "events=-1 of trials=2"),
         (lambda: rate(1, 2, planned=0), "v_opt=0 must be above 0"),
         (lambda: rate(1, 2, planned=5, alpha=5), "alpha=5 is not between 0 and 1; 5 % is 0.05"),
@@ -329,10 +367,19 @@ def test_a_quantile_is_seldom_lost_however_often_one_looks(draw: Callable[[rando
         (lambda: mean(1, 0.0, -1.0, planned=5), "m2=-1.0 is not between 0"),
         (lambda: quantile([], 0.5, planned=5), "samples: none"),
         (lambda: quantile([math.nan], 0.5, planned=5), "samples: NaN has no place"),
-        (lambda: quantile([1.0], 1.0, planned=5), "p=1.0 is not between 0 and 1; the 99th percentile is 0.99"),
+        (
+            lambda: quantile([1.0], 1.0, planned=5),
+            "p=1.0 is not between 0 and 1; the 99th percentile is 0.99",
+        ),
         (lambda: quantile([1.0], math.nan, planned=5), "p=nan is not between"),
-        (lambda: bucket_quantile([2.0, 1.0], [0, 0, 0], 0.5, planned=5), "must be one or more rising numbers"),
-        (lambda: bucket_quantile([1.0], [3, 2], 0.5, planned=5), "must have one number more than edges"),
+        (
+            lambda: bucket_quantile([2.0, 1.0], [0, 0, 0], 0.5, planned=5),
+            "must be one or more rising numbers",
+        ),
+        (
+            lambda: bucket_quantile([1.0], [3, 2], 0.5, planned=5),
+            "must have one number more than edges",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(ask: Callable[[], object], said: str) -> None:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from progressive.stats.planning import dispersion
 
 
-def minutes(rng: random.Random, *, clump: int, lean: float = 1.0, n: int = 400) -> list[tuple[int, int, int, int]]:
+def minutes(
+    rng: random.Random, *, clump: int, lean: float = 1.0, n: int = 400
+) -> list[tuple[int, int, int, int]]:
     found = []
     for _ in range(n):
         own = clump * sum(rng.random() < 0.01 * lean for _ in range(100))
@@ -39,16 +41,22 @@ def test_a_track_without_any_event_is_not_dispersed() -> None:
 
 
 def test_too_few_looks_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 looks have events and requests on both tracks; some dozens are needed"):
+    with pytest.raises(
+        ValueError, match="1 looks have events and requests on both tracks; some dozens are needed"
+    ):
         dispersion([(1, 10, 9, 90), (0, 10, 0, 90), (1, 10, 3, 0)])
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 500), st.integers(1, 40), st.integers(1, 500)), min_size=2, max_size=30).filter(
-        lambda looks: sum(own for own, *_ in looks) > 0
-    )
+    st.lists(
+        st.tuples(st.integers(1, 40), st.integers(1, 500), st.integers(1, 40), st.integers(1, 500)),
+        min_size=2,
+        max_size=30,
+    ).filter(lambda looks: sum(own for own, *_ in looks) > 0)
 )
-def test_it_is_pearsons_statistic_over_its_degrees_of_freedom(looks: list[tuple[int, int, int, int]]) -> None:
+def test_it_is_pearsons_statistic_over_its_degrees_of_freedom(
+    looks: list[tuple[int, int, int, int]],
+) -> None:
     own, trials, other, control_trials = np.array(looks, dtype=float).T
     every, share = own + other, trials / (trials + control_trials)
     share = share * own.sum() / (every * share).sum()

@@ -22,7 +22,9 @@ from progressive.stats.exact import (
     update,
 )
 
-CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent.parent / "data" / "exact_boundary.json").read_text(encoding="utf-8"))["cases"]
+CASES: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parent.parent / "data" / "exact_boundary.json").read_text(encoding="utf-8")
+)["cases"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
@@ -36,7 +38,9 @@ def test_the_boundary_is_that_of_exact_arithmetic(case: dict[str, Any]) -> None:
     state, found = NOTHING, []
     for _ in range(case["looks"]):
         reachable = boundary(state)
-        state, _ = update(state, events=0, expected=share, chances=binomial(1, share), allowed=allowed)
+        state, _ = update(
+            state, events=0, expected=share, chances=binomial(1, share), allowed=allowed
+        )
         found.append(boundary(state) if boundary(state) <= reachable else None)
 
     assert found == case["boundary"]
@@ -47,7 +51,9 @@ def total(chances: tuple[int, list[float]]) -> float:
     return math.fsum(chances[1])
 
 
-@pytest.mark.parametrize(("every", "share"), [(0, 0.1), (1, 0.5), (7, 0.01), (200, 0.3), (5_000, 0.5), (3, 1 - 1e-9)])
+@pytest.mark.parametrize(
+    ("every", "share"), [(0, 0.1), (1, 0.5), (7, 0.01), (200, 0.3), (5_000, 0.5), (3, 1 - 1e-9)]
+)
 def test_the_binomial_distribution_is_the_binomial_distribution(every: int, share: float) -> None:
     low, chances = binomial(every, share)
     exact = Fraction(share)
@@ -59,15 +65,22 @@ def test_the_binomial_distribution_is_the_binomial_distribution(every: int, shar
 
 
 @pytest.mark.parametrize(
-    ("every", "trials", "others"), [(0, 5, 5), (3, 1, 9), (10, 4, 6), (9, 4, 6), (40, 100, 900), (1_000, 700, 700), (7, 100, 1)]
+    ("every", "trials", "others"),
+    [(0, 5, 5), (3, 1, 9), (10, 4, 6), (9, 4, 6), (40, 100, 900), (1_000, 700, 700), (7, 100, 1)],
 )
-def test_the_hypergeometric_distribution_is_the_hypergeometric_distribution(every: int, trials: int, others: int) -> None:
+def test_the_hypergeometric_distribution_is_the_hypergeometric_distribution(
+    every: int, trials: int, others: int
+) -> None:
     low, chances = hypergeometric(every, trials, others)
 
     assert total((low, chances)) == pytest.approx(1, abs=1e-12)
-    assert math.fsum(k * chance for k, chance in enumerate(chances, low)) == pytest.approx(every * trials / (trials + others), abs=1e-9)
+    assert math.fsum(k * chance for k, chance in enumerate(chances, low)) == pytest.approx(
+        every * trials / (trials + others), abs=1e-9
+    )
     for k, chance in enumerate(chances, low):
-        truth = Fraction(math.comb(trials, k) * math.comb(others, every - k), math.comb(trials + others, every))
+        truth = Fraction(
+            math.comb(trials, k) * math.comb(others, every - k), math.comb(trials + others, every)
+        )
         assert chance == pytest.approx(float(truth), rel=1e-9, abs=1e-15)
 
 
@@ -80,7 +93,11 @@ def test_spending_is_slow_and_complete() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    looks=st.lists(st.tuples(st.integers(0, 6), st.sampled_from([(1, 9), (3, 3), (2, 40), (9, 1)])), min_size=1, max_size=6),
+    looks=st.lists(
+        st.tuples(st.integers(0, 6), st.sampled_from([(1, 9), (3, 3), (2, 40), (9, 1)])),
+        min_size=1,
+        max_size=6,
+    ),
     alpha=st.sampled_from([0.01, 0.05, 0.3]),
     planned=st.sampled_from([0.5, 3.0, 300.0]),
 )
@@ -97,7 +114,11 @@ def test_the_chance_of_an_alarm_is_exactly_what_was_spent(
         for state, weight in courses:
             for events, chance in enumerate(chances[1], chances[0]):
                 after, alarm = update(
-                    state, events=events, expected=every * share, chances=chances, allowed=lambda u: alpha * log_time(u, planned)
+                    state,
+                    events=events,
+                    expected=every * share,
+                    chances=chances,
+                    allowed=lambda u: alpha * log_time(u, planned),
                 )
                 if alarm:
                     alarmed += weight * chance
@@ -108,7 +129,9 @@ def test_the_chance_of_an_alarm_is_exactly_what_was_spent(
 
     assert alarmed == pytest.approx(spent, abs=1e-11)
     assert spent <= alpha + 1e-15
-    assert {state[1] for state, _ in courses} == {spent}, "what is spent does not depend on what happened"
+    assert {state[1] for state, _ in courses} == {spent}, (
+        "what is spent does not depend on what happened"
+    )
 
 
 def _together(courses: list[tuple[State, float]]) -> list[tuple[State, float]]:
@@ -123,7 +146,11 @@ def test_the_state_is_bounded_by_the_plan() -> None:
     state, sizes = NOTHING, []
     for _ in range(400):
         state, _ = update(
-            state, events=2, expected=1.5, chances=hypergeometric(15, 100, 900), allowed=lambda expected: 0.05 * log_time(expected, 300)
+            state,
+            events=2,
+            expected=1.5,
+            chances=hypergeometric(15, 100, 900),
+            allowed=lambda expected: 0.05 * log_time(expected, 300),
         )
         sizes.append(len(state[4]))
 
@@ -132,12 +159,20 @@ def test_the_state_is_bounded_by_the_plan() -> None:
 
 
 def test_a_look_without_events_changes_nothing_but_can_be_taken() -> None:
-    state, alarm = update(NOTHING, events=0, expected=0.0, chances=hypergeometric(0, 5, 5), allowed=lambda _: 0.05)
+    state, alarm = update(
+        NOTHING, events=0, expected=0.0, chances=hypergeometric(0, 5, 5), allowed=lambda _: 0.05
+    )
 
     assert (state, alarm) == (NOTHING, False)
 
 
 def test_what_is_next_to_impossible_alarms_at_once() -> None:
-    _, alarm = update(NOTHING, events=30, expected=0.3, chances=binomial(30, 0.01), allowed=lambda expected: 0.01 * log_time(expected, 300))
+    _, alarm = update(
+        NOTHING,
+        events=30,
+        expected=0.3,
+        chances=binomial(30, 0.01),
+        allowed=lambda expected: 0.01 * log_time(expected, 300),
+    )
 
     assert alarm

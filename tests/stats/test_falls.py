@@ -55,7 +55,9 @@ def test_the_rate_to_begin_with_is_that_of_the_earlier_looks_with_half_an_event_
     gain = 4 * math.log(fallen / pooled) + 16 * math.log((1 - fallen) / (1 - pooled))
     gain += 9 * math.log(base / pooled) + 21 * math.log((1 - base) / (1 - pooled))
 
-    assert update(knowing(3, 9), events=4, trials=20, control_events=9, control_trials=30)[0][0] == pytest.approx(gain, rel=1e-9)
+    assert update(knowing(3, 9), events=4, trials=20, control_events=9, control_trials=30)[0][
+        0
+    ] == pytest.approx(gain, rel=1e-9)
 
 
 @given(
@@ -65,7 +67,9 @@ def test_the_rate_to_begin_with_is_that_of_the_earlier_looks_with_half_an_event_
     of_other=st.integers(1, 10_000),
     ratio=st.floats(0.2, 5.0),
 )
-def test_the_nearest_pair_is_where_the_divergence_no_longer_falls(one: float, other: float, of_one: int, of_other: int, ratio: float) -> None:
+def test_the_nearest_pair_is_where_the_divergence_no_longer_falls(
+    one: float, other: float, of_one: int, of_other: int, ratio: float
+) -> None:
     p = nearest(one, other, of_one=of_one, of_other=of_other, ratio=ratio)
 
     assert 0 < p < 1
@@ -74,7 +78,9 @@ def test_the_nearest_pair_is_where_the_divergence_no_longer_falls(one: float, ot
     assert slope == pytest.approx(0, abs=1e-7 * (of_one + of_other))
 
 
-@pytest.mark.parametrize(("one", "other"), [(0.1, 0.3), (1 - 1e-9, 1 - 1e-8), (1 - 3e-10, 1 - 1e-9), (1e-9, 3e-9)])
+@pytest.mark.parametrize(
+    ("one", "other"), [(0.1, 0.3), (1 - 1e-9, 1 - 1e-8), (1 - 3e-10, 1 - 1e-9), (1e-9, 3e-9)]
+)
 def test_with_a_ratio_of_one_the_nearest_pair_is_the_pooled_rate(one: float, other: float) -> None:
     p = nearest(one, other, of_one=1e6, of_other=3e6, ratio=1.0)
 
@@ -82,7 +88,9 @@ def test_with_a_ratio_of_one_the_nearest_pair_is_the_pooled_rate(one: float, oth
     assert 1 - p == pytest.approx((1 - one + 3 * (1 - other)) / 4, rel=1e-5)
 
 
-def looks_until(rng: random.Random, rate: float, control_rate: float, *, most: int, alpha: float = 0.05) -> int | None:
+def looks_until(
+    rng: random.Random, rate: float, control_rate: float, *, most: int, alpha: float = 0.05
+) -> int | None:
     state = NOTHING
     for k in range(most):
         events = sum(rng.random() < rate for _ in range(60))
@@ -129,7 +137,9 @@ def test_for_rare_events_it_is_the_mirror_image_of_the_sequential_test() -> None
 def test_one_more_event_of_the_candidate_speaks_for_it(events: int, control: int) -> None:
     look = {"trials": 60, "control_events": control, "control_trials": 60}
 
-    assert evidence(update(knowing(50, 100), events=events + 1, **look)) < evidence(update(knowing(50, 100), events=events, **look))
+    assert evidence(update(knowing(50, 100), events=events + 1, **look)) < evidence(
+        update(knowing(50, 100), events=events, **look)
+    )
 
 
 def test_clumps_divide_the_evidence() -> None:

@@ -22,15 +22,26 @@ def test_the_fewest_errors_that_any_test_needs(ratio: float, errors: float) -> N
     assert needed * share * ratio * rate == pytest.approx(errors, rel=0.01)
 
 
-def test_a_doubling_of_a_thousandth_at_one_per_cent_needs_eight_thousand_requests_of_the_candidate() -> None:
-    assert requests_needed(math.log(20), 0.002, 0.001, 0.01) * 0.01 == pytest.approx(7_846.2, rel=1e-4)
+def test_a_doubling_of_a_thousandth_at_one_per_cent_needs_eight_thousand_requests_of_the_candidate() -> (
+    None
+):
+    assert requests_needed(math.log(20), 0.002, 0.001, 0.01) * 0.01 == pytest.approx(
+        7_846.2, rel=1e-4
+    )
 
 
 RATES = st.just(0.0) | st.floats(1e-12, 1)
 
 
-@given(rate=RATES, control=RATES, share=st.floats(0.01, 0.99), null=st.sampled_from([0.5, 1.0, 1.25, 2.0]))
-def test_no_pair_that_is_tolerated_is_nearer(rate: float, control: float, share: float, null: float) -> None:
+@given(
+    rate=RATES,
+    control=RATES,
+    share=st.floats(0.01, 0.99),
+    null=st.sampled_from([0.5, 1.0, 1.25, 2.0]),
+)
+def test_no_pair_that_is_tolerated_is_nearer(
+    rate: float, control: float, share: float, null: float
+) -> None:
     def divergence(p: float, q: float) -> float:
         terms = [a * math.log(a / b) for a, b in ((p, q), (1 - p, 1 - q)) if a]
         return math.fsum(terms)
@@ -40,7 +51,10 @@ def test_no_pair_that_is_tolerated_is_nearer(rate: float, control: float, share:
     assert found >= -1e-12
     for k in range(1, 100):
         p = k / 100 / max(1.0, null)
-        assert share * divergence(rate, null * p) + (1 - share) * divergence(control, p) >= found - 1e-9
+        assert (
+            share * divergence(rate, null * p) + (1 - share) * divergence(control, p)
+            >= found - 1e-9
+        )
 
 
 def test_nothing_is_to_be_known_where_nothing_differs() -> None:

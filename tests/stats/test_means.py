@@ -32,7 +32,15 @@ def moments(values: list[float]) -> tuple[int, float, float]:
 
 def looked(state: State, mine: list[float], theirs: list[float]) -> State:
     (n, mean, m2), (control_n, control_mean, control_m2) = moments(mine), moments(theirs)
-    return update(state, n=n, mean=mean, m2=m2, control_n=control_n, control_mean=control_mean, control_m2=control_m2)
+    return update(
+        state,
+        n=n,
+        mean=mean,
+        m2=m2,
+        control_n=control_n,
+        control_mean=control_mean,
+        control_m2=control_m2,
+    )
 
 
 def sample(rng: random.Random, mean: float, n: int) -> list[float]:
@@ -42,16 +50,26 @@ def sample(rng: random.Random, mean: float, n: int) -> list[float]:
 @pytest.mark.parametrize("mean", [9.0, 10.0, 10.3, 11.0])
 @pytest.mark.parametrize("up", [True, False])
 def test_the_evidence_is_the_mixture_over_one_side_integrated(mean: float, up: bool) -> None:
-    state = looked(NOTHING, sample(random.Random(53), mean, 80), sample(random.Random(59), 10.0, 300))
+    state = looked(
+        NOTHING, sample(random.Random(53), mean, 80), sample(random.Random(59), 10.0, 300)
+    )
     error, scale = standard_error(state), 0.2 * base(state)
     apart = difference(state) * (1 if up else -1)
-    found, _ = quad(lambda d: 2 * norm.pdf(d / scale) / scale * math.exp((2 * apart * d - d * d) / (2 * error**2)), 0, 20 * scale)
+    found, _ = quad(
+        lambda d: (
+            2 * norm.pdf(d / scale) / scale * math.exp((2 * apart * d - d * d) / (2 * error**2))
+        ),
+        0,
+        20 * scale,
+    )
 
     assert evidence(state, up=up) == pytest.approx(math.log(found), abs=1e-6)
 
 
 def test_a_spread_that_is_too_small_to_be_told_is_none() -> None:
-    state = update(NOTHING, n=100, mean=1.0, m2=5e-324, control_n=10**17, control_mean=1.0, control_m2=0.0)
+    state = update(
+        NOTHING, n=100, mean=1.0, m2=5e-324, control_n=10**17, control_mean=1.0, control_m2=0.0
+    )
 
     assert standard_error(state) == math.inf
     assert evidence(state, up=True) == 0
@@ -61,7 +79,15 @@ def test_far_on_the_good_side_the_evidence_goes_on_falling() -> None:
     """There the two terms of a naive sum are as large as one likes, and what is left of them is not."""
     found = []
     for apart in (1.0, 2.0, 2.9, 3.0, 3.1, 4.0, 1e3, 1e6, 1e9):
-        state = update(NOTHING, n=100, mean=1e6 - apart, m2=99.0, control_n=100, control_mean=1e6, control_m2=99.0)
+        state = update(
+            NOTHING,
+            n=100,
+            mean=1e6 - apart,
+            m2=99.0,
+            control_n=100,
+            control_mean=1e6,
+            control_m2=99.0,
+        )
         found.append(evidence(state, up=True))
 
     assert found == sorted(found, reverse=True)
@@ -70,36 +96,52 @@ def test_far_on_the_good_side_the_evidence_goes_on_falling() -> None:
 
 
 @given(
-    looks=st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), st.floats(-5, 5)), min_size=1, max_size=8),
+    looks=st.lists(
+        st.tuples(st.integers(1, 40), st.integers(1, 40), st.floats(-5, 5)), min_size=1, max_size=8
+    ),
     margin=st.sampled_from([1.0, 1.2, 0.8]),
 )
-def test_one_look_after_another_is_the_weighted_difference(looks: list[tuple[int, int, float]], margin: float) -> None:
+def test_one_look_after_another_is_the_weighted_difference(
+    looks: list[tuple[int, int, float]], margin: float
+) -> None:
     state, weights, terms = NOTHING, [], []
     for n, m, mean in looks:
-        state = update(state, n=n, mean=mean, m2=float(n), control_n=m, control_mean=1.0, control_m2=float(m))
+        state = update(
+            state, n=n, mean=mean, m2=float(n), control_n=m, control_mean=1.0, control_m2=float(m)
+        )
         weights.append(1 / (1 / n + 1 / m))
         terms.append(weights[-1] * (mean - margin))
 
-    assert difference(state, margin=margin) == pytest.approx(math.fsum(terms) / math.fsum(weights), abs=1e-8)
+    assert difference(state, margin=margin) == pytest.approx(
+        math.fsum(terms) / math.fsum(weights), abs=1e-8
+    )
     assert base(state) == pytest.approx(1.0)
 
 
 def test_the_standard_error_is_that_of_the_weighted_difference() -> None:
     """Two looks: 10 and 40 values, then 30 and 20; all pooled, the variance of one value is 16."""
-    state = update(NOTHING, n=10, mean=5.0, m2=9 * 16.0, control_n=40, control_mean=4.0, control_m2=39 * 16.0)
-    state = update(state, n=30, mean=5.0, m2=29 * 16.0, control_n=20, control_mean=4.0, control_m2=19 * 16.0)
+    state = update(
+        NOTHING, n=10, mean=5.0, m2=9 * 16.0, control_n=40, control_mean=4.0, control_m2=39 * 16.0
+    )
+    state = update(
+        state, n=30, mean=5.0, m2=29 * 16.0, control_n=20, control_mean=4.0, control_m2=19 * 16.0
+    )
     weights = [1 / (1 / 10 + 1 / 40), 1 / (1 / 30 + 1 / 20)]
     mine = (weights[0] ** 2 / 10 + weights[1] ** 2 / 30) / sum(weights) ** 2
     theirs = (weights[0] ** 2 / 40 + weights[1] ** 2 / 20) / sum(weights) ** 2
 
     assert standard_error(state) == pytest.approx(math.sqrt(16 * (mine + theirs)), rel=1e-10)
     stretched = (38 * 16 + 4 * 58 * 16) / 96
-    assert standard_error(state, margin=2.0) == pytest.approx(math.sqrt(stretched * mine + max(4 * 16, stretched) * theirs), rel=1e-10)
+    assert standard_error(state, margin=2.0) == pytest.approx(
+        math.sqrt(stretched * mine + max(4 * 16, stretched) * theirs), rel=1e-10
+    )
 
 
 def test_values_that_hardly_differ_are_judged_too() -> None:
     """Nearly constant ones: what is left of their spread is a rounding error of whoever summed squares."""
-    state = update(NOTHING, n=1_000, mean=500.0, m2=1e-9, control_n=9_000, control_mean=512.0, control_m2=1e-9)
+    state = update(
+        NOTHING, n=1_000, mean=500.0, m2=1e-9, control_n=9_000, control_mean=512.0, control_m2=1e-9
+    )
 
     assert evidence(state, up=False) > 1e9
     assert evidence(state, up=True) < -10
@@ -170,7 +212,9 @@ def test_false_alarms_on_skewed_values_stay_near_alpha_under_peeking() -> None:
 
 
 def test_values_that_depend_on_each_other_are_less_evidence() -> None:
-    state = looked(NOTHING, sample(random.Random(79), 11.5, 100), sample(random.Random(83), 10.0, 100))
+    state = looked(
+        NOTHING, sample(random.Random(79), 11.5, 100), sample(random.Random(83), 10.0, 100)
+    )
 
     assert evidence(state, up=True, dispersion=4.0) < evidence(state, up=True)
     assert standard_error(state, dispersion=4.0) == pytest.approx(2 * standard_error(state))
@@ -180,7 +224,9 @@ def test_values_that_depend_on_each_other_are_less_evidence() -> None:
 # ---------------------------------------------------------------------------------------------------------------- acceptance
 
 
-def accepted(rng: random.Random, mean: float, *, limit: float = 1.25, looks: int = 60) -> int | None:
+def accepted(
+    rng: random.Random, mean: float, *, limit: float = 1.25, looks: int = 60
+) -> int | None:
     """The look in which it is proven that the mean is not ``limit`` times its control's 10: 20 values of it in each, and 100."""
     state = NOTHING
     for k in range(looks):
@@ -200,7 +246,9 @@ def test_a_mean_at_the_limit_is_seldom_accepted_however_often_one_looks() -> Non
 @pytest.mark.parametrize("margin", [2.0, 0.5])
 @pytest.mark.parametrize(("n", "m"), [(30, 570), (100, 100), (270, 30)])
 @pytest.mark.parametrize("stretched", [True, False])
-def test_what_is_margin_times_its_control_seldom_alarms_and_is_seldom_accepted(margin: float, n: int, m: int, stretched: bool) -> None:
+def test_what_is_margin_times_its_control_seldom_alarms_and_is_seldom_accepted(
+    margin: float, n: int, m: int, stretched: bool
+) -> None:
     """Skewed values that are all so many times as large, or normal ones that are shifted; looked at in each of eight looks."""
     rng, runs = random.Random(79), 200
     wrong = {True: 0, False: 0}
@@ -208,11 +256,20 @@ def test_what_is_margin_times_its_control_seldom_alarms_and_is_seldom_accepted(m
         state, crossed = NOTHING, {True: False, False: False}
         for _ in range(8):
             if stretched:
-                mine, theirs = ([times * rng.lognormvariate(0, 0.8) for _ in range(k)] for times, k in ((margin, n), (1.0, m)))
+                mine, theirs = (
+                    [times * rng.lognormvariate(0, 0.8) for _ in range(k)]
+                    for times, k in ((margin, n), (1.0, m))
+                )
             else:
-                mine, theirs = ([rng.gauss(10.0 * times, 4.0) for _ in range(k)] for times, k in ((margin, n), (1.0, m)))
+                mine, theirs = (
+                    [rng.gauss(10.0 * times, 4.0) for _ in range(k)]
+                    for times, k in ((margin, n), (1.0, m))
+                )
             state = looked(state, mine, theirs)
-            crossed = {up: crossed[up] or evidence(state, up=up, margin=margin) >= math.log(20) for up in crossed}
+            crossed = {
+                up: crossed[up] or evidence(state, up=up, margin=margin) >= math.log(20)
+                for up in crossed
+            }
         wrong = {up: wrong[up] + crossed[up] for up in wrong}
 
     assert max(wrong.values()) / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
@@ -229,12 +286,22 @@ def test_a_mean_that_is_equal_is_accepted_about_when_it_was_said() -> None:
 
 
 def test_with_clumps_more_is_needed_and_without_spread_or_mean_nothing_helps() -> None:
-    state = looked(NOTHING, sample(random.Random(71), 10.0, 100), sample(random.Random(73), 10.0, 500))
-    whole, thick = (needed(state, 3.0, n=20, control_n=100, margin=1.25, dispersion=d) for d in (1.0, 3.0))
+    state = looked(
+        NOTHING, sample(random.Random(71), 10.0, 100), sample(random.Random(73), 10.0, 500)
+    )
+    whole, thick = (
+        needed(state, 3.0, n=20, control_n=100, margin=1.25, dispersion=d) for d in (1.0, 3.0)
+    )
 
     assert thick == pytest.approx(3 * whole)
     assert needed(state, -1.0, n=20, control_n=100, margin=1.25) == 0
     assert needed(NOTHING, 3.0, n=20, control_n=100, margin=1.25) == math.inf
     assert needed(state, 3.0, n=20, control_n=100) == math.inf
-    assert needed((100, 50.0, 500.0, 500.0, 0.0, 0.0, 98, 20.0), 3.0, n=20, control_n=100, margin=1.25) == math.inf
-    assert needed(looked(NOTHING, [9.0, 11.0], [9.0, 11.0] * 9), 0.1, n=2, control_n=18, margin=5.0) == 280
+    assert (
+        needed((100, 50.0, 500.0, 500.0, 0.0, 0.0, 98, 20.0), 3.0, n=20, control_n=100, margin=1.25)
+        == math.inf
+    )
+    assert (
+        needed(looked(NOTHING, [9.0, 11.0], [9.0, 11.0] * 9), 0.1, n=2, control_n=18, margin=5.0)
+        == 280
+    )

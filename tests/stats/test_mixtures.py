@@ -34,12 +34,20 @@ from progressive.stats.mixtures import (
     stitched,
 )
 
-DATA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(encoding="utf-8"))
+DATA: dict[str, Any] = json.loads(
+    (Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(
+        encoding="utf-8"
+    )
+)
 
 
 def confseq(what: str, function: str) -> list[dict[str, Any]]:
     """The cases of one group and function; at least one."""
-    found = [case for case in DATA["cases"] if case["group"] == f"confseq-{what}" and case["function"] == function]
+    found = [
+        case
+        for case in DATA["cases"]
+        if case["group"] == f"confseq-{what}" and case["function"] == function
+    ]
     assert found
     return found
 
@@ -81,7 +89,9 @@ def test_the_beta_binomial_mixture_is_that_of_confseq(case: dict[str, Any]) -> N
     assert holds(mixture.log(case["input"]["s"], case["input"]["v"]), case)
 
 
-@pytest.mark.parametrize("case", confseq("gamma-exponential", "gamma_exponential_log_mixture"), ids=named)
+@pytest.mark.parametrize(
+    "case", confseq("gamma-exponential", "gamma_exponential_log_mixture"), ids=named
+)
 def test_the_gamma_exponential_mixture_is_that_of_confseq(case: dict[str, Any]) -> None:
     mixture = GammaExponential(**tuned(case, "c"))
 
@@ -119,7 +129,9 @@ Array = NDArray[np.float64]
 STRETCHED = np.linspace(-45, 45, 40_001)
 
 
-def integrated(growth: Callable[[Array], Array], log_density: Callable[[Array], Array], low: float, high: float) -> float:
+def integrated(
+    growth: Callable[[Array], Array], log_density: Callable[[Array], Array], low: float, high: float
+) -> float:
     """The logarithm of the mean of ``exp(growth)`` over a density between two points (a part of one will do), with the ends stretched out."""
     near = expit(STRETCHED)
     u = low + (high - low) * near
@@ -130,10 +142,17 @@ def integrated(growth: Callable[[Array], Array], log_density: Callable[[Array], 
 
 @pytest.mark.parametrize(("part", "v"), PLACES)
 @pytest.mark.parametrize("one_sided", [True, False])
-def test_the_normal_mixture_is_the_average_over_its_prior(part: float, v: float, one_sided: bool) -> None:
+def test_the_normal_mixture_is_the_average_over_its_prior(
+    part: float, v: float, one_sided: bool
+) -> None:
     s, rho = part * v, best_rho(30.0, one_sided=one_sided)
     reach = 12 / math.sqrt(rho)
-    found = integrated(lambda x: x * s - x * x / 2 * v, lambda x: norm.logpdf(x * math.sqrt(rho)), 0 if one_sided else -reach, reach)
+    found = integrated(
+        lambda x: x * s - x * x / 2 * v,
+        lambda x: norm.logpdf(x * math.sqrt(rho)),
+        0 if one_sided else -reach,
+        reach,
+    )
 
     assert Normal(v_opt=30.0, one_sided=one_sided).log(s, v) == pytest.approx(found, abs=1e-7)
 
@@ -141,7 +160,9 @@ def test_the_normal_mixture_is_the_average_over_its_prior(part: float, v: float,
 @pytest.mark.parametrize(("part", "v"), PLACES)
 @pytest.mark.parametrize("one_sided", [True, False])
 @pytest.mark.parametrize(("g", "h"), [(0.5, 0.5), (0.1, 0.9), (1.5, 0.5)])
-def test_the_beta_binomial_mixture_is_the_average_over_its_prior(part: float, v: float, one_sided: bool, g: float, h: float) -> None:
+def test_the_beta_binomial_mixture_is_the_average_over_its_prior(
+    part: float, v: float, one_sided: bool, g: float, h: float
+) -> None:
     s, r = part * v, best_rho(30.0, one_sided=one_sided) - g * h
     prior = beta_distribution(r / (h * (g + h)), r / (g * (g + h)))
 
@@ -152,12 +173,16 @@ def test_the_beta_binomial_mixture_is_the_average_over_its_prior(part: float, v:
 
     found = integrated(growth, prior.logpdf, g / (g + h) if one_sided else 1e-16, 1 - 1e-16)
 
-    assert BetaBinomial(g=g, h=h, v_opt=30.0, one_sided=one_sided).log(s, v) == pytest.approx(found, abs=1e-6)
+    assert BetaBinomial(g=g, h=h, v_opt=30.0, one_sided=one_sided).log(s, v) == pytest.approx(
+        found, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize(("part", "v"), [*PLACES, (-1.5, 40.0), (-20.0, 3.0)])
 @pytest.mark.parametrize("c", [0.3, 1.0, 2.0])
-def test_the_gamma_exponential_mixture_is_the_average_over_its_prior(part: float, v: float, c: float) -> None:
+def test_the_gamma_exponential_mixture_is_the_average_over_its_prior(
+    part: float, v: float, c: float
+) -> None:
     s, rho = part * v, best_rho(30.0, one_sided=True)
     prior = gamma_distribution(rho / c**2, scale=c**2 / rho)
 
@@ -172,7 +197,9 @@ def test_the_gamma_exponential_mixture_is_the_average_over_its_prior(part: float
 
 @pytest.mark.parametrize(("part", "v"), [*PLACES, (-3.0, 8.0)])
 @pytest.mark.parametrize(("c", "one_sided"), [(0.3, True), (1.0, True), (2.0, True), (1.0, False)])
-def test_the_gamma_poisson_mixture_is_the_average_over_its_prior(part: float, v: float, c: float, one_sided: bool) -> None:
+def test_the_gamma_poisson_mixture_is_the_average_over_its_prior(
+    part: float, v: float, c: float, one_sided: bool
+) -> None:
     s, rho = max(part * v, -v / c if not one_sided else -inf), best_rho(30.0, one_sided=one_sided)
     prior = gamma_distribution(rho / c**2, scale=c**2 / rho)
 
@@ -183,27 +210,40 @@ def test_the_gamma_poisson_mixture_is_the_average_over_its_prior(part: float, v:
     most = float(prior.isf(1e-14)) + 3
     found = integrated(growth, prior.logpdf, 1.0 if one_sided else 0.0, most)
 
-    assert GammaPoisson(c=c, v_opt=30.0, one_sided=one_sided).log(s, v) == pytest.approx(found, abs=1e-6)
+    assert GammaPoisson(c=c, v_opt=30.0, one_sided=one_sided).log(s, v) == pytest.approx(
+        found, abs=1e-6
+    )
 
 
-def grown(mixture: Mixture, s: float, v: float, steps: list[tuple[float, float]], more: float) -> float:
+def grown(
+    mixture: Mixture, s: float, v: float, steps: list[tuple[float, float]], more: float
+) -> float:
     """What one more increment is expected to multiply the mixture by; ``steps`` are increments and their chances."""
-    return math.fsum(chance * math.exp(mixture.log(s + step, v + more) - mixture.log(s, v)) for step, chance in steps)
+    return math.fsum(
+        chance * math.exp(mixture.log(s + step, v + more) - mixture.log(s, v))
+        for step, chance in steps
+    )
 
 
 @pytest.mark.parametrize("one_sided", [True, False])
 @pytest.mark.parametrize("p", [0.01, 0.3, 0.5, 0.9])
 @pytest.mark.parametrize(("events", "trials"), [(0, 0), (0, 7), (2, 9), (30, 60)])
-def test_trials_that_have_their_chance_expect_no_growth(one_sided: bool, p: float, events: int, trials: int) -> None:
+def test_trials_that_have_their_chance_expect_no_growth(
+    one_sided: bool, p: float, events: int, trials: int
+) -> None:
     mixture = BetaBinomial(g=p, h=1 - p, v_opt=10 * p * (1 - p), one_sided=one_sided)
     steps = [(1 - p, p), (-p, 1 - p)]
 
-    assert grown(mixture, events - trials * p, trials * p * (1 - p), steps, p * (1 - p)) == pytest.approx(1.0, rel=1e-9)
+    assert grown(
+        mixture, events - trials * p, trials * p * (1 - p), steps, p * (1 - p)
+    ) == pytest.approx(1.0, rel=1e-9)
 
 
 @pytest.mark.parametrize("one_sided", [True, False])
 @pytest.mark.parametrize(("events", "expected"), [(0, 0.0), (0, 4.0), (9, 4.0)])
-def test_poisson_counts_that_have_their_mean_expect_no_growth(one_sided: bool, events: int, expected: float) -> None:
+def test_poisson_counts_that_have_their_mean_expect_no_growth(
+    one_sided: bool, events: int, expected: float
+) -> None:
     mixture = GammaPoisson(c=1.0, v_opt=20.0, one_sided=one_sided)
     steps = [(k - 1.5, math.exp(-1.5) * 1.5**k / math.factorial(k)) for k in range(60)]
 
@@ -212,8 +252,17 @@ def test_poisson_counts_that_have_their_mean_expect_no_growth(one_sided: bool, e
 
 def test_exponential_and_normal_increments_expect_no_growth() -> None:
     times, ours = GammaExponential(c=2.0, v_opt=50.0), Normal(v_opt=50.0)
-    of_times, _ = quad(lambda x: math.exp(-x + times.log(1.5 + 2.0 * (x - 1), 30.0) - times.log(1.5, 26.0)), 0, 80, limit=500)
-    of_normal, _ = quad(lambda x: float(norm.pdf(x)) * math.exp(ours.log(1.5 + x, 27.0) - ours.log(1.5, 26.0)), -12, 20)
+    of_times, _ = quad(
+        lambda x: math.exp(-x + times.log(1.5 + 2.0 * (x - 1), 30.0) - times.log(1.5, 26.0)),
+        0,
+        80,
+        limit=500,
+    )
+    of_normal, _ = quad(
+        lambda x: float(norm.pdf(x)) * math.exp(ours.log(1.5 + x, 27.0) - ours.log(1.5, 26.0)),
+        -12,
+        20,
+    )
 
     assert of_times == pytest.approx(1.0, rel=1e-7)
     assert of_normal == pytest.approx(1.0, rel=1e-7)
@@ -235,7 +284,9 @@ MIXTURES: list[Mixture] = [
 @pytest.mark.parametrize("mixture", MIXTURES, ids=str)
 @pytest.mark.parametrize("v", [3.0, 40.0, 4_000.0])
 @pytest.mark.parametrize("alpha", [0.5, 0.05, 1e-6])
-def test_the_boundary_is_the_least_sum_that_excludes(mixture: Mixture, v: float, alpha: float) -> None:
+def test_the_boundary_is_the_least_sum_that_excludes(
+    mixture: Mixture, v: float, alpha: float
+) -> None:
     found = boundary(mixture, v, alpha=alpha)
 
     assert mixture.log(min(found, mixture.most(v)), v) >= -math.log(alpha) or found == inf
@@ -243,7 +294,9 @@ def test_the_boundary_is_the_least_sum_that_excludes(mixture: Mixture, v: float,
 
 
 @pytest.mark.parametrize("mixture", MIXTURES, ids=str)
-def test_the_boundary_rises_as_alpha_falls_and_nothing_stands_above_one_at_a_sum_of_nothing(mixture: Mixture) -> None:
+def test_the_boundary_rises_as_alpha_falls_and_nothing_stands_above_one_at_a_sum_of_nothing(
+    mixture: Mixture,
+) -> None:
     found = [boundary(mixture, 40.0, alpha=alpha) for alpha in (0.5, 0.1, 0.05, 0.001)]
 
     assert found == sorted(found)
@@ -287,18 +340,34 @@ def test_thousands_of_nats_are_numbers_like_any_other() -> None:
     g, h, v, s = 0.01, 0.99, 1e6 * 0.0099, 30_000.0
     with mpmath.workdps(60):
         r = best_rho(100.0, one_sided=False) - mpmath.mpf(g) * h
-        a, b, x = r / (mpmath.mpf(h) * (g + h)), r / (mpmath.mpf(g) * (g + h)), mpmath.mpf(g) / (g + h)
+        a, b, x = (
+            r / (mpmath.mpf(h) * (g + h)),
+            r / (mpmath.mpf(g) * (g + h)),
+            mpmath.mpf(g) / (g + h),
+        )
         up, down = (s + v / mpmath.mpf(h)) / (g + h), (v / mpmath.mpf(g) - s) / (g + h)
-        counts = mpmath.log(mpmath.beta(a + up, b + down) / mpmath.beta(a, b)) - up * mpmath.log(x) - down * mpmath.log(1 - x)
+        counts = (
+            mpmath.log(mpmath.beta(a + up, b + down) / mpmath.beta(a, b))
+            - up * mpmath.log(x)
+            - down * mpmath.log(1 - x)
+        )
         rho = best_rho(100.0, one_sided=True)
         shape, seen, rate = mpmath.mpf(rho), mpmath.mpf(rho) + 20_000, mpmath.mpf(rho) + 10_000
         upper = mpmath.log(mpmath.gammainc(seen, rate)) - seen * mpmath.log(rate) + 10_000
         poisson = upper - mpmath.log(mpmath.gammainc(shape, shape)) + shape * mpmath.log(shape)
 
-    assert BetaBinomial(g=g, h=h, v_opt=100.0, one_sided=False).log(s, v) == pytest.approx(float(counts), rel=1e-11)
-    assert GammaPoisson(c=1.0, v_opt=100.0).log(10_000.0, 10_000.0) == pytest.approx(float(poisson), rel=1e-11)
+    assert BetaBinomial(g=g, h=h, v_opt=100.0, one_sided=False).log(s, v) == pytest.approx(
+        float(counts), rel=1e-11
+    )
+    assert GammaPoisson(c=1.0, v_opt=100.0).log(10_000.0, 10_000.0) == pytest.approx(
+        float(poisson), rel=1e-11
+    )
     assert min(counts, poisson) > 3_000
-    for mixture in (Normal(v_opt=100.0), GammaExponential(c=1.0, v_opt=100.0), GammaPoisson(c=1.0, v_opt=100.0)):
+    for mixture in (
+        Normal(v_opt=100.0),
+        GammaExponential(c=1.0, v_opt=100.0),
+        GammaPoisson(c=1.0, v_opt=100.0),
+    ):
         assert 1_000 < mixture.log(1e5, 1e5) < 1e6
         assert -1e6 < mixture.log(-9e4, 1e5) < -5
 
@@ -309,7 +378,9 @@ def test_hardly_any_gamma_is_normal() -> None:
 
     assert GammaPoisson(c=1e-4, v_opt=400.0).log(50.0, 900.0) == pytest.approx(wanted, abs=1e-3)
     assert GammaExponential(c=1e-4, v_opt=400.0).log(50.0, 900.0) == pytest.approx(wanted, abs=1e-3)
-    assert BetaBinomial(g=0.01, h=0.01, v_opt=400.0).log(50.0, 900.0) == pytest.approx(wanted, abs=1e-3)
+    assert BetaBinomial(g=0.01, h=0.01, v_opt=400.0).log(50.0, 900.0) == pytest.approx(
+        wanted, abs=1e-3
+    )
 
 
 def test_a_tuning_for_less_than_a_trial_is_kept_proper() -> None:
@@ -351,13 +422,17 @@ def test_a_walk_seldom_crosses_the_stitched_boundary_or_the_mixture() -> None:
 
 @pytest.mark.parametrize("alpha", [0.2, 0.05, 1e-4])
 @pytest.mark.parametrize("scale", [0.75, 0.85, 1.5])
-def test_the_constant_of_the_empirical_process_is_the_least_that_the_theorem_allows(alpha: float, scale: float) -> None:
+def test_the_constant_of_the_empirical_process_is_the_least_that_the_theorem_allows(
+    alpha: float, scale: float
+) -> None:
     constant = (empirical_process(9.0, alpha=alpha, t_min=9.0, scale=scale) / scale) ** 2 * 9
     bounds = []
     for eta in np.geomspace(1 + 1e-6, 2 * scale**2, 4_000):
         gamma = math.sqrt(2 / eta) * (scale - math.sqrt(2 * (eta - 1) / constant))
         if gamma > 1:
-            bounds.append(4 * math.exp(-(gamma**2) * constant) * (1 + 1 / ((gamma**2 - 1) * math.log(eta))))
+            bounds.append(
+                4 * math.exp(-(gamma**2) * constant) * (1 + 1 / ((gamma**2 - 1) * math.log(eta)))
+            )
 
     assert min(bounds) == pytest.approx(alpha, rel=1e-4)
     assert min(bounds) >= alpha * (1 - 1e-9)
@@ -383,23 +458,38 @@ def test_an_empirical_distribution_seldom_leaves_its_band() -> None:
     ("ask", "said"),
     [
         (lambda: Normal(v_opt=0.0).log(1.0, 1.0), "v_opt=0.0 must be above 0"),
-        (lambda: Normal(v_opt=1.0, alpha_opt=0.5).log(1.0, 1.0), "alpha_opt=0.5 is not between 0 and 0.5"),
+        (
+            lambda: Normal(v_opt=1.0, alpha_opt=0.5).log(1.0, 1.0),
+            "alpha_opt=0.5 is not between 0 and 0.5",
+        ),
         (lambda: Normal(v_opt=1.0).log(1.0, -1.0), "v=-1.0 is not between 0 and inf"),
         (lambda: BetaBinomial(g=0.0, h=1.0, v_opt=1.0).log(0.0, 1.0), "g=0.0 must be above 0"),
         (lambda: BetaBinomial(g=1.0, h=-1.0, v_opt=1.0).log(0.0, 1.0), "h=-1.0 must be above 0"),
-        (lambda: BetaBinomial(g=0.5, h=0.5, v_opt=1.0).log(2.1, 1.0), "s=2.1 is not between -v / h and v / g: -2 and 2"),
+        (
+            lambda: BetaBinomial(g=0.5, h=0.5, v_opt=1.0).log(2.1, 1.0),
+            "s=2.1 is not between -v / h and v / g: -2 and 2",
+        ),
         (lambda: BetaBinomial(g=0.5, h=0.5, v_opt=1.0).log(-2.1, 1.0), "s=-2.1 is not between"),
         (lambda: GammaExponential(c=0.0, v_opt=1.0).log(0.0, 1.0), "c=0.0 must be above 0"),
         (lambda: GammaPoisson(c=math.nan, v_opt=1.0).log(0.0, 1.0), "c=nan must be above 0"),
-        (lambda: GammaPoisson(c=1.0, v_opt=1.0, one_sided=False).log(-1.1, 1.0), "s=-1.1 is below -v / c, -1"),
-        (lambda: boundary(Normal(v_opt=1.0), 1.0, alpha=5.0), "alpha=5.0 is not between 0 and 1; 5 % is 0.05"),
+        (
+            lambda: GammaPoisson(c=1.0, v_opt=1.0, one_sided=False).log(-1.1, 1.0),
+            "s=-1.1 is below -v / c, -1",
+        ),
+        (
+            lambda: boundary(Normal(v_opt=1.0), 1.0, alpha=5.0),
+            "alpha=5.0 is not between 0 and 1; 5 % is 0.05",
+        ),
         (lambda: stitched(1.0, alpha=0.05, v_min=0.0), "v_min=0.0 must be above 0"),
         (lambda: stitched(1.0, alpha=0.05, v_min=1.0, c=-1.0), "c=-1.0 is not between"),
         (lambda: stitched(1.0, alpha=0.05, v_min=1.0, s=1.0), "s=1.0 must be above 1"),
         (lambda: stitched(1.0, alpha=0.05, v_min=1.0, eta=math.nan), "eta=nan must be above 1"),
         (lambda: stitched(1.0, alpha=0.0, v_min=1.0), "alpha=0.0 is not between"),
         (lambda: empirical_process(9, alpha=0.05, t_min=0.5), "t_min=0.5 is not between 1 and inf"),
-        (lambda: empirical_process(9, alpha=0.05, t_min=1, scale=0.7), "scale=0.7 must be above the square root of 1/2"),
+        (
+            lambda: empirical_process(9, alpha=0.05, t_min=1, scale=0.7),
+            "scale=0.7 must be above the square root of 1/2",
+        ),
         (lambda: empirical_process(9, alpha=1.0, t_min=1), "alpha=1.0 is not between"),
     ],
 )

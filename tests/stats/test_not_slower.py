@@ -67,13 +67,18 @@ def expected(candidate: tuple[float, ...], state: State, *, level: int, n: int, 
             mine = [sum(i <= k for i in fell[:n]) for k in cells]
             theirs = [sum(i <= k for i in fell[n:]) for k in cells]
             added = update(state, edges=SMALL, candidate=mine, control=theirs, limit=2.0)[1][level]
-            terms = [term + chance * math.exp(added[k]) for k, term in zip(alternatives, terms, strict=True)]
+            terms = [
+                term + chance * math.exp(added[k])
+                for k, term in zip(alternatives, terms, strict=True)
+            ]
     return max(terms)
 
 
 @pytest.mark.parametrize("candidate", STRETCHED)
 @pytest.mark.parametrize(("n", "m"), [(1, 3), (2, 2), (3, 1)])
-@pytest.mark.parametrize("known", [(50, 80, 90, 95, 100), (10, 30, 80, 99, 100), (98, 99, 100, 100, 100)])
+@pytest.mark.parametrize(
+    "known", [(50, 80, 90, 95, 100), (10, 30, 80, 99, 100), (98, 99, 100, 100, 100)]
+)
 def test_a_candidate_that_is_stretched_by_the_limit_expects_no_evidence(
     candidate: tuple[float, ...], n: int, m: int, known: tuple[int, ...]
 ) -> None:
@@ -94,13 +99,28 @@ def test_a_candidate_that_is_as_good_expects_some() -> None:
 # ------------------------------------------------------------------------------------------------------------------- finding
 
 
-def until_accepted(rng: random.Random, slower: float, *, tail: float = 1.0, limit: float = 1.5, looks: int = 60, beta: float = 0.05) -> int | None:
+def until_accepted(
+    rng: random.Random,
+    slower: float,
+    *,
+    tail: float = 1.0,
+    limit: float = 1.5,
+    looks: int = 60,
+    beta: float = 0.05,
+) -> int | None:
     """The look at which a candidate is accepted: 100 requests of it and 300 of its control in each, lognormal around 50 ms."""
     state = NOTHING
     for k in range(looks):
-        mine = [slower * (tail if rng.random() < 0.03 else 1.0) * rng.lognormvariate(math.log(0.05), 0.5) for _ in range(100)]
+        mine = [
+            slower
+            * (tail if rng.random() < 0.03 else 1.0)
+            * rng.lognormvariate(math.log(0.05), 0.5)
+            for _ in range(100)
+        ]
         theirs = [rng.lognormvariate(math.log(0.05), 0.5) for _ in range(300)]
-        state = update(state, edges=EDGES, candidate=cumulative(mine), control=cumulative(theirs), limit=limit)
+        state = update(
+            state, edges=EDGES, candidate=cumulative(mine), control=cumulative(theirs), limit=limit
+        )
         if evidence(state) >= math.log(1 / beta):
             return k
     return None
@@ -113,7 +133,13 @@ def test_what_is_as_good_is_accepted_about_when_it_was_said() -> None:
         assert found[-1] is not None
     state = update(NOTHING, edges=EDGES, candidate=[100] * 31, control=[300] * 31, limit=1.5)
     times = [rng.lognormvariate(math.log(0.05), 0.5) for _ in range(4_000)]
-    state = update(NOTHING, edges=EDGES, candidate=cumulative(times[:1_000]), control=cumulative(times[1_000:]), limit=1.5)
+    state = update(
+        NOTHING,
+        edges=EDGES,
+        candidate=cumulative(times[:1_000]),
+        control=cumulative(times[1_000:]),
+        limit=1.5,
+    )
     forecast = needed(state, math.log(20), edges=EDGES, share=0.25, limit=1.5) / 400
 
     assert forecast / 2 < sorted(found)[6] < 2 * forecast + 3  # type: ignore[type-var]
@@ -136,9 +162,19 @@ def test_a_tail_that_is_slow_is_not_accepted_for_a_body_that_is_not() -> None:
 
 
 def test_a_level_waits_for_requests_and_the_look_that_chooses_is_not_evidence() -> None:
-    first = update(NOTHING, edges=SMALL, candidate=[5, 8, 9, 10, 10], control=[15, 24, 27, 30, 30], limit=2.0)
-    then = update(first, edges=SMALL, candidate=[5, 8, 9, 10, 10], control=[15, 24, 27, 30, 30], limit=2.0)
-    late = update(then, edges=SMALL, candidate=[500, 800, 980, 990, 1000], control=[500, 800, 980, 990, 1000], limit=2.0)
+    first = update(
+        NOTHING, edges=SMALL, candidate=[5, 8, 9, 10, 10], control=[15, 24, 27, 30, 30], limit=2.0
+    )
+    then = update(
+        first, edges=SMALL, candidate=[5, 8, 9, 10, 10], control=[15, 24, 27, 30, 30], limit=2.0
+    )
+    late = update(
+        then,
+        edges=SMALL,
+        candidate=[500, 800, 980, 990, 1000],
+        control=[500, 800, 980, 990, 1000],
+        limit=2.0,
+    )
 
     assert first == ((-1, -1), ((0.0,) * 3,) * 2, (20, 32, 36, 40, 40))
     assert then == ((1, -1), ((0.0,) * 3,) * 2, (40, 64, 72, 80, 80))
@@ -161,7 +197,9 @@ def test_a_level_waits_for_requests_and_the_look_that_chooses_is_not_evidence() 
         ([0, 0, 0, 0, 1_000], (-1, -1)),
     ],
 )
-def test_the_edges_are_those_next_to_the_level_that_still_have_something_above(pooled: list[int], chosen: tuple[int, ...]) -> None:
+def test_the_edges_are_those_next_to_the_level_that_still_have_something_above(
+    pooled: list[int], chosen: tuple[int, ...]
+) -> None:
     assert update(NOTHING, edges=SMALL, candidate=pooled, control=pooled, limit=2.0)[0] == chosen
 
 
@@ -181,9 +219,17 @@ def test_where_nothing_is_seen_above_an_edge_no_number_of_requests_is_enough() -
 
 def test_where_no_edge_is_near_a_level_no_number_of_requests_is_enough_until_one_is() -> None:
     """Half of the requests above the one edge and none above the next say nothing about the slowest hundredth."""
-    coarse = {"edges": SMALL, "candidate": [500, 1_000, 1_000, 1_000, 1_000], "control": [500, 1_000, 1_000, 1_000, 1_000]}
+    coarse = {
+        "edges": SMALL,
+        "candidate": [500, 1_000, 1_000, 1_000, 1_000],
+        "control": [500, 1_000, 1_000, 1_000, 1_000],
+    }
     state = update(update(NOTHING, **coarse, limit=2.0), **coarse, limit=2.0)  # type: ignore[arg-type]
-    finer = {"edges": SMALL, "candidate": [500, 900, 1_000, 1_000, 1_000], "control": [500, 900, 1_000, 1_000, 1_000]}
+    finer = {
+        "edges": SMALL,
+        "candidate": [500, 900, 1_000, 1_000, 1_000],
+        "control": [500, 900, 1_000, 1_000, 1_000],
+    }
 
     assert state[0] == (0, -1)
     assert evidence(state) == 0.0 < max(state[1][0])
@@ -203,26 +249,35 @@ def test_what_is_missing_is_the_more_of_the_two_levels() -> None:
     assert missing == sorted(missing, reverse=True)
     assert missing[0] > 1_000 - 200
     assert missing[-1] == 0 < evidence(state)
-    assert needed(state, math.log(1e9), edges=SMALL, share=0.5, limit=2.0, dispersion=3.0) == pytest.approx(
-        3 * needed(state, math.log(1e9), edges=SMALL, share=0.5, limit=2.0)
-    )
+    assert needed(
+        state, math.log(1e9), edges=SMALL, share=0.5, limit=2.0, dispersion=3.0
+    ) == pytest.approx(3 * needed(state, math.log(1e9), edges=SMALL, share=0.5, limit=2.0))
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=5, max_size=5))
-def test_a_request_of_the_candidate_that_was_slower_speaks_against_it(cells: list[tuple[int, int]]) -> None:
+def test_a_request_of_the_candidate_that_was_slower_speaks_against_it(
+    cells: list[tuple[int, int]],
+) -> None:
     mine, theirs = (list(itertools.accumulate(side)) for side in zip(*cells, strict=True))
     state: State = ((1, 1), ((0.0,) * 3,) * 2, (50, 80, 90, 95, 100))
     quick, slow = [each + 1 for each in mine], [*mine[:4], mine[4] + 1]
     control = [*theirs[:4], theirs[4] + 1]
 
-    assert evidence(update(state, edges=SMALL, candidate=slow, control=control, limit=2.0)) < evidence(
-        update(state, edges=SMALL, candidate=quick, control=control, limit=2.0)
-    )
+    assert evidence(
+        update(state, edges=SMALL, candidate=slow, control=control, limit=2.0)
+    ) < evidence(update(state, edges=SMALL, candidate=quick, control=control, limit=2.0))
 
 
 def test_clumps_divide_the_evidence() -> None:
-    look = {"edges": SMALL, "candidate": [10, 20, 40, 60, 60], "control": [50, 90, 98, 100, 100], "limit": 2.0}
+    look = {
+        "edges": SMALL,
+        "candidate": [10, 20, 40, 60, 60],
+        "control": [50, 90, 98, 100, 100],
+        "limit": 2.0,
+    }
     state: State = ((0, 1), ((0.0,) * 3,) * 2, (50, 80, 90, 95, 100))
     whole, third = update(state, **look), update(state, **look, dispersion=3.0)  # type: ignore[arg-type]
 
-    assert [list(each) for each in third[1]] == [pytest.approx([value / 3 for value in each], rel=1e-11) for each in whole[1]]
+    assert [list(each) for each in third[1]] == [
+        pytest.approx([value / 3 for value in each], rel=1e-11) for each in whole[1]
+    ]

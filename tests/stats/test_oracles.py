@@ -16,7 +16,11 @@ from scipy.stats import norm
 from progressive.stats.evidence import averaged, block
 from progressive.stats.sequential import factor
 
-DATA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(encoding="utf-8"))
+DATA: dict[str, Any] = json.loads(
+    (Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(
+        encoding="utf-8"
+    )
+)
 
 
 def cases_of(group: str) -> list[Any]:
@@ -42,7 +46,8 @@ def test_a_mixture_of_twelve_ratios(case: dict[str, Any]) -> None:
     for trials, events, control_trials, control_events in case["input"]["path"]:
         share, every = trials / (trials + control_trials), events + control_events
         logs = [
-            before + factor(events, every, share, ratio=null * 1.25 * 25.6 ** (k / 11), null=null) for k, before in enumerate(logs)
+            before + factor(events, every, share, ratio=null * 1.25 * 25.6 ** (k / 11), null=null)
+            for k, before in enumerate(logs)
         ]
 
     assert agrees(averaged(logs, [-math.log(12)] * 12), case["expect"]["log_e"], case)
@@ -54,7 +59,9 @@ def test_the_expectation_of_a_block(case: dict[str, Any]) -> None:
     asked = case["input"]
     trials, null = {"trials": asked["nc"], "control_trials": asked["ns"]}, asked["null_rate"]
     found = expectation(
-        lambda events, control_events: block(asked["pc"], asked["ps"], events=events, control_events=control_events, **trials),
+        lambda events, control_events: block(
+            asked["pc"], asked["ps"], events=events, control_events=control_events, **trials
+        ),
         trials=asked["nc"],
         rate=null,
         control_trials=asked["ns"],
@@ -76,7 +83,12 @@ def test_the_multinomial_test_of_savvi(case: dict[str, Any]) -> None:
 
     assert agrees(odds, wanted["log_odds"], case)
     assert agrees(np.exp(np.negative(odds)), wanted["p_value"], case)
-    assert agrees(peers.multinomial_interval(so_far[-1], expected, concentration), wanted["conf_int"], case, 1e-3)
+    assert agrees(
+        peers.multinomial_interval(so_far[-1], expected, concentration),
+        wanted["conf_int"],
+        case,
+        1e-3,
+    )
 
 
 @pytest.mark.parametrize("case", cases_of("savvi-poisson"))
@@ -84,8 +96,17 @@ def test_the_test_of_poisson_processes_of_savvi(case: dict[str, Any]) -> None:
     rates, concentration, wanted = case["input"]["rho"], case["input"]["k"], case["expect"]
     so_far = np.cumsum(case["input"]["increments"], axis=0).tolist()
 
-    assert agrees([peers.poisson_log_odds(counts, rates, concentration) for counts in so_far], wanted["log_odds"], case)
-    assert agrees(peers.log_ratio_interval(so_far[-1], rates, concentration), wanted["log_ratio_conf_int"], case, 2e-3)
+    assert agrees(
+        [peers.poisson_log_odds(counts, rates, concentration) for counts in so_far],
+        wanted["log_odds"],
+        case,
+    )
+    assert agrees(
+        peers.log_ratio_interval(so_far[-1], rates, concentration),
+        wanted["log_ratio_conf_int"],
+        case,
+        2e-3,
+    )
 
 
 @pytest.mark.parametrize("case", cases_of("asymp-cs"))
@@ -108,14 +129,29 @@ def test_the_asymptotic_confidence_sequence_of_growthbook(case: dict[str, Any]) 
 def test_the_group_sequential_bounds_of_spotify(case: dict[str, Any]) -> None:
     asked = case["input"]
 
-    assert agrees(peers.group_sequential(asked["information"], asked["alpha"], sides=asked["sides"]), case["expect"]["z"], case)
+    assert agrees(
+        peers.group_sequential(asked["information"], asked["alpha"], sides=asked["sides"]),
+        case["expect"]["z"],
+        case,
+    )
 
 
-@pytest.mark.parametrize("case", [case for case in cases_of("confseq-quantile") if case.values[0]["function"] == "quantile_ab_p_value"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        case
+        for case in cases_of("confseq-quantile")
+        if case.values[0]["function"] == "quantile_ab_p_value"
+    ],
+)
 def test_the_test_of_two_quantiles_of_confseq(case: dict[str, Any]) -> None:
     asked = case["input"]
 
-    assert agrees(peers.quantiles_p(asked["a"], asked["b"], asked["quantile_p"], planned=asked["t_opt"]), case["expect"]["p"], case)
+    assert agrees(
+        peers.quantiles_p(asked["a"], asked["b"], asked["quantile_p"], planned=asked["t_opt"]),
+        case["expect"]["p"],
+        case,
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------- laws of the peers
@@ -156,13 +192,19 @@ def test_group_sequential_bounds_spend_what_they_may(sides: int) -> None:
     information = [0.1, 0.25, 0.5, 0.75, 1.0]
     bounds = np.array(peers.group_sequential(information, 0.05, sides=sides))
     steps = np.sqrt(np.diff([0.0, *information]))
-    walks = (np.random.default_rng(20_261_126).normal(size=(200_000, 5)) * steps).cumsum(axis=1) / np.sqrt(information)
+    walks = (np.random.default_rng(20_261_126).normal(size=(200_000, 5)) * steps).cumsum(
+        axis=1
+    ) / np.sqrt(information)
     crossed = (np.abs(walks) if sides == 2 else walks) > bounds
     spent = np.maximum.accumulate(crossed, axis=1).mean(axis=0)
 
     assert bounds[0] == pytest.approx(norm.isf(0.05 * 0.01 / sides), rel=1e-9)
-    assert spent == pytest.approx(0.05 * np.array(information) ** 2, abs=3 * math.sqrt(0.05 * 0.95 / 200_000))
-    assert peers.group_sequential([1.0], 0.05, sides=sides) == pytest.approx([norm.isf(0.05 / sides)])
+    assert spent == pytest.approx(
+        0.05 * np.array(information) ** 2, abs=3 * math.sqrt(0.05 * 0.95 / 200_000)
+    )
+    assert peers.group_sequential([1.0], 0.05, sides=sides) == pytest.approx(
+        [norm.isf(0.05 / sides)]
+    )
 
 
 def test_equal_samples_have_equal_quantiles() -> None:

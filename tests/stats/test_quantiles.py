@@ -41,10 +41,14 @@ def test_a_quantile_agrees_with_numpy(values: list[float], p: float) -> None:
 
 
 @given(values=samples, ps=st.tuples(parts, parts))
-def test_quantiles_rise_from_the_least_to_the_greatest(values: list[float], ps: tuple[float, float]) -> None:
+def test_quantiles_rise_from_the_least_to_the_greatest(
+    values: list[float], ps: tuple[float, float]
+) -> None:
     low, high = sorted(ps)
 
-    assert min(values) <= quantile(values, low) <= quantile(values, high) + 1e-9 <= max(values) + 2e-9
+    assert (
+        min(values) <= quantile(values, low) <= quantile(values, high) + 1e-9 <= max(values) + 2e-9
+    )
     assert (quantile(values, 0), quantile(values, 1)) == (min(values), max(values))
 
 
@@ -63,11 +67,16 @@ def order_statistics(n: int, p: float, confidence: float) -> tuple[int, int]:
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.99])
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.75, 0.99, 1.0])
 @pytest.mark.parametrize("n", [1, 2, 9, 40])
-def test_the_interval_is_two_order_statistics_by_the_binomial(n: int, p: float, confidence: float) -> None:
+def test_the_interval_is_two_order_statistics_by_the_binomial(
+    n: int, p: float, confidence: float
+) -> None:
     values = [float(i) for i in range(1, n + 1)]
     low, high = order_statistics(n, p, confidence)
 
-    assert quantile_interval(values, p, confidence=confidence) == (low if low else -inf, high if high <= n else inf)
+    assert quantile_interval(values, p, confidence=confidence) == (
+        low if low else -inf,
+        high if high <= n else inf,
+    )
 
 
 def test_an_upper_end_for_the_99th_percentile_takes_368_samples() -> None:
@@ -89,11 +98,21 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(p: float) -> None:
     assert covered / runs >= 0.9 - 3 * math.sqrt(0.09 / runs)
 
 
-@given(values=st.lists(st.floats(0, 2), min_size=0, max_size=80), p=parts, confidence=st.sampled_from([0.5, 0.95]))
-def test_buckets_give_the_samples_interval_outward_to_their_edges(values: list[float], p: float, confidence: float) -> None:
-    cumulative = [len([value for value in values if value <= edge]) for edge in EDGES] + [len(values)]
+@given(
+    values=st.lists(st.floats(0, 2), min_size=0, max_size=80),
+    p=parts,
+    confidence=st.sampled_from([0.5, 0.95]),
+)
+def test_buckets_give_the_samples_interval_outward_to_their_edges(
+    values: list[float], p: float, confidence: float
+) -> None:
+    cumulative = [len([value for value in values if value <= edge]) for edge in EDGES] + [
+        len(values)
+    ]
     low, high = bucket_quantile_interval(EDGES, cumulative, p, confidence=confidence, least=0.0)
-    exact_low, exact_high = quantile_interval(values, p, confidence=confidence) if values else (-inf, inf)
+    exact_low, exact_high = (
+        quantile_interval(values, p, confidence=confidence) if values else (-inf, inf)
+    )
 
     assert low == max([0.0, *(edge for edge in EDGES if edge < exact_low)])
     assert high == min([inf, *(edge for edge in EDGES if edge >= exact_high)])
@@ -115,27 +134,61 @@ INTERPOLATED: tuple[tuple[str, tuple[float, ...], tuple[int, ...], float, float]
 )
 
 
-@pytest.mark.parametrize(("edges", "cumulative", "p", "wanted"), [row[1:] for row in INTERPOLATED], ids=[row[0] for row in INTERPOLATED])
-def test_what_prometheus_says(edges: tuple[float, ...], cumulative: tuple[int, ...], p: float, wanted: float) -> None:
+@pytest.mark.parametrize(
+    ("edges", "cumulative", "p", "wanted"),
+    [row[1:] for row in INTERPOLATED],
+    ids=[row[0] for row in INTERPOLATED],
+)
+def test_what_prometheus_says(
+    edges: tuple[float, ...], cumulative: tuple[int, ...], p: float, wanted: float
+) -> None:
     assert bucket_quantile(edges, cumulative, p) == pytest.approx(wanted)
 
 
 REFUSED: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: quantile([], 0.5), "samples: none"),
-    (lambda: quantile_interval([1, math.nan], 0.5), "samples: NaN has no place in the order; remove it first"),
+    (
+        lambda: quantile_interval([1, math.nan], 0.5),
+        "samples: NaN has no place in the order; remove it first",
+    ),
     (lambda: quantile([1], 99), "p=99 is not between 0 and 1; the 99th percentile is 0.99"),
-    (lambda: quantile_interval([1], math.nan), "p=nan is not between 0 and 1; the 99th percentile is 0.99"),
-    (lambda: quantile_interval([1], 0.5, confidence=95), "confidence=95 is not between 0 and 1; 95 % is 0.95"),
-    (lambda: bucket_quantile((), (1,), 0.5), "edges=() must be one or more rising numbers, without infinity"),
-    (lambda: bucket_quantile((1, 1), (1, 2, 3), 0.5), "edges=(1, 1) must be one or more rising numbers, without infinity"),
-    (lambda: bucket_quantile((1, inf), (1, 2, 3), 0.5), "edges=(1, inf) must be one or more rising numbers, without infinity"),
-    (lambda: bucket_quantile((1,), (1,), 0.5), "cumulative=(1,) must have one number more than edges (the last counts all) and never fall"),
-    (lambda: bucket_quantile_interval((1,), (2, 1), 0.5),
-     "cumulative=(2, 1) must have one number more than edges (the last counts all) and never fall"),
-    (lambda: bucket_quantile_interval((1,), (-1, 1), 0.5),
-     "cumulative=(-1, 1) must have one number more than edges (the last counts all) and never fall"),
-    (lambda: bucket_quantile((1,), (0, 1), 2), "p=2 is not between 0 and 1; the 99th percentile is 0.99"),
-)  # fmt: skip
+    (
+        lambda: quantile_interval([1], math.nan),
+        "p=nan is not between 0 and 1; the 99th percentile is 0.99",
+    ),
+    (
+        lambda: quantile_interval([1], 0.5, confidence=95),
+        "confidence=95 is not between 0 and 1; 95 % is 0.95",
+    ),
+    (
+        lambda: bucket_quantile((), (1,), 0.5),
+        "edges=() must be one or more rising numbers, without infinity",
+    ),
+    (
+        lambda: bucket_quantile((1, 1), (1, 2, 3), 0.5),
+        "edges=(1, 1) must be one or more rising numbers, without infinity",
+    ),
+    (
+        lambda: bucket_quantile((1, inf), (1, 2, 3), 0.5),
+        "edges=(1, inf) must be one or more rising numbers, without infinity",
+    ),
+    (
+        lambda: bucket_quantile((1,), (1,), 0.5),
+        "cumulative=(1,) must have one number more than edges (the last counts all) and never fall",
+    ),
+    (
+        lambda: bucket_quantile_interval((1,), (2, 1), 0.5),
+        "cumulative=(2, 1) must have one number more than edges (the last counts all) and never fall",
+    ),
+    (
+        lambda: bucket_quantile_interval((1,), (-1, 1), 0.5),
+        "cumulative=(-1, 1) must have one number more than edges (the last counts all) and never fall",
+    ),
+    (
+        lambda: bucket_quantile((1,), (0, 1), 2),
+        "p=2 is not between 0 and 1; the 99th percentile is 0.99",
+    ),
+)
 
 
 @pytest.mark.parametrize(("call", "said"), REFUSED)

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from progressive.stats.sequential import NOTHING, RATIOS, evidence, update, update_by_share
 
-DATA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "rate_ratio_mixture.json").read_text(encoding="utf-8"))
+DATA: dict[str, Any] = json.loads(
+    (Path(__file__).parent.parent / "data" / "rate_ratio_mixture.json").read_text(encoding="utf-8")
+)
 PRIOR = (0.27, 0.15, 0.10, 0.10, 0.38)
 
 
@@ -24,17 +26,29 @@ def after(*looks: tuple[int, int, int, int], margin: float = 1.0) -> tuple[float
     """The logs after looks of (trials, events, control trials, control events)."""
     logs = NOTHING
     for trials, events, control_trials, control_events in looks:
-        logs = update(logs, events=events, trials=trials, control_events=control_events, control_trials=control_trials, margin=margin)
+        logs = update(
+            logs,
+            events=events,
+            trials=trials,
+            control_events=control_events,
+            control_trials=control_trials,
+            margin=margin,
+        )
     return logs
 
 
 def hypergeometric(drawn: int, others: int, marked: int) -> list[Fraction]:
     """P(k of the marked are among the drawn) for every k that can be."""
     every = math.comb(drawn + others, marked)
-    return [Fraction(math.comb(drawn, k) * math.comb(others, marked - k), every) for k in range(marked + 1)]
+    return [
+        Fraction(math.comb(drawn, k) * math.comb(others, marked - k), every)
+        for k in range(marked + 1)
+    ]
 
 
-def expectations(chances: list[float] | list[Fraction], *, trials: int, control_trials: int, margin: float) -> list[float]:
+def expectations(
+    chances: list[float] | list[Fraction], *, trials: int, control_trials: int, margin: float
+) -> list[float]:
     """The expectation of each alternative's factor over how the events of one look fall on the two sides."""
     every = len(chances) - 1
     found = []
@@ -42,7 +56,14 @@ def expectations(chances: list[float] | list[Fraction], *, trials: int, control_
         terms = []
         for k, chance in enumerate(chances):
             if chance:
-                logs = update(NOTHING, events=k, trials=trials, control_events=every - k, control_trials=control_trials, margin=margin)
+                logs = update(
+                    NOTHING,
+                    events=k,
+                    trials=trials,
+                    control_events=every - k,
+                    control_trials=control_trials,
+                    margin=margin,
+                )
                 terms.append(float(chance) * math.exp(logs[i]))
         found.append(math.fsum(terms))
     return found
@@ -59,28 +80,46 @@ def test_the_expectation_of_every_factor_is_one_at_the_margin_and_less_below_it(
 ) -> None:
     for truth in (margin, (1 + margin) / 2, 1.0, 0.5):
         share = truth * trials / (truth * trials + control_trials)
-        found = expectations(binomial(every, share), trials=trials, control_trials=control_trials, margin=margin)
+        found = expectations(
+            binomial(every, share), trials=trials, control_trials=control_trials, margin=margin
+        )
 
         assert all(value <= 1 + 1e-9 for value in found), (truth, found)
         if truth == margin:
             assert found == pytest.approx([1.0] * len(RATIOS), abs=1e-9)
 
 
-@pytest.mark.parametrize(("trials", "control_trials", "every"), [(100, 900, 20), (50, 50, 30), (10, 90, 60), (30, 10, 39), (1, 5, 6)])
-def test_events_among_few_requests_are_conservative(trials: int, control_trials: int, every: int) -> None:
+@pytest.mark.parametrize(
+    ("trials", "control_trials", "every"),
+    [(100, 900, 20), (50, 50, 30), (10, 90, 60), (30, 10, 39), (1, 5, 6)],
+)
+def test_events_among_few_requests_are_conservative(
+    trials: int, control_trials: int, every: int
+) -> None:
     """Requests that fail or not, without repetition: Hoeffding's theorem says that the factor expects even less."""
     chances = hypergeometric(trials, control_trials, every)
 
     assert sum(chances) == 1
-    assert all(value <= 1 + 1e-9 for value in expectations(chances, trials=trials, control_trials=control_trials, margin=1.0))
+    assert all(
+        value <= 1 + 1e-9
+        for value in expectations(chances, trials=trials, control_trials=control_trials, margin=1.0)
+    )
 
 
 @pytest.mark.parametrize("case", DATA["expectations"], ids=lambda case: case["id"])
 def test_the_enumeration_itself_agrees_with_the_reference(case: dict[str, Any]) -> None:
-    trials, others, every, ratio = case["trials"], case["control_trials"], case["events"], case["ratio"]
+    trials, others, every, ratio = (
+        case["trials"],
+        case["control_trials"],
+        case["events"],
+        case["ratio"],
+    )
     share = trials / (trials + others)
     factors = [ratio**k / (ratio * share + 1 - share) ** every for k in range(every + 1)]
-    found = math.fsum(float(p) * factor for p, factor in zip(hypergeometric(trials, others, every), factors, strict=True))
+    found = math.fsum(
+        float(p) * factor
+        for p, factor in zip(hypergeometric(trials, others, every), factors, strict=True)
+    )
 
     assert found == pytest.approx(case["value"], rel=1e-9)
 
@@ -102,7 +141,12 @@ def test_the_evidence_is_the_mixture_written_out(margin: float) -> None:
         for trials, events, control_trials, control_events in looks:
             share = Fraction(trials, trials + control_trials)
             null = Fraction(margin) * share / (Fraction(margin) * share + 1 - share)
-            worse = Fraction(margin) * Fraction(ratio) * share / (Fraction(margin) * Fraction(ratio) * share + 1 - share)
+            worse = (
+                Fraction(margin)
+                * Fraction(ratio)
+                * share
+                / (Fraction(margin) * Fraction(ratio) * share + 1 - share)
+            )
             product *= (worse / null) ** events * ((1 - worse) / (1 - null)) ** control_events
         mixture += Fraction(weight) * product
 
@@ -120,16 +164,23 @@ def test_the_prior_weighs_everything_once() -> None:
     shares=st.sampled_from([(100, 900), (1, 1), (30, 70)]),
     margin=st.sampled_from([1.0, 1.3]),
 )
-def test_looks_split_at_equal_shares_say_the_same(parts: list[tuple[int, int]], shares: tuple[int, int], margin: float) -> None:
+def test_looks_split_at_equal_shares_say_the_same(
+    parts: list[tuple[int, int]], shares: tuple[int, int], margin: float
+) -> None:
     a, b = shares
     split = after(*((a * 50, events, b * 50, control) for events, control in parts), margin=margin)
-    whole = after((a, sum(events for events, _ in parts), b, sum(control for _, control in parts)), margin=margin)
+    whole = after(
+        (a, sum(events for events, _ in parts), b, sum(control for _, control in parts)),
+        margin=margin,
+    )
 
     assert split == pytest.approx(whole, rel=1e-9, abs=1e-8)
 
 
 @given(events=st.integers(0, 50), control=st.integers(0, 50))
-def test_one_more_event_on_the_candidate_is_more_evidence_and_one_on_the_control_is_less(events: int, control: int) -> None:
+def test_one_more_event_on_the_candidate_is_more_evidence_and_one_on_the_control_is_less(
+    events: int, control: int
+) -> None:
     now = evidence(after((100, events, 900, control)))
 
     assert evidence(after((100, events + 1, 900, control))) > now
@@ -157,7 +208,9 @@ ALPHA = 0.05
 RUNS = 1_500
 
 
-def first_alarm(rng: random.Random, *, ratio: float, looks: int, ramp: bool, drift: bool, margin: float = 1.0) -> int | None:
+def first_alarm(
+    rng: random.Random, *, ratio: float, looks: int, ramp: bool, drift: bool, margin: float = 1.0
+) -> int | None:
     """The look at which one rollout alarms; every look is peeked at, and the traffic follows the evidence where it ramps."""
     logs, weight = NOTHING, 0.1
     for look in range(looks):
@@ -167,7 +220,14 @@ def first_alarm(rng: random.Random, *, ratio: float, looks: int, ramp: bool, dri
         trials = round(2_000 * weight)
         control_trials = 2_000 - trials
         events, control = poisson(rng, rate * ratio * trials), poisson(rng, rate * control_trials)
-        logs = update(logs, events=events, trials=trials, control_events=control, control_trials=control_trials, margin=margin)
+        logs = update(
+            logs,
+            events=events,
+            trials=trials,
+            control_events=control,
+            control_trials=control_trials,
+            margin=margin,
+        )
         if evidence(logs) >= math.log(1 / ALPHA):
             return look
     return None
@@ -184,11 +244,22 @@ def poisson(rng: random.Random, mean: float) -> int:
 
 @pytest.mark.parametrize(
     ("ramp", "drift", "ratio", "margin"),
-    [(False, False, 1.0, 1.0), (True, False, 1.0, 1.0), (True, True, 1.0, 1.0), (False, True, 1.2, 1.2), (True, True, 0.8, 1.0)],
+    [
+        (False, False, 1.0, 1.0),
+        (True, False, 1.0, 1.0),
+        (True, True, 1.0, 1.0),
+        (False, True, 1.2, 1.2),
+        (True, True, 0.8, 1.0),
+    ],
 )
-def test_false_alarms_under_peeking_stay_below_alpha(ramp: bool, drift: bool, ratio: float, margin: float) -> None:
+def test_false_alarms_under_peeking_stay_below_alpha(
+    ramp: bool, drift: bool, ratio: float, margin: float
+) -> None:
     rng = random.Random(20_260_301)
-    alarms = sum(first_alarm(rng, ratio=ratio, looks=30, ramp=ramp, drift=drift, margin=margin) is not None for _ in range(RUNS))
+    alarms = sum(
+        first_alarm(rng, ratio=ratio, looks=30, ramp=ramp, drift=drift, margin=margin) is not None
+        for _ in range(RUNS)
+    )
 
     assert alarms / RUNS <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / RUNS)
 

@@ -16,7 +16,9 @@ from progressive.stats.sign_test import NOTHING, evidence, needed, update
 def test_a_look_at_levels_that_are_as_often_below_expects_nothing(above: int, below: int) -> None:
     now = math.exp(evidence((above, below)))
 
-    assert (math.exp(evidence((above + 1, below))) + math.exp(evidence((above, below + 1)))) / 2 == pytest.approx(now, rel=1e-9)
+    assert (
+        math.exp(evidence((above + 1, below))) + math.exp(evidence((above, below + 1)))
+    ) / 2 == pytest.approx(now, rel=1e-9)
     assert evidence((above + 1, below)) > evidence((above, below))
 
 

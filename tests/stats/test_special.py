@@ -72,7 +72,9 @@ def exact_beta(x: Any, a: float, b: float) -> tuple[Any, Any]:
 
 def beta_density(x: Any, a: float, b: float) -> Any:
     x = mpf(x)
-    return mpmath.exp((mpf(a) - 1) * mpmath.log(x) + (mpf(b) - 1) * mpmath.log(1 - x) - exact_log_beta(a, b))
+    return mpmath.exp(
+        (mpf(a) - 1) * mpmath.log(x) + (mpf(b) - 1) * mpmath.log(1 - x) - exact_log_beta(a, b)
+    )
 
 
 @pytest.mark.parametrize(("least", "greatest"), [(1e-3, 10), (0.1, 1e4), (1, 1e12)])
@@ -83,7 +85,12 @@ def test_log_beta_to_fourteen_digits(least: float, greatest: float) -> None:
     assert max(of_a_log(ours.log_beta(a, b), exact_log_beta(a, b)) for a, b in pairs) < 1e-14
 
 
-BETA_RANGES = ((0.5, 50.0, POINTS, 5e-14), (1e-3, 50.0, POINTS, 5e-14), (0.5, 1e4, 40, 1e-12), (100.0, 1e6, 2, 1e-11))
+BETA_RANGES = (
+    (0.5, 50.0, POINTS, 5e-14),
+    (1e-3, 50.0, POINTS, 5e-14),
+    (0.5, 1e4, 40, 1e-12),
+    (100.0, 1e6, 2, 1e-11),
+)
 
 
 @pytest.mark.parametrize(("least", "greatest", "points", "bound"), BETA_RANGES)
@@ -99,16 +106,25 @@ def test_both_tails_of_the_beta_distribution_are_exact_where_they_are_small(
         x = x if 0 < x < 1 else rng.random()
         lower, upper = exact_beta(x, a, b)
         if lower > 1e-290 and upper > 1e-290:
-            errors += [relative(ours.beta_cdf(x, a, b), lower), relative(ours.beta_sf(x, a, b), upper)]
-            errors += [relative(ours.log_beta_cdf(x, a, b), mpmath.log(lower)) if lower < 0.5 else 0.0]
+            errors += [
+                relative(ours.beta_cdf(x, a, b), lower),
+                relative(ours.beta_sf(x, a, b), upper),
+            ]
+            errors += [
+                relative(ours.log_beta_cdf(x, a, b), mpmath.log(lower)) if lower < 0.5 else 0.0
+            ]
 
     assert len(errors) > points
     assert max(errors) < bound
 
 
-@pytest.mark.parametrize(("a", "b", "x"), [(5000.0, 5000.0, 0.1), (3.0, 1e6, 0.5), (1e4, 2.0, 1e-3), (250.0, 4.0, 1e-5)])
+@pytest.mark.parametrize(
+    ("a", "b", "x"), [(5000.0, 5000.0, 0.1), (3.0, 1e6, 0.5), (1e4, 2.0, 1e-3), (250.0, 4.0, 1e-5)]
+)
 def test_logarithms_of_tails_that_underflow(a: float, b: float, x: float) -> None:
-    exact = mpmath.log(exact_tail(x, a, b) if a * (1 - x) >= b * x else exact_tail(1 - mpf(x), b, a))
+    exact = mpmath.log(
+        exact_tail(x, a, b) if a * (1 - x) >= b * x else exact_tail(1 - mpf(x), b, a)
+    )
     found = ours.log_beta_cdf(x, a, b) if a * (1 - x) >= b * x else ours.log_beta_sf(x, a, b)
 
     assert math.exp(found) == 0
@@ -119,7 +135,9 @@ CHANCES = (0.5, 0.025, 1e-3, 1e-6, 1e-12, 0.3, 0.9, 0.999)
 
 
 @pytest.mark.parametrize(("least", "greatest", "points"), [(0.5, 50.0, POINTS), (0.5, 2e3, 20)])
-def test_quantiles_of_the_beta_distribution_from_either_side(least: float, greatest: float, points: int) -> None:
+def test_quantiles_of_the_beta_distribution_from_either_side(
+    least: float, greatest: float, points: int
+) -> None:
     """The error of the point, from the error of the tail there and the density."""
     rng = random.Random(3)
     errors = []
@@ -135,18 +153,28 @@ def test_quantiles_of_the_beta_distribution_from_either_side(least: float, great
 
 
 @pytest.mark.parametrize(("least", "greatest"), [(0.1, 50.0), (1.0, 1e4)])
-def test_both_tails_of_the_gamma_distribution_and_quantiles_from_either_side(least: float, greatest: float) -> None:
+def test_both_tails_of_the_gamma_distribution_and_quantiles_from_either_side(
+    least: float, greatest: float
+) -> None:
     rng = random.Random(4)
     tails, points = [], []
     for _ in range(POINTS):
         a = spread(rng, least, greatest)
         x = max(1e-9, a + rng.uniform(-9, 9) * math.sqrt(a))
-        lower, upper = mpmath.gammainc(a, 0, x, regularized=True), mpmath.gammainc(a, x, regularized=True)
+        lower, upper = (
+            mpmath.gammainc(a, 0, x, regularized=True),
+            mpmath.gammainc(a, x, regularized=True),
+        )
         tails += [relative(ours.gamma_p(a, x), lower), relative(ours.gamma_q(a, x), upper)]
         p = rng.choice(CHANCES)
-        for find, ends in ((ours.gamma_quantile, (0, None)), (ours.gamma_upper_quantile, (None, inf))):
+        for find, ends in (
+            (ours.gamma_quantile, (0, None)),
+            (ours.gamma_upper_quantile, (None, inf)),
+        ):
             x = find(p, a)
-            found = mpmath.gammainc(a, *(x if end is None else end for end in ends), regularized=True)
+            found = mpmath.gammainc(
+                a, *(x if end is None else end for end in ends), regularized=True
+            )
             density = mpmath.exp((mpf(a) - 1) * mpmath.log(x) - x - mpmath.loggamma(a))
             points.append(float(abs(found - p) / density / x))
 
@@ -159,7 +187,10 @@ def test_the_normal_distribution_out_to_where_it_underflows() -> None:
     errors, logs, points = [], [], []
     for _ in range(1_000):
         z = rng.uniform(-37, 37)
-        errors += [relative(ours.normal_cdf(z), mpmath.ncdf(z)), relative(ours.normal_sf(z), mpmath.ncdf(-z))]
+        errors += [
+            relative(ours.normal_cdf(z), mpmath.ncdf(z)),
+            relative(ours.normal_sf(z), mpmath.ncdf(-z)),
+        ]
         z = rng.uniform(-200, 9)
         exact = mpmath.log(mpmath.ncdf(z)) if z < 0 else mpmath.log1p(-mpmath.ncdf(-z))
         logs.append(relative(ours.log_normal_cdf(z), exact))
@@ -173,7 +204,9 @@ def test_the_normal_distribution_out_to_where_it_underflows() -> None:
 
 
 def test_the_two_ways_to_the_far_normal_tail_meet() -> None:
-    assert near(ours.log_normal_cdf(-30.0), ours.log_normal_cdf(math.nextafter(-30.0, -inf)), relative=1e-15)
+    assert near(
+        ours.log_normal_cdf(-30.0), ours.log_normal_cdf(math.nextafter(-30.0, -inf)), relative=1e-15
+    )
 
 
 def test_students_distribution_and_its_quantiles() -> None:
@@ -193,7 +226,11 @@ def test_students_distribution_and_its_quantiles() -> None:
         p = rng.choice([rng.random(), spread(rng, 1e-15, 0.5)])
         t = ours.student_quantile(p, n)
         if abs(t) < 1e100:
-            density = mpmath.exp(-exact_log_beta(n / 2, 0.5)) / mpmath.sqrt(n) * (1 + mpf(t) ** 2 / n) ** (-(mpf(n) + 1) / 2)
+            density = (
+                mpmath.exp(-exact_log_beta(n / 2, 0.5))
+                / mpmath.sqrt(n)
+                * (1 + mpf(t) ** 2 / n) ** (-(mpf(n) + 1) / 2)
+            )
             points.append(float(abs(exact(t, n) - p) / density / abs(t)))
 
     assert len(errors) > POINTS / 2 and len(points) > POINTS / 2
@@ -216,7 +253,11 @@ def test_logarithms_of_the_chances_of_counts_up_to_a_billion() -> None:
         errors.append(of_a_log(ours.log_binomial(k, n, p), exact))
         mean = spread(rng, 1e-6, 1e9)
         k = rng.choice([int(mean), int(spread(rng, 1, 1e9))])
-        errors.append(of_a_log(ours.log_poisson(k, mean), k * mpmath.log(mean) - mpf(mean) - mpmath.loggamma(k + 1)))
+        errors.append(
+            of_a_log(
+                ours.log_poisson(k, mean), k * mpmath.log(mean) - mpf(mean) - mpmath.loggamma(k + 1)
+            )
+        )
         total = int(spread(rng, 2, 1e8))
         marked, drawn = rng.randint(0, total), rng.randint(0, total)
         k = rng.randint(max(0, marked + drawn - total), min(marked, drawn))
@@ -229,14 +270,16 @@ def test_logarithms_of_the_chances_of_counts_up_to_a_billion() -> None:
 # ---------------------------------------------------------------------------------------------------------- by other people
 
 
-
 REPLAYS: dict[str, tuple[Callable[..., float], str]] = {
     "special.betaln": (ours.log_beta, "a b"),
     "special.betainc (regularised)": (ours.beta_cdf, "x a b"),
     "stats.binom.logpmf": (ours.log_binomial, "k n p"),
     "stats.binom.cdf": (ours.binomial_cdf, "k n p"),
     "stats.binom.sf": (ours.binomial_sf, "k n p"),
-    "stats.hypergeom.pmf(k, N, E, n_c)": (lambda *given: math.exp(ours.log_hypergeometric(*given)), "k N E n_c"),
+    "stats.hypergeom.pmf(k, N, E, n_c)": (
+        lambda *given: math.exp(ours.log_hypergeometric(*given)),
+        "k N E n_c",
+    ),
     "special.ndtr": (ours.normal_cdf, "z"),
     "special.log_ndtr": (ours.log_normal_cdf, "z"),
     "special.ndtri": (ours.normal_quantile, "p"),
@@ -329,7 +372,9 @@ def test_a_quantile_undoes_its_distribution(a: float, b: float, p: float) -> Non
 @given(n=st.integers(0, 60), p=parts)
 def test_chances_of_all_counts_add_up_to_one(n: int, p: float) -> None:
     assert near(math.fsum(math.exp(ours.log_binomial(k, n, p)) for k in range(n + 1)), 1.0, 1e-13)
-    assert near(math.fsum(math.exp(ours.log_hypergeometric(k, 80, n, 37)) for k in range(n + 1)), 1.0, 1e-12)
+    assert near(
+        math.fsum(math.exp(ours.log_hypergeometric(k, 80, n, 37)) for k in range(n + 1)), 1.0, 1e-12
+    )
 
 
 @given(n=st.integers(0, 300), k=st.integers(0, 300), p=parts)
@@ -343,7 +388,9 @@ def test_a_tail_is_the_sum_of_its_chances(n: int, k: int, p: float) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 30])
 def test_log_choose_counts(n: int) -> None:
-    assert [round(math.exp(ours.log_choose(n, k)), 3) for k in range(n + 1)] == [math.comb(n, k) for k in range(n + 1)]
+    assert [round(math.exp(ours.log_choose(n, k)), 3) for k in range(n + 1)] == [
+        math.comb(n, k) for k in range(n + 1)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------------------- edges
@@ -414,7 +461,9 @@ EDGES: tuple[tuple[str, float, float], ...] = (
 )
 
 
-@pytest.mark.parametrize(("found", "wanted"), [edge[1:] for edge in EDGES], ids=[edge[0] for edge in EDGES])
+@pytest.mark.parametrize(
+    ("found", "wanted"), [edge[1:] for edge in EDGES], ids=[edge[0] for edge in EDGES]
+)
 def test_an_edge(found: float, wanted: float) -> None:
     assert found == wanted
 

@@ -44,7 +44,15 @@ TOLERATED = [STABLE, (0.6, 0.3, 0.07, 0.03), (0.5, 0.35, 0.15, 0.0), (1.0, 0.0, 
 """Distributions of the candidate that are nowhere worse."""
 
 
-def expected(candidate: tuple[float, ...], control: tuple[float, ...], state: State, *, n: int, m: int, margin: float = 1.0) -> float:
+def expected(
+    candidate: tuple[float, ...],
+    control: tuple[float, ...],
+    state: State,
+    *,
+    n: int,
+    m: int,
+    margin: float = 1.0,
+) -> float:
     """The expectation of the evidence of one look, over every way in which its requests can fall into the buckets."""
     cells, terms = range(len(SMALL) + 1), []
     for fell in itertools.product(cells, repeat=n + m):
@@ -52,13 +60,22 @@ def expected(candidate: tuple[float, ...], control: tuple[float, ...], state: St
         if chance:
             mine = [sum(i <= k for i in fell[:n]) for k in cells]
             theirs = [sum(i <= k for i in fell[n:]) for k in cells]
-            terms.append(chance * math.exp(evidence(update(state, edges=SMALL, candidate=mine, control=theirs, margin=margin))))
+            terms.append(
+                chance
+                * math.exp(
+                    evidence(
+                        update(state, edges=SMALL, candidate=mine, control=theirs, margin=margin)
+                    )
+                )
+            )
     return math.fsum(terms)
 
 
 @pytest.mark.parametrize("candidate", TOLERATED)
 @pytest.mark.parametrize(("n", "m"), [(1, 3), (2, 2), (3, 1)])
-def test_a_candidate_that_is_nowhere_slower_expects_no_evidence(candidate: tuple[float, ...], n: int, m: int) -> None:
+def test_a_candidate_that_is_nowhere_slower_expects_no_evidence(
+    candidate: tuple[float, ...], n: int, m: int
+) -> None:
     knowing: State = ((1, 2), (ratios.NOTHING,) * 2, NOTHING[2], KNOWN)
 
     assert expected(candidate, STABLE, knowing, n=n, m=m) <= 1 + 1e-9
@@ -79,14 +96,29 @@ def test_with_a_margin_a_candidate_that_is_stretched_by_it_expects_no_evidence()
 
 
 def after(
-    rng: random.Random, slower: float = 1.0, *, stuck: float = 0.0, looks: int = 30, margin: float = 1.0, alpha: float = 0.05
+    rng: random.Random,
+    slower: float = 1.0,
+    *,
+    stuck: float = 0.0,
+    looks: int = 30,
+    margin: float = 1.0,
+    alpha: float = 0.05,
 ) -> int | None:
     """The look at which a candidate alarms: 100 requests of it and 300 of its control in each, lognormal around 100 ms."""
     state = NOTHING
     for k in range(looks):
-        mine = [1.5 if rng.random() < stuck else slower * rng.lognormvariate(math.log(0.1), 0.8) for _ in range(100)]
+        mine = [
+            1.5 if rng.random() < stuck else slower * rng.lognormvariate(math.log(0.1), 0.8)
+            for _ in range(100)
+        ]
         theirs = [rng.lognormvariate(math.log(0.1), 0.8) for _ in range(300)]
-        state = update(state, edges=EDGES, candidate=cumulative(mine), control=cumulative(theirs), margin=margin)
+        state = update(
+            state,
+            edges=EDGES,
+            candidate=cumulative(mine),
+            control=cumulative(theirs),
+            margin=margin,
+        )
         if evidence(state) >= math.log(1 / alpha):
             return k
     return None
@@ -99,8 +131,12 @@ def test_false_alarms_under_peeking_stay_below_alpha() -> None:
     assert alarms / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
 
 
-@pytest.mark.parametrize(("slower", "stuck", "looks"), [(1.25, 0.0, 15), (2.0, 0.0, 3), (1.0, 0.05, 6)])
-def test_what_is_slower_everywhere_is_found_and_what_is_slow_for_a_few_too(slower: float, stuck: float, looks: int) -> None:
+@pytest.mark.parametrize(
+    ("slower", "stuck", "looks"), [(1.25, 0.0, 15), (2.0, 0.0, 3), (1.0, 0.05, 6)]
+)
+def test_what_is_slower_everywhere_is_found_and_what_is_slow_for_a_few_too(
+    slower: float, stuck: float, looks: int
+) -> None:
     rng = random.Random(41)
     found = [after(rng, slower, stuck=stuck, looks=60) for _ in range(8)]
 
@@ -140,11 +176,20 @@ def test_one_edge_is_followed_for_each_level_of_the_upper_tail() -> None:
     fine = tuple(0.01 * 1.05**k for k in range(160))
     rng = random.Random(47)
     times = [rng.lognormvariate(math.log(0.1), 0.8) for _ in range(6_000)]
-    state = update(NOTHING, edges=fine, candidate=cumulative(times[:600], fine), control=cumulative(times[600:], fine))
+    state = update(
+        NOTHING,
+        edges=fine,
+        candidate=cumulative(times[:600], fine),
+        control=cumulative(times[600:], fine),
+    )
 
     assert len(state[0]) == len(LEVELS)
     for i, level in zip(state[0], LEVELS, strict=True):
-        assert sum(time > fine[i] for time in times) <= level * len(times) < sum(time > fine[i - 1] for time in times)
+        assert (
+            sum(time > fine[i] for time in times)
+            <= level * len(times)
+            < sum(time > fine[i - 1] for time in times)
+        )
 
 
 def test_a_level_waits_for_requests_and_nothing_that_was_counted_is_lost() -> None:
@@ -173,7 +218,9 @@ def test_buckets_that_say_little_are_taken(edges: tuple[float, ...]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=4, max_size=4))
-def test_a_request_of_the_candidate_that_was_slower_is_more_evidence(cells: list[tuple[int, int]]) -> None:
+def test_a_request_of_the_candidate_that_was_slower_is_more_evidence(
+    cells: list[tuple[int, int]],
+) -> None:
     mine, theirs = (list(itertools.accumulate(side)) for side in zip(*cells, strict=True))
     knowing: State = ((1, 2), (ratios.NOTHING,) * 2, NOTHING[2], (100, 150, 180, 190))
     quick, slow = [each + 1 for each in mine], [*mine[:3], mine[3] + 1]
@@ -189,5 +236,7 @@ def test_clumps_divide_the_evidence() -> None:
     knowing: State = ((1,), (ratios.NOTHING,), NOTHING[2], KNOWN)
     whole, third = update(knowing, **look), update(knowing, **look, dispersion=3.0)  # type: ignore[arg-type]
 
-    assert third[1][0] == pytest.approx([*[value / 3 for value in whole[1][0][:5]], *whole[1][0][5:]], rel=1e-11)
+    assert third[1][0] == pytest.approx(
+        [*[value / 3 for value in whole[1][0][:5]], *whole[1][0][5:]], rel=1e-11
+    )
     assert third[2] == pytest.approx([value / 3 for value in whole[2]], rel=1e-11)

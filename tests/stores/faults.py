@@ -26,7 +26,13 @@ class Killed(BaseException):
 class Disk:
     """The ``os`` module, with a fault at the ``at``-th of the counted calls. ``calls`` has what was asked for, in order."""
 
-    def __init__(self, at: int | None = None, *, fault: Callable[[], BaseException] = Killed, torn: bool = False) -> None:
+    def __init__(
+        self,
+        at: int | None = None,
+        *,
+        fault: Callable[[], BaseException] = Killed,
+        torn: bool = False,
+    ) -> None:
         self.at, self.fault, self.torn = at, fault, torn
         self.calls: list[str] = []
         self.dead = False
@@ -39,7 +45,9 @@ class Disk:
         def counted(*args: Any) -> Any:
             if self.dead:
                 raise Killed
-            self.calls.append(f"{name} {Path(args[0]).suffix}" if isinstance(args[0], str) else name)
+            self.calls.append(
+                f"{name} {Path(args[0]).suffix}" if isinstance(args[0], str) else name
+            )
             if len(self.calls) - 1 == self.at:
                 if self.torn and name == "write":
                     os.write(args[0], bytes(args[1])[: len(args[1]) // 2])
@@ -89,7 +97,9 @@ class ForgetfulDisk(Disk):
     def done(self, name: str, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         result = call(*args)
         if name == "open" and args[0] != str(self.directory):
-            self._kept_open.append(os.dup(result))  # an inode that is in use is not given to another file
+            self._kept_open.append(
+                os.dup(result)
+            )  # an inode that is in use is not given to another file
         if name == "fsync":
             inode = os.fstat(args[0]).st_ino
             if inode == self.directory.stat().st_ino:

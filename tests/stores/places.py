@@ -84,7 +84,8 @@ class Sqlite:
     def spoil(self, directory: Path, id: str, state: bytes) -> None:
         with by_hand(self.path(directory)) as db:
             db.execute(
-                "INSERT INTO rollouts SELECT ?, service, created, 0, wake_at, state FROM rollouts WHERE id = ? ON CONFLICT DO NOTHING", (id, ID)
+                "INSERT INTO rollouts SELECT ?, service, created, 0, wake_at, state FROM rollouts WHERE id = ? ON CONFLICT DO NOTHING",
+                (id, ID),
             )
             db.execute("UPDATE rollouts SET state = CAST(? AS TEXT) WHERE id = ?", (state, id))
 
@@ -109,17 +110,28 @@ def opened(kind: str, directory: str) -> FileStore | SqliteStore:
 def saved(store: FileStore | SqliteStore, upto: int, *, many: int = 2) -> None:
     """Saves with the serials 0 to ``upto``."""
     for serial in range(upto + 1):
-        store.save(a_rollout(serial=serial), some_notes(serial, many), expected=serial - 1 if serial else None)
+        store.save(
+            a_rollout(serial=serial),
+            some_notes(serial, many),
+            expected=serial - 1 if serial else None,
+        )
 
 
 def held(directory: Path) -> dict[str, bytes]:
     """Every file and its bytes."""
-    return {str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
 
 
 def environment() -> dict[str, str]:
     """What a subprocess needs to import the helpers of these tests and the same library as this process."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
 
 
 @contextmanager

@@ -22,7 +22,9 @@ def die() -> None:
 class Statements:
     """The module, with ``fault`` called before (or ``after``) the ``at``-th statement. ``said`` has the first word of each."""
 
-    def __init__(self, at: int | None = None, fault: Callable[[], None] = die, *, after: bool = False) -> None:
+    def __init__(
+        self, at: int | None = None, fault: Callable[[], None] = die, *, after: bool = False
+    ) -> None:
         self.at, self.fault, self.after = at, fault, after
         self.said: list[str] = []
 
@@ -42,7 +44,9 @@ class Statements:
 
         return sqlite3.connect(*given, **named, factory=Counting)
 
-    def counted(self, sql: str, call: Callable[..., sqlite3.Cursor], more: tuple[Any, ...]) -> sqlite3.Cursor:
+    def counted(
+        self, sql: str, call: Callable[..., sqlite3.Cursor], more: tuple[Any, ...]
+    ) -> sqlite3.Cursor:
         """Do it, with a fault if it is its turn."""
         self.said.append(sql.split()[0])
         turn = len(self.said) - 1 == self.at

@@ -49,25 +49,41 @@ def assert_whole(directory: Path, *serials: int) -> int | None:
 # ------------------------------------------------------------------------------------------------------- files and locks
 
 
-def test_the_notes_are_a_line_each_and_a_line_for_each_save(store: FileStore, directory: Path) -> None:
+def test_the_notes_are_a_line_each_and_a_line_for_each_save(
+    store: FileStore, directory: Path
+) -> None:
     saved(store, 1)
 
-    assert sorted(path.name for path in directory.iterdir()) == ["checkout-42.json", "checkout-42.lock", "checkout-42.notes", "~start.lock"]
-    assert [line[:9] for line in (directory / "checkout-42.notes").read_text("utf-8").splitlines()] == ['{"kind":"', '{"kind":"', '{"saved":'] * 2
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "checkout-42.json",
+        "checkout-42.lock",
+        "checkout-42.notes",
+        "~start.lock",
+    ]
+    assert [
+        line[:9] for line in (directory / "checkout-42.notes").read_text("utf-8").splitlines()
+    ] == ['{"kind":"', '{"kind":"', '{"saved":'] * 2
 
 
-def test_a_save_does_not_wait_for_ever_for_another_one(store: FileStore, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_does_not_wait_for_ever_for_another_one(
+    store: FileStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_lock, "WAIT", 0.02)
 
     said = r"another save of it has not ended within 0\.02 s; try again"
-    with _lock.locked(str(directory / "checkout-42.lock"), ID, ""), pytest.raises(StoreError, match=said) as caught:
+    with (
+        _lock.locked(str(directory / "checkout-42.lock"), ID, ""),
+        pytest.raises(StoreError, match=said) as caught,
+    ):
         store.save(a_rollout(), (), expected=None)
     assert caught.value.failure is Failure.TRANSIENT
     store.save(a_rollout(), (), expected=None)
 
 
 @rule("R21")
-def test_rollouts_are_started_one_at_a_time_and_no_later_save_waits(store: FileStore, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rollouts_are_started_one_at_a_time_and_no_later_save_waits(
+    store: FileStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved(store, 0)
     monkeypatch.setattr(_lock, "WAIT", 0.02)
 
@@ -79,10 +95,16 @@ def test_rollouts_are_started_one_at_a_time_and_no_later_save_waits(store: FileS
 
 
 @rule("R34")
-def test_nothing_is_started_beside_a_rollout_of_its_service_that_can_not_be_read(store: FileStore, directory: Path) -> None:
+def test_nothing_is_started_beside_a_rollout_of_its_service_that_can_not_be_read(
+    store: FileStore, directory: Path
+) -> None:
     store.save(ended(a_rollout("over")), (), expected=None)
     path = directory / "over.json"
-    path.write_bytes(path.read_bytes().replace(b'"format":1', b'"format":99').replace(b'"wake_at":null', b'"wake_at":"2026-11-23T09:00:00Z"'))
+    path.write_bytes(
+        path.read_bytes()
+        .replace(b'"format":1', b'"format":99')
+        .replace(b'"wake_at":null', b'"wake_at":"2026-11-23T09:00:00Z"')
+    )
 
     with pytest.raises(StateError, match=re.escape(f"{path}: $.format: format 99")):
         store.save(a_rollout(), (), expected=None)
@@ -92,12 +114,16 @@ def test_nothing_is_started_beside_a_rollout_of_its_service_that_can_not_be_read
 # ------------------------------------------------------------------------------------------------------- interrupted saves
 
 
-def run_into(directory: Path, disk: Disk, serial: int, expected: int | None) -> BaseException | None:
+def run_into(
+    directory: Path, disk: Disk, serial: int, expected: int | None
+) -> BaseException | None:
     """One save on ``disk``; what it raised."""
     with pytest.MonkeyPatch.context() as patch:
         disk.install(patch)
         try:
-            FileStore(directory).save(a_rollout(serial=serial), some_notes(serial), expected=expected)
+            FileStore(directory).save(
+                a_rollout(serial=serial), some_notes(serial), expected=expected
+            )
         except (Killed, StoreError) as error:
             return error
     return None
@@ -137,7 +163,9 @@ def calls_in(serial: int) -> range:
 @rule("R25")
 @BEFORE
 @pytest.mark.parametrize("torn", [False, True], ids=["between calls", "in a write"])
-def test_a_process_that_dies_anywhere_in_a_save_leaves_the_old_or_the_new_whole(before: int, torn: bool) -> None:
+def test_a_process_that_dies_anywhere_in_a_save_leaves_the_old_or_the_new_whole(
+    before: int, torn: bool
+) -> None:
     """At every call, and then again at every call of the save that cleans up after it."""
     expected = before if before >= 0 else None
     outcomes = []
@@ -150,7 +178,9 @@ def test_a_process_that_dies_anywhere_in_a_save_leaves_the_old_or_the_new_whole(
                     run_into(directory, Disk(again, torn=torn), before + 1, expected)
                     after = assert_whole(directory, before, before + 1)
                 if after != before + 1:
-                    FileStore(directory).save(a_rollout(serial=before + 1), some_notes(before + 1), expected=expected)
+                    FileStore(directory).save(
+                        a_rollout(serial=before + 1), some_notes(before + 1), expected=expected
+                    )
                 assert_whole(directory, before + 1)
 
     assert set(outcomes) == {expected, before + 1}
@@ -176,7 +206,9 @@ def test_a_power_cut_anywhere_in_a_save_leaves_the_old_or_the_new_whole(before: 
 @BEFORE
 @pytest.mark.parametrize("fault", [full, read_only])
 @pytest.mark.parametrize("torn", [False, True], ids=["nothing written", "a part written"])
-def test_a_disk_that_fails_anywhere_is_a_store_error_and_loses_nothing(before: int, fault: Any, torn: bool) -> None:
+def test_a_disk_that_fails_anywhere_is_a_store_error_and_loses_nothing(
+    before: int, fault: Any, torn: bool
+) -> None:
     expected = before if before >= 0 else None
     kinds = set()
     for at in calls_in(before):
@@ -192,7 +224,9 @@ def test_a_disk_that_fails_anywhere_is_a_store_error_and_loses_nothing(before: i
             if error.failure is not Failure.UNKNOWN:
                 assert after == expected, "it said that nothing was saved"
             if after != before + 1:
-                FileStore(directory).save(a_rollout(serial=before + 1), some_notes(before + 1), expected=expected)
+                FileStore(directory).save(
+                    a_rollout(serial=before + 1), some_notes(before + 1), expected=expected
+                )
             assert_whole(directory, before + 1)
 
     assert kinds == {Failure.UNKNOWN, Failure.TRANSIENT if fault is full else Failure.PERMANENT}
@@ -203,9 +237,20 @@ def test_the_order_of_a_save_is_locks_then_notes_then_state_then_name(directory:
 
     run_into(directory, disk, 0, None)
     assert disk.calls == [
-        "open .lock", "open .lock", "open .notes", "write", "fsync", "open ", "fsync",
-        "open .tmp", "write", "fsync", "replace .tmp", "open ", "fsync",
-    ]  # fmt: skip
+        "open .lock",
+        "open .lock",
+        "open .notes",
+        "write",
+        "fsync",
+        "open ",
+        "fsync",
+        "open .tmp",
+        "write",
+        "fsync",
+        "replace .tmp",
+        "open ",
+        "fsync",
+    ]
 
 
 def test_a_disk_that_takes_a_part_at_a_time_gets_all_of_it(directory: Path) -> None:
@@ -221,14 +266,29 @@ def test_a_disk_that_takes_a_part_at_a_time_gets_all_of_it(directory: Path) -> N
 
 
 BROKEN = pytest.mark.parametrize(
-    "broken", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"wake_at":"soon"}', b'{"wake_at":7}', b'{"wake_at":"2026-11-23T09:00:00"}']
+    "broken",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"wake_at":"soon"}',
+        b'{"wake_at":7}',
+        b'{"wake_at":"2026-11-23T09:00:00"}',
+    ],
 )
 
 
 @BROKEN
-def test_a_broken_file_is_due_after_those_that_can_be_driven(store: FileStore, directory: Path, broken: bytes) -> None:
+def test_a_broken_file_is_due_after_those_that_can_be_driven(
+    store: FileStore, directory: Path, broken: bytes
+) -> None:
     for late, id in enumerate(("b", "a")):
-        store.save(a_rollout(id, service=id, wake_at=AT - timedelta(seconds=late)), (), expected=None)
+        store.save(
+            a_rollout(id, service=id, wake_at=AT - timedelta(seconds=late)), (), expected=None
+        )
     (directory / "0-broken.json").write_bytes(broken)
 
     assert store.due(AT) == ["a", "b", "0-broken"]
@@ -236,7 +296,9 @@ def test_a_broken_file_is_due_after_those_that_can_be_driven(store: FileStore, d
     assert store.due(AT - timedelta(hours=1)) == ["0-broken"]
 
 
-def test_notes_of_a_state_that_can_not_be_read_are_nobodys(store: FileStore, directory: Path) -> None:
+def test_notes_of_a_state_that_can_not_be_read_are_nobodys(
+    store: FileStore, directory: Path
+) -> None:
     """It says which of them are committed."""
     saved(store, 1)
     (directory / "checkout-42.json").write_bytes(b"{")
@@ -246,7 +308,9 @@ def test_notes_of_a_state_that_can_not_be_read_are_nobodys(store: FileStore, dir
 
 
 @BROKEN
-def test_nothing_is_started_beside_a_file_that_may_be_of_the_same_service(store: FileStore, directory: Path, broken: bytes) -> None:
+def test_nothing_is_started_beside_a_file_that_may_be_of_the_same_service(
+    store: FileStore, directory: Path, broken: bytes
+) -> None:
     saved(store, 0)
     (directory / "broken.json").write_bytes(broken)
 
@@ -254,18 +318,33 @@ def test_nothing_is_started_beside_a_file_that_may_be_of_the_same_service(store:
         store.last("checkout")
 
 
-def test_a_newer_format_of_another_service_is_nobodys_trouble(store: FileStore, directory: Path) -> None:
+def test_a_newer_format_of_another_service_is_nobodys_trouble(
+    store: FileStore, directory: Path
+) -> None:
     saved(store, 0)
-    (directory / "newer.json").write_text('{"format":99,"release":{"service":"cart"},"when":"later"}', "utf-8")
+    (directory / "newer.json").write_text(
+        '{"format":99,"release":{"service":"cart"},"when":"later"}', "utf-8"
+    )
 
     assert getattr(store.last("checkout"), "id", None) == ID
     with pytest.raises(StateError, match=r"newer\.json: \$\.clocks\.created"):
         store.last("cart")
 
 
-def test_files_that_the_store_would_not_have_named_are_left_alone(store: FileStore, directory: Path) -> None:
+def test_files_that_the_store_would_not_have_named_are_left_alone(
+    store: FileStore, directory: Path
+) -> None:
     saved(store, 0)
-    for name in ("README.json", "x~2.json", "a b.json", ".json", "-.json", "notes.txt", "checkout-42.json~", "käse.json"):
+    for name in (
+        "README.json",
+        "x~2.json",
+        "a b.json",
+        ".json",
+        "-.json",
+        "notes.txt",
+        "checkout-42.json~",
+        "käse.json",
+    ):
         (directory / name).write_text("not a rollout", "utf-8")
 
     assert store.due(AT) == [ID]
@@ -273,10 +352,14 @@ def test_files_that_the_store_would_not_have_named_are_left_alone(store: FileSto
 
 
 @pytest.mark.parametrize("where", ["a file", "missing/parent"])
-def test_what_can_not_be_a_directory_of_rollouts_is_said_at_once(tmp_path: Path, where: str) -> None:
+def test_what_can_not_be_a_directory_of_rollouts_is_said_at_once(
+    tmp_path: Path, where: str
+) -> None:
     (tmp_path / "a file").touch()
 
-    with pytest.raises(StoreError, match=re.escape(f"{tmp_path / where} can't hold rollouts: [Errno")) as caught:
+    with pytest.raises(
+        StoreError, match=re.escape(f"{tmp_path / where} can't hold rollouts: [Errno")
+    ) as caught:
         FileStore(tmp_path / where)
     assert caught.value.failure is Failure.PERMANENT
 
@@ -289,7 +372,9 @@ def lines_of(path: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize("line", range(12), ids=lambda line: f"line {line + 1}")
-def test_a_line_that_is_lost_from_the_notes_is_noticed(store: FileStore, directory: Path, line: int) -> None:
+def test_a_line_that_is_lost_from_the_notes_is_noticed(
+    store: FileStore, directory: Path, line: int
+) -> None:
     saved(store, 3)
     path = directory / "checkout-42.notes"
     lines = lines_of(path)
@@ -306,25 +391,50 @@ def test_a_save_that_is_lost_from_the_notes_is_noticed(store: FileStore, directo
     lines = lines_of(path)
     path.write_bytes(b"".join(lines[:3] + lines[6:]))
 
-    with pytest.raises(StateError, match="line 6 says 2 notes of serial 2 after 1, but 2 notes after 0 stand before it"):
+    with pytest.raises(
+        StateError,
+        match="line 6 says 2 notes of serial 2 after 1, but 2 notes after 0 stand before it",
+    ):
         list(store.notes(ID))
 
 
 @pytest.mark.parametrize(
-    "edited", [b'{"kind":"refused"}\n', b"\x00\x00\n", b'{"kind":"refused","at":"2026-11-23T09:00:00Z","event":"skip"', b'{"saved":true}\n']
+    "edited",
+    [
+        b'{"kind":"refused"}\n',
+        b"\x00\x00\n",
+        b'{"kind":"refused","at":"2026-11-23T09:00:00Z","event":"skip"',
+        b'{"saved":true}\n',
+    ],
 )
-def test_a_line_that_was_edited_is_refused_with_its_number(store: FileStore, directory: Path, edited: bytes) -> None:
+def test_a_line_that_was_edited_is_refused_with_its_number(
+    store: FileStore, directory: Path, edited: bytes
+) -> None:
     saved(store, 1)
     path = directory / "checkout-42.notes"
     lines = lines_of(path)
     path.write_bytes(b"".join([*lines[:4], edited, *lines[5:]]))
 
-    with pytest.raises(StateError, match=re.escape(f"{path}: ") + "(line 5: \\$|.*left as (it is|they are))"):
+    with pytest.raises(
+        StateError, match=re.escape(f"{path}: ") + "(line 5: \\$|.*left as (it is|they are))"
+    ):
         list(store.notes(ID))
 
 
-@pytest.mark.parametrize("junk", [b"x", b"\x00" * 5000, b"\x00\n\x00\x00\n", b'{"kind":"ref', b'{"kind":"refused"}\n' * 500, b'{"saved":9,"af'])
-def test_what_an_interrupted_save_left_is_passed_over_and_then_cut(store: FileStore, directory: Path, junk: bytes) -> None:
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"x",
+        b"\x00" * 5000,
+        b"\x00\n\x00\x00\n",
+        b'{"kind":"ref',
+        b'{"kind":"refused"}\n' * 500,
+        b'{"saved":9,"af',
+    ],
+)
+def test_what_an_interrupted_save_left_is_passed_over_and_then_cut(
+    store: FileStore, directory: Path, junk: bytes
+) -> None:
     saved(store, 2)
     path = directory / "checkout-42.notes"
     clean = path.read_bytes()
@@ -355,7 +465,9 @@ def length_of_a_save_until(call: str) -> int:
     return disk.calls.index(call)
 
 
-def test_a_journal_much_longer_than_a_block_is_committed_from_its_end(store: FileStore, directory: Path) -> None:
+def test_a_journal_much_longer_than_a_block_is_committed_from_its_end(
+    store: FileStore, directory: Path
+) -> None:
     store.save(a_rollout(), some_notes(0, 200), expected=None)
     store.save(a_rollout(serial=1), some_notes(1, 200), expected=0)
     with (directory / "checkout-42.notes").open("ab") as journal:
@@ -366,7 +478,9 @@ def test_a_journal_much_longer_than_a_block_is_committed_from_its_end(store: Fil
 
 
 @pytest.mark.parametrize("kept", [0, 2])
-def test_a_state_that_was_restored_without_its_notes_is_not_written_over(store: FileStore, directory: Path, kept: int) -> None:
+def test_a_state_that_was_restored_without_its_notes_is_not_written_over(
+    store: FileStore, directory: Path, kept: int
+) -> None:
     saved(store, kept)
     old = (directory / "checkout-42.json").read_bytes()
     for serial in range(kept + 1, kept + 4):
@@ -374,23 +488,32 @@ def test_a_state_that_was_restored_without_its_notes_is_not_written_over(store: 
     (directory / "checkout-42.json").write_bytes(old)
     before = held(directory)
 
-    with pytest.raises(StateError, match=f"stored state is at serial {kept}, and this journal has notes of serial {kept + 3}.*move this one away"):
+    with pytest.raises(
+        StateError,
+        match=f"stored state is at serial {kept}, and this journal has notes of serial {kept + 3}.*move this one away",
+    ):
         store.save(a_rollout(serial=kept + 1), some_notes(kept + 1), expected=kept)
     assert held(directory) == before
 
 
-def test_a_journal_without_its_save_lines_is_not_written_over(store: FileStore, directory: Path) -> None:
+def test_a_journal_without_its_save_lines_is_not_written_over(
+    store: FileStore, directory: Path
+) -> None:
     saved(store, 2)
     path = directory / "checkout-42.notes"
     path.write_bytes(b"".join(line for line in lines_of(path) if not line.startswith(b'{"saved":')))
     before = held(directory)
 
-    with pytest.raises(StateError, match="stored state is at serial 2, and this journal has no notes of it"):
+    with pytest.raises(
+        StateError, match="stored state is at serial 2, and this journal has no notes of it"
+    ):
         store.save(a_rollout(serial=3), (), expected=2)
     assert held(directory) == before
 
 
-def test_a_state_from_before_its_notes_were_archived_gets_nobody_elses(store: FileStore, directory: Path) -> None:
+def test_a_state_from_before_its_notes_were_archived_gets_nobody_elses(
+    store: FileStore, directory: Path
+) -> None:
     saved(store, 2)
     old = (directory / "checkout-42.json").read_bytes()
     store.save(a_rollout(serial=5), some_notes(5), expected=2)
@@ -398,16 +521,22 @@ def test_a_state_from_before_its_notes_were_archived_gets_nobody_elses(store: Fi
     store.save(a_rollout(serial=6), some_notes(6), expected=5)
     (directory / "checkout-42.json").write_bytes(old)
 
-    with pytest.raises(StateError, match="stored state is at serial 2, and this journal has no notes of it"):
+    with pytest.raises(
+        StateError, match="stored state is at serial 2, and this journal has no notes of it"
+    ):
         next(iter(store.notes(ID)))
 
 
-def test_notes_of_a_state_that_was_removed_are_not_written_over(store: FileStore, directory: Path) -> None:
+def test_notes_of_a_state_that_was_removed_are_not_written_over(
+    store: FileStore, directory: Path
+) -> None:
     saved(store, 2)
     (directory / "checkout-42.json").unlink()
     before = held(directory)
 
-    with pytest.raises(StateError, match="no state is stored, and this journal has notes of serial 2"):
+    with pytest.raises(
+        StateError, match="no state is stored, and this journal has notes of serial 2"
+    ):
         store.save(a_rollout(), (), expected=None)
     assert held(directory) == before
 
@@ -425,7 +554,9 @@ def test_notes_that_were_archived_begin_anew(store: FileStore, directory: Path) 
 # --------------------------------------------------------------------------------------------------------------------- ids
 
 
-def test_hostile_ids_stay_in_the_directory_and_apart_where_case_is_not_told(store: FileStore, directory: Path) -> None:
+def test_hostile_ids_stay_in_the_directory_and_apart_where_case_is_not_told(
+    store: FileStore, directory: Path
+) -> None:
     for id in HOSTILE:
         with store.driving(id):
             store.save(a_rollout(id, service=id), (), expected=None)
@@ -439,4 +570,8 @@ def test_hostile_ids_stay_in_the_directory_and_apart_where_case_is_not_told(stor
 
 def test_every_id_comes_back_from_its_file_name() -> None:
     assert [id_of(stem_of(id)) for id in HOSTILE] == list(HOSTILE)
-    assert (stem_of("checkout/42"), stem_of("Checkout"), stem_of("aB:c")) == ("checkout+42", "checkout~1", "ab=c~2")
+    assert (stem_of("checkout/42"), stem_of("Checkout"), stem_of("aB:c")) == (
+        "checkout+42",
+        "checkout~1",
+        "ab=c~2",
+    )

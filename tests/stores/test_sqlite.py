@@ -70,7 +70,9 @@ every_act = pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 # -------------------------------------------------------------------------------------------------------------- the layout
 
 
-def test_a_database_is_made_where_there_is_none_and_nothing_else(path: Path, directory: Path) -> None:
+def test_a_database_is_made_where_there_is_none_and_nothing_else(
+    path: Path, directory: Path
+) -> None:
     store = SqliteStore(str(path))
 
     assert [entry.name for entry in directory.iterdir()] == ["rollouts.db"]
@@ -79,7 +81,9 @@ def test_a_database_is_made_where_there_is_none_and_nothing_else(path: Path, dir
     assert list(store.due(AT)) == []
 
 
-def test_two_that_make_the_same_database_at_one_moment_both_have_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_that_make_the_same_database_at_one_moment_both_have_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The second one finds the file empty, and the tables made when its turn comes."""
     first_look = iter([True])
 
@@ -100,7 +104,9 @@ def test_two_that_make_the_same_database_at_one_moment_both_have_it(path: Path, 
     assert store.load(ID) == a_rollout()
 
 
-def test_what_is_due_last_or_active_is_found_without_reading_every_rollout(store: SqliteStore, path: Path) -> None:
+def test_what_is_due_last_or_active_is_found_without_reading_every_rollout(
+    store: SqliteStore, path: Path
+) -> None:
     with by_hand(path) as db:
         plans = [
             [line for *_, line in db.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
@@ -113,15 +119,25 @@ def test_what_is_due_last_or_active_is_found_without_reading_every_rollout(store
             )
         ]
 
-    assert all(len(plan) == 1 and re.match(r"SEARCH (TABLE )?\w+ USING (COVERING )?INDEX", plan[0]) for plan in plans), plans
+    assert all(
+        len(plan) == 1 and re.match(r"SEARCH (TABLE )?\w+ USING (COVERING )?INDEX", plan[0])
+        for plan in plans
+    ), plans
 
 
 @rule("R21")
-def test_the_database_itself_holds_a_service_to_one_active_rollout(store: SqliteStore, path: Path) -> None:
+def test_the_database_itself_holds_a_service_to_one_active_rollout(
+    store: SqliteStore, path: Path
+) -> None:
     saved(store, 0)
 
-    with by_hand(path) as db, pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: rollouts\.service"):
-        db.execute("INSERT INTO rollouts SELECT 'other', service, created, active, wake_at, state FROM rollouts")
+    with (
+        by_hand(path) as db,
+        pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: rollouts\.service"),
+    ):
+        db.execute(
+            "INSERT INTO rollouts SELECT 'other', service, created, active, wake_at, state FROM rollouts"
+        )
 
 
 @rule("R21")
@@ -129,7 +145,9 @@ def test_a_rollout_that_comes_to_life_again_beside_another_is_refused(store: Sql
     store.save(ended(a_rollout("old")), (), expected=None)
     saved(store, 0)
 
-    with pytest.raises(ConflictError, match="service 'checkout' has an active rollout, 'checkout-42'"):
+    with pytest.raises(
+        ConflictError, match="service 'checkout' has an active rollout, 'checkout-42'"
+    ):
         store.save(a_rollout("old", serial=1), some_notes(1), expected=0)
     assert store.load("old") == ended(a_rollout("old"))
     assert list(store.notes("old")) == []
@@ -139,7 +157,9 @@ def test_a_rollout_that_comes_to_life_again_beside_another_is_refused(store: Sql
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 500])
-def test_notes_are_read_in_pages_and_none_is_lost_or_read_twice(store: SqliteStore, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+def test_notes_are_read_in_pages_and_none_is_lost_or_read_twice(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
     monkeypatch.setattr(sqlite, "PAGE", page)
     saved(store, 3, many=3)
     store.save(a_rollout("another", service="cart"), some_notes(0), expected=None)
@@ -147,7 +167,9 @@ def test_notes_are_read_in_pages_and_none_is_lost_or_read_twice(store: SqliteSto
     assert list(store.notes(ID)) == all_notes(ID, 0, 1, 2, 3, many=3)
 
 
-def test_who_reads_notes_slowly_keeps_no_save_waiting_and_sees_none_of_it(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_reads_notes_slowly_keeps_no_save_waiting_and_sees_none_of_it(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite, "PAGE", 1)
     monkeypatch.setattr(_database, "BUSY_WAIT", 0)
     saved(store, 1)
@@ -162,7 +184,7 @@ def test_who_reads_notes_slowly_keeps_no_save_waiting_and_sees_none_of_it(store:
 def test_a_note_that_was_edited_is_refused_with_its_id(store: SqliteStore, path: Path) -> None:
     saved(store, 1)
     with by_hand(path) as db:
-        db.execute("UPDATE notes SET note = '{\"kind\":\"refused\"}' WHERE serial = 1 AND n = 0")
+        db.execute('UPDATE notes SET note = \'{"kind":"refused"}\' WHERE serial = 1 AND n = 0')
     reading = iter(store.notes(ID))
 
     assert [next(reading), next(reading)] == all_notes(ID, 0)
@@ -170,7 +192,9 @@ def test_a_note_that_was_edited_is_refused_with_its_id(store: SqliteStore, path:
         next(reading)
 
 
-def test_the_trail_of_a_state_that_can_not_be_read_can_be_read(store: SqliteStore, path: Path) -> None:
+def test_the_trail_of_a_state_that_can_not_be_read_can_be_read(
+    store: SqliteStore, path: Path
+) -> None:
     saved(store, 1)
     with by_hand(path) as db:
         db.execute("UPDATE rollouts SET state = '{'")
@@ -183,11 +207,16 @@ def test_the_trail_of_a_state_that_can_not_be_read_can_be_read(store: SqliteStor
     ("by", "said"),
     [
         ("DELETE FROM rollouts", "no state is stored"),
-        ("UPDATE rollouts SET state = replace(state, '\"serial\":2', '\"serial\":1')", "the stored state is at serial 1"),
+        (
+            "UPDATE rollouts SET state = replace(state, '\"serial\":2', '\"serial\":1')",
+            "the stored state is at serial 1",
+        ),
     ],
     ids=["removed", "restored"],
 )
-def test_a_state_that_was_restored_or_removed_without_its_notes_is_not_written_over(store: SqliteStore, path: Path, by: str, said: str) -> None:
+def test_a_state_that_was_restored_or_removed_without_its_notes_is_not_written_over(
+    store: SqliteStore, path: Path, by: str, said: str
+) -> None:
     saved(store, 2)
     with by_hand(path) as db:
         db.execute(by)
@@ -212,7 +241,17 @@ def test_notes_that_were_moved_away_begin_anew(store: SqliteStore, path: Path) -
 
 
 LAYOUT_IS_ASKED = ["PRAGMA"] * 2
-STATEMENTS = ["PRAGMA", "PRAGMA", "BEGIN", *LAYOUT_IS_ASKED, "SELECT", "SELECT", "INSERT", "INSERT", "COMMIT"]
+STATEMENTS = [
+    "PRAGMA",
+    "PRAGMA",
+    "BEGIN",
+    *LAYOUT_IS_ASKED,
+    "SELECT",
+    "SELECT",
+    "INSERT",
+    "INSERT",
+    "COMMIT",
+]
 
 
 def run_into(path: Path, statements: Statements) -> StoreError | None:
@@ -236,8 +275,13 @@ def test_a_save_is_these_statements(store: SqliteStore, path: Path) -> None:
 
 
 @rule("R25")
-@pytest.mark.parametrize(("at", "after"), [*((at, False) for at in range(2, len(STATEMENTS))), (len(STATEMENTS) - 1, True)])
-def test_a_process_that_dies_between_two_statements_leaves_the_old_or_the_new_whole(store: SqliteStore, path: Path, at: int, after: bool) -> None:
+@pytest.mark.parametrize(
+    ("at", "after"),
+    [*((at, False) for at in range(2, len(STATEMENTS))), (len(STATEMENTS) - 1, True)],
+)
+def test_a_process_that_dies_between_two_statements_leaves_the_old_or_the_new_whole(
+    store: SqliteStore, path: Path, at: int, after: bool
+) -> None:
     saved(store, 1)
     command = [sys.executable, HERE / "sqlite_faults.py", path.parent, str(at), str(after)]
     done = subprocess.run(command, capture_output=True, env=environment(), check=False)
@@ -261,13 +305,17 @@ def test_a_process_that_dies_between_two_statements_leaves_the_old_or_the_new_wh
         (sqlite3.SQLITE_ERROR, Failure.PERMANENT),
     ],
 )
-def test_an_error_anywhere_is_a_store_error_and_nothing_is_saved(store: SqliteStore, path: Path, code: int, failure: Failure) -> None:
+def test_an_error_anywhere_is_a_store_error_and_nothing_is_saved(
+    store: SqliteStore, path: Path, code: int, failure: Failure
+) -> None:
     saved(store, 1)
     for at, _ in enumerate(STATEMENTS[:-1]):
         error = run_into(path, Statements(at, fails(code, "SQLite's own words")))
         assert error is not None
         assert error.failure is failure
-        assert str(error).startswith(f"rollout 'checkout-42' was not saved, and what was stored before stands: {path}: SQLite's own words")
+        assert str(error).startswith(
+            f"rollout 'checkout-42' was not saved, and what was stored before stands: {path}: SQLite's own words"
+        )
         assert "; " in str(error)
 
     assert assert_whole(path, 1) == 1
@@ -275,7 +323,9 @@ def test_an_error_anywhere_is_a_store_error_and_nothing_is_saved(store: SqliteSt
 
 @rule("R25")
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL])
-def test_a_commit_that_is_refused_has_done_nothing(store: SqliteStore, path: Path, code: int) -> None:
+def test_a_commit_that_is_refused_has_done_nothing(
+    store: SqliteStore, path: Path, code: int
+) -> None:
     """SQLite says these before it removes the journal, which is what commits."""
     saved(store, 1)
     error = run_into(path, Statements(len(STATEMENTS) - 1, fails(code, "SQLite's own words")))
@@ -286,26 +336,41 @@ def test_a_commit_that_is_refused_has_done_nothing(store: SqliteStore, path: Pat
 
 
 @rule("R25")
-@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_DELETE, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_CORRUPT])
+@pytest.mark.parametrize(
+    "code", [sqlite3.SQLITE_IOERR_DELETE, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_CORRUPT]
+)
 @pytest.mark.parametrize("done", [False, True], ids=["nothing done", "all done"])
-def test_a_commit_that_fails_in_the_middle_is_unknown(store: SqliteStore, path: Path, code: int, done: bool) -> None:
+def test_a_commit_that_fails_in_the_middle_is_unknown(
+    store: SqliteStore, path: Path, code: int, done: bool
+) -> None:
     saved(store, 1)
-    error = run_into(path, Statements(len(STATEMENTS) - 1, fails(code, "SQLite's own words"), after=done))
+    error = run_into(
+        path, Statements(len(STATEMENTS) - 1, fails(code, "SQLite's own words"), after=done)
+    )
 
     assert error is not None
     assert error.failure is Failure.UNKNOWN
-    assert str(error) == f"rollout 'checkout-42' was perhaps saved, perhaps not; load it before saving again: {path}: SQLite's own words"
+    assert (
+        str(error)
+        == f"rollout 'checkout-42' was perhaps saved, perhaps not; load it before saving again: {path}: SQLite's own words"
+    )
     assert assert_whole(path, 1, 2) == (2 if done else 1)
 
 
 @rule("R25")
-def test_a_full_database_refuses_a_save_and_takes_a_smaller_one(store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_database_refuses_a_save_and_takes_a_smaller_one(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved(store, 1)
     with by_hand(path) as db:
         [(pages,)] = db.execute("PRAGMA page_count")
-    monkeypatch.setattr(_database, "SETTINGS", (*_database.SETTINGS, f"PRAGMA max_page_count = {pages}"))
+    monkeypatch.setattr(
+        _database, "SETTINGS", (*_database.SETTINGS, f"PRAGMA max_page_count = {pages}")
+    )
 
-    with pytest.raises(StoreError, match="database or disk is full; it may pass: try again") as caught:
+    with pytest.raises(
+        StoreError, match="database or disk is full; it may pass: try again"
+    ) as caught:
         store.save(a_rollout(serial=2), some_notes(2, 900), expected=1)
     assert caught.value.failure is Failure.TRANSIENT
     assert_whole(path, 1)
@@ -315,7 +380,10 @@ def test_a_full_database_refuses_a_save_and_takes_a_smaller_one(store: SqliteSto
 def test_a_connection_is_set_to_outlive_a_power_cut(store: SqliteStore) -> None:
     """EXTRA is 3: the directory is synced after the journal was removed, which is what commits."""
     with store._database.reading("") as db:
-        asked = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "fullfsync", "journal_mode")]
+        asked = [
+            db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("synchronous", "fullfsync", "journal_mode")
+        ]
 
     assert asked == [3, 1, "delete"]
 
@@ -332,13 +400,17 @@ sys.stdin.read()
 
 
 @rule("R25")
-@pytest.mark.parametrize(("begin", "acts"), [("BEGIN EXCLUSIVE", list(ACTS)), ("BEGIN IMMEDIATE", ["save"])])
+@pytest.mark.parametrize(
+    ("begin", "acts"), [("BEGIN EXCLUSIVE", list(ACTS)), ("BEGIN IMMEDIATE", ["save"])]
+)
 def test_what_another_process_keeps_locked_is_a_store_error_and_its_death_ends_it(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, begin: str, acts: list[str]
 ) -> None:
     saved(store, 2)
     command = [sys.executable, "-c", HOLDER, path, begin]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"
         monkeypatch.setattr(_database, "BUSY_WAIT", 0.02)
@@ -346,7 +418,9 @@ def test_what_another_process_keeps_locked_is_a_store_error_and_its_death_ends_i
             if name not in acts:
                 act(store)
                 continue
-            with pytest.raises(StoreError, match=r"database is locked for 0\.02 s; it may pass: try again") as caught:
+            with pytest.raises(
+                StoreError, match=r"database is locked for 0\.02 s; it may pass: try again"
+            ) as caught:
                 act(store)
             assert caught.value.failure is Failure.TRANSIENT
         holder.kill()
@@ -356,7 +430,9 @@ def test_what_another_process_keeps_locked_is_a_store_error_and_its_death_ends_i
 
 
 @rule("R25")
-def test_a_save_waits_for_a_reader_and_says_so_when_that_takes_too_long(store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_waits_for_a_reader_and_says_so_when_that_takes_too_long(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The commit itself finds it busy, and nothing is done."""
     saved(store, 2)
     monkeypatch.setattr(_database, "BUSY_WAIT", 0.02)
@@ -375,22 +451,35 @@ def test_a_save_waits_for_a_reader_and_says_so_when_that_takes_too_long(store: S
 
 @pytest.mark.parametrize("name", [":memory:", ""])
 def test_a_database_in_memory_is_refused_and_another_store_named(name: str) -> None:
-    with pytest.raises(StrategyError, match=r"SqliteStore\('.*'\): each connection would have .* of its own; .*progressive\.testing\.MemoryStore"):
+    with pytest.raises(
+        StrategyError,
+        match=r"SqliteStore\('.*'\): each connection would have .* of its own; .*progressive\.testing\.MemoryStore",
+    ):
         SqliteStore(name)
 
 
-@pytest.mark.parametrize("name", ["file:x?mode=memory", "a b?c#d%41", "käse.db", "100%.db", b"bytes\xff.db"])
-def test_a_path_is_the_name_of_a_file_and_nothing_else(directory: Path, name: str | bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name", ["file:x?mode=memory", "a b?c#d%41", "käse.db", "100%.db", b"bytes\xff.db"]
+)
+def test_a_path_is_the_name_of_a_file_and_nothing_else(
+    directory: Path, name: str | bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(directory)
     saved(SqliteStore(name), 0)  # type: ignore[arg-type]
 
     assert os.listdir(directory) == [os.fsdecode(name)]
 
 
-def test_a_link_to_a_database_has_the_same_drivers(store: SqliteStore, path: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_database_has_the_same_drivers(
+    store: SqliteStore, path: Path, tmp_path: Path
+) -> None:
     (tmp_path / "link").symlink_to(path)
 
-    with store.driving(ID), pytest.raises(ConflictError, match="is driven by"), SqliteStore(tmp_path / "link").driving(ID):
+    with (
+        store.driving(ID),
+        pytest.raises(ConflictError, match="is driven by"),
+        SqliteStore(tmp_path / "link").driving(ID),
+    ):
         pass
 
 
@@ -428,21 +517,41 @@ NOT_OURS = pytest.mark.parametrize(
     ("make", "said"),
     [
         pytest.param(lambda path: path.write_bytes(b"not a database"), NO_DATABASE, id="text"),
-        pytest.param(lambda path: path.write_bytes(b"not a database" * 1000), NO_DATABASE, id="much text"),
-        pytest.param(lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000), NO_DATABASE, id="a bad header"),
-        pytest.param(malformed, "database disk image is malformed; restore it from a backup, or move it away", id="malformed"),
+        pytest.param(
+            lambda path: path.write_bytes(b"not a database" * 1000), NO_DATABASE, id="much text"
+        ),
+        pytest.param(
+            lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000),
+            NO_DATABASE,
+            id="a bad header",
+        ),
+        pytest.param(
+            malformed,
+            "database disk image is malformed; restore it from a backup, or move it away",
+            id="malformed",
+        ),
         pytest.param(foreign, ANOTHERS.format(0, 0, "users"), id="another application's"),
         pytest.param(marked(0, 0), ANOTHERS.format(0, 0, OURS), id="unmarked"),
         pytest.param(marked(7, 1), ANOTHERS.format(7, 1, OURS), id="marked by another"),
-        pytest.param(marked(_database.APPLICATION, 2), LAYOUT.format(2, "written by a newer version of progressive; upgrade"), id="newer"),
-        pytest.param(marked(_database.APPLICATION, 0), LAYOUT.format(0, "restore it from a backup"), id="no layout"),
+        pytest.param(
+            marked(_database.APPLICATION, 2),
+            LAYOUT.format(2, "written by a newer version of progressive; upgrade"),
+            id="newer",
+        ),
+        pytest.param(
+            marked(_database.APPLICATION, 0),
+            LAYOUT.format(0, "restore it from a backup"),
+            id="no layout",
+        ),
     ],
 )
 
 
 @rule("R34", "R35")
 @NOT_OURS
-def test_what_is_not_a_database_of_ours_is_refused_by_name_and_not_touched(path: Path, make: Callable[[Path], None], said: str) -> None:
+def test_what_is_not_a_database_of_ours_is_refused_by_name_and_not_touched(
+    path: Path, make: Callable[[Path], None], said: str
+) -> None:
     make(path)
     before = held(path.parent)
 
@@ -456,7 +565,11 @@ def test_what_is_not_a_database_of_ours_is_refused_by_name_and_not_touched(path:
 @every_act
 @NOT_OURS
 def test_a_database_that_was_replaced_is_refused_at_the_next_call(
-    path: Path, tmp_path: Path, make: Callable[[Path], None], said: str, act: Callable[[SqliteStore], object]
+    path: Path,
+    tmp_path: Path,
+    make: Callable[[Path], None],
+    said: str,
+    act: Callable[[SqliteStore], object],
 ) -> None:
     store = SqliteStore(path)
     make(tmp_path / "made.db")
@@ -470,22 +583,33 @@ def test_a_database_that_was_replaced_is_refused_at_the_next_call(
 
 
 @every_act
-def test_a_database_that_has_become_empty_is_not_a_new_one(store: SqliteStore, path: Path, act: Callable[[SqliteStore], object]) -> None:
+def test_a_database_that_has_become_empty_is_not_a_new_one(
+    store: SqliteStore, path: Path, act: Callable[[SqliteStore], object]
+) -> None:
     saved(store, 2)
     path.write_bytes(b"")
 
-    with pytest.raises(StoreError, match=re.escape(f"{path} has become empty; restore it")) as caught:
+    with pytest.raises(
+        StoreError, match=re.escape(f"{path} has become empty; restore it")
+    ) as caught:
         act(store)
     assert caught.value.failure is Failure.PERMANENT
     assert path.read_bytes() == b""
 
 
 @every_act
-def test_a_database_that_has_gone_is_not_made_anew(store: SqliteStore, path: Path, act: Callable[[SqliteStore], object]) -> None:
+def test_a_database_that_has_gone_is_not_made_anew(
+    store: SqliteStore, path: Path, act: Callable[[SqliteStore], object]
+) -> None:
     saved(store, 2)
     path.unlink()
 
-    with pytest.raises(StoreError, match=re.escape(f"{path}: unable to open database file; mend the file, its directory or their rights")):
+    with pytest.raises(
+        StoreError,
+        match=re.escape(
+            f"{path}: unable to open database file; mend the file, its directory or their rights"
+        ),
+    ):
         act(store)
     assert list(path.parent.iterdir()) == []
 
@@ -497,7 +621,9 @@ def test_an_empty_file_becomes_a_database(path: Path) -> None:
     assert_whole(path, 0)
 
 
-@pytest.mark.parametrize("name", ["", "missing/rollouts.db"], ids=["a directory", "in a directory that is not there"])
+@pytest.mark.parametrize(
+    "name", ["", "missing/rollouts.db"], ids=["a directory", "in a directory that is not there"]
+)
 def test_what_can_not_be_a_database_is_said_at_once(directory: Path, name: str) -> None:
     said = f"rollouts can't be kept there: {directory / name}: unable to open database file; mend the file, its directory or their rights"
     with pytest.raises(StoreError, match=re.escape(said)) as caught:
@@ -534,7 +660,11 @@ def test_many_threads_read_and_save_with_one_store(store: SqliteStore) -> None:
     def work(n: int) -> None:
         id = f"rollout-{n}"
         for serial in range(8):
-            store.save(a_rollout(id, serial=serial, service=id), some_notes(serial), expected=serial - 1 if serial else None)
+            store.save(
+                a_rollout(id, serial=serial, service=id),
+                some_notes(serial),
+                expected=serial - 1 if serial else None,
+            )
             assert store.load(id) == store.last(id) == a_rollout(id, serial=serial, service=id)
         assert list(store.notes(id)) == all_notes(id, *range(8))
 
@@ -543,7 +673,9 @@ def test_many_threads_read_and_save_with_one_store(store: SqliteStore) -> None:
     assert len(store.due(AT)) == 4
 
 
-def test_a_database_that_somebody_turned_to_the_write_ahead_log_works_and_stays_so(store: SqliteStore, path: Path) -> None:
+def test_a_database_that_somebody_turned_to_the_write_ahead_log_works_and_stays_so(
+    store: SqliteStore, path: Path
+) -> None:
     with by_hand(path) as db:
         db.execute("PRAGMA journal_mode = WAL")
     saved(store, 3)

@@ -60,7 +60,14 @@ def world_of(ills: Sequence[Ill], *, rps: int = 20, usual: float = 0.002) -> Scr
 
     def rate(track: Track, second: int) -> float:
         now = START + timedelta(seconds=second)
-        return next((ill.rate for ill in ills if ill.track is track and ill.rate is not None and ill.at(now)), usual)
+        return next(
+            (
+                ill.rate
+                for ill in ills
+                if ill.track is track and ill.rate is not None and ill.at(now)
+            ),
+            usual,
+        )
 
     def upto(track: Track, second: int) -> float:
         known = failed[track]
@@ -74,15 +81,33 @@ def world_of(ills: Sequence[Ill], *, rps: int = 20, usual: float = 0.002) -> Scr
                 return NoAnswer("503") if ill.silent else NoData("no requests")
         first, last = (int((at - START).total_seconds()) for at in (window.start, window.end))
         trials = rps * (last - first)
-        return Counts(events=min(trials, int(upto(track, last)) - int(upto(track, first))), trials=trials) if trials else NoData("too short")
+        return (
+            Counts(
+                events=min(trials, int(upto(track, last)) - int(upto(track, first))), trials=trials
+            )
+            if trials
+            else NoData("too short")
+        )
 
     return script
 
 
-def recorded(strategy: Any, script: Any = None, *, release: Release = RELEASE, store: Any = None, **more: Any) -> Pairs:
+def recorded(
+    strategy: Any, script: Any = None, *, release: Release = RELEASE, store: Any = None, **more: Any
+) -> Pairs:
     """The notes of a whole rollout in virtual time."""
-    store, metrics = store or MemoryStore(), script if isinstance(script, dict) else {ERRORS: script or world_of(())}
-    play(strategy, release, store=store, clock=VirtualClock(START), metrics=[ScriptedMetrics(metrics)], **more)
+    store, metrics = (
+        store or MemoryStore(),
+        script if isinstance(script, dict) else {ERRORS: script or world_of(())},
+    )
+    play(
+        strategy,
+        release,
+        store=store,
+        clock=VirtualClock(START),
+        metrics=[ScriptedMetrics(metrics)],
+        **more,
+    )
     return list(store.notes("played"))
 
 
@@ -111,22 +136,41 @@ class Driver:
                     rollout = stop.value.decision.rollout
                     break
                 if isinstance(move, Save):
-                    kept += [(f"driven/{move.rollout.serial}/{n}", note) for n, note in enumerate(move.notes)]
+                    kept += [
+                        (f"driven/{move.rollout.serial}/{n}", note)
+                        for n, note in enumerate(move.notes)
+                    ]
                     reply = Saved()
                 else:
-                    reply = [self.answer(command, now + self.some(400)) for command in move.commands]
+                    reply = [
+                        self.answer(command, now + self.some(400)) for command in move.commands
+                    ]
                     now = max([now, *(event.at for event in reply)])
             wake = rollout.wake_at or now
-            now = max(now + ms(1), wake + self.some(700), now if self.every is None else now + self.every)
+            now = max(
+                now + ms(1), wake + self.some(700), now if self.every is None else now + self.every
+            )
         return kept
 
     def look(self, command: Measure, at: datetime) -> Look:
         """A counter is read when it is asked, which is a little after the read of the router."""
         asked = command.window
-        covered = asked if not command.metric.counter else Window(asked.start, max(asked.end, at)) if command.since else Window(at, at)
+        covered = (
+            asked
+            if not command.metric.counter
+            else Window(asked.start, max(asked.end, at))
+            if command.since
+            else Window(at, at)
+        )
         tracks = [(track, self.script(track, covered)) for track in command.tracks]
         reading = f"read at {at:%H:%M:%S}" if command.metric.counter else None
-        return Look(metric=command.metric.name, window=asked, tracks=tracks, covered=covered, reading=reading)
+        return Look(
+            metric=command.metric.name,
+            window=asked,
+            tracks=tracks,
+            covered=covered,
+            reading=reading,
+        )
 
     def some(self, most: int) -> timedelta:
         return ms(0 if self.rng is None else self.rng.randrange(most))
@@ -142,9 +186,16 @@ class Driver:
                 return Seen(at=at, served=self.router.read(RELEASE))
             case Apply() if self.lag:
                 self.coming = self.coming or (at + self.lag, command.traffic)
-                return Wrote(at=at, epoch=command.epoch, traffic=command.traffic, served=self.router.read(RELEASE))
+                return Wrote(
+                    at=at,
+                    epoch=command.epoch,
+                    traffic=command.traffic,
+                    served=self.router.read(RELEASE),
+                )
             case Apply():
-                served = self.router.apply(RELEASE, command.traffic, marker=command.marker, expect=command.expect)
+                served = self.router.apply(
+                    RELEASE, command.traffic, marker=command.marker, expect=command.expect
+                )
                 return Wrote(at=at, epoch=command.epoch, traffic=command.traffic, served=served)
             case Measure():
                 return Measured(at=at, analyses=command.analyses, look=self.look(command, at))
@@ -154,16 +205,33 @@ class Driver:
 
 def same(found: Replay) -> bool:
     """Did it come to the same end at the same moment, with the same words and verdicts, and was all of it known?"""
-    return found.replayed == found.recorded and found.unknown_from is None and found.differences == () and found.gaps == ()
+    return (
+        found.replayed == found.recorded
+        and found.unknown_from is None
+        and found.differences == ()
+        and found.gaps == ()
+    )
 
 
 def counted(notes: Iterable[Any], metric: str = "error-rate") -> Counts:
     """What was counted on the candidate, once for each look."""
-    events = dict.fromkeys(note.event for note in notes if isinstance(note, Happened) and isinstance(note.event, Measured))
-    looks = [event.look for event in events if event.look.metric == metric and event.analyses != ("preflight",)]
-    answered = [look for look in looks if not any(isinstance(each, NoAnswer) for _, each in look.tracks)]
+    events = dict.fromkeys(
+        note.event
+        for note in notes
+        if isinstance(note, Happened) and isinstance(note.event, Measured)
+    )
+    looks = [
+        event.look
+        for event in events
+        if event.look.metric == metric and event.analyses != ("preflight",)
+    ]
+    answered = [
+        look for look in looks if not any(isinstance(each, NoAnswer) for _, each in look.tracks)
+    ]
     counts = [each for look in answered if isinstance(each := look.of(Track.CANDIDATE), Counts)]
-    return Counts(events=sum(each.events for each in counts), trials=sum(each.trials for each in counts))
+    return Counts(
+        events=sum(each.events for each in counts), trials=sum(each.trials for each in counts)
+    )
 
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -175,6 +243,15 @@ def transcript(name: str) -> tuple[Any, Pairs]:
     def compact(value: object) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
-    first, *decisions = [json.loads(line) for line in (GOLDEN / "format-1" / "transcripts" / f"{name}.jsonl").read_text("utf-8").splitlines()]
-    notes = [(f"golden/{serial}/{n}", loads_note(compact(note))) for serial, each in enumerate(decisions) for n, note in enumerate(each["notes"])]
+    first, *decisions = [
+        json.loads(line)
+        for line in (GOLDEN / "format-1" / "transcripts" / f"{name}.jsonl")
+        .read_text("utf-8")
+        .splitlines()
+    ]
+    notes = [
+        (f"golden/{serial}/{n}", loads_note(compact(note)))
+        for serial, each in enumerate(decisions)
+        for n, note in enumerate(each["notes"])
+    ]
     return loads(compact(first["begin"])), notes

@@ -43,7 +43,9 @@ class Plain:
     def read(self, release: Release) -> Served:
         return Served(traffic=self.system)
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         self.capabilities.refuse(release, traffic)
         self.system = traffic
         return self.read(release)
@@ -62,7 +64,9 @@ class Asynchronous:
         self.loops.add(id(asyncio.get_running_loop()))
         return self.plain.read(release)
 
-    async def aapply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    async def aapply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         return self.plain.apply(release, traffic, marker=marker, expect=expect)
 
 
@@ -73,7 +77,9 @@ class Lagging(Plain):
         super().__init__()
         self.coming = Traffic()
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         self.capabilities.refuse(release, traffic)
         self.coming = traffic
         return self.read(release)
@@ -85,8 +91,12 @@ class Lagging(Plain):
 GOOD: dict[str, Callable[[], Any]] = {
     "all that there is": MemoryRouter,
     "weights": lambda: MemoryRouter(capabilities=ONLY_WEIGHTS),
-    "a switch": lambda: MemoryRouter(capabilities=Capabilities(smallest_weight=percent(100), baseline=True)),
-    "odd steps": lambda: MemoryRouter(capabilities=attrs.evolve(ALL, smallest_weight=percent(12.5))),
+    "a switch": lambda: MemoryRouter(
+        capabilities=Capabilities(smallest_weight=percent(100), baseline=True)
+    ),
+    "odd steps": lambda: MemoryRouter(
+        capabilities=attrs.evolve(ALL, smallest_weight=percent(12.5))
+    ),
     "plain": Plain,
     "asynchronous": Asynchronous,
     "used before": lambda: MemoryRouter(marker=Marker(generation=99, serial=7, closed=True)),
@@ -136,7 +146,10 @@ def test_a_router_that_lags_is_waited_for_by_time_and_by_a_function() -> None:
             return super().read(release)
 
     check_router(Slow(), TWO, settle=timedelta(seconds=0.2))
-    with pytest.raises(AssertionError, match=r"if it only takes a moment to show, say how long: settle=seconds\(2\)"):
+    with pytest.raises(
+        AssertionError,
+        match=r"if it only takes a moment to show, say how long: settle=seconds\(2\)",
+    ):
         check_router(Lagging(), TWO)
 
 
@@ -147,7 +160,9 @@ def keeps(name: str, change: Callable[[Any], Any]) -> Callable[[], MemoryRouter]
     """A router that keeps one field of the traffic otherwise than it was asked to."""
 
     class Keeps(MemoryRouter):
-        def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        def apply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
             self.capabilities.refuse(release, traffic)
             changed = attrs.evolve(traffic, **{name: change(getattr(traffic, name))})
             return MemoryRouter.apply(self, release, changed, marker=marker, expect=expect)
@@ -156,15 +171,23 @@ def keeps(name: str, change: Callable[[Any], Any]) -> Callable[[], MemoryRouter]
 
 
 class Relative(MemoryRouter):
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         self.capabilities.refuse(release, traffic)
-        more = min(self.traffic.candidate.ppm + traffic.candidate.ppm, 1_000_000) if traffic.candidate.ppm else 0
+        more = (
+            min(self.traffic.candidate.ppm + traffic.candidate.ppm, 1_000_000)
+            if traffic.candidate.ppm
+            else 0
+        )
         changed = attrs.evolve(traffic, candidate=Percent(more), baseline=percent(0))
         return MemoryRouter.apply(self, release, changed, marker=marker, expect=expect)
 
 
 class Echo(Plain):
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         super().apply(release, traffic, marker=marker, expect=expect)
         return Served(traffic=traffic, marker=marker)
 
@@ -177,7 +200,9 @@ class Remembers(Plain):
     def read(self, release: Release) -> Served:
         return Served(traffic=self.told)
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         self.capabilities.refuse(release, traffic)
         self.told = self.system = traffic
         return self.read(release)
@@ -186,15 +211,21 @@ class Remembers(Plain):
 class Piles(MemoryRouter):
     """Header routes are only ever added."""
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
-        piled = attrs.evolve(traffic, matches=dict.fromkeys([*self.traffic.matches, *traffic.matches]))
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        piled = attrs.evolve(
+            traffic, matches=dict.fromkeys([*self.traffic.matches, *traffic.matches])
+        )
         return MemoryRouter.apply(self, release, piled, marker=marker, expect=expect)
 
 
 class Silent(Plain):
     """Does what it can and leaves out the rest."""
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         if why := traffic.homeless(release):
             raise RouterError(why, failure=Failure.PERMANENT)
         self.system = Traffic(candidate=Percent(traffic.candidate.ppm // 10_000 * 10_000))
@@ -202,21 +233,27 @@ class Silent(Plain):
 
 
 class Homeless(Plain):
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         ONLY_WEIGHTS.refuse(THREE, traffic)
         self.system = traffic
         return self.read(release)
 
 
 class KeyErrors(Plain):
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         ONLY_WEIGHTS.refuse(attrs.evolve(release, stable=Version("v1")), traffic)
         self.system = {release.stable and release.stable.identity: traffic}["v1"]
         return self.read(release)
 
 
 class Hopeful(Plain):
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         try:
             return super().apply(release, traffic, marker=marker, expect=expect)
         except RouterError as error:
@@ -226,7 +263,9 @@ class Hopeful(Plain):
 class Late(MemoryRouter):
     """Writes, then looks whether it may."""
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         try:
             return MemoryRouter.apply(self, release, traffic, marker=marker, expect=expect)
         except ConflictError:
@@ -235,7 +274,9 @@ class Late(MemoryRouter):
 
 
 class Unconditional(MemoryRouter):
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         return MemoryRouter.apply(self, release, traffic, marker=marker, expect=None)
 
 
@@ -253,7 +294,9 @@ class Timeless(MemoryRouter):
     def read(self, release: Release) -> Served:
         return attrs.evolve(MemoryRouter.read(self, release), version="1")
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         return MemoryRouter.apply(self, release, traffic, marker=marker, expect=None)
 
 
@@ -275,7 +318,9 @@ def marked(newer: Callable[[Marker, Marker], bool]) -> Callable[[], Any]:
         def read(self, release: Release) -> Served:
             return Served(traffic=self.system, marker=self.marker)
 
-        def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        def apply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
             self.capabilities.refuse(release, traffic)
             if self.marker is not None and newer(self.marker, marker):
                 raise ConflictError(f"{self.marker} stands there")
@@ -318,11 +363,15 @@ class Fractions(Plain):
     """The share as the system has it, in more digits than a percent takes."""
 
     def read(self, release: Release) -> Served:
-        return Served(traffic=Traffic(candidate=percent(self.system.candidate.number * 1.000_000_1)))
+        return Served(
+            traffic=Traffic(candidate=percent(self.system.candidate.number * 1.000_000_1))
+        )
 
 
 class Quiet(Plain):
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         super().apply(release, traffic, marker=marker, expect=expect)
         return None  # type: ignore[return-value]
 
@@ -330,7 +379,9 @@ class Quiet(Plain):
 class Careful(Plain):
     """Thinks that nobody can want everything."""
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         if traffic.candidate == percent(100):
             raise RouterError("the last pool can't be empty", failure=Failure.PERMANENT)
         return super().apply(release, traffic, marker=marker, expect=expect)
@@ -361,7 +412,9 @@ class Disagrees(MemoryRouter):
 class Unsaid(MemoryRouter):
     """The asynchronous colour was written a second time, without the marker."""
 
-    async def aapply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    async def aapply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         before = self.marker
         self.apply(release, traffic, marker=marker, expect=expect)
         self.marker = before
@@ -369,70 +422,192 @@ class Unsaid(MemoryRouter):
 
 
 FAULTS: list[tuple[str, Callable[[], Any], str]] = [
-    ("weights are added", Relative, "expected: 33.3333 % candidate\n  came:     33.3334 % candidate"),
-    ("rounds to whole per cents", keeps("candidate", lambda share: Percent(share.ppm // 10_000 * 10_000)),
-     "after Keeps.apply(0.0001 % candidate), Keeps.read says something else\n  expected: 0.0001 % candidate\n  came:     0 % candidate"),
-    ("never gives everything", keeps("candidate", lambda share: min(share, percent(99))),
-     "expected: 99.9999 % candidate\n  came:     99 % candidate"),
-    ("refuses everything", Careful, "failed\n  expected: an answer\n  came:     RouterError: the last pool can't be empty"),
-    ("takes a cookie for a header", keeps("matches", lambda found: [attrs.evolve(each, source="header") for each in found]),
-     "expected: 0 % candidate, cookie progressive-check=a.b"),
-    ("header routes stay behind", Piles, "came:     0 % candidate, header x-progressive-check=a.b*"),
-    ("the mirror is left out", keeps("mirror", lambda share: percent(0)), "expected: 0 % candidate, 0.0001 % mirrored"),
-    ("the baseline is left out", keeps("baseline", lambda share: percent(0)), "expected: 0 % candidate, 0.0001 % baseline"),
-    ("leaves out what it has not declared", Silent, "took 1.5 % candidate, which its capabilities do not have\n"),
-    ("gives shares to nobody", Homeless, "took a share for stable in a release that has none\n  expected: RouterError, and nothing written"),
-    ("an error that is not ours", KeyErrors,
-     "that has none with another error\n  expected: RouterError, and nothing written\n  came:     KeyError"),
-    ("says that it may be asked again", Hopeful, "mend:     nothing was sent, and it will be refused again"),
-    ("echoes what was asked for", Echo, "mend:     the answer is what the system says after the write, not what was asked for"),
+    (
+        "weights are added",
+        Relative,
+        "expected: 33.3333 % candidate\n  came:     33.3334 % candidate",
+    ),
+    (
+        "rounds to whole per cents",
+        keeps("candidate", lambda share: Percent(share.ppm // 10_000 * 10_000)),
+        "after Keeps.apply(0.0001 % candidate), Keeps.read says something else\n  expected: 0.0001 % candidate\n  came:     0 % candidate",
+    ),
+    (
+        "never gives everything",
+        keeps("candidate", lambda share: min(share, percent(99))),
+        "expected: 99.9999 % candidate\n  came:     99 % candidate",
+    ),
+    (
+        "refuses everything",
+        Careful,
+        "failed\n  expected: an answer\n  came:     RouterError: the last pool can't be empty",
+    ),
+    (
+        "takes a cookie for a header",
+        keeps("matches", lambda found: [attrs.evolve(each, source="header") for each in found]),
+        "expected: 0 % candidate, cookie progressive-check=a.b",
+    ),
+    (
+        "header routes stay behind",
+        Piles,
+        "came:     0 % candidate, header x-progressive-check=a.b*",
+    ),
+    (
+        "the mirror is left out",
+        keeps("mirror", lambda share: percent(0)),
+        "expected: 0 % candidate, 0.0001 % mirrored",
+    ),
+    (
+        "the baseline is left out",
+        keeps("baseline", lambda share: percent(0)),
+        "expected: 0 % candidate, 0.0001 % baseline",
+    ),
+    (
+        "leaves out what it has not declared",
+        Silent,
+        "took 1.5 % candidate, which its capabilities do not have\n",
+    ),
+    (
+        "gives shares to nobody",
+        Homeless,
+        "took a share for stable in a release that has none\n  expected: RouterError, and nothing written",
+    ),
+    (
+        "an error that is not ours",
+        KeyErrors,
+        "that has none with another error\n  expected: RouterError, and nothing written\n  came:     KeyError",
+    ),
+    (
+        "says that it may be asked again",
+        Hopeful,
+        "mend:     nothing was sent, and it will be refused again",
+    ),
+    (
+        "echoes what was asked for",
+        Echo,
+        "mend:     the answer is what the system says after the write, not what was asked for",
+    ),
     ("answers nothing", Quiet, "Quiet.apply gave no Served"),
     ("does not read in our words", Bare, "Bare.read gave no Served"),
-    ("raises where a share has many digits", Fractions,
-     "expect=None) raised an error of another kind\n  expected: an answer\n  came:     StrategyError: percent(1.0000001)"),
-    ("reading writes", Touches, "Touches.read twice, with nothing between, says two things\n  expected: version=3\n  came:     version=4"),
+    (
+        "raises where a share has many digits",
+        Fractions,
+        "expect=None) raised an error of another kind\n  expected: an answer\n  came:     StrategyError: percent(1.0000001)",
+    ),
+    (
+        "reading writes",
+        Touches,
+        "Touches.read twice, with nothing between, says two things\n  expected: version=3\n  came:     version=4",
+    ),
     ("some requests go elsewhere", Elsewhere, "came:     1 % candidate, 1 % elsewhere"),
     ("never settles", Apart, "came:     1 % candidate, not settled"),
-    ("one version for ever", Timeless, "Timeless.read gives one version for two states of the router"),
-    ("does not compare", Unconditional, "Unconditional.apply took a write on a version that is not there any more"),
+    (
+        "one version for ever",
+        Timeless,
+        "Timeless.read gives one version for two states of the router",
+    ),
+    (
+        "does not compare",
+        Unconditional,
+        "Unconditional.apply took a write on a version that is not there any more",
+    ),
     ("compares nothing", Versionless, "Versionless.read gives no version"),
-    ("compares too late", Late, "Late.apply refused a write on a version that is not there any more, but wrote all the same"),
-    ("half of a marker", Forgets, "does not give the marker back\n  expected: Marker(generation=10, serial="),
+    (
+        "compares too late",
+        Late,
+        "Late.apply refused a write on a version that is not there any more, but wrote all the same",
+    ),
+    (
+        "half of a marker",
+        Forgets,
+        "does not give the marker back\n  expected: Marker(generation=10, serial=",
+    ),
     ("takes any marker", marked(lambda there, ours: False), "Marked.apply took an older serial"),
-    ("takes an older serial", marked(lambda there, ours: there.generation > ours.generation or shut(there, ours)), "took an older serial"),
-    ("compares serials as text", marked(lambda there, ours: str(there) > str(ours)), "ConflictError: Marker(generation=9, serial=9"),
-    ("takes an older generation", marked(lambda there, ours: there.generation == ours.generation and there.serial > ours.serial),
-     "took an older generation"),
-    ("takes what was closed", marked(lambda there, ours: there.supersedes(ours)), "took a write of a generation that was closed"),
-    ("refuses the same again", marked(lambda there, ours: there.supersedes(ours) or there == ours or shut(there, ours)),
-     "failed\n  expected: an answer\n  came:     ConflictError: Marker("),
-    ("never opens again", marked(lambda there, ours: there.supersedes(ours) or (there.closed and not ours.closed)),
-     "failed\n  expected: an answer\n  came:     ConflictError: Marker("),
+    (
+        "takes an older serial",
+        marked(lambda there, ours: there.generation > ours.generation or shut(there, ours)),
+        "took an older serial",
+    ),
+    (
+        "compares serials as text",
+        marked(lambda there, ours: str(there) > str(ours)),
+        "ConflictError: Marker(generation=9, serial=9",
+    ),
+    (
+        "takes an older generation",
+        marked(
+            lambda there, ours: there.generation == ours.generation and there.serial > ours.serial
+        ),
+        "took an older generation",
+    ),
+    (
+        "takes what was closed",
+        marked(lambda there, ours: there.supersedes(ours)),
+        "took a write of a generation that was closed",
+    ),
+    (
+        "refuses the same again",
+        marked(lambda there, ours: there.supersedes(ours) or there == ours or shut(there, ours)),
+        "failed\n  expected: an answer\n  came:     ConflictError: Marker(",
+    ),
+    (
+        "never opens again",
+        marked(lambda there, ours: there.supersedes(ours) or (there.closed and not ours.closed)),
+        "failed\n  expected: an answer\n  came:     ConflictError: Marker(",
+    ),
     ("many lines to type", Wordy, "Wordy.undo is not a line that somebody can type"),
-    ("capabilities in other words", lambda: Declares({"weights": True}), "Declares.capabilities does not say what the router can do"),
-    ("no smallest weight", lambda: Declares(Capabilities(smallest_weight=percent(0))), "smallest_weight does not divide 100 %"),
-    ("a third", lambda: Declares(Capabilities(smallest_weight=percent(30))), "smallest_weight does not divide 100 %"),
+    (
+        "capabilities in other words",
+        lambda: Declares({"weights": True}),
+        "Declares.capabilities does not say what the router can do",
+    ),
+    (
+        "no smallest weight",
+        lambda: Declares(Capabilities(smallest_weight=percent(0))),
+        "smallest_weight does not divide 100 %",
+    ),
+    (
+        "a third",
+        lambda: Declares(Capabilities(smallest_weight=percent(30))),
+        "smallest_weight does not divide 100 %",
+    ),
     ("a bare number", lambda: Declares(Capabilities(smallest_weight=1)), "came:     1\n"),  # type: ignore[arg-type]
-    ("half a colour", Half, "Half has half a colour\n  expected: aread and aapply\n  came:     no aapply"),
+    (
+        "half a colour",
+        Half,
+        "Half has half a colour\n  expected: aread and aapply\n  came:     no aapply",
+    ),
     ("no colour", object, "object has no colour"),
     ("colours that do not agree", Disagrees, "Disagrees.read and Disagrees.aread do not agree"),
-    ("the other colour leaves no marker", Unsaid, "after Unsaid.aapply(0 % candidate), Unsaid.aread does not give the marker back"),
-]  # fmt: skip
+    (
+        "the other colour leaves no marker",
+        Unsaid,
+        "after Unsaid.aapply(0 % candidate), Unsaid.aread does not give the marker back",
+    ),
+]
 
 
-@pytest.mark.parametrize(("make", "said"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS])
-def test_a_fault_is_named_with_what_was_expected_what_came_and_how_to_mend_it(make: Callable[[], Any], said: str) -> None:
+@pytest.mark.parametrize(
+    ("make", "said"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS]
+)
+def test_a_fault_is_named_with_what_was_expected_what_came_and_how_to_mend_it(
+    make: Callable[[], Any], said: str
+) -> None:
     with pytest.raises(AssertionError, match=re.escape(said)) as caught:
         check_router(make(), THREE)
 
-    assert re.fullmatch(r"\S[^\n]+\n  expected: [^\n]*\n  came:     [^\n]*\n  mend:     [^\n]+", str(caught.value))
+    assert re.fullmatch(
+        r"\S[^\n]+\n  expected: [^\n]*\n  came:     [^\n]*\n  mend:     [^\n]+", str(caught.value)
+    )
 
 
 def test_a_router_that_never_looks_at_the_system_is_found_by_an_edit() -> None:
     router = Remembers()
     check_router(router, TWO)
 
-    with pytest.raises(AssertionError, match=r"Remembers.read does not see what somebody else has changed"):
+    with pytest.raises(
+        AssertionError, match=r"Remembers.read does not see what somebody else has changed"
+    ):
         check_router(router, TWO, edit=lambda traffic: setattr(router, "system", traffic))
 
 
@@ -449,7 +624,9 @@ def test_a_broken_law_is_named_and_all_traffic_goes_back_to_stable() -> None:
 
 def test_where_the_way_back_fails_too_the_error_says_so() -> None:
     class Stuck(Plain):
-        def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        def apply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
             self.capabilities.refuse(release, traffic)
             if self.system.candidate.ppm:
                 raise RouterError("503")
@@ -459,16 +636,30 @@ def test_where_the_way_back_fails_too_the_error_says_so() -> None:
     with pytest.raises(AssertionError, match="RouterError: 503") as caught:
         check_router(Stuck(), TWO)
 
-    assert caught.value.__notes__[-1] == "The way back to stable failed too: RouterError: 503. Look where the traffic goes."
+    assert (
+        caught.value.__notes__[-1]
+        == "The way back to stable failed too: RouterError: 503. Look where the traffic goes."
+    )
 
 
-@pytest.mark.parametrize("left", [Served(traffic=Traffic(candidate=percent(5))), Served(traffic=Traffic(), elsewhere=percent(2))], ids=str)
-def test_nothing_is_written_unless_it_is_handed_over_with_all_traffic_on_stable(left: Served) -> None:
+@pytest.mark.parametrize(
+    "left",
+    [
+        Served(traffic=Traffic(candidate=percent(5))),
+        Served(traffic=Traffic(), elsewhere=percent(2)),
+    ],
+    ids=str,
+)
+def test_nothing_is_written_unless_it_is_handed_over_with_all_traffic_on_stable(
+    left: Served,
+) -> None:
     class Busy(Plain):
         def read(self, release: Release) -> Served:
             return left
 
-        def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        def apply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
             raise KeyboardInterrupt
 
     with pytest.raises(AssertionError, match=r"Busy.read says that not all traffic is on stable"):
@@ -477,7 +668,10 @@ def test_nothing_is_written_unless_it_is_handed_over_with_all_traffic_on_stable(
 
 @pytest.mark.parametrize(
     ("release", "said"),
-    [(TWO, "MemoryRouter.capabilities.baseline can't be tried"), (attrs.evolve(THREE, stable=None), "a router is tried with two versions")],
+    [
+        (TWO, "MemoryRouter.capabilities.baseline can't be tried"),
+        (attrs.evolve(THREE, stable=None), "a router is tried with two versions"),
+    ],
 )
 def test_a_release_that_is_not_enough_is_said(release: Release, said: str) -> None:
     with pytest.raises(AssertionError, match=re.escape(said)):
@@ -486,9 +680,14 @@ def test_a_release_that_is_not_enough_is_said(release: Release, said: str) -> No
 
 def test_an_asynchronous_router_that_never_shows_is_given_up() -> None:
     class Never(Asynchronous):
-        async def aapply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+        async def aapply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
             self.capabilities.refuse(release, traffic)
             return await self.aread(release)
 
-    with pytest.raises(AssertionError, match=r"after Never.aapply\(1 % candidate\), Never.aread says something else"):
+    with pytest.raises(
+        AssertionError,
+        match=r"after Never.aapply\(1 % candidate\), Never.aread says something else",
+    ):
         check_router(Never(), TWO, settle=seconds(0.1))

@@ -99,7 +99,12 @@ class Lonely(MemoryStore):
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
         for id in self._texts:
             found = self.load(id)
-            if found is not None and id != rollout.id and found.release.service == rollout.release.service and not rollout.final:
+            if (
+                found is not None
+                and id != rollout.id
+                and found.release.service == rollout.release.service
+                and not rollout.final
+            ):
                 raise ConflictError(f"{id} is there")
         super().save(rollout, notes, expected=expected)
 
@@ -157,8 +162,16 @@ class Seconds(MemoryStore):
     """Keeps whole seconds."""
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        whole = sorted((found.wake_at.replace(microsecond=0), found.id) for found in self._all() if found.wake_at is not None)
-        return [id for at, id in whole if at <= now.replace(microsecond=0)][:limit] if now.tzinfo else super().due(now)
+        whole = sorted(
+            (found.wake_at.replace(microsecond=0), found.id)
+            for found in self._all()
+            if found.wake_at is not None
+        )
+        return (
+            [id for at, id in whole if at <= now.replace(microsecond=0)][:limit]
+            if now.tzinfo
+            else super().due(now)
+        )
 
 
 class Naive(MemoryStore):
@@ -190,7 +203,14 @@ class Saved(MemoryStore):
 
     def last(self, service: str) -> Rollout | None:
         found = [self.load(id) for id in self.order]
-        return next((each for each in reversed(found) if each is not None and each.release.service == service), None)
+        return next(
+            (
+                each
+                for each in reversed(found)
+                if each is not None and each.release.service == service
+            ),
+            None,
+        )
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,10 +255,19 @@ class Stuck(MemoryStore):
 
 
 FAULTS: list[tuple[type[MemoryStore], str]] = [
-    (Unknown, "Unknown.load(checkout-42) failed\n  expected: an answer\n  came:     StoreError: no checkout-42"),
-    (Careless, "Careless.save('checkout-42' with serial 6, expected=5) was done\n  expected: ConflictError, and nothing changed"),
+    (
+        Unknown,
+        "Unknown.load(checkout-42) failed\n  expected: an answer\n  came:     StoreError: no checkout-42",
+    ),
+    (
+        Careless,
+        "Careless.save('checkout-42' with serial 6, expected=5) was done\n  expected: ConflictError, and nothing changed",
+    ),
     (Raises, "Raises.save('checkout-42' with serial 6, expected=5) was refused with another error"),
-    (Nameless, "Nameless.save('checkout-42' with serial 6, expected=5) was refused without a word about 'checkout-42'"),
+    (
+        Nameless,
+        "Nameless.save('checkout-42' with serial 6, expected=5) was refused without a word about 'checkout-42'",
+    ),
     (Hasty, "Hasty.notes(checkout-42) does not give what was saved\n  expected: []"),
     (Blind, "Blind.save let two writers win one serial"),
     (Same, "Same.save('checkout-42' with serial 2, expected=3) was done"),
@@ -247,14 +276,26 @@ FAULTS: list[tuple[type[MemoryStore], str]] = [
     (Newest, "Newest.notes(checkout-42) does not give what was saved"),
     (Final, "Final.notes(checkout-42) does not give what was saved"),
     (Utf8, "Utf8.save('checkout-42' with serial 0, expected=None) raised an error of another kind"),
-    (Everything, "due(2026-11-23 09:00:00+00:00, 2) does not give what was saved\n  expected: ['a', 'c']\n  came:     ['a', 'c', 'b', 'now']"),
+    (
+        Everything,
+        "due(2026-11-23 09:00:00+00:00, 2) does not give what was saved\n  expected: ['a', 'c']\n  came:     ['a', 'c', 'b', 'now']",
+    ),
     (Alphabetic, "expected: ['a', 'c', 'b', 'now']\n  came:     ['a', 'b', 'c', 'now']"),
     (Seconds, "expected: ['before', 'second', 'after', 'millisecond']\n"),
     (Naive, "Naive.due(2026-11-23 09:00:00) was answered\n  expected: StrategyError"),
-    (Stale, "Stale.due(2026-11-23 09:00:00+00:00) does not give what was saved\n  expected: []\n  came:     ['checkout-42']"),
+    (
+        Stale,
+        "Stale.due(2026-11-23 09:00:00+00:00) does not give what was saved\n  expected: []\n  came:     ['checkout-42']",
+    ),
     (Saved, "Saved.last(checkout) does not give what was saved"),
-    (Crowded, "Crowded.save('second' with serial 0, expected=None) was done\n  expected: ConflictError, and nothing changed"),
-    (Lonely, "Lonely.save('m-new' with serial 0, expected=None) failed\n  expected: an answer\n  came:     ConflictError: z-old is there"),
+    (
+        Crowded,
+        "Crowded.save('second' with serial 0, expected=None) was done\n  expected: ConflictError, and nothing changed",
+    ),
+    (
+        Lonely,
+        "Lonely.save('m-new' with serial 0, expected=None) failed\n  expected: an answer\n  came:     ConflictError: z-old is there",
+    ),
     (Capitals, "Capitals.save('A' with serial 6, expected=None) failed"),
     (Driven, "Driven.driving let a second driver in"),
     (Stuck, "Stuck.driving does not let go"),
@@ -263,11 +304,15 @@ FAULTS: list[tuple[type[MemoryStore], str]] = [
 
 @rule("R21")
 @pytest.mark.parametrize(("kind", "said"), FAULTS, ids=[kind.__name__ for kind, _ in FAULTS])
-def test_a_fault_is_named_with_what_was_expected_what_came_and_how_to_mend_it(kind: Callable[[], Any], said: str) -> None:
+def test_a_fault_is_named_with_what_was_expected_what_came_and_how_to_mend_it(
+    kind: Callable[[], Any], said: str
+) -> None:
     with pytest.raises(AssertionError, match=re.escape(said)) as caught:
         check_store(lambda place: kind(), shared=False)
 
-    assert re.fullmatch(r"\S[^\n]+\n  expected: [^\n]*\n  came:     [^\n]*\n  mend:     [^\n]+", str(caught.value))
+    assert re.fullmatch(
+        r"\S[^\n]+\n  expected: [^\n]*\n  came:     [^\n]*\n  mend:     [^\n]+", str(caught.value)
+    )
 
 
 class Cached(FileStore):
@@ -288,13 +333,19 @@ class Cached(FileStore):
         self.seen[rollout.id] = rollout
 
 
-def test_a_store_that_does_not_see_what_others_save_is_found_where_others_can(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"Cached.load\(checkout-42\) does not give what was saved"):
+def test_a_store_that_does_not_see_what_others_save_is_found_where_others_can(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(
+        AssertionError, match=r"Cached.load\(checkout-42\) does not give what was saved"
+    ):
         check_store(lambda place: Cached(tmp_path / place))
 
 
 def test_one_that_nobody_else_can_reach_is_found_out_unless_it_says_so() -> None:
-    with pytest.raises(AssertionError, match=r"MemoryStore.load\(checkout-42\) .*\n.*\n  came:     None") as caught:
+    with pytest.raises(
+        AssertionError, match=r"MemoryStore.load\(checkout-42\) .*\n.*\n  came:     None"
+    ) as caught:
         check_store(lambda place: MemoryStore())
 
     assert caught.value.__notes__ == [

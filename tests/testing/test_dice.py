@@ -19,7 +19,18 @@ def moments(values: list[int]) -> tuple[float, float]:
     return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
-@pytest.mark.parametrize(("trials", "chance"), [(10, 0.3), (40, 0.9), (1_000, 0.01), (1_000, 0.0289), (1_000, 0.031), (5_000, 0.4), (100_000, 0.001)])
+@pytest.mark.parametrize(
+    ("trials", "chance"),
+    [
+        (10, 0.3),
+        (40, 0.9),
+        (1_000, 0.01),
+        (1_000, 0.0289),
+        (1_000, 0.031),
+        (5_000, 0.4),
+        (100_000, 0.001),
+    ],
+)
 def test_a_binomial_draw_has_its_mean_and_variance(trials: int, chance: float) -> None:
     dice = Dice(1, "binomial")
     mean, variance = moments([dice.binomial(trials, chance) for _ in range(DRAWS)])
@@ -63,7 +74,12 @@ def test_a_count_is_never_below_zero(mean: float, seed: int) -> None:
 def test_the_ends_are_certain() -> None:
     dice = Dice(0, "ends")
 
-    assert (dice.binomial(50, 0.0), dice.binomial(50, 1.0), dice.binomial(0, 0.5), dice.poisson(0.0)) == (0, 50, 0, 0)
+    assert (
+        dice.binomial(50, 0.0),
+        dice.binomial(50, 1.0),
+        dice.binomial(0, 0.5),
+        dice.poisson(0.0),
+    ) == (0, 50, 0, 0)
 
 
 @given(st.floats(0.0, 1.0), st.integers(0, 1_000))

@@ -45,12 +45,18 @@ from progressive.testing.simulation.simulate import Run
 
 ERRORS = Metric("error-rate", kind="ratio")
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
-POLICY = Canary(weights=percents(10, 100), bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(5))])
+POLICY = Canary(
+    weights=percents(10, 100), bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(5))]
+)
 
 
 @pytest.mark.parametrize(
     "world",
-    [World(load=100), World(load=100, candidate=Behaviour(errors=0.3)), World(load=100, troubles=[troubles.LosesReplies()])],
+    [
+        World(load=100),
+        World(load=100, candidate=Behaviour(errors=0.3)),
+        World(load=100, troubles=[troubles.LosesReplies()]),
+    ],
     ids=["good", "bad", "lost replies"],
 )
 def test_a_driver_that_stops_anywhere_gets_to_the_same_end(world: World) -> None:
@@ -60,7 +66,9 @@ def test_a_driver_that_stops_anywhere_gets_to_the_same_end(world: World) -> None
     assert crashes.story == simulate(POLICY, world)
 
 
-def test_an_end_that_a_crash_changes_is_named_with_its_point(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_that_a_crash_changes_is_named_with_its_point(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A driver that forgets what was stored: each crash starts the rollout again, and it is said where."""
     from progressive.testing.faults import crashes
 
@@ -69,10 +77,17 @@ def test_an_end_that_a_crash_changes_is_named_with_its_point(monkeypatch: pytest
     def other(self: Run) -> Any:
         story = real(self)
         stopped = getattr(self, "stopped", "")
-        return story if not stopped else simulate(POLICY, World(load=100, candidate=Behaviour(errors=0.3)))
+        return (
+            story
+            if not stopped
+            else simulate(POLICY, World(load=100, candidate=Behaviour(errors=0.3)))
+        )
 
     monkeypatch.setattr(crashes._Crashing, "story", other)
-    with pytest.raises(AssertionError, match=r"stopped at 0:00:00 before \w+ \(point 0\): it ended rolled_back, and promoted without a crash"):
+    with pytest.raises(
+        AssertionError,
+        match=r"stopped at 0:00:00 before \w+ \(point 0\): it ended rolled_back, and promoted without a crash",
+    ):
         crash_everywhere(POLICY, World(load=100))
 
 
@@ -98,7 +113,9 @@ def half() -> Traffic:
         (Injected.DELAY, None, percent(50)),
     ],
 )
-def test_what_goes_wrong_with_a_write_and_what_is_left_of_it(what: Injected, failure: Failure | None, left: object) -> None:
+def test_what_goes_wrong_with_a_write_and_what_is_left_of_it(
+    what: Injected, failure: Failure | None, left: object
+) -> None:
     clock, router = VirtualClock(), MemoryRouter()
     faulty = Faulty(router, [Fault("apply", what, nth=1)], sleep=clock.advance)
     began = clock()
@@ -170,9 +187,14 @@ def test_a_method_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.parametrize("what", list(Injected))
-def test_a_rollout_gets_through_a_router_that_does_this_to_every_third_write(what: Injected) -> None:
+def test_a_rollout_gets_through_a_router_that_does_this_to_every_third_write(
+    what: Injected,
+) -> None:
     clock = VirtualClock()
     router = Faulty(MemoryRouter(), [Fault("apply", what, chance=0.3)], seed=5, sleep=clock.advance)
     metrics = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
 
-    assert play(POLICY, RELEASE, router=router, metrics=[metrics], clock=clock).rollout.phase is Phase.PROMOTED
+    assert (
+        play(POLICY, RELEASE, router=router, metrics=[metrics], clock=clock).rollout.phase
+        is Phase.PROMOTED
+    )

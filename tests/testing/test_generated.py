@@ -59,7 +59,13 @@ def drawn(strategy: st.SearchStrategy[Any], times: int = 400) -> list[Any]:
     """Values as they come, always the same ones."""
     found = []
 
-    @settings(max_examples=times, database=None, derandomize=True, deadline=None, phases=[hypothesis.Phase.generate])
+    @settings(
+        max_examples=times,
+        database=None,
+        derandomize=True,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
+    )
     @given(value=strategy)
     def draw(value: object) -> None:
         found.append(value)
@@ -80,7 +86,9 @@ def test_every_kind_is_generated() -> None:
 @QUICK
 @given(rollout=rollouts(), event=events())
 @rule("R32", "R33")
-def test_whatever_happens_to_a_generated_rollout_can_be_stored(rollout: Rollout, event: Event) -> None:
+def test_whatever_happens_to_a_generated_rollout_can_be_stored(
+    rollout: Rollout, event: Event
+) -> None:
     decided = decide(rollout, event).rollout
 
     assert loads(dumps(decided)) == decided
@@ -112,7 +120,14 @@ def test_traffic_is_what_a_router_with_these_capabilities_can_give(able: Capabil
 
 
 @pytest.mark.parametrize(
-    ("kind", "fits"), [("ratio", Counts), ("latency", Histogram), ("mean", Moments), ("value", Gauge), (None, Counts | Histogram | Moments | Gauge)]
+    ("kind", "fits"),
+    [
+        ("ratio", Counts),
+        ("latency", Histogram),
+        ("mean", Moments),
+        ("value", Gauge),
+        (None, Counts | Histogram | Moments | Gauge),
+    ],
 )
 def test_measurements_fit_their_kind_or_are_missing(kind: str | None, fits: Any) -> None:
     strategy = measurements(None if kind is None else Kind(kind))

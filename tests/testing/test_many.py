@@ -23,7 +23,11 @@ from progressive import (
 from progressive.testing import Behaviour, MemoryFleet, Often, Spread, World, simulate_many
 
 ERRORS = Metric("error-rate", kind="ratio")
-POLICY = Canary(weights=percents(10, 100), bake=minutes(3), checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))])
+POLICY = Canary(
+    weights=percents(10, 100),
+    bake=minutes(3),
+    checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))],
+)
 
 
 def test_a_bad_version_is_caught_and_a_good_one_is_not() -> None:
@@ -42,7 +46,14 @@ def test_a_bad_version_is_caught_and_a_good_one_is_not() -> None:
 def test_the_answer_is_the_same_on_any_number_of_processes() -> None:
     told: list[tuple[int, int]] = []
     one = simulate_many(POLICY, World(), runs=6, seed=3)
-    two = simulate_many(POLICY, World(), runs=6, seed=3, processes=2, progress=lambda done, runs: told.append((done, runs)))
+    two = simulate_many(
+        POLICY,
+        World(),
+        runs=6,
+        seed=3,
+        processes=2,
+        progress=lambda done, runs: told.append((done, runs)),
+    )
 
     assert one == two
     assert told == [(n, 6) for n in range(1, 7)]
@@ -65,7 +76,9 @@ def test_a_number_of_runs_that_makes_no_sense_is_named(runs: int) -> None:
 
 @pytest.mark.parametrize("processes", [0, -1, 1.5, True, None])
 def test_a_number_of_processes_that_makes_no_sense_is_named(processes: Any) -> None:
-    with pytest.raises(StrategyError, match=f"processes={processes!r} must be a whole number of at least 1"):
+    with pytest.raises(
+        StrategyError, match=f"processes={processes!r} must be a whole number of at least 1"
+    ):
         simulate_many(POLICY, runs=1, processes=processes)
 
 
@@ -76,10 +89,15 @@ class Called(MemoryFleet):
         return self
 
 
-@pytest.mark.parametrize("fleet", [MemoryFleet(), Called(), 3], ids=["a fleet", "one that is called", "none"])
+@pytest.mark.parametrize(
+    "fleet", [MemoryFleet(), Called(), 3], ids=["a fleet", "one that is called", "none"]
+)
 @pytest.mark.parametrize("processes", [1, 2])
 def test_one_fleet_for_all_runs_is_refused(fleet: Any, processes: int) -> None:
-    with pytest.raises(StrategyError, match=r"simulate_many\(fleet=\): all runs would share .*; put troubles\.NotReady\(\.\.\.\) in the world, or"):
+    with pytest.raises(
+        StrategyError,
+        match=r"simulate_many\(fleet=\): all runs would share .*; put troubles\.NotReady\(\.\.\.\) in the world, or",
+    ):
         simulate_many(POLICY, runs=2, processes=processes, fleet=fleet)
 
 
@@ -90,7 +108,9 @@ def test_each_run_has_a_fleet_of_its_own_on_any_number_of_processes() -> None:
         made.append(MemoryFleet())
         return made[-1]
 
-    strategy = Canary(weights=percents(10, 100), bake=minutes(3), unguarded="to count", retire_after=minutes(1))
+    strategy = Canary(
+        weights=percents(10, 100), bake=minutes(3), unguarded="to count", retire_after=minutes(1)
+    )
     alone = simulate_many(strategy, runs=3, fleet=one)
 
     assert [fleet.retired for fleet in made] == [[Version("v1")]] * 3
@@ -104,7 +124,10 @@ def test_an_interval_holds_what_it_is_about_and_is_that_of_wilson(count: int, mo
     found = Often(count, count + more)
 
     assert 0 <= found.low <= found.share <= found.high <= 1
-    for end in (found.low, found.high):  # where the score test says 1.96, but for the ends that are certain
+    for end in (
+        found.low,
+        found.high,
+    ):  # where the score test says 1.96, but for the ends that are certain
         if 0 < end < 1:
             away = abs(found.share - end) / math.sqrt(end * (1 - end) / found.runs)
             assert math.isclose(away, 1.959963984540054, rel_tol=1e-6)

@@ -43,7 +43,12 @@ from progressive.testing import (
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 ERRORS = Metric("errors", kind="ratio")
-CANARY = Canary(weights=percents(10, 100), bake=minutes(5), checks=[Limit(ERRORS, at_most=percent(1))], retire_after=minutes(1))
+CANARY = Canary(
+    weights=percents(10, 100),
+    bake=minutes(5),
+    checks=[Limit(ERRORS, at_most=percent(1))],
+    retire_after=minutes(1),
+)
 FIRST = Marker(generation=1)
 
 
@@ -52,7 +57,9 @@ def driven(*given: Any, **ports: Any) -> Any:
 
 
 @pytest.mark.parametrize("drive", [play, driven], ids=["play", "aplay"])
-def test_a_whole_rollout_is_driven_through_recordings_in_both_colours(drive: Callable[..., Any]) -> None:
+def test_a_whole_rollout_is_driven_through_recordings_in_both_colours(
+    drive: Callable[..., Any],
+) -> None:
     router, metrics = Recording(MemoryRouter()), Recording(ScriptedMetrics({ERRORS: steady(50)}))
     store, fleet = Recording(MemoryStore()), Recording(MemoryFleet())
     outcome = drive(CANARY, RELEASE, router=router, metrics=[metrics], store=store, fleet=fleet)
@@ -62,9 +69,15 @@ def test_a_whole_rollout_is_driven_through_recordings_in_both_colours(drive: Cal
     assert router.port.history == [call["traffic"] for call in router.of("apply")]
     assert {call["metric"] for call in metrics.of("measure")} == {ERRORS}
     assert [call["version"] for call in fleet.of("retire")] == [Version("v1")]
-    assert [call["expected"] for call in store.of("save")] == [None, *(call["rollout"].serial for call in store.of("save")[:-1])]
+    assert [call["expected"] for call in store.of("save")] == [
+        None,
+        *(call["rollout"].serial for call in store.of("save")[:-1]),
+    ]
     assert {call.asynchronous for call in router.of("read", "apply")} == {drive is driven}
-    assert all(call.over and call.error is None for call in (*router.calls, *metrics.calls, *store.calls, *fleet.calls))
+    assert all(
+        call.over and call.error is None
+        for call in (*router.calls, *metrics.calls, *store.calls, *fleet.calls)
+    )
 
 
 def test_what_was_raised_is_kept_and_raised() -> None:
@@ -154,7 +167,10 @@ def test_arguments_are_told_by_name_or_by_place() -> None:
     with pytest.raises(TypeError, match="retire"):
         fleet.retire(RELEASE)  # type: ignore[call-arg]
 
-    assert [dict(call.arguments) for call in fleet.calls] == [{"release": RELEASE, "version": Version("v1")}, {"0": RELEASE}]
+    assert [dict(call.arguments) for call in fleet.calls] == [
+        {"release": RELEASE, "version": Version("v1")},
+        {"0": RELEASE},
+    ]
     assert set(plain.calls[0].arguments.values()) == {"shop", 0}
 
 
@@ -181,11 +197,26 @@ def test_what_is_recorded_keeps_the_laws_that_the_port_keeps() -> None:
     clock.advance(timedelta(minutes=2))
     script = steady(50)
     metrics = ScriptedMetrics(
-        {ERRORS: lambda track, window: script(track, Window(max(window.start, begun), max(min(window.end, clock()), window.start, begun)))}
+        {
+            ERRORS: lambda track, window: script(
+                track,
+                Window(
+                    max(window.start, begun), max(min(window.end, clock()), window.start, begun)
+                ),
+            )
+        }
     )
     router = Recording(MemoryRouter())
 
-    check_router(router, Release(service="shop", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1-fresh")))
+    check_router(
+        router,
+        Release(
+            service="shop",
+            stable=Version("v1"),
+            candidate=Version("v2"),
+            baseline=Version("v1-fresh"),
+        ),
+    )
     check_metrics(Recording(metrics), RELEASE, Window(begun, clock()))
     check_store(lambda place: Recording(MemoryStore()), shared=False)
     assert len(router.of("apply")) > 100

@@ -100,7 +100,9 @@ def limit(at_most: float = 30, **more: Any) -> Limit:
 
 def usual(**changes: Any) -> Canary:
     """The strategy of most recordings: three weights, five minutes each, a look every half minute."""
-    return Canary(**{"weights": percents(5, 50, 100), "bake": minutes(5), "checks": [limit()], **changes})
+    return Canary(
+        **{"weights": percents(5, 50, 100), "bake": minutes(5), "checks": [limit()], **changes}
+    )
 
 
 def at(minute: float) -> datetime:
@@ -121,8 +123,14 @@ def test_a_bad_version_that_a_lax_limit_promoted_would_have_been_stopped_by_a_co
     found = replay(recording, usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
 
     assert found.recorded.phase is Phase.PROMOTED
-    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.ROLLED_BACK, at(0.5), None)
-    assert found.why.startswith("checks/error-rate-no-worse: worse: 30 events where 15.5 were expected: 30 times stable's rate (3.2 or more);")
+    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (
+        Phase.ROLLED_BACK,
+        at(0.5),
+        None,
+    )
+    assert found.why.startswith(
+        "checks/error-rate-no-worse: worse: 30 events where 15.5 were expected: 30 times stable's rate (3.2 or more);"
+    )
     assert found.exposed.of("error-rate") == Counts(events=30, trials=1_500)
     assert found.spared.of("error-rate") == Counts(events=870, trials=43_500)
     assert found.undecided.requests == 0
@@ -137,10 +145,22 @@ def test_a_false_alarm_would_not_have_stopped_a_version_that_asks_for_more_reque
 
     def unlucky(track: Track, window: Window) -> Measurement:
         trials = round(5 * max(window.length.total_seconds(), 1))
-        return Counts(events=3 if track is Track.CANDIDATE and window.start == at(0) and window.length else 0, trials=trials)
+        return Counts(
+            events=3 if track is Track.CANDIDATE and window.start == at(0) and window.length else 0,
+            trials=trials,
+        )
 
     def policy(min_sample: int) -> Canary:
-        return usual(checks=[Limit(ERRORS, at_most=percent(1), min_sample=min_sample, tolerance=Tolerance(in_a_row=1))])
+        return usual(
+            checks=[
+                Limit(
+                    ERRORS,
+                    at_most=percent(1),
+                    min_sample=min_sample,
+                    tolerance=Tolerance(in_a_row=1),
+                )
+            ]
+        )
 
     recording = recorded(policy(100), unlucky)
     found = replay(recording, policy(1_000), release=RELEASE)
@@ -148,13 +168,21 @@ def test_a_false_alarm_would_not_have_stopped_a_version_that_asks_for_more_reque
     assert (found.recorded.phase, found.recorded.at) == (Phase.ROLLED_BACK, at(0.5))
     assert (found.stops_at, found.unknown_from) == (None, at(0.5))
     assert "went back (checks/error-rate: 2 % is above 1 %" in found.unknown_why
-    assert [(each.check, each.recorded, each.replayed) for each in found.differences] == [("checks/error-rate", "fail", "no_data")]
+    assert [(each.check, each.recorded, each.replayed) for each in found.differences] == [
+        ("checks/error-rate", "fail", "no_data")
+    ]
 
 
 def test_a_strategy_is_stopped_as_early_as_its_own_tolerance_says() -> None:
     recording = let_pass()
-    strict = {row: Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(in_a_row=row)) for row in (1, 2, 5)}
-    found = {row: replay(recording, usual(checks=[check]), release=RELEASE).stops_at for row, check in strict.items()}
+    strict = {
+        row: Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(in_a_row=row))
+        for row in (1, 2, 5)
+    }
+    found = {
+        row: replay(recording, usual(checks=[check]), release=RELEASE).stops_at
+        for row, check in strict.items()
+    }
 
     assert found == {1: at(0.5), 2: at(1), 5: at(2.5)}
 
@@ -164,24 +192,65 @@ def test_a_tolerance_that_holds_stops_too_and_what_comes_after_it_is_up_to_a_per
     found = replay(let_pass(), usual(checks=[check]), release=RELEASE)
 
     assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.HELD, at(1), at(1))
-    assert found.unknown_why == "it would have been held, and whether somebody would have resumed it nobody knows"
-    assert (found.exposed.requests, found.spared.requests, found.undecided.requests) == (3_000, 0, 42_000)
+    assert (
+        found.unknown_why
+        == "it would have been held, and whether somebody would have resumed it nobody knows"
+    )
+    assert (found.exposed.requests, found.spared.requests, found.undecided.requests) == (
+        3_000,
+        0,
+        42_000,
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "until", "why"),
     [
-        ({"weights": percents(10, 50, 100)}, 0, "would have asked for 10 % candidate (step weight-10), where the recorded rollout asked for 5 %"),
-        ({"weights": percents(5, 100)}, 5, "would have asked for 100 % candidate (step weight-100), where the recorded rollout asked for 50 %"),
-        ({"weights": percents(5, 20, 50, 100)}, 5, "would have asked for 20 % candidate (step weight-20), where the recorded rollout asked for 50 %"),
-        ({"bake": minutes(4)}, 4, "where the recorded rollout stayed at 5 % candidate until 2026-03-01 12:05:00"),
-        ({"bake": minutes(6)}, 5, "asked for 50 % candidate (step weight-50); this one would have stayed at 5 % candidate, waiting for a bake"),
-        ({"last_bake": minutes(9)}, 15, "rollout was promoted; this one would have stayed at 100 % candidate, waiting for a bake of 9 min"),
-        ({"checks": [limit(min_sample=100_000)]}, 5, "waiting for checks/error-rate (15000 of the 100000 requests that a verdict needs"),
-        ({"bake": seconds(285)}, 4.75, "before going on it would have looked at error-rate up to here, which was not recorded"),
+        (
+            {"weights": percents(10, 50, 100)},
+            0,
+            "would have asked for 10 % candidate (step weight-10), where the recorded rollout asked for 5 %",
+        ),
+        (
+            {"weights": percents(5, 100)},
+            5,
+            "would have asked for 100 % candidate (step weight-100), where the recorded rollout asked for 50 %",
+        ),
+        (
+            {"weights": percents(5, 20, 50, 100)},
+            5,
+            "would have asked for 20 % candidate (step weight-20), where the recorded rollout asked for 50 %",
+        ),
+        (
+            {"bake": minutes(4)},
+            4,
+            "where the recorded rollout stayed at 5 % candidate until 2026-03-01 12:05:00",
+        ),
+        (
+            {"bake": minutes(6)},
+            5,
+            "asked for 50 % candidate (step weight-50); this one would have stayed at 5 % candidate, waiting for a bake",
+        ),
+        (
+            {"last_bake": minutes(9)},
+            15,
+            "rollout was promoted; this one would have stayed at 100 % candidate, waiting for a bake of 9 min",
+        ),
+        (
+            {"checks": [limit(min_sample=100_000)]},
+            5,
+            "waiting for checks/error-rate (15000 of the 100000 requests that a verdict needs",
+        ),
+        (
+            {"bake": seconds(285)},
+            4.75,
+            "before going on it would have looked at error-rate up to here, which was not recorded",
+        ),
     ],
-)  # fmt: skip
-def test_it_says_from_which_moment_on_the_traffic_would_have_differed(changes: dict[str, Any], until: float, why: str) -> None:
+)
+def test_it_says_from_which_moment_on_the_traffic_would_have_differed(
+    changes: dict[str, Any], until: float, why: str
+) -> None:
     found = replay(let_pass(), usual(**changes), release=RELEASE)
 
     assert (found.stops_at, found.unknown_from) == (None, at(until))
@@ -193,14 +262,22 @@ def test_it_says_from_which_moment_on_the_traffic_would_have_differed(changes: d
 def test_a_shorter_last_bake_promotes_earlier_and_that_is_known() -> None:
     found = replay(let_pass(), usual(last_bake=minutes(2)), release=RELEASE)
 
-    assert (found.replayed.phase, found.replayed.at, found.unknown_from) == (Phase.PROMOTED, at(12), None)
+    assert (found.replayed.phase, found.replayed.at, found.unknown_from) == (
+        Phase.PROMOTED,
+        at(12),
+        None,
+    )
     assert found.exposed.requests == 45_000  # the candidate is stable then, and nobody was spared
 
 
-def test_a_version_that_would_have_gone_back_in_other_traffic_than_the_recorded_is_not_known_to() -> None:
+def test_a_version_that_would_have_gone_back_in_other_traffic_than_the_recorded_is_not_known_to() -> (
+    None
+):
     """The comparison needs ten minutes here, and the other weights are others after five."""
     strategy = usual(weights=percents(5, 25, 100), checks=[limit(), NoWorse(ERRORS)], alpha=1e-9)
-    found = replay(recorded(usual(), steady(50, stable=0.001, candidate=0.004)), strategy, release=RELEASE)
+    found = replay(
+        recorded(usual(), steady(50, stable=0.001, candidate=0.004)), strategy, release=RELEASE
+    )
 
     assert (found.stops_at, found.unknown_from) == (None, at(5))
 
@@ -208,8 +285,12 @@ def test_a_version_that_would_have_gone_back_in_other_traffic_than_the_recorded_
 # ------------------------------------------------------------------------------------------------------ what recordings lack
 
 
-@pytest.mark.parametrize(("interval", "looks"), [(7, 10), (30, 10), (45, 5), (60, 5), (100, 3), (300, 1)])
-def test_windows_of_another_interval_are_answered_by_those_that_lie_in_them_whole(interval: int, looks: int) -> None:
+@pytest.mark.parametrize(
+    ("interval", "looks"), [(7, 10), (30, 10), (45, 5), (60, 5), (100, 3), (300, 1)]
+)
+def test_windows_of_another_interval_are_answered_by_those_that_lie_in_them_whole(
+    interval: int, looks: int
+) -> None:
     """Never cut, never counted twice, never taken more often than they were recorded, and none left out before a raise."""
     strategy = usual(interval=seconds(interval), checks=[limit(min_sample=1)])
     found = replay(let_pass(), strategy, release=RELEASE)
@@ -220,30 +301,44 @@ def test_windows_of_another_interval_are_answered_by_those_that_lie_in_them_whol
     assert sum(dict(note.numbers)["candidate_sample"] for note in judged) == 15_000
 
 
-@pytest.mark.parametrize(("recorded_warmup", "warmup", "missing"), [(0, 60, 0), (60, 60, 0), (60, 0, 180), (60, 30, 90)])
-def test_a_warmup_that_was_longer_leaves_gaps(recorded_warmup: int, warmup: int, missing: int) -> None:
+@pytest.mark.parametrize(
+    ("recorded_warmup", "warmup", "missing"), [(0, 60, 0), (60, 60, 0), (60, 0, 180), (60, 30, 90)]
+)
+def test_a_warmup_that_was_longer_leaves_gaps(
+    recorded_warmup: int, warmup: int, missing: int
+) -> None:
     recording = recorded(usual(warmup=seconds(recorded_warmup)), BAD)
     found = replay(recording, usual(warmup=seconds(warmup)), release=RELEASE)
 
     assert found.unknown_from is None
-    assert sum((gap.length for name, gap in found.gaps if name == "error-rate"), timedelta()) == seconds(missing)
+    assert sum(
+        (gap.length for name, gap in found.gaps if name == "error-rate"), timedelta()
+    ) == seconds(missing)
     assert ("gaps" in str(found)) == bool(missing)
 
 
-def test_a_metric_that_was_never_recorded_is_named_and_nothing_is_known_past_the_first_raise() -> None:
+def test_a_metric_that_was_never_recorded_is_named_and_nothing_is_known_past_the_first_raise() -> (
+    None
+):
     strategy = usual(checks=[limit(), Limit(LATENCY, quantile=0.99, at_most=ms(400))])
     found = replay(let_pass(), strategy, release=RELEASE)
 
     assert found.missing == ("latency",)
     assert (found.stops_at, found.unknown_from) == (None, at(5))
-    assert found.unknown_why.endswith("this one would have stayed at 5 % candidate, waiting for the closing look at latency")
+    assert found.unknown_why.endswith(
+        "this one would have stayed at 5 % candidate, waiting for the closing look at latency"
+    )
     assert "missing    latency: the recorded rollout never looked at it" in str(found)
 
 
 def test_a_metric_that_was_never_recorded_holds_nothing_against_the_candidate() -> None:
     """At 100 % there is no stable whose silence would excuse it, and a quarter of an hour of no data would be acted on."""
     switch = BlueGreen(bake=minutes(30), checks=[limit()])
-    found = replay(recorded(switch, BAD), attrs.evolve(switch, checks=[Limit(LATENCY, quantile=0.5, at_most=ms(1))]), release=RELEASE)
+    found = replay(
+        recorded(switch, BAD),
+        attrs.evolve(switch, checks=[Limit(LATENCY, quantile=0.5, at_most=ms(1))]),
+        release=RELEASE,
+    )
 
     assert (found.replayed.phase, found.unknown_from) == (Phase.PROGRESSING, at(30))
 
@@ -263,12 +358,18 @@ def spread(n: int, slow: int) -> Histogram:
     ("check", "bad", "good"),
     [
         (Limit(LATENCY, quantile=0.9, at_most=ms(400)), spread(600, 200), spread(600, 1)),
-        (Limit(BASKET, at_least=30.0), Moments(n=50, mean=29.5, m2=4.0), Moments(n=50, mean=40.0, m2=4.0)),
+        (
+            Limit(BASKET, at_least=30.0),
+            Moments(n=50, mean=29.5, m2=4.0),
+            Moments(n=50, mean=40.0, m2=4.0),
+        ),
         (Limit(QUEUE, at_most=40), Gauge(samples=(50.0, 60.0)), Gauge(samples=(3.0,))),
     ],
     ids=["histograms", "moments", "gauges"],
 )
-def test_every_kind_of_measurement_is_merged_and_judged(check: Limit, bad: Measurement, good: Measurement) -> None:
+def test_every_kind_of_measurement_is_merged_and_judged(
+    check: Limit, bad: Measurement, good: Measurement
+) -> None:
     """Recorded under a check that only observes, every half minute; replayed with looks of a minute that decide."""
 
     def script(track: Track, window: Window) -> Measurement:
@@ -279,39 +380,67 @@ def test_every_kind_of_measurement_is_merged_and_judged(check: Limit, bad: Measu
     found = replay(recording, usual(checks=[limit(), check], interval=minutes(1)), release=RELEASE)
 
     assert found.recorded.phase is Phase.PROMOTED
-    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.ROLLED_BACK, at(2), None)
+    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (
+        Phase.ROLLED_BACK,
+        at(2),
+        None,
+    )
     assert found.why.startswith(f"checks/{check.id}: ")
 
 
 def remeasured(notes: Pairs, change: Callable[[Measured], Measured]) -> Pairs:
     """The same recording, if its looks had been answered otherwise."""
     return [
-        (id, attrs.evolve(note, event=change(note.event)) if isinstance(note, Happened) and isinstance(note.event, Measured) else note)
+        (
+            id,
+            attrs.evolve(note, event=change(note.event))
+            if isinstance(note, Happened) and isinstance(note.event, Measured)
+            else note,
+        )
         for id, note in notes
     ]
 
 
 def test_a_query_that_changed_is_not_merged_with_the_one_before() -> None:
     def asked_anew(event: Measured) -> Measured:
-        return attrs.evolve(event, look=attrs.evolve(event.look, query="q", fingerprint="q2" if event.at > at(1.5) else "q1"))
+        return attrs.evolve(
+            event,
+            look=attrs.evolve(
+                event.look, query="q", fingerprint="q2" if event.at > at(1.5) else "q1"
+            ),
+        )
 
     changed = remeasured(let_pass(), asked_anew)
-    found = replay(changed, usual(interval=minutes(1), checks=[limit(min_sample=1)]), release=RELEASE)
+    found = replay(
+        changed, usual(interval=minutes(1), checks=[limit(min_sample=1)]), release=RELEASE
+    )
     anew = [note for note in found.notes if note.kind == "unjudged"]
 
     assert found.unknown_from is None
-    assert [(note.at, note.why) for note in anew] == [(at(2.5), "the query changed; its evidence starts anew")]
-    assert [dict(note.numbers)["candidate_sample"] for note in found.judgements if note.at <= at(2)] == [3_000, 1_500]
+    assert [(note.at, note.why) for note in anew] == [
+        (at(2.5), "the query changed; its evidence starts anew")
+    ]
+    assert [
+        dict(note.numbers)["candidate_sample"] for note in found.judgements if note.at <= at(2)
+    ] == [3_000, 1_500]
 
 
 def test_buckets_that_changed_are_not_merged_either() -> None:
     def rebuilt(track: Track, window: Window) -> Measurement:
-        return spread(600, 1) if window.end <= at(1.5) else Histogram(edges=(0.2,), cumulative=(599, 600))
+        return (
+            spread(600, 1)
+            if window.end <= at(1.5)
+            else Histogram(edges=(0.2,), cumulative=(599, 600))
+        )
 
     check = Limit(LATENCY, quantile=0.9, at_most=ms(400), min_sample=1)
     recording = recorded(usual(checks=[check, limit()]), {ERRORS: steady(50), LATENCY: rebuilt})
     found = replay(recording, usual(checks=[check, limit()], interval=minutes(1)), release=RELEASE)
-    samples = [dict(note.numbers)["candidate_sample"] for note in found.judgements if note.check == "latency-p90" and note.at <= at(3)]
+    samples = [
+        dict(note.numbers)["candidate_sample"]
+        for note in found.judgements
+        if note.check == "latency-p90" and note.at <= at(3)
+    ]
 
     assert found.unknown_from is None
     assert samples == [1_200, 600, 1_200]
@@ -323,7 +452,11 @@ def test_looks_of_two_analyses_are_counted_once_and_each_answers_its_own() -> No
     strategy = usual(analyses=[slow], guards=["slow"])
     recording = recorded(strategy, BAD)
     found = replay(recording, strategy, release=RELEASE)
-    alone = replay(recording, Canary(weights=percents(5, 50, 100), bake=minutes(5), analyses=[slow], guards=["slow"]), release=RELEASE)
+    alone = replay(
+        recording,
+        Canary(weights=percents(5, 50, 100), bake=minutes(5), analyses=[slow], guards=["slow"]),
+        release=RELEASE,
+    )
 
     assert same(found) and found.exposed.requests == 45_000
     assert [note.at for note in alone.judgements][:3] == [at(2), at(4), at(5)]
@@ -331,7 +464,12 @@ def test_looks_of_two_analyses_are_counted_once_and_each_answers_its_own() -> No
 
 
 def test_an_analysis_of_another_name_is_answered_by_whatever_was_recorded() -> None:
-    other = Canary(weights=percents(5, 50, 100), bake=minutes(5), analyses=[Analysis("other", checks=[NoWorse(ERRORS), limit()])], guards=["other"])
+    other = Canary(
+        weights=percents(5, 50, 100),
+        bake=minutes(5),
+        analyses=[Analysis("other", checks=[NoWorse(ERRORS), limit()])],
+        guards=["other"],
+    )
     found = replay(let_pass(), other, release=RELEASE)
 
     assert (found.stops_at, found.unknown_from, found.differences) == (at(0.5), None, ())
@@ -344,7 +482,15 @@ def test_a_provider_that_was_down_is_down_in_the_replay_too() -> None:
         return NoAnswer("503") if at(1) < window.end < at(5) else Counts(events=0, trials=1_000)
 
     def policy(within: float) -> Canary:
-        return usual(checks=[limit(tolerance=Tolerance(no_answer=Budget(within=minutes(within), then=Action.ROLL_BACK)))])
+        return usual(
+            checks=[
+                limit(
+                    tolerance=Tolerance(
+                        no_answer=Budget(within=minutes(within), then=Action.ROLL_BACK)
+                    )
+                )
+            ]
+        )
 
     recording = recorded(policy(15), down)
 
@@ -356,7 +502,11 @@ def test_a_provider_that_was_down_is_down_in_the_replay_too() -> None:
 def test_an_answer_about_another_time_than_was_asked_is_none_in_the_replay_either() -> None:
     def elsewhere(event: Measured) -> Measured:
         early = Window(event.look.window.start - hours(2), event.look.window.start - hours(1))
-        return attrs.evolve(event, look=attrs.evolve(event.look, covered=early)) if at(1) < event.at <= at(2) else event
+        return (
+            attrs.evolve(event, look=attrs.evolve(event.look, covered=early))
+            if at(1) < event.at <= at(2)
+            else event
+        )
 
     impatient = limit(tolerance=Tolerance(no_answer=Budget(looks=1, then=Action.ROLL_BACK)))
     found = replay(remeasured(let_pass(), elsewhere), usual(checks=[impatient]), release=RELEASE)
@@ -385,10 +535,23 @@ def test_a_recording_that_ends_in_the_middle_says_so() -> None:
     recording = [(id, note) for id, note in let_pass() if note.at <= at(7)]
     found = replay(recording, usual(), release=RELEASE)
 
-    assert (found.recorded.phase, found.recorded.at, found.recorded.why) == (Phase.PROGRESSING, at(7), "the recording ends here")
-    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.PROGRESSING, None, at(7))
-    assert found.unknown_why.startswith("the recording ends here; this one would have stayed at 50 % candidate, waiting for a bake")
-    assert replay(recording, usual(checks=[NoWorse(ERRORS), limit()]), release=RELEASE).unknown_from is None
+    assert (found.recorded.phase, found.recorded.at, found.recorded.why) == (
+        Phase.PROGRESSING,
+        at(7),
+        "the recording ends here",
+    )
+    assert (found.replayed.phase, found.stops_at, found.unknown_from) == (
+        Phase.PROGRESSING,
+        None,
+        at(7),
+    )
+    assert found.unknown_why.startswith(
+        "the recording ends here; this one would have stayed at 50 % candidate, waiting for a bake"
+    )
+    assert (
+        replay(recording, usual(checks=[NoWorse(ERRORS), limit()]), release=RELEASE).unknown_from
+        is None
+    )
 
 
 def test_a_recording_that_ends_before_the_other_strategy_goes_on_says_so() -> None:
@@ -396,26 +559,36 @@ def test_a_recording_that_ends_before_the_other_strategy_goes_on_says_so() -> No
     found = replay(recording, usual(bake=minutes(4)), release=RELEASE)
 
     assert (found.stops_at, found.unknown_from) == (None, at(4))
-    assert found.unknown_why == "it would have asked for 50 % candidate (step weight-50), where the recorded rollout stayed at 5 % candidate"
+    assert (
+        found.unknown_why
+        == "it would have asked for 50 % candidate (step weight-50), where the recorded rollout stayed at 5 % candidate"
+    )
 
 
 def test_what_was_not_recorded_as_a_counter_is_one_from_where_it_is_asked_for() -> None:
     counter = attrs.evolve(ERRORS, counter=True)
 
-    assert same(replay(let_pass(), usual(checks=[Limit(counter, at_most=percent(30))]), release=RELEASE))
+    assert same(
+        replay(let_pass(), usual(checks=[Limit(counter, at_most=percent(30))]), release=RELEASE)
+    )
 
 
 def test_a_visit_that_is_cut_short_goes_on_at_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("progressive.testing.replay.rerun.ROUNDS", 3)
     found = replay(let_pass(), usual(), release=RELEASE)
 
-    assert (found.stops_at, found.unknown_from is None or found.unknown_from > at(0)) == (None, True)
+    assert (found.stops_at, found.unknown_from is None or found.unknown_from > at(0)) == (
+        None,
+        True,
+    )
 
 
 def test_a_recording_that_ends_in_a_hold_waits_for_a_person_too() -> None:
     check = Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD))
     whole = recorded(usual(checks=[check]), BAD)
-    held = next(i for i, (_, note) in enumerate(whole) if isinstance(note, Entered) and note.phase == "held")
+    held = next(
+        i for i, (_, note) in enumerate(whole) if isinstance(note, Entered) and note.phase == "held"
+    )
     found = replay(whole[: held + 1], usual(checks=[check]), release=RELEASE)
 
     assert found.recorded == found.replayed
@@ -427,7 +600,11 @@ def test_a_rollout_that_never_began_tells_nothing() -> None:
     recording = recorded(usual(), lambda track, window: NoData("nobody is there"))
     found = replay(recording, usual(), release=RELEASE)
 
-    assert (found.recorded.phase, found.replayed.phase, found.unknown_from) == (Phase.ROLLED_BACK, Phase.PENDING, at(5))
+    assert (found.recorded.phase, found.replayed.phase, found.unknown_from) == (
+        Phase.ROLLED_BACK,
+        Phase.PENDING,
+        at(5),
+    )
     assert "never began (preflight took longer than 5 min" in found.unknown_why
     assert found.exposed == Counted() and "exposed    nothing that was counted" in str(found)
 
@@ -465,7 +642,15 @@ def told(strategy: Any, *words: tuple[float, Any], script: Any = BAD, **more: An
         for say in sayings:
             say(rollout)
 
-    play(strategy, RELEASE, store=store, clock=clock, before_tick=before, metrics=[ScriptedMetrics({ERRORS: script})], **more)
+    play(
+        strategy,
+        RELEASE,
+        store=store,
+        clock=clock,
+        before_tick=before,
+        metrics=[ScriptedMetrics({ERRORS: script})],
+        **more,
+    )
     return list(store.notes("played"))
 
 
@@ -476,7 +661,12 @@ EVE: dict[str, Any] = {"at": START, "by": "eve", "why": "she knows"}
     "words",
     [
         [(2, Hold(**EVE)), (20, Resume(**EVE))],
-        [(2, Hold(**EVE)), (3, Hold(cause="lunch", **EVE)), (9, Resume(**EVE)), (12, Resume(cause="lunch", **EVE))],
+        [
+            (2, Hold(**EVE)),
+            (3, Hold(cause="lunch", **EVE)),
+            (9, Resume(**EVE)),
+            (12, Resume(cause="lunch", **EVE)),
+        ],
         [(7, Abort(**EVE))],
         [(2, PromoteNow(**EVE))],
         [(2, Hold(**EVE)), (4, PromoteNow(waive=("hold:person",), **EVE))],
@@ -497,7 +687,9 @@ def test_people_say_what_they_said(words: list[tuple[float, Any]]) -> None:
 def test_what_is_said_after_nothing_is_known_any_more_changes_nothing() -> None:
     """Between two ticks somebody skips a step, and somebody else holds it there. The other strategy goes on to another weight."""
     store, clock = MemoryStore(), VirtualClock(START)
-    ports = Ports(router=MemoryRouter(), metrics=[ScriptedMetrics({ERRORS: BAD})], store=store, clock=clock)
+    ports = Ports(
+        router=MemoryRouter(), metrics=[ScriptedMetrics({ERRORS: BAD})], store=store, clock=clock
+    )
     rollout = start(usual(), RELEASE, id="played", ports=ports)
     while clock() < at(2):
         rollout = tick("played", ports).rollout
@@ -511,7 +703,12 @@ def test_what_is_said_after_nothing_is_known_any_more_changes_nothing() -> None:
 
 def test_a_step_that_was_skipped_is_skipped_whatever_its_epoch_would_have_been() -> None:
     """The other strategy has one more step before it, so everything has a higher epoch."""
-    first, *bakes = SetWeight(percent(5)), Bake(minutes(30), id="long"), SetWeight(percent(100)), Bake(minutes(2), id="last")
+    first, *bakes = (
+        SetWeight(percent(5)),
+        Bake(minutes(30), id="long"),
+        SetWeight(percent(100)),
+        Bake(minutes(2), id="last"),
+    )
     store, clock = MemoryStore(), VirtualClock(START)
 
     def skip(rollout: Any) -> None:
@@ -519,29 +716,53 @@ def test_a_step_that_was_skipped_is_skipped_whatever_its_epoch_would_have_been()
             submit(store, "played", Skip(epoch=rollout.epoch, **{**EVE, "at": clock()}))
 
     strategy = Canary(steps=[first, *bakes], checks=[limit()])
-    play(strategy, RELEASE, store=store, clock=clock, before_tick=skip, metrics=[ScriptedMetrics({ERRORS: BAD})])
-    found = replay(store.notes("played"), Canary(steps=[first, Pause(minutes(1)), *bakes], checks=[limit()]), release=RELEASE)
+    play(
+        strategy,
+        RELEASE,
+        store=store,
+        clock=clock,
+        before_tick=skip,
+        metrics=[ScriptedMetrics({ERRORS: BAD})],
+    )
+    found = replay(
+        store.notes("played"),
+        Canary(steps=[first, Pause(minutes(1)), *bakes], checks=[limit()]),
+        release=RELEASE,
+    )
 
     assert (found.replayed.phase, found.unknown_from) == (Phase.PROMOTED, None)
 
 
 def test_what_a_person_waived_is_waived_as_far_as_the_other_strategy_has_it() -> None:
     strict = Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD), id="strict")
-    recording = told(usual(checks=[strict, limit()]), (3, Resume(cause="checks/strict", waive=("strict",), **EVE)))
+    recording = told(
+        usual(checks=[strict, limit()]),
+        (3, Resume(cause="checks/strict", waive=("strict",), **EVE)),
+    )
 
     assert same(replay(recording, usual(checks=[strict, limit()]), release=RELEASE))
-    assert replay(recording, usual(), release=RELEASE).unknown_from == at(5)  # it was not held, and is two minutes ahead
+    assert replay(recording, usual(), release=RELEASE).unknown_from == at(
+        5
+    )  # it was not held, and is two minutes ahead
 
 
 def test_an_approval_that_was_given_counts_and_one_that_was_not_is_waited_for() -> None:
     def asks(name: str) -> Canary:
-        steps = [SetWeight(percent(10)), Approval(name, within=hours(2), otherwise=Action.HOLD), SetWeight(percent(100)), Bake(minutes(3))]
+        steps = [
+            SetWeight(percent(10)),
+            Approval(name, within=hours(2), otherwise=Action.HOLD),
+            SetWeight(percent(100)),
+            Bake(minutes(3)),
+        ]
         return Canary(steps=steps, checks=[limit()])
 
     recording = told(asks("go"), (4, Approve(approval="go", **EVE)))
 
     assert same(replay(recording, asks("go"), release=RELEASE))
-    assert "waiting for somebody to approve 'other'" in replay(recording, asks("other"), release=RELEASE).unknown_why
+    assert (
+        "waiting for somebody to approve 'other'"
+        in replay(recording, asks("other"), release=RELEASE).unknown_why
+    )
 
 
 def test_hooks_answer_as_they_did_and_one_that_was_never_called_is_waited_for() -> None:
@@ -557,12 +778,19 @@ def test_hooks_answer_as_they_did_and_one_that_was_never_called_is_waited_for() 
     recording = recorded(smoke("smoke"), BAD, hooks={"smoke": hook})
 
     assert same(replay(recording, smoke("smoke"), release=RELEASE))
-    assert "waiting for hook 'load' to answer" in replay(recording, smoke("load"), release=RELEASE).unknown_why
+    assert (
+        "waiting for hook 'load' to answer"
+        in replay(recording, smoke("load"), release=RELEASE).unknown_why
+    )
 
 
 def test_a_hook_that_said_stop_says_stop() -> None:
     smoke = BlueGreen(preview_hook="smoke", bake=minutes(3), checks=[limit()])
-    found = replay(recorded(smoke, BAD, hooks={"smoke": lambda key, release: Stop("the shop is shut")}), smoke, release=RELEASE)
+    found = replay(
+        recorded(smoke, BAD, hooks={"smoke": lambda key, release: Stop("the shop is shut")}),
+        smoke,
+        release=RELEASE,
+    )
 
     assert same(found) and "the shop is shut" in found.why
 
@@ -574,7 +802,9 @@ def test_a_gate_is_closed_as_long_as_it_was() -> None:
     recording = recorded(usual(gates=["day"]), BAD, gates={"day": night})
 
     assert same(replay(recording, usual(gates=["day"]), release=RELEASE))
-    assert replay(recording, usual(), release=RELEASE).unknown_from == at(5)  # without the gate it is up and away
+    assert replay(recording, usual(), release=RELEASE).unknown_from == at(
+        5
+    )  # without the gate it is up and away
 
 
 def test_instances_are_as_ready_as_they_were() -> None:
@@ -586,10 +816,22 @@ def test_instances_are_as_ready_as_they_were() -> None:
         if clock() >= at(9):
             fleet.capacities[Track.CANDIDATE] = Capacity(percent(100))
 
-    play(usual(), RELEASE, fleet=fleet, clock=clock, store=store, before_tick=scale, metrics=[ScriptedMetrics({ERRORS: BAD})])
+    play(
+        usual(),
+        RELEASE,
+        fleet=fleet,
+        clock=clock,
+        store=store,
+        before_tick=scale,
+        metrics=[ScriptedMetrics({ERRORS: BAD})],
+    )
     recording = list(store.notes("played"))
 
-    assert next(note for _, note in recording if isinstance(note, Asked) and note.traffic.candidate == percent(50)).at > at(8)
+    assert next(
+        note
+        for _, note in recording
+        if isinstance(note, Asked) and note.traffic.candidate == percent(50)
+    ).at > at(8)
     assert same(replay(recording, usual(), release=RELEASE))
 
 
@@ -601,7 +843,15 @@ def test_strangers_edit_what_they_edited(weights: tuple[int, ...]) -> None:
         if left and clock() >= at(2) and rollout.routing.verified_since is not None:
             router.edit(Traffic(candidate=percent(left.pop())))
 
-    play(usual(), RELEASE, router=router, clock=clock, store=store, before_tick=stranger, metrics=[ScriptedMetrics({ERRORS: BAD})])
+    play(
+        usual(),
+        RELEASE,
+        router=router,
+        clock=clock,
+        store=store,
+        before_tick=stranger,
+        metrics=[ScriptedMetrics({ERRORS: BAD})],
+    )
 
     notes = [note for _, note in store.notes("played")]
     random.Random(1).shuffle(notes)
@@ -643,7 +893,14 @@ class Broken(MemoryRouter):
 )
 def test_a_router_fails_as_it_failed(broken: dict[str, Any]) -> None:
     clock, store = VirtualClock(START), MemoryStore()
-    play(usual(), RELEASE, router=Broken(clock=clock, **broken), clock=clock, store=store, metrics=[ScriptedMetrics({ERRORS: BAD})])
+    play(
+        usual(),
+        RELEASE,
+        router=Broken(clock=clock, **broken),
+        clock=clock,
+        store=store,
+        metrics=[ScriptedMetrics({ERRORS: BAD})],
+    )
 
     assert same(replay(store.notes("played"), usual(), release=RELEASE))
 
@@ -656,7 +913,14 @@ def test_a_driver_that_was_away_is_not_said_to_have_watched() -> None:
         if at(2) <= clock() < at(3):
             clock.advance(minutes(10))
 
-    play(usual(), RELEASE, clock=clock, store=store, before_tick=sleeps, metrics=[ScriptedMetrics({ERRORS: BAD})])
+    play(
+        usual(),
+        RELEASE,
+        clock=clock,
+        store=store,
+        before_tick=sleeps,
+        metrics=[ScriptedMetrics({ERRORS: BAD})],
+    )
     notes = [note for _, note in store.notes("played")]
 
     assert [note for note in notes if isinstance(note, Late)]
@@ -688,7 +952,10 @@ def test_any_store_gives_what_is_needed(tmp_path: Path) -> None:
     for store in (SqliteStore(tmp_path / "rollouts.db"), FileStore(tmp_path / "rollouts")):
         recorded(usual(), BAD, store=store)
 
-        assert replay(store.notes("played"), usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE) == expected
+        assert (
+            replay(store.notes("played"), usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
+            == expected
+        )
         assert same(replay(store.notes("played"), store.load("played"), release=RELEASE))
 
 
@@ -701,7 +968,9 @@ def test_a_file_of_notes_is_read(tmp_path: Path) -> None:
     assert same(replay(notes_from(str(path)), usual(), release=RELEASE))
 
 
-def test_the_journal_of_a_file_store_is_such_a_file_up_to_its_last_whole_save(tmp_path: Path) -> None:
+def test_the_journal_of_a_file_store_is_such_a_file_up_to_its_last_whole_save(
+    tmp_path: Path,
+) -> None:
     store = FileStore(tmp_path)
     recorded(usual(), BAD, store=store)
     path = tmp_path / "played.notes"
@@ -716,8 +985,15 @@ def test_a_story_tells_its_own_release() -> None:
     story = simulate(usual(), World(load=50, candidate=Behaviour(errors=0.02)))
     found = replay(story, usual(checks=[limit(), NoWorse(ERRORS)]))
 
-    assert (story.promoted, found.replayed.phase, found.release) == (True, Phase.ROLLED_BACK, story.rollout.release)
-    assert replay(story.notes, usual(checks=[limit(), NoWorse(ERRORS)]), release=story.rollout.release) == found
+    assert (story.promoted, found.replayed.phase, found.release) == (
+        True,
+        Phase.ROLLED_BACK,
+        story.rollout.release,
+    )
+    assert (
+        replay(story.notes, usual(checks=[limit(), NoWorse(ERRORS)]), release=story.rollout.release)
+        == found
+    )
 
 
 def test_a_release_is_for_the_texts_only() -> None:
@@ -729,20 +1005,32 @@ def test_a_release_is_for_the_texts_only() -> None:
     assert stored is not None
     assert same(replay(notes, stored)) and replay(notes, stored).release == RELEASE
     assert same(replay(notes, usual()))
-    assert str(replay(notes, usual())).startswith("What if: candidate (new) of recorded, times in UTC")
+    assert str(replay(notes, usual())).startswith(
+        "What if: candidate (new) of recorded, times in UTC"
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "place", "why"),
     [
-        (b"nonsense", "line 3: $", "not JSON: .*; each line must be one whole note as dumps_note writes it; mend this one"),
+        (
+            b"nonsense",
+            "line 3: $",
+            "not JSON: .*; each line must be one whole note as dumps_note writes it; mend this one",
+        ),
         (b'{"kind":"judged"}', "line 3: $", "each line must be one whole note"),
-        (b'{"kind":"asked","at":"2026-03-01T12:00:00Z","traffic":{"candidate":"5"},"why":"x"}', r"line 3: \$.traffic.candidate", "each line"),
+        (
+            b'{"kind":"asked","at":"2026-03-01T12:00:00Z","traffic":{"candidate":"5"},"why":"x"}',
+            r"line 3: \$.traffic.candidate",
+            "each line",
+        ),
         (b'{"kind":"verified","at":"2026-03-01T12:0', "line 3: $", "not JSON"),
         (b"\xff\xfe", "line 3: $", "each line must be"),
     ],
 )
-def test_a_line_that_is_no_note_is_named_with_its_mend(line: bytes, place: str, why: str, tmp_path: Path) -> None:
+def test_a_line_that_is_no_note_is_named_with_its_mend(
+    line: bytes, place: str, why: str, tmp_path: Path
+) -> None:
     path = tmp_path / "notes.jsonl"
     good = dumps_note(let_pass()[0][1]).encode()
     path.write_bytes(b"\n".join([good, b"", line, good]))
@@ -760,32 +1048,60 @@ def test_a_file_that_is_not_there_is_the_systems_own_error(tmp_path: Path) -> No
 # ------------------------------------------------------------------------------------------------------------- what is refused
 
 SHORT = recorded(usual(weights=percents(100), bake=minutes(1)), BAD)
-OTHER = [(id.replace("played", "other"), note) for id, note in recorded(usual(bake=minutes(2)), BAD)]
+OTHER = [
+    (id.replace("played", "other"), note) for id, note in recorded(usual(bake=minutes(2)), BAD)
+]
 FIRST = next(i for i, (_, note) in enumerate(SHORT) if isinstance(note, Entered))
 
 
 @pytest.mark.parametrize(
     ("notes", "why"),
     [
-        ([], r"there are none; pass store.notes\(id\) of a rollout that was driven, or notes_from\(path\)"),
+        (
+            [],
+            r"there are none; pass store.notes\(id\) of a rollout that was driven, or notes_from\(path\)",
+        ),
         (["a"], r"replay\(notes\)\[0\]: 'a' is no note; pass store.notes\(id\)"),
-        ([SHORT[0], ("played/0/0", "a")], r"replay\(notes\)\[1\]: \('played/0/0', 'a'\) is no note"),
-        ([("played", SHORT[0][1])], r"replay\(notes\)\[0\]: 'played' is no id of a note; a store gives pairs such as \('shop-v2/7/0', note\)"),
-        ([*SHORT, *OTHER], "they are of more than one rollout: 'other' and 'played'; pass those of one"),
-        ([note for _, note in (*SHORT, *OTHER)], "they are of more than one rollout: one that says 'progressing .*' and one that says '"),
+        (
+            [SHORT[0], ("played/0/0", "a")],
+            r"replay\(notes\)\[1\]: \('played/0/0', 'a'\) is no note",
+        ),
+        (
+            [("played", SHORT[0][1])],
+            r"replay\(notes\)\[0\]: 'played' is no id of a note; a store gives pairs such as \('shop-v2/7/0', note\)",
+        ),
+        (
+            [*SHORT, *OTHER],
+            "they are of more than one rollout: 'other' and 'played'; pass those of one",
+        ),
+        (
+            [note for _, note in (*SHORT, *OTHER)],
+            "they are of more than one rollout: one that says 'progressing .*' and one that says '",
+        ),
         ([*SHORT, (SHORT[0][0], SHORT[1][1])], "more than one rollout: .*, under the same id"),
-        (SHORT[FIRST + 1 :], r"the beginning is missing, .* has epoch \d \(progressing bake-100: weight-100 is done\); pass all notes"),
+        (
+            SHORT[FIRST + 1 :],
+            r"the beginning is missing, .* has epoch \d \(progressing bake-100: weight-100 is done\); pass all notes",
+        ),
     ],
-)  # fmt: skip
+)
 def test_notes_that_are_not_those_of_one_rollout_are_refused(notes: list[Any], why: str) -> None:
     with pytest.raises(StrategyError, match=why):
         replay(notes, usual(), release=RELEASE)
 
 
 def test_a_metric_that_was_recorded_as_another_kind_is_refused() -> None:
-    strategy = usual(checks=[Limit(Metric("error-rate", kind="latency"), quantile=0.9, at_most=ms(4)), Limit(QUEUE, at_most=4)])
+    strategy = usual(
+        checks=[
+            Limit(Metric("error-rate", kind="latency"), quantile=0.9, at_most=ms(4)),
+            Limit(QUEUE, at_most=4),
+        ]
+    )
 
-    with pytest.raises(StrategyError, match="metric 'error-rate': it was recorded as a ratio, the strategy means a latency; give it another name"):
+    with pytest.raises(
+        StrategyError,
+        match="metric 'error-rate': it was recorded as a ratio, the strategy means a latency; give it another name",
+    ):
         replay(SHORT, strategy, release=RELEASE)
 
 
@@ -793,21 +1109,32 @@ def test_a_rollout_has_no_notes_in_it() -> None:
     store = MemoryStore()
     recorded(usual(), BAD, store=store)
 
-    with pytest.raises(StrategyError, match=r"replay\(notes\): Rollout\(...\) has no notes; pass store.notes\(id\), notes_from\(path\) or a Story"):
+    with pytest.raises(
+        StrategyError,
+        match=r"replay\(notes\): Rollout\(...\) has no notes; pass store.notes\(id\), notes_from\(path\) or a Story",
+    ):
         replay(store.load("played"), usual())  # type: ignore[arg-type]
 
 
 def test_the_path_of_a_file_is_not_its_notes() -> None:
     for path in ("notes.jsonl", Path("notes.jsonl"), b"notes.jsonl"):
-        with pytest.raises(StrategyError, match=r"^replay\(notes\): .*notes.jsonl'.* is no note; to read them from a file, use notes_from\(path\)$"):
+        with pytest.raises(
+            StrategyError,
+            match=r"^replay\(notes\): .*notes.jsonl'.* is no note; to read them from a file, use notes_from\(path\)$",
+        ):
             replay(path, usual(), release=RELEASE)  # type: ignore[arg-type]
 
 
 def test_what_has_no_plan_and_a_release_without_a_way_back_are_refused() -> None:
-    with pytest.raises(StrategyError, match=r"'canary' has no plan; pass a Canary\(...\), a BlueGreen\(...\) or a stored Rollout"):
+    with pytest.raises(
+        StrategyError,
+        match=r"'canary' has no plan; pass a Canary\(...\), a BlueGreen\(...\) or a stored Rollout",
+    ):
         replay(SHORT, "canary", release=RELEASE)  # type: ignore[arg-type]
     with pytest.raises(StrategyError, match="no stable version"):
-        replay(SHORT, usual(), release=Release(service="shop", stable=None, candidate=Version("v2")))
+        replay(
+            SHORT, usual(), release=Release(service="shop", stable=None, candidate=Version("v2"))
+        )
 
 
 # --------------------------------------------------------------------------------------------------------------- what is said
@@ -835,14 +1162,31 @@ def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
 @pytest.mark.parametrize(
     ("lax", "strict", "bad", "good", "values"),
     [
-        (Limit(LATENCY, quantile=0.5, at_most=ms(400)), Limit(LATENCY, quantile=0.9, at_most=ms(400)), spread(600, 200), spread(600, 1), 600),
-        (Limit(BASKET, at_least=20.0), Limit(BASKET, at_least=30.0), Moments(n=50, mean=29.5, m2=4.0), Moments(n=50, mean=40.0, m2=4.0), 50),
+        (
+            Limit(LATENCY, quantile=0.5, at_most=ms(400)),
+            Limit(LATENCY, quantile=0.9, at_most=ms(400)),
+            spread(600, 200),
+            spread(600, 1),
+            600,
+        ),
+        (
+            Limit(BASKET, at_least=20.0),
+            Limit(BASKET, at_least=30.0),
+            Moments(n=50, mean=29.5, m2=4.0),
+            Moments(n=50, mean=40.0, m2=4.0),
+            50,
+        ),
     ],
     ids=["latency", "mean"],
 )
-def test_without_a_ratio_the_values_are_the_requests(lax: Limit, strict: Limit, bad: Measurement, good: Measurement, values: int) -> None:
+def test_without_a_ratio_the_values_are_the_requests(
+    lax: Limit, strict: Limit, bad: Measurement, good: Measurement, values: int
+) -> None:
     """Ten looks in each of three weights: the second stops it, the others would have been spared."""
-    recording = recorded(usual(checks=[lax]), {lax.metric: lambda track, window: bad if track is Track.CANDIDATE else good})
+    recording = recorded(
+        usual(checks=[lax]),
+        {lax.metric: lambda track, window: bad if track is Track.CANDIDATE else good},
+    )
     found = replay(recording, usual(checks=[strict]), release=RELEASE)
     name = lax.metric.name
 
@@ -856,13 +1200,20 @@ def test_without_a_ratio_the_values_are_the_requests(lax: Limit, strict: Limit, 
 
 def test_with_a_ratio_its_trials_are_the_requests_and_a_level_counts_none() -> None:
     checks = [limit(), Limit(LATENCY, quantile=0.9, at_most=ms(400)), Limit(QUEUE, at_most=40)]
-    scripts = {ERRORS: BAD, LATENCY: lambda track, window: spread(9_000, 1), QUEUE: lambda track, window: Gauge(samples=(3.0,))}
+    scripts = {
+        ERRORS: BAD,
+        LATENCY: lambda track, window: spread(9_000, 1),
+        QUEUE: lambda track, window: Gauge(samples=(3.0,)),
+    }
     found = replay(recorded(usual(checks=checks), scripts), usual(checks=checks), release=RELEASE)
     level = usual(checks=[Limit(QUEUE, at_most=40)])
 
     assert str(found.exposed) == "45,000 requests: error-rate 900 of 45,000"
     assert found.exposed.values == (("latency", 30 * 9_000),)
-    assert str(replay(recorded(level, scripts), level, release=RELEASE).exposed) == "nothing that was counted"
+    assert (
+        str(replay(recorded(level, scripts), level, release=RELEASE).exposed)
+        == "nothing that was counted"
+    )
 
 
 def test_what_is_not_known_is_said_too() -> None:
@@ -880,8 +1231,12 @@ def test_what_is_not_known_is_said_too() -> None:
     assert repr(found).endswith("; known until 2026-03-01 12:05:00>")
 
 
-def test_the_page_shows_what_is_printed(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "what-if.md").read_text(encoding="utf-8")
+def test_the_page_shows_what_is_printed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "what-if.md").read_text(
+        encoding="utf-8"
+    )
     first, second, *_ = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     [shown] = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     monkeypatch.chdir(tmp_path)
@@ -891,7 +1246,9 @@ def test_the_page_shows_what_is_printed(capsys: pytest.CaptureFixture[str], tmp_
 
 
 def test_the_first_difference_of_each_check_is_shown() -> None:
-    found = replay(let_pass(), usual(checks=[limit(1, tolerance=Tolerance(in_a_row=3))]), release=RELEASE)
+    found = replay(
+        let_pass(), usual(checks=[limit(1, tolerance=Tolerance(in_a_row=3))]), release=RELEASE
+    )
 
     assert len(found.differences) == 3
     assert [line for line in str(found).splitlines() if "otherwise" in line] == [
@@ -900,7 +1257,10 @@ def test_the_first_difference_of_each_check_is_shown() -> None:
 
 
 def test_a_replay_is_a_value() -> None:
-    one, other, third = (replay(SHORT, usual(weights=percents(100), checks=[limit(most)]), release=RELEASE) for most in (30, 30, 1))
+    one, other, third = (
+        replay(SHORT, usual(weights=percents(100), checks=[limit(most)]), release=RELEASE)
+        for most in (30, 30, 1)
+    )
 
     assert one == other and hash(one) == hash(other)
     assert one != third

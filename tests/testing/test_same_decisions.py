@@ -41,7 +41,11 @@ def _ratio(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Counts)
     assert isinstance(other, Counts)
     return sequential.update(
-        state or sequential.NOTHING, events=one.events, trials=one.trials, control_events=other.events, control_trials=other.trials
+        state or sequential.NOTHING,
+        events=one.events,
+        trials=one.trials,
+        control_events=other.events,
+        control_trials=other.trials,
     )
 
 
@@ -49,21 +53,33 @@ def _fall(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Counts)
     assert isinstance(other, Counts)
     return falls.update(
-        state or falls.NOTHING, events=one.events, trials=one.trials, control_events=other.events, control_trials=other.trials
+        state or falls.NOTHING,
+        events=one.events,
+        trials=one.trials,
+        control_events=other.events,
+        control_trials=other.trials,
     )
 
 
 def _tail(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Histogram)
     assert isinstance(other, Histogram)
-    return tails.update(state or tails.NOTHING, edges=one.edges, candidate=one.cumulative, control=other.cumulative)
+    return tails.update(
+        state or tails.NOTHING, edges=one.edges, candidate=one.cumulative, control=other.cumulative
+    )
 
 
 def _mean(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Moments)
     assert isinstance(other, Moments)
     return means.update(
-        state or means.NOTHING, n=one.n, mean=one.mean, m2=one.m2, control_n=other.n, control_mean=other.mean, control_m2=other.m2
+        state or means.NOTHING,
+        n=one.n,
+        mean=one.mean,
+        m2=one.m2,
+        control_n=other.n,
+        control_mean=other.mean,
+        control_m2=other.m2,
     )
 
 
@@ -73,7 +89,12 @@ BARE: dict[Metric, tuple[Any, Any]] = {
     LATENCY: (_tail, tails.evidence),
     BASKET: (_mean, lambda state: means.evidence(state, up=False)),
 }
-USUAL: dict[str, Any] = {"errors": 0.01, "latency": Latency(ms(100), ms(600)), "ratios": {"orders": 0.1}, "value": 30.0}
+USUAL: dict[str, Any] = {
+    "errors": 0.01,
+    "latency": Latency(ms(100), ms(600)),
+    "ratios": {"orders": 0.1},
+    "value": 30.0,
+}
 STABLE = Behaviour(**USUAL)
 WORSE: dict[Metric, Behaviour] = {
     ERRORS: Behaviour(**USUAL | {"errors": 0.025}),
@@ -110,10 +131,16 @@ def bare(metric: Metric, story: Story) -> list[float]:
 @pytest.mark.parametrize("bad", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_rollout_decides_as_the_bare_statistics_do(metric: Metric, bad: bool, seed: int) -> None:
-    story = told(metric, World(load=60, stable=STABLE, candidate=WORSE[metric] if bad else STABLE), seed)
+    story = told(
+        metric, World(load=60, stable=STABLE, candidate=WORSE[metric] if bad else STABLE), seed
+    )
     expected = bare(metric, story)
     judged = [note for note in story.judgements if note.check == f"{metric.name}-no-worse"]
-    evidence = [dict(note.numbers)["log_evidence"] for note in judged if "log_evidence" in dict(note.numbers)]
+    evidence = [
+        dict(note.numbers)["log_evidence"]
+        for note in judged
+        if "log_evidence" in dict(note.numbers)
+    ]
 
     assert evidence == expected
     assert [note.verdict == "fail" for note in judged if "log_evidence" in dict(note.numbers)] == [
@@ -135,17 +162,31 @@ def test_a_rollout_decides_as_the_bare_statistics_do(metric: Metric, bad: bool, 
     ],
     ids=lambda trouble: type(trouble).__name__,
 )
-def test_troubles_on_the_way_change_which_looks_there_are_and_not_what_they_say(trouble: troubles.Trouble) -> None:
-    story = told(ERRORS, World(load=60, stable=STABLE, candidate=WORSE[ERRORS], troubles=[trouble]), 1)
-    judged = [dict(note.numbers) for note in story.judgements if note.check == "error-rate-no-worse"]
+def test_troubles_on_the_way_change_which_looks_there_are_and_not_what_they_say(
+    trouble: troubles.Trouble,
+) -> None:
+    story = told(
+        ERRORS, World(load=60, stable=STABLE, candidate=WORSE[ERRORS], troubles=[trouble]), 1
+    )
+    judged = [
+        dict(note.numbers) for note in story.judgements if note.check == "error-rate-no-worse"
+    ]
     windows = [look.window for look in story.looks if look.of(Track.CANDIDATE).sample]
 
-    assert [numbers["log_evidence"] for numbers in judged if "log_evidence" in numbers] == bare(ERRORS, story)
-    assert all(one.end <= other.start for one, other in itertools.pairwise(windows)), "no request is judged twice"
+    assert [numbers["log_evidence"] for numbers in judged if "log_evidence" in numbers] == bare(
+        ERRORS, story
+    )
+    assert all(one.end <= other.start for one, other in itertools.pairwise(windows)), (
+        "no request is judged twice"
+    )
 
 
-@pytest.mark.parametrize(("metric", "accept"), [(ERRORS, 2.0), (ORDERS, 1.5), (LATENCY, 2.0), (BASKET, 1.25)], ids=str)
-def test_a_good_version_is_promoted_early_where_the_evidence_is_in(metric: Metric, accept: float) -> None:
+@pytest.mark.parametrize(
+    ("metric", "accept"), [(ERRORS, 2.0), (ORDERS, 1.5), (LATENCY, 2.0), (BASKET, 1.25)], ids=str
+)
+def test_a_good_version_is_promoted_early_where_the_evidence_is_in(
+    metric: Metric, accept: float
+) -> None:
     """A step that waits for proof ends with it, and not by the clock; the rollout is as safe."""
     proof = Analysis("proof", checks=[NoWorse(metric, accept=accept)], interval=seconds(30))
     floor = Analysis("floor", checks=[Limit(ERRORS, at_most=percent(50))], interval=seconds(30))
@@ -162,15 +203,29 @@ def test_a_good_version_is_promoted_early_where_the_evidence_is_in(metric: Metri
 
 @pytest.mark.parametrize("bad", [False, True])
 def test_in_blocks_a_rollout_decides_as_the_bare_bets_do(bad: bool) -> None:
-    strategy = Canary(weights=percents(5, 20, 50, 100), bake=minutes(8), checks=[NoWorse(ERRORS, blocks=True), Limit(ERRORS, at_most=percent(50))])
-    story = simulate(strategy, World(load=60, stable=STABLE, candidate=WORSE[ERRORS] if bad else STABLE), seed=2)
+    strategy = Canary(
+        weights=percents(5, 20, 50, 100),
+        bake=minutes(8),
+        checks=[NoWorse(ERRORS, blocks=True), Limit(ERRORS, at_most=percent(50))],
+    )
+    story = simulate(
+        strategy, World(load=60, stable=STABLE, candidate=WORSE[ERRORS] if bad else STABLE), seed=2
+    )
     logs, expected = clumps.NOTHING, []
     for look in story.looks:
         one, other = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         if isinstance(one, Counts) and isinstance(other, Counts) and one.trials and other.trials:
-            logs = clumps.update(logs, events=one.events, trials=one.trials, control_events=other.events, control_trials=other.trials)
+            logs = clumps.update(
+                logs,
+                events=one.events,
+                trials=one.trials,
+                control_events=other.events,
+                control_trials=other.trials,
+            )
             expected.append(clumps.evidence(logs))
-    judged = [dict(note.numbers) for note in story.judgements if note.check == "error-rate-no-worse"]
+    judged = [
+        dict(note.numbers) for note in story.judgements if note.check == "error-rate-no-worse"
+    ]
 
     assert [numbers["log_evidence"] for numbers in judged if "log_evidence" in numbers] == expected
     assert story.rolled_back is bad

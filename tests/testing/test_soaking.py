@@ -38,7 +38,9 @@ from progressive.testing.doubles import EPOCH
 from progressive.testing.faults import soaking as room
 
 ERRORS = Metric("error-rate", kind="ratio")
-POLICY = Canary(weights=percents(10, 100), bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(2))])
+POLICY = Canary(
+    weights=percents(10, 100), bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(2))]
+)
 
 
 def test_a_sound_engine_breaks_no_promise_and_every_rollout_ends() -> None:
@@ -56,14 +58,28 @@ def test_a_sound_engine_breaks_no_promise_and_every_rollout_ends() -> None:
     [
         POLICY,
         Canary(
-            steps=[SetWeight(percent(0), matches=[Match(name="beta", value="1")]), Bake(minutes(1)), SetWeight(percent(100)), Bake(minutes(1))],
+            steps=[
+                SetWeight(percent(0), matches=[Match(name="beta", value="1")]),
+                Bake(minutes(1)),
+                SetWeight(percent(100)),
+                Bake(minutes(1)),
+            ],
             checks=[Limit(ERRORS, at_most=percent(2))],
         ),
         Canary(
-            steps=[SetWeight(percent(0), mirror=percent(10)), Bake(minutes(1)), SetWeight(percent(100)), Bake(minutes(1))],
+            steps=[
+                SetWeight(percent(0), mirror=percent(10)),
+                Bake(minutes(1)),
+                SetWeight(percent(100)),
+                Bake(minutes(1)),
+            ],
             checks=[Limit(ERRORS, at_most=percent(2))],
         ),
-        BlueGreen(preview_checks=[Limit(ERRORS, at_most=percent(2))], bake=minutes(1), checks=[Limit(ERRORS, at_most=percent(2))]),
+        BlueGreen(
+            preview_checks=[Limit(ERRORS, at_most=percent(2))],
+            bake=minutes(1),
+            checks=[Limit(ERRORS, at_most=percent(2))],
+        ),
     ],
     ids=["weights", "headers", "mirror", "preview"],
 )
@@ -83,7 +99,13 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 def test_progress_is_told_after_each_seed() -> None:
     told: list[tuple[int, int]] = []
-    found = soak(POLICY, seeds=[3, 4], steps=10, faults=["bad"], progress=lambda seeds, events: told.append((seeds, events)))
+    found = soak(
+        POLICY,
+        seeds=[3, 4],
+        steps=10,
+        faults=["bad"],
+        progress=lambda seeds, events: told.append((seeds, events)),
+    )
 
     assert [seeds for seeds, _ in told] == [1, 2]
     assert told[-1] == (2, found.events)
@@ -102,7 +124,11 @@ class Greedy(Step):
 
 
 def test_kinds_of_ones_own_are_stored_and_read() -> None:
-    own = Canary(steps=[SetWeight(percent(100)), Greedy(), Bake(minutes(1))], checks=[], unguarded="an example")
+    own = Canary(
+        steps=[SetWeight(percent(100)), Greedy(), Bake(minutes(1))],
+        checks=[],
+        unguarded="an example",
+    )
 
     assert soak(own, seeds=range(3), kinds=Kinds(Greedy)).ok
     with pytest.raises(StrategyError, match=r"unknown step kind 'greedy'; pass its class in Kinds"):
@@ -118,19 +144,24 @@ def test_a_broken_promise_is_told_with_its_seed(monkeypatch: pytest.MonkeyPatch)
 
     assert not found.ok
     assert [failing.seed for failing in found.failing] == [7, 9]
-    assert "seed 7: R24: nothing ended\n  once more: soak(strategy, seeds=[7], steps=2)\n" in repr(found)
+    assert "seed 7: R24: nothing ended\n  once more: soak(strategy, seeds=[7], steps=2)\n" in repr(
+        found
+    )
     assert found.ended == ()
 
 
-def test_the_reproducer_says_every_argument_that_is_not_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reproducer_says_every_argument_that_is_not_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def ends_where_it_is(world: FaultWorld) -> None:
         raise PromiseBroken("R24: nothing ended")
 
     monkeypatch.setattr(room, "ended", ends_where_it_is)
 
     assert "once more: soak(strategy, seeds=[1])\n" in repr(soak(POLICY, seeds=[1]))
-    assert "once more: soak(strategy, seeds=[1], steps=2, faults=['bad', 'late'], kinds=kinds)\n" in repr(
-        soak(POLICY, seeds=[1], steps=2, faults=("late", "bad"), kinds=Kinds(Greedy))
+    assert (
+        "once more: soak(strategy, seeds=[1], steps=2, faults=['bad', 'late'], kinds=kinds)\n"
+        in repr(soak(POLICY, seeds=[1], steps=2, faults=("late", "bad"), kinds=Kinds(Greedy)))
     )
 
 
@@ -140,11 +171,16 @@ def test_the_reproducer_says_every_argument_that_is_not_the_default(monkeypatch:
         (KeyError("progress"), "KeyError: 'progress'"),
         (ZeroDivisionError(), "ZeroDivisionError"),
         (AssertionError(), "AssertionError"),
-        (AssertionError("it never came to that: a rollout\nand its notes"), "it never came to that: a rollout"),
+        (
+            AssertionError("it never came to that: a rollout\nand its notes"),
+            "it never came to that: a rollout",
+        ),
     ],
     ids=str,
 )
-def test_whatever_is_raised_is_told_with_its_seed(error: Exception, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_is_raised_is_told_with_its_seed(
+    error: Exception, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def raises(world: FaultWorld) -> None:
         raise error
 
@@ -163,7 +199,10 @@ def test_whatever_is_raised_is_told_with_its_seed(error: Exception, why: str, mo
         (2, r"soak\(seeds\): 2 is no list of seeds; use seeds=range\(2\)"),
         (None, r"soak\(seeds\): None is no list of seeds; use seeds=range\(100\)"),
         ("12", r"soak\(seeds\): '12' is no list of seeds; use seeds=range\(100\)"),
-        ([1, 2.5], r"soak\(seeds\)\[1\]: 2.5 is not a whole number; use seeds=range\(100\), or seeds=\[7\] for one"),
+        (
+            [1, 2.5],
+            r"soak\(seeds\)\[1\]: 2.5 is not a whole number; use seeds=range\(100\), or seeds=\[7\] for one",
+        ),
         ([True], r"soak\(seeds\)\[0\]: True is not a whole number"),
     ],
 )
@@ -173,7 +212,10 @@ def test_what_is_no_seed_is_refused_with_its_mend(seeds: Any, why: str) -> None:
 
 
 def test_the_order_in_which_faults_are_named_is_nothing() -> None:
-    one, other = (soak_one(POLICY, 5, faults=faults) for faults in (["late", "hold", "lag"], {"lag", "late", "hold"}))
+    one, other = (
+        soak_one(POLICY, 5, faults=faults)
+        for faults in (["late", "hold", "lag"], {"lag", "late", "hold"})
+    )
     all_named = soak_one(POLICY, 5, faults=reversed(room.FAULTS))
 
     assert (one.text, one.notes) == (other.text, other.notes)
@@ -192,8 +234,14 @@ def test_a_fault_that_is_named_is_in_every_seed() -> None:
     [
         (["bad", "bat"], r"soak\(faults\): 'bat' is no fault; there are unreadable, .*, shuffle"),
         ([["bad"]], r"soak\(faults\): \['bad'\] is no fault; there are unreadable"),
-        ("bad", r"soak\(faults\): 'bad' is no list of names; use faults=\['bad'\]; there are unreadable"),
-        ("bat", r"soak\(faults\): 'bat' is no list of names; use faults=\[\"bad\", \"late\"\]; there are unreadable"),
+        (
+            "bad",
+            r"soak\(faults\): 'bad' is no list of names; use faults=\['bad'\]; there are unreadable",
+        ),
+        (
+            "bat",
+            r"soak\(faults\): 'bat' is no list of names; use faults=\[\"bad\", \"late\"\]; there are unreadable",
+        ),
         (None, r"soak\(faults\): None is no list of names; use "),
     ],
 )
@@ -205,7 +253,10 @@ def test_what_is_no_fault_is_refused_by_name(faults: Any, why: str) -> None:
 
 
 def test_nothing_run_has_no_ends() -> None:
-    assert repr(Soaked(strategy="canary", seeds=0, events=0, ended=(), failing=())) == "<Soaked: canary: 0 seeds, 0 events; none to its end>"
+    assert (
+        repr(Soaked(strategy="canary", seeds=0, events=0, ended=(), failing=()))
+        == "<Soaked: canary: 0 seeds, 0 events; none to its end>"
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------------ the ghost
@@ -213,11 +264,21 @@ def test_nothing_run_has_no_ends() -> None:
 
 def written(world: FaultWorld, weight: float) -> Any:
     marker = Marker(generation=1, serial=1)
-    return world.do(Apply(traffic=Traffic(candidate=percent(weight)), marker=marker, expect=None, epoch=0, raises=True))
+    return world.do(
+        Apply(
+            traffic=Traffic(candidate=percent(weight)),
+            marker=marker,
+            expect=None,
+            epoch=0,
+            raises=True,
+        )
+    )
 
 
 def test_a_write_above_every_saved_step_is_r1() -> None:
-    with pytest.raises(PromiseBroken, match="R1: asked for 500000 ppm, no saved step allows more than 0"):
+    with pytest.raises(
+        PromiseBroken, match="R1: asked for 500000 ppm, no saved step allows more than 0"
+    ):
         written(FaultWorld(POLICY), 50)
 
 
@@ -251,16 +312,27 @@ def test_a_raise_past_what_the_fleet_can_carry_is_r6() -> None:
 def test_a_raise_from_which_stable_could_not_take_it_back_is_r6() -> None:
     world = FaultWorld(POLICY, able=dict.fromkeys(Track, Capacity(percent(100))))
     world.ghost.ceiling = 1_000_000
-    world.ghost.said_able = {Track.CANDIDATE: Capacity(percent(100)), Track.STABLE: Capacity(percent(99))}
+    world.ghost.said_able = {
+        Track.CANDIDATE: Capacity(percent(100)),
+        Track.STABLE: Capacity(percent(99)),
+    }
 
-    with pytest.raises(PromiseBroken, match="R6: raised to 100000 ppm, and stable could not take it back: it can carry 99 %"):
+    with pytest.raises(
+        PromiseBroken,
+        match="R6: raised to 100000 ppm, and stable could not take it back: it can carry 99 %",
+    ):
         written(world, 10)
 
 
 def test_an_end_that_is_left_is_r24_and_one_without_a_write_is_r23() -> None:
     world = FaultWorld(POLICY).until(lambda world: world.phase is Phase.PROGRESSING)
     progressing = world.rollout
-    gone_back = attrs.evolve(progressing, progress=attrs.evolve(progressing.progress, phase=Phase.ROLLED_BACK, causes=(), waiting=None))
+    gone_back = attrs.evolve(
+        progressing,
+        progress=attrs.evolve(
+            progressing.progress, phase=Phase.ROLLED_BACK, causes=(), waiting=None
+        ),
+    )
     world.ghost.zeros = 0
     with pytest.raises(PromiseBroken, match="R23"):
         world.ghost.saved(gone_back, None)
@@ -293,10 +365,14 @@ def test_a_promotion_that_nobody_judged_at_full_traffic_is_r15() -> None:
     ids=str,
 )
 def test_every_kind_of_metric_is_good_or_bad_beyond_doubt(metric: Metric) -> None:
-    bound: dict[str, Any] = {"ratio": {"at_most": percent(2)}, "latency": {"at_most": ms(400), "quantile": 0.99}, "value": {"at_most": 10.0}}.get(
-        metric.kind.value, {"at_least": 10.0}
+    bound: dict[str, Any] = {
+        "ratio": {"at_most": percent(2)},
+        "latency": {"at_most": ms(400), "quantile": 0.99},
+        "value": {"at_most": 10.0},
+    }.get(metric.kind.value, {"at_least": 10.0})
+    policy = Canary(
+        weights=percents(10, 100), bake=minutes(1), checks=[Limit(metric, min_sample=1, **bound)]
     )
-    policy = Canary(weights=percents(10, 100), bake=minutes(1), checks=[Limit(metric, min_sample=1, **bound)])
 
     good = FaultWorld(policy).until(lambda world: world.rollout.over)
     bad = FaultWorld(policy, bad=0.3).until(lambda world: world.rollout.over)

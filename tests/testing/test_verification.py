@@ -43,7 +43,15 @@ def test_and_of_one_that_is_watched() -> None:
 
 def test_and_of_a_switch_with_a_hook_and_an_approval() -> None:
     approval = Approval("go", within=minutes(30), otherwise=Action.ROLL_BACK)
-    report = verify(BlueGreen(preview_hook="smoke", approval=approval, bake=minutes(3), gates=["freeze"], retire_after=minutes(1)))
+    report = verify(
+        BlueGreen(
+            preview_hook="smoke",
+            approval=approval,
+            bake=minutes(3),
+            gates=["freeze"],
+            retire_after=minutes(1),
+        )
+    )
 
     assert report.ok, report
 
@@ -52,7 +60,9 @@ def test_the_walk_is_the_same_every_time() -> None:
     assert verify(BARE) == verify(BARE)
 
 
-def test_a_tick_that_is_not_decided_again_would_have_been_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tick_that_is_not_decided_again_would_have_been_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     told = set[str]()
     sparing = verify(GUARDED, most_states=150, invariants=[lambda move: told.add(move.what)])
     monkeypatch.setattr(_walk, "_same", lambda fair, weather, now: False)
@@ -73,7 +83,11 @@ def test_a_bound_is_said() -> None:
 
 def test_an_invariant_of_one_s_own_comes_with_the_shortest_way_to_where_it_breaks() -> None:
     def never_everything(move: Transition) -> str | None:
-        return "everybody has it" if move.on_router.candidate == percent(100) and "stranger" not in move.what else None
+        return (
+            "everybody has it"
+            if move.on_router.candidate == percent(100) and "stranger" not in move.what
+            else None
+        )
 
     report = verify(BARE, invariants=[never_everything], most_broken=1)
     [broken] = report.broken
@@ -104,10 +118,17 @@ class Fault:
 
 FAULTS = {
     "an abort that is satisfied by seeing 0 %": Fault(
-        "engine.py", "if turn.verified and turn.routing.written >= turn.progress.epoch and turn", "if turn.verified and turn", "R23"
+        "engine.py",
+        "if turn.verified and turn.routing.written >= turn.progress.epoch and turn",
+        "if turn.verified and turn",
+        "R23",
     ),
-    "a promotion without evidence": Fault("engine.py", "if (blocked := _looks.ready(turn)) is not None:", "if False:", "R15"),
-    "a final phase that listens": Fault("engine.py", "if turn.final and type(event) not in _HEARD_WHEN_FINAL:", "if False:", "R24"),
+    "a promotion without evidence": Fault(
+        "engine.py", "if (blocked := _looks.ready(turn)) is not None:", "if False:", "R15"
+    ),
+    "a final phase that listens": Fault(
+        "engine.py", "if turn.final and type(event) not in _HEARD_WHEN_FINAL:", "if False:", "R24"
+    ),
     "a failed check that is forgotten": Fault(
         "engine.py",
         "if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or _routing.astray(turn) or _out_of_time(turn):",
@@ -115,13 +136,29 @@ FAULTS = {
         "R17",
     ),
     "a step without a deadline": Fault(
-        "engine.py", 'turn.wait(why, until=turn.now + left, then=deadline.then.value.replace("_", " "))', "turn.wait(why)", "R30"
+        "engine.py",
+        'turn.wait(why, until=turn.now + left, then=deadline.then.value.replace("_", " "))',
+        "turn.wait(why)",
+        "R30",
     ),
     "a wait that is not said": Fault(
-        "engine.py", 'turn.wait(_fleet.in_steps(turn) or f"the router to serve {NOTHING}, written and read back")', "pass", "R30"
+        "engine.py",
+        'turn.wait(_fleet.in_steps(turn) or f"the router to serve {NOTHING}, written and read back")',
+        "pass",
+        "R30",
     ),
-    "an abort that nobody hears": Fault("_people.py", "    Abort: _abort,\n", "    Abort: lambda turn, event: None,\n", "an abort does not lead"),
-    "two steps in one": Fault("engine.py", "following = turn.progress.step + 1", "following = turn.progress.step + 2", "never reached|Error"),
+    "an abort that nobody hears": Fault(
+        "_people.py",
+        "    Abort: _abort,\n",
+        "    Abort: lambda turn, event: None,\n",
+        "an abort does not lead",
+    ),
+    "two steps in one": Fault(
+        "engine.py",
+        "following = turn.progress.step + 1",
+        "following = turn.progress.step + 2",
+        "never reached|Error",
+    ),
     "a hold without a way back": Fault(
         "lifecycle.py",
         "Phase.PROGRESSING, Phase.ROLLING_BACK, Phase.ROLLED_BACK}),\n    Phase.ROLLING_BACK",
@@ -134,7 +171,7 @@ FAULTS = {
         "step, target = turn.plan.steps[position], turn.plan.traffics[-1]",
         "R1",
     ),
-}  # fmt: skip
+}
 
 WALK = """
 from progressive import Canary, Limit, Metric, minutes, percent, percents
@@ -166,8 +203,9 @@ def test_a_faulty_engine_is_found_with_the_way_to_its_fault(name: str, tmp_path:
     shutil.copytree(source, tmp_path / "progressive", ignore=shutil.ignore_patterns("__pycache__"))
     file = tmp_path / "progressive" / fault.file
     text = file.read_text(encoding="utf-8")
-    assert text.count(fault.old) == 1, f"{fault.old!r} stands {text.count(fault.old)} times in {fault.file}"
+    assert text.count(fault.old) == 1, (
+        f"{fault.old!r} stands {text.count(fault.old)} times in {fault.file}"
+    )
     file.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
 
     assert re.search(fault.found, walked(tmp_path)), f"{name} was not found"
-

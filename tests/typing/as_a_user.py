@@ -92,7 +92,9 @@ class MyRouter:
     def read(self, release: Release) -> Served:
         return Served(traffic=Traffic())
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         return self.read(release)
 
 
@@ -101,8 +103,19 @@ class MyMetrics:
 
     metrics = (Metric("orders", kind="ratio", bad="down"),)
 
-    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
-        return Look(metric=metric.name, window=window, tracks=[(track, Counts(events=1, trials=2)) for track in tracks])
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
+        return Look(
+            metric=metric.name,
+            window=window,
+            tracks=[(track, Counts(events=1, trials=2)) for track in tracks],
+        )
 
 
 class MyFleet:
@@ -158,14 +171,20 @@ class Always:
 router: TrafficRouter = MyRouter()
 another: TrafficRouter = MemoryRouter()
 envoy: TrafficRouter = Envoy(prefix="shop")
-istio: TrafficRouter = Istio(api=Kubernetes("http://127.0.0.1:8001"), virtual_service="shop", host="shop")
+istio: TrafficRouter = Istio(
+    api=Kubernetes("http://127.0.0.1:8001"), virtual_service="shop", host="shop"
+)
 provider: MetricsProvider = MyMetrics()
 stats: MetricsProvider = EnvoyStats(admin="http://127.0.0.1:9901")
 requests = Counter("http_requests_total", version="version", labels={"job": "shop"})
 prometheus: MetricsProvider = Prometheus(
-    "http://prometheus:9090", metrics={**of_istio("shop"), ORDERS: PromQL('sum(orders{version="{backend}"})')}
+    "http://prometheus:9090",
+    metrics={**of_istio("shop"), ORDERS: PromQL('sum(orders{version="{backend}"})')},
 )
-counted: MetricsProvider = Prometheus("http://prometheus:9090", metrics={FAILED: Ratio(events=requests.where(code=Regex("5..")), total=requests)})
+counted: MetricsProvider = Prometheus(
+    "http://prometheus:9090",
+    metrics={FAILED: Ratio(events=requests.where(code=Regex("5..")), total=requests)},
+)
 scripted: MetricsProvider = ScriptedMetrics({})
 fleet: Fleet = MyFleet()
 deployments: Fleet = Deployments(api=Kubernetes("http://127.0.0.1:8001", namespace="shop"))
@@ -184,12 +203,21 @@ check: Check = Always(metric=ERRORS)
 canary = Canary(
     weights=percents(1, 10, 50, 100),
     bake=minutes(10),
-    checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(1)), Limit(LATENCY, quantile=0.99, at_most=ms(400)), check],
+    checks=[
+        NoWorse(ERRORS),
+        Limit(ERRORS, at_most=percent(1)),
+        Limit(LATENCY, quantile=0.99, at_most=ms(400)),
+        check,
+    ],
     analyses=[Analysis("orders", checks=[Limit(MyMetrics.metrics[0], at_least=percent(2))])],
     guards=["orders"],
     gates=["freeze"],
 )
-grows = Canary(weights=geometric(1, factor=3), baseline=percent(10), checks=[NoWorse(ERRORS, than=Track.BASELINE), check])
+grows = Canary(
+    weights=geometric(1, factor=3),
+    baseline=percent(10),
+    checks=[NoWorse(ERRORS, than=Track.BASELINE), check],
+)
 every_check = Canary(
     weights=percents(10, 100),
     bake=minutes(5),
@@ -197,12 +225,24 @@ every_check = Canary(
         SampleRatio(ERRORS),
         NoWorse(LATENCY, accept=1.5),
         MannWhitney(Metric("queue", kind="value")),
-        Kayenta(KayentaJudge(metrics=[KayentaMetric("queue", groups=["work"])]), metrics=[Metric("queue", kind="value")]),
+        Kayenta(
+            KayentaJudge(metrics=[KayentaMetric("queue", groups=["work"])]),
+            metrics=[Metric("queue", kind="value")],
+        ),
     ],
 )
-blue_green = BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(1))], pause=minutes(5))
+blue_green = BlueGreen(
+    preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(1))], pause=minutes(5)
+)
 release = Release(service="shop", stable=Version("v1"), candidate=Version("v2", backend="canary"))
-ports = Ports(router=router, metrics=[provider, stats], hooks={"smoke": smoke}, gates={"freeze": freeze}, store=store, fleet=fleet)
+ports = Ports(
+    router=router,
+    metrics=[provider, stats],
+    hooks={"smoke": smoke},
+    gates={"freeze": freeze},
+    store=store,
+    fleet=fleet,
+)
 
 assert_type(percent(1), Percent)
 assert_type(canary.plan, Plan)
@@ -218,8 +258,14 @@ def script() -> ExitCode:
     assert_type(run("shop-v2", ports), Outcome)
     assert_type(decide(rollout).rollout, Rollout)
     assert_type(loads(dumps(rollout), Kinds(Warm, Always)), Rollout)
-    assert_type(first_deployment(istio, Release(service="shop", stable=None, candidate=Version("v1"))), Served)
-    assert_type(start(Revert(), release.reversed(), id="back", ports=ports, if_running=IfRunning.SUPERSEDE), Rollout)
+    assert_type(
+        first_deployment(istio, Release(service="shop", stable=None, candidate=Version("v1"))),
+        Served,
+    )
+    assert_type(
+        start(Revert(), release.reversed(), id="back", ports=ports, if_running=IfRunning.SUPERSEDE),
+        Rollout,
+    )
     return run(rollout, ports).exit_code
 
 
@@ -232,7 +278,12 @@ def laws() -> None:
     """The test kit."""
     recording = Recording(MemoryRouter())
     check_router(recording, release, settle=minutes(1), edit=recording.port.edit)
-    check_metrics(asked, release, Window(datetime.now(UTC) - minutes(1), datetime.now(UTC)), between=lambda: None)
+    check_metrics(
+        asked,
+        release,
+        Window(datetime.now(UTC) - minutes(1), datetime.now(UTC)),
+        between=lambda: None,
+    )
     check_store(lambda place: SqliteStore(f"{place}.db"))
     check_store(lambda place: MemoryStore(), shared=False)
     assert_type(recording.read(release), Served)

@@ -34,7 +34,9 @@ CANARY = Canary(
     checks=[
         NoWorse(ERRORS),  # no more errors than the version that serves now
         Limit(ERRORS, at_most=percent(5)),
-        Limit(latency(FLUSH), quantile=0.9, at_most=ms(250)),  # in earnest 0.99, which takes ten times the requests
+        Limit(
+            latency(FLUSH), quantile=0.9, at_most=ms(250)
+        ),  # in earnest 0.99, which takes ten times the requests
     ],
     interval=seconds(1),
     watch_every=seconds(2),

@@ -37,11 +37,18 @@ class Processes:
         self._handlers = {number: signal.signal(number, self._interrupt) for number in heard}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for process in self._running:
             process.terminate()
         deadline = time.monotonic() + GRACE
-        while time.monotonic() < deadline and any(process.poll() is None for process in self._running):
+        while time.monotonic() < deadline and any(
+            process.poll() is None for process in self._running
+        ):
             time.sleep(NAP)
         for process in self._running:
             self.kill(process)
@@ -54,7 +61,9 @@ class Processes:
     def start(self, name: str, *command: str | Path) -> subprocess.Popen[bytes]:
         """Start a command; what it prints goes to ``name``.log in the folder."""
         with (self._folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         self._running.append(process)
         return process
 

@@ -88,12 +88,19 @@ def half_baked(rollout: Rollout, weight: Percent) -> bool:
 
 def highest(notes: Notes) -> Percent:
     """The highest weight that the candidate ever had."""
-    return max((note.traffic.candidate for _, note in notes if isinstance(note, Verified)), default=percent(0))
+    return max(
+        (note.traffic.candidate for _, note in notes if isinstance(note, Verified)),
+        default=percent(0),
+    )
 
 
 def back_at_zero(notes: Notes) -> datetime | None:
     """When the router was last read to give the candidate nothing."""
-    times = [note.at for _, note in notes if isinstance(note, Verified) and not note.traffic.candidate.ppm]
+    times = [
+        note.at
+        for _, note in notes
+        if isinstance(note, Verified) and not note.traffic.candidate.ppm
+    ]
     return max(times, default=None)
 
 
@@ -134,7 +141,11 @@ class Result:
     @property
     def harm_lasted(self) -> timedelta | None:
         """From the first harmed request until the candidate was verified to get nothing."""
-        if self.first_harm is None or self.back_at_zero is None or self.phase is not Phase.ROLLED_BACK:
+        if (
+            self.first_harm is None
+            or self.back_at_zero is None
+            or self.phase is not Phase.ROLLED_BACK
+        ):
             return None
         return self.back_at_zero - self.first_harm
 
@@ -163,12 +174,23 @@ def summary(results: Sequence[Result]) -> str:
         ("  of these by the new version", [f"{result.by_candidate:,}" for result in results]),
         ("requests harmed", [f"{result.harmed:,}" for result in results]),
         ("highest weight of the new version", [str(result.highest) for result in results]),
-        ("first harmed request to 0 % verified", [_seconds(result.harm_lasted) for result in results]),
-        ("driver killed with SIGKILL at", [str(result.killed.weight) if result.killed else "-" for result in results]),
-        ("until somebody drove again", [_seconds(result.killed.alone if result.killed else None) for result in results]),
+        (
+            "first harmed request to 0 % verified",
+            [_seconds(result.harm_lasted) for result in results],
+        ),
+        (
+            "driver killed with SIGKILL at",
+            [str(result.killed.weight) if result.killed else "-" for result in results],
+        ),
+        (
+            "until somebody drove again",
+            [_seconds(result.killed.alone if result.killed else None) for result in results],
+        ),
         ("and went on with", [_weights(result.killed) for result in results]),
     ]
-    return "\n".join(f"{name:38}" + "".join(f"{cell:>22}" for cell in cells) for name, cells in rows)
+    return "\n".join(
+        f"{name:38}" + "".join(f"{cell:>22}" for cell in cells) for name, cells in rows
+    )
 
 
 def _seconds(time: timedelta | None) -> str:

@@ -39,14 +39,21 @@ class Users:
         self._port = port
         self._answers: list[Answer] = []
         self._gone = threading.Event()
-        self._threads = [threading.Thread(target=self._use, name=f"user-{n}", daemon=True) for n in range(USERS)]
+        self._threads = [
+            threading.Thread(target=self._use, name=f"user-{n}", daemon=True) for n in range(USERS)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._gone.set()
         for thread in self._threads:
             thread.join()

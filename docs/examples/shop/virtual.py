@@ -16,7 +16,16 @@ from progressive import Outcome, Phase, Release, Rollout, Track, Version, second
 from progressive.metrics.envoy import ERRORS, latency
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, play
 from shop.deploy import CANARY, FLUSH
-from shop.story import KILL_AT, Killed, Result, Story, asked_since, back_at_zero, half_baked, highest
+from shop.story import (
+    KILL_AT,
+    Killed,
+    Result,
+    Story,
+    asked_since,
+    back_at_zero,
+    half_baked,
+    highest,
+)
 from shop.users import RATE
 from shop.world import FAILING
 
@@ -58,7 +67,9 @@ class Users:
         """What `ERRORS` shows of them."""
         version = track.version(self.release)
         trials = self._requests(track, window)
-        return Counts(events=round(trials * FAILING[version.identity]) if version else 0, trials=trials)
+        return Counts(
+            events=round(trials * FAILING[version.identity]) if version else 0, trials=trials
+        )
 
     def latency(self, track: Track, window: Window) -> Measurement:
         """What `LATENCY` shows of them: all are served within 10 ms."""
@@ -66,12 +77,16 @@ class Users:
         return Histogram(edges=(0.01, 0.25), cumulative=(requests, requests, requests))
 
     def _requests(self, track: Track, window: Window) -> int:
-        return round(RATE * self.router.traffic.share(track).fraction * window.length.total_seconds())
+        return round(
+            RATE * self.router.traffic.share(track).fraction * window.length.total_seconds()
+        )
 
 
 def play_virtually() -> list[Result]:
     """The three acts; one clock for all of them."""
-    print("Four versions of a shop, a router, metrics and users in memory, and a clock that moves only when told.")
+    print(
+        "Four versions of a shop, a router, metrics and users in memory, and a clock that moves only when told."
+    )
     clock = VirtualClock()
     return [
         Act("1: v2 is good", "v1", "v2", clock).played(Phase.PROMOTED),
@@ -97,7 +112,11 @@ class Act:
         killed_at = self.clock.now if kill_at is None else self._drive_until_killed(kill_at)
         outcome = self._drive(lambda _: self.users.come())
         notes = self._tell()
-        killed = None if kill_at is None else Killed(weight=kill_at, alone=ALONE, asked=asked_since(notes, killed_at))
+        killed = (
+            None
+            if kill_at is None
+            else Killed(weight=kill_at, alone=ALONE, asked=asked_since(notes, killed_at))
+        )
         return Result(
             title=self.title,
             promise=promise,
@@ -136,7 +155,10 @@ class Act:
             self._drive(kill_there)
         except DriverKilled:
             self._tell()
-            self.story.say(self.clock.now, f"the driver is dropped in mid-canary, at {weight}; what is left is in the store")
+            self.story.say(
+                self.clock.now,
+                f"the driver is dropped in mid-canary, at {weight}; what is left is in the store",
+            )
         killed_at = self.clock.now
         self.clock.advance(ALONE)
         self.story.say(self.clock.now, f"a new driver goes on after {ALONE.total_seconds():g} s")

@@ -43,14 +43,18 @@ class World:
 
     def deploy(self, old: str, new: str) -> subprocess.Popen[bytes]:
         """Start the deployment script."""
-        return self.processes.start("deploy", sys.executable, HERE / "deploy.py", old, new, self.admin, self.state)
+        return self.processes.start(
+            "deploy", sys.executable, HERE / "deploy.py", old, new, self.admin, self.state
+        )
 
     def wait_for_users(self, version: str) -> None:
         """Wait until every user is served, and by ``version``: no router is asked, only users."""
 
         def all_there() -> bool:
             latest = self.users.answers(datetime.now(UTC) - LATELY)
-            return bool(latest) and all(answer.version == version and not answer.harmed for answer in latest)
+            return bool(latest) and all(
+                answer.version == version and not answer.harmed for answer in latest
+            )
 
         self.processes.wait_until(f"all users to be with {version}", all_there, START)
 
@@ -67,12 +71,17 @@ def envoy_binary() -> Path | None:
 @contextmanager
 def open_world(envoy: Path) -> Iterator[World]:
     """Start everything, wait until users are served, and end everything again."""
-    with TemporaryDirectory(prefix="progressive-quickstart-") as name, Processes(folder := Path(name)) as processes:
+    with (
+        TemporaryDirectory(prefix="progressive-quickstart-") as name,
+        Processes(folder := Path(name)) as processes,
+    ):
         ports = _start_versions(processes, folder)
         admin = _start_envoy(processes, folder, envoy, ports)
         with Users(_listens_on(admin)) as users:
             state = folder / "rollouts"
-            world = World(processes=processes, users=users, admin=admin, state=state, store=FileStore(state))
+            world = World(
+                processes=processes, users=users, admin=admin, state=state, store=FileStore(state)
+            )
             world.wait_for_users("v1")
             yield world
 
@@ -81,8 +90,14 @@ def _start_versions(processes: Processes, folder: Path) -> dict[str, int]:
     """Start every version; the port of each."""
     files = {version: folder / f"{version}.port" for version in FAILING}
     for version, failing in FAILING.items():
-        processes.start(version, sys.executable, HERE / "service.py", version, str(failing), files[version])
-    processes.wait_until("the versions of the shop to listen", lambda: all(_written(file) for file in files.values()), START)
+        processes.start(
+            version, sys.executable, HERE / "service.py", version, str(failing), files[version]
+        )
+    processes.wait_until(
+        "the versions of the shop to listen",
+        lambda: all(_written(file) for file in files.values()),
+        START,
+    )
     return {version: int(file.read_text()) for version, file in files.items()}
 
 
@@ -90,7 +105,15 @@ def _start_envoy(processes: Processes, folder: Path, envoy: Path, ports: dict[st
     """Start Envoy; the address of its admin interface."""
     config, address = folder / "envoy.json", folder / "envoy.address"
     config.write_text(json.dumps(envoy_config(ports)))
-    options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error", "--admin-address-path", str(address)]
+    options = [
+        "--concurrency",
+        "1",
+        "--use-dynamic-base-id",
+        "--log-level",
+        "error",
+        "--admin-address-path",
+        str(address),
+    ]
     process = processes.start("envoy", envoy, "-c", config, *options)
 
     def ready() -> bool:
@@ -125,7 +148,9 @@ def envoy_config(ports: dict[str, int]) -> dict[str, Any]:
     """
     split = {
         "runtime_key_prefix": "shop",
-        "clusters": [{"name": version, "weight": 100 if version == "v1" else 0} for version in ports],
+        "clusters": [
+            {"name": version, "weight": 100 if version == "v1" else 0} for version in ports
+        ],
     }
     manager = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -142,11 +167,17 @@ def envoy_config(ports: dict[str, int]) -> dict[str, Any]:
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",
-                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+                },
             }
         ],
     }
-    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    chain = {
+        "filters": [
+            {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+        ]
+    }
     return {
         "admin": {"address": _address(0)},
         "stats_flush_interval": "1s",

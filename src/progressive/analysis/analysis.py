@@ -37,13 +37,20 @@ class Analysis:
 
     name: str = attrs.field(validator=check.is_name, kw_only=False)
     checks: tuple[Check, ...] = attrs.field(converter=checks_of, validator=is_checks)
-    interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
-    warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
+    interval: timedelta = attrs.field(
+        default=seconds(30), converter=check.whole_ms, validator=check.is_duration
+    )
+    warmup: timedelta = attrs.field(
+        default=timedelta(), converter=check.whole_ms, validator=check.is_span
+    )
     synthetic: bool = False
 
     def __attrs_post_init__(self) -> None:
         ids = [each.id for each in self.checks]
-        problems = [f"two checks have the id {twice!r}; give one of them id=" for twice in sorted({id for id in ids if ids.count(id) > 1})]
+        problems = [
+            f"two checks have the id {twice!r}; give one of them id="
+            for twice in sorted({id for id in ids if ids.count(id) > 1})
+        ]
         if not ids:
             problems.append("no checks; give checks=[Limit(...), ...]")
         if self.name == PREFLIGHT:

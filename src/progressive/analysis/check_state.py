@@ -13,6 +13,7 @@ from .contract import Budget, Judgement, Tolerance, Verdict
 
 __all__ = ["Tally", "consequence", "cooled", "fold", "forgive", "owes"]
 
+
 @attrs.frozen(kw_only=True)
 class Tally:
     """What one check has seen so far. Its size is the same after ten looks and after ten thousand.
@@ -42,7 +43,14 @@ WHY_LIMIT = 160
 
 
 def fold(
-    tally: Tally, judgement: Judgement, memory: Memory, tolerance: Tolerance, *, start: datetime, end: datetime, here: bool = True
+    tally: Tally,
+    judgement: Judgement,
+    memory: Memory,
+    tolerance: Tolerance,
+    *,
+    start: datetime,
+    end: datetime,
+    here: bool = True,
 ) -> Tally:
     """``tally`` after one more judgement of the window from ``start`` to ``end``.
 
@@ -65,7 +73,10 @@ def fold(
         failures=failures,
         in_a_row=in_a_row,
         failed=failing
-        and (in_a_row >= tolerance.in_a_row or (tolerance.failures is not None and failures > tolerance.failures)),
+        and (
+            in_a_row >= tolerance.in_a_row
+            or (tolerance.failures is not None and failures > tolerance.failures)
+        ),
         bad=bad,
         bad_looks=0 if bad is None else tally.bad_looks + 1 if same else 1,
         bad_since=None if bad is None else tally.bad_since if same else start,
@@ -81,7 +92,9 @@ def forgive(tally: Tally) -> Tally:
 
 def cooled(tally: Tally) -> Tally:
     """``tally`` as it goes into other traffic: nothing has passed there yet, and the stretch without a clear word is over."""
-    return evolve(tally, here=0, looks_here=0, bad=None, bad_looks=0, bad_since=None, bad_until=None)
+    return evolve(
+        tally, here=0, looks_here=0, bad=None, bad_looks=0, bad_since=None, bad_until=None
+    )
 
 
 def owes(tally: Tally) -> bool:
@@ -104,7 +117,11 @@ def consequence(tally: Tally, tolerance: Tolerance, *, full: bool) -> tuple[Acti
     if tally.bad is None:
         return None
     budget = _budget(tolerance, tally.bad)
-    stretch = tally.bad_until - tally.bad_since if tally.bad_since is not None and tally.bad_until is not None else timedelta()
+    stretch = (
+        tally.bad_until - tally.bad_since
+        if tally.bad_since is not None and tally.bad_until is not None
+        else timedelta()
+    )
     over = budget.looks is not None and tally.bad_looks > budget.looks
     if over or (budget.within is not None and stretch >= budget.within):
         return (Action.HOLD if full and budget.then is Action.ROLL_BACK else budget.then), tally.why

@@ -19,6 +19,7 @@ from progressive.model.traffic import Track
 
 __all__ = ["Budget", "Check", "Judgement", "Tolerance", "Verdict", "metrics_of"]
 
+
 class Verdict(enum.StrEnum):
     """What one look says. Five, not two: the last three never promote anything."""
 
@@ -57,14 +58,20 @@ class Budget:
 
     looks: int | None = attrs.field(default=None, validator=check.optional(check.at_least(0)))
     within: timedelta | None = attrs.field(
-        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_span)
+        default=None,
+        converter=attrs.converters.optional(check.whole_ms),
+        validator=check.optional(check.is_span),
     )
-    then: Action = attrs.field(default=Action.HOLD, converter=action_of, validator=check.is_one_of(Action))
+    then: Action = attrs.field(
+        default=Action.HOLD, converter=action_of, validator=check.is_one_of(Action)
+    )
 
     def __attrs_post_init__(self) -> None:
         if (self.looks is None and self.within is None) is not (self.then is Action.WAIT):
             given = f"looks={self.looks!r}, within={self.within!r}, then={self.then.value!r}"
-            raise StrategyError(f"Budget({given}): give looks= or within=, or neither and then=Action.WAIT (the step's deadline decides)")
+            raise StrategyError(
+                f"Budget({given}): give looks= or within=, or neither and then=Action.WAIT (the step's deadline decides)"
+            )
 
 
 @attrs.frozen(kw_only=True)
@@ -77,17 +84,19 @@ class Tolerance:
     """
 
     in_a_row: int = attrs.field(default=2, validator=check.at_least(1))
-    failures: int | None = attrs.field(
-        default=None, validator=check.optional(check.at_least(0))
+    failures: int | None = attrs.field(default=None, validator=check.optional(check.at_least(0)))
+    then: Action = attrs.field(
+        default=Action.ROLL_BACK, converter=action_of, validator=check.is_one_of(Action)
     )
-    then: Action = attrs.field(default=Action.ROLL_BACK, converter=action_of, validator=check.is_one_of(Action))
     inconclusive: Budget = Budget(looks=0, then=Action.HOLD)
     no_data: Budget = Budget(within=timedelta(minutes=15), then=Action.ROLL_BACK)
     no_answer: Budget = Budget(within=timedelta(minutes=15), then=Action.ROLL_BACK)
 
     def __attrs_post_init__(self) -> None:
         if self.then is Action.WAIT:
-            raise StrategyError("Tolerance.then: 'wait': a failed check can't wait; to watch without deciding use observe=True on the check")
+            raise StrategyError(
+                "Tolerance.then: 'wait': a failed check can't wait; to watch without deciding use observe=True on the check"
+            )
 
 
 is_flag = check.is_a(bool, "True or False")

@@ -34,7 +34,12 @@ from .pooling import pack, pooled
 __all__ = ["Bound", "Limit"]
 
 type_of_bound = {Kind.RATIO: Percent, Kind.LATENCY: timedelta, Kind.MEAN: float, Kind.VALUE: float}
-EXAMPLE_BOUND = {Kind.RATIO: "percent(1)", Kind.LATENCY: "ms(400)", Kind.MEAN: "12.5", Kind.VALUE: "12.5"}
+EXAMPLE_BOUND = {
+    Kind.RATIO: "percent(1)",
+    Kind.LATENCY: "ms(400)",
+    Kind.MEAN: "12.5",
+    Kind.VALUE: "12.5",
+}
 
 Bound = Percent | timedelta | float | Times
 
@@ -65,12 +70,14 @@ class Limit(Unweighted):
     at_least: Bound | None = None
     quantile: float | None = None
     min_sample: int = attrs.field(
-        validator=check.at_least(1), default=attrs.Factory(lambda self: self._default_sample(), takes_self=True)
+        validator=check.at_least(1),
+        default=attrs.Factory(lambda self: self._default_sample(), takes_self=True),
     )
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(default=Tolerance(), validator=is_tolerance)
     id: str = attrs.field(
-        validator=check.is_name, default=attrs.Factory(lambda self: self._default_id(), takes_self=True)
+        validator=check.is_name,
+        default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
     )
 
     def __attrs_post_init__(self) -> None:
@@ -80,7 +87,11 @@ class Limit(Unweighted):
 
     @cached_property
     def _bounds(self) -> tuple[tuple[str, Bound], ...]:
-        return tuple((name, bound) for name, bound in (("at_most", self.at_most), ("at_least", self.at_least)) if bound is not None)
+        return tuple(
+            (name, bound)
+            for name, bound in (("at_most", self.at_most), ("at_least", self.at_least))
+            if bound is not None
+        )
 
     def _problems(self) -> list[str]:
         kind, problems = self.metric.kind, []
@@ -89,32 +100,53 @@ class Limit(Unweighted):
         for name, bound in self._bounds:
             given = bound.floor if isinstance(bound, Times) else bound
             if given is not None and not self._fits(given):
-                problems.append(f"{name}={bound!r}: a {kind.value} takes {EXAMPLE_BOUND[kind]} or times(1.5)")
+                problems.append(
+                    f"{name}={bound!r}: a {kind.value} takes {EXAMPLE_BOUND[kind]} or times(1.5)"
+                )
         if (kind is Kind.LATENCY) is not (self.quantile is not None):
-            wrong = "a latency needs quantile=, such as quantile=0.99", f"quantile= is for a latency, not for a {kind.value}"
+            wrong = (
+                "a latency needs quantile=, such as quantile=0.99",
+                f"quantile= is for a latency, not for a {kind.value}",
+            )
             problems.append(wrong[self.quantile is not None])
         elif self.quantile is not None and not 0 < self.quantile < 1:
-            problems.append(f"quantile={self.quantile!r} is not between 0 and 1; the 99th percentile is quantile=0.99")
+            problems.append(
+                f"quantile={self.quantile!r} is not between 0 and 1; the 99th percentile is quantile=0.99"
+            )
         return problems
 
     def _fits(self, given: object) -> bool:
         if self.metric.kind in (Kind.RATIO, Kind.LATENCY):
             return isinstance(given, type_of_bound[self.metric.kind])
-        return isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
+        return (
+            isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
+        )
 
     def _default_sample(self) -> int:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
         if self.metric.kind is Kind.LATENCY:
-            return math.ceil(round(10 / (1 - self.quantile), 6)) if self.quantile is not None and 0 < self.quantile < 1 else 1
+            return (
+                math.ceil(round(10 / (1 - self.quantile), 6))
+                if self.quantile is not None and 0 < self.quantile < 1
+                else 1
+            )
         if self.metric.kind is not Kind.RATIO:
             return 30 if self.metric.kind is Kind.MEAN else 1
         rates = [b.floor if isinstance(b, Times) else b for _, b in self._bounds]
-        rarest = [min(r.ppm, 1_000_000 - r.ppm) for r in rates if isinstance(r, Percent) and 0 < r.ppm < 1_000_000]
+        rarest = [
+            min(r.ppm, 1_000_000 - r.ppm)
+            for r in rates
+            if isinstance(r, Percent) and 0 < r.ppm < 1_000_000
+        ]
         return math.ceil(3_000_000 / min(rarest)) if rarest else 300
 
     def _default_id(self) -> str:
         is_metric(self, None, self.metric)
-        return self.metric.name if self.quantile is None else f"{self.metric.name}-p{self.quantile * 100:g}"
+        return (
+            self.metric.name
+            if self.quantile is None
+            else f"{self.metric.name}-p{self.quantile * 100:g}"
+        )
 
     @cached_property
     def _relative(self) -> bool:
@@ -136,7 +168,10 @@ class Limit(Unweighted):
             why = f"no data on the candidate: {fresh.why if isinstance(fresh, NoData | NoAnswer) else 'no requests'}"
             alone = not any(track is Track.STABLE for track, _ in look.tracks)
             starved = alone or fresh_control.sample > 0
-            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=starved), (pack(candidate), pack(control))
+            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=starved), (
+                pack(candidate),
+                pack(control),
+            )
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, control)):
             if measured.sample < self.min_sample and (track is Track.CANDIDATE or self._relative):
                 why = f"{measured.sample} of the {self.min_sample} {_unit(self.metric)} that a verdict needs on {track.value}"
@@ -157,22 +192,40 @@ class Limit(Unweighted):
                 continue
             said = f"{self._say(value)} is {'above' if name == 'at_most' else 'below'} {self._say(limit)}"
             absolute = not isinstance(bound, Times)
-            if absolute and control.sample >= self.min_sample and not self._kept(name, bound, limit, control, control_value):
+            if (
+                absolute
+                and control.sample >= self.min_sample
+                and not self._kept(name, bound, limit, control, control_value)
+            ):
                 return Judgement(
                     verdict=Verdict.INCONCLUSIVE,
                     why=f"{said}, and stable with {self._say(control_value)} is no better",
                     numbers=tuple(numbers),
                 )
-            return Judgement(verdict=Verdict.FAIL, why=f"{said} ({candidate.sample} {_unit(self.metric)})", numbers=tuple(numbers))
-        return Judgement(verdict=Verdict.PASS, why=f"{reason} ({candidate.sample} {_unit(self.metric)})", numbers=tuple(numbers))
+            return Judgement(
+                verdict=Verdict.FAIL,
+                why=f"{said} ({candidate.sample} {_unit(self.metric)})",
+                numbers=tuple(numbers),
+            )
+        return Judgement(
+            verdict=Verdict.PASS,
+            why=f"{reason} ({candidate.sample} {_unit(self.metric)})",
+            numbers=tuple(numbers),
+        )
 
-    def _kept(self, name: str, bound: Bound, limit: float, measured: Measurement, value: float) -> bool:
+    def _kept(
+        self, name: str, bound: Bound, limit: float, measured: Measurement, value: float
+    ) -> bool:
         """Does ``measured`` keep the bound? Not finite never does (R16); a quantile is decided by counting, not by its edge."""
         if isinstance(measured, Histogram) and name == "at_most" and not isinstance(bound, Times):
             # Past the last edge nobody knows how far; what is below that edge is below the bound too.
             above, _ = measured.above(min(limit, measured.edges[-1]))
             return above <= (1 - cast(float, self.quantile)) * measured.sample
-        return math.isfinite(value) and math.isfinite(limit) and (value <= limit if name == "at_most" else value >= limit)
+        return (
+            math.isfinite(value)
+            and math.isfinite(limit)
+            and (value <= limit if name == "at_most" else value >= limit)
+        )
 
     def _limit(self, bound: Bound, control: float) -> float:
         if not isinstance(bound, Times):
@@ -200,11 +253,20 @@ class Limit(Unweighted):
         if self.metric.kind is Kind.RATIO:
             return f"{value * 100:.4g} %"
         if self.metric.kind is Kind.LATENCY:
-            return f"{value * 1000:.4g} ms" if math.isfinite(value) else "a time past the last bucket's edge"
+            return (
+                f"{value * 1000:.4g} ms"
+                if math.isfinite(value)
+                else "a time past the last bucket's edge"
+            )
         return f"{value:.6g}{f' {self.metric.unit}' if self.metric.unit else ''}"
 
 
-UNITS: Final = {Kind.RATIO: "requests", Kind.LATENCY: "requests", Kind.MEAN: "values", Kind.VALUE: "samples"}
+UNITS: Final = {
+    Kind.RATIO: "requests",
+    Kind.LATENCY: "requests",
+    Kind.MEAN: "values",
+    Kind.VALUE: "samples",
+}
 """What a sample is made of."""
 
 

@@ -48,18 +48,25 @@ class MannWhitney(Comparing, Unweighted):
     kind: ClassVar[str] = "mann_whitney"
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
-    than: Track = attrs.field(default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track))
+    than: Track = attrs.field(
+        default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track)
+    )
     margin: float = 1.0
     confidence: float = 0.98
     samples: int = attrs.field(default=30, validator=check.at_least(2))
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(default=Tolerance(), validator=is_tolerance)
-    id: str = attrs.field(validator=check.is_name, default=attrs.Factory(lambda self: self._default_id(), takes_self=True))
+    id: str = attrs.field(
+        validator=check.is_name,
+        default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
+    )
 
     def __attrs_post_init__(self) -> None:
         problems = []
         if self.metric.kind is not Kind.VALUE:
-            problems.append(f"it ranks the samples of a level; for a {self.metric.kind.value} use NoWorse(...)")
+            problems.append(
+                f"it ranks the samples of a level; for a {self.metric.kind.value} use NoWorse(...)"
+            )
         problems += margin_problems(self.margin)
         if not is_number(self.confidence) or not 0.5 < self.confidence < 1:
             problems.append(f"confidence={self.confidence!r} is between 0.5 and 1, such as 0.98")
@@ -67,7 +74,9 @@ class MannWhitney(Comparing, Unweighted):
             problems.append(f"samples={self.samples}: at most {MOST}, they are kept in the rollout")
         problems += comparing_problems(self.than)
         if problems:
-            raise StrategyError([f"MannWhitney({self.metric.name}): {problem}" for problem in problems])
+            raise StrategyError(
+                [f"MannWhitney({self.metric.name}): {problem}" for problem in problems]
+            )
 
     def _default_id(self) -> str:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
@@ -79,7 +88,10 @@ class MannWhitney(Comparing, Unweighted):
         own, other = (own + samples_of(candidate))[-MOST:], (other + samples_of(control))[-MOST:]
         if not candidate.sample:
             why = no_data_on(Track.CANDIDATE, candidate, "no samples")
-            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=control.sample > 0), (own, other)
+            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=control.sample > 0), (
+                own,
+                other,
+            )
         if min(len(own), len(other)) < self.samples:
             why = f"{len(own)} and {len(other)} of the {self.samples} samples that a verdict needs on each side"
             return Judgement(verdict=Verdict.NO_DATA, why=why), (own, other)
@@ -91,8 +103,18 @@ class MannWhitney(Comparing, Unweighted):
 
     def _compare(self, own: tuple[float, ...], other: tuple[float, ...]) -> Judgement:
         found = [
-            (mann_whitney(own, [self._tolerated(level, up) for level in other], alternative="greater" if up else "less").p, up)
-            for up, harm in ((True, self.metric.bad is not Bad.DOWN), (False, self.metric.bad is not Bad.UP))
+            (
+                mann_whitney(
+                    own,
+                    [self._tolerated(level, up) for level in other],
+                    alternative="greater" if up else "less",
+                ).p,
+                up,
+            )
+            for up, harm in (
+                (True, self.metric.bad is not Bad.DOWN),
+                (False, self.metric.bad is not Bad.UP),
+            )
             if harm
         ]
         least, up = min(found)
@@ -100,15 +122,26 @@ class MannWhitney(Comparing, Unweighted):
         tolerated = [self._tolerated(level, up) for level in other]
         above = common_language(own, tolerated)
         worse = p < 1 - self.confidence
-        numbers = [("p", p), ("above", above), ("candidate_samples", float(len(own))), ("control_samples", float(len(other)))]
+        numbers = [
+            ("p", p),
+            ("above", above),
+            ("candidate_samples", float(len(own))),
+            ("control_samples", float(len(other))),
+        ]
         try:
             moved = shift(own, tolerated, confidence=self.confidence)
         except ValueError:
             said = "all samples are equal"
         else:
-            numbers += [("shift", moved.estimate), ("shift_low", moved.low), ("shift_high", moved.high)]
+            numbers += [
+                ("shift", moved.estimate),
+                ("shift_low", moved.low),
+                ("shift_high", moved.high),
+            ]
             unit = f" {self.metric.unit}" if self.metric.unit else ""
             margin = "" if self.margin == 1 else f"what a margin of {self.margin:g} makes of "
             said = f"{moved.estimate:+.4g}{unit} ({moved.low:+.3g} to {moved.high:+.3g}) from {margin}{self.than.value}'s"
         why = f"{'worse' if worse else 'no worse'}: {said}, above it in {above * 100:.0f} % of the pairs; p = {p:.3g}"
-        return Judgement(verdict=Verdict.FAIL if worse else Verdict.PASS, why=why, numbers=tuple(numbers))
+        return Judgement(
+            verdict=Verdict.FAIL if worse else Verdict.PASS, why=why, numbers=tuple(numbers)
+        )

@@ -34,7 +34,12 @@ TOLERANCE: Final = Tolerance(in_a_row=1)
 NEVER: Final = 1e12
 """Who needs so many more requests will not have them."""
 
-UNITS: Final = {Kind.RATIO: "request", Kind.LATENCY: "request", Kind.MEAN: "value", Kind.VALUE: "look"}
+UNITS: Final = {
+    Kind.RATIO: "request",
+    Kind.LATENCY: "request",
+    Kind.MEAN: "value",
+    Kind.VALUE: "look",
+}
 """What more of is proof that a candidate is good enough."""
 
 MOST: Final = 1000.0
@@ -73,7 +78,9 @@ class NoWorse(Comparing):
     kind: ClassVar[str] = "no_worse"
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
-    than: Track = attrs.field(default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track))
+    than: Track = attrs.field(
+        default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track)
+    )
     margin: float = 1.0
     share_of_alpha: float = 1.0
     observe: bool = attrs.field(default=False, validator=is_flag)
@@ -91,34 +98,62 @@ class NoWorse(Comparing):
     def __attrs_post_init__(self) -> None:
         problems = []
         if self.metric.kind is Kind.LATENCY and self.metric.bad is not Bad.UP:
-            problems.append(f"the metric's bad={self.metric.bad.value!r}: of latencies, only slower ones can be told from; use bad='up'")
+            problems.append(
+                f"the metric's bad={self.metric.bad.value!r}: of latencies, only slower ones can be told from; use bad='up'"
+            )
         problems += margin_problems(self.margin)
         if not is_number(self.share_of_alpha) or not 0 < self.share_of_alpha <= MOST:
-            problems.append(f"share_of_alpha={self.share_of_alpha!r} must be above 0 (and at most {MOST:g}); it is a weight beside the other checks'")
+            problems.append(
+                f"share_of_alpha={self.share_of_alpha!r} must be above 0 (and at most {MOST:g}); it is a weight beside the other checks'"
+            )
         if not is_number(self.dispersion) or self.dispersion < 1:
-            problems.append(f"dispersion={self.dispersion!r} is how many events come at a time, 1.0 or more")
+            problems.append(
+                f"dispersion={self.dispersion!r} is how many events come at a time, 1.0 or more"
+            )
         if self.dispersion != 1 and self.metric.kind is Kind.VALUE:
-            problems.append("dispersion= is for what is counted; a look at a level is one observation, however it comes about")
+            problems.append(
+                "dispersion= is for what is counted; a look at a level is one observation, however it comes about"
+            )
         problems += comparing_problems(self.than)
         problems += self._acceptance_problems()
-        if self.exact and (self.metric.kind is not Kind.RATIO or self.metric.bad is not Bad.UP or self.dispersion != 1):
-            problems.append("exact=True is for ratios where up is bad, without a dispersion; leave it out")
+        if self.exact and (
+            self.metric.kind is not Kind.RATIO
+            or self.metric.bad is not Bad.UP
+            or self.dispersion != 1
+        ):
+            problems.append(
+                "exact=True is for ratios where up is bad, without a dispersion; leave it out"
+            )
         in_blocks = self.metric.kind in (Kind.RATIO, Kind.MEAN)
-        if self.blocks and (not in_blocks or (self.margin, self.dispersion, self.accept) != (1, 1, None) or self.exact):
-            problems.append("blocks=True is for ratios and means, without margin=, dispersion=, accept= or exact=; leave those out")
+        if self.blocks and (
+            not in_blocks
+            or (self.margin, self.dispersion, self.accept) != (1, 1, None)
+            or self.exact
+        ):
+            problems.append(
+                "blocks=True is for ratios and means, without margin=, dispersion=, accept= or exact=; leave those out"
+            )
         if problems:
             raise StrategyError([f"NoWorse({self.metric.name}): {problem}" for problem in problems])
 
     def _acceptance_problems(self) -> list[str]:
         problems = []
         if self.accept is not None:
-            if not is_number(self.accept) or not (is_number(self.margin) and self.margin < self.accept <= MOST):
+            if not is_number(self.accept) or not (
+                is_number(self.margin) and self.margin < self.accept <= MOST
+            ):
                 above = f"above the margin of {self.margin!r}, and at most {MOST:g}"
-                problems.append(f"accept={self.accept!r} is the ratio to be excluded; it must be {above}")
+                problems.append(
+                    f"accept={self.accept!r} is the ratio to be excluded; it must be {above}"
+                )
             if self.exact:
-                problems.append("exact=True needs a schedule that does not depend on the evidence, which accept= makes it do; choose one")
+                problems.append(
+                    "exact=True needs a schedule that does not depend on the evidence, which accept= makes it do; choose one"
+                )
         if not is_number(self.beta) or not 0 < self.beta < 1:
-            problems.append(f"beta={self.beta!r} is a probability between 0 and 1: of accepting a candidate that is accept= times as bad")
+            problems.append(
+                f"beta={self.beta!r} is a probability between 0 and 1: of accepting a candidate that is accept= times as bad"
+            )
         return problems
 
     def _default_id(self) -> str:
@@ -144,7 +179,11 @@ class NoWorse(Comparing):
 
     @cached_property
     def _acceptance(self) -> Acceptance | None:
-        return None if self.accept is None else acceptance_of(self.metric.kind, self._question, self.accept)
+        return (
+            None
+            if self.accept is None
+            else acceptance_of(self.metric.kind, self._question, self.accept)
+        )
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
@@ -159,7 +198,9 @@ class NoWorse(Comparing):
         said, numbers = self._comparison.say(seen, candidate, control, alpha)
         p = math.exp(-max(0.0, found))
         verdict = Verdict.FAIL if harm else Verdict.PASS
-        why = f"{'worse' if harm else 'no proof of harm'}: {said}; p = {p:.3g}, alarm at {alpha:.3g}"
+        why = (
+            f"{'worse' if harm else 'no proof of harm'}: {said}; p = {p:.3g}, alarm at {alpha:.3g}"
+        )
         numbers += (("log_evidence", found), ("alpha", alpha))
         if (lacks := self._comparison.lacks(seen)) and not harm:
             verdict, why = Verdict.NO_DATA, lacks
@@ -173,15 +214,23 @@ class NoWorse(Comparing):
 
     def _misfit(self, candidate: Measurement, control: Measurement) -> str | None:
         misfit = self._comparison.fits(candidate, control)
-        return self._acceptance.fits(candidate, control) if misfit is None and self._acceptance else misfit
+        return (
+            self._acceptance.fits(candidate, control)
+            if misfit is None and self._acceptance
+            else misfit
+        )
 
     def _no_data(self, candidate: Measurement, control: Measurement) -> Judgement:
         missing = Track.CANDIDATE if not candidate.sample else self.than
         found = candidate if missing is Track.CANDIDATE else control
         why = no_data_on(missing, found, "no requests")
-        return Judgement(verdict=Verdict.NO_DATA, why=why, starved=not candidate.sample and control.sample > 0)
+        return Judgement(
+            verdict=Verdict.NO_DATA, why=why, starved=not candidate.sample and control.sample > 0
+        )
 
-    def _lacking(self, acceptance: Acceptance, proven: Memory, candidate: Measurement, control: Measurement) -> tuple[str, Numbers]:
+    def _lacking(
+        self, acceptance: Acceptance, proven: Memory, candidate: Measurement, control: Measurement
+    ) -> tuple[str, Numbers]:
         """What is missing to accept the candidate, empty if nothing is."""
         found, enough = acceptance.evidence(proven), math.log(1 / self.beta)
         numbers: Numbers = (("log_acceptance", found), ("beta", self.beta))
@@ -194,7 +243,10 @@ class NoWorse(Comparing):
         more = math.ceil(more)
         unit = UNITS[self.metric.kind]
         split = "" if self.metric.kind is Kind.VALUE else ", at this share"
-        return f"{missing}; about {counted(_rounded(more), f'more {unit}')} would{split}", (*numbers, (f"{unit}s_needed", float(more)))
+        return f"{missing}; about {counted(_rounded(more), f'more {unit}')} would{split}", (
+            *numbers,
+            (f"{unit}s_needed", float(more)),
+        )
 
 
 def _parted(memory: Memory) -> tuple[Memory, Memory]:

@@ -10,7 +10,17 @@ from progressive.model import fields as check
 from progressive.model.measurement import Gauge, Measurement, Metric, NoAnswer, NoData
 from progressive.model.traffic import Track
 
-__all__ = ["Comparing", "Unweighted", "comparing_problems", "is_metric", "is_number", "margin_problems", "no_data_on", "samples_of", "track_of"]
+__all__ = [
+    "Comparing",
+    "Unweighted",
+    "comparing_problems",
+    "is_metric",
+    "is_number",
+    "margin_problems",
+    "no_data_on",
+    "samples_of",
+    "track_of",
+]
 
 
 MOST_MARGIN: Final = 1000.0

@@ -19,7 +19,9 @@ from progressive.model.measurement import (
 __all__ = ["pack", "pooled"]
 
 
-def pooled(memory: Memory, fresh: Measurement, fresh_control: Measurement) -> tuple[Measurement, Measurement]:
+def pooled(
+    memory: Memory, fresh: Measurement, fresh_control: Measurement
+) -> tuple[Measurement, Measurement]:
     """What was kept of earlier windows with the fresh ones; the fresh ones alone where they have another shape (other buckets) now."""
     kept, kept_control = _unpack(memory)
     try:
@@ -53,7 +55,10 @@ def _one(packed: Memory) -> Measurement:
         case (int(events), int(trials)):
             return Counts(events=events, trials=trials)
         case (tuple(edges), tuple(cumulative)):
-            return Histogram(edges=cast("tuple[float, ...]", edges), cumulative=cast("tuple[int, ...]", cumulative))
+            return Histogram(
+                edges=cast("tuple[float, ...]", edges),
+                cumulative=cast("tuple[int, ...]", cumulative),
+            )
         case (int(n), float() | int() as mean, float() | int() as m2):
             return Moments(n=n, mean=mean, m2=m2)
         case (tuple(samples),):

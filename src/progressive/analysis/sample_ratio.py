@@ -40,16 +40,25 @@ class SampleRatio(Unweighted):
     alpha: float = 0.001
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(default=TOLERANCE, validator=is_tolerance)
-    id: str = attrs.field(validator=check.is_name, default=attrs.Factory(lambda self: self._default_id(), takes_self=True))
+    id: str = attrs.field(
+        validator=check.is_name,
+        default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
+    )
 
     def __attrs_post_init__(self) -> None:
         problems = []
         if self.metric.kind not in (Kind.RATIO, Kind.LATENCY):
-            problems.append(f"a {self.metric.kind.value} does not count requests; take a ratio or a latency")
+            problems.append(
+                f"a {self.metric.kind.value} does not count requests; take a ratio or a latency"
+            )
         if not is_number(self.alpha) or not 0 < self.alpha < 1:
-            problems.append(f"alpha={self.alpha!r} is a probability between 0 and 1; 0.001 is one false alarm in a thousand rollouts")
+            problems.append(
+                f"alpha={self.alpha!r} is a probability between 0 and 1; 0.001 is one false alarm in a thousand rollouts"
+            )
         if problems:
-            raise StrategyError([f"SampleRatio({self.metric.name}): {problem}" for problem in problems])
+            raise StrategyError(
+                [f"SampleRatio({self.metric.name}): {problem}" for problem in problems]
+            )
 
     def _default_id(self) -> str:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
@@ -67,25 +76,46 @@ class SampleRatio(Unweighted):
         """A look of a traffic that is over, of which it is no longer known how it was split."""
         return Judgement(verdict=Verdict.NO_DATA, why="the traffic has changed since"), memory
 
-    def judge_in(self, traffic: Traffic, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+    def judge_in(
+        self, traffic: Traffic, look: Look, memory: Memory, alpha: float
+    ) -> tuple[Judgement, Memory]:
         """A look of the traffic that there is."""
         candidate, stable = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, stable)):
             if not isinstance(measured, Counts | Histogram):
                 why = f"no count of requests on {track.value}{f': {measured.why}' if isinstance(measured, NoData) else ''}"
-                return Judgement(verdict=Verdict.NO_DATA, why=why, starved=track is Track.CANDIDATE and stable.sample > 0), memory
+                return Judgement(
+                    verdict=Verdict.NO_DATA,
+                    why=why,
+                    starved=track is Track.CANDIDATE and stable.sample > 0,
+                ), memory
         if not candidate.sample + stable.sample:
             return Judgement(verdict=Verdict.NO_DATA, why="no requests on either track"), memory
         if not traffic.candidate.ppm:
-            return Judgement(verdict=Verdict.PASS, why="no weight is asked for, only what is routed by header"), memory
+            return Judgement(
+                verdict=Verdict.PASS, why="no weight is asked for, only what is routed by header"
+            ), memory
         share = traffic.candidate.ppm / (traffic.candidate.ppm + traffic.stable.ppm)
         seen = candidate.sample / (candidate.sample + stable.sample)
         more = bool(traffic.matches) or bool(traffic.mirror.ppm)
         logs = cast("tuple[float, ...]", memory or split.NOTHING)
-        logs = split.update(logs, trials=candidate.sample, control_trials=stable.sample, share=share, more_allowed=more)
+        logs = split.update(
+            logs,
+            trials=candidate.sample,
+            control_trials=stable.sample,
+            share=share,
+            more_allowed=more,
+        )
         found = split.evidence(logs)
         wrong = found >= math.log(1 / self.alpha)
         said = f"{seen * 100:.3g} % of {candidate.sample + stable.sample:,} requests in this look, {share * 100:.3g} % asked for"
         why = f"{'the traffic is not split as asked' if wrong else 'split as asked'}: {said}; p = {math.exp(-max(0.0, found)):.3g} over all looks"
-        numbers = (("share", seen), ("share_asked", share), ("log_evidence", found), ("alpha", self.alpha))
-        return Judgement(verdict=Verdict.FAIL if wrong else Verdict.PASS, why=why, numbers=numbers), logs
+        numbers = (
+            ("share", seen),
+            ("share_asked", share),
+            ("log_evidence", found),
+            ("alpha", self.alpha),
+        )
+        return Judgement(
+            verdict=Verdict.FAIL if wrong else Verdict.PASS, why=why, numbers=numbers
+        ), logs

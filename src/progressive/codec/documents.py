@@ -21,7 +21,16 @@ from progressive.strategies import AnyStrategy
 from .schema import Codec
 from .strict_json import parsed, short, text_of
 
-__all__ = ["dumps", "dumps_event", "dumps_note", "dumps_strategy", "loads", "loads_event", "loads_note", "loads_strategy"]
+__all__ = [
+    "dumps",
+    "dumps_event",
+    "dumps_note",
+    "dumps_strategy",
+    "loads",
+    "loads_event",
+    "loads_note",
+    "loads_strategy",
+]
 
 NO_KINDS: Final = Kinds()
 
@@ -39,7 +48,11 @@ def loads(text: str | bytes, kinds: Kinds = NO_KINDS) -> Rollout:
     found = data.pop("format", None)
     if found != FORMAT:
         newer = isinstance(found, int) and not isinstance(found, bool) and found > FORMAT
-        mend = "written by a newer version of progressive; upgrade this driver" if newer else f"this version reads format {FORMAT}"
+        mend = (
+            "written by a newer version of progressive; upgrade this driver"
+            if newer
+            else f"this version reads format {FORMAT}"
+        )
         raise StateError(f"format {found!r}: {mend}", path="$.format")
     rollout = cast(Rollout, Codec.of(kinds).load(Rollout)(data, "$"))
     _meaning(rollout)
@@ -78,22 +91,39 @@ def loads_strategy(text: str | bytes, kinds: Kinds = NO_KINDS) -> AnyStrategy:
 
 def _meaning(rollout: Rollout) -> None:
     """Refuse a state that no decision can have led to (R33): it was edited, mixed up or cut."""
-    plan, progress, routing, evidence = rollout.plan, rollout.progress, rollout.routing, rollout.evidence
+    plan, progress, routing, evidence = (
+        rollout.plan,
+        rollout.progress,
+        rollout.routing,
+        rollout.evidence,
+    )
 
     def need(condition: bool, path: str, why: str) -> None:
         if not condition:
             raise StateError(why, path=path)
 
-    need(0 <= progress.step < len(plan.steps), "$.progress.step", f"{progress.step} is not a step of a plan with {len(plan.steps)}")
-    need(progress.epoch >= 0 and rollout.serial >= 0, "$.serial", "serial and epoch are never negative")
+    need(
+        0 <= progress.step < len(plan.steps),
+        "$.progress.step",
+        f"{progress.step} is not a step of a plan with {len(plan.steps)}",
+    )
+    need(
+        progress.epoch >= 0 and rollout.serial >= 0,
+        "$.serial",
+        "serial and epoch are never negative",
+    )
     need(
         len(evidence.series) == len(plan.series) and len(evidence.tallies) == len(plan.checks),
         "$.evidence",
         f"it has {len(evidence.series)} series and {len(evidence.tallies)} tallies, the plan {len(plan.series)} and {len(plan.checks)}",
     )
-    probed, metrics = [probe.metric for probe in evidence.probes], [metric.name for metric in plan.metrics]
+    probed, metrics = (
+        [probe.metric for probe in evidence.probes],
+        [metric.name for metric in plan.metrics],
+    )
     need(
-        probed == metrics or (not probed and (routing.claimed or progress.phase is not Phase.PENDING)),
+        probed == metrics
+        or (not probed and (routing.claimed or progress.phase is not Phase.PENDING)),
         "$.evidence.probes",
         f"it has {', '.join(probed) or 'none'}, and before the start the plan's metrics {', '.join(metrics) or 'none'} must answer",
     )
@@ -123,4 +153,8 @@ def _meaning(rollout: Rollout) -> None:
         f"{progress.retirement.value} while {progress.phase.value}: only a promoted rollout retires the old version",
     )
     over = progress.phase in FINAL and progress.retirement in (Retirement.NONE, Retirement.DONE)
-    need((rollout.wake_at is None) == over, "$.wake_at", "a rollout that is over has none, every other one has one")
+    need(
+        (rollout.wake_at is None) == over,
+        "$.wake_at",
+        "a rollout that is over has none, every other one has one",
+    )

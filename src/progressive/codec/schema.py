@@ -37,9 +37,18 @@ class Codec:
     def __init__(self, kinds: Kinds) -> None:
         own = {each.kind: each for each in kinds.classes}
         if taken := sorted(own.keys() & {each.kind for each in (*KINDS, *_CHECKS)}):
-            raise StrategyError([f"Kinds: {own[kind]!r}: {kind!r} is a kind of the library; name yours differently" for kind in taken])
-        self._steps = {each.kind: each for each in KINDS} | {k: c for k, c in own.items() if hasattr(c, "advance")}
-        self._checks = {each.kind: each for each in _CHECKS} | {k: c for k, c in own.items() if hasattr(c, "judge")}
+            raise StrategyError(
+                [
+                    f"Kinds: {own[kind]!r}: {kind!r} is a kind of the library; name yours differently"
+                    for kind in taken
+                ]
+            )
+        self._steps = {each.kind: each for each in KINDS} | {
+            k: c for k, c in own.items() if hasattr(c, "advance")
+        }
+        self._checks = {each.kind: each for each in _CHECKS} | {
+            k: c for k, c in own.items() if hasattr(c, "judge")
+        }
         self._made: dict[Any, tuple[Dump, Load]] = {
             str: _plain(str, "a string"),
             bool: _plain(bool, "true or false"),
@@ -84,7 +93,9 @@ class Codec:
             return (lambda value: value.value), _load_enum(kind)
         if isinstance(kind, type) and attrs.has(kind):
             return self._object(kind)
-        raise TypeError(f"{kind!r} has no stored form; use strings, numbers, percent, timedelta, datetime, tuples and attrs classes")
+        raise TypeError(
+            f"{kind!r} has no stored form; use strings, numbers, percent, timedelta, datetime, tuples and attrs classes"
+        )
 
     def _tuple(self, arguments: tuple[Any, ...]) -> tuple[Dump, Load]:
         if arguments[-1] is Ellipsis:
@@ -101,9 +112,14 @@ class Codec:
         def load_fixed(data: Any, path: str) -> Any:
             if not isinstance(data, list) or len(data) != len(pairs):
                 raise StateError(f"expected a list of {len(pairs)}, got {short(data)}", path=path)
-            return tuple(load(each, f"{path}[{i}]") for i, (each, (_, load)) in enumerate(zip(data, pairs, strict=True)))
+            return tuple(
+                load(each, f"{path}[{i}]")
+                for i, (each, (_, load)) in enumerate(zip(data, pairs, strict=True))
+            )
 
-        return (lambda value: [dump(each) for each, (dump, _) in zip(value, pairs, strict=True)]), load_fixed
+        return (
+            lambda value: [dump(each) for each, (dump, _) in zip(value, pairs, strict=True)]
+        ), load_fixed
 
     def _union(self, arguments: tuple[Any, ...]) -> tuple[Dump, Load]:
         others = tuple(each for each in arguments if each is not type(None))
@@ -122,7 +138,9 @@ class Codec:
     def _one_of(self, classes: dict[str, Any], what: str) -> tuple[Dump, Load]:
         def dump(value: Any) -> Any:
             if classes.get(value.kind) is not type(value):
-                raise StrategyError(f"{value!r} is of an unknown {what} kind {value.kind!r}; pass its class in Kinds(...)")
+                raise StrategyError(
+                    f"{value!r} is of an unknown {what} kind {value.kind!r}; pass its class in Kinds(...)"
+                )
             return {"kind": value.kind, **self.dump(type(value))(value)}
 
         def load(data: Any, path: str) -> Any:
@@ -131,8 +149,13 @@ class Codec:
             name = data["kind"]
             if not isinstance(name, str) or name not in classes:
                 mend = "; your own class goes into Kinds(...)" if what in ("step", "check") else ""
-                raise StateError(f"unknown kind {short(name)}; there are {', '.join(sorted(classes))}{mend}", path=f"{path}.kind")
-            return self.load(classes[name])({key: value for key, value in data.items() if key != "kind"}, path)
+                raise StateError(
+                    f"unknown kind {short(name)}; there are {', '.join(sorted(classes))}{mend}",
+                    path=f"{path}.kind",
+                )
+            return self.load(classes[name])(
+                {key: value for key, value in data.items() if key != "kind"}, path
+            )
 
         return dump, load
 
@@ -148,14 +171,18 @@ class Codec:
             return pairs
 
         plain_defaults = {
-            field.name: field.default for field in fields if not isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
+            field.name: field.default
+            for field in fields
+            if not isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
         }
 
         def dump(value: Any) -> Any:
             return {
                 name: dump_field(found)
                 for name, (dump_field, _) in ready().items()
-                if not _same((found := getattr(value, name)), plain_defaults.get(name, attrs.NOTHING))
+                if not _same(
+                    (found := getattr(value, name)), plain_defaults.get(name, attrs.NOTHING)
+                )
             }
 
         def load(data: Any, path: str) -> Any:
@@ -164,7 +191,9 @@ class Codec:
             known = ready()
             for key in data:
                 if key not in known:
-                    raise StateError(f"unknown key; {kind.__name__} has {', '.join(known)}", path=f"{path}.{key}")
+                    raise StateError(
+                        f"unknown key; {kind.__name__} has {', '.join(known)}", path=f"{path}.{key}"
+                    )
             for field in fields:
                 if field.name not in data and field.default is attrs.NOTHING:
                     raise StateError("missing", path=f"{path}.{field.name}")
@@ -182,7 +211,10 @@ def types_of(kind: type[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in attrs.fields(kind):
         annotation = field.type
-        owner = next((each for each in kind.__mro__ if field.name in vars(each).get("__annotations__", ())), kind)
+        owner = next(
+            (each for each in kind.__mro__ if field.name in vars(each).get("__annotations__", ())),
+            kind,
+        )
         scope = vars(__import__(owner.__module__, fromlist=["*"]))
         if annotation == "Memory":
             found[field.name] = Memory
@@ -215,7 +247,9 @@ def _load_float(data: Any, path: str) -> float:
 def _load_choice(choices: tuple[Any, ...]) -> Load:
     def load(data: Any, path: str) -> Any:
         if data not in choices:
-            raise StateError(f"{short(data)} is not one of {', '.join(map(str, choices))}", path=path)
+            raise StateError(
+                f"{short(data)} is not one of {', '.join(map(str, choices))}", path=path
+            )
         return data
 
     return load
@@ -240,13 +274,17 @@ def _load_datetime(data: Any, path: str) -> datetime:
     try:
         value = datetime.fromisoformat(data)
     except (TypeError, ValueError):
-        raise StateError(f"expected a time such as 2026-01-31T09:30:00.000Z, got {short(data)}", path=path) from None
+        raise StateError(
+            f"expected a time such as 2026-01-31T09:30:00.000Z, got {short(data)}", path=path
+        ) from None
     if value.utcoffset() is None:
         raise StateError(f"{short(data)} has no time zone; end it with Z", path=path)
     try:
         return check.utc(value)
     except OverflowError:
-        raise StateError(f"{short(data)} is before the first year or after the last", path=path) from None
+        raise StateError(
+            f"{short(data)} is before the first year or after the last", path=path
+        ) from None
 
 
 def _dump_timedelta(value: timedelta) -> int | float:
@@ -276,7 +314,11 @@ def _dump_bound(value: Any) -> Any:
         case timedelta():
             return {"seconds": _dump_timedelta(value)}
         case Times(factor=factor, floor=floor):
-            return {"times": factor} if floor is None else {"times": factor, "floor": _dump_bound(floor)}
+            return (
+                {"times": factor}
+                if floor is None
+                else {"times": factor, "floor": _dump_bound(floor)}
+            )
         case _:
             return value
 
@@ -296,7 +338,10 @@ def _load_bound(data: Any, path: str) -> Any:
         case int() | float():
             return _load_float(data, path)
         case _:
-            raise StateError(f'expected {{"percent": ..}}, {{"seconds": ..}}, {{"times": ..}} or a number, got {short(data)}', path=path)
+            raise StateError(
+                f'expected {{"percent": ..}}, {{"seconds": ..}}, {{"times": ..}} or a number, got {short(data)}',
+                path=path,
+            )
 
 
 def _dump_memory(value: Memory) -> Any:

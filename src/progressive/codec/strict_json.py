@@ -29,7 +29,9 @@ def parsed(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        data = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_duplicates)
+        data = json.loads(
+            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_duplicates
+        )
     except StateError:
         raise
     except RecursionError:
@@ -61,7 +63,9 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _shallow(data: Any, depth: int) -> None:
     if depth > DEEPEST:
         raise StateError(f"nested deeper than {DEEPEST} levels")
-    inside: Iterable[Any] = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    inside: Iterable[Any] = (
+        data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    )
     for value in inside:
         _shallow(value, depth + 1)
 

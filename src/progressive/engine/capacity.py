@@ -30,7 +30,11 @@ RECOVERY: Final = timedelta(seconds=30)
 def due(turn: Turn) -> bool:
     """Is the fleet to be asked now? Once in every tick; on the way back only if it goes in steps, and after its first write."""
     known, ticked = turn.instances, turn.clocks.ticked
-    in_steps = turn.progress.phase is Phase.ROLLING_BACK and turn.routing.wanted != NOTHING and turn.routing.written >= turn.progress.epoch
+    in_steps = (
+        turn.progress.phase is Phase.ROLLING_BACK
+        and turn.routing.wanted != NOTHING
+        and turn.routing.written >= turn.progress.epoch
+    )
     if not known.bound or not (turn.progress.phase in ASKING or in_steps):
         return False
     return known.tried_at is None or (ticked is not None and known.tried_at < ticked)
@@ -91,10 +95,18 @@ def _missing(turn: Turn, needs: tuple[tuple[Traffic, Track], ...]) -> str | None
             needed = max(needed + target.mirror.ppm, bool(target.matches))
         capacity = known.of(track)
         if needed and (capacity is None or capacity.able.ppm < min(needed, MILLION)):
-            can = "the fleet knows none of its instances" if capacity is None else f"it can carry {capacity}"
+            can = (
+                "the fleet knows none of its instances"
+                if capacity is None
+                else f"it can carry {capacity}"
+            )
             return f"{track.label(turn.release)} to be ready for {target.share(track)}: {can}"
     # Enough when it was asked last; it counts only if that was in this tick.
-    return "the fleet to say what is ready now" if ticked is not None and known.surveyed_at < ticked else None
+    return (
+        "the fleet to say what is ready now"
+        if ticked is not None and known.surveyed_at < ticked
+        else None
+    )
 
 
 def retreat(turn: Turn) -> None:
@@ -126,4 +138,6 @@ def in_steps(turn: Turn) -> str | None:
         return None
     turn.look_again(turn.now + RECOVERY)
     turn.look_again(turn.now + OVERLOADED - turn.clocks.stepped)
-    return f"{Track.STABLE.label(turn.release)} to carry more than {turn.instances.of(Track.STABLE)}"
+    return (
+        f"{Track.STABLE.label(turn.release)} to carry more than {turn.instances.of(Track.STABLE)}"
+    )

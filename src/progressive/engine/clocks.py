@@ -33,7 +33,9 @@ def pass_time(turn: Turn) -> None:
     stepped, ran = clocks.stepped, clocks.ran
     running = passed - _frozen_for(turn)
     if phase is Phase.HELD:
-        causes = tuple(evolve(cause, held=max(ZERO, cause.held + passed)) for cause in turn.progress.causes)
+        causes = tuple(
+            evolve(cause, held=max(ZERO, cause.held + passed)) for cause in turn.progress.causes
+        )
         turn.progress = evolve(turn.progress, causes=causes)
         if not any(cause.person for cause in causes):
             ran += passed
@@ -78,6 +80,10 @@ def _step_back(turn: Turn) -> None:
     answer = None if isinstance(turn.progress.answer, NotYet) else turn.progress.answer
     turn.progress = evolve(turn.progress, closing=None, frozen=None, answer=answer)
     turn.evidence = evolve(
-        turn.evidence, probes=tuple(evolve(probe, start=min(probe.start, now), retry_at=None, reading=None) for probe in turn.evidence.probes)
+        turn.evidence,
+        probes=tuple(
+            evolve(probe, start=min(probe.start, now), retry_at=None, reading=None)
+            for probe in turn.evidence.probes
+        ),
     )
     restart_windows(turn)

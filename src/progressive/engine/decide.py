@@ -83,7 +83,9 @@ class Decision:
 def decide(rollout: Rollout, *events: Event) -> Decision:
     """What ``events`` mean for ``rollout``. The same rollout and events give the same bytes, on every machine."""
     # A person's clock is not ours: what somebody says moves no clock of the rollout.
-    now = max((event.at for event in events if not isinstance(event, PEOPLE)), default=rollout.clocks.now)
+    now = max(
+        (event.at for event in events if not isinstance(event, PEOPLE)), default=rollout.clocks.now
+    )
     turn = Turn(rollout, now)
     pass_time(turn)
     for event in _in_order(events):
@@ -169,15 +171,25 @@ def _settle(turn: Turn) -> None:
 
 def _progressing(turn: Turn) -> bool:
     """One move forward, if the evidence, the deadlines and the current step allow one."""
-    if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or _routing.astray(turn) or _out_of_time(turn):
+    if (
+        _looks.act_on_evidence(turn)
+        or _routing.unreachable(turn)
+        or _routing.astray(turn)
+        or _out_of_time(turn)
+    ):
         return True
     position = turn.progress.step
     step, target = turn.plan.steps[position], turn.plan.traffics[position]
     if target != turn.routing.wanted:
-        if target.exceeds(turn.routing.wanted) and (blocked := _may_raise(turn, target)) is not None:
+        if (
+            target.exceeds(turn.routing.wanted)
+            and (blocked := _may_raise(turn, target)) is not None
+        ):
             return _wait(turn, step, blocked)
         want(turn, target, f"step {step.id}")
-    outcome = Done() if turn.progress.skipped or _looks.waived_whole(turn, step) else _advance(turn, step)
+    outcome = (
+        Done() if turn.progress.skipped or _looks.waived_whole(turn, step) else _advance(turn, step)
+    )
     match outcome:
         case Wait(why=why, until=until, memory=memory):
             if memory != turn.progress.memory:
@@ -217,7 +229,12 @@ def _leave(turn: Turn, step: Step) -> bool:
     raises = target.exceeds(turn.routing.wanted)
     if raises and (blocked := _may_raise(turn, target)) is not None:
         return _wait(turn, step, blocked)
-    enter(turn, Phase.PROGRESSING, f"{step.id} is {'skipped' if turn.progress.skipped else 'done'}", step=following)
+    enter(
+        turn,
+        Phase.PROGRESSING,
+        f"{step.id} is {'skipped' if turn.progress.skipped else 'done'}",
+        step=following,
+    )
     turn.routing = evolve(turn.routing, reasserted=False)
     drop_inactive(turn)
     if raises:
@@ -251,7 +268,9 @@ def _situation(turn: Turn, step: Step) -> Situation:
         verified=turn.verified,
         memory=turn.progress.memory,
         answer=turn.progress.answer,
-        approved=None if asked is None else next((given for given in turn.progress.approvals if given.approval == asked), None),
+        approved=None
+        if asked is None
+        else next((given for given in turn.progress.approvals if given.approval == asked), None),
         passes=partial(_looks.passes, turn),
     )
 
@@ -292,7 +311,12 @@ def _out_of_time(turn: Turn) -> bool:
     if left > ZERO:
         turn.look_again(turn.now + left)
         return False
-    return _missed(turn, deadline, "the rollout", turn.progress.waiting.why if turn.progress.waiting else "its steps")
+    return _missed(
+        turn,
+        deadline,
+        "the rollout",
+        turn.progress.waiting.why if turn.progress.waiting else "its steps",
+    )
 
 
 def _held(turn: Turn) -> bool:
@@ -302,7 +326,9 @@ def _held(turn: Turn) -> bool:
     first = min(turn.progress.causes, key=lambda cause: cause.within - cause.held)
     left = first.within - first.held
     if left <= ZERO:
-        go_back(turn, f"held for {first.name} for {said(first.within)} and nobody resumed: {first.why}")
+        go_back(
+            turn, f"held for {first.name} for {said(first.within)} and nobody resumed: {first.why}"
+        )
         return True
     names = ", ".join(cause.name for cause in turn.progress.causes)
     turn.wait(f"somebody to resume {names} ({first.why})", until=turn.now + left, then="roll back")
@@ -312,7 +338,11 @@ def _held(turn: Turn) -> bool:
 def _rolling_back(turn: Turn) -> bool:
     """It is over when a write of ours since the turn back was read back; until then it is asked for again, for ever."""
     _fleet.retreat(turn)
-    if turn.verified and turn.routing.written >= turn.progress.epoch and turn.routing.wanted == NOTHING:
+    if (
+        turn.verified
+        and turn.routing.written >= turn.progress.epoch
+        and turn.routing.wanted == NOTHING
+    ):
         end(turn, Phase.ROLLED_BACK, turn.progress.reason)
         return True
     _routing.escalate(turn, "the way back is not verified", turn.clocks.stepped)
@@ -384,7 +414,9 @@ def _commands(turn: Turn) -> list[Any]:
         commands += _looks.due(turn)
     if progress.phase is Phase.PROGRESSING and (hook := _hook_due(turn)) is not None:
         commands.append(hook)
-    if progress.retirement is Retirement.ASKED and (routing.retry_at is None or turn.now >= routing.retry_at):
+    if progress.retirement is Retirement.ASKED and (
+        routing.retry_at is None or turn.now >= routing.retry_at
+    ):
         commands.append(Retire())
     write = _routing.apply_due(turn, turn.given.serial + 1)
     commands += [AskGate(epoch=progress.epoch, gate=gate) for gate in turn.to_ask]

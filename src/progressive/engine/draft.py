@@ -22,8 +22,20 @@ class Turn:
     """One decision in the making. Rules replace its parts; nothing of the rollout that was given ever changes."""
 
     __slots__ = (
-        "clocks", "evidence", "gates", "given", "instances", "notes", "now", "plan", "progress", "release", "routing", "to_ask", "wake",
-    )  # fmt: skip
+        "clocks",
+        "evidence",
+        "gates",
+        "given",
+        "instances",
+        "notes",
+        "now",
+        "plan",
+        "progress",
+        "release",
+        "routing",
+        "to_ask",
+        "wake",
+    )
 
     def __init__(self, given: Rollout, now: datetime) -> None:
         self.given = given
@@ -80,4 +92,6 @@ class Turn:
         last = self.progress.waiting
         since = last.since if last is not None and last.why == why else self.now
         if last is None or (last.why, last.until, last.then) != (why, until, then):
-            self.progress = evolve(self.progress, waiting=Waiting(why=why, since=since, until=until, then=then))
+            self.progress = evolve(
+                self.progress, waiting=Waiting(why=why, since=since, until=until, then=then)
+            )

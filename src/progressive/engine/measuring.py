@@ -53,7 +53,13 @@ def due(turn: Turn) -> tuple[Measure, ...]:
         names.append(turn.plan.analyses[series.analysis].name)
     return tuple(
         [
-            Measure(metric=metric, tracks=tracks, window=Window(start, end), since=since, analyses=tuple(names))
+            Measure(
+                metric=metric,
+                tracks=tracks,
+                window=Window(start, end),
+                since=since,
+                analyses=tuple(names),
+            )
             for (_, (start, end, since, tracks)), (metric, names) in asked.items()
         ]
     )
@@ -69,7 +75,12 @@ def _question(turn: Turn, i: int) -> Question | None:
             return state.tail.start, state.tail.end, None, state.tail.tracks
         turn.look_again(state.tail.end + metric.lag)
     start, verified_at = state.start, turn.routing.verified_at
-    if start is None or verified_at is None or turn.routing.verified_since is None or not state.tracks:
+    if (
+        start is None
+        or verified_at is None
+        or turn.routing.verified_since is None
+        or not state.tracks
+    ):
         return None
     if now < start:
         turn.look_again(start)
@@ -78,7 +89,9 @@ def _question(turn: Turn, i: int) -> Question | None:
         return start, start, None, state.tracks
     horizon, closing = min(verified_at, now - metric.lag), turn.progress.closing
     interval = turn.plan.analyses[turn.plan.series[i].analysis].interval
-    if start < horizon and (horizon - start >= interval or (closing is not None and start < closing <= horizon)):
+    if start < horizon and (
+        horizon - start >= interval or (closing is not None and start < closing <= horizon)
+    ):
         return start, horizon, state.reading, state.tracks
     turn.look_again(start + interval + metric.lag)
     if closing is not None and start < closing:
@@ -96,12 +109,18 @@ def measured(turn: Turn, event: Measured) -> None:
         return
     taken = [_take(turn, i, event) for i in _asked_for(turn, event)]
     if not any(taken):
-        turn.refuse(event, f"{event.look.metric}: its window does not begin where the last one ended, or is not asked for")
+        turn.refuse(
+            event,
+            f"{event.look.metric}: its window does not begin where the last one ended, or is not asked for",
+        )
 
 
 def _asked_for(turn: Turn, event: Measured) -> Iterator[int]:
     for i, series in enumerate(turn.plan.series):
-        if series.metric.name == event.look.metric and turn.plan.analyses[series.analysis].name in event.analyses:
+        if (
+            series.metric.name == event.look.metric
+            and turn.plan.analyses[series.analysis].name in event.analyses
+        ):
             yield i
 
 
@@ -116,7 +135,11 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
         return False
     if look.covered.end < look.window.start or look.covered.end > event.at + OVERSHOOT:
         why = f"it covers {look.covered.start.isoformat()} to {look.covered.end.isoformat()}, outside what was asked"
-        look = Look(metric=look.metric, window=look.window, tracks=[(track, NoAnswer(why)) for track in tracks])
+        look = Look(
+            metric=look.metric,
+            window=look.window,
+            tracks=[(track, NoAnswer(why)) for track in tracks],
+        )
     turn.note(Happened(at=turn.now, event=event))
     broken = _broken(look, tracks, counter=turn.plan.series[i].metric.counter)
     if broken is not None:
@@ -126,14 +149,21 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
     else:
         stuck = look.covered.end == look.window.start and look.window.length
         state = evolve(
-            state, start=look.covered.end, reading=look.reading, retry_at=event.at + RETRY if stuck else None
+            state,
+            start=look.covered.end,
+            reading=look.reading,
+            retry_at=event.at + RETRY if stuck else None,
         )
     opening = not look.window.length and broken is None
     if look.fingerprint and look.fingerprint != state.fingerprint and broken is None:
         if state.fingerprint:
             _forget(turn, i)
         state = evolve(state, fingerprint=look.fingerprint)
-    tallies = turn.evidence.tallies if opening else _judged(turn, i, look, tracks, broken, here=tail is None)
+    tallies = (
+        turn.evidence.tallies
+        if opening
+        else _judged(turn, i, look, tracks, broken, here=tail is None)
+    )
     replace_series(turn, i, state, tallies=tallies)
     return True
 
@@ -154,10 +184,19 @@ def _forget(turn: Turn, i: int) -> None:
         tallies[c] = type(tallies[c])(looks=tallies[c].looks)
     turn.evidence = evolve(turn.evidence, tallies=tuple(tallies))
     name = turn.plan.analyses[series.analysis].name
-    turn.note(Unjudged(at=turn.now, analysis=name, what=series.metric.name, why="the query changed; its evidence starts anew"))
+    turn.note(
+        Unjudged(
+            at=turn.now,
+            analysis=name,
+            what=series.metric.name,
+            why="the query changed; its evidence starts anew",
+        )
+    )
 
 
-def _judged(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool) -> tuple[Tally, ...]:
+def _judged(
+    turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool
+) -> tuple[Tally, ...]:
     """Every check's tally after the checks of one series have judged a look."""
     series = turn.plan.series[i]
     tallies = list(turn.evidence.tallies)
@@ -172,7 +211,9 @@ def _judged(turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: s
             traffic = turn.routing.standing if here else None
             judgement, memory = judgement_of(each, look, tally.memory, turn.plan.alphas[c], traffic)
         window = look.window
-        tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end, here=here)
+        tallies[c] = fold(
+            tally, judgement, memory, each.tolerance, start=window.start, end=window.end, here=here
+        )
         turn.note(
             Judged(
                 at=turn.now,
@@ -200,7 +241,9 @@ def judgement_of(
             return found
         return each.judge(look, memory, alpha)
     except Exception as error:
-        return Judgement(verdict=Verdict.ERROR, why=f"the check itself failed: {type(error).__name__}: {error}"), memory
+        return Judgement(
+            verdict=Verdict.ERROR, why=f"the check itself failed: {type(error).__name__}: {error}"
+        ), memory
 
 
 # ------------------------------------------------------------------------------------------------------------------ deciding
@@ -231,14 +274,23 @@ def ready(turn: Turn) -> str | None:
     deciding = list(_deciding(turn))
     owed = [c for c in deciding if owes(turn.evidence.tallies[c])]
     if owed and not any(turn.evidence.tallies[c].looks_here == 0 for c in owed):
-        turn.progress = evolve(turn.progress, closing=None) if turn.progress.closing is not None else turn.progress
+        turn.progress = (
+            evolve(turn.progress, closing=None)
+            if turn.progress.closing is not None
+            else turn.progress
+        )
         return _what_is_owed(turn, owed)
     if turn.progress.closing is None:
         turn.progress = evolve(turn.progress, closing=turn.routing.verified_at)
     closing = turn.progress.closing
     for i in active(turn):
         state = turn.evidence.series[i]
-        if state.start is not None and state.tracks and closing is not None and state.start < closing:
+        if (
+            state.start is not None
+            and state.tracks
+            and closing is not None
+            and state.start < closing
+        ):
             return f"the closing look at {turn.plan.series[i].metric.name}"
     return _what_is_owed(turn, owed) if owed else None
 
@@ -250,7 +302,12 @@ def _deciding(turn: Turn) -> Iterator[int]:
         for c in series.checks:
             each = turn.plan.checks[c][1]
             first = metrics_of(each)[0] == series.metric
-            if first and not each.observe and not turn.waived(turn.plan.keys[c]) and all(map(tracks.__contains__, each.needs)):
+            if (
+                first
+                and not each.observe
+                and not turn.waived(turn.plan.keys[c])
+                and all(map(tracks.__contains__, each.needs))
+            ):
                 yield c
 
 
@@ -278,8 +335,9 @@ def passes(turn: Turn, analysis: str) -> int:
     """Looks that passed since the rollout began, of the deciding check of an analysis that has the fewest."""
     counts = [
         tally.passes
-        for (owner, each), key, tally in zip(turn.plan.checks, turn.plan.keys, turn.evidence.tallies, strict=True)
+        for (owner, each), key, tally in zip(
+            turn.plan.checks, turn.plan.keys, turn.evidence.tallies, strict=True
+        )
         if owner.name == analysis and not each.observe and not turn.waived(key)
     ]
     return min(counts, default=0)
-

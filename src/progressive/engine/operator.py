@@ -73,7 +73,15 @@ def _hold(turn: Turn, event: Hold) -> str | None:
     if any(cause.name == event.cause for cause in turn.progress.causes):
         return f"it is held for {event.cause!r} already"
     # It counts from when it was said, which may be long after the last tick.
-    hold(turn, event.cause, event.why, by=event.by, person=True, within=event.within, held=min(ZERO, turn.now - event.at))
+    hold(
+        turn,
+        event.cause,
+        event.why,
+        by=event.by,
+        person=True,
+        within=event.within,
+        held=min(ZERO, turn.now - event.at),
+    )
     return None
 
 
@@ -83,13 +91,21 @@ def _resume(turn: Turn, event: Resume) -> str | None:
     names = [cause.name for cause in turn.progress.causes]
     if event.cause not in names:
         return f"it is not held for {event.cause!r} but for {names}"
-    waived = (*turn.progress.waived, *(name for name in event.waive if name not in turn.progress.waived))
+    waived = (
+        *turn.progress.waived,
+        *(name for name in event.waive if name not in turn.progress.waived),
+    )
     proven = [
         key
-        for key, (_, each), tally in zip(turn.plan.keys, turn.plan.checks, turn.evidence.tallies, strict=True)
-        if tally.failed and each.share_of_alpha and not each.observe
-        and key not in waived and key.rpartition("/")[2] not in waived
-    ]  # fmt: skip
+        for key, (_, each), tally in zip(
+            turn.plan.keys, turn.plan.checks, turn.evidence.tallies, strict=True
+        )
+        if tally.failed
+        and each.share_of_alpha
+        and not each.observe
+        and key not in waived
+        and key.rpartition("/")[2] not in waived
+    ]
     if proven:
         return f"harm is proven by {', '.join(proven)}, which more looks don't undo; abort, or resume with waive={tuple(proven)!r}"
     if unknown := _unknown(turn, event.waive):
@@ -98,7 +114,9 @@ def _resume(turn: Turn, event: Resume) -> str | None:
     turn.progress = evolve(turn.progress, causes=causes, waived=waived)
     if causes:
         return None
-    turn.evidence = evolve(turn.evidence, tallies=tuple(forgive(tally) for tally in turn.evidence.tallies))
+    turn.evidence = evolve(
+        turn.evidence, tallies=tuple(forgive(tally) for tally in turn.evidence.tallies)
+    )
     turn.routing = evolve(turn.routing, reasserted=False, drifts=(), attempts=0, retry_at=None)
     # Held until it was said, which may be long after the last tick; the next one lets all that time run.
     turn.clocks = evolve(turn.clocks, stepped=min(ZERO, turn.now - event.at))
@@ -113,7 +131,11 @@ def _unknown(turn: Turn, waive: tuple[str, ...], *others: str) -> str | None:
     """Why a waiver can't be taken: it names nothing that there is."""
     known = {*turn.plan.keys, *(key.rpartition("/")[2] for key in turn.plan.keys), *others}
     wrong = [name for name in waive if name not in known]
-    return f"waive: there is no {', '.join(map(repr, wrong))}; there are {', '.join(sorted(known))}" if wrong else None
+    return (
+        f"waive: there is no {', '.join(map(repr, wrong))}; there are {', '.join(sorted(known))}"
+        if wrong
+        else None
+    )
 
 
 def _skip(turn: Turn, event: Skip) -> str | None:
@@ -135,31 +157,54 @@ def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
         return f"it is {turn.progress.phase.value}"
     if not turn.routing.claimed:
         return "preflight is not over: nobody knows yet whether the router obeys and the metrics answer"
-    target = next(i for i, traffic in enumerate(turn.plan.traffics) if traffic == turn.plan.traffics[-1])
+    target = next(
+        i for i, traffic in enumerate(turn.plan.traffics) if traffic == turn.plan.traffics[-1]
+    )
     if turn.progress.step >= target:
         return "it is on its way to full traffic already"
-    waived = (*turn.progress.waived, *(name for name in event.waive if name not in turn.progress.waived))
+    waived = (
+        *turn.progress.waived,
+        *(name for name in event.waive if name not in turn.progress.waived),
+    )
 
     def stands(name: str) -> bool:
         return name not in waived and name.rpartition("/")[2] not in waived
 
     held = [f"hold:{cause.name}" for cause in turn.progress.causes]
-    if unknown := _unknown(turn, event.waive, *held, *(step.id for step in turn.plan.steps), *turn.plan.gates):
+    if unknown := _unknown(
+        turn, event.waive, *held, *(step.id for step in turn.plan.steps), *turn.plan.gates
+    ):
         return unknown
     against = [name for name in held if name not in waived]
     against += [
         key
-        for key, (_, each), tally in zip(turn.plan.keys, turn.plan.checks, turn.evidence.tallies, strict=True)
+        for key, (_, each), tally in zip(
+            turn.plan.keys, turn.plan.checks, turn.evidence.tallies, strict=True
+        )
         if (tally.failed or tally.in_a_row) and not each.observe and stands(key)
     ]
     between = turn.plan.steps[turn.progress.step : target]
-    against += [step.id for step in between if not step.skippable and step.traffic is None and stands(step.id)]
+    against += [
+        step.id
+        for step in between
+        if not step.skippable and step.traffic is None and stands(step.id)
+    ]
     if against:
         return f"{', '.join(dict.fromkeys(against))} stand against it; name them in waive= if you mean it"
-    turn.progress = evolve(turn.progress, waived=tuple(name for name in waived if name not in held), causes=())
-    turn.evidence = evolve(turn.evidence, tallies=tuple(forgive(tally) for tally in turn.evidence.tallies))
+    turn.progress = evolve(
+        turn.progress, waived=tuple(name for name in waived if name not in held), causes=()
+    )
+    turn.evidence = evolve(
+        turn.evidence, tallies=tuple(forgive(tally) for tally in turn.evidence.tallies)
+    )
     skipped = ", ".join(step.id for step in between) or "nothing"
-    enter(turn, Phase.PROGRESSING, f"promoted now, skipping {skipped}: {event.why}", by=event.by, step=target)
+    enter(
+        turn,
+        Phase.PROGRESSING,
+        f"promoted now, skipping {skipped}: {event.why}",
+        by=event.by,
+        step=target,
+    )
     turn.progress = evolve(turn.progress, forced=True)
     return None
 

@@ -55,14 +55,19 @@ def answered(turn: Turn, event: Measured) -> None:
         if probe.metric != event.look.metric or probe.answered:
             continue
         stable, candidate = event.look.of(Track.STABLE), event.look.of(Track.CANDIDATE)
-        broken = next((found.why for found in (stable, candidate) if isinstance(found, NoAnswer)), None)
+        broken = next(
+            (found.why for found in (stable, candidate) if isinstance(found, NoAnswer)), None
+        )
         fine = broken is None and stable.sample > 0
         why = "" if fine else broken or str(getattr(stable, "why", "no data"))
         again = Probe(
             metric=probe.metric,
             start=event.look.covered.end if event.look.reading is not None else probe.start,
             reading=event.look.reading,
-            retry_at=None if fine else event.at + (SOON if probe.reading is None and event.look.reading is not None else AGAIN),
+            retry_at=None
+            if fine
+            else event.at
+            + (SOON if probe.reading is None and event.look.reading is not None else AGAIN),
             answered=fine,
             why=why,
         )
@@ -83,10 +88,20 @@ def looks(turn: Turn) -> tuple[Measure, ...]:
             turn.look_again(probe.retry_at)
             continue
         if metric.counter:
-            window = Window(probe.start, probe.start if probe.reading is None else max(turn.now, probe.start))
+            window = Window(
+                probe.start, probe.start if probe.reading is None else max(turn.now, probe.start)
+            )
         else:
             window = Window(turn.now - metric.lag - LOOK_BACK, turn.now - metric.lag)
-        asked.append(Measure(metric=metric, tracks=TRACKS, window=window, since=probe.reading, analyses=(PREFLIGHT,)))
+        asked.append(
+            Measure(
+                metric=metric,
+                tracks=TRACKS,
+                window=window,
+                since=probe.reading,
+                analyses=(PREFLIGHT,),
+            )
+        )
     return tuple(asked)
 
 
@@ -108,8 +123,14 @@ def pending(turn: Turn) -> bool:
         turn.evidence = evolve(turn.evidence, probes=())
         enter(turn, Phase.PROGRESSING, "preflight passed: the router obeys, the metrics answer")
         return True
-    if served is not None and not routing.touched and (served.traffic != NOTHING or served.elsewhere.ppm):
-        found = f"{served.traffic}{f', {served.elsewhere} elsewhere' if served.elsewhere.ppm else ''}"
+    if (
+        served is not None
+        and not routing.touched
+        and (served.traffic != NOTHING or served.elsewhere.ppm)
+    ):
+        found = (
+            f"{served.traffic}{f', {served.elsewhere} elsewhere' if served.elsewhere.ppm else ''}"
+        )
         end(
             turn,
             Phase.ROLLED_BACK,
@@ -120,7 +141,11 @@ def pending(turn: Turn) -> bool:
         for track, identity in served.identities:
             version = track.version(turn.release)
             if version is not None and identity != version.identity:
-                end(turn, Phase.ROLLED_BACK, f"{track.label(turn.release)} really runs {identity}; nothing was written")
+                end(
+                    turn,
+                    Phase.ROLLED_BACK,
+                    f"{track.label(turn.release)} really runs {identity}; nothing was written",
+                )
                 return True
     left: timedelta = plan.preflight - turn.clocks.stepped
     what = _missing(turn)
@@ -134,7 +159,11 @@ def pending(turn: Turn) -> bool:
 def _missing(turn: Turn) -> str:
     if turn.routing.served is None:
         return "the router to be read"
-    silent = [f"{probe.metric}{f' ({probe.why})' if probe.why else ''}" for probe in turn.evidence.probes if not probe.answered]
+    silent = [
+        f"{probe.metric}{f' ({probe.why})' if probe.why else ''}"
+        for probe in turn.evidence.probes
+        if not probe.answered
+    ]
     if silent:
         return f"{', '.join(silent)} to answer for {Track.STABLE.label(turn.release)}"
     return unready(turn) or "the router to take a write that changes nothing"

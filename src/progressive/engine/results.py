@@ -34,9 +34,15 @@ def command_failed(turn: Turn, event: CommandFailed) -> None:
     if event.command == "survey":
         _fleet.failed(turn, event)
     elif event.command == "run_hook" and event.epoch == turn.progress.epoch:
-        turn.progress = evolve(turn.progress, answer=NotYet(event.at + AGAIN, f"it failed: {event.why}"))
+        turn.progress = evolve(
+            turn.progress, answer=NotYet(event.at + AGAIN, f"it failed: {event.why}")
+        )
     elif event.command == "ask_gate" and event.epoch == turn.progress.epoch:
-        turn.progress = evolve(turn.progress, frozen=("gate", f"it failed: {event.why}", event.at + AGAIN), closing=None)
+        turn.progress = evolve(
+            turn.progress,
+            frozen=("gate", f"it failed: {event.why}", event.at + AGAIN),
+            closing=None,
+        )
     elif event.command == "retire":
         turn.routing = evolve(turn.routing, retry_at=event.at + AGAIN)
 

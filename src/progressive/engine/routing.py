@@ -87,9 +87,18 @@ def _absorb(turn: Turn, at: datetime, served: Served, *, ours: bool) -> None:
         turn.routing = evolve(turn.routing, written=turn.progress.epoch, claimed=True)
     if turn.clocks.unreadable:
         turn.clocks = evolve(turn.clocks, unreadable=ZERO)
-    if not before.claimed and not turn.routing.claimed and turn.progress.phase in (Phase.PENDING, Phase.HELD):
+    if (
+        not before.claimed
+        and not turn.routing.claimed
+        and turn.progress.phase in (Phase.PENDING, Phase.HELD)
+    ):
         was, marker = before.served, served.marker
-        if was is not None and marker is not None and marker.closed and not (was.marker is not None and was.marker.closed):
+        if (
+            was is not None
+            and marker is not None
+            and marker.closed
+            and not (was.marker is not None and was.marker.closed)
+        ):
             go_back(turn, "its marker on the router was closed by hand before it began")
         return
     if not turn.final and (_taken_over(turn, served) or _wrong_identity(turn, served)):
@@ -100,16 +109,27 @@ def _absorb(turn: Turn, at: datetime, served: Served, *, ours: bool) -> None:
         _differs(turn, at, served, before.served, ours=ours)
 
 
-def _matches(turn: Turn, at: datetime, served: Served, before: Served | None, *, ours: bool) -> None:
+def _matches(
+    turn: Turn, at: datetime, served: Served, before: Served | None, *, ours: bool
+) -> None:
     routing = turn.routing
-    ours = ours or routing.attempts > 0  # a write of ours that was not answered may be what moved the version
-    if routing.verified_since is not None and not ours and before is not None and served.version != before.version:
+    ours = (
+        ours or routing.attempts > 0
+    )  # a write of ours that was not answered may be what moved the version
+    if (
+        routing.verified_since is not None
+        and not ours
+        and before is not None
+        and served.version != before.version
+    ):
         break_stretch(turn)
         _restart_bake(turn)
         why = f"edited and put back: version {before.version} became {served.version} and the weights are the same"
         turn.note(Drifted(at=at, asked=routing.wanted, served=served, why=why))
     tried = turn.routing.attempts > 0 or turn.routing.retry_at is not None
-    if tried and (turn.progress.phase is not Phase.ROLLING_BACK or turn.routing.written >= turn.progress.epoch):
+    if tried and (
+        turn.progress.phase is not Phase.ROLLING_BACK or turn.routing.written >= turn.progress.epoch
+    ):
         turn.routing = evolve(turn.routing, attempts=0, retry_at=None)
     routing = turn.routing
     if routing.verified_since is None:
@@ -124,16 +144,23 @@ def _matches(turn: Turn, at: datetime, served: Served, before: Served | None, *,
         turn.note(Late(at=at, by=late, why=why))
     elif _bakes(turn) and at > max(last, turn.clocks.entered):
         # The last read may have been in a hold; what runs since is the step's own time, which began anew with the resume.
-        since = min(at - max(last, turn.clocks.entered), max(ZERO, turn.clocks.stepped - (turn.now - at)))
+        since = min(
+            at - max(last, turn.clocks.entered), max(ZERO, turn.clocks.stepped - (turn.now - at))
+        )
         turn.clocks = evolve(turn.clocks, watched=turn.clocks.watched + since)
 
 
 def _bakes(turn: Turn) -> bool:
     """Does verified time count for the current step? Not while it is held, nor at less traffic than the step wants."""
-    return turn.progress.phase is Phase.PROGRESSING and turn.routing.wanted == turn.plan.traffics[turn.progress.step]
+    return (
+        turn.progress.phase is Phase.PROGRESSING
+        and turn.routing.wanted == turn.plan.traffics[turn.progress.step]
+    )
 
 
-def _differs(turn: Turn, at: datetime, served: Served, before: Served | None, *, ours: bool) -> None:
+def _differs(
+    turn: Turn, at: datetime, served: Served, before: Served | None, *, ours: bool
+) -> None:
     """The router serves something else: drift if it was verified, otherwise a write that is not there yet."""
     routing, phase = turn.routing, turn.progress.phase
     was_verified = routing.verified_since is not None
@@ -145,7 +172,13 @@ def _differs(turn: Turn, at: datetime, served: Served, before: Served | None, *,
     break_stretch(turn)
     _restart_bake(turn)
     why = f"asked for {routing.wanted}, the router serves {served.traffic}"
-    why += f" and {served.elsewhere} elsewhere" if served.elsewhere.ppm else "" if served.settled else ", not everywhere the same"
+    why += (
+        f" and {served.elsewhere} elsewhere"
+        if served.elsewhere.ppm
+        else ""
+        if served.settled
+        else ", not everywhere the same"
+    )
     turn.note(Drifted(at=at, asked=routing.wanted, served=served, why=why))
     turn.routing = evolve(turn.routing, retry_at=None, attempts=0)
     if phase not in (Phase.PROGRESSING, Phase.HELD):
@@ -154,7 +187,10 @@ def _differs(turn: Turn, at: datetime, served: Served, before: Served | None, *,
         drifts = tuple(when for when in (*routing.drifts, at) if at - when < DRIFT_SPAN)[-DRIFTS:]
         turn.routing = evolve(turn.routing, drifts=drifts)
         if len(drifts) >= DRIFTS:
-            go_back(turn, f"drift: the candidate was raised above its step {DRIFTS} times in {said(DRIFT_SPAN)}; last: {why}")
+            go_back(
+                turn,
+                f"drift: the candidate was raised above its step {DRIFTS} times in {said(DRIFT_SPAN)}; last: {why}",
+            )
     elif phase is Phase.HELD:
         want(turn, at_most(turn, served.traffic), "a hold never raises")
     elif routing.reasserted:
@@ -183,12 +219,19 @@ def _taken_over(turn: Turn, served: Served) -> bool:
     if marker.closed and routing.claimed:
         # Whatever its generation: ours was there when we claimed, so this one was written later, by hand and perhaps on an empty object.
         if turn.progress.phase is not Phase.ROLLING_BACK:
-            go_back(turn, "its marker on the router was closed: taken back by hand, or while the store was down")
+            go_back(
+                turn,
+                "its marker on the router was closed: taken back by hand, or while the store was down",
+            )
         turn.routing = evolve(turn.routing, written=turn.progress.epoch)
         return False
     overtaken = marker.generation == routing.generation and marker.serial > turn.given.serial + 1
     if overtaken and turn.progress.phase is Phase.PROGRESSING:
-        hold(turn, "overtaken", f"the router carries serial {marker.serial} of this rollout, this state has {turn.given.serial}")
+        hold(
+            turn,
+            "overtaken",
+            f"the router carries serial {marker.serial} of this rollout, this state has {turn.given.serial}",
+        )
     return False
 
 
@@ -196,7 +239,11 @@ def _wrong_identity(turn: Turn, served: Served) -> bool:
     """Does a track run something else than the release says (R9)? Then nothing that was learned is about this release."""
     for track, identity in served.identities:
         version = track.version(turn.release)
-        if version is not None and identity != version.identity and turn.progress.phase is Phase.PROGRESSING:
+        if (
+            version is not None
+            and identity != version.identity
+            and turn.progress.phase is Phase.PROGRESSING
+        ):
             why = f"{track.label(turn.release)} really runs {identity}"
             turn.note(Drifted(at=turn.now, asked=turn.routing.wanted, served=served, why=why))
             break_stretch(turn)
@@ -223,7 +270,10 @@ def failed(turn: Turn, event: CommandFailed) -> None:
     wait = timedelta(seconds=BACKOFF[min(attempts, len(BACKOFF)) - 1])
     sent = event.failure in (Failure.UNKNOWN, Failure.CONFLICT)
     turn.routing = evolve(
-        routing, attempts=attempts, retry_at=event.at + wait, tried_at=None if sent else routing.tried_at
+        routing,
+        attempts=attempts,
+        retry_at=event.at + wait,
+        tried_at=None if sent else routing.tried_at,
     )
     if event.failure is Failure.PERMANENT:
         if turn.progress.phase is Phase.ROLLING_BACK:
@@ -238,7 +288,10 @@ def failed(turn: Turn, event: CommandFailed) -> None:
 
 def unreachable(turn: Turn) -> bool:
     """Act on a router that can't be read for too long. True if the phase changed."""
-    if turn.clocks.unreadable >= UNREADABLE and turn.progress.phase in (Phase.PROGRESSING, Phase.HELD):
+    if turn.clocks.unreadable >= UNREADABLE and turn.progress.phase in (
+        Phase.PROGRESSING,
+        Phase.HELD,
+    ):
         go_back(turn, f"the router could not be read for {said(UNREADABLE)}")
         return True
     return False
@@ -299,7 +352,9 @@ def apply_due(turn: Turn, serial: int) -> Apply | None:
     """
     routing, phase = turn.routing, turn.progress.phase
     served = routing.served
-    read_now = routing.read_at is not None and (turn.clocks.ticked is None or routing.read_at >= turn.clocks.ticked)
+    read_now = routing.read_at is not None and (
+        turn.clocks.ticked is None or routing.read_at >= turn.clocks.ticked
+    )
     if not _wanted(turn, served) or (phase is not Phase.ROLLING_BACK and not read_now):
         return None
     if routing.retry_at is not None and turn.now < routing.retry_at:
@@ -311,14 +366,21 @@ def apply_due(turn: Turn, serial: int) -> Apply | None:
         return None
     generation = routing.generation
     if generation is None:
-        on_router = served.marker.generation if served is not None and served.marker is not None else 0
+        on_router = (
+            served.marker.generation if served is not None and served.marker is not None else 0
+        )
         generation = on_router + 1
     if routing.sent[0] != turn.progress.epoch:
-        turn.routing = evolve(routing, touched=True, generation=generation, sent=(turn.progress.epoch, serial))
+        turn.routing = evolve(
+            routing, touched=True, generation=generation, sent=(turn.progress.epoch, serial)
+        )
     on_router_now = served.marker if served is not None else None
     closed = False
     if not raises and on_router_now is not None and on_router_now.generation == generation:
-        serial, closed = max(serial, on_router_now.serial), on_router_now.closed and phase is Phase.ROLLING_BACK
+        serial, closed = (
+            max(serial, on_router_now.serial),
+            on_router_now.closed and phase is Phase.ROLLING_BACK,
+        )
     return Apply(
         epoch=turn.progress.epoch,
         traffic=routing.wanted,
@@ -348,5 +410,3 @@ def _wanted(turn: Turn, served: Served | None) -> bool:
     if phase is Phase.HELD:
         return routing.claimed and served is not None and served.traffic.exceeds(routing.wanted)
     return phase is Phase.PROGRESSING and routing.verified_since is None
-
-

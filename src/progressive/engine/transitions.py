@@ -24,7 +24,9 @@ def at_most(turn: Turn, served: Traffic) -> Traffic:
     if served in turn.plan.traffics:
         return served
     shares = (served.candidate, served.baseline, served.mirror)
-    candidate, baseline, mirror = (Percent(share.ppm // WHOLE_PERCENT * WHOLE_PERCENT) for share in shares)
+    candidate, baseline, mirror = (
+        Percent(share.ppm // WHOLE_PERCENT * WHOLE_PERCENT) for share in shares
+    )
     return Traffic(candidate=candidate, baseline=baseline, matches=served.matches, mirror=mirror)
 
 
@@ -41,7 +43,9 @@ def want(turn: Turn, traffic: Traffic, why: str) -> None:
         return
     break_stretch(turn)
     turn.routing = evolve(turn.routing, wanted=traffic, attempts=0, retry_at=None)
-    turn.progress = evolve(turn.progress, epoch=turn.progress.epoch + 1, closing=None, frozen=None, forced=False)
+    turn.progress = evolve(
+        turn.progress, epoch=turn.progress.epoch + 1, closing=None, frozen=None, forced=False
+    )
     turn.note(Asked(at=turn.now, traffic=traffic, why=why))
 
 
@@ -54,7 +58,9 @@ def break_stretch(turn: Turn) -> None:
         turn.routing = evolve(turn.routing, verified_since=None)
 
 
-def enter(turn: Turn, phase: Phase, why: str, *, by: str = "engine", step: int | None = None) -> None:
+def enter(
+    turn: Turn, phase: Phase, why: str, *, by: str = "engine", step: int | None = None
+) -> None:
     """Go to a phase (or stay in it) and, where given, to another step; its clock starts anew in a new step or a new direction."""
     old, progress = turn.progress.phase, turn.progress
     if phase is not old:
@@ -75,9 +81,15 @@ def enter(turn: Turn, phase: Phase, why: str, *, by: str = "engine", step: int |
         reason=why if phase in FINAL or phase in (Phase.ROLLING_BACK, Phase.HELD) else "",
     )
     if step_changed or (phase not in (old, Phase.HELD) and old is not Phase.HELD):
-        turn.clocks = evolve(turn.clocks, entered=turn.now, stepped=ZERO, watched=ZERO, escalated=ZERO)
+        turn.clocks = evolve(
+            turn.clocks, entered=turn.now, stepped=ZERO, watched=ZERO, escalated=ZERO
+        )
     at_step = turn.plan.steps[turn.progress.step].id if phase is Phase.PROGRESSING else ""
-    turn.note(Entered(at=turn.now, phase=phase.value, step=at_step, epoch=turn.progress.epoch, why=why, by=by))
+    turn.note(
+        Entered(
+            at=turn.now, phase=phase.value, step=at_step, epoch=turn.progress.epoch, why=why, by=by
+        )
+    )
 
 
 def hold(
@@ -93,7 +105,10 @@ def hold(
     """Stop at the traffic that was last verified, never above it. The same cause twice is one."""
     if any(held.name == cause for held in turn.progress.causes):
         return
-    causes = (*turn.progress.causes, Cause(name=cause, why=why, by=by, person=person, within=within, held=held))
+    causes = (
+        *turn.progress.causes,
+        Cause(name=cause, why=why, by=by, person=person, within=within, held=held),
+    )
     turn.progress = evolve(turn.progress, causes=causes)
     if turn.progress.phase is not Phase.HELD:
         enter(turn, Phase.HELD, f"{cause}: {why}", by=by)
@@ -124,7 +139,10 @@ def way_back(turn: Turn) -> Traffic:
     if stable is None or stable.able.ppm == MILLION or turn.clocks.stepped >= OVERLOADED:
         return NOTHING
     served = turn.routing.served
-    most = min(turn.routing.wanted.candidate.ppm, turn.routing.wanted.candidate.ppm if served is None else served.traffic.candidate.ppm)
+    most = min(
+        turn.routing.wanted.candidate.ppm,
+        turn.routing.wanted.candidate.ppm if served is None else served.traffic.candidate.ppm,
+    )
     left = -(-(MILLION - stable.able.ppm) // WHOLE_PERCENT) * WHOLE_PERCENT
     return Traffic(candidate=Percent(min(left, most // WHOLE_PERCENT * WHOLE_PERCENT)))
 

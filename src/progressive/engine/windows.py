@@ -37,18 +37,43 @@ def open_windows(turn: Turn) -> None:
         tracks = tuple(
             track
             for track in series.wants
-            if turn.routing.standing.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE)
+            if turn.routing.standing.reaches(track)
+            or (analysis.synthetic and track is Track.CANDIDATE)
         )
-        begun = max(since, turn.clocks.entered) if analysis.name in turn.plan.steps[turn.progress.step].analyses else since
-        state = evolve(turn.evidence.series[i], start=begun + analysis.warmup, tracks=tracks, reading=None, retry_at=None)
+        begun = (
+            max(since, turn.clocks.entered)
+            if analysis.name in turn.plan.steps[turn.progress.step].analyses
+            else since
+        )
+        state = evolve(
+            turn.evidence.series[i],
+            start=begun + analysis.warmup,
+            tracks=tracks,
+            reading=None,
+            retry_at=None,
+        )
         replace_series(turn, i, state)
         if analysis.warmup:
-            turn.note(Unjudged(at=turn.now, analysis=analysis.name, what=series.metric.name, why=f"warm-up of {said(analysis.warmup)}"))
+            turn.note(
+                Unjudged(
+                    at=turn.now,
+                    analysis=analysis.name,
+                    what=series.metric.name,
+                    why=f"warm-up of {said(analysis.warmup)}",
+                )
+            )
         for c in series.checks:
             each = turn.plan.checks[c][1]
             missing = [track.value for track in each.needs if track not in tracks]
             if missing:
-                turn.note(Unjudged(at=turn.now, analysis=analysis.name, what=each.id, why=f"dormant: no traffic on {', '.join(missing)}"))
+                turn.note(
+                    Unjudged(
+                        at=turn.now,
+                        analysis=analysis.name,
+                        what=each.id,
+                        why=f"dormant: no traffic on {', '.join(missing)}",
+                    )
+                )
 
 
 def close_windows(turn: Turn) -> None:
@@ -67,7 +92,9 @@ def close_windows(turn: Turn) -> None:
             else:
                 tail = Tail(start=state.start, end=end, tracks=state.tracks)
         replace_series(turn, i, evolve(state, start=None, reading=None, retry_at=None, tail=tail))
-    turn.evidence = evolve(turn.evidence, tallies=tuple(cooled(tally) for tally in turn.evidence.tallies))
+    turn.evidence = evolve(
+        turn.evidence, tallies=tuple(cooled(tally) for tally in turn.evidence.tallies)
+    )
 
 
 def drop_inactive(turn: Turn) -> None:
@@ -77,7 +104,10 @@ def drop_inactive(turn: Turn) -> None:
         if state.start is not None and i not in running:
             replace_series(turn, i, evolve(state, start=None, reading=None, retry_at=None))
             over = turn.plan.series[i].checks
-            tallies = tuple(cooled(tally) if c in over else tally for c, tally in enumerate(turn.evidence.tallies))
+            tallies = tuple(
+                cooled(tally) if c in over else tally
+                for c, tally in enumerate(turn.evidence.tallies)
+            )
             turn.evidence = evolve(turn.evidence, tallies=tallies)
 
 
@@ -91,5 +121,8 @@ def restart_windows(turn: Turn) -> None:
         name = turn.plan.analyses[series.analysis].name
         why = "the clock stepped back; its windows begin anew"
         turn.note(Unjudged(at=turn.now, analysis=name, what=series.metric.name, why=why))
-    stretches = (evolve(tally, bad=None, bad_looks=0, bad_since=None, bad_until=None) for tally in turn.evidence.tallies)
+    stretches = (
+        evolve(tally, bad=None, bad_looks=0, bad_since=None, bad_until=None)
+        for tally in turn.evidence.tallies
+    )
     turn.evidence = evolve(turn.evidence, tallies=tuple(stretches))

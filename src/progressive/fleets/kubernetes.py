@@ -30,7 +30,9 @@ def _is_template(instance: object, attribute: attrs.Attribute[Any], value: objec
         made = ""
     if not isinstance(value, str) or "{backend}" not in value or not made:
         where = check.where(instance, attribute)
-        raise StrategyError(f"{where}: {value!r} must have {{backend}} in it, and may have {{service}}, such as '{{service}}-{{backend}}'")
+        raise StrategyError(
+            f"{where}: {value!r} must have {{backend}} in it, and may have {{service}}, such as '{{service}}-{{backend}}'"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +52,8 @@ class Deployments(Closing):
 
     api: Kubernetes = attrs.field(converter=to_kubernetes)
     namespace: str = attrs.field(
-        default=attrs.Factory(lambda self: self.api.namespace, takes_self=True), validator=is_dns_name
+        default=attrs.Factory(lambda self: self.api.namespace, takes_self=True),
+        validator=is_dns_name,
     )
     name: str = attrs.field(default="{service}-{backend}", validator=_is_template)
     full: int | None = attrs.field(default=None, validator=check.optional(check.at_least(1)))
@@ -59,7 +62,9 @@ class Deployments(Closing):
         init=False,
         repr=False,
         eq=False,
-        default=attrs.Factory(lambda self: Client(self.api.api, FleetError, "Kubernetes"), takes_self=True),
+        default=attrs.Factory(
+            lambda self: Client(self.api.api, FleetError, "Kubernetes"), takes_self=True
+        ),
     )
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
@@ -83,22 +88,38 @@ class Deployments(Closing):
         for track in Track:
             if (version := track.version(release)) is not None:
                 found[track] = yield from find(self._path(release, version))
-        asked = {track: 0 if deployment is None else _count(deployment, "spec.replicas", 1) for track, deployment in found.items()}
+        asked = {
+            track: 0 if deployment is None else _count(deployment, "spec.replicas", 1)
+            for track, deployment in found.items()
+        }
         stable = asked.get(Track.STABLE, 0)
         return {
-            track: self._capacity(release, track, deployment, self.full or max(1, stable, 0 if track is Track.STABLE else asked[track]))
+            track: self._capacity(
+                release,
+                track,
+                deployment,
+                self.full or max(1, stable, 0 if track is Track.STABLE else asked[track]),
+            )
             for track, deployment in found.items()
         }
 
-    def _capacity(self, release: Release, track: Track, deployment: Json | None, full: int) -> Capacity:
+    def _capacity(
+        self, release: Release, track: Track, deployment: Json | None, full: int
+    ) -> Capacity:
         if deployment is None:
-            return Capacity(_NOTHING, why=f"there is no Deployment {self._name(release, track.version(release))!r} in {self.namespace}")
+            return Capacity(
+                _NOTHING,
+                why=f"there is no Deployment {self._name(release, track.version(release))!r} in {self.namespace}",
+            )
         ready = _count(deployment, "status.availableReplicas", 0)
         if track is not Track.STABLE:
             # Pods of an older template are available too; of stable they are stable's, restarted or not.
             ready = min(ready, _count(deployment, "status.updatedReplicas", 0))
         why = f"{ready} of {full} pods are available"
-        seen, written = _count(deployment, "status.observedGeneration", 0), at(deployment, "metadata.generation", int)
+        seen, written = (
+            _count(deployment, "status.observedGeneration", 0),
+            at(deployment, "metadata.generation", int),
+        )
         if seen < written and track is not Track.STABLE:
             # An autoscaler writes to stable all the time; its pods are the same as a moment ago.
             ready, why = 0, f"its controller has not seen generation {written} yet"
@@ -110,11 +131,21 @@ class Deployments(Closing):
         if self.container is None:
             return None
         containers: list[Json] = at(deployment, "spec.template.spec.containers", list)
-        image = next((str(each.get("image", "")) for each in containers if each.get("name") == self.container), None)
+        image = next(
+            (
+                str(each.get("image", ""))
+                for each in containers
+                if each.get("name") == self.container
+            ),
+            None,
+        )
         if image is None:
             there = ", ".join(str(each.get("name")) for each in containers)
             name = at(deployment, "metadata.name", str)
-            raise FleetError(f"Deployment {name} has no container {self.container!r}; it has {there}", failure=Failure.PERMANENT)
+            raise FleetError(
+                f"Deployment {name} has no container {self.container!r}; it has {there}",
+                failure=Failure.PERMANENT,
+            )
         rest, _, digest = image.partition("@")
         return digest or rest.rpartition("/")[2].partition(":")[2] or "latest"
 
@@ -126,7 +157,9 @@ class Deployments(Closing):
         deployment = yield from find(path)
         left = 0 if deployment is None else _count(deployment, "status.replicas", 0)
         if left:
-            raise FleetError(f"{left} pods of {self._name(release, version)} are still there; ask again")
+            raise FleetError(
+                f"{left} pods of {self._name(release, version)} are still there; ask again"
+            )
 
     def _name(self, release: Release, version: Version | None) -> str:
         assert version is not None

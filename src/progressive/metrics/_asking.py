@@ -72,10 +72,17 @@ _FORMS: Final[dict[TimeForm, Callable[[datetime], datetime | str | int | float]]
 }
 
 
-def parameters(release: Release, track: Track, version: Version, window: Window, times: TimeForm) -> dict[str, Any]:
+def parameters(
+    release: Release, track: Track, version: Version, window: Window, times: TimeForm
+) -> dict[str, Any]:
     """What a question about one version is filled in with, by name."""
     form = _FORMS[times]
-    names = {"service": release.service, "version": version.identity, "backend": version.backend, "track": track.value}
+    names = {
+        "service": release.service,
+        "version": version.identity,
+        "backend": version.backend,
+        "track": track.value,
+    }
     return {**names, "start": form(window.start), "end": form(window.end)}
 
 
@@ -97,18 +104,28 @@ def declared(value: Mapping[Metric, T] | Declared[T]) -> Declared[T]:
     return tuple(value.items()) if isinstance(value, Mapping) else value
 
 
-def check_declared(where: str, value: Any, such: str, problems: Callable[[Metric, Any], Iterable[str]]) -> None:
+def check_declared(
+    where: str, value: Any, such: str, problems: Callable[[Metric, Any], Iterable[str]]
+) -> None:
     """Raise `StrategyError` for metrics that can't be measured like this. ``such``: what to write; ``problems``: of one of them."""
     if not isinstance(value, tuple) or not value:
-        raise StrategyError(f"{where}: give a mapping of metrics to what they are, such as {{ORDERS: {such}}}")
+        raise StrategyError(
+            f"{where}: give a mapping of metrics to what they are, such as {{ORDERS: {such}}}"
+        )
     found = []
     for metric, what in value:
         check.a(Metric, metric, where, "Metric({}, kind='ratio')")
         found += [f"{where}[{metric.name}]: {problem}" for problem in problems(metric, what)]
         if metric.counter:
-            found.append(f"{where}[{metric.name}]: has counter=True, which is for systems without history; leave it out")
+            found.append(
+                f"{where}[{metric.name}]: has counter=True, which is for systems without history; leave it out"
+            )
     names = [metric.name for metric, _ in value]
-    found += [f"{where}: {name!r} stands for two metrics" for name in dict.fromkeys(names) if names.count(name) > 1]
+    found += [
+        f"{where}: {name!r} stands for two metrics"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
     if found:
         raise StrategyError(found)
 
@@ -119,7 +136,9 @@ def told(provider: str, known: Declared[T], metric: Metric) -> tuple[Metric, T]:
         if own.name == metric.name:
             return own, what
     names = ", ".join(own.name for own, _ in known)
-    raise MetricsError(f"{provider} answers for {names}; not for {metric.name}", failure=Failure.PERMANENT)
+    raise MetricsError(
+        f"{provider} answers for {names}; not for {metric.name}", failure=Failure.PERMANENT
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------------ one look
@@ -148,5 +167,7 @@ def look_of(
         window=window,
         tracks=[(track, found.get(track, absent)) for track in tracks],
         query=query,
-        fingerprint=hashlib.sha256(repr((metric.name, metric.kind.value, *meaning)).encode()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(
+            repr((metric.name, metric.kind.value, *meaning)).encode()
+        ).hexdigest()[:16],
     )

@@ -66,7 +66,9 @@ def quoted(value: str, quote: str = '"') -> str:
 
 
 def _content(value: str, quote: str) -> str:
-    return "".join(f"\\{c}" if c in ("\\", quote) else c if c.isprintable() else _escape(c) for c in value)
+    return "".join(
+        f"\\{c}" if c in ("\\", quote) else c if c.isprintable() else _escape(c) for c in value
+    )
 
 
 def _escape(char: str) -> str:
@@ -140,27 +142,37 @@ def matches(match: Match, value: str) -> bool:
     """Does a label with this value (empty: no such label) match? The same as the server would say."""
     if isinstance(match, Not):
         return not matches(match.what, value)
-    return bool(re.compile(match.pattern, re.ASCII).fullmatch(value)) if isinstance(match, Regex) else match == value
+    return (
+        bool(re.compile(match.pattern, re.ASCII).fullmatch(value))
+        if isinstance(match, Regex)
+        else match == value
+    )
 
 
 def is_metric(name: object, what: str) -> str:
     """``name`` if it is the name of a series."""
     if isinstance(name, str) and _METRIC.fullmatch(name):
         return name
-    raise StrategyError(f"{what}: {name!r} is not the name of a series; give it without braces, and the labels as labels={{...}}")
+    raise StrategyError(
+        f"{what}: {name!r} is not the name of a series; give it without braces, and the labels as labels={{...}}"
+    )
 
 
 def is_label(name: object, what: str) -> str:
     """``name`` if it is the name of a label."""
     if isinstance(name, str) and _LABEL.fullmatch(name) and name != "__name__":
         return name
-    raise StrategyError(f"{what}: {name!r} is not the name of a label; use letters, digits and _ (no digit first)")
+    raise StrategyError(
+        f"{what}: {name!r} is not the name of a label; use letters, digits and _ (no digit first)"
+    )
 
 
 def selector(names: Iterable[str], matchers: Iterable[tuple[str, Match]]) -> str:
     """The series with one of these names whose labels all match."""
     found = sorted(set(names))
-    head, inner = (found[0], []) if len(found) == 1 else ("", [f"__name__=~{quoted('|'.join(found))}"])
+    head, inner = (
+        (found[0], []) if len(found) == 1 else ("", [f"__name__=~{quoted('|'.join(found))}"])
+    )
     inner += [_matcher(label, match) for label, match in matchers]
     return head + (f"{{{','.join(inner)}}}" if inner else "")
 
@@ -208,7 +220,9 @@ class Template:
                 yield f"a quote {piece} is not closed"
                 return
             if _NAMES.search(piece):
-                named = named or (kind in ("double", "single") and ("{backend}" in piece or "{version}" in piece))
+                named = named or (
+                    kind in ("double", "single") and ("{backend}" in piece or "{version}" in piece)
+                )
                 if kind == "plain":
                     yield f"{_NAMES.search(piece)[0]} must stand within quotes, as a label's value"  # type: ignore[index]
                 elif kind == "raw":
@@ -220,15 +234,23 @@ class Template:
 
     def fill(self, names: Mapping[str, str], window_ms: int) -> str:
         """The query for one version in one window; values are escaped, for ``=~`` and ``!~`` as regular expressions too."""
-        return "".join(self._fill(kind, piece, pattern, names, window_ms) for kind, piece, pattern in self._pieces())
+        return "".join(
+            self._fill(kind, piece, pattern, names, window_ms)
+            for kind, piece, pattern in self._pieces()
+        )
 
     @staticmethod
-    def _fill(kind: str, piece: str, pattern: bool, names: Mapping[str, str], window_ms: int) -> str:
+    def _fill(
+        kind: str, piece: str, pattern: bool, names: Mapping[str, str], window_ms: int
+    ) -> str:
         if kind == "plain":
             return piece.replace("{window}", span(window_ms))
         if kind not in ("double", "single"):
             return piece
-        return _NAMES.sub(lambda found: _content(only(names[found[1]]) if pattern else names[found[1]], piece[0]), piece)
+        return _NAMES.sub(
+            lambda found: _content(only(names[found[1]]) if pattern else names[found[1]], piece[0]),
+            piece,
+        )
 
     def _pieces(self) -> Iterator[tuple[str, str, bool]]:
         """Kind and text of every piece, and for a string whether it is a regular expression."""

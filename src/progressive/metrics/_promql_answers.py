@@ -37,13 +37,22 @@ def answer_of(response: Response) -> Answer:
     """The result. Raises `MetricsError` for an error in the server's words, `Unusable` for a part of an answer."""
     body = at(response.json(), "", dict)
     if at(body, "status", str) != "success":
-        kind, words = str(body.get("errorType", "error")), _said([body.get("error", "no reason given")])
+        kind, words = (
+            str(body.get("errorType", "error")),
+            _said([body.get("error", "no reason given")]),
+        )
         failure = Failure.TRANSIENT if kind in _PASSING else Failure.PERMANENT
-        raise MetricsError(f"the metrics server refused the query: {kind}: {words}", failure=failure)
+        raise MetricsError(
+            f"the metrics server refused the query: {kind}: {words}", failure=failure
+        )
     if body.get("warnings"):
-        raise Unusable(f"the answer is not complete; the server warns: {_said(at(body, 'warnings', list))}")
+        raise Unusable(
+            f"the answer is not complete; the server warns: {_said(at(body, 'warnings', list))}"
+        )
     if body.get("isPartial"):
-        raise Unusable("the answer is not complete: the server says isPartial (a part of its storage did not answer)")
+        raise Unusable(
+            "the answer is not complete: the server says isPartial (a part of its storage did not answer)"
+        )
     return Answer(type=at(body, "data.resultType", str), result=at(body, "data.result", list))
 
 
@@ -63,7 +72,12 @@ def _number(text: object) -> float:
 
 def _sample(value: object) -> tuple[int, float]:
     """A time in milliseconds and a number."""
-    if not isinstance(value, list) or len(value) != 2 or isinstance(value[0], bool) or not isinstance(value[0], int | float):
+    if (
+        not isinstance(value, list)
+        or len(value) != 2
+        or isinstance(value[0], bool)
+        or not isinstance(value[0], int | float)
+    ):
         raise Malformed("a sample is not a time and a value")
     return round(value[0] * 1000), _number(value[1])
 
@@ -73,13 +87,19 @@ def number_of(answer: Answer) -> float | None:
     if answer.type == "scalar":
         return _sample(answer.result)[1]
     if answer.type != "vector":
-        raise Unusable(f"the query answers a {answer.type}, not one number; for a range use something like max_over_time(...)")
+        raise Unusable(
+            f"the query answers a {answer.type}, not one number; for a range use something like max_over_time(...)"
+        )
     if len(answer.result) > 1:
-        raise Unusable(f"the query answers {len(answer.result)} series, more than one: aggregate it, such as sum(...)")
+        raise Unusable(
+            f"the query answers {len(answer.result)} series, more than one: aggregate it, such as sum(...)"
+        )
     if not answer.result:
         return None
     if "value" not in at(answer.result[0], "", dict):
-        raise Unusable("the query answers a native histogram, not one number; take a part of it, such as histogram_count(...)")
+        raise Unusable(
+            "the query answers a native histogram, not one number; take a part of it, such as histogram_count(...)"
+        )
     return _sample(answer.result[0]["value"])[1]
 
 
@@ -99,8 +119,13 @@ def _series(found: dict[str, Any]) -> Series:
         raise Malformed("the value of a label is not a string")
     name = at(found, "metric.__name__", str)
     if "histograms" in found or "histogram" in found:
-        raise Unusable(f"{name} is a native histogram, which is not read; let the server keep classic buckets too")
-    samples = [_sample(each) for each in (at(found, "values", list) if "values" in found else [at(found, "value", list)])]
+        raise Unusable(
+            f"{name} is a native histogram, which is not read; let the server keep classic buckets too"
+        )
+    samples = [
+        _sample(each)
+        for each in (at(found, "values", list) if "values" in found else [at(found, "value", list)])
+    ]
     # A stale marker (the series ended) is shown as NaN by VictoriaMetrics, and left out by Prometheus.
     # Two servers that store the same scrape into one database leave each sample twice.
     counts = {moment: _count(name, number) for moment, number in samples if not math.isnan(number)}
@@ -110,4 +135,6 @@ def _series(found: dict[str, Any]) -> Series:
 def _count(name: str, number: float) -> int:
     if math.isfinite(number) and number >= 0 and number.is_integer():
         return int(number)
-    raise Unusable(f"{name} shows {number:g}, which is no count; a counter of events rises in whole numbers")
+    raise Unusable(
+        f"{name} shows {number:g}, which is no count; a counter of events rises in whole numbers"
+    )

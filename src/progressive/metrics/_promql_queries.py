@@ -72,10 +72,14 @@ class Ratio:
         for track, [events, total] in watched.mine.items():
             measured[track] = watched.silent.get(track) or self._measured(watched, events, total)
             if events and not total:
-                measured[track] = NoAnswer(f"there are events ({self.events.of()}), but nothing of the total ({self.total.of()})")
+                measured[track] = NoAnswer(
+                    f"there are events ({self.events.of()}), but nothing of the total ({self.total.of()})"
+                )
         return Found(measured=measured, end=watched.end)
 
-    def _measured(self, watched: Watched, events: Sequence[Series], total: Sequence[Series]) -> Measurement:
+    def _measured(
+        self, watched: Watched, events: Sequence[Series], total: Sequence[Series]
+    ) -> Measurement:
         watch, lines = watched.watch, [watched.watch.counter(each) for each in total]
         trials, failed = _sum(lines, watched), _sum(map(watch.counter, events), watched)
         if not trials and not failed:
@@ -107,8 +111,12 @@ class Rate:
         measured: dict[Track, Measurement] = {}
         for track, [series] in watched.mine.items():
             rate = watched.watch.per_second(series, watched.end)
-            short = NoData("no two samples in this window: it is shorter than the scrape interval, or its job was just added")
-            measured[track] = watched.silent.get(track) or (short if rate is None else Gauge(samples=(rate,)))
+            short = NoData(
+                "no two samples in this window: it is shorter than the scrape interval, or its job was just added"
+            )
+            measured[track] = watched.silent.get(track) or (
+                short if rate is None else Gauge(samples=(rate,))
+            )
         return Found(measured=measured, end=watched.end)
 
 
@@ -122,12 +130,16 @@ class Buckets(Selected):
 
     kind: ClassVar[Kind] = Kind.LATENCY
 
-    unit: timedelta = attrs.field(default=timedelta(seconds=1), kw_only=True, validator=check.is_duration)
+    unit: timedelta = attrs.field(
+        default=timedelta(seconds=1), kw_only=True, validator=check.is_duration
+    )
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         if "le" in dict(self.labels):
-            raise StrategyError(f"Buckets({self.name}): labels= has 'le', but all of the buckets are needed; leave it out")
+            raise StrategyError(
+                f"Buckets({self.name}): labels= has 'le', but all of the buckets are needed; leave it out"
+            )
 
     @property
     def text(self) -> str:
@@ -149,22 +161,36 @@ class Buckets(Selected):
             else:
                 shapes |= {edges} if lines else set()
         # Measurements with other buckets can't be added up, so evidence starts anew with them. Before any are seen, nothing changes.
-        return Found(measured=measured, end=watched.end, shape=repr(sorted(shapes)) if shapes else None)
+        return Found(
+            measured=measured, end=watched.end, shape=repr(sorted(shapes)) if shapes else None
+        )
 
-    def _measured(self, lines: Sequence[Line], edges: Sequence[float], watched: Watched) -> Measurement:
+    def _measured(
+        self, lines: Sequence[Line], edges: Sequence[float], watched: Watched
+    ) -> Measurement:
         if not edges:
-            seen = " and ".join(dict.fromkeys(", ".join(f"{edge:g}" for edge in line.edges) or "none" for line in lines))
+            seen = " and ".join(
+                dict.fromkeys(
+                    ", ".join(f"{edge:g}" for edge in line.edges) or "none" for line in lines
+                )
+            )
             raise Unusable(
                 f"the instances of one version have no bucket of {self.name} in common, so nothing can be added up: {seen}"
             )
         cumulative = [0] * (len(edges) + 1)
         for line in lines:
             rose = dict(zip((*line.edges, math.inf), watched.rise(line) or (), strict=False))
-            cumulative = [sum_ + rose.get(edge, 0) for sum_, edge in zip(cumulative, (*edges, math.inf), strict=True)]
+            cumulative = [
+                sum_ + rose.get(edge, 0)
+                for sum_, edge in zip(cumulative, (*edges, math.inf), strict=True)
+            ]
         if not cumulative[-1]:
             return watched.idle(lines)
         unit = Decimal(self.unit // timedelta(microseconds=1)) / 1_000_000
-        return Histogram(edges=tuple(float(Decimal(repr(edge)) * unit) for edge in edges), cumulative=tuple(cumulative))
+        return Histogram(
+            edges=tuple(float(Decimal(repr(edge)) * unit) for edge in edges),
+            cumulative=tuple(cumulative),
+        )
 
 
 def _shared(edges: Iterable[Sequence[float]]) -> tuple[float, ...]:
@@ -183,7 +209,9 @@ def _grouped(buckets: Iterable[Series]) -> Iterable[list[Series]]:
 
 def _is_template(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     where = check.where(instance, attribute)
-    text = check.a(str, value, where, "a query, such as 'sum(queue_depth{{version=\"{{backend}}\"}})'")
+    text = check.a(
+        str, value, where, "a query, such as 'sum(queue_depth{{version=\"{{backend}}\"}})'"
+    )
     if problems := list(promql.Template(text).problems()):
         raise StrategyError([f"{where}: {problem}" for problem in problems])
 
@@ -224,7 +252,9 @@ def _gauge(number: float | None) -> Measurement:
     if math.isnan(number):
         return NoData("the query answers NaN, which is no number (nothing divided by nothing?)")
     if math.isinf(number):
-        return NoData(f"the query answers {number:+}, which is no number (something divided by nothing?)")
+        return NoData(
+            f"the query answers {number:+}, which is no number (something divided by nothing?)"
+        )
     return Gauge(samples=(number,))
 
 

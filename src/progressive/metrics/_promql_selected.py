@@ -18,14 +18,26 @@ from ._promql_series import Series
 __all__ = ["Counter", "Selected"]
 
 
-def _labels(value: Mapping[str, Match] | tuple[tuple[str, Match], ...]) -> tuple[tuple[str, Match], ...]:
-    return tuple(sorted(value.items(), key=lambda pair: str(pair[0]))) if isinstance(value, Mapping) else value
+def _labels(
+    value: Mapping[str, Match] | tuple[tuple[str, Match], ...],
+) -> tuple[tuple[str, Match], ...]:
+    return (
+        tuple(sorted(value.items(), key=lambda pair: str(pair[0])))
+        if isinstance(value, Mapping)
+        else value
+    )
 
 
-def _version(value: str | Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def _version(
+    value: str | Mapping[str, str] | tuple[tuple[str, str], ...],
+) -> tuple[tuple[str, str], ...]:
     if isinstance(value, str):
         return ((value, "{backend}"),)
-    return tuple(sorted(value.items(), key=lambda pair: str(pair[0]))) if isinstance(value, Mapping) else value
+    return (
+        tuple(sorted(value.items(), key=lambda pair: str(pair[0])))
+        if isinstance(value, Mapping)
+        else value
+    )
 
 
 def _is_name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -35,11 +47,15 @@ def _is_name(instance: object, attribute: attrs.Attribute[Any], value: object) -
 def _are_labels(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     where = check.where(instance, attribute)
     if not isinstance(value, tuple):
-        raise StrategyError(f"{where}: {check.brief(value)} is no mapping of labels; write labels={{'job': 'shop'}}")
+        raise StrategyError(
+            f"{where}: {check.brief(value)} is no mapping of labels; write labels={{'job': 'shop'}}"
+        )
     for label, match in value:
         promql.is_label(label, where)
         if not isinstance(match, str | Regex | Not):
-            raise StrategyError(f"{where}[{label!r}]: {check.brief(match)} is no str, Regex('5..') or Not('200')")
+            raise StrategyError(
+                f"{where}[{label!r}]: {check.brief(match)} is no str, Regex('5..') or Not('200')"
+            )
         _is_text(match, f"{where}[{label!r}]")
 
 
@@ -47,7 +63,9 @@ def _is_text(match: Match, where: str) -> None:
     what = match.what if isinstance(match, Not) else match
     text = what.pattern if isinstance(what, Regex) else what
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise StrategyError(f"{where}: {text!r} has a half of a character (a surrogate), which no label can have")
+        raise StrategyError(
+            f"{where}: {text!r} has a half of a character (a surrogate), which no label can have"
+        )
 
 
 def _tells_versions_apart(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -56,7 +74,9 @@ def _tells_versions_apart(instance: object, attribute: attrs.Attribute[Any], val
         raise StrategyError(f"{where}: {check.brief(value)} is no label; write version='version'")
     for label, template in value:
         promql.is_label(label, where)
-        _is_text(check.a(str, template, f"{where}[{label!r}]", "'{{backend}}'"), f"{where}[{label!r}]")
+        _is_text(
+            check.a(str, template, f"{where}[{label!r}]", "'{{backend}}'"), f"{where}[{label!r}]"
+        )
         if "{" in (rest := re.sub(r"\{(backend|version|service)\}", "", template)) or "}" in rest:
             raise StrategyError(
                 f"{where}[{label!r}]: {template!r} may have {{backend}}, {{version}} and {{service}} in braces, nothing else"
@@ -72,8 +92,12 @@ class Selected:
     """The series of one name: with these labels for all versions, and others that tell the versions apart."""
 
     name: str = attrs.field(validator=_is_name)
-    labels: tuple[tuple[str, Match], ...] = attrs.field(default=(), kw_only=True, converter=_labels, validator=_are_labels)
-    version: tuple[tuple[str, str], ...] = attrs.field(kw_only=True, converter=_version, validator=_tells_versions_apart)
+    labels: tuple[tuple[str, Match], ...] = attrs.field(
+        default=(), kw_only=True, converter=_labels, validator=_are_labels
+    )
+    version: tuple[tuple[str, str], ...] = attrs.field(
+        kw_only=True, converter=_version, validator=_tells_versions_apart
+    )
 
     def __attrs_post_init__(self) -> None:
         twice = dict(self.labels).keys() & dict(self.version).keys()
@@ -84,15 +108,25 @@ class Selected:
 
     def of(self, names: Mapping[str, str] | None = None) -> str:
         """The series of one version in PromQL, to be read or typed; without names its placeholders are left as they are."""
-        filled = [(label, text if names is None else promql.filled(text, names)) for label, text in self.version]
-        return promql.selector([self.name], sorted([*self.labels, *filled], key=lambda pair: pair[0]))
+        filled = [
+            (label, text if names is None else promql.filled(text, names))
+            for label, text in self.version
+        ]
+        return promql.selector(
+            [self.name], sorted([*self.labels, *filled], key=lambda pair: pair[0])
+        )
 
     def has(self, series: Series, names: Mapping[str, str]) -> bool:
         """Is a series one of those of this version?"""
         return (
             series.name == self.name
-            and all(series.labels.get(label, "") == promql.filled(text, names) for label, text in self.version)
-            and all(promql.matches(match, series.labels.get(label, "")) for label, match in self.labels)
+            and all(
+                series.labels.get(label, "") == promql.filled(text, names)
+                for label, text in self.version
+            )
+            and all(
+                promql.matches(match, series.labels.get(label, "")) for label, match in self.labels
+            )
         )
 
 

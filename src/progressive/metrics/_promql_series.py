@@ -86,7 +86,9 @@ class Line:
             if last is not None and rose is not None:
                 fell = any(new < old for new, old in zip(counts, last, strict=True))
                 since = tuple(0 for _ in last) if fell else last
-                rose = tuple(sofar + new - old for sofar, new, old in zip(rose, counts, since, strict=True))
+                rose = tuple(
+                    sofar + new - old for sofar, new, old in zip(rose, counts, since, strict=True)
+                )
             elif rose is None:
                 rose = tuple(0 for _ in counts)
             last = counts
@@ -121,11 +123,15 @@ class Watch:
         """The same with what is known of the time before: series with their last sample then, which may be others of the jobs."""
         known = {each.key: each for each in before if each.samples}
         here = {each.key for each in self.series if each.until(self.start)}
-        since: dict[tuple[str, ...], int] = {(each.job,): LONG_AGO for key, each in known.items() if key not in here}
+        since: dict[tuple[str, ...], int] = {
+            (each.job,): LONG_AGO for key, each in known.items() if key not in here
+        }
         for each in self.series:
             for key in ((each.job,), (each.job, each.instance)) if each.samples else ():
                 since[key] = min(since.get(key, each.samples[0][0]), each.samples[0][0])
-        return attrs.evolve(self, earlier={key: each.samples[-1][1] for key, each in known.items()}, since=since)
+        return attrs.evolve(
+            self, earlier={key: each.samples[-1][1] for key, each in known.items()}, since=since
+        )
 
     def _born(self, series: Series) -> bool:
         """Did a series that nobody saw before begin with its first sample? Then what it shows there are events, all of them.
@@ -187,18 +193,29 @@ class Watch:
         by_edge = sorted(((_edge(each), each) for each in buckets), key=lambda pair: pair[0])
         name = by_edge[0][1].name
         if twice := [a for (a, _), (b, _) in pairwise(by_edge) if a == b]:
-            raise Unusable(f"{name} has two buckets that end at {twice[0]}; give labels= that select one histogram")
+            raise Unusable(
+                f"{name} has two buckets that end at {twice[0]}; give labels= that select one histogram"
+            )
         times = sorted({moment for _, each in by_edge for moment, _ in each.samples})
         kept = [(edge, each) for edge, each in by_edge if len(each.samples) == len(times)]
-        if len(kept) < len(by_edge) and not any(each.samples and each.samples[0][0] > times[0] for _, each in by_edge):
+        if len(kept) < len(by_edge) and not any(
+            each.samples and each.samples[0][0] > times[0] for _, each in by_edge
+        ):
             raise Unusable(
                 f"some buckets of {name} have samples that others lack: not all is stored yet, or buckets were removed"
             )
         if not kept or kept[-1][0].is_finite():
-            raise Unusable(f'{name} has no bucket with le="+Inf" throughout; ask for all of its buckets')
-        samples = tuple((moment, tuple(each.samples[i][1] for _, each in kept)) for i, moment in enumerate(times))
+            raise Unusable(
+                f'{name} has no bucket with le="+Inf" throughout; ask for all of its buckets'
+            )
+        samples = tuple(
+            (moment, tuple(each.samples[i][1] for _, each in kept))
+            for i, moment in enumerate(times)
+        )
         if any(b < a for _, counts in samples for a, b in pairwise(counts)):
-            raise Unusable(f"the buckets of {name} fall where they must rise; they are not cumulative")
+            raise Unusable(
+                f"the buckets of {name} fall where they must rise; they are not cumulative"
+            )
         known = tuple(base for _, each in kept if (base := self._base(each)) is not None)
         return Line(
             samples=samples,
@@ -214,5 +231,7 @@ def _edge(bucket: Series) -> Decimal:
     except InvalidOperation:
         edge = Decimal("NaN")
     if edge.is_nan() or edge == -Decimal("Infinity"):
-        raise Unusable(f"{bucket.name} has a series with le={text!r}, which is no upper edge of a bucket")
+        raise Unusable(
+            f"{bucket.name} has a series with le={text!r}, which is no upper edge of a bucket"
+        )
     return edge

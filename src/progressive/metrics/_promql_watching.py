@@ -42,11 +42,21 @@ class Asking:
     sent: list[str] = attrs.field(factory=list)
 
     @classmethod
-    def of(cls, release: Release, tracks: Iterable[Track], window: Window, scrape: timedelta) -> Asking:
+    def of(
+        cls, release: Release, tracks: Iterable[Track], window: Window, scrape: timedelta
+    ) -> Asking:
         """The look at these tracks, as far as the release has a version for them."""
-        versions = {track: version for track in tracks if (version := track.version(release)) is not None}
+        versions = {
+            track: version for track in tracks if (version := track.version(release)) is not None
+        }
         start, end = promql.epoch_ms(window.start), promql.epoch_ms(window.end)
-        return cls(release=release, versions=versions, start=start, end=end, scrape=scrape // timedelta(milliseconds=1))
+        return cls(
+            release=release,
+            versions=versions,
+            start=start,
+            end=end,
+            scrape=scrape // timedelta(milliseconds=1),
+        )
 
     def names(self, version: Version) -> Mapping[str, str]:
         """What the placeholders stand for."""
@@ -63,7 +73,9 @@ class Asking:
         self.sent.append(f"{query}  # time={time}")
         form = urlencode({"query": query, "time": time, "nocache": "1"})
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        return answer_of((yield Request("POST", "/api/v1/query", headers=headers, content=form.encode())))
+        return answer_of(
+            (yield Request("POST", "/api/v1/query", headers=headers, content=form.encode()))
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -107,8 +119,12 @@ def around(asking: Asking, selected: Sequence[Selected]) -> Flow[Watched]:
     """
     which, missing = _of_all(asking, selected), MISSED * asking.scrape
     # Twice: the sample that holds at the start is at most so far back, and what is older shows that the job is not new.
-    answer = yield from asking.ask(f"{which}[{promql.span(asking.end - asking.start + 2 * missing)}]", asking.end)
-    watch = Watch(series=series_of(answer), start=asking.start, end=asking.end, scrape=asking.scrape)
+    answer = yield from asking.ask(
+        f"{which}[{promql.span(asking.end - asking.start + 2 * missing)}]", asking.end
+    )
+    watch = Watch(
+        series=series_of(answer), start=asking.start, end=asking.end, scrape=asking.scrape
+    )
     if begun := watch.unfounded():
         # Born, or not scraped for a while? And was its job scraped before? `up` says so even if there was nothing to tell yet.
         jobs = "|".join(promql.only(job) for job in sorted({each.job for each in begun}) if job)
@@ -127,22 +143,37 @@ def around(asking: Asking, selected: Sequence[Selected]) -> Flow[Watched]:
     silent = {}
     for track, at in newest.items():
         if at is None or (watch.stale(at) and at <= watch.start):
-            silent[track] = _silence(selected[-1].of(asking.names(asking.versions[track])), at, asking)
+            silent[track] = _silence(
+                selected[-1].of(asking.names(asking.versions[track])), at, asking
+            )
     return Watched(watch=watch, mine=mine, end=min(ends, default=watch.end), silent=silent)
 
 
 def _of_all(asking: Asking, selected: Sequence[Selected]) -> str:
     """The series of all versions and names, and perhaps a few more, which `Selected.has` leaves out again."""
-    shared = [pair for pair in selected[0].labels if all(pair in other.labels for other in selected)]
+    shared = [
+        pair for pair in selected[0].labels if all(pair in other.labels for other in selected)
+    ]
     for label, template in selected[0].version:
-        values = sorted({promql.filled(template, asking.names(version)) for version in asking.versions.values()})
-        shared.append((label, values[0] if len(values) == 1 else Regex("|".join(promql.only(value) for value in values))))
+        values = sorted(
+            {promql.filled(template, asking.names(version)) for version in asking.versions.values()}
+        )
+        shared.append(
+            (
+                label,
+                values[0]
+                if len(values) == 1
+                else Regex("|".join(promql.only(value) for value in values)),
+            )
+        )
     return promql.selector([one.name for one in selected], sorted(shared, key=lambda pair: pair[0]))
 
 
 def _silence(which: str, newest: int | None, asking: Asking) -> NoData:
     if newest is None:
-        return NoData(f"no sample of {which}: the target is not scraped, is down, had no request yet, or has other labels")
+        return NoData(
+            f"no sample of {which}: the target is not scraped, is down, had no request yet, or has other labels"
+        )
     age = promql.span(asking.end - newest)
     return NoData(
         f"the last sample of {which} is {age} older than the window's end: the target is down, or scrape={promql.span(asking.scrape)} "

@@ -28,7 +28,11 @@ __all__ = ["COLUMNS", "MOST_SAMPLES", "Number", "measurement"]
 
 Number: TypeAlias = int | float | Decimal | Fraction
 
-COLUMNS: Final = {Kind.RATIO: ("events", "trials"), Kind.MEAN: ("n", "sum", "squares"), Kind.VALUE: ("value",)}
+COLUMNS: Final = {
+    Kind.RATIO: ("events", "trials"),
+    Kind.MEAN: ("n", "sum", "squares"),
+    Kind.VALUE: ("value",),
+}
 """What one row says. A latency has no row: it is a histogram."""
 
 MOST_SAMPLES: Final = 256
@@ -59,7 +63,9 @@ class _Senseless(Exception):
     """It is no number of this kind; says why and what to do."""
 
 
-def measurement(kind: Kind, rows: Sequence[Sequence[object]], names: Sequence[str] | None = None) -> Measurement:
+def measurement(
+    kind: Kind, rows: Sequence[Sequence[object]], names: Sequence[str] | None = None
+) -> Measurement:
     """What these rows say of a metric of this kind (a ratio, a mean or a value). Never raises.
 
     ``names``: how the numbers of a row are called in messages; by default as in `COLUMNS`. NULL, NaN and infinity are `NoData`.
@@ -89,10 +95,14 @@ def _ratio(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measuremen
         raise _Missing(f"no trials ({names[1]} is 0)")
     if events is None:
         # Not 0: an empty sum is null in SQL, and so is what was joined with nothing or misspelt.
-        raise _Senseless(f"{names[0]} is null, but {names[1]} is {of}; where nothing means none, say so: coalesce(sum(...), 0)")
+        raise _Senseless(
+            f"{names[0]} is null, but {names[1]} is {of}; where nothing means none, say so: coalesce(sum(...), 0)"
+        )
     found = _count(events, names[0])
     if found > of:
-        raise _Senseless(f"{names[0]} is {found}, more than {names[1]} ({of}); events are a part of the trials, and stand first")
+        raise _Senseless(
+            f"{names[0]} is {found}, more than {names[1]} ({of}); events are a part of the trials, and stand first"
+        )
     return Counts(events=found, trials=of)
 
 
@@ -101,7 +111,9 @@ def _mean(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement
     if n is None:
         if total is None and squares is None:
             raise _Missing(f"{names[0]}, {names[1]} and {names[2]} are null")
-        raise _Senseless(f"{names[0]} is null, but {names[1]} is {_shown(total)}; n counts the values, such as count(x)")
+        raise _Senseless(
+            f"{names[0]} is null, but {names[1]} is {_shown(total)}; n counts the values, such as count(x)"
+        )
     count = _count(n, names[0])
     if not count:
         raise _Missing(f"no values ({names[0]} is 0)")
@@ -123,13 +135,18 @@ def _mean(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement
 
 def _value(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement:
     if len(rows) > MOST_SAMPLES:
-        raise _Senseless(f"more than {MOST_SAMPLES} samples in one window; aggregate them, such as one for every ten seconds")
+        raise _Senseless(
+            f"more than {MOST_SAMPLES} samples in one window; aggregate them, such as one for every ten seconds"
+        )
     samples = []
     for i, row in enumerate(rows):
         [value] = _fitting(row, names, Kind.VALUE)
         name = f"{names[0]} of row {i + 1}" if len(rows) > 1 else names[0]
         if value is None:
-            raise _Missing(f"{name} is null" + ("; leave out samples that are not there" if len(rows) > 1 else ""))
+            raise _Missing(
+                f"{name} is null"
+                + ("; leave out samples that are not there" if len(rows) > 1 else "")
+            )
         samples.append(_float(_number(value, name), name))
     if not samples:
         raise _Missing("no rows")
@@ -150,21 +167,29 @@ def _only(rows: Sequence[Sequence[object]], names: Sequence[str], kind: Kind) ->
     if not rows:
         raise _Missing("no rows")
     if len(rows) > 1:
-        raise _Senseless(f"more than one row; a {kind.value} is one row, so aggregate without a group by")
+        raise _Senseless(
+            f"more than one row; a {kind.value} is one row, so aggregate without a group by"
+        )
     return _fitting(rows[0], names, kind)
 
 
 def _fitting(row: Sequence[object], names: Sequence[str], kind: Kind) -> Sequence[object]:
     wanted = COLUMNS[kind]
     if len(row) != len(wanted) or len(names) != len(wanted):
-        raise _Senseless(f"a row of {len(row)}; a {kind.value} is {len(wanted)}: {', '.join(wanted)}")
+        raise _Senseless(
+            f"a row of {len(row)}; a {kind.value} is {len(wanted)}: {', '.join(wanted)}"
+        )
     return row
 
 
 def _number(value: object, name: str) -> Fraction:
     """``value`` without rounding. Numbers of other libraries are taken if they say that they are numbers; a bool is none."""
     if isinstance(value, bool) or not isinstance(value, Decimal | numbers.Real):
-        mend = "; a number in quotes is a text, so cast it where it is made" if isinstance(value, str) else ""
+        mend = (
+            "; a number in quotes is a text, so cast it where it is made"
+            if isinstance(value, str)
+            else ""
+        )
         raise _Senseless(f"{name} is {_shown(value)}, which is no number{mend}")
     # Asked before it is converted: float() of a signalling NaN raises.
     if value.is_nan() if isinstance(value, Decimal) else math.isnan(_rounded(value, name)):
@@ -196,7 +221,9 @@ def _exact(value: Decimal | numbers.Real, near: float) -> Fraction:
 def _count(value: object, name: str) -> int:
     found = _number(value, name)
     if found.denominator != 1 or not 0 <= found <= _LARGEST:
-        raise _Senseless(f"{name} is {_shown(value)}, which is no count; count whole things, from 0 up")
+        raise _Senseless(
+            f"{name} is {_shown(value)}, which is no count; count whole things, from 0 up"
+        )
     return int(found)
 
 
@@ -214,5 +241,7 @@ def _shown(value: object) -> str:
         return repr(value) if len(value) <= _LONGEST_TEXT else f"a text of {len(value)} characters"
     if value is None or isinstance(value, bool):
         return repr(value)
-    short = isinstance(value, Decimal | float) or (isinstance(value, int) and abs(value) <= _LARGEST)
+    short = isinstance(value, Decimal | float) or (
+        isinstance(value, int) and abs(value) <= _LARGEST
+    )
     return f"{value}"[:40] if short else f"a {type(value).__name__}"

@@ -28,7 +28,9 @@ _FIRST: Final = re.compile(r"[\s(]*(\w+)")
 _READS: Final = frozenset({"select", "with", "values", "table"})
 """How a statement that only reads begins."""
 
-_WRITES: Final = re.compile(r"\b(?:insert|update|delete|merge|truncate|drop|alter|create|grant)\b", re.IGNORECASE)
+_WRITES: Final = re.compile(
+    r"\b(?:insert|update|delete|merge|truncate|drop|alter|create|grant)\b", re.IGNORECASE
+)
 """What may stand behind a ``with`` and writes. A rollback does not help everywhere: some drivers see no transaction in it."""
 
 STYLES: Final[dict[str, Callable[[str, int], str]]] = {
@@ -73,7 +75,9 @@ class Query:
     """
 
     text: str = attrs.field(validator=check.is_a(str, "'select ...'"))
-    times: TimeForm = attrs.field(default=TimeForm.DATETIME, kw_only=True, converter=time_form, validator=is_time_form)
+    times: TimeForm = attrs.field(
+        default=TimeForm.DATETIME, kw_only=True, converter=time_form, validator=is_time_form
+    )
 
     @property
     def used(self) -> frozenset[str]:
@@ -82,7 +86,9 @@ class Query:
 
     def problems(self, kind: Kind) -> Iterator[str]:
         """What is wrong with it, as far as one can know without the database."""
-        begins = _FIRST.match("".join(" " if found["comment"] else found[0] for found in self._tokens()))
+        begins = _FIRST.match(
+            "".join(" " if found["comment"] else found[0] for found in self._tokens())
+        )
         if begins is None or begins[1].lower() not in _READS:
             yield "it does not begin with select (or with, values, table); a metric is only read"
         for found in self._tokens():

@@ -61,7 +61,11 @@ _EDGES: Final = tuple(
     timedelta(milliseconds=ms)
     for ms in (
         *(1, 2, 3, 4, 5, 6, 8),
-        *(mantissa * decade for decade in (1, 10, 100, 1000) for mantissa in (10, 12, 15, 20, 25, 30, 40, 50, 60, 75)),
+        *(
+            mantissa * decade
+            for decade in (1, 10, 100, 1000)
+            for mantissa in (10, 12, 15, 20, 25, 30, 40, 50, 60, 75)
+        ),
         *(100_000, 300_000, 600_000),
     )
 )
@@ -83,7 +87,9 @@ def _steps(value: Iterable[timedelta]) -> tuple[timedelta, ...]:
     return tuple(value)
 
 
-def _two_digits(instance: object, attribute: attrs.Attribute[Any], value: tuple[timedelta, ...]) -> None:
+def _two_digits(
+    instance: object, attribute: attrs.Attribute[Any], value: tuple[timedelta, ...]
+) -> None:
     where = check.where(instance, attribute)
     for edge in value:
         check.is_duration(instance, attribute, edge)
@@ -107,14 +113,20 @@ class EnvoyStats(Closing):
 
     admin: Http = attrs.field(default=Http("http://127.0.0.1:9901"), converter=to_http)
     internal: bool = False
-    flush: timedelta = attrs.field(default=LATENCY.lag, converter=check.whole_ms, validator=check.is_duration)
-    edges: tuple[timedelta, ...] = attrs.field(default=_EDGES, converter=_steps, validator=_two_digits, repr=False)
+    flush: timedelta = attrs.field(
+        default=LATENCY.lag, converter=check.whole_ms, validator=check.is_duration
+    )
+    edges: tuple[timedelta, ...] = attrs.field(
+        default=_EDGES, converter=_steps, validator=_two_digits, repr=False
+    )
     clock: Callable[[], datetime] = attrs.field(default=_utcnow, repr=False)
     _client: Client = attrs.field(
         init=False,
         repr=False,
         eq=False,
-        default=attrs.Factory(lambda self: Client(self.admin, MetricsError, "Envoy"), takes_self=True),
+        default=attrs.Factory(
+            lambda self: Client(self.admin, MetricsError, "Envoy"), takes_self=True
+        ),
     )
 
     @property
@@ -122,7 +134,14 @@ class EnvoyStats(Closing):
         """`ERRORS`, `CLIENT_ERRORS` and `LATENCY`."""
         return (ERRORS, CLIENT_ERRORS, latency(self.flush))
 
-    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
         """What came since the reading ``since``; without one, an opening reading.
 
         `Look.covered` ends when the answer arrived, for `LATENCY` one ``flush`` earlier: up to there it is complete. A little of
@@ -131,19 +150,35 @@ class EnvoyStats(Closing):
         return self._client.run(self._measure(release, metric, tracks, window, since))
 
     async def ameasure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
     ) -> Look:
         """`measure`, asynchronously."""
         return await self._client.arun(self._measure(release, metric, tracks, window, since))
 
     def _measure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
     ) -> Flow[Look]:
         if metric.name not in {each.name for each in self.metrics}:
             known = ", ".join(each.name for each in self.metrics)
-            raise MetricsError(f"EnvoyStats answers for {known}; not for {metric.name}", failure=Failure.PERMANENT)
+            raise MetricsError(
+                f"EnvoyStats answers for {known}; not for {metric.name}", failure=Failure.PERMANENT
+            )
         histogram = metric.kind is Kind.LATENCY
-        clusters = {track: version.backend for track in tracks if (version := track.version(release)) is not None}
+        clusters = {
+            track: version.backend
+            for track in tracks
+            if (version := track.version(release)) is not None
+        }
         request = _histograms(clusters.values()) if histogram else _counters(clusters.values())
         response = yield request
         now = check.utc(self.clock()) - (self.flush if histogram else timedelta())
@@ -158,17 +193,23 @@ class EnvoyStats(Closing):
         before = None if since is None else _Reading.parse(since, mark)
         if before is None:
             opening = NoData(
-                "opening reading" if since is None else "the reading before was taken with other settings; read anew"
+                "opening reading"
+                if since is None
+                else "the reading before was taken with other settings; read anew"
             )
             measured: dict[Track, Measurement] = dict.fromkeys(tracks, opening)
         else:
-            measured = {track: self._since(metric, before, reading, clusters.get(track)) for track in tracks}
+            measured = {
+                track: self._since(metric, before, reading, clusters.get(track)) for track in tracks
+            }
         return Look(
             metric=metric.name,
             window=window,
             tracks=measured,
             # The clock may have been put back since then: the time between is not known, but the numbers are.
-            covered=Window(reading.at if before is None else min(before.at, reading.at), reading.at),
+            covered=Window(
+                reading.at if before is None else min(before.at, reading.at), reading.at
+            ),
             reading=reading.dump(),
             query=request.target,
             fingerprint=mark,
@@ -188,18 +229,26 @@ class EnvoyStats(Closing):
                     numbers[place] = numbers.get(place, 0) + count
             else:
                 for place in range(1, 6):
-                    numbers[place] = numbers.get(place, 0) + found.counters.get(f"{name}.{origin}.upstream_rq_{place}xx", 0)
+                    numbers[place] = numbers.get(place, 0) + found.counters.get(
+                        f"{name}.{origin}.upstream_rq_{place}xx", 0
+                    )
         return {place: number for place, number in numbers.items() if number}
 
-    def _since(self, metric: Metric, before: _Reading, now: _Reading, cluster: str | None) -> Measurement:
+    def _since(
+        self, metric: Metric, before: _Reading, now: _Reading, cluster: str | None
+    ) -> Measurement:
         if cluster is None:
             return NoData("the release has no version for this track")
         if cluster not in before.clusters:
             return NoData("opening reading")
         new, old = now.clusters[cluster], before.clusters[cluster] or {}
         if new is None:
-            return NoData(f"Envoy has no counters of cluster {cluster!r}: no such cluster, or stats_matcher leaves it out")
-        if now.uptime < before.uptime or any(new.get(place, 0) < number for place, number in old.items()):
+            return NoData(
+                f"Envoy has no counters of cluster {cluster!r}: no such cluster, or stats_matcher leaves it out"
+            )
+        if now.uptime < before.uptime or any(
+            new.get(place, 0) < number for place, number in old.items()
+        ):
             return NoData("the counters fell: Envoy was restarted or reset; read anew")
         rose = {place: number - old.get(place, 0) for place, number in new.items()}
         if metric.kind is Kind.LATENCY:
@@ -210,19 +259,28 @@ class EnvoyStats(Closing):
         if not any(rose.values()):
             return NoData("no requests")
         edges = tuple(edge / timedelta(seconds=1) for edge in self.edges)
-        return Histogram(edges=edges, cumulative=tuple(accumulate(rose.get(place, 0) for place in range(len(edges) + 1))))
+        return Histogram(
+            edges=edges,
+            cumulative=tuple(accumulate(rose.get(place, 0) for place in range(len(edges) + 1))),
+        )
 
     def _fingerprint(self, metric: Metric) -> str:
         """What the numbers mean; not for which clusters they were asked, which is the release's matter."""
         edges = [str(edge) for edge in self.edges] if metric.kind is Kind.LATENCY else []
-        return hashlib.sha256(repr(("envoy/1", metric.name, self.internal, edges)).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            repr(("envoy/1", metric.name, self.internal, edges)).encode()
+        ).hexdigest()[:16]
 
 
 def _counts(rose: _Numbers, bad: int) -> Measurement:
     trials = sum(rose.get(place, 0) for place in range(1, 6))
     if not trials:
         unseen = rose.get(_TOTAL, 0)
-        hint = f"; {unseen} that are internal (mirrored copies, or see internal=True) or not answered yet" if unseen else ""
+        hint = (
+            f"; {unseen} that are internal (mirrored copies, or see internal=True) or not answered yet"
+            if unseen
+            else ""
+        )
         return NoData(f"no requests{hint}")
     return Counts(events=rose.get(bad, 0), trials=trials)
 
@@ -242,12 +300,20 @@ def _counters(clusters: Iterable[str]) -> Request:
 def _histograms(clusters: Iterable[str]) -> Request:
     # Detailed: Envoy's bins themselves, of two significant digits, whatever buckets are configured. The buckets leave out what is
     # beyond the last of them, and show what took 1.9 ms as "at most 1 ms", because values are cut to whole milliseconds.
-    return _query(clusters, r"upstream_rq_total|(external|internal)\.upstream_rq_time", (("histogram_buckets", "detailed"),))
+    return _query(
+        clusters,
+        r"upstream_rq_total|(external|internal)\.upstream_rq_time",
+        (("histogram_buckets", "detailed"),),
+    )
 
 
 def _query(clusters: Iterable[str], names: str, more: tuple[tuple[str, str], ...]) -> Request:
     which = "|".join(re.escape(_stat(cluster)) for cluster in clusters)
-    return Request("GET", "/stats", params=(("format", "json"), ("filter", rf"^(({which})\.({names})|server\.uptime)$"), *more))
+    return Request(
+        "GET",
+        "/stats",
+        params=(("format", "json"), ("filter", rf"^(({which})\.({names})|server\.uptime)$"), *more),
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -269,7 +335,9 @@ class _Stats:
             for each in at(stat, "histograms.details", list):
                 bins[at(each, "name", str)] = tuple(_bin(one) for one in at(each, "totals", list))
         if "server.uptime" not in counters:
-            raise Malformed("there is no server.uptime in it; let stats_matcher keep it, so that a restart is seen")
+            raise Malformed(
+                "there is no server.uptime in it; let stats_matcher keep it, so that a restart is seen"
+            )
         return cls(uptime=counters.pop("server.uptime"), counters=counters, bins=bins)
 
 
@@ -294,12 +362,17 @@ class _Reading:
 
     def dump(self) -> str:
         of = {
-            name: None if numbers is None else {str(k): v for k, v in numbers.items()} for name, numbers in self.clusters.items()
+            name: None if numbers is None else {str(k): v for k, v in numbers.items()}
+            for name, numbers in self.clusters.items()
         }
-        text = json.dumps({"mark": self.mark, "at": self.at.isoformat(), "up": self.uptime, "of": of}, separators=(",", ":"))
+        text = json.dumps(
+            {"mark": self.mark, "at": self.at.isoformat(), "up": self.uptime, "of": of},
+            separators=(",", ":"),
+        )
         if len(text) > READING_LIMIT:
             raise MetricsError(
-                f"a reading of {len(text)} characters is too long for a rollout; give fewer edges=", failure=Failure.PERMANENT
+                f"a reading of {len(text)} characters is too long for a rollout; give fewer edges=",
+                failure=Failure.PERMANENT,
             )
         return text
 
@@ -311,11 +384,16 @@ class _Reading:
             if at(value, "mark", str) != mark:
                 return None
             of = {
-                name: None if numbers is None else {int(k): at(v, "", int) for k, v in numbers.items()}
+                name: None
+                if numbers is None
+                else {int(k): at(v, "", int) for k, v in numbers.items()}
                 for name, numbers in at(value, "of", dict).items()
             }
             return cls(
-                mark=mark, at=check.utc(datetime.fromisoformat(at(value, "at", str))), uptime=at(value, "up", int), clusters=of
+                mark=mark,
+                at=check.utc(datetime.fromisoformat(at(value, "at", str))),
+                uptime=at(value, "up", int),
+                clusters=of,
             )
         except (ValueError, AttributeError):
             return None

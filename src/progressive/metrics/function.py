@@ -67,11 +67,17 @@ _SECRET: Final = re.compile(
 
 def _problems(_: Metric, function: object) -> list[str]:
     # What was given is not shown: a functools.partial may carry a credential.
-    return [] if callable(function) else [f"a {type(function).__name__} is no function of (release, version, window)"]
+    return (
+        []
+        if callable(function)
+        else [f"a {type(function).__name__} is no function of (release, version, window)"]
+    )
 
 
 def _are_functions(_: object, __: object, value: Any) -> None:
-    check_declared("Function.metrics", value, "lambda release, version, window: (failed, all)", _problems)
+    check_declared(
+        "Function.metrics", value, "lambda release, version, window: (failed, all)", _problems
+    )
 
 
 @attrs.frozen(repr=False)
@@ -85,7 +91,9 @@ class Function:
     keep others out of it. That a function of the same name counts otherwise than before can't be seen: its evidence goes on.
     """
 
-    _functions: Declared[Asked] = attrs.field(alias="metrics", converter=declared, validator=_are_functions)
+    _functions: Declared[Asked] = attrs.field(
+        alias="metrics", converter=declared, validator=_are_functions
+    )
 
     def __repr__(self) -> str:
         return f"Function({', '.join(metric.name for metric in self.metrics)})"
@@ -95,26 +103,49 @@ class Function:
         """Those that were declared."""
         return tuple(metric for metric, _ in self._functions)
 
-    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
         """One look. Raises `MetricsError` for what the function raises, and if it is asynchronous."""
         own, function = told("Function", self._functions, metric)
-        answers = {track: _call(own, function, release, version, window) for track, version in versions(release, tracks)}
+        answers = {
+            track: _call(own, function, release, version, window)
+            for track, version in versions(release, tracks)
+        }
         return _look(own, function, tracks, window, answers)
 
     async def ameasure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
     ) -> Look:
         """`measure`, asynchronously; cancelled, a plain function goes on in its thread until it is done."""
         own, function = told("Function", self._functions, metric)
-        answers = {track: await _acall(own, function, release, version, window) for track, version in versions(release, tracks)}
+        answers = {
+            track: await _acall(own, function, release, version, window)
+            for track, version in versions(release, tracks)
+        }
         return _look(own, function, tracks, window, answers)
 
 
 # ------------------------------------------------------------------------------------------------------------------- calling
 
 
-def _call(metric: Metric, function: Asked, release: Release, version: Version, window: Window) -> object:
-    failed = MetricsError(f"Function: {metric} is asynchronous; drive with atick, aiterate or arun", failure=Failure.PERMANENT)
+def _call(
+    metric: Metric, function: Asked, release: Release, version: Version, window: Window
+) -> object:
+    failed = MetricsError(
+        f"Function: {metric} is asynchronous; drive with atick, aiterate or arun",
+        failure=Failure.PERMANENT,
+    )
     try:
         answered = function(release, version, window)
         if not inspect.isawaitable(answered):
@@ -125,7 +156,9 @@ def _call(metric: Metric, function: Asked, release: Release, version: Version, w
     raise failed  # out here, so that the function's exception does not hang on ours as its context
 
 
-async def _acall(metric: Metric, function: Asked, release: Release, version: Version, window: Window) -> object:
+async def _acall(
+    metric: Metric, function: Asked, release: Release, version: Version, window: Window
+) -> object:
     try:
         answered = await asyncio.to_thread(function, release, version, window)
         return await answered if inspect.isawaitable(answered) else answered
@@ -141,7 +174,9 @@ def _failed(metric: Metric, function: Asked, error: Exception) -> MetricsError:
         said = excerpt(_SECRET.sub(lambda found: f"{found[1] or found[2]}***", str(error)), ())
     except Exception:
         said = ""
-    return MetricsError(f"Function: {metric}: {type(error).__name__}{f': {said}' if said else ''}{_line(function, error)}")
+    return MetricsError(
+        f"Function: {metric}: {type(error).__name__}{f': {said}' if said else ''}{_line(function, error)}"
+    )
 
 
 def _line(function: Asked, error: Exception) -> str:
@@ -149,13 +184,23 @@ def _line(function: Asked, error: Exception) -> str:
     code, trace = getattr(function, "__code__", None), error.__traceback__
     while trace is not None and trace.tb_frame.f_code is not code:
         trace = trace.tb_next
-    return "" if trace is None else f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})"
+    return (
+        ""
+        if trace is None
+        else f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})"
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------------ answers
 
 
-def _look(metric: Metric, function: Asked, tracks: Sequence[Track], window: Window, answers: Mapping[Track, object]) -> Look:
+def _look(
+    metric: Metric,
+    function: Asked,
+    tracks: Sequence[Track],
+    window: Window,
+    answers: Mapping[Track, object],
+) -> Look:
     name = getattr(function, "__qualname__", type(function).__qualname__)
     found = {track: _measured(metric, answered) for track, answered in answers.items()}
     return look_of(metric, window, tracks, found, query=name, meaning=("function/1", name))

@@ -67,7 +67,9 @@ _QUOTES: Final = frozenset("\"'`")
 _NOTHING_THERE: Final = (204, 404)
 """Statuses that say that there is nothing: no content, and nobody of this name."""
 
-_SECRET_PARAMS: Final = frozenset({"apikey", "appkey", "token", "accesstoken", "auth", "password", "secret", "signature"})
+_SECRET_PARAMS: Final = frozenset(
+    {"apikey", "appkey", "token", "accesstoken", "auth", "password", "secret", "signature"}
+)
 """Names of credentials, without what parts their words. An address is written down with every look, and in the logs of every proxy."""
 
 
@@ -78,7 +80,9 @@ def _pairs(value: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tupl
 def _are_params(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     where = check.where(instance, attribute)
     if not isinstance(value, tuple):
-        raise StrategyError(f"{where}: {check.brief(value)} is no mapping; write params={{'version': '{{version}}'}}")
+        raise StrategyError(
+            f"{where}: {check.brief(value)} is no mapping; write params={{'version': '{{version}}'}}"
+        )
     for name, text in value:
         if re.sub(r"[^a-z]", "", str(name).lower()) in _SECRET_PARAMS:
             raise StrategyError(
@@ -89,7 +93,10 @@ def _are_params(instance: object, attribute: attrs.Attribute[Any], value: Any) -
 
 def _path(name: Kind) -> Any:
     return attrs.field(
-        default=None, kw_only=True, metadata={"kind": name}, validator=check.optional(check.is_a(str, "'data.total'"))
+        default=None,
+        kw_only=True,
+        metadata={"kind": name},
+        validator=check.optional(check.is_a(str, "'data.total'")),
     )
 
 
@@ -110,8 +117,12 @@ class Endpoint:
     """
 
     path: str = attrs.field(validator=check.is_a(str, "'/api/orders'"))
-    params: tuple[tuple[str, str], ...] = attrs.field(default=(), kw_only=True, converter=_pairs, validator=_are_params)
-    times: TimeForm = attrs.field(default=TimeForm.ISO, kw_only=True, converter=time_form, validator=is_time_form)
+    params: tuple[tuple[str, str], ...] = attrs.field(
+        default=(), kw_only=True, converter=_pairs, validator=_are_params
+    )
+    times: TimeForm = attrs.field(
+        default=TimeForm.ISO, kw_only=True, converter=time_form, validator=is_time_form
+    )
     events: str | None = _path(Kind.RATIO)
     trials: str | None = _path(Kind.RATIO)
     n: str | None = _path(Kind.MEAN)
@@ -122,7 +133,9 @@ class Endpoint:
     def problems(self, kind: Kind) -> Iterator[str]:
         """What is wrong with it, as far as one can know without the system."""
         needed = COLUMNS[kind]
-        given = [name for names in COLUMNS.values() for name in names if getattr(self, name) is not None]
+        given = [
+            name for names in COLUMNS.values() for name in names if getattr(self, name) is not None
+        ]
         if sorted(given) != sorted(needed):
             said = ", ".join(f"{name}=" for name in given) or "none of them"
             yield f"a {kind.value} has the paths {', '.join(f'{name}=' for name in needed)}; {said} was given"
@@ -132,7 +145,9 @@ class Endpoint:
                 yield f"{text!r} has a brace that belongs to no name"
             if _PLACE.search(text) and not _QUOTES.isdisjoint(text):
                 yield f"{text!r} is a query in a language of its own, in which names would not be quoted; use its provider, or Function"
-        yield from shortcomings({name for text in texts for name in _PLACE.findall(text)}, kind, "{{{}}}".format)
+        yield from shortcomings(
+            {name for text in texts for name in _PLACE.findall(text)}, kind, "{{{}}}".format
+        )
         if self.times is TimeForm.DATETIME:
             yield "an address has no datetimes; use times='iso', 'unix' or 'unix_ms'"
         try:
@@ -144,21 +159,36 @@ class Endpoint:
         """The request, with its names filled in and quoted."""
         path = _filled(self.path, names, segment)
         return Request(
-            "GET", path, params=tuple((name, _filled(text, names, str)) for name, text in self.params), accept=_NOTHING_THERE
+            "GET",
+            path,
+            params=tuple((name, _filled(text, names, str)) for name, text in self.params),
+            accept=_NOTHING_THERE,
         )
 
     def read(self, kind: Kind, response: Response) -> Measurement:
         """What the answer says. Raises `Malformed` for what is no JSON."""
         if response.status in _NOTHING_THERE:
-            return NoData(f"answered {response.status}: it knows nothing of this version, or not under this address")
+            return NoData(
+                f"answered {response.status}: it knows nothing of this version, or not under this address"
+            )
         body, paths = response.json(), [getattr(self, name) or "" for name in COLUMNS[kind]]
         try:
             row = [_found(body, path) for path in paths]
         except Malformed as missing:
-            return NoAnswer(f"{missing} in the answer; correct the path, or let the system answer null where it has nothing")
-        rows = [(each,) for each in row[0]] if kind is Kind.VALUE and isinstance(row[0], list) else [row]
+            return NoAnswer(
+                f"{missing} in the answer; correct the path, or let the system answer null where it has nothing"
+            )
+        rows = (
+            [(each,) for each in row[0]]
+            if kind is Kind.VALUE and isinstance(row[0], list)
+            else [row]
+        )
         places = [f"$.{path}" if path else "$" for path in paths]
-        return measurement(kind, rows, [f"{name} (at {place})" for name, place in zip(COLUMNS[kind], places, strict=True)])
+        return measurement(
+            kind,
+            rows,
+            [f"{name} (at {place})" for name, place in zip(COLUMNS[kind], places, strict=True)],
+        )
 
 
 def _filled(template: str, names: Mapping[str, Any], quoted: Callable[[str], str]) -> str:
@@ -175,7 +205,9 @@ def _found(body: Any, path: str) -> object:
         try:
             here = at(body, ".".join(parts[: i + 1]), object)
         except Malformed:
-            here = at(body, ".".join(parts[: i + 1]), bool)  # which is no object for `at`; what is not there raises again
+            here = at(
+                body, ".".join(parts[: i + 1]), bool
+            )  # which is no object for `at`; what is not there raises again
     return here
 
 
@@ -183,12 +215,19 @@ def _problems(metric: Metric, endpoint: Any) -> list[str]:
     if not isinstance(endpoint, Endpoint):
         return [f"{check.brief(endpoint)} is no Endpoint('/api/orders', ...)"]
     if metric.kind not in COLUMNS:
-        return ["a latency is a histogram, which has no path; measure its mean, or give a Histogram(...) with Function"]
+        return [
+            "a latency is a histogram, which has no path; measure its mean, or give a Histogram(...) with Function"
+        ]
     return list(endpoint.problems(metric.kind))
 
 
 def _are_endpoints(_: object, __: object, value: Any) -> None:
-    check_declared("JsonHttp.metrics", value, "Endpoint('/api/orders', events='failed', trials='total')", _problems)
+    check_declared(
+        "JsonHttp.metrics",
+        value,
+        "Endpoint('/api/orders', events='failed', trials='total')",
+        _problems,
+    )
 
 
 @attrs.frozen
@@ -196,12 +235,16 @@ class JsonHttp(Closing):
     """A system that answers with JSON. ``server``: its address, or an `Http` with credentials. One request for each track of a look."""
 
     server: Http = attrs.field(converter=to_http)
-    _endpoints: Declared[Endpoint] = attrs.field(alias="metrics", converter=declared, validator=_are_endpoints)
+    _endpoints: Declared[Endpoint] = attrs.field(
+        alias="metrics", converter=declared, validator=_are_endpoints
+    )
     _client: Client = attrs.field(
         init=False,
         repr=False,
         eq=False,
-        default=attrs.Factory(lambda self: Client(self.server, MetricsError, "JsonHttp"), takes_self=True),
+        default=attrs.Factory(
+            lambda self: Client(self.server, MetricsError, "JsonHttp"), takes_self=True
+        ),
     )
 
     @property
@@ -209,17 +252,31 @@ class JsonHttp(Closing):
         """Those that were declared."""
         return tuple(metric for metric, _ in self._endpoints)
 
-    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
         """One look. Raises `MetricsError` if the system can't be asked, or answers no JSON."""
         return self._client.run(self._measure(release, metric, tracks, window))
 
     async def ameasure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
     ) -> Look:
         """`measure`, asynchronously."""
         return await self._client.arun(self._measure(release, metric, tracks, window))
 
-    def _measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window) -> Flow[Look]:
+    def _measure(
+        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window
+    ) -> Flow[Look]:
         own, endpoint = told("JsonHttp", self._endpoints, metric)
         found: dict[Track, Measurement] = {}
         sent = []
@@ -227,4 +284,11 @@ class JsonHttp(Closing):
             request = endpoint.request(parameters(release, track, version, window, endpoint.times))
             sent.append(f"GET {request.target}")
             found[track] = endpoint.read(own.kind, (yield request))
-        return look_of(own, window, tracks, found, query="\n".join(sent), meaning=("json_http/1", *attrs.astuple(endpoint)))
+        return look_of(
+            own,
+            window,
+            tracks,
+            found,
+            query="\n".join(sent),
+            meaning=("json_http/1", *attrs.astuple(endpoint)),
+        )

@@ -108,7 +108,9 @@ REQUEST_RATE: Final = request_rate(LAG)
 """Requests a second: a version that gets no traffic, or loses it, fails no request. At a scrape interval of 15 s."""
 
 
-_SERVICE_AND_VERSION: Final = MappingProxyType({"destination_service_name": "{service}", "destination_version": "{backend}"})
+_SERVICE_AND_VERSION: Final = MappingProxyType(
+    {"destination_service_name": "{service}", "destination_version": "{backend}"}
+)
 _NOTHING: Final[Mapping[str, Match]] = MappingProxyType({})
 
 
@@ -134,13 +136,18 @@ def istio(
     gRPC answers 200 and puts its status elsewhere: for that declare a `Ratio` of your own, with ``grpc_response_status``.
     """
     if reporter not in ("destination", "source", "waypoint"):
-        raise StrategyError(f"istio: reporter={reporter!r} is not one of 'destination', 'source', 'waypoint'")
+        raise StrategyError(
+            f"istio: reporter={reporter!r} is not one of 'destination', 'source', 'waypoint'"
+        )
     shared = {"reporter": reporter, "destination_workload_namespace": namespace, **labels}
     requests = Counter("istio_requests_total", version=version, labels=shared)
     return {
         errors(lag): Ratio(events=requests.where(response_code=Regex("5..")), total=requests),
         latency(lag): Buckets(
-            "istio_request_duration_milliseconds_bucket", version=version, labels=shared, unit=timedelta(milliseconds=1)
+            "istio_request_duration_milliseconds_bucket",
+            version=version,
+            labels=shared,
+            unit=timedelta(milliseconds=1),
         ),
         request_rate(lag): Rate(requests),
     }
@@ -155,7 +162,9 @@ def _server(value: str | Http) -> Http:
     return value if isinstance(value, Http) else attrs.evolve(to_http(value), body_limit=BODY_LIMIT)
 
 
-def _pairs(value: Mapping[Metric, Query] | tuple[tuple[Metric, Query], ...]) -> tuple[tuple[Metric, Query], ...]:
+def _pairs(
+    value: Mapping[Metric, Query] | tuple[tuple[Metric, Query], ...],
+) -> tuple[tuple[Metric, Query], ...]:
     return tuple(value.items()) if isinstance(value, Mapping) else value
 
 
@@ -187,7 +196,9 @@ class Prometheus(Closing):
     _queries: tuple[tuple[Metric, Query], ...] = attrs.field(
         alias="metrics", converter=_pairs, validator=_are_queries, repr=False
     )
-    scrape: timedelta = attrs.field(default=SCRAPE, converter=check.whole_ms, validator=check.is_duration)
+    scrape: timedelta = attrs.field(
+        default=SCRAPE, converter=check.whole_ms, validator=check.is_duration
+    )
     lag: timedelta = attrs.field(
         default=attrs.Factory(lambda self: _complete_after(self.scrape), takes_self=True),
         converter=check.whole_ms,
@@ -197,13 +208,21 @@ class Prometheus(Closing):
         init=False,
         repr=False,
         eq=False,
-        default=attrs.Factory(lambda self: Client(self.server, MetricsError, "Prometheus"), takes_self=True),
+        default=attrs.Factory(
+            lambda self: Client(self.server, MetricsError, "Prometheus"), takes_self=True
+        ),
     )
 
     def __attrs_post_init__(self) -> None:
-        problems = [problem for metric, query in self._queries for problem in self._problems(metric, query)]
+        problems = [
+            problem for metric, query in self._queries for problem in self._problems(metric, query)
+        ]
         names = [metric.name for metric, _ in self._queries]
-        problems += [f"{name!r} stands for two metrics" for name in dict.fromkeys(names) if names.count(name) > 1]
+        problems += [
+            f"{name!r} stands for two metrics"
+            for name in dict.fromkeys(names)
+            if names.count(name) > 1
+        ]
         if problems:
             raise StrategyError([f"Prometheus.metrics: {problem}" for problem in problems])
 
@@ -214,7 +233,9 @@ class Prometheus(Closing):
                 f"{metric.name} is a {metric.kind.value}, and {type(query).__name__}(...) measures a {query.kind.value}"
             )
         if metric.counter:
-            problems.append(f"{metric.name} has counter=True, which is for systems without history; leave it out")
+            problems.append(
+                f"{metric.name} has counter=True, which is for systems without history; leave it out"
+            )
         if metric.lag < self.lag:
             seconds = self.lag / timedelta(seconds=1)
             problems.append(
@@ -227,7 +248,14 @@ class Prometheus(Closing):
         """Those that were declared."""
         return tuple(metric for metric, _ in self._queries)
 
-    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
         """One look at the window, from the server's history; ``since`` is not needed.
 
         `Look.covered` ends early where a version was scraped for the last time within the window: it is judged up to there, and silence
@@ -236,16 +264,25 @@ class Prometheus(Closing):
         return self._client.run(self._measure(release, metric, tracks, window))
 
     async def ameasure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
     ) -> Look:
         """`measure`, asynchronously."""
         return await self._client.arun(self._measure(release, metric, tracks, window))
 
-    def _measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window) -> Flow[Look]:
+    def _measure(
+        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window
+    ) -> Flow[Look]:
         query = next((query for known, query in self._queries if known.name == metric.name), None)
         if query is None:
             known = ", ".join(each.name for each in self.metrics)
-            raise MetricsError(f"Prometheus answers for {known}; not for {metric.name}", failure=Failure.PERMANENT)
+            raise MetricsError(
+                f"Prometheus answers for {known}; not for {metric.name}", failure=Failure.PERMANENT
+            )
         asking = Asking.of(release, tracks, window, self.scrape)
         found = Found(measured={}, end=asking.end)
         absent: Measurement = NoData("the release has no version for this track")
@@ -253,12 +290,16 @@ class Prometheus(Closing):
             try:
                 found = yield from query.look(asking)
             except Unusable as why:
-                found = Found(measured=dict.fromkeys(asking.versions, NoAnswer(str(why))), end=asking.end)
+                found = Found(
+                    measured=dict.fromkeys(asking.versions, NoAnswer(str(why))), end=asking.end
+                )
         return Look(
             metric=metric.name,
             window=window,
             tracks={track: found.measured.get(track, absent) for track in tracks},
-            covered=Window(window.start, window.end - timedelta(milliseconds=asking.end - found.end)),
+            covered=Window(
+                window.start, window.end - timedelta(milliseconds=asking.end - found.end)
+            ),
             query="\n".join(asking.sent),
             fingerprint="" if found.shape is None else _fingerprint(metric, query, found.shape),
         )

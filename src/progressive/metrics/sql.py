@@ -69,14 +69,18 @@ def _is_factory(_: object, __: object, value: Any) -> None:
 
 def _is_style(_: object, __: object, value: str | None) -> None:
     if value is not None and value not in STYLES:
-        raise StrategyError(f"Sql.paramstyle: {value!r} is not one of {', '.join(map(repr, STYLES))}")
+        raise StrategyError(
+            f"Sql.paramstyle: {value!r} is not one of {', '.join(map(repr, STYLES))}"
+        )
 
 
 def _problems(metric: Metric, query: Any) -> list[str]:
     if not isinstance(query, Query):
         return [f"{check.brief(query)} is no Query('select ...')"]
     if metric.kind not in COLUMNS:
-        return ["a latency is a histogram, which no row of numbers is; measure its mean, or give a Histogram(...) with Function"]
+        return [
+            "a latency is a histogram, which no row of numbers is; measure its mean, or give a Histogram(...) with Function"
+        ]
     return list(query.problems(metric.kind))
 
 
@@ -96,7 +100,9 @@ class Sql:
     """
 
     connect: Callable[[], Any] = attrs.field(repr=False, validator=_is_factory)
-    _queries: Declared[Query] = attrs.field(alias="metrics", converter=declared, validator=_are_queries)
+    _queries: Declared[Query] = attrs.field(
+        alias="metrics", converter=declared, validator=_are_queries
+    )
     paramstyle: str | None = attrs.field(default=None, kw_only=True, validator=_is_style)
     explain: Callable[[Exception], str] | None = attrs.field(default=None, kw_only=True, repr=False)
 
@@ -105,7 +111,14 @@ class Sql:
         """Those that were declared."""
         return tuple(metric for metric, _ in self._queries)
 
-    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
         """One look: the query once for each track, on one connection. It changes nothing, and may be repeated.
 
         Raises `MetricsError` if the database can't be asked; what it answers and makes no sense is `NoAnswer`, with why.
@@ -120,16 +133,33 @@ class Sql:
                 filled = parameters(release, track, version, window, query.times)
                 asked = {name: filled[name] for name in sorted(query.used)}
                 sent.append(json.dumps(asked, default=str))
-                rows = self._tried(f"{own}: the query", partial(_rows, connection, statement.text, statement.bound(asked)))
+                rows = self._tried(
+                    f"{own}: the query",
+                    partial(_rows, connection, statement.text, statement.bound(asked)),
+                )
                 found[track] = _measured(own, rows)
         finally:
             for end in ("rollback", "close"):
-                with suppress(Exception):  # neither may hide the answer, and what knows no transactions can't roll back
+                with suppress(
+                    Exception
+                ):  # neither may hide the answer, and what knows no transactions can't roll back
                     getattr(connection, end)()
-        return look_of(own, window, tracks, found, query="\n".join(sent), meaning=("sql/1", query.text, query.times.value))
+        return look_of(
+            own,
+            window,
+            tracks,
+            found,
+            query="\n".join(sent),
+            meaning=("sql/1", query.text, query.times.value),
+        )
 
     async def ameasure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
     ) -> Look:
         """`measure` in a thread of its own; cancelled, that thread still ends by closing its connection."""
         return await asyncio.to_thread(self.measure, release, metric, tracks, window, since)
@@ -138,16 +168,25 @@ class Sql:
         try:
             return call()
         except Exception as error:
-            why, wrong = self._why(error), not _PERMANENT.isdisjoint(each.__name__ for each in type(error).__mro__)
+            why, wrong = (
+                self._why(error),
+                not _PERMANENT.isdisjoint(each.__name__ for each in type(error).__mro__),
+            )
         # Raised out here, so that the driver's exception does not hang on ours as its context.
-        raise MetricsError(f"Sql: {what} failed: {why}", failure=Failure.PERMANENT if wrong else Failure.TRANSIENT)
+        raise MetricsError(
+            f"Sql: {what} failed: {why}", failure=Failure.PERMANENT if wrong else Failure.TRANSIENT
+        )
 
     def _why(self, error: Exception) -> str:
         name = type(error).__name__
         if self.explain is not None:
             with suppress(Exception):
                 return f"{name}: {excerpt(self.explain(error), ())}"
-        codes = [code for code in (getattr(error, each, None) for each in _CODES) if isinstance(code, int | str)]
+        codes = [
+            code
+            for code in (getattr(error, each, None) for each in _CODES)
+            if isinstance(code, int | str)
+        ]
         codes += [error.args[0]] if error.args and isinstance(error.args[0], int) else []
         code = f" ({codes[0]})" if codes else ""
         return f"{name}{code}; its words are not shown, as they may hold a password: explain=str shows them"
@@ -160,9 +199,7 @@ class Sql:
         elif module == "sqlite3" and query.times is TimeForm.DATETIME:
             why = "SQLite has no datetimes; say in what form it keeps them: Query(..., times='iso'), 'unix' or 'unix_ms'"
         elif self.paramstyle is None and style is None:
-            why = (
-                f"the module of {type(connection).__name__} does not say its paramstyle; give it: Sql(..., paramstyle='pyformat')"
-            )
+            why = f"the module of {type(connection).__name__} does not say its paramstyle; give it: Sql(..., paramstyle='pyformat')"
         else:
             return str(self.paramstyle or style)
         raise MetricsError(f"Sql: {metric}: {why}", failure=Failure.PERMANENT)
@@ -191,4 +228,7 @@ def _measured(metric: Metric, rows: list[Any] | None) -> Measurement:
     if rows is None:
         return NoAnswer("the statement gives no rows; write a select")
     # Drivers can be told to give rows as mappings, which iterate over their names.
-    return measurement(metric.kind, [tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in rows])
+    return measurement(
+        metric.kind,
+        [tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in rows],
+    )

@@ -4,11 +4,36 @@ from __future__ import annotations
 
 from .actions import Action, ClosedUntil, GateAnswer, Go, HookAnswer, Memory, NotYet, Open, Stop
 from .capacity import Capacity
-from .measurement import Bad, Counts, Gauge, Histogram, Kind, Look, Measurement, Metric, Moments, NoAnswer, NoData, Window
+from .measurement import (
+    Bad,
+    Counts,
+    Gauge,
+    Histogram,
+    Kind,
+    Look,
+    Measurement,
+    Metric,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
+)
 from .release import Release, Version
 from .router_state import Capabilities, Marker, Served
 from .traffic import Match, Track, Traffic
-from .units import Percent, Times, geometric, hours, linear, minutes, ms, percent, percents, seconds, times
+from .units import (
+    Percent,
+    Times,
+    geometric,
+    hours,
+    linear,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+    times,
+)
 
 __all__ = [
     "Action",

@@ -21,7 +21,11 @@ class Capacity:
     """
 
     able: Percent = attrs.field(validator=is_percent)
-    identity: str | None = attrs.field(default=None, kw_only=True, validator=check.optional(check.is_a(str, "what runs, such as a digest")))
+    identity: str | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=check.optional(check.is_a(str, "what runs, such as a digest")),
+    )
     why: str = attrs.field(default="", kw_only=True, validator=check.is_a(str, "a reason"))
 
     def __str__(self) -> str:

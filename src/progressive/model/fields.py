@@ -19,7 +19,11 @@ Choice = TypeVar("Choice", bound=enum.Enum)
 
 def utc(value: datetime) -> datetime:
     """A converter: ``value`` in UTC, cut to whole milliseconds. What is no moment is left for `is_moment` to name."""
-    if not isinstance(value, datetime) or (value.tzinfo is UTC and not value.microsecond % 1000) or value.utcoffset() is None:
+    if (
+        not isinstance(value, datetime)
+        or (value.tzinfo is UTC and not value.microsecond % 1000)
+        or value.utcoffset() is None
+    ):
         return value
     value = value.astimezone(UTC)
     return value.replace(microsecond=value.microsecond // 1000 * 1000)
@@ -69,9 +73,13 @@ def is_span(instance: object, attribute: attrs.Attribute[Any], value: object) ->
 
 def _duration(what: str, value: object, least: timedelta) -> None:
     if not isinstance(value, timedelta):
-        raise StrategyError(f"{what}: {value!r} has no unit; write seconds({value!r}), minutes(...) or a timedelta")
+        raise StrategyError(
+            f"{what}: {value!r} has no unit; write seconds({value!r}), minutes(...) or a timedelta"
+        )
     if value < least:
-        raise StrategyError(f"{what}: {value!r} must be {'at least 1 ms' if least else 'zero or more'}")
+        raise StrategyError(
+            f"{what}: {value!r} must be {'at least 1 ms' if least else 'zero or more'}"
+        )
 
 
 def is_name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -84,7 +92,9 @@ def name(value: object, what: str) -> str:
     """``value`` if it is a name: letters, digits and ``. _ : / -``, 128 at most."""
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
-    raise StrategyError(f"{what}: {value!r} is not a name; use 1 to 128 letters, digits and . _ : / - (none of them at an end)")
+    raise StrategyError(
+        f"{what}: {value!r} is not a name; use 1 to 128 letters, digits and . _ : / - (none of them at an end)"
+    )
 
 
 def at_least(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
@@ -123,7 +133,9 @@ def a(kind: type[Any], value: Any, what: str, such: str) -> Any:
     """``value`` if it is an instance of ``kind``; ``such`` is what to write instead."""
     if isinstance(value, kind):
         return value
-    raise StrategyError(f"{what}: {brief(value)} is no {kind.__name__}; write {such.format(brief(value))}")
+    raise StrategyError(
+        f"{what}: {brief(value)} is no {kind.__name__}; write {such.format(brief(value))}"
+    )
 
 
 def brief(value: object) -> str:
@@ -156,14 +168,22 @@ def listed(value: Any) -> Any:
     return value if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
 
 
-def is_list_of(names: tuple[str, ...], such: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+def is_list_of(
+    names: tuple[str, ...], such: str
+) -> Callable[[object, attrs.Attribute[Any], object], None]:
     """A validator: several things which have all these names; ``such`` says what they are."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         what = where(instance, attribute)
         if not isinstance(value, tuple):
-            raise StrategyError(f"{what}: expected a list, got {brief(value)}; write [{brief(value)}]")
-        wrong = [i for i, each in enumerate(value) if isinstance(each, type) or not all(hasattr(each, name) for name in names)]
+            raise StrategyError(
+                f"{what}: expected a list, got {brief(value)}; write [{brief(value)}]"
+            )
+        wrong = [
+            i
+            for i, each in enumerate(value)
+            if isinstance(each, type) or not all(hasattr(each, name) for name in names)
+        ]
         if wrong:
             raise StrategyError([f"{what}[{i}]: {brief(value[i])} is not {such}" for i in wrong])
 
@@ -178,7 +198,9 @@ def strings(value: Iterable[str]) -> tuple[str, ...]:
 def is_strings(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """A validator: several strings."""
     if isinstance(value, str):
-        raise StrategyError(f"{where(instance, attribute)}: expected a list of strings, got {value!r}; write [{value!r}]")
+        raise StrategyError(
+            f"{where(instance, attribute)}: expected a list of strings, got {value!r}; write [{value!r}]"
+        )
     for i, each in enumerate(value):
         if not isinstance(each, str):
             raise StrategyError(f"{where(instance, attribute)}[{i}]: {each!r} is not a string")

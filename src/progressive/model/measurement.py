@@ -81,8 +81,12 @@ class Metric:
     name: str = attrs.field(validator=check.is_name)
     kind: Kind = attrs.field(kw_only=True, converter=_kind, validator=check.is_one_of(Kind))
     unit: str = attrs.field(kw_only=True, default="")
-    lag: timedelta = attrs.field(kw_only=True, default=timedelta(), converter=check.whole_ms, validator=check.is_span)
-    bad: Bad = attrs.field(kw_only=True, default=Bad.UP, converter=_bad, validator=check.is_one_of(Bad))
+    lag: timedelta = attrs.field(
+        kw_only=True, default=timedelta(), converter=check.whole_ms, validator=check.is_span
+    )
+    bad: Bad = attrs.field(
+        kw_only=True, default=Bad.UP, converter=_bad, validator=check.is_one_of(Bad)
+    )
     counter: bool = attrs.field(kw_only=True, default=False)
 
     def __str__(self) -> str:
@@ -98,7 +102,9 @@ class Window:
 
     def __attrs_post_init__(self) -> None:
         if self.end < self.start:
-            raise StrategyError(f"window: the end {self.end.isoformat()} is before the start {self.start.isoformat()}")
+            raise StrategyError(
+                f"window: the end {self.end.isoformat()} is before the start {self.start.isoformat()}"
+            )
 
     @property
     def length(self) -> timedelta:
@@ -108,7 +114,9 @@ class Window:
 
 def _finite(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise StrategyError(f"{what}: {value!r} is not a finite number; answer NoData(...) where there is none")
+        raise StrategyError(
+            f"{what}: {value!r} is not a finite number; answer NoData(...) where there is none"
+        )
     return value
 
 
@@ -132,7 +140,9 @@ class Counts:
 
     def __attrs_post_init__(self) -> None:
         if self.events > self.trials:
-            raise StrategyError(f"counts: {self.events} events among {self.trials} trials; events are part of the trials")
+            raise StrategyError(
+                f"counts: {self.events} events among {self.trials} trials; events are part of the trials"
+            )
 
     @property
     def sample(self) -> int:
@@ -153,7 +163,9 @@ class Histogram:
         if not _WHOLE.issuperset(map(type, counts)) or min(counts, default=0) < 0:
             _ = [check.whole(count, "histogram.cumulative") for count in counts]
         if not edges or not all(map(lt, edges, edges[1:])):
-            raise StrategyError(f"histogram.edges: {self.edges!r} must be one or more rising numbers, without infinity")
+            raise StrategyError(
+                f"histogram.edges: {self.edges!r} must be one or more rising numbers, without infinity"
+            )
         if len(counts) != len(edges) + 1 or not all(map(le, counts, counts[1:])):
             raise StrategyError(
                 f"histogram.cumulative: {self.cumulative!r} must have one number more than edges (the last counts all) and never fall"
@@ -189,7 +201,9 @@ class Moments:
     def __attrs_post_init__(self) -> None:
         _finite(self.mean, "moments.mean")
         if _finite(self.m2, "moments.m2") < 0:
-            raise StrategyError(f"moments.m2: {self.m2!r} is a sum of squares; it can't be negative")
+            raise StrategyError(
+                f"moments.m2: {self.m2!r} is a sum of squares; it can't be negative"
+            )
 
     @property
     def sample(self) -> int:
@@ -257,21 +271,34 @@ def merge(one: Measurement, other: Measurement) -> Measurement:
         case (Moments(), Moments()):
             n = one.n + other.n
             step = other.mean - one.mean
-            return Moments(n=n, mean=one.mean + step * other.n / n, m2=one.m2 + other.m2 + step * step * one.n * other.n / n)
+            return Moments(
+                n=n,
+                mean=one.mean + step * other.n / n,
+                m2=one.m2 + other.m2 + step * step * one.n * other.n / n,
+            )
         case (Gauge(), Gauge()):
             return other
         case _:
             raise StrategyError(f"measurements do not fit together: {one!r} and {other!r}")
 
 
-def _by_track(value: Iterable[tuple[Track, Measurement]] | dict[Track, Measurement]) -> tuple[tuple[Track, Measurement], ...]:
+def _by_track(
+    value: Iterable[tuple[Track, Measurement]] | dict[Track, Measurement],
+) -> tuple[tuple[Track, Measurement], ...]:
     pairs = value.items() if isinstance(value, dict) else value
-    return tuple(sorted(((Track(track), measurement) for track, measurement in pairs), key=lambda pair: pair[0].value))
+    return tuple(
+        sorted(
+            ((Track(track), measurement) for track, measurement in pairs),
+            key=lambda pair: pair[0].value,
+        )
+    )
 
 
 def _is_short(_: object, __: object, value: str | None) -> None:
     if value is not None and len(value) > READING_LIMIT:
-        raise StrategyError(f"look.reading: {len(value)} characters; {READING_LIMIT} are the most that a rollout carries")
+        raise StrategyError(
+            f"look.reading: {len(value)} characters; {READING_LIMIT} are the most that a rollout carries"
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -47,7 +47,9 @@ class Release:
     baseline: Version | None = attrs.field(default=None, validator=check.optional(_is_version))
 
     def __attrs_post_init__(self) -> None:
-        backends = [v.backend for v in (self.stable, self.baseline, self.candidate) if v is not None]
+        backends = [
+            v.backend for v in (self.stable, self.baseline, self.candidate) if v is not None
+        ]
         if len(set(backends)) < len(backends):
             raise StrategyError(
                 f"release.candidate.backend: {self.candidate.backend!r} stands for two versions of {self.service!r}; "
@@ -61,5 +63,7 @@ class Release:
     def reversed(self) -> Release:
         """The way back after a success: the old version returns as the candidate."""
         if self.stable is None:
-            raise StrategyError(f"release.reversed: {self.service!r} had no stable version to return to")
+            raise StrategyError(
+                f"release.reversed: {self.service!r} had no stable version to return to"
+            )
         return Release(service=self.service, stable=self.candidate, candidate=self.stable)

@@ -25,7 +25,9 @@ def evolve(value: Value, **changes: Any) -> Value:
     return new
 
 
-_COPIERS: Final[dict[type[Any], tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]]] = {}
+_COPIERS: Final[
+    dict[type[Any], tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]]
+] = {}
 
 
 def _copier(kind: type[Any]) -> tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]:
@@ -36,8 +38,17 @@ def _copier(kind: type[Any]) -> tuple[Callable[[Any], Any], dict[str, Callable[[
     """
     names = [field.name for field in attrs.fields(kind)]
     setters = {name: getattr(kind, name).__set__ for name in names}
-    lines = ["def copy(value):", "    new = make(kind)", *(f"    set_{name}(new, value.{name})" for name in names), "    return new"]
-    scope: dict[str, Any] = {"make": object.__new__, "kind": kind, **{f"set_{name}": setter for name, setter in setters.items()}}
+    lines = [
+        "def copy(value):",
+        "    new = make(kind)",
+        *(f"    set_{name}(new, value.{name})" for name in names),
+        "    return new",
+    ]
+    scope: dict[str, Any] = {
+        "make": object.__new__,
+        "kind": kind,
+        **{f"set_{name}": setter for name, setter in setters.items()},
+    }
     exec("\n".join(lines), scope)  # noqa: S102 - the names of our own fields
     _COPIERS[kind] = scope["copy"], setters
     return _COPIERS[kind]

@@ -15,6 +15,7 @@ from .units import Percent, percent
 
 __all__ = ["Capabilities", "Marker", "Served"]
 
+
 @attrs.frozen(kw_only=True)
 class Marker:
     """What an adapter leaves on a router's object, so that two drivers can't undo each other.

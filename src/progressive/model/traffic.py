@@ -79,7 +79,9 @@ class Traffic:
 
     def __attrs_post_init__(self) -> None:
         if self.candidate.ppm + self.baseline.ppm > MILLION:
-            raise StrategyError(f"traffic: candidate {self.candidate} and baseline {self.baseline} are more than 100 %")
+            raise StrategyError(
+                f"traffic: candidate {self.candidate} and baseline {self.baseline} are more than 100 %"
+            )
 
     @property
     def stable(self) -> Percent:
@@ -121,4 +123,6 @@ class Traffic:
         return ", ".join(parts)
 
 
-_SHARES: Final[dict[Track, Callable[[Traffic], Percent]]] = {track: attrgetter(track.value) for track in Track}
+_SHARES: Final[dict[Track, Callable[[Traffic], Percent]]] = {
+    track: attrgetter(track.value) for track in Track
+}

@@ -11,7 +11,20 @@ import attrs
 
 from progressive.errors import StrategyError
 
-__all__ = ["MILLION", "Percent", "Times", "geometric", "hours", "linear", "minutes", "ms", "percent", "percents", "seconds", "times"]
+__all__ = [
+    "MILLION",
+    "Percent",
+    "Times",
+    "geometric",
+    "hours",
+    "linear",
+    "minutes",
+    "ms",
+    "percent",
+    "percents",
+    "seconds",
+    "times",
+]
 
 MILLION = 1_000_000
 """Weights and ratios are whole parts per million inside: exact sums, no last-bit surprises; finer than any known router."""
@@ -48,11 +61,18 @@ class Percent:
 
 def percent(value: float) -> Percent:
     """``value`` per hundred: ``percent(1)`` is one request in a hundred. 0 to 100, both included, in steps of 0.0001."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 100:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or not 0 <= value <= 100
+    ):
         raise StrategyError(f"percent({value!r}): expected a number from 0 to 100")
     ppm = round(value * 10_000)
     if abs(value * 10_000 - ppm) > 1e-6:
-        raise StrategyError(f"percent({value!r}): finer than 0.0001 %; the nearest is percent({ppm / 10_000})")
+        raise StrategyError(
+            f"percent({value!r}): finer than 0.0001 %; the nearest is percent({ppm / 10_000})"
+        )
     return Percent(ppm)
 
 
@@ -65,7 +85,10 @@ def linear(step: float, *, first: float | None = None) -> tuple[Percent, ...]:
     """Weights that rise by ``step`` per cent to 100: ``weights=linear(20)`` is 20, 40, 60, 80, 100; ``linear(30, first=1)`` is 1, 31, 61, 91,
     100. ``step`` and ``first`` (default: ``step``) are above 0 and at most 100, in steps of 0.0001.
     """
-    by, now = _above_zero(step, "linear"), _above_zero(step if first is None else first, "linear(first=)")
+    by, now = (
+        _above_zero(step, "linear"),
+        _above_zero(step if first is None else first, "linear(first=)"),
+    )
     found = []
     while now < MILLION:
         found.append(Percent(now))
@@ -73,17 +96,31 @@ def linear(step: float, *, first: float | None = None) -> tuple[Percent, ...]:
     return (*found, Percent(MILLION))
 
 
-def geometric(first: float, *, factor: float = 2.0, multiple_of: float = 1.0) -> tuple[Percent, ...]:
+def geometric(
+    first: float, *, factor: float = 2.0, multiple_of: float = 1.0
+) -> tuple[Percent, ...]:
     """Weights that are multiplied by ``factor`` each time, to 100: ``weights=geometric(1)`` is 1, 2, 4, 8, 16, 32, 64, 100.
 
     Each is cut down to a ``multiple_of`` this many per cent (what the router can do), and what does not rise by that is left out:
     ``geometric(1, factor=1.5)`` is 1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 86, 100. ``factor`` is above 1.
     """
-    now, unit = Fraction(_above_zero(first, "geometric")), _above_zero(multiple_of, "geometric(multiple_of=)")
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not math.isfinite(factor) or factor <= 1:
-        raise StrategyError(f"geometric(factor={factor!r}): expected a finite number above 1, such as 2")
+    now, unit = (
+        Fraction(_above_zero(first, "geometric")),
+        _above_zero(multiple_of, "geometric(multiple_of=)"),
+    )
+    if (
+        isinstance(factor, bool)
+        or not isinstance(factor, int | float)
+        or not math.isfinite(factor)
+        or factor <= 1
+    ):
+        raise StrategyError(
+            f"geometric(factor={factor!r}): expected a finite number above 1, such as 2"
+        )
     if now % unit:
-        raise StrategyError(f"geometric({first!r}): is not a multiple of {Percent(unit)}; the router could not give it exactly")
+        raise StrategyError(
+            f"geometric({first!r}): is not a multiple of {Percent(unit)}; the router could not give it exactly"
+        )
     found: list[int] = []
     while now < MILLION:
         weight = int(now) // unit * unit
@@ -109,7 +146,11 @@ class Times:
     floor: Percent | timedelta | float | None = None
 
     def __repr__(self) -> str:
-        return f"times({self.factor!r})" if self.floor is None else f"times({self.factor!r}, floor={self.floor!r})"
+        return (
+            f"times({self.factor!r})"
+            if self.floor is None
+            else f"times({self.factor!r}, floor={self.floor!r})"
+        )
 
 
 def times(factor: float, *, floor: Percent | timedelta | float | None = None) -> Times:
@@ -118,7 +159,12 @@ def times(factor: float, *, floor: Percent | timedelta | float | None = None) ->
     ``floor`` (in the unit of the metric) is a bound that is always allowed, so that one error beside a stable without any is not a breach.
     ``factor`` must be finite and above 0.
     """
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not math.isfinite(factor) or factor <= 0:
+    if (
+        isinstance(factor, bool)
+        or not isinstance(factor, int | float)
+        or not math.isfinite(factor)
+        or factor <= 0
+    ):
         raise StrategyError(f"times({factor!r}): expected a finite number above 0")
     return Times(float(factor), floor)
 

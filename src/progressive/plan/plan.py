@@ -58,11 +58,17 @@ class Plan:
     guards: tuple[Guard, ...] = ()
     gates: tuple[str, ...] = ()
     deadline: Deadline = attrs.field(default=Deadline(within=hours(24 * 7)), validator=is_deadline)
-    watch_every: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
-    preflight: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
+    watch_every: timedelta = attrs.field(
+        default=minutes(1), converter=check.whole_ms, validator=check.is_duration
+    )
+    preflight: timedelta = attrs.field(
+        default=minutes(5), converter=check.whole_ms, validator=check.is_duration
+    )
     alpha: float = 0.01
     retire_after: timedelta | None = attrs.field(
-        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_span)
+        default=None,
+        converter=attrs.converters.optional(check.whole_ms),
+        validator=check.optional(check.is_span),
     )
     unguarded: str | None = None
     needs_stable: bool = attrs.field(default=True, validator=check.is_a(bool, "True or False"))
@@ -99,7 +105,8 @@ class Plan:
             for metric in metrics_of(each):
                 found.setdefault((self.analyses.index(analysis), metric), []).append(i)
         return tuple(
-            Series(analysis, metric, tuple(members), _wants(self, members)) for (analysis, metric), members in found.items()
+            Series(analysis, metric, tuple(members), _wants(self, members))
+            for (analysis, metric), members in found.items()
         )
 
     @cached_property
@@ -119,7 +126,9 @@ class Plan:
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric once, in the order of the checks."""
-        return tuple({metric.name: metric for _, each in self.checks for metric in metrics_of(each)}.values())
+        return tuple(
+            {metric.name: metric for _, each in self.checks for metric in metrics_of(each)}.values()
+        )
 
     @cached_property
     def _active(self) -> dict[tuple[int, bool], tuple[int, ...]]:
@@ -128,9 +137,15 @@ class Plan:
     def active(self, step: int, reached: bool) -> tuple[int, ...]:
         """The indices of the series that are measured in ``step``; ``reached``: production traffic reaches the candidate."""
         if (found := self._active.get((step, reached))) is None:
-            names = [guard.analysis for guard in self.guards if reached and self._begun(guard, step)]
+            names = [
+                guard.analysis for guard in self.guards if reached and self._begun(guard, step)
+            ]
             names += self.steps[step].analyses
-            found = tuple(i for i, series in enumerate(self.series) if self.analyses[series.analysis].name in names)
+            found = tuple(
+                i
+                for i, series in enumerate(self.series)
+                if self.analyses[series.analysis].name in names
+            )
             self._active[step, reached] = found
         return found
 

@@ -19,19 +19,38 @@ from progressive.model.actions import Action, HookAnswer, Memory, action_of
 from progressive.model.fields import is_list_of
 from progressive.model.traffic import Traffic
 
-__all__ = ["Advance", "Approved", "Deadline", "Done", "Failed", "Halt", "Kinds", "Memory", "Situation", "Step", "Wait"]
+__all__ = [
+    "Advance",
+    "Approved",
+    "Deadline",
+    "Done",
+    "Failed",
+    "Halt",
+    "Kinds",
+    "Memory",
+    "Situation",
+    "Step",
+    "Wait",
+]
+
 
 @attrs.frozen(kw_only=True)
 class Deadline:
     """How long something may take and what happens then. ``within`` is inclusive; its clock stops in holds and freezes."""
 
     within: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
-    then: Action = attrs.field(default=Action.ROLL_BACK, converter=action_of, validator=check.is_one_of(Action))
+    then: Action = attrs.field(
+        default=Action.ROLL_BACK, converter=action_of, validator=check.is_one_of(Action)
+    )
 
     @classmethod
     def an_hour_after(cls, duration: timedelta) -> Deadline:
         """The usual one of a step that takes ``duration`` by itself."""
-        return cls(within=max(duration, timedelta()) + timedelta(hours=1) if isinstance(duration, timedelta) else timedelta(hours=1))
+        return cls(
+            within=max(duration, timedelta()) + timedelta(hours=1)
+            if isinstance(duration, timedelta)
+            else timedelta(hours=1)
+        )
 
 
 is_deadline = check.is_a(Deadline, "Deadline(within={})")
@@ -71,7 +90,9 @@ class Wait:
 
     why: str = attrs.field(kw_only=False)
     until: datetime | None = attrs.field(
-        default=None, converter=attrs.converters.optional(check.utc), validator=check.optional(check.is_moment)
+        default=None,
+        converter=attrs.converters.optional(check.utc),
+        validator=check.optional(check.is_moment),
     )
     memory: Memory = None
 
@@ -155,12 +176,18 @@ class Kinds:
     def __init__(self, *classes: type[Any]) -> None:
         for each in classes:
             if not isinstance(getattr(each, "kind", None), str) or not attrs.has(each):
-                raise StrategyError(f"Kinds: {each!r} must be an attrs class with a kind, such as kind: ClassVar[str] = 'warm-up'")
+                raise StrategyError(
+                    f"Kinds: {each!r} must be an attrs class with a kind, such as kind: ClassVar[str] = 'warm-up'"
+                )
             if not (hasattr(each, "advance") or hasattr(each, "judge")):
-                raise StrategyError(f"Kinds: {each!r} is neither a step (it has no advance) nor a check (it has no judge)")
+                raise StrategyError(
+                    f"Kinds: {each!r} is neither a step (it has no advance) nor a check (it has no judge)"
+                )
         names = [each.kind for each in classes]
         for twice in sorted({name for name in names if names.count(name) > 1}):
-            raise StrategyError(f"Kinds: two classes have the kind {twice!r}; a kind names one of them for ever")
+            raise StrategyError(
+                f"Kinds: two classes have the kind {twice!r}; a kind names one of them for ever"
+            )
         object.__setattr__(self, "classes", classes)
 
 

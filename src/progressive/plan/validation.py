@@ -32,13 +32,19 @@ def problems_of(plan: Plan) -> Iterator[str]:
     if not plan.steps:
         yield "steps: none; give weights= or steps="
         return
-    if isinstance(plan.alpha, bool) or not isinstance(plan.alpha, int | float) or not 0 < plan.alpha < 1:
+    if (
+        isinstance(plan.alpha, bool)
+        or not isinstance(plan.alpha, int | float)
+        or not 0 < plan.alpha < 1
+    ):
         yield f"alpha: {plan.alpha!r} is a probability between 0 and 1; 0.01 is one false alarm in a hundred rollouts"
     if plan.deadline.then is Action.WAIT:
         yield "deadline: the whole's can't wait, it is the last one; use Action.ROLL_BACK or Action.HOLD"
     yield from _step_problems(plan)
     yield from _analysis_problems(plan)
-    if plan.unguarded is not None and not (isinstance(plan.unguarded, str) and plan.unguarded.strip()):
+    if plan.unguarded is not None and not (
+        isinstance(plan.unguarded, str) and plan.unguarded.strip()
+    ):
         yield f"unguarded: {plan.unguarded!r} says nothing; say why nothing guards it"
     asks = plan.strategy != "canary" and any(step.hook or step.approval for step in plan.steps)
     if plan.unguarded is None and not _decides(plan) and not asks:
@@ -102,7 +108,11 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
     if plan.unguarded is not None or not _decides(plan):
         return
     for i, step in enumerate(plan.steps):
-        if step.kind == "bake" and plan.traffics[i].reaches(Track.CANDIDATE) and (why := _not_judged(plan, i)) is not None:
+        if (
+            step.kind == "bake"
+            and plan.traffics[i].reaches(Track.CANDIDATE)
+            and (why := _not_judged(plan, i)) is not None
+        ):
             yield f"steps[{i}] ({step.id}): {UNJUDGED}: {why}"
 
 
@@ -110,7 +120,8 @@ def _able(plan: Plan, step: int, analysis: Analysis, each: Check) -> bool:
     """Can this check decide in this step?"""
     traffic = plan.traffics[step]
     return not each.observe and all(
-        traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE) for track in each.needs
+        traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE)
+        for track in each.needs
     )
 
 
@@ -121,7 +132,9 @@ def _decides(plan: Plan) -> bool:
 def _not_judged(plan: Plan, step: int) -> str | None:
     """Why no check can judge this step; None if one can."""
     traffic = plan.traffics[step]
-    active = [plan.checks[i][1] for series in plan.active(step, True) for i in plan.series[series].checks]
+    active = [
+        plan.checks[i][1] for series in plan.active(step, True) for i in plan.series[series].checks
+    ]
     deciding = [each for each in active if not each.observe]
     if not deciding:
         return "those that run here only observe; add one that decides" if active else NO_ANALYSIS

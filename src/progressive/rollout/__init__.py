@@ -24,7 +24,20 @@ from .events import (
     Tick,
     Wrote,
 )
-from .notes import Asked, Drifted, Entered, Escalated, Happened, Judged, Late, Note, Refused, Released, Unjudged, Verified
+from .notes import (
+    Asked,
+    Drifted,
+    Entered,
+    Escalated,
+    Happened,
+    Judged,
+    Late,
+    Note,
+    Refused,
+    Released,
+    Unjudged,
+    Verified,
+)
 from .phases import Phase, Retirement
 from .state import Rollout, begin
 from .status import ExitCode, Outcome, Status, Waiting

@@ -39,7 +39,9 @@ class Inspected:
 
     kind: ClassVar[str] = "inspected"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
-    problems: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    problems: tuple[str, ...] = attrs.field(
+        default=(), converter=check.strings, validator=check.is_strings
+    )
     undo: str = ""
     fleet: bool = False
 
@@ -64,9 +66,15 @@ class Wrote:
     served: Served
 
 
-def _capacities(value: Iterable[tuple[Track, Capacity]] | Mapping[Track, Capacity]) -> tuple[tuple[Track, Capacity], ...]:
+def _capacities(
+    value: Iterable[tuple[Track, Capacity]] | Mapping[Track, Capacity],
+) -> tuple[tuple[Track, Capacity], ...]:
     pairs = value.items() if isinstance(value, Mapping) else value
-    return tuple(sorted(((Track(track), capacity) for track, capacity in pairs), key=lambda pair: pair[0].value))
+    return tuple(
+        sorted(
+            ((Track(track), capacity) for track, capacity in pairs), key=lambda pair: pair[0].value
+        )
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -132,7 +140,9 @@ class Retired:
 
 def _says_something(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
-        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} says nothing; the audit trail needs who and why")
+        raise StrategyError(
+            f"{check.where(instance, attribute)}: {value!r} says nothing; the audit trail needs who and why"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -164,7 +174,9 @@ class Hold:
     kind: ClassVar[str] = "hold"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     cause: str = attrs.field(default="person", validator=check.is_name)
-    within: timedelta = attrs.field(default=timedelta(hours=24), converter=check.whole_ms, validator=check.is_duration)
+    within: timedelta = attrs.field(
+        default=timedelta(hours=24), converter=check.whole_ms, validator=check.is_duration
+    )
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
 
@@ -176,7 +188,9 @@ class Resume:
     kind: ClassVar[str] = "resume"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     cause: str = "person"
-    waive: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    waive: tuple[str, ...] = attrs.field(
+        default=(), converter=check.strings, validator=check.is_strings
+    )
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
 
@@ -198,7 +212,9 @@ class PromoteNow:
 
     kind: ClassVar[str] = "promote_now"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
-    waive: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    waive: tuple[str, ...] = attrs.field(
+        default=(), converter=check.strings, validator=check.is_strings
+    )
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
 
@@ -215,7 +231,17 @@ class Abort:
 
 PersonEvent: TypeAlias = Approve | Reject | Hold | Resume | Skip | PromoteNow | Abort
 Event: TypeAlias = (
-    Tick | Inspected | Seen | Wrote | Surveyed | CommandFailed | Measured | HookAnswered | GateAnswered | Retired | PersonEvent
+    Tick
+    | Inspected
+    | Seen
+    | Wrote
+    | Surveyed
+    | CommandFailed
+    | Measured
+    | HookAnswered
+    | GateAnswered
+    | Retired
+    | PersonEvent
 )
 
 PEOPLE: tuple[type, ...] = (Approve, Reject, Hold, Resume, Skip, PromoteNow, Abort)

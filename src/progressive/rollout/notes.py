@@ -43,7 +43,9 @@ class Happened:
     def __str__(self) -> str:
         match self.event:
             case Measured(look=look):
-                found = ", ".join(f"{track.value} {_brief(measurement)}" for track, measurement in look.tracks)
+                found = ", ".join(
+                    f"{track.value} {_brief(measurement)}" for track, measurement in look.tracks
+                )
                 return f"{look.metric}: {found}"
             case Approve() | Reject() | Hold() | Resume() | Skip() | PromoteNow() | Abort() as said:
                 return f"{said.by}: {said.kind.replace('_', ' ')} ({said.why})"
@@ -197,7 +199,17 @@ class Released:
 
 
 Note: TypeAlias = (
-    Happened | Judged | Entered | Asked | Verified | Drifted | Late | Unjudged | Refused | Escalated | Released
+    Happened
+    | Judged
+    | Entered
+    | Asked
+    | Verified
+    | Drifted
+    | Late
+    | Unjudged
+    | Refused
+    | Escalated
+    | Released
 )
 NOTES: tuple[type, ...] = (
     Happened,

@@ -38,9 +38,15 @@ class Retirement(enum.StrEnum):
 
 
 TRANSITIONS: Final[dict[Phase, frozenset[Phase]]] = {
-    Phase.PENDING: frozenset({Phase.PROGRESSING, Phase.HELD, Phase.ROLLING_BACK, Phase.ROLLED_BACK}),
-    Phase.PROGRESSING: frozenset({Phase.HELD, Phase.ROLLING_BACK, Phase.PROMOTED, Phase.ROLLED_BACK}),
-    Phase.HELD: frozenset({Phase.PENDING, Phase.PROGRESSING, Phase.ROLLING_BACK, Phase.ROLLED_BACK}),
+    Phase.PENDING: frozenset(
+        {Phase.PROGRESSING, Phase.HELD, Phase.ROLLING_BACK, Phase.ROLLED_BACK}
+    ),
+    Phase.PROGRESSING: frozenset(
+        {Phase.HELD, Phase.ROLLING_BACK, Phase.PROMOTED, Phase.ROLLED_BACK}
+    ),
+    Phase.HELD: frozenset(
+        {Phase.PENDING, Phase.PROGRESSING, Phase.ROLLING_BACK, Phase.ROLLED_BACK}
+    ),
     Phase.ROLLING_BACK: frozenset({Phase.ROLLED_BACK}),
     Phase.PROMOTED: frozenset(),
     Phase.ROLLED_BACK: frozenset(),

@@ -25,7 +25,19 @@ from progressive.plan.step import Approved
 from .phases import FINAL, Phase, Retirement
 from .status import Status, Waiting
 
-__all__ = ["Cause", "Clocks", "Evidence", "Instances", "Probe", "Progress", "Rollout", "Routing", "SeriesState", "Tail", "begin"]
+__all__ = [
+    "Cause",
+    "Clocks",
+    "Evidence",
+    "Instances",
+    "Probe",
+    "Progress",
+    "Rollout",
+    "Routing",
+    "SeriesState",
+    "Tail",
+    "begin",
+]
 
 FORMAT: Final = 1
 """The number of the stored form. A rollout keeps the one that it was begun with, for life."""
@@ -208,7 +220,10 @@ class Rollout:
         """Nothing but a person's word, or a deadline, will move it."""
         if self.phase is Phase.HELD:
             return True
-        return self.phase is Phase.PROGRESSING and self.plan.steps[self.progress.step].approval is not None
+        return (
+            self.phase is Phase.PROGRESSING
+            and self.plan.steps[self.progress.step].approval is not None
+        )
 
     @property
     def status(self) -> Status:
@@ -237,7 +252,9 @@ def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
             "compare with; use first_deployment(router, release)"
         )
     if release.baseline is None and any(traffic.baseline.ppm for traffic in plan.traffics):
-        raise StrategyError("release.baseline: the plan gives a baseline traffic; name it in Release(baseline=...)")
+        raise StrategyError(
+            "release.baseline: the plan gives a baseline traffic; name it in Release(baseline=...)"
+        )
     at = check.moment(at, "begin(at=)")
     return Rollout(
         id=id,

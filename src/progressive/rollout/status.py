@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExitCode", "Outcome", "Status", "Waiting"]
 
+
 @attrs.frozen(kw_only=True)
 class Waiting:
     """What is waited for, since when, until when at the latest, and what happens then."""

@@ -14,7 +14,9 @@ __all__ = ["EDITED", "condition_for", "match_of"]
 COOKIE: Final = r"(.*;\s*)?{}={}(\s*;.*)?"
 """A regular expression for the whole Cookie header (RFC 6265, 4.2.1). Istio's header matches have no other way to ask for a cookie."""
 
-_COOKIE_BACK: Final = re.compile(re.escape(COOKIE).replace(r"\{\}=\{\}", r"((?:[^=\\]|\\.)+)=((?:[^\\]|\\.)*)"))
+_COOKIE_BACK: Final = re.compile(
+    re.escape(COOKIE).replace(r"\{\}=\{\}", r"((?:[^=\\]|\\.)+)=((?:[^\\]|\\.)*)")
+)
 
 EDITED: Final = Match(name="edited-by-hand", value="?")
 """What stands for a condition in a route of ours that we have not written. Whatever it is, it leads to the candidate."""
@@ -30,7 +32,9 @@ def condition_for(match: Match) -> tuple[str, dict[str, Any]]:
 def match_of(header: str, wanted: Any) -> Match:
     """The match that a condition on a header was made from."""
     match wanted:
-        case {"regex": str(regex)} if header == "cookie" and (found := _COOKIE_BACK.fullmatch(regex)):
+        case {"regex": str(regex)} if header == "cookie" and (
+            found := _COOKIE_BACK.fullmatch(regex)
+        ):
             name, value = (re.sub(r"\\(.)", r"\1", part) for part in found.groups())
             return Match(name=name, value=value, source="cookie")
         case {"exact": str(value)}:

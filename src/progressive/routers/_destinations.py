@@ -32,7 +32,11 @@ class Naming:
 
     @property
     def versions(self) -> dict[Track, Version]:
-        return {track: version for track in Track if (version := track.version(self.release)) is not None}
+        return {
+            track: version
+            for track in Track
+            if (version := track.version(self.release)) is not None
+        }
 
     @property
     def prefix(self) -> str:
@@ -45,22 +49,34 @@ class Naming:
 
     def key_of_backend(self, backend: str) -> Destination:
         """What a destination of a backend is recognised by."""
-        return (self._qualified(backend), None) if self.host is None else (self._qualified(self.host), backend)
+        return (
+            (self._qualified(backend), None)
+            if self.host is None
+            else (self._qualified(self.host), backend)
+        )
 
     def key_of(self, destination: Json) -> Destination:
         """What a destination of the object is recognised by."""
         subset = destination.get("subset")
-        return self._qualified(at(destination, "host", str)), subset if self.host is not None else None
+        return self._qualified(
+            at(destination, "host", str)
+        ), subset if self.host is not None else None
 
     def made(self, version: Version, *, like: Json) -> Json:
         """A new destination for a version, with the port of another one of the same route."""
-        made: Json = {"host": version.backend} if self.host is None else {"host": self.host, "subset": version.backend}
+        made: Json = (
+            {"host": version.backend}
+            if self.host is None
+            else {"host": self.host, "subset": version.backend}
+        )
         return {**made, "port": like["port"]} if "port" in like else made
 
     def jq(self, at: str, version: Version) -> str:
         """A condition of jq that is true where the destination ``at`` this place is the version's."""
         host, subset = self.key(version)
-        hosts = " or ".join(f'{at}.host == "{name}"' for name in dict.fromkeys((host.partition(".")[0], host)))
+        hosts = " or ".join(
+            f'{at}.host == "{name}"' for name in dict.fromkeys((host.partition(".")[0], host))
+        )
         return f"({hosts})" if subset is None else f'({hosts}) and {at}.subset == "{subset}"'
 
     def _qualified(self, host: str) -> str:
@@ -73,7 +89,9 @@ def weights_of(route: Json, naming: Naming) -> dict[Destination, int]:
     found: dict[Destination, int] = {}
     destinations = at(route, "route", list)
     for each in destinations:
-        weight = 1 if len(destinations) == 1 else at({"weight": 0, **at(each, "", dict)}, "weight", int)
+        weight = (
+            1 if len(destinations) == 1 else at({"weight": 0, **at(each, "", dict)}, "weight", int)
+        )
         if weight < 0:
             raise Malformed(f"a weight of {weight}")
         key = naming.key_of(at(each, "destination", dict))
@@ -92,7 +110,10 @@ def weight_of(share: Percent, total: int) -> int:
 def leads_elsewhere(where: str, naming: Naming, http: tuple[Json, ...], lost: list[int]) -> str:
     looked = [http[i] for i in lost] or http
     there = list(dict.fromkeys(_shown(each) for route in looked for each in _destinations(route)))
-    wanted = [f"{track.label(naming.release)} is {_called(naming, version)}" for track, version in naming.versions.items()]
+    wanted = [
+        f"{track.label(naming.release)} is {_called(naming, version)}"
+        for track, version in naming.versions.items()
+    ]
     which = f"the http route {looked[0].get('name')!r}" if lost else "no http route"
     return (
         f"{where}: {which} {'leads to none of' if lost else 'leads to any of'} the versions of {naming.release.service} "

@@ -22,7 +22,9 @@ def normalised(weights: Mapping[Name, int]) -> dict[Name, int]:
     total = sum(weights.values())
     if total <= 0:
         return dict.fromkeys(weights, 0)
-    ppm = {name: max(1, weight * MILLION // total) if weight else 0 for name, weight in weights.items()}
+    ppm = {
+        name: max(1, weight * MILLION // total) if weight else 0 for name, weight in weights.items()
+    }
     ppm[max(ppm, key=lambda name: ppm[name])] += MILLION - sum(ppm.values())
     return ppm
 
@@ -33,14 +35,21 @@ def refuse_homeless(release: Release, traffic: Traffic) -> None:
         raise RouterError(why, failure=Failure.PERMANENT)
 
 
-def refuse_if_moved(where: str, there: Marker | None, ours: Marker, *, version: str, expect: str | None) -> None:
+def refuse_if_moved(
+    where: str, there: Marker | None, ours: Marker, *, version: str, expect: str | None
+) -> None:
     """Raise `ConflictError` before a write that somebody else's has overtaken: a newer or a closed marker, or another version."""
     if there is not None and there.supersedes(ours):
         raise ConflictError(
             f"{where}: generation {there.generation}, serial {there.serial} stands there, newer than ours "
             f"({ours.generation}, {ours.serial}); nothing was written"
         )
-    if there is not None and there.generation == ours.generation and there.closed and not ours.closed:
+    if (
+        there is not None
+        and there.generation == ours.generation
+        and there.closed
+        and not ours.closed
+    ):
         raise ConflictError(
             f"{where}: generation {there.generation} was closed (taken back by hand); nothing was written, roll back"
         )

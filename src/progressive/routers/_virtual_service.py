@@ -43,23 +43,46 @@ class VirtualService:
     where: str
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any], naming: Naming, *, routes: tuple[str, ...] | None, where: str) -> VirtualService:
+    def of(
+        cls,
+        manifest: Mapping[str, Any],
+        naming: Naming,
+        *,
+        routes: tuple[str, ...] | None,
+        where: str,
+    ) -> VirtualService:
         """Find the routes to manage. `RouterError` names what is there instead."""
         spec = manifest.get("spec")
-        http = tuple(at(each, "", dict) for each in at(spec if isinstance(spec, dict) else {}, "http", list)) if _has_http(spec) else ()
+        http = (
+            tuple(
+                at(each, "", dict)
+                for each in at(spec if isinstance(spec, dict) else {}, "http", list)
+            )
+            if _has_http(spec)
+            else ()
+        )
         keys = {naming.key(version) for version in naming.versions.values()}
 
         def leads_here(route: Json) -> bool:
-            return any(naming.key_of(at(each, "destination", dict)) in keys for each in route.get("route") or ())
+            return any(
+                naming.key_of(at(each, "destination", dict)) in keys
+                for each in route.get("route") or ()
+            )
 
-        theirs = [i for i, route in enumerate(http) if not str(route.get("name", "")).startswith(naming.prefix)]
+        theirs = [
+            i
+            for i, route in enumerate(http)
+            if not str(route.get("name", "")).startswith(naming.prefix)
+        ]
         if routes is None:
             managed = [i for i in theirs if leads_here(http[i])]
         else:
             there = [str(http[i].get("name")) for i in theirs if http[i].get("name")]
             missing = [name for name in routes if name not in there]
             if missing:
-                raise _permanent(f"{where} has no http route named {', '.join(missing)}; it has {', '.join(there) or 'none with a name'}")
+                raise _permanent(
+                    f"{where} has no http route named {', '.join(missing)}; it has {', '.join(there) or 'none with a name'}"
+                )
             managed = [i for i in theirs if http[i].get("name") in routes]
         lost = [i for i in managed if not leads_here(http[i])]
         if lost or not managed:
@@ -71,7 +94,9 @@ class VirtualService:
     @property
     def version(self) -> str:
         """Rises with every change of the spec, also one that is put back; not with a change of status or labels."""
-        uid = at(self.manifest, "metadata.uid", str).partition("-")[0]  # another one if the object was made anew
+        uid = at(self.manifest, "metadata.uid", str).partition("-")[
+            0
+        ]  # another one if the object was made anew
         return f"{uid}/{at(self.manifest, 'metadata.generation', int)}"
 
     @property
@@ -87,33 +112,48 @@ class VirtualService:
             return None
         try:
             return Marker(
-                generation=found.get("generation", 0), serial=found.get("serial", 0), closed=bool(found.get("closed", False))
+                generation=found.get("generation", 0),
+                serial=found.get("serial", 0),
+                closed=bool(found.get("closed", False)),
             )
         except StrategyError as error:
-            raise _permanent(f"{self.where}: the annotation {ANNOTATION} was edited: {error}; remove it or put it right") from None
+            raise _permanent(
+                f"{self.where}: the annotation {ANNOTATION} was edited: {error}; remove it or put it right"
+            ) from None
 
     def served(self) -> Served:
         """What it asks Istio for; of several routes the most that the candidate gets."""
         shares = [self._shares(self.http[i]) for i in self.managed]
         matches = [self._matches(i) for i in self.managed]
         mirrors = [self._mirrored(self.http[i]) for i in self.managed]
-        most = max(shares, key=lambda each: (each[0][Track.CANDIDATE], each[0][Track.BASELINE], each[1]))
+        most = max(
+            shares, key=lambda each: (each[0][Track.CANDIDATE], each[0][Track.BASELINE], each[1])
+        )
         traffic = Traffic(
             candidate=Percent(most[0][Track.CANDIDATE]),
             baseline=Percent(most[0][Track.BASELINE]),
             matches=tuple(dict.fromkeys(match for found in matches for match in found)),
             mirror=Percent(max(mirrors)),
         )
-        agree = all(one == other for said in (shares, matches, mirrors) for one, other in pairwise(said))
+        agree = all(
+            one == other for said in (shares, matches, mirrors) for one, other in pairwise(said)
+        )
         return Served(
-            traffic=traffic, version=self.version, marker=self.marker, elsewhere=Percent(most[1]), settled=agree and not self._strays
+            traffic=traffic,
+            version=self.version,
+            marker=self.marker,
+            elsewhere=Percent(most[1]),
+            settled=agree and not self._strays,
         )
 
     def _shares(self, route: Json) -> tuple[dict[Track, int], int]:
         """The parts per million of each track, and of everything else."""
         weights = weights_of(route, self.naming)
         ppm = normalised(weights)
-        found = {track: ppm.get(self.naming.key(version), 0) for track, version in self.naming.versions.items()}
+        found = {
+            track: ppm.get(self.naming.key(version), 0)
+            for track, version in self.naming.versions.items()
+        }
         return {track: found.get(track, 0) for track in Track}, MILLION - sum(found.values())
 
     def _matches(self, i: int) -> tuple[Match, ...]:
@@ -127,7 +167,11 @@ class VirtualService:
         found: dict[Match, None] = {}
         for condition in own.get("match") or bare:
             headers: Json = condition.get("headers", {})
-            added = [(name, headers[name]) for name in headers if not any(their.get(name) == headers[name] for their in theirs)]
+            added = [
+                (name, headers[name])
+                for name in headers
+                if not any(their.get(name) == headers[name] for their in theirs)
+            ]
             found.update(dict.fromkeys([match_of(*each) for each in added] or [EDITED]))
         return tuple(found)
 
@@ -136,8 +180,12 @@ class VirtualService:
         """Is one of our own routes not what we made it: edited, or before no managed route?"""
         own = [route for route in self.http if self._is_own(route)]
         try:
-            return own != [self._own_route(i, matches) for i in self.managed if (matches := self._matches(i))]
-        except RouterError:  # the managed route was edited so that ours could not be made of it any more
+            return own != [
+                self._own_route(i, matches) for i in self.managed if (matches := self._matches(i))
+            ]
+        except (
+            RouterError
+        ):  # the managed route was edited so that ours could not be made of it any more
             return True
 
     def _mirrored(self, route: Json) -> int:
@@ -146,8 +194,12 @@ class VirtualService:
         found = 0
         mirror = route.get("mirror")
         if isinstance(mirror, dict) and self.naming.key_of(mirror) == candidate:
-            old = route.get("mirrorPercent", route.get("mirror_percent"))  # deprecated, and still obeyed
-            found += _percentage(route.get("mirrorPercentage", None if old is None else {"value": old}))
+            old = route.get(
+                "mirrorPercent", route.get("mirror_percent")
+            )  # deprecated, and still obeyed
+            found += _percentage(
+                route.get("mirrorPercentage", None if old is None else {"value": old})
+            )
         for each in route.get("mirrors") or ():
             if self.naming.key_of(at(each, "destination", dict)) == candidate:
                 found += _percentage(each.get("percentage"))
@@ -163,14 +215,23 @@ class VirtualService:
         if added:
             entry["added"] = added  # type: ignore[assignment]
         markers = {**self._markers, self.naming.release.service: entry}
-        changes: Json = {"metadata": {"annotations": {ANNOTATION: json.dumps(markers, separators=(",", ":"), sort_keys=True)}}}
+        changes: Json = {
+            "metadata": {
+                "annotations": {
+                    ANNOTATION: json.dumps(markers, separators=(",", ":"), sort_keys=True)
+                }
+            }
+        }
         if http != list(self.http):
             changes["spec"] = {"http": http}
         return changes
 
     def with_traffic(self, traffic: Traffic, *, total: int) -> Json:
         """The whole manifest with ``traffic`` in it."""
-        return {**self.manifest, "spec": {**self.manifest["spec"], "http": self._routes_with(traffic, total)}}
+        return {
+            **self.manifest,
+            "spec": {**self.manifest["spec"], "http": self._routes_with(traffic, total)},
+        }
 
     def _routes_with(self, traffic: Traffic, total: int) -> list[Json]:
         made: list[Json] = []
@@ -189,7 +250,10 @@ class VirtualService:
         """A route with these weights; one whose weights mean them already stays as it is written."""
         if self._shares(route) == ({track: traffic.share(track).ppm for track in Track}, 0):
             return route
-        wanted = {self.naming.key(version): weight_of(traffic.share(track), total) for track, version in self.naming.versions.items()}
+        wanted = {
+            self.naming.key(version): weight_of(traffic.share(track), total)
+            for track, version in self.naming.versions.items()
+        }
         made: list[Json] = []
         before = at(route, "route", list)
         for each in before:
@@ -198,7 +262,10 @@ class VirtualService:
             if weight or not self._is_ours(i, key):
                 made.append({**each, "weight": weight})
         made.extend(
-            {"destination": self.naming.made(version, like=before[0]["destination"]), "weight": weight}
+            {
+                "destination": self.naming.made(version, like=before[0]["destination"]),
+                "weight": weight,
+            }
             for version in self.naming.versions.values()
             if (weight := wanted.get(self.naming.key(version), 0))
         )
@@ -209,10 +276,22 @@ class VirtualService:
         mirror = route.get("mirror")
         ours = isinstance(mirror, dict) and self.naming.key_of(mirror) == candidate
         if not share.ppm:
-            return {name: value for name, value in route.items() if name not in ("mirror", "mirrorPercentage")} if ours else route
+            return (
+                {
+                    name: value
+                    for name, value in route.items()
+                    if name not in ("mirror", "mirrorPercentage")
+                }
+                if ours
+                else route
+            )
         if (mirror is not None and not ours) or route.get("mirrors"):
-            raise _permanent(f"{self.where}: a route has a mirror of its own; take it out before a plan that mirrors")
-        destination = self.naming.made(self.naming.release.candidate, like=at(route, "route.0.destination", dict))
+            raise _permanent(
+                f"{self.where}: a route has a mirror of its own; take it out before a plan that mirrors"
+            )
+        destination = self.naming.made(
+            self.naming.release.candidate, like=at(route, "route.0.destination", dict)
+        )
         return {**route, "mirror": destination, "mirrorPercentage": {"value": share.ppm / 10_000}}
 
     def _own_name(self, i: int) -> str:
@@ -228,12 +307,21 @@ class VirtualService:
             for condition in theirs:
                 headers = condition.get("headers", {})
                 if header in headers:
-                    raise _permanent(f"{self.where}: a route matches the header {header!r} itself; choose another header for the candidate")
+                    raise _permanent(
+                        f"{self.where}: a route matches the header {header!r} itself; choose another header for the candidate"
+                    )
                 conditions.append({**condition, "headers": {**headers, header: wanted}})
-        destination = self.naming.made(self.naming.release.candidate, like=at(route, "route.0.destination", dict))
+        destination = self.naming.made(
+            self.naming.release.candidate, like=at(route, "route.0.destination", dict)
+        )
         dropped = ("mirror", "mirrorPercentage", "mirrors")
         rest = {name: value for name, value in route.items() if name not in dropped}
-        return {**rest, "name": self._own_name(i), "match": conditions, "route": [{"destination": destination}]}
+        return {
+            **rest,
+            "name": self._own_name(i),
+            "match": conditions,
+            "route": [{"destination": destination}],
+        }
 
     # -------------------------------------------------------------------------------------------------------------- the marker
 
@@ -247,7 +335,9 @@ class VirtualService:
         try:
             return at(json.loads(text), "", dict)
         except (ValueError, RecursionError):
-            raise _permanent(f"{self.where}: the annotation {ANNOTATION} is not what this library writes; remove it") from None
+            raise _permanent(
+                f"{self.where}: the annotation {ANNOTATION} is not what this library writes; remove it"
+            ) from None
 
     @property
     def _added_before(self) -> tuple[str, ...]:
@@ -262,7 +352,8 @@ class VirtualService:
             self._entry(i, key)
             for i in self.managed
             for key in weights_of(after[i], self.naming)
-            if self._entry(i, key) in self._added_before or key not in weights_of(self.http[i], self.naming)
+            if self._entry(i, key) in self._added_before
+            or key not in weights_of(self.http[i], self.naming)
         ]
 
     def _is_ours(self, i: int, key: Destination) -> bool:
@@ -271,7 +362,9 @@ class VirtualService:
         Stable's counts as theirs: until the next release it is what a way back leads to.
         """
         stable = self.naming.release.stable
-        return self._entry(i, key) in self._added_before and (stable is None or key != self.naming.key(stable))
+        return self._entry(i, key) in self._added_before and (
+            stable is None or key != self.naming.key(stable)
+        )
 
     def _entry(self, i: int, key: Destination) -> str:
         """How a destination of a route is noted: by the route's name, or by its place among the managed ones."""

@@ -39,7 +39,8 @@ _LARGEST_TOTAL: Final = 2**32 - 1
 that add up to a million: nothing is rounded on the way there or back, and who looks at /runtime reads a share."""
 
 _ROUTES: Final = tuple(
-    Request("GET", "/config_dump", params=(("resource", kind),)) for kind in ("static_route_configs", "dynamic_route_configs")
+    Request("GET", "/config_dump", params=(("resource", kind),))
+    for kind in ("static_route_configs", "dynamic_route_configs")
 )
 _RUNTIME: Final = Request("GET", "/runtime")
 _GENERATION, _SERIAL, _CLOSED = "progressive.generation", "progressive.serial", "progressive.closed"
@@ -63,7 +64,9 @@ class Envoy(Closing):
         init=False,
         repr=False,
         eq=False,
-        default=attrs.Factory(lambda self: Client(self.admin, RouterError, "Envoy"), takes_self=True),
+        default=attrs.Factory(
+            lambda self: Client(self.admin, RouterError, "Envoy"), takes_self=True
+        ),
     )
 
     @property
@@ -81,7 +84,9 @@ class Envoy(Closing):
         """`read`, asynchronously."""
         return await self._client.arun(self._read(release))
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         """Give every cluster of the split its weight (0 to those of neither version) and return what stands there afterwards.
 
         Raises `ConflictError`, having written nothing, if there is a newer or a closed marker or if the split is not ``expect``
@@ -89,7 +94,9 @@ class Envoy(Closing):
         """
         return self._client.run(self._apply(release, traffic, marker, expect))
 
-    async def aapply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    async def aapply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         """`apply`, asynchronously."""
         return await self._client.arun(self._apply(release, traffic, marker, expect))
 
@@ -100,7 +107,9 @@ class Envoy(Closing):
             for track in Track
             if (version := track.version(release)) is not None
         ]
-        written = "&".join(f"{quote(f'{self.prefix}.{name}')}={value}" for name, value in (*weights, (_CLOSED, 1)))
+        written = "&".join(
+            f"{quote(f'{self.prefix}.{name}')}={value}" for name, value in (*weights, (_CLOSED, 1))
+        )
         return f"curl -fsS -X POST '{self.admin.origin}/runtime_modify?{written}'"
 
     def _read(self, release: Release) -> Flow[Served]:
@@ -108,14 +117,20 @@ class Envoy(Closing):
         runtime = yield _RUNTIME
         return _Split.of(self.prefix, routes, runtime.json()).served(release)
 
-    def _apply(self, release: Release, traffic: Traffic, marker: Marker, expect: str | None) -> Flow[Served]:
+    def _apply(
+        self, release: Release, traffic: Traffic, marker: Marker, expect: str | None
+    ) -> Flow[Served]:
         _refuse_what_it_cannot(release, traffic)
         routes = yield from self._routes()
         runtime = yield _RUNTIME
         before = _Split.of(self.prefix, routes, runtime.json())
         refuse_if_moved(self.prefix, before.marker, marker, version=before.version, expect=expect)
         wanted = before.weights_for(release, traffic)
-        left = ((_GENERATION, marker.generation), (_SERIAL, marker.serial), (_CLOSED, int(marker.closed)))
+        left = (
+            (_GENERATION, marker.generation),
+            (_SERIAL, marker.serial),
+            (_CLOSED, int(marker.closed)),
+        )
         params = tuple((f"{self.prefix}.{name}", str(value)) for name, value in (*wanted, *left))
         answer = yield Request("POST", "/runtime_modify", params=params, write=True, accept=(503,))
         runtime = yield _RUNTIME
@@ -129,11 +144,16 @@ class Envoy(Closing):
             raise ConflictError(
                 f"{self.prefix}: written, but {after.marker} stands there now: somebody else wrote beside us; read again"
             )
-        overridden = [name for name, weight in wanted if any(dict(split)[name] != weight for split in after.splits)]
+        overridden = [
+            name
+            for name, weight in wanted
+            if any(dict(split)[name] != weight for split in after.splits)
+        ]
         if overridden:
             where = ", ".join(f"{self.prefix}.{name}" for name in overridden)
             raise RouterError(
-                f"written, but without effect on {where}: a later layer of the runtime overrides it", failure=Failure.PERMANENT
+                f"written, but without effect on {where}: a later layer of the runtime overrides it",
+                failure=Failure.PERMANENT,
             )
         return after.served(release)
 
@@ -190,7 +210,11 @@ class _Split:
             return None if entry is None else _number(at(entry, "final_value", str))
 
         splits = tuple(
-            tuple((name, weight if (ruling := value(name)) is None else ruling) for name, weight in route) for route in routes
+            tuple(
+                (name, weight if (ruling := value(name)) is None else ruling)
+                for name, weight in route
+            )
+            for route in routes
         )
         return cls(prefix=prefix, splits=splits, marker=_marker(prefix, entries))
 
@@ -202,7 +226,9 @@ class _Split:
     def served(self, release: Release) -> Served:
         """The same as shares of a release; of several routes the one that gives the candidate most."""
         found = [self._shares(split, release) for split in self.splits]
-        traffic, elsewhere = max(found, key=lambda each: (each[0].candidate.ppm, each[0].baseline.ppm, each[1].ppm))
+        traffic, elsewhere = max(
+            found, key=lambda each: (each[0].candidate.ppm, each[0].baseline.ppm, each[1].ppm)
+        )
         return Served(
             traffic=traffic,
             version=self.version,
@@ -219,16 +245,30 @@ class _Split:
 
     def _shares(self, split: _Weights, release: Release) -> tuple[Traffic, Percent]:
         weights = dict(split)
-        ppm = dict.fromkeys(weights, 0) if sum(weights.values()) > _LARGEST_TOTAL else normalised(weights)
+        ppm = (
+            dict.fromkeys(weights, 0)
+            if sum(weights.values()) > _LARGEST_TOTAL
+            else normalised(weights)
+        )
         of = {track: ppm.get(backend, 0) for track, backend in self._backends(release)}
-        traffic = Traffic(candidate=Percent(of[Track.CANDIDATE]), baseline=Percent(of.get(Track.BASELINE, 0)))
+        traffic = Traffic(
+            candidate=Percent(of[Track.CANDIDATE]), baseline=Percent(of.get(Track.BASELINE, 0))
+        )
         return traffic, Percent(MILLION - sum(of.values()))
 
     def _backends(self, release: Release) -> list[tuple[Track, str]]:
-        backends = [(track, version.backend) for track in Track if (version := track.version(release)) is not None]
+        backends = [
+            (track, version.backend)
+            for track in Track
+            if (version := track.version(release)) is not None
+        ]
         for split in self.splits:
             there = [name for name, _ in split]
-            missing = [f"{track.label(release)} is cluster {name!r}" for track, name in backends if name not in there]
+            missing = [
+                f"{track.label(release)} is cluster {name!r}"
+                for track, name in backends
+                if name not in there
+            ]
             if missing:
                 raise RouterError(
                     f"{', '.join(missing)}, but the split {self.prefix} has only {', '.join(there)}; "
@@ -241,7 +281,9 @@ class _Split:
 def _number(text: str) -> int | None:
     """A runtime value as Envoy takes it for a weight: a number that is not negative, cut to a whole one; else none."""
     try:
-        return int(text) if text.isdecimal() else int(number) if (number := float(text)) >= 0 else None
+        return (
+            int(text) if text.isdecimal() else int(number) if (number := float(text)) >= 0 else None
+        )
     except (ValueError, OverflowError):
         return None
 
@@ -260,7 +302,9 @@ def _marker(prefix: str, entries: dict[str, Any]) -> Marker | None:
                 f"{prefix}.{name} is {text!r}, no whole number: edited by hand? POST /runtime_modify?{prefix}.{name}= removes it",
                 failure=Failure.PERMANENT,
             )
-    generation, serial, closed = (int(found.get(name, 0)) for name in (_GENERATION, _SERIAL, _CLOSED))
+    generation, serial, closed = (
+        int(found.get(name, 0)) for name in (_GENERATION, _SERIAL, _CLOSED)
+    )
     return Marker(generation=generation, serial=serial, closed=bool(closed))
 
 

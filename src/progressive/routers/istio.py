@@ -48,7 +48,9 @@ def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
 def _is_total(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     check.whole(value, check.where(instance, attribute), least=1)
     if MILLION % value:  # type: ignore[operator]
-        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} parts are no exact shares; use 100, 1000 or 10000")
+        raise StrategyError(
+            f"{check.where(instance, attribute)}: {value!r} parts are no exact shares; use 100, 1000 or 10000"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -68,10 +70,13 @@ class Istio(Closing):
     api: Kubernetes = attrs.field(converter=to_kubernetes)
     virtual_service: str = attrs.field(validator=is_dns_name)
     namespace: str = attrs.field(
-        default=attrs.Factory(lambda self: self.api.namespace, takes_self=True), validator=is_dns_name
+        default=attrs.Factory(lambda self: self.api.namespace, takes_self=True),
+        validator=is_dns_name,
     )
     host: str | None = attrs.field(default=None, validator=check.optional(is_dns_name))
-    routes: tuple[str, ...] | None = attrs.field(default=None, converter=_names, validator=check.optional(check.is_strings))
+    routes: tuple[str, ...] | None = attrs.field(
+        default=None, converter=_names, validator=check.optional(check.is_strings)
+    )
     total: int = attrs.field(default=100, validator=_is_total)
     api_version: str = attrs.field(default="v1", validator=check.is_name)
     domain: str = attrs.field(default="cluster.local", validator=is_dns_name)
@@ -79,7 +84,9 @@ class Istio(Closing):
         init=False,
         repr=False,
         eq=False,
-        default=attrs.Factory(lambda self: Client(self.api.api, RouterError, "Kubernetes"), takes_self=True),
+        default=attrs.Factory(
+            lambda self: Client(self.api.api, RouterError, "Kubernetes"), takes_self=True
+        ),
     )
     _last: dict[str, dict[str, Any]] = attrs.field(init=False, repr=False, eq=False, factory=dict)
     """The object as it was read last, by the version that `read` gave out: so a write need not read it once more. It may be old:
@@ -89,7 +96,14 @@ class Istio(Closing):
     def capabilities(self) -> Capabilities:
         """Weights of 1 / ``total`` for up to three versions, header and cookie routes, a mirror, compare-and-set and a marker."""
         smallest = Percent(MILLION // self.total)
-        return Capabilities(smallest_weight=smallest, baseline=True, matches=True, mirror=True, compare_and_set=True, marker=True)
+        return Capabilities(
+            smallest_weight=smallest,
+            baseline=True,
+            matches=True,
+            mirror=True,
+            compare_and_set=True,
+            marker=True,
+        )
 
     def read(self, release: Release) -> Served:
         """What the VirtualService says now. Weights are relative: 100 beside 50 is two thirds.
@@ -103,7 +117,9 @@ class Istio(Closing):
         """`read`, asynchronously."""
         return await self._client.arun(self._read(release))
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         """Write the weights into every managed route, and return what the API server has stored.
 
         One request if ``expect`` is what this object read last, else two. `ConflictError`, with nothing written, if the object moved
@@ -111,11 +127,15 @@ class Istio(Closing):
         """
         return self._client.run(self._apply(release, traffic, marker, expect))
 
-    async def aapply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    async def aapply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         """`apply`, asynchronously."""
         return await self._client.arun(self._apply(release, traffic, marker, expect))
 
-    def render(self, release: Release, traffic: Traffic, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    def render(
+        self, release: Release, traffic: Traffic, manifest: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """A manifest of the VirtualService with these weights, for those who apply it themselves (GitOps): no request is made.
 
         ``manifest`` is the decoded YAML or JSON and stays as it is. No marker is left in it.
@@ -126,8 +146,14 @@ class Istio(Closing):
         """The line to type (with kubectl and jq) to give all traffic back to stable, and nothing else. It closes the marker too."""
         naming = self._naming(release)
         stable, candidate = release.stable or release.candidate, release.candidate
-        leads_here = " or ".join(f"({naming.jq('.destination', version)})" for version in naming.versions.values())
-        named = "" if self.routes is None else f" and (.name | IN({', '.join(json.dumps(name) for name in self.routes)}))"
+        leads_here = " or ".join(
+            f"({naming.jq('.destination', version)})" for version in naming.versions.values()
+        )
+        named = (
+            ""
+            if self.routes is None
+            else f" and (.name | IN({', '.join(json.dumps(name) for name in self.routes)}))"
+        )
         kept = f"[.route[] | select({naming.jq('.destination', stable)})][0]"
         made = f"{{destination: ({json.dumps(naming.made(stable, like={}))} + (.route[0].destination | if .port then {{port}} else {{}} end))}}"
         only_stable = f".route = [({kept} // {made}) + {{weight: 100}}]"
@@ -144,7 +170,9 @@ class Istio(Closing):
         found = yield from read(self._path)
         return self._served(release, found)
 
-    def _apply(self, release: Release, traffic: Traffic, marker: Marker, expect: str | None) -> Flow[Served]:
+    def _apply(
+        self, release: Release, traffic: Traffic, marker: Marker, expect: str | None
+    ) -> Flow[Served]:
         refuse_homeless(release, traffic)
         last = self._last.get(expect) if expect is not None else None
         before = self._parse(release, last if last is not None else (yield from read(self._path)))
@@ -160,7 +188,9 @@ class Istio(Closing):
         return parsed.served()
 
     def _parse(self, release: Release, manifest: Mapping[str, Any]) -> VirtualService:
-        return VirtualService.of(manifest, self._naming(release), routes=self.routes, where=self._where)
+        return VirtualService.of(
+            manifest, self._naming(release), routes=self.routes, where=self._where
+        )
 
     def _naming(self, release: Release) -> Naming:
         return Naming(release=release, host=self.host, namespace=self.namespace, domain=self.domain)
@@ -171,4 +201,6 @@ class Istio(Closing):
 
     @property
     def _path(self) -> str:
-        return path_of(_GROUP, self.api_version, self.namespace, "virtualservices", self.virtual_service)
+        return path_of(
+            _GROUP, self.api_version, self.namespace, "virtualservices", self.virtual_service
+        )

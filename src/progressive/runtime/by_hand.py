@@ -13,6 +13,7 @@ from progressive.model.units import percent
 
 __all__ = ["afirst_deployment", "arollback_now", "first_deployment", "rollback_now"]
 
+
 def rollback_now(router: Any, release: Release) -> Served:
     """All traffic to stable, at once, with nothing but the router: for when state, metrics and store are all gone.
 
@@ -27,7 +28,9 @@ def rollback_now(router: Any, release: Release) -> Served:
 async def arollback_now(router: Any, release: Release) -> Served:
     """`rollback_now` for asyncio."""
     before = await router.aread(release)
-    served: Served = await router.aapply(release, Traffic(), marker=_closed(before), expect=before.version)
+    served: Served = await router.aapply(
+        release, Traffic(), marker=_closed(before), expect=before.version
+    )
     return _alone(served, release)
 
 
@@ -39,7 +42,8 @@ def _closed(before: Served) -> Marker:
 def _alone(served: Served, release: Release) -> Served:
     if served.traffic != Traffic() or served.elsewhere.ppm or not served.settled:
         raise RouterError(
-            f"written, but the router still serves {served.traffic} of {release.service!r}; read it again", failure=Failure.UNKNOWN
+            f"written, but the router still serves {served.traffic} of {release.service!r}; read it again",
+            failure=Failure.UNKNOWN,
         )
     return served
 
@@ -47,7 +51,9 @@ def _alone(served: Served, release: Release) -> Served:
 EVERYTHING: Final = Traffic(candidate=percent(100))
 
 
-def first_deployment(router: Any, release: Release, *, fleet: Any = None, take_over: bool = False) -> Served:
+def first_deployment(
+    router: Any, release: Release, *, fleet: Any = None, take_over: bool = False
+) -> Served:
     """All traffic to the first version of a service: ``release`` has no stable one, so there is nothing to compare with or go back to.
 
     No rollout is made of it: one write, read back. With a ``fleet``, its instances must be able to carry everything; else `FleetError`
@@ -64,38 +70,52 @@ def first_deployment(router: Any, release: Release, *, fleet: Any = None, take_o
     return _all_of_it(served, release)
 
 
-async def afirst_deployment(router: Any, release: Release, *, fleet: Any = None, take_over: bool = False) -> Served:
+async def afirst_deployment(
+    router: Any, release: Release, *, fleet: Any = None, take_over: bool = False
+) -> Served:
     """`first_deployment` for asyncio."""
     _only_the_first(release)
     if fleet is not None and hasattr(fleet, "asurvey"):
         _ready(await fleet.asurvey(release), release)
     before = await router.aread(release)
     _nobody_there(before, release, take_over)
-    served: Served = await router.aapply(release, EVERYTHING, marker=_next(before), expect=before.version)
+    served: Served = await router.aapply(
+        release, EVERYTHING, marker=_next(before), expect=before.version
+    )
     return _all_of_it(served, release)
 
 
 def _only_the_first(release: Release) -> None:
     if release.stable is not None:
-        raise StrategyError(f"first_deployment: {release.service!r} has a stable version ({release.stable}); start a rollout instead")
+        raise StrategyError(
+            f"first_deployment: {release.service!r} has a stable version ({release.stable}); start a rollout instead"
+        )
 
 
 def _ready(capacities: Any, release: Release) -> None:
     found: Capacity | None = capacities.get(Track.CANDIDATE)
     if found is None or found.able != percent(100):
         can = "the fleet knows none of its instances" if found is None else f"it can carry {found}"
-        raise FleetError(f"{Track.CANDIDATE.label(release)} is not ready: {can}; nothing was written, try again")
+        raise FleetError(
+            f"{Track.CANDIDATE.label(release)} is not ready: {can}; nothing was written, try again"
+        )
 
 
 def _nobody_there(before: Served, release: Release, take_over: bool) -> None:
     """A release without a stable version must not be a slip of the pen: nothing would be watched."""
     if take_over:
         return
-    others = f"{before.elsewhere} of the requests of {release.service!r} go elsewhere now" if before.elsewhere.ppm else ""
+    others = (
+        f"{before.elsewhere} of the requests of {release.service!r} go elsewhere now"
+        if before.elsewhere.ppm
+        else ""
+    )
     if before.marker is not None:
         others = f"a rollout has claimed the router of {release.service!r} (generation {before.marker.generation})"
     if others:
-        raise ConflictError(f"{others}; start a rollout with Release(stable=...), or say take_over=True if this is meant")
+        raise ConflictError(
+            f"{others}; start a rollout with Release(stable=...), or say take_over=True if this is meant"
+        )
 
 
 def _next(before: Served) -> Marker:

@@ -71,14 +71,23 @@ def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
         if provider is None:
             found.append(f"metric {metric.name!r}: no provider in metrics=[...] answers for it")
         elif provider[1].kind is not metric.kind:
-            found.append(f"metric {metric.name!r}: the plan means a {metric.kind.value}, the provider measures a {provider[1].kind.value}")
+            found.append(
+                f"metric {metric.name!r}: the plan means a {metric.kind.value}, the provider measures a {provider[1].kind.value}"
+            )
         elif provider[1].lag > metric.lag or provider[1].counter is not metric.counter:
             found.append(
                 f"metric {metric.name!r}: the provider describes it as {provider[1]!r}, the plan as {metric!r}; use the provider's in the checks"
             )
     hooks = [step.hook for step in plan.steps if step.hook is not None]
-    for what, names, bound in (("hook", hooks, ports.hooks), ("gate", list(plan.gates), ports.gates)):
-        found += [f"{what} {name!r}: nothing is bound to it; pass {what}s={{{name!r}: ...}}" for name in dict.fromkeys(names) if name not in bound]
+    for what, names, bound in (
+        ("hook", hooks, ports.hooks),
+        ("gate", list(plan.gates), ports.gates),
+    ):
+        found += [
+            f"{what} {name!r}: nothing is bound to it; pass {what}s={{{name!r}: ...}}"
+            for name in dict.fromkeys(names)
+            if name not in bound
+        ]
     if plan.retire_after is not None and ports.fleet is None:
         found.append("retire_after: the plan removes the old version, which needs fleet=")
     return (*found, *shortfalls(plan, _capabilities(ports)))
@@ -98,7 +107,14 @@ def _colours(port: Any, name: str) -> tuple[Any, Any]:
     return sync, acoro
 
 
-def _call(port: Any, name: str, arguments: tuple[Any, ...], named: Mapping[str, Any], answer: Answer, trouble: Trouble) -> Call:
+def _call(
+    port: Any,
+    name: str,
+    arguments: tuple[Any, ...],
+    named: Mapping[str, Any],
+    answer: Answer,
+    trouble: Trouble,
+) -> Call:
     sync, acoro = _colours(port, name)
     return Call(
         sync=None if sync is None else lambda: sync(*arguments, **named),
@@ -108,21 +124,33 @@ def _call(port: Any, name: str, arguments: tuple[Any, ...], named: Mapping[str, 
     )
 
 
-def _function(function: Callable[..., Any], arguments: tuple[Any, ...], answer: Answer, trouble: Trouble) -> Call:
+def _function(
+    function: Callable[..., Any], arguments: tuple[Any, ...], answer: Answer, trouble: Trouble
+) -> Call:
     """A hook or a gate: a plain function, or one that gives an awaitable (then only the async drivers take it)."""
     return Call(sync=lambda: function(*arguments), acoro=None, answer=answer, trouble=trouble)
 
 
 def _why(error: BaseException) -> str:
     said = str(error).strip() or type(error).__name__
-    return said if isinstance(error, WorldError | ConflictError | StrategyError) else f"{type(error).__name__}: {said}"
+    return (
+        said
+        if isinstance(error, WorldError | ConflictError | StrategyError)
+        else f"{type(error).__name__}: {said}"
+    )
 
 
 def _failed(command: str, epoch: int, *, otherwise: Failure) -> Trouble:
     """What an error of a command means. An error that we do not know, and a call that did not come back, is ``otherwise``."""
 
     def trouble(error: BaseException, at: datetime) -> Event:
-        failure = error.failure if isinstance(error, WorldError) else Failure.CONFLICT if isinstance(error, ConflictError) else otherwise
+        failure = (
+            error.failure
+            if isinstance(error, WorldError)
+            else Failure.CONFLICT
+            if isinstance(error, ConflictError)
+            else otherwise
+        )
         return CommandFailed(at=at, command=command, epoch=epoch, failure=failure, why=_why(error))
 
     return trouble
@@ -161,7 +189,9 @@ def _apply(command: Apply, rollout: Rollout, ports: Ports) -> Call | Event:
         "apply",
         (rollout.release, command.traffic),
         {"marker": command.marker, "expect": command.expect},
-        lambda value, at: Wrote(at=at, epoch=command.epoch, traffic=command.traffic, served=_served(value)),
+        lambda value, at: Wrote(
+            at=at, epoch=command.epoch, traffic=command.traffic, served=_served(value)
+        ),
         _failed("apply", command.epoch, otherwise=Failure.UNKNOWN),
     )
 
@@ -170,7 +200,9 @@ def _measure(command: Measure, rollout: Rollout, ports: Ports) -> Call | Event:
     bound = ports.provider(command.metric)
 
     def silent(why: str, at: datetime) -> Event:
-        tracks: Sequence[tuple[Track, NoAnswer]] = [(track, NoAnswer(why)) for track in command.tracks]
+        tracks: Sequence[tuple[Track, NoAnswer]] = [
+            (track, NoAnswer(why)) for track in command.tracks
+        ]
         look = Look(metric=command.metric.name, window=command.window, tracks=tuple(tracks))
         return Measured(at=at, analyses=command.analyses, look=look)
 
@@ -178,7 +210,11 @@ def _measure(command: Measure, rollout: Rollout, ports: Ports) -> Call | Event:
         return silent(f"no provider answers for {command.metric.name!r}", ports.clock())
 
     def answer(value: Any, at: datetime) -> Event:
-        if not isinstance(value, Look) or value.metric != command.metric.name or value.window != command.window:
+        if (
+            not isinstance(value, Look)
+            or value.metric != command.metric.name
+            or value.window != command.window
+        ):
             return silent(f"the provider answered {value!r:.200}, not a Look at what was asked", at)
         return Measured(at=at, analyses=command.analyses, look=value)
 
@@ -200,7 +236,12 @@ def _run_hook(command: RunHook, rollout: Rollout, ports: Ports) -> Call | Event:
 
     def answer(value: Any, at: datetime) -> Event:
         if not isinstance(value, Go | NotYet | Stop):
-            return trouble(StrategyError(f"hook {command.hook!r} answered {value!r}; it must be Go(), NotYet(...) or Stop(...)"), at)
+            return trouble(
+                StrategyError(
+                    f"hook {command.hook!r} answered {value!r}; it must be Go(), NotYet(...) or Stop(...)"
+                ),
+                at,
+            )
         return HookAnswered(at=at, epoch=command.epoch, step=command.step, answer=value)
 
     return _function(hook, (command.key, rollout.release), answer, trouble)
@@ -214,7 +255,12 @@ def _ask_gate(command: AskGate, rollout: Rollout, ports: Ports) -> Call | Event:
 
     def answer(value: Any, at: datetime) -> Event:
         if not isinstance(value, Open | ClosedUntil):
-            return trouble(StrategyError(f"gate {command.gate!r} answered {value!r}; it must be Open() or ClosedUntil(...)"), at)
+            return trouble(
+                StrategyError(
+                    f"gate {command.gate!r} answered {value!r}; it must be Open() or ClosedUntil(...)"
+                ),
+                at,
+            )
         return GateAnswered(at=at, epoch=command.epoch, gate=command.gate, answer=value)
 
     return _function(gate, (rollout.release, ports.clock()), answer, trouble)
@@ -223,11 +269,21 @@ def _ask_gate(command: AskGate, rollout: Rollout, ports: Ports) -> Call | Event:
 def _survey(command: Survey, rollout: Rollout, ports: Ports) -> Call | Event:
     trouble = _failed("survey", rollout.epoch, otherwise=Failure.TRANSIENT)
     if not (hasattr(ports.fleet, "survey") or hasattr(ports.fleet, "asurvey")):
-        return trouble(StrategyError("this rollout began with a fleet= that can be surveyed; pass it again"), ports.clock())
+        return trouble(
+            StrategyError("this rollout began with a fleet= that can be surveyed; pass it again"),
+            ports.clock(),
+        )
 
     def answer(value: Any, at: datetime) -> Event:
-        if not isinstance(value, Mapping) or not all(isinstance(capacity, Capacity) for capacity in value.values()):
-            return trouble(StrategyError(f"the fleet answered {value!r:.200}; it must be a mapping of tracks to Capacity(...)"), at)
+        if not isinstance(value, Mapping) or not all(
+            isinstance(capacity, Capacity) for capacity in value.values()
+        ):
+            return trouble(
+                StrategyError(
+                    f"the fleet answered {value!r:.200}; it must be a mapping of tracks to Capacity(...)"
+                ),
+                at,
+            )
         return Surveyed(at=at, tracks=tuple(value.items()))
 
     return _call(ports.fleet, "survey", (rollout.release,), {}, answer, trouble)
@@ -236,9 +292,16 @@ def _survey(command: Survey, rollout: Rollout, ports: Ports) -> Call | Event:
 def _retire(command: Retire, rollout: Rollout, ports: Ports) -> Call | Event:
     trouble = _failed("retire", rollout.epoch, otherwise=Failure.UNKNOWN)
     if ports.fleet is None:
-        return trouble(StrategyError("the plan removes the old version, which needs fleet="), ports.clock())
+        return trouble(
+            StrategyError("the plan removes the old version, which needs fleet="), ports.clock()
+        )
     return _call(
-        ports.fleet, "retire", (rollout.release, rollout.release.stable), {}, lambda value, at: Retired(at=at), trouble
+        ports.fleet,
+        "retire",
+        (rollout.release, rollout.release.stable),
+        {},
+        lambda value, at: Retired(at=at),
+        trouble,
     )
 
 

@@ -72,7 +72,9 @@ def _given(rollout: Rollout | str, ports: Ports) -> Rollout:
             return rollout
         rollout = rollout.id
     if ports.store is None:
-        raise StrategyError(f"tick({rollout!r}): an id needs a store; pass the Rollout itself, or Ports(store=...)")
+        raise StrategyError(
+            f"tick({rollout!r}): an id needs a store; pass the Rollout itself, or Ports(store=...)"
+        )
     found: Rollout | None = ports.store.load(rollout)
     if found is None:
         raise StrategyError(f"there is no rollout {rollout!r} in {ports.store!r}; start it first")
@@ -81,11 +83,20 @@ def _given(rollout: Rollout | str, ports: Ports) -> Rollout:
 
 def _saved(ticked: Ticked) -> Decision:
     if ticked.failed is not None:
-        raise StoreError(f"not saved: {ticked.failed}; what lowers traffic was done, and its marker on the router was closed")
+        raise StoreError(
+            f"not saved: {ticked.failed}; what lowers traffic was done, and its marker on the router was closed"
+        )
     return ticked.decision
 
 
-def _tick(rollout: Rollout, ports: Ports, events: Sequence[Event], *, expected: int | None, owed: tuple[Note, ...] = ()) -> Ticked:
+def _tick(
+    rollout: Rollout,
+    ports: Ports,
+    events: Sequence[Event],
+    *,
+    expected: int | None,
+    owed: tuple[Note, ...] = (),
+) -> Ticked:
     talk = _talk(rollout, ports, events, expected, owed)
     reply: Kept | None = None
     while True:
@@ -102,7 +113,12 @@ def _tick(rollout: Rollout, ports: Ports, events: Sequence[Event], *, expected: 
 
 
 async def _atick(
-    rollout: Rollout, ports: Ports, events: Sequence[Event], *, expected: int | None, owed: tuple[Note, ...] = ()
+    rollout: Rollout,
+    ports: Ports,
+    events: Sequence[Event],
+    *,
+    expected: int | None,
+    owed: tuple[Note, ...] = (),
 ) -> Ticked:
     talk = _talk(rollout, ports, events, expected, owed)
     reply: Kept | None = None
@@ -116,14 +132,25 @@ async def _atick(
         if isinstance(move, Save):
             reply = await _asave(ports, move)
         else:
-            reply = await asyncio.gather(*(ado(command, rollout, ports) for command in move.commands))
+            reply = await asyncio.gather(
+                *(ado(command, rollout, ports) for command in move.commands)
+            )
 
 
 def _talk(
-    rollout: Rollout, ports: Ports, events: Sequence[Event], expected: int | None, owed: tuple[Note, ...]
+    rollout: Rollout,
+    ports: Ports,
+    events: Sequence[Event],
+    expected: int | None,
+    owed: tuple[Note, ...],
 ) -> Generator[Move, Kept, Ticked]:
     return converse(
-        rollout, events, tick=Tick(at=ports.clock()), stored=ports.store is not None, expected=expected, owed=owed
+        rollout,
+        events,
+        tick=Tick(at=ports.clock()),
+        stored=ports.store is not None,
+        expected=expected,
+        owed=owed,
     )
 
 
@@ -163,7 +190,11 @@ class _Drive:
 
     def after(self, ticked: Ticked) -> Decision:
         """Go on from what a tick decided."""
-        self.rollout, self.expected, self.owed = ticked.decision.rollout, ticked.saved, ticked.unsaved
+        self.rollout, self.expected, self.owed = (
+            ticked.decision.rollout,
+            ticked.saved,
+            ticked.unsaved,
+        )
         self.failed, self.conflicts = ticked.failed, 0
         return ticked.decision
 
@@ -210,7 +241,9 @@ NAP = 0.5
 """Seconds between two looks into the store while sleeping, so that a submitted abort does not wait for the next tick."""
 
 
-def iterate(rollout: Rollout | str, ports: Ports, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[Decision]:
+def iterate(
+    rollout: Rollout | str, ports: Ports, *, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Decision]:
     """Tick until the rollout is over, sleeping in between, and yield each decision. A second driver of it is kept out meanwhile.
 
     Events that others `submit` are taken up within half a second. A store that is down is waited for; nothing is raised meanwhile.
@@ -220,7 +253,9 @@ def iterate(rollout: Rollout | str, ports: Ports, *, sleep: Callable[[float], No
         drive = _Drive(_given(rollout, ports), ports)
         while True:
             try:
-                decision = drive.after(_tick(drive.rollout, ports, (), expected=drive.expected, owed=drive.owed))
+                decision = drive.after(
+                    _tick(drive.rollout, ports, (), expected=drive.expected, owed=drive.owed)
+                )
             except ConflictError as error:
                 drive.lost(_given(rollout, ports), error)
                 continue
@@ -240,7 +275,9 @@ async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decisi
         drive = _Drive(await asyncio.to_thread(_given, rollout, ports), ports)
         while True:
             try:
-                decision = drive.after(await _atick(drive.rollout, ports, (), expected=drive.expected, owed=drive.owed))
+                decision = drive.after(
+                    await _atick(drive.rollout, ports, (), expected=drive.expected, owed=drive.owed)
+                )
             except ConflictError as error:
                 drive.lost(await asyncio.to_thread(_given, rollout, ports), error)
                 continue
@@ -249,7 +286,9 @@ async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decisi
                 return
             for nap in drive.naps(decision):
                 await asyncio.sleep(nap)
-                if drive.wants_news and drive.heard(await asyncio.to_thread(_loaded, ports, drive.rollout.id)):
+                if drive.wants_news and drive.heard(
+                    await asyncio.to_thread(_loaded, ports, drive.rollout.id)
+                ):
                     break
 
 
@@ -289,7 +328,11 @@ def run(
 
 
 async def arun(
-    rollout: Rollout | str, ports: Ports, *, budget: timedelta | None = None, wait_for_people: bool = True
+    rollout: Rollout | str,
+    ports: Ports,
+    *,
+    budget: timedelta | None = None,
+    wait_for_people: bool = True,
 ) -> Outcome:
     """`run` for asyncio. Cancelling it leaves a state that can be resumed."""
     end = None if budget is None else ports.clock() + budget
@@ -306,17 +349,23 @@ async def arun(
 
 
 def _enough(rollout: Rollout, ports: Ports, end: Any, wait_for_people: bool) -> bool:
-    return (end is not None and ports.clock() >= end) or (not wait_for_people and rollout.waits_for_person)
+    return (end is not None and ports.clock() >= end) or (
+        not wait_for_people and rollout.waits_for_person
+    )
 
 
 def _interrupted(rollout: Rollout, ports: Ports) -> Rollout:
     """Take everything back after Ctrl-C, from the rollout in hand if the store can't give a newer one; a second Ctrl-C leaves."""
     stored = _loaded(ports, rollout.id) if ports.store is not None else None
     drive = _Drive(stored or rollout, ports)
-    events: tuple[Event, ...] = (Abort(at=ports.clock(), by="interrupt", why="the driver was interrupted"),)
+    events: tuple[Event, ...] = (
+        Abort(at=ports.clock(), by="interrupt", why="the driver was interrupted"),
+    )
     while True:
         try:
-            decision = drive.after(_tick(drive.rollout, ports, events, expected=drive.expected, owed=drive.owed))
+            decision = drive.after(
+                _tick(drive.rollout, ports, events, expected=drive.expected, owed=drive.owed)
+            )
         except ConflictError as error:
             drive.lost(_given(rollout, ports), error)
             continue
@@ -345,7 +394,9 @@ def submit(store: Any, id: str, event: Event) -> Decision:
         except ConflictError:
             continue
         return decision
-    raise ConflictError(f"rollout {id!r} moved {SUBMIT_TRIES} times while {event.kind} was submitted; try again")
+    raise ConflictError(
+        f"rollout {id!r} moved {SUBMIT_TRIES} times while {event.kind} was submitted; try again"
+    )
 
 
 SUBMIT_TRIES = 20

@@ -36,7 +36,12 @@ def do(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> list[Ev
     events: dict[int, Event] = {}
     for i, call in enumerate(calls):
         if isinstance(call, Call):
-            threading.Thread(target=_call, args=(i, call, ports, outcomes), daemon=True, name=f"progressive-{commands[i].kind}").start()
+            threading.Thread(
+                target=_call,
+                args=(i, call, ports, outcomes),
+                daemon=True,
+                name=f"progressive-{commands[i].kind}",
+            ).start()
         else:
             events[i] = call
     end = time.monotonic() + ports.timeout.total_seconds()
@@ -59,12 +64,17 @@ def _timed_out(ports: Ports) -> TimeoutError:
 def _call(i: int, call: Call, ports: Ports, outcomes: SimpleQueue[tuple[int, Event]]) -> None:
     try:
         if call.sync is None:
-            event = call.trouble(StrategyError("this port is asynchronous only; use atick, aiterate or arun"), ports.clock())
+            event = call.trouble(
+                StrategyError("this port is asynchronous only; use atick, aiterate or arun"),
+                ports.clock(),
+            )
         else:
             value = call.sync()
             if inspect.isawaitable(value):
                 getattr(value, "close", lambda: None)()
-                raise StrategyError("this hook or gate is asynchronous; use atick, aiterate or arun")
+                raise StrategyError(
+                    "this hook or gate is asynchronous; use atick, aiterate or arun"
+                )
             event = call.answer(value, ports.clock())
     except Exception as error:
         event = call.trouble(error, ports.clock())
@@ -110,7 +120,11 @@ def observe(ports: Ports, decision: Decision) -> None:
             try:
                 observer(decision.rollout, decision.notes)
             except Exception as error:
-                threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
+                threading.excepthook(
+                    threading.ExceptHookArgs(
+                        (type(error), error, error.__traceback__, threading.current_thread())
+                    )
+                )
 
     teller = threading.Thread(target=tell, daemon=True, name="progressive-observers")
     teller.start()

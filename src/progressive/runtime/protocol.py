@@ -65,7 +65,13 @@ class Ticked:
 
 
 def converse(
-    rollout: Rollout, events: Sequence[Event], *, tick: Tick, stored: bool, expected: int | None, owed: tuple[Note, ...] = ()
+    rollout: Rollout,
+    events: Sequence[Event],
+    *,
+    tick: Tick,
+    stored: bool,
+    expected: int | None,
+    owed: tuple[Note, ...] = (),
 ) -> Generator[Move, Kept, Ticked]:
     """One tick of ``rollout``: yields what to do, is sent what came of it.
 
@@ -81,13 +87,20 @@ def converse(
         commands = decision.commands
         if not commands:
             break
-        if stored and down is None and decision.rollout.serial != expected and any(_acts(command) for command in commands):
+        if (
+            stored
+            and down is None
+            and decision.rollout.serial != expected
+            and any(_acts(command) for command in commands)
+        ):
             saved = yield Save(decision.rollout, tuple(unsaved), expected)
             assert isinstance(saved, Saved)
             down = saved.failed
             if down is None:
                 expected, kept_epoch, unsaved = decision.rollout.serial, decision.rollout.epoch, []
-        allowed = tuple(_permitted(command, decision.rollout, kept_epoch, down) for command in commands)
+        allowed = tuple(
+            _permitted(command, decision.rollout, kept_epoch, down) for command in commands
+        )
         doable = tuple(command for command in allowed if command is not None)
         if not doable:
             break
@@ -103,7 +116,10 @@ def converse(
         if down is None:
             expected, unsaved = decision.rollout.serial, []
     return Ticked(
-        decision=evolve(decision, notes=tuple(notes)), saved=expected, unsaved=tuple(unsaved), failed=down
+        decision=evolve(decision, notes=tuple(notes)),
+        saved=expected,
+        unsaved=tuple(unsaved),
+        failed=down,
     )
 
 
@@ -112,7 +128,9 @@ def _acts(command: Command) -> bool:
     return isinstance(command, Apply | RunHook | Retire)
 
 
-def _permitted(command: Command, rollout: Rollout, kept_epoch: int, down: str | None) -> Command | None:
+def _permitted(
+    command: Command, rollout: Rollout, kept_epoch: int, down: str | None
+) -> Command | None:
     """The command as it may be done now, or None. ``kept_epoch`` is the epoch of the rollout that is known to be stored."""
     if isinstance(command, Apply) and not command.raises and rollout.phase is not Phase.PENDING:
         if down is not None and rollout.phase is Phase.ROLLING_BACK:

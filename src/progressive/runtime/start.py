@@ -104,7 +104,9 @@ def _known(ports: Ports, release: Release, id: str) -> Rollout | None:
     """The rollout of this id, if it was started before."""
     found: Rollout | None = None if ports.store is None else ports.store.load(id)
     if found is not None and found.release != release:
-        raise ConflictError(f"rollout {id!r} exists and is of another release: {found.release!r}; use another id")
+        raise ConflictError(
+            f"rollout {id!r} exists and is of another release: {found.release!r}; use another id"
+        )
     return found
 
 
@@ -122,7 +124,9 @@ def _active(ports: Ports, release: Release, id: str, if_running: IfRunning) -> R
     if last is None or last.final:
         return None
     if if_running is IfRunning.REFUSE:
-        raise ConflictError(f"{release.service!r} has an active rollout, {last!r}; let it end, or abort it, before starting {id!r}")
+        raise ConflictError(
+            f"{release.service!r} has an active rollout, {last!r}; let it end, or abort it, before starting {id!r}"
+        )
     return last
 
 
@@ -134,7 +138,9 @@ def _still_active(ports: Ports, other: Rollout, end: datetime, if_running: IfRun
     """Has the other rollout not ended yet? `ConflictError` if that takes too long."""
     found: Rollout = ports.store.load(other.id)
     if not found.final and ports.clock() >= end:
-        raise ConflictError(f"{found!r} has not ended in time; nothing was started ({if_running.value}); try again")
+        raise ConflictError(
+            f"{found!r} has not ended in time; nothing was started ({if_running.value}); try again"
+        )
     return not found.final
 
 
@@ -154,11 +160,15 @@ def _keep_the_old(ports: Ports, release: Release, id: str) -> None:
     old = last.release.stable
     if last.phase is Phase.PROMOTED and last.progress.retirement is not Retirement.DUE:
         raise _being_removed(last)
-    kept = submit(ports.store, last.id, Abort(at=ports.clock(), by="start", why=f"{id} goes back to {old}")).rollout
+    kept = submit(
+        ports.store, last.id, Abort(at=ports.clock(), by="start", why=f"{id} goes back to {old}")
+    ).rollout
     if kept.progress.retirement is not Retirement.NONE:  # its driver was quicker
         raise _being_removed(last)
 
 
 def _being_removed(last: Rollout) -> ConflictError:
     old = last.release.stable
-    return ConflictError(f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, then release it anew")
+    return ConflictError(
+        f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, then release it anew"
+    )

@@ -44,7 +44,14 @@ NOTHING: Final = (0.0,) * 6
 """The evidence before the first look."""
 
 
-def update(logs: tuple[float, ...], *, events: float, trials: int, control_events: float, control_trials: int) -> tuple[float, ...]:
+def update(
+    logs: tuple[float, ...],
+    *,
+    events: float,
+    trials: int,
+    control_events: float,
+    control_trials: int,
+) -> tuple[float, ...]:
     """The logarithm of what each bet has become after one more look; both trials must be above 0. A look without events says nothing.
 
     ``events`` and ``control_events`` may be sums of values of 0 or more, of which there were ``trials`` and ``control_trials``.
@@ -55,7 +62,10 @@ def update(logs: tuple[float, ...], *, events: float, trials: int, control_event
         return logs
     more = max(events / fair - 1, _NEVER_ALL)
     odds = [*(eager * fair for eager in BY_EVENTS), *(eager * share for eager in BY_LOOK)]
-    return tuple(kept(before + log1p(each / (1 + each) * more)) for before, each in zip(logs, odds, strict=True))
+    return tuple(
+        kept(before + log1p(each / (1 + each) * more))
+        for before, each in zip(logs, odds, strict=True)
+    )
 
 
 def evidence(logs: tuple[float, ...]) -> float:

@@ -45,7 +45,9 @@ def rate(events: int, trials: int, *, alpha: float = 0.05, planned: float) -> In
     mixture). Without trials it is (0, 1).
     """
     if events < 0 or events > trials:
-        raise ValueError(f"events={events!r} of trials={trials!r}: events are 0 or more and part of the trials")
+        raise ValueError(
+            f"events={events!r} of trials={trials!r}: events are 0 or more and part of the trials"
+        )
     needed, weight = _needed(alpha), _weight(planned)
     if trials == 0:
         return Interval(0.0, 1.0)
@@ -73,13 +75,18 @@ def event_rate(events: int, exposure: float, *, alpha: float = 0.05, planned: fl
 
     def excluded(expected: float) -> bool:
         prior = weight / exposure * expected
-        return log_gamma_peak(prior, prior) - log_gamma_peak(prior + expected, prior + events) >= needed
+        return (
+            log_gamma_peak(prior, prior) - log_gamma_peak(prior + expected, prior + events)
+            >= needed
+        )
 
     low = _end(excluded, events, LEAST) if events > 0 else 0.0
     beyond = max(1.0, events)
     while excluded(beyond) is False:
         beyond *= 2
-    return Interval((low if low > LEAST else 0.0) / exposure, _end(excluded, events, beyond) / exposure)
+    return Interval(
+        (low if low > LEAST else 0.0) / exposure, _end(excluded, events, beyond) / exposure
+    )
 
 
 def mean(n: int, mean: float, m2: float, *, alpha: float = 0.05, planned: float) -> Interval:
@@ -100,7 +107,9 @@ def mean(n: int, mean: float, m2: float, *, alpha: float = 0.05, planned: float)
     return Interval(mean - reach, mean + reach)
 
 
-def quantile(samples: Sequence[float], p: float, *, alpha: float = 0.05, planned: float) -> Interval:
+def quantile(
+    samples: Sequence[float], p: float, *, alpha: float = 0.05, planned: float
+) -> Interval:
     """Of the ``p`` quantile (0 to 1, both exclusive; the 99th percentile is 0.99): two of the samples, or infinity where too few reach out.
 
     ``planned``: samples. Both ends inclusive. It holds for every distribution, also one with ties, without an approximation: the number of
@@ -108,11 +117,19 @@ def quantile(samples: Sequence[float], p: float, *, alpha: float = 0.05, planned
     """
     ordered = sorted_samples(samples)
     low, high = _places(len(ordered), p, alpha, planned)
-    return Interval(ordered[low - 1] if low > 0 else -inf, ordered[high - 1] if high <= len(ordered) else inf)
+    return Interval(
+        ordered[low - 1] if low > 0 else -inf, ordered[high - 1] if high <= len(ordered) else inf
+    )
 
 
 def bucket_quantile(
-    edges: Sequence[float], cumulative: Sequence[int], p: float, *, alpha: float = 0.05, planned: float, least: float = -inf
+    edges: Sequence[float],
+    cumulative: Sequence[int],
+    p: float,
+    *,
+    alpha: float = 0.05,
+    planned: float,
+    least: float = -inf,
 ) -> Interval:
     """The same from buckets: ``cumulative[i]`` values were at most ``edges[i]``, the last number counts all. Outward to bucket edges.
 
@@ -146,7 +163,9 @@ def _weight(planned: float) -> float:
 def _beta_binomial(p: float, events: int, trials: int, weight: float) -> float:
     """`progressive.stats.mixtures.BetaBinomial`, two-sided, of ``events`` less ``trials * p``, tuned for ``p``; with fewer roundings."""
     a, b = weight * p, weight * (1 - p)
-    return log_beta_peak(p, 1 - p, a, b) - log_beta_peak(p, 1 - p, a + events, b + (trials - events))
+    return log_beta_peak(p, 1 - p, a, b) - log_beta_peak(
+        p, 1 - p, a + events, b + (trials - events)
+    )
 
 
 def _end(excluded: Callable[[float], bool], inside: float, outside: float) -> float:

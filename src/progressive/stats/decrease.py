@@ -65,8 +65,12 @@ def update(
         ]
     else:
         every, share = events + control_events, control_trials / (trials + control_trials)
-        gains = [factor(control_events, every, share, ratio=margin / odds, null=margin) for odds in _ODDS]
-    added = tuple(kept(before + gain / dispersion) for before, gain in zip(logs, gains, strict=True))
+        gains = [
+            factor(control_events, every, share, ratio=margin / odds, null=margin) for odds in _ODDS
+        ]
+    added = tuple(
+        kept(before + gain / dispersion) for before, gain in zip(logs, gains, strict=True)
+    )
     return added, seen + events + control_events, of + trials + control_trials
 
 

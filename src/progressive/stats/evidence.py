@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from math import exp, fsum, isfinite, log, log1p, sqrt
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-__all__ = ["Alternative", "Interval", "alternative_of", "averaged", "block", "confidence_of", "kept", "nearest"]
+__all__ = [
+    "Alternative",
+    "Interval",
+    "alternative_of",
+    "averaged",
+    "block",
+    "confidence_of",
+    "kept",
+    "nearest",
+]
+
 
 def kept(value: float) -> float:
     """``value`` to twelve significant digits: the last bit of a platform's logarithm never shows in what is stored.
@@ -59,7 +69,14 @@ _CERTAIN: Final = 1 - 2**-53
 
 
 def block(
-    one: float, other: float, *, events: int, trials: int, control_events: int, control_trials: int, ratio: float = 1.0
+    one: float,
+    other: float,
+    *,
+    events: int,
+    trials: int,
+    control_events: int,
+    control_trials: int,
+    ratio: float = 1.0,
 ) -> float:
     """The logarithm of one look's factor for a candidate at the rate ``one`` and a control at ``other``, both between 0 and 1, against the
     nearest pair in which the control has ``ratio`` times the candidate's rate.

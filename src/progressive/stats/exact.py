@@ -46,7 +46,9 @@ def log_time(expected: float, planned: float) -> float:
     return min(1.0, log1p(expected / FIRST) / log1p(planned / FIRST))
 
 
-def _outwards(low: int, high: int, mode: int, at_mode: float, ratio: Callable[[int], float]) -> tuple[int, list[float]]:
+def _outwards(
+    low: int, high: int, mode: int, at_mode: float, ratio: Callable[[int], float]
+) -> tuple[int, list[float]]:
     """A distribution from its mode outwards: ``ratio(k)`` is what the probability of ``k + 1`` is to that of ``k``."""
     above, below = [at_mode], []
     for k in range(mode, high):
@@ -66,7 +68,13 @@ def binomial(every: int, share: float) -> tuple[int, list[float]]:
     """The binomial distribution of ``every`` events with ``share`` (between 0 and 1, exclusive): its least value, and the probabilities."""
     mode = min(every, int((every + 1) * share))
     odds = share / (1 - share)
-    return _outwards(0, every, mode, exp(log_binomial(mode, every, share)), lambda k: (every - k) / (k + 1) * odds)
+    return _outwards(
+        0,
+        every,
+        mode,
+        exp(log_binomial(mode, every, share)),
+        lambda k: (every - k) / (k + 1) * odds,
+    )
 
 
 def hypergeometric(every: int, trials: int, control_trials: int) -> tuple[int, list[float]]:
@@ -74,11 +82,22 @@ def hypergeometric(every: int, trials: int, control_trials: int) -> tuple[int, l
     low, high = max(0, every - control_trials), min(every, trials)
     mode = min(high, max(low, (every + 1) * (trials + 1) // (trials + control_trials + 2)))
     at_mode = exp(log_hypergeometric(mode, trials + control_trials, every, trials))
-    return _outwards(low, high, mode, at_mode, lambda k: (every - k) * (trials - k) / ((k + 1) * (control_trials - every + k + 1)))
+    return _outwards(
+        low,
+        high,
+        mode,
+        at_mode,
+        lambda k: (every - k) * (trials - k) / ((k + 1) * (control_trials - every + k + 1)),
+    )
 
 
 def update(
-    state: State, *, events: int, expected: float, chances: tuple[int, list[float]], allowed: Callable[[float], float]
+    state: State,
+    *,
+    events: int,
+    expected: float,
+    chances: tuple[int, list[float]],
+    allowed: Callable[[float], float],
 ) -> tuple[State, bool]:
     """After one more look: the new state, and whether it alarms.
 
@@ -104,7 +123,9 @@ def _convolved(one: tuple[float, ...], other: list[float]) -> list[float]:
     width = len(one)
     found = [0.0] * (width + len(other) - 1)
     for i, chance in enumerate(other):
-        found[i : i + width] = [so_far + chance * more for so_far, more in zip(found[i : i + width], one, strict=True)]
+        found[i : i + width] = [
+            so_far + chance * more for so_far, more in zip(found[i : i + width], one, strict=True)
+        ]
     return found
 
 

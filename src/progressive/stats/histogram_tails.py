@@ -43,7 +43,9 @@ _LOG_EQUAL: Final = (log(1 / len(_TILTS)),) * len(_TILTS)
 _LOG_LEVELS: Final = (log(1 / len(LEVELS)),) * len(LEVELS)
 _HALVES: Final = (log(0.5), log(0.5))
 
-State: TypeAlias = tuple[tuple[int, ...], tuple[ratios.State, ...], tuple[float, ...], tuple[int, ...]]
+State: TypeAlias = tuple[
+    tuple[int, ...], tuple[ratios.State, ...], tuple[float, ...], tuple[int, ...]
+]
 """Which edges are followed, one for each of the first levels; what each shows; the evidence of the tilts; and the cumulative counts of both
 tracks in all looks so far."""
 
@@ -53,13 +55,17 @@ NOTHING: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
 
 def paired(edges: Sequence[float], margin: float) -> list[tuple[int, int]]:
     """For each edge that has one, the first edge at or past ``margin`` times it: indices of the control's and of the candidate's."""
-    found = [(i, bisect_left(edges, margin * edge - abs(edge) * 1e-12)) for i, edge in enumerate(edges)]
+    found = [
+        (i, bisect_left(edges, margin * edge - abs(edge) * 1e-12)) for i, edge in enumerate(edges)
+    ]
     return [(i, j) for i, j in found if j < len(edges)]
 
 
 def margin_tested(edges: Sequence[float], margin: float) -> float:
     """The margin that is really tested with these edges: the largest ratio between an edge and its pair; 1 where nothing is tolerated."""
-    return max((edges[j] / edges[i] for i, j in paired(edges, margin) if edges[i] > 0), default=margin)
+    return max(
+        (edges[j] / edges[i] for i, j in paired(edges, margin) if edges[i] > 0), default=margin
+    )
 
 
 def update(
@@ -83,8 +89,13 @@ def update(
     if before:
         middles = _middles([edges[i] for i, _ in pairs])
         gains = _tilted(_cells(before), middles, _cells(mine), _cells(theirs))
-        tilts = tuple(kept(log_ratio + gain / dispersion) for log_ratio, gain in zip(tilts, gains, strict=True))
-    pooled = tuple(a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True))
+        tilts = tuple(
+            kept(log_ratio + gain / dispersion)
+            for log_ratio, gain in zip(tilts, gains, strict=True)
+        )
+    pooled = tuple(
+        a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True)
+    )
     # Which edges are followed is chosen by what both tracks have together, this look included: if their times are distributed alike, how a
     # look's requests are split between them is independent of that. (For a candidate that is quicker it is not, and only less suspicious.)
     for level in LEVELS[len(chosen) :]:
@@ -125,7 +136,9 @@ def _cells(cumulative: Sequence[int]) -> list[int]:
 def _edge(pooled: Sequence[int], level: float) -> int:
     """The first edge above which there is at most the part ``level`` of all; the last edge if there is none."""
     most = level * pooled[-1]
-    return next((i for i, below in enumerate(pooled[:-2]) if pooled[-1] - below <= most), len(pooled) - 2)
+    return next(
+        (i for i, below in enumerate(pooled[:-2]) if pooled[-1] - below <= most), len(pooled) - 2
+    )
 
 
 def _middles(edges: list[float]) -> list[float]:
@@ -135,23 +148,41 @@ def _middles(edges: list[float]) -> list[float]:
         return [float(i) for i in range(len(edges) + 1)]
     logs = [log(edge) for edge in positive]
     low, high = 2 * logs[0] - logs[1], 2 * logs[-1] - logs[-2]
-    return [low] * (len(edges) - len(positive)) + [(a + b) / 2 for a, b in pairwise((low, *logs, high))]
+    return [low] * (len(edges) - len(positive)) + [
+        (a + b) / 2 for a, b in pairwise((low, *logs, high))
+    ]
 
 
-def _tilted(before: list[int], middles: list[float], mine: list[int], theirs: list[int]) -> list[float]:
+def _tilted(
+    before: list[int], middles: list[float], mine: list[int], theirs: list[int]
+) -> list[float]:
     """The logarithm of one look's factor for each tilt, from what is in each bucket; ``before`` is that of the earlier looks."""
     every = fsum(before) + len(before) / 2
     base = [(count + 0.5) / every for count in before]
     mean = fsum([p * middle for p, middle in zip(base, middles, strict=True)])
-    spread = sqrt(fsum([p * (middle - mean) ** 2 for p, middle in zip(base, middles, strict=True)])) or 1.0
+    spread = (
+        sqrt(fsum([p * (middle - mean) ** 2 for p, middle in zip(base, middles, strict=True)]))
+        or 1.0
+    )
     scaled = [max(-_FAREST, min(_FAREST, (middle - mean) / spread)) for middle in middles]
     trials, control_trials = fsum(mine), fsum(theirs)
     share = trials / (trials + control_trials)
-    seen = [(i, own, own + other) for i, (own, other) in enumerate(zip(mine, theirs, strict=True)) if own or other]
+    seen = [
+        (i, own, own + other)
+        for i, (own, other) in enumerate(zip(mine, theirs, strict=True))
+        if own or other
+    ]
     found = []
     for tilt in _TILTS:
         weights = [exp(tilt * middle) for middle in scaled]
         whole = fsum([p * weight for p, weight in zip(base, weights, strict=True)])
         lifts = [weight / whole for weight in weights]
-        found.append(fsum([own * log(lifts[i]) - both * log(share * lifts[i] + 1 - share) for i, own, both in seen]))
+        found.append(
+            fsum(
+                [
+                    own * log(lifts[i]) - both * log(share * lifts[i] + 1 - share)
+                    for i, own, both in seen
+                ]
+            )
+        )
     return found

@@ -48,7 +48,10 @@ NOTHING: Final[State] = ((-1,) * len(LEVELS), ((0.0,) * len(_WAY),) * len(LEVELS
 
 def within(edges: Sequence[float], limit: float) -> list[tuple[int, int]]:
     """For each edge that has one, the last edge above it that is at most ``limit`` times it: indices of the control's and the candidate's."""
-    found = [(i, bisect_right(edges, limit * edge + abs(edge) * 1e-12) - 1) for i, edge in enumerate(edges)]
+    found = [
+        (i, bisect_right(edges, limit * edge + abs(edge) * 1e-12) - 1)
+        for i, edge in enumerate(edges)
+    ]
     return [(i, j) for i, j in found if j > i]
 
 
@@ -74,14 +77,23 @@ def update(
     chosen, logs, before = state
     pairs = within(edges, limit)
     logs = tuple(
-        tuple(kept(log_ratio + gain / dispersion) for log_ratio, gain in zip(known, _gains(before, pairs[k], candidate, control), strict=True))
+        tuple(
+            kept(log_ratio + gain / dispersion)
+            for log_ratio, gain in zip(
+                known, _gains(before, pairs[k], candidate, control), strict=True
+            )
+        )
         if k >= 0
         else known
         for k, known in zip(chosen, logs, strict=True)
     )
-    pooled = tuple(a + b + c for a, b, c in zip(candidate, control, before or (0,) * len(candidate), strict=True))
+    pooled = tuple(
+        a + b + c
+        for a, b, c in zip(candidate, control, before or (0,) * len(candidate), strict=True)
+    )
     chosen = tuple(
-        _pair(pooled, pairs, level) if k < 0 and level * pooled[-1] >= ENOUGH else k for k, level in zip(chosen, LEVELS, strict=True)
+        _pair(pooled, pairs, level) if k < 0 and level * pooled[-1] >= ENOUGH else k
+        for k, level in zip(chosen, LEVELS, strict=True)
     )
     return chosen, logs, pooled
 
@@ -91,7 +103,15 @@ def evidence(state: State) -> float:
     return min(_by_level(state))
 
 
-def needed(state: State, nats: float, *, edges: Sequence[float], share: float, limit: float, dispersion: float = 1.0) -> float:
+def needed(
+    state: State,
+    nats: float,
+    *,
+    edges: Sequence[float],
+    share: float,
+    limit: float,
+    dispersion: float = 1.0,
+) -> float:
     """How many more requests on both tracks, in the mean, bring the evidence to ``nats`` if the candidate is as good; infinite if none would.
 
     ``share`` is the candidate's part of them.
@@ -104,7 +124,9 @@ def needed(state: State, nats: float, *, edges: Sequence[float], share: float, l
             return inf
         as_good, stretched = _parts(pooled, pairs[likely])
         first = 0.0 if k >= 0 else max(0.0, ENOUGH / level - pooled[-1])
-        most = max(most, first + dispersion * requests_needed(nats - found, as_good, stretched, share))
+        most = max(
+            most, first + dispersion * requests_needed(nats - found, as_good, stretched, share)
+        )
     return most
 
 
@@ -122,10 +144,14 @@ def _pair(pooled: Sequence[int], pairs: list[tuple[int, int]], level: float) -> 
 def _parts(pooled: Sequence[int], pair: tuple[int, int]) -> tuple[float, float]:
     """The parts of all requests above the higher and the lower edge of a pair."""
     lower, higher = pair
-    return (pooled[-1] - pooled[higher] + 0.5) / (pooled[-1] + 1), (pooled[-1] - pooled[lower] + 0.5) / (pooled[-1] + 1)
+    return (pooled[-1] - pooled[higher] + 0.5) / (pooled[-1] + 1), (
+        pooled[-1] - pooled[lower] + 0.5
+    ) / (pooled[-1] + 1)
 
 
-def _gains(before: Sequence[int], pair: tuple[int, int], candidate: Sequence[int], control: Sequence[int]) -> list[float]:
+def _gains(
+    before: Sequence[int], pair: tuple[int, int], candidate: Sequence[int], control: Sequence[int]
+) -> list[float]:
     """The logarithm of one look's factor for each alternative."""
     lower, higher = pair
     as_good, stretched = _parts(before, pair)

@@ -19,7 +19,18 @@ from typing import Final, TypeAlias
 from .evidence import kept
 from .special import log_normal_cdf
 
-__all__ = ["BURN_IN", "NOTHING", "State", "base", "bounds", "difference", "evidence", "needed", "standard_error", "update"]
+__all__ = [
+    "BURN_IN",
+    "NOTHING",
+    "State",
+    "base",
+    "bounds",
+    "difference",
+    "evidence",
+    "needed",
+    "standard_error",
+    "update",
+]
 
 BURN_IN: Final = 30
 """Values of the candidate before which nothing is judged."""
@@ -38,7 +49,16 @@ NOTHING: Final[State] = (0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0)
 """The evidence before the first look."""
 
 
-def update(state: State, *, n: int, mean: float, m2: float, control_n: int, control_mean: float, control_m2: float) -> State:
+def update(
+    state: State,
+    *,
+    n: int,
+    mean: float,
+    m2: float,
+    control_n: int,
+    control_mean: float,
+    control_m2: float,
+) -> State:
     """The state after one more look; both numbers of values must be above 0."""
     values, weight, own, control, squares, control_squares, freedom, part = state
     # The variance of "mean - control_mean" is that of one value divided by this.
@@ -76,7 +96,9 @@ def standard_error(state: State, *, margin: float = 1.0, dispersion: float = 1.0
     if freedom <= 0 or squares + control_squares <= 0:
         return inf
     shifted, stretched = squares + control_squares, squares + margin * margin * control_squares
-    variance = max(shifted, stretched) * part + max(margin * margin * shifted, stretched) * (weight - part)
+    variance = max(shifted, stretched) * part + max(margin * margin * shifted, stretched) * (
+        weight - part
+    )
     return sqrt(dispersion * variance / freedom) / weight or inf
 
 
@@ -85,14 +107,24 @@ def evidence(state: State, *, up: bool, margin: float = 1.0, dispersion: float =
     error = _error(state, margin, dispersion)
     if error == inf:
         return 0.0
-    z = difference(state, margin=margin) / standard_error(state, margin=margin, dispersion=dispersion) * (1 if up else -1)
+    z = (
+        difference(state, margin=margin)
+        / standard_error(state, margin=margin, dispersion=dispersion)
+        * (1 if up else -1)
+    )
     x = z / sqrt(1 + error * error)
     # Far on the good side the two are next to each other's opposite; their sum is Mills' ratio.
-    tail = 0.5 * x * x + log_normal_cdf(x) if x > _FAR else -log(-x * sqrt(2 * pi)) + log1p(-1 / (x * x))
+    tail = (
+        0.5 * x * x + log_normal_cdf(x)
+        if x > _FAR
+        else -log(-x * sqrt(2 * pi)) + log1p(-1 / (x * x))
+    )
     return kept(0.5 * _log_rest(error) + log(2) + tail)
 
 
-def bounds(state: State, *, margin: float = 1.0, alpha: float = 0.05, dispersion: float = 1.0) -> tuple[float, float]:
+def bounds(
+    state: State, *, margin: float = 1.0, alpha: float = 0.05, dispersion: float = 1.0
+) -> tuple[float, float]:
     """The differences that the looks don't exclude, at every look at once with a probability of about 1 - ``alpha`` (the two-sided normal
     mixture of the same prior); infinite before the burn-in.
     """
@@ -105,11 +137,22 @@ def bounds(state: State, *, margin: float = 1.0, alpha: float = 0.05, dispersion
     return middle - reach, middle + reach
 
 
-def needed(state: State, nats: float, *, n: int, control_n: int, margin: float = 1.0, dispersion: float = 1.0) -> float:
+def needed(
+    state: State,
+    nats: float,
+    *,
+    n: int,
+    control_n: int,
+    margin: float = 1.0,
+    dispersion: float = 1.0,
+) -> float:
     """How many more values on both tracks, split as ``n`` and ``control_n`` are, bring so much more evidence for a candidate whose mean is
     the control's; infinite if none would, or while no variance is known.
     """
-    apart, error = base(state) * (1 - margin), standard_error(state, margin=margin, dispersion=dispersion)
+    apart, error = (
+        base(state) * (1 - margin),
+        standard_error(state, margin=margin, dispersion=dispersion),
+    )
     if not apart or error == inf:
         return inf
     errors = error / apart
@@ -120,7 +163,10 @@ def needed(state: State, nats: float, *, n: int, control_n: int, margin: float =
 
 def _error(state: State, margin: float, dispersion: float) -> float:
     """The standard error as a multiple of the prior's; infinite while nothing can be judged."""
-    error, scale = standard_error(state, margin=margin, dispersion=dispersion), SCALE * abs(base(state))
+    error, scale = (
+        standard_error(state, margin=margin, dispersion=dispersion),
+        SCALE * abs(base(state)),
+    )
     return error / scale if state[0] >= BURN_IN and scale else inf
 
 

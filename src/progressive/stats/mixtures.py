@@ -178,7 +178,9 @@ class GammaExponential(NamedTuple):
         between(v, 0, inf, "v")
         rho, square = best_rho(self.v_opt, self.alpha_opt, one_sided=True), self.c * self.c
         prior = rho / square
-        return _log_below((v + rho) / square, (self.c * s + v + rho) / square) - _log_below(prior, prior)
+        return _log_below((v + rho) / square, (self.c * s + v + rho) / square) - _log_below(
+            prior, prior
+        )
 
     def most(self, v: float) -> float:
         """Infinity."""
@@ -202,13 +204,18 @@ class GammaPoisson(NamedTuple):
         """The logarithm of the mixture, for ``v`` 0 or more; two-sided, for ``s`` from ``-v / c`` on: a count is not below 0."""
         positive(self.c, "c")
         between(v, 0, inf, "v")
-        rho, square = best_rho(self.v_opt, self.alpha_opt, one_sided=self.one_sided), self.c * self.c
+        rho, square = (
+            best_rho(self.v_opt, self.alpha_opt, one_sided=self.one_sided),
+            self.c * self.c,
+        )
         prior, seen, expected = rho / square, (self.c * s + v) / square, v / square
         if self.one_sided:
             return _log_above(prior + seen, prior + expected) - _log_above(prior, prior)
         if seen < -1e-9 * expected:
             raise ValueError(f"s={s!r} is below -v / c, {-v / self.c:g}")
-        return log_gamma_peak(prior, prior) - log_gamma_peak(prior + expected, prior + max(0.0, seen))
+        return log_gamma_peak(prior, prior) - log_gamma_peak(
+            prior + expected, prior + max(0.0, seen)
+        )
 
     def most(self, v: float) -> float:
         """Infinity."""
@@ -243,7 +250,9 @@ def _log_above(a: float, x: float) -> float:
 # ---------------------------------------------------------------------------------------------------- boundaries in closed form
 
 
-def stitched(v: float, *, alpha: float, v_min: float, c: float = 0.0, s: float = 1.4, eta: float = 2.0) -> float:
+def stitched(
+    v: float, *, alpha: float, v_min: float, c: float = 0.0, s: float = 1.4, eta: float = 2.0
+) -> float:
     """The polynomial stitched boundary: of the rate of the law of the iterated logarithm, for sub-gamma sums with the scale ``c``.
 
     ``v_min`` (above 0) is from when on it counts: earlier, it is what it is then. ``c`` is 0 (sub-Gaussian) or more. ``eta`` (above 1) is by
@@ -279,7 +288,11 @@ def _zeta(s: float) -> float:
     factor = n**-s
     for i, number in enumerate(_BERNOULLI, 1):
         # s (s + 1) ... (s + 2 i - 2) / (2 i)! n^(1 - s - 2 i)
-        factor *= (s if i == 1 else (s + 2 * i - 3) * (s + 2 * i - 2)) / ((2 * i - 1) * (2 * i)) / (n if i == 1 else n * n)
+        factor *= (
+            (s if i == 1 else (s + 2 * i - 3) * (s + 2 * i - 2))
+            / ((2 * i - 1) * (2 * i))
+            / (n if i == 1 else n * n)
+        )
         terms.append(number * factor)
     return fsum(terms)
 
@@ -328,7 +341,9 @@ def _offset_of(alpha: float, scale: float, log_eta: float) -> float:
         gamma = sqrt(2 / eta) * (scale - sqrt(2 * (eta - 1) / constant))
         if gamma <= 1:
             return False
-        return log(4) - gamma * gamma * constant + log1p(1 / ((gamma * gamma - 1) * log_eta)) <= log(alpha)
+        return log(4) - gamma * gamma * constant + log1p(
+            1 / ((gamma * gamma - 1) * log_eta)
+        ) <= log(alpha)
 
     low, high = 0.0, 1.0
     while not enough(high):

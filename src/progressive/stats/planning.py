@@ -23,7 +23,9 @@ def information(rate: float, control_rate: float, share: float, *, null: float =
     return share * _divergence(rate, null * p) + (1 - share) * _divergence(control_rate, p)
 
 
-def requests_needed(nats: float, rate: float, control_rate: float, share: float, *, null: float = 1.0) -> float:
+def requests_needed(
+    nats: float, rate: float, control_rate: float, share: float, *, null: float = 1.0
+) -> float:
     """Requests on both tracks together, in the mean, for ``nats`` of evidence (``log(1 / alpha)`` for a whole test); infinite where the
     rates are just ``null`` times apart.
     """
@@ -46,7 +48,9 @@ def dispersion(looks: Iterable[tuple[int, int, int, int]]) -> float:
     """
     told = [(a, n, a + b, n + m) for a, n, b, m in looks if a + b and n and m]
     if len(told) < 2:
-        raise ValueError(f"dispersion: {len(told)} looks have events and requests on both tracks; some dozens are needed")
+        raise ValueError(
+            f"dispersion: {len(told)} looks have events and requests on both tracks; some dozens are needed"
+        )
     expected = fsum([events * n / of for _, n, events, of in told])
     # What the tracks differ by on the whole is not clumping, so the shares are scaled to it.
     lean = fsum([own for own, _, _, _ in told]) / expected

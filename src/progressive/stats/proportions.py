@@ -26,7 +26,15 @@ from .special import (
 )
 from .special.series import between
 
-__all__ = ["ZTest", "binomial_test", "clopper_pearson", "fisher_exact", "newcombe", "two_proportion_z", "wilson"]
+__all__ = [
+    "ZTest",
+    "binomial_test",
+    "clopper_pearson",
+    "fisher_exact",
+    "newcombe",
+    "two_proportion_z",
+    "wilson",
+]
 
 _SLACK: Final = log1p(1e-9)
 """Two outcomes are equally likely when their probabilities agree to this relative difference: rounding must not part a table from its
@@ -46,14 +54,18 @@ class ZTest(NamedTuple):
 
 def _counts(events: int, trials: int, what: str = "") -> None:
     if events < 0 or events > trials:
-        raise ValueError(f"{what}events={events!r} of {what}trials={trials!r}: events are 0 or more and part of the trials")
+        raise ValueError(
+            f"{what}events={events!r} of {what}trials={trials!r}: events are 0 or more and part of the trials"
+        )
 
 
 def _two_samples(events: int, trials: int, control_events: int, control_trials: int) -> None:
     _counts(events, trials)
     _counts(control_events, control_trials, "control_")
     if trials == 0 or control_trials == 0:
-        raise ValueError(f"trials={trials!r}, control_trials={control_trials!r}: both must be above 0")
+        raise ValueError(
+            f"trials={trials!r}, control_trials={control_trials!r}: both must be above 0"
+        )
 
 
 def two_proportion_z(
@@ -88,7 +100,12 @@ def two_proportion_z(
 
 
 def fisher_exact(
-    events: int, trials: int, control_events: int, control_trials: int, *, alternative: Alternative = "two-sided"
+    events: int,
+    trials: int,
+    control_events: int,
+    control_trials: int,
+    *,
+    alternative: Alternative = "two-sided",
 ) -> float:
     """The p-value of Fisher's exact test: how the events fell on the two sides, given how many there were in all.
 
@@ -108,7 +125,11 @@ def fisher_exact(
         while least <= k + step <= most:
             # P(k) / P(k - 1) = (marked - k + 1) (trials - k + 1) / (k (control_trials - marked + k))
             high = k + 1 if step > 0 else k
-            ratio = (marked - high + 1) * (trials - high + 1) / (high * (control_trials - marked + high))
+            ratio = (
+                (marked - high + 1)
+                * (trials - high + 1)
+                / (high * (control_trials - marked + high))
+            )
             term *= ratio if step > 0 else 1 / ratio
             total_chance += term
             k += step
@@ -131,7 +152,9 @@ def fisher_exact(
     return _exact(events, least, mode, most, alternative, log_chance, at_most, at_least)
 
 
-def binomial_test(events: int, trials: int, probability: float, *, alternative: Alternative = "two-sided") -> float:
+def binomial_test(
+    events: int, trials: int, probability: float, *, alternative: Alternative = "two-sided"
+) -> float:
     """The p-value of the exact binomial test of ``probability``, from 0 to 1 inclusive; two-sided like `fisher_exact`."""
     _counts(events, trials)
     between(probability, 0, 1, "probability")
@@ -204,7 +227,9 @@ def wilson(events: int, trials: int, *, confidence: float = 0.95) -> Interval:
     return Interval(low, (centre + half) / (1 + spread) if events < trials else 1.0)
 
 
-def newcombe(events: int, trials: int, control_events: int, control_trials: int, *, confidence: float = 0.95) -> Interval:
+def newcombe(
+    events: int, trials: int, control_events: int, control_trials: int, *, confidence: float = 0.95
+) -> Interval:
     """Newcombe's hybrid score interval for ``events / trials - control_events / control_trials``, within -1 and 1."""
     _two_samples(events, trials, control_events, control_trials)
     low, high = wilson(events, trials, confidence=confidence)

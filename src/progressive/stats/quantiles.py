@@ -29,7 +29,9 @@ def _part(p: float) -> float:
 def sorted_samples(samples: Sequence[float]) -> list[float]:
     """In their order; raises `ValueError` where there are none, or one is NaN."""
     if not samples or any(isnan(sample) for sample in samples):
-        raise ValueError(f"samples: {'none' if not samples else 'NaN has no place in the order; remove it first'}")
+        raise ValueError(
+            f"samples: {'none' if not samples else 'NaN has no place in the order; remove it first'}"
+        )
     return sorted(samples)
 
 
@@ -67,21 +69,32 @@ def quantile_interval(samples: Sequence[float], p: float, *, confidence: float =
     """
     ordered = sorted_samples(samples)
     low, high = _order(len(ordered), _part(p), confidence)
-    return Interval(ordered[low - 1] if low > 0 else -inf, ordered[high - 1] if high <= len(ordered) else inf)
+    return Interval(
+        ordered[low - 1] if low > 0 else -inf, ordered[high - 1] if high <= len(ordered) else inf
+    )
 
 
 def check_buckets(edges: Sequence[float], cumulative: Sequence[int]) -> None:
     """Raises `ValueError` for what can't be cumulative counts."""
-    rising = all(one < other for one, other in pairwise(edges)) and all(-inf < edge < inf for edge in edges)
+    rising = all(one < other for one, other in pairwise(edges)) and all(
+        -inf < edge < inf for edge in edges
+    )
     if not edges or rising is False:
         raise ValueError(f"edges={edges!r} must be one or more rising numbers, without infinity")
     never_falls = all(one <= other for one, other in pairwise(cumulative))
     if len(cumulative) != len(edges) + 1 or cumulative[0] < 0 or never_falls is False:
-        raise ValueError(f"cumulative={cumulative!r} must have one number more than edges (the last counts all) and never fall")
+        raise ValueError(
+            f"cumulative={cumulative!r} must have one number more than edges (the last counts all) and never fall"
+        )
 
 
 def bucket_quantile_interval(
-    edges: Sequence[float], cumulative: Sequence[int], p: float, *, confidence: float = 0.95, least: float = -inf
+    edges: Sequence[float],
+    cumulative: Sequence[int],
+    p: float,
+    *,
+    confidence: float = 0.95,
+    least: float = -inf,
 ) -> Interval:
     """The same from buckets: ``cumulative[i]`` values were at most ``edges[i]``, the last number counts all. Outward to bucket edges.
 

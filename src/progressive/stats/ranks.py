@@ -64,7 +64,9 @@ class Shift(NamedTuple):
 
 def _sample(values: Sequence[float], what: str) -> list[float]:
     if not values or any(isnan(value) for value in values):
-        raise ValueError(f"{what}: {'no values' if not values else 'NaN has no rank; remove it first'}")
+        raise ValueError(
+            f"{what}: {'no values' if not values else 'NaN has no rank; remove it first'}"
+        )
     return sorted(value or 0.0 for value in values)  # -0.0 is 0.0
 
 
@@ -146,7 +148,9 @@ def mann_whitney(
 
 def _exact_tail(u: int, m: int, n: int) -> float:
     """P(U >= u) without ties: the orders are counted by the coefficients of the Gaussian binomial (m + n over m)."""
-    reach = m * n - u  # U and mn - U have one distribution, and the low coefficients are the cheap ones
+    reach = (
+        m * n - u
+    )  # U and mn - U have one distribution, and the low coefficients are the cheap ones
     ways = [1] + [0] * reach
     for i in range(1, min(m, n) + 1):
         factor = max(m, n) + i
@@ -163,7 +167,9 @@ def _exact_tail(u: int, m: int, n: int) -> float:
     return favourable / every
 
 
-def shift_statistic(one: Sequence[float], other: Sequence[float], at: float, quantile: float = 0.0) -> float:
+def shift_statistic(
+    one: Sequence[float], other: Sequence[float], at: float, quantile: float = 0.0
+) -> float:
     """The standardised statistic of ``one - at`` against ``other``, continuity-corrected, less ``quantile``.
 
     It falls as ``at`` rises; the shift's interval ends where it crosses 0. Raises `ZeroDivisionError` if all values are then equal.
@@ -175,7 +181,9 @@ def _statistic(one: list[float], other: list[float], at: float, quantile: float)
     return _statistic_of([value - at for value in one], other, quantile)
 
 
-def _statistic_of(one: list[float], other: list[float], quantile: float, correction: float = 0.5) -> float:
+def _statistic_of(
+    one: list[float], other: list[float], quantile: float, correction: float = 0.5
+) -> float:
     u, ties = _u_and_ties(one, other)
     return _standardised(u, len(one), len(other), ties, correction) - quantile
 
@@ -185,7 +193,13 @@ def _standardised(u: float, m: int, n: int, ties: int, correction: float) -> flo
     return (centred - copysign(correction, centred) if centred else 0.0) / _deviation(m, n, ties)
 
 
-def shift(one: Sequence[float], other: Sequence[float], *, confidence: float = 0.95, tolerance: float | None = None) -> Shift:
+def shift(
+    one: Sequence[float],
+    other: Sequence[float],
+    *,
+    confidence: float = 0.95,
+    tolerance: float | None = None,
+) -> Shift:
     """Hodges and Lehmann's estimate of how far ``one`` lies above ``other``, and its interval: the asymptotic test turned round.
 
     The statistic is a step function of the shift, so what is looked for are differences between values of the two samples. They are
@@ -208,7 +222,10 @@ def shift(one: Sequence[float], other: Sequence[float], *, confidence: float = 0
     within = _TOLERANCE * (most - least) if tolerance is None else tolerance
 
     if tolerance is None:  # the outermost values then meet exactly, whatever is rounded
-        ends = [value - first[0] + second[-1] for value in first], [value - first[-1] + second[0] for value in first]
+        ends = (
+            [value - first[0] + second[-1] for value in first],
+            [value - first[-1] + second[0] for value in first],
+        )
     else:
         ends = [value - least for value in first], [value - most for value in first]
 
@@ -216,19 +233,33 @@ def shift(one: Sequence[float], other: Sequence[float], *, confidence: float = 0
         at_least, at_most = (_statistic_of(end, second, quantile, correction) for end in ends)
         if at_least <= 0:
             return least
-        return find(first, second, quantile, (least, at_least), (most, at_most), within) if at_most < 0 else most
+        return (
+            find(first, second, quantile, (least, at_least), (most, at_most), within)
+            if at_most < 0
+            else most
+        )
 
     try:
-        return Shift(low=crossing(z), high=crossing(-z), estimate=crossing(0.0, 0.0 if tolerance is None else 0.5))
+        return Shift(
+            low=crossing(z),
+            high=crossing(-z),
+            estimate=crossing(0.0, 0.0 if tolerance is None else 0.5),
+        )
     except ZeroDivisionError:
-        raise ValueError("all values are equal, or become so by a shift: there is no interval") from None
+        raise ValueError(
+            "all values are equal, or become so by a shift: there is no interval"
+        ) from None
 
 
-def _rough_crossing(one: list[float], other: list[float], quantile: float, start: _Point, end: _Point, within: float) -> float:
+def _rough_crossing(
+    one: list[float], other: list[float], quantile: float, start: _Point, end: _Point, within: float
+) -> float:
     return _root(lambda at: _statistic(one, other, at, quantile), start, end, within)
 
 
-def _exact_crossing(one: list[float], other: list[float], quantile: float, start: _Point, end: _Point, within: float) -> float:
+def _exact_crossing(
+    one: list[float], other: list[float], quantile: float, start: _Point, end: _Point, within: float
+) -> float:
     """The difference of two values at which the statistic changes its sign; between two of them, where it is 0 on a whole step, their
     middle.
 
@@ -252,7 +283,11 @@ def _exact_crossing(one: list[float], other: list[float], quantile: float, start
         if place > 0:
             above = min(above, value - other[place - 1])
     nearest = below if root - below < above - root else above
-    found = nearest if abs(nearest - root) <= 2 * within + 8 * _EPSILON * abs(root) else (below + above) / 2
+    found = (
+        nearest
+        if abs(nearest - root) <= 2 * within + 8 * _EPSILON * abs(root)
+        else (below + above) / 2
+    )
     return found if abs(found) > within else 0.0
 
 
@@ -266,7 +301,9 @@ def _near_zero(one: list[float], other: list[float]) -> tuple[list[float], list[
     return one, other
 
 
-def _root(function: Callable[[float], float], start: _Point, end: _Point, tolerance: float) -> float:
+def _root(
+    function: Callable[[float], float], start: _Point, end: _Point, tolerance: float
+) -> float:
     """Where ``function`` crosses 0, by Brent's method (1973, chapter 4), with the stopping rule of R's ``uniroot``.
 
     ``start`` and ``end`` are points with their values, which have opposite signs.
@@ -326,7 +363,9 @@ def cohens_d(one: Sequence[float], other: Sequence[float]) -> float:
     """The difference of the means in pooled standard deviations (n - 1); NaN if there is no deviation or only one value a side."""
     first, second = _sample(one, "one"), _sample(other, "other")
     mean, other_mean = _mean(first), _mean(second)
-    squares = fsum((value - mean) ** 2 for value in first) + fsum((value - other_mean) ** 2 for value in second)
+    squares = fsum((value - mean) ** 2 for value in first) + fsum(
+        (value - other_mean) ** 2 for value in second
+    )
     if squares == 0:
         return nan
     return (mean - other_mean) / sqrt(squares / (len(first) + len(second) - 2))

@@ -69,10 +69,18 @@ def evidence(state: State) -> float:
     return sequential.evidence(state[: len(sequential.NOTHING)])
 
 
-def ratio(state: State, *, margin: float = 1.0, alpha: float = 0.05, dispersion: float = 1.0) -> tuple[float, float, float]:
+def ratio(
+    state: State, *, margin: float = 1.0, alpha: float = 0.05, dispersion: float = 1.0
+) -> tuple[float, float, float]:
     """The estimate and its bounds, of the state that was kept with the same ``margin`` and ``dispersion``."""
     *logs, events, expected, own = state
-    low, high = bounds(tuple(logs), events=events / dispersion, expected=expected / dispersion, margin=margin, alpha=alpha)
+    low, high = bounds(
+        tuple(logs),
+        events=events / dispersion,
+        expected=expected / dispersion,
+        margin=margin,
+        alpha=alpha,
+    )
     return estimate(events, expected, own, margin), low, high
 
 
@@ -88,7 +96,14 @@ def estimate(events: float, expected: float, own: float, margin: float = 1.0) ->
     return margin * (events - own) / (expected - own)
 
 
-def bounds(logs: tuple[float, ...], *, events: float, expected: float, margin: float = 1.0, alpha: float = 0.05) -> tuple[float, float]:
+def bounds(
+    logs: tuple[float, ...],
+    *,
+    events: float,
+    expected: float,
+    margin: float = 1.0,
+    alpha: float = 0.05,
+) -> tuple[float, float]:
     """The ratios that the looks don't exclude, from the least to the largest; 0 and infinity where nothing bounds them.
 
     ``logs`` is the state of `progressive.stats.sequential` for the same looks and the same ``margin``.
@@ -96,10 +111,23 @@ def bounds(logs: tuple[float, ...], *, events: float, expected: float, margin: f
     least = averaged((*logs, 0.0), _LOG_PRIOR) - log(1 / alpha)
     heights = (0.0, *logs)
     # chords[i] is the slope that T has had on the way to the point i; chords[i + 1] the one that it takes from there.
-    chords = [expected, *[events - (b - a) / width for a, b, width in zip(heights, logs, _WIDTHS, strict=False)]]
+    chords = [
+        expected,
+        *[events - (b - a) / width for a, b, width in zip(heights, logs, _WIDTHS, strict=False)],
+    ]
     # One of the points is above the average of all of them, so neither search ends without a piece.
-    low = next(first for first, last in (_above(least, events, *_piece(i, heights, chords)) for i in _PIECES) if first <= last)
-    high = next(last for first, last in (_above(least, events, *_piece(i, heights, chords)) for i in reversed(_PIECES)) if first <= last)
+    low = next(
+        first
+        for first, last in (_above(least, events, *_piece(i, heights, chords)) for i in _PIECES)
+        if first <= last
+    )
+    high = next(
+        last
+        for first, last in (
+            _above(least, events, *_piece(i, heights, chords)) for i in reversed(_PIECES)
+        )
+        if first <= last
+    )
     return margin * exp(low), margin * exp(high) if high < _FAR else inf
 
 
@@ -107,7 +135,9 @@ _Line: TypeAlias = tuple[float, float, float]
 """A point (its ``x``, the log likelihood there) and the slope of ``T`` through it."""
 
 
-def _piece(i: int, heights: tuple[float, ...], chords: list[float]) -> tuple[float, float, tuple[_Line, ...]]:
+def _piece(
+    i: int, heights: tuple[float, ...], chords: list[float]
+) -> tuple[float, float, tuple[_Line, ...]]:
     """The ``i``-th piece of the axis between the points that are known, with the lines under which the log likelihood stays there."""
     if i == 0:
         return -inf, 0.0, ((0.0, 0.0, chords[0]),)
@@ -119,7 +149,9 @@ def _piece(i: int, heights: tuple[float, ...], chords: list[float]) -> tuple[flo
     return _POINTS[i - 1], _POINTS[i], (from_left, (_POINTS[i], heights[i], chords[i + 1]))
 
 
-def _above(least: float, events: float, left: float, right: float, lines: tuple[_Line, ...]) -> tuple[float, float]:
+def _above(
+    least: float, events: float, left: float, right: float, lines: tuple[_Line, ...]
+) -> tuple[float, float]:
     """The part of a piece of the axis in which no line lies below ``least``: from where to where; the wrong way round for none."""
     for at, height, slope in lines:
         # The log likelihood is at most height + (events - slope) (x - at).

@@ -23,7 +23,12 @@ NOTHING: Final = (0.0,) * len(_ODDS)
 
 
 def update(
-    logs: tuple[float, ...], *, trials: int, control_trials: int, share: float, more_allowed: bool = False
+    logs: tuple[float, ...],
+    *,
+    trials: int,
+    control_trials: int,
+    share: float,
+    more_allowed: bool = False,
 ) -> tuple[float, ...]:
     """The log likelihood ratios after one more look. ``share`` (between 0 and 1, exclusive) is what the candidate was to get of the two.
 
@@ -31,7 +36,9 @@ def update(
     """
     every = trials + control_trials
     return tuple(
-        before if more_allowed and odds > 1 else kept(before + trials * log(odds) - every * log(share * odds + 1 - share))
+        before
+        if more_allowed and odds > 1
+        else kept(before + trials * log(odds) - every * log(share * odds + 1 - share))
         for before, odds in zip(logs, _ODDS, strict=True)
     )
 

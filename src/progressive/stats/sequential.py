@@ -35,7 +35,9 @@ NOTHING: Final = (0.0,) * len(RATIOS)
 
 def factor(events: float, every: float, share: float, *, ratio: float, null: float) -> float:
     """The logarithm of what one look says for "``ratio`` times the control's rate" against "``null`` times"; both above 0."""
-    return events * log(ratio / null) - every * log((ratio * share + 1 - share) / (null * share + 1 - share))
+    return events * log(ratio / null) - every * log(
+        (ratio * share + 1 - share) / (null * share + 1 - share)
+    )
 
 
 def update(
@@ -54,11 +56,24 @@ def update(
     ``dispersion`` (1 or more) is by how much events come in clumps (see `progressive.stats.planning.dispersion`); evidence is divided by it.
     """
     share = trials / (trials + control_trials)
-    return update_by_share(logs, events=events, every=events + control_events, share=share, margin=margin, dispersion=dispersion)
+    return update_by_share(
+        logs,
+        events=events,
+        every=events + control_events,
+        share=share,
+        margin=margin,
+        dispersion=dispersion,
+    )
 
 
 def update_by_share(
-    logs: tuple[float, ...], *, events: int, every: int, share: float, margin: float = 1.0, dispersion: float = 1.0
+    logs: tuple[float, ...],
+    *,
+    events: int,
+    every: int,
+    share: float,
+    margin: float = 1.0,
+    dispersion: float = 1.0,
 ) -> tuple[float, ...]:
     """As `update`, for events without a number of trials (crashes, log lines): ``events`` of ``every`` were the candidate's, and
     ``share`` (between 0 and 1, exclusive) is its part of what they could have come from, such as the running time of its instances.
@@ -67,7 +82,11 @@ def update_by_share(
     """
     under_null = margin * share + 1 - share
     return tuple(
-        kept(before + (events * log_ratio - every * log((ratio * margin * share + 1 - share) / under_null)) / dispersion)
+        kept(
+            before
+            + (events * log_ratio - every * log((ratio * margin * share + 1 - share) / under_null))
+            / dispersion
+        )
         for before, ratio, log_ratio in zip(logs, RATIOS, _LOG_RATIOS, strict=True)
     )
 

@@ -36,15 +36,21 @@ class SetWeight(Step):
 
     weight: Percent = attrs.field(validator=is_percent)
     baseline: Percent = attrs.field(kw_only=True, default=Percent(0), validator=is_percent)
-    matches: tuple[Match, ...] = attrs.field(kw_only=True, default=(), converter=matches_of, validator=is_matches)
+    matches: tuple[Match, ...] = attrs.field(
+        kw_only=True, default=(), converter=matches_of, validator=is_matches
+    )
     mirror: Percent = attrs.field(kw_only=True, default=Percent(0), validator=is_percent)
-    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=minutes(10)), validator=is_deadline)
+    deadline: Deadline = attrs.field(
+        kw_only=True, default=Deadline(within=minutes(10)), validator=is_deadline
+    )
     id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
     skippable: ClassVar[bool] = False
     traffic: Traffic = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        traffic = Traffic(candidate=self.weight, baseline=self.baseline, matches=self.matches, mirror=self.mirror)
+        traffic = Traffic(
+            candidate=self.weight, baseline=self.baseline, matches=self.matches, mirror=self.mirror
+        )
         object.__setattr__(self, "traffic", traffic)
 
     def advance(self, situation: Situation) -> Advance:
@@ -63,7 +69,9 @@ class Bake(Step):
 
     duration: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
     deadline: Deadline = attrs.field(
-        kw_only=True, validator=is_deadline, default=attrs.Factory(lambda self: Deadline.an_hour_after(self.duration), takes_self=True)
+        kw_only=True,
+        validator=is_deadline,
+        default=attrs.Factory(lambda self: Deadline.an_hour_after(self.duration), takes_self=True),
     )
     id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
 
@@ -90,7 +98,9 @@ class Pause(Step):
 
     duration: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
     deadline: Deadline = attrs.field(
-        kw_only=True, validator=is_deadline, default=attrs.Factory(lambda self: Deadline.an_hour_after(self.duration), takes_self=True)
+        kw_only=True,
+        validator=is_deadline,
+        default=attrs.Factory(lambda self: Deadline.an_hour_after(self.duration), takes_self=True),
     )
     id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
 
@@ -100,12 +110,18 @@ class Pause(Step):
 
     def advance(self, situation: Situation) -> Advance:
         left = self.duration - situation.stepped
-        return Done() if left <= timedelta() else Wait(f"a pause of {said(self.duration)}", until=situation.now + left)
+        return (
+            Done()
+            if left <= timedelta()
+            else Wait(f"a pause of {said(self.duration)}", until=situation.now + left)
+        )
 
 
 def _ends(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is Action.WAIT:
-        raise StrategyError("Approval.otherwise: 'wait' would wait for ever; use Action.ROLL_BACK or Action.HOLD")
+        raise StrategyError(
+            "Approval.otherwise: 'wait' would wait for ever; use Action.ROLL_BACK or Action.HOLD"
+        )
 
 
 @attrs.frozen
@@ -118,8 +134,12 @@ class Approval(Step):
     kind: ClassVar[str] = "approval"
 
     name: str = attrs.field(validator=check.is_name)
-    within: timedelta = attrs.field(kw_only=True, converter=check.whole_ms, validator=check.is_duration)
-    otherwise: Action = attrs.field(kw_only=True, converter=action_of, validator=[check.is_one_of(Action), _ends])
+    within: timedelta = attrs.field(
+        kw_only=True, converter=check.whole_ms, validator=check.is_duration
+    )
+    otherwise: Action = attrs.field(
+        kw_only=True, converter=action_of, validator=[check.is_one_of(Action), _ends]
+    )
     id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
 
     @property
@@ -145,7 +165,9 @@ class Analyze(Step):
 
     analysis: str = attrs.field(validator=check.is_name)
     count: int = attrs.field(kw_only=True, default=1, validator=check.at_least(1))
-    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline)
+    deadline: Deadline = attrs.field(
+        kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline
+    )
     id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
 
     @property
@@ -158,7 +180,9 @@ class Analyze(Step):
         before = min(situation.memory, passes) if isinstance(situation.memory, int) else passes
         if passes - before >= self.count:
             return Done()
-        return Wait(f"{self.analysis}: {passes - before} of {self.count} looks passed", memory=before)
+        return Wait(
+            f"{self.analysis}: {passes - before} of {self.count} looks passed", memory=before
+        )
 
 
 @attrs.frozen
@@ -168,7 +192,9 @@ class Hook(Step):
     kind: ClassVar[str] = "hook"
 
     name: str = attrs.field(validator=check.is_name)
-    deadline: Deadline = attrs.field(kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline)
+    deadline: Deadline = attrs.field(
+        kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline
+    )
     skippable: bool = attrs.field(kw_only=True, default=True)
     id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
 

@@ -97,15 +97,24 @@ class Database:
         if not made:
             with self._connected("BEGIN IMMEDIATE", what) as db:
                 if not self._made(db):  # another process may have been first
-                    for statement in (*TABLES, f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {LAYOUT}", "COMMIT"):
+                    for statement in (
+                        *TABLES,
+                        f"PRAGMA application_id = {APPLICATION}",
+                        f"PRAGMA user_version = {LAYOUT}",
+                        "COMMIT",
+                    ):
                         db.execute(statement)
 
     @contextmanager
     def reading(self, what: str, *, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
         """A connection that sees one state of the database. Keep it short: a save waits for it."""
         with self._connected(begin, what) as db:
-            if not self._made(db):  # as with a directory that has gone: nothing would be due in it, and anything could be started
-                raise StoreError(f"{what}: {self.path} has become empty; restore it", failure=Failure.PERMANENT)
+            if not self._made(
+                db
+            ):  # as with a directory that has gone: nothing would be due in it, and anything could be started
+                raise StoreError(
+                    f"{what}: {self.path} has become empty; restore it", failure=Failure.PERMANENT
+                )
             yield db
 
     @contextmanager
@@ -121,17 +130,23 @@ class Database:
             except sqlite3.Error as error:
                 if _code(error) in UNCOMMITTED:
                     raise
-                raise StoreError(f"{perhaps}: {self.path}: {error}", failure=Failure.UNKNOWN) from error
+                raise StoreError(
+                    f"{perhaps}: {self.path}: {error}", failure=Failure.UNKNOWN
+                ) from error
 
     @contextmanager
-    def _connected(self, begin: str, what: str, *, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+    def _connected(
+        self, begin: str, what: str, *, mode: str = "rw"
+    ) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction, which is undone at the end unless it was committed.
 
         Nothing but SQLite may open the file: closing it again would give up the locks that other threads have on it (POSIX).
         """
         uri = f"file:{quote(os.fsencode(self.path))}?mode={mode}"
         try:
-            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_WAIT, isolation_level=None)) as db:
+            with closing(
+                sqlite3.connect(uri, uri=True, timeout=BUSY_WAIT, isolation_level=None)
+            ) as db:
                 for statement in (*SETTINGS, begin):
                     db.execute(statement)
                 yield db
@@ -145,9 +160,18 @@ class Database:
         if (application, layout) == (APPLICATION, LAYOUT):
             return True
         if application == APPLICATION:
-            newer = "written by a newer version of progressive; upgrade this driver" if layout > LAYOUT else "restore it from a backup"
-            raise StoreError(f"{self.path} has layout {layout}, and this version reads layout {LAYOUT}: {newer}", failure=Failure.PERMANENT)
-        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master ORDER BY name LIMIT 3")]
+            newer = (
+                "written by a newer version of progressive; upgrade this driver"
+                if layout > LAYOUT
+                else "restore it from a backup"
+            )
+            raise StoreError(
+                f"{self.path} has layout {layout}, and this version reads layout {LAYOUT}: {newer}",
+                failure=Failure.PERMANENT,
+            )
+        names = [
+            name for (name,) in db.execute("SELECT name FROM sqlite_master ORDER BY name LIMIT 3")
+        ]
         if (application, layout, names) == (0, 0, []):
             return False
         raise StoreError(
@@ -161,7 +185,10 @@ class Database:
         passing = code in PASSING
         mend = MENDS.get(code, "it may pass: try again" if passing else "mend the file")
         waited = f" for {BUSY_WAIT:g} s" if code == sqlite3.SQLITE_BUSY else ""
-        return StoreError(f"{what}: {self.path}: {error}{waited}; {mend}", failure=Failure.TRANSIENT if passing else Failure.PERMANENT)
+        return StoreError(
+            f"{what}: {self.path}: {error}{waited}; {mend}",
+            failure=Failure.TRANSIENT if passing else Failure.PERMANENT,
+        )
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -48,7 +48,9 @@ class FileStore:
         self._kinds = kinds
         with told(f"{self._directory} can't hold rollouts"):
             if not os.path.isdir(self._directory):
-                with suppress(FileExistsError):  # made by another process since, or a file: listing tells them apart
+                with suppress(
+                    FileExistsError
+                ):  # made by another process since, or a file: listing tells them apart
                     os.mkdir(self._directory)
             os.listdir(self._directory)
 
@@ -72,11 +74,19 @@ class FileStore:
         ):
             stored = self.load(rollout.id)
             found = None if stored is None else stored.serial
-            if not may_replace(rollout, notes, expected=expected, found=found, same=stored == rollout):
+            if not may_replace(
+                rollout, notes, expected=expected, found=found, same=stored == rollout
+            ):
                 return
-            if expected is None and not rollout.final and (other := self._active(rollout.release.service)) is not None:
+            if (
+                expected is None
+                and not rollout.final
+                and (other := self._active(rollout.release.service)) is not None
+            ):
                 raise second(rollout, other)
-            if _journal.append(self._path(rollout.id, "notes"), lines, serial=rollout.serial, after=expected):
+            if _journal.append(
+                self._path(rollout.id, "notes"), lines, serial=rollout.serial, after=expected
+            ):
                 self._sync()
             self._replace(rollout.id, state)
 
@@ -185,13 +195,19 @@ class FileStore:
 
     def _starting(self, id: str) -> AbstractContextManager[None]:
         """One new rollout at a time. No id has a file name that begins like this one."""
-        return locked(os.path.join(self._directory, "~start.lock"), id, "the first save of another rollout")
+        return locked(
+            os.path.join(self._directory, "~start.lock"), id, "the first save of another rollout"
+        )
 
     def _active(self, service: str) -> str | None:
         """A rollout of this service that has not ended."""
         for id in self._ids():
             data = self._glance(id)
-            if data is None or _service(data, self._path(id, "json")) != service or data.get("wake_at", "") is None:
+            if (
+                data is None
+                or _service(data, self._path(id, "json")) != service
+                or data.get("wake_at", "") is None
+            ):
                 continue
             found = self.load(id)
             if found is not None and not found.final:
@@ -203,7 +219,10 @@ class FileStore:
         with opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, f"{new} can't be written") as fd:
             _journal.write(fd, state)
             os.fsync(fd)
-        with told(f"rollout {id!r} was perhaps saved, perhaps not; load it before saving again", failure=Failure.UNKNOWN):
+        with told(
+            f"rollout {id!r} was perhaps saved, perhaps not; load it before saving again",
+            failure=Failure.UNKNOWN,
+        ):
             os.replace(new, self._path(id, "json"))
             self._sync()
 

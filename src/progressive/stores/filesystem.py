@@ -17,7 +17,16 @@ from progressive.model import fields as check
 __all__ = ["driven", "id_of", "locked", "need_locks", "opened", "stem_of", "told"]
 
 HOPELESS: Final = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+    }
 )
 """What does not pass by itself: rights, a read-only file system, a directory that is not there. All else (full, I/O, too many) may."""
 
@@ -29,7 +38,13 @@ def told(what: str, *, failure: Failure | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         kind = failure or (Failure.PERMANENT if error.errno in HOPELESS else Failure.TRANSIENT)
-        mend = "" if failure else "; mend the directory or its rights" if kind is Failure.PERMANENT else "; it may pass: try again"
+        mend = (
+            ""
+            if failure
+            else "; mend the directory or its rights"
+            if kind is Failure.PERMANENT
+            else "; it may pass: try again"
+        )
         raise StoreError(f"{what}: {error}{mend}", failure=kind) from error
 
 
@@ -68,7 +83,10 @@ def id_of(stem: str) -> str | None:
     small, _, capitals = stem.partition("~")
     with suppress(ValueError, StrategyError):
         bits = int(capitals or "0", 16)
-        id = "".join(letter.upper() if bits >> i & 1 else letter for i, letter in enumerate(small.translate(BACK)))
+        id = "".join(
+            letter.upper() if bits >> i & 1 else letter
+            for i, letter in enumerate(small.translate(BACK))
+        )
         if stem_of(check.name(id, "id")) == stem:
             return id
     return None
@@ -90,7 +108,10 @@ NAP: Final = 0.005
 def need_locks(store: str) -> None:
     """Refuse to work where there is no ``flock``: two drivers would move the same traffic."""
     if sys.platform == "win32":
-        raise StoreError(f"{store} needs flock, which Windows has not; use another store", failure=Failure.PERMANENT)
+        raise StoreError(
+            f"{store} needs flock, which Windows has not; use another store",
+            failure=Failure.PERMANENT,
+        )
 
 
 @contextmanager
@@ -100,7 +121,9 @@ def locked(path: str, id: str, other: str) -> Iterator[None]:
         end = time.monotonic() + WAIT
         while not _got(fd):
             if time.monotonic() >= end:
-                raise StoreError(f"rollout {id!r} was not saved: {other} has not ended within {WAIT:g} s; try again")
+                raise StoreError(
+                    f"rollout {id!r} was not saved: {other} has not ended within {WAIT:g} s; try again"
+                )
             time.sleep(NAP)
         yield
 
@@ -112,8 +135,12 @@ def driven(path: str, id: str) -> Iterator[None]:
     with opened(path, os.O_RDWR | os.O_CREAT, what) as fd:
         with told(what):
             if not _got(fd):
-                raise ConflictError(f"rollout {id!r} is driven by {_who(fd)}; leave it to that one, or stop it and try again")
-        with suppress(OSError):  # the name is a courtesy; a full disk must not keep out the driver that rolls back
+                raise ConflictError(
+                    f"rollout {id!r} is driven by {_who(fd)}; leave it to that one, or stop it and try again"
+                )
+        with suppress(
+            OSError
+        ):  # the name is a courtesy; a full disk must not keep out the driver that rolls back
             os.ftruncate(fd, 0)
             os.pwrite(fd, _me(), 0)
         yield
@@ -134,4 +161,7 @@ def _me() -> bytes:
 
 def _who(fd: int) -> str:
     """Who holds the lock, as that one wrote it."""
-    return os.pread(fd, 400, 0).decode("utf-8", "replace") or "another process, which has not said which"
+    return (
+        os.pread(fd, 400, 0).decode("utf-8", "replace")
+        or "another process, which has not said which"
+    )

@@ -50,7 +50,9 @@ def append(path: str, notes: Sequence[bytes], *, serial: int, after: int | None)
     try:
         size = os.fstat(fd).st_size
         end = _committed_end(fd, size, after, path)
-        lines = b"".join(note + b"\n" for note in notes) + bytes(_Saved(saved=serial, after=after, notes=len(notes)))
+        lines = b"".join(note + b"\n" for note in notes) + bytes(
+            _Saved(saved=serial, after=after, notes=len(notes))
+        )
         if end == 0 and after is not None:
             lines = bytes(_Saved(saved=after, after=None, notes=0)) + lines
         if end < size:
@@ -146,7 +148,9 @@ def _parse(line: bytes) -> _Saved | None:
     if found is None:
         return None
     saved, after, notes = found.groups()
-    return _Saved(saved=int(saved), after=None if after == b"null" else int(after), notes=int(notes))
+    return _Saved(
+        saved=int(saved), after=None if after == b"null" else int(after), notes=int(notes)
+    )
 
 
 def _apart(path: str, state: int | None, journal: int | None) -> StateError:

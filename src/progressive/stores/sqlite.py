@@ -70,7 +70,9 @@ class SqliteStore:
                 f"SqliteStore({name!r}): each connection would have a database in memory of its own; "
                 "give the path of a file, or use progressive.testing.MemoryStore"
             )
-        self._path = os.path.realpath(name)  # one place for the locks of drivers, by whatever name the file is reached
+        self._path = os.path.realpath(
+            name
+        )  # one place for the locks of drivers, by whatever name the file is reached
         self._kinds = kinds
         self._database = Database(path=self._path)
         self._database.make()
@@ -89,7 +91,9 @@ class SqliteStore:
         id, state = rollout.id, dumps(rollout, self._kinds)
         texts = [(id, rollout.serial, n, dumps_note(note)) for n, note in enumerate(notes)]
         not_done = f"rollout {id!r} was not saved, and what was stored before stands"
-        with self._database.writing(not_done, f"rollout {id!r} was perhaps saved, perhaps not; load it before saving again") as db:
+        with self._database.writing(
+            not_done, f"rollout {id!r} was perhaps saved, perhaps not; load it before saving again"
+        ) as db:
             stored = self._stored(db, id)
             found = None if stored is None else stored.serial
             if may_replace(rollout, notes, expected=expected, found=found, same=stored == rollout):
@@ -117,7 +121,9 @@ class SqliteStore:
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         """Every note with its id ``rollout/serial/n``, oldest first, up to now; read while you iterate, and no save waits for you."""
-        with self._database.reading(f"the notes of rollout {check.name(id, 'id')!r} can't be read") as db:
+        with self._database.reading(
+            f"the notes of rollout {check.name(id, 'id')!r} can't be read"
+        ) as db:
             [(newest,)] = db.execute(NEWEST, (id,))
         return iter(()) if newest is None else self._notes(id, newest)
 
@@ -125,7 +131,10 @@ class SqliteStore:
         last = (-1, -1)
         while page := self._page(id, last, upto):
             for serial, n, text in page:
-                yield f"{id}/{serial}/{n}", note_of(text, where=f"{self._path}: note '{id}/{serial}/{n}'")
+                yield (
+                    f"{id}/{serial}/{n}",
+                    note_of(text, where=f"{self._path}: note '{id}/{serial}/{n}'"),
+                )
             last = page[-1][:2]
 
     def driving(self, id: str) -> AbstractContextManager[None]:
@@ -154,7 +163,9 @@ class SqliteStore:
         """`StateError` if there are notes of a later save than the state's: another one's trail must not become this one's."""
         [(newest,)] = db.execute(NEWEST, (id,))
         if newest is not None and (found is None or newest > found):
-            stored = "no state is stored" if found is None else f"the stored state is at serial {found}"
+            stored = (
+                "no state is stored" if found is None else f"the stored state is at serial {found}"
+            )
             raise StateError(
                 f"{stored}, and there are notes of serial {newest}: one of the two was restored, edited or removed without the other. "
                 "Both are left as they are; put the matching one back, or move these notes away to go on without them",
@@ -167,9 +178,15 @@ class SqliteStore:
 
 
 def _put(db: sqlite3.Connection, rollout: Rollout, state: str) -> None:
-    service, wake_at = rollout.release.service, None if rollout.wake_at is None else _time(rollout.wake_at)
+    service, wake_at = (
+        rollout.release.service,
+        None if rollout.wake_at is None else _time(rollout.wake_at),
+    )
     try:
-        db.execute(SAVE, (rollout.id, service, _time(rollout.clocks.created), not rollout.final, wake_at, state))
+        db.execute(
+            SAVE,
+            (rollout.id, service, _time(rollout.clocks.created), not rollout.final, wake_at, state),
+        )
     except sqlite3.IntegrityError:
         for (other,) in db.execute(ACTIVE, (service, rollout.id)):
             raise second(rollout, other) from None

@@ -20,7 +20,9 @@ def rollout_of(text: str | bytes, id: str, kinds: Kinds, *, where: str) -> Rollo
     except StateError as error:
         raise unreadable(where, error.path, error.why) from None
     if rollout.id != id:
-        raise unreadable(where, "$.id", f"it is the rollout {rollout.id!r} under the name of {id!r}")
+        raise unreadable(
+            where, "$.id", f"it is the rollout {rollout.id!r} under the name of {id!r}"
+        )
     return rollout
 
 
@@ -34,10 +36,14 @@ def note_of(text: str | bytes, *, where: str) -> Note:
 
 def unreadable(where: str, place: str, why: str) -> StateError:
     """What stands at ``place`` can't be understood, and is not touched."""
-    return StateError(f"{why}. It is left as it is: restore it, or move it away", path=f"{where}: {place}")
+    return StateError(
+        f"{why}. It is left as it is: restore it, or move it away", path=f"{where}: {place}"
+    )
 
 
-def may_replace(rollout: Rollout, notes: Sequence[Note], *, expected: int | None, found: int | None, same: bool) -> bool:
+def may_replace(
+    rollout: Rollout, notes: Sequence[Note], *, expected: int | None, found: int | None, same: bool
+) -> bool:
     """Does this save change what is stored? ``found`` is the stored serial (None: nothing is), ``same`` if it is this very rollout.
 
     False if exactly this is stored already. `ConflictError` if the compare-and-set is lost, or the serial does not rise.

@@ -39,19 +39,28 @@ class BlueGreen(Watched):
     kind: ClassVar[str] = "blue_green"
 
     preview_hook: str | None = None
-    preview_checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=is_checks)
+    preview_checks: tuple[Check, ...] = attrs.field(
+        default=(), converter=checks_of, validator=is_checks
+    )
     preview_count: int = attrs.field(default=3, validator=check.at_least(1))
     approval: Approval | None = attrs.field(
-        default=None, validator=check.optional(check.is_a(Approval, "Approval({}, within=..., otherwise=...)"))
+        default=None,
+        validator=check.optional(check.is_a(Approval, "Approval({}, within=..., otherwise=...)")),
     )
     pause: timedelta | None = attrs.field(
-        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_duration)
+        default=None,
+        converter=attrs.converters.optional(check.whole_ms),
+        validator=check.optional(check.is_duration),
     )
-    bake: timedelta = attrs.field(default=minutes(10), converter=check.whole_ms, validator=check.is_duration)
+    bake: timedelta = attrs.field(
+        default=minutes(10), converter=check.whole_ms, validator=check.is_duration
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.approval is not None and self.pause is not None:
-            raise StrategyError("blue_green: give approval= (a person switches) or pause= (it switches by itself), not both")
+            raise StrategyError(
+                "blue_green: give approval= (a person switches) or pause= (it switches by itself), not both"
+            )
         _ = self.plan
 
     def _steps(self) -> tuple[Step, ...]:
@@ -73,7 +82,9 @@ class BlueGreen(Watched):
     def _analyses(self) -> tuple[Analysis, ...]:
         if not self.preview_checks:
             return ()
-        return (Analysis(PREVIEW, checks=self.preview_checks, interval=self.interval, synthetic=True),)
+        return (
+            Analysis(PREVIEW, checks=self.preview_checks, interval=self.interval, synthetic=True),
+        )
 
     def _told(self, problem: str) -> str:
         return super()._told(problem).replace(f"{UNJUDGED}: {NO_ANALYSIS}", _NOTHING_JUDGES)

@@ -27,11 +27,15 @@ def _weights(value: Iterable[Percent]) -> tuple[Percent, ...]:
 def _is_weights(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     what = check.where(instance, attribute)
     if not isinstance(value, tuple):
-        raise StrategyError(f"{what}: expected a list, got {value!r}; write percents({getattr(value, 'number', value)}, 100)")
+        raise StrategyError(
+            f"{what}: expected a list, got {value!r}; write percents({getattr(value, 'number', value)}, 100)"
+        )
     numbers = ", ".join(str(getattr(weight, "number", weight)) for weight in value)
     bare = [i for i, weight in enumerate(value) if not isinstance(weight, Percent)]
     if bare:
-        raise StrategyError([f"{what}[{i}]: {value[i]!r} has no unit; write percents({numbers})" for i in bare])
+        raise StrategyError(
+            [f"{what}[{i}]: {value[i]!r} has no unit; write percents({numbers})" for i in bare]
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -52,28 +56,43 @@ class Canary(Watched):
 
     kind: ClassVar[str] = "canary"
 
-    weights: tuple[Percent, ...] = attrs.field(default=(), converter=_weights, validator=_is_weights)
-    bake: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
+    weights: tuple[Percent, ...] = attrs.field(
+        default=(), converter=_weights, validator=_is_weights
+    )
+    bake: timedelta = attrs.field(
+        default=minutes(5), converter=check.whole_ms, validator=check.is_duration
+    )
     last_bake: timedelta | None = attrs.field(
-        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_duration)
+        default=None,
+        converter=attrs.converters.optional(check.whole_ms),
+        validator=check.optional(check.is_duration),
     )
     baseline: Percent | None = attrs.field(default=None, validator=check.optional(is_percent))
     steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of, validator=is_steps)
-    analyses: tuple[Analysis, ...] = attrs.field(default=(), converter=analyses_of, validator=is_analyses)
-    guards: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    analyses: tuple[Analysis, ...] = attrs.field(
+        default=(), converter=analyses_of, validator=is_analyses
+    )
+    guards: tuple[str, ...] = attrs.field(
+        default=(), converter=check.strings, validator=check.is_strings
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.steps and self.weights:
             raise StrategyError("canary: give weights= (with bake=) or steps=, not both")
         if self.steps and self.baseline is not None:
-            raise StrategyError("canary: baseline= goes with weights=; in steps= write SetWeight(..., baseline=...)")
+            raise StrategyError(
+                "canary: baseline= goes with weights=; in steps= write SetWeight(..., baseline=...)"
+            )
         _ = self.plan
 
     def _steps(self) -> tuple[Step, ...]:
         steps: list[Step] = list(self.steps)
         for weight in self.weights:
             last = weight.ppm == MILLION and self.last_bake is not None
-            steps += [SetWeight(weight, baseline=self._beside(weight)), Bake(self.last_bake if last and self.last_bake is not None else self.bake)]
+            steps += [
+                SetWeight(weight, baseline=self._beside(weight)),
+                Bake(self.last_bake if last and self.last_bake is not None else self.bake),
+            ]
         return tuple(steps)
 
     def _beside(self, weight: Percent) -> Percent:
@@ -89,7 +108,11 @@ class Canary(Watched):
 
     def _told(self, problem: str) -> str:
         told = super()._told(problem)
-        return told.replace("canary: steps: they end", "canary: weights: they end") if self.weights else told
+        return (
+            told.replace("canary: steps: they end", "canary: weights: they end")
+            if self.weights
+            else told
+        )
 
     def _place(self, step: int, where: str) -> str:
         """Each of the weights became two steps."""

@@ -35,15 +35,27 @@ class Watched:
     needs_stable: ClassVar[bool] = True
 
     checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=is_checks)
-    interval: timedelta = attrs.field(default=seconds(30), converter=check.whole_ms, validator=check.is_duration)
-    warmup: timedelta = attrs.field(default=timedelta(), converter=check.whole_ms, validator=check.is_span)
-    gates: tuple[str, ...] = attrs.field(default=(), converter=check.strings, validator=check.is_strings)
+    interval: timedelta = attrs.field(
+        default=seconds(30), converter=check.whole_ms, validator=check.is_duration
+    )
+    warmup: timedelta = attrs.field(
+        default=timedelta(), converter=check.whole_ms, validator=check.is_span
+    )
+    gates: tuple[str, ...] = attrs.field(
+        default=(), converter=check.strings, validator=check.is_strings
+    )
     deadline: Deadline = attrs.field(default=Deadline(within=hours(24 * 7)), validator=is_deadline)
-    watch_every: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
-    preflight: timedelta = attrs.field(default=minutes(5), converter=check.whole_ms, validator=check.is_duration)
+    watch_every: timedelta = attrs.field(
+        default=minutes(1), converter=check.whole_ms, validator=check.is_duration
+    )
+    preflight: timedelta = attrs.field(
+        default=minutes(5), converter=check.whole_ms, validator=check.is_duration
+    )
     alpha: float = 0.01
     retire_after: timedelta | None = attrs.field(
-        default=None, converter=attrs.converters.optional(check.whole_ms), validator=check.optional(check.is_span)
+        default=None,
+        converter=attrs.converters.optional(check.whole_ms),
+        validator=check.optional(check.is_span),
     )
     unguarded: str | None = None
 
@@ -54,13 +66,19 @@ class Watched:
 
     @cached_property
     def _plan(self) -> Plan:
-        guarding = (Analysis(CHECKS, checks=self.checks, interval=self.interval, warmup=self.warmup),) if self.checks else ()
+        guarding = (
+            (Analysis(CHECKS, checks=self.checks, interval=self.interval, warmup=self.warmup),)
+            if self.checks
+            else ()
+        )
         try:
             return Plan(
                 strategy=self.kind,
                 steps=named_steps(self._steps()),
                 analyses=(*guarding, *self._analyses()),
-                guards=tuple(Guard(name) for name in (*self._guards(), *(each.name for each in guarding))),
+                guards=tuple(
+                    Guard(name) for name in (*self._guards(), *(each.name for each in guarding))
+                ),
                 gates=self.gates,
                 deadline=self.deadline,
                 watch_every=self.watch_every,
@@ -86,7 +104,10 @@ class Watched:
 
     def _told(self, problem: str) -> str:
         """A problem of the plan in the strategy's own words: who wrote ``bake=`` has never seen a ``steps[1]``."""
-        placed = _STEP.sub(lambda found: self._place(int(found[1]), found[0]), problem.removeprefix(f"{self.kind}: "))
+        placed = _STEP.sub(
+            lambda found: self._place(int(found[1]), found[0]),
+            problem.removeprefix(f"{self.kind}: "),
+        )
         return f"{self.kind}: {placed}"
 
     def _place(self, step: int, where: str) -> str:

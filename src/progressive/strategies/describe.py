@@ -54,10 +54,15 @@ class Description:
             for each in self.steps
         ]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
         gates = f"; before every raise: {', '.join(self.gates)}" if self.gates else ""
         when = f"promoted after {said(self.earliest)} to {said(self.latest)}"
-        head = f"{self.strategy}: preflight within {said(self.preflight)}, {when}{gates}; {self.then}"
+        head = (
+            f"{self.strategy}: preflight within {said(self.preflight)}, {when}{gates}; {self.then}"
+        )
         return "\n".join([head, *lines])
 
     __repr__ = __str__
@@ -78,7 +83,10 @@ def describe(plan: Plan) -> Description:
                 needs = plan.checks[c][1].needs
                 if plan.keys[c] in (*judged, *dormant):
                     continue  # it has several metrics
-                able = all(traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE) for track in needs)
+                able = all(
+                    traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE)
+                    for track in needs
+                )
                 (judged if able else dormant).append(plan.keys[c])
         described.append(
             Described(
@@ -98,5 +106,7 @@ def describe(plan: Plan) -> Description:
         gates=plan.gates,
         earliest=earliest,
         latest=min(latest, plan.preflight + plan.deadline.within),
-        then="the old version stays" if plan.retire_after is None else f"the old version is removed after {said(plan.retire_after)}",
+        then="the old version stays"
+        if plan.retire_after is None
+        else f"the old version is removed after {said(plan.retire_after)}",
     )

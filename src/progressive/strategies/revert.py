@@ -27,7 +27,9 @@ class Revert(Watched):
     kind: ClassVar[str] = "revert"
     needs_stable: ClassVar[bool] = False  # what it leaves may be half down, which is why it leaves
 
-    bake: timedelta = attrs.field(default=minutes(1), converter=check.whole_ms, validator=check.is_duration)
+    bake: timedelta = attrs.field(
+        default=minutes(1), converter=check.whole_ms, validator=check.is_duration
+    )
     unguarded: str | None = "it was the stable version before"
 
     def __attrs_post_init__(self) -> None:

@@ -35,10 +35,17 @@ def must_answer(call: str, *ours: type[Exception]) -> Iterator[None]:
     try:
         yield
     except ours as error:
-        raise because(f"{call} failed", "an answer", error, "there is nothing to refuse here; see the system's own words") from error
+        raise because(
+            f"{call} failed",
+            "an answer",
+            error,
+            "there is nothing to refuse here; see the system's own words",
+        ) from error
     except Exception as error:
         mend = f"raise only {' or '.join(each.__name__ for each in ours)}, with the system's own words; say with failure= if it was done"
-        raise because(f"{call} raised an error of another kind", "an answer", error, mend) from error
+        raise because(
+            f"{call} raised an error of another kind", "an answer", error, mend
+        ) from error
 
 
 def tried(laws: Sequence[Callable[[T], None]], subject: T) -> None:
@@ -47,7 +54,9 @@ def tried(laws: Sequence[Callable[[T], None]], subject: T) -> None:
         try:
             law(subject)
         except AssertionError as error:
-            error.add_note(f"The law: {law.__name__.replace('_', ' ')}. {law.__doc__ or ''}".rstrip())
+            error.add_note(
+                f"The law: {law.__name__.replace('_', ' ')}. {law.__doc__ or ''}".rstrip()
+            )
             raise
 
 
@@ -76,7 +85,11 @@ def colours(port: Any, wait: Wait, *verbs: str) -> tuple[Spoken, ...]:
     """The colours that a port has, the plain one first."""
     found = []
     for spoken in (Spoken(port), Spoken(port, wait)):
-        missing = [spoken.method(verb) for verb in verbs if not callable(getattr(port, spoken.method(verb), None))]
+        missing = [
+            spoken.method(verb)
+            for verb in verbs
+            if not callable(getattr(port, spoken.method(verb), None))
+        ]
         if len(missing) < len(verbs):
             must(
                 not missing,
@@ -115,7 +128,9 @@ def loop_of_its_own() -> Iterator[Wait]:
         begun.set_result((asyncio.get_running_loop(), over))
         await over.wait()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True, name="progressive-contract")
+    thread = threading.Thread(
+        target=lambda: asyncio.run(serve()), daemon=True, name="progressive-contract"
+    )
     thread.start()
     loop, over = begun.result()
     try:

@@ -82,14 +82,22 @@ def nothing_is_found_where_nothing_was(trial: Trial) -> None:
 def the_parts_make_the_whole(trial: Trial) -> None:
     """Half-open windows that follow each other count everything once."""
     start, end, length = trial.window.start, trial.window.end, trial.window.length
-    bounds = sorted({start, *(Window(start, start + length * n / QUARTERS).end for n in range(1, QUARTERS)), *trial.cuts, end})
+    bounds = sorted(
+        {
+            start,
+            *(Window(start, start + length * n / QUARTERS).end for n in range(1, QUARTERS)),
+            *trial.cuts,
+            end,
+        }
+    )
     whole = trial.look()
     looks = [trial.look(Window(*two)) for two in pairwise(bounds)]
     for track in trial.tracks:
         parts = [look.of(track) for look in looks]
         came = f"{merged(trial, parts)} out of {', '.join(map(str, parts))}"
         must(
-            same(whole.of(track), merged(trial, parts)) and not any(isinstance(part, NoAnswer) for part in parts),
+            same(whole.of(track), merged(trial, parts))
+            and not any(isinstance(part, NoAnswer) for part in parts),
             f"{trial.measure} does not count the parts of a window for {track} as it counts the whole",
             expected=whole.of(track),
             came=came,
@@ -205,14 +213,23 @@ def check(
         looks = []
         for spoken in found:
             trial = Trial(
-                provider=spoken, metric=metric, release=release, window=window, cuts=cut, between=between, clock=clock
+                provider=spoken,
+                metric=metric,
+                release=release,
+                window=window,
+                cuts=cut,
+                between=between,
+                clock=clock,
             )
             tried(laws_of(metric), trial)
             looks.append(trial.opened() if metric.counter else trial.look())
         for one, other in pairwise(looks):
             must(
                 one.fingerprint == other.fingerprint
-                and (metric.kind is Kind.VALUE or all(same(one.of(track), other.of(track)) for track, _ in one.tracks)),
+                and (
+                    metric.kind is Kind.VALUE
+                    or all(same(one.of(track), other.of(track)) for track, _ in one.tracks)
+                ),
                 f"{found[0].named('measure')} and {found[1].named('measure')} do not agree on {metric}",
                 expected=told(one),
                 came=told(other),

@@ -63,7 +63,12 @@ class Trial:
         """Those that the release has a version for."""
         return tuple(track for track in Track if track.version(self.release) is not None)
 
-    def look(self, window: Window | None = None, tracks: Sequence[Track] | None = None, since: str | None = None) -> Look:
+    def look(
+        self,
+        window: Window | None = None,
+        tracks: Sequence[Track] | None = None,
+        since: str | None = None,
+    ) -> Look:
         """An answer that has to come, if it is one to what was asked."""
         window, tracks = window or self.window, tracks or self.tracks
         with must_answer(self.measure, MetricsError):
@@ -74,7 +79,9 @@ class Trial:
         """An answer that need not come: None if the system can't be asked for such a window."""
         with must_answer(self.measure, MetricsError):
             try:
-                found = self.provider("measure", self.release, self.metric, self.tracks, window, None)
+                found = self.provider(
+                    "measure", self.release, self.metric, self.tracks, window, None
+                )
             except MetricsError:
                 return None
         return self._fits(found, window, self.tracks)
@@ -121,7 +128,8 @@ class Trial:
                 mend="answer in the shape of the metric's kind, or declare the metric with another kind=",
             )
         must(
-            found.covered.end >= window.start and (self.metric.counter or found.covered.end <= window.end),
+            found.covered.end >= window.start
+            and (self.metric.counter or found.covered.end <= window.end),
             f"{self.measure} covers what was not asked for",
             expected=in_words(window),
             came=in_words(found.covered),
@@ -163,7 +171,13 @@ def same(one: Measurement, other: Measurement) -> bool:
     if isinstance(one, Moments) and isinstance(other, Moments):
         spread = math.sqrt(one.m2 / one.n) + abs(one.mean)
         close = math.isclose(one.mean, other.mean, rel_tol=CLOSE, abs_tol=CLOSE * spread)
-        return one.n == other.n and close and math.isclose(one.m2, other.m2, rel_tol=1e-6, abs_tol=CLOSE * one.n * spread * spread)
+        return (
+            one.n == other.n
+            and close
+            and math.isclose(
+                one.m2, other.m2, rel_tol=1e-6, abs_tol=CLOSE * one.n * spread * spread
+            )
+        )
     return one == other
 
 
@@ -173,7 +187,12 @@ def merged(trial: Trial, parts: Sequence[Measurement]) -> Measurement:
         return reduce(merge, parts)
     except StrategyError as error:
         mend = "give a histogram the same edges in every window"
-        raise because(f"{trial.measure} gave windows that can't be merged", "one shape in all of them", error, mend) from error
+        raise because(
+            f"{trial.measure} gave windows that can't be merged",
+            "one shape in all of them",
+            error,
+            mend,
+        ) from error
 
 
 def told(look: Look) -> str:

@@ -21,8 +21,12 @@ COOKIE: Final = Match(name="progressive-check", value="a.b", source="cookie")
 """What a header and a cookie may say; both mean something else where they are taken for a pattern."""
 
 REFUSE: Final = "begin apply with `self.capabilities.refuse(release, traffic)`"
-COMPARE: Final = "send expect along, so that the system itself compares, and raise ConflictError when it refuses"
-OVERTAKEN: Final = "read the marker that stands there first, and raise ConflictError if `there.supersedes(marker)`"
+COMPARE: Final = (
+    "send expect along, so that the system itself compares, and raise ConflictError when it refuses"
+)
+OVERTAKEN: Final = (
+    "read the marker that stands there first, and raise ConflictError if `there.supersedes(marker)`"
+)
 
 
 def reading_changes_nothing(trial: Trial) -> None:
@@ -84,7 +88,11 @@ def all_that_is_declared_is_given_and_taken_back(trial: Trial) -> None:
         if share.ppm * 2 <= MILLION:
             ways.append(Traffic(candidate=share, baseline=share))
     if able.matches:
-        ways += [Traffic(matches=[HEADER]), Traffic(matches=[COOKIE]), Traffic(candidate=share, matches=[HEADER, COOKIE])]
+        ways += [
+            Traffic(matches=[HEADER]),
+            Traffic(matches=[COOKIE]),
+            Traffic(candidate=share, matches=[HEADER, COOKIE]),
+        ]
     if able.mirror:
         ways += [Traffic(mirror=share), Traffic(candidate=share, mirror=Percent(MILLION))]
     for way in ways:
@@ -105,7 +113,9 @@ def what_is_not_declared_is_refused(trial: Trial) -> None:
     wanted += [] if able.mirror else [Traffic(mirror=share)]
     wanted += [] if able.baseline else [Traffic(baseline=share)]
     for traffic in wanted:
-        trial.refused(RouterError, f"{traffic}, which its capabilities do not have", traffic, mend=REFUSE)
+        trial.refused(
+            RouterError, f"{traffic}, which its capabilities do not have", traffic, mend=REFUSE
+        )
 
 
 def a_share_without_a_version_is_refused(trial: Trial) -> None:
@@ -115,7 +125,13 @@ def a_share_without_a_version_is_refused(trial: Trial) -> None:
     nobody = "a share for a baseline that the release has not"
     trial.refused(RouterError, nobody, Traffic(baseline=share), release=only_two, mend=REFUSE)
     first = attrs.evolve(only_two, stable=None)
-    trial.refused(RouterError, "a share for stable in a release that has none", STABLE_ONLY, release=first, mend=REFUSE)
+    trial.refused(
+        RouterError,
+        "a share for stable in a release that has none",
+        STABLE_ONLY,
+        release=first,
+        mend=REFUSE,
+    )
 
 
 def a_write_on_what_has_moved_is_refused(trial: Trial) -> None:
@@ -132,7 +148,13 @@ def a_write_on_what_has_moved_is_refused(trial: Trial) -> None:
     )
     trial.write(trial.smallest)
     for traffic in (STABLE_ONLY, trial.smallest):
-        trial.refused(ConflictError, "a write on a version that is not there any more", traffic, expect=stale, mend=COMPARE)
+        trial.refused(
+            ConflictError,
+            "a write on a version that is not there any more",
+            traffic,
+            expect=stale,
+            mend=COMPARE,
+        )
     trial.write(STABLE_ONLY)
 
 
@@ -140,16 +162,28 @@ def an_older_marker_is_refused(trial: Trial) -> None:
     """Where a marker is declared: an older serial, and any of an older generation."""
     if not trial.able.marker:
         return
-    edge = 10 ** len(str(trial.marker.serial))  # the next serial has one digit more: less only for who compares text
+    edge = 10 ** len(
+        str(trial.marker.serial)
+    )  # the next serial has one digit more: less only for who compares text
     older = attrs.evolve(trial.marker, serial=edge - 1)
     trial.write(STABLE_ONLY, marker=older)
     trial.write(trial.smallest)
-    trial.refused(ConflictError, f"an older serial ({older} after {trial.marker})", STABLE_ONLY, marker=older, mend=OVERTAKEN)
+    trial.refused(
+        ConflictError,
+        f"an older serial ({older} after {trial.marker})",
+        STABLE_ONLY,
+        marker=older,
+        mend=OVERTAKEN,
+    )
     overtaken = trial.newer
     trial.next_rollout()
     trial.write(STABLE_ONLY, marker=trial.marker)
     trial.refused(
-        ConflictError, f"an older generation ({overtaken} after {trial.marker})", trial.smallest, marker=overtaken, mend=OVERTAKEN
+        ConflictError,
+        f"an older generation ({overtaken} after {trial.marker})",
+        trial.smallest,
+        marker=overtaken,
+        mend=OVERTAKEN,
     )
 
 
@@ -180,7 +214,11 @@ def what_a_stranger_does_is_seen(trial: Trial) -> None:
     if trial.edit is None:
         return
     before = trial.write(trial.smallest)
-    theirs = Traffic(candidate=Percent(MILLION // 2 // trial.able.smallest_weight.ppm * trial.able.smallest_weight.ppm))
+    theirs = Traffic(
+        candidate=Percent(
+            MILLION // 2 // trial.able.smallest_weight.ppm * trial.able.smallest_weight.ppm
+        )
+    )
     trial.edit(theirs)
     seen = trial.settled(theirs)
     must(
@@ -191,7 +229,13 @@ def what_a_stranger_does_is_seen(trial: Trial) -> None:
         mend="read must ask the system each time, and never answer with what was asked for last",
     )
     if trial.able.compare_and_set:
-        trial.refused(ConflictError, "a write on what somebody else has changed", trial.smallest, expect=before.version, mend=COMPARE)
+        trial.refused(
+            ConflictError,
+            "a write on what somebody else has changed",
+            trial.smallest,
+            expect=before.version,
+            mend=COMPARE,
+        )
     trial.write(STABLE_ONLY)
 
 

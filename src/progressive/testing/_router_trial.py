@@ -56,7 +56,9 @@ class Trial:
             came=shown(found),
             mend="hand the system over with all traffic on stable; if it is, read does not tell",
         )
-        trial.marker = Marker(generation=FIRST if found.marker is None else found.marker.generation + 1)
+        trial.marker = Marker(
+            generation=FIRST if found.marker is None else found.marker.generation + 1
+        )
         return trial
 
     @property
@@ -68,18 +70,34 @@ class Trial:
         """What the router says, if it says it in our words."""
         with must_answer(self.router.named("read"), RouterError):
             found = self.router("read", self.release)
-        return self._served("read", found, mend="say in our words what the system serves; stable gets what the others leave")
+        return self._served(
+            "read",
+            found,
+            mend="say in our words what the system serves; stable gets what the others leave",
+        )
 
-    def write(self, traffic: Traffic, *, marker: Marker | None = None, unconditional: bool = False) -> Served:
+    def write(
+        self, traffic: Traffic, *, marker: Marker | None = None, unconditional: bool = False
+    ) -> Served:
         """Apply it as a driver does, on what was read just now, and see that it is so: the law of every write."""
         expect = None if unconditional else self.read().version
         self.marker = marker or self.newer
         read, apply = self.router.named("read"), self.router.named("apply")
-        with must_answer(f"{apply}({traffic}, marker={self.marker}, expect={expect!r})", RouterError, ConflictError):
-            answered = self.router("apply", self.release, traffic, marker=self.marker, expect=expect)
+        with must_answer(
+            f"{apply}({traffic}, marker={self.marker}, expect={expect!r})",
+            RouterError,
+            ConflictError,
+        ):
+            answered = self.router(
+                "apply", self.release, traffic, marker=self.marker, expect=expect
+            )
         self._served("apply", answered, mend="end apply with `return self.read(release)`")
         seen = self.settled(traffic)
-        late = "" if self.settle else "; if it only takes a moment to show, say how long: settle=seconds(2)"
+        late = (
+            ""
+            if self.settle
+            else "; if it only takes a moment to show, say how long: settle=seconds(2)"
+        )
         must(
             shows(seen, traffic),
             f"after {apply}({traffic}), {read} says something else",
@@ -119,16 +137,34 @@ class Trial:
         expected = f"{error.__name__}, and nothing written"
         came: object
         try:
-            came = self.router("apply", release or self.release, traffic, marker=marker or self.newer, expect=expect)
+            came = self.router(
+                "apply",
+                release or self.release,
+                traffic,
+                marker=marker or self.newer,
+                expect=expect,
+            )
         except error as refusal:
             came = getattr(refusal, "failure", Failure.PERMANENT)
             if came is not Failure.PERMANENT:
                 wrong = f"{apply} refused {what}, and says that it may be asked again"
-                raise because(wrong, "failure=Failure.PERMANENT", came, "nothing was sent, and it will be refused again") from refusal
+                raise because(
+                    wrong,
+                    "failure=Failure.PERMANENT",
+                    came,
+                    "nothing was sent, and it will be refused again",
+                ) from refusal
         except Exception as refusal:
-            raise because(f"{apply} refused {what} with another error", expected, refusal, mend) from refusal
+            raise because(
+                f"{apply} refused {what} with another error", expected, refusal, mend
+            ) from refusal
         else:
-            raise because(f"{apply} took {what}", expected, shown(came) if isinstance(came, Served) else came, mend)
+            raise because(
+                f"{apply} took {what}",
+                expected,
+                shown(came) if isinstance(came, Served) else came,
+                mend,
+            )
         self._pause()
         after = self.read()
         must(
@@ -147,7 +183,9 @@ class Trial:
         end = time.monotonic() + self.settle.total_seconds()
         while True:
             seen = self.read()
-            if (shows(seen, traffic) and (not self.able.marker or seen.marker == self.marker)) or time.monotonic() >= end:
+            if (
+                shows(seen, traffic) and (not self.able.marker or seen.marker == self.marker)
+            ) or time.monotonic() >= end:
                 return seen
             time.sleep(POLL)
 
@@ -188,7 +226,9 @@ def on_trial(trial: Trial) -> Iterator[None]:
     except BaseException as error:
         left = _take_back(trial)
         if left:
-            error.add_note(f"The way back to stable failed too: {left}. Look where the traffic goes.")
+            error.add_note(
+                f"The way back to stable failed too: {left}. Look where the traffic goes."
+            )
         raise
 
 
@@ -255,7 +295,11 @@ def shown(served: Served) -> str:
 
 def differing(one: Any, other: Any) -> str:
     """The fields in which the first is not like the second, as the first has them."""
-    names = [field.name for field in attrs.fields(type(one)) if getattr(one, field.name) != getattr(other, field.name)]
+    names = [
+        field.name
+        for field in attrs.fields(type(one))
+        if getattr(one, field.name) != getattr(other, field.name)
+    ]
     return ", ".join(f"{name}={getattr(one, name)}" for name in names)
 
 

@@ -49,7 +49,9 @@ HOSTILE: Final = (
 """Ids that are valid and try to leave the place, or to be one entry with another."""
 
 CHECK: Final = "compare the stored serial with expected within the transaction that writes, and raise ConflictError if they differ"
-WHOLE: Final = "store the rollout and its notes in one transaction, and nothing of either if it is refused"
+WHOLE: Final = (
+    "store the rollout and its notes in one transaction, and nothing of either if it is refused"
+)
 
 
 def what_was_never_saved_is_not_there(trial: Trial) -> None:
@@ -112,7 +114,9 @@ def notes_have_ids_and_come_oldest_first(trial: Trial) -> None:
     for before, serial in pairwise((0, *serials)):
         store.save(a_rollout(serial=serial), some_notes(serial, many=serial), expected=before)
     store.finds([], "notes", "nobody")
-    store.finds([note for serial in serials for note in all_notes(ID, serial, many=serial)], "notes", ID)
+    store.finds(
+        [note for serial in serials for note in all_notes(ID, serial, many=serial)], "notes", ID
+    )
 
 
 def half_a_surrogate_pair_is_stored_and_read(trial: Trial) -> None:
@@ -126,7 +130,9 @@ def due_is_what_must_be_ticked_longest_overdue_first(trial: Trial) -> None:
     """From ``wake_at`` on, that moment included; what is over is never due."""
     store = trial.store
     for name, late in (("b", 1), ("a", 3), ("c", 2), ("now", 0), ("later", -1)):
-        store.save(a_rollout(name, service=name, wake_at=AT - timedelta(seconds=late)), (), expected=None)
+        store.save(
+            a_rollout(name, service=name, wake_at=AT - timedelta(seconds=late)), (), expected=None
+        )
     store.save(ended(a_rollout("over")), (), expected=None)
     store.finds(["a", "c", "b", "now"], "due", AT)
     store.finds(["a", "c"], "due", AT, 2)
@@ -138,17 +144,26 @@ def due_tells_milliseconds_apart(trial: Trial) -> None:
     """As a rollout does; and a time without a zone is nobody's."""
     store = trial.store
     for name, late in (("second", 1000), ("before", 1001), ("after", 999), ("millisecond", 1)):
-        store.save(a_rollout(name, service=name, wake_at=AT - timedelta(milliseconds=late)), (), expected=None)
+        store.save(
+            a_rollout(name, service=name, wake_at=AT - timedelta(milliseconds=late)),
+            (),
+            expected=None,
+        )
     store.finds(["before", "second", "after", "millisecond"], "due", AT)
     store.finds(["before", "second"], "due", AT - timedelta(seconds=1))
     due, naive = store.named("due"), AT.replace(tzinfo=None)
-    expected, mend = "StrategyError", "refuse a time without a zone: nobody knows which moment it means"
+    expected, mend = (
+        "StrategyError",
+        "refuse a time without a zone: nobody knows which moment it means",
+    )
     try:
         came: object = store.store.due(naive)
     except StrategyError:
         return
     except Exception as error:
-        raise because(f"{due}({naive}) was refused with another error", expected, error, mend) from error
+        raise because(
+            f"{due}({naive}) was refused with another error", expected, error, mend
+        ) from error
     raise because(f"{due}({naive}) was answered", expected, came, mend)
 
 
@@ -166,7 +181,10 @@ def due_follows_every_save(trial: Trial) -> None:
 def last_is_the_newest_of_its_service(trial: Trial) -> None:
     """By when it was created, not by when it was saved or by its id."""
     store = trial.store
-    old, middle = ended(a_rollout("z-old")), ended(a_rollout("a-middle", created=AT + timedelta(hours=1)))
+    old, middle = (
+        ended(a_rollout("z-old")),
+        ended(a_rollout("a-middle", created=AT + timedelta(hours=1))),
+    )
     new = a_rollout("m-new", created=AT + timedelta(hours=2))
     other = a_rollout("other", service=OTHER_SERVICE, created=AT + timedelta(hours=3))
     for rollout in (old, new, middle, other):
@@ -197,10 +215,18 @@ def a_rollout_that_is_final_makes_room(trial: Trial) -> None:
     store.save(a_rollout("first"), (), expected=None)
     store.save(ended(a_rollout("first", serial=1)), (), expected=0)
     store.save(a_rollout("second"), (), expected=None)
-    store.refuses(a_rollout("third"), (), expected=None, names="second", mend="what is active is told by rollout.final, not by which came last")
+    store.refuses(
+        a_rollout("third"),
+        (),
+        expected=None,
+        names="second",
+        mend="what is active is told by rollout.final, not by which came last",
+    )
     retiring = attrs.evolve(
         a_rollout("second", serial=1),
-        progress=attrs.evolve(a_rollout().progress, phase=Phase.PROMOTED, retirement=Retirement.DUE),
+        progress=attrs.evolve(
+            a_rollout().progress, phase=Phase.PROMOTED, retirement=Retirement.DUE
+        ),
         routing=attrs.evolve(a_rollout().routing, touched=True),
     )
     store.save(retiring, (), expected=0)
@@ -239,7 +265,13 @@ def two_handles_see_the_same(trial: Trial) -> None:
     one.finds(all_notes(ID, 0, 1), "notes", ID)
     one.finds(a_rollout(serial=1), "last", SERVICE)
     one.refuses(a_rollout(serial=2), (), expected=0, names=ID, mend=CHECK)
-    other.refuses(a_rollout("second"), (), expected=None, names=ID, mend="keep what is active in the place, not in the object")
+    other.refuses(
+        a_rollout("second"),
+        (),
+        expected=None,
+        names=ID,
+        mend="keep what is active in the place, not in the object",
+    )
 
 
 def writers_at_one_moment_lose_no_update(trial: Trial) -> None:
@@ -250,7 +282,11 @@ def writers_at_one_moment_lose_no_update(trial: Trial) -> None:
         store = trial.another().store
         for serial in range(15):
             try:
-                store.save(a_rollout(serial=serial), some_notes(serial), expected=serial - 1 if serial else None)
+                store.save(
+                    a_rollout(serial=serial),
+                    some_notes(serial),
+                    expected=serial - 1 if serial else None,
+                )
             except ConflictError:
                 continue
             won.append(serial)
@@ -272,13 +308,22 @@ def a_second_driver_is_kept_out(trial: Trial) -> None:
     driving = getattr(trial.store.store, "driving", None)
     if driving is None:
         return
-    named, mend = trial.store.named("driving"), "take a lock that ends with its holder, and raise ConflictError if another has it"
+    named, mend = (
+        trial.store.named("driving"),
+        "take a lock that ends with its holder, and raise ConflictError if another has it",
+    )
     with driving(ID):
         try:
             with trial.another().store.driving(ID):  # type: ignore[attr-defined]
                 pass
         except ConflictError as error:
-            must(ID in str(error), f"{named} does not say which rollout is driven", expected=f"{ID!r} in the message", came=error, mend=mend)
+            must(
+                ID in str(error),
+                f"{named} does not say which rollout is driven",
+                expected=f"{ID!r} in the message",
+                came=error,
+                mend=mend,
+            )
         else:
             raise because(f"{named} let a second driver in", "ConflictError", "it was let in", mend)
         with driving("another"):
@@ -289,7 +334,12 @@ def a_second_driver_is_kept_out(trial: Trial) -> None:
         with driving(ID):
             pass
     except ConflictError as error:
-        raise because(f"{named} does not let go when a driver fails", "that the next one may drive", error, mend) from error
+        raise because(
+            f"{named} does not let go when a driver fails",
+            "that the next one may drive",
+            error,
+            mend,
+        ) from error
 
 
 LAWS: Final[tuple[Callable[[Trial], None], ...]] = (

@@ -26,29 +26,51 @@ AT: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ID: Final = "checkout-42"
 SERVICE: Final = "checkout"
 OTHER_SERVICE: Final = "cart"
-CANARY: Final = Canary(weights=percents(1, 100), bake=minutes(5), unguarded="a store does not look at it")
+CANARY: Final = Canary(
+    weights=percents(1, 100), bake=minutes(5), unguarded="a store does not look at it"
+)
 
 
-def a_rollout(id: str = ID, *, serial: int = 0, service: str = SERVICE, created: datetime = AT, wake_at: datetime = AT) -> Rollout:
+def a_rollout(
+    id: str = ID,
+    *,
+    serial: int = 0,
+    service: str = SERVICE,
+    created: datetime = AT,
+    wake_at: datetime = AT,
+) -> Rollout:
     """A rollout as it stands in its first moment, with the serial that is asked for."""
     release = Release(service=service, stable=Version("v1"), candidate=Version("v2"))
-    return attrs.evolve(begin(CANARY.plan, release, id=id, at=created), serial=serial, wake_at=wake_at)
+    return attrs.evolve(
+        begin(CANARY.plan, release, id=id, at=created), serial=serial, wake_at=wake_at
+    )
 
 
 def ended(rollout: Rollout) -> Rollout:
     """The same, rolled back without having written."""
-    return attrs.evolve(rollout, progress=attrs.evolve(rollout.progress, phase=Phase.ROLLED_BACK), wake_at=None)
+    return attrs.evolve(
+        rollout, progress=attrs.evolve(rollout.progress, phase=Phase.ROLLED_BACK), wake_at=None
+    )
 
 
 def some_notes(serial: int, many: int = 2) -> tuple[Note, ...]:
     """Notes that say of which save they are."""
-    said: Note = Happened(at=AT, event=Hold(at=AT, by="Zoë", why=f"said before serial {serial}\nin two lines"))
-    return (said, *(Refused(at=AT, event="skip", why=f"serial {serial}, note {n}") for n in range(1, many)))[:many]
+    said: Note = Happened(
+        at=AT, event=Hold(at=AT, by="Zoë", why=f"said before serial {serial}\nin two lines")
+    )
+    return (
+        said,
+        *(Refused(at=AT, event="skip", why=f"serial {serial}, note {n}") for n in range(1, many)),
+    )[:many]
 
 
 def all_notes(id: str, *serials: int, many: int = 2) -> list[tuple[str, Note]]:
     """What `Store.notes` gives after saves of `some_notes` with these serials."""
-    return [(f"{id}/{serial}/{n}", note) for serial in serials for n, note in enumerate(some_notes(serial, many))]
+    return [
+        (f"{id}/{serial}/{n}", note)
+        for serial in serials
+        for n, note in enumerate(some_notes(serial, many))
+    ]
 
 
 @attrs.frozen
@@ -66,7 +88,15 @@ class Handle:
         with must_answer(_call(self.named("save"), rollout, expected), StoreError, ConflictError):
             self.store.save(rollout, notes, expected=expected)
 
-    def refuses(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None, names: str, mend: str) -> None:
+    def refuses(
+        self,
+        rollout: Rollout,
+        notes: Sequence[Note],
+        *,
+        expected: int | None,
+        names: str,
+        mend: str,
+    ) -> None:
         """A save that has to be refused, with a message in which ``names`` stands."""
         call = _call(self.named("save"), rollout, expected)
         try:
@@ -80,9 +110,19 @@ class Handle:
                 mend="say in the message which rollout is in the way: whoever reads it has to look at that one",
             )
         except Exception as error:
-            raise because(f"{call} was refused with another error", "ConflictError, and nothing changed", error, mend) from error
+            raise because(
+                f"{call} was refused with another error",
+                "ConflictError, and nothing changed",
+                error,
+                mend,
+            ) from error
         else:
-            raise because(f"{call} was done", "ConflictError, and nothing changed", "it came back without an error", mend)
+            raise because(
+                f"{call} was done",
+                "ConflictError, and nothing changed",
+                "it came back without an error",
+                mend,
+            )
 
     def finds(self, expected: object, method: str, *given: object) -> None:
         """See that ``load``, ``notes``, ``due`` or ``last`` answers what it has to."""
@@ -90,7 +130,13 @@ class Handle:
         with must_answer(call, StoreError, StateError):
             came = getattr(self.store, method)(*given)
             came = list(came) if isinstance(expected, list) else came
-        must(came == expected, f"{call} does not give what was saved", expected=expected, came=came, mend=MENDS[method])
+        must(
+            came == expected,
+            f"{call} does not give what was saved",
+            expected=expected,
+            came=came,
+            mend=MENDS[method],
+        )
 
 
 MENDS: Final = {

@@ -92,7 +92,9 @@ async def acheck_metrics(
     clock: Callable[[], datetime] = utcnow,
 ) -> None:
     """`check_metrics` where ``provider`` lives on the loop that this is awaited on. ``between`` is called in another thread."""
-    await asyncio.to_thread(_metrics_laws.check, provider, release, window, cuts, between, clock, _here())
+    await asyncio.to_thread(
+        _metrics_laws.check, provider, release, window, cuts, between, clock, _here()
+    )
 
 
 def check_store(open_store: Callable[[str], Store], *, shared: bool = True) -> None:

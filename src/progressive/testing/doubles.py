@@ -25,7 +25,13 @@ from progressive.rollout.state import Rollout
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 ALL = Capabilities(
-    smallest_weight=Percent(1), baseline=True, matches=True, mirror=True, sticky=True, compare_and_set=True, marker=True
+    smallest_weight=Percent(1),
+    baseline=True,
+    matches=True,
+    mirror=True,
+    sticky=True,
+    compare_and_set=True,
+    marker=True,
 )
 
 
@@ -63,13 +69,16 @@ class MemoryRouter:
     def read(self, release: Release) -> Served:
         return Served(traffic=self.traffic, version=str(self.revision), marker=self.marker)
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         self.capabilities.refuse(release, traffic)
         if expect is not None and expect != str(self.revision):
             raise ConflictError(f"revision {expect} was expected, it is {self.revision}")
         there = self.marker
         if there is not None and (
-            there.supersedes(marker) or (there.generation == marker.generation and there.closed and not marker.closed)
+            there.supersedes(marker)
+            or (there.generation == marker.generation and there.closed and not marker.closed)
         ):
             raise ConflictError(f"the marker there, {there!r}, is newer than {marker!r}")
         self.traffic, self.marker = traffic, marker
@@ -80,7 +89,9 @@ class MemoryRouter:
     async def aread(self, release: Release) -> Served:
         return self.read(release)
 
-    async def aapply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    async def aapply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         return self.apply(release, traffic, marker=marker, expect=expect)
 
     def undo(self, release: Release) -> str:
@@ -115,17 +126,37 @@ class ScriptedMetrics:
         return tuple(self._scripts)
 
     def measure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
     ) -> Look:
         self.asked.append((metric.name, window))
-        script = next(script for known, script in self._scripts.items() if known.name == metric.name)
+        script = next(
+            script for known, script in self._scripts.items() if known.name == metric.name
+        )
         opening = NoData("opening reading") if metric.counter and since is None else None
-        answers = [(track, opening or (script(track, window) if callable(script) else script[track])) for track in tracks]
+        answers = [
+            (track, opening or (script(track, window) if callable(script) else script[track]))
+            for track in tracks
+        ]
         # A counter needs a reading to go on from; a script knows every window without one, so any word will do.
-        return Look(metric=metric.name, window=window, tracks=tuple(answers), reading="scripted" if metric.counter else None)
+        return Look(
+            metric=metric.name,
+            window=window,
+            tracks=tuple(answers),
+            reading="scripted" if metric.counter else None,
+        )
 
     async def ameasure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
     ) -> Look:
         return self.measure(release, metric, tracks, window, since)
 
@@ -138,13 +169,19 @@ def steady(rps: float, **rates: float) -> Callable[[Track, Window], Measurement]
     """
     unknown = set(rates) - {track.value for track in Track}
     if unknown:
-        raise StrategyError(f"steady: {sorted(unknown)} are not tracks; there are {[track.value for track in Track]}")
+        raise StrategyError(
+            f"steady: {sorted(unknown)} are not tracks; there are {[track.value for track in Track]}"
+        )
 
     def until(at: datetime) -> int:
         return floor(rps * ((at - EPOCH) / timedelta(seconds=1)))
 
     def script(track: Track, window: Window) -> Measurement:
-        rate, before, after = min(rates.get(track.value, 0.0), 1.0), until(window.start), until(window.end)
+        rate, before, after = (
+            min(rates.get(track.value, 0.0), 1.0),
+            until(window.start),
+            until(window.end),
+        )
         return Counts(events=floor(rate * after) - floor(rate * before), trials=after - before)
 
     return script
@@ -155,7 +192,9 @@ class MemoryFleet:
     """A fleet that remembers what it was told to remove. ``capacities`` is what a survey says; by default everything is ready."""
 
     retired: list[Version] = attrs.field(factory=list)
-    capacities: dict[Track, Capacity] = attrs.field(factory=lambda: dict.fromkeys(Track, Capacity(percent(100))))
+    capacities: dict[Track, Capacity] = attrs.field(
+        factory=lambda: dict.fromkeys(Track, Capacity(percent(100)))
+    )
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
         return dict(self.capacities)
@@ -181,13 +220,22 @@ class MemoryStore:
         with self._lock:
             found = self._serials.get(rollout.id)
             if found != expected:
-                raise ConflictError(f"rollout {rollout.id!r} is at serial {found}, {expected} was expected: somebody else moved it")
+                raise ConflictError(
+                    f"rollout {rollout.id!r} is at serial {found}, {expected} was expected: somebody else moved it"
+                )
             if found is not None and rollout.serial <= found:
                 if self._texts[rollout.id] == text and not notes:
                     return
-                raise ConflictError(f"rollout {rollout.id!r} is at serial {found}, and is to be saved with serial {rollout.serial}: it must rise")
-            if not rollout.final and (other := self._active.setdefault(service, rollout.id)) != rollout.id:
-                raise ConflictError(f"service {service!r} has an active rollout, {other!r}; let it end before starting {rollout.id!r}")
+                raise ConflictError(
+                    f"rollout {rollout.id!r} is at serial {found}, and is to be saved with serial {rollout.serial}: it must rise"
+                )
+            if (
+                not rollout.final
+                and (other := self._active.setdefault(service, rollout.id)) != rollout.id
+            ):
+                raise ConflictError(
+                    f"service {service!r} has an active rollout, {other!r}; let it end before starting {rollout.id!r}"
+                )
             if rollout.final and self._active.get(service) == rollout.id:
                 del self._active[service]
             self._texts[rollout.id] = text
@@ -204,7 +252,11 @@ class MemoryStore:
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
         now = check.moment(now, "due(now=)")
-        waiting = [(rollout.wake_at, rollout.id) for rollout in self._all() if rollout.wake_at is not None and rollout.wake_at <= now]
+        waiting = [
+            (rollout.wake_at, rollout.id)
+            for rollout in self._all()
+            if rollout.wake_at is not None and rollout.wake_at <= now
+        ]
         return [id for _, id in sorted(waiting)[:limit]]
 
     def last(self, service: str) -> Rollout | None:

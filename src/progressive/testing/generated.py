@@ -60,20 +60,36 @@ from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
 from .doubles import ALL
 from .reached import LAST, WAYS, reached
 
-__all__ = ["events", "measurements", "notes", "plans", "releases", "rollouts", "traffics", "values", "versions"]
+__all__ = [
+    "events",
+    "measurements",
+    "notes",
+    "plans",
+    "releases",
+    "rollouts",
+    "traffics",
+    "values",
+    "versions",
+]
 
 T = typing.TypeVar("T")
 
-MOMENTS: Final = st.integers(-(10**12), 10**13).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=n))
+MOMENTS: Final = st.integers(-(10**12), 10**13).map(
+    lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=n)
+)
 DURATIONS: Final = st.integers(0, 10**12).map(lambda n: timedelta(milliseconds=n))
-SPANS: Final = st.sampled_from([minutes(5), minutes(1), hours(1), hours(30), seconds(1.5)]) | DURATIONS.filter(bool)
+SPANS: Final = st.sampled_from(
+    [minutes(5), minutes(1), hours(1), hours(30), seconds(1.5)]
+) | DURATIONS.filter(bool)
 """How long somebody would wait, and how long nobody would."""
 PERCENTS: Final = st.integers(0, MILLION).map(Percent)
 NUMBERS: Final = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS: Final = st.text(max_size=20)
 NAMES: Final = st.from_regex(r"[A-Za-z0-9](?:[A-Za-z0-9._:/-]{0,9}[A-Za-z0-9])?", fullmatch=True)
 MEMORIES: Final = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | NUMBERS | TEXTS, lambda inner: st.lists(inner, max_size=4).map(tuple), max_leaves=8
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=4).map(tuple),
+    max_leaves=8,
 )
 
 
@@ -90,7 +106,10 @@ def releases(*, stable: bool = True, baseline: bool | None = None) -> st.SearchS
     three = st.lists(versions(), min_size=3, max_size=3, unique_by=lambda version: version.backend)
     return st.builds(
         lambda service, three, fresh: Release(
-            service=service, candidate=three[0], stable=three[1] if stable else None, baseline=three[2] if fresh else None
+            service=service,
+            candidate=three[0],
+            stable=three[1] if stable else None,
+            baseline=three[2] if fresh else None,
         ),
         NAMES,
         three,
@@ -118,22 +137,30 @@ def traffics(able: Capabilities = ALL) -> st.SearchStrategy[Traffic]:
 @st.composite
 def _histograms(draw: st.DrawFn) -> Histogram:
     edges = sorted(draw(st.sets(st.floats(0.001, 1000), min_size=1, max_size=5)))
-    counts = sorted(draw(st.lists(st.integers(0, 10**9), min_size=len(edges) + 1, max_size=len(edges) + 1)))
+    counts = sorted(
+        draw(st.lists(st.integers(0, 10**9), min_size=len(edges) + 1, max_size=len(edges) + 1))
+    )
     return Histogram(edges=edges, cumulative=counts)
 
 
 _MEASURED: Final[dict[Kind, st.SearchStrategy[Measurement]]] = {
-    Kind.RATIO: st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)).map(lambda two: Counts(events=min(two), trials=max(two))),
+    Kind.RATIO: st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)).map(
+        lambda two: Counts(events=min(two), trials=max(two))
+    ),
     Kind.LATENCY: _histograms(),
     Kind.MEAN: st.builds(Moments, n=st.integers(1, 10**9), mean=NUMBERS, m2=st.floats(0, 1e300)),
     Kind.VALUE: st.builds(Gauge, samples=st.lists(NUMBERS, min_size=1, max_size=4)),
 }
-_MISSING: Final[st.SearchStrategy[Measurement]] = st.builds(NoData, TEXTS) | st.builds(NoAnswer, TEXTS)
+_MISSING: Final[st.SearchStrategy[Measurement]] = st.builds(NoData, TEXTS) | st.builds(
+    NoAnswer, TEXTS
+)
 
 
 def measurements(kind: Kind | None = None) -> st.SearchStrategy[Measurement]:
     """What a provider may answer for a metric of this kind, or of any; also that there is nothing, or that it makes no sense."""
-    return st.one_of(*(found for each, found in _MEASURED.items() if kind in (None, each)), _MISSING)
+    return st.one_of(
+        *(found for each, found in _MEASURED.items() if kind in (None, each)), _MISSING
+    )
 
 
 # --------------------------------------------------------------------------------------------------------- what was decided
@@ -157,12 +184,22 @@ def plans(draw: st.DrawFn) -> Plan:
         st.builds(Bake, SPANS),
         st.builds(Pause, SPANS),
         st.builds(Hook, NAMES, skippable=st.booleans()),
-        st.builds(Approval, NAMES, within=SPANS, otherwise=st.sampled_from([Action.HOLD, Action.ROLL_BACK])),
+        st.builds(
+            Approval,
+            NAMES,
+            within=SPANS,
+            otherwise=st.sampled_from([Action.HOLD, Action.ROLL_BACK]),
+        ),
     )
     steps: list[Step] = []
-    for n, ppm in enumerate([*sorted(draw(st.sets(st.integers(1, MILLION - 1), max_size=4))), MILLION]):
+    for n, ppm in enumerate(
+        [*sorted(draw(st.sets(st.integers(1, MILLION - 1), max_size=4))), MILLION]
+    ):
         steps.append(SetWeight(Percent(ppm), deadline=draw(deadline), id=f"weight-{n}"))
-        steps += [attrs.evolve(step, id=f"step-{n}-{i}") for i, step in enumerate(draw(st.lists(between, max_size=2)))]
+        steps += [
+            attrs.evolve(step, id=f"step-{n}-{i}")
+            for i, step in enumerate(draw(st.lists(between, max_size=2)))
+        ]
     analyses = tuple(draw(st.lists(values(Analysis), max_size=2, unique_by=lambda each: each.name)))
     try:
         return Plan(
@@ -189,9 +226,18 @@ def rollouts(draw: st.DrawFn, plan: st.SearchStrategy[Plan] | None = None) -> Ro
     It was decided tick by tick in a world that is drawn too: good and bad versions, metrics that are silent, hooks that say no, people who
     abort, and drivers who come late. So every phase comes up, and nothing that no driver could have stored.
     """
-    ways = [*draw(st.lists(st.sampled_from(WAYS), max_size=16)), *draw(st.lists(st.sampled_from(LAST), max_size=1))]
+    ways = [
+        *draw(st.lists(st.sampled_from(WAYS), max_size=16)),
+        *draw(st.lists(st.sampled_from(LAST), max_size=1)),
+    ]
     release = draw(releases(baseline=True))
-    return reached(draw(plans() if plan is None else plan), release, id=draw(NAMES), at=draw(MOMENTS), ways=ways)
+    return reached(
+        draw(plans() if plan is None else plan),
+        release,
+        id=draw(NAMES),
+        at=draw(MOMENTS),
+        ways=ways,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ any value of a class
@@ -236,19 +282,33 @@ def _made(kind: Any) -> st.SearchStrategy[Any]:
     hints = types_of(kind)
     given = {field.name: _made(hints[field.name]) for field in attrs.fields(kind) if field.init}
     optional = {field.name for field in attrs.fields(kind) if field.default is not attrs.NOTHING}
-    return _valid(kind, **{name: st.just(_ABSENT) | each if name in optional else each for name, each in given.items()})
+    return _valid(
+        kind,
+        **{
+            name: st.just(_ABSENT) | each if name in optional else each
+            for name, each in given.items()
+        },
+    )
 
 
 _LOOKS_TOLERATED: Final = st.none() | st.integers(0, 99)
 _ENDINGS: Final = st.sampled_from([Action.ROLL_BACK, Action.HOLD])
 _BUDGETS: Final = st.builds(
-    lambda looks, within, then: Budget(looks=looks, within=within, then=Action.WAIT if looks is within is None else then),
+    lambda looks, within, then: Budget(
+        looks=looks, within=within, then=Action.WAIT if looks is within is None else then
+    ),
     _LOOKS_TOLERATED,
     st.none() | DURATIONS,
     _ENDINGS,
 )
 _TOLERANCES: Final = st.builds(
-    Tolerance, in_a_row=st.integers(1, 9), failures=_LOOKS_TOLERATED, then=_ENDINGS, inconclusive=_BUDGETS, no_data=_BUDGETS, no_answer=_BUDGETS
+    Tolerance,
+    in_a_row=st.integers(1, 9),
+    failures=_LOOKS_TOLERATED,
+    then=_ENDINGS,
+    inconclusive=_BUDGETS,
+    no_data=_BUDGETS,
+    no_answer=_BUDGETS,
 )
 _WINDOWS: Final = st.tuples(MOMENTS, DURATIONS).map(lambda two: Window(two[0], two[0] + two[1]))
 _FLOORS: Final = st.none() | PERCENTS | DURATIONS | NUMBERS
@@ -262,7 +322,11 @@ _LIMITS: Final = st.builds(
     id=NAMES,
     tolerance=_TOLERANCES,
 ) | st.builds(
-    Limit, st.builds(Metric, NAMES, kind=st.just("latency")), quantile=st.floats(0.01, 0.9999), at_most=DURATIONS, id=NAMES
+    Limit,
+    st.builds(Metric, NAMES, kind=st.just("latency")),
+    quantile=st.floats(0.01, 0.9999),
+    at_most=DURATIONS,
+    id=NAMES,
 )
 _COMPARISONS: Final = st.builds(
     NoWorse,
@@ -277,12 +341,23 @@ _COMPARISONS: Final = st.builds(
 )
 _LEVELS: Final = st.builds(Metric, NAMES, kind=st.just("value"))
 _RANKS: Final = st.builds(
-    MannWhitney, _LEVELS, margin=st.floats(1, 9), confidence=st.floats(0.6, 0.999), samples=st.integers(2, 500), id=NAMES
+    MannWhitney,
+    _LEVELS,
+    margin=st.floats(1, 9),
+    confidence=st.floats(0.6, 0.999),
+    samples=st.integers(2, 500),
+    id=NAMES,
 )
-_SPLITS: Final = st.builds(SampleRatio, _RATIOS, alpha=st.floats(0.0001, 0.5), observe=st.booleans(), id=NAMES)
+_SPLITS: Final = st.builds(
+    SampleRatio, _RATIOS, alpha=st.floats(0.0001, 0.5), observe=st.booleans(), id=NAMES
+)
 _SPINNAKER: Final = st.builds(
     lambda metric, direction, critical, name, points: Kayenta(
-        KayentaJudge(metrics=[KayentaMetric(metric.name, groups=["all"], direction=direction, critical=critical)]),
+        KayentaJudge(
+            metrics=[
+                KayentaMetric(metric.name, groups=["all"], direction=direction, critical=critical)
+            ]
+        ),
         metrics=[metric],
         points=points,
         id=name,
@@ -305,11 +380,19 @@ _KNOWN: Final[dict[Any, st.SearchStrategy[Any]]] = {
     timedelta: DURATIONS,
     Percent: PERCENTS,
     Memory: MEMORIES,
-    Bound: PERCENTS | DURATIONS | NUMBERS | st.builds(lambda factor, floor: times(factor, floor=floor), st.floats(0.001, 1000), _FLOORS),
+    Bound: PERCENTS
+    | DURATIONS
+    | NUMBERS
+    | st.builds(lambda factor, floor: times(factor, floor=floor), st.floats(0.001, 1000), _FLOORS),
     Budget: _BUDGETS,
     Tolerance: _TOLERANCES,
     Metric: st.builds(
-        Metric, NAMES, kind=st.sampled_from(list(Kind)), unit=TEXTS, lag=DURATIONS, bad=st.sampled_from(["up", "down", "both"])
+        Metric,
+        NAMES,
+        kind=st.sampled_from(list(Kind)),
+        unit=TEXTS,
+        lag=DURATIONS,
+        bad=st.sampled_from(["up", "down", "both"]),
     ),
     Counts: _MEASURED[Kind.RATIO],
     Histogram: _MEASURED[Kind.LATENCY],
@@ -326,7 +409,9 @@ _KNOWN: Final[dict[Any, st.SearchStrategy[Any]]] = {
         query=TEXTS,
         fingerprint=TEXTS,
     ),
-    Marker: st.builds(Marker, generation=st.integers(0, 99), serial=st.integers(0, 99), closed=st.booleans()),
+    Marker: st.builds(
+        Marker, generation=st.integers(0, 99), serial=st.integers(0, 99), closed=st.booleans()
+    ),
     Match: st.builds(Match, name=NAMES, value=TEXTS, source=st.sampled_from(["header", "cookie"])),
     Version: versions(),
     Release: releases(),

@@ -48,7 +48,13 @@ def play(
 
 
 async def aplay(
-    strategy: Strategy, release: Release, *, metrics: Sequence[Any] = (), router: Any = None, clock: VirtualClock | None = None, **ports: Any
+    strategy: Strategy,
+    release: Release,
+    *,
+    metrics: Sequence[Any] = (),
+    router: Any = None,
+    clock: VirtualClock | None = None,
+    **ports: Any,
 ) -> Outcome:
     """`play` through the asynchronous drivers."""
     bound = _bound(metrics, router, clock, ports)
@@ -62,6 +68,13 @@ async def aplay(
     raise AssertionError(f"not over after {MOST_TICKS} ticks: {rollout!r}")
 
 
-def _bound(metrics: Sequence[Any], router: Any, clock: VirtualClock | None, ports: dict[str, Any]) -> Ports:
+def _bound(
+    metrics: Sequence[Any], router: Any, clock: VirtualClock | None, ports: dict[str, Any]
+) -> Ports:
     ports.setdefault("store", MemoryStore())
-    return Ports(router=router or MemoryRouter(), metrics=tuple(metrics), clock=clock or VirtualClock(), **ports)
+    return Ports(
+        router=router or MemoryRouter(),
+        metrics=tuple(metrics),
+        clock=clock or VirtualClock(),
+        **ports,
+    )

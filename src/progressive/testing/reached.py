@@ -67,7 +67,10 @@ EDITED: Final = Traffic(candidate=percent(40))
 
 NUMBERS: Final[dict[Kind, tuple[Measurement, Measurement]]] = {
     Kind.RATIO: (Counts(events=0, trials=5_000), Counts(events=4_000, trials=5_000)),
-    Kind.LATENCY: (Histogram(edges=(0.0005,), cumulative=(90, 90)), Histogram(edges=(0.0005,), cumulative=(0, 90))),
+    Kind.LATENCY: (
+        Histogram(edges=(0.0005,), cumulative=(90, 90)),
+        Histogram(edges=(0.0005,), cumulative=(0, 90)),
+    ),
     Kind.MEAN: (Moments(n=90, mean=0.0, m2=0.0), Moments(n=90, mean=1e300, m2=0.0)),
     Kind.VALUE: (Gauge(samples=(0.0,)), Gauge(samples=(1e300,))),
 }
@@ -94,7 +97,20 @@ TROUBLES: Final = (
     *(Way(hook=hook) for hook in ("later", "stop")),
     *(Way(gate=gate) for gate in ("closed",)),
     *(Way(fleet=fleet) for fleet in ("starting", "away")),
-    *(Way(person=person) for person in ("approves", "approves", "holds", "resumes", "skips", "skips", "promotes", "rejects", "aborts")),
+    *(
+        Way(person=person)
+        for person in (
+            "approves",
+            "approves",
+            "holds",
+            "resumes",
+            "skips",
+            "skips",
+            "promotes",
+            "rejects",
+            "aborts",
+        )
+    ),
 )
 WAYS: Final = (*[Way()] * len(TROUBLES) * 2, *TROUBLES)
 """To draw from: two ticks in three are without trouble, or nothing would ever come to its end."""
@@ -118,13 +134,21 @@ def reached(plan: Plan, release: Release, *, id: str, at: datetime, ways: Sequen
 
 def _ticked(rollout: Rollout, world: _World) -> Rollout:
     said = _SAID.get(world.way.person)
-    events = () if said is None else (said(rollout, {"at": world.now, "by": "eve", "why": "so it was drawn"}),)
+    events = (
+        ()
+        if said is None
+        else (said(rollout, {"at": world.now, "by": "eve", "why": "so it was drawn"}),)
+    )
     talk = converse(rollout, events, tick=Tick(at=world.now), stored=True, expected=rollout.serial)
     reply: Kept = Saved()
     try:
         move = next(talk)
         while True:
-            reply = Saved() if isinstance(move, Save) else [world.answer(command) for command in move.commands]
+            reply = (
+                Saved()
+                if isinstance(move, Save)
+                else [world.answer(command) for command in move.commands]
+            )
             move = talk.send(reply)
     except StopIteration as stop:
         ticked: Rollout = stop.value.decision.rollout
@@ -139,7 +163,9 @@ _SAID: Final[dict[str, Callable[[Rollout, dict[str, Any]], PersonEvent]]] = {
     "approves": lambda rollout, said: Approve(approval=_approval(rollout), **said),
     "rejects": lambda rollout, said: Reject(approval=_approval(rollout), **said),
     "holds": lambda rollout, said: Hold(**said),
-    "resumes": lambda rollout, said: Resume(cause=next((cause.name for cause in rollout.progress.causes), "person"), **said),
+    "resumes": lambda rollout, said: Resume(
+        cause=next((cause.name for cause in rollout.progress.causes), "person"), **said
+    ),
     "skips": lambda rollout, said: Skip(epoch=rollout.epoch, **said),
     "promotes": lambda rollout, said: PromoteNow(waive=rollout.plan.keys, **said),
     "aborts": lambda rollout, said: Abort(**said),
@@ -160,7 +186,9 @@ class _World:
         return _ANSWERS[type(command)](self, command)
 
     def failed(self, command: str, epoch: int, failure: Failure) -> Event:
-        return CommandFailed(at=self.now, command=command, epoch=epoch, failure=failure, why="so it was drawn")
+        return CommandFailed(
+            at=self.now, command=command, epoch=epoch, failure=failure, why="so it was drawn"
+        )
 
     def inspect(self, command: Inspect) -> Event:
         return Inspected(at=self.now, undo="by hand", fleet=self.way.fleet != "away")
@@ -172,9 +200,15 @@ class _World:
 
     def apply(self, command: Apply) -> Event:
         if self.way.router in ("away", "refuses"):
-            return self.failed("apply", command.epoch, Failure.UNKNOWN if self.way.router == "away" else Failure.PERMANENT)
+            return self.failed(
+                "apply",
+                command.epoch,
+                Failure.UNKNOWN if self.way.router == "away" else Failure.PERMANENT,
+            )
         try:
-            served = self.router.apply(self.release, command.traffic, marker=command.marker, expect=command.expect)
+            served = self.router.apply(
+                self.release, command.traffic, marker=command.marker, expect=command.expect
+            )
         except ConflictError:
             return self.failed("apply", command.epoch, Failure.CONFLICT)
         return Wrote(at=self.now, epoch=command.epoch, traffic=command.traffic, served=served)
@@ -182,7 +216,9 @@ class _World:
     def measure(self, command: Measure) -> Event:
         tracks = [(track, self._measured(command.metric.kind, track)) for track in command.tracks]
         reading = "read" if command.metric.counter else None
-        look = Look(metric=command.metric.name, window=command.window, tracks=tracks, reading=reading)
+        look = Look(
+            metric=command.metric.name, window=command.window, tracks=tracks, reading=reading
+        )
         return Measured(at=self.now, analyses=command.analyses, look=look)
 
     def _measured(self, kind: Kind, track: Track) -> Measurement:
@@ -190,11 +226,21 @@ class _World:
             return NoAnswer("503")
         if track is not Track.CANDIDATE:
             return NUMBERS[kind][0]
-        return NoData("no requests") if self.way.candidate == "idle" else NUMBERS[kind][self.way.candidate == "bad"]
+        return (
+            NoData("no requests")
+            if self.way.candidate == "idle"
+            else NUMBERS[kind][self.way.candidate == "bad"]
+        )
 
     def hook(self, command: RunHook) -> Event:
-        answers: dict[str, HookAnswer] = {"go": Go(), "later": NotYet(self.now + seconds(20), "warming up"), "stop": Stop("it smokes")}
-        return HookAnswered(at=self.now, epoch=command.epoch, step=command.step, answer=answers[self.way.hook])
+        answers: dict[str, HookAnswer] = {
+            "go": Go(),
+            "later": NotYet(self.now + seconds(20), "warming up"),
+            "stop": Stop("it smokes"),
+        }
+        return HookAnswered(
+            at=self.now, epoch=command.epoch, step=command.step, answer=answers[self.way.hook]
+        )
 
     def gate(self, command: AskGate) -> Event:
         answer = Open() if self.way.gate == "open" else ClosedUntil(self.now + hours(1), "night")
@@ -207,7 +253,11 @@ class _World:
         return Surveyed(at=self.now, tracks=tuple(dict.fromkeys(Track, able).items()))
 
     def retire(self, command: Retire) -> Event:
-        return self.failed("retire", 0, Failure.TRANSIENT) if self.way.fleet == "away" else Retired(at=self.now)
+        return (
+            self.failed("retire", 0, Failure.TRANSIENT)
+            if self.way.fleet == "away"
+            else Retired(at=self.now)
+        )
 
 
 _ANSWERS: Final[dict[type, Callable[[_World, Any], Event]]] = {

@@ -17,7 +17,9 @@ __all__ = ["Call", "Recording"]
 
 Port = TypeVar("Port")
 
-VERBS: Final = frozenset({"read", "apply", "measure", "survey", "retire", "save", "load", "due", "last", "notes"})
+VERBS: Final = frozenset(
+    {"read", "apply", "measure", "survey", "retire", "save", "load", "due", "last", "notes"}
+)
 """The methods of ports that may have an asynchronous twin, with an ``a`` in front."""
 
 ROOM: Final = 60
@@ -126,7 +128,9 @@ class Recording(Generic[Port]):
     def _begun(self, name: str, arguments: dict[str, Any]) -> int:
         twin = name.startswith("a") and name[1:] in VERBS
         with self._lock:
-            self.calls.append(Call(verb=name[1:] if twin else name, asynchronous=twin, arguments=arguments))
+            self.calls.append(
+                Call(verb=name[1:] if twin else name, asynchronous=twin, arguments=arguments)
+            )
             return len(self.calls) - 1
 
     def _over(self, place: int, **came: Any) -> None:
@@ -134,10 +138,15 @@ class Recording(Generic[Port]):
             self.calls[place] = attrs.evolve(self.calls[place], over=True, **came)
 
 
-def _by_name(method: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+def _by_name(
+    method: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]
+) -> dict[str, Any]:
     try:
         return dict(inspect.signature(method).bind(*given, **named).arguments)
-    except (TypeError, ValueError):  # it tells no names, or will refuse these arguments in its own words
+    except (
+        TypeError,
+        ValueError,
+    ):  # it tells no names, or will refuse these arguments in its own words
         return {**{str(place): value for place, value in enumerate(given)}, **named}
 
 
@@ -145,4 +154,7 @@ def _shown(value: object) -> str:
     """A value as a line has room for it: whole, in words, or what it is."""
     if isinstance(value, Served):
         return f"Served({value.traffic}, ...)"
-    return next((said for said in (repr(value), str(value)) if len(said) <= ROOM), f"{type(value).__name__}(...)")
+    return next(
+        (said for said in (repr(value), str(value)) if len(said) <= ROOM),
+        f"{type(value).__name__}(...)",
+    )

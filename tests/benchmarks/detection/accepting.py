@@ -17,8 +17,9 @@ FINE: Final = tuple(0.005 * 1.1**k for k in range(80))
 NEEDED: Final = math.log(20)
 
 
-
-def _cumulative(rng: np.random.Generator, edges: tuple[float, ...], slower: float, n: int) -> list[int]:
+def _cumulative(
+    rng: np.random.Generator, edges: tuple[float, ...], slower: float, n: int
+) -> list[int]:
     times = np.sort(slower * rng.lognormal(math.log(MEDIAN), SIGMA, n))
     return [*np.searchsorted(times, edges, side="right").tolist(), n]
 
@@ -29,8 +30,13 @@ def latency(edges: tuple[float, ...]) -> Callable[[np.random.Generator, float, f
     def accepted(rng: np.random.Generator, worse: float, limit: float, looks: int) -> int:
         state = not_slower.NOTHING
         for look in range(looks):
-            mine, theirs = _cumulative(rng, edges, worse, EACH), _cumulative(rng, edges, 1.0, OTHERS)
-            state = not_slower.update(state, edges=edges, candidate=mine, control=theirs, limit=limit)
+            mine, theirs = (
+                _cumulative(rng, edges, worse, EACH),
+                _cumulative(rng, edges, 1.0, OTHERS),
+            )
+            state = not_slower.update(
+                state, edges=edges, candidate=mine, control=theirs, limit=limit
+            )
             if not_slower.evidence(state) >= NEEDED:
                 return look
         return -1
@@ -42,7 +48,10 @@ def mean(rng: np.random.Generator, worse: float, limit: float, looks: int) -> in
     """The same of the mean of the times, which are skewed."""
     state = means.NOTHING
     for look in range(looks):
-        mine, theirs = worse * rng.lognormal(math.log(MEDIAN), SIGMA, EACH), rng.lognormal(math.log(MEDIAN), SIGMA, OTHERS)
+        mine, theirs = (
+            worse * rng.lognormal(math.log(MEDIAN), SIGMA, EACH),
+            rng.lognormal(math.log(MEDIAN), SIGMA, OTHERS),
+        )
         state = means.update(
             state,
             n=EACH,
@@ -64,7 +73,9 @@ CASES: Final = (
 )
 
 
-def table(rng: np.random.Generator, rollouts: int, looks: int) -> list[tuple[str, float, float, float, float]]:
+def table(
+    rng: np.random.Generator, rollouts: int, looks: int
+) -> list[tuple[str, float, float, float, float]]:
     """For each metric and limit: how often a good version is accepted, after how many requests of its own in the median, and how often a bad
     one is.
     """

@@ -43,7 +43,10 @@ def in_control(rng: np.random.Generator, rollouts: int) -> float:
         logs = sequential.NOTHING
         for _ in range(200):
             weight = 0.5 if sequential.evidence(logs) > 0 else 0.02
-            own, other = rng.binomial(int(1_000 * weight), 0.01), rng.binomial(1_000 - int(1_000 * weight), 0.01)
+            own, other = (
+                rng.binomial(int(1_000 * weight), 0.01),
+                rng.binomial(1_000 - int(1_000 * weight), 0.01),
+            )
             logs = sequential.update(
                 logs,
                 events=int(own),

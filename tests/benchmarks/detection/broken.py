@@ -17,7 +17,15 @@ RPS, BASE, WEIGHT = 100.0, 0.005, 0.10
 Made = Callable[[np.random.Generator, int], Traffic]
 
 
-def _made(rng: np.random.Generator, rollouts: int, *, weight: np.ndarray, rate: np.ndarray, stable_rate: np.ndarray, rps: np.ndarray) -> Traffic:
+def _made(
+    rng: np.random.Generator,
+    rollouts: int,
+    *,
+    weight: np.ndarray,
+    rate: np.ndarray,
+    stable_rate: np.ndarray,
+    rps: np.ndarray,
+) -> Traffic:
     shape = (rollouts, len(weight))
     candidate = rng.poisson(np.broadcast_to(weight * rps * LOOK_SECONDS, shape))
     stable = rng.poisson(np.broadcast_to((1 - weight) * rps * LOOK_SECONDS, shape))
@@ -57,12 +65,32 @@ def drift(rng: np.random.Generator, rollouts: int) -> Traffic:
 
 def late(rng: np.random.Generator, rollouts: int) -> Traffic:
     """The candidate's counters show each look's numbers one look later, while traffic grows tenfold."""
-    grown = _made(rng, rollouts, weight=STEADY, rate=FLAT, stable_rate=FLAT, rps=np.linspace(RPS, 10 * RPS, LOOKS))
-    return Traffic(np.roll(grown.candidate, 1, axis=1), np.roll(grown.candidate_errors, 1, axis=1), grown.stable, grown.stable_errors, STEADY)
+    grown = _made(
+        rng,
+        rollouts,
+        weight=STEADY,
+        rate=FLAT,
+        stable_rate=FLAT,
+        rps=np.linspace(RPS, 10 * RPS, LOOKS),
+    )
+    return Traffic(
+        np.roll(grown.candidate, 1, axis=1),
+        np.roll(grown.candidate_errors, 1, axis=1),
+        grown.stable,
+        grown.stable_errors,
+        STEADY,
+    )
 
 
 def tenfold(rng: np.random.Generator, rollouts: int) -> Traffic:
-    return _made(rng, rollouts, weight=STEADY, rate=FLAT, stable_rate=FLAT, rps=np.linspace(RPS, 10 * RPS, LOOKS))
+    return _made(
+        rng,
+        rollouts,
+        weight=STEADY,
+        rate=FLAT,
+        stable_rate=FLAT,
+        rps=np.linspace(RPS, 10 * RPS, LOOKS),
+    )
 
 
 def overlapping(rng: np.random.Generator, rollouts: int) -> Traffic:
@@ -74,17 +102,29 @@ def overlapping(rng: np.random.Generator, rollouts: int) -> Traffic:
         sums = np.cumsum(counts, axis=1)
         sums[:, window:] = sums[:, window:] - sums[:, :-window]
         found = np.zeros_like(counts)
-        found[:, rules.PER_MINUTE - 1 :: rules.PER_MINUTE] = sums[:, rules.PER_MINUTE - 1 :: rules.PER_MINUTE]
+        found[:, rules.PER_MINUTE - 1 :: rules.PER_MINUTE] = sums[
+            :, rules.PER_MINUTE - 1 :: rules.PER_MINUTE
+        ]
         return found
 
-    return Traffic(counted(once.candidate), counted(once.candidate_errors), counted(once.stable), counted(once.stable_errors), STEADY)
+    return Traffic(
+        counted(once.candidate),
+        counted(once.candidate_errors),
+        counted(once.stable),
+        counted(once.stable_errors),
+        STEADY,
+    )
 
 
 def retries(rng: np.random.Generator, rollouts: int) -> Traffic:
     """Each failing user fails three times."""
     once = _made(rng, rollouts, weight=STEADY, rate=FLAT / 3, stable_rate=FLAT / 3, rps=ALWAYS)
     return Traffic(
-        once.candidate + 2 * once.candidate_errors, 3 * once.candidate_errors, once.stable + 2 * once.stable_errors, 3 * once.stable_errors, STEADY
+        once.candidate + 2 * once.candidate_errors,
+        3 * once.candidate_errors,
+        once.stable + 2 * once.stable_errors,
+        3 * once.stable_errors,
+        STEADY,
     )
 
 
@@ -92,18 +132,35 @@ def bursts(rng: np.random.Generator, rollouts: int, *, together: bool) -> Traffi
     """The rate of each minute is drawn anew (gamma, with a coefficient of variation of 0.7), for both tracks or for each on its own."""
     shape = (rollouts, LOOKS // rules.PER_MINUTE)
     one = BASE * np.repeat(rng.gamma(2, 0.5, shape), rules.PER_MINUTE, axis=1)
-    other = one if together else BASE * np.repeat(rng.gamma(2, 0.5, shape), rules.PER_MINUTE, axis=1)
+    other = (
+        one if together else BASE * np.repeat(rng.gamma(2, 0.5, shape), rules.PER_MINUTE, axis=1)
+    )
     return _made(rng, rollouts, weight=STEADY, rate=one, stable_rate=other, rps=ALWAYS)
 
 
 SCENES: Final[dict[str, tuple[Made, str]]] = {
     "independent requests": (independent, "The promise holds."),
-    "three minutes of an outage that hits both": (outage, "The promise holds: each look is compared with stable's in the same window."),
-    "the weight rises: 1, 5, 10, 25, 50 %": (ramp, "The promise holds: the share is the one that was measured."),
-    "the same, and the error rate of both triples": (drift, "The promise holds; tests that add up first alarm every time (Simpson's paradox)."),
+    "three minutes of an outage that hits both": (
+        outage,
+        "The promise holds: each look is compared with stable's in the same window.",
+    ),
+    "the weight rises: 1, 5, 10, 25, 50 %": (
+        ramp,
+        "The promise holds: the share is the one that was measured.",
+    ),
+    "the same, and the error rate of both triples": (
+        drift,
+        "The promise holds; tests that add up first alarm every time (Simpson's paradox).",
+    ),
     "traffic grows tenfold": (tenfold, "The promise holds."),
-    "the same, the candidate's counters a look late": (late, "The promise holds; `Metric(lag=...)` makes the looks wait."),
-    "rate[5m] polled each minute": (overlapping, "It can't happen here: the engine's windows never overlap, and providers count from raw counters."),
+    "the same, the candidate's counters a look late": (
+        late,
+        "The promise holds; `Metric(lag=...)` makes the looks wait.",
+    ),
+    "rate[5m] polled each minute": (
+        overlapping,
+        "It can't happen here: the engine's windows never overlap, and providers count from raw counters.",
+    ),
     "each failing user fails three times": (
         retries,
         "The promise is broken: count users, or take `blocks=True`, or measure the dispersion and give it to the check.",
@@ -120,7 +177,13 @@ SCENES: Final[dict[str, tuple[Made, str]]] = {
 def told(traffic: Traffic, other: Traffic) -> rules.Rule:
     """Ours with a dispersion that was measured on an earlier rollout of the same traffic (``other``), in minutes."""
     minutes = other.every(rules.PER_MINUTE)
-    looks = zip(minutes.candidate_errors[0], minutes.candidate[0], minutes.stable_errors[0], minutes.stable[0], strict=True)
+    looks = zip(
+        minutes.candidate_errors[0],
+        minutes.candidate[0],
+        minutes.stable_errors[0],
+        minutes.stable[0],
+        strict=True,
+    )
     phi = dispersion([(int(a), int(n), int(b), int(m)) for a, n, b, m in looks])
     return lambda _: rules.mixture(traffic, dispersion=phi)
 
@@ -133,7 +196,9 @@ def table(rng: np.random.Generator, rollouts: int) -> list[tuple[str, dict[str, 
         alarms = {}
         for rule, run in RULES.items():
             alarms[rule] = clock.judged(traffic, run).alarms
-        alarms["ours, told the dispersion"] = clock.judged(traffic, told(traffic, make(rng, 1))).alarms
+        alarms["ours, told the dispersion"] = clock.judged(
+            traffic, told(traffic, make(rng, 1))
+        ).alarms
         found.append((name, alarms, say))
     return found
 

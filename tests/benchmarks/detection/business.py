@@ -15,14 +15,18 @@ CONVERSION, MU, SIGMA = 0.03, 3.0, 1.0
 DROPS: Final = (0.0, 0.1, 0.2, 0.5)
 
 
-def rollout(rng: np.random.Generator, weight: float, drop: float, alpha: float = 0.05) -> dict[str, int]:
+def rollout(
+    rng: np.random.Generator, weight: float, drop: float, alpha: float = 0.05
+) -> dict[str, int]:
     """The minute in which each of ours alarms, -1 for never."""
     needed, alarmed = math.log(1 / alpha), {"conversions": -1, "revenue per visitor": -1}
     counts, moments = falls.NOTHING, means.NOTHING
     n, m = round(weight * RPS * LOOK_SECONDS), round((1 - weight) * RPS * LOOK_SECONDS)
     for k in range(LOOKS):
         own, other = _look(rng, n, CONVERSION * (1 - drop)), _look(rng, m, CONVERSION)
-        counts = falls.update(counts, events=len(own), trials=n, control_events=len(other), control_trials=m)
+        counts = falls.update(
+            counts, events=len(own), trials=n, control_events=len(other), control_trials=m
+        )
         if alarmed["conversions"] < 0 and falls.evidence(counts) >= needed:
             alarmed["conversions"] = k
         moments = means.update(moments, **_moments(own, n, ""), **_moments(other, m, "control_"))  # type: ignore[arg-type]
@@ -39,10 +43,16 @@ def _look(rng: np.random.Generator, visitors: int, rate: float) -> np.ndarray:
 
 def _moments(values: np.ndarray, visitors: int, prefix: str) -> dict[str, float]:
     mean = values.sum() / visitors
-    return {f"{prefix}n": visitors, f"{prefix}mean": mean, f"{prefix}m2": float((values**2).sum() - visitors * mean**2)}
+    return {
+        f"{prefix}n": visitors,
+        f"{prefix}mean": mean,
+        f"{prefix}m2": float((values**2).sum() - visitors * mean**2),
+    }
 
 
-def table(rng: np.random.Generator, rollouts: int) -> list[tuple[float, float, dict[str, tuple[float, float]]]]:
+def table(
+    rng: np.random.Generator, rollouts: int
+) -> list[tuple[float, float, dict[str, tuple[float, float]]]]:
     """For each weight and drop: how often each alarms within the hour, and in which minute in the median."""
     found = []
     for weight in (0.05, 0.50):
@@ -51,6 +61,9 @@ def table(rng: np.random.Generator, rollouts: int) -> list[tuple[float, float, d
             told = {}
             for name in runs[0]:
                 minutes = [run[name] + 1 if run[name] >= 0 else math.inf for run in runs]
-                told[name] = (sum(map(math.isfinite, minutes)) / rollouts, float(np.median(minutes)))
+                told[name] = (
+                    sum(map(math.isfinite, minutes)) / rollouts,
+                    float(np.median(minutes)),
+                )
             found.append((weight, drop, told))
     return found

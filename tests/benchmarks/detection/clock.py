@@ -111,7 +111,14 @@ def higher_by_the_library(own: list[float], other: list[float]) -> bool:
 
 
 def cell(
-    rng: np.random.Generator, *, weight: float, base: float, ratio: float, rps: float, rollouts: int, wanted: tuple[str, ...] = ()
+    rng: np.random.Generator,
+    *,
+    weight: float,
+    base: float,
+    ratio: float,
+    rps: float,
+    rollouts: int,
+    wanted: tuple[str, ...] = (),
 ) -> dict[str, Outcome]:
     """Every rule (or those that are wanted) on the same traffic of one cell."""
     traffic = independent(rng, weight=weight, base=base, ratio=ratio, rps=rps, rollouts=rollouts)
@@ -126,7 +133,11 @@ def cell(
 
 def first_rows(traffic: Traffic, rows: int) -> Traffic:
     return Traffic(
-        traffic.candidate[:rows], traffic.candidate_errors[:rows], traffic.stable[:rows], traffic.stable_errors[:rows], traffic.asked
+        traffic.candidate[:rows],
+        traffic.candidate_errors[:rows],
+        traffic.stable[:rows],
+        traffic.stable_errors[:rows],
+        traffic.asked,
     )
 
 

@@ -43,10 +43,14 @@ def ours(share: float, most: int, alpha: float = ALPHA) -> Boundary:
     """The default: by the library, whose evidence adds up over looks of one share."""
     needed = math.log(1 / alpha)
     return _least(
-        lambda own, every: sequential.evidence(
-            sequential.update_by_share(sequential.NOTHING, events=own, every=max(own, every), share=share)
-        )
-        >= needed,
+        lambda own, every: (
+            sequential.evidence(
+                sequential.update_by_share(
+                    sequential.NOTHING, events=own, every=max(own, every), share=share
+                )
+            )
+            >= needed
+        ),
         most,
     )
 
@@ -58,7 +62,11 @@ def ours_exact(share: float, most: int) -> Boundary:
     for _ in range(most):
         if state[0] < HORIZON:
             state, _ = exact.update(
-                state, events=0, expected=share, chances=chances, allowed=lambda u: 0.95 * ALPHA * exact.log_time(u, HORIZON)
+                state,
+                events=0,
+                expected=share,
+                chances=chances,
+                allowed=lambda u: 0.95 * ALPHA * exact.log_time(u, HORIZON),
             )
             found.append(exact.boundary(state))
         else:
@@ -71,7 +79,12 @@ def wald(ratio: float) -> Rule:
 
     def boundary(share: float, most: int) -> Boundary:
         each = math.log(ratio * share + 1 - share)
-        return np.array([math.ceil((math.log(1 / ALPHA) + every * each) / math.log(ratio) - 1e-12) for every in range(most + 1)])
+        return np.array(
+            [
+                math.ceil((math.log(1 / ALPHA) + every * each) / math.log(ratio) - 1e-12)
+                for every in range(most + 1)
+            ]
+        )
 
     return boundary
 
@@ -117,7 +130,10 @@ def normal_mixture(base: float, ratio: float) -> Rule:
 
 def peeked(share: float, most: int) -> Boundary:
     """A z-test at 5 %, peeked at after every event."""
-    found = [math.floor(every * share + 1.6448536 * math.sqrt(every * share * (1 - share))) + 1 for every in range(most + 1)]
+    found = [
+        math.floor(every * share + 1.6448536 * math.sqrt(every * share * (1 - share))) + 1
+        for every in range(most + 1)
+    ]
     found[0] = 1
     return np.array(found)
 
@@ -159,7 +175,12 @@ def false_alarms(rule: Rule, share: float) -> float:
 
 def limit(share: float, ratio: float, base: float = 1e-3) -> float:
     """The fewest errors of the candidate that any test needs in the mean."""
-    return limits.requests_needed(math.log(1 / ALPHA), ratio * base, base, share) * share * ratio * base
+    return (
+        limits.requests_needed(math.log(1 / ALPHA), ratio * base, base, share)
+        * share
+        * ratio
+        * base
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------------ acceptance
@@ -192,7 +213,11 @@ def accepting(share: float, bad: float, most: int, beta: float = 0.05) -> Bounda
 def events_to_accept(share: float, truth: float, bad: float) -> tuple[float, float]:
     """Mean number of events in all until the candidate is accepted, and the fewest that any test needs."""
     own = truth * share / (truth * share + 1 - share)
-    least = limits.requests_needed(math.log(20), truth * 1e-4, 1e-4, share, null=bad) * 1e-4 * (truth * share + 1 - share)
+    least = (
+        limits.requests_needed(math.log(20), truth * 1e-4, 1e-4, share, null=bad)
+        * 1e-4
+        * (truth * share + 1 - share)
+    )
     most = int(8 * least) + 300
     boundary = accepting(share, bad, most)
     alive, mean, accepted = np.zeros(most + 2), 0.0, 0.0

@@ -34,8 +34,13 @@ KINDS: Final[tuple[Kind, ...]] = (
 
 def chances(slower: float, stuck: float) -> NDArray[np.float64]:
     """The part of the requests in each bucket."""
-    below = [0.5 * math.erfc(-math.log(edge / (MEDIAN * slower)) / SIGMA / math.sqrt(2)) for edge in EDGES]
-    below = [(1 - stuck) * part + stuck * (edge >= 1.5) for part, edge in zip(below, EDGES, strict=True)]
+    below = [
+        0.5 * math.erfc(-math.log(edge / (MEDIAN * slower)) / SIGMA / math.sqrt(2))
+        for edge in EDGES
+    ]
+    below = [
+        (1 - stuck) * part + stuck * (edge >= 1.5) for part, edge in zip(below, EDGES, strict=True)
+    ]
     return np.diff([0.0, *below, 1.0])
 
 
@@ -44,14 +49,18 @@ def limit(slower: float, stuck: float, alpha: float = 0.05) -> float:
     p, q, share = chances(slower, stuck), chances(1.0, 0.0), EACH / (EACH + OTHERS)
     pooled = share * p + (1 - share) * q
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = share * np.nansum(p * np.log(p / pooled)) + (1 - share) * np.nansum(q * np.log(q / pooled))
+        gain = share * np.nansum(p * np.log(p / pooled)) + (1 - share) * np.nansum(
+            q * np.log(q / pooled)
+        )
     return math.log(1 / alpha) / float(gain) * share if gain > 0 else math.inf
 
 
 def evidence(mine: Cells, theirs: Cells) -> list[float]:
     """Ours, look by look."""
     state, found = tails.NOTHING, []
-    for own, other in zip(mine.cumsum(axis=1).tolist(), theirs.cumsum(axis=1).tolist(), strict=True):
+    for own, other in zip(
+        mine.cumsum(axis=1).tolist(), theirs.cumsum(axis=1).tolist(), strict=True
+    ):
         state = tails.update(state, edges=EDGES, candidate=own, control=other)
         found.append(tails.evidence(state))
     return found
@@ -94,7 +103,9 @@ RULES: Final[dict[str, Callable[[Cells, Cells], int]]] = {
 }
 
 
-def table(rng: np.random.Generator, rollouts: int, looks: int) -> list[tuple[str, float, dict[str, tuple[float, float]]]]:
+def table(
+    rng: np.random.Generator, rollouts: int, looks: int
+) -> list[tuple[str, float, dict[str, tuple[float, float]]]]:
     """For each kind of trouble: the limit, and for each rule how often it alarms and after how many requests in the median."""
     found = []
     for name, slower, stuck in KINDS:
@@ -104,12 +115,16 @@ def table(rng: np.random.Generator, rollouts: int, looks: int) -> list[tuple[str
             theirs = rng.multinomial(OTHERS, chances(1.0, 0.0), looks)
             for rule, run in RULES.items():
                 stopped[rule].append(run(mine, theirs))
-        found.append((name, limit(slower, stuck), {rule: _told(alarms, looks) for rule, alarms in stopped.items()}))
+        found.append(
+            (
+                name,
+                limit(slower, stuck),
+                {rule: _told(alarms, looks) for rule, alarms in stopped.items()},
+            )
+        )
     return found
 
 
 def _told(alarms: list[int], looks: int) -> tuple[float, float]:
     requests = [(alarm + 1) * EACH if alarm >= 0 else math.inf for alarm in alarms]
     return sum(alarm >= 0 for alarm in alarms) / len(alarms), float(np.median(requests))
-
-

@@ -46,7 +46,12 @@ def _part(own: float, others: NDArray[np.float64], least: float) -> tuple[float,
     shares = float(sum(n * math.log(n / rest) for n in others if n > 0))
 
     def above(x: float) -> float:
-        return (own * math.log(x) if own else 0.0) + (rest * math.log1p(-x) if rest else 0.0) + shares - least
+        return (
+            (own * math.log(x) if own else 0.0)
+            + (rest * math.log1p(-x) if rest else 0.0)
+            + shares
+            - least
+        )
 
     return _ends(above, own / (own + rest) if own + rest else 0.5)
 
@@ -55,19 +60,29 @@ def _ends(above: Callable[[float], float], inside: float) -> tuple[float, float]
     """Where a concave function on (0, 1) that is above 0 at ``inside`` (or next to it) crosses 0; the ends where it doesn't."""
     tiny = 1e-15
     low = brentq(above, tiny, inside, xtol=1e-14) if inside > tiny and above(tiny) < 0 else 0.0
-    high = brentq(above, inside or tiny, 1 - tiny, xtol=1e-14) if inside < 1 - tiny and above(1 - tiny) < 0 else 1.0
+    high = (
+        brentq(above, inside or tiny, 1 - tiny, xtol=1e-14)
+        if inside < 1 - tiny and above(1 - tiny) < 0
+        else 1.0
+    )
     return float(low), float(high)
 
 
-def poisson_log_odds(counts: Sequence[float], rates: Sequence[float], concentration: float) -> float:
+def poisson_log_odds(
+    counts: Sequence[float], rates: Sequence[float], concentration: float
+) -> float:
     """The same for Poisson processes whose rates may change if only their proportions don't: to which of them each event belongs."""
     return log_odds(counts, [rate / math.fsum(rates) for rate in rates], concentration)
 
 
-def log_ratio_interval(counts: Sequence[float], rates: Sequence[float], concentration: float, alpha: float = 0.05) -> tuple[float, float]:
+def log_ratio_interval(
+    counts: Sequence[float], rates: Sequence[float], concentration: float, alpha: float = 0.05
+) -> tuple[float, float]:
     """Of two processes: the logarithm of how many times the first one's rate is what ``rates`` let expect, relative to the second one's."""
     whole = math.fsum(rates)
-    low, high = multinomial_interval(counts, [rate / whole for rate in rates], concentration, alpha)[0]
+    low, high = multinomial_interval(
+        counts, [rate / whole for rate in rates], concentration, alpha
+    )[0]
     expected = math.log(rates[0] / rates[1])
     return _logit(low) - expected, _logit(high) - expected
 
@@ -94,12 +109,16 @@ class Lift(NamedTuple):
 Number = float | NDArray[np.float64]
 
 
-def lift(events: Number, n: Number, control_events: Number, control_n: Number, *, relative: bool) -> tuple[Number, Number]:
+def lift(
+    events: Number, n: Number, control_events: Number, control_n: Number, *, relative: bool
+) -> tuple[Number, Number]:
     """The difference of two rates and its variance; ``relative`` to the control's rate by the delta method. Numbers or arrays."""
     rate, control = events / n, control_events / control_n
     variance, control_variance = rate * (1 - rate) / n, control * (1 - control) / control_n
     if relative:
-        return (rate - control) / control, variance / control**2 + control_variance * rate**2 / control**4
+        return (
+            rate - control
+        ) / control, variance / control**2 + control_variance * rate**2 / control**4
     return rate - control, variance + control_variance
 
 
@@ -109,7 +128,14 @@ def asymptotic_rho_squared(alpha: float, n_star: float) -> float:
 
 
 def asymptotic(
-    *, events: int, n: int, control_events: int, control_n: int, alpha: float = 0.05, n_star: float = 5_000, relative: bool = True
+    *,
+    events: int,
+    n: int,
+    control_events: int,
+    control_n: int,
+    alpha: float = 0.05,
+    n_star: float = 5_000,
+    relative: bool = True,
 ) -> Lift:
     """GrowthBook's sequential interval of two proportions."""
     difference, variance = lift(events, n, control_events, control_n, relative=relative)
@@ -123,7 +149,9 @@ def asymptotic(
 # -------------------------------------------------------------------------------------------------------- group sequential tests
 
 
-def group_sequential(information: Sequence[float], alpha: float = 0.05, *, sides: int = 1, points: int = 601) -> list[float]:
+def group_sequential(
+    information: Sequence[float], alpha: float = 0.05, *, sides: int = 1, points: int = 601
+) -> list[float]:
     """The bounds of ``z`` at looks with these parts of all information, when ``alpha * t**2`` may have been spent at the part ``t``.
 
     By following the density of the sum that has not crossed (Armitage, McPherson and Rowe, 1969), with Simpson's rule. With two
@@ -135,15 +163,29 @@ def group_sequential(information: Sequence[float], alpha: float = 0.05, *, sides
     for part in information:
         step, to_spend = math.sqrt(part - before), alpha * part**2 / sides - spent
 
-        def crossing(bound: float, at: NDArray[np.float64] = at, density: NDArray[np.float64] = density, step: float = step) -> float:
+        def crossing(
+            bound: float,
+            at: NDArray[np.float64] = at,
+            density: NDArray[np.float64] = density,
+            step: float = step,
+        ) -> float:
             return float(density @ norm.sf((bound - at) / step))
 
-        bound = brentq(lambda b: math.log(crossing(b) or 1e-300) - math.log(to_spend), 0, 12 * math.sqrt(part))  # noqa: B023
+        bound = brentq(
+            lambda b: math.log(crossing(b) or 1e-300) - math.log(to_spend), 0, 12 * math.sqrt(part)
+        )  # noqa: B023
         lowest = -bound if sides == 2 else -8 * math.sqrt(part)
         new = np.linspace(lowest, bound, points)
         weights = np.full(points, 2.0)
         weights[1::2], weights[0], weights[-1] = 4.0, 1.0, 1.0
-        density = norm.pdf((new[:, None] - at[None, :]) / step) / step @ density * weights * (new[1] - new[0]) / 3
+        density = (
+            norm.pdf((new[:, None] - at[None, :]) / step)
+            / step
+            @ density
+            * weights
+            * (new[1] - new[0])
+            / 3
+        )
         at, spent, before = new, alpha * part**2 / sides, part
         found.append(float(bound / math.sqrt(part)))
     return found
@@ -166,4 +208,8 @@ def quantiles_p(one: Sequence[float], other: Sequence[float], p: float, *, plann
         near = {min(max(k, least), most) for k in (math.floor(n * p), math.ceil(n * p))}
         return min(mixture.log(k - n * p, n * p * (1 - p)) for k in near)
 
-    return math.exp(-max(0.0, min(against(first, value) + against(second, value) for value in {*first, *second})))
+    return math.exp(
+        -max(
+            0.0, min(against(first, value) + against(second, value) for value in {*first, *second})
+        )
+    )

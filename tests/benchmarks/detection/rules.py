@@ -40,14 +40,19 @@ def increments(traffic: Traffic, ratio: float) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         share = traffic.candidate / (traffic.candidate + traffic.stable)
     judged = (traffic.candidate > 0) & (traffic.stable > 0)
-    found = traffic.candidate_errors * math.log(ratio) - every * np.log1p((ratio - 1) * np.where(judged, share, 0.0))
+    found = traffic.candidate_errors * math.log(ratio) - every * np.log1p(
+        (ratio - 1) * np.where(judged, share, 0.0)
+    )
     return np.where(judged, found, 0.0)
 
 
 def mixture(traffic: Traffic, alpha: float = ALPHA, dispersion: float = 1.0) -> Looks:
     """`NoWorse` as it comes: the evidence of `progressive.stats.sequential`, all rollouts at once."""
     evidence = np.logaddexp.reduce(
-        [increments(traffic, ratio).cumsum(axis=1) / dispersion + math.log(v) for ratio, v in zip(sequential.RATIOS, _PRIOR, strict=True)]
+        [
+            increments(traffic, ratio).cumsum(axis=1) / dispersion + math.log(v)
+            for ratio, v in zip(sequential.RATIOS, _PRIOR, strict=True)
+        ]
     )
     return first(evidence >= math.log(1 / alpha))
 
@@ -76,12 +81,19 @@ def blocks(traffic: Traffic, alpha: float = ALPHA) -> Looks:
     minutes = traffic.every(PER_MINUTE)
     every = minutes.candidate_errors + minutes.stable_errors
     with np.errstate(invalid="ignore"):
-        fair = np.where(every > 0, every * minutes.candidate / (minutes.candidate + minutes.stable), 0.0)
+        fair = np.where(
+            every > 0, every * minutes.candidate / (minutes.candidate + minutes.stable), 0.0
+        )
     judged = (minutes.candidate > 0) & (minutes.stable > 0) & (every > 0)
     share = np.where(judged, fair / np.maximum(every, 1), 0.5)
     more = np.where(judged, minutes.candidate_errors / np.maximum(fair, 1e-300), 1.0) - 1
-    odds = [*(eager * fair for eager in clumps.BY_EVENTS), *(eager * share for eager in clumps.BY_LOOK)]
-    logs = [np.where(judged, np.log1p(each / (1 + each) * more), 0.0).cumsum(axis=1) for each in odds]
+    odds = [
+        *(eager * fair for eager in clumps.BY_EVENTS),
+        *(eager * share for eager in clumps.BY_LOOK),
+    ]
+    logs = [
+        np.where(judged, np.log1p(each / (1 + each) * more), 0.0).cumsum(axis=1) for each in odds
+    ]
     return first(np.logaddexp.reduce(logs) - math.log(len(logs)) >= math.log(1 / alpha), PER_MINUTE)
 
 
@@ -89,10 +101,21 @@ def blocks_by_the_library(traffic: Traffic, row: int, alpha: float = ALPHA) -> i
     """The same for one rollout, by the library itself; `blocks` is held against it in every run."""
     minutes, logs = traffic.every(PER_MINUTE), clumps.NOTHING
     for minute in range(minutes.candidate.shape[1]):
-        counts = (minutes.candidate_errors, minutes.candidate, minutes.stable_errors, minutes.stable)
+        counts = (
+            minutes.candidate_errors,
+            minutes.candidate,
+            minutes.stable_errors,
+            minutes.stable,
+        )
         events, trials, control_events, control_trials = (int(each[row, minute]) for each in counts)
         if trials and control_trials:
-            logs = clumps.update(logs, events=events, trials=trials, control_events=control_events, control_trials=control_trials)
+            logs = clumps.update(
+                logs,
+                events=events,
+                trials=trials,
+                control_events=control_events,
+                control_trials=control_trials,
+            )
         if clumps.evidence(logs) >= math.log(1 / alpha):
             return (minute + 1) * PER_MINUTE - 1
     return -1
@@ -102,7 +125,9 @@ EXACT_PART: Final = 0.95
 PLANNED: Final = 300.0
 
 
-def _exact_look(state: exact.State, traffic: Traffic, row: int, look: int, alpha: float) -> tuple[exact.State, bool]:
+def _exact_look(
+    state: exact.State, traffic: Traffic, row: int, look: int, alpha: float
+) -> tuple[exact.State, bool]:
     """One look of one rollout by the exact test of the library."""
     trials, control_trials = int(traffic.candidate[row, look]), int(traffic.stable[row, look])
     if not (trials and control_trials):
@@ -176,7 +201,13 @@ def threshold(limit: float, failures: int) -> Rule:
 
 def _sums(traffic: Traffic) -> tuple[NDArray[np.int64], ...]:
     return tuple(
-        counts.cumsum(axis=1) for counts in (traffic.candidate, traffic.candidate_errors, traffic.stable, traffic.stable_errors)
+        counts.cumsum(axis=1)
+        for counts in (
+            traffic.candidate,
+            traffic.candidate_errors,
+            traffic.stable,
+            traffic.stable_errors,
+        )
     )
 
 

@@ -19,7 +19,9 @@ WINDOW = Window(NOW, NOW + seconds(10))
 
 
 def look(metric: str, candidate: Measurement, stable: Measurement) -> Look:
-    return Look(metric=metric, window=WINDOW, tracks={Track.CANDIDATE: candidate, Track.STABLE: stable})
+    return Look(
+        metric=metric, window=WINDOW, tracks={Track.CANDIDATE: candidate, Track.STABLE: stable}
+    )
 
 
 def table() -> list[tuple[str, float, float]]:
@@ -28,7 +30,11 @@ def table() -> list[tuple[str, float, float]]:
     cells = [random.Random(1).randint(0, 30) for _ in range(41)]
     cumulative = tuple(sum(cells[: i + 1]) for i in range(41))
     kinds: list[tuple[str, NoWorse, Look]] = [
-        ("a ratio", NoWorse(Metric("errors", kind="ratio")), look("errors", Counts(events=1, trials=100), Counts(events=9, trials=900))),
+        (
+            "a ratio",
+            NoWorse(Metric("errors", kind="ratio")),
+            look("errors", Counts(events=1, trials=100), Counts(events=9, trials=900)),
+        ),
         (
             "a ratio, accepting",
             NoWorse(Metric("errors", kind="ratio"), accept=2.0),
@@ -42,9 +48,17 @@ def table() -> list[tuple[str, float, float]]:
         (
             "a histogram of 40 buckets",
             NoWorse(Metric("latency", kind="latency")),
-            look("latency", Histogram(edges=fine, cumulative=cumulative), Histogram(edges=fine, cumulative=cumulative)),
+            look(
+                "latency",
+                Histogram(edges=fine, cumulative=cumulative),
+                Histogram(edges=fine, cumulative=cumulative),
+            ),
         ),
-        ("a mean", NoWorse(Metric("basket", kind="mean")), look("basket", Moments(n=50, mean=9.0, m2=40.0), Moments(n=450, mean=9.1, m2=400.0))),
+        (
+            "a mean",
+            NoWorse(Metric("basket", kind="mean")),
+            look("basket", Moments(n=50, mean=9.0, m2=40.0), Moments(n=450, mean=9.1, m2=400.0)),
+        ),
     ]
     return [(name, _after(check, one, 10), _after(check, one, 1_000)) for name, check, one in kinds]
 

@@ -29,7 +29,9 @@ class Traffic:
 
         def joined(counts: Numbers) -> Numbers:
             rollouts, columns = counts.shape
-            found: Numbers = counts[:, : columns // looks * looks].reshape(rollouts, -1, looks).sum(axis=2)
+            found: Numbers = (
+                counts[:, : columns // looks * looks].reshape(rollouts, -1, looks).sum(axis=2)
+            )
             return found
 
         return Traffic(
@@ -42,12 +44,23 @@ class Traffic:
 
 
 def independent(
-    rng: np.random.Generator, *, weight: float, base: float, ratio: float, rps: float, rollouts: int, looks: int = LOOKS
+    rng: np.random.Generator,
+    *,
+    weight: float,
+    base: float,
+    ratio: float,
+    rps: float,
+    rollouts: int,
+    looks: int = LOOKS,
 ) -> Traffic:
     """Every request on its own: its track by the weight, its failure by the track's rate."""
     shape = (rollouts, looks)
     candidate = rng.poisson(weight * rps * LOOK_SECONDS, shape)
     stable = rng.poisson((1 - weight) * rps * LOOK_SECONDS, shape)
     return Traffic(
-        candidate, rng.binomial(candidate, min(1.0, base * ratio)), stable, rng.binomial(stable, base), np.full(looks, weight)
+        candidate,
+        rng.binomial(candidate, min(1.0, base * ratio)),
+        stable,
+        rng.binomial(stable, base),
+        np.full(looks, weight),
     )

@@ -11,7 +11,25 @@ from progressive.model.actions import Memory
 from progressive.model.measurement import Counts, Measurement, Moments
 from progressive.stats.evidence import averaged
 
-__all__ = ["Acceptance", "Accepted", "BothAccepted", "Comparison", "NO_EVENTS", "Numbers", "Question", "amount", "averaged_evidence", "beside", "bounded", "counted", "counts_misfit", "evidence_of", "look_at", "times", "towards"]
+__all__ = [
+    "Acceptance",
+    "Accepted",
+    "BothAccepted",
+    "Comparison",
+    "NO_EVENTS",
+    "Numbers",
+    "Question",
+    "amount",
+    "averaged_evidence",
+    "beside",
+    "bounded",
+    "counted",
+    "counts_misfit",
+    "evidence_of",
+    "look_at",
+    "times",
+    "towards",
+]
 
 Numbers: TypeAlias = tuple[tuple[str, float], ...]
 
@@ -37,7 +55,9 @@ class Comparison(Protocol):
         """Why it can't compare these two, of which both have a sample; None if it can."""
         ...
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+    def learn(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> Memory:
         """The memory after one more look that fits; ``memory`` is None before the first."""
         ...
 
@@ -49,7 +69,9 @@ class Comparison(Protocol):
         """Why nothing can be judged yet; empty if something can."""
         ...
 
-    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+    def say(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[str, Numbers]:
         """What all looks show, for a person and for programs; the measurements are the last look's."""
         ...
 
@@ -69,7 +91,9 @@ class Acceptance(Protocol):
         """The evidence in nats: it ever reaches ``log(1 / beta)`` with a probability of at most ``beta`` if the candidate is so bad."""
         ...
 
-    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+    def needed(
+        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+    ) -> float:
         """How many more, in the mean and split as those of the last look, bring the evidence to ``nats`` if the candidate is as good."""
         ...
 
@@ -104,9 +128,14 @@ class BothAccepted:
         up, down = cast("tuple[Memory, Memory]", memory)
         return min(self.up.evidence(up), self.down.evidence(down))
 
-    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+    def needed(
+        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+    ) -> float:
         up, down = cast("tuple[Memory, Memory]", memory)
-        return max(self.up.needed(up, nats, candidate, control), self.down.needed(down, nats, candidate, control))
+        return max(
+            self.up.needed(up, nats, candidate, control),
+            self.down.needed(down, nats, candidate, control),
+        )
 
 
 NO_EVENTS: Final = "no events on either side"
@@ -123,12 +152,21 @@ class Beside(TypedDict):
 
 def beside(worse: Counts, other: Counts) -> Beside:
     """The counts of the track that would be the worse one, and of the other."""
-    return Beside(events=worse.events, trials=worse.trials, control_events=other.events, control_trials=other.trials)
+    return Beside(
+        events=worse.events,
+        trials=worse.trials,
+        control_events=other.events,
+        control_trials=other.trials,
+    )
 
 
 def counts_misfit(candidate: Measurement, control: Measurement) -> str | None:
     """Why these are no counts; None if they are."""
-    return None if isinstance(candidate, Counts) and isinstance(control, Counts) else "a ratio is compared by counts"
+    return (
+        None
+        if isinstance(candidate, Counts) and isinstance(control, Counts)
+        else "a ratio is compared by counts"
+    )
 
 
 def look_at(candidate: Measurement, control: Measurement) -> Numbers:

@@ -35,15 +35,25 @@ class Blocks:
         if not (isinstance(candidate, Moments) and isinstance(control, Moments)):
             return "blocks are compared by counts or by moments"
         low = min(candidate.mean, control.mean)
-        return None if low >= 0 else f"a mean of {low:g}: blocks are for values that are never below 0; leave blocks= out"
+        return (
+            None
+            if low >= 0
+            else f"a mean of {low:g}: blocks are for values that are never below 0; leave blocks= out"
+        )
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+    def learn(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> Memory:
         rise, fall, events, expected, own, looks = cast(_Seen, memory or _NOTHING)
         (one, n), (other, m) = _sum(candidate), _sum(control)
         share = n / (n + m)
         return (
-            clumps.update(rise, events=one, trials=n, control_events=other, control_trials=m) if self.question.up else rise,
-            clumps.update(fall, events=other, trials=m, control_events=one, control_trials=n) if self.question.down else fall,
+            clumps.update(rise, events=one, trials=n, control_events=other, control_trials=m)
+            if self.question.up
+            else rise,
+            clumps.update(fall, events=other, trials=m, control_events=one, control_trials=n)
+            if self.question.down
+            else fall,
             kept(events + one),
             kept(expected + (one + other) * share),
             kept(own + one * share),
@@ -57,16 +67,28 @@ class Blocks:
     def lacks(self, memory: Memory) -> str:
         return ""
 
-    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+    def say(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[str, Numbers]:
         _, _, events, expected, own, looks = cast(_Seen, memory)
         numbers = look_at(candidate, control)
         if not expected:
             return NO_EVENTS, numbers
         unit = f" {self.question.unit}" if self.question.unit else ""
-        seen = counted(events, "event") if isinstance(candidate, Counts) else f"{amount(events)}{unit} in all"
+        seen = (
+            counted(events, "event")
+            if isinstance(candidate, Counts)
+            else f"{amount(events)}{unit} in all"
+        )
         said = f"{seen} where {amount(expected)} were expected, in {counted(looks, 'look')}"
         estimate = ratios.estimate(events, expected, own)
-        return said, (*numbers, ("events", float(events)), ("expected_events", expected), ("ratio", estimate), ("looks", float(looks)))
+        return said, (
+            *numbers,
+            ("events", float(events)),
+            ("expected_events", expected),
+            ("ratio", estimate),
+            ("looks", float(looks)),
+        )
 
 
 def _sum(measured: Measurement) -> tuple[float, int]:

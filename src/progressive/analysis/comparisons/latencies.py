@@ -37,7 +37,9 @@ class Latencies:
             return f"no two edges are {self.question.margin:g} times apart; the last is {_time(candidate.edges[-1])}"
         return None
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+    def learn(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> Memory:
         one, other = cast(Histogram, candidate), cast(Histogram, control)
         edges, state, before = cast("_Known", memory or (one.edges, tails.NOTHING, 0.0))
         if edges != one.edges:
@@ -60,10 +62,15 @@ class Latencies:
     def lacks(self, memory: Memory) -> str:
         return "" if cast("_Known", memory)[1][0] else "too few requests to choose edges"
 
-    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+    def say(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[str, Numbers]:
         one, other, than = cast(Histogram, candidate), cast(Histogram, control), self.question.than
         edges, (chosen, above, _, _), _ = cast("_Known", memory)
-        sample: Numbers = (("candidate_sample", float(one.sample)), ("control_sample", float(other.sample)))
+        sample: Numbers = (
+            ("candidate_sample", float(one.sample)),
+            ("control_sample", float(other.sample)),
+        )
         if not chosen:
             return f"{one.sample} and {other.sample} requests in this look", sample
         pairs = tails.paired(edges, self.question.margin)
@@ -80,7 +87,10 @@ class Latencies:
         )
         *_, events, expected, _ = seen
         if not expected:
-            return f"{self._whole(memory, alpha)}no requests above {_time(edges[j])} on either side", numbers
+            return (
+                f"{self._whole(memory, alpha)}no requests above {_time(edges[j])} on either side",
+                numbers,
+            )
         # One request of the control's above its edge for one of the candidate's above its own is what the margin tolerates.
         found = ratios.ratio(seen, dispersion=self.question.dispersion)
         beside = "" if i == j else f" of {than}'s above {_time(edges[i])}"
@@ -94,7 +104,11 @@ class Latencies:
         edges, tilts = tails.parts(state)
         if self.evidence(memory, alpha) < log(1 / alpha) or edges >= max(tilts, before):
             return ""
-        return "slower as a whole; in the tail, " if tilts >= before else "proven before the buckets changed; since then, "
+        return (
+            "slower as a whole; in the tail, "
+            if tilts >= before
+            else "proven before the buckets changed; since then, "
+        )
 
 
 _Bounded: TypeAlias = tuple[tuple[float, ...], not_slower.State]
@@ -130,10 +144,19 @@ class LatenciesAccepted(Accepted):
     def evidence(self, memory: Memory) -> float:
         return not_slower.evidence(cast(_Bounded, memory)[1])
 
-    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+    def needed(
+        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+    ) -> float:
         edges, state = cast(_Bounded, memory)
         share = candidate.sample / (candidate.sample + control.sample)
-        return not_slower.needed(state, nats, edges=edges, share=share, limit=self.limit, dispersion=self.question.dispersion)
+        return not_slower.needed(
+            state,
+            nats,
+            edges=edges,
+            share=share,
+            limit=self.limit,
+            dispersion=self.question.dispersion,
+        )
 
 
 def _time(seconds: float) -> str:

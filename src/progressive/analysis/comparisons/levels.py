@@ -23,23 +23,38 @@ class Levels:
     question: Question
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        return None if isinstance(candidate, Gauge) and isinstance(control, Gauge) else "levels are compared by samples"
+        return (
+            None
+            if isinstance(candidate, Gauge) and isinstance(control, Gauge)
+            else "levels are compared by samples"
+        )
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+    def learn(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> Memory:
         up, down = cast("tuple[signs.State, signs.State]", memory or (signs.NOTHING, signs.NOTHING))
         one, other, margin = _level(candidate), _level(control), self.question.margin
-        return tuple(signs.update(state, level=one, control=_past(margin, other, up=rise)) for state, rise in ((up, True), (down, False)))
+        return tuple(
+            signs.update(state, level=one, control=_past(margin, other, up=rise))
+            for state, rise in ((up, True), (down, False))
+        )
 
     def evidence(self, memory: Memory, alpha: float) -> float:
         up, down = cast("tuple[signs.State, signs.State]", memory)
-        return evidence_of(self.question, rise=signs.evidence(up), fall=signs.evidence(down, up=False))
+        return evidence_of(
+            self.question, rise=signs.evidence(up), fall=signs.evidence(down, up=False)
+        )
 
     def lacks(self, memory: Memory) -> str:
         return ""
 
-    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+    def say(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[str, Numbers]:
         up, down = cast("tuple[signs.State, signs.State]", memory)
-        fallen = self.question.down and (not self.question.up or signs.evidence(down, up=False) > signs.evidence(up))
+        fallen = self.question.down and (
+            not self.question.up or signs.evidence(down, up=False) > signs.evidence(up)
+        )
         word, times, state = ("below", down[1], down) if fallen else ("above", up[0], up)
         numbers: Numbers = (
             ("candidate_level", _level(candidate)),
@@ -47,8 +62,15 @@ class Levels:
             ("above", float(up[0])),
             ("below", float(down[1])),
         )
-        tolerated = "" if self.question.margin == 1 else f"{towards(self.question.margin, _level(control), up=not fallen):.3g} times "
-        return f"{word} {tolerated}{self.question.than}'s in {times} of {state[0] + state[1]} looks", numbers
+        tolerated = (
+            ""
+            if self.question.margin == 1
+            else f"{towards(self.question.margin, _level(control), up=not fallen):.3g} times "
+        )
+        return (
+            f"{word} {tolerated}{self.question.than}'s in {times} of {state[0] + state[1]} looks",
+            numbers,
+        )
 
 
 @attrs.frozen
@@ -65,7 +87,9 @@ class LevelsAccepted(Accepted):
     def evidence(self, memory: Memory) -> float:
         return signs.evidence(cast(signs.State, memory), up=False)
 
-    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+    def needed(
+        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+    ) -> float:
         return signs.needed(nats - self.evidence(memory))
 
 

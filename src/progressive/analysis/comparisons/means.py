@@ -23,15 +23,24 @@ class Means:
     question: Question
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        return None if isinstance(candidate, Moments) and isinstance(control, Moments) else "means are compared by moments"
+        return (
+            None
+            if isinstance(candidate, Moments) and isinstance(control, Moments)
+            else "means are compared by moments"
+        )
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+    def learn(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> Memory:
         return _added(memory, candidate, control)
 
     def evidence(self, memory: Memory, alpha: float) -> float:
         state = cast(means.State, memory)
         rise, fall = (
-            means.evidence(state, up=up, margin=self._tolerated(state, up), dispersion=self.question.dispersion) for up in (True, False)
+            means.evidence(
+                state, up=up, margin=self._tolerated(state, up), dispersion=self.question.dispersion
+            )
+            for up in (True, False)
         )
         return evidence_of(self.question, rise=rise, fall=fall)
 
@@ -40,9 +49,15 @@ class Means:
         if state[0] < means.BURN_IN:
             return f"{state[0]} of the {means.BURN_IN} values that a comparison needs"
         low, _ = means.bounds(state)
-        return "" if isfinite(low) else f"{self.question.than}'s values don't differ, or are 0 in the mean: nothing to measure a change by"
+        return (
+            ""
+            if isfinite(low)
+            else f"{self.question.than}'s values don't differ, or are 0 in the mean: nothing to measure a change by"
+        )
 
-    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+    def say(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[str, Numbers]:
         state = cast(means.State, memory)
         margin = self._tolerated(state, up=self.question.up)
         base, apart = means.base(state), means.difference(state, margin=margin)
@@ -51,7 +66,12 @@ class Means:
         tolerated = "" if margin == 1 else f" {margin:.3g} times"
         range_ = f" ({low:+.3g} to {high:+.3g})" if isfinite(low) else ""
         said = f"{apart:+.3g}{unit}{range_} from{tolerated} {self.question.than}'s {base:.4g}{unit}"
-        return said, (*look_at(candidate, control), ("difference", apart), ("difference_low", low), ("difference_high", high))
+        return said, (
+            *look_at(candidate, control),
+            ("difference", apart),
+            ("difference_low", low),
+            ("difference_high", high),
+        )
 
     def _tolerated(self, state: means.State, up: bool) -> float:
         return towards(self.question.margin, means.base(state), up=up)
@@ -66,9 +86,13 @@ class MeansAccepted(Accepted):
 
     def evidence(self, memory: Memory) -> float:
         state = cast(means.State, memory)
-        return means.evidence(state, up=not self.up, margin=self._excluded(state), dispersion=self.question.dispersion)
+        return means.evidence(
+            state, up=not self.up, margin=self._excluded(state), dispersion=self.question.dispersion
+        )
 
-    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+    def needed(
+        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+    ) -> float:
         state = cast(means.State, memory)
         return means.needed(
             state,

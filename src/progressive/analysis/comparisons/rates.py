@@ -30,6 +30,7 @@ from .base import (
 
 __all__ = ["RatesAccepted", "rates"]
 
+
 def rates(question: Question) -> Comparison:
     """The comparison of rates that answers ``question``."""
     if question.exact:
@@ -55,13 +56,17 @@ class _Rise(_Rates):
 
     question: Question
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+    def learn(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> Memory:
         return _added(_seen(memory), cast(Counts, candidate), cast(Counts, control), self.question)
 
     def evidence(self, memory: Memory, alpha: float) -> float:
         return ratios.evidence(_seen(memory))
 
-    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+    def say(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[str, Numbers]:
         return _say(_seen(memory), cast(Counts, candidate), cast(Counts, control), self.question)
 
 
@@ -71,9 +76,13 @@ class _Fall(_Rates):
 
     question: Question
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+    def learn(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> Memory:
         one, other = cast(Counts, candidate), cast(Counts, control)
-        state, seen = cast("tuple[falls.State, ratios.State]", memory or (falls.NOTHING, ratios.NOTHING))
+        state, seen = cast(
+            "tuple[falls.State, ratios.State]", memory or (falls.NOTHING, ratios.NOTHING)
+        )
         state = falls.update(
             state,
             **beside(one, other),
@@ -85,13 +94,20 @@ class _Fall(_Rates):
     def evidence(self, memory: Memory, alpha: float) -> float:
         return falls.evidence(cast("tuple[falls.State, ratios.State]", memory)[0])
 
-    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+    def say(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[str, Numbers]:
         _, seen = cast("tuple[falls.State, ratios.State]", memory)
         if not seen[-2]:
             return NO_EVENTS, look_at(cast(Counts, candidate), cast(Counts, control))
-        estimate, high, low = (1 / value if value else math.inf for value in _ratio(seen, self.question))
+        estimate, high, low = (
+            1 / value if value else math.inf for value in _ratio(seen, self.question)
+        )
         look = look_at(cast(Counts, candidate), cast(Counts, control))
-        return times(estimate, low, high, self.question.than), (*look, *bounded(estimate, low, high))
+        return times(estimate, low, high, self.question.than), (
+            *look,
+            *bounded(estimate, low, high),
+        )
 
 
 @attrs.frozen
@@ -102,15 +118,21 @@ class _Either(_Rates):
     rise: _Rise
     fall: _Fall
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+    def learn(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> Memory:
         up, down = cast("tuple[Memory, Memory]", memory or (None, None))
-        return self.rise.learn(up, candidate, control, alpha), self.fall.learn(down, candidate, control, alpha)
+        return self.rise.learn(up, candidate, control, alpha), self.fall.learn(
+            down, candidate, control, alpha
+        )
 
     def evidence(self, memory: Memory, alpha: float) -> float:
         up, down = cast("tuple[Memory, Memory]", memory)
         return averaged_evidence(self.rise.evidence(up, alpha), self.fall.evidence(down, alpha))
 
-    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+    def say(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[str, Numbers]:
         return self.rise.say(cast("tuple[Memory, Memory]", memory)[0], candidate, control, alpha)
 
 
@@ -127,9 +149,14 @@ class _Exact(_Rates):
 
     question: Question
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> Memory:
+    def learn(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> Memory:
         one, other = cast(Counts, candidate), cast(Counts, control)
-        seen, state, proven = cast("tuple[ratios.State, exact.State, bool]", memory or (ratios.NOTHING, exact.NOTHING, False))
+        seen, state, proven = cast(
+            "tuple[ratios.State, exact.State, bool]",
+            memory or (ratios.NOTHING, exact.NOTHING, False),
+        )
         seen = _added(seen, one, other, self.question)
         if state[0] < PLANNED:
             share = _share(one, other, self.question.margin)
@@ -150,12 +177,17 @@ class _Exact(_Rates):
         seen, _, proven = cast("tuple[ratios.State, exact.State, bool]", memory)
         return math.log(1 / alpha) if proven else ratios.evidence(seen) + math.log(1 - EXACT_PART)
 
-    def say(self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float) -> tuple[str, Numbers]:
+    def say(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[str, Numbers]:
         seen, state, _ = cast("tuple[ratios.State, exact.State, bool]", memory)
         said, numbers = _say(seen, cast(Counts, candidate), cast(Counts, control), self.question)
         if state[0] >= PLANNED:
             return said, numbers
-        return f"{said}; {exact.boundary(state)} would be proof", (*numbers, ("boundary", float(exact.boundary(state))))
+        return f"{said}; {exact.boundary(state)} would be proof", (
+            *numbers,
+            ("boundary", float(exact.boundary(state))),
+        )
 
 
 _Counted: TypeAlias = tuple[tuple[float, ...], int, int]
@@ -180,12 +212,16 @@ class RatesAccepted(Accepted):
     def evidence(self, memory: Memory) -> float:
         return acceptance.evidence(cast(_Counted, memory)[0])
 
-    def needed(self, memory: Memory, nats: float, candidate: Measurement, control: Measurement) -> float:
+    def needed(
+        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+    ) -> float:
         _, events, trials = cast(_Counted, memory)
         worse, other = self._sides(candidate, control)
         rate = min(max(events, 0.5) / trials, 1 - 0.5 / trials)
         share = worse.trials / (worse.trials + other.trials)
-        return self.question.dispersion * acceptance.needed(nats - self.evidence(memory), rate, share, limit=self.limit)
+        return self.question.dispersion * acceptance.needed(
+            nats - self.evidence(memory), rate, share, limit=self.limit
+        )
 
     def _sides(self, candidate: Measurement, control: Measurement) -> tuple[Counts, Counts]:
         one, other = cast(Counts, candidate), cast(Counts, control)
@@ -219,7 +255,9 @@ def _ratio(seen: ratios.State, question: Question) -> tuple[float, float, float]
     return ratios.ratio(seen, margin=question.margin, dispersion=question.dispersion)
 
 
-def _say(seen: ratios.State, candidate: Counts, control: Counts, question: Question) -> tuple[str, Numbers]:
+def _say(
+    seen: ratios.State, candidate: Counts, control: Counts, question: Question
+) -> tuple[str, Numbers]:
     look = look_at(candidate, control)
     if len(seen) < len(ratios.NOTHING):
         said = f"{candidate.events} of {candidate.trials} against {control.events} of {control.trials} on {question.than} in this look"
@@ -229,4 +267,9 @@ def _say(seen: ratios.State, candidate: Counts, control: Counts, question: Quest
         return NO_EVENTS, look
     estimate, low, high = _ratio(seen, question)
     said = f"{counted(events, 'event')} where {amount(expected)} were expected: {times(estimate, low, high, question.than)}"
-    return said, (*look, ("events", events), ("expected_events", expected), *bounded(estimate, low, high))
+    return said, (
+        *look,
+        ("events", events),
+        ("expected_events", expected),
+        *bounded(estimate, low, high),
+    )

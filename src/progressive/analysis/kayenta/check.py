@@ -55,9 +55,13 @@ class Kayenta(Comparing, Unweighted):
 
     kind: ClassVar[str] = "kayenta"
 
-    config: KayentaJudge = attrs.field(kw_only=False, validator=check.is_a(KayentaJudge, "KayentaJudge(metrics=[...])"))
+    config: KayentaJudge = attrs.field(
+        kw_only=False, validator=check.is_a(KayentaJudge, "KayentaJudge(metrics=[...])")
+    )
     metrics: tuple[Metric, ...] = attrs.field(converter=check.listed)
-    than: Track = attrs.field(default=Track.BASELINE, converter=track_of, validator=check.is_one_of(Track))
+    than: Track = attrs.field(
+        default=Track.BASELINE, converter=track_of, validator=check.is_one_of(Track)
+    )
     points: int = attrs.field(default=50, validator=check.at_least(1))
     lookback: int = attrs.field(default=240, validator=check.at_least(1))
     observe: bool = attrs.field(default=False, validator=is_flag)
@@ -71,9 +75,16 @@ class Kayenta(Comparing, Unweighted):
 
     def _problems(self) -> list[str]:
         metrics: Any = self.metrics
-        if not isinstance(metrics, tuple) or not metrics or not all(isinstance(each, Metric) for each in metrics):
+        if (
+            not isinstance(metrics, tuple)
+            or not metrics
+            or not all(isinstance(each, Metric) for each in metrics)
+        ):
             return [f"metrics={check.brief(metrics)}: give a list of Metric(..., kind='value')"]
-        wanted, given = [each.name for each in self.config.metrics], [each.name for each in self.metrics]
+        wanted, given = (
+            [each.name for each in self.config.metrics],
+            [each.name for each in self.metrics],
+        )
         problems = [
             f"metrics: none is named {name!r}, which the config judges; there are {', '.join(given)}"
             for name in dict.fromkeys(wanted)
@@ -81,14 +92,21 @@ class Kayenta(Comparing, Unweighted):
         ]
         for each in dict.fromkeys(self.metrics):
             if each.kind is not Kind.VALUE:
-                problems.append(f"metrics: {each.name!r} is a {each.kind.value}; Kayenta compares points, so make it a value")
+                problems.append(
+                    f"metrics: {each.name!r} is a {each.kind.value}; Kayenta compares points, so make it a value"
+                )
             if each.name not in wanted:
                 problems.append(f"metrics: {each.name!r} is not judged by the config; leave it out")
         twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
-        problems += [f"metrics: {name!r} is there {given.count(name)} times; once is enough" for name in twice]
+        problems += [
+            f"metrics: {name!r} is there {given.count(name)} times; once is enough"
+            for name in twice
+        ]
         problems += comparing_problems(self.than)
         if not self.points <= self.lookback <= MOST:
-            problems.append(f"lookback={self.lookback} is how many points are kept: from points={self.points} to {MOST}")
+            problems.append(
+                f"lookback={self.lookback} is how many points are kept: from points={self.points} to {MOST}"
+            )
         return problems
 
     @property
@@ -97,7 +115,10 @@ class Kayenta(Comparing, Unweighted):
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         names = [each.name for each in self.metrics]
-        kept, news = cast("tuple[tuple[_Points, ...], tuple[str, ...]]", memory or ((((), ()),) * len(names), (WAITING,) * len(names)))
+        kept, news = cast(
+            "tuple[tuple[_Points, ...], tuple[str, ...]]",
+            memory or ((((), ()),) * len(names), (WAITING,) * len(names)),
+        )
         i = names.index(look.metric)
         candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
         points = (
@@ -105,7 +126,9 @@ class Kayenta(Comparing, Unweighted):
             (kept[i][1] + samples_of(control))[-self.lookback :],
         )
         kept = (*kept[:i], points, *kept[i + 1 :])
-        new = FRESH if candidate.sample and control.sample else SILENT if control.sample else WAITING
+        new = (
+            FRESH if candidate.sample and control.sample else SILENT if control.sample else WAITING
+        )
         news = (*news[:i], new, *news[i + 1 :])
         if SILENT in news:
             why = f"no data on candidate: no points of {names[news.index(SILENT)]}"
@@ -124,7 +147,11 @@ class Kayenta(Comparing, Unweighted):
         return self._told(result, fewest), (kept, (WAITING,) * len(names))
 
     def _told(self, result: KayentaResult, points: int) -> Judgement:
-        odd = ", ".join(f"{each.name} {each.classification.value}" for each in result.metrics if each.classification.value != "Pass")
+        odd = ", ".join(
+            f"{each.name} {each.classification.value}"
+            for each in result.metrics
+            if each.classification.value != "Pass"
+        )
         why = f"score {result.score:g}, {result.reason or result.verdict.value}{f' ({odd})' if odd else ''}"
         numbers = (("score", result.score), ("points", float(points)))
         return Judgement(verdict=_VERDICTS[result.verdict], why=why, numbers=numbers)

@@ -122,11 +122,19 @@ class KayentaJudge:
 
     def _problems(self) -> Iterator[str]:
         metrics: Any = self.metrics
-        if not (isinstance(metrics, tuple) and metrics and all(isinstance(each, KayentaMetric) for each in metrics)):
+        if not (
+            isinstance(metrics, tuple)
+            and metrics
+            and all(isinstance(each, KayentaMetric) for each in metrics)
+        ):
             yield f"metrics={check.brief(metrics)}: write a list of KayentaMetric(...), one at least"
         else:
             yield from self._problems_of_metrics()
-        if not (is_number(self.marginal_score) and is_number(self.pass_score)) or self.marginal_score < 0 or self.pass_score > 100:
+        if (
+            not (is_number(self.marginal_score) and is_number(self.pass_score))
+            or self.marginal_score < 0
+            or self.pass_score > 100
+        ):
             yield f"marginal_score={self.marginal_score!r}, pass_score={self.pass_score!r}: use numbers from 0 to 100, such as 75 and 95"
         elif self.marginal_score > self.pass_score:
             yield f"marginal_score={self.marginal_score!r} is above pass_score={self.pass_score!r}: exchange them"
@@ -137,7 +145,9 @@ class KayentaJudge:
         fail_open: Any = self.fail_open
         if not isinstance(fail_open, bool):
             yield f"fail_open={fail_open!r}: use True or False"
-        if self.root_tolerance is not None and (not is_number(self.root_tolerance) or self.root_tolerance <= 0):
+        if self.root_tolerance is not None and (
+            not is_number(self.root_tolerance) or self.root_tolerance <= 0
+        ):
             yield f"root_tolerance={self.root_tolerance!r}: use None for exact intervals, or Kayenta's 1e-4"
 
     def _problems_of_metrics(self) -> Iterator[str]:
@@ -159,7 +169,11 @@ class KayentaJudge:
         if not isinstance(given, tuple):
             yield f"group_weights={given!r}: write percents by group, such as {{{groups[0]!r}: 100}}"
             return
-        wrong = [(name, weight) for name, weight in given if not is_number(weight) or weight < 0 or weight > 100]
+        wrong = [
+            (name, weight)
+            for name, weight in given
+            if not is_number(weight) or weight < 0 or weight > 100
+        ]
         for name, weight in wrong:
             yield f"group_weights[{name!r}]={weight!r}: use percent, 0 to 100"
         for name, _ in given:
@@ -173,7 +187,9 @@ class KayentaJudge:
         elif whole and total < 100 - _ROUNDING:
             yield f"group_weights add up to {total:g} with a weight for every group, so no score could reach 100; make that 100"
 
-    def judge(self, control: Mapping[str, Sequence[float]], experiment: Mapping[str, Sequence[float]]) -> KayentaResult:
+    def judge(
+        self, control: Mapping[str, Sequence[float]], experiment: Mapping[str, Sequence[float]]
+    ) -> KayentaResult:
         """Judge the points of each metric by its name; NaN is a missing point, and a metric that is not there has no data.
 
         Raises `StrategyError` for names that no metric has.
@@ -187,7 +203,10 @@ class KayentaJudge:
         ]
         if unknown:
             raise StrategyError(unknown)
-        return self.judge_pairs(Pair(name=name, control=control.get(name, ()), experiment=experiment.get(name, ())) for name in names)
+        return self.judge_pairs(
+            Pair(name=name, control=control.get(name, ()), experiment=experiment.get(name, ()))
+            for name in names
+        )
 
     def judge_pairs(self, pairs: Iterable[Pair]) -> KayentaResult:
         """The same for several series of one metric, told apart by tags; `mix` makes the pairs. Each pair counts as a metric of its own.
@@ -196,19 +215,30 @@ class KayentaJudge:
         """
         metrics = {each.name: each for each in self.metrics}
         given = list(pairs)
-        unknown = [f"pairs: no metric is called {name!r}" for name in dict.fromkeys(pair.name for pair in given) if name not in metrics]
+        unknown = [
+            f"pairs: no metric is called {name!r}"
+            for name in dict.fromkeys(pair.name for pair in given)
+            if name not in metrics
+        ]
         if unknown:
             raise StrategyError(unknown)
         found = {pair.name for pair in given}
-        given += [Pair(name=name, control=(), experiment=()) for name in metrics if name not in found]
+        given += [
+            Pair(name=name, control=(), experiment=()) for name in metrics if name not in found
+        ]
         rules = Rules(
-            tolerance=self.tolerance, confidence=self.confidence, root_tolerance=self.root_tolerance, fail_open=self.fail_open
+            tolerance=self.tolerance,
+            confidence=self.confidence,
+            root_tolerance=self.root_tolerance,
+            fail_open=self.fail_open,
         )
         heard = [pair for pair in given if not metrics[pair.name].muted]
         results = tuple(classify(metrics[pair.name], pair, rules) for pair in heard)
         found_score = score(results, dict(self.group_weights), fail_open=self.fail_open)
         return KayentaResult(
-            verdict=verdict_of(found_score.value, pass_score=self.pass_score, marginal_score=self.marginal_score),
+            verdict=verdict_of(
+                found_score.value, pass_score=self.pass_score, marginal_score=self.marginal_score
+            ),
             score=found_score.value,
             reason=found_score.reason,
             groups=found_score.groups,

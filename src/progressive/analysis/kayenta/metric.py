@@ -25,7 +25,15 @@ from .transforms import (
     replace_nans,
 )
 
-__all__ = ["Classification", "Direction", "EffectSize", "KayentaMetric", "MetricResult", "Rules", "classify"]
+__all__ = [
+    "Classification",
+    "Direction",
+    "EffectSize",
+    "KayentaMetric",
+    "MetricResult",
+    "Rules",
+    "classify",
+]
 
 
 class Direction(enum.StrEnum):
@@ -58,7 +66,12 @@ class Classification(enum.StrEnum):
     """There is data, and nothing can be said about it."""
 
 
-THRESHOLDS: Final = ("allowed_increase", "allowed_decrease", "critical_increase", "critical_decrease")
+THRESHOLDS: Final = (
+    "allowed_increase",
+    "allowed_decrease",
+    "critical_increase",
+    "critical_decrease",
+)
 
 
 def _direction(value: Direction | str) -> Direction:
@@ -120,7 +133,9 @@ class KayentaMetric:
     critical_decrease: float = _threshold()
 
     def __attrs_post_init__(self) -> None:
-        problems = [f"KayentaMetric({check.brief(self.name)}): {problem}" for problem in self._problems()]
+        problems = [
+            f"KayentaMetric({check.brief(self.name)}): {problem}" for problem in self._problems()
+        ]
         if problems:
             raise StrategyError(problems)
 
@@ -130,9 +145,16 @@ class KayentaMetric:
         groups: Any = self.groups
         if not isinstance(groups, tuple):
             yield f"groups={groups!r}: expected a list; write [{groups!r}]"
-        elif not all(isinstance(group, str) and group for group in groups) or len(dict.fromkeys(groups)) < len(groups):
+        elif not all(isinstance(group, str) and group for group in groups) or len(
+            dict.fromkeys(groups)
+        ) < len(groups):
             yield f"groups={list(groups)!r}: write the name of each group once"
-        for name, kind in (("direction", Direction), ("nan_strategy", NanStrategy), ("outliers", OutlierStrategy), ("effect_size", EffectSize)):
+        for name, kind in (
+            ("direction", Direction),
+            ("nan_strategy", NanStrategy),
+            ("outliers", OutlierStrategy),
+            ("effect_size", EffectSize),
+        ):
             if not isinstance(getattr(self, name), kind):
                 yield f"{name}={getattr(self, name)!r}: use one of {', '.join(repr(member.value) for member in kind)}"
         for name in ("critical", "must_have_data", "muted"):
@@ -140,7 +162,11 @@ class KayentaMetric:
                 yield f"{name}={getattr(self, name)!r}: use True or False"
         if not is_number(self.outlier_factor) or self.outlier_factor < 0:
             yield f"outlier_factor={self.outlier_factor!r}: use a number of quartile distances, 0 or more, such as 3.0"
-        most, such = (1.0, "a chance from 0 to 1, such as 0.7") if self.effect_size is EffectSize.CLES else (math.inf, "a ratio, such as 1.2")
+        most, such = (
+            (1.0, "a chance from 0 to 1, such as 0.7")
+            if self.effect_size is EffectSize.CLES
+            else (math.inf, "a ratio, such as 1.2")
+        )
         for name in THRESHOLDS:
             value = getattr(self, name)
             if not is_number(value) or value < 0 or value > most:
@@ -207,41 +233,82 @@ def classify(metric: KayentaMetric, pair: Pair, rules: Rules) -> MetricResult:
         return _without_answer(metric, result, rules, str(error))
 
 
-def _without_answer(metric: KayentaMetric, result: MetricResult, rules: Rules, why: str) -> MetricResult:
+def _without_answer(
+    metric: KayentaMetric, result: MetricResult, rules: Rules, why: str
+) -> MetricResult:
     critical = metric.critical and not rules.fail_open
-    return attrs.evolve(result, classification=Classification.ERROR, critical=critical, reason=f"no comparison: {why}")
+    return attrs.evolve(
+        result,
+        classification=Classification.ERROR,
+        critical=critical,
+        reason=f"no comparison: {why}",
+    )
 
 
 def _prepared(metric: KayentaMetric, values: Sequence[float]) -> list[float]:
-    kept = remove_nans(values) if metric.nan_strategy is NanStrategy.REMOVE else replace_nans(values)
+    kept = (
+        remove_nans(values) if metric.nan_strategy is NanStrategy.REMOVE else replace_nans(values)
+    )
     if metric.outliers is OutlierStrategy.REMOVE:
         kept = remove_outliers(kept, lambda each: beyond_fences(each, metric.outlier_factor))
     return kept
 
 
 def _without_data(metric: KayentaMetric, result: MetricResult, rules: Rules) -> MetricResult:
-    silent = " and ".join(side for side, n in (("control", result.control_samples), ("experiment", result.experiment_samples)) if not n)
+    silent = " and ".join(
+        side
+        for side, n in (
+            ("control", result.control_samples),
+            ("experiment", result.experiment_samples),
+        )
+        if not n
+    )
     if rules.fail_open and metric.nan_strategy is NanStrategy.REPLACE:
-        return attrs.evolve(result, reason=f"no data on {silent}, which this metric takes for zeros")
+        return attrs.evolve(
+            result, reason=f"no data on {silent}, which this metric takes for zeros"
+        )
     missing, reason = Classification.NODATA, f"no data on {silent}"
     if metric.must_have_data and not metric.critical:
-        missing, reason = Classification.NODATA_FAIL_METRIC, f"{reason}, and this metric must have some"
+        missing, reason = (
+            Classification.NODATA_FAIL_METRIC,
+            f"{reason}, and this metric must have some",
+        )
     return attrs.evolve(result, classification=missing, critical=metric.critical, reason=reason)
 
 
 MEASURES: Final = {EffectSize.MEAN_RATIO: mean_ratio, EffectSize.CLES: common_language}
 
 
-def _compared(metric: KayentaMetric, result: MetricResult, experiment: list[float], control: list[float], rules: Rules) -> MetricResult:
+def _compared(
+    metric: KayentaMetric,
+    result: MetricResult,
+    experiment: list[float],
+    control: list[float],
+    rules: Rules,
+) -> MetricResult:
     found = _shift(experiment, control, rules)
     above, below = _beyond(found, experiment, control, rules)
     effect = MEASURES[metric.effect_size](experiment, control)
     unknown = math.isnan(effect)
     called, critical = Classification.PASS, False
-    if above and metric.direction is not Direction.DECREASE and (unknown or effect >= metric.allowed_increase):
-        called, critical = Classification.HIGH, metric.critical and (unknown or effect >= metric.critical_increase)
-    elif below and metric.direction is not Direction.INCREASE and (unknown or effect <= metric.allowed_decrease):
-        called, critical = Classification.LOW, metric.critical and (unknown or effect <= metric.critical_decrease)
+    if (
+        above
+        and metric.direction is not Direction.DECREASE
+        and (unknown or effect >= metric.allowed_increase)
+    ):
+        called, critical = (
+            Classification.HIGH,
+            metric.critical and (unknown or effect >= metric.critical_increase),
+        )
+    elif (
+        below
+        and metric.direction is not Direction.INCREASE
+        and (unknown or effect <= metric.allowed_decrease)
+    ):
+        called, critical = (
+            Classification.LOW,
+            metric.critical and (unknown or effect <= metric.critical_decrease),
+        )
     said = f"shift {found.estimate:.6g}, {rules.confidence * 100:g} % between {found.low:.6g} and {found.high:.6g}"
     return attrs.evolve(
         result,
@@ -270,7 +337,9 @@ def _shift(experiment: list[float], control: list[float], rules: Rules) -> Shift
     return shift(experiment, control, confidence=rules.confidence, tolerance=rules.root_tolerance)
 
 
-def _beyond(found: Shift, experiment: list[float], control: list[float], rules: Rules) -> tuple[bool, bool]:
+def _beyond(
+    found: Shift, experiment: list[float], control: list[float], rules: Rules
+) -> tuple[bool, bool]:
     """Is the interval above, or below, the band around 0 that is a part of the estimate?
 
     Where so many values are equal that the estimate and an end are exactly 0, the interval can't tell; the test that it was made from can.

@@ -46,7 +46,9 @@ _FAILED: Final = (Classification.HIGH, Classification.LOW, Classification.NODATA
 """What counts against a group in any case. Where the judge fails open, Nodata and Error count nowhere; else like these."""
 
 
-def score(results: Sequence[MetricResult], weights: Mapping[str, float], *, fail_open: bool = False) -> Score:
+def score(
+    results: Sequence[MetricResult], weights: Mapping[str, float], *, fail_open: bool = False
+) -> Score:
     """The score of these results (muted metrics are not among them).
 
     A group's score is the share of passes. Groups without a weight share what is left of 100 equally; a weight of a group that has no
@@ -55,12 +57,19 @@ def score(results: Sequence[MetricResult], weights: Mapping[str, float], *, fail
     Whatever the groups say, the score is 0 if a critical result is no pass, or if half of the results or more have no data.
     """
     groups = _groups(results, weights, fail_open)
-    value = _rounded(math.fsum((100.0 if each.no_data and fail_open else each.score) * (each.weight / 100) for each in groups))
+    value = _rounded(
+        math.fsum(
+            (100.0 if each.no_data and fail_open else each.score) * (each.weight / 100)
+            for each in groups
+        )
+    )
     reason = _override(results)
     return Score(value=0.0 if reason else value, groups=groups, reason=reason)
 
 
-def _groups(results: Sequence[MetricResult], weights: Mapping[str, float], fail_open: bool) -> tuple[GroupScore, ...]:
+def _groups(
+    results: Sequence[MetricResult], weights: Mapping[str, float], fail_open: bool
+) -> tuple[GroupScore, ...]:
     called: dict[str, list[Classification]] = {}
     for result in results:
         for group in result.groups:
@@ -73,7 +82,9 @@ def _groups(results: Sequence[MetricResult], weights: Mapping[str, float], fail_
         judged = passed + len([label for label in labels if label in _FAILED])
         counted = judged if fail_open else len(labels)
         part = 100 * passed / counted if counted else 0.0
-        groups.append(GroupScore(name=name, score=part, weight=weights.get(name, shared), no_data=not judged))
+        groups.append(
+            GroupScore(name=name, score=part, weight=weights.get(name, shared), no_data=not judged)
+        )
     return tuple(groups)
 
 
@@ -82,7 +93,11 @@ def _override(results: Sequence[MetricResult]) -> str:
         if result.critical and result.classification is not Classification.PASS:
             return f"Canary Failed: {result.name} is {result.classification.value}: {result.reason}"
     silent = len([result for result in results if result.classification is Classification.NODATA])
-    return f"Canary Failed: {silent} of {len(results)} metrics have no data" if results and 2 * silent >= len(results) else ""
+    return (
+        f"Canary Failed: {silent} of {len(results)} metrics have no data"
+        if results and 2 * silent >= len(results)
+        else ""
+    )
 
 
 def _rounded(value: float) -> float:
@@ -102,11 +117,15 @@ def stops(value: float, *, marginal_score: float) -> bool:
     return value <= marginal_score
 
 
-def accepts(scores: Sequence[float], *, pass_score: float | None = None, marginal_score: float | None = None) -> bool:
+def accepts(
+    scores: Sequence[float], *, pass_score: float | None = None, marginal_score: float | None = None
+) -> bool:
     """What several judgements come to: the last one decides. It must be at least ``pass_score`` and above ``marginal_score``; a bound that
     is None is not asked for. Without any score it is no.
     """
     if not scores:
         return False
     last = scores[-1]
-    return (pass_score is None or last >= pass_score) and (marginal_score is None or last > marginal_score)
+    return (pass_score is None or last >= pass_score) and (
+        marginal_score is None or last > marginal_score
+    )

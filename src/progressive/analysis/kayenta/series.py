@@ -53,7 +53,9 @@ def back_fill(values: Sequence[float], expected: int) -> tuple[float, ...]:
     return (*floats(values), *([math.nan] * (expected - len(values))))
 
 
-def mix(names: Iterable[str], control: Sequence[Series], experiment: Sequence[Series]) -> tuple[Pair, ...]:
+def mix(
+    names: Iterable[str], control: Sequence[Series], experiment: Sequence[Series]
+) -> tuple[Pair, ...]:
     """The pairs of these metrics, tag set by tag set, in the order of ``names``.
 
     A tag set that only one side has gets a twin without any value (all NaN where its length is known). Where one side alone has a series
@@ -65,12 +67,17 @@ def mix(names: Iterable[str], control: Sequence[Series], experiment: Sequence[Se
     problems: list[str] = []
     pairs: list[Pair] = []
     for name in names:
-        sides = {side: [each for each in found if each.name == name] for side, found in (("control", control), ("experiment", experiment))}
+        sides = {
+            side: [each for each in found if each.name == name]
+            for side, found in (("control", control), ("experiment", experiment))
+        }
         wrong = list(_problems(name, sides))
         problems += wrong
         if not wrong:
             pairs += _pairs(sides["control"], sides["experiment"])
-    problems += [f"a series has no name: {each!r}" for each in (*control, *experiment) if not each.name]
+    problems += [
+        f"a series has no name: {each!r}" for each in (*control, *experiment) if not each.name
+    ]
     if problems:
         raise StrategyError(problems)
     return tuple(pairs)
@@ -78,11 +85,17 @@ def mix(names: Iterable[str], control: Sequence[Series], experiment: Sequence[Se
 
 def mix_one(control: Series, experiment: Series) -> Pair:
     """One series of each side as a pair. Raises `StrategyError` unless both have one name, and the same tags."""
-    problems = [f"the {side} series has no name" for side, each in (("control", control), ("experiment", experiment)) if not each.name]
+    problems = [
+        f"the {side} series has no name"
+        for side, each in (("control", control), ("experiment", experiment))
+        if not each.name
+    ]
     for what in ("name", "tags"):
         one, other = getattr(control, what), getattr(experiment, what)
         if one != other:
-            problems.append(f"the {what} {one!r} of control does not match the {what} {other!r} of experiment")
+            problems.append(
+                f"the {what} {one!r} of control does not match the {what} {other!r} of experiment"
+            )
     if problems:
         raise StrategyError(problems)
     return Pair(
@@ -100,7 +113,10 @@ def _problems(name: str, sides: dict[str, list[Series]]) -> Iterable[str]:
         for tags in {each.tags: None for each in found}:
             if len([each for each in found if each.tags == tags]) > 1:
                 yield f"{name}: {side} has the tags {dict(tags)!r} twice"
-    keys = {side: sorted({key for each in found for key, _ in each.tags}) for side, found in sides.items()}
+    keys = {
+        side: sorted({key for each in found for key, _ in each.tags})
+        for side, found in sides.items()
+    }
     if keys["control"] and keys["experiment"] and keys["control"] != keys["experiment"]:
         yield f"{name}: the tags of control are called {keys['control']!r} and those of experiment {keys['experiment']!r}"
 
@@ -119,4 +135,7 @@ def _pairs(control: list[Series], experiment: list[Series]) -> Iterable[Pair]:
 
 def _of(tags: Tags, side: list[Series]) -> Series:
     """The series with these tags, or an empty twin that should have been as long as the first."""
-    return next((each for each in side if each.tags == tags), Series(name=side[0].name, tags=tags, expected=side[0].expected))
+    return next(
+        (each for each in side if each.tags == tags),
+        Series(name=side[0].name, tags=tags, expected=side[0].expected),
+    )

@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 
 from progressive.stats.quantiles import quantile
 
-__all__ = ["NanStrategy", "OutlierStrategy", "beyond_fences", "beyond_sigmas", "remove_nans", "remove_outliers", "replace_nans"]
+__all__ = [
+    "NanStrategy",
+    "OutlierStrategy",
+    "beyond_fences",
+    "beyond_sigmas",
+    "remove_nans",
+    "remove_outliers",
+    "replace_nans",
+]
 
 Detector = Callable[[Sequence[float]], list[bool]]
 """Says of each value whether it is an outlier."""
@@ -40,7 +48,9 @@ def replace_nans(values: Sequence[float], by: float = 0.0) -> list[float]:
     return [by if math.isnan(value) else value for value in values]
 
 
-def beyond_fences(values: Sequence[float], factor: float = 3.0, *, reduce_sensitivity: bool = True) -> list[bool]:
+def beyond_fences(
+    values: Sequence[float], factor: float = 3.0, *, reduce_sensitivity: bool = True
+) -> list[bool]:
     """Outliers by Tukey's fences: strictly outside of the quartiles (R-7) less and plus ``factor`` times their distance.
 
     ``reduce_sensitivity``, as in Kayenta's judge: nothing between the first and the 99th percentile is one, so that a series that is

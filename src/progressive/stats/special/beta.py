@@ -51,9 +51,21 @@ def log_beta(a: float, b: float) -> float:
     if b < 10:
         return lgamma(a) + lgamma(b) - lgamma(a + b)
     if a < 10:
-        return lgamma(a) + (stirling(b) - stirling(a + b)) + a - a * log(b) - (a + b - 0.5) * log1p(a / b)
+        return (
+            lgamma(a)
+            + (stirling(b) - stirling(a + b))
+            + a
+            - a * log(b)
+            - (a + b - 0.5) * log1p(a / b)
+        )
     corrections = stirling(a) + stirling(b) - stirling(a + b)
-    return HALF_LOG_TWO_PI - 0.5 * log(b) + corrections + (a - 0.5) * log(a / (a + b)) - b * log1p(a / b)
+    return (
+        HALF_LOG_TWO_PI
+        - 0.5 * log(b)
+        + corrections
+        + (a - 0.5) * log(a / (a + b))
+        - b * log1p(a / b)
+    )
 
 
 def log_beta_peak(x: float, y: float, a: float, b: float) -> float:
@@ -78,7 +90,9 @@ def _log_beta_tail(x: float, y: float, a: float, b: float) -> float:
     """log I_x(a, b) for ``x`` at or below the mean."""
     distance = a * y - b * x
     first = a / (a + 1) * (distance + 1)
-    return min(0.0, log_beta_peak(x, y, a, b) - log(fraction(first, _beta_terms(x, a, b, distance))))
+    return min(
+        0.0, log_beta_peak(x, y, a, b) - log(fraction(first, _beta_terms(x, a, b, distance)))
+    )
 
 
 def beta_tails(x: float, y: float, a: float, b: float) -> tuple[float, float]:

@@ -50,7 +50,13 @@ def _log_binomial(k: int, n: int, p: float, q: float) -> float:
         return n * (log1p(-q) if q < 0.5 else log(p))
     m = n - k
     corrections = stirling(n) - stirling(k) - stirling(m)
-    return corrections - deviance(k, n * p) - deviance(m, n * q) - 0.5 * log(k * (m / n)) - HALF_LOG_TWO_PI
+    return (
+        corrections
+        - deviance(k, n * p)
+        - deviance(m, n * q)
+        - 0.5 * log(k * (m / n))
+        - HALF_LOG_TWO_PI
+    )
 
 
 def log_hypergeometric(k: int, total: int, marked: int, drawn: int) -> float:

@@ -8,7 +8,16 @@ from typing import Final
 
 HALF_LOG_TWO_PI: Final = 0.9189385332046727
 
-_STIRLING: Final = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
+_STIRLING: Final = (
+    1 / 12,
+    -1 / 360,
+    1 / 1260,
+    -1 / 1680,
+    1 / 1188,
+    -691 / 360360,
+    1 / 156,
+    -3617 / 122400,
+)
 """DLMF 5.11.1; from 10 on the first term left out is below 2e-18."""
 
 STEADY: Final = 4.5e-16

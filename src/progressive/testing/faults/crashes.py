@@ -27,7 +27,14 @@ class Crashes:
     story: Story
 
 
-def crash_everywhere(strategy: Strategy, world: World | None = None, *, seed: object = 0, every: int = 1, **options: Any) -> Crashes:
+def crash_everywhere(
+    strategy: Strategy,
+    world: World | None = None,
+    *,
+    seed: object = 0,
+    every: int = 1,
+    **options: Any,
+) -> Crashes:
     """Stop the driver before and after every command and every save, once in each run, and demand the end of an undisturbed run.
 
     Everything that the driver had in memory is lost; the next tick, at once, starts from the JSON that was saved last. Raises `AssertionError`
@@ -42,9 +49,13 @@ def crash_everywhere(strategy: Strategy, world: World | None = None, *, seed: ob
         one = _Crashing(strategy, world, seed, stop_at=point, **options)
         found = one.to_its_end(None, UNTIL)
         if found.phase is not story.phase:
-            raise AssertionError(f"stopped {one.stopped}: it ended {found.phase.value}, and {story.phase.value} without a crash\n{found.timeline()}")
+            raise AssertionError(
+                f"stopped {one.stopped}: it ended {found.phase.value}, and {story.phase.value} without a crash\n{found.timeline()}"
+            )
         if found.highest > story.highest:
-            raise AssertionError(f"stopped {one.stopped}: the candidate had {found.highest}, and {story.highest} without a crash\n{found.timeline()}")
+            raise AssertionError(
+                f"stopped {one.stopped}: the candidate had {found.highest}, and {story.highest} without a crash\n{found.timeline()}"
+            )
     return Crashes(points=len(points), story=story)
 
 
@@ -55,7 +66,9 @@ class _Crash(Exception):
 class _Crashing(Run):
     """A run whose driver stops once, at one of the points that it counts."""
 
-    def __init__(self, strategy: Strategy, world: World, seed: object, *, stop_at: int | None, **options: Any) -> None:
+    def __init__(
+        self, strategy: Strategy, world: World, seed: object, *, stop_at: int | None, **options: Any
+    ) -> None:
         super().__init__(strategy, world, seed, **options)
         self.points = 0
         self.stopped = ""

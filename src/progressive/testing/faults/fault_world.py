@@ -204,24 +204,40 @@ class FaultWorld:
     def served(self) -> Served:
         """What a read shows."""
         self._settle()
-        return Served(traffic=self.traffic, version=str(self.revision), marker=self.marker if self.carries_marker else None)
+        return Served(
+            traffic=self.traffic,
+            version=str(self.revision),
+            marker=self.marker if self.carries_marker else None,
+        )
 
     def _read(self, command: Read) -> Event:
         self.reads += 1
         if self.unreadable:
-            return CommandFailed(at=self.now, command="read", epoch=0, failure=Failure.TRANSIENT, why="connection refused")
+            return CommandFailed(
+                at=self.now,
+                command="read",
+                epoch=0,
+                failure=Failure.TRANSIENT,
+                why="connection refused",
+            )
         return Seen(at=self.now, served=self.served())
 
     def _apply(self, command: Apply) -> Event:
         def failed(failure: Failure, why: str) -> Event:
-            return CommandFailed(at=self.now, command="apply", epoch=command.epoch, failure=failure, why=why)
+            return CommandFailed(
+                at=self.now, command="apply", epoch=command.epoch, failure=failure, why=why
+            )
 
         if self.permanent:
             return failed(Failure.PERMANENT, "403")
         if self.unwritable:
             return failed(Failure.TRANSIENT, "connection refused")
         self._settle()
-        if self.compare_and_set and command.expect is not None and command.expect != str(self.revision):
+        if (
+            self.compare_and_set
+            and command.expect is not None
+            and command.expect != str(self.revision)
+        ):
             return failed(Failure.CONFLICT, f"revision is {self.revision}")
         if self.carries_marker and self._refuses(command.marker):
             return failed(Failure.CONFLICT, f"marker {self.marker}")
@@ -237,13 +253,17 @@ class FaultWorld:
         self.marker = command.marker
         if self.lose_reply:
             return failed(Failure.UNKNOWN, "no answer")
-        return Wrote(at=self.now, epoch=command.epoch, traffic=command.traffic, served=self.served())
+        return Wrote(
+            at=self.now, epoch=command.epoch, traffic=command.traffic, served=self.served()
+        )
 
     def _refuses(self, marker: Marker) -> bool:
         there = self.marker
         if there is None:
             return False
-        return there.supersedes(marker) or (there.generation == marker.generation and there.closed and not marker.closed)
+        return there.supersedes(marker) or (
+            there.generation == marker.generation and there.closed and not marker.closed
+        )
 
     # ------------------------------------------------------------------------------------------------------------ metrics
 
@@ -278,16 +298,24 @@ class FaultWorld:
     def measurement(self, command: Measure, track: Track) -> Measurement:
         """What is measured of a track: failures as they are; of any other kind something far on the good or on the bad side."""
         found = self.counted(command, track)
-        return _shown(command.metric, found.trials, self._rate(track) >= HARM) or found if isinstance(found, Counts) else found
+        return (
+            _shown(command.metric, found.trials, self._rate(track) >= HARM) or found
+            if isinstance(found, Counts)
+            else found
+        )
 
     def _measure(self, command: Measure) -> Event:
         tracks = tuple((track, self.measurement(command, track)) for track in command.tracks)
         reading = "read" if command.metric.counter and not self.no_reading else None
-        look = Look(metric=command.metric.name, window=command.window, tracks=tracks, reading=reading)
+        look = Look(
+            metric=command.metric.name, window=command.window, tracks=tracks, reading=reading
+        )
         event = Measured(at=self.now, analyses=command.analyses, look=look)
         self.answers.append(event)
         full = self.traffic.candidate.ppm == MILLION
-        self.ghost.judged_at_full += full and any(found.sample > 0 for track, found in tracks if track is Track.CANDIDATE)
+        self.ghost.judged_at_full += full and any(
+            found.sample > 0 for track, found in tracks if track is Track.CANDIDATE
+        )
         return event
 
     # ------------------------------------------------------------------------------------------------- people's code and the fleet
@@ -296,21 +324,33 @@ class FaultWorld:
         return Inspected(at=self.now, undo="undo by hand", fleet=self.able is not None)
 
     def _run_hook(self, command: RunHook) -> Event:
-        return HookAnswered(at=self.now, epoch=command.epoch, step=command.step, answer=self.hook(command.key))
+        return HookAnswered(
+            at=self.now, epoch=command.epoch, step=command.step, answer=self.hook(command.key)
+        )
 
     def _ask_gate(self, command: AskGate) -> Event:
-        return GateAnswered(at=self.now, epoch=command.epoch, gate=command.gate, answer=self.gate(self.now))
+        return GateAnswered(
+            at=self.now, epoch=command.epoch, gate=command.gate, answer=self.gate(self.now)
+        )
 
     def _survey(self, command: Survey) -> Event:
         assert self.able is not None, "asked for instances that nobody bound"
         if self.fleet_down:
-            return CommandFailed(at=self.now, command="survey", epoch=0, failure=Failure.TRANSIENT, why="the API is away")
+            return CommandFailed(
+                at=self.now,
+                command="survey",
+                epoch=0,
+                failure=Failure.TRANSIENT,
+                why="the API is away",
+            )
         self.ghost.said_able = dict(self.able)
         return Surveyed(at=self.now, tracks=tuple(self.able.items()))
 
     def _retire(self, command: Retire) -> Event:
         if self.retire_fails:
-            return CommandFailed(at=self.now, command="retire", epoch=0, failure=Failure.PERMANENT, why="403")
+            return CommandFailed(
+                at=self.now, command="retire", epoch=0, failure=Failure.PERMANENT, why="403"
+            )
         self.retired += 1
         return Retired(at=self.now)
 
@@ -338,7 +378,9 @@ class FaultWorld:
     def moves(self, *events: Event) -> Generator[Any, None, Decision]:
         """One tick, stopping before each move; the caller may walk away at any of them, or come back much later."""
         rollout = self.rollout
-        talk = converse(rollout, events, tick=Tick(at=self.now), stored=True, expected=rollout.serial)
+        talk = converse(
+            rollout, events, tick=Tick(at=self.now), stored=True, expected=rollout.serial
+        )
         self.events += 1 + len(events)
         reply: Any = None
         while True:
@@ -394,7 +436,9 @@ class FaultWorld:
             self.now = max(self.now + timedelta(milliseconds=1), wake)
         if wanted(self):
             return self
-        raise AssertionError(f"it never came to that: {self.rollout!r}\n" + "\n".join(map(str, self.notes[-25:])))
+        raise AssertionError(
+            f"it never came to that: {self.rollout!r}\n" + "\n".join(map(str, self.notes[-25:]))
+        )
 
     def said(self, kind: str) -> list[Any]:
         """The notes of one kind, such as ``"entered"``."""
@@ -423,4 +467,8 @@ def _shown(metric: Metric, n: int, bad: bool) -> Measurement | None:
         case Kind.MEAN | Kind.VALUE:
             high = bad is (metric.bad.value == "up")
             level = 1e9 if high else 0.0
-            return Moments(n=n, mean=level, m2=float(n)) if metric.kind is Kind.MEAN else Gauge(samples=(level,))
+            return (
+                Moments(n=n, mean=level, m2=float(n))
+                if metric.kind is Kind.MEAN
+                else Gauge(samples=(level,))
+            )

@@ -57,7 +57,9 @@ class Fault:
 
     method: str = attrs.field(validator=check.is_name)
     what: Injected = attrs.field(validator=check.is_one_of(Injected))
-    nth: int | None = attrs.field(default=None, kw_only=True, validator=check.optional(check.at_least(1)))
+    nth: int | None = attrs.field(
+        default=None, kw_only=True, validator=check.optional(check.at_least(1))
+    )
     chance: float = attrs.field(default=1.0, kw_only=True)
     by: timedelta = attrs.field(default=timedelta(seconds=1), kw_only=True, validator=check.is_span)
 
@@ -71,9 +73,18 @@ class Faulty:
     """
 
     def __init__(
-        self, port: Any, faults: Sequence[Fault], *, seed: object = 0, sleep: Callable[[timedelta], object] | None = None
+        self,
+        port: Any,
+        faults: Sequence[Fault],
+        *,
+        seed: object = 0,
+        sleep: Callable[[timedelta], object] | None = None,
     ) -> None:
-        unknown = [fault.method for fault in faults if not (hasattr(port, fault.method) or hasattr(port, f"a{fault.method}"))]
+        unknown = [
+            fault.method
+            for fault in faults
+            if not (hasattr(port, fault.method) or hasattr(port, f"a{fault.method}"))
+        ]
         if unknown:
             raise StrategyError(f"Faulty: {type(port).__name__} has no method {unknown[0]!r}")
         self._port, self._faults = port, tuple(faults)
@@ -87,7 +98,11 @@ class Faulty:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)
-        method = name[1:] if name.startswith("a") and hasattr(self._port, name) and name[1:] in self._methods else name
+        method = (
+            name[1:]
+            if name.startswith("a") and hasattr(self._port, name) and name[1:] in self._methods
+            else name
+        )
         if method not in self._methods or not callable(found):
             return found
         if inspect.iscoroutinefunction(found):
@@ -105,11 +120,21 @@ class Faulty:
     def _struck(self, method: str) -> Fault | None:
         self.calls[method] = n = self.calls.get(method, 0) + 1
         for fault in self._faults:
-            if fault.method == method and fault.nth in (None, n) and (fault.chance >= 1 or self._random() < fault.chance):
+            if (
+                fault.method == method
+                and fault.nth in (None, n)
+                and (fault.chance >= 1 or self._random() < fault.chance)
+            ):
                 return fault
         return None
 
-    def _flow(self, method: str, call: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> Flow:
+    def _flow(
+        self,
+        method: str,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+    ) -> Flow:
         """The calls that are really made, one by one; what is returned or raised is what the caller gets."""
         late, self._late = self._late, []
         for forgotten in late:
@@ -131,7 +156,9 @@ class Faulty:
             arguments = (release, _halfway(served.traffic, traffic))
         answer = yield partial(call, *arguments, **named)
         if fault.what is Injected.TWICE:
-            answer = yield partial(call, *arguments, **({**named, "expect": None} if "expect" in named else named))
+            answer = yield partial(
+                call, *arguments, **({**named, "expect": None} if "expect" in named else named)
+            )
         if fault.what in (Injected.LOSE_REPLY, Injected.HALF):
             raise _error(method, "its answer was lost", Failure.UNKNOWN)
         return answer
@@ -170,9 +197,17 @@ async def _arun(flow: Flow) -> Any:
 
 
 def _halfway(served: Traffic, wanted: Traffic) -> Traffic:
-    return attrs.evolve(wanted, candidate=Percent((served.candidate.ppm + wanted.candidate.ppm) // 2))
+    return attrs.evolve(
+        wanted, candidate=Percent((served.candidate.ppm + wanted.candidate.ppm) // 2)
+    )
 
 
 def _error(method: str, why: str, failure: Failure) -> WorldError:
-    kind = {"read": RouterError, "apply": RouterError, "measure": MetricsError, "survey": FleetError, "retire": FleetError}.get(method, StoreError)
+    kind = {
+        "read": RouterError,
+        "apply": RouterError,
+        "measure": MetricsError,
+        "survey": FleetError,
+        "retire": FleetError,
+    }.get(method, StoreError)
     return kind(f"injected: {method}: {why}", failure=failure)

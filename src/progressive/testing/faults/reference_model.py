@@ -36,21 +36,29 @@ class Ghost:
     said_able: dict[Track, Capacity] = attrs.field(factory=dict)
     zeros: int = 0
 
-    def writing(self, command: Apply, served: Served, *, store_down: bool, fleet: bool, way_back: bool) -> None:
+    def writing(
+        self, command: Apply, served: Served, *, store_down: bool, fleet: bool, way_back: bool
+    ) -> None:
         """The router, which serves this, is about to do this write. ``way_back``: the plan needs a stable that could take everything."""
         asked, serves = command.traffic.candidate.ppm, served.traffic.candidate.ppm
         if asked > self.ceiling:
-            raise PromiseBroken(f"R1: asked for {asked} ppm, no saved step allows more than {self.ceiling}")
+            raise PromiseBroken(
+                f"R1: asked for {asked} ppm, no saved step allows more than {self.ceiling}"
+            )
         if asked > serves and self.aborted:
             raise PromiseBroken(f"R2: raised from {serves} to {asked} ppm after an abort")
         if asked > serves and store_down:
             raise PromiseBroken("R4: raised while nothing could be stored")
         able = self.said_able.get(Track.CANDIDATE)
         if fleet and asked > serves and (able is None or asked > able.able.ppm):
-            raise PromiseBroken(f"R6: raised to {asked} ppm, the candidate can carry {'nobody asked what' if able is None else able}")
+            raise PromiseBroken(
+                f"R6: raised to {asked} ppm, the candidate can carry {'nobody asked what' if able is None else able}"
+            )
         stable = self.said_able.get(Track.STABLE)
         if way_back and stable is not None and asked > serves and stable.able.ppm < MILLION:
-            raise PromiseBroken(f"R6: raised to {asked} ppm, and stable could not take it back: it can carry {stable}")
+            raise PromiseBroken(
+                f"R6: raised to {asked} ppm, and stable could not take it back: it can carry {stable}"
+            )
         self.zeros += not asked
 
     def saved(self, rollout: Rollout, marker: Marker | None) -> None:
@@ -65,8 +73,13 @@ class Ghost:
             _nothing_failed(rollout)
         if phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
             self.aborted = True
-        if all(rollout.routing.wanted.exceeds(traffic) for traffic in rollout.plan.traffics[: rollout.progress.step + 1]):
-            raise PromiseBroken(f"R1: wants {rollout.routing.wanted} in step {rollout.progress.step}")
+        if all(
+            rollout.routing.wanted.exceeds(traffic)
+            for traffic in rollout.plan.traffics[: rollout.progress.step + 1]
+        ):
+            raise PromiseBroken(
+                f"R1: wants {rollout.routing.wanted} in step {rollout.progress.step}"
+            )
         if phase is not last:
             self._ended(rollout, marker)
 
@@ -75,7 +88,9 @@ class Ghost:
         owes_a_write = rollout.routing.touched and "superseded" not in rollout.progress.reason
         if rollout.phase is Phase.ROLLED_BACK and owes_a_write and not wrote_zero:
             raise PromiseBroken("R23: rolled back without ever writing 0 %")
-        guarded = rollout.plan.unguarded is None and any(not each.observe for _, each in rollout.plan.checks)
+        guarded = rollout.plan.unguarded is None and any(
+            not each.observe for _, each in rollout.plan.checks
+        )
         if rollout.phase is Phase.PROMOTED and guarded and not self.judged_at_full:
             raise PromiseBroken("R15: promoted without one measurement at full traffic")
 
@@ -83,11 +98,15 @@ class Ghost:
 def _settled(rollout: Rollout) -> None:
     again = decide(rollout, Tick(at=rollout.clocks.now))
     if again.rollout.progress != rollout.progress or again.notes:
-        raise PromiseBroken(f"a decision stopped half way: at the same instant it goes on from {rollout.progress} to {again.rollout.progress}")
+        raise PromiseBroken(
+            f"a decision stopped half way: at the same instant it goes on from {rollout.progress} to {again.rollout.progress}"
+        )
 
 
 def _nothing_failed(rollout: Rollout) -> None:
-    for tally, key, (_, each) in zip(rollout.evidence.tallies, rollout.plan.keys, rollout.plan.checks, strict=True):
+    for tally, key, (_, each) in zip(
+        rollout.evidence.tallies, rollout.plan.keys, rollout.plan.checks, strict=True
+    ):
         waived = key in rollout.progress.waived or each.id in rollout.progress.waived
         if tally.failed and not each.observe and not waived:
             raise PromiseBroken(f"R17: {key} has failed, and it goes on")

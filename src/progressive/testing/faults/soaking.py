@@ -31,10 +31,33 @@ from .fault_world import FaultWorld
 __all__ = ["FAULTS", "Failing", "Soaked", "ended", "soak", "soak_one"]
 
 FAULTS: Final = (
-    "unreadable", "unwritable", "lose_reply", "silent", "idle", "night", "store_down", "duplicate", "lag", "kill", "pause",
-    "clock_back", "clock_forward", "edit", "edit_and_revert", "forget", "abort", "hold", "skip", "promote_now", "bad", "stable_bad",
-    "rollback_now", "no_compare", "late", "shuffle",
-)  # fmt: skip
+    "unreadable",
+    "unwritable",
+    "lose_reply",
+    "silent",
+    "idle",
+    "night",
+    "store_down",
+    "duplicate",
+    "lag",
+    "kill",
+    "pause",
+    "clock_back",
+    "clock_forward",
+    "edit",
+    "edit_and_revert",
+    "forget",
+    "abort",
+    "hold",
+    "skip",
+    "promote_now",
+    "bad",
+    "stable_bad",
+    "rollback_now",
+    "no_compare",
+    "late",
+    "shuffle",
+)
 """Everything that can go wrong, in the order of their dice.
 
 Most are switches of `FaultWorld`; ``kill`` and ``pause`` stop a driver anywhere, ``late`` lets it come late.
@@ -76,11 +99,21 @@ class Soaked:
         return not self.failing
 
     def __repr__(self) -> str:
-        ended = ", ".join(f"{count:,} {phase.value}" for phase, count in self.ended) or "none to its end"
+        ended = (
+            ", ".join(f"{count:,} {phase.value}" for phase, count in self.ended)
+            or "none to its end"
+        )
         head = f"{self.strategy}: {self.seeds:,} seeds, {self.events:,} events; {ended}"
         also = "".join(f", {argument}" for argument in self.arguments)
-        found = [f"seed {each.seed}: {each.why}\n  once more: soak(strategy, seeds=[{each.seed}]{also})" for each in self.failing]
-        return f"<Soaked: {head}>" if not found else "\n".join([f"<Soaked: {head}; a promise did not hold:", *found, ">"])
+        found = [
+            f"seed {each.seed}: {each.why}\n  once more: soak(strategy, seeds=[{each.seed}]{also})"
+            for each in self.failing
+        ]
+        return (
+            f"<Soaked: {head}>"
+            if not found
+            else "\n".join([f"<Soaked: {head}; a promise did not hold:", *found, ">"])
+        )
 
 
 def soak(
@@ -127,7 +160,12 @@ def soak(
 
 
 def soak_one(
-    strategy: Strategy, seed: int, *, steps: int = STEPS, faults: Iterable[str] = FAULTS, kinds: Kinds | None = None
+    strategy: Strategy,
+    seed: int,
+    *,
+    steps: int = STEPS,
+    faults: Iterable[str] = FAULTS,
+    kinds: Kinds | None = None,
 ) -> FaultWorld:
     """The world after one seed, to look at; raises AssertionError (mostly `PromiseBroken`) where a promise does not hold."""
     named = _named(faults, "soak_one(faults)")
@@ -141,7 +179,9 @@ def _named(faults: Iterable[str], what: str) -> tuple[str, ...]:
     there = f"there are {', '.join(FAULTS)}"
     if isinstance(faults, str) or not isinstance(faults, Iterable):
         mend = f"faults=[{faults!r}]" if faults in FAULTS else 'faults=["bad", "late"]'
-        raise StrategyError(f"{what}: {check.brief(faults)} is no list of names; use {mend}; {there}")
+        raise StrategyError(
+            f"{what}: {check.brief(faults)} is no list of names; use {mend}; {there}"
+        )
     asked = list(faults)
     for name in asked:
         if name not in FAULTS:
@@ -153,10 +193,14 @@ def _whole(seeds: Any) -> Iterator[int]:
     """The seeds, each looked at when its turn comes: there may be no last one."""
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
         mend = seeds if type(seeds) is int and seeds > 0 else 100
-        raise StrategyError(f"soak(seeds): {check.brief(seeds)} is no list of seeds; use seeds=range({mend})")
+        raise StrategyError(
+            f"soak(seeds): {check.brief(seeds)} is no list of seeds; use seeds=range({mend})"
+        )
     for n, seed in enumerate(seeds):
         if type(seed) is not int:
-            raise StrategyError(f"soak(seeds)[{n}]: {check.brief(seed)} is not a whole number; use seeds=range(100), or seeds=[7] for one")
+            raise StrategyError(
+                f"soak(seeds)[{n}]: {check.brief(seed)} is not a whole number; use seeds=range(100), or seeds=[7] for one"
+            )
         yield seed
 
 
@@ -190,8 +234,12 @@ def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> N
     # Drawn for every name: those that follow must not depend on how many were asked for.
     drawn = {fault for fault in FAULTS if rng.random() < 0.3}
     enabled = drawn if faults == FAULTS else set(faults)
-    world.hook = lambda key: Go() if rng.random() < 0.5 else NotYet(world.now + seconds(20), "still warming up")
-    world.gate = lambda now: Open() if rng.random() < 0.5 else ClosedUntil(now + minutes(7), "lunch")
+    world.hook = lambda key: (
+        Go() if rng.random() < 0.5 else NotYet(world.now + seconds(20), "still warming up")
+    )
+    world.gate = lambda now: (
+        Open() if rng.random() < 0.5 else ClosedUntil(now + minutes(7), "lunch")
+    )
     if "shuffle" in enabled:
         world.shuffle = random.Random(seed + 1)  # noqa: S311
     world.compare_and_set = "no_compare" not in enabled
@@ -203,16 +251,22 @@ def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> N
         _one_fault(rng, enabled, world)
         _one_word(rng, enabled, world)
         _other_drivers(rng, enabled, world, paused)
-        world.tick(kill_before=rng.randrange(6) if "kill" in enabled and rng.random() < 0.2 else None)
+        world.tick(
+            kill_before=rng.randrange(6) if "kill" in enabled and rng.random() < 0.2 else None
+        )
         wake = world.rollout.wake_at
         if wake is None:
             break
-        slack = timedelta(seconds=rng.choice((0, 0, 0, 1, 200))) if "late" in enabled else timedelta()
+        slack = (
+            timedelta(seconds=rng.choice((0, 0, 0, 1, 200))) if "late" in enabled else timedelta()
+        )
         world.now = max(world.now + timedelta(milliseconds=1), wake + slack)
     ended(world)
 
 
-def _other_drivers(rng: random.Random, enabled: set[str], world: FaultWorld, paused: list[Any]) -> None:
+def _other_drivers(
+    rng: random.Random, enabled: set[str], world: FaultWorld, paused: list[Any]
+) -> None:
     """A driver stops in the middle of its tick, for as long as it likes; another one wakes up where it stopped."""
     if "pause" in enabled and rng.random() < 0.1:
         moves = world.moves()
@@ -249,8 +303,14 @@ def ended(world: FaultWorld) -> None:
     world.until(lambda world: world.rollout.over, ticks=ticks)
     final = world.rollout
     assert final.wake_at is None, "R24: it is over, and is to be ticked again"
-    if final.phase is Phase.ROLLED_BACK and "superseded" not in final.progress.reason and final.routing.touched:
-        assert not world.candidate.ppm, f"R23: rolled back, and the candidate still has {world.candidate}"
+    if (
+        final.phase is Phase.ROLLED_BACK
+        and "superseded" not in final.progress.reason
+        and final.routing.touched
+    ):
+        assert not world.candidate.ppm, (
+            f"R23: rolled back, and the candidate still has {world.candidate}"
+        )
 
 
 def _approvals(world: FaultWorld) -> list[str]:
@@ -264,7 +324,9 @@ def _instances(rng: random.Random, world: FaultWorld) -> None:
         world.fleet_down = not world.fleet_down
     if rng.random() < 0.3:
         identity = rng.choice((None, None, None, world.release.candidate.identity, "another"))
-        world.able[Track.CANDIDATE] = Capacity(percent(rng.choice((0, 1, 5, 30, 100, 100))), identity=identity)
+        world.able[Track.CANDIDATE] = Capacity(
+            percent(rng.choice((0, 1, 5, 30, 100, 100))), identity=identity
+        )
         world.able[Track.STABLE] = Capacity(percent(rng.choice((0, 20, 60, 99.5, 100, 100))))
 
 

@@ -70,7 +70,10 @@ def taken(answers: Iterable[Measured]) -> tuple[Taken, ...]:
     """The looks of one metric, by time, each once; those of the preflight left out, which were before any traffic."""
     looks = [event for event in dict.fromkeys(answers) if event.analyses != (PREFLIGHT,)]
     counted = any(event.look.reading is not None for event in looks)
-    found = [Taken(at=event.at, analyses=event.analyses, look=event.look, broken=_broken(event, counted)) for event in looks]
+    found = [
+        Taken(at=event.at, analyses=event.analyses, look=event.look, broken=_broken(event, counted))
+        for event in looks
+    ]
     return tuple(sorted(found, key=lambda each: (each.start, each.end, each.at, each.analyses)))
 
 
@@ -114,16 +117,22 @@ class Series:
             i = bisect_left(starts, each.end)
             return i == 0 or mine[i - 1].end <= each.start
 
-        good = [*mine, *(each for each in apart(looks) if free(each))] if mine else list(apart(looks))
+        good = (
+            [*mine, *(each for each in apart(looks) if free(each))] if mine else list(apart(looks))
+        )
         asked = own or looks
         return cls(
             good=tuple(sorted(dict.fromkeys(good), key=lambda each: (each.start, each.end))),
-            broken=tuple(each for each in asked if each.broken is not None and each.look.window.length),
+            broken=tuple(
+                each for each in asked if each.broken is not None and each.look.window.length
+            ),
             openings=tuple(each for each in asked if not each.look.window.length),
             lag=lag,
         )
 
-    def answer(self, command: Measure, *, now: datetime, until: datetime, growing: bool) -> Measured | None:
+    def answer(
+        self, command: Measure, *, now: datetime, until: datetime, growing: bool
+    ) -> Measured | None:
         """What this question was answered with, and when; None: not yet, ask again later.
 
         An answer up to ``until`` is to a question of ``now``, if what it covers was there to be asked for by then. ``growing``:
@@ -133,8 +142,16 @@ class Series:
         if not window.length:
             return self._opening(command, now, until)
         inside, coming = self._inside(window, now, until, growing)
-        silent = [each for each in self.broken if each.start < window.end and each.horizon > window.start]
-        told = [each for each in silent if each.horizon <= window.end and each.at >= now and self._reached(each, now, until, growing)]
+        silent = [
+            each for each in self.broken if each.start < window.end and each.horizon > window.start
+        ]
+        told = [
+            each
+            for each in silent
+            if each.horizon <= window.end
+            and each.at >= now
+            and self._reached(each, now, until, growing)
+        ]
         if told and (not inside or told[0].at < inside[-1].at):
             return _unanswered(command, told[0].at, told[0])
         whole = bool(inside) and inside[-1].horizon == window.end
@@ -148,7 +165,12 @@ class Series:
             return None
         why = f"the recording has no look at {command.metric} from {window.start:%H:%M:%S} to {window.end:%H:%M:%S}"
         # It is the last of its stretch, and nothing waits for it. Stable is silent too, so that this is not held against the candidate.
-        return _measured(command, now, [(track, NoData(why)) for track in dict.fromkeys((*command.tracks, Track.STABLE))], window)
+        return _measured(
+            command,
+            now,
+            [(track, NoData(why)) for track in dict.fromkeys((*command.tracks, Track.STABLE))],
+            window,
+        )
 
     def gaps(self, window: Window) -> Iterator[Window]:
         """The times in which no look lies that lies whole in ``window``."""
@@ -162,7 +184,9 @@ class Series:
         if window.end > end + PROMPT:
             yield Window(end, window.end)
 
-    def _inside(self, window: Window, now: datetime, until: datetime, growing: bool) -> tuple[list[Taken], bool]:
+    def _inside(
+        self, window: Window, now: datetime, until: datetime, growing: bool
+    ) -> tuple[list[Taken], bool]:
         """The looks that lie in the window and were answered by now; and whether waiting brings more."""
         inside: list[Taken] = []
         coming = False
@@ -189,9 +213,15 @@ class Series:
                 if each.broken is not None:
                     return _unanswered(command, each.at, each)
                 return _measured(command, max(now, each.at), _opened(command), each.look.covered)
-        return None if any(each.at > now for each in tried) else _measured(command, now, _opened(command), command.window)
+        return (
+            None
+            if any(each.at > now for each in tried)
+            else _measured(command, now, _opened(command), command.window)
+        )
 
-    def _merged(self, command: Measure, inside: list[Taken], now: datetime, growing: bool) -> Measured:
+    def _merged(
+        self, command: Measure, inside: list[Taken], now: datetime, growing: bool
+    ) -> Measured:
         """Those that fit together as one look; what comes after a change of query or of buckets is for the next question."""
         found: dict[Track, Measurement] = {}
         used: list[Taken] = []
@@ -199,20 +229,32 @@ class Series:
             if each.look.fingerprint != inside[0].look.fingerprint:
                 break
             try:
-                found = {track: merge(found[track], each.look.of(track)) if used else each.look.of(track) for track in command.tracks}
+                found = {
+                    track: merge(found[track], each.look.of(track)) if used else each.look.of(track)
+                    for track in command.tracks
+                }
             except StrategyError:
                 break
             used.append(each)
         last, window = used[-1], command.window
         short = window.end - last.end
-        closed = not growing and len(used) == len(inside) and last.horizon != window.end and timedelta() < short <= PROMPT
+        closed = (
+            not growing
+            and len(used) == len(inside)
+            and last.horizon != window.end
+            and timedelta() < short <= PROMPT
+        )
         end = window.end if closed else last.end
         at = max(now, *(each.at for each in used))
         return _measured(command, at, list(found.items()), Window(window.start, end), last.look)
 
 
 def _measured(
-    command: Measure, at: datetime, tracks: list[tuple[Track, Measurement]], covered: Window, look: Look | None = None
+    command: Measure,
+    at: datetime,
+    tracks: list[tuple[Track, Measurement]],
+    covered: Window,
+    look: Look | None = None,
 ) -> Measured:
     return Measured(
         at=at,
@@ -235,7 +277,9 @@ def _opened(command: Measure) -> list[tuple[Track, Measurement]]:
 
 def _unanswered(command: Measure, at: datetime, each: Taken) -> Measured:
     """What was answered, of which one part at least was no answer."""
-    found: list[tuple[Track, Measurement]] = [(track, each.look.of(track)) for track in command.tracks]
+    found: list[tuple[Track, Measurement]] = [
+        (track, each.look.of(track)) for track in command.tracks
+    ]
     if not any(isinstance(measured, NoAnswer) for _, measured in found):
         found = [(track, NoAnswer(each.broken or "")) for track in command.tracks]
     return _measured(command, at, found, command.window)

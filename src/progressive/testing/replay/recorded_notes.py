@@ -38,7 +38,11 @@ def notes_from(path: str | os.PathLike[str]) -> tuple[Note, ...]:
     with open(path, "rb") as file:
         lines = list(enumerate(file, start=1))
     whole = max((n for n, line in lines if line.startswith(SAVED)), default=len(lines))
-    return tuple(_note(line, f"{name}, line {n}") for n, line in lines[:whole] if line.strip() and not line.startswith(SAVED))
+    return tuple(
+        _note(line, f"{name}, line {n}")
+        for n, line in lines[:whole]
+        if line.strip() and not line.startswith(SAVED)
+    )
 
 
 def _note(line: bytes, where: str) -> Note:
@@ -68,35 +72,50 @@ def in_order(given: Iterable[Note | tuple[str, Note]]) -> Written:
     for i, each in enumerate(given):
         id, note = each if isinstance(each, tuple) and len(each) == 2 else (None, each)
         if not isinstance(note, NOTES):
-            raise StrategyError(f"replay(notes)[{i}]: {check.brief(each)} is no note; pass store.notes(id), or notes_from(path)")
+            raise StrategyError(
+                f"replay(notes)[{i}]: {check.brief(each)} is no note; pass store.notes(id), or notes_from(path)"
+            )
         notes.append(note)
         if id is not None:
             ids.append(_id(id, i))
     if not notes:
-        raise StrategyError("replay(notes): there are none; pass store.notes(id) of a rollout that was driven, or notes_from(path)")
+        raise StrategyError(
+            "replay(notes): there are none; pass store.notes(id) of a rollout that was driven, or notes_from(path)"
+        )
     if len(rollouts := sorted({rollout for rollout, _, _ in ids})) > 1:
         raise _mixed(" and ".join(map(repr, rollouts)))
     entered = _of_one_piece(notes)
     if len(ids) < len(notes):
-        return Written(notes=tuple(sorted(dict.fromkeys(notes), key=by_time)), exact=False, torn=_torn(entered))
+        return Written(
+            notes=tuple(sorted(dict.fromkeys(notes), key=by_time)), exact=False, torn=_torn(entered)
+        )
     pairs = sorted(dict.fromkeys(zip(ids, notes, strict=True)), key=lambda pair: pair[0])
     for (one, note), (other, following) in pairwise(pairs):
         if one == other:
-            raise _mixed(f"one that says {str(note)!r} and, under the same id, one that says {str(following)!r}")
+            raise _mixed(
+                f"one that says {str(note)!r} and, under the same id, one that says {str(following)!r}"
+            )
     written = [note for _, note in pairs]
-    return Written(notes=tuple(sorted(written, key=lambda note: note.at)), exact=True, torn=_torn(written))
+    return Written(
+        notes=tuple(sorted(written, key=lambda note: note.at)), exact=True, torn=_torn(written)
+    )
 
 
 def _id(id: object, i: int) -> tuple[str, int, int]:
     rollout, *order = str(id).rsplit("/", 2)
     if len(order) < 2 or not all(part.isdecimal() for part in order):
-        raise StrategyError(f"replay(notes)[{i}]: {id!r} is no id of a note; a store gives pairs such as ('shop-v2/7/0', note)")
+        raise StrategyError(
+            f"replay(notes)[{i}]: {id!r} is no id of a note; a store gives pairs such as ('shop-v2/7/0', note)"
+        )
     return rollout, int(order[0]), int(order[1])
 
 
 def _of_one_piece(notes: list[Note]) -> list[Entered]:
     """The phases and steps, one for each epoch from the first on."""
-    entered = sorted({note for note in notes if isinstance(note, Entered)}, key=lambda note: (note.epoch, repr(note)))
+    entered = sorted(
+        {note for note in notes if isinstance(note, Entered)},
+        key=lambda note: (note.epoch, repr(note)),
+    )
     for one, other in pairwise(entered):
         if one.epoch == other.epoch:
             raise _mixed(f"one that says {str(one)!r} and one that says {str(other)!r}")
@@ -115,19 +134,31 @@ def _torn(written: Iterable[Note]) -> datetime | None:
     for note in written:
         # Some have the time of an answer, which may be well before that of the decision.
         answered = isinstance(note, Verified | Drifted | Late)
-        if not answered and latest is not None and note.at < latest - STEP and (torn is None or note.at < torn):
+        if (
+            not answered
+            and latest is not None
+            and note.at < latest - STEP
+            and (torn is None or note.at < torn)
+        ):
             torn = note.at
         latest = note.at if latest is None else max(latest, note.at)
     return torn
 
 
 def _mixed(what: str) -> StrategyError:
-    return StrategyError(f"replay(notes): they are of more than one rollout: {what}; pass those of one")
+    return StrategyError(
+        f"replay(notes): they are of more than one rollout: {what}; pass those of one"
+    )
 
 
 def by_time(note: Note) -> tuple[datetime, int, datetime, str]:
     """An order that depends on nothing but the notes: in one moment by kind, and what was said at different times as it was said."""
-    return note.at, RANK[type(note)], note.event.at if isinstance(note, Happened) else note.at, repr(note)
+    return (
+        note.at,
+        RANK[type(note)],
+        note.event.at if isinstance(note, Happened) else note.at,
+        repr(note),
+    )
 
 
 def as_asked(notes: Iterable[Asked]) -> Iterator[Asked]:

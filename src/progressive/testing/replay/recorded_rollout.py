@@ -97,7 +97,9 @@ class RecordedRollout:
     @cached_property
     def ending(self) -> Ending:
         """How it ended, or how it stood at its last note."""
-        ends = [note for note in self.entered if note.phase == Phase.ROLLING_BACK or note.phase in FINAL]
+        ends = [
+            note for note in self.entered if note.phase == Phase.ROLLING_BACK or note.phase in FINAL
+        ]
         if ends:
             return Ending.of(ends[0])
         if self.entered and self.entered[-1].phase == Phase.HELD:
@@ -126,7 +128,9 @@ class RecordedRollout:
     @cached_property
     def _raises(self) -> tuple[Asked, ...]:
         before = [Traffic(), *(note.traffic for note in self.asked)]
-        return tuple(note for note, had in zip(self.asked, before, strict=False) if note.traffic.exceeds(had))
+        return tuple(
+            note for note, had in zip(self.asked, before, strict=False) if note.traffic.exceeds(had)
+        )
 
     # ------------------------------------------------------------------------------------------------------------- its driver
 
@@ -146,7 +150,9 @@ class RecordedRollout:
         found = {note.at for note in self.notes}
         for name, looks in self.looks.items():
             lag = lags.get(name, timedelta())
-            found |= {each.horizon + lag for each in looks} | {each.horizon for each in looks if each.at in turns}
+            found |= {each.horizon + lag for each in looks} | {
+                each.horizon for each in looks if each.at in turns
+            }
         return tuple(sorted(found))
 
     def lateness(self, plan: Plan) -> timedelta:
@@ -154,8 +160,14 @@ class RecordedRollout:
 
         Otherwise as long as most looks are; one that came even later than ``watch_every`` left a note.
         """
-        intervals = {series.metric.name: plan.analyses[series.analysis].interval for series in plan.series}
-        due = [(each.look.window.length, interval) for name, interval in intervals.items() for each in self.looks.get(name, ())]
+        intervals = {
+            series.metric.name: plan.analyses[series.analysis].interval for series in plan.series
+        }
+        due = [
+            (each.look.window.length, interval)
+            for name, interval in intervals.items()
+            for each in self.looks.get(name, ())
+        ]
         late = [(length - interval, length) for length, interval in due if length >= interval]
         by, length = median_low(late) if late else (timedelta(), timedelta())
         return min(length, plan.watch_every) if by > PROMPT else timedelta()
@@ -174,10 +186,18 @@ class RecordedRollout:
         def turn(note: Verified | Drifted) -> int:
             if isinstance(note, Drifted):
                 return -2
-            asked = [i for i, asked in enumerate(self.asked) if asked.traffic == note.traffic and asked.at <= note.at]
+            asked = [
+                i
+                for i, asked in enumerate(self.asked)
+                if asked.traffic == note.traffic and asked.at <= note.at
+            ]
             return asked[-1] if asked else -1
 
-        return found if self.written.exact else tuple(sorted(found, key=lambda note: (note.at, turn(note))))
+        return (
+            found
+            if self.written.exact
+            else tuple(sorted(found, key=lambda note: (note.at, turn(note))))
+        )
 
     @cached_property
     def looks(self) -> dict[str, tuple[Taken, ...]]:
@@ -201,7 +221,9 @@ class RecordedRollout:
 
     def kind(self, metric: str) -> Kind | None:
         """What kind of number was recorded under this name; None if nothing but silence was."""
-        found = (measured for each in self.looks.get(metric, ()) for _, measured in each.look.tracks)
+        found = (
+            measured for each in self.looks.get(metric, ()) for _, measured in each.look.tracks
+        )
         return next((KINDS[type(measured)] for measured in found if type(measured) in KINDS), None)
 
     @cached_property
@@ -232,12 +254,20 @@ class RecordedRollout:
 
     def failed(self, command: str) -> tuple[Happened, ...]:
         """The calls of one kind of command that failed."""
-        return tuple(note for note in self._happened if isinstance(note.event, CommandFailed) and note.event.command == command)
+        return tuple(
+            note
+            for note in self._happened
+            if isinstance(note.event, CommandFailed) and note.event.command == command
+        )
 
     @cached_property
     def unread(self) -> dict[datetime, CommandFailed]:
         """Why the router could not be read, by when it was tried."""
-        return {note.at: note.event for note in self.failed("read") if isinstance(note.event, CommandFailed)}
+        return {
+            note.at: note.event
+            for note in self.failed("read")
+            if isinstance(note.event, CommandFailed)
+        }
 
     @cached_property
     def unwritten(self) -> tuple[Happened, ...]:
@@ -252,8 +282,16 @@ class RecordedRollout:
 
     def hook(self, step: str) -> tuple[Happened, ...]:
         """The answers of the hook of a step, each that differed from the one before."""
-        return tuple(note for note in self._happened if isinstance(note.event, HookAnswered) and note.event.step == step)
+        return tuple(
+            note
+            for note in self._happened
+            if isinstance(note.event, HookAnswered) and note.event.step == step
+        )
 
     def gate(self, gate: str) -> tuple[Happened, ...]:
         """The answers of a gate that were noted: when it was closed, and when it was open again after that."""
-        return tuple(note for note in self._happened if isinstance(note.event, GateAnswered) and note.event.gate == gate)
+        return tuple(
+            note
+            for note in self._happened
+            if isinstance(note.event, GateAnswered) and note.event.gate == gate
+        )

@@ -114,7 +114,11 @@ class RecordedWorld:
         self._pass_over(now)
         state = self._state
         # Drift comes by itself; what was asked for is served only once it is asked for here too.
-        if state is not None and state.at <= now and (isinstance(state, Drifted) or state.traffic == rollout.routing.wanted):
+        if (
+            state is not None
+            and state.at <= now
+            and (isinstance(state, Drifted) or state.traffic == rollout.routing.wanted)
+        ):
             self._go_on(state)
         return Seen(at=now, served=self.served)
 
@@ -122,14 +126,24 @@ class RecordedWorld:
         if rollout.phase is Phase.PENDING:
             return Wrote(at=now, epoch=command.epoch, traffic=command.traffic, served=self.served)
         for note in self.recording.unwritten:
-            if note.at >= now and self._at_once(note.at, now) and isinstance(note.event, CommandFailed):
+            if (
+                note.at >= now
+                and self._at_once(note.at, now)
+                and isinstance(note.event, CommandFailed)
+            ):
                 return attrs.evolve(note.event, at=note.at, epoch=command.epoch)
         self._pass_over(now)
         state = self._state
-        if not isinstance(state, Verified) or state.traffic != command.traffic or not self._at_once(state.at, now):
+        if (
+            not isinstance(state, Verified)
+            or state.traffic != command.traffic
+            or not self._at_once(state.at, now)
+        ):
             return None
         self._go_on(state)
-        return Wrote(at=max(state.at, now), epoch=command.epoch, traffic=command.traffic, served=self.served)
+        return Wrote(
+            at=max(state.at, now), epoch=command.epoch, traffic=command.traffic, served=self.served
+        )
 
     def unread(self, now: datetime) -> CommandFailed | None:
         """Why the router could not be read at the last moment that is known; None if it could."""
@@ -160,16 +174,29 @@ class RecordedWorld:
 
     def _measure(self, command: Measure, rollout: Rollout, now: datetime) -> Event | None:
         if command.analyses == (PREFLIGHT,):
-            there = ((Track.STABLE, ANYTHING[command.metric.kind]), (Track.CANDIDATE, NoData("not asked")))
-            return Measured(at=now, analyses=command.analyses, look=Look(metric=command.metric.name, window=command.window, tracks=there))
+            there = (
+                (Track.STABLE, ANYTHING[command.metric.kind]),
+                (Track.CANDIDATE, NoData("not asked")),
+            )
+            return Measured(
+                at=now,
+                analyses=command.analyses,
+                look=Look(metric=command.metric.name, window=command.window, tracks=there),
+            )
         verified = rollout.routing.verified_at
-        growing = verified is not None and command.window.end >= min(verified, now - command.metric.lag)
+        growing = verified is not None and command.window.end >= min(
+            verified, now - command.metric.lag
+        )
         moments = self.recording.moments
         i = bisect_right(moments, now)
         until = moments[i] if i < len(moments) and moments[i] <= now + CALL else now
         series = self.recording.series(command.metric, command.analyses)
         found = series.answer(command, now=now, until=until, growing=growing)
-        if found is not None and command.window.length and not any(isinstance(each, NoAnswer) for _, each in found.look.tracks):
+        if (
+            found is not None
+            and command.window.length
+            and not any(isinstance(each, NoAnswer) for _, each in found.look.tracks)
+        ):
             self.gaps += [(command.metric.name, gap) for gap in series.gaps(found.look.covered)]
         return found
 
@@ -178,26 +205,51 @@ class RecordedWorld:
         surveys = self.recording.surveys
         there = bisect_right(surveys, now, key=lambda note: note.at)
         if rollout.phase is Phase.PENDING:
-            tracks = next((note.event.tracks for note in reversed(surveys[:there]) if isinstance(note.event, Surveyed)), ())
-            return Surveyed(at=now, tracks={**{track: Capacity(capacity.able) for track, capacity in tracks}, Track.STABLE: READY})
+            tracks = next(
+                (
+                    note.event.tracks
+                    for note in reversed(surveys[:there])
+                    if isinstance(note.event, Surveyed)
+                ),
+                (),
+            )
+            return Surveyed(
+                at=now,
+                tracks={
+                    **{track: Capacity(capacity.able) for track, capacity in tracks},
+                    Track.STABLE: READY,
+                },
+            )
         event = surveys[there - 1].event if there else None
         return attrs.evolve(event, at=now) if isinstance(event, Surveyed | CommandFailed) else None
 
     def _run_hook(self, command: RunHook, rollout: Rollout, now: datetime) -> Event | None:
         """What the hook of this step said last, if it has not been heard yet."""
         last = self._last(self.recording.hook(command.step), now)
-        if last is None or not isinstance(last.event, HookAnswered) or last.event.answer == rollout.progress.answer:
+        if (
+            last is None
+            or not isinstance(last.event, HookAnswered)
+            or last.event.answer == rollout.progress.answer
+        ):
             return None
         return attrs.evolve(last.event, at=max(now, last.at), epoch=command.epoch)
 
     def _ask_gate(self, command: AskGate, rollout: Rollout, now: datetime) -> Event:
         """Closed for as long as it was, at most until traffic was raised. A gate that was always open left no note."""
         raised = self.recording.raised(now)
-        noted = [note for note in self.recording.gate(command.gate) if raised is None or note.at <= max(now, raised)]
+        noted = [
+            note
+            for note in self.recording.gate(command.gate)
+            if raised is None or note.at <= max(now, raised)
+        ]
         last = self._last(noted, now)
         at = now if last is None else max(now, last.at)
         answer: GateAnswer = Open()
-        if last is not None and isinstance(last.event, GateAnswered) and isinstance(said := last.event.answer, ClosedUntil):
+        if (
+            last is not None
+            and isinstance(last.event, GateAnswered)
+            and isinstance(said := last.event.answer, ClosedUntil)
+        ):
             opened = self.recording.raised(last.at)
             until = said.at if opened is None else min(said.at, opened)
             answer = ClosedUntil(until, said.why) if at < until else answer

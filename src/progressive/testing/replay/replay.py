@@ -31,12 +31,20 @@ from .rerun import Rerun
 __all__ = ["notes_from", "replay"]
 
 SOMEBODY: Final = Release(
-    service="recorded", stable=Version("old"), candidate=Version("new"), baseline=Version("old", backend="baseline")
+    service="recorded",
+    stable=Version("old"),
+    candidate=Version("new"),
+    baseline=Version("old", backend="baseline"),
 )
 """Who was released, if nothing is said: notes do not tell."""
 
 
-def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy, *, release: Release | None = None) -> Replay:
+def replay(
+    notes: Story | Iterable[Note | tuple[str, Note]],
+    strategy: Strategy,
+    *,
+    release: Release | None = None,
+) -> Replay:
     """What would have become of a recorded rollout under ``strategy``: other thresholds, another test, other times or weights.
 
     ``notes`` are all notes of one rollout, in any order: ``store.notes(id)``, `notes_from` of a file, what an observer collected,
@@ -56,11 +64,15 @@ def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy,
     """
     _is_no_path(notes)
     if not isinstance(notes, Story | Iterable):
-        raise StrategyError(f"replay(notes): {check.brief(notes)} has no notes; pass store.notes(id), notes_from(path) or a Story")
+        raise StrategyError(
+            f"replay(notes): {check.brief(notes)} has no notes; pass store.notes(id), notes_from(path) or a Story"
+        )
     recording = RecordedRollout.of(notes.notes if isinstance(notes, Story) else notes)
     plan = getattr(strategy, "plan", None)
     if not isinstance(plan, Plan):
-        raise StrategyError(f"replay(strategy): {check.brief(strategy)} has no plan; pass a Canary(...), a BlueGreen(...) or a stored Rollout")
+        raise StrategyError(
+            f"replay(strategy): {check.brief(strategy)} has no plan; pass a Canary(...), a BlueGreen(...) or a stored Rollout"
+        )
     _of_the_same_kind(recording, plan)
     release = _release(notes, strategy) if release is None else release
     at = recording.began
@@ -75,7 +87,9 @@ def replay(notes: Story | Iterable[Note | tuple[str, Note]], strategy: Strategy,
 
 def _is_no_path(notes: object) -> None:
     if isinstance(notes, str | bytes | PathLike):
-        raise StrategyError(f"replay(notes): {check.brief(notes)} is no note; to read them from a file, use notes_from(path)")
+        raise StrategyError(
+            f"replay(notes): {check.brief(notes)} is no note; to read them from a file, use notes_from(path)"
+        )
 
 
 def _release(notes: object, strategy: object) -> Release:
@@ -118,7 +132,11 @@ def _of_the_same_kind(recording: RecordedRollout, plan: Plan) -> None:
 
 def _before_the_start(note: Note) -> bool:
     """Is it what the preflight was told? Nothing of that was recorded for this strategy."""
-    return isinstance(note, Happened) and isinstance(note.event, Measured) and note.event.analyses == (PREFLIGHT,)
+    return (
+        isinstance(note, Happened)
+        and isinstance(note.event, Measured)
+        and note.event.analyses == (PREFLIGHT,)
+    )
 
 
 def _never_began(recording: RecordedRollout, release: Release) -> Replay:
@@ -149,7 +167,11 @@ def _split(recording: RecordedRollout, at: datetime) -> tuple[Counted, Counted]:
         for each, found in counted(looks):
             if recording.traffic(each.start).reaches(Track.CANDIDATE):
                 half = before if each.start + (each.end - each.start) / 2 < at else after
-                half.append(Counted(((name, found),)) if isinstance(found, Counts) else Counted(values=((name, found.sample),)))
+                half.append(
+                    Counted(((name, found),))
+                    if isinstance(found, Counts)
+                    else Counted(values=((name, found.sample),))
+                )
     return _whole(before), _whole(after)
 
 
@@ -159,9 +181,13 @@ def _whole(parts: Iterable[Counted]) -> Counted:
 
 def _differences(recorded: Iterable[Judged], notes: Iterable[Note]) -> Iterable[Difference]:
     verdicts = _by_check(recorded)
-    for (key, at), replayed in _by_check(note for note in notes if isinstance(note, Judged)).items():
+    for (key, at), replayed in _by_check(
+        note for note in notes if isinstance(note, Judged)
+    ).items():
         then = verdicts.get((key, at))
-        if then is not None and [note.verdict for note in then] != [note.verdict for note in replayed]:
+        if then is not None and [note.verdict for note in then] != [
+            note.verdict for note in replayed
+        ]:
             said, now = (", ".join(note.verdict for note in judged) for judged in (then, replayed))
             yield Difference(check=key, at=at, recorded=said, replayed=now, why=replayed[-1].why)
 

@@ -80,12 +80,23 @@ class Counted:
         names = sorted({name for name, _ in (*self.counts, *other.counts)})
         values = Counter(dict(self.values))
         values.update(dict(other.values))
-        return Counted(tuple((name, _added(self.of(name), other.of(name))) for name in names), tuple(sorted(values.items())))
+        return Counted(
+            tuple((name, _added(self.of(name), other.of(name))) for name in names),
+            tuple(sorted(values.items())),
+        )
 
     def __str__(self) -> str:
-        events = ", ".join(f"{name} {counts.events:,} of {counts.trials:,}" for name, counts in self.counts if counts.trials)
+        events = ", ".join(
+            f"{name} {counts.events:,} of {counts.trials:,}"
+            for name, counts in self.counts
+            if counts.trials
+        )
         values = ", ".join(f"{name} {values:,} values" for name, values in self.values if values)
-        return f"{self.requests:,} requests: {events or values}" if events or values else "nothing that was counted"
+        return (
+            f"{self.requests:,} requests: {events or values}"
+            if events or values
+            else "nothing that was counted"
+        )
 
     def __repr__(self) -> str:
         return f"<Counted: {self}>"
@@ -158,28 +169,52 @@ class Replay:
         rows = [
             ("recorded", str(self.recorded)),
             ("replayed", f"{self.replayed}{self._sooner()}"),
-            ("known", "to the end" if self.unknown_from is None else f"until {moment(self.unknown_from)}: {self.unknown_why}"),
+            (
+                "known",
+                "to the end"
+                if self.unknown_from is None
+                else f"until {moment(self.unknown_from)}: {self.unknown_why}",
+            ),
             ("exposed", str(self.exposed)),
             ("spared", str(self.spared)),
         ]
         if self.undecided.counts or self.undecided.values:
             rows.append(("undecided", str(self.undecided)))
-        rows += [("missing", f"{name}: the recorded rollout never looked at it, so its checks never passed") for name in self.missing]
+        rows += [
+            (
+                "missing",
+                f"{name}: the recorded rollout never looked at it, so its checks never passed",
+            )
+            for name in self.missing
+        ]
         for name, gaps in _by_name(self.gaps).items():
             whole = sum((gap.length for gap in gaps), timedelta())
             first = moment(gaps[0].start)
-            rows.append(("gaps", f"{name}: {said(whole)} of what it would have looked at was not recorded, first at {first}"))
+            rows.append(
+                (
+                    "gaps",
+                    f"{name}: {said(whole)} of what it would have looked at was not recorded, first at {first}",
+                )
+            )
         rows += [("otherwise", str(each)) for each in _first_of_each(self.differences)]
         head = f"What if: {Track.CANDIDATE.label(self.release)} of {self.release.service}, times in UTC"
         return "\n".join([head, *(f"  {name:<9}  {value}" for name, value in rows)])
 
     def __repr__(self) -> str:
-        known = "known to the end" if self.unknown_from is None else f"known until {moment(self.unknown_from)}"
+        known = (
+            "known to the end"
+            if self.unknown_from is None
+            else f"known until {moment(self.unknown_from)}"
+        )
         return f"<Replay of {self.release.service}: {self.replayed}; recorded: {self.recorded}; {known}>"
 
     def _sooner(self) -> str:
         by = self.recorded.at - self.replayed.at
-        return f" ({said(by)} before the recorded end)" if self.stops_at is not None and by > timedelta() else ""
+        return (
+            f" ({said(by)} before the recorded end)"
+            if self.stops_at is not None and by > timedelta()
+            else ""
+        )
 
 
 def _by_name(gaps: Iterable[tuple[str, Window]]) -> dict[str, list[Window]]:

@@ -51,7 +51,10 @@ class Rerun:
     unknown_from: datetime | None = None
     unknown_why: str = ""
     world: RecordedWorld = attrs.field(
-        init=False, default=attrs.Factory(lambda self: RecordedWorld(recording=self.recording), takes_self=True)
+        init=False,
+        default=attrs.Factory(
+            lambda self: RecordedWorld(recording=self.recording), takes_self=True
+        ),
     )
     _commands: tuple[Command, ...] = ()
     _asked: int = 0
@@ -65,7 +68,10 @@ class Rerun:
     def go(self) -> Rerun:
         """Drive it as far as anything is known."""
         plan = self.rollout.plan
-        self._visits, self._away = self.recording.visits(plan), self.recording.away(plan.watch_every)
+        self._visits, self._away = (
+            self.recording.visits(plan),
+            self.recording.away(plan.watch_every),
+        )
         self._late = self.recording.lateness(plan)
         for note, after in self.recording.said:
             early = note.at < self.now
@@ -88,7 +94,11 @@ class Rerun:
         self._follow(decide(self.rollout, *said, Tick(at=at)))
         for _ in range(ROUNDS):
             commands = () if self._over else self._commands
-            answers = [answer for command in commands if (answer := self.world.answer(command, self.rollout, self.now)) is not None]
+            answers = [
+                answer
+                for command in commands
+                if (answer := self.world.answer(command, self.rollout, self.now)) is not None
+            ]
             if not answers:
                 break
             self._follow(decide(self.rollout, *answers))
@@ -128,7 +138,10 @@ class Rerun:
             was = f"asked for {following.traffic}"
         else:
             was = f"stayed at {had} until {moment(following.at)}"
-        self._lost(note.at, f"it would have asked for {note.traffic} ({note.why}), where the recorded rollout {was}")
+        self._lost(
+            note.at,
+            f"it would have asked for {note.traffic} ({note.why}), where the recorded rollout {was}",
+        )
 
     def _again(self, event: Any) -> Event:
         """What a person said, said to this rollout: what it does not have is not waived, and a skip means the step."""
@@ -137,9 +150,16 @@ class Rerun:
         if isinstance(event, Resume | PromoteNow):
             known = {*plan.keys, *(key.rpartition("/")[2] for key in plan.keys)}
             if isinstance(event, PromoteNow):
-                known |= {*(f"hold:{cause.name}" for cause in progress.causes), *(step.id for step in plan.steps), *plan.gates}
+                known |= {
+                    *(f"hold:{cause.name}" for cause in progress.causes),
+                    *(step.id for step in plan.steps),
+                    *plan.gates,
+                }
             said = attrs.evolve(event, waive=tuple(name for name in event.waive if name in known))
-        elif isinstance(event, Skip) and self.recording.step_of(event) == plan.steps[progress.step].id:
+        elif (
+            isinstance(event, Skip)
+            and self.recording.step_of(event) == plan.steps[progress.step].id
+        ):
             said = attrs.evolve(event, epoch=progress.epoch)
         return said
 
@@ -150,7 +170,10 @@ class Rerun:
         if self.ending is not None:
             return
         if self._held is not None and self._held_alone():
-            self._lost(self._held.at, "it would have been held, and whether somebody would have resumed it nobody knows")
+            self._lost(
+                self._held.at,
+                "it would have been held, and whether somebody would have resumed it nobody knows",
+            )
         elif not self._over:
             self._outlive()
         if self.unknown_from is not None:
@@ -163,24 +186,42 @@ class Rerun:
         """Is something missing before this visit: the order of things, or a look that it would have taken before going on?"""
         torn, closing = self.recording.torn, self.rollout.progress.closing
         if torn is not None and torn <= at:
-            self._lost(torn, "the clock of the recorded rollout stepped back, so what came first after that is not known")
+            self._lost(
+                torn,
+                "the clock of the recorded rollout stepped back, so what came first after that is not known",
+            )
             return
-        metrics = dict.fromkeys(command.metric.name for command in self._commands if isinstance(command, Measure))
+        metrics = dict.fromkeys(
+            command.metric.name for command in self._commands if isinstance(command, Measure)
+        )
         if closing is not None and metrics and self._promptly(closing) < at:
-            self._lost(closing, f"before going on it would have looked at {', '.join(metrics)} up to here, which was not recorded")
+            self._lost(
+                closing,
+                f"before going on it would have looked at {', '.join(metrics)} up to here, which was not recorded",
+            )
 
     def _outlive(self) -> None:
         """Has the recorded rollout gone where this one did not?"""
-        recorded, end, waiting = self.recording, self.recording.ending, self.rollout.progress.waiting
+        recorded, end, waiting = (
+            self.recording,
+            self.recording.ending,
+            self.rollout.progress.waiting,
+        )
         still = f"this one would have stayed at {self.rollout.routing.wanted}{'' if waiting is None else f', waiting for {waiting.why}'}"
         following = recorded.asked[self._asked] if self._asked < len(recorded.asked) else None
         if end.phase in FINAL and end.at <= self.now:
             if end.phase is Phase.PROMOTED:
                 self._lost(end.at, f"the recorded rollout was promoted; {still}")
             else:
-                self._lost(end.at, f"the recorded rollout went back ({end.why}); nothing recorded takes this one back then")
+                self._lost(
+                    end.at,
+                    f"the recorded rollout went back ({end.why}); nothing recorded takes this one back then",
+                )
         elif following is not None and following.at <= self.now:
-            self._lost(following.at, f"the recorded rollout asked for {following.traffic} ({following.why}); {still}")
+            self._lost(
+                following.at,
+                f"the recorded rollout asked for {following.traffic} ({following.why}); {still}",
+            )
         elif recorded.last <= self.now:
             self._lost(recorded.last, f"the recording ends here; {still}")
 
@@ -190,7 +231,10 @@ class Rerun:
     def _held_alone(self) -> bool:
         """Does the recorded rollout go on meanwhile? Not if it is held at the next visit of its driver."""
         until = self._promptly(self.now)
-        held = any(note.phase == Phase.HELD and self.now <= note.at <= until for note in self.recording.entered)
+        held = any(
+            note.phase == Phase.HELD and self.now <= note.at <= until
+            for note in self.recording.entered
+        )
         return not held and self.recording.phase(self.now) in (Phase.PENDING, Phase.PROGRESSING)
 
     # ------------------------------------------------------------------------------------------------------------------- time
@@ -220,7 +264,9 @@ class Rerun:
 
     def _was_away(self, at: datetime) -> bool:
         """Did nobody come by at this moment? Notes say so of long times, and every read that fails leaves one."""
-        return any(start < at < end for start, end in self._away) or self.world.unread(at) is not None
+        return (
+            any(start < at < end for start, end in self._away) or self.world.unread(at) is not None
+        )
 
 
 def _until(waiting: list[Happened], at: datetime) -> list[Happened]:

@@ -91,8 +91,14 @@ def _first_judged(power: Power, checks: list[int]) -> int | None:
     """The first step in which one of these checks can judge and production traffic is at stake."""
     for i, traffic in enumerate(power.plan.traffics):
         reached = traffic.reaches(Track.CANDIDATE)
-        running = {c for series in power.plan.active(i, reached) for c in power.plan.series[series].checks}
-        if reached and power.usual(i) and any(c in running and _able(power, c, traffic) for c in checks):
+        running = {
+            c for series in power.plan.active(i, reached) for c in power.plan.series[series].checks
+        }
+        if (
+            reached
+            and power.usual(i)
+            and any(c in running and _able(power, c, traffic) for c in checks)
+        ):
             return i
     return None
 
@@ -103,13 +109,21 @@ def _able(power: Power, c: int, traffic: Traffic) -> bool:
 
 def _exposure(power: Power, step: int) -> str:
     traffic, span = power.plan.traffics[step], power.usual(step)
-    name, share = power.plan.steps[step].id, " and ".join([str(traffic.candidate), *(f"{match.source} {match.name}" for match in traffic.matches)])
+    name, share = (
+        power.plan.steps[step].id,
+        " and ".join(
+            [str(traffic.candidate), *(f"{match.source} {match.name}" for match in traffic.matches)]
+        ),
+    )
     return f"{name}: {share} of {_rate(power, step):.3g} rps for {said(span)} is {power.requests(step):,} requests"
 
 
 def _rate(power: Power, step: int) -> float:
     """Requests a second to the whole service, on average over the step where they change."""
-    whole = power.load.world().parts(power.plan.traffics[step])[Track.CANDIDATE].users * power.usual(step).total_seconds()
+    whole = (
+        power.load.world().parts(power.plan.traffics[step])[Track.CANDIDATE].users
+        * power.usual(step).total_seconds()
+    )
     return power.load.at_start if power.load.steady or not whole else power.requests(step) / whole
 
 
@@ -144,13 +158,26 @@ def _mends(power: Power, step: int, metric: Metric, times: float, checks: list[i
         return "; it takes requests to see anything"
     longer = _bake(power, step, metric, times, checks)
     larger = _share(power, step, metric, times, checks, longer)
-    said_so = [f"bake {said(longer)}" if longer is not None else "", f"start at {larger}" if larger is not None else ""]
+    said_so = [
+        f"bake {said(longer)}" if longer is not None else "",
+        f"start at {larger}" if larger is not None else "",
+    ]
     mends = " or ".join(mend for mend in said_so if mend)
-    return f"; {mends}" if mends else "; neither a longer bake nor a larger share helps: it takes another check"
+    return (
+        f"; {mends}"
+        if mends
+        else "; neither a longer bake nor a larger share helps: it takes another check"
+    )
 
 
 def _caught_within(
-    power: Power, step: int, metric: Metric, times: float, checks: list[int], within: timedelta, share: Percent | None = None
+    power: Power,
+    step: int,
+    metric: Metric,
+    times: float,
+    checks: list[int],
+    within: timedelta,
+    share: Percent | None = None,
 ) -> list[timedelta]:
     """How long after the step began the regression was caught, for each of the tried rollouts in which it was, rising.
 
@@ -160,20 +187,37 @@ def _caught_within(
     traffics = power.plan.traffics
     if share is not None:
         traffics = tuple(
-            attrs.evolve(traffic, candidate=share) if traffic == power.plan.traffics[step] else traffic for traffic in traffics
+            attrs.evolve(traffic, candidate=share)
+            if traffic == power.plan.traffics[step]
+            else traffic
+            for traffic in traffics
         )
     found = []
     for number in range(TRIES):
-        run = watch(power.plan, world, f"{power.seed}/mend/{number}", traffics=traffics, stay=Stay(step, within, frozenset(checks)))
-        caught = [run.endings[c].after for c in checks if c in run.endings and run.endings[c].step == step and run.endings[c].failed]
+        run = watch(
+            power.plan,
+            world,
+            f"{power.seed}/mend/{number}",
+            traffics=traffics,
+            stay=Stay(step, within, frozenset(checks)),
+        )
+        caught = [
+            run.endings[c].after
+            for c in checks
+            if c in run.endings and run.endings[c].step == step and run.endings[c].failed
+        ]
         found += [min(caught)] if caught else []
         if number + 1 - len(found) > (1 - SEEN) * TRIES:
             break
     return sorted(found)
 
 
-def _bake(power: Power, step: int, metric: Metric, times: float, checks: list[int]) -> timedelta | None:
-    found = _caught_within(power, step, metric, times, checks, min(LONGER * power.usual(step), LONGEST))
+def _bake(
+    power: Power, step: int, metric: Metric, times: float, checks: list[int]
+) -> timedelta | None:
+    found = _caught_within(
+        power, step, metric, times, checks, min(LONGER * power.usual(step), LONGEST)
+    )
     needed = math.ceil(SEEN * TRIES)
     if len(found) < needed:
         return None
@@ -182,15 +226,28 @@ def _bake(power: Power, step: int, metric: Metric, times: float, checks: list[in
 
 
 def _share(
-    power: Power, step: int, metric: Metric, times: float, checks: list[int], longer: timedelta | None
+    power: Power,
+    step: int,
+    metric: Metric,
+    times: float,
+    checks: list[int],
+    longer: timedelta | None,
 ) -> Percent | None:
     """From the share that would bring the requests of the longer bake in the usual time, upwards to the next weight."""
     traffic, span = power.plan.traffics[step], power.usual(step)
     if traffic.matches:
         return None
-    higher = [each.candidate.fraction * 100 for each in power.plan.traffics[step:] if each.candidate.ppm > traffic.candidate.ppm]
+    higher = [
+        each.candidate.fraction * 100
+        for each in power.plan.traffics[step:]
+        if each.candidate.ppm > traffic.candidate.ppm
+    ]
     most = min(50 - traffic.baseline.fraction * 100, *(weight - 0.1 for weight in higher[:1]))
-    share = power.load.world().parts(traffic)[Track.CANDIDATE].users * 100 * (2.0 if longer is None else max(1.2, longer / span))
+    share = (
+        power.load.world().parts(traffic)[Track.CANDIDATE].users
+        * 100
+        * (2.0 if longer is None else max(1.2, longer / span))
+    )
     while 0 < share <= most:
         rounded = percent(math.ceil(share) if share >= 1 else math.ceil(share * 10) / 10)
         if len(_caught_within(power, step, metric, times, checks, span, rounded)) >= SEEN * TRIES:
@@ -208,7 +265,11 @@ def _slow_steps(power: Power) -> Iterator[str]:
         names = ", ".join(power.plan.keys[c] for c in power.waited_for(i))
         if stuck.share > OFTEN:
             own = step.deadline is not None and usual >= step.deadline.within
-            ends = f"after {said(usual)}, its deadline," if own else f"when the whole's deadline of {said(power.plan.deadline.within)} has come,"
+            ends = (
+                f"after {said(usual)}, its deadline,"
+                if own
+                else f"when the whole's deadline of {said(power.plan.deadline.within)} has come,"
+            )
             yield f"{step.id}: {ends} {_percent(stuck.share)} of healthy versions still wait for {names or 'it to end'}"
         elif names and step.span and usual > 1.25 * step.span:
             mend = "give it more traffic, or smaller samples (min_sample=)"
@@ -234,7 +295,9 @@ def _gets_through(power: Power) -> Iterator[str]:
 def _alarms(power: Power) -> Iterator[str]:
     alarms, last = power.alarms, len(power.plan.steps) - 1
     if alarms.low > FALSE_ALARMS:
-        _, worst = max((power.caught(c, last, 1.0).share, power.plan.keys[c]) for c in power.deciding())
+        _, worst = max(
+            (power.caught(c, last, 1.0).share, power.plan.keys[c]) for c in power.deciding()
+        )
         mend = "raise its bound, or let it fail more often in a row (tolerance=)"
         yield f"{_percent(alarms.share)} of healthy versions are stopped, most of them by {worst}; {mend}"
 

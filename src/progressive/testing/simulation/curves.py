@@ -40,7 +40,9 @@ class Curve:
 
     def __call__(self, moment: Moment) -> float:
         """The number at this moment."""
-        raise NotImplementedError(f"{type(self).__name__} gives no number: write __call__(self, moment)")
+        raise NotImplementedError(
+            f"{type(self).__name__} gives no number: write __call__(self, moment)"
+        )
 
     def __add__(self, other: Number) -> Curve:
         return _Of(self, other, times=False)
@@ -69,7 +71,9 @@ def is_number(instance: object, attribute: attrs.Attribute[Any], value: object) 
     """A validator for what `number` gave."""
     if callable(value) or (isinstance(value, float) and math.isfinite(value)):
         return
-    raise StrategyError(f"{check.where(instance, attribute)}: {value!r} is neither a finite number nor a curve")
+    raise StrategyError(
+        f"{check.where(instance, attribute)}: {value!r} is neither a finite number nor a curve"
+    )
 
 
 def at(value: Any, moment: Moment) -> float:

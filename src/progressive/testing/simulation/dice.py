@@ -77,13 +77,17 @@ class Dice:
 
     def _many(self, mean: float, variance: float, skewed: float) -> int:
         z = self.normal()
-        return max(0, math.floor(mean + math.sqrt(variance) * z + skewed * (z * z - 1.0) / 6.0 + 0.5))
+        return max(
+            0, math.floor(mean + math.sqrt(variance) * z + skewed * (z * z - 1.0) / 6.0 + 0.5)
+        )
 
 
 def power(base: float, exponent: int) -> float:
     """``base ** exponent`` by repeated squaring: the same bits everywhere."""
     if exponent < 0:
-        raise StrategyError(f"power: the exponent {exponent!r} must be 0 or more; a load below zero gives such")
+        raise StrategyError(
+            f"power: the exponent {exponent!r} must be 0 or more; a load below zero gives such"
+        )
     found = 1.0
     while exponent:
         if exponent & 1:

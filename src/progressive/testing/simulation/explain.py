@@ -55,7 +55,9 @@ class Sight:
         for known, often in self.caught:
             if known == times:
                 return often
-        raise StrategyError(f"chance({times!r}): these were asked: {[known for known, _ in self.caught]}; use regressions=[{times!r}, ...]")
+        raise StrategyError(
+            f"chance({times!r}): these were asked: {[known for known, _ in self.caught]}; use regressions=[{times!r}, ...]"
+        )
 
     def smallest(self, chance: float = 0.9) -> float | None:
         """The smallest regression, in times worse than usual, that is caught with ``chance`` (above 0, at most 1) by the end of this step;
@@ -69,7 +71,9 @@ class Sight:
             if often.share >= chance:
                 if before is None or often.share <= before[1].share:
                     return times
-                return before[0] + (times - before[0]) * (chance - before[1].share) / (often.share - before[1].share)
+                return before[0] + (times - before[0]) * (chance - before[1].share) / (
+                    often.share - before[1].share
+                )
             before = (times, often)
         return None
 
@@ -94,12 +98,18 @@ class Explained:
 
     def sight(self, check: str) -> Sight:
         """What ``check`` (its name as in the notes, ``analysis/check``, or the check's own part of it) sees here."""
-        found = [sight for sight in self.sights if check in (sight.check, sight.check.rpartition("/")[2])]
+        found = [
+            sight for sight in self.sights if check in (sight.check, sight.check.rpartition("/")[2])
+        ]
         if len(found) == 1:
             return found[0]
         if found:
-            raise StrategyError(f"sight({check!r}): step {self.step!r} has {[sight.check for sight in found]}; say which")
-        raise StrategyError(f"sight({check!r}): step {self.step!r} has {[sight.check for sight in self.sights] or 'no check'}")
+            raise StrategyError(
+                f"sight({check!r}): step {self.step!r} has {[sight.check for sight in found]}; say which"
+            )
+        raise StrategyError(
+            f"sight({check!r}): step {self.step!r} has {[sight.check for sight in self.sights] or 'no check'}"
+        )
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -130,14 +140,19 @@ class Explanation:
         """Checks as short as they can be told apart."""
         keys = {sight.check for each in self.steps for sight in each.sights}
         short = [key.rpartition("/")[2] for key in sorted(keys)]
-        return {key: key if short.count(key.rpartition("/")[2]) > 1 else key.rpartition("/")[2] for key in sorted(keys)}
+        return {
+            key: key if short.count(key.rpartition("/")[2]) > 1 else key.rpartition("/")[2]
+            for key in sorted(keys)
+        }
 
     def _named(self, sight: Sight) -> str:
         return f"{self._names[sight.check]}{' (observes)' if sight.observes else ''}"
 
     @cached_property
     def _times(self) -> tuple[float, ...]:
-        known = [times for each in self.steps for sight in each.sights[:1] for times, _ in sight.caught]
+        known = [
+            times for each in self.steps for sight in each.sights[:1] for times, _ in sight.caught
+        ]
         return tuple(times for times in (2.0, 5.0, 20.0) if times in known)
 
     def __str__(self) -> str:
@@ -145,19 +160,43 @@ class Explanation:
         head = f"{self.strategy} at {self.load.at_start:g} rps{'' if self.load.steady else ' in the beginning'}: "
         head += f"a healthy version is promoted {self.promoted}{took}"
         alarm = f"a check stops it {self.false_alarm}"
-        columns = ("step", "share", "earliest", "usual", "latest", "requests", "users", "check", "90 % at", *(f"x{times:g}" for times in self._times))
+        columns = (
+            "step",
+            "share",
+            "earliest",
+            "usual",
+            "latest",
+            "requests",
+            "users",
+            "check",
+            "90 % at",
+            *(f"x{times:g}" for times in self._times),
+        )
         rows: list[tuple[str, ...]] = [columns]
         for each in self.steps:
             if each.usual:
                 rows += self._rows(each)
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        warnings = [line for warning in self.warnings for line in wrap(warning, WIDTH, initial_indent="! ", subsequent_indent="  ")]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        warnings = [
+            line
+            for warning in self.warnings
+            for line in wrap(warning, WIDTH, initial_indent="! ", subsequent_indent="  ")
+        ]
         return "\n".join([head, alarm, "", *lines, *(["", *warnings] if warnings else [])])
 
     def _rows(self, each: Explained) -> Iterator[tuple[str, ...]]:
         times = (said(each.earliest), f"+{said(each.usual)}", said(each.latest))
-        first: tuple[str, ...] = (each.step, str(each.share), *times, f"{each.requests:,}", f"{each.users:,}")
+        first: tuple[str, ...] = (
+            each.step,
+            str(each.share),
+            *times,
+            f"{each.requests:,}",
+            f"{each.users:,}",
+        )
         for sight in each.sights or (None,):
             if sight is None:
                 seen: tuple[str, ...] = ("-", "", *("" for _ in self._times))
@@ -165,8 +204,14 @@ class Explanation:
                 seen = (self._named(sight), "dormant", *("" for _ in self._times))
             else:
                 smallest = sight.smallest()
-                chances = (f"{sight.chance(times).share:.0%}".replace("%", " %") for times in self._times)
-                seen = (self._named(sight), "none" if smallest is None else f"x{smallest:.2g}", *chances)
+                chances = (
+                    f"{sight.chance(times).share:.0%}".replace("%", " %") for times in self._times
+                )
+                seen = (
+                    self._named(sight),
+                    "none" if smallest is None else f"x{smallest:.2g}",
+                    *chances,
+                )
             yield (*first, *seen)
             first = ("",) * len(first)
 
@@ -189,14 +234,26 @@ def explain(
     strategy measures.
     """
     if not isinstance(regressions, Iterable) or not (regressions := tuple(regressions)):
-        raise StrategyError(f"explain(regressions=): {regressions!r} names none; use a list of numbers above 1, such as [2, 5, 20]")
-    wrong = [times for times in regressions if isinstance(times, bool) or not isinstance(times, int | float) or not 1 < times < float("inf")]
+        raise StrategyError(
+            f"explain(regressions=): {regressions!r} names none; use a list of numbers above 1, such as [2, 5, 20]"
+        )
+    wrong = [
+        times
+        for times in regressions
+        if isinstance(times, bool)
+        or not isinstance(times, int | float)
+        or not 1 < times < float("inf")
+    ]
     if wrong:
-        raise StrategyError(f"explain(regressions=): {wrong[0]!r} is not worse than usual; use numbers above 1, such as 2")
+        raise StrategyError(
+            f"explain(regressions=): {wrong[0]!r} is not worse than usual; use numbers above 1, such as 2"
+        )
     check.whole(runs, "explain(runs=)", least=1)
     plan = strategy.plan
     load.world().measures(plan.metrics)
-    power = power_of(plan, load, (1.0, *sorted({float(times) for times in regressions})), runs, seed)
+    power = power_of(
+        plan, load, (1.0, *sorted({float(times) for times in regressions})), runs, seed
+    )
     return Explanation(
         strategy=plan.strategy,
         load=load,
@@ -239,7 +296,9 @@ def _users(power: Power) -> Iterator[int]:
         yield min(users.count, round(carrying + others))
 
 
-def _sights(power: Power, step: int, judged: Sequence[str], dormant: Sequence[str]) -> Iterator[Sight]:
+def _sights(
+    power: Power, step: int, judged: Sequence[str], dormant: Sequence[str]
+) -> Iterator[Sight]:
     for key in (*judged, *dormant):
         c = power.plan.keys.index(key)
         yield Sight(

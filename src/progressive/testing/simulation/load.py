@@ -30,10 +30,16 @@ class Load:
     """
 
     rps: Number = attrs.field(converter=number, validator=is_number)
-    usual: Behaviour = attrs.field(default=Behaviour(), kw_only=True, validator=check.is_a(Behaviour, "Behaviour(...)"))
+    usual: Behaviour = attrs.field(
+        default=Behaviour(), kw_only=True, validator=check.is_a(Behaviour, "Behaviour(...)")
+    )
     users: Users = attrs.field(default=Users(), kw_only=True)
-    matched: Percent = attrs.field(default=percent(1), kw_only=True, validator=check.is_a(Percent, "percent({})"))
-    start: datetime = attrs.field(default=EPOCH, kw_only=True, converter=check.utc, validator=check.is_moment)
+    matched: Percent = attrs.field(
+        default=percent(1), kw_only=True, validator=check.is_a(Percent, "percent({})")
+    )
+    start: datetime = attrs.field(
+        default=EPOCH, kw_only=True, converter=check.utc, validator=check.is_moment
+    )
 
     def world(self, metrics: Sequence[Metric] = (), *, times: float = 1.0) -> World:
         """The world in which each of ``metrics`` is ``times`` as bad on the candidate as on stable; to be given to `simulate_many` too.
@@ -51,7 +57,14 @@ class Load:
                     f"metrics {first.name!r} and {metric.name!r} show the same of a version, and one is bad when it rises, the other when it "
                     f"falls; give one of them numbers of its own: Behaviour(ratios={{{metric.name!r}: ...}}) for a ratio"
                 )
-        return World(load=self.rps, stable=self.usual, candidate=candidate, users=self.users, matched=self.matched, start=self.start)
+        return World(
+            load=self.rps,
+            stable=self.usual,
+            candidate=candidate,
+            users=self.users,
+            matched=self.matched,
+            start=self.start,
+        )
 
     @property
     def steady(self) -> bool:
@@ -61,12 +74,16 @@ class Load:
     @property
     def at_start(self) -> float:
         """Requests a second when it begins."""
-        return load_at(self.rps, Moment(age=timedelta(), clock=self.start, load=0.0, share=1.0), "Load.rps")
+        return load_at(
+            self.rps, Moment(age=timedelta(), clock=self.start, load=0.0, share=1.0), "Load.rps"
+        )
 
 
 def _shows(behaviour: Behaviour, metric: Metric) -> tuple[str, str]:
     """What of a version a metric shows."""
-    own = metric.kind is Kind.VALUE or (metric.kind is Kind.RATIO and behaviour.ratio(metric.name) is not None)
+    own = metric.kind is Kind.VALUE or (
+        metric.kind is Kind.RATIO and behaviour.ratio(metric.name) is not None
+    )
     return metric.kind.value, metric.name if own else ""
 
 
@@ -76,15 +93,25 @@ def _worse(behaviour: Behaviour, metric: Metric, times: float) -> Behaviour:
         case Kind.RATIO if behaviour.ratio(metric.name) is None:
             return attrs.evolve(behaviour, errors=scaled(behaviour.errors, factor, most=1.0))
         case Kind.RATIO:
-            return attrs.evolve(behaviour, ratios=_one_scaled(behaviour.ratios, metric.name, factor, most=1.0))
+            return attrs.evolve(
+                behaviour, ratios=_one_scaled(behaviour.ratios, metric.name, factor, most=1.0)
+            )
         case Kind.LATENCY:
             latency = behaviour.latency
-            return attrs.evolve(behaviour, latency=attrs.evolve(latency, slower=scaled(latency.slower, factor)))
+            return attrs.evolve(
+                behaviour, latency=attrs.evolve(latency, slower=scaled(latency.slower, factor))
+            )
         case Kind.MEAN:
             return attrs.evolve(behaviour, value=scaled(behaviour.value, factor))
         case Kind.VALUE:
-            return attrs.evolve(behaviour, levels=_one_scaled(behaviour.levels, metric.name, factor))
+            return attrs.evolve(
+                behaviour, levels=_one_scaled(behaviour.levels, metric.name, factor)
+            )
 
 
-def _one_scaled(pairs: tuple[tuple[str, Number], ...], name: str, factor: float, *, most: float = math.inf) -> Mapping[str, Number]:
-    return {each: scaled(value, factor, most=most) if each == name else value for each, value in pairs}
+def _one_scaled(
+    pairs: tuple[tuple[str, Number], ...], name: str, factor: float, *, most: float = math.inf
+) -> Mapping[str, Number]:
+    return {
+        each: scaled(value, factor, most=most) if each == name else value for each, value in pairs
+    }

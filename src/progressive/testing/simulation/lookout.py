@@ -71,16 +71,32 @@ class Stay:
     checks: frozenset[int]
 
 
-def watch(plan: Plan, world: World, seed: object, *, traffics: Sequence[Traffic] | None = None, stay: Stay | None = None) -> Watched:
+def watch(
+    plan: Plan,
+    world: World,
+    seed: object,
+    *,
+    traffics: Sequence[Traffic] | None = None,
+    stay: Stay | None = None,
+) -> Watched:
     """Watch one rollout to its end. A check that ends it is left out from there on, and the others go on: so each is known by itself.
 
     ``traffics``: other weights than the plan's, step by step.
     """
-    return _Lookout(plan, world, seed, plan.traffics if traffics is None else tuple(traffics), stay).run()
+    return _Lookout(
+        plan, world, seed, plan.traffics if traffics is None else tuple(traffics), stay
+    ).run()
 
 
 class _Lookout:
-    def __init__(self, plan: Plan, world: World, seed: object, traffics: tuple[Traffic, ...], stay: Stay | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        world: World,
+        seed: object,
+        traffics: tuple[Traffic, ...],
+        stay: Stay | None,
+    ) -> None:
         self.plan, self.world, self.traffics, self.stay = plan, world, traffics, stay
         self.dice = Dice(seed, "looks")
         self.preview = any(each.synthetic for each in plan.analyses)
@@ -108,7 +124,9 @@ class _Lookout:
             passages.append(Passage(self.now - self.entered, requests, frozenset(self.waited_for)))
             if not passed:
                 return Watched(self.endings, tuple(passages), step)
-            if len(self.endings) == len(self.tallies) and any(not self.plan.checks[c][1].observe for c in self.endings):
+            if len(self.endings) == len(self.tallies) and any(
+                not self.plan.checks[c][1].observe for c in self.endings
+            ):
                 break
         return Watched(self.endings, tuple(passages), None)
 
@@ -131,7 +149,9 @@ class _Lookout:
             for c in self.plan.series[i].checks:
                 self.tallies[c] = cooled(self.tallies[c])
         for i in running:
-            self.starts.setdefault(i, self.now + self.plan.analyses[self.plan.series[i].analysis].warmup)
+            self.starts.setdefault(
+                i, self.now + self.plan.analyses[self.plan.series[i].analysis].warmup
+            )
 
     def _active(self) -> tuple[int, ...]:
         return self.plan.active(self.step, self.traffic.reaches(Track.CANDIDATE))
@@ -139,7 +159,9 @@ class _Lookout:
     def _pass(self) -> bool:
         """Let the step take its time. False if it never ends."""
         step, memory = self.plan.steps[self.step], None
-        within = step.deadline.within if step.deadline is not None else step.span + timedelta(hours=1)
+        within = (
+            step.deadline.within if step.deadline is not None else step.span + timedelta(hours=1)
+        )
         while True:
             found = step.advance(self._situation(memory))
             wakes = [self.entered + within, self.end]
@@ -172,7 +194,9 @@ class _Lookout:
             verified=True,
             memory=memory,  # type: ignore[arg-type]
             answer=Go(),
-            approved=None if approval is None else Approved(approval=approval, by="simulated", why="simulated"),
+            approved=None
+            if approval is None
+            else Approved(approval=approval, by="simulated", why="simulated"),
             passes=self._passes,
         )
 
@@ -205,7 +229,12 @@ class _Lookout:
         for i in self.starts:
             tracks = self._tracks(self.plan.series[i])
             for c in self.plan.series[i].checks:
-                if c in self.judging and c not in self.endings and not self.plan.checks[c][1].observe and self._able(c, tracks):
+                if (
+                    c in self.judging
+                    and c not in self.endings
+                    and not self.plan.checks[c][1].observe
+                    and self._able(c, tracks)
+                ):
                     yield c
 
     # ------------------------------------------------------------------------------------------------------------------- looks
@@ -226,37 +255,57 @@ class _Lookout:
             series = self.plan.series[i]
             horizon = self.now - series.metric.lag
             closes = self.closing is not None and start < self.closing <= horizon
-            if start < horizon and (closes or horizon - start >= self.plan.analyses[series.analysis].interval):
+            if start < horizon and (
+                closes or horizon - start >= self.plan.analyses[series.analysis].interval
+            ):
                 self.starts[i] = horizon
                 self._judge(i, series, Window(start, horizon))
 
     def _tracks(self, series: Series) -> tuple[Track, ...]:
         synthetic = self.plan.analyses[series.analysis].synthetic
-        return tuple(t for t in series.wants if self.traffic.reaches(t) or (synthetic and t is Track.CANDIDATE))
+        return tuple(
+            t
+            for t in series.wants
+            if self.traffic.reaches(t) or (synthetic and t is Track.CANDIDATE)
+        )
 
     def _able(self, c: int, tracks: tuple[Track, ...]) -> bool:
         return all(track in tracks for track in self.plan.checks[c][1].needs)
 
     def _judge(self, i: int, series: Series, window: Window) -> None:
         tracks = self._tracks(series)
-        judging = [c for c in series.checks if c in self.judging and c not in self.endings and self._able(c, tracks)]
+        judging = [
+            c
+            for c in series.checks
+            if c in self.judging and c not in self.endings and self._able(c, tracks)
+        ]
         if not judging:
             return
         found = [(track, self._measured(series, track, window)) for track in tracks]
         look = Look(metric=series.metric.name, window=window, tracks=found)
         for c in judging:
             each, tally = self.plan.checks[c][1], self.tallies[c]
-            judgement, memory = judgement_of(each, look, tally.memory, self.plan.alphas[c], self.traffic)
-            tally = self.tallies[c] = fold(tally, judgement, memory, each.tolerance, start=window.start, end=window.end)
+            judgement, memory = judgement_of(
+                each, look, tally.memory, self.plan.alphas[c], self.traffic
+            )
+            tally = self.tallies[c] = fold(
+                tally, judgement, memory, each.tolerance, start=window.start, end=window.end
+            )
             if tally.failed or tally.bad is not None:
                 led = consequence(tally, each.tolerance, full=self.traffic.candidate.ppm == MILLION)
                 if led is not None and led[0] is not Action.WAIT:
-                    self.endings[c] = Ending(self.step, self.now - self.entered, tally.failed, tally.why)
+                    self.endings[c] = Ending(
+                        self.step, self.now - self.entered, tally.failed, tally.why
+                    )
 
     def _measured(self, series: Series, track: Track, window: Window) -> Measurement:
         if series.metric.kind is Kind.VALUE:
             return self._sampled(series, track, window)
-        behaviour, moment, part = self.world.behaviour(track), self._moment(track, window.start), self.parts[track]
+        behaviour, moment, part = (
+            self.world.behaviour(track),
+            self._moment(track, window.start),
+            self.parts[track],
+        )
         tested = self.preview and not part.whole
         rate = at(self.world.preview, moment) if tested else moment.load * part.users
         requests = self.dice.poisson(rate * window.length.total_seconds())
@@ -273,7 +322,12 @@ class _Lookout:
         """A level is sampled at every scrape."""
         times = max(1, window.length // self.world.scrape)
         level = dict(self.world.behaviour(track).levels)[series.metric.name]
-        return Gauge(samples=tuple(at(level, self._moment(track, window.start + self.world.scrape * i)) for i in range(times)))
+        return Gauge(
+            samples=tuple(
+                at(level, self._moment(track, window.start + self.world.scrape * i))
+                for i in range(times)
+            )
+        )
 
     def _moment(self, track: Track, start: datetime) -> Moment:
         load = load_at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))

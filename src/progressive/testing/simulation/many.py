@@ -67,7 +67,9 @@ class Often:
         n, p, z = self.runs, self.share, _Z95
         middle = (p + z * z / (2 * n)) / (1 + z * z / n)
         around = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (0.0 if not self.count else max(0.0, middle - around)), (1.0 if self.count == n else min(1.0, middle + around))
+        return (0.0 if not self.count else max(0.0, middle - around)), (
+            1.0 if self.count == n else min(1.0, middle + around)
+        )
 
     def __str__(self) -> str:
         return f"{self.share:.1%} ({self.low:.1%} to {self.high:.1%})".replace("%", " %")
@@ -127,7 +129,9 @@ class Many:
     @property
     def unfinished(self) -> Often:
         """How often it came to no end in the time that was simulated."""
-        return self._often(*(phase for phase in Phase if phase not in (Phase.PROMOTED, Phase.ROLLED_BACK)))
+        return self._often(
+            *(phase for phase in Phase if phase not in (Phase.PROMOTED, Phase.ROLLED_BACK))
+        )
 
     def _spread(self, of: Callable[[Run], float]) -> Spread:
         return Spread(tuple(sorted(of(run) for run in self.runs)))
@@ -155,7 +159,9 @@ class Many:
     @property
     def detected(self) -> Spread | None:
         """Seconds from the candidate's first traffic to the decision to take it back, over the runs that were; None if none was."""
-        found = sorted(run.detected.total_seconds() for run in self.runs if run.detected is not None)
+        found = sorted(
+            run.detected.total_seconds() for run in self.runs if run.detected is not None
+        )
         return Spread(tuple(found)) if found else None
 
     def __repr__(self) -> str:
@@ -188,7 +194,9 @@ def simulate_many(
     """
     for what, number in (("runs", runs), ("processes", processes)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise StrategyError(f"simulate_many: {what}={number!r} must be a whole number of at least 1")
+            raise StrategyError(
+                f"simulate_many: {what}={number!r} must be a whole number of at least 1"
+            )
     _makes_fleets(options.get("fleet"))
     one = partial(_run, strategy, World() if world is None else world, seed, options)
     found: list[Run] = []
@@ -223,7 +231,9 @@ def _all(one: Callable[[int], Run], runs: int, processes: int) -> Iterator[Run]:
         yield from pool.map(one, range(runs), chunksize=max(1, runs // (8 * processes)))
 
 
-def _run(strategy: Strategy, world: World, seed: object, options: dict[str, Any], number: int) -> Run:
+def _run(
+    strategy: Strategy, world: World, seed: object, options: dict[str, Any], number: int
+) -> Run:
     if options.get("fleet") is not None:
         options = options | {"fleet": options["fleet"]()}
     story: Story = simulate(strategy, world, seed=f"{seed}/{number}", **options)

@@ -20,7 +20,13 @@ WEIGHT: Final = (34, 134)
 ERRORS: Final = (164, 254)
 VERDICTS: Final = 276
 NEW, OLD, GREY = "#d9480f", "#1c7ed6", "#868e96"
-MARKS: Final = {"pass": "#2b8a3e", "fail": "#e03131", "inconclusive": "#f08c00", "no_data": "#adb5bd", "error": "#9c36b5"}
+MARKS: Final = {
+    "pass": "#2b8a3e",
+    "fail": "#e03131",
+    "inconclusive": "#f08c00",
+    "no_data": "#adb5bd",
+    "error": "#9c36b5",
+}
 ROWS: Final = 3
 """Checks whose verdicts are drawn."""
 BINS: Final = 120
@@ -77,7 +83,17 @@ def draw(story: Told) -> str:
         f"<title>{escape(str(story))}</title>",
         _text(LEFT, 16, f"{story.strategy}: {story.phase.value.replace('_', ' ')}", size=13),
         *_axis(WEIGHT, "weight", "100 %", "0 %"),
-        _line(_steps([(x(at), _y(WEIGHT, traffic.candidate.ppm / 1_000_000)) for at, traffic in story.weights], x(_end(story))), NEW, 2),
+        _line(
+            _steps(
+                [
+                    (x(at), _y(WEIGHT, traffic.candidate.ppm / 1_000_000))
+                    for at, traffic in story.weights
+                ],
+                x(_end(story)),
+            ),
+            NEW,
+            2,
+        ),
         *_errors(story, x),
         *_verdicts(story, x),
         *_legend(),
@@ -96,7 +112,11 @@ def _errors(story: Told, x: Any) -> list[str]:
     top = max([rate for found in bins.values() for _, _, rate in found], default=0.0) or 0.01
     drawn = _axis(ERRORS, "errors", f"{top:.2%}".replace("%", " %"), "0 %")
     for track, colour in ((Track.STABLE, OLD), (Track.CANDIDATE, NEW)):
-        points = [point for start, end, rate in bins[track] for point in ((x(start), _y(ERRORS, rate / top)), (x(end), _y(ERRORS, rate / top)))]
+        points = [
+            point
+            for start, end, rate in bins[track]
+            for point in ((x(start), _y(ERRORS, rate / top)), (x(end), _y(ERRORS, rate / top)))
+        ]
         if points:
             drawn.append(_line(points, colour, 1.5))
     drawn.append(_text(WIDTH - RIGHT - 110, ERRORS[0] - 6, "stable", colour=OLD))
@@ -113,13 +133,23 @@ def _binned(story: Told, track: Track) -> list[tuple[timedelta, timedelta, float
             found = sums.setdefault(int(one.start / width), [0, 0])
             found[0] += one.requests
             found[1] += one.failed
-    return [(n * width, (n + 1) * width, failed / requests) for n, (requests, failed) in sorted(sums.items()) if requests]
+    return [
+        (n * width, (n + 1) * width, failed / requests)
+        for n, (requests, failed) in sorted(sums.items())
+        if requests
+    ]
 
 
 def _verdicts(story: Told, x: Any) -> list[str]:
     rows = list(dict.fromkeys((each.analysis, each.check) for each in story.judgements))
     drawn = [
-        _text(4, VERDICTS + 12 * row + 3, check if len(check) < 22 else f"{check[:20]}…", colour=GREY, size=9)
+        _text(
+            4,
+            VERDICTS + 12 * row + 3,
+            check if len(check) < 22 else f"{check[:20]}…",
+            colour=GREY,
+            size=9,
+        )
         for row, (_, check) in enumerate(rows[:ROWS])
     ]
     for each in story.judgements:
@@ -152,7 +182,10 @@ def _times(whole: float, x: Any) -> list[str]:
 
 def _axis(lane: tuple[int, int], name: str, top: str, bottom: str) -> list[str]:
     high, low = lane
-    lines = [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="{GREY}" stroke-opacity="0.35"/>' for y in (high, low)]
+    lines = [
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="{GREY}" stroke-opacity="0.35"/>'
+        for y in (high, low)
+    ]
     return [
         *lines,
         _text(4, (high + low) / 2 + 4, name, colour=GREY),
@@ -180,5 +213,7 @@ def _line(points: Iterable[tuple[float, float]], colour: str, width: float) -> s
     return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>'
 
 
-def _text(x: float, y: float, text: str, *, colour: str = GREY, anchor: str = "start", size: int = 11) -> str:
+def _text(
+    x: float, y: float, text: str, *, colour: str = GREY, anchor: str = "start", size: int = 11
+) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" font-size="{size}">{escape(text)}</text>'

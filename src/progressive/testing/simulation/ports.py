@@ -43,7 +43,9 @@ __all__ = ["Simulated"]
 class Simulated:
     """The world as ports see it: a router and a metrics provider around one `Service`, under the world's troubles."""
 
-    def __init__(self, world: World, metrics: Sequence[Metric], seed: object, *, preview: bool) -> None:
+    def __init__(
+        self, world: World, metrics: Sequence[Metric], seed: object, *, preview: bool
+    ) -> None:
         self.world = world
         self.clock = VirtualClock(now=world.start)
         self.service = Service(world, seed, preview=preview)
@@ -55,7 +57,11 @@ class Simulated:
         self._coming: list[tuple[datetime, Traffic, bool]] = []
         self._marker: Marker | None = None
         self._revision = 1
-        once = [trouble for trouble in world.troubles if isinstance(trouble, RouterForgets | RouterEdited)]
+        once = [
+            trouble
+            for trouble in world.troubles
+            if isinstance(trouble, RouterForgets | RouterEdited)
+        ]
         self._once = sorted(once, key=lambda trouble: trouble.after)
 
     # ------------------------------------------------------------------------------------------------------------------- time
@@ -68,7 +74,9 @@ class Simulated:
     def pass_time(self, to: datetime) -> None:
         """Let everything happen that happens up to ``to``, in its order."""
         while True:
-            turns = [when for when, _, _ in self._coming[:1]] + [self.world.start + trouble.after for trouble in self._once[:1]]
+            turns = [when for when, _, _ in self._coming[:1]] + [
+                self.world.start + trouble.after for trouble in self._once[:1]
+            ]
             when = min([turn for turn in turns if turn <= to], default=None)
             if when is None:
                 break
@@ -88,7 +96,10 @@ class Simulated:
         if skewed is None or not self.traffic.candidate.ppm:
             return self.traffic
         most = MILLION - self.traffic.baseline.ppm
-        return attrs.evolve(self.traffic, candidate=Percent(min(most, round(self.traffic.candidate.ppm * skewed.by))))
+        return attrs.evolve(
+            self.traffic,
+            candidate=Percent(min(most, round(self.traffic.candidate.ppm * skewed.by))),
+        )
 
     def _strike(self, trouble: Trouble, when: datetime) -> None:
         self._coming.clear()
@@ -125,15 +136,20 @@ class Simulated:
             raise RouterError("simulated: it can't be read")
         return self._served()
 
-    def apply(self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None) -> Served:
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
         self._takes(self.world.answering)
         if self._trouble(RouterDown) or self._trouble(WritesFail):
             raise RouterError("simulated: it can't be written")
         if expect is not None and expect != str(self._revision):
-            raise ConflictError(f"simulated: revision {expect} was expected, it is {self._revision}")
+            raise ConflictError(
+                f"simulated: revision {expect} was expected, it is {self._revision}"
+            )
         there = self._marker
         if there is not None and (
-            there.supersedes(marker) or (there.generation == marker.generation and there.closed and not marker.closed)
+            there.supersedes(marker)
+            or (there.generation == marker.generation and there.closed and not marker.closed)
         ):
             raise ConflictError(f"simulated: the marker there, {there!r}, is newer than {marker!r}")
         self._asked, self._marker = traffic, marker
@@ -159,14 +175,23 @@ class Simulated:
         traffic = self.traffic
         if not self.settled:
             traffic = attrs.evolve(traffic, candidate=max(traffic.candidate, self._asked.candidate))
-        return Served(traffic=traffic, version=str(self._revision), marker=self._marker, settled=self.settled)
+        return Served(
+            traffic=traffic, version=str(self._revision), marker=self._marker, settled=self.settled
+        )
 
     def undo(self, release: Release) -> str:
         return f"give {release.service} back to {Track.STABLE.label(release)}"
 
     # ------------------------------------------------------------------------------------------------------------- the metrics
 
-    def measure(self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window, since: str | None) -> Look:
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
         self._takes(self.world.answering)
         slow = self._trouble(SlowAnswers)
         if slow is not None:
@@ -174,7 +199,12 @@ class Simulated:
         if self._trouble(MetricsDown):
             raise MetricsError("simulated: the metrics can't be asked")
         found = tuple((track, self._measured(metric, track, window)) for track in tracks)
-        return Look(metric=metric.name, window=window, tracks=found, reading="scraped" if metric.counter else None)
+        return Look(
+            metric=metric.name,
+            window=window,
+            tracks=found,
+            reading="scraped" if metric.counter else None,
+        )
 
     def _measured(self, metric: Metric, track: Track, window: Window) -> Measurement:
         if self._trouble(NotANumber):
@@ -189,8 +219,14 @@ class Simulated:
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
         found = dict.fromkeys(TRACKS, Capacity(percent(100)))
         for trouble in self.world.troubles:
-            if isinstance(trouble, NotReady) and trouble.now(self.ran) and trouble.able < found[trouble.track].able:
-                found[trouble.track] = Capacity(trouble.able, why="not all of its instances are ready")
+            if (
+                isinstance(trouble, NotReady)
+                and trouble.now(self.ran)
+                and trouble.able < found[trouble.track].able
+            ):
+                found[trouble.track] = Capacity(
+                    trouble.able, why="not all of its instances are ready"
+                )
         return found
 
     def retire(self, release: Release, version: Version) -> None:

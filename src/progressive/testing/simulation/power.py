@@ -41,11 +41,20 @@ class Power:
     def caught(self, check: int, step: int, times: float) -> Often:
         """How often this check had failed by the end of this step."""
         runs = self.watched[times]
-        return Often(sum(_failed(run, check) is not None and run.endings[check].step <= step for run in runs), len(runs))
+        return Often(
+            sum(
+                _failed(run, check) is not None and run.endings[check].step <= step for run in runs
+            ),
+            len(runs),
+        )
 
     def caught_here(self, check: int, step: int, times: float) -> Often:
         """How often it failed in this very step, of the runs that came into it without."""
-        came = [run for run in self.watched[times] if len(run.passages) > step and not _ended_before(run, check, step)]
+        came = [
+            run
+            for run in self.watched[times]
+            if len(run.passages) > step and not _ended_before(run, check, step)
+        ]
         return Often(sum(_failed(run, check) == step for run in came), len(came))
 
     def deciding(self) -> tuple[int, ...]:
@@ -68,17 +77,30 @@ class Power:
 
     def impatient(self, check: int) -> tuple[Often, str]:
         """How often this check ends the rollout of a healthy version without having failed, and what it said the first time."""
-        ended = [run.endings[check] for run in self.healthy if check in run.endings and not run.endings[check].failed]
+        ended = [
+            run.endings[check]
+            for run in self.healthy
+            if check in run.endings and not run.endings[check].failed
+        ]
         return Often(len(ended), len(self.healthy)), ended[0].why if ended else ""
 
     def unseen(self, checks: Sequence[int], times: float) -> Often:
         """How often a version gets to the end though these checks were asked."""
         runs = self.watched[times]
-        return Often(sum(run.stuck is None and bool(checks) and not any(c in run.endings for c in checks) for run in runs), len(runs))
+        return Often(
+            sum(
+                run.stuck is None and bool(checks) and not any(c in run.endings for c in checks)
+                for run in runs
+            ),
+            len(runs),
+        )
 
     def stuck(self, step: int) -> Often:
         """How often a healthy version, that no check stopped, does not get past this step in its time."""
-        stuck = [run.stuck == step and not any(c in run.endings for c in self.deciding()) for run in self.healthy]
+        stuck = [
+            run.stuck == step and not any(c in run.endings for c in self.deciding())
+            for run in self.healthy
+        ]
         return Often(sum(stuck), len(stuck))
 
     def usual(self, step: int) -> timedelta:
@@ -89,18 +111,28 @@ class Power:
     @property
     def whole(self) -> timedelta | None:
         """The median of how long a healthy version takes to the end; None if none gets there."""
-        took = sorted(sum((passage.took for passage in run.passages), timedelta()) for run in self.healthy if self._passed(run))
+        took = sorted(
+            sum((passage.took for passage in run.passages), timedelta())
+            for run in self.healthy
+            if self._passed(run)
+        )
         return took[(len(took) - 1) // 2] if took else None
 
     def requests(self, step: int) -> int:
         """The median of the requests that a healthy candidate gets in a step."""
-        found = sorted(run.passages[step].requests for run in self.healthy if len(run.passages) > step)
+        found = sorted(
+            run.passages[step].requests for run in self.healthy if len(run.passages) > step
+        )
         return found[(len(found) - 1) // 2] if found else 0
 
     def waited_for(self, step: int) -> tuple[int, ...]:
         """The checks for which most healthy versions wait in this step after its own time."""
         came = [run for run in self.healthy if len(run.passages) > step]
-        return tuple(c for c in self.deciding() if 2 * sum(c in run.passages[step].waited_for for run in came) > len(came))
+        return tuple(
+            c
+            for c in self.deciding()
+            if 2 * sum(c in run.passages[step].waited_for for run in came) > len(came)
+        )
 
 
 def _failed(run: Watched, check: int) -> int | None:
@@ -118,5 +150,7 @@ def power_of(plan: Plan, load: Load, times: tuple[float, ...], runs: int, seed: 
     watched = {}
     for each in times:
         world = load.world(plan.metrics, times=each)
-        watched[each] = tuple(watch(plan, world, f"{seed}/x{each:g}/{number}") for number in range(runs))
+        watched[each] = tuple(
+            watch(plan, world, f"{seed}/x{each:g}/{number}") for number in range(runs)
+        )
     return Power(plan, load, seed, watched)

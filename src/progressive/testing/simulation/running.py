@@ -44,7 +44,15 @@ class Stretch:
 
     __slots__ = ("behaviour", "drawn", "end", "failed", "moment", "requests", "start", "users")
 
-    def __init__(self, start: datetime, end: datetime, behaviour: Behaviour, moment: Moment, requests: int, failed: int) -> None:
+    def __init__(
+        self,
+        start: datetime,
+        end: datetime,
+        behaviour: Behaviour,
+        moment: Moment,
+        requests: int,
+        failed: int,
+    ) -> None:
         self.start, self.end = start, end
         self.behaviour, self.moment = behaviour, moment
         self.requests, self.failed = requests, failed
@@ -90,7 +98,9 @@ class Service:
         self._traffic: Traffic | None = None
         self._parts: dict[Track, Part] = {}
         self._shares: dict[Track, float] = {}
-        self._resets = [trouble.after for trouble in world.troubles if isinstance(trouble, CountersReset)]
+        self._resets = [
+            trouble.after for trouble in world.troubles if isinstance(trouble, CountersReset)
+        ]
 
     def go_on(self, to: datetime, traffic: Traffic) -> None:
         """Time passes up to ``to`` under this traffic, in stretches that end at scrapes."""
@@ -115,7 +125,11 @@ class Service:
             age = start - self._first.get(track, start)
             moment = Moment(age=age, clock=start, load=load, share=part.whole)
             if synthetic:
-                arrived[track] = Got(self._arrivals.poisson(load_at(self.world.preview, moment, "World.preview") * seconds))
+                arrived[track] = Got(
+                    self._arrivals.poisson(
+                        load_at(self.world.preview, moment, "World.preview") * seconds
+                    )
+                )
             if part.whole or synthetic:
                 self._serve(track, start, end, moment, part, arrived[track])
         self.now = end
@@ -135,7 +149,9 @@ class Service:
             found[Track.CANDIDATE] = Got(found[Track.CANDIDATE].weighted, matched, copies)
         return found
 
-    def _serve(self, track: Track, start: datetime, end: datetime, moment: Moment, part: Part, got: Got) -> None:
+    def _serve(
+        self, track: Track, start: datetime, end: datetime, moment: Moment, part: Part, got: Got
+    ) -> None:
         """Clients ask again where a request failed; who copies requests does not."""
         behaviour, dice = self.world.behaviour(track), self._dice[track]
         weighted = failures(dice, behaviour, moment, got.weighted)
@@ -174,9 +190,20 @@ class Service:
 
     def _meet(self, track: Track, part: Part, got: Got, weighted: int, matched: int) -> None:
         """Whom these requests came from, by chance, and whom those of them that failed."""
-        users, dice, affected = self.world.users, self._people[track], self.world.behaviour(track).affects.ppm / MILLION
+        users, dice, affected = (
+            self.world.users,
+            self._people[track],
+            self.world.behaviour(track).affects.ppm / MILLION,
+        )
         carrying = self.world.matched.fraction if self._apart else 0.0
-        _more(dice, self.users[track], users.group(part.weight, carrying), affected, got.weighted, weighted)
+        _more(
+            dice,
+            self.users[track],
+            users.group(part.weight, carrying),
+            affected,
+            got.weighted,
+            weighted,
+        )
         if part.matched:
             _more(dice, self.matched, users.carrying(part.matched), affected, got.matched, matched)
 
@@ -218,8 +245,12 @@ class Service:
         if found is None:
             dice = self._others.get((track, metric.name))
             if dice is None:
-                dice = self._others[track, metric.name] = Dice(self._seed, f"{metric.name}/{track.value}")
-            found = drawn(dice, metric, stretch.behaviour, stretch.moment, stretch.requests, stretch.failed)
+                dice = self._others[track, metric.name] = Dice(
+                    self._seed, f"{metric.name}/{track.value}"
+                )
+            found = drawn(
+                dice, metric, stretch.behaviour, stretch.moment, stretch.requests, stretch.failed
+            )
             stretch.drawn[metric.name] = found
         return found
 
@@ -230,7 +261,9 @@ def failures(dice: Dice, behaviour: Behaviour, moment: Moment, requests: int) ->
     return dice.binomial(requests, min(1.0, max(0.0, at(behaviour.errors, moment) * affected)))
 
 
-def drawn(dice: Dice, metric: Metric, behaviour: Behaviour, moment: Moment, requests: int, failed: int) -> Measurement:
+def drawn(
+    dice: Dice, metric: Metric, behaviour: Behaviour, moment: Moment, requests: int, failed: int
+) -> Measurement:
     """What is measured of a version that got so many requests, of which so many failed."""
     match metric.kind:
         case Kind.RATIO:
@@ -253,7 +286,11 @@ def _more(dice: Dice, met: Met, group: int, affected: float, requests: int, fail
     """Every user of a group is as likely as another; its part ``affected`` is whom the errors hit."""
     kind = max(1, round(group * affected))
     met.met += min(group - met.met, _new(dice, requests, group, met.met)) if met.met < group else 0
-    met.harmed += min(min(kind, met.met) - met.harmed, _new(dice, failed, kind, met.harmed)) if met.harmed < kind else 0
+    met.harmed += (
+        min(min(kind, met.met) - met.harmed, _new(dice, failed, kind, met.harmed))
+        if met.harmed < kind
+        else 0
+    )
 
 
 def _new(dice: Dice, requests: int, group: int, known: int) -> int:
@@ -261,7 +298,9 @@ def _new(dice: Dice, requests: int, group: int, known: int) -> int:
     if not requests:
         return 0
     distinct = group * (1.0 - power(1.0 - 1.0 / group, requests))
-    return dice.binomial(dice.binomial(requests, distinct / requests), max(0, group - known) / group)
+    return dice.binomial(
+        dice.binomial(requests, distinct / requests), max(0, group - known) / group
+    )
 
 
 def _durations(dice: Dice, behaviour: Behaviour, slower: float, n: int) -> Histogram:

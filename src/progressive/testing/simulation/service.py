@@ -34,7 +34,9 @@ _Z99: Final = 2.3263478740408408
 def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     is_number(instance, attribute, value)
     if isinstance(value, float) and value <= 0:
-        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} must be above 0; 1 is as slow as the quantiles say, 2 twice as slow")
+        raise StrategyError(
+            f"{check.where(instance, attribute)}: {value!r} must be above 0; 1 is as slow as the quantiles say, 2 twice as slow"
+        )
 
 
 @attrs.frozen
@@ -51,7 +53,9 @@ class Latency:
 
     def __attrs_post_init__(self) -> None:
         if self.p99 <= self.median:
-            raise StrategyError(f"latency: p99 {self.p99} must be more than the median {self.median}")
+            raise StrategyError(
+                f"latency: p99 {self.p99} must be more than the median {self.median}"
+            )
 
     def below(self, bound: float, slower: float) -> float:
         """The fraction of requests that take at most ``bound`` seconds while everything is ``slower`` times as slow.
@@ -73,7 +77,9 @@ class Latency:
 
 
 @lru_cache(maxsize=256)
-def _buckets(median: timedelta, p99: timedelta, edges: tuple[float, ...], slower: float) -> tuple[float, ...]:
+def _buckets(
+    median: timedelta, p99: timedelta, edges: tuple[float, ...], slower: float
+) -> tuple[float, ...]:
     latency, found, below = Latency(median, p99, edges=edges), [], 0.0
     for edge in edges:
         upto, left = latency.below(edge, slower), 1.0 - below
@@ -84,16 +90,22 @@ def _buckets(median: timedelta, p99: timedelta, edges: tuple[float, ...], slower
 
 def _named(value: Any) -> tuple[tuple[str, Any], ...]:
     pairs = value.items() if isinstance(value, Mapping) else value
-    return tuple(sorted(((name, number(rate)) for name, rate in pairs), key=lambda pair: str(pair[0])))
+    return tuple(
+        sorted(((name, number(rate)) for name, rate in pairs), key=lambda pair: str(pair[0]))
+    )
 
 
-def _are_numbers(instance: object, attribute: attrs.Attribute[Any], value: tuple[tuple[str, Any], ...]) -> None:
+def _are_numbers(
+    instance: object, attribute: attrs.Attribute[Any], value: tuple[tuple[str, Any], ...]
+) -> None:
     for name, rate in value:
         check.name(name, check.where(instance, attribute))
         is_number(instance, attribute, rate)
 
 
-def _are_fractions(instance: object, attribute: attrs.Attribute[Any], value: tuple[tuple[str, Any], ...]) -> None:
+def _are_fractions(
+    instance: object, attribute: attrs.Attribute[Any], value: tuple[tuple[str, Any], ...]
+) -> None:
     _are_numbers(instance, attribute, value)
     for name, rate in value:
         _fraction(rate, f"{check.where(instance, attribute)}[{name!r}]")
@@ -107,7 +119,11 @@ def _is_fraction(instance: object, attribute: attrs.Attribute[Any], value: objec
 def _fraction(value: object, what: str) -> None:
     """A number that never changes is refused outside of 0 to 1; what a curve gives is cut to it."""
     if isinstance(value, float) and not 0 <= value <= 1:
-        mend = f"write percent({value:g})" if 1 < value <= 100 else "write a fraction, such as 0.05, or percent(5)"
+        mend = (
+            f"write percent({value:g})"
+            if 1 < value <= 100
+            else "write a fraction, such as 0.05, or percent(5)"
+        )
         raise StrategyError(f"{what}: {value!r} is no fraction from 0 to 1; {mend}")
 
 
@@ -125,9 +141,15 @@ class Behaviour:
     latency: Latency = Latency(timedelta(milliseconds=40), timedelta(milliseconds=300))
     value: Number = attrs.field(default=30.0, converter=number, validator=is_number)
     value_spread: float = attrs.field(default=20.0, converter=number, validator=is_number)
-    ratios: tuple[tuple[str, Number], ...] = attrs.field(default=(), converter=_named, validator=_are_fractions)
-    levels: tuple[tuple[str, Number], ...] = attrs.field(default=(), converter=_named, validator=_are_numbers)
-    affects: Percent = attrs.field(default=percent(100), validator=check.is_a(Percent, "percent(5)"))
+    ratios: tuple[tuple[str, Number], ...] = attrs.field(
+        default=(), converter=_named, validator=_are_fractions
+    )
+    levels: tuple[tuple[str, Number], ...] = attrs.field(
+        default=(), converter=_named, validator=_are_numbers
+    )
+    affects: Percent = attrs.field(
+        default=percent(100), validator=check.is_a(Percent, "percent(5)")
+    )
     retries: int = attrs.field(default=0, validator=check.at_least(0))
     stubborn: float = attrs.field(default=0.9, converter=number, validator=_is_fraction)
 
@@ -139,7 +161,9 @@ class Behaviour:
 def _is_load(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     is_number(instance, attribute, value)
     if isinstance(value, float) and value < 0:
-        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} requests a second are none; it must be 0 or more")
+        raise StrategyError(
+            f"{check.where(instance, attribute)}: {value!r} requests a second are none; it must be 0 or more"
+        )
 
 
 @attrs.frozen
@@ -158,7 +182,9 @@ class Users:
 
         ``matched``: the fraction of the users whom the weights do not divide, because a header or cookie says where they go.
         """
-        return max(1, round(self.count * share) if self.sticky else self.count - self.carrying(matched))
+        return max(
+            1, round(self.count * share) if self.sticky else self.count - self.carrying(matched)
+        )
 
     def carrying(self, matched: float) -> int:
         """How many of them have the header or cookie that a fraction ``matched`` has."""
@@ -200,7 +226,9 @@ class Say:
 
     def __init__(self, after: timedelta, kind: type[Any], **said: Any) -> None:
         if kind not in PEOPLE:
-            raise StrategyError(f"Say: {kind!r} is nothing that a person says; there are {', '.join(one.__name__ for one in PEOPLE)}")
+            raise StrategyError(
+                f"Say: {kind!r} is nothing that a person says; there are {', '.join(one.__name__ for one in PEOPLE)}"
+            )
         if not isinstance(after, timedelta) or after < timedelta():
             raise StrategyError(f"Say: after {after!r} is not a duration; use minutes(30)")
         object.__setattr__(self, "after", after)
@@ -227,9 +255,15 @@ class World:
 
     load: Number = attrs.field(default=50.0, converter=number, validator=_is_load)
     preview: Number = attrs.field(default=10.0, converter=number, validator=_is_load)
-    stable: Behaviour = attrs.field(default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)"))
-    candidate: Behaviour = attrs.field(default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)"))
-    baseline: Behaviour | None = attrs.field(default=None, validator=check.optional(check.is_a(Behaviour, "Behaviour(...)")))
+    stable: Behaviour = attrs.field(
+        default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)")
+    )
+    candidate: Behaviour = attrs.field(
+        default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)")
+    )
+    baseline: Behaviour | None = attrs.field(
+        default=None, validator=check.optional(check.is_a(Behaviour, "Behaviour(...)"))
+    )
     users: Users = attrs.field(default=Users(), validator=check.is_a(Users, "Users({})"))
     matched: Percent = attrs.field(default=percent(1), validator=check.is_a(Percent, "percent({})"))
     scrape: timedelta = attrs.field(default=timedelta(seconds=15), validator=check.is_duration)
@@ -242,7 +276,9 @@ class World:
     def __attrs_post_init__(self) -> None:
         wrong = [trouble for trouble in self.troubles if not isinstance(trouble, Trouble)]
         if wrong:
-            raise StrategyError(f"world.troubles: {wrong[0]!r} is no trouble; see progressive.testing.troubles")
+            raise StrategyError(
+                f"world.troubles: {wrong[0]!r} is no trouble; see progressive.testing.troubles"
+            )
 
     def behaviour(self, track: Track) -> Behaviour:
         """How the version of a track behaves."""
@@ -257,7 +293,9 @@ class World:
     def parts(self, traffic: Traffic) -> dict[Track, Part]:
         """What the version of each track gets of the load under this traffic."""
         matched = self.matched.ppm / MILLION if traffic.matches else 0.0
-        parts = {track: Part((1.0 - matched) * (traffic.share(track).ppm / MILLION)) for track in Track}
+        parts = {
+            track: Part((1.0 - matched) * (traffic.share(track).ppm / MILLION)) for track in Track
+        }
         if matched or traffic.mirror.ppm:
             copies = parts[Track.STABLE].weight * (traffic.mirror.ppm / MILLION)
             parts[Track.CANDIDATE] = Part(parts[Track.CANDIDATE].weight, matched, copies)
@@ -265,7 +303,9 @@ class World:
 
     def measures(self, metrics: Sequence[Metric]) -> None:
         """`StrategyError` if a metric of a strategy can't be told apart from what this world has."""
-        there = {"stable": self.stable, "candidate": self.candidate} | ({} if self.baseline is None else {"baseline": self.baseline})
+        there = {"stable": self.stable, "candidate": self.candidate} | (
+            {} if self.baseline is None else {"baseline": self.baseline}
+        )
         problems = [problem for metric in metrics for problem in _unmeasured(metric, there)]
         if problems:
             raise StrategyError(problems)
@@ -276,7 +316,9 @@ def _unmeasured(metric: Metric, there: Mapping[str, Behaviour]) -> Iterator[str]
     name = metric.name
     match metric.kind:
         case Kind.VALUE:
-            lack = [track for track, behaviour in there.items() if name not in dict(behaviour.levels)]
+            lack = [
+                track for track, behaviour in there.items() if name not in dict(behaviour.levels)
+            ]
             if lack:
                 yield (
                     f"metric {name!r} is a level: say what it is with Behaviour(levels={{{name!r}: ...}}) in the world; "

@@ -35,7 +35,10 @@ from .troubles import AnswersTwice, NotReady, going_on
 __all__ = ["RELEASE", "simulate"]
 
 RELEASE: Final = Release(
-    service="simulated", stable=Version("v1"), candidate=Version("v2"), baseline=Version("v1", backend="baseline")
+    service="simulated",
+    stable=Version("v1"),
+    candidate=Version("v2"),
+    baseline=Version("v1", backend="baseline"),
 )
 """Who is released, if nothing is said."""
 
@@ -63,7 +66,9 @@ def simulate(
     """
     world = World() if world is None else world
     _all_there(strategy.plan, world, hooks or {}, gates or {})
-    return Run(strategy, world, seed, release, hooks=hooks, gates=gates, fleet=fleet).to_its_end(before_tick, until)
+    return Run(strategy, world, seed, release, hooks=hooks, gates=gates, fleet=fleet).to_its_end(
+        before_tick, until
+    )
 
 
 class Run:
@@ -82,18 +87,33 @@ class Run:
         plan = strategy.plan
         world.measures(plan.metrics)
         self.world, self.seed = world, seed
-        self.simulated = Simulated(world, plan.metrics, seed, preview=any(each.synthetic for each in plan.analyses))
-        self.ports = self._ports(plan, hooks or {}, gates or {}, self._own_fleet(plan) if fleet is None else _synchronous(fleet))
+        self.simulated = Simulated(
+            world, plan.metrics, seed, preview=any(each.synthetic for each in plan.analyses)
+        )
+        self.ports = self._ports(
+            plan,
+            hooks or {},
+            gates or {},
+            self._own_fleet(plan) if fleet is None else _synchronous(fleet),
+        )
         self.rollout = begin(plan, release, id="simulated", at=world.start)
         self.notes: list[Note] = []
         self._people = list(world.people)
 
     def _own_fleet(self, plan: Plan) -> Any:
         """None where nothing is asked of it and nothing goes wrong with it: it would be asked at every tick what can only be all."""
-        asked = plan.retire_after is not None or any(isinstance(trouble, NotReady) for trouble in self.world.troubles)
+        asked = plan.retire_after is not None or any(
+            isinstance(trouble, NotReady) for trouble in self.world.troubles
+        )
         return self.simulated if asked else None
 
-    def _ports(self, plan: Plan, hooks: Mapping[str, Callable[..., Any]], gates: Mapping[str, Callable[..., Any]], fleet: Any) -> Ports:
+    def _ports(
+        self,
+        plan: Plan,
+        hooks: Mapping[str, Callable[..., Any]],
+        gates: Mapping[str, Callable[..., Any]],
+        fleet: Any,
+    ) -> Ports:
         named = [step.hook for step in plan.steps if step.hook is not None]
         return Ports(
             router=self.simulated,
@@ -104,7 +124,9 @@ class Run:
             clock=self.simulated.clock,
         )
 
-    def to_its_end(self, before_tick: Callable[[Rollout], Sequence[Event] | None] | None, until: timedelta) -> Story:
+    def to_its_end(
+        self, before_tick: Callable[[Rollout], Sequence[Event] | None] | None, until: timedelta
+    ) -> Story:
         """Tick at every ``wake_at``, and whenever somebody speaks."""
         end = self.world.start + until
         wake: datetime | None = self.simulated.clock.now
@@ -113,7 +135,13 @@ class Run:
             more = () if before_tick is None else before_tick(self.rollout) or ()
             wake = self.tick(*self._said(), *more)
             if wake is not None and self._people:
-                wake = min(wake, max(self.world.start + self._people[0].after, self.simulated.clock.now + timedelta(milliseconds=1)))
+                wake = min(
+                    wake,
+                    max(
+                        self.world.start + self._people[0].after,
+                        self.simulated.clock.now + timedelta(milliseconds=1),
+                    ),
+                )
         return self.story()
 
     def _said(self) -> list[Event]:
@@ -125,7 +153,13 @@ class Run:
     def tick(self, *events: Event) -> datetime | None:
         """One tick; when to come back."""
         rollout = self.rollout
-        talk = converse(rollout, events, tick=Tick(at=self.simulated.clock.now), stored=True, expected=rollout.serial)
+        talk = converse(
+            rollout,
+            events,
+            tick=Tick(at=self.simulated.clock.now),
+            stored=True,
+            expected=rollout.serial,
+        )
         reply: Kept | None = None
         while True:
             try:
@@ -176,12 +210,22 @@ class Run:
         )
 
 
-def _all_there(plan: Plan, world: World, hooks: Mapping[str, Any], gates: Mapping[str, Any]) -> None:
+def _all_there(
+    plan: Plan, world: World, hooks: Mapping[str, Any], gates: Mapping[str, Any]
+) -> None:
     """What is said to a name that the plan has not would pass unheard: a misspelt hook says go, a misspelt approval is never given."""
     words = [say.event for say in world.people]
-    approvals = [(f"World.people: {type(word).__name__}", word.approval) for word in words if isinstance(word, Approve | Reject)]
+    approvals = [
+        (f"World.people: {type(word).__name__}", word.approval)
+        for word in words
+        if isinstance(word, Approve | Reject)
+    ]
     named = (
-        ("hook", [("simulate(hooks=)", name) for name in hooks], [step.hook for step in plan.steps]),
+        (
+            "hook",
+            [("simulate(hooks=)", name) for name in hooks],
+            [step.hook for step in plan.steps],
+        ),
         ("gate", [("simulate(gates=)", name) for name in gates], plan.gates),
         ("approval", approvals, [step.approval for step in plan.steps]),
     )
@@ -189,7 +233,11 @@ def _all_there(plan: Plan, world: World, hooks: Mapping[str, Any], gates: Mappin
     for what, said, there in named:
         names = dict.fromkeys(name for name in there if name is not None)
         has = f"it has {', '.join(map(repr, names))}" if names else "it has none"
-        problems += [f"{where}: {plan.strategy} has no {what} {name!r}; {has}" for where, name in said if name not in names]
+        problems += [
+            f"{where}: {plan.strategy} has no {what} {name!r}; {has}"
+            for where, name in said
+            if name not in names
+        ]
     if problems:
         raise StrategyError(problems)
 
@@ -197,7 +245,9 @@ def _all_there(plan: Plan, world: World, hooks: Mapping[str, Any], gates: Mappin
 def _synchronous(fleet: Any) -> Any:
     for verb in ("survey", "retire"):
         if hasattr(fleet, f"a{verb}") and not hasattr(fleet, verb):
-            raise StrategyError(f"simulate(fleet=): {fleet!r} has only a{verb}, and nothing is awaited here; give it {verb} too")
+            raise StrategyError(
+                f"simulate(fleet=): {fleet!r} has only a{verb}, and nothing is awaited here; give it {verb} too"
+            )
     return fleet
 
 

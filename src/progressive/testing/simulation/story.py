@@ -92,7 +92,9 @@ class Story:
     @property
     def duration(self) -> timedelta:
         """From the start to the promotion or to the verified 0 %; to where it was stopped if it came to neither."""
-        return self._since(self._entered(Phase.PROMOTED, Phase.ROLLED_BACK) or self.rollout.clocks.now)
+        return self._since(
+            self._entered(Phase.PROMOTED, Phase.ROLLED_BACK) or self.rollout.clocks.now
+        )
 
     @cached_property
     def detected(self) -> timedelta | None:
@@ -111,7 +113,10 @@ class Story:
         return next((at for at, traffic in self.weights if traffic.reaches(Track.CANDIDATE)), None)
 
     def _entered(self, *phases: Phase) -> datetime | None:
-        return next((note.at for note in self.notes if isinstance(note, Entered) and note.phase in phases), None)
+        return next(
+            (note.at for note in self.notes if isinstance(note, Entered) and note.phase in phases),
+            None,
+        )
 
     def _since(self, at: datetime) -> timedelta:
         return at - self.began
@@ -126,7 +131,11 @@ class Story:
     @cached_property
     def looks(self) -> tuple[Look, ...]:
         """Every measurement that the engine took, in order."""
-        return tuple(note.event.look for note in self.notes if isinstance(note, Happened) and isinstance(note.event, Measured))
+        return tuple(
+            note.event.look
+            for note in self.notes
+            if isinstance(note, Happened) and isinstance(note.event, Measured)
+        )
 
     @property
     def judgements(self) -> tuple[Judged, ...]:
@@ -160,7 +169,9 @@ class Story:
 
 
 def _ordinary(note: Note) -> bool:
-    return isinstance(note, Happened) or (isinstance(note, Judged) and note.verdict in ("pass", "no_data"))
+    return isinstance(note, Happened) or (
+        isinstance(note, Judged) and note.verdict in ("pass", "no_data")
+    )
 
 
 def _whole(duration: timedelta) -> timedelta:

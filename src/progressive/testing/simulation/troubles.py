@@ -40,7 +40,9 @@ ALWAYS = timedelta(days=10_000)
 
 def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise StrategyError(f"{check.where(instance, attribute)}: {value!r} is a multiple of the weight, such as 0.5")
+        raise StrategyError(
+            f"{check.where(instance, attribute)}: {value!r} is a multiple of the weight, such as 0.5"
+        )
 
 
 @attrs.frozen
@@ -119,7 +121,9 @@ class CountersReset(Trouble):
 class SlowAnswers(Trouble):
     """Each look takes this long to come back, and the time that it was asked for is over by then."""
 
-    by: timedelta = attrs.field(default=timedelta(seconds=20), validator=check.is_span, kw_only=True)
+    by: timedelta = attrs.field(
+        default=timedelta(seconds=20), validator=check.is_span, kw_only=True
+    )
 
 
 @attrs.frozen
@@ -129,8 +133,12 @@ class NotReady(Trouble):
     How requests fare on them is the version's `Behaviour`; ``errors=Above(percent(30), 0.001, 0.2)`` is one that breaks under more.
     """
 
-    track: Track = attrs.field(default=Track.CANDIDATE, kw_only=True, validator=check.is_one_of(Track))
-    able: Percent = attrs.field(default=percent(30), validator=check.is_a(Percent, "percent({})"), kw_only=True)
+    track: Track = attrs.field(
+        default=Track.CANDIDATE, kw_only=True, validator=check.is_one_of(Track)
+    )
+    able: Percent = attrs.field(
+        default=percent(30), validator=check.is_a(Percent, "percent({})"), kw_only=True
+    )
 
 
 class AnswersTwice(Trouble):
@@ -139,4 +147,7 @@ class AnswersTwice(Trouble):
 
 def going_on(troubles: tuple[Trouble, ...], kind: type[Any], since_start: timedelta) -> Any:
     """The first trouble of this kind that is going on, or None."""
-    return next((trouble for trouble in troubles if isinstance(trouble, kind) and trouble.now(since_start)), None)
+    return next(
+        (trouble for trouble in troubles if isinstance(trouble, kind) and trouble.now(since_start)),
+        None,
+    )

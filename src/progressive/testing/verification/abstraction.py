@@ -87,9 +87,19 @@ class Abstraction:
 
 def _stretch(tally: Tally, tolerance: Tolerance, bad: Verdict) -> object:
     """Looks in a row that neither passed nor failed. Two without data take a pass back; a budget ends by number or length."""
-    budget = {Verdict.INCONCLUSIVE: tolerance.inconclusive, Verdict.NO_DATA: tolerance.no_data}.get(bad, tolerance.no_answer)
-    lasted = tally.bad_until - tally.bad_since if tally.bad_since is not None and tally.bad_until is not None else timedelta()
-    return bad, min(tally.bad_looks, max(2, 1 + (budget.looks or 0))), budget.within is not None and lasted >= budget.within
+    budget = {Verdict.INCONCLUSIVE: tolerance.inconclusive, Verdict.NO_DATA: tolerance.no_data}.get(
+        bad, tolerance.no_answer
+    )
+    lasted = (
+        tally.bad_until - tally.bad_since
+        if tally.bad_since is not None and tally.bad_until is not None
+        else timedelta()
+    )
+    return (
+        bad,
+        min(tally.bad_looks, max(2, 1 + (budget.looks or 0))),
+        budget.within is not None and lasted >= budget.within,
+    )
 
 
 def _progress(rollout: Rollout) -> object:

@@ -55,7 +55,9 @@ def _ends_at_zero(states: Sequence[State], here: int) -> bool:
     while here >= 0 and here not in seen:
         state = states[here]
         if state.rollout.phase is Phase.ROLLED_BACK:
-            return state.router.traffic == NOTHING or state.rollout.progress.reason.startswith("superseded")
+            return state.router.traffic == NOTHING or state.rollout.progress.reason.startswith(
+                "superseded"
+            )
         seen.add(here)
         here = state.good
     return False

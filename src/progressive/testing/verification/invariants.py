@@ -54,25 +54,44 @@ def _r2(move: Transition) -> str | None:
     """Never raised after it turned back."""
     turned = move.before.phase in BACK
     raised = [traffic for traffic in move.written if traffic.exceeds(move.served)]
-    return f"R2: wrote {raised[0]} after it had turned back, {move.served} was served" if turned and raised else None
+    return (
+        f"R2: wrote {raised[0]} after it had turned back, {move.served} was served"
+        if turned and raised
+        else None
+    )
 
 
 def _r15(move: Transition) -> str | None:
     """No promotion without one measurement at full traffic, where a check could have had one."""
     plan, progress = move.after.plan, move.after.progress
     entered = move.after.phase is Phase.PROMOTED and move.before.phase is not Phase.PROMOTED
-    last = {guard.analysis for guard in plan.guards}.union(*(step.analyses for step in plan.steps if step.traffic is None))
+    last = {guard.analysis for guard in plan.guards}.union(
+        *(step.analyses for step in plan.steps if step.traffic is None)
+    )
     judges = any(
-        analysis.name in last and not each.observe and all(_full(plan).reaches(track) for track in each.needs)
+        analysis.name in last
+        and not each.observe
+        and all(_full(plan).reaches(track) for track in each.needs)
         for analysis, each in plan.checks
     )
-    if entered and judges and not move.judged_at_full and not progress.waived and not _said_promote(move):
+    if (
+        entered
+        and judges
+        and not move.judged_at_full
+        and not progress.waived
+        and not _said_promote(move)
+    ):
         return "R15: promoted without one measurement at full traffic"
     return None
 
 
 def _said_promote(move: Transition) -> bool:
-    return move.what == "promote now" or move.before.progress.forced or move.before.progress.skipped or move.what == "skip"
+    return (
+        move.what == "promote now"
+        or move.before.progress.forced
+        or move.before.progress.skipped
+        or move.what == "skip"
+    )
 
 
 def _r17(move: Transition) -> str | None:
@@ -80,8 +99,15 @@ def _r17(move: Transition) -> str | None:
     after = move.after
     if after.phase is not Phase.PROGRESSING:
         return None
-    for tally, key, (_, each) in zip(after.evidence.tallies, after.plan.keys, after.plan.checks, strict=True):
-        if tally.failed and not each.observe and key not in after.progress.waived and each.id not in after.progress.waived:
+    for tally, key, (_, each) in zip(
+        after.evidence.tallies, after.plan.keys, after.plan.checks, strict=True
+    ):
+        if (
+            tally.failed
+            and not each.observe
+            and key not in after.progress.waived
+            and each.id not in after.progress.waived
+        ):
             return f"R17: {key} has failed, and it goes on"
     return None
 
@@ -91,7 +117,11 @@ def _r23(move: Transition) -> str | None:
     after = move.after
     if after.phase is move.before.phase:
         return None
-    if after.phase is Phase.ROLLED_BACK and after.routing.touched and not after.progress.reason.startswith("superseded"):
+    if (
+        after.phase is Phase.ROLLED_BACK
+        and after.routing.touched
+        and not after.progress.reason.startswith("superseded")
+    ):
         if not move.took_back:
             return "R23: rolled back without a write of 0 %"
         if move.on_router != NOTHING:
@@ -104,7 +134,11 @@ def _r23(move: Transition) -> str | None:
 def _r24(move: Transition) -> str | None:
     """A final phase is never left."""
     before, after = move.before, move.after
-    return f"R24: left {before.phase.value} for {after.phase.value}" if before.final and after.phase is not before.phase else None
+    return (
+        f"R24: left {before.phase.value} for {after.phase.value}"
+        if before.final and after.phase is not before.phase
+        else None
+    )
 
 
 def _r30(move: Transition) -> str | None:
@@ -116,7 +150,9 @@ def _r30(move: Transition) -> str | None:
         return "R30: not over, and nobody is to come back"
     if waiting is None:
         return None if after.final else "R30: it waits, and does not say for what"
-    if not waiting.why or (waiting.until is None and after.phase is not Phase.ROLLING_BACK and not waiting.then):
+    if not waiting.why or (
+        waiting.until is None and after.phase is not Phase.ROLLING_BACK and not waiting.then
+    ):
         return f"R30: waits for {waiting.why!r} without a deadline and an action"
     return None
 

@@ -92,7 +92,13 @@ class OneTick:
             case Inspect():
                 return Inspected(at=at, undo="by hand", fleet=False)
             case Read() if not self.weather.reads:
-                return CommandFailed(at=at, command="read", epoch=0, failure=Failure.TRANSIENT, why="it can't be read")
+                return CommandFailed(
+                    at=at,
+                    command="read",
+                    epoch=0,
+                    failure=Failure.TRANSIENT,
+                    why="it can't be read",
+                )
             case Read():
                 return Seen(at=at, served=self._served())
             case Apply():
@@ -105,7 +111,9 @@ class OneTick:
                     "not yet": NotYet(at + seconds(20), "not yet"),
                     "stop": Stop("it says stop"),
                 }
-                return HookAnswered(at=at, epoch=command.epoch, step=command.step, answer=answers[self.weather.hook])
+                return HookAnswered(
+                    at=at, epoch=command.epoch, step=command.step, answer=answers[self.weather.hook]
+                )
             case AskGate():
                 answer = Open() if self.weather.open else ClosedUntil(at + hours(1), "closed")
                 return GateAnswered(at=at, epoch=command.epoch, gate=command.gate, answer=answer)
@@ -115,20 +123,35 @@ class OneTick:
                 return Surveyed(at=at, tracks={})
 
     def _served(self) -> Served:
-        return Served(traffic=self.router.traffic, version=str(self.router.revision), marker=self.router.marker)
+        return Served(
+            traffic=self.router.traffic,
+            version=str(self.router.revision),
+            marker=self.router.marker,
+        )
 
     def _apply(self, command: Apply) -> Event:
         router, weather = self.router, self.weather
         there, ours = router.marker, command.marker
         if weather.writes is not None:
             return CommandFailed(
-                at=self.now, command="apply", epoch=command.epoch, failure=weather.writes, why="it can't be written"
+                at=self.now,
+                command="apply",
+                epoch=command.epoch,
+                failure=weather.writes,
+                why="it can't be written",
             )
         overtaken = there is not None and (
-            there.supersedes(ours) or (there.generation == ours.generation and there.closed and not ours.closed)
+            there.supersedes(ours)
+            or (there.generation == ours.generation and there.closed and not ours.closed)
         )
         if overtaken or command.expect not in (None, str(router.revision)):
-            return CommandFailed(at=self.now, command="apply", epoch=command.epoch, failure=Failure.CONFLICT, why="it moved")
+            return CommandFailed(
+                at=self.now,
+                command="apply",
+                epoch=command.epoch,
+                failure=Failure.CONFLICT,
+                why="it moved",
+            )
         self.written.append(command.traffic)
         self.router = attrs.evolve(
             router,
@@ -139,14 +162,23 @@ class OneTick:
         )
         if weather.lost:
             return CommandFailed(
-                at=self.now, command="apply", epoch=command.epoch, failure=Failure.UNKNOWN, why="the answer was lost"
+                at=self.now,
+                command="apply",
+                epoch=command.epoch,
+                failure=Failure.UNKNOWN,
+                why="the answer was lost",
             )
-        return Wrote(at=self.now, epoch=command.epoch, traffic=command.traffic, served=self._served())
+        return Wrote(
+            at=self.now, epoch=command.epoch, traffic=command.traffic, served=self._served()
+        )
 
     def _measure(self, command: Measure) -> Event:
         verdict = self.weather.verdict
         full = self.rollout.plan.traffics[-1]
-        if full in (self.router.traffic, self.rollout.routing.standing) and verdict not in (Verdict.NO_DATA, Verdict.ERROR):
+        if full in (self.router.traffic, self.rollout.routing.standing) and verdict not in (
+            Verdict.NO_DATA,
+            Verdict.ERROR,
+        ):
             self.router = attrs.evolve(self.router, judged=True)
 
         def said(track: Track) -> Any:
@@ -158,5 +190,7 @@ class OneTick:
 
         tracks = tuple((track, said(track)) for track in command.tracks)
         reading = "read" if command.metric.counter else None
-        look = Look(metric=command.metric.name, window=command.window, tracks=tracks, reading=reading)
+        look = Look(
+            metric=command.metric.name, window=command.window, tracks=tracks, reading=reading
+        )
         return Measured(at=self.now, analyses=command.analyses, look=look)

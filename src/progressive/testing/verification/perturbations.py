@@ -64,7 +64,9 @@ class Weather:
 
 def _edited(to: float) -> Callable[[Router], Router]:
     def edit(router: Router) -> Router:
-        return attrs.evolve(router, traffic=Traffic(candidate=percent(to)), revision=router.revision + 1)
+        return attrs.evolve(
+            router, traffic=Traffic(candidate=percent(to)), revision=router.revision + 1
+        )
 
     return edit
 
@@ -74,8 +76,14 @@ def _forgot(router: Router) -> Router:
 
 
 def _closed(router: Router) -> Router:
-    marker = None if router.marker is None else attrs.evolve(router.marker, closed=True, serial=router.marker.serial + 1)
-    return attrs.evolve(router, traffic=NOTHING, marker=marker, revision=router.revision + 1, back=True)
+    marker = (
+        None
+        if router.marker is None
+        else attrs.evolve(router.marker, closed=True, serial=router.marker.serial + 1)
+    )
+    return attrs.evolve(
+        router, traffic=NOTHING, marker=marker, revision=router.revision + 1, back=True
+    )
 
 
 def _taken(router: Router) -> Router:
@@ -94,7 +102,12 @@ def _to_the_deadline(rollout: Rollout) -> timedelta:
 
 def weathers(plan: Plan) -> tuple[Weather, ...]:
     """Everything that can go on in one tick, the good one first."""
-    far = max([plan.deadline.within, *(step.deadline.within for step in plan.steps if step.deadline is not None)]) + hours(25)
+    far = max(
+        [
+            plan.deadline.within,
+            *(step.deadline.within for step in plan.steps if step.deadline is not None),
+        ]
+    ) + hours(25)
 
     def forward(rollout: Rollout) -> bool:
         return not rollout.final and rollout.phase is not Phase.ROLLING_BACK
@@ -104,7 +117,11 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
 
     found = [
         Weather(),
-        *(Weather(f"every check says {verdict.value}", verdict=verdict, changes=Measure) for verdict in VERDICTS if plan.checks),
+        *(
+            Weather(f"every check says {verdict.value}", verdict=verdict, changes=Measure)
+            for verdict in VERDICTS
+            if plan.checks
+        ),
         Weather("the deadline that is waited for comes", later=_to_the_deadline),
         Weather("nobody comes until every deadline is over", later=lambda rollout: far),
         Weather("the clock steps back an hour", later=lambda rollout: -hours(1)),
@@ -112,48 +129,88 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
         Weather("a write fails", writes=Failure.TRANSIENT, changes=Apply),
         Weather("a write is refused", writes=Failure.PERMANENT, changes=Apply),
         Weather("the answer to a write is lost", lost=True, changes=Apply),
-        Weather("a stranger sets 100 %", strangers=_edited(100), applies=lambda rollout: rollout.routing.claimed),
-        Weather("a stranger sets 0 %", strangers=_edited(0), applies=lambda rollout: rollout.routing.claimed),
-        Weather("the router forgets everything", strangers=_forgot, applies=lambda rollout: rollout.routing.claimed),
+        Weather(
+            "a stranger sets 100 %",
+            strangers=_edited(100),
+            applies=lambda rollout: rollout.routing.claimed,
+        ),
+        Weather(
+            "a stranger sets 0 %",
+            strangers=_edited(0),
+            applies=lambda rollout: rollout.routing.claimed,
+        ),
+        Weather(
+            "the router forgets everything",
+            strangers=_forgot,
+            applies=lambda rollout: rollout.routing.claimed,
+        ),
         Weather(
             "somebody takes it back by hand",
             strangers=_closed,
             applies=lambda rollout: rollout.routing.claimed and forward(rollout),
         ),
-        Weather("another rollout claims the router", strangers=_taken, applies=lambda rollout: rollout.routing.claimed),
+        Weather(
+            "another rollout claims the router",
+            strangers=_taken,
+            applies=lambda rollout: rollout.routing.claimed,
+        ),
         Weather("abort", says=_said(Abort), applies=forward),
-        Weather("hold", says=_said(Hold), applies=lambda rollout: forward(rollout) and not rollout.progress.causes),
+        Weather(
+            "hold",
+            says=_said(Hold),
+            applies=lambda rollout: forward(rollout) and not rollout.progress.causes,
+        ),
         Weather(
             "resume",
             says=lambda rollout, at: [
-                Resume(at=at, cause=cause.name, by="somebody", why="it is walked") for cause in rollout.progress.causes
+                Resume(at=at, cause=cause.name, by="somebody", why="it is walked")
+                for cause in rollout.progress.causes
             ],
             applies=lambda rollout: rollout.phase is Phase.HELD,
         ),
         Weather(
             "skip",
-            says=lambda rollout, at: [Skip(at=at, epoch=rollout.epoch, by="somebody", why="it is walked")],
-            applies=lambda rollout: rollout.phase is Phase.PROGRESSING and not rollout.progress.skipped,
+            says=lambda rollout, at: [
+                Skip(at=at, epoch=rollout.epoch, by="somebody", why="it is walked")
+            ],
+            applies=lambda rollout: (
+                rollout.phase is Phase.PROGRESSING and not rollout.progress.skipped
+            ),
         ),
         Weather("promote now", says=_said(PromoteNow), applies=forward),
         Weather(
             "approve",
-            says=lambda rollout, at: [Approve(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")],
+            says=lambda rollout, at: [
+                Approve(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")
+            ],
             applies=lambda rollout: awaited(rollout) is not None,
         ),
         Weather(
             "reject",
-            says=lambda rollout, at: [Reject(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")],
+            says=lambda rollout, at: [
+                Reject(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")
+            ],
             applies=lambda rollout: awaited(rollout) is not None,
         ),
     ]
     if any(step.hook is not None for step in plan.steps):
-        asked = [lambda rollout: rollout.phase is Phase.PROGRESSING and plan.steps[rollout.progress.step].hook is not None]
-        found += [Weather(f"the hook says {said}", hook=said, applies=asked[0], changes=RunHook) for said in ("not yet", "stop")]
+        asked = [
+            lambda rollout: (
+                rollout.phase is Phase.PROGRESSING
+                and plan.steps[rollout.progress.step].hook is not None
+            )
+        ]
+        found += [
+            Weather(f"the hook says {said}", hook=said, applies=asked[0], changes=RunHook)
+            for said in ("not yet", "stop")
+        ]
     if plan.gates:
         found.append(
             Weather(
-                "every gate is closed", open=False, applies=lambda rollout: rollout.phase is Phase.PROGRESSING, changes=AskGate
+                "every gate is closed",
+                open=False,
+                applies=lambda rollout: rollout.phase is Phase.PROGRESSING,
+                changes=AskGate,
             )
         )
     return tuple(found)

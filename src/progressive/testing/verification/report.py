@@ -42,7 +42,11 @@ class Broken:
 
     def events(self) -> tuple[tuple[str, ...], ...]:
         """The trace as JSON, one tuple for each decision, to keep with a test (`progressive.codec.loads_event` reads it)."""
-        return tuple(tuple(dumps_event(event) for event in events) for step in self.trace for events in step.told)
+        return tuple(
+            tuple(dumps_event(event) for event in events)
+            for step in self.trace
+            for events in step.told
+        )
 
     def __str__(self) -> str:
         return "\n".join([self.what, *(f"  {n}. {step}" for n, step in enumerate(self.trace, 1))])

@@ -39,7 +39,9 @@ class _Oracle:
         found = look.of(Track.CANDIDATE)
         if not isinstance(found, Counts):
             starved = isinstance(look.of(Track.STABLE), Counts)
-            return Judgement(verdict=Verdict.NO_DATA, why="no data on the candidate", starved=starved), None
+            return Judgement(
+                verdict=Verdict.NO_DATA, why="no data on the candidate", starved=starved
+            ), None
         verdict = tuple(Verdict)[found.events]
         return Judgement(verdict=verdict, why=f"it says {verdict.value}"), None
 
@@ -71,4 +73,6 @@ def abstract(plan: Plan) -> Plan:
         )
         for each in plan.analyses
     )
-    return attrs.evolve(plan, analyses=analyses, watch_every=max(plan.watch_every, longest + hours(1)))
+    return attrs.evolve(
+        plan, analyses=analyses, watch_every=max(plan.watch_every, longest + hours(1))
+    )

@@ -42,7 +42,12 @@ class Walk:
     """``invariants`` are the user's own; `PROMISES` are always checked."""
 
     def __init__(
-        self, strategy: Strategy, invariants: Sequence[Invariant], release: Release, most_states: int, most_broken: int
+        self,
+        strategy: Strategy,
+        invariants: Sequence[Invariant],
+        release: Release,
+        most_states: int,
+        most_broken: int,
     ) -> None:
         self.plan = abstract(strategy.plan)
         self.invariants = tuple(invariants)
@@ -82,7 +87,9 @@ class Walk:
             now = _come_back(state, weather)
             if fair is not None and _same(fair.tick, weather, now):
                 self.transitions += 1
-                self._judge(self.invariants, attrs.evolve(fair.move, what=weather.name), here, fair.tick)
+                self._judge(
+                    self.invariants, attrs.evolve(fair.move, what=weather.name), here, fair.tick
+                )
                 continue
             moved = self._move(here, weather, now)
             if moved is not None and weather.name == "abort":
@@ -95,12 +102,18 @@ class Walk:
         try:
             after = tick.tick()
         except Exception as error:
-            self._report(f"raised: {type(error).__name__}: {error}", here, TraceStep(weather.name, tuple(tick.told), "it raised"))
+            self._report(
+                f"raised: {type(error).__name__}: {error}",
+                here,
+                TraceStep(weather.name, tuple(tick.told), "it raised"),
+            )
             return None
         router = tick.router
         took_back = router.back
         if after.phase in BACK and state.rollout.phase not in BACK:
-            took_back = any(not one.candidate.ppm for one in tick.written) or (router.marker is not None and router.marker.closed)
+            took_back = any(not one.candidate.ppm for one in tick.written) or (
+                router.marker is not None and router.marker.closed
+            )
         back = took_back and after.phase in BACK
         if back is not router.back:
             router = attrs.evolve(router, back=back)
@@ -108,7 +121,9 @@ class Walk:
             what=weather.name,
             before=state.rollout,
             after=after,
-            served=state.router.traffic if weather.strangers is None else weather.strangers(state.router).traffic,
+            served=state.router.traffic
+            if weather.strangers is None
+            else weather.strangers(state.router).traffic,
             written=tuple(tick.written),
             on_router=router.traffic,
             judged_at_full=router.judged,
@@ -123,7 +138,13 @@ class Walk:
         return _Moved(tick, move, there)
 
     def _reach(
-        self, rollout: Rollout, router: Router, now: datetime, parent: int, what: str, told: tuple[tuple[Event, ...], ...]
+        self,
+        rollout: Rollout,
+        router: Router,
+        now: datetime,
+        parent: int,
+        what: str,
+        told: tuple[tuple[Event, ...], ...],
     ) -> int:
         """The state that this is, new or known."""
         new = len(self.states)
@@ -134,16 +155,22 @@ class Walk:
                 self._waiting.append(new)
         return here
 
-    def _judge(self, invariants: Sequence[Invariant], move: Transition, here: int, tick: OneTick) -> None:
+    def _judge(
+        self, invariants: Sequence[Invariant], move: Transition, here: int, tick: OneTick
+    ) -> None:
         for invariant in invariants:
             if (what := invariant(move)) is not None:
-                self._report(what, here, TraceStep(move.what, tuple(tick.told), str(move.after.status)))
+                self._report(
+                    what, here, TraceStep(move.what, tuple(tick.told), str(move.after.status))
+                )
 
     def _report(self, what: str, here: int, *last: TraceStep) -> None:
         kind = what.partition(":")[0]
         self._kinds[kind] = self._kinds.get(kind, 0) + 1
         if self._kinds[kind] <= self.most_broken:
-            self.broken.append(Broken(what=what, begin=self._begin, trace=(*self._trace(here), *last)))
+            self.broken.append(
+                Broken(what=what, begin=self._begin, trace=(*self._trace(here), *last))
+            )
 
     def _trace(self, here: int) -> list[TraceStep]:
         found: list[TraceStep] = []
