@@ -1,6 +1,8 @@
-"""What is run before a change goes in, each in an environment of its own: ``nox -s tests``, ``nox -l`` for all.
+"""What is run before a change goes in, each in an environment of its own: ``nox -s tests``,
+``nox -l`` for all.
 
-What is tested is the wheel, installed like a user would; nothing here puts the source tree on the path.
+What is tested is the wheel, installed like a user would; nothing here puts the source tree on the
+path.
 """
 
 from __future__ import annotations
@@ -89,9 +91,11 @@ NEED_MORE = ("test_istio.py", "test_deployments.py", "test_prometheus_real.py", 
 
 @nox.session
 def real(session: nox.Session) -> None:
-    """Istio and Deployments on a real API server, Prometheus and VictoriaMetrics. Debian and root: what is missing is installed.
+    """Istio and Deployments on a real API server, Prometheus and VictoriaMetrics. Debian and root:
+    what is missing is installed.
 
-    ``PROGRESSIVE_KUBE_APISERVER`` names an API server that is there already; ``PROGRESSIVE_CRDS`` a folder with Istio's definitions.
+    ``PROGRESSIVE_KUBE_APISERVER`` names an API server that is there already; ``PROGRESSIVE_CRDS`` a
+    folder with Istio's definitions.
     """
     install_the_wheel(session, *group("tests"))
     server = os.environ.get("PROGRESSIVE_KUBE_APISERVER")
@@ -148,7 +152,8 @@ def lowest(session: nox.Session) -> None:
         session, *pinned, *(each for each in group("tests") if not each.startswith("lightkube"))
     )  # it needs newer ones
     session.run("python", "-m", "pip", "list", "--format=freeze")
-    # httpx of then brings an anyio whose plugin for pytest warns of today's pytest; no test uses it.
+    # httpx of then brings an anyio whose plugin for pytest warns of today's pytest; no test uses
+    # it.
     session.run(
         "python",
         "-m",
@@ -163,16 +168,20 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """A million events through a world of faults; ``-- --events 10000000 --seed 7`` for a night. A seed that fails reproduces it."""
+    """A million events through a world of faults; ``-- --events 10000000 --seed 7`` for a night. A
+    seed that fails reproduces it.
+    """
     install_the_wheel(session)
     session.run("python", "tests/soak.py", *session.posargs, env=CLEAN)
 
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Small mistakes put into the core on purpose, and whether a test notices: engine and lifecycle in half an hour, all in a night.
+    """Small mistakes put into the core on purpose, and whether a test notices: engine and lifecycle
+    in half an hour, all in a night.
 
-    ``nox -s mutation -- "progressive._looks*"`` tries one room, ``-- "*"`` all; ``mutmut show NAME`` in ``.nox/mutation/bin`` shows one.
+    ``nox -s mutation -- "progressive._looks*"`` tries one room, ``-- "*"`` all;
+    ``mutmut show NAME`` in ``.nox/mutation/bin`` shows one.
     """
     session.install(*PYPROJECT["project"]["dependencies"], *group("mutation"))
     rooms = session.posargs or ("progressive.engine.*", "progressive.lifecycle.*")
@@ -198,7 +207,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation, warnings are errors: docs/_build/html/index.html. Its code runs in the tests."""
+    """The documentation, warnings are errors: docs/_build/html/index.html. Its code runs in the
+    tests.
+    """
     install_the_wheel(session, *group("docs"))
     session.run(
         "sphinx-build",
@@ -216,8 +227,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The figures of the README and the docs, on this machine; ``-- detection`` for some of them, ``-- --smoke`` only to see that they can
-    be measured.
+    """The figures of the README and the docs, on this machine; ``-- detection`` for some of them,
+    ``-- --smoke`` only to see that they can be measured.
     """
     install_the_wheel(session, *group("bench"))
     scripts = {

@@ -50,7 +50,9 @@ PATHS: dict[tuple[Phase, Phase], tuple[str, str, tuple[int, int]]] = {
         (805, 190),
     ),
 }
-"""How each transition is drawn, and a word on it. One that is missing here is an error when the page is built."""
+"""How each transition is drawn, and a word on it. One that is missing here is an error when the
+page is built.
+"""
 
 
 def lifecycle_svg() -> str:
@@ -60,9 +62,11 @@ def lifecycle_svg() -> str:
     )
     boxes = "\n".join(_box(phase) for phase in Phase)
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 410" role="img" aria-label="The phases of a rollout" '
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 410" role="img" '
+        'aria-label="The phases of a rollout" '
         'font-family="system-ui, sans-serif" font-size="15">\n'
-        '<defs><marker id="to" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto">'
+        '<defs><marker id="to" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" '
+        'markerHeight="8" orient="auto">'
         '<path d="M0 0L10 5L0 10z" fill="#64748b"/></marker></defs>\n'
         f'<rect width="860" height="410" fill="#ffffff"/>\n{drawn}\n{boxes}\n</svg>\n'
     )
@@ -72,7 +76,8 @@ def _box(phase: Phase) -> str:
     x, y = PLACES[phase]
     width = 3 if phase in FINAL else 1.5
     return (
-        f'<g id="{phase.value}"><rect x="{x - WIDTH / 2:g}" y="{y - HEIGHT / 2:g}" width="{WIDTH}" height="{HEIGHT}" rx="9" '
+        f'<g id="{phase.value}"><rect x="{x - WIDTH / 2:g}" y="{y - HEIGHT / 2:g}" '
+        f'width="{WIDTH}" height="{HEIGHT}" rx="9" '
         f'fill="{COLOURS.get(phase, "#e0f2fe")}" stroke="#334155" stroke-width="{width}"/>'
         f'<text x="{x}" y="{y + 5}" text-anchor="middle" fill="#0f172a">{phase.name}</text></g>'
     )
@@ -81,6 +86,8 @@ def _box(phase: Phase) -> str:
 def _edge(old: Phase, new: Phase) -> str:
     path, said, (x, y) = PATHS[old, new]
     return (
-        f'<g id="{old.value}-to-{new.value}"><path d="{path}" fill="none" stroke="#64748b" stroke-width="1.5" marker-end="url(#to)"/>'
-        f'<text x="{x}" y="{y}" text-anchor="middle" font-size="12" fill="#475569">{said}</text></g>'
+        f'<g id="{old.value}-to-{new.value}"><path d="{path}" fill="none" stroke="#64748b" '
+        'stroke-width="1.5" marker-end="url(#to)"/>'
+        f'<text x="{x}" y="{y}" text-anchor="middle" font-size="12" '
+        f'fill="#475569">{said}</text></g>'
     )

@@ -1,6 +1,8 @@
-"""What `nox -s mutation` needs: the quick tests first when a mutant is tried, and the score by room when it is over.
+"""What `nox -s mutation` needs: the quick tests first when a mutant is tried, and the score by room
+when it is over.
 
-A mutant is the library with one small change. A test that fails *kills* it; one that survives shows a line that no test would miss.
+A mutant is the library with one small change. A test that fails *kills* it; one that survives shows
+a line that no test would miss.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from pathlib import Path
 import pytest
 
 SLOW = 2.0
-"""Seconds. Slower tests are left out: a mutant that survives waits for all that are left, and there are thousands."""
+"""Seconds. Slower tests are left out: a mutant that survives waits for all that are left, and there
+are thousands.
+"""
 
 DURATIONS = Path("mutmut-stats.json")
 STAGES = ("", "fail", "list_all_tests", "mutant_generation", "stats")
@@ -53,7 +57,8 @@ def main() -> None:
         )
         tried, survived = tried + of, survived + len(alive)
     print(
-        f"{'all that were tried':32} {tried - survived:5} of {tried:5} killed  {100 * (tried - survived) / max(tried, 1):6.1f} %"
+        f"{'all that were tried':32} {tried - survived:5} of {tried:5} killed  "
+        f"{100 * (tried - survived) / max(tried, 1):6.1f} %"
     )
 
 

@@ -1,7 +1,8 @@
 """Seeded rollouts through a world of faults, until so many events were decided on: ``nox -s soak``.
 
-Prints the seeds as they go. A seed that breaks a promise is printed with the call that reproduces it, and ends the run with 1.
-``--events`` (default 1,000,000), ``--seed`` (the first one), ``--processes`` (default: one for each core).
+Prints the seeds as they go. A seed that breaks a promise is printed with the call that reproduces
+it, and ends the run with 1. ``--events`` (default 1,000,000), ``--seed`` (the first one),
+``--processes`` (default: one for each core).
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def main() -> int:
         events += found.events
         ended.update({phase.value: number for phase, number in found.ended})
         print(
-            f"seeds {first} to {first + BATCH - 1} of STRATEGIES[{which}]: {events:,} events so far",
+            f"seeds {first} to {first + BATCH - 1} of STRATEGIES[{which}]: {events:,} "
+            "events so far",
             flush=True,
         )
         if not found.ok:
@@ -70,7 +72,8 @@ def main() -> int:
             break
     ways = ", ".join(f"{number:,} {phase}" for phase, number in sorted(ended.items()))
     print(
-        f"{events:,} events in {time.monotonic() - began:.0f} s on {asked.processes} processes; {ways}; every promise held"
+        f"{events:,} events in {time.monotonic() - began:.0f} s on {asked.processes} "
+        f"processes; {ways}; every promise held"
     )
     return 0
 

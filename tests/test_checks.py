@@ -61,7 +61,9 @@ def counts(events: int, trials: int) -> Counts:
 
 
 def slow(above: int, n: int = 1_000) -> Histogram:
-    """``n`` requests, of which so many took longer than 400 ms and at most a second, the others at most 100 ms."""
+    """``n`` requests, of which so many took longer than 400 ms and at most a second, the others at
+    most 100 ms.
+    """
     return Histogram(edges=(0.1, 0.4, 1.0), cumulative=(n - above, n - above, n, n))
 
 
@@ -73,7 +75,7 @@ def gauge(*samples: float) -> Gauge:
     return Gauge(samples=samples)
 
 
-# ------------------------------------------------------------------------------------------------------------------- Limit
+# -------------------------------------------------------------------------------------------- Limit
 
 AT_1 = Limit(ERRORS, at_most=percent(1))
 P99 = Limit(LATENCY, quantile=0.99, at_most=ms(400))
@@ -419,7 +421,7 @@ def test_a_candidate_without_requests_beside_a_stable_that_has_some_is_starved(
         assert "no " in judgement.why
 
 
-# ----------------------------------------------------------------------------------------------------------------- NoWorse
+# ------------------------------------------------------------------------------------------ NoWorse
 
 
 def test_no_worse_keeps_its_evidence_and_alarms_when_it_is_proven() -> None:
@@ -472,11 +474,13 @@ def test_both_keep_the_contract_of_a_check() -> None:
     assert [(each.kind, each.observe) for each in checks] == [("limit", False), ("no_worse", False)]
 
 
-# ------------------------------------------------------------------------------------------------------- how looks add up
+# --------------------------------------------------------------------------------- how looks add up
 
 
 def told(*verdicts: Any, tolerance: Tolerance | None = None) -> Tally:
-    """The tally after looks with these verdicts; ``starved`` is a NO_DATA of the candidate alone."""
+    """The tally after looks with these verdicts; ``starved`` is a NO_DATA of the candidate
+    alone.
+    """
     tally, every = Tally(), seconds(30)
     for n, verdict in enumerate(verdicts):
         starved = verdict == "starved"

@@ -1,4 +1,6 @@
-"""What is written is read back as it was, in every kind; what was not written by us is refused, and never by another error."""
+"""What is written is read back as it was, in every kind; what was not written by us is refused, and
+never by another error.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +138,7 @@ def look(*measured: Measurement, **more: Any) -> Look:
     )
 
 
-# -------------------------------------------------------------------------------------------------------------- round trips
+# -------------------------------------------------------------------------------------- round trips
 
 STRATEGIES = (
     canary(),
@@ -364,7 +366,7 @@ def test_a_time_finer_than_a_millisecond_is_cut_as_everywhere() -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------- properties: generated values
+# --------------------------------------------------------------------- properties: generated values
 
 
 def again(kind: Any, value: object) -> object:
@@ -439,7 +441,9 @@ def test_a_rollout_that_was_driven_for_a_while_is_read_back_and_decides_the_same
 def test_a_rollout_that_is_watched_every_odd_millisecond_wakes_at_a_whole_one(
     watched: timedelta, wakes: timedelta
 ) -> None:
-    """Found by the test above: half of three milliseconds was stored as one, and was one and a half until then."""
+    """Found by the test above: half of three milliseconds was stored as one, and was one and a half
+    until then.
+    """
     steps = (SetWeight(percent(100), id="all"), Bake(minutes(1), id="bake"))
     plan = Plan(strategy="quick", steps=steps, watch_every=watched, unguarded="a law")
     rollout = reached(plan, RELEASE, id="r", at=START, ways=[Way()])
@@ -456,7 +460,7 @@ def test_every_weight_is_read_back_exactly(ppm: int) -> None:
     assert again(Percent, Percent(ppm)) == Percent(ppm)
 
 
-# ------------------------------------------------------------------------------------------------------- states of wild edits
+# ----------------------------------------------------------------------------- states of wild edits
 
 GOLDEN = sorted(Path(__file__).parent.glob("golden/format-*/states/*.json"))
 TYPED = b'0123456789"{}[],:.-+eE tfnul\\\x00\xff'
@@ -490,7 +494,9 @@ EDITS = st.tuples(
 
 
 def read_or_refused(text: bytes | str) -> None:
-    """The law of the reader: a value that is written and read as itself, or one kind of error with a path."""
+    """The law of the reader: a value that is written and read as itself, or one kind of error with
+    a path.
+    """
     try:
         rollout = loads(text)
     except StateError:
@@ -558,7 +564,9 @@ def test_values_changed_at_random_are_read_or_refused(path: Path, where: int, ju
 
 @rule("R33")
 def test_every_state_of_a_promotion_past_a_route_behind_a_closed_gate_can_be_read_again() -> None:
-    """Found by the golden transcripts: the step has not the route that is still asked for while its gate is closed."""
+    """Found by the golden transcripts: the step has not the route that is still asked for while its
+    gate is closed.
+    """
     steps = [
         SetWeight(percent(10), matches=[Match(name="beta", value="1")]),
         Bake(minutes(5)),
@@ -590,7 +598,7 @@ def test_a_held_rollout_that_is_taken_over_can_be_read_again() -> None:
     assert world.rollout.progress.causes == ()
 
 
-# --------------------------------------------------------------------------------------------------------- kinds of one's own
+# ------------------------------------------------------------------------------- kinds of one's own
 
 
 @attrs.frozen
@@ -684,7 +692,8 @@ def test_what_a_check_of_one_s_own_says_that_can_t_be_stored_is_left_out() -> No
         (
             lambda: dumps_strategy(MINE),
             StrategyError,
-            "Warm(times=3, label='caches', id='') is of an unknown step kind 'warm-up'; pass its class in Kinds(...)",
+            "Warm(times=3, label='caches', id='') is of an unknown step kind 'warm-up'; "
+            "pass its class in Kinds(...)",
         ),
         (
             lambda: dumps(begin(MINE.plan, RELEASE, id="r", at=START), Kinds(Warm)),
@@ -694,12 +703,14 @@ def test_what_a_check_of_one_s_own_says_that_can_t_be_stored_is_left_out() -> No
         (
             lambda: loads_strategy(dumps_strategy(MINE, OWN)),
             StateError,
-            "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, hook, pause, set_weight; your own class goes into Kinds(...)",
+            "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
+            "hook, pause, set_weight; your own class goes into Kinds(...)",
         ),
         (
             lambda: loads_strategy(dumps_strategy(MINE, OWN), Kinds(Even)),
             StateError,
-            "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, hook, pause, set_weight; your own class goes into Kinds(...)",
+            "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
+            "hook, pause, set_weight; your own class goes into Kinds(...)",
         ),
         (
             lambda: loads_strategy(

@@ -1,4 +1,6 @@
-"""`NoWorse` for every kind of metric: what it says, what it keeps, when it fails, when it accepts."""
+"""`NoWorse` for every kind of metric: what it says, what it keeps, when it fails, when it
+accepts.
+"""
 
 from __future__ import annotations
 
@@ -170,7 +172,7 @@ def test_a_fall_says_by_how_much() -> None:
     assert 0 < numbers["ratio_low"] < 2 / 3 < numbers["ratio_high"] < 1
 
 
-# ------------------------------------------------------------------------------------------------------------ what does not fit
+# -------------------------------------------------------------------------------- what does not fit
 
 
 @pytest.mark.parametrize(
@@ -280,7 +282,7 @@ def test_a_fall_without_any_event_says_so() -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------------- margins and directions
+# --------------------------------------------------------------------------- margins and directions
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_clumps_are_less_evidence() -> None:
         assert third < whole / 2, metric
 
 
-# ------------------------------------------------------------------------------------------------------------------ acceptance
+# --------------------------------------------------------------------------------------- acceptance
 
 
 STEADY: dict[Metric, tuple[Look, str, int]] = {
@@ -405,7 +407,8 @@ def test_where_no_edges_are_so_close_nothing_can_be_proven() -> None:
     assert (judgement.verdict, kept) == (ERROR, None)
     assert (
         judgement.why
-        == "accept=1.5 can't be proven with these buckets, up to 800 ms: the closest edges are 2 times apart"
+        == "accept=1.5 can't be proven with these buckets, up to 800 ms: the closest edges "
+        "are 2 times apart"
     )
 
 
@@ -418,7 +421,8 @@ def test_one_edge_proves_nothing() -> None:
 
     assert (
         judgement.why
-        == "accept=9 can't be proven with these buckets, up to 100 ms: there are no two edges above 0"
+        == "accept=9 can't be proven with these buckets, up to 100 ms: there are no two edges "
+        "above 0"
     )
 
 
@@ -447,7 +451,8 @@ def test_where_nothing_is_seen_above_the_edges_it_is_said() -> None:
 
     assert judgement.verdict is NO_DATA
     assert judgement.why.startswith(
-        "not yet proven that it is not 2 times as bad; nothing that was seen so far can prove it; no proof of harm: "
+        "not yet proven that it is not 2 times as bad; nothing that was seen so far can "
+        "prove it; no proof of harm: "
     )
     assert "no requests above 100 ms on either side" in judgement.why
 
@@ -578,7 +583,7 @@ def test_no_errors_at_all_need_a_guess_at_the_rate() -> None:
     assert dict(judgement.numbers)["requests_needed"] > 10_000
 
 
-# ----------------------------------------------------------------------------------------------------------------------- exact
+# -------------------------------------------------------------------------------------------- exact
 
 
 def looks_to_fail(check: NoWorse, one: Look, most: int = 60) -> int:
@@ -623,7 +628,7 @@ def test_what_was_proven_stays_proven() -> None:
     assert judgement.verdict is FAIL
 
 
-# ---------------------------------------------------------------------------------------------------------------------- blocks
+# ------------------------------------------------------------------------------------------- blocks
 
 
 def test_what_is_too_large_to_reckon_with_is_no_memory() -> None:
@@ -718,7 +723,7 @@ def test_means_in_blocks_are_compared_by_their_sums() -> None:
     assert "no events on either side" in zero.why
 
 
-# ------------------------------------------------------------------------------------------------------------------------ laws
+# --------------------------------------------------------------------------------------------- laws
 
 
 @settings(deadline=None, max_examples=150)

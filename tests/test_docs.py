@@ -1,4 +1,6 @@
-"""The documentation's code runs as it stands, its picture is the engine's table, and its figures are what its command prints."""
+"""The documentation's code runs as it stands, its picture is the engine's table, and its figures
+are what its command prints.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def loaded(path: Path) -> ModuleType:
 def test_every_block_of_python_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The blocks of one page are one program, run from the top in an empty folder; then its tests, as pytest would run them."""
+    """The blocks of one page are one program, run from the top in an empty folder; then its tests,
+    as pytest would run them.
+    """
     text = page.read_text(encoding="utf-8")
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)

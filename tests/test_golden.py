@@ -1,4 +1,6 @@
-"""What was stored by any version is read for ever, and decided on as it was: golden states and transcripts, committed and never remade."""
+"""What was stored by any version is read for ever, and decided on as it was: golden states and
+transcripts, committed and never remade.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,7 @@ def test_golden_notes_are_read_and_written_back_byte_by_byte(path: Path) -> None
     assert [dumps_note(loads_note(text)) for text in texts] == texts
 
 
-# ------------------------------------------------------------------------------------------------- is everything among them?
+# ------------------------------------------------------------------------ is everything among them?
 
 
 def rollouts() -> Iterator[Rollout]:

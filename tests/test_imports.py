@@ -1,6 +1,8 @@
-"""Who may import whom, and what the pure part may not touch: read from every module's own text (R36, and section 4 of the plan).
+"""Who may import whom, and what the pure part may not touch: read from every module's own text
+(R36, and section 4 of the plan).
 
-The levels: words, statistics, analysis, the pure engine, the edge, adapters, what helps users' tests. A new module gets a line here.
+The levels: words, statistics, analysis, the pure engine, the edge, adapters, what helps users'
+tests. A new module gets a line here.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ LEVELS: dict[int, str] = {
     1: "stats stats.*",
     2: "analysis analysis.* analysis.comparisons.*",
     3: "step steps steps.* strategies strategies.* plan lifecycle rollout engine codec "
-    "_turn _windows _moves _looks _fleet _routing _preflight _people _replies _retirement _clocks _json _schema",
+    "_turn _windows _moves _looks _fleet _routing _preflight _people _replies _retirement "
+    "_clocks _json _schema",
     4: "ports calendar conversation outcome drivers starting rollback _calls _doing",
     5: "_http _http_values _http_wire _kubernetes _kubeconfig "
     "fleets fleets.* routers routers.* metrics metrics.* stores stores.* observers observers.*",
@@ -34,13 +37,19 @@ LEVELS: dict[int, str] = {
 }
 
 SHELVES = ("steps", "routers", "metrics", "stores", "observers", "fleets")
-"""Collections whose files know nothing of each other; only their ``__init__`` lists them, and ``_private`` ones are for sharing."""
+"""Collections whose files know nothing of each other; only their ``__init__`` lists them, and
+``_private`` ones are for sharing.
+"""
 
 CONCRETE = ("steps", "strategies")
-"""What the engine reaches only through its contract. The codec and the lists in ``__init__`` name them, nobody else on their level."""
+"""What the engine reaches only through its contract. The codec and the lists in ``__init__`` name
+them, nobody else on their level.
+"""
 
 STORED = {"codec", "rollout", "step"}
-"""What a store may know beyond the words: a rollout as a value, its text, and the kinds that the text may hold."""
+"""What a store may know beyond the words: a rollout as a value, its text, and the kinds that the
+text may hold.
+"""
 
 PURE_STANDARD_LIBRARY = {
     "__future__",
@@ -59,7 +68,9 @@ PURE_STANDARD_LIBRARY = {
     "types",
     "typing",
 }
-"""A list of what is allowed, because nobody can list every clock, dice, file, socket, thread and log."""
+"""A list of what is allowed, because nobody can list every clock, dice, file, socket, thread and
+log.
+"""
 
 THIRD_PARTY = {
     "_http": {"attrs", "httpx", "tenacity"},
@@ -67,7 +78,9 @@ THIRD_PARTY = {
     "_kubeconfig": {"attrs", "lightkube"},
     "testing.generated": {"attrs", "hypothesis"},
 }
-"""The client is known in two files, so that its successor fits in there, and an extra in the one that needs it. Everywhere else: attrs."""
+"""The client is known in two files, so that its successor fits in there, and an extra in the one
+that needs it. Everywhere else: attrs.
+"""
 
 FORBIDDEN_CALLS = {"open", "input", "print", "breakpoint", "hash", "id", "sum"}
 FORBIDDEN_METHODS = {"now", "utcnow", "today", "sleep", "monotonic", "perf_counter", "time_ns"}
@@ -107,7 +120,9 @@ def is_pure(name: str) -> bool:
 def imports_of(
     name: str, tree: ast.Module, known: dict[str, ast.Module]
 ) -> Iterator[tuple[str, bool]]:
-    """What a module imports: the name, and whether it is a module of ours (``from . import x`` of a function is its module)."""
+    """What a module imports: the name, and whether it is a module of ours (``from . import x`` of a
+    function is its module).
+    """
     package = (
         name
         if name == "" or any(other.startswith(f"{name}.") for other in known) or name in SHELVES
@@ -179,7 +194,9 @@ def _sideways(name: str, found: str) -> bool:
 
 
 def impurities(tree: ast.Module) -> list[str]:
-    """What could give other bytes elsewhere: a clock, a file, a hash, the order of a set, a sum of floats, a comparison that NaN passes."""
+    """What could give other bytes elsewhere: a clock, a file, a hash, the order of a set, a sum of
+    floats, a comparison that NaN passes.
+    """
     found = []
     for node in ast.walk(tree):
         match node:
@@ -220,7 +237,7 @@ def _is_set(node: ast.expr) -> bool:
     return False
 
 
-# ------------------------------------------------------------------------------------------------------------ the library
+# -------------------------------------------------------------------------------------- the library
 
 
 def test_nobody_imports_upwards_or_sideways() -> None:
@@ -285,7 +302,10 @@ def test_importing_the_library_imports_no_adapter_and_no_client() -> None:
 
 def test_importing_what_helps_tests_imports_no_test_framework_and_no_client() -> None:
     """`progressive.testing.generated` is imported by name, by those who have Hypothesis."""
-    script = "import sys, progressive.testing; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    script = (
+        "import sys, progressive.testing; print(*sorted({name.split('.')[0] for name in "
+        "sys.modules}))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -313,7 +333,7 @@ def test_the_public_names_are_sorted_and_complete() -> None:
     assert [name for name in progressive.__all__ if not hasattr(progressive, name)] == []
 
 
-# ------------------------------------------------------------------------------------------------------------- the checks
+# --------------------------------------------------------------------------------------- the checks
 
 
 @pytest.mark.parametrize(

@@ -51,10 +51,13 @@ KAYENTAS_OWN = 1e-4
 """Its absolute tolerance in root finding."""
 
 NOT_APPLICABLE = {
-    "config_get": "how Kayenta finds a value in nested JSON; here a configuration is made of typed values, and what is misspelt is refused",
+    "config_get": "how Kayenta finds a value in nested JSON; here a configuration is made of typed "
+    "values, and what is misspelt is refused",
     "config_get_double": "the same, for whole numbers where fractions are expected",
     "add_gaussian_noise": "chance; two constant series are compared as what they are instead",
-    "summary": "a table for people (least, mean, ...) which says 0 for no data; here no data is never zero",
+    "summary": "a table for people (least, mean, ...) which says 0 for no data; here no data is "
+    "never "
+    "zero",
 }
 """Kinds of cases that have no counterpart, and why; they are left out of the data."""
 
@@ -69,7 +72,7 @@ def same(found: Any, wanted: Any) -> bool:
     )
 
 
-# ----------------------------------------------------------------------------------------------------------- Kayenta's cases
+# ---------------------------------------------------------------------------------- Kayenta's cases
 
 
 def metric_of(given: Case) -> KayentaMetric:
@@ -329,7 +332,7 @@ def test_every_kind_of_case_is_replayed_or_has_a_reason_why_not() -> None:
     assert set(REPLAYS) & set(NOT_APPLICABLE) == set()
 
 
-# ------------------------------------------------------------------------------------------------ one metric, end to end
+# --------------------------------------------------------------------------- one metric, end to end
 
 STEADY = [10.0 + (i * 7 % 11) / 10 for i in range(60)]
 TWICE = [2 * value for value in STEADY]
@@ -507,12 +510,14 @@ def test_what_was_not_compared_has_no_numbers() -> None:
     assert result.warnings == ("cpu: 49 points on control; below 50 the comparison sees little",)
 
 
-# ------------------------------------------------------------------------------------------- what differs on purpose
+# -------------------------------------------------------------------------- what differs on purpose
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-4, 1e-9, 1e9])
 def test_the_unit_of_a_metric_does_not_decide(unit: float) -> None:
-    """Error fractions five times as high: in Kayenta they alarm in percent, and not as fractions of 1e-5."""
+    """Error fractions five times as high: in Kayenta they alarm in percent, and not as fractions of
+    1e-5.
+    """
     control = [unit * (1 + (i * 7 % 13)) for i in range(60)]
     experiment = [unit * (5 + 5 * (i * 5 % 13)) for i in range(60)]
 
@@ -538,7 +543,9 @@ def test_kayentas_own_tolerance_sees_nothing_in_small_numbers() -> None:
 
 
 def test_mostly_zeros_are_told_apart_by_the_test_itself() -> None:
-    """The median of all differences is 0 here, and so are both ends; the ranks are not equal at all."""
+    """The median of all differences is 0 here, and so are both ends; the ranks are not equal at
+    all.
+    """
     few, more = [0.0] * 195 + [1.0] * 5, [0.0] * 160 + [1.0] * 40
     found = [judged(CPU, *sides)[0] for sides in ((more, few), (few, more), (few, [*few[1:], 2.0]))]
 
@@ -607,7 +614,7 @@ def test_failing_closed_never_scores_higher(
     assert (closed.value == 100) is all(each is P for each in called)
 
 
-# ------------------------------------------------------------------------------------------------------------------ score
+# -------------------------------------------------------------------------------------------- score
 
 
 def results(**groups: str) -> list[MetricResult]:
@@ -705,7 +712,7 @@ def test_the_last_of_several_judgements_decides() -> None:
     assert [judge.stops(each) for each in (good, bad)] == [False, True]
 
 
-# ------------------------------------------------------------------------------------------------------------------ judge
+# -------------------------------------------------------------------------------------------- judge
 
 
 def test_a_judgement_of_several_metrics() -> None:
@@ -797,7 +804,8 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
             "cpu", outlier_factor=-1, allowed_increase=nan, critical_decrease=True
         ),
         (
-            "KayentaMetric('cpu'): outlier_factor=-1: use a number of quartile distances, 0 or more, such as 3.0",
+            "KayentaMetric('cpu'): outlier_factor=-1: use a number of quartile distances, "
+            "0 or more, such as 3.0",
             "KayentaMetric('cpu'): allowed_increase=nan: use a ratio, such as 1.2",
             "KayentaMetric('cpu'): critical_decrease=True: use a ratio, such as 1.2",
         ),
@@ -830,7 +838,8 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
         ),
         (
             "KayentaJudge: metrics: 'cpu' is there 2 times; give each a name of its own",
-            "KayentaJudge: marginal_score=75.0, pass_score=101: use numbers from 0 to 100, such as 75 and 95",
+            "KayentaJudge: marginal_score=75.0, pass_score=101: use numbers from 0 to 100, "
+            "such as 75 and 95",
             "KayentaJudge: tolerance=-1: use a part of the estimate, 0 or more, such as 0.25",
             "KayentaJudge: confidence=98: use a part of 1, such as 0.98",
             "KayentaJudge: fail_open='no': use True or False",
@@ -844,7 +853,8 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
     (
         lambda: KayentaJudge(metrics=[CPU], marginal_score="75"),
         (
-            "KayentaJudge: marginal_score='75', pass_score=95.0: use numbers from 0 to 100, such as 75 and 95",
+            "KayentaJudge: marginal_score='75', pass_score=95.0: use numbers from 0 to "
+            "100, such as 75 and 95",
         ),
     ),
     (
@@ -854,7 +864,8 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
     (
         lambda: KayentaJudge(metrics=[KayentaMetric("cpu")]),
         (
-            "KayentaJudge: metrics: none is in a group, so the score would always be 0; write groups=[...]",
+            "KayentaJudge: metrics: none is in a group, so the score would always be 0; "
+            "write groups=[...]",
         ),
     ),
     (
@@ -866,13 +877,15 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
         (
             "KayentaJudge: group_weights['system']=120: use percent, 0 to 100",
             "KayentaJudge: group_weights['users']='9': use percent, 0 to 100",
-            "KayentaJudge: group_weights['users']: no metric that is judged is in this group, so its weight would be lost; leave it out",
+            "KayentaJudge: group_weights['users']: no metric that is judged is in this "
+            "group, so its weight would be lost; leave it out",
         ),
     ),
     (
         lambda: KayentaJudge(metrics=[CPU], group_weights={"system": 90}),
         (
-            "KayentaJudge: group_weights add up to 90 with a weight for every group, so no score could reach 100; make that 100",
+            "KayentaJudge: group_weights add up to 90 with a weight for every group, so no "
+            "score could reach 100; make that 100",
         ),
     ),
     (
@@ -911,7 +924,7 @@ def test_words_may_be_strings_or_members() -> None:
     assert KayentaMetric("cpu").critical_decrease == 1.0
 
 
-# ------------------------------------------------------------------------------------------------- series and transforms
+# ---------------------------------------------------------------------------- series and transforms
 
 
 def test_a_tag_set_of_one_side_gets_an_empty_twin_as_long_as_it_should_be() -> None:
@@ -972,7 +985,9 @@ def test_nothing_is_taken_away_where_there_is_enough() -> None:
 
 
 def test_a_mostly_constant_series_keeps_what_is_between_its_percentiles() -> None:
-    """Its quartiles are equal, so every other value is beyond the fences; but what 5 of 100 show is no outlier."""
+    """Its quartiles are equal, so every other value is beyond the fences; but what 5 of 100 show is
+    no outlier.
+    """
     mostly = [1.0] * 95 + [5.0] * 5
 
     assert remove_outliers(mostly) == mostly

@@ -1,4 +1,6 @@
-"""Kayenta's judge as a check of a rollout: points are waited for, judged together, and never judged stale."""
+"""Kayenta's judge as a check of a rollout: points are waited for, judged together, and never judged
+stale.
+"""
 
 from __future__ import annotations
 

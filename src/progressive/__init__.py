@@ -1,7 +1,9 @@
-"""Progressive delivery as a library: a new version to 100 % of production traffic, or safely back to 0 %.
+"""Progressive delivery as a library: a new version to 100 % of production traffic, or safely back
+to 0 %.
 
-Describe it (`Canary`, `BlueGreen`, `Revert`), `start` it, and drive it: `run` in a script, `tick` one step per invocation, `submit` a person's
-word. Adapters are imported by name: ``from progressive.routers.envoy import Envoy``. For tests see `progressive.testing`.
+Describe it (`Canary`, `BlueGreen`, `Revert`), `start` it, and drive it: `run` in a script, `tick`
+one step per invocation, `submit` a person's word. Adapters are imported by name:
+``from progressive.routers.envoy import Envoy``. For tests see `progressive.testing`.
 """
 
 from __future__ import annotations

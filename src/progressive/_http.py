@@ -1,4 +1,5 @@
-"""HTTP for adapters: an adapter is a generator of requests, written once; two small loops here run it in either colour.
+"""HTTP for adapters: an adapter is a generator of requests, written once; two small loops here run
+it in either colour.
 
 ::
 
@@ -6,15 +7,15 @@
         response = yield Request("GET", "/runtime")
         return self._served(release, response.json())
 
-What comes back to the generator is an answer that it can use: a 2xx, or a status that the request says it can ``accept``.
-Everything else is raised as the adapter's own error, at the ``yield``. Reads are retried for as long as `Http.deadline`.
-**A write is sent once**, and when nobody knows whether it was done the error says so (`Failure.UNKNOWN`), also when only the
-reading back failed.
+What comes back to the generator is an answer that it can use: a 2xx, or a status that the request
+says it can ``accept``. Everything else is raised as the adapter's own error, at the ``yield``.
+Reads are retried for as long as `Http.deadline`. **A write is sent once**, and when nobody knows
+whether it was done the error says so (`Failure.UNKNOWN`), also when only the reading back failed.
 
-Only this file and `_http_wire` know the client (httpx), only this one the retries (tenacity). It calls httpx's transport and
-not its client: no redirects, no cookies, nothing from the environment, and no log line with the whole URL. Errors are built
-outside of ``except`` blocks, so that no exception of the client, which may quote a credential, hangs on ours as
-``__context__``.
+Only this file and `_http_wire` know the client (httpx), only this one the retries (tenacity). It
+calls httpx's transport and not its client: no redirects, no cookies, nothing from the environment,
+and no log line with the whole URL. Errors are built outside of ``except`` blocks, so that no
+exception of the client, which may quote a credential, hangs on ours as ``__context__``.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ __all__ = [
 
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Request, Response, T]
-"""One call of an adapter: yields requests, is sent responses, returns the result. It lives for that call, never longer."""
+"""One call of an adapter: yields requests, is sent responses, returns the result. It lives for that
+call, never longer.
+"""
 
 
 class _Body:
@@ -90,7 +93,8 @@ class _Body:
         if self._size > self._limit:
             self.fault = Fault(
                 Failure.PERMANENT,
-                f"answered more than {self._limit} bytes; ask for less, or raise Http(body_limit=...)",
+                f"answered more than {self._limit} bytes; ask for less, or raise "
+                "Http(body_limit=...)",
             )
         elif time.monotonic() > self._ends:
             self.fault = Fault(
@@ -111,7 +115,7 @@ class _Body:
         )
 
 
-# ----------------------------------------------------------------------------------------------------- one call, in two colours
+# ------------------------------------------------------------------------- one call, in two colours
 
 
 class _Talk(Generic[T]):
@@ -138,7 +142,8 @@ class _Talk(Generic[T]):
         except Malformed as bad:
             why = str(bad)
         else:
-            # Reads in a row share one deadline; a write has its own, and so has the reading back after it.
+            # Reads in a row share one deadline; a write has its own, and so has the reading back
+            # after it.
             if self.request is None or self.request.write or upcoming.write:
                 self.ends = time.monotonic() + self._client.http.deadline.total_seconds()
             self.request = upcoming
@@ -146,7 +151,9 @@ class _Talk(Generic[T]):
         raise self._error(Fault(Failure.PERMANENT, f"answered what makes no sense: {why}"))
 
     def retries(self) -> dict[str, Any]:
-        """How tenacity shall treat this request; an outcome is a value, and the last one is handed on as it is."""
+        """How tenacity shall treat this request; an outcome is a value, and the last one is handed
+        on as it is.
+        """
         once = self.request is not None and self.request.write
         return {
             "retry": tenacity.retry_if_result(
@@ -190,10 +197,12 @@ class _Talk(Generic[T]):
 
 @attrs.define(eq=False)
 class Client:
-    """Runs the flows of one adapter against one system. ``error`` is what it raises; ``system`` is its name in messages.
+    """Runs the flows of one adapter against one system. ``error`` is what it raises; ``system`` is
+    its name in messages.
 
-    The synchronous colour keeps its connections until `close`; it may be used from several threads. The asynchronous one opens
-    its own for every call and closes them with it, so one adapter may be used from one event loop after another.
+    The synchronous colour keeps its connections until `close`; it may be used from several threads.
+    The asynchronous one opens its own for every call and closes them with it, so one adapter may be
+    used from one event loop after another.
     """
 
     http: Http
@@ -283,7 +292,9 @@ class Client:
             return explain(request, error, secrets)
 
     def _prepare(self, request: Request) -> tuple[httpx.Request | Fault, tuple[str, ...]]:
-        """The client's request with the credentials of this moment, and what must not show of it. Nothing has been sent yet."""
+        """The client's request with the credentials of this moment, and what must not show of it.
+        Nothing has been sent yet.
+        """
         try:
             signed, secrets = self.http.signed()
         except Unsigned as error:
@@ -291,7 +302,10 @@ class Client:
         try:
             return self._build(request, signed), secrets
         except Exception as error:
-            why = f"can't be sent ({type(error).__name__}); check the address and the headers (not shown: they may be secret)"
+            why = (
+                f"can't be sent ({type(error).__name__}); check the address and the headers "
+                "(not shown: they may be secret)"
+            )
             return Fault(Failure.PERMANENT, why), ()
 
     def _build(self, request: Request, headers: list[tuple[str, str]]) -> httpx.Request:

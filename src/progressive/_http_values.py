@@ -1,4 +1,6 @@
-"""What goes over HTTP, as values: how a system is reached, a request, a response. Pure; the client is in `_http`."""
+"""What goes over HTTP, as values: how a system is reached, a request, a response. Pure; the client
+is in `_http`.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +19,27 @@ from progressive.model import fields as check
 
 T = TypeVar("T")
 Secret: TypeAlias = str | Callable[[], str]
-"""A credential, or what answers with the one that is valid now (called for every request, so that it can rotate)."""
+"""A credential, or what answers with the one that is valid now (called for every request, so that
+it can rotate).
+"""
 
 _SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 _EXCERPT: Final = 300
-"""Characters of a system's own words in an error: enough for a reason, too few for a page of HTML."""
+"""Characters of a system's own words in an error: enough for a reason, too few for a page of
+HTML.
+"""
 _LATER: Final = (408, 425, 429)
 """Statuses below 500 that say "later": timeout, too early, too many requests."""
 _SHORTEST_SECRET: Final = 4
-"""Credentials shorter than this are not blotted out of a system's words: that would blot out half of the words too."""
+"""Credentials shorter than this are not blotted out of a system's words: that would blot out half
+of the words too.
+"""
 
 
 class Malformed(ValueError):
-    """An answer that does not make sense: not JSON, or of another shape. `_http` turns it into the adapter's error."""
+    """An answer that does not make sense: not JSON, or of another shape. `_http` turns it into the
+    adapter's error.
+    """
 
 
 class Unsigned(Exception):
@@ -48,7 +58,10 @@ def _loopback(host: str) -> bool:
 
 
 def _address(value: object) -> str:
-    wrong = "http.base_url: expected http(s)://host:port/path without user, query and fragment (not shown: it may be secret)"
+    wrong = (
+        "http.base_url: expected http(s)://host:port/path without user, query and fragment "
+        "(not shown: it may be secret)"
+    )
     if not isinstance(value, str) or any(c.isspace() or not c.isprintable() for c in value):
         raise StrategyError(wrong)
     try:
@@ -79,15 +92,16 @@ def _credentials(
 class Http:
     """How to reach one system over HTTP. It never shows a credential.
 
-    ``base_url``: scheme, host, port and the path that everything starts with. ``credentials``: the value of the
-    ``Authorization`` header (``f"Bearer {token}"``), or a mapping of header names to values; each may be a callable that is
-    asked for every request. They are refused over plain http, except to this machine. ``headers``: what else every request
-    carries, nothing secret.
+    ``base_url``: scheme, host, port and the path that everything starts with. ``credentials``: the
+    value of the ``Authorization`` header (``f"Bearer {token}"``), or a mapping of header names to
+    values; each may be a callable that is asked for every request. They are refused over plain
+    http, except to this machine. ``headers``: what else every request carries, nothing secret.
 
-    ``ca``: a file with the authorities to trust, or an `ssl.SSLContext` of yours; None is the public ones.
-    ``client_certificate``: the files ``(certificate, key)``. ``proxy``: the URL of a proxy; the environment is never looked at.
-    ``timeout``: the longest silence on the wire; ``deadline``: the longest time for one write, or for reads in a row with their
-    retries. ``body_limit``: bytes.
+    ``ca``: a file with the authorities to trust, or an `ssl.SSLContext` of yours; None is the
+    public ones. ``client_certificate``: the files ``(certificate, key)``. ``proxy``: the URL of a
+    proxy; the environment is never looked at. ``timeout``: the longest silence on the wire;
+    ``deadline``: the longest time for one write, or for reads in a row with their retries.
+    ``body_limit``: bytes.
     """
 
     base_url: str = attrs.field(converter=_address, repr=lambda url: repr(_origin(url)))
@@ -120,12 +134,14 @@ class Http:
         parts = urlsplit(self.base_url)
         if self.credentials and parts.scheme != "https" and not _loopback(parts.hostname or ""):
             raise StrategyError(
-                f"http.credentials: {self.origin} is plain http, which anybody on the way can read; use https"
+                f"http.credentials: {self.origin} is plain http, which anybody on the way "
+                "can read; use https"
             )
         for name, _ in self.headers:
             if name.lower() in _SECRET_HEADERS:
                 raise StrategyError(
-                    f"http.headers: {name} is a credential; give it as credentials={{{name!r}: ...}}"
+                    f"http.headers: {name} is a credential; give it as "
+                    f"credentials={{{name!r}: ...}}"
                 )
         if isinstance(self.ca, ssl.SSLContext) and self.client_certificate is not None:
             raise StrategyError(
@@ -133,7 +149,8 @@ class Http:
             )
         if self.proxy is not None and urlsplit(self.proxy).scheme not in ("http", "https"):
             raise StrategyError(
-                "http.proxy: expected the URL of an http:// or https:// proxy (not shown: it may be secret)"
+                "http.proxy: expected the URL of an http:// or https:// proxy (not shown: "
+                "it may be secret)"
             )
 
     @property
@@ -152,14 +169,17 @@ class Http:
         )
 
     def signed(self) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
-        """The headers with the credentials of this moment, and what must never show. Raises `Unsigned`."""
+        """The headers with the credentials of this moment, and what must never show. Raises
+        `Unsigned`.
+        """
         headers, secrets = list(self.headers), list(self.passwords)
         for name, secret in self.credentials:
             value = secret if isinstance(secret, str) else _asked(name, secret)
             value = value.strip()
             if not value or not value.isascii() or not value.isprintable():
                 raise Unsigned(
-                    f"the credential for {name} is empty or has characters that no header can carry (a line break?)"
+                    f"the credential for {name} is empty or has characters that no header "
+                    "can carry (a line break?)"
                 )
             headers.append((name, value))
             secrets.extend(
@@ -191,7 +211,9 @@ def _asked(name: str, secret: Callable[[], str]) -> str:
 
 
 def segment(value: str) -> str:
-    """``value`` as one segment of a path: quoted, so that it can't become another path or a query."""
+    """``value`` as one segment of a path: quoted, so that it can't become another path or a
+    query.
+    """
     if value in ("", ".", ".."):
         raise StrategyError(f"{value!r} can't be part of an address")
     return quote(value, safe="")
@@ -212,10 +234,11 @@ def _path(value: str) -> str:
 
 @attrs.frozen
 class Request:
-    """What an adapter asks. ``params`` become the query, in this order. ``write``: it changes something, so it is sent once.
+    """What an adapter asks. ``params`` become the query, in this order. ``write``: it changes
+    something, so it is sent once.
 
-    ``accept``: statuses beside 2xx that the adapter can use (404 where "not there" is an answer); others are raised at the
-    ``yield``.
+    ``accept``: statuses beside 2xx that the adapter can use (404 where "not there" is an answer);
+    others are raised at the ``yield``.
     """
 
     method: str
@@ -250,7 +273,9 @@ class Response:
         return next((value for found, value in self.headers if found == name.lower()), None)
 
     def json(self) -> Any:
-        """The body as JSON, strictly: no NaN, no name twice. Raises `Malformed`, which never quotes the body."""
+        """The body as JSON, strictly: no NaN, no name twice. Raises `Malformed`, which never quotes
+        the body.
+        """
         try:
             return json.loads(self.body, parse_constant=_no_constant, object_pairs_hook=_once_each)
         except Malformed as bad:
@@ -262,7 +287,9 @@ class Response:
 
 @attrs.frozen
 class Fault:
-    """Why there is no usable answer. A value and not an exception, so that it carries nothing of the client with it."""
+    """Why there is no usable answer. A value and not an exception, so that it carries nothing of
+    the client with it.
+    """
 
     failure: Failure
     why: str
@@ -290,7 +317,9 @@ def judged(request: Request, response: Response, secrets: tuple[str, ...]) -> Re
 
 
 def _words(response: Response) -> str:
-    """What the system says in words: most wrap it in JSON as ``message`` (Kubernetes, Envoy) or ``error`` (Prometheus)."""
+    """What the system says in words: most wrap it in JSON as ``message`` (Kubernetes, Envoy) or
+    ``error`` (Prometheus).
+    """
     try:
         value = json.loads(response.body)
     except (ValueError, RecursionError):
@@ -322,8 +351,8 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def at(value: Any, path: str, kind: type[T]) -> T:
-    """The ``kind`` at a dotted ``path`` of decoded JSON (``items.0.name``; "" is the value itself); `Malformed` names the
-    path.
+    """The ``kind`` at a dotted ``path`` of decoded JSON (``items.0.name``; "" is the value itself);
+    `Malformed` names the path.
     """
     done = "$"
     for part in path.split(".") if path else ():

@@ -1,8 +1,9 @@
-"""The wire below `_http`: whom to trust, what a broken exchange means, and a total deadline without threads.
+"""The wire below `_http`: whom to trust, what a broken exchange means, and a total deadline without
+threads.
 
-The client's timeouts are per operation: a server that drips one byte at a time, even within the headers, never runs into them.
-So every operation on a socket gets at most the time that is left of the whole exchange. (The asynchronous colour has
-`asyncio.timeout`.)
+The client's timeouts are per operation: a server that drips one byte at a time, even within the
+headers, never runs into them. So every operation on a socket gets at most the time that is left of
+the whole exchange. (The asynchronous colour has `asyncio.timeout`.)
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class _BoundedStream(httpcore.NetworkStream):
 
 
 class _BoundedBackend(httpcore.NetworkBackend):
-    """Opens connections whose every operation ends at the `deadline` of the exchange that uses it."""
+    """Opens connections whose every operation ends at the `deadline` of the exchange that uses
+    it.
+    """
 
     def __init__(self, backend: httpcore.NetworkBackend) -> None:
         self._backend = backend
@@ -80,7 +83,9 @@ class _BoundedBackend(httpcore.NetworkBackend):
 
 
 def transport(http: Http, tls: ssl.SSLContext) -> httpx.HTTPTransport:
-    """A pool of connections whose operations end at the `deadline` of the exchange that uses them."""
+    """A pool of connections whose operations end at the `deadline` of the exchange that uses
+    them.
+    """
     made = httpx.HTTPTransport(verify=tls, trust_env=False, proxy=http.proxy, limits=_LIMITS)
     pool = made._pool  # httpx has no public place for a network backend
     pool._network_backend = _BoundedBackend(pool._network_backend)
@@ -93,8 +98,8 @@ def atransport(http: Http, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
 
 
 def trust(http: Http) -> ssl.SSLContext:
-    """Whom to trust. Always a context that verifies; for a plain http address one that trusts nobody, which is quick to
-    make.
+    """Whom to trust. Always a context that verifies; for a plain http address one that trusts
+    nobody, which is quick to make.
     """
     if isinstance(http.ca, ssl.SSLContext):
         return http.ca
@@ -112,7 +117,8 @@ def trust(http: Http) -> ssl.SSLContext:
     else:
         return context
     raise StrategyError(
-        f"http.ca, http.client_certificate: the files can't be used ({why}); give PEM files that can be read"
+        f"http.ca, http.client_certificate: the files can't be used ({why}); give PEM files "
+        "that can be read"
     )
 
 
@@ -122,7 +128,8 @@ def explain(request: Request, error: Exception, secrets: tuple[str, ...]) -> Fau
     if isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError):
         return Fault(
             Failure.PERMANENT,
-            f"can't be sent ({name}); check the address and the headers (not shown: they may be secret)",
+            f"can't be sent ({name}); check the address and the headers (not shown: they "
+            "may be secret)",
         )
     if isinstance(error, TimeoutError):
         name, words = "no complete answer", "the total deadline has passed"

@@ -1,6 +1,8 @@
-"""A kubeconfig file as an `Http`: lightkube reads the file and its certificates, the credentials stay with us.
+"""A kubeconfig file as an `Http`: lightkube reads the file and its certificates, the credentials
+stay with us.
 
-Its own exec plugins know neither ``client.authentication.k8s.io/v1`` nor an expiry nor a time-out; these do.
+Its own exec plugins know neither ``client.authentication.k8s.io/v1`` nor an expiry nor a time-out;
+these do.
 """
 
 from __future__ import annotations
@@ -22,10 +24,14 @@ from progressive.errors import StrategyError
 __all__ = ["load"]
 
 PLUGIN_TIMEOUT: Final = 60.0
-"""Seconds that an exec plugin may take: some open a browser window the first time, none may hold a rollback for longer."""
+"""Seconds that an exec plugin may take: some open a browser window the first time, none may hold a
+rollback for longer.
+"""
 
 EARLY: Final = 30.0
-"""Seconds before its expiry from which a plugin's token is not used any more: it must last until the request arrives."""
+"""Seconds before its expiry from which a plugin's token is not used any more: it must last until
+the request arrives.
+"""
 
 UNTOLD: Final = 300.0
 """Seconds for which a token without an expiry is used before its plugin is asked again."""
@@ -46,7 +52,8 @@ def load(
     named = str(path or os.environ.get("KUBECONFIG") or "~/.kube/config")
     if path is None and os.pathsep in named:
         raise StrategyError(
-            f"Kubernetes.kubeconfig: KUBECONFIG names several files ({named}); give the one to use as path="
+            f"Kubernetes.kubeconfig: KUBECONFIG names several files ({named}); give the one "
+            "to use as path="
         )
     file = Path(named).expanduser()
     wrong = f"Kubernetes.kubeconfig: {file}"
@@ -70,11 +77,13 @@ def load(
         raise StrategyError(f"{wrong}: it can't be read ({why})")
     if found.cluster.insecure:
         raise StrategyError(
-            f"{wrong}: insecure-skip-tls-verify would trust anybody; give its certificate-authority-data instead"
+            f"{wrong}: insecure-skip-tls-verify would trust anybody; give its "
+            "certificate-authority-data instead"
         )
     if found.user is None:
         raise StrategyError(
-            f"{wrong}: context {found.context_name!r} has no user; name one, or use Kubernetes('http://127.0.0.1:8001')"
+            f"{wrong}: context {found.context_name!r} has no user; name one, or use "
+            "Kubernetes('http://127.0.0.1:8001')"
         )
     credentials = _credentials(found.user, file, run_plugins)
     return Http(found.cluster.server, ca=tls, credentials=credentials), found.namespace
@@ -89,7 +98,8 @@ def _credentials(user: Any, file: Path, run_plugins: bool) -> Callable[[], str] 
     if user.exec is not None:
         if not run_plugins:
             raise StrategyError(
-                f"Kubernetes.kubeconfig: {file} gets its credentials by running {user.exec.command!r}; "
+                f"Kubernetes.kubeconfig: {file} gets its credentials by running "
+                f"{user.exec.command!r}; "
                 "if you trust this file to run programs, say run_plugins=True"
             )
         return Plugin(
@@ -100,18 +110,22 @@ def _credentials(user: Any, file: Path, run_plugins: bool) -> Callable[[], str] 
     if user.client_cert or user.client_cert_data:
         return None
     raise StrategyError(
-        f"Kubernetes.kubeconfig: the user in {file} has neither token, certificate nor exec plugin; these are what is supported"
+        f"Kubernetes.kubeconfig: the user in {file} has neither token, certificate nor exec "
+        "plugin; these are what is supported"
     )
 
 
 def _command(command: str, file: Path) -> str:
-    """A path is relative to the file that names it; a bare name is looked up (kubernetes.io, "client-go credential plugins")."""
+    """A path is relative to the file that names it; a bare name is looked up (kubernetes.io,
+    "client-go credential plugins").
+    """
     return str(file.parent / command) if os.sep in command else command
 
 
 @attrs.define
 class Plugin:
-    """An exec plugin: called, it answers with an ``Authorization`` that is valid now, and runs its program only when it must.
+    """An exec plugin: called, it answers with an ``Authorization`` that is valid now, and runs its
+    program only when it must.
 
     It raises `RuntimeError` without what the program printed, which may hold a credential.
     """
@@ -156,5 +170,6 @@ class Plugin:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             why = type(error).__name__
         raise RuntimeError(
-            f"{self.command[0]} gave no token ({why}); plugins that give client certificates are not supported"
+            f"{self.command[0]} gave no token ({why}); plugins that give client "
+            "certificates are not supported"
         )

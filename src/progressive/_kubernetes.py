@@ -1,4 +1,6 @@
-"""The Kubernetes API for adapters: how a cluster is reached, and one object of it, read and patched by compare-and-set."""
+"""The Kubernetes API for adapters: how a cluster is reached, and one object of it, read and patched
+by compare-and-set.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from progressive.errors import StrategyError
 __all__ = ["Kubernetes", "find", "is_dns_name", "patch", "path_of", "read", "to_kubernetes"]
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where the kubelet puts a pod's token, its authority and its namespace (kubernetes.io, "Accessing the API from within a Pod")."""
+"""Where the kubelet puts a pod's token, its authority and its namespace (kubernetes.io, "Accessing
+the API from within a Pod").
+"""
 
 MANAGER: Final = "progressive"
 """The name under which our writes stand in an object's ``managedFields``."""
@@ -30,16 +34,19 @@ def is_dns_name(instance: object, attribute: attrs.Attribute[Any], value: object
     if not isinstance(value, str) or not _DNS_NAME.fullmatch(value):
         where = f"{type(instance).__name__}.{attribute.name}"
         raise StrategyError(
-            f"{where}: {value!r} is no name of a Kubernetes object; use lower case letters, digits, - and ."
+            f"{where}: {value!r} is no name of a Kubernetes object; use lower case letters, "
+            "digits, - and ."
         )
 
 
 @attrs.frozen
 class Kubernetes:
-    """How to reach one cluster's API: an address or an `Http` with credentials, and the namespace of what has none of its own.
+    """How to reach one cluster's API: an address or an `Http` with credentials, and the namespace
+    of what has none of its own.
 
-    ``Kubernetes(Http("https://10.0.0.1:6443", ca="ca.crt", credentials=lambda: f"Bearer {token()}"))``, or `in_cluster`, or
-    `kubeconfig`. A ``kubectl proxy`` is an address without credentials.
+    ``Kubernetes(Http("https://10.0.0.1:6443", ca="ca.crt", credentials=lambda: f"Bearer
+    {token()}"))``, or `in_cluster`, or `kubeconfig`. A ``kubectl proxy`` is an address without
+    credentials.
     """
 
     api: Http = attrs.field(converter=to_http)
@@ -49,7 +56,8 @@ class Kubernetes:
     def in_cluster(
         cls, *, account: str | os.PathLike[str] = SERVICE_ACCOUNT, namespace: str | None = None
     ) -> Self:
-        """From within a pod, as its service account. The token is read again for every request: the kubelet renews it.
+        """From within a pod, as its service account. The token is read again for every request: the
+        kubelet renews it.
 
         ``namespace``: by default the pod's own. `StrategyError` outside of a cluster.
         """
@@ -74,7 +82,8 @@ class Kubernetes:
             )
             return cls(api, namespace=found)
         raise StrategyError(
-            f"Kubernetes.in_cluster: this is no pod with a service account ({why}); use Kubernetes.kubeconfig()"
+            f"Kubernetes.in_cluster: this is no pod with a service account ({why}); use "
+            "Kubernetes.kubeconfig()"
         )
 
     @classmethod
@@ -86,10 +95,12 @@ class Kubernetes:
         namespace: str | None = None,
         run_plugins: bool = False,
     ) -> Self:
-        """From a kubeconfig file: ``path``, else ``KUBECONFIG``, else ``~/.kube/config``; its current context, or ``context``.
+        """From a kubeconfig file: ``path``, else ``KUBECONFIG``, else ``~/.kube/config``; its
+        current context, or ``context``.
 
-        Needs the extra ``progressive-delivery[kubernetes]``. A file that gets its credentials by running a program (an exec plugin
-        of a cloud) is only used with ``run_plugins=True``, because such a file decides what runs here.
+        Needs the extra ``progressive-delivery[kubernetes]``. A file that gets its credentials by
+        running a program (an exec plugin of a cloud) is only used with ``run_plugins=True``,
+        because such a file decides what runs here.
         """
         from progressive._kubeconfig import load
 
@@ -103,7 +114,9 @@ def to_kubernetes(value: Kubernetes | Http | str) -> Kubernetes:
 
 
 def path_of(group: str, version: str, namespace: str, plural: str, name: str) -> str:
-    """The path of one object: ``/apis/networking.istio.io/v1/namespaces/shop/virtualservices/checkout``."""
+    """The path of one object:
+    ``/apis/networking.istio.io/v1/namespaces/shop/virtualservices/checkout``.
+    """
     root = f"/apis/{segment(group)}/{segment(version)}" if group else f"/api/{segment(version)}"
     return f"{root}/namespaces/{segment(namespace)}/{segment(plural)}/{segment(name)}"
 
@@ -121,10 +134,11 @@ def find(path: str) -> Flow[dict[str, Any] | None]:
 
 
 def patch(path: str, changes: Mapping[str, Any], *, version: str | None) -> Flow[dict[str, Any]]:
-    """Change these fields of an object if it still has the resourceVersion ``version``; else `ConflictError`, nothing is changed.
+    """Change these fields of an object if it still has the resourceVersion ``version``; else
+    `ConflictError`, nothing is changed.
 
-    None changes them whatever it has. The answer is the object as it is stored now. Lists are replaced whole (RFC 7396), which
-    compare-and-set makes safe.
+    None changes them whatever it has. The answer is the object as it is stored now. Lists are
+    replaced whole (RFC 7396), which compare-and-set makes safe.
     """
     condition = (
         {}

@@ -1,7 +1,9 @@
-"""When traffic may be raised: gates that know business hours and freezes. They never keep traffic from being lowered.
+"""When traffic may be raised: gates that know business hours and freezes. They never keep traffic
+from being lowered.
 
 A plan names its gates, the caller binds them: ``Canary(gates=["office-hours"], ...)`` and
-``Ports(gates={"office-hours": OpenHours(zone="Europe/Vienna")}, ...)``. Several gates must all be open.
+``Ports(gates={"office-hours": OpenHours(zone="Europe/Vienna")}, ...)``. Several gates must all be
+open.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ def _zone(value: str) -> tzinfo:
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
         pass
     raise StrategyError(
-        f"OpenHours.zone: {value!r} is no time zone known here; use a name such as 'Europe/Vienna' (pip install tzdata where there are none)"
+        f"OpenHours.zone: {value!r} is no time zone known here; use a name such as "
+        "'Europe/Vienna' (pip install tzdata where there are none)"
     )
 
 
@@ -50,7 +53,8 @@ def _is_days(instance: object, attribute: attrs.Attribute[Any], value: tuple[str
 def _is_time(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, time) or value.tzinfo is not None:
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} is no time of day; write time(9, 30), without a zone"
+            f"{check.where(instance, attribute)}: {value!r} is no time of day; write "
+            "time(9, 30), without a zone"
         )
 
 
@@ -58,7 +62,8 @@ def _is_dates(instance: object, attribute: attrs.Attribute[Any], value: tuple[da
     for i, day in enumerate(value):
         if not isinstance(day, date) or isinstance(day, datetime):
             raise StrategyError(
-                f"{check.where(instance, attribute)}[{i}]: {day!r} is no day; write date(2026, 12, 24)"
+                f"{check.where(instance, attribute)}[{i}]: {day!r} is no day; write "
+                "date(2026, 12, 24)"
             )
 
 
@@ -68,10 +73,12 @@ def _dates(value: Iterable[date]) -> tuple[date, ...]:
 
 @attrs.frozen(kw_only=True)
 class OpenHours:
-    """A gate that is open on ``days`` from ``opens`` (included) to ``closes`` (not included), by the clocks of ``zone``.
+    """A gate that is open on ``days`` from ``opens`` (included) to ``closes`` (not included), by
+    the clocks of ``zone``.
 
-    ``closes`` at or before ``opens`` is on the next morning; the day is then that of the opening. On ``closed_on`` it does not open.
-    When clocks change, it opens and closes by what they show; of an hour that comes twice, opening is the first and closing the second.
+    ``closes`` at or before ``opens`` is on the next morning; the day is then that of the opening.
+    On ``closed_on`` it does not open. When clocks change, it opens and closes by what they show; of
+    an hour that comes twice, opening is the first and closing the second.
     """
 
     zone: str = attrs.field(validator=_is_zone)
@@ -83,7 +90,9 @@ class OpenHours:
     closed_on: tuple[date, ...] = attrs.field(default=(), converter=_dates, validator=_is_dates)
 
     def __call__(self, release: Release, now: datetime) -> GateAnswer:
-        """`Open`, or `ClosedUntil` the next opening with the hours in words. ``now`` is an aware time."""
+        """`Open`, or `ClosedUntil` the next opening with the hours in words. ``now`` is an aware
+        time.
+        """
         now = check.moment(now, "OpenHours(now)")
         today = now.astimezone(_zone(self.zone)).date()
         for ahead in range(-1, HORIZON + 1):
@@ -109,7 +118,8 @@ class OpenHours:
             datetime.combine(day, self.opens, tzinfo=_zone(self.zone)),
             datetime.combine(last, self.closes, tzinfo=_zone(self.zone)),
         )
-        # PEP 495: of an hour that comes twice fold=0 is the first; of one that is left out it is the reading moved on by that hour.
+        # PEP 495: of an hour that comes twice fold=0 is the first; of one that is left out it is
+        # the reading moved on by that hour.
         begins, ends = (
             opens.astimezone(UTC),
             max(closes.replace(fold=fold).astimezone(UTC) for fold in (0, 1)),
@@ -119,7 +129,9 @@ class OpenHours:
 
 @attrs.frozen(kw_only=True)
 class Freeze:
-    """A gate that is closed from ``begins`` (included) to ``ends`` (not included): ``Freeze(begins=..., ends=..., why="year's end")``."""
+    """A gate that is closed from ``begins`` (included) to ``ends`` (not included):
+    ``Freeze(begins=..., ends=..., why="year's end")``.
+    """
 
     begins: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     ends: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
@@ -128,7 +140,8 @@ class Freeze:
     def __attrs_post_init__(self) -> None:
         if self.ends <= self.begins:
             raise StrategyError(
-                f"Freeze: it ends at {self.ends.isoformat()}, not after its beginning at {self.begins.isoformat()}"
+                f"Freeze: it ends at {self.ends.isoformat()}, not after its beginning at "
+                f"{self.begins.isoformat()}"
             )
 
     def __call__(self, release: Release, now: datetime) -> GateAnswer:

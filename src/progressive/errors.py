@@ -12,7 +12,8 @@
         ├── FleetError
         └── StoreError
 
-``exit_code`` on every class is what a deployment script should exit with (see `progressive.Outcome`).
+``exit_code`` on every class is what a deployment script should exit with (see
+`progressive.Outcome`).
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class ProgressiveError(Exception):
 
 
 class StrategyError(ProgressiveError, ValueError):
-    """A description (strategy, plan, check, binding) is wrong. ``problems`` has one line for each mistake."""
+    """A description (strategy, plan, check, binding) is wrong. ``problems`` has one line for each
+    mistake.
+    """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems: tuple[str, ...] = (
@@ -65,7 +68,9 @@ class StrategyError(ProgressiveError, ValueError):
 
 
 class StateError(ProgressiveError, ValueError):
-    """Stored state can't be understood. ``path`` says where (``$.plan.steps[2].weight``); the stored bytes are untouched."""
+    """Stored state can't be understood. ``path`` says where (``$.plan.steps[2].weight``); the
+    stored bytes are untouched.
+    """
 
     def __init__(self, why: str, *, path: str = "$") -> None:
         self.why = why
@@ -80,7 +85,9 @@ class ConflictError(ProgressiveError):
 
 
 class WorldError(ProgressiveError):
-    """A system outside did not do what it was asked for. ``failure`` says whether asking again can help."""
+    """A system outside did not do what it was asked for. ``failure`` says whether asking again can
+    help.
+    """
 
     exit_code = 5
 
@@ -90,16 +97,24 @@ class WorldError(ProgressiveError):
 
 
 class RouterError(WorldError):
-    """The router failed. Raise it from an adapter's ``read`` or ``apply`` with the system's own words, without credentials."""
+    """The router failed. Raise it from an adapter's ``read`` or ``apply`` with the system's own
+    words, without credentials.
+    """
 
 
 class MetricsError(WorldError):
-    """The metrics system failed. It is judged as ERROR: never as success, and never as a failing candidate."""
+    """The metrics system failed. It is judged as ERROR: never as success, and never as a failing
+    candidate.
+    """
 
 
 class FleetError(WorldError):
-    """The fleet failed. Nothing is raised until it answers again; what lowers traffic does not wait for it."""
+    """The fleet failed. Nothing is raised until it answers again; what lowers traffic does not wait
+    for it.
+    """
 
 
 class StoreError(WorldError):
-    """The store failed. Nothing that raises traffic is done until it answers again; a rollback does not wait for it."""
+    """The store failed. Nothing that raises traffic is done until it answers again; a rollback does
+    not wait for it.
+    """

@@ -1,7 +1,9 @@
-"""The contracts between the engine and the world, in both colours. Each is small: your own is ten lines and inherits nothing.
+"""The contracts between the engine and the world, in both colours. Each is small: your own is ten
+lines and inherits nothing.
 
-Every port may be synchronous, asynchronous (the same names with an ``a`` in front) or both; the drivers take what is there. Each call has
-a deadline (`Ports.timeout`): a call that does not come back by then counts as *unknown* for a write and as failed for anything else.
+Every port may be synchronous, asynchronous (the same names with an ``a`` in front) or both; the
+drivers take what is there. Each call has a deadline (`Ports.timeout`): a call that does not come
+back by then counts as *unknown* for a write and as failed for anything else.
 """
 
 from __future__ import annotations
@@ -37,9 +39,11 @@ __all__ = [
 
 
 class TrafficRouter(Protocol):
-    """What splits the traffic. Two idempotent verbs; both raise `RouterError` (its ``failure`` says what is known) or `ConflictError`.
+    """What splits the traffic. Two idempotent verbs; both raise `RouterError` (its ``failure`` says
+    what is known) or `ConflictError`.
 
-    Optional: ``undo(release) -> str``, the line that a person types to take all traffic back by hand, without credentials.
+    Optional: ``undo(release) -> str``, the line that a person types to take all traffic back by
+    hand, without credentials.
     """
 
     @property
@@ -54,16 +58,20 @@ class TrafficRouter(Protocol):
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
     ) -> Served:
-        """Make it serve ``traffic``, leave ``marker`` where there is a place for it, and return what the system says *afterwards*.
+        """Make it serve ``traffic``, leave ``marker`` where there is a place for it, and return
+        what the system says *afterwards*.
 
-        Where the system can, the write is conditional on ``expect``, the ``version`` that `read` returned (None: unconditional).
-        Applying the same twice is the same as once. A marker on the object that is newer than ``marker`` is a `ConflictError`.
+        Where the system can, the write is conditional on ``expect``, the ``version`` that `read`
+        returned (None: unconditional). Applying the same twice is the same as once. A marker on the
+        object that is newer than ``marker`` is a `ConflictError`.
         """
         ...
 
 
 class MetricsProvider(Protocol):
-    """What measures. One verb; it never writes. It answers for the metrics that it lists, by name."""
+    """What measures. One verb; it never writes. It answers for the metrics that it lists, by
+    name.
+    """
 
     @property
     def metrics(self) -> Sequence[Metric]:
@@ -78,21 +86,26 @@ class MetricsProvider(Protocol):
         window: Window,
         since: str | None,
     ) -> Look:
-        """One look. Nothing found is `NoData`, never 0; a system that can't be asked is a `MetricsError` or `NoAnswer`.
+        """One look. Nothing found is `NoData`, never 0; a system that can't be asked is a
+        `MetricsError` or `NoAnswer`.
 
-        ``since`` is the ``reading`` of the look before, for systems without history; None asks for an opening reading.
+        ``since`` is the ``reading`` of the look before, for systems without history; None asks for
+        an opening reading.
         """
         ...
 
 
 class Fleet(Protocol):
-    """The instances of the versions. Either method may be left out: what is not there is not asked."""
+    """The instances of the versions. Either method may be left out: what is not there is not
+    asked.
+    """
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
-        """What the instances of each track can carry now. Asked in every tick; raises `FleetError` if it can't be told.
+        """What the instances of each track can carry now. Asked in every tick; raises `FleetError`
+        if it can't be told.
 
-        More traffic is given only to what can carry it; the start waits for a stable that can carry everything; a way back to one
-        that can't goes in steps, and a person is told.
+        More traffic is given only to what can carry it; the start waits for a stable that can carry
+        everything; a way back to one that can't goes in steps, and a person is told.
         """
         ...
 
@@ -102,15 +115,19 @@ class Fleet(Protocol):
 
 
 class Store(Protocol):
-    """Where rollouts are kept. A save is one transaction of a rollout with its notes, by compare-and-set on its serial.
+    """Where rollouts are kept. A save is one transaction of a rollout with its notes, by
+    compare-and-set on its serial.
 
-    A service has one rollout at a time that is not final: the first save of a second one is a `ConflictError` that names the other.
+    A service has one rollout at a time that is not final: the first save of a second one is a
+    `ConflictError` that names the other.
 
     Optional: ``driving(id)``, a context manager that keeps a second driver out while it is open.
     """
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
-        """Store it if the stored serial is ``expected`` (None: not stored yet), else `ConflictError` and nothing changes."""
+        """Store it if the stored serial is ``expected`` (None: not stored yet), else
+        `ConflictError` and nothing changes.
+        """
         ...
 
     def load(self, id: str) -> Rollout | None:
@@ -139,7 +156,9 @@ class Driving(Protocol):
 
 
 Hook: TypeAlias = Callable[[str, Release], HookAnswer]
-"""``(key, release) -> Go | NotYet | Stop``. It runs at least once; ``key`` is the same each time, so that it can know."""
+"""``(key, release) -> Go | NotYet | Stop``. It runs at least once; ``key`` is the same each time,
+so that it can know.
+"""
 
 Gate: TypeAlias = Callable[[Release, datetime], GateAnswer]
 """``(release, now) -> Open | ClosedUntil``. Asked before every raise, never before lowering."""
@@ -157,7 +176,8 @@ def utcnow() -> datetime:
 class Ports:
     """Everything of the world that a rollout is driven with: names of the plan bound to code.
 
-    Only ``router`` is always needed. Without a ``store`` the caller keeps the rollout (see `progressive.tick`).
+    Only ``router`` is always needed. Without a ``store`` the caller keeps the rollout (see
+    `progressive.tick`).
     """
 
     router: Any
@@ -178,7 +198,8 @@ class Ports:
             for metric in provider.metrics:
                 if metric.name in seen:
                     raise StrategyError(
-                        f"ports.metrics: two providers answer for {metric.name!r}: {seen[metric.name]!r} and {provider!r}"
+                        f"ports.metrics: two providers answer for {metric.name!r}: "
+                        f"{seen[metric.name]!r} and {provider!r}"
                     )
                 seen[metric.name] = provider
 

@@ -1,7 +1,9 @@
-"""A Prometheus in memory: raw samples, and the three forms of queries that are sent for counts, read by a parser of its own.
+"""A Prometheus in memory: raw samples, and the three forms of queries that are sent for counts,
+read by a parser of its own.
 
-It answers as the real ones do (2.42 of Prometheus; `tests/real` holds the adapter against them): samples with their own times, no stale
-markers, and a 400 with the server's words for what it can't parse.
+It answers as the real ones do (2.42 of Prometheus; `tests/real` holds the adapter against them):
+samples with their own times, no stale markers, and a 400 with the server's words for what it can't
+parse.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class Reader:
         found = self.take(pattern)
         if found is None:
             raise Unparsable(
-                f"parse error at {self.place}: expected {pattern} in {self.text[self.place :][:20]!r}"
+                f"parse error at {self.place}: expected {pattern} in "
+                f"{self.text[self.place :][:20]!r}"
             )
         return found
 
@@ -99,7 +102,9 @@ def matching(labels: Mapping[str, str], matchers: Iterable[tuple[str, str, str]]
 
 
 class FakePrometheus:
-    """``series``: samples in milliseconds by labels. ``before``: whether a range begins before its first moment (closed, as in 2.x)."""
+    """``series``: samples in milliseconds by labels. ``before``: whether a range begins before its
+    first moment (closed, as in 2.x).
+    """
 
     def __init__(self, *, closed: bool = True) -> None:
         self.series: dict[Labels, list[tuple[int, float | str]]] = {}

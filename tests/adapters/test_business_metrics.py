@@ -1,4 +1,6 @@
-"""Business metrics: numbers out of a database, a function of yours, or any JSON over HTTP; and what they are when they are odd."""
+"""Business metrics: numbers out of a database, a function of yours, or any JSON over HTTP; and what
+they are when they are odd.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +117,7 @@ def candidate(provider: Any, metric: Metric, colour: str = "measure") -> Measure
     return look(provider, metric, colour=colour).of(Track.CANDIDATE)
 
 
-# ------------------------------------------------------------------------------------------- what a row says, in every provider
+# --------------------------------------------------------------- what a row says, in every provider
 
 ODD: list[tuple[str, Any, Measurement | tuple[type, str]]] = [
     # kind, the row, what it is
@@ -177,7 +179,8 @@ ODD: list[tuple[str, Any, Measurement | tuple[type, str]]] = [
         (4, 30, 10),
         (
             NoAnswer,
-            "squares.* is 10, less than 4 values with the sum 30 can have; the order is n, sum, sum of squares",
+            "squares.* is 10, less than 4 values with the sum 30 can have; the order is n, "
+            "sum, sum of squares",
         ),
     ),
     ("mean", (4, 0, -1), (NoAnswer, "squares.* is -1")),
@@ -339,7 +342,7 @@ def test_whatever_a_function_answers_is_a_measurement_of_its_kind_or_says_why_no
     assert isinstance(found, NoData | NoAnswer | fits)
 
 
-# --------------------------------------------------------------------------------------------------------------- a real database
+# ---------------------------------------------------------------------------------- a real database
 
 
 def database(folder: Path, *statements: str) -> Callable[[], sqlite3.Connection]:
@@ -521,7 +524,8 @@ def test_a_hostile_name_stays_a_value(service: str, version: str, backend: str) 
         text = (
             COUNT
             + INSIDE
-            + " and backend = :backend and service = :service and :track = 'candidate' -- ':version'"
+            + " and backend = :backend and service = :service and :track = 'candidate' -- "
+            "':version'"
         )
         provider = Sql(
             lambda: sqlite3.connect("file:hostile?mode=memory&cache=shared", uri=True),
@@ -533,7 +537,7 @@ def test_a_hostile_name_stays_a_value(service: str, version: str, backend: str) 
         assert shared.execute("select count(*) from orders").fetchone() == (2,)
 
 
-# ------------------------------------------------------------------------------------------------------------------ any driver
+# --------------------------------------------------------------------------------------- any driver
 
 
 class Driver:
@@ -750,7 +754,7 @@ def test_a_connection_that_can_not_be_used_says_so(connect: Any, said: str) -> N
     assert said in str(failure) and failure.failure is Failure.PERMANENT
 
 
-# ------------------------------------------------------------------------------------------------------------------- functions
+# ---------------------------------------------------------------------------------------- functions
 
 
 async def slowly(release: Release, version: Version, window: Window) -> tuple[int, int]:
@@ -825,7 +829,8 @@ def test_a_function_may_answer_with_a_measurement_of_the_kind_and_no_other(
 
 def test_what_a_function_may_not_answer_is_said_with_what_it_may() -> None:
     assert candidate(Function({RATIO: lambda *_: 0.5}), RATIO) == NoAnswer(
-        "the function answered a float; failed-orders is a ratio: answer Counts(...), or (events, trials), or None"
+        "the function answered a float; failed-orders is a ratio: answer Counts(...), or "
+        "(events, trials), or None"
     )
     assert candidate(Function({SPREAD: lambda *_: (1, 2)}), SPREAD) == NoAnswer(
         "the function answered a tuple; delivery is a latency: answer Histogram(...), or None"
@@ -888,14 +893,16 @@ def test_a_cancelled_look_is_cancelled_and_is_no_answer() -> None:
         asyncio.run(cancelled())
 
 
-# ------------------------------------------------------------------------------------------------------------- JSON over HTTP
+# ----------------------------------------------------------------------------------- JSON over HTTP
 
 BOUNDS = {"version": "{version}", "from": "{start}", "to": "{end}"}
 FAILED = Endpoint("/stats", params=BOUNDS, events="data.failed", trials="data.total")
 
 
 class Api:
-    """A small reporting API: ``answers`` gets the query of each request and gives a text, or a status."""
+    """A small reporting API: ``answers`` gets the query of each request and gives a text, or a
+    status.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -996,7 +1003,8 @@ def test_times_are_written_as_the_api_wants_them(
             '{"data": {"failed": 1}}',
             (
                 NoAnswer,
-                r"there is no \$\.data\.total in the answer; correct the path, or let the system answer null",
+                r"there is no \$\.data\.total in the answer; correct the path, or let the "
+                r"system answer null",
             ),
         ),
         ('{"data": {}}', (NoAnswer, r"there is no \$\.data\.failed")),
@@ -1098,7 +1106,7 @@ def test_a_hostile_name_stays_in_its_place_of_the_address(service: str, version:
     ]
 
 
-# --------------------------------------------------------------------------------------------------------- wrong descriptions
+# ------------------------------------------------------------------------------- wrong descriptions
 
 FINE = (
     "select count(*), count(*) from orders where version = :version and at >= :start and at < :end"
@@ -1110,7 +1118,8 @@ FINE = (
     [
         (
             lambda: Sql(connect, {}),
-            "Sql.metrics: give a mapping of metrics to what they are, such as {ORDERS: Query('select ...')}",
+            "Sql.metrics: give a mapping of metrics to what they are, such as {ORDERS: "
+            "Query('select ...')}",
         ),
         (
             lambda: Sql(connect, {RATIO: FINE}),
@@ -1273,7 +1282,7 @@ def json_http(metric: Metric, path: str, **endpoint: Any) -> JsonHttp:
     return JsonHttp("http://127.0.0.1:9", {metric: Endpoint(path, **endpoint)})
 
 
-# ------------------------------------------------------------------------------------------------------------- a whole canary
+# ----------------------------------------------------------------------------------- a whole canary
 
 CONVERSION = Metric("orders-per-visit", kind="ratio", bad="down", lag=seconds(2))
 ERRORS = Metric("error-rate", kind="ratio")
@@ -1282,7 +1291,9 @@ FAST = Histogram(edges=(0.1, 0.4), cumulative=(900, 1000, 1000))
 
 
 class Shop(VirtualClock):
-    """Visitors of a shop, as time passes: every one leaves a row in its database, of the version that the router sent them to."""
+    """Visitors of a shop, as time passes: every one leaves a row in its database, of the version
+    that the router sent them to.
+    """
 
     def __init__(self, folder: Path, buying: Mapping[str, int]) -> None:
         super().__init__()
@@ -1318,14 +1329,18 @@ class Shop(VirtualClock):
     def counted(self, release: Release, version: Version, window: Window) -> tuple[int, int]:
         with self.connect() as reading:
             found = reading.execute(
-                "select coalesce(sum(ordered), 0), count(*) from visits where version = ? and at >= ? and at < ?",
+                "select coalesce(sum(ordered), 0), count(*) from visits where version = ? "
+                "and at >= ? and at < ?",
                 (version.identity, window.start.timestamp() * 1000, window.end.timestamp() * 1000),
             ).fetchone()
         return int(found[0]), int(found[1])
 
 
 def sql_of(shop: Shop, api: Api) -> Any:
-    text = "select coalesce(sum(ordered), 0), count(*) from visits where version = :version and at >= :start and at < :end"
+    text = (
+        "select coalesce(sum(ordered), 0), count(*) from visits where version = :version and "
+        "at >= :start and at < :end"
+    )
     return Sql(shop.connect, {CONVERSION: Query(text, times="unix_ms")})
 
 

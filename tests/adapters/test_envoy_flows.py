@@ -1,4 +1,6 @@
-"""Envoy's adapters without Envoy: the flows are driven by hand with answers as the real one gave them (1.40)."""
+"""Envoy's adapters without Envoy: the flows are driven by hand with answers as the real one gave
+them (1.40).
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def route(prefix: str = PREFIX, **weights: int | None) -> dict[str, Any]:
 
 
 class FakeEnvoy:
-    """What the admin interface does with these requests, as seen on the real one: 200 to any nonsense, all keys at once."""
+    """What the admin interface does with these requests, as seen on the real one: 200 to any
+    nonsense, all keys at once.
+    """
 
     def __init__(
         self, *routes: dict[str, Any], runtime: dict[str, str] | None = None, dynamic: bool = False
@@ -111,7 +115,7 @@ def apply(
     return drive(ROUTER._apply(release, traffic, marker, expect), envoy)
 
 
-# ------------------------------------------------------------------------------------------------------------------- reading
+# ------------------------------------------------------------------------------------------ reading
 
 
 @pytest.mark.parametrize(
@@ -230,7 +234,7 @@ def test_an_answer_of_another_shape_is_malformed(body: bytes) -> None:
         )
 
 
-# ------------------------------------------------------------------------------------------------------------------- writing
+# ------------------------------------------------------------------------------------------ writing
 
 
 def test_all_weights_and_the_marker_go_into_one_write() -> None:
@@ -376,7 +380,7 @@ def test_the_line_to_type_by_hand_closes_the_marker() -> None:
     assert served.marker == Marker(generation=3, serial=17, closed=True)
 
 
-# ------------------------------------------------------------------------------------------------------------------- metrics
+# ------------------------------------------------------------------------------------------ metrics
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BOTH = (Track.STABLE, Track.CANDIDATE)

@@ -27,7 +27,9 @@ SHORT = timedelta(milliseconds=400)
 
 @contextmanager
 def server(behave: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str, list[bytes]]]:
-    """A server on a free port; ``behave`` gets every connection and what was sent first. Yields its address and what came."""
+    """A server on a free port; ``behave`` gets every connection and what was sent first. Yields its
+    address and what came.
+    """
     received: list[bytes] = []
 
     class Handler(socketserver.BaseRequestHandler):
@@ -105,7 +107,7 @@ def nobody() -> str:
         return f"http://127.0.0.1:{sock.getsockname()[1]}"
 
 
-# ------------------------------------------------------------------------------------------------------------------ failures
+# ----------------------------------------------------------------------------------------- failures
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_a_read_after_a_write_that_fails_leaves_the_write_unknown(colour: str) -
     assert caught.value.failure is Failure.UNKNOWN
 
 
-# -------------------------------------------------------------------------------------------------------------------- limits
+# ------------------------------------------------------------------------------------------- limits
 
 
 @rule("R40")
@@ -263,7 +265,7 @@ def test_the_environment_names_no_proxy(colour: str, monkeypatch: pytest.MonkeyP
         assert asked == []
 
 
-# ------------------------------------------------------------------------------------------------------------------- secrets
+# ------------------------------------------------------------------------------------------ secrets
 
 
 def _everything(error: BaseException | None) -> str:
@@ -379,7 +381,7 @@ def test_credentials_may_go_over_plain_http_to_this_machine_only() -> None:
         Http("http://10.0.0.1:9901", credentials="x")
 
 
-# --------------------------------------------------------------------------------------------------------------- connections
+# -------------------------------------------------------------------------------------- connections
 
 
 def test_one_adapter_serves_one_event_loop_after_another_and_both_colours() -> None:
@@ -422,7 +424,7 @@ def test_an_interrupt_passes_untouched() -> None:
         )
 
 
-# -------------------------------------------------------------------------------------------------------------------- values
+# ------------------------------------------------------------------------------------------- values
 
 
 @rule("R42")

@@ -1,4 +1,6 @@
-"""Istio's adapter without a cluster: the flows are driven by hand; the object is changed as an API server changes it (RFC 7396)."""
+"""Istio's adapter without a cluster: the flows are driven by hand; the object is changed as an API
+server changes it (RFC 7396).
+"""
 
 from __future__ import annotations
 
@@ -215,7 +217,7 @@ def test_it_keeps_the_laws_of_all_routers(total: int, routes: list[dict[str, Any
     check_router(Router(istio, api), THREE, edit=stranger)
 
 
-# ------------------------------------------------------------------------------------------------------------------- reading
+# ------------------------------------------------------------------------------------------ reading
 
 
 @pytest.mark.parametrize(
@@ -353,7 +355,7 @@ def test_what_is_not_there_is_named_with_what_is(
     assert caught.value.failure is Failure.PERMANENT
 
 
-# ------------------------------------------------------------------------------------------------------------------- writing
+# ------------------------------------------------------------------------------------------ writing
 
 
 def test_a_weight_is_written_and_read_back() -> None:
@@ -599,7 +601,7 @@ def test_a_share_that_the_total_can_not_say_is_refused_before_anything_is_writte
     assert [request.method for request in api.requests] == ["GET"]
 
 
-# ---------------------------------------------------------------------------------------------- header routes and mirrors
+# ------------------------------------------------------------------------ header routes and mirrors
 
 
 @pytest.mark.parametrize(
@@ -746,7 +748,7 @@ def test_a_mirror_of_somebody_else_stays_and_keeps_ours_out() -> None:
     assert api.routes[0]["mirror"] == {"host": "audit"}
 
 
-# ---------------------------------------------------------------------------------------------------- markers and conflicts
+# ---------------------------------------------------------------------------- markers and conflicts
 
 
 @pytest.mark.parametrize(
@@ -817,7 +819,7 @@ def test_an_annotation_without_a_marker_of_this_service_is_none(text: str) -> No
     assert read(FakeApi(annotation=text)).marker is None
 
 
-# ------------------------------------------------------------------------------------------------------ rendering and undoing
+# ---------------------------------------------------------------------------- rendering and undoing
 
 
 def test_a_manifest_is_rendered_without_a_request_and_without_a_marker() -> None:
@@ -927,7 +929,7 @@ def test_the_line_leaves_routes_that_are_not_managed() -> None:
     assert made["spec"]["http"] == [http(to("v2", 100), name="a"), http(to("v1", 100), name="b")]
 
 
-# ------------------------------------------------------------------------------------------------------------------ descriptions
+# ------------------------------------------------------------------------------------- descriptions
 
 
 @pytest.mark.parametrize(

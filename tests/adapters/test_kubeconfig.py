@@ -126,7 +126,8 @@ EXEC = {
         (
             {"exec": EXEC},
             {},
-            "gets its credentials by running 'aws'; if you trust this file to run programs, say run_plugins=True",
+            "gets its credentials by running 'aws'; if you trust this file to run "
+            "programs, say run_plugins=True",
         ),
         (
             {"username": "eve", "password": "p"},
@@ -192,7 +193,7 @@ def test_without_the_extra_its_name_is_said(
         Kubernetes.kubeconfig(tmp_path / "config")
 
 
-# -------------------------------------------------------------------------------------------------------------------- plugins
+# ------------------------------------------------------------------------------------------ plugins
 
 
 def plugin(folder: Path, body: str) -> Plugin:
@@ -240,7 +241,8 @@ def test_one_without_an_expiry_is_used_for_some_minutes(tmp_path: Path) -> None:
         f"print('{CANARY}')",
         f"print(json.dumps({{'status': {{'clientCertificateData': '{CANARY}'}}}}))",
         f"print(json.dumps(['{CANARY}']))",
-        f"print(json.dumps({{'status': {{'token': '{CANARY}', 'expirationTimestamp': 'tomorrow'}}}}))",
+        f"print(json.dumps({{'status': {{'token': '{CANARY}', 'expirationTimestamp': "
+        f"'tomorrow'}}}}))",
     ],
 )
 def test_a_plugin_that_fails_says_so_without_what_it_printed(tmp_path: Path, body: str) -> None:

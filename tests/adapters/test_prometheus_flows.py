@@ -1,4 +1,6 @@
-"""`Prometheus` without a server: the flows are driven by hand, with answers as the real ones gave them."""
+"""`Prometheus` without a server: the flows are driven by hand, with answers as the real ones gave
+them.
+"""
 
 from __future__ import annotations
 
@@ -135,7 +137,7 @@ def world() -> World:
     return made
 
 
-# -------------------------------------------------------------------------------------------------------------------- counts
+# ------------------------------------------------------------------------------------------- counts
 
 
 @rule("R13")
@@ -158,7 +160,9 @@ def test_a_sample_at_the_edge_belongs_to_the_window_that_it_ends(world: World) -
 
 @pytest.mark.parametrize("closed", [True, False])
 def test_where_a_servers_range_begins_does_not_matter(world: World, closed: bool) -> None:
-    """Up to Prometheus 2 both ends are part of it, since 3 (and at VictoriaMetrics) the end only."""
+    """Up to Prometheus 2 both ends are part of it, since 3 (and at VictoriaMetrics) the end
+    only.
+    """
     world.server.closed = closed
     for second in range(-10, 11):
         world.scrape(second, _200=100 + second)
@@ -275,19 +279,22 @@ def test_what_is_no_count_is_no_answer(world: World, value: float | str, said: s
     found = world.stable(0, 1)
 
     assert found == NoAnswer(
-        f"requests_total shows {said}, which is no count; a counter of events rises in whole numbers"
+        f"requests_total shows {said}, which is no count; a counter of events rises in "
+        "whole numbers"
     )
 
 
 def test_stale_markers_and_samples_stored_twice_are_left_out(world: World) -> None:
-    """VictoriaMetrics shows where a series ended as NaN, and two agents that write the same scrape as two samples."""
+    """VictoriaMetrics shows where a series ended as NaN, and two agents that write the same scrape
+    as two samples.
+    """
     for second, value in [(0, 1), (1, 3), (1, 3), (2, "NaN"), (3, 4)]:
         world.scrape(second, _200=value)
 
     assert world.stable(0, 3).trials == 3
 
 
-# ------------------------------------------------------------------------------------------------------------------- silence
+# ------------------------------------------------------------------------------------------ silence
 
 
 @rule("R13", "R20")
@@ -310,7 +317,8 @@ def test_healthy_idle_absent_and_dead_are_four_things(world: World) -> None:
         'no sample of requests_total{version="v2"}: the target is not scraped, is down,'
     )
     assert dead.why.startswith(
-        'the last sample of requests_total{version="v4"} is 11s older than the window\'s end: the target is down'
+        'the last sample of requests_total{version="v4"} is 11s older than the window\'s '
+        "end: the target is down"
     )
 
 
@@ -359,7 +367,7 @@ def test_a_track_without_a_version_is_not_asked_for(world: World) -> None:
     assert world.look(0, 3, tracks=(Track.BASELINE,)).query == ""
 
 
-# ---------------------------------------------------------------------------------------------------------------- histograms
+# --------------------------------------------------------------------------------------- histograms
 
 
 def test_buckets_are_counted_each_and_added_up_over_instances(world: World) -> None:
@@ -429,7 +437,8 @@ def test_instances_without_a_bucket_in_common_are_no_answer(world: World) -> Non
         world.observe(second, second, second, second, edges="0.2 0.7 +Inf", instance="b:80")
 
     assert world.stable(0, 1, BUCKETS, LATENCY) == NoAnswer(
-        "the instances of one version have no bucket of seconds_bucket in common, so nothing can be added up: 0.1, 0.5 and 0.2, 0.7"
+        "the instances of one version have no bucket of seconds_bucket in common, so "
+        "nothing can be added up: 0.1, 0.5 and 0.2, 0.7"
     )
 
 
@@ -485,7 +494,7 @@ def test_a_histogram_is_silent_like_a_counter(world: World) -> None:
     assert "no sample of" in world.stable(20, 30, BUCKETS, LATENCY).why
 
 
-# -------------------------------------------------------------------------------------------------------------------- values
+# ------------------------------------------------------------------------------------------- values
 
 
 def test_a_rate_is_taken_between_samples_and_is_zero_only_for_a_version_that_is_scraped(
@@ -574,31 +583,36 @@ def asked(body: bytes, query: Any = None, metric: Metric = QUEUE) -> Any:
         (
             other("matrix", [{"metric": {}, "values": [[0, "1"]]}]),
             NoAnswer(
-                "the query answers a matrix, not one number; for a range use something like max_over_time(...)"
+                "the query answers a matrix, not one number; for a range use something "
+                "like max_over_time(...)"
             ),
         ),
         (
             other("string", [0, "hello"]),
             NoAnswer(
-                "the query answers a string, not one number; for a range use something like max_over_time(...)"
+                "the query answers a string, not one number; for a range use something "
+                "like max_over_time(...)"
             ),
         ),
         (
             other("vector", [{"metric": {}, "histogram": [0, {"count": "1"}]}]),
             NoAnswer(
-                "the query answers a native histogram, not one number; take a part of it, such as histogram_count(...)"
+                "the query answers a native histogram, not one number; take a part of it, "
+                "such as histogram_count(...)"
             ),
         ),
         (
             vector("3", warnings=["No StoreAPIs matched", "remote_read: timeout"]),
             NoAnswer(
-                "the answer is not complete; the server warns: No StoreAPIs matched; remote_read: timeout"
+                "the answer is not complete; the server warns: No StoreAPIs matched; "
+                "remote_read: timeout"
             ),
         ),
         (
             vector("3", isPartial=True),
             NoAnswer(
-                "the answer is not complete: the server says isPartial (a part of its storage did not answer)"
+                "the answer is not complete: the server says isPartial (a part of its "
+                "storage did not answer)"
             ),
         ),
         (vector("3", isPartial=False, warnings=[]), Gauge(samples=(3.0,))),
@@ -644,9 +658,12 @@ def test_native_histograms_are_named_as_what_they_are() -> None:
         b'{"status": "success", "data": {"resultType": "vector", "result": {}}}',
         b'{"status": "success", "data": {"resultType": "vector", "result": [1]}}',
         b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, 2]}]}}',
-        b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, "many"]}]}}',
-        b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": ["1", "2"]}]}}',
-        b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": [true, "2"]}]}}',
+        b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, '
+        b'"many"]}]}}',
+        b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": ["1", '
+        b'"2"]}]}}',
+        b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": '
+        b'[true, "2"]}]}}',
         b'{"status": "success", "data": {"resultType": "scalar", "result": [NaN, "2"]}}',
     ],
 )
@@ -689,7 +706,7 @@ def test_an_error_comes_in_the_servers_words(kind: str, failure: Failure) -> Non
     assert caught.value.failure is failure
 
 
-# ------------------------------------------------------------------------------------------------------------------ questions
+# ---------------------------------------------------------------------------------------- questions
 
 
 def test_one_query_brings_both_versions_and_both_counts(world: World) -> None:
@@ -714,7 +731,8 @@ def test_a_second_query_is_sent_only_where_a_series_seems_to_begin(world: World)
 
     assert look.of(Track.CANDIDATE) == Counts(events=0, trials=1)
     assert world.server.queries[1] == (
-        'last_over_time(requests_total{version=~"v1|v2"}[1h]) or last_over_time(up{job=~"shop"}[1h] offset 3s)'
+        'last_over_time(requests_total{version=~"v1|v2"}[1h]) or '
+        'last_over_time(up{job=~"shop"}[1h] offset 3s)'
     )
     assert [line.rpartition("time=")[2] for line in look.query.splitlines()] == [
         f"{ZERO // 1000 + 3}.000",
@@ -810,7 +828,9 @@ def test_the_fingerprint_is_of_the_query_and_not_of_versions_or_times() -> None:
 
 
 def test_other_buckets_are_another_question_and_none_yet_are_no_question(world: World) -> None:
-    """Measurements with other buckets can't be added up; and an empty fingerprint changes nothing."""
+    """Measurements with other buckets can't be added up; and an empty fingerprint changes
+    nothing.
+    """
     for second in range(4):
         world.observe(
             second,
@@ -836,7 +856,7 @@ def test_other_buckets_are_another_question_and_none_yet_are_no_question(world: 
     assert world.look(0.5, 3, BUCKETS, LATENCY).fingerprint != before.fingerprint
 
 
-# ----------------------------------------------------------------------------------------------------- queries of one's own
+# ----------------------------------------------------------------------------- queries of one's own
 
 
 @pytest.mark.parametrize(
@@ -929,7 +949,7 @@ def test_patterns_that_could_mean_two_things_are_refused(pattern: str) -> None:
         Regex(pattern)
 
 
-# -------------------------------------------------------------------------------------------------------------- declarations
+# ------------------------------------------------------------------------------------- declarations
 
 
 @pytest.mark.parametrize(
@@ -950,7 +970,8 @@ def test_patterns_that_could_mean_two_things_are_refused(pattern: str) -> None:
         ),
         (
             lambda: Prometheus("http://x", metrics={ERRORS: RATIO}, scrape=seconds(30)),
-            "error-rate has a lag of 0:00:30, but numbers are complete after 0:00:45; write lag=seconds(45)",
+            "error-rate has a lag of 0:00:30, but numbers are complete after 0:00:45; "
+            "write lag=seconds(45)",
         ),
         (
             lambda: Prometheus(
@@ -1031,7 +1052,7 @@ def test_a_server_may_be_given_with_everything_that_http_needs() -> None:
     assert "abc" not in repr(provider)
 
 
-# ------------------------------------------------------------------------------------------------------------------- istio
+# -------------------------------------------------------------------------------------------- istio
 
 
 def test_istio_counts_by_service_and_version_in_seconds(world: World) -> None:

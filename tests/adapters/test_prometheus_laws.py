@@ -1,4 +1,6 @@
-"""Laws of counting by raw samples, and of quoting: whatever happens to instances, scrapes and names."""
+"""Laws of counting by raw samples, and of quoting: whatever happens to instances, scrapes and
+names.
+"""
 
 from __future__ import annotations
 
@@ -44,14 +46,15 @@ ZERO = 1_795_435_200_000
 SCRAPES = 24
 
 
-# ---------------------------------------------------------------------------------------------------------------- simulation
+# --------------------------------------------------------------------------------------- simulation
 
 
 @attrs.define
 class Instance:
     """One process with two counters, by code, and what was scraped of them.
 
-    A restart is only to be seen if a counter falls: so after one it stays below what was seen last until it has been seen again.
+    A restart is only to be seen if a counter falls: so after one it stays below what was seen last
+    until it has been seen again.
     """
 
     name: str
@@ -94,7 +97,9 @@ EVENTS = st.sampled_from(
 
 @st.composite
 def instances(draw: st.DrawFn, name: str) -> tuple[str, str, bool, int, int, int, list[str]]:
-    """Name, version, whether its counters are there from the start, its place within a scrape interval, first and last scrape, events."""
+    """Name, version, whether its counters are there from the start, its place within a scrape
+    interval, first and last scrape, events.
+    """
     begins = draw(st.integers(-8, SCRAPES - 2))
     ends = draw(st.integers(begins + 1, SCRAPES + 8))
     events = draw(st.lists(EVENTS, min_size=ends - begins, max_size=ends - begins))
@@ -122,7 +127,8 @@ def happened(
 ) -> tuple[FakePrometheus, dict[str, dict[str, int]]]:
     """The server after all this, and what it was told of after `START`, by version and code.
 
-    ``known``: the job has been scraped for long. ``past``: requests before the first scrape, which the truth leaves out.
+    ``known``: the job has been scraped for long. ``past``: requests before the first scrape, which
+    the truth leaves out.
     """
     server = FakePrometheus()
     if known:
@@ -180,7 +186,7 @@ def counted(looks: list[Look]) -> dict[str, dict[str, int]]:
     return sums
 
 
-# ---------------------------------------------------------------------------------------------------------------------- counts
+# ------------------------------------------------------------------------------------------- counts
 
 
 @rule("R13", "R18")
@@ -189,7 +195,9 @@ def counted(looks: list[Look]) -> dict[str, dict[str, int]]:
 def test_every_event_that_was_scraped_is_counted_once_and_no_other(
     history: Any, edges: list[int]
 ) -> None:
-    """Through restarts, births, deaths, missed scrapes and outages, and however the time is cut into windows."""
+    """Through restarts, births, deaths, missed scrapes and outages, and however the time is cut
+    into windows.
+    """
     server, truth = happened(history, known=True)
 
     assert counted(chain(server, edges)) == truth
@@ -201,7 +209,9 @@ def test_every_event_that_was_scraped_is_counted_once_and_no_other(
 def test_a_server_that_is_just_started_puts_nobodys_past_into_a_window(
     history: Any, edges: list[int], begins: int
 ) -> None:
-    """All instances are scraped for the first time within one interval, and have long been serving."""
+    """All instances are scraped for the first time within one interval, and have long been
+    serving.
+    """
     fresh = [(*each[:4], begins, begins + len(each[6]), ["ok", *each[6][1:]]) for each in history]
     server, truth = happened(fresh, known=False, past=1000)
 
@@ -214,7 +224,9 @@ def test_a_server_that_is_just_started_puts_nobodys_past_into_a_window(
 def test_windows_that_follow_each_other_share_out_the_events(
     history: Any, some: list[int], others: list[int]
 ) -> None:
-    """However the time is cut, also within the time between two scrapes: in the end the same was counted."""
+    """However the time is cut, also within the time between two scrapes: in the end the same was
+    counted.
+    """
     server, _ = happened(history, known=True)
 
     assert (
@@ -279,7 +291,7 @@ def test_every_value_in_a_bucket_is_counted_once(
     assert sums == told
 
 
-# --------------------------------------------------------------------------------------------------------------------- quoting
+# ------------------------------------------------------------------------------------------ quoting
 
 HOSTILE = st.text(
     st.one_of(

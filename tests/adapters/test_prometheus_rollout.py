@@ -72,7 +72,8 @@ def rolled_out(
 ) -> tuple[Outcome, MemoryRouter]:
     """Two versions that serve ten requests a second for an hour and a half, scraped every 15 s.
 
-    ``candidate``: its requests and errors until a second, and its second bucket edge; None if it can't be scraped.
+    ``candidate``: its requests and errors until a second, and its second bucket edge; None if it
+    can't be scraped.
     """
     server = FakePrometheus()
     for second in range(-600, 5400, 15):

@@ -46,7 +46,9 @@ def colour(request: pytest.FixtureRequest) -> str:
 def server(
     leaf: trustme.LeafCert, *, clients: trustme.CA | None = None
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """A TLS server with this certificate on the loopback; what reached it in clear text. ``clients``: who signs theirs."""
+    """A TLS server with this certificate on the loopback; what reached it in clear text.
+    ``clients``: who signs theirs.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(context)
     if clients is not None:

@@ -1,7 +1,9 @@
-"""Who stops a bad version first, at what rate of false alarms: ours beside what others use, on the same traffic.
+"""Who stops a bad version first, at what rate of false alarms: ours beside what others use, on the
+same traffic.
 
-``nox -s bench -- detection`` prints the tables, says which goals are met, and with ``--pictures FOLDER`` draws what the page on statistics
-shows. Looked at after every event, everything is computed; through looks of ten seconds, it is simulated.
+``nox -s bench -- detection`` prints the tables, says which goals are met, and with
+``--pictures FOLDER`` draws what the page on statistics shows. Looked at after every event,
+everything is computed; through looks of ten seconds, it is simulated.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ def geometric_mean(values: list[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
-# -------------------------------------------------------------------------------------------------------------- event by event
+# ----------------------------------------------------------------------------------- event by event
 
 
 def event_by_event() -> None:
@@ -94,7 +96,8 @@ def event_by_event() -> None:
             )
         head = ("rule", "false alarms", *(f"x {ratio:g}" for ratio in events.RATIOS))
         table(
-            f"looked at after every event, weight {share:.0%}: the candidate's errors until the alarm (x Wald)",
+            f"looked at after every event, weight {share:.0%}: the candidate's errors until "
+            "the alarm (x Wald)",
             head,
             rows,
         )
@@ -156,7 +159,9 @@ def acceptance() -> None:
 
 
 def acceptance_of_other_metrics() -> None:
-    """Requests until a version that is as quick is accepted, and how often one that is as slow as is excluded."""
+    """Requests until a version that is as quick is accepted, and how often one that is as slow as
+    is excluded.
+    """
     rng = np.random.default_rng(SEED)
     rows = []
     for name, limit, good, bad, requests in accepting.table(
@@ -178,13 +183,14 @@ def acceptance_of_other_metrics() -> None:
         )
     head = ("metric", "excluded", "as good: accepted", "after, in the median", "as bad: accepted")
     table(
-        "proof that it is not so many times as bad, half an hour of looks, 100 of the candidate and 900 of stable in each",
+        "proof that it is not so many times as bad, half an hour of looks, 100 of the "
+        "candidate and 900 of stable in each",
         head,
         rows,
     )
 
 
-# ------------------------------------------------------------------------------------------------------- through ten-second looks
+# ------------------------------------------------------------------------- through ten-second looks
 
 
 def _cell(
@@ -252,7 +258,8 @@ def through_looks(pictures: Path | None) -> None:
         "worst cell",
     )
     table(
-        f"an hour, looked at every {traffic.LOOK_SECONDS} s, {len(cells)} cells (harm: cells in which Wald finds 99 %)",
+        f"an hour, looked at every {traffic.LOOK_SECONDS} s, {len(cells)} cells (harm: "
+        "cells in which Wald finds 99 %)",
         head,
         rows,
     )
@@ -292,7 +299,7 @@ def through_looks(pictures: Path | None) -> None:
         )
 
 
-# ------------------------------------------------------------------------------------------------------------- and the others
+# ----------------------------------------------------------------------------------- and the others
 
 
 def assumptions() -> None:
@@ -399,7 +406,9 @@ def cost() -> None:
 
 
 def checked_against_the_library() -> None:
-    """The vectorised rule is the library's, look for look; and the short way to Kayenta's word the long one's."""
+    """The vectorised rule is the library's, look for look; and the short way to Kayenta's word the
+    long one's.
+    """
     some = traffic.independent(
         np.random.default_rng(SEED), weight=0.1, base=0.01, ratio=1.5, rps=100, rollouts=20
     )

@@ -1,7 +1,8 @@
 """What a decision costs, how large the state gets, what an import costs.
 
-A 10-step canary (five weights, five bakes) with three guards of two checks each, replayed from the events of a whole rollout; one pass of
-arithmetic in plain Python is measured in the same run, so that figures of different machines can be compared.
+A 10-step canary (five weights, five bakes) with three guards of two checks each, replayed from the
+events of a whole rollout; one pass of arithmetic in plain Python is measured in the same run, so
+that figures of different machines can be compared.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def recorded(strategy: Canary) -> list[tuple[Rollout, tuple[Event, ...]]]:
 
 
 def unit_of_work() -> None:
-    """A thousand times what no Python program can avoid: a dictionary, a comparison, an addition."""
+    """A thousand times what no Python program can avoid: a dictionary, a comparison, an
+    addition.
+    """
     found: dict[int, float] = {}
     for i in range(1_000):
         found[i] = found.get(i - 1, 0.0) + 1.0

@@ -1,7 +1,8 @@
-"""What a simulated rollout costs, and what dominates: an hour in eight steps, two guards measured every thirty seconds.
+"""What a simulated rollout costs, and what dominates: an hour in eight steps, two guards measured
+every thirty seconds.
 
-Beside it what `explain` does with the same plan: looks and judgements alone. One pass of arithmetic in plain Python is measured in the same
-run, so that figures of different machines can be compared.
+Beside it what `explain` does with the same plan: looks and judgements alone. One pass of arithmetic
+in plain Python is measured in the same run, so that figures of different machines can be compared.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One tick with 1, 10 and 50 metrics over HTTP, beside the same raw requests made at the same time.
 
-A local server answers each request after a fixed delay. The raw side makes the same requests with the same client, all at once; the tick
-also reads the router first, saves, and decides: that is the constant, and it is named.
+A local server answers each request after a fixed delay. The raw side makes the same requests with
+the same client, all at once; the tick also reads the router first, saves, and decides: that is the
+constant, and it is named.
 """
 
 from __future__ import annotations
@@ -132,7 +133,8 @@ def main() -> None:
             )
         )
     table(
-        f"one tick beside the same requests made at the same time (each answered after {DELAY * 1e3:.0f} ms)",
+        "one tick beside the same requests made at the same time (each answered after "
+        f"{DELAY * 1e3:.0f} ms)",
         ("metrics", "requests alone", "tick", "ratio", "constant: load, decide, save"),
         rows,
     )

@@ -1,8 +1,9 @@
 """What a walk through every reachable state costs, and how large a plan may be.
 
-A growing series of plans, each walked whole or until the bound; the last one that is done within a minute is the largest that a
-test should ask for. A tick that can't differ from the one in good weather counts as a transition and is not decided again. One
-pass of arithmetic in plain Python is measured in the same run, so that figures of different machines can be compared.
+A growing series of plans, each walked whole or until the bound; the last one that is done within a
+minute is the largest that a test should ask for. A tick that can't differ from the one in good
+weather counts as a transition and is not decided again. One pass of arithmetic in plain Python is
+measured in the same run, so that figures of different machines can be compared.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ WATCHED: tuple[tuple[str, Canary], ...] = (
 
 
 def unit_of_work() -> None:
-    """A thousand times what no Python program can avoid: a dictionary, a comparison, an addition."""
+    """A thousand times what no Python program can avoid: a dictionary, a comparison, an
+    addition.
+    """
     found: dict[int, float] = {}
     for i in range(1_000):
         found[i] = found.get(i - 1, 0.0) + 1.0

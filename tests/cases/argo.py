@@ -1,7 +1,8 @@
 """Argo Rollouts' cases: which are about what, and what becomes of them here.
 
-Most of Argo's tests are of functions of a controller that owns ReplicaSets: how many instances each version shall have. This library owns
-none, so those make no sense here. What is left is what a person sees of a rollout: which step, which weight, paused, aborted, promoted.
+Most of Argo's tests are of functions of a controller that owns ReplicaSets: how many instances each
+version shall have. This library owns none, so those make no sense here. What is left is what a
+person sees of a rollout: which step, which weight, paused, aborted, promoted.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ STEPS_OF = ("steps", "steps_before", "a", "b")
 
 
 def _said_here(given: Given) -> None:
-    """`StrategyError` (or `KeyError`, for a kind that there is not) if one of its steps can't be said."""
+    """`StrategyError` (or `KeyError`, for a kind that there is not) if one of its steps can't be
+    said.
+    """
     for name in STEPS_OF:
         canary({"steps": given.get(name) or [], "max_weight": given.get("max_weight", 100)})
 
@@ -140,7 +143,8 @@ RULES: tuple[Rule, ...] = (
             or (LOOKS(case) and bool({"additional", "experiments_created"} & set(case["expected"])))
         ),
         fate=Fate.CLUSTER,
-        why="An experiment starts instances of its own. Here a fresh copy of stable is a `baseline` that your deployment starts.",
+        why="An experiment starts instances of its own. Here a fresh copy of stable is a "
+        "`baseline` that your deployment starts.",
     ),
     Rule(
         feature="how many instances each version shall have",
@@ -157,8 +161,10 @@ RULES: tuple[Rule, ...] = (
             or (LOOKS(case) and bool(set(case["expected"]) & INSTANCES))
         ),
         fate=Fate.CLUSTER,
-        why="Argo's controller owns ReplicaSets, and without a router their sizes *are* the weight. Here instances are the "
-        "business of whoever deploys them, and the weight is the router's; a fleet is only asked what it can carry.",
+        why="Argo's controller owns ReplicaSets, and without a router their sizes *are* the "
+        "weight. Here instances are the "
+        "business of whoever deploys them, and the weight is the router's; a fleet is only "
+        "asked what it can carry.",
     ),
     Rule(
         feature="restarting instances",
@@ -170,7 +176,8 @@ RULES: tuple[Rule, ...] = (
         feature="dynamic stable scale: whether a roll-back is one",
         when=_kind("rolling_back_dynamically"),
         fate=Fate.CLUSTER,
-        why="A flag between two looks of a controller that resizes stable. Here the size of stable is asked for on the way back.",
+        why="A flag between two looks of a controller that resizes stable. Here the size of "
+        "stable is asked for on the way back.",
     ),
     Rule(
         feature="phase by the number of instances",
@@ -199,7 +206,8 @@ RULES: tuple[Rule, ...] = (
             )(case)
         ),
         fate=Fate.CLUSTER,
-        why="How large a preview is, and whether it is complete, is known to whoever deploys it: that is the place of the "
+        why="How large a preview is, and whether it is complete, is known to whoever deploys "
+        "it: that is the place of the "
         "preview hook.",
     ),
     Rule(
@@ -213,45 +221,52 @@ RULES: tuple[Rule, ...] = (
             ),
         ),
         fate=Fate.CLUSTER,
-        why="Argo keeps any number of versions alive and writes their deadlines on the ReplicaSets. A release here has one old "
+        why="Argo keeps any number of versions alive and writes their deadlines on the "
+        "ReplicaSets. A release here has one old "
         "version, and its deadline stands in the rollout.",
     ),
     Rule(
         feature="steps that lower the weight, or leave it as it is",
         when=lambda case: not _sayable(case),
         fate=Fate.DIFFERS,
-        why="Weights rise; the way down is the way back, and needs no step. A header route goes with the weight "
+        why="Weights rise; the way down is the way back, and needs no step. A header route "
+        "goes with the weight "
         "(`SetWeight(..., matches=...)`). Another plan is a `StrategyError`.",
         replay=not_said_here,
     ),
-    # ------------------------------------------------------------------------------------------------------------- the way back
+    # --------------------------------------------------------------------------------- the way back
     Rule(
         feature="the way back when stable can carry all of it, or as much as it can",
         when=lambda case: _goes_back(case) and expected_back(case) == carried(case["given"]),
         fate=Fate.SAME,
-        why="An abort gives stable at once what its fleet can carry: everything, if nothing is known against it.",
+        why="An abort gives stable at once what its fleet can carry: everything, if nothing is "
+        "known against it.",
         replay=back_as_far_as_there,
     ),
     Rule(
         feature="the way back to a stable that is too small: how far at once",
         when=_goes_back,
         fate=Fate.DIFFERS,
-        why="With `dynamicStableScale` Argo goes back by the weights of the steps, or all the way when stable is nearly "
-        "complete. Here stable gets exactly what it can carry, and everything after ten minutes at the latest.",
+        why="With `dynamicStableScale` Argo goes back by the weights of the steps, or all the "
+        "way when stable is nearly "
+        "complete. Here stable gets exactly what it can carry, and everything after ten "
+        "minutes at the latest.",
         replay=back_as_far_as_stable_can_carry,
     ),
     Rule(
         feature="superseded by another version",
         when=lambda case: case["kind"] == "traffic" and "router_calls_order" in case["expected"],
         fate=Fate.SAME,
-        why="`start(if_running=IfRunning.SUPERSEDE)`: a verified 0 % for the one before, then the new one.",
+        why="`start(if_running=IfRunning.SUPERSEDE)`: a verified 0 % for the one before, then "
+        "the new one.",
         replay=superseded,
     ),
     Rule(
         feature="superseded while stable is too small",
         when=lambda case: case["kind"] == "traffic" and "router_calls_not_made" in case["expected"],
         fate=Fate.SAME,
-        why="The way back of the one before waits for stable, and the new one waits for the way back.",
+        why="The way back of the one before waits for stable, and the new one waits for the "
+        "way back.",
         replay=back_as_far_as_there,
     ),
     Rule(
@@ -261,7 +276,8 @@ RULES: tuple[Rule, ...] = (
             given=lambda given: given.get("new_version") == "stable" and bool(given.get("aborted")),
         ),
         fate=Fate.DIFFERS,
-        why="Argo clears the abort. Here a release of a version against itself is refused, so there is none to abort.",
+        why="Argo clears the abort. Here a release of a version against itself is refused, so "
+        "there is none to abort.",
         replay=against_itself,
     ),
     Rule(
@@ -278,16 +294,18 @@ RULES: tuple[Rule, ...] = (
         feature="rollback window: older versions go fast",
         when=lambda case: case["kind"] == "rollback_window" or "rollback_window" in case["given"],
         fate=Fate.DIFFERS,
-        why="There is no history of versions to count in. Going back after a success is a `Revert`: fast because somebody says "
+        why="There is no history of versions to count in. Going back after a success is a "
+        "`Revert`: fast because somebody says "
         "that it is a way back, and not because of a version's age.",
         replay=an_earlier_version_is_reverted_to,
     ),
-    # -------------------------------------------------------------------------------------------------------------- the router
+    # ----------------------------------------------------------------------------------- the router
     Rule(
         feature="the router refuses to remove routes",
         when=_kind("traffic", given=lambda given: _router_fails(given, "remove_routes")),
         fate=Fate.DIFFERS,
-        why="An error of the router does not fail the tick: it is noted, and the way back is tried again for ever.",
+        why="An error of the router does not fail the tick: it is noted, and the way back is "
+        "tried again for ever.",
         replay=routes_stay_until_they_go,
     ),
     Rule(
@@ -297,8 +315,10 @@ RULES: tuple[Rule, ...] = (
             given=lambda given: _router_fails(given, "set_weight", "set_target", "verify_weight"),
         ),
         fate=Fate.DIFFERS,
-        why="An error of the router does not fail the tick: it is noted, tried again with growing pauses, and the deadline of "
-        "the step decides. Argo goes on where a weight could not be *verified*; here nothing counts before it was read back.",
+        why="An error of the router does not fail the tick: it is noted, tried again with "
+        "growing pauses, and the deadline of "
+        "the step decides. Argo goes on where a weight could not be *verified*; here "
+        "nothing counts before it was read back.",
         replay=no_error_but_a_note,
     ),
     Rule(
@@ -330,7 +350,8 @@ RULES: tuple[Rule, ...] = (
         feature="which weights are verified: the others",
         when=_kind("should_verify_weight"),
         fate=Fate.DIFFERS,
-        why="All of them, always: also the 0 % before the first and the one after the last step, which Argo passes by. Argo "
+        why="All of them, always: also the 0 % before the first and the one after the last "
+        "step, which Argo passes by. Argo "
         "verifies with one router of eight.",
         replay=always_verified,
     ),
@@ -344,7 +365,8 @@ RULES: tuple[Rule, ...] = (
             ),
         ),
         fate=Fate.DIFFERS,
-        why="Argo's weight follows the instances as they come. Here the weights are those of the plan: 100 % is given when 100 % "
+        why="Argo's weight follows the instances as they come. Here the weights are those of "
+        "the plan: 100 % is given when 100 % "
         "can be carried.",
         replay=waits_at_its_weight,
     ),
@@ -352,15 +374,17 @@ RULES: tuple[Rule, ...] = (
         feature="a weight is given to what can carry it",
         when=_kind("traffic", given=lambda given: "canary" in given or "steps" in given),
         fate=Fate.SAME,
-        why="The fleet says what share the instances can carry, and until it is enough the weight stays what it is.",
+        why="The fleet says what share the instances can carry, and until it is enough the "
+        "weight stays what it is.",
         replay=one_look,
     ),
-    # ---------------------------------------------------------------------------------------------------------- availability
+    # --------------------------------------------------------------------------------- availability
     Rule(
         feature="enough instances, by a threshold below all of them",
         when=content_with_less,
         fate=Fate.DIFFERS,
-        why="There is no threshold: a weight is given to instances that can carry this weight, and to no fewer.",
+        why="There is no threshold: a weight is given to instances that can carry this weight, "
+        "and to no fewer.",
         replay=all_of_them,
     ),
     Rule(
@@ -384,7 +408,7 @@ RULES: tuple[Rule, ...] = (
         why="After the last step, with all instances there.",
         replay=answers(fully_promoted),
     ),
-    # ---------------------------------------------------------------------------------------------------------------- steps
+    # ---------------------------------------------------------------------------------------- steps
     Rule(
         feature="the weight of a step",
         when=_kind("current_weight"),
@@ -403,7 +427,8 @@ RULES: tuple[Rule, ...] = (
         feature="the steps are edited in the middle",
         when=lambda case: case["kind"] == "same_steps" or "steps_before" in case["given"],
         fate=Fate.DIFFERS,
-        why="Argo begins again at its first step. Here the plan travels in the rollout: an edited strategy is the next rollout's.",
+        why="Argo begins again at its first step. Here the plan travels in the rollout: an "
+        "edited strategy is the next rollout's.",
         replay=the_plan_travels,
     ),
     Rule(
@@ -443,7 +468,8 @@ RULES: tuple[Rule, ...] = (
         feature="deadlines",
         when=_kind("progress_deadline"),
         fate=Fate.SAME,
-        why="Every step has one, with what happens then. Holds stop its clock, and a way back has none.",
+        why="Every step has one, with what happens then. Holds stop its clock, and a way back "
+        "has none.",
         replay=answers(timed_out),
     ),
     Rule(
@@ -467,12 +493,13 @@ RULES: tuple[Rule, ...] = (
         why="`preview_checks` before it, `checks` after it.",
         replay=answers(skips_post),
     ),
-    # ----------------------------------------------------------------------------------------------------------- one look
+    # ------------------------------------------------------------------------------------- one look
     Rule(
         feature="the first deployment",
         when=lambda case: "stable" in case["given"] and case["given"]["stable"] is None,
         fate=Fate.SAME,
-        why="`first_deployment`: one write, read back. There is nothing to compare with and nobody to ask.",
+        why="`first_deployment`: one write, read back. There is nothing to compare with and "
+        "nobody to ask.",
         replay=the_first_version,
     ),
     Rule(
@@ -486,14 +513,16 @@ RULES: tuple[Rule, ...] = (
         feature="retry after an abort",
         when=_kind("tick", given=lambda given: given.get("last_condition") == "RolloutAborted"),
         fate=Fate.DIFFERS,
-        why="What was aborted is over. A retry is another rollout with an id of its own, so that each has one story.",
+        why="What was aborted is over. A retry is another rollout with an id of its own, so "
+        "that each has one story.",
         replay=a_retry_is_another_rollout,
     ),
     Rule(
         feature="metrics that can't be asked",
         when=lambda case: LOOKS(case) and "Error" in [case["given"].get(run) for run in RUNS],
         fate=Fate.DIFFERS,
-        why="Argo aborts after five errors. Here no answer is no verdict: it is waited for, for 15 minutes, then it goes back "
+        why="Argo aborts after five errors. Here no answer is no verdict: it is waited for, "
+        "for 15 minutes, then it goes back "
         "(at 100 % it holds).",
         replay=waits_for_an_answer,
     ),
@@ -518,14 +547,16 @@ RULES: tuple[Rule, ...] = (
             and bool(case["given"].get("pause_reasons"))
         ),
         fate=Fate.DIFFERS,
-        why="Argo begins no run in a pause for an inconclusive one. Here a hold is guarded: what gets worse meanwhile goes back.",
+        why="Argo begins no run in a pause for an inconclusive one. Here a hold is guarded: "
+        "what gets worse meanwhile goes back.",
         replay=a_hold_is_watched,
     ),
     Rule(
         feature="steps, pauses and analyses, look by look",
         when=_kind("tick"),
         fate=Fate.SAME,
-        why="A failed analysis goes back, an inconclusive one holds, a pause ends by the clock or by a person.",
+        why="A failed analysis goes back, an inconclusive one holds, a pause ends by the clock "
+        "or by a person.",
         replay=one_look,
     ),
     Rule(
@@ -534,7 +565,8 @@ RULES: tuple[Rule, ...] = (
             "blue_green", given=lambda given: bool(given.get("promote_full")) and _complete(given)
         ),
         fate=Fate.DIFFERS,
-        why="The switch is at once. But what comes after it is still watched: `PromoteNow` passes by what stands before 100 %, "
+        why="The switch is at once. But what comes after it is still watched: `PromoteNow` "
+        "passes by what stands before 100 %, "
         "never the last bake.",
         replay=all_at_once_and_still_watched,
     ),

@@ -111,7 +111,9 @@ LAST: Mapping[str, Callable[[Scene], Any]] = {
     "RolloutAborted": lambda scene: scene.say(Abort),
     "RolloutPaused": lambda scene: scene.say(Hold),
 }
-"""What happened before, by Argo's last condition. With any other one the rollout was waiting for its instances."""
+"""What happened before, by Argo's last condition. With any other one the rollout was waiting for
+its instances.
+"""
 
 
 COMPLETE = ("NewReplicaSetAvailable", "RolloutCompleted", "RolloutHealthy")
@@ -195,7 +197,9 @@ def content_with_less(case: Case) -> bool:
 
 
 def all_of_them(case: Case) -> None:
-    """What a weight needs is what it needs: where Argo is content with less, here it is waited for."""
+    """What a weight needs is what it needs: where Argo is content with less, here it is waited
+    for.
+    """
     assert ENOUGH[case["kind"]](case["given"]) is False
 
 
@@ -223,7 +227,9 @@ def _verified(given: Given) -> None:
 
 
 def always_verified(case: Case) -> None:
-    """Every weight is read back, the 0 % before the first one and the 100 % after the last one too."""
+    """Every weight is read back, the 0 % before the first one and the 100 % after the last one
+    too.
+    """
     if case["given"].get("has_stable", True):
         _verified(case["given"])
     else:
@@ -241,13 +247,17 @@ def _judged_in(given: Given, name: str, at: str) -> bool:
 
 
 def skips_pre(given: Given) -> bool:
-    """Is the analysis before the switch passed by? It is over once the new version is switched to."""
+    """Is the analysis before the switch passed by? It is over once the new version is switched
+    to.
+    """
     switched = "new" in (given["active"], given["stable"])
     return not _judged_in(given, "preview", "bake" if switched else "analyze")
 
 
 def skips_post(given: Given) -> bool:
-    """Is the analysis after the switch passed by? It begins with the switch, and is over with the promotion."""
+    """Is the analysis after the switch passed by? It begins with the switch, and is over with the
+    promotion.
+    """
     if given["stable"] == "new":
         scene = Scene(blue_green({"new": "V2"}), World())
         return (

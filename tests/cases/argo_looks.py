@@ -68,13 +68,17 @@ def one_look(case: Case) -> None:
 
 
 def way_back(case: Case) -> None:
-    """Back to stable from the middle: no steps, no analysis. There is no step that it is at, so none is compared."""
+    """Back to stable from the middle: no steps, no analysis. There is no step that it is at, so
+    none is compared.
+    """
     given = case["given"]
     agrees(given, acted(arrived(given)).scene, case["expected"], but=["step_index"])
 
 
 def _to_the_weight(given: Given) -> Setting:
-    """The candidate has its current weight (the highest of the steps, if the case does not say it); then the case's moment."""
+    """The candidate has its current weight (the highest of the steps, if the case does not say it);
+    then the case's moment.
+    """
     weights = [step["set_weight"] for step in given["steps"] if "set_weight" in step]
     weight = weight_now(given)
     weight = (weights[-1] if weights else 0) if weight is None else weight
@@ -98,7 +102,9 @@ def _to_the_weight(given: Given) -> Setting:
 
 
 def _given_back(given: Given) -> float:
-    """The candidate's weight right after an abort. Ten minutes later it is 0, whatever stable can carry."""
+    """The candidate's weight right after an abort. Ten minutes later it is 0, whatever stable can
+    carry.
+    """
     setting = _to_the_weight(given)
     setting.scene.say(Abort)
     at_once = setting.scene.traffic.candidate.number
@@ -109,7 +115,9 @@ def _given_back(given: Given) -> float:
 
 
 def back_as_far_as_stable_can_carry(case: Case) -> None:
-    """An abort gives stable at once what it can carry, and the rest when it can, at the latest after ten minutes."""
+    """An abort gives stable at once what it can carry, and the rest when it can, at the latest
+    after ten minutes.
+    """
     assert _given_back(case["given"]) == carried(case["given"])
 
 
@@ -119,7 +127,9 @@ def back_as_far_as_there(case: Case) -> None:
 
 
 def expected_back(case: Case) -> float | None:
-    """The candidate's weight after Argo's look: the one before, where the router is not to be called."""
+    """The candidate's weight after Argo's look: the one before, where the router is not to be
+    called.
+    """
     expected = case["expected"]
     if not isinstance(expected, Mapping):
         return float(expected)
@@ -159,7 +169,9 @@ def not_promoted_unverified(case: Case) -> None:
 
 
 def routes_stay_until_they_go(case: Case) -> None:
-    """A way back that the router refuses is noted, tried again for ever, and never called rolled back."""
+    """A way back that the router refuses is noted, tried again for ever, and never called rolled
+    back.
+    """
     world = World(troubles=[troubles.WritesFail(minutes(1), lasting=minutes(5))])
     scene = Scene(
         Canary(
@@ -226,7 +238,9 @@ def the_plan_travels(case: Case) -> None:
 
 
 def a_retry_is_another_rollout(case: Case) -> None:
-    """What was aborted is over. Trying again is a rollout with an id of its own, from the first step."""
+    """What was aborted is over. Trying again is a rollout with an id of its own, from the first
+    step.
+    """
     given = case["given"]
     over = arrived(given).scene.say(Abort)
     again = arrived(given).scene

@@ -1,7 +1,9 @@
-"""What an Argo Rollouts case gives, as a strategy in a simulated world, taken to the step that the case is about.
+"""What an Argo Rollouts case gives, as a strategy in a simulated world, taken to the step that the
+case is about.
 
-A case is one look of a controller at a state: here is a step, so far has it come, these things are true now. So each is set up the same way:
-a plan with a step for each of Argo's (`strategy`), driven until that step is reached (`arrived`), then what the case says happens (`acted`).
+A case is one look of a controller at a state: here is a step, so far has it come, these things are
+true now. So each is set up the same way: a plan with a step for each of Argo's (`strategy`), driven
+until that step is reached (`arrived`), then what the case says happens (`acted`).
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ WHOLE = "whole"
 """The id of the step that Argo need not name: what comes after its last one."""
 
 
-# -------------------------------------------------------------------------------------------------------------------- the strategy
+# ------------------------------------------------------------------------------------- the strategy
 
 
 def _approval(name: str) -> Approval:
@@ -95,7 +97,9 @@ STEPS: dict[str, Callable[[Given, int, Any], Step]] = {
     "set_header_route": _header_route,
     "set_canary_scale": _scale,
 }
-"""Each of Argo's steps as one of ours. An experiment is an analysis of instances that the caller has started."""
+"""Each of Argo's steps as one of ours. An experiment is an analysis of instances that the caller
+has started.
+"""
 
 
 def _id(at: int) -> str:
@@ -103,7 +107,9 @@ def _id(at: int) -> str:
 
 
 def steps(given: Given, of: str = "steps") -> list[Step]:
-    """Argo's steps as ours, one for one, and all traffic where they stop short of it: past Argo's last step is 100 %."""
+    """Argo's steps as ours, one for one, and all traffic where they stop short of it: past Argo's
+    last step is 100 %.
+    """
     found = [
         STEPS[kind](given, at, content)
         for at, step in enumerate(given.get(of) or ())
@@ -122,7 +128,9 @@ def metric(analysis: str) -> Metric:
 
 
 def _check(analysis: str, state: Any) -> Limit:
-    """Argo's verdict on a whole run is one look of ours; a run that is still running is a look that has not seen enough."""
+    """Argo's verdict on a whole run is one look of ours; a run that is still running is a look that
+    has not seen enough.
+    """
     enough = (
         10**9
         if state in ("Running", "Pending", "Error") or (analysis, state) == ("post", "Inconclusive")
@@ -134,7 +142,9 @@ def _check(analysis: str, state: Any) -> Limit:
 
 
 def canary(given: Given, of: str = "steps") -> Canary:
-    """The strategy of a canary case. Every analysis may be judged before the first weight too, as Argo's may."""
+    """The strategy of a canary case. Every analysis may be judged before the first weight too, as
+    Argo's may.
+    """
     found = steps(given, of)
     inline = [step.id for step in found if isinstance(step, Analyze)]
     background = "background_analysis" in given and given["background_analysis"] is not None
@@ -181,7 +191,7 @@ def strategy(given: Given) -> Canary | BlueGreen:
     return blue_green(given) if given.get("strategy") == "blue_green" else canary(given)
 
 
-# ----------------------------------------------------------------------------------------------------------------------- the world
+# ---------------------------------------------------------------------------------------- the world
 
 
 def state_of(given: Given, analysis: str) -> str | None:
@@ -209,7 +219,9 @@ RATES = {"Failed": (1.0, 0.0), "Inconclusive": (1.0, 1.0)}
 
 @attrs.define
 class Since:
-    """From ``at`` on one number, before it 0: what the case says is true only when its step has been reached."""
+    """From ``at`` on one number, before it 0: what the case says is true only when its step has
+    been reached.
+    """
 
     then: float
     at: datetime | None = None
@@ -269,7 +281,9 @@ def before(given: Given) -> float:
 
 
 def _stands_at(given: Given, stay: bool) -> float | None:
-    """What keeps the candidate where the case begins: its current weight, its step's if it is to ``stay`` there, what its instances can carry."""
+    """What keeps the candidate where the case begins: its current weight, its step's if it is to
+    ``stay`` there, what its instances can carry.
+    """
     at = given.get("step_index") or 0
     able = abilities(given).get(Track.CANDIDATE)
     if (weight := weight_now(given)) is not None:
@@ -280,7 +294,9 @@ def _stands_at(given: Given, stay: bool) -> float | None:
 
 
 def set_the_scene(given: Given, plan: Canary | BlueGreen, *, stay: bool = False) -> Setting:
-    """The strategy in its world, before anything has happened. Everything is well until `Setting.now`."""
+    """The strategy in its world, before anything has happened. Everything is well until
+    `Setting.now`.
+    """
     names = [analysis.name for analysis in plan.plan.analyses]
     known = {"checks": "background" if isinstance(plan, Canary) else "post", "preview": "pre"}
     runs = [known.get(name, name) for name in names]
@@ -311,7 +327,9 @@ def set_the_scene(given: Given, plan: Canary | BlueGreen, *, stay: bool = False)
 
 
 BROKEN = minutes(1)
-"""When what is broken in a case breaks: the start is over, and no step has a weight yet that takes as long."""
+"""When what is broken in a case breaks: the start is over, and no step has a weight yet that takes
+as long.
+"""
 
 
 RUNS = (
@@ -342,11 +360,13 @@ def _troubles(given: Given) -> list[troubles.Trouble]:
     return found
 
 
-# ------------------------------------------------------------------------------------------------------------------- what takes place
+# --------------------------------------------------------------------------------- what takes place
 
 
 def index(rollout: Rollout, given: Given) -> int:
-    """Which of Argo's steps a rollout is in; their number when it is past the last. Here a weight that is served is left when the next may begin."""
+    """Which of Argo's steps a rollout is in; their number when it is past the last. Here a weight
+    that is served is left when the next may begin.
+    """
     last = len(given.get("steps") or ())
     step = rollout.plan.steps[rollout.progress.step]
     if rollout.final or not step.id.startswith("argo-"):
@@ -360,7 +380,9 @@ def index(rollout: Rollout, given: Given) -> int:
 
 
 def arrived(given: Given, *, stay: bool = False) -> Setting:
-    """A canary case at its step: earlier pauses are approved or over, earlier analyses passed. ``stay``: it is not to go on by itself."""
+    """A canary case at its step: earlier pauses are approved or over, earlier analyses passed.
+    ``stay``: it is not to go on by itself.
+    """
     spoken = (
         given.get("promote_full") or given.get("aborted") or given.get("new_version") == "stable"
     )
@@ -404,7 +426,9 @@ def _promoted_by_hand(given: Given) -> bool:
 
 
 def _goes_on(given: Given, scene: Scene) -> None:
-    """A person says go on: an approval where one is asked for; out of a hold with what stands against it waived; else a skip."""
+    """A person says go on: an approval where one is asked for; out of a hold with what stands
+    against it waived; else a skip.
+    """
     scene.on(lambda rollout: not rollout.final and not rollout.waits_for_person, at_most=minutes(2))
     step = scene.rollout.plan.steps[scene.rollout.progress.step]
     if scene.phase is Phase.HELD:

@@ -44,7 +44,9 @@ ENDS: Mapping[str, Phase] = {
 
 
 def _step_index(given: Given, scene: Scene, expected: int) -> bool:
-    """Argo goes one step at a look; here as many as are done. So: at that step, or at least come as far, if it was to move."""
+    """Argo goes one step at a look; here as many as are done. So: at that step, or at least come as
+    far, if it was to move.
+    """
     now = index(scene.rollout, given)
     return now == expected if expected == given.get("step_index", 0) else now >= expected
 

@@ -1,4 +1,6 @@
-"""What can become of a case of another system here: the same comes out, something else on purpose, or it makes no sense without a cluster."""
+"""What can become of a case of another system here: the same comes out, something else on purpose,
+or it makes no sense without a cluster.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Fate(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Rule:
-    """Which cases (``when``) are about ``feature``, and what becomes of them: ``why`` in plain words, ``replay`` where one is possible."""
+    """Which cases (``when``) are about ``feature``, and what becomes of them: ``why`` in plain
+    words, ``replay`` where one is possible.
+    """
 
     feature: str
     when: Callable[[Case], bool]

@@ -1,4 +1,6 @@
-"""Cases by hand, in the form of the data: for the rules that no case of the data falls under, from what the systems' documentation says."""
+"""Cases by hand, in the form of the data: for the rules that no case of the data falls under, from
+what the systems' documentation says.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def _flagger(
     *rows: tuple[dict[str, Any], str, int, int],
     strategy: str = "canary",
 ) -> Case:
-    """Rows: what goes in, the phase, the canary's weight, the failed checks. The primary has the new version from Promoting on."""
+    """Rows: what goes in, the phase, the canary's weight, the failed checks. The primary has the
+    new version from Promoting on.
+    """
     trace = []
     for number, (given, phase, weight, failed) in enumerate(rows):
         done = phase in ("Promoting", "Finalising", "Succeeded")

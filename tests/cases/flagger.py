@@ -1,4 +1,6 @@
-"""Flagger's cases: what is claimed of each, and the rules that say which claim is made of which case."""
+"""Flagger's cases: what is claimed of each, and the rules that say which claim is made of which
+case.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,18 @@ FILE = "flagger.json"
 
 
 ENDS: dict[str, set[Phase]] = {"Succeeded": {Phase.PROMOTED}, "Failed": {Phase.ROLLED_BACK}}
-"""Flagger's last phase and ours. While it runs, there, it runs here, or has just got all the traffic."""
+"""Flagger's last phase and ours. While it runs, there, it runs here, or has just got all the
+traffic.
+"""
 
 
 RUNNING = {Phase.PENDING, Phase.PROGRESSING, Phase.PROMOTED}
 
 
 def same_at_every_tick(case: Case) -> None:
-    """The new version has Flagger's share of the traffic at each of its ticks, and the end is the same."""
+    """The new version has Flagger's share of the traffic at each of its ticks, and the end is the
+    same.
+    """
     for attempt in attempts(case):
         played = play(attempt)
 
@@ -52,7 +58,9 @@ def sooner(case: Case) -> None:
 
 
 def put_back(case: Case) -> None:
-    """Asked for is what the plan says and nothing else; a weight that somebody set is gone with the next look."""
+    """Asked for is what the plan says and nothing else; a weight that somebody set is gone with the
+    next look.
+    """
     for attempt in attempts(case):
         edited = [tick.given["setRoutes"][1] for tick in attempt.ticks if "setRoutes" in tick.given]
         played = play(attempt)
@@ -87,7 +95,9 @@ def against_itself(case: Case) -> None:
 
 
 def each_its_own(case: Case) -> None:
-    """A hook that fails and a check that fails are not added up; nothing alone was too much, so nothing goes back for it."""
+    """A hook that fails and a check that fails are not added up; nothing alone was too much, so
+    nothing goes back for it.
+    """
     for attempt in attempts(case):
         failing = (
             [not tick.good for tick in attempt.ticks],
@@ -185,7 +195,9 @@ def _back_while_running(case: Case) -> bool:
 
 
 def _added_up(case: Case) -> bool:
-    """Do hooks and metrics fail in the same attempt, so that it matters that Flagger adds them up?"""
+    """Do hooks and metrics fail in the same attempt, so that it matters that Flagger adds them
+    up?
+    """
     kinds = [
         _closed(case, "pre-rollout"),
         _closed(case, "rollout"),
@@ -199,21 +211,25 @@ RULES: tuple[Rule, ...] = (
         feature="promotion by copying, and what can fail in it",
         when=_copying,
         fate=Fate.CLUSTER,
-        why="Flagger promotes by copying the new version over the old one, and a copy that does not start is a second rollout "
-        "inside the first. Here traffic moves and nothing is copied: after 100 % there is nothing left that could fail.",
+        why="Flagger promotes by copying the new version over the old one, and a copy that "
+        "does not start is a second rollout "
+        "inside the first. Here traffic moves and nothing is copied: after 100 % there is "
+        "nothing left that could fail.",
     ),
     Rule(
         feature="an analysis without steps and iterations",
         when=_endless,
         fate=Fate.DIFFERS,
-        why="Flagger takes it and waits for ever. Here it is a `StrategyError` when the strategy is made.",
+        why="Flagger takes it and waits for ever. Here it is a `StrategyError` when the "
+        "strategy is made.",
         replay=refused,
     ),
     Rule(
         feature="header and cookie routes by regular expression or prefix",
         when=lambda case: not is_exact(case),
         fate=Fate.DIFFERS,
-        why="A `Match` is an exact header or cookie: it means the same on every router. A regular expression that means one "
+        why="A `Match` is an exact header or cookie: it means the same on every router. A "
+        "regular expression that means one "
         "cookie with one value is translated.",
         replay=no_exact_match,
     ),
@@ -221,8 +237,10 @@ RULES: tuple[Rule, ...] = (
         feature="somebody edits the weights by hand",
         when=lambda case: bool(_given(case, "setRoutes")),
         fate=Fate.DIFFERS,
-        why="Flagger takes the weight that it finds as its own and goes on from there (a weight that is not in its list jumps to "
-        "100 %). Here it is drift: noted, put back, and after the third time the rollout ends or holds. A rollout does not "
+        why="Flagger takes the weight that it finds as its own and goes on from there (a "
+        "weight that is not in its list jumps to "
+        "100 %). Here it is drift: noted, put back, and after the third time the rollout "
+        "ends or holds. A rollout does not "
         "begin while somebody else's weights stand.",
         replay=put_back,
     ),
@@ -230,7 +248,8 @@ RULES: tuple[Rule, ...] = (
         feature="the target goes back to the promoted version in the middle",
         when=_back_while_running,
         fate=Fate.DIFFERS,
-        why="Flagger then releases the old version against itself. Here a release of a version against itself is refused; the "
+        why="Flagger then releases the old version against itself. Here a release of a version "
+        "against itself is refused; the "
         "way back is an `Abort`.",
         replay=against_itself,
     ),
@@ -238,7 +257,8 @@ RULES: tuple[Rule, ...] = (
         feature="failing hooks and failing metrics together",
         when=_added_up,
         fate=Fate.DIFFERS,
-        why="Flagger has one counter for all of them. Here every check has its own `Tolerance`, and a hook answers for itself.",
+        why="Flagger has one counter for all of them. Here every check has its own "
+        "`Tolerance`, and a hook answers for itself.",
         replay=each_its_own,
     ),
     Rule(
@@ -248,16 +268,20 @@ RULES: tuple[Rule, ...] = (
             or "failedChecks" in str(_given(case, "setStatus"))
         ),
         fate=Fate.DIFFERS,
-        why="The same weights, and as many failed checks are tolerated (`Tolerance(failures=threshold - 1)`: they add up, passes "
-        "do not forgive them). But Flagger goes back one interval after the last of them, here it is the same tick.",
+        why="The same weights, and as many failed checks are tolerated "
+        "(`Tolerance(failures=threshold - 1)`: they add up, passes "
+        "do not forgive them). But Flagger goes back one interval after the last of them, "
+        "here it is the same tick.",
         replay=sooner,
     ),
     Rule(
         feature="old instances that are not ready in the middle",
         when=lambda case: any(_shaky(attempt) for attempt in attempts(case)),
         fate=Fate.DIFFERS,
-        why="Flagger waits, and after its deadline gives them all the traffic back. Here the start and every raise wait for a stable "
-        "that can carry everything, for as long as the step may take; the way back goes in steps then, and a person is told at once.",
+        why="Flagger waits, and after its deadline gives them all the traffic back. Here the "
+        "start and every raise wait for a stable "
+        "that can carry everything, for as long as the step may take; the way back goes in "
+        "steps then, and a person is told at once.",
         replay=never_raised_without_a_way_back,
     ),
     Rule(
@@ -266,7 +290,8 @@ RULES: tuple[Rule, ...] = (
             state != "ready" for name in ("primary", "canary") for state in _given(case, name)
         ),
         fate=Fate.SAME,
-        why="A fleet says what the instances can carry. Traffic is not raised to what can't carry it, nothing is counted against "
+        why="A fleet says what the instances can carry. Traffic is not raised to what can't "
+        "carry it, nothing is counted against "
         "it, and the deadline of the step takes it back.",
         replay=same_in_order,
     ),
@@ -283,7 +308,8 @@ RULES: tuple[Rule, ...] = (
             case, "confirm-rollout", "confirm-promotion", "confirm-traffic-increase"
         ),
         fate=Fate.SAME,
-        why="A `Hook` or an `Approval` at its place among the steps, and a gate before every raise. Checks go on meanwhile. All "
+        why="A `Hook` or an `Approval` at its place among the steps, and a gate before every "
+        "raise. Checks go on meanwhile. All "
         "of them have a deadline.",
         replay=lambda case: (
             same_in_order
@@ -302,14 +328,16 @@ RULES: tuple[Rule, ...] = (
         feature="A/B by header or cookie",
         when=lambda case: case["strategy"] == "ab",
         fate=Fate.SAME,
-        why="`SetWeight(percent(0), matches=[...])` and `Analyze(..., count=iterations)`, then 100 %.",
+        why="`SetWeight(percent(0), matches=[...])` and `Analyze(..., count=iterations)`, then "
+        "100 %.",
         replay=same_at_every_tick,
     ),
     Rule(
         feature="blue-green by iterations",
         when=lambda case: case["strategy"] == "bluegreen",
         fate=Fate.SAME,
-        why="`BlueGreen(preview_checks=..., preview_count=iterations)`; with mirroring, `SetWeight(percent(0), mirror=...)` "
+        why="`BlueGreen(preview_checks=..., preview_count=iterations)`; with mirroring, "
+        "`SetWeight(percent(0), mirror=...)` "
         "before it.",
         replay=same_at_every_tick,
     ),
@@ -324,7 +352,8 @@ RULES: tuple[Rule, ...] = (
         feature="canary by stepWeight and maxWeight, or by stepWeights",
         when=lambda case: case["strategy"] == "canary",
         fate=Fate.SAME,
-        why="A `SetWeight` and an `Analyze` for each weight. There is no `stepWeightPromotion`, because nothing is moved back.",
+        why="A `SetWeight` and an `Analyze` for each weight. There is no "
+        "`stepWeightPromotion`, because nothing is moved back.",
         replay=same_at_every_tick,
     ),
 )

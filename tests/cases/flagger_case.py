@@ -1,7 +1,8 @@
 """A Flagger case, read: its rollouts (`attempts`), and each of their ticks.
 
-What is compared later is the share of the *new version*: Flagger promotes by copying the new version over the old one and giving the old
-one's name all traffic, here the new one is given all traffic. Both mean 100 %.
+What is compared later is the share of the *new version*: Flagger promotes by copying the new
+version over the old one and giving the old one's name all traffic, here the new one is given all
+traffic. Both mean 100 %.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ ERRORS = Metric("error-rate", kind="ratio")
 
 
 Share: TypeAlias = float | str
-"""Of the new version: per cent of all requests, or which requests it gets while it has no share of them."""
+"""Of the new version: per cent of all requests, or which requests it gets while it has no share of
+them.
+"""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +47,9 @@ class Tick:
 
 @attrs.frozen(kw_only=True)
 class Attempt:
-    """One rollout of a case: from a change of the target to its end, or to the next change (``superseded``)."""
+    """One rollout of a case: from a change of the target to its end, or to the next change
+    (``superseded``).
+    """
 
     case: Case
     ticks: Sequence[Tick]
@@ -79,7 +84,9 @@ class Attempt:
 
     @property
     def sooner(self) -> list[Share]:
-        """The same if it goes back at the tick that sees the failure too many, and not at the next one."""
+        """The same if it goes back at the tick that sees the failure too many, and not at the next
+        one.
+        """
         following = [tick.phase == "Failed" for tick in self.ticks[1:]] + [False]
         full = [tick.failed >= self.threshold for tick in self.ticks]
         return [
@@ -145,7 +152,9 @@ def _tick(row: Mapping[str, Any], matched: bool, revision: str) -> Tick:
 
 
 def _before(preset: Mapping[str, Any], ticks: Sequence[Tick], tick: Tick) -> Iterator[Tick]:
-    """What must have happened for a status that Flagger's test writes by hand: the iterations that passed, the checks that failed."""
+    """What must have happened for a status that Flagger's test writes by hand: the iterations that
+    passed, the checks that failed.
+    """
     past = attrs.evolve(ticks[-1] if ticks else NEUTRAL, given={}, share=UNSAID)
     if preset and not ticks:
         yield from (NEUTRAL, past)

@@ -1,7 +1,8 @@
 """A rollout of Flagger's as a strategy of ours in a simulated world.
 
-A Flagger canary is a loop: at every interval it looks at the metrics and the webhooks, and raises, waits or goes back. Here the same is a
-plan with a step for each weight (`strategy`), played in a world in which the requests of just those intervals fail (`play`).
+A Flagger canary is a loop: at every interval it looks at the metrics and the webhooks, and raises,
+waits or goes back. Here the same is a plan with a step for each weight (`strategy`), played in a
+world in which the requests of just those intervals fail (`play`).
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ LOAD_TEST = Metric("failed-load-tests", kind="ratio")
 
 
 PREFLIGHT = seconds(5)
-"""How long before the first weight a rollout with metrics begins: its metrics must have answered once."""
+"""How long before the first weight a rollout with metrics begins: its metrics must have answered
+once.
+"""
 
 
 A_DAY = Deadline(within=hours(24))
@@ -60,7 +63,9 @@ A_DAY = Deadline(within=hours(24))
 
 @attrs.define
 class Ticking:
-    """Where in a case a moment is. The first tick of an attempt detects the change; the second is the first that may give traffic."""
+    """Where in a case a moment is. The first tick of an attempt detects the change; the second is
+    the first that may give traffic.
+    """
 
     attempt: Attempt
     world: datetime
@@ -82,7 +87,9 @@ class Ticking:
         return self.attempt.ticks[min(max(number, 0), len(self.attempt.ticks) - 1)]
 
     def failing(self, good: Callable[[Tick], bool]) -> Callable[[Moment], float]:
-        """A rate of 1 in the intervals that end at a tick that finds it bad, else 0. The future is fine."""
+        """A rate of 1 in the intervals that end at a tick that finds it bad, else 0. The future is
+        fine.
+        """
         ticks = self.attempt.ticks
 
         def rate(moment: Moment) -> float:
@@ -92,7 +99,9 @@ class Ticking:
         return rate
 
     def able(self, track: Track, now: datetime) -> float:
-        """What the instances of a track can carry. One that will never be ready is not ready from then on."""
+        """What the instances of a track can carry. One that will never be ready is not ready from
+        then on.
+        """
         name = {Track.STABLE: "primary", Track.CANDIDATE: "canary"}.get(track, "")
         number = self.tick(now)
         states = [tick.given.get(name, "ready") for tick in self.attempt.ticks[: number + 1]]
@@ -103,10 +112,12 @@ class Ticking:
             else 100
         )
 
-    # ------------------------------------------------------------------------------------------------------------ hooks and gates
+    # ------------------------------------------------------------------------------ hooks and gates
 
     def until_open(self, hook: Mapping[str, Any], *, late: int = 0) -> Callable[..., Go | NotYet]:
-        """A webhook that confirms: asked at every tick until it says yes. ``late``: it is asked that many ticks after Flagger does."""
+        """A webhook that confirms: asked at every tick until it says yes. ``late``: it is asked
+        that many ticks after Flagger does.
+        """
 
         def ask(key: str, release: Release) -> Go | NotYet:
             now = self.tick(self.clock())
@@ -292,12 +303,16 @@ def _asking(attempt: Attempt) -> list[Hook]:
 
 
 def _preview(count: int) -> Analyze:
-    """Judged on requests that no weight sends: those of a load test, of mirroring, or of the users with the header."""
+    """Judged on requests that no weight sends: those of a load test, of mirroring, or of the users
+    with the header.
+    """
     return Analyze("preview", count=count, deadline=A_DAY)
 
 
 COOKIE = re.compile(r"\^\(\.\*\?;\)\?\((?P<name>[\w-]+)=(?P<value>[\w-]+)\)\(;\.\*\)\?\$")
-"""How people write "this cookie with this value" as a regular expression for a whole Cookie header."""
+"""How people write "this cookie with this value" as a regular expression for a whole Cookie
+header.
+"""
 
 
 def _match(condition: Mapping[str, Any]) -> Match:
@@ -323,14 +338,19 @@ def is_exact(case: Case) -> bool:
 
 @attrs.frozen(kw_only=True)
 class Played:
-    """What came of one attempt here: the share of the new version at each of Flagger's ticks, and where it stood after the last."""
+    """What came of one attempt here: the share of the new version at each of Flagger's ticks, and
+    where it stood after the last.
+    """
 
     scene: Scene
     attempt: Attempt
     shares: Sequence[Share]
 
     def __str__(self) -> str:
-        return f"Flagger {self.attempt.shares} {self.attempt.phase}, ours {self.shares} {self.phase}\n{self.scene}"
+        return (
+            f"Flagger {self.attempt.shares} {self.attempt.phase}, ours {self.shares} "
+            f"{self.phase}\n{self.scene}"
+        )
 
     @property
     def phase(self) -> Phase:
@@ -406,7 +426,9 @@ def play(attempt: Attempt) -> Played:
 
 
 def _said(attempt: Attempt, number: int, scene: Scene) -> list[Any]:
-    """What people, or the caller's code for them, say at a tick. An approval is asked for only at the end, so the last word counts."""
+    """What people, or the caller's code for them, say at a tick. An approval is asked for only at
+    the end, so the last word counts.
+    """
     tick, later = attempt.ticks[number], attempt.ticks[number:]
     if any(tick.answers(hook) for hook in attempt.hooks("rollback")) and not scene.rollout.final:
         return [Abort(at=scene.now, by="a rollback webhook", why="it said yes")]

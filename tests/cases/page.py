@@ -1,6 +1,8 @@
-"""The page for people who come from Argo Rollouts or Flagger: made from the rules by which their cases are judged, and from how many there are.
+"""The page for people who come from Argo Rollouts or Flagger: made from the rules by which their
+cases are judged, and from how many there are.
 
-``python tests/cases/page.py`` writes it anew; `test_page.py` fails while it is not what the rules say.
+``python tests/cases/page.py`` writes it anew; `test_page.py` fails while it is not what the rules
+say.
 """
 
 from __future__ import annotations

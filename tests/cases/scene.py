@@ -1,4 +1,6 @@
-"""A rollout in a simulated world that is taken from one moment to the next, so that a case of another system can be set up in it."""
+"""A rollout in a simulated world that is taken from one moment to the next, so that a case of
+another system can be set up in it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Instances:
 
 
 class Scene:
-    """``strategy`` in ``world``, as far as it was taken. Nothing happens by itself: `until` lets time pass, `tick` is one tick now."""
+    """``strategy`` in ``world``, as far as it was taken. Nothing happens by itself: `until` lets
+    time pass, `tick` is one tick now.
+    """
 
     def __init__(
         self,
@@ -55,7 +59,9 @@ class Scene:
         return self._run.story().timeline(all=True)
 
     def until(self, to: datetime) -> Scene:
-        """Everything that is due before ``to``; then the clock stands at ``to``, and nobody has looked yet."""
+        """Everything that is due before ``to``; then the clock stands at ``to``, and nobody has
+        looked yet.
+        """
         while self._wake is not None and self._wake < to:
             self._run.simulated.pass_time(self._wake)
             self.tick()

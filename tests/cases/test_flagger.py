@@ -1,4 +1,6 @@
-"""Flagger's cases: each is run as a strategy of ours in a simulated world, or the table says why it can't be."""
+"""Flagger's cases: each is run as a strategy of ours in a simulated world, or the table says why it
+can't be.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which promise a test holds: ``@rule("R4")``. The list rule → test is made from these (see `docs/explanation/promises.md`)."""
+"""Which promise a test holds: ``@rule("R4")``. The list rule → test is made from these (see
+`docs/explanation/promises.md`).
+"""
 
 import pytest
 

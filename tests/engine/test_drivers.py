@@ -1,4 +1,6 @@
-"""The drivers, in both colours: what they do with stores, clocks, signals, slow and broken ports."""
+"""The drivers, in both colours: what they do with stores, clocks, signals, slow and broken
+ports.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +77,9 @@ from progressive.testing import (
     steady,
 )
 
-# Stable has no errors: by the wall clock a window of a few milliseconds would hold just its one error in twenty seconds now and then,
-# 100 % of one request on both tracks, which is inconclusive and holds for an hour.
+# Stable has no errors: by the wall clock a window of a few milliseconds would hold just its one
+# error in twenty seconds now and then, 100 % of one request on both tracks, which is inconclusive
+# and holds for an hour.
 GOOD = steady(50)
 BAD = steady(50, candidate=0.3)
 
@@ -505,7 +508,9 @@ def test_ctrl_c_leaves_a_state_that_can_be_resumed() -> None:
 
 
 class InterruptingClock:
-    """A clock at which somebody presses Ctrl-C once, in the driver's own thread, as soon as the candidate has traffic."""
+    """A clock at which somebody presses Ctrl-C once, in the driver's own thread, as soon as the
+    candidate has traffic.
+    """
 
     def __init__(self, router: MemoryRouter) -> None:
         self.router, self.pressed = router, False
@@ -577,7 +582,9 @@ def test_a_cancelled_run_can_be_resumed() -> None:
 
 @rule("R26")
 def test_a_save_that_loses_after_its_driver_was_cancelled_troubles_nobody() -> None:
-    """The driver that took over has saved meanwhile; asyncio would print that an exception was never retrieved."""
+    """The driver that took over has saved meanwhile; asyncio would print that an exception was
+    never retrieved.
+    """
     begun, may_end = threading.Event(), threading.Event()
     troubles: list[dict[str, Any]] = []
 

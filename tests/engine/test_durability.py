@@ -1,4 +1,6 @@
-"""Crashes, lost compare-and-sets, reloads: nothing that was decided is lost, and nothing happens twice."""
+"""Crashes, lost compare-and-sets, reloads: nothing that was decided is lost, and nothing happens
+twice.
+"""
 
 from __future__ import annotations
 
@@ -200,18 +202,22 @@ def test_text_that_is_no_state(text: str, said: str) -> None:
 
 
 def pythons() -> list[str]:
-    """The newest other Python at hand, if there is one that runs: on the path, or where pyenv keeps them."""
+    """The newest other Python at hand, if there is one that runs: on the path, or where pyenv keeps
+    them.
+    """
     on_path = [shutil.which(f"python3.{minor}") for minor in range(20, 10, -1)]
     kept = sorted(
         Path.home().glob(".pyenv/versions/3.*/bin/python3.[0-9][0-9]"),
         key=lambda path: int(path.name.rpartition(".")[2]),
     )
     for each in [*filter(None, on_path), *map(str, reversed(kept))]:
-        # Itself, and not what is on the path: that may be a script which needs the environment to find it.
+        # Itself, and not what is on the path: that may be a script which needs the environment to
+        # find it.
         asked = [
             each,
             "-c",
-            "import sys; print(sys.version_info >= (3, 11) and sys.version_info[:2], sys.executable, sep='\\n')",
+            "import sys; print(sys.version_info >= (3, 11) and sys.version_info[:2], "
+            "sys.executable, sep='\\n')",
         ]
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
         version, _, executable = done.stdout.strip().partition("\n")
@@ -227,7 +233,8 @@ def test_equal_bytes_under_five_hash_seeds_and_on_the_newest_python_at_hand() ->
         "import wild, hashlib\n"
         "texts = [wild.run(seed, steps=25) for seed in (3, 4, 5)]\n"
         "from progressive import dumps_note\n"
-        "print(hashlib.sha256('\\n'.join(w.text + ''.join(map(dumps_note, w.notes)) for w in texts).encode()).hexdigest())\n"
+        "print(hashlib.sha256('\\n'.join(w.text + ''.join(map(dumps_note, w.notes)) for w "
+        "in texts).encode()).hexdigest())\n"
     )
     paths = [
         str(Path(__file__).parent),
@@ -261,7 +268,9 @@ def test_decisions_do_not_depend_on_the_order_of_the_replies_of_one_round() -> N
 
 
 def test_looks_of_one_moment_are_absorbed_in_the_order_of_their_text() -> None:
-    """Stored transcripts have that order; it is found from the little that differs, not from the whole text."""
+    """Stored transcripts have that order; it is found from the little that differs, not from the
+    whole text.
+    """
     window = Window(START, START + seconds(30))
     looks = [
         Measured(

@@ -302,7 +302,9 @@ def test_a_lagging_metric_is_asked_when_its_numbers_are_complete() -> None:
 
 @rule("R15")
 def test_what_passed_at_less_traffic_and_was_measured_late_is_no_pass_at_full_traffic() -> None:
-    """Found by `verify`: promoted at 10 % by hand, the rest of that stretch measured at 100 %, and then a night without any data."""
+    """Found by `verify`: promoted at 10 % by hand, the rest of that stretch measured at 100 %, and
+    then a night without any data.
+    """
     slow = Metric("error-rate", kind="ratio", lag=seconds(40))
     world = World(
         strategy=canary(weights=percents(10, 100), checks=[Limit(slow, at_most=percent(2))])

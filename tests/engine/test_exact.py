@@ -1,4 +1,6 @@
-"""To the instant and to the word: when the engine comes back, what it says it waits for, and whose deadline comes first."""
+"""To the instant and to the word: when the engine comes back, what it says it waits for, and whose
+deadline comes first.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,7 @@ def words(world: World, name: str, **more: Any) -> Hold:
     return Hold(at=world.now, by="eve", why=f"because of {name}", cause=name, **more)
 
 
-# ----------------------------------------------------------------------------------------------------------------- deadlines
+# ---------------------------------------------------------------------------------------- deadlines
 
 
 @rule("R30")
@@ -205,7 +207,7 @@ def test_an_unreachable_router_goes_back_at_its_instant_whatever_else_is_well() 
     assert turned.at - began <= minutes(15) + seconds(30)
 
 
-# --------------------------------------------------------------------------------------------------------------------- holds
+# -------------------------------------------------------------------------------------------- holds
 
 
 @rule("R30")
@@ -247,7 +249,7 @@ def test_a_hold_is_over_at_its_instant_and_not_before() -> None:
     assert decide(rollout, Tick(at=world.now + minutes(20))).rollout.phase is Phase.ROLLING_BACK
 
 
-# --------------------------------------------------------------------------------------------------------------------- steps
+# -------------------------------------------------------------------------------------------- steps
 
 
 def test_the_trail_says_whether_a_step_was_done_or_skipped() -> None:
@@ -290,7 +292,7 @@ def test_every_gate_that_is_asked_is_named() -> None:
     assert "gate freeze, budget to answer" in why
 
 
-# --------------------------------------------------------------------------------------------------------------------- hooks
+# -------------------------------------------------------------------------------------------- hooks
 
 
 def at_the_hook(hook: Callable[[str], Any]) -> World:
@@ -352,7 +354,7 @@ def test_a_hook_that_has_answered_or_is_skipped_is_not_run_again_while_the_route
     assert any(isinstance(command, Apply) for command in decision.commands)
 
 
-# ---------------------------------------------------------------------------------------------------------------- retirement
+# --------------------------------------------------------------------------------------- retirement
 
 
 def to_be_removed(**changes: Any) -> World:
@@ -384,7 +386,9 @@ def test_a_fleet_that_does_not_remove_is_asked_again_at_its_instant() -> None:
     assert again is not None
 
     def asked(at: datetime) -> bool:
-        """While the router can't be read: a read that answers means a new tick, which asks anyway."""
+        """While the router can't be read: a read that answers means a new tick, which asks
+        anyway.
+        """
         unread = CommandFailed(
             at=at, command="read", epoch=0, failure=Failure.TRANSIENT, why="timed out"
         )
@@ -420,7 +424,7 @@ def test_a_fleet_that_never_removes_is_given_up_at_its_instant() -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------------------------- the clock
+# ---------------------------------------------------------------------------------------- the clock
 
 
 @rule("R28")
@@ -466,7 +470,7 @@ def test_too_much_before_it_was_ever_verified_is_drift_and_what_we_wrote_ourselv
     assert not any(isinstance(note, Drifted) for note in wrote.notes)
 
 
-# ---------------------------------------------------------------------------------------------------------------- what changes
+# ------------------------------------------------------------------------------------- what changes
 
 
 @rule("R24", "R36")
@@ -487,7 +491,7 @@ def test_a_decision_that_only_comes_back_at_another_time_is_stored() -> None:
     assert decision.rollout.serial == moved.serial + 1
 
 
-# ----------------------------------------------------------------------------------------------------------------- the table
+# ---------------------------------------------------------------------------------------- the table
 
 
 @rule("R24")

@@ -110,7 +110,7 @@ class Drive:
         return [note for _, note in self.store.notes("shop") if isinstance(note, kind)]
 
 
-# -------------------------------------------------------------------------------------------------------------- on the way
+# --------------------------------------------------------------------------------------- on the way
 
 
 @rule("R6")
@@ -298,7 +298,7 @@ def test_an_answer_that_is_none_counts_as_no_answer(answer: Any) -> None:
     assert Drive(fleet=Odd()).end().phase is Phase.ROLLED_BACK
 
 
-# --------------------------------------------------------------------------------------------------------------- identities
+# --------------------------------------------------------------------------------------- identities
 
 
 @rule("R9")
@@ -346,7 +346,7 @@ def test_the_right_identities_are_fine() -> None:
     assert drive.end().phase is Phase.PROMOTED
 
 
-# -------------------------------------------------------------------------------------------------------------- the way back
+# ------------------------------------------------------------------------------------- the way back
 
 
 @rule("R6", "R11")
@@ -379,7 +379,8 @@ def test_the_way_back_to_a_small_stable_goes_in_steps_and_a_person_is_told_at_on
     [told] = drive.notes(Escalated)
     assert (
         told.why
-        == "stable (v1) can carry only 60 %: 40 % stays on the candidate until it can carry more, for 10 min at most"
+        == "stable (v1) can carry only 60 %: 40 % stays on the candidate until it can carry "
+        "more, for 10 min at most"
     )
     assert told.undo
 
@@ -453,7 +454,7 @@ def test_a_router_that_can_not_go_in_steps_goes_back_at_once() -> None:
     assert any("refuses to go in steps" in note.why for note in drive.notes(Asked))
 
 
-# ------------------------------------------------------------------------------------------------------------------- laws
+# --------------------------------------------------------------------------------------------- laws
 
 
 @rule("R1", "R2", "R6")
@@ -547,12 +548,14 @@ def test_a_tick_after_the_fleet_failed_in_the_last_round_changes_nothing_when_it
     assert decide(ended, failed, Tick(at=drive.clock())).notes == ()
 
 
-# ------------------------------------------------------------------------------------- what a review with fresh eyes found
+# -------------------------------------------------------------- what a review with fresh eyes found
 
 
 @rule("R2")
 def test_a_way_back_in_steps_that_can_not_see_the_router_goes_all_the_way() -> None:
-    """Somebody set 0 by hand, and then a read fails: a step to 40 % would be a raise after an abort."""
+    """Somebody set 0 by hand, and then a read fails: a step to 40 % would be a raise after an
+    abort.
+    """
 
     class Blind(MemoryRouter):
         down = False

@@ -218,7 +218,9 @@ def test_a_hold_before_the_start_comes_back_to_preflight() -> None:
 
 @rule("R45")
 def test_promote_now_does_not_go_round_preflight() -> None:
-    """Found by the state machine: held before the start, it went on without one read of the router."""
+    """Found by the state machine: held before the start, it went on without one read of the
+    router.
+    """
     world = World()
     world.say(Hold(at=world.now, by="eve", why="not yet"))
     refused = world.say(PromoteNow(at=world.now, waive=("person",), by="eve", why="now")).notes
@@ -243,7 +245,8 @@ def test_the_status_says_what_is_waited_for_since_when_until_when_and_then_what(
     status = world.rollout.status
 
     assert str(status).startswith(
-        "progressing: step 2 of 6 (bake-5), asked 5 %, router says 5 %; waits for a bake of 2 min, watched since"
+        "progressing: step 2 of 6 (bake-5), asked 5 %, router says 5 %; waits for a bake "
+        "of 2 min, watched since"
     )
     assert status.waiting is not None
     assert status.waiting.then == "roll back"

@@ -1,4 +1,6 @@
-"""A strategy that is meant for raw counters plays in virtual time too, with a script in place of the system that counts."""
+"""A strategy that is meant for raw counters plays in virtual time too, with a script in place of
+the system that counts.
+"""
 
 from __future__ import annotations
 

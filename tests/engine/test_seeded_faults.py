@@ -1,6 +1,8 @@
-"""The test of the tests: faults put into the engine on purpose, each of which a directed test must catch, every time.
+"""The test of the tests: faults put into the engine on purpose, each of which a directed test must
+catch, every time.
 
-A fault is one line of the library replaced in a copy of it; the test that is named for it then runs against the copy, and must fail.
+A fault is one line of the library replaced in a copy of it; the test that is named for it then runs
+against the copy, and must fail.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ FAULTS = (
     Fault(
         "raise_to_spare_stable",
         "_moves.py",
-        "most = min(turn.routing.wanted.candidate.ppm, turn.routing.wanted.candidate.ppm if served is None else served.traffic.candidate.ppm)",
+        "most = min(turn.routing.wanted.candidate.ppm, turn.routing.wanted.candidate.ppm "
+        "if served is None else served.traffic.candidate.ppm)",
         "most = MILLION",
         "test_fleet.py::test_what_was_taken_back_by_hand_is_not_raised_again_for_a_small_stable",
     ),
@@ -76,7 +79,8 @@ FAULTS = (
     Fault(
         "abort_by_reading",
         "engine.py",
-        "if turn.verified and turn.routing.written >= turn.progress.epoch and turn.routing.wanted == NOTHING:",
+        "if turn.verified and turn.routing.written >= turn.progress.epoch and "
+        "turn.routing.wanted == NOTHING:",
         "if turn.verified and turn.routing.wanted == NOTHING:",
         "test_traffic.py::test_an_abort_writes_even_where_0_percent_is_read_already",
     ),
@@ -90,14 +94,17 @@ FAULTS = (
     Fault(
         "raise_while_the_store_is_down",
         "conversation.py",
-        "            down = saved.failed\n            if down is None:\n                expected, kept_epoch, unsaved",
-        "            down = None\n            if down is None:\n                expected, kept_epoch, unsaved",
+        "            down = saved.failed\n            if down is None:\n                "
+        "expected, kept_epoch, unsaved",
+        "            down = None\n            if down is None:\n                expected, "
+        "kept_epoch, unsaved",
         "test_conversation.py::test_nothing_is_raised_while_the_store_is_down",
     ),
     Fault(
         "abort_waits_for_the_store",
         "conversation.py",
-        "if isinstance(command, Apply) and not command.raises and rollout.phase is not Phase.PENDING:",
+        "if isinstance(command, Apply) and not command.raises and rollout.phase is not "
+        "Phase.PENDING:",
         "if isinstance(command, Apply) and not command.raises and down is None:",
         "test_traffic.py::test_the_store_down_during_an_abort_stays_aborted",
     ),
@@ -224,7 +231,8 @@ FAULTS = (
         "json_drops_the_bake",
         "_schema.py",
         "        fields = [field for field in attrs.fields(kind) if field.init]",
-        '        fields = [field for field in attrs.fields(kind) if field.init and field.name != "watched"]',
+        "        fields = [field for field in attrs.fields(kind) if field.init and "
+        'field.name != "watched"]',
         "test_durability.py::test_every_driver_reloads_from_json_and_decides_the_same",
     ),
     Fault(
@@ -312,7 +320,8 @@ def test_a_seeded_fault_is_caught(fault: Fault, package: Path) -> None:
     done = run_against(package, fault.caught_by)
 
     assert done.returncode == 1, (
-        f"{fault.name} was not caught by {fault.caught_by}:\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
+        f"{fault.name} was not caught by "
+        f"{fault.caught_by}:\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
     )
 
 

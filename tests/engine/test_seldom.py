@@ -1,4 +1,6 @@
-"""What happens seldom: late answers, ports that changed under way, steps of one's own that say stop, routers that do half of it."""
+"""What happens seldom: late answers, ports that changed under way, steps of one's own that say
+stop, routers that do half of it.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,7 @@ from progressive.testing import (
     steady,
 )
 
-# ------------------------------------------------------------------------------------------------------ answers that are late
+# ---------------------------------------------------------------------------- answers that are late
 
 
 def refused(world: World, event: Any) -> str:
@@ -149,7 +151,7 @@ def test_numbers_of_another_time_than_was_asked_are_an_error(end: timedelta) -> 
     assert "outside what was asked" in after.evidence.tallies[0].why
 
 
-# ---------------------------------------------------------------------------------------------------------------- the router
+# --------------------------------------------------------------------------------------- the router
 
 
 @rule("R45")
@@ -208,7 +210,7 @@ def test_what_a_router_can_t_do_is_named_step_by_step() -> None:
     assert list(shortfalls(plan, Capabilities(baseline=True, matches=True, mirror=True))) == []
 
 
-# ------------------------------------------------------------------------------------------------------- steps of one's own
+# ------------------------------------------------------------------------------- steps of one's own
 
 
 @attrs.frozen
@@ -260,7 +262,9 @@ def test_a_step_says_where_it_stands(answer: Advance, phase: Phase, why: str) ->
 
 
 def test_a_step_s_wait_ends_at_a_whole_millisecond_of_an_aware_time() -> None:
-    """What is stored is in milliseconds; a time that is kept more exactly would read back as another one."""
+    """What is stored is in milliseconds; a time that is kept more exactly would read back as
+    another one.
+    """
     assert Wait("the moon", until=START + timedelta(microseconds=1_500)).until == START + timedelta(
         milliseconds=1
     )
@@ -292,13 +296,15 @@ def test_a_step_without_any_default_of_the_contract_says_so() -> None:
     )
 
 
-# ------------------------------------------------------------------------------------- ports that are others than at the start
+# ---------------------------------------------------------- ports that are others than at the start
 
 GOOD = ScriptedMetrics({ERRORS: steady(50)})
 
 
 def driven_without(strategy: Any, wanted: Any, **missing: Any) -> Any:
-    """Drive with everything until ``wanted``, then once with ports that lack something; the rollout after that, and its notes."""
+    """Drive with everything until ``wanted``, then once with ports that lack something; the rollout
+    after that, and its notes.
+    """
     router, store, clock = MemoryRouter(), MemoryStore(), VirtualClock(START)
     given: dict[str, Any] = {
         "metrics": [GOOD],
@@ -412,7 +418,7 @@ def test_a_port_that_ends_its_thread_is_a_failed_call(monkeypatch: pytest.Monkey
     assert decision.rollout.phase is Phase.PENDING
 
 
-# -------------------------------------------------------------------------------------------------------------------- rounds
+# ------------------------------------------------------------------------------------------- rounds
 
 
 def test_a_tick_ends_even_if_nobody_ever_answers() -> None:
@@ -555,7 +561,7 @@ def test_a_limit_on_what_is_no_measurement_says_so() -> None:
     assert (judgement.verdict, judgement.why) == (Verdict.NO_DATA, "no data on the candidate: 503")
 
 
-# -------------------------------------------------------------------------------------------------------------------- people
+# ------------------------------------------------------------------------------------------- people
 
 
 def test_words_that_can_t_be_taken_say_why() -> None:
@@ -623,7 +629,7 @@ def test_a_gate_that_answers_nonsense_stays_closed() -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------------- drivers that go on
+# ------------------------------------------------------------------------------- drivers that go on
 
 
 class Troubled(MemoryStore):

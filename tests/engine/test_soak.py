@@ -1,4 +1,6 @@
-"""Many seeded runs through the world of faults; a seed that fails is printed in the test's name, and is the whole reproducer."""
+"""Many seeded runs through the world of faults; a seed that fails is printed in the test's name,
+and is the whole reproducer.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Whose turn it is: another rollout of the service is running. And the very first version of a service."""
+"""Whose turn it is: another rollout of the service is running. And the very first version of a
+service.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,8 @@ def test_another_active_rollout_refuses_by_name_and_stays_untouched() -> None:
 
     with pytest.raises(
         ConflictError,
-        match=r"'shop' has an active rollout, <Rollout 'shop-v2'.* let it end, or abort it, before starting 'shop-v3'",
+        match=r"'shop' has an active rollout, <Rollout 'shop-v2'.* let it end, or abort it, "
+        r"before starting 'shop-v3'",
     ):
         start(CANARY, OTHER, id="shop-v3", ports=ports)
 
@@ -275,7 +278,7 @@ def test_an_asynchronous_way_back_that_takes_too_long_ends_in_an_error() -> None
         )
 
 
-# ------------------------------------------------------------------------------------------------------- the first version
+# -------------------------------------------------------------------------------- the first version
 
 
 class Only(MemoryFleet):
@@ -332,7 +335,8 @@ def test_a_router_that_serves_somebody_else_is_not_taken_by_a_slip_of_the_pen(co
 
     with pytest.raises(
         ConflictError,
-        match=r"95 % of the requests of 'shop' go elsewhere now; start a rollout with Release\(stable=\.\.\.\)",
+        match=r"95 % of the requests of 'shop' go elsewhere now; start a rollout with "
+        r"Release\(stable=\.\.\.\)",
     ):
         deploy(colour, router)
     assert router.history == []

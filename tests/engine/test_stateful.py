@@ -1,7 +1,9 @@
-"""Any order of faults, clocks, drivers, strangers and people's words: what must never happen doesn't, and once healed it comes to an end.
+"""Any order of faults, clocks, drivers, strangers and people's words: what must never happen
+doesn't, and once healed it comes to an end.
 
-`World` itself raises where a promise is broken, at each write and each save. Each run enables a random part of the faults (otherwise aborts end
-most runs early, and deep states starve). A larger search: ``PROGRESSIVE_EXAMPLES=3000 pytest tests/engine/test_stateful.py``.
+`World` itself raises where a promise is broken, at each write and each save. Each run enables a
+random part of the faults (otherwise aborts end most runs early, and deep states starve). A larger
+search: ``PROGRESSIVE_EXAMPLES=3000 pytest tests/engine/test_stateful.py``.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ class Faults(RuleBasedStateMachine):
         self.enabled: frozenset[str] = frozenset()
         self.paused: list[Generator[Any, None, Any]] = []
 
-    # --------------------------------------------------------------------------------------------------------------- the swarm
+    # ------------------------------------------------------------------------------------ the swarm
 
     @initialize(
         strategy=st.sampled_from(wild.STRATEGIES),
@@ -101,7 +103,7 @@ class Faults(RuleBasedStateMachine):
     def on(self, fault: str) -> bool:
         return fault in self.enabled
 
-    # ------------------------------------------------------------------------------------------------------------- the drivers
+    # ---------------------------------------------------------------------------------- the drivers
 
     @rule(times=st.integers(1, 4))
     def drive(self, times: int) -> None:
@@ -144,7 +146,7 @@ class Faults(RuleBasedStateMachine):
             return
         self.paused.append(driver)
 
-    # -------------------------------------------------------------------------------------------------------------- the clocks
+    # ----------------------------------------------------------------------------------- the clocks
 
     @rule(by=SECONDS)
     def time_passes(self, by: float) -> None:
@@ -156,7 +158,7 @@ class Faults(RuleBasedStateMachine):
     def the_clock_jumps(self, by: int) -> None:
         self.world.now += seconds(by)
 
-    # -------------------------------------------------------------------------------------------------------------- the faults
+    # ----------------------------------------------------------------------------------- the faults
 
     @precondition(lambda self: any(self.on(name) for name in SWITCHES))
     @rule(data=st.data())
@@ -188,7 +190,7 @@ class Faults(RuleBasedStateMachine):
     def the_gate_opens_or_closes(self, opened: bool) -> None:
         self.world.gate = lambda now: Open() if opened else ClosedUntil(now + minutes(7), "lunch")
 
-    # ----------------------------------------------------------------------------------------------------------- the strangers
+    # -------------------------------------------------------------------------------- the strangers
 
     @precondition(lambda self: self.on("edit") and self.world.phase is not Phase.ROLLED_BACK)
     @rule(weight=st.sampled_from([0, 1, 5, 50, 100]))
@@ -207,7 +209,7 @@ class Faults(RuleBasedStateMachine):
     def taken_back_by_hand(self) -> None:
         self.world.rollback_now()
 
-    # -------------------------------------------------------------------------------------------------------------- the people
+    # ----------------------------------------------------------------------------------- the people
 
     @precondition(lambda self: self.on("people") and not self.world.store_down)
     @rule(word=st.sampled_from(["hold", "resume", "skip", "approve", "reject", "promote", "waive"]))
@@ -243,7 +245,7 @@ class Faults(RuleBasedStateMachine):
         except (StopIteration, ConflictError):
             pass
 
-    # --------------------------------------------------------------------------------------------- what holds at every moment
+    # ------------------------------------------------------------------- what holds at every moment
 
     @invariant()
     def what_is_stored_makes_sense(self) -> None:
@@ -255,7 +257,9 @@ class Faults(RuleBasedStateMachine):
         assert rollout.progress.waiting is None or rollout.progress.waiting.why
 
     def teardown(self) -> None:
-        """The faults end; sleeping drivers wake up, before the end and after it; and there is an end, which they don't change."""
+        """The faults end; sleeping drivers wake up, before the end and after it; and there is an
+        end, which they don't change.
+        """
         before, after = self.paused[::2], self.paused[1::2]
         self.world.heal()
         self.world.hook, self.world.gate = lambda key: Go(), lambda now: Open()
@@ -285,7 +289,8 @@ def test_no_order_of_faults_breaks_a_promise() -> None:
         stateful_step_count=30,
         deadline=None,
         print_blob=True,
-        # Making a failing run shorter can take minutes; the blob that is printed is enough to come back to it with more time.
+        # Making a failing run shorter can take minutes; the blob that is printed is enough to come
+        # back to it with more time.
         phases=tuple(Stage) if examples else (Stage.explicit, Stage.reuse, Stage.generate),
         suppress_health_check=[
             HealthCheck.too_slow,
@@ -297,7 +302,9 @@ def test_no_order_of_faults_breaks_a_promise() -> None:
 
 
 def test_the_machine_gets_to_every_phase() -> None:
-    """The test of the test: the seeded runs that share its world come by every phase, and end in both ways."""
+    """The test of the test: the seeded runs that share its world come by every phase, and end in
+    both ways.
+    """
     worlds = [wild.run(seed, steps=40) for seed in range(12)]
 
     assert {phase for world in worlds for phase in world.ghost.phases} == set(Phase)

@@ -1,4 +1,6 @@
-"""Clocks that jump, drivers that sleep, deadlines: time that nobody watched is not bake time, and nothing waits for ever."""
+"""Clocks that jump, drivers that sleep, deadlines: time that nobody watched is not bake time, and
+nothing waits for ever.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def test_time_that_nobody_watched_is_not_bake_time() -> None:
 @rule("R28")
 @pytest.mark.parametrize("held", [seconds(7), seconds(40), minutes(10)])
 def test_holds_however_many_earn_no_bake(held: timedelta) -> None:
-    """Reads go on in a hold; the first one after a resume credits what has passed since the resume, not since the read before."""
+    """Reads go on in a hold; the first one after a resume credits what has passed since the resume,
+    not since the read before.
+    """
     world = World().until_weight(5)
     ran = timedelta()
     for _ in range(4):
@@ -227,7 +231,9 @@ def test_any_zone_is_the_same_moment() -> None:
 
 
 def test_the_progress_law() -> None:
-    """A good version, no fault, ticked at ``wake_at``, is promoted by the latest time that `describe` names, and close to the earliest."""
+    """A good version, no fault, ticked at ``wake_at``, is promoted by the latest time that
+    `describe` names, and close to the earliest.
+    """
     strategies = [
         canary(),
         canary(weights=percents(1, 5, 10, 25, 50, 100), bake=minutes(10), warmup=minutes(1)),

@@ -1,4 +1,6 @@
-"""The world of faults as the engine's tests use it: one strategy, one release, and the places in a rollout that they begin at."""
+"""The world of faults as the engine's tests use it: one strategy, one release, and the places in a
+rollout that they begin at.
+"""
 
 from __future__ import annotations
 

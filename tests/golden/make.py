@@ -1,13 +1,17 @@
-"""Writes the golden states and transcripts of the current FORMAT: ``PYTHONPATH=src:tests/engine python tests/golden/make.py``.
+"""Writes the golden states and transcripts of the current FORMAT:
+``PYTHONPATH=src:tests/engine python tests/golden/make.py``.
 
-Run it for a new FORMAT and for what is new in this one, from the library version that writes it first, and commit what it wrote. It never
-overwrites: what a library has written is read for ever, so a difference is a bug of the library and not of these files. The tests only read.
-(Three times, before the first release, transcripts were made anew: two that came by a pass in other traffic which counted in the one that
-followed, against R15; three when `NoWorse` began to keep, and to say, what its bounds need, of which states from before are still read; and
-one, with its state, when it began to do so for latencies, and to keep means without their margin.)
+Run it for a new FORMAT and for what is new in this one, from the library version that writes it
+first, and commit what it wrote. It never overwrites: what a library has written is read for ever,
+so a difference is a bug of the library and not of these files. The tests only read. (Three times,
+before the first release, transcripts were made anew: two that came by a pass in other traffic which
+counted in the one that followed, against R15; three when `NoWorse` began to keep, and to say, what
+its bounds need, of which states from before are still read; and one, with its state, when it began
+to do so for latencies, and to keep means without their margin.)
 
-A transcript is a file of JSON lines. The first holds the state that `begin` made; each further line one decision: the events, the parts of
-the state that it changed (the plan and the release never do), and its notes. A state file holds the canonical bytes of one rollout.
+A transcript is a file of JSON lines. The first holds the state that `begin` made; each further line
+one decision: the events, the parts of the state that it changed (the plan and the release never
+do), and its notes. A state file holds the canonical bytes of one rollout.
 """
 
 from __future__ import annotations
@@ -105,7 +109,7 @@ EVERYTHING = (
 )
 
 
-# ------------------------------------------------------------------------------------------------------------------ the world
+# ---------------------------------------------------------------------------------------- the world
 
 
 @attrs.define
@@ -227,11 +231,13 @@ def line(events: tuple[Event, ...], before: str, after: str, notes: tuple[Any, .
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------- transcripts
+# -------------------------------------------------------------------------------------- transcripts
 
 
 def canary_promoted() -> Played:
-    """A good version: every kind of measurement, evidence and pooled memory; then the old version is retired."""
+    """A good version: every kind of measurement, evidence and pooled memory; then the old version
+    is retired.
+    """
     strategy = Canary(
         weights=percents(10, 100),
         bake=minutes(3),
@@ -258,7 +264,9 @@ def canary_promoted() -> Played:
 
 
 def canary_rolled_back() -> Played:
-    """A bad version: a lost reply, a proven harm, a router that can't be read or written on the way back, a call for a person."""
+    """A bad version: a lost reply, a proven harm, a router that can't be read or written on the way
+    back, a call for a person.
+    """
     world = Played(
         strategy=Canary(
             weights=percents(10, 100),
@@ -348,7 +356,9 @@ COMPARED = (
 
 
 def canary_compared() -> Played:
-    """Every way to compare, with every setting: a good version that is accepted early, and a fall in a business metric at the end."""
+    """Every way to compare, with every setting: a good version that is accepted early, and a fall
+    in a business metric at the end.
+    """
     strategy = Canary(
         weights=percents(5, 100),
         bake=minutes(6),
@@ -391,7 +401,9 @@ class Bare:
 
 
 def canary_with_everything() -> Played:
-    """Holds, resumes, drift, a hook, an approval, a gate, silence, a clock that steps back, a changed query, a skip, a promotion."""
+    """Holds, resumes, drift, a hook, an approval, a gate, silence, a clock that steps back, a
+    changed query, a skip, a promotion.
+    """
     plan = Plan(
         strategy="canary",
         steps=named_steps(STEPS),
@@ -492,7 +504,9 @@ def canary_with_everything() -> Played:
 
 
 def blue_green() -> Played:
-    """A hook, preview checks on its own traffic, an approval, one switch, retirement that the fleet carries out."""
+    """A hook, preview checks on its own traffic, an approval, one switch, retirement that the fleet
+    carries out.
+    """
     strategy = BlueGreen(
         preview_hook="smoke",
         preview_checks=[Limit(QUEUE, at_most=99)],
@@ -557,7 +571,9 @@ def aborted_before_the_start() -> Played:
 
 
 def canary_with_a_fleet() -> Played:
-    """Instances that get ready late, a fleet that does not answer, and a way back in steps to a stable that was scaled down."""
+    """Instances that get ready late, a fleet that does not answer, and a way back in steps to a
+    stable that was scaled down.
+    """
     everything = Capacity(percent(100), identity="v1", why="5 of 5 instances are ready")
     world = Played(
         strategy=Canary(
@@ -619,7 +635,7 @@ TRANSCRIPTS = (
 )
 
 
-# --------------------------------------------------------------------------------------------------------------------- states
+# ------------------------------------------------------------------------------------------- states
 
 
 def _tallies(state: Any) -> list[Any]:
@@ -756,7 +772,8 @@ def main() -> None:
         if path.exists():
             if path.suffix == ".jsonl" and path.read_text(encoding="utf-8") != text:
                 raise SystemExit(
-                    f"{path.relative_to(HERE)} would be another one now: golden files are never overwritten"
+                    f"{path.relative_to(HERE)} would be another one now: golden files are "
+                    "never overwritten"
                 )
             continue
         path.parent.mkdir(parents=True, exist_ok=True)

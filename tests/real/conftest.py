@@ -1,4 +1,6 @@
-"""Real systems for the tests: started for one test, reached on ports that the kernel chose, gone when it ends."""
+"""Real systems for the tests: started for one test, reached on ports that the kernel chose, gone
+when it ends.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,14 @@ def envoy(backends: tuple[Backend, Backend], tmp_path: Path) -> Iterator[EnvoyPr
 
 @pytest.fixture(scope="session")
 def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeProcess]:
-    """A real Kubernetes API server that knows Istio's objects; one for all tests, each has objects of its own."""
+    """A real Kubernetes API server that knows Istio's objects; one for all tests, each has objects
+    of its own.
+    """
     found = binaries()
     if found is None:
         pytest.skip(
-            "no kube-apiserver and etcd here: nox -s real builds them, or name one in PROGRESSIVE_KUBE_APISERVER"
+            "no kube-apiserver and etcd here: nox -s real builds them, or name one in "
+            "PROGRESSIVE_KUBE_APISERVER"
         )
     with KubeProcess(*found, tmp_path_factory.mktemp("kube")) as running:
         yield running

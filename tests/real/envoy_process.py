@@ -42,7 +42,9 @@ def free_port() -> int:
 
 
 class Backend:
-    """One version: says its name, answers with the status in ``x-status`` and after ``x-seconds``; with 500 if ``x-fails-on`` names it."""
+    """One version: says its name, answers with the status in ``x-status`` and after ``x-seconds``;
+    with 500 if ``x-fails-on`` names it.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -106,7 +108,9 @@ class Backend:
 
 
 class EnvoyProcess:
-    """Envoy with a weighted route (``app``: v1 100, v2 0), one for three (``three``), one with a later layer (``frozen``), and fixed ones."""
+    """Envoy with a weighted route (``app``: v1 100, v2 0), one for three (``three``), one with a
+    later layer (``frozen``), and fixed ones.
+    """
 
     def __init__(self, backends: tuple[Backend, Backend], folder: Path) -> None:
         self._backends, self._folder = backends, folder
@@ -181,7 +185,9 @@ class EnvoyProcess:
         )
 
     def get(self, count: int, path: str = "/", **headers: str) -> Counter[str]:
-        """Send requests, one after the other; how many were answered by whom (or with which status, if not 200)."""
+        """Send requests, one after the other; how many were answered by whom (or with which status,
+        if not 200).
+        """
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         with httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE) as client:
             answers = (client.get(path, headers=sent) for _ in range(count))

@@ -1,8 +1,9 @@
 """A real Kubernetes API server with its etcd, and the definitions of Istio's objects in it.
 
-The binaries are found on the path or named by ``PROGRESSIVE_KUBE_APISERVER``. Istio's own definitions come from the folder that
-``PROGRESSIVE_CRDS`` names; without it, a small one of ours stands in. No kubelet, no controllers: what a Deployment's status says is
-what the test writes there.
+The binaries are found on the path or named by ``PROGRESSIVE_KUBE_APISERVER``. Istio's own
+definitions come from the folder that ``PROGRESSIVE_CRDS`` names; without it, a small one of ours
+stands in. No kubelet, no controllers: what a Deployment's status says is what the test writes
+there.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class KubeProcess:
                     stack.pop_all()
                     return self
         raise AssertionError(
-            f"the API server ended {ATTEMPTS} times: {(self._folder / 'kube-apiserver.log').read_text()[-2000:]}"
+            f"the API server ended {ATTEMPTS} times: "
+            f"{(self._folder / 'kube-apiserver.log').read_text()[-2000:]}"
         )
 
     def __exit__(

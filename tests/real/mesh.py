@@ -1,7 +1,9 @@
-"""A small mesh: obeys the VirtualService that stands in the API server, and counts as Istio's proxies count.
+"""A small mesh: obeys the VirtualService that stands in the API server, and counts as Istio's
+proxies count.
 
-There is no Istio here. What stands in for its data plane reads the weights of the stored object, splits a steady stream of requests by
-them, and serves Istio's standard metrics for a real Prometheus to scrape.
+There is no Istio here. What stands in for its data plane reads the weights of the stored object,
+splits a steady stream of requests by them, and serves Istio's standard metrics for a real
+Prometheus to scrape.
 """
 
 from __future__ import annotations
@@ -20,14 +22,18 @@ PERIOD = 0.05
 
 
 class Behaviour:
-    """What one version does with a request: the share that fails, milliseconds, and orders per request. May be changed at any time."""
+    """What one version does with a request: the share that fails, milliseconds, and orders per
+    request. May be changed at any time.
+    """
 
     def __init__(self, errors: float = 0.0, slow: float = 0.0, orders: float = 0.5) -> None:
         self.errors, self.slow, self.orders = errors, slow, orders
 
 
 class Mesh:
-    """Splits ``rps`` requests a second between the versions, by the weights that ``weights()`` gives."""
+    """Splits ``rps`` requests a second between the versions, by the weights that ``weights()``
+    gives.
+    """
 
     def __init__(
         self,
@@ -140,13 +146,15 @@ class Mesh:
                     count or code == "200"
                 ):  # a proxy has no counter of a code before it was answered
                     lines.append(
-                        f'istio_requests_total{{{self._labels(version)},response_code="{code}"}} {count}'
+                        f'istio_requests_total{{{self._labels(version)},response_code="{code}"}} '
+                        f"{count}"
                     )
             lines.append("# TYPE istio_request_duration_milliseconds histogram")
             for version, buckets in self.buckets.items():
                 for edge, count in zip((*map(str, EDGES), "+Inf"), buckets, strict=True):
                     lines.append(
-                        f'istio_request_duration_milliseconds_bucket{{{self._labels(version)},le="{edge}"}} {count}'
+                        f'istio_request_duration_milliseconds_bucket{{{self._labels(version)},le="{edge}"}} '
+                        f"{count}"
                     )
             lines.append("# TYPE orders_total counter")
             lines += [

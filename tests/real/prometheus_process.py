@@ -1,4 +1,6 @@
-"""A real Prometheus or VictoriaMetrics, and small services for it to scrape, which know the truth of what they count."""
+"""A real Prometheus or VictoriaMetrics, and small services for it to scrape, which know the truth
+of what they count.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 class Shop:
-    """One instance of one version of an application: counts requests, and how long they took; it can be killed and started again.
+    """One instance of one version of an application: counts requests, and how long they took; it
+    can be killed and started again.
 
     ``codes``: with which it has already answered, a thousand times each.
     """
@@ -125,7 +128,9 @@ class Shop:
 
 
 class MetricsServer:
-    """The server, scraping these services. ``kind``: "prometheus" or "victoria-metrics", which is also the name of the program."""
+    """The server, scraping these services. ``kind``: "prometheus" or "victoria-metrics", which is
+    also the name of the program.
+    """
 
     def __init__(self, kind: str, shops: Sequence[Shop], folder: Path) -> None:
         self.kind, self.shops, self._folder = kind, shops, folder
@@ -199,10 +204,12 @@ class MetricsServer:
             self._process.wait()
 
     def settled(self, *shops: Shop) -> datetime:
-        """A moment before which the server has scraped, and shows, all that these services have served so far.
+        """A moment before which the server has scraped, and shows, all that these services have
+        served so far.
 
-        A sample bears the time at which its scrape was due, or began; it was read a little later (and at VictoriaMetrics at most a
-        tenth of an interval before). So it waits until nothing that is served from now on can be in a sample from before.
+        A sample bears the time at which its scrape was due, or began; it was read a little later
+        (and at VictoriaMetrics at most a tenth of an interval before). So it waits until nothing
+        that is served from now on can be in a sample from before.
         """
         alive = [shop for shop in shops if shop.alive]
         served = datetime.now(UTC).timestamp() + 0.1 * INTERVAL
@@ -216,7 +223,9 @@ class MetricsServer:
         return moment
 
     def _stored_since(self, moment: float) -> set[tuple[str, str]]:
-        """Instances and codes of which every series has a sample from a scrape that began after a moment."""
+        """Instances and codes of which every series has a sample from a scrape that began after a
+        moment.
+        """
         form = {"query": '{__name__=~"requests_total|seconds_bucket|depth"}[5s]', "nocache": "1"}
         found = httpx.post(f"{self.url}/api/v1/query", data=form, trust_env=False).json()["data"][
             "result"

@@ -1,4 +1,6 @@
-"""Kubernetes Deployments as a fleet, on a real API server. There is no kubelet: what is ready is what the test writes into the status."""
+"""Kubernetes Deployments as a fleet, on a real API server. There is no kubelet: what is ready is
+what the test writes into the status.
+"""
 
 from __future__ import annotations
 
@@ -248,7 +250,9 @@ def test_the_asynchronous_colour_does_the_same(shop: Shop) -> None:
 
 @rule("R6")
 def test_a_whole_canary_waits_for_pods_and_removes_the_old_ones(shop: Shop) -> None:
-    """The candidate is scaled up when the rollout asks for it, as a person or an autoscaler would."""
+    """The candidate is scaled up when the rollout asks for it, as a person or an autoscaler
+    would.
+    """
     scaled: list[float] = []
 
     def scale(rollout: Rollout) -> None:

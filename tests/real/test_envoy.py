@@ -1,4 +1,6 @@
-"""`Envoy` and `EnvoyStats` against the real Envoy: what moves, what reads back, and that every request is counted."""
+"""`Envoy` and `EnvoyStats` against the real Envoy: what moves, what reads back, and that every
+request is counted.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,7 @@ def plain(envoy: EnvoyProcess) -> Iterator[Driver]:
         yield made
 
 
-# -------------------------------------------------------------------------------------------------------------------- router
+# ------------------------------------------------------------------------------------------- router
 
 
 def test_weights_move_are_read_back_and_are_what_users_get(
@@ -230,7 +232,7 @@ def test_a_backend_that_the_route_does_not_have_is_named(envoy: EnvoyProcess) ->
         router.read(other)
 
 
-# ------------------------------------------------------------------------------------------------------------------- metrics
+# ------------------------------------------------------------------------------------------ metrics
 
 
 def test_every_request_is_counted_once(driver: Driver, envoy: EnvoyProcess) -> None:
@@ -336,7 +338,9 @@ def test_a_restart_is_no_data_and_not_a_negative_number(
 
 
 def test_its_statistics_keep_the_laws_of_all_providers(plain: Driver, envoy: EnvoyProcess) -> None:
-    """Counters: what three looks say of the requests between them is what one look over all of them says."""
+    """Counters: what three looks say of the requests between them is what one look over all of them
+    says.
+    """
     plain.apply(percent(50))
 
     def some_requests() -> None:

@@ -119,7 +119,7 @@ def reviews(kube: KubeProcess) -> Iterator[Object]:
     kube.admin.delete(f"{ROOT}/{found.name}").raise_for_status()
 
 
-# ------------------------------------------------------------------------------------------------------------- one object
+# --------------------------------------------------------------------------------------- one object
 
 
 def test_a_weight_is_stored_and_everything_else_stays(reviews: Object) -> None:
@@ -270,7 +270,7 @@ def test_the_asynchronous_colour_does_the_same(reviews: Object) -> None:
     assert (seen.traffic, served.traffic.candidate) == (Traffic(), percent(5))
 
 
-# ------------------------------------------------------------------------------------------------------------ rights and keys
+# ---------------------------------------------------------------------------------- rights and keys
 
 
 def test_get_and_patch_on_one_object_are_enough(kube: KubeProcess, reviews: Object) -> None:
@@ -303,7 +303,8 @@ def test_get_and_patch_on_one_object_are_enough(kube: KubeProcess, reviews: Obje
         ({"virtual_service": "no-such"}, 'virtualservices.networking.istio.io "no-such" not found'),
         (
             {"host": "ratings"},
-            "there is host cdn, host reviews subset v1, host reviews subset v2; name the right host= or backend=",
+            "there is host cdn, host reviews subset v1, host reviews subset v2; name the "
+            "right host= or backend=",
         ),
         ({"api_version": "v9"}, "answered 404"),
     ],
@@ -425,7 +426,7 @@ def test_a_kubeconfig_with_a_token_is_found_by_the_environment(
     )
 
 
-# --------------------------------------------------------------------------------------------------------------- whole rollouts
+# ----------------------------------------------------------------------------------- whole rollouts
 
 ERRORS = Metric("error-rate", kind="ratio")
 

@@ -1,4 +1,6 @@
-"""`Prometheus` against the real Prometheus and the real VictoriaMetrics: counts are what the services themselves have counted."""
+"""`Prometheus` against the real Prometheus and the real VictoriaMetrics: counts are what the
+services themselves have counted.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,9 @@ pytestmark = pytest.mark.real
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 BOTH = (Track.STABLE, Track.CANDIDATE)
 LAGS = {"prometheus": seconds(3), "victoria-metrics": seconds(18)}
-"""What is enough: VictoriaMetrics lists new series every ten seconds only, counted on its own clock; two seconds more were too few for it
-once, on a machine whose cores had other work."""
+"""What is enough: VictoriaMetrics lists new series every ten seconds only, counted on its own
+clock; two seconds more were too few for it once, on a machine whose cores had other work.
+"""
 ERRORS, LATENCY, RATE = errors(seconds(15)), latency(seconds(15)), request_rate(seconds(15))
 DEPTH = Metric("depth", kind="value", lag=seconds(15))
 INJECTION = 'x"}[5m])) or vector(1) #'
@@ -105,7 +108,9 @@ class Town:
 def town(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Town]:
-    """Every test has applications of its own; the server is the same for all, so that it is started once."""
+    """Every test has applications of its own; the server is the same for all, so that it is started
+    once.
+    """
     kind = installed(str(request.param))
     kinds = {
         "exact": [
@@ -139,7 +144,7 @@ def town(
         yield Town(kind, server, shops)
 
 
-# -------------------------------------------------------------------------------------------------------------------- counts
+# ------------------------------------------------------------------------------------------- counts
 
 
 def test_counts_are_exactly_those_of_the_services(town: Town) -> None:
@@ -179,7 +184,9 @@ def test_it_keeps_the_laws_of_all_providers(town: Town) -> None:
 
 @rule("R18")
 def test_looks_at_a_busy_service_add_up_to_the_truth(town: Town) -> None:
-    """Each is taken as soon as the lag allows, cut at any moment, while codes are answered for the first time: the lag is enough."""
+    """Each is taken as soon as the lag allows, cut at any moment, while codes are answered for the
+    first time: the lag is enough.
+    """
     shop, begin = town.shops["busy"][0], town.server.settled(*town.shops["busy"])
     over, lag = threading.Event(), LAGS[town.kind]
     found = []
@@ -269,7 +276,7 @@ def test_a_rate_is_that_of_the_service(town: Town) -> None:
     assert town.stable("rated", RATE, end, town.server.settled(shop)) == Gauge(samples=(0.0,))
 
 
-# ------------------------------------------------------------------------------------------------------------------- silence
+# ------------------------------------------------------------------------------------------ silence
 
 
 @rule("R13", "R20")
@@ -324,12 +331,14 @@ def test_a_server_that_is_gone_is_an_error_that_may_pass() -> None:
     assert caught.value.failure is Failure.TRANSIENT
 
 
-# --------------------------------------------------------------------------------------------------------------------- names
+# -------------------------------------------------------------------------------------------- names
 
 
 @rule("R42")
 def test_a_hostile_name_is_a_name_and_nothing_else(town: Town) -> None:
-    """Unquoted, ``x"}[5m])) or vector(1) #`` makes a version that only fails look like one that never does."""
+    """Unquoted, ``x"}[5m])) or vector(1) #`` makes a version that only fails look like one that
+    never does.
+    """
     apps = (INJECTION, "x", ODD)
     shops = [town.shops[app][0] for app in apps]
     begin = town.server.settled(*shops)
@@ -365,7 +374,7 @@ def test_names_of_several_versions_match_nothing_but_themselves(town: Town) -> N
     )
 
 
-# ----------------------------------------------------------------------------------------------------------- queries of one's own
+# ----------------------------------------------------------------------------- queries of one's own
 
 
 @rule("R13")

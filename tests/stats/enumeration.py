@@ -1,4 +1,6 @@
-"""Expectations by going through everything that can happen: what the promises of the sequential tests rest on."""
+"""Expectations by going through everything that can happen: what the promises of the sequential
+tests rest on.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def expectation(
     control_trials: int,
     control_rate: float,
 ) -> float:
-    """Of ``exp(gain(events, control_events))`` over independent requests that fail with these rates on the two tracks."""
+    """Of ``exp(gain(events, control_events))`` over independent requests that fail with these rates
+    on the two tracks.
+    """
     mine, theirs = binomial(trials, rate), binomial(control_trials, control_rate)
     return math.fsum(
         p * q * math.exp(gain(k, m))

@@ -1,4 +1,6 @@
-"""Proof that a candidate is not much worse: what it expects, what it finds, and how seldom it accepts a bad one."""
+"""Proof that a candidate is not much worse: what it expects, what it finds, and how seldom it
+accepts a bad one.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_a_candidate_at_the_limit_or_past_it_is_not_expected_to_look_good(
 
 
 def test_a_good_candidate_is_accepted_with_hardly_more_errors_than_any_test_needs() -> None:
-    """At one per cent of the requests, a factor of 2 is excluded at 5 % after some 990 errors in the mean, whatever the test."""
+    """At one per cent of the requests, a factor of 2 is excluded at 5 % after some 990 errors in
+    the mean, whatever the test.
+    """
     rng, found = random.Random(3), []
     for _ in range(60):
         logs, errors = NOTHING, 0

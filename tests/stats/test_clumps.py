@@ -1,4 +1,6 @@
-"""Evidence where events come in clumps: what a look expects whatever the clumps are, false alarms, and what is found."""
+"""Evidence where events come in clumps: what a look expects whatever the clumps are, false alarms,
+and what is found.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from progressive.stats.sequential import factor
 def test_a_look_expects_nothing_whatever_the_clumps_are(
     clumps: tuple[int, ...], trials: int, control_trials: int
 ) -> None:
-    """Each clump falls as a whole on the candidate, with its share as the chance; here all ways in which they can."""
+    """Each clump falls as a whole on the candidate, with its share as the chance; here all ways in
+    which they can.
+    """
     share = trials / (trials + control_trials)
     for i in range(len(NOTHING)):
         terms = []
@@ -73,7 +77,9 @@ def test_one_event_is_what_it_is_to_the_sequential_test() -> None:
 def rollout(
     rng: random.Random, ratio: float, clump: int, *, looks: int = 120, alpha: float = 0.05
 ) -> int | None:
-    """The look at which a candidate alarms that has a tenth of the requests, of which each failing user fails ``clump`` times."""
+    """The look at which a candidate alarms that has a tenth of the requests, of which each failing
+    user fails ``clump`` times.
+    """
     logs = NOTHING
     for k in range(looks):
         own = sum(rng.random() < 0.02 * ratio for _ in range(100)) * clump
@@ -127,7 +133,9 @@ def test_a_look_says_no_more_than_the_ratio_that_it_shows_and_one_without_events
 
 
 def test_sums_of_values_with_a_heavy_tail_seldom_alarm_in_either_direction() -> None:
-    """Orders of a Pareto law that has a mean and hardly a variance, a tenth of them the candidate's."""
+    """Orders of a Pareto law that has a mean and hardly a variance, a tenth of them the
+    candidate's.
+    """
     rng, runs = random.Random(17), 150
     alarms = {True: 0, False: 0}
     for _ in range(runs):

@@ -1,4 +1,6 @@
-"""Confidence sequences: against confseq, against the mixtures they turn round, and how often they lose the truth when every look is looked at."""
+"""Confidence sequences: against confseq, against the mixtures they turn round, and how often they
+lose the truth when every look is looked at.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def slack(runs: int) -> float:
     return 3 * math.sqrt(ALPHA * (1 - ALPHA) / runs)
 
 
-# --------------------------------------------------------------------------------------------------------------------- a rate
+# ------------------------------------------------------------------------------------------- a rate
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_a_rate_is_seldom_lost_however_often_one_looks(truth: float) -> None:
     assert lost / runs <= ALPHA + slack(runs)
 
 
-# ------------------------------------------------------------------------------------------------------------ a rate of events
+# --------------------------------------------------------------------------------- a rate of events
 
 
 @settings(deadline=None, max_examples=30)
@@ -188,7 +190,7 @@ def test_a_rate_of_events_is_seldom_lost_however_often_one_looks(truth: float) -
     assert lost / runs <= ALPHA + slack(runs)
 
 
-# ------------------------------------------------------------------------------------------------------------------- a mean
+# ------------------------------------------------------------------------------------------- a mean
 
 
 @pytest.mark.parametrize(
@@ -246,11 +248,13 @@ def test_the_mean_of_skewed_values_is_lost_more_often_as_the_docstring_says() ->
     assert found > 2 * ALPHA
 
 
-# --------------------------------------------------------------------------------------------------------------- a quantile
+# --------------------------------------------------------------------------------------- a quantile
 
 
 def excluded_counts(n: int, p: float, planned: float) -> tuple[int, int]:
-    """By going through all of them: the largest number of values up to the quantile that is too few, and the least that is too many."""
+    """By going through all of them: the largest number of values up to the quantile that is too
+    few, and the least that is too many.
+    """
     mixture = BetaBinomial(g=p, h=1 - p, v_opt=planned * p * (1 - p), one_sided=False)
     excluded = [mixture.log(k - n * p, n * p * (1 - p)) >= -math.log(ALPHA) for k in range(n + 1)]
     few = [k for k in range(n + 1) if excluded[k] and k < n * p]
@@ -345,7 +349,7 @@ def test_a_quantile_is_seldom_lost_however_often_one_looks(
     assert lost / runs <= ALPHA + slack(runs)
 
 
-# -------------------------------------------------------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize(

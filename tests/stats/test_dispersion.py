@@ -67,5 +67,7 @@ def test_it_is_pearsons_statistic_over_its_degrees_of_freedom(
 
 
 def test_a_share_that_is_scaled_past_one_counts_as_next_to_one() -> None:
-    """Half of the requests and nearly all events: scaled, the share of the second look is above 1."""
+    """Half of the requests and nearly all events: scaled, the share of the second look is above
+    1.
+    """
     assert dispersion([(50, 10, 0, 90), (50, 90, 1, 10)]) > 1e6

@@ -1,4 +1,6 @@
-"""The exact test against exact arithmetic: its boundary, what it spends, and how often it alarms."""
+"""The exact test against exact arithmetic: its boundary, what it spends, and how often it
+alarms.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Evidence of a fall: what it expects at any rate and margin, what it finds, and false alarms under peeking."""
+"""Evidence of a fall: what it expects at any rate and margin, what it finds, and false alarms under
+peeking.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def test_a_candidate_that_is_tolerated_expects_no_evidence(
 
 
 def test_the_rate_to_begin_with_is_that_of_the_earlier_looks_with_half_an_event_more() -> None:
-    """Three events in nine trials: the control at 3.5 of 10; the first alternative has 0.93 times the odds."""
+    """Three events in nine trials: the control at 3.5 of 10; the first alternative has 0.93 times
+    the odds.
+    """
     base = 3.5 / 10
     fallen = 0.93 * base / (1 - base + 0.93 * base)
     pooled = (20 * fallen + 30 * base) / 50

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from progressive.stats.planning import information, requests_needed
 
 ERRORS_NEEDED = [(1.5, 41.5), (2.0, 15.5), (5.0, 3.7), (20.0, 1.46)]
-"""Errors of a candidate with hardly any traffic until harm can be proven at 5 %: ln 20 / (ln r - 1 + 1/r)."""
+"""Errors of a candidate with hardly any traffic until harm can be proven at 5 %: ln 20 / (ln r - 1
++ 1/r).
+"""
 
 
 @pytest.mark.parametrize(("ratio", "errors"), ERRORS_NEEDED)

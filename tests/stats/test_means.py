@@ -1,4 +1,6 @@
-"""Evidence of a change in a mean: against numerical integration, and how far its approximate promise reaches."""
+"""Evidence of a change in a mean: against numerical integration, and how far its approximate
+promise reaches.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def test_a_spread_that_is_too_small_to_be_told_is_none() -> None:
 
 
 def test_far_on_the_good_side_the_evidence_goes_on_falling() -> None:
-    """There the two terms of a naive sum are as large as one likes, and what is left of them is not."""
+    """There the two terms of a naive sum are as large as one likes, and what is left of them is
+    not.
+    """
     found = []
     for apart in (1.0, 2.0, 2.9, 3.0, 3.1, 4.0, 1e3, 1e6, 1e9):
         state = update(
@@ -138,7 +142,9 @@ def test_the_standard_error_is_that_of_the_weighted_difference() -> None:
 
 
 def test_values_that_hardly_differ_are_judged_too() -> None:
-    """Nearly constant ones: what is left of their spread is a rounding error of whoever summed squares."""
+    """Nearly constant ones: what is left of their spread is a rounding error of whoever summed
+    squares.
+    """
     state = update(
         NOTHING, n=1_000, mean=500.0, m2=1e-9, control_n=9_000, control_mean=512.0, control_m2=1e-9
     )
@@ -221,13 +227,15 @@ def test_values_that_depend_on_each_other_are_less_evidence() -> None:
     assert bounds(state, dispersion=4.0)[0] < bounds(state)[0]
 
 
-# ---------------------------------------------------------------------------------------------------------------- acceptance
+# --------------------------------------------------------------------------------------- acceptance
 
 
 def accepted(
     rng: random.Random, mean: float, *, limit: float = 1.25, looks: int = 60
 ) -> int | None:
-    """The look in which it is proven that the mean is not ``limit`` times its control's 10: 20 values of it in each, and 100."""
+    """The look in which it is proven that the mean is not ``limit`` times its control's 10: 20
+    values of it in each, and 100.
+    """
     state = NOTHING
     for k in range(looks):
         state = looked(state, sample(rng, mean, 20), sample(rng, 10.0, 100))
@@ -249,7 +257,9 @@ def test_a_mean_at_the_limit_is_seldom_accepted_however_often_one_looks() -> Non
 def test_what_is_margin_times_its_control_seldom_alarms_and_is_seldom_accepted(
     margin: float, n: int, m: int, stretched: bool
 ) -> None:
-    """Skewed values that are all so many times as large, or normal ones that are shifted; looked at in each of eight looks."""
+    """Skewed values that are all so many times as large, or normal ones that are shifted; looked at
+    in each of eight looks.
+    """
     rng, runs = random.Random(79), 200
     wrong = {True: 0, False: 0}
     for _ in range(runs):

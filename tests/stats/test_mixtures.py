@@ -1,4 +1,6 @@
-"""The mixtures against confseq's values, against numerical integration, and against what they promise: that they never expect to grow."""
+"""The mixtures against confseq's values, against numerical integration, and against what they
+promise: that they never expect to grow.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ def tuned(case: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: case["input"][name] for name in (*names, "v_opt", "alpha_opt")}
 
 
-# ------------------------------------------------------------------------------------------------------------ reference values
+# --------------------------------------------------------------------------------- reference values
 
 
 @pytest.mark.parametrize("case", confseq("normal", "normal_log_mixture"), ids=named)
@@ -118,7 +120,7 @@ def test_the_boundary_of_the_empirical_process_is_that_of_confseq(case: dict[str
     assert holds(empirical_process(**given_, scale=scale), case)
 
 
-# ----------------------------------------------------------------------------------------------------------------- definitions
+# -------------------------------------------------------------------------------------- definitions
 
 PLACES = [(s, v) for v in (0.5, 12.0, 150.0) for s in (-0.35, 0.0, 0.2, 0.6)]
 """Sums as parts of ``v``, and intrinsic times."""
@@ -132,7 +134,9 @@ STRETCHED = np.linspace(-45, 45, 40_001)
 def integrated(
     growth: Callable[[Array], Array], log_density: Callable[[Array], Array], low: float, high: float
 ) -> float:
-    """The logarithm of the mean of ``exp(growth)`` over a density between two points (a part of one will do), with the ends stretched out."""
+    """The logarithm of the mean of ``exp(growth)`` over a density between two points (a part of one
+    will do), with the ends stretched out.
+    """
     near = expit(STRETCHED)
     u = low + (high - low) * near
     weights = log_density(u) + np.log(near * expit(-STRETCHED))
@@ -218,7 +222,9 @@ def test_the_gamma_poisson_mixture_is_the_average_over_its_prior(
 def grown(
     mixture: Mixture, s: float, v: float, steps: list[tuple[float, float]], more: float
 ) -> float:
-    """What one more increment is expected to multiply the mixture by; ``steps`` are increments and their chances."""
+    """What one more increment is expected to multiply the mixture by; ``steps`` are increments and
+    their chances.
+    """
     return math.fsum(
         chance * math.exp(mixture.log(s + step, v + more) - mixture.log(s, v))
         for step, chance in steps
@@ -268,7 +274,7 @@ def test_exponential_and_normal_increments_expect_no_growth() -> None:
     assert of_normal == pytest.approx(1.0, rel=1e-7)
 
 
-# ------------------------------------------------------------------------------------------------------------------------ laws
+# --------------------------------------------------------------------------------------------- laws
 
 MIXTURES: list[Mixture] = [
     Normal(v_opt=40.0),
@@ -389,7 +395,7 @@ def test_a_tuning_for_less_than_a_trial_is_kept_proper() -> None:
     assert -10 < mixture.log(3.0, 10.0) < 0
 
 
-# --------------------------------------------------------------------------------------------------------- in closed form
+# ----------------------------------------------------------------------------------- in closed form
 
 
 @pytest.mark.parametrize("s", [1.0001, 1.1, 1.4, 2.0, 3.3, 20.0, 400.0])
@@ -451,7 +457,7 @@ def test_an_empirical_distribution_seldom_leaves_its_band() -> None:
     assert bands[18] == inf > bands[19] > bands[-1]
 
 
-# -------------------------------------------------------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Proof that a candidate is not much slower: what it expects by enumeration, what it finds, and how seldom it accepts a slow one."""
+"""Proof that a candidate is not much slower: what it expects by enumeration, what it finds, and how
+seldom it accepts a slow one.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ def test_two_edges_are_at_most_the_limit_apart(
     assert closest(edges) == pytest.approx(least)
 
 
-# -------------------------------------------------------------------------------------------------------------- expectations
+# ------------------------------------------------------------------------------------- expectations
 
 STABLE = (0.5, 0.3, 0.1, 0.1, 0.0)
 STRETCHED = [(0.0, 0.5, 0.3, 0.1, 0.1), (0.0, 0.4, 0.2, 0.2, 0.2), (0.0, 0.0, 0.0, 0.0, 1.0)]
@@ -59,7 +61,9 @@ STRETCHED = [(0.0, 0.5, 0.3, 0.1, 0.1), (0.0, 0.4, 0.2, 0.2, 0.2), (0.0, 0.0, 0.
 
 
 def expected(candidate: tuple[float, ...], state: State, *, level: int, n: int, m: int) -> float:
-    """The expectation of what one look adds to the evidence of a level, over every way in which its requests can fall into the buckets."""
+    """The expectation of what one look adds to the evidence of a level, over every way in which its
+    requests can fall into the buckets.
+    """
     cells, terms, alternatives = range(len(SMALL) + 1), [0.0] * 3, range(3)
     for fell in itertools.product(cells, repeat=n + m):
         chance = math.prod(candidate[i] for i in fell[:n]) * math.prod(STABLE[i] for i in fell[n:])
@@ -96,7 +100,7 @@ def test_a_candidate_that_is_as_good_expects_some() -> None:
     assert expected(STABLE, state, level=1, n=2, m=2) > 1
 
 
-# ------------------------------------------------------------------------------------------------------------------- finding
+# ------------------------------------------------------------------------------------------ finding
 
 
 def until_accepted(
@@ -108,7 +112,9 @@ def until_accepted(
     looks: int = 60,
     beta: float = 0.05,
 ) -> int | None:
-    """The look at which a candidate is accepted: 100 requests of it and 300 of its control in each, lognormal around 50 ms."""
+    """The look at which a candidate is accepted: 100 requests of it and 300 of its control in each,
+    lognormal around 50 ms.
+    """
     state = NOTHING
     for k in range(looks):
         mine = [
@@ -158,7 +164,7 @@ def test_a_tail_that_is_slow_is_not_accepted_for_a_body_that_is_not() -> None:
     assert [until_accepted(rng, 1.0, tail=6.0, looks=30) for _ in range(4)] == [None] * 4
 
 
-# ------------------------------------------------------------------------------------------------------------------ what is kept
+# ------------------------------------------------------------------------------------- what is kept
 
 
 def test_a_level_waits_for_requests_and_the_look_that_chooses_is_not_evidence() -> None:
@@ -218,7 +224,9 @@ def test_where_nothing_is_seen_above_an_edge_no_number_of_requests_is_enough() -
 
 
 def test_where_no_edge_is_near_a_level_no_number_of_requests_is_enough_until_one_is() -> None:
-    """Half of the requests above the one edge and none above the next say nothing about the slowest hundredth."""
+    """Half of the requests above the one edge and none above the next say nothing about the slowest
+    hundredth.
+    """
     coarse = {
         "edges": SMALL,
         "candidate": [500, 1_000, 1_000, 1_000, 1_000],

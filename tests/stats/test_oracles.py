@@ -1,4 +1,6 @@
-"""What other people's sequential tests say, replayed: by our own parts where they are the same thing, by the benchmark's peers elsewhere."""
+"""What other people's sequential tests say, replayed: by our own parts where they are the same
+thing, by the benchmark's peers elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ def agrees(found: Any, wanted: Any, case: dict[str, Any], relative: float | None
     return bool(np.all(np.abs(np.asarray(found) - np.asarray(wanted)) <= at_most))
 
 
-# ------------------------------------------------------------------------------------------------------------ by our own parts
+# --------------------------------------------------------------------------------- by our own parts
 
 
 @pytest.mark.parametrize("case", cases_of("rate-ratio-mixture"))
@@ -55,7 +57,9 @@ def test_a_mixture_of_twelve_ratios(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", cases_of("block-e-variable-expectation"))
 def test_the_expectation_of_a_block(case: dict[str, Any]) -> None:
-    """One look of `progressive.stats.falls`, whose rival is the pooled rate where there is no margin."""
+    """One look of `progressive.stats.falls`, whose rival is the pooled rate where there is no
+    margin.
+    """
     asked = case["input"]
     trials, null = {"trials": asked["nc"], "control_trials": asked["ns"]}, asked["null_rate"]
     found = expectation(
@@ -72,7 +76,7 @@ def test_the_expectation_of_a_block(case: dict[str, Any]) -> None:
     assert found <= 1
 
 
-# ------------------------------------------------------------------------------------------------------------------- by peers
+# ----------------------------------------------------------------------------------------- by peers
 
 
 @pytest.mark.parametrize("case", cases_of("savvi-multinomial"))
@@ -154,11 +158,13 @@ def test_the_test_of_two_quantiles_of_confseq(case: dict[str, Any]) -> None:
     )
 
 
-# ----------------------------------------------------------------------------------------------------------- laws of the peers
+# -------------------------------------------------------------------------------- laws of the peers
 
 
 def test_an_interval_of_the_multinomial_test_is_where_its_odds_would_change_their_mind() -> None:
-    """With the prior held, the edge of a part is where the likelihood of the counts is a twentieth of what the prior makes of them."""
+    """With the prior held, the edge of a part is where the likelihood of the counts is a twentieth
+    of what the prior makes of them.
+    """
     counts, expected = [20, 45, 7], [0.2, 0.5, 0.3]
     prior = peers.log_odds(counts, expected, 50)
     at_null = float(np.dot(counts, np.log(expected)))

@@ -1,4 +1,6 @@
-"""Tests and intervals of proportions against SciPy, against published examples, and against what they promise."""
+"""Tests and intervals of proportions against SciPy, against published examples, and against what
+they promise.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def counts(draw: st.DrawFn, most: int = 400, least: int = 1) -> tuple[int, int]:
     return draw(st.one_of(st.integers(0, min(trials, 5)), st.integers(0, trials))), trials
 
 
-# ------------------------------------------------------------------------------------------------------- reference values
+# --------------------------------------------------------------------------------- reference values
 
 
 def alternative_in(function: str) -> Alternative:
@@ -119,7 +121,7 @@ def test_the_examples_of_newcombes_paper(
     assert tuple(round(end, 4) for end in newcombe(*given_counts)) == wanted
 
 
-# -------------------------------------------------------------------------------------------------------------- by SciPy
+# ----------------------------------------------------------------------------------------- by SciPy
 
 
 @given(one=counts(), other=counts(), alternative=alternatives)
@@ -183,7 +185,7 @@ def test_z_is_the_difference_in_standard_errors(
         assert z == (inf if p > q else -inf if p < q else 0.0)
 
 
-# ------------------------------------------------------------------------------------------------------------------ laws
+# --------------------------------------------------------------------------------------------- laws
 
 
 @given(one=counts(), other=counts())
@@ -298,7 +300,9 @@ def test_equal_proportions_without_variance_are_no_difference() -> None:
 
 
 def test_tables_of_a_million() -> None:
-    """The first to 17 digits by the sum of all tables with forty digits; the second is past the smallest number."""
+    """The first to 17 digits by the sum of all tables with forty digits; the second is past the
+    smallest number.
+    """
     assert near(fisher_exact(1_000, 1_000_000, 1_100, 1_000_000), 0.030633077741938639, 1e-12)
     assert fisher_exact(0, 1_000_000, 1_000_000, 1_000_000) == 0.0
     assert near(clopper_pearson(0, 10**9).high, -math.expm1(math.log(0.025) / 10**9), 1e-12)

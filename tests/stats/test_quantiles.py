@@ -1,4 +1,6 @@
-"""Quantiles against NumPy and Prometheus' definition, and how often their intervals cover the truth."""
+"""Quantiles against NumPy and Prometheus' definition, and how often their intervals cover the
+truth.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def test_quantiles_rise_from_the_least_to_the_greatest(
 
 
 def order_statistics(n: int, p: float, confidence: float) -> tuple[int, int]:
-    """From the definition, with fractions: the innermost places that each side is beyond with at most half of what is left."""
+    """From the definition, with fractions: the innermost places that each side is beyond with at
+    most half of what is left.
+    """
     chance = Fraction(p)
     miss = (1 - Fraction(confidence)) / 2
     below = [Fraction(0)]
@@ -178,11 +182,13 @@ REFUSED: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: bucket_quantile_interval((1,), (2, 1), 0.5),
-        "cumulative=(2, 1) must have one number more than edges (the last counts all) and never fall",
+        "cumulative=(2, 1) must have one number more than edges (the last counts all) and "
+        "never fall",
     ),
     (
         lambda: bucket_quantile_interval((1,), (-1, 1), 0.5),
-        "cumulative=(-1, 1) must have one number more than edges (the last counts all) and never fall",
+        "cumulative=(-1, 1) must have one number more than edges (the last counts all) and "
+        "never fall",
     ),
     (
         lambda: bucket_quantile((1,), (0, 1), 2),

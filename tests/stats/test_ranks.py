@@ -43,7 +43,7 @@ large = st.one_of(
 distinct = st.lists(st.integers(0, 1_000), min_size=2, max_size=16, unique=True)
 
 
-# ------------------------------------------------------------------------------------------------------- reference values
+# --------------------------------------------------------------------------------- reference values
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_the_statistic_is_the_sum_of_ranks(one: list[float], other: list[float])
     )
 
 
-# ------------------------------------------------------------------------------------------------------------------ shift
+# -------------------------------------------------------------------------------------------- shift
 
 
 def differences(one: list[float], other: list[float]) -> list[float]:
@@ -254,7 +254,7 @@ def test_what_is_left_of_equal_values_is_no_shift() -> None:
     assert shift([0.1 + 0.2] * 9 + [5.0], [0.3] * 9 + [4.0]).estimate == 0.0
 
 
-# ----------------------------------------------------------------------------------------------------------- effect sizes
+# ------------------------------------------------------------------------------------- effect sizes
 
 
 @given(one=samples, other=samples)

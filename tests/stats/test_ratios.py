@@ -1,4 +1,6 @@
-"""The estimate of a ratio and its bounds: never narrower than the true confidence sequence, and right at every look at once."""
+"""The estimate of a ratio and its bounds: never narrower than the true confidence sequence, and
+right at every look at once.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def kept(looks: Looks, margin: float = 1.0) -> tuple[tuple[float, ...], int, flo
 
 
 def truly_within(looks: Looks, ratio: float, alpha: float = 0.05) -> bool:
-    """Is ``ratio`` in the confidence sequence that is computed from all looks, with nothing left out?"""
+    """Is ``ratio`` in the confidence sequence that is computed from all looks, with nothing left
+    out?
+    """
     logs, *_ = kept(looks)
     against = (
         math.log((math.exp(sequential.evidence(logs)) + 1) / 2)
@@ -74,7 +78,9 @@ def test_what_the_whole_data_does_not_exclude_is_within_the_bounds(looks: Looks)
 
 
 def _ceiling(x: float, logs: tuple[float, ...], events: int, expected: float) -> float:
-    """The largest that the log likelihood can be at ``x``, if ``T`` is convex, starts with the slope ``expected``, and is known at six points."""
+    """The largest that the log likelihood can be at ``x``, if ``T`` is convex, starts with the
+    slope ``expected``, and is known at six points.
+    """
     points = [0.0, *map(math.log, sequential.RATIOS)]
     heights = [0.0, *logs]
     knots = [
@@ -86,7 +92,8 @@ def _ceiling(x: float, logs: tuple[float, ...], events: int, expected: float) ->
         (i for i, (a, b) in enumerate(pairwise(knots)) if a[0] <= x <= b[0]),
         0 if x < 0 else len(lines),
     )
-    # The log likelihood is concave: beside the piece that it is in, it is under every chord that is continued.
+    # The log likelihood is concave: beside the piece that it is in, it is under every chord that is
+    # continued.
     return min(
         [
             height + slope * (x - at)
@@ -224,7 +231,9 @@ def test_a_ratio_beyond_all_alternatives_is_bounded_from_below() -> None:
 def test_a_bound_that_is_no_longer_a_number_is_none(
     others: int, trials: int, control_trials: int
 ) -> None:
-    """One event of a small candidate: the likelihood falls towards ever larger ratios, and hardly so."""
+    """One event of a small candidate: the likelihood falls towards ever larger ratios, and hardly
+    so.
+    """
     logs, events, expected, _ = kept([(1, 1 + others, trials / (trials + control_trials))])
     low, high = ratios.bounds(logs, events=events, expected=expected)
 

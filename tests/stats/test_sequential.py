@@ -1,4 +1,6 @@
-"""The sequential evidence against what it promises: expectations by enumeration, reference values, and false alarms under peeking."""
+"""The sequential evidence against what it promises: expectations by enumeration, reference values,
+and false alarms under peeking.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def hypergeometric(drawn: int, others: int, marked: int) -> list[Fraction]:
 def expectations(
     chances: list[float] | list[Fraction], *, trials: int, control_trials: int, margin: float
 ) -> list[float]:
-    """The expectation of each alternative's factor over how the events of one look fall on the two sides."""
+    """The expectation of each alternative's factor over how the events of one look fall on the two
+    sides.
+    """
     every = len(chances) - 1
     found = []
     for i in range(len(RATIOS)):
@@ -96,7 +100,9 @@ def test_the_expectation_of_every_factor_is_one_at_the_margin_and_less_below_it(
 def test_events_among_few_requests_are_conservative(
     trials: int, control_trials: int, every: int
 ) -> None:
-    """Requests that fail or not, without repetition: Hoeffding's theorem says that the factor expects even less."""
+    """Requests that fail or not, without repetition: Hoeffding's theorem says that the factor
+    expects even less.
+    """
     chances = hypergeometric(trials, control_trials, every)
 
     assert sum(chances) == 1
@@ -133,7 +139,9 @@ def test_the_evidence_agrees_with_the_reference(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("margin", [1.0, 1.25, 2.0])
 def test_the_evidence_is_the_mixture_written_out(margin: float) -> None:
-    """The formula by exact fractions, from the definition: each alternative's likelihood against the margin's, weighed by the prior."""
+    """The formula by exact fractions, from the definition: each alternative's likelihood against
+    the margin's, weighed by the prior.
+    """
     looks = ((100, 3, 900, 5), (300, 1, 700, 0), (1, 1, 999, 2))
     mixture = Fraction(0)
     for ratio, weight in zip(RATIOS, PRIOR, strict=True):
@@ -202,7 +210,7 @@ def test_what_is_kept_has_twelve_digits() -> None:
     assert all(value == float(f"{value:.12g}") for value in (*logs, evidence(logs)))
 
 
-# ------------------------------------------------------------------------------------------------------------ false alarms
+# ------------------------------------------------------------------------------------- false alarms
 
 ALPHA = 0.05
 RUNS = 1_500
@@ -211,7 +219,9 @@ RUNS = 1_500
 def first_alarm(
     rng: random.Random, *, ratio: float, looks: int, ramp: bool, drift: bool, margin: float = 1.0
 ) -> int | None:
-    """The look at which one rollout alarms; every look is peeked at, and the traffic follows the evidence where it ramps."""
+    """The look at which one rollout alarms; every look is peeked at, and the traffic follows the
+    evidence where it ramps.
+    """
     logs, weight = NOTHING, 0.1
     for look in range(looks):
         if ramp and evidence(logs) < 0:

@@ -1,4 +1,6 @@
-"""The special functions against forty digits, against SciPy, and against what must hold between them."""
+"""The special functions against forty digits, against SciPy, and against what must hold between
+them.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ def of_a_log(found: float, exact: Any) -> float:
     return float(abs(mpf(found) - exact) / max(1, abs(exact)))
 
 
-# --------------------------------------------------------------------------------------------------------- by forty digits
+# ---------------------------------------------------------------------------------- by forty digits
 
 
 def exact_log_beta(a: Any, b: Any) -> Any:
@@ -267,7 +269,7 @@ def test_logarithms_of_the_chances_of_counts_up_to_a_billion() -> None:
     assert max(errors) < 1e-13
 
 
-# ---------------------------------------------------------------------------------------------------------- by other people
+# ---------------------------------------------------------------------------------- by other people
 
 
 REPLAYS: dict[str, tuple[Callable[..., float], str]] = {
@@ -306,7 +308,9 @@ wholes = st.integers(0, 5_000)
 
 
 FAR = 1e-100
-"""Out there SciPy's own figures lose digits (its binomial tail of 3.6e-277 is wrong in the tenth); mpmath above goes further."""
+"""Out there SciPy's own figures lose digits (its binomial tail of 3.6e-277 is wrong in the tenth);
+mpmath above goes further.
+"""
 
 
 @given(a=sizes, b=sizes, x=st.floats(0, 1, allow_subnormal=False))
@@ -329,7 +333,7 @@ def test_tails_of_counts_agree_with_scipy(n: int, k: int, p: float) -> None:
     assert near(ours.poisson_sf(k, n), float(stats.poisson.sf(k, n)) if n else 0.0, 1e-10, FAR)
 
 
-# -------------------------------------------------------------------------------------------------------------------- laws
+# --------------------------------------------------------------------------------------------- laws
 
 
 @given(a=sizes, b=sizes, x=parts)
@@ -393,7 +397,7 @@ def test_log_choose_counts(n: int) -> None:
     ]
 
 
-# ------------------------------------------------------------------------------------------------------------------- edges
+# -------------------------------------------------------------------------------------------- edges
 
 EDGES: tuple[tuple[str, float, float], ...] = (
     ("no beta below 0", ours.beta_cdf(0, 2, 3), 0.0),
@@ -506,7 +510,9 @@ def test_what_is_out_of_range_is_refused(call: Callable[[], float], said: str) -
 
 
 def test_a_million_is_hundreds_of_steps_and_not_a_million() -> None:
-    """Near the mean of large parameters, where the fractions take longest, and where their digits are hardest to keep."""
+    """Near the mean of large parameters, where the fractions take longest, and where their digits
+    are hardest to keep.
+    """
     assert near(ours.beta_cdf(0.5, 1e8, 1e8), 0.5, 1e-12)
     assert near(ours.binomial_cdf(500_000_000, 1_000_000_001, 0.5), 0.5, 1e-10)
     assert near(ours.gamma_p(1e9, 1e9), 0.5 + 1 / (3 * math.sqrt(2 * math.pi * 1e9)), 1e-9)

@@ -1,4 +1,6 @@
-"""Evidence of slower answers: what it expects by enumeration, what it finds, and how seldom it alarms."""
+"""Evidence of slower answers: what it expects by enumeration, what it finds, and how seldom it
+alarms.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def cumulative(times: list[float], edges: tuple[float, ...] = EDGES) -> list[int
     return list(itertools.accumulate(found))
 
 
-# -------------------------------------------------------------------------------------------------------------- expectations
+# ------------------------------------------------------------------------------------- expectations
 
 SMALL = (1.0, 2.0, 4.0)
 KNOWN = (6, 20, 27, 30)
@@ -53,7 +55,9 @@ def expected(
     m: int,
     margin: float = 1.0,
 ) -> float:
-    """The expectation of the evidence of one look, over every way in which its requests can fall into the buckets."""
+    """The expectation of the evidence of one look, over every way in which its requests can fall
+    into the buckets.
+    """
     cells, terms = range(len(SMALL) + 1), []
     for fell in itertools.product(cells, repeat=n + m):
         chance = math.prod(candidate[i] for i in fell[:n]) * math.prod(control[i] for i in fell[n:])
@@ -92,7 +96,7 @@ def test_with_a_margin_a_candidate_that_is_stretched_by_it_expects_no_evidence()
     assert expected((0.0, 0.0, 0.5, 0.5), STABLE, knowing, n=2, m=2, margin=2.0) > 1
 
 
-# ------------------------------------------------------------------------------------------------------------------- finding
+# ------------------------------------------------------------------------------------------ finding
 
 
 def after(
@@ -104,7 +108,9 @@ def after(
     margin: float = 1.0,
     alpha: float = 0.05,
 ) -> int | None:
-    """The look at which a candidate alarms: 100 requests of it and 300 of its control in each, lognormal around 100 ms."""
+    """The look at which a candidate alarms: 100 requests of it and 300 of its control in each,
+    lognormal around 100 ms.
+    """
     state = NOTHING
     for k in range(looks):
         mine = [
@@ -151,7 +157,7 @@ def test_what_the_margin_tolerates_is_tolerated() -> None:
     assert None not in [after(rng, 6.0, margin=1.3, looks=12) for _ in range(5)]
 
 
-# -------------------------------------------------------------------------------------------------------------------- buckets
+# ------------------------------------------------------------------------------------------ buckets
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""What the tests of stores save: the rollouts and notes with which `progressive.testing.check_store` tries any store."""
+"""What the tests of stores save: the rollouts and notes with which
+`progressive.testing.check_store` tries any store.
+"""
 
 from __future__ import annotations
 

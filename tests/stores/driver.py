@@ -1,4 +1,6 @@
-"""A process that drives a rollout until its standard input ends: ``python driver.py KIND DIRECTORY``."""
+"""A process that drives a rollout until its standard input ends:
+``python driver.py KIND DIRECTORY``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A disk that fails, and one that forgets: stands in for the ``os`` module in the file store's own modules."""
+"""A disk that fails, and one that forgets: stands in for the ``os`` module in the file store's own
+modules.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,21 @@ from progressive.stores import filesystem as _system
 from progressive.stores import journal as _journal
 
 COUNTED = ("open", "write", "ftruncate", "fsync", "replace")
-"""The calls that change something, or make it durable. A process may die before each of them, and in the middle of a write."""
+"""The calls that change something, or make it durable. A process may die before each of them, and
+in the middle of a write.
+"""
 
 
 class Killed(BaseException):
-    """The process is dead: nothing of the store's own code may do anything from here on, clean-up in ``finally`` included."""
+    """The process is dead: nothing of the store's own code may do anything from here on, clean-up
+    in ``finally`` included.
+    """
 
 
 class Disk:
-    """The ``os`` module, with a fault at the ``at``-th of the counted calls. ``calls`` has what was asked for, in order."""
+    """The ``os`` module, with a fault at the ``at``-th of the counted calls. ``calls`` has what was
+    asked for, in order.
+    """
 
     def __init__(
         self,
@@ -79,7 +87,9 @@ def read_only() -> OSError:
 
 
 class ForgetfulDisk(Disk):
-    """Keeps after a power cut what was synced, and nothing else: a file's bytes from its last fsync, names from the directory's last."""
+    """Keeps after a power cut what was synced, and nothing else: a file's bytes from its last
+    fsync, names from the directory's last.
+    """
 
     def __init__(self, directory: Path, at: int | None) -> None:
         super().__init__(at)

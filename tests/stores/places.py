@@ -1,4 +1,6 @@
-"""The stores that keep rollouts on a disk, and what a test must know of each to look at its bytes, or to spoil them."""
+"""The stores that keep rollouts on a disk, and what a test must know of each to look at its bytes,
+or to spoil them.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,8 @@ class Sqlite:
     def spoil(self, directory: Path, id: str, state: bytes) -> None:
         with by_hand(self.path(directory)) as db:
             db.execute(
-                "INSERT INTO rollouts SELECT ?, service, created, 0, wake_at, state FROM rollouts WHERE id = ? ON CONFLICT DO NOTHING",
+                "INSERT INTO rollouts SELECT ?, service, created, 0, wake_at, state FROM "
+                "rollouts WHERE id = ? ON CONFLICT DO NOTHING",
                 (id, ID),
             )
             db.execute("UPDATE rollouts SET state = CAST(? AS TEXT) WHERE id = ?", (state, id))
@@ -127,7 +130,9 @@ def held(directory: Path) -> dict[str, bytes]:
 
 
 def environment() -> dict[str, str]:
-    """What a subprocess needs to import the helpers of these tests and the same library as this process."""
+    """What a subprocess needs to import the helpers of these tests and the same library as this
+    process.
+    """
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -136,7 +141,9 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def as_nobody(directory: Path) -> Iterator[None]:
-    """Without the right to write in the directory. Rights don't bind root; a test that runs as root gives them up for a while."""
+    """Without the right to write in the directory. Rights don't bind root; a test that runs as root
+    gives them up for a while.
+    """
     for path in directory.rglob("*"):
         path.chmod(0o555 if path.is_dir() else 0o444)
     directory.chmod(0o555)

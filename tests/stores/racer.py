@@ -1,4 +1,6 @@
-"""A process that moves one rollout on beside others until it has won ``TIMES`` saves: ``python racer.py KIND DIRECTORY NAME TIMES``."""
+"""A process that moves one rollout on beside others until it has won ``TIMES`` saves:
+``python racer.py KIND DIRECTORY NAME TIMES``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from progressive.rollout.notes import Refused
 
 
 def main(kind: str, directory: str, name: str, times: str) -> None:
-    """Wait for the start, then load and save the next serial, again and again; each note says whose it is."""
+    """Wait for the start, then load and save the next serial, again and again; each note says whose
+    it is.
+    """
     store = opened(kind, directory)
     print("ready", flush=True)
     sys.stdin.readline()

@@ -1,4 +1,6 @@
-"""A process that saves in a loop until it is killed, and says on standard output what was saved: ``python saver.py KIND DIRECTORY``."""
+"""A process that saves in a loop until it is killed, and says on standard output what was saved:
+``python saver.py KIND DIRECTORY``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""An SQLite that fails, or whose process dies, at one of its statements: stands in for the ``sqlite3`` module in the store's own."""
+"""An SQLite that fails, or whose process dies, at one of its statements: stands in for the
+``sqlite3`` module in the store's own.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def die() -> None:
 
 
 class Statements:
-    """The module, with ``fault`` called before (or ``after``) the ``at``-th statement. ``said`` has the first word of each."""
+    """The module, with ``fault`` called before (or ``after``) the ``at``-th statement. ``said`` has
+    the first word of each.
+    """
 
     def __init__(
         self, at: int | None = None, fault: Callable[[], None] = die, *, after: bool = False

@@ -1,4 +1,6 @@
-"""Every store keeps the contract; and what those on a disk have in common when the process, the disk or a person breaks in."""
+"""Every store keeps the contract; and what those on a disk have in common when the process, the
+disk or a person breaks in.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,7 @@ def program(name: str, place: Place, directory: Path, *more: str) -> list[str]:
     return [sys.executable, str(HERE / name), place.name, str(directory), *more]
 
 
-# --------------------------------------------------------------------------------------------------------------- contract
+# ----------------------------------------------------------------------------------------- contract
 
 
 @rule("R21", "R24", "R32")
@@ -66,7 +68,9 @@ def program(name: str, place: Place, directory: Path, *more: str) -> list[str]:
     [("memory", False), *((place.name, shared) for place in PLACES for shared in (False, True))],
 )
 def test_every_store_keeps_the_laws_of_all_stores(kind: str, shared: bool, tmp_path: Path) -> None:
-    """With one handle that all threads share, and where others can reach the place, with a handle for each."""
+    """With one handle that all threads share, and where others can reach the place, with a handle
+    for each.
+    """
     check_store(lambda place: MAKERS[kind](tmp_path / place), shared=shared)
 
 
@@ -89,7 +93,8 @@ def test_a_refused_save_says_what_stands_there_and_what_was_expected(
         store.save(a_rollout(wake_at=AT + timedelta(hours=1)), (), expected=0)
     with pytest.raises(
         ConflictError,
-        match=r"service 'checkout' has an active rollout, 'checkout-42'; .* before starting 'second'",
+        match=r"service 'checkout' has an active rollout, 'checkout-42'; .* before starting "
+        r"'second'",
     ):
         store.save(a_rollout("second"), (), expected=None)
     with pytest.raises(StrategyError, match=r"due\(now=\): 2026-11-23T09:00:00 has no time zone"):
@@ -193,7 +198,7 @@ def test_a_whole_rollout_is_driven_and_the_next_one_may_start(
     assert list(store.due(following.clocks.now)) == ["following"]
 
 
-# ----------------------------------------------------------------------------------------------------------- what is stored
+# ----------------------------------------------------------------------------------- what is stored
 
 
 @rule("R36")
@@ -219,17 +224,20 @@ def test_another_store_in_the_same_place_sees_it(store: Any, place: Place, direc
         (
             None,
             5,
-            "rollout 'checkout-42' is not stored, and serial 5 was expected: somebody else moved it; load it and decide again",
+            "rollout 'checkout-42' is not stored, and serial 5 was expected: somebody else "
+            "moved it; load it and decide again",
         ),
         (
             3,
             2,
-            "rollout 'checkout-42' is at serial 3, and serial 2 was expected: somebody else moved it; load it and decide again",
+            "rollout 'checkout-42' is at serial 3, and serial 2 was expected: somebody "
+            "else moved it; load it and decide again",
         ),
         (
             3,
             None,
-            "rollout 'checkout-42' is at serial 3, and it should not have been stored: somebody else moved it; load it and decide again",
+            "rollout 'checkout-42' is at serial 3, and it should not have been stored: "
+            "somebody else moved it; load it and decide again",
         ),
     ],
 )
@@ -275,7 +283,7 @@ def test_a_relative_path_stays_where_it_was(
     assert place.open(tmp_path / "rollouts").load(ID) == a_rollout()
 
 
-# ------------------------------------------------------------------------------------------------------------- broken states
+# ------------------------------------------------------------------------------------ broken states
 
 
 @rule("R34")
@@ -325,7 +333,10 @@ def test_a_state_under_another_ids_name_is_refused(
     saved(store, 0)
     place.spoil(directory, "checkout-43", place.state(directory, ID))
 
-    said = f"{place.where(directory, 'checkout-43')}: $.id: it is the rollout 'checkout-42' under the name of 'checkout-43'"
+    said = (
+        f"{place.where(directory, 'checkout-43')}: $.id: it is the rollout 'checkout-42' under "
+        "the name of 'checkout-43'"
+    )
     with pytest.raises(StateError, match=re.escape(said)):
         store.load("checkout-43")
 
@@ -350,14 +361,16 @@ def test_a_broken_state_is_a_state_error_stops_no_other_rollout_and_is_not_passe
         store.load("0-broken")
 
 
-# ---------------------------------------------------------------------------------------------------------------- the disk
+# ----------------------------------------------------------------------------------------- the disk
 
 
 @rule("R4", "R25")
 def test_a_process_that_is_killed_while_it_saves_loses_nothing_that_it_said_was_saved(
     place: Place, directory: Path
 ) -> None:
-    """For real: SIGKILL at eight places in a loop of saves, each process going on from what the one before left."""
+    """For real: SIGKILL at eight places in a loop of saves, each process going on from what the one
+    before left.
+    """
     said = -1
     for stop_after in (1, 2, 3, 5, 8, 13, 21, 34):
         with subprocess.Popen(
@@ -391,8 +404,10 @@ def test_a_file_size_limit_of_the_system_is_a_store_error(place: Place, director
         "from progressive import StoreError\n"
         "store = opened(*sys.argv[1:])\n"
         "store.save(a_rollout(), some_notes(0), expected=None)\n"
-        "limit = max(path.stat().st_size for path in Path(sys.argv[2]).iterdir()) if sys.argv[1] == 'sqlite' else 700\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
+        "limit = max(path.stat().st_size for path in Path(sys.argv[2]).iterdir()) if "
+        "sys.argv[1] == 'sqlite' else 700\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
         "try: store.save(a_rollout(serial=1), some_notes(1, 900), expected=0)\n"
         "except StoreError as error: print(error)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)\n"
@@ -404,7 +419,8 @@ def test_a_file_size_limit_of_the_system_is_a_store_error(place: Place, director
 
     assert done.stderr == ""
     assert re.match(
-        r"rollout 'checkout-42' was (not saved, and what was stored before stands|perhaps saved, perhaps not; load it)",
+        r"rollout 'checkout-42' was (not saved, and what was stored before stands|perhaps "
+        r"saved, perhaps not; load it)",
         done.stdout,
     )
     assert re.search(r"File too large|disk I/O error|disk is full", done.stdout)
@@ -460,7 +476,7 @@ def test_a_directory_that_has_gone_is_not_an_empty_one(store: Any, directory: Pa
         assert caught.value.failure is Failure.PERMANENT
 
 
-# ----------------------------------------------------------------------------------------------------------------- driving
+# ------------------------------------------------------------------------------------------ driving
 
 
 def test_a_second_driver_is_told_who_drives(store: Any, place: Place, directory: Path) -> None:
@@ -474,7 +490,8 @@ def test_a_second_driver_is_told_who_drives(store: Any, place: Place, directory:
         pass
 
     said = (
-        rf"rollout 'checkout-42' is driven by process {os.getpid()} on \S+ since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ; "
+        rf"rollout 'checkout-42' is driven by process {os.getpid()} on \S+ since "
+        rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ; "
         "leave it to that one, or stop it and try again"
     )
     assert re.fullmatch(said, str(caught.value))

@@ -1,4 +1,6 @@
-"""The file store: what it keeps when the process, the disk or a person breaks in (R21, R25, R34); `test_contract` has the rest."""
+"""The file store: what it keeps when the process, the disk or a person breaks in (R21, R25, R34);
+`test_contract` has the rest.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def directory(store: FileStore, tmp_path: Path) -> Path:
 
 
 def assert_whole(directory: Path, *serials: int) -> int | None:
-    """What a new process finds is one of these states (-1: none), with exactly its notes. Gives its serial."""
+    """What a new process finds is one of these states (-1: none), with exactly its notes. Gives its
+    serial.
+    """
     store = FileStore(directory)
     found = store.load(ID)
     serial = -1 if found is None else found.serial
@@ -46,7 +50,7 @@ def assert_whole(directory: Path, *serials: int) -> int | None:
     return None if found is None else serial
 
 
-# ------------------------------------------------------------------------------------------------------- files and locks
+# ---------------------------------------------------------------------------------- files and locks
 
 
 def test_the_notes_are_a_line_each_and_a_line_for_each_save(
@@ -111,7 +115,7 @@ def test_nothing_is_started_beside_a_rollout_of_its_service_that_can_not_be_read
     store.save(a_rollout("another", service="cart"), (), expected=None)
 
 
-# ------------------------------------------------------------------------------------------------------- interrupted saves
+# -------------------------------------------------------------------------------- interrupted saves
 
 
 def run_into(
@@ -262,7 +266,7 @@ def test_a_disk_that_takes_a_part_at_a_time_gets_all_of_it(directory: Path) -> N
     assert_whole(directory, 0)
 
 
-# ------------------------------------------------------------------------------------------------------------ broken files
+# ------------------------------------------------------------------------------------- broken files
 
 
 BROKEN = pytest.mark.parametrize(
@@ -364,7 +368,7 @@ def test_what_can_not_be_a_directory_of_rollouts_is_said_at_once(
     assert caught.value.failure is Failure.PERMANENT
 
 
-# ------------------------------------------------------------------------------------------------------------------ notes
+# -------------------------------------------------------------------------------------------- notes
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -490,7 +494,8 @@ def test_a_state_that_was_restored_without_its_notes_is_not_written_over(
 
     with pytest.raises(
         StateError,
-        match=f"stored state is at serial {kept}, and this journal has notes of serial {kept + 3}.*move this one away",
+        match=f"stored state is at serial {kept}, and this journal has notes of serial "
+        f"{kept + 3}.*move this one away",
     ):
         store.save(a_rollout(serial=kept + 1), some_notes(kept + 1), expected=kept)
     assert held(directory) == before
@@ -551,7 +556,7 @@ def test_notes_that_were_archived_begin_anew(store: FileStore, directory: Path) 
     assert list(store.notes(ID)) == all_notes(ID, 3, 4)
 
 
-# --------------------------------------------------------------------------------------------------------------------- ids
+# ---------------------------------------------------------------------------------------------- ids
 
 
 def test_hostile_ids_stay_in_the_directory_and_apart_where_case_is_not_told(

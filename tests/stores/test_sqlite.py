@@ -1,4 +1,6 @@
-"""The SQLite store: what its database holds to, and whose errors become which (R21, R25, R34, R35); `test_contract` has the rest."""
+"""The SQLite store: what its database holds to, and whose errors become which (R21, R25, R34, R35);
+`test_contract` has the rest.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def store(path: Path) -> SqliteStore:
 
 
 def assert_whole(path: Path, *serials: int) -> int:
-    """What a new store finds is one of these states, with exactly its notes, in a sound database. Gives its serial."""
+    """What a new store finds is one of these states, with exactly its notes, in a sound database.
+    Gives its serial.
+    """
     store = SqliteStore(path)
     found = store.load(ID)
     assert found is not None
@@ -67,7 +71,7 @@ ACTS: dict[str, Callable[[SqliteStore], object]] = {
 every_act = pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 
 
-# -------------------------------------------------------------------------------------------------------------- the layout
+# --------------------------------------------------------------------------------------- the layout
 
 
 def test_a_database_is_made_where_there_is_none_and_nothing_else(
@@ -136,7 +140,8 @@ def test_the_database_itself_holds_a_service_to_one_active_rollout(
         pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: rollouts\.service"),
     ):
         db.execute(
-            "INSERT INTO rollouts SELECT 'other', service, created, active, wake_at, state FROM rollouts"
+            "INSERT INTO rollouts SELECT 'other', service, created, active, wake_at, state "
+            "FROM rollouts"
         )
 
 
@@ -153,7 +158,7 @@ def test_a_rollout_that_comes_to_life_again_beside_another_is_refused(store: Sql
     assert list(store.notes("old")) == []
 
 
-# ------------------------------------------------------------------------------------------------------------------- notes
+# -------------------------------------------------------------------------------------------- notes
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 500])
@@ -222,7 +227,10 @@ def test_a_state_that_was_restored_or_removed_without_its_notes_is_not_written_o
         db.execute(by)
     stored, before = store.load(ID), held(path.parent)
 
-    said = f"{re.escape(str(path))}: rollout 'checkout-42': {said}, and there are notes of serial 2: .*move these notes away"
+    said = (
+        f"{re.escape(str(path))}: rollout 'checkout-42': {said}, and there are notes of serial "
+        "2: .*move these notes away"
+    )
     with pytest.raises(StateError, match=said):
         store.save(a_rollout(serial=5), (), expected=None if stored is None else stored.serial)
     assert held(path.parent) == before
@@ -237,7 +245,7 @@ def test_notes_that_were_moved_away_begin_anew(store: SqliteStore, path: Path) -
     assert list(store.notes(ID)) == all_notes(ID, 3)
 
 
-# ------------------------------------------------------------------------------------------------------- interrupted saves
+# -------------------------------------------------------------------------------- interrupted saves
 
 
 LAYOUT_IS_ASKED = ["PRAGMA"] * 2
@@ -314,7 +322,8 @@ def test_an_error_anywhere_is_a_store_error_and_nothing_is_saved(
         assert error is not None
         assert error.failure is failure
         assert str(error).startswith(
-            f"rollout 'checkout-42' was not saved, and what was stored before stands: {path}: SQLite's own words"
+            "rollout 'checkout-42' was not saved, and what was stored before stands: "
+            f"{path}: SQLite's own words"
         )
         assert "; " in str(error)
 
@@ -351,8 +360,8 @@ def test_a_commit_that_fails_in_the_middle_is_unknown(
     assert error is not None
     assert error.failure is Failure.UNKNOWN
     assert (
-        str(error)
-        == f"rollout 'checkout-42' was perhaps saved, perhaps not; load it before saving again: {path}: SQLite's own words"
+        str(error) == "rollout 'checkout-42' was perhaps saved, perhaps not; load it before saving "
+        f"again: {path}: SQLite's own words"
     )
     assert assert_whole(path, 1, 2) == (2 if done else 1)
 
@@ -388,7 +397,7 @@ def test_a_connection_is_set_to_outlive_a_power_cut(store: SqliteStore) -> None:
     assert asked == [3, 1, "delete"]
 
 
-# ----------------------------------------------------------------------------------------------------------------- locked
+# ------------------------------------------------------------------------------------------- locked
 
 
 HOLDER = """import sqlite3, sys
@@ -446,14 +455,15 @@ def test_a_save_waits_for_a_reader_and_says_so_when_that_takes_too_long(
     assert_whole(path, 2)
 
 
-# ---------------------------------------------------------------------------------------------- what is not, or no longer, ours
+# ------------------------------------------------------------------ what is not, or no longer, ours
 
 
 @pytest.mark.parametrize("name", [":memory:", ""])
 def test_a_database_in_memory_is_refused_and_another_store_named(name: str) -> None:
     with pytest.raises(
         StrategyError,
-        match=r"SqliteStore\('.*'\): each connection would have .* of its own; .*progressive\.testing\.MemoryStore",
+        match=r"SqliteStore\('.*'\): each connection would have .* of its own; "
+        r".*progressive\.testing\.MemoryStore",
     ):
         SqliteStore(name)
 
@@ -509,7 +519,10 @@ def malformed(path: Path) -> None:
 
 
 NO_DATABASE = "file is not a database; give another path, or move it away"
-ANOTHERS = "is a database of another application (application_id {}, user_version {}, {} in it); give another path"
+ANOTHERS = (
+    "is a database of another application (application_id {}, user_version {}, {} in it); give "
+    "another path"
+)
 LAYOUT = "has layout {}, and this version reads layout 1: {}"
 OURS = "longest_overdue, newest_of_a_service, notes"
 
@@ -625,7 +638,10 @@ def test_an_empty_file_becomes_a_database(path: Path) -> None:
     "name", ["", "missing/rollouts.db"], ids=["a directory", "in a directory that is not there"]
 )
 def test_what_can_not_be_a_database_is_said_at_once(directory: Path, name: str) -> None:
-    said = f"rollouts can't be kept there: {directory / name}: unable to open database file; mend the file, its directory or their rights"
+    said = (
+        f"rollouts can't be kept there: {directory / name}: unable to open database file; mend "
+        "the file, its directory or their rights"
+    )
     with pytest.raises(StoreError, match=re.escape(said)) as caught:
         SqliteStore(directory / name)
     assert caught.value.failure is Failure.PERMANENT
@@ -651,7 +667,7 @@ def test_an_id_that_is_no_text_is_a_store_error(store: SqliteStore, path: Path) 
     assert caught.value.failure is Failure.PERMANENT
 
 
-# -------------------------------------------------------------------------------------------------------- threads, the log
+# --------------------------------------------------------------------------------- threads, the log
 
 
 def test_many_threads_read_and_save_with_one_store(store: SqliteStore) -> None:

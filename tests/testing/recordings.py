@@ -1,4 +1,6 @@
-"""Recordings to judge again: a service with illnesses, drivers that are prompt or slow, golden transcripts."""
+"""Recordings to judge again: a service with illnesses, drivers that are prompt or slow, golden
+transcripts.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,14 @@ Pairs = list[tuple[str, Note]]
 Script = Callable[[Track, Window], Measurement]
 
 
-# -------------------------------------------------------------------------------------------------------------- recordings
+# --------------------------------------------------------------------------------------- recordings
 
 
 @attrs.frozen(kw_only=True)
 class Ill:
-    """When one track is ill, and how: `Counts` that fail at ``rate``, no data, or no answer, from ``since`` on for ``lasting``."""
+    """When one track is ill, and how: `Counts` that fail at ``rate``, no data, or no answer, from
+    ``since`` on for ``lasting``.
+    """
 
     track: Track
     since: timedelta
@@ -55,7 +59,9 @@ class Ill:
 
 
 def world_of(ills: Sequence[Ill], *, rps: int = 20, usual: float = 0.002) -> Script:
-    """A service whose failures are counted second by second, so that two windows have together what one over both has."""
+    """A service whose failures are counted second by second, so that two windows have together what
+    one over both has.
+    """
     failed: dict[Track, list[float]] = {track: [0.0] for track in Track}
 
     def rate(track: Track, second: int) -> float:
@@ -113,7 +119,9 @@ def recorded(
 
 @attrs.define
 class Driver:
-    """A driver without threads. With a ``rng`` its calls take time and it wakes a little late, as real ones do: every answer has its own time."""
+    """A driver without threads. With a ``rng`` its calls take time and it wakes a little late, as
+    real ones do: every answer has its own time.
+    """
 
     strategy: Any
     script: Script
@@ -204,7 +212,9 @@ class Driver:
 
 
 def same(found: Replay) -> bool:
-    """Did it come to the same end at the same moment, with the same words and verdicts, and was all of it known?"""
+    """Did it come to the same end at the same moment, with the same words and verdicts, and was all
+    of it known?
+    """
     return (
         found.replayed == found.recorded
         and found.unknown_from is None
@@ -238,7 +248,9 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def transcript(name: str) -> tuple[Any, Pairs]:
-    """The rollout of a golden transcript before its first decision, and its notes with their ids."""
+    """The rollout of a golden transcript before its first decision, and its notes with their
+    ids.
+    """
 
     def compact(value: object) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

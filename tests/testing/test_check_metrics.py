@@ -1,4 +1,6 @@
-"""`check_metrics` lets good providers through and bites every bad one with a sentence that names the fault."""
+"""`check_metrics` lets good providers through and bites every bad one with a sentence that names
+the fault.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ BASKET = Metric("basket", kind="mean")
 QUEUE = Metric("queue", kind="value")
 
 TIMES = tuple(START + seconds(n) for n in range(0, 90, 3))
-"""When something happened: every three seconds from the start on, and still after the end. Each fifth fails."""
+"""When something happened: every three seconds from the start on, and still after the end. Each
+fifth fails.
+"""
 
 CUT = TIMES[7]
 """A moment at which something happened."""
@@ -260,7 +264,7 @@ def test_a_counter_passes_and_is_tried_on_what_happens_between_two_looks() -> No
     assert counter.hits == 1_000 + 2 * 7
 
 
-# --------------------------------------------------------------------------------------------------------------- the faults
+# --------------------------------------------------------------------------------------- the faults
 
 
 def answers(change: Callable[[Look, Window], Any], base: type[Any] = Plain) -> Callable[[], Any]:
@@ -450,7 +454,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "no metrics",
         lists(()),
-        "Lists.metrics does not say what it answers for\n  expected: (Metric('error-rate', kind='ratio'), ...)\n  came:     ()",
+        "Lists.metrics does not say what it answers for\n  expected: (Metric('error-rate', "
+        "kind='ratio'), ...)\n  came:     ()",
     ),
     ("names of metrics", lists(["errors"]), "Lists.metrics does not say what it answers for"),
     (
@@ -476,7 +481,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "another metric",
         answers(lambda look, window: attrs.evolve(look, metric="other")),
-        "answered another question\n  expected: errors in [2026-11-23T12:00:00+00:00, 2026-11-23T12:01:00+00:00)\n  came:     other in",
+        "answered another question\n  expected: errors in [2026-11-23T12:00:00+00:00, "
+        "2026-11-23T12:01:00+00:00)\n  came:     other in",
     ),
     (
         "its own window",
@@ -490,7 +496,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "a track too few",
         answers(lambda look, window: attrs.evolve(look, tracks=look.tracks[:1])),
-        "answered for other tracks than were asked\n  expected: candidate, stable\n  came:     candidate",
+        "answered for other tracks than were asked\n  expected: candidate, stable\n  came: "
+        "    candidate",
     ),
     (
         "a track too many",
@@ -504,7 +511,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "another shape",
         measures(lambda metric, track, window: Gauge(samples=(0.01,))),
-        "Measures.measure(errors) answered for candidate in another shape\n  expected: Counts, because it is a ratio",
+        "Measures.measure(errors) answered for candidate in another shape\n  expected: "
+        "Counts, because it is a ratio",
     ),
     (
         "covers more",
@@ -523,12 +531,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "a foreign error",
         fails(KeyError("v1")),
-        "Measures.measure(errors) raised an error of another kind\n  expected: an answer\n  came:     KeyError: 'v1'",
+        "Measures.measure(errors) raised an error of another kind\n  expected: an answer\n "
+        " came:     KeyError: 'v1'",
     ),
     (
         "a clock that ends",
         measures(this_century),
-        "Measures.measure(errors) raised an error of another kind\n  expected: an answer\n  came:     OverflowError",
+        "Measures.measure(errors) raised an error of another kind\n  expected: an answer\n "
+        " came:     OverflowError",
     ),
     (
         "a wrong measurement",
@@ -558,22 +568,26 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "the same for ever",
         measures(lambda metric, track, window: SHAPES[metric](within(WINDOW))),
-        "(errors) made up a number for candidate in 2001\n  expected: NoData(why), NoAnswer(why), a MetricsError, or counts of 0 trials",
+        "(errors) made up a number for candidate in 2001\n  expected: NoData(why), "
+        "NoAnswer(why), a MetricsError, or counts of 0 trials",
     ),
     (
         "the end counts twice",
         measures(closed),
-        "Measures.measure(errors) does not count the parts of a window for stable as it counts the whole",
+        "Measures.measure(errors) does not count the parts of a window for stable as it "
+        "counts the whole",
     ),
     (
         "extrapolates",
         measures(extrapolated),
-        "Measures.measure(errors) does not count the parts of a window for stable as it counts the whole",
+        "Measures.measure(errors) does not count the parts of a window for stable as it "
+        "counts the whole",
     ),
     (
         "from the beginning of the day",
         Since,
-        "Since.measure(errors) does not count the parts of a window for stable as it counts the whole",
+        "Since.measure(errors) does not count the parts of a window for stable as it "
+        "counts the whole",
     ),
     (
         "a part makes no sense",
@@ -583,7 +597,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "edges that move",
         measures(edges_that_move),
-        "(duration) gave windows that can't be merged\n  expected: one shape in all of them\n  came:     StrategyError: measurements do not",
+        "(duration) gave windows that can't be merged\n  expected: one shape in all of "
+        "them\n  came:     StrategyError: measurements do not",
     ),
     (
         "a fingerprint with times",
@@ -593,7 +608,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "a reading without end",
         answers(lambda look, window: attrs.evolve(look, reading="x" * 5000)),
-        "raised an error of another kind\n  expected: an answer\n  came:     StrategyError: look.reading: 5000 characters; 4096 are the most",
+        "raised an error of another kind\n  expected: an answer\n  came:     "
+        "StrategyError: look.reading: 5000 characters; 4096 are the most",
     ),
     (
         "colours that do not agree",
@@ -603,12 +619,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "a counter as it stands",
         Raw,
-        "Raw.measure(hits) without a reading to go on from must only give one\n  expected: NoData('opening reading')",
+        "Raw.measure(hits) without a reading to go on from must only give one\n  expected: "
+        "NoData('opening reading')",
     ),
     (
         "a counter since ever",
         Total,
-        "Total.measure(hits) does not count from reading to reading for stable as it counts the whole",
+        "Total.measure(hits) does not count from reading to reading for stable as it "
+        "counts the whole",
     ),
     (
         "a counter without readings",
@@ -650,7 +668,8 @@ def test_a_broken_law_is_named() -> None:
         check_metrics(measures(closed)(), RELEASE, WINDOW, cuts=[CUT])
 
     assert caught.value.__notes__ == [
-        "The law: the parts make the whole. Half-open windows that follow each other count everything once."
+        "The law: the parts make the whole. Half-open windows that follow each other count "
+        "everything once."
     ]
 
 

@@ -1,4 +1,6 @@
-"""`check_router` lets good routers through, bites every bad one with a sentence that names the fault, and leaves all traffic on stable."""
+"""`check_router` lets good routers through, bites every bad one with a sentence that names the
+fault, and leaves all traffic on stable.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ ONLY_WEIGHTS = Capabilities(smallest_weight=percent(1))
 
 
 class Plain:
-    """A router of one colour, with nothing optional: what it serves and what it was told are two things."""
+    """A router of one colour, with nothing optional: what it serves and what it was told are two
+    things.
+    """
 
     capabilities = ONLY_WEIGHTS
 
@@ -153,7 +157,7 @@ def test_a_router_that_lags_is_waited_for_by_time_and_by_a_function() -> None:
         check_router(Lagging(), TWO)
 
 
-# --------------------------------------------------------------------------------------------------------------- the faults
+# --------------------------------------------------------------------------------------- the faults
 
 
 def keeps(name: str, change: Callable[[Any], Any]) -> Callable[[], MemoryRouter]:
@@ -430,7 +434,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "rounds to whole per cents",
         keeps("candidate", lambda share: Percent(share.ppm // 10_000 * 10_000)),
-        "after Keeps.apply(0.0001 % candidate), Keeps.read says something else\n  expected: 0.0001 % candidate\n  came:     0 % candidate",
+        "after Keeps.apply(0.0001 % candidate), Keeps.read says something else\n  "
+        "expected: 0.0001 % candidate\n  came:     0 % candidate",
     ),
     (
         "never gives everything",
@@ -470,12 +475,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "gives shares to nobody",
         Homeless,
-        "took a share for stable in a release that has none\n  expected: RouterError, and nothing written",
+        "took a share for stable in a release that has none\n  expected: RouterError, and "
+        "nothing written",
     ),
     (
         "an error that is not ours",
         KeyErrors,
-        "that has none with another error\n  expected: RouterError, and nothing written\n  came:     KeyError",
+        "that has none with another error\n  expected: RouterError, and nothing written\n  "
+        "came:     KeyError",
     ),
     (
         "says that it may be asked again",
@@ -492,12 +499,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "raises where a share has many digits",
         Fractions,
-        "expect=None) raised an error of another kind\n  expected: an answer\n  came:     StrategyError: percent(1.0000001)",
+        "expect=None) raised an error of another kind\n  expected: an answer\n  came:     "
+        "StrategyError: percent(1.0000001)",
     ),
     (
         "reading writes",
         Touches,
-        "Touches.read twice, with nothing between, says two things\n  expected: version=3\n  came:     version=4",
+        "Touches.read twice, with nothing between, says two things\n  expected: "
+        "version=3\n  came:     version=4",
     ),
     ("some requests go elsewhere", Elsewhere, "came:     1 % candidate, 1 % elsewhere"),
     ("never settles", Apart, "came:     1 % candidate, not settled"),
@@ -515,7 +524,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "compares too late",
         Late,
-        "Late.apply refused a write on a version that is not there any more, but wrote all the same",
+        "Late.apply refused a write on a version that is not there any more, but wrote all "
+        "the same",
     ),
     (
         "half of a marker",
@@ -617,7 +627,8 @@ def test_a_broken_law_is_named_and_all_traffic_goes_back_to_stable() -> None:
         check_router(router, THREE)
 
     assert caught.value.__notes__ == [
-        "The law: a write on what has moved is refused. Where compare-and-set is declared: of two who read the same, the second to write is told."
+        "The law: a write on what has moved is refused. Where compare-and-set is declared: "
+        "of two who read the same, the second to write is told."
     ]
     assert router.traffic == Traffic()
 

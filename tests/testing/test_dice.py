@@ -1,4 +1,6 @@
-"""Chance that is the same everywhere: right on average and in its spread, against the exact distributions, and for ever the same draws."""
+"""Chance that is the same everywhere: right on average and in its spread, against the exact
+distributions, and for ever the same draws.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,9 @@ def test_a_power_below_zero_is_refused_and_does_not_go_on_for_ever() -> None:
 
 
 def test_the_same_seed_and_name_draw_the_same_for_ever() -> None:
-    """These numbers were drawn by the first version that had dice; no platform and no Python may draw others."""
+    """These numbers were drawn by the first version that had dice; no platform and no Python may
+    draw others.
+    """
     dice = Dice(7, "golden")
 
     assert [dice.binomial(500, 0.01) for _ in range(6)] == GOLDEN_BINOMIAL

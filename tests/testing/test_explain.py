@@ -1,4 +1,6 @@
-"""What a strategy can and can't see: the figures agree with whole simulations, and the warnings name a mend that works."""
+"""What a strategy can and can't see: the figures agree with whole simulations, and the warnings
+name a mend that works.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,7 @@ def overlap(one: Often, other: Often) -> bool:
     return one.low <= other.high and other.low <= one.high
 
 
-# ------------------------------------------------------------------------------------------------- agreement with whole simulations
+# ----------------------------------------------------------------- agreement with whole simulations
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,9 @@ def explained() -> Explanation:
 
 @pytest.mark.parametrize("worse", [1.0, 5.0, 20.0])
 def test_the_figures_agree_with_simulated_rollouts(explained: Explanation, worse: float) -> None:
-    """Within both intervals: how often it is caught by the end of each step, and how often it gets through."""
+    """Within both intervals: how often it is caught by the end of each step, and how often it gets
+    through.
+    """
     world = Load(40).world([ERRORS], times=worse)
     stories = [simulate(POLICY, world, seed=f"whole/{seed}") for seed in range(80)]
 
@@ -207,7 +211,7 @@ def test_the_same_seed_gives_the_same_answer() -> None:
     assert explain(POLICY, Load(40), runs=10) != explain(POLICY, Load(40), runs=10, seed=1)
 
 
-# --------------------------------------------------------------------------------------------------------------------- what is told
+# ------------------------------------------------------------------------------------- what is told
 
 
 def test_it_warns_in_plain_words_and_the_mend_works() -> None:
@@ -220,7 +224,8 @@ def test_it_warns_in_plain_words_and_the_mend_works() -> None:
     [blind] = [warning for warning in found.warnings if warning.startswith("bake-1:")]
 
     assert blind.startswith(
-        "bake-1: 1 % of 50 rps for 5 min is 150 requests: error-rate rising from 0.1 % to 1 % is seen with "
+        "bake-1: 1 % of 50 rps for 5 min is 150 requests: error-rate rising from 0.1 % to "
+        "1 % is seen with "
     )
     bake, start = blind.rpartition("; ")[2].split(" or ")
     longer = minutes(float(bake.removeprefix("bake ").removesuffix(" min")))
@@ -320,7 +325,7 @@ def test_times_are_those_of_describe(explained: Explanation) -> None:
     ]
 
 
-# ------------------------------------------------------------------------------------------------------------------------- warnings
+# ----------------------------------------------------------------------------------------- warnings
 
 
 def test_it_says_when_a_step_takes_longer_than_it_says() -> None:
@@ -440,7 +445,7 @@ def test_a_regression_is_told_in_the_metrics_own_words(
     assert any(f"{said} is seen with 0 %" in warning for warning in found.warnings)
 
 
-# --------------------------------------------------------------------------------------------------------------- steps and worlds
+# --------------------------------------------------------------------------------- steps and worlds
 
 
 def test_hooks_people_pauses_and_analyses_are_passed_as_the_engine_passes_them() -> None:
@@ -592,7 +597,7 @@ def test_a_plan_without_checks_has_times_and_exposure_only() -> None:
     ]
 
 
-# --------------------------------------------------------------------------------------------------------------- odd policies
+# ------------------------------------------------------------------------------------- odd policies
 
 
 def test_what_two_metrics_show_is_made_worse_once() -> None:
@@ -709,7 +714,8 @@ def test_nothing_is_a_multiple_of_nothing() -> None:
     found = explain(POLICY, Load(50, usual=Behaviour(errors=0.0)), runs=4)
 
     assert found.warnings == (
-        "error-rate: is 0 as usual, of which no multiple is worse; say what is usual, Load(..., usual=Behaviour(...))",
+        "error-rate: is 0 as usual, of which no multiple is worse; say what is usual, "
+        "Load(..., usual=Behaviour(...))",
     )
 
 
@@ -732,7 +738,7 @@ def test_a_check_of_one_s_own_that_raises_is_an_error_here_too() -> None:
     assert found.promoted.count == 0
 
 
-# -------------------------------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize(
@@ -773,7 +779,8 @@ def test_what_was_not_asked_is_named(explained: Explanation) -> None:
         explained.step("bake-7")
     with pytest.raises(
         StrategyError,
-        match=r"sight\('latency'\): step 'bake-5' has \['checks/error-rate-no-worse', 'checks/error-rate'\]",
+        match=r"sight\('latency'\): step 'bake-5' has \['checks/error-rate-no-worse', "
+        r"'checks/error-rate'\]",
     ):
         explained.step("bake-5").sight("latency")
     with pytest.raises(StrategyError, match=r"smallest\(90\): a chance is above 0 and at most 1"):

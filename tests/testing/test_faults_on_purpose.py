@@ -1,4 +1,6 @@
-"""Crashes at every point, and ports that fail, lose, halve, double and delay what they are asked for."""
+"""Crashes at every point, and ports that fail, lose, halve, double and delay what they are asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ def test_a_driver_that_stops_anywhere_gets_to_the_same_end(world: World) -> None
 def test_an_end_that_a_crash_changes_is_named_with_its_point(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A driver that forgets what was stored: each crash starts the rollout again, and it is said where."""
+    """A driver that forgets what was stored: each crash starts the rollout again, and it is said
+    where.
+    """
     from progressive.testing.faults import crashes
 
     real = Run.story
@@ -86,12 +90,13 @@ def test_an_end_that_a_crash_changes_is_named_with_its_point(
     monkeypatch.setattr(crashes._Crashing, "story", other)
     with pytest.raises(
         AssertionError,
-        match=r"stopped at 0:00:00 before \w+ \(point 0\): it ended rolled_back, and promoted without a crash",
+        match=r"stopped at 0:00:00 before \w+ \(point 0\): it ended rolled_back, and promoted "
+        r"without a crash",
     ):
         crash_everywhere(POLICY, World(load=100))
 
 
-# ------------------------------------------------------------------------------------------------------------------------ ports
+# -------------------------------------------------------------------------------------------- ports
 
 
 def marker(serial: int = 1) -> Marker:

@@ -96,7 +96,8 @@ class Called(MemoryFleet):
 def test_one_fleet_for_all_runs_is_refused(fleet: Any, processes: int) -> None:
     with pytest.raises(
         StrategyError,
-        match=r"simulate_many\(fleet=\): all runs would share .*; put troubles\.NotReady\(\.\.\.\) in the world, or",
+        match=r"simulate_many\(fleet=\): all runs would share .*; put "
+        r"troubles\.NotReady\(\.\.\.\) in the world, or",
     ):
         simulate_many(POLICY, runs=2, processes=processes, fleet=fleet)
 

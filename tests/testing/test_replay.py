@@ -1,4 +1,6 @@
-"""What if: what people ask, what recordings lack, what was said in them, and what is refused. The laws are in `test_replay_laws`."""
+"""What if: what people ask, what recordings lack, what was said in them, and what is refused. The
+laws are in `test_replay_laws`.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,7 @@ from progressive.testing import (
     steady,
 )
 
-# ------------------------------------------------------------------------------------------------------- what people ask
+# ---------------------------------------------------------------------------------- what people ask
 
 
 def limit(at_most: float = 30, **more: Any) -> Limit:
@@ -99,7 +101,9 @@ def limit(at_most: float = 30, **more: Any) -> Limit:
 
 
 def usual(**changes: Any) -> Canary:
-    """The strategy of most recordings: three weights, five minutes each, a look every half minute."""
+    """The strategy of most recordings: three weights, five minutes each, a look every half
+    minute.
+    """
     return Canary(
         **{"weights": percents(5, 50, 100), "bake": minutes(5), "checks": [limit()], **changes}
     )
@@ -129,7 +133,8 @@ def test_a_bad_version_that_a_lax_limit_promoted_would_have_been_stopped_by_a_co
         None,
     )
     assert found.why.startswith(
-        "checks/error-rate-no-worse: worse: 30 events where 15.5 were expected: 30 times stable's rate (3.2 or more);"
+        "checks/error-rate-no-worse: worse: 30 events where 15.5 were expected: 30 times "
+        "stable's rate (3.2 or more);"
     )
     assert found.exposed.of("error-rate") == Counts(events=30, trials=1_500)
     assert found.spared.of("error-rate") == Counts(events=870, trials=43_500)
@@ -209,17 +214,20 @@ def test_a_tolerance_that_holds_stops_too_and_what_comes_after_it_is_up_to_a_per
         (
             {"weights": percents(10, 50, 100)},
             0,
-            "would have asked for 10 % candidate (step weight-10), where the recorded rollout asked for 5 %",
+            "would have asked for 10 % candidate (step weight-10), where the recorded "
+            "rollout asked for 5 %",
         ),
         (
             {"weights": percents(5, 100)},
             5,
-            "would have asked for 100 % candidate (step weight-100), where the recorded rollout asked for 50 %",
+            "would have asked for 100 % candidate (step weight-100), where the recorded "
+            "rollout asked for 50 %",
         ),
         (
             {"weights": percents(5, 20, 50, 100)},
             5,
-            "would have asked for 20 % candidate (step weight-20), where the recorded rollout asked for 50 %",
+            "would have asked for 20 % candidate (step weight-20), where the recorded "
+            "rollout asked for 50 %",
         ),
         (
             {"bake": minutes(4)},
@@ -229,12 +237,14 @@ def test_a_tolerance_that_holds_stops_too_and_what_comes_after_it_is_up_to_a_per
         (
             {"bake": minutes(6)},
             5,
-            "asked for 50 % candidate (step weight-50); this one would have stayed at 5 % candidate, waiting for a bake",
+            "asked for 50 % candidate (step weight-50); this one would have stayed at 5 % "
+            "candidate, waiting for a bake",
         ),
         (
             {"last_bake": minutes(9)},
             15,
-            "rollout was promoted; this one would have stayed at 100 % candidate, waiting for a bake of 9 min",
+            "rollout was promoted; this one would have stayed at 100 % candidate, waiting "
+            "for a bake of 9 min",
         ),
         (
             {"checks": [limit(min_sample=100_000)]},
@@ -282,7 +292,7 @@ def test_a_version_that_would_have_gone_back_in_other_traffic_than_the_recorded_
     assert (found.stops_at, found.unknown_from) == (None, at(5))
 
 
-# ------------------------------------------------------------------------------------------------------ what recordings lack
+# ----------------------------------------------------------------------------- what recordings lack
 
 
 @pytest.mark.parametrize(
@@ -291,7 +301,9 @@ def test_a_version_that_would_have_gone_back_in_other_traffic_than_the_recorded_
 def test_windows_of_another_interval_are_answered_by_those_that_lie_in_them_whole(
     interval: int, looks: int
 ) -> None:
-    """Never cut, never counted twice, never taken more often than they were recorded, and none left out before a raise."""
+    """Never cut, never counted twice, never taken more often than they were recorded, and none left
+    out before a raise.
+    """
     strategy = usual(interval=seconds(interval), checks=[limit(min_sample=1)])
     found = replay(let_pass(), strategy, release=RELEASE)
     judged = [note for note in found.judgements if note.at <= at(5)]
@@ -332,7 +344,9 @@ def test_a_metric_that_was_never_recorded_is_named_and_nothing_is_known_past_the
 
 
 def test_a_metric_that_was_never_recorded_holds_nothing_against_the_candidate() -> None:
-    """At 100 % there is no stable whose silence would excuse it, and a quarter of an hour of no data would be acted on."""
+    """At 100 % there is no stable whose silence would excuse it, and a quarter of an hour of no
+    data would be acted on.
+    """
     switch = BlueGreen(bake=minutes(30), checks=[limit()])
     found = replay(
         recorded(switch, BAD),
@@ -370,7 +384,9 @@ def spread(n: int, slow: int) -> Histogram:
 def test_every_kind_of_measurement_is_merged_and_judged(
     check: Limit, bad: Measurement, good: Measurement
 ) -> None:
-    """Recorded under a check that only observes, every half minute; replayed with looks of a minute that decide."""
+    """Recorded under a check that only observes, every half minute; replayed with looks of a minute
+    that decide.
+    """
 
     def script(track: Track, window: Window) -> Measurement:
         return bad if track is Track.CANDIDATE else good
@@ -516,7 +532,9 @@ def test_an_answer_about_another_time_than_was_asked_is_none_in_the_replay_eithe
 
 
 def test_a_counter_that_could_not_be_opened_is_opened_when_it_was() -> None:
-    """Its first reading after each raise fails for a minute; what is counted begins when it is there."""
+    """Its first reading after each raise fails for a minute; what is counted begins when it is
+    there.
+    """
     counter = attrs.evolve(ERRORS, counter=True)
 
     def closed(track: Track, window: Window) -> Measurement:
@@ -561,7 +579,8 @@ def test_a_recording_that_ends_before_the_other_strategy_goes_on_says_so() -> No
     assert (found.stops_at, found.unknown_from) == (None, at(4))
     assert (
         found.unknown_why
-        == "it would have asked for 50 % candidate (step weight-50), where the recorded rollout stayed at 5 % candidate"
+        == "it would have asked for 50 % candidate (step weight-50), where the recorded "
+        "rollout stayed at 5 % candidate"
     )
 
 
@@ -610,7 +629,9 @@ def test_a_rollout_that_never_began_tells_nothing() -> None:
 
 
 def test_requests_of_a_load_test_are_judged_and_are_nobodys() -> None:
-    """Preview checks on traffic that no router sent: a stricter one would have stopped it, and no user was ever exposed."""
+    """Preview checks on traffic that no router sent: a stricter one would have stopped it, and no
+    user was ever exposed.
+    """
     green = BlueGreen(preview_checks=[limit()], preview_count=2, bake=minutes(5), checks=[limit()])
     recording = recorded(green, BAD)
     found = replay(recording, attrs.evolve(green, preview_checks=[limit(1)]), release=RELEASE)
@@ -619,7 +640,7 @@ def test_requests_of_a_load_test_are_judged_and_are_nobodys() -> None:
     assert (found.exposed.requests, found.spared.requests) == (0, 15_000)
 
 
-# ------------------------------------------------------------------------------------------------- people, hooks and strangers
+# ---------------------------------------------------------------------- people, hooks and strangers
 
 
 def said_at(minute: float, *events: Any, store: Any, clock: VirtualClock) -> Callable[[Any], None]:
@@ -685,7 +706,9 @@ def test_people_say_what_they_said(words: list[tuple[float, Any]]) -> None:
 
 
 def test_what_is_said_after_nothing_is_known_any_more_changes_nothing() -> None:
-    """Between two ticks somebody skips a step, and somebody else holds it there. The other strategy goes on to another weight."""
+    """Between two ticks somebody skips a step, and somebody else holds it there. The other strategy
+    goes on to another weight.
+    """
     store, clock = MemoryStore(), VirtualClock(START)
     ports = Ports(
         router=MemoryRouter(), metrics=[ScriptedMetrics({ERRORS: BAD})], store=store, clock=clock
@@ -944,7 +967,7 @@ def test_from_where_the_clock_stepped_back_nothing_is_known() -> None:
     assert found.unknown_from == datetime.fromisoformat("2026-03-01T12:07:58Z")
 
 
-# ---------------------------------------------------------------------------------------------------------- stores and files
+# --------------------------------------------------------------------------------- stores and files
 
 
 def test_any_store_gives_what_is_needed(tmp_path: Path) -> None:
@@ -1045,7 +1068,7 @@ def test_a_file_that_is_not_there_is_the_systems_own_error(tmp_path: Path) -> No
         notes_from(tmp_path / "nothing.jsonl")
 
 
-# ------------------------------------------------------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------------------------- what is refused
 
 SHORT = recorded(usual(weights=percents(100), bake=minutes(1)), BAD)
 OTHER = [
@@ -1059,7 +1082,8 @@ FIRST = next(i for i, (_, note) in enumerate(SHORT) if isinstance(note, Entered)
     [
         (
             [],
-            r"there are none; pass store.notes\(id\) of a rollout that was driven, or notes_from\(path\)",
+            r"there are none; pass store.notes\(id\) of a rollout that was driven, or "
+            r"notes_from\(path\)",
         ),
         (["a"], r"replay\(notes\)\[0\]: 'a' is no note; pass store.notes\(id\)"),
         (
@@ -1068,7 +1092,8 @@ FIRST = next(i for i, (_, note) in enumerate(SHORT) if isinstance(note, Entered)
         ),
         (
             [("played", SHORT[0][1])],
-            r"replay\(notes\)\[0\]: 'played' is no id of a note; a store gives pairs such as \('shop-v2/7/0', note\)",
+            r"replay\(notes\)\[0\]: 'played' is no id of a note; a store gives pairs such "
+            r"as \('shop-v2/7/0', note\)",
         ),
         (
             [*SHORT, *OTHER],
@@ -1081,7 +1106,8 @@ FIRST = next(i for i, (_, note) in enumerate(SHORT) if isinstance(note, Entered)
         ([*SHORT, (SHORT[0][0], SHORT[1][1])], "more than one rollout: .*, under the same id"),
         (
             SHORT[FIRST + 1 :],
-            r"the beginning is missing, .* has epoch \d \(progressing bake-100: weight-100 is done\); pass all notes",
+            r"the beginning is missing, .* has epoch \d \(progressing bake-100: weight-100 "
+            r"is done\); pass all notes",
         ),
     ],
 )
@@ -1100,7 +1126,8 @@ def test_a_metric_that_was_recorded_as_another_kind_is_refused() -> None:
 
     with pytest.raises(
         StrategyError,
-        match="metric 'error-rate': it was recorded as a ratio, the strategy means a latency; give it another name",
+        match="metric 'error-rate': it was recorded as a ratio, the strategy means a latency; "
+        "give it another name",
     ):
         replay(SHORT, strategy, release=RELEASE)
 
@@ -1111,7 +1138,8 @@ def test_a_rollout_has_no_notes_in_it() -> None:
 
     with pytest.raises(
         StrategyError,
-        match=r"replay\(notes\): Rollout\(...\) has no notes; pass store.notes\(id\), notes_from\(path\) or a Story",
+        match=r"replay\(notes\): Rollout\(...\) has no notes; pass store.notes\(id\), "
+        r"notes_from\(path\) or a Story",
     ):
         replay(store.load("played"), usual())  # type: ignore[arg-type]
 
@@ -1120,7 +1148,8 @@ def test_the_path_of_a_file_is_not_its_notes() -> None:
     for path in ("notes.jsonl", Path("notes.jsonl"), b"notes.jsonl"):
         with pytest.raises(
             StrategyError,
-            match=r"^replay\(notes\): .*notes.jsonl'.* is no note; to read them from a file, use notes_from\(path\)$",
+            match=r"^replay\(notes\): .*notes.jsonl'.* is no note; to read them from a file, use "
+            r"notes_from\(path\)$",
         ):
             replay(path, usual(), release=RELEASE)  # type: ignore[arg-type]
 
@@ -1137,13 +1166,16 @@ def test_what_has_no_plan_and_a_release_without_a_way_back_are_refused() -> None
         )
 
 
-# --------------------------------------------------------------------------------------------------------------- what is said
+# ------------------------------------------------------------------------------------- what is said
 
 
 def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
     found = replay(let_pass(), usual(checks=[limit(), NoWorse(ERRORS)]), release=RELEASE)
 
-    stop = "rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse: 30 events where 15.5 were expected: "
+    stop = (
+        "rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse: 30 events "
+        "where 15.5 were expected: "
+    )
     stop += "30 times stable's rate (3.2 or more); p = 1.06e-07, alarm at 0.01"
     end = "promoted at 2026-03-01 12:15:00: every step is done, bake-100 was the last"
 
@@ -1182,7 +1214,9 @@ def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
 def test_without_a_ratio_the_values_are_the_requests(
     lax: Limit, strict: Limit, bad: Measurement, good: Measurement, values: int
 ) -> None:
-    """Ten looks in each of three weights: the second stops it, the others would have been spared."""
+    """Ten looks in each of three weights: the second stops it, the others would have been
+    spared.
+    """
     recording = recorded(
         usual(checks=[lax]),
         {lax.metric: lambda track, window: bad if track is Track.CANDIDATE else good},
@@ -1252,7 +1286,8 @@ def test_the_first_difference_of_each_check_is_shown() -> None:
 
     assert len(found.differences) == 3
     assert [line for line in str(found).splitlines() if "otherwise" in line] == [
-        "  otherwise  checks/error-rate: fail instead of pass at 2026-03-01 12:00:30: 2 % is above 1 % (1500 requests)"
+        "  otherwise  checks/error-rate: fail instead of pass at 2026-03-01 12:00:30: 2 % "
+        "is above 1 % (1500 requests)"
     ]
 
 

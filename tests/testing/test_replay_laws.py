@@ -1,4 +1,6 @@
-"""What always holds of a recorded rollout that is judged again, whatever was recorded and whatever is asked."""
+"""What always holds of a recorded rollout that is judged again, whatever was recorded and whatever
+is asked.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ from progressive.testing.simulation.troubles import (
     WritesFail,
 )
 
-# --------------------------------------------------------------------------------------------------------------- strategies
+# --------------------------------------------------------------------------------------- strategies
 
 rates = st.sampled_from([0.0, 0.002, 0.02, 0.1, 0.5])
 spans = st.integers(1, 12).map(lambda n: seconds(45 * n))
@@ -108,7 +110,7 @@ plans = st.fixed_dictionaries(
 )
 
 
-# -------------------------------------------------------------------------------------------------------------------- laws
+# --------------------------------------------------------------------------------------------- laws
 
 SOME = settings(max_examples=30)
 """Each drives one or two rollouts in virtual time, and as many again in a replay."""
@@ -142,7 +144,9 @@ def test_calls_that_take_time_and_a_loop_that_wakes_late_change_nothing(
     seed: int,
     lag: timedelta,
 ) -> None:
-    """But for an end that comes by time alone: the recorded driver found out about it when it woke."""
+    """But for an end that comes by time alone: the recorded driver found out about it when it
+    woke.
+    """
     strategy = Canary(**measured_as(metric, plan), **cadence)
     found = replay(
         Driver(strategy, world_of(ills), random.Random(seed), lag=lag).record(),
@@ -164,7 +168,9 @@ def test_calls_that_take_time_and_a_loop_that_wakes_late_change_nothing(
 def test_where_a_metric_lags_the_end_is_the_same_to_the_second(
     plan: dict[str, Any], cadence: dict[str, Any], ills: list[Ill], seed: int, lag: timedelta
 ) -> None:
-    """A read leaves no note, and the look up to it is asked for later: so it is not known when exactly it was."""
+    """A read leaves no note, and the look up to it is asked for later: so it is not known when
+    exactly it was.
+    """
     strategy = Canary(**measured_as(LAGGING, plan), **cadence)
     found = replay(
         Driver(strategy, world_of(ills), random.Random(seed), lag=lag).record(),
@@ -186,7 +192,9 @@ def test_where_a_metric_lags_the_end_is_the_same_to_the_second(
 def test_a_job_that_comes_by_every_minute_or_two_is_replayed_as_it_came(
     plan: dict[str, Any], ills: list[Ill], seed: int, every: timedelta
 ) -> None:
-    """Much later than the engine would have liked to be woken; so what was due in between was done at its next visit."""
+    """Much later than the engine would have liked to be woken; so what was due in between was done
+    at its next visit.
+    """
     strategy = Canary(**plan, watch_every=minutes(3))
     found = replay(
         Driver(strategy, world_of(ills), random.Random(seed), every=every).record(),
@@ -212,7 +220,9 @@ def test_a_job_that_comes_by_every_minute_or_two_is_replayed_as_it_came(
 def test_what_it_says_would_have_happened_happens(
     one: dict[str, Any], other: dict[str, Any], cadence: dict[str, Any], ills: list[Ill]
 ) -> None:
-    """The world is the same whatever the traffic, so the other strategy can really be tried in it."""
+    """The world is the same whatever the traffic, so the other strategy can really be tried in
+    it.
+    """
     recording = Driver(Canary(**one, **cadence), world_of(ills)).record()
     found = replay(recording, Canary(**other, **cadence), release=RELEASE)
     tried = Driver(Canary(**other, **cadence), world_of(ills)).record()
@@ -299,7 +309,9 @@ simulated = st.sampled_from([0.001, 0.005, 0.02, 0.1])
 def test_a_simulated_world_does_what_the_replay_of_another_simulation_said(
     one: dict[str, Any], other: dict[str, Any], errors: float, seed: int
 ) -> None:
-    """The same seed gives the same requests as long as the traffic is the same; so what is known of the other strategy comes true."""
+    """The same seed gives the same requests as long as the traffic is the same; so what is known of
+    the other strategy comes true.
+    """
     world = World(load=50, candidate=Behaviour(errors=errors))
     found = replay(simulate(Canary(**one), world, seed=seed), Canary(**other))
     truth = simulate(Canary(**other), world, seed=seed)
@@ -399,7 +411,9 @@ def test_what_went_wrong_goes_wrong_again(
     ],
 )
 def test_a_golden_transcript_comes_to_the_same_end(name: str) -> None:
-    """With hooks, approvals, gates, lags, counters, every kind of measurement, writes that failed and instances that were not ready."""
+    """With hooks, approvals, gates, lags, counters, every kind of measurement, writes that failed
+    and instances that were not ready.
+    """
     rollout, notes = transcript(name)
 
     assert same(replay(notes, rollout, release=rollout.release))
@@ -407,7 +421,9 @@ def test_a_golden_transcript_comes_to_the_same_end(name: str) -> None:
 
 @pytest.mark.parametrize("seed", [*range(20), 36, 66, 70])
 def test_a_world_of_faults_is_replayed_up_to_where_nobody_can_know(seed: int) -> None:
-    """Lost replies, drift, holds, silence, killed drivers: the end is the same, or the recording says why it is not known."""
+    """Lost replies, drift, holds, silence, killed drivers: the end is the same, or the recording
+    says why it is not known.
+    """
     world, strategy = wild.run(seed), wild.STRATEGIES[seed % len(wild.STRATEGIES)]
     notes = [(f"soak/{i}/0", note) for i, note in enumerate(world.notes)]
     found = replay(notes, strategy, release=world.release)

@@ -1,4 +1,6 @@
-"""A rollout decides what the bare statistics decide, look for look: nothing of the evidence is lost, counted twice or mixed up."""
+"""A rollout decides what the bare statistics decide, look for look: nothing of the evidence is
+lost, counted twice or mixed up.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +118,9 @@ def told(metric: Metric, world: World, seed: int) -> Story:
 
 
 def bare(metric: Metric, story: Story) -> list[float]:
-    """The evidence after each look that the rollout took of both tracks, by the statistics alone."""
+    """The evidence after each look that the rollout took of both tracks, by the statistics
+    alone.
+    """
     update, evidence = BARE[metric]
     state, found = None, []
     for look in story.looks:

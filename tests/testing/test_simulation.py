@@ -1,4 +1,6 @@
-"""Worlds that do not exist: what a strategy meets in them, and that the same seed is the same story."""
+"""Worlds that do not exist: what a strategy meets in them, and that the same seed is the same
+story.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,7 @@ def policy(**changes: Any) -> Canary:
     return Canary(**(given | changes))
 
 
-# ------------------------------------------------------------------------------------------------- what a user would write first
+# -------------------------------------------------------------------- what a user would write first
 
 
 def test_a_good_version_gets_everybody() -> None:
@@ -106,7 +108,7 @@ def test_a_leak_that_shows_after_ten_minutes_is_caught_before_everybody_meets_it
     assert "error-rate" in story.why
 
 
-# -------------------------------------------------------------------------------------------------------------- the same, always
+# --------------------------------------------------------------------------------- the same, always
 
 
 @settings(max_examples=10)
@@ -126,7 +128,9 @@ def test_another_seed_is_another_story() -> None:
 
 
 def test_what_one_check_asks_changes_nothing_for_another() -> None:
-    """Every kind of number has dice of its own: a further check must not make another rollout of it."""
+    """Every kind of number has dice of its own: a further check must not make another rollout of
+    it.
+    """
     world = World(load=40)
     few = simulate(policy(checks=[Limit(ERRORS, at_most=percent(3))]), world)
     more = simulate(
@@ -145,7 +149,7 @@ def test_what_one_check_asks_changes_nothing_for_another() -> None:
     ]
 
 
-# ------------------------------------------------------------------------------------------------------------------- who was met
+# -------------------------------------------------------------------------------------- who was met
 
 
 @settings(max_examples=25)
@@ -223,7 +227,7 @@ def test_a_night_without_traffic_is_waited_for() -> None:
     assert any(one.requests == 0 for one in story.slices)
 
 
-# ------------------------------------------------------------------------------------------- headers and cookies, and mirrors
+# ----------------------------------------------------------------- headers and cookies, and mirrors
 
 TESTERS = Match(name="x-tester", value="1")
 
@@ -350,7 +354,9 @@ def test_copies_are_judged_and_harm_nobody(errors: float, phase: Phase) -> None:
 
 
 def test_copies_beside_users_are_measured_beside_them() -> None:
-    """10 % of the requests and copies of half of stable's: the checks see 55 % of the load, and users 10 %."""
+    """10 % of the requests and copies of half of stable's: the checks see 55 % of the load, and
+    users 10 %.
+    """
     steps = [
         SetWeight(percent(10), mirror=percent(50)),
         Bake(minutes(30)),
@@ -420,7 +426,7 @@ def test_headers_and_copies_are_the_same_always(strategy: Canary) -> None:
     assert simulate(strategy, World(load=30), seed=7) == simulate(strategy, World(load=30), seed=7)
 
 
-# -------------------------------------------------------------------------------------------------------------- what is measured
+# --------------------------------------------------------------------------------- what is measured
 
 
 @pytest.mark.parametrize(
@@ -451,7 +457,8 @@ def test_each_kind_of_harm_is_seen_and_without_it_nothing_is(check: Limit, bad: 
 def test_a_level_that_the_world_does_not_have_is_named_with_the_mend() -> None:
     with pytest.raises(
         StrategyError,
-        match=r"metric 'queue' is a level: say what it is with Behaviour\(levels=\{'queue': \.\.\.\}\)",
+        match=r"metric 'queue' is a level: say what it is with Behaviour\(levels=\{'queue': "
+        r"\.\.\.\}\)",
     ):
         simulate(policy(checks=[Limit(QUEUE, at_most=40)]), World())
 
@@ -474,7 +481,8 @@ SIGNED = Behaviour(ratios={"failed-sign-ups": 0.01})
         (
             Limit(SUCCESS, at_least=percent(99)),
             World(),
-            r"'success-rate' falls .*with Behaviour\(ratios=\{'success-rate': 0\.999\}\) in the world",
+            r"'success-rate' falls .*with Behaviour\(ratios=\{'success-rate': 0\.999\}\) in "
+            r"the world",
         ),
         (
             Limit(SUCCESS, at_least=percent(99)),
@@ -484,12 +492,14 @@ SIGNED = Behaviour(ratios={"failed-sign-ups": 0.01})
         (
             Limit(QUEUE, at_most=40),
             World(**HALF),
-            r"'queue' is a level: .*Behaviour\(levels=\{'queue': \.\.\.\}\) in the world; stable has none",
+            r"'queue' is a level: .*Behaviour\(levels=\{'queue': \.\.\.\}\) in the world; "
+            r"stable has none",
         ),
         (
             SIGN_UP_LIMIT,
             World(**HALF),
-            r"failed requests for stable; give it one too, with Behaviour\(ratios=\{'failed-sign-ups': \.\.\.\}\)",
+            r"failed requests for stable; give it one too, with "
+            r"Behaviour\(ratios=\{'failed-sign-ups': \.\.\.\}\)",
         ),
         (Limit(QUEUE, at_most=40), World(), "stable and candidate have none"),
         (
@@ -533,7 +543,7 @@ def test_metrics_that_lag_longer_than_their_metric_says_are_seen_late() -> None:
     ).rolled_back
 
 
-# --------------------------------------------------------------------------------------------------------------- what goes wrong
+# ---------------------------------------------------------------------------------- what goes wrong
 
 
 @pytest.mark.parametrize(
@@ -568,7 +578,7 @@ def test_each_trouble_is_met_and_noted(trouble: troubles.Trouble, phase: Phase, 
     assert said in story.timeline(all=True)
 
 
-# --------------------------------------------------------------------------------------------------------------------- the fleet
+# ---------------------------------------------------------------------------------------- the fleet
 
 
 def test_a_candidate_whose_instances_are_not_ready_is_not_raised_until_they_are() -> None:
@@ -587,13 +597,15 @@ def test_a_candidate_that_never_gets_ready_goes_back() -> None:
     assert story.rolled_back
     assert story.highest == percent(10)
     assert (
-        "candidate (v2) to be ready for 50 %: it can carry 10 % (not all of its instances are ready)"
-        in story.why
+        "candidate (v2) to be ready for 50 %: it can carry 10 % (not all of its instances "
+        "are ready)" in story.why
     )
 
 
 def test_a_stable_that_is_not_ready_is_given_back_what_it_can_carry_and_a_person_is_told() -> None:
-    """Half of its instances are gone when the candidate, at 100 %, turns out to be bad; then they come back."""
+    """Half of its instances are gone when the candidate, at 100 %, turns out to be bad; then they
+    come back.
+    """
     bad = Behaviour(errors=After(minutes(18), 0.001, 0.3))
     gone = [
         troubles.NotReady(
@@ -637,7 +649,8 @@ def test_a_fleet_that_can_only_be_awaited_is_refused() -> None:
 
     with pytest.raises(
         StrategyError,
-        match=r"simulate\(fleet=\): .* has only asurvey, and nothing is awaited here; give it survey too",
+        match=r"simulate\(fleet=\): .* has only asurvey, and nothing is awaited here; give it "
+        r"survey too",
     ):
         simulate(policy(), World(), fleet=Later())
 
@@ -657,7 +670,7 @@ def test_a_world_with_what_is_no_trouble_says_so() -> None:
         World(troubles=["rain"])  # type: ignore[list-item]
 
 
-# ----------------------------------------------------------------------------------------------------------- people, hooks, gates
+# ----------------------------------------------------------------------------- people, hooks, gates
 
 
 def blue_green(**changes: Any) -> BlueGreen:
@@ -790,7 +803,8 @@ def test_gates_are_the_caller_s() -> None:
         ),
         (
             lambda: Behaviour(errors=-1),
-            r"Behaviour.errors: -1.0 is no fraction from 0 to 1; write a fraction, such as 0.05, or percent\(5\)",
+            r"Behaviour.errors: -1.0 is no fraction from 0 to 1; write a fraction, such as "
+            r"0.05, or percent\(5\)",
         ),
         (
             lambda: Behaviour(errors=200),
@@ -857,7 +871,8 @@ def below_later(moment: Moment) -> float:
     [
         (
             below_zero,
-            r"World.load: below_zero gives -1.0 at 2026-01-01T00:00:00\+00:00, which is no load; it must be .* 0 or more",
+            r"World.load: below_zero gives -1.0 at 2026-01-01T00:00:00\+00:00, which is no "
+            r"load; it must be .* 0 or more",
         ),
         (lambda moment: float("nan"), "World.load: .*<lambda> gives nan at "),
         (lambda moment: float("inf"), "World.load: .*<lambda> gives inf at "),
@@ -885,7 +900,7 @@ def test_a_load_test_that_can_t_be_sent_is_named_with_its_moment() -> None:
         simulate(blue_green(), World(preview=below_zero))
 
 
-# --------------------------------------------------------------------------------------------------------------------- the curves
+# --------------------------------------------------------------------------------------- the curves
 
 
 def moment(age: timedelta = timedelta(), hour: int = 0, share: float = 0.5) -> Moment:
@@ -932,7 +947,7 @@ def test_a_curve_is_what_it_says(curve: Any, when: Moment, value: float) -> None
     assert pickle.loads(pickle.dumps(curve)) == curve
 
 
-# ------------------------------------------------------------------------------------------------------------------ what is told
+# ------------------------------------------------------------------------------------- what is told
 
 
 def test_a_story_is_told_in_one_line_and_in_many_and_drawn() -> None:

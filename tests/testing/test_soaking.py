@@ -201,7 +201,8 @@ def test_whatever_is_raised_is_told_with_its_seed(
         ("12", r"soak\(seeds\): '12' is no list of seeds; use seeds=range\(100\)"),
         (
             [1, 2.5],
-            r"soak\(seeds\)\[1\]: 2.5 is not a whole number; use seeds=range\(100\), or seeds=\[7\] for one",
+            r"soak\(seeds\)\[1\]: 2.5 is not a whole number; use seeds=range\(100\), or "
+            r"seeds=\[7\] for one",
         ),
         ([True], r"soak\(seeds\)\[0\]: True is not a whole number"),
     ],
@@ -236,11 +237,13 @@ def test_a_fault_that_is_named_is_in_every_seed() -> None:
         ([["bad"]], r"soak\(faults\): \['bad'\] is no fault; there are unreadable"),
         (
             "bad",
-            r"soak\(faults\): 'bad' is no list of names; use faults=\['bad'\]; there are unreadable",
+            r"soak\(faults\): 'bad' is no list of names; use faults=\['bad'\]; there are "
+            r"unreadable",
         ),
         (
             "bat",
-            r"soak\(faults\): 'bat' is no list of names; use faults=\[\"bad\", \"late\"\]; there are unreadable",
+            r"soak\(faults\): 'bat' is no list of names; use faults=\[\"bad\", \"late\"\]; "
+            r"there are unreadable",
         ),
         (None, r"soak\(faults\): None is no list of names; use "),
     ],
@@ -259,7 +262,7 @@ def test_nothing_run_has_no_ends() -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------------------------ the ghost
+# ---------------------------------------------------------------------------------------- the ghost
 
 
 def written(world: FaultWorld, weight: float) -> Any:
@@ -351,7 +354,7 @@ def test_a_promotion_that_nobody_judged_at_full_traffic_is_r15() -> None:
         world.ghost.saved(world.rollout, None)
 
 
-# ------------------------------------------------------------------------------------------------------------- the world itself
+# --------------------------------------------------------------------------------- the world itself
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Every reachable state: what holds of the engine as it is, and that what does not hold is found, with the way to it."""
+"""Every reachable state: what holds of the engine as it is, and that what does not hold is found,
+with the way to it.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,7 @@ def test_an_invariant_of_one_s_own_comes_with_the_shortest_way_to_where_it_break
     assert rollout == broken.replay()
 
 
-# -------------------------------------------------------------------------------------------------------------- faulty engines
+# ----------------------------------------------------------------------------------- faulty engines
 
 
 @attrs.frozen
@@ -131,7 +133,8 @@ FAULTS = {
     ),
     "a failed check that is forgotten": Fault(
         "engine.py",
-        "if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or _routing.astray(turn) or _out_of_time(turn):",
+        "if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or "
+        "_routing.astray(turn) or _out_of_time(turn):",
         "if _routing.unreachable(turn) or _routing.astray(turn) or _out_of_time(turn):",
         "R17",
     ),
@@ -143,7 +146,8 @@ FAULTS = {
     ),
     "a wait that is not said": Fault(
         "engine.py",
-        'turn.wait(_fleet.in_steps(turn) or f"the router to serve {NOTHING}, written and read back")',
+        'turn.wait(_fleet.in_steps(turn) or f"the router to serve {NOTHING}, written and '
+        'read back")',
         "pass",
         "R30",
     ),

@@ -1,4 +1,6 @@
-"""The public API as a user's type checker sees it; checked by mypy strict and pyright, never run."""
+"""The public API as a user's type checker sees it; checked by mypy strict and pyright, never
+run.
+"""
 
 from __future__ import annotations
 

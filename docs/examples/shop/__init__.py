@@ -1,1 +1,3 @@
-"""The stage of the quickstart: a small shop in several versions, an Envoy in front of it, its users, and how it is deployed."""
+"""The stage of the quickstart: a small shop in several versions, an Envoy in front of it, its
+users, and how it is deployed.
+"""

@@ -1,6 +1,7 @@
 """The shop's deployment script: ``python deploy.py OLD NEW ENVOY_ADMIN STATE_DIRECTORY``.
 
-Started again after a crash, with the same words, it goes on where the rollout stands. Its exit code says how the rollout ended.
+Started again after a crash, with the same words, it goes on where the rollout stands. Its exit code
+says how the rollout ended.
 """
 
 from __future__ import annotations

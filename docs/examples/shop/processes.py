@@ -23,8 +23,9 @@ class Trouble(Exception):
 class Processes:
     """Starts processes, waits for what they do, and ends them all when it is left.
 
-    While it is open, Ctrl-C (and a request to terminate or hang up) is noticed in `wait_until` alone, so that nothing is ever
-    half started or half ended. Every process has a group of its own: a Ctrl-C in the terminal reaches this one only.
+    While it is open, Ctrl-C (and a request to terminate or hang up) is noticed in `wait_until`
+    alone, so that nothing is ever half started or half ended. Every process has a group of its own:
+    a Ctrl-C in the terminal reaches this one only.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,7 +78,9 @@ class Processes:
         return (self._folder / f"{name}.log").read_text(errors="replace").strip()
 
     def wait_until(self, what: str, condition: Callable[[], bool], within: float) -> None:
-        """Wait until it is so. `Trouble` after ``within`` seconds in which it was not, `KeyboardInterrupt` after a Ctrl-C."""
+        """Wait until it is so. `Trouble` after ``within`` seconds in which it was not,
+        `KeyboardInterrupt` after a Ctrl-C.
+        """
         deadline = time.monotonic() + within
         while not condition():
             if self._interrupted:

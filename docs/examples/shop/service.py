@@ -1,6 +1,8 @@
-"""One version of the shop: ``python service.py VERSION FAILING PORT_FILE`` answers every request with the name of its version.
+"""One version of the shop: ``python service.py VERSION FAILING PORT_FILE`` answers every request
+with the name of its version.
 
-It fails the share FAILING (0 to 1) of its requests, listens on a port that the kernel chooses, and writes that to PORT_FILE.
+It fails the share FAILING (0 to 1) of its requests, listens on a port that the kernel chooses, and
+writes that to PORT_FILE.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ def answer(version: str, failing: float) -> bytes:
     """One HTTP answer, with the version in a header so that users can tell who served them."""
     status = "500 Internal Server Error" if random.random() < failing else "200 OK"
     body = f"this is the shop, {version}\n"
-    return f"HTTP/1.1 {status}\r\nx-version: {version}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+    return (
+        f"HTTP/1.1 {status}\r\nx-version: {version}\r\ncontent-length: "
+        f"{len(body)}\r\n\r\n{body}".encode()
+    )
 
 
 async def serve(listener: socket.socket, version: str, failing: float) -> None:

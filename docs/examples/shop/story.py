@@ -111,7 +111,9 @@ def asked_since(notes: Notes, at: datetime) -> list[Percent]:
 
 @attrs.frozen(kw_only=True)
 class Killed:
-    """A rollout whose driver was killed: at which weight, how long nobody drove, and which weights were asked for afterwards."""
+    """A rollout whose driver was killed: at which weight, how long nobody drove, and which weights
+    were asked for afterwards.
+    """
 
     weight: Percent
     alone: timedelta
@@ -153,11 +155,17 @@ class Result:
     def broken(self) -> str:
         """What was promised and did not happen; nothing if all is well."""
         if self.phase is not self.promise:
-            return f"{self.title}: it should have ended {_words(self.promise)}, and it ended {_words(self.phase)}"
+            return (
+                f"{self.title}: it should have ended {_words(self.promise)}, and it ended "
+                f"{_words(self.phase)}"
+            )
         if self.promise is Phase.ROLLED_BACK and self.harm_lasted is None:
             return f"{self.title}: nobody was harmed, so it proves nothing"
         if self.killed is not None and not self.killed.went_on:
-            return f"{self.title}: it did not go on from {self.killed.weight}, but asked for {_weights(self.killed)}"
+            return (
+                f"{self.title}: it did not go on from {self.killed.weight}, but asked for "
+                f"{_weights(self.killed)}"
+            )
         return ""
 
 

@@ -20,7 +20,9 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one request. ``status`` is 0 if there was no answer at all, and then nobody knows the ``version``."""
+    """What came of one request. ``status`` is 0 if there was no answer at all, and then nobody
+    knows the ``version``.
+    """
 
     at: datetime
     version: str
@@ -33,7 +35,9 @@ class Answer:
 
 
 class Users:
-    """Users who send `RATE` requests a second to 127.0.0.1:``port`` while this is open, each on a connection of their own."""
+    """Users who send `RATE` requests a second to 127.0.0.1:``port`` while this is open, each on a
+    connection of their own.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port

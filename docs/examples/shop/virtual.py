@@ -1,6 +1,8 @@
-"""The same three acts in virtual time: the same strategy, played with a router and metrics in memory, in no time at all.
+"""The same three acts in virtual time: the same strategy, played with a router and metrics in
+memory, in no time at all.
 
-So does a deployment script's own test: `progressive.testing.play` and a line about how the new version behaves.
+So does a deployment script's own test: `progressive.testing.play` and a line about how the new
+version behaves.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ ALONE = seconds(3)
 
 
 class DriverKilled(Exception):
-    """Stands for SIGKILL: the driver ends between two lines, and nothing of it is left but the store."""
+    """Stands for SIGKILL: the driver ends between two lines, and nothing of it is left but the
+    store.
+    """
 
 
 @attrs.define
@@ -85,7 +89,8 @@ class Users:
 def play_virtually() -> list[Result]:
     """The three acts; one clock for all of them."""
     print(
-        "Four versions of a shop, a router, metrics and users in memory, and a clock that moves only when told."
+        "Four versions of a shop, a router, metrics and users in memory, and a clock that "
+        "moves only when told."
     )
     clock = VirtualClock()
     return [
@@ -144,7 +149,9 @@ class Act:
         )
 
     def _drive_until_killed(self, weight: Percent) -> datetime:
-        """Drive it until ``weight`` has been watched for a while, then let nobody drive; when that began."""
+        """Drive it until ``weight`` has been watched for a while, then let nobody drive; when that
+        began.
+        """
 
         def kill_there(rollout: Rollout) -> None:
             self.users.come()

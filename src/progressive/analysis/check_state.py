@@ -18,8 +18,9 @@ __all__ = ["Tally", "consequence", "cooled", "fold", "forgive", "owes"]
 class Tally:
     """What one check has seen so far. Its size is the same after ten looks and after ten thousand.
 
-    ``here`` and ``looks_here`` count since the traffic was last changed; ``failures`` and ``in_a_row`` since the last resume. The
-    ``bad`` ones describe the unbroken stretch of looks that were neither pass nor fail.
+    ``here`` and ``looks_here`` count since the traffic was last changed; ``failures`` and
+    ``in_a_row`` since the last resume. The ``bad`` ones describe the unbroken stretch of looks that
+    were neither pass nor fail.
     """
 
     verdict: Verdict | None = None
@@ -54,7 +55,8 @@ def fold(
 ) -> Tally:
     """``tally`` after one more judgement of the window from ``start`` to ``end``.
 
-    ``here``: the window lies in the traffic that there is now. What passed in other traffic is no pass here; what failed there has failed.
+    ``here``: the window lies in the traffic that there is now. What passed in other traffic is no
+    pass here; what failed there has failed.
     """
     verdict = judgement.verdict
     failing, passing = verdict is Verdict.FAIL, verdict is Verdict.PASS
@@ -86,19 +88,24 @@ def fold(
 
 
 def forgive(tally: Tally) -> Tally:
-    """``tally`` with its counters cleared, as a resume does. What a sequential check has learned stays."""
+    """``tally`` with its counters cleared, as a resume does. What a sequential check has learned
+    stays.
+    """
     return evolve(cooled(tally), failures=0, in_a_row=0, failed=False)
 
 
 def cooled(tally: Tally) -> Tally:
-    """``tally`` as it goes into other traffic: nothing has passed there yet, and the stretch without a clear word is over."""
+    """``tally`` as it goes into other traffic: nothing has passed there yet, and the stretch
+    without a clear word is over.
+    """
     return evolve(
         tally, here=0, looks_here=0, bad=None, bad_looks=0, bad_since=None, bad_until=None
     )
 
 
 def owes(tally: Tally) -> bool:
-    """A check owes its word while it has not passed at this traffic, or while its last clear word was not a pass.
+    """A check owes its word while it has not passed at this traffic, or while its last clear word
+    was not a pass.
 
     One look without data does not take a pass back: a closing look may be a few milliseconds long.
     """
@@ -111,7 +118,9 @@ def owes(tally: Tally) -> bool:
 
 
 def consequence(tally: Tally, tolerance: Tolerance, *, full: bool) -> tuple[Action, str] | None:
-    """What a tally leads to, and why; None while it leads to nothing. ``full``: the candidate has all the traffic."""
+    """What a tally leads to, and why; None while it leads to nothing. ``full``: the candidate has
+    all the traffic.
+    """
     if tally.failed:
         return tolerance.then, tally.why
     if tally.bad is None:

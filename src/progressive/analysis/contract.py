@@ -1,4 +1,6 @@
-"""One judgement: five verdicts, the numbers that led to them, and the contract of whatever judges."""
+"""One judgement: five verdicts, the numbers that led to them, and the contract of whatever
+judges.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,9 @@ def _finite(numbers: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ..
 class Judgement:
     """A verdict with its reason in one sentence and its numbers by name.
 
-    ``starved`` marks a NO_DATA that is the candidate's alone: stable has traffic in the same window, or gets none by design, and the
-    candidate has none.
-    Numbers that are not finite are left out: they could not be stored.
+    ``starved`` marks a NO_DATA that is the candidate's alone: stable has traffic in the same
+    window, or gets none by design, and the candidate has none. Numbers that are not finite are left
+    out: they could not be stored.
     """
 
     verdict: Verdict
@@ -51,9 +53,11 @@ class Judgement:
 
 @attrs.frozen(kw_only=True)
 class Budget:
-    """How much of something that is neither pass nor fail is tolerated in one stretch, and what happens after that.
+    """How much of something that is neither pass nor fail is tolerated in one stretch, and what
+    happens after that.
 
-    More than ``looks`` of them in a row, or a stretch of at least ``within``, whichever comes first; None is no limit of that sort.
+    More than ``looks`` of them in a row, or a stretch of at least ``within``, whichever comes
+    first; None is no limit of that sort.
     """
 
     looks: int | None = attrs.field(default=None, validator=check.optional(check.at_least(0)))
@@ -70,7 +74,8 @@ class Budget:
         if (self.looks is None and self.within is None) is not (self.then is Action.WAIT):
             given = f"looks={self.looks!r}, within={self.within!r}, then={self.then.value!r}"
             raise StrategyError(
-                f"Budget({given}): give looks= or within=, or neither and then=Action.WAIT (the step's deadline decides)"
+                f"Budget({given}): give looks= or within=, or neither and then=Action.WAIT "
+                "(the step's deadline decides)"
             )
 
 
@@ -78,9 +83,10 @@ class Budget:
 class Tolerance:
     """When failing looks become a failed check, and what the other verdicts lead to.
 
-    A check has failed after ``in_a_row`` failing looks one after another, or after more than ``failures`` in all (None: no limit of that
-    sort). ``no_data`` counts what the candidate alone lacks; when stable is silent too, the step's deadline decides. At full traffic no
-    budget rolls back: it holds, which also keeps the old version from being removed.
+    A check has failed after ``in_a_row`` failing looks one after another, or after more than
+    ``failures`` in all (None: no limit of that sort). ``no_data`` counts what the candidate alone
+    lacks; when stable is silent too, the step's deadline decides. At full traffic no budget rolls
+    back: it holds, which also keeps the old version from being removed.
     """
 
     in_a_row: int = attrs.field(default=2, validator=check.at_least(1))
@@ -95,7 +101,8 @@ class Tolerance:
     def __attrs_post_init__(self) -> None:
         if self.then is Action.WAIT:
             raise StrategyError(
-                "Tolerance.then: 'wait': a failed check can't wait; to watch without deciding use observe=True on the check"
+                "Tolerance.then: 'wait': a failed check can't wait; to watch without "
+                "deciding use observe=True on the check"
             )
 
 
@@ -108,13 +115,16 @@ is_tolerance = check.is_a(Tolerance, "Tolerance(in_a_row=2)")
 
 
 class Check(Protocol):
-    """What judges the looks of one metric. Your own is a frozen attrs class with these names and a ``kind`` of its own.
+    """What judges the looks of one metric. Your own is a frozen attrs class with these names and a
+    ``kind`` of its own.
 
-    ``judge`` is pure: the same look, memory and alpha give the same answer. It is not asked about looks that were not answered.
+    ``judge`` is pure: the same look, memory and alpha give the same answer. It is not asked about
+    looks that were not answered.
 
-    Two things may be there besides. ``metrics``, a tuple, for a check that judges several (``metric`` is then one of them): ``judge`` gets
-    a look at each of them in turn. And ``judge_in(traffic, look, memory, alpha)``, which is called in place of ``judge`` with the traffic
-    in which the look was taken, while that is the traffic that there is.
+    Two things may be there besides. ``metrics``, a tuple, for a check that judges several
+    (``metric`` is then one of them): ``judge`` gets a look at each of them in turn. And
+    ``judge_in(traffic, look, memory, alpha)``, which is called in place of ``judge`` with the
+    traffic in which the look was taken, while that is the traffic that there is.
     """
 
     kind: ClassVar[str]
@@ -137,12 +147,16 @@ class Check(Protocol):
 
     @property
     def share_of_alpha(self) -> float:
-        """Its weight when the plan's alpha is split; 0 for a check without a bounded false-alarm rate."""
+        """Its weight when the plan's alpha is split; 0 for a check without a bounded false-alarm
+        rate.
+        """
         ...
 
     @property
     def needs(self) -> tuple[Track, ...]:
-        """The tracks without which it can't judge: it is dormant while one of them gets no traffic."""
+        """The tracks without which it can't judge: it is dormant while one of them gets no
+        traffic.
+        """
         ...
 
     @property
@@ -151,7 +165,9 @@ class Check(Protocol):
         ...
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        """The verdict on one look and what to remember. ``alpha`` is its part of the plan's (0 where it has none)."""
+        """The verdict on one look and what to remember. ``alpha`` is its part of the plan's (0
+        where it has none).
+        """
         ...
 
 

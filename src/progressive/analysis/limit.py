@@ -52,13 +52,16 @@ def _number(bound: Percent | timedelta | float) -> float:
 
 @attrs.frozen(kw_only=True)
 class Limit(Unweighted):
-    """A bound on one metric of the candidate: ``Limit(ERRORS, at_most=percent(1))``, ``Limit(LATENCY, quantile=0.99, at_most=ms(400))``.
+    """A bound on one metric of the candidate: ``Limit(ERRORS, at_most=percent(1))``,
+    ``Limit(LATENCY, quantile=0.99, at_most=ms(400))``.
 
-    The bound is a `Percent` for a ratio, a `timedelta` for a latency quantile, a number for a mean or a value, or `times` for a multiple
-    of what stable shows in the same windows; it is inclusive. Windows are pooled until ``min_sample`` (requests, values) is reached,
-    then judged and forgotten; by default 3 / limit for a ratio (zero events then exclude the limit with 95 %), 10 / (1 - q) for a
-    quantile, 30 for a mean. If stable breaks an absolute bound in the same windows too, the verdict is INCONCLUSIVE: it is not the
-    candidate. A quantile is judged by the requests above the first bucket edge at or past the bound, never by interpolation.
+    The bound is a `Percent` for a ratio, a `timedelta` for a latency quantile, a number for a mean
+    or a value, or `times` for a multiple of what stable shows in the same windows; it is inclusive.
+    Windows are pooled until ``min_sample`` (requests, values) is reached, then judged and
+    forgotten; by default 3 / limit for a ratio (zero events then exclude the limit with 95 %), 10 /
+    (1 - q) for a quantile, 30 for a mean. If stable breaks an absolute bound in the same windows
+    too, the verdict is INCONCLUSIVE: it is not the candidate. A quantile is judged by the requests
+    above the first bucket edge at or past the bound, never by interpolation.
 
     A plain limit has no bounded false-alarm rate; put a `NoWorse` beside it.
     """
@@ -111,7 +114,8 @@ class Limit(Unweighted):
             problems.append(wrong[self.quantile is not None])
         elif self.quantile is not None and not 0 < self.quantile < 1:
             problems.append(
-                f"quantile={self.quantile!r} is not between 0 and 1; the 99th percentile is quantile=0.99"
+                f"quantile={self.quantile!r} is not between 0 and 1; the 99th percentile is "
+                "quantile=0.99"
             )
         return problems
 
@@ -165,7 +169,10 @@ class Limit(Unweighted):
         if memory is not None:
             candidate, control = pooled(memory, fresh, fresh_control)
         if not fresh.sample:
-            why = f"no data on the candidate: {fresh.why if isinstance(fresh, NoData | NoAnswer) else 'no requests'}"
+            why = (
+                "no data on the candidate: "
+                f"{fresh.why if isinstance(fresh, NoData | NoAnswer) else 'no requests'}"
+            )
             alone = not any(track is Track.STABLE for track, _ in look.tracks)
             starved = alone or fresh_control.sample > 0
             return Judgement(verdict=Verdict.NO_DATA, why=why, starved=starved), (
@@ -174,7 +181,10 @@ class Limit(Unweighted):
             )
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, control)):
             if measured.sample < self.min_sample and (track is Track.CANDIDATE or self._relative):
-                why = f"{measured.sample} of the {self.min_sample} {_unit(self.metric)} that a verdict needs on {track.value}"
+                why = (
+                    f"{measured.sample} of the {self.min_sample} {_unit(self.metric)} that a "
+                    f"verdict needs on {track.value}"
+                )
                 return Judgement(verdict=Verdict.NO_DATA, why=why), (pack(candidate), pack(control))
         return self._compare(candidate, control), None
 
@@ -190,7 +200,10 @@ class Limit(Unweighted):
             if self._kept(name, bound, limit, candidate, value):
                 reason = reason or said
                 continue
-            said = f"{self._say(value)} is {'above' if name == 'at_most' else 'below'} {self._say(limit)}"
+            said = (
+                f"{self._say(value)} is {'above' if name == 'at_most' else 'below'} "
+                f"{self._say(limit)}"
+            )
             absolute = not isinstance(bound, Times)
             if (
                 absolute
@@ -216,9 +229,12 @@ class Limit(Unweighted):
     def _kept(
         self, name: str, bound: Bound, limit: float, measured: Measurement, value: float
     ) -> bool:
-        """Does ``measured`` keep the bound? Not finite never does (R16); a quantile is decided by counting, not by its edge."""
+        """Does ``measured`` keep the bound? Not finite never does (R16); a quantile is decided by
+        counting, not by its edge.
+        """
         if isinstance(measured, Histogram) and name == "at_most" and not isinstance(bound, Times):
-            # Past the last edge nobody knows how far; what is below that edge is below the bound too.
+            # Past the last edge nobody knows how far; what is below that edge is below the bound
+            # too.
             above, _ = measured.above(min(limit, measured.edges[-1]))
             return above <= (1 - cast(float, self.quantile)) * measured.sample
         return (

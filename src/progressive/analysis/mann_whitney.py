@@ -34,15 +34,18 @@ MOST: Final = 500
 
 @attrs.frozen(kw_only=True)
 class MannWhitney(Comparing, Unweighted):
-    """The candidate's samples of a level do not lie on the bad side of its control's: ``MannWhitney(MEMORY, margin=1.1)``.
+    """The candidate's samples of a level do not lie on the bad side of its control's:
+    ``MannWhitney(MEMORY, margin=1.1)``.
 
-    For levels without a count of events: processor time, memory, queue depth. Windows are pooled until each side has ``samples`` of them
-    (at most 500), then judged by ranks and forgotten, so no sample is used twice. It fails if the candidate's are on the bad side of
-    ``margin`` times the control's with the given ``confidence`` (one-sided, where one side is bad). Samples a few seconds apart say nearly
-    the same thing; take them as far apart as the level takes to change.
+    For levels without a count of events: processor time, memory, queue depth. Windows are pooled
+    until each side has ``samples`` of them (at most 500), then judged by ranks and forgotten, so no
+    sample is used twice. It fails if the candidate's are on the bad side of ``margin`` times the
+    control's with the given ``confidence`` (one-sided, where one side is bad). Samples a few
+    seconds apart say nearly the same thing; take them as far apart as the level takes to change.
 
-    Each judgement is made afresh, so there is no bound on false alarms over a rollout: with ten judgements at 0.98, up to one in five
-    good versions fails once. Two in a row are needed by default; put a `NoWorse` beside it for the bound.
+    Each judgement is made afresh, so there is no bound on false alarms over a rollout: with ten
+    judgements at 0.98, up to one in five good versions fails once. Two in a row are needed by
+    default; put a `NoWorse` beside it for the bound.
     """
 
     kind: ClassVar[str] = "mann_whitney"
@@ -93,12 +96,17 @@ class MannWhitney(Comparing, Unweighted):
                 other,
             )
         if min(len(own), len(other)) < self.samples:
-            why = f"{len(own)} and {len(other)} of the {self.samples} samples that a verdict needs on each side"
+            why = (
+                f"{len(own)} and {len(other)} of the {self.samples} samples that a verdict "
+                "needs on each side"
+            )
             return Judgement(verdict=Verdict.NO_DATA, why=why), (own, other)
         return self._compare(own, other), None
 
     def _tolerated(self, level: float, up: bool) -> float:
-        """The level that is still tolerated beside this one, towards harm, also where it is below 0."""
+        """The level that is still tolerated beside this one, towards harm, also where it is below
+        0.
+        """
         return level * self.margin if up is (level >= 0) else level / self.margin
 
     def _compare(self, own: tuple[float, ...], other: tuple[float, ...]) -> Judgement:
@@ -140,8 +148,14 @@ class MannWhitney(Comparing, Unweighted):
             ]
             unit = f" {self.metric.unit}" if self.metric.unit else ""
             margin = "" if self.margin == 1 else f"what a margin of {self.margin:g} makes of "
-            said = f"{moved.estimate:+.4g}{unit} ({moved.low:+.3g} to {moved.high:+.3g}) from {margin}{self.than.value}'s"
-        why = f"{'worse' if worse else 'no worse'}: {said}, above it in {above * 100:.0f} % of the pairs; p = {p:.3g}"
+            said = (
+                f"{moved.estimate:+.4g}{unit} ({moved.low:+.3g} to {moved.high:+.3g}) from "
+                f"{margin}{self.than.value}'s"
+            )
+        why = (
+            f"{'worse' if worse else 'no worse'}: {said}, above it in {above * 100:.0f} % of "
+            f"the pairs; p = {p:.3g}"
+        )
         return Judgement(
             verdict=Verdict.FAIL if worse else Verdict.PASS, why=why, numbers=tuple(numbers)
         )

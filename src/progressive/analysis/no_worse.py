@@ -43,36 +43,46 @@ UNITS: Final = {
 """What more of is proof that a candidate is good enough."""
 
 MOST: Final = 1000.0
-"""No test excludes a larger ratio in useful time, and beside a larger share of alpha nothing is left for the others."""
+"""No test excludes a larger ratio in useful time, and beside a larger share of alpha nothing is
+left for the others.
+"""
 
 
 @attrs.frozen(kw_only=True)
 class NoWorse(Comparing):
-    """The candidate is not worse than its control: ``NoWorse(ERRORS)``, ``NoWorse(LATENCY)``, ``NoWorse(ORDERS, margin=1.1)``.
+    """The candidate is not worse than its control: ``NoWorse(ERRORS)``, ``NoWorse(LATENCY)``,
+    ``NoWorse(ORDERS, margin=1.1)``.
 
-    Evidence is kept from the first look to the last, over all steps, and may be looked at at any time: the chance that a candidate which
-    is not worse ever fails is at most this check's part of the plan's ``alpha``, for requests that are independent of each other. PASS
-    means "no proof of harm so far"; a query that changes starts the evidence, and the promise, anew. It is dormant while the control gets
-    no traffic, so put a `Limit` beside it for the bake at 100 %.
+    Evidence is kept from the first look to the last, over all steps, and may be looked at at any
+    time: the chance that a candidate which is not worse ever fails is at most this check's part of
+    the plan's ``alpha``, for requests that are independent of each other. PASS means "no proof of
+    harm so far"; a query that changes starts the evidence, and the promise, anew. It is dormant
+    while the control gets no traffic, so put a `Limit` beside it for the bake at 100 %.
 
-    What is compared depends on the metric: rates of events for a ratio, whole distributions for a latency (buckets as they are, the
-    same on both sides), means for a mean (the promise is then approximate, and nothing is judged before the candidate has 30 values), and
-    for a level in how many looks the candidate stands above. Which direction is harm is the metric's ``bad``.
+    What is compared depends on the metric: rates of events for a ratio, whole distributions for a
+    latency (buckets as they are, the same on both sides), means for a mean (the promise is then
+    approximate, and nothing is judged before the candidate has 30 values), and for a level in how
+    many looks the candidate stands above. Which direction is harm is the metric's ``bad``.
 
-    ``margin`` is what is still tolerated, as a multiple: 1.1 is a tenth more errors, a tenth more time, or, where down is bad, the
-    control having 1.1 times as much. ``accept=2.0`` asks for proof before it passes: not until a candidate that is at least twice as bad
-    is excluded, with a chance of error of ``beta``, is there a PASS, and it is taken back if later looks speak against it. So a step that
-    waits for a pass ends as soon as the evidence is in, and not by the clock. Twice as bad is twice the rate or the mean, or half of it; of
-    a latency, all times stretched twice, where the slowest fifth and where the slowest hundredth begins; of a level, twice as high in as
-    many looks as not. ``dispersion`` is by how much events come in clumps, such as retries (`progressive.stats.planning.dispersion`).
+    ``margin`` is what is still tolerated, as a multiple: 1.1 is a tenth more errors, a tenth more
+    time, or, where down is bad, the control having 1.1 times as much. ``accept=2.0`` asks for proof
+    before it passes: not until a candidate that is at least twice as bad is excluded, with a chance
+    of error of ``beta``, is there a PASS, and it is taken back if later looks speak against it. So
+    a step that waits for a pass ends as soon as the evidence is in, and not by the clock. Twice as
+    bad is twice the rate or the mean, or half of it; of a latency, all times stretched twice, where
+    the slowest fifth and where the slowest hundredth begins; of a level, twice as high in as many
+    looks as not. ``dispersion`` is by how much events come in clumps, such as retries
+    (`progressive.stats.planning.dispersion`).
 
-    ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do not depend on the evidence: no ``accept``
-    in the whole plan, no person who goes on because it looks good. (Ratios where up is bad only.)
+    ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do
+    not depend on the evidence: no ``accept`` in the whole plan, no person who goes on because it
+    looks good. (Ratios where up is bad only.)
 
-    ``blocks=True`` takes each look as one observation: the promise then holds for events that come in clumps of any size (a user's
-    retries), as long as a clump falls on either track as a request does, and is over by the end of its look; and for means of values of
-    any law that are never below 0. It needs some ten looks at the least, many more for a fall at a small weight, and says no bounds.
-    (Ratios and means.)
+    ``blocks=True`` takes each look as one observation: the promise then holds for events that come
+    in clumps of any size (a user's retries), as long as a clump falls on either track as a request
+    does, and is over by the end of its look; and for means of values of any law that are never
+    below 0. It needs some ten looks at the least, many more for a fall at a small weight, and says
+    no bounds. (Ratios and means.)
     """
 
     kind: ClassVar[str] = "no_worse"
@@ -99,12 +109,14 @@ class NoWorse(Comparing):
         problems = []
         if self.metric.kind is Kind.LATENCY and self.metric.bad is not Bad.UP:
             problems.append(
-                f"the metric's bad={self.metric.bad.value!r}: of latencies, only slower ones can be told from; use bad='up'"
+                f"the metric's bad={self.metric.bad.value!r}: of latencies, only slower "
+                "ones can be told from; use bad='up'"
             )
         problems += margin_problems(self.margin)
         if not is_number(self.share_of_alpha) or not 0 < self.share_of_alpha <= MOST:
             problems.append(
-                f"share_of_alpha={self.share_of_alpha!r} must be above 0 (and at most {MOST:g}); it is a weight beside the other checks'"
+                f"share_of_alpha={self.share_of_alpha!r} must be above 0 (and at most "
+                f"{MOST:g}); it is a weight beside the other checks'"
             )
         if not is_number(self.dispersion) or self.dispersion < 1:
             problems.append(
@@ -112,7 +124,8 @@ class NoWorse(Comparing):
             )
         if self.dispersion != 1 and self.metric.kind is Kind.VALUE:
             problems.append(
-                "dispersion= is for what is counted; a look at a level is one observation, however it comes about"
+                "dispersion= is for what is counted; a look at a level is one observation, "
+                "however it comes about"
             )
         problems += comparing_problems(self.than)
         problems += self._acceptance_problems()
@@ -131,7 +144,8 @@ class NoWorse(Comparing):
             or self.exact
         ):
             problems.append(
-                "blocks=True is for ratios and means, without margin=, dispersion=, accept= or exact=; leave those out"
+                "blocks=True is for ratios and means, without margin=, dispersion=, "
+                "accept= or exact=; leave those out"
             )
         if problems:
             raise StrategyError([f"NoWorse({self.metric.name}): {problem}" for problem in problems])
@@ -148,11 +162,13 @@ class NoWorse(Comparing):
                 )
             if self.exact:
                 problems.append(
-                    "exact=True needs a schedule that does not depend on the evidence, which accept= makes it do; choose one"
+                    "exact=True needs a schedule that does not depend on the evidence, "
+                    "which accept= makes it do; choose one"
                 )
         if not is_number(self.beta) or not 0 < self.beta < 1:
             problems.append(
-                f"beta={self.beta!r} is a probability between 0 and 1: of accepting a candidate that is accept= times as bad"
+                f"beta={self.beta!r} is a probability between 0 and 1: of accepting a "
+                "candidate that is accept= times as bad"
             )
         return problems
 

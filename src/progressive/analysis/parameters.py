@@ -28,7 +28,9 @@ MOST_MARGIN: Final = 1000.0
 
 
 class Comparing:
-    """A check that compares the candidate with one other track, ``than``, and can't judge without either."""
+    """A check that compares the candidate with one other track, ``than``, and can't judge without
+    either.
+    """
 
     __slots__ = ()
     than: Track
@@ -43,7 +45,9 @@ class Comparing:
 
 
 class Unweighted:
-    """A check without a bounded false-alarm rate, or with one of its own: nothing of the plan's alpha is its."""
+    """A check without a bounded false-alarm rate, or with one of its own: nothing of the plan's
+    alpha is its.
+    """
 
     __slots__ = ()
 
@@ -66,7 +70,10 @@ def margin_problems(margin: object) -> Iterator[str]:
 
 def no_data_on(track: Track, measured: Measurement, nothing: str) -> str:
     """What is said of a track that shows nothing: the system's own reason, or ``nothing``."""
-    return f"no data on {track.value}: {measured.why if isinstance(measured, NoData | NoAnswer) else nothing}"
+    return (
+        f"no data on {track.value}: "
+        f"{measured.why if isinstance(measured, NoData | NoAnswer) else nothing}"
+    )
 
 
 def is_metric(_: object, __: object, value: Any) -> None:

@@ -22,7 +22,9 @@ __all__ = ["pack", "pooled"]
 def pooled(
     memory: Memory, fresh: Measurement, fresh_control: Measurement
 ) -> tuple[Measurement, Measurement]:
-    """What was kept of earlier windows with the fresh ones; the fresh ones alone where they have another shape (other buckets) now."""
+    """What was kept of earlier windows with the fresh ones; the fresh ones alone where they have
+    another shape (other buckets) now.
+    """
     kept, kept_control = _unpack(memory)
     try:
         return merge(kept, fresh), merge(kept_control, fresh_control)

@@ -24,14 +24,18 @@ TOLERANCE: Final = Tolerance(in_a_row=1, then=Action.HOLD)
 
 @attrs.frozen(kw_only=True)
 class SampleRatio(Unweighted):
-    """The candidate gets the part of the requests that its weight says: ``SampleRatio(ERRORS)``. If not, the rollout is held.
+    """The candidate gets the part of the requests that its weight says: ``SampleRatio(ERRORS)``. If
+    not, the rollout is held.
 
-    A split that is not as it was asked for (a sample-ratio mismatch) means that the routing is broken, or that one track's requests are
-    not all counted; what the other checks say is then not to be trusted. Any metric will do that counts all requests of both tracks: a
-    ratio, or a latency. The chance that a right split is ever held is at most ``alpha``, however often it is looked at, for requests
-    that are sent independently of each other: not for sticky sessions, where each visitor brings many.
+    A split that is not as it was asked for (a sample-ratio mismatch) means that the routing is
+    broken, or that one track's requests are not all counted; what the other checks say is then not
+    to be trusted. Any metric will do that counts all requests of both tracks: a ratio, or a
+    latency. The chance that a right split is ever held is at most ``alpha``, however often it is
+    looked at, for requests that are sent independently of each other: not for sticky sessions,
+    where each visitor brings many.
 
-    While a route by header or a mirror sends the candidate more than its weight, only too few requests count. It is dormant at 100 %.
+    While a route by header or a mirror sends the candidate more than its weight, only too few
+    requests count. It is dormant at 100 %.
     """
 
     kind: ClassVar[str] = "sample_ratio"
@@ -53,7 +57,8 @@ class SampleRatio(Unweighted):
             )
         if not is_number(self.alpha) or not 0 < self.alpha < 1:
             problems.append(
-                f"alpha={self.alpha!r} is a probability between 0 and 1; 0.001 is one false alarm in a thousand rollouts"
+                f"alpha={self.alpha!r} is a probability between 0 and 1; 0.001 is one false "
+                "alarm in a thousand rollouts"
             )
         if problems:
             raise StrategyError(
@@ -83,7 +88,10 @@ class SampleRatio(Unweighted):
         candidate, stable = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, stable)):
             if not isinstance(measured, Counts | Histogram):
-                why = f"no count of requests on {track.value}{f': {measured.why}' if isinstance(measured, NoData) else ''}"
+                why = (
+                    "no count of requests on "
+                    f"{track.value}{f': {measured.why}' if isinstance(measured, NoData) else ''}"
+                )
                 return Judgement(
                     verdict=Verdict.NO_DATA,
                     why=why,
@@ -108,8 +116,14 @@ class SampleRatio(Unweighted):
         )
         found = split.evidence(logs)
         wrong = found >= math.log(1 / self.alpha)
-        said = f"{seen * 100:.3g} % of {candidate.sample + stable.sample:,} requests in this look, {share * 100:.3g} % asked for"
-        why = f"{'the traffic is not split as asked' if wrong else 'split as asked'}: {said}; p = {math.exp(-max(0.0, found)):.3g} over all looks"
+        said = (
+            f"{seen * 100:.3g} % of {candidate.sample + stable.sample:,} requests in this look, "
+            f"{share * 100:.3g} % asked for"
+        )
+        why = (
+            f"{'the traffic is not split as asked' if wrong else 'split as asked'}: {said}; p = "
+            f"{math.exp(-max(0.0, found)):.3g} over all looks"
+        )
         numbers = (
             ("share", seen),
             ("share_asked", share),

@@ -1,8 +1,11 @@
-"""Strict JSON for rollouts, events, notes and strategies: canonical to write, unforgiving to read, readable by a person.
+"""Strict JSON for rollouts, events, notes and strategies: canonical to write, unforgiving to read,
+readable by a person.
 
-What is written: percent as percent, times in ISO 8601, durations in seconds; fields at their default are left out; one of several kinds
-carries its ``kind``. What is read must be exactly that: an unknown key, a duplicate key, NaN, a wrong type or a truncated text is a
-`StateError` with its path, and nothing is guessed. The field types of the classes are the schema; there is no second copy of it.
+What is written: percent as percent, times in ISO 8601, durations in seconds; fields at their
+default are left out; one of several kinds carries its ``kind``. What is read must be exactly that:
+an unknown key, a duplicate key, NaN, a wrong type or a truncated text is a `StateError` with its
+path, and nothing is guessed. The field types of the classes are the schema; there is no second copy
+of it.
 """
 
 from __future__ import annotations
@@ -41,7 +44,9 @@ def dumps(rollout: Rollout, kinds: Kinds = NO_KINDS) -> str:
 
 
 def loads(text: str | bytes, kinds: Kinds = NO_KINDS) -> Rollout:
-    """The rollout that `dumps` wrote. Raises `StateError` with the path of what is wrong; a newer format is refused by its number."""
+    """The rollout that `dumps` wrote. Raises `StateError` with the path of what is wrong; a newer
+    format is refused by its number.
+    """
     data = parsed(text)
     if not isinstance(data, dict):
         raise StateError(f"expected an object, got {short(data)}")
@@ -115,7 +120,8 @@ def _meaning(rollout: Rollout) -> None:
     need(
         len(evidence.series) == len(plan.series) and len(evidence.tallies) == len(plan.checks),
         "$.evidence",
-        f"it has {len(evidence.series)} series and {len(evidence.tallies)} tallies, the plan {len(plan.series)} and {len(plan.checks)}",
+        f"it has {len(evidence.series)} series and {len(evidence.tallies)} tallies, the "
+        f"plan {len(plan.series)} and {len(plan.checks)}",
     )
     probed, metrics = (
         [probe.metric for probe in evidence.probes],
@@ -125,22 +131,26 @@ def _meaning(rollout: Rollout) -> None:
         probed == metrics
         or (not probed and (routing.claimed or progress.phase is not Phase.PENDING)),
         "$.evidence.probes",
-        f"it has {', '.join(probed) or 'none'}, and before the start the plan's metrics {', '.join(metrics) or 'none'} must answer",
+        f"it has {', '.join(probed) or 'none'}, and before the start the plan's metrics "
+        f"{', '.join(metrics) or 'none'} must answer",
     )
-    # A step that could not raise yet goes on with what an earlier one wanted, which may have a route or a baseline that it has not.
-    # On the way back a part may stay on the candidate, while the fleet says that stable can't carry all of it.
+    # A step that could not raise yet goes on with what an earlier one wanted, which may have a
+    # route or a baseline that it has not. On the way back a part may stay on the candidate, while
+    # the fleet says that stable can't carry all of it.
     in_steps = progress.phase is Phase.ROLLING_BACK and rollout.instances.bound
     back = progress.phase in (Phase.PENDING, Phase.ROLLING_BACK) and not in_steps
     entered = (Traffic(),) if back else plan.traffics[: progress.step + 1]
     need(
         any(not routing.wanted.exceeds(traffic) for traffic in entered),
         "$.routing.wanted",
-        f"it asks for {routing.wanted}, and {progress.phase.value} in step {plan.steps[progress.step].id!r} allows {entered[-1]}",
+        f"it asks for {routing.wanted}, and {progress.phase.value} in step "
+        f"{plan.steps[progress.step].id!r} allows {entered[-1]}",
     )
     need(
         bool(progress.causes) == (progress.phase is Phase.HELD),
         "$.progress.causes",
-        f"a rollout is held exactly while it has causes; this one is {progress.phase.value} with {len(progress.causes)}",
+        f"a rollout is held exactly while it has causes; this one is {progress.phase.value} "
+        f"with {len(progress.causes)}",
     )
     need(
         progress.phase in (Phase.PENDING, Phase.HELD, Phase.ROLLED_BACK) or routing.touched,
@@ -150,7 +160,8 @@ def _meaning(rollout: Rollout) -> None:
     need(
         progress.retirement is Retirement.NONE or progress.phase is Phase.PROMOTED,
         "$.progress.retirement",
-        f"{progress.retirement.value} while {progress.phase.value}: only a promoted rollout retires the old version",
+        f"{progress.retirement.value} while {progress.phase.value}: only a promoted rollout "
+        "retires the old version",
     )
     over = progress.phase in FINAL and progress.retirement in (Retirement.NONE, Retirement.DONE)
     need(

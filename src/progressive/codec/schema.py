@@ -1,4 +1,6 @@
-"""How each type is written and read. The field types of the classes are the schema; there is no second copy of it."""
+"""How each type is written and read. The field types of the classes are the schema; there is no
+second copy of it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ class Codec:
         if taken := sorted(own.keys() & {each.kind for each in (*KINDS, *_CHECKS)}):
             raise StrategyError(
                 [
-                    f"Kinds: {own[kind]!r}: {kind!r} is a kind of the library; name yours differently"
+                    f"Kinds: {own[kind]!r}: {kind!r} is a kind of the library; name yours "
+                    "differently"
                     for kind in taken
                 ]
             )
@@ -94,7 +97,8 @@ class Codec:
         if isinstance(kind, type) and attrs.has(kind):
             return self._object(kind)
         raise TypeError(
-            f"{kind!r} has no stored form; use strings, numbers, percent, timedelta, datetime, tuples and attrs classes"
+            f"{kind!r} has no stored form; use strings, numbers, percent, timedelta, "
+            "datetime, tuples and attrs classes"
         )
 
     def _tuple(self, arguments: tuple[Any, ...]) -> tuple[Dump, Load]:
@@ -139,7 +143,8 @@ class Codec:
         def dump(value: Any) -> Any:
             if classes.get(value.kind) is not type(value):
                 raise StrategyError(
-                    f"{value!r} is of an unknown {what} kind {value.kind!r}; pass its class in Kinds(...)"
+                    f"{value!r} is of an unknown {what} kind {value.kind!r}; pass its class "
+                    "in Kinds(...)"
                 )
             return {"kind": value.kind, **self.dump(type(value))(value)}
 
@@ -339,7 +344,8 @@ def _load_bound(data: Any, path: str) -> Any:
             return _load_float(data, path)
         case _:
             raise StateError(
-                f'expected {{"percent": ..}}, {{"seconds": ..}}, {{"times": ..}} or a number, got {short(data)}',
+                f'expected {{"percent": ..}}, {{"seconds": ..}}, {{"times": ..}} or a '
+                f"number, got {short(data)}",
                 path=path,
             )
 

@@ -12,7 +12,9 @@ from progressive.errors import StateError
 __all__ = ["parsed", "short", "text_of"]
 
 DEEPEST: Final = 64
-"""No value of ours nests deeper than a dozen levels; anything past this is not ours, and would only exhaust the stack."""
+"""No value of ours nests deeper than a dozen levels; anything past this is not ours, and would only
+exhaust the stack.
+"""
 
 
 def text_of(value: object) -> str:
@@ -20,7 +22,9 @@ def text_of(value: object) -> str:
     if not text.isascii():
         try:
             text.encode()
-        except UnicodeEncodeError:  # half of a pair, from a text that was decoded badly; escaped, it can be stored like any other
+        # half of a pair, from a text that was decoded badly; escaped, it can be stored like any
+        # other
+        except UnicodeEncodeError:
             return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text
 

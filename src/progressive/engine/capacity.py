@@ -1,7 +1,9 @@
-"""What the fleet says: is there capacity for a raise, can stable carry the way back, and does everything run what it should?
+"""What the fleet says: is there capacity for a raise, can stable carry the way back, and does
+everything run what it should?
 
-A fleet is asked beside every read of the router, if the caller has bound one. Without one, nobody claims anything about instances. A fleet
-that does not answer keeps traffic from being raised, never from being lowered.
+A fleet is asked beside every read of the router, if the caller has bound one. Without one, nobody
+claims anything about instances. A fleet that does not answer keeps traffic from being raised, never
+from being lowered.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ RECOVERY: Final = timedelta(seconds=30)
 
 
 def due(turn: Turn) -> bool:
-    """Is the fleet to be asked now? Once in every tick; on the way back only if it goes in steps, and after its first write."""
+    """Is the fleet to be asked now? Once in every tick; on the way back only if it goes in steps,
+    and after its first write.
+    """
     known, ticked = turn.instances, turn.clocks.ticked
     in_steps = (
         turn.progress.phase is Phase.ROLLING_BACK
@@ -70,12 +74,16 @@ def _check_identities(turn: Turn) -> None:
 
 
 def unready(turn: Turn) -> str | None:
-    """What is missing of a stable that could take everything back, which the start and every raise wait for."""
+    """What is missing of a stable that could take everything back, which the start and every raise
+    wait for.
+    """
     return _missing(turn, _way_back(turn))
 
 
 def short_of(turn: Turn, target: Traffic) -> str | None:
-    """What is missing for this traffic, and for the way back from it; None if everything is ready for it."""
+    """What is missing for this traffic, and for the way back from it; None if everything is ready
+    for it.
+    """
     return _missing(turn, ((target, Track.CANDIDATE), (target, Track.BASELINE), *_way_back(turn)))
 
 
@@ -118,14 +126,17 @@ def retreat(turn: Turn) -> None:
     if turn.routing.wanted != NOTHING and stable is not None and not turn.progress.overdue:
         turn.progress = evolve(turn.progress, overdue=True)
         why = (
-            f"{Track.STABLE.label(turn.release)} can carry only {stable}: {turn.routing.wanted.candidate} stays on the candidate until it can "
+            f"{Track.STABLE.label(turn.release)} can carry only {stable}: "
+            f"{turn.routing.wanted.candidate} stays on the candidate until it can "
             f"carry more, for {said(OVERLOADED)} at most"
         )
         turn.note(Escalated(at=turn.now, why=why, undo=turn.routing.undo))
 
 
 def _blind(turn: Turn) -> bool:
-    """Is it not known what the router serves now? Then a step back could be a step forward, and the way back goes all the way."""
+    """Is it not known what the router serves now? Then a step back could be a step forward, and the
+    way back goes all the way.
+    """
     routing, ticked = turn.routing, turn.clocks.ticked
     tried = routing.tried_at is not None and (ticked is None or routing.tried_at >= ticked)
     seen = routing.read_at is not None and (ticked is None or routing.read_at >= ticked)

@@ -1,4 +1,6 @@
-"""Time passes between two decisions: the accumulators run, and a wall clock that steps back gains nothing and loses nothing."""
+"""Time passes between two decisions: the accumulators run, and a wall clock that steps back gains
+nothing and loses nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ LATEST_RETRY: Final = timedelta(seconds=BACKOFF[-1])
 
 
 def pass_time(turn: Turn) -> None:
-    """Let the clocks run up to now. When the wall clock stepped back, nothing is credited and the windows begin anew."""
+    """Let the clocks run up to now. When the wall clock stepped back, nothing is credited and the
+    windows begin anew.
+    """
     clocks, phase, now = turn.clocks, turn.progress.phase, turn.now
     if now == clocks.now:
         return
@@ -29,7 +33,8 @@ def pass_time(turn: Turn) -> None:
         return
     if turn.final and turn.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
         return
-    # Below zero is what a person's word came after the last tick, by the person's clock; one that is wrong is wrong for one tick.
+    # Below zero is what a person's word came after the last tick, by the person's clock; one that
+    # is wrong is wrong for one tick.
     stepped, ran = clocks.stepped, clocks.ran
     running = passed - _frozen_for(turn)
     if phase is Phase.HELD:
@@ -57,7 +62,9 @@ def pass_time(turn: Turn) -> None:
 
 
 def _frozen_for(turn: Turn) -> timedelta:
-    """The part of the time since the last decision in which a gate was closed and the traffic was as it should be."""
+    """The part of the time since the last decision in which a gate was closed and the traffic was
+    as it should be.
+    """
     frozen, since = turn.progress.frozen, turn.clocks.now
     if frozen is None or not turn.verified or frozen[2] <= since:
         return ZERO

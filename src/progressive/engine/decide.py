@@ -2,17 +2,21 @@
 
 How to read it. One decision has four parts:
 
-1. **Absorb** what happened. All events of one round are taken in a fixed order, measurements first, whatever order they came in.
-2. **Settle**: let the phase move as far as it can (`PHASES`, one small function each). Going forward is a loop over small steps: ask the
-   current one where it stands; when it is done, and the evidence and the gates allow what comes next, go on to the next.
-3. **Command**: say what is wanted from the world *now*. Commands are absolute and depend on the state alone, so asking again is
-   harmless, and a tick on the stored rollout asks again. First the router is read; whatever depends on the read comes after it.
+1. **Absorb** what happened. All events of one round are taken in a fixed order, measurements first,
+   whatever order they came in.
+2. **Settle**: let the phase move as far as it can (`PHASES`, one small function each). Going
+   forward is a loop over small steps: ask the current one where it stands; when it is done, and the
+   evidence and the gates allow what comes next, go on to the next.
+3. **Command**: say what is wanted from the world *now*. Commands are absolute and depend on the
+   state alone, so asking again is harmless, and a tick on the stored rollout asks again. First the
+   router is read; whatever depends on the read comes after it.
 4. **Wake**: say when to come back.
 
-The rules live beside this file: what the router says in `_routing`, what the fleet says in `_fleet`, what the metrics say in `_looks` (and
-when, in `_windows`), what people say in `_people`, what hooks and gates answer in `_replies`, what must be there first in `_preflight`,
-what passing time does in `_clocks`, what becomes of the old version in `_retirement`. `_moves` has the few changes that they make;
-`lifecycle` the phases.
+The rules live beside this file: what the router says in `_routing`, what the fleet says in
+`_fleet`, what the metrics say in `_looks` (and when, in `_windows`), what people say in `_people`,
+what hooks and gates answer in `_replies`, what must be there first in `_preflight`, what passing
+time does in `_clocks`, what becomes of the old version in `_retirement`. `_moves` has the few
+changes that they make; `lifecycle` the phases.
 """
 
 from __future__ import annotations
@@ -68,10 +72,12 @@ __all__ = ["Decision", "decide"]
 
 @attrs.frozen(kw_only=True)
 class Decision:
-    """What was decided: the rollout as it is now, what is wanted from the world, when to come back, and the audit trail.
+    """What was decided: the rollout as it is now, what is wanted from the world, when to come back,
+    and the audit trail.
 
-    ``wake_at`` is None only when the rollout is over. ``commands`` may be done in any order, at the same time, more than once, or not at
-    all; but one that raises traffic only after ``rollout`` was stored.
+    ``wake_at`` is None only when the rollout is over. ``commands`` may be done in any order, at the
+    same time, more than once, or not at all; but one that raises traffic only after ``rollout`` was
+    stored.
     """
 
     rollout: Rollout
@@ -81,7 +87,9 @@ class Decision:
 
 
 def decide(rollout: Rollout, *events: Event) -> Decision:
-    """What ``events`` mean for ``rollout``. The same rollout and events give the same bytes, on every machine."""
+    """What ``events`` mean for ``rollout``. The same rollout and events give the same bytes, on
+    every machine.
+    """
     # A person's clock is not ours: what somebody says moves no clock of the rollout.
     now = max(
         (event.at for event in events if not isinstance(event, PEOPLE)), default=rollout.clocks.now
@@ -94,14 +102,16 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
     return _conclude(turn)
 
 
-# ---------------------------------------------------------------------------------------------------------------- 1. absorb
+# ---------------------------------------------------------------------------------------- 1. absorb
 
 _HEARD_WHEN_FINAL: Final = (Tick, Seen, Wrote, Surveyed, CommandFailed, Retired)
 _RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}
 
 
 def _in_order(events: tuple[Event, ...]) -> tuple[Event, ...]:
-    """The same order for the same events, however they came: by the shortest key that tells them all apart."""
+    """The same order for the same events, however they came: by the shortest key that tells them
+    all apart.
+    """
     if len(events) < 2:
         return events
     found: list[Event] = []
@@ -117,7 +127,9 @@ def _when(event: Event) -> tuple[int, datetime]:
 
 
 def _about(event: Event) -> tuple[object, ...]:
-    """Looks mostly come several at a time, each about something else. It is what the whole of one begins with, so it orders them alike."""
+    """Looks mostly come several at a time, each about something else. It is what the whole of one
+    begins with, so it orders them alike.
+    """
     about = (repr(event.analyses), repr(event.look.metric)) if isinstance(event, Measured) else ()
     return (*_when(event), *about)
 
@@ -159,7 +171,7 @@ _ABSORB: Final[dict[type, Callable[[Turn, Any], None]]] = {
 }
 
 
-# ---------------------------------------------------------------------------------------------------------------- 2. settle
+# ---------------------------------------------------------------------------------------- 2. settle
 
 
 def _settle(turn: Turn) -> None:
@@ -208,7 +220,9 @@ def _progressing(turn: Turn) -> bool:
 
 
 def _advance(turn: Turn, step: Step) -> Advance:
-    """Where the step stands. One that raises stops here: its error must not undo what the guards have just said."""
+    """Where the step stands. One that raises stops here: its error must not undo what the guards
+    have just said.
+    """
     try:
         return step.advance(_situation(turn, step))
     except Exception as error:
@@ -216,7 +230,9 @@ def _advance(turn: Turn, step: Step) -> Advance:
 
 
 def _leave(turn: Turn, step: Step) -> bool:
-    """The step is done: promote after the last one, else enter the next, once more traffic is allowed."""
+    """The step is done: promote after the last one, else enter the next, once more traffic is
+    allowed.
+    """
     if not turn.verified:
         return _wait(turn, step, f"the router to serve {turn.routing.wanted}")
     following = turn.progress.step + 1
@@ -243,7 +259,9 @@ def _leave(turn: Turn, step: Step) -> bool:
 
 
 def _may_raise(turn: Turn, target: Traffic) -> str | None:
-    """Asked before every raise: the evidence, the fleet, then the gates. None if it may, else what is waited for."""
+    """Asked before every raise: the evidence, the fleet, then the gates. None if it may, else what
+    is waited for.
+    """
     if not turn.verified:
         return f"the router to serve {turn.routing.wanted}"
     frozen = turn.progress.frozen
@@ -276,7 +294,9 @@ def _situation(turn: Turn, step: Step) -> Situation:
 
 
 def _wait(turn: Turn, step: Step, why: str) -> bool:
-    """Not yet. Every wait has a reason, a deadline and an action; True if the deadline has come and something was done."""
+    """Not yet. Every wait has a reason, a deadline and an action; True if the deadline has come and
+    something was done.
+    """
     deadline = step.deadline or Deadline.an_hour_after(step.span)
     left = deadline.within - turn.clocks.stepped
     if left <= ZERO:
@@ -336,7 +356,9 @@ def _held(turn: Turn) -> bool:
 
 
 def _rolling_back(turn: Turn) -> bool:
-    """It is over when a write of ours since the turn back was read back; until then it is asked for again, for ever."""
+    """It is over when a write of ours since the turn back was read back; until then it is asked for
+    again, for ever.
+    """
     _fleet.retreat(turn)
     if (
         turn.verified
@@ -364,7 +386,7 @@ PHASES: Final[dict[Phase, Callable[[Turn], bool]]] = {
 }
 
 
-# --------------------------------------------------------------------------------------------------------- 3. command, 4. wake
+# ------------------------------------------------------------------------------ 3. command, 4. wake
 
 
 def _conclude(turn: Turn) -> Decision:
@@ -397,7 +419,9 @@ def _conclude(turn: Turn) -> Decision:
 
 
 def _commands(turn: Turn) -> list[Any]:
-    """What is wanted from the world now: a read first, and after it whatever depends on what was read."""
+    """What is wanted from the world now: a read first, and after it whatever depends on what was
+    read.
+    """
     progress, routing, ticked = turn.progress, turn.routing, turn.clocks.ticked
     commands: list[Any] = []
     if progress.phase is Phase.PENDING and not routing.inspected:
@@ -435,7 +459,9 @@ def _hook_due(turn: Turn) -> RunHook | None:
 
 
 def _wake(turn: Turn, commands: tuple[Command, ...]) -> datetime:
-    """When to come back at the latest: at once if something is wanted now, soon if the router lags, else in time to count as watching."""
+    """When to come back at the latest: at once if something is wanted now, soon if the router lags,
+    else in time to count as watching.
+    """
     if commands:
         return turn.now
     routing = turn.routing

@@ -19,7 +19,9 @@ ZERO: Final = timedelta()
 
 
 class Turn:
-    """One decision in the making. Rules replace its parts; nothing of the rollout that was given ever changes."""
+    """One decision in the making. Rules replace its parts; nothing of the rollout that was given
+    ever changes.
+    """
 
     __slots__ = (
         "clocks",
@@ -52,7 +54,7 @@ class Turn:
         self.gates: dict[str, GateAnswer] = {}
         self.to_ask: list[str] = []
 
-    # ------------------------------------------------------------------------------------------------------------- reading
+    # -------------------------------------------------------------------------------------- reading
 
     @property
     def final(self) -> bool:
@@ -72,7 +74,7 @@ class Turn:
         """Was this check, step, gate or cause waived, by its full name or by its last part?"""
         return key in self.progress.waived or key.rpartition("/")[2] in self.progress.waived
 
-    # ------------------------------------------------------------------------------------------------------------- writing
+    # -------------------------------------------------------------------------------------- writing
 
     def note(self, note: Note) -> None:
         self.notes.append(note)
@@ -82,7 +84,9 @@ class Turn:
         self.notes.append(Refused(at=self.now, event=event.kind, why=why))
 
     def look_again(self, at: datetime | None) -> None:
-        """Somebody should come back at ``at`` at the latest. What is due already is asked for now, or waits for something else."""
+        """Somebody should come back at ``at`` at the latest. What is due already is asked for now,
+        or waits for something else.
+        """
         if at is not None and at > self.now and (self.wake is None or at < self.wake):
             self.wake = at
 

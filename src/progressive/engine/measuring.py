@@ -1,8 +1,10 @@
-"""Windows and looks: what to measure when, whose answer is accepted, and whether the evidence allows a raise.
+"""Windows and looks: what to measure when, whose answer is accepted, and whether the evidence
+allows a raise.
 
-For each analysis and metric there is one series of windows for all tracks: ordered, never overlapping. A window lies inside one *stretch*,
-an unbroken time in which every read showed the same verified traffic. Before any raise each active series takes a closing look up to the
-last verified read, so that no exposure goes unjudged.
+For each analysis and metric there is one series of windows for all tracks: ordered, never
+overlapping. A window lies inside one *stretch*, an unbroken time in which every read showed the
+same verified traffic. Before any raise each active series takes a closing look up to the last
+verified read, so that no exposure goes unjudged.
 """
 
 from __future__ import annotations
@@ -28,14 +30,18 @@ from .transitions import go_back, hold
 from .windows import active, replace_series
 
 RETRY: Final = timedelta(seconds=10)
-"""After a look that was not answered: soon enough to judge on time, seldom enough not to hammer a provider that is down."""
+"""After a look that was not answered: soon enough to judge on time, seldom enough not to hammer a
+provider that is down.
+"""
 
 OVERSHOOT: Final = timedelta(seconds=30)
-"""A system without history measures up to the moment at which it is asked, which is after the read that verified the traffic. More than
-the time that a call may take is not that moment, and is refused."""
+"""A system without history measures up to the moment at which it is asked, which is after the read
+that verified the traffic. More than the time that a call may take is not that moment, and is
+refused.
+"""
 
 
-# -------------------------------------------------------------------------------------------------------------------- asking
+# ------------------------------------------------------------------------------------------- asking
 
 Question: TypeAlias = tuple[datetime, datetime, str | None, tuple[Track, ...]]
 """What one series asks for: from when to when, since which reading, and for which tracks."""
@@ -99,11 +105,13 @@ def _question(turn: Turn, i: int) -> Question | None:
     return None
 
 
-# ----------------------------------------------------------------------------------------------------------------- absorbing
+# ---------------------------------------------------------------------------------------- absorbing
 
 
 def measured(turn: Turn, event: Measured) -> None:
-    """A look was answered: each series that it was asked for takes it, if it begins where that series ended."""
+    """A look was answered: each series that it was asked for takes it, if it begins where that
+    series ended.
+    """
     if turn.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
         turn.refuse(event, f"nothing is judged while {turn.progress.phase.value}")
         return
@@ -111,7 +119,8 @@ def measured(turn: Turn, event: Measured) -> None:
     if not any(taken):
         turn.refuse(
             event,
-            f"{event.look.metric}: its window does not begin where the last one ended, or is not asked for",
+            f"{event.look.metric}: its window does not begin where the last one ended, or "
+            "is not asked for",
         )
 
 
@@ -134,7 +143,10 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
     else:
         return False
     if look.covered.end < look.window.start or look.covered.end > event.at + OVERSHOOT:
-        why = f"it covers {look.covered.start.isoformat()} to {look.covered.end.isoformat()}, outside what was asked"
+        why = (
+            f"it covers {look.covered.start.isoformat()} to {look.covered.end.isoformat()}, "
+            "outside what was asked"
+        )
         look = Look(
             metric=look.metric,
             window=look.window,
@@ -230,7 +242,8 @@ def _judged(
 def judgement_of(
     each: Check, look: Look, memory: Memory, alpha: float, traffic: Traffic | None
 ) -> tuple[Judgement, Memory]:
-    """What a check makes of a look. One that raises says nothing about the candidate, and must not keep the others from being heard.
+    """What a check makes of a look. One that raises says nothing about the candidate, and must not
+    keep the others from being heard.
 
     ``traffic`` is that in which the look was taken; None for one that is over.
     """
@@ -246,7 +259,7 @@ def judgement_of(
         ), memory
 
 
-# ------------------------------------------------------------------------------------------------------------------ deciding
+# ----------------------------------------------------------------------------------------- deciding
 
 
 def act_on_evidence(turn: Turn) -> bool:
@@ -270,7 +283,9 @@ def act_on_evidence(turn: Turn) -> bool:
 
 
 def ready(turn: Turn) -> str | None:
-    """Does the evidence allow more traffic, or the promotion? None if so, else what is still waited for."""
+    """Does the evidence allow more traffic, or the promotion? None if so, else what is still waited
+    for.
+    """
     deciding = list(_deciding(turn))
     owed = [c for c in deciding if owes(turn.evidence.tallies[c])]
     if owed and not any(turn.evidence.tallies[c].looks_here == 0 for c in owed):
@@ -296,7 +311,9 @@ def ready(turn: Turn) -> str | None:
 
 
 def _deciding(turn: Turn) -> Iterator[int]:
-    """The checks that decide in this traffic; one of several metrics comes with the first of them."""
+    """The checks that decide in this traffic; one of several metrics comes with the first of
+    them.
+    """
     for i in active(turn):
         series, tracks = turn.plan.series[i], turn.evidence.series[i].tracks
         for c in series.checks:
@@ -332,7 +349,9 @@ def waived_whole(turn: Turn, step: Step) -> bool:
 
 
 def passes(turn: Turn, analysis: str) -> int:
-    """Looks that passed since the rollout began, of the deciding check of an analysis that has the fewest."""
+    """Looks that passed since the rollout began, of the deciding check of an analysis that has the
+    fewest.
+    """
     counts = [
         tally.passes
         for (owner, each), key, tally in zip(

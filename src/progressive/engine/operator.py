@@ -1,4 +1,6 @@
-"""What people say: approve, reject, hold, resume, skip, promote now, abort. Each is idempotent, recorded, and legal or clearly refused."""
+"""What people say: approve, reject, hold, resume, skip, promote now, abort. Each is idempotent,
+recorded, and legal or clearly refused.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,10 @@ def _resume(turn: Turn, event: Resume) -> str | None:
         and key.rpartition("/")[2] not in waived
     ]
     if proven:
-        return f"harm is proven by {', '.join(proven)}, which more looks don't undo; abort, or resume with waive={tuple(proven)!r}"
+        return (
+            f"harm is proven by {', '.join(proven)}, which more looks don't undo; abort, or "
+            f"resume with waive={tuple(proven)!r}"
+        )
     if unknown := _unknown(turn, event.waive):
         return unknown
     causes = tuple(cause for cause in turn.progress.causes if cause.name != event.cause)
@@ -118,7 +123,8 @@ def _resume(turn: Turn, event: Resume) -> str | None:
         turn.evidence, tallies=tuple(forgive(tally) for tally in turn.evidence.tallies)
     )
     turn.routing = evolve(turn.routing, reasserted=False, drifts=(), attempts=0, retry_at=None)
-    # Held until it was said, which may be long after the last tick; the next one lets all that time run.
+    # Held until it was said, which may be long after the last tick; the next one lets all that time
+    # run.
     turn.clocks = evolve(turn.clocks, stepped=min(ZERO, turn.now - event.at))
     if turn.clocks.ran >= turn.plan.deadline.within:
         turn.clocks = evolve(turn.clocks, ran=ZERO)
@@ -156,7 +162,10 @@ def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
     if turn.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
         return f"it is {turn.progress.phase.value}"
     if not turn.routing.claimed:
-        return "preflight is not over: nobody knows yet whether the router obeys and the metrics answer"
+        return (
+            "preflight is not over: nobody knows yet whether the router obeys and the metrics "
+            "answer"
+        )
     target = next(
         i for i, traffic in enumerate(turn.plan.traffics) if traffic == turn.plan.traffics[-1]
     )
@@ -190,7 +199,10 @@ def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
         if not step.skippable and step.traffic is None and stands(step.id)
     ]
     if against:
-        return f"{', '.join(dict.fromkeys(against))} stand against it; name them in waive= if you mean it"
+        return (
+            f"{', '.join(dict.fromkeys(against))} stand against it; name them in waive= if you "
+            "mean it"
+        )
     turn.progress = evolve(
         turn.progress, waived=tuple(name for name in waived if name not in held), causes=()
     )
@@ -228,5 +240,8 @@ def too_late(turn: Turn) -> str:
     if turn.progress.retirement in (Retirement.ASKED, Retirement.DONE):
         return f"it was promoted, and {old} is being removed: there is nothing to go back to"
     if turn.progress.retirement is Retirement.DUE:
-        return f"it was promoted; an Abort keeps {old} from being removed, and release.reversed() goes back to it"
+        return (
+            f"it was promoted; an Abort keeps {old} from being removed, and release.reversed() "
+            "goes back to it"
+        )
     return f"it was promoted; to go back to {old}, start a rollout of release.reversed()"

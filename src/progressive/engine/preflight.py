@@ -1,7 +1,8 @@
 """Before the first per cent: is everything that the plan needs there, and does the router obey?
 
-In this order, and nothing is touched before the last: the caller's bindings and the router's capabilities; live traffic really on stable;
-every metric answers; then a write that changes nothing, which proves that the router can be written and claims its marker.
+In this order, and nothing is touched before the last: the caller's bindings and the router's
+capabilities; live traffic really on stable; every metric answers; then a write that changes
+nothing, which proves that the router can be written and claims its marker.
 """
 
 from __future__ import annotations
@@ -134,7 +135,8 @@ def pending(turn: Turn) -> bool:
         end(
             turn,
             Phase.ROLLED_BACK,
-            f"live traffic is not all on {Track.STABLE.label(turn.release)} before the start ({found}); nothing was written",
+            f"live traffic is not all on {Track.STABLE.label(turn.release)} before the "
+            f"start ({found}); nothing was written",
         )
         return True
     if served is not None:

@@ -18,7 +18,9 @@ from .draft import Turn
 __all__ = ["command_failed", "gate_answered", "hook_answered", "retired"]
 
 AGAIN: Final = timedelta(seconds=10)
-"""Until a hook, a gate or a fleet that failed to answer is asked again; a gate is never asked sooner than this after it was closed."""
+"""Until a hook, a gate or a fleet that failed to answer is asked again; a gate is never asked
+sooner than this after it was closed.
+"""
 
 SOON: Final = timedelta(seconds=1)
 """The least time between two calls of a hook, whatever it asks for."""

@@ -1,4 +1,6 @@
-"""What becomes of the old version after the promotion: removed when its time has come and nobody can need it, else kept."""
+"""What becomes of the old version after the promotion: removed when its time has come and nobody
+can need it, else kept.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,15 @@ from .routing import escalate
 __all__ = ["promoted"]
 
 RETIRE_PATIENCE: Final = timedelta(hours=24)
-"""How long an old version waits to be removed while the router does not serve the new one alone; then it is kept, and a person is told."""
+"""How long an old version waits to be removed while the router does not serve the new one alone;
+then it is kept, and a person is told.
+"""
 
 
 def promoted(turn: Turn) -> bool:
-    """The old version is removed when its time has come and the router, just read, still serves the new one alone."""
+    """The old version is removed when its time has come and the router, just read, still serves the
+    new one alone.
+    """
     if turn.progress.retirement is Retirement.ASKED:
         return _asked_to_retire(turn)
     if turn.progress.retirement is not Retirement.DUE or turn.plan.retire_after is None:
@@ -65,7 +71,8 @@ def promoted(turn: Turn) -> bool:
         return False
     until = turn.now + left + RETIRE_PATIENCE
     turn.wait(
-        f"the router to serve {turn.routing.wanted} before {Track.STABLE.label(turn.release)} is removed",
+        f"the router to serve {turn.routing.wanted} before "
+        f"{Track.STABLE.label(turn.release)} is removed",
         until=until,
         then="keep it",
     )

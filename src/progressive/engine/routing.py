@@ -1,7 +1,9 @@
-"""What the router says, and what is asked of it: verified, drifted, lagging, unknown, unreachable, taken over.
+"""What the router says, and what is asked of it: verified, drifted, lagging, unknown, unreachable,
+taken over.
 
-Traffic counts as verified only when a read shows exactly what is wanted. From then on a stretch is open; a read that shows anything else,
-or the same under another version (edited and put back), breaks it.
+Traffic counts as verified only when a read shows exactly what is wanted. From then on a stretch is
+open; a read that shows anything else, or the same under another version (edited and put back),
+breaks it.
 """
 
 from __future__ import annotations
@@ -27,12 +29,15 @@ LAG: Final = timedelta(seconds=10)
 """How long an answered write may take to show before it is sent again."""
 
 BACKOFF: Final = (1, 2, 4, 8, 16, 32, 60)
-"""Seconds until a failed write is sent again, by how often it failed; the last one for ever. A promise never given up costs a request a
-minute."""
+"""Seconds until a failed write is sent again, by how often it failed; the last one for ever. A
+promise never given up costs a request a minute.
+"""
 
 DRIFTS: Final = 3
 DRIFT_SPAN: Final = timedelta(minutes=10)
-"""Somebody who raises the candidate above its step three times in ten minutes is at war with this rollout: it goes back."""
+"""Somebody who raises the candidate above its step three times in ten minutes is at war with this
+rollout: it goes back.
+"""
 
 UNREADABLE: Final = timedelta(minutes=15)
 """A router that can't be read for this long: nobody knows what users get."""
@@ -41,7 +46,7 @@ ESCALATE_AFTER: Final = timedelta(minutes=2)
 ESCALATE_EVERY: Final = timedelta(minutes=15)
 
 
-# ----------------------------------------------------------------------------------------------------------------- reading
+# ------------------------------------------------------------------------------------------ reading
 
 
 def seen(turn: Turn, event: Seen) -> None:
@@ -50,7 +55,9 @@ def seen(turn: Turn, event: Seen) -> None:
 
 
 def wrote(turn: Turn, event: Wrote) -> None:
-    """A write was answered. One of another epoch says nothing about what is wanted now; the next read will."""
+    """A write was answered. One of another epoch says nothing about what is wanted now; the next
+    read will.
+    """
     routing = turn.routing
     if event.epoch != turn.progress.epoch or event.traffic != routing.wanted:
         turn.routing = evolve(routing, tried_at=None)
@@ -65,7 +72,9 @@ def wrote(turn: Turn, event: Wrote) -> None:
 
 
 def _ours(turn: Turn, served: Served) -> bool:
-    """Does the marker prove that a write of this epoch is what is served, though its answer may have been lost?"""
+    """Does the marker prove that a write of this epoch is what is served, though its answer may
+    have been lost?
+    """
     marker, (epoch, serial) = served.marker, turn.routing.sent
     return (
         marker is not None
@@ -124,7 +133,10 @@ def _matches(
     ):
         break_stretch(turn)
         _restart_bake(turn)
-        why = f"edited and put back: version {before.version} became {served.version} and the weights are the same"
+        why = (
+            f"edited and put back: version {before.version} became {served.version} and the "
+            "weights are the same"
+        )
         turn.note(Drifted(at=at, asked=routing.wanted, served=served, why=why))
     tried = turn.routing.attempts > 0 or turn.routing.retry_at is not None
     if tried and (
@@ -140,10 +152,14 @@ def _matches(
     turn.routing = evolve(routing, verified_at=at)
     if at - last > turn.plan.watch_every:
         late = at - last - turn.plan.watch_every
-        why = f"came {said(late)} late: {said(at - last)} between two reads, {said(turn.plan.watch_every)} allowed; not counted as watched"
+        why = (
+            f"came {said(late)} late: {said(at - last)} between two reads, "
+            f"{said(turn.plan.watch_every)} allowed; not counted as watched"
+        )
         turn.note(Late(at=at, by=late, why=why))
     elif _bakes(turn) and at > max(last, turn.clocks.entered):
-        # The last read may have been in a hold; what runs since is the step's own time, which began anew with the resume.
+        # The last read may have been in a hold; what runs since is the step's own time, which began
+        # anew with the resume.
         since = min(
             at - max(last, turn.clocks.entered), max(ZERO, turn.clocks.stepped - (turn.now - at))
         )
@@ -151,7 +167,9 @@ def _matches(
 
 
 def _bakes(turn: Turn) -> bool:
-    """Does verified time count for the current step? Not while it is held, nor at less traffic than the step wants."""
+    """Does verified time count for the current step? Not while it is held, nor at less traffic than
+    the step wants.
+    """
     return (
         turn.progress.phase is Phase.PROGRESSING
         and turn.routing.wanted == turn.plan.traffics[turn.progress.step]
@@ -161,7 +179,9 @@ def _bakes(turn: Turn) -> bool:
 def _differs(
     turn: Turn, at: datetime, served: Served, before: Served | None, *, ours: bool
 ) -> None:
-    """The router serves something else: drift if it was verified, otherwise a write that is not there yet."""
+    """The router serves something else: drift if it was verified, otherwise a write that is not
+    there yet.
+    """
     routing, phase = turn.routing, turn.progress.phase
     was_verified = routing.verified_since is not None
     above = served.traffic.exceeds(routing.wanted)
@@ -189,7 +209,8 @@ def _differs(
         if len(drifts) >= DRIFTS:
             go_back(
                 turn,
-                f"drift: the candidate was raised above its step {DRIFTS} times in {said(DRIFT_SPAN)}; last: {why}",
+                f"drift: the candidate was raised above its step {DRIFTS} times in "
+                f"{said(DRIFT_SPAN)}; last: {why}",
             )
     elif phase is Phase.HELD:
         want(turn, at_most(turn, served.traffic), "a hold never raises")
@@ -205,7 +226,9 @@ def _restart_bake(turn: Turn) -> None:
 
 
 def _taken_over(turn: Turn, served: Served) -> bool:
-    """Does the marker say that somebody else decides now, or that this generation was closed by hand?"""
+    """Does the marker say that somebody else decides now, or that this generation was closed by
+    hand?
+    """
     marker, routing = served.marker, turn.routing
     if marker is None or routing.generation is None:
         return False
@@ -213,15 +236,18 @@ def _taken_over(turn: Turn, served: Served) -> bool:
         end(
             turn,
             Phase.ROLLED_BACK,
-            f"superseded: the router carries generation {marker.generation}, this rollout has {routing.generation}; nothing more is written",
+            f"superseded: the router carries generation {marker.generation}, this rollout "
+            f"has {routing.generation}; nothing more is written",
         )
         return True
     if marker.closed and routing.claimed:
-        # Whatever its generation: ours was there when we claimed, so this one was written later, by hand and perhaps on an empty object.
+        # Whatever its generation: ours was there when we claimed, so this one was written later, by
+        # hand and perhaps on an empty object.
         if turn.progress.phase is not Phase.ROLLING_BACK:
             go_back(
                 turn,
-                "its marker on the router was closed: taken back by hand, or while the store was down",
+                "its marker on the router was closed: taken back by hand, or while the "
+                "store was down",
             )
         turn.routing = evolve(turn.routing, written=turn.progress.epoch)
         return False
@@ -230,13 +256,16 @@ def _taken_over(turn: Turn, served: Served) -> bool:
         hold(
             turn,
             "overtaken",
-            f"the router carries serial {marker.serial} of this rollout, this state has {turn.given.serial}",
+            f"the router carries serial {marker.serial} of this rollout, this state has "
+            f"{turn.given.serial}",
         )
     return False
 
 
 def _wrong_identity(turn: Turn, served: Served) -> bool:
-    """Does a track run something else than the release says (R9)? Then nothing that was learned is about this release."""
+    """Does a track run something else than the release says (R9)? Then nothing that was learned is
+    about this release.
+    """
     for track, identity in served.identities:
         version = track.version(turn.release)
         if (
@@ -252,7 +281,7 @@ def _wrong_identity(turn: Turn, served: Served) -> bool:
     return False
 
 
-# ------------------------------------------------------------------------------------------------------------------ failing
+# ------------------------------------------------------------------------------------------ failing
 
 
 def failed(turn: Turn, event: CommandFailed) -> None:
@@ -298,7 +327,9 @@ def unreachable(turn: Turn) -> bool:
 
 
 def astray_now(turn: Turn) -> bool:
-    """Did the last read show more on the candidate than is wanted, while this rollout is on its way forward or held?"""
+    """Did the last read show more on the candidate than is wanted, while this rollout is on its way
+    forward or held?
+    """
     routing = turn.routing
     return (
         turn.progress.phase in (Phase.PROGRESSING, Phase.HELD)
@@ -310,10 +341,16 @@ def astray_now(turn: Turn) -> bool:
 
 
 def astray(turn: Turn) -> bool:
-    """Act on traffic that can't be brought down: call a person, and go back after a while. True if the phase changed."""
+    """Act on traffic that can't be brought down: call a person, and go back after a while. True if
+    the phase changed.
+    """
     if not turn.clocks.astray:
         return False
-    what = f"the router serves {turn.routing.served.traffic if turn.routing.served else 'too much'}, asked for {turn.routing.wanted}"
+    what = (
+        "the router serves "
+        f"{turn.routing.served.traffic if turn.routing.served else 'too much'}, asked for "
+        f"{turn.routing.wanted}"
+    )
     if turn.clocks.astray >= UNREADABLE:
         go_back(turn, f"{what} for {said(turn.clocks.astray)}")
         return True
@@ -322,7 +359,9 @@ def astray(turn: Turn) -> bool:
 
 
 def escalate(turn: Turn, what: str, lasted: timedelta) -> None:
-    """Call a person after two minutes of something that has ``lasted``, and every fifteen minutes from then on."""
+    """Call a person after two minutes of something that has ``lasted``, and every fifteen minutes
+    from then on.
+    """
     clocks = turn.clocks
     next_one = clocks.escalated + ESCALATE_EVERY if clocks.escalated else ESCALATE_AFTER
     if lasted >= next_one:
@@ -335,14 +374,14 @@ def escalate(turn: Turn, what: str, lasted: timedelta) -> None:
 def poll(turn: Turn) -> timedelta:
     """How soon to read again while the router does not serve what is wanted.
 
-    Acknowledged is not effective, and most systems that lag do so for less than a second; so it begins with one, and slows down as the
-    writes fail or the reads do.
+    Acknowledged is not effective, and most systems that lag do so for less than a second; so it
+    begins with one, and slows down as the writes fail or the reads do.
     """
     failing = max(turn.routing.attempts, int(turn.clocks.unreadable.total_seconds()).bit_length())
     return timedelta(seconds=BACKOFF[min(max(failing, 1), len(BACKOFF)) - 1])
 
 
-# ------------------------------------------------------------------------------------------------------------------ writing
+# ------------------------------------------------------------------------------------------ writing
 
 
 def apply_due(turn: Turn, serial: int) -> Apply | None:
@@ -391,7 +430,9 @@ def apply_due(turn: Turn, serial: int) -> Apply | None:
 
 
 def gates_open(turn: Turn) -> bool:
-    """Has every gate of the plan said in this tick that traffic may be raised? Those that have not are to be asked."""
+    """Has every gate of the plan said in this tick that traffic may be raised? Those that have not
+    are to be asked.
+    """
     frozen = turn.progress.frozen
     if frozen is not None and turn.now < frozen[2]:
         turn.look_again(frozen[2])

@@ -1,4 +1,6 @@
-"""The moves that rules make: want other traffic, enter a phase or step, hold, go back, end. Each keeps the rollout's invariants."""
+"""The moves that rules make: want other traffic, enter a phase or step, hold, go back, end. Each
+keeps the rollout's invariants.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ ENGINE_HOLD: Final = timedelta(hours=1)
 
 
 def at_most(turn: Turn, served: Traffic) -> Traffic:
-    """What the router serves, or a little less: weights that somebody set by hand may be finer than it can be asked for."""
+    """What the router serves, or a little less: weights that somebody set by hand may be finer than
+    it can be asked for.
+    """
     if served in turn.plan.traffics:
         return served
     shares = (served.candidate, served.baseline, served.mirror)
@@ -31,8 +35,9 @@ def at_most(turn: Turn, served: Traffic) -> Traffic:
 
 
 OVERLOADED: Final = timedelta(minutes=10)
-"""How long a part of the traffic may stay on the candidate because stable can't carry it. Then a version that is known to be bad has had
-its time, and the rest goes back all the same."""
+"""How long a part of the traffic may stay on the candidate because stable can't carry it. Then a
+version that is known to be bad has had its time, and the rest goes back all the same.
+"""
 
 WHOLE_PERCENT: Final = MILLION // 100
 
@@ -61,7 +66,9 @@ def break_stretch(turn: Turn) -> None:
 def enter(
     turn: Turn, phase: Phase, why: str, *, by: str = "engine", step: int | None = None
 ) -> None:
-    """Go to a phase (or stay in it) and, where given, to another step; its clock starts anew in a new step or a new direction."""
+    """Go to a phase (or stay in it) and, where given, to another step; its clock starts anew in a
+    new step or a new direction.
+    """
     old, progress = turn.progress.phase, turn.progress
     if phase is not old:
         moved(old, phase)
@@ -131,7 +138,8 @@ def go_back(turn: Turn, why: str, *, by: str = "engine") -> None:
 
 
 def way_back(turn: Turn) -> Traffic:
-    """All traffic to stable; if the fleet says that stable can't carry it, as much as it can, rounded to what every router can do.
+    """All traffic to stable; if the fleet says that stable can't carry it, as much as it can,
+    rounded to what every router can do.
 
     Never more for the candidate than it has now, and for no longer than `OVERLOADED`.
     """

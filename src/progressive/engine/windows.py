@@ -1,4 +1,6 @@
-"""Stretches: unbroken times in which every read showed the same verified traffic, and the windows that lie in them."""
+"""Stretches: unbroken times in which every read showed the same verified traffic, and the windows
+that lie in them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def replace_series(turn: Turn, i: int, state: SeriesState, **beside: Any) -> Non
 
 
 def open_windows(turn: Turn) -> None:
-    """A stretch is open: every active series that has no window yet begins one, after its warm-up."""
+    """A stretch is open: every active series that has no window yet begins one, after its
+    warm-up.
+    """
     since = turn.routing.verified_since
     if since is None:
         return
@@ -77,7 +81,9 @@ def open_windows(turn: Turn) -> None:
 
 
 def close_windows(turn: Turn) -> None:
-    """The stretch is over: what is not judged yet becomes a tail, to be measured when its numbers are complete, or is noted as a gap."""
+    """The stretch is over: what is not judged yet becomes a tail, to be measured when its numbers
+    are complete, or is noted as a gap.
+    """
     end = turn.routing.verified_at
     running = active(turn)
     for i, state in enumerate(turn.evidence.series):
@@ -112,7 +118,9 @@ def drop_inactive(turn: Turn) -> None:
 
 
 def restart_windows(turn: Turn) -> None:
-    """The clock stepped back: windows begin anew at the new reading; the evidence is kept, and the overlap is at most the jump."""
+    """The clock stepped back: windows begin anew at the new reading; the evidence is kept, and the
+    overlap is at most the jump.
+    """
     for i, state in enumerate(turn.evidence.series):
         if state.start is None and state.tail is None:
             continue

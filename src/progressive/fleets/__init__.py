@@ -1,1 +1,3 @@
-"""One file per system: ``from progressive.fleets.kubernetes import ...``. Nothing is imported here."""
+"""One file per system: ``from progressive.fleets.kubernetes import ...``. Nothing is imported
+here.
+"""

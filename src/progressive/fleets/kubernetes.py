@@ -1,4 +1,6 @@
-"""Kubernetes Deployments, one for each version: how many of their pods are ready, what they run, and scaling an old one to nothing."""
+"""Kubernetes Deployments, one for each version: how many of their pods are ready, what they run,
+and scaling an old one to nothing.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def _is_template(instance: object, attribute: attrs.Attribute[Any], value: objec
     if not isinstance(value, str) or "{backend}" not in value or not made:
         where = check.where(instance, attribute)
         raise StrategyError(
-            f"{where}: {value!r} must have {{backend}} in it, and may have {{service}}, such as '{{service}}-{{backend}}'"
+            f"{where}: {value!r} must have {{backend}} in it, and may have {{service}}, "
+            f"such as '{{service}}-{{backend}}'"
         )
 
 
@@ -39,15 +42,18 @@ def _is_template(instance: object, attribute: attrs.Attribute[Any], value: objec
 class Deployments(Closing):
     """The Deployments of a service's versions: ``Deployments(api=Kubernetes.in_cluster())``.
 
-    ``name`` makes a Deployment's name from the release's ``{service}`` and a version's ``{backend}``. ``full`` is the number of pods that
-    it takes to carry everything: say it where an autoscaler follows the traffic. By default stable needs what its own
-    ``spec.replicas`` asks for, and the others what stable or they themselves ask for, whichever is more.
+    ``name`` makes a Deployment's name from the release's ``{service}`` and a version's
+    ``{backend}``. ``full`` is the number of pods that it takes to carry everything: say it where an
+    autoscaler follows the traffic. By default stable needs what its own ``spec.replicas`` asks for,
+    and the others what stable or they themselves ask for, whichever is more.
 
-    ``container`` is the one whose image (digest, else tag) must be the version's identity; None doesn't look. Scaling a candidate up is
-    yours, or an autoscaler's: more traffic waits until it is ready.
+    ``container`` is the one whose image (digest, else tag) must be the version's identity; None
+    doesn't look. Scaling a candidate up is yours, or an autoscaler's: more traffic waits until it
+    is ready.
 
-    The account needs ``get`` on ``deployments``, and ``patch`` on ``deployments/scale`` if old versions are to be removed. (Tried with a
-    real API server; the numbers of ready pods were written by the test.)
+    The account needs ``get`` on ``deployments``, and ``patch`` on ``deployments/scale`` if old
+    versions are to be removed. (Tried with a real API server; the numbers of ready pods were
+    written by the test.)
     """
 
     api: Kubernetes = attrs.field(converter=to_kubernetes)
@@ -68,7 +74,9 @@ class Deployments(Closing):
     )
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
-        """How much of everything the available pods of each version can carry: one request for each track."""
+        """How much of everything the available pods of each version can carry: one request for each
+        track.
+        """
         return self._client.run(self._survey(release))
 
     async def asurvey(self, release: Release) -> Mapping[Track, Capacity]:
@@ -76,7 +84,9 @@ class Deployments(Closing):
         return await self._client.arun(self._survey(release))
 
     def retire(self, release: Release, version: Version) -> None:
-        """Scale the Deployment of ``version`` to 0. Idempotent; `FleetError` (ask again) while pods of it are left."""
+        """Scale the Deployment of ``version`` to 0. Idempotent; `FleetError` (ask again) while pods
+        of it are left.
+        """
         self._client.run(self._retire(release, version))
 
     async def aretire(self, release: Release, version: Version) -> None:
@@ -109,11 +119,13 @@ class Deployments(Closing):
         if deployment is None:
             return Capacity(
                 _NOTHING,
-                why=f"there is no Deployment {self._name(release, track.version(release))!r} in {self.namespace}",
+                why=f"there is no Deployment {self._name(release, track.version(release))!r} in "
+                f"{self.namespace}",
             )
         ready = _count(deployment, "status.availableReplicas", 0)
         if track is not Track.STABLE:
-            # Pods of an older template are available too; of stable they are stable's, restarted or not.
+            # Pods of an older template are available too; of stable they are stable's, restarted or
+            # not.
             ready = min(ready, _count(deployment, "status.updatedReplicas", 0))
         why = f"{ready} of {full} pods are available"
         seen, written = (

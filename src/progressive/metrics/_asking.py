@@ -1,4 +1,6 @@
-"""What a provider was told to measure, and what it asks with: the names of one version, and one window in the form that a system keeps."""
+"""What a provider was told to measure, and what it asks with: the names of one version, and one
+window in the form that a system keeps.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TimeForm(enum.StrEnum):
-    """How the two ends of a window are given to a system. All are exact to the millisecond, and UTC."""
+    """How the two ends of a window are given to a system. All are exact to the millisecond, and
+    UTC.
+    """
 
     DATETIME = "datetime"
     """An aware `datetime`."""
@@ -87,16 +91,24 @@ def parameters(
 
 
 def shortcomings(used: Collection[str], kind: Kind, shown: Callable[[str], str]) -> Iterator[str]:
-    """What is wrong with a question that is filled in with these. ``shown``: how a name stands in it (``:start``, ``{start}``)."""
+    """What is wrong with a question that is filled in with these. ``shown``: how a name stands in
+    it (``:start``, ``{start}``).
+    """
     for name in sorted(set(used).difference(PARAMETERS)):
         yield f"{shown(name)} is not known; there are {', '.join(map(shown, PARAMETERS))}"
     if not {"version", "backend", "track"}.intersection(used):
-        yield f"it is the same for every version; name the version, with {shown('version')} or {shown('backend')}"
+        yield (
+            f"it is the same for every version; name the version, with {shown('version')} or "
+            f"{shown('backend')}"
+        )
     if kind is not Kind.VALUE and not {"start", "end"} <= set(used):
-        yield f"it counts what is outside of the window too; bound it by {shown('start')} (included) and {shown('end')} (not included)"
+        yield (
+            f"it counts what is outside of the window too; bound it by {shown('start')} "
+            f"(included) and {shown('end')} (not included)"
+        )
 
 
-# ------------------------------------------------------------------------------------------------------- what was declared
+# -------------------------------------------------------------------------------- what was declared
 
 
 def declared(value: Mapping[Metric, T] | Declared[T]) -> Declared[T]:
@@ -107,7 +119,9 @@ def declared(value: Mapping[Metric, T] | Declared[T]) -> Declared[T]:
 def check_declared(
     where: str, value: Any, such: str, problems: Callable[[Metric, Any], Iterable[str]]
 ) -> None:
-    """Raise `StrategyError` for metrics that can't be measured like this. ``such``: what to write; ``problems``: of one of them."""
+    """Raise `StrategyError` for metrics that can't be measured like this. ``such``: what to write;
+    ``problems``: of one of them.
+    """
     if not isinstance(value, tuple) or not value:
         raise StrategyError(
             f"{where}: give a mapping of metrics to what they are, such as {{ORDERS: {such}}}"
@@ -118,7 +132,8 @@ def check_declared(
         found += [f"{where}[{metric.name}]: {problem}" for problem in problems(metric, what)]
         if metric.counter:
             found.append(
-                f"{where}[{metric.name}]: has counter=True, which is for systems without history; leave it out"
+                f"{where}[{metric.name}]: has counter=True, which is for systems without "
+                "history; leave it out"
             )
     names = [metric.name for metric, _ in value]
     found += [
@@ -141,7 +156,7 @@ def told(provider: str, known: Declared[T], metric: Metric) -> tuple[Metric, T]:
     )
 
 
-# ------------------------------------------------------------------------------------------------------------------ one look
+# ----------------------------------------------------------------------------------------- one look
 
 
 def versions(release: Release, tracks: Iterable[Track]) -> Iterator[tuple[Track, Version]]:
@@ -160,7 +175,9 @@ def look_of(
     query: str,
     meaning: tuple[object, ...],
 ) -> Look:
-    """The look. ``meaning``: what the numbers mean, without versions and times; if that changes, evidence starts anew."""
+    """The look. ``meaning``: what the numbers mean, without versions and times; if that changes,
+    evidence starts anew.
+    """
     absent = NoData("the release has no version for this track")
     return Look(
         metric=metric.name,

@@ -1,7 +1,9 @@
-"""PromQL as text: selectors, and a team's own query with its placeholders, so that no value ever becomes a part of the query.
+"""PromQL as text: selectors, and a team's own query with its placeholders, so that no value ever
+becomes a part of the query.
 
-A value is written as the content of a string literal (Go's escapes, which Prometheus and VictoriaMetrics read alike), and for
-``=~`` before that as a regular expression (RE2) that matches it and nothing else.
+A value is written as the content of a string literal (Go's escapes, which Prometheus and
+VictoriaMetrics read alike), and for ``=~`` before that as a regular expression (RE2) that matches
+it and nothing else.
 """
 
 from __future__ import annotations
@@ -53,11 +55,12 @@ _ALIKE: Final = re.compile(
     )*""",
     re.VERBOSE,
 )
-"""What means the same in Python and in RE2, the language of the server: no anchors (a label is always matched as a whole), no flags,
-no look-around, no back-references."""
+"""What means the same in Python and in RE2, the language of the server: no anchors (a label is
+always matched as a whole), no flags, no look-around, no back-references.
+"""
 
 
-# ------------------------------------------------------------------------------------------------------------------ literals
+# ----------------------------------------------------------------------------------------- literals
 
 
 def quoted(value: str, quote: str = '"') -> str:
@@ -95,12 +98,15 @@ def span(length_ms: int) -> str:
     return f"{length_ms}ms" if length_ms % 1000 else f"{length_ms // 1000}s"
 
 
-# ------------------------------------------------------------------------------------------------------------------ matchers
+# ----------------------------------------------------------------------------------------- matchers
 
 
 def _is_pattern(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     text = check.a(str, value, check.where(instance, attribute), "Regex('5..')")
-    why = "Python and RE2, the server's, may read it in two ways; leave out anchors (the whole value is matched), flags, \\s and look-around"
+    why = (
+        "Python and RE2, the server's, may read it in two ways; leave out anchors (the whole "
+        "value is matched), flags, \\s and look-around"
+    )
     if _ALIKE.fullmatch(text):
         try:
             re.compile(text)
@@ -113,10 +119,11 @@ def _is_pattern(instance: object, attribute: attrs.Attribute[Any], value: object
 
 @attrs.frozen
 class Regex:
-    """A label's value is one of those that a regular expression matches as a whole: ``Regex("5..")``, ``Regex("GET|HEAD")``.
+    """A label's value is one of those that a regular expression matches as a whole:
+    ``Regex("5..")``, ``Regex("GET|HEAD")``.
 
-    Both the server and this library match it, so it may use only what RE2 and Python understand alike: characters, ``.``, classes,
-    groups, ``|`` and repetition.
+    Both the server and this library match it, so it may use only what RE2 and Python understand
+    alike: characters, ``.``, classes, groups, ``|`` and repetition.
     """
 
     pattern: str = attrs.field(validator=_is_pattern)
@@ -129,7 +136,9 @@ def _is_what(_: object, __: object, value: Any) -> None:
 
 @attrs.frozen
 class Not:
-    """A label's value is anything else, or there is no such label: ``Not("200")``, ``Not(Regex("2.."))``."""
+    """A label's value is anything else, or there is no such label: ``Not("200")``,
+    ``Not(Regex("2.."))``.
+    """
 
     what: str | Regex = attrs.field(validator=_is_what)
 
@@ -139,7 +148,9 @@ Match: TypeAlias = str | Regex | Not
 
 
 def matches(match: Match, value: str) -> bool:
-    """Does a label with this value (empty: no such label) match? The same as the server would say."""
+    """Does a label with this value (empty: no such label) match? The same as the server would
+    say.
+    """
     if isinstance(match, Not):
         return not matches(match.what, value)
     return (
@@ -154,7 +165,8 @@ def is_metric(name: object, what: str) -> str:
     if isinstance(name, str) and _METRIC.fullmatch(name):
         return name
     raise StrategyError(
-        f"{what}: {name!r} is not the name of a series; give it without braces, and the labels as labels={{...}}"
+        f"{what}: {name!r} is not the name of a series; give it without braces, and the "
+        f"labels as labels={{...}}"
     )
 
 
@@ -184,7 +196,7 @@ def _matcher(label: str, match: Match) -> str:
     return f"{label}{sign}{'=' if sign == '!' else ''}{quoted(what)}"
 
 
-# ----------------------------------------------------------------------------------------------------------------- templates
+# ---------------------------------------------------------------------------------------- templates
 
 _NAMES: Final = re.compile(r"\{(backend|version|service)\}")
 """What stands for a name of the release."""
@@ -208,7 +220,9 @@ def filled(template: str, names: Mapping[str, str]) -> str:
 
 @attrs.frozen
 class Template:
-    """A query with ``{backend}``, ``{version}`` and ``{service}`` in its string literals, and ``{window}`` outside of them."""
+    """A query with ``{backend}``, ``{version}`` and ``{service}`` in its string literals, and
+    ``{window}`` outside of them.
+    """
 
     text: str
 
@@ -228,12 +242,19 @@ class Template:
                 elif kind == "raw":
                     yield "a placeholder in backticks can't be escaped; use double quotes"
             if "{window}" in piece and kind in ("double", "single", "raw"):
-                yield "{window} is a duration; it must stand outside of quotes, such as in [{window}]"
+                yield (
+                    "{window} is a duration; it must stand outside of quotes, such as in [{window}]"
+                )
         if not named:
-            yield 'it is the same for every version; name the version, such as with version="{backend}"'
+            yield (
+                "it is the same for every version; name the version, such as with "
+                'version="{backend}"'
+            )
 
     def fill(self, names: Mapping[str, str], window_ms: int) -> str:
-        """The query for one version in one window; values are escaped, for ``=~`` and ``!~`` as regular expressions too."""
+        """The query for one version in one window; values are escaped, for ``=~`` and ``!~`` as
+        regular expressions too.
+        """
         return "".join(
             self._fill(kind, piece, pattern, names, window_ms)
             for kind, piece, pattern in self._pieces()

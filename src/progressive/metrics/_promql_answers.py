@@ -1,4 +1,6 @@
-"""What a Prometheus-compatible server answers: one number, or raw samples; and what of it can't be used, with why."""
+"""What a Prometheus-compatible server answers: one number, or raw samples; and what of it can't be
+used, with why.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _WORDS: Final = 300
 """Characters of the server's own words."""
 
 
-# ------------------------------------------------------------------------------------------------------------------ answers
+# ------------------------------------------------------------------------------------------ answers
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +36,9 @@ class Answer:
 
 
 def answer_of(response: Response) -> Answer:
-    """The result. Raises `MetricsError` for an error in the server's words, `Unusable` for a part of an answer."""
+    """The result. Raises `MetricsError` for an error in the server's words, `Unusable` for a part
+    of an answer.
+    """
     body = at(response.json(), "", dict)
     if at(body, "status", str) != "success":
         kind, words = (
@@ -51,7 +55,8 @@ def answer_of(response: Response) -> Answer:
         )
     if body.get("isPartial"):
         raise Unusable(
-            "the answer is not complete: the server says isPartial (a part of its storage did not answer)"
+            "the answer is not complete: the server says isPartial (a part of its storage "
+            "did not answer)"
         )
     return Answer(type=at(body, "data.resultType", str), result=at(body, "data.result", list))
 
@@ -83,27 +88,32 @@ def _sample(value: object) -> tuple[int, float]:
 
 
 def number_of(answer: Answer) -> float | None:
-    """The one number of a query; None if it found nothing. Raises `Unusable` if there are several, or something else."""
+    """The one number of a query; None if it found nothing. Raises `Unusable` if there are several,
+    or something else.
+    """
     if answer.type == "scalar":
         return _sample(answer.result)[1]
     if answer.type != "vector":
         raise Unusable(
-            f"the query answers a {answer.type}, not one number; for a range use something like max_over_time(...)"
+            f"the query answers a {answer.type}, not one number; for a range use something "
+            "like max_over_time(...)"
         )
     if len(answer.result) > 1:
         raise Unusable(
-            f"the query answers {len(answer.result)} series, more than one: aggregate it, such as sum(...)"
+            f"the query answers {len(answer.result)} series, more than one: aggregate it, "
+            "such as sum(...)"
         )
     if not answer.result:
         return None
     if "value" not in at(answer.result[0], "", dict):
         raise Unusable(
-            "the query answers a native histogram, not one number; take a part of it, such as histogram_count(...)"
+            "the query answers a native histogram, not one number; take a part of it, such "
+            "as histogram_count(...)"
         )
     return _sample(answer.result[0]["value"])[1]
 
 
-# ------------------------------------------------------------------------------------------------------------------- samples
+# ------------------------------------------------------------------------------------------ samples
 
 
 def series_of(answer: Answer) -> tuple[Series, ...]:
@@ -120,14 +130,15 @@ def _series(found: dict[str, Any]) -> Series:
     name = at(found, "metric.__name__", str)
     if "histograms" in found or "histogram" in found:
         raise Unusable(
-            f"{name} is a native histogram, which is not read; let the server keep classic buckets too"
+            f"{name} is a native histogram, which is not read; let the server keep classic "
+            "buckets too"
         )
     samples = [
         _sample(each)
         for each in (at(found, "values", list) if "values" in found else [at(found, "value", list)])
     ]
-    # A stale marker (the series ended) is shown as NaN by VictoriaMetrics, and left out by Prometheus.
-    # Two servers that store the same scrape into one database leave each sample twice.
+    # A stale marker (the series ended) is shown as NaN by VictoriaMetrics, and left out by
+    # Prometheus. Two servers that store the same scrape into one database leave each sample twice.
     counts = {moment: _count(name, number) for moment, number in samples if not math.isnan(number)}
     return Series(labels=labels, samples=tuple(sorted(counts.items())))
 

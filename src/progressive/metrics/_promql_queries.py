@@ -1,7 +1,7 @@
 """What a metric is at a Prometheus-compatible server, and how a look at it is made of raw samples.
 
-Counts are differences of raw samples, taken here: the server's ``increase()`` and ``rate()`` extrapolate, lose the first event of every
-new series, and answer from a target that is gone.
+Counts are differences of raw samples, taken here: the server's ``increase()`` and ``rate()``
+extrapolate, lose the first event of every new series, and answer from a target that is gone.
 """
 
 from __future__ import annotations
@@ -43,9 +43,11 @@ def _is_counter(instance: object, attribute: attrs.Attribute[Any], value: object
 
 @attrs.frozen
 class Ratio:
-    """Events among trials: ``Ratio(events=requests.where(code=Regex("5..")), total=requests)``. For metrics of kind ratio.
+    """Events among trials: ``Ratio(events=requests.where(code=Regex("5..")), total=requests)``. For
+    metrics of kind ratio.
 
-    The events are a part of the total. A version without one event has 0 events; one without requests has no data.
+    The events are a part of the total. A version without one event has 0 events; one without
+    requests has no data.
     """
 
     kind: ClassVar[Kind] = Kind.RATIO
@@ -56,7 +58,8 @@ class Ratio:
     def __attrs_post_init__(self) -> None:
         if self.events.version != self.total.version:
             raise StrategyError(
-                f"Ratio: events and total tell the versions apart by {dict(self.events.version)!r} and by {dict(self.total.version)!r}; "
+                "Ratio: events and total tell the versions apart by "
+                f"{dict(self.events.version)!r} and by {dict(self.total.version)!r}; "
                 "a part and its whole must have the same labels for that"
             )
 
@@ -73,7 +76,8 @@ class Ratio:
             measured[track] = watched.silent.get(track) or self._measured(watched, events, total)
             if events and not total:
                 measured[track] = NoAnswer(
-                    f"there are events ({self.events.of()}), but nothing of the total ({self.total.of()})"
+                    f"there are events ({self.events.of()}), but nothing of the total "
+                    f"({self.total.of()})"
                 )
         return Found(measured=measured, end=watched.end)
 
@@ -84,7 +88,8 @@ class Ratio:
         trials, failed = _sum(lines, watched), _sum(map(watch.counter, events), watched)
         if not trials and not failed:
             return watched.idle(lines)
-        # Of two counters with two names, an event may be counted before its request is: then that one is the request.
+        # Of two counters with two names, an event may be counted before its request is: then that
+        # one is the request.
         return Counts(events=failed, trials=max(trials, failed))
 
 
@@ -94,7 +99,9 @@ def _sum(lines: Iterable[Line], watched: Watched) -> int:
 
 @attrs.frozen
 class Rate:
-    """How many events a second: ``Rate(requests)``. For metrics of kind value. A version that is scraped and idle has 0."""
+    """How many events a second: ``Rate(requests)``. For metrics of kind value. A version that is
+    scraped and idle has 0.
+    """
 
     kind: ClassVar[Kind] = Kind.VALUE
 
@@ -106,13 +113,16 @@ class Rate:
         return f"{self.counter.of()} a second"
 
     def look(self, asking: Asking) -> Flow[Found]:
-        """The rate between the first and the last sample around the window, which are less than a scrape from its edges."""
+        """The rate between the first and the last sample around the window, which are less than a
+        scrape from its edges.
+        """
         watched = yield from around(asking, (self.counter,))
         measured: dict[Track, Measurement] = {}
         for track, [series] in watched.mine.items():
             rate = watched.watch.per_second(series, watched.end)
             short = NoData(
-                "no two samples in this window: it is shorter than the scrape interval, or its job was just added"
+                "no two samples in this window: it is shorter than the scrape interval, or "
+                "its job was just added"
             )
             measured[track] = watched.silent.get(track) or (
                 short if rate is None else Gauge(samples=(rate,))
@@ -122,10 +132,12 @@ class Rate:
 
 @attrs.frozen
 class Buckets(Selected):
-    """A classic histogram: ``Buckets("http_request_duration_seconds_bucket", version="version")``. For metrics of kind latency.
+    """A classic histogram: ``Buckets("http_request_duration_seconds_bucket", version="version")``.
+    For metrics of kind latency.
 
-    ``labels`` and ``version`` as with `Counter`. ``unit``: what 1 in ``le`` stands for; ``ms(1)`` for a histogram in milliseconds.
-    Quantiles are the check's matter; a limit is judged exactly where the histogram has a bucket that ends there.
+    ``labels`` and ``version`` as with `Counter`. ``unit``: what 1 in ``le`` stands for; ``ms(1)``
+    for a histogram in milliseconds. Quantiles are the check's matter; a limit is judged exactly
+    where the histogram has a bucket that ends there.
     """
 
     kind: ClassVar[Kind] = Kind.LATENCY
@@ -138,7 +150,8 @@ class Buckets(Selected):
         super().__attrs_post_init__()
         if "le" in dict(self.labels):
             raise StrategyError(
-                f"Buckets({self.name}): labels= has 'le', but all of the buckets are needed; leave it out"
+                f"Buckets({self.name}): labels= has 'le', but all of the buckets are "
+                "needed; leave it out"
             )
 
     @property
@@ -160,7 +173,8 @@ class Buckets(Selected):
                 measured[track] = NoAnswer(str(why))
             else:
                 shapes |= {edges} if lines else set()
-        # Measurements with other buckets can't be added up, so evidence starts anew with them. Before any are seen, nothing changes.
+        # Measurements with other buckets can't be added up, so evidence starts anew with them.
+        # Before any are seen, nothing changes.
         return Found(
             measured=measured, end=watched.end, shape=repr(sorted(shapes)) if shapes else None
         )
@@ -175,7 +189,8 @@ class Buckets(Selected):
                 )
             )
             raise Unusable(
-                f"the instances of one version have no bucket of {self.name} in common, so nothing can be added up: {seen}"
+                f"the instances of one version have no bucket of {self.name} in common, so "
+                f"nothing can be added up: {seen}"
             )
         cumulative = [0] * (len(edges) + 1)
         for line in lines:
@@ -218,11 +233,14 @@ def _is_template(instance: object, attribute: attrs.Attribute[Any], value: objec
 
 @attrs.frozen
 class PromQL:
-    """A query of your own, which answers one number for one version: ``PromQL('max(queue_depth{version="{backend}"})')``.
+    """A query of your own, which answers one number for one version:
+    ``PromQL('max(queue_depth{version="{backend}"})')``.
 
-    For metrics of kind value. ``{backend}``, ``{version}`` and ``{service}`` stand within quotes and are escaped there; ``{window}`` is
-    the length of the window as a duration, such as in ``rate(...[{window}])``. It is evaluated at the window's end. Errors and latencies
-    are better counted, with `Ratio` and `Buckets`: what ``rate()`` extrapolates is no count, and no test can be made of it.
+    For metrics of kind value. ``{backend}``, ``{version}`` and ``{service}`` stand within quotes
+    and are escaped there; ``{window}`` is the length of the window as a duration, such as in
+    ``rate(...[{window}])``. It is evaluated at the window's end. Errors and latencies are better
+    counted, with `Ratio` and `Buckets`: what ``rate()`` extrapolates is no count, and no test can
+    be made of it.
     """
 
     kind: ClassVar[Kind] = Kind.VALUE

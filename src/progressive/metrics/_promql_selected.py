@@ -1,4 +1,6 @@
-"""Which series are meant: a name, labels that all versions share, and labels that tell the versions apart."""
+"""Which series are meant: a name, labels that all versions share, and labels that tell the versions
+apart.
+"""
 
 from __future__ import annotations
 
@@ -79,17 +81,21 @@ def _tells_versions_apart(instance: object, attribute: attrs.Attribute[Any], val
         )
         if "{" in (rest := re.sub(r"\{(backend|version|service)\}", "", template)) or "}" in rest:
             raise StrategyError(
-                f"{where}[{label!r}]: {template!r} may have {{backend}}, {{version}} and {{service}} in braces, nothing else"
+                f"{where}[{label!r}]: {template!r} may have {{backend}}, {{version}} and "
+                f"{{service}} in braces, nothing else"
             )
     if not any("{backend}" in template or "{version}" in template for _, template in value):
         raise StrategyError(
-            f"{where}: {dict(value)!r} is the same for every version; give a label with {{backend}} or {{version}}"
+            f"{where}: {dict(value)!r} is the same for every version; give a label with "
+            f"{{backend}} or {{version}}"
         )
 
 
 @attrs.frozen
 class Selected:
-    """The series of one name: with these labels for all versions, and others that tell the versions apart."""
+    """The series of one name: with these labels for all versions, and others that tell the versions
+    apart.
+    """
 
     name: str = attrs.field(validator=_is_name)
     labels: tuple[tuple[str, Match], ...] = attrs.field(
@@ -103,11 +109,14 @@ class Selected:
         twice = dict(self.labels).keys() & dict(self.version).keys()
         if twice:
             raise StrategyError(
-                f"{type(self).__name__}({self.name}): {min(twice)!r} stands in labels= and in version=; choose one"
+                f"{type(self).__name__}({self.name}): {min(twice)!r} stands in labels= and "
+                "in version=; choose one"
             )
 
     def of(self, names: Mapping[str, str] | None = None) -> str:
-        """The series of one version in PromQL, to be read or typed; without names its placeholders are left as they are."""
+        """The series of one version in PromQL, to be read or typed; without names its placeholders
+        are left as they are.
+        """
         filled = [
             (label, text if names is None else promql.filled(text, names))
             for label, text in self.version
@@ -132,13 +141,17 @@ class Selected:
 
 @attrs.frozen
 class Counter(Selected):
-    """A counter of events: ``Counter("http_requests_total", version="version", labels={"job": "shop"})``.
+    """A counter of events: ``Counter("http_requests_total", version="version", labels={"job":
+    "shop"})``.
 
-    ``version``: the label that tells the versions apart; its value is the version's ``backend``. Where it is more than that, a mapping
-    of labels to texts with ``{backend}``, ``{version}`` and ``{service}`` in them: ``version={"pod_label": "{service}-{backend}"}``.
-    ``labels``: what else the series must have, for all versions: a text, `Regex` or `Not`. Values are quoted for you.
+    ``version``: the label that tells the versions apart; its value is the version's ``backend``.
+    Where it is more than that, a mapping of labels to texts with ``{backend}``, ``{version}`` and
+    ``{service}`` in them: ``version={"pod_label": "{service}-{backend}"}``. ``labels``: what else
+    the series must have, for all versions: a text, `Regex` or `Not`. Values are quoted for you.
     """
 
     def where(self, **labels: Match) -> Counter:
-        """Those of its series which have these labels too: ``requests.where(code=Regex("5.."))``."""
+        """Those of its series which have these labels too:
+        ``requests.where(code=Regex("5.."))``.
+        """
         return attrs.evolve(self, labels={**dict(self.labels), **labels})

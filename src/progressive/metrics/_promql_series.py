@@ -1,8 +1,9 @@
 """What raw samples say about one window: counts, exact to the last scrape.
 
-A sample tells what happened before it, so a window ``[start, end)`` is what came between the last sample at or before its start and
-the last one at or before its end. Windows that follow each other so share their samples, and no event is counted twice or lost.
-(It bears the time at which its scrape began, so what came until the target answered, some milliseconds later, is in it too.)
+A sample tells what happened before it, so a window ``[start, end)`` is what came between the last
+sample at or before its start and the last one at or before its end. Windows that follow each other
+so share their samples, and no event is counted twice or lost. (It bears the time at which its
+scrape began, so what came until the target answered, some milliseconds later, is in it too.)
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Unusable(Exception):
 
 @attrs.frozen(kw_only=True)
 class Series:
-    """One counter: its labels with its name, and its samples in the order of time, without those that are not a number."""
+    """One counter: its labels with its name, and its samples in the order of time, without those
+    that are not a number.
+    """
 
     labels: Mapping[str, str]
     samples: tuple[tuple[int, int], ...]
@@ -56,7 +59,9 @@ class Series:
 
 
 MISSED: Final = 3
-"""Scrapes in a row that must be missing until a target counts as down: one is lost now and then, two on a bad day."""
+"""Scrapes in a row that must be missing until a target counts as down: one is lost now and then,
+two on a bad day.
+"""
 
 LONG_AGO: Final = 0
 """Before every window: the first moment of 1970."""
@@ -64,10 +69,11 @@ LONG_AGO: Final = 0
 
 @attrs.frozen(kw_only=True)
 class Line:
-    """Counters that one scrape reads together and one restart resets together: a counter, or all buckets of a histogram.
+    """Counters that one scrape reads together and one restart resets together: a counter, or all
+    buckets of a histogram.
 
-    ``base``: what they showed at the start of the window; None if nobody knows. ``edges``: of the buckets but the last, which has
-    none.
+    ``base``: what they showed at the start of the window; None if nobody knows. ``edges``: of the
+    buckets but the last, which has none.
     """
 
     samples: tuple[tuple[int, tuple[int, ...]], ...]
@@ -75,7 +81,8 @@ class Line:
     edges: tuple[float, ...] = ()
 
     def rise(self, start: int, end: int) -> tuple[int, ...] | None:
-        """What came in the window, for each counter; None if it has nothing to tell, because there is no sample to compare with.
+        """What came in the window, for each counter; None if it has nothing to tell, because there
+        is no sample to compare with.
 
         A fall of any of its counters is a restart of all: they count from zero again.
         """
@@ -97,10 +104,12 @@ class Line:
 
 @attrs.frozen(kw_only=True)
 class Watch:
-    """All series that were asked for, around one window. Times and durations are whole milliseconds, times since 1970.
+    """All series that were asked for, around one window. Times and durations are whole
+    milliseconds, times since 1970.
 
-    ``earlier``: what series without a sample shortly before the window showed last, long before it. ``since``: when the first sample
-    of a job is (a key of one) or of a target of it (job and instance), as far back as one has looked.
+    ``earlier``: what series without a sample shortly before the window showed last, long before it.
+    ``since``: when the first sample of a job is (a key of one) or of a target of it (job and
+    instance), as far back as one has looked.
     """
 
     series: tuple[Series, ...]
@@ -120,7 +129,9 @@ class Watch:
         return tuple(each for each in self.series if each.samples and not each.until(self.start))
 
     def founded(self, before: Iterable[Series]) -> Watch:
-        """The same with what is known of the time before: series with their last sample then, which may be others of the jobs."""
+        """The same with what is known of the time before: series with their last sample then, which
+        may be others of the jobs.
+        """
         known = {each.key: each for each in before if each.samples}
         here = {each.key for each in self.series if each.until(self.start)}
         since: dict[tuple[str, ...], int] = {
@@ -134,11 +145,13 @@ class Watch:
         )
 
     def _born(self, series: Series) -> bool:
-        """Did a series that nobody saw before begin with its first sample? Then what it shows there are events, all of them.
+        """Did a series that nobody saw before begin with its first sample? Then what it shows there
+        are events, all of them.
 
-        It did if that target was scraped before without showing it, or if its job was scraped long before, so that the target itself is
-        new. Otherwise the server may have just been started, or just been told of the job: then the first sample holds the whole
-        past, and the targets of the job come one after the other within one scrape interval.
+        It did if that target was scraped before without showing it, or if its job was scraped long
+        before, so that the target itself is new. Otherwise the server may have just been started,
+        or just been told of the job: then the first sample holds the whole past, and the targets of
+        the job come one after the other within one scrape interval.
         """
         first = series.samples[0][0]
         target = self.since.get((series.job, series.instance), first) if series.instance else first
@@ -166,9 +179,11 @@ class Watch:
         return Line(samples=samples, base=None if base is None else (base,))
 
     def per_second(self, counters: Iterable[Series], until: int) -> float | None:
-        """How much they rose together, by the time between their first and their last sample; None without two samples.
+        """How much they rose together, by the time between their first and their last sample; None
+        without two samples.
 
-        A counter that was born is taken to have begun one scrape before; one that was not seen for long, with its first sample.
+        A counter that was born is taken to have begun one scrape before; one that was not seen for
+        long, with its first sample.
         """
         rose, begins, ends = 0, self.end, self.start
         for each in counters:
@@ -186,15 +201,18 @@ class Watch:
         return rose * 1000 / (ends - begins) if ends > begins else None
 
     def histogram(self, buckets: Iterable[Series]) -> Line:
-        """Series that differ only in ``le``, as one line. Raises `Unusable` if they don't fit together.
+        """Series that differ only in ``le``, as one line. Raises `Unusable` if they don't fit
+        together.
 
-        Buckets that were added or replaced under way are left out: counts below the other edges are right without them.
+        Buckets that were added or replaced under way are left out: counts below the other edges are
+        right without them.
         """
         by_edge = sorted(((_edge(each), each) for each in buckets), key=lambda pair: pair[0])
         name = by_edge[0][1].name
         if twice := [a for (a, _), (b, _) in pairwise(by_edge) if a == b]:
             raise Unusable(
-                f"{name} has two buckets that end at {twice[0]}; give labels= that select one histogram"
+                f"{name} has two buckets that end at {twice[0]}; give labels= that select "
+                "one histogram"
             )
         times = sorted({moment for _, each in by_edge for moment, _ in each.samples})
         kept = [(edge, each) for edge, each in by_edge if len(each.samples) == len(times)]
@@ -202,7 +220,8 @@ class Watch:
             each.samples and each.samples[0][0] > times[0] for _, each in by_edge
         ):
             raise Unusable(
-                f"some buckets of {name} have samples that others lack: not all is stored yet, or buckets were removed"
+                f"some buckets of {name} have samples that others lack: not all is stored "
+                "yet, or buckets were removed"
             )
         if not kept or kept[-1][0].is_finite():
             raise Unusable(

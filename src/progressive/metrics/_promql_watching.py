@@ -1,4 +1,5 @@
-"""One look at the server: what is sent, and the series of every version around a window, up to where they can be judged.
+"""One look at the server: what is sent, and the series of every version around a window, up to
+where they can be judged.
 
 One query brings all versions, events and total together, so that they fit together.
 """
@@ -26,13 +27,17 @@ from ._promql_series import MISSED, Line, Series, Watch
 __all__ = ["Asking", "Found", "Watched", "around"]
 
 _MEMORY: Final = "1h"
-"""How far back a series is looked for that seems to begin within a window, before it counts as born in it. Longer than a target is
-unreachable without anybody noticing; not so long that the pods of all the day's releases are in the answer."""
+"""How far back a series is looked for that seems to begin within a window, before it counts as born
+in it. Longer than a target is unreachable without anybody noticing; not so long that the pods of
+all the day's releases are in the answer.
+"""
 
 
 @attrs.frozen(kw_only=True)
 class Asking:
-    """One look: for whom, when, and what was sent for it so far. Times are milliseconds since 1970."""
+    """One look: for whom, when, and what was sent for it so far. Times are milliseconds since
+    1970.
+    """
 
     release: Release
     versions: Mapping[Track, Version]
@@ -65,9 +70,10 @@ class Asking:
     def ask(self, query: str, at_ms: int) -> Flow[Answer]:
         """The answer of the server to one query at one moment.
 
-        As a form and not in the address, which proxies cut at a few thousand characters; it writes nothing all the same, so it may be
-        repeated. ``nocache``: VictoriaMetrics would otherwise move a query within the last 30 s (``-search.latencyOffset``) back in
-        time without saying so; Prometheus doesn't know the word.
+        As a form and not in the address, which proxies cut at a few thousand characters; it writes
+        nothing all the same, so it may be repeated. ``nocache``: VictoriaMetrics would otherwise
+        move a query within the last 30 s (``-search.latencyOffset``) back in time without saying
+        so; Prometheus doesn't know the word.
         """
         time = promql.moment(at_ms)
         self.sent.append(f"{query}  # time={time}")
@@ -80,7 +86,9 @@ class Asking:
 
 @attrs.frozen(kw_only=True)
 class Found:
-    """What a look found, until when it covers its window, and what of the numbers' meaning only the answer shows (buckets)."""
+    """What a look found, until when it covers its window, and what of the numbers' meaning only the
+    answer shows (buckets).
+    """
 
     measured: Mapping[Track, Measurement]
     end: int
@@ -89,7 +97,8 @@ class Found:
 
 @attrs.frozen(kw_only=True)
 class Watched:
-    """The series of every version, those of the first thing selected, of the second, and so on; and the end of what is judged.
+    """The series of every version, those of the first thing selected, of the second, and so on; and
+    the end of what is judged.
 
     ``silent``: versions of which there is nothing to judge, with why.
     """
@@ -107,18 +116,21 @@ class Watched:
         """Why nothing rose, though there are samples."""
         if any(line.base is None and self.rise(line) is not None for line in lines):
             return NoData(
-                "first seen in this window with its whole job, so nobody knows what it showed before; the next look counts"
+                "first seen in this window with its whole job, so nobody knows what it "
+                "showed before; the next look counts"
             )
         return NoData("no requests")
 
 
 def around(asking: Asking, selected: Sequence[Selected]) -> Flow[Watched]:
-    """Look at the series, one query for all; one more if some of them seem to begin within the window.
+    """Look at the series, one query for all; one more if some of them seem to begin within the
+    window.
 
     The last of ``selected`` is the one that is always there while a version is alive.
     """
     which, missing = _of_all(asking, selected), MISSED * asking.scrape
-    # Twice: the sample that holds at the start is at most so far back, and what is older shows that the job is not new.
+    # Twice: the sample that holds at the start is at most so far back, and what is older shows that
+    # the job is not new.
     answer = yield from asking.ask(
         f"{which}[{promql.span(asking.end - asking.start + 2 * missing)}]", asking.end
     )
@@ -126,9 +138,13 @@ def around(asking: Asking, selected: Sequence[Selected]) -> Flow[Watched]:
         series=series_of(answer), start=asking.start, end=asking.end, scrape=asking.scrape
     )
     if begun := watch.unfounded():
-        # Born, or not scraped for a while? And was its job scraped before? `up` says so even if there was nothing to tell yet.
+        # Born, or not scraped for a while? And was its job scraped before? `up` says so even if
+        # there was nothing to tell yet.
         jobs = "|".join(promql.only(job) for job in sorted({each.job for each in begun}) if job)
-        up = f"{promql.selector(['up'], [('job', Regex(jobs))])}[{_MEMORY}] offset {promql.span(missing)}"
+        up = (
+            f"{promql.selector(['up'], [('job', Regex(jobs))])}[{_MEMORY}] offset "
+            f"{promql.span(missing)}"
+        )
         also = f" or last_over_time({up})" if jobs else ""
         before = yield from asking.ask(f"last_over_time({which}[{_MEMORY}]){also}", asking.start)
         watch = watch.founded(series_of(before))
@@ -136,8 +152,9 @@ def around(asking: Asking, selected: Sequence[Selected]) -> Flow[Watched]:
     for track, version in asking.versions.items():
         names = asking.names(version)
         mine[track] = [[each for each in watch.series if one.has(each, names)] for one in selected]
-    # A version that fell silent within the window is judged up to its last scrape, and with it all others: what it told before it
-    # died counts, what it did not tell any more is not taken for silence. The next look begins there.
+    # A version that fell silent within the window is judged up to its last scrape, and with it all
+    # others: what it told before it died counts, what it did not tell any more is not taken for
+    # silence. The next look begins there.
     newest = {track: watch.newest(series[-1]) for track, series in mine.items()}
     ends = [at for at in newest.values() if at is not None and watch.stale(at) and at > watch.start]
     silent = {}
@@ -150,7 +167,9 @@ def around(asking: Asking, selected: Sequence[Selected]) -> Flow[Watched]:
 
 
 def _of_all(asking: Asking, selected: Sequence[Selected]) -> str:
-    """The series of all versions and names, and perhaps a few more, which `Selected.has` leaves out again."""
+    """The series of all versions and names, and perhaps a few more, which `Selected.has` leaves out
+    again.
+    """
     shared = [
         pair for pair in selected[0].labels if all(pair in other.labels for other in selected)
     ]
@@ -172,10 +191,12 @@ def _of_all(asking: Asking, selected: Sequence[Selected]) -> str:
 def _silence(which: str, newest: int | None, asking: Asking) -> NoData:
     if newest is None:
         return NoData(
-            f"no sample of {which}: the target is not scraped, is down, had no request yet, or has other labels"
+            f"no sample of {which}: the target is not scraped, is down, had no request yet, "
+            "or has other labels"
         )
     age = promql.span(asking.end - newest)
     return NoData(
-        f"the last sample of {which} is {age} older than the window's end: the target is down, or scrape={promql.span(asking.scrape)} "
+        f"the last sample of {which} is {age} older than the window's end: the target is "
+        f"down, or scrape={promql.span(asking.scrape)} "
         "is less than the server's scrape_interval"
     )

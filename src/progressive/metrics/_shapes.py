@@ -1,8 +1,10 @@
-"""Rows of numbers as a measurement, by the kind of the metric: what is missing is no data, what makes no sense is no answer.
+"""Rows of numbers as a measurement, by the kind of the metric: what is missing is no data, what
+makes no sense is no answer.
 
-A ratio is one row of events and trials. A mean is one row of n, the sum and the sum of squares: every database has these three, they are
-the same in each (there are two variances, and SQLite has neither), and the sums are taken apart here without rounding. A value is one
-number, or a row for each of its samples in the order of time.
+A ratio is one row of events and trials. A mean is one row of n, the sum and the sum of squares:
+every database has these three, they are the same in each (there are two variances, and SQLite has
+neither), and the sums are taken apart here without rounding. A value is one number, or a row for
+each of its samples in the order of time.
 """
 
 from __future__ import annotations
@@ -36,23 +38,31 @@ COLUMNS: Final = {
 """What one row says. A latency has no row: it is a histogram."""
 
 MOST_SAMPLES: Final = 256
-"""Samples of a value in one window. They are kept in notes and, while a check waits for more, in the rollout itself; one every few
-seconds of the longest usual window is less than that."""
+"""Samples of a value in one window. They are kept in notes and, while a check waits for more, in
+the rollout itself; one every few seconds of the longest usual window is less than that.
+"""
 
 _LARGEST: Final = 2**63 - 1
-"""The largest count of a database. Beyond it there are only mistakes, and numbers that no float can hold."""
+"""The largest count of a database. Beyond it there are only mistakes, and numbers that no float can
+hold.
+"""
 
 _EXACT: Final = -5000
-"""Decimals with more places than this are rounded: nobody has them, and as a fraction they would fill the memory."""
+"""Decimals with more places than this are rounded: nobody has them, and as a fraction they would
+fill the memory.
+"""
 
 _LARGE: Final = "larger than any number that can be judged"
 
 _ROUNDING: Final = Fraction(1, 10**9)
-"""How far a sum of squares may fall short of what its numbers have at least, as a part of it: a database that sums a million doubles
-is off by 1e-10."""
+"""How far a sum of squares may fall short of what its numbers have at least, as a part of it: a
+database that sums a million doubles is off by 1e-10.
+"""
 
 _LONGEST_TEXT: Final = 20
-"""Characters of a text that a message shows where a number should be: enough for any number, too few for a page or a key."""
+"""Characters of a text that a message shows where a number should be: enough for any number, too
+few for a page or a key.
+"""
 
 
 class _Missing(Exception):
@@ -68,7 +78,8 @@ def measurement(
 ) -> Measurement:
     """What these rows say of a metric of this kind (a ratio, a mean or a value). Never raises.
 
-    ``names``: how the numbers of a row are called in messages; by default as in `COLUMNS`. NULL, NaN and infinity are `NoData`.
+    ``names``: how the numbers of a row are called in messages; by default as in `COLUMNS`. NULL,
+    NaN and infinity are `NoData`.
     """
     shown = COLUMNS[kind] if names is None else names
     try:
@@ -79,7 +90,7 @@ def measurement(
         return NoAnswer(str(senseless))
 
 
-# ------------------------------------------------------------------------------------------------------------ the three shapes
+# --------------------------------------------------------------------------------- the three shapes
 
 
 def _ratio(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement:
@@ -88,7 +99,8 @@ def _ratio(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measuremen
         if events is None:
             raise _Missing(f"{names[0]} and {names[1]} are null")
         raise _Senseless(
-            f"{names[1]} is null, but {names[0]} is {_shown(events)}; trials count every attempt, also the good ones"
+            f"{names[1]} is null, but {names[0]} is {_shown(events)}; trials count every "
+            "attempt, also the good ones"
         )
     of = _count(trials, names[1])
     if not of:
@@ -96,12 +108,14 @@ def _ratio(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measuremen
     if events is None:
         # Not 0: an empty sum is null in SQL, and so is what was joined with nothing or misspelt.
         raise _Senseless(
-            f"{names[0]} is null, but {names[1]} is {of}; where nothing means none, say so: coalesce(sum(...), 0)"
+            f"{names[0]} is null, but {names[1]} is {of}; where nothing means none, say so: "
+            "coalesce(sum(...), 0)"
         )
     found = _count(events, names[0])
     if found > of:
         raise _Senseless(
-            f"{names[0]} is {found}, more than {names[1]} ({of}); events are a part of the trials, and stand first"
+            f"{names[0]} is {found}, more than {names[1]} ({of}); events are a part of the "
+            "trials, and stand first"
         )
     return Counts(events=found, trials=of)
 
@@ -112,7 +126,8 @@ def _mean(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement
         if total is None and squares is None:
             raise _Missing(f"{names[0]}, {names[1]} and {names[2]} are null")
         raise _Senseless(
-            f"{names[0]} is null, but {names[1]} is {_shown(total)}; n counts the values, such as count(x)"
+            f"{names[0]} is null, but {names[1]} is {_shown(total)}; n counts the values, "
+            "such as count(x)"
         )
     count = _count(n, names[0])
     if not count:
@@ -120,14 +135,16 @@ def _mean(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement
     if total is None or squares is None:
         null = names[1] if total is None else names[2]
         raise _Senseless(
-            f"{null} is null, but {names[0]} is {count}; count the values and not the rows: count(x), sum(x), sum(x * x)"
+            f"{null} is null, but {names[0]} is {count}; count the values and not the rows: "
+            "count(x), sum(x), sum(x * x)"
         )
     found, squared = _number(total, names[1]), _number(squares, names[2])
     mean = found / count
     m2 = squared - found * mean
     if m2 < -_ROUNDING * abs(squared) or squared < 0:
         raise _Senseless(
-            f"{names[2]} is {_shown(squares)}, less than {count} values with the sum {_shown(total)} can have; "
+            f"{names[2]} is {_shown(squares)}, less than {count} values with the sum "
+            f"{_shown(total)} can have; "
             "the order is n, sum, sum of squares: count(x), sum(x), sum(x * x)"
         )
     return Moments(n=count, mean=_float(mean, names[1]), m2=_float(max(m2, Fraction(0)), names[2]))
@@ -136,7 +153,8 @@ def _mean(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement
 def _value(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement:
     if len(rows) > MOST_SAMPLES:
         raise _Senseless(
-            f"more than {MOST_SAMPLES} samples in one window; aggregate them, such as one for every ten seconds"
+            f"more than {MOST_SAMPLES} samples in one window; aggregate them, such as one "
+            "for every ten seconds"
         )
     samples = []
     for i, row in enumerate(rows):
@@ -160,7 +178,7 @@ _MAKERS: Final[dict[Kind, Callable[[Sequence[Sequence[object]], Sequence[str]], 
 }
 
 
-# ------------------------------------------------------------------------------------------------------------- rows and numbers
+# --------------------------------------------------------------------------------- rows and numbers
 
 
 def _only(rows: Sequence[Sequence[object]], names: Sequence[str], kind: Kind) -> Sequence[object]:
@@ -183,7 +201,9 @@ def _fitting(row: Sequence[object], names: Sequence[str], kind: Kind) -> Sequenc
 
 
 def _number(value: object, name: str) -> Fraction:
-    """``value`` without rounding. Numbers of other libraries are taken if they say that they are numbers; a bool is none."""
+    """``value`` without rounding. Numbers of other libraries are taken if they say that they are
+    numbers; a bool is none.
+    """
     if isinstance(value, bool) or not isinstance(value, Decimal | numbers.Real):
         mend = (
             "; a number in quotes is a text, so cast it where it is made"

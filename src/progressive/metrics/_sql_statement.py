@@ -1,4 +1,6 @@
-"""A query with ``:name`` parameters, and the same in the paramstyle of a driver (PEP 249). Only the text is touched, never a value."""
+"""A query with ``:name`` parameters, and the same in the paramstyle of a driver (PEP 249). Only the
+text is touched, never a value.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _TOKENS: Final = re.compile(
       | (?P<plain>[^'"`$:/-]+ | .)""",
     re.VERBOSE | re.DOTALL,
 )
-"""What is in quotes or a comment is left alone; ``::`` is a cast, and a colon behind a word a slice (PostgreSQL)."""
+"""What is in quotes or a comment is left alone; ``::`` is a cast, and a colon behind a word a slice
+(PostgreSQL).
+"""
 
 _FIRST: Final = re.compile(r"[\s(]*(\w+)")
 
@@ -31,7 +35,9 @@ _READS: Final = frozenset({"select", "with", "values", "table"})
 _WRITES: Final = re.compile(
     r"\b(?:insert|update|delete|merge|truncate|drop|alter|create|grant)\b", re.IGNORECASE
 )
-"""What may stand behind a ``with`` and writes. A rollback does not help everywhere: some drivers see no transaction in it."""
+"""What may stand behind a ``with`` and writes. A rollback does not help everywhere: some drivers
+see no transaction in it.
+"""
 
 STYLES: Final[dict[str, Callable[[str, int], str]]] = {
     "named": lambda name, _: f":{name}",
@@ -48,7 +54,9 @@ _BY_PERCENT: Final = frozenset({"pyformat", "format"})
 
 @attrs.frozen(kw_only=True)
 class Statement:
-    """What a driver is given: a text, and the order of its parameters (None: it takes them by name)."""
+    """What a driver is given: a text, and the order of its parameters (None: it takes them by
+    name).
+    """
 
     text: str
     order: tuple[str, ...] | None
@@ -60,18 +68,22 @@ class Statement:
 
 @attrs.frozen
 class Query:
-    """A query for one metric of one version in one window, as you would type it, with ``:name`` wherever a value belongs.
+    """A query for one metric of one version in one window, as you would type it, with ``:name``
+    wherever a value belongs.
 
-    ``:version`` (its identity), ``:backend``, ``:track`` and ``:service`` are texts; ``:start`` (included) and ``:end`` (not included) bound
-    the window, in the form that ``times`` says: an aware ``datetime`` (for ``timestamptz``; others are compared in the session's time
-    zone), ``iso`` (``2026-11-23T12:00:00.000Z``), ``unix`` (seconds) or ``unix_ms``. It answers, by the kind of the metric:
+    ``:version`` (its identity), ``:backend``, ``:track`` and ``:service`` are texts; ``:start``
+    (included) and ``:end`` (not included) bound the window, in the form that ``times`` says: an
+    aware ``datetime`` (for ``timestamptz``; others are compared in the session's time zone),
+    ``iso`` (``2026-11-23T12:00:00.000Z``), ``unix`` (seconds) or ``unix_ms``. It answers, by the
+    kind of the metric:
 
-    * a ratio: one row, events and trials: ``select count(*) filter (where state = 'failed'), count(*) from orders ...``
+    * a ratio: one row, events and trials: ``select count(*) filter (where state = 'failed'),
+      count(*) from orders ...``
     * a mean: one row, n, sum and sum of squares: ``select count(x), sum(x), sum(x * x) from ...``
     * a value: one number, or a row for each sample in the order of time; at most 256.
 
-    NULL, NaN and no row are no data. NULL events among trials are an error, since nobody knows whether that is none:
-    write ``coalesce(sum(...), 0)``.
+    NULL, NaN and no row are no data. NULL events among trials are an error, since nobody knows
+    whether that is none: write ``coalesce(sum(...), 0)``.
     """
 
     text: str = attrs.field(validator=check.is_a(str, "'select ...'"))
@@ -93,12 +105,18 @@ class Query:
             yield "it does not begin with select (or with, values, table); a metric is only read"
         for found in self._tokens():
             if written := _WRITES.search(found["plain"] or ""):
-                yield f"there is the word {written[0]!r} in it; a metric is only read (quote it where it is a column's name)"
+                yield (
+                    f"there is the word {written[0]!r} in it; a metric is only read (quote it "
+                    "where it is a column's name)"
+                )
             if found["open"]:
                 yield f"{found['open']} is not closed"
                 return
             if "\\'" in (found["text"] or ""):
-                yield "a backslash before a quote is read in two ways by databases; write the text without it"
+                yield (
+                    "a backslash before a quote is read in two ways by databases; write the "
+                    "text without it"
+                )
         yield from shortcomings(self.used, kind, ":{}".format)
 
     def statement(self, style: str) -> Statement:

@@ -1,10 +1,13 @@
-"""Envoy's own statistics as metrics: raw counters and histograms of a version's cluster, with no other server between.
+"""Envoy's own statistics as metrics: raw counters and histograms of a version's cluster, with no
+other server between.
 
-Envoy keeps no history, so every look is the difference between two readings, and the first look of a series is only a reading.
-What counts is what users got: the final answer of each request, retries left out, and with it the answers that Envoy gave itself
-because the version could not be reached (no connection, no healthy host, a time-out): all of those are in the same counters.
+Envoy keeps no history, so every look is the difference between two readings, and the first look of
+a series is only a reading. What counts is what users got: the final answer of each request, retries
+left out, and with it the answers that Envoy gave itself because the version could not be reached
+(no connection, no healthy host, a time-out): all of those are in the same counters.
 
-Mirrored copies are left out: Envoy counts them as *internal* requests of the cluster, beside the *external* ones of clients.
+Mirrored copies are left out: Envoy counts them as *internal* requests of the cluster, beside the
+*external* ones of clients.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ from progressive.model.traffic import Track
 __all__ = ["CLIENT_ERRORS", "ERRORS", "LATENCY", "EnvoyStats", "Http", "latency"]
 
 ERRORS: Final = Metric("error-rate", kind=Kind.RATIO, counter=True)
-"""Answers 5xx among all answers. (gRPC answers 200 and puts its status elsewhere: not seen here.)"""
+"""Answers 5xx among all answers. (gRPC answers 200 and puts its status elsewhere: not seen
+here.)
+"""
 
 CLIENT_ERRORS: Final = Metric("client-error-rate", kind=Kind.RATIO, counter=True)
 """Answers 4xx among all answers: a version that has lost a route answers 404, not 500."""
@@ -52,8 +57,10 @@ def latency(flush: timedelta) -> Metric:
 
 
 LATENCY: Final = latency(timedelta(seconds=5))
-"""From the end of a request to the end of its answer, for answers that came from the version itself. Envoy merges its histograms
-when it flushes (``stats_flush_interval``, 5 s by default), hence the lag."""
+"""From the end of a request to the end of its answer, for answers that came from the version
+itself. Envoy merges its histograms when it flushes (``stats_flush_interval``, 5 s by default),
+hence the lag.
+"""
 
 _ERROR_CLASS: Final = {ERRORS.name: 5, CLIENT_ERRORS.name: 4}
 
@@ -72,8 +79,10 @@ _EDGES: Final = tuple(
 """Where a limit on latency can be judged exactly: 1 ms to 10 min, a quarter apart."""
 
 _TOTAL: Final = 0
-"""The place of ``upstream_rq_total`` among the numbers of a cluster; 1 to 5 are the answers by class. Trials are the sum of the
-classes, not ``upstream_rq_completed``: that counter is read at another moment and could show fewer answers than errors."""
+"""The place of ``upstream_rq_total`` among the numbers of a cluster; 1 to 5 are the answers by
+class. Trials are the sum of the classes, not ``upstream_rq_completed``: that counter is read at
+another moment and could show fewer answers than errors.
+"""
 
 _Numbers = dict[int, int]
 """Numbers of one cluster that only ever rise, by their place; zeros are left out."""
@@ -96,7 +105,8 @@ def _two_digits(
         ms = edge / timedelta(milliseconds=1)
         if not ms.is_integer() or len(str(int(ms)).rstrip("0")) > 2:
             raise StrategyError(
-                f"{where}: {edge!r} is between two of Envoy's bins; use whole milliseconds of two digits (ms(250))"
+                f"{where}: {edge!r} is between two of Envoy's bins; use whole milliseconds "
+                "of two digits (ms(250))"
             )
     if not value or any(b <= a for a, b in pairwise(value)):
         raise StrategyError(f"{where}: must be one or more rising durations")
@@ -104,11 +114,13 @@ def _two_digits(
 
 @attrs.frozen(kw_only=True)
 class EnvoyStats(Closing):
-    """One Envoy's numbers for the clusters of a release. ``admin``: the address of its admin interface, or an `Http`.
+    """One Envoy's numbers for the clusters of a release. ``admin``: the address of its admin
+    interface, or an `Http`.
 
-    ``internal``: count internal requests too, needed where all clients are internal (Envoy's ``internal_address_config``);
-    mirrored copies then count as traffic. ``flush``: Envoy's ``stats_flush_interval``. ``edges``: the bucket edges of `LATENCY`.
-    ``clock``: says when an answer arrived.
+    ``internal``: count internal requests too, needed where all clients are internal (Envoy's
+    ``internal_address_config``); mirrored copies then count as traffic. ``flush``: Envoy's
+    ``stats_flush_interval``. ``edges``: the bucket edges of `LATENCY`. ``clock``: says when an
+    answer arrived.
     """
 
     admin: Http = attrs.field(default=Http("http://127.0.0.1:9901"), converter=to_http)
@@ -144,8 +156,9 @@ class EnvoyStats(Closing):
     ) -> Look:
         """What came since the reading ``since``; without one, an opening reading.
 
-        `Look.covered` ends when the answer arrived, for `LATENCY` one ``flush`` earlier: up to there it is complete. A little of
-        what came before its start may be in it too, so give an analysis of `LATENCY` a warm-up of at least ``flush``.
+        `Look.covered` ends when the answer arrived, for `LATENCY` one ``flush`` earlier: up to
+        there it is complete. A little of what came before its start may be in it too, so give an
+        analysis of `LATENCY` a warm-up of at least ``flush``.
         """
         return self._client.run(self._measure(release, metric, tracks, window, since))
 
@@ -206,7 +219,8 @@ class EnvoyStats(Closing):
             metric=metric.name,
             window=window,
             tracks=measured,
-            # The clock may have been put back since then: the time between is not known, but the numbers are.
+            # The clock may have been put back since then: the time between is not known, but the
+            # numbers are.
             covered=Window(
                 reading.at if before is None else min(before.at, reading.at), reading.at
             ),
@@ -244,7 +258,8 @@ class EnvoyStats(Closing):
         new, old = now.clusters[cluster], before.clusters[cluster] or {}
         if new is None:
             return NoData(
-                f"Envoy has no counters of cluster {cluster!r}: no such cluster, or stats_matcher leaves it out"
+                f"Envoy has no counters of cluster {cluster!r}: no such cluster, or "
+                "stats_matcher leaves it out"
             )
         if now.uptime < before.uptime or any(
             new.get(place, 0) < number for place, number in old.items()
@@ -265,7 +280,9 @@ class EnvoyStats(Closing):
         )
 
     def _fingerprint(self, metric: Metric) -> str:
-        """What the numbers mean; not for which clusters they were asked, which is the release's matter."""
+        """What the numbers mean; not for which clusters they were asked, which is the release's
+        matter.
+        """
         edges = [str(edge) for edge in self.edges] if metric.kind is Kind.LATENCY else []
         return hashlib.sha256(
             repr(("envoy/1", metric.name, self.internal, edges)).encode()
@@ -277,7 +294,8 @@ def _counts(rose: _Numbers, bad: int) -> Measurement:
     if not trials:
         unseen = rose.get(_TOTAL, 0)
         hint = (
-            f"; {unseen} that are internal (mirrored copies, or see internal=True) or not answered yet"
+            f"; {unseen} that are internal (mirrored copies, or see internal=True) or not "
+            "answered yet"
             if unseen
             else ""
         )
@@ -285,7 +303,7 @@ def _counts(rose: _Numbers, bad: int) -> Measurement:
     return Counts(events=rose.get(bad, 0), trials=trials)
 
 
-# ------------------------------------------------------------------------------------------------------------------ asking
+# ------------------------------------------------------------------------------------------- asking
 
 
 def _stat(cluster: str) -> str:
@@ -298,8 +316,9 @@ def _counters(clusters: Iterable[str]) -> Request:
 
 
 def _histograms(clusters: Iterable[str]) -> Request:
-    # Detailed: Envoy's bins themselves, of two significant digits, whatever buckets are configured. The buckets leave out what is
-    # beyond the last of them, and show what took 1.9 ms as "at most 1 ms", because values are cut to whole milliseconds.
+    # Detailed: Envoy's bins themselves, of two significant digits, whatever buckets are configured.
+    # The buckets leave out what is beyond the last of them, and show what took 1.9 ms as "at most 1
+    # ms", because values are cut to whole milliseconds.
     return _query(
         clusters,
         r"upstream_rq_total|(external|internal)\.upstream_rq_time",
@@ -318,7 +337,9 @@ def _query(clusters: Iterable[str], names: str, more: tuple[tuple[str, str], ...
 
 @attrs.frozen(kw_only=True)
 class _Stats:
-    """Envoy's answer: counters by name, and the bins of histograms as (lower bound in ms, count)."""
+    """Envoy's answer: counters by name, and the bins of histograms as (lower bound in ms,
+    count).
+    """
 
     uptime: int
     counters: Mapping[str, int]
@@ -336,7 +357,8 @@ class _Stats:
                 bins[at(each, "name", str)] = tuple(_bin(one) for one in at(each, "totals", list))
         if "server.uptime" not in counters:
             raise Malformed(
-                "there is no server.uptime in it; let stats_matcher keep it, so that a restart is seen"
+                "there is no server.uptime in it; let stats_matcher keep it, so that a "
+                "restart is seen"
             )
         return cls(uptime=counters.pop("server.uptime"), counters=counters, bins=bins)
 
@@ -348,7 +370,7 @@ def _bin(value: Any) -> tuple[float, int]:
     return low, at(value, "count", int)
 
 
-# ----------------------------------------------------------------------------------------------------------------- readings
+# ----------------------------------------------------------------------------------------- readings
 
 
 @attrs.frozen(kw_only=True)
@@ -378,7 +400,9 @@ class _Reading:
 
     @classmethod
     def parse(cls, text: str, mark: str) -> _Reading | None:
-        """The reading again; None if it was taken with other settings or by another version of this library."""
+        """The reading again; None if it was taken with other settings or by another version of this
+        library.
+        """
         try:
             value = json.loads(text)
             if at(value, "mark", str) != mark:

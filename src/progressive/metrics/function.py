@@ -1,4 +1,5 @@
-"""A Python function as a metric, for whatever has no provider: a queue's client, a vendor's library, two numbers out of a cache.
+"""A Python function as a metric, for whatever has no provider: a queue's client, a vendor's
+library, two numbers out of a cache.
 
 ::
 
@@ -44,9 +45,11 @@ from ._shapes import COLUMNS, Number, measurement
 __all__ = ["Answer", "Function"]
 
 Answer: TypeAlias = Measurement | Number | Sequence[Number] | None
-"""What a function may answer: ``(events, trials)`` for a ratio; ``(n, sum, sum of squares)`` for a mean; a number for a value, or a list of
-them in the order of time; a `Counts`, `Moments`, `Gauge` or (for a latency only that) `Histogram`; None or `NoData` where there is nothing;
-`NoAnswer` where it makes no sense."""
+"""What a function may answer: ``(events, trials)`` for a ratio; ``(n, sum, sum of squares)`` for a
+mean; a number for a value, or a list of them in the order of time; a `Counts`, `Moments`, `Gauge`
+or (for a latency only that) `Histogram`; None or `NoData` where there is nothing; `NoAnswer` where
+it makes no sense.
+"""
 
 Asked: TypeAlias = Callable[[Release, Version, Window], Answer | Awaitable[Answer]]
 
@@ -62,7 +65,9 @@ _SECRET: Final = re.compile(
       | ((?:password|passwd|pwd|secret|token|api_?key|authorization)["']?\s*[=:]\s*["']?(?:bearer\s+|basic\s+)?)[^\s,;&'")]+""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""What an exception should not have said: user and password of an address, and what stands behind the name of a credential."""
+"""What an exception should not have said: user and password of an address, and what stands behind
+the name of a credential.
+"""
 
 
 def _problems(_: Metric, function: object) -> list[str]:
@@ -82,13 +87,16 @@ def _are_functions(_: object, __: object, value: Any) -> None:
 
 @attrs.frozen(repr=False)
 class Function:
-    """Functions of yours, each ``(release, version, window) -> Answer``, plain or ``async def``; see `Answer` for what they may say.
+    """Functions of yours, each ``(release, version, window) -> Answer``, plain or ``async def``;
+    see `Answer` for what they may say.
 
-    One is called for each track of a look, one after the other, and gives the numbers of that version within ``[start, end)``; it may be
-    called again for the same window. An asynchronous one needs an asynchronous driver (`arun`), which runs a plain one in a thread.
+    One is called for each track of a look, one after the other, and gives the numbers of that
+    version within ``[start, end)``; it may be called again for the same window. An asynchronous one
+    needs an asynchronous driver (`arun`), which runs a plain one in a thread.
 
-    What it raises becomes a `MetricsError` with its class, words and line. Credentials in an address or behind their name are blotted out;
-    keep others out of it. That a function of the same name counts otherwise than before can't be seen: its evidence goes on.
+    What it raises becomes a `MetricsError` with its class, words and line. Credentials in an
+    address or behind their name are blotted out; keep others out of it. That a function of the same
+    name counts otherwise than before can't be seen: its evidence goes on.
     """
 
     _functions: Declared[Asked] = attrs.field(
@@ -111,7 +119,9 @@ class Function:
         window: Window,
         since: str | None,
     ) -> Look:
-        """One look. Raises `MetricsError` for what the function raises, and if it is asynchronous."""
+        """One look. Raises `MetricsError` for what the function raises, and if it is
+        asynchronous.
+        """
         own, function = told("Function", self._functions, metric)
         answers = {
             track: _call(own, function, release, version, window)
@@ -127,7 +137,9 @@ class Function:
         window: Window,
         since: str | None,
     ) -> Look:
-        """`measure`, asynchronously; cancelled, a plain function goes on in its thread until it is done."""
+        """`measure`, asynchronously; cancelled, a plain function goes on in its thread until it is
+        done.
+        """
         own, function = told("Function", self._functions, metric)
         answers = {
             track: await _acall(own, function, release, version, window)
@@ -136,7 +148,7 @@ class Function:
         return _look(own, function, tracks, window, answers)
 
 
-# ------------------------------------------------------------------------------------------------------------------- calling
+# ------------------------------------------------------------------------------------------ calling
 
 
 def _call(
@@ -175,12 +187,15 @@ def _failed(metric: Metric, function: Asked, error: Exception) -> MetricsError:
     except Exception:
         said = ""
     return MetricsError(
-        f"Function: {metric}: {type(error).__name__}{f': {said}' if said else ''}{_line(function, error)}"
+        f"Function: {metric}: "
+        f"{type(error).__name__}{f': {said}' if said else ''}{_line(function, error)}"
     )
 
 
 def _line(function: Asked, error: Exception) -> str:
-    """The line of the function itself in which it happened: what is deeper is a library's matter."""
+    """The line of the function itself in which it happened: what is deeper is a library's
+    matter.
+    """
     code, trace = getattr(function, "__code__", None), error.__traceback__
     while trace is not None and trace.tb_frame.f_code is not code:
         trace = trace.tb_next
@@ -191,7 +206,7 @@ def _line(function: Asked, error: Exception) -> str:
     )
 
 
-# ------------------------------------------------------------------------------------------------------------------ answers
+# ------------------------------------------------------------------------------------------ answers
 
 
 def _look(
@@ -223,5 +238,6 @@ def _measured(metric: Metric, answered: object) -> Measurement:
             return measurement(kind, [(answered,)])
     row = f", or ({', '.join(COLUMNS[kind])})" if kind in COLUMNS else ""
     return NoAnswer(
-        f"the function answered a {type(answered).__name__}; {metric} is a {kind.value}: answer {fits.__name__}(...){row}, or None"
+        f"the function answered a {type(answered).__name__}; {metric} is a {kind.value}: "
+        f"answer {fits.__name__}(...){row}, or None"
     )

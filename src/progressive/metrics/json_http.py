@@ -1,4 +1,5 @@
-"""Business metrics out of any JSON over HTTP: numbers by their paths in the answer of a reporting API.
+"""Business metrics out of any JSON over HTTP: numbers by their paths in the answer of a reporting
+API.
 
 ::
 
@@ -70,7 +71,9 @@ _NOTHING_THERE: Final = (204, 404)
 _SECRET_PARAMS: Final = frozenset(
     {"apikey", "appkey", "token", "accesstoken", "auth", "password", "secret", "signature"}
 )
-"""Names of credentials, without what parts their words. An address is written down with every look, and in the logs of every proxy."""
+"""Names of credentials, without what parts their words. An address is written down with every look,
+and in the logs of every proxy.
+"""
 
 
 def _pairs(value: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
@@ -81,12 +84,14 @@ def _are_params(instance: object, attribute: attrs.Attribute[Any], value: Any) -
     where = check.where(instance, attribute)
     if not isinstance(value, tuple):
         raise StrategyError(
-            f"{where}: {check.brief(value)} is no mapping; write params={{'version': '{{version}}'}}"
+            f"{where}: {check.brief(value)} is no mapping; write params={{'version': "
+            f"'{{version}}'}}"
         )
     for name, text in value:
         if re.sub(r"[^a-z]", "", str(name).lower()) in _SECRET_PARAMS:
             raise StrategyError(
-                f"{where}: {name!r} is a credential, and addresses are logged; give it as Http(credentials={{'X-Name': ...}})"
+                f"{where}: {name!r} is a credential, and addresses are logged; give it as "
+                f"Http(credentials={{'X-Name': ...}})"
             )
         check.a(str, text, f"{where}[{name!r}]", "'{{version}}' or another text")
 
@@ -102,18 +107,21 @@ def _path(name: Kind) -> Any:
 
 @attrs.frozen
 class Endpoint:
-    """What to GET for one metric of one version in one window, and where the numbers are in the answer.
+    """What to GET for one metric of one version in one window, and where the numbers are in the
+    answer.
 
-    ``path`` and the values of ``params`` may have ``{service}``, ``{version}`` (its identity), ``{backend}``, ``{track}``, ``{start}``
-    (included) and ``{end}`` (not included) in them; each is quoted for its place. ``times`` is the form of the two: ``iso``
-    (``2026-11-23T12:00:00.000Z``), ``unix`` (seconds, with a fraction) or ``unix_ms``. Put nothing secret there: the address is kept with
-    every look. Credentials belong to the `Http`.
+    ``path`` and the values of ``params`` may have ``{service}``, ``{version}`` (its identity),
+    ``{backend}``, ``{track}``, ``{start}`` (included) and ``{end}`` (not included) in them; each is
+    quoted for its place. ``times`` is the form of the two: ``iso`` (``2026-11-23T12:00:00.000Z``),
+    ``unix`` (seconds, with a fraction) or ``unix_ms``. Put nothing secret there: the address is
+    kept with every look. Credentials belong to the `Http`.
 
-    Paths of numbers are names and places (from 0) with dots between: ``data.rows.0.total``. By the kind of the metric: a ratio has
-    ``events`` and ``trials``; a mean ``n``, ``sum`` and ``squares`` (the sum of squares); a value ``value``, a number or a list of samples.
+    Paths of numbers are names and places (from 0) with dots between: ``data.rows.0.total``. By the
+    kind of the metric: a ratio has ``events`` and ``trials``; a mean ``n``, ``sum`` and ``squares``
+    (the sum of squares); a value ``value``, a number or a list of samples.
 
-    No data are: the status 404 or 204, null at a path or on the way there, and an empty list on the way. A name that is not there at all,
-    a text or true where a number should be, is an error.
+    No data are: the status 404 or 204, null at a path or on the way there, and an empty list on the
+    way. A name that is not there at all, a text or true where a number should be, is an error.
     """
 
     path: str = attrs.field(validator=check.is_a(str, "'/api/orders'"))
@@ -138,13 +146,19 @@ class Endpoint:
         ]
         if sorted(given) != sorted(needed):
             said = ", ".join(f"{name}=" for name in given) or "none of them"
-            yield f"a {kind.value} has the paths {', '.join(f'{name}=' for name in needed)}; {said} was given"
+            yield (
+                f"a {kind.value} has the paths {', '.join(f'{name}=' for name in needed)}; "
+                f"{said} was given"
+            )
         texts = [self.path, *(text for _, text in self.params)]
         for text in texts:
             if not {"{", "}"}.isdisjoint(_PLACE.sub("", text)):
                 yield f"{text!r} has a brace that belongs to no name"
             if _PLACE.search(text) and not _QUOTES.isdisjoint(text):
-                yield f"{text!r} is a query in a language of its own, in which names would not be quoted; use its provider, or Function"
+                yield (
+                    f"{text!r} is a query in a language of its own, in which names would not be "
+                    "quoted; use its provider, or Function"
+                )
         yield from shortcomings(
             {name for text in texts for name in _PLACE.findall(text)}, kind, "{{{}}}".format
         )
@@ -169,14 +183,16 @@ class Endpoint:
         """What the answer says. Raises `Malformed` for what is no JSON."""
         if response.status in _NOTHING_THERE:
             return NoData(
-                f"answered {response.status}: it knows nothing of this version, or not under this address"
+                f"answered {response.status}: it knows nothing of this version, or not "
+                "under this address"
             )
         body, paths = response.json(), [getattr(self, name) or "" for name in COLUMNS[kind]]
         try:
             row = [_found(body, path) for path in paths]
         except Malformed as missing:
             return NoAnswer(
-                f"{missing} in the answer; correct the path, or let the system answer null where it has nothing"
+                f"{missing} in the answer; correct the path, or let the system answer null "
+                "where it has nothing"
             )
         rows = (
             [(each,) for each in row[0]]
@@ -196,7 +212,9 @@ def _filled(template: str, names: Mapping[str, Any], quoted: Callable[[str], str
 
 
 def _found(body: Any, path: str) -> object:
-    """What is at a path; None if the way there ends in null or in an empty list. Raises `Malformed` if there is no such path."""
+    """What is at a path; None if the way there ends in null or in an empty list. Raises `Malformed`
+    if there is no such path.
+    """
     here: object = body
     parts = path.split(".")
     for i in range(len(parts)):
@@ -216,7 +234,8 @@ def _problems(metric: Metric, endpoint: Any) -> list[str]:
         return [f"{check.brief(endpoint)} is no Endpoint('/api/orders', ...)"]
     if metric.kind not in COLUMNS:
         return [
-            "a latency is a histogram, which has no path; measure its mean, or give a Histogram(...) with Function"
+            "a latency is a histogram, which has no path; measure its mean, or give a "
+            "Histogram(...) with Function"
         ]
     return list(endpoint.problems(metric.kind))
 
@@ -232,7 +251,9 @@ def _are_endpoints(_: object, __: object, value: Any) -> None:
 
 @attrs.frozen
 class JsonHttp(Closing):
-    """A system that answers with JSON. ``server``: its address, or an `Http` with credentials. One request for each track of a look."""
+    """A system that answers with JSON. ``server``: its address, or an `Http` with credentials. One
+    request for each track of a look.
+    """
 
     server: Http = attrs.field(converter=to_http)
     _endpoints: Declared[Endpoint] = attrs.field(

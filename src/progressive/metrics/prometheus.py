@@ -1,4 +1,5 @@
-"""Prometheus and what speaks its HTTP API (VictoriaMetrics, Thanos, Mimir) as metrics: exact counts out of raw samples.
+"""Prometheus and what speaks its HTTP API (VictoriaMetrics, Thanos, Mimir) as metrics: exact counts
+out of raw samples.
 
 ::
 
@@ -12,9 +13,10 @@
         },
     )
 
-An event counts in the window in which it was scraped, which is up to one scrape interval after it happened. So give an analysis a
-warm-up of at least that, if what came just before it shall stay out. What a server has of versions is told apart by labels; relabelling
-in the middle of a rollout looks like new counters.
+An event counts in the window in which it was scraped, which is up to one scrape interval after it
+happened. So give an analysis a warm-up of at least that, if what came just before it shall stay
+out. What a server has of versions is told apart by labels; relabelling in the middle of a rollout
+looks like new counters.
 """
 
 from __future__ import annotations
@@ -72,15 +74,19 @@ SCRAPE: Final = timedelta(seconds=15)
 """The scrape interval of most installations."""
 
 STORING: Final = timedelta(seconds=15)
-"""From the end of a scrape until its samples are there for every query. Prometheus needs none of it; VictoriaMetrics shows samples a
-second late, and a *new* series up to ten seconds late (measured with 1.79): the first errors of a version are such a series. Sending
-on to another server (remote write) takes a few seconds, too."""
+"""From the end of a scrape until its samples are there for every query. Prometheus needs none of
+it; VictoriaMetrics shows samples a second late, and a *new* series up to ten seconds late (measured
+with 1.79): the first errors of a version are such a series. Sending on to another server (remote
+write) takes a few seconds, too.
+"""
 
 LAG: Final = SCRAPE + STORING
 """A sample bears the time at which its scrape began, and a scrape takes at most its interval."""
 
 BODY_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes of an answer. Raw samples are many: twenty buckets of a hundred pods are some megabytes a minute."""
+"""Bytes of an answer. Raw samples are many: twenty buckets of a hundred pods are some megabytes a
+minute.
+"""
 
 
 def errors(lag: timedelta) -> Metric:
@@ -105,7 +111,9 @@ LATENCY: Final = latency(LAG)
 """How long requests take; every quantile comes from this one. At a scrape interval of 15 s."""
 
 REQUEST_RATE: Final = request_rate(LAG)
-"""Requests a second: a version that gets no traffic, or loses it, fails no request. At a scrape interval of 15 s."""
+"""Requests a second: a version that gets no traffic, or loses it, fails no request. At a scrape
+interval of 15 s.
+"""
 
 
 _SERVICE_AND_VERSION: Final = MappingProxyType(
@@ -122,18 +130,23 @@ def istio(
     labels: Mapping[str, Match] = _NOTHING,
     lag: timedelta = LAG,
 ) -> dict[Metric, Query]:
-    """`ERRORS` (answers 5xx), `LATENCY` and `REQUEST_RATE` from Istio's standard metrics: ``Prometheus(url, metrics=istio("shop"))``.
+    """`ERRORS` (answers 5xx), `LATENCY` and `REQUEST_RATE` from Istio's standard metrics:
+    ``Prometheus(url, metrics=istio("shop"))``.
 
-    ``namespace``: of the workloads. ``reporter``: who counts. The version's own sidecar (destination) sees every request that reached
-    it, from whatever client. What could not reach it (no healthy pod, connection refused) only the client's proxy sees (source): take
-    that where all traffic comes through a gateway or a mesh of yours, perhaps with ``labels={"source_workload": "istio-ingressgateway"}``.
-    In ambient mode it is the waypoint. Never count two of them together.
+    ``namespace``: of the workloads. ``reporter``: who counts. The version's own sidecar
+    (destination) sees every request that reached it, from whatever client. What could not reach it
+    (no healthy pod, connection refused) only the client's proxy sees (source): take that where all
+    traffic comes through a gateway or a mesh of yours, perhaps with
+    ``labels={"source_workload": "istio-ingressgateway"}``. In ambient mode it is the waypoint.
+    Never count two of them together.
 
-    ``version``: the labels that tell versions apart; the default is the Service by the release's name, and the pods' label ``version``
-    by the version's ``backend``. Where each version is a Deployment or a Service of its own, write
-    ``version="destination_workload"`` or ``version="destination_service_name"``.
+    ``version``: the labels that tell versions apart; the default is the Service by the release's
+    name, and the pods' label ``version`` by the version's ``backend``. Where each version is a
+    Deployment or a Service of its own, write ``version="destination_workload"`` or
+    ``version="destination_service_name"``.
 
-    gRPC answers 200 and puts its status elsewhere: for that declare a `Ratio` of your own, with ``grpc_response_status``.
+    gRPC answers 200 and puts its status elsewhere: for that declare a `Ratio` of your own, with
+    ``grpc_response_status``.
     """
     if reporter not in ("destination", "source", "waypoint"):
         raise StrategyError(
@@ -154,7 +167,8 @@ def istio(
 
 
 def _complete_after(scrape: timedelta) -> timedelta:
-    # Defaults are made before the fields are checked: what is no duration is left for its validator to name.
+    # Defaults are made before the fields are checked: what is no duration is left for its validator
+    # to name.
     return scrape + STORING if isinstance(scrape, timedelta) else LAG
 
 
@@ -171,25 +185,30 @@ def _pairs(
 def _are_queries(_: object, __: object, value: Any) -> None:
     if not isinstance(value, tuple) or not value:
         raise StrategyError(
-            "Prometheus.metrics: give a mapping of metrics to queries, such as {ERRORS: Ratio(events=..., total=...)}"
+            "Prometheus.metrics: give a mapping of metrics to queries, such as {ERRORS: "
+            "Ratio(events=..., total=...)}"
         )
     for metric, query in value:
         check.a(Metric, metric, "Prometheus.metrics", "Metric({}, kind='ratio')")
         if not isinstance(query, Query):
             what = check.brief(query)
             raise StrategyError(
-                f"Prometheus.metrics[{metric.name}]: {what} is no Ratio(...), Buckets(...), Rate(...) or PromQL(...)"
+                f"Prometheus.metrics[{metric.name}]: {what} is no Ratio(...), Buckets(...), "
+                "Rate(...) or PromQL(...)"
             )
 
 
 @attrs.frozen(kw_only=True)
 class Prometheus(Closing):
-    """A Prometheus-compatible server. ``server``: what comes before ``/api/v1`` in its address, or an `Http`.
+    """A Prometheus-compatible server. ``server``: what comes before ``/api/v1`` in its address, or
+    an `Http`.
 
-    ``metrics``: what each metric is there. ``scrape``: the scrape interval of the targets; one that misses three in a row counts as
-    down. ``lag``: how long after a moment its samples are complete; one scrape interval and 15 s by default, which is enough for
-    VictoriaMetrics; for Prometheus itself a scrape interval and a second are. What comes later than that is lost, not counted later.
-    Every metric's own ``lag`` must be at least that; `errors`, `latency` and `request_rate` make metrics with another one.
+    ``metrics``: what each metric is there. ``scrape``: the scrape interval of the targets; one that
+    misses three in a row counts as down. ``lag``: how long after a moment its samples are complete;
+    one scrape interval and 15 s by default, which is enough for VictoriaMetrics; for Prometheus
+    itself a scrape interval and a second are. What comes later than that is lost, not counted
+    later. Every metric's own ``lag`` must be at least that; `errors`, `latency` and `request_rate`
+    make metrics with another one.
     """
 
     server: Http = attrs.field(kw_only=False, converter=_server)
@@ -230,16 +249,19 @@ class Prometheus(Closing):
         problems = []
         if query.kind is not metric.kind:
             problems.append(
-                f"{metric.name} is a {metric.kind.value}, and {type(query).__name__}(...) measures a {query.kind.value}"
+                f"{metric.name} is a {metric.kind.value}, and {type(query).__name__}(...) "
+                f"measures a {query.kind.value}"
             )
         if metric.counter:
             problems.append(
-                f"{metric.name} has counter=True, which is for systems without history; leave it out"
+                f"{metric.name} has counter=True, which is for systems without history; "
+                "leave it out"
             )
         if metric.lag < self.lag:
             seconds = self.lag / timedelta(seconds=1)
             problems.append(
-                f"{metric.name} has a lag of {metric.lag}, but numbers are complete after {self.lag}; write lag=seconds({seconds:g})"
+                f"{metric.name} has a lag of {metric.lag}, but numbers are complete after "
+                f"{self.lag}; write lag=seconds({seconds:g})"
             )
         return problems
 
@@ -258,8 +280,9 @@ class Prometheus(Closing):
     ) -> Look:
         """One look at the window, from the server's history; ``since`` is not needed.
 
-        `Look.covered` ends early where a version was scraped for the last time within the window: it is judged up to there, and silence
-        after that is no data. Raises `MetricsError` if the server can't be asked or refuses the query.
+        `Look.covered` ends early where a version was scraped for the last time within the window:
+        it is judged up to there, and silence after that is no data. Raises `MetricsError` if the
+        server can't be asked or refuses the query.
         """
         return self._client.run(self._measure(release, metric, tracks, window))
 
@@ -306,6 +329,8 @@ class Prometheus(Closing):
 
 
 def _fingerprint(metric: Metric, query: Query, shape: str) -> str:
-    """What the numbers mean; not for which versions or when they were asked, which is the release's and the window's matter."""
+    """What the numbers mean; not for which versions or when they were asked, which is the release's
+    and the window's matter.
+    """
     meaning = ("prometheus/1", metric.name, type(query).__name__, query.text, shape)
     return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]

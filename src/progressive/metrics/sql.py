@@ -1,4 +1,5 @@
-"""Business metrics out of any database with a DB-API 2.0 driver (psycopg, sqlite3, PyMySQL, oracledb): one query for each metric.
+"""Business metrics out of any database with a DB-API 2.0 driver (psycopg, sqlite3, PyMySQL,
+oracledb): one query for each metric.
 
 ::
 
@@ -13,8 +14,9 @@
         },
     )
 
-Give the connection a user that may only read, and a time-out of its own (``statement_timeout``): a call that the driver of the rollout
-does not wait for any longer goes on in its thread until the database has answered.
+Give the connection a user that may only read, and a time-out of its own (``statement_timeout``): a
+call that the driver of the rollout does not wait for any longer goes on in its thread until the
+database has answered.
 """
 
 from __future__ import annotations
@@ -55,15 +57,19 @@ _PERMANENT: Final = frozenset({"ProgrammingError", "NotSupportedError", "DataErr
 """Errors of the DB-API that come again with every try: the query is wrong."""
 
 _CODES: Final = ("sqlstate", "pgcode", "sqlite_errorname", "errno")
-"""Where drivers keep the database's own number or name of an error: psycopg, psycopg2, sqlite3, MySQL."""
+"""Where drivers keep the database's own number or name of an error: psycopg, psycopg2, sqlite3,
+MySQL.
+"""
 
 
 def _is_factory(_: object, __: object, value: Any) -> None:
-    # An open connection may be callable too (sqlite3's is). What was given is not shown: it may be an address with a password.
+    # An open connection may be callable too (sqlite3's is). What was given is not shown: it may be
+    # an address with a password.
     if not callable(value) or (hasattr(value, "cursor") and not isinstance(value, type)):
         what = f"a {type(value).__name__}"
         raise StrategyError(
-            f"Sql.connect: {what} is no function that opens a connection; write lambda: sqlite3.connect('shop.db')"
+            f"Sql.connect: {what} is no function that opens a connection; write lambda: "
+            "sqlite3.connect('shop.db')"
         )
 
 
@@ -79,7 +85,8 @@ def _problems(metric: Metric, query: Any) -> list[str]:
         return [f"{check.brief(query)} is no Query('select ...')"]
     if metric.kind not in COLUMNS:
         return [
-            "a latency is a histogram, which no row of numbers is; measure its mean, or give a Histogram(...) with Function"
+            "a latency is a histogram, which no row of numbers is; measure its mean, or "
+            "give a Histogram(...) with Function"
         ]
     return list(query.problems(metric.kind))
 
@@ -90,13 +97,16 @@ def _are_queries(_: object, __: object, value: Any) -> None:
 
 @attrs.frozen
 class Sql:
-    """A database. ``connect`` opens a connection; each look opens one, rolls back whatever it did and closes it. Safe for threads.
+    """A database. ``connect`` opens a connection; each look opens one, rolls back whatever it did
+    and closes it. Safe for threads.
 
-    ``paramstyle``: that of the driver (PEP 249); by default it is asked of the module that the connection comes from. Values are always
-    handed to the driver as parameters and never become a part of the text.
+    ``paramstyle``: that of the driver (PEP 249); by default it is asked of the module that the
+    connection comes from. Values are always handed to the driver as parameters and never become a
+    part of the text.
 
-    ``explain``: what may be shown of a driver's exception. By default that is its class and the database's number for it: many drivers
-    quote the address that they connect to, with the password. ``explain=str`` shows their words.
+    ``explain``: what may be shown of a driver's exception. By default that is its class and the
+    database's number for it: many drivers quote the address that they connect to, with the
+    password. ``explain=str`` shows their words.
     """
 
     connect: Callable[[], Any] = attrs.field(repr=False, validator=_is_factory)
@@ -119,9 +129,11 @@ class Sql:
         window: Window,
         since: str | None,
     ) -> Look:
-        """One look: the query once for each track, on one connection. It changes nothing, and may be repeated.
+        """One look: the query once for each track, on one connection. It changes nothing, and may
+        be repeated.
 
-        Raises `MetricsError` if the database can't be asked; what it answers and makes no sense is `NoAnswer`, with why.
+        Raises `MetricsError` if the database can't be asked; what it answers and makes no sense is
+        `NoAnswer`, with why.
         """
         own, query = told("Sql", self._queries, metric)
         found: dict[Track, Measurement] = {}
@@ -161,7 +173,9 @@ class Sql:
         window: Window,
         since: str | None,
     ) -> Look:
-        """`measure` in a thread of its own; cancelled, that thread still ends by closing its connection."""
+        """`measure` in a thread of its own; cancelled, that thread still ends by closing its
+        connection.
+        """
         return await asyncio.to_thread(self.measure, release, metric, tracks, window, since)
 
     def _tried(self, what: str, call: Callable[[], Any]) -> Any:
@@ -189,24 +203,40 @@ class Sql:
         ]
         codes += [error.args[0]] if error.args and isinstance(error.args[0], int) else []
         code = f" ({codes[0]})" if codes else ""
-        return f"{name}{code}; its words are not shown, as they may hold a password: explain=str shows them"
+        return (
+            f"{name}{code}; its words are not shown, as they may hold a password: explain=str "
+            "shows them"
+        )
 
     def _style(self, metric: Metric, query: Query, connection: Any) -> str:
-        """The paramstyle that this connection takes. Raises `MetricsError` where the query can't be asked over it."""
+        """The paramstyle that this connection takes. Raises `MetricsError` where the query can't be
+        asked over it.
+        """
         module, style = _driver(connection)
         if not hasattr(connection, "cursor"):
-            why = f"connect returned a {type(connection).__name__}, no connection of a synchronous DB-API driver"
+            why = (
+                f"connect returned a {type(connection).__name__}, no connection of a "
+                "synchronous DB-API driver"
+            )
         elif module == "sqlite3" and query.times is TimeForm.DATETIME:
-            why = "SQLite has no datetimes; say in what form it keeps them: Query(..., times='iso'), 'unix' or 'unix_ms'"
+            why = (
+                "SQLite has no datetimes; say in what form it keeps them: Query(..., "
+                "times='iso'), 'unix' or 'unix_ms'"
+            )
         elif self.paramstyle is None and style is None:
-            why = f"the module of {type(connection).__name__} does not say its paramstyle; give it: Sql(..., paramstyle='pyformat')"
+            why = (
+                f"the module of {type(connection).__name__} does not say its paramstyle; give "
+                "it: Sql(..., paramstyle='pyformat')"
+            )
         else:
             return str(self.paramstyle or style)
         raise MetricsError(f"Sql: {metric}: {why}", failure=Failure.PERMANENT)
 
 
 def _driver(connection: object) -> tuple[str, str | None]:
-    """The driver's module and its paramstyle, as far as they can be told from the class of its connection."""
+    """The driver's module and its paramstyle, as far as they can be told from the class of its
+    connection.
+    """
     for kind in type(connection).__mro__:
         name = kind.__module__
         while name:

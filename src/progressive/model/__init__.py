@@ -1,4 +1,6 @@
-"""Values that every layer shares: units, releases, traffic, what a router shows, measurements, actions."""
+"""Values that every layer shares: units, releases, traffic, what a router shows, measurements,
+actions.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ __all__ = [
 
 
 class Action(enum.StrEnum):
-    """What happens when a wait or a check ends badly. There is no "continue": a check that shall not decide is ``observe=True``."""
+    """What happens when a wait or a check ends badly. There is no "continue": a check that shall
+    not decide is ``observe=True``.
+    """
 
     ROLL_BACK = "roll_back"
     HOLD = "hold"
@@ -84,4 +86,6 @@ GateAnswer: TypeAlias = Open | ClosedUntil
 
 
 Memory: TypeAlias = Union[None, bool, int, float, str, "tuple[Memory, ...]"]
-"""What a step or a check keeps between decisions: JSON-sized, immutable, its size bounded for any number of decisions."""
+"""What a step or a check keeps between decisions: JSON-sized, immutable, its size bounded for any
+number of decisions.
+"""

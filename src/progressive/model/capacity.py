@@ -15,9 +15,10 @@ __all__ = ["Capacity"]
 class Capacity:
     """What the instances of one version can carry now.
 
-    ``able`` is the share of *all* of the service's traffic that those which are ready can serve: 3 of the 10 instances that it takes are
-    ``percent(30)``. ``identity`` is what they really run, where the fleet knows it; if they don't all run the same, name one that is
-    wrong. ``why`` is a word for people: ``"3 of 10 instances are ready"``.
+    ``able`` is the share of *all* of the service's traffic that those which are ready can serve: 3
+    of the 10 instances that it takes are ``percent(30)``. ``identity`` is what they really run,
+    where the fleet knows it; if they don't all run the same, name one that is wrong. ``why`` is a
+    word for people: ``"3 of 10 instances are ready"``.
     """
 
     able: Percent = attrs.field(validator=is_percent)

@@ -18,7 +18,9 @@ Choice = TypeVar("Choice", bound=enum.Enum)
 
 
 def utc(value: datetime) -> datetime:
-    """A converter: ``value`` in UTC, cut to whole milliseconds. What is no moment is left for `is_moment` to name."""
+    """A converter: ``value`` in UTC, cut to whole milliseconds. What is no moment is left for
+    `is_moment` to name.
+    """
     if (
         not isinstance(value, datetime)
         or (value.tzinfo is UTC and not value.microsecond % 1000)
@@ -50,7 +52,9 @@ def _no_moment(what: str, value: object) -> str:
 
 
 def whole_ms(value: timedelta) -> timedelta:
-    """``value`` cut to whole milliseconds; what is not a duration is left for the validator to name."""
+    """``value`` cut to whole milliseconds; what is not a duration is left for the validator to
+    name.
+    """
     if not isinstance(value, timedelta) or not value.microseconds % 1000:
         return value
     return timedelta(milliseconds=value // timedelta(milliseconds=1))
@@ -93,13 +97,14 @@ def name(value: object, what: str) -> str:
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
     raise StrategyError(
-        f"{what}: {value!r} is not a name; use 1 to 128 letters, digits and . _ : / - (none of them at an end)"
+        f"{what}: {value!r} is not a name; use 1 to 128 letters, digits and . _ : / - (none "
+        "of them at an end)"
     )
 
 
 def at_least(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    """A validator: a whole number, ``least`` or more (a bool is not one). Like its sisters it spells the field's name only for a message:
-    values are made by the thousand in every look.
+    """A validator: a whole number, ``least`` or more (a bool is not one). Like its sisters it
+    spells the field's name only for a message: values are made by the thousand in every look.
     """
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -120,7 +125,9 @@ optional = attrs.validators.optional
 
 
 def is_a(kind: type[Any], such: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    """A validator: an instance of ``kind``. ``such`` is what to write; ``{}`` in it stands for what was given."""
+    """A validator: an instance of ``kind``. ``such`` is what to write; ``{}`` in it stands for what
+    was given.
+    """
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, kind):
@@ -145,7 +152,9 @@ def brief(value: object) -> str:
 
 
 def chosen(kind: type[Choice], value: Choice | str) -> Choice:
-    """For converters: the member of an enumeration; what is none is left for `is_one_of` to name."""
+    """For converters: the member of an enumeration; what is none is left for `is_one_of` to
+    name.
+    """
     try:
         return kind(value)
     except ValueError:
@@ -164,7 +173,9 @@ def is_one_of(kind: type[enum.Enum]) -> Callable[[object, attrs.Attribute[Any], 
 
 
 def listed(value: Any) -> Any:
-    """A converter: a tuple. One thing alone, and a string that would become its letters, are left for `is_list_of` to name."""
+    """A converter: a tuple. One thing alone, and a string that would become its letters, are left
+    for `is_list_of` to name.
+    """
     return value if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
 
 
@@ -191,7 +202,9 @@ def is_list_of(
 
 
 def strings(value: Iterable[str]) -> tuple[str, ...]:
-    """A converter: several strings. One string alone is left for `is_strings` to name: it would become its letters."""
+    """A converter: several strings. One string alone is left for `is_strings` to name: it would
+    become its letters.
+    """
     return value if isinstance(value, str) else tuple(value)  # type: ignore[return-value]
 
 
@@ -199,7 +212,8 @@ def is_strings(instance: object, attribute: attrs.Attribute[Any], value: Any) ->
     """A validator: several strings."""
     if isinstance(value, str):
         raise StrategyError(
-            f"{where(instance, attribute)}: expected a list of strings, got {value!r}; write [{value!r}]"
+            f"{where(instance, attribute)}: expected a list of strings, got {value!r}; "
+            f"write [{value!r}]"
         )
     for i, each in enumerate(value):
         if not isinstance(each, str):

@@ -1,6 +1,7 @@
 """What is measured and what comes back: metrics, windows, measurements, looks.
 
-No data is never zero and never success: an answer is one of six closed kinds, and two of them say why there is nothing.
+No data is never zero and never success: an answer is one of six closed kinds, and two of them say
+why there is nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ __all__ = [
 ]
 
 READING_LIMIT = 4096
-"""A reading travels in the rollout, once for each series; more than this and the state is no longer a small value."""
+"""A reading travels in the rollout, once for each series; more than this and the state is no longer
+a small value.
+"""
 
 
 class Kind(enum.StrEnum):
@@ -74,8 +77,9 @@ def _bad(value: Bad | str) -> Bad:
 class Metric:
     """What to measure. The query for it is the provider's.
 
-    ``name`` is what binds the plan to a provider. ``lag``: how long after a moment its numbers are complete. ``counter``: the
-    system keeps no history, so a reading has to be taken at the start of a window too. ``unit`` is for messages only.
+    ``name`` is what binds the plan to a provider. ``lag``: how long after a moment its numbers are
+    complete. ``counter``: the system keeps no history, so a reading has to be taken at the start of
+    a window too. ``unit`` is for messages only.
     """
 
     name: str = attrs.field(validator=check.is_name)
@@ -95,7 +99,9 @@ class Metric:
 
 @attrs.frozen
 class Window:
-    """A half-open stretch of time ``[start, end)`` in UTC, whole milliseconds. The engine owns windows; providers translate them."""
+    """A half-open stretch of time ``[start, end)`` in UTC, whole milliseconds. The engine owns
+    windows; providers translate them.
+    """
 
     start: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
     end: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
@@ -103,7 +109,8 @@ class Window:
     def __attrs_post_init__(self) -> None:
         if self.end < self.start:
             raise StrategyError(
-                f"window: the end {self.end.isoformat()} is before the start {self.start.isoformat()}"
+                f"window: the end {self.end.isoformat()} is before the start "
+                f"{self.start.isoformat()}"
             )
 
     @property
@@ -132,7 +139,9 @@ def _are_finite(values: tuple[float, ...], what: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class Counts:
-    """``events`` among ``trials``. Whole numbers: take differences of raw counters, not extrapolated rates."""
+    """``events`` among ``trials``. Whole numbers: take differences of raw counters, not
+    extrapolated rates.
+    """
 
     kind: ClassVar[str] = "counts"
     events: int = attrs.field(validator=check.at_least(0))
@@ -141,7 +150,8 @@ class Counts:
     def __attrs_post_init__(self) -> None:
         if self.events > self.trials:
             raise StrategyError(
-                f"counts: {self.events} events among {self.trials} trials; events are part of the trials"
+                f"counts: {self.events} events among {self.trials} trials; events are part "
+                "of the trials"
             )
 
     @property
@@ -151,7 +161,9 @@ class Counts:
 
 @attrs.frozen(kw_only=True)
 class Histogram:
-    """A distribution in buckets: ``cumulative[i]`` values were at most ``edges[i]`` (seconds, rising); the last one counts all."""
+    """A distribution in buckets: ``cumulative[i]`` values were at most ``edges[i]`` (seconds,
+    rising); the last one counts all.
+    """
 
     kind: ClassVar[str] = "histogram"
     edges: tuple[float, ...] = attrs.field(converter=check.numbers)
@@ -164,11 +176,13 @@ class Histogram:
             _ = [check.whole(count, "histogram.cumulative") for count in counts]
         if not edges or not all(map(lt, edges, edges[1:])):
             raise StrategyError(
-                f"histogram.edges: {self.edges!r} must be one or more rising numbers, without infinity"
+                f"histogram.edges: {self.edges!r} must be one or more rising numbers, "
+                "without infinity"
             )
         if len(counts) != len(edges) + 1 or not all(map(le, counts, counts[1:])):
             raise StrategyError(
-                f"histogram.cumulative: {self.cumulative!r} must have one number more than edges (the last counts all) and never fall"
+                f"histogram.cumulative: {self.cumulative!r} must have one number more than "
+                "edges (the last counts all) and never fall"
             )
 
     @property
@@ -176,13 +190,17 @@ class Histogram:
         return self.cumulative[-1]
 
     def above(self, bound: float) -> tuple[int, float]:
-        """How many values were above the first edge that is at least ``bound`` seconds, and that edge (infinity past the last)."""
+        """How many values were above the first edge that is at least ``bound`` seconds, and that
+        edge (infinity past the last).
+        """
         i = bisect_left(self.edges, bound)
         edge = self.edges[i] if i < len(self.edges) else math.inf
         return self.sample - self.cumulative[i], edge
 
     def quantile(self, q: float) -> float:
-        """The upper edge of the bucket in which the ``q`` quantile lies (infinity past the last): an upper bound, never interpolated."""
+        """The upper edge of the bucket in which the ``q`` quantile lies (infinity past the last):
+        an upper bound, never interpolated.
+        """
         if not self.sample:
             return math.nan
         i = bisect_left(self.cumulative, math.ceil(q * self.sample))
@@ -191,7 +209,9 @@ class Histogram:
 
 @attrs.frozen(kw_only=True)
 class Moments:
-    """``n`` values by their mean and ``m2``, the sum of squared distances from it (Welford); they merge without cancellation."""
+    """``n`` values by their mean and ``m2``, the sum of squared distances from it (Welford); they
+    merge without cancellation.
+    """
 
     kind: ClassVar[str] = "moments"
     n: int = attrs.field(validator=check.at_least(1))
@@ -212,7 +232,9 @@ class Moments:
 
 @attrs.frozen(kw_only=True)
 class Gauge:
-    """A level, sampled one or more times in the window, in the order of time. Gauges of several windows are not one gauge."""
+    """A level, sampled one or more times in the window, in the order of time. Gauges of several
+    windows are not one gauge.
+    """
 
     kind: ClassVar[str] = "gauge"
     samples: tuple[float, ...] = attrs.field(converter=check.numbers)
@@ -255,9 +277,11 @@ Measurement: TypeAlias = Counts | Histogram | Moments | Gauge | NoData | NoAnswe
 
 
 def merge(one: Measurement, other: Measurement) -> Measurement:
-    """Two windows of one series as one measurement. No data adds nothing; gauges keep the newer (``other``) only.
+    """Two windows of one series as one measurement. No data adds nothing; gauges keep the newer
+    (``other``) only.
 
-    Raises `StrategyError` where the shapes differ (other buckets, another kind). Moments by Chan, Golub and LeVeque (1983).
+    Raises `StrategyError` where the shapes differ (other buckets, another kind). Moments by Chan,
+    Golub and LeVeque (1983).
     """
     match one, other:
         case (_, NoData() | NoAnswer()):
@@ -297,7 +321,8 @@ def _by_track(
 def _is_short(_: object, __: object, value: str | None) -> None:
     if value is not None and len(value) > READING_LIMIT:
         raise StrategyError(
-            f"look.reading: {len(value)} characters; {READING_LIMIT} are the most that a rollout carries"
+            f"look.reading: {len(value)} characters; {READING_LIMIT} are the most that a "
+            "rollout carries"
         )
 
 
@@ -305,9 +330,10 @@ def _is_short(_: object, __: object, value: str | None) -> None:
 class Look:
     """One metric in one window for all tracks asked.
 
-    ``window`` repeats what was asked; ``covered`` is what the numbers really cover (the same, unless the system keeps no history).
-    ``reading`` is the provider's own, at most 4096 characters; it comes back as ``since`` with the next look. ``query`` is what was
-    sent, for the audit trail; a changed ``fingerprint`` (of the query without times) starts the evidence anew.
+    ``window`` repeats what was asked; ``covered`` is what the numbers really cover (the same,
+    unless the system keeps no history). ``reading`` is the provider's own, at most 4096 characters;
+    it comes back as ``since`` with the next look. ``query`` is what was sent, for the audit trail;
+    a changed ``fingerprint`` (of the query without times) starts the evidence anew.
     """
 
     metric: str = attrs.field(validator=check.is_name)

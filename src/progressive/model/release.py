@@ -1,4 +1,6 @@
-"""What is released: two versions of one service, and the names under which the router and the metrics know them."""
+"""What is released: two versions of one service, and the names under which the router and the
+metrics know them.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ __all__ = ["Release", "Version"]
 class Version:
     """One version of a service.
 
-    ``identity`` is what runs (an image digest, a version number); ``backend`` is the name under which the router and the
-    metrics know it (a subset, server, cluster or Service), by default the same. Nothing is bound to "blue" or "green" elsewhere.
+    ``identity`` is what runs (an image digest, a version number); ``backend`` is the name under
+    which the router and the metrics know it (a subset, server, cluster or Service), by default the
+    same. Nothing is bound to "blue" or "green" elsewhere.
     """
 
     identity: str = attrs.field(validator=check.is_name)
@@ -37,8 +40,9 @@ _is_version = check.is_a(Version, "Version({})")
 class Release:
     """Which version takes over from which. It is captured before the first write and never changes.
 
-    ``stable`` serves now and is where a rollback returns to; None is a first deployment. ``baseline`` is an optional fresh copy
-    of stable, sized like the candidate, so that old and new are compared like with like.
+    ``stable`` serves now and is where a rollback returns to; None is a first deployment.
+    ``baseline`` is an optional fresh copy of stable, sized like the candidate, so that old and new
+    are compared like with like.
     """
 
     service: str = attrs.field(validator=check.is_name)
@@ -52,12 +56,15 @@ class Release:
         ]
         if len(set(backends)) < len(backends):
             raise StrategyError(
-                f"release.candidate.backend: {self.candidate.backend!r} stands for two versions of {self.service!r}; "
+                f"release.candidate.backend: {self.candidate.backend!r} stands for two "
+                f"versions of {self.service!r}; "
                 "the router could not tell them apart, so give each its own backend"
             )
 
     def next(self, version: Version) -> Release:
-        """The release that follows when this one was promoted: the candidate is stable now, ``version`` comes."""
+        """The release that follows when this one was promoted: the candidate is stable now,
+        ``version`` comes.
+        """
         return Release(service=self.service, stable=self.candidate, candidate=version)
 
     def reversed(self) -> Release:

@@ -13,7 +13,8 @@ Value = TypeVar("Value")
 
 
 def evolve(value: Value, **changes: Any) -> Value:
-    """`attrs.evolve` without converters and validators: ``value`` was checked when it was made, and whoever calls this answers for ``changes``.
+    """`attrs.evolve` without converters and validators: ``value`` was checked when it was made, and
+    whoever calls this answers for ``changes``.
 
     For frozen, slotted attrs classes that remember nothing beside their fields.
     """
@@ -33,8 +34,8 @@ _COPIERS: Final[
 def _copier(kind: type[Any]) -> tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]:
     """A function that copies every field of a frozen class, and their setters by name.
 
-    The function is written out, field by field, as attrs writes its ``__init__``: a loop over names takes five times as long, and copying
-    is what a decision did most.
+    The function is written out, field by field, as attrs writes its ``__init__``: a loop over names
+    takes five times as long, and copying is what a decision did most.
     """
     names = [field.name for field in attrs.fields(kind)]
     setters = {name: getattr(kind, name).__set__ for name in names}

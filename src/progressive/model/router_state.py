@@ -1,4 +1,6 @@
-"""What a router can do and what it reports: capabilities, the marker on its object, what it serves now."""
+"""What a router can do and what it reports: capabilities, the marker on its object, what it serves
+now.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,9 @@ __all__ = ["Capabilities", "Marker", "Served"]
 class Marker:
     """What an adapter leaves on a router's object, so that two drivers can't undo each other.
 
-    ``generation`` rises with every rollout that claims the object, ``serial`` with every decision within one; who sees a higher
-    one stops. ``closed`` says: taken back by hand or while the store was down; whoever drives this generation must roll back.
+    ``generation`` rises with every rollout that claims the object, ``serial`` with every decision
+    within one; who sees a higher one stops. ``closed`` says: taken back by hand or while the store
+    was down; whoever drives this generation must roll back.
     """
 
     generation: int = attrs.field(validator=check.at_least(0))
@@ -37,10 +40,11 @@ class Marker:
 class Served:
     """What the router serves now, as it says itself.
 
-    ``version`` is the router's own word for this state of its object (resourceVersion, ETag, a hash of the content), or None;
-    ``elsewhere`` is the share that reaches neither version of the release; ``identities`` are what the tracks really run, where the
-    router knows. A router of several parts (routes, regions) that do not agree reports the highest share that the candidate has
-    anywhere, and ``settled=False``: it counts against a ceiling, and never as done.
+    ``version`` is the router's own word for this state of its object (resourceVersion, ETag, a hash
+    of the content), or None; ``elsewhere`` is the share that reaches neither version of the
+    release; ``identities`` are what the tracks really run, where the router knows. A router of
+    several parts (routes, regions) that do not agree reports the highest share that the candidate
+    has anywhere, and ``settled=False``: it counts against a ceiling, and never as done.
     """
 
     traffic: Traffic
@@ -53,10 +57,12 @@ class Served:
 
 @attrs.frozen(kw_only=True)
 class Capabilities:
-    """What a router can do. A plan that asks for more is refused before anything is touched; nothing is ever rounded up.
+    """What a router can do. A plan that asks for more is refused before anything is touched;
+    nothing is ever rounded up.
 
-    ``smallest_weight``: every weight must be a multiple of it. ``compare_and_set``: a write is refused by the system itself if the
-    object moved since it was read. ``marker``: it can carry a `Marker`. ``sticky``: a user stays where the first request went.
+    ``smallest_weight``: every weight must be a multiple of it. ``compare_and_set``: a write is
+    refused by the system itself if the object moved since it was read. ``marker``: it can carry a
+    `Marker`. ``sticky``: a user stays where the first request went.
     """
 
     smallest_weight: Percent = percent(1)
@@ -68,10 +74,15 @@ class Capabilities:
     marker: bool = False
 
     def lacking(self, traffic: Traffic) -> Iterator[str]:
-        """What ``traffic`` asks for and a router with these can't do, each in a line. Nothing is rounded, nothing silently left out."""
+        """What ``traffic`` asks for and a router with these can't do, each in a line. Nothing is
+        rounded, nothing silently left out.
+        """
         for weight in (traffic.candidate, traffic.baseline, traffic.mirror):
             if weight.ppm % self.smallest_weight.ppm:
-                yield f"{weight} is not a multiple of the router's smallest weight, {self.smallest_weight}"
+                yield (
+                    f"{weight} is not a multiple of the router's smallest weight, "
+                    f"{self.smallest_weight}"
+                )
         for wanted, can, what in (
             (traffic.baseline.ppm, self.baseline, "a baseline track"),
             (traffic.matches, self.matches, "header and cookie routes"),
@@ -81,8 +92,9 @@ class Capabilities:
                 yield f"the router can't do {what}"
 
     def refuse(self, release: Release, traffic: Traffic) -> None:
-        """The first line of an `apply` of your own: raise `RouterError`, PERMANENT, for what a router with these can't do, and for a share
-        that ``release`` has no version for. Nothing has been written then.
+        """The first line of an `apply` of your own: raise `RouterError`, PERMANENT, for what a
+        router with these can't do, and for a share that ``release`` has no version for. Nothing has
+        been written then.
         """
         found = [*self.lacking(traffic), *filter(None, [traffic.homeless(release)])]
         if found:

@@ -1,4 +1,6 @@
-"""What a router is asked for and what it reports: exact weights per track, header and cookie routes, a mirror share."""
+"""What a router is asked for and what it reports: exact weights per track, header and cookie
+routes, a mirror share.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ def _is_source(_: object, __: object, value: object) -> None:
 class Match:
     """Requests with this exact header or cookie go to the candidate, whatever the weights say.
 
-    The name of a header is kept in lower case, as HTTP/2 sends it and as routers give it back; a cookie's stays as it is.
+    The name of a header is kept in lower case, as HTTP/2 sends it and as routers give it back; a
+    cookie's stays as it is.
     """
 
     name: str = attrs.field(validator=check.is_name)
@@ -70,7 +73,9 @@ is_percent = check.is_a(Percent, "percent({})")
 
 @attrs.frozen(kw_only=True)
 class Traffic:
-    """Who gets which share. Stable gets what the others leave; so the shares always add up to exactly 100 %."""
+    """Who gets which share. Stable gets what the others leave; so the shares always add up to
+    exactly 100 %.
+    """
 
     candidate: Percent = attrs.field(default=_NONE, validator=is_percent)
     baseline: Percent = attrs.field(default=_NONE, validator=is_percent)
@@ -80,7 +85,8 @@ class Traffic:
     def __attrs_post_init__(self) -> None:
         if self.candidate.ppm + self.baseline.ppm > MILLION:
             raise StrategyError(
-                f"traffic: candidate {self.candidate} and baseline {self.baseline} are more than 100 %"
+                f"traffic: candidate {self.candidate} and baseline {self.baseline} are more "
+                "than 100 %"
             )
 
     @property
@@ -106,11 +112,19 @@ class Traffic:
         )
 
     def homeless(self, release: Release) -> str:
-        """What of it would go to a track that ``release`` has no version for, in a line; empty if all of it has somewhere to go."""
+        """What of it would go to a track that ``release`` has no version for, in a line; empty if
+        all of it has somewhere to go.
+        """
         if release.stable is None and self.stable.ppm:
-            return f"{release.service} has no stable version, so {self.stable} of the requests have nowhere to go"
+            return (
+                f"{release.service} has no stable version, so {self.stable} of the requests "
+                "have nowhere to go"
+            )
         if release.baseline is None and self.baseline.ppm:
-            return f"{release.service} has no baseline version to give {self.baseline} to; name it in Release(baseline=...)"
+            return (
+                f"{release.service} has no baseline version to give {self.baseline} to; name it "
+                "in Release(baseline=...)"
+            )
         return ""
 
     def __str__(self) -> str:

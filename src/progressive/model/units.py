@@ -27,7 +27,9 @@ __all__ = [
 ]
 
 MILLION = 1_000_000
-"""Weights and ratios are whole parts per million inside: exact sums, no last-bit surprises; finer than any known router."""
+"""Weights and ratios are whole parts per million inside: exact sums, no last-bit surprises; finer
+than any known router.
+"""
 
 
 def _is_ppm(_: object, __: object, value: Any) -> None:
@@ -37,7 +39,9 @@ def _is_ppm(_: object, __: object, value: Any) -> None:
 
 @attrs.frozen(order=True, repr=False)
 class Percent:
-    """A share or a ratio from 0 % to 100 %, both included, exact to 0.0001 %. Make one with `percent`."""
+    """A share or a ratio from 0 % to 100 %, both included, exact to 0.0001 %. Make one with
+    `percent`.
+    """
 
     ppm: int = attrs.field(validator=_is_ppm)
 
@@ -60,7 +64,9 @@ class Percent:
 
 
 def percent(value: float) -> Percent:
-    """``value`` per hundred: ``percent(1)`` is one request in a hundred. 0 to 100, both included, in steps of 0.0001."""
+    """``value`` per hundred: ``percent(1)`` is one request in a hundred. 0 to 100, both included,
+    in steps of 0.0001.
+    """
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
@@ -82,7 +88,8 @@ def percents(*values: float) -> tuple[Percent, ...]:
 
 
 def linear(step: float, *, first: float | None = None) -> tuple[Percent, ...]:
-    """Weights that rise by ``step`` per cent to 100: ``weights=linear(20)`` is 20, 40, 60, 80, 100; ``linear(30, first=1)`` is 1, 31, 61, 91,
+    """Weights that rise by ``step`` per cent to 100: ``weights=linear(20)`` is 20, 40, 60, 80, 100;
+    ``linear(30, first=1)`` is 1, 31, 61, 91,
     100. ``step`` and ``first`` (default: ``step``) are above 0 and at most 100, in steps of 0.0001.
     """
     by, now = (
@@ -99,10 +106,12 @@ def linear(step: float, *, first: float | None = None) -> tuple[Percent, ...]:
 def geometric(
     first: float, *, factor: float = 2.0, multiple_of: float = 1.0
 ) -> tuple[Percent, ...]:
-    """Weights that are multiplied by ``factor`` each time, to 100: ``weights=geometric(1)`` is 1, 2, 4, 8, 16, 32, 64, 100.
+    """Weights that are multiplied by ``factor`` each time, to 100: ``weights=geometric(1)`` is 1,
+    2, 4, 8, 16, 32, 64, 100.
 
-    Each is cut down to a ``multiple_of`` this many per cent (what the router can do), and what does not rise by that is left out:
-    ``geometric(1, factor=1.5)`` is 1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 86, 100. ``factor`` is above 1.
+    Each is cut down to a ``multiple_of`` this many per cent (what the router can do), and what does
+    not rise by that is left out: ``geometric(1, factor=1.5)`` is 1, 2, 3, 5, 7, 11, 17, 25, 38, 57,
+    86, 100. ``factor`` is above 1.
     """
     now, unit = (
         Fraction(_above_zero(first, "geometric")),
@@ -119,7 +128,8 @@ def geometric(
         )
     if now % unit:
         raise StrategyError(
-            f"geometric({first!r}): is not a multiple of {Percent(unit)}; the router could not give it exactly"
+            f"geometric({first!r}): is not a multiple of {Percent(unit)}; the router could "
+            "not give it exactly"
         )
     found: list[int] = []
     while now < MILLION:
@@ -156,8 +166,8 @@ class Times:
 def times(factor: float, *, floor: Percent | timedelta | float | None = None) -> Times:
     """``factor`` times what stable shows in the same windows: ``at_most=times(1.5)``.
 
-    ``floor`` (in the unit of the metric) is a bound that is always allowed, so that one error beside a stable without any is not a breach.
-    ``factor`` must be finite and above 0.
+    ``floor`` (in the unit of the metric) is a bound that is always allowed, so that one error
+    beside a stable without any is not a breach. ``factor`` must be finite and above 0.
     """
     if (
         isinstance(factor, bool)

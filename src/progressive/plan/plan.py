@@ -1,4 +1,6 @@
-"""What a strategy compiles to: steps, analyses, guards, gates and deadlines. It travels in the rollout and never changes."""
+"""What a strategy compiles to: steps, analyses, guards, gates and deadlines. It travels in the
+rollout and never changes.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ NOTHING = Traffic()
 
 @attrs.frozen(kw_only=True)
 class Guard:
-    """An analysis that runs beside the steps: from the first verified traffic on the candidate, or from the step ``since``, to the end."""
+    """An analysis that runs beside the steps: from the first verified traffic on the candidate, or
+    from the step ``since``, to the end.
+    """
 
     analysis: str = attrs.field(kw_only=False, validator=check.is_name)
     since: str | None = None
@@ -44,12 +48,15 @@ class Series:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """Everything that is going to happen, as data. Strategies make it; `describe` and the engine read it.
+    """Everything that is going to happen, as data. Strategies make it; `describe` and the engine
+    read it.
 
-    The last step promotes. ``watch_every`` is the longest time between two reads that still counts as watched. ``alpha`` is the chance
-    of a false alarm of all sequential checks together, over the whole rollout; it is split by their ``share_of_alpha``. ``deadline`` is
-    the whole's; its clock stops in a freeze, an approval and a person's hold. ``unguarded`` says why there is no check, where none is.
-    ``needs_stable``: the start and every raise wait for a stable that can carry everything, where a fleet can tell.
+    The last step promotes. ``watch_every`` is the longest time between two reads that still counts
+    as watched. ``alpha`` is the chance of a false alarm of all sequential checks together, over the
+    whole rollout; it is split by their ``share_of_alpha``. ``deadline`` is the whole's; its clock
+    stops in a freeze, an approval and a person's hold. ``unguarded`` says why there is no check,
+    where none is. ``needs_stable``: the start and every raise wait for a stable that can carry
+    everything, where a fleet can tell.
     """
 
     strategy: str = attrs.field(validator=check.is_name)
@@ -111,7 +118,9 @@ class Plan:
 
     @cached_property
     def read_every(self) -> timedelta:
-        """How often the router is read while nothing else is due: half of ``watch_every``, in whole milliseconds, one at least."""
+        """How often the router is read while nothing else is due: half of ``watch_every``, in whole
+        milliseconds, one at least.
+        """
         return max(check.whole_ms(self.watch_every / 2), ms(1))
 
     @cached_property
@@ -135,7 +144,9 @@ class Plan:
         return {}
 
     def active(self, step: int, reached: bool) -> tuple[int, ...]:
-        """The indices of the series that are measured in ``step``; ``reached``: production traffic reaches the candidate."""
+        """The indices of the series that are measured in ``step``; ``reached``: production traffic
+        reaches the candidate.
+        """
         if (found := self._active.get((step, reached))) is None:
             names = [
                 guard.analysis for guard in self.guards if reached and self._begun(guard, step)
@@ -159,7 +170,9 @@ def _wants(plan: Plan, members: list[int]) -> tuple[Track, ...]:
 
 
 def named_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """``steps`` with an id for each that has none: its kind and the candidate's weight, such as ``bake-10``."""
+    """``steps`` with an id for each that has none: its kind and the candidate's weight, such as
+    ``bake-10``.
+    """
     taken = {step.id for step in steps if step.id}
     weight, found = NOTHING, []
     for given in steps:

@@ -1,8 +1,9 @@
 """The contract of a step: what it declares, what it is told, and the four things it can answer.
 
-A step is a small frozen attrs class: a ``kind`` that is never renamed, an ``id`` that is unique in the plan, and configuration. It issues
-no commands: the engine reads what it declares. Your own step subclasses `Step` for its defaults (or has the same names), lives in your
-code, and is passed to `progressive.loads` in a `Kinds`.
+A step is a small frozen attrs class: a ``kind`` that is never renamed, an ``id`` that is unique in
+the plan, and configuration. It issues no commands: the engine reads what it declares. Your own step
+subclasses `Step` for its defaults (or has the same names), lives in your code, and is passed to
+`progressive.loads` in a `Kinds`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class Deadline:
-    """How long something may take and what happens then. ``within`` is inclusive; its clock stops in holds and freezes."""
+    """How long something may take and what happens then. ``within`` is inclusive; its clock stops
+    in holds and freezes.
+    """
 
     within: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
     then: Action = attrs.field(
@@ -69,9 +72,11 @@ class Approved:
 class Situation:
     """What a step may know. Read-only; times are the events' own.
 
-    ``stepped``: time in this step, holds and freezes left out. ``watched``: the part of it in which the traffic was verified and somebody
-    looked. ``verified``: the router serves what is asked for. ``memory``: what this step answered to keep last time. ``answer``: the
-    last answer of its hook. ``passes(analysis)``: looks that passed since the rollout began, of the check that has the fewest.
+    ``stepped``: time in this step, holds and freezes left out. ``watched``: the part of it in which
+    the traffic was verified and somebody looked. ``verified``: the router serves what is asked for.
+    ``memory``: what this step answered to keep last time. ``answer``: the last answer of its hook.
+    ``passes(analysis)``: looks that passed since the rollout began, of the check that has the
+    fewest.
     """
 
     now: datetime
@@ -86,7 +91,9 @@ class Situation:
 
 @attrs.frozen(kw_only=True)
 class Wait:
-    """Not yet: ``why``, and when to look again (None: when something happens; an aware time). ``memory`` is kept for the next time."""
+    """Not yet: ``why``, and when to look again (None: when something happens; an aware time).
+    ``memory`` is kept for the next time.
+    """
 
     why: str = attrs.field(kw_only=False)
     until: datetime | None = attrs.field(
@@ -120,7 +127,9 @@ Advance: TypeAlias = Wait | Done | Failed | Halt
 
 
 class Step(Protocol):
-    """What the engine reads of a step. Everything but ``kind``, ``id`` and ``advance`` has a default."""
+    """What the engine reads of a step. Everything but ``kind``, ``id`` and ``advance`` has a
+    default.
+    """
 
     kind: ClassVar[str]
 
@@ -163,13 +172,17 @@ class Step(Protocol):
         return timedelta()
 
     def advance(self, situation: Situation) -> Advance:
-        """Where it stands. Pure; asked again at every decision. One that raises stops the rollout in a hold."""
+        """Where it stands. Pure; asked again at every decision. One that raises stops the rollout
+        in a hold.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no advance(situation)")
 
 
 @attrs.frozen(init=False)
 class Kinds:
-    """Step and check classes of your own, for `progressive.loads`: ``Kinds(Warm, MyCheck)``. Nothing is registered globally."""
+    """Step and check classes of your own, for `progressive.loads`: ``Kinds(Warm, MyCheck)``.
+    Nothing is registered globally.
+    """
 
     classes: tuple[type[Any], ...]
 
@@ -177,11 +190,13 @@ class Kinds:
         for each in classes:
             if not isinstance(getattr(each, "kind", None), str) or not attrs.has(each):
                 raise StrategyError(
-                    f"Kinds: {each!r} must be an attrs class with a kind, such as kind: ClassVar[str] = 'warm-up'"
+                    f"Kinds: {each!r} must be an attrs class with a kind, such as kind: "
+                    "ClassVar[str] = 'warm-up'"
                 )
             if not (hasattr(each, "advance") or hasattr(each, "judge")):
                 raise StrategyError(
-                    f"Kinds: {each!r} is neither a step (it has no advance) nor a check (it has no judge)"
+                    f"Kinds: {each!r} is neither a step (it has no advance) nor a check (it "
+                    "has no judge)"
                 )
         names = [each.kind for each in classes]
         for twice in sorted({name for name in names if names.count(name) > 1}):

@@ -37,9 +37,15 @@ def problems_of(plan: Plan) -> Iterator[str]:
         or not isinstance(plan.alpha, int | float)
         or not 0 < plan.alpha < 1
     ):
-        yield f"alpha: {plan.alpha!r} is a probability between 0 and 1; 0.01 is one false alarm in a hundred rollouts"
+        yield (
+            f"alpha: {plan.alpha!r} is a probability between 0 and 1; 0.01 is one false alarm "
+            "in a hundred rollouts"
+        )
     if plan.deadline.then is Action.WAIT:
-        yield "deadline: the whole's can't wait, it is the last one; use Action.ROLL_BACK or Action.HOLD"
+        yield (
+            "deadline: the whole's can't wait, it is the last one; use Action.ROLL_BACK or "
+            "Action.HOLD"
+        )
     yield from _step_problems(plan)
     yield from _analysis_problems(plan)
     if plan.unguarded is not None and not (
@@ -50,7 +56,8 @@ def problems_of(plan: Plan) -> Iterator[str]:
     if plan.unguarded is None and not _decides(plan) and not asks:
         yield (
             f"{plan.strategy}: nothing would ever stop it: no check decides"
-            f"{'' if plan.strategy == 'canary' else ', no hook, no approval'}; add checks=[...] or say unguarded='why'"
+            f"{'' if plan.strategy == 'canary' else ', no hook, no approval'}; add "
+            "checks=[...] or say unguarded='why'"
         )
 
 
@@ -71,7 +78,8 @@ def _step_problems(plan: Plan) -> Iterator[str]:
         if step.traffic is not None:
             if step.traffic.candidate.ppm <= given.candidate.ppm and given.candidate.ppm:
                 yield (
-                    f"{where}.weight: {step.traffic.candidate} is not above the {given.candidate} before it; "
+                    f"{where}.weight: {step.traffic.candidate} is not above the "
+                    f"{given.candidate} before it; "
                     "weights must rise (the way back is the rollback)"
                 )
             given = step.traffic
@@ -87,24 +95,36 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
     for key, (_, each) in zip(plan.keys, plan.checks, strict=True):
         for metric in metrics_of(each):
             if described.setdefault(metric.name, metric) != metric:
-                yield f"{key}: metric {metric.name!r} is described in two ways: {metric!r} and {described[metric.name]!r}"
+                yield (
+                    f"{key}: metric {metric.name!r} is described in two ways: {metric!r} and "
+                    f"{described[metric.name]!r}"
+                )
     for i, guard in enumerate(plan.guards):
         if guard.analysis not in names:
-            yield f"guards[{i}]: there is no analysis {guard.analysis!r}; there are {names or 'none'}"
+            yield (
+                f"guards[{i}]: there is no analysis {guard.analysis!r}; there are {names or 'none'}"
+            )
         if guard.since is not None and guard.since not in [step.id for step in plan.steps]:
             yield f"guards[{i}].since: there is no step {guard.since!r}"
     for i, step in enumerate(plan.steps):
         for name in step.analyses:
             if name not in names:
-                yield f"steps[{i}].analysis: there is no analysis {name!r}; there are {names or 'none'}"
+                yield (
+                    f"steps[{i}].analysis: there is no analysis {name!r}; there are "
+                    f"{names or 'none'}"
+                )
         for analysis in (each for each in plan.analyses if each.name in step.analyses):
             if not analysis.synthetic and not plan.traffics[i].reaches(Track.CANDIDATE):
                 yield (
-                    f"steps[{i}]: {analysis.name!r} is to be judged while the candidate has no traffic; "
+                    f"steps[{i}]: {analysis.name!r} is to be judged while the candidate has "
+                    "no traffic; "
                     "Analysis(synthetic=True) says that your hook sends it requests"
                 )
             elif not any(_able(plan, i, analysis, each) for each in analysis.checks):
-                yield f"steps[{i}]: no deciding check of {analysis.name!r} can judge there, so it could never end; add one that decides"
+                yield (
+                    f"steps[{i}]: no deciding check of {analysis.name!r} can judge there, so it "
+                    "could never end; add one that decides"
+                )
     if plan.unguarded is not None or not _decides(plan):
         return
     for i, step in enumerate(plan.steps):
@@ -144,7 +164,9 @@ def _not_judged(plan: Plan, step: int) -> str | None:
 
 
 def shortfalls(plan: Plan, able: Capabilities) -> Iterator[str]:
-    """What the plan asks of the router that it can't do, each in a line. Nothing is rounded, nothing silently left out (R12)."""
+    """What the plan asks of the router that it can't do, each in a line. Nothing is rounded,
+    nothing silently left out (R12).
+    """
     for step, traffic in zip(plan.steps, plan.traffics, strict=True):
         if step.traffic is not None:
             yield from (f"{step.id}: {lack}" for lack in able.lacking(traffic))

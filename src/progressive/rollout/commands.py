@@ -37,8 +37,9 @@ class Survey:
 
 @attrs.frozen(kw_only=True)
 class Apply:
-    """Make the router serve ``traffic``; answered by `Wrote`. ``epoch`` authorises it: do it only from a stored rollout of that epoch,
-    unless it only lowers (``raises`` is False). ``expect`` is the version read in this tick, for routers that compare and set.
+    """Make the router serve ``traffic``; answered by `Wrote`. ``epoch`` authorises it: do it only
+    from a stored rollout of that epoch, unless it only lowers (``raises`` is False). ``expect`` is
+    the version read in this tick, for routers that compare and set.
     """
 
     kind: ClassVar[str] = "apply"
@@ -51,7 +52,9 @@ class Apply:
 
 @attrs.frozen(kw_only=True)
 class Measure:
-    """Take one look; answered by `Measured`. The same question of several analyses is asked once."""
+    """Take one look; answered by `Measured`. The same question of several analyses is asked
+    once.
+    """
 
     kind: ClassVar[str] = "measure"
     metric: Metric
@@ -63,7 +66,9 @@ class Measure:
 
 @attrs.frozen(kw_only=True)
 class RunHook:
-    """Call the hook of the current step with ``key`` (``rollout/step``); answered by `HookAnswered`. It may run more than once."""
+    """Call the hook of the current step with ``key`` (``rollout/step``); answered by
+    `HookAnswered`. It may run more than once.
+    """
 
     kind: ClassVar[str] = "run_hook"
     epoch: int

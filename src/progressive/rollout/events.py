@@ -1,7 +1,9 @@
-"""What goes into and comes out of a decision: events in, commands out. The audit trail is in `notes`.
+"""What goes into and comes out of a decision: events in, commands out. The audit trail is in
+`notes`.
 
-Events carry their own time and are normalised when they are made. A person's event says who and why. Every class has a stable
-``kind``, which is what stored notes and queues carry; it is never renamed.
+Events carry their own time and are normalised when they are made. A person's event says who and
+why. Every class has a stable ``kind``, which is what stored notes and queues carry; it is never
+renamed.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from progressive.model.measurement import Look
 from progressive.model.router_state import Served
 from progressive.model.traffic import Track, Traffic
 
-# ----------------------------------------------------------------------------------------------------------------- events
+# ------------------------------------------------------------------------------------------- events
 
 
 @attrs.frozen(kw_only=True)
@@ -33,8 +35,9 @@ class Tick:
 
 @attrs.frozen(kw_only=True)
 class Inspected:
-    """What the caller has bound: how to undo by hand, and ``problems``, one line for each name of the plan that is bound to nothing and
-    for each thing that the router can't do. ``fleet``: there is one that can be surveyed.
+    """What the caller has bound: how to undo by hand, and ``problems``, one line for each name of
+    the plan that is bound to nothing and for each thing that the router can't do. ``fleet``: there
+    is one that can be surveyed.
     """
 
     kind: ClassVar[str] = "inspected"
@@ -57,7 +60,9 @@ class Seen:
 
 @attrs.frozen(kw_only=True)
 class Wrote:
-    """A write of ours was answered; ``served`` was read back after it. ``epoch`` and ``marker`` repeat the command's."""
+    """A write of ours was answered; ``served`` was read back after it. ``epoch`` and ``marker``
+    repeat the command's.
+    """
 
     kind: ClassVar[str] = "wrote"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
@@ -141,7 +146,8 @@ class Retired:
 def _says_something(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} says nothing; the audit trail needs who and why"
+            f"{check.where(instance, attribute)}: {value!r} says nothing; the audit trail "
+            "needs who and why"
         )
 
 
@@ -169,7 +175,9 @@ class Reject:
 
 @attrs.frozen(kw_only=True)
 class Hold:
-    """Stop where it is: no raise until this cause is resumed. Guards go on. After 24 hours (``within``) it rolls back."""
+    """Stop where it is: no raise until this cause is resumed. Guards go on. After 24 hours
+    (``within``) it rolls back.
+    """
 
     kind: ClassVar[str] = "hold"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
@@ -183,7 +191,9 @@ class Hold:
 
 @attrs.frozen(kw_only=True)
 class Resume:
-    """End one cause of a hold. Counters start anew, sequential evidence stays; a failed one must be named in ``waive``."""
+    """End one cause of a hold. Counters start anew, sequential evidence stays; a failed one must be
+    named in ``waive``.
+    """
 
     kind: ClassVar[str] = "resume"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
@@ -197,7 +207,9 @@ class Resume:
 
 @attrs.frozen(kw_only=True)
 class Skip:
-    """Leave the current step undone. ``epoch`` is the rollout's when it was looked at; a later one makes this stale."""
+    """Leave the current step undone. ``epoch`` is the rollout's when it was looked at; a later one
+    makes this stale.
+    """
 
     kind: ClassVar[str] = "skip"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
@@ -208,7 +220,9 @@ class Skip:
 
 @attrs.frozen(kw_only=True)
 class PromoteNow:
-    """Go to full traffic at once. What stands against it (failing checks, steps that can't be skipped) must be named in ``waive``."""
+    """Go to full traffic at once. What stands against it (failing checks, steps that can't be
+    skipped) must be named in ``waive``.
+    """
 
     kind: ClassVar[str] = "promote_now"
     at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
@@ -247,8 +261,9 @@ Event: TypeAlias = (
 PEOPLE: tuple[type, ...] = (Approve, Reject, Hold, Resume, Skip, PromoteNow, Abort)
 
 EVENTS: tuple[type, ...] = (
-    # The order in which the events of one round are absorbed: measurements first, so that none is lost to a step that ends
-    # beside it; what the world did before what people say; an abort before an approval.
+    # The order in which the events of one round are absorbed: measurements first, so that none is
+    # lost to a step that ends beside it; what the world did before what people say; an abort before
+    # an approval.
     Measured,
     Wrote,
     Seen,

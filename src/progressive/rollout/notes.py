@@ -1,6 +1,7 @@
 """The audit trail: what each decision did and why, typed, frozen, a sentence each by ``str(note)``.
 
-Notes are stored with the rollout in one transaction, but not inside it. Every class has a stable ``kind``, which is never renamed.
+Notes are stored with the rollout in one transaction, but not inside it. Every class has a stable
+``kind``, which is never renamed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from .events import (
 
 @attrs.frozen(kw_only=True)
 class Happened:
-    """An event from outside, word for word: every accepted look, answer and person's word. `replay` decides over these."""
+    """An event from outside, word for word: every accepted look, answer and person's word. `replay`
+    decides over these.
+    """
 
     kind: ClassVar[str] = "happened"
     at: datetime
@@ -54,7 +57,10 @@ class Happened:
             case GateAnswered(gate=gate, answer=answer):
                 return f"gate {gate}: {_brief(answer)}"
             case Surveyed(tracks=tracks):
-                return f"fleet: {', '.join(f'{track.value} can carry {capacity}' for track, capacity in tracks) or 'nothing'}"
+                return (
+                    "fleet: "
+                    f"{', '.join(f'{track.value} can carry {capacity}' for track, capacity in tracks) or 'nothing'}"
+                )
             case CommandFailed(command=command, failure=failure, why=why):
                 return f"{command} failed ({failure.value}): {why}"
             case other:
@@ -148,7 +154,9 @@ class Late:
 
 @attrs.frozen(kw_only=True)
 class Unjudged:
-    """Time or a check that nothing can be said about, and why: dormant, warm-up, a gap, a query that changed."""
+    """Time or a check that nothing can be said about, and why: dormant, warm-up, a gap, a query
+    that changed.
+    """
 
     kind: ClassVar[str] = "unjudged"
     at: datetime
@@ -175,7 +183,9 @@ class Refused:
 
 @attrs.frozen(kw_only=True)
 class Escalated:
-    """A person should look now. ``undo`` is a line to type that takes all traffic back by hand, where the router has one."""
+    """A person should look now. ``undo`` is a line to type that takes all traffic back by hand,
+    where the router has one.
+    """
 
     kind: ClassVar[str] = "escalated"
     at: datetime

@@ -1,9 +1,11 @@
-"""The phases of a rollout and every transition between them: one table, from which the docs draw their diagram.
+"""The phases of a rollout and every transition between them: one table, from which the docs draw
+their diagram.
 
-PENDING is before the first write; HELD is stopped at the traffic that was last verified; a final phase is never left. ROLLING_BACK
-has one way out, and no deadline: traffic that was not verified at 0 % is never called rolled back. PENDING and HELD reach ROLLED_BACK
-at once only if this rollout never wrote, or if another one has taken the router over. A transition that is not in the table is a bug of
-the engine, and `moved` says which one it was.
+PENDING is before the first write; HELD is stopped at the traffic that was last verified; a final
+phase is never left. ROLLING_BACK has one way out, and no deadline: traffic that was not verified at
+0 % is never called rolled back. PENDING and HELD reach ROLLED_BACK at once only if this rollout
+never wrote, or if another one has taken the router over. A transition that is not in the table is a
+bug of the engine, and `moved` says which one it was.
 """
 
 from __future__ import annotations
@@ -26,12 +28,16 @@ class Phase(enum.StrEnum):
 
 
 class Retirement(enum.StrEnum):
-    """What becomes of the old version after the promotion; the only thing that a promoted rollout still changes."""
+    """What becomes of the old version after the promotion; the only thing that a promoted rollout
+    still changes.
+    """
 
     NONE = "none"
     """Not asked for."""
     DUE = "due"
-    """Asked for; it waits for its time. A reversed release can still return to the old version at once."""
+    """Asked for; it waits for its time. A reversed release can still return to the old version at
+    once.
+    """
     ASKED = "asked"
     """The fleet was told to remove it: there is no way back to it any more."""
     DONE = "done"

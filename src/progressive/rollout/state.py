@@ -1,7 +1,8 @@
-"""The state of one release under one plan: a frozen value in six small parts, each with one reason to change, and what it says of itself.
+"""The state of one release under one plan: a frozen value in six small parts, each with one reason
+to change, and what it says of itself.
 
-It is all that is ever persisted, and everything that a decision depends on. Clocks are accumulators (watched, stepped, ran), not
-deadlines, so that a jump of the wall clock can't bring one forward.
+It is all that is ever persisted, and everything that a decision depends on. Clocks are accumulators
+(watched, stepped, ran), not deadlines, so that a jump of the wall clock can't bring one forward.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ FORMAT: Final = 1
 
 @attrs.frozen(kw_only=True)
 class Cause:
-    """One reason to hold. ``held`` is how long it has been, ``within`` how long it may; then the rollout goes back."""
+    """One reason to hold. ``held`` is how long it has been, ``within`` how long it may; then the
+    rollout goes back.
+    """
 
     name: str
     why: str
@@ -57,7 +60,9 @@ class Cause:
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """Where it stands in the plan. ``epoch`` rises with every change of step, phase or wanted traffic, and fences what comes late."""
+    """Where it stands in the plan. ``epoch`` rises with every change of step, phase or wanted
+    traffic, and fences what comes late.
+    """
 
     phase: Phase = Phase.PENDING
     step: int = 0
@@ -81,9 +86,10 @@ class Progress:
 class Routing:
     """What is wanted of the router and what it said last.
 
-    ``standing`` is the last traffic that was verified, from ``verified_since`` to ``verified_at`` without a break (None while it is
-    broken). ``generation`` is ours; ``touched`` is set before the first write is sent, ``claimed`` when it was read back. ``sent`` is the
-    epoch and the serial of the first write of this epoch, ``written`` the epoch of the last one that was read back;
+    ``standing`` is the last traffic that was verified, from ``verified_since`` to ``verified_at``
+    without a break (None while it is broken). ``generation`` is ours; ``touched`` is set before the
+    first write is sent, ``claimed`` when it was read back. ``sent`` is the epoch and the serial of
+    the first write of this epoch, ``written`` the epoch of the last one that was read back;
     ``tried_at`` is the last read that came back, with or without an answer.
     """
 
@@ -109,7 +115,9 @@ class Routing:
 
 @attrs.frozen(kw_only=True)
 class Tail:
-    """The last window of an earlier stretch of traffic, still owed because its numbers were not complete when the traffic changed."""
+    """The last window of an earlier stretch of traffic, still owed because its numbers were not
+    complete when the traffic changed.
+    """
 
     start: datetime
     end: datetime
@@ -118,7 +126,9 @@ class Tail:
 
 @attrs.frozen(kw_only=True)
 class SeriesState:
-    """Where the next window of one series begins (None: nothing to measure now), and the tracks that get traffic in it."""
+    """Where the next window of one series begins (None: nothing to measure now), and the tracks
+    that get traffic in it.
+    """
 
     start: datetime | None = None
     tracks: tuple[Track, ...] = ()
@@ -142,7 +152,9 @@ class Probe:
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """What was measured so far, in the order of the plan's series and checks. Its size does not grow with the number of looks."""
+    """What was measured so far, in the order of the plan's series and checks. Its size does not
+    grow with the number of looks.
+    """
 
     series: tuple[SeriesState, ...] = ()
     tallies: tuple[Tally, ...] = ()
@@ -151,7 +163,9 @@ class Evidence:
 
 @attrs.frozen(kw_only=True)
 class Instances:
-    """What the fleet said last of each track. ``bound``: there is one to ask. ``tried_at``: the last survey, answered or not."""
+    """What the fleet said last of each track. ``bound``: there is one to ask. ``tried_at``: the
+    last survey, answered or not.
+    """
 
     bound: bool = False
     capacities: tuple[tuple[Track, Capacity], ...] = ()
@@ -165,9 +179,11 @@ class Instances:
 
 @attrs.frozen(kw_only=True)
 class Clocks:
-    """Times and accumulators. ``stepped``: in this step or phase; ``ran``: the whole's; ``watched``: the bake's credit in this step.
+    """Times and accumulators. ``stepped``: in this step or phase; ``ran``: the whole's;
+    ``watched``: the bake's credit in this step.
 
-    ``unreadable``: since the router was last read; ``astray``: since it serves the candidate more than it should.
+    ``unreadable``: since the router was last read; ``astray``: since it serves the candidate more
+    than it should.
     """
 
     created: datetime
@@ -245,10 +261,13 @@ class Rollout:
 
 
 def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
-    """A new rollout, PENDING, nothing asked of the world yet. ``id`` is yours; the same id always means the same rollout."""
+    """A new rollout, PENDING, nothing asked of the world yet. ``id`` is yours; the same id always
+    means the same rollout.
+    """
     if release.stable is None:
         raise StrategyError(
-            f"release.stable: {release.service!r} has no stable version; a first deployment has nothing to return to or to "
+            f"release.stable: {release.service!r} has no stable version; a first deployment "
+            "has nothing to return to or to "
             "compare with; use first_deployment(router, release)"
         )
     if release.baseline is None and any(traffic.baseline.ppm for traffic in plan.traffics):

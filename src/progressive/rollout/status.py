@@ -43,7 +43,10 @@ class Status:
 
     def __str__(self) -> str:
         said = "unknown" if self.declared is None else str(self.declared)
-        line = f"{self.phase.value}: step {self.position} of {self.steps} ({self.step}), asked {self.asked}, router says {said}"
+        line = (
+            f"{self.phase.value}: step {self.position} of {self.steps} ({self.step}), asked "
+            f"{self.asked}, router says {said}"
+        )
         if self.waiting is not None:
             since, until = self.waiting.since, self.waiting.until
             line += f"; waits for {self.waiting.why} since {_clock(since)}"
@@ -66,12 +69,16 @@ class ExitCode(enum.IntEnum):
     WAITS_FOR_PERSON = 3
     BUDGET_SPENT = 4
     NOT_VERIFIED = 5
-    """It is on its way back, and the router has not yet been seen to serve stable alone. Tick it again, or take it back by hand."""
+    """It is on its way back, and the router has not yet been seen to serve stable alone. Tick it
+    again, or take it back by hand.
+    """
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """``outcome.exit_code`` for ``sys.exit``; ``str(outcome)`` for the log. A rollout that is not final goes on where it stands."""
+    """``outcome.exit_code`` for ``sys.exit``; ``str(outcome)`` for the log. A rollout that is not
+    final goes on where it stands.
+    """
 
     rollout: Rollout
     exit_code: ExitCode

@@ -12,14 +12,18 @@ from progressive.model.traffic import Match
 __all__ = ["EDITED", "condition_for", "match_of"]
 
 COOKIE: Final = r"(.*;\s*)?{}={}(\s*;.*)?"
-"""A regular expression for the whole Cookie header (RFC 6265, 4.2.1). Istio's header matches have no other way to ask for a cookie."""
+"""A regular expression for the whole Cookie header (RFC 6265, 4.2.1). Istio's header matches have
+no other way to ask for a cookie.
+"""
 
 _COOKIE_BACK: Final = re.compile(
     re.escape(COOKIE).replace(r"\{\}=\{\}", r"((?:[^=\\]|\\.)+)=((?:[^\\]|\\.)*)")
 )
 
 EDITED: Final = Match(name="edited-by-hand", value="?")
-"""What stands for a condition in a route of ours that we have not written. Whatever it is, it leads to the candidate."""
+"""What stands for a condition in a route of ours that we have not written. Whatever it is, it leads
+to the candidate.
+"""
 
 
 def condition_for(match: Match) -> tuple[str, dict[str, Any]]:

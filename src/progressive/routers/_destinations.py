@@ -40,7 +40,9 @@ class Naming:
 
     @property
     def prefix(self) -> str:
-        """What the names of our own routes begin with; no service's name has a # in it, so none is the beginning of another."""
+        """What the names of our own routes begin with; no service's name has a # in it, so none is
+        the beginning of another.
+        """
         return f"progressive-{self.release.service}#"
 
     def key(self, version: Version) -> Destination:
@@ -72,7 +74,9 @@ class Naming:
         return {**made, "port": like["port"]} if "port" in like else made
 
     def jq(self, at: str, version: Version) -> str:
-        """A condition of jq that is true where the destination ``at`` this place is the version's."""
+        """A condition of jq that is true where the destination ``at`` this place is the
+        version's.
+        """
         host, subset = self.key(version)
         hosts = " or ".join(
             f'{at}.host == "{name}"' for name in dict.fromkeys((host.partition(".")[0], host))
@@ -85,7 +89,9 @@ class Naming:
 
 
 def weights_of(route: Json, naming: Naming) -> dict[Destination, int]:
-    """The weight of every destination of a route. A single one gets everything, whatever its weight says."""
+    """The weight of every destination of a route. A single one gets everything, whatever its weight
+    says.
+    """
     found: dict[Destination, int] = {}
     destinations = at(route, "route", list)
     for each in destinations:
@@ -102,7 +108,10 @@ def weights_of(route: Json, naming: Naming) -> dict[Destination, int]:
 def weight_of(share: Percent, total: int) -> int:
     whole, rest = divmod(share.ppm * total, MILLION)
     if rest:
-        why = f"{share} is not a whole number of {total} parts; use Istio(total=...) with more of them"
+        why = (
+            f"{share} is not a whole number of {total} parts; use Istio(total=...) with more of "
+            "them"
+        )
         raise RouterError(why, failure=Failure.PERMANENT)
     return whole
 
@@ -116,8 +125,10 @@ def leads_elsewhere(where: str, naming: Naming, http: tuple[Json, ...], lost: li
     ]
     which = f"the http route {looked[0].get('name')!r}" if lost else "no http route"
     return (
-        f"{where}: {which} {'leads to none of' if lost else 'leads to any of'} the versions of {naming.release.service} "
-        f"({', '.join(wanted)}); there is {', '.join(there) or 'no destination'}; name the right host= or backend="
+        f"{where}: {which} {'leads to none of' if lost else 'leads to any of'} the versions "
+        f"of {naming.release.service} "
+        f"({', '.join(wanted)}); there is {', '.join(there) or 'no destination'}; name the "
+        "right host= or backend="
     )
 
 

@@ -1,4 +1,6 @@
-"""What every router has to get right: relative weights as exact shares, and when a write must not be done."""
+"""What every router has to get right: relative weights as exact shares, and when a write must not
+be done.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,11 @@ Name = TypeVar("Name")
 
 
 def normalised(weights: Mapping[Name, int]) -> dict[Name, int]:
-    """Relative weights as parts per million that add up to exactly a million (or all 0, where their total is 0).
+    """Relative weights as parts per million that add up to exactly a million (or all 0, where their
+    total is 0).
 
-    Each is rounded down, but what gets anything is never shown as 0; the largest takes the difference.
+    Each is rounded down, but what gets anything is never shown as 0; the largest takes the
+    difference.
     """
     total = sum(weights.values())
     if total <= 0:
@@ -38,10 +42,13 @@ def refuse_homeless(release: Release, traffic: Traffic) -> None:
 def refuse_if_moved(
     where: str, there: Marker | None, ours: Marker, *, version: str, expect: str | None
 ) -> None:
-    """Raise `ConflictError` before a write that somebody else's has overtaken: a newer or a closed marker, or another version."""
+    """Raise `ConflictError` before a write that somebody else's has overtaken: a newer or a closed
+    marker, or another version.
+    """
     if there is not None and there.supersedes(ours):
         raise ConflictError(
-            f"{where}: generation {there.generation}, serial {there.serial} stands there, newer than ours "
+            f"{where}: generation {there.generation}, serial {there.serial} stands there, "
+            "newer than ours "
             f"({ours.generation}, {ours.serial}); nothing was written"
         )
     if (
@@ -51,9 +58,11 @@ def refuse_if_moved(
         and not ours.closed
     ):
         raise ConflictError(
-            f"{where}: generation {there.generation} was closed (taken back by hand); nothing was written, roll back"
+            f"{where}: generation {there.generation} was closed (taken back by hand); "
+            "nothing was written, roll back"
         )
     if expect is not None and expect != version:
         raise ConflictError(
-            f"{where}: the weights or the marker were changed since they were read; nothing was written, read again"
+            f"{where}: the weights or the marker were changed since they were read; nothing "
+            "was written, read again"
         )

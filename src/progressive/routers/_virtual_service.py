@@ -1,6 +1,8 @@
-"""A VirtualService as a value: which of its http routes a release has, what they say, and the change that makes them say something else.
+"""A VirtualService as a value: which of its http routes a release has, what they say, and the
+change that makes them say something else.
 
-Pure: objects of the API go in, `Served` and merge patches come out. Facts of the format are those of Istio's reference, "Virtual Service".
+Pure: objects of the API go in, `Served` and merge patches come out. Facts of the format are those
+of Istio's reference, "Virtual Service".
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from ._rules import normalised
 __all__ = ["ANNOTATION", "VirtualService"]
 
 ANNOTATION: Final = "progressive-delivery/marker"
-"""Where the markers stand: JSON, one entry for each service, because services may share a VirtualService."""
+"""Where the markers stand: JSON, one entry for each service, because services may share a
+VirtualService.
+"""
 
 
 def _permanent(why: str) -> RouterError:
@@ -34,7 +38,9 @@ def _permanent(why: str) -> RouterError:
 
 @attrs.frozen(kw_only=True)
 class VirtualService:
-    """One VirtualService as a release sees it. ``managed`` are the places of its http routes among ``http``; ours are left out."""
+    """One VirtualService as a release sees it. ``managed`` are the places of its http routes among
+    ``http``; ours are left out.
+    """
 
     manifest: Mapping[str, Any]
     naming: Naming
@@ -81,7 +87,8 @@ class VirtualService:
             missing = [name for name in routes if name not in there]
             if missing:
                 raise _permanent(
-                    f"{where} has no http route named {', '.join(missing)}; it has {', '.join(there) or 'none with a name'}"
+                    f"{where} has no http route named {', '.join(missing)}; it has "
+                    f"{', '.join(there) or 'none with a name'}"
                 )
             managed = [i for i in theirs if http[i].get("name") in routes]
         lost = [i for i in managed if not leads_here(http[i])]
@@ -89,11 +96,13 @@ class VirtualService:
             raise _permanent(leads_elsewhere(where, naming, http, lost))
         return cls(manifest=manifest, naming=naming, http=http, managed=tuple(managed), where=where)
 
-    # ------------------------------------------------------------------------------------------------------------ what it says
+    # --------------------------------------------------------------------------------- what it says
 
     @property
     def version(self) -> str:
-        """Rises with every change of the spec, also one that is put back; not with a change of status or labels."""
+        """Rises with every change of the spec, also one that is put back; not with a change of
+        status or labels.
+        """
         uid = at(self.manifest, "metadata.uid", str).partition("-")[
             0
         ]  # another one if the object was made anew
@@ -118,7 +127,8 @@ class VirtualService:
             )
         except StrategyError as error:
             raise _permanent(
-                f"{self.where}: the annotation {ANNOTATION} was edited: {error}; remove it or put it right"
+                f"{self.where}: the annotation {ANNOTATION} was edited: {error}; remove it "
+                "or put it right"
             ) from None
 
     def served(self) -> Served:
@@ -205,7 +215,7 @@ class VirtualService:
                 found += _percentage(each.get("percentage"))
         return min(found, MILLION)
 
-    # --------------------------------------------------------------------------------------------------------- what changes it
+    # ------------------------------------------------------------------------------ what changes it
 
     def changes(self, traffic: Traffic, marker: Marker, *, total: int) -> Json:
         """The merge patch that makes it say ``traffic`` and carry ``marker``."""
@@ -247,7 +257,9 @@ class VirtualService:
         return made
 
     def _weighted(self, i: int, route: Json, traffic: Traffic, total: int) -> Json:
-        """A route with these weights; one whose weights mean them already stays as it is written."""
+        """A route with these weights; one whose weights mean them already stays as it is
+        written.
+        """
         if self._shares(route) == ({track: traffic.share(track).ppm for track in Track}, 0):
             return route
         wanted = {
@@ -287,7 +299,8 @@ class VirtualService:
             )
         if (mirror is not None and not ours) or route.get("mirrors"):
             raise _permanent(
-                f"{self.where}: a route has a mirror of its own; take it out before a plan that mirrors"
+                f"{self.where}: a route has a mirror of its own; take it out before a plan "
+                "that mirrors"
             )
         destination = self.naming.made(
             self.naming.release.candidate, like=at(route, "route.0.destination", dict)
@@ -298,7 +311,9 @@ class VirtualService:
         return f"{self.naming.prefix}{self.managed.index(i)}"
 
     def _own_route(self, i: int, matches: tuple[Match, ...]) -> Json:
-        """A copy of a managed route, for the requests that match and for the candidate alone; it belongs before the managed one."""
+        """A copy of a managed route, for the requests that match and for the candidate alone; it
+        belongs before the managed one.
+        """
         route = self.http[i]
         conditions: list[Json] = []
         theirs: list[Json] = route.get("match") or [{}]
@@ -308,7 +323,8 @@ class VirtualService:
                 headers = condition.get("headers", {})
                 if header in headers:
                     raise _permanent(
-                        f"{self.where}: a route matches the header {header!r} itself; choose another header for the candidate"
+                        f"{self.where}: a route matches the header {header!r} itself; "
+                        "choose another header for the candidate"
                     )
                 conditions.append({**condition, "headers": {**headers, header: wanted}})
         destination = self.naming.made(
@@ -323,7 +339,7 @@ class VirtualService:
             "route": [{"destination": destination}],
         }
 
-    # -------------------------------------------------------------------------------------------------------------- the marker
+    # ----------------------------------------------------------------------------------- the marker
 
     @property
     def _markers(self) -> Json:
@@ -336,7 +352,8 @@ class VirtualService:
             return at(json.loads(text), "", dict)
         except (ValueError, RecursionError):
             raise _permanent(
-                f"{self.where}: the annotation {ANNOTATION} is not what this library writes; remove it"
+                f"{self.where}: the annotation {ANNOTATION} is not what this library "
+                "writes; remove it"
             ) from None
 
     @property
@@ -345,7 +362,9 @@ class VirtualService:
         return tuple(found.get("added", ())) if isinstance(found, dict) else ()
 
     def _added(self, http: list[Json]) -> list[str]:
-        """The destinations in ``http`` that are ours: not there before, or ours already. They are taken out once they get nothing."""
+        """The destinations in ``http`` that are ours: not there before, or ours already. They are
+        taken out once they get nothing.
+        """
         theirs = [i for i, route in enumerate(self.http) if not self._is_own(route)]
         after = dict(zip(theirs, (route for route in http if not self._is_own(route)), strict=True))
         return [
@@ -367,9 +386,14 @@ class VirtualService:
         )
 
     def _entry(self, i: int, key: Destination) -> str:
-        """How a destination of a route is noted: by the route's name, or by its place among the managed ones."""
+        """How a destination of a route is noted: by the route's name, or by its place among the
+        managed ones.
+        """
         name, names = self.http[i].get("name"), [route.get("name") for route in self.http]
-        return f"{name if name and names.count(name) == 1 else f'#{self.managed.index(i)}'} {key[1] or key[0]}"
+        return (
+            f"{name if name and names.count(name) == 1 else f'#{self.managed.index(i)}'} "
+            f"{key[1] or key[0]}"
+        )
 
     def _is_own(self, route: Json) -> bool:
         """Is it a header route that we made?"""

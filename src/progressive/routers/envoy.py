@@ -7,9 +7,10 @@ The route names a runtime prefix and the clusters; a version's ``backend`` is it
         runtime_key_prefix: routing.traffic_split
         clusters: [{name: v1, weight: 100}, {name: v2, weight: 0}]
 
-and the runtime has an ``admin_layer`` as its last layer. All weights and the marker go into one POST, which Envoy takes as one
-change; the next request obeys it. Envoy answers 200 to any nonsense, so everything is read back. Nothing is kept on disk: after
-a restart the weights of the layers below, or of the route itself, rule again, and `Envoy.read` says so.
+and the runtime has an ``admin_layer`` as its last layer. All weights and the marker go into one
+POST, which Envoy takes as one change; the next request obeys it. Envoy answers 200 to any nonsense,
+so everything is read back. Nothing is kept on disk: after a restart the weights of the layers
+below, or of the route itself, rule again, and `Envoy.read` says so.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ from ._rules import normalised, refuse_homeless, refuse_if_moved
 __all__ = ["Envoy", "Http"]
 
 _LARGEST_TOTAL: Final = 2**32 - 1
-"""Envoy's weights are relative, but beyond this total it chooses no cluster at all. What is written here are parts per million
-that add up to a million: nothing is rounded on the way there or back, and who looks at /runtime reads a share."""
+"""Envoy's weights are relative, but beyond this total it chooses no cluster at all. What is written
+here are parts per million that add up to a million: nothing is rounded on the way there or back,
+and who looks at /runtime reads a share.
+"""
 
 _ROUTES: Final = tuple(
     Request("GET", "/config_dump", params=(("resource", kind),))
@@ -44,18 +47,22 @@ _ROUTES: Final = tuple(
 )
 _RUNTIME: Final = Request("GET", "/runtime")
 _GENERATION, _SERIAL, _CLOSED = "progressive.generation", "progressive.serial", "progressive.closed"
-"""The marker: three numbers below the prefix. Not one word, so that a line typed by hand can close it knowing nothing else."""
+"""The marker: three numbers below the prefix. Not one word, so that a line typed by hand can close
+it knowing nothing else.
+"""
 
 _Weights = tuple[tuple[str, int], ...]
 
 
 @attrs.frozen(kw_only=True)
 class Envoy(Closing):
-    """One split of one Envoy: its admin interface (an address or an `Http`) and the ``runtime_key_prefix`` of its route.
+    """One split of one Envoy: its admin interface (an address or an `Http`) and the
+    ``runtime_key_prefix`` of its route.
 
-    Every weight down to 0.0001 % is exact. The marker is kept beside the weights. Envoy can't refuse a write because something
-    moved since the read; this looks again just before it writes, which leaves a gap of a few milliseconds. Header routes and
-    mirrors stand in the route itself, which the admin interface can't change. (Tried with Envoy 1.40.)
+    Every weight down to 0.0001 % is exact. The marker is kept beside the weights. Envoy can't
+    refuse a write because something moved since the read; this looks again just before it writes,
+    which leaves a gap of a few milliseconds. Header routes and mirrors stand in the route itself,
+    which the admin interface can't change. (Tried with Envoy 1.40.)
     """
 
     admin: Http = attrs.field(default=Http("http://127.0.0.1:9901"), converter=to_http)
@@ -75,8 +82,9 @@ class Envoy(Closing):
         return Capabilities(smallest_weight=Percent(1), baseline=True, marker=True)
 
     def read(self, release: Release) -> Served:
-        """What Envoy's split is now. Clusters of neither version count as `Served.elsewhere`, and so does a split whose weights
-        are all 0 (Envoy then answers 404 to everybody). Routes with the same prefix that do not agree are not `Served.settled`.
+        """What Envoy's split is now. Clusters of neither version count as `Served.elsewhere`, and
+        so does a split whose weights are all 0 (Envoy then answers 404 to everybody). Routes with
+        the same prefix that do not agree are not `Served.settled`.
         """
         return self._client.run(self._read(release))
 
@@ -87,10 +95,11 @@ class Envoy(Closing):
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
     ) -> Served:
-        """Give every cluster of the split its weight (0 to those of neither version) and return what stands there afterwards.
+        """Give every cluster of the split its weight (0 to those of neither version) and return
+        what stands there afterwards.
 
-        Raises `ConflictError`, having written nothing, if there is a newer or a closed marker or if the split is not ``expect``
-        any more.
+        Raises `ConflictError`, having written nothing, if there is a newer or a closed marker or if
+        the split is not ``expect`` any more.
         """
         return self._client.run(self._apply(release, traffic, marker, expect))
 
@@ -101,7 +110,9 @@ class Envoy(Closing):
         return await self._client.arun(self._apply(release, traffic, marker, expect))
 
     def undo(self, release: Release) -> str:
-        """The line to type to give all traffic back to stable. It closes the marker too: a driver that still runs goes back."""
+        """The line to type to give all traffic back to stable. It closes the marker too: a driver
+        that still runs goes back.
+        """
         weights = [
             (version.backend, MILLION if track is Track.STABLE else 0)
             for track in Track
@@ -138,11 +149,13 @@ class Envoy(Closing):
         if after.marker != marker:
             if answer.status == 503:
                 raise RouterError(
-                    f"Envoy refused: {answer.text.strip()}; end layered_runtime.layers with an admin_layer",
+                    f"Envoy refused: {answer.text.strip()}; end layered_runtime.layers with "
+                    "an admin_layer",
                     failure=Failure.PERMANENT,
                 )
             raise ConflictError(
-                f"{self.prefix}: written, but {after.marker} stands there now: somebody else wrote beside us; read again"
+                f"{self.prefix}: written, but {after.marker} stands there now: somebody "
+                "else wrote beside us; read again"
             )
         overridden = [
             name
@@ -152,7 +165,8 @@ class Envoy(Closing):
         if overridden:
             where = ", ".join(f"{self.prefix}.{name}" for name in overridden)
             raise RouterError(
-                f"written, but without effect on {where}: a later layer of the runtime overrides it",
+                f"written, but without effect on {where}: a later layer of the runtime "
+                "overrides it",
                 failure=Failure.PERMANENT,
             )
         return after.served(release)
@@ -167,14 +181,17 @@ class Envoy(Closing):
                     found.append(split)
         if not found:
             raise RouterError(
-                f"no route of this Envoy has runtime_key_prefix: {self.prefix}; give the prefix that it has",
+                f"no route of this Envoy has runtime_key_prefix: {self.prefix}; give the "
+                "prefix that it has",
                 failure=Failure.PERMANENT,
             )
         return tuple(found)
 
 
 def _splits(value: Any, prefix: str) -> Iterator[_Weights]:
-    """Every ``weighted_clusters`` with this prefix, wherever it stands: routes may be nested in matchers."""
+    """Every ``weighted_clusters`` with this prefix, wherever it stands: routes may be nested in
+    matchers.
+    """
     if isinstance(value, dict):
         split = value.get("weighted_clusters")
         if isinstance(split, dict) and split.get("runtime_key_prefix") == prefix:
@@ -192,7 +209,9 @@ def _splits(value: Any, prefix: str) -> Iterator[_Weights]:
 
 @attrs.frozen(kw_only=True)
 class _Split:
-    """What stands in one Envoy: the weights that rule in each route with the prefix, and the marker."""
+    """What stands in one Envoy: the weights that rule in each route with the prefix, and the
+    marker.
+    """
 
     prefix: str
     splits: tuple[_Weights, ...]
@@ -200,8 +219,8 @@ class _Split:
 
     @classmethod
     def of(cls, prefix: str, routes: tuple[_Weights, ...], runtime: Any) -> _Split:
-        """Put the runtime over the routes, as Envoy does: where a key is missing or not a number, the route's own weight rules
-        (and not that of a lower layer).
+        """Put the runtime over the routes, as Envoy does: where a key is missing or not a number,
+        the route's own weight rules (and not that of a lower layer).
         """
         entries = at(runtime, "entries", dict)
 
@@ -220,11 +239,15 @@ class _Split:
 
     @property
     def version(self) -> str:
-        """A word for exactly this content. Envoy has none; so a change that was put back is not seen."""
+        """A word for exactly this content. Envoy has none; so a change that was put back is not
+        seen.
+        """
         return hashlib.sha256(repr((self.splits, self.marker)).encode()).hexdigest()[:16]
 
     def served(self, release: Release) -> Served:
-        """The same as shares of a release; of several routes the one that gives the candidate most."""
+        """The same as shares of a release; of several routes the one that gives the candidate
+        most.
+        """
         found = [self._shares(split, release) for split in self.splits]
         traffic, elsewhere = max(
             found, key=lambda each: (each[0].candidate.ppm, each[0].baseline.ppm, each[1].ppm)
@@ -271,15 +294,19 @@ class _Split:
             ]
             if missing:
                 raise RouterError(
-                    f"{', '.join(missing)}, but the split {self.prefix} has only {', '.join(there)}; "
-                    "add it to the route's weighted_clusters with weight 0, or name the right backend=",
+                    f"{', '.join(missing)}, but the split {self.prefix} has only "
+                    f"{', '.join(there)}; "
+                    "add it to the route's weighted_clusters with weight 0, or name the "
+                    "right backend=",
                     failure=Failure.PERMANENT,
                 )
         return backends
 
 
 def _number(text: str) -> int | None:
-    """A runtime value as Envoy takes it for a weight: a number that is not negative, cut to a whole one; else none."""
+    """A runtime value as Envoy takes it for a weight: a number that is not negative, cut to a whole
+    one; else none.
+    """
     try:
         return (
             int(text) if text.isdecimal() else int(number) if (number := float(text)) >= 0 else None
@@ -299,7 +326,8 @@ def _marker(prefix: str, entries: dict[str, Any]) -> Marker | None:
     for name, text in found.items():
         if not text.isdecimal():
             raise RouterError(
-                f"{prefix}.{name} is {text!r}, no whole number: edited by hand? POST /runtime_modify?{prefix}.{name}= removes it",
+                f"{prefix}.{name} is {text!r}, no whole number: edited by hand? POST "
+                f"/runtime_modify?{prefix}.{name}= removes it",
                 failure=Failure.PERMANENT,
             )
     generation, serial, closed = (
@@ -310,6 +338,9 @@ def _marker(prefix: str, entries: dict[str, Any]) -> Marker | None:
 
 def _refuse_what_it_cannot(release: Release, traffic: Traffic) -> None:
     if traffic.matches or traffic.mirror.ppm:
-        why = "header routes and mirrors stand in Envoy's route itself; its admin interface changes weights only"
+        why = (
+            "header routes and mirrors stand in Envoy's route itself; its admin interface "
+            "changes weights only"
+        )
         raise RouterError(why, failure=Failure.PERMANENT)
     refuse_homeless(release, traffic)

@@ -15,10 +15,12 @@ __all__ = ["afirst_deployment", "arollback_now", "first_deployment", "rollback_n
 
 
 def rollback_now(router: Any, release: Release) -> Served:
-    """All traffic to stable, at once, with nothing but the router: for when state, metrics and store are all gone.
+    """All traffic to stable, at once, with nothing but the router: for when state, metrics and
+    store are all gone.
 
-    It leaves a *closed* marker, so that a driver which sleeps meanwhile goes back too when it wakes. Written, then read back: raises
-    `RouterError` (try again) unless the router then says that it serves stable alone.
+    It leaves a *closed* marker, so that a driver which sleeps meanwhile goes back too when it
+    wakes. Written, then read back: raises `RouterError` (try again) unless the router then says
+    that it serves stable alone.
     """
     before = router.read(release)
     served: Served = router.apply(release, Traffic(), marker=_closed(before), expect=before.version)
@@ -42,7 +44,8 @@ def _closed(before: Served) -> Marker:
 def _alone(served: Served, release: Release) -> Served:
     if served.traffic != Traffic() or served.elsewhere.ppm or not served.settled:
         raise RouterError(
-            f"written, but the router still serves {served.traffic} of {release.service!r}; read it again",
+            f"written, but the router still serves {served.traffic} of {release.service!r}; "
+            "read it again",
             failure=Failure.UNKNOWN,
         )
     return served
@@ -54,12 +57,14 @@ EVERYTHING: Final = Traffic(candidate=percent(100))
 def first_deployment(
     router: Any, release: Release, *, fleet: Any = None, take_over: bool = False
 ) -> Served:
-    """All traffic to the first version of a service: ``release`` has no stable one, so there is nothing to compare with or go back to.
+    """All traffic to the first version of a service: ``release`` has no stable one, so there is
+    nothing to compare with or go back to.
 
-    No rollout is made of it: one write, read back. With a ``fleet``, its instances must be able to carry everything; else `FleetError`
-    and nothing is written. A router that serves somebody else now, or that a rollout has claimed, is a `ConflictError`, unless
-    ``take_over`` says that this is meant. What follows is ``release.next(version)``. Raises `RouterError` if the router does not say
-    that it serves it then, `StrategyError` for a release that has a stable version.
+    No rollout is made of it: one write, read back. With a ``fleet``, its instances must be able to
+    carry everything; else `FleetError` and nothing is written. A router that serves somebody else
+    now, or that a rollout has claimed, is a `ConflictError`, unless ``take_over`` says that this is
+    meant. What follows is ``release.next(version)``. Raises `RouterError` if the router does not
+    say that it serves it then, `StrategyError` for a release that has a stable version.
     """
     _only_the_first(release)
     if fleet is not None and hasattr(fleet, "survey"):
@@ -88,7 +93,8 @@ async def afirst_deployment(
 def _only_the_first(release: Release) -> None:
     if release.stable is not None:
         raise StrategyError(
-            f"first_deployment: {release.service!r} has a stable version ({release.stable}); start a rollout instead"
+            f"first_deployment: {release.service!r} has a stable version "
+            f"({release.stable}); start a rollout instead"
         )
 
 
@@ -102,7 +108,9 @@ def _ready(capacities: Any, release: Release) -> None:
 
 
 def _nobody_there(before: Served, release: Release, take_over: bool) -> None:
-    """A release without a stable version must not be a slip of the pen: nothing would be watched."""
+    """A release without a stable version must not be a slip of the pen: nothing would be
+    watched.
+    """
     if take_over:
         return
     others = (
@@ -111,10 +119,14 @@ def _nobody_there(before: Served, release: Release, take_over: bool) -> None:
         else ""
     )
     if before.marker is not None:
-        others = f"a rollout has claimed the router of {release.service!r} (generation {before.marker.generation})"
+        others = (
+            f"a rollout has claimed the router of {release.service!r} (generation "
+            f"{before.marker.generation})"
+        )
     if others:
         raise ConflictError(
-            f"{others}; start a rollout with Release(stable=...), or say take_over=True if this is meant"
+            f"{others}; start a rollout with Release(stable=...), or say take_over=True if "
+            "this is meant"
         )
 
 
@@ -125,7 +137,8 @@ def _next(before: Served) -> Marker:
 def _all_of_it(served: Served, release: Release) -> Served:
     if served.traffic != EVERYTHING or served.elsewhere.ppm or not served.settled:
         raise RouterError(
-            f"written, but the router serves {served.traffic} of {release.service!r} to {release.candidate}; read it again",
+            f"written, but the router serves {served.traffic} of {release.service!r} to "
+            f"{release.candidate}; read it again",
             failure=Failure.UNKNOWN,
         )
     return served

@@ -1,4 +1,6 @@
-"""One call on one port: which method, how long, and what its answer or its error means as an event. Shared by both colours."""
+"""One call on one port: which method, how long, and what its answer or its error means as an event.
+Shared by both colours.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ Trouble = Callable[[BaseException, datetime], Event]
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """What to call, and what its outcome means. ``sync`` and ``acoro`` are the two colours; at least one is there."""
+    """What to call, and what its outcome means. ``sync`` and ``acoro`` are the two colours; at
+    least one is there.
+    """
 
     sync: Callable[[], Any] | None
     acoro: Callable[[], Any] | None
@@ -64,7 +68,9 @@ def call_for(command: Command, rollout: Rollout, ports: Ports) -> Call | Event:
 
 
 def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
-    """Every name of the plan that is bound to nothing, and everything that the router can't do, a line each."""
+    """Every name of the plan that is bound to nothing, and everything that the router can't do, a
+    line each.
+    """
     found = []
     for metric in plan.metrics:
         provider = ports.provider(metric)
@@ -72,11 +78,13 @@ def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
             found.append(f"metric {metric.name!r}: no provider in metrics=[...] answers for it")
         elif provider[1].kind is not metric.kind:
             found.append(
-                f"metric {metric.name!r}: the plan means a {metric.kind.value}, the provider measures a {provider[1].kind.value}"
+                f"metric {metric.name!r}: the plan means a {metric.kind.value}, the "
+                f"provider measures a {provider[1].kind.value}"
             )
         elif provider[1].lag > metric.lag or provider[1].counter is not metric.counter:
             found.append(
-                f"metric {metric.name!r}: the provider describes it as {provider[1]!r}, the plan as {metric!r}; use the provider's in the checks"
+                f"metric {metric.name!r}: the provider describes it as {provider[1]!r}, the "
+                f"plan as {metric!r}; use the provider's in the checks"
             )
     hooks = [step.hook for step in plan.steps if step.hook is not None]
     for what, names, bound in (
@@ -127,7 +135,9 @@ def _call(
 def _function(
     function: Callable[..., Any], arguments: tuple[Any, ...], answer: Answer, trouble: Trouble
 ) -> Call:
-    """A hook or a gate: a plain function, or one that gives an awaitable (then only the async drivers take it)."""
+    """A hook or a gate: a plain function, or one that gives an awaitable (then only the async
+    drivers take it).
+    """
     return Call(sync=lambda: function(*arguments), acoro=None, answer=answer, trouble=trouble)
 
 
@@ -141,7 +151,9 @@ def _why(error: BaseException) -> str:
 
 
 def _failed(command: str, epoch: int, *, otherwise: Failure) -> Trouble:
-    """What an error of a command means. An error that we do not know, and a call that did not come back, is ``otherwise``."""
+    """What an error of a command means. An error that we do not know, and a call that did not come
+    back, is ``otherwise``.
+    """
 
     def trouble(error: BaseException, at: datetime) -> Event:
         failure = (
@@ -238,7 +250,8 @@ def _run_hook(command: RunHook, rollout: Rollout, ports: Ports) -> Call | Event:
         if not isinstance(value, Go | NotYet | Stop):
             return trouble(
                 StrategyError(
-                    f"hook {command.hook!r} answered {value!r}; it must be Go(), NotYet(...) or Stop(...)"
+                    f"hook {command.hook!r} answered {value!r}; it must be Go(), "
+                    "NotYet(...) or Stop(...)"
                 ),
                 at,
             )
@@ -257,7 +270,8 @@ def _ask_gate(command: AskGate, rollout: Rollout, ports: Ports) -> Call | Event:
         if not isinstance(value, Open | ClosedUntil):
             return trouble(
                 StrategyError(
-                    f"gate {command.gate!r} answered {value!r}; it must be Open() or ClosedUntil(...)"
+                    f"gate {command.gate!r} answered {value!r}; it must be Open() or "
+                    "ClosedUntil(...)"
                 ),
                 at,
             )
@@ -280,7 +294,8 @@ def _survey(command: Survey, rollout: Rollout, ports: Ports) -> Call | Event:
         ):
             return trouble(
                 StrategyError(
-                    f"the fleet answered {value!r:.200}; it must be a mapping of tracks to Capacity(...)"
+                    f"the fleet answered {value!r:.200}; it must be a mapping of tracks to "
+                    "Capacity(...)"
                 ),
                 at,
             )

@@ -1,6 +1,8 @@
-"""Driving a rollout: tick, iterate, run, submit, and the same with an ``a`` for asyncio. Two small loops do what `converse` asks.
+"""Driving a rollout: tick, iterate, run, submit, and the same with an ``a`` for asyncio. Two small
+loops do what `converse` asks.
 
-Everything that both colours share is in `converse`, `_calls` and the small functions here; nothing here decides anything about traffic.
+Everything that both colours share is in `converse`, `_calls` and the small functions here; nothing
+here decides anything about traffic.
 """
 
 from __future__ import annotations
@@ -46,15 +48,17 @@ class OnInterrupt(enum.Enum):
     """Take everything back first; a second Ctrl-C leaves."""
 
 
-# --------------------------------------------------------------------------------------------------------------------- tick
+# --------------------------------------------------------------------------------------------- tick
 
 
 def tick(rollout: Rollout | str, ports: Ports, *events: Event) -> Decision:
-    """One bounded round: tell it ``events``, ask the world what is wanted now, save, act, and say when to come back (``wake_at``).
+    """One bounded round: tell it ``events``, ask the world what is wanted now, save, act, and say
+    when to come back (``wake_at``).
 
-    With a store, ``rollout`` is an id and the decision is saved. Without one it is the `Rollout` itself, and the caller keeps
-    ``decision.rollout``: traffic is then raised only by the tick *after* the one that decided it, from the rollout that was kept.
-    Raises `ConflictError` if somebody else drives it, `StoreError` if it could not be saved (lowering was done all the same).
+    With a store, ``rollout`` is an id and the decision is saved. Without one it is the `Rollout`
+    itself, and the caller keeps ``decision.rollout``: traffic is then raised only by the tick
+    *after* the one that decided it, from the rollout that was kept. Raises `ConflictError` if
+    somebody else drives it, `StoreError` if it could not be saved (lowering was done all the same).
     """
     given = _given(rollout, ports)
     return _saved(_tick(given, ports, events, expected=given.serial))
@@ -84,7 +88,8 @@ def _given(rollout: Rollout | str, ports: Ports) -> Rollout:
 def _saved(ticked: Ticked) -> Decision:
     if ticked.failed is not None:
         raise StoreError(
-            f"not saved: {ticked.failed}; what lowers traffic was done, and its marker on the router was closed"
+            f"not saved: {ticked.failed}; what lowers traffic was done, and its marker on "
+            "the router was closed"
         )
     return ticked.decision
 
@@ -165,7 +170,9 @@ def _save(ports: Ports, move: Save) -> Saved:
 
 
 async def _asave(ports: Ports, move: Save) -> Saved:
-    """A save that has begun is let end when its driver is cancelled: half a save helps nobody. Nobody hears then how it ended."""
+    """A save that has begun is let end when its driver is cancelled: half a save helps nobody.
+    Nobody hears then how it ended.
+    """
     saving = asyncio.ensure_future(asyncio.to_thread(_save, ports, move))
     try:
         return await asyncio.shield(saving)
@@ -174,11 +181,13 @@ async def _asave(ports: Ports, move: Save) -> Saved:
         raise
 
 
-# ------------------------------------------------------------------------------------------------------------ iterate, run
+# ------------------------------------------------------------------------------------- iterate, run
 
 
 class _Drive:
-    """What a loop of ticks carries from one to the next: the rollout, what the store has, what it is owed."""
+    """What a loop of ticks carries from one to the next: the rollout, what the store has, what it
+    is owed.
+    """
 
     def __init__(self, rollout: Rollout, ports: Ports) -> None:
         self.rollout = rollout
@@ -199,7 +208,9 @@ class _Drive:
         return ticked.decision
 
     def lost(self, found: Rollout, error: ConflictError) -> None:
-        """Somebody saved during the tick (an event was submitted): go on from what the store has, unless it happens without end."""
+        """Somebody saved during the tick (an event was submitted): go on from what the store has,
+        unless it happens without end.
+        """
         self.conflicts += 1
         if self.ports.store is None or self.conflicts > SUBMIT_TRIES:
             raise error
@@ -218,7 +229,9 @@ class _Drive:
         return True
 
     def naps(self, decision: Decision) -> Iterator[float]:
-        """The time until the next tick is due, in short pieces; at least one, so that a loop always lets others run."""
+        """The time until the next tick is due, in short pieces; at least one, so that a loop always
+        lets others run.
+        """
         wake_at = decision.wake_at
         left = NAP if wake_at is None else (wake_at - self.ports.clock()).total_seconds()
         yield max(0.0, min(left, NAP))
@@ -228,25 +241,32 @@ class _Drive:
 
 @contextmanager
 def _driving(ports: Ports, id: str) -> Iterator[None]:
-    """Keep a second driver out, where the store can. One that is too broken to lock must not keep a rollback from being driven."""
+    """Keep a second driver out, where the store can. One that is too broken to lock must not keep a
+    rollback from being driven.
+    """
     with ExitStack() as stack:
         if ports.store is not None and hasattr(ports.store, "driving"):
-            # Every save compares and sets, so two drivers that a broken store lets in only lose to each other.
+            # Every save compares and sets, so two drivers that a broken store lets in only lose to
+            # each other.
             with suppress(StoreError, OSError):
                 stack.enter_context(ports.store.driving(id))
         yield
 
 
 NAP = 0.5
-"""Seconds between two looks into the store while sleeping, so that a submitted abort does not wait for the next tick."""
+"""Seconds between two looks into the store while sleeping, so that a submitted abort does not wait
+for the next tick.
+"""
 
 
 def iterate(
     rollout: Rollout | str, ports: Ports, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Decision]:
-    """Tick until the rollout is over, sleeping in between, and yield each decision. A second driver of it is kept out meanwhile.
+    """Tick until the rollout is over, sleeping in between, and yield each decision. A second driver
+    of it is kept out meanwhile.
 
-    Events that others `submit` are taken up within half a second. A store that is down is waited for; nothing is raised meanwhile.
+    Events that others `submit` are taken up within half a second. A store that is down is waited
+    for; nothing is raised meanwhile.
     """
     given = _given(rollout, ports)
     with _driving(ports, given.id):
@@ -310,8 +330,9 @@ def run(
 ) -> Outcome:
     """Drive to the end, and say how it ended (``sys.exit(run(...).exit_code)``).
 
-    ``budget``: give up driving after that time; traffic stays, and whoever ticks next goes on. ``wait_for_people=False`` returns as soon as
-    only a person can move it. On Ctrl-C see `OnInterrupt`; the stored state can be resumed at every moment.
+    ``budget``: give up driving after that time; traffic stays, and whoever ticks next goes on.
+    ``wait_for_people=False`` returns as soon as only a person can move it. On Ctrl-C see
+    `OnInterrupt`; the stored state can be resumed at every moment.
     """
     end = None if budget is None else ports.clock() + budget
     last = _given(rollout, ports)
@@ -355,7 +376,9 @@ def _enough(rollout: Rollout, ports: Ports, end: Any, wait_for_people: bool) -> 
 
 
 def _interrupted(rollout: Rollout, ports: Ports) -> Rollout:
-    """Take everything back after Ctrl-C, from the rollout in hand if the store can't give a newer one; a second Ctrl-C leaves."""
+    """Take everything back after Ctrl-C, from the rollout in hand if the store can't give a newer
+    one; a second Ctrl-C leaves.
+    """
     stored = _loaded(ports, rollout.id) if ports.store is not None else None
     drive = _Drive(stored or rollout, ports)
     events: tuple[Event, ...] = (
@@ -376,13 +399,15 @@ def _interrupted(rollout: Rollout, ports: Ports) -> Rollout:
             time.sleep(nap)
 
 
-# ------------------------------------------------------------------------------------------------------------------ submit
+# ------------------------------------------------------------------------------------------- submit
 
 
 def submit(store: Any, id: str, event: Event) -> Decision:
-    """Tell a stored rollout something (an approval, an abort) without any router at hand; whoever ticks it next acts on it.
+    """Tell a stored rollout something (an approval, an abort) without any router at hand; whoever
+    ticks it next acts on it.
 
-    Retried when somebody else saves at the same moment. A refused event is a `Refused` note in ``decision.notes``.
+    Retried when somebody else saves at the same moment. A refused event is a `Refused` note in
+    ``decision.notes``.
     """
     for _ in range(SUBMIT_TRIES):
         found: Rollout | None = store.load(id)

@@ -1,4 +1,6 @@
-"""Doing the commands of one round at the same time, with a deadline, and telling the observers; the two colours side by side."""
+"""Doing the commands of one round at the same time, with a deadline, and telling the observers; the
+two colours side by side.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from .dispatch import Call, call_for
 __all__ = ["ado", "do", "observe"]
 
 OBSERVER_TIME = 5.0
-"""Seconds that the observers of one decision may take together; after that the rollout goes on without them."""
+"""Seconds that the observers of one decision may take together; after that the rollout goes on
+without them.
+"""
 
 UNKNOWN_AFTER_TIMEOUT = "no answer within {:g} s"
 
@@ -29,7 +33,8 @@ UNKNOWN_AFTER_TIMEOUT = "no answer within {:g} s"
 def do(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> list[Event]:
     """Do them at the same time, each in a thread of its own, and wait for all or for the deadline.
 
-    A call that has not come back by then goes on in its thread; what it does is found out by the next read.
+    A call that has not come back by then goes on in its thread; what it does is found out by the
+    next read.
     """
     calls = [call_for(command, rollout, ports) for command in commands]
     outcomes: SimpleQueue[tuple[int, Event]] = SimpleQueue()

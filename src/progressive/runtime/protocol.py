@@ -1,9 +1,12 @@
-"""The dialogue of one tick: what is asked of the world, in which order, and what is saved before what. Pure, and shared by both colours.
+"""The dialogue of one tick: what is asked of the world, in which order, and what is saved before
+what. Pure, and shared by both colours.
 
-A tick is a few rounds. In each, the commands that are wanted are done at the same time, and all of their answers are absorbed in one
-decision. *Persist, then act*: before a command that raises traffic is done, the rollout that authorises it is saved; without a store it is
-done only if the rollout that was given had that epoch already. A command that only lowers waits for nothing, not even for a store that
-is down; it then leaves a closed marker, so that whoever reads it later goes back too.
+A tick is a few rounds. In each, the commands that are wanted are done at the same time, and all of
+their answers are absorbed in one decision. *Persist, then act*: before a command that raises
+traffic is done, the rollout that authorises it is saved; without a store it is done only if the
+rollout that was given had that epoch already. A command that only lowers waits for nothing, not
+even for a store that is down; it then leaves a closed marker, so that whoever reads it later goes
+back too.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from progressive.rollout.state import Rollout
 __all__ = ["Do", "Kept", "Move", "Save", "Saved", "Ticked", "converse"]
 
 ROUNDS: Final = 10
-"""A tick ends after this many rounds. The longest honest one has six: read, measure, ask gates, write, read again, opening looks."""
+"""A tick ends after this many rounds. The longest honest one has six: read, measure, ask gates,
+write, read again, opening looks.
+"""
 
 
 @attrs.frozen
@@ -45,7 +50,9 @@ class Save:
 
 @attrs.frozen
 class Saved:
-    """How a save went. ``failed`` is why it could not be done; a lost compare-and-set is raised instead."""
+    """How a save went. ``failed`` is why it could not be done; a lost compare-and-set is raised
+    instead.
+    """
 
     failed: str | None = None
 
@@ -56,7 +63,9 @@ Kept: TypeAlias = Saved | Sequence[Event]
 
 @attrs.frozen(kw_only=True)
 class Ticked:
-    """How a tick ended: the last decision, with all the notes of the tick; the serial that the store has now; what was not saved, and why."""
+    """How a tick ended: the last decision, with all the notes of the tick; the serial that the
+    store has now; what was not saved, and why.
+    """
 
     decision: Decision
     saved: int | None
@@ -75,8 +84,8 @@ def converse(
 ) -> Generator[Move, Kept, Ticked]:
     """One tick of ``rollout``: yields what to do, is sent what came of it.
 
-    ``stored``: there is a store; ``expected`` is the serial that it has, which is older than the rollout's only after a save that failed,
-    and ``owed`` are the notes of that save.
+    ``stored``: there is a store; ``expected`` is the serial that it has, which is older than the
+    rollout's only after a save that failed, and ``owed`` are the notes of that save.
     """
     kept_epoch = rollout.epoch if not stored or expected == rollout.serial else -1
     decision = decide(rollout, *events, tick)
@@ -131,7 +140,9 @@ def _acts(command: Command) -> bool:
 def _permitted(
     command: Command, rollout: Rollout, kept_epoch: int, down: str | None
 ) -> Command | None:
-    """The command as it may be done now, or None. ``kept_epoch`` is the epoch of the rollout that is known to be stored."""
+    """The command as it may be done now, or None. ``kept_epoch`` is the epoch of the rollout that
+    is known to be stored.
+    """
     if isinstance(command, Apply) and not command.raises and rollout.phase is not Phase.PENDING:
         if down is not None and rollout.phase is Phase.ROLLING_BACK:
             return attrs.evolve(command, marker=attrs.evolve(command.marker, closed=True))

@@ -1,4 +1,6 @@
-"""Starting a rollout, and whose turn it is: one active rollout for a service at a time. And the very first version of a service."""
+"""Starting a rollout, and whose turn it is: one active rollout for a service at a time. And the
+very first version of a service.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ LOOK: Final = 0.5
 """Seconds between two looks at a rollout that somebody else drives to its end."""
 
 PATIENCE: Final = minutes(15)
-"""How long to wait for a turn, if nothing is said: a way back takes seconds, and whoever waits longer should know it."""
+"""How long to wait for a turn, if nothing is said: a way back takes seconds, and whoever waits
+longer should know it.
+"""
 
 
 class IfRunning(enum.Enum):
@@ -37,7 +41,9 @@ class IfRunning(enum.Enum):
     REFUSE = "refuse"
     """`ConflictError` that names it."""
     SUPERSEDE = "supersede"
-    """Abort it, drive it to a verified 0 % with the same ports (or wait for whoever drives it), then start."""
+    """Abort it, drive it to a verified 0 % with the same ports (or wait for whoever drives it),
+    then start.
+    """
     QUEUE = "queue"
     """Wait until it has ended by itself, then start."""
 
@@ -54,9 +60,10 @@ def start(
 ) -> Rollout:
     """A new rollout, PENDING, saved if there is a store; nothing is asked of the world yet.
 
-    Names that are bound to nothing, and what the router can't do, are a `StrategyError` before anything is touched. Starting an ``id`` that
-    exists returns it as it stands, if it is of the same release. ``if_running`` says what becomes of another active rollout of the service;
-    it is waited for no longer than ``wait``, then it is a `ConflictError`, and nothing was started.
+    Names that are bound to nothing, and what the router can't do, are a `StrategyError` before
+    anything is touched. Starting an ``id`` that exists returns it as it stands, if it is of the
+    same release. ``if_running`` says what becomes of another active rollout of the service; it is
+    waited for no longer than ``wait``, then it is a `ConflictError`, and nothing was started.
     """
     if (known := _known(ports, release, id)) is not None:
         return known
@@ -125,7 +132,8 @@ def _active(ports: Ports, release: Release, id: str, if_running: IfRunning) -> R
         return None
     if if_running is IfRunning.REFUSE:
         raise ConflictError(
-            f"{release.service!r} has an active rollout, {last!r}; let it end, or abort it, before starting {id!r}"
+            f"{release.service!r} has an active rollout, {last!r}; let it end, or abort it, "
+            f"before starting {id!r}"
         )
     return last
 
@@ -153,7 +161,9 @@ def _begun(plan: Plan, release: Release, id: str, ports: Ports) -> Rollout:
 
 
 def _keep_the_old(ports: Ports, release: Release, id: str) -> None:
-    """If the old version is wanted again, it must not be removed; and it can't be had back once that was asked for."""
+    """If the old version is wanted again, it must not be removed; and it can't be had back once
+    that was asked for.
+    """
     last: Rollout | None = ports.store.last(release.service)
     if last is None or last.over or release.candidate != last.release.stable:
         return
@@ -170,5 +180,6 @@ def _keep_the_old(ports: Ports, release: Release, id: str) -> None:
 def _being_removed(last: Rollout) -> ConflictError:
     old = last.release.stable
     return ConflictError(
-        f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, then release it anew"
+        f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, "
+        "then release it anew"
     )

@@ -1,9 +1,11 @@
-"""Proof that the candidate is not much worse: the evidence against "at least ``limit`` times the control's rate".
+"""Proof that the candidate is not much worse: the evidence against "at least ``limit`` times the
+control's rate".
 
-The same counts and the same factor as in `progressive.stats.sequential`, the other way round: the null is a candidate that is at least
-``limit`` times as bad, the alternatives are candidates that are as good as the control or nearly so. The chance that such a bad candidate
-is ever accepted is at most ``beta``, however often it is looked at. Harm and acceptance may be followed on the same data: each keeps its
-own promise.
+The same counts and the same factor as in `progressive.stats.sequential`, the other way round: the
+null is a candidate that is at least ``limit`` times as bad, the alternatives are candidates that
+are as good as the control or nearly so. The chance that such a bad candidate is ever accepted is at
+most ``beta``, however often it is looked at. Harm and acceptance may be followed on the same data:
+each keeps its own promise.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from .sequential import factor
 __all__ = ["NOTHING", "evidence", "needed", "update"]
 
 _POWERS: Final = (-1.0, -0.4, 0.0, 0.33)
-"""The alternatives are these powers of the limit: for a limit of 2, the ratios 0.5, 0.76, 1 and 1.26. A candidate that is as good is the one
-that a team wants to promote early, so it stands among them at every limit, with half of the weight."""
+"""The alternatives are these powers of the limit: for a limit of 2, the ratios 0.5, 0.76, 1 and
+1.26. A candidate that is as good is the one that a team wants to promote early, so it stands among
+them at every limit, with half of the weight.
+"""
 
 _LOG_PRIOR: Final = (log(1 / 6), log(1 / 6), log(1 / 2), log(1 / 6))
 
@@ -36,7 +40,8 @@ def update(
     limit: float,
     dispersion: float = 1.0,
 ) -> tuple[float, ...]:
-    """The log likelihood ratios after one more look. ``limit`` is the ratio to be excluded, above 1; both trials must be above 0.
+    """The log likelihood ratios after one more look. ``limit`` is the ratio to be excluded, above
+    1; both trials must be above 0.
 
     ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
@@ -48,13 +53,16 @@ def update(
 
 
 def evidence(logs: tuple[float, ...]) -> float:
-    """The natural logarithm of the evidence against "at least ``limit`` times"; accepted at level ``beta`` from ``log(1 / beta)`` on."""
+    """The natural logarithm of the evidence against "at least ``limit`` times"; accepted at level
+    ``beta`` from ``log(1 / beta)`` on.
+    """
     return averaged(logs, _LOG_PRIOR)
 
 
 def needed(nats: float, rate: float, share: float, *, limit: float) -> float:
-    """How many more requests on both tracks, of which the part ``share`` is the candidate's, bring so much more evidence in the mean, if both
-    have events at ``rate``; infinite where a request says nothing.
+    """How many more requests on both tracks, of which the part ``share`` is the candidate's, bring
+    so much more evidence in the mean, if both have events at ``rate``; infinite where a request
+    says nothing.
     """
     gain = factor(share * rate, rate, share, ratio=1.0, null=limit)
     return max(0.0, nats) / gain if gain > 0 else inf

@@ -1,15 +1,20 @@
-"""Evidence of a fall, at any rate: conversions that are lost, successes that become fewer. It may be looked at at any time.
+"""Evidence of a fall, at any rate: conversions that are lost, successes that become fewer. It may
+be looked at at any time.
 
-A block e-variable (Turner, Ly and Grünwald, 2021; Turner and Grünwald, 2023, for a margin). Before each look, from earlier looks only, an
-alternative is chosen: the control at the rate ``b`` that both have shown, the candidate at less, ``a``. Of all pairs ``(p, margin p)``
-that are just tolerated, the one next to it (in Kullback and Leibler's sense, over the requests of this look) is its rival. The factor is
-what the look's requests say for the one against the other. With the rival stationary, the logarithm of its expectation is at most
+A block e-variable (Turner, Ly and Grünwald, 2021; Turner and Grünwald, 2023, for a margin). Before
+each look, from earlier looks only, an alternative is chosen: the control at the rate ``b`` that
+both have shown, the candidate at less, ``a``. Of all pairs ``(p, margin p)`` that are just
+tolerated, the one next to it (in Kullback and Leibler's sense, over the requests of this look) is
+its rival. The factor is what the look's requests say for the one against the other. With the rival
+stationary, the logarithm of its expectation is at most
 
     n_c (a - p) / (p (1 - p)) * (p_c - p_s / margin)
 
-for independent requests that fail at the rates ``p_c`` and ``p_s``: not above 0 for a candidate that is tolerated. So the products and
-mixtures of such factors reach ``1 / alpha`` with a probability of at most ``alpha``, as in `progressive.stats.sequential`, of which this is
-the mirror image where events are rare. The first look has no rate to begin with and is judged by the conditional factor of that module.
+for independent requests that fail at the rates ``p_c`` and ``p_s``: not above 0 for a candidate
+that is tolerated. So the products and mixtures of such factors reach ``1 / alpha`` with a
+probability of at most ``alpha``, as in `progressive.stats.sequential`, of which this is the mirror
+image where events are rare. The first look has no rate to begin with and is judged by the
+conditional factor of that module.
 """
 
 from __future__ import annotations
@@ -23,7 +28,9 @@ from .sequential import factor
 __all__ = ["NOTHING", "State", "evidence", "update"]
 
 _ODDS: Final = (0.93, 0.85, 0.7, 0.45, 0.2, 0.06)
-"""The alternatives: what becomes of the candidate's odds. From a tenth of the conversions lost to twenty times the failures."""
+"""The alternatives: what becomes of the candidate's odds. From a tenth of the conversions lost to
+twenty times the failures.
+"""
 
 _LOG_PRIOR: Final = (log(1 / len(_ODDS)),) * len(_ODDS)
 
@@ -44,7 +51,8 @@ def update(
     margin: float = 1.0,
     dispersion: float = 1.0,
 ) -> State:
-    """The state after one more look; both trials must be above 0. ``margin``: the control may have this many times the rate.
+    """The state after one more look; both trials must be above 0. ``margin``: the control may have
+    this many times the rate.
 
     ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
@@ -75,7 +83,9 @@ def update(
 
 
 def evidence(state: State) -> float:
-    """The natural logarithm of the evidence that the candidate's rate fell; proven at level ``alpha`` from ``log(1 / alpha)`` on."""
+    """The natural logarithm of the evidence that the candidate's rate fell; proven at level
+    ``alpha`` from ``log(1 / alpha)`` on.
+    """
     return averaged(state[0], _LOG_PRIOR)
 
 

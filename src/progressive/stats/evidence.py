@@ -1,7 +1,7 @@
 """What tests and intervals share: their answers, evidence in nats, block e-variables.
 
-Block e-variables are those of Turner, Ly and Grünwald (2021): what one look says for two rates, against the
-nearest two that are tolerated.
+Block e-variables are those of Turner, Ly and Grünwald (2021): what one look says for two rates,
+against the nearest two that are tolerated.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ __all__ = [
 
 
 def kept(value: float) -> float:
-    """``value`` to twelve significant digits: the last bit of a platform's logarithm never shows in what is stored.
+    """``value`` to twelve significant digits: the last bit of a platform's logarithm never shows in
+    what is stored.
 
-    Raises OverflowError for what is no finite number, and so can't be stored: something that was measured is too large to reckon with.
+    Raises OverflowError for what is no finite number, and so can't be stored: something that was
+    measured is too large to reckon with.
     """
     if not isfinite(value):
         raise OverflowError(f"what was measured is too large to reckon with: {value}")
@@ -33,7 +35,9 @@ def kept(value: float) -> float:
 
 
 def averaged(logs: Sequence[float], log_weights: Sequence[float]) -> float:
-    """The logarithm of the weighted mean of the values whose logarithms are ``logs``. Weights that sum to 1 keep evidence evidence."""
+    """The logarithm of the weighted mean of the values whose logarithms are ``logs``. Weights that
+    sum to 1 keep evidence evidence.
+    """
     terms = [value + weight for value, weight in zip(logs, log_weights, strict=True)]
     top = max(terms)
     return kept(top + log(fsum([exp(term - top) for term in terms])))
@@ -78,11 +82,13 @@ def block(
     control_trials: int,
     ratio: float = 1.0,
 ) -> float:
-    """The logarithm of one look's factor for a candidate at the rate ``one`` and a control at ``other``, both between 0 and 1, against the
-    nearest pair in which the control has ``ratio`` times the candidate's rate.
+    """The logarithm of one look's factor for a candidate at the rate ``one`` and a control at
+    ``other``, both between 0 and 1, against the nearest pair in which the control has ``ratio``
+    times the candidate's rate.
 
-    If the pair is not tolerated (``one < other / ratio``) and was not chosen by this look, the factor expects at most 1 for every candidate
-    that is: with a rate of at least 1 / ``ratio`` of its control's.
+    If the pair is not tolerated (``one < other / ratio``) and was not chosen by this look, the
+    factor expects at most 1 for every candidate that is: with a rate of at least 1 / ``ratio`` of
+    its control's.
     """
     one, other = min(one, _CERTAIN), min(other, _CERTAIN)
     rival = nearest(one, other, of_one=trials, of_other=control_trials, ratio=ratio)
@@ -95,11 +101,12 @@ def block(
 
 
 def nearest(one: float, other: float, *, of_one: float, of_other: float, ratio: float) -> float:
-    """The rate ``p`` for which ``(p, ratio * p)`` is nearest to ``(one, other)``, in Kullback and Leibler's sense, over ``of_one`` and
-    ``of_other`` requests: with a ratio of 1, the pooled rate.
+    """The rate ``p`` for which ``(p, ratio * p)`` is nearest to ``(one, other)``, in Kullback and
+    Leibler's sense, over ``of_one`` and ``of_other`` requests: with a ratio of 1, the pooled rate.
 
-    It is where ``of_one (p - one) (1 - ratio p) + of_other (ratio p - other) (1 - p)`` is 0: the lesser root of a quadratic. Its
-    discriminant is written as a square and what is left of it where the ratio is not 1, so that rates close to 1 lose no digits.
+    It is where ``of_one (p - one) (1 - ratio p) + of_other (ratio p - other) (1 - p)`` is 0: the
+    lesser root of a quadratic. Its discriminant is written as a square and what is left of it where
+    the ratio is not 1, so that rates close to 1 lose no digits.
     """
     constant = of_one * one + of_other * other
     linear = of_one * (1 + ratio * one) + of_other * (ratio + other)

@@ -1,16 +1,21 @@
-"""Evidence of slower answers, from histograms as they are: cumulative counts in buckets. It may be looked at at any time.
+"""Evidence of slower answers, from histograms as they are: cumulative counts in buckets. It may be
+looked at at any time.
 
-A quantile is never estimated. "The 99th percentile rose" says that more requests are above an edge than were, and how many are above an
-edge is a count, exact at the edge and additive over windows. Half of the evidence is the average of the sequential test of
-`progressive.stats.sequential` over five edges of the upper tail; it finds a slow tail. The other half looks at the distribution as a
-whole: a block e-variable (Turner, Ly and Grünwald, 2021, here for more than two outcomes) for alternatives that tilt the pooled
-distribution of the earlier looks towards the slow end; it finds what is slower everywhere. Averages of evidence are evidence, whatever the
-dependence between the parts.
+A quantile is never estimated. "The 99th percentile rose" says that more requests are above an edge
+than were, and how many are above an edge is a count, exact at the edge and additive over windows.
+Half of the evidence is the average of the sequential test of `progressive.stats.sequential` over
+five edges of the upper tail; it finds a slow tail. The other half looks at the distribution as a
+whole: a block e-variable (Turner, Ly and Grünwald, 2021, here for more than two outcomes) for
+alternatives that tilt the pooled distribution of the earlier looks towards the slow end; it finds
+what is slower everywhere. Averages of evidence are evidence, whatever the dependence between the
+parts.
 
-Guarantee: the evidence reaches ``1 / alpha`` with a probability of at most ``alpha``, over any number of looks, if the candidate's times are
-nowhere worse than the control's, that is if at no edge a larger part of them is above it. With a ``margin`` the candidate's times are
-compared with the control's stretched by it: the candidate's requests above the first edge from ``margin`` times an edge on, with the
-control's above that edge. Where the edges are coarse, more is tolerated than was asked for, and `margin_tested` says what.
+Guarantee: the evidence reaches ``1 / alpha`` with a probability of at most ``alpha``, over any
+number of looks, if the candidate's times are nowhere worse than the control's, that is if at no
+edge a larger part of them is above it. With a ``margin`` the candidate's times are compared with
+the control's stretched by it: the candidate's requests above the first edge from ``margin`` times
+an edge on, with the control's above that edge. Where the edges are coarse, more is tolerated than
+was asked for, and `margin_tested` says what.
 """
 
 from __future__ import annotations
@@ -27,17 +32,25 @@ from .evidence import averaged, kept
 __all__ = ["NOTHING", "State", "evidence", "margin_tested", "paired", "parts", "update"]
 
 LEVELS: Final = (0.2, 0.05, 0.02, 0.005, 0.001)
-"""For each of these parts of all requests, one edge is followed above which there is no larger part. Each costs eight numbers of state, and
-evidence that only one of them has is divided by their number."""
+"""For each of these parts of all requests, one edge is followed above which there is no larger
+part. Each costs eight numbers of state, and evidence that only one of them has is divided by their
+number.
+"""
 
 ENOUGH: Final = 5
-"""Requests that are to be expected above a level before its edge is chosen. What an edge that is not yet chosen would bet is kept."""
+"""Requests that are to be expected above a level before its edge is chosen. What an edge that is
+not yet chosen would bet is kept.
+"""
 
 _TILTS: Final = (0.12, 0.28, 0.5, 0.9, 1.6)
-"""How far the alternatives tilt, in standard deviations of the logarithm of the time: from a tenth slower to several times slower."""
+"""How far the alternatives tilt, in standard deviations of the logarithm of the time: from a tenth
+slower to several times slower.
+"""
 
 _FAREST: Final = 20.0
-"""Standard deviations to which a bucket's distance is cut. Where nearly all requests are in one bucket the others are hundreds away."""
+"""Standard deviations to which a bucket's distance is cut. Where nearly all requests are in one
+bucket the others are hundreds away.
+"""
 
 _LOG_EQUAL: Final = (log(1 / len(_TILTS)),) * len(_TILTS)
 _LOG_LEVELS: Final = (log(1 / len(LEVELS)),) * len(LEVELS)
@@ -46,15 +59,18 @@ _HALVES: Final = (log(0.5), log(0.5))
 State: TypeAlias = tuple[
     tuple[int, ...], tuple[ratios.State, ...], tuple[float, ...], tuple[int, ...]
 ]
-"""Which edges are followed, one for each of the first levels; what each shows; the evidence of the tilts; and the cumulative counts of both
-tracks in all looks so far."""
+"""Which edges are followed, one for each of the first levels; what each shows; the evidence of the
+tilts; and the cumulative counts of both tracks in all looks so far.
+"""
 
 NOTHING: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
 """The evidence before the first look."""
 
 
 def paired(edges: Sequence[float], margin: float) -> list[tuple[int, int]]:
-    """For each edge that has one, the first edge at or past ``margin`` times it: indices of the control's and of the candidate's."""
+    """For each edge that has one, the first edge at or past ``margin`` times it: indices of the
+    control's and of the candidate's.
+    """
     found = [
         (i, bisect_left(edges, margin * edge - abs(edge) * 1e-12)) for i, edge in enumerate(edges)
     ]
@@ -62,7 +78,9 @@ def paired(edges: Sequence[float], margin: float) -> list[tuple[int, int]]:
 
 
 def margin_tested(edges: Sequence[float], margin: float) -> float:
-    """The margin that is really tested with these edges: the largest ratio between an edge and its pair; 1 where nothing is tolerated."""
+    """The margin that is really tested with these edges: the largest ratio between an edge and its
+    pair; 1 where nothing is tolerated.
+    """
     return max(
         (edges[j] / edges[i] for i, j in paired(edges, margin) if edges[i] > 0), default=margin
     )
@@ -79,8 +97,9 @@ def update(
 ) -> State:
     """The state after one more look.
 
-    ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising); the last ones, above 0, count all. The edges
-    must be those of the earlier looks, and at least one must have a pair. ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
+    ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising); the last
+    ones, above 0, count all. The edges must be those of the earlier looks, and at least one must
+    have a pair. ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
     chosen, above, tilts, before = state
     pairs = paired(edges, margin)
@@ -96,8 +115,9 @@ def update(
     pooled = tuple(
         a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True)
     )
-    # Which edges are followed is chosen by what both tracks have together, this look included: if their times are distributed alike, how a
-    # look's requests are split between them is independent of that. (For a candidate that is quicker it is not, and only less suspicious.)
+    # Which edges are followed is chosen by what both tracks have together, this look included: if
+    # their times are distributed alike, how a look's requests are split between them is independent
+    # of that. (For a candidate that is quicker it is not, and only less suspicious.)
     for level in LEVELS[len(chosen) :]:
         if level * pooled[-1] >= ENOUGH:
             chosen, above = (*chosen, _edge(pooled, level)), (*above, ratios.NOTHING)
@@ -116,12 +136,16 @@ def update(
 
 
 def evidence(state: State) -> float:
-    """The natural logarithm of the evidence against "nowhere worse"; harm is proven at level ``alpha`` from ``log(1 / alpha)`` on."""
+    """The natural logarithm of the evidence against "nowhere worse"; harm is proven at level
+    ``alpha`` from ``log(1 / alpha)`` on.
+    """
     return averaged(parts(state), _HALVES)
 
 
 def parts(state: State) -> tuple[float, float]:
-    """The same of its two halves: of the edges that are followed, and of the distribution as a whole."""
+    """The same of its two halves: of the edges that are followed, and of the distribution as a
+    whole.
+    """
     _, above, tilts, _ = state
     edges = [ratios.evidence(known) for known in above]
     edges += [0.0] * (len(LEVELS) - len(edges))
@@ -134,7 +158,9 @@ def _cells(cumulative: Sequence[int]) -> list[int]:
 
 
 def _edge(pooled: Sequence[int], level: float) -> int:
-    """The first edge above which there is at most the part ``level`` of all; the last edge if there is none."""
+    """The first edge above which there is at most the part ``level`` of all; the last edge if there
+    is none.
+    """
     most = level * pooled[-1]
     return next(
         (i for i, below in enumerate(pooled[:-2]) if pooled[-1] - below <= most), len(pooled) - 2
@@ -142,7 +168,9 @@ def _edge(pooled: Sequence[int], level: float) -> int:
 
 
 def _middles(edges: list[float]) -> list[float]:
-    """A number for each bucket: the logarithm of its middle, and for the open ends as far out as their neighbours are wide."""
+    """A number for each bucket: the logarithm of its middle, and for the open ends as far out as
+    their neighbours are wide.
+    """
     positive = [edge for edge in edges if edge > 0]
     if len(positive) < 2:
         return [float(i) for i in range(len(edges) + 1)]
@@ -156,7 +184,9 @@ def _middles(edges: list[float]) -> list[float]:
 def _tilted(
     before: list[int], middles: list[float], mine: list[int], theirs: list[int]
 ) -> list[float]:
-    """The logarithm of one look's factor for each tilt, from what is in each bucket; ``before`` is that of the earlier looks."""
+    """The logarithm of one look's factor for each tilt, from what is in each bucket; ``before`` is
+    that of the earlier looks.
+    """
     every = fsum(before) + len(before) / 2
     base = [(count + 0.5) / every for count in before]
     mean = fsum([p * middle for p, middle in zip(base, middles, strict=True)])

@@ -1,14 +1,19 @@
-"""Proof that the candidate is not much slower: the evidence against "its times are the control's, stretched ``limit`` times or more".
+"""Proof that the candidate is not much slower: the evidence against "its times are the control's,
+stretched ``limit`` times or more".
 
-The same counts above edges as in `progressive.stats.tails`, the other way round. Times that are stretched by ``limit`` are above
-``limit * b`` at least as often as the control's are above ``b``; so for two edges that are at most ``limit`` apart, the candidate's part
-above the higher one is at least the control's part above the lower one. A block e-variable speaks against that, for a candidate that is as
-good or nearly so: its parts above the two edges are taken from what both tracks have shown in the earlier looks.
+The same counts above edges as in `progressive.stats.tails`, the other way round. Times that are
+stretched by ``limit`` are above ``limit * b`` at least as often as the control's are above ``b``;
+so for two edges that are at most ``limit`` apart, the candidate's part above the higher one is at
+least the control's part above the lower one. A block e-variable speaks against that, for a
+candidate that is as good or nearly so: its parts above the two edges are taken from what both
+tracks have shown in the earlier looks.
 
-It is proven at two places apart, above the edges with next to a fifth and next to a hundredth of all requests, and the evidence is the
-lesser of the two: a candidate that is stretched ``limit`` times at either is accepted with a probability of at most ``beta``, however
-often it is looked at. The edges are chosen from earlier looks, so what is seen while they are is not counted. Where no edge with a pair has
-a part of the requests above it that is within `NEAR` times the one that is wanted, nothing is proven: these buckets can't.
+It is proven at two places apart, above the edges with next to a fifth and next to a hundredth of
+all requests, and the evidence is the lesser of the two: a candidate that is stretched ``limit``
+times at either is accepted with a probability of at most ``beta``, however often it is looked at.
+The edges are chosen from earlier looks, so what is seen while they are is not counted. Where no
+edge with a pair has a part of the requests above it that is within `NEAR` times the one that is
+wanted, nothing is proven: these buckets can't.
 """
 
 from __future__ import annotations
@@ -25,7 +30,9 @@ from .planning import requests_needed
 __all__ = ["LEVELS", "NOTHING", "State", "closest", "evidence", "needed", "update", "within"]
 
 LEVELS: Final = (0.2, 0.01)
-"""Parts of all requests: what is proven is about the 80th and the 99th percentile, as far as edges are there."""
+"""Parts of all requests: what is proven is about the 80th and the 99th percentile, as far as edges
+are there.
+"""
 
 ENOUGH: Final = 10
 """Requests that are to be expected above a level before its edges are chosen."""
@@ -34,20 +41,25 @@ NEAR: Final = 4.0
 """How many times more or fewer requests than a level may be above an edge that stands for it."""
 
 _WAY: Final = (-0.4, 0.0, 0.33)
-"""The alternatives: which part of the way, in log odds, the candidate has gone from "as good" to "stretched by the limit"."""
+"""The alternatives: which part of the way, in log odds, the candidate has gone from "as good" to
+"stretched by the limit".
+"""
 
 _LOG_PRIOR: Final = (log(1 / 4), log(1 / 2), log(1 / 4))
 
 State: TypeAlias = tuple[tuple[int, ...], tuple[tuple[float, ...], ...], tuple[int, ...]]
-"""Which pair of edges is followed for each level, -1 while none is; the evidence of each; and the cumulative counts of both tracks in all
-looks so far."""
+"""Which pair of edges is followed for each level, -1 while none is; the evidence of each; and the
+cumulative counts of both tracks in all looks so far.
+"""
 
 NOTHING: Final[State] = ((-1,) * len(LEVELS), ((0.0,) * len(_WAY),) * len(LEVELS), ())
 """The evidence before the first look."""
 
 
 def within(edges: Sequence[float], limit: float) -> list[tuple[int, int]]:
-    """For each edge that has one, the last edge above it that is at most ``limit`` times it: indices of the control's and the candidate's."""
+    """For each edge that has one, the last edge above it that is at most ``limit`` times it:
+    indices of the control's and the candidate's.
+    """
     found = [
         (i, bisect_right(edges, limit * edge + abs(edge) * 1e-12) - 1)
         for i, edge in enumerate(edges)
@@ -56,7 +68,9 @@ def within(edges: Sequence[float], limit: float) -> list[tuple[int, int]]:
 
 
 def closest(edges: Sequence[float]) -> float:
-    """The least ratio between two neighbouring edges above 0, and so the least limit that these edges can prove; infinite without two."""
+    """The least ratio between two neighbouring edges above 0, and so the least limit that these
+    edges can prove; infinite without two.
+    """
     return min((b / a for a, b in pairwise(edges) if a > 0), default=inf)
 
 
@@ -69,10 +83,12 @@ def update(
     limit: float,
     dispersion: float = 1.0,
 ) -> State:
-    """The state after one more look. ``limit`` (above 1) is the stretch to be excluded; at least two edges must be `within` it.
+    """The state after one more look. ``limit`` (above 1) is the stretch to be excluded; at least
+    two edges must be `within` it.
 
-    ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising, the same in all looks); the last ones, above 0,
-    count all. ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
+    ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising, the same
+    in all looks); the last ones, above 0, count all. ``dispersion`` (1 or more): see
+    `progressive.stats.planning.dispersion`.
     """
     chosen, logs, before = state
     pairs = within(edges, limit)
@@ -99,7 +115,9 @@ def update(
 
 
 def evidence(state: State) -> float:
-    """The natural logarithm of the evidence against "stretched by the limit"; accepted at level ``beta`` from ``log(1 / beta)`` on."""
+    """The natural logarithm of the evidence against "stretched by the limit"; accepted at level
+    ``beta`` from ``log(1 / beta)`` on.
+    """
     return min(_by_level(state))
 
 
@@ -112,7 +130,8 @@ def needed(
     limit: float,
     dispersion: float = 1.0,
 ) -> float:
-    """How many more requests on both tracks, in the mean, bring the evidence to ``nats`` if the candidate is as good; infinite if none would.
+    """How many more requests on both tracks, in the mean, bring the evidence to ``nats`` if the
+    candidate is as good; infinite if none would.
 
     ``share`` is the candidate's part of them.
     """
@@ -135,7 +154,9 @@ def _by_level(state: State) -> list[float]:
 
 
 def _pair(pooled: Sequence[int], pairs: list[tuple[int, int]], level: float) -> int:
-    """The pair whose lower edge has next to the part ``level`` of all above it, as ratios go; -1 where that is not near."""
+    """The pair whose lower edge has next to the part ``level`` of all above it, as ratios go; -1
+    where that is not near.
+    """
     parts = [(pooled[-1] - pooled[i]) / (level * pooled[-1]) for i, _ in pairs]
     near = [min(part, 1 / part) if part else 0.0 for part in parts]
     return near.index(max(near)) if max(near) * NEAR >= 1 else -1

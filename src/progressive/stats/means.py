@@ -1,14 +1,18 @@
-"""Evidence of a change in a mean, from the moments alone. It may be looked at at any time; the promise is approximate.
+"""Evidence of a change in a mean, from the moments alone. It may be looked at at any time; the
+promise is approximate.
 
-Only numbers, means and sums of squares come in, so nothing holds for every distribution: the false alarms stay below alpha as far as the
-central limit theorem reaches. Two things that are not optional make it reach far enough for the skewed values that business metrics are:
-the variance is pooled over both tracks (with its own one, a small candidate without an outlier looks precise), and nothing is judged
-before the candidate has had `BURN_IN` values. Differences are taken look by look and added with the weight that the numbers of values
-give them, so that a mean that drifts while the share rises (Simpson's paradox) shows no difference that is not there.
+Only numbers, means and sums of squares come in, so nothing holds for every distribution: the false
+alarms stay below alpha as far as the central limit theorem reaches. Two things that are not
+optional make it reach far enough for the skewed values that business metrics are: the variance is
+pooled over both tracks (with its own one, a small candidate without an outlier looks precise), and
+nothing is judged before the candidate has had `BURN_IN` values. Differences are taken look by look
+and added with the weight that the numbers of values give them, so that a mean that drifts while the
+share rises (Simpson's paradox) shows no difference that is not there.
 
-With ``z`` the standardised difference towards harm and a prior on the harmful side with the standard deviation ``tau``,
-``g = tau^2 / (tau^2 + se^2)``, the evidence is ``sqrt(1 - g) exp(g z^2 / 2) 2 Phi(z sqrt(g))`` (a one-sided normal mixture; Robbins, 1970;
-Howard, Ramdas, McAuliffe and Sekhon, 2021).
+With ``z`` the standardised difference towards harm and a prior on the harmful side with the
+standard deviation ``tau``, ``g = tau^2 / (tau^2 + se^2)``, the evidence is
+``sqrt(1 - g) exp(g z^2 / 2) 2 Phi(z sqrt(g))`` (a one-sided normal mixture; Robbins, 1970; Howard,
+Ramdas, McAuliffe and Sekhon, 2021).
 """
 
 from __future__ import annotations
@@ -36,14 +40,20 @@ BURN_IN: Final = 30
 """Values of the candidate before which nothing is judged."""
 
 SCALE: Final = 0.2
-"""The prior's standard deviation, as a part of the control's mean: a change of a fifth is what it looks for."""
+"""The prior's standard deviation, as a part of the control's mean: a change of a fifth is what it
+looks for.
+"""
 
 _FAR: Final = -30.0
-"""Standard errors on the good side from which on a tail is told by the first terms of its series."""
+"""Standard errors on the good side from which on a tail is told by the first terms of its
+series.
+"""
 
 State: TypeAlias = tuple[int, float, float, float, float, float, int, float]
-"""The candidate's values; the weights of the looks; the means of the candidate and of the control, weighted; the sums of squares within the
-looks of either; their degrees of freedom; and the part of the weighted sum's variance that the candidate's values make."""
+"""The candidate's values; the weights of the looks; the means of the candidate and of the control,
+weighted; the sums of squares within the looks of either; their degrees of freedom; and the part of
+the weighted sum's variance that the candidate's values make.
+"""
 
 NOTHING: Final[State] = (0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0)
 """The evidence before the first look."""
@@ -76,21 +86,25 @@ def update(
 
 
 def base(state: State) -> float:
-    """The control's mean over all looks, weighted as the differences are; 0 before the first look."""
+    """The control's mean over all looks, weighted as the differences are; 0 before the first
+    look.
+    """
     return state[3] / state[1] if state[1] else 0.0
 
 
 def difference(state: State, *, margin: float = 1.0) -> float:
-    """The candidate's mean less ``margin`` times the control's, over all looks; 0 before the first."""
+    """The candidate's mean less ``margin`` times the control's, over all looks; 0 before the
+    first.
+    """
     return (state[2] - margin * state[3]) / state[1] if state[1] else 0.0
 
 
 def standard_error(state: State, *, margin: float = 1.0, dispersion: float = 1.0) -> float:
-    """Of `difference`; infinite while no variance is known. ``dispersion`` is by how much the variance of a sum of values is larger than
-    that of independent ones.
+    """Of `difference`; infinite while no variance is known. ``dispersion`` is by how much the
+    variance of a sum of values is larger than that of independent ones.
 
-    With a margin nobody knows whether only the means are so many times apart or all values, spread and all. Of the two variances that
-    follow the larger is taken, for each track; both are pooled.
+    With a margin nobody knows whether only the means are so many times apart or all values, spread
+    and all. Of the two variances that follow the larger is taken, for each track; both are pooled.
     """
     _, weight, _, _, squares, control_squares, freedom, part = state
     if freedom <= 0 or squares + control_squares <= 0:
@@ -103,7 +117,9 @@ def standard_error(state: State, *, margin: float = 1.0, dispersion: float = 1.0
 
 
 def evidence(state: State, *, up: bool, margin: float = 1.0, dispersion: float = 1.0) -> float:
-    """The natural logarithm of the evidence that the mean rose (``up``) or fell past ``margin`` times the control's; 0 before the burn-in."""
+    """The natural logarithm of the evidence that the mean rose (``up``) or fell past ``margin``
+    times the control's; 0 before the burn-in.
+    """
     error = _error(state, margin, dispersion)
     if error == inf:
         return 0.0
@@ -125,8 +141,9 @@ def evidence(state: State, *, up: bool, margin: float = 1.0, dispersion: float =
 def bounds(
     state: State, *, margin: float = 1.0, alpha: float = 0.05, dispersion: float = 1.0
 ) -> tuple[float, float]:
-    """The differences that the looks don't exclude, at every look at once with a probability of about 1 - ``alpha`` (the two-sided normal
-    mixture of the same prior); infinite before the burn-in.
+    """The differences that the looks don't exclude, at every look at once with a probability of
+    about 1 - ``alpha`` (the two-sided normal mixture of the same prior); infinite before the
+    burn-in.
     """
     error = _error(state, margin, dispersion)
     if error == inf:
@@ -146,8 +163,9 @@ def needed(
     margin: float = 1.0,
     dispersion: float = 1.0,
 ) -> float:
-    """How many more values on both tracks, split as ``n`` and ``control_n`` are, bring so much more evidence for a candidate whose mean is
-    the control's; infinite if none would, or while no variance is known.
+    """How many more values on both tracks, split as ``n`` and ``control_n`` are, bring so much more
+    evidence for a candidate whose mean is the control's; infinite if none would, or while no
+    variance is known.
     """
     apart, error = (
         base(state) * (1 - margin),
@@ -171,5 +189,7 @@ def _error(state: State, margin: float, dispersion: float) -> float:
 
 
 def _log_rest(error: float) -> float:
-    """The logarithm of the standard error's part of the whole variance, also where that is next to 0."""
+    """The logarithm of the standard error's part of the whole variance, also where that is next to
+    0.
+    """
     return 2 * log(error) - log1p(error * error) if error < 1 else -log1p(1 / (error * error))

@@ -1,17 +1,22 @@
-"""How far a sum may stray at any time: log mixture supermartingales, and the boundaries that come with them.
+"""How far a sum may stray at any time: log mixture supermartingales, and the boundaries that come
+with them.
 
-A sum ``s`` of centred increments has an intrinsic time ``v``, in the square of the unit of ``s``, such that ``exp(l s - psi(l) v)`` never
-expects to grow, for every ``l`` and a function ``psi`` that tells the kind of the increments. Its average over a prior on ``l`` expects no
-growth either, so it ever reaches ``1 / alpha`` with a probability of at most ``alpha`` (Ville's inequality): for any number of looks, also
-when they stop by what they saw. Where a sum crosses is the boundary, and a confidence sequence is what the boundary does not exclude.
+A sum ``s`` of centred increments has an intrinsic time ``v``, in the square of the unit of ``s``,
+such that ``exp(l s - psi(l) v)`` never expects to grow, for every ``l`` and a function ``psi`` that
+tells the kind of the increments. Its average over a prior on ``l`` expects no growth either, so it
+ever reaches ``1 / alpha`` with a probability of at most ``alpha`` (Ville's inequality): for any
+number of looks, also when they stop by what they saw. Where a sum crosses is the boundary, and a
+confidence sequence is what the boundary does not exclude.
 
-The priors are those of Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of
-Statistics 49 (2021), propositions 5 to 10. Each is conjugate, so the average is what the prior says of "no difference" over what the
-posterior says of it (Savage and Dickey), and it is computed as that: a ratio of two densities in Loader's saddle-point form, in which
-nothing large cancels however far out a sum is. Everything is in nats.
+The priors are those of Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric,
+nonasymptotic confidence sequences", Annals of Statistics 49 (2021), propositions 5 to 10. Each is
+conjugate, so the average is what the prior says of "no difference" over what the posterior says of
+it (Savage and Dickey), and it is computed as that: a ratio of two densities in Loader's
+saddle-point form, in which nothing large cancels however far out a sum is. Everything is in nats.
 
-``v_opt`` is the intrinsic time at which the boundary for ``alpha_opt`` is to be tightest. It must be chosen beforehand; a tenth of what
-comes costs a fourteenth of the boundary's height, ten times of it a quarter. The boundary for another alpha than ``alpha_opt`` is as valid.
+``v_opt`` is the intrinsic time at which the boundary for ``alpha_opt`` is to be tightest. It must
+be chosen beforehand; a tenth of what comes costs a fourteenth of the boundary's height, ten times
+of it a quarter. The boundary for another alpha than ``alpha_opt`` is as valid.
 """
 
 from __future__ import annotations
@@ -40,10 +45,14 @@ __all__ = [
 
 
 class Mixture(Protocol):
-    """One of the mixtures below, or one's own: a function of a sum and its intrinsic time that never expects to grow."""
+    """One of the mixtures below, or one's own: a function of a sum and its intrinsic time that
+    never expects to grow.
+    """
 
     def log(self, s: float, v: float) -> float:
-        """The logarithm of the mixture for a sum ``s`` at the intrinsic time ``v``, 0 or more: convex in ``s``, and at ``s`` = 0 not above 0."""
+        """The logarithm of the mixture for a sum ``s`` at the intrinsic time ``v``, 0 or more:
+        convex in ``s``, and at ``s`` = 0 not above 0.
+        """
         ...
 
     def most(self, v: float) -> float:
@@ -52,10 +61,11 @@ class Mixture(Protocol):
 
 
 def boundary(mixture: Mixture, v: float, *, alpha: float) -> float:
-    """The least sum from 0 on that excludes the null at the level ``alpha`` (0 to 1, both exclusive) at the intrinsic time ``v``.
+    """The least sum from 0 on that excludes the null at the level ``alpha`` (0 to 1, both
+    exclusive) at the intrinsic time ``v``.
 
-    It is infinite where no sum that there can be does. The lower boundary is the negative of that of the mirrored sum (for trials, with
-    ``g`` and ``h`` exchanged). By halving, to the last digit.
+    It is infinite where no sum that there can be does. The lower boundary is the negative of that
+    of the mirrored sum (for trials, with ``g`` and ``h`` exchanged). By halving, to the last digit.
     """
     needed = -log(_level(alpha))
     high = mixture.most(v)
@@ -72,10 +82,12 @@ def boundary(mixture: Mixture, v: float, *, alpha: float) -> float:
 
 
 def best_rho(v_opt: float, alpha_opt: float = 0.05, *, one_sided: bool) -> float:
-    """The precision of a normal prior whose boundary is tightest at ``v_opt``, nearly (in closed form; the exact one takes Lambert's W).
+    """The precision of a normal prior whose boundary is tightest at ``v_opt``, nearly (in closed
+    form; the exact one takes Lambert's W).
 
-    ``v_opt`` is above 0; ``alpha_opt`` is above 0 and below 1, or 1/2 if ``one_sided``. The other mixtures are tuned by it as well:
-    their priors agree with the normal one in the variance of ``l``.
+    ``v_opt`` is above 0; ``alpha_opt`` is above 0 and below 1, or 1/2 if ``one_sided``. The other
+    mixtures are tuned by it as well: their priors agree with the normal one in the variance of
+    ``l``.
     """
     positive(v_opt, "v_opt")
     sides = 2 if one_sided else 1
@@ -89,11 +101,12 @@ def _level(alpha: float, top: float = 1.0, what: str = "alpha") -> float:
     raise ValueError(f"{what}={alpha!r} is not between 0 and {top:g}; 5 % is 0.05")
 
 
-# ----------------------------------------------------------------------------------------------------------------------- mixtures
+# ----------------------------------------------------------------------------------------- mixtures
 
 
 class Normal(NamedTuple):
-    """For increments with ``psi(l) = l**2 / 2``: normal ones, or any whose tails are no heavier, with ``v`` the sum of their variances.
+    """For increments with ``psi(l) = l**2 / 2``: normal ones, or any whose tails are no heavier,
+    with ``v`` the sum of their variances.
 
     The prior is normal; one-sided, its half above 0 (propositions 5 and 6; Robbins, 1970).
     """
@@ -116,10 +129,11 @@ class Normal(NamedTuple):
 
 
 class BetaBinomial(NamedTuple):
-    """For increments from ``-g`` to ``h`` (both above 0) with mean 0, each of which adds ``g h`` to ``v``: trials less their chance, with
-    ``g = p`` and ``h = 1 - p``.
+    """For increments from ``-g`` to ``h`` (both above 0) with mean 0, each of which adds ``g h`` to
+    ``v``: trials less their chance, with ``g = p`` and ``h = 1 - p``.
 
-    The prior is a beta distribution of the chance of a step up, around ``g / (g + h)``; one-sided, its part above (propositions 7 and 8).
+    The prior is a beta distribution of the chance of a step up, around ``g / (g + h)``; one-sided,
+    its part above (propositions 7 and 8).
     """
 
     g: float
@@ -129,7 +143,9 @@ class BetaBinomial(NamedTuple):
     one_sided: bool = True
 
     def log(self, s: float, v: float) -> float:
-        """The logarithm of the mixture, for ``s`` between ``-v / h`` and ``v / g``: no sum of such increments is elsewhere."""
+        """The logarithm of the mixture, for ``s`` between ``-v / h`` and ``v / g``: no sum of such
+        increments is elsewhere.
+        """
         g, h = _positive_pair(self.g, self.h)
         between(v, 0, inf, "v")
         whole = g + h
@@ -151,7 +167,9 @@ class BetaBinomial(NamedTuple):
 
 
 _LEAST_PRIOR: Final = 1e-3
-"""A prior that weighs less than this part of one trial would be tuned for a ``v_opt`` of no more than a few; it is kept proper."""
+"""A prior that weighs less than this part of one trial would be tuned for a ``v_opt`` of no more
+than a few; it is kept proper.
+"""
 
 
 def _positive_pair(g: float, h: float) -> tuple[float, float]:
@@ -162,8 +180,8 @@ def _positive_pair(g: float, h: float) -> tuple[float, float]:
 
 
 class GammaExponential(NamedTuple):
-    """For increments with ``psi(l) = (-log(1 - c l) - c l) / c**2``: exponential times less their mean ``c``, with ``v`` the sum of their
-    variances, or whatever has no heavier tail than these.
+    """For increments with ``psi(l) = (-log(1 - c l) - c l) / c**2``: exponential times less their
+    mean ``c``, with ``v`` the sum of their variances, or whatever has no heavier tail than these.
 
     The prior of ``1 - c l`` is a gamma distribution up to 1 (proposition 9). Always one-sided.
     """
@@ -188,11 +206,12 @@ class GammaExponential(NamedTuple):
 
 
 class GammaPoisson(NamedTuple):
-    """For increments with ``psi(l) = (exp(c l) - c l - 1) / c**2``: Poisson counts less their mean, with ``c = 1`` and ``v`` the mean; in
-    steps of ``c`` or at most that, with ``v`` the variance.
+    """For increments with ``psi(l) = (exp(c l) - c l - 1) / c**2``: Poisson counts less their mean,
+    with ``c = 1`` and ``v`` the mean; in steps of ``c`` or at most that, with ``v`` the variance.
 
-    The prior of ``exp(c l)``, the multiple of the mean, is a gamma distribution around 1; one-sided, its part above (proposition 10).
-    The two-sided one is for sums that rise in steps of ``c`` and fall continuously, as counts less their mean do.
+    The prior of ``exp(c l)``, the multiple of the mean, is a gamma distribution around 1;
+    one-sided, its part above (proposition 10). The two-sided one is for sums that rise in steps of
+    ``c`` and fall continuously, as counts less their mean do.
     """
 
     c: float
@@ -201,7 +220,9 @@ class GammaPoisson(NamedTuple):
     one_sided: bool = True
 
     def log(self, s: float, v: float) -> float:
-        """The logarithm of the mixture, for ``v`` 0 or more; two-sided, for ``s`` from ``-v / c`` on: a count is not below 0."""
+        """The logarithm of the mixture, for ``v`` 0 or more; two-sided, for ``s`` from ``-v / c``
+        on: a count is not below 0.
+        """
         positive(self.c, "c")
         between(v, 0, inf, "v")
         rho, square = (
@@ -223,10 +244,12 @@ class GammaPoisson(NamedTuple):
 
 
 def _log_below(a: float, x: float) -> float:
-    """The logarithm of the integral of ``u**(a - 1) exp(x (1 - u))`` over ``u`` from 0 to 1, for ``a`` above 0 and every ``x``.
+    """The logarithm of the integral of ``u**(a - 1) exp(x (1 - u))`` over ``u`` from 0 to 1, for
+    ``a`` above 0 and every ``x``.
 
-    Below ``a``, and for a negative ``x``, by the continued fraction of Murphy and McCabe (Cuyt et al., "Handbook of Continued Fractions
-    for Special Functions", 2008, chapter 12); it converges everywhere.
+    Below ``a``, and for a negative ``x``, by the continued fraction of Murphy and McCabe (Cuyt et
+    al., "Handbook of Continued Fractions for Special Functions", 2008, chapter 12); it converges
+    everywhere.
     """
     if x >= a:
         return log_gamma_p(a, x) - log_gamma_peak(x, a)
@@ -247,17 +270,19 @@ def _log_above(a: float, x: float) -> float:
     return -log(fraction(x - a + 1, gamma_terms(x, a)))
 
 
-# ---------------------------------------------------------------------------------------------------- boundaries in closed form
+# ------------------------------------------------------------------------ boundaries in closed form
 
 
 def stitched(
     v: float, *, alpha: float, v_min: float, c: float = 0.0, s: float = 1.4, eta: float = 2.0
 ) -> float:
-    """The polynomial stitched boundary: of the rate of the law of the iterated logarithm, for sub-gamma sums with the scale ``c``.
+    """The polynomial stitched boundary: of the rate of the law of the iterated logarithm, for
+    sub-gamma sums with the scale ``c``.
 
-    ``v_min`` (above 0) is from when on it counts: earlier, it is what it is then. ``c`` is 0 (sub-Gaussian) or more. ``eta`` (above 1) is by
-    how much an epoch is longer than the one before, ``s`` (above 1) how fast the share of alpha falls from one to the next: as
-    ``k**-s``. (Howard, Ramdas, McAuliffe and Sekhon, 2021, theorem 1.)
+    ``v_min`` (above 0) is from when on it counts: earlier, it is what it is then. ``c`` is 0
+    (sub-Gaussian) or more. ``eta`` (above 1) is by how much an epoch is longer than the one before,
+    ``s`` (above 1) how fast the share of alpha falls from one to the next: as ``k**-s``. (Howard,
+    Ramdas, McAuliffe and Sekhon, 2021, theorem 1.)
     """
     positive(v_min, "v_min")
     between(c, 0, inf, "c")
@@ -277,7 +302,9 @@ def _above_one(value: float, what: str) -> None:
 
 _BERNOULLI: Final = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)
 _ADDED: Final = 20
-"""So many terms are added up one by one; then the first of Euler and Maclaurin's that is left out is below 1e-20 for every ``s``."""
+"""So many terms are added up one by one; then the first of Euler and Maclaurin's that is left out
+is below 1e-20 for every ``s``.
+"""
 
 
 def _zeta(s: float) -> float:
@@ -298,11 +325,13 @@ def _zeta(s: float) -> float:
 
 
 def empirical_process(t: float, *, alpha: float, t_min: float, scale: float = 0.85) -> float:
-    """How far the empirical distribution function of ``t`` independent values is from the true one, at every point and at every time from
-    ``t_min`` on, but for a chance of ``alpha``; infinite before. It falls as ``sqrt(log(log(t)) / t)``.
+    """How far the empirical distribution function of ``t`` independent values is from the true one,
+    at every point and at every time from ``t_min`` on, but for a chance of ``alpha``; infinite
+    before. It falls as ``sqrt(log(log(t)) / t)``.
 
-    ``t_min`` is 1 or more. ``scale`` (above the square root of 1/2) is the factor in front: a smaller one is tighter for very many values.
-    (Howard and Ramdas, "Sequential estimation of quantiles", Bernoulli 28 (2022), theorem 2.)
+    ``t_min`` is 1 or more. ``scale`` (above the square root of 1/2) is the factor in front: a
+    smaller one is tighter for very many values. (Howard and Ramdas, "Sequential estimation of
+    quantiles", Bernoulli 28 (2022), theorem 2.)
     """
     between(t_min, 1, inf, "t_min")
     if (0.5 < scale * scale < inf) is False:
@@ -317,7 +346,9 @@ _GOLDEN: Final = (sqrt(5) - 1) / 2
 
 @lru_cache(maxsize=64)
 def _offset(alpha: float, scale: float) -> float:
-    """The least constant that the theorem allows: over all lengths ``eta`` of an epoch, by the golden section of the logarithm of ``eta``."""
+    """The least constant that the theorem allows: over all lengths ``eta`` of an epoch, by the
+    golden section of the logarithm of ``eta``.
+    """
     low, high = 0.0, log(2 * scale * scale)
     one, other = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_one, at_other = _offset_of(alpha, scale, one), _offset_of(alpha, scale, other)
@@ -334,7 +365,9 @@ def _offset(alpha: float, scale: float) -> float:
 
 
 def _offset_of(alpha: float, scale: float, log_eta: float) -> float:
-    """The constant for one length of an epoch: where the theorem's bound of the chance, which falls with it, comes down to ``alpha``."""
+    """The constant for one length of an epoch: where the theorem's bound of the chance, which falls
+    with it, comes down to ``alpha``.
+    """
     eta = exp(log_eta)
 
     def enough(constant: float) -> bool:

@@ -1,10 +1,13 @@
-"""Events among trials, at one look: tests of two proportions and intervals for one or for their difference.
+"""Events among trials, at one look: tests of two proportions and intervals for one or for their
+difference.
 
-None of them may be looked at more than once: the chance of a false alarm is per look. For evidence that may be, see `sequential`.
-Counts are whole numbers with ``0 <= events <= trials``; anything else raises `ValueError`.
+None of them may be looked at more than once: the chance of a false alarm is per look. For evidence
+that may be, see `sequential`. Counts are whole numbers with ``0 <= events <= trials``; anything
+else raises `ValueError`.
 
-Sources: Fisher 1935; Clopper and Pearson, Biometrika 26 (1934); Wilson, JASA 22 (1927); Newcombe, Statistics in Medicine 17 (1998),
-method 10. The two-sided exact tests add up the outcomes that are at most as likely as the one that was seen.
+Sources: Fisher 1935; Clopper and Pearson, Biometrika 26 (1934); Wilson, JASA 22 (1927); Newcombe,
+Statistics in Medicine 17 (1998), method 10. The two-sided exact tests add up the outcomes that are
+at most as likely as the one that was seen.
 """
 
 from __future__ import annotations
@@ -37,16 +40,21 @@ __all__ = [
 ]
 
 _SLACK: Final = log1p(1e-9)
-"""Two outcomes are equally likely when their probabilities agree to this relative difference: rounding must not part a table from its
-mirror image. (SciPy allows 1e-14 for tables and 1e-7 for the binomial test, R 1e-7 for both.)
+"""Two outcomes are equally likely when their probabilities agree to this relative difference:
+rounding must not part a table from its mirror image. (SciPy allows 1e-14 for tables and 1e-7 for
+the binomial test, R 1e-7 for both.)
 """
 
 _NEGLIGIBLE: Final = 1e-17
-"""A tail is added up until a term is this small beside the sum; from there on the terms fall faster than geometrically."""
+"""A tail is added up until a term is this small beside the sum; from there on the terms fall faster
+than geometrically.
+"""
 
 
 class ZTest(NamedTuple):
-    """``z`` is above 0 where the first proportion is; ``p`` is the chance of such a ``z`` or one further out if both were equal."""
+    """``z`` is above 0 where the first proportion is; ``p`` is the chance of such a ``z`` or one
+    further out if both were equal.
+    """
 
     z: float
     p: float
@@ -55,7 +63,8 @@ class ZTest(NamedTuple):
 def _counts(events: int, trials: int, what: str = "") -> None:
     if events < 0 or events > trials:
         raise ValueError(
-            f"{what}events={events!r} of {what}trials={trials!r}: events are 0 or more and part of the trials"
+            f"{what}events={events!r} of {what}trials={trials!r}: events are 0 or more and "
+            "part of the trials"
         )
 
 
@@ -77,10 +86,11 @@ def two_proportion_z(
     alternative: Alternative = "two-sided",
     pooled: bool = True,
 ) -> ZTest:
-    """The normal test of two proportions. Not to be trusted below some five events a side; then use `fisher_exact`.
+    """The normal test of two proportions. Not to be trusted below some five events a side; then use
+    `fisher_exact`.
 
-    ``pooled``: the variance under "both are equal" (the usual test); otherwise each side's own. Without any variance ``z`` is 0 where
-    the proportions are equal and infinite where they are not.
+    ``pooled``: the variance under "both are equal" (the usual test); otherwise each side's own.
+    Without any variance ``z`` is 0 where the proportions are equal and infinite where they are not.
     """
     _two_samples(events, trials, control_events, control_trials)
     alternative_of(alternative)
@@ -107,10 +117,11 @@ def fisher_exact(
     *,
     alternative: Alternative = "two-sided",
 ) -> float:
-    """The p-value of Fisher's exact test: how the events fell on the two sides, given how many there were in all.
+    """The p-value of Fisher's exact test: how the events fell on the two sides, given how many
+    there were in all.
 
-    Two-sided: the chance of all tables that are at most as likely as this one, within a relative slack of 1e-9. The work grows with
-    the standard deviation of the count, not with the trials.
+    Two-sided: the chance of all tables that are at most as likely as this one, within a relative
+    slack of 1e-9. The work grows with the standard deviation of the count, not with the trials.
     """
     _two_samples(events, trials, control_events, control_trials)
     total, marked = trials + control_trials, events + control_events
@@ -120,10 +131,13 @@ def fisher_exact(
         return log_hypergeometric(k, total, marked, trials)
 
     def falling(k: int, step: int) -> float:
-        """P(K = k), P(K = k + step) and so on until nothing is left, for a ``k`` on that side of the mode."""
+        """P(K = k), P(K = k + step) and so on until nothing is left, for a ``k`` on that side of
+        the mode.
+        """
         term = total_chance = exp(log_chance(k))
         while least <= k + step <= most:
-            # P(k) / P(k - 1) = (marked - k + 1) (trials - k + 1) / (k (control_trials - marked + k))
+            # P(k) / P(k - 1) = (marked - k + 1) (trials - k + 1) / (k (control_trials - marked +
+            # k))
             high = k + 1 if step > 0 else k
             ratio = (
                 (marked - high + 1)
@@ -155,7 +169,9 @@ def fisher_exact(
 def binomial_test(
     events: int, trials: int, probability: float, *, alternative: Alternative = "two-sided"
 ) -> float:
-    """The p-value of the exact binomial test of ``probability``, from 0 to 1 inclusive; two-sided like `fisher_exact`."""
+    """The p-value of the exact binomial test of ``probability``, from 0 to 1 inclusive; two-sided
+    like `fisher_exact`.
+    """
     _counts(events, trials)
     between(probability, 0, 1, "probability")
     mode = min(trials, int((trials + 1) * probability))
@@ -187,7 +203,8 @@ def _exact(
     if alternative == "greater":
         return at_least(seen)
     bound = log_chance(seen) + _SLACK
-    # Up to the mode the chances rise, so where they pass the bound is found by halving; behind it, mirrored.
+    # Up to the mode the chances rise, so where they pass the bound is found by halving; behind it,
+    # mirrored.
     low, high = least, mode + 1
     while low < high:
         middle = (low + high) // 2
@@ -202,7 +219,8 @@ def _exact(
 
 
 def clopper_pearson(events: int, trials: int, *, confidence: float = 0.95) -> Interval:
-    """The exact interval for a proportion: it misses the truth with at most ``(1 - confidence) / 2`` on each side, for any truth.
+    """The exact interval for a proportion: it misses the truth with at most
+    ``(1 - confidence) / 2`` on each side, for any truth.
 
     For a bound on one side only, give ``confidence = 1 - 2 * alpha``. Without trials it is (0, 1).
     """
@@ -214,7 +232,9 @@ def clopper_pearson(events: int, trials: int, *, confidence: float = 0.95) -> In
 
 
 def wilson(events: int, trials: int, *, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval for a proportion: shorter than the exact one, and right on average only. Without trials it is (0, 1)."""
+    """Wilson's score interval for a proportion: shorter than the exact one, and right on average
+    only. Without trials it is (0, 1).
+    """
     _counts(events, trials)
     confidence_of(confidence)
     if trials == 0:
@@ -230,7 +250,9 @@ def wilson(events: int, trials: int, *, confidence: float = 0.95) -> Interval:
 def newcombe(
     events: int, trials: int, control_events: int, control_trials: int, *, confidence: float = 0.95
 ) -> Interval:
-    """Newcombe's hybrid score interval for ``events / trials - control_events / control_trials``, within -1 and 1."""
+    """Newcombe's hybrid score interval for ``events / trials - control_events / control_trials``,
+    within -1 and 1.
+    """
     _two_samples(events, trials, control_events, control_trials)
     low, high = wilson(events, trials, confidence=confidence)
     control_low, control_high = wilson(control_events, control_trials, confidence=confidence)

@@ -1,10 +1,13 @@
-"""Quantiles, and intervals for them that hold for any distribution: by order statistics, from samples or from buckets.
+"""Quantiles, and intervals for them that hold for any distribution: by order statistics, from
+samples or from buckets.
 
-``p`` is the part of the distribution below, 0 to 1: the 99th percentile is 0.99. The interval is that of the binomial test turned
-round: the number of values at or below the true quantile is binomial with ``p``. It needs samples that are independent of each other
-and nothing else; where there are too few, an end is infinite rather than guessed.
+``p`` is the part of the distribution below, 0 to 1: the 99th percentile is 0.99. The interval is
+that of the binomial test turned round: the number of values at or below the true quantile is
+binomial with ``p``. It needs samples that are independent of each other and nothing else; where
+there are too few, an end is infinite rather than guessed.
 
-Sources: Hyndman and Fan, The American Statistician 50 (1996), definition 7; David and Nagaraja, "Order Statistics" (2003), 7.1.
+Sources: Hyndman and Fan, The American Statistician 50 (1996), definition 7; David and Nagaraja,
+"Order Statistics" (2003), 7.1.
 """
 
 from __future__ import annotations
@@ -30,13 +33,16 @@ def sorted_samples(samples: Sequence[float]) -> list[float]:
     """In their order; raises `ValueError` where there are none, or one is NaN."""
     if not samples or any(isnan(sample) for sample in samples):
         raise ValueError(
-            f"samples: {'none' if not samples else 'NaN has no place in the order; remove it first'}"
+            "samples: "
+            f"{'none' if not samples else 'NaN has no place in the order; remove it first'}"
         )
     return sorted(samples)
 
 
 def quantile(samples: Sequence[float], p: float) -> float:
-    """The ``p`` quantile of at least one sample by linear interpolation between order statistics (R's type 7, NumPy's default)."""
+    """The ``p`` quantile of at least one sample by linear interpolation between order statistics
+    (R's type 7, NumPy's default).
+    """
     ordered = sorted_samples(samples)
     place = (len(ordered) - 1) * _part(p)
     below = floor(place)
@@ -46,7 +52,9 @@ def quantile(samples: Sequence[float], p: float) -> float:
 
 
 def _first(n: int, holds: Callable[[int], bool]) -> int:
-    """The least k from 0 to n for which a condition holds that, once true, stays true; n + 1 if there is none."""
+    """The least k from 0 to n for which a condition holds that, once true, stays true; n + 1 if
+    there is none.
+    """
     low, high = 0, n + 1
     while low < high:
         middle = (low + high) // 2
@@ -63,9 +71,11 @@ def _order(n: int, p: float, confidence: float) -> tuple[int, int]:
 
 
 def quantile_interval(samples: Sequence[float], p: float, *, confidence: float = 0.95) -> Interval:
-    """Two of the samples between which the true ``p`` quantile lies; each side misses it with at most ``(1 - confidence) / 2``.
+    """Two of the samples between which the true ``p`` quantile lies; each side misses it with at
+    most ``(1 - confidence) / 2``.
 
-    Infinite where too few samples reach that far out: an upper end for the 99th percentile takes 368 of them at 95 %.
+    Infinite where too few samples reach that far out: an upper end for the 99th percentile takes
+    368 of them at 95 %.
     """
     ordered = sorted_samples(samples)
     low, high = _order(len(ordered), _part(p), confidence)
@@ -84,7 +94,8 @@ def check_buckets(edges: Sequence[float], cumulative: Sequence[int]) -> None:
     never_falls = all(one <= other for one, other in pairwise(cumulative))
     if len(cumulative) != len(edges) + 1 or cumulative[0] < 0 or never_falls is False:
         raise ValueError(
-            f"cumulative={cumulative!r} must have one number more than edges (the last counts all) and never fall"
+            f"cumulative={cumulative!r} must have one number more than edges (the last "
+            "counts all) and never fall"
         )
 
 
@@ -96,10 +107,11 @@ def bucket_quantile_interval(
     confidence: float = 0.95,
     least: float = -inf,
 ) -> Interval:
-    """The same from buckets: ``cumulative[i]`` values were at most ``edges[i]``, the last number counts all. Outward to bucket edges.
+    """The same from buckets: ``cumulative[i]`` values were at most ``edges[i]``, the last number
+    counts all. Outward to bucket edges.
 
-    ``least`` is the smallest value there can be (0 for durations). The upper end is infinity where it lies past the last edge; without
-    values the interval is (``least``, infinity).
+    ``least`` is the smallest value there can be (0 for durations). The upper end is infinity where
+    it lies past the last edge; without values the interval is (``least``, infinity).
     """
     check_buckets(edges, cumulative)
     low, high = _order(cumulative[-1], _part(p), confidence)
@@ -111,9 +123,11 @@ def bucket_quantile_interval(
 
 
 def bucket_quantile(edges: Sequence[float], cumulative: Sequence[int], p: float) -> float:
-    """What Prometheus' ``histogram_quantile`` says: linear within the bucket, from 0 in the first one; NaN without values.
+    """What Prometheus' ``histogram_quantile`` says: linear within the bucket, from 0 in the first
+    one; NaN without values.
 
-    For people to look at, never for a verdict: the error is as large as the bucket. Past the last edge it is that edge.
+    For people to look at, never for a verdict: the error is as large as the bucket. Past the last
+    edge it is that edge.
     """
     check_buckets(edges, cumulative)
     rank = _part(p) * cumulative[-1]

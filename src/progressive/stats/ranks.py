@@ -1,10 +1,13 @@
-"""Two samples by their ranks: Mann and Whitney's test, the shift between them with its interval, and how large a difference is.
+"""Two samples by their ranks: Mann and Whitney's test, the shift between them with its interval,
+and how large a difference is.
 
-Nothing is assumed about the distribution but that samples are independent, which minutes of one service often are not. Samples are
-lists of numbers, at least one each; NaN raises `ValueError`, because it has no rank.
+Nothing is assumed about the distribution but that samples are independent, which minutes of one
+service often are not. Samples are lists of numbers, at least one each; NaN raises `ValueError`,
+because it has no rank.
 
-Sources: Mann and Whitney, Annals of Mathematical Statistics 18 (1947); Hodges and Lehmann, ibid. 34 (1963); Vargha and Delaney,
-Journal of Educational and Behavioral Statistics 25 (2000); Cliff, Psychological Bulletin 114 (1993). The interval is that of R's
+Sources: Mann and Whitney, Annals of Mathematical Statistics 18 (1947); Hodges and Lehmann, ibid. 34
+(1963); Vargha and Delaney, Journal of Educational and Behavioral Statistics 25 (2000); Cliff,
+Psychological Bulletin 114 (1993). The interval is that of R's
 ``wilcox.test(conf.int=TRUE, exact=FALSE)``, but for the tolerance.
 """
 
@@ -32,11 +35,13 @@ __all__ = [
 ]
 
 _SMALL: Final = 8
-"""Up to so many values on one side, and without ties, the exact distribution is taken unless one asks otherwise (as in SciPy)."""
+"""Up to so many values on one side, and without ties, the exact distribution is taken unless one
+asks otherwise (as in SciPy).
+"""
 
 _TOLERANCE: Final = 1e-12
-"""How exactly a shift is found, as a part of the range of all differences. A shift this near to 0 is 0: what is left of equal values that
-were calculated in different ways.
+"""How exactly a shift is found, as a part of the range of all differences. A shift this near to 0
+is 0: what is left of equal values that were calculated in different ways.
 """
 
 
@@ -48,14 +53,18 @@ _Point: TypeAlias = tuple[float, float]
 
 
 class MannWhitney(NamedTuple):
-    """``u``: in how many pairs the first sample's value is the greater one, ties by half. ``p``: the chance of one as extreme."""
+    """``u``: in how many pairs the first sample's value is the greater one, ties by half. ``p``:
+    the chance of one as extreme.
+    """
 
     u: float
     p: float
 
 
 class Shift(NamedTuple):
-    """By how much the first sample lies above the second: the estimate and its two-sided interval."""
+    """By how much the first sample lies above the second: the estimate and its two-sided
+    interval.
+    """
 
     estimate: float
     low: float
@@ -86,7 +95,9 @@ def mid_ranks(values: Sequence[float]) -> list[float]:
 
 
 def _runs(one: list[float], other: list[float]) -> Iterator[tuple[int, int, int]]:
-    """Both sorted samples by rising value: how many of ``other`` lie below, and how many of each have this value."""
+    """Both sorted samples by rising value: how many of ``other`` lie below, and how many of each
+    have this value.
+    """
     i = j = 0
     while i < len(one) or j < len(other):
         value = one[i] if j == len(other) or (i < len(one) and one[i] < other[j]) else other[j]
@@ -123,9 +134,10 @@ def mann_whitney(
 ) -> MannWhitney:
     """Is a value of ``one`` more often above or below one of ``other`` than chance would have it?
 
-    ``exact`` counts all orders and needs samples without ties; ``asymptotic`` is the normal approximation with the correction for ties
-    and, unless ``continuity`` is False, for continuity; ``auto`` is exact where there are no ties and a side has at most 8 values. If
-    all values are equal, ``p`` is 1.
+    ``exact`` counts all orders and needs samples without ties; ``asymptotic`` is the normal
+    approximation with the correction for ties and, unless ``continuity`` is False, for continuity;
+    ``auto`` is exact where there are no ties and a side has at most 8 values. If all values are
+    equal, ``p`` is 1.
     """
     alternative_of(alternative)
     first, second = _sample(one, "one"), _sample(other, "other")
@@ -147,7 +159,9 @@ def mann_whitney(
 
 
 def _exact_tail(u: int, m: int, n: int) -> float:
-    """P(U >= u) without ties: the orders are counted by the coefficients of the Gaussian binomial (m + n over m)."""
+    """P(U >= u) without ties: the orders are counted by the coefficients of the Gaussian binomial
+    (m + n over m).
+    """
     reach = (
         m * n - u
     )  # U and mn - U have one distribution, and the low coefficients are the cheap ones
@@ -170,9 +184,11 @@ def _exact_tail(u: int, m: int, n: int) -> float:
 def shift_statistic(
     one: Sequence[float], other: Sequence[float], at: float, quantile: float = 0.0
 ) -> float:
-    """The standardised statistic of ``one - at`` against ``other``, continuity-corrected, less ``quantile``.
+    """The standardised statistic of ``one - at`` against ``other``, continuity-corrected, less
+    ``quantile``.
 
-    It falls as ``at`` rises; the shift's interval ends where it crosses 0. Raises `ZeroDivisionError` if all values are then equal.
+    It falls as ``at`` rises; the shift's interval ends where it crosses 0. Raises
+    `ZeroDivisionError` if all values are then equal.
     """
     return _statistic(_sample(one, "one"), _sample(other, "other"), at, quantile)
 
@@ -200,16 +216,20 @@ def shift(
     confidence: float = 0.95,
     tolerance: float | None = None,
 ) -> Shift:
-    """Hodges and Lehmann's estimate of how far ``one`` lies above ``other``, and its interval: the asymptotic test turned round.
+    """Hodges and Lehmann's estimate of how far ``one`` lies above ``other``, and its interval: the
+    asymptotic test turned round.
 
-    The statistic is a step function of the shift, so what is looked for are differences between values of the two samples. They are
-    found to within 1e-12 of the range of all differences, so in any unit, and then taken exactly. The estimate is their median. An end
-    is clamped to the smallest or greatest difference where the samples are too small for the confidence.
+    The statistic is a step function of the shift, so what is looked for are differences between
+    values of the two samples. They are found to within 1e-12 of the range of all differences, so in
+    any unit, and then taken exactly. The estimate is their median. An end is clamped to the
+    smallest or greatest difference where the samples are too small for the confidence.
 
-    ``tolerance``, in the samples' unit, gives what R and Kayenta (both 1e-4) find instead, whatever the unit: some point that near to
-    each crossing, the estimate's statistic corrected for continuity too.
+    ``tolerance``, in the samples' unit, gives what R and Kayenta (both 1e-4) find instead, whatever
+    the unit: some point that near to each crossing, the estimate's statistic corrected for
+    continuity too.
 
-    Raises `ValueError` if all values are equal or become so by a shift, and for values whose differences are infinite.
+    Raises `ValueError` if all values are equal or become so by a shift, and for values whose
+    differences are infinite.
     """
     first, second = _sample(one, "one"), _sample(other, "other")
     if tolerance is None:
@@ -260,11 +280,12 @@ def _rough_crossing(
 def _exact_crossing(
     one: list[float], other: list[float], quantile: float, start: _Point, end: _Point, within: float
 ) -> float:
-    """The difference of two values at which the statistic changes its sign; between two of them, where it is 0 on a whole step, their
-    middle.
+    """The difference of two values at which the statistic changes its sign; between two of them,
+    where it is 0 on a whole step, their middle.
 
-    Where a shift makes values of the two samples equal, the correction for ties is a matter of that point alone; left out, the statistic
-    falls and never rises, and there is one crossing. The estimate (``quantile`` 0) is not corrected for continuity, as in R.
+    Where a shift makes values of the two samples equal, the correction for ties is a matter of that
+    point alone; left out, the statistic falls and never rises, and there is one crossing. The
+    estimate (``quantile`` 0) is not corrected for continuity, as in R.
     """
     m, n = len(one), len(other)
     ties = _u_and_ties(one, [])[1] + _u_and_ties(other, [])[1]
@@ -292,8 +313,8 @@ def _exact_crossing(
 
 
 def _near_zero(one: list[float], other: list[float]) -> tuple[list[float], list[float]]:
-    """Both samples less their least value, if all lie within a factor of two: that is exact then (Sterbenz), and shifting high values by
-    little would round their differences away.
+    """Both samples less their least value, if all lie within a factor of two: that is exact then
+    (Sterbenz), and shifting high values by little would round their differences away.
     """
     least, most = min(one[0], other[0]), max(one[-1], other[-1])
     if (least > 0 and most <= 2 * least) or (most < 0 and least >= 2 * most):
@@ -304,7 +325,8 @@ def _near_zero(one: list[float], other: list[float]) -> tuple[list[float], list[
 def _root(
     function: Callable[[float], float], start: _Point, end: _Point, tolerance: float
 ) -> float:
-    """Where ``function`` crosses 0, by Brent's method (1973, chapter 4), with the stopping rule of R's ``uniroot``.
+    """Where ``function`` crosses 0, by Brent's method (1973, chapter 4), with the stopping rule of
+    R's ``uniroot``.
 
     ``start`` and ``end`` are points with their values, which have opposite signs.
     """
@@ -332,7 +354,9 @@ def _root(
 
 
 def _interpolated(before: _Point, best: _Point, beyond: _Point) -> tuple[float, float]:
-    """The step from ``best`` to the zero of the line or of the inverse parabola, as a fraction whose numerator is not negative."""
+    """The step from ``best`` to the zero of the line or of the inverse parabola, as a fraction
+    whose numerator is not negative.
+    """
     width, ratio = beyond[0] - best[0], best[1] / before[1]
     if before[0] == beyond[0]:
         numerator, denominator = width * ratio, 1 - ratio
@@ -343,11 +367,13 @@ def _interpolated(before: _Point, best: _Point, beyond: _Point) -> tuple[float, 
     return (numerator, -denominator) if numerator > 0 else (-numerator, denominator)
 
 
-# ----------------------------------------------------------------------------------------------------------------- effect sizes
+# ------------------------------------------------------------------------------------- effect sizes
 
 
 def common_language(one: Sequence[float], other: Sequence[float]) -> float:
-    """The chance that a value of ``one`` is above one of ``other``, ties by half: Vargha and Delaney's A. 0.5 is no difference."""
+    """The chance that a value of ``one`` is above one of ``other``, ties by half: Vargha and
+    Delaney's A. 0.5 is no difference.
+    """
     first, second = _sample(one, "one"), _sample(other, "other")
     return _u_and_ties(first, second)[0] / (len(first) * len(second))
 
@@ -360,7 +386,9 @@ def cliffs_delta(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def cohens_d(one: Sequence[float], other: Sequence[float]) -> float:
-    """The difference of the means in pooled standard deviations (n - 1); NaN if there is no deviation or only one value a side."""
+    """The difference of the means in pooled standard deviations (n - 1); NaN if there is no
+    deviation or only one value a side.
+    """
     first, second = _sample(one, "one"), _sample(other, "other")
     mean, other_mean = _mean(first), _mean(second)
     squares = fsum((value - mean) ** 2 for value in first) + fsum(

@@ -1,19 +1,23 @@
 """Evidence that may be looked at at any time: a mixture e-process for the ratio of two event rates.
 
-Each look brings the events and trials of the candidate and of its control in one window. With the share ``w`` of the trials that are the
-candidate's, the factor of one look for the alternative "``g`` times the rate" against the null "``r`` times" is
+Each look brings the events and trials of the candidate and of its control in one window. With the
+share ``w`` of the trials that are the candidate's, the factor of one look for the alternative
+"``g`` times the rate" against the null "``r`` times" is
 
     (g / r) ** events  *  ((r w + 1 - w) / (g w + 1 - w)) ** all_events
 
-Its expectation is at most 1 for requests that fail independently of each other, whatever the error rate of that look, for every number of
-requests and every candidate that is at most ``r`` times as bad: with ``a`` and ``b`` the two brackets' values for an event of the candidate
-and of the control, it is ``(1 + p_c (a - 1))**n_c (1 + p_s (b - 1))**n_s``, at most ``exp`` of the sum of the four products, which is 0 at
-``p_c = r p_s`` and falls with ``p_c``. Products and mixtures of such factors keep it, and by Ville's inequality the evidence ever reaches
-``1 / alpha`` with a probability of at most ``alpha``: for any number of looks, any schedule and any weights, also weights that were chosen
-from the evidence.
+Its expectation is at most 1 for requests that fail independently of each other, whatever the error
+rate of that look, for every number of requests and every candidate that is at most ``r`` times as
+bad: with ``a`` and ``b`` the two brackets' values for an event of the candidate and of the control,
+it is ``(1 + p_c (a - 1))**n_c (1 + p_s (b - 1))**n_s``, at most ``exp`` of the sum of the four
+products, which is 0 at ``p_c = r p_s`` and falls with ``p_c``. Products and mixtures of such
+factors keep it, and by Ville's inequality the evidence ever reaches ``1 / alpha`` with a
+probability of at most ``alpha``: for any number of looks, any schedule and any weights, also
+weights that were chosen from the evidence.
 
-The five alternatives and their prior weigh detection of 1.5 to 20 times the rate evenly, at every share of traffic. The state is five
-numbers, kept to twelve significant digits so that the last bit of a platform's logarithm never shows.
+The five alternatives and their prior weigh detection of 1.5 to 20 times the rate evenly, at every
+share of traffic. The state is five numbers, kept to twelve significant digits so that the last bit
+of a platform's logarithm never shows.
 """
 
 from __future__ import annotations
@@ -34,7 +38,9 @@ NOTHING: Final = (0.0,) * len(RATIOS)
 
 
 def factor(events: float, every: float, share: float, *, ratio: float, null: float) -> float:
-    """The logarithm of what one look says for "``ratio`` times the control's rate" against "``null`` times"; both above 0."""
+    """The logarithm of what one look says for "``ratio`` times the control's rate" against
+    "``null`` times"; both above 0.
+    """
     return events * log(ratio / null) - every * log(
         (ratio * share + 1 - share) / (null * share + 1 - share)
     )
@@ -52,8 +58,9 @@ def update(
 ) -> tuple[float, ...]:
     """The log likelihood ratios after one more look, one for each of `RATIOS` above ``margin``.
 
-    Counts are of disjoint windows; ``trials`` and ``control_trials`` must both be above 0. ``margin`` is the ratio still tolerated.
-    ``dispersion`` (1 or more) is by how much events come in clumps (see `progressive.stats.planning.dispersion`); evidence is divided by it.
+    Counts are of disjoint windows; ``trials`` and ``control_trials`` must both be above 0.
+    ``margin`` is the ratio still tolerated. ``dispersion`` (1 or more) is by how much events come
+    in clumps (see `progressive.stats.planning.dispersion`); evidence is divided by it.
     """
     share = trials / (trials + control_trials)
     return update_by_share(
@@ -75,10 +82,12 @@ def update_by_share(
     margin: float = 1.0,
     dispersion: float = 1.0,
 ) -> tuple[float, ...]:
-    """As `update`, for events without a number of trials (crashes, log lines): ``events`` of ``every`` were the candidate's, and
-    ``share`` (between 0 and 1, exclusive) is its part of what they could have come from, such as the running time of its instances.
+    """As `update`, for events without a number of trials (crashes, log lines): ``events`` of
+    ``every`` were the candidate's, and ``share`` (between 0 and 1, exclusive) is its part of what
+    they could have come from, such as the running time of its instances.
 
-    It is exact where events are Poisson in that exposure (Lindon and Malek, 2022); a share that is wrong is evidence that is wrong.
+    It is exact where events are Poisson in that exposure (Lindon and Malek, 2022); a share that is
+    wrong is evidence that is wrong.
     """
     under_null = margin * share + 1 - share
     return tuple(
@@ -92,5 +101,7 @@ def update_by_share(
 
 
 def evidence(logs: tuple[float, ...]) -> float:
-    """The natural logarithm of the evidence against "not worse"; harm is proven at level ``alpha`` from ``log(1 / alpha)`` on."""
+    """The natural logarithm of the evidence against "not worse"; harm is proven at level ``alpha``
+    from ``log(1 / alpha)`` on.
+    """
     return averaged(logs, LOG_PRIOR)

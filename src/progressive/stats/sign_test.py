@@ -1,9 +1,11 @@
-"""Evidence from levels that are sampled: in how many looks the candidate stood above its control. It may be looked at at any time.
+"""Evidence from levels that are sampled: in how many looks the candidate stood above its control.
+It may be looked at at any time.
 
-Samples of a level within a window depend on each other in a way that nobody knows, so a look is one observation: above or below. For a
-candidate whose level is as often below as above, each look's factor ``(2 q) ** above (2 - 2 q) ** below`` expects at most 1, for every
-``q`` from one half on, and so does the average over some of them. It asks nothing else of the levels; looks should be far enough apart to
-say something new.
+Samples of a level within a window depend on each other in a way that nobody knows, so a look is one
+observation: above or below. For a candidate whose level is as often below as above, each look's
+factor ``(2 q) ** above (2 - 2 q) ** below`` expects at most 1, for every ``q`` from one half on,
+and so does the average over some of them. It asks nothing else of the levels; looks should be far
+enough apart to say something new.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ def update(state: State, *, level: float, control: float) -> State:
 
 
 def evidence(state: State, *, up: bool = True) -> float:
-    """The natural logarithm of the evidence that the candidate stands above its control (``up``), or below it."""
+    """The natural logarithm of the evidence that the candidate stands above its control (``up``),
+    or below it.
+    """
     more, less = state if up else state[::-1]
     logs = [more * log(2 * chance) + less * log(2 - 2 * chance) for chance in _CHANCES]
     return averaged(logs, _LOG_PRIOR)

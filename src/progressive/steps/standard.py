@@ -27,9 +27,11 @@ from progressive.plan.step import (
 
 @attrs.frozen
 class SetWeight(Step):
-    """Send ``weight`` of all requests to the candidate; done when the router, read back, serves exactly that.
+    """Send ``weight`` of all requests to the candidate; done when the router, read back, serves
+    exactly that.
 
-    ``matches`` are header and cookie routes to the candidate on top of the weight. Not verified ``within`` ten minutes, it rolls back.
+    ``matches`` are header and cookie routes to the candidate on top of the weight. Not verified
+    ``within`` ten minutes, it rolls back.
     """
 
     kind: ClassVar[str] = "set_weight"
@@ -59,10 +61,11 @@ class SetWeight(Step):
 
 @attrs.frozen
 class Bake(Step):
-    """Let the traffic run for ``duration`` of *watched* time: verified by reads that were never further apart than the plan allows.
+    """Let the traffic run for ``duration`` of *watched* time: verified by reads that were never
+    further apart than the plan allows.
 
-    Time that nobody watched, or in which the router served something else, does not count; so the deadline (by default an hour more
-    than the duration) is what ends a bake that gets nowhere.
+    Time that nobody watched, or in which the router served something else, does not count; so the
+    deadline (by default an hour more than the duration) is what ends a bake that gets nowhere.
     """
 
     kind: ClassVar[str] = "bake"
@@ -92,7 +95,9 @@ class Bake(Step):
 
 @attrs.frozen
 class Pause(Step):
-    """Wait for ``duration`` by the clock, whether somebody watches or not. To gain trust use a bake; to ask a person use an approval."""
+    """Wait for ``duration`` by the clock, whether somebody watches or not. To gain trust use a
+    bake; to ask a person use an approval.
+    """
 
     kind: ClassVar[str] = "pause"
 
@@ -126,9 +131,11 @@ def _ends(instance: object, attribute: attrs.Attribute[Any], value: object) -> N
 
 @attrs.frozen
 class Approval(Step):
-    """Wait until somebody approves ``name`` (an `Approve` event, early ones count). Guards go on meanwhile.
+    """Wait until somebody approves ``name`` (an `Approve` event, early ones count). Guards go on
+    meanwhile.
 
-    There is no default for what happens when nobody answers: ``within`` how long, and ``otherwise`` what.
+    There is no default for what happens when nobody answers: ``within`` how long, and ``otherwise``
+    what.
     """
 
     kind: ClassVar[str] = "approval"
@@ -156,7 +163,8 @@ class Approval(Step):
 
 @attrs.frozen
 class Analyze(Step):
-    """Wait until every deciding check of the named analysis has passed ``count`` looks in this step.
+    """Wait until every deciding check of the named analysis has passed ``count`` looks in this
+    step.
 
     A guard of the same name shares its evidence. Failing checks act by their own tolerance.
     """
@@ -187,7 +195,9 @@ class Analyze(Step):
 
 @attrs.frozen
 class Hook(Step):
-    """Call the hook bound to ``name`` until it answers `Go` or `Stop`. It runs at least once, beside the guards."""
+    """Call the hook bound to ``name`` until it answers `Go` or `Stop`. It runs at least once,
+    beside the guards.
+    """
 
     kind: ClassVar[str] = "hook"
 

@@ -1,1 +1,3 @@
-"""Where rollouts are kept: one file per place. Each is a `progressive.ports.Store`; import it by name."""
+"""Where rollouts are kept: one file per place. Each is a `progressive.ports.Store`; import it by
+name.
+"""

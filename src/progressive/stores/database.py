@@ -1,7 +1,8 @@
-"""The SQLite database that rollouts are kept in: its layout, its transactions, and its errors as ours.
+"""The SQLite database that rollouts are kept in: its layout, its transactions, and its errors as
+ours.
 
-A connection lives for one transaction. So threads share none, nothing is left to close, a file that was moved away or restored is noticed
-at the next call; opening it costs a quarter of a millisecond.
+A connection lives for one transaction. So threads share none, nothing is left to close, a file that
+was moved away or restored is noticed at the next call; opening it costs a quarter of a millisecond.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ APPLICATION: Final = int.from_bytes(b"prog", "big")
 """SQLite's ``application_id``: whose database this is."""
 
 LAYOUT: Final = 1
-"""SQLite's ``user_version``: which tables and columns there are. The FORMAT of the states in them is counted by itself."""
+"""SQLite's ``user_version``: which tables and columns there are. The FORMAT of the states in them
+is counted by itself.
+"""
 
 TABLES: Final = (
     """CREATE TABLE rollouts (
@@ -51,12 +54,15 @@ TABLES: Final = (
 BUSY_WAIT: Final = WAIT
 """Seconds that a call waits for another one, as for any other lock of a store."""
 
-# The journal is SQLite's default, the rollback journal, and not its write-ahead log: before 3.51.3, the log may lose a committed
-# transaction when two connections write and checkpoint at one moment (sqlite.org/wal.html, "The WAL-Reset Bug"), and most Pythons bring an
-# older SQLite. The log would gain nothing here, where a rollout is saved a few times a minute and no connection stays open. With the
-# rollback journal, EXTRA is what lets a save that came back outlive a power cut: under FULL the directory is not synced after the journal
-# was removed (sqlite.org/pragma.html#pragma_synchronous), and a journal that comes back undoes the save. `fullfsync` is for macOS, whose
-# fsync stops at the drive's cache. A database that somebody has turned to the log stays so.
+# The journal is SQLite's default, the rollback journal, and not its write-ahead log: before 3.51.3,
+# the log may lose a committed transaction when two connections write and checkpoint at one moment
+# (sqlite.org/wal.html, "The WAL-Reset Bug"), and most Pythons bring an older SQLite. The log would
+# gain nothing here, where a rollout is saved a few times a minute and no connection stays open.
+# With the rollback journal, EXTRA is what lets a save that came back outlive a power cut: under
+# FULL the directory is not synced after the journal was removed
+# (sqlite.org/pragma.html#pragma_synchronous), and a journal that comes back undoes the save.
+# `fullfsync` is for macOS, whose fsync stops at the drive's cache. A database that somebody has
+# turned to the log stays so.
 SETTINGS: Final = ("PRAGMA synchronous = EXTRA", "PRAGMA fullfsync = ON")
 
 PASSING: Final = frozenset(
@@ -70,7 +76,9 @@ PASSING: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-"""What may pass by itself, by SQLite's primary result code. All else (rights, read-only, corrupt, not a database) needs a person."""
+"""What may pass by itself, by SQLite's primary result code. All else (rights, read-only, corrupt,
+not a database) needs a person.
+"""
 
 MENDS: Final = {
     sqlite3.SQLITE_CANTOPEN: "mend the file, its directory or their rights",
@@ -80,17 +88,23 @@ MENDS: Final = {
 }
 
 UNCOMMITTED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL})
-"""A COMMIT that fails with one of these has not come as far as the removal of the journal, which is what commits."""
+"""A COMMIT that fails with one of these has not come as far as the removal of the journal, which is
+what commits.
+"""
 
 
 @attrs.frozen(kw_only=True)
 class Database:
-    """One file. Every `sqlite3.Error` becomes a `StoreError` that begins with ``what`` was not done and names the file."""
+    """One file. Every `sqlite3.Error` becomes a `StoreError` that begins with ``what`` was not done
+    and names the file.
+    """
 
     path: str
 
     def make(self) -> None:
-        """Give a file that is not there, or is empty, its tables. `StoreError` if it is anything else than a database of ours."""
+        """Give a file that is not there, or is empty, its tables. `StoreError` if it is anything
+        else than a database of ours.
+        """
         what = "rollouts can't be kept there"
         with self._connected("BEGIN", what, mode="rwc") as db:
             made = self._made(db)
@@ -111,7 +125,9 @@ class Database:
         with self._connected(begin, what) as db:
             if not self._made(
                 db
-            ):  # as with a directory that has gone: nothing would be due in it, and anything could be started
+                # as with a directory that has gone: nothing would be due in it, and anything could
+                # be started
+            ):
                 raise StoreError(
                     f"{what}: {self.path} has become empty; restore it", failure=Failure.PERMANENT
                 )
@@ -119,7 +135,8 @@ class Database:
 
     @contextmanager
     def writing(self, what: str, perhaps: str) -> Iterator[sqlite3.Connection]:
-        """The same, alone among writers from its beginning on. What is written counts if this is left without an exception.
+        """The same, alone among writers from its beginning on. What is written counts if this is
+        left without an exception.
 
         UNKNOWN, beginning with ``perhaps``, if it failed in the middle of the commit.
         """
@@ -140,7 +157,8 @@ class Database:
     ) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction, which is undone at the end unless it was committed.
 
-        Nothing but SQLite may open the file: closing it again would give up the locks that other threads have on it (POSIX).
+        Nothing but SQLite may open the file: closing it again would give up the locks that other
+        threads have on it (POSIX).
         """
         uri = f"file:{quote(os.fsencode(self.path))}?mode={mode}"
         try:
@@ -154,7 +172,9 @@ class Database:
             raise self._told(what, error) from error
 
     def _made(self, db: sqlite3.Connection) -> bool:
-        """Are our tables in it? False if it is empty. Anything else is refused: it is somebody else's, or newer than this version."""
+        """Are our tables in it? False if it is empty. Anything else is refused: it is somebody
+        else's, or newer than this version.
+        """
         [(application,)] = db.execute("PRAGMA application_id")
         [(layout,)] = db.execute("PRAGMA user_version")
         if (application, layout) == (APPLICATION, LAYOUT):
@@ -175,7 +195,8 @@ class Database:
         if (application, layout, names) == (0, 0, []):
             return False
         raise StoreError(
-            f"{self.path} is a database of another application (application_id {application}, user_version {layout}, "
+            f"{self.path} is a database of another application (application_id "
+            f"{application}, user_version {layout}, "
             f"{', '.join(names) or 'nothing'} in it); give another path",
             failure=Failure.PERMANENT,
         )

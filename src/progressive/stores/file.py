@@ -1,11 +1,14 @@
-"""Rollouts in a directory of ordinary files, on one machine or on a shared file system that has working locks (``flock``).
+"""Rollouts in a directory of ordinary files, on one machine or on a shared file system that has
+working locks (``flock``).
 
-Of a rollout ``checkout-42`` there are ``checkout-42.json`` (the state, exactly what `progressive.dumps` writes), ``checkout-42.notes`` (its
-notes, appended), ``checkout-42.lock`` (locked during a save) and ``checkout-42.driver`` (locked while somebody drives it, and says who).
+Of a rollout ``checkout-42`` there are ``checkout-42.json`` (the state, exactly what
+`progressive.dumps` writes), ``checkout-42.notes`` (its notes, appended), ``checkout-42.lock``
+(locked during a save) and ``checkout-42.driver`` (locked while somebody drives it, and says who).
 ``~start.lock`` is locked while a new rollout is saved. Locks may stay behind as files; see `_lock`.
 
-A save is one transaction: the notes are appended and are on the disk first, then a new state replaces the old one by a rename. Until that
-rename the old state and its notes are what anybody reads, after it the new ones; see `_journal`.
+A save is one transaction: the notes are appended and are on the disk first, then a new state
+replaces the old one by a rename. Until that rename the old state and its notes are what anybody
+reads, after it the new ones; see `_journal`.
 """
 
 from __future__ import annotations
@@ -34,12 +37,14 @@ NO_KINDS: Final = Kinds()
 
 
 class FileStore:
-    """Rollouts in ``directory``, which is made if its parent exists. Safe for threads and processes; atomic and durable.
+    """Rollouts in ``directory``, which is made if its parent exists. Safe for threads and
+    processes; atomic and durable.
 
-    ``kinds`` are your own step and check kinds. Everything but a wrong id (`StrategyError`) and a stored file that can't be
-    understood (`StateError`, which names it; it is never overwritten) is a `StoreError`, and then what was stored stands:
-    TRANSIENT (full, busy) may pass; PERMANENT (rights, read-only, not there) needs a person; UNKNOWN means that the rename was
-    sent, so load before saving again. Not for Windows, which has no such locks and renames.
+    ``kinds`` are your own step and check kinds. Everything but a wrong id (`StrategyError`) and a
+    stored file that can't be understood (`StateError`, which names it; it is never overwritten) is
+    a `StoreError`, and then what was stored stands: TRANSIENT (full, busy) may pass; PERMANENT
+    (rights, read-only, not there) needs a person; UNKNOWN means that the rename was sent, so load
+    before saving again. Not for Windows, which has no such locks and renames.
     """
 
     def __init__(self, directory: str | os.PathLike[str], kinds: Kinds = NO_KINDS) -> None:
@@ -57,13 +62,15 @@ class FileStore:
     def __repr__(self) -> str:
         return f"FileStore({self._directory!r})"
 
-    # ------------------------------------------------------------------------------------------------------------ the store
+    # ------------------------------------------------------------------------------------ the store
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
-        """Store both or neither, if the stored serial is ``expected`` (None: not stored yet), else `ConflictError`.
+        """Store both or neither, if the stored serial is ``expected`` (None: not stored yet), else
+        `ConflictError`.
 
-        Saving once more exactly what is stored does nothing. A new rollout whose service has an active one, which has not ended, is a
-        `ConflictError` that names it, also if both are started at the same moment.
+        Saving once more exactly what is stored does nothing. A new rollout whose service has an
+        active one, which has not ended, is a `ConflictError` that names it, also if both are
+        started at the same moment.
         """
         state = dumps(rollout, self._kinds).encode()
         lines = [dumps_note(note).encode() for note in notes]
@@ -91,7 +98,9 @@ class FileStore:
             self._replace(rollout.id, state)
 
     def load(self, id: str) -> Rollout | None:
-        """The rollout as it was last saved; None if there is none. `StateError` names the file and the place in it."""
+        """The rollout as it was last saved; None if there is none. `StateError` names the file and
+        the place in it.
+        """
         path = self._path(id, "json")
         text = self._read(path)
         return None if text is None else rollout_of(text, id, self._kinds, where=path)
@@ -99,8 +108,9 @@ class FileStore:
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
         """The ids whose ``wake_at`` has come, the longest overdue first, ``limit`` at most.
 
-        One broken file stops nobody else's rollout, and is not passed over either: a rollout that can't be read is listed after those
-        that can be driven, because nobody watches its traffic. Ticking it raises the error that names the file.
+        One broken file stops nobody else's rollout, and is not passed over either: a rollout that
+        can't be read is listed after those that can be driven, because nobody watches its traffic.
+        Ticking it raises the error that names the file.
         """
         now, limit = check.moment(now, "due(now=)"), check.whole(limit, "limit")
         overdue, broken = [], []
@@ -117,8 +127,9 @@ class FileStore:
     def last(self, service: str) -> Rollout | None:
         """The newest rollout of a service, by its creation.
 
-        A file of which not even the service can be read might be of this one, and then two rollouts would move the same traffic: so it
-        is a `StateError` until it is restored or moved away. One that says it is another service's is nobody's trouble here.
+        A file of which not even the service can be read might be of this one, and then two rollouts
+        would move the same traffic: so it is a `StateError` until it is restored or moved away. One
+        that says it is another service's is nobody's trouble here.
         """
         newest: tuple[datetime, str] | None = None
         for id in self._ids():
@@ -131,7 +142,9 @@ class FileStore:
         return None if newest is None else self.load(newest[1])
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
-        """Every note with its id ``rollout/serial/n``, oldest first, up to the state as it is stored now; read while you iterate."""
+        """Every note with its id ``rollout/serial/n``, oldest first, up to the state as it is
+        stored now; read while you iterate.
+        """
         stored = self.load(id)
         return iter(()) if stored is None else self._notes(id, stored.serial)
 
@@ -142,19 +155,23 @@ class FileStore:
                 yield f"{id}/{saved}/{n}", note_of(text, where=f"{path}: line {number}")
 
     def driving(self, id: str) -> AbstractContextManager[None]:
-        """Keep a second driver out while this is open, also one in this process; `ConflictError` says who has it, and since when.
+        """Keep a second driver out while this is open, also one in this process; `ConflictError`
+        says who has it, and since when.
 
-        It ends with the process however that ends, with SIGKILL too; a process that this one *forks* without an exec shares it.
+        It ends with the process however that ends, with SIGKILL too; a process that this one
+        *forks* without an exec shares it.
         """
         return driven(self._path(id, "driver"), id)
 
-    # ------------------------------------------------------------------------------------------------------------- its files
+    # ------------------------------------------------------------------------------------ its files
 
     def _path(self, id: str, suffix: str) -> str:
         return os.path.join(self._directory, f"{stem_of(check.name(id, 'id'))}.{suffix}")
 
     def _ids(self) -> list[str]:
-        """The ids that there are states of. Files that this store would not have named are somebody else's, and left alone."""
+        """The ids that there are states of. Files that this store would not have named are somebody
+        else's, and left alone.
+        """
         with told(f"{self._directory} can't be listed"):
             names = os.listdir(self._directory)
         found = (id_of(name.removesuffix(".json")) for name in names if name.endswith(".json"))
@@ -163,7 +180,8 @@ class FileStore:
     def _read(self, path: str) -> bytes | None:
         """The bytes of a file; None if there is none.
 
-        A directory that has gone is not an empty one: nothing would be due in it, and anything could be started.
+        A directory that has gone is not an empty one: nothing would be due in it, and anything
+        could be started.
         """
         with told(f"{path} can't be read"):
             try:
@@ -174,7 +192,9 @@ class FileStore:
                 return None
 
     def _glance(self, id: str) -> dict[str, Any] | None:
-        """A state as bare JSON: enough to list many by what stays readable in every FORMAT, at a twentieth of the cost of loading."""
+        """A state as bare JSON: enough to list many by what stays readable in every FORMAT, at a
+        twentieth of the cost of loading.
+        """
         path = self._path(id, "json")
         text = self._read(path)
         if text is None:
@@ -227,7 +247,9 @@ class FileStore:
             self._sync()
 
     def _sync(self) -> None:
-        """Wait until the directory's own entries are on the disk: a renamed file is not safe before that."""
+        """Wait until the directory's own entries are on the disk: a renamed file is not safe before
+        that.
+        """
         fd = os.open(self._directory, os.O_RDONLY)
         try:
             os.fsync(fd)

@@ -1,4 +1,6 @@
-"""Files for stores: ids as file names, errors of the operating system as `StoreError`, locks (``flock``)."""
+"""Files for stores: ids as file names, errors of the operating system as `StoreError`, locks
+(``flock``).
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,16 @@ HOPELESS: Final = frozenset(
         errno.ENAMETOOLONG,
     }
 )
-"""What does not pass by itself: rights, a read-only file system, a directory that is not there. All else (full, I/O, too many) may."""
+"""What does not pass by itself: rights, a read-only file system, a directory that is not there. All
+else (full, I/O, too many) may.
+"""
 
 
 @contextmanager
 def told(what: str, *, failure: Failure | None = None) -> Iterator[None]:
-    """An `OSError` becomes a `StoreError`: ``what`` was not done, why, and whether it may pass (or ``failure``, if that is known)."""
+    """An `OSError` becomes a `StoreError`: ``what`` was not done, why, and whether it may pass (or
+    ``failure``, if that is known).
+    """
     try:
         yield
     except OSError as error:
@@ -50,7 +56,9 @@ def told(what: str, *, failure: Failure | None = None) -> Iterator[None]:
 
 @contextmanager
 def opened(path: str, flags: int, what: str) -> Iterator[int]:
-    """A file descriptor. Only its opening is told as ``what`` failed; what is raised while it is open is for others to tell."""
+    """A file descriptor. Only its opening is told as ``what`` failed; what is raised while it is
+    open is for others to tell.
+    """
     with told(what):
         fd = os.open(path, flags, 0o666)
     try:
@@ -67,9 +75,11 @@ BACK: Final = str.maketrans("+=", "/:")
 
 
 def stem_of(id: str) -> str:
-    """The file name of a valid id, without a suffix: ``checkout/42`` is ``checkout+42``. At most 161 characters.
+    """The file name of a valid id, without a suffix: ``checkout/42`` is ``checkout+42``. At most
+    161 characters.
 
-    Which letters are capitals is a number behind ``~``, the first letter in its lowest bit: ``Checkout`` is ``checkout~1``.
+    Which letters are capitals is a number behind ``~``, the first letter in its lowest bit:
+    ``Checkout`` is ``checkout~1``.
     """
     capitals = 0
     for i, letter in enumerate(id):
@@ -97,8 +107,9 @@ if sys.platform != "win32":
 
 
 WAIT: Final = 10.0
-"""Seconds that a save waits for another one. One takes milliseconds; a disk that hangs takes longer than this, and then the driver must
-go on without the store, because it may have to roll back."""
+"""Seconds that a save waits for another one. One takes milliseconds; a disk that hangs takes longer
+than this, and then the driver must go on without the store, because it may have to roll back.
+"""
 
 
 NAP: Final = 0.005
@@ -116,13 +127,16 @@ def need_locks(store: str) -> None:
 
 @contextmanager
 def locked(path: str, id: str, other: str) -> Iterator[None]:
-    """Hold the lock of a save, waiting for ``other`` to let go; `StoreError`, TRANSIENT, if it has not within `WAIT`."""
+    """Hold the lock of a save, waiting for ``other`` to let go; `StoreError`, TRANSIENT, if it has
+    not within `WAIT`.
+    """
     with opened(path, os.O_RDWR | os.O_CREAT, f"rollout {id!r} can't be locked for a save") as fd:
         end = time.monotonic() + WAIT
         while not _got(fd):
             if time.monotonic() >= end:
                 raise StoreError(
-                    f"rollout {id!r} was not saved: {other} has not ended within {WAIT:g} s; try again"
+                    f"rollout {id!r} was not saved: {other} has not ended within {WAIT:g} "
+                    "s; try again"
                 )
             time.sleep(NAP)
         yield
@@ -130,13 +144,16 @@ def locked(path: str, id: str, other: str) -> Iterator[None]:
 
 @contextmanager
 def driven(path: str, id: str) -> Iterator[None]:
-    """Keep a second driver of ``id`` out, also one in this process; `ConflictError` says who has it, and since when."""
+    """Keep a second driver of ``id`` out, also one in this process; `ConflictError` says who has
+    it, and since when.
+    """
     what = f"rollout {id!r} can't be locked for a driver"
     with opened(path, os.O_RDWR | os.O_CREAT, what) as fd:
         with told(what):
             if not _got(fd):
                 raise ConflictError(
-                    f"rollout {id!r} is driven by {_who(fd)}; leave it to that one, or stop it and try again"
+                    f"rollout {id!r} is driven by {_who(fd)}; leave it to that one, or stop "
+                    "it and try again"
                 )
         with suppress(
             OSError

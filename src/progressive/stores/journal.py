@@ -1,12 +1,15 @@
-"""The notes of one rollout in one file: only ever appended to, and committed by the state that is stored beside it.
+"""The notes of one rollout in one file: only ever appended to, and committed by the state that is
+stored beside it.
 
-Each save adds its notes, one on a line as `dumps_note` writes them, and then a line that says which save they were::
+Each save adds its notes, one on a line as `dumps_note` writes them, and then a line that says which
+save they were::
 
     {"saved":5,"after":4,"notes":2}
 
-Saved 5 counts once the *state* says 5, which is written after the journal is on the disk. So everything behind the line of the state's
-serial was interrupted: readers stop before it, and the next save cuts it off. ``after`` chains the saves, so that a line that was lost or
-edited is noticed instead of read over.
+Saved 5 counts once the *state* says 5, which is written after the journal is on the disk. So
+everything behind the line of the state's serial was interrupted: readers stop before it, and the
+next save cuts it off. ``after`` chains the saves, so that a line that was lost or edited is noticed
+instead of read over.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ import attrs
 from progressive.errors import StateError
 
 BLOCK: Final = 4096
-"""Bytes read at a time from the end. One is nearly always enough: the last line is the one that is looked for."""
+"""Bytes read at a time from the end. One is nearly always enough: the last line is the one that is
+looked for.
+"""
 
 SAVED: Final = re.compile(rb'\{"saved":(\d{1,18}),"after":(\d{1,18}|null),"notes":(\d{1,18})\}\n')
 """The line of a save, and nothing that is nearly one; a note begins with its kind."""
@@ -29,7 +34,9 @@ SAVED: Final = re.compile(rb'\{"saved":(\d{1,18}),"after":(\d{1,18}|null),"notes
 
 @attrs.frozen(kw_only=True)
 class _Saved:
-    """The line that ends the notes of one save. ``after`` is the serial before; None where the journal begins."""
+    """The line that ends the notes of one save. ``after`` is the serial before; None where the
+    journal begins.
+    """
 
     saved: int
     after: int | None
@@ -41,10 +48,12 @@ class _Saved:
 
 
 def append(path: str, notes: Sequence[bytes], *, serial: int, after: int | None) -> bool:
-    """Add the notes of one save and wait until they are on the disk. ``after`` is the serial that the stored state has now.
+    """Add the notes of one save and wait until they are on the disk. ``after`` is the serial that
+    the stored state has now.
 
-    True if the journal begins here: the name of its file may not be on the disk yet. What an interrupted save left behind is cut off
-    first. `StateError` if state and journal are not of one piece; nothing is cut then.
+    True if the journal begins here: the name of its file may not be on the disk yet. What an
+    interrupted save left behind is cut off first. `StateError` if state and journal are not of one
+    piece; nothing is cut then.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -73,9 +82,11 @@ def write(fd: int, data: bytes) -> None:
 
 
 def committed(path: str, serial: int) -> Iterator[tuple[int, int, int, bytes]]:
-    """Every committed note up to ``serial``, oldest first: the number of its line, its save's serial, its place in it, its text.
+    """Every committed note up to ``serial``, oldest first: the number of its line, its save's
+    serial, its place in it, its text.
 
-    A journal that is not there is empty (somebody archived it). One in which anything is missing up to ``serial`` is a `StateError`.
+    A journal that is not there is empty (somebody archived it). One in which anything is missing up
+    to ``serial`` is a `StateError`.
     """
     try:
         file = open(path, "rb")  # noqa: SIM115 - closed by the with below; only the opening may find nothing
@@ -93,8 +104,10 @@ def committed(path: str, serial: int) -> Iterator[tuple[int, int, int, bytes]]:
                 break
             if saved.after != before or saved.notes != len(lines):
                 raise StateError(
-                    f"line {number} says {saved.notes} notes of serial {saved.saved} after {saved.after}, but {len(lines)} notes "
-                    f"after {before} stand before it: lines were lost or edited; the file is left as it is",
+                    f"line {number} says {saved.notes} notes of serial {saved.saved} after "
+                    f"{saved.after}, but {len(lines)} notes "
+                    f"after {before} stand before it: lines were lost or edited; the file "
+                    "is left as it is",
                     path=path,
                 )
             for n, text in enumerate(lines):
@@ -106,7 +119,9 @@ def committed(path: str, serial: int) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def _committed_end(fd: int, size: int, found: int | None, path: str) -> int:
-    """The offset behind the line of the save that the stored state is of: everything after it was interrupted."""
+    """The offset behind the line of the save that the stored state is of: everything after it was
+    interrupted.
+    """
     last: int | None = None
     whole = False
     for end, line in _backwards(fd, size):
@@ -125,7 +140,9 @@ def _committed_end(fd: int, size: int, found: int | None, path: str) -> int:
 
 
 def _backwards(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """The complete lines, last first, each with the offset behind it. What stands after the last line feed is torn and left out."""
+    """The complete lines, last first, each with the offset behind it. What stands after the last
+    line feed is torn and left out.
+    """
     kept, at, whole = b"", size, False
     while at > 0:
         length = min(BLOCK, at)
@@ -157,7 +174,8 @@ def _apart(path: str, state: int | None, journal: int | None) -> StateError:
     stored = "no state is stored" if state is None else f"the stored state is at serial {state}"
     held = "has no notes of it" if journal is None else f"has notes of serial {journal}"
     return StateError(
-        f"{stored}, and this journal {held}: one of the two was restored, edited or removed without the other. Both are left as they "
+        f"{stored}, and this journal {held}: one of the two was restored, edited or removed "
+        "without the other. Both are left as they "
         "are; put the matching one back, or move this one away to go on without its notes",
         path=path,
     )

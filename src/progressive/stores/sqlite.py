@@ -1,8 +1,9 @@
 """Rollouts in one SQLite database, on one machine: the store to embed.
 
-Of a rollout there is one row in ``rollouts`` (its ``state`` is exactly what `progressive.dumps` writes; the columns beside it are taken
-from that at every save, for finding it) and a row in ``notes`` for each note. Beside ``rollouts.db`` there is a directory
-``rollouts.db-drivers`` with a file for each rollout that was driven; it may stay behind, only the lock on it counts (see `_lock`).
+Of a rollout there is one row in ``rollouts`` (its ``state`` is exactly what `progressive.dumps`
+writes; the columns beside it are taken from that at every save, for finding it) and a row in
+``notes`` for each note. Beside ``rollouts.db`` there is a directory ``rollouts.db-drivers`` with a
+file for each rollout that was driven; it may stay behind, only the lock on it counts (see `_lock`).
 """
 
 from __future__ import annotations
@@ -27,15 +28,20 @@ from .stored import may_replace, note_of, rollout_of, second
 
 __all__ = ["SqliteStore"]
 
-# Not INSERT OR REPLACE, which would remove the other active rollout of the service instead of failing.
+# Not INSERT OR REPLACE, which would remove the other active rollout of the service instead of
+# failing.
 SAVE: Final = """INSERT INTO rollouts (id, service, created, active, wake_at, state) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET service = excluded.service, created = excluded.created, active = excluded.active,
     wake_at = excluded.wake_at, state = excluded.state"""
 
-# Text is asked for as bytes: whatever an editor or a broken disk has made of it is then for the codec to refuse, by its path.
+# Text is asked for as bytes: whatever an editor or a broken disk has made of it is then for the
+# codec to refuse, by its path.
 LOAD: Final = "SELECT CAST(state AS BLOB) FROM rollouts WHERE id = ?"
 DUE: Final = "SELECT id FROM rollouts WHERE wake_at <= ? ORDER BY wake_at, id LIMIT ?"
-LAST: Final = "SELECT id, CAST(state AS BLOB) FROM rollouts WHERE service = ? ORDER BY created DESC, id DESC LIMIT 1"
+LAST: Final = (
+    "SELECT id, CAST(state AS BLOB) FROM rollouts WHERE service = ? ORDER BY created DESC, id "
+    "DESC LIMIT 1"
+)
 ACTIVE: Final = "SELECT id FROM rollouts WHERE service = ? AND active AND id <> ?"
 
 APPEND: Final = "INSERT INTO notes (rollout, serial, n, note) VALUES (?, ?, ?, ?)"
@@ -44,7 +50,9 @@ NOTES: Final = """SELECT serial, n, CAST(note AS BLOB) FROM notes
     WHERE rollout = ? AND (serial, n) > (?, ?) AND serial <= ? ORDER BY serial, n LIMIT ?"""
 
 PAGE: Final = 500
-"""Notes that are read at a time: a few hundred kilobytes, and milliseconds for which a save has to wait."""
+"""Notes that are read at a time: a few hundred kilobytes, and milliseconds for which a save has to
+wait.
+"""
 
 MANY: Final = 2**31
 """More rollouts than there are; SQLite takes no number of any size."""
@@ -53,13 +61,16 @@ NO_KINDS: Final = Kinds()
 
 
 class SqliteStore:
-    """Rollouts in the SQLite database ``path``, which is made if its directory exists. Safe for threads and processes; atomic and durable.
+    """Rollouts in the SQLite database ``path``, which is made if its directory exists. Safe for
+    threads and processes; atomic and durable.
 
-    That a service has one active rollout is held by an index of the database itself. ``kinds`` are your own step and check kinds.
-    Everything but a wrong id or path (`StrategyError`) and a stored text that can't be understood (`StateError`, which names its row;
-    it is never overwritten) is a `StoreError`, and then what was stored stands: TRANSIENT (locked, full) may pass; PERMANENT (read-only,
-    corrupt, another application's, of a newer layout) needs a person; UNKNOWN means that the commit itself failed, so load before saving
-    again. There is nothing to close. Not for network file systems, and not for Windows, which has no `flock`.
+    That a service has one active rollout is held by an index of the database itself. ``kinds`` are
+    your own step and check kinds. Everything but a wrong id or path (`StrategyError`) and a stored
+    text that can't be understood (`StateError`, which names its row; it is never overwritten) is a
+    `StoreError`, and then what was stored stands: TRANSIENT (locked, full) may pass; PERMANENT
+    (read-only, corrupt, another application's, of a newer layout) needs a person; UNKNOWN means
+    that the commit itself failed, so load before saving again. There is nothing to close. Not for
+    network file systems, and not for Windows, which has no `flock`.
     """
 
     def __init__(self, path: str | os.PathLike[str], kinds: Kinds = NO_KINDS) -> None:
@@ -67,7 +78,8 @@ class SqliteStore:
         name = os.fsdecode(path)
         if name in ("", ":memory:"):
             raise StrategyError(
-                f"SqliteStore({name!r}): each connection would have a database in memory of its own; "
+                f"SqliteStore({name!r}): each connection would have a database in memory of "
+                "its own; "
                 "give the path of a file, or use progressive.testing.MemoryStore"
             )
         self._path = os.path.realpath(
@@ -80,13 +92,15 @@ class SqliteStore:
     def __repr__(self) -> str:
         return f"SqliteStore({self._path!r})"
 
-    # ------------------------------------------------------------------------------------------------------------ the store
+    # ------------------------------------------------------------------------------------ the store
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
-        """Store both or neither, if the stored serial is ``expected`` (None: not stored yet), else `ConflictError`.
+        """Store both or neither, if the stored serial is ``expected`` (None: not stored yet), else
+        `ConflictError`.
 
-        Saving once more exactly what is stored does nothing. A rollout whose service has another active one, which has not ended, is a
-        `ConflictError` that names it, also if both are started at the same moment.
+        Saving once more exactly what is stored does nothing. A rollout whose service has another
+        active one, which has not ended, is a `ConflictError` that names it, also if both are
+        started at the same moment.
         """
         id, state = rollout.id, dumps(rollout, self._kinds)
         texts = [(id, rollout.serial, n, dumps_note(note)) for n, note in enumerate(notes)]
@@ -102,12 +116,16 @@ class SqliteStore:
                 db.executemany(APPEND, texts)
 
     def load(self, id: str) -> Rollout | None:
-        """The rollout as it was last saved; None if there is none. `StateError` names the database, the rollout and the place in it."""
+        """The rollout as it was last saved; None if there is none. `StateError` names the database,
+        the rollout and the place in it.
+        """
         with self._database.reading(f"rollout {check.name(id, 'id')!r} can't be read") as db:
             return self._stored(db, id)
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        """The ids whose ``wake_at`` has come, the longest overdue first, ``limit`` at most; also those whose state can't be read."""
+        """The ids whose ``wake_at`` has come, the longest overdue first, ``limit`` at most; also
+        those whose state can't be read.
+        """
         overdue = (_time(check.moment(now, "due(now=)")), min(check.whole(limit, "limit"), MANY))
         with self._database.reading("what is due can't be read") as db:
             return [id for (id,) in db.execute(DUE, overdue)]
@@ -120,7 +138,9 @@ class SqliteStore:
         return None
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
-        """Every note with its id ``rollout/serial/n``, oldest first, up to now; read while you iterate, and no save waits for you."""
+        """Every note with its id ``rollout/serial/n``, oldest first, up to now; read while you
+        iterate, and no save waits for you.
+        """
         with self._database.reading(
             f"the notes of rollout {check.name(id, 'id')!r} can't be read"
         ) as db:
@@ -138,10 +158,11 @@ class SqliteStore:
             last = page[-1][:2]
 
     def driving(self, id: str) -> AbstractContextManager[None]:
-        """Keep a second driver out while this is open, also one in this process; `ConflictError` says who has it, and since when.
+        """Keep a second driver out while this is open, also one in this process; `ConflictError`
+        says who has it, and since when.
 
-        It is a `flock` on a file beside the database. It ends with the process however that ends, with SIGKILL too; a process that this
-        one *forks* without an exec shares it.
+        It is a `flock` on a file beside the database. It ends with the process however that ends,
+        with SIGKILL too; a process that this one *forks* without an exec shares it.
         """
         directory = f"{self._path}-drivers"
         path = os.path.join(directory, f"{stem_of(check.name(id, 'id'))}.driver")
@@ -149,7 +170,7 @@ class SqliteStore:
             os.mkdir(directory)
         return driven(path, id)
 
-    # -------------------------------------------------------------------------------------------------------------- its rows
+    # ------------------------------------------------------------------------------------- its rows
 
     def _where(self, id: str) -> str:
         return f"{self._path}: rollout {id!r}"
@@ -160,15 +181,19 @@ class SqliteStore:
         return None
 
     def _of_one_piece(self, db: sqlite3.Connection, id: str, found: int | None) -> None:
-        """`StateError` if there are notes of a later save than the state's: another one's trail must not become this one's."""
+        """`StateError` if there are notes of a later save than the state's: another one's trail
+        must not become this one's.
+        """
         [(newest,)] = db.execute(NEWEST, (id,))
         if newest is not None and (found is None or newest > found):
             stored = (
                 "no state is stored" if found is None else f"the stored state is at serial {found}"
             )
             raise StateError(
-                f"{stored}, and there are notes of serial {newest}: one of the two was restored, edited or removed without the other. "
-                "Both are left as they are; put the matching one back, or move these notes away to go on without them",
+                f"{stored}, and there are notes of serial {newest}: one of the two was "
+                "restored, edited or removed without the other. "
+                "Both are left as they are; put the matching one back, or move these notes "
+                "away to go on without them",
                 path=self._where(id),
             )
 

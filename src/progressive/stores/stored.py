@@ -1,4 +1,6 @@
-"""What every store says of stored text that it can't read, and of a save that may not replace what is stored."""
+"""What every store says of stored text that it can't read, and of a save that may not replace what
+is stored.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ __all__ = ["may_replace", "note_of", "rollout_of", "second", "unreadable"]
 
 
 def rollout_of(text: str | bytes, id: str, kinds: Kinds, *, where: str) -> Rollout:
-    """The rollout ``id`` that is stored as ``text``; `StateError` with its path behind ``where``."""
+    """The rollout ``id`` that is stored as ``text``; `StateError` with its path behind
+    ``where``.
+    """
     try:
         rollout = loads(text, kinds)
     except StateError as error:
@@ -44,13 +48,16 @@ def unreadable(where: str, place: str, why: str) -> StateError:
 def may_replace(
     rollout: Rollout, notes: Sequence[Note], *, expected: int | None, found: int | None, same: bool
 ) -> bool:
-    """Does this save change what is stored? ``found`` is the stored serial (None: nothing is), ``same`` if it is this very rollout.
+    """Does this save change what is stored? ``found`` is the stored serial (None: nothing is),
+    ``same`` if it is this very rollout.
 
-    False if exactly this is stored already. `ConflictError` if the compare-and-set is lost, or the serial does not rise.
+    False if exactly this is stored already. `ConflictError` if the compare-and-set is lost, or the
+    serial does not rise.
     """
     if found != expected:
         raise ConflictError(
-            f"rollout {rollout.id!r} is {'not stored' if found is None else f'at serial {found}'}, and "
+            f"rollout {rollout.id!r} is "
+            f"{'not stored' if found is None else f'at serial {found}'}, and "
             f"{'it should not have been stored' if expected is None else f'serial {expected} was expected'}: "
             "somebody else moved it; load it and decide again"
         )
@@ -58,7 +65,8 @@ def may_replace(
         if same and not notes:
             return False
         raise ConflictError(
-            f"rollout {rollout.id!r} is at serial {found}, and what is to be saved has serial {rollout.serial}: a change has a "
+            f"rollout {rollout.id!r} is at serial {found}, and what is to be saved has "
+            f"serial {rollout.serial}: a change has a "
             "higher serial than what it changes; load it and decide again"
         )
     return True
@@ -67,5 +75,6 @@ def may_replace(
 def second(rollout: Rollout, other: str) -> ConflictError:
     """Two active rollouts would move the same traffic."""
     return ConflictError(
-        f"service {rollout.release.service!r} has an active rollout, {other!r}; let it end, or abort it, before starting {rollout.id!r}"
+        f"service {rollout.release.service!r} has an active rollout, {other!r}; let it end, "
+        f"or abort it, before starting {rollout.id!r}"
     )

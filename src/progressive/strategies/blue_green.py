@@ -22,18 +22,24 @@ from .common import Watched
 PREVIEW = "preview"
 """The name of the analysis that ``preview_checks`` make."""
 
-_NOTHING_JUDGES: Final = "nothing judges it after the switch; add checks=[...] (they guard the bake) or say unguarded='why'"
+_NOTHING_JUDGES: Final = (
+    "nothing judges it after the switch; add checks=[...] (they guard the bake) or say "
+    "unguarded='why'"
+)
 """What to do where there is no ``guards=``."""
 
 
 @attrs.frozen(kw_only=True)
 class BlueGreen(Watched):
-    """The candidate is verified without any production traffic, then gets all of it in one switch, and is watched for ``bake``.
+    """The candidate is verified without any production traffic, then gets all of it in one switch,
+    and is watched for ``bake``.
 
-    Before the switch, in this order, each only if given: ``preview_hook`` (a hook's name: smoke test, load test), ``preview_checks`` passed
-    ``preview_count`` times on traffic that the hook sends, ``approval`` (see `Approval`), or ``pause`` for an automatic switch after that
-    time. After it, ``checks`` guard the bake; one write takes everything back. ``retire_after`` asks the fleet to remove the old
-    version that long after the promotion. One without hook, analysis or approval is refused, unless ``unguarded`` says why.
+    Before the switch, in this order, each only if given: ``preview_hook`` (a hook's name: smoke
+    test, load test), ``preview_checks`` passed ``preview_count`` times on traffic that the hook
+    sends, ``approval`` (see `Approval`), or ``pause`` for an automatic switch after that time.
+    After it, ``checks`` guard the bake; one write takes everything back. ``retire_after`` asks the
+    fleet to remove the old version that long after the promotion. One without hook, analysis or
+    approval is refused, unless ``unguarded`` says why.
     """
 
     kind: ClassVar[str] = "blue_green"
@@ -59,7 +65,8 @@ class BlueGreen(Watched):
     def __attrs_post_init__(self) -> None:
         if self.approval is not None and self.pause is not None:
             raise StrategyError(
-                "blue_green: give approval= (a person switches) or pause= (it switches by itself), not both"
+                "blue_green: give approval= (a person switches) or pause= (it switches by "
+                "itself), not both"
             )
         _ = self.plan
 

@@ -28,7 +28,8 @@ def _is_weights(instance: object, attribute: attrs.Attribute[Any], value: object
     what = check.where(instance, attribute)
     if not isinstance(value, tuple):
         raise StrategyError(
-            f"{what}: expected a list, got {value!r}; write percents({getattr(value, 'number', value)}, 100)"
+            f"{what}: expected a list, got {value!r}; write "
+            f"percents({getattr(value, 'number', value)}, 100)"
         )
     numbers = ", ".join(str(getattr(weight, "number", weight)) for weight in value)
     bare = [i for i, weight in enumerate(value) if not isinstance(weight, Percent)]
@@ -40,18 +41,23 @@ def _is_weights(instance: object, attribute: attrs.Attribute[Any], value: object
 
 @attrs.frozen(kw_only=True)
 class Canary(Watched):
-    """The candidate gets each of ``weights`` in turn, each watched for ``bake``, and is promoted after the bake at 100 %.
+    """The candidate gets each of ``weights`` in turn, each watched for ``bake``, and is promoted
+    after the bake at 100 %.
 
-    ``checks`` guard the whole way, from the first verified traffic on the candidate until the end, holds included; they are looked at
-    every ``interval``, not during ``warmup`` after each change of weight. ``analyses`` and ``guards`` (names of analyses that guard) are
-    for more than one such group. Instead of ``weights`` and ``bake``, ``steps`` gives every step explicitly.
+    ``checks`` guard the whole way, from the first verified traffic on the candidate until the end,
+    holds included; they are looked at every ``interval``, not during ``warmup`` after each change
+    of weight. ``analyses`` and ``guards`` (names of analyses that guard) are for more than one such
+    group. Instead of ``weights`` and ``bake``, ``steps`` gives every step explicitly.
 
-    ``baseline`` is the most that a fresh copy of stable gets beside the candidate (`Release.baseline`): as much as the candidate, but
-    no more than this, and nothing once both don't fit beside each other. Compare with it by ``NoWorse(..., than=Track.BASELINE)``.
+    ``baseline`` is the most that a fresh copy of stable gets beside the candidate
+    (`Release.baseline`): as much as the candidate, but no more than this, and nothing once both
+    don't fit beside each other. Compare with it by ``NoWorse(..., than=Track.BASELINE)``.
 
-    ``last_bake`` is the bake at 100 % (default: ``bake``): until it is over, everything can still go back by one write. ``retire_after``
-    asks the fleet to remove the old version that long after the promotion; None leaves it alone. ``gates`` are asked before every raise.
-    A canary without any check is refused, unless ``unguarded`` says why. Every problem is reported at once, when it is made.
+    ``last_bake`` is the bake at 100 % (default: ``bake``): until it is over, everything can still
+    go back by one write. ``retire_after`` asks the fleet to remove the old version that long after
+    the promotion; None leaves it alone. ``gates`` are asked before every raise. A canary without
+    any check is refused, unless ``unguarded`` says why. Every problem is reported at once, when it
+    is made.
     """
 
     kind: ClassVar[str] = "canary"

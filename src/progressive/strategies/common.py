@@ -1,4 +1,6 @@
-"""What every strategy has: what watches it, what may stop it, how long things may take, and how it becomes a plan."""
+"""What every strategy has: what watches it, what may stop it, how long things may take, and how it
+becomes a plan.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _STEP: Final = re.compile(r"steps\[(\d+)\](?:\.weight| \([^()]*\))?")
 
 @attrs.frozen(kw_only=True)
 class Watched:
-    """The fields that strategies share, and the plan that they compile to; see `Canary` for what they mean."""
+    """The fields that strategies share, and the plan that they compile to; see `Canary` for what
+    they mean.
+    """
 
     kind: ClassVar[str]
     needs_stable: ClassVar[bool] = True
@@ -103,7 +107,9 @@ class Watched:
         return ()
 
     def _told(self, problem: str) -> str:
-        """A problem of the plan in the strategy's own words: who wrote ``bake=`` has never seen a ``steps[1]``."""
+        """A problem of the plan in the strategy's own words: who wrote ``bake=`` has never seen a
+        ``steps[1]``.
+        """
         placed = _STEP.sub(
             lambda found: self._place(int(found[1]), found[0]),
             problem.removeprefix(f"{self.kind}: "),
@@ -111,11 +117,15 @@ class Watched:
         return f"{self.kind}: {placed}"
 
     def _place(self, step: int, where: str) -> str:
-        """Where a step of the plan was written; ``where`` is how the plan names it: ``steps[1] (bake-10)``, ``steps[0].weight``."""
+        """Where a step of the plan was written; ``where`` is how the plan names it:
+        ``steps[1] (bake-10)``, ``steps[0].weight``.
+        """
         return where
 
     def describe(self) -> Description:
-        """What it will do: every step with its earliest and latest time, and what each guard can judge there."""
+        """What it will do: every step with its earliest and latest time, and what each guard can
+        judge there.
+        """
         return describe(self.plan)
 
 

@@ -16,7 +16,9 @@ __all__ = ["Described", "Description", "describe"]
 
 @attrs.frozen(kw_only=True)
 class Described:
-    """One step: when it is over at the earliest and at the latest, counted from the start, and what is judged in it."""
+    """One step: when it is over at the earliest and at the latest, counted from the start, and what
+    is judged in it.
+    """
 
     step: str
     traffic: Traffic
@@ -29,7 +31,9 @@ class Described:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Description:
-    """What a plan will do; ``str()`` is a table. ``latest`` leaves out what stops the clock: freezes and people's holds."""
+    """What a plan will do; ``str()`` is a table. ``latest`` leaves out what stops the clock:
+    freezes and people's holds.
+    """
 
     strategy: str
     preflight: timedelta
@@ -69,7 +73,9 @@ class Description:
 
 
 def describe(plan: Plan) -> Description:
-    """Every step of ``plan`` with its times; the latest are sums of deadlines, cut at the whole's."""
+    """Every step of ``plan`` with its times; the latest are sums of deadlines, cut at the
+    whole's.
+    """
     earliest, latest, described = timedelta(), plan.preflight, []
     for i, (step, traffic) in enumerate(zip(plan.steps, plan.traffics, strict=True)):
         deadline = step.deadline or Deadline(within=step.span + timedelta(hours=1))

@@ -17,11 +17,13 @@ from .common import Watched
 
 @attrs.frozen(kw_only=True)
 class Revert(Watched):
-    """All traffic to the version before, in one switch: ``start(Revert(), release.reversed(), id="checkout-v2-revert", ports=ports)``.
+    """All traffic to the version before, in one switch: ``start(Revert(), release.reversed(),
+    id="checkout-v2-revert", ports=ports)``.
 
-    It ran before, so nothing has to be proven and nothing is waited for but the router; ``checks``, if given, guard the ``bake`` after the
-    switch and take it back to where it came from. While the rollout to be reverted is still active, an `Abort` is the quicker way. If
-    the removal of the old version is due but not yet asked for, `start` cancels it.
+    It ran before, so nothing has to be proven and nothing is waited for but the router; ``checks``,
+    if given, guard the ``bake`` after the switch and take it back to where it came from. While the
+    rollout to be reverted is still active, an `Abort` is the quicker way. If the removal of the old
+    version is due but not yet asked for, `start` cancels it.
     """
 
     kind: ClassVar[str] = "revert"

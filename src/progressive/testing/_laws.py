@@ -1,4 +1,6 @@
-"""What every law is made of: a port in one of its colours, called from plain code, and a failure that says how to mend it."""
+"""What every law is made of: a port in one of its colours, called from plain code, and a failure
+that says how to mend it.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,10 @@ def must_answer(call: str, *ours: type[Exception]) -> Iterator[None]:
             "there is nothing to refuse here; see the system's own words",
         ) from error
     except Exception as error:
-        mend = f"raise only {' or '.join(each.__name__ for each in ours)}, with the system's own words; say with failure= if it was done"
+        mend = (
+            f"raise only {' or '.join(each.__name__ for each in ours)}, with the system's own "
+            "words; say with failure= if it was done"
+        )
         raise because(
             f"{call} raised an error of another kind", "an answer", error, mend
         ) from error
@@ -62,7 +67,9 @@ def tried(laws: Sequence[Callable[[T], None]], subject: T) -> None:
 
 @attrs.frozen
 class Spoken:
-    """One colour of a port. ``wait`` is for the asynchronous one; without it the methods are plain."""
+    """One colour of a port. ``wait`` is for the asynchronous one; without it the methods are
+    plain.
+    """
 
     port: Any
     wait: Wait | None = None

@@ -1,4 +1,6 @@
-"""The laws of a provider. Each is a function of a `Trial`, which looks at what every single answer must keep."""
+"""The laws of a provider. Each is a function of a `Trial`, which looks at what every single answer
+must keep.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ QUARTERS: Final = 4
 """Into how many parts a window is cut, besides the cuts that are given."""
 
 
-# ------------------------------------------------------------------------------------------------- systems with history
+# ----------------------------------------------------------------------------- systems with history
 
 
 def it_finds_what_is_there(trial: Trial) -> None:
@@ -33,7 +35,8 @@ def it_finds_what_is_there(trial: Trial) -> None:
         f"{trial.measure} found nothing",
         expected=f"something for one of the tracks in {in_words(trial.window)}",
         came=told(found),
-        mend="pass a window in which every metric has something, or ask for the right version and times",
+        mend="pass a window in which every metric has something, or ask for the right version "
+        "and times",
     )
 
 
@@ -46,7 +49,8 @@ def the_same_question_has_the_same_answer(trial: Trial) -> None:
             f"{trial.measure} twice, in a window that is over, gave two answers for {track}",
             expected=first.of(track),
             came=second.of(track),
-            mend="ask for exactly [start, end); if the numbers come late, declare the metric's lag=; without history, counter=True",
+            mend="ask for exactly [start, end); if the numbers come late, declare the metric's "
+            "lag=; without history, counter=True",
         )
 
 
@@ -75,7 +79,8 @@ def nothing_is_found_where_nothing_was(trial: Trial) -> None:
                 f"{trial.measure} made up a number for {track} in {start.year}",
                 expected="NoData(why), NoAnswer(why), a MetricsError, or counts of 0 trials",
                 came=measurement,
-                mend="bound the query by window.start and window.end, and answer NoData(why) where it finds nothing",
+                mend="bound the query by window.start and window.end, and answer NoData(why) "
+                "where it finds nothing",
             )
 
 
@@ -98,10 +103,12 @@ def the_parts_make_the_whole(trial: Trial) -> None:
         must(
             same(whole.of(track), merged(trial, parts))
             and not any(isinstance(part, NoAnswer) for part in parts),
-            f"{trial.measure} does not count the parts of a window for {track} as it counts the whole",
+            f"{trial.measure} does not count the parts of a window for {track} as it counts "
+            "the whole",
             expected=whole.of(track),
             came=came,
-            mend="count what is at or after window.start and before window.end, in whole numbers: no rate, nothing extrapolated",
+            mend="count what is at or after window.start and before window.end, in whole "
+            "numbers: no rate, nothing extrapolated",
         )
 
 
@@ -115,11 +122,12 @@ def the_fingerprint_stays(trial: Trial) -> None:
             f"{trial.measure} has another fingerprint in another window, or for other tracks",
             expected=repr(first.fingerprint),
             came=repr(other.fingerprint),
-            mend="make it of what the numbers mean: the query without times, versions and tracks; or leave it out",
+            mend="make it of what the numbers mean: the query without times, versions and "
+            "tracks; or leave it out",
         )
 
 
-# ------------------------------------------------------------------------------------------------------------- counters
+# ----------------------------------------------------------------------------------------- counters
 
 
 def an_opening_reading_has_no_numbers(trial: Trial) -> None:
@@ -130,12 +138,15 @@ def an_opening_reading_has_no_numbers(trial: Trial) -> None:
         f"{trial.measure} without a reading to go on from must only give one",
         expected="NoData('opening reading') for each track, and reading=",
         came=f"{told(first)}; reading={first.reading!r}",
-        mend="answer with the difference to the reading in since; without one there is no difference yet",
+        mend="answer with the difference to the reading in since; without one there is no "
+        "difference yet",
     )
 
 
 def a_counter_goes_on_from_its_reading(trial: Trial) -> None:
-    """Looks that follow each other count everything once, also what is counted from an older reading."""
+    """Looks that follow each other count everything once, also what is counted from an older
+    reading.
+    """
     first = trial.opened()
     looks = []
     last = first
@@ -148,7 +159,8 @@ def a_counter_goes_on_from_its_reading(trial: Trial) -> None:
             f"{trial.measure} gave no reading to go on from",
             expected="reading= with every look, because the metric is declared with counter=True",
             came=repr(last.reading),
-            mend="put what the next look needs into reading=, at most 4096 characters; it comes back as since",
+            mend="put what the next look needs into reading=, at most 4096 characters; it comes "
+            "back as since",
         )
         looks.append(last)
     if trial.between is None:
@@ -165,10 +177,12 @@ def a_counter_goes_on_from_its_reading(trial: Trial) -> None:
         parts = [look.of(track) for look in looks]
         must(
             same(whole.of(track), merged(trial, parts)),
-            f"{trial.measure} does not count from reading to reading for {track} as it counts the whole",
+            f"{trial.measure} does not count from reading to reading for {track} as it "
+            "counts the whole",
             expected=whole.of(track),
             came=f"{merged(trial, parts)} out of {', '.join(map(str, parts))}",
-            mend="keep in the reading the raw counters as they were, series by series, and answer with what they rose by",
+            mend="keep in the reading the raw counters as they were, series by series, and "
+            "answer with what they rose by",
         )
 
 
@@ -184,7 +198,9 @@ OF_COUNTERS: Final = (an_opening_reading_has_no_numbers, a_counter_goes_on_from_
 
 
 def laws_of(metric: Metric) -> tuple[Callable[[Trial], None], ...]:
-    """Those that hold for a metric of this kind. A level may be that of now, which is another one each time."""
+    """Those that hold for a metric of this kind. A level may be that of now, which is another one
+    each time.
+    """
     if metric.counter:
         return OF_COUNTERS
     return OF_A_LEVEL if metric.kind is Kind.VALUE else OF_WINDOWS
@@ -230,8 +246,10 @@ def check(
                     metric.kind is Kind.VALUE
                     or all(same(one.of(track), other.of(track)) for track, _ in one.tracks)
                 ),
-                f"{found[0].named('measure')} and {found[1].named('measure')} do not agree on {metric}",
+                f"{found[0].named('measure')} and {found[1].named('measure')} do not agree "
+                f"on {metric}",
                 expected=told(one),
                 came=told(other),
-                mend="let both colours do the same work: write it once, as a generator of requests, and run that in two small loops",
+                mend="let both colours do the same work: write it once, as a generator of "
+                "requests, and run that in two small loops",
             )

@@ -102,7 +102,8 @@ class Trial:
             f"{self.measure} gave no Look",
             expected="Look(metric=metric.name, window=window, tracks=...)",
             came=repr(found),
-            mend="where there is nothing, say so for each track with NoData(why); where it makes no sense, with NoAnswer(why)",
+            mend="where there is nothing, say so for each track with NoData(why); where it "
+            "makes no sense, with NoAnswer(why)",
         )
         assert isinstance(found, Look)
         must(
@@ -110,22 +111,26 @@ class Trial:
             f"{self.measure} answered another question",
             expected=f"{self.metric} in {in_words(window)}",
             came=f"{found.metric} in {in_words(found.window)}",
-            mend="repeat what was asked: Look(metric=metric.name, window=window, ...); what the numbers really cover goes into covered=",
+            mend="repeat what was asked: Look(metric=metric.name, window=window, ...); what the "
+            "numbers really cover goes into covered=",
         )
         must(
             [track for track, _ in found.tracks] == sorted(tracks),
             f"{self.measure} answered for other tracks than were asked",
             expected=", ".join(sorted(tracks)),
             came=", ".join(track for track, _ in found.tracks) or "none",
-            mend="answer for every track in tracks and no other; NoData(why) for one that has nothing",
+            mend="answer for every track in tracks and no other; NoData(why) for one that has "
+            "nothing",
         )
         for track, measurement in found.tracks:
             must(
                 isinstance(measurement, (FITS[self.metric.kind], NoData, NoAnswer)),
                 f"{self.measure} answered for {track} in another shape",
-                expected=f"{FITS[self.metric.kind].__name__}, because it is a {self.metric.kind.value}; or NoData or NoAnswer",
+                expected=f"{FITS[self.metric.kind].__name__}, because it is a "
+                f"{self.metric.kind.value}; or NoData or NoAnswer",
                 came=repr(measurement),
-                mend="answer in the shape of the metric's kind, or declare the metric with another kind=",
+                mend="answer in the shape of the metric's kind, or declare the metric with "
+                "another kind=",
             )
         must(
             found.covered.end >= window.start
@@ -133,7 +138,8 @@ class Trial:
             f"{self.measure} covers what was not asked for",
             expected=in_words(window),
             came=in_words(found.covered),
-            mend="leave covered= out if the system has history; the next window begins where this one ended",
+            mend="leave covered= out if the system has history; the next window begins where "
+            "this one ended",
         )
         return found
 
@@ -161,11 +167,13 @@ def listed(provider: object) -> tuple[Metric, ...]:
     return tuple(found)
 
 
-# ------------------------------------------------------------------------------------------------------------- in words
+# ----------------------------------------------------------------------------------------- in words
 
 
 def same(one: Measurement, other: Measurement) -> bool:
-    """Do they say the same? Why there is nothing may be told in other words; means may differ in their last bit."""
+    """Do they say the same? Why there is nothing may be told in other words; means may differ in
+    their last bit.
+    """
     if not one.sample and not other.sample:
         return isinstance(one, NoAnswer) == isinstance(other, NoAnswer)
     if isinstance(one, Moments) and isinstance(other, Moments):

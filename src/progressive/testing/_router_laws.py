@@ -1,4 +1,6 @@
-"""The laws of a router. Each is a function of a `Trial`, which looks at what every single read and write must keep."""
+"""The laws of a router. Each is a function of a `Trial`, which looks at what every single read and
+write must keep.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from ._router_trial import STABLE_ONLY, Edit, Settle, Trial, differing, on_trial
 
 HEADER: Final = Match(name="x-progressive-check", value="a.b*")
 COOKIE: Final = Match(name="progressive-check", value="a.b", source="cookie")
-"""What a header and a cookie may say; both mean something else where they are taken for a pattern."""
+"""What a header and a cookie may say; both mean something else where they are taken for a
+pattern.
+"""
 
 REFUSE: Final = "begin apply with `self.capabilities.refuse(release, traffic)`"
 COMPARE: Final = (
@@ -80,7 +84,9 @@ def the_same_again_is_harmless(trial: Trial) -> None:
 
 
 def all_that_is_declared_is_given_and_taken_back(trial: Trial) -> None:
-    """A baseline, header and cookie routes and a mirror: one by one, together, and gone without a trace."""
+    """A baseline, header and cookie routes and a mirror: one by one, together, and gone without a
+    trace.
+    """
     able, share = trial.able, trial.able.smallest_weight
     ways = []
     if able.baseline:
@@ -119,7 +125,9 @@ def what_is_not_declared_is_refused(trial: Trial) -> None:
 
 
 def a_share_without_a_version_is_refused(trial: Trial) -> None:
-    """A baseline that the release does not name, and what is left for a stable that is not there yet."""
+    """A baseline that the release does not name, and what is left for a stable that is not there
+    yet.
+    """
     share = trial.able.smallest_weight
     only_two = attrs.evolve(trial.release, baseline=None)
     nobody = "a share for a baseline that the release has not"
@@ -142,9 +150,11 @@ def a_write_on_what_has_moved_is_refused(trial: Trial) -> None:
     must(
         stale is not None,
         f"{trial.router.named('read')} gives no version",
-        expected="the version that a write is compared with, because capabilities.compare_and_set is True",
+        expected="the version that a write is compared with, because capabilities.compare_and_set "
+        "is True",
         came="Served(version=None)",
-        mend="give the system's own version of its object (ETag, resourceVersion), or leave compare_and_set=True out",
+        mend="give the system's own version of its object (ETag, resourceVersion), or leave "
+        "compare_and_set=True out",
     )
     trial.write(trial.smallest)
     for traffic in (STABLE_ONLY, trial.smallest):
@@ -188,7 +198,9 @@ def an_older_marker_is_refused(trial: Trial) -> None:
 
 
 def a_closed_marker_stands(trial: Trial) -> None:
-    """Where a marker is declared: what was taken back by hand stays so, for everybody but who takes it back too, and the next rollout."""
+    """Where a marker is declared: what was taken back by hand stays so, for everybody but who takes
+    it back too, and the next rollout.
+    """
     if not trial.able.marker:
         return
     trial.write(trial.smallest)
@@ -201,7 +213,8 @@ def a_closed_marker_stands(trial: Trial) -> None:
             f"a write of a generation that was closed ({again} after {closed})",
             trial.smallest,
             marker=again,
-            mend="raise ConflictError if the marker there is closed, of the same generation, and the one given is not",
+            mend="raise ConflictError if the marker there is closed, of the same generation, "
+            "and the one given is not",
         )
     trial.write(STABLE_ONLY, marker=attrs.evolve(closed, serial=closed.serial + 1))
     trial.next_rollout()
@@ -210,7 +223,9 @@ def a_closed_marker_stands(trial: Trial) -> None:
 
 
 def what_a_stranger_does_is_seen(trial: Trial) -> None:
-    """Where the test can edit the system itself: read tells of it, and a write on what was read before is refused."""
+    """Where the test can edit the system itself: read tells of it, and a write on what was read
+    before is refused.
+    """
     if trial.edit is None:
         return
     before = trial.write(trial.smallest)
@@ -250,7 +265,8 @@ def undo_is_one_line(trial: Trial) -> None:
         f"{type(trial.router.port).__name__}.undo is not a line that somebody can type",
         expected="one line of text",
         came=repr(line),
-        mend="return the command that takes all traffic back to stable, in one line and without credentials",
+        mend="return the command that takes all traffic back to stable, in one line and without "
+        "credentials",
     )
 
 
@@ -286,5 +302,6 @@ def check(router: object, release: Release, settle: Settle, edit: Edit | None, w
                     f"{spoken.named('read')} and {other.named('read')} do not agree",
                     expected=differing(seen, same),
                     came=differing(same, seen),
-                    mend="let both colours do the same work: write it once, as a generator of requests, and run that in two small loops",
+                    mend="let both colours do the same work: write it once, as a generator of "
+                    "requests, and run that in two small loops",
                 )

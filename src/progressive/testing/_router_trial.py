@@ -1,4 +1,6 @@
-"""A router on trial: it is read and written as a driver does it, and every single read and write is looked at."""
+"""A router on trial: it is read and written as a driver does it, and every single read and write is
+looked at.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,23 @@ Edit: TypeAlias = Callable[[Traffic], object]
 """What somebody else does to the system, behind the router's back."""
 
 POLL: Final = 0.05
-"""Seconds between two reads while a write is awaited: a proxy that lags does so for a second or two."""
+"""Seconds between two reads while a write is awaited: a proxy that lags does so for a second or
+two.
+"""
 
 FIRST: Final = 9
-"""The generation to begin with where there is no marker yet: the next one is 10, which is less only for who compares text."""
+"""The generation to begin with where there is no marker yet: the next one is 10, which is less only
+for who compares text.
+"""
 
 STABLE_ONLY: Final = Traffic()
 
 
 @attrs.define
 class Trial:
-    """A router in one colour. ``marker`` is that of our last write; every write has a newer one unless a law says otherwise."""
+    """A router in one colour. ``marker`` is that of our last write; every write has a newer one
+    unless a law says otherwise.
+    """
 
     router: Spoken
     release: Release
@@ -79,7 +87,9 @@ class Trial:
     def write(
         self, traffic: Traffic, *, marker: Marker | None = None, unconditional: bool = False
     ) -> Served:
-        """Apply it as a driver does, on what was read just now, and see that it is so: the law of every write."""
+        """Apply it as a driver does, on what was read just now, and see that it is so: the law of
+        every write.
+        """
         expect = None if unconditional else self.read().version
         self.marker = marker or self.newer
         read, apply = self.router.named("read"), self.router.named("apply")
@@ -103,21 +113,24 @@ class Trial:
             f"after {apply}({traffic}), {read} says something else",
             expected=traffic,
             came=shown(seen),
-            mend=f"serve exactly what was asked for, or declare in capabilities what the router can do{late}",
+            mend="serve exactly what was asked for, or declare in capabilities what the router "
+            f"can do{late}",
         )
         must(
             not self.able.marker or seen.marker == self.marker,
             f"after {apply}({traffic}), {read} does not give the marker back",
             expected=self.marker,
             came=seen.marker,
-            mend=f"keep all three fields of the marker on the router's object, or leave marker=True out of capabilities{late}",
+            mend="keep all three fields of the marker on the router's object, or leave "
+            f"marker=True out of capabilities{late}",
         )
         must(
             self.settle or answered == seen,
             f"{apply}({traffic}) was answered with something else than what {read} says afterwards",
             expected=differing(seen, answered),
             came=differing(answered, seen),
-            mend="the answer is what the system says after the write, not what was asked for: end apply with `return self.read(release)`",
+            mend="the answer is what the system says after the write, not what was asked for: "
+            "end apply with `return self.read(release)`",
         )
         return seen
 
@@ -176,7 +189,9 @@ class Trial:
         )
 
     def settled(self, traffic: Traffic) -> Served:
-        """The first read that shows ``traffic`` and our marker, or the last one when the time is over."""
+        """The first read that shows ``traffic`` and our marker, or the last one when the time is
+        over.
+        """
         if not isinstance(self.settle, timedelta):
             self.settle()
             return self.read()
@@ -218,7 +233,9 @@ class Trial:
 
 @contextmanager
 def on_trial(trial: Trial) -> Iterator[None]:
-    """All traffic is on stable afterwards; where a law was broken and the way back fails too, the error says so."""
+    """All traffic is on stable afterwards; where a law was broken and the way back fails too, the
+    error says so.
+    """
     try:
         yield
         trial.next_rollout()
@@ -243,7 +260,7 @@ def _take_back(trial: Trial) -> str:
     return "" if shows(left, STABLE_ONLY) else f"the router serves {shown(left)}"
 
 
-# ------------------------------------------------------------------------------------------------------------- in words
+# ----------------------------------------------------------------------------------------- in words
 
 
 def _able(router: Spoken, release: Release) -> Capabilities:
@@ -275,7 +292,8 @@ def _able(router: Spoken, release: Release) -> Capabilities:
     must(
         release.baseline is not None or not able.baseline,
         f"{what}.baseline can't be tried",
-        expected="a release with a baseline, because the router declares that it can give it traffic",
+        expected="a release with a baseline, because the router declares that it can give it "
+        "traffic",
         came=release,
         mend="pass Release(..., baseline=Version(...)), or leave baseline=True out of capabilities",
     )

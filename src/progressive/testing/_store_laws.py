@@ -48,7 +48,10 @@ HOSTILE: Final = (
 )
 """Ids that are valid and try to leave the place, or to be one entry with another."""
 
-CHECK: Final = "compare the stored serial with expected within the transaction that writes, and raise ConflictError if they differ"
+CHECK: Final = (
+    "compare the stored serial with expected within the transaction that writes, and raise "
+    "ConflictError if they differ"
+)
 WHOLE: Final = (
     "store the rollout and its notes in one transaction, and nothing of either if it is refused"
 )
@@ -91,7 +94,10 @@ def a_serial_that_does_not_rise_is_refused(trial: Trial) -> None:
     store.save(a_rollout(serial=3), some_notes(3), expected=None)
     for serial in (2, 3):
         later = a_rollout(serial=serial, wake_at=AT + timedelta(hours=1))
-        mend = "raise ConflictError if the serial is not above the stored one, unless exactly this is stored already"
+        mend = (
+            "raise ConflictError if the serial is not above the stored one, unless exactly "
+            "this is stored already"
+        )
         store.refuses(later, some_notes(serial), expected=3, names=ID, mend=mend)
         store.finds(a_rollout(serial=3), "load", ID)
         store.finds(all_notes(ID, 3), "notes", ID)
@@ -199,7 +205,10 @@ def a_service_has_one_active_rollout(trial: Trial) -> None:
     """Two would move the same traffic."""
     store = trial.store
     store.save(a_rollout("first"), (), expected=None)
-    mend = "raise ConflictError, naming the other, if the service has a rollout that is not final; let the place itself hold it (an index)"
+    mend = (
+        "raise ConflictError, naming the other, if the service has a rollout that is not "
+        "final; let the place itself hold it (an index)"
+    )
     store.refuses(a_rollout("second"), some_notes(0), expected=None, names="first", mend=mend)
     store.finds(None, "load", "second")
     store.finds([], "notes", "second")
@@ -210,7 +219,9 @@ def a_service_has_one_active_rollout(trial: Trial) -> None:
 
 
 def a_rollout_that_is_final_makes_room(trial: Trial) -> None:
-    """Also one that still has the old version to remove: it moves no traffic, and is due all the same."""
+    """Also one that still has the old version to remove: it moves no traffic, and is due all the
+    same.
+    """
     store = trial.store
     store.save(a_rollout("first"), (), expected=None)
     store.save(ended(a_rollout("first", serial=1)), (), expected=0)
@@ -295,7 +306,9 @@ def writers_at_one_moment_lose_no_update(trial: Trial) -> None:
     must(
         sorted(won) == list(range(len(won))),
         f"{shown.named('save')} let two writers win one serial",
-        expected="each of the serials 0 to 14 won by one of four threads, from the first on without a gap",
+        expected="each of the serials 0 to 14 won by one of four threads, from the first on "
+        "without "
+        "a gap",
         came=sorted(won),
         mend=CHECK,
     )
@@ -304,7 +317,9 @@ def writers_at_one_moment_lose_no_update(trial: Trial) -> None:
 
 
 def a_second_driver_is_kept_out(trial: Trial) -> None:
-    """Where it is there: ``driving`` holds a rollout for one, also against this process, and lets go whatever happens."""
+    """Where it is there: ``driving`` holds a rollout for one, also against this process, and lets
+    go whatever happens.
+    """
     driving = getattr(trial.store.store, "driving", None)
     if driving is None:
         return

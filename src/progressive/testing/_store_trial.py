@@ -107,7 +107,8 @@ class Handle:
                 f"{call} was refused without a word about {names!r}",
                 expected=f"a ConflictError that names {names!r}",
                 came=error,
-                mend="say in the message which rollout is in the way: whoever reads it has to look at that one",
+                mend="say in the message which rollout is in the way: whoever reads it has to "
+                "look at that one",
             )
         except Exception as error:
             raise because(
@@ -140,10 +141,15 @@ class Handle:
 
 
 MENDS: Final = {
-    "load": "give the rollout as it was last saved with success (`dumps` and `loads` do that), and None if there is none",
-    "notes": "give every note of every save that was done, with its id rollout/serial/n, ordered by serial and n as numbers",
-    "due": "give the ids whose wake_at is at or before now, the longest overdue first, at most limit; None is never due",
-    "last": "give the rollout of this service that was created last (rollout.clocks.created), and None if there is none",
+    "load": "give the rollout as it was last saved with success (`dumps` and `loads` do that), and "
+    "None if there is none",
+    "notes": "give every note of every save that was done, with its id rollout/serial/n, "
+    "ordered by "
+    "serial and n as numbers",
+    "due": "give the ids whose wake_at is at or before now, the longest overdue first, at most "
+    "limit; None is never due",
+    "last": "give the rollout of this service that was created last (rollout.clocks.created), and "
+    "None if there is none",
 }
 
 

@@ -57,7 +57,8 @@ class VirtualClock:
 class MemoryRouter:
     """A router that obeys at once, compares and sets, and carries a marker.
 
-    ``history`` has every traffic that it was given; ``edit`` is what a stranger does. It is for one service.
+    ``history`` has every traffic that it was given; ``edit`` is what a stranger does. It is for one
+    service.
     """
 
     capabilities: Capabilities = ALL
@@ -112,9 +113,11 @@ Script = Mapping[Track, Measurement] | Callable[[Track, Window], Measurement]
 
 
 class ScriptedMetrics:
-    """Metrics that answer what the test says: for each metric a measurement by track, or a function of track and window.
+    """Metrics that answer what the test says: for each metric a measurement by track, or a function
+    of track and window.
 
-    ``ScriptedMetrics({ERRORS: {Track.CANDIDATE: Counts(events=1, trials=100), ...}})``. ``asked`` has every window.
+    ``ScriptedMetrics({ERRORS: {Track.CANDIDATE: Counts(events=1, trials=100), ...}})``. ``asked``
+    has every window.
     """
 
     def __init__(self, scripts: Mapping[Metric, Script]) -> None:
@@ -142,7 +145,8 @@ class ScriptedMetrics:
             (track, opening or (script(track, window) if callable(script) else script[track]))
             for track in tracks
         ]
-        # A counter needs a reading to go on from; a script knows every window without one, so any word will do.
+        # A counter needs a reading to go on from; a script knows every window without one, so any
+        # word will do.
         return Look(
             metric=metric.name,
             window=window,
@@ -162,15 +166,18 @@ class ScriptedMetrics:
 
 
 def steady(rps: float, **rates: float) -> Callable[[Track, Window], Measurement]:
-    """A script for a ratio: ``rps`` requests a second on each track, of which this fraction are events: ``steady(50, candidate=0.2)``.
+    """A script for a ratio: ``rps`` requests a second on each track, of which this fraction are
+    events: ``steady(50, candidate=0.2)``.
 
-    A track that is not named has none. Whole requests, which come at even distances: windows that follow each other add up to what one
-    over all of them counts, and a window too short for a request has `Counts` of 0.
+    A track that is not named has none. Whole requests, which come at even distances: windows that
+    follow each other add up to what one over all of them counts, and a window too short for a
+    request has `Counts` of 0.
     """
     unknown = set(rates) - {track.value for track in Track}
     if unknown:
         raise StrategyError(
-            f"steady: {sorted(unknown)} are not tracks; there are {[track.value for track in Track]}"
+            f"steady: {sorted(unknown)} are not tracks; there are "
+            f"{[track.value for track in Track]}"
         )
 
     def until(at: datetime) -> int:
@@ -189,7 +196,9 @@ def steady(rps: float, **rates: float) -> Callable[[Track, Window], Measurement]
 
 @attrs.define
 class MemoryFleet:
-    """A fleet that remembers what it was told to remove. ``capacities`` is what a survey says; by default everything is ready."""
+    """A fleet that remembers what it was told to remove. ``capacities`` is what a survey says; by
+    default everything is ready.
+    """
 
     retired: list[Version] = attrs.field(factory=list)
     capacities: dict[Track, Capacity] = attrs.field(
@@ -205,7 +214,9 @@ class MemoryFleet:
 
 
 class MemoryStore:
-    """A store that keeps rollouts as the JSON that any other store would keep. For one process; safe for threads."""
+    """A store that keeps rollouts as the JSON that any other store would keep. For one process;
+    safe for threads.
+    """
 
     def __init__(self, kinds: Kinds | None = None) -> None:
         self._kinds = kinds or Kinds()
@@ -221,20 +232,23 @@ class MemoryStore:
             found = self._serials.get(rollout.id)
             if found != expected:
                 raise ConflictError(
-                    f"rollout {rollout.id!r} is at serial {found}, {expected} was expected: somebody else moved it"
+                    f"rollout {rollout.id!r} is at serial {found}, {expected} was expected: "
+                    "somebody else moved it"
                 )
             if found is not None and rollout.serial <= found:
                 if self._texts[rollout.id] == text and not notes:
                     return
                 raise ConflictError(
-                    f"rollout {rollout.id!r} is at serial {found}, and is to be saved with serial {rollout.serial}: it must rise"
+                    f"rollout {rollout.id!r} is at serial {found}, and is to be saved with "
+                    f"serial {rollout.serial}: it must rise"
                 )
             if (
                 not rollout.final
                 and (other := self._active.setdefault(service, rollout.id)) != rollout.id
             ):
                 raise ConflictError(
-                    f"service {service!r} has an active rollout, {other!r}; let it end before starting {rollout.id!r}"
+                    f"service {service!r} has an active rollout, {other!r}; let it end "
+                    f"before starting {rollout.id!r}"
                 )
             if rollout.final and self._active.get(service) == rollout.id:
                 del self._active[service]

@@ -1,4 +1,5 @@
-"""Values for property tests, by `Hypothesis <https://hypothesis.readthedocs.io>`_: ``pip install progressive-delivery[hypothesis]``.
+"""Values for property tests, by `Hypothesis <https://hypothesis.readthedocs.io>`_:
+``pip install progressive-delivery[hypothesis]``.
 
 ::
 
@@ -9,8 +10,9 @@
     def test_our_dashboard_shows_every_rollout(rollout):
         assert rollout.id in dashboard(rollout)
 
-Each function gives a strategy of valid values only: whatever the classes themselves refuse is not generated. Times are UTC in whole
-milliseconds, weights parts per million, as everywhere. No other file of the library imports Hypothesis.
+Each function gives a strategy of valid values only: whatever the classes themselves refuse is not
+generated. Times are UTC in whole milliseconds, weights parts per million, as everywhere. No other
+file of the library imports Hypothesis.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ MEMORIES: Final = st.recursive(
 )
 
 
-# --------------------------------------------------------------------------------------------------------------- the world
+# ---------------------------------------------------------------------------------------- the world
 
 
 def versions() -> st.SearchStrategy[Version]:
@@ -102,7 +104,9 @@ def versions() -> st.SearchStrategy[Version]:
 
 
 def releases(*, stable: bool = True, baseline: bool | None = None) -> st.SearchStrategy[Release]:
-    """A release. ``stable=False`` is a first deployment. ``baseline``: with one, without one, or (None) either."""
+    """A release. ``stable=False`` is a first deployment. ``baseline``: with one, without one, or
+    (None) either.
+    """
     three = st.lists(versions(), min_size=3, max_size=3, unique_by=lambda version: version.backend)
     return st.builds(
         lambda service, three, fresh: Release(
@@ -131,7 +135,7 @@ def traffics(able: Capabilities = ALL) -> st.SearchStrategy[Traffic]:
     )
 
 
-# ----------------------------------------------------------------------------------------------------------- what is measured
+# --------------------------------------------------------------------------------- what is measured
 
 
 @st.composite
@@ -157,13 +161,15 @@ _MISSING: Final[st.SearchStrategy[Measurement]] = st.builds(NoData, TEXTS) | st.
 
 
 def measurements(kind: Kind | None = None) -> st.SearchStrategy[Measurement]:
-    """What a provider may answer for a metric of this kind, or of any; also that there is nothing, or that it makes no sense."""
+    """What a provider may answer for a metric of this kind, or of any; also that there is nothing,
+    or that it makes no sense.
+    """
     return st.one_of(
         *(found for each, found in _MEASURED.items() if kind in (None, each)), _MISSING
     )
 
 
-# --------------------------------------------------------------------------------------------------------- what was decided
+# --------------------------------------------------------------------------------- what was decided
 
 
 def events() -> st.SearchStrategy[Event]:
@@ -178,7 +184,9 @@ def notes() -> st.SearchStrategy[Note]:
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """A plan with rising weights to 100 %, steps of all kinds between them, and analyses that guard it or do not."""
+    """A plan with rising weights to 100 %, steps of all kinds between them, and analyses that guard
+    it or do not.
+    """
     deadline = st.builds(Deadline, within=SPANS, then=st.sampled_from(Action))
     between = st.one_of(
         st.builds(Bake, SPANS),
@@ -221,10 +229,12 @@ def plans(draw: st.DrawFn) -> Plan:
 
 @st.composite
 def rollouts(draw: st.DrawFn, plan: st.SearchStrategy[Plan] | None = None) -> Rollout:
-    """A rollout as a store may have it: begun under ``plan`` (by default any of `plans`), and driven for a while.
+    """A rollout as a store may have it: begun under ``plan`` (by default any of `plans`), and
+    driven for a while.
 
-    It was decided tick by tick in a world that is drawn too: good and bad versions, metrics that are silent, hooks that say no, people who
-    abort, and drivers who come late. So every phase comes up, and nothing that no driver could have stored.
+    It was decided tick by tick in a world that is drawn too: good and bad versions, metrics that
+    are silent, hooks that say no, people who abort, and drivers who come late. So every phase comes
+    up, and nothing that no driver could have stored.
     """
     ways = [
         *draw(st.lists(st.sampled_from(WAYS), max_size=16)),
@@ -240,12 +250,12 @@ def rollouts(draw: st.DrawFn, plan: st.SearchStrategy[Plan] | None = None) -> Ro
     )
 
 
-# ------------------------------------------------------------------------------------------------------ any value of a class
+# ----------------------------------------------------------------------------- any value of a class
 
 
 def values(kind: type[T]) -> st.SearchStrategy[T]:
-    """Any value of one of the library's classes (or an annotation made of them), by the fields that it declares: a field that a class gains
-    is generated too.
+    """Any value of one of the library's classes (or an annotation made of them), by the fields that
+    it declares: a field that a class gains is generated too.
     """
     found: st.SearchStrategy[T] = _made(kind)  # type: ignore[arg-type]
     return found
@@ -429,4 +439,6 @@ _KNOWN: Final[dict[Any, st.SearchStrategy[Any]]] = {
         synthetic=st.booleans(),
     ),
 }
-"""What is not made by its fields alone: the leaves, and classes whose fields depend on each other."""
+"""What is not made by its fields alone: the leaves, and classes whose fields depend on each
+other.
+"""

@@ -29,10 +29,11 @@ def play(
     before_tick: Callable[[Rollout], None] | None = None,
     **ports: Any,
 ) -> Outcome:
-    """Drive ``strategy`` to its end in virtual time, and say how it ended; the clock jumps from one ``wake_at`` to the next.
+    """Drive ``strategy`` to its end in virtual time, and say how it ended; the clock jumps from one
+    ``wake_at`` to the next.
 
-    ``before_tick`` is called with the rollout before each tick: submit events, break the router, stop by raising. Further keywords are
-    those of `Ports`.
+    ``before_tick`` is called with the rollout before each tick: submit events, break the router,
+    stop by raising. Further keywords are those of `Ports`.
     """
     bound = _bound(metrics, router, clock, ports)
     rollout = start(strategy, release, id="played", ports=bound)

@@ -1,4 +1,6 @@
-"""A rollout that was driven for a while in a made-up world: the drivers' own dialogue, answered out of a script. Pure."""
+"""A rollout that was driven for a while in a made-up world: the drivers' own dialogue, answered out
+of a script. Pure.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +118,9 @@ WAYS: Final = (*[Way()] * len(TROUBLES) * 2, *TROUBLES)
 """To draw from: two ticks in three are without trouble, or nothing would ever come to its end."""
 
 LAST: Final = (*TROUBLES, *[Way(person="aborts", router="away")] * 9)
-"""To draw the last one from: a way back that has not been read back yet is seldom seen otherwise."""
+"""To draw the last one from: a way back that has not been read back yet is seldom seen
+otherwise.
+"""
 
 
 def reached(plan: Plan, release: Release, *, id: str, at: datetime, ways: Sequence[Way]) -> Rollout:

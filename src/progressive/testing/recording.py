@@ -1,4 +1,6 @@
-"""A port that is watched: every call with what it was given and what came of it, for the asserts of a test."""
+"""A port that is watched: every call with what it was given and what came of it, for the asserts of
+a test.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,9 @@ ROOM: Final = 60
 class Call:
     """One call of one method: ``call.verb == "apply"``, ``call["traffic"]``.
 
-    ``verb`` is the same in both colours. ``arguments`` has what was given, by the names of the method's parameters, or by their places where
-    it does not tell them. ``over`` is False while it has not come back; then there is an ``answer`` or an ``error``.
+    ``verb`` is the same in both colours. ``arguments`` has what was given, by the names of the
+    method's parameters, or by their places where it does not tell them. ``over`` is False while it
+    has not come back; then there is an ``answer`` or an ``error``.
     """
 
     verb: str
@@ -57,10 +60,11 @@ class Call:
 
 
 class Recording(Generic[Port]):
-    """A router, provider, fleet or store that does what ``port`` does, and keeps every call in ``calls``, in the order they began.
+    """A router, provider, fleet or store that does what ``port`` does, and keeps every call in
+    ``calls``, in the order they began.
 
-    It has the methods that ``port`` has, in the same colours, and no other. What it answers or raises is the port's own. Safe for threads,
-    as drivers call ports from several. ::
+    It has the methods that ``port`` has, in the same colours, and no other. What it answers or
+    raises is the port's own. Safe for threads, as drivers call ports from several. ::
 
         router = Recording(MemoryRouter())
         play(strategy, release, router=router, metrics=metrics)
@@ -79,7 +83,10 @@ class Recording(Generic[Port]):
 
     def __repr__(self) -> str:
         failed = sum(1 for call in self.calls if call.error is not None)
-        return f"<Recording of {self.port!r}: {len(self.calls)} calls{f', {failed} failed' if failed else ''}>"
+        return (
+            f"<Recording of {self.port!r}: {len(self.calls)} "
+            f"calls{f', {failed} failed' if failed else ''}>"
+        )
 
     if TYPE_CHECKING:  # whichever of these the port has, type checkers and editors shall know
         capabilities: Capabilities

@@ -1,4 +1,6 @@
-"""Proof that a version is not so many times as bad, for latencies and means: after how many requests, and how often wrongly."""
+"""Proof that a version is not so many times as bad, for latencies and means: after how many
+requests, and how often wrongly.
+"""
 
 from __future__ import annotations
 
@@ -76,8 +78,8 @@ CASES: Final = (
 def table(
     rng: np.random.Generator, rollouts: int, looks: int
 ) -> list[tuple[str, float, float, float, float]]:
-    """For each metric and limit: how often a good version is accepted, after how many requests of its own in the median, and how often a bad
-    one is.
+    """For each metric and limit: how often a good version is accepted, after how many requests of
+    its own in the median, and how often a bad one is.
     """
     found = []
     for name, accepted, limits in CASES:

@@ -1,4 +1,6 @@
-"""Lookers who want an alarm: after every event, at the worst moment, at twenty metrics at once, with the weight in their hand."""
+"""Lookers who want an alarm: after every event, at the worst moment, at twenty metrics at once,
+with the weight in their hand.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from .traffic import Traffic, independent
 
 
 def every_event(horizon: int = 3_000) -> list[tuple[float, float, float]]:
-    """For each weight: the chance that a look after any event ever alarms, for the default and the exact test, computed."""
+    """For each weight: the chance that a look after any event ever alarms, for the default and the
+    exact test, computed.
+    """
     return [
         (
             share,
@@ -25,7 +29,9 @@ def every_event(horizon: int = 3_000) -> list[tuple[float, float, float]]:
 
 
 def twenty_metrics(rng: np.random.Generator, rollouts: int, *, shared: bool) -> float:
-    """The chance of any alarm over twenty metrics among which alpha is divided; ``shared``: they all count the same errors."""
+    """The chance of any alarm over twenty metrics among which alpha is divided; ``shared``: they
+    all count the same errors.
+    """
     alarmed = np.zeros(rollouts, dtype=bool)
     one: Traffic | None = None
     for _ in range(20):
@@ -36,7 +42,9 @@ def twenty_metrics(rng: np.random.Generator, rollouts: int, *, shared: bool) -> 
 
 
 def in_control(rng: np.random.Generator, rollouts: int) -> float:
-    """The weight follows the evidence: raised while it looks bad, lowered while it looks good, so as to catch the bad luck."""
+    """The weight follows the evidence: raised while it looks bad, lowered while it looks good, so
+    as to catch the bad luck.
+    """
     alarms = 0
     needed = math.log(1 / rules.ALPHA)
     for _ in range(rollouts):

@@ -64,7 +64,9 @@ def drift(rng: np.random.Generator, rollouts: int) -> Traffic:
 
 
 def late(rng: np.random.Generator, rollouts: int) -> Traffic:
-    """The candidate's counters show each look's numbers one look later, while traffic grows tenfold."""
+    """The candidate's counters show each look's numbers one look later, while traffic grows
+    tenfold.
+    """
     grown = _made(
         rng,
         rollouts,
@@ -129,7 +131,9 @@ def retries(rng: np.random.Generator, rollouts: int) -> Traffic:
 
 
 def bursts(rng: np.random.Generator, rollouts: int, *, together: bool) -> Traffic:
-    """The rate of each minute is drawn anew (gamma, with a coefficient of variation of 0.7), for both tracks or for each on its own."""
+    """The rate of each minute is drawn anew (gamma, with a coefficient of variation of 0.7), for
+    both tracks or for each on its own.
+    """
     shape = (rollouts, LOOKS // rules.PER_MINUTE)
     one = BASE * np.repeat(rng.gamma(2, 0.5, shape), rules.PER_MINUTE, axis=1)
     other = (
@@ -159,11 +163,13 @@ SCENES: Final[dict[str, tuple[Made, str]]] = {
     ),
     "rate[5m] polled each minute": (
         overlapping,
-        "It can't happen here: the engine's windows never overlap, and providers count from raw counters.",
+        "It can't happen here: the engine's windows never overlap, and providers count "
+        "from raw counters.",
     ),
     "each failing user fails three times": (
         retries,
-        "The promise is broken: count users, or take `blocks=True`, or measure the dispersion and give it to the check.",
+        "The promise is broken: count users, or take `blocks=True`, or measure the "
+        "dispersion and give it to the check.",
     ),
     "bursts common to both": (lambda rng, n: bursts(rng, n, together=True), "The promise holds."),
     "bursts of each on its own": (
@@ -175,7 +181,9 @@ SCENES: Final[dict[str, tuple[Made, str]]] = {
 
 
 def told(traffic: Traffic, other: Traffic) -> rules.Rule:
-    """Ours with a dispersion that was measured on an earlier rollout of the same traffic (``other``), in minutes."""
+    """Ours with a dispersion that was measured on an earlier rollout of the same traffic
+    (``other``), in minutes.
+    """
     minutes = other.every(rules.PER_MINUTE)
     looks = zip(
         minutes.candidate_errors[0],

@@ -53,7 +53,9 @@ def _moments(values: np.ndarray, visitors: int, prefix: str) -> dict[str, float]
 def table(
     rng: np.random.Generator, rollouts: int
 ) -> list[tuple[float, float, dict[str, tuple[float, float]]]]:
-    """For each weight and drop: how often each alarms within the hour, and in which minute in the median."""
+    """For each weight and drop: how often each alarms within the hour, and in which minute in the
+    median.
+    """
     found = []
     for weight in (0.05, 0.50):
         for drop in DROPS:

@@ -1,4 +1,6 @@
-"""An hour, looked at every ten seconds: alarms, users harmed, and what peers do on the same traffic."""
+"""An hour, looked at every ten seconds: alarms, users harmed, and what peers do on the same
+traffic.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ CONFIDENT: Final = 2.3263478740408408
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one rule did in one cell: the part of rollouts in which it alarmed, and the mean of the candidate's errors until then; of how many."""
+    """What one rule did in one cell: the part of rollouts in which it alarmed, and the mean of the
+    candidate's errors until then; of how many.
+    """
 
     alarms: float
     harmed: float
@@ -44,7 +48,9 @@ def judged(traffic: Traffic, rule: Rule) -> Outcome:
 
 
 def compared(base: float, ratio: float) -> dict[str, Rule]:
-    """Every rule for a cell. The limits are those of the two peers' documentation: 99 % of requests well at a base of 0.1 %, 95 % at 1 %."""
+    """Every rule for a cell. The limits are those of the two peers' documentation: 99 % of requests
+    well at a base of 0.1 %, 95 % at 1 %.
+    """
     slo = 0.01 if base < 0.005 else 0.05
     return {
         "ours": rules.mixture,
@@ -69,11 +75,15 @@ ASYMPTOTIC: Final = rules.asymptotic()
 GROUP_SEQUENTIAL: Final = rules.group_sequential()
 
 SLOW: Final = {"ours, exact": 16}
-"""Rules that go through rollouts one by one get one of so many; five times as many where false alarms are counted."""
+"""Rules that go through rollouts one by one get one of so many; five times as many where false
+alarms are counted.
+"""
 
 
 def kayenta(traffic: Traffic) -> Looks:
-    """Kayenta's judge on the error rate of each minute, over all minutes so far, each ten minutes."""
+    """Kayenta's judge on the error rate of each minute, over all minutes so far, each ten
+    minutes.
+    """
     minutes = traffic.every(rules.PER_MINUTE)
     found = []
     for row in range(len(minutes.candidate)):
@@ -94,12 +104,15 @@ def _rates(errors: Numbers, requests: Numbers) -> list[float]:
 
 
 def higher(own: list[float], other: list[float]) -> bool:
-    """Kayenta's classification "High" for a metric of which more is bad: the 98 % interval of the shift clear of a quarter of it."""
+    """Kayenta's classification "High" for a metric of which more is bad: the 98 % interval of the
+    shift clear of a quarter of it.
+    """
     if not own or not other or sorted(own) == sorted(other) or len({*own, *other}) == 1:
         return False
     if len(set(own)) == len(set(other)) == 1:
         return own[0] > other[0]
-    # The interval is clear of the band where the statistic at the band's edge still is: one step in place of a search.
+    # The interval is clear of the band where the statistic at the band's edge still is: one step in
+    # place of a search.
     estimate = float(np.median(np.subtract.outer(own, other)))
     return estimate > 0 and ranks.shift_statistic(own, other, 0.25 * estimate) > CONFIDENT
 

@@ -1,7 +1,9 @@
-"""Looked at after every event: how many errors of the candidate it takes, computed and not simulated.
+"""Looked at after every event: how many errors of the candidate it takes, computed and not
+simulated.
 
-At a constant share each event is the candidate's with one chance, whatever the error rate is. A rule that alarms from a certain number of
-them on, after each number of events in all, is then a walk that is stopped at a boundary, and its distribution can be followed exactly.
+At a constant share each event is the candidate's with one chance, whatever the error rate is. A
+rule that alarms from a certain number of them on, after each number of events in all, is then a
+walk that is stopped at a boundary, and its distribution can be followed exactly.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from .rules import ALPHA
 
 Boundary = NDArray[np.int64]
 Rule = Callable[[float, int], Boundary]
-"""For a share and a largest number of events: from how many of the candidate's on it alarms, after 0, 1, 2, … events in all."""
+"""For a share and a largest number of events: from how many of the candidate's on it alarms, after
+0, 1, 2, … events in all.
+"""
 
 WEIGHTS: Final = (0.01, 0.05, 0.10, 0.50)
 RATIOS: Final = (1.5, 2.0, 5.0, 20.0)
@@ -30,7 +34,9 @@ HORIZON: Final = 300
 
 
 def _least(alarms: Callable[[int, int], bool], most: int) -> Boundary:
-    """The boundary of a rule that alarms at more events of the candidate rather than at fewer, and at more events in all no sooner."""
+    """The boundary of a rule that alarms at more events of the candidate rather than at fewer, and
+    at more events in all no sooner.
+    """
     found, own = [], 0
     for every in range(most + 1):
         while not alarms(own, every):
@@ -56,7 +62,9 @@ def ours(share: float, most: int, alpha: float = ALPHA) -> Boundary:
 
 
 def ours_exact(share: float, most: int) -> Boundary:
-    """``exact=True``: the exact test up to 300 expected errors with the larger part of alpha, the mixture for the rest."""
+    """``exact=True``: the exact test up to 300 expected errors with the larger part of alpha, the
+    mixture for the rest.
+    """
     behind = ours(share, most, 0.05 * ALPHA)
     state, found, chances = exact.NOTHING, [most + 1], exact.binomial(1, share)
     for _ in range(most):
@@ -108,8 +116,9 @@ def multinomial(concentration: float) -> Rule:
 
 
 def normal_mixture(base: float, ratio: float) -> Rule:
-    """The mixture SPRT on the normal approximation (Johari et al., 2017), two-sided, alarming on the harmful side, its prior as wide as the base
-    rate, which it is told. The number of requests is what it is in the mean after so many events.
+    """The mixture SPRT on the normal approximation (Johari et al., 2017), two-sided, alarming on
+    the harmful side, its prior as wide as the base rate, which it is told. The number of requests
+    is what it is in the mean after so many events.
     """
 
     def boundary(share: float, most: int) -> Boundary:
@@ -139,7 +148,9 @@ def peeked(share: float, most: int) -> Boundary:
 
 
 def walk(boundary: Boundary, chance: float) -> tuple[float, float]:
-    """The mean number of the candidate's errors when the rule alarms (or the events end), and the chance that it does."""
+    """The mean number of the candidate's errors when the rule alarms (or the events end), and the
+    chance that it does.
+    """
     alive = np.zeros(int(boundary[boundary < len(boundary)].max(initial=1)) + 2)
     alive[0], mean, alarmed = 1.0, 0.0, 0.0
     for every in range(1, len(boundary)):
@@ -183,7 +194,7 @@ def limit(share: float, ratio: float, base: float = 1e-3) -> float:
     )
 
 
-# ------------------------------------------------------------------------------------------------------------------ acceptance
+# --------------------------------------------------------------------------------------- acceptance
 
 
 def accepting(share: float, bad: float, most: int, beta: float = 0.05) -> Boundary:
@@ -211,7 +222,9 @@ def accepting(share: float, bad: float, most: int, beta: float = 0.05) -> Bounda
 
 
 def events_to_accept(share: float, truth: float, bad: float) -> tuple[float, float]:
-    """Mean number of events in all until the candidate is accepted, and the fewest that any test needs."""
+    """Mean number of events in all until the candidate is accepted, and the fewest that any test
+    needs.
+    """
     own = truth * share / (truth * share + 1 - share)
     least = (
         limits.requests_needed(math.log(20), truth * 1e-4, 1e-4, share, null=bad)

@@ -1,4 +1,6 @@
-"""Slower answers, from the default buckets of Prometheus' client libraries: who sees them, and after how many requests."""
+"""Slower answers, from the default buckets of Prometheus' client libraries: who sees them, and
+after how many requests.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from progressive.stats import histogram_tails as tails
 EDGES: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 MEDIAN, SIGMA = 0.1, 0.8
 EACH, OTHERS = 100, 900
-"""Requests of the candidate and of stable in each look of ten seconds: a tenth of a hundred a second."""
+"""Requests of the candidate and of stable in each look of ten seconds: a tenth of a hundred a
+second.
+"""
 
 TRUE_P99 = MEDIAN * math.exp(2.326 * SIGMA)
 
@@ -29,7 +33,9 @@ KINDS: Final[tuple[Kind, ...]] = (
     ("1 % take 1.5 s", 1.0, 0.01),
     ("5 % take 1.5 s", 1.0, 0.05),
 )
-"""What is wrong: its name, by how much everything is slower, and which part takes a second and a half."""
+"""What is wrong: its name, by how much everything is slower, and which part takes a second and a
+half.
+"""
 
 
 def chances(slower: float, stuck: float) -> NDArray[np.float64]:
@@ -83,7 +89,9 @@ def ours(mine: Cells, theirs: Cells) -> int:
 
 
 def p99_limit(times: float, failures: int) -> Callable[[Cells, Cells], int]:
-    """The interpolated p99 of each minute above ``times`` that of stable; more than so many minutes of it alarm."""
+    """The interpolated p99 of each minute above ``times`` that of stable; more than so many minutes
+    of it alarm.
+    """
 
     def alarm(mine: Cells, theirs: Cells) -> int:
         failed = 0
@@ -106,7 +114,9 @@ RULES: Final[dict[str, Callable[[Cells, Cells], int]]] = {
 def table(
     rng: np.random.Generator, rollouts: int, looks: int
 ) -> list[tuple[str, float, dict[str, tuple[float, float]]]]:
-    """For each kind of trouble: the limit, and for each rule how often it alarms and after how many requests in the median."""
+    """For each kind of trouble: the limit, and for each rule how often it alarms and after how many
+    requests in the median.
+    """
     found = []
     for name, slower, stuck in KINDS:
         stopped: dict[str, list[int]] = {rule: [] for rule in RULES}

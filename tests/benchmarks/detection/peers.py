@@ -1,8 +1,10 @@
-"""What the others compute, written from their papers and documentation, for comparison only; their published values are in `tests/data`.
+"""What the others compute, written from their papers and documentation, for comparison only; their
+published values are in `tests/data`.
 
-Multinomial counts: Lindon and Malek, "Anytime-valid inference for multinomial count data" (2022), as savvi has it. The asymptotic
-confidence sequence: Waudby-Smith et al. (2024), as GrowthBook has it. Group sequential bounds: Lan and DeMets (1983) with
-Spotify's spending. Two quantiles: Howard and Ramdas (2022), as confseq has it. What Prometheus makes of a histogram is
+Multinomial counts: Lindon and Malek, "Anytime-valid inference for multinomial count data" (2022),
+as savvi has it. The asymptotic confidence sequence: Waudby-Smith et al. (2024), as GrowthBook has
+it. Group sequential bounds: Lan and DeMets (1983) with Spotify's spending. Two quantiles: Howard
+and Ramdas (2022), as confseq has it. What Prometheus makes of a histogram is
 `progressive.stats.quantiles.bucket_quantile`.
 """
 
@@ -21,11 +23,13 @@ from scipy.stats import norm
 
 from progressive.stats.mixtures import BetaBinomial
 
-# ----------------------------------------------------------------------------------------------------------------- multinomial
+# -------------------------------------------------------------------------------------- multinomial
 
 
 def log_odds(counts: Sequence[float], expected: Sequence[float], concentration: float) -> float:
-    """The log Bayes factor of a Dirichlet prior around ``expected`` (parts of 1) against just these, after ``counts`` in all."""
+    """The log Bayes factor of a Dirichlet prior around ``expected`` (parts of 1) against just
+    these, after ``counts`` in all.
+    """
     seen, null = np.asarray(counts, dtype=float), np.asarray(expected, dtype=float)
     prior = concentration * null
     return float(_log_beta(prior + seen) - _log_beta(prior) - seen @ np.log(null))
@@ -34,14 +38,18 @@ def log_odds(counts: Sequence[float], expected: Sequence[float], concentration: 
 def multinomial_interval(
     counts: Sequence[float], expected: Sequence[float], concentration: float, alpha: float = 0.05
 ) -> list[tuple[float, float]]:
-    """For each part, from where to where it goes among all that the counts don't exclude. The prior stays around ``expected``."""
+    """For each part, from where to where it goes among all that the counts don't exclude. The prior
+    stays around ``expected``.
+    """
     seen, prior = np.asarray(counts, dtype=float), concentration * np.asarray(expected, dtype=float)
     least = float(_log_beta(prior + seen) - _log_beta(prior)) + math.log(alpha)
     return [_part(own, np.delete(seen, i), least) for i, own in enumerate(seen)]
 
 
 def _part(own: float, others: NDArray[np.float64], least: float) -> tuple[float, float]:
-    """Of one part ``x``: the likeliest others share what it leaves in proportion to their counts."""
+    """Of one part ``x``: the likeliest others share what it leaves in proportion to their
+    counts.
+    """
     rest = float(others.sum())
     shares = float(sum(n * math.log(n / rest) for n in others if n > 0))
 
@@ -57,7 +65,9 @@ def _part(own: float, others: NDArray[np.float64], least: float) -> tuple[float,
 
 
 def _ends(above: Callable[[float], float], inside: float) -> tuple[float, float]:
-    """Where a concave function on (0, 1) that is above 0 at ``inside`` (or next to it) crosses 0; the ends where it doesn't."""
+    """Where a concave function on (0, 1) that is above 0 at ``inside`` (or next to it) crosses 0;
+    the ends where it doesn't.
+    """
     tiny = 1e-15
     low = brentq(above, tiny, inside, xtol=1e-14) if inside > tiny and above(tiny) < 0 else 0.0
     high = (
@@ -71,14 +81,18 @@ def _ends(above: Callable[[float], float], inside: float) -> tuple[float, float]
 def poisson_log_odds(
     counts: Sequence[float], rates: Sequence[float], concentration: float
 ) -> float:
-    """The same for Poisson processes whose rates may change if only their proportions don't: to which of them each event belongs."""
+    """The same for Poisson processes whose rates may change if only their proportions don't: to
+    which of them each event belongs.
+    """
     return log_odds(counts, [rate / math.fsum(rates) for rate in rates], concentration)
 
 
 def log_ratio_interval(
     counts: Sequence[float], rates: Sequence[float], concentration: float, alpha: float = 0.05
 ) -> tuple[float, float]:
-    """Of two processes: the logarithm of how many times the first one's rate is what ``rates`` let expect, relative to the second one's."""
+    """Of two processes: the logarithm of how many times the first one's rate is what ``rates`` let
+    expect, relative to the second one's.
+    """
     whole = math.fsum(rates)
     low, high = multinomial_interval(
         counts, [rate / whole for rate in rates], concentration, alpha
@@ -95,11 +109,13 @@ def _log_beta(parameters: NDArray[np.float64]) -> float:
     return float(gammaln(parameters).sum() - gammaln(parameters.sum()))
 
 
-# ------------------------------------------------------------------------------------------- the asymptotic confidence sequence
+# --------------------------------------------------------------- the asymptotic confidence sequence
 
 
 class Lift(NamedTuple):
-    """The interval of a difference, or of it as a part of stable's rate; and the p-value that may be looked at at any time."""
+    """The interval of a difference, or of it as a part of stable's rate; and the p-value that may
+    be looked at at any time.
+    """
 
     low: float
     high: float
@@ -112,7 +128,9 @@ Number = float | NDArray[np.float64]
 def lift(
     events: Number, n: Number, control_events: Number, control_n: Number, *, relative: bool
 ) -> tuple[Number, Number]:
-    """The difference of two rates and its variance; ``relative`` to the control's rate by the delta method. Numbers or arrays."""
+    """The difference of two rates and its variance; ``relative`` to the control's rate by the delta
+    method. Numbers or arrays.
+    """
     rate, control = events / n, control_events / control_n
     variance, control_variance = rate * (1 - rate) / n, control * (1 - control) / control_n
     if relative:
@@ -146,16 +164,17 @@ def asymptotic(
     return Lift(float(difference - reach), float(difference + reach), min(1.0, math.exp(-evidence)))
 
 
-# -------------------------------------------------------------------------------------------------------- group sequential tests
+# --------------------------------------------------------------------------- group sequential tests
 
 
 def group_sequential(
     information: Sequence[float], alpha: float = 0.05, *, sides: int = 1, points: int = 601
 ) -> list[float]:
-    """The bounds of ``z`` at looks with these parts of all information, when ``alpha * t**2`` may have been spent at the part ``t``.
+    """The bounds of ``z`` at looks with these parts of all information, when ``alpha * t**2`` may
+    have been spent at the part ``t``.
 
-    By following the density of the sum that has not crossed (Armitage, McPherson and Rowe, 1969), with Simpson's rule. With two
-    ``sides`` each has half of alpha, and the bounds are symmetric.
+    By following the density of the sum that has not crossed (Armitage, McPherson and Rowe, 1969),
+    with Simpson's rule. With two ``sides`` each has half of alpha, and the bounds are symmetric.
     """
     found: list[float] = []
     spent, before = 0.0, 0.0
@@ -191,19 +210,21 @@ def group_sequential(
     return found
 
 
-# ------------------------------------------------------------------------------------------------------------------ two quantiles
+# ------------------------------------------------------------------------------------ two quantiles
 
 
 def quantiles_p(one: Sequence[float], other: Sequence[float], p: float, *, planned: float) -> float:
-    """The p-value of "both have the same ``p`` quantile", which may be looked at at any time: the product of what two beta-binomial
-    mixtures say against a common quantile, at the value that they exclude least.
+    """The p-value of "both have the same ``p`` quantile", which may be looked at at any time: the
+    product of what two beta-binomial mixtures say against a common quantile, at the value that they
+    exclude least.
     """
     mixture = BetaBinomial(g=p, h=1 - p, v_opt=planned * p * (1 - p), one_sided=False)
     first, second = sorted(one), sorted(other)
 
     def against(ordered: list[float], value: float) -> float:
         n = len(ordered)
-        # Of all numbers from those below to those up to the value, the one that speaks against it least is next to what is expected.
+        # Of all numbers from those below to those up to the value, the one that speaks against it
+        # least is next to what is expected.
         least, most = bisect_left(ordered, value), bisect_right(ordered, value)
         near = {min(max(k, least), most) for k in (math.floor(n * p), math.ceil(n * p))}
         return min(mixture.log(k - n * p, n * p * (1 - p)) for k in near)

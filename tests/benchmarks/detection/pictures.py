@@ -89,7 +89,9 @@ SHOWN: Final = {
 
 
 def frontier(folder: Path, harmed: dict[float, dict[str, float]]) -> None:
-    """Users harmed until the bad version is at 0 %, as a multiple of the least that any test could do."""
+    """Users harmed until the bad version is at 0 %, as a multiple of the least that any test could
+    do.
+    """
     figure, axes = _axes()
     for name, (colour, marker) in SHOWN.items():
         axes.plot(
@@ -119,7 +121,9 @@ def frontier(folder: Path, harmed: dict[float, dict[str, float]]) -> None:
 
 
 def bounds(folder: Path, rng: np.random.Generator) -> None:
-    """What one rollout knows as it goes on: a version that is as good, and one that fails twice as often."""
+    """What one rollout knows as it goes on: a version that is as good, and one that fails twice as
+    often.
+    """
     figure, axes = _axes()
     for ratio, colour, name in ((1.0, GREEN, "as good as stable"), (2.0, RED, "twice as bad")):
         traffic = independent(

@@ -29,7 +29,7 @@ def first(alarms: NDArray[np.bool_], looks: int = 1) -> Looks:
     return np.where(alarms.any(axis=1), (found + 1) * looks - 1, -1)
 
 
-# ----------------------------------------------------------------------------------------------------------------------- ours
+# --------------------------------------------------------------------------------------------- ours
 
 _PRIOR = np.exp(np.array(sequential.LOG_PRIOR))
 
@@ -47,7 +47,9 @@ def increments(traffic: Traffic, ratio: float) -> NDArray[np.float64]:
 
 
 def mixture(traffic: Traffic, alpha: float = ALPHA, dispersion: float = 1.0) -> Looks:
-    """`NoWorse` as it comes: the evidence of `progressive.stats.sequential`, all rollouts at once."""
+    """`NoWorse` as it comes: the evidence of `progressive.stats.sequential`, all rollouts at
+    once.
+    """
     evidence = np.logaddexp.reduce(
         [
             increments(traffic, ratio).cumsum(axis=1) / dispersion + math.log(v)
@@ -58,7 +60,9 @@ def mixture(traffic: Traffic, alpha: float = ALPHA, dispersion: float = 1.0) -> 
 
 
 def mixture_by_the_library(traffic: Traffic, row: int, alpha: float = ALPHA) -> int:
-    """The same for one rollout, by the library itself; `mixture` is held against it in every run."""
+    """The same for one rollout, by the library itself; `mixture` is held against it in every
+    run.
+    """
     logs = sequential.NOTHING
     for look in range(traffic.candidate.shape[1]):
         trials, control_trials = int(traffic.candidate[row, look]), int(traffic.stable[row, look])
@@ -144,7 +148,9 @@ def _exact_look(
 
 
 def exactly(traffic: Traffic, alpha: float = ALPHA) -> Looks:
-    """`NoWorse(exact=True)`: the exact test for the larger part of alpha, by the library itself, and the mixture for the rest."""
+    """`NoWorse(exact=True)`: the exact test for the larger part of alpha, by the library itself,
+    and the mixture for the rest.
+    """
     behind = mixture(traffic, (1 - EXACT_PART) * alpha)
     found = []
     for row in range(traffic.candidate.shape[0]):
@@ -161,7 +167,9 @@ def exactly(traffic: Traffic, alpha: float = ALPHA) -> Looks:
 
 
 def exact_false_alarms(traffic: Traffic, alpha: float = ALPHA) -> float:
-    """Its chance of a false alarm given how many events each look has in all, which is computed and not counted: the mean over rollouts."""
+    """Its chance of a false alarm given how many events each look has in all, which is computed and
+    not counted: the mean over rollouts.
+    """
     found = []
     for row in range(traffic.candidate.shape[0]):
         state = exact.NOTHING
@@ -172,7 +180,7 @@ def exact_false_alarms(traffic: Traffic, alpha: float = ALPHA) -> float:
     return math.fsum(found) / len(found)
 
 
-# -------------------------------------------------------------------------------------------------------------------- oracles
+# ------------------------------------------------------------------------------------------ oracles
 
 
 def wald(ratio: float) -> Rule:
@@ -184,11 +192,13 @@ def wald(ratio: float) -> Rule:
     return alarms
 
 
-# ---------------------------------------------------------------------------------------------------------------------- peers
+# -------------------------------------------------------------------------------------------- peers
 
 
 def threshold(limit: float, failures: int) -> Rule:
-    """A limit on the error rate of each minute, as Argo Rollouts and Flagger have it: more than ``failures`` minutes above it alarm."""
+    """A limit on the error rate of each minute, as Argo Rollouts and Flagger have it: more than
+    ``failures`` minutes above it alarm.
+    """
 
     def alarms(traffic: Traffic) -> Looks:
         minutes = traffic.every(PER_MINUTE)
@@ -212,7 +222,9 @@ def _sums(traffic: Traffic) -> tuple[NDArray[np.int64], ...]:
 
 
 def _pooled_z(traffic: Traffic) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The standardised difference of the rates over all looks so far, and its standard error; minus infinity while there is none."""
+    """The standardised difference of the rates over all looks so far, and its standard error; minus
+    infinity while there is none.
+    """
     n, events, m, control = _sums(traffic)
     with np.errstate(invalid="ignore", divide="ignore"):
         pooled = (events + control) / (n + m)
@@ -228,7 +240,9 @@ def peeked(traffic: Traffic) -> Looks:
 
 
 def normal_mixture(base: float) -> Rule:
-    """The mixture SPRT on the normal approximation (Johari et al., 2017), two-sided, alarming on the harmful side; it is told the base rate."""
+    """The mixture SPRT on the normal approximation (Johari et al., 2017), two-sided, alarming on
+    the harmful side; it is told the base rate.
+    """
 
     def alarms(traffic: Traffic) -> Looks:
         z, error = _pooled_z(traffic)
@@ -241,7 +255,9 @@ def normal_mixture(base: float) -> Rule:
 
 
 def multinomial(concentration: float) -> Rule:
-    """Lindon and Malek (2022): a Dirichlet prior around the weight that was asked for; two-sided, alarming on the harmful side."""
+    """Lindon and Malek (2022): a Dirichlet prior around the weight that was asked for; two-sided,
+    alarming on the harmful side.
+    """
 
     def alarms(traffic: Traffic) -> Looks:
         _, events, _, control = _sums(traffic)
@@ -254,7 +270,9 @@ def multinomial(concentration: float) -> Rule:
 
 
 def asymptotic(n_star: float = 5_000, *, relative: bool = True) -> Rule:
-    """GrowthBook's sequential interval of the relative lift, over all looks so far; two-sided, alarming on the harmful side."""
+    """GrowthBook's sequential interval of the relative lift, over all looks so far; two-sided,
+    alarming on the harmful side.
+    """
     rho = peers.asymptotic_rho_squared(ALPHA, n_star)
 
     def alarms(traffic: Traffic) -> Looks:
@@ -269,7 +287,9 @@ def asymptotic(n_star: float = 5_000, *, relative: bool = True) -> Rule:
 
 
 def group_sequential(looks: int = 12) -> Rule:
-    """A z-test at so many looks that were planned beforehand, with bounds by Lan and DeMets and Spotify's spending; one-sided."""
+    """A z-test at so many looks that were planned beforehand, with bounds by Lan and DeMets and
+    Spotify's spending; one-sided.
+    """
     bounds = np.array(peers.group_sequential([(k + 1) / looks for k in range(looks)], ALPHA))
 
     def alarms(traffic: Traffic) -> Looks:

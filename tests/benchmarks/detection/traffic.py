@@ -16,7 +16,9 @@ LOOKS = 360
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests and errors of both tracks: a row for each rollout, a column for each look. ``asked`` is the weight that was asked for."""
+    """Requests and errors of both tracks: a row for each rollout, a column for each look. ``asked``
+    is the weight that was asked for.
+    """
 
     candidate: Numbers
     candidate_errors: Numbers

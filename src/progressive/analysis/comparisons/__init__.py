@@ -37,7 +37,9 @@ def comparison_of(kind: Kind, question: Question) -> Comparison:
 
 
 def acceptance_of(kind: Kind, question: Question, limit: float) -> Acceptance:
-    """What proves that the candidate is not ``limit`` times as bad, on each side on which there is harm."""
+    """What proves that the candidate is not ``limit`` times as bad, on each side on which there is
+    harm.
+    """
     found = [
         _ACCEPTANCES[kind](question, limit, up)
         for up, harm in ((True, question.up), (False, question.down))

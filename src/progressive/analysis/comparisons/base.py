@@ -36,7 +36,9 @@ Numbers: TypeAlias = tuple[tuple[str, float], ...]
 
 @attrs.frozen(kw_only=True)
 class Question:
-    """What a `NoWorse` asks, as far as a comparison needs it; see there. ``up`` and ``down`` say which direction is harm; both may be."""
+    """What a `NoWorse` asks, as far as a comparison needs it; see there. ``up`` and ``down`` say
+    which direction is harm; both may be.
+    """
 
     than: str
     up: bool
@@ -62,7 +64,9 @@ class Comparison(Protocol):
         ...
 
     def evidence(self, memory: Memory, alpha: float) -> float:
-        """The evidence of harm in nats: it ever reaches ``log(1 / alpha)`` with a probability of at most ``alpha`` if there is none."""
+        """The evidence of harm in nats: it ever reaches ``log(1 / alpha)`` with a probability of at
+        most ``alpha`` if there is none.
+        """
         ...
 
     def lacks(self, memory: Memory) -> str:
@@ -72,12 +76,16 @@ class Comparison(Protocol):
     def say(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
-        """What all looks show, for a person and for programs; the measurements are the last look's."""
+        """What all looks show, for a person and for programs; the measurements are the last
+        look's.
+        """
         ...
 
 
 class Acceptance(Protocol):
-    """One way to exclude a candidate that is ``limit`` times as bad. It is pure, and its memory does not grow with the number of looks."""
+    """One way to exclude a candidate that is ``limit`` times as bad. It is pure, and its memory
+    does not grow with the number of looks.
+    """
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
         """Why these two, which can be compared, can't prove it; None if they can."""
@@ -88,13 +96,17 @@ class Acceptance(Protocol):
         ...
 
     def evidence(self, memory: Memory) -> float:
-        """The evidence in nats: it ever reaches ``log(1 / beta)`` with a probability of at most ``beta`` if the candidate is so bad."""
+        """The evidence in nats: it ever reaches ``log(1 / beta)`` with a probability of at most
+        ``beta`` if the candidate is so bad.
+        """
         ...
 
     def needed(
         self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
     ) -> float:
-        """How many more, in the mean and split as those of the last look, bring the evidence to ``nats`` if the candidate is as good."""
+        """How many more, in the mean and split as those of the last look, bring the evidence to
+        ``nats`` if the candidate is as good.
+        """
         ...
 
 
@@ -213,7 +225,9 @@ _HALVES: Final = (log(0.5), log(0.5))
 
 
 def averaged_evidence(one: float, other: float) -> float:
-    """Half of the weight for each: the average of two pieces of evidence, in nats, is evidence, whatever the dependence between the two."""
+    """Half of the weight for each: the average of two pieces of evidence, in nats, is evidence,
+    whatever the dependence between the two.
+    """
     return averaged((one, other), _HALVES)
 
 
@@ -225,5 +239,7 @@ def evidence_of(question: Question, *, rise: float, fall: float) -> float:
 
 
 def towards(tolerated: float, control: float, *, up: bool) -> float:
-    """What is tolerated, as a multiple of the control's value: towards harm, also where that is below 0."""
+    """What is tolerated, as a multiple of the control's value: towards harm, also where that is
+    below 0.
+    """
     return tolerated if up is (control >= 0) else 1 / tolerated

@@ -17,8 +17,10 @@ from .base import NO_EVENTS, Numbers, Question, amount, counted, evidence_of, lo
 __all__ = ["Blocks"]
 
 _Seen: TypeAlias = tuple[tuple[float, ...], tuple[float, ...], float, float, float, int]
-"""The evidence of a rise and of a fall; the candidate's events, how many were expected, the same of its own (as for
-`progressive.stats.ratios.estimate`); and the looks that had an event. Of values, their sums are the events."""
+"""The evidence of a rise and of a fall; the candidate's events, how many were expected, the same of
+its own (as for `progressive.stats.ratios.estimate`); and the looks that had an event. Of values,
+their sums are the events.
+"""
 
 _NOTHING: Final[_Seen] = (clumps.NOTHING, clumps.NOTHING, 0, 0.0, 0.0, 0)
 
@@ -38,7 +40,8 @@ class Blocks:
         return (
             None
             if low >= 0
-            else f"a mean of {low:g}: blocks are for values that are never below 0; leave blocks= out"
+            else f"a mean of {low:g}: blocks are for values that are never below 0; leave "
+            "blocks= out"
         )
 
     def learn(

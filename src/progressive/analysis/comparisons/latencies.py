@@ -19,12 +19,16 @@ from .base import Accepted, Numbers, Question, amount, bounded, counted, times
 __all__ = ["Latencies", "LatenciesAccepted"]
 
 _Known: TypeAlias = tuple[tuple[float, ...], tails.State, float]
-"""The edges of the buckets, what was seen in them, and the evidence from before there were such buckets."""
+"""The edges of the buckets, what was seen in them, and the evidence from before there were such
+buckets.
+"""
 
 
 @attrs.frozen
 class Latencies:
-    """Slower is harm. Counts of other buckets can't be added, but evidence can: where the buckets change it goes on from what it was."""
+    """Slower is harm. Counts of other buckets can't be added, but evidence can: where the buckets
+    change it goes on from what it was.
+    """
 
     question: Question
 
@@ -32,9 +36,15 @@ class Latencies:
         if not (isinstance(candidate, Histogram) and isinstance(control, Histogram)):
             return "latencies are compared by histograms"
         if candidate.edges != control.edges:
-            return f"the two have other buckets ({len(candidate.edges)} and {len(control.edges)} edges); let both report the same"
+            return (
+                f"the two have other buckets ({len(candidate.edges)} and {len(control.edges)} "
+                "edges); let both report the same"
+            )
         if not tails.paired(candidate.edges, self.question.margin):
-            return f"no two edges are {self.question.margin:g} times apart; the last is {_time(candidate.edges[-1])}"
+            return (
+                f"no two edges are {self.question.margin:g} times apart; the last is "
+                f"{_time(candidate.edges[-1])}"
+            )
         return None
 
     def learn(
@@ -91,10 +101,14 @@ class Latencies:
                 f"{self._whole(memory, alpha)}no requests above {_time(edges[j])} on either side",
                 numbers,
             )
-        # One request of the control's above its edge for one of the candidate's above its own is what the margin tolerates.
+        # One request of the control's above its edge for one of the candidate's above its own is
+        # what the margin tolerates.
         found = ratios.ratio(seen, dispersion=self.question.dispersion)
         beside = "" if i == j else f" of {than}'s above {_time(edges[i])}"
-        seen_so = f"{counted(events, 'request')} above {_time(edges[j])} where {amount(expected)} were expected{beside}"
+        seen_so = (
+            f"{counted(events, 'request')} above {_time(edges[j])} where {amount(expected)} "
+            f"were expected{beside}"
+        )
         said = f"{self._whole(memory, alpha)}{seen_so}: {times(*found, than)}"
         return said, (*numbers, ("events", events), ("expected_events", expected), *bounded(*found))
 

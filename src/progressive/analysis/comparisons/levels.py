@@ -18,7 +18,9 @@ __all__ = ["Levels", "LevelsAccepted"]
 
 @attrs.frozen
 class Levels:
-    """A level that stands above, or below, its control's more often than not is harm. A look is one observation: its mean level."""
+    """A level that stands above, or below, its control's more often than not is harm. A look is one
+    observation: its mean level.
+    """
 
     question: Question
 
@@ -75,7 +77,9 @@ class Levels:
 
 @attrs.frozen
 class LevelsAccepted(Accepted):
-    """In most looks the level is not ``limit`` times the control's. One that is no worse than the control is not, also where both are 0."""
+    """In most looks the level is not ``limit`` times the control's. One that is no worse than the
+    control is not, also where both are 0.
+    """
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
         bad, good = cast(signs.State, memory or signs.NOTHING)

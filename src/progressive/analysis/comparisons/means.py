@@ -52,7 +52,8 @@ class Means:
         return (
             ""
             if isfinite(low)
-            else f"{self.question.than}'s values don't differ, or are 0 in the mean: nothing to measure a change by"
+            else f"{self.question.than}'s values don't differ, or are 0 in the mean: nothing to "
+            "measure a change by"
         )
 
     def say(
@@ -79,7 +80,9 @@ class Means:
 
 @attrs.frozen
 class MeansAccepted(Accepted):
-    """The mean is not ``limit`` times the control's (or a part of it, where down is bad): the comparison with that margin, upside down."""
+    """The mean is not ``limit`` times the control's (or a part of it, where down is bad): the
+    comparison with that margin, upside down.
+    """
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
         return _added(memory, candidate, control)

@@ -72,7 +72,9 @@ class _Rise(_Rates):
 
 @attrs.frozen
 class _Fall(_Rates):
-    """Fewer events are harm. Its estimate and bounds are those of the control's rate over the candidate's, the other way round."""
+    """Fewer events are harm. Its estimate and bounds are those of the control's rate over the
+    candidate's, the other way round.
+    """
 
     question: Question
 
@@ -137,7 +139,9 @@ class _Either(_Rates):
 
 
 PLANNED: Final = 300.0
-"""Events of the candidate by which the exact test has spent its alpha. To be wrong by a factor of ten costs about a twelfth more of them."""
+"""Events of the candidate by which the exact test has spent its alpha. To be wrong by a factor of
+ten costs about a twelfth more of them.
+"""
 
 EXACT_PART: Final = 0.95
 """Of alpha, for the exact test; with the rest, the mixture goes on for ever."""
@@ -145,7 +149,9 @@ EXACT_PART: Final = 0.95
 
 @attrs.frozen
 class _Exact(_Rates):
-    """More events are harm, and the schedule is fixed: the exact test, and behind it the mixture."""
+    """More events are harm, and the schedule is fixed: the exact test, and behind it the
+    mixture.
+    """
 
     question: Question
 
@@ -196,7 +202,9 @@ _Counted: TypeAlias = tuple[tuple[float, ...], int, int]
 
 @attrs.frozen
 class RatesAccepted(Accepted):
-    """Not ``limit`` times the events; where fewer are harm, the control has not ``limit`` times as many."""
+    """Not ``limit`` times the events; where fewer are harm, the control has not ``limit`` times as
+    many.
+    """
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
         logs, events, trials = cast(_Counted, memory or (acceptance.NOTHING, 0, 0))
@@ -233,7 +241,9 @@ def _seen(memory: Memory) -> ratios.State:
 
 
 def _share(worse: Counts, other: Counts, margin: float) -> float:
-    """The part of all events that would be those of ``worse`` at ``margin`` times the rate of ``other``."""
+    """The part of all events that would be those of ``worse`` at ``margin`` times the rate of
+    ``other``.
+    """
     return margin * worse.trials / (margin * worse.trials + other.trials)
 
 
@@ -260,13 +270,19 @@ def _say(
 ) -> tuple[str, Numbers]:
     look = look_at(candidate, control)
     if len(seen) < len(ratios.NOTHING):
-        said = f"{candidate.events} of {candidate.trials} against {control.events} of {control.trials} on {question.than} in this look"
+        said = (
+            f"{candidate.events} of {candidate.trials} against {control.events} of "
+            f"{control.trials} on {question.than} in this look"
+        )
         return said, look
     *_, events, expected, _ = seen
     if not expected:
         return NO_EVENTS, look
     estimate, low, high = _ratio(seen, question)
-    said = f"{counted(events, 'event')} where {amount(expected)} were expected: {times(estimate, low, high, question.than)}"
+    said = (
+        f"{counted(events, 'event')} where {amount(expected)} were expected: "
+        f"{times(estimate, low, high, question.than)}"
+    )
     return said, (
         *look,
         ("events", events),

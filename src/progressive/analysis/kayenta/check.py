@@ -25,7 +25,9 @@ from .judge import KayentaJudge, KayentaResult, KayentaVerdict
 __all__ = ["Kayenta"]
 
 MOST: Final = 1_440
-"""Points of a series that a check may keep: they travel in the rollout. A point a minute for a day."""
+"""Points of a series that a check may keep: they travel in the rollout. A point a minute for a
+day.
+"""
 
 _VERDICTS: Final = {
     KayentaVerdict.PASS: Verdict.PASS,
@@ -36,8 +38,9 @@ _VERDICTS: Final = {
 FRESH: Final = "fresh"
 WAITING: Final = "waiting"
 SILENT: Final = "silent"
-"""What there is of a metric since the last judgement: points on both sides, not yet, or none of the candidate alone. A metric that falls
-silent must not go on passing by its old points."""
+"""What there is of a metric since the last judgement: points on both sides, not yet, or none of the
+candidate alone. A metric that falls silent must not go on passing by its old points.
+"""
 
 _Points = tuple[tuple[float, ...], tuple[float, ...]]
 """The candidate's points of one metric, and its control's."""
@@ -45,12 +48,15 @@ _Points = tuple[tuple[float, ...], tuple[float, ...]]
 
 @attrs.frozen(kw_only=True)
 class Kayenta(Comparing, Unweighted):
-    """A canary config of Kayenta's, judged in a rollout: ``Kayenta(config, metrics=[CPU, MEMORY])``.
+    """A canary config of Kayenta's, judged in a rollout:
+    ``Kayenta(config, metrics=[CPU, MEMORY])``.
 
-    ``config`` is a `progressive.analysis.kayenta.KayentaJudge`; ``metrics`` are levels with the names that its metrics have. What they
-    show is added up, and from ``points`` of each on (Kayenta warns below 50) they are judged together whenever each has brought new ones:
-    Pass is a pass, Marginal is inconclusive, Fail fails. The newest ``lookback`` points are kept, 1,440 at most; they travel in the rollout, some ten
-    bytes each. As in Kayenta each judgement is made afresh over points that were judged before, so there is no bound on false alarms.
+    ``config`` is a `progressive.analysis.kayenta.KayentaJudge`; ``metrics`` are levels with the
+    names that its metrics have. What they show is added up, and from ``points`` of each on (Kayenta
+    warns below 50) they are judged together whenever each has brought new ones: Pass is a pass,
+    Marginal is inconclusive, Fail fails. The newest ``lookback`` points are kept, 1,440 at most;
+    they travel in the rollout, some ten bytes each. As in Kayenta each judgement is made afresh
+    over points that were judged before, so there is no bound on false alarms.
     """
 
     kind: ClassVar[str] = "kayenta"
@@ -86,14 +92,16 @@ class Kayenta(Comparing, Unweighted):
             [each.name for each in self.metrics],
         )
         problems = [
-            f"metrics: none is named {name!r}, which the config judges; there are {', '.join(given)}"
+            f"metrics: none is named {name!r}, which the config judges; there are "
+            f"{', '.join(given)}"
             for name in dict.fromkeys(wanted)
             if name not in given
         ]
         for each in dict.fromkeys(self.metrics):
             if each.kind is not Kind.VALUE:
                 problems.append(
-                    f"metrics: {each.name!r} is a {each.kind.value}; Kayenta compares points, so make it a value"
+                    f"metrics: {each.name!r} is a {each.kind.value}; Kayenta compares "
+                    "points, so make it a value"
                 )
             if each.name not in wanted:
                 problems.append(f"metrics: {each.name!r} is not judged by the config; leave it out")
@@ -105,7 +113,8 @@ class Kayenta(Comparing, Unweighted):
         problems += comparing_problems(self.than)
         if not self.points <= self.lookback <= MOST:
             problems.append(
-                f"lookback={self.lookback} is how many points are kept: from points={self.points} to {MOST}"
+                f"lookback={self.lookback} is how many points are kept: from "
+                f"points={self.points} to {MOST}"
             )
         return problems
 
@@ -152,6 +161,9 @@ class Kayenta(Comparing, Unweighted):
             for each in result.metrics
             if each.classification.value != "Pass"
         )
-        why = f"score {result.score:g}, {result.reason or result.verdict.value}{f' ({odd})' if odd else ''}"
+        why = (
+            f"score {result.score:g}, "
+            f"{result.reason or result.verdict.value}{f' ({odd})' if odd else ''}"
+        )
         numbers = (("score", result.score), ("points", float(points)))
         return Judgement(verdict=_VERDICTS[result.verdict], why=why, numbers=numbers)

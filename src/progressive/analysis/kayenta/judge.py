@@ -1,29 +1,34 @@
-"""Kayenta's canary judge, for teams that come from Spinnaker: the same configuration, the same words, the same scores.
+"""Kayenta's canary judge, for teams that come from Spinnaker: the same configuration, the same
+words, the same scores.
 
     judge = KayentaJudge(
         metrics=[
             KayentaMetric("latency", groups=["system"], direction="increase"),
-            KayentaMetric("errors", groups=["system"], direction="increase", nan_strategy="replace", critical=True),
+            KayentaMetric("errors", groups=["system"], direction="increase", nan_strategy="replace",
+            critical=True),
         ],
         group_weights={"system": 100},
-    )
-    result = judge.judge(control={"latency": [...], "errors": [...]}, experiment={"latency": [...], "errors": [...]})
-    result.verdict, result.score, result.metrics
+    ) result = judge.judge(control={"latency": [...], "errors": [...]}, experiment={"latency":
+    [...], "errors": [...]}) result.verdict, result.score, result.metrics
 
-The samples are points of a time series, one each minute, say. It compares gauges (CPU, memory, the depth of a queue) by rank. For rates
-of errors and for latencies take `progressive.NoWorse` instead, which counts requests: a point of six requests weighs here what one of
-six thousand does, and no judgement knows of the ones before, so looking ten times alarms falsely up to ten times as often.
+The samples are points of a time series, one each minute, say. It compares gauges (CPU, memory, the
+depth of a queue) by rank. For rates of errors and for latencies take `progressive.NoWorse` instead,
+which counts requests: a point of six requests weighs here what one of six thousand does, and no
+judgement knows of the ones before, so looking ten times alarms falsely up to ten times as often.
 
 What differs from Kayenta, on purpose:
 
-* **What could not be judged fails.** In Kayenta, Error and Nodata count nowhere, a group without data counts as 100, an error is never
-  critical, and with ``nan_strategy="replace"`` two empty series pass. Here each of them counts like High, and an error of a critical metric
-  makes the score 0. Points that are NaN are still zeros under "replace", as the metric says of itself; a series without any point
-  is not. ``fail_open=True`` is Kayenta's own behaviour.
-* **The result does not depend on the unit.** Kayenta finds the interval to within 1e-4 in whatever unit there is, so fractions of 1e-5 never
-  alarm. Here it is exact; ``root_tolerance=1e-4`` is Kayenta's own behaviour.
+* **What could not be judged fails.** In Kayenta, Error and Nodata count nowhere, a group without
+  data counts as 100, an error is never critical, and with ``nan_strategy="replace"`` two empty
+  series pass. Here each of them counts like High, and an error of a critical metric makes the score
+  0. Points that are NaN are still zeros under "replace", as the metric says of itself; a series
+  without any point is not. ``fail_open=True`` is Kayenta's own behaviour.
+* **The result does not depend on the unit.** Kayenta finds the interval to within 1e-4 in whatever
+  unit there is, so fractions of 1e-5 never alarm. Here it is exact; ``root_tolerance=1e-4`` is
+  Kayenta's own behaviour.
 * **Two constant series give the same answer each time**; Kayenta adds noise to them.
-* **A configuration that does not say what it seems to is refused**: unknown words, weights that can't reach 100, names that match nothing.
+* **A configuration that does not say what it seems to is refused**: unknown words, weights that
+  can't reach 100, names that match nothing.
 
 Source: github.com/spinnaker/kayenta at a69573be9d8f.
 """
@@ -81,7 +86,9 @@ _ROUNDING: Final = 1e-6
 
 @attrs.frozen(kw_only=True)
 class KayentaResult:
-    """One judgement: a verdict, the score behind it, and every metric with its numbers. ``warnings`` change nothing."""
+    """One judgement: a verdict, the score behind it, and every metric with its numbers.
+    ``warnings`` change nothing.
+    """
 
     verdict: KayentaVerdict
     score: float
@@ -97,11 +104,13 @@ def _weights(value: Any) -> Any:
 
 @attrs.frozen(kw_only=True)
 class KayentaJudge:
-    """A canary config: metrics, the weight of each group in percent, and the scores from which on it passes or is marginal (inclusive).
+    """A canary config: metrics, the weight of each group in percent, and the scores from which on
+    it passes or is marginal (inclusive).
 
-    Groups without a weight share what is left of 100 equally. ``tolerance`` and ``confidence`` are fixed in Kayenta: a difference counts
-    from where the 98 % interval leaves a band of a quarter of the estimate around 0. ``fail_open`` and ``root_tolerance`` (in the
-    metrics' unit) bring back what this module does otherwise on purpose.
+    Groups without a weight share what is left of 100 equally. ``tolerance`` and ``confidence`` are
+    fixed in Kayenta: a difference counts from where the 98 % interval leaves a band of a quarter of
+    the estimate around 0. ``fail_open`` and ``root_tolerance`` (in the metrics' unit) bring back
+    what this module does otherwise on purpose.
 
     Raises `StrategyError` with one line for each mistake.
     """
@@ -127,7 +136,9 @@ class KayentaJudge:
             and metrics
             and all(isinstance(each, KayentaMetric) for each in metrics)
         ):
-            yield f"metrics={check.brief(metrics)}: write a list of KayentaMetric(...), one at least"
+            yield (
+                f"metrics={check.brief(metrics)}: write a list of KayentaMetric(...), one at least"
+            )
         else:
             yield from self._problems_of_metrics()
         if (
@@ -135,11 +146,19 @@ class KayentaJudge:
             or self.marginal_score < 0
             or self.pass_score > 100
         ):
-            yield f"marginal_score={self.marginal_score!r}, pass_score={self.pass_score!r}: use numbers from 0 to 100, such as 75 and 95"
+            yield (
+                f"marginal_score={self.marginal_score!r}, pass_score={self.pass_score!r}: use "
+                "numbers from 0 to 100, such as 75 and 95"
+            )
         elif self.marginal_score > self.pass_score:
-            yield f"marginal_score={self.marginal_score!r} is above pass_score={self.pass_score!r}: exchange them"
+            yield (
+                f"marginal_score={self.marginal_score!r} is above "
+                f"pass_score={self.pass_score!r}: exchange them"
+            )
         if not is_number(self.tolerance) or self.tolerance < 0:
-            yield f"tolerance={self.tolerance!r}: use a part of the estimate, 0 or more, such as 0.25"
+            yield (
+                f"tolerance={self.tolerance!r}: use a part of the estimate, 0 or more, such as 0.25"
+            )
         if not is_number(self.confidence) or self.confidence <= 0 or self.confidence >= 1:
             yield f"confidence={self.confidence!r}: use a part of 1, such as 0.98"
         fail_open: Any = self.fail_open
@@ -148,13 +167,19 @@ class KayentaJudge:
         if self.root_tolerance is not None and (
             not is_number(self.root_tolerance) or self.root_tolerance <= 0
         ):
-            yield f"root_tolerance={self.root_tolerance!r}: use None for exact intervals, or Kayenta's 1e-4"
+            yield (
+                f"root_tolerance={self.root_tolerance!r}: use None for exact intervals, or "
+                "Kayenta's 1e-4"
+            )
 
     def _problems_of_metrics(self) -> Iterator[str]:
         names = [each.name for each in self.metrics]
         for name in dict.fromkeys(names):
             if names.count(name) > 1:
-                yield f"metrics: {name!r} is there {names.count(name)} times; give each a name of its own"
+                yield (
+                    f"metrics: {name!r} is there {names.count(name)} times; give each a name of "
+                    "its own"
+                )
         heard = [each for each in self.metrics if not each.muted]
         groups = list(dict.fromkeys(group for each in heard for group in each.groups))
         if not heard:
@@ -167,7 +192,9 @@ class KayentaJudge:
     def _problems_of_weights(self, groups: list[str]) -> Iterator[str]:
         given: Any = self.group_weights
         if not isinstance(given, tuple):
-            yield f"group_weights={given!r}: write percents by group, such as {{{groups[0]!r}: 100}}"
+            yield (
+                f"group_weights={given!r}: write percents by group, such as {{{groups[0]!r}: 100}}"
+            )
             return
         wrong = [
             (name, weight)
@@ -178,19 +205,26 @@ class KayentaJudge:
             yield f"group_weights[{name!r}]={weight!r}: use percent, 0 to 100"
         for name, _ in given:
             if name not in groups:
-                yield f"group_weights[{name!r}]: no metric that is judged is in this group, so its weight would be lost; leave it out"
+                yield (
+                    f"group_weights[{name!r}]: no metric that is judged is in this group, so "
+                    "its weight would be lost; leave it out"
+                )
         if wrong:
             return
         total, whole = math.fsum(weight for _, weight in given), len(given) >= len(groups)
         if total > 100 + _ROUNDING:
             yield f"group_weights add up to {total:g}; make that 100"
         elif whole and total < 100 - _ROUNDING:
-            yield f"group_weights add up to {total:g} with a weight for every group, so no score could reach 100; make that 100"
+            yield (
+                f"group_weights add up to {total:g} with a weight for every group, so no score "
+                "could reach 100; make that 100"
+            )
 
     def judge(
         self, control: Mapping[str, Sequence[float]], experiment: Mapping[str, Sequence[float]]
     ) -> KayentaResult:
-        """Judge the points of each metric by its name; NaN is a missing point, and a metric that is not there has no data.
+        """Judge the points of each metric by its name; NaN is a missing point, and a metric that is
+        not there has no data.
 
         Raises `StrategyError` for names that no metric has.
         """
@@ -209,7 +243,8 @@ class KayentaJudge:
         )
 
     def judge_pairs(self, pairs: Iterable[Pair]) -> KayentaResult:
-        """The same for several series of one metric, told apart by tags; `mix` makes the pairs. Each pair counts as a metric of its own.
+        """The same for several series of one metric, told apart by tags; `mix` makes the pairs.
+        Each pair counts as a metric of its own.
 
         A metric without a pair has no data. Raises `StrategyError` for names that no metric has.
         """
@@ -244,17 +279,22 @@ class KayentaJudge:
             groups=found_score.groups,
             metrics=results,
             warnings=tuple(
-                f"{pair.name}: {len(pair.control)} points on control; below {FEW_POINTS} the comparison sees little"
+                f"{pair.name}: {len(pair.control)} points on control; below {FEW_POINTS} "
+                "the comparison sees little"
                 for pair in heard
                 if len(pair.control) < FEW_POINTS
             ),
         )
 
     def stops(self, result: KayentaResult) -> bool:
-        """Should a canary that is judged every few minutes end here? At the marginal score already, as in Spinnaker's monitor."""
+        """Should a canary that is judged every few minutes end here? At the marginal score already,
+        as in Spinnaker's monitor.
+        """
         return stops(result.score, marginal_score=self.marginal_score)
 
     def accepts(self, results: Sequence[KayentaResult]) -> bool:
-        """What all judgements of one canary come to: the last decides, and it must pass and be above the marginal score."""
+        """What all judgements of one canary come to: the last decides, and it must pass and be
+        above the marginal score.
+        """
         scores = [each.score for each in results]
         return accepts(scores, pass_score=self.pass_score, marginal_score=self.marginal_score)

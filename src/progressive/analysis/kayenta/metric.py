@@ -48,9 +48,13 @@ class EffectSize(enum.StrEnum):
     """By what the size of a difference is told."""
 
     MEAN_RATIO = "meanRatio"
-    """The experiment's mean over the control's; unknown, and then taken as large, where one of the two is 0."""
+    """The experiment's mean over the control's; unknown, and then taken as large, where one of the
+    two is 0.
+    """
     CLES = "cles"
-    """The chance that a value of the experiment is above one of the control (`progressive.stats.ranks.common_language`)."""
+    """The chance that a value of the experiment is above one of the control
+    (`progressive.stats.ranks.common_language`).
+    """
 
 
 class Classification(enum.StrEnum):
@@ -100,21 +104,26 @@ def _threshold() -> Any:
 
 @attrs.frozen(kw_only=True)
 class KayentaMetric:
-    """One metric of a canary config: ``KayentaMetric("latency", groups=["system"], direction="increase", critical=True)``.
+    """One metric of a canary config: ``KayentaMetric("latency", groups=["system"],
+    direction="increase", critical=True)``.
 
-    * ``groups``: by which it is scored; a metric in several counts in each, one in none counts only if it is critical.
+    * ``groups``: by which it is scored; a metric in several counts in each, one in none counts only
+      if it is critical.
     * ``direction``: in which one a difference is bad.
     * ``nan_strategy``: a missing point is left out ("remove") or zero ("replace").
-    * ``outliers``: "remove" takes out what is beyond ``outlier_factor`` distances of the quartiles, but nothing between the first and
-      the 99th percentile.
-    * ``effect_size``: the measure of `allowed_increase` and its sisters, inclusive bounds: "meanRatio" (0 or more, no effect is 1) or
-      "cles" (0 to 1, no effect is 0.5). A difference is High only from ``allowed_increase`` on and Low only from ``allowed_decrease``
-      down; by default any is.
-    * ``critical``: High from ``critical_increase`` on, Low from ``critical_decrease`` down, or no data makes the whole score 0.
+    * ``outliers``: "remove" takes out what is beyond ``outlier_factor`` distances of the quartiles,
+      but nothing between the first and the 99th percentile.
+    * ``effect_size``: the measure of `allowed_increase` and its sisters, inclusive bounds:
+      "meanRatio" (0 or more, no effect is 1) or "cles" (0 to 1, no effect is 0.5). A difference is
+      High only from ``allowed_increase`` on and Low only from ``allowed_decrease`` down; by default
+      any is.
+    * ``critical``: High from ``critical_increase`` on, Low from ``critical_decrease`` down, or no
+      data makes the whole score 0.
     * ``must_have_data``: no data is a failure of this metric, also where the judge fails open.
     * ``muted``: neither judged nor counted.
 
-    Raises `StrategyError` with one line for each mistake; nothing falls back to a default in silence.
+    Raises `StrategyError` with one line for each mistake; nothing falls back to a default in
+    silence.
     """
 
     name: str = attrs.field(kw_only=False)
@@ -156,12 +165,18 @@ class KayentaMetric:
             ("effect_size", EffectSize),
         ):
             if not isinstance(getattr(self, name), kind):
-                yield f"{name}={getattr(self, name)!r}: use one of {', '.join(repr(member.value) for member in kind)}"
+                yield (
+                    f"{name}={getattr(self, name)!r}: use one of "
+                    f"{', '.join(repr(member.value) for member in kind)}"
+                )
         for name in ("critical", "must_have_data", "muted"):
             if not isinstance(getattr(self, name), bool):
                 yield f"{name}={getattr(self, name)!r}: use True or False"
         if not is_number(self.outlier_factor) or self.outlier_factor < 0:
-            yield f"outlier_factor={self.outlier_factor!r}: use a number of quartile distances, 0 or more, such as 3.0"
+            yield (
+                f"outlier_factor={self.outlier_factor!r}: use a number of quartile distances, 0 "
+                "or more, such as 3.0"
+            )
         most, such = (
             (1.0, "a chance from 0 to 1, such as 0.7")
             if self.effect_size is EffectSize.CLES
@@ -187,10 +202,11 @@ class Rules:
 class MetricResult:
     """What one metric was called, why, and the numbers.
 
-    ``estimate``, ``low`` and ``high`` are the shift of the experiment above the control and its interval, in the metric's unit.
-    ``effect_size`` is in the metric's own measure. ``deviation`` is always the ratio of the means (NaN where one of them is 0; 1 where
-    nothing was compared). The samples are counted after missing points and outliers were dealt with. What was not reached is None.
-    ``critical``: this result alone makes the score 0, unless it is a pass.
+    ``estimate``, ``low`` and ``high`` are the shift of the experiment above the control and its
+    interval, in the metric's unit. ``effect_size`` is in the metric's own measure. ``deviation`` is
+    always the ratio of the means (NaN where one of them is 0; 1 where nothing was compared). The
+    samples are counted after missing points and outliers were dealt with. What was not reached is
+    None. ``critical``: this result alone makes the score 0, unless it is a pass.
     """
 
     name: str
@@ -309,7 +325,10 @@ def _compared(
             Classification.LOW,
             metric.critical and (unknown or effect <= metric.critical_decrease),
         )
-    said = f"shift {found.estimate:.6g}, {rules.confidence * 100:g} % between {found.low:.6g} and {found.high:.6g}"
+    said = (
+        f"shift {found.estimate:.6g}, {rules.confidence * 100:g} % between {found.low:.6g} and "
+        f"{found.high:.6g}"
+    )
     return attrs.evolve(
         result,
         classification=called,
@@ -326,8 +345,9 @@ def _compared(
 def _shift(experiment: list[float], control: list[float], rules: Rules) -> Shift:
     """The shift and its interval. Two constants are their difference, with certainty.
 
-    Kayenta adds noise there, which it takes from a generator without a seed; as the noise goes to 0, so do the ends of its interval to the
-    difference. A side of one value, or of zeros, stays without a spread then; if both do, there is no interval.
+    Kayenta adds noise there, which it takes from a generator without a seed; as the noise goes to
+    0, so do the ends of its interval to the difference. A side of one value, or of zeros, stays
+    without a spread then; if both do, there is no interval.
     """
     if min(experiment) == max(experiment) and min(control) == max(control):
         if not any(len(side) > 1 and side[0] != 0 for side in (experiment, control)):
@@ -342,7 +362,8 @@ def _beyond(
 ) -> tuple[bool, bool]:
     """Is the interval above, or below, the band around 0 that is a part of the estimate?
 
-    Where so many values are equal that the estimate and an end are exactly 0, the interval can't tell; the test that it was made from can.
+    Where so many values are equal that the estimate and an end are exactly 0, the interval can't
+    tell; the test that it was made from can.
     """
     band = rules.tolerance * abs(found.estimate)
     above, below = found.low > band, found.high < -band

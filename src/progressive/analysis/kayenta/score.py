@@ -1,4 +1,6 @@
-"""From results to a score: groups, weights, the two overrides, and what several judgements in a row come to."""
+"""From results to a score: groups, weights, the two overrides, and what several judgements in a row
+come to.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class KayentaVerdict(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class GroupScore:
-    """One group: the percentage of its judged metrics that passed, and its percentage of the whole. ``no_data``: none could be judged."""
+    """One group: the percentage of its judged metrics that passed, and its percentage of the whole.
+    ``no_data``: none could be judged.
+    """
 
     name: str
     score: float
@@ -35,7 +39,9 @@ class GroupScore:
 
 @attrs.frozen(kw_only=True)
 class Score:
-    """The sum over the groups, 0 to 100, rounded to two decimals (half up); ``reason`` says why it is 0 where it was set to 0."""
+    """The sum over the groups, 0 to 100, rounded to two decimals (half up); ``reason`` says why it
+    is 0 where it was set to 0.
+    """
 
     value: float
     groups: tuple[GroupScore, ...]
@@ -43,7 +49,9 @@ class Score:
 
 
 _FAILED: Final = (Classification.HIGH, Classification.LOW, Classification.NODATA_FAIL_METRIC)
-"""What counts against a group in any case. Where the judge fails open, Nodata and Error count nowhere; else like these."""
+"""What counts against a group in any case. Where the judge fails open, Nodata and Error count
+nowhere; else like these.
+"""
 
 
 def score(
@@ -51,10 +59,12 @@ def score(
 ) -> Score:
     """The score of these results (muted metrics are not among them).
 
-    A group's score is the share of passes. Groups without a weight share what is left of 100 equally; a weight of a group that has no
-    metric is lost. Where the judge fails open, a group in which nothing could be judged counts as 100.
+    A group's score is the share of passes. Groups without a weight share what is left of 100
+    equally; a weight of a group that has no metric is lost. Where the judge fails open, a group in
+    which nothing could be judged counts as 100.
 
-    Whatever the groups say, the score is 0 if a critical result is no pass, or if half of the results or more have no data.
+    Whatever the groups say, the score is 0 if a critical result is no pass, or if half of the
+    results or more have no data.
     """
     groups = _groups(results, weights, fail_open)
     value = _rounded(
@@ -101,7 +111,9 @@ def _override(results: Sequence[MetricResult]) -> str:
 
 
 def _rounded(value: float) -> float:
-    """To two decimals, half up in the digits that are printed, as people round and as Kayenta does."""
+    """To two decimals, half up in the digits that are printed, as people round and as Kayenta
+    does.
+    """
     return math.floor(Fraction(repr(value)) * 100 + Fraction(1, 2)) / 100
 
 
@@ -113,15 +125,17 @@ def verdict_of(value: float, *, pass_score: float, marginal_score: float) -> Kay
 
 
 def stops(value: float, *, marginal_score: float) -> bool:
-    """Does this score end a canary that is judged again and again, before its time? At the marginal score already, unlike `verdict_of`."""
+    """Does this score end a canary that is judged again and again, before its time? At the marginal
+    score already, unlike `verdict_of`.
+    """
     return value <= marginal_score
 
 
 def accepts(
     scores: Sequence[float], *, pass_score: float | None = None, marginal_score: float | None = None
 ) -> bool:
-    """What several judgements come to: the last one decides. It must be at least ``pass_score`` and above ``marginal_score``; a bound that
-    is None is not asked for. Without any score it is no.
+    """What several judgements come to: the last one decides. It must be at least ``pass_score`` and
+    above ``marginal_score``; a bound that is None is not asked for. Without any score it is no.
     """
     if not scores:
         return False

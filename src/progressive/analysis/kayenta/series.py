@@ -29,7 +29,8 @@ def floats(values: Iterable[float]) -> tuple[float, ...]:
 class Series:
     """One series of one side, in the order of time; NaN where a point is missing.
 
-    ``expected`` is how many points there should be: the time judged over the step. Where there are fewer, `mix` adds NaN at the end.
+    ``expected`` is how many points there should be: the time judged over the step. Where there are
+    fewer, `mix` adds NaN at the end.
     """
 
     name: str
@@ -49,7 +50,9 @@ class Pair:
 
 
 def back_fill(values: Sequence[float], expected: int) -> tuple[float, ...]:
-    """``values`` with NaN at the end up to ``expected`` points: a series that fell silent, or was never there, said out loud."""
+    """``values`` with NaN at the end up to ``expected`` points: a series that fell silent, or was
+    never there, said out loud.
+    """
     return (*floats(values), *([math.nan] * (expected - len(values))))
 
 
@@ -58,11 +61,12 @@ def mix(
 ) -> tuple[Pair, ...]:
     """The pairs of these metrics, tag set by tag set, in the order of ``names``.
 
-    A tag set that only one side has gets a twin without any value (all NaN where its length is known). Where one side alone has a series
-    without tags, that series is the metrics system's placeholder for "nothing found", and what is in it is left out.
+    A tag set that only one side has gets a twin without any value (all NaN where its length is
+    known). Where one side alone has a series without tags, that series is the metrics system's
+    placeholder for "nothing found", and what is in it is left out.
 
-    Raises `StrategyError`, naming every problem: a metric that one side lacks altogether, tags of other names on the two sides, one
-    tag set twice on a side.
+    Raises `StrategyError`, naming every problem: a metric that one side lacks altogether, tags of
+    other names on the two sides, one tag set twice on a side.
     """
     problems: list[str] = []
     pairs: list[Pair] = []
@@ -84,7 +88,9 @@ def mix(
 
 
 def mix_one(control: Series, experiment: Series) -> Pair:
-    """One series of each side as a pair. Raises `StrategyError` unless both have one name, and the same tags."""
+    """One series of each side as a pair. Raises `StrategyError` unless both have one name, and the
+    same tags.
+    """
     problems = [
         f"the {side} series has no name"
         for side, each in (("control", control), ("experiment", experiment))
@@ -118,7 +124,10 @@ def _problems(name: str, sides: dict[str, list[Series]]) -> Iterable[str]:
         for side, found in sides.items()
     }
     if keys["control"] and keys["experiment"] and keys["control"] != keys["experiment"]:
-        yield f"{name}: the tags of control are called {keys['control']!r} and those of experiment {keys['experiment']!r}"
+        yield (
+            f"{name}: the tags of control are called {keys['control']!r} and those of "
+            f"experiment {keys['experiment']!r}"
+        )
 
 
 def _pairs(control: list[Series], experiment: list[Series]) -> Iterable[Pair]:

@@ -51,10 +51,11 @@ def replace_nans(values: Sequence[float], by: float = 0.0) -> list[float]:
 def beyond_fences(
     values: Sequence[float], factor: float = 3.0, *, reduce_sensitivity: bool = True
 ) -> list[bool]:
-    """Outliers by Tukey's fences: strictly outside of the quartiles (R-7) less and plus ``factor`` times their distance.
+    """Outliers by Tukey's fences: strictly outside of the quartiles (R-7) less and plus ``factor``
+    times their distance.
 
-    ``reduce_sensitivity``, as in Kayenta's judge: nothing between the first and the 99th percentile is one, so that a series that is
-    mostly constant (distance 0) does not lose everything else.
+    ``reduce_sensitivity``, as in Kayenta's judge: nothing between the first and the 99th percentile
+    is one, so that a series that is mostly constant (distance 0) does not lose everything else.
     """
     if not values:
         return []
@@ -66,7 +67,9 @@ def beyond_fences(
 
 
 def beyond_sigmas(values: Sequence[float], factor: float = 3.0) -> list[bool]:
-    """Outliers by distance: more than ``factor`` standard deviations (of the population) from the mean. Kayenta's judge does not use it."""
+    """Outliers by distance: more than ``factor`` standard deviations (of the population) from the
+    mean. Kayenta's judge does not use it.
+    """
     if not values:
         return []
     mean = math.fsum(values) / len(values)

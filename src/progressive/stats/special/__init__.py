@@ -1,12 +1,13 @@
 """The special functions that the tests and intervals stand on, with `math` alone.
 
-Distribution functions come as pairs of tails, each computed where it is small: ``sf`` is not ``1 - cdf``, and an upper quantile is not
-the quantile of ``1 - q``. Quantiles are Newton's method on the logarithm of the smaller tail, in the logit of a proportion or the
-logarithm of a time: there the densities are log-concave, so the logarithm of a tail is concave and the iteration converges from
-any start.
+Distribution functions come as pairs of tails, each computed where it is small: ``sf`` is not
+``1 - cdf``, and an upper quantile is not the quantile of ``1 - q``. Quantiles are Newton's method
+on the logarithm of the smaller tail, in the logit of a proportion or the logarithm of a time: there
+the densities are log-concave, so the logarithm of a tail is concave and the iteration converges
+from any start.
 
-Accuracies are what `tests/stats/test_special.py` measures against mpmath, rounded up. What is outside of a stated range raises
-`ValueError`, and so does NaN.
+Accuracies are what `tests/stats/test_special.py` measures against mpmath, rounded up. What is
+outside of a stated range raises `ValueError`, and so does NaN.
 """
 
 from __future__ import annotations

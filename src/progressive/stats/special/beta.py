@@ -1,10 +1,12 @@
-"""The beta function and the beta distribution: both tails, their logarithms, and quantiles from either side.
+"""The beta function and the beta distribution: both tails, their logarithms, and quantiles from
+either side.
 
-A tail is a prefix and a continued fraction. The prefix is taken in Loader's saddle-point form, in which nothing large cancels, so its
-error grows with the distance from the mean and not with the parameters. The work grows with the square root of the parameters.
+A tail is a prefix and a continued fraction. The prefix is taken in Loader's saddle-point form, in
+which nothing large cancels, so its error grows with the distance from the mean and not with the
+parameters. The work grows with the square root of the parameters.
 
-Sources: DiDonato and Morris, ACM Transactions on Mathematical Software 18 (1992), for the continued fraction; Loader, "Fast and accurate
-computation of binomial probabilities" (2000).
+Sources: DiDonato and Morris, ACM Transactions on Mathematical Software 18 (1992), for the continued
+fraction; Loader, "Fast and accurate computation of binomial probabilities" (2000).
 """
 
 from __future__ import annotations
@@ -40,10 +42,11 @@ __all__ = [
 
 
 def log_beta(a: float, b: float) -> float:
-    """The logarithm of the beta function, for ``a``, ``b`` above 0. Relative error 1e-14 (absolute 2e-15 around its zeros).
+    """The logarithm of the beta function, for ``a``, ``b`` above 0. Relative error 1e-14 (absolute
+    2e-15 around its zeros).
 
-    Differences of log gamma lose all digits where one argument is large; here Stirling's main terms are combined before they are
-    rounded.
+    Differences of log gamma lose all digits where one argument is large; here Stirling's main terms
+    are combined before they are rounded.
     """
     positive(a, "a")
     positive(b, "b")
@@ -96,7 +99,9 @@ def _log_beta_tail(x: float, y: float, a: float, b: float) -> float:
 
 
 def beta_tails(x: float, y: float, a: float, b: float) -> tuple[float, float]:
-    """The logarithms of both tails at ``x``. ``y`` = 1 - ``x`` is given too: where ``x`` is near 1, it can't be told from ``x``."""
+    """The logarithms of both tails at ``x``. ``y`` = 1 - ``x`` is given too: where ``x`` is near 1,
+    it can't be told from ``x``.
+    """
     if x <= 0:
         return -inf, 0.0
     if y <= 0:
@@ -116,7 +121,9 @@ def _checked_beta_tails(x: float, a: float, b: float) -> tuple[float, float]:
 
 
 def log_beta_cdf(x: float, a: float, b: float) -> float:
-    """The logarithm of `beta_cdf`, also where that underflows (relative error there 1e-14); -inf at ``x`` = 0."""
+    """The logarithm of `beta_cdf`, also where that underflows (relative error there 1e-14); -inf at
+    ``x`` = 0.
+    """
     return _checked_beta_tails(x, a, b)[0]
 
 
@@ -126,9 +133,11 @@ def log_beta_sf(x: float, a: float, b: float) -> float:
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
-    """P(X <= x) of a beta distribution: the regularised incomplete beta function I_x(a, b). ``x`` in [0, 1], ``a`` and ``b`` above 0.
+    """P(X <= x) of a beta distribution: the regularised incomplete beta function I_x(a, b). ``x``
+    in [0, 1], ``a`` and ``b`` above 0.
 
-    Relative error below 5e-14 for parameters up to 50, 1e-12 up to 10,000 and 1e-11 up to a million, down to tails of 1e-290.
+    Relative error below 5e-14 for parameters up to 50, 1e-12 up to 10,000 and 1e-11 up to a
+    million, down to tails of 1e-290.
     """
     return exp(log_beta_cdf(x, a, b))
 
@@ -158,7 +167,8 @@ def beta_point(p: float, q: float, a: float, b: float) -> tuple[float, float]:
 
 
 def beta_quantile(p: float, a: float, b: float) -> float:
-    """The ``x`` with P(X <= x) = ``p`` of a beta distribution. ``p`` in [0, 1], both inclusive; ``a`` and ``b`` above 0.
+    """The ``x`` with P(X <= x) = ``p`` of a beta distribution. ``p`` in [0, 1], both inclusive;
+    ``a`` and ``b`` above 0.
 
     Relative error below 1e-13 for parameters from 0.5 to 2,000. What is below 1e-300 is 0.
     """

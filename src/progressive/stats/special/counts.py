@@ -1,7 +1,7 @@
 """Probabilities of counts: binomial, hypergeometric, Poisson.
 
-Logarithms by Loader's saddle point ("Fast and accurate computation of binomial probabilities", 2000): an error below 1e-13, relative or
-absolute, for counts up to a billion.
+Logarithms by Loader's saddle point ("Fast and accurate computation of binomial probabilities",
+2000): an error below 1e-13, relative or absolute, for counts up to a billion.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ __all__ = [
 
 
 def log_choose(n: int, k: int) -> float:
-    """The logarithm of the number of ways to take ``k`` of ``n``; -inf if there is none (``k`` below 0 or above ``n``)."""
+    """The logarithm of the number of ways to take ``k`` of ``n``; -inf if there is none (``k``
+    below 0 or above ``n``).
+    """
     count(n, "n")
     if k < 0 or k > n:
         return -inf
@@ -34,7 +36,9 @@ def log_choose(n: int, k: int) -> float:
 
 
 def log_binomial(k: int, n: int, p: float) -> float:
-    """The logarithm of P(K = k) of ``n`` trials with probability ``p``, 0 to 1 inclusive; -inf where it is 0. By Loader's saddle point."""
+    """The logarithm of P(K = k) of ``n`` trials with probability ``p``, 0 to 1 inclusive; -inf
+    where it is 0. By Loader's saddle point.
+    """
     count(n, "n")
     between(p, 0, 1, "p")
     return _log_binomial(k, n, p, 1 - p)
@@ -60,7 +64,9 @@ def _log_binomial(k: int, n: int, p: float, q: float) -> float:
 
 
 def log_hypergeometric(k: int, total: int, marked: int, drawn: int) -> float:
-    """The logarithm of P(K = k): ``k`` of the ``drawn`` are among the ``marked`` of ``total``; -inf where that can't be."""
+    """The logarithm of P(K = k): ``k`` of the ``drawn`` are among the ``marked`` of ``total``; -inf
+    where that can't be.
+    """
     count(total, "total")
     between(marked, 0, total, "marked")
     between(drawn, 0, total, "drawn")
@@ -87,7 +93,9 @@ def binomial_cdf(k: int, n: int, p: float) -> float:
 
 
 def binomial_sf(k: int, n: int, p: float) -> float:
-    """P(K > k) of ``n`` trials with probability ``p``, as exact where it is small; P(K >= k) is that of ``k - 1``."""
+    """P(K > k) of ``n`` trials with probability ``p``, as exact where it is small; P(K >= k) is
+    that of ``k - 1``.
+    """
     return _binomial_tail(beta_cdf, k, n, p)
 
 

@@ -1,6 +1,7 @@
 """The gamma distribution: both tails, their logarithms, and quantiles from either side.
 
-Below the mean by the series DLMF 8.11.4, above it by the continued fraction DLMF 8.9.2, each with a prefix in Loader's saddle-point form.
+Below the mean by the series DLMF 8.11.4, above it by the continued fraction DLMF 8.9.2, each with a
+prefix in Loader's saddle-point form.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def log_gamma_peak(x: float, a: float) -> float:
 
 
 def gamma_terms(x: float, a: float) -> Iterator[tuple[float, float]]:
-    """Of the continued fraction of the upper tail, which begins with ``x - a + 1``; for ``x`` above 0 and every ``a``."""
+    """Of the continued fraction of the upper tail, which begins with ``x - a + 1``; for ``x`` above
+    0 and every ``a``.
+    """
     n = 0
     while True:
         n += 1
@@ -89,9 +92,11 @@ def log_gamma_q(a: float, x: float) -> float:
 
 
 def gamma_p(a: float, x: float) -> float:
-    """P(X <= x) of a gamma distribution of shape ``a`` and scale 1: the regularised incomplete gamma function P(a, x).
+    """P(X <= x) of a gamma distribution of shape ``a`` and scale 1: the regularised incomplete
+    gamma function P(a, x).
 
-    ``a`` above 0, ``x`` from 0 to infinity, both inclusive. Relative error below 1e-12 for ``a`` from 0.1 to 10,000.
+    ``a`` above 0, ``x`` from 0 to infinity, both inclusive. Relative error below 1e-12 for ``a``
+    from 0.1 to 10,000.
     """
     return exp(log_gamma_p(a, x))
 
@@ -118,7 +123,8 @@ def _gamma_point(p: float, q: float, a: float) -> float:
 
 
 def gamma_quantile(p: float, a: float) -> float:
-    """The ``x`` with P(a, x) = ``p``. ``p`` in [0, 1], both inclusive (0 gives 0, 1 gives infinity); ``a`` above 0.
+    """The ``x`` with P(a, x) = ``p``. ``p`` in [0, 1], both inclusive (0 gives 0, 1 gives
+    infinity); ``a`` above 0.
 
     Relative error below 1e-12 for ``a`` from 0.1 to 10,000. What is below 1e-300 is 0.
     """

@@ -21,11 +21,15 @@ _SQRT_TWO: Final = sqrt(2.0)
 _SQRT_TWO_PI: Final = sqrt(2.0 * pi)
 
 _FAR_TAIL: Final = -30.0
-"""Below, erfc comes near to underflow, and six terms of the asymptotic series are exact to the last digit."""
+"""Below, erfc comes near to underflow, and six terms of the asymptotic series are exact to the last
+digit.
+"""
 
 
 def normal_cdf(z: float) -> float:
-    """P(Z <= z) of the standard normal distribution, for every ``z``. Relative error below 3e-13 down to ``z`` = -37."""
+    """P(Z <= z) of the standard normal distribution, for every ``z``. Relative error below 3e-13
+    down to ``z`` = -37.
+    """
     return 0.5 * erfc(-number(z, "z") / _SQRT_TWO)
 
 
@@ -35,7 +39,8 @@ def normal_sf(z: float) -> float:
 
 
 def log_normal_cdf(z: float) -> float:
-    """The logarithm of `normal_cdf` for every ``z``; far out, where that underflows, by its asymptotic series (DLMF 7.12.1).
+    """The logarithm of `normal_cdf` for every ``z``; far out, where that underflows, by its
+    asymptotic series (DLMF 7.12.1).
 
     Relative error below 2e-14 from -200 to 9.
     """
@@ -54,7 +59,9 @@ def log_normal_cdf(z: float) -> float:
 
 
 def normal_quantile(p: float) -> float:
-    """The ``z`` with P(Z <= z) = ``p``. ``p`` in [0, 1], both inclusive (0 and 1 give infinities). Relative error below 1e-15."""
+    """The ``z`` with P(Z <= z) = ``p``. ``p`` in [0, 1], both inclusive (0 and 1 give infinities).
+    Relative error below 1e-15.
+    """
     between(p, 0, 1, "p")
     if p > 0.5:
         return -_lower_normal_point(1 - p) if p < 1 else inf
@@ -80,7 +87,9 @@ def _lower_normal_point(p: float) -> float:
 
 
 def student_cdf(t: float, degrees: float) -> float:
-    """P(T <= t) of Student's distribution with ``degrees`` of freedom, above 0 and not necessarily whole. Relative error below 1e-12."""
+    """P(T <= t) of Student's distribution with ``degrees`` of freedom, above 0 and not necessarily
+    whole. Relative error below 1e-12.
+    """
     number(t, "t")
     positive(degrees, "degrees")
     if t == 0:
@@ -93,7 +102,8 @@ def student_cdf(t: float, degrees: float) -> float:
 
 
 def student_quantile(p: float, degrees: float) -> float:
-    """The ``t`` with P(T <= t) = ``p``. ``p`` in [0, 1], both inclusive (0 and 1 give infinities); ``degrees`` above 0.
+    """The ``t`` with P(T <= t) = ``p``. ``p`` in [0, 1], both inclusive (0 and 1 give infinities);
+    ``degrees`` above 0.
 
     Relative error below 1e-12 for ``degrees`` from 0.5 to 300.
     """

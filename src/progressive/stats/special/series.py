@@ -1,4 +1,6 @@
-"""What the distribution functions are built of: Stirling's remainder, deviances without cancellation, continued fractions."""
+"""What the distribution functions are built of: Stirling's remainder, deviances without
+cancellation, continued fractions.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,24 @@ _STIRLING: Final = (
 """DLMF 5.11.1; from 10 on the first term left out is below 2e-18."""
 
 STEADY: Final = 4.5e-16
-"""A fraction or series has converged when a step changes it by no more than this; two units in the last place."""
+"""A fraction or series has converged when a step changes it by no more than this; two units in the
+last place.
+"""
 
 NEARLY: Final = 1e-8
-"""A quantile's last Newton step: from a relative error of the tail of 1e-8 the next error is about its square."""
+"""A quantile's last Newton step: from a relative error of the tail of 1e-8 the next error is about
+its square.
+"""
 
 LONGEST_STEP: Final = -200.0
-"""Far from the quantile a Newton step may overshoot to the left, and past -700 the exponential is 0."""
+"""Far from the quantile a Newton step may overshoot to the left, and past -700 the exponential is
+0.
+"""
 
 WIDEST_STEP: Final = 1.0
-"""To the right of a quantile the logarithm of an upper tail falls exponentially: overshooting by ``n`` takes ``n`` steps back."""
+"""To the right of a quantile the logarithm of an upper tail falls exponentially: overshooting by
+``n`` takes ``n`` steps back.
+"""
 
 LEAST: Final = 1e-300
 """Quantiles below are given as 0, and ratios below are too near to it to have all their digits."""
@@ -59,7 +69,9 @@ def count(value: int, what: str) -> None:
 
 
 def stirling(x: float) -> float:
-    """What Stirling's formula lacks: log gamma(x) - ((x - 1/2) log x - x + 1/2 log(2 pi)), for ``x`` above 0."""
+    """What Stirling's formula lacks: log gamma(x) - ((x - 1/2) log x - x + 1/2 log(2 pi)), for
+    ``x`` above 0.
+    """
     if x < 10:
         return lgamma(x) - (x - 0.5) * log(x) + x - HALF_LOG_TWO_PI
     step, total = 1 / (x * x), 0.0
@@ -69,7 +81,8 @@ def stirling(x: float) -> float:
 
 
 def excess(x: float, top: float, bottom: float) -> float:
-    """``x - log(top / bottom)`` for ``top / bottom`` = 1 + x above 0, without its cancellation around 0.
+    """``x - log(top / bottom)`` for ``top / bottom`` = 1 + x above 0, without its cancellation
+    around 0.
 
     Both are given: near -1 the ratio can't be told from ``x``.
     """
@@ -93,7 +106,9 @@ def deviance(x: float, mean: float) -> float:
 
 
 def fraction(first: float, terms: Iterator[tuple[float, float]]) -> float:
-    """The continued fraction ``first + a1 / (b1 + a2 / (b2 + ...))`` by the method of Lentz, from the pairs ``(a, b)``."""
+    """The continued fraction ``first + a1 / (b1 + a2 / (b2 + ...))`` by the method of Lentz, from
+    the pairs ``(a, b)``.
+    """
     value = ratio = first
     inverse, step = 0.0, 0.0
     while abs(step - 1) > STEADY:

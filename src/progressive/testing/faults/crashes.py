@@ -1,4 +1,6 @@
-"""Crashes on purpose: the driver stops at every point at which it can, a fresh one reads what was stored and goes on, and the end is the same."""
+"""Crashes on purpose: the driver stops at every point at which it can, a fresh one reads what was
+stored and goes on, and the end is the same.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ __all__ = ["Crashes", "crash_everywhere"]
 
 @attrs.frozen(kw_only=True)
 class Crashes:
-    """``points`` at which the driver was stopped, each in a run of its own, and the ``story`` without any crash, whose end all had."""
+    """``points`` at which the driver was stopped, each in a run of its own, and the ``story``
+    without any crash, whose end all had.
+    """
 
     points: int
     story: Story
@@ -35,10 +39,12 @@ def crash_everywhere(
     every: int = 1,
     **options: Any,
 ) -> Crashes:
-    """Stop the driver before and after every command and every save, once in each run, and demand the end of an undisturbed run.
+    """Stop the driver before and after every command and every save, once in each run, and demand
+    the end of an undisturbed run.
 
-    Everything that the driver had in memory is lost; the next tick, at once, starts from the JSON that was saved last. Raises `AssertionError`
-    that names the point if a run ends in another phase, or if the candidate was ever given more than in the undisturbed run. ``every``: 10 tries
+    Everything that the driver had in memory is lost; the next tick, at once, starts from the JSON
+    that was saved last. Raises `AssertionError` that names the point if a run ends in another
+    phase, or if the candidate was ever given more than in the undisturbed run. ``every``: 10 tries
     each tenth point. Further keywords are those of `simulate`.
     """
     world = World() if world is None else world
@@ -50,11 +56,13 @@ def crash_everywhere(
         found = one.to_its_end(None, UNTIL)
         if found.phase is not story.phase:
             raise AssertionError(
-                f"stopped {one.stopped}: it ended {found.phase.value}, and {story.phase.value} without a crash\n{found.timeline()}"
+                f"stopped {one.stopped}: it ended {found.phase.value}, and "
+                f"{story.phase.value} without a crash\n{found.timeline()}"
             )
         if found.highest > story.highest:
             raise AssertionError(
-                f"stopped {one.stopped}: the candidate had {found.highest}, and {story.highest} without a crash\n{found.timeline()}"
+                f"stopped {one.stopped}: the candidate had {found.highest}, and "
+                f"{story.highest} without a crash\n{found.timeline()}"
             )
     return Crashes(points=len(points), story=story)
 

@@ -1,7 +1,9 @@
-"""A world of faults in virtual time: a router, metrics, a fleet and a store that misbehave when told, and drivers that stop anywhere.
+"""A world of faults in virtual time: a router, metrics, a fleet and a store that misbehave when
+told, and drivers that stop anywhere.
 
-Where `World` is a service to try a strategy on, this one is an enemy: every fault is a switch, a stranger edits, processes die between any two
-moves, and every write and every save is held against what no fault may break (`PromiseBroken`). `soak` turns the switches by dice.
+Where `World` is a service to try a strategy on, this one is an enemy: every fault is a switch, a
+stranger edits, processes die between any two moves, and every write and every save is held against
+what no fault may break (`PromiseBroken`). `soak` turns the switches by dice.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ MATCHED: Final = 0.01
 """This fraction of the requests carries a header or cookie of the traffic's ``matches``."""
 
 PREVIEW: Final = 10.0
-"""Requests a second that a load test sends to a candidate without any other, for strategies that judge it there."""
+"""Requests a second that a load test sends to a candidate without any other, for strategies that
+judge it there.
+"""
 
 MOST_MOVES: Final = 1_000
 """A tick has a handful of moves; one with more never ends."""
@@ -85,14 +89,18 @@ MOST_MOVES: Final = 1_000
 
 @attrs.define(kw_only=True)
 class FaultWorld:
-    """The truth about one rollout, its faults, and what was persisted. Every field may be set at any time.
+    """The truth about one rollout, its faults, and what was persisted. Every field may be set at
+    any time.
 
-    The router: ``lag`` until it serves what it was told; ``unreadable``, ``unwritable``, ``permanent`` (every write is refused for good),
-    ``lose_reply`` (written, and no answer); without ``compare_and_set`` or ``carries_marker`` it has none. The metrics: ``rps`` to the whole
-    service (a hundredth of them are such as a header route asks for; a preview without any has ten a second of its own), failures of the
-    candidate (``bad``) and of stable (``stable_bad``), ``silent`` (no answer), ``idle`` (no requests to the candidate), ``night`` (to nobody),
-    ``no_reading`` (a counter is answered without one). The store: ``store_down``. The fleet, if there is one: what each track is ``able`` to
-    carry, ``fleet_down``, ``retire_fails``. Answers: ``duplicate`` (each twice), ``shuffle`` (in another order each time).
+    The router: ``lag`` until it serves what it was told; ``unreadable``, ``unwritable``,
+    ``permanent`` (every write is refused for good), ``lose_reply`` (written, and no answer);
+    without ``compare_and_set`` or ``carries_marker`` it has none. The metrics: ``rps`` to the whole
+    service (a hundredth of them are such as a header route asks for; a preview without any has ten
+    a second of its own), failures of the candidate (``bad``) and of stable (``stable_bad``),
+    ``silent`` (no answer), ``idle`` (no requests to the candidate), ``night`` (to nobody),
+    ``no_reading`` (a counter is answered without one). The store: ``store_down``. The fleet, if
+    there is one: what each track is ``able`` to carry, ``fleet_down``, ``retire_fails``. Answers:
+    ``duplicate`` (each twice), ``shuffle`` (in another order each time).
     """
 
     strategy: Any = attrs.field(kw_only=False)
@@ -145,7 +153,7 @@ class FaultWorld:
     def __attrs_post_init__(self) -> None:
         self.text = dumps(begin(self.strategy.plan, self.release, id="r", at=self.now), self.kinds)
 
-    # -------------------------------------------------------------------------------------------------------------- truth
+    # ---------------------------------------------------------------------------------------- truth
 
     @property
     def rollout(self) -> Rollout:
@@ -179,7 +187,9 @@ class FaultWorld:
         self.revision += 1
 
     def forget(self) -> None:
-        """The router starts anew, with what its file says: nothing of ours. A take-back by hand that nobody had seen is gone too."""
+        """The router starts anew, with what its file says: nothing of ours. A take-back by hand
+        that nobody had seen is gone too.
+        """
         self.edit(0)
         self.marker = None
         self.ghost.aborted = self.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
@@ -199,7 +209,7 @@ class FaultWorld:
         if self.able is not None:
             self.able = dict.fromkeys(Track, Capacity(percent(100)))
 
-    # ------------------------------------------------------------------------------------------------------------- router
+    # --------------------------------------------------------------------------------------- router
 
     def served(self) -> Served:
         """What a read shows."""
@@ -265,10 +275,12 @@ class FaultWorld:
             there.generation == marker.generation and there.closed and not marker.closed
         )
 
-    # ------------------------------------------------------------------------------------------------------------ metrics
+    # -------------------------------------------------------------------------------------- metrics
 
     def counted(self, command: Measure, track: Track) -> Counts | NoData | NoAnswer:
-        """Requests and failures of a track in the window that was asked for; failures come at even distances."""
+        """Requests and failures of a track in the window that was asked for; failures come at even
+        distances.
+        """
         if self.silent:
             return NoAnswer("503 from the metrics system")
         if self.night or (self.idle and track is Track.CANDIDATE):
@@ -283,7 +295,9 @@ class FaultWorld:
         return Counts(events=events, trials=trials)
 
     def _requests(self, track: Track) -> float:
-        """How many a second the version of a track answers: by its weight, by headers and cookies, as copies, and of a load test."""
+        """How many a second the version of a track answers: by its weight, by headers and cookies,
+        as copies, and of a load test.
+        """
         matched = MATCHED if self.traffic.matches else 0.0
         share = (1.0 - matched) * self.traffic.share(track).fraction
         if track is not Track.CANDIDATE:
@@ -296,7 +310,9 @@ class FaultWorld:
         return self.bad if track is Track.CANDIDATE else self.stable_bad
 
     def measurement(self, command: Measure, track: Track) -> Measurement:
-        """What is measured of a track: failures as they are; of any other kind something far on the good or on the bad side."""
+        """What is measured of a track: failures as they are; of any other kind something far on the
+        good or on the bad side.
+        """
         found = self.counted(command, track)
         return (
             _shown(command.metric, found.trials, self._rate(track) >= HARM) or found
@@ -318,7 +334,7 @@ class FaultWorld:
         )
         return event
 
-    # ------------------------------------------------------------------------------------------------- people's code and the fleet
+    # ------------------------------------------------------------------ people's code and the fleet
 
     def _inspect(self, command: Inspect) -> Event:
         return Inspected(at=self.now, undo="undo by hand", fleet=self.able is not None)
@@ -359,7 +375,7 @@ class FaultWorld:
         event: Event = getattr(self, _DOES[type(command)])(command)
         return event
 
-    # -------------------------------------------------------------------------------------------------- the store and the drivers
+    # -------------------------------------------------------------------- the store and the drivers
 
     def save(self, move: Save) -> Saved:
         """What a driver saves; `ConflictError` if somebody else has."""
@@ -376,7 +392,9 @@ class FaultWorld:
         return Saved()
 
     def moves(self, *events: Event) -> Generator[Any, None, Decision]:
-        """One tick, stopping before each move; the caller may walk away at any of them, or come back much later."""
+        """One tick, stopping before each move; the caller may walk away at any of them, or come
+        back much later.
+        """
         rollout = self.rollout
         talk = converse(
             rollout, events, tick=Tick(at=self.now), stored=True, expected=rollout.serial
@@ -425,7 +443,9 @@ class FaultWorld:
         return decision
 
     def until(self, wanted: Callable[[Any], bool], *, ticks: int = 400) -> Any:
-        """This world, ticked at every ``wake_at`` until something holds; AssertionError with the last notes if it never does."""
+        """This world, ticked at every ``wake_at`` until something holds; AssertionError with the
+        last notes if it never does.
+        """
         for _ in range(ticks):
             if wanted(self):
                 return self

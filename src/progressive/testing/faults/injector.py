@@ -1,4 +1,6 @@
-"""Faults on purpose, for any port of yours: fail, delay, do it and lose the answer, do half of it, do it twice, do it late."""
+"""Faults on purpose, for any port of yours: fail, delay, do it and lose the answer, do half of it,
+do it twice, do it late.
+"""
 
 from __future__ import annotations
 
@@ -41,18 +43,23 @@ class Injected(enum.Enum):
     LOSE_REPLY = "lose_reply"
     """It is done, and nobody hears of it: an error whose failure is unknown."""
     HALF = "half"
-    """A write of traffic gives the candidate half of the way only, and its answer is lost. Of any other call it is `LOSE_REPLY`."""
+    """A write of traffic gives the candidate half of the way only, and its answer is lost. Of any
+    other call it is `LOSE_REPLY`.
+    """
     TWICE = "twice"
     """It is done twice, as if the first had been lost in between; the second answer counts."""
     LATE = "late"
-    """It is not done now, and an error says that nobody knows; it is done right before the next call of this port."""
+    """It is not done now, and an error says that nobody knows; it is done right before the next
+    call of this port.
+    """
 
 
 @attrs.frozen
 class Fault:
     """Which calls go wrong, and how: ``Fault("apply", Injected.LOSE_REPLY, nth=2)``.
 
-    ``nth``: only the n-th call of this method, counted from 1; None: each one, by ``chance`` (0 to 1). ``by``: how long a delay is.
+    ``nth``: only the n-th call of this method, counted from 1; None: each one, by ``chance`` (0 to
+    1). ``by``: how long a delay is.
     """
 
     method: str = attrs.field(validator=check.is_name)
@@ -65,11 +72,13 @@ class Fault:
 
 
 class Faulty:
-    """Any port with faults: ``Faulty(router, [Fault("apply", Injected.LOSE_REPLY, nth=2)])`` is a router, and so on.
+    """Any port with faults: ``Faulty(router, [Fault("apply", Injected.LOSE_REPLY, nth=2)])`` is a
+    router, and so on.
 
-    The asynchronous twin of a method has the same faults under the same name (``apply`` is ``aapply`` too), and both are counted together.
-    ``sleep`` lets the time of a delay pass: a virtual clock's ``advance`` takes a duration. ``seed`` decides what happens by chance.
-    ``calls`` counts the calls of each method.
+    The asynchronous twin of a method has the same faults under the same name (``apply`` is
+    ``aapply`` too), and both are counted together. ``sleep`` lets the time of a delay pass: a
+    virtual clock's ``advance`` takes a duration. ``seed`` decides what happens by chance. ``calls``
+    counts the calls of each method.
     """
 
     def __init__(
@@ -135,7 +144,9 @@ class Faulty:
         arguments: tuple[Any, ...],
         named: dict[str, Any],
     ) -> Flow:
-        """The calls that are really made, one by one; what is returned or raised is what the caller gets."""
+        """The calls that are really made, one by one; what is returned or raised is what the caller
+        gets.
+        """
         late, self._late = self._late, []
         for forgotten in late:
             with contextlib.suppress(ConflictError, WorldError):  # nobody listens any more

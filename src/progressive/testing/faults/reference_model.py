@@ -1,4 +1,6 @@
-"""What a world of faults remembers and the engine does not: by it every write and every save is held against the promises."""
+"""What a world of faults remembers and the engine does not: by it every write and every save is
+held against the promises.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,19 @@ __all__ = ["Ghost", "PromiseBroken"]
 
 
 class PromiseBroken(AssertionError):
-    """Something happened that must never happen, whatever goes wrong around a rollout. The message begins with the rule."""
+    """Something happened that must never happen, whatever goes wrong around a rollout. The message
+    begins with the rule.
+    """
 
 
 @attrs.define
 class Ghost:
-    """``ceiling``: the most, in parts per million, that any saved step asked for. ``aborted``: a rollback has been decided, or was done by hand.
+    """``ceiling``: the most, in parts per million, that any saved step asked for. ``aborted``: a
+    rollback has been decided, or was done by hand.
 
-    ``phases``: every phase that was saved, in order. ``judged_at_full``: measurements of the candidate at 100 %. ``said_able``: what the fleet
-    said last, where there is one. ``zeros``: how often 0 % was written.
+    ``phases``: every phase that was saved, in order. ``judged_at_full``: measurements of the
+    candidate at 100 %. ``said_able``: what the fleet said last, where there is one. ``zeros``: how
+    often 0 % was written.
     """
 
     ceiling: int = 0
@@ -39,7 +45,9 @@ class Ghost:
     def writing(
         self, command: Apply, served: Served, *, store_down: bool, fleet: bool, way_back: bool
     ) -> None:
-        """The router, which serves this, is about to do this write. ``way_back``: the plan needs a stable that could take everything."""
+        """The router, which serves this, is about to do this write. ``way_back``: the plan needs a
+        stable that could take everything.
+        """
         asked, serves = command.traffic.candidate.ppm, served.traffic.candidate.ppm
         if asked > self.ceiling:
             raise PromiseBroken(
@@ -52,12 +60,14 @@ class Ghost:
         able = self.said_able.get(Track.CANDIDATE)
         if fleet and asked > serves and (able is None or asked > able.able.ppm):
             raise PromiseBroken(
-                f"R6: raised to {asked} ppm, the candidate can carry {'nobody asked what' if able is None else able}"
+                f"R6: raised to {asked} ppm, the candidate can carry "
+                f"{'nobody asked what' if able is None else able}"
             )
         stable = self.said_able.get(Track.STABLE)
         if way_back and stable is not None and asked > serves and stable.able.ppm < MILLION:
             raise PromiseBroken(
-                f"R6: raised to {asked} ppm, and stable could not take it back: it can carry {stable}"
+                f"R6: raised to {asked} ppm, and stable could not take it back: it can "
+                f"carry {stable}"
             )
         self.zeros += not asked
 
@@ -99,7 +109,8 @@ def _settled(rollout: Rollout) -> None:
     again = decide(rollout, Tick(at=rollout.clocks.now))
     if again.rollout.progress != rollout.progress or again.notes:
         raise PromiseBroken(
-            f"a decision stopped half way: at the same instant it goes on from {rollout.progress} to {again.rollout.progress}"
+            "a decision stopped half way: at the same instant it goes on from "
+            f"{rollout.progress} to {again.rollout.progress}"
         )
 
 

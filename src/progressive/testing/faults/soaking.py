@@ -1,7 +1,9 @@
-"""Random rollouts through a world of faults, by the thousand: everything goes wrong in any order, then it heals, and there must be an end.
+"""Random rollouts through a world of faults, by the thousand: everything goes wrong in any order,
+then it heals, and there must be an end.
 
-A seed and the arguments are the whole reproducer. With all faults each seed enables a random third of them: with all of them at once most
-rollouts would be over before they got anywhere. Of faults that were named each seed has all.
+A seed and the arguments are the whole reproducer. With all faults each seed enables a random third
+of them: with all of them at once most rollouts would be over before they got anywhere. Of faults
+that were named each seed has all.
 """
 
 from __future__ import annotations
@@ -60,7 +62,8 @@ FAULTS: Final = (
 )
 """Everything that can go wrong, in the order of their dice.
 
-Most are switches of `FaultWorld`; ``kill`` and ``pause`` stop a driver anywhere, ``late`` lets it come late.
+Most are switches of `FaultWorld`; ``kill`` and ``pause`` stop a driver anywhere, ``late`` lets it
+come late.
 """
 
 SWITCHES: Final = FAULTS[:8]
@@ -72,7 +75,9 @@ BY: Final[dict[str, Any]] = {"by": "eve", "why": "a soak"}
 
 @attrs.frozen
 class Failing:
-    """A seed in which a promise did not hold, or something raised: ``why``, and the last notes. `soak_one` raises it, with its traceback."""
+    """A seed in which a promise did not hold, or something raised: ``why``, and the last notes.
+    `soak_one` raises it, with its traceback.
+    """
 
     seed: int
     why: str
@@ -81,9 +86,11 @@ class Failing:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Soaked:
-    """What came of all seeds: how many ``events`` were decided on, how the rollouts ``ended``, and the seeds that broke a promise.
+    """What came of all seeds: how many ``events`` were decided on, how the rollouts ``ended``, and
+    the seeds that broke a promise.
 
-    ``arguments``: those that were not the defaults, as a call that does one of the seeds once more has to give them.
+    ``arguments``: those that were not the defaults, as a call that does one of the seeds once more
+    has to give them.
     """
 
     strategy: str
@@ -125,14 +132,18 @@ def soak(
     kinds: Kinds | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Soaked:
-    """Send ``strategy`` through a world of faults, once for each seed, and hold what is promised at every write and every save.
+    """Send ``strategy`` through a world of faults, once for each seed, and hold what is promised at
+    every write and every save.
 
-    After at most ``steps`` ticks in trouble everything heals, people answer, and the rollout must end with the router's agreement.
-    ``faults``: which may happen, by their names in ``progressive.testing.soaking.FAULTS`` and in any order. All of them, as by default:
-    each seed has about a third of them. Some of them, as in ``faults=["bad", "late"]``: each seed has all that are named. None, ``()``: only
-    hooks, gates and instances make it wait. ``kinds``: step and check kinds of your own. ``progress(seeds, events)`` is called after each
-    seed. Never raises for a broken promise, nor for what a step, a check or the engine raises: ``assert soak(...).ok``. Raises
-    `StrategyError` for faults that are none of those, for what is no seed, and for a step or check whose kind is not in ``kinds``.
+    After at most ``steps`` ticks in trouble everything heals, people answer, and the rollout must
+    end with the router's agreement. ``faults``: which may happen, by their names in
+    ``progressive.testing.soaking.FAULTS`` and in any order. All of them, as by default: each seed
+    has about a third of them. Some of them, as in ``faults=["bad", "late"]``: each seed has all
+    that are named. None, ``()``: only hooks, gates and instances make it wait. ``kinds``: step and
+    check kinds of your own. ``progress(seeds, events)`` is called after each seed. Never raises for
+    a broken promise, nor for what a step, a check or the engine raises: ``assert soak(...).ok``.
+    Raises `StrategyError` for faults that are none of those, for what is no seed, and for a step or
+    check whose kind is not in ``kinds``.
     """
     named = _named(faults, "soak(faults)")
     done = events = 0
@@ -167,7 +178,9 @@ def soak_one(
     faults: Iterable[str] = FAULTS,
     kinds: Kinds | None = None,
 ) -> FaultWorld:
-    """The world after one seed, to look at; raises AssertionError (mostly `PromiseBroken`) where a promise does not hold."""
+    """The world after one seed, to look at; raises AssertionError (mostly `PromiseBroken`) where a
+    promise does not hold.
+    """
     named = _named(faults, "soak_one(faults)")
     world = _world(strategy, seed, kinds)
     _run(world, seed, steps, named)
@@ -175,7 +188,9 @@ def soak_one(
 
 
 def _named(faults: Iterable[str], what: str) -> tuple[str, ...]:
-    """The faults in the order of `FAULTS`, whatever they come in: the dice must not depend on that of a set."""
+    """The faults in the order of `FAULTS`, whatever they come in: the dice must not depend on that
+    of a set.
+    """
     there = f"there are {', '.join(FAULTS)}"
     if isinstance(faults, str) or not isinstance(faults, Iterable):
         mend = f"faults=[{faults!r}]" if faults in FAULTS else 'faults=["bad", "late"]'
@@ -199,7 +214,8 @@ def _whole(seeds: Any) -> Iterator[int]:
     for n, seed in enumerate(seeds):
         if type(seed) is not int:
             raise StrategyError(
-                f"soak(seeds)[{n}]: {check.brief(seed)} is not a whole number; use seeds=range(100), or seeds=[7] for one"
+                f"soak(seeds)[{n}]: {check.brief(seed)} is not a whole number; use "
+                "seeds=range(100), or seeds=[7] for one"
             )
         yield seed
 
@@ -267,7 +283,9 @@ def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> N
 def _other_drivers(
     rng: random.Random, enabled: set[str], world: FaultWorld, paused: list[Any]
 ) -> None:
-    """A driver stops in the middle of its tick, for as long as it likes; another one wakes up where it stopped."""
+    """A driver stops in the middle of its tick, for as long as it likes; another one wakes up where
+    it stopped.
+    """
     if "pause" in enabled and rng.random() < 0.1:
         moves = world.moves()
         for _ in range(rng.randrange(1, 5)):
@@ -285,7 +303,9 @@ def _other_drivers(
 
 
 def ended(world: FaultWorld) -> None:
-    """Every fault ends, people say what they are asked for, and then the rollout must come to an end; AssertionError if it does not."""
+    """Every fault ends, people say what they are asked for, and then the rollout must come to an
+    end; AssertionError if it does not.
+    """
     world.heal()
     while world.phase is Phase.HELD:
         cause = world.rollout.progress.causes[0].name

@@ -1,10 +1,11 @@
 """Recorded looks, and what the question of another strategy finds among them.
 
-The other strategy may ask in other windows. What was counted in one window can't be divided, so a question is answered by the
-recorded windows that lie in it whole, merged. One that would cut a recorded window in two waits until the window is whole; so
-looks are never taken more often than they were recorded, nor more often than the strategy asks for them. One about a time in
-which nothing was recorded waits too. It is not told that there was no data: that would be a word about the candidate, and after a
-pass it would not keep traffic from being raised.
+The other strategy may ask in other windows. What was counted in one window can't be divided, so a
+question is answered by the recorded windows that lie in it whole, merged. One that would cut a
+recorded window in two waits until the window is whole; so looks are never taken more often than
+they were recorded, nor more often than the strategy asks for them. One about a time in which
+nothing was recorded waits too. It is not told that there was no data: that would be a word about
+the candidate, and after a pass it would not keep traffic from being raised.
 """
 
 from __future__ import annotations
@@ -38,13 +39,17 @@ from progressive.rollout.events import Measured
 __all__ = ["PROMPT", "Series", "Taken", "counted", "taken"]
 
 PROMPT: Final = seconds(5)
-"""What was noted within this time of a visit is taken to be of that visit: calls take time, and a loop of ticks wakes a little
-late. Later than this it was something else. A shorter time without a look is no gap."""
+"""What was noted within this time of a visit is taken to be of that visit: calls take time, and a
+loop of ticks wakes a little late. Later than this it was something else. A shorter time without a
+look is no gap.
+"""
 
 
 @attrs.frozen(kw_only=True)
 class Taken:
-    """One recorded look: when it was answered, for which analyses, and why it says nothing (None: it says something)."""
+    """One recorded look: when it was answered, for which analyses, and why it says nothing (None:
+    it says something).
+    """
 
     at: datetime
     analyses: tuple[str, ...]
@@ -57,17 +62,23 @@ class Taken:
 
     @property
     def end(self) -> datetime:
-        """Up to where its numbers reach, which may be a little past what was asked, or short of it."""
+        """Up to where its numbers reach, which may be a little past what was asked, or short of
+        it.
+        """
         return self.look.covered.end
 
     @property
     def horizon(self) -> datetime:
-        """Up to where it was asked: for a metric without lag, the read of the router in the same visit."""
+        """Up to where it was asked: for a metric without lag, the read of the router in the same
+        visit.
+        """
         return self.look.window.end
 
 
 def taken(answers: Iterable[Measured]) -> tuple[Taken, ...]:
-    """The looks of one metric, by time, each once; those of the preflight left out, which were before any traffic."""
+    """The looks of one metric, by time, each once; those of the preflight left out, which were
+    before any traffic.
+    """
     looks = [event for event in dict.fromkeys(answers) if event.analyses != (PREFLIGHT,)]
     counted = any(event.look.reading is not None for event in looks)
     found = [
@@ -99,7 +110,9 @@ def apart(looks: Iterable[Taken]) -> Iterator[Taken]:
 
 @attrs.frozen(kw_only=True)
 class Series:
-    """The looks that answer one analysis' questions for one metric: its own where it has any, otherwise those of the others."""
+    """The looks that answer one analysis' questions for one metric: its own where it has any,
+    otherwise those of the others.
+    """
 
     good: tuple[Taken, ...]
     broken: tuple[Taken, ...]
@@ -108,7 +121,9 @@ class Series:
 
     @classmethod
     def of(cls, looks: Sequence[Taken], analyses: tuple[str, ...], lag: timedelta) -> Series:
-        """Out of all ``looks`` of the metric, for whichever of the ``analyses`` was recorded. ``lag`` is the metric's."""
+        """Out of all ``looks`` of the metric, for whichever of the ``analyses`` was recorded.
+        ``lag`` is the metric's.
+        """
         own = [each for each in looks if any(name in analyses for name in each.analyses)]
         mine = list(apart(own))
         starts = [each.start for each in mine]
@@ -135,8 +150,9 @@ class Series:
     ) -> Measured | None:
         """What this question was answered with, and when; None: not yet, ask again later.
 
-        An answer up to ``until`` is to a question of ``now``, if what it covers was there to be asked for by then. ``growing``:
-        the window ends at the last read, so a later question will reach further.
+        An answer up to ``until`` is to a question of ``now``, if what it covers was there to be
+        asked for by then. ``growing``: the window ends at the last read, so a later question will
+        reach further.
         """
         window = command.window
         if not window.length:
@@ -163,8 +179,12 @@ class Series:
             return _unanswered(command, now, silent[-1])
         if growing:
             return None
-        why = f"the recording has no look at {command.metric} from {window.start:%H:%M:%S} to {window.end:%H:%M:%S}"
-        # It is the last of its stretch, and nothing waits for it. Stable is silent too, so that this is not held against the candidate.
+        why = (
+            f"the recording has no look at {command.metric} from {window.start:%H:%M:%S} to "
+            f"{window.end:%H:%M:%S}"
+        )
+        # It is the last of its stretch, and nothing waits for it. Stable is silent too, so that
+        # this is not held against the candidate.
         return _measured(
             command,
             now,
@@ -187,7 +207,9 @@ class Series:
     def _inside(
         self, window: Window, now: datetime, until: datetime, growing: bool
     ) -> tuple[list[Taken], bool]:
-        """The looks that lie in the window and were answered by now; and whether waiting brings more."""
+        """The looks that lie in the window and were answered by now; and whether waiting brings
+        more.
+        """
         inside: list[Taken] = []
         coming = False
         for each in self.good[bisect_left(self.good, window.start, key=lambda look: look.start) :]:
@@ -206,7 +228,9 @@ class Series:
         return each.at <= now or (growing and each.horizon + self.lag <= now and each.at <= until)
 
     def _opening(self, command: Measure, now: datetime, until: datetime) -> Measured | None:
-        """A counter's first reading. Where none was recorded, its windows begin where they were asked for."""
+        """A counter's first reading. Where none was recorded, its windows begin where they were
+        asked for.
+        """
         tried = [each for each in self.openings if each.start == command.window.start]
         for each in tried:
             if now <= each.at <= until or (each.broken is None and each.at <= now):
@@ -222,7 +246,9 @@ class Series:
     def _merged(
         self, command: Measure, inside: list[Taken], now: datetime, growing: bool
     ) -> Measured:
-        """Those that fit together as one look; what comes after a change of query or of buckets is for the next question."""
+        """Those that fit together as one look; what comes after a change of query or of buckets is
+        for the next question.
+        """
         found: dict[Track, Measurement] = {}
         used: list[Taken] = []
         for each in inside:
@@ -286,7 +312,9 @@ def _unanswered(command: Measure, at: datetime, each: Taken) -> Measured:
 
 
 def counted(looks: Sequence[Taken]) -> Iterator[tuple[Taken, Counts | Histogram | Moments]]:
-    """What was counted on the candidate, each request once: by looks that said something, else by the longest of those that did not."""
+    """What was counted on the candidate, each request once: by looks that said something, else by
+    the longest of those that did not.
+    """
     kept = list(apart(looks))
     silent = [each for each in looks if each.broken is not None and each.end > each.start]
     for each in sorted(silent, key=lambda look: look.start - look.end):

@@ -1,4 +1,6 @@
-"""The notes of one rollout in the order in which they were written, however they are given: in a file, shuffled, twice, with ids or without."""
+"""The notes of one rollout in the order in which they were written, however they are given: in a
+file, shuffled, twice, with ids or without.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +22,25 @@ from progressive.rollout.notes import NOTES, Asked, Drifted, Entered, Happened, 
 __all__ = ["Written", "as_asked", "by_time", "in_order", "notes_from"]
 
 STEP: Final = seconds(5)
-"""A clock that is set back by less than this swaps what hardly matters. From a larger step on, nobody knows what came first."""
+"""A clock that is set back by less than this swaps what hardly matters. From a larger step on,
+nobody knows what came first.
+"""
 
 SAVED: Final = b'{"saved":'
-"""How a line begins that ends a save in the journal of a `FileStore`; a note begins with its kind."""
+"""How a line begins that ends a save in the journal of a `FileStore`; a note begins with its
+kind.
+"""
 
 RANK: Final = {kind: rank for rank, kind in enumerate(get_args(Note))}
 
 
 def notes_from(path: str | os.PathLike[str]) -> tuple[Note, ...]:
-    """The notes in a file of JSON lines: one on each line as `progressive.codec.dumps_note` writes them; empty lines are passed over.
+    """The notes in a file of JSON lines: one on each line as `progressive.codec.dumps_note` writes
+    them; empty lines are passed over.
 
-    It may also be the journal of a `FileStore` (``<id>.notes``): what an interrupted save left behind its last whole save is left
-    out. Raises `StateError` for a line that is no note, with its number and what to do, and `OSError` if the file can't be read.
+    It may also be the journal of a `FileStore` (``<id>.notes``): what an interrupted save left
+    behind its last whole save is left out. Raises `StateError` for a line that is no note, with its
+    number and what to do, and `OSError` if the file can't be read.
     """
     name = os.fsdecode(path)
     with open(path, "rb") as file:
@@ -49,15 +57,20 @@ def _note(line: bytes, where: str) -> Note:
     try:
         return loads_note(line)
     except StateError as error:
-        mend = "each line must be one whole note as dumps_note writes it; mend this one, or write the file anew from the store"
+        mend = (
+            "each line must be one whole note as dumps_note writes it; mend this one, or write "
+            "the file anew from the store"
+        )
         raise StateError(f"{error.why}; {mend}", path=f"{where}: {error.path}") from None
 
 
 @attrs.frozen(kw_only=True)
 class Written:
-    """``notes`` by time. ``exact``: their ids say in which order they were written, also within one moment.
+    """``notes`` by time. ``exact``: their ids say in which order they were written, also within one
+    moment.
 
-    ``torn`` is the moment from which on the order is not known, because the clock stepped back; None if it is known to the end.
+    ``torn`` is the moment from which on the order is not known, because the clock stepped back;
+    None if it is known to the end.
     """
 
     notes: tuple[Note, ...]
@@ -66,21 +79,25 @@ class Written:
 
 
 def in_order(given: Iterable[Note | tuple[str, Note]]) -> Written:
-    """Notes, or pairs as a store gives them. `StrategyError` if they are not those of one rollout, from its beginning on."""
+    """Notes, or pairs as a store gives them. `StrategyError` if they are not those of one rollout,
+    from its beginning on.
+    """
     ids: list[tuple[str, int, int]] = []
     notes: list[Note] = []
     for i, each in enumerate(given):
         id, note = each if isinstance(each, tuple) and len(each) == 2 else (None, each)
         if not isinstance(note, NOTES):
             raise StrategyError(
-                f"replay(notes)[{i}]: {check.brief(each)} is no note; pass store.notes(id), or notes_from(path)"
+                f"replay(notes)[{i}]: {check.brief(each)} is no note; pass store.notes(id), "
+                "or notes_from(path)"
             )
         notes.append(note)
         if id is not None:
             ids.append(_id(id, i))
     if not notes:
         raise StrategyError(
-            "replay(notes): there are none; pass store.notes(id) of a rollout that was driven, or notes_from(path)"
+            "replay(notes): there are none; pass store.notes(id) of a rollout that was "
+            "driven, or notes_from(path)"
         )
     if len(rollouts := sorted({rollout for rollout, _, _ in ids})) > 1:
         raise _mixed(" and ".join(map(repr, rollouts)))
@@ -93,7 +110,8 @@ def in_order(given: Iterable[Note | tuple[str, Note]]) -> Written:
     for (one, note), (other, following) in pairwise(pairs):
         if one == other:
             raise _mixed(
-                f"one that says {str(note)!r} and, under the same id, one that says {str(following)!r}"
+                f"one that says {str(note)!r} and, under the same id, one that says "
+                f"{str(following)!r}"
             )
     written = [note for _, note in pairs]
     return Written(
@@ -105,7 +123,8 @@ def _id(id: object, i: int) -> tuple[str, int, int]:
     rollout, *order = str(id).rsplit("/", 2)
     if len(order) < 2 or not all(part.isdecimal() for part in order):
         raise StrategyError(
-            f"replay(notes)[{i}]: {id!r} is no id of a note; a store gives pairs such as ('shop-v2/7/0', note)"
+            f"replay(notes)[{i}]: {id!r} is no id of a note; a store gives pairs such as "
+            "('shop-v2/7/0', note)"
         )
     return rollout, int(order[0]), int(order[1])
 
@@ -121,14 +140,17 @@ def _of_one_piece(notes: list[Note]) -> list[Entered]:
             raise _mixed(f"one that says {str(one)!r} and one that says {str(other)!r}")
     if entered and entered[0].epoch != 1:
         raise StrategyError(
-            f"replay(notes): the beginning is missing, the first phase or step among them has epoch {entered[0].epoch} ({entered[0]}); "
+            "replay(notes): the beginning is missing, the first phase or step among them "
+            f"has epoch {entered[0].epoch} ({entered[0]}); "
             "pass all notes of the rollout"
         )
     return entered
 
 
 def _torn(written: Iterable[Note]) -> datetime | None:
-    """Where the clock stepped back, by notes in the order in which they were written: the earliest time that came twice."""
+    """Where the clock stepped back, by notes in the order in which they were written: the earliest
+    time that came twice.
+    """
     latest: datetime | None = None
     torn: datetime | None = None
     for note in written:
@@ -152,7 +174,9 @@ def _mixed(what: str) -> StrategyError:
 
 
 def by_time(note: Note) -> tuple[datetime, int, datetime, str]:
-    """An order that depends on nothing but the notes: in one moment by kind, and what was said at different times as it was said."""
+    """An order that depends on nothing but the notes: in one moment by kind, and what was said at
+    different times as it was said.
+    """
     return (
         note.at,
         RANK[type(note)],

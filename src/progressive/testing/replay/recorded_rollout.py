@@ -1,7 +1,8 @@
-"""What one rollout left behind, by time: what it asked for, what the router served, what was measured, what people and hooks said.
+"""What one rollout left behind, by time: what it asked for, what the router served, what was
+measured, what people and hooks said.
 
-Reads that showed what was there before leave no note; so a moment at which somebody is known to have driven it is the time of a
-note, or the end of a window.
+Reads that showed what was there before leave no note; so a moment at which somebody is known to
+have driven it is the time of a note, or the end of a window.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class RecordedRollout:
 
     @classmethod
     def of(cls, given: Iterable[Note | tuple[str, Note]]) -> RecordedRollout:
-        """Out of notes, or of pairs as a store gives them. `StrategyError` if they are not those of one rollout, from its beginning on."""
+        """Out of notes, or of pairs as a store gives them. `StrategyError` if they are not those of
+        one rollout, from its beginning on.
+        """
         return cls(written=in_order(given))
 
     @property
@@ -73,7 +76,7 @@ class RecordedRollout:
     def _all(self, kind: type[Answer]) -> tuple[Answer, ...]:
         return tuple(note for note in self.notes if isinstance(note, kind))
 
-    # ------------------------------------------------------------------------------------------------------------- its course
+    # ----------------------------------------------------------------------------------- its course
 
     @cached_property
     def entered(self) -> tuple[Entered, ...]:
@@ -122,7 +125,9 @@ class RecordedRollout:
         return self.asked[i - 1].traffic if i else Traffic()
 
     def raised(self, since: datetime) -> datetime | None:
-        """When it asked for more traffic for the first time since this moment; every gate was open then."""
+        """When it asked for more traffic for the first time since this moment; every gate was open
+        then.
+        """
         return next((note.at for note in self._raises if note.at >= since), None)
 
     @cached_property
@@ -132,7 +137,7 @@ class RecordedRollout:
             note for note, had in zip(self.asked, before, strict=False) if note.traffic.exceeds(had)
         )
 
-    # ------------------------------------------------------------------------------------------------------------- its driver
+    # ----------------------------------------------------------------------------------- its driver
 
     @cached_property
     def moments(self) -> tuple[datetime, ...]:
@@ -141,9 +146,11 @@ class RecordedRollout:
         return tuple(sorted({*read, *(note.at for note in self.notes)}))
 
     def visits(self, plan: Plan) -> tuple[datetime, ...]:
-        """These moments, for metrics with a lag as ``plan`` has it: they were asked that much after the end of their windows.
+        """These moments, for metrics with a lag as ``plan`` has it: they were asked that much after
+        the end of their windows.
 
-        Such a window ends at a visit only before a raise or an end, which wait for the look up to the last read.
+        Such a window ends at a visit only before a raise or an end, which wait for the look up to
+        the last read.
         """
         lags = {metric.name: metric.lag for metric in plan.metrics}
         turns = {note.at for note in self.entered}
@@ -156,9 +163,11 @@ class RecordedRollout:
         return tuple(sorted(found))
 
     def lateness(self, plan: Plan) -> timedelta:
-        """How late its driver may have come: not at all if most looks were taken when they were due, by the intervals of ``plan``.
+        """How late its driver may have come: not at all if most looks were taken when they were
+        due, by the intervals of ``plan``.
 
-        Otherwise as long as most looks are; one that came even later than ``watch_every`` left a note.
+        Otherwise as long as most looks are; one that came even later than ``watch_every`` left a
+        note.
         """
         intervals = {
             series.metric.name: plan.analyses[series.analysis].interval for series in plan.series
@@ -173,14 +182,18 @@ class RecordedRollout:
         return min(length, plan.watch_every) if by > PROMPT else timedelta()
 
     def away(self, watch_every: timedelta) -> tuple[tuple[datetime, datetime], ...]:
-        """The times in which nobody came by, as notes said afterwards; ``watch_every`` is how long it may be until the next one does."""
+        """The times in which nobody came by, as notes said afterwards; ``watch_every`` is how long
+        it may be until the next one does.
+        """
         return tuple((note.at - note.by - watch_every, note.at) for note in self._all(Late))
 
-    # -------------------------------------------------------------------------------------------------------------- its world
+    # ------------------------------------------------------------------------------------ its world
 
     @cached_property
     def served(self) -> tuple[Verified | Drifted, ...]:
-        """Every state of the router that was noted. In one moment drift comes first, for it ended there, then what was asked for, in turn."""
+        """Every state of the router that was noted. In one moment drift comes first, for it ended
+        there, then what was asked for, in turn.
+        """
         found = tuple(note for note in self.notes if isinstance(note, Verified | Drifted))
 
         def turn(note: Verified | Drifted) -> int:
@@ -232,9 +245,11 @@ class RecordedRollout:
 
     @cached_property
     def said(self) -> tuple[tuple[Happened, bool], ...]:
-        """What people said, by time; and whether it was heard after the tick of that moment, and not with it.
+        """What people said, by time; and whether it was heard after the tick of that moment, and
+        not with it.
 
-        What is submitted between two ticks is decided at the time of the first, which is before it was said.
+        What is submitted between two ticks is decided at the time of the first, which is before it
+        was said.
         """
         found = []
         before: Note | None = None
@@ -276,7 +291,9 @@ class RecordedRollout:
 
     @cached_property
     def surveys(self) -> tuple[Happened, ...]:
-        """What the fleet said, each that differed from the one before, and when it did not answer; nothing if there was none."""
+        """What the fleet said, each that differed from the one before, and when it did not answer;
+        nothing if there was none.
+        """
         answered = (note for note in self._happened if isinstance(note.event, Surveyed))
         return tuple(sorted((*answered, *self.failed("survey")), key=by_time))
 
@@ -289,7 +306,9 @@ class RecordedRollout:
         )
 
     def gate(self, gate: str) -> tuple[Happened, ...]:
-        """The answers of a gate that were noted: when it was closed, and when it was open again after that."""
+        """The answers of a gate that were noted: when it was closed, and when it was open again
+        after that.
+        """
         return tuple(
             note
             for note in self._happened

@@ -1,7 +1,9 @@
-"""A world that answers commands with what was recorded: the router, the metrics, the fleet, hooks and gates of a rollout that was.
+"""A world that answers commands with what was recorded: the router, the metrics, the fleet, hooks
+and gates of a rollout that was.
 
-An answer that was recorded after the question, with nothing else in between, is the answer to it, and the call took that long.
-Where there is none yet, the command stays open, as a call does that has not come back.
+An answer that was recorded after the question, with nothing else in between, is the answer to it,
+and the call took that long. Where there is none yet, the command stays open, as a call does that
+has not come back.
 """
 
 from __future__ import annotations
@@ -71,12 +73,15 @@ ANYTHING: Final[dict[Kind, Measurement]] = {
     Kind.VALUE: Gauge(samples=(0.0,)),
 }
 READY: Final = Capacity(percent(100))
-"""What preflight is told, which asks whether metrics answer and stable is ready: the recorded rollout has begun, so this one may."""
+"""What preflight is told, which asks whether metrics answer and stable is ready: the recorded
+rollout has begun, so this one may.
+"""
 
 
 @attrs.define(kw_only=True)
 class RecordedWorld:
-    """It changes in one way only: the router goes on to the next state that was noted, when it is read or written at that time.
+    """It changes in one way only: the router goes on to the next state that was noted, when it is
+    read or written at that time.
 
     ``gaps`` are the times that were asked about and in which nothing was recorded, by metric.
     """
@@ -87,7 +92,9 @@ class RecordedWorld:
     _next: int = 0
 
     def answer(self, command: Command, rollout: Rollout, now: datetime) -> Event | None:
-        """What came of this command; None: nothing yet. The event's time is ``now`` or a little later."""
+        """What came of this command; None: nothing yet. The event's time is ``now`` or a little
+        later.
+        """
         found: Event | None = ANSWERED[type(command)](self, command, rollout, now)
         return found
 
@@ -106,7 +113,7 @@ class RecordedWorld:
     def _inspect(self, command: Inspect, rollout: Rollout, now: datetime) -> Event:
         return Inspected(at=now, fleet=bool(self.recording.surveys))
 
-    # -------------------------------------------------------------------------------------------------------------- the router
+    # ----------------------------------------------------------------------------------- the router
 
     def _read(self, command: Read, rollout: Rollout, now: datetime) -> Event:
         if (failed := self.unread(now)) is not None:
@@ -156,21 +163,25 @@ class RecordedWorld:
         return states[self._next] if self._next < len(states) else None
 
     def _pass_over(self, now: datetime) -> None:
-        """Notes that say once more what is served already, as the one does that follows on something edited and put back."""
+        """Notes that say once more what is served already, as the one does that follows on
+        something edited and put back.
+        """
         while isinstance(state := self._state, Verified) and state.at <= now:
             if (state.traffic, state.version) != (self.served.traffic, self.served.version):
                 break
             self._next += 1
 
     def _go_on(self, state: Verified | Drifted) -> None:
-        """The router serves this from now on. Markers are left out: who claims a router is not a matter of a replay."""
+        """The router serves this from now on. Markers are left out: who claims a router is not a
+        matter of a replay.
+        """
         self._next += 1
         if isinstance(state, Drifted):
             self.served = attrs.evolve(state.served, marker=None)
         else:
             self.served = Served(traffic=state.traffic, version=state.version)
 
-    # --------------------------------------------------------------------------------------------------------------- the rest
+    # ------------------------------------------------------------------------------------- the rest
 
     def _measure(self, command: Measure, rollout: Rollout, now: datetime) -> Event | None:
         if command.analyses == (PREFLIGHT,):
@@ -235,7 +246,9 @@ class RecordedWorld:
         return attrs.evolve(last.event, at=max(now, last.at), epoch=command.epoch)
 
     def _ask_gate(self, command: AskGate, rollout: Rollout, now: datetime) -> Event:
-        """Closed for as long as it was, at most until traffic was raised. A gate that was always open left no note."""
+        """Closed for as long as it was, at most until traffic was raised. A gate that was always
+        open left no note.
+        """
         raised = self.recording.raised(now)
         noted = [
             note

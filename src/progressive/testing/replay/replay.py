@@ -45,33 +45,38 @@ def replay(
     *,
     release: Release | None = None,
 ) -> Replay:
-    """What would have become of a recorded rollout under ``strategy``: other thresholds, another test, other times or weights.
+    """What would have become of a recorded rollout under ``strategy``: other thresholds, another
+    test, other times or weights.
 
-    ``notes`` are all notes of one rollout, in any order: ``store.notes(id)``, `notes_from` of a file, what an observer collected,
-    or the `Story` of a simulated one. The recorded rollout may have been of any strategy, and need not have ended. ``strategy``
-    is whatever has a ``plan``; a stored `Rollout` is judged again as it was. ``release`` is named in the texts; by default it is
+    ``notes`` are all notes of one rollout, in any order: ``store.notes(id)``, `notes_from` of a
+    file, what an observer collected, or the `Story` of a simulated one. The recorded rollout may
+    have been of any strategy, and need not have ended. ``strategy`` is whatever has a ``plan``; a
+    stored `Rollout` is judged again as it was. ``release`` is named in the texts; by default it is
     that of the story or of the stored rollout.
 
-    The strategy is driven by the engine itself through the recorded time, with the recorded answers, as long as the traffic that
-    it asks for is what was recorded; an answer after that would be a guess, so `Replay.unknown_from` says where it ends. A raise
-    is taken for the recorded one if the recorded driver made it at its next visit, as late as it usually came. Questions about
-    other windows than the recorded ones are answered by those that lie in them whole; where nothing was recorded there is no
-    answer, and what needs one waits.
+    The strategy is driven by the engine itself through the recorded time, with the recorded
+    answers, as long as the traffic that it asks for is what was recorded; an answer after that
+    would be a guess, so `Replay.unknown_from` says where it ends. A raise is taken for the recorded
+    one if the recorded driver made it at its next visit, as late as it usually came. Questions
+    about other windows than the recorded ones are answered by those that lie in them whole; where
+    nothing was recorded there is no answer, and what needs one waits.
 
-    Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for what is no note or has no plan, for no
-    notes, for those of several rollouts or without their beginning, for a metric that was recorded as another kind, and for a
-    release without a stable version.
+    Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for what is no
+    note or has no plan, for no notes, for those of several rollouts or without their beginning, for
+    a metric that was recorded as another kind, and for a release without a stable version.
     """
     _is_no_path(notes)
     if not isinstance(notes, Story | Iterable):
         raise StrategyError(
-            f"replay(notes): {check.brief(notes)} has no notes; pass store.notes(id), notes_from(path) or a Story"
+            f"replay(notes): {check.brief(notes)} has no notes; pass store.notes(id), "
+            "notes_from(path) or a Story"
         )
     recording = RecordedRollout.of(notes.notes if isinstance(notes, Story) else notes)
     plan = getattr(strategy, "plan", None)
     if not isinstance(plan, Plan):
         raise StrategyError(
-            f"replay(strategy): {check.brief(strategy)} has no plan; pass a Canary(...), a BlueGreen(...) or a stored Rollout"
+            f"replay(strategy): {check.brief(strategy)} has no plan; pass a Canary(...), a "
+            "BlueGreen(...) or a stored Rollout"
         )
     _of_the_same_kind(recording, plan)
     release = _release(notes, strategy) if release is None else release
@@ -82,13 +87,14 @@ def replay(
     return _told(recording, Rerun(recording=recording, rollout=rollout, now=at).go())
 
 
-# ---------------------------------------------------------------------------------------------------------------- in numbers
+# --------------------------------------------------------------------------------------- in numbers
 
 
 def _is_no_path(notes: object) -> None:
     if isinstance(notes, str | bytes | PathLike):
         raise StrategyError(
-            f"replay(notes): {check.brief(notes)} is no note; to read them from a file, use notes_from(path)"
+            f"replay(notes): {check.brief(notes)} is no note; to read them from a file, use "
+            "notes_from(path)"
         )
 
 
@@ -120,9 +126,12 @@ def _told(recording: RecordedRollout, rerun: Rerun) -> Replay:
 
 
 def _of_the_same_kind(recording: RecordedRollout, plan: Plan) -> None:
-    """Refuse a metric that means another number under a recorded name: its checks could only fail by mistake."""
+    """Refuse a metric that means another number under a recorded name: its checks could only fail
+    by mistake.
+    """
     problems = [
-        f"metric {metric.name!r}: it was recorded as a {kind.value}, the strategy means a {metric.kind.value}; give it another name"
+        f"metric {metric.name!r}: it was recorded as a {kind.value}, the strategy means a "
+        f"{metric.kind.value}; give it another name"
         for metric in plan.metrics
         if (kind := recording.kind(metric.name)) not in (None, metric.kind) and kind is not None
     ]
@@ -160,7 +169,9 @@ def _never_began(recording: RecordedRollout, release: Release) -> Replay:
 
 
 def _split(recording: RecordedRollout, at: datetime) -> tuple[Counted, Counted]:
-    """What was counted on the candidate before ``at``, and from then on; each request once, however many analyses counted it."""
+    """What was counted on the candidate before ``at``, and from then on; each request once, however
+    many analyses counted it.
+    """
     before: list[Counted] = []
     after: list[Counted] = []
     for name, looks in recording.looks.items():
@@ -193,7 +204,9 @@ def _differences(recorded: Iterable[Judged], notes: Iterable[Note]) -> Iterable[
 
 
 def _by_check(notes: Iterable[Judged]) -> dict[tuple[str, datetime], list[Judged]]:
-    """Verdicts by check and moment; several of one moment in an order that depends on nothing but themselves."""
+    """Verdicts by check and moment; several of one moment in an order that depends on nothing but
+    themselves.
+    """
     found = defaultdict(list)
     for note in notes:
         found[f"{note.analysis}/{note.check}", note.at].append(note)

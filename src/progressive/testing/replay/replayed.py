@@ -29,8 +29,9 @@ def moment(at: datetime) -> str:
 class Ending:
     """How a rollout ended, or how it stood when nothing more is known.
 
-    ``phase`` is PROMOTED or ROLLED_BACK for an end, HELD for one that waits for a person; ``at`` is the moment of that. A way
-    back counts from the moment at which it began, because from then on the candidate lost its traffic.
+    ``phase`` is PROMOTED or ROLLED_BACK for an end, HELD for one that waits for a person; ``at`` is
+    the moment of that. A way back counts from the moment at which it began, because from then on
+    the candidate lost its traffic.
     """
 
     phase: Phase
@@ -54,10 +55,11 @@ class Ending:
 
 @attrs.frozen(repr=False)
 class Counted:
-    """What reached the candidate, as far as it was counted: for each ratio metric by name, the events among the trials.
+    """What reached the candidate, as far as it was counted: for each ratio metric by name, the
+    events among the trials.
 
-    ``values``: for each metric of durations or of an average, by name, how many values it has. They stand for the requests where no
-    ratio was measured. A level counts nothing.
+    ``values``: for each metric of durations or of an average, by name, how many values it has. They
+    stand for the requests where no ratio was measured. A level counts nothing.
     """
 
     counts: tuple[tuple[str, Counts], ...] = ()
@@ -69,7 +71,8 @@ class Counted:
 
     @property
     def requests(self) -> int:
-        """The trials of the metric that has the most: each request is counted by several metrics, and is one request.
+        """The trials of the metric that has the most: each request is counted by several metrics,
+        and is one request.
 
         Where no ratio was measured, the values of the metric that has the most.
         """
@@ -108,7 +111,9 @@ def _added(one: Counts, other: Counts) -> Counts:
 
 @attrs.frozen(kw_only=True)
 class Difference:
-    """One check, at one moment at which both rollouts judged, and not the same. ``why`` is what the replayed one said."""
+    """One check, at one moment at which both rollouts judged, and not the same. ``why`` is what the
+    replayed one said.
+    """
 
     check: str
     at: datetime
@@ -117,24 +122,32 @@ class Difference:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.check}: {self.replayed} instead of {self.recorded} at {moment(self.at)}: {self.why}"
+        return (
+            f"{self.check}: {self.replayed} instead of {self.recorded} at {moment(self.at)}: "
+            f"{self.why}"
+        )
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Replay:
-    """What would have become of a recorded rollout under another strategy. ``str()`` is for people; two of the same are equal.
+    """What would have become of a recorded rollout under another strategy. ``str()`` is for people;
+    two of the same are equal.
 
-    ``recorded`` and ``replayed`` are how it ended and how it would have ended. ``unknown_from`` is None if that end is known.
-    Otherwise it is the moment from which on it is not, and ``unknown_why`` says why: what was measured from then on was measured
-    in other traffic than this strategy would have given; ``replayed`` is how it stood there.
+    ``recorded`` and ``replayed`` are how it ended and how it would have ended. ``unknown_from`` is
+    None if that end is known. Otherwise it is the moment from which on it is not, and
+    ``unknown_why`` says why: what was measured from then on was measured in other traffic than this
+    strategy would have given; ``replayed`` is how it stood there.
 
-    ``exposed`` and ``spared`` are what was counted on the candidate before and after it would have gone back; ``undecided`` is
-    what came after ``unknown_from``. Together they are all that was counted on it. A window counts where its greater part lies.
+    ``exposed`` and ``spared`` are what was counted on the candidate before and after it would have
+    gone back; ``undecided`` is what came after ``unknown_from``. Together they are all that was
+    counted on it. A window counts where its greater part lies.
 
-    ``missing`` are metrics of the strategy at which the recorded rollout never looked: their checks never passed, so nothing is
-    known past the first raise. ``gaps`` are times about which its other checks would have asked and in which nothing was recorded
-    (a longer warm-up, a driver that was away): the answer leaves them out. ``differences`` are the verdicts that both gave at the
-    same moment, and not the same. ``notes`` are the trail of the replayed rollout, as a store would have it.
+    ``missing`` are metrics of the strategy at which the recorded rollout never looked: their checks
+    never passed, so nothing is known past the first raise. ``gaps`` are times about which its other
+    checks would have asked and in which nothing was recorded (a longer warm-up, a driver that was
+    away): the answer leaves them out. ``differences`` are the verdicts that both gave at the same
+    moment, and not the same. ``notes`` are the trail of the replayed rollout, as a store would have
+    it.
     """
 
     release: Release
@@ -152,17 +165,23 @@ class Replay:
 
     @property
     def stops_at(self) -> datetime | None:
-        """When it would have gone back, or have been held with nobody known to resume it; None if it did neither while it is known."""
+        """When it would have gone back, or have been held with nobody known to resume it; None if
+        it did neither while it is known.
+        """
         return self.replayed.at if self.replayed.stopped else None
 
     @property
     def why(self) -> str:
-        """The check that would have stopped it, with its numbers, or whatever else did; how it stood where it did not stop."""
+        """The check that would have stopped it, with its numbers, or whatever else did; how it
+        stood where it did not stop.
+        """
         return self.replayed.why
 
     @property
     def judgements(self) -> tuple[Judged, ...]:
-        """Every verdict that its checks would have come to, by time, with the reason and the numbers."""
+        """Every verdict that its checks would have come to, by time, with the reason and the
+        numbers.
+        """
         return tuple(note for note in self.notes if isinstance(note, Judged))
 
     def __str__(self) -> str:
@@ -193,11 +212,15 @@ class Replay:
             rows.append(
                 (
                     "gaps",
-                    f"{name}: {said(whole)} of what it would have looked at was not recorded, first at {first}",
+                    f"{name}: {said(whole)} of what it would have looked at was not "
+                    f"recorded, first at {first}",
                 )
             )
         rows += [("otherwise", str(each)) for each in _first_of_each(self.differences)]
-        head = f"What if: {Track.CANDIDATE.label(self.release)} of {self.release.service}, times in UTC"
+        head = (
+            f"What if: {Track.CANDIDATE.label(self.release)} of {self.release.service}, times "
+            "in UTC"
+        )
         return "\n".join([head, *(f"  {name:<9}  {value}" for name, value in rows)])
 
     def __repr__(self) -> str:
@@ -206,7 +229,10 @@ class Replay:
             if self.unknown_from is None
             else f"known until {moment(self.unknown_from)}"
         )
-        return f"<Replay of {self.release.service}: {self.replayed}; recorded: {self.recorded}; {known}>"
+        return (
+            f"<Replay of {self.release.service}: {self.replayed}; recorded: {self.recorded}; "
+            f"{known}>"
+        )
 
     def _sooner(self) -> str:
         by = self.recorded.at - self.replayed.at

@@ -1,15 +1,17 @@
 """Another plan, driven through what was recorded.
 
-The plan is driven by the engine that production runs, in the time of the recording: at every moment at which somebody drove the
-recorded rollout, and at those in between at which the engine wants to be woken. The world answers from the recording (see
-`_recorded_world`), and people say what they said. So tolerances, budgets, deadlines, baked time and closing looks are the
-engine's own, and not a second opinion of them; the same plan comes to the same end at the same time.
+The plan is driven by the engine that production runs, in the time of the recording: at every moment
+at which somebody drove the recorded rollout, and at those in between at which the engine wants to
+be woken. The world answers from the recording (see `_recorded_world`), and people say what they
+said. So tolerances, budgets, deadlines, baked time and closing looks are the engine's own, and not
+a second opinion of them; the same plan comes to the same end at the same time.
 
-What was measured says something about the traffic in which it was measured, and about no other. So it ends at the first moment at
-which the plan asks for other traffic than was asked for then, or keeps what was changed then; and at a hold that was not
-recorded, because what comes after one is up to a person. An end before that is known. The other way, to keep the recorded traffic
-and judge it with the other checks to the last, would say more and know less: a plan that waits for its evidence would have had
-other traffic from there on.
+What was measured says something about the traffic in which it was measured, and about no other. So
+it ends at the first moment at which the plan asks for other traffic than was asked for then, or
+keeps what was changed then; and at a hold that was not recorded, because what comes after one is up
+to a person. An end before that is known. The other way, to keep the recorded traffic and judge it
+with the other checks to the last, would say more and know less: a plan that waits for its evidence
+would have had other traffic from there on.
 """
 
 from __future__ import annotations
@@ -36,12 +38,16 @@ from .replayed import Ending, moment
 __all__ = ["Rerun"]
 
 ROUNDS: Final = 30
-"""More rounds than a visit has (see `progressive.runtime.protocol`). The first has the most: preflight, claim, first weight, first looks."""
+"""More rounds than a visit has (see `progressive.runtime.protocol`). The first has the most:
+preflight, claim, first weight, first looks.
+"""
 
 
 @attrs.define(kw_only=True)
 class Rerun:
-    """One drive of ``rollout``, which has not begun, from ``now`` on: `go`, then read ``ending``, ``unknown_from`` and ``unknown_why``."""
+    """One drive of ``rollout``, which has not begun, from ``now`` on: `go`, then read ``ending``,
+    ``unknown_from`` and ``unknown_why``.
+    """
 
     recording: RecordedRollout
     rollout: Rollout
@@ -86,10 +92,12 @@ class Rerun:
             at = self._following()
         return self
 
-    # -------------------------------------------------------------------------------------------------------------- one visit
+    # ------------------------------------------------------------------------------------ one visit
 
     def _visit(self, at: datetime) -> None:
-        """One tick, as a driver would do it; time goes on with the answers. Then what was submitted before the next one."""
+        """One tick, as a driver would do it; time goes on with the answers. Then what was submitted
+        before the next one.
+        """
         said = [self._again(note.event) for note in _until(self._at_ticks, at)]
         self._follow(decide(self.rollout, *said, Tick(at=at)))
         for _ in range(ROUNDS):
@@ -111,7 +119,9 @@ class Rerun:
         return self.ending is not None or self.unknown_from is not None
 
     def _follow(self, decision: Decision) -> None:
-        """Go on from a decision: is it an end, and is the traffic that it asks for the recorded one?"""
+        """Go on from a decision: is it an end, and is the traffic that it asks for the recorded
+        one?
+        """
         self.rollout, self._commands = decision.rollout, decision.commands
         self.now = max(self.now, decision.rollout.clocks.now)
         self.notes += decision.notes
@@ -140,11 +150,14 @@ class Rerun:
             was = f"stayed at {had} until {moment(following.at)}"
         self._lost(
             note.at,
-            f"it would have asked for {note.traffic} ({note.why}), where the recorded rollout {was}",
+            f"it would have asked for {note.traffic} ({note.why}), where the recorded "
+            f"rollout {was}",
         )
 
     def _again(self, event: Any) -> Event:
-        """What a person said, said to this rollout: what it does not have is not waived, and a skip means the step."""
+        """What a person said, said to this rollout: what it does not have is not waived, and a skip
+        means the step.
+        """
         plan, progress = self.rollout.plan, self.rollout.progress
         said: Event = event
         if isinstance(event, Resume | PromoteNow):
@@ -163,10 +176,12 @@ class Rerun:
             said = attrs.evolve(event, epoch=progress.epoch)
         return said
 
-    # --------------------------------------------------------------------------------------------------------- two rollouts
+    # --------------------------------------------------------------------------------- two rollouts
 
     def _compare(self) -> None:
-        """Once everything of a moment has happened: does the recording still say something about this rollout?"""
+        """Once everything of a moment has happened: does the recording still say something about
+        this rollout?
+        """
         if self.ending is not None:
             return
         if self._held is not None and self._held_alone():
@@ -183,12 +198,15 @@ class Rerun:
             self.ending = stands if self._held is None else Ending.of(self._held)
 
     def _miss(self, at: datetime) -> None:
-        """Is something missing before this visit: the order of things, or a look that it would have taken before going on?"""
+        """Is something missing before this visit: the order of things, or a look that it would have
+        taken before going on?
+        """
         torn, closing = self.recording.torn, self.rollout.progress.closing
         if torn is not None and torn <= at:
             self._lost(
                 torn,
-                "the clock of the recorded rollout stepped back, so what came first after that is not known",
+                "the clock of the recorded rollout stepped back, so what came first after "
+                "that is not known",
             )
             return
         metrics = dict.fromkeys(
@@ -197,7 +215,8 @@ class Rerun:
         if closing is not None and metrics and self._promptly(closing) < at:
             self._lost(
                 closing,
-                f"before going on it would have looked at {', '.join(metrics)} up to here, which was not recorded",
+                f"before going on it would have looked at {', '.join(metrics)} up to here, "
+                "which was not recorded",
             )
 
     def _outlive(self) -> None:
@@ -207,7 +226,10 @@ class Rerun:
             self.recording.ending,
             self.rollout.progress.waiting,
         )
-        still = f"this one would have stayed at {self.rollout.routing.wanted}{'' if waiting is None else f', waiting for {waiting.why}'}"
+        still = (
+            "this one would have stayed at "
+            f"{self.rollout.routing.wanted}{'' if waiting is None else f', waiting for {waiting.why}'}"
+        )
         following = recorded.asked[self._asked] if self._asked < len(recorded.asked) else None
         if end.phase in FINAL and end.at <= self.now:
             if end.phase is Phase.PROMOTED:
@@ -215,7 +237,8 @@ class Rerun:
             else:
                 self._lost(
                     end.at,
-                    f"the recorded rollout went back ({end.why}); nothing recorded takes this one back then",
+                    f"the recorded rollout went back ({end.why}); nothing recorded takes "
+                    "this one back then",
                 )
         elif following is not None and following.at <= self.now:
             self._lost(
@@ -229,7 +252,9 @@ class Rerun:
         self.unknown_from, self.unknown_why = at, why
 
     def _held_alone(self) -> bool:
-        """Does the recorded rollout go on meanwhile? Not if it is held at the next visit of its driver."""
+        """Does the recorded rollout go on meanwhile? Not if it is held at the next visit of its
+        driver.
+        """
         until = self._promptly(self.now)
         held = any(
             note.phase == Phase.HELD and self.now <= note.at <= until
@@ -237,16 +262,20 @@ class Rerun:
         )
         return not held and self.recording.phase(self.now) in (Phase.PENDING, Phase.PROGRESSING)
 
-    # ------------------------------------------------------------------------------------------------------------------- time
+    # ----------------------------------------------------------------------------------------- time
 
     def _promptly(self, at: datetime) -> datetime:
-        """Until when the recorded driver has done what was due at this moment: at its next visit, if it was as late as usual, and promptly."""
+        """Until when the recorded driver has done what was due at this moment: at its next visit,
+        if it was as late as usual, and promptly.
+        """
         i = bisect_left(self._visits, at)
         came = self._visits[i] if i < len(self._visits) else at
         return (came if came - at <= self._late else at) + PROMPT
 
     def _following(self) -> datetime:
-        """The next visit: the recorded driver's, or one in between at which the engine wants to be woken, or at which somebody looked."""
+        """The next visit: the recorded driver's, or one in between at which the engine wants to be
+        woken, or at which somebody looked.
+        """
         i = bisect_right(self._visits, self.now)
         came = self._visits[i] if i < len(self._visits) else None
         plan, wake, read = self.rollout.plan, self.rollout.wake_at, self.rollout.routing.read_at
@@ -263,7 +292,9 @@ class Rerun:
         return wake
 
     def _was_away(self, at: datetime) -> bool:
-        """Did nobody come by at this moment? Notes say so of long times, and every read that fails leaves one."""
+        """Did nobody come by at this moment? Notes say so of long times, and every read that fails
+        leaves one.
+        """
         return (
             any(start < at < end for start, end in self._away) or self.world.unread(at) is not None
         )

@@ -24,7 +24,9 @@ SEEN: Final = 0.9
 """A regression counts as seen if it is caught with this chance."""
 
 WORTH: Final = 10.0
-"""Times worse than usual: what the first step with traffic should see, because everything after it exposes more people."""
+"""Times worse than usual: what the first step with traffic should see, because everything after it
+exposes more people.
+"""
 
 TRIES: Final = 60
 """Rollouts to try a mend: enough to tell 90 % from 75 %."""
@@ -55,12 +57,13 @@ def advice(power: Power) -> Iterator[str]:
 def _preflight(power: Power) -> Iterator[str]:
     if power.plan.metrics and not power.load.at_start:
         yield (
-            f"preflight: there are no requests at the start, and nothing begins before stable's metrics answer: it goes back after "
+            "preflight: there are no requests at the start, and nothing begins before "
+            "stable's metrics answer: it goes back after "
             f"{said(power.plan.preflight)}; start it at another time (Load(start=))"
         )
 
 
-# ----------------------------------------------------------------------------------------------------- what the first step can't see
+# -------------------------------------------------------------------- what the first step can't see
 
 
 def _worth(power: Power) -> float:
@@ -75,12 +78,17 @@ def _blind_spots(power: Power) -> Iterator[str]:
         if step is None:
             continue
         if not _level(power, metric, 1.0):
-            yield f"{metric.name}: is 0 as usual, of which no multiple is worse; say what is usual, Load(..., usual=Behaviour(...))"
+            yield (
+                f"{metric.name}: is 0 as usual, of which no multiple is worse; say what is "
+                "usual, Load(..., usual=Behaviour(...))"
+            )
             continue
         seen = max(power.caught(c, step, times).share for c in checks)
         if seen < SEEN:
             seen_with = f"{_regression(power, metric, times)} is seen with {_percent(seen)}"
-            yield f"{_exposure(power, step)}: {seen_with}{_mends(power, step, metric, times, checks)}"
+            yield (
+                f"{_exposure(power, step)}: {seen_with}{_mends(power, step, metric, times, checks)}"
+            )
 
 
 def _deciding_on(power: Power, metric: Metric) -> list[int]:
@@ -115,7 +123,10 @@ def _exposure(power: Power, step: int) -> str:
             [str(traffic.candidate), *(f"{match.source} {match.name}" for match in traffic.matches)]
         ),
     )
-    return f"{name}: {share} of {_rate(power, step):.3g} rps for {said(span)} is {power.requests(step):,} requests"
+    return (
+        f"{name}: {share} of {_rate(power, step):.3g} rps for {said(span)} is "
+        f"{power.requests(step):,} requests"
+    )
 
 
 def _rate(power: Power, step: int) -> float:
@@ -153,7 +164,9 @@ def _level(power: Power, metric: Metric, times: float) -> float:
 
 
 def _mends(power: Power, step: int, metric: Metric, times: float, checks: list[int]) -> str:
-    """A longer bake and a larger share, each as large as it has to be; what can't be found is not said."""
+    """A longer bake and a larger share, each as large as it has to be; what can't be found is not
+    said.
+    """
     if not power.requests(step):
         return "; it takes requests to see anything"
     longer = _bake(power, step, metric, times, checks)
@@ -179,7 +192,8 @@ def _caught_within(
     within: timedelta,
     share: Percent | None = None,
 ) -> list[timedelta]:
-    """How long after the step began the regression was caught, for each of the tried rollouts in which it was, rising.
+    """How long after the step began the regression was caught, for each of the tried rollouts in
+    which it was, rising.
 
     Given up where too many have not seen it for the others to make it `SEEN`.
     """
@@ -233,7 +247,9 @@ def _share(
     checks: list[int],
     longer: timedelta | None,
 ) -> Percent | None:
-    """From the share that would bring the requests of the longer bake in the usual time, upwards to the next weight."""
+    """From the share that would bring the requests of the longer bake in the usual time, upwards to
+    the next weight.
+    """
     traffic, span = power.plan.traffics[step], power.usual(step)
     if traffic.matches:
         return None
@@ -256,7 +272,7 @@ def _share(
     return None
 
 
-# ------------------------------------------------------------------------------------------------------------------- the rest
+# ----------------------------------------------------------------------------------------- the rest
 
 
 def _slow_steps(power: Power) -> Iterator[str]:
@@ -270,26 +286,39 @@ def _slow_steps(power: Power) -> Iterator[str]:
                 if own
                 else f"when the whole's deadline of {said(power.plan.deadline.within)} has come,"
             )
-            yield f"{step.id}: {ends} {_percent(stuck.share)} of healthy versions still wait for {names or 'it to end'}"
+            yield (
+                f"{step.id}: {ends} {_percent(stuck.share)} of healthy versions still wait for "
+                f"{names or 'it to end'}"
+            )
         elif names and step.span and usual > 1.25 * step.span:
             mend = "give it more traffic, or smaller samples (min_sample=)"
-            yield f"{step.id}: takes {said(usual)}, not {said(step.span)}, for the samples that {names} needs; {mend}"
+            yield (
+                f"{step.id}: takes {said(usual)}, not {said(step.span)}, for the samples that "
+                f"{names} needs; {mend}"
+            )
 
 
 def _undecided(power: Power) -> Iterator[str]:
     for c in power.deciding():
         often, why = power.impatient(c)
         if often.share > OFTEN:
-            yield f"{power.plan.keys[c]}: stops {_percent(often.share)} of healthy versions without a verdict: {why}"
+            yield (
+                f"{power.plan.keys[c]}: stops {_percent(often.share)} of healthy versions "
+                f"without a verdict: {why}"
+            )
 
 
 def _gets_through(power: Power) -> Iterator[str]:
-    """A metric that is watched and of which not even a large regression is stopped, by its checks or by a deadline."""
+    """A metric that is watched and of which not even a large regression is stopped, by its checks
+    or by a deadline.
+    """
     times = power.times[-1]
     for metric in power.plan.metrics:
         through = power.unseen(_deciding_on(power, metric), times)
         if through.share > 1 - SEEN and _level(power, metric, 1.0):
-            yield f"{_regression(power, metric, times)} gets to 100 % with {_percent(through.share)}"
+            yield (
+                f"{_regression(power, metric, times)} gets to 100 % with {_percent(through.share)}"
+            )
 
 
 def _alarms(power: Power) -> Iterator[str]:
@@ -299,7 +328,10 @@ def _alarms(power: Power) -> Iterator[str]:
             (power.caught(c, last, 1.0).share, power.plan.keys[c]) for c in power.deciding()
         )
         mend = "raise its bound, or let it fail more often in a row (tolerance=)"
-        yield f"{_percent(alarms.share)} of healthy versions are stopped, most of them by {worst}; {mend}"
+        yield (
+            f"{_percent(alarms.share)} of healthy versions are stopped, most of them by "
+            f"{worst}; {mend}"
+        )
 
 
 def _percent(share: float) -> str:

@@ -1,7 +1,9 @@
-"""Numbers that change: over time, with load, with the candidate's share. Values, so a world made of them compares, prints and pickles.
+"""Numbers that change: over time, with load, with the candidate's share. Values, so a world made of
+them compares, prints and pickles.
 
-A curve is anything that is called with a `Moment` and gives a number; a plain number is one that never changes. Curves add and multiply:
-``Ramp(1, 3, over=minutes(20)) * Daily(low=5, high=80)``. A function of your own will do too; a lambda can't go to another process.
+A curve is anything that is called with a `Moment` and gives a number; a plain number is one that
+never changes. Curves add and multiply: ``Ramp(1, 3, over=minutes(20)) * Daily(low=5, high=80)``. A
+function of your own will do too; a lambda can't go to another process.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ __all__ = ["Above", "After", "Bursts", "Curve", "Daily", "Moment", "Number", "Ra
 
 @attrs.frozen(kw_only=True)
 class Moment:
-    """What a curve may look at. ``age``: since the version first had traffic. ``load``: requests a second of the whole service.
+    """What a curve may look at. ``age``: since the version first had traffic. ``load``: requests a
+    second of the whole service.
 
-    ``share``: of this version, 0 to 1, copies of mirrored requests included. ``clock``: the time of the world, in UTC.
+    ``share``: of this version, 0 to 1, copies of mirrored requests included. ``clock``: the time of
+    the world, in UTC.
     """
 
     age: timedelta
@@ -55,11 +59,15 @@ class Curve:
 
 
 Number: TypeAlias = float | Percent | timedelta | Curve | Callable[[Moment], float]
-"""A number that never changes (a `Percent` is a fraction of 1, a duration is seconds), or a curve."""
+"""A number that never changes (a `Percent` is a fraction of 1, a duration is seconds), or a
+curve.
+"""
 
 
 def number(value: Any) -> Any:
-    """A converter: a plain number as a float, a `Percent` as a fraction of 1, a duration in seconds; a curve stays one."""
+    """A converter: a plain number as a float, a `Percent` as a fraction of 1, a duration in
+    seconds; a curve stays one.
+    """
     if isinstance(value, Percent):
         return value.ppm / MILLION
     if isinstance(value, timedelta):
@@ -92,7 +100,8 @@ def load_at(curve: Any, moment: Moment, what: str = "World.load") -> float:
         pass
     named = getattr(curve, "__qualname__", None) or repr(curve)
     raise StrategyError(
-        f"{what}: {named} gives {found!r} at {moment.clock.isoformat()}, which is no load; it must be a finite number of requests a "
+        f"{what}: {named} gives {found!r} at {moment.clock.isoformat()}, which is no load; "
+        "it must be a finite number of requests a "
         "second, 0 or more"
     )
 
@@ -115,7 +124,8 @@ class _Of(Curve):
 
 @attrs.frozen
 class After(Curve):
-    """One number before, another from then on: ``After(minutes(20), 0.001, 0.2)`` is a leak that shows after twenty minutes.
+    """One number before, another from then on: ``After(minutes(20), 0.001, 0.2)`` is a leak that
+    shows after twenty minutes.
 
     Counted from the version's first traffic.
     """
@@ -130,7 +140,9 @@ class After(Curve):
 
 @attrs.frozen
 class Ramp(Curve):
-    """From one number to another in a straight line: a cold cache is ``Ramp(4, 1, over=minutes(3))``. It stays at the second."""
+    """From one number to another in a straight line: a cold cache is
+    ``Ramp(4, 1, over=minutes(3))``. It stays at the second.
+    """
 
     first: Number = attrs.field(converter=number, validator=is_number)
     last: Number = attrs.field(converter=number, validator=is_number)
@@ -143,7 +155,9 @@ class Ramp(Curve):
 
 @attrs.frozen
 class Above(Curve):
-    """One number up to a share of the traffic, another above it: ``Above(percent(30), 0.001, 0.1)`` breaks under load."""
+    """One number up to a share of the traffic, another above it: ``Above(percent(30), 0.001, 0.1)``
+    breaks under load.
+    """
 
     share: Percent = attrs.field(validator=check.is_a(Percent, "percent(30)"))
     below: Number = attrs.field(converter=number, validator=is_number)
@@ -155,7 +169,9 @@ class Above(Curve):
 
 @attrs.frozen(kw_only=True)
 class Daily(Curve):
-    """A wave with the day: ``high`` at ``peak`` o'clock (UTC), ``low`` twelve hours later. ``low=0`` is a night without traffic."""
+    """A wave with the day: ``high`` at ``peak`` o'clock (UTC), ``low`` twelve hours later.
+    ``low=0`` is a night without traffic.
+    """
 
     low: float = attrs.field(converter=number, validator=is_number)
     high: float = attrs.field(converter=number, validator=is_number)

@@ -1,7 +1,9 @@
-"""Chance that is the same on every machine: draws made of nothing but the seeded generator, ``+ - * /`` and square roots.
+"""Chance that is the same on every machine: draws made of nothing but the seeded generator,
+``+ - * /`` and square roots.
 
-Those are exact by IEEE 754; a platform's ``log``, ``exp`` and ``pow`` are not, so none is called here. Draws of few events are exact
-(inversion, term by term); those of many are a normal one with the skew put right (Cornish and Fisher 1938, first term).
+Those are exact by IEEE 754; a platform's ``log``, ``exp`` and ``pow`` are not, so none is called
+here. Draws of few events are exact (inversion, term by term); those of many are a normal one with
+the skew put right (Cornish and Fisher 1938, first term).
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ from progressive.errors import StrategyError
 __all__ = ["Dice"]
 
 MANY: Final = 30.0
-"""From this expected number of events on (and as many non-events) the normal approximation is used; its error there is below 0.2 %."""
+"""From this expected number of events on (and as many non-events) the normal approximation is used;
+its error there is below 0.2 %.
+"""
 
 NOTHING: Final = 1e-15
 """A term past the mean that is smaller ends a draw: what rounding left over is no event."""
 
 
 class Dice:
-    """One stream of draws. Streams of different names are independent; the same seed and name give the same draws for ever."""
+    """One stream of draws. Streams of different names are independent; the same seed and name give
+    the same draws for ever.
+    """
 
     __slots__ = ("_random",)
 
@@ -35,7 +41,8 @@ class Dice:
 
     def normal(self) -> float:
         """Mean 0 and variance 1, by twelve uniform draws; never beyond 6."""
-        # Written out: this is drawn more often than anything else, and a loop over twelve takes twice as long.
+        # Written out: this is drawn more often than anything else, and a loop over twelve takes
+        # twice as long.
         u = self._random
         return -6.0 + u() + u() + u() + u() + u() + u() + u() + u() + u() + u() + u() + u()
 

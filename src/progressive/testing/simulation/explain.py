@@ -1,7 +1,9 @@
-"""What a strategy can and can't see, before anything is released: how long it takes, whom it exposes, what each check would catch.
+"""What a strategy can and can't see, before anything is released: how long it takes, whom it
+exposes, what each check would catch.
 
-`explain` answers for a healthy version and for regressions of several sizes. Its figures are of simulated looks, as the engine would take
-and judge them, and come with the interval of the simulation; `simulate_many` in the same world agrees.
+`explain` answers for a healthy version and for regressions of several sizes. Its figures are of
+simulated looks, as the engine would take and judge them, and come with the interval of the
+simulation; `simulate_many` in the same world agrees.
 """
 
 from __future__ import annotations
@@ -37,11 +39,13 @@ WIDTH = 92
 
 @attrs.frozen(kw_only=True)
 class Sight:
-    """What one check sees up to the end of one step, of a regression that is there from the candidate's first request.
+    """What one check sees up to the end of one step, of a regression that is there from the
+    candidate's first request.
 
-    ``caught``: by how many times worse, how often it has failed by then, which takes the rollout back or holds it. ``here``: how often in
-    this very step, of the runs in which it had not before. ``dormant``: it can't judge in this traffic. ``observes``: that it fails is noted,
-    and stops nothing.
+    ``caught``: by how many times worse, how often it has failed by then, which takes the rollout
+    back or holds it. ``here``: how often in this very step, of the runs in which it had not before.
+    ``dormant``: it can't judge in this traffic. ``observes``: that it fails is noted, and stops
+    nothing.
     """
 
     check: str
@@ -51,18 +55,22 @@ class Sight:
     observes: bool = False
 
     def chance(self, times: float) -> Often:
-        """How often a version that is ``times`` as bad as usual is caught by the end of this step; 1 is a healthy one: a false alarm."""
+        """How often a version that is ``times`` as bad as usual is caught by the end of this step;
+        1 is a healthy one: a false alarm.
+        """
         for known, often in self.caught:
             if known == times:
                 return often
         raise StrategyError(
-            f"chance({times!r}): these were asked: {[known for known, _ in self.caught]}; use regressions=[{times!r}, ...]"
+            f"chance({times!r}): these were asked: {[known for known, _ in self.caught]}; "
+            f"use regressions=[{times!r}, ...]"
         )
 
     def smallest(self, chance: float = 0.9) -> float | None:
-        """The smallest regression, in times worse than usual, that is caught with ``chance`` (above 0, at most 1) by the end of this step;
-        None if not even the largest that was asked for is. What lies between two that were asked for is read off a straight line; below the
-        least of them nobody knows, and it is given itself.
+        """The smallest regression, in times worse than usual, that is caught with ``chance`` (above
+        0, at most 1) by the end of this step; None if not even the largest that was asked for is.
+        What lies between two that were asked for is read off a straight line; below the least of
+        them nobody knows, and it is given itself.
         """
         if not 0 < chance <= 1:
             raise StrategyError(f"smallest({chance!r}): a chance is above 0 and at most 1; use 0.9")
@@ -80,10 +88,11 @@ class Sight:
 
 @attrs.frozen(kw_only=True)
 class Explained:
-    """One step: ``earliest`` and ``latest`` end, counted from the start, as `describe` says them; ``usual``, how long it takes a healthy version.
+    """One step: ``earliest`` and ``latest`` end, counted from the start, as `describe` says them;
+    ``usual``, how long it takes a healthy version.
 
-    ``requests``: the candidate's in this step. ``users``: distinct ones who have met it by the end. Both for a healthy version.
-    ``stuck``: how often a healthy version does not get past it.
+    ``requests``: the candidate's in this step. ``users``: distinct ones who have met it by the end.
+    Both for a healthy version. ``stuck``: how often a healthy version does not get past it.
     """
 
     step: str
@@ -97,7 +106,9 @@ class Explained:
     sights: tuple[Sight, ...]
 
     def sight(self, check: str) -> Sight:
-        """What ``check`` (its name as in the notes, ``analysis/check``, or the check's own part of it) sees here."""
+        """What ``check`` (its name as in the notes, ``analysis/check``, or the check's own part of
+        it) sees here.
+        """
         found = [
             sight for sight in self.sights if check in (sight.check, sight.check.rpartition("/")[2])
         ]
@@ -105,10 +116,12 @@ class Explained:
             return found[0]
         if found:
             raise StrategyError(
-                f"sight({check!r}): step {self.step!r} has {[sight.check for sight in found]}; say which"
+                f"sight({check!r}): step {self.step!r} has "
+                f"{[sight.check for sight in found]}; say which"
             )
         raise StrategyError(
-            f"sight({check!r}): step {self.step!r} has {[sight.check for sight in self.sights] or 'no check'}"
+            f"sight({check!r}): step {self.step!r} has "
+            f"{[sight.check for sight in self.sights] or 'no check'}"
         )
 
 
@@ -116,8 +129,9 @@ class Explained:
 class Explanation:
     """What a strategy can and can't see. ``str()`` is a table with its warnings.
 
-    ``false_alarm``: how often a check stops a healthy version (takes it back or holds it), over the whole rollout. ``promoted``: how often it
-    gets to the end. ``usual``: how long it takes then, None if it never does; the preflight comes before it.
+    ``false_alarm``: how often a check stops a healthy version (takes it back or holds it), over the
+    whole rollout. ``promoted``: how often it gets to the end. ``usual``: how long it takes then,
+    None if it never does; the preflight comes before it.
     """
 
     strategy: str
@@ -157,7 +171,10 @@ class Explanation:
 
     def __str__(self) -> str:
         took = "" if self.usual is None else f", in {said(self.usual)}"
-        head = f"{self.strategy} at {self.load.at_start:g} rps{'' if self.load.steady else ' in the beginning'}: "
+        head = (
+            f"{self.strategy} at {self.load.at_start:g} "
+            f"rps{'' if self.load.steady else ' in the beginning'}: "
+        )
         head += f"a healthy version is promoted {self.promoted}{took}"
         alarm = f"a check stops it {self.false_alarm}"
         columns = (
@@ -228,14 +245,16 @@ def explain(
 ) -> Explanation:
     """What ``strategy`` can and can't see at ``load``; some seconds for a plan of an hour.
 
-    A regression makes the metric of each check as many times worse (errors more often, requests slower, baskets smaller) from the
-    candidate's first request. ``regressions``: each above 1. ``runs``: simulated for each of them; 200 know a chance of 90 % to 4 points,
-    four times as many to 2. The router obeys, people answer at once, hooks say go. Raises `StrategyError` where the load lacks what the
-    strategy measures.
+    A regression makes the metric of each check as many times worse (errors more often, requests
+    slower, baskets smaller) from the candidate's first request. ``regressions``: each above 1.
+    ``runs``: simulated for each of them; 200 know a chance of 90 % to 4 points, four times as many
+    to 2. The router obeys, people answer at once, hooks say go. Raises `StrategyError` where the
+    load lacks what the strategy measures.
     """
     if not isinstance(regressions, Iterable) or not (regressions := tuple(regressions)):
         raise StrategyError(
-            f"explain(regressions=): {regressions!r} names none; use a list of numbers above 1, such as [2, 5, 20]"
+            f"explain(regressions=): {regressions!r} names none; use a list of numbers "
+            "above 1, such as [2, 5, 20]"
         )
     wrong = [
         times
@@ -246,7 +265,8 @@ def explain(
     ]
     if wrong:
         raise StrategyError(
-            f"explain(regressions=): {wrong[0]!r} is not worse than usual; use numbers above 1, such as 2"
+            f"explain(regressions=): {wrong[0]!r} is not worse than usual; use numbers "
+            "above 1, such as 2"
         )
     check.whole(runs, "explain(runs=)", least=1)
     plan = strategy.plan

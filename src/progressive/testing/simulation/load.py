@@ -24,9 +24,10 @@ __all__ = ["Load"]
 class Load:
     """What a service gets and does on an ordinary day: ``Load(rps=50)``.
 
-    ``rps``: requests a second to the whole of it, a number or a curve (`Daily`). ``usual``: how stable behaves, and a healthy candidate.
-    ``users``: who sends them. ``matched``: how many of them carry a header or cookie that a traffic matches (see `World`). ``start``: when
-    the rollout begins, for what depends on the clock.
+    ``rps``: requests a second to the whole of it, a number or a curve (`Daily`). ``usual``: how
+    stable behaves, and a healthy candidate. ``users``: who sends them. ``matched``: how many of
+    them carry a header or cookie that a traffic matches (see `World`). ``start``: when the rollout
+    begins, for what depends on the clock.
     """
 
     rps: Number = attrs.field(converter=number, validator=is_number)
@@ -42,10 +43,11 @@ class Load:
     )
 
     def world(self, metrics: Sequence[Metric] = (), *, times: float = 1.0) -> World:
-        """The world in which each of ``metrics`` is ``times`` as bad on the candidate as on stable; to be given to `simulate_many` too.
+        """The world in which each of ``metrics`` is ``times`` as bad on the candidate as on stable;
+        to be given to `simulate_many` too.
 
-        Metrics that show one and the same thing (two latencies, two rates of failure) make it worse once. Raises `StrategyError` where
-        it would have to rise and to fall.
+        Metrics that show one and the same thing (two latencies, two rates of failure) make it worse
+        once. Raises `StrategyError` where it would have to rise and to fall.
         """
         candidate, known = self.usual, dict[tuple[str, str], Metric]()
         for metric in metrics:
@@ -54,8 +56,10 @@ class Load:
                 candidate = _worse(candidate, metric, times)
             elif (first.bad is Bad.DOWN) is not (metric.bad is Bad.DOWN):
                 raise StrategyError(
-                    f"metrics {first.name!r} and {metric.name!r} show the same of a version, and one is bad when it rises, the other when it "
-                    f"falls; give one of them numbers of its own: Behaviour(ratios={{{metric.name!r}: ...}}) for a ratio"
+                    f"metrics {first.name!r} and {metric.name!r} show the same of a "
+                    "version, and one is bad when it rises, the other when it "
+                    "falls; give one of them numbers of its own: "
+                    f"Behaviour(ratios={{{metric.name!r}: ...}}) for a ratio"
                 )
         return World(
             load=self.rps,

@@ -1,7 +1,8 @@
-"""A rollout as its checks see it, and nothing else: looks are drawn, judged and added up as the engine does; router and people just obey.
+"""A rollout as its checks see it, and nothing else: looks are drawn, judged and added up as the
+engine does; router and people just obey.
 
-It is a small part of `simulate` and many times as fast. Where both can be asked they agree (a test holds them together), so figures that
-need thousands of rollouts come from here.
+It is a small part of `simulate` and many times as fast. Where both can be asked they agree (a test
+holds them together), so figures that need thousands of rollouts come from here.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ MANY = 1 << 30
 
 @attrs.frozen
 class Ending:
-    """How one check ended a rollout, or would have: in which step, how long after the step began, and why. ``failed``, or out of patience
-    (nothing to judge, inconclusive).
+    """How one check ended a rollout, or would have: in which step, how long after the step began,
+    and why. ``failed``, or out of patience (nothing to judge, inconclusive).
     """
 
     step: int
@@ -46,7 +47,9 @@ class Ending:
 
 @attrs.frozen
 class Passage:
-    """How long one step took, how many requests the candidate got in it, and the checks that were waited for after its own time."""
+    """How long one step took, how many requests the candidate got in it, and the checks that were
+    waited for after its own time.
+    """
 
     took: timedelta
     requests: int
@@ -55,7 +58,9 @@ class Passage:
 
 @attrs.frozen
 class Watched:
-    """One rollout: what each check came to (``endings``, by its number in the plan), the steps that were passed, and where it stuck."""
+    """One rollout: what each check came to (``endings``, by its number in the plan), the steps that
+    were passed, and where it stuck.
+    """
 
     endings: dict[int, Ending]
     passages: tuple[Passage, ...]
@@ -64,7 +69,9 @@ class Watched:
 
 @attrs.frozen
 class Stay:
-    """Stay in the step ``step`` until one of ``checks`` has ended the rollout, ``within`` at most, and end there; no other check judges."""
+    """Stay in the step ``step`` until one of ``checks`` has ended the rollout, ``within`` at most,
+    and end there; no other check judges.
+    """
 
     step: int
     within: timedelta
@@ -79,7 +86,8 @@ def watch(
     traffics: Sequence[Traffic] | None = None,
     stay: Stay | None = None,
 ) -> Watched:
-    """Watch one rollout to its end. A check that ends it is left out from there on, and the others go on: so each is known by itself.
+    """Watch one rollout to its end. A check that ends it is left out from there on, and the others
+    go on: so each is known by itself.
 
     ``traffics``: other weights than the plan's, step by step.
     """
@@ -130,7 +138,7 @@ class _Lookout:
                 break
         return Watched(self.endings, tuple(passages), None)
 
-    # ------------------------------------------------------------------------------------------------------------------- steps
+    # ---------------------------------------------------------------------------------------- steps
 
     def _enter(self, step: int) -> None:
         self.step, self.entered, self.closing = step, self.now, None
@@ -209,7 +217,9 @@ class _Lookout:
         return min(deciding, default=MANY)
 
     def _not_ready(self) -> set[int] | None:
-        """The checks that are waited for before the next raise, an empty set while a closing look is; None if there is nothing."""
+        """The checks that are waited for before the next raise, an empty set while a closing look
+        is; None if there is nothing.
+        """
         following = self.step + 1
         if following < len(self.plan.steps) and not self.traffics[following].exceeds(self.traffic):
             return None
@@ -237,7 +247,7 @@ class _Lookout:
                 ):
                     yield c
 
-    # ------------------------------------------------------------------------------------------------------------------- looks
+    # ---------------------------------------------------------------------------------------- looks
 
     def _due(self) -> Iterator[datetime]:
         for i, start in self.starts.items():
@@ -335,7 +345,9 @@ class _Lookout:
         return Moment(age=start - self.first.get(track, start), clock=start, load=load, share=share)
 
     def _expected(self, start: datetime, end: datetime, track: Track) -> int:
-        """Requests whose answers users see, by the load at every scrape (at some hundred of them, where there are more)."""
+        """Requests whose answers users see, by the load at every scrape (at some hundred of them,
+        where there are more).
+        """
         share = self.parts[track].users
         if not share or start == end:
             return 0

@@ -1,4 +1,6 @@
-"""Many simulated rollouts of one strategy in one world: how often what, and how much, with the uncertainty of the simulation itself."""
+"""Many simulated rollouts of one strategy in one world: how often what, and how much, with the
+uncertainty of the simulation itself.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ class Run:
 
 @attrs.frozen
 class Often:
-    """``count`` of ``runs``; ``low`` and ``high`` are its 95 % interval as a fraction (Wilson 1927), inclusive."""
+    """``count`` of ``runs``; ``low`` and ``high`` are its 95 % interval as a fraction (Wilson
+    1927), inclusive.
+    """
 
     count: int
     runs: int
@@ -77,7 +81,9 @@ class Often:
 
 @attrs.frozen
 class Spread:
-    """Sorted ``values`` of the runs: their median and 95 % quantile, each with its 95 % interval from order statistics."""
+    """Sorted ``values`` of the runs: their median and 95 % quantile, each with its 95 % interval
+    from order statistics.
+    """
 
     values: tuple[float, ...]
 
@@ -86,7 +92,9 @@ class Spread:
         return self.values[min(len(self.values) - 1, max(0, math.ceil(q * len(self.values)) - 1))]
 
     def interval(self, q: float) -> tuple[float, float]:
-        """Where the true quantile is, with 95 %: the values at ranks ``n q -+ 1.96 sqrt(n q (1 - q))``."""
+        """Where the true quantile is, with 95 %: the values at ranks
+        ``n q -+ 1.96 sqrt(n q (1 - q))``.
+        """
         n = len(self.values)
         around = _Z95 * math.sqrt(n * q * (1 - q))
         low, high = math.floor(n * q - around), math.ceil(n * q + around)
@@ -108,7 +116,9 @@ class Spread:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Many:
-    """What became of all runs. Equal for the same strategy, world, ``runs`` and ``seed``, on any number of processes."""
+    """What became of all runs. Equal for the same strategy, world, ``runs`` and ``seed``, on any
+    number of processes.
+    """
 
     seed: object
     runs: tuple[Run, ...]
@@ -118,7 +128,9 @@ class Many:
 
     @property
     def promoted(self) -> Often:
-        """How often the candidate became stable: how often a bad one gets through, or a good one."""
+        """How often the candidate became stable: how often a bad one gets through, or a good
+        one.
+        """
         return self._often(Phase.PROMOTED)
 
     @property
@@ -158,7 +170,9 @@ class Many:
 
     @property
     def detected(self) -> Spread | None:
-        """Seconds from the candidate's first traffic to the decision to take it back, over the runs that were; None if none was."""
+        """Seconds from the candidate's first traffic to the decision to take it back, over the runs
+        that were; None if none was.
+        """
         found = sorted(
             run.detected.total_seconds() for run in self.runs if run.detected is not None
         )
@@ -168,9 +182,13 @@ class Many:
         return f"<Many: {self}>"
 
     def __str__(self) -> str:
-        took = f"{said(timedelta(seconds=round(self.duration.median)))} (p95 {said(timedelta(seconds=round(self.duration.p95)))})"
+        took = (
+            f"{said(timedelta(seconds=round(self.duration.median)))} (p95 "
+            f"{said(timedelta(seconds=round(self.duration.p95)))})"
+        )
         return (
-            f"{len(self.runs)} runs: promoted {self.promoted}, rolled back {self.rolled_back}; took {took}; "
+            f"{len(self.runs)} runs: promoted {self.promoted}, rolled back "
+            f"{self.rolled_back}; took {took}; "
             f"users harmed: {self.users_harmed}; users exposed: {self.users_exposed}"
         )
 
@@ -185,12 +203,15 @@ def simulate_many(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Many:
-    """Simulate ``runs`` rollouts, each with a seed of its own; further keywords are those of `simulate`.
+    """Simulate ``runs`` rollouts, each with a seed of its own; further keywords are those of
+    `simulate`.
 
-    ``fleet``, if given, makes one for each run (``fleet=MemoryFleet``): an instance would be changed by one run and met by the next.
+    ``fleet``, if given, makes one for each run (``fleet=MemoryFleet``): an instance would be
+    changed by one run and met by the next.
 
-    ``processes``: more than one needs everything to pickle (curves and strategies do; a lambda does not: `StrategyError` says so), and changes
-    nothing in the answer. ``progress(done, runs)`` is called in this process.
+    ``processes``: more than one needs everything to pickle (curves and strategies do; a lambda does
+    not: `StrategyError` says so), and changes nothing in the answer. ``progress(done, runs)`` is
+    called in this process.
     """
     for what, number in (("runs", runs), ("processes", processes)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
@@ -211,7 +232,8 @@ def _makes_fleets(fleet: Any) -> None:
     made = not isinstance(fleet, type) and (hasattr(fleet, "survey") or hasattr(fleet, "asurvey"))
     if fleet is not None and (made or not callable(fleet)):
         raise StrategyError(
-            f"simulate_many(fleet=): all runs would share {check.brief(fleet)}; put troubles.NotReady(...) in the world, or give what makes "
+            f"simulate_many(fleet=): all runs would share {check.brief(fleet)}; put "
+            "troubles.NotReady(...) in the world, or give what makes "
             "one for each run, such as fleet=MemoryFleet"
         )
 
@@ -224,7 +246,8 @@ def _all(one: Callable[[int], Run], runs: int, processes: int) -> Iterator[Run]:
         pickle.dumps(one)
     except Exception as error:
         raise StrategyError(
-            f"simulate_many: processes={processes} needs a strategy, a world and hooks that pickle ({error}); write the function with def "
+            f"simulate_many: processes={processes} needs a strategy, a world and hooks that "
+            f"pickle ({error}); write the function with def "
             "at the top of a module instead of a lambda, or use processes=1"
         ) from error
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:

@@ -1,6 +1,8 @@
-"""One picture of a story: what the candidate was given, how it failed beside stable, and what was said of it. SVG by hand, in two colours.
+"""One picture of a story: what the candidate was given, how it failed beside stable, and what was
+said of it. SVG by hand, in two colours.
 
-Everything is drawn in a space of 760 by 330; text is set in the reader's own font, and the colours are readable on white and on black.
+Everything is drawn in a space of 760 by 330; text is set in the reader's own font, and the colours
+are readable on white and on black.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ def draw(story: Told) -> str:
         return LEFT + (WIDTH - LEFT - RIGHT) * min(1.0, max(0.0, at.total_seconds() / whole))
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" font-family="sans-serif" font-size="11">',
         f"<title>{escape(str(story))}</title>",
         _text(LEFT, 16, f"{story.strategy}: {story.phase.value.replace('_', ' ')}", size=13),
         *_axis(WEIGHT, "weight", "100 %", "0 %"),
@@ -125,7 +128,9 @@ def _errors(story: Told, x: Any) -> list[str]:
 
 
 def _binned(story: Told, track: Track) -> list[tuple[timedelta, timedelta, float]]:
-    """Rates of failure in at most `BINS` pieces of equal length; pieces without a request are left out."""
+    """Rates of failure in at most `BINS` pieces of equal length; pieces without a request are left
+    out.
+    """
     width = max(_end(story) / BINS, timedelta(milliseconds=1))
     sums: dict[int, list[int]] = {}
     for one in story.slices:
@@ -156,7 +161,10 @@ def _verdicts(story: Told, x: Any) -> list[str]:
         row = rows.index((each.analysis, each.check))
         if row < ROWS:
             at, why = x(each.at - story.began), escape(f"{each.verdict}: {each.why}")
-            mark = f'<circle cx="{at:.1f}" cy="{VERDICTS + 12 * row}" r="2.5" fill="{MARKS.get(each.verdict, GREY)}">'
+            mark = (
+                f'<circle cx="{at:.1f}" cy="{VERDICTS + 12 * row}" r="2.5" '
+                f'fill="{MARKS.get(each.verdict, GREY)}">'
+            )
             drawn.append(f"{mark}<title>{why}</title></circle>")
     return drawn
 
@@ -183,7 +191,8 @@ def _times(whole: float, x: Any) -> list[str]:
 def _axis(lane: tuple[int, int], name: str, top: str, bottom: str) -> list[str]:
     high, low = lane
     lines = [
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="{GREY}" stroke-opacity="0.35"/>'
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="{GREY}" '
+        'stroke-opacity="0.35"/>'
         for y in (high, low)
     ]
     return [
@@ -210,10 +219,16 @@ def _steps(points: Sequence[tuple[float, float]], end: float) -> list[tuple[floa
 
 def _line(points: Iterable[tuple[float, float]], colour: str, width: float) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>'
+    return (
+        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" '
+        'stroke-linejoin="round"/>'
+    )
 
 
 def _text(
     x: float, y: float, text: str, *, colour: str = GREY, anchor: str = "start", size: int = 11
 ) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" font-size="{size}">{escape(text)}</text>'
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" '
+        f'font-size="{size}">{escape(text)}</text>'
+    )

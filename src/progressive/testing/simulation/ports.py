@@ -1,4 +1,6 @@
-"""The world as ports see it: a router, a metrics provider and a fleet around one `Service`, under the world's troubles."""
+"""The world as ports see it: a router, a metrics provider and a fleet around one `Service`, under
+the world's troubles.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ __all__ = ["Simulated"]
 
 
 class Simulated:
-    """The world as ports see it: a router and a metrics provider around one `Service`, under the world's troubles."""
+    """The world as ports see it: a router and a metrics provider around one `Service`, under the
+    world's troubles.
+    """
 
     def __init__(
         self, world: World, metrics: Sequence[Metric], seed: object, *, preview: bool
@@ -64,7 +68,7 @@ class Simulated:
         ]
         self._once = sorted(once, key=lambda trouble: trouble.after)
 
-    # ------------------------------------------------------------------------------------------------------------------- time
+    # ----------------------------------------------------------------------------------------- time
 
     @property
     def ran(self) -> timedelta:
@@ -124,7 +128,7 @@ class Simulated:
         if long:
             self.pass_time(self.clock.now + long)
 
-    # -------------------------------------------------------------------------------------------------------------- the router
+    # ----------------------------------------------------------------------------------- the router
 
     @property
     def capabilities(self) -> Capabilities:
@@ -182,7 +186,7 @@ class Simulated:
     def undo(self, release: Release) -> str:
         return f"give {release.service} back to {Track.STABLE.label(release)}"
 
-    # ------------------------------------------------------------------------------------------------------------- the metrics
+    # ---------------------------------------------------------------------------------- the metrics
 
     def measure(
         self,
@@ -214,7 +218,7 @@ class Simulated:
             return NoData("no series")
         return self.service.measured(metric, track, window)
 
-    # -------------------------------------------------------------------------------------------------------------- the fleet
+    # ------------------------------------------------------------------------------------ the fleet
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
         found = dict.fromkeys(TRACKS, Capacity(percent(100)))

@@ -1,4 +1,6 @@
-"""How often which check catches what by when: many watched rollouts of a plan, for versions of several badnesses, and their counts."""
+"""How often which check catches what by when: many watched rollouts of a plan, for versions of
+several badnesses, and their counts.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ __all__ = ["Power", "power_of"]
 
 @attrs.frozen
 class Power:
-    """The rollouts that were watched: for each of ``times`` worse than usual (the first is 1, a healthy version) as many.
+    """The rollouts that were watched: for each of ``times`` worse than usual (the first is 1, a
+    healthy version) as many.
 
     Checks and steps go by their number in the plan.
     """
@@ -76,7 +79,9 @@ class Power:
         return run.stuck is None and not any(c in run.endings for c in self.deciding())
 
     def impatient(self, check: int) -> tuple[Often, str]:
-        """How often this check ends the rollout of a healthy version without having failed, and what it said the first time."""
+        """How often this check ends the rollout of a healthy version without having failed, and
+        what it said the first time.
+        """
         ended = [
             run.endings[check]
             for run in self.healthy
@@ -96,7 +101,9 @@ class Power:
         )
 
     def stuck(self, step: int) -> Often:
-        """How often a healthy version, that no check stopped, does not get past this step in its time."""
+        """How often a healthy version, that no check stopped, does not get past this step in its
+        time.
+        """
         stuck = [
             run.stuck == step and not any(c in run.endings for c in self.deciding())
             for run in self.healthy

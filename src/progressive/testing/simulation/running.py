@@ -1,7 +1,8 @@
 """A `World` while time passes in it: the requests of each stretch of time and what became of them.
 
-Time is cut into stretches at every scrape and at every change of traffic. In one stretch everything is as at its beginning. What is asked of
-a stretch is drawn when it is first asked for, each kind of number from dice of its own: what one check asks changes nothing for another.
+Time is cut into stretches at every scrape and at every change of traffic. In one stretch everything
+is as at its beginning. What is asked of a stretch is drawn when it is first asked for, each kind of
+number from dice of its own: what one check asks changes nothing for another.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ TRACKS: Final = tuple(Track)
 
 
 class Stretch:
-    """What one version got in one stretch of time. ``failed`` counts what its own clients saw, retries included.
+    """What one version got in one stretch of time. ``failed`` counts what its own clients saw,
+    retries included.
 
-    ``users``: those of both whose answers users saw, all but copies and load tests; None where no user can come by.
+    ``users``: those of both whose answers users saw, all but copies and load tests; None where no
+    user can come by.
     """
 
     __slots__ = ("behaviour", "drawn", "end", "failed", "moment", "requests", "start", "users")
@@ -62,7 +65,9 @@ class Stretch:
 
 @attrs.frozen
 class Got:
-    """The requests of one stretch that a version got: by its weight (or from a load test), by a header or cookie, and as copies."""
+    """The requests of one stretch that a version got: by its weight (or from a load test), by a
+    header or cookie, and as copies.
+    """
 
     weighted: int
     matched: int = 0
@@ -86,7 +91,9 @@ class Service:
         self.stretches: dict[Track, list[Stretch]] = {track: [] for track in TRACKS}
         self.users = {track: Met() for track in TRACKS}
         self.matched = Met()
-        """Whom the candidate met by a header or cookie, as long as those decide; then they are users like others."""
+        """Whom the candidate met by a header or cookie, as long as those decide; then they are
+        users like others.
+        """
         self._first: dict[Track, datetime] = {}
         self._seed = seed
         self._arrivals = Dice(seed, "arrivals")
@@ -168,7 +175,7 @@ class Service:
             stretch.users = requests, failed
         self.stretches[track].append(stretch)
 
-    # ------------------------------------------------------------------------------------------------------------- who was met
+    # ---------------------------------------------------------------------------------- who was met
 
     def whom(self, track: Track) -> Met:
         """Whom a version has met so far."""
@@ -179,7 +186,9 @@ class Service:
         return Met(everybody, min(everybody, found.harmed + self.matched.harmed))
 
     def _tell_apart(self) -> None:
-        """Of those whom the candidate has met, the ones with a header or cookie, from when on it decides until it does no more."""
+        """Of those whom the candidate has met, the ones with a header or cookie, from when on it
+        decides until it does no more.
+        """
         known, part = self.users[Track.CANDIDATE], self._parts[Track.CANDIDATE]
         if bool(part.matched) == self._apart:
             return
@@ -207,7 +216,7 @@ class Service:
         if part.matched:
             _more(dice, self.matched, users.carrying(part.matched), affected, got.matched, matched)
 
-    # ----------------------------------------------------------------------------------------------------------- what is measured
+    # ----------------------------------------------------------------------------- what is measured
 
     def measured(self, metric: Metric, track: Track, window: Window) -> Measurement:
         """What the scrapes in ``(start, end]`` of a window show of a metric."""
@@ -283,7 +292,9 @@ def drawn(
 
 
 def _more(dice: Dice, met: Met, group: int, affected: float, requests: int, failed: int) -> None:
-    """Every user of a group is as likely as another; its part ``affected`` is whom the errors hit."""
+    """Every user of a group is as likely as another; its part ``affected`` is whom the errors
+    hit.
+    """
     kind = max(1, round(group * affected))
     met.met += min(group - met.met, _new(dice, requests, group, met.met)) if met.met < group else 0
     met.harmed += (
@@ -304,7 +315,9 @@ def _new(dice: Dice, requests: int, group: int, known: int) -> int:
 
 
 def _durations(dice: Dice, behaviour: Behaviour, slower: float, n: int) -> Histogram:
-    """How many of ``n`` requests ended in each bucket: one draw a bucket, of what the buckets before have left."""
+    """How many of ``n`` requests ended in each bucket: one draw a bucket, of what the buckets
+    before have left.
+    """
     cumulative, done = [], 0
     for chance in behaviour.latency.buckets(slower):
         if done < n:
@@ -315,7 +328,9 @@ def _durations(dice: Dice, behaviour: Behaviour, slower: float, n: int) -> Histo
 
 
 def _values(dice: Dice, mean: float, spread: float, n: int) -> Moments:
-    """``n`` values of a normal distribution, by their mean and their spread (its chi-squared one by Wilson and Hilferty 1931)."""
+    """``n`` values of a normal distribution, by their mean and their spread (its chi-squared one by
+    Wilson and Hilferty 1931).
+    """
     found = mean + spread * dice.normal() / n**0.5
     freedom = n - 1
     if not freedom:

@@ -1,4 +1,6 @@
-"""A service that does not exist: how each of its versions behaves, who its users are, and what can go wrong around it. All values."""
+"""A service that does not exist: how each of its versions behaves, who its users are, and what can
+go wrong around it. All values.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,15 @@ def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object)
     is_number(instance, attribute, value)
     if isinstance(value, float) and value <= 0:
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} must be above 0; 1 is as slow as the quantiles say, 2 twice as slow"
+            f"{check.where(instance, attribute)}: {value!r} must be above 0; 1 is as slow "
+            "as the quantiles say, 2 twice as slow"
         )
 
 
 @attrs.frozen
 class Latency:
-    """Log-normal durations, by two of their quantiles, and ``slower``, a factor on both (a number or a curve).
+    """Log-normal durations, by two of their quantiles, and ``slower``, a factor on both (a number
+    or a curve).
 
     Measured in buckets: ``edges`` in seconds, by default those of Prometheus clients.
     """
@@ -58,7 +62,8 @@ class Latency:
             )
 
     def below(self, bound: float, slower: float) -> float:
-        """The fraction of requests that take at most ``bound`` seconds while everything is ``slower`` times as slow.
+        """The fraction of requests that take at most ``bound`` seconds while everything is
+        ``slower`` times as slow.
 
         To nine digits, in which every platform agrees.
         """
@@ -72,7 +77,9 @@ class Latency:
         return Histogram(edges=self.edges, cumulative=(0,) * (len(self.edges) + 1))
 
     def buckets(self, slower: float) -> tuple[float, ...]:
-        """For each bucket the chance to end in it, of the requests that did not end in one before."""
+        """For each bucket the chance to end in it, of the requests that did not end in one
+        before.
+        """
         return _buckets(self.median, self.p99, self.edges, slower)
 
 
@@ -131,10 +138,12 @@ def _fraction(value: object, what: str) -> None:
 class Behaviour:
     """How a version behaves. Every number may be a curve.
 
-    ``errors``: the fraction of requests that fail. ``latency``: how long they take. ``value``: what a request that succeeds is worth on
-    average (a basket), with a standard deviation of ``value_spread``. ``ratios``: the chance per request of further events, by the name of their
-    metric. ``levels``: what is sampled now and then (queue depth, memory), by the name of their metric. ``affects``: the users whom the errors
-    hit, all or a kind of them. ``retries``: how often a client asks again at once when its request failed; it fails again with ``stubborn``.
+    ``errors``: the fraction of requests that fail. ``latency``: how long they take. ``value``: what
+    a request that succeeds is worth on average (a basket), with a standard deviation of
+    ``value_spread``. ``ratios``: the chance per request of further events, by the name of their
+    metric. ``levels``: what is sampled now and then (queue depth, memory), by the name of their
+    metric. ``affects``: the users whom the errors hit, all or a kind of them. ``retries``: how
+    often a client asks again at once when its request failed; it fails again with ``stubborn``.
     """
 
     errors: Number = attrs.field(default=0.001, converter=number, validator=_is_fraction)
@@ -162,7 +171,8 @@ def _is_load(instance: object, attribute: attrs.Attribute[Any], value: object) -
     is_number(instance, attribute, value)
     if isinstance(value, float) and value < 0:
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} requests a second are none; it must be 0 or more"
+            f"{check.where(instance, attribute)}: {value!r} requests a second are none; it "
+            "must be 0 or more"
         )
 
 
@@ -170,17 +180,19 @@ def _is_load(instance: object, attribute: attrs.Attribute[Any], value: object) -
 class Users:
     """Who sends the requests: ``count`` users, each as likely as any other.
 
-    ``sticky``: a user stays on the version that was given first; otherwise every request is given anew, and soon most users have met the
-    candidate.
+    ``sticky``: a user stays on the version that was given first; otherwise every request is given
+    anew, and soon most users have met the candidate.
     """
 
     count: int = attrs.field(default=10_000, validator=check.at_least(1))
     sticky: bool = attrs.field(default=False, kw_only=True)
 
     def group(self, share: float, matched: float = 0.0) -> int:
-        """How many of them a version that gets this share (0 to 1) of the requests by its weight can meet.
+        """How many of them a version that gets this share (0 to 1) of the requests by its weight
+        can meet.
 
-        ``matched``: the fraction of the users whom the weights do not divide, because a header or cookie says where they go.
+        ``matched``: the fraction of the users whom the weights do not divide, because a header or
+        cookie says where they go.
         """
         return max(
             1, round(self.count * share) if self.sticky else self.count - self.carrying(matched)
@@ -192,13 +204,16 @@ class Users:
 
 
 def met(known: float, requests: int, group: int) -> float:
-    """How many distinct users of a group a version has met on average, that had met ``known`` of it before these requests."""
+    """How many distinct users of a group a version has met on average, that had met ``known`` of it
+    before these requests.
+    """
     return max(known, group - (group - known) * power(1.0 - 1.0 / group, requests))
 
 
 @attrs.frozen
 class Part:
-    """What a version gets, in fractions of the whole load: by its weight, by a header or cookie, and as copies, whose answers nobody sees.
+    """What a version gets, in fractions of the whole load: by its weight, by a header or cookie,
+    and as copies, whose answers nobody sees.
 
     ``users``: of which users see the answers. ``whole``: all that it has to carry.
     """
@@ -216,9 +231,11 @@ class Part:
 
 @attrs.frozen(init=False)
 class Say:
-    """A person's word at a time: ``Say(minutes(30), Approve, approval="go", by="eve", why="looks good")``.
+    """A person's word at a time: ``Say(minutes(30), Approve, approval="go", by="eve", why="looks
+    good")``.
 
-    ``after`` counts from the start; the event's own time is filled in. Everybody speaks at a tick, so at ``after`` or soon after it.
+    ``after`` counts from the start; the event's own time is filled in. Everybody speaks at a tick,
+    so at ``after`` or soon after it.
     """
 
     after: timedelta
@@ -227,7 +244,8 @@ class Say:
     def __init__(self, after: timedelta, kind: type[Any], **said: Any) -> None:
         if kind not in PEOPLE:
             raise StrategyError(
-                f"Say: {kind!r} is nothing that a person says; there are {', '.join(one.__name__ for one in PEOPLE)}"
+                f"Say: {kind!r} is nothing that a person says; there are "
+                f"{', '.join(one.__name__ for one in PEOPLE)}"
             )
         if not isinstance(after, timedelta) or after < timedelta():
             raise StrategyError(f"Say: after {after!r} is not a duration; use minutes(30)")
@@ -243,14 +261,16 @@ def _in_order(said: Iterable[Say]) -> tuple[Say, ...]:
 class World:
     """Everything that a strategy meets: ``World(load=50, candidate=Behaviour(errors=0.02))``.
 
-    ``load``: requests a second to the whole service, a number or a curve. ``preview``: what a load test sends to a candidate without any
-    request, for strategies that judge it there. ``matched``: the users, and with them the requests, that carry one of the headers and
-    cookies of a traffic's ``matches``; while it has some, they go to the candidate, and its weights divide the others. A ``mirror`` copies
-    that share of stable's requests to the candidate: they are measured there, and no user sees their answers. ``baseline``: like stable,
-    unless said. ``scrape``: how often the metrics are collected, which is also the grain of the simulation. ``delay``: from a scrape until
-    it can be asked for (give the strategy's metrics a ``lag`` of both together). ``answering``: how long each call of a router or provider
-    takes. ``troubles``: what goes wrong and when. ``people``: who says what and when. ``start``: the date and time, for what depends on the
-    day.
+    ``load``: requests a second to the whole service, a number or a curve. ``preview``: what a load
+    test sends to a candidate without any request, for strategies that judge it there. ``matched``:
+    the users, and with them the requests, that carry one of the headers and cookies of a traffic's
+    ``matches``; while it has some, they go to the candidate, and its weights divide the others. A
+    ``mirror`` copies that share of stable's requests to the candidate: they are measured there, and
+    no user sees their answers. ``baseline``: like stable, unless said. ``scrape``: how often the
+    metrics are collected, which is also the grain of the simulation. ``delay``: from a scrape until
+    it can be asked for (give the strategy's metrics a ``lag`` of both together). ``answering``: how
+    long each call of a router or provider takes. ``troubles``: what goes wrong and when.
+    ``people``: who says what and when. ``start``: the date and time, for what depends on the day.
     """
 
     load: Number = attrs.field(default=50.0, converter=number, validator=_is_load)
@@ -302,7 +322,9 @@ class World:
         return parts
 
     def measures(self, metrics: Sequence[Metric]) -> None:
-        """`StrategyError` if a metric of a strategy can't be told apart from what this world has."""
+        """`StrategyError` if a metric of a strategy can't be told apart from what this world
+        has.
+        """
         there = {"stable": self.stable, "candidate": self.candidate} | (
             {} if self.baseline is None else {"baseline": self.baseline}
         )
@@ -321,19 +343,25 @@ def _unmeasured(metric: Metric, there: Mapping[str, Behaviour]) -> Iterator[str]
             ]
             if lack:
                 yield (
-                    f"metric {name!r} is a level: say what it is with Behaviour(levels={{{name!r}: ...}}) in the world; "
+                    f"metric {name!r} is a level: say what it is with "
+                    f"Behaviour(levels={{{name!r}: ...}}) in the world; "
                     f"{' and '.join(lack)} {'has' if len(lack) == 1 else 'have'} none"
                 )
         case Kind.RATIO:
             lack = [track for track, behaviour in there.items() if behaviour.ratio(name) is None]
             if lack and len(lack) < len(there):
                 yield (
-                    f"metric {name!r} is a ratio of its own for {' and '.join(track for track in there if track not in lack)}, and would be "
-                    f"the failed requests for {' and '.join(lack)}; give {'it' if len(lack) == 1 else 'each'} one too, with "
+                    f"metric {name!r} is a ratio of its own for "
+                    f"{' and '.join(track for track in there if track not in lack)}, and "
+                    "would be "
+                    f"the failed requests for {' and '.join(lack)}; give "
+                    f"{'it' if len(lack) == 1 else 'each'} one too, with "
                     f"Behaviour(ratios={{{name!r}: ...}})"
                 )
             elif lack and metric.bad is Bad.DOWN:
                 yield (
-                    f"metric {name!r} falls when something is bad, and a ratio that the world does not have is the failed requests, which "
-                    f"rise; say how often it happens with Behaviour(ratios={{{name!r}: 0.999}}) in the world, for {' and '.join(lack)}"
+                    f"metric {name!r} falls when something is bad, and a ratio that the "
+                    "world does not have is the failed requests, which "
+                    f"rise; say how often it happens with Behaviour(ratios={{{name!r}: "
+                    f"0.999}}) in the world, for {' and '.join(lack)}"
                 )

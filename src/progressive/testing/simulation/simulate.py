@@ -1,7 +1,9 @@
-"""`simulate` drives a strategy through a world that does not exist, in virtual time; `simulate_many` does it often and says how often what.
+"""`simulate` drives a strategy through a world that does not exist, in virtual time;
+`simulate_many` does it often and says how often what.
 
-It is the engine, the dialogue and the checks that production runs, with a simulated service behind the ports. The same strategy, world and
-seed give the same story on every machine and every Python; every run of many has a seed of its own, made of ``seed`` and its number.
+It is the engine, the dialogue and the checks that production runs, with a simulated service behind
+the ports. The same strategy, world and seed give the same story on every machine and every Python;
+every run of many has a seed of its own, made of ``seed`` and its number.
 """
 
 from __future__ import annotations
@@ -59,10 +61,12 @@ def simulate(
 ) -> Story:
     """Drive ``strategy`` through ``world`` to its end (or for ``until``), and tell what happened.
 
-    Hooks that are not given say go, gates that are not given are open. ``fleet``: one of yours (see `Fleet`), such as a `MemoryFleet`; if none
-    is given, every instance is ready that the world's troubles (`NotReady`) leave so. The world's people speak at their times; ``before_tick``
-    is called with the rollout before each tick and may return more events. Raises `StrategyError` where the release or the world lacks what
-    the strategy needs, and where a hook, a gate or a person's approval is given that it has not: nothing is simulated then.
+    Hooks that are not given say go, gates that are not given are open. ``fleet``: one of yours (see
+    `Fleet`), such as a `MemoryFleet`; if none is given, every instance is ready that the world's
+    troubles (`NotReady`) leave so. The world's people speak at their times; ``before_tick`` is
+    called with the rollout before each tick and may return more events. Raises `StrategyError`
+    where the release or the world lacks what the strategy needs, and where a hook, a gate or a
+    person's approval is given that it has not: nothing is simulated then.
     """
     world = World() if world is None else world
     _all_there(strategy.plan, world, hooks or {}, gates or {})
@@ -101,7 +105,9 @@ class Run:
         self._people = list(world.people)
 
     def _own_fleet(self, plan: Plan) -> Any:
-        """None where nothing is asked of it and nothing goes wrong with it: it would be asked at every tick what can only be all."""
+        """None where nothing is asked of it and nothing goes wrong with it: it would be asked at
+        every tick what can only be all.
+        """
         asked = plan.retire_after is not None or any(
             isinstance(trouble, NotReady) for trouble in self.world.troubles
         )
@@ -213,7 +219,9 @@ class Run:
 def _all_there(
     plan: Plan, world: World, hooks: Mapping[str, Any], gates: Mapping[str, Any]
 ) -> None:
-    """What is said to a name that the plan has not would pass unheard: a misspelt hook says go, a misspelt approval is never given."""
+    """What is said to a name that the plan has not would pass unheard: a misspelt hook says go, a
+    misspelt approval is never given.
+    """
     words = [say.event for say in world.people]
     approvals = [
         (f"World.people: {type(word).__name__}", word.approval)
@@ -246,7 +254,8 @@ def _synchronous(fleet: Any) -> Any:
     for verb in ("survey", "retire"):
         if hasattr(fleet, f"a{verb}") and not hasattr(fleet, verb):
             raise StrategyError(
-                f"simulate(fleet=): {fleet!r} has only a{verb}, and nothing is awaited here; give it {verb} too"
+                f"simulate(fleet=): {fleet!r} has only a{verb}, and nothing is awaited "
+                f"here; give it {verb} too"
             )
     return fleet
 

@@ -22,7 +22,8 @@ __all__ = ["Exposure", "Slice", "Story"]
 
 @attrs.frozen(kw_only=True)
 class Exposure:
-    """Whom a version met: ``requests`` and how many of them ``failed``, distinct ``users`` and how many of them saw a failure.
+    """Whom a version met: ``requests`` and how many of them ``failed``, distinct ``users`` and how
+    many of them saw a failure.
 
     Only requests whose answers users saw: neither mirrored ones nor those of a load test.
     """
@@ -33,12 +34,17 @@ class Exposure:
     harmed: int = 0
 
     def __str__(self) -> str:
-        return f"{self.requests:,} requests of {self.users:,} users; {self.failed:,} failed, seen by {self.harmed:,}"
+        return (
+            f"{self.requests:,} requests of {self.users:,} users; {self.failed:,} failed, seen "
+            f"by {self.harmed:,}"
+        )
 
 
 @attrs.frozen
 class Slice:
-    """One stretch of the simulation for a picture: from ``start`` to ``end``, requests and failures of one track."""
+    """One stretch of the simulation for a picture: from ``start`` to ``end``, requests and failures
+    of one track.
+    """
 
     track: Track
     start: timedelta
@@ -49,10 +55,12 @@ class Slice:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Story:
-    """One simulated rollout from its start to its end. Two of the same strategy, world and seed are equal.
+    """One simulated rollout from its start to its end. Two of the same strategy, world and seed are
+    equal.
 
-    ``weights``: the traffic that the service really had, each with the time since the start from which on. ``notes``: everything that the
-    engine noted. ``exposed``: the candidate's requests and users; ``spared``: stable's. ``slices``: requests and failures over time.
+    ``weights``: the traffic that the service really had, each with the time since the start from
+    which on. ``notes``: everything that the engine noted. ``exposed``: the candidate's requests and
+    users; ``spared``: stable's. ``slices``: requests and failures over time.
     """
 
     strategy: str
@@ -65,7 +73,7 @@ class Story:
     spared: Exposure
     slices: tuple[Slice, ...]
 
-    # ----------------------------------------------------------------------------------------------------------- how it ended
+    # --------------------------------------------------------------------------------- how it ended
 
     @property
     def phase(self) -> Phase:
@@ -87,18 +95,22 @@ class Story:
         """Why it ended so, in one sentence."""
         return self.rollout.progress.reason or str(self.rollout.status)
 
-    # --------------------------------------------------------------------------------------------------------------- how long
+    # ------------------------------------------------------------------------------------- how long
 
     @property
     def duration(self) -> timedelta:
-        """From the start to the promotion or to the verified 0 %; to where it was stopped if it came to neither."""
+        """From the start to the promotion or to the verified 0 %; to where it was stopped if it
+        came to neither.
+        """
         return self._since(
             self._entered(Phase.PROMOTED, Phase.ROLLED_BACK) or self.rollout.clocks.now
         )
 
     @cached_property
     def detected(self) -> timedelta | None:
-        """From the candidate's first traffic to the decision to take it back; None if there was none, or it never had any."""
+        """From the candidate's first traffic to the decision to take it back; None if there was
+        none, or it never had any.
+        """
         turned, first = self._entered(Phase.ROLLING_BACK), self._first
         return None if turned is None or first is None else self._since(turned) - first
 
@@ -121,7 +133,7 @@ class Story:
     def _since(self, at: datetime) -> timedelta:
         return at - self.began
 
-    # ------------------------------------------------------------------------------------------------------------------- what
+    # ----------------------------------------------------------------------------------------- what
 
     @property
     def highest(self) -> Percent:
@@ -147,15 +159,19 @@ class Story:
         """Every call for a person."""
         return tuple(note for note in self.notes if isinstance(note, Escalated))
 
-    # ----------------------------------------------------------------------------------------------------------------- looking
+    # -------------------------------------------------------------------------------------- looking
 
     def timeline(self, *, all: bool = False) -> str:
-        """What happened and when, a line each; ``all=True``: every measurement and every pass too."""
+        """What happened and when, a line each; ``all=True``: every measurement and every pass
+        too.
+        """
         shown = [note for note in self.notes if all or not _ordinary(note)]
         return "\n".join(f"{clock(self._since(note.at))}  {note}" for note in shown)
 
     def svg(self) -> str:
-        """One picture: weight, error rates, verdicts and phases over time. A notebook shows it by itself."""
+        """One picture: weight, error rates, verdicts and phases over time. A notebook shows it by
+        itself.
+        """
         return draw(self)
 
     def _repr_svg_(self) -> str:
@@ -165,7 +181,10 @@ class Story:
         return f"<Story: {self}>"
 
     def __str__(self) -> str:
-        return f"{self.phase.value.replace('_', ' ')} after {said(_whole(self.duration))} at most {self.highest} ({self.why}); {self.exposed}"
+        return (
+            f"{self.phase.value.replace('_', ' ')} after {said(_whole(self.duration))} at most "
+            f"{self.highest} ({self.why}); {self.exposed}"
+        )
 
 
 def _ordinary(note: Note) -> bool:

@@ -1,6 +1,8 @@
-"""What goes wrong around a rollout, as values: who, from when on, for how long. `World` (``troubles=``) makes them happen.
+"""What goes wrong around a rollout, as values: who, from when on, for how long. `World`
+(``troubles=``) makes them happen.
 
-``after`` counts from the start of the simulation; a trouble that begins at ``after`` is over at ``after + lasting`` (exclusive).
+``after`` counts from the start of the simulation; a trouble that begins at ``after`` is over at
+``after + lasting`` (exclusive).
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ ALWAYS = timedelta(days=10_000)
 def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} is a multiple of the weight, such as 0.5"
+            f"{check.where(instance, attribute)}: {value!r} is a multiple of the weight, "
+            "such as 0.5"
         )
 
 
@@ -77,12 +80,16 @@ class Lags(Trouble):
 
 
 class HalfObeys(Trouble):
-    """One of two parts of the router obeys: half of the traffic moves, and it says that its parts do not agree."""
+    """One of two parts of the router obeys: half of the traffic moves, and it says that its parts
+    do not agree.
+    """
 
 
 @attrs.frozen
 class Skewed(Trouble):
-    """The router says that it splits as it was told, and the candidate gets ``by`` times its weight (at most all that stable has)."""
+    """The router says that it splits as it was told, and the candidate gets ``by`` times its weight
+    (at most all that stable has).
+    """
 
     by: float = attrs.field(validator=_is_factor, kw_only=True)
 
@@ -119,7 +126,9 @@ class CountersReset(Trouble):
 
 @attrs.frozen
 class SlowAnswers(Trouble):
-    """Each look takes this long to come back, and the time that it was asked for is over by then."""
+    """Each look takes this long to come back, and the time that it was asked for is over by
+    then.
+    """
 
     by: timedelta = attrs.field(
         default=timedelta(seconds=20), validator=check.is_span, kw_only=True
@@ -128,9 +137,11 @@ class SlowAnswers(Trouble):
 
 @attrs.frozen
 class NotReady(Trouble):
-    """Some instances of a track are not ready: the fleet says that those which are can carry ``able`` of all of the service's traffic.
+    """Some instances of a track are not ready: the fleet says that those which are can carry
+    ``able`` of all of the service's traffic.
 
-    How requests fare on them is the version's `Behaviour`; ``errors=Above(percent(30), 0.001, 0.2)`` is one that breaks under more.
+    How requests fare on them is the version's `Behaviour`;
+    ``errors=Above(percent(30), 0.001, 0.2)`` is one that breaks under more.
     """
 
     track: Track = attrs.field(

@@ -16,22 +16,25 @@ __all__ = ["Abstraction"]
 
 
 class Abstraction:
-    """Everything counts but times, serials and sentences; how long something lasted counts in a few classes, a counter up to its
-    threshold.
+    """Everything counts but times, serials and sentences; how long something lasted counts in a few
+    classes, a counter up to its threshold.
 
     What the engine does not read any more does not count either:
 
-    - *When it is over*, nobody comes back, and what people say is refused by the phase alone: evidence and clocks are not read
-      again.
-    - *On the way back* nothing is judged (a look that comes late is refused by the phase alone): evidence is not read again.
-    - *While it is held* the time in the step stands still, and every way out of a hold sets it anew (a resume, a promotion, the
-      way back).
-    - A tally's last verdict and its reason are for people; what follows from them is in its counters. ``looks_here`` is asked
-      only whether it is 0.
-    - More bad looks in a row than the budget allows, and than the one that takes no pass back, are as many.
+    - *When it is over*, nobody comes back, and what people say is refused by the phase alone:
+      evidence and clocks are not read again.
+    - *On the way back* nothing is judged (a look that comes late is refused by the phase alone):
+      evidence is not read again.
+    - *While it is held* the time in the step stands still, and every way out of a hold sets it anew
+      (a resume, a promotion, the way back).
+    - A tally's last verdict and its reason are for people; what follows from them is in its
+      counters. ``looks_here`` is asked only whether it is 0.
+    - More bad looks in a row than the budget allows, and than the one that takes no pass back, are
+      as many.
 
-    What is *not* told apart though it can matter by a tick: how near the next deadline, the end of a bake or the next try of a
-    write is. The weathers lead to each of them from either state, but not with another thing going wrong in that same tick.
+    What is *not* told apart though it can matter by a tick: how near the next deadline, the end of
+    a bake or the next try of a write is. The weathers lead to each of them from either state, but
+    not with another thing going wrong in that same tick.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -86,7 +89,9 @@ class Abstraction:
 
 
 def _stretch(tally: Tally, tolerance: Tolerance, bad: Verdict) -> object:
-    """Looks in a row that neither passed nor failed. Two without data take a pass back; a budget ends by number or length."""
+    """Looks in a row that neither passed nor failed. Two without data take a pass back; a budget
+    ends by number or length.
+    """
     budget = {Verdict.INCONCLUSIVE: tolerance.inconclusive, Verdict.NO_DATA: tolerance.no_data}.get(
         bad, tolerance.no_answer
     )

@@ -19,9 +19,11 @@ __all__ = ["State", "unkept"]
 
 @attrs.define
 class State:
-    """One state, as it was first reached: from ``parent`` by the tick that ``what`` and ``told`` tell of.
+    """One state, as it was first reached: from ``parent`` by the tick that ``what`` and ``told``
+    tell of.
 
-    ``good`` and ``aborted`` are where good weather and an abort lead from here, ``out`` is wherever anything does.
+    ``good`` and ``aborted`` are where good weather and an abort lead from here, ``out`` is wherever
+    anything does.
     """
 
     rollout: Rollout
@@ -36,7 +38,9 @@ class State:
 
 
 def unkept(states: Sequence[State]) -> Iterator[tuple[str, int]]:
-    """What does not hold, and where: an abort leads to 0 %, nobody is heard when it is over, there is a way to an end."""
+    """What does not hold, and where: an abort leads to 0 %, nobody is heard when it is over, there
+    is a way to an end.
+    """
     for here, state in enumerate(states):
         if state.aborted >= 0 and not _ends_at_zero(states, state.aborted):
             yield "an abort does not lead to 0 % here", here

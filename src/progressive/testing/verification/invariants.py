@@ -1,4 +1,6 @@
-"""What must hold of every move of the walk, as functions that return a sentence where it does not."""
+"""What must hold of every move of the walk, as functions that return a sentence where it does
+not.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ BACK: Final = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 @attrs.frozen(kw_only=True)
 class Transition:
-    """One tick of the walk, for an invariant: the rollout before and after, what the router served, what was written to it."""
+    """One tick of the walk, for an invariant: the rollout before and after, what the router served,
+    what was written to it.
+    """
 
     what: str
     before: Rollout
@@ -113,7 +117,9 @@ def _r17(move: Transition) -> str | None:
 
 
 def _r23(move: Transition) -> str | None:
-    """Rolled back only after a write of 0 %, or when another rollout took over; promoted only while the router serves it."""
+    """Rolled back only after a write of 0 %, or when another rollout took over; promoted only while
+    the router serves it.
+    """
     after = move.after
     if after.phase is move.before.phase:
         return None

@@ -1,4 +1,6 @@
-"""One tick of the engine in one weather: every command is done to the abstract router, and what it was told is kept."""
+"""One tick of the engine in one weather: every command is done to the abstract router, and what it
+was told is kept.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ __all__ = ["OneTick"]
 
 
 class OneTick:
-    """One tick in one weather. Remembers what each decision was told, so that it can be told again, and what was asked for."""
+    """One tick in one weather. Remembers what each decision was told, so that it can be told again,
+    and what was asked for.
+    """
 
     def __init__(self, rollout: Rollout, router: Router, weather: Weather, now: datetime) -> None:
         self.rollout, self.router, self.weather, self.now = rollout, router, weather, now

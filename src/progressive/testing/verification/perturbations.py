@@ -41,11 +41,12 @@ class Router:
 
 @attrs.frozen
 class Weather:
-    """What one tick meets: one thing that is not as it should be, or none. ``name`` is how a trace calls it.
+    """What one tick meets: one thing that is not as it should be, or none. ``name`` is how a trace
+    calls it.
 
-    ``changes``: the only command whose answer is another one than in good weather. The engine is a function, so a tick that does
-    not ask for it is the same tick as in good weather, to the byte, and need not be decided again. None where more than an answer
-    is different.
+    ``changes``: the only command whose answer is another one than in good weather. The engine is a
+    function, so a tick that does not ask for it is the same tick as in good weather, to the byte,
+    and need not be decided again. None where more than an answer is different.
     """
 
     name: str = "all is well"

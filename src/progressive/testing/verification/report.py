@@ -1,4 +1,6 @@
-"""What a walk found: how much it saw, what does not hold, and the way there, to be read, decided again and kept with a test."""
+"""What a walk found: how much it saw, what does not hold, and the way there, to be read, decided
+again and kept with a test.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ __all__ = ["Broken", "Report", "TraceStep"]
 
 @attrs.frozen
 class TraceStep:
-    """One tick on the way: what went wrong in it, what each decision was told, and where it stood afterwards."""
+    """One tick on the way: what went wrong in it, what each decision was told, and where it stood
+    afterwards.
+    """
 
     what: str
     told: tuple[tuple[Event, ...], ...]
@@ -33,7 +37,9 @@ class Broken:
     trace: tuple[TraceStep, ...]
 
     def replay(self) -> Rollout:
-        """Decide over the trace again; the rollout as it is then. For a test that this never comes back."""
+        """Decide over the trace again; the rollout as it is then. For a test that this never comes
+        back.
+        """
         rollout = self.begin
         for step in self.trace:
             for events in step.told:
@@ -41,7 +47,9 @@ class Broken:
         return rollout
 
     def events(self) -> tuple[tuple[str, ...], ...]:
-        """The trace as JSON, one tuple for each decision, to keep with a test (`progressive.codec.loads_event` reads it)."""
+        """The trace as JSON, one tuple for each decision, to keep with a test
+        (`progressive.codec.loads_event` reads it).
+        """
         return tuple(
             tuple(dumps_event(event) for event in events)
             for step in self.trace
@@ -56,7 +64,8 @@ class Broken:
 class Report:
     """What the walk found. ``assert report.ok, report`` is a whole test.
 
-    ``complete``: every reachable state was seen; False if ``most_states`` stopped it, and then what was not seen is not promised.
+    ``complete``: every reachable state was seen; False if ``most_states`` stopped it, and then what
+    was not seen is not promised.
     """
 
     states: int
@@ -73,7 +82,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.states:,} states, {self.transitions:,} transitions, {'all that there are' if self.complete else 'STOPPED BY most_states'}"
+            f"{self.states:,} states, {self.transitions:,} transitions, "
+            f"{'all that there are' if self.complete else 'STOPPED BY most_states'}"
         ]
         lines += [f"step {step} is never reached" for step in self.unreached]
         lines += [str(each) for each in self.broken]

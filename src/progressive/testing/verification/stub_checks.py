@@ -1,4 +1,6 @@
-"""A plan with oracles for its checks: each says what the weather tells it to say, so that every verdict is walked."""
+"""A plan with oracles for its checks: each says what the weather tells it to say, so that every
+verdict is walked.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ ZERO: Final = timedelta()
 
 @attrs.frozen(kw_only=True)
 class _Oracle:
-    """A check that says what it is told: the number of events in a look is the place of the verdict in `Verdict`."""
+    """A check that says what it is told: the number of events in a look is the place of the verdict
+    in `Verdict`.
+    """
 
     kind: ClassVar[str] = "oracle"
     of: Check
@@ -60,7 +64,9 @@ def _oracle(each: Check) -> _Oracle:
 
 
 def abstract(plan: Plan) -> Plan:
-    """The plan with oracles for its checks, and looked at as seldom as its longest step allows: twice in it."""
+    """The plan with oracles for its checks, and looked at as seldom as its longest step allows:
+    twice in it.
+    """
     longest = max([step.span for step in plan.steps], default=ZERO)
     seldom = max(longest / 2, seconds(1))
     analyses = tuple(

@@ -1,4 +1,6 @@
-"""The search: breadth first through every state and every weather, and what does not hold comes with the shortest way to it."""
+"""The search: breadth first through every state and every weather, and what does not hold comes
+with the shortest way to it.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ class Walk:
             self._report(what, here)
 
     def _every_weather(self, here: int) -> None:
-        """Every tick there is from one state. One that can't differ from the tick in good weather is counted, not decided again."""
+        """Every tick there is from one state. One that can't differ from the tick in good weather
+        is counted, not decided again.
+        """
         state, good = self.states[here], self.weathers[0]
         fair = self._move(here, good, _come_back(state, good))
         if fair is not None:
@@ -203,7 +207,9 @@ def _come_back(state: State, weather: Weather) -> datetime:
 
 
 def _same(fair: OneTick, weather: Weather, now: datetime) -> bool:
-    """Is it the tick in good weather again? It comes when that does, and what this weather changes is not asked for."""
+    """Is it the tick in good weather again? It comes when that does, and what this weather changes
+    is not asked for.
+    """
     if weather.changes is not None:
         return weather.changes not in fair.asked
     return weather.later is not None and now == fair.now
