@@ -214,7 +214,8 @@ def test_a_strategy_is_read_back_as_it_was(strategy: Canary | BlueGreen) -> None
 def test_a_strategy_can_be_written_by_hand() -> None:
     by_hand = """
     {"kind": "canary", "weights": [5, 50, 100], "bake": 120, "checks": [
-      {"kind": "limit", "metric": {"name": "error-rate", "kind": "ratio"}, "at_most": {"percent": 2}},
+      {"kind": "limit", "metric": {"name": "error-rate", "kind": "ratio"},
+       "at_most": {"percent": 2}},
       {"kind": "no_worse", "metric": {"name": "error-rate", "kind": "ratio"}}]}
     """
 

@@ -4,8 +4,8 @@
 
     ProgressiveError
     ├── StrategyError     yours: the description is wrong; every problem is named at once
-    ├── StateError        the stored bytes: what was read is not a state that this version understands
-    ├── ConflictError     somebody else's: it was moved since you looked; read again before you decide
+    ├── StateError        the stored bytes: this version does not understand what was read
+    ├── ConflictError     somebody else's: it was moved since you looked; read, then decide again
     └── WorldError        the world's: a system did not do what it was asked for
         ├── RouterError
         ├── MetricsError

@@ -430,7 +430,7 @@ def test_each_version_is_counted_from_the_start_of_the_window_to_just_before_its
     assert Closing.open == 0
 
 
-def test_a_look_keeps_the_query_with_what_it_was_filled_in_with_and_its_fingerprint_is_of_the_query_alone(
+def test_a_look_keeps_the_filled_in_query_and_its_fingerprint_is_of_the_query_alone(
     tmp_path: Path,
 ) -> None:
     shop = database(tmp_path, ORDERS)
@@ -580,8 +580,10 @@ class Driver:
         self.connect = Connection
 
 
-TRICKY = """select count(*) filter (where state = 'failed :start ''100%'), count(*) -- ":end" of :version?
-    from "or:start" where at >= :start::timestamptz and at<:end /* :backend % */ and version=:version and code[1:end] <> $q$:end$q$ and 7 % 2 = 1
+TRICKY = """select count(*) filter (where state = 'failed :start ''100%'),
+    count(*) -- ":end" of :version?
+    from "or:start" where at >= :start::timestamptz and at<:end /* :backend % */
+    and version=:version and code[1:end] <> $q$:end$q$ and 7 % 2 = 1
     and :version <> ''"""
 S, E = WINDOW.start, WINDOW.end
 

@@ -547,9 +547,7 @@ def test_a_service_whose_name_begins_like_ours_keeps_its_header_route() -> None:
 
 
 @rule("R11")
-def test_a_managed_route_that_was_edited_to_match_our_header_is_no_error_and_can_be_taken_back() -> (
-    None
-):
+def test_a_managed_route_edited_to_match_our_header_is_no_error_and_can_be_taken_back() -> None:
     api = FakeApi()
     apply(api, Traffic(candidate=percent(5), matches=(BETA,)))
     api.routes[1]["match"] = [{"headers": {"x-beta": {"exact": "never"}}}]

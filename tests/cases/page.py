@@ -25,7 +25,8 @@ INTRODUCTION = """\
 What those two do in their own tests, and what comes of the same here.
 Their cases are facts, kept as data beside our tests (`tests/cases/`, with the source of each).
 Those that make sense without a cluster are run as strategies in simulated worlds, and asserted.
-This page is made from the rules by which they are run (`python tests/cases/page.py`), so it says what is tested.
+This page is made from the rules by which they are run (`python tests/cases/page.py`), so it says \
+what is tested.
 """
 
 EVERYWHERE = """\
@@ -37,34 +38,43 @@ Here the candidate gets all traffic, is watched at 100 %, and *is* the stable ve
 
 **Five verdicts, not two.**
 Flagger counts no data and a query that fails as failed checks.
-Argo Rollouts counts errors apart, and an analysis that is terminated before it has measured anything as a success.
+Argo Rollouts counts errors apart, and an analysis that is terminated before it has measured \
+anything as a success.
 Here a look is PASS, FAIL, INCONCLUSIVE, NO_DATA or ERROR, and only the first ever raises traffic.
 
 **A last look before each raise.**
 Both raise on what the last interval said.
-Here each check is asked once more up to the last moment that was watched, however short, so that no part of a step goes unjudged.
+Here each check is asked once more up to the last moment that was watched, however short, so that \
+no part of a step goes unjudged.
 
 **Written is not done.**
-Before the first per cent, 0 % is written and read back: a router that does not obey is found while nobody is harmed.
-Every weight after it is read back too, and so is the way back; until then it is tried for ever, and a person is told.
+Before the first per cent, 0 % is written and read back: a router that does not obey is found \
+while nobody is harmed.
+Every weight after it is read back too, and so is the way back; until then it is tried for ever, \
+and a person is told.
 
 **Every wait has an end.**
-A webhook that never opens, a pause without a duration, a canary without steps: there they wait for ever.
+A webhook that never opens, a pause without a duration, a canary without steps: there they wait \
+for ever.
 Here each has a deadline, and an action that is not "go on".
 
 **Instances are somebody else's.**
 Both scale the new version up and the old one down.
 Here your deployment does.
-A fleet is asked what the instances can carry, and told at the very end what is not needed any more (`retire_after=`).
+A fleet is asked what the instances can carry, and told at the very end what is not needed any \
+more (`retire_after=`).
 """
 
 FLAGGER = """\
 ## Flagger
 
-A Flagger case is a list of ticks: at each, what the metrics and webhooks say, and what Flagger makes of it.
-Here it is a strategy with a step for each weight, in a world whose requests fail in just those intervals.
+A Flagger case is a list of ticks: at each, what the metrics and webhooks say, and what Flagger \
+makes of it.
+Here it is a strategy with a step for each weight, in a world whose requests fail in just those \
+intervals.
 Compared is the share of the new version at each tick, and the end.
-Flagger copies the new version over the old one and gives the old one's name all traffic, here the new one is given all traffic:
+Flagger copies the new version over the old one and gives the old one's name all traffic, here \
+the new one is given all traffic:
 both are 100 % of the new version.
 
 A canary with `interval: 1m`, `threshold: 5`, `stepWeight: 10` and `maxWeight: 50` is this:
@@ -93,11 +103,13 @@ ARGO = """\
 ## Argo Rollouts
 
 An Argo case is one look of a controller at a state, or one answer of a function.
-Here it is a strategy with a step for each of Argo's, driven until that state is reached; then happens what the case says.
+Here it is a strategy with a step for each of Argo's, driven until that state is reached; then \
+happens what the case says.
 Compared is what a person sees: step, weight, paused, gone back, promoted.
 Many cases are about sizes of ReplicaSets, which this library does not own.
 
-Steps like `setWeight: 20`, `pause: {duration: 10m}`, `analysis`, `setWeight: 60`, `pause: {}` are these,
+Steps like `setWeight: 20`, `pause: {duration: 10m}`, `analysis`, `setWeight: 60`, `pause: {}` \
+are these,
 and the analysis runs in the background too:
 
 ```python

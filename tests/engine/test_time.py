@@ -333,7 +333,7 @@ def test_guards_go_on_behind_a_closed_gate() -> None:
     assert world.now - START < hours(1) + minutes(2)
 
 
-def test_the_old_version_is_removed_only_after_its_time_and_only_while_the_new_one_serves_alone() -> (
+def test_the_old_version_is_removed_after_its_time_and_only_while_the_new_one_serves_alone() -> (
     None
 ):
     world = World(strategy=canary(retire_after=minutes(30))).until_phase(Phase.PROMOTED)

@@ -228,7 +228,8 @@ class EnvoyProcess:
             },
         ]
         manager = {
-            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "@type": "type.googleapis.com/envoy.extensions.filters.network"
+            ".http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "app",
             "route_config": {
                 "name": "routes",

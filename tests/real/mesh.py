@@ -152,10 +152,8 @@ class Mesh:
             lines.append("# TYPE istio_request_duration_milliseconds histogram")
             for version, buckets in self.buckets.items():
                 for edge, count in zip((*map(str, EDGES), "+Inf"), buckets, strict=True):
-                    lines.append(
-                        f'istio_request_duration_milliseconds_bucket{{{self._labels(version)},le="{edge}"}} '
-                        f"{count}"
-                    )
+                    labels = f'{self._labels(version)},le="{edge}"'
+                    lines.append(f"istio_request_duration_milliseconds_bucket{{{labels}}} {count}")
             lines.append("# TYPE orders_total counter")
             lines += [
                 f'orders_total{{version="{version}"}} {int(count)}'

@@ -377,7 +377,8 @@ import json, os, pathlib
 told = json.loads(os.environ["KUBERNETES_EXEC_INFO"])
 runs = pathlib.Path(os.environ["RUNS"])
 runs.write_text(runs.read_text() + "." if runs.exists() else ".")
-print(json.dumps({"apiVersion": told["apiVersion"], "kind": "ExecCredential", "status": {"token": os.environ["GIVES"]}}))
+status = {"token": os.environ["GIVES"]}
+print(json.dumps({"apiVersion": told["apiVersion"], "kind": "ExecCredential", "status": status}))
 """
 
 

@@ -24,9 +24,7 @@ def test_the_fewest_errors_that_any_test_needs(ratio: float, errors: float) -> N
     assert needed * share * ratio * rate == pytest.approx(errors, rel=0.01)
 
 
-def test_a_doubling_of_a_thousandth_at_one_per_cent_needs_eight_thousand_requests_of_the_candidate() -> (
-    None
-):
+def test_a_doubling_of_a_thousandth_at_one_per_cent_needs_eight_thousand_requests() -> None:
     assert requests_needed(math.log(20), 0.002, 0.001, 0.01) * 0.01 == pytest.approx(
         7_846.2, rel=1e-4
     )

@@ -280,9 +280,7 @@ def test_a_shorter_last_bake_promotes_earlier_and_that_is_known() -> None:
     assert found.exposed.requests == 45_000  # the candidate is stable then, and nobody was spared
 
 
-def test_a_version_that_would_have_gone_back_in_other_traffic_than_the_recorded_is_not_known_to() -> (
-    None
-):
+def test_a_version_that_would_go_back_in_other_traffic_than_the_recorded_is_unknown() -> None:
     """The comparison needs ten minutes here, and the other weights are others after five."""
     strategy = usual(weights=percents(5, 25, 100), checks=[limit(), NoWorse(ERRORS)], alpha=1e-9)
     found = replay(

@@ -182,8 +182,10 @@ from progressive import Canary, Limit, Metric, minutes, percent, percents
 from progressive.testing import verify
 errors = Metric("error-rate", kind="ratio")
 watched = [Limit(errors, at_most=percent(1))]
-print(verify(Canary(weights=percents(50, 100), bake=minutes(3), unguarded="few states"), most_broken=1))
-print(verify(Canary(weights=percents(100), bake=minutes(3), checks=watched), most_states=1_500, most_broken=1))
+unwatched = Canary(weights=percents(50, 100), bake=minutes(3), unguarded="few states")
+print(verify(unwatched, most_broken=1))
+checked = Canary(weights=percents(100), bake=minutes(3), checks=watched)
+print(verify(checked, most_states=1_500, most_broken=1))
 """
 
 

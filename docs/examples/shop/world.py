@@ -162,7 +162,8 @@ def envoy_config(ports: dict[str, int]) -> dict[str, Any]:
         ],
     }
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": "type.googleapis.com/envoy.extensions.filters.network"
+        ".http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "shop",
         "route_config": {
             "virtual_hosts": [

@@ -57,10 +57,8 @@ class Happened:
             case GateAnswered(gate=gate, answer=answer):
                 return f"gate {gate}: {_brief(answer)}"
             case Surveyed(tracks=tracks):
-                return (
-                    "fleet: "
-                    f"{', '.join(f'{track.value} can carry {capacity}' for track, capacity in tracks) or 'nothing'}"
-                )
+                carried = [f"{track.value} can carry {capacity}" for track, capacity in tracks]
+                return f"fleet: {', '.join(carried) or 'nothing'}"
             case CommandFailed(command=command, failure=failure, why=why):
                 return f"{command} failed ({failure.value}): {why}"
             case other:

@@ -30,9 +30,10 @@ __all__ = ["SqliteStore"]
 
 # Not INSERT OR REPLACE, which would remove the other active rollout of the service instead of
 # failing.
-SAVE: Final = """INSERT INTO rollouts (id, service, created, active, wake_at, state) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET service = excluded.service, created = excluded.created, active = excluded.active,
-    wake_at = excluded.wake_at, state = excluded.state"""
+SAVE: Final = """INSERT INTO rollouts (id, service, created, active, wake_at, state)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET service = excluded.service, created = excluded.created,
+    active = excluded.active, wake_at = excluded.wake_at, state = excluded.state"""
 
 # Text is asked for as bytes: whatever an editor or a broken disk has made of it is then for the
 # codec to refuse, by its path.

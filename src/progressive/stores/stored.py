@@ -55,10 +55,14 @@ def may_replace(
     serial does not rise.
     """
     if found != expected:
+        is_at = "not stored" if found is None else f"at serial {found}"
+        should = (
+            "it should not have been stored"
+            if expected is None
+            else f"serial {expected} was expected"
+        )
         raise ConflictError(
-            f"rollout {rollout.id!r} is "
-            f"{'not stored' if found is None else f'at serial {found}'}, and "
-            f"{'it should not have been stored' if expected is None else f'serial {expected} was expected'}: "
+            f"rollout {rollout.id!r} is {is_at}, and {should}: "
             "somebody else moved it; load it and decide again"
         )
     if found is not None and rollout.serial <= found:

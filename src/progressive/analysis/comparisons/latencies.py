@@ -138,9 +138,14 @@ class LatenciesAccepted(Accepted):
         closest = not_slower.closest(edges)
         if not_slower.within(edges, self.limit):
             return None
+        apart = (
+            f"the closest edges are {closest:.3g} times apart"
+            if isfinite(closest)
+            else "there are no two edges above 0"
+        )
         return (
-            f"accept={self.limit:g} can't be proven with these buckets, up to {_time(edges[-1])}: "
-            f"{f'the closest edges are {closest:.3g} times apart' if isfinite(closest) else 'there are no two edges above 0'}"
+            f"accept={self.limit:g} can't be proven with these buckets, "
+            f"up to {_time(edges[-1])}: {apart}"
         )
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:

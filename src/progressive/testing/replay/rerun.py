@@ -226,10 +226,9 @@ class Rerun:
             self.recording.ending,
             self.rollout.progress.waiting,
         )
-        still = (
-            "this one would have stayed at "
-            f"{self.rollout.routing.wanted}{'' if waiting is None else f', waiting for {waiting.why}'}"
-        )
+        still = f"this one would have stayed at {self.rollout.routing.wanted}"
+        if waiting is not None:
+            still += f", waiting for {waiting.why}"
         following = recorded.asked[self._asked] if self._asked < len(recorded.asked) else None
         if end.phase in FINAL and end.at <= self.now:
             if end.phase is Phase.PROMOTED:
