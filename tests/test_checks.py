@@ -26,6 +26,7 @@ from progressive import (
     times,
 )
 from progressive.analysis import Check, Judgement, Verdict
+from progressive.analysis.check_state import CheckState, action_for, reset_failures, update
 from progressive.model import (
     Counts,
     Gauge,
@@ -37,7 +38,6 @@ from progressive.model import (
     NoData,
     Window,
 )
-from progressive.analysis.check_state import Tally, consequence, fold, forgive
 from progressive.model.actions import Memory
 
 ERRORS = Metric("error-rate", kind="ratio")
@@ -477,25 +477,25 @@ def test_both_keep_the_contract_of_a_check() -> None:
 # --------------------------------------------------------------------------------- how looks add up
 
 
-def told(*verdicts: Any, tolerance: Tolerance | None = None) -> Tally:
+def told(*verdicts: Any, tolerance: Tolerance | None = None) -> CheckState:
     """The tally after looks with these verdicts; ``starved`` is a NO_DATA of the candidate
     alone.
     """
-    tally, every = Tally(), seconds(30)
+    check_state, every = CheckState(), seconds(30)
     for n, verdict in enumerate(verdicts):
         starved = verdict == "starved"
         judgement = Judgement(
             verdict=NO_DATA if starved else verdict, why=f"look {n}", starved=starved
         )
-        tally = fold(
-            tally,
+        check_state = update(
+            check_state,
             judgement,
             None,
             tolerance or Tolerance(),
             start=START + n * every,
             end=START + (n + 1) * every,
         )
-    return tally
+    return check_state
 
 
 FAILING: tuple[tuple[str, Tolerance, tuple[Verdict, ...], bool], ...] = (
@@ -528,12 +528,12 @@ def test_failing_looks_become_a_failed_check(
     tolerance: Tolerance, verdicts: tuple[Verdict, ...], failed: bool, then: Action
 ) -> None:
     tolerance = attrs.evolve(tolerance, then=then)
-    tally = told(*verdicts, tolerance=tolerance)
+    check_state = told(*verdicts, tolerance=tolerance)
 
-    assert tally.failed is failed
+    assert check_state.failed is failed
     for full in (False, True):
-        found = consequence(tally, tolerance, full=full)
-        assert found == ((then, tally.why) if failed else None)
+        found = action_for(check_state, tolerance, full=full)
+        assert found == ((then, check_state.why) if failed else None)
 
 
 BUDGETS: tuple[tuple[str, Tolerance, tuple[Any, ...], bool, Action | None], ...] = (
@@ -598,24 +598,29 @@ BUDGETS: tuple[tuple[str, Tolerance, tuple[Any, ...], bool, Action | None], ...]
 def test_what_is_neither_pass_nor_fail_has_a_budget(
     tolerance: Tolerance, verdicts: tuple[Any, ...], full: bool, action: Action | None
 ) -> None:
-    found = consequence(told(*verdicts, tolerance=tolerance), tolerance, full=full)
+    found = action_for(told(*verdicts, tolerance=tolerance), tolerance, full=full)
 
     assert (None if found is None or found[0] is Action.WAIT else found[0]) is action
 
 
 def test_a_tally_counts_and_a_resume_forgives_without_forgetting_what_was_learned() -> None:
-    tally = attrs.evolve(told(PASS, FAIL, NO_DATA, FAIL), memory=(1.0, 2.0))
+    check_state = attrs.evolve(told(PASS, FAIL, NO_DATA, FAIL), memory=(1.0, 2.0))
     assert (
-        tally.looks,
-        tally.passes,
-        tally.here,
-        tally.looks_here,
-        tally.failures,
-        tally.in_a_row,
+        check_state.looks,
+        check_state.passes,
+        check_state.passes_at_weight,
+        check_state.looks_at_weight,
+        check_state.failures,
+        check_state.consecutive_failures,
     ) == (4, 1, 1, 4, 2, 2)
-    forgiven = forgive(tally)
+    forgiven = reset_failures(check_state)
 
-    assert (forgiven.failed, forgiven.failures, forgiven.in_a_row, forgiven.bad) == (
+    assert (
+        forgiven.failed,
+        forgiven.failures,
+        forgiven.consecutive_failures,
+        forgiven.stuck_verdict,
+    ) == (
         False,
         0,
         0,
@@ -625,23 +630,28 @@ def test_a_tally_counts_and_a_resume_forgives_without_forgetting_what_was_learne
 
 
 def test_long_reasons_are_cut_in_the_state() -> None:
-    tally = fold(
-        Tally(), Judgement(verdict=PASS, why="x" * 1_000), None, Tolerance(), start=START, end=START
+    check_state = update(
+        CheckState(),
+        Judgement(verdict=PASS, why="x" * 1_000),
+        None,
+        Tolerance(),
+        start=START,
+        end=START,
     )
 
-    assert tally.why == "x" * 160
+    assert check_state.why == "x" * 160
 
 
 @given(
     st.lists(st.sampled_from([PASS, FAIL, INCONCLUSIVE, NO_DATA, ERROR, "starved"]), max_size=40)
 )
 def test_only_a_pass_ever_counts_as_a_pass(verdicts: list[Any]) -> None:
-    tally = told(*verdicts)
+    check_state = told(*verdicts)
 
-    assert tally.passes == verdicts.count(PASS)
-    assert tally.looks == len(verdicts)
-    assert tally.failures == verdicts.count(FAIL)
-    assert tally.failed <= (FAIL in verdicts[-1:])
+    assert check_state.passes == verdicts.count(PASS)
+    assert check_state.looks == len(verdicts)
+    assert check_state.failures == verdicts.count(FAIL)
+    assert check_state.failed <= (FAIL in verdicts[-1:])
 
 
 def test_buckets_that_changed_under_way_begin_anew_and_are_no_error() -> None:

@@ -60,6 +60,20 @@ from progressive import (
     seconds,
     times,
 )
+from progressive.analysis import Judgement, Verdict
+from progressive.analysis.check_state import CheckState
+from progressive.analysis.contract import Check
+from progressive.codec import (
+    dumps_event,
+    dumps_note,
+    dumps_strategy,
+    loads_event,
+    loads_note,
+    loads_strategy,
+)
+from progressive.codec.schema import Codec
+from progressive.codec.strict_json import parsed, text_of
+from progressive.errors import Failure
 from progressive.model import (
     Capacity,
     Counts,
@@ -73,23 +87,9 @@ from progressive.model import (
     NoData,
     Window,
 )
-from progressive.analysis import Judgement, Verdict
-from progressive.plan import Kinds, Plan, Step
-from progressive.codec import (
-    dumps_event,
-    dumps_note,
-    dumps_strategy,
-    loads_event,
-    loads_note,
-    loads_strategy,
-)
-from progressive.analysis.check_state import Tally
-from progressive.analysis.contract import Check
-from progressive.codec.schema import Codec
-from progressive.codec.strict_json import parsed, text_of
-from progressive.errors import Failure
 from progressive.model.actions import Memory
 from progressive.model.units import MILLION, Percent
+from progressive.plan import Kinds, Plan, Step
 from progressive.plan.step import Advance, Done, Situation, Wait
 from progressive.rollout.events import (
     EVENTS,
@@ -100,20 +100,20 @@ from progressive.rollout.events import (
     Inspected,
     Measured,
     Retired,
-    Seen,
+    RouterApplied,
+    RouterRead,
     Surveyed,
-    Wrote,
 )
 from progressive.rollout.notes import (
     NOTES,
     Asked,
     Drifted,
-    Entered,
     Escalated,
-    Happened,
+    EventRecorded,
     Judged,
     Late,
     Note,
+    PhaseEntered,
     Refused,
     Released,
     Unjudged,
@@ -235,8 +235,8 @@ SAID: dict[str, Any] = {"at": START, "by": "eve", "why": "lunch \N{SLICE OF PIZZ
 EVENTS_OF_EVERY_KIND: tuple[Event, ...] = (
     Tick(at=START + ms(7)),
     Inspected(at=START, problems=("hook 'smoke': nothing is bound to it",), undo="kubectl ..."),
-    Seen(at=START, served=SERVED),
-    Wrote(at=START, epoch=3, traffic=SERVED.traffic, served=SERVED),
+    RouterRead(at=START, served=SERVED),
+    RouterApplied(at=START, epoch=3, traffic=SERVED.traffic, served=SERVED),
     Inspected(at=START, fleet=True),
     Surveyed(
         at=START,
@@ -311,7 +311,7 @@ def test_an_event_is_read_back_as_it_was(event: Event) -> None:
 
 
 NOTES_OF_EVERY_KIND: tuple[Note, ...] = (
-    *(Happened(at=START, event=event) for event in EVENTS_OF_EVERY_KIND),
+    *(EventRecorded(at=START, event=event) for event in EVENTS_OF_EVERY_KIND),
     Judged(
         at=START,
         analysis="checks",
@@ -320,7 +320,7 @@ NOTES_OF_EVERY_KIND: tuple[Note, ...] = (
         why="0 % <= 1 %",
         numbers=(("candidate", 0.25), ("sample", 3)),
     ),
-    Entered(at=START, phase="held", step="", epoch=4, why="lunch", by="eve"),
+    PhaseEntered(at=START, phase="held", step="", epoch=4, why="lunch", by="eve"),
     Asked(at=START, traffic=SERVED.traffic, why="step"),
     Verified(at=START, traffic=Traffic(), version=None),
     Drifted(at=START, asked=Traffic(), served=SERVED, why="somebody"),
@@ -398,7 +398,7 @@ def test_generated_notes_are_read_back_as_they_were(note: Note) -> None:
 @rule("R32")
 @pytest.mark.parametrize(
     "kind",
-    [Progress, Routing, Evidence, Clocks, Tally, Tolerance, Analysis, Limit, NoWorse],
+    [Progress, Routing, Evidence, Clocks, CheckState, Tolerance, Analysis, Limit, NoWorse],
     ids=lambda kind: kind.__name__,
 )
 def test_generated_parts_of_a_rollout_are_read_back_as_they_were(kind: type[Any]) -> None:
@@ -581,7 +581,7 @@ def test_every_state_of_a_promotion_past_a_route_behind_a_closed_gate_can_be_rea
     world.tick()
 
     assert world.rollout.progress.step == 2
-    assert world.rollout.routing.wanted == Traffic(
+    assert world.rollout.routing.desired == Traffic(
         candidate=percent(10), matches=[Match(name="beta", value="1")]
     )
 

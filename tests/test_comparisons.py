@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_checks import BASKET, ERROR, ERRORS, FAIL, LATENCY, NO_DATA, PASS, QUEUE, counts, look
 
-from progressive.model import Gauge, Histogram, Look, Moments
-from progressive.analysis import Judgement, Verdict
 from progressive import Metric, NoWorse, Track
+from progressive.analysis import Judgement, Verdict
+from progressive.model import Gauge, Histogram, Look, Moments
 from progressive.model.actions import Memory
 from progressive.stats import sequential
 

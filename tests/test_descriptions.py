@@ -47,10 +47,10 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.model import Counts, Gauge, Histogram, Look, Moments, Window
-from progressive.plan import Guard, Kinds, Plan
 from progressive.analysis import Kayenta, KayentaJudge, KayentaMetric
 from progressive.codec import loads_event, loads_note, loads_strategy
+from progressive.model import Counts, Gauge, Histogram, Look, Moments, Window
+from progressive.plan import Guard, Kinds, Plan
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 
 AT = datetime.fromisoformat("2026-03-01T12:00:00Z")

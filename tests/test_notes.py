@@ -20,8 +20,8 @@ from progressive import (
     Traffic,
     percent,
 )
-from progressive.model import Capacity, Counts, Gauge, Histogram, Look, NoAnswer, NoData, Window
 from progressive.errors import Failure
+from progressive.model import Capacity, Counts, Gauge, Histogram, Look, NoAnswer, NoData, Window
 from progressive.model.router_state import Served
 from progressive.rollout.events import (
     CommandFailed,
@@ -35,12 +35,12 @@ from progressive.rollout.notes import (
     NOTES,
     Asked,
     Drifted,
-    Entered,
     Escalated,
-    Happened,
+    EventRecorded,
     Judged,
     Late,
     Note,
+    PhaseEntered,
     Refused,
     Released,
     Unjudged,
@@ -50,11 +50,11 @@ from progressive.rollout.notes import (
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def happened(kind: type[Any], **said: Any) -> Happened:
-    return Happened(at=AT, event=kind(at=AT, **said))
+def happened(kind: type[Any], **said: Any) -> EventRecorded:
+    return EventRecorded(at=AT, event=kind(at=AT, **said))
 
 
-def look(*measured: Any) -> Happened:
+def look(*measured: Any) -> EventRecorded:
     tracks = tuple(zip((Track.CANDIDATE, Track.STABLE), measured, strict=False))
     return happened(
         Measured,
@@ -110,10 +110,10 @@ SENTENCES: list[tuple[Note, str]] = [
         "checks/error-rate: NO_DATA: nothing",
     ),
     (
-        Entered(at=AT, phase="progressing", step="bake-5", epoch=3, why="weight-5 is done"),
+        PhaseEntered(at=AT, phase="progressing", step="bake-5", epoch=3, why="weight-5 is done"),
         "progressing bake-5: weight-5 is done",
     ),
-    (Entered(at=AT, phase="held", step="", epoch=3, why="lunch"), "held: lunch"),
+    (PhaseEntered(at=AT, phase="held", step="", epoch=3, why="lunch"), "held: lunch"),
     (
         Asked(at=AT, traffic=Traffic(candidate=percent(5)), why="step weight-5"),
         "asks for 5 % candidate (step weight-5)",

@@ -44,6 +44,7 @@ from progressive import (
     seconds,
     times,
 )
+from progressive.errors import Failure
 from progressive.model import (
     Capabilities,
     Counts,
@@ -58,7 +59,6 @@ from progressive.model import (
     Percent,
     Window,
 )
-from progressive.errors import Failure
 from progressive.model.measurement import Histogram, merge
 from progressive.model.replace import evolve
 from progressive.model.units import MILLION

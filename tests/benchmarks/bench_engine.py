@@ -127,7 +127,7 @@ def bytes_of_state() -> None:
         ) -> None:
             sizes.append(
                 (
-                    sum(tally.looks for tally in rollout.evidence.tallies),
+                    sum(check_state.looks for check_state in rollout.evidence.check_states),
                     len(dumps(rollout).encode()),
                 )
             )

@@ -283,7 +283,7 @@ def phase(case: Case) -> None:
         )
         scene.tick().on(
             lambda rollout: (
-                not rollout.routing.standing.candidate.ppm and not rollout.waits_for_person
+                not rollout.routing.last_verified.candidate.ppm and not rollout.waits_for_person
             ),
             at_most=minutes(5),
         )

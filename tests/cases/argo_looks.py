@@ -336,7 +336,7 @@ def _at_the_switch(given: Given) -> Setting:
     if given.get("active") == given.get("new"):
         scene.on(
             lambda rollout: (
-                rollout.routing.verified_since is None or not rollout.routing.wanted.candidate.ppm
+                rollout.routing.verified_since is None or not rollout.routing.desired.candidate.ppm
             ),
             at_most=minutes(20),
         )

@@ -37,8 +37,8 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive.plan import Step
 from progressive.model.traffic import Match
+from progressive.plan import Step
 from progressive.steps import Analyze, Approval, Hook, Pause, SetWeight
 from progressive.testing import Behaviour, Moment, World
 from progressive.testing.simulation import troubles
@@ -373,7 +373,7 @@ def index(rollout: Rollout, given: Given) -> int:
         return last
     done = (
         step.traffic is not None
-        and step.traffic == rollout.routing.standing
+        and step.traffic == rollout.routing.last_verified
         and rollout.routing.verified_since is not None
     )
     return int(step.id.removeprefix("argo-")) + done
@@ -445,7 +445,7 @@ def _time_passes(given: Given, scene: Scene) -> None:
     scene.until(scene.rollout.clocks.entered + seconds(given["pause_started_s_ago"])).tick()
     if given.get("strategy") == "blue_green":
         scene.on(
-            lambda rollout: not rollout.final and rollout.routing.wanted.candidate.ppm > 0,
+            lambda rollout: not rollout.final and rollout.routing.desired.candidate.ppm > 0,
             at_most=minutes(2),
         )
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import attrs
 
-from progressive.rollout import Event
 from progressive import Phase, Rollout, Track
 from progressive.model.capacity import Capacity
 from progressive.model.traffic import Traffic
 from progressive.model.units import percent
 from progressive.plan.plan import Strategy
+from progressive.rollout import Event
 from progressive.rollout.notes import Note
 from progressive.testing import World
 from progressive.testing.simulation.simulate import Run

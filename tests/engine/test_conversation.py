@@ -6,14 +6,14 @@ from rules import rule
 from world import World
 
 from progressive import Phase, Traffic, percent
-from progressive.runtime.protocol import Save
+from progressive.runtime.protocol import Persist
 
 
 @rule("R4")
 def test_what_raises_is_saved_before_it_is_done() -> None:
     world = World().until_next_tick_raises()
     order = [
-        "save" if isinstance(move, Save) else "/".join(command.kind for command in move.commands)
+        "save" if isinstance(move, Persist) else "/".join(command.kind for command in move.commands)
         for move in world.moves()
     ]
 

@@ -150,7 +150,7 @@ def test_a_raise_that_a_crash_left_over_asks_the_gate_again() -> None:
     for move in world.moves():
         if any(isinstance(command, Apply) for command in getattr(move, "commands", ())):
             break
-    assert world.rollout.routing.wanted.candidate == percent(50)
+    assert world.rollout.routing.desired.candidate == percent(50)
     shut = world.now + minutes(1) + seconds(20)
     world.gate = lambda now: ClosedUntil(shut, "night")
     world.advance(minutes(1))
@@ -310,7 +310,9 @@ def test_after_a_resume_everything_has_to_pass_anew() -> None:
     world.say(Hold(at=world.now, by="eve", why="lunch"))
     world.say(Resume(at=world.now, by="eve", why="back"))
 
-    assert [tally.here for tally in world.rollout.evidence.tallies] == [0]
+    assert [
+        check_state.passes_at_weight for check_state in world.rollout.evidence.check_states
+    ] == [0]
 
 
 @rule("R18")

@@ -60,8 +60,8 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.model import Counts
 from progressive.errors import StoreError
+from progressive.model import Counts
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track
 from progressive.rollout.notes import Refused
@@ -211,7 +211,7 @@ def test_without_a_store_traffic_is_raised_only_by_the_tick_after_the_one_that_d
         decision = colour.tick(rollout, bound)
         for traffic in router.history:
             decided.setdefault(("written", traffic.candidate), n)
-        decided.setdefault(("wanted", decision.rollout.routing.wanted.candidate), n)
+        decided.setdefault(("wanted", decision.rollout.routing.desired.candidate), n)
         rollout = decision.rollout
         if decision.wake_at is None:
             break

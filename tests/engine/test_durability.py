@@ -47,8 +47,8 @@ from progressive.engine.decide import _in_order
 from progressive.errors import ConflictError
 from progressive.model.measurement import Look, NoData, Window
 from progressive.model.traffic import Track
-from progressive.rollout.events import Inspected, Measured, Retired, Seen
-from progressive.runtime.protocol import Save
+from progressive.rollout.events import Inspected, Measured, Retired, RouterRead
+from progressive.runtime.protocol import Persist
 
 SHORT = Canary(
     weights=percents(50, 100), bake=seconds(1), watch_every=seconds(10), unguarded="a crash test"
@@ -117,7 +117,7 @@ def test_a_save_on_somebody_else_s_serial_is_lost_and_does_nothing() -> None:
     world = World().until_next_tick_raises()
     moves = world.moves()
     for move in moves:
-        if isinstance(move, Save):
+        if isinstance(move, Persist):
             break
     world.say(Hold(at=world.now, by="eve", why="wait"))
     held, writes = world.text, len(world.writes)
@@ -134,7 +134,7 @@ def test_a_final_phase_absorbs_every_event(phase: Phase) -> None:
     rollout, at = world.rollout, world.now + seconds(5)
     for event in (
         Tick(at=at),
-        Seen(at=at, served=world.served()),
+        RouterRead(at=at, served=world.served()),
         world.answers[-1],
         Inspected(at=at),
         Retired(at=at),

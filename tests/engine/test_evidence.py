@@ -35,12 +35,12 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.model import Counts, Gauge, Look, NoAnswer, NoData, Window
 from progressive.analysis import Judgement, Verdict
-from progressive.plan import Kinds, Situation, Step
+from progressive.model import Counts, Gauge, Look, NoAnswer, NoData, Window
 from progressive.model.actions import Memory
 from progressive.model.measurement import Histogram
 from progressive.model.traffic import Track
+from progressive.plan import Kinds, Situation, Step
 from progressive.plan.step import Advance
 from progressive.rollout.commands import Measure, Read
 from progressive.rollout.events import Measured, Tick
@@ -213,7 +213,7 @@ def test_a_counter_without_a_reading_is_an_error_and_no_reason_to_ask_without_en
     world.tick()
 
     assert len(world.answers) - asked <= 1
-    assert world.rollout.evidence.tallies[0].why == "a counter was asked and gave no reading"
+    assert world.rollout.evidence.check_states[0].why == "a counter was asked and gave no reading"
     world.until_phase(Phase.ROLLED_BACK)
 
 
@@ -221,7 +221,9 @@ def test_a_counter_without_a_reading_is_an_error_and_no_reason_to_ask_without_en
 def test_nothing_is_raised_on_what_passed_at_less_traffic() -> None:
     world = World(strategy=canary(bake=minutes(2), interval=hours(1))).until_weight(50)
 
-    assert all(tally.here == 0 for tally in world.rollout.evidence.tallies)
+    assert all(
+        check_state.passes_at_weight == 0 for check_state in world.rollout.evidence.check_states
+    )
 
 
 @rule("R16")
@@ -319,8 +321,12 @@ def test_what_passed_at_less_traffic_and_was_measured_late_is_no_pass_at_full_tr
             tail.at > raised and tail.look.window.end <= raised for tail in world.answers
         )
     )
-    [tally] = world.rollout.evidence.tallies
-    assert (tally.verdict, tally.here, tally.looks_here) == (Verdict.PASS, 0, 0)
+    [check_state] = world.rollout.evidence.check_states
+    assert (check_state.verdict, check_state.passes_at_weight, check_state.looks_at_weight) == (
+        Verdict.PASS,
+        0,
+        0,
+    )
     world.night = True
 
     world.until(lambda world: world.phase is not Phase.PROGRESSING)
@@ -355,7 +361,7 @@ def test_one_failing_look_alone_is_tolerated_and_blocks_the_raise() -> None:
     world.advance(seconds(30))
     world.bad = 0.2
     world.tick()
-    assert world.rollout.evidence.tallies[0].in_a_row == 1
+    assert world.rollout.evidence.check_states[0].consecutive_failures == 1
     world.bad = 0.001
 
     world.until_phase(Phase.PROMOTED)
@@ -404,10 +410,10 @@ def test_evidence_is_carried_over_steps_and_never_reset() -> None:
     world = World(
         strategy=canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(50))])
     ).until_weight(5)
-    before = world.rollout.evidence.tallies[0].memory
+    before = world.rollout.evidence.check_states[0].memory
     world.until_weight(50)
 
-    memory = world.rollout.evidence.tallies[0].memory
+    memory = world.rollout.evidence.check_states[0].memory
     assert memory != before
     assert isinstance(memory, tuple)
     assert len(memory) == 8
@@ -430,7 +436,7 @@ def test_a_changed_query_starts_the_evidence_anew() -> None:
         decision = decide(rollout, Measured(at=at, analyses=("checks",), look=answer))
         rollout = decision.rollout
 
-    assert rollout.evidence.tallies[0].passes == 1
+    assert rollout.evidence.check_states[0].passes == 1
     assert any("query changed" in str(note) for note in decision.notes)
 
 
@@ -531,7 +537,7 @@ def test_the_same_question_of_two_analyses_is_asked_once() -> None:
     world.tick()
 
     assert world.answers[-1].analyses == ("one", "two")
-    assert all(tally.looks == 1 for tally in world.rollout.evidence.tallies)
+    assert all(check_state.looks == 1 for check_state in world.rollout.evidence.check_states)
 
 
 def test_no_answer_on_one_track_is_an_error_and_consumes_no_window() -> None:
@@ -546,7 +552,7 @@ def test_no_answer_on_one_track_is_an_error_and_consumes_no_window() -> None:
     ).rollout
 
     assert after.evidence.series[0].start == start
-    assert after.evidence.tallies[0].verdict is Verdict.ERROR
+    assert after.evidence.check_states[0].verdict is Verdict.ERROR
 
 
 def test_a_hook_that_says_stop_goes_back() -> None:

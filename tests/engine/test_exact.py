@@ -30,17 +30,17 @@ from progressive import (
     percent,
     seconds,
 )
-from progressive.errors import Failure
 from progressive.engine.clocks import LATEST_RETRY
+from progressive.errors import Failure
 from progressive.model.replace import evolve
 from progressive.model.router_state import Served
 from progressive.model.traffic import Traffic
 from progressive.plan.step import Advance, Done, Situation, Step, Wait
 from progressive.rollout.commands import Apply, Retire, RunHook
-from progressive.rollout.events import CommandFailed, HookAnswered, Seen, Wrote
-from progressive.rollout.notes import Drifted, Entered, Escalated, Happened
+from progressive.rollout.events import CommandFailed, HookAnswered, RouterApplied, RouterRead
+from progressive.rollout.notes import Drifted, Escalated, EventRecorded, PhaseEntered
 from progressive.rollout.phases import TRANSITIONS, Retirement
-from progressive.rollout.state import Rollout
+from progressive.rollout.state import ClosedGate, Rollout
 from progressive.steps import Bake, Hook, Pause, SetWeight
 
 
@@ -107,7 +107,7 @@ def test_a_step_without_a_deadline_has_an_hour_more_than_its_span() -> None:
 @rule("R30")
 def test_a_step_of_one_s_own_without_a_deadline_has_an_hour_more_than_its_span() -> None:
     rollout = in_an_own_step(Own(Done()))
-    elsewhere = Seen(at=rollout.clocks.now, served=Served(traffic=Traffic()))
+    elsewhere = RouterRead(at=rollout.clocks.now, served=Served(traffic=Traffic()))
 
     waiting = decide(rollout, elsewhere).rollout.progress.waiting
 
@@ -170,7 +170,7 @@ def test_the_whole_s_deadline_wakes_to_the_instant_and_names_what_was_waited_for
     ends = rollout.clocks.now + (seconds(437) - rollout.clocks.ran)
 
     decision = decide(
-        rollout, Tick(at=ends - seconds(5)), Seen(at=ends - seconds(5), served=world.served())
+        rollout, Tick(at=ends - seconds(5)), RouterRead(at=ends - seconds(5), served=world.served())
     )
     assert decision.rollout.phase is Phase.PROGRESSING
     assert decision.wake_at == ends or decision.commands
@@ -256,7 +256,7 @@ def test_the_trail_says_whether_a_step_was_done_or_skipped() -> None:
     world = in_the_first_bake()
     world.say(Skip(at=world.now, epoch=world.rollout.epoch, by="eve", why="in a hurry"))
     world.until(lambda world: world.rollout.progress.step == 3)
-    entered = [note.why for note in world.notes if isinstance(note, Entered)]
+    entered = [note.why for note in world.notes if isinstance(note, PhaseEntered)]
 
     assert "weight-5 is done" in entered
     assert "bake-5 is skipped" in entered
@@ -282,7 +282,7 @@ def test_every_gate_that_is_asked_is_named() -> None:
     )
     rollout, why = world.rollout, []
     events: list[Any] = [Tick(at=world.now)]
-    while not any(isinstance(event, Wrote) for event in events):
+    while not any(isinstance(event, RouterApplied) for event in events):
         decision = decide(rollout, *events)
         world.ghost.ceiling = percent(50).ppm
         rollout = decision.rollout
@@ -307,7 +307,9 @@ def at_the_hook(hook: Callable[[str], Any]) -> World:
 def hooks(world: World, rollout: Any) -> list[RunHook]:
     return [
         command
-        for command in decide(rollout, Seen(at=rollout.clocks.now, served=world.served())).commands
+        for command in decide(
+            rollout, RouterRead(at=rollout.clocks.now, served=world.served())
+        ).commands
         if isinstance(command, RunHook)
     ]
 
@@ -341,11 +343,11 @@ def test_a_hook_that_has_answered_or_is_skipped_is_not_run_again_while_the_route
     changed = {"answer": Go()} if what == "went" else {"skipped": True, "answer": None}
     rollout = evolve(rollout, progress=evolve(rollout.progress, **changed))
     lower = Served(
-        traffic=Traffic(candidate=percent(1)), version="7", marker=rollout.routing.served.marker
+        traffic=Traffic(candidate=percent(1)), version="7", marker=rollout.routing.observed.marker
     )  # type: ignore[union-attr]
     at = rollout.clocks.now + seconds(5)
 
-    decision = decide(rollout, Tick(at=at), Seen(at=at, served=lower))
+    decision = decide(rollout, Tick(at=at), RouterRead(at=at, served=lower))
 
     assert decision.rollout.progress.step == rollout.progress.step, (
         "it may not go on: the router serves something else"
@@ -372,7 +374,7 @@ def test_an_abort_that_keeps_the_old_version_is_in_the_trail() -> None:
 
     decision = decide(world.rollout, abort)
 
-    assert decision.notes == (Happened(at=decision.rollout.clocks.now, event=abort),)
+    assert decision.notes == (EventRecorded(at=decision.rollout.clocks.now, event=abort),)
     assert decision.rollout.progress.waiting is None
     assert decision.rollout.over
 
@@ -431,7 +433,7 @@ def test_a_fleet_that_never_removes_is_given_up_at_its_instant() -> None:
 def test_a_clock_that_steps_back_moves_retries_and_freezes_with_it() -> None:
     rollout = in_the_first_bake(gates=["freeze"]).rollout
     now = rollout.clocks.now
-    frozen = evolve(rollout.progress, frozen=("freeze", "night", now + hours(9)))
+    frozen = evolve(rollout.progress, closed_gate=ClosedGate("freeze", "night", now + hours(9)))
     waits = evolve(
         rollout, routing=evolve(rollout.routing, retry_at=now + minutes(5)), progress=frozen
     )
@@ -440,7 +442,7 @@ def test_a_clock_that_steps_back_moves_retries_and_freezes_with_it() -> None:
     back = decide(waits, Tick(at=now - hours(1))).rollout
 
     assert back.routing.retry_at == now - hours(1) + LATEST_RETRY
-    assert back.progress.frozen is None
+    assert back.progress.closed_gate is None
     assert decide(soon, Tick(at=now - hours(1))).rollout.routing.retry_at == now - hours(
         1
     ) + seconds(2)
@@ -454,14 +456,15 @@ def test_too_much_before_it_was_ever_verified_is_drift_and_what_we_wrote_ourselv
         routing=evolve(
             world.rollout.routing,
             verified_since=None,
-            served=Served(traffic=Traffic(), version="3"),
+            observed=Served(traffic=Traffic(), version="3"),
         ),
     )
     at, high = rollout.clocks.now, Served(traffic=Traffic(candidate=percent(80)), version="4")
 
-    read = decide(rollout, Seen(at=at, served=high))
+    read = decide(rollout, RouterRead(at=at, served=high))
     wrote = decide(
-        rollout, Wrote(at=at, epoch=rollout.epoch, traffic=rollout.routing.wanted, served=high)
+        rollout,
+        RouterApplied(at=at, epoch=rollout.epoch, traffic=rollout.routing.desired, served=high),
     )
 
     assert [note.why for note in read.notes if isinstance(note, Drifted)] == [
@@ -530,7 +533,7 @@ def test_every_transition_of_the_table_is_taken_by_some_rollout_and_no_other_is(
         world.marker = evolve(world.marker, generation=9)
         live(world.until_phase(Phase.ROLLED_BACK))
     unsure = World(unwritable=True).until(
-        lambda world: world.rollout.routing.touched
+        lambda world: world.rollout.routing.any_write_sent
     )  # and nobody knows whether it was written
     unsure.say(Abort(at=unsure.now, by="eve", why="not today"))
     unsure.heal()

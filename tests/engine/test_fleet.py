@@ -38,10 +38,9 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.model import Capacity
-from progressive.errors import FleetError
 from progressive.codec import dumps_event, loads_event
-from progressive.errors import Failure
+from progressive.errors import Failure, FleetError
+from progressive.model import Capacity
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Match, Traffic
 from progressive.model.units import Percent
@@ -90,7 +89,7 @@ class Drive:
     def reach(self, weight: float) -> None:
         self.go(
             lambda rollout: (
-                rollout.routing.standing.candidate == percent(weight)
+                rollout.routing.last_verified.candidate == percent(weight)
                 and rollout.routing.verified_since is not None
             )
         )
@@ -706,4 +705,4 @@ def test_a_hold_at_weights_that_somebody_set_asks_for_whole_per_cents_of_them() 
 
     drive.look()
 
-    assert drive.rollout.routing.wanted == Traffic(candidate=percent(33))
+    assert drive.rollout.routing.desired == Traffic(candidate=percent(33))

@@ -24,8 +24,8 @@ from progressive import (
 )
 from progressive.model.router_state import Marker
 from progressive.model.traffic import Track
-from progressive.rollout.events import Inspected, Seen
-from progressive.rollout.notes import Happened, Refused
+from progressive.rollout.events import Inspected, RouterRead
+from progressive.rollout.notes import EventRecorded, Refused
 
 
 @rule("R45")
@@ -82,7 +82,7 @@ def test_what_is_not_bound_ends_it_before_anything_is_touched() -> None:
 def test_stable_must_run_what_the_release_says() -> None:
     world = World()
     served = attrs.evolve(world.served(), identities=((Track.STABLE, "v0"),))
-    decision = decide(world.rollout, Tick(at=world.now), Seen(at=world.now, served=served))
+    decision = decide(world.rollout, Tick(at=world.now), RouterRead(at=world.now, served=served))
 
     assert "stable (v1) really runs v0" in decision.rollout.progress.reason
 
@@ -122,7 +122,7 @@ def test_every_look_and_every_word_from_outside_is_in_the_trail_word_for_word() 
     world = World().until_weight(5)
     hold = Hold(at=world.now, by="eve", why="lunch")
     world.say(hold)
-    told = [note.event for note in world.said("happened") if isinstance(note, Happened)]
+    told = [note.event for note in world.said("happened") if isinstance(note, EventRecorded)]
 
     assert hold in told
     assert [event for event in told if event.kind == "measured"] == world.answers

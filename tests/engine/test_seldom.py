@@ -54,12 +54,12 @@ from progressive import (
     submit,
     tick,
 )
-from progressive.model import Capabilities, Counts, Look, NoAnswer, Window
-from progressive.errors import Failure, StoreError
-from progressive.plan import Situation, Step
 from progressive.analysis import Verdict
-from progressive.engine.draft import Turn
-from progressive.engine.transitions import go_back
+from progressive.engine.draft import Draft
+from progressive.engine.transitions import roll_back
+from progressive.errors import Failure, StoreError
+from progressive.model import Capabilities, Counts, Look, NoAnswer, Window
+from progressive.plan import Situation, Step
 from progressive.plan.step import Advance, Done, Failed, Halt, Wait
 from progressive.plan.validation import shortfalls
 from progressive.rollout.events import (
@@ -68,10 +68,10 @@ from progressive.rollout.events import (
     HookAnswered,
     Inspected,
     Measured,
-    Seen,
+    RouterRead,
     Tick,
 )
-from progressive.runtime.protocol import ROUNDS, Do, Save, Saved, converse
+from progressive.runtime.protocol import ROUNDS, Execute, Persist, Persisted, tick_protocol
 from progressive.steps import Approval, Bake, Pause, SetWeight
 from progressive.testing import (
     MemoryFleet,
@@ -88,9 +88,9 @@ from progressive.testing import (
 def refused(world: World, event: Any) -> str:
     """What the trail says of an event that changes nothing of where it stands."""
     decision = decide(world.rollout, event)
-    assert (decision.rollout.progress, decision.rollout.routing.wanted) == (
+    assert (decision.rollout.progress, decision.rollout.routing.desired) == (
         world.rollout.progress,
-        world.rollout.routing.wanted,
+        world.rollout.routing.desired,
     )
     assert decision.notes[0].kind == "refused"
     return str(decision.notes[0])
@@ -147,8 +147,8 @@ def test_numbers_of_another_time_than_was_asked_are_an_error(end: timedelta) -> 
     after = decide(world.rollout, Measured(at=window.end, analyses=("checks",), look=look)).rollout
 
     assert after.evidence.series[0].start == begun
-    assert after.evidence.tallies[0].verdict is Verdict.ERROR
-    assert "outside what was asked" in after.evidence.tallies[0].why
+    assert after.evidence.check_states[0].verdict is Verdict.ERROR
+    assert "outside what was asked" in after.evidence.check_states[0].why
 
 
 # --------------------------------------------------------------------------------------- the router
@@ -175,14 +175,16 @@ def test_tracks_that_run_what_the_release_says_are_no_reason_to_stop() -> None:
         identities=((Track.STABLE, "v1"), (Track.CANDIDATE, "v2"), (Track.BASELINE, "whatever")),
     )
     assert (
-        decide(world.rollout, Tick(at=world.now), Seen(at=world.now, served=right)).rollout.phase
+        decide(
+            world.rollout, Tick(at=world.now), RouterRead(at=world.now, served=right)
+        ).rollout.phase
         is Phase.PROGRESSING
     )
     new = World()
     right = attrs.evolve(new.served(), identities=((Track.STABLE, "v1"), (Track.CANDIDATE, "v2")))
 
     assert (
-        decide(new.rollout, Tick(at=new.now), Seen(at=new.now, served=right)).rollout.phase
+        decide(new.rollout, Tick(at=new.now), RouterRead(at=new.now, served=right)).rollout.phase
         is Phase.PENDING
     )
 
@@ -325,8 +327,10 @@ def driven_without(strategy: Any, wanted: Any, **missing: Any) -> Any:
 def test_a_metric_that_nobody_answers_for_any_more_is_an_error_and_no_pass() -> None:
     decision = driven_without(canary(), lambda r: r.clocks.watched >= seconds(30), metrics=[])
 
-    assert {tally.verdict for tally in decision.rollout.evidence.tallies} == {Verdict.ERROR}
-    assert "no provider answers for 'error-rate'" in decision.rollout.evidence.tallies[0].why
+    assert {check_state.verdict for check_state in decision.rollout.evidence.check_states} == {
+        Verdict.ERROR
+    }
+    assert "no provider answers for 'error-rate'" in decision.rollout.evidence.check_states[0].why
 
 
 def test_a_hook_that_is_not_bound_any_more_is_asked_again_later() -> None:
@@ -342,9 +346,9 @@ def test_a_gate_that_is_not_bound_any_more_stays_closed() -> None:
         canary(gates=["freeze"]), lambda r: r.clocks.watched >= seconds(90), gates={}
     )
 
-    assert decision.rollout.routing.wanted.candidate == percent(5)
-    assert decision.rollout.progress.frozen is not None
-    assert "nothing is bound to gate 'freeze'" in decision.rollout.progress.frozen[1]
+    assert decision.rollout.routing.desired.candidate == percent(5)
+    assert decision.rollout.progress.closed_gate is not None
+    assert "nothing is bound to gate 'freeze'" in decision.rollout.progress.closed_gate.why
 
 
 def test_a_fleet_that_is_not_there_any_more_is_asked_again_later() -> None:
@@ -423,7 +427,7 @@ def test_a_port_that_ends_its_thread_is_a_failed_call(monkeypatch: pytest.Monkey
 
 def test_a_tick_ends_even_if_nobody_ever_answers() -> None:
     rollout = World().until_weight(5).rollout
-    talk = converse(
+    talk = tick_protocol(
         rollout,
         (),
         tick=Tick(at=rollout.clocks.now + seconds(30)),
@@ -433,12 +437,12 @@ def test_a_tick_ends_even_if_nobody_ever_answers() -> None:
     moves = [next(talk)]
     for _ in range(99):
         try:
-            moves.append(talk.send(Saved() if isinstance(moves[-1], Save) else []))
+            moves.append(talk.send(Persisted() if isinstance(moves[-1], Persist) else []))
         except StopIteration as stopped:
             ticked = stopped.value
             break
 
-    assert len([move for move in moves if isinstance(move, Do)]) == ROUNDS
+    assert len([move for move in moves if isinstance(move, Execute)]) == ROUNDS
     assert ticked.decision.wake_at is not None
 
 
@@ -458,22 +462,25 @@ def test_an_answer_that_failed_delays_the_next_call_and_says_why() -> None:
     gate = CommandFailed(
         at=at, command="ask_gate", epoch=epoch, failure=Failure.TRANSIENT, why="504"
     )
-    frozen = decide(world.rollout, gate).rollout.progress.frozen
+    frozen = decide(world.rollout, gate).rollout.progress.closed_gate
     assert frozen is not None
-    assert frozen[1:] == ("it failed: 504", at + seconds(10))
+    assert (frozen.why, frozen.until) == ("it failed: 504", at + seconds(10))
     stale = decide(
         world.rollout, attrs.evolve(hook, epoch=epoch - 1), attrs.evolve(gate, epoch=epoch - 1)
     ).rollout
 
-    assert (stale.progress.answer, stale.progress.frozen) == (world.rollout.progress.answer, None)
+    assert (stale.progress.answer, stale.progress.closed_gate) == (
+        world.rollout.progress.answer,
+        None,
+    )
 
 
 @pytest.mark.parametrize("phase", [Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.PROMOTED])
 def test_what_goes_back_or_is_over_does_not_turn_round_again(phase: Phase) -> None:
     rollout = World().until_weight(5).rollout
     there = attrs.evolve(rollout, progress=attrs.evolve(rollout.progress, phase=phase))
-    turn = Turn(there, there.clocks.now)
-    go_back(turn, "once more")
+    turn = Draft(there, there.clocks.now)
+    roll_back(turn, "once more")
 
     assert turn.progress is there.progress
     assert turn.notes == []
@@ -544,9 +551,9 @@ def test_two_gates_are_both_waited_for() -> None:
             break
         events = [do(command) for command in decision.commands]
 
-    assert rollout.progress.frozen is not None
-    assert rollout.progress.frozen[0] == "freeze", "the one that is shut longest"
-    assert rollout.routing.wanted.candidate == percent(5)
+    assert rollout.progress.closed_gate is not None
+    assert rollout.progress.closed_gate.gate == "freeze", "the one that is shut longest"
+    assert rollout.routing.desired.candidate == percent(5)
 
 
 def test_a_limit_on_what_is_no_measurement_says_so() -> None:
@@ -623,9 +630,9 @@ def test_a_gate_that_answers_nonsense_stays_closed() -> None:
         gates={"freeze": lambda release, now: True},
     )
 
-    assert decision.rollout.routing.wanted.candidate == percent(5)
+    assert decision.rollout.routing.desired.candidate == percent(5)
     assert "answered True; it must be Open() or ClosedUntil(...)" in str(
-        decision.rollout.progress.frozen
+        decision.rollout.progress.closed_gate
     )
 
 

@@ -37,8 +37,8 @@ from progressive import (
     start,
     tick,
 )
-from progressive.model import Capacity
 from progressive.errors import FleetError
+from progressive.model import Capacity
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Traffic
 from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock

@@ -204,7 +204,9 @@ class Faults(RuleBasedStateMachine):
         self.world.edit(100)
         self.world.edit(float(before.number))
 
-    @precondition(lambda self: self.on("by_hand") and self.world.rollout.routing.claimed)
+    @precondition(
+        lambda self: self.on("by_hand") and self.world.rollout.routing.ownership_confirmed
+    )
     @rule()
     def taken_back_by_hand(self) -> None:
         self.world.rollback_now()
@@ -253,7 +255,7 @@ class Faults(RuleBasedStateMachine):
         allowed = (Traffic(), *rollout.plan.traffics[: rollout.progress.step + 1])
 
         assert (rollout.wake_at is None) is rollout.over
-        assert any(not rollout.routing.wanted.exceeds(traffic) for traffic in allowed)
+        assert any(not rollout.routing.desired.exceeds(traffic) for traffic in allowed)
         assert rollout.progress.waiting is None or rollout.progress.waiting.why
 
     def teardown(self) -> None:

@@ -24,12 +24,12 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.model import Capabilities, Percent
 from progressive.errors import ConflictError
+from progressive.model import Capabilities, Percent
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track
 from progressive.plan.validation import shortfalls
-from progressive.rollout.events import Seen, Tick
+from progressive.rollout.events import RouterRead, Tick
 
 
 @rule("R1")
@@ -109,7 +109,7 @@ def test_a_router_whose_parts_disagree_is_never_done() -> None:
     decision = decide(
         world.rollout,
         Tick(at=world.now + seconds(1)),
-        Seen(at=world.now + seconds(1), served=partly),
+        RouterRead(at=world.now + seconds(1), served=partly),
     )
 
     assert decision.rollout.routing.verified_since is None
@@ -163,7 +163,7 @@ def test_edited_and_put_back_between_two_ticks_starts_the_bake_anew() -> None:
 def test_a_track_that_runs_something_else_is_held() -> None:
     world = World().until_weight(5)
     other = attrs.evolve(world.served(), identities=((Track.CANDIDATE, "v3"),))
-    decision = decide(world.rollout, Tick(at=world.now), Seen(at=world.now, served=other))
+    decision = decide(world.rollout, Tick(at=world.now), RouterRead(at=world.now, served=other))
 
     assert decision.rollout.phase is Phase.HELD
     assert "candidate (v2) really runs v3" in decision.rollout.progress.reason
@@ -256,12 +256,12 @@ def test_an_abort_needs_nothing_but_the_router() -> None:
 def test_a_hold_during_a_raise_goes_back_to_what_was_verified() -> None:
     world = World().until_weight(5)
     world.unwritable = True
-    world.until(lambda world: world.rollout.routing.wanted.candidate == percent(50))
+    world.until(lambda world: world.rollout.routing.desired.candidate == percent(50))
     world.say(Hold(at=world.now, by="eve", why="wait"))
     world.heal()
     world.tick()
 
-    assert world.rollout.routing.wanted.candidate == percent(5) == world.candidate
+    assert world.rollout.routing.desired.candidate == percent(5) == world.candidate
     world.say(Resume(at=world.now, by="eve", why="go on"))
     world.until_phase(Phase.PROMOTED)
 
@@ -360,17 +360,17 @@ def test_a_first_deployment_is_refused_with_a_reason() -> None:
 def test_a_share_elsewhere_is_drift() -> None:
     world = World().until_weight(5)
     odd = attrs.evolve(world.served(), elsewhere=percent(10))
-    decision = decide(world.rollout, Tick(at=world.now), Seen(at=world.now, served=odd))
+    decision = decide(world.rollout, Tick(at=world.now), RouterRead(at=world.now, served=odd))
 
     assert "10 % elsewhere" in str(decision.notes[-1])
     assert decision.rollout.routing.verified_since is None
 
 
 def test_a_late_reply_to_an_older_write_counts_as_nothing() -> None:
-    from progressive.rollout.events import Wrote
+    from progressive.rollout.events import RouterApplied
 
     world = World().until_weight(5)
-    late = Wrote(at=world.now, epoch=1, traffic=Traffic(), served=Served(traffic=Traffic()))
+    late = RouterApplied(at=world.now, epoch=1, traffic=Traffic(), served=Served(traffic=Traffic()))
     decision = decide(world.rollout, late)
 
     assert decision.rollout.routing.verified_since == world.rollout.routing.verified_since

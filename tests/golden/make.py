@@ -69,17 +69,17 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.model import Capacity, Counts, Gauge, Histogram, Measurement, Moments, NoData
-from progressive.rollout import Event
-from progressive.plan import Guard, Plan
 from progressive.analysis import Kayenta, KayentaJudge, KayentaMetric
 from progressive.codec import dumps_event, dumps_note
+from progressive.model import Capacity, Counts, Gauge, Histogram, Measurement, Moments, NoData
 from progressive.model.traffic import Track
+from progressive.plan import Guard, Plan
 from progressive.plan.plan import named_steps
+from progressive.rollout import Event
 from progressive.rollout.commands import Measure
 from progressive.rollout.events import Measured
 from progressive.rollout.state import FORMAT
-from progressive.runtime.protocol import Save
+from progressive.runtime.protocol import Persist
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 
 HERE = Path(__file__).parent
@@ -180,7 +180,7 @@ class Played(World):
         """One decision, kept and written down; its commands."""
         before = self.rollout
         decision = decide(before, *events)
-        self.save(Save(decision.rollout, decision.notes, before.serial))
+        self.save(Persist(decision.rollout, decision.notes, before.serial))
         self.lines.append(line(events, self.states[-1], self.text, decision.notes))
         self.states.append(self.text)
         return decision.commands
@@ -203,7 +203,7 @@ class Played(World):
 
     def until_it_serves(self, weight: float) -> Played:
         return self.until_that(
-            lambda rollout: rollout.routing.standing.candidate == percent(weight)
+            lambda rollout: rollout.routing.last_verified.candidate == percent(weight)
         )
 
     def until_over(self) -> Played:
@@ -369,7 +369,7 @@ def canary_compared() -> Played:
     )
     world = Played(strategy=strategy, rps=400)
     world.until_it_serves(5)
-    world.until_that(lambda rollout: rollout.evidence.tallies[0].passes > 0)
+    world.until_that(lambda rollout: rollout.evidence.check_states[0].passes > 0)
     world.bad = 0.5
     return world.until_over()
 
@@ -475,7 +475,7 @@ def canary_with_everything() -> Played:
     later(minutes(10))
     later(minutes(1))
     world.night = False
-    world.until_that(lambda rollout: rollout.routing.standing.candidate == percent(50))
+    world.until_that(lambda rollout: rollout.routing.last_verified.candidate == percent(50))
     world.lag = seconds(30)
     world.traffic, world.revision = (
         attrs.evolve(world.traffic, candidate=percent(1)),
@@ -650,7 +650,7 @@ def _series(state: Any) -> list[Any]:
 
 def _pooled(state: Any, shape: Callable[[Any], bool]) -> bool:
     """Does a `Limit` remember a measurement of this shape?"""
-    memories = [tally.get("memory") for tally in _tallies(state)]
+    memories = [check_state.get("memory") for check_state in _tallies(state)]
     return any(
         isinstance(memory, list) and len(memory) == 2 and memory[0] and shape(memory[0])
         for memory in memories

@@ -16,9 +16,9 @@ from kube_process import ADMIN, DEPLOYER, READER, KubeProcess
 from rules import rule
 
 from progressive import Canary, Phase, Release, Track, Version, minutes, percent, percents
-from progressive.model import Capacity
 from progressive.errors import Failure, FleetError, StrategyError
 from progressive.fleets.kubernetes import Deployments, Http, Kubernetes
+from progressive.model import Capacity
 from progressive.rollout.state import Rollout
 from progressive.testing import MemoryRouter, play
 
@@ -258,7 +258,7 @@ def test_a_whole_canary_waits_for_pods_and_removes_the_old_ones(shop: Shop) -> N
     def scale(rollout: Rollout) -> None:
         waiting = rollout.progress.waiting
         if waiting is not None and "to be ready for" in waiting.why:
-            scaled.append(rollout.routing.standing.candidate.fraction * 100)
+            scaled.append(rollout.routing.last_verified.candidate.fraction * 100)
             shop.ready("v2", {0: 1, 1: 5, 2: 10}[len(scaled) - 1])
         if rollout.progress.retirement.value == "asked":
             shop.ready("v1", 0)

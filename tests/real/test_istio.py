@@ -470,7 +470,7 @@ def test_a_stranger_who_raises_the_candidate_is_put_right_twice_and_then_it_goes
 
     def stranger(rollout: Rollout) -> None:
         if (
-            rollout.routing.wanted.candidate == percent(1)
+            rollout.routing.desired.candidate == percent(1)
             and rollout.routing.verified_since is not None
         ):
             reviews.edit(spec=reviews.split(20, 80))

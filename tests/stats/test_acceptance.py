@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive.stats import sequential
-from progressive.stats.acceptance import NOTHING, evidence, needed, update
+from progressive.stats.acceptance import INITIAL, evidence, needed, update
 
 
 @pytest.mark.parametrize("limit", [1.1, 1.25, 2.0, 5.0])
@@ -23,10 +23,10 @@ def test_a_candidate_at_the_limit_or_past_it_is_not_expected_to_look_good(
     limit: float, trials: int, control_trials: int, control_rate: float
 ) -> None:
     for ratio in (limit, limit * 1.5, limit * 4):
-        for i in range(len(NOTHING)):
+        for i in range(len(INITIAL)):
             found = expectation(
                 lambda events, control, i=i: update(  # type: ignore[misc]
-                    NOTHING,
+                    INITIAL,
                     events=events,
                     trials=trials,
                     control_events=control,
@@ -49,7 +49,7 @@ def test_a_good_candidate_is_accepted_with_hardly_more_errors_than_any_test_need
     """
     rng, found = random.Random(3), []
     for _ in range(60):
-        logs, errors = NOTHING, 0
+        logs, errors = INITIAL, 0
         while evidence(logs) < math.log(20):
             errors += 1
             own = rng.random() < 0.01
@@ -69,7 +69,7 @@ def test_a_good_candidate_is_accepted_with_hardly_more_errors_than_any_test_need
 def test_a_bad_candidate_is_seldom_accepted_however_often_one_looks() -> None:
     rng, accepted, runs = random.Random(5), 0, 400
     for _ in range(runs):
-        logs = NOTHING
+        logs = INITIAL
         for _ in range(150):
             own = rng.random() < 2 * 0.3 / (2 * 0.3 + 0.7)
             logs = update(
@@ -89,11 +89,11 @@ def test_a_bad_candidate_is_seldom_accepted_however_often_one_looks() -> None:
 
 def test_half_of_the_evidence_is_for_a_candidate_that_is_as_good() -> None:
     logs = update(
-        NOTHING, events=10, trials=1_000, control_events=90, control_trials=9_000, limit=2.0
+        INITIAL, events=10, trials=1_000, control_events=90, control_trials=9_000, limit=2.0
     )
     as_good = -10 * math.log(2) + 100 * math.log(1.1)
 
-    assert evidence(NOTHING) == pytest.approx(0.0, abs=1e-12)
+    assert evidence(INITIAL) == pytest.approx(0.0, abs=1e-12)
     assert logs[2] == pytest.approx(as_good, rel=1e-11)
     assert evidence(logs) > math.log(0.5) + as_good
 
@@ -103,10 +103,10 @@ def test_one_more_event_of_the_candidate_speaks_against_it(
     events: int, control: int, limit: float
 ) -> None:
     now = update(
-        NOTHING, events=events, trials=100, control_events=control, control_trials=300, limit=limit
+        INITIAL, events=events, trials=100, control_events=control, control_trials=300, limit=limit
     )
     more = update(
-        NOTHING,
+        INITIAL,
         events=events + 1,
         trials=100,
         control_events=control,
@@ -122,10 +122,10 @@ def test_events_that_come_three_at_a_time_are_a_third_of_the_evidence(
     events: int, control: int
 ) -> None:
     thin = update(
-        NOTHING, events=events, trials=100, control_events=control, control_trials=300, limit=2.0
+        INITIAL, events=events, trials=100, control_events=control, control_trials=300, limit=2.0
     )
     thick = update(
-        NOTHING,
+        INITIAL,
         events=3 * events,
         trials=300,
         control_events=3 * control,
@@ -139,7 +139,7 @@ def test_events_that_come_three_at_a_time_are_a_third_of_the_evidence(
 
 def test_what_is_needed_is_what_the_evidence_grows_by() -> None:
     """Looks without chance: a tenth of the requests, of which three in ten fail."""
-    logs, looks = NOTHING, 0
+    logs, looks = INITIAL, 0
     while evidence(logs) < math.log(20):
         logs, looks = (
             update(logs, events=30, trials=100, control_events=270, control_trials=900, limit=1.25),
@@ -153,7 +153,7 @@ def test_what_is_needed_is_what_the_evidence_grows_by() -> None:
 
 
 def test_harm_and_acceptance_are_told_apart_on_the_same_data() -> None:
-    harm, accepted = sequential.NOTHING, NOTHING
+    harm, accepted = sequential.INITIAL, INITIAL
     for _ in range(20):
         look = {"events": 1, "trials": 1_000, "control_events": 9, "control_trials": 9_000}
         harm, accepted = sequential.update(harm, **look), update(accepted, **look, limit=2.0)

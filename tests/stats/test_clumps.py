@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive.stats.betting import NOTHING, evidence, update
+from progressive.stats.betting import INITIAL, evidence, update
 from progressive.stats.sequential import factor
 
 
@@ -27,13 +27,13 @@ def test_a_look_expects_nothing_whatever_the_clumps_are(
     which they can.
     """
     share = trials / (trials + control_trials)
-    for i in range(len(NOTHING)):
+    for i in range(len(INITIAL)):
         terms = []
         for fell in itertools.product((True, False), repeat=len(clumps)):
             own = sum(size for size, mine in zip(clumps, fell, strict=True) if mine)
             chance = math.prod(share if mine else 1 - share for mine in fell)
             logs = update(
-                NOTHING,
+                INITIAL,
                 events=own,
                 trials=trials,
                 control_events=sum(clumps) - own,
@@ -58,7 +58,7 @@ def test_requests_that_fail_often_expect_nothing_either_and_a_better_candidate_l
             * p**b
             * (1 - p) ** (m - b)
             * math.exp(
-                evidence(update(NOTHING, events=a, trials=n, control_events=b, control_trials=m))
+                evidence(update(INITIAL, events=a, trials=n, control_events=b, control_trials=m))
             )
             for a in range(n + 1)
             for b in range(m + 1)
@@ -69,7 +69,7 @@ def test_requests_that_fail_often_expect_nothing_either_and_a_better_candidate_l
 
 def test_one_event_is_what_it_is_to_the_sequential_test() -> None:
     for own in (0, 1):
-        logs = update(NOTHING, events=own, trials=10, control_events=1 - own, control_trials=90)
+        logs = update(INITIAL, events=own, trials=10, control_events=1 - own, control_trials=90)
 
         assert logs[1] == pytest.approx(factor(own, 1, 0.1, ratio=3.0, null=1.0), rel=1e-10)
 
@@ -80,7 +80,7 @@ def rollout(
     """The look at which a candidate alarms that has a tenth of the requests, of which each failing
     user fails ``clump`` times.
     """
-    logs = NOTHING
+    logs = INITIAL
     for k in range(looks):
         own = sum(rng.random() < 0.02 * ratio for _ in range(100)) * clump
         other = sum(rng.random() < 0.02 for _ in range(900)) * clump
@@ -113,23 +113,23 @@ def test_what_is_worse_is_found(clump: int, looks: int) -> None:
 
 @given(events=st.integers(0, 200), control=st.integers(0, 200))
 def test_one_more_event_of_the_candidate_is_more_evidence(events: int, control: int) -> None:
-    now = update(NOTHING, events=events, trials=100, control_events=control, control_trials=300)
+    now = update(INITIAL, events=events, trials=100, control_events=control, control_trials=300)
     more = update(
-        NOTHING, events=events + 1, trials=100, control_events=control, control_trials=300
+        INITIAL, events=events + 1, trials=100, control_events=control, control_trials=300
     )
     other = update(
-        NOTHING, events=events, trials=100, control_events=control + 1, control_trials=300
+        INITIAL, events=events, trials=100, control_events=control + 1, control_trials=300
     )
 
     assert evidence(more) > evidence(now) >= evidence(other)
 
 
 def test_a_look_says_no_more_than_the_ratio_that_it_shows_and_one_without_events_nothing() -> None:
-    one = update(NOTHING, events=4_000, trials=1_000, control_events=9_000, control_trials=9_000)
+    one = update(INITIAL, events=4_000, trials=1_000, control_events=9_000, control_trials=9_000)
 
     assert 0 < evidence(one) <= math.log(4_000 / 1_300)
     assert update(one, events=0, trials=10, control_events=0, control_trials=90) == one
-    assert evidence(NOTHING) == pytest.approx(0, abs=1e-12)
+    assert evidence(INITIAL) == pytest.approx(0, abs=1e-12)
 
 
 def test_sums_of_values_with_a_heavy_tail_seldom_alarm_in_either_direction() -> None:
@@ -139,7 +139,7 @@ def test_sums_of_values_with_a_heavy_tail_seldom_alarm_in_either_direction() -> 
     rng, runs = random.Random(17), 150
     alarms = {True: 0, False: 0}
     for _ in range(runs):
-        rise, fall, crossed = NOTHING, NOTHING, {True: False, False: False}
+        rise, fall, crossed = INITIAL, INITIAL, {True: False, False: False}
         for _ in range(30):
             own, other = (math.fsum(rng.paretovariate(1.6) for _ in range(n)) for n in (20, 180))
             rise = update(rise, events=own, trials=20, control_events=other, control_trials=180)
@@ -161,7 +161,7 @@ def test_sums_of_values_with_a_heavy_tail_seldom_alarm_in_either_direction() -> 
 def test_whatever_the_values_are_a_look_at_their_sums_expects_nothing(values: list[float]) -> None:
     """Over all ways in which two of them can have been the candidate's."""
     ways = list(itertools.combinations(range(len(values)), 2))
-    for i in range(len(NOTHING)):
+    for i in range(len(INITIAL)):
         terms = []
         for way in ways:
             own = math.fsum(values[k] for k in way)
@@ -169,7 +169,7 @@ def test_whatever_the_values_are_a_look_at_their_sums_expects_nothing(values: li
             terms.append(
                 math.exp(
                     update(
-                        NOTHING,
+                        INITIAL,
                         events=own,
                         trials=2,
                         control_events=other,
@@ -183,7 +183,7 @@ def test_whatever_the_values_are_a_look_at_their_sums_expects_nothing(values: li
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
 def test_values_in_any_unit_are_found(unit: float) -> None:
-    logs = NOTHING
+    logs = INITIAL
     for _ in range(25):
         logs = update(
             logs, events=300.0 * unit, trials=100, control_events=900.0 * unit, control_trials=900
@@ -193,6 +193,6 @@ def test_values_in_any_unit_are_found(unit: float) -> None:
 
 
 def test_so_many_events_that_a_bet_rounds_to_everything_never_lose_all() -> None:
-    logs = update(NOTHING, events=0, trials=10, control_events=10**18, control_trials=90)
+    logs = update(INITIAL, events=0, trials=10, control_events=10**18, control_trials=90)
 
     assert all(math.isfinite(log) for log in logs)

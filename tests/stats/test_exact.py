@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progressive.stats.exact import (
-    NOTHING,
+    INITIAL,
     State,
     binomial,
     boundary,
@@ -37,7 +37,7 @@ def test_the_boundary_is_that_of_exact_arithmetic(case: dict[str, Any]) -> None:
         past = math.log(expected / planned) if expected > planned else 0.0
         return float(alpha * (0.9 * log_time(expected, planned) + 0.1 * past / (1 + past)))
 
-    state, found = NOTHING, []
+    state, found = INITIAL, []
     for _ in range(case["looks"]):
         reachable = boundary(state)
         state, _ = update(
@@ -107,7 +107,7 @@ def test_the_chance_of_an_alarm_is_exactly_what_was_spent(
     looks: list[tuple[int, tuple[int, int]]], alpha: float, planned: float
 ) -> None:
     """Every course of the candidate's events, followed one by one."""
-    courses: list[tuple[State, float]] = [(NOTHING, 1.0)]
+    courses: list[tuple[State, float]] = [(INITIAL, 1.0)]
     alarmed = 0.0
     for every, (trials, others) in looks:
         chances = hypergeometric(min(every, trials + others), trials, others)
@@ -145,7 +145,7 @@ def _together(courses: list[tuple[State, float]]) -> list[tuple[State, float]]:
 
 def test_the_state_is_bounded_by_the_plan() -> None:
     """As many numbers as it has at the planned number of events, however many looks come after."""
-    state, sizes = NOTHING, []
+    state, sizes = INITIAL, []
     for _ in range(400):
         state, _ = update(
             state,
@@ -162,15 +162,15 @@ def test_the_state_is_bounded_by_the_plan() -> None:
 
 def test_a_look_without_events_changes_nothing_but_can_be_taken() -> None:
     state, alarm = update(
-        NOTHING, events=0, expected=0.0, chances=hypergeometric(0, 5, 5), allowed=lambda _: 0.05
+        INITIAL, events=0, expected=0.0, chances=hypergeometric(0, 5, 5), allowed=lambda _: 0.05
     )
 
-    assert (state, alarm) == (NOTHING, False)
+    assert (state, alarm) == (INITIAL, False)
 
 
 def test_what_is_next_to_impossible_alarms_at_once() -> None:
     _, alarm = update(
-        NOTHING,
+        INITIAL,
         events=30,
         expected=0.3,
         chances=binomial(30, 0.01),

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive.stats import sequential
-from progressive.stats.decrease import NOTHING, State, evidence, update
+from progressive.stats.decrease import INITIAL, State, evidence, update
 from progressive.stats.evidence import nearest
 
 
 def knowing(events: int, trials: int) -> State:
     """A state whose earlier looks had these events on both tracks, and no evidence yet."""
-    return NOTHING[0], events, trials
+    return INITIAL[0], events, trials
 
 
 @pytest.mark.parametrize("margin", [1.0, 1.1, 2.0])
@@ -30,7 +30,7 @@ def test_a_candidate_that_is_tolerated_expects_no_evidence(
 ) -> None:
     for rate in (0.02, 0.3, 0.5, 0.97):
         for control_rate in {min(1.0, rate * margin), rate, rate / 2}:
-            for i in range(len(NOTHING[0])):
+            for i in range(len(INITIAL[0])):
                 found = expectation(
                     lambda events, control, i=i: update(  # type: ignore[misc]
                         knowing(*known),
@@ -95,7 +95,7 @@ def test_with_a_ratio_of_one_the_nearest_pair_is_the_pooled_rate(one: float, oth
 def looks_until(
     rng: random.Random, rate: float, control_rate: float, *, most: int, alpha: float = 0.05
 ) -> int | None:
-    state = NOTHING
+    state = INITIAL
     for k in range(most):
         events = sum(rng.random() < rate for _ in range(60))
         control = sum(rng.random() < control_rate for _ in range(140))
@@ -123,7 +123,7 @@ def test_a_fall_is_found_at_rates_of_all_kinds(rate: float, control_rate: float)
 
 def test_the_first_look_counts() -> None:
     """There is no rate to begin with, so it is judged by the counts alone."""
-    state = update(NOTHING, events=5, trials=1_000, control_events=90, control_trials=1_000)
+    state = update(INITIAL, events=5, trials=1_000, control_events=90, control_trials=1_000)
 
     assert evidence(state) > math.log(1_000)
     assert state[1:] == (95, 2_000)
@@ -148,6 +148,6 @@ def test_one_more_event_of_the_candidate_speaks_for_it(events: int, control: int
 
 def test_clumps_divide_the_evidence() -> None:
     look = {"events": 10, "trials": 100, "control_events": 50, "control_trials": 100}
-    whole, third = update(NOTHING, **look), update(NOTHING, **look, dispersion=3.0)
+    whole, third = update(INITIAL, **look), update(INITIAL, **look, dispersion=3.0)
 
     assert third[0] == pytest.approx([value / 3 for value in whole[0]], rel=1e-11)

@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from progressive.stats.means import (
     BURN_IN,
-    NOTHING,
+    INITIAL,
     State,
     base,
     bounds,
@@ -53,7 +53,7 @@ def sample(rng: random.Random, mean: float, n: int) -> list[float]:
 @pytest.mark.parametrize("up", [True, False])
 def test_the_evidence_is_the_mixture_over_one_side_integrated(mean: float, up: bool) -> None:
     state = looked(
-        NOTHING, sample(random.Random(53), mean, 80), sample(random.Random(59), 10.0, 300)
+        INITIAL, sample(random.Random(53), mean, 80), sample(random.Random(59), 10.0, 300)
     )
     error, scale = standard_error(state), 0.2 * base(state)
     apart = difference(state) * (1 if up else -1)
@@ -70,7 +70,7 @@ def test_the_evidence_is_the_mixture_over_one_side_integrated(mean: float, up: b
 
 def test_a_spread_that_is_too_small_to_be_told_is_none() -> None:
     state = update(
-        NOTHING, n=100, mean=1.0, m2=5e-324, control_n=10**17, control_mean=1.0, control_m2=0.0
+        INITIAL, n=100, mean=1.0, m2=5e-324, control_n=10**17, control_mean=1.0, control_m2=0.0
     )
 
     assert standard_error(state) == math.inf
@@ -84,7 +84,7 @@ def test_far_on_the_good_side_the_evidence_goes_on_falling() -> None:
     found = []
     for apart in (1.0, 2.0, 2.9, 3.0, 3.1, 4.0, 1e3, 1e6, 1e9):
         state = update(
-            NOTHING,
+            INITIAL,
             n=100,
             mean=1e6 - apart,
             m2=99.0,
@@ -108,7 +108,7 @@ def test_far_on_the_good_side_the_evidence_goes_on_falling() -> None:
 def test_one_look_after_another_is_the_weighted_difference(
     looks: list[tuple[int, int, float]], margin: float
 ) -> None:
-    state, weights, terms = NOTHING, [], []
+    state, weights, terms = INITIAL, [], []
     for n, m, mean in looks:
         state = update(
             state, n=n, mean=mean, m2=float(n), control_n=m, control_mean=1.0, control_m2=float(m)
@@ -125,7 +125,7 @@ def test_one_look_after_another_is_the_weighted_difference(
 def test_the_standard_error_is_that_of_the_weighted_difference() -> None:
     """Two looks: 10 and 40 values, then 30 and 20; all pooled, the variance of one value is 16."""
     state = update(
-        NOTHING, n=10, mean=5.0, m2=9 * 16.0, control_n=40, control_mean=4.0, control_m2=39 * 16.0
+        INITIAL, n=10, mean=5.0, m2=9 * 16.0, control_n=40, control_mean=4.0, control_m2=39 * 16.0
     )
     state = update(
         state, n=30, mean=5.0, m2=29 * 16.0, control_n=20, control_mean=4.0, control_m2=19 * 16.0
@@ -146,7 +146,7 @@ def test_values_that_hardly_differ_are_judged_too() -> None:
     squares.
     """
     state = update(
-        NOTHING, n=1_000, mean=500.0, m2=1e-9, control_n=9_000, control_mean=512.0, control_m2=1e-9
+        INITIAL, n=1_000, mean=500.0, m2=1e-9, control_n=9_000, control_mean=512.0, control_m2=1e-9
     )
 
     assert evidence(state, up=False) > 1e9
@@ -157,7 +157,7 @@ def test_values_that_hardly_differ_are_judged_too() -> None:
 
 def test_a_mean_that_drifts_while_the_share_rises_shows_no_difference_that_is_not_there() -> None:
     """Pooled over all looks, the candidate would stand at twice the control's mean."""
-    rng, state = random.Random(61), NOTHING
+    rng, state = random.Random(61), INITIAL
     for n, m, mean in ((5, 95, 10.0), (50, 50, 20.0), (95, 5, 40.0)):
         for _ in range(10):
             state = looked(state, sample(rng, mean, n), sample(rng, mean, m))
@@ -170,7 +170,7 @@ def test_a_mean_that_drifts_while_the_share_rises_shows_no_difference_that_is_no
 
 @pytest.mark.parametrize(("up", "mean"), [(True, 11.5), (False, 8.5)])
 def test_a_change_is_found_and_only_in_its_direction(up: bool, mean: float) -> None:
-    rng, state = random.Random(67), NOTHING
+    rng, state = random.Random(67), INITIAL
     for _ in range(40):
         state = looked(state, sample(rng, mean, 10), sample(rng, 10.0, 90))
 
@@ -181,7 +181,7 @@ def test_a_change_is_found_and_only_in_its_direction(up: bool, mean: float) -> N
 
 
 def test_what_the_margin_tolerates_is_no_evidence() -> None:
-    rng, state = random.Random(71), NOTHING
+    rng, state = random.Random(71), INITIAL
     for _ in range(40):
         state = looked(state, sample(rng, 10.9, 10), sample(rng, 10.0, 90))
 
@@ -189,11 +189,11 @@ def test_what_the_margin_tolerates_is_no_evidence() -> None:
 
 
 def test_nothing_is_judged_before_the_burn_in_or_without_a_spread() -> None:
-    early = looked(NOTHING, [50.0] * (BURN_IN - 2) + [49.0], [1.0, 2.0] * 200)
-    constant = looked(NOTHING, [5.0] * 40, [4.0] * 40)
-    nil = looked(NOTHING, [1.0, -1.0] * 20, [1.0, -1.0] * 20)
+    early = looked(INITIAL, [50.0] * (BURN_IN - 2) + [49.0], [1.0, 2.0] * 200)
+    constant = looked(INITIAL, [5.0] * 40, [4.0] * 40)
+    nil = looked(INITIAL, [1.0, -1.0] * 20, [1.0, -1.0] * 20)
 
-    for state in (NOTHING, early, constant, nil):
+    for state in (INITIAL, early, constant, nil):
         assert evidence(state, up=True) == 0
         assert bounds(state) == (-math.inf, math.inf)
     assert evidence(looked(early, [50.0], [1.0, 2.0]), up=True) > math.log(1_000)
@@ -207,7 +207,7 @@ def skewed(rng: random.Random, n: int) -> list[float]:
 def test_false_alarms_on_skewed_values_stay_near_alpha_under_peeking() -> None:
     rng, alarms, runs = random.Random(73), 0, 200
     for _ in range(runs):
-        state = NOTHING
+        state = INITIAL
         for _ in range(30):
             state = looked(state, skewed(rng, 10), skewed(rng, 190))
             if evidence(state, up=True) >= math.log(20):
@@ -219,7 +219,7 @@ def test_false_alarms_on_skewed_values_stay_near_alpha_under_peeking() -> None:
 
 def test_values_that_depend_on_each_other_are_less_evidence() -> None:
     state = looked(
-        NOTHING, sample(random.Random(79), 11.5, 100), sample(random.Random(83), 10.0, 100)
+        INITIAL, sample(random.Random(79), 11.5, 100), sample(random.Random(83), 10.0, 100)
     )
 
     assert evidence(state, up=True, dispersion=4.0) < evidence(state, up=True)
@@ -236,7 +236,7 @@ def accepted(
     """The look in which it is proven that the mean is not ``limit`` times its control's 10: 20
     values of it in each, and 100.
     """
-    state = NOTHING
+    state = INITIAL
     for k in range(looks):
         state = looked(state, sample(rng, mean, 20), sample(rng, 10.0, 100))
         if evidence(state, up=False, margin=limit) >= math.log(20):
@@ -263,7 +263,7 @@ def test_what_is_margin_times_its_control_seldom_alarms_and_is_seldom_accepted(
     rng, runs = random.Random(79), 200
     wrong = {True: 0, False: 0}
     for _ in range(runs):
-        state, crossed = NOTHING, {True: False, False: False}
+        state, crossed = INITIAL, {True: False, False: False}
         for _ in range(8):
             if stretched:
                 mine, theirs = (
@@ -288,7 +288,7 @@ def test_what_is_margin_times_its_control_seldom_alarms_and_is_seldom_accepted(
 def test_a_mean_that_is_equal_is_accepted_about_when_it_was_said() -> None:
     rng = random.Random(67)
     found = sorted(look for look in (accepted(rng, 10.0) for _ in range(15)) if look is not None)
-    state = looked(NOTHING, sample(rng, 10.0, 100), sample(rng, 10.0, 500))
+    state = looked(INITIAL, sample(rng, 10.0, 100), sample(rng, 10.0, 500))
     more = needed(state, math.log(20), n=20, control_n=100, margin=1.25)
 
     assert len(found) == 15
@@ -297,7 +297,7 @@ def test_a_mean_that_is_equal_is_accepted_about_when_it_was_said() -> None:
 
 def test_with_clumps_more_is_needed_and_without_spread_or_mean_nothing_helps() -> None:
     state = looked(
-        NOTHING, sample(random.Random(71), 10.0, 100), sample(random.Random(73), 10.0, 500)
+        INITIAL, sample(random.Random(71), 10.0, 100), sample(random.Random(73), 10.0, 500)
     )
     whole, thick = (
         needed(state, 3.0, n=20, control_n=100, margin=1.25, dispersion=d) for d in (1.0, 3.0)
@@ -305,13 +305,13 @@ def test_with_clumps_more_is_needed_and_without_spread_or_mean_nothing_helps() -
 
     assert thick == pytest.approx(3 * whole)
     assert needed(state, -1.0, n=20, control_n=100, margin=1.25) == 0
-    assert needed(NOTHING, 3.0, n=20, control_n=100, margin=1.25) == math.inf
+    assert needed(INITIAL, 3.0, n=20, control_n=100, margin=1.25) == math.inf
     assert needed(state, 3.0, n=20, control_n=100) == math.inf
     assert (
         needed((100, 50.0, 500.0, 500.0, 0.0, 0.0, 98, 20.0), 3.0, n=20, control_n=100, margin=1.25)
         == math.inf
     )
     assert (
-        needed(looked(NOTHING, [9.0, 11.0], [9.0, 11.0] * 9), 0.1, n=2, control_n=18, margin=5.0)
+        needed(looked(INITIAL, [9.0, 11.0], [9.0, 11.0] * 9), 0.1, n=2, control_n=18, margin=5.0)
         == 280
     )

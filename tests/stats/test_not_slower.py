@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progressive.stats.latency_acceptance import (
-    NOTHING,
+    INITIAL,
     State,
     closest,
     evidence,
@@ -115,7 +115,7 @@ def until_accepted(
     """The look at which a candidate is accepted: 100 requests of it and 300 of its control in each,
     lognormal around 50 ms.
     """
-    state = NOTHING
+    state = INITIAL
     for k in range(looks):
         mine = [
             slower
@@ -137,10 +137,10 @@ def test_what_is_as_good_is_accepted_about_when_it_was_said() -> None:
     for _ in range(12):
         found.append(until_accepted(rng, 1.0))
         assert found[-1] is not None
-    state = update(NOTHING, edges=EDGES, candidate=[100] * 31, control=[300] * 31, limit=1.5)
+    state = update(INITIAL, edges=EDGES, candidate=[100] * 31, control=[300] * 31, limit=1.5)
     times = [rng.lognormvariate(math.log(0.05), 0.5) for _ in range(4_000)]
     state = update(
-        NOTHING,
+        INITIAL,
         edges=EDGES,
         candidate=cumulative(times[:1_000]),
         control=cumulative(times[1_000:]),
@@ -169,7 +169,7 @@ def test_a_tail_that_is_slow_is_not_accepted_for_a_body_that_is_not() -> None:
 
 def test_a_level_waits_for_requests_and_the_look_that_chooses_is_not_evidence() -> None:
     first = update(
-        NOTHING, edges=SMALL, candidate=[5, 8, 9, 10, 10], control=[15, 24, 27, 30, 30], limit=2.0
+        INITIAL, edges=SMALL, candidate=[5, 8, 9, 10, 10], control=[15, 24, 27, 30, 30], limit=2.0
     )
     then = update(
         first, edges=SMALL, candidate=[5, 8, 9, 10, 10], control=[15, 24, 27, 30, 30], limit=2.0
@@ -187,7 +187,7 @@ def test_a_level_waits_for_requests_and_the_look_that_chooses_is_not_evidence() 
     assert late[0] == (1, 2)
     assert late[1][1] == (0.0,) * 3
     assert max(late[1][0]) > 0
-    assert evidence(NOTHING) == evidence(first) == evidence(late) == 0.0
+    assert evidence(INITIAL) == evidence(first) == evidence(late) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_level_waits_for_requests_and_the_look_that_chooses_is_not_evidence() 
 def test_the_edges_are_those_next_to_the_level_that_still_have_something_above(
     pooled: list[int], chosen: tuple[int, ...]
 ) -> None:
-    assert update(NOTHING, edges=SMALL, candidate=pooled, control=pooled, limit=2.0)[0] == chosen
+    assert update(INITIAL, edges=SMALL, candidate=pooled, control=pooled, limit=2.0)[0] == chosen
 
 
 def test_evidence_against_the_one_is_not_made_good_by_evidence_for_the_other() -> None:
@@ -218,7 +218,7 @@ def test_evidence_against_the_one_is_not_made_good_by_evidence_for_the_other() -
 
 
 def test_where_nothing_is_seen_above_an_edge_no_number_of_requests_is_enough() -> None:
-    state = update(NOTHING, edges=SMALL, candidate=[600] * 5, control=[600] * 5, limit=2.0)
+    state = update(INITIAL, edges=SMALL, candidate=[600] * 5, control=[600] * 5, limit=2.0)
 
     assert math.isinf(needed(state, math.log(20), edges=SMALL, share=0.5, limit=2.0))
 
@@ -232,7 +232,7 @@ def test_where_no_edge_is_near_a_level_no_number_of_requests_is_enough_until_one
         "candidate": [500, 1_000, 1_000, 1_000, 1_000],
         "control": [500, 1_000, 1_000, 1_000, 1_000],
     }
-    state = update(update(NOTHING, **coarse, limit=2.0), **coarse, limit=2.0)  # type: ignore[arg-type]
+    state = update(update(INITIAL, **coarse, limit=2.0), **coarse, limit=2.0)  # type: ignore[arg-type]
     finer = {
         "edges": SMALL,
         "candidate": [500, 900, 1_000, 1_000, 1_000],
@@ -249,7 +249,7 @@ def test_where_no_edge_is_near_a_level_no_number_of_requests_is_enough_until_one
 
 def test_what_is_missing_is_the_more_of_the_two_levels() -> None:
     look = {"edges": SMALL, "candidate": [50, 80, 97, 99, 100], "control": [50, 80, 97, 99, 100]}
-    state, missing = NOTHING, []
+    state, missing = INITIAL, []
     for _ in range(30):
         state = update(state, **look, limit=2.0)  # type: ignore[arg-type]
         missing.append(needed(state, math.log(20), edges=SMALL, share=0.5, limit=2.0))

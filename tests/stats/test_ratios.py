@@ -22,7 +22,7 @@ Looks = list[tuple[int, int, float]]
 
 def kept(looks: Looks, margin: float = 1.0) -> tuple[tuple[float, ...], int, float, float]:
     """What a check keeps of the looks: evidence, events, expected, own."""
-    logs = sequential.NOTHING
+    logs = sequential.INITIAL
     for events, every, share in looks:
         logs = sequential.update_by_share(
             logs, events=events, every=every, share=share, margin=margin
@@ -127,7 +127,7 @@ def test_the_bounds_are_where_no_course_of_the_likelihood_is_high_enough(looks: 
 )
 @settings(deadline=None)
 def test_the_state_is_the_sums_over_the_looks(looks: list[tuple[int, int, int, int]]) -> None:
-    state = ratios.NOTHING
+    state = ratios.INITIAL
     for events, trials, control_events, control_trials in looks:
         state = ratios.update(
             state,
@@ -214,7 +214,7 @@ def test_the_margin_changes_what_is_tolerated_and_not_what_is_seen(margin: float
 
 
 def test_nothing_is_bounded_by_nothing() -> None:
-    assert ratios.bounds(sequential.NOTHING, events=0, expected=0.0) == (0.0, math.inf)
+    assert ratios.bounds(sequential.INITIAL, events=0, expected=0.0) == (0.0, math.inf)
 
 
 def test_a_ratio_beyond_all_alternatives_is_bounded_from_below() -> None:

@@ -16,7 +16,7 @@ from enumeration import binomial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progressive.stats.sequential import NOTHING, RATIOS, evidence, update, update_by_share
+from progressive.stats.sequential import INITIAL, RATIOS, evidence, update, update_by_share
 
 DATA: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "data" / "rate_ratio_mixture.json").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ PRIOR = (0.27, 0.15, 0.10, 0.10, 0.38)
 
 def after(*looks: tuple[int, int, int, int], margin: float = 1.0) -> tuple[float, ...]:
     """The logs after looks of (trials, events, control trials, control events)."""
-    logs = NOTHING
+    logs = INITIAL
     for trials, events, control_trials, control_events in looks:
         logs = update(
             logs,
@@ -61,7 +61,7 @@ def expectations(
         for k, chance in enumerate(chances):
             if chance:
                 logs = update(
-                    NOTHING,
+                    INITIAL,
                     events=k,
                     trials=trials,
                     control_events=every - k,
@@ -163,7 +163,7 @@ def test_the_evidence_is_the_mixture_written_out(margin: float) -> None:
 
 def test_the_prior_weighs_everything_once() -> None:
     assert math.fsum(PRIOR) == pytest.approx(1.0)
-    assert evidence(NOTHING) == pytest.approx(0.0, abs=1e-12)
+    assert evidence(INITIAL) == pytest.approx(0.0, abs=1e-12)
 
 
 @settings(deadline=None)
@@ -222,7 +222,7 @@ def first_alarm(
     """The look at which one rollout alarms; every look is peeked at, and the traffic follows the
     evidence where it ramps.
     """
-    logs, weight = NOTHING, 0.1
+    logs, weight = INITIAL, 0.1
     for look in range(looks):
         if ramp and evidence(logs) < 0:
             weight = min(0.5, weight * 1.5)
@@ -287,6 +287,6 @@ def test_harm_is_found_and_great_harm_at_once() -> None:
 def test_nothing_is_tolerated_and_nothing_is_clumped_unless_one_says_so() -> None:
     look = {"events": 3, "trials": 100, "control_events": 9, "control_trials": 900}
 
-    assert update(NOTHING, **look) == update(NOTHING, **look, margin=1.0, dispersion=1.0)
-    assert update(NOTHING, **look) == update_by_share(NOTHING, events=3, every=12, share=0.1)
-    assert update(NOTHING, **look) != update(NOTHING, **look, margin=1.1)
+    assert update(INITIAL, **look) == update(INITIAL, **look, margin=1.0, dispersion=1.0)
+    assert update(INITIAL, **look) == update_by_share(INITIAL, events=3, every=12, share=0.1)
+    assert update(INITIAL, **look) != update(INITIAL, **look, margin=1.1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progressive.stats.sign_test import NOTHING, evidence, needed, update
+from progressive.stats.sign_test import INITIAL, evidence, needed, update
 
 
 @given(above=st.integers(0, 40), below=st.integers(0, 40))
@@ -45,7 +45,7 @@ def test_the_chance_ever_to_alarm_is_below_alpha() -> None:
 
 
 def test_a_level_that_always_stands_above_is_found_in_a_few_looks() -> None:
-    state = NOTHING
+    state = INITIAL
     for _ in range(9):
         state = update(state, level=12.0, control=10.0)
 
@@ -55,8 +55,8 @@ def test_a_level_that_always_stands_above_is_found_in_a_few_looks() -> None:
 
 
 def test_equal_levels_say_nothing() -> None:
-    assert update(NOTHING, level=3.0, control=3.0) == NOTHING
-    assert evidence(NOTHING) == pytest.approx(0)
+    assert update(INITIAL, level=3.0, control=3.0) == INITIAL
+    assert evidence(INITIAL) == pytest.approx(0)
 
 
 @given(below=st.integers(8, 30))

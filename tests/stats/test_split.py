@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from progressive.stats.sample_ratio import NOTHING, evidence, update
+from progressive.stats.sample_ratio import INITIAL, evidence, update
 
 ALPHA = 0.001
 
@@ -15,7 +15,7 @@ ALPHA = 0.001
 def looks_until(
     rng: random.Random, truth: float, share: float, most: int, alpha: float = ALPHA
 ) -> int | None:
-    logs = NOTHING
+    logs = INITIAL
     for k in range(most):
         trials = sum(rng.random() < truth for _ in range(200))
         logs = update(logs, trials=trials, control_trials=200 - trials, share=share)
@@ -30,12 +30,12 @@ def test_every_factor_expects_one_under_the_split_that_was_asked_for(
     share: float, trials: int, others: int
 ) -> None:
     n = trials + others
-    for i in range(len(NOTHING)):
+    for i in range(len(INITIAL)):
         found = math.fsum(
             math.comb(n, k)
             * share**k
             * (1 - share) ** (n - k)
-            * math.exp(update(NOTHING, trials=k, control_trials=n - k, share=share)[i])
+            * math.exp(update(INITIAL, trials=k, control_trials=n - k, share=share)[i])
             for k in range(n + 1)
         )
 

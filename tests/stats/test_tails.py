@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from progressive.stats import ratios
 from progressive.stats.histogram_tails import (
+    INITIAL,
     LEVELS,
-    NOTHING,
     State,
     evidence,
     margin_tested,
@@ -80,16 +80,16 @@ def expected(
 def test_a_candidate_that_is_nowhere_slower_expects_no_evidence(
     candidate: tuple[float, ...], n: int, m: int
 ) -> None:
-    knowing: State = ((1, 2), (ratios.NOTHING,) * 2, NOTHING[2], KNOWN)
+    knowing: State = ((1, 2), (ratios.INITIAL,) * 2, INITIAL[2], KNOWN)
 
     assert expected(candidate, STABLE, knowing, n=n, m=m) <= 1 + 1e-9
-    assert expected(candidate, STABLE, NOTHING, n=n, m=m) <= 1 + 1e-9
+    assert expected(candidate, STABLE, INITIAL, n=n, m=m) <= 1 + 1e-9
 
 
 def test_with_a_margin_a_candidate_that_is_stretched_by_it_expects_no_evidence() -> None:
     """Twice the time: what stable has up to 1 and 2, the candidate may have up to 2 and 4."""
     twice = (0.0, 0.5, 0.3, 0.2)
-    knowing: State = ((0, 1), (ratios.NOTHING,) * 2, NOTHING[2], (13, 25, 30))
+    knowing: State = ((0, 1), (ratios.INITIAL,) * 2, INITIAL[2], (13, 25, 30))
 
     assert expected(twice, STABLE, knowing, n=2, m=2, margin=2.0) <= 1 + 1e-9
     assert expected(twice, STABLE, knowing, n=2, m=2, margin=1.0 + 1e-9) <= 1 + 1e-9
@@ -111,7 +111,7 @@ def after(
     """The look at which a candidate alarms: 100 requests of it and 300 of its control in each,
     lognormal around 100 ms.
     """
-    state = NOTHING
+    state = INITIAL
     for k in range(looks):
         mine = [
             1.5 if rng.random() < stuck else slower * rng.lognormvariate(math.log(0.1), 0.8)
@@ -183,7 +183,7 @@ def test_one_edge_is_followed_for_each_level_of_the_upper_tail() -> None:
     rng = random.Random(47)
     times = [rng.lognormvariate(math.log(0.1), 0.8) for _ in range(6_000)]
     state = update(
-        NOTHING,
+        INITIAL,
         edges=fine,
         candidate=cumulative(times[:600], fine),
         control=cumulative(times[600:], fine),
@@ -199,7 +199,7 @@ def test_one_edge_is_followed_for_each_level_of_the_upper_tail() -> None:
 
 
 def test_a_level_waits_for_requests_and_nothing_that_was_counted_is_lost() -> None:
-    few = update(NOTHING, edges=SMALL, candidate=[1, 1, 1, 1], control=[3, 5, 6, 6])
+    few = update(INITIAL, edges=SMALL, candidate=[1, 1, 1, 1], control=[3, 5, 6, 6])
     then = update(few, edges=SMALL, candidate=[1, 5, 9, 10], control=[20, 30, 38, 40])
 
     assert (few[0], few[3]) == ((), (4, 6, 7, 7))
@@ -208,14 +208,14 @@ def test_a_level_waits_for_requests_and_nothing_that_was_counted_is_lost() -> No
 
 
 def test_where_all_is_past_the_last_edge_the_last_edge_is_followed() -> None:
-    state = update(NOTHING, edges=SMALL, candidate=[0, 0, 0, 50], control=[0, 0, 0, 50])
+    state = update(INITIAL, edges=SMALL, candidate=[0, 0, 0, 50], control=[0, 0, 0, 50])
 
     assert state[0] == (2, 2)
 
 
 @pytest.mark.parametrize("edges", [(1.0,), (0.0, 1.0), (-1.0, 0.0, 1.0)])
 def test_buckets_that_say_little_are_taken(edges: tuple[float, ...]) -> None:
-    state = NOTHING
+    state = INITIAL
     for _ in range(3):
         full = [30] * (len(edges) + 1)
         state = update(state, edges=edges, candidate=[0] * len(edges) + [30], control=full)
@@ -228,7 +228,7 @@ def test_a_request_of_the_candidate_that_was_slower_is_more_evidence(
     cells: list[tuple[int, int]],
 ) -> None:
     mine, theirs = (list(itertools.accumulate(side)) for side in zip(*cells, strict=True))
-    knowing: State = ((1, 2), (ratios.NOTHING,) * 2, NOTHING[2], (100, 150, 180, 190))
+    knowing: State = ((1, 2), (ratios.INITIAL,) * 2, INITIAL[2], (100, 150, 180, 190))
     quick, slow = [each + 1 for each in mine], [*mine[:3], mine[3] + 1]
     control = [*theirs[:3], theirs[3] + 1]
 
@@ -239,7 +239,7 @@ def test_a_request_of_the_candidate_that_was_slower_is_more_evidence(
 
 def test_clumps_divide_the_evidence() -> None:
     look = {"edges": SMALL, "candidate": [10, 20, 40, 60], "control": [50, 90, 98, 100]}
-    knowing: State = ((1,), (ratios.NOTHING,), NOTHING[2], KNOWN)
+    knowing: State = ((1,), (ratios.INITIAL,), INITIAL[2], KNOWN)
     whole, third = update(knowing, **look), update(knowing, **look, dispersion=3.0)  # type: ignore[arg-type]
 
     assert third[1][0] == pytest.approx(

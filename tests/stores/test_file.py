@@ -20,8 +20,8 @@ from faults import Disk, ForgetfulDisk, Killed, full, read_only
 from places import ID, held, saved
 from rules import rule
 
-from progressive.errors import Failure, StoreError
 from progressive import StateError
+from progressive.errors import Failure, StoreError
 from progressive.stores import filesystem as _lock
 from progressive.stores.file import FileStore
 from progressive.stores.filesystem import id_of, stem_of

@@ -14,14 +14,14 @@ from typing import Any
 import attrs
 from world import ERRORS, RELEASE, START
 
-from progressive.model import Counts, Look, Measurement, NoAnswer, NoData, Window
 from progressive import Metric, Release, Track, Traffic, begin, loads, ms
-from progressive.rollout import Note
 from progressive.codec import loads_note
+from progressive.model import Counts, Look, Measurement, NoAnswer, NoData, Window
+from progressive.rollout import Note
 from progressive.rollout.commands import Apply, Command, Inspect, Measure, Read
-from progressive.rollout.events import Event, Inspected, Measured, Seen, Tick, Wrote
-from progressive.rollout.notes import Happened
-from progressive.runtime.protocol import Save, Saved, converse
+from progressive.rollout.events import Event, Inspected, Measured, RouterApplied, RouterRead, Tick
+from progressive.rollout.notes import EventRecorded
+from progressive.runtime.protocol import Persist, Persisted, tick_protocol
 from progressive.testing import (
     MemoryRouter,
     MemoryStore,
@@ -135,7 +135,9 @@ class Driver:
         now, kept = START, []
         rollout = begin(self.strategy.plan, RELEASE, id="driven", at=now)
         while not rollout.over:
-            talk = converse(rollout, (), tick=Tick(at=now), stored=True, expected=rollout.serial)
+            talk = tick_protocol(
+                rollout, (), tick=Tick(at=now), stored=True, expected=rollout.serial
+            )
             reply: Any = None
             while True:
                 try:
@@ -143,12 +145,12 @@ class Driver:
                 except StopIteration as stop:
                     rollout = stop.value.decision.rollout
                     break
-                if isinstance(move, Save):
+                if isinstance(move, Persist):
                     kept += [
                         (f"driven/{move.rollout.serial}/{n}", note)
                         for n, note in enumerate(move.notes)
                     ]
-                    reply = Saved()
+                    reply = Persisted()
                 else:
                     reply = [
                         self.answer(command, now + self.some(400)) for command in move.commands
@@ -191,10 +193,10 @@ class Driver:
             case Inspect():
                 return Inspected(at=at)
             case Read():
-                return Seen(at=at, served=self.router.read(RELEASE))
+                return RouterRead(at=at, served=self.router.read(RELEASE))
             case Apply() if self.lag:
                 self.coming = self.coming or (at + self.lag, command.traffic)
-                return Wrote(
+                return RouterApplied(
                     at=at,
                     epoch=command.epoch,
                     traffic=command.traffic,
@@ -204,7 +206,9 @@ class Driver:
                 served = self.router.apply(
                     RELEASE, command.traffic, marker=command.marker, expect=command.expect
                 )
-                return Wrote(at=at, epoch=command.epoch, traffic=command.traffic, served=served)
+                return RouterApplied(
+                    at=at, epoch=command.epoch, traffic=command.traffic, served=served
+                )
             case Measure():
                 return Measured(at=at, analyses=command.analyses, look=self.look(command, at))
             case other:
@@ -228,7 +232,7 @@ def counted(notes: Iterable[Any], metric: str = "error-rate") -> Counts:
     events = dict.fromkeys(
         note.event
         for note in notes
-        if isinstance(note, Happened) and isinstance(note.event, Measured)
+        if isinstance(note, EventRecorded) and isinstance(note.event, Measured)
     )
     looks = [
         event.look

@@ -19,11 +19,11 @@ import attrs
 import pytest
 from rules import rule
 
-from progressive.model import Counts, Gauge, Look, Measurement, Moments, NoAnswer, NoData, Window
 from progressive import Metric, Release, StrategyError, Track, Version, ms, seconds
 from progressive.errors import MetricsError
 from progressive.metrics.function import Function
 from progressive.metrics.sql import Query, Sql
+from progressive.model import Counts, Gauge, Look, Measurement, Moments, NoAnswer, NoData, Window
 from progressive.model.measurement import Histogram
 from progressive.testing import ScriptedMetrics, VirtualClock, acheck_metrics, check_metrics, steady
 

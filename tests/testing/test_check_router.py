@@ -14,7 +14,6 @@ import attrs
 import pytest
 from rules import rule
 
-from progressive.model import Capabilities, Marker, Percent
 from progressive import (
     ConflictError,
     Release,
@@ -26,6 +25,7 @@ from progressive import (
     seconds,
 )
 from progressive.errors import Failure
+from progressive.model import Capabilities, Marker, Percent
 from progressive.testing import MemoryRouter, acheck_router, check_router
 from progressive.testing.doubles import ALL
 

@@ -57,6 +57,8 @@ from progressive import (
     submit,
     tick,
 )
+from progressive.codec import dumps_note
+from progressive.errors import Failure
 from progressive.model import (
     Capacity,
     Counts,
@@ -68,10 +70,8 @@ from progressive.model import (
     NoData,
     Window,
 )
-from progressive.errors import Failure
-from progressive.codec import dumps_note
 from progressive.rollout.events import Measured
-from progressive.rollout.notes import Asked, Entered, Happened, Late
+from progressive.rollout.notes import Asked, EventRecorded, Late, PhaseEntered
 from progressive.steps import Approval, Pause, SetWeight
 from progressive.steps.standard import Bake
 from progressive.stores.file import FileStore
@@ -408,7 +408,7 @@ def remeasured(notes: Pairs, change: Callable[[Measured], Measured]) -> Pairs:
         (
             id,
             attrs.evolve(note, event=change(note.event))
-            if isinstance(note, Happened) and isinstance(note.event, Measured)
+            if isinstance(note, EventRecorded) and isinstance(note.event, Measured)
             else note,
         )
         for id, note in notes
@@ -543,7 +543,9 @@ def test_a_counter_that_could_not_be_opened_is_opened_when_it_was() -> None:
     for rng in (None, random.Random(1)):
         recording = Driver(strategy, closed, rng).record()
 
-        assert any(isinstance(note, Happened) and "not yet" in str(note) for _, note in recording)
+        assert any(
+            isinstance(note, EventRecorded) and "not yet" in str(note) for _, note in recording
+        )
         assert same(replay(recording, strategy, release=RELEASE))
 
 
@@ -604,7 +606,9 @@ def test_a_recording_that_ends_in_a_hold_waits_for_a_person_too() -> None:
     check = Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD))
     whole = recorded(usual(checks=[check]), BAD)
     held = next(
-        i for i, (_, note) in enumerate(whole) if isinstance(note, Entered) and note.phase == "held"
+        i
+        for i, (_, note) in enumerate(whole)
+        if isinstance(note, PhaseEntered) and note.phase == "held"
     )
     found = replay(whole[: held + 1], usual(checks=[check]), release=RELEASE)
 
@@ -1072,7 +1076,7 @@ SHORT = recorded(usual(weights=percents(100), bake=minutes(1)), BAD)
 OTHER = [
     (id.replace("played", "other"), note) for id, note in recorded(usual(bake=minutes(2)), BAD)
 ]
-FIRST = next(i for i, (_, note) in enumerate(SHORT) if isinstance(note, Entered))
+FIRST = next(i for i, (_, note) in enumerate(SHORT) if isinstance(note, PhaseEntered))
 
 
 @pytest.mark.parametrize(

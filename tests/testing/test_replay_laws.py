@@ -34,7 +34,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.rollout.notes import Entered
+from progressive.rollout.notes import PhaseEntered
 from progressive.testing import Behaviour, Replay, Say, World, replay, simulate
 from progressive.testing.simulation.troubles import (
     AnswersTwice,
@@ -227,7 +227,7 @@ def test_what_it_says_would_have_happened_happens(
     found = replay(recording, Canary(**other, **cadence), release=RELEASE)
     tried = Driver(Canary(**other, **cadence), world_of(ills)).record()
     truth = replay(tried, Canary(**other, **cadence), release=RELEASE).recorded
-    held = [note for _, note in tried if isinstance(note, Entered) and note.phase == "held"]
+    held = [note for _, note in tried if isinstance(note, PhaseEntered) and note.phase == "held"]
 
     if found.unknown_from is None:
         assert found.replayed == truth
@@ -318,7 +318,7 @@ def test_a_simulated_world_does_what_the_replay_of_another_simulation_said(
     stops = [
         note
         for note in truth.notes
-        if isinstance(note, Entered) and note.phase in ("rolling_back", "held")
+        if isinstance(note, PhaseEntered) and note.phase in ("rolling_back", "held")
     ]
 
     if found.stops_at is not None:

@@ -43,7 +43,7 @@ def _ratio(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Counts)
     assert isinstance(other, Counts)
     return sequential.update(
-        state or sequential.NOTHING,
+        state or sequential.INITIAL,
         events=one.events,
         trials=one.trials,
         control_events=other.events,
@@ -55,7 +55,7 @@ def _fall(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Counts)
     assert isinstance(other, Counts)
     return falls.update(
-        state or falls.NOTHING,
+        state or falls.INITIAL,
         events=one.events,
         trials=one.trials,
         control_events=other.events,
@@ -67,7 +67,7 @@ def _tail(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Histogram)
     assert isinstance(other, Histogram)
     return tails.update(
-        state or tails.NOTHING, edges=one.edges, candidate=one.cumulative, control=other.cumulative
+        state or tails.INITIAL, edges=one.edges, candidate=one.cumulative, control=other.cumulative
     )
 
 
@@ -75,7 +75,7 @@ def _mean(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Moments)
     assert isinstance(other, Moments)
     return means.update(
-        state or means.NOTHING,
+        state or means.INITIAL,
         n=one.n,
         mean=one.mean,
         m2=one.m2,
@@ -215,7 +215,7 @@ def test_in_blocks_a_rollout_decides_as_the_bare_bets_do(bad: bool) -> None:
     story = simulate(
         strategy, World(load=60, stable=STABLE, candidate=WORSE[ERRORS] if bad else STABLE), seed=2
     )
-    logs, expected = clumps.NOTHING, []
+    logs, expected = clumps.INITIAL, []
     for look in story.looks:
         one, other = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         if isinstance(one, Counts) and isinstance(other, Counts) and one.trials and other.trials:

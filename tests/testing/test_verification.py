@@ -97,7 +97,7 @@ def test_an_invariant_of_one_s_own_comes_with_the_shortest_way_to_where_it_break
     assert not report.ok
     assert broken.what == "everybody has it"
     assert str(broken).startswith("everybody has it\n  1. ")
-    assert broken.replay().routing.wanted.candidate == percent(100)
+    assert broken.replay().routing.desired.candidate == percent(100)
 
     rollout = broken.begin
     for events in broken.events():

@@ -52,17 +52,17 @@ from progressive import (
     start,
     tick,
 )
-from progressive.model import Capabilities, Capacity, Counts, Look, Marker, Percent, Window
 from progressive.analysis import Check, Judgement, Kayenta, KayentaJudge, KayentaMetric, Verdict
-from progressive.ports import Fleet, Gate, Hook, MetricsProvider, Store, TrafficRouter
-from progressive.plan import Kinds, Plan, Situation, Step
 from progressive.calendar import OpenHours
 from progressive.fleets.kubernetes import Deployments
 from progressive.metrics.envoy import ERRORS, LATENCY, EnvoyStats
 from progressive.metrics.prometheus import Counter, Prometheus, PromQL, Ratio, Regex
 from progressive.metrics.prometheus import istio as of_istio
+from progressive.model import Capabilities, Capacity, Counts, Look, Marker, Percent, Window
 from progressive.model.actions import Memory
+from progressive.plan import Kinds, Plan, Situation, Step
 from progressive.plan.step import Advance, Done, Wait
+from progressive.ports import Fleet, Gate, Hook, MetricsProvider, Store, TrafficRouter
 from progressive.routers.envoy import Envoy
 from progressive.routers.istio import Istio, Kubernetes
 from progressive.stores.file import FileStore

@@ -13,7 +13,7 @@ from progressive import Phase, Rollout, percent, seconds
 from progressive.rollout.notes import (
     Asked,
     Drifted,
-    Entered,
+    PhaseEntered,
     Escalated,
     Judged,
     Late,
@@ -61,9 +61,9 @@ class Story:
                 return f"    pass  {check}: {_brief(why)}" if first else ""
             case Judged(check=check, verdict="fail" | "inconclusive" | "error" as verdict, why=why):
                 return f"    {verdict.upper()}  {check}: {_brief(why)}"
-            case Entered(phase="progressing", why=why):
+            case PhaseEntered(phase="progressing", why=why):
                 return why if why.startswith("preflight") else ""
-            case Entered(phase=phase, why=why):
+            case PhaseEntered(phase=phase, why=why):
                 again, self._reason = why == self._reason, why
                 return phase.replace("_", " ").upper() + ("" if again else f": {_brief(why)}")
             case Drifted() | Late() | Escalated() | Released():

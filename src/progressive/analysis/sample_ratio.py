@@ -106,7 +106,7 @@ class SampleRatio(Unweighted):
         share = traffic.candidate.ppm / (traffic.candidate.ppm + traffic.stable.ppm)
         seen = candidate.sample / (candidate.sample + stable.sample)
         more = bool(traffic.matches) or bool(traffic.mirror.ppm)
-        logs = cast("tuple[float, ...]", memory or split.NOTHING)
+        logs = cast("tuple[float, ...]", memory or split.INITIAL)
         logs = split.update(
             logs,
             trials=candidate.sample,

@@ -118,9 +118,9 @@ def _meaning(rollout: Rollout) -> None:
         "serial and epoch are never negative",
     )
     need(
-        len(evidence.series) == len(plan.series) and len(evidence.tallies) == len(plan.checks),
+        len(evidence.series) == len(plan.series) and len(evidence.check_states) == len(plan.checks),
         "$.evidence",
-        f"it has {len(evidence.series)} series and {len(evidence.tallies)} tallies, the "
+        f"it has {len(evidence.series)} series and {len(evidence.check_states)} tallies, the "
         f"plan {len(plan.series)} and {len(plan.checks)}",
     )
     probed, metrics = (
@@ -129,7 +129,7 @@ def _meaning(rollout: Rollout) -> None:
     )
     need(
         probed == metrics
-        or (not probed and (routing.claimed or progress.phase is not Phase.PENDING)),
+        or (not probed and (routing.ownership_confirmed or progress.phase is not Phase.PENDING)),
         "$.evidence.probes",
         f"it has {', '.join(probed) or 'none'}, and before the start the plan's metrics "
         f"{', '.join(metrics) or 'none'} must answer",
@@ -141,9 +141,9 @@ def _meaning(rollout: Rollout) -> None:
     back = progress.phase in (Phase.PENDING, Phase.ROLLING_BACK) and not in_steps
     entered = (Traffic(),) if back else plan.traffics[: progress.step + 1]
     need(
-        any(not routing.wanted.exceeds(traffic) for traffic in entered),
+        any(not routing.desired.exceeds(traffic) for traffic in entered),
         "$.routing.wanted",
-        f"it asks for {routing.wanted}, and {progress.phase.value} in step "
+        f"it asks for {routing.desired}, and {progress.phase.value} in step "
         f"{plan.steps[progress.step].id!r} allows {entered[-1]}",
     )
     need(
@@ -153,7 +153,7 @@ def _meaning(rollout: Rollout) -> None:
         f"with {len(progress.causes)}",
     )
     need(
-        progress.phase in (Phase.PENDING, Phase.HELD, Phase.ROLLED_BACK) or routing.touched,
+        progress.phase in (Phase.PENDING, Phase.HELD, Phase.ROLLED_BACK) or routing.any_write_sent,
         "$.routing.touched",
         f"{progress.phase.value} without a write is not possible",
     )

@@ -19,8 +19,10 @@ from progressive.analysis.contract import Check
 from progressive.errors import StateError, StrategyError
 from progressive.model import fields as check
 from progressive.model.actions import Memory
+from progressive.model.fields import STORED_AS
 from progressive.model.units import Percent, Times, percent, times
 from progressive.plan.step import Kinds, Step
+from progressive.rollout.state import ClosedGate
 from progressive.steps import KINDS
 
 from .strict_json import short
@@ -63,8 +65,9 @@ class Codec:
             Bound: (_dump_bound, _load_bound),
             Step: self._one_of(self._steps, "step"),
             Check: self._one_of(self._checks, "check"),
-            Memory: (_dump_memory, _load_memory),
+            MemoryType: (_dump_memory, _load_memory),
         }
+        self._made[ClosedGate] = self._closed_gate()
 
     @staticmethod
     @cache
@@ -125,6 +128,14 @@ class Codec:
             lambda value: [dump(each) for each, (dump, _) in zip(value, pairs, strict=True)]
         ), load_fixed
 
+    def _closed_gate(self) -> tuple[Dump, Load]:
+        """As a list of its three fields, which is how the first version of it was stored."""
+        dump, load = self._tuple((str, str, datetime))
+        return (
+            lambda value: dump((value.gate, value.why, value.until)),
+            lambda data, path: ClosedGate(*load(data, path)),
+        )
+
     def _union(self, arguments: tuple[Any, ...]) -> tuple[Dump, Load]:
         others = tuple(each for each in arguments if each is not type(None))
         if len(others) < len(arguments):
@@ -168,25 +179,27 @@ class Codec:
         fields = [field for field in attrs.fields(kind) if field.init]
         fields.sort(key=lambda field: field.inherited)  # what is a class's own is read first
         hints = types_of(kind)
+        keys = {field.name: field.metadata.get(STORED_AS, field.name) for field in fields}
+        names = {key: name for name, key in keys.items()}
         pairs: dict[str, tuple[Dump, Load]] = {}
 
         def ready() -> dict[str, tuple[Dump, Load]]:
             if not pairs:
-                pairs.update({field.name: self._pair(hints[field.name]) for field in fields})
+                pairs.update({keys[name]: self._pair(hints[name]) for name in keys})
             return pairs
 
         plain_defaults = {
-            field.name: field.default
+            keys[field.name]: field.default
             for field in fields
             if not isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
         }
 
         def dump(value: Any) -> Any:
             return {
-                name: dump_field(found)
-                for name, (dump_field, _) in ready().items()
+                key: dump_field(found)
+                for key, (dump_field, _) in ready().items()
                 if not _same(
-                    (found := getattr(value, name)), plain_defaults.get(name, attrs.NOTHING)
+                    (found := getattr(value, names[key])), plain_defaults.get(key, attrs.NOTHING)
                 )
             }
 
@@ -200,9 +213,11 @@ class Codec:
                         f"unknown key; {kind.__name__} has {', '.join(known)}", path=f"{path}.{key}"
                     )
             for field in fields:
-                if field.name not in data and field.default is attrs.NOTHING:
-                    raise StateError("missing", path=f"{path}.{field.name}")
-            given = {key: known[key][1](value, f"{path}.{key}") for key, value in data.items()}
+                if keys[field.name] not in data and field.default is attrs.NOTHING:
+                    raise StateError("missing", path=f"{path}.{keys[field.name]}")
+            given = {
+                names[key]: known[key][1](value, f"{path}.{key}") for key, value in data.items()
+            }
             try:
                 return kind(**given)
             except StrategyError as error:
@@ -211,23 +226,14 @@ class Codec:
         return dump, load
 
 
+class MemoryType:
+    """Stands for `Memory`, which is defined by itself, where field types are looked up."""
+
+
 def types_of(kind: type[Any]) -> dict[str, Any]:
-    """The field types of a class; ``Memory`` and ``Bound`` are kept as the names that they are."""
-    found: dict[str, Any] = {}
-    for field in attrs.fields(kind):
-        annotation = field.type
-        owner = next(
-            (each for each in kind.__mro__ if field.name in vars(each).get("__annotations__", ())),
-            kind,
-        )
-        scope = vars(__import__(owner.__module__, fromlist=["*"]))
-        if annotation == "Memory":
-            found[field.name] = Memory
-        elif isinstance(annotation, str):
-            found[field.name] = eval(annotation, scope)  # noqa: S307 - our own annotations, never data
-        else:
-            found[field.name] = annotation
-    return found
+    """The types of a class's fields by name, resolved; `Memory` is `MemoryType`."""
+    hints = typing.get_type_hints(kind, localns={"Memory": MemoryType})
+    return {field.name: hints.get(field.name, field.type) for field in attrs.fields(kind)}
 
 
 def _same(one: object, other: object) -> bool:

@@ -12,14 +12,14 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive.model.traffic import Track, Traffic
+from progressive.model.traffic import ALL_STABLE, Track, Traffic
 from progressive.model.units import MILLION, said
 from progressive.rollout.events import CommandFailed, Surveyed
-from progressive.rollout.notes import Escalated, Happened
+from progressive.rollout.notes import Escalated, EventRecorded
 from progressive.rollout.phases import Phase
 
-from .draft import NOTHING, Turn
-from .transitions import OVERLOADED, go_back, hold, want, way_back
+from .draft import Draft
+from .transitions import OVERLOADED, hold, request_traffic, roll_back, way_back
 
 __all__ = ["due", "failed", "in_steps", "retreat", "short_of", "surveyed", "unready"]
 
@@ -29,70 +29,74 @@ RECOVERY: Final = timedelta(seconds=30)
 """How soon to ask again whether stable can carry more, on a way back in steps."""
 
 
-def due(turn: Turn) -> bool:
+def due(draft: Draft) -> bool:
     """Is the fleet to be asked now? Once in every tick; on the way back only if it goes in steps,
     and after its first write.
     """
-    known, ticked = turn.instances, turn.clocks.ticked
+    known, ticked = draft.instances, draft.clocks.ticked
     in_steps = (
-        turn.progress.phase is Phase.ROLLING_BACK
-        and turn.routing.wanted != NOTHING
-        and turn.routing.written >= turn.progress.epoch
+        draft.progress.phase is Phase.ROLLING_BACK
+        and draft.routing.desired != ALL_STABLE
+        and draft.routing.acked_epoch >= draft.progress.epoch
     )
-    if not known.bound or not (turn.progress.phase in ASKING or in_steps):
+    if not known.bound or not (draft.progress.phase in ASKING or in_steps):
         return False
-    return known.tried_at is None or (ticked is not None and known.tried_at < ticked)
+    return known.last_attempt_at is None or (ticked is not None and known.last_attempt_at < ticked)
 
 
-def surveyed(turn: Turn, event: Surveyed) -> None:
+def surveyed(draft: Draft, event: Surveyed) -> None:
     """The fleet answered."""
-    known = turn.instances
-    turn.instances = evolve(known, capacities=event.tracks, surveyed_at=event.at, tried_at=event.at)
-    if turn.final:
+    known = draft.instances
+    draft.instances = evolve(
+        known, capacities=event.tracks, surveyed_at=event.at, last_attempt_at=event.at
+    )
+    if draft.final:
         return
     if event.tracks != known.capacities:
-        turn.note(Happened(at=turn.now, event=event))
-    _check_identities(turn)
+        draft.note(EventRecorded(at=draft.now, event=event))
+    _check_identities(draft)
 
 
-def failed(turn: Turn, event: CommandFailed) -> None:
+def failed(draft: Draft, event: CommandFailed) -> None:
     """The fleet did not answer; what it said before does not count any more."""
-    turn.instances = evolve(turn.instances, capacities=(), surveyed_at=None, tried_at=event.at)
+    draft.instances = evolve(
+        draft.instances, capacities=(), surveyed_at=None, last_attempt_at=event.at
+    )
 
 
-def _check_identities(turn: Turn) -> None:
+def _check_identities(draft: Draft) -> None:
     """Every instance must run what the release says (R9)."""
-    for track, capacity in turn.instances.capacities:
-        version = track.version(turn.release)
+    for track, capacity in draft.instances.capacities:
+        version = track.version(draft.release)
         if version is None or capacity.identity in (None, version.identity):
             continue
-        why = f"{track.label(turn.release)} really runs {capacity.identity}"
-        if turn.progress.phase is Phase.PENDING:
-            go_back(turn, why)
-        elif turn.progress.phase is Phase.PROGRESSING:
-            hold(turn, f"identity:{track.value}", why)
+        why = f"{track.label(draft.release)} really runs {capacity.identity}"
+        if draft.progress.phase is Phase.PENDING:
+            roll_back(draft, why)
+        elif draft.progress.phase is Phase.PROGRESSING:
+            hold(draft, f"identity:{track.value}", why)
 
 
-def unready(turn: Turn) -> str | None:
+def unready(draft: Draft) -> str | None:
     """What is missing of a stable that could take everything back, which the start and every raise
     wait for.
     """
-    return _missing(turn, _way_back(turn))
+    return _missing(draft, _way_back(draft))
 
 
-def short_of(turn: Turn, target: Traffic) -> str | None:
+def short_of(draft: Draft, target: Traffic) -> str | None:
     """What is missing for this traffic, and for the way back from it; None if everything is ready
     for it.
     """
-    return _missing(turn, ((target, Track.CANDIDATE), (target, Track.BASELINE), *_way_back(turn)))
+    return _missing(draft, ((target, Track.CANDIDATE), (target, Track.BASELINE), *_way_back(draft)))
 
 
-def _way_back(turn: Turn) -> tuple[tuple[Traffic, Track], ...]:
-    return ((NOTHING, Track.STABLE),) if turn.plan.needs_stable else ()
+def _way_back(draft: Draft) -> tuple[tuple[Traffic, Track], ...]:
+    return ((ALL_STABLE, Track.STABLE),) if draft.plan.needs_stable else ()
 
 
-def _missing(turn: Turn, needs: tuple[tuple[Traffic, Track], ...]) -> str | None:
-    known, ticked = turn.instances, turn.clocks.ticked
+def _missing(draft: Draft, needs: tuple[tuple[Traffic, Track], ...]) -> str | None:
+    known, ticked = draft.instances, draft.clocks.ticked
     if not known.bound or not needs:
         return None
     if known.surveyed_at is None:
@@ -108,7 +112,7 @@ def _missing(turn: Turn, needs: tuple[tuple[Traffic, Track], ...]) -> str | None
                 if capacity is None
                 else f"it can carry {capacity}"
             )
-            return f"{track.label(turn.release)} to be ready for {target.share(track)}: {can}"
+            return f"{track.label(draft.release)} to be ready for {target.share(track)}: {can}"
     # Enough when it was asked last; it counts only if that was in this tick.
     return (
         "the fleet to say what is ready now"
@@ -117,38 +121,40 @@ def _missing(turn: Turn, needs: tuple[tuple[Traffic, Track], ...]) -> str | None
     )
 
 
-def retreat(turn: Turn) -> None:
+def retreat(draft: Draft) -> None:
     """On the way back: as far as stable can carry it now, which is never less far than before."""
-    wanted = NOTHING if _blind(turn) else way_back(turn)
-    if wanted != turn.routing.wanted and not wanted.exceeds(turn.routing.wanted):
-        want(turn, wanted, "the way back")
-    stable = turn.instances.of(Track.STABLE)
-    if turn.routing.wanted != NOTHING and stable is not None and not turn.progress.overdue:
-        turn.progress = evolve(turn.progress, overdue=True)
+    wanted = ALL_STABLE if _blind(draft) else way_back(draft)
+    if wanted != draft.routing.desired and not wanted.exceeds(draft.routing.desired):
+        request_traffic(draft, wanted, "the way back")
+    stable = draft.instances.of(Track.STABLE)
+    if draft.routing.desired != ALL_STABLE and stable is not None and not draft.progress.overdue:
+        draft.progress = evolve(draft.progress, overdue=True)
         why = (
-            f"{Track.STABLE.label(turn.release)} can carry only {stable}: "
-            f"{turn.routing.wanted.candidate} stays on the candidate until it can "
+            f"{Track.STABLE.label(draft.release)} can carry only {stable}: "
+            f"{draft.routing.desired.candidate} stays on the candidate until it can "
             f"carry more, for {said(OVERLOADED)} at most"
         )
-        turn.note(Escalated(at=turn.now, why=why, undo=turn.routing.undo))
+        draft.note(Escalated(at=draft.now, why=why, undo=draft.routing.undo))
 
 
-def _blind(turn: Turn) -> bool:
+def _blind(draft: Draft) -> bool:
     """Is it not known what the router serves now? Then a step back could be a step forward, and the
     way back goes all the way.
     """
-    routing, ticked = turn.routing, turn.clocks.ticked
-    tried = routing.tried_at is not None and (ticked is None or routing.tried_at >= ticked)
+    routing, ticked = draft.routing, draft.clocks.ticked
+    tried = routing.last_attempt_at is not None and (
+        ticked is None or routing.last_attempt_at >= ticked
+    )
     seen = routing.read_at is not None and (ticked is None or routing.read_at >= ticked)
-    return (tried and not seen) or (routing.served is not None and not routing.served.settled)
+    return (tried and not seen) or (routing.observed is not None and not routing.observed.settled)
 
 
-def in_steps(turn: Turn) -> str | None:
+def in_steps(draft: Draft) -> str | None:
     """What a way back in steps waits for; None if it is not one."""
-    if turn.routing.wanted == NOTHING:
+    if draft.routing.desired == ALL_STABLE:
         return None
-    turn.look_again(turn.now + RECOVERY)
-    turn.look_again(turn.now + OVERLOADED - turn.clocks.stepped)
+    draft.look_again(draft.now + RECOVERY)
+    draft.look_again(draft.now + OVERLOADED - draft.clocks.stepped)
     return (
-        f"{Track.STABLE.label(turn.release)} to carry more than {turn.instances.of(Track.STABLE)}"
+        f"{Track.STABLE.label(draft.release)} to carry more than {draft.instances.of(Track.STABLE)}"
     )

@@ -11,7 +11,7 @@ from progressive.model.actions import NotYet
 from progressive.model.replace import evolve
 from progressive.rollout.phases import Phase, Retirement
 
-from .draft import ZERO, Turn
+from .draft import ZERO, Draft
 from .routing import BACKOFF, astray_now
 from .windows import restart_windows
 
@@ -20,37 +20,40 @@ __all__ = ["pass_time"]
 LATEST_RETRY: Final = timedelta(seconds=BACKOFF[-1])
 
 
-def pass_time(turn: Turn) -> None:
+def pass_time(draft: Draft) -> None:
     """Let the clocks run up to now. When the wall clock stepped back, nothing is credited and the
     windows begin anew.
     """
-    clocks, phase, now = turn.clocks, turn.progress.phase, turn.now
+    clocks, phase, now = draft.clocks, draft.progress.phase, draft.now
     if now == clocks.now:
         return
     passed = now - clocks.now
     if passed < ZERO:
-        _step_back(turn)
+        _step_back(draft)
         return
-    if turn.final and turn.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
+    if draft.final and draft.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
         return
     # Below zero is what a person's word came after the last tick, by the person's clock; one that
     # is wrong is wrong for one tick.
     stepped, ran = clocks.stepped, clocks.ran
-    running = passed - _frozen_for(turn)
+    running = passed - _frozen_for(draft)
     if phase is Phase.HELD:
         causes = tuple(
-            evolve(cause, held=max(ZERO, cause.held + passed)) for cause in turn.progress.causes
+            evolve(cause, held=max(ZERO, cause.held + passed)) for cause in draft.progress.causes
         )
-        turn.progress = evolve(turn.progress, causes=causes)
+        draft.progress = evolve(draft.progress, causes=causes)
         if not any(cause.person for cause in causes):
             ran += passed
     else:
         stepped = max(ZERO, stepped + running)
-        if phase is Phase.PROGRESSING and turn.plan.steps[turn.progress.step].approval is None:
+        if phase is Phase.PROGRESSING and draft.plan.steps[draft.progress.step].approval is None:
             ran += running
-    unanswered = turn.routing.tried_at is not None and turn.routing.tried_at != turn.routing.read_at
-    astray = astray_now(turn)
-    turn.clocks = evolve(
+    unanswered = (
+        draft.routing.last_attempt_at is not None
+        and draft.routing.last_attempt_at != draft.routing.read_at
+    )
+    astray = astray_now(draft)
+    draft.clocks = evolve(
         clocks,
         now=now,
         stepped=stepped,
@@ -61,36 +64,38 @@ def pass_time(turn: Turn) -> None:
     )
 
 
-def _frozen_for(turn: Turn) -> timedelta:
+def _frozen_for(draft: Draft) -> timedelta:
     """The part of the time since the last decision in which a gate was closed and the traffic was
     as it should be.
     """
-    frozen, since = turn.progress.frozen, turn.clocks.now
-    if frozen is None or not turn.verified or frozen[2] <= since:
+    closed, since = draft.progress.closed_gate, draft.clocks.now
+    if closed is None or not draft.verified or closed.until <= since:
         return ZERO
-    return min(turn.now, frozen[2]) - since
+    return min(draft.now, closed.until) - since
 
 
-def _step_back(turn: Turn) -> None:
-    now, routing = turn.now, turn.routing
+def _step_back(draft: Draft) -> None:
+    now, routing = draft.now, draft.routing
     latest = now + LATEST_RETRY
-    turn.routing = evolve(
+    draft.routing = evolve(
         routing,
         verified_since=None,
         verified_at=None,
         read_at=None,
-        tried_at=None,
+        last_attempt_at=None,
         retry_at=None if routing.retry_at is None else min(routing.retry_at, latest),
     )
-    turn.clocks = evolve(turn.clocks, now=now, ticked=None, entered=min(turn.clocks.entered, now))
-    turn.instances = evolve(turn.instances, surveyed_at=None, tried_at=None)
-    answer = None if isinstance(turn.progress.answer, NotYet) else turn.progress.answer
-    turn.progress = evolve(turn.progress, closing=None, frozen=None, answer=answer)
-    turn.evidence = evolve(
-        turn.evidence,
+    draft.clocks = evolve(
+        draft.clocks, now=now, ticked=None, entered=min(draft.clocks.entered, now)
+    )
+    draft.instances = evolve(draft.instances, surveyed_at=None, last_attempt_at=None)
+    answer = None if isinstance(draft.progress.answer, NotYet) else draft.progress.answer
+    draft.progress = evolve(draft.progress, closing=None, closed_gate=None, answer=answer)
+    draft.evidence = evolve(
+        draft.evidence,
         probes=tuple(
             evolve(probe, start=min(probe.start, now), retry_at=None, reading=None)
-            for probe in turn.evidence.probes
+            for probe in draft.evidence.probes
         ),
     )
-    restart_windows(turn)
+    restart_windows(draft)

@@ -31,7 +31,7 @@ import attrs
 
 from progressive.model.actions import Action, Go, NotYet
 from progressive.model.replace import evolve
-from progressive.model.traffic import Traffic
+from progressive.model.traffic import ALL_STABLE, Traffic
 from progressive.model.units import said
 from progressive.plan.step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
 from progressive.rollout.commands import AskGate, Command, Inspect, Read, Retire, RunHook, Survey
@@ -46,12 +46,12 @@ from progressive.rollout.events import (
     Inspected,
     Measured,
     Retired,
-    Seen,
+    RouterApplied,
+    RouterRead,
     Surveyed,
     Tick,
-    Wrote,
 )
-from progressive.rollout.notes import Escalated, Happened, Note
+from progressive.rollout.notes import Escalated, EventRecorded, Note
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.state import Rollout
 
@@ -63,8 +63,8 @@ from . import results as _replies
 from . import retirement as _retirement
 from . import routing as _routing
 from .clocks import pass_time
-from .draft import NOTHING, ZERO, Turn
-from .transitions import end, enter, go_back, hold, want
+from .draft import ZERO, Draft
+from .transitions import enter_phase, finish, hold, request_traffic, roll_back
 from .windows import drop_inactive, open_windows
 
 __all__ = ["Decision", "decide"]
@@ -94,17 +94,17 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
     now = max(
         (event.at for event in events if not isinstance(event, PEOPLE)), default=rollout.clocks.now
     )
-    turn = Turn(rollout, now)
-    pass_time(turn)
+    draft = Draft(rollout, now)
+    pass_time(draft)
     for event in _in_order(events):
-        _absorb(turn, event)
-    _settle(turn)
-    return _conclude(turn)
+        _absorb(draft, event)
+    _settle(draft)
+    return _conclude(draft)
 
 
 # ---------------------------------------------------------------------------------------- 1. absorb
 
-_HEARD_WHEN_FINAL: Final = (Tick, Seen, Wrote, Surveyed, CommandFailed, Retired)
+_HEARD_WHEN_FINAL: Final = (Tick, RouterRead, RouterApplied, Surveyed, CommandFailed, Retired)
 _RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}
 
 
@@ -138,29 +138,31 @@ def _whole(event: Event) -> tuple[object, ...]:
     return (*_when(event), repr(event))
 
 
-def _absorb(turn: Turn, event: Event) -> None:
-    if isinstance(event, Abort) and turn.progress.retirement is Retirement.DUE:
-        turn.progress = evolve(turn.progress, retirement=Retirement.NONE, waiting=None)
-        turn.note(Happened(at=turn.now, event=event))
+def _absorb(draft: Draft, event: Event) -> None:
+    if isinstance(event, Abort) and draft.progress.retirement is Retirement.DUE:
+        draft.progress = evolve(draft.progress, retirement=Retirement.NONE, waiting=None)
+        draft.note(EventRecorded(at=draft.now, event=event))
         return
-    if turn.final and type(event) not in _HEARD_WHEN_FINAL:
-        turn.refuse(event, _people.too_late(turn))
+    if draft.final and type(event) not in _HEARD_WHEN_FINAL:
+        draft.refuse(event, _people.too_late(draft))
         return
-    _ABSORB.get(type(event), _people.said)(turn, event)
+    _ABSORB.get(type(event), _people.said)(draft, event)
 
 
-def _ticked(turn: Turn, event: Tick) -> None:
-    turn.clocks = evolve(turn.clocks, ticked=event.at)
+def _ticked(draft: Draft, event: Tick) -> None:
+    draft.clocks = evolve(draft.clocks, ticked=event.at)
 
 
-def _measured(turn: Turn, event: Measured) -> None:
-    (_preflight.answered if turn.progress.phase is Phase.PENDING else _looks.measured)(turn, event)
+def _measured(draft: Draft, event: Measured) -> None:
+    (_preflight.answered if draft.progress.phase is Phase.PENDING else _looks.measured)(
+        draft, event
+    )
 
 
-_ABSORB: Final[dict[type, Callable[[Turn, Any], None]]] = {
+_ABSORB: Final[dict[type, Callable[[Draft, Any], None]]] = {
     Tick: _ticked,
-    Seen: _routing.seen,
-    Wrote: _routing.wrote,
+    RouterRead: _routing.seen,
+    RouterApplied: _routing.wrote,
     Surveyed: _fleet.surveyed,
     CommandFailed: _replies.command_failed,
     Measured: _measured,
@@ -174,209 +176,212 @@ _ABSORB: Final[dict[type, Callable[[Turn, Any], None]]] = {
 # ---------------------------------------------------------------------------------------- 2. settle
 
 
-def _settle(turn: Turn) -> None:
+def _settle(draft: Draft) -> None:
     """Let the phase move as far as it can: every move is towards the end, so this ends."""
-    open_windows(turn)
-    while PHASES[turn.progress.phase](turn):
-        open_windows(turn)
+    open_windows(draft)
+    while PHASES[draft.progress.phase](draft):
+        open_windows(draft)
 
 
-def _progressing(turn: Turn) -> bool:
+def _progressing(draft: Draft) -> bool:
     """One move forward, if the evidence, the deadlines and the current step allow one."""
     if (
-        _looks.act_on_evidence(turn)
-        or _routing.unreachable(turn)
-        or _routing.astray(turn)
-        or _out_of_time(turn)
+        _looks.act_on_evidence(draft)
+        or _routing.unreachable(draft)
+        or _routing.astray(draft)
+        or _out_of_time(draft)
     ):
         return True
-    position = turn.progress.step
-    step, target = turn.plan.steps[position], turn.plan.traffics[position]
-    if target != turn.routing.wanted:
+    position = draft.progress.step
+    step, target = draft.plan.steps[position], draft.plan.traffics[position]
+    if target != draft.routing.desired:
         if (
-            target.exceeds(turn.routing.wanted)
-            and (blocked := _may_raise(turn, target)) is not None
+            target.exceeds(draft.routing.desired)
+            and (blocked := _may_raise(draft, target)) is not None
         ):
-            return _wait(turn, step, blocked)
-        want(turn, target, f"step {step.id}")
+            return _wait(draft, step, blocked)
+        request_traffic(draft, target, f"step {step.id}")
     outcome = (
-        Done() if turn.progress.skipped or _looks.waived_whole(turn, step) else _advance(turn, step)
+        Done()
+        if draft.progress.skipped or _looks.waived_whole(draft, step)
+        else _advance(draft, step)
     )
     match outcome:
         case Wait(why=why, until=until, memory=memory):
-            if memory != turn.progress.memory:
-                turn.progress = evolve(turn.progress, memory=memory)
-            turn.look_again(until)
-            return _wait(turn, step, why)
+            if memory != draft.progress.memory:
+                draft.progress = evolve(draft.progress, memory=memory)
+            draft.look_again(until)
+            return _wait(draft, step, why)
         case Failed(why=why):
-            go_back(turn, f"step {step.id}: {why}")
+            roll_back(draft, f"step {step.id}: {why}")
         case Halt(why=why):
-            hold(turn, f"step:{step.id}", why)
+            hold(draft, f"step:{step.id}", why)
         case Done():
-            return _leave(turn, step)
+            return _leave(draft, step)
         case _:
             assert_never(outcome)
     return True
 
 
-def _advance(turn: Turn, step: Step) -> Advance:
+def _advance(draft: Draft, step: Step) -> Advance:
     """Where the step stands. One that raises stops here: its error must not undo what the guards
     have just said.
     """
     try:
-        return step.advance(_situation(turn, step))
+        return step.advance(_situation(draft, step))
     except Exception as error:
         return Halt(f"it failed: {type(error).__name__}: {error}")
 
 
-def _leave(turn: Turn, step: Step) -> bool:
+def _leave(draft: Draft, step: Step) -> bool:
     """The step is done: promote after the last one, else enter the next, once more traffic is
     allowed.
     """
-    if not turn.verified:
-        return _wait(turn, step, f"the router to serve {turn.routing.wanted}")
-    following = turn.progress.step + 1
-    if following == len(turn.plan.steps):
-        if (blocked := _looks.ready(turn)) is not None:
-            return _wait(turn, step, blocked)
-        end(turn, Phase.PROMOTED, f"every step is done, {step.id} was the last")
+    if not draft.verified:
+        return _wait(draft, step, f"the router to serve {draft.routing.desired}")
+    following = draft.progress.step + 1
+    if following == len(draft.plan.steps):
+        if (blocked := _looks.ready(draft)) is not None:
+            return _wait(draft, step, blocked)
+        finish(draft, Phase.PROMOTED, f"every step is done, {step.id} was the last")
         return True
-    target = turn.plan.traffics[following]
-    raises = target.exceeds(turn.routing.wanted)
-    if raises and (blocked := _may_raise(turn, target)) is not None:
-        return _wait(turn, step, blocked)
-    enter(
-        turn,
+    target = draft.plan.traffics[following]
+    raises = target.exceeds(draft.routing.desired)
+    if raises and (blocked := _may_raise(draft, target)) is not None:
+        return _wait(draft, step, blocked)
+    enter_phase(
+        draft,
         Phase.PROGRESSING,
-        f"{step.id} is {'skipped' if turn.progress.skipped else 'done'}",
+        f"{step.id} is {'skipped' if draft.progress.skipped else 'done'}",
         step=following,
     )
-    turn.routing = evolve(turn.routing, reasserted=False)
-    drop_inactive(turn)
+    draft.routing = evolve(draft.routing, reasserted=False)
+    drop_inactive(draft)
     if raises:
-        want(turn, target, f"step {turn.plan.steps[following].id}")
+        request_traffic(draft, target, f"step {draft.plan.steps[following].id}")
     return True
 
 
-def _may_raise(turn: Turn, target: Traffic) -> str | None:
+def _may_raise(draft: Draft, target: Traffic) -> str | None:
     """Asked before every raise: the evidence, the fleet, then the gates. None if it may, else what
     is waited for.
     """
-    if not turn.verified:
-        return f"the router to serve {turn.routing.wanted}"
-    frozen = turn.progress.frozen
-    shut = frozen is not None and turn.now < frozen[2]
-    if not shut and not turn.progress.forced and (owed := _looks.ready(turn)) is not None:
+    if not draft.verified:
+        return f"the router to serve {draft.routing.desired}"
+    closed = draft.closed_gate
+    if closed is None and not draft.progress.forced and (owed := _looks.ready(draft)) is not None:
         return owed
-    if (short := _fleet.short_of(turn, target)) is not None:
+    if (short := _fleet.short_of(draft, target)) is not None:
         return short
-    if _routing.gates_open(turn):
+    if _routing.gates_open(draft):
         return None
-    if frozen is not None and shut:
-        return f"gate {frozen[0]} to open: {frozen[1]}"
-    return f"gate {', '.join(turn.to_ask)} to answer"
+    if closed is not None:
+        return f"gate {closed.gate} to open: {closed.why}"
+    return f"gate {', '.join(draft.to_ask)} to answer"
 
 
-def _situation(turn: Turn, step: Step) -> Situation:
+def _situation(draft: Draft, step: Step) -> Situation:
     asked = step.approval
     return Situation(
-        now=turn.now,
-        stepped=turn.clocks.stepped,
-        watched=turn.clocks.watched,
-        verified=turn.verified,
-        memory=turn.progress.memory,
-        answer=turn.progress.answer,
+        now=draft.now,
+        stepped=draft.clocks.stepped,
+        watched=draft.clocks.watched,
+        verified=draft.verified,
+        memory=draft.progress.memory,
+        answer=draft.progress.answer,
         approved=None
         if asked is None
-        else next((given for given in turn.progress.approvals if given.approval == asked), None),
-        passes=partial(_looks.passes, turn),
+        else next((given for given in draft.progress.approvals if given.approval == asked), None),
+        passes=partial(_looks.passes, draft),
     )
 
 
-def _wait(turn: Turn, step: Step, why: str) -> bool:
+def _wait(draft: Draft, step: Step, why: str) -> bool:
     """Not yet. Every wait has a reason, a deadline and an action; True if the deadline has come and
     something was done.
     """
     deadline = step.deadline or Deadline.an_hour_after(step.span)
-    left = deadline.within - turn.clocks.stepped
+    left = deadline.within - draft.clocks.stepped
     if left <= ZERO:
-        return _missed(turn, deadline, f"step {step.id}", why)
-    frozen = turn.progress.frozen
-    if frozen is not None and turn.now < frozen[2] and turn.verified:
-        turn.wait(why, until=frozen[2], then="ask the gate again")
+        return _missed(draft, deadline, f"step {step.id}", why)
+    closed = draft.closed_gate
+    if closed is not None and draft.verified:
+        draft.wait(why, until=closed.until, then="ask the gate again")
     else:
-        turn.wait(why, until=turn.now + left, then=deadline.then.value.replace("_", " "))
+        draft.wait(why, until=draft.now + left, then=deadline.then.value.replace("_", " "))
     return False
 
 
-def _missed(turn: Turn, deadline: Deadline, what: str, why: str) -> bool:
+def _missed(draft: Draft, deadline: Deadline, what: str, why: str) -> bool:
     missed = f"{what} took longer than {said(deadline.within)}: waited for {why}"
     if deadline.then is Action.ROLL_BACK:
-        go_back(turn, missed)
+        roll_back(draft, missed)
         return True
     if deadline.then is Action.HOLD:
-        hold(turn, f"deadline:{what.rpartition(' ')[2]}", missed)
+        hold(draft, f"deadline:{what.rpartition(' ')[2]}", missed)
         return True
-    if not turn.progress.overdue:
-        turn.progress = evolve(turn.progress, overdue=True)
-        turn.note(Escalated(at=turn.now, why=missed, undo=turn.routing.undo))
-    turn.wait(why, then="the deadline of the whole")
+    if not draft.progress.overdue:
+        draft.progress = evolve(draft.progress, overdue=True)
+        draft.note(Escalated(at=draft.now, why=missed, undo=draft.routing.undo))
+    draft.wait(why, then="the deadline of the whole")
     return False
 
 
-def _out_of_time(turn: Turn) -> bool:
+def _out_of_time(draft: Draft) -> bool:
     """Has the whole rollout's time run out?"""
-    deadline = turn.plan.deadline
-    left = deadline.within - turn.clocks.ran
+    deadline = draft.plan.deadline
+    left = deadline.within - draft.clocks.ran
     if left > ZERO:
-        turn.look_again(turn.now + left)
+        draft.look_again(draft.now + left)
         return False
     return _missed(
-        turn,
+        draft,
         deadline,
         "the rollout",
-        turn.progress.waiting.why if turn.progress.waiting else "its steps",
+        draft.progress.waiting.why if draft.progress.waiting else "its steps",
     )
 
 
-def _held(turn: Turn) -> bool:
+def _held(draft: Draft) -> bool:
     """Wait for a person; guards go on; each cause has its own end."""
-    if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or _routing.astray(turn):
+    if _looks.act_on_evidence(draft) or _routing.unreachable(draft) or _routing.astray(draft):
         return True
-    first = min(turn.progress.causes, key=lambda cause: cause.within - cause.held)
+    first = min(draft.progress.causes, key=lambda cause: cause.within - cause.held)
     left = first.within - first.held
     if left <= ZERO:
-        go_back(
-            turn, f"held for {first.name} for {said(first.within)} and nobody resumed: {first.why}"
+        roll_back(
+            draft, f"held for {first.name} for {said(first.within)} and nobody resumed: {first.why}"
         )
         return True
-    names = ", ".join(cause.name for cause in turn.progress.causes)
-    turn.wait(f"somebody to resume {names} ({first.why})", until=turn.now + left, then="roll back")
+    names = ", ".join(cause.name for cause in draft.progress.causes)
+    draft.wait(
+        f"somebody to resume {names} ({first.why})", until=draft.now + left, then="roll back"
+    )
     return False
 
 
-def _rolling_back(turn: Turn) -> bool:
+def _rolling_back(draft: Draft) -> bool:
     """It is over when a write of ours since the turn back was read back; until then it is asked for
     again, for ever.
     """
-    _fleet.retreat(turn)
+    _fleet.retreat(draft)
     if (
-        turn.verified
-        and turn.routing.written >= turn.progress.epoch
-        and turn.routing.wanted == NOTHING
+        draft.verified
+        and draft.routing.acked_epoch >= draft.progress.epoch
+        and draft.routing.desired == ALL_STABLE
     ):
-        end(turn, Phase.ROLLED_BACK, turn.progress.reason)
+        finish(draft, Phase.ROLLED_BACK, draft.progress.reason)
         return True
-    _routing.escalate(turn, "the way back is not verified", turn.clocks.stepped)
-    turn.wait(_fleet.in_steps(turn) or f"the router to serve {NOTHING}, written and read back")
+    _routing.escalate(draft, "the way back is not verified", draft.clocks.stepped)
+    draft.wait(_fleet.in_steps(draft) or f"the router to serve {ALL_STABLE}, written and read back")
     return False
 
 
-def _rolled_back(turn: Turn) -> bool:
+def _rolled_back(draft: Draft) -> bool:
     return False
 
 
-PHASES: Final[dict[Phase, Callable[[Turn], bool]]] = {
+PHASES: Final[dict[Phase, Callable[[Draft], bool]]] = {
     Phase.PENDING: _preflight.pending,
     Phase.PROGRESSING: _progressing,
     Phase.HELD: _held,
@@ -389,18 +394,18 @@ PHASES: Final[dict[Phase, Callable[[Turn], bool]]] = {
 # ------------------------------------------------------------------------------ 3. command, 4. wake
 
 
-def _conclude(turn: Turn) -> Decision:
-    given = turn.given
-    over = turn.final and turn.progress.retirement in (Retirement.NONE, Retirement.DONE)
-    commands = () if over else tuple(_commands(turn))
-    wake = None if over else _wake(turn, commands)
+def _conclude(draft: Draft) -> Decision:
+    given = draft.given
+    over = draft.final and draft.progress.retirement in (Retirement.NONE, Retirement.DONE)
+    commands = () if over else tuple(_commands(draft))
+    wake = None if over else _wake(draft, commands)
     changed = (
-        bool(turn.notes)
-        or turn.progress is not given.progress
-        or turn.routing is not given.routing
-        or turn.evidence is not given.evidence
-        or turn.clocks is not given.clocks
-        or turn.instances is not given.instances
+        bool(draft.notes)
+        or draft.progress is not given.progress
+        or draft.routing is not given.routing
+        or draft.evidence is not given.evidence
+        or draft.clocks is not given.clocks
+        or draft.instances is not given.instances
         or wake != given.wake_at
     )
     if not changed:
@@ -408,66 +413,69 @@ def _conclude(turn: Turn) -> Decision:
     rollout = evolve(
         given,
         serial=given.serial + 1,
-        progress=turn.progress,
-        routing=turn.routing,
-        evidence=turn.evidence,
-        clocks=turn.clocks,
-        instances=turn.instances,
+        progress=draft.progress,
+        routing=draft.routing,
+        evidence=draft.evidence,
+        clocks=draft.clocks,
+        instances=draft.instances,
         wake_at=wake,
     )
-    return Decision(rollout=rollout, commands=commands, wake_at=wake, notes=tuple(turn.notes))
+    return Decision(rollout=rollout, commands=commands, wake_at=wake, notes=tuple(draft.notes))
 
 
-def _commands(turn: Turn) -> list[Any]:
+def _commands(draft: Draft) -> list[Any]:
     """What is wanted from the world now: a read first, and after it whatever depends on what was
     read.
     """
-    progress, routing, ticked = turn.progress, turn.routing, turn.clocks.ticked
+    progress, routing, ticked = draft.progress, draft.routing, draft.clocks.ticked
     commands: list[Any] = []
     if progress.phase is Phase.PENDING and not routing.inspected:
         commands.append(Inspect())
-    if _fleet.due(turn):
+    if _fleet.due(draft):
         commands.append(Survey())
-    if routing.tried_at is None or (ticked is not None and routing.tried_at < ticked):
+    if routing.last_attempt_at is None or (ticked is not None and routing.last_attempt_at < ticked):
         return [*commands, Read()]
     if progress.phase is Phase.PENDING:
-        commands += _preflight.looks(turn)
-        if not _preflight.cleared(turn):
+        commands += _preflight.looks(draft)
+        if not _preflight.cleared(draft):
             return commands
     elif progress.phase in (Phase.PROGRESSING, Phase.HELD):
-        commands += _looks.due(turn)
-    if progress.phase is Phase.PROGRESSING and (hook := _hook_due(turn)) is not None:
+        commands += _looks.due(draft)
+    if progress.phase is Phase.PROGRESSING and (hook := _hook_due(draft)) is not None:
         commands.append(hook)
     if progress.retirement is Retirement.ASKED and (
-        routing.retry_at is None or turn.now >= routing.retry_at
+        routing.retry_at is None or draft.now >= routing.retry_at
     ):
         commands.append(Retire())
-    write = _routing.apply_due(turn, turn.given.serial + 1)
-    commands += [AskGate(epoch=progress.epoch, gate=gate) for gate in turn.to_ask]
+    write = _routing.apply_due(draft, draft.given.serial + 1)
+    commands += [AskGate(epoch=progress.epoch, gate=gate) for gate in draft.to_ask]
     return commands if write is None else [*commands, write]
 
 
-def _hook_due(turn: Turn) -> RunHook | None:
-    step, answer = turn.plan.steps[turn.progress.step], turn.progress.answer
-    if step.hook is None or isinstance(answer, Go) or turn.progress.skipped:
+def _hook_due(draft: Draft) -> RunHook | None:
+    step, answer = draft.plan.steps[draft.progress.step], draft.progress.answer
+    if step.hook is None or isinstance(answer, Go) or draft.progress.skipped:
         return None
-    if isinstance(answer, NotYet) and turn.now < answer.until:
-        turn.look_again(answer.until)
+    if isinstance(answer, NotYet) and draft.now < answer.until:
+        draft.look_again(answer.until)
         return None
-    key = f"{turn.given.id}/{step.id}"
-    return RunHook(epoch=turn.progress.epoch, hook=step.hook, step=step.id, key=key)
+    key = f"{draft.given.id}/{step.id}"
+    return RunHook(epoch=draft.progress.epoch, hook=step.hook, step=step.id, key=key)
 
 
-def _wake(turn: Turn, commands: tuple[Command, ...]) -> datetime:
+def _wake(draft: Draft, commands: tuple[Command, ...]) -> datetime:
     """When to come back at the latest: at once if something is wanted now, soon if the router lags,
     else in time to count as watching.
     """
     if commands:
-        return turn.now
-    routing = turn.routing
-    shut = turn.progress.frozen is not None and turn.now < turn.progress.frozen[2]
-    unsettled = not turn.final and routing.claimed and routing.verified_since is None and not shut
-    usual = turn.plan.read_every
-    turn.look_again(turn.now + (min(_routing.poll(turn), usual) if unsettled else usual))
-    assert turn.wake is not None
-    return turn.wake
+        return draft.now
+    unsettled = (
+        not draft.final
+        and draft.routing.ownership_confirmed
+        and not draft.verified
+        and draft.closed_gate is None
+    )
+    usual = draft.plan.read_every
+    draft.look_again(draft.now + (min(_routing.poll(draft), usual) if unsettled else usual))
+    assert draft.wake is not None
+    return draft.wake

@@ -7,18 +7,16 @@ from typing import Final
 
 from progressive.model.actions import GateAnswer
 from progressive.model.replace import evolve
-from progressive.model.traffic import Traffic
 from progressive.rollout.events import Event
 from progressive.rollout.notes import Note, Refused
 from progressive.rollout.phases import FINAL
-from progressive.rollout.state import Rollout
+from progressive.rollout.state import ClosedGate, Rollout
 from progressive.rollout.status import Waiting
 
-NOTHING: Final = Traffic()
 ZERO: Final = timedelta()
 
 
-class Turn:
+class Draft:
     """One decision in the making. Rules replace its parts; nothing of the rollout that was given
     ever changes.
     """
@@ -63,12 +61,18 @@ class Turn:
     @property
     def full(self) -> bool:
         """Does the candidate have all the traffic that the plan gives it?"""
-        return not self.plan.traffics[-1].exceeds(self.routing.wanted)
+        return not self.plan.traffics[-1].exceeds(self.routing.desired)
 
     @property
     def verified(self) -> bool:
         """Did the last read show exactly what is wanted?"""
         return self.routing.verified_since is not None
+
+    @property
+    def closed_gate(self) -> ClosedGate | None:
+        """The gate that is known to be closed now."""
+        closed = self.progress.closed_gate
+        return closed if closed is not None and self.now < closed.until else None
 
     def waived(self, key: str) -> bool:
         """Was this check, step, gate or cause waived, by its full name or by its last part?"""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from progressive.analysis.check_state import Tally, consequence, fold, owes
+from progressive.analysis.check_state import CheckState, action_for, is_outstanding, update
 from progressive.analysis.contract import Check, Judgement, Verdict, metrics_of
 from progressive.model.actions import Action, Memory
 from progressive.model.measurement import Look, Metric, NoAnswer, Window
@@ -22,11 +22,11 @@ from progressive.model.traffic import Track, Traffic
 from progressive.plan.step import Step
 from progressive.rollout.commands import Measure
 from progressive.rollout.events import Measured
-from progressive.rollout.notes import Happened, Judged, Unjudged
+from progressive.rollout.notes import EventRecorded, Judged, Unjudged
 from progressive.rollout.phases import Phase
 
-from .draft import Turn
-from .transitions import go_back, hold
+from .draft import Draft
+from .transitions import hold, roll_back
 from .windows import active, replace_series
 
 RETRY: Final = timedelta(seconds=10)
@@ -47,16 +47,16 @@ Question: TypeAlias = tuple[datetime, datetime, str | None, tuple[Track, ...]]
 """What one series asks for: from when to when, since which reading, and for which tracks."""
 
 
-def due(turn: Turn) -> tuple[Measure, ...]:
+def due(draft: Draft) -> tuple[Measure, ...]:
     """The looks to take now, equal questions once; and when to come back for the others."""
     asked: dict[tuple[str, Question], tuple[Metric, list[str]]] = {}
-    for i in active(turn):
-        found = _question(turn, i)
+    for i in active(draft):
+        found = _question(draft, i)
         if found is None:
             continue
-        series = turn.plan.series[i]
+        series = draft.plan.series[i]
         _, names = asked.setdefault((series.metric.name, found), (series.metric, []))
-        names.append(turn.plan.analyses[series.analysis].name)
+        names.append(draft.plan.analyses[series.analysis].name)
     return tuple(
         [
             Measure(
@@ -71,70 +71,70 @@ def due(turn: Turn) -> tuple[Measure, ...]:
     )
 
 
-def _question(turn: Turn, i: int) -> Question | None:
-    state, metric, now = turn.evidence.series[i], turn.plan.series[i].metric, turn.now
+def _question(draft: Draft, i: int) -> Question | None:
+    state, metric, now = draft.evidence.series[i], draft.plan.series[i].metric, draft.now
     if state.retry_at is not None and now < state.retry_at:
-        turn.look_again(state.retry_at)
+        draft.look_again(state.retry_at)
         return None
     if state.tail is not None:
         if now - metric.lag >= state.tail.end:
             return state.tail.start, state.tail.end, None, state.tail.tracks
-        turn.look_again(state.tail.end + metric.lag)
-    start, verified_at = state.start, turn.routing.verified_at
+        draft.look_again(state.tail.end + metric.lag)
+    start, verified_at = state.start, draft.routing.verified_at
     if (
         start is None
         or verified_at is None
-        or turn.routing.verified_since is None
+        or draft.routing.verified_since is None
         or not state.tracks
     ):
         return None
     if now < start:
-        turn.look_again(start)
+        draft.look_again(start)
         return None
     if metric.counter and state.reading is None:
         return start, start, None, state.tracks
-    horizon, closing = min(verified_at, now - metric.lag), turn.progress.closing
-    interval = turn.plan.analyses[turn.plan.series[i].analysis].interval
+    horizon, closing = min(verified_at, now - metric.lag), draft.progress.closing
+    interval = draft.plan.analyses[draft.plan.series[i].analysis].interval
     if start < horizon and (
         horizon - start >= interval or (closing is not None and start < closing <= horizon)
     ):
         return start, horizon, state.reading, state.tracks
-    turn.look_again(start + interval + metric.lag)
+    draft.look_again(start + interval + metric.lag)
     if closing is not None and start < closing:
-        turn.look_again(closing + metric.lag)
+        draft.look_again(closing + metric.lag)
     return None
 
 
 # ---------------------------------------------------------------------------------------- absorbing
 
 
-def measured(turn: Turn, event: Measured) -> None:
+def measured(draft: Draft, event: Measured) -> None:
     """A look was answered: each series that it was asked for takes it, if it begins where that
     series ended.
     """
-    if turn.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
-        turn.refuse(event, f"nothing is judged while {turn.progress.phase.value}")
+    if draft.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
+        draft.refuse(event, f"nothing is judged while {draft.progress.phase.value}")
         return
-    taken = [_take(turn, i, event) for i in _asked_for(turn, event)]
+    taken = [_take(draft, i, event) for i in _asked_for(draft, event)]
     if not any(taken):
-        turn.refuse(
+        draft.refuse(
             event,
             f"{event.look.metric}: its window does not begin where the last one ended, or "
             "is not asked for",
         )
 
 
-def _asked_for(turn: Turn, event: Measured) -> Iterator[int]:
-    for i, series in enumerate(turn.plan.series):
+def _asked_for(draft: Draft, event: Measured) -> Iterator[int]:
+    for i, series in enumerate(draft.plan.series):
         if (
             series.metric.name == event.look.metric
-            and turn.plan.analyses[series.analysis].name in event.analyses
+            and draft.plan.analyses[series.analysis].name in event.analyses
         ):
             yield i
 
 
-def _take(turn: Turn, i: int, event: Measured) -> bool:
-    state, look = turn.evidence.series[i], event.look
+def _take(draft: Draft, i: int, event: Measured) -> bool:
+    state, look = draft.evidence.series[i], event.look
     tail = state.tail
     if tail is not None and look.window.start == tail.start:
         tracks = tail.tracks
@@ -152,8 +152,8 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
             window=look.window,
             tracks=[(track, NoAnswer(why)) for track in tracks],
         )
-    turn.note(Happened(at=turn.now, event=event))
-    broken = _broken(look, tracks, counter=turn.plan.series[i].metric.counter)
+    draft.note(EventRecorded(at=draft.now, event=event))
+    broken = _broken(look, tracks, counter=draft.plan.series[i].metric.counter)
     if broken is not None:
         state = evolve(state, retry_at=event.at + RETRY)
     elif tail is not None:
@@ -169,14 +169,14 @@ def _take(turn: Turn, i: int, event: Measured) -> bool:
     opening = not look.window.length and broken is None
     if look.fingerprint and look.fingerprint != state.fingerprint and broken is None:
         if state.fingerprint:
-            _forget(turn, i)
+            _forget(draft, i)
         state = evolve(state, fingerprint=look.fingerprint)
-    tallies = (
-        turn.evidence.tallies
+    check_states = (
+        draft.evidence.check_states
         if opening
-        else _judged(turn, i, look, tracks, broken, here=tail is None)
+        else _judged(draft, i, look, tracks, broken, here=tail is None)
     )
-    replace_series(turn, i, state, tallies=tallies)
+    replace_series(draft, i, state, check_states=check_states)
     return True
 
 
@@ -188,17 +188,17 @@ def _broken(look: Look, tracks: tuple[Track, ...], *, counter: bool) -> str | No
     return "a counter was asked and gave no reading" if counter and look.reading is None else None
 
 
-def _forget(turn: Turn, i: int) -> None:
+def _forget(draft: Draft, i: int) -> None:
     """The query is another one now: what was learned from the old one says nothing about it."""
-    series = turn.plan.series[i]
-    tallies = list(turn.evidence.tallies)
+    series = draft.plan.series[i]
+    check_states = list(draft.evidence.check_states)
     for c in series.checks:
-        tallies[c] = type(tallies[c])(looks=tallies[c].looks)
-    turn.evidence = evolve(turn.evidence, tallies=tuple(tallies))
-    name = turn.plan.analyses[series.analysis].name
-    turn.note(
+        check_states[c] = type(check_states[c])(looks=check_states[c].looks)
+    draft.evidence = evolve(draft.evidence, check_states=tuple(check_states))
+    name = draft.plan.analyses[series.analysis].name
+    draft.note(
         Unjudged(
-            at=turn.now,
+            at=draft.now,
             analysis=name,
             what=series.metric.name,
             why="the query changed; its evidence starts anew",
@@ -207,28 +207,36 @@ def _forget(turn: Turn, i: int) -> None:
 
 
 def _judged(
-    turn: Turn, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool
-) -> tuple[Tally, ...]:
+    draft: Draft, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool
+) -> tuple[CheckState, ...]:
     """Every check's tally after the checks of one series have judged a look."""
-    series = turn.plan.series[i]
-    tallies = list(turn.evidence.tallies)
+    series = draft.plan.series[i]
+    check_states = list(draft.evidence.check_states)
     for c in series.checks:
-        analysis, each = turn.plan.checks[c]
+        analysis, each = draft.plan.checks[c]
         if not all(map(tracks.__contains__, each.needs)):
             continue
-        tally = tallies[c]
+        check_state = check_states[c]
         if broken is not None:
-            judgement, memory = Judgement(verdict=Verdict.ERROR, why=broken), tally.memory
+            judgement, memory = Judgement(verdict=Verdict.ERROR, why=broken), check_state.memory
         else:
-            traffic = turn.routing.standing if here else None
-            judgement, memory = judgement_of(each, look, tally.memory, turn.plan.alphas[c], traffic)
+            traffic = draft.routing.last_verified if here else None
+            judgement, memory = judgement_of(
+                each, look, check_state.memory, draft.plan.alphas[c], traffic
+            )
         window = look.window
-        tallies[c] = fold(
-            tally, judgement, memory, each.tolerance, start=window.start, end=window.end, here=here
+        check_states[c] = update(
+            check_state,
+            judgement,
+            memory,
+            each.tolerance,
+            start=window.start,
+            end=window.end,
+            here=here,
         )
-        turn.note(
+        draft.note(
             Judged(
-                at=turn.now,
+                at=draft.now,
                 analysis=analysis.name,
                 check=each.id,
                 verdict=judgement.verdict.value,
@@ -236,7 +244,7 @@ def _judged(
                 numbers=judgement.numbers,
             )
         )
-    return tuple(tallies)
+    return tuple(check_states)
 
 
 def judgement_of(
@@ -262,101 +270,101 @@ def judgement_of(
 # ----------------------------------------------------------------------------------------- deciding
 
 
-def act_on_evidence(turn: Turn) -> bool:
+def act_on_evidence(draft: Draft) -> bool:
     """Do what the checks lead to. True if the phase changed."""
-    before = turn.progress.phase
-    for c, tally in enumerate(turn.evidence.tallies):
-        if not tally.failed and tally.bad is None:
+    before = draft.progress.phase
+    for c, check_state in enumerate(draft.evidence.check_states):
+        if not check_state.failed and check_state.stuck_verdict is None:
             continue
-        each, key = turn.plan.checks[c][1], turn.plan.keys[c]
-        if each.observe or turn.waived(key):
+        each, key = draft.plan.checks[c][1], draft.plan.keys[c]
+        if each.observe or draft.waived(key):
             continue
-        found = consequence(tally, each.tolerance, full=turn.full)
+        found = action_for(check_state, each.tolerance, full=draft.full)
         if found is None or found[0] is Action.WAIT:
             continue
         action, why = found
         if action is Action.ROLL_BACK:
-            go_back(turn, f"{key}: {why}")
+            roll_back(draft, f"{key}: {why}")
             return True
-        hold(turn, key, why)
-    return turn.progress.phase is not before
+        hold(draft, key, why)
+    return draft.progress.phase is not before
 
 
-def ready(turn: Turn) -> str | None:
+def ready(draft: Draft) -> str | None:
     """Does the evidence allow more traffic, or the promotion? None if so, else what is still waited
     for.
     """
-    deciding = list(_deciding(turn))
-    owed = [c for c in deciding if owes(turn.evidence.tallies[c])]
-    if owed and not any(turn.evidence.tallies[c].looks_here == 0 for c in owed):
-        turn.progress = (
-            evolve(turn.progress, closing=None)
-            if turn.progress.closing is not None
-            else turn.progress
+    deciding = list(_deciding(draft))
+    owed = [c for c in deciding if is_outstanding(draft.evidence.check_states[c])]
+    if owed and not any(draft.evidence.check_states[c].looks_at_weight == 0 for c in owed):
+        draft.progress = (
+            evolve(draft.progress, closing=None)
+            if draft.progress.closing is not None
+            else draft.progress
         )
-        return _what_is_owed(turn, owed)
-    if turn.progress.closing is None:
-        turn.progress = evolve(turn.progress, closing=turn.routing.verified_at)
-    closing = turn.progress.closing
-    for i in active(turn):
-        state = turn.evidence.series[i]
+        return _what_is_owed(draft, owed)
+    if draft.progress.closing is None:
+        draft.progress = evolve(draft.progress, closing=draft.routing.verified_at)
+    closing = draft.progress.closing
+    for i in active(draft):
+        state = draft.evidence.series[i]
         if (
             state.start is not None
             and state.tracks
             and closing is not None
             and state.start < closing
         ):
-            return f"the closing look at {turn.plan.series[i].metric.name}"
-    return _what_is_owed(turn, owed) if owed else None
+            return f"the closing look at {draft.plan.series[i].metric.name}"
+    return _what_is_owed(draft, owed) if owed else None
 
 
-def _deciding(turn: Turn) -> Iterator[int]:
+def _deciding(draft: Draft) -> Iterator[int]:
     """The checks that decide in this traffic; one of several metrics comes with the first of
     them.
     """
-    for i in active(turn):
-        series, tracks = turn.plan.series[i], turn.evidence.series[i].tracks
+    for i in active(draft):
+        series, tracks = draft.plan.series[i], draft.evidence.series[i].tracks
         for c in series.checks:
-            each = turn.plan.checks[c][1]
+            each = draft.plan.checks[c][1]
             first = metrics_of(each)[0] == series.metric
             if (
                 first
                 and not each.observe
-                and not turn.waived(turn.plan.keys[c])
+                and not draft.waived(draft.plan.keys[c])
                 and all(map(tracks.__contains__, each.needs))
             ):
                 yield c
 
 
-def _what_is_owed(turn: Turn, owed: list[int]) -> str:
+def _what_is_owed(draft: Draft, owed: list[int]) -> str:
     said = []
     for c in owed:
-        tally = turn.evidence.tallies[c]
-        said.append(f"{turn.plan.keys[c]} ({tally.why or 'not looked yet'})")
+        check_state = draft.evidence.check_states[c]
+        said.append(f"{draft.plan.keys[c]} ({check_state.why or 'not looked yet'})")
     return f"{', '.join(said)} to pass"
 
 
-def waived_whole(turn: Turn, step: Step) -> bool:
+def waived_whole(draft: Draft, step: Step) -> bool:
     """Is the current step there for analyses only, and is every deciding check of them waived?"""
     names = step.analyses
-    if not names or not turn.progress.waived:
+    if not names or not draft.progress.waived:
         return False
     return all(
-        each.observe or turn.waived(key)
-        for (owner, each), key in zip(turn.plan.checks, turn.plan.keys, strict=True)
+        each.observe or draft.waived(key)
+        for (owner, each), key in zip(draft.plan.checks, draft.plan.keys, strict=True)
         if owner.name in names
     )
 
 
-def passes(turn: Turn, analysis: str) -> int:
+def passes(draft: Draft, analysis: str) -> int:
     """Looks that passed since the rollout began, of the deciding check of an analysis that has the
     fewest.
     """
     counts = [
-        tally.passes
-        for (owner, each), key, tally in zip(
-            turn.plan.checks, turn.plan.keys, turn.evidence.tallies, strict=True
+        check_state.passes
+        for (owner, each), key, check_state in zip(
+            draft.plan.checks, draft.plan.keys, draft.evidence.check_states, strict=True
         )
-        if owner.name == analysis and not each.observe and not turn.waived(key)
+        if owner.name == analysis and not each.observe and not draft.waived(key)
     ]
     return min(counts, default=0)

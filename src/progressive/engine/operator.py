@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from progressive.analysis.check_state import forgive
+from progressive.analysis.check_state import reset_failures
 from progressive.model.replace import evolve
 from progressive.model.traffic import Track
 from progressive.plan.step import Approved
@@ -21,88 +21,88 @@ from progressive.rollout.events import (
     Resume,
     Skip,
 )
-from progressive.rollout.notes import Happened
+from progressive.rollout.notes import EventRecorded
 from progressive.rollout.phases import Phase, Retirement
 
-from .draft import ZERO, Turn
-from .transitions import enter, go_back, hold
+from .draft import ZERO, Draft
+from .transitions import enter_phase, hold, roll_back
 
 
-def said(turn: Turn, event: PersonEvent) -> None:
+def said(draft: Draft, event: PersonEvent) -> None:
     """Somebody said something."""
-    why_not = ANSWERS[type(event)](turn, event)
+    why_not = ANSWERS[type(event)](draft, event)
     if why_not is None:
-        turn.notes.insert(0, Happened(at=turn.now, event=event))
+        draft.notes.insert(0, EventRecorded(at=draft.now, event=event))
     else:
-        turn.refuse(event, f"{why_not} ({event.by}: {event.why})")
+        draft.refuse(event, f"{why_not} ({event.by}: {event.why})")
 
 
-def _abort(turn: Turn, event: Abort) -> str | None:
-    if turn.progress.phase is Phase.ROLLING_BACK:
+def _abort(draft: Draft, event: Abort) -> str | None:
+    if draft.progress.phase is Phase.ROLLING_BACK:
         return "it is on its way back already"
-    go_back(turn, f"aborted: {event.why}", by=event.by)
+    roll_back(draft, f"aborted: {event.why}", by=event.by)
     return None
 
 
-def _approve(turn: Turn, event: Approve) -> str | None:
-    if turn.progress.phase is Phase.ROLLING_BACK:
+def _approve(draft: Draft, event: Approve) -> str | None:
+    if draft.progress.phase is Phase.ROLLING_BACK:
         return "it is on its way back: an abort beats an approval"
-    names = [step.approval for step in turn.plan.steps if step.approval]
+    names = [step.approval for step in draft.plan.steps if step.approval]
     if event.approval not in names:
         return f"there is no approval {event.approval!r} in this plan; there are {names or 'none'}"
-    if any(given.approval == event.approval for given in turn.progress.approvals):
+    if any(given.approval == event.approval for given in draft.progress.approvals):
         return f"{event.approval!r} is approved already"
     given = Approved(approval=event.approval, by=event.by, why=event.why)
-    turn.progress = evolve(turn.progress, approvals=(*turn.progress.approvals, given))
+    draft.progress = evolve(draft.progress, approvals=(*draft.progress.approvals, given))
     return None
 
 
-def _reject(turn: Turn, event: Reject) -> str | None:
-    if turn.progress.phase is Phase.ROLLING_BACK:
+def _reject(draft: Draft, event: Reject) -> str | None:
+    if draft.progress.phase is Phase.ROLLING_BACK:
         return "it is on its way back already"
-    positions = [i for i, step in enumerate(turn.plan.steps) if step.approval == event.approval]
+    positions = [i for i, step in enumerate(draft.plan.steps) if step.approval == event.approval]
     if not positions:
         return f"there is no approval {event.approval!r} in this plan"
-    if positions[-1] < turn.progress.step:
+    if positions[-1] < draft.progress.step:
         return f"{event.approval!r} is behind it; to go back, abort"
-    go_back(turn, f"{event.approval!r} was rejected: {event.why}", by=event.by)
+    roll_back(draft, f"{event.approval!r} was rejected: {event.why}", by=event.by)
     return None
 
 
-def _hold(turn: Turn, event: Hold) -> str | None:
-    if turn.progress.phase is Phase.ROLLING_BACK:
+def _hold(draft: Draft, event: Hold) -> str | None:
+    if draft.progress.phase is Phase.ROLLING_BACK:
         return "it is on its way back, which is never held"
-    if any(cause.name == event.cause for cause in turn.progress.causes):
+    if any(cause.name == event.cause for cause in draft.progress.causes):
         return f"it is held for {event.cause!r} already"
     # It counts from when it was said, which may be long after the last tick.
     hold(
-        turn,
+        draft,
         event.cause,
         event.why,
         by=event.by,
         person=True,
         within=event.within,
-        held=min(ZERO, turn.now - event.at),
+        held=min(ZERO, draft.now - event.at),
     )
     return None
 
 
-def _resume(turn: Turn, event: Resume) -> str | None:
-    if turn.progress.phase is not Phase.HELD:
+def _resume(draft: Draft, event: Resume) -> str | None:
+    if draft.progress.phase is not Phase.HELD:
         return "it is not held"
-    names = [cause.name for cause in turn.progress.causes]
+    names = [cause.name for cause in draft.progress.causes]
     if event.cause not in names:
         return f"it is not held for {event.cause!r} but for {names}"
     waived = (
-        *turn.progress.waived,
-        *(name for name in event.waive if name not in turn.progress.waived),
+        *draft.progress.waived,
+        *(name for name in event.waive if name not in draft.progress.waived),
     )
     proven = [
         key
-        for key, (_, each), tally in zip(
-            turn.plan.keys, turn.plan.checks, turn.evidence.tallies, strict=True
+        for key, (_, each), check_state in zip(
+            draft.plan.keys, draft.plan.checks, draft.evidence.check_states, strict=True
         )
-        if tally.failed
+        if check_state.failed
         and each.share_of_alpha
         and not each.observe
         and key not in waived
@@ -113,29 +113,32 @@ def _resume(turn: Turn, event: Resume) -> str | None:
             f"harm is proven by {', '.join(proven)}, which more looks don't undo; abort, or "
             f"resume with waive={tuple(proven)!r}"
         )
-    if unknown := _unknown(turn, event.waive):
+    if unknown := _unknown(draft, event.waive):
         return unknown
-    causes = tuple(cause for cause in turn.progress.causes if cause.name != event.cause)
-    turn.progress = evolve(turn.progress, causes=causes, waived=waived)
+    causes = tuple(cause for cause in draft.progress.causes if cause.name != event.cause)
+    draft.progress = evolve(draft.progress, causes=causes, waived=waived)
     if causes:
         return None
-    turn.evidence = evolve(
-        turn.evidence, tallies=tuple(forgive(tally) for tally in turn.evidence.tallies)
+    draft.evidence = evolve(
+        draft.evidence,
+        check_states=tuple(
+            reset_failures(check_state) for check_state in draft.evidence.check_states
+        ),
     )
-    turn.routing = evolve(turn.routing, reasserted=False, drifts=(), attempts=0, retry_at=None)
+    draft.routing = evolve(draft.routing, reasserted=False, drifts=(), attempts=0, retry_at=None)
     # Held until it was said, which may be long after the last tick; the next one lets all that time
     # run.
-    turn.clocks = evolve(turn.clocks, stepped=min(ZERO, turn.now - event.at))
-    if turn.clocks.ran >= turn.plan.deadline.within:
-        turn.clocks = evolve(turn.clocks, ran=ZERO)
-    phase = Phase.PROGRESSING if turn.routing.claimed else Phase.PENDING
-    enter(turn, phase, f"resumed: {event.why}", by=event.by)
+    draft.clocks = evolve(draft.clocks, stepped=min(ZERO, draft.now - event.at))
+    if draft.clocks.ran >= draft.plan.deadline.within:
+        draft.clocks = evolve(draft.clocks, ran=ZERO)
+    phase = Phase.PROGRESSING if draft.routing.ownership_confirmed else Phase.PENDING
+    enter_phase(draft, phase, f"resumed: {event.why}", by=event.by)
     return None
 
 
-def _unknown(turn: Turn, waive: tuple[str, ...], *others: str) -> str | None:
+def _unknown(draft: Draft, waive: tuple[str, ...], *others: str) -> str | None:
     """Why a waiver can't be taken: it names nothing that there is."""
-    known = {*turn.plan.keys, *(key.rpartition("/")[2] for key in turn.plan.keys), *others}
+    known = {*draft.plan.keys, *(key.rpartition("/")[2] for key in draft.plan.keys), *others}
     wrong = [name for name in waive if name not in known]
     return (
         f"waive: there is no {', '.join(map(repr, wrong))}; there are {', '.join(sorted(known))}"
@@ -144,55 +147,57 @@ def _unknown(turn: Turn, waive: tuple[str, ...], *others: str) -> str | None:
     )
 
 
-def _skip(turn: Turn, event: Skip) -> str | None:
-    if turn.progress.phase is not Phase.PROGRESSING:
-        return f"there is no step to skip while {turn.progress.phase.value}"
-    if event.epoch != turn.progress.epoch:
-        return f"it was said of epoch {event.epoch}, this is {turn.progress.epoch}; look again"
-    step = turn.plan.steps[turn.progress.step]
+def _skip(draft: Draft, event: Skip) -> str | None:
+    if draft.progress.phase is not Phase.PROGRESSING:
+        return f"there is no step to skip while {draft.progress.phase.value}"
+    if event.epoch != draft.progress.epoch:
+        return f"it was said of epoch {event.epoch}, this is {draft.progress.epoch}; look again"
+    step = draft.plan.steps[draft.progress.step]
     if not step.skippable:
         return f"step {step.id!r} can't be skipped"
-    if turn.progress.skipped:
+    if draft.progress.skipped:
         return f"step {step.id!r} is skipped already"
-    turn.progress = evolve(turn.progress, skipped=True)
+    draft.progress = evolve(draft.progress, skipped=True)
     return None
 
 
-def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
-    if turn.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
-        return f"it is {turn.progress.phase.value}"
-    if not turn.routing.claimed:
+def _promote_now(draft: Draft, event: PromoteNow) -> str | None:
+    if draft.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
+        return f"it is {draft.progress.phase.value}"
+    if not draft.routing.ownership_confirmed:
         return (
             "preflight is not over: nobody knows yet whether the router obeys and the metrics "
             "answer"
         )
     target = next(
-        i for i, traffic in enumerate(turn.plan.traffics) if traffic == turn.plan.traffics[-1]
+        i for i, traffic in enumerate(draft.plan.traffics) if traffic == draft.plan.traffics[-1]
     )
-    if turn.progress.step >= target:
+    if draft.progress.step >= target:
         return "it is on its way to full traffic already"
     waived = (
-        *turn.progress.waived,
-        *(name for name in event.waive if name not in turn.progress.waived),
+        *draft.progress.waived,
+        *(name for name in event.waive if name not in draft.progress.waived),
     )
 
     def stands(name: str) -> bool:
         return name not in waived and name.rpartition("/")[2] not in waived
 
-    held = [f"hold:{cause.name}" for cause in turn.progress.causes]
+    held = [f"hold:{cause.name}" for cause in draft.progress.causes]
     if unknown := _unknown(
-        turn, event.waive, *held, *(step.id for step in turn.plan.steps), *turn.plan.gates
+        draft, event.waive, *held, *(step.id for step in draft.plan.steps), *draft.plan.gates
     ):
         return unknown
     against = [name for name in held if name not in waived]
     against += [
         key
-        for key, (_, each), tally in zip(
-            turn.plan.keys, turn.plan.checks, turn.evidence.tallies, strict=True
+        for key, (_, each), check_state in zip(
+            draft.plan.keys, draft.plan.checks, draft.evidence.check_states, strict=True
         )
-        if (tally.failed or tally.in_a_row) and not each.observe and stands(key)
+        if (check_state.failed or check_state.consecutive_failures)
+        and not each.observe
+        and stands(key)
     ]
-    between = turn.plan.steps[turn.progress.step : target]
+    between = draft.plan.steps[draft.progress.step : target]
     against += [
         step.id
         for step in between
@@ -203,25 +208,28 @@ def _promote_now(turn: Turn, event: PromoteNow) -> str | None:
             f"{', '.join(dict.fromkeys(against))} stand against it; name them in waive= if you "
             "mean it"
         )
-    turn.progress = evolve(
-        turn.progress, waived=tuple(name for name in waived if name not in held), causes=()
+    draft.progress = evolve(
+        draft.progress, waived=tuple(name for name in waived if name not in held), causes=()
     )
-    turn.evidence = evolve(
-        turn.evidence, tallies=tuple(forgive(tally) for tally in turn.evidence.tallies)
+    draft.evidence = evolve(
+        draft.evidence,
+        check_states=tuple(
+            reset_failures(check_state) for check_state in draft.evidence.check_states
+        ),
     )
     skipped = ", ".join(step.id for step in between) or "nothing"
-    enter(
-        turn,
+    enter_phase(
+        draft,
         Phase.PROGRESSING,
         f"promoted now, skipping {skipped}: {event.why}",
         by=event.by,
         step=target,
     )
-    turn.progress = evolve(turn.progress, forced=True)
+    draft.progress = evolve(draft.progress, forced=True)
     return None
 
 
-ANSWERS: Final[dict[type, Callable[[Turn, Any], str | None]]] = {
+ANSWERS: Final[dict[type, Callable[[Draft, Any], str | None]]] = {
     Abort: _abort,
     Approve: _approve,
     Hold: _hold,
@@ -232,14 +240,14 @@ ANSWERS: Final[dict[type, Callable[[Turn, Any], str | None]]] = {
 }
 
 
-def too_late(turn: Turn) -> str:
+def too_late(draft: Draft) -> str:
     """Why nothing can be said to a rollout that is final."""
-    if turn.progress.phase is Phase.ROLLED_BACK:
+    if draft.progress.phase is Phase.ROLLED_BACK:
         return "it was rolled back; start a new rollout"
-    old = Track.STABLE.label(turn.release)
-    if turn.progress.retirement in (Retirement.ASKED, Retirement.DONE):
+    old = Track.STABLE.label(draft.release)
+    if draft.progress.retirement in (Retirement.ASKED, Retirement.DONE):
         return f"it was promoted, and {old} is being removed: there is nothing to go back to"
-    if turn.progress.retirement is Retirement.DUE:
+    if draft.progress.retirement is Retirement.DUE:
         return (
             f"it was promoted; an Abort keeps {old} from being removed, and release.reversed() "
             "goes back to it"

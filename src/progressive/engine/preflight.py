@@ -13,19 +13,19 @@ from typing import Final
 from progressive.analysis.analysis import PREFLIGHT
 from progressive.model.measurement import NoAnswer, Window
 from progressive.model.replace import evolve
-from progressive.model.traffic import Track
+from progressive.model.traffic import ALL_STABLE, Track
 from progressive.model.units import said, seconds
 from progressive.rollout.commands import Measure
 from progressive.rollout.events import Inspected, Measured
-from progressive.rollout.notes import Happened
+from progressive.rollout.notes import EventRecorded
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Probe
 
 from .capacity import unready
-from .draft import NOTHING, Turn
-from .transitions import end, enter, go_back
+from .draft import Draft
+from .transitions import enter_phase, finish, roll_back
 
-AGAIN: Final = seconds(5)
+RETRY_PROBE: Final = seconds(5)
 """Until a metric that gave nothing is asked again."""
 
 SOON: Final = seconds(1)
@@ -37,22 +37,22 @@ LOOK_BACK: Final = seconds(60)
 TRACKS: Final = (Track.STABLE, Track.CANDIDATE)
 
 
-def inspected(turn: Turn, event: Inspected) -> None:
+def inspected(draft: Draft, event: Inspected) -> None:
     """What the caller has bound."""
-    if turn.progress.phase is not Phase.PENDING:
-        turn.refuse(event, "preflight is over")
+    if draft.progress.phase is not Phase.PENDING:
+        draft.refuse(event, "preflight is over")
         return
-    turn.routing = evolve(turn.routing, inspected=True, undo=event.undo)
+    draft.routing = evolve(draft.routing, inspected=True, undo=event.undo)
     if event.fleet:
-        turn.instances = evolve(turn.instances, bound=True)
+        draft.instances = evolve(draft.instances, bound=True)
     if event.problems:
-        turn.note(Happened(at=turn.now, event=event))
-        go_back(turn, f"the plan can't be driven like this: {'; '.join(event.problems)}")
+        draft.note(EventRecorded(at=draft.now, event=event))
+        roll_back(draft, f"the plan can't be driven like this: {'; '.join(event.problems)}")
 
 
-def answered(turn: Turn, event: Measured) -> None:
+def answered(draft: Draft, event: Measured) -> None:
     """A metric answered, or did not."""
-    for i, probe in enumerate(turn.evidence.probes):
+    for i, probe in enumerate(draft.evidence.probes):
         if probe.metric != event.look.metric or probe.answered:
             continue
         stable, candidate = event.look.of(Track.STABLE), event.look.of(Track.CANDIDATE)
@@ -68,32 +68,32 @@ def answered(turn: Turn, event: Measured) -> None:
             retry_at=None
             if fine
             else event.at
-            + (SOON if probe.reading is None and event.look.reading is not None else AGAIN),
+            + (SOON if probe.reading is None and event.look.reading is not None else RETRY_PROBE),
             answered=fine,
             why=why,
         )
-        probes = turn.evidence.probes
-        turn.evidence = evolve(turn.evidence, probes=(*probes[:i], again, *probes[i + 1 :]))
-        turn.note(Happened(at=turn.now, event=event))
+        probes = draft.evidence.probes
+        draft.evidence = evolve(draft.evidence, probes=(*probes[:i], again, *probes[i + 1 :]))
+        draft.note(EventRecorded(at=draft.now, event=event))
         return
-    turn.refuse(event, "it was not asked, or has answered")
+    draft.refuse(event, "it was not asked, or has answered")
 
 
-def looks(turn: Turn) -> tuple[Measure, ...]:
+def looks(draft: Draft) -> tuple[Measure, ...]:
     """The metrics to ask now."""
     asked = []
-    for probe, metric in zip(turn.evidence.probes, turn.plan.metrics, strict=False):
+    for probe, metric in zip(draft.evidence.probes, draft.plan.metrics, strict=False):
         if probe.answered:
             continue
-        if probe.retry_at is not None and turn.now < probe.retry_at:
-            turn.look_again(probe.retry_at)
+        if probe.retry_at is not None and draft.now < probe.retry_at:
+            draft.look_again(probe.retry_at)
             continue
         if metric.counter:
             window = Window(
-                probe.start, probe.start if probe.reading is None else max(turn.now, probe.start)
+                probe.start, probe.start if probe.reading is None else max(draft.now, probe.start)
             )
         else:
-            window = Window(turn.now - metric.lag - LOOK_BACK, turn.now - metric.lag)
+            window = Window(draft.now - metric.lag - LOOK_BACK, draft.now - metric.lag)
         asked.append(
             Measure(
                 metric=metric,
@@ -106,66 +106,68 @@ def looks(turn: Turn) -> tuple[Measure, ...]:
     return tuple(asked)
 
 
-def cleared(turn: Turn) -> bool:
+def cleared(draft: Draft) -> bool:
     """Is there nothing left but the claim?"""
     return (
-        turn.routing.inspected
-        and turn.routing.served is not None
-        and all(probe.answered for probe in turn.evidence.probes)
-        and unready(turn) is None
+        draft.routing.inspected
+        and draft.routing.observed is not None
+        and all(probe.answered for probe in draft.evidence.probes)
+        and unready(draft) is None
     )
 
 
-def pending(turn: Turn) -> bool:
+def pending(draft: Draft) -> bool:
     """Take a rollout that has not begun as far as it can go. True if its phase changed."""
-    routing, plan = turn.routing, turn.plan
-    served = routing.served
-    if routing.claimed:
-        turn.evidence = evolve(turn.evidence, probes=())
-        enter(turn, Phase.PROGRESSING, "preflight passed: the router obeys, the metrics answer")
+    routing, plan = draft.routing, draft.plan
+    served = routing.observed
+    if routing.ownership_confirmed:
+        draft.evidence = evolve(draft.evidence, probes=())
+        enter_phase(
+            draft, Phase.PROGRESSING, "preflight passed: the router obeys, the metrics answer"
+        )
         return True
     if (
         served is not None
-        and not routing.touched
-        and (served.traffic != NOTHING or served.elsewhere.ppm)
+        and not routing.any_write_sent
+        and (served.traffic != ALL_STABLE or served.elsewhere.ppm)
     ):
         found = (
             f"{served.traffic}{f', {served.elsewhere} elsewhere' if served.elsewhere.ppm else ''}"
         )
-        end(
-            turn,
+        finish(
+            draft,
             Phase.ROLLED_BACK,
-            f"live traffic is not all on {Track.STABLE.label(turn.release)} before the "
+            f"live traffic is not all on {Track.STABLE.label(draft.release)} before the "
             f"start ({found}); nothing was written",
         )
         return True
     if served is not None:
         for track, identity in served.identities:
-            version = track.version(turn.release)
+            version = track.version(draft.release)
             if version is not None and identity != version.identity:
-                end(
-                    turn,
+                finish(
+                    draft,
                     Phase.ROLLED_BACK,
-                    f"{track.label(turn.release)} really runs {identity}; nothing was written",
+                    f"{track.label(draft.release)} really runs {identity}; nothing was written",
                 )
                 return True
-    left: timedelta = plan.preflight - turn.clocks.stepped
-    what = _missing(turn)
+    left: timedelta = plan.preflight - draft.clocks.stepped
+    what = _missing(draft)
     if left <= timedelta():
-        go_back(turn, f"preflight took longer than {said(plan.preflight)}: waited for {what}")
+        roll_back(draft, f"preflight took longer than {said(plan.preflight)}: waited for {what}")
         return True
-    turn.wait(what, until=turn.now + left, then="roll back")
+    draft.wait(what, until=draft.now + left, then="roll back")
     return False
 
 
-def _missing(turn: Turn) -> str:
-    if turn.routing.served is None:
+def _missing(draft: Draft) -> str:
+    if draft.routing.observed is None:
         return "the router to be read"
     silent = [
         f"{probe.metric}{f' ({probe.why})' if probe.why else ''}"
-        for probe in turn.evidence.probes
+        for probe in draft.evidence.probes
         if not probe.answered
     ]
     if silent:
-        return f"{', '.join(silent)} to answer for {Track.STABLE.label(turn.release)}"
-    return unready(turn) or "the router to take a write that changes nothing"
+        return f"{', '.join(silent)} to answer for {Track.STABLE.label(draft.release)}"
+    return unready(draft) or "the router to take a write that changes nothing"

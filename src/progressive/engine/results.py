@@ -8,16 +8,17 @@ from typing import Final
 from progressive.model.actions import ClosedUntil, NotYet
 from progressive.model.replace import evolve
 from progressive.rollout.events import CommandFailed, GateAnswered, HookAnswered, Retired
-from progressive.rollout.notes import Happened
+from progressive.rollout.notes import EventRecorded
 from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.state import ClosedGate
 
 from . import capacity as _fleet
 from . import routing as _routing
-from .draft import Turn
+from .draft import Draft
 
 __all__ = ["command_failed", "gate_answered", "hook_answered", "retired"]
 
-AGAIN: Final = timedelta(seconds=10)
+RETRY_ANSWER: Final = timedelta(seconds=10)
 """Until a hook, a gate or a fleet that failed to answer is asked again; a gate is never asked
 sooner than this after it was closed.
 """
@@ -26,60 +27,62 @@ SOON: Final = timedelta(seconds=1)
 """The least time between two calls of a hook, whatever it asks for."""
 
 
-def command_failed(turn: Turn, event: CommandFailed) -> None:
+def command_failed(draft: Draft, event: CommandFailed) -> None:
     if event.command in ("read", "apply"):
-        _routing.failed(turn, event)
+        _routing.failed(draft, event)
         return
-    if event.command == "survey" and turn.final:
+    if event.command == "survey" and draft.final:
         return
-    turn.note(Happened(at=turn.now, event=event))
+    draft.note(EventRecorded(at=draft.now, event=event))
     if event.command == "survey":
-        _fleet.failed(turn, event)
-    elif event.command == "run_hook" and event.epoch == turn.progress.epoch:
-        turn.progress = evolve(
-            turn.progress, answer=NotYet(event.at + AGAIN, f"it failed: {event.why}")
+        _fleet.failed(draft, event)
+    elif event.command == "run_hook" and event.epoch == draft.progress.epoch:
+        draft.progress = evolve(
+            draft.progress, answer=NotYet(event.at + RETRY_ANSWER, f"it failed: {event.why}")
         )
-    elif event.command == "ask_gate" and event.epoch == turn.progress.epoch:
-        turn.progress = evolve(
-            turn.progress,
-            frozen=("gate", f"it failed: {event.why}", event.at + AGAIN),
+    elif event.command == "ask_gate" and event.epoch == draft.progress.epoch:
+        draft.progress = evolve(
+            draft.progress,
+            closed_gate=ClosedGate("gate", f"it failed: {event.why}", event.at + RETRY_ANSWER),
             closing=None,
         )
     elif event.command == "retire":
-        turn.routing = evolve(turn.routing, retry_at=event.at + AGAIN)
+        draft.routing = evolve(draft.routing, retry_at=event.at + RETRY_ANSWER)
 
 
-def hook_answered(turn: Turn, event: HookAnswered) -> None:
-    step = turn.plan.steps[turn.progress.step]
-    if turn.progress.phase is not Phase.PROGRESSING or event.step != step.id or step.hook is None:
-        turn.refuse(event, f"it is for step {event.step!r}, which is not the current one")
+def hook_answered(draft: Draft, event: HookAnswered) -> None:
+    step = draft.plan.steps[draft.progress.step]
+    if draft.progress.phase is not Phase.PROGRESSING or event.step != step.id or step.hook is None:
+        draft.refuse(event, f"it is for step {event.step!r}, which is not the current one")
         return
     answer = event.answer
     if isinstance(answer, NotYet) and answer.until < event.at + SOON:
         answer = NotYet(event.at + SOON, answer.why)
-    if answer != turn.progress.answer:
-        turn.note(Happened(at=turn.now, event=event))
-        turn.progress = evolve(turn.progress, answer=answer)
+    if answer != draft.progress.answer:
+        draft.note(EventRecorded(at=draft.now, event=event))
+        draft.progress = evolve(draft.progress, answer=answer)
 
 
-def gate_answered(turn: Turn, event: GateAnswered) -> None:
-    if event.epoch != turn.progress.epoch or event.gate not in turn.plan.gates:
-        turn.refuse(event, f"it is of epoch {event.epoch}, this is {turn.progress.epoch}")
+def gate_answered(draft: Draft, event: GateAnswered) -> None:
+    if event.epoch != draft.progress.epoch or event.gate not in draft.plan.gates:
+        draft.refuse(event, f"it is of epoch {event.epoch}, this is {draft.progress.epoch}")
         return
-    turn.gates[event.gate] = event.answer
-    last = turn.progress.frozen
+    draft.gates[event.gate] = event.answer
+    last = draft.progress.closed_gate
     if isinstance(event.answer, ClosedUntil):
-        frozen = (event.gate, event.answer.why, max(event.answer.at, event.at + AGAIN))
-        if frozen != last:
-            turn.note(Happened(at=turn.now, event=event))
-        later = frozen if last is None or last[0] == event.gate or frozen[2] >= last[2] else last
-        turn.progress = evolve(turn.progress, frozen=later, closing=None)
-    elif last is not None and last[0] == event.gate:
-        turn.note(Happened(at=turn.now, event=event))
-        turn.progress = evolve(turn.progress, frozen=None)
+        until = max(event.answer.at, event.at + RETRY_ANSWER)
+        closed = ClosedGate(event.gate, event.answer.why, until)
+        if closed != last:
+            draft.note(EventRecorded(at=draft.now, event=event))
+        if last is not None and last.gate != event.gate and last.until > until:
+            closed = last
+        draft.progress = evolve(draft.progress, closed_gate=closed, closing=None)
+    elif last is not None and last.gate == event.gate:
+        draft.note(EventRecorded(at=draft.now, event=event))
+        draft.progress = evolve(draft.progress, closed_gate=None)
 
 
-def retired(turn: Turn, event: Retired) -> None:
-    if turn.progress.retirement is Retirement.ASKED:
-        turn.progress = evolve(turn.progress, retirement=Retirement.DONE)
-        turn.note(Happened(at=turn.now, event=event))
+def retired(draft: Draft, event: Retired) -> None:
+    if draft.progress.retirement is Retirement.ASKED:
+        draft.progress = evolve(draft.progress, retirement=Retirement.DONE)
+        draft.note(EventRecorded(at=draft.now, event=event))

@@ -15,15 +15,24 @@ from progressive.errors import Failure
 from progressive.model.actions import Open
 from progressive.model.replace import evolve
 from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import ALL_STABLE
 from progressive.model.units import said
 from progressive.rollout.commands import Apply
-from progressive.rollout.events import CommandFailed, Seen, Wrote
-from progressive.rollout.notes import Drifted, Escalated, Happened, Late, Verified
+from progressive.rollout.events import CommandFailed, RouterApplied, RouterRead
+from progressive.rollout.notes import Drifted, Escalated, EventRecorded, Late, Verified
 from progressive.rollout.phases import Phase
 
 from .capacity import short_of
-from .draft import NOTHING, ZERO, Turn
-from .transitions import ENGINE_HOLD, at_most, break_stretch, end, go_back, hold, want
+from .draft import ZERO, Draft
+from .transitions import (
+    ENGINE_HOLD,
+    at_most,
+    end_stable_period,
+    finish,
+    hold,
+    request_traffic,
+    roll_back,
+)
 
 LAG: Final = timedelta(seconds=10)
 """How long an answered write may take to show before it is sent again."""
@@ -49,79 +58,81 @@ ESCALATE_EVERY: Final = timedelta(minutes=15)
 # ------------------------------------------------------------------------------------------ reading
 
 
-def seen(turn: Turn, event: Seen) -> None:
+def seen(draft: Draft, event: RouterRead) -> None:
     """The router was read."""
-    _absorb(turn, event.at, event.served, ours=False)
+    _absorb(draft, event.at, event.served, ours=False)
 
 
-def wrote(turn: Turn, event: Wrote) -> None:
+def wrote(draft: Draft, event: RouterApplied) -> None:
     """A write was answered. One of another epoch says nothing about what is wanted now; the next
     read will.
     """
-    routing = turn.routing
-    if event.epoch != turn.progress.epoch or event.traffic != routing.wanted:
-        turn.routing = evolve(routing, tried_at=None)
-        turn.refuse(event, f"it is of epoch {event.epoch}, this is {turn.progress.epoch}")
+    routing = draft.routing
+    if event.epoch != draft.progress.epoch or event.traffic != routing.desired:
+        draft.routing = evolve(routing, last_attempt_at=None)
+        draft.refuse(event, f"it is of epoch {event.epoch}, this is {draft.progress.epoch}")
         return
-    turn.routing = evolve(
-        routing, written=event.epoch, attempts=routing.attempts + 1, retry_at=event.at + LAG
+    draft.routing = evolve(
+        routing, acked_epoch=event.epoch, attempts=routing.attempts + 1, retry_at=event.at + LAG
     )
-    if turn.progress.phase is Phase.PENDING and _shows(turn, event.served):
-        turn.routing = evolve(turn.routing, claimed=True)
-    _absorb(turn, event.at, event.served, ours=True)
+    if draft.progress.phase is Phase.PENDING and _shows(draft, event.served):
+        draft.routing = evolve(draft.routing, ownership_confirmed=True)
+    _absorb(draft, event.at, event.served, ours=True)
 
 
-def _ours(turn: Turn, served: Served) -> bool:
+def _ours(draft: Draft, served: Served) -> bool:
     """Does the marker prove that a write of this epoch is what is served, though its answer may
     have been lost?
     """
-    marker, (epoch, serial) = served.marker, turn.routing.sent
+    marker, (epoch, serial) = served.marker, draft.routing.first_sent
     return (
         marker is not None
-        and epoch == turn.progress.epoch
-        and marker.generation == turn.routing.generation
+        and epoch == draft.progress.epoch
+        and marker.generation == draft.routing.generation
         and marker.serial >= serial
-        and _shows(turn, served)
+        and _shows(draft, served)
     )
 
 
-def _shows(turn: Turn, served: Served) -> bool:
-    return served.traffic == turn.routing.wanted and served.settled and not served.elsewhere.ppm
+def _shows(draft: Draft, served: Served) -> bool:
+    return served.traffic == draft.routing.desired and served.settled and not served.elsewhere.ppm
 
 
-def _absorb(turn: Turn, at: datetime, served: Served, *, ours: bool) -> None:
-    before = turn.routing
-    turn.routing = evolve(before, served=served, read_at=at, tried_at=at)
-    if _ours(turn, served):
-        turn.routing = evolve(turn.routing, written=turn.progress.epoch, claimed=True)
-    if turn.clocks.unreadable:
-        turn.clocks = evolve(turn.clocks, unreadable=ZERO)
+def _absorb(draft: Draft, at: datetime, served: Served, *, ours: bool) -> None:
+    before = draft.routing
+    draft.routing = evolve(before, observed=served, read_at=at, last_attempt_at=at)
+    if _ours(draft, served):
+        draft.routing = evolve(
+            draft.routing, acked_epoch=draft.progress.epoch, ownership_confirmed=True
+        )
+    if draft.clocks.unreadable:
+        draft.clocks = evolve(draft.clocks, unreadable=ZERO)
     if (
-        not before.claimed
-        and not turn.routing.claimed
-        and turn.progress.phase in (Phase.PENDING, Phase.HELD)
+        not before.ownership_confirmed
+        and not draft.routing.ownership_confirmed
+        and draft.progress.phase in (Phase.PENDING, Phase.HELD)
     ):
-        was, marker = before.served, served.marker
+        was, marker = before.observed, served.marker
         if (
             was is not None
             and marker is not None
             and marker.closed
             and not (was.marker is not None and was.marker.closed)
         ):
-            go_back(turn, "its marker on the router was closed by hand before it began")
+            roll_back(draft, "its marker on the router was closed by hand before it began")
         return
-    if not turn.final and (_taken_over(turn, served) or _wrong_identity(turn, served)):
+    if not draft.final and (_taken_over(draft, served) or _wrong_identity(draft, served)):
         return
-    if _shows(turn, served):
-        _matches(turn, at, served, before.served, ours=ours)
+    if _shows(draft, served):
+        _matches(draft, at, served, before.observed, ours=ours)
     else:
-        _differs(turn, at, served, before.served, ours=ours)
+        _differs(draft, at, served, before.observed, ours=ours)
 
 
 def _matches(
-    turn: Turn, at: datetime, served: Served, before: Served | None, *, ours: bool
+    draft: Draft, at: datetime, served: Served, before: Served | None, *, ours: bool
 ) -> None:
-    routing = turn.routing
+    routing = draft.routing
     ours = (
         ours or routing.attempts > 0
     )  # a write of ours that was not answered may be what moved the version
@@ -131,67 +142,70 @@ def _matches(
         and before is not None
         and served.version != before.version
     ):
-        break_stretch(turn)
-        _restart_bake(turn)
+        end_stable_period(draft)
+        _restart_bake(draft)
         why = (
             f"edited and put back: version {before.version} became {served.version} and the "
             "weights are the same"
         )
-        turn.note(Drifted(at=at, asked=routing.wanted, served=served, why=why))
-    tried = turn.routing.attempts > 0 or turn.routing.retry_at is not None
+        draft.note(Drifted(at=at, asked=routing.desired, served=served, why=why))
+    tried = draft.routing.attempts > 0 or draft.routing.retry_at is not None
     if tried and (
-        turn.progress.phase is not Phase.ROLLING_BACK or turn.routing.written >= turn.progress.epoch
+        draft.progress.phase is not Phase.ROLLING_BACK
+        or draft.routing.acked_epoch >= draft.progress.epoch
     ):
-        turn.routing = evolve(turn.routing, attempts=0, retry_at=None)
-    routing = turn.routing
+        draft.routing = evolve(draft.routing, attempts=0, retry_at=None)
+    routing = draft.routing
     if routing.verified_since is None:
-        turn.note(Verified(at=at, traffic=served.traffic, version=served.version))
-        turn.routing = evolve(routing, standing=routing.wanted, verified_since=at, verified_at=at)
+        draft.note(Verified(at=at, traffic=served.traffic, version=served.version))
+        draft.routing = evolve(
+            routing, last_verified=routing.desired, verified_since=at, verified_at=at
+        )
         return
     last = routing.verified_at or at
-    turn.routing = evolve(routing, verified_at=at)
-    if at - last > turn.plan.watch_every:
-        late = at - last - turn.plan.watch_every
+    draft.routing = evolve(routing, verified_at=at)
+    if at - last > draft.plan.watch_every:
+        late = at - last - draft.plan.watch_every
         why = (
             f"came {said(late)} late: {said(at - last)} between two reads, "
-            f"{said(turn.plan.watch_every)} allowed; not counted as watched"
+            f"{said(draft.plan.watch_every)} allowed; not counted as watched"
         )
-        turn.note(Late(at=at, by=late, why=why))
-    elif _bakes(turn) and at > max(last, turn.clocks.entered):
+        draft.note(Late(at=at, by=late, why=why))
+    elif _bakes(draft) and at > max(last, draft.clocks.entered):
         # The last read may have been in a hold; what runs since is the step's own time, which began
         # anew with the resume.
         since = min(
-            at - max(last, turn.clocks.entered), max(ZERO, turn.clocks.stepped - (turn.now - at))
+            at - max(last, draft.clocks.entered), max(ZERO, draft.clocks.stepped - (draft.now - at))
         )
-        turn.clocks = evolve(turn.clocks, watched=turn.clocks.watched + since)
+        draft.clocks = evolve(draft.clocks, watched=draft.clocks.watched + since)
 
 
-def _bakes(turn: Turn) -> bool:
+def _bakes(draft: Draft) -> bool:
     """Does verified time count for the current step? Not while it is held, nor at less traffic than
     the step wants.
     """
     return (
-        turn.progress.phase is Phase.PROGRESSING
-        and turn.routing.wanted == turn.plan.traffics[turn.progress.step]
+        draft.progress.phase is Phase.PROGRESSING
+        and draft.routing.desired == draft.plan.traffics[draft.progress.step]
     )
 
 
 def _differs(
-    turn: Turn, at: datetime, served: Served, before: Served | None, *, ours: bool
+    draft: Draft, at: datetime, served: Served, before: Served | None, *, ours: bool
 ) -> None:
     """The router serves something else: drift if it was verified, otherwise a write that is not
     there yet.
     """
-    routing, phase = turn.routing, turn.progress.phase
+    routing, phase = draft.routing, draft.progress.phase
     was_verified = routing.verified_since is not None
-    above = served.traffic.exceeds(routing.wanted)
+    above = served.traffic.exceeds(routing.desired)
     risen = before is not None and served.traffic.exceeds(before.traffic)
     moved = was_verified or (above and risen and not ours)
     if not moved:
         return
-    break_stretch(turn)
-    _restart_bake(turn)
-    why = f"asked for {routing.wanted}, the router serves {served.traffic}"
+    end_stable_period(draft)
+    _restart_bake(draft)
+    why = f"asked for {routing.desired}, the router serves {served.traffic}"
     why += (
         f" and {served.elsewhere} elsewhere"
         if served.elsewhere.ppm
@@ -199,84 +213,84 @@ def _differs(
         if served.settled
         else ", not everywhere the same"
     )
-    turn.note(Drifted(at=at, asked=routing.wanted, served=served, why=why))
-    turn.routing = evolve(turn.routing, retry_at=None, attempts=0)
+    draft.note(Drifted(at=at, asked=routing.desired, served=served, why=why))
+    draft.routing = evolve(draft.routing, retry_at=None, attempts=0)
     if phase not in (Phase.PROGRESSING, Phase.HELD):
         return
     if above:
         drifts = tuple(when for when in (*routing.drifts, at) if at - when < DRIFT_SPAN)[-DRIFTS:]
-        turn.routing = evolve(turn.routing, drifts=drifts)
+        draft.routing = evolve(draft.routing, drifts=drifts)
         if len(drifts) >= DRIFTS:
-            go_back(
-                turn,
+            roll_back(
+                draft,
                 f"drift: the candidate was raised above its step {DRIFTS} times in "
                 f"{said(DRIFT_SPAN)}; last: {why}",
             )
     elif phase is Phase.HELD:
-        want(turn, at_most(turn, served.traffic), "a hold never raises")
+        request_traffic(draft, at_most(draft, served.traffic), "a hold never raises")
     elif routing.reasserted:
-        hold(turn, "drift", f"{why}, a second time in this step")
-        want(turn, at_most(turn, served.traffic), "a hold never raises")
+        hold(draft, "drift", f"{why}, a second time in this step")
+        request_traffic(draft, at_most(draft, served.traffic), "a hold never raises")
     else:
-        turn.routing = evolve(turn.routing, reasserted=True)
+        draft.routing = evolve(draft.routing, reasserted=True)
 
 
-def _restart_bake(turn: Turn) -> None:
-    turn.clocks = evolve(turn.clocks, watched=ZERO)
+def _restart_bake(draft: Draft) -> None:
+    draft.clocks = evolve(draft.clocks, watched=ZERO)
 
 
-def _taken_over(turn: Turn, served: Served) -> bool:
+def _taken_over(draft: Draft, served: Served) -> bool:
     """Does the marker say that somebody else decides now, or that this generation was closed by
     hand?
     """
-    marker, routing = served.marker, turn.routing
+    marker, routing = served.marker, draft.routing
     if marker is None or routing.generation is None:
         return False
     if marker.generation > routing.generation:
-        end(
-            turn,
+        finish(
+            draft,
             Phase.ROLLED_BACK,
             f"superseded: the router carries generation {marker.generation}, this rollout "
             f"has {routing.generation}; nothing more is written",
         )
         return True
-    if marker.closed and routing.claimed:
+    if marker.closed and routing.ownership_confirmed:
         # Whatever its generation: ours was there when we claimed, so this one was written later, by
         # hand and perhaps on an empty object.
-        if turn.progress.phase is not Phase.ROLLING_BACK:
-            go_back(
-                turn,
+        if draft.progress.phase is not Phase.ROLLING_BACK:
+            roll_back(
+                draft,
                 "its marker on the router was closed: taken back by hand, or while the "
                 "store was down",
             )
-        turn.routing = evolve(turn.routing, written=turn.progress.epoch)
+        draft.routing = evolve(draft.routing, acked_epoch=draft.progress.epoch)
         return False
-    overtaken = marker.generation == routing.generation and marker.serial > turn.given.serial + 1
-    if overtaken and turn.progress.phase is Phase.PROGRESSING:
+    overtaken = marker.generation == routing.generation and marker.serial > draft.given.serial + 1
+    if overtaken and draft.progress.phase is Phase.PROGRESSING:
         hold(
-            turn,
+            draft,
             "overtaken",
             f"the router carries serial {marker.serial} of this rollout, this state has "
-            f"{turn.given.serial}",
+            f"{draft.given.serial}",
         )
     return False
 
 
-def _wrong_identity(turn: Turn, served: Served) -> bool:
+def _wrong_identity(draft: Draft, served: Served) -> bool:
     """Does a track run something else than the release says (R9)? Then nothing that was learned is
     about this release.
     """
     for track, identity in served.identities:
-        version = track.version(turn.release)
+        version = track.version(draft.release)
         if (
             version is not None
             and identity != version.identity
-            and turn.progress.phase is Phase.PROGRESSING
+            and draft.progress.phase is Phase.PROGRESSING
         ):
-            why = f"{track.label(turn.release)} really runs {identity}"
-            turn.note(Drifted(at=turn.now, asked=turn.routing.wanted, served=served, why=why))
-            break_stretch(turn)
-            hold(turn, f"identity:{track.value}", why)
+            why = f"{track.label(draft.release)} really runs {identity}"
+            draft.note(Drifted(at=draft.now, asked=draft.routing.desired, served=served, why=why))
+            end_stable_period(draft)
+            hold(draft, f"identity:{track.value}", why)
             return True
     return False
 
@@ -284,124 +298,128 @@ def _wrong_identity(turn: Turn, served: Served) -> bool:
 # ------------------------------------------------------------------------------------------ failing
 
 
-def failed(turn: Turn, event: CommandFailed) -> None:
+def failed(draft: Draft, event: CommandFailed) -> None:
     """A read or a write failed."""
-    turn.note(Happened(at=turn.now, event=event))
+    draft.note(EventRecorded(at=draft.now, event=event))
     if event.command == "read":
-        turn.routing = evolve(turn.routing, tried_at=event.at)
-        if turn.progress.phase is Phase.PENDING and event.failure is Failure.PERMANENT:
-            go_back(turn, f"the router can't be read: {event.why}")
+        draft.routing = evolve(draft.routing, last_attempt_at=event.at)
+        if draft.progress.phase is Phase.PENDING and event.failure is Failure.PERMANENT:
+            roll_back(draft, f"the router can't be read: {event.why}")
         return
-    if event.epoch != turn.progress.epoch:
+    if event.epoch != draft.progress.epoch:
         return
-    routing = turn.routing
+    routing = draft.routing
     attempts = routing.attempts + 1
     wait = timedelta(seconds=BACKOFF[min(attempts, len(BACKOFF)) - 1])
     sent = event.failure in (Failure.UNKNOWN, Failure.CONFLICT)
-    turn.routing = evolve(
+    draft.routing = evolve(
         routing,
         attempts=attempts,
         retry_at=event.at + wait,
-        tried_at=None if sent else routing.tried_at,
+        last_attempt_at=None if sent else routing.last_attempt_at,
     )
     if event.failure is Failure.PERMANENT:
-        if turn.progress.phase is Phase.ROLLING_BACK:
-            want(turn, NOTHING, "the way back, at once: the router refuses to go in steps")
-        if turn.progress.phase is Phase.PENDING:
+        if draft.progress.phase is Phase.ROLLING_BACK:
+            request_traffic(
+                draft, ALL_STABLE, "the way back, at once: the router refuses to go in steps"
+            )
+        if draft.progress.phase is Phase.PENDING:
             never = routing.attempts == 0
-            turn.routing = evolve(turn.routing, touched=not never)
-            go_back(turn, f"the router can't be written: {event.why}")
-        elif turn.progress.phase is Phase.PROGRESSING:
-            hold(turn, "router", f"it refuses: {event.why}", within=ENGINE_HOLD)
+            draft.routing = evolve(draft.routing, any_write_sent=not never)
+            roll_back(draft, f"the router can't be written: {event.why}")
+        elif draft.progress.phase is Phase.PROGRESSING:
+            hold(draft, "router", f"it refuses: {event.why}", within=ENGINE_HOLD)
 
 
-def unreachable(turn: Turn) -> bool:
+def unreachable(draft: Draft) -> bool:
     """Act on a router that can't be read for too long. True if the phase changed."""
-    if turn.clocks.unreadable >= UNREADABLE and turn.progress.phase in (
+    if draft.clocks.unreadable >= UNREADABLE and draft.progress.phase in (
         Phase.PROGRESSING,
         Phase.HELD,
     ):
-        go_back(turn, f"the router could not be read for {said(UNREADABLE)}")
+        roll_back(draft, f"the router could not be read for {said(UNREADABLE)}")
         return True
     return False
 
 
-def astray_now(turn: Turn) -> bool:
+def astray_now(draft: Draft) -> bool:
     """Did the last read show more on the candidate than is wanted, while this rollout is on its way
     forward or held?
     """
-    routing = turn.routing
+    routing = draft.routing
     return (
-        turn.progress.phase in (Phase.PROGRESSING, Phase.HELD)
-        and routing.claimed
+        draft.progress.phase in (Phase.PROGRESSING, Phase.HELD)
+        and routing.ownership_confirmed
         and routing.verified_since is None
-        and routing.served is not None
-        and routing.served.traffic.exceeds(routing.wanted)
+        and routing.observed is not None
+        and routing.observed.traffic.exceeds(routing.desired)
     )
 
 
-def astray(turn: Turn) -> bool:
+def astray(draft: Draft) -> bool:
     """Act on traffic that can't be brought down: call a person, and go back after a while. True if
     the phase changed.
     """
-    if not turn.clocks.astray:
+    if not draft.clocks.astray:
         return False
     what = (
         "the router serves "
-        f"{turn.routing.served.traffic if turn.routing.served else 'too much'}, asked for "
-        f"{turn.routing.wanted}"
+        f"{draft.routing.observed.traffic if draft.routing.observed else 'too much'}, asked for "
+        f"{draft.routing.desired}"
     )
-    if turn.clocks.astray >= UNREADABLE:
-        go_back(turn, f"{what} for {said(turn.clocks.astray)}")
+    if draft.clocks.astray >= UNREADABLE:
+        roll_back(draft, f"{what} for {said(draft.clocks.astray)}")
         return True
-    escalate(turn, what, turn.clocks.astray)
+    escalate(draft, what, draft.clocks.astray)
     return False
 
 
-def escalate(turn: Turn, what: str, lasted: timedelta) -> None:
+def escalate(draft: Draft, what: str, lasted: timedelta) -> None:
     """Call a person after two minutes of something that has ``lasted``, and every fifteen minutes
     from then on.
     """
-    clocks = turn.clocks
+    clocks = draft.clocks
     next_one = clocks.escalated + ESCALATE_EVERY if clocks.escalated else ESCALATE_AFTER
     if lasted >= next_one:
-        turn.note(Escalated(at=turn.now, why=f"{what} for {said(lasted)}", undo=turn.routing.undo))
-        turn.clocks = evolve(clocks, escalated=lasted)
+        draft.note(
+            Escalated(at=draft.now, why=f"{what} for {said(lasted)}", undo=draft.routing.undo)
+        )
+        draft.clocks = evolve(clocks, escalated=lasted)
         next_one = lasted + ESCALATE_EVERY
-    turn.look_again(turn.now + (next_one - lasted))
+    draft.look_again(draft.now + (next_one - lasted))
 
 
-def poll(turn: Turn) -> timedelta:
+def poll(draft: Draft) -> timedelta:
     """How soon to read again while the router does not serve what is wanted.
 
     Acknowledged is not effective, and most systems that lag do so for less than a second; so it
     begins with one, and slows down as the writes fail or the reads do.
     """
-    failing = max(turn.routing.attempts, int(turn.clocks.unreadable.total_seconds()).bit_length())
+    failing = max(draft.routing.attempts, int(draft.clocks.unreadable.total_seconds()).bit_length())
     return timedelta(seconds=BACKOFF[min(max(failing, 1), len(BACKOFF)) - 1])
 
 
 # ------------------------------------------------------------------------------------------ writing
 
 
-def apply_due(turn: Turn, serial: int) -> Apply | None:
+def apply_due(draft: Draft, serial: int) -> Apply | None:
     """The write that is wanted now, or None and when to come back.
 
     Forward it needs a read of this tick; on the way back it does not wait for one.
     """
-    routing, phase = turn.routing, turn.progress.phase
-    served = routing.served
+    routing, phase = draft.routing, draft.progress.phase
+    served = routing.observed
     read_now = routing.read_at is not None and (
-        turn.clocks.ticked is None or routing.read_at >= turn.clocks.ticked
+        draft.clocks.ticked is None or routing.read_at >= draft.clocks.ticked
     )
-    if not _wanted(turn, served) or (phase is not Phase.ROLLING_BACK and not read_now):
+    if not _wanted(draft, served) or (phase is not Phase.ROLLING_BACK and not read_now):
         return None
-    if routing.retry_at is not None and turn.now < routing.retry_at:
-        turn.look_again(routing.retry_at)
+    if routing.retry_at is not None and draft.now < routing.retry_at:
+        draft.look_again(routing.retry_at)
         return None
-    now_served = served.traffic if served is not None else turn.routing.standing
-    raises = routing.wanted.exceeds(now_served)
-    if raises and (short_of(turn, routing.wanted) is not None or not gates_open(turn)):
+    now_served = served.traffic if served is not None else draft.routing.last_verified
+    raises = routing.desired.exceeds(now_served)
+    if raises and (short_of(draft, routing.desired) is not None or not gates_open(draft)):
         return None
     generation = routing.generation
     if generation is None:
@@ -409,9 +427,12 @@ def apply_due(turn: Turn, serial: int) -> Apply | None:
             served.marker.generation if served is not None and served.marker is not None else 0
         )
         generation = on_router + 1
-    if routing.sent[0] != turn.progress.epoch:
-        turn.routing = evolve(
-            routing, touched=True, generation=generation, sent=(turn.progress.epoch, serial)
+    if routing.first_sent[0] != draft.progress.epoch:
+        draft.routing = evolve(
+            routing,
+            any_write_sent=True,
+            generation=generation,
+            first_sent=(draft.progress.epoch, serial),
         )
     on_router_now = served.marker if served is not None else None
     closed = False
@@ -421,33 +442,36 @@ def apply_due(turn: Turn, serial: int) -> Apply | None:
             on_router_now.closed and phase is Phase.ROLLING_BACK,
         )
     return Apply(
-        epoch=turn.progress.epoch,
-        traffic=routing.wanted,
+        epoch=draft.progress.epoch,
+        traffic=routing.desired,
         marker=Marker(generation=generation, serial=serial, closed=closed),
         expect=served.version if served is not None and read_now else None,
         raises=raises,
     )
 
 
-def gates_open(turn: Turn) -> bool:
+def gates_open(draft: Draft) -> bool:
     """Has every gate of the plan said in this tick that traffic may be raised? Those that have not
     are to be asked.
     """
-    frozen = turn.progress.frozen
-    if frozen is not None and turn.now < frozen[2]:
-        turn.look_again(frozen[2])
+    if (closed := draft.closed_gate) is not None:
+        draft.look_again(closed.until)
         return False
-    named = [gate for gate in turn.plan.gates if not turn.waived(gate)]
-    turn.to_ask = [gate for gate in named if gate not in turn.gates]
-    return all(isinstance(turn.gates.get(gate), Open) for gate in named)
+    named = [gate for gate in draft.plan.gates if not draft.waived(gate)]
+    draft.to_ask = [gate for gate in named if gate not in draft.gates]
+    return all(isinstance(draft.gates.get(gate), Open) for gate in named)
 
 
-def _wanted(turn: Turn, served: Served | None) -> bool:
-    routing, phase = turn.routing, turn.progress.phase
+def _wanted(draft: Draft, served: Served | None) -> bool:
+    routing, phase = draft.routing, draft.progress.phase
     if phase is Phase.ROLLING_BACK:
-        return routing.written < turn.progress.epoch or routing.verified_since is None
+        return routing.acked_epoch < draft.progress.epoch or routing.verified_since is None
     if phase is Phase.PENDING:
-        return not routing.claimed
+        return not routing.ownership_confirmed
     if phase is Phase.HELD:
-        return routing.claimed and served is not None and served.traffic.exceeds(routing.wanted)
+        return (
+            routing.ownership_confirmed
+            and served is not None
+            and served.traffic.exceeds(routing.desired)
+        )
     return phase is Phase.PROGRESSING and routing.verified_since is None

@@ -8,24 +8,24 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive.model.traffic import Track, Traffic
+from progressive.model.traffic import ALL_STABLE, Track, Traffic
 from progressive.model.units import MILLION, Percent
-from progressive.rollout.notes import Asked, Entered, Released
+from progressive.rollout.notes import Asked, PhaseEntered, Released
 from progressive.rollout.phases import FINAL, Phase, Retirement, moved
 from progressive.rollout.state import Cause
 
-from .draft import NOTHING, ZERO, Turn
+from .draft import ZERO, Draft
 from .windows import close_windows
 
 ENGINE_HOLD: Final = timedelta(hours=1)
 """How long the engine's own hold waits for a person before it rolls back."""
 
 
-def at_most(turn: Turn, served: Traffic) -> Traffic:
+def at_most(draft: Draft, served: Traffic) -> Traffic:
     """What the router serves, or a little less: weights that somebody set by hand may be finer than
     it can be asked for.
     """
-    if served in turn.plan.traffics:
+    if served in draft.plan.traffics:
         return served
     shares = (served.candidate, served.baseline, served.mirror)
     candidate, baseline, mirror = (
@@ -42,44 +42,44 @@ version that is known to be bad has had its time, and the rest goes back all the
 WHOLE_PERCENT: Final = MILLION // 100
 
 
-def want(turn: Turn, traffic: Traffic, why: str) -> None:
+def request_traffic(draft: Draft, traffic: Traffic, why: str) -> None:
     """From now on the router shall serve ``traffic``."""
-    if traffic == turn.routing.wanted:
+    if traffic == draft.routing.desired:
         return
-    break_stretch(turn)
-    turn.routing = evolve(turn.routing, wanted=traffic, attempts=0, retry_at=None)
-    turn.progress = evolve(
-        turn.progress, epoch=turn.progress.epoch + 1, closing=None, frozen=None, forced=False
+    end_stable_period(draft)
+    draft.routing = evolve(draft.routing, desired=traffic, attempts=0, retry_at=None)
+    draft.progress = evolve(
+        draft.progress, epoch=draft.progress.epoch + 1, closing=None, closed_gate=None, forced=False
     )
-    turn.note(Asked(at=turn.now, traffic=traffic, why=why))
+    draft.note(Asked(at=draft.now, traffic=traffic, why=why))
 
 
-def break_stretch(turn: Turn) -> None:
+def end_stable_period(draft: Draft) -> None:
     """The traffic is no longer what was verified; what was not yet judged of it is owed or lost."""
-    if turn.routing.verified_since is not None:
-        close_windows(turn)
-        if turn.progress.frozen is not None:
-            turn.progress = evolve(turn.progress, frozen=None)
-        turn.routing = evolve(turn.routing, verified_since=None)
+    if draft.routing.verified_since is not None:
+        close_windows(draft)
+        if draft.progress.closed_gate is not None:
+            draft.progress = evolve(draft.progress, closed_gate=None)
+        draft.routing = evolve(draft.routing, verified_since=None)
 
 
-def enter(
-    turn: Turn, phase: Phase, why: str, *, by: str = "engine", step: int | None = None
+def enter_phase(
+    draft: Draft, phase: Phase, why: str, *, by: str = "engine", step: int | None = None
 ) -> None:
     """Go to a phase (or stay in it) and, where given, to another step; its clock starts anew in a
     new step or a new direction.
     """
-    old, progress = turn.progress.phase, turn.progress
+    old, progress = draft.progress.phase, draft.progress
     if phase is not old:
         moved(old, phase)
     step_changed = step is not None and step != progress.step
-    turn.progress = evolve(
+    draft.progress = evolve(
         progress,
         phase=phase,
         step=progress.step if step is None else step,
         epoch=progress.epoch + 1,
         closing=None,
-        frozen=None,
+        closed_gate=None,
         waiting=None,
         overdue=False,
         memory=None if step_changed else progress.memory,
@@ -88,19 +88,24 @@ def enter(
         reason=why if phase in FINAL or phase in (Phase.ROLLING_BACK, Phase.HELD) else "",
     )
     if step_changed or (phase not in (old, Phase.HELD) and old is not Phase.HELD):
-        turn.clocks = evolve(
-            turn.clocks, entered=turn.now, stepped=ZERO, watched=ZERO, escalated=ZERO
+        draft.clocks = evolve(
+            draft.clocks, entered=draft.now, stepped=ZERO, watched=ZERO, escalated=ZERO
         )
-    at_step = turn.plan.steps[turn.progress.step].id if phase is Phase.PROGRESSING else ""
-    turn.note(
-        Entered(
-            at=turn.now, phase=phase.value, step=at_step, epoch=turn.progress.epoch, why=why, by=by
+    at_step = draft.plan.steps[draft.progress.step].id if phase is Phase.PROGRESSING else ""
+    draft.note(
+        PhaseEntered(
+            at=draft.now,
+            phase=phase.value,
+            step=at_step,
+            epoch=draft.progress.epoch,
+            why=why,
+            by=by,
         )
     )
 
 
 def hold(
-    turn: Turn,
+    draft: Draft,
     cause: str,
     why: str,
     *,
@@ -110,60 +115,62 @@ def hold(
     held: timedelta = ZERO,
 ) -> None:
     """Stop at the traffic that was last verified, never above it. The same cause twice is one."""
-    if any(held.name == cause for held in turn.progress.causes):
+    if any(held.name == cause for held in draft.progress.causes):
         return
     causes = (
-        *turn.progress.causes,
+        *draft.progress.causes,
         Cause(name=cause, why=why, by=by, person=person, within=within, held=held),
     )
-    turn.progress = evolve(turn.progress, causes=causes)
-    if turn.progress.phase is not Phase.HELD:
-        enter(turn, Phase.HELD, f"{cause}: {why}", by=by)
-        if turn.routing.wanted.exceeds(turn.routing.standing):
-            want(turn, turn.routing.standing, "a hold never raises")
+    draft.progress = evolve(draft.progress, causes=causes)
+    if draft.progress.phase is not Phase.HELD:
+        enter_phase(draft, Phase.HELD, f"{cause}: {why}", by=by)
+        if draft.routing.desired.exceeds(draft.routing.last_verified):
+            request_traffic(draft, draft.routing.last_verified, "a hold never raises")
 
 
-def go_back(turn: Turn, why: str, *, by: str = "engine") -> None:
+def roll_back(draft: Draft, why: str, *, by: str = "engine") -> None:
     """All traffic to stable. A rollout that never wrote is over at once."""
-    if turn.final or turn.progress.phase is Phase.ROLLING_BACK:
+    if draft.final or draft.progress.phase is Phase.ROLLING_BACK:
         return
-    turn.progress = evolve(turn.progress, causes=())
-    if not turn.routing.touched:
-        end(turn, Phase.ROLLED_BACK, f"{why} (nothing was ever written)", by=by)
+    draft.progress = evolve(draft.progress, causes=())
+    if not draft.routing.any_write_sent:
+        finish(draft, Phase.ROLLED_BACK, f"{why} (nothing was ever written)", by=by)
         return
-    enter(turn, Phase.ROLLING_BACK, why, by=by)
-    turn.clocks = evolve(turn.clocks, entered=turn.now, stepped=ZERO, watched=ZERO, escalated=ZERO)
-    want(turn, way_back(turn), "the way back")
-    turn.routing = evolve(turn.routing, attempts=0, retry_at=None)
+    enter_phase(draft, Phase.ROLLING_BACK, why, by=by)
+    draft.clocks = evolve(
+        draft.clocks, entered=draft.now, stepped=ZERO, watched=ZERO, escalated=ZERO
+    )
+    request_traffic(draft, way_back(draft), "the way back")
+    draft.routing = evolve(draft.routing, attempts=0, retry_at=None)
 
 
-def way_back(turn: Turn) -> Traffic:
+def way_back(draft: Draft) -> Traffic:
     """All traffic to stable; if the fleet says that stable can't carry it, as much as it can,
     rounded to what every router can do.
 
     Never more for the candidate than it has now, and for no longer than `OVERLOADED`.
     """
-    stable = turn.instances.of(Track.STABLE)
-    if stable is None or stable.able.ppm == MILLION or turn.clocks.stepped >= OVERLOADED:
-        return NOTHING
-    served = turn.routing.served
+    stable = draft.instances.of(Track.STABLE)
+    if stable is None or stable.able.ppm == MILLION or draft.clocks.stepped >= OVERLOADED:
+        return ALL_STABLE
+    served = draft.routing.observed
     most = min(
-        turn.routing.wanted.candidate.ppm,
-        turn.routing.wanted.candidate.ppm if served is None else served.traffic.candidate.ppm,
+        draft.routing.desired.candidate.ppm,
+        draft.routing.desired.candidate.ppm if served is None else served.traffic.candidate.ppm,
     )
     left = -(-(MILLION - stable.able.ppm) // WHOLE_PERCENT) * WHOLE_PERCENT
     return Traffic(candidate=Percent(min(left, most // WHOLE_PERCENT * WHOLE_PERCENT)))
 
 
-def end(turn: Turn, phase: Phase, why: str, *, by: str = "engine") -> None:
+def finish(draft: Draft, phase: Phase, why: str, *, by: str = "engine") -> None:
     """A final phase; the old version is released or its retirement becomes due."""
-    break_stretch(turn)
-    if turn.progress.causes:
-        turn.progress = evolve(turn.progress, causes=())
-    enter(turn, phase, why, by=by)
+    end_stable_period(draft)
+    if draft.progress.causes:
+        draft.progress = evolve(draft.progress, causes=())
+    enter_phase(draft, phase, why, by=by)
     if phase is Phase.PROMOTED:
-        turn.clocks = evolve(turn.clocks, entered=turn.now, stepped=ZERO)
-        if turn.plan.retire_after is None:
-            turn.note(Released(at=turn.now, version=Track.STABLE.label(turn.release)))
+        draft.clocks = evolve(draft.clocks, entered=draft.now, stepped=ZERO)
+        if draft.plan.retire_after is None:
+            draft.note(Released(at=draft.now, version=Track.STABLE.label(draft.release)))
         else:
-            turn.progress = evolve(turn.progress, retirement=Retirement.DUE)
+            draft.progress = evolve(draft.progress, retirement=Retirement.DUE)

@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -15,6 +15,15 @@ from progressive.errors import StrategyError
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:/-]{0,126}[A-Za-z0-9])?")
 
 Choice = TypeVar("Choice", bound=enum.Enum)
+
+
+STORED_AS: Final = "stored_as"
+"""In a field's metadata: the key under which stored state has it, where that is not its name."""
+
+
+def stored_as(key: str) -> dict[str, str]:
+    """The ``metadata=`` of a field that was renamed: stored state keeps ``key`` for ever."""
+    return {STORED_AS: key}
 
 
 def utc(value: datetime) -> datetime:

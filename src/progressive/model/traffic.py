@@ -17,7 +17,7 @@ from . import fields as check
 from .release import Release, Version
 from .units import MILLION, Percent
 
-__all__ = ["Match", "Track", "Traffic"]
+__all__ = ["ALL_STABLE", "Match", "Track", "Traffic"]
 
 _NONE = Percent(0)
 
@@ -136,6 +136,9 @@ class Traffic:
             parts.append(f"{self.mirror} mirrored")
         return ", ".join(parts)
 
+
+ALL_STABLE: Final = Traffic()
+"""Every request to stable: no weight, route or mirror for the candidate."""
 
 _SHARES: Final[dict[Track, Callable[[Traffic], Percent]]] = {
     track: attrgetter(track.value) for track in Track

@@ -15,15 +15,13 @@ from progressive.analysis.contract import Check, metrics_of
 from progressive.errors import StrategyError
 from progressive.model import fields as check
 from progressive.model.measurement import Metric
-from progressive.model.traffic import Track, Traffic
+from progressive.model.traffic import ALL_STABLE, Track, Traffic
 from progressive.model.units import hours, minutes, ms
 
 from .step import Deadline, Step, is_deadline
 from .validation import problems_of
 
 __all__ = ["Guard", "Plan", "Series", "named_steps"]
-
-NOTHING = Traffic()
 
 
 @attrs.frozen(kw_only=True)
@@ -88,7 +86,7 @@ class Plan:
     @cached_property
     def traffics(self) -> tuple[Traffic, ...]:
         """What is wanted in each step."""
-        found, now = [], NOTHING
+        found, now = [], ALL_STABLE
         for step in self.steps:
             now = step.traffic or now
             found.append(now)
@@ -174,7 +172,7 @@ def named_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     ``bake-10``.
     """
     taken = {step.id for step in steps if step.id}
-    weight, found = NOTHING, []
+    weight, found = ALL_STABLE, []
     for given in steps:
         step, weight = given, given.traffic or weight
         if not step.id:

@@ -23,7 +23,7 @@ class Inspect:
 
 @attrs.frozen(kw_only=True)
 class Read:
-    """Read the router; answered by `Seen`."""
+    """Read the router; answered by `RouterRead`."""
 
     kind: ClassVar[str] = "read"
 
@@ -37,7 +37,7 @@ class Survey:
 
 @attrs.frozen(kw_only=True)
 class Apply:
-    """Make the router serve ``traffic``; answered by `Wrote`. ``epoch`` authorises it: do it only
+    """Make the router serve ``traffic``; answered by `RouterApplied`. ``epoch`` authorises it: do it only
     from a stored rollout of that epoch, unless it only lowers (``raises`` is False). ``expect`` is
     the version read in this tick, for routers that compare and set.
     """

@@ -50,7 +50,7 @@ class Inspected:
 
 
 @attrs.frozen(kw_only=True)
-class Seen:
+class RouterRead:
     """What the router served when it was read."""
 
     kind: ClassVar[str] = "seen"
@@ -59,7 +59,7 @@ class Seen:
 
 
 @attrs.frozen(kw_only=True)
-class Wrote:
+class RouterApplied:
     """A write of ours was answered; ``served`` was read back after it. ``epoch`` and ``marker``
     repeat the command's.
     """
@@ -247,8 +247,8 @@ PersonEvent: TypeAlias = Approve | Reject | Hold | Resume | Skip | PromoteNow | 
 Event: TypeAlias = (
     Tick
     | Inspected
-    | Seen
-    | Wrote
+    | RouterRead
+    | RouterApplied
     | Surveyed
     | CommandFailed
     | Measured
@@ -265,8 +265,8 @@ EVENTS: tuple[type, ...] = (
     # lost to a step that ends beside it; what the world did before what people say; an abort before
     # an approval.
     Measured,
-    Wrote,
-    Seen,
+    RouterApplied,
+    RouterRead,
     Surveyed,
     CommandFailed,
     Inspected,

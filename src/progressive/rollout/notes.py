@@ -34,7 +34,7 @@ from .events import (
 
 
 @attrs.frozen(kw_only=True)
-class Happened:
+class EventRecorded:
     """An event from outside, word for word: every accepted look, answer and person's word. `replay`
     decides over these.
     """
@@ -82,7 +82,7 @@ class Judged:
 
 
 @attrs.frozen(kw_only=True)
-class Entered:
+class PhaseEntered:
     """A new phase or step, and why."""
 
     kind: ClassVar[str] = "entered"
@@ -207,9 +207,9 @@ class Released:
 
 
 Note: TypeAlias = (
-    Happened
+    EventRecorded
     | Judged
-    | Entered
+    | PhaseEntered
     | Asked
     | Verified
     | Drifted
@@ -220,9 +220,9 @@ Note: TypeAlias = (
     | Released
 )
 NOTES: tuple[type, ...] = (
-    Happened,
+    EventRecorded,
     Judged,
-    Entered,
+    PhaseEntered,
     Asked,
     Verified,
     Drifted,

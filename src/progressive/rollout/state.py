@@ -12,9 +12,9 @@ from typing import Final
 
 import attrs
 
-from progressive.analysis.check_state import Tally
+from progressive.analysis.check_state import CheckState
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import HookAnswer, Memory
 from progressive.model.capacity import Capacity
 from progressive.model.release import Release
@@ -29,6 +29,7 @@ from .status import Status, Waiting
 __all__ = [
     "Cause",
     "Clocks",
+    "ClosedGate",
     "Evidence",
     "Instances",
     "Probe",
@@ -58,6 +59,15 @@ class Cause:
     held: timedelta = timedelta()
 
 
+@attrs.frozen
+class ClosedGate:
+    """A gate that keeps traffic from being raised, why, and until when. Stored as a list of three."""
+
+    gate: str
+    why: str
+    until: datetime
+
+
 @attrs.frozen(kw_only=True)
 class Progress:
     """Where it stands in the plan. ``epoch`` rises with every change of step, phase or wanted
@@ -76,7 +86,7 @@ class Progress:
     waived: tuple[str, ...] = ()
     reason: str = ""
     closing: datetime | None = None
-    frozen: tuple[str, str, datetime] | None = None
+    closed_gate: ClosedGate | None = attrs.field(default=None, metadata=fields.stored_as("frozen"))
     retirement: Retirement = Retirement.NONE
     overdue: bool = False
     waiting: Waiting | None = None
@@ -84,27 +94,31 @@ class Progress:
 
 @attrs.frozen(kw_only=True)
 class Routing:
-    """What is wanted of the router and what it said last.
+    """The traffic that is desired of the router and what the router said last.
 
-    ``standing`` is the last traffic that was verified, from ``verified_since`` to ``verified_at``
-    without a break (None while it is broken). ``generation`` is ours; ``touched`` is set before the
-    first write is sent, ``claimed`` when it was read back. ``sent`` is the epoch and the serial of
-    the first write of this epoch, ``written`` the epoch of the last one that was read back;
-    ``tried_at`` is the last read that came back, with or without an answer.
+    ``desired`` is the traffic that the router shall serve, ``observed`` what it served when it was
+    last read. ``last_verified`` is the last traffic that was verified, from ``verified_since`` to
+    ``verified_at`` without a break (None while it is broken). ``generation`` is ours;
+    ``any_write_sent`` is set before the first write is sent, ``ownership_confirmed`` when it was
+    read back. ``first_sent`` is the epoch and the serial of the first write of this epoch,
+    ``acked_epoch`` the epoch of the last write that was read back; ``last_attempt_at`` is the last
+    read that came back, with or without an answer.
     """
 
-    wanted: Traffic = Traffic()
-    standing: Traffic = Traffic()
-    served: Served | None = None
+    desired: Traffic = attrs.field(default=Traffic(), metadata=fields.stored_as("wanted"))
+    last_verified: Traffic = attrs.field(default=Traffic(), metadata=fields.stored_as("standing"))
+    observed: Served | None = attrs.field(default=None, metadata=fields.stored_as("served"))
     read_at: datetime | None = None
-    tried_at: datetime | None = None
+    last_attempt_at: datetime | None = attrs.field(
+        default=None, metadata=fields.stored_as("tried_at")
+    )
     verified_since: datetime | None = None
     verified_at: datetime | None = None
     generation: int | None = None
-    touched: bool = False
-    claimed: bool = False
-    sent: tuple[int, int] = (-1, -1)
-    written: int = -1
+    any_write_sent: bool = attrs.field(default=False, metadata=fields.stored_as("touched"))
+    ownership_confirmed: bool = attrs.field(default=False, metadata=fields.stored_as("claimed"))
+    first_sent: tuple[int, int] = attrs.field(default=(-1, -1), metadata=fields.stored_as("sent"))
+    acked_epoch: int = attrs.field(default=-1, metadata=fields.stored_as("written"))
     attempts: int = 0
     retry_at: datetime | None = None
     drifts: tuple[datetime, ...] = ()
@@ -157,7 +171,9 @@ class Evidence:
     """
 
     series: tuple[SeriesState, ...] = ()
-    tallies: tuple[Tally, ...] = ()
+    check_states: tuple[CheckState, ...] = attrs.field(
+        default=(), metadata=fields.stored_as("tallies")
+    )
     probes: tuple[Probe, ...] = ()
 
 
@@ -170,7 +186,9 @@ class Instances:
     bound: bool = False
     capacities: tuple[tuple[Track, Capacity], ...] = ()
     surveyed_at: datetime | None = None
-    tried_at: datetime | None = None
+    last_attempt_at: datetime | None = attrs.field(
+        default=None, metadata=fields.stored_as("tried_at")
+    )
 
     def of(self, track: Track) -> Capacity | None:
         """What is known of one track."""
@@ -202,7 +220,7 @@ class Clocks:
 class Rollout:
     """One release under one plan. Made by `begin`, changed only by `decide`, stored by `dumps`."""
 
-    id: str = attrs.field(validator=check.is_name)
+    id: str = attrs.field(validator=fields.is_name)
     release: Release
     plan: Plan
     serial: int = 0
@@ -244,13 +262,13 @@ class Rollout:
     @property
     def status(self) -> Status:
         """Where it stands and what it waits for."""
-        served = self.routing.served
+        served = self.routing.observed
         return Status(
             phase=self.phase,
             step=self.plan.steps[self.progress.step].id,
             position=self.progress.step + 1,
             steps=len(self.plan.steps),
-            asked=self.routing.wanted.candidate,
+            asked=self.routing.desired.candidate,
             declared=None if served is None else served.traffic.candidate,
             waiting=self.progress.waiting,
             reason=self.progress.reason,
@@ -274,7 +292,7 @@ def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
         raise StrategyError(
             "release.baseline: the plan gives a baseline traffic; name it in Release(baseline=...)"
         )
-    at = check.moment(at, "begin(at=)")
+    at = fields.moment(at, "begin(at=)")
     return Rollout(
         id=id,
         release=release,
@@ -283,7 +301,7 @@ def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
         routing=Routing(),
         evidence=Evidence(
             series=(SeriesState(),) * len(plan.series),
-            tallies=(Tally(),) * len(plan.checks),
+            check_states=(CheckState(),) * len(plan.checks),
             probes=tuple(Probe(metric=metric.name, start=at) for metric in plan.metrics),
         ),
         clocks=Clocks(created=at, now=at, entered=at),

@@ -89,7 +89,7 @@ class Outcome:
         if rollout.phase is Phase.PROMOTED:
             code = ExitCode.PROMOTED
         elif rollout.phase is Phase.ROLLED_BACK:
-            code = ExitCode.ROLLED_BACK if rollout.routing.touched else ExitCode.WRONG_INPUT
+            code = ExitCode.ROLLED_BACK if rollout.routing.any_write_sent else ExitCode.WRONG_INPUT
         elif rollout.phase is Phase.ROLLING_BACK:
             code = ExitCode.NOT_VERIFIED
         else:

@@ -38,9 +38,9 @@ from progressive.rollout.events import (
     Inspected,
     Measured,
     Retired,
-    Seen,
+    RouterApplied,
+    RouterRead,
     Surveyed,
-    Wrote,
 )
 from progressive.rollout.state import Rollout
 
@@ -190,7 +190,7 @@ def _read(command: Read, rollout: Rollout, ports: Ports) -> Call | Event:
         "read",
         (rollout.release,),
         {},
-        lambda value, at: Seen(at=at, served=_served(value)),
+        lambda value, at: RouterRead(at=at, served=_served(value)),
         _failed("read", rollout.epoch, otherwise=Failure.TRANSIENT),
     )
 
@@ -201,7 +201,7 @@ def _apply(command: Apply, rollout: Rollout, ports: Ports) -> Call | Event:
         "apply",
         (rollout.release, command.traffic),
         {"marker": command.marker, "expect": command.expect},
-        lambda value, at: Wrote(
+        lambda value, at: RouterApplied(
             at=at, epoch=command.epoch, traffic=command.traffic, served=_served(value)
         ),
         _failed("apply", command.epoch, otherwise=Failure.UNKNOWN),

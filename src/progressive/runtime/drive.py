@@ -1,7 +1,7 @@
 """Driving a rollout: tick, iterate, run, submit, and the same with an ``a`` for asyncio. Two small
-loops do what `converse` asks.
+loops do what `tick_protocol` asks.
 
-Everything that both colours share is in `converse`, `_calls` and the small functions here; nothing
+Everything that both colours share is in `tick_protocol`, `_calls` and the small functions here; nothing
 here decides anything about traffic.
 """
 
@@ -24,7 +24,7 @@ from progressive.rollout.state import Rollout
 from progressive.rollout.status import Outcome
 
 from .execute import ado, do, observe
-from .protocol import Kept, Move, Save, Saved, Ticked, converse
+from .protocol import Effect, Persist, Persisted, Reply, TickResult, tick_protocol
 
 __all__ = [
     "OnInterrupt",
@@ -85,7 +85,7 @@ def _given(rollout: Rollout | str, ports: Ports) -> Rollout:
     return found
 
 
-def _saved(ticked: Ticked) -> Decision:
+def _saved(ticked: TickResult) -> Decision:
     if ticked.failed is not None:
         raise StoreError(
             f"not saved: {ticked.failed}; what lowers traffic was done, and its marker on "
@@ -101,17 +101,17 @@ def _tick(
     *,
     expected: int | None,
     owed: tuple[Note, ...] = (),
-) -> Ticked:
+) -> TickResult:
     talk = _talk(rollout, ports, events, expected, owed)
-    reply: Kept | None = None
+    reply: Reply | None = None
     while True:
         try:
             move = talk.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
-            ticked: Ticked = stop.value
+            ticked: TickResult = stop.value
             observe(ports, ticked.decision)
             return ticked
-        if isinstance(move, Save):
+        if isinstance(move, Persist):
             reply = _save(ports, move)
         else:
             reply = do(move.commands, rollout, ports)
@@ -124,17 +124,17 @@ async def _atick(
     *,
     expected: int | None,
     owed: tuple[Note, ...] = (),
-) -> Ticked:
+) -> TickResult:
     talk = _talk(rollout, ports, events, expected, owed)
-    reply: Kept | None = None
+    reply: Reply | None = None
     while True:
         try:
             move = talk.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
-            ticked: Ticked = stop.value
+            ticked: TickResult = stop.value
             await asyncio.to_thread(observe, ports, ticked.decision)
             return ticked
-        if isinstance(move, Save):
+        if isinstance(move, Persist):
             reply = await _asave(ports, move)
         else:
             reply = await asyncio.gather(
@@ -148,8 +148,8 @@ def _talk(
     events: Sequence[Event],
     expected: int | None,
     owed: tuple[Note, ...],
-) -> Generator[Move, Kept, Ticked]:
-    return converse(
+) -> Generator[Effect, Reply, TickResult]:
+    return tick_protocol(
         rollout,
         events,
         tick=Tick(at=ports.clock()),
@@ -159,17 +159,17 @@ def _talk(
     )
 
 
-def _save(ports: Ports, move: Save) -> Saved:
+def _save(ports: Ports, move: Persist) -> Persisted:
     try:
         ports.store.save(move.rollout, move.notes, expected=move.expected)
     except (StoreError, StateError) as error:
-        return Saved(str(error))
+        return Persisted(str(error))
     except OSError as error:
-        return Saved(f"{type(error).__name__}: {error}")
-    return Saved()
+        return Persisted(f"{type(error).__name__}: {error}")
+    return Persisted()
 
 
-async def _asave(ports: Ports, move: Save) -> Saved:
+async def _asave(ports: Ports, move: Persist) -> Persisted:
     """A save that has begun is let end when its driver is cancelled: half a save helps nobody.
     Nobody hears then how it ended.
     """
@@ -197,7 +197,7 @@ class _Drive:
         self.failed: str | None = None
         self.conflicts = 0
 
-    def after(self, ticked: Ticked) -> Decision:
+    def after(self, ticked: TickResult) -> Decision:
         """Go on from what a tick decided."""
         self.rollout, self.expected, self.owed = (
             ticked.decision.rollout,

@@ -24,7 +24,7 @@ from progressive.rollout.notes import Note
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-__all__ = ["Do", "Kept", "Move", "Save", "Saved", "Ticked", "converse"]
+__all__ = ["Execute", "Reply", "Effect", "Persist", "Persisted", "TickResult", "tick_protocol"]
 
 ROUNDS: Final = 10
 """A tick ends after this many rounds. The longest honest one has six: read, measure, ask gates,
@@ -33,15 +33,15 @@ write, read again, opening looks.
 
 
 @attrs.frozen
-class Do:
+class Execute:
     """Do these commands at the same time, and answer with the events that they led to."""
 
     commands: tuple[Command, ...]
 
 
 @attrs.frozen
-class Save:
-    """Save this with these notes if the stored serial is ``expected``; answer with `Saved`."""
+class Persist:
+    """Save this with these notes if the stored serial is ``expected``; answer with `Persisted`."""
 
     rollout: Rollout
     notes: tuple[Note, ...]
@@ -49,7 +49,7 @@ class Save:
 
 
 @attrs.frozen
-class Saved:
+class Persisted:
     """How a save went. ``failed`` is why it could not be done; a lost compare-and-set is raised
     instead.
     """
@@ -57,12 +57,12 @@ class Saved:
     failed: str | None = None
 
 
-Move: TypeAlias = Do | Save
-Kept: TypeAlias = Saved | Sequence[Event]
+Effect: TypeAlias = Execute | Persist
+Reply: TypeAlias = Persisted | Sequence[Event]
 
 
 @attrs.frozen(kw_only=True)
-class Ticked:
+class TickResult:
     """How a tick ended: the last decision, with all the notes of the tick; the serial that the
     store has now; what was not saved, and why.
     """
@@ -73,7 +73,7 @@ class Ticked:
     failed: str | None = None
 
 
-def converse(
+def tick_protocol(
     rollout: Rollout,
     events: Sequence[Event],
     *,
@@ -81,7 +81,7 @@ def converse(
     stored: bool,
     expected: int | None,
     owed: tuple[Note, ...] = (),
-) -> Generator[Move, Kept, Ticked]:
+) -> Generator[Effect, Reply, TickResult]:
     """One tick of ``rollout``: yields what to do, is sent what came of it.
 
     ``stored``: there is a store; ``expected`` is the serial that it has, which is older than the
@@ -102,8 +102,8 @@ def converse(
             and decision.rollout.serial != expected
             and any(_acts(command) for command in commands)
         ):
-            saved = yield Save(decision.rollout, tuple(unsaved), expected)
-            assert isinstance(saved, Saved)
+            saved = yield Persist(decision.rollout, tuple(unsaved), expected)
+            assert isinstance(saved, Persisted)
             down = saved.failed
             if down is None:
                 expected, kept_epoch, unsaved = decision.rollout.serial, decision.rollout.epoch, []
@@ -113,18 +113,18 @@ def converse(
         doable = tuple(command for command in allowed if command is not None)
         if not doable:
             break
-        answers = yield Do(doable)
-        assert not isinstance(answers, Saved)
+        answers = yield Execute(doable)
+        assert not isinstance(answers, Persisted)
         decision = decide(decision.rollout, *answers)
         notes += decision.notes
         unsaved += decision.notes
     if stored and down is None and decision.rollout.serial != expected:
-        saved = yield Save(decision.rollout, tuple(unsaved), expected)
-        assert isinstance(saved, Saved)
+        saved = yield Persist(decision.rollout, tuple(unsaved), expected)
+        assert isinstance(saved, Persisted)
         down = saved.failed
         if down is None:
             expected, unsaved = decision.rollout.serial, []
-    return Ticked(
+    return TickResult(
         decision=evolve(decision, notes=tuple(notes)),
         saved=expected,
         unsaved=tuple(unsaved),

@@ -16,7 +16,7 @@ from typing import Final
 from .evidence import averaged, kept
 from .sequential import factor
 
-__all__ = ["NOTHING", "evidence", "needed", "update"]
+__all__ = ["INITIAL", "evidence", "needed", "update"]
 
 _POWERS: Final = (-1.0, -0.4, 0.0, 0.33)
 """The alternatives are these powers of the limit: for a limit of 2, the ratios 0.5, 0.76, 1 and
@@ -26,7 +26,7 @@ them at every limit, with half of the weight.
 
 _LOG_PRIOR: Final = (log(1 / 6), log(1 / 6), log(1 / 2), log(1 / 6))
 
-NOTHING: Final = (0.0,) * len(_POWERS)
+INITIAL: Final = (0.0,) * len(_POWERS)
 """The evidence before the first look."""
 
 

@@ -32,7 +32,7 @@ from typing import Final
 
 from .evidence import averaged, kept
 
-__all__ = ["BY_EVENTS", "BY_LOOK", "NOTHING", "evidence", "update"]
+__all__ = ["BY_EVENTS", "BY_LOOK", "INITIAL", "evidence", "update"]
 
 BY_EVENTS: Final = (0.4, 2.0, 10.0)
 """How eager a bet is for each event: how many times more than its share it takes the candidate to
@@ -52,7 +52,7 @@ _NEVER_ALL: Final = 2**-53 - 1
 everything.
 """
 
-NOTHING: Final = (0.0,) * 6
+INITIAL: Final = (0.0,) * 6
 """The evidence before the first look."""
 
 

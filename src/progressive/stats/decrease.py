@@ -25,7 +25,7 @@ from typing import Final, TypeAlias
 from .evidence import averaged, block, kept
 from .sequential import factor
 
-__all__ = ["NOTHING", "State", "evidence", "update"]
+__all__ = ["INITIAL", "State", "evidence", "update"]
 
 _ODDS: Final = (0.93, 0.85, 0.7, 0.45, 0.2, 0.06)
 """The alternatives: what becomes of the candidate's odds. From a tenth of the conversions lost to
@@ -37,7 +37,7 @@ _LOG_PRIOR: Final = (log(1 / len(_ODDS)),) * len(_ODDS)
 State: TypeAlias = tuple[tuple[float, ...], int, int]
 """The log likelihood ratios, and the events and trials of both tracks in all looks so far."""
 
-NOTHING: Final[State] = ((0.0,) * len(_ODDS), 0, 0)
+INITIAL: Final[State] = ((0.0,) * len(_ODDS), 0, 0)
 """The evidence before the first look."""
 
 

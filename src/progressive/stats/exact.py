@@ -28,14 +28,14 @@ from typing import Final, TypeAlias
 from .evidence import kept
 from .special import log_binomial, log_hypergeometric
 
-__all__ = ["NOTHING", "State", "binomial", "boundary", "hypergeometric", "log_time", "update"]
+__all__ = ["INITIAL", "State", "binomial", "boundary", "hypergeometric", "log_time", "update"]
 
 State: TypeAlias = tuple[float, float, int, int, tuple[float, ...]]
 """Expected events of the candidate; what is spent of alpha; its events; the least sum that is still
 possible; and the probabilities of that sum and the following ones among the courses without alarm.
 """
 
-NOTHING: Final[State] = (0.0, 0.0, 0, 0, (1.0,))
+INITIAL: Final[State] = (0.0, 0.0, 0, 0, (1.0,))
 """Before the first look."""
 
 FIRST: Final = 0.05

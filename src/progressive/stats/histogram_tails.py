@@ -29,7 +29,7 @@ from typing import Final, TypeAlias
 from . import ratios
 from .evidence import averaged, kept
 
-__all__ = ["NOTHING", "State", "evidence", "margin_tested", "paired", "parts", "update"]
+__all__ = ["INITIAL", "State", "evidence", "margin_tested", "paired", "parts", "update"]
 
 LEVELS: Final = (0.2, 0.05, 0.02, 0.005, 0.001)
 """For each of these parts of all requests, one edge is followed above which there is no larger
@@ -63,7 +63,7 @@ State: TypeAlias = tuple[
 tilts; and the cumulative counts of both tracks in all looks so far.
 """
 
-NOTHING: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
+INITIAL: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
 """The evidence before the first look."""
 
 
@@ -120,7 +120,7 @@ def update(
     # of that. (For a candidate that is quicker it is not, and only less suspicious.)
     for level in LEVELS[len(chosen) :]:
         if level * pooled[-1] >= ENOUGH:
-            chosen, above = (*chosen, _edge(pooled, level)), (*above, ratios.NOTHING)
+            chosen, above = (*chosen, _edge(pooled, level)), (*above, ratios.INITIAL)
     above = tuple(
         ratios.update(
             known,

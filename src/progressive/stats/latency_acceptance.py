@@ -27,7 +27,7 @@ from typing import Final, TypeAlias
 from .evidence import averaged, block, kept
 from .planning import requests_needed
 
-__all__ = ["LEVELS", "NOTHING", "State", "closest", "evidence", "needed", "update", "within"]
+__all__ = ["LEVELS", "INITIAL", "State", "closest", "evidence", "needed", "update", "within"]
 
 LEVELS: Final = (0.2, 0.01)
 """Parts of all requests: what is proven is about the 80th and the 99th percentile, as far as edges
@@ -52,7 +52,7 @@ State: TypeAlias = tuple[tuple[int, ...], tuple[tuple[float, ...], ...], tuple[i
 cumulative counts of both tracks in all looks so far.
 """
 
-NOTHING: Final[State] = ((-1,) * len(LEVELS), ((0.0,) * len(_WAY),) * len(LEVELS), ())
+INITIAL: Final[State] = ((-1,) * len(LEVELS), ((0.0,) * len(_WAY),) * len(LEVELS), ())
 """The evidence before the first look."""
 
 

@@ -25,7 +25,7 @@ from .special import log_normal_cdf
 
 __all__ = [
     "BURN_IN",
-    "NOTHING",
+    "INITIAL",
     "State",
     "base",
     "bounds",
@@ -55,7 +55,7 @@ weighted; the sums of squares within the looks of either; their degrees of freed
 the weighted sum's variance that the candidate's values make.
 """
 
-NOTHING: Final[State] = (0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0)
+INITIAL: Final[State] = (0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0)
 """The evidence before the first look."""
 
 

@@ -23,7 +23,7 @@ from . import sequential
 from .evidence import averaged, kept
 from .sequential import LOG_PRIOR, RATIOS
 
-__all__ = ["NOTHING", "State", "bounds", "estimate", "evidence", "ratio", "update"]
+__all__ = ["INITIAL", "State", "bounds", "estimate", "evidence", "ratio", "update"]
 
 State: TypeAlias = tuple[float, ...]
 """The five numbers of `progressive.stats.sequential`, then three sums over the looks: the
@@ -31,7 +31,7 @@ candidate's events; how many it would have at ``margin`` times the control's rat
 the share that would be its own); and the same with only its own events in place of all.
 """
 
-NOTHING: Final[State] = (*sequential.NOTHING, 0, 0.0, 0.0)
+INITIAL: Final[State] = (*sequential.INITIAL, 0, 0.0, 0.0)
 """What is known before the first look."""
 
 _LOG_PRIOR: Final = (*(log(0.5) + weight for weight in LOG_PRIOR), log(0.5))
@@ -72,7 +72,7 @@ def update(
 
 def evidence(state: State) -> float:
     """As `progressive.stats.sequential.evidence`."""
-    return sequential.evidence(state[: len(sequential.NOTHING)])
+    return sequential.evidence(state[: len(sequential.INITIAL)])
 
 
 def ratio(

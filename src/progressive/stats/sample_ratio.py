@@ -15,12 +15,12 @@ from typing import Final
 
 from .evidence import averaged, kept
 
-__all__ = ["NOTHING", "evidence", "update"]
+__all__ = ["INITIAL", "evidence", "update"]
 
 _ODDS: Final = (0.01, 0.1, 0.5, 0.8, 0.9, 1.1, 1.25, 2.0, 10.0, 100.0)
 _LOG_PRIOR: Final = (log(1 / len(_ODDS)),) * len(_ODDS)
 
-NOTHING: Final = (0.0,) * len(_ODDS)
+INITIAL: Final = (0.0,) * len(_ODDS)
 """The evidence before the first look."""
 
 

@@ -27,13 +27,13 @@ from typing import Final
 
 from .evidence import averaged, kept
 
-__all__ = ["LOG_PRIOR", "NOTHING", "RATIOS", "evidence", "factor", "update", "update_by_share"]
+__all__ = ["LOG_PRIOR", "INITIAL", "RATIOS", "evidence", "factor", "update", "update_by_share"]
 
 RATIOS: Final = (1.5, 2.3, 4.0, 9.0, 18.0)
 _LOG_RATIOS: Final = tuple(log(ratio) for ratio in RATIOS)
 LOG_PRIOR: Final = tuple(log(weight) for weight in (0.27, 0.15, 0.10, 0.10, 0.38))
 
-NOTHING: Final = (0.0,) * len(RATIOS)
+INITIAL: Final = (0.0,) * len(RATIOS)
 """The evidence before the first look."""
 
 

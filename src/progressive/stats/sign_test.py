@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from .evidence import averaged
 
-__all__ = ["NOTHING", "State", "evidence", "needed", "update"]
+__all__ = ["INITIAL", "State", "evidence", "needed", "update"]
 
 _CHANCES: Final = (0.65, 0.8, 0.95)
 _LOG_PRIOR: Final = (log(1 / 3),) * 3
@@ -23,7 +23,7 @@ _LOG_PRIOR: Final = (log(1 / 3),) * 3
 State: TypeAlias = tuple[int, int]
 """Looks in which the candidate stood above, and below."""
 
-NOTHING: Final[State] = (0, 0)
+INITIAL: Final[State] = (0, 0)
 """The evidence before the first look."""
 
 

@@ -238,7 +238,7 @@ def a_rollout_that_is_final_makes_room(trial: Trial) -> None:
         progress=attrs.evolve(
             a_rollout().progress, phase=Phase.PROMOTED, retirement=Retirement.DUE
         ),
-        routing=attrs.evolve(a_rollout().routing, touched=True),
+        routing=attrs.evolve(a_rollout().routing, any_write_sent=True),
     )
     store.save(retiring, (), expected=0)
     store.save(a_rollout("third"), (), expected=None)

@@ -15,7 +15,7 @@ from progressive.model.release import Release, Version
 from progressive.model.units import minutes, percents
 from progressive.ports import Store
 from progressive.rollout.events import Hold
-from progressive.rollout.notes import Happened, Note, Refused
+from progressive.rollout.notes import EventRecorded, Note, Refused
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
 from progressive.strategies import Canary
@@ -55,7 +55,7 @@ def ended(rollout: Rollout) -> Rollout:
 
 def some_notes(serial: int, many: int = 2) -> tuple[Note, ...]:
     """Notes that say of which save they are."""
-    said: Note = Happened(
+    said: Note = EventRecorded(
         at=AT, event=Hold(at=AT, by="Zoë", why=f"said before serial {serial}\nin two lines")
     )
     return (

@@ -54,14 +54,14 @@ from progressive.rollout.events import (
     Reject,
     Resume,
     Retired,
-    Seen,
+    RouterApplied,
+    RouterRead,
     Skip,
     Surveyed,
     Tick,
-    Wrote,
 )
 from progressive.rollout.state import Rollout, begin
-from progressive.runtime.protocol import Kept, Save, Saved, converse
+from progressive.runtime.protocol import Persist, Persisted, Reply, tick_protocol
 
 from .doubles import MemoryRouter
 
@@ -143,14 +143,16 @@ def _ticked(rollout: Rollout, world: _World) -> Rollout:
         if said is None
         else (said(rollout, {"at": world.now, "by": "eve", "why": "so it was drawn"}),)
     )
-    talk = converse(rollout, events, tick=Tick(at=world.now), stored=True, expected=rollout.serial)
-    reply: Kept = Saved()
+    talk = tick_protocol(
+        rollout, events, tick=Tick(at=world.now), stored=True, expected=rollout.serial
+    )
+    reply: Reply = Persisted()
     try:
         move = next(talk)
         while True:
             reply = (
-                Saved()
-                if isinstance(move, Save)
+                Persisted()
+                if isinstance(move, Persist)
                 else [world.answer(command) for command in move.commands]
             )
             move = talk.send(reply)
@@ -200,7 +202,7 @@ class _World:
     def read(self, command: Read) -> Event:
         if self.way.router == "away":
             return self.failed("read", 0, Failure.TRANSIENT)
-        return Seen(at=self.now, served=self.router.read(self.release))
+        return RouterRead(at=self.now, served=self.router.read(self.release))
 
     def apply(self, command: Apply) -> Event:
         if self.way.router in ("away", "refuses"):
@@ -215,7 +217,9 @@ class _World:
             )
         except ConflictError:
             return self.failed("apply", command.epoch, Failure.CONFLICT)
-        return Wrote(at=self.now, epoch=command.epoch, traffic=command.traffic, served=served)
+        return RouterApplied(
+            at=self.now, epoch=command.epoch, traffic=command.traffic, served=served
+        )
 
     def measure(self, command: Measure) -> Event:
         tracks = [(track, self._measured(command.metric.kind, track)) for track in command.tracks]

@@ -30,7 +30,7 @@ def latency(edges: tuple[float, ...]) -> Callable[[np.random.Generator, float, f
     """The look in which it is proven that times are not ``limit`` times as long; -1 if in none."""
 
     def accepted(rng: np.random.Generator, worse: float, limit: float, looks: int) -> int:
-        state = not_slower.NOTHING
+        state = not_slower.INITIAL
         for look in range(looks):
             mine, theirs = (
                 _cumulative(rng, edges, worse, EACH),
@@ -48,7 +48,7 @@ def latency(edges: tuple[float, ...]) -> Callable[[np.random.Generator, float, f
 
 def mean(rng: np.random.Generator, worse: float, limit: float, looks: int) -> int:
     """The same of the mean of the times, which are skewed."""
-    state = means.NOTHING
+    state = means.INITIAL
     for look in range(looks):
         mine, theirs = (
             worse * rng.lognormal(math.log(MEDIAN), SIGMA, EACH),

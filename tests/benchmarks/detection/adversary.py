@@ -48,7 +48,7 @@ def in_control(rng: np.random.Generator, rollouts: int) -> float:
     alarms = 0
     needed = math.log(1 / rules.ALPHA)
     for _ in range(rollouts):
-        logs = sequential.NOTHING
+        logs = sequential.INITIAL
         for _ in range(200):
             weight = 0.5 if sequential.evidence(logs) > 0 else 0.02
             own, other = (

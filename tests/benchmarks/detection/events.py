@@ -52,7 +52,7 @@ def ours(share: float, most: int, alpha: float = ALPHA) -> Boundary:
         lambda own, every: (
             sequential.evidence(
                 sequential.update_by_share(
-                    sequential.NOTHING, events=own, every=max(own, every), share=share
+                    sequential.INITIAL, events=own, every=max(own, every), share=share
                 )
             )
             >= needed
@@ -66,7 +66,7 @@ def ours_exact(share: float, most: int) -> Boundary:
     mixture for the rest.
     """
     behind = ours(share, most, 0.05 * ALPHA)
-    state, found, chances = exact.NOTHING, [most + 1], exact.binomial(1, share)
+    state, found, chances = exact.INITIAL, [most + 1], exact.binomial(1, share)
     for _ in range(most):
         if state[0] < HORIZON:
             state, _ = exact.update(
@@ -204,7 +204,7 @@ def accepting(share: float, bad: float, most: int, beta: float = 0.05) -> Bounda
     def accepted(own: int, every: int) -> bool:
         # One event of the candidate and one of stable per look would need no more than their sums.
         logs = acceptance.update(
-            acceptance.NOTHING,
+            acceptance.INITIAL,
             events=own,
             trials=round(share * 10_000),
             control_events=every - own,

@@ -163,7 +163,7 @@ def bounds(folder: Path, rng: np.random.Generator) -> None:
 
 
 def _followed(trials: Any, own: Any, others: Any, control: Any) -> Any:
-    logs, total, expected, mine = sequential.NOTHING, 0, 0.0, 0.0
+    logs, total, expected, mine = sequential.INITIAL, 0, 0.0, 0.0
     for n, e, m, c in zip(
         trials.tolist(), own.tolist(), others.tolist(), control.tolist(), strict=True
     ):

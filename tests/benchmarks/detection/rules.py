@@ -63,7 +63,7 @@ def mixture_by_the_library(traffic: Traffic, row: int, alpha: float = ALPHA) -> 
     """The same for one rollout, by the library itself; `mixture` is held against it in every
     run.
     """
-    logs = sequential.NOTHING
+    logs = sequential.INITIAL
     for look in range(traffic.candidate.shape[1]):
         trials, control_trials = int(traffic.candidate[row, look]), int(traffic.stable[row, look])
         if not (trials and control_trials):
@@ -103,7 +103,7 @@ def blocks(traffic: Traffic, alpha: float = ALPHA) -> Looks:
 
 def blocks_by_the_library(traffic: Traffic, row: int, alpha: float = ALPHA) -> int:
     """The same for one rollout, by the library itself; `blocks` is held against it in every run."""
-    minutes, logs = traffic.every(PER_MINUTE), clumps.NOTHING
+    minutes, logs = traffic.every(PER_MINUTE), clumps.INITIAL
     for minute in range(minutes.candidate.shape[1]):
         counts = (
             minutes.candidate_errors,
@@ -154,7 +154,7 @@ def exactly(traffic: Traffic, alpha: float = ALPHA) -> Looks:
     behind = mixture(traffic, (1 - EXACT_PART) * alpha)
     found = []
     for row in range(traffic.candidate.shape[0]):
-        state, alarmed = exact.NOTHING, -1
+        state, alarmed = exact.INITIAL, -1
         end = behind[row] if behind[row] >= 0 else traffic.candidate.shape[1]
         for look in range(end):
             state, alarm = _exact_look(state, traffic, row, look, alpha)
@@ -172,7 +172,7 @@ def exact_false_alarms(traffic: Traffic, alpha: float = ALPHA) -> float:
     """
     found = []
     for row in range(traffic.candidate.shape[0]):
-        state = exact.NOTHING
+        state = exact.INITIAL
         for look in range(traffic.candidate.shape[1]):
             if state[0] < PLANNED:
                 state, _ = _exact_look(state, traffic, row, look, alpha)

@@ -22,7 +22,7 @@ its own (as for `progressive.stats.ratios.estimate`); and the looks that had an 
 their sums are the events.
 """
 
-_NOTHING: Final[_Seen] = (clumps.NOTHING, clumps.NOTHING, 0, 0.0, 0.0, 0)
+_NOTHING: Final[_Seen] = (clumps.INITIAL, clumps.INITIAL, 0, 0.0, 0.0, 0)
 
 
 @attrs.frozen

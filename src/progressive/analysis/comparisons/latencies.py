@@ -51,9 +51,9 @@ class Latencies:
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> Memory:
         one, other = cast(Histogram, candidate), cast(Histogram, control)
-        edges, state, before = cast("_Known", memory or (one.edges, tails.NOTHING, 0.0))
+        edges, state, before = cast("_Known", memory or (one.edges, tails.INITIAL, 0.0))
         if edges != one.edges:
-            edges, state, before = one.edges, tails.NOTHING, kept(before + tails.evidence(state))
+            edges, state, before = one.edges, tails.INITIAL, kept(before + tails.evidence(state))
         question = self.question
         state = tails.update(
             state,
@@ -150,9 +150,9 @@ class LatenciesAccepted(Accepted):
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
         one, other = cast(Histogram, candidate), cast(Histogram, control)
-        edges, state = cast(_Bounded, memory or (one.edges, not_slower.NOTHING))
+        edges, state = cast(_Bounded, memory or (one.edges, not_slower.INITIAL))
         return one.edges, not_slower.update(
-            state if edges == one.edges else not_slower.NOTHING,
+            state if edges == one.edges else not_slower.INITIAL,
             edges=one.edges,
             candidate=one.cumulative,
             control=other.cumulative,

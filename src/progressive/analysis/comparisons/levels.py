@@ -34,7 +34,7 @@ class Levels:
     def learn(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> Memory:
-        up, down = cast("tuple[signs.State, signs.State]", memory or (signs.NOTHING, signs.NOTHING))
+        up, down = cast("tuple[signs.State, signs.State]", memory or (signs.INITIAL, signs.INITIAL))
         one, other, margin = _level(candidate), _level(control), self.question.margin
         return tuple(
             signs.update(state, level=one, control=_past(margin, other, up=rise))
@@ -82,7 +82,7 @@ class LevelsAccepted(Accepted):
     """
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
-        bad, good = cast(signs.State, memory or signs.NOTHING)
+        bad, good = cast(signs.State, memory or signs.INITIAL)
         side = 1 if self.up else -1
         one, other = side * _level(candidate), side * _level(control)
         is_good = one <= other or one < side * _past(self.limit, _level(control), up=self.up)

@@ -113,7 +113,7 @@ class MeansAccepted(Accepted):
 def _added(memory: Memory, candidate: Measurement, control: Measurement) -> means.State:
     one, other = cast(Moments, candidate), cast(Moments, control)
     return means.update(
-        cast(means.State, memory or means.NOTHING),
+        cast(means.State, memory or means.INITIAL),
         n=one.n,
         mean=one.mean,
         m2=one.m2,

@@ -83,7 +83,7 @@ class _Fall(_Rates):
     ) -> Memory:
         one, other = cast(Counts, candidate), cast(Counts, control)
         state, seen = cast(
-            "tuple[falls.State, ratios.State]", memory or (falls.NOTHING, ratios.NOTHING)
+            "tuple[falls.State, ratios.State]", memory or (falls.INITIAL, ratios.INITIAL)
         )
         state = falls.update(
             state,
@@ -161,7 +161,7 @@ class _Exact(_Rates):
         one, other = cast(Counts, candidate), cast(Counts, control)
         seen, state, proven = cast(
             "tuple[ratios.State, exact.State, bool]",
-            memory or (ratios.NOTHING, exact.NOTHING, False),
+            memory or (ratios.INITIAL, exact.INITIAL, False),
         )
         seen = _added(seen, one, other, self.question)
         if state[0] < PLANNED:
@@ -207,7 +207,7 @@ class RatesAccepted(Accepted):
     """
 
     def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
-        logs, events, trials = cast(_Counted, memory or (acceptance.NOTHING, 0, 0))
+        logs, events, trials = cast(_Counted, memory or (acceptance.INITIAL, 0, 0))
         worse, other = self._sides(candidate, control)
         logs = acceptance.update(
             logs,
@@ -237,7 +237,7 @@ class RatesAccepted(Accepted):
 
 
 def _seen(memory: Memory) -> ratios.State:
-    return cast(ratios.State, memory or ratios.NOTHING)
+    return cast(ratios.State, memory or ratios.INITIAL)
 
 
 def _share(worse: Counts, other: Counts, margin: float) -> float:
@@ -252,7 +252,7 @@ def _added(seen: ratios.State, worse: Counts, other: Counts, question: Question)
 
     States of before the sums were kept have only the evidence, and go on so.
     """
-    update = ratios.update if len(seen) == len(ratios.NOTHING) else sequential.update
+    update = ratios.update if len(seen) == len(ratios.INITIAL) else sequential.update
     return update(
         seen,
         **beside(worse, other),
@@ -269,7 +269,7 @@ def _say(
     seen: ratios.State, candidate: Counts, control: Counts, question: Question
 ) -> tuple[str, Numbers]:
     look = look_at(candidate, control)
-    if len(seen) < len(ratios.NOTHING):
+    if len(seen) < len(ratios.INITIAL):
         said = (
             f"{candidate.events} of {candidate.trials} against {control.events} of "
             f"{control.trials} on {question.than} in this look"

@@ -13,7 +13,7 @@ from progressive.codec.documents import dumps, loads
 from progressive.plan.plan import Strategy
 from progressive.rollout.commands import Command
 from progressive.rollout.events import Event
-from progressive.runtime.protocol import Save, Saved
+from progressive.runtime.protocol import Persist, Persisted
 from progressive.testing.simulation.service import World
 from progressive.testing.simulation.simulate import UNTIL, Run
 from progressive.testing.simulation.story import Story
@@ -91,7 +91,7 @@ class _Crashing(Run):
             self.rollout = loads(self._text)
             return super().tick(*events)
 
-    def save(self, move: Save) -> Saved:
+    def save(self, move: Persist) -> Persisted:
         self._point("before a save")
         self._text = dumps(move.rollout)
         saved = super().save(move)

@@ -56,15 +56,15 @@ from progressive.rollout.events import (
     Inspected,
     Measured,
     Retired,
-    Seen,
+    RouterApplied,
+    RouterRead,
     Surveyed,
     Tick,
-    Wrote,
 )
 from progressive.rollout.notes import Note
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
-from progressive.runtime.protocol import Do, Save, Saved, converse
+from progressive.runtime.protocol import Execute, Persist, Persisted, tick_protocol
 from progressive.testing.doubles import EPOCH
 from progressive.testing.simulation.simulate import RELEASE
 
@@ -230,7 +230,7 @@ class FaultWorld:
                 failure=Failure.TRANSIENT,
                 why="connection refused",
             )
-        return Seen(at=self.now, served=self.served())
+        return RouterRead(at=self.now, served=self.served())
 
     def _apply(self, command: Apply) -> Event:
         def failed(failure: Failure, why: str) -> Event:
@@ -263,7 +263,7 @@ class FaultWorld:
         self.marker = command.marker
         if self.lose_reply:
             return failed(Failure.UNKNOWN, "no answer")
-        return Wrote(
+        return RouterApplied(
             at=self.now, epoch=command.epoch, traffic=command.traffic, served=self.served()
         )
 
@@ -377,10 +377,10 @@ class FaultWorld:
 
     # -------------------------------------------------------------------- the store and the drivers
 
-    def save(self, move: Save) -> Saved:
+    def save(self, move: Persist) -> Persisted:
         """What a driver saves; `ConflictError` if somebody else has."""
         if self.store_down:
-            return Saved("disk full")
+            return Persisted("disk full")
         if loads(self.text, self.kinds).serial != move.expected:
             raise ConflictError("somebody else saved")
         self.saves += 1
@@ -389,14 +389,14 @@ class FaultWorld:
             raise PromiseBroken("R32: what is stored is not what was decided")
         self.notes += move.notes
         self.ghost.saved(move.rollout, self.marker)
-        return Saved()
+        return Persisted()
 
     def moves(self, *events: Event) -> Generator[Any, None, Decision]:
         """One tick, stopping before each move; the caller may walk away at any of them, or come
         back much later.
         """
         rollout = self.rollout
-        talk = converse(
+        talk = tick_protocol(
             rollout, events, tick=Tick(at=self.now), stored=True, expected=rollout.serial
         )
         self.events += 1 + len(events)
@@ -408,10 +408,10 @@ class FaultWorld:
                 decision: Decision = stop.value.decision
                 return decision
             yield move
-            if isinstance(move, Save):
+            if isinstance(move, Persist):
                 reply = self.save(move)
             else:
-                assert isinstance(move, Do)
+                assert isinstance(move, Execute)
                 reply = [self.do(command) for command in move.commands]
                 if self.duplicate:
                     reply += reply
@@ -439,7 +439,7 @@ class FaultWorld:
         rollout = self.rollout
         decision = decide(rollout, event)
         self.events += 1
-        self.save(Save(decision.rollout, decision.notes, rollout.serial))
+        self.save(Persist(decision.rollout, decision.notes, rollout.serial))
         return decision
 
     def until(self, wanted: Callable[[Any], bool], *, ticks: int = 400) -> Any:

@@ -79,23 +79,25 @@ class Ghost:
             raise PromiseBroken(f"R24: left the final phase {last.value} for {phase.value}")
         _settled(rollout)
         if phase is Phase.PROGRESSING:
-            self.ceiling = max(self.ceiling, rollout.routing.wanted.candidate.ppm)
+            self.ceiling = max(self.ceiling, rollout.routing.desired.candidate.ppm)
             _nothing_failed(rollout)
         if phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
             self.aborted = True
         if all(
-            rollout.routing.wanted.exceeds(traffic)
+            rollout.routing.desired.exceeds(traffic)
             for traffic in rollout.plan.traffics[: rollout.progress.step + 1]
         ):
             raise PromiseBroken(
-                f"R1: wants {rollout.routing.wanted} in step {rollout.progress.step}"
+                f"R1: wants {rollout.routing.desired} in step {rollout.progress.step}"
             )
         if phase is not last:
             self._ended(rollout, marker)
 
     def _ended(self, rollout: Rollout, marker: Marker | None) -> None:
         wrote_zero = self.zeros or (marker is not None and marker.closed)
-        owes_a_write = rollout.routing.touched and "superseded" not in rollout.progress.reason
+        owes_a_write = (
+            rollout.routing.any_write_sent and "superseded" not in rollout.progress.reason
+        )
         if rollout.phase is Phase.ROLLED_BACK and owes_a_write and not wrote_zero:
             raise PromiseBroken("R23: rolled back without ever writing 0 %")
         guarded = rollout.plan.unguarded is None and any(
@@ -115,9 +117,9 @@ def _settled(rollout: Rollout) -> None:
 
 
 def _nothing_failed(rollout: Rollout) -> None:
-    for tally, key, (_, each) in zip(
-        rollout.evidence.tallies, rollout.plan.keys, rollout.plan.checks, strict=True
+    for check_state, key, (_, each) in zip(
+        rollout.evidence.check_states, rollout.plan.keys, rollout.plan.checks, strict=True
     ):
         waived = key in rollout.progress.waived or each.id in rollout.progress.waived
-        if tally.failed and not each.observe and not waived:
+        if check_state.failed and not each.observe and not waived:
             raise PromiseBroken(f"R17: {key} has failed, and it goes on")

@@ -326,7 +326,7 @@ def ended(world: FaultWorld) -> None:
     if (
         final.phase is Phase.ROLLED_BACK
         and "superseded" not in final.progress.reason
-        and final.routing.touched
+        and final.routing.any_write_sent
     ):
         assert not world.candidate.ppm, (
             f"R23: rolled back, and the candidate still has {world.candidate}"
@@ -374,7 +374,11 @@ def _one_fault(rng: random.Random, enabled: set[str], world: FaultWorld) -> None
         world.edit(float(before.number))
     if "forget" in enabled:
         world.forget()
-    if "rollback_now" in enabled and rng.random() < 0.3 and world.rollout.routing.claimed:
+    if (
+        "rollback_now" in enabled
+        and rng.random() < 0.3
+        and world.rollout.routing.ownership_confirmed
+    ):
         world.rollback_now()
 
 

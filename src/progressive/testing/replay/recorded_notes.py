@@ -17,7 +17,16 @@ from progressive.errors import StateError, StrategyError
 from progressive.model import fields as check
 from progressive.model.traffic import Traffic
 from progressive.model.units import seconds
-from progressive.rollout.notes import NOTES, Asked, Drifted, Entered, Happened, Late, Note, Verified
+from progressive.rollout.notes import (
+    NOTES,
+    Asked,
+    Drifted,
+    EventRecorded,
+    Late,
+    Note,
+    PhaseEntered,
+    Verified,
+)
 
 __all__ = ["Written", "as_asked", "by_time", "in_order", "notes_from"]
 
@@ -129,10 +138,10 @@ def _id(id: object, i: int) -> tuple[str, int, int]:
     return rollout, int(order[0]), int(order[1])
 
 
-def _of_one_piece(notes: list[Note]) -> list[Entered]:
+def _of_one_piece(notes: list[Note]) -> list[PhaseEntered]:
     """The phases and steps, one for each epoch from the first on."""
     entered = sorted(
-        {note for note in notes if isinstance(note, Entered)},
+        {note for note in notes if isinstance(note, PhaseEntered)},
         key=lambda note: (note.epoch, repr(note)),
     )
     for one, other in pairwise(entered):
@@ -180,7 +189,7 @@ def by_time(note: Note) -> tuple[datetime, int, datetime, str]:
     return (
         note.at,
         RANK[type(note)],
-        note.event.at if isinstance(note, Happened) else note.at,
+        note.event.at if isinstance(note, EventRecorded) else note.at,
         repr(note),
     )
 

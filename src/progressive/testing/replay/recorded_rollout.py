@@ -31,11 +31,11 @@ from progressive.rollout.events import (
 from progressive.rollout.notes import (
     Asked,
     Drifted,
-    Entered,
-    Happened,
+    EventRecorded,
     Judged,
     Late,
     Note,
+    PhaseEntered,
     Verified,
 )
 from progressive.rollout.phases import FINAL, Phase
@@ -79,9 +79,9 @@ class RecordedRollout:
     # ----------------------------------------------------------------------------------- its course
 
     @cached_property
-    def entered(self) -> tuple[Entered, ...]:
+    def entered(self) -> tuple[PhaseEntered, ...]:
         """Its phases and steps, in the order of their epochs."""
-        return tuple(sorted(self._all(Entered), key=lambda note: note.epoch))
+        return tuple(sorted(self._all(PhaseEntered), key=lambda note: note.epoch))
 
     @cached_property
     def asked(self) -> tuple[Asked, ...]:
@@ -240,11 +240,11 @@ class RecordedRollout:
         return next((KINDS[type(measured)] for measured in found if type(measured) in KINDS), None)
 
     @cached_property
-    def _happened(self) -> tuple[Happened, ...]:
-        return self._all(Happened)
+    def _happened(self) -> tuple[EventRecorded, ...]:
+        return self._all(EventRecorded)
 
     @cached_property
-    def said(self) -> tuple[tuple[Happened, bool], ...]:
+    def said(self) -> tuple[tuple[EventRecorded, bool], ...]:
         """What people said, by time; and whether it was heard after the tick of that moment, and
         not with it.
 
@@ -254,7 +254,7 @@ class RecordedRollout:
         found = []
         before: Note | None = None
         for note in self.notes:
-            if isinstance(note, Happened) and isinstance(note.event, PEOPLE):
+            if isinstance(note, EventRecorded) and isinstance(note.event, PEOPLE):
                 later = before is not None and before.at == note.at and self.written.exact
                 end = self.ending.phase is Phase.PROMOTED and self.ending.at == note.at
                 found.append((note, note.event.at > note.at or later or end))
@@ -267,7 +267,7 @@ class RecordedRollout:
         steps = [note.step for note in self.entered if note.epoch <= event.epoch and note.step]
         return steps[-1] if steps else ""
 
-    def failed(self, command: str) -> tuple[Happened, ...]:
+    def failed(self, command: str) -> tuple[EventRecorded, ...]:
         """The calls of one kind of command that failed."""
         return tuple(
             note
@@ -285,19 +285,19 @@ class RecordedRollout:
         }
 
     @cached_property
-    def unwritten(self) -> tuple[Happened, ...]:
+    def unwritten(self) -> tuple[EventRecorded, ...]:
         """The writes that failed."""
         return self.failed("apply")
 
     @cached_property
-    def surveys(self) -> tuple[Happened, ...]:
+    def surveys(self) -> tuple[EventRecorded, ...]:
         """What the fleet said, each that differed from the one before, and when it did not answer;
         nothing if there was none.
         """
         answered = (note for note in self._happened if isinstance(note.event, Surveyed))
         return tuple(sorted((*answered, *self.failed("survey")), key=by_time))
 
-    def hook(self, step: str) -> tuple[Happened, ...]:
+    def hook(self, step: str) -> tuple[EventRecorded, ...]:
         """The answers of the hook of a step, each that differed from the one before."""
         return tuple(
             note
@@ -305,7 +305,7 @@ class RecordedRollout:
             if isinstance(note.event, HookAnswered) and note.event.step == step
         )
 
-    def gate(self, gate: str) -> tuple[Happened, ...]:
+    def gate(self, gate: str) -> tuple[EventRecorded, ...]:
         """The answers of a gate that were noted: when it was closed, and when it was open again
         after that.
         """

@@ -50,11 +50,11 @@ from progressive.rollout.events import (
     HookAnswered,
     Inspected,
     Measured,
-    Seen,
+    RouterApplied,
+    RouterRead,
     Surveyed,
-    Wrote,
 )
-from progressive.rollout.notes import Drifted, Happened, Verified
+from progressive.rollout.notes import Drifted, EventRecorded, Verified
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
@@ -105,7 +105,7 @@ class RecordedWorld:
         moments = self.recording.moments
         return at <= now + PROMPT and bisect_left(moments, at) == bisect_right(moments, now)
 
-    def _last(self, notes: Sequence[Happened], now: datetime) -> Happened | None:
+    def _last(self, notes: Sequence[EventRecorded], now: datetime) -> EventRecorded | None:
         """The last of these answers that is there by now."""
         there = [note for note in notes if self._at_once(note.at, now)]
         return there[-1] if there else None
@@ -124,14 +124,16 @@ class RecordedWorld:
         if (
             state is not None
             and state.at <= now
-            and (isinstance(state, Drifted) or state.traffic == rollout.routing.wanted)
+            and (isinstance(state, Drifted) or state.traffic == rollout.routing.desired)
         ):
             self._go_on(state)
-        return Seen(at=now, served=self.served)
+        return RouterRead(at=now, served=self.served)
 
     def _apply(self, command: Apply, rollout: Rollout, now: datetime) -> Event | None:
         if rollout.phase is Phase.PENDING:
-            return Wrote(at=now, epoch=command.epoch, traffic=command.traffic, served=self.served)
+            return RouterApplied(
+                at=now, epoch=command.epoch, traffic=command.traffic, served=self.served
+            )
         for note in self.recording.unwritten:
             if (
                 note.at >= now
@@ -148,7 +150,7 @@ class RecordedWorld:
         ):
             return None
         self._go_on(state)
-        return Wrote(
+        return RouterApplied(
             at=max(state.at, now), epoch=command.epoch, traffic=command.traffic, served=self.served
         )
 

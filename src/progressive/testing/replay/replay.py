@@ -17,7 +17,7 @@ from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 from progressive.plan.plan import Plan, Strategy
 from progressive.rollout.events import Measured
-from progressive.rollout.notes import Happened, Judged, Note
+from progressive.rollout.notes import EventRecorded, Judged, Note
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
 from progressive.testing.simulation.story import Story
@@ -142,7 +142,7 @@ def _of_the_same_kind(recording: RecordedRollout, plan: Plan) -> None:
 def _before_the_start(note: Note) -> bool:
     """Is it what the preflight was told? Nothing of that was recorded for this strategy."""
     return (
-        isinstance(note, Happened)
+        isinstance(note, EventRecorded)
         and isinstance(note.event, Measured)
         and note.event.analyses == (PREFLIGHT,)
     )

@@ -12,12 +12,12 @@ from progressive.model.measurement import Counts, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 from progressive.model.units import said
-from progressive.rollout.notes import Entered, Judged, Note
+from progressive.rollout.notes import Judged, Note, PhaseEntered
 from progressive.rollout.phases import Phase
 
 __all__ = ["Counted", "Difference", "Ending", "Replay", "moment"]
 
-NOTHING = Counts(events=0, trials=0)
+NO_COUNTS = Counts(events=0, trials=0)
 
 
 def moment(at: datetime) -> str:
@@ -39,7 +39,7 @@ class Ending:
     why: str
 
     @classmethod
-    def of(cls, note: Entered) -> Ending:
+    def of(cls, note: PhaseEntered) -> Ending:
         """The end that this note tells."""
         phase = Phase.ROLLED_BACK if note.phase == Phase.ROLLING_BACK else Phase(note.phase)
         return cls(phase=phase, at=note.at, why=note.why)
@@ -67,7 +67,7 @@ class Counted:
 
     def of(self, metric: str) -> Counts:
         """The counts of one metric; none of nothing where it was not counted."""
-        return dict(self.counts).get(metric, NOTHING)
+        return dict(self.counts).get(metric, NO_COUNTS)
 
     @property
     def requests(self) -> int:

@@ -26,7 +26,7 @@ from progressive.engine.decide import Decision, decide
 from progressive.model.traffic import Traffic
 from progressive.rollout.commands import Command, Measure
 from progressive.rollout.events import Approve, Event, PromoteNow, Resume, Skip, Tick
-from progressive.rollout.notes import Asked, Entered, Happened, Note
+from progressive.rollout.notes import Asked, EventRecorded, Note, PhaseEntered
 from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.state import Rollout
 
@@ -64,12 +64,12 @@ class Rerun:
     )
     _commands: tuple[Command, ...] = ()
     _asked: int = 0
-    _held: Entered | None = None
+    _held: PhaseEntered | None = None
     _visits: tuple[datetime, ...] = ()
     _away: tuple[tuple[datetime, datetime], ...] = ()
     _late: timedelta = timedelta()
-    _at_ticks: list[Happened] = attrs.field(factory=list)
-    _between: list[Happened] = attrs.field(factory=list)
+    _at_ticks: list[EventRecorded] = attrs.field(factory=list)
+    _between: list[EventRecorded] = attrs.field(factory=list)
 
     def go(self) -> Rerun:
         """Drive it as far as anything is known."""
@@ -128,7 +128,7 @@ class Rerun:
         for note in decision.notes:
             if self._over:
                 return
-            if isinstance(note, Entered):
+            if isinstance(note, PhaseEntered):
                 self._held = note if note.phase == Phase.HELD else None
                 if note.phase == Phase.ROLLING_BACK or note.phase in FINAL:
                     self.ending = Ending.of(note)
@@ -226,7 +226,7 @@ class Rerun:
             self.recording.ending,
             self.rollout.progress.waiting,
         )
-        still = f"this one would have stayed at {self.rollout.routing.wanted}"
+        still = f"this one would have stayed at {self.rollout.routing.desired}"
         if waiting is not None:
             still += f", waiting for {waiting.why}"
         following = recorded.asked[self._asked] if self._asked < len(recorded.asked) else None
@@ -299,7 +299,7 @@ class Rerun:
         )
 
 
-def _until(waiting: list[Happened], at: datetime) -> list[Happened]:
+def _until(waiting: list[EventRecorded], at: datetime) -> list[EventRecorded]:
     """Those of ``waiting`` whose time has come, taken out."""
     come = [note for note in waiting if note.at <= at]
     waiting[:] = [note for note in waiting if note.at > at]

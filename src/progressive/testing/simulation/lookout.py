@@ -12,7 +12,13 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive.analysis.check_state import Tally, consequence, cooled, fold, owes
+from progressive.analysis.check_state import (
+    CheckState,
+    action_for,
+    is_outstanding,
+    reset_for_new_traffic,
+    update,
+)
 from progressive.engine.measuring import judgement_of
 from progressive.model.actions import Action, Go
 from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window
@@ -110,7 +116,7 @@ class _Lookout:
         self.preview = any(each.synthetic for each in plan.analyses)
         self.now = world.start
         self.end = world.start + plan.deadline.within
-        self.tallies = [Tally() for _ in plan.checks]
+        self.check_states = [CheckState() for _ in plan.checks]
         self.endings: dict[int, Ending] = {}
         self.starts: dict[int, datetime] = {}
         self.first: dict[Track, datetime] = {}
@@ -132,7 +138,7 @@ class _Lookout:
             passages.append(Passage(self.now - self.entered, requests, frozenset(self.waited_for)))
             if not passed:
                 return Watched(self.endings, tuple(passages), step)
-            if len(self.endings) == len(self.tallies) and any(
+            if len(self.endings) == len(self.check_states) and any(
                 not self.plan.checks[c][1].observe for c in self.endings
             ):
                 break
@@ -147,7 +153,9 @@ class _Lookout:
         if wanted != self.traffic:
             self.traffic, self.parts = wanted, self.world.parts(wanted)
             self.starts.clear()
-            self.tallies = [cooled(tally) for tally in self.tallies]
+            self.check_states = [
+                reset_for_new_traffic(check_state) for check_state in self.check_states
+            ]
             for track in Track:
                 if self.parts[track].whole:
                     self.first.setdefault(track, self.now)
@@ -155,7 +163,7 @@ class _Lookout:
         for i in [i for i in self.starts if i not in running]:
             del self.starts[i]
             for c in self.plan.series[i].checks:
-                self.tallies[c] = cooled(self.tallies[c])
+                self.check_states[c] = reset_for_new_traffic(self.check_states[c])
         for i in running:
             self.starts.setdefault(
                 i, self.now + self.plan.analyses[self.plan.series[i].analysis].warmup
@@ -210,7 +218,7 @@ class _Lookout:
 
     def _passes(self, analysis: str) -> int:
         deciding = [
-            self.tallies[c].passes
+            self.check_states[c].passes
             for c, (owner, each) in enumerate(self.plan.checks)
             if owner.name == analysis and not each.observe and c not in self.endings
         ]
@@ -223,14 +231,14 @@ class _Lookout:
         following = self.step + 1
         if following < len(self.plan.steps) and not self.traffics[following].exceeds(self.traffic):
             return None
-        owed = {c for c in self._deciding() if owes(self.tallies[c])}
-        if owed and all(self.tallies[c].looks_here for c in owed):
+        owed = {c for c in self._deciding() if is_outstanding(self.check_states[c])}
+        if owed and all(self.check_states[c].looks_at_weight for c in owed):
             self.closing = None
             return owed
         if self.closing is None:
             self.closing = self.now
             self._look()
-            owed = {c for c in self._deciding() if owes(self.tallies[c])}
+            owed = {c for c in self._deciding() if is_outstanding(self.check_states[c])}
         if any(start < self.closing for start in self.starts.values()):
             return set()
         return owed or None
@@ -294,18 +302,20 @@ class _Lookout:
         found = [(track, self._measured(series, track, window)) for track in tracks]
         look = Look(metric=series.metric.name, window=window, tracks=found)
         for c in judging:
-            each, tally = self.plan.checks[c][1], self.tallies[c]
+            each, check_state = self.plan.checks[c][1], self.check_states[c]
             judgement, memory = judgement_of(
-                each, look, tally.memory, self.plan.alphas[c], self.traffic
+                each, look, check_state.memory, self.plan.alphas[c], self.traffic
             )
-            tally = self.tallies[c] = fold(
-                tally, judgement, memory, each.tolerance, start=window.start, end=window.end
+            check_state = self.check_states[c] = update(
+                check_state, judgement, memory, each.tolerance, start=window.start, end=window.end
             )
-            if tally.failed or tally.bad is not None:
-                led = consequence(tally, each.tolerance, full=self.traffic.candidate.ppm == MILLION)
+            if check_state.failed or check_state.stuck_verdict is not None:
+                led = action_for(
+                    check_state, each.tolerance, full=self.traffic.candidate.ppm == MILLION
+                )
                 if led is not None and led[0] is not Action.WAIT:
                     self.endings[c] = Ending(
-                        self.step, self.now - self.entered, tally.failed, tally.why
+                        self.step, self.now - self.entered, check_state.failed, check_state.why
                     )
 
     def _measured(self, series: Series, track: Track, window: Window) -> Measurement:

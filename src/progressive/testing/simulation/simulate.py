@@ -26,7 +26,7 @@ from progressive.rollout.events import Approve, Event, Reject, Tick
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout, begin
 from progressive.runtime.dispatch import Call, call_for
-from progressive.runtime.protocol import Kept, Save, Saved, converse
+from progressive.runtime.protocol import Persist, Persisted, Reply, tick_protocol
 
 from .ports import Simulated
 from .running import Met, Service
@@ -159,29 +159,29 @@ class Run:
     def tick(self, *events: Event) -> datetime | None:
         """One tick; when to come back."""
         rollout = self.rollout
-        talk = converse(
+        talk = tick_protocol(
             rollout,
             events,
             tick=Tick(at=self.simulated.clock.now),
             stored=True,
             expected=rollout.serial,
         )
-        reply: Kept | None = None
+        reply: Reply | None = None
         while True:
             try:
                 move = talk.send(reply)  # type: ignore[arg-type]
             except StopIteration as stop:
                 decision = stop.value.decision
                 break
-            reply = self.save(move) if isinstance(move, Save) else self._answers(move.commands)
+            reply = self.save(move) if isinstance(move, Persist) else self._answers(move.commands)
         self.rollout = decision.rollout
         wake: datetime | None = decision.wake_at
         return wake
 
-    def save(self, move: Save) -> Saved:
+    def save(self, move: Persist) -> Persisted:
         """What a store does."""
         self.notes += move.notes
-        return Saved()
+        return Persisted()
 
     def _answers(self, commands: Sequence[Command]) -> list[Event]:
         answers = [self.do(command) for command in commands]

@@ -11,7 +11,7 @@ from progressive.model.measurement import Look
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, said
 from progressive.rollout.events import Measured
-from progressive.rollout.notes import Entered, Escalated, Happened, Judged, Note
+from progressive.rollout.notes import Escalated, EventRecorded, Judged, Note, PhaseEntered
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
@@ -126,7 +126,11 @@ class Story:
 
     def _entered(self, *phases: Phase) -> datetime | None:
         return next(
-            (note.at for note in self.notes if isinstance(note, Entered) and note.phase in phases),
+            (
+                note.at
+                for note in self.notes
+                if isinstance(note, PhaseEntered) and note.phase in phases
+            ),
             None,
         )
 
@@ -146,7 +150,7 @@ class Story:
         return tuple(
             note.event.look
             for note in self.notes
-            if isinstance(note, Happened) and isinstance(note.event, Measured)
+            if isinstance(note, EventRecorded) and isinstance(note.event, Measured)
         )
 
     @property
@@ -188,7 +192,7 @@ class Story:
 
 
 def _ordinary(note: Note) -> bool:
-    return isinstance(note, Happened) or (
+    return isinstance(note, EventRecorded) or (
         isinstance(note, Judged) and note.verdict in ("pass", "no_data")
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from progressive.analysis.check_state import Tally
+from progressive.analysis.check_state import CheckState
 from progressive.analysis.contract import Tolerance, Verdict
 from progressive.plan.plan import Plan
 from progressive.rollout.phases import Phase
@@ -58,19 +58,23 @@ class Abstraction:
         if rollout.over or rollout.phase is Phase.ROLLING_BACK:
             return None
         return (
-            tuple(map(self._tally, evidence.tallies, self._tolerances)),
+            tuple(map(self._tally, evidence.check_states, self._tolerances)),
             tuple((each.start is None, each.tail is None) for each in evidence.series),
             tuple(probe.answered for probe in evidence.probes),
         )
 
-    def _tally(self, tally: Tally, tolerance: Tolerance) -> object:
+    def _tally(self, check_state: CheckState, tolerance: Tolerance) -> object:
         return (
-            min(tally.here, self._enough),
-            tally.looks_here > 0,
-            None if tolerance.failures is None else min(tally.failures, tolerance.failures + 1),
-            min(tally.in_a_row, tolerance.in_a_row),
-            tally.failed,
-            None if tally.bad is None else _stretch(tally, tolerance, tally.bad),
+            min(check_state.passes_at_weight, self._enough),
+            check_state.looks_at_weight > 0,
+            None
+            if tolerance.failures is None
+            else min(check_state.failures, tolerance.failures + 1),
+            min(check_state.consecutive_failures, tolerance.in_a_row),
+            check_state.failed,
+            None
+            if check_state.stuck_verdict is None
+            else _stretch(check_state, tolerance, check_state.stuck_verdict),
         )
 
     def _clocks(self, rollout: Rollout) -> object:
@@ -88,7 +92,7 @@ class Abstraction:
         )
 
 
-def _stretch(tally: Tally, tolerance: Tolerance, bad: Verdict) -> object:
+def _stretch(check_state: CheckState, tolerance: Tolerance, bad: Verdict) -> object:
     """Looks in a row that neither passed nor failed. Two without data take a pass back; a budget
     ends by number or length.
     """
@@ -96,13 +100,13 @@ def _stretch(tally: Tally, tolerance: Tolerance, bad: Verdict) -> object:
         bad, tolerance.no_answer
     )
     lasted = (
-        tally.bad_until - tally.bad_since
-        if tally.bad_since is not None and tally.bad_until is not None
+        check_state.stuck_until - check_state.stuck_since
+        if check_state.stuck_since is not None and check_state.stuck_until is not None
         else timedelta()
     )
     return (
         bad,
-        min(tally.bad_looks, max(2, 1 + (budget.looks or 0))),
+        min(check_state.stuck_looks, max(2, 1 + (budget.looks or 0))),
         budget.within is not None and lasted >= budget.within,
     )
 
@@ -120,7 +124,7 @@ def _progress(rollout: Rollout) -> object:
         tuple(given.approval for given in progress.approvals),
         progress.waived,
         progress.closing is not None,
-        progress.frozen is not None and progress.frozen[2] > rollout.clocks.now,
+        progress.closed_gate is not None and progress.closed_gate.until > rollout.clocks.now,
         progress.retirement,
         progress.overdue,
         progress.reason.startswith("superseded"),
@@ -130,14 +134,14 @@ def _progress(rollout: Rollout) -> object:
 def _routing(rollout: Rollout) -> object:
     routing = rollout.routing
     return (
-        routing.wanted,
-        routing.standing,
-        None if routing.served is None else routing.served.traffic,
+        routing.desired,
+        routing.last_verified,
+        None if routing.observed is None else routing.observed.traffic,
         routing.verified_since is None,
-        routing.claimed,
-        routing.touched,
-        routing.written >= rollout.progress.epoch,
-        routing.sent[0] == rollout.progress.epoch,
+        routing.ownership_confirmed,
+        routing.any_write_sent,
+        routing.acked_epoch >= rollout.progress.epoch,
+        routing.first_sent[0] == rollout.progress.epoch,
         routing.generation is None,
         min(routing.attempts, 2),
         len(routing.drifts),

@@ -8,11 +8,12 @@ from datetime import datetime
 import attrs
 
 from progressive.engine.decide import decide
+from progressive.model.traffic import ALL_STABLE
 from progressive.rollout.events import Abort, Event, Hold, PromoteNow
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-from .perturbations import NOTHING, Router
+from .perturbations import Router
 
 __all__ = ["State", "unkept"]
 
@@ -59,7 +60,7 @@ def _ends_at_zero(states: Sequence[State], here: int) -> bool:
     while here >= 0 and here not in seen:
         state = states[here]
         if state.rollout.phase is Phase.ROLLED_BACK:
-            return state.router.traffic == NOTHING or state.rollout.progress.reason.startswith(
+            return state.router.traffic == ALL_STABLE or state.rollout.progress.reason.startswith(
                 "superseded"
             )
         seen.add(here)

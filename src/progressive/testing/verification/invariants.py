@@ -9,12 +9,11 @@ from typing import Final
 
 import attrs
 
-from progressive.model.traffic import Traffic
+from progressive.model.traffic import ALL_STABLE, Traffic
 from progressive.plan.plan import Plan
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-from .perturbations import NOTHING
 
 __all__ = ["BACK", "PROMISES", "Invariant", "Transition"]
 
@@ -103,11 +102,11 @@ def _r17(move: Transition) -> str | None:
     after = move.after
     if after.phase is not Phase.PROGRESSING:
         return None
-    for tally, key, (_, each) in zip(
-        after.evidence.tallies, after.plan.keys, after.plan.checks, strict=True
+    for check_state, key, (_, each) in zip(
+        after.evidence.check_states, after.plan.keys, after.plan.checks, strict=True
     ):
         if (
-            tally.failed
+            check_state.failed
             and not each.observe
             and key not in after.progress.waived
             and each.id not in after.progress.waived
@@ -125,12 +124,12 @@ def _r23(move: Transition) -> str | None:
         return None
     if (
         after.phase is Phase.ROLLED_BACK
-        and after.routing.touched
+        and after.routing.any_write_sent
         and not after.progress.reason.startswith("superseded")
     ):
         if not move.took_back:
             return "R23: rolled back without a write of 0 %"
-        if move.on_router != NOTHING:
+        if move.on_router != ALL_STABLE:
             return f"R23: rolled back, and the router serves {move.on_router}"
     if after.phase is Phase.PROMOTED and move.on_router != _full(after.plan):
         return f"R23: promoted, and the router serves {move.on_router}"

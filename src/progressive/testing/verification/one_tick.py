@@ -36,14 +36,14 @@ from progressive.rollout.events import (
     Inspected,
     Measured,
     Retired,
-    Seen,
+    RouterApplied,
+    RouterRead,
     Surveyed,
     Tick,
-    Wrote,
 )
-from progressive.rollout.notes import Entered
+from progressive.rollout.notes import PhaseEntered
 from progressive.rollout.state import Rollout
-from progressive.runtime.protocol import Kept, Save, Saved, converse
+from progressive.runtime.protocol import Persist, Persisted, Reply, tick_protocol
 
 from .perturbations import Router, Weather
 
@@ -72,19 +72,21 @@ class OneTick:
         if self.weather.strangers is not None:
             self.router = self.weather.strangers(self.router)
         rollout, tick = self.rollout, Tick(at=self.now)
-        talk = converse(rollout, (), tick=tick, stored=True, expected=rollout.serial)
+        talk = tick_protocol(rollout, (), tick=tick, stored=True, expected=rollout.serial)
         self.told.append((tick,))
-        reply: Kept | None = None
+        reply: Reply | None = None
         while True:
             try:
                 move = talk.send(reply)  # type: ignore[arg-type]
             except StopIteration as stop:
                 decision: Decision = stop.value.decision
-                self.steps += [note.step for note in decision.notes if isinstance(note, Entered)]
+                self.steps += [
+                    note.step for note in decision.notes if isinstance(note, PhaseEntered)
+                ]
                 return decision.rollout
-            if isinstance(move, Save):
+            if isinstance(move, Persist):
                 self.rollout = move.rollout
-                reply = Saved()
+                reply = Persisted()
             else:
                 reply = [self._do(command) for command in move.commands]
                 self.told.append(tuple(reply))
@@ -104,7 +106,7 @@ class OneTick:
                     why="it can't be read",
                 )
             case Read():
-                return Seen(at=at, served=self._served())
+                return RouterRead(at=at, served=self._served())
             case Apply():
                 return self._apply(command)
             case Measure():
@@ -172,14 +174,14 @@ class OneTick:
                 failure=Failure.UNKNOWN,
                 why="the answer was lost",
             )
-        return Wrote(
+        return RouterApplied(
             at=self.now, epoch=command.epoch, traffic=command.traffic, served=self._served()
         )
 
     def _measure(self, command: Measure) -> Event:
         verdict = self.weather.verdict
         full = self.rollout.plan.traffics[-1]
-        if full in (self.router.traffic, self.rollout.routing.standing) and verdict not in (
+        if full in (self.router.traffic, self.rollout.routing.last_verified) and verdict not in (
             Verdict.NO_DATA,
             Verdict.ERROR,
         ):

@@ -11,7 +11,7 @@ import attrs
 from progressive.analysis.contract import Verdict
 from progressive.errors import Failure
 from progressive.model.router_state import Marker
-from progressive.model.traffic import Traffic
+from progressive.model.traffic import ALL_STABLE, Traffic
 from progressive.model.units import hours, percent
 from progressive.plan.plan import Plan
 from progressive.rollout.commands import Apply, AskGate, Command, Measure, Read, RunHook
@@ -19,9 +19,8 @@ from progressive.rollout.events import Abort, Approve, Event, Hold, PromoteNow, 
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-__all__ = ["NOTHING", "Router", "Weather", "weathers"]
+__all__ = ["Router", "Weather", "weathers"]
 
-NOTHING: Final = Traffic()
 ZERO: Final = timedelta()
 VERDICTS: Final = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR)
 
@@ -30,7 +29,7 @@ VERDICTS: Final = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.
 class Router:
     """What is on the router, and what the promises ask about the past."""
 
-    traffic: Traffic = NOTHING
+    traffic: Traffic = ALL_STABLE
     marker: Marker | None = None
     revision: int = 1
     back: bool = False
@@ -73,7 +72,7 @@ def _edited(to: float) -> Callable[[Router], Router]:
 
 
 def _forgot(router: Router) -> Router:
-    return attrs.evolve(router, traffic=NOTHING, marker=None, revision=router.revision + 1)
+    return attrs.evolve(router, traffic=ALL_STABLE, marker=None, revision=router.revision + 1)
 
 
 def _closed(router: Router) -> Router:
@@ -83,7 +82,7 @@ def _closed(router: Router) -> Router:
         else attrs.evolve(router.marker, closed=True, serial=router.marker.serial + 1)
     )
     return attrs.evolve(
-        router, traffic=NOTHING, marker=marker, revision=router.revision + 1, back=True
+        router, traffic=ALL_STABLE, marker=marker, revision=router.revision + 1, back=True
     )
 
 
@@ -133,27 +132,27 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
         Weather(
             "a stranger sets 100 %",
             strangers=_edited(100),
-            applies=lambda rollout: rollout.routing.claimed,
+            applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
         Weather(
             "a stranger sets 0 %",
             strangers=_edited(0),
-            applies=lambda rollout: rollout.routing.claimed,
+            applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
         Weather(
             "the router forgets everything",
             strangers=_forgot,
-            applies=lambda rollout: rollout.routing.claimed,
+            applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
         Weather(
             "somebody takes it back by hand",
             strangers=_closed,
-            applies=lambda rollout: rollout.routing.claimed and forward(rollout),
+            applies=lambda rollout: rollout.routing.ownership_confirmed and forward(rollout),
         ),
         Weather(
             "another rollout claims the router",
             strangers=_taken,
-            applies=lambda rollout: rollout.routing.claimed,
+            applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
         Weather("abort", says=_said(Abort), applies=forward),
         Weather(
