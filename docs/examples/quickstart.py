@@ -37,8 +37,8 @@ from shop.story import (
 from shop.virtual import play_virtually
 from shop.world import World, envoy_binary, open_world
 
-from progressive.rollout import Note
 from progressive import Phase, Rollout, seconds
+from progressive.rollout import Note
 
 ACT = 120.0
 """Seconds after which an act has failed; the longest takes 35."""

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 import attrs
 
 from progressive.errors import Failure, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 
 T = TypeVar("T")
 Secret: TypeAlias = str | Callable[[], str]
@@ -117,17 +117,17 @@ class Http:
     timeout: timedelta = attrs.field(
         default=timedelta(seconds=5),
         kw_only=True,
-        converter=check.whole_ms,
-        validator=check.is_duration,
+        converter=fields.whole_ms,
+        validator=fields.is_duration,
     )
     deadline: timedelta = attrs.field(
         default=timedelta(seconds=10),
         kw_only=True,
-        converter=check.whole_ms,
-        validator=check.is_duration,
+        converter=fields.whole_ms,
+        validator=fields.is_duration,
     )
     body_limit: int = attrs.field(
-        default=8 * 1024 * 1024, kw_only=True, validator=check.at_least(1)
+        default=8 * 1024 * 1024, kw_only=True, validator=fields.at_least(1)
     )
 
     def __attrs_post_init__(self) -> None:

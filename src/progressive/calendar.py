@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import ClosedUntil, GateAnswer, Open
 from progressive.model.release import Release
 
@@ -53,7 +53,7 @@ def _is_days(instance: object, attribute: attrs.Attribute[Any], value: tuple[str
 def _is_time(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, time) or value.tzinfo is not None:
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} is no time of day; write "
+            f"{fields.where(instance, attribute)}: {value!r} is no time of day; write "
             "time(9, 30), without a zone"
         )
 
@@ -62,7 +62,7 @@ def _is_dates(instance: object, attribute: attrs.Attribute[Any], value: tuple[da
     for i, day in enumerate(value):
         if not isinstance(day, date) or isinstance(day, datetime):
             raise StrategyError(
-                f"{check.where(instance, attribute)}[{i}]: {day!r} is no day; write "
+                f"{fields.where(instance, attribute)}[{i}]: {day!r} is no day; write "
                 "date(2026, 12, 24)"
             )
 
@@ -83,7 +83,7 @@ class OpenHours:
 
     zone: str = attrs.field(validator=_is_zone)
     days: tuple[str, ...] = attrs.field(
-        default=WORKDAYS, converter=check.strings, validator=[check.is_strings, _is_days]
+        default=WORKDAYS, converter=fields.strings, validator=[fields.is_strings, _is_days]
     )
     opens: time = attrs.field(default=time(9), validator=_is_time)
     closes: time = attrs.field(default=time(17), validator=_is_time)
@@ -93,7 +93,7 @@ class OpenHours:
         """`Open`, or `ClosedUntil` the next opening with the hours in words. ``now`` is an aware
         time.
         """
-        now = check.moment(now, "OpenHours(now)")
+        now = fields.moment(now, "OpenHours(now)")
         today = now.astimezone(_zone(self.zone)).date()
         for ahead in range(-1, HORIZON + 1):
             window = self._window(today + timedelta(days=ahead))
@@ -133,9 +133,9 @@ class Freeze:
     ``Freeze(begins=..., ends=..., why="year's end")``.
     """
 
-    begins: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
-    ends: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
-    why: str = attrs.field(default="a freeze", validator=check.is_a(str, "a reason"))
+    begins: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
+    ends: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
+    why: str = attrs.field(default="a freeze", validator=fields.is_a(str, "a reason"))
 
     def __attrs_post_init__(self) -> None:
         if self.ends <= self.begins:
@@ -146,5 +146,5 @@ class Freeze:
 
     def __call__(self, release: Release, now: datetime) -> GateAnswer:
         """`ClosedUntil` its end while it lasts, else `Open`."""
-        now = check.moment(now, "Freeze(now)")
+        now = fields.moment(now, "Freeze(now)")
         return ClosedUntil(at=self.ends, why=self.why) if self.begins <= now < self.ends else Open()

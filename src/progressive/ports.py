@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeAlias
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import GateAnswer, HookAnswer
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, Metric, Window
@@ -189,7 +189,7 @@ class Ports:
     observers: Sequence[Observer] = ()
     clock: Callable[[], datetime] = utcnow
     timeout: timedelta = attrs.field(
-        default=timedelta(seconds=30), converter=check.whole_ms, validator=check.is_duration
+        default=timedelta(seconds=30), converter=fields.whole_ms, validator=fields.is_duration
     )
 
     def __attrs_post_init__(self) -> None:

@@ -40,7 +40,7 @@ from progressive import (
 from progressive.model.traffic import Match
 from progressive.plan import Step
 from progressive.steps import Analyze, Approval, Hook, Pause, SetWeight
-from progressive.testing import Behaviour, Moment, World
+from progressive.testing import Behaviour, SimTime, World
 from progressive.testing.simulation import troubles
 
 Given: TypeAlias = Mapping[str, Any]
@@ -226,7 +226,7 @@ class Since:
     then: float
     at: datetime | None = None
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, moment: SimTime) -> float:
         return 0.0 if self.at is None or moment.clock < self.at else self.then
 
 

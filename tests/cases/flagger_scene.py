@@ -45,7 +45,7 @@ from progressive.model.traffic import Match, Traffic
 from progressive.plan.plan import Strategy
 from progressive.rollout.events import Approve
 from progressive.steps import Analyze, Approval, Bake, Hook, SetWeight
-from progressive.testing import Behaviour, Moment, World
+from progressive.testing import Behaviour, SimTime, World
 from progressive.testing.simulation.troubles import RouterEdited
 
 LOAD_TEST = Metric("failed-load-tests", kind="ratio")
@@ -86,13 +86,13 @@ class Ticking:
     def at(self, number: int) -> Tick:
         return self.attempt.ticks[min(max(number, 0), len(self.attempt.ticks) - 1)]
 
-    def failing(self, good: Callable[[Tick], bool]) -> Callable[[Moment], float]:
+    def failing(self, good: Callable[[Tick], bool]) -> Callable[[SimTime], float]:
         """A rate of 1 in the intervals that end at a tick that finds it bad, else 0. The future is
         fine.
         """
         ticks = self.attempt.ticks
 
-        def rate(moment: Moment) -> float:
+        def rate(moment: SimTime) -> float:
             following = self.tick(moment.clock) + 1
             return 0.0 if following >= len(ticks) or good(ticks[following]) else 1.0
 

@@ -232,7 +232,7 @@ def test_equal_bytes_under_five_hash_seeds_and_on_the_newest_python_at_hand() ->
         "import sys; sys.path[:0] = sys.argv[1:]\n"
         "import wild, hashlib\n"
         "texts = [wild.run(seed, steps=25) for seed in (3, 4, 5)]\n"
-        "from progressive import dumps_note\n"
+        "from progressive.codec import dumps_note\n"
         "print(hashlib.sha256('\\n'.join(w.text + ''.join(map(dumps_note, w.notes)) for w "
         "in texts).encode()).hexdigest())\n"
     )

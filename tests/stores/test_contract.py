@@ -401,7 +401,7 @@ def test_a_file_size_limit_of_the_system_is_a_store_error(place: Place, director
     """Not simulated: the kernel itself cuts the write short and then refuses it."""
     script = (
         "import os, resource, signal, sys; from contract import *; from places import *\n"
-        "from progressive import StoreError\n"
+        "from progressive.errors import StoreError\n"
         "store = opened(*sys.argv[1:])\n"
         "store.save(a_rollout(), some_notes(0), expected=None)\n"
         "limit = max(path.stat().st_size for path in Path(sys.argv[2]).iterdir()) if "

@@ -43,8 +43,8 @@ from progressive.testing import (
     Explanation,
     Latency,
     Load,
-    Often,
-    Say,
+    PersonAction,
+    Proportion,
     Users,
     World,
     explain,
@@ -62,7 +62,7 @@ POLICY = Canary(
 )
 
 
-def overlap(one: Often, other: Often) -> bool:
+def overlap(one: Proportion, other: Proportion) -> bool:
     return one.low <= other.high and other.low <= one.high
 
 
@@ -87,13 +87,13 @@ def test_the_figures_agree_with_simulated_rollouts(explained: Explanation, worse
             caught_by_one = max(
                 (sight.chance(worse) for sight in step.sights), key=lambda often: often.share
             )
-            stopped = Often(
+            stopped = Proportion(
                 sum(story.rolled_back and story.highest <= step.share for story in stories),
                 len(stories),
             )
             assert overlap(caught_by_one, stopped), (step.step, str(caught_by_one), str(stopped))
     if worse == 1.0:
-        promoted = Often(sum(story.promoted for story in stories), len(stories))
+        promoted = Proportion(sum(story.promoted for story in stories), len(stories))
         assert overlap(explained.promoted, promoted)
         took = sorted(story.duration for story in stories)[40]
         assert abs(took - explained.usual) <= seconds(60)
@@ -111,7 +111,7 @@ def test_latency_and_baskets_agree_too() -> None:
     stories = [simulate(policy, world, seed=seed) for seed in range(60)]
 
     first = found.step("bake-20")
-    stopped = Often(
+    stopped = Proportion(
         sum(story.rolled_back and story.highest <= percent(20) for story in stories), 60
     )
     either = 1 - (1 - first.sight("latency-p95").chance(1.25).share) * (
@@ -168,13 +168,13 @@ def test_they_agree_on_headers_and_copies(policy: Canary, first: str, worse: flo
 
     step = found.step(first)
     caught = max((sight.chance(worse) for sight in step.sights), key=lambda often: often.share)
-    stopped = Often(
+    stopped = Proportion(
         sum(story.rolled_back and story.highest <= percent(0) for story in stories), len(stories)
     )
     assert overlap(caught, stopped), (str(caught), str(stopped))
     if worse == 1.0:
         assert overlap(
-            found.promoted, Often(sum(story.promoted for story in stories), len(stories))
+            found.promoted, Proportion(sum(story.promoted for story in stories), len(stories))
         )
         requests, users = (
             sorted(of)[30]
@@ -467,7 +467,7 @@ def test_hooks_people_pauses_and_analyses_are_passed_as_the_engine_passes_them()
     policy = Canary(steps=steps, analyses=[guard], guards=["errors"])
     found = explain(policy, Load(50), runs=20, regressions=[50.0])
     took = {step.step: step.usual for step in found.steps}
-    yes = Say(minutes(1), Approve, approval="go", by="eve", why="good")
+    yes = PersonAction(minutes(1), Approve, approval="go", by="eve", why="good")
     story = simulate(policy, World(load=50, people=[yes]))
 
     assert found.promoted.share == 1.0

@@ -20,7 +20,7 @@ from progressive import (
     percent,
     percents,
 )
-from progressive.testing import Behaviour, MemoryFleet, Often, Spread, World, simulate_many
+from progressive.testing import Behaviour, MemoryFleet, Proportion, Quantiles, World, simulate_many
 
 ERRORS = Metric("error-rate", kind="ratio")
 POLICY = Canary(
@@ -122,7 +122,7 @@ def test_each_run_has_a_fleet_of_its_own_on_any_number_of_processes() -> None:
 def test_an_interval_holds_what_it_is_about_and_is_that_of_wilson(count: int, more: int) -> None:
     if not count + more:
         return
-    found = Often(count, count + more)
+    found = Proportion(count, count + more)
 
     assert 0 <= found.low <= found.share <= found.high <= 1
     for end in (
@@ -136,7 +136,7 @@ def test_an_interval_holds_what_it_is_about_and_is_that_of_wilson(count: int, mo
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60))
 def test_quantiles_are_values_and_lie_in_their_intervals(values: list[float]) -> None:
-    found = Spread(tuple(sorted(values)))
+    found = Quantiles(tuple(sorted(values)))
 
     for q in (0.5, 0.95):
         low, high = found.interval(q)

@@ -35,7 +35,7 @@ from progressive import (
     seconds,
 )
 from progressive.rollout.notes import PhaseEntered
-from progressive.testing import Behaviour, Replay, Say, World, replay, simulate
+from progressive.testing import Behaviour, PersonAction, Replay, World, replay, simulate
 from progressive.testing.simulation.troubles import (
     AnswersTwice,
     HalfObeys,
@@ -364,8 +364,8 @@ words = st.sampled_from(
     [
         (),
         (
-            Say(minutes(1), Hold, by="eve", why="lunch"),
-            Say(minutes(20), Resume, by="eve", why="back"),
+            PersonAction(minutes(1), Hold, by="eve", why="lunch"),
+            PersonAction(minutes(20), Resume, by="eve", why="back"),
         ),
     ]
 )
@@ -385,7 +385,7 @@ def test_what_went_wrong_goes_wrong_again(
     errors: float,
     metric: Metric,
     troubles: list[Any],
-    words: tuple[Say, ...],
+    words: tuple[PersonAction, ...],
     seed: int,
 ) -> None:
     strategy = Canary(**measured_as(metric, plan))

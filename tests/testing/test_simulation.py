@@ -52,9 +52,9 @@ from progressive.testing import (
     Exposure,
     Latency,
     MemoryFleet,
-    Moment,
+    PersonAction,
     Ramp,
-    Say,
+    SimTime,
     Story,
     Users,
     World,
@@ -686,7 +686,7 @@ def blue_green(**changes: Any) -> BlueGreen:
 
 
 def test_a_person_approves_in_time_or_does_not() -> None:
-    yes = Say(minutes(30), Approve, approval="go", by="eve", why="looks good")
+    yes = PersonAction(minutes(30), Approve, approval="go", by="eve", why="looks good")
     approved, silent = simulate(blue_green(), World(people=[yes])), simulate(blue_green(), World())
 
     assert approved.promoted
@@ -698,7 +698,7 @@ def test_a_person_approves_in_time_or_does_not() -> None:
 
 
 def test_a_preview_that_fails_its_load_test_gets_no_traffic() -> None:
-    yes = Say(timedelta(), Approve, approval="go", by="eve", why="looks good")
+    yes = PersonAction(timedelta(), Approve, approval="go", by="eve", why="looks good")
     story = simulate(blue_green(), World(people=[yes], candidate=Behaviour(errors=0.3)))
 
     assert story.rolled_back
@@ -713,7 +713,7 @@ def test_a_preview_that_fails_its_load_test_gets_no_traffic() -> None:
     ],
 )
 def test_hooks_are_the_caller_s(answer: Any, phase: Phase) -> None:
-    yes = Say(timedelta(), Approve, approval="go", by="eve", why="looks good")
+    yes = PersonAction(timedelta(), Approve, approval="go", by="eve", why="looks good")
 
     assert (
         simulate(
@@ -723,8 +723,8 @@ def test_hooks_are_the_caller_s(answer: Any, phase: Phase) -> None:
     )
 
 
-ZZZ = Say(minutes(1), Approve, approval="zzz", by="eve", why="looks good")
-NO = Say(minutes(1), Reject, approval="og", by="eve", why="looks bad")
+ZZZ = PersonAction(minutes(1), Approve, approval="zzz", by="eve", why="looks good")
+NO = PersonAction(minutes(1), Reject, approval="og", by="eve", why="looks bad")
 
 
 @pytest.mark.parametrize(
@@ -792,8 +792,8 @@ def test_gates_are_the_caller_s() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (lambda: Say(minutes(1), int, by="eve"), "nothing that a person says"),
-        (lambda: Say(5, Approve, approval="go", by="eve", why="x"), "use minutes"),  # type: ignore[arg-type]
+        (lambda: PersonAction(minutes(1), int, by="eve"), "nothing that a person says"),
+        (lambda: PersonAction(5, Approve, approval="go", by="eve", why="x"), "use minutes"),  # type: ignore[arg-type]
         (lambda: Behaviour(errors="many"), "errors: 'many' is neither a finite number nor a curve"),
         (lambda: Behaviour(ratios={"x": None}), "neither a finite number nor a curve"),
         (lambda: World(load=float("nan")), "load: nan is neither"),
@@ -858,11 +858,11 @@ def test_a_world_that_makes_no_sense_says_what_does(wrong: Any, said: str) -> No
         wrong()
 
 
-def below_zero(moment: Moment) -> float:
+def below_zero(moment: SimTime) -> float:
     return -1.0
 
 
-def below_later(moment: Moment) -> float:
+def below_later(moment: SimTime) -> float:
     return -1.0 if moment.clock > World().start + minutes(6) else 50.0
 
 
@@ -903,8 +903,8 @@ def test_a_load_test_that_can_t_be_sent_is_named_with_its_moment() -> None:
 # --------------------------------------------------------------------------------------- the curves
 
 
-def moment(age: timedelta = timedelta(), hour: int = 0, share: float = 0.5) -> Moment:
-    return Moment(
+def moment(age: timedelta = timedelta(), hour: int = 0, share: float = 0.5) -> SimTime:
+    return SimTime(
         age=age,
         clock=datetime.fromisoformat(f"2026-03-02T{hour:02}:00:00+00:00"),
         load=50.0,
@@ -942,7 +942,7 @@ def test_a_fraction_that_is_made_twenty_times_worse_is_all_at_the_most(
         (After(timedelta(), 0, ms(250)), moment(), 0.25),
     ],
 )
-def test_a_curve_is_what_it_says(curve: Any, when: Moment, value: float) -> None:
+def test_a_curve_is_what_it_says(curve: Any, when: SimTime, value: float) -> None:
     assert curve(when) == pytest.approx(value)
     assert pickle.loads(pickle.dumps(curve)) == curve
 

@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from progressive.rollout import Note
-from progressive.model import Percent
 from progressive import Phase, Rollout, percent, seconds
+from progressive.model import Percent
+from progressive.rollout import Note
 from progressive.rollout.notes import (
     Asked,
     Drifted,
-    PhaseEntered,
     Escalated,
     Judged,
     Late,
+    PhaseEntered,
     Released,
     Verified,
 )

@@ -12,10 +12,10 @@ from datetime import datetime
 
 import attrs
 
-from progressive.model import Counts, Histogram, Measurement, Percent, Window
-from progressive.rollout import Note
 from progressive import Outcome, Phase, Release, Rollout, Track, Version, seconds
 from progressive.metrics.envoy import ERRORS, latency
+from progressive.model import Counts, Histogram, Measurement, Percent, Window
+from progressive.rollout import Note
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, play
 from shop.deploy import CANARY, FLUSH
 from shop.story import (

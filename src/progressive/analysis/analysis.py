@@ -8,7 +8,7 @@ from datetime import timedelta
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.units import seconds
 
 from .contract import Check, is_checks
@@ -22,7 +22,7 @@ PREFLIGHT = "preflight"
 
 def checks_of(value: Iterable[Check]) -> tuple[Check, ...]:
     """A converter: several checks."""
-    found: tuple[Check, ...] = check.listed(value)
+    found: tuple[Check, ...] = fields.listed(value)
     return found
 
 
@@ -36,13 +36,13 @@ class Analysis:
     judged at 0 %.
     """
 
-    name: str = attrs.field(validator=check.is_name, kw_only=False)
+    name: str = attrs.field(validator=fields.is_name, kw_only=False)
     checks: tuple[Check, ...] = attrs.field(converter=checks_of, validator=is_checks)
     interval: timedelta = attrs.field(
-        default=seconds(30), converter=check.whole_ms, validator=check.is_duration
+        default=seconds(30), converter=fields.whole_ms, validator=fields.is_duration
     )
     warmup: timedelta = attrs.field(
-        default=timedelta(), converter=check.whole_ms, validator=check.is_span
+        default=timedelta(), converter=fields.whole_ms, validator=fields.is_span
     )
     synthetic: bool = False
 

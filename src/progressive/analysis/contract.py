@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Action, Memory, action_of
 from progressive.model.fields import is_list_of
 from progressive.model.measurement import Look, Metric
@@ -60,14 +60,14 @@ class Budget:
     first; None is no limit of that sort.
     """
 
-    looks: int | None = attrs.field(default=None, validator=check.optional(check.at_least(0)))
+    looks: int | None = attrs.field(default=None, validator=fields.optional(fields.at_least(0)))
     within: timedelta | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(check.whole_ms),
-        validator=check.optional(check.is_span),
+        converter=attrs.converters.optional(fields.whole_ms),
+        validator=fields.optional(fields.is_span),
     )
     then: Action = attrs.field(
-        default=Action.HOLD, converter=action_of, validator=check.is_one_of(Action)
+        default=Action.HOLD, converter=action_of, validator=fields.is_one_of(Action)
     )
 
     def __attrs_post_init__(self) -> None:
@@ -89,10 +89,10 @@ class Tolerance:
     back: it holds, which also keeps the old version from being removed.
     """
 
-    in_a_row: int = attrs.field(default=2, validator=check.at_least(1))
-    failures: int | None = attrs.field(default=None, validator=check.optional(check.at_least(0)))
+    in_a_row: int = attrs.field(default=2, validator=fields.at_least(1))
+    failures: int | None = attrs.field(default=None, validator=fields.optional(fields.at_least(0)))
     then: Action = attrs.field(
-        default=Action.ROLL_BACK, converter=action_of, validator=check.is_one_of(Action)
+        default=Action.ROLL_BACK, converter=action_of, validator=fields.is_one_of(Action)
     )
     inconclusive: Budget = Budget(looks=0, then=Action.HOLD)
     no_data: Budget = Budget(within=timedelta(minutes=15), then=Action.ROLL_BACK)
@@ -106,11 +106,11 @@ class Tolerance:
             )
 
 
-is_flag = check.is_a(bool, "True or False")
+is_flag = fields.is_a(bool, "True or False")
 """A validator for what is on or off; a word would always be on."""
 
 
-is_tolerance = check.is_a(Tolerance, "Tolerance(in_a_row=2)")
+is_tolerance = fields.is_a(Tolerance, "Tolerance(in_a_row=2)")
 """A validator for a check's tolerance."""
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Final, cast
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Memory
 from progressive.model.measurement import (
     Counts,
@@ -73,13 +73,13 @@ class Limit(Unweighted):
     at_least: Bound | None = None
     quantile: float | None = None
     min_sample: int = attrs.field(
-        validator=check.at_least(1),
+        validator=fields.at_least(1),
         default=attrs.Factory(lambda self: self._default_sample(), takes_self=True),
     )
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(default=Tolerance(), validator=is_tolerance)
     id: str = attrs.field(
-        validator=check.is_name,
+        validator=fields.is_name,
         default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
     )
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Final, cast
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Memory
 from progressive.model.measurement import Bad, Kind, Look, Metric
 from progressive.model.traffic import Track
@@ -52,15 +52,15 @@ class MannWhitney(Comparing, Unweighted):
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     than: Track = attrs.field(
-        default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track)
+        default=Track.STABLE, converter=track_of, validator=fields.is_one_of(Track)
     )
     margin: float = 1.0
     confidence: float = 0.98
-    samples: int = attrs.field(default=30, validator=check.at_least(2))
+    samples: int = attrs.field(default=30, validator=fields.at_least(2))
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(default=Tolerance(), validator=is_tolerance)
     id: str = attrs.field(
-        validator=check.is_name,
+        validator=fields.is_name,
         default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
     )
 

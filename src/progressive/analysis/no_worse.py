@@ -9,7 +9,7 @@ from typing import ClassVar, Final, cast
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Memory
 from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track
@@ -89,14 +89,14 @@ class NoWorse(Comparing):
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     than: Track = attrs.field(
-        default=Track.STABLE, converter=track_of, validator=check.is_one_of(Track)
+        default=Track.STABLE, converter=track_of, validator=fields.is_one_of(Track)
     )
     margin: float = 1.0
     share_of_alpha: float = 1.0
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(default=TOLERANCE, validator=is_tolerance)
     id: str = attrs.field(
-        validator=check.is_name,
+        validator=fields.is_name,
         default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
     )
     accept: float | None = None

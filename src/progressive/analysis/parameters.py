@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final, TypeGuard
 
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import Gauge, Measurement, Metric, NoAnswer, NoData
 from progressive.model.traffic import Track
 
@@ -78,7 +78,7 @@ def no_data_on(track: Track, measured: Measurement, nothing: str) -> str:
 
 def is_metric(_: object, __: object, value: Any) -> None:
     """A validator: a `Metric`, not its name."""
-    check.a(Metric, value, "check.metric", "Metric({}, kind='ratio')")
+    fields.a(Metric, value, "check.metric", "Metric({}, kind='ratio')")
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -93,4 +93,4 @@ def samples_of(measured: Measurement) -> tuple[float, ...]:
 
 def track_of(value: Track | str) -> Track:
     """A converter: a track, or its name."""
-    return check.chosen(Track, value)
+    return fields.chosen(Track, value)

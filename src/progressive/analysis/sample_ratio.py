@@ -8,7 +8,7 @@ from typing import ClassVar, Final, cast
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Action, Memory
 from progressive.model.measurement import Counts, Histogram, Kind, Look, Metric, NoData
 from progressive.model.traffic import Track, Traffic
@@ -45,7 +45,7 @@ class SampleRatio(Unweighted):
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(default=TOLERANCE, validator=is_tolerance)
     id: str = attrs.field(
-        validator=check.is_name,
+        validator=fields.is_name,
         default=attrs.Factory(lambda self: self._default_id(), takes_self=True),
     )
 

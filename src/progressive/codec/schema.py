@@ -17,7 +17,7 @@ import attrs
 from progressive.analysis import CHECKS, Bound
 from progressive.analysis.contract import Check
 from progressive.errors import StateError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Memory
 from progressive.model.fields import STORED_AS
 from progressive.model.units import Percent, Times, percent, times
@@ -176,10 +176,10 @@ class Codec:
         return dump, load
 
     def _object(self, kind: type[Any]) -> tuple[Dump, Load]:
-        fields = [field for field in attrs.fields(kind) if field.init]
-        fields.sort(key=lambda field: field.inherited)  # what is a class's own is read first
+        own = [field for field in attrs.fields(kind) if field.init]
+        own.sort(key=lambda field: field.inherited)  # what is a class's own is read first
         hints = types_of(kind)
-        keys = {field.name: field.metadata.get(STORED_AS, field.name) for field in fields}
+        keys = {field.name: field.metadata.get(STORED_AS, field.name) for field in own}
         names = {key: name for name, key in keys.items()}
         pairs: dict[str, tuple[Dump, Load]] = {}
 
@@ -190,7 +190,7 @@ class Codec:
 
         plain_defaults = {
             keys[field.name]: field.default
-            for field in fields
+            for field in own
             if not isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
         }
 
@@ -212,7 +212,7 @@ class Codec:
                     raise StateError(
                         f"unknown key; {kind.__name__} has {', '.join(known)}", path=f"{path}.{key}"
                     )
-            for field in fields:
+            for field in own:
                 if keys[field.name] not in data and field.default is attrs.NOTHING:
                     raise StateError("missing", path=f"{path}.{keys[field.name]}")
             given = {
@@ -291,7 +291,7 @@ def _load_datetime(data: Any, path: str) -> datetime:
     if value.utcoffset() is None:
         raise StateError(f"{short(data)} has no time zone; end it with Z", path=path)
     try:
-        return check.utc(value)
+        return fields.utc(value)
     except OverflowError:
         raise StateError(
             f"{short(data)} is before the first year or after the last", path=path

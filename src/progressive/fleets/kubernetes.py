@@ -12,7 +12,7 @@ import attrs
 from progressive._http import Client, Closing, Flow, Http, Malformed, at
 from progressive._kubernetes import Kubernetes, find, is_dns_name, patch, path_of, to_kubernetes
 from progressive.errors import Failure, FleetError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.capacity import Capacity
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
@@ -31,7 +31,7 @@ def _is_template(instance: object, attribute: attrs.Attribute[Any], value: objec
     except (KeyError, IndexError, ValueError):
         made = ""
     if not isinstance(value, str) or "{backend}" not in value or not made:
-        where = check.where(instance, attribute)
+        where = fields.where(instance, attribute)
         raise StrategyError(
             f"{where}: {value!r} must have {{backend}} in it, and may have {{service}}, "
             f"such as '{{service}}-{{backend}}'"
@@ -62,8 +62,8 @@ class Deployments(Closing):
         validator=is_dns_name,
     )
     name: str = attrs.field(default="{service}-{backend}", validator=_is_template)
-    full: int | None = attrs.field(default=None, validator=check.optional(check.at_least(1)))
-    container: str | None = attrs.field(default=None, validator=check.optional(is_dns_name))
+    full: int | None = attrs.field(default=None, validator=fields.optional(fields.at_least(1)))
+    container: str | None = attrs.field(default=None, validator=fields.optional(is_dns_name))
     _client: Client = attrs.field(
         init=False,
         repr=False,

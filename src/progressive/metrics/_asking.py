@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
 from progressive.errors import Failure, MetricsError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import Kind, Look, Measurement, Metric, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
@@ -57,10 +57,10 @@ class TimeForm(enum.StrEnum):
 
 def time_form(value: TimeForm | str) -> TimeForm:
     """A converter; what is no form of time is left for `is_time_form` to name."""
-    return check.chosen(TimeForm, value)
+    return fields.chosen(TimeForm, value)
 
 
-is_time_form = check.is_one_of(TimeForm)
+is_time_form = fields.is_one_of(TimeForm)
 
 
 def _unix(at: datetime) -> int | float:
@@ -128,7 +128,7 @@ def check_declared(
         )
     found = []
     for metric, what in value:
-        check.a(Metric, metric, where, "Metric({}, kind='ratio')")
+        fields.a(Metric, metric, where, "Metric({}, kind='ratio')")
         found += [f"{where}[{metric.name}]: {problem}" for problem in problems(metric, what)]
         if metric.counter:
             found.append(

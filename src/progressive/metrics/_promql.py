@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.release import Release, Version
 
 __all__ = [
@@ -102,7 +102,7 @@ def span(length_ms: int) -> str:
 
 
 def _is_pattern(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    text = check.a(str, value, check.where(instance, attribute), "Regex('5..')")
+    text = fields.a(str, value, fields.where(instance, attribute), "Regex('5..')")
     why = (
         "Python and RE2, the server's, may read it in two ways; leave out anchors (the whole "
         "value is matched), flags, \\s and look-around"
@@ -131,7 +131,7 @@ class Regex:
 
 def _is_what(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str | Regex):
-        raise StrategyError(f"Not({check.brief(value)}): a label's value is a str or a Regex(...)")
+        raise StrategyError(f"Not({fields.brief(value)}): a label's value is a str or a Regex(...)")
 
 
 @attrs.frozen

@@ -16,7 +16,7 @@ import attrs
 
 from progressive._http import Flow
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -38,7 +38,7 @@ __all__ = ["Buckets", "PromQL", "Query", "Rate", "Ratio"]
 
 
 def _is_counter(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    check.a(Counter, value, check.where(instance, attribute), "Counter({}, version='version')")
+    fields.a(Counter, value, fields.where(instance, attribute), "Counter({}, version='version')")
 
 
 @attrs.frozen
@@ -143,7 +143,7 @@ class Buckets(Selected):
     kind: ClassVar[Kind] = Kind.LATENCY
 
     unit: timedelta = attrs.field(
-        default=timedelta(seconds=1), kw_only=True, validator=check.is_duration
+        default=timedelta(seconds=1), kw_only=True, validator=fields.is_duration
     )
 
     def __attrs_post_init__(self) -> None:
@@ -223,8 +223,8 @@ def _grouped(buckets: Iterable[Series]) -> Iterable[list[Series]]:
 
 
 def _is_template(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    where = check.where(instance, attribute)
-    text = check.a(
+    where = fields.where(instance, attribute)
+    text = fields.a(
         str, value, where, "a query, such as 'sum(queue_depth{{version=\"{{backend}}\"}})'"
     )
     if problems := list(promql.Template(text).problems()):

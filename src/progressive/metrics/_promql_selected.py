@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 
 from . import _promql as promql
 from ._promql import Match, Not, Regex
@@ -43,20 +43,20 @@ def _version(
 
 
 def _is_name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    promql.is_metric(value, check.where(instance, attribute))
+    promql.is_metric(value, fields.where(instance, attribute))
 
 
 def _are_labels(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    where = check.where(instance, attribute)
+    where = fields.where(instance, attribute)
     if not isinstance(value, tuple):
         raise StrategyError(
-            f"{where}: {check.brief(value)} is no mapping of labels; write labels={{'job': 'shop'}}"
+            f"{where}: {fields.brief(value)} is no mapping of labels; write labels={{'job': 'shop'}}"
         )
     for label, match in value:
         promql.is_label(label, where)
         if not isinstance(match, str | Regex | Not):
             raise StrategyError(
-                f"{where}[{label!r}]: {check.brief(match)} is no str, Regex('5..') or Not('200')"
+                f"{where}[{label!r}]: {fields.brief(match)} is no str, Regex('5..') or Not('200')"
             )
         _is_text(match, f"{where}[{label!r}]")
 
@@ -71,13 +71,13 @@ def _is_text(match: Match, where: str) -> None:
 
 
 def _tells_versions_apart(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    where = check.where(instance, attribute)
+    where = fields.where(instance, attribute)
     if not isinstance(value, tuple):
-        raise StrategyError(f"{where}: {check.brief(value)} is no label; write version='version'")
+        raise StrategyError(f"{where}: {fields.brief(value)} is no label; write version='version'")
     for label, template in value:
         promql.is_label(label, where)
         _is_text(
-            check.a(str, template, f"{where}[{label!r}]", "'{{backend}}'"), f"{where}[{label!r}]"
+            fields.a(str, template, f"{where}[{label!r}]", "'{{backend}}'"), f"{where}[{label!r}]"
         )
         if "{" in (rest := re.sub(r"\{(backend|version|service)\}", "", template)) or "}" in rest:
             raise StrategyError(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import Kind
 
 from ._asking import TimeForm, is_time_form, shortcomings, time_form
@@ -86,7 +86,7 @@ class Query:
     whether that is none: write ``coalesce(sum(...), 0)``.
     """
 
-    text: str = attrs.field(validator=check.is_a(str, "'select ...'"))
+    text: str = attrs.field(validator=fields.is_a(str, "'select ...'"))
     times: TimeForm = attrs.field(
         default=TimeForm.DATETIME, kw_only=True, converter=time_form, validator=is_time_form
     )

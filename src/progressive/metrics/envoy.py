@@ -25,7 +25,7 @@ import attrs
 
 from progressive._http import Client, Closing, Flow, Http, Malformed, Request, Response, at, to_http
 from progressive.errors import Failure, MetricsError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import (
     READING_LIMIT,
     Counts,
@@ -99,9 +99,9 @@ def _steps(value: Iterable[timedelta]) -> tuple[timedelta, ...]:
 def _two_digits(
     instance: object, attribute: attrs.Attribute[Any], value: tuple[timedelta, ...]
 ) -> None:
-    where = check.where(instance, attribute)
+    where = fields.where(instance, attribute)
     for edge in value:
-        check.is_duration(instance, attribute, edge)
+        fields.is_duration(instance, attribute, edge)
         ms = edge / timedelta(milliseconds=1)
         if not ms.is_integer() or len(str(int(ms)).rstrip("0")) > 2:
             raise StrategyError(
@@ -126,7 +126,7 @@ class EnvoyStats(Closing):
     admin: Http = attrs.field(default=Http("http://127.0.0.1:9901"), converter=to_http)
     internal: bool = False
     flush: timedelta = attrs.field(
-        default=LATENCY.lag, converter=check.whole_ms, validator=check.is_duration
+        default=LATENCY.lag, converter=fields.whole_ms, validator=fields.is_duration
     )
     edges: tuple[timedelta, ...] = attrs.field(
         default=_EDGES, converter=_steps, validator=_two_digits, repr=False
@@ -194,7 +194,7 @@ class EnvoyStats(Closing):
         }
         request = _histograms(clusters.values()) if histogram else _counters(clusters.values())
         response = yield request
-        now = check.utc(self.clock()) - (self.flush if histogram else timedelta())
+        now = fields.utc(self.clock()) - (self.flush if histogram else timedelta())
         found = _Stats.of(response)
         mark = self._fingerprint(metric)
         reading = _Reading(
@@ -415,7 +415,7 @@ class _Reading:
             }
             return cls(
                 mark=mark,
-                at=check.utc(datetime.fromisoformat(at(value, "at", str))),
+                at=fields.utc(datetime.fromisoformat(at(value, "at", str))),
                 uptime=at(value, "up", int),
                 clusters=of,
             )

@@ -38,7 +38,7 @@ from progressive._http import (
     to_http,
 )
 from progressive.errors import MetricsError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import Kind, Look, Measurement, Metric, NoAnswer, NoData, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
@@ -81,10 +81,10 @@ def _pairs(value: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tupl
 
 
 def _are_params(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    where = check.where(instance, attribute)
+    where = fields.where(instance, attribute)
     if not isinstance(value, tuple):
         raise StrategyError(
-            f"{where}: {check.brief(value)} is no mapping; write params={{'version': "
+            f"{where}: {fields.brief(value)} is no mapping; write params={{'version': "
             f"'{{version}}'}}"
         )
     for name, text in value:
@@ -93,7 +93,7 @@ def _are_params(instance: object, attribute: attrs.Attribute[Any], value: Any) -
                 f"{where}: {name!r} is a credential, and addresses are logged; give it as "
                 f"Http(credentials={{'X-Name': ...}})"
             )
-        check.a(str, text, f"{where}[{name!r}]", "'{{version}}' or another text")
+        fields.a(str, text, f"{where}[{name!r}]", "'{{version}}' or another text")
 
 
 def _path(name: Kind) -> Any:
@@ -101,7 +101,7 @@ def _path(name: Kind) -> Any:
         default=None,
         kw_only=True,
         metadata={"kind": name},
-        validator=check.optional(check.is_a(str, "'data.total'")),
+        validator=fields.optional(fields.is_a(str, "'data.total'")),
     )
 
 
@@ -124,7 +124,7 @@ class Endpoint:
     way. A name that is not there at all, a text or true where a number should be, is an error.
     """
 
-    path: str = attrs.field(validator=check.is_a(str, "'/api/orders'"))
+    path: str = attrs.field(validator=fields.is_a(str, "'/api/orders'"))
     params: tuple[tuple[str, str], ...] = attrs.field(
         default=(), kw_only=True, converter=_pairs, validator=_are_params
     )
@@ -231,7 +231,7 @@ def _found(body: Any, path: str) -> object:
 
 def _problems(metric: Metric, endpoint: Any) -> list[str]:
     if not isinstance(endpoint, Endpoint):
-        return [f"{check.brief(endpoint)} is no Endpoint('/api/orders', ...)"]
+        return [f"{fields.brief(endpoint)} is no Endpoint('/api/orders', ...)"]
     if metric.kind not in COLUMNS:
         return [
             "a latency is a histogram, which has no path; measure its mean, or give a "

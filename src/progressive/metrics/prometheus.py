@@ -31,7 +31,7 @@ import attrs
 
 from progressive._http import Client, Closing, Flow, Http, to_http
 from progressive.errors import Failure, MetricsError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import (
     Bad,
     Kind,
@@ -189,9 +189,9 @@ def _are_queries(_: object, __: object, value: Any) -> None:
             "Ratio(events=..., total=...)}"
         )
     for metric, query in value:
-        check.a(Metric, metric, "Prometheus.metrics", "Metric({}, kind='ratio')")
+        fields.a(Metric, metric, "Prometheus.metrics", "Metric({}, kind='ratio')")
         if not isinstance(query, Query):
-            what = check.brief(query)
+            what = fields.brief(query)
             raise StrategyError(
                 f"Prometheus.metrics[{metric.name}]: {what} is no Ratio(...), Buckets(...), "
                 "Rate(...) or PromQL(...)"
@@ -216,12 +216,12 @@ class Prometheus(Closing):
         alias="metrics", converter=_pairs, validator=_are_queries, repr=False
     )
     scrape: timedelta = attrs.field(
-        default=SCRAPE, converter=check.whole_ms, validator=check.is_duration
+        default=SCRAPE, converter=fields.whole_ms, validator=fields.is_duration
     )
     lag: timedelta = attrs.field(
         default=attrs.Factory(lambda self: _complete_after(self.scrape), takes_self=True),
-        converter=check.whole_ms,
-        validator=check.is_span,
+        converter=fields.whole_ms,
+        validator=fields.is_span,
     )
     _client: Client = attrs.field(
         init=False,

@@ -33,7 +33,7 @@ import attrs
 
 from progressive._http_values import excerpt
 from progressive.errors import Failure, MetricsError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import Look, Measurement, Metric, NoAnswer, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
@@ -82,7 +82,7 @@ def _is_style(_: object, __: object, value: str | None) -> None:
 
 def _problems(metric: Metric, query: Any) -> list[str]:
     if not isinstance(query, Query):
-        return [f"{check.brief(query)} is no Query('select ...')"]
+        return [f"{fields.brief(query)} is no Query('select ...')"]
     if metric.kind not in COLUMNS:
         return [
             "a latency is a histogram, which no row of numbers is; measure its mean, or "

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias, Union
 
 import attrs
 
-from . import fields as check
+from . import fields
 
 __all__ = [
     "Action",
@@ -36,7 +36,7 @@ class Action(enum.StrEnum):
 
 def action_of(value: Action | str) -> Action:
     """A converter: an action, or its name as stored state has it."""
-    return check.chosen(Action, value)
+    return fields.chosen(Action, value)
 
 
 @attrs.frozen
@@ -51,7 +51,7 @@ class NotYet:
     """A hook's answer: ask again at ``until``; ``why`` is shown to whoever looks."""
 
     kind: ClassVar[str] = "not_yet"
-    until: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    until: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     why: str = ""
 
 
@@ -75,7 +75,7 @@ class ClosedUntil:
     """A gate's answer: not now; ask again at ``at``."""
 
     kind: ClassVar[str] = "closed"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     why: str = ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from . import fields as check
+from . import fields
 from .traffic import is_percent
 from .units import Percent
 
@@ -25,9 +25,9 @@ class Capacity:
     identity: str | None = attrs.field(
         default=None,
         kw_only=True,
-        validator=check.optional(check.is_a(str, "what runs, such as a digest")),
+        validator=fields.optional(fields.is_a(str, "what runs, such as a digest")),
     )
-    why: str = attrs.field(default="", kw_only=True, validator=check.is_a(str, "a reason"))
+    why: str = attrs.field(default="", kw_only=True, validator=fields.is_a(str, "a reason"))
 
     def __str__(self) -> str:
         return f"{self.able}{f' ({self.why})' if self.why else ''}"

@@ -18,7 +18,7 @@ import attrs
 
 from progressive.errors import StrategyError
 
-from . import fields as check
+from . import fields
 from .replace import evolve
 from .traffic import Track
 
@@ -66,11 +66,11 @@ class Bad(enum.StrEnum):
 
 
 def _kind(value: Kind | str) -> Kind:
-    return check.chosen(Kind, value)
+    return fields.chosen(Kind, value)
 
 
 def _bad(value: Bad | str) -> Bad:
-    return check.chosen(Bad, value)
+    return fields.chosen(Bad, value)
 
 
 @attrs.frozen
@@ -82,14 +82,14 @@ class Metric:
     a window too. ``unit`` is for messages only.
     """
 
-    name: str = attrs.field(validator=check.is_name)
-    kind: Kind = attrs.field(kw_only=True, converter=_kind, validator=check.is_one_of(Kind))
+    name: str = attrs.field(validator=fields.is_name)
+    kind: Kind = attrs.field(kw_only=True, converter=_kind, validator=fields.is_one_of(Kind))
     unit: str = attrs.field(kw_only=True, default="")
     lag: timedelta = attrs.field(
-        kw_only=True, default=timedelta(), converter=check.whole_ms, validator=check.is_span
+        kw_only=True, default=timedelta(), converter=fields.whole_ms, validator=fields.is_span
     )
     bad: Bad = attrs.field(
-        kw_only=True, default=Bad.UP, converter=_bad, validator=check.is_one_of(Bad)
+        kw_only=True, default=Bad.UP, converter=_bad, validator=fields.is_one_of(Bad)
     )
     counter: bool = attrs.field(kw_only=True, default=False)
 
@@ -103,8 +103,8 @@ class Window:
     windows; providers translate them.
     """
 
-    start: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
-    end: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    start: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
+    end: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
 
     def __attrs_post_init__(self) -> None:
         if self.end < self.start:
@@ -144,8 +144,8 @@ class Counts:
     """
 
     kind: ClassVar[str] = "counts"
-    events: int = attrs.field(validator=check.at_least(0))
-    trials: int = attrs.field(validator=check.at_least(0))
+    events: int = attrs.field(validator=fields.at_least(0))
+    trials: int = attrs.field(validator=fields.at_least(0))
 
     def __attrs_post_init__(self) -> None:
         if self.events > self.trials:
@@ -166,14 +166,14 @@ class Histogram:
     """
 
     kind: ClassVar[str] = "histogram"
-    edges: tuple[float, ...] = attrs.field(converter=check.numbers)
-    cumulative: tuple[int, ...] = attrs.field(converter=check.wholes)
+    edges: tuple[float, ...] = attrs.field(converter=fields.numbers)
+    cumulative: tuple[int, ...] = attrs.field(converter=fields.wholes)
 
     def __attrs_post_init__(self) -> None:
         edges, counts = self.edges, self.cumulative
         _are_finite(edges, "histogram.edges")
         if not _WHOLE.issuperset(map(type, counts)) or min(counts, default=0) < 0:
-            _ = [check.whole(count, "histogram.cumulative") for count in counts]
+            _ = [fields.whole(count, "histogram.cumulative") for count in counts]
         if not edges or not all(map(lt, edges, edges[1:])):
             raise StrategyError(
                 f"histogram.edges: {self.edges!r} must be one or more rising numbers, "
@@ -214,7 +214,7 @@ class Moments:
     """
 
     kind: ClassVar[str] = "moments"
-    n: int = attrs.field(validator=check.at_least(1))
+    n: int = attrs.field(validator=fields.at_least(1))
     mean: float
     m2: float
 
@@ -237,7 +237,7 @@ class Gauge:
     """
 
     kind: ClassVar[str] = "gauge"
-    samples: tuple[float, ...] = attrs.field(converter=check.numbers)
+    samples: tuple[float, ...] = attrs.field(converter=fields.numbers)
 
     def __attrs_post_init__(self) -> None:
         if not self.samples:
@@ -254,7 +254,7 @@ class NoData:
     """The system answered, and there is nothing in this window. It is neither zero nor success."""
 
     kind: ClassVar[str] = "no_data"
-    why: str = attrs.field(validator=check.is_a(str, "the reason"))
+    why: str = attrs.field(validator=fields.is_a(str, "the reason"))
 
     @property
     def sample(self) -> int:
@@ -266,7 +266,7 @@ class NoAnswer:
     """The system could not be asked, or did not make sense. It says nothing about the candidate."""
 
     kind: ClassVar[str] = "no_answer"
-    why: str = attrs.field(validator=check.is_a(str, "the reason"))
+    why: str = attrs.field(validator=fields.is_a(str, "the reason"))
 
     @property
     def sample(self) -> int:
@@ -336,7 +336,7 @@ class Look:
     a changed ``fingerprint`` (of the query without times) starts the evidence anew.
     """
 
-    metric: str = attrs.field(validator=check.is_name)
+    metric: str = attrs.field(validator=fields.is_name)
     window: Window
     tracks: tuple[tuple[Track, Measurement], ...] = attrs.field(converter=_by_track)
     covered: Window = attrs.field(default=attrs.Factory(lambda self: self.window, takes_self=True))

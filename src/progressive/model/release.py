@@ -8,7 +8,7 @@ import attrs
 
 from progressive.errors import StrategyError
 
-from . import fields as check
+from . import fields
 
 __all__ = ["Release", "Version"]
 
@@ -22,9 +22,9 @@ class Version:
     same. Nothing is bound to "blue" or "green" elsewhere.
     """
 
-    identity: str = attrs.field(validator=check.is_name)
+    identity: str = attrs.field(validator=fields.is_name)
     backend: str = attrs.field(
-        validator=check.is_name,
+        validator=fields.is_name,
         kw_only=True,
         default=attrs.Factory(lambda self: self.identity, takes_self=True),
     )
@@ -33,7 +33,7 @@ class Version:
         return self.identity
 
 
-_is_version = check.is_a(Version, "Version({})")
+_is_version = fields.is_a(Version, "Version({})")
 
 
 @attrs.frozen(kw_only=True)
@@ -45,10 +45,10 @@ class Release:
     are compared like with like.
     """
 
-    service: str = attrs.field(validator=check.is_name)
-    stable: Version | None = attrs.field(validator=check.optional(_is_version))
+    service: str = attrs.field(validator=fields.is_name)
+    stable: Version | None = attrs.field(validator=fields.optional(_is_version))
     candidate: Version = attrs.field(validator=_is_version)
-    baseline: Version | None = attrs.field(default=None, validator=check.optional(_is_version))
+    baseline: Version | None = attrs.field(default=None, validator=fields.optional(_is_version))
 
     def __attrs_post_init__(self) -> None:
         backends = [

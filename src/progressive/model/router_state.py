@@ -10,7 +10,7 @@ import attrs
 
 from progressive.errors import Failure, RouterError
 
-from . import fields as check
+from . import fields
 from .release import Release
 from .traffic import _NONE, Track, Traffic
 from .units import Percent, percent
@@ -27,8 +27,8 @@ class Marker:
     was down; whoever drives this generation must roll back.
     """
 
-    generation: int = attrs.field(validator=check.at_least(0))
-    serial: int = attrs.field(default=0, validator=check.at_least(0))
+    generation: int = attrs.field(validator=fields.at_least(0))
+    serial: int = attrs.field(default=0, validator=fields.at_least(0))
     closed: bool = False
 
     def supersedes(self, other: Marker) -> bool:

@@ -13,7 +13,7 @@ import attrs
 
 from progressive.errors import StrategyError
 
-from . import fields as check
+from . import fields
 from .release import Release, Version
 from .units import MILLION, Percent
 
@@ -52,8 +52,8 @@ class Match:
     cookie's stays as it is.
     """
 
-    name: str = attrs.field(validator=check.is_name)
-    value: str = attrs.field(validator=check.is_a(str, "its value, such as 'true'"))
+    name: str = attrs.field(validator=fields.is_name)
+    value: str = attrs.field(validator=fields.is_a(str, "its value, such as 'true'"))
     source: Literal["header", "cookie"] = attrs.field(default="header", validator=_is_source)
 
     def __attrs_post_init__(self) -> None:
@@ -63,12 +63,12 @@ class Match:
 
 def matches_of(value: Iterable[Match]) -> tuple[Match, ...]:
     """A converter: several matches."""
-    found: tuple[Match, ...] = check.listed(value)
+    found: tuple[Match, ...] = fields.listed(value)
     return found
 
 
-is_matches = check.is_list_of(("name", "source"), "a Match(name=..., value=...)")
-is_percent = check.is_a(Percent, "percent({})")
+is_matches = fields.is_list_of(("name", "source"), "a Match(name=..., value=...)")
+is_percent = fields.is_a(Percent, "percent({})")
 
 
 @attrs.frozen(kw_only=True)

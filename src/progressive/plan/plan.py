@@ -13,7 +13,7 @@ import attrs
 from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Check, metrics_of
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import Metric
 from progressive.model.traffic import ALL_STABLE, Track, Traffic
 from progressive.model.units import hours, minutes, ms
@@ -30,7 +30,7 @@ class Guard:
     from the step ``since``, to the end.
     """
 
-    analysis: str = attrs.field(kw_only=False, validator=check.is_name)
+    analysis: str = attrs.field(kw_only=False, validator=fields.is_name)
     since: str | None = None
 
 
@@ -57,26 +57,26 @@ class Plan:
     everything, where a fleet can tell.
     """
 
-    strategy: str = attrs.field(validator=check.is_name)
+    strategy: str = attrs.field(validator=fields.is_name)
     steps: tuple[Step, ...]
     analyses: tuple[Analysis, ...] = ()
     guards: tuple[Guard, ...] = ()
     gates: tuple[str, ...] = ()
     deadline: Deadline = attrs.field(default=Deadline(within=hours(24 * 7)), validator=is_deadline)
     watch_every: timedelta = attrs.field(
-        default=minutes(1), converter=check.whole_ms, validator=check.is_duration
+        default=minutes(1), converter=fields.whole_ms, validator=fields.is_duration
     )
     preflight: timedelta = attrs.field(
-        default=minutes(5), converter=check.whole_ms, validator=check.is_duration
+        default=minutes(5), converter=fields.whole_ms, validator=fields.is_duration
     )
     alpha: float = 0.01
     retire_after: timedelta | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(check.whole_ms),
-        validator=check.optional(check.is_span),
+        converter=attrs.converters.optional(fields.whole_ms),
+        validator=fields.optional(fields.is_span),
     )
     unguarded: str | None = None
-    needs_stable: bool = attrs.field(default=True, validator=check.is_a(bool, "True or False"))
+    needs_stable: bool = attrs.field(default=True, validator=fields.is_a(bool, "True or False"))
 
     def __attrs_post_init__(self) -> None:
         problems = list(problems_of(self))
@@ -119,7 +119,7 @@ class Plan:
         """How often the router is read while nothing else is due: half of ``watch_every``, in whole
         milliseconds, one at least.
         """
-        return max(check.whole_ms(self.watch_every / 2), ms(1))
+        return max(fields.whole_ms(self.watch_every / 2), ms(1))
 
     @cached_property
     def alphas(self) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Action, HookAnswer, Memory, action_of
 from progressive.model.fields import is_list_of
 from progressive.model.traffic import Traffic
@@ -41,9 +41,9 @@ class Deadline:
     in holds and freezes.
     """
 
-    within: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
+    within: timedelta = attrs.field(converter=fields.whole_ms, validator=fields.is_duration)
     then: Action = attrs.field(
-        default=Action.ROLL_BACK, converter=action_of, validator=check.is_one_of(Action)
+        default=Action.ROLL_BACK, converter=action_of, validator=fields.is_one_of(Action)
     )
 
     @classmethod
@@ -56,7 +56,7 @@ class Deadline:
         )
 
 
-is_deadline = check.is_a(Deadline, "Deadline(within={})")
+is_deadline = fields.is_a(Deadline, "Deadline(within={})")
 
 
 @attrs.frozen(kw_only=True)
@@ -98,8 +98,8 @@ class Wait:
     why: str = attrs.field(kw_only=False)
     until: datetime | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(check.utc),
-        validator=check.optional(check.is_moment),
+        converter=attrs.converters.optional(fields.utc),
+        validator=fields.optional(fields.is_moment),
     )
     memory: Memory = None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Check, metrics_of
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Action
 from progressive.model.measurement import Metric
 from progressive.model.router_state import Capabilities
@@ -67,7 +67,7 @@ def _step_problems(plan: Plan) -> Iterator[str]:
     for i, step in enumerate(plan.steps):
         where = f"steps[{i}]"
         try:
-            check.name(step.id, f"{where}.id")
+            fields.name(step.id, f"{where}.id")
         except StrategyError as error:
             yield str(error)
         if step.id in seen:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 import attrs
 
 from progressive.errors import Failure, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import GateAnswer, HookAnswer
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look
@@ -30,7 +30,7 @@ class Tick:
     """Time has passed; whatever is wanted from the world is asked for again."""
 
     kind: ClassVar[str] = "tick"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
 
 
 @attrs.frozen(kw_only=True)
@@ -41,9 +41,9 @@ class Inspected:
     """
 
     kind: ClassVar[str] = "inspected"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     problems: tuple[str, ...] = attrs.field(
-        default=(), converter=check.strings, validator=check.is_strings
+        default=(), converter=fields.strings, validator=fields.is_strings
     )
     undo: str = ""
     fleet: bool = False
@@ -54,7 +54,7 @@ class RouterRead:
     """What the router served when it was read."""
 
     kind: ClassVar[str] = "seen"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     served: Served
 
 
@@ -65,7 +65,7 @@ class RouterApplied:
     """
 
     kind: ClassVar[str] = "wrote"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     epoch: int
     traffic: Traffic
     served: Served
@@ -87,7 +87,7 @@ class Surveyed:
     """What the instances of each track can carry, as the fleet says."""
 
     kind: ClassVar[str] = "surveyed"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     tracks: tuple[tuple[Track, Capacity], ...] = attrs.field(converter=_capacities)
 
 
@@ -96,7 +96,7 @@ class CommandFailed:
     """A command came back with an error instead of an answer. ``command`` is its kind."""
 
     kind: ClassVar[str] = "command_failed"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     command: str
     epoch: int
     failure: Failure
@@ -108,8 +108,8 @@ class Measured:
     """A look was answered, for these analyses."""
 
     kind: ClassVar[str] = "measured"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
-    analyses: tuple[str, ...] = attrs.field(converter=check.strings, validator=check.is_strings)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
+    analyses: tuple[str, ...] = attrs.field(converter=fields.strings, validator=fields.is_strings)
     look: Look
 
 
@@ -118,7 +118,7 @@ class HookAnswered:
     """A hook answered for the step with this id."""
 
     kind: ClassVar[str] = "hook_answered"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     epoch: int
     step: str
     answer: HookAnswer
@@ -129,7 +129,7 @@ class GateAnswered:
     """A gate answered."""
 
     kind: ClassVar[str] = "gate_answered"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     epoch: int
     gate: str
     answer: GateAnswer
@@ -140,13 +140,13 @@ class Retired:
     """The fleet has removed the old version."""
 
     kind: ClassVar[str] = "retired"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
 
 
 def _says_something(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} says nothing; the audit trail "
+            f"{fields.where(instance, attribute)}: {value!r} says nothing; the audit trail "
             "needs who and why"
         )
 
@@ -156,7 +156,7 @@ class Approve:
     """A person's yes to the approval of this name; remembered if it comes early."""
 
     kind: ClassVar[str] = "approve"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     approval: str
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
@@ -167,7 +167,7 @@ class Reject:
     """A person's no to the approval of this name; the rollout goes back as soon as it is seen."""
 
     kind: ClassVar[str] = "reject"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     approval: str
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
@@ -180,10 +180,10 @@ class Hold:
     """
 
     kind: ClassVar[str] = "hold"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
-    cause: str = attrs.field(default="person", validator=check.is_name)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
+    cause: str = attrs.field(default="person", validator=fields.is_name)
     within: timedelta = attrs.field(
-        default=timedelta(hours=24), converter=check.whole_ms, validator=check.is_duration
+        default=timedelta(hours=24), converter=fields.whole_ms, validator=fields.is_duration
     )
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
@@ -196,10 +196,10 @@ class Resume:
     """
 
     kind: ClassVar[str] = "resume"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     cause: str = "person"
     waive: tuple[str, ...] = attrs.field(
-        default=(), converter=check.strings, validator=check.is_strings
+        default=(), converter=fields.strings, validator=fields.is_strings
     )
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
@@ -212,7 +212,7 @@ class Skip:
     """
 
     kind: ClassVar[str] = "skip"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     epoch: int
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
@@ -225,9 +225,9 @@ class PromoteNow:
     """
 
     kind: ClassVar[str] = "promote_now"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     waive: tuple[str, ...] = attrs.field(
-        default=(), converter=check.strings, validator=check.is_strings
+        default=(), converter=fields.strings, validator=fields.is_strings
     )
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
@@ -238,7 +238,7 @@ class Abort:
     """Back to stable, now, from any phase that is not final."""
 
     kind: ClassVar[str] = "abort"
-    at: datetime = attrs.field(converter=check.utc, validator=check.is_moment)
+    at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     by: str = attrs.field(validator=_says_something)
     why: str = attrs.field(validator=_says_something)
 

@@ -25,7 +25,7 @@ import attrs
 
 from progressive._http import Client, Closing, Flow, Http, Request, at, to_http
 from progressive.errors import ConflictError, Failure, RouterError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.release import Release
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Track, Traffic
@@ -66,7 +66,7 @@ class Envoy(Closing):
     """
 
     admin: Http = attrs.field(default=Http("http://127.0.0.1:9901"), converter=to_http)
-    prefix: str = attrs.field(validator=check.is_name)
+    prefix: str = attrs.field(validator=fields.is_name)
     _client: Client = attrs.field(
         init=False,
         repr=False,

@@ -28,7 +28,7 @@ import attrs
 from progressive._http import Client, Closing, Flow, Http
 from progressive._kubernetes import Kubernetes, is_dns_name, patch, path_of, read, to_kubernetes
 from progressive.errors import RouterError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.release import Release
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Traffic
@@ -44,14 +44,14 @@ _GROUP: Final = "networking.istio.io"
 
 
 def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if value is None else check.strings(value)
+    return None if value is None else fields.strings(value)
 
 
 def _is_total(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    check.whole(value, check.where(instance, attribute), least=1)
+    fields.whole(value, fields.where(instance, attribute), least=1)
     if MILLION % value:  # type: ignore[operator]
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} parts are no exact shares; use "
+            f"{fields.where(instance, attribute)}: {value!r} parts are no exact shares; use "
             "100, 1000 or 10000"
         )
 
@@ -79,12 +79,12 @@ class Istio(Closing):
         default=attrs.Factory(lambda self: self.api.namespace, takes_self=True),
         validator=is_dns_name,
     )
-    host: str | None = attrs.field(default=None, validator=check.optional(is_dns_name))
+    host: str | None = attrs.field(default=None, validator=fields.optional(is_dns_name))
     routes: tuple[str, ...] | None = attrs.field(
-        default=None, converter=_names, validator=check.optional(check.is_strings)
+        default=None, converter=_names, validator=fields.optional(fields.is_strings)
     )
     total: int = attrs.field(default=100, validator=_is_total)
-    api_version: str = attrs.field(default="v1", validator=check.is_name)
+    api_version: str = attrs.field(default="v1", validator=fields.is_name)
     domain: str = attrs.field(default="cluster.local", validator=is_dns_name)
     _client: Client = attrs.field(
         init=False,

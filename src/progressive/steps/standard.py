@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Action, Go, NotYet, Stop, action_of
 from progressive.model.traffic import Match, Traffic, is_matches, is_percent, matches_of
 from progressive.model.units import Percent, hours, minutes, said
@@ -45,7 +45,7 @@ class SetWeight(Step):
     deadline: Deadline = attrs.field(
         kw_only=True, default=Deadline(within=minutes(10)), validator=is_deadline
     )
-    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+    id: str = attrs.field(kw_only=True, default="", validator=fields.is_a(str, "a name"))
     skippable: ClassVar[bool] = False
     traffic: Traffic = attrs.field(init=False, repr=False, eq=False)
 
@@ -70,13 +70,13 @@ class Bake(Step):
 
     kind: ClassVar[str] = "bake"
 
-    duration: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
+    duration: timedelta = attrs.field(converter=fields.whole_ms, validator=fields.is_duration)
     deadline: Deadline = attrs.field(
         kw_only=True,
         validator=is_deadline,
         default=attrs.Factory(lambda self: Deadline.an_hour_after(self.duration), takes_self=True),
     )
-    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+    id: str = attrs.field(kw_only=True, default="", validator=fields.is_a(str, "a name"))
 
     @property
     def span(self) -> timedelta:
@@ -101,13 +101,13 @@ class Pause(Step):
 
     kind: ClassVar[str] = "pause"
 
-    duration: timedelta = attrs.field(converter=check.whole_ms, validator=check.is_duration)
+    duration: timedelta = attrs.field(converter=fields.whole_ms, validator=fields.is_duration)
     deadline: Deadline = attrs.field(
         kw_only=True,
         validator=is_deadline,
         default=attrs.Factory(lambda self: Deadline.an_hour_after(self.duration), takes_self=True),
     )
-    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+    id: str = attrs.field(kw_only=True, default="", validator=fields.is_a(str, "a name"))
 
     @property
     def span(self) -> timedelta:
@@ -140,14 +140,14 @@ class Approval(Step):
 
     kind: ClassVar[str] = "approval"
 
-    name: str = attrs.field(validator=check.is_name)
+    name: str = attrs.field(validator=fields.is_name)
     within: timedelta = attrs.field(
-        kw_only=True, converter=check.whole_ms, validator=check.is_duration
+        kw_only=True, converter=fields.whole_ms, validator=fields.is_duration
     )
     otherwise: Action = attrs.field(
-        kw_only=True, converter=action_of, validator=[check.is_one_of(Action), _ends]
+        kw_only=True, converter=action_of, validator=[fields.is_one_of(Action), _ends]
     )
-    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+    id: str = attrs.field(kw_only=True, default="", validator=fields.is_a(str, "a name"))
 
     @property
     def approval(self) -> str:
@@ -171,12 +171,12 @@ class Analyze(Step):
 
     kind: ClassVar[str] = "analyze"
 
-    analysis: str = attrs.field(validator=check.is_name)
-    count: int = attrs.field(kw_only=True, default=1, validator=check.at_least(1))
+    analysis: str = attrs.field(validator=fields.is_name)
+    count: int = attrs.field(kw_only=True, default=1, validator=fields.at_least(1))
     deadline: Deadline = attrs.field(
         kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline
     )
-    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+    id: str = attrs.field(kw_only=True, default="", validator=fields.is_a(str, "a name"))
 
     @property
     def analyses(self) -> tuple[str, ...]:
@@ -201,12 +201,12 @@ class Hook(Step):
 
     kind: ClassVar[str] = "hook"
 
-    name: str = attrs.field(validator=check.is_name)
+    name: str = attrs.field(validator=fields.is_name)
     deadline: Deadline = attrs.field(
         kw_only=True, default=Deadline(within=hours(1)), validator=is_deadline
     )
     skippable: bool = attrs.field(kw_only=True, default=True)
-    id: str = attrs.field(kw_only=True, default="", validator=check.is_a(str, "a name"))
+    id: str = attrs.field(kw_only=True, default="", validator=fields.is_a(str, "a name"))
 
     @property
     def hook(self) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from progressive.codec.documents import dumps, dumps_note
 from progressive.errors import Failure, StateError, StoreError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.plan.step import Kinds
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
@@ -112,7 +112,7 @@ class FileStore:
         can't be read is listed after those that can be driven, because nobody watches its traffic.
         Ticking it raises the error that names the file.
         """
-        now, limit = check.moment(now, "due(now=)"), check.whole(limit, "limit")
+        now, limit = fields.moment(now, "due(now=)"), fields.whole(limit, "limit")
         overdue, broken = [], []
         for id in self._ids():
             try:
@@ -166,7 +166,7 @@ class FileStore:
     # ------------------------------------------------------------------------------------ its files
 
     def _path(self, id: str, suffix: str) -> str:
-        return os.path.join(self._directory, f"{stem_of(check.name(id, 'id'))}.{suffix}")
+        return os.path.join(self._directory, f"{stem_of(fields.name(id, 'id'))}.{suffix}")
 
     def _ids(self) -> list[str]:
         """The ids that there are states of. Files that this store would not have named are somebody
@@ -268,6 +268,6 @@ def _time(data: Any, keys: tuple[str, ...], path: str) -> datetime:
     try:
         for key in keys:
             data = data[key]
-        return check.moment(datetime.fromisoformat(data), keys[-1])
+        return fields.moment(datetime.fromisoformat(data), keys[-1])
     except (KeyError, TypeError, ValueError) as error:
         raise unreadable(path, ".".join(("$", *keys)), f"not a time: {error}") from None

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from progressive.errors import ConflictError, Failure, StoreError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 
 __all__ = ["driven", "id_of", "locked", "need_locks", "opened", "stem_of", "told"]
 
@@ -97,7 +97,7 @@ def id_of(stem: str) -> str | None:
             letter.upper() if bits >> i & 1 else letter
             for i, letter in enumerate(small.translate(BACK))
         )
-        if stem_of(check.name(id, "id")) == stem:
+        if stem_of(fields.name(id, "id")) == stem:
             return id
     return None
 

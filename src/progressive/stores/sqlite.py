@@ -17,7 +17,7 @@ from typing import Final
 
 from progressive.codec.documents import dumps, dumps_note
 from progressive.errors import StateError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.plan.step import Kinds
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
@@ -120,14 +120,14 @@ class SqliteStore:
         """The rollout as it was last saved; None if there is none. `StateError` names the database,
         the rollout and the place in it.
         """
-        with self._database.reading(f"rollout {check.name(id, 'id')!r} can't be read") as db:
+        with self._database.reading(f"rollout {fields.name(id, 'id')!r} can't be read") as db:
             return self._stored(db, id)
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
         """The ids whose ``wake_at`` has come, the longest overdue first, ``limit`` at most; also
         those whose state can't be read.
         """
-        overdue = (_time(check.moment(now, "due(now=)")), min(check.whole(limit, "limit"), MANY))
+        overdue = (_time(fields.moment(now, "due(now=)")), min(fields.whole(limit, "limit"), MANY))
         with self._database.reading("what is due can't be read") as db:
             return [id for (id,) in db.execute(DUE, overdue)]
 
@@ -143,7 +143,7 @@ class SqliteStore:
         iterate, and no save waits for you.
         """
         with self._database.reading(
-            f"the notes of rollout {check.name(id, 'id')!r} can't be read"
+            f"the notes of rollout {fields.name(id, 'id')!r} can't be read"
         ) as db:
             [(newest,)] = db.execute(NEWEST, (id,))
         return iter(()) if newest is None else self._notes(id, newest)
@@ -166,7 +166,7 @@ class SqliteStore:
         with SIGKILL too; a process that this one *forks* without an exec shares it.
         """
         directory = f"{self._path}-drivers"
-        path = os.path.join(directory, f"{stem_of(check.name(id, 'id'))}.driver")
+        path = os.path.join(directory, f"{stem_of(fields.name(id, 'id'))}.driver")
         with told(f"rollout {id!r} can't be locked for a driver"), suppress(FileExistsError):
             os.mkdir(directory)
         return driven(path, id)

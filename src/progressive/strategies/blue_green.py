@@ -11,7 +11,7 @@ import attrs
 from progressive.analysis.analysis import Analysis, checks_of
 from progressive.analysis.contract import Check, is_checks
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.units import minutes, percent
 from progressive.plan.step import Step
 from progressive.plan.validation import NO_ANALYSIS, UNJUDGED
@@ -48,18 +48,18 @@ class BlueGreen(Watched):
     preview_checks: tuple[Check, ...] = attrs.field(
         default=(), converter=checks_of, validator=is_checks
     )
-    preview_count: int = attrs.field(default=3, validator=check.at_least(1))
+    preview_count: int = attrs.field(default=3, validator=fields.at_least(1))
     approval: Approval | None = attrs.field(
         default=None,
-        validator=check.optional(check.is_a(Approval, "Approval({}, within=..., otherwise=...)")),
+        validator=fields.optional(fields.is_a(Approval, "Approval({}, within=..., otherwise=...)")),
     )
     pause: timedelta | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(check.whole_ms),
-        validator=check.optional(check.is_duration),
+        converter=attrs.converters.optional(fields.whole_ms),
+        validator=fields.optional(fields.is_duration),
     )
     bake: timedelta = attrs.field(
-        default=minutes(10), converter=check.whole_ms, validator=check.is_duration
+        default=minutes(10), converter=fields.whole_ms, validator=fields.is_duration
     )
 
     def __attrs_post_init__(self) -> None:

@@ -10,7 +10,7 @@ import attrs
 
 from progressive.analysis.analysis import Analysis
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.traffic import is_percent
 from progressive.model.units import MILLION, Percent, minutes
 from progressive.plan.step import Step, is_steps
@@ -20,12 +20,12 @@ from .common import Watched, analyses_of, is_analyses, steps_of
 
 
 def _weights(value: Iterable[Percent]) -> tuple[Percent, ...]:
-    found: tuple[Percent, ...] = check.listed(value)
+    found: tuple[Percent, ...] = fields.listed(value)
     return found
 
 
 def _is_weights(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    what = check.where(instance, attribute)
+    what = fields.where(instance, attribute)
     if not isinstance(value, tuple):
         raise StrategyError(
             f"{what}: expected a list, got {value!r}; write "
@@ -66,20 +66,20 @@ class Canary(Watched):
         default=(), converter=_weights, validator=_is_weights
     )
     bake: timedelta = attrs.field(
-        default=minutes(5), converter=check.whole_ms, validator=check.is_duration
+        default=minutes(5), converter=fields.whole_ms, validator=fields.is_duration
     )
     last_bake: timedelta | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(check.whole_ms),
-        validator=check.optional(check.is_duration),
+        converter=attrs.converters.optional(fields.whole_ms),
+        validator=fields.optional(fields.is_duration),
     )
-    baseline: Percent | None = attrs.field(default=None, validator=check.optional(is_percent))
+    baseline: Percent | None = attrs.field(default=None, validator=fields.optional(is_percent))
     steps: tuple[Step, ...] = attrs.field(default=(), converter=steps_of, validator=is_steps)
     analyses: tuple[Analysis, ...] = attrs.field(
         default=(), converter=analyses_of, validator=is_analyses
     )
     guards: tuple[str, ...] = attrs.field(
-        default=(), converter=check.strings, validator=check.is_strings
+        default=(), converter=fields.strings, validator=fields.is_strings
     )
 
     def __attrs_post_init__(self) -> None:

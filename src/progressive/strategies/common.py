@@ -15,7 +15,7 @@ import attrs
 from progressive.analysis.analysis import Analysis, checks_of
 from progressive.analysis.contract import Check, is_checks
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.units import hours, minutes, seconds
 from progressive.plan.plan import Guard, Plan, named_steps
 from progressive.plan.step import Deadline, Step, is_deadline
@@ -40,26 +40,26 @@ class Watched:
 
     checks: tuple[Check, ...] = attrs.field(default=(), converter=checks_of, validator=is_checks)
     interval: timedelta = attrs.field(
-        default=seconds(30), converter=check.whole_ms, validator=check.is_duration
+        default=seconds(30), converter=fields.whole_ms, validator=fields.is_duration
     )
     warmup: timedelta = attrs.field(
-        default=timedelta(), converter=check.whole_ms, validator=check.is_span
+        default=timedelta(), converter=fields.whole_ms, validator=fields.is_span
     )
     gates: tuple[str, ...] = attrs.field(
-        default=(), converter=check.strings, validator=check.is_strings
+        default=(), converter=fields.strings, validator=fields.is_strings
     )
     deadline: Deadline = attrs.field(default=Deadline(within=hours(24 * 7)), validator=is_deadline)
     watch_every: timedelta = attrs.field(
-        default=minutes(1), converter=check.whole_ms, validator=check.is_duration
+        default=minutes(1), converter=fields.whole_ms, validator=fields.is_duration
     )
     preflight: timedelta = attrs.field(
-        default=minutes(5), converter=check.whole_ms, validator=check.is_duration
+        default=minutes(5), converter=fields.whole_ms, validator=fields.is_duration
     )
     alpha: float = 0.01
     retire_after: timedelta | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(check.whole_ms),
-        validator=check.optional(check.is_span),
+        converter=attrs.converters.optional(fields.whole_ms),
+        validator=fields.optional(fields.is_span),
     )
     unguarded: str | None = None
 
@@ -131,14 +131,14 @@ class Watched:
 
 def steps_of(value: Iterable[Step]) -> tuple[Step, ...]:
     """A converter: several steps."""
-    found: tuple[Step, ...] = check.listed(value)
+    found: tuple[Step, ...] = fields.listed(value)
     return found
 
 
 def analyses_of(value: Iterable[Analysis]) -> tuple[Analysis, ...]:
     """A converter: several analyses."""
-    found: tuple[Analysis, ...] = check.listed(value)
+    found: tuple[Analysis, ...] = fields.listed(value)
     return found
 
 
-is_analyses = check.is_list_of(("checks", "interval"), "an Analysis(...)")
+is_analyses = fields.is_list_of(("checks", "interval"), "an Analysis(...)")

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import attrs
 
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.units import minutes, percent
 from progressive.plan.step import Step
 from progressive.steps.standard import Bake, SetWeight
@@ -30,7 +30,7 @@ class Revert(Watched):
     needs_stable: ClassVar[bool] = False  # what it leaves may be half down, which is why it leaves
 
     bake: timedelta = attrs.field(
-        default=minutes(1), converter=check.whole_ms, validator=check.is_duration
+        default=minutes(1), converter=fields.whole_ms, validator=fields.is_duration
     )
     unguarded: str | None = "it was the stable version before"
 

@@ -21,11 +21,11 @@ from .recording import Call, Recording
 from .replay.replay import notes_from, replay
 from .replay.replayed import Counted, Difference, Ending, Replay
 from .simulation import troubles
-from .simulation.curves import Above, After, Bursts, Curve, Daily, Moment, Number, Ramp
-from .simulation.explain import Explained, Explanation, Sight, explain
+from .simulation.curves import Above, After, Bursts, Curve, CurveLike, Daily, Ramp, SimTime
+from .simulation.explain import Detectability, Explained, Explanation, explain
 from .simulation.load import Load
-from .simulation.many import Many, Often, Spread, simulate_many
-from .simulation.service import Behaviour, Latency, Say, Users, World
+from .simulation.many import Many, Proportion, Quantiles, simulate_many
+from .simulation.service import Behaviour, Latency, PersonAction, Users, World
 from .simulation.simulate import simulate
 from .simulation.story import Exposure, Slice, Story
 from .verification.verify import Broken, Report, Transition, verify
@@ -57,20 +57,20 @@ __all__ = [
     "MemoryFleet",
     "MemoryRouter",
     "MemoryStore",
-    "Moment",
-    "Number",
-    "Often",
+    "SimTime",
+    "CurveLike",
+    "Proportion",
     "PromiseBroken",
     "Ramp",
     "Recording",
     "Replay",
     "Report",
-    "Say",
+    "PersonAction",
     "ScriptedMetrics",
-    "Sight",
+    "Detectability",
     "Slice",
     "Soaked",
-    "Spread",
+    "Quantiles",
     "Story",
     "Transition",
     "Users",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
-from progressive.model import fields as valid
+from progressive.model import fields
 from progressive.model.measurement import Kind, Metric, NoAnswer, Window
 from progressive.model.release import Release
 
@@ -217,7 +217,7 @@ def check(
 ) -> None:
     """Every law of every metric in every colour; then the colours have to agree."""
     found = colours(provider, wait, "measure")
-    cut = tuple(valid.moment(each, "cuts") for each in cuts)
+    cut = tuple(fields.moment(each, "cuts") for each in cuts)
     must(
         all(window.start < each < window.end for each in cut),
         "check_metrics was given cuts that do not divide its window",

@@ -11,7 +11,7 @@ import attrs
 
 from progressive.codec.documents import dumps, loads
 from progressive.errors import ConflictError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Counts, Look, Measurement, Metric, NoData, Window
 from progressive.model.release import Release, Version
@@ -265,7 +265,7 @@ class MemoryStore:
         return [loads(text, self._kinds) for text in list(self._texts.values())]
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        now = check.moment(now, "due(now=)")
+        now = fields.moment(now, "due(now=)")
         waiting = [
             (rollout.wake_at, rollout.id)
             for rollout in self._all()

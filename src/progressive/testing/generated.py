@@ -32,9 +32,9 @@ from progressive.analysis import Bound, Kayenta, Limit, MannWhitney, NoWorse, Sa
 from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Budget, Tolerance
 from progressive.analysis.kayenta.judge import KayentaJudge, KayentaMetric
-from progressive.codec.schema import types_of
+from progressive.codec.schema import MemoryType, types_of
 from progressive.errors import StrategyError
-from progressive.model.actions import Action, Memory
+from progressive.model.actions import Action
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -389,7 +389,7 @@ _KNOWN: Final[dict[Any, st.SearchStrategy[Any]]] = {
     datetime: MOMENTS,
     timedelta: DURATIONS,
     Percent: PERCENTS,
-    Memory: MEMORIES,
+    MemoryType: MEMORIES,
     Bound: PERCENTS
     | DURATIONS
     | NUMBERS

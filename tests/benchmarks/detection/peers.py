@@ -122,12 +122,17 @@ class Lift(NamedTuple):
     p: float
 
 
-Number = float | NDArray[np.float64]
+CurveLike = float | NDArray[np.float64]
 
 
 def lift(
-    events: Number, n: Number, control_events: Number, control_n: Number, *, relative: bool
-) -> tuple[Number, Number]:
+    events: CurveLike,
+    n: CurveLike,
+    control_events: CurveLike,
+    control_n: CurveLike,
+    *,
+    relative: bool,
+) -> tuple[CurveLike, CurveLike]:
     """The difference of two rates and its variance; ``relative`` to the control's rate by the delta
     method. Numbers or arrays.
     """

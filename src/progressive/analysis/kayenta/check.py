@@ -15,7 +15,7 @@ from progressive.analysis.parameters import (
     track_of,
 )
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import Memory
 from progressive.model.measurement import Kind, Look, Metric
 from progressive.model.traffic import Track
@@ -62,17 +62,17 @@ class Kayenta(Comparing, Unweighted):
     kind: ClassVar[str] = "kayenta"
 
     config: KayentaJudge = attrs.field(
-        kw_only=False, validator=check.is_a(KayentaJudge, "KayentaJudge(metrics=[...])")
+        kw_only=False, validator=fields.is_a(KayentaJudge, "KayentaJudge(metrics=[...])")
     )
-    metrics: tuple[Metric, ...] = attrs.field(converter=check.listed)
+    metrics: tuple[Metric, ...] = attrs.field(converter=fields.listed)
     than: Track = attrs.field(
-        default=Track.BASELINE, converter=track_of, validator=check.is_one_of(Track)
+        default=Track.BASELINE, converter=track_of, validator=fields.is_one_of(Track)
     )
-    points: int = attrs.field(default=50, validator=check.at_least(1))
-    lookback: int = attrs.field(default=240, validator=check.at_least(1))
+    points: int = attrs.field(default=50, validator=fields.at_least(1))
+    lookback: int = attrs.field(default=240, validator=fields.at_least(1))
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(default=Tolerance(in_a_row=1), validator=is_tolerance)
-    id: str = attrs.field(default="kayenta", validator=check.is_name)
+    id: str = attrs.field(default="kayenta", validator=fields.is_name)
 
     def __attrs_post_init__(self) -> None:
         problems = list(self._problems())
@@ -86,7 +86,7 @@ class Kayenta(Comparing, Unweighted):
             or not metrics
             or not all(isinstance(each, Metric) for each in metrics)
         ):
-            return [f"metrics={check.brief(metrics)}: give a list of Metric(..., kind='value')"]
+            return [f"metrics={fields.brief(metrics)}: give a list of Metric(..., kind='value')"]
         wanted, given = (
             [each.name for each in self.config.metrics],
             [each.name for each in self.metrics],

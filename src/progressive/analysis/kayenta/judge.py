@@ -43,7 +43,7 @@ import attrs
 
 from progressive.analysis.parameters import is_number
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 
 from .metric import (
     Classification,
@@ -115,7 +115,7 @@ class KayentaJudge:
     Raises `StrategyError` with one line for each mistake.
     """
 
-    metrics: tuple[KayentaMetric, ...] = attrs.field(converter=check.listed)
+    metrics: tuple[KayentaMetric, ...] = attrs.field(converter=fields.listed)
     group_weights: tuple[tuple[str, float], ...] = attrs.field(default=(), converter=_weights)
     pass_score: float = 95.0
     marginal_score: float = 75.0
@@ -137,7 +137,7 @@ class KayentaJudge:
             and all(isinstance(each, KayentaMetric) for each in metrics)
         ):
             yield (
-                f"metrics={check.brief(metrics)}: write a list of KayentaMetric(...), one at least"
+                f"metrics={fields.brief(metrics)}: write a list of KayentaMetric(...), one at least"
             )
         else:
             yield from self._problems_of_metrics()

@@ -11,7 +11,7 @@ import attrs
 
 from progressive.analysis.parameters import is_number
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.stats.ranks import Shift, common_language, mean_ratio, shift, shift_statistic
 from progressive.stats.special import normal_quantile
 
@@ -79,19 +79,19 @@ THRESHOLDS: Final = (
 
 
 def _direction(value: Direction | str) -> Direction:
-    return check.chosen(Direction, value)
+    return fields.chosen(Direction, value)
 
 
 def _nan_strategy(value: NanStrategy | str) -> NanStrategy:
-    return check.chosen(NanStrategy, value)
+    return fields.chosen(NanStrategy, value)
 
 
 def _outliers(value: OutlierStrategy | str) -> OutlierStrategy:
-    return check.chosen(OutlierStrategy, value)
+    return fields.chosen(OutlierStrategy, value)
 
 
 def _effect_size(value: EffectSize | str) -> EffectSize:
-    return check.chosen(EffectSize, value)
+    return fields.chosen(EffectSize, value)
 
 
 def _no_effect(metric: KayentaMetric) -> float:
@@ -127,7 +127,7 @@ class KayentaMetric:
     """
 
     name: str = attrs.field(kw_only=False)
-    groups: tuple[str, ...] = attrs.field(default=(), converter=check.listed)
+    groups: tuple[str, ...] = attrs.field(default=(), converter=fields.listed)
     direction: Direction = attrs.field(default=Direction.EITHER, converter=_direction)
     nan_strategy: NanStrategy = attrs.field(default=NanStrategy.REMOVE, converter=_nan_strategy)
     outliers: OutlierStrategy = attrs.field(default=OutlierStrategy.KEEP, converter=_outliers)
@@ -143,7 +143,7 @@ class KayentaMetric:
 
     def __attrs_post_init__(self) -> None:
         problems = [
-            f"KayentaMetric({check.brief(self.name)}): {problem}" for problem in self._problems()
+            f"KayentaMetric({fields.brief(self.name)}): {problem}" for problem in self._problems()
         ]
         if problems:
             raise StrategyError(problems)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 
 __all__ = ["Pair", "Series", "Tags", "back_fill", "mix"]
 
@@ -36,7 +36,7 @@ class Series:
     name: str
     values: tuple[float, ...] = attrs.field(default=(), converter=floats)
     tags: Tags = attrs.field(default=(), converter=_tags)
-    expected: int = attrs.field(default=0, validator=check.at_least(0))
+    expected: int = attrs.field(default=0, validator=fields.at_least(0))
 
 
 @attrs.frozen(kw_only=True)

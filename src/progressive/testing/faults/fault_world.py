@@ -68,7 +68,7 @@ from progressive.runtime.protocol import Execute, Persist, Persisted, tick_proto
 from progressive.testing.doubles import EPOCH
 from progressive.testing.simulation.simulate import RELEASE
 
-from .reference_model import Ghost, PromiseBroken
+from .reference_model import PromiseBroken, ReferenceModel
 
 __all__ = ["FaultWorld"]
 
@@ -147,7 +147,7 @@ class FaultWorld:
     # between them
     duplicate: bool = False
     shuffle: random.Random | None = None
-    ghost: Ghost = attrs.field(factory=Ghost)
+    ghost: ReferenceModel = attrs.field(factory=ReferenceModel)
     events: int = 0
 
     def __attrs_post_init__(self) -> None:

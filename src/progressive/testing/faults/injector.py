@@ -26,7 +26,7 @@ from progressive.errors import (
     StrategyError,
     WorldError,
 )
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.traffic import Traffic
 from progressive.model.units import Percent
 
@@ -62,13 +62,15 @@ class Fault:
     1). ``by``: how long a delay is.
     """
 
-    method: str = attrs.field(validator=check.is_name)
-    what: Injected = attrs.field(validator=check.is_one_of(Injected))
+    method: str = attrs.field(validator=fields.is_name)
+    what: Injected = attrs.field(validator=fields.is_one_of(Injected))
     nth: int | None = attrs.field(
-        default=None, kw_only=True, validator=check.optional(check.at_least(1))
+        default=None, kw_only=True, validator=fields.optional(fields.at_least(1))
     )
     chance: float = attrs.field(default=1.0, kw_only=True)
-    by: timedelta = attrs.field(default=timedelta(seconds=1), kw_only=True, validator=check.is_span)
+    by: timedelta = attrs.field(
+        default=timedelta(seconds=1), kw_only=True, validator=fields.is_span
+    )
 
 
 class Faulty:

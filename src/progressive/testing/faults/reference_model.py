@@ -16,7 +16,7 @@ from progressive.rollout.events import Tick
 from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.state import Rollout
 
-__all__ = ["Ghost", "PromiseBroken"]
+__all__ = ["ReferenceModel", "PromiseBroken"]
 
 
 class PromiseBroken(AssertionError):
@@ -26,7 +26,7 @@ class PromiseBroken(AssertionError):
 
 
 @attrs.define
-class Ghost:
+class ReferenceModel:
     """``ceiling``: the most, in parts per million, that any saved step asked for. ``aborted``: a
     rollback has been decided, or was done by hand.
 

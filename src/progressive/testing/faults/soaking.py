@@ -17,7 +17,7 @@ from typing import Any, Final
 import attrs
 
 from progressive.errors import ConflictError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.actions import ClosedUntil, Go, NotYet, Open
 from progressive.model.capacity import Capacity
 from progressive.model.traffic import Track
@@ -195,12 +195,12 @@ def _named(faults: Iterable[str], what: str) -> tuple[str, ...]:
     if isinstance(faults, str) or not isinstance(faults, Iterable):
         mend = f"faults=[{faults!r}]" if faults in FAULTS else 'faults=["bad", "late"]'
         raise StrategyError(
-            f"{what}: {check.brief(faults)} is no list of names; use {mend}; {there}"
+            f"{what}: {fields.brief(faults)} is no list of names; use {mend}; {there}"
         )
     asked = list(faults)
     for name in asked:
         if name not in FAULTS:
-            raise StrategyError(f"{what}: {check.brief(name)} is no fault; {there}")
+            raise StrategyError(f"{what}: {fields.brief(name)} is no fault; {there}")
     return tuple(name for name in FAULTS if name in asked)
 
 
@@ -209,12 +209,12 @@ def _whole(seeds: Any) -> Iterator[int]:
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
         mend = seeds if type(seeds) is int and seeds > 0 else 100
         raise StrategyError(
-            f"soak(seeds): {check.brief(seeds)} is no list of seeds; use seeds=range({mend})"
+            f"soak(seeds): {fields.brief(seeds)} is no list of seeds; use seeds=range({mend})"
         )
     for n, seed in enumerate(seeds):
         if type(seed) is not int:
             raise StrategyError(
-                f"soak(seeds)[{n}]: {check.brief(seed)} is not a whole number; use "
+                f"soak(seeds)[{n}]: {fields.brief(seed)} is not a whole number; use "
                 "seeds=range(100), or seeds=[7] for one"
             )
         yield seed

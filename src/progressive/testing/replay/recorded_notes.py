@@ -14,7 +14,7 @@ import attrs
 
 from progressive.codec.documents import loads_note
 from progressive.errors import StateError, StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.traffic import Traffic
 from progressive.model.units import seconds
 from progressive.rollout.notes import (
@@ -97,7 +97,7 @@ def in_order(given: Iterable[Note | tuple[str, Note]]) -> Written:
         id, note = each if isinstance(each, tuple) and len(each) == 2 else (None, each)
         if not isinstance(note, NOTES):
             raise StrategyError(
-                f"replay(notes)[{i}]: {check.brief(each)} is no note; pass store.notes(id), "
+                f"replay(notes)[{i}]: {fields.brief(each)} is no note; pass store.notes(id), "
                 "or notes_from(path)"
             )
         notes.append(note)

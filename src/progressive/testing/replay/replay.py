@@ -11,7 +11,7 @@ from typing import Final
 
 from progressive.analysis.analysis import PREFLIGHT
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import Counts
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
@@ -68,14 +68,14 @@ def replay(
     _is_no_path(notes)
     if not isinstance(notes, Story | Iterable):
         raise StrategyError(
-            f"replay(notes): {check.brief(notes)} has no notes; pass store.notes(id), "
+            f"replay(notes): {fields.brief(notes)} has no notes; pass store.notes(id), "
             "notes_from(path) or a Story"
         )
     recording = RecordedRollout.of(notes.notes if isinstance(notes, Story) else notes)
     plan = getattr(strategy, "plan", None)
     if not isinstance(plan, Plan):
         raise StrategyError(
-            f"replay(strategy): {check.brief(strategy)} has no plan; pass a Canary(...), a "
+            f"replay(strategy): {fields.brief(strategy)} has no plan; pass a Canary(...), a "
             "BlueGreen(...) or a stored Rollout"
         )
     _of_the_same_kind(recording, plan)
@@ -93,7 +93,7 @@ def replay(
 def _is_no_path(notes: object) -> None:
     if isinstance(notes, str | bytes | PathLike):
         raise StrategyError(
-            f"replay(notes): {check.brief(notes)} is no note; to read them from a file, use "
+            f"replay(notes): {fields.brief(notes)} is no note; to read them from a file, use "
             "notes_from(path)"
         )
 

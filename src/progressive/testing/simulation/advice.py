@@ -14,7 +14,7 @@ from progressive.model.measurement import Bad, Kind, Metric
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, said
 
-from .curves import Moment, at
+from .curves import SimTime, at
 from .lookout import Stay, watch
 from .power import Power
 
@@ -149,7 +149,7 @@ def _regression(power: Power, metric: Metric, times: float) -> str:
 
 def _level(power: Power, metric: Metric, times: float) -> float:
     world = power.load.world([metric], times=times)
-    moment = Moment(age=timedelta(), clock=world.start, load=power.load.at_start, share=0.0)
+    moment = SimTime(age=timedelta(), clock=world.start, load=power.load.at_start, share=0.0)
     behaviour = world.candidate
     match metric.kind:
         case Kind.RATIO:

@@ -1,7 +1,7 @@
 """Numbers that change: over time, with load, with the candidate's share. Values, so a world made of
 them compares, prints and pickles.
 
-A curve is anything that is called with a `Moment` and gives a number; a plain number is one that
+A curve is anything that is called with a `SimTime` and gives a number; a plain number is one that
 never changes. Curves add and multiply: ``Ramp(1, 3, over=minutes(20)) * Daily(low=5, high=80)``. A
 function of your own will do too; a lambda can't go to another process.
 """
@@ -16,14 +16,14 @@ from typing import Any, TypeAlias
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.units import MILLION, Percent
 
-__all__ = ["Above", "After", "Bursts", "Curve", "Daily", "Moment", "Number", "Ramp"]
+__all__ = ["Above", "After", "Bursts", "Curve", "Daily", "SimTime", "CurveLike", "Ramp"]
 
 
 @attrs.frozen(kw_only=True)
-class Moment:
+class SimTime:
     """What a curve may look at. ``age``: since the version first had traffic. ``load``: requests a
     second of the whole service.
 
@@ -42,23 +42,23 @@ class Curve:
 
     __slots__ = ()
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, moment: SimTime) -> float:
         """The number at this moment."""
         raise NotImplementedError(
             f"{type(self).__name__} gives no number: write __call__(self, moment)"
         )
 
-    def __add__(self, other: Number) -> Curve:
+    def __add__(self, other: CurveLike) -> Curve:
         return _Of(self, other, times=False)
 
-    def __mul__(self, other: Number) -> Curve:
+    def __mul__(self, other: CurveLike) -> Curve:
         return _Of(self, other, times=True)
 
     __radd__ = __add__
     __rmul__ = __mul__
 
 
-Number: TypeAlias = float | Percent | timedelta | Curve | Callable[[Moment], float]
+CurveLike: TypeAlias = float | Percent | timedelta | Curve | Callable[[SimTime], float]
 """A number that never changes (a `Percent` is a fraction of 1, a duration is seconds), or a
 curve.
 """
@@ -80,17 +80,17 @@ def is_number(instance: object, attribute: attrs.Attribute[Any], value: object) 
     if callable(value) or (isinstance(value, float) and math.isfinite(value)):
         return
     raise StrategyError(
-        f"{check.where(instance, attribute)}: {value!r} is neither a finite number nor a curve"
+        f"{fields.where(instance, attribute)}: {value!r} is neither a finite number nor a curve"
     )
 
 
-def at(value: Any, moment: Moment) -> float:
+def at(value: Any, moment: SimTime) -> float:
     """What a number or a curve is at this moment."""
     found: float = value if isinstance(value, float) else value(moment)
     return found
 
 
-def load_at(curve: Any, moment: Moment, what: str = "World.load") -> float:
+def load_at(curve: Any, moment: SimTime, what: str = "World.load") -> float:
     """Requests a second at this moment; a `StrategyError` where they are none that can be sent."""
     found = at(curve, moment)
     try:
@@ -113,11 +113,11 @@ def scaled(value: Any, factor: float, *, most: float = math.inf) -> Any:
 
 @attrs.frozen
 class _Of(Curve):
-    one: Number = attrs.field(converter=number, validator=is_number)
-    other: Number = attrs.field(converter=number, validator=is_number)
+    one: CurveLike = attrs.field(converter=number, validator=is_number)
+    other: CurveLike = attrs.field(converter=number, validator=is_number)
     times: bool = attrs.field(kw_only=True)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, moment: SimTime) -> float:
         one, other = at(self.one, moment), at(self.other, moment)
         return one * other if self.times else one + other
 
@@ -130,11 +130,11 @@ class After(Curve):
     Counted from the version's first traffic.
     """
 
-    time: timedelta = attrs.field(validator=check.is_span)
-    before: Number = attrs.field(converter=number, validator=is_number)
-    then: Number = attrs.field(converter=number, validator=is_number)
+    time: timedelta = attrs.field(validator=fields.is_span)
+    before: CurveLike = attrs.field(converter=number, validator=is_number)
+    then: CurveLike = attrs.field(converter=number, validator=is_number)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, moment: SimTime) -> float:
         return at(self.then if moment.age >= self.time else self.before, moment)
 
 
@@ -144,11 +144,11 @@ class Ramp(Curve):
     ``Ramp(4, 1, over=minutes(3))``. It stays at the second.
     """
 
-    first: Number = attrs.field(converter=number, validator=is_number)
-    last: Number = attrs.field(converter=number, validator=is_number)
-    over: timedelta = attrs.field(kw_only=True, validator=check.is_duration)
+    first: CurveLike = attrs.field(converter=number, validator=is_number)
+    last: CurveLike = attrs.field(converter=number, validator=is_number)
+    over: timedelta = attrs.field(kw_only=True, validator=fields.is_duration)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, moment: SimTime) -> float:
         done = min(1.0, max(0.0, moment.age / self.over))
         return at(self.first, moment) * (1.0 - done) + at(self.last, moment) * done
 
@@ -159,11 +159,11 @@ class Above(Curve):
     breaks under load.
     """
 
-    share: Percent = attrs.field(validator=check.is_a(Percent, "percent(30)"))
-    below: Number = attrs.field(converter=number, validator=is_number)
-    then: Number = attrs.field(converter=number, validator=is_number)
+    share: Percent = attrs.field(validator=fields.is_a(Percent, "percent(30)"))
+    below: CurveLike = attrs.field(converter=number, validator=is_number)
+    then: CurveLike = attrs.field(converter=number, validator=is_number)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, moment: SimTime) -> float:
         return at(self.then if moment.share * MILLION > self.share.ppm else self.below, moment)
 
 
@@ -177,7 +177,7 @@ class Daily(Curve):
     high: float = attrs.field(converter=number, validator=is_number)
     peak: float = attrs.field(default=15.0, converter=number, validator=is_number)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, moment: SimTime) -> float:
         clock = moment.clock
         hour = clock.hour + clock.minute / 60 + clock.second / 3600
         away = abs((hour - self.peak + 12.0) % 24.0 - 12.0) / 12.0  # 0 at the peak, 1 in the night
@@ -188,11 +188,11 @@ class Daily(Curve):
 class Bursts(Curve):
     """``high`` for ``lasting`` at the beginning of ``every`` stretch of the clock, else ``low``."""
 
-    low: Number = attrs.field(converter=number, validator=is_number)
-    high: Number = attrs.field(converter=number, validator=is_number)
-    every: timedelta = attrs.field(validator=check.is_duration)
-    lasting: timedelta = attrs.field(validator=check.is_duration)
+    low: CurveLike = attrs.field(converter=number, validator=is_number)
+    high: CurveLike = attrs.field(converter=number, validator=is_number)
+    every: timedelta = attrs.field(validator=fields.is_duration)
+    lasting: timedelta = attrs.field(validator=fields.is_duration)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, moment: SimTime) -> float:
         into = timedelta(seconds=moment.clock.timestamp() % self.every.total_seconds())
         return at(self.high if into < self.lasting else self.low, moment)

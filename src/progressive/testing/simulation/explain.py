@@ -16,7 +16,7 @@ from textwrap import wrap
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, said
 from progressive.plan.plan import Strategy
@@ -24,11 +24,11 @@ from progressive.strategies.describe import describe
 
 from .advice import advice
 from .load import Load
-from .many import Often
+from .many import Proportion
 from .power import Power, power_of
 from .service import met
 
-__all__ = ["Explained", "Explanation", "Sight", "explain"]
+__all__ = ["Explained", "Explanation", "Detectability", "explain"]
 
 REGRESSIONS = (2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 """Times worse than usual: close enough together that what lies between is read off a line."""
@@ -38,7 +38,7 @@ WIDTH = 92
 
 
 @attrs.frozen(kw_only=True)
-class Sight:
+class Detectability:
     """What one check sees up to the end of one step, of a regression that is there from the
     candidate's first request.
 
@@ -49,12 +49,12 @@ class Sight:
     """
 
     check: str
-    caught: tuple[tuple[float, Often], ...]
-    here: tuple[tuple[float, Often], ...]
+    caught: tuple[tuple[float, Proportion], ...]
+    here: tuple[tuple[float, Proportion], ...]
     dormant: bool = False
     observes: bool = False
 
-    def chance(self, times: float) -> Often:
+    def chance(self, times: float) -> Proportion:
         """How often a version that is ``times`` as bad as usual is caught by the end of this step;
         1 is a healthy one: a false alarm.
         """
@@ -74,7 +74,7 @@ class Sight:
         """
         if not 0 < chance <= 1:
             raise StrategyError(f"smallest({chance!r}): a chance is above 0 and at most 1; use 0.9")
-        before: tuple[float, Often] | None = None
+        before: tuple[float, Proportion] | None = None
         for times, often in self.caught[1:]:
             if often.share >= chance:
                 if before is None or often.share <= before[1].share:
@@ -102,10 +102,10 @@ class Explained:
     usual: timedelta
     requests: int
     users: int
-    stuck: Often
-    sights: tuple[Sight, ...]
+    stuck: Proportion
+    sights: tuple[Detectability, ...]
 
-    def sight(self, check: str) -> Sight:
+    def sight(self, check: str) -> Detectability:
         """What ``check`` (its name as in the notes, ``analysis/check``, or the check's own part of
         it) sees here.
         """
@@ -137,8 +137,8 @@ class Explanation:
     strategy: str
     load: Load
     steps: tuple[Explained, ...]
-    false_alarm: Often
-    promoted: Often
+    false_alarm: Proportion
+    promoted: Proportion
     usual: timedelta | None
     warnings: tuple[str, ...]
 
@@ -159,7 +159,7 @@ class Explanation:
             for key in sorted(keys)
         }
 
-    def _named(self, sight: Sight) -> str:
+    def _named(self, sight: Detectability) -> str:
         return f"{self._names[sight.check]}{' (observes)' if sight.observes else ''}"
 
     @cached_property
@@ -268,7 +268,7 @@ def explain(
             f"explain(regressions=): {wrong[0]!r} is not worse than usual; use numbers "
             "above 1, such as 2"
         )
-    check.whole(runs, "explain(runs=)", least=1)
+    fields.whole(runs, "explain(runs=)", least=1)
     plan = strategy.plan
     load.world().measures(plan.metrics)
     power = power_of(
@@ -318,10 +318,10 @@ def _users(power: Power) -> Iterator[int]:
 
 def _sights(
     power: Power, step: int, judged: Sequence[str], dormant: Sequence[str]
-) -> Iterator[Sight]:
+) -> Iterator[Detectability]:
     for key in (*judged, *dormant):
         c = power.plan.keys.index(key)
-        yield Sight(
+        yield Detectability(
             check=key,
             caught=tuple((times, power.caught(c, step, times)) for times in power.times),
             here=tuple((times, power.caught_here(c, step, times)) for times in power.times),

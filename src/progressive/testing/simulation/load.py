@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import Bad, Kind, Metric
 from progressive.model.units import Percent, percent
 from progressive.testing.doubles import EPOCH
 
-from .curves import Moment, Number, is_number, load_at, number, scaled
+from .curves import CurveLike, SimTime, is_number, load_at, number, scaled
 from .service import Behaviour, Users, World
 
 __all__ = ["Load"]
@@ -30,16 +30,16 @@ class Load:
     begins, for what depends on the clock.
     """
 
-    rps: Number = attrs.field(converter=number, validator=is_number)
+    rps: CurveLike = attrs.field(converter=number, validator=is_number)
     usual: Behaviour = attrs.field(
-        default=Behaviour(), kw_only=True, validator=check.is_a(Behaviour, "Behaviour(...)")
+        default=Behaviour(), kw_only=True, validator=fields.is_a(Behaviour, "Behaviour(...)")
     )
     users: Users = attrs.field(default=Users(), kw_only=True)
     matched: Percent = attrs.field(
-        default=percent(1), kw_only=True, validator=check.is_a(Percent, "percent({})")
+        default=percent(1), kw_only=True, validator=fields.is_a(Percent, "percent({})")
     )
     start: datetime = attrs.field(
-        default=EPOCH, kw_only=True, converter=check.utc, validator=check.is_moment
+        default=EPOCH, kw_only=True, converter=fields.utc, validator=fields.is_moment
     )
 
     def world(self, metrics: Sequence[Metric] = (), *, times: float = 1.0) -> World:
@@ -79,7 +79,7 @@ class Load:
     def at_start(self) -> float:
         """Requests a second when it begins."""
         return load_at(
-            self.rps, Moment(age=timedelta(), clock=self.start, load=0.0, share=1.0), "Load.rps"
+            self.rps, SimTime(age=timedelta(), clock=self.start, load=0.0, share=1.0), "Load.rps"
         )
 
 
@@ -114,8 +114,8 @@ def _worse(behaviour: Behaviour, metric: Metric, times: float) -> Behaviour:
 
 
 def _one_scaled(
-    pairs: tuple[tuple[str, Number], ...], name: str, factor: float, *, most: float = math.inf
-) -> Mapping[str, Number]:
+    pairs: tuple[tuple[str, CurveLike], ...], name: str, factor: float, *, most: float = math.inf
+) -> Mapping[str, CurveLike]:
     return {
         each: scaled(value, factor, most=most) if each == name else value for each, value in pairs
     }

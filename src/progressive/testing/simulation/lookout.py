@@ -27,7 +27,7 @@ from progressive.model.units import MILLION
 from progressive.plan.plan import Plan, Series
 from progressive.plan.step import Approved, Done, Situation, Wait
 
-from .curves import Moment, at, load_at
+from .curves import SimTime, at, load_at
 from .dice import Dice
 from .running import drawn, failures
 from .service import World
@@ -349,10 +349,12 @@ class _Lookout:
             )
         )
 
-    def _moment(self, track: Track, start: datetime) -> Moment:
-        load = load_at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
+    def _moment(self, track: Track, start: datetime) -> SimTime:
+        load = load_at(self.world.load, SimTime(age=ZERO, clock=start, load=0.0, share=1.0))
         share = self.parts[track].whole
-        return Moment(age=start - self.first.get(track, start), clock=start, load=load, share=share)
+        return SimTime(
+            age=start - self.first.get(track, start), clock=start, load=load, share=share
+        )
 
     def _expected(self, start: datetime, end: datetime, track: Track) -> int:
         """Requests whose answers users see, by the load at every scrape (at some hundred of them,

@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.units import said
 from progressive.plan.plan import Strategy
 from progressive.rollout.phases import Phase
@@ -25,7 +25,7 @@ from .service import World
 from .simulate import simulate
 from .story import Exposure, Story
 
-__all__ = ["Many", "Often", "Run", "Spread", "simulate_many"]
+__all__ = ["Many", "Proportion", "Run", "Quantiles", "simulate_many"]
 
 _Z95: Final = 1.959963984540054
 """The normal distribution's 97.5 % quantile: intervals are of 95 %."""
@@ -44,7 +44,7 @@ class Run:
 
 
 @attrs.frozen
-class Often:
+class Proportion:
     """``count`` of ``runs``; ``low`` and ``high`` are its 95 % interval as a fraction (Wilson
     1927), inclusive.
     """
@@ -80,7 +80,7 @@ class Often:
 
 
 @attrs.frozen
-class Spread:
+class Quantiles:
     """Sorted ``values`` of the runs: their median and 95 % quantile, each with its 95 % interval
     from order statistics.
     """
@@ -123,60 +123,60 @@ class Many:
     seed: object
     runs: tuple[Run, ...]
 
-    def _often(self, *phases: Phase) -> Often:
-        return Often(sum(run.phase in phases for run in self.runs), len(self.runs))
+    def _often(self, *phases: Phase) -> Proportion:
+        return Proportion(sum(run.phase in phases for run in self.runs), len(self.runs))
 
     @property
-    def promoted(self) -> Often:
+    def promoted(self) -> Proportion:
         """How often the candidate became stable: how often a bad one gets through, or a good
         one.
         """
         return self._often(Phase.PROMOTED)
 
     @property
-    def rolled_back(self) -> Often:
+    def rolled_back(self) -> Proportion:
         """How often it was taken back: false alarms for a good version, catches for a bad one."""
         return self._often(Phase.ROLLED_BACK)
 
     @property
-    def unfinished(self) -> Often:
+    def unfinished(self) -> Proportion:
         """How often it came to no end in the time that was simulated."""
         return self._often(
             *(phase for phase in Phase if phase not in (Phase.PROMOTED, Phase.ROLLED_BACK))
         )
 
-    def _spread(self, of: Callable[[Run], float]) -> Spread:
-        return Spread(tuple(sorted(of(run) for run in self.runs)))
+    def _spread(self, of: Callable[[Run], float]) -> Quantiles:
+        return Quantiles(tuple(sorted(of(run) for run in self.runs)))
 
     @property
-    def users_exposed(self) -> Spread:
+    def users_exposed(self) -> Quantiles:
         """Distinct users who met the candidate."""
         return self._spread(lambda run: run.exposed.users)
 
     @property
-    def users_harmed(self) -> Spread:
+    def users_harmed(self) -> Quantiles:
         """Distinct users who saw the candidate fail."""
         return self._spread(lambda run: run.exposed.harmed)
 
     @property
-    def requests_failed(self) -> Spread:
+    def requests_failed(self) -> Quantiles:
         """Requests that failed on the candidate."""
         return self._spread(lambda run: run.exposed.failed)
 
     @property
-    def duration(self) -> Spread:
+    def duration(self) -> Quantiles:
         """Seconds from the start to the promotion or to the verified 0 %."""
         return self._spread(lambda run: run.duration.total_seconds())
 
     @property
-    def detected(self) -> Spread | None:
+    def detected(self) -> Quantiles | None:
         """Seconds from the candidate's first traffic to the decision to take it back, over the runs
         that were; None if none was.
         """
         found = sorted(
             run.detected.total_seconds() for run in self.runs if run.detected is not None
         )
-        return Spread(tuple(found)) if found else None
+        return Quantiles(tuple(found)) if found else None
 
     def __repr__(self) -> str:
         return f"<Many: {self}>"
@@ -232,7 +232,7 @@ def _makes_fleets(fleet: Any) -> None:
     made = not isinstance(fleet, type) and (hasattr(fleet, "survey") or hasattr(fleet, "asurvey"))
     if fleet is not None and (made or not callable(fleet)):
         raise StrategyError(
-            f"simulate_many(fleet=): all runs would share {check.brief(fleet)}; put "
+            f"simulate_many(fleet=): all runs would share {fields.brief(fleet)}; put "
             "troubles.NotReady(...) in the world, or give what makes "
             "one for each run, such as fleet=MemoryFleet"
         )

@@ -13,7 +13,7 @@ from progressive.plan.plan import Plan
 
 from .load import Load
 from .lookout import Watched, watch
-from .many import Often
+from .many import Proportion
 
 __all__ = ["Power", "power_of"]
 
@@ -41,44 +41,44 @@ class Power:
         """The rollouts of a version that is not worse."""
         return self.watched[1.0]
 
-    def caught(self, check: int, step: int, times: float) -> Often:
+    def caught(self, check: int, step: int, times: float) -> Proportion:
         """How often this check had failed by the end of this step."""
         runs = self.watched[times]
-        return Often(
+        return Proportion(
             sum(
                 _failed(run, check) is not None and run.endings[check].step <= step for run in runs
             ),
             len(runs),
         )
 
-    def caught_here(self, check: int, step: int, times: float) -> Often:
+    def caught_here(self, check: int, step: int, times: float) -> Proportion:
         """How often it failed in this very step, of the runs that came into it without."""
         came = [
             run
             for run in self.watched[times]
             if len(run.passages) > step and not _ended_before(run, check, step)
         ]
-        return Often(sum(_failed(run, check) == step for run in came), len(came))
+        return Proportion(sum(_failed(run, check) == step for run in came), len(came))
 
     def deciding(self) -> tuple[int, ...]:
         """The checks that can stop a rollout."""
         return tuple(c for c, (_, each) in enumerate(self.plan.checks) if not each.observe)
 
     @property
-    def alarms(self) -> Often:
+    def alarms(self) -> Proportion:
         """How often a healthy version is taken back or held by a check that failed."""
         hit = sum(any(_failed(run, c) is not None for c in self.deciding()) for run in self.healthy)
-        return Often(hit, len(self.healthy))
+        return Proportion(hit, len(self.healthy))
 
     @property
-    def through(self) -> Often:
+    def through(self) -> Proportion:
         """How often a healthy version gets to the end."""
-        return Often(sum(self._passed(run) for run in self.healthy), len(self.healthy))
+        return Proportion(sum(self._passed(run) for run in self.healthy), len(self.healthy))
 
     def _passed(self, run: Watched) -> bool:
         return run.stuck is None and not any(c in run.endings for c in self.deciding())
 
-    def impatient(self, check: int) -> tuple[Often, str]:
+    def impatient(self, check: int) -> tuple[Proportion, str]:
         """How often this check ends the rollout of a healthy version without having failed, and
         what it said the first time.
         """
@@ -87,12 +87,12 @@ class Power:
             for run in self.healthy
             if check in run.endings and not run.endings[check].failed
         ]
-        return Often(len(ended), len(self.healthy)), ended[0].why if ended else ""
+        return Proportion(len(ended), len(self.healthy)), ended[0].why if ended else ""
 
-    def unseen(self, checks: Sequence[int], times: float) -> Often:
+    def unseen(self, checks: Sequence[int], times: float) -> Proportion:
         """How often a version gets to the end though these checks were asked."""
         runs = self.watched[times]
-        return Often(
+        return Proportion(
             sum(
                 run.stuck is None and bool(checks) and not any(c in run.endings for c in checks)
                 for run in runs
@@ -100,7 +100,7 @@ class Power:
             len(runs),
         )
 
-    def stuck(self, step: int) -> Often:
+    def stuck(self, step: int) -> Proportion:
         """How often a healthy version, that no check stopped, does not get past this step in its
         time.
         """
@@ -108,7 +108,7 @@ class Power:
             run.stuck == step and not any(c in run.endings for c in self.deciding())
             for run in self.healthy
         ]
-        return Often(sum(stuck), len(stuck))
+        return Proportion(sum(stuck), len(stuck))
 
     def usual(self, step: int) -> timedelta:
         """The median of how long a step takes a healthy version."""

@@ -28,7 +28,7 @@ from progressive.model.replace import evolve
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION
 
-from .curves import Moment, at, load_at
+from .curves import SimTime, at, load_at
 from .dice import Dice, power
 from .service import Behaviour, Part, World
 from .troubles import CountersReset
@@ -52,7 +52,7 @@ class Stretch:
         start: datetime,
         end: datetime,
         behaviour: Behaviour,
-        moment: Moment,
+        moment: SimTime,
         requests: int,
         failed: int,
     ) -> None:
@@ -118,7 +118,7 @@ class Service:
 
     def _stretch(self, end: datetime, traffic: Traffic) -> None:
         start, seconds = self.now, (end - self.now).total_seconds()
-        load = load_at(self.world.load, Moment(age=ZERO, clock=start, load=0.0, share=1.0))
+        load = load_at(self.world.load, SimTime(age=ZERO, clock=start, load=0.0, share=1.0))
         if traffic is not self._traffic:
             self._traffic, self._parts = traffic, self.world.parts(traffic)
             self._shares = {track: traffic.share(track).ppm / MILLION for track in TRACKS}
@@ -130,7 +130,7 @@ class Service:
             if part.whole:
                 self._first.setdefault(track, start)
             age = start - self._first.get(track, start)
-            moment = Moment(age=age, clock=start, load=load, share=part.whole)
+            moment = SimTime(age=age, clock=start, load=load, share=part.whole)
             if synthetic:
                 arrived[track] = Got(
                     self._arrivals.poisson(
@@ -157,7 +157,7 @@ class Service:
         return found
 
     def _serve(
-        self, track: Track, start: datetime, end: datetime, moment: Moment, part: Part, got: Got
+        self, track: Track, start: datetime, end: datetime, moment: SimTime, part: Part, got: Got
     ) -> None:
         """Clients ask again where a request failed; who copies requests does not."""
         behaviour, dice = self.world.behaviour(track), self._dice[track]
@@ -264,14 +264,14 @@ class Service:
         return found
 
 
-def failures(dice: Dice, behaviour: Behaviour, moment: Moment, requests: int) -> int:
+def failures(dice: Dice, behaviour: Behaviour, moment: SimTime, requests: int) -> int:
     """How many of these requests fail, the first time that they are sent."""
     affected = behaviour.affects.ppm / MILLION
     return dice.binomial(requests, min(1.0, max(0.0, at(behaviour.errors, moment) * affected)))
 
 
 def drawn(
-    dice: Dice, metric: Metric, behaviour: Behaviour, moment: Moment, requests: int, failed: int
+    dice: Dice, metric: Metric, behaviour: Behaviour, moment: SimTime, requests: int, failed: int
 ) -> Measurement:
     """What is measured of a version that got so many requests, of which so many failed."""
     match metric.kind:

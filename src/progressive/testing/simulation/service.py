@@ -13,18 +13,18 @@ from typing import Any, Final
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.measurement import Bad, Histogram, Kind, Metric
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
 from progressive.rollout.events import PEOPLE, Event
 from progressive.testing.doubles import EPOCH
 
-from .curves import Number, is_number, number
+from .curves import CurveLike, is_number, number
 from .dice import power
 from .troubles import Trouble
 
-__all__ = ["Behaviour", "Latency", "Say", "Users", "World"]
+__all__ = ["Behaviour", "Latency", "PersonAction", "Users", "World"]
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds: the edges that Prometheus clients use if nobody says otherwise."""
@@ -37,7 +37,7 @@ def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object)
     is_number(instance, attribute, value)
     if isinstance(value, float) and value <= 0:
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} must be above 0; 1 is as slow "
+            f"{fields.where(instance, attribute)}: {value!r} must be above 0; 1 is as slow "
             "as the quantiles say, 2 twice as slow"
         )
 
@@ -50,10 +50,12 @@ class Latency:
     Measured in buckets: ``edges`` in seconds, by default those of Prometheus clients.
     """
 
-    median: timedelta = attrs.field(validator=check.is_duration)
-    p99: timedelta = attrs.field(validator=check.is_duration)
-    slower: Number = attrs.field(default=1.0, kw_only=True, converter=number, validator=_is_factor)
-    edges: tuple[float, ...] = attrs.field(default=BUCKETS, kw_only=True, converter=check.numbers)
+    median: timedelta = attrs.field(validator=fields.is_duration)
+    p99: timedelta = attrs.field(validator=fields.is_duration)
+    slower: CurveLike = attrs.field(
+        default=1.0, kw_only=True, converter=number, validator=_is_factor
+    )
+    edges: tuple[float, ...] = attrs.field(default=BUCKETS, kw_only=True, converter=fields.numbers)
 
     def __attrs_post_init__(self) -> None:
         if self.p99 <= self.median:
@@ -106,7 +108,7 @@ def _are_numbers(
     instance: object, attribute: attrs.Attribute[Any], value: tuple[tuple[str, Any], ...]
 ) -> None:
     for name, rate in value:
-        check.name(name, check.where(instance, attribute))
+        fields.name(name, fields.where(instance, attribute))
         is_number(instance, attribute, rate)
 
 
@@ -115,12 +117,12 @@ def _are_fractions(
 ) -> None:
     _are_numbers(instance, attribute, value)
     for name, rate in value:
-        _fraction(rate, f"{check.where(instance, attribute)}[{name!r}]")
+        _fraction(rate, f"{fields.where(instance, attribute)}[{name!r}]")
 
 
 def _is_fraction(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     is_number(instance, attribute, value)
-    _fraction(value, check.where(instance, attribute))
+    _fraction(value, fields.where(instance, attribute))
 
 
 def _fraction(value: object, what: str) -> None:
@@ -146,23 +148,23 @@ class Behaviour:
     often a client asks again at once when its request failed; it fails again with ``stubborn``.
     """
 
-    errors: Number = attrs.field(default=0.001, converter=number, validator=_is_fraction)
+    errors: CurveLike = attrs.field(default=0.001, converter=number, validator=_is_fraction)
     latency: Latency = Latency(timedelta(milliseconds=40), timedelta(milliseconds=300))
-    value: Number = attrs.field(default=30.0, converter=number, validator=is_number)
+    value: CurveLike = attrs.field(default=30.0, converter=number, validator=is_number)
     value_spread: float = attrs.field(default=20.0, converter=number, validator=is_number)
-    ratios: tuple[tuple[str, Number], ...] = attrs.field(
+    ratios: tuple[tuple[str, CurveLike], ...] = attrs.field(
         default=(), converter=_named, validator=_are_fractions
     )
-    levels: tuple[tuple[str, Number], ...] = attrs.field(
+    levels: tuple[tuple[str, CurveLike], ...] = attrs.field(
         default=(), converter=_named, validator=_are_numbers
     )
     affects: Percent = attrs.field(
-        default=percent(100), validator=check.is_a(Percent, "percent(5)")
+        default=percent(100), validator=fields.is_a(Percent, "percent(5)")
     )
-    retries: int = attrs.field(default=0, validator=check.at_least(0))
+    retries: int = attrs.field(default=0, validator=fields.at_least(0))
     stubborn: float = attrs.field(default=0.9, converter=number, validator=_is_fraction)
 
-    def ratio(self, metric: str) -> Number | None:
+    def ratio(self, metric: str) -> CurveLike | None:
         """The chance of an event of this metric, if it has one of its own."""
         return dict(self.ratios).get(metric)
 
@@ -171,7 +173,7 @@ def _is_load(instance: object, attribute: attrs.Attribute[Any], value: object) -
     is_number(instance, attribute, value)
     if isinstance(value, float) and value < 0:
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} requests a second are none; it "
+            f"{fields.where(instance, attribute)}: {value!r} requests a second are none; it "
             "must be 0 or more"
         )
 
@@ -184,7 +186,7 @@ class Users:
     anew, and soon most users have met the candidate.
     """
 
-    count: int = attrs.field(default=10_000, validator=check.at_least(1))
+    count: int = attrs.field(default=10_000, validator=fields.at_least(1))
     sticky: bool = attrs.field(default=False, kw_only=True)
 
     def group(self, share: float, matched: float = 0.0) -> int:
@@ -230,8 +232,8 @@ class Part:
 
 
 @attrs.frozen(init=False)
-class Say:
-    """A person's word at a time: ``Say(minutes(30), Approve, approval="go", by="eve", why="looks
+class PersonAction:
+    """A person's word at a time: ``PersonAction(minutes(30), Approve, approval="go", by="eve", why="looks
     good")``.
 
     ``after`` counts from the start; the event's own time is filled in. Everybody speaks at a tick,
@@ -253,7 +255,7 @@ class Say:
         object.__setattr__(self, "event", kind(at=EPOCH, **said))
 
 
-def _in_order(said: Iterable[Say]) -> tuple[Say, ...]:
+def _in_order(said: Iterable[PersonAction]) -> tuple[PersonAction, ...]:
     return tuple(sorted(said, key=lambda one: one.after))
 
 
@@ -273,25 +275,27 @@ class World:
     ``people``: who says what and when. ``start``: the date and time, for what depends on the day.
     """
 
-    load: Number = attrs.field(default=50.0, converter=number, validator=_is_load)
-    preview: Number = attrs.field(default=10.0, converter=number, validator=_is_load)
+    load: CurveLike = attrs.field(default=50.0, converter=number, validator=_is_load)
+    preview: CurveLike = attrs.field(default=10.0, converter=number, validator=_is_load)
     stable: Behaviour = attrs.field(
-        default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)")
+        default=Behaviour(), validator=fields.is_a(Behaviour, "Behaviour(...)")
     )
     candidate: Behaviour = attrs.field(
-        default=Behaviour(), validator=check.is_a(Behaviour, "Behaviour(...)")
+        default=Behaviour(), validator=fields.is_a(Behaviour, "Behaviour(...)")
     )
     baseline: Behaviour | None = attrs.field(
-        default=None, validator=check.optional(check.is_a(Behaviour, "Behaviour(...)"))
+        default=None, validator=fields.optional(fields.is_a(Behaviour, "Behaviour(...)"))
     )
-    users: Users = attrs.field(default=Users(), validator=check.is_a(Users, "Users({})"))
-    matched: Percent = attrs.field(default=percent(1), validator=check.is_a(Percent, "percent({})"))
-    scrape: timedelta = attrs.field(default=timedelta(seconds=15), validator=check.is_duration)
-    delay: timedelta = attrs.field(default=timedelta(), validator=check.is_span)
-    answering: timedelta = attrs.field(default=timedelta(), validator=check.is_span)
+    users: Users = attrs.field(default=Users(), validator=fields.is_a(Users, "Users({})"))
+    matched: Percent = attrs.field(
+        default=percent(1), validator=fields.is_a(Percent, "percent({})")
+    )
+    scrape: timedelta = attrs.field(default=timedelta(seconds=15), validator=fields.is_duration)
+    delay: timedelta = attrs.field(default=timedelta(), validator=fields.is_span)
+    answering: timedelta = attrs.field(default=timedelta(), validator=fields.is_span)
     troubles: tuple[Trouble, ...] = attrs.field(default=(), converter=tuple)
-    people: tuple[Say, ...] = attrs.field(default=(), converter=_in_order)
-    start: datetime = attrs.field(default=EPOCH, converter=check.utc, validator=check.is_moment)
+    people: tuple[PersonAction, ...] = attrs.field(default=(), converter=_in_order)
+    start: datetime = attrs.field(default=EPOCH, converter=fields.utc, validator=fields.is_moment)
 
     def __attrs_post_init__(self) -> None:
         wrong = [trouble for trouble in self.troubles if not isinstance(trouble, Trouble)]

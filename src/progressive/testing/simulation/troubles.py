@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from progressive.errors import StrategyError
-from progressive.model import fields as check
+from progressive.model import fields
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, percent
 
@@ -43,7 +43,7 @@ ALWAYS = timedelta(days=10_000)
 def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise StrategyError(
-            f"{check.where(instance, attribute)}: {value!r} is a multiple of the weight, "
+            f"{fields.where(instance, attribute)}: {value!r} is a multiple of the weight, "
             "such as 0.5"
         )
 
@@ -52,8 +52,8 @@ def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object)
 class Trouble:
     """The beginning and the end of what goes wrong. Not a trouble by itself."""
 
-    after: timedelta = attrs.field(default=timedelta(), validator=check.is_span)
-    lasting: timedelta = attrs.field(default=ALWAYS, validator=check.is_span, kw_only=True)
+    after: timedelta = attrs.field(default=timedelta(), validator=fields.is_span)
+    lasting: timedelta = attrs.field(default=ALWAYS, validator=fields.is_span, kw_only=True)
 
     def now(self, since_start: timedelta) -> bool:
         """Is it going on?"""
@@ -76,7 +76,9 @@ class LosesReplies(Trouble):
 class Lags(Trouble):
     """The router says yes, and the traffic follows ``by`` later."""
 
-    by: timedelta = attrs.field(default=timedelta(seconds=2), validator=check.is_span, kw_only=True)
+    by: timedelta = attrs.field(
+        default=timedelta(seconds=2), validator=fields.is_span, kw_only=True
+    )
 
 
 class HalfObeys(Trouble):
@@ -102,7 +104,7 @@ class RouterForgets(Trouble):
 class RouterEdited(Trouble):
     """Once: a stranger sets the candidate's weight."""
 
-    to: Percent = attrs.field(validator=check.is_a(Percent, "percent(40)"), kw_only=True)
+    to: Percent = attrs.field(validator=fields.is_a(Percent, "percent(40)"), kw_only=True)
 
 
 class MetricsDown(Trouble):
@@ -131,7 +133,7 @@ class SlowAnswers(Trouble):
     """
 
     by: timedelta = attrs.field(
-        default=timedelta(seconds=20), validator=check.is_span, kw_only=True
+        default=timedelta(seconds=20), validator=fields.is_span, kw_only=True
     )
 
 
@@ -145,10 +147,10 @@ class NotReady(Trouble):
     """
 
     track: Track = attrs.field(
-        default=Track.CANDIDATE, kw_only=True, validator=check.is_one_of(Track)
+        default=Track.CANDIDATE, kw_only=True, validator=fields.is_one_of(Track)
     )
     able: Percent = attrs.field(
-        default=percent(30), validator=check.is_a(Percent, "percent({})"), kw_only=True
+        default=percent(30), validator=fields.is_a(Percent, "percent({})"), kw_only=True
     )
 
 

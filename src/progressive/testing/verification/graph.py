@@ -15,7 +15,7 @@ from progressive.rollout.state import Rollout
 
 from .perturbations import Router
 
-__all__ = ["State", "unkept"]
+__all__ = ["State", "violations"]
 
 
 @attrs.define
@@ -38,7 +38,7 @@ class State:
     out: set[int] = attrs.field(factory=set)
 
 
-def unkept(states: Sequence[State]) -> Iterator[tuple[str, int]]:
+def violations(states: Sequence[State]) -> Iterator[tuple[str, int]]:
     """What does not hold, and where: an abort leads to 0 %, nobody is heard when it is over, there
     is a way to an end.
     """

@@ -14,7 +14,6 @@ from progressive.plan.plan import Plan
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-
 __all__ = ["BACK", "PROMISES", "Invariant", "Transition"]
 
 BACK: Final = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)

@@ -45,7 +45,7 @@ from progressive.rollout.notes import PhaseEntered
 from progressive.rollout.state import Rollout
 from progressive.runtime.protocol import Persist, Persisted, Reply, tick_protocol
 
-from .perturbations import Router, Weather
+from .perturbations import Perturbation, Router
 
 __all__ = ["OneTick"]
 
@@ -55,7 +55,9 @@ class OneTick:
     and what was asked for.
     """
 
-    def __init__(self, rollout: Rollout, router: Router, weather: Weather, now: datetime) -> None:
+    def __init__(
+        self, rollout: Rollout, router: Router, weather: Perturbation, now: datetime
+    ) -> None:
         self.rollout, self.router, self.weather, self.now = rollout, router, weather, now
         self.told: list[tuple[Event, ...]] = []
         self.asked: set[type[Command]] = set()

@@ -19,7 +19,7 @@ from progressive.rollout.events import Abort, Approve, Event, Hold, PromoteNow, 
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-__all__ = ["Router", "Weather", "weathers"]
+__all__ = ["Router", "Perturbation", "weathers"]
 
 ZERO: Final = timedelta()
 VERDICTS: Final = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR)
@@ -39,7 +39,7 @@ class Router:
 
 
 @attrs.frozen
-class Weather:
+class Perturbation:
     """What one tick meets: one thing that is not as it should be, or none. ``name`` is how a trace
     calls it.
 
@@ -100,7 +100,7 @@ def _to_the_deadline(rollout: Rollout) -> timedelta:
     return ZERO if waiting is None or waiting.until is None else waiting.until - rollout.clocks.now
 
 
-def weathers(plan: Plan) -> tuple[Weather, ...]:
+def weathers(plan: Plan) -> tuple[Perturbation, ...]:
     """Everything that can go on in one tick, the good one first."""
     far = max(
         [
@@ -116,51 +116,51 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
         return plan.steps[rollout.progress.step].approval if forward(rollout) else None
 
     found = [
-        Weather(),
+        Perturbation(),
         *(
-            Weather(f"every check says {verdict.value}", verdict=verdict, changes=Measure)
+            Perturbation(f"every check says {verdict.value}", verdict=verdict, changes=Measure)
             for verdict in VERDICTS
             if plan.checks
         ),
-        Weather("the deadline that is waited for comes", later=_to_the_deadline),
-        Weather("nobody comes until every deadline is over", later=lambda rollout: far),
-        Weather("the clock steps back an hour", later=lambda rollout: -hours(1)),
-        Weather("the router can't be read", reads=False, changes=Read),
-        Weather("a write fails", writes=Failure.TRANSIENT, changes=Apply),
-        Weather("a write is refused", writes=Failure.PERMANENT, changes=Apply),
-        Weather("the answer to a write is lost", lost=True, changes=Apply),
-        Weather(
+        Perturbation("the deadline that is waited for comes", later=_to_the_deadline),
+        Perturbation("nobody comes until every deadline is over", later=lambda rollout: far),
+        Perturbation("the clock steps back an hour", later=lambda rollout: -hours(1)),
+        Perturbation("the router can't be read", reads=False, changes=Read),
+        Perturbation("a write fails", writes=Failure.TRANSIENT, changes=Apply),
+        Perturbation("a write is refused", writes=Failure.PERMANENT, changes=Apply),
+        Perturbation("the answer to a write is lost", lost=True, changes=Apply),
+        Perturbation(
             "a stranger sets 100 %",
             strangers=_edited(100),
             applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
-        Weather(
+        Perturbation(
             "a stranger sets 0 %",
             strangers=_edited(0),
             applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
-        Weather(
+        Perturbation(
             "the router forgets everything",
             strangers=_forgot,
             applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
-        Weather(
+        Perturbation(
             "somebody takes it back by hand",
             strangers=_closed,
             applies=lambda rollout: rollout.routing.ownership_confirmed and forward(rollout),
         ),
-        Weather(
+        Perturbation(
             "another rollout claims the router",
             strangers=_taken,
             applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
-        Weather("abort", says=_said(Abort), applies=forward),
-        Weather(
+        Perturbation("abort", says=_said(Abort), applies=forward),
+        Perturbation(
             "hold",
             says=_said(Hold),
             applies=lambda rollout: forward(rollout) and not rollout.progress.causes,
         ),
-        Weather(
+        Perturbation(
             "resume",
             says=lambda rollout, at: [
                 Resume(at=at, cause=cause.name, by="somebody", why="it is walked")
@@ -168,7 +168,7 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
             ],
             applies=lambda rollout: rollout.phase is Phase.HELD,
         ),
-        Weather(
+        Perturbation(
             "skip",
             says=lambda rollout, at: [
                 Skip(at=at, epoch=rollout.epoch, by="somebody", why="it is walked")
@@ -177,15 +177,15 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
                 rollout.phase is Phase.PROGRESSING and not rollout.progress.skipped
             ),
         ),
-        Weather("promote now", says=_said(PromoteNow), applies=forward),
-        Weather(
+        Perturbation("promote now", says=_said(PromoteNow), applies=forward),
+        Perturbation(
             "approve",
             says=lambda rollout, at: [
                 Approve(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")
             ],
             applies=lambda rollout: awaited(rollout) is not None,
         ),
-        Weather(
+        Perturbation(
             "reject",
             says=lambda rollout, at: [
                 Reject(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")
@@ -201,12 +201,12 @@ def weathers(plan: Plan) -> tuple[Weather, ...]:
             )
         ]
         found += [
-            Weather(f"the hook says {said}", hook=said, applies=asked[0], changes=RunHook)
+            Perturbation(f"the hook says {said}", hook=said, applies=asked[0], changes=RunHook)
             for said in ("not yet", "stop")
         ]
     if plan.gates:
         found.append(
-            Weather(
+            Perturbation(
                 "every gate is closed",
                 open=False,
                 applies=lambda rollout: rollout.phase is Phase.PROGRESSING,

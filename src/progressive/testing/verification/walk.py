@@ -18,10 +18,10 @@ from progressive.rollout.state import Rollout, begin
 from progressive.testing.doubles import EPOCH
 
 from .abstraction import Abstraction
-from .graph import State, unkept
+from .graph import State, violations
 from .invariants import BACK, PROMISES, Invariant, Transition
 from .one_tick import OneTick
-from .perturbations import Router, Weather, weathers
+from .perturbations import Perturbation, Router, weathers
 from .report import Broken, Report, TraceStep
 from .stub_checks import abstract
 
@@ -74,7 +74,7 @@ class Walk:
             if len(self.states) >= self.most_states and self._waiting:
                 self.complete = False
                 return
-        for what, here in unkept(self.states):
+        for what, here in violations(self.states):
             self._report(what, here)
 
     def _every_weather(self, here: int) -> None:
@@ -99,7 +99,7 @@ class Walk:
             if moved is not None and weather.name == "abort":
                 state.aborted = moved.there
 
-    def _move(self, here: int, weather: Weather, now: datetime) -> _Moved | None:
+    def _move(self, here: int, weather: Perturbation, now: datetime) -> _Moved | None:
         """One tick, judged; None if it raised."""
         state = self.states[here]
         tick = OneTick(state.rollout, state.router, weather, now)
@@ -197,7 +197,7 @@ class Walk:
         )
 
 
-def _come_back(state: State, weather: Weather) -> datetime:
+def _come_back(state: State, weather: Perturbation) -> datetime:
     """When the next tick is."""
     if weather.later is not None:
         return state.now + weather.later(state.rollout)
@@ -206,7 +206,7 @@ def _come_back(state: State, weather: Weather) -> datetime:
     return state.now + SOON  # people and strangers do not wait until somebody looks
 
 
-def _same(fair: OneTick, weather: Weather, now: datetime) -> bool:
+def _same(fair: OneTick, weather: Perturbation, now: datetime) -> bool:
     """Is it the tick in good weather again? It comes when that does, and what this weather changes
     is not asked for.
     """
