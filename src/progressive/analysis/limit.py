@@ -196,13 +196,16 @@ class Limit(Unweighted):
         reason = ""
         for name, bound in self._bounds:
             limit = self._limit(bound, control_value)
-            said = f"{self._say(value)} {'<=' if name == 'at_most' else '>='} {self._say(limit)}"
+            said = (
+                f"{self._summarize(value)} {'<=' if name == 'at_most' else '>='} "
+                f"{self._summarize(limit)}"
+            )
             if self._kept(name, bound, limit, candidate, value):
                 reason = reason or said
                 continue
             said = (
-                f"{self._say(value)} is {'above' if name == 'at_most' else 'below'} "
-                f"{self._say(limit)}"
+                f"{self._summarize(value)} is {'above' if name == 'at_most' else 'below'} "
+                f"{self._summarize(limit)}"
             )
             absolute = not isinstance(bound, Times)
             if (
@@ -212,7 +215,7 @@ class Limit(Unweighted):
             ):
                 return Judgement(
                     verdict=Verdict.INCONCLUSIVE,
-                    why=f"{said}, and stable with {self._say(control_value)} is no better",
+                    why=f"{said}, and stable with {self._summarize(control_value)} is no better",
                     numbers=tuple(numbers),
                 )
             return Judgement(
@@ -265,7 +268,7 @@ class Limit(Unweighted):
             case _:
                 return math.nan
 
-    def _say(self, value: float) -> str:
+    def _summarize(self, value: float) -> str:
         if self.metric.kind is Kind.RATIO:
             return f"{value * 100:.4g} %"
         if self.metric.kind is Kind.LATENCY:

@@ -211,7 +211,7 @@ class NoWorse(Comparing):
         seen = self._comparison.learn(seen, candidate, control, alpha)
         found = self._comparison.evidence(seen, alpha)
         harm = found >= math.log(1 / alpha)
-        said, numbers = self._comparison.say(seen, candidate, control, alpha)
+        said, numbers = self._comparison.summarize(seen, candidate, control, alpha)
         p = math.exp(-max(0.0, found))
         verdict = Verdict.FAIL if harm else Verdict.PASS
         why = (

@@ -13,7 +13,7 @@ from typing import Final
 
 from progressive.model.replace import evolve
 from progressive.model.traffic import ALL_STABLE, Track, Traffic
-from progressive.model.units import MILLION, said
+from progressive.model.units import MILLION, format_duration
 from progressive.rollout.events import CommandFailed, Surveyed
 from progressive.rollout.notes import Escalated, EventRecorded
 from progressive.rollout.phases import Phase
@@ -132,7 +132,7 @@ def retreat(draft: Draft) -> None:
         why = (
             f"{Track.STABLE.label(draft.release)} can carry only {stable}: "
             f"{draft.routing.desired.candidate} stays on the candidate until it can "
-            f"carry more, for {said(OVERLOADED)} at most"
+            f"carry more, for {format_duration(OVERLOADED)} at most"
         )
         draft.note(Escalated(at=draft.now, why=why, undo=draft.routing.undo))
 

@@ -12,11 +12,11 @@ How to read it. One decision has four parts:
    router is read; whatever depends on the read comes after it.
 4. **Wake**: say when to come back.
 
-The rules live beside this file: what the router says in `_routing`, what the fleet says in
-`_fleet`, what the metrics say in `_looks` (and when, in `_windows`), what people say in `_people`,
-what hooks and gates answer in `_replies`, what must be there first in `_preflight`, what passing
-time does in `_clocks`, what becomes of the old version in `_retirement`. `_moves` has the few
-changes that they make; `lifecycle` the phases.
+The rules live beside this file: `routing` absorbs what the router serves, `capacity` what the
+fleet reports, `measuring` what the metrics show (and `windows` decides when to measure),
+`operator` what people command, `results` what hooks and gates answer. `preflight` says what must be
+there before the first write, `clocks` what passing time does, `retirement` what becomes of the old
+version. `transitions` has the few changes that they all make; `rollout.phases` the table of phases.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import attrs
 from progressive.model.actions import Action, Go, NotYet
 from progressive.model.replace import evolve
 from progressive.model.traffic import ALL_STABLE, Traffic
-from progressive.model.units import said
+from progressive.model.units import format_duration
 from progressive.plan.step import Advance, Deadline, Done, Failed, Halt, Situation, Step, Wait
 from progressive.rollout.commands import AskGate, Command, Inspect, Read, Retire, RunHook, Survey
 from progressive.rollout.events import (
@@ -55,13 +55,7 @@ from progressive.rollout.notes import Escalated, EventRecorded, Note
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.state import Rollout
 
-from . import capacity as _fleet
-from . import measuring as _looks
-from . import operator as _people
-from . import preflight as _preflight
-from . import results as _replies
-from . import retirement as _retirement
-from . import routing as _routing
+from . import capacity, measuring, operator, preflight, results, retirement, routing
 from .clocks import pass_time
 from .draft import ZERO, Draft
 from .transitions import enter_phase, finish, hold, request_traffic, roll_back
@@ -144,9 +138,9 @@ def _absorb(draft: Draft, event: Event) -> None:
         draft.note(EventRecorded(at=draft.now, event=event))
         return
     if draft.final and type(event) not in _HEARD_WHEN_FINAL:
-        draft.refuse(event, _people.too_late(draft))
+        draft.refuse(event, operator.too_late(draft))
         return
-    _ABSORB.get(type(event), _people.said)(draft, event)
+    _ABSORB.get(type(event), operator.absorb)(draft, event)
 
 
 def _ticked(draft: Draft, event: Tick) -> None:
@@ -154,22 +148,22 @@ def _ticked(draft: Draft, event: Tick) -> None:
 
 
 def _measured(draft: Draft, event: Measured) -> None:
-    (_preflight.answered if draft.progress.phase is Phase.PENDING else _looks.measured)(
+    (preflight.answered if draft.progress.phase is Phase.PENDING else measuring.measured)(
         draft, event
     )
 
 
 _ABSORB: Final[dict[type, Callable[[Draft, Any], None]]] = {
     Tick: _ticked,
-    RouterRead: _routing.seen,
-    RouterApplied: _routing.wrote,
-    Surveyed: _fleet.surveyed,
-    CommandFailed: _replies.command_failed,
+    RouterRead: routing.seen,
+    RouterApplied: routing.wrote,
+    Surveyed: capacity.surveyed,
+    CommandFailed: results.command_failed,
     Measured: _measured,
-    Inspected: _preflight.inspected,
-    HookAnswered: _replies.hook_answered,
-    GateAnswered: _replies.gate_answered,
-    Retired: _replies.retired,
+    Inspected: preflight.inspected,
+    HookAnswered: results.hook_answered,
+    GateAnswered: results.gate_answered,
+    Retired: results.retired,
 }
 
 
@@ -186,9 +180,9 @@ def _settle(draft: Draft) -> None:
 def _progressing(draft: Draft) -> bool:
     """One move forward, if the evidence, the deadlines and the current step allow one."""
     if (
-        _looks.act_on_evidence(draft)
-        or _routing.unreachable(draft)
-        or _routing.astray(draft)
+        measuring.act_on_evidence(draft)
+        or routing.unreachable(draft)
+        or routing.astray(draft)
         or _out_of_time(draft)
     ):
         return True
@@ -203,7 +197,7 @@ def _progressing(draft: Draft) -> bool:
         request_traffic(draft, target, f"step {step.id}")
     outcome = (
         Done()
-        if draft.progress.skipped or _looks.waived_whole(draft, step)
+        if draft.progress.skipped or measuring.waived_whole(draft, step)
         else _advance(draft, step)
     )
     match outcome:
@@ -241,7 +235,7 @@ def _leave(draft: Draft, step: Step) -> bool:
         return _wait(draft, step, f"the router to serve {draft.routing.desired}")
     following = draft.progress.step + 1
     if following == len(draft.plan.steps):
-        if (blocked := _looks.ready(draft)) is not None:
+        if (blocked := measuring.ready(draft)) is not None:
             return _wait(draft, step, blocked)
         finish(draft, Phase.PROMOTED, f"every step is done, {step.id} was the last")
         return True
@@ -269,11 +263,15 @@ def _may_raise(draft: Draft, target: Traffic) -> str | None:
     if not draft.verified:
         return f"the router to serve {draft.routing.desired}"
     closed = draft.closed_gate
-    if closed is None and not draft.progress.forced and (owed := _looks.ready(draft)) is not None:
+    if (
+        closed is None
+        and not draft.progress.forced
+        and (owed := measuring.ready(draft)) is not None
+    ):
         return owed
-    if (short := _fleet.short_of(draft, target)) is not None:
+    if (short := capacity.short_of(draft, target)) is not None:
         return short
-    if _routing.gates_open(draft):
+    if routing.gates_open(draft):
         return None
     if closed is not None:
         return f"gate {closed.gate} to open: {closed.why}"
@@ -292,7 +290,7 @@ def _situation(draft: Draft, step: Step) -> Situation:
         approved=None
         if asked is None
         else next((given for given in draft.progress.approvals if given.approval == asked), None),
-        passes=partial(_looks.passes, draft),
+        passes=partial(measuring.passes, draft),
     )
 
 
@@ -313,7 +311,7 @@ def _wait(draft: Draft, step: Step, why: str) -> bool:
 
 
 def _missed(draft: Draft, deadline: Deadline, what: str, why: str) -> bool:
-    missed = f"{what} took longer than {said(deadline.within)}: waited for {why}"
+    missed = f"{what} took longer than {format_duration(deadline.within)}: waited for {why}"
     if deadline.then is Action.ROLL_BACK:
         roll_back(draft, missed)
         return True
@@ -344,13 +342,15 @@ def _out_of_time(draft: Draft) -> bool:
 
 def _held(draft: Draft) -> bool:
     """Wait for a person; guards go on; each cause has its own end."""
-    if _looks.act_on_evidence(draft) or _routing.unreachable(draft) or _routing.astray(draft):
+    if measuring.act_on_evidence(draft) or routing.unreachable(draft) or routing.astray(draft):
         return True
     first = min(draft.progress.causes, key=lambda cause: cause.within - cause.held)
     left = first.within - first.held
     if left <= ZERO:
         roll_back(
-            draft, f"held for {first.name} for {said(first.within)} and nobody resumed: {first.why}"
+            draft,
+            f"held for {first.name} for {format_duration(first.within)} and nobody resumed: "
+            f"{first.why}",
         )
         return True
     names = ", ".join(cause.name for cause in draft.progress.causes)
@@ -364,7 +364,7 @@ def _rolling_back(draft: Draft) -> bool:
     """It is over when a write of ours since the turn back was read back; until then it is asked for
     again, for ever.
     """
-    _fleet.retreat(draft)
+    capacity.retreat(draft)
     if (
         draft.verified
         and draft.routing.acked_epoch >= draft.progress.epoch
@@ -372,8 +372,10 @@ def _rolling_back(draft: Draft) -> bool:
     ):
         finish(draft, Phase.ROLLED_BACK, draft.progress.reason)
         return True
-    _routing.escalate(draft, "the way back is not verified", draft.clocks.stepped)
-    draft.wait(_fleet.in_steps(draft) or f"the router to serve {ALL_STABLE}, written and read back")
+    routing.escalate(draft, "the way back is not verified", draft.clocks.stepped)
+    draft.wait(
+        capacity.in_steps(draft) or f"the router to serve {ALL_STABLE}, written and read back"
+    )
     return False
 
 
@@ -382,11 +384,11 @@ def _rolled_back(draft: Draft) -> bool:
 
 
 PHASES: Final[dict[Phase, Callable[[Draft], bool]]] = {
-    Phase.PENDING: _preflight.pending,
+    Phase.PENDING: preflight.pending,
     Phase.PROGRESSING: _progressing,
     Phase.HELD: _held,
     Phase.ROLLING_BACK: _rolling_back,
-    Phase.PROMOTED: _retirement.promoted,
+    Phase.PROMOTED: retirement.promoted,
     Phase.ROLLED_BACK: _rolled_back,
 }
 
@@ -427,27 +429,26 @@ def _commands(draft: Draft) -> list[Any]:
     """What is wanted from the world now: a read first, and after it whatever depends on what was
     read.
     """
-    progress, routing, ticked = draft.progress, draft.routing, draft.clocks.ticked
+    progress, ticked = draft.progress, draft.clocks.ticked
+    last_attempt_at, retry_at = draft.routing.last_attempt_at, draft.routing.retry_at
     commands: list[Any] = []
-    if progress.phase is Phase.PENDING and not routing.inspected:
+    if progress.phase is Phase.PENDING and not draft.routing.inspected:
         commands.append(Inspect())
-    if _fleet.due(draft):
+    if capacity.due(draft):
         commands.append(Survey())
-    if routing.last_attempt_at is None or (ticked is not None and routing.last_attempt_at < ticked):
+    if last_attempt_at is None or (ticked is not None and last_attempt_at < ticked):
         return [*commands, Read()]
     if progress.phase is Phase.PENDING:
-        commands += _preflight.looks(draft)
-        if not _preflight.cleared(draft):
+        commands += preflight.looks(draft)
+        if not preflight.cleared(draft):
             return commands
     elif progress.phase in (Phase.PROGRESSING, Phase.HELD):
-        commands += _looks.due(draft)
+        commands += measuring.due(draft)
     if progress.phase is Phase.PROGRESSING and (hook := _hook_due(draft)) is not None:
         commands.append(hook)
-    if progress.retirement is Retirement.ASKED and (
-        routing.retry_at is None or draft.now >= routing.retry_at
-    ):
+    if progress.retirement is Retirement.ASKED and (retry_at is None or draft.now >= retry_at):
         commands.append(Retire())
-    write = _routing.apply_due(draft, draft.given.serial + 1)
+    write = routing.apply_due(draft, draft.given.serial + 1)
     commands += [AskGate(epoch=progress.epoch, gate=gate) for gate in draft.to_ask]
     return commands if write is None else [*commands, write]
 
@@ -476,6 +477,6 @@ def _wake(draft: Draft, commands: tuple[Command, ...]) -> datetime:
         and draft.closed_gate is None
     )
     usual = draft.plan.read_every
-    draft.look_again(draft.now + (min(_routing.poll(draft), usual) if unsettled else usual))
+    draft.look_again(draft.now + (min(routing.poll(draft), usual) if unsettled else usual))
     assert draft.wake is not None
     return draft.wake

@@ -28,7 +28,7 @@ from .draft import ZERO, Draft
 from .transitions import enter_phase, hold, roll_back
 
 
-def said(draft: Draft, event: PersonEvent) -> None:
+def absorb(draft: Draft, event: PersonEvent) -> None:
     """Somebody said something."""
     why_not = ANSWERS[type(event)](draft, event)
     if why_not is None:

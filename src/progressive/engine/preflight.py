@@ -14,7 +14,7 @@ from progressive.analysis.analysis import PREFLIGHT
 from progressive.model.measurement import NoAnswer, Window
 from progressive.model.replace import evolve
 from progressive.model.traffic import ALL_STABLE, Track
-from progressive.model.units import said, seconds
+from progressive.model.units import format_duration, seconds
 from progressive.rollout.commands import Measure
 from progressive.rollout.events import Inspected, Measured
 from progressive.rollout.notes import EventRecorded
@@ -154,7 +154,10 @@ def pending(draft: Draft) -> bool:
     left: timedelta = plan.preflight - draft.clocks.stepped
     what = _missing(draft)
     if left <= timedelta():
-        roll_back(draft, f"preflight took longer than {said(plan.preflight)}: waited for {what}")
+        roll_back(
+            draft,
+            f"preflight took longer than {format_duration(plan.preflight)}: waited for {what}",
+        )
         return True
     draft.wait(what, until=draft.now + left, then="roll back")
     return False

@@ -12,8 +12,7 @@ from progressive.rollout.notes import EventRecorded
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.state import ClosedGate
 
-from . import capacity as _fleet
-from . import routing as _routing
+from . import capacity, routing
 from .draft import Draft
 
 __all__ = ["command_failed", "gate_answered", "hook_answered", "retired"]
@@ -29,13 +28,13 @@ SOON: Final = timedelta(seconds=1)
 
 def command_failed(draft: Draft, event: CommandFailed) -> None:
     if event.command in ("read", "apply"):
-        _routing.failed(draft, event)
+        routing.failed(draft, event)
         return
     if event.command == "survey" and draft.final:
         return
     draft.note(EventRecorded(at=draft.now, event=event))
     if event.command == "survey":
-        _fleet.failed(draft, event)
+        capacity.failed(draft, event)
     elif event.command == "run_hook" and event.epoch == draft.progress.epoch:
         draft.progress = evolve(
             draft.progress, answer=NotYet(event.at + RETRY_ANSWER, f"it failed: {event.why}")

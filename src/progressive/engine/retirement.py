@@ -9,7 +9,7 @@ from typing import Final
 
 from progressive.model.replace import evolve
 from progressive.model.traffic import Track
-from progressive.model.units import said
+from progressive.model.units import format_duration
 from progressive.rollout.notes import Escalated, Released
 from progressive.rollout.phases import Retirement
 
@@ -69,7 +69,9 @@ def promoted(draft: Draft) -> bool:
         return True
     if left <= -RETIRE_PATIENCE:
         _keep_the_old(
-            draft, f"for {said(RETIRE_PATIENCE)} the router did not serve the new version alone"
+            draft,
+            f"for {format_duration(RETIRE_PATIENCE)} the router did not serve the new "
+            "version alone",
         )
         return False
     until = draft.now + left + RETIRE_PATIENCE
@@ -90,7 +92,9 @@ def promoted(draft: Draft) -> bool:
 def _asked_to_retire(draft: Draft) -> bool:
     left = RETIRE_PATIENCE - draft.clocks.stepped
     if left <= ZERO:
-        _keep_the_old(draft, f"for {said(RETIRE_PATIENCE)} the fleet did not say that it was done")
+        _keep_the_old(
+            draft, f"for {format_duration(RETIRE_PATIENCE)} the fleet did not say that it was done"
+        )
         return False
     draft.wait(
         f"the fleet to remove {Track.STABLE.label(draft.release)}",

@@ -16,7 +16,7 @@ from progressive.model.actions import Open
 from progressive.model.replace import evolve
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import ALL_STABLE
-from progressive.model.units import said
+from progressive.model.units import format_duration
 from progressive.rollout.commands import Apply
 from progressive.rollout.events import CommandFailed, RouterApplied, RouterRead
 from progressive.rollout.notes import Drifted, Escalated, EventRecorded, Late, Verified
@@ -167,8 +167,8 @@ def _matches(
     if at - last > draft.plan.watch_every:
         late = at - last - draft.plan.watch_every
         why = (
-            f"came {said(late)} late: {said(at - last)} between two reads, "
-            f"{said(draft.plan.watch_every)} allowed; not counted as watched"
+            f"came {format_duration(late)} late: {format_duration(at - last)} between two reads, "
+            f"{format_duration(draft.plan.watch_every)} allowed; not counted as watched"
         )
         draft.note(Late(at=at, by=late, why=why))
     elif _bakes(draft) and at > max(last, draft.clocks.entered):
@@ -224,7 +224,7 @@ def _differs(
             roll_back(
                 draft,
                 f"drift: the candidate was raised above its step {DRIFTS} times in "
-                f"{said(DRIFT_SPAN)}; last: {why}",
+                f"{format_duration(DRIFT_SPAN)}; last: {why}",
             )
     elif phase is Phase.HELD:
         request_traffic(draft, at_most(draft, served.traffic), "a hold never raises")
@@ -337,7 +337,7 @@ def unreachable(draft: Draft) -> bool:
         Phase.PROGRESSING,
         Phase.HELD,
     ):
-        roll_back(draft, f"the router could not be read for {said(UNREADABLE)}")
+        roll_back(draft, f"the router could not be read for {format_duration(UNREADABLE)}")
         return True
     return False
 
@@ -368,7 +368,7 @@ def astray(draft: Draft) -> bool:
         f"{draft.routing.desired}"
     )
     if draft.clocks.astray >= UNREADABLE:
-        roll_back(draft, f"{what} for {said(draft.clocks.astray)}")
+        roll_back(draft, f"{what} for {format_duration(draft.clocks.astray)}")
         return True
     escalate(draft, what, draft.clocks.astray)
     return False
@@ -382,7 +382,9 @@ def escalate(draft: Draft, what: str, lasted: timedelta) -> None:
     next_one = clocks.escalated + ESCALATE_EVERY if clocks.escalated else ESCALATE_AFTER
     if lasted >= next_one:
         draft.note(
-            Escalated(at=draft.now, why=f"{what} for {said(lasted)}", undo=draft.routing.undo)
+            Escalated(
+                at=draft.now, why=f"{what} for {format_duration(lasted)}", undo=draft.routing.undo
+            )
         )
         draft.clocks = evolve(clocks, escalated=lasted)
         next_one = lasted + ESCALATE_EVERY

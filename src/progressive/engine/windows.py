@@ -9,7 +9,7 @@ from typing import Any
 from progressive.analysis.check_state import reset_for_new_traffic
 from progressive.model.replace import evolve
 from progressive.model.traffic import Track
-from progressive.model.units import said
+from progressive.model.units import format_duration
 from progressive.rollout.notes import Unjudged
 from progressive.rollout.state import SeriesState, Tail
 
@@ -65,7 +65,7 @@ def open_windows(draft: Draft) -> None:
                     at=draft.now,
                     analysis=analysis.name,
                     what=series.metric.name,
-                    why=f"warm-up of {said(analysis.warmup)}",
+                    why=f"warm-up of {format_duration(analysis.warmup)}",
                 )
             )
         for c in series.checks:
@@ -95,7 +95,9 @@ def close_windows(draft: Draft) -> None:
         if i in running and end is not None and state.start < end:
             if series.metric.counter or tail is not None:
                 name = draft.plan.analyses[series.analysis].name
-                why = f"the traffic changed {said(end - state.start)} after its last look"
+                why = (
+                    f"the traffic changed {format_duration(end - state.start)} after its last look"
+                )
                 draft.note(Unjudged(at=draft.now, analysis=name, what=series.metric.name, why=why))
             else:
                 tail = Tail(start=state.start, end=end, tracks=state.tracks)

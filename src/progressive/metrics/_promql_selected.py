@@ -50,7 +50,8 @@ def _are_labels(instance: object, attribute: attrs.Attribute[Any], value: object
     where = fields.where(instance, attribute)
     if not isinstance(value, tuple):
         raise StrategyError(
-            f"{where}: {fields.brief(value)} is no mapping of labels; write labels={{'job': 'shop'}}"
+            f"{where}: {fields.brief(value)} is no mapping of labels; write labels={{'job': "
+            f"'shop'}}"
         )
     for label, match in value:
         promql.is_label(label, where)

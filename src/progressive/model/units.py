@@ -179,7 +179,7 @@ def times(factor: float, *, floor: Percent | timedelta | float | None = None) ->
     return Times(float(factor), floor)
 
 
-def said(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """A duration as people say it: ``45 s``, ``3.7 s``, ``10 min``, ``1 h 30 min``, ``7 d``."""
     total = round(duration / timedelta(seconds=1), 1)
     if total < 60:

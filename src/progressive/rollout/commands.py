@@ -37,9 +37,9 @@ class Survey:
 
 @attrs.frozen(kw_only=True)
 class Apply:
-    """Make the router serve ``traffic``; answered by `RouterApplied`. ``epoch`` authorises it: do it only
-    from a stored rollout of that epoch, unless it only lowers (``raises`` is False). ``expect`` is
-    the version read in this tick, for routers that compare and set.
+    """Make the router serve ``traffic``; answered by `RouterApplied`. ``epoch`` authorises it: do
+    it only from a stored rollout of that epoch, unless it only lowers (``raises`` is False).
+    ``expect`` is the version read in this tick, for routers that compare and set.
     """
 
     kind: ClassVar[str] = "apply"

@@ -61,7 +61,9 @@ class Cause:
 
 @attrs.frozen
 class ClosedGate:
-    """A gate that keeps traffic from being raised, why, and until when. Stored as a list of three."""
+    """A gate that keeps traffic from being raised, why, and until when. Stored as a list of
+    three.
+    """
 
     gate: str
     why: str

@@ -1,8 +1,8 @@
 """Driving a rollout: tick, iterate, run, submit, and the same with an ``a`` for asyncio. Two small
 loops do what `tick_protocol` asks.
 
-Everything that both colours share is in `tick_protocol`, `_calls` and the small functions here; nothing
-here decides anything about traffic.
+Everything that both colours share is in `tick_protocol`, `_calls` and the small functions here;
+nothing here decides anything about traffic.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 from progressive.rollout.status import Outcome
 
-from .execute import ado, do, observe
+from .execute import aexecute, execute, observe
 from .protocol import Effect, Persist, Persisted, Reply, TickResult, tick_protocol
 
 __all__ = [
@@ -114,7 +114,7 @@ def _tick(
         if isinstance(move, Persist):
             reply = _save(ports, move)
         else:
-            reply = do(move.commands, rollout, ports)
+            reply = execute(move.commands, rollout, ports)
 
 
 async def _atick(
@@ -138,7 +138,7 @@ async def _atick(
             reply = await _asave(ports, move)
         else:
             reply = await asyncio.gather(
-                *(ado(command, rollout, ports) for command in move.commands)
+                *(aexecute(command, rollout, ports) for command in move.commands)
             )
 
 

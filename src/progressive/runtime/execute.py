@@ -20,7 +20,7 @@ from progressive.rollout.state import Rollout
 
 from .dispatch import Call, call_for
 
-__all__ = ["ado", "do", "observe"]
+__all__ = ["aexecute", "execute", "observe"]
 
 OBSERVER_TIME = 5.0
 """Seconds that the observers of one decision may take together; after that the rollout goes on
@@ -30,7 +30,7 @@ without them.
 UNKNOWN_AFTER_TIMEOUT = "no answer within {:g} s"
 
 
-def do(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> list[Event]:
+def execute(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> list[Event]:
     """Do them at the same time, each in a thread of its own, and wait for all or for the deadline.
 
     A call that has not come back by then goes on in its thread; what it does is found out by the
@@ -98,7 +98,7 @@ async def _awaited(call: Call) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-async def ado(command: Command, rollout: Rollout, ports: Ports) -> Event:
+async def aexecute(command: Command, rollout: Rollout, ports: Ports) -> Event:
     call = call_for(command, rollout, ports)
     if not isinstance(call, Call):
         return call

@@ -12,7 +12,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.actions import Action, Go, NotYet, Stop, action_of
 from progressive.model.traffic import Match, Traffic, is_matches, is_percent, matches_of
-from progressive.model.units import Percent, hours, minutes, said
+from progressive.model.units import Percent, format_duration, hours, minutes
 from progressive.plan.step import (
     Advance,
     Deadline,
@@ -84,7 +84,7 @@ class Bake(Step):
 
     @cached_property
     def _why(self) -> str:
-        return f"a bake of {said(self.duration)}, watched"
+        return f"a bake of {format_duration(self.duration)}, watched"
 
     def advance(self, situation: Situation) -> Advance:
         left = self.duration - situation.watched
@@ -118,7 +118,7 @@ class Pause(Step):
         return (
             Done()
             if left <= timedelta()
-            else Wait(f"a pause of {said(self.duration)}", until=situation.now + left)
+            else Wait(f"a pause of {format_duration(self.duration)}", until=situation.now + left)
         )
 
 

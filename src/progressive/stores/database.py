@@ -169,7 +169,7 @@ class Database:
                     db.execute(statement)
                 yield db
         except sqlite3.Error as error:
-            raise self._told(what, error) from error
+            raise self._store_error(what, error) from error
 
     def _made(self, db: sqlite3.Connection) -> bool:
         """Are our tables in it? False if it is empty. Anything else is refused: it is somebody
@@ -201,7 +201,7 @@ class Database:
             failure=Failure.PERMANENT,
         )
 
-    def _told(self, what: str, error: sqlite3.Error) -> StoreError:
+    def _store_error(self, what: str, error: sqlite3.Error) -> StoreError:
         code = _code(error)
         passing = code in PASSING
         mend = MENDS.get(code, "it may pass: try again" if passing else "mend the file")

@@ -28,7 +28,15 @@ from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 
 from . import journal as _journal
-from .filesystem import driven, id_of, locked, need_locks, opened, stem_of, told
+from .filesystem import (
+    driven,
+    id_of,
+    locked,
+    need_locks,
+    opened,
+    os_errors_as_store_errors,
+    stem_of,
+)
 from .stored import may_replace, note_of, rollout_of, second, unreadable
 
 __all__ = ["FileStore"]
@@ -51,7 +59,7 @@ class FileStore:
         need_locks("FileStore")
         self._directory = os.path.abspath(os.fspath(directory))
         self._kinds = kinds
-        with told(f"{self._directory} can't hold rollouts"):
+        with os_errors_as_store_errors(f"{self._directory} can't hold rollouts"):
             if not os.path.isdir(self._directory):
                 with suppress(
                     FileExistsError
@@ -75,7 +83,9 @@ class FileStore:
         state = dumps(rollout, self._kinds).encode()
         lines = [dumps_note(note).encode() for note in notes]
         with (
-            told(f"rollout {rollout.id!r} was not saved, and what was stored before stands"),
+            os_errors_as_store_errors(
+                f"rollout {rollout.id!r} was not saved, and what was stored before stands"
+            ),
             self._starting(rollout.id) if expected is None else nullcontext(),
             locked(self._path(rollout.id, "lock"), rollout.id, "another save of it"),
         ):
@@ -150,7 +160,7 @@ class FileStore:
 
     def _notes(self, id: str, serial: int) -> Iterator[tuple[str, Note]]:
         path = self._path(id, "notes")
-        with told(f"the notes of rollout {id!r} can't be read"):
+        with os_errors_as_store_errors(f"the notes of rollout {id!r} can't be read"):
             for number, saved, n, text in _journal.committed(path, serial):
                 yield f"{id}/{saved}/{n}", note_of(text, where=f"{path}: line {number}")
 
@@ -172,7 +182,7 @@ class FileStore:
         """The ids that there are states of. Files that this store would not have named are somebody
         else's, and left alone.
         """
-        with told(f"{self._directory} can't be listed"):
+        with os_errors_as_store_errors(f"{self._directory} can't be listed"):
             names = os.listdir(self._directory)
         found = (id_of(name.removesuffix(".json")) for name in names if name.endswith(".json"))
         return [id for id in found if id is not None]
@@ -183,7 +193,7 @@ class FileStore:
         A directory that has gone is not an empty one: nothing would be due in it, and anything
         could be started.
         """
-        with told(f"{path} can't be read"):
+        with os_errors_as_store_errors(f"{path} can't be read"):
             try:
                 with open(path, "rb") as file:
                     return file.read()
@@ -239,7 +249,7 @@ class FileStore:
         with opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, f"{new} can't be written") as fd:
             _journal.write(fd, state)
             os.fsync(fd)
-        with told(
+        with os_errors_as_store_errors(
             f"rollout {id!r} was perhaps saved, perhaps not; load it before saving again",
             failure=Failure.UNKNOWN,
         ):

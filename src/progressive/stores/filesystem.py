@@ -16,7 +16,15 @@ from typing import Final
 from progressive.errors import ConflictError, Failure, StoreError, StrategyError
 from progressive.model import fields
 
-__all__ = ["driven", "id_of", "locked", "need_locks", "opened", "stem_of", "told"]
+__all__ = [
+    "driven",
+    "id_of",
+    "locked",
+    "need_locks",
+    "opened",
+    "stem_of",
+    "os_errors_as_store_errors",
+]
 
 HOPELESS: Final = frozenset(
     {
@@ -36,7 +44,7 @@ else (full, I/O, too many) may.
 
 
 @contextmanager
-def told(what: str, *, failure: Failure | None = None) -> Iterator[None]:
+def os_errors_as_store_errors(what: str, *, failure: Failure | None = None) -> Iterator[None]:
     """An `OSError` becomes a `StoreError`: ``what`` was not done, why, and whether it may pass (or
     ``failure``, if that is known).
     """
@@ -59,7 +67,7 @@ def opened(path: str, flags: int, what: str) -> Iterator[int]:
     """A file descriptor. Only its opening is told as ``what`` failed; what is raised while it is
     open is for others to tell.
     """
-    with told(what):
+    with os_errors_as_store_errors(what):
         fd = os.open(path, flags, 0o666)
     try:
         yield fd
@@ -149,7 +157,7 @@ def driven(path: str, id: str) -> Iterator[None]:
     """
     what = f"rollout {id!r} can't be locked for a driver"
     with opened(path, os.O_RDWR | os.O_CREAT, what) as fd:
-        with told(what):
+        with os_errors_as_store_errors(what):
             if not _got(fd):
                 raise ConflictError(
                     f"rollout {id!r} is driven by {_who(fd)}; leave it to that one, or stop "

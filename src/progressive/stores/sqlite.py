@@ -23,7 +23,7 @@ from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 
 from .database import Database
-from .filesystem import driven, need_locks, stem_of, told
+from .filesystem import driven, need_locks, os_errors_as_store_errors, stem_of
 from .stored import may_replace, note_of, rollout_of, second
 
 __all__ = ["SqliteStore"]
@@ -167,7 +167,10 @@ class SqliteStore:
         """
         directory = f"{self._path}-drivers"
         path = os.path.join(directory, f"{stem_of(fields.name(id, 'id'))}.driver")
-        with told(f"rollout {id!r} can't be locked for a driver"), suppress(FileExistsError):
+        with (
+            os_errors_as_store_errors(f"rollout {id!r} can't be locked for a driver"),
+            suppress(FileExistsError),
+        ):
             os.mkdir(directory)
         return driven(path, id)
 

@@ -93,8 +93,8 @@ class BlueGreen(Watched):
             Analysis(PREVIEW, checks=self.preview_checks, interval=self.interval, synthetic=True),
         )
 
-    def _told(self, problem: str) -> str:
-        return super()._told(problem).replace(f"{UNJUDGED}: {NO_ANALYSIS}", _NOTHING_JUDGES)
+    def _rephrased(self, problem: str) -> str:
+        return super()._rephrased(problem).replace(f"{UNJUDGED}: {NO_ANALYSIS}", _NOTHING_JUDGES)
 
     def _place(self, step: int, where: str) -> str:
         return [field for field, _ in self._written()][step]

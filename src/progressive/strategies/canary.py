@@ -112,8 +112,8 @@ class Canary(Watched):
     def _guards(self) -> tuple[str, ...]:
         return self.guards
 
-    def _told(self, problem: str) -> str:
-        told = super()._told(problem)
+    def _rephrased(self, problem: str) -> str:
+        told = super()._rephrased(problem)
         return (
             told.replace("canary: steps: they end", "canary: weights: they end")
             if self.weights

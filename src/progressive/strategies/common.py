@@ -93,7 +93,7 @@ class Watched:
                 needs_stable=self.needs_stable,
             )
         except StrategyError as error:
-            raise StrategyError([self._told(problem) for problem in error.problems]) from None
+            raise StrategyError([self._rephrased(problem) for problem in error.problems]) from None
 
     def _steps(self) -> tuple[Step, ...]:
         raise NotImplementedError
@@ -106,7 +106,7 @@ class Watched:
         """Names of analyses that guard, besides the one that ``checks`` make."""
         return ()
 
-    def _told(self, problem: str) -> str:
+    def _rephrased(self, problem: str) -> str:
         """A problem of the plan in the strategy's own words: who wrote ``bake=`` has never seen a
         ``steps[1]``.
         """

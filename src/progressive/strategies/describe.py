@@ -7,7 +7,7 @@ from datetime import timedelta
 import attrs
 
 from progressive.model.traffic import Track, Traffic
-from progressive.model.units import said
+from progressive.model.units import format_duration
 from progressive.plan.plan import Plan
 from progressive.plan.step import Deadline
 
@@ -49,8 +49,8 @@ class Description:
             (
                 each.step,
                 str(each.traffic.candidate),
-                said(each.earliest),
-                said(each.latest),
+                format_duration(each.earliest),
+                format_duration(each.latest),
                 each.otherwise,
                 ", ".join(each.judged) or "-",
                 ", ".join(each.dormant) or "-",
@@ -63,9 +63,10 @@ class Description:
             for row in rows
         ]
         gates = f"; before every raise: {', '.join(self.gates)}" if self.gates else ""
-        when = f"promoted after {said(self.earliest)} to {said(self.latest)}"
+        when = f"promoted after {format_duration(self.earliest)} to {format_duration(self.latest)}"
         head = (
-            f"{self.strategy}: preflight within {said(self.preflight)}, {when}{gates}; {self.then}"
+            f"{self.strategy}: preflight within {format_duration(self.preflight)}, "
+            f"{when}{gates}; {self.then}"
         )
         return "\n".join([head, *lines])
 
@@ -114,5 +115,5 @@ def describe(plan: Plan) -> Description:
         latest=min(latest, plan.preflight + plan.deadline.within),
         then="the old version stays"
         if plan.retire_after is None
-        else f"the old version is removed after {said(plan.retire_after)}",
+        else f"the old version is removed after {format_duration(plan.retire_after)}",
     )

@@ -73,7 +73,7 @@ class Comparison(Protocol):
         """Why nothing can be judged yet; empty if something can."""
         ...
 
-    def say(
+    def summarize(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
         """What all looks show, for a person and for programs; the measurements are the last

@@ -70,7 +70,7 @@ class Blocks:
     def lacks(self, memory: Memory) -> str:
         return ""
 
-    def say(
+    def summarize(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
         _, _, events, expected, own, looks = cast(_Seen, memory)

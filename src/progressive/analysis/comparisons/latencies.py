@@ -72,7 +72,7 @@ class Latencies:
     def lacks(self, memory: Memory) -> str:
         return "" if cast("_Known", memory)[1][0] else "too few requests to choose edges"
 
-    def say(
+    def summarize(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
         one, other, than = cast(Histogram, candidate), cast(Histogram, control), self.question.than

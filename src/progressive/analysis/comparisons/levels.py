@@ -50,7 +50,7 @@ class Levels:
     def lacks(self, memory: Memory) -> str:
         return ""
 
-    def say(
+    def summarize(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
         up, down = cast("tuple[signs.State, signs.State]", memory)

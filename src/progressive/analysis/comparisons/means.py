@@ -56,7 +56,7 @@ class Means:
             "measure a change by"
         )
 
-    def say(
+    def summarize(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
         state = cast(means.State, memory)

@@ -64,10 +64,12 @@ class _Rise(_Rates):
     def evidence(self, memory: Memory, alpha: float) -> float:
         return ratios.evidence(_seen(memory))
 
-    def say(
+    def summarize(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
-        return _say(_seen(memory), cast(Counts, candidate), cast(Counts, control), self.question)
+        return _summarize(
+            _seen(memory), cast(Counts, candidate), cast(Counts, control), self.question
+        )
 
 
 @attrs.frozen
@@ -96,7 +98,7 @@ class _Fall(_Rates):
     def evidence(self, memory: Memory, alpha: float) -> float:
         return falls.evidence(cast("tuple[falls.State, ratios.State]", memory)[0])
 
-    def say(
+    def summarize(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
         _, seen = cast("tuple[falls.State, ratios.State]", memory)
@@ -132,10 +134,12 @@ class _Either(_Rates):
         up, down = cast("tuple[Memory, Memory]", memory)
         return averaged_evidence(self.rise.evidence(up, alpha), self.fall.evidence(down, alpha))
 
-    def say(
+    def summarize(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
-        return self.rise.say(cast("tuple[Memory, Memory]", memory)[0], candidate, control, alpha)
+        return self.rise.summarize(
+            cast("tuple[Memory, Memory]", memory)[0], candidate, control, alpha
+        )
 
 
 PLANNED: Final = 300.0
@@ -183,11 +187,13 @@ class _Exact(_Rates):
         seen, _, proven = cast("tuple[ratios.State, exact.State, bool]", memory)
         return math.log(1 / alpha) if proven else ratios.evidence(seen) + math.log(1 - EXACT_PART)
 
-    def say(
+    def summarize(
         self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
     ) -> tuple[str, Numbers]:
         seen, state, _ = cast("tuple[ratios.State, exact.State, bool]", memory)
-        said, numbers = _say(seen, cast(Counts, candidate), cast(Counts, control), self.question)
+        said, numbers = _summarize(
+            seen, cast(Counts, candidate), cast(Counts, control), self.question
+        )
         if state[0] >= PLANNED:
             return said, numbers
         return f"{said}; {exact.boundary(state)} would be proof", (
@@ -265,7 +271,7 @@ def _ratio(seen: ratios.State, question: Question) -> tuple[float, float, float]
     return ratios.ratio(seen, margin=question.margin, dispersion=question.dispersion)
 
 
-def _say(
+def _summarize(
     seen: ratios.State, candidate: Counts, control: Counts, question: Question
 ) -> tuple[str, Numbers]:
     look = look_at(candidate, control)

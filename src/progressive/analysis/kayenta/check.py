@@ -153,9 +153,9 @@ class Kayenta(Comparing, Unweighted):
             experiment={name: own for name, (own, _) in zip(names, kept, strict=True)},
             control={name: other for name, (_, other) in zip(names, kept, strict=True)},
         )
-        return self._told(result, fewest), (kept, (WAITING,) * len(names))
+        return self._judgement(result, fewest), (kept, (WAITING,) * len(names))
 
-    def _told(self, result: KayentaResult, points: int) -> Judgement:
+    def _judgement(self, result: KayentaResult, points: int) -> Judgement:
         odd = ", ".join(
             f"{each.name} {each.classification.value}"
             for each in result.metrics

@@ -84,7 +84,7 @@ def replay(
     rollout = begin(plan, release, id="replayed", at=recording.last if at is None else at)
     if at is None:
         return _never_began(recording, release)
-    return _told(recording, Rerun(recording=recording, rollout=rollout, now=at).go())
+    return _replay_of(recording, Rerun(recording=recording, rollout=rollout, now=at).go())
 
 
 # --------------------------------------------------------------------------------------- in numbers
@@ -103,7 +103,7 @@ def _release(notes: object, strategy: object) -> Release:
     return rollout.release if isinstance(rollout, Rollout) else SOMEBODY
 
 
-def _told(recording: RecordedRollout, rerun: Rerun) -> Replay:
+def _replay_of(recording: RecordedRollout, rerun: Rerun) -> Replay:
     """What came of the strategy, beside what was recorded."""
     end, plan = rerun.ending, rerun.rollout.plan
     assert end is not None

@@ -11,7 +11,7 @@ import attrs
 from progressive.model.measurement import Counts, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
-from progressive.model.units import said
+from progressive.model.units import format_duration
 from progressive.rollout.notes import Judged, Note, PhaseEntered
 from progressive.rollout.phases import Phase
 
@@ -212,7 +212,7 @@ class Replay:
             rows.append(
                 (
                     "gaps",
-                    f"{name}: {said(whole)} of what it would have looked at was not "
+                    f"{name}: {format_duration(whole)} of what it would have looked at was not "
                     f"recorded, first at {first}",
                 )
             )
@@ -237,7 +237,7 @@ class Replay:
     def _sooner(self) -> str:
         by = self.recorded.at - self.replayed.at
         return (
-            f" ({said(by)} before the recorded end)"
+            f" ({format_duration(by)} before the recorded end)"
             if self.stops_at is not None and by > timedelta()
             else ""
         )

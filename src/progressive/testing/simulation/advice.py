@@ -12,7 +12,7 @@ import attrs
 from progressive.analysis.contract import metrics_of
 from progressive.model.measurement import Bad, Kind, Metric
 from progressive.model.traffic import Track, Traffic
-from progressive.model.units import Percent, percent, said
+from progressive.model.units import Percent, format_duration, percent
 
 from .curves import SimTime, at
 from .lookout import Stay, watch
@@ -59,7 +59,7 @@ def _preflight(power: Power) -> Iterator[str]:
         yield (
             "preflight: there are no requests at the start, and nothing begins before "
             "stable's metrics answer: it goes back after "
-            f"{said(power.plan.preflight)}; start it at another time (Load(start=))"
+            f"{format_duration(power.plan.preflight)}; start it at another time (Load(start=))"
         )
 
 
@@ -124,7 +124,7 @@ def _exposure(power: Power, step: int) -> str:
         ),
     )
     return (
-        f"{name}: {share} of {_rate(power, step):.3g} rps for {said(span)} is "
+        f"{name}: {share} of {_rate(power, step):.3g} rps for {format_duration(span)} is "
         f"{power.requests(step):,} requests"
     )
 
@@ -172,7 +172,7 @@ def _mends(power: Power, step: int, metric: Metric, times: float, checks: list[i
     longer = _bake(power, step, metric, times, checks)
     larger = _share(power, step, metric, times, checks, longer)
     said_so = [
-        f"bake {said(longer)}" if longer is not None else "",
+        f"bake {format_duration(longer)}" if longer is not None else "",
         f"start at {larger}" if larger is not None else "",
     ]
     mends = " or ".join(mend for mend in said_so if mend)
@@ -282,9 +282,10 @@ def _slow_steps(power: Power) -> Iterator[str]:
         if stuck.share > OFTEN:
             own = step.deadline is not None and usual >= step.deadline.within
             ends = (
-                f"after {said(usual)}, its deadline,"
+                f"after {format_duration(usual)}, its deadline,"
                 if own
-                else f"when the whole's deadline of {said(power.plan.deadline.within)} has come,"
+                else "when the whole's deadline of "
+                f"{format_duration(power.plan.deadline.within)} has come,"
             )
             yield (
                 f"{step.id}: {ends} {_percent(stuck.share)} of healthy versions still wait for "
@@ -293,7 +294,8 @@ def _slow_steps(power: Power) -> Iterator[str]:
         elif names and step.span and usual > 1.25 * step.span:
             mend = "give it more traffic, or smaller samples (min_sample=)"
             yield (
-                f"{step.id}: takes {said(usual)}, not {said(step.span)}, for the samples that "
+                f"{step.id}: takes {format_duration(usual)}, not "
+                f"{format_duration(step.span)}, for the samples that "
                 f"{names} needs; {mend}"
             )
 

@@ -18,7 +18,7 @@ import attrs
 from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.traffic import Track
-from progressive.model.units import Percent, said
+from progressive.model.units import Percent, format_duration
 from progressive.plan.plan import Strategy
 from progressive.strategies.describe import describe
 
@@ -170,7 +170,7 @@ class Explanation:
         return tuple(times for times in (2.0, 5.0, 20.0) if times in known)
 
     def __str__(self) -> str:
-        took = "" if self.usual is None else f", in {said(self.usual)}"
+        took = "" if self.usual is None else f", in {format_duration(self.usual)}"
         head = (
             f"{self.strategy} at {self.load.at_start:g} "
             f"rps{'' if self.load.steady else ' in the beginning'}: "
@@ -206,7 +206,11 @@ class Explanation:
         return "\n".join([head, alarm, "", *lines, *(["", *warnings] if warnings else [])])
 
     def _rows(self, each: Explained) -> Iterator[tuple[str, ...]]:
-        times = (said(each.earliest), f"+{said(each.usual)}", said(each.latest))
+        times = (
+            format_duration(each.earliest),
+            f"+{format_duration(each.usual)}",
+            format_duration(each.latest),
+        )
         first: tuple[str, ...] = (
             each.step,
             str(each.share),

@@ -17,7 +17,7 @@ import attrs
 
 from progressive.errors import StrategyError
 from progressive.model import fields
-from progressive.model.units import said
+from progressive.model.units import format_duration
 from progressive.plan.plan import Strategy
 from progressive.rollout.phases import Phase
 
@@ -183,8 +183,8 @@ class Many:
 
     def __str__(self) -> str:
         took = (
-            f"{said(timedelta(seconds=round(self.duration.median)))} (p95 "
-            f"{said(timedelta(seconds=round(self.duration.p95)))})"
+            f"{format_duration(timedelta(seconds=round(self.duration.median)))} (p95 "
+            f"{format_duration(timedelta(seconds=round(self.duration.p95)))})"
         )
         return (
             f"{len(self.runs)} runs: promoted {self.promoted}, rolled back "

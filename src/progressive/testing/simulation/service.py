@@ -233,8 +233,8 @@ class Part:
 
 @attrs.frozen(init=False)
 class PersonAction:
-    """A person's word at a time: ``PersonAction(minutes(30), Approve, approval="go", by="eve", why="looks
-    good")``.
+    """A person's word at a time: ``PersonAction(minutes(30), Approve, approval="go", by="eve",
+    why="looks good")``.
 
     ``after`` counts from the start; the event's own time is filled in. Everybody speaks at a tick,
     so at ``after`` or soon after it.

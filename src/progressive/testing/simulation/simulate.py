@@ -139,7 +139,7 @@ class Run:
         while wake is not None and wake < end:
             self.simulated.pass_time(wake)
             more = () if before_tick is None else before_tick(self.rollout) or ()
-            wake = self.tick(*self._said(), *more)
+            wake = self.tick(*self._due_person_events(), *more)
             if wake is not None and self._people:
                 wake = min(
                     wake,
@@ -150,7 +150,7 @@ class Run:
                 )
         return self.story()
 
-    def _said(self) -> list[Event]:
+    def _due_person_events(self) -> list[Event]:
         said: list[Event] = []
         while self._people and self._people[0].after <= self.simulated.ran:
             said.append(attrs.evolve(self._people.pop(0).event, at=self.simulated.clock.now))

@@ -9,7 +9,7 @@ import attrs
 
 from progressive.model.measurement import Look
 from progressive.model.traffic import Track, Traffic
-from progressive.model.units import Percent, percent, said
+from progressive.model.units import Percent, format_duration, percent
 from progressive.rollout.events import Measured
 from progressive.rollout.notes import Escalated, EventRecorded, Judged, Note, PhaseEntered
 from progressive.rollout.phases import Phase
@@ -186,7 +186,8 @@ class Story:
 
     def __str__(self) -> str:
         return (
-            f"{self.phase.value.replace('_', ' ')} after {said(_whole(self.duration))} at most "
+            f"{self.phase.value.replace('_', ' ')} after "
+            f"{format_duration(_whole(self.duration))} at most "
             f"{self.highest} ({self.why}); {self.exposed}"
         )
 

@@ -81,13 +81,13 @@ def _r15(move: Transition) -> str | None:
         and judges
         and not move.judged_at_full
         and not progress.waived
-        and not _said_promote(move)
+        and not _promoted_by_hand(move)
     ):
         return "R15: promoted without one measurement at full traffic"
     return None
 
 
-def _said_promote(move: Transition) -> bool:
+def _promoted_by_hand(move: Transition) -> bool:
     return (
         move.what == "promote now"
         or move.before.progress.forced

@@ -91,7 +91,7 @@ def _taken(router: Router) -> Router:
     return attrs.evolve(router, marker=marker, revision=router.revision + 1)
 
 
-def _said(kind: type[Any], **more: Any) -> Callable[[Rollout, datetime], Sequence[Event]]:
+def _person_event(kind: type[Any], **more: Any) -> Callable[[Rollout, datetime], Sequence[Event]]:
     return lambda rollout, at: [kind(at=at, by="somebody", why="it is walked", **more)]
 
 
@@ -154,10 +154,10 @@ def weathers(plan: Plan) -> tuple[Perturbation, ...]:
             strangers=_taken,
             applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
-        Perturbation("abort", says=_said(Abort), applies=forward),
+        Perturbation("abort", says=_person_event(Abort), applies=forward),
         Perturbation(
             "hold",
-            says=_said(Hold),
+            says=_person_event(Hold),
             applies=lambda rollout: forward(rollout) and not rollout.progress.causes,
         ),
         Perturbation(
@@ -177,7 +177,7 @@ def weathers(plan: Plan) -> tuple[Perturbation, ...]:
                 rollout.phase is Phase.PROGRESSING and not rollout.progress.skipped
             ),
         ),
-        Perturbation("promote now", says=_said(PromoteNow), applies=forward),
+        Perturbation("promote now", says=_person_event(PromoteNow), applies=forward),
         Perturbation(
             "approve",
             says=lambda rollout, at: [
