@@ -393,12 +393,12 @@ def test_gauges_of_several_windows_are_not_one_gauge() -> None:
 
 
 def test_a_limit_looks_at_stable_and_needs_it_only_to_compare() -> None:
-    assert (AT_1.needs, AT_1.wants, AT_1.share_of_alpha) == (
+    assert (AT_1.required_tracks, AT_1.measured_tracks, AT_1.share_of_alpha) == (
         (Track.CANDIDATE,),
         (Track.CANDIDATE, Track.STABLE),
         0,
     )
-    assert HALF_MORE.needs == (Track.CANDIDATE, Track.STABLE)
+    assert HALF_MORE.required_tracks == (Track.CANDIDATE, Track.STABLE)
 
 
 @rule("R20")

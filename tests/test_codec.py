@@ -634,8 +634,8 @@ class Even:
     tolerance: Tolerance = Tolerance(in_a_row=2)
     share_of_alpha: float = 0.0
     id: str = "even"
-    needs: tuple[Track, ...] = attrs.field(default=(Track.CANDIDATE,), init=False)
-    wants: tuple[Track, ...] = attrs.field(default=(Track.CANDIDATE,), init=False)
+    required_tracks: tuple[Track, ...] = attrs.field(default=(Track.CANDIDATE,), init=False)
+    measured_tracks: tuple[Track, ...] = attrs.field(default=(Track.CANDIDATE,), init=False)
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         seen = memory if isinstance(memory, int) else 0

@@ -243,7 +243,7 @@ def _judged_in(given: Given, name: str, at: str) -> bool:
     ).plan
     step = next(i for i, step in enumerate(plan.steps) if step.kind == at)
     active = plan.active(step, plan.traffics[step].reaches(Track.CANDIDATE))
-    return name in {plan.analyses[plan.series[i].analysis].name for i in active}
+    return name in {series.analysis.name for series in active}
 
 
 def skips_pre(given: Given) -> bool:

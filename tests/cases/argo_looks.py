@@ -301,10 +301,7 @@ def skips_to_the_next_analysis(case: Case) -> None:
     ).scene
     scene.say(Skip, epoch=scene.rollout.epoch)
     rollout = scene.rollout
-    names = {
-        rollout.plan.analyses[rollout.plan.series[i].analysis].name
-        for i in rollout.plan.active(rollout.progress.step, False)
-    }
+    names = {series.analysis.name for series in rollout.plan.active(rollout.progress.step, False)}
 
     assert names == {f"argo-{given['step_index']}"}
 

@@ -723,7 +723,7 @@ def test_a_check_of_one_s_own_that_raises_is_an_error_here_too() -> None:
     class Raises:
         kind: ClassVar[str] = "raises"
         id, metric, observe, tolerance, share_of_alpha = "raises", ERRORS, False, Tolerance(), 0.0
-        needs = wants = (Track.CANDIDATE,)
+        required_tracks = measured_tracks = (Track.CANDIDATE,)
 
         def judge(self, look: object, memory: object, alpha: float) -> object:
             raise RuntimeError("no")

@@ -163,8 +163,8 @@ class Always:
     id: str = "always"
     observe: bool = False
     tolerance: Tolerance = Tolerance()
-    needs: tuple[Track, ...] = (Track.CANDIDATE,)
-    wants: tuple[Track, ...] = (Track.CANDIDATE,)
+    required_tracks: tuple[Track, ...] = (Track.CANDIDATE,)
+    measured_tracks: tuple[Track, ...] = (Track.CANDIDATE,)
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         return Judgement(verdict=Verdict.PASS, why="always"), None

@@ -153,15 +153,15 @@ class Check(Protocol):
         ...
 
     @property
-    def needs(self) -> tuple[Track, ...]:
+    def required_tracks(self) -> tuple[Track, ...]:
         """The tracks without which it can't judge: it is dormant while one of them gets no
         traffic.
         """
         ...
 
     @property
-    def wants(self) -> tuple[Track, ...]:
-        """The tracks that it looks at if they get traffic (``needs`` among them)."""
+    def measured_tracks(self) -> tuple[Track, ...]:
+        """The tracks that it looks at if they get traffic (``required_tracks`` among them)."""
         ...
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:

@@ -157,11 +157,11 @@ class Limit(Unweighted):
         return any(isinstance(bound, Times) for _, bound in self._bounds)
 
     @property
-    def needs(self) -> tuple[Track, ...]:
+    def required_tracks(self) -> tuple[Track, ...]:
         return (Track.CANDIDATE, Track.STABLE) if self._relative else (Track.CANDIDATE,)
 
     @property
-    def wants(self) -> tuple[Track, ...]:
+    def measured_tracks(self) -> tuple[Track, ...]:
         return (Track.CANDIDATE, Track.STABLE)
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:

@@ -36,12 +36,12 @@ class Comparing:
     than: Track
 
     @property
-    def needs(self) -> tuple[Track, ...]:
+    def required_tracks(self) -> tuple[Track, ...]:
         return (Track.CANDIDATE, self.than)
 
     @property
-    def wants(self) -> tuple[Track, ...]:
-        return self.needs
+    def measured_tracks(self) -> tuple[Track, ...]:
+        return self.required_tracks
 
 
 class Unweighted:

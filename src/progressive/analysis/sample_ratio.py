@@ -70,12 +70,12 @@ class SampleRatio(Unweighted):
         return f"{self.metric.name}-split"
 
     @property
-    def needs(self) -> tuple[Track, ...]:
+    def required_tracks(self) -> tuple[Track, ...]:
         return (Track.CANDIDATE, Track.STABLE)
 
     @property
-    def wants(self) -> tuple[Track, ...]:
-        return self.needs
+    def measured_tracks(self) -> tuple[Track, ...]:
+        return self.required_tracks
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         """A look of a traffic that is over, of which it is no longer known how it was split."""

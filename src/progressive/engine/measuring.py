@@ -19,6 +19,7 @@ from progressive.model.actions import Action, Memory
 from progressive.model.measurement import Look, Metric, NoAnswer, Window
 from progressive.model.replace import evolve
 from progressive.model.traffic import Track, Traffic
+from progressive.plan.plan import PlannedCheck, Series
 from progressive.plan.step import Step
 from progressive.rollout.commands import Measure
 from progressive.rollout.events import Measured
@@ -50,13 +51,12 @@ Question: TypeAlias = tuple[datetime, datetime, str | None, tuple[Track, ...]]
 def due(draft: Draft) -> tuple[Measure, ...]:
     """The looks to take now, equal questions once; and when to come back for the others."""
     asked: dict[tuple[str, Question], tuple[Metric, list[str]]] = {}
-    for i in active(draft):
-        found = _question(draft, i)
+    for series in active(draft):
+        found = _question(draft, series)
         if found is None:
             continue
-        series = draft.plan.series[i]
         _, names = asked.setdefault((series.metric.name, found), (series.metric, []))
-        names.append(draft.plan.analyses[series.analysis].name)
+        names.append(series.analysis.name)
     return tuple(
         [
             Measure(
@@ -71,8 +71,8 @@ def due(draft: Draft) -> tuple[Measure, ...]:
     )
 
 
-def _question(draft: Draft, i: int) -> Question | None:
-    state, metric, now = draft.evidence.series[i], draft.plan.series[i].metric, draft.now
+def _question(draft: Draft, series: Series) -> Question | None:
+    state, metric, now = draft.evidence.series_state(series), series.metric, draft.now
     if state.retry_at is not None and now < state.retry_at:
         draft.look_again(state.retry_at)
         return None
@@ -94,7 +94,7 @@ def _question(draft: Draft, i: int) -> Question | None:
     if metric.counter and state.reading is None:
         return start, start, None, state.tracks
     horizon, closing = min(verified_at, now - metric.lag), draft.progress.closing
-    interval = draft.plan.analyses[draft.plan.series[i].analysis].interval
+    interval = series.analysis.interval
     if start < horizon and (
         horizon - start >= interval or (closing is not None and start < closing <= horizon)
     ):
@@ -115,7 +115,7 @@ def measured(draft: Draft, event: Measured) -> None:
     if draft.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
         draft.refuse(event, f"nothing is judged while {draft.progress.phase.value}")
         return
-    taken = [_take(draft, i, event) for i in _asked_for(draft, event)]
+    taken = [_take(draft, series, event) for series in _asked_for(draft, event)]
     if not any(taken):
         draft.refuse(
             event,
@@ -124,17 +124,14 @@ def measured(draft: Draft, event: Measured) -> None:
         )
 
 
-def _asked_for(draft: Draft, event: Measured) -> Iterator[int]:
-    for i, series in enumerate(draft.plan.series):
-        if (
-            series.metric.name == event.look.metric
-            and draft.plan.analyses[series.analysis].name in event.analyses
-        ):
-            yield i
+def _asked_for(draft: Draft, event: Measured) -> Iterator[Series]:
+    for series in draft.plan.series:
+        if series.metric.name == event.look.metric and series.analysis.name in event.analyses:
+            yield series
 
 
-def _take(draft: Draft, i: int, event: Measured) -> bool:
-    state, look = draft.evidence.series[i], event.look
+def _take(draft: Draft, series: Series, event: Measured) -> bool:
+    state, look = draft.evidence.series_state(series), event.look
     tail = state.tail
     if tail is not None and look.window.start == tail.start:
         tracks = tail.tracks
@@ -153,7 +150,7 @@ def _take(draft: Draft, i: int, event: Measured) -> bool:
             tracks=[(track, NoAnswer(why)) for track in tracks],
         )
     draft.note(EventRecorded(at=draft.now, event=event))
-    broken = _broken(look, tracks, counter=draft.plan.series[i].metric.counter)
+    broken = _broken(look, tracks, counter=series.metric.counter)
     if broken is not None:
         state = evolve(state, retry_at=event.at + RETRY)
     elif tail is not None:
@@ -169,14 +166,14 @@ def _take(draft: Draft, i: int, event: Measured) -> bool:
     opening = not look.window.length and broken is None
     if look.fingerprint and look.fingerprint != state.fingerprint and broken is None:
         if state.fingerprint:
-            _forget(draft, i)
+            _forget(draft, series)
         state = evolve(state, fingerprint=look.fingerprint)
     check_states = (
         draft.evidence.check_states
         if opening
-        else _judged(draft, i, look, tracks, broken, here=tail is None)
+        else _judged(draft, series, look, tracks, broken, here=tail is None)
     )
-    replace_series(draft, i, state, check_states=check_states)
+    replace_series(draft, series, state, check_states=check_states)
     return True
 
 
@@ -188,18 +185,16 @@ def _broken(look: Look, tracks: tuple[Track, ...], *, counter: bool) -> str | No
     return "a counter was asked and gave no reading" if counter and look.reading is None else None
 
 
-def _forget(draft: Draft, i: int) -> None:
+def _forget(draft: Draft, series: Series) -> None:
     """The query is another one now: what was learned from the old one says nothing about it."""
-    series = draft.plan.series[i]
     check_states = list(draft.evidence.check_states)
-    for c in series.checks:
-        check_states[c] = type(check_states[c])(looks=check_states[c].looks)
+    for planned in series.checks:
+        check_states[planned.index] = CheckState(looks=check_states[planned.index].looks)
     draft.evidence = evolve(draft.evidence, check_states=tuple(check_states))
-    name = draft.plan.analyses[series.analysis].name
     draft.note(
         Unjudged(
             at=draft.now,
-            analysis=name,
+            analysis=series.analysis.name,
             what=series.metric.name,
             why="the query changed; its evidence starts anew",
         )
@@ -207,25 +202,28 @@ def _forget(draft: Draft, i: int) -> None:
 
 
 def _judged(
-    draft: Draft, i: int, look: Look, tracks: tuple[Track, ...], broken: str | None, *, here: bool
+    draft: Draft,
+    series: Series,
+    look: Look,
+    tracks: tuple[Track, ...],
+    broken: str | None,
+    *,
+    here: bool,
 ) -> tuple[CheckState, ...]:
-    """Every check's tally after the checks of one series have judged a look."""
-    series = draft.plan.series[i]
+    """The states of all checks after those of one series have judged a look."""
     check_states = list(draft.evidence.check_states)
-    for c in series.checks:
-        analysis, each = draft.plan.checks[c]
-        if not all(map(tracks.__contains__, each.needs)):
+    for planned in series.checks:
+        each = planned.check
+        if not all(map(tracks.__contains__, each.required_tracks)):
             continue
-        check_state = check_states[c]
+        check_state = check_states[planned.index]
         if broken is not None:
             judgement, memory = Judgement(verdict=Verdict.ERROR, why=broken), check_state.memory
         else:
             traffic = draft.routing.last_verified if here else None
-            judgement, memory = judgement_of(
-                each, look, check_state.memory, draft.plan.alphas[c], traffic
-            )
+            judgement, memory = judgement_of(each, look, check_state.memory, planned.alpha, traffic)
         window = look.window
-        check_states[c] = update(
+        check_states[planned.index] = update(
             check_state,
             judgement,
             memory,
@@ -237,7 +235,7 @@ def _judged(
         draft.note(
             Judged(
                 at=draft.now,
-                analysis=analysis.name,
+                analysis=planned.analysis.name,
                 check=each.id,
                 verdict=judgement.verdict.value,
                 why=judgement.why,
@@ -273,10 +271,10 @@ def judgement_of(
 def act_on_evidence(draft: Draft) -> bool:
     """Do what the checks lead to. True if the phase changed."""
     before = draft.progress.phase
-    for c, check_state in enumerate(draft.evidence.check_states):
+    for planned, check_state in zip(draft.plan.checks, draft.evidence.check_states, strict=True):
         if not check_state.failed and check_state.stuck_verdict is None:
             continue
-        each, key = draft.plan.checks[c][1], draft.plan.keys[c]
+        each, key = planned.check, planned.key
         if each.observe or draft.waived(key):
             continue
         found = action_for(check_state, each.tolerance, full=draft.full)
@@ -295,8 +293,9 @@ def ready(draft: Draft) -> str | None:
     for.
     """
     deciding = list(_deciding(draft))
-    owed = [c for c in deciding if is_outstanding(draft.evidence.check_states[c])]
-    if owed and not any(draft.evidence.check_states[c].looks_at_weight == 0 for c in owed):
+    evidence = draft.evidence
+    owed = [planned for planned in deciding if is_outstanding(evidence.check_state(planned))]
+    if owed and all(evidence.check_state(planned).looks_at_weight for planned in owed):
         draft.progress = (
             evolve(draft.progress, closing=None)
             if draft.progress.closing is not None
@@ -306,42 +305,42 @@ def ready(draft: Draft) -> str | None:
     if draft.progress.closing is None:
         draft.progress = evolve(draft.progress, closing=draft.routing.verified_at)
     closing = draft.progress.closing
-    for i in active(draft):
-        state = draft.evidence.series[i]
+    for series in active(draft):
+        state = evidence.series_state(series)
         if (
             state.start is not None
             and state.tracks
             and closing is not None
             and state.start < closing
         ):
-            return f"the closing look at {draft.plan.series[i].metric.name}"
+            return f"the closing look at {series.metric.name}"
     return _what_is_owed(draft, owed) if owed else None
 
 
-def _deciding(draft: Draft) -> Iterator[int]:
+def _deciding(draft: Draft) -> Iterator[PlannedCheck]:
     """The checks that decide in this traffic; one of several metrics comes with the first of
     them.
     """
-    for i in active(draft):
-        series, tracks = draft.plan.series[i], draft.evidence.series[i].tracks
-        for c in series.checks:
-            each = draft.plan.checks[c][1]
+    for series in active(draft):
+        tracks = draft.evidence.series_state(series).tracks
+        for planned in series.checks:
+            each = planned.check
             first = metrics_of(each)[0] == series.metric
             if (
                 first
                 and not each.observe
-                and not draft.waived(draft.plan.keys[c])
-                and all(map(tracks.__contains__, each.needs))
+                and not draft.waived(planned.key)
+                and all(map(tracks.__contains__, each.required_tracks))
             ):
-                yield c
+                yield planned
 
 
-def _what_is_owed(draft: Draft, owed: list[int]) -> str:
-    said = []
-    for c in owed:
-        check_state = draft.evidence.check_states[c]
-        said.append(f"{draft.plan.keys[c]} ({check_state.why or 'not looked yet'})")
-    return f"{', '.join(said)} to pass"
+def _what_is_owed(draft: Draft, owed: list[PlannedCheck]) -> str:
+    outstanding = []
+    for planned in owed:
+        why = draft.evidence.check_state(planned).why
+        outstanding.append(f"{planned.key} ({why or 'not looked yet'})")
+    return f"{', '.join(outstanding)} to pass"
 
 
 def waived_whole(draft: Draft, step: Step) -> bool:
@@ -350,9 +349,9 @@ def waived_whole(draft: Draft, step: Step) -> bool:
     if not names or not draft.progress.waived:
         return False
     return all(
-        each.observe or draft.waived(key)
-        for (owner, each), key in zip(draft.plan.checks, draft.plan.keys, strict=True)
-        if owner.name in names
+        planned.check.observe or draft.waived(planned.key)
+        for planned in draft.plan.checks
+        if planned.analysis.name in names
     )
 
 
@@ -361,10 +360,10 @@ def passes(draft: Draft, analysis: str) -> int:
     fewest.
     """
     counts = [
-        check_state.passes
-        for (owner, each), key, check_state in zip(
-            draft.plan.checks, draft.plan.keys, draft.evidence.check_states, strict=True
-        )
-        if owner.name == analysis and not each.observe and not draft.waived(key)
+        draft.evidence.check_state(planned).passes
+        for planned in draft.plan.checks
+        if planned.analysis.name == analysis
+        and not planned.check.observe
+        and not draft.waived(planned.key)
     ]
     return min(counts, default=0)

@@ -98,15 +98,13 @@ def _resume(draft: Draft, event: Resume) -> str | None:
         *(name for name in event.waive if name not in draft.progress.waived),
     )
     proven = [
-        key
-        for key, (_, each), check_state in zip(
-            draft.plan.keys, draft.plan.checks, draft.evidence.check_states, strict=True
-        )
-        if check_state.failed
-        and each.share_of_alpha
-        and not each.observe
-        and key not in waived
-        and key.rpartition("/")[2] not in waived
+        planned.key
+        for planned in draft.plan.checks
+        if draft.evidence.check_state(planned).failed
+        and planned.check.share_of_alpha
+        and not planned.check.observe
+        and planned.key not in waived
+        and planned.key.rpartition("/")[2] not in waived
     ]
     if proven:
         return (
@@ -189,13 +187,14 @@ def _promote_now(draft: Draft, event: PromoteNow) -> str | None:
         return unknown
     against = [name for name in held if name not in waived]
     against += [
-        key
-        for key, (_, each), check_state in zip(
-            draft.plan.keys, draft.plan.checks, draft.evidence.check_states, strict=True
+        planned.key
+        for planned in draft.plan.checks
+        if (
+            draft.evidence.check_state(planned).failed
+            or draft.evidence.check_state(planned).consecutive_failures
         )
-        if (check_state.failed or check_state.consecutive_failures)
-        and not each.observe
-        and stands(key)
+        and not planned.check.observe
+        and stands(planned.key)
     ]
     between = draft.plan.steps[draft.progress.step : target]
     against += [

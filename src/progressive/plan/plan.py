@@ -21,7 +21,7 @@ from progressive.model.units import hours, minutes, ms
 from .step import Deadline, Step, is_deadline
 from .validation import problems_of
 
-__all__ = ["Guard", "Plan", "Series", "named_steps"]
+__all__ = ["Guard", "Plan", "PlannedCheck", "Series", "named_steps"]
 
 
 @attrs.frozen(kw_only=True)
@@ -34,14 +34,39 @@ class Guard:
     since: str | None = None
 
 
-@attrs.frozen
-class Series:
-    """One metric of one analysis: the unit in which windows follow each other."""
+@attrs.frozen(eq=False)
+class PlannedCheck:
+    """A check with its place in the plan.
 
-    analysis: int
+    ``index`` is where the evidence keeps its state, ``key`` its name as people write it
+    (``analysis/check``), ``alpha`` its part of the plan's alpha (0 for a check without a bounded
+    false-alarm rate).
+    """
+
+    index: int
+    analysis: Analysis
+    check: Check
+    key: str
+    alpha: float
+
+
+@attrs.frozen(eq=False)
+class Series:
+    """One metric of one analysis: the unit in which windows follow each other.
+
+    ``index`` is where the evidence keeps its state; ``checks`` are those that judge it.
+    """
+
+    index: int
+    analysis: Analysis
     metric: Metric
-    checks: tuple[int, ...]
-    wants: tuple[Track, ...]
+    checks: tuple[PlannedCheck, ...]
+
+    @property
+    def measured_tracks(self) -> tuple[Track, ...]:
+        """Every track that one of its checks looks at."""
+        wanted = [track for planned in self.checks for track in planned.check.measured_tracks]
+        return tuple(track for track in Track if track in wanted)
 
 
 @attrs.frozen(kw_only=True)
@@ -93,25 +118,38 @@ class Plan:
         return tuple(found)
 
     @cached_property
-    def checks(self) -> tuple[tuple[Analysis, Check], ...]:
-        """Every check with its analysis, in the order in which the evidence stands."""
-        return tuple((analysis, each) for analysis in self.analyses for each in analysis.checks)
+    def checks(self) -> tuple[PlannedCheck, ...]:
+        """Every check, in the order in which the evidence keeps their states."""
+        pairs = [(analysis, each) for analysis in self.analyses for each in analysis.checks]
+        shares = 0.0
+        for _, each in pairs:
+            shares += each.share_of_alpha
+        return tuple(
+            PlannedCheck(
+                index=i,
+                analysis=analysis,
+                check=each,
+                key=f"{analysis.name}/{each.id}",
+                alpha=self.alpha * each.share_of_alpha / shares if each.share_of_alpha else 0.0,
+            )
+            for i, (analysis, each) in enumerate(pairs)
+        )
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The name of every check, as people write it: ``analysis/check``."""
-        return tuple(f"{analysis.name}/{each.id}" for analysis, each in self.checks)
+        return tuple(planned.key for planned in self.checks)
 
     @cached_property
     def series(self) -> tuple[Series, ...]:
-        """Every series of windows, in the order in which the evidence stands."""
-        found: dict[tuple[int, Metric], list[int]] = {}
-        for i, (analysis, each) in enumerate(self.checks):
-            for metric in metrics_of(each):
-                found.setdefault((self.analyses.index(analysis), metric), []).append(i)
+        """Every series of windows, in the order in which the evidence keeps their states."""
+        found: dict[tuple[str, Metric], list[PlannedCheck]] = {}
+        for planned in self.checks:
+            for metric in metrics_of(planned.check):
+                found.setdefault((planned.analysis.name, metric), []).append(planned)
         return tuple(
-            Series(analysis, metric, tuple(members), _wants(self, members))
-            for (analysis, metric), members in found.items()
+            Series(index=i, analysis=checks[0].analysis, metric=metric, checks=tuple(checks))
+            for i, ((_, metric), checks) in enumerate(found.items())
         )
 
     @cached_property
@@ -122,49 +160,35 @@ class Plan:
         return max(fields.whole_ms(self.watch_every / 2), ms(1))
 
     @cached_property
-    def alphas(self) -> tuple[float, ...]:
-        """Each check's part of ``alpha``; 0 for those without a bounded false-alarm rate."""
-        shares = [each.share_of_alpha for _, each in self.checks]
-        whole = 0.0
-        for share in shares:
-            whole += share
-        return tuple(self.alpha * share / whole if share else 0.0 for share in shares)
-
-    @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric once, in the order of the checks."""
         return tuple(
-            {metric.name: metric for _, each in self.checks for metric in metrics_of(each)}.values()
+            {
+                metric.name: metric
+                for planned in self.checks
+                for metric in metrics_of(planned.check)
+            }.values()
         )
 
     @cached_property
-    def _active(self) -> dict[tuple[int, bool], tuple[int, ...]]:
+    def _active(self) -> dict[tuple[int, bool], tuple[Series, ...]]:
         return {}
 
-    def active(self, step: int, reached: bool) -> tuple[int, ...]:
-        """The indices of the series that are measured in ``step``; ``reached``: production traffic
-        reaches the candidate.
+    def active(self, step: int, reached: bool) -> tuple[Series, ...]:
+        """The series that are measured in ``step``; ``reached``: production traffic reaches the
+        candidate.
         """
         if (found := self._active.get((step, reached))) is None:
             names = [
                 guard.analysis for guard in self.guards if reached and self._begun(guard, step)
             ]
             names += self.steps[step].analyses
-            found = tuple(
-                i
-                for i, series in enumerate(self.series)
-                if self.analyses[series.analysis].name in names
-            )
+            found = tuple(series for series in self.series if series.analysis.name in names)
             self._active[step, reached] = found
         return found
 
     def _begun(self, guard: Guard, step: int) -> bool:
         return guard.since is None or any(each.id == guard.since for each in self.steps[: step + 1])
-
-
-def _wants(plan: Plan, members: list[int]) -> tuple[Track, ...]:
-    wanted = [track for i in members for track in plan.checks[i][1].wants]
-    return tuple(track for track in Track if track in wanted)
 
 
 def named_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -92,8 +92,9 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
     for twice in sorted({name for name in names if names.count(name) > 1}):
         yield f"analyses: two are named {twice!r}"
     described: dict[str, Metric] = {}
-    for key, (_, each) in zip(plan.keys, plan.checks, strict=True):
-        for metric in metrics_of(each):
+    for planned in plan.checks:
+        key = planned.key
+        for metric in metrics_of(planned.check):
             if described.setdefault(metric.name, metric) != metric:
                 yield (
                     f"{key}: metric {metric.name!r} is described in two ways: {metric!r} and "
@@ -141,24 +142,22 @@ def _able(plan: Plan, step: int, analysis: Analysis, each: Check) -> bool:
     traffic = plan.traffics[step]
     return not each.observe and all(
         traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE)
-        for track in each.needs
+        for track in each.required_tracks
     )
 
 
 def _decides(plan: Plan) -> bool:
-    return any(not each.observe for _, each in plan.checks)
+    return any(not planned.check.observe for planned in plan.checks)
 
 
 def _not_judged(plan: Plan, step: int) -> str | None:
     """Why no check can judge this step; None if one can."""
     traffic = plan.traffics[step]
-    active = [
-        plan.checks[i][1] for series in plan.active(step, True) for i in plan.series[series].checks
-    ]
+    active = [planned.check for series in plan.active(step, True) for planned in series.checks]
     deciding = [each for each in active if not each.observe]
     if not deciding:
         return "those that run here only observe; add one that decides" if active else NO_ANALYSIS
-    if any(all(traffic.reaches(track) for track in each.needs) for each in deciding):
+    if any(all(traffic.reaches(track) for track in each.required_tracks) for each in deciding):
         return None
     return f"at {traffic.candidate} a comparison has nothing to compare with; add a Limit"
 

@@ -20,7 +20,7 @@ from progressive.model.capacity import Capacity
 from progressive.model.release import Release
 from progressive.model.router_state import Served
 from progressive.model.traffic import Track, Traffic
-from progressive.plan.plan import Plan
+from progressive.plan.plan import Plan, PlannedCheck, Series
 from progressive.plan.step import Approved
 
 from .phases import FINAL, Phase, Retirement
@@ -177,6 +177,14 @@ class Evidence:
         default=(), metadata=fields.stored_as("tallies")
     )
     probes: tuple[Probe, ...] = ()
+
+    def series_state(self, series: Series) -> SeriesState:
+        """What is known of one series."""
+        return self.series[series.index]
+
+    def check_state(self, planned: PlannedCheck) -> CheckState:
+        """What one check has seen."""
+        return self.check_states[planned.index]
 
 
 @attrs.frozen(kw_only=True)

@@ -85,16 +85,15 @@ def describe(plan: Plan) -> Description:
         judged: list[str] = []
         dormant: list[str] = []
         for series in plan.active(i, traffic.reaches(Track.CANDIDATE)):
-            analysis = plan.analyses[plan.series[series].analysis]
-            for c in plan.series[series].checks:
-                needs = plan.checks[c][1].needs
-                if plan.keys[c] in (*judged, *dormant):
+            synthetic = series.analysis.synthetic
+            for planned in series.checks:
+                if planned.key in (*judged, *dormant):
                     continue  # it has several metrics
                 able = all(
-                    traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE)
-                    for track in needs
+                    traffic.reaches(track) or (synthetic and track is Track.CANDIDATE)
+                    for track in planned.check.required_tracks
                 )
-                (judged if able else dormant).append(plan.keys[c])
+                (judged if able else dormant).append(planned.key)
         described.append(
             Described(
                 step=step.id,

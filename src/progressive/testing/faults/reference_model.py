@@ -101,7 +101,7 @@ class ReferenceModel:
         if rollout.phase is Phase.ROLLED_BACK and owes_a_write and not wrote_zero:
             raise PromiseBroken("R23: rolled back without ever writing 0 %")
         guarded = rollout.plan.unguarded is None and any(
-            not each.observe for _, each in rollout.plan.checks
+            not planned.check.observe for planned in rollout.plan.checks
         )
         if rollout.phase is Phase.PROMOTED and guarded and not self.judged_at_full:
             raise PromiseBroken("R15: promoted without one measurement at full traffic")
@@ -117,9 +117,8 @@ def _settled(rollout: Rollout) -> None:
 
 
 def _nothing_failed(rollout: Rollout) -> None:
-    for check_state, key, (_, each) in zip(
-        rollout.evidence.check_states, rollout.plan.keys, rollout.plan.checks, strict=True
-    ):
-        waived = key in rollout.progress.waived or each.id in rollout.progress.waived
-        if check_state.failed and not each.observe and not waived:
-            raise PromiseBroken(f"R17: {key} has failed, and it goes on")
+    waived = rollout.progress.waived
+    for planned in rollout.plan.checks:
+        failed = rollout.evidence.check_state(planned).failed and not planned.check.observe
+        if failed and planned.key not in waived and planned.check.id not in waived:
+            raise PromiseBroken(f"R17: {planned.key} has failed, and it goes on")

@@ -169,9 +169,7 @@ class RecordedRollout:
         Otherwise as long as most looks are; one that came even later than ``watch_every`` left a
         note.
         """
-        intervals = {
-            series.metric.name: plan.analyses[series.analysis].interval for series in plan.series
-        }
+        intervals = {series.metric.name: series.analysis.interval for series in plan.series}
         due = [
             (each.look.window.length, interval)
             for name, interval in intervals.items()

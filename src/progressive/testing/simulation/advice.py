@@ -92,7 +92,7 @@ def _blind_spots(power: Power) -> Iterator[str]:
 
 
 def _deciding_on(power: Power, metric: Metric) -> list[int]:
-    return [c for c in power.deciding() if metric in metrics_of(power.plan.checks[c][1])]
+    return [c for c in power.deciding() if metric in metrics_of(power.plan.checks[c].check)]
 
 
 def _first_judged(power: Power, checks: list[int]) -> int | None:
@@ -100,7 +100,7 @@ def _first_judged(power: Power, checks: list[int]) -> int | None:
     for i, traffic in enumerate(power.plan.traffics):
         reached = traffic.reaches(Track.CANDIDATE)
         running = {
-            c for series in power.plan.active(i, reached) for c in power.plan.series[series].checks
+            planned.index for series in power.plan.active(i, reached) for planned in series.checks
         }
         if (
             reached
@@ -112,7 +112,7 @@ def _first_judged(power: Power, checks: list[int]) -> int | None:
 
 
 def _able(power: Power, c: int, traffic: Traffic) -> bool:
-    return all(traffic.reaches(track) for track in power.plan.checks[c][1].needs)
+    return all(traffic.reaches(track) for track in power.plan.checks[c].check.required_tracks)
 
 
 def _exposure(power: Power, step: int) -> str:

@@ -330,5 +330,5 @@ def _sights(
             caught=tuple((times, power.caught(c, step, times)) for times in power.times),
             here=tuple((times, power.caught_here(c, step, times)) for times in power.times),
             dormant=key in dormant,
-            observes=power.plan.checks[c][1].observe,
+            observes=power.plan.checks[c].check.observe,
         )

@@ -24,7 +24,7 @@ from progressive.model.actions import Action, Go
 from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION
-from progressive.plan.plan import Plan, Series
+from progressive.plan.plan import Plan, PlannedCheck, Series
 from progressive.plan.step import Approved, Done, Situation, Wait
 
 from .curves import SimTime, at, load_at
@@ -118,7 +118,7 @@ class _Lookout:
         self.end = world.start + plan.deadline.within
         self.check_states = [CheckState() for _ in plan.checks]
         self.endings: dict[int, Ending] = {}
-        self.starts: dict[int, datetime] = {}
+        self.starts: dict[Series, datetime] = {}
         self.first: dict[Track, datetime] = {}
         self.step, self.entered, self.traffic = 0, self.now, Traffic()
         self.parts = world.parts(self.traffic)
@@ -139,7 +139,7 @@ class _Lookout:
             if not passed:
                 return Watched(self.endings, tuple(passages), step)
             if len(self.endings) == len(self.check_states) and any(
-                not self.plan.checks[c][1].observe for c in self.endings
+                not self.plan.checks[c].check.observe for c in self.endings
             ):
                 break
         return Watched(self.endings, tuple(passages), None)
@@ -160,16 +160,15 @@ class _Lookout:
                 if self.parts[track].whole:
                     self.first.setdefault(track, self.now)
         running = self._active()
-        for i in [i for i in self.starts if i not in running]:
-            del self.starts[i]
-            for c in self.plan.series[i].checks:
+        for series in [series for series in self.starts if series not in running]:
+            del self.starts[series]
+            for planned in series.checks:
+                c = planned.index
                 self.check_states[c] = reset_for_new_traffic(self.check_states[c])
-        for i in running:
-            self.starts.setdefault(
-                i, self.now + self.plan.analyses[self.plan.series[i].analysis].warmup
-            )
+        for series in running:
+            self.starts.setdefault(series, self.now + series.analysis.warmup)
 
-    def _active(self) -> tuple[int, ...]:
+    def _active(self) -> tuple[Series, ...]:
         return self.plan.active(self.step, self.traffic.reaches(Track.CANDIDATE))
 
     def _pass(self) -> bool:
@@ -218,9 +217,11 @@ class _Lookout:
 
     def _passes(self, analysis: str) -> int:
         deciding = [
-            self.check_states[c].passes
-            for c, (owner, each) in enumerate(self.plan.checks)
-            if owner.name == analysis and not each.observe and c not in self.endings
+            self.check_states[planned.index].passes
+            for planned in self.plan.checks
+            if planned.analysis.name == analysis
+            and not planned.check.observe
+            and planned.index not in self.endings
         ]
         return min(deciding, default=MANY)
 
@@ -244,23 +245,17 @@ class _Lookout:
         return owed or None
 
     def _deciding(self) -> Iterator[int]:
-        for i in self.starts:
-            tracks = self._tracks(self.plan.series[i])
-            for c in self.plan.series[i].checks:
-                if (
-                    c in self.judging
-                    and c not in self.endings
-                    and not self.plan.checks[c][1].observe
-                    and self._able(c, tracks)
-                ):
-                    yield c
+        for series in self.starts:
+            tracks = self._tracks(series)
+            for planned in series.checks:
+                if self._judges(planned, tracks) and not planned.check.observe:
+                    yield planned.index
 
     # ---------------------------------------------------------------------------------------- looks
 
     def _due(self) -> Iterator[datetime]:
-        for i, start in self.starts.items():
-            series = self.plan.series[i]
-            yield start + self.plan.analyses[series.analysis].interval + series.metric.lag
+        for series, start in self.starts.items():
+            yield start + series.analysis.interval + series.metric.lag
             if self.closing is not None and start < self.closing:
                 yield self.closing + series.metric.lag
 
@@ -269,42 +264,40 @@ class _Lookout:
         self._look()
 
     def _look(self) -> None:
-        for i, start in list(self.starts.items()):
-            series = self.plan.series[i]
+        for series, start in list(self.starts.items()):
             horizon = self.now - series.metric.lag
             closes = self.closing is not None and start < self.closing <= horizon
-            if start < horizon and (
-                closes or horizon - start >= self.plan.analyses[series.analysis].interval
-            ):
-                self.starts[i] = horizon
-                self._judge(i, series, Window(start, horizon))
+            if start < horizon and (closes or horizon - start >= series.analysis.interval):
+                self.starts[series] = horizon
+                self._judge(series, Window(start, horizon))
 
     def _tracks(self, series: Series) -> tuple[Track, ...]:
-        synthetic = self.plan.analyses[series.analysis].synthetic
+        synthetic = series.analysis.synthetic
         return tuple(
             t
-            for t in series.wants
+            for t in series.measured_tracks
             if self.traffic.reaches(t) or (synthetic and t is Track.CANDIDATE)
         )
 
-    def _able(self, c: int, tracks: tuple[Track, ...]) -> bool:
-        return all(track in tracks for track in self.plan.checks[c][1].needs)
+    def _judges(self, planned: PlannedCheck, tracks: tuple[Track, ...]) -> bool:
+        return (
+            planned.index in self.judging
+            and planned.index not in self.endings
+            and all(track in tracks for track in planned.check.required_tracks)
+        )
 
-    def _judge(self, i: int, series: Series, window: Window) -> None:
+    def _judge(self, series: Series, window: Window) -> None:
         tracks = self._tracks(series)
-        judging = [
-            c
-            for c in series.checks
-            if c in self.judging and c not in self.endings and self._able(c, tracks)
-        ]
+        judging = [planned for planned in series.checks if self._judges(planned, tracks)]
         if not judging:
             return
         found = [(track, self._measured(series, track, window)) for track in tracks]
         look = Look(metric=series.metric.name, window=window, tracks=found)
-        for c in judging:
-            each, check_state = self.plan.checks[c][1], self.check_states[c]
+        for planned in judging:
+            c, each = planned.index, planned.check
+            check_state = self.check_states[c]
             judgement, memory = judgement_of(
-                each, look, check_state.memory, self.plan.alphas[c], self.traffic
+                each, look, check_state.memory, planned.alpha, self.traffic
             )
             check_state = self.check_states[c] = update(
                 check_state, judgement, memory, each.tolerance, start=window.start, end=window.end

@@ -62,7 +62,7 @@ class Power:
 
     def deciding(self) -> tuple[int, ...]:
         """The checks that can stop a rollout."""
-        return tuple(c for c, (_, each) in enumerate(self.plan.checks) if not each.observe)
+        return tuple(planned.index for planned in self.plan.checks if not planned.check.observe)
 
     @property
     def alarms(self) -> Proportion:

@@ -38,7 +38,7 @@ class Abstraction:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._tolerances = tuple(each.tolerance for _, each in plan.checks)
+        self._tolerances = tuple(planned.check.tolerance for planned in plan.checks)
         self._spans = tuple(step.span for step in plan.steps)
         self._halves = tuple(step.span / 2 for step in plan.steps)
         self._enough = max([getattr(step, "count", 1) for step in plan.steps], default=1)

@@ -71,10 +71,10 @@ def _r15(move: Transition) -> str | None:
         *(step.analyses for step in plan.steps if step.traffic is None)
     )
     judges = any(
-        analysis.name in last
-        and not each.observe
-        and all(_full(plan).reaches(track) for track in each.needs)
-        for analysis, each in plan.checks
+        planned.analysis.name in last
+        and not planned.check.observe
+        and all(_full(plan).reaches(track) for track in planned.check.required_tracks)
+        for planned in plan.checks
     )
     if (
         entered
@@ -101,16 +101,14 @@ def _r17(move: Transition) -> str | None:
     after = move.after
     if after.phase is not Phase.PROGRESSING:
         return None
-    for check_state, key, (_, each) in zip(
-        after.evidence.check_states, after.plan.keys, after.plan.checks, strict=True
-    ):
+    for planned in after.plan.checks:
         if (
-            check_state.failed
-            and not each.observe
-            and key not in after.progress.waived
-            and each.id not in after.progress.waived
+            after.evidence.check_state(planned).failed
+            and not planned.check.observe
+            and planned.key not in after.progress.waived
+            and planned.check.id not in after.progress.waived
         ):
-            return f"R17: {key} has failed, and it goes on"
+            return f"R17: {planned.key} has failed, and it goes on"
     return None
 
 

@@ -36,8 +36,8 @@ class _Oracle:
     observe: bool
     tolerance: Tolerance
     share_of_alpha: float = 0.0
-    needs: tuple[Track, ...]
-    wants: tuple[Track, ...]
+    required_tracks: tuple[Track, ...]
+    measured_tracks: tuple[Track, ...]
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         found = look.of(Track.CANDIDATE)
@@ -58,8 +58,8 @@ def _oracle(each: Check) -> _Oracle:
         metrics=metrics_of(each),
         observe=each.observe,
         tolerance=each.tolerance,
-        needs=tuple(each.needs),
-        wants=tuple(each.wants),
+        required_tracks=tuple(each.required_tracks),
+        measured_tracks=tuple(each.measured_tracks),
     )
 
 
