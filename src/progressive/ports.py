@@ -39,43 +39,71 @@ __all__ = [
 
 
 class TrafficRouter(Protocol):
-    """What splits the traffic. Two idempotent verbs; both raise `RouterError` (its ``failure`` says
-    what is known) or `ConflictError`.
+    """Splits the traffic of a service between the versions of a release, and says how it is split.
 
-    Optional: ``undo(release) -> str``, the line that a person types to take all traffic back by
-    hand, without credentials.
+    Two verbs, both idempotent. `progressive.testing.check_router` tries a router of your own for
+    all of this:
+
+    * **One service.** What belongs to another service of the same system is never read as this
+      one's, and never changed: neither its share, nor its marker, nor its version.
+    * **Versions by name.** A version's share is found under its ``backend``, never by its place.
+      What reaches a version that is in neither track is `Served.elsewhere`; the next `apply` takes
+      it back. A name that the system can't carry is refused before anything is sent.
+    * **Errors.** Only `RouterError` comes out, and `ConflictError` from `apply`; never an error of
+      the client that is used. ``failure`` is PERMANENT for what would be refused again, TRANSIENT
+      for what was not done, and UNKNOWN for whatever fails between a write that was sent and its
+      answer. A call comes back within `Ports.timeout`; an asynchronous one blocks no event loop.
+    * **Markers**, where `Capabilities.marker` is declared. All three fields stand on the router's
+      object, beside the weights. A write whose marker is older than the one there is a
+      `ConflictError`. A closed marker stands: within its generation only closed ones are taken, so
+      that a driver which still runs can't overrule a person who took the traffic back.
+    * **Versions of the object**, where `read` gives one. It changes with every change, and a write
+      that expects another is a `ConflictError`. With `Capabilities.compare_and_set` the system
+      itself compares; otherwise the router does, just before it writes.
+
+    Optional: ``undo(release) -> str``, one line for a person to type when nothing else is left. It
+    takes all traffic to stable, removes header routes and mirrors, and closes the marker, whatever
+    generation stands there then: it is asked for before the first write. No credentials in it.
     """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this router can do."""
+        """What this router can do. Nothing else is asked of it."""
         ...
 
     def read(self, release: Release) -> Served:
-        """What the system serves now, as it says itself; never what was asked for."""
+        """Ask the system what it serves now, each time; never answer with what was asked for.
+
+        Changes nothing: two reads with nothing between them are equal. Raises `RouterError`.
+        """
         ...
 
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
     ) -> Served:
-        """Make it serve ``traffic``, leave ``marker`` where there is a place for it, and return
-        what the system says *afterwards*.
+        """Make the system serve ``traffic``, leave ``marker``, and read what it serves afterwards.
 
-        Where the system can, the write is conditional on ``expect``, the ``version`` that `read`
-        returned (None: unconditional). Applying the same twice is the same as once. A marker on the
-        object that is newer than ``marker`` is a `ConflictError`.
+        Applying the same twice is the same as once, and a write that changes nothing but the marker
+        is made too: a rollout claims the object so. ``expect`` is the ``version`` that `read` gave,
+        or None for an unconditional write. The write is sent once, never again by the router.
+
+        Raises `RouterError`, PERMANENT, before anything is sent, for what the capabilities do not
+        have and for a share without a version (`Capabilities.refuse` does both). Raises
+        `ConflictError`, with nothing written, if a newer marker stands there, or a closed one of
+        the same generation while ``marker`` is open, or if the version is another than ``expect``.
         """
         ...
 
 
 class MetricsProvider(Protocol):
-    """What measures. One verb; it never writes. It answers for the metrics that it lists, by
-    name.
+    """Measures what the versions of a release do. One verb, which never writes.
+
+    It answers for the metrics that it lists, by name. `progressive.testing.check_metrics` tries it.
     """
 
     @property
     def metrics(self) -> Sequence[Metric]:
-        """What this provider can answer for."""
+        """Every metric that this provider can answer for, each name once."""
         ...
 
     def measure(
@@ -86,23 +114,31 @@ class MetricsProvider(Protocol):
         window: Window,
         since: str | None,
     ) -> Look:
-        """One look. Nothing found is `NoData`, never 0; a system that can't be asked is a
-        `MetricsError` or `NoAnswer`.
+        """Measure one metric in one half-open window for exactly these tracks.
+
+        The same question has the same answer, and windows that follow each other add up to the
+        whole. Nothing found is `NoData`, never 0; a system that can't be asked is a `MetricsError`
+        or `NoAnswer`.
 
         ``since`` is the ``reading`` of the look before, for systems without history; None asks for
-        an opening reading.
+        an opening reading, which has no numbers.
         """
         ...
 
 
 class Fleet(Protocol):
-    """The instances of the versions. Either method may be left out: what is not there is not
-    asked.
+    """Knows the instances of the versions. Either method may be left out, and is then not asked.
+
+    `progressive.testing.check_fleet` tries it. Only `FleetError` comes out, within `Ports.timeout`;
+    an asynchronous method blocks no event loop.
     """
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
-        """What the instances of each track can carry now. Asked in every tick; raises `FleetError`
-        if it can't be told.
+        """Ask what the instances of each version can carry now; never answer from memory.
+
+        Asked in every tick, with an answer for every version of the release: one that has no
+        instances can carry 0 %. Instances are found by service and backend together. Raises
+        `FleetError` if it can't be told; then nothing is raised until it answers again.
 
         More traffic is given only to what can carry it; the start waits for a stable that can carry
         everything; a way back to one that can't goes in steps, and a person is told.
@@ -110,23 +146,27 @@ class Fleet(Protocol):
         ...
 
     def retire(self, release: Release, version: Version) -> None:
-        """Remove every instance of ``version``. Idempotent; returns when it is done."""
+        """Remove every instance of ``version`` and nothing else; return when none is left.
+
+        Idempotent: what is gone already is done. Raises `FleetError` while instances are left, and
+        is asked again.
+        """
         ...
 
 
 class Store(Protocol):
-    """Where rollouts are kept. A save is one transaction of a rollout with its notes, by
-    compare-and-set on its serial.
+    """Keeps rollouts. A save is one transaction of a rollout with its notes, by compare-and-set.
 
     A service has one rollout at a time that is not final: the first save of a second one is a
-    `ConflictError` that names the other.
+    `ConflictError` that names the other. `progressive.testing.check_store` tries it.
 
     Optional: ``driving(id)``, a context manager that keeps a second driver out while it is open.
     """
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
-        """Store it if the stored serial is ``expected`` (None: not stored yet), else
-        `ConflictError` and nothing changes.
+        """Store it if the stored serial is ``expected`` (None: not stored yet).
+
+        Otherwise raises `ConflictError`, and nothing changes.
         """
         ...
 
@@ -135,11 +175,11 @@ class Store(Protocol):
         ...
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        """The ids of rollouts whose ``wake_at`` has come, the longest overdue first."""
+        """The ids of rollouts whose ``wake_at`` is at or before ``now``, longest overdue first."""
         ...
 
     def last(self, service: str) -> Rollout | None:
-        """The newest rollout of a service."""
+        """The rollout of a service that was created last; None if there is none."""
         ...
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
@@ -156,12 +196,24 @@ class Driving(Protocol):
 
 
 Hook: TypeAlias = Callable[[str, Release], HookAnswer]
-"""``(key, release) -> Go | NotYet | Stop``. It runs at least once; ``key`` is the same each time,
-so that it can know.
+"""A test or a task of your own between two steps: ``(key, release) -> Go | NotYet | Stop``.
+
+It runs at least once. ``key`` is the same each time that a step of a rollout asks, and another for
+every other step: one key begins one run, and has one end. `NotYet` says when to ask again, later
+than now, and why; `Stop` says why. It comes back within `Ports.timeout`: what takes longer is begun
+by one call and looked at by the next. An exception counts as a hook that could not be asked, and is
+asked again; a hook that could not ask its own system never answers `Go`.
+`progressive.testing.check_hook` tries it.
 """
 
 Gate: TypeAlias = Callable[[Release, datetime], GateAnswer]
-"""``(release, now) -> Open | ClosedUntil``. Asked before every raise, never before lowering."""
+"""A reason to keep traffic from rising: ``(release, now) -> Open | ClosedUntil``.
+
+Asked before every raise, never before lowering. It goes by ``now``, an aware time in any zone, and
+asks no clock. `ClosedUntil` says why, and a moment later than ``now`` at which to ask again. An
+exception counts as closed; a gate that could not ask its system is never `Open`.
+`progressive.testing.check_gate` tries it.
+"""
 
 Observer: TypeAlias = Callable[[Rollout, Sequence[Note]], None]
 """Told what was decided, after it was saved. Time-bounded; it can't disturb the rollout."""

@@ -577,8 +577,8 @@ class Breaks:
     observe: bool = False
     tolerance: Tolerance = Tolerance()
     share_of_alpha: ClassVar[float] = 0.0
-    needs: ClassVar[tuple[Track, ...]] = (Track.CANDIDATE,)
-    wants: ClassVar[tuple[Track, ...]] = (Track.CANDIDATE, Track.STABLE)
+    required_tracks: ClassVar[tuple[Track, ...]] = (Track.CANDIDATE,)
+    measured_tracks: ClassVar[tuple[Track, ...]] = (Track.CANDIDATE, Track.STABLE)
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         raise ZeroDivisionError("nobody came")

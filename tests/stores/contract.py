@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from progressive.testing._store_laws import HOSTILE
-from progressive.testing._store_trial import (
+from progressive.testing.contract.store_laws import HOSTILE
+from progressive.testing.contract.store_trial import (
     AT,
     CANARY,
     a_rollout,

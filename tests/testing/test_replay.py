@@ -4,6 +4,7 @@ laws are in `test_replay_laws`.
 
 from __future__ import annotations
 
+import importlib
 import random
 import re
 from collections.abc import Callable
@@ -593,7 +594,8 @@ def test_what_was_not_recorded_as_a_counter_is_one_from_where_it_is_asked_for() 
 
 
 def test_a_visit_that_is_cut_short_goes_on_at_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("progressive.testing.replay.rerun.ROUNDS", 3)
+    rerun = importlib.import_module("progressive.testing.replay.rerun")
+    monkeypatch.setattr(rerun, "ROUNDS", 3)
     found = replay(let_pass(), usual(), release=RELEASE)
 
     assert (found.stops_at, found.unknown_from is None or found.unknown_from > at(0)) == (

@@ -120,59 +120,63 @@ class Fault:
 
 FAULTS = {
     "an abort that is satisfied by seeing 0 %": Fault(
-        "engine.py",
-        "if turn.verified and turn.routing.written >= turn.progress.epoch and turn",
-        "if turn.verified and turn",
+        "engine/decide.py",
+        "        and draft.routing.acked_epoch >= draft.progress.epoch\n",
+        "",
         "R23",
     ),
     "a promotion without evidence": Fault(
-        "engine.py", "if (blocked := _looks.ready(turn)) is not None:", "if False:", "R15"
+        "engine/decide.py",
+        "if (blocked := measuring.ready(draft)) is not None:",
+        "if False:",
+        "R15",
     ),
     "a final phase that listens": Fault(
-        "engine.py", "if turn.final and type(event) not in _HEARD_WHEN_FINAL:", "if False:", "R24"
+        "engine/decide.py",
+        "if draft.final and type(event) not in _HEARD_WHEN_FINAL:",
+        "if False:",
+        "R24",
     ),
     "a failed check that is forgotten": Fault(
-        "engine.py",
-        "if _looks.act_on_evidence(turn) or _routing.unreachable(turn) or "
-        "_routing.astray(turn) or _out_of_time(turn):",
-        "if _routing.unreachable(turn) or _routing.astray(turn) or _out_of_time(turn):",
+        "engine/decide.py",
+        "        measuring.act_on_evidence(draft)\n        or routing",
+        "        routing",
         "R17",
     ),
     "a step without a deadline": Fault(
-        "engine.py",
-        'turn.wait(why, until=turn.now + left, then=deadline.then.value.replace("_", " "))',
-        "turn.wait(why)",
+        "engine/decide.py",
+        'draft.wait(why, until=draft.now + left, then=deadline.then.value.replace("_", " "))',
+        "draft.wait(why)",
         "R30",
     ),
     "a wait that is not said": Fault(
-        "engine.py",
-        'turn.wait(_fleet.in_steps(turn) or f"the router to serve {NOTHING}, written and '
-        'read back")',
-        "pass",
+        "engine/decide.py",
+        "    draft.wait(\n        capacity.in_steps(draft) or",
+        "    print(\n        capacity.in_steps(draft) or",
         "R30",
     ),
     "an abort that nobody hears": Fault(
-        "_people.py",
+        "engine/operator.py",
         "    Abort: _abort,\n",
-        "    Abort: lambda turn, event: None,\n",
+        "    Abort: lambda draft, event: None,\n",
         "an abort does not lead",
     ),
     "two steps in one": Fault(
-        "engine.py",
-        "following = turn.progress.step + 1",
-        "following = turn.progress.step + 2",
+        "engine/decide.py",
+        "following = draft.progress.step + 1",
+        "following = draft.progress.step + 2",
         "never reached|Error",
     ),
     "a hold without a way back": Fault(
-        "lifecycle.py",
-        "Phase.PROGRESSING, Phase.ROLLING_BACK, Phase.ROLLED_BACK}),\n    Phase.ROLLING_BACK",
-        "Phase.PROGRESSING}),\n    Phase.ROLLING_BACK",
+        "rollout/phases.py",
+        "{Phase.PENDING, Phase.PROGRESSING, Phase.ROLLING_BACK, Phase.ROLLED_BACK}",
+        "{Phase.PENDING, Phase.PROGRESSING}",
         "raised: AssertionError: lifecycle: held -> rolled_back is not",
     ),
     "a raise above the step": Fault(
-        "engine.py",
-        "step, target = turn.plan.steps[position], turn.plan.traffics[position]",
-        "step, target = turn.plan.steps[position], turn.plan.traffics[-1]",
+        "engine/decide.py",
+        "step, target = draft.plan.steps[position], draft.plan.traffics[position]",
+        "step, target = draft.plan.steps[position], draft.plan.traffics[-1]",
         "R1",
     ),
 }

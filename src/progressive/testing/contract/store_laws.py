@@ -15,8 +15,8 @@ from progressive.ports import Store
 from progressive.rollout.notes import Refused
 from progressive.rollout.phases import Phase, Retirement
 
-from ._laws import because, must, tried
-from ._store_trial import (
+from .laws import ContractReport, Laws, NotTried, broken, must
+from .store_trial import (
     AT,
     ID,
     OTHER_SERVICE,
@@ -49,8 +49,8 @@ HOSTILE: Final = (
 """Ids that are valid and try to leave the place, or to be one entry with another."""
 
 CHECK: Final = (
-    "compare the stored serial with expected within the transaction that writes, and raise "
-    "ConflictError if they differ"
+    "compare the stored serial with expected within the transaction that writes, "
+    "and raise ConflictError if they differ"
 )
 WHOLE: Final = (
     "store the rollout and its notes in one transaction, and nothing of either if it is refused"
@@ -78,12 +78,12 @@ def what_is_saved_is_loaded(trial: Trial) -> None:
 def a_save_that_expects_another_serial_changes_nothing(trial: Trial) -> None:
     """Compare-and-set: somebody else has moved it since it was loaded."""
     store = trial.store
-    store.refuses(a_rollout(serial=6), some_notes(6), expected=5, names=ID, mend=CHECK)
+    store.refuses(a_rollout(serial=6), some_notes(6), expected=5, names=ID, hint=CHECK)
     store.finds(None, "load", ID)
     store.finds([], "notes", ID)
     store.save(a_rollout(), some_notes(0), expected=None)
     for expected in (None, 1, 7):
-        store.refuses(a_rollout(serial=8), some_notes(8), expected=expected, names=ID, mend=CHECK)
+        store.refuses(a_rollout(serial=8), some_notes(8), expected=expected, names=ID, hint=CHECK)
         store.finds(a_rollout(), "load", ID)
         store.finds(all_notes(ID, 0), "notes", ID)
 
@@ -94,11 +94,11 @@ def a_serial_that_does_not_rise_is_refused(trial: Trial) -> None:
     store.save(a_rollout(serial=3), some_notes(3), expected=None)
     for serial in (2, 3):
         later = a_rollout(serial=serial, wake_at=AT + timedelta(hours=1))
-        mend = (
-            "raise ConflictError if the serial is not above the stored one, unless exactly "
-            "this is stored already"
+        hint = (
+            "raise ConflictError if the serial is not above the stored one, unless "
+            "exactly this is stored already"
         )
-        store.refuses(later, some_notes(serial), expected=3, names=ID, mend=mend)
+        store.refuses(later, some_notes(serial), expected=3, names=ID, hint=hint)
         store.finds(a_rollout(serial=3), "load", ID)
         store.finds(all_notes(ID, 3), "notes", ID)
 
@@ -158,19 +158,18 @@ def due_tells_milliseconds_apart(trial: Trial) -> None:
     store.finds(["before", "second", "after", "millisecond"], "due", AT)
     store.finds(["before", "second"], "due", AT - timedelta(seconds=1))
     due, naive = store.named("due"), AT.replace(tzinfo=None)
-    expected, mend = (
+    expected, hint = (
         "StrategyError",
         "refuse a time without a zone: nobody knows which moment it means",
     )
     try:
-        came: object = store.store.due(naive)
+        seen: object = store.store.due(naive)
     except StrategyError:
         return
     except Exception as error:
-        raise because(
-            f"{due}({naive}) was refused with another error", expected, error, mend
-        ) from error
-    raise because(f"{due}({naive}) was answered", expected, came, mend)
+        wrong = f"{due}({naive}) was refused with another error"
+        raise broken(wrong, expected=expected, seen=error, hint=hint) from error
+    raise broken(f"{due}({naive}) was answered", expected=expected, seen=seen, hint=hint)
 
 
 def due_follows_every_save(trial: Trial) -> None:
@@ -205,11 +204,11 @@ def a_service_has_one_active_rollout(trial: Trial) -> None:
     """Two would move the same traffic."""
     store = trial.store
     store.save(a_rollout("first"), (), expected=None)
-    mend = (
+    hint = (
         "raise ConflictError, naming the other, if the service has a rollout that is not "
         "final; let the place itself hold it (an index)"
     )
-    store.refuses(a_rollout("second"), some_notes(0), expected=None, names="first", mend=mend)
+    store.refuses(a_rollout("second"), some_notes(0), expected=None, names="first", hint=hint)
     store.finds(None, "load", "second")
     store.finds([], "notes", "second")
     store.finds(["first"], "due", AT)
@@ -231,7 +230,7 @@ def a_rollout_that_is_final_makes_room(trial: Trial) -> None:
         (),
         expected=None,
         names="second",
-        mend="what is active is told by rollout.final, not by which came last",
+        hint="what is active is told by rollout.final, not by which came last",
     )
     retiring = attrs.evolve(
         a_rollout("second", serial=1),
@@ -260,8 +259,8 @@ def two_ids_never_meet(trial: Trial) -> None:
         found == sorted(HOSTILE),
         f"{store.named('due')} gives other ids than were saved",
         expected=sorted(HOSTILE),
-        came=found,
-        mend="give ids back as they were saved, whatever they are called in the place",
+        seen=found,
+        hint="give ids back as they were saved, whatever they are called in the place",
     )
 
 
@@ -275,13 +274,13 @@ def two_handles_see_the_same(trial: Trial) -> None:
     one.finds(a_rollout(serial=1), "load", ID)
     one.finds(all_notes(ID, 0, 1), "notes", ID)
     one.finds(a_rollout(serial=1), "last", SERVICE)
-    one.refuses(a_rollout(serial=2), (), expected=0, names=ID, mend=CHECK)
+    one.refuses(a_rollout(serial=2), (), expected=0, names=ID, hint=CHECK)
     other.refuses(
         a_rollout("second"),
         (),
         expected=None,
         names=ID,
-        mend="keep what is active in the place, not in the object",
+        hint="keep what is active in the place, not in the object",
     )
 
 
@@ -307,10 +306,9 @@ def writers_at_one_moment_lose_no_update(trial: Trial) -> None:
         sorted(won) == list(range(len(won))),
         f"{shown.named('save')} let two writers win one serial",
         expected="each of the serials 0 to 14 won by one of four threads, from the first on "
-        "without "
-        "a gap",
-        came=sorted(won),
-        mend=CHECK,
+        "without a gap",
+        seen=sorted(won),
+        hint=CHECK,
     )
     shown.finds(a_rollout(serial=len(won) - 1), "load", ID)
     shown.finds(all_notes(ID, *range(len(won))), "notes", ID)
@@ -322,8 +320,8 @@ def a_second_driver_is_kept_out(trial: Trial) -> None:
     """
     driving = getattr(trial.store.store, "driving", None)
     if driving is None:
-        return
-    named, mend = (
+        raise NotTried("store.driving", "a context manager that keeps a second driver out")
+    named, hint = (
         trial.store.named("driving"),
         "take a lock that ends with its holder, and raise ConflictError if another has it",
     )
@@ -336,11 +334,12 @@ def a_second_driver_is_kept_out(trial: Trial) -> None:
                 ID in str(error),
                 f"{named} does not say which rollout is driven",
                 expected=f"{ID!r} in the message",
-                came=error,
-                mend=mend,
+                seen=error,
+                hint=hint,
             )
         else:
-            raise because(f"{named} let a second driver in", "ConflictError", "it was let in", mend)
+            wrong = f"{named} let a second driver in"
+            raise broken(wrong, expected="ConflictError", seen="it was let in", hint=hint)
         with driving("another"):
             pass
     with suppress(KeyError), driving(ID):
@@ -349,11 +348,9 @@ def a_second_driver_is_kept_out(trial: Trial) -> None:
         with driving(ID):
             pass
     except ConflictError as error:
-        raise because(
-            f"{named} does not let go when a driver fails",
-            "that the next one may drive",
-            error,
-            mend,
+        wrong = f"{named} does not let go when a driver fails"
+        raise broken(
+            wrong, expected="that the next one may drive", seen=error, hint=hint
         ) from error
 
 
@@ -378,7 +375,11 @@ LAWS: Final[tuple[Callable[[Trial], None], ...]] = (
 )
 
 
-def check(open_store: Callable[[str], Store], shared: bool) -> None:
-    """Every law, each in a place of its own."""
+def check(open_store: Callable[[str], Store], shared: bool) -> ContractReport:
+    """Try every law, each in a place of its own."""
+    laws, name = Laws("the store"), ""
     for n, law in enumerate(LAWS):
-        tried([law], Trial(open_store, shared, f"law{n}"))
+        trial = Trial(open_store, shared, f"law{n}")
+        laws.run([law], trial)
+        name = name or type(trial.store.store).__name__
+    return attrs.evolve(laws.report(), port=name)

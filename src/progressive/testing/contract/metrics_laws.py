@@ -13,12 +13,17 @@ from progressive.model import fields
 from progressive.model.measurement import Kind, Metric, NoAnswer, Window
 from progressive.model.release import Release
 
-from ._laws import Wait, colours, must, tried
-from ._metrics_trial import Trial, in_words, listed, merged, same, told
+from .laws import ContractReport, Laws, NotTried, must, variants
+from .loops import Loop
+from .metrics_trial import Trial, in_words, listed, merged, same, told
 
 LONG_AGO: Final = datetime(2001, 1, 1, tzinfo=UTC)
 NOT_YET: Final = datetime(2100, 1, 1, tzinfo=UTC)
 """Times at which nothing was measured: before the service, and after the test."""
+
+TWINS: Final = (
+    "let both do the same work: write it once, as a generator of requests, run in two small loops"
+)
 
 QUARTERS: Final = 4
 """Into how many parts a window is cut, besides the cuts that are given."""
@@ -34,9 +39,9 @@ def it_finds_what_is_there(trial: Trial) -> None:
         any(measurement.sample for _, measurement in found.tracks),
         f"{trial.measure} found nothing",
         expected=f"something for one of the tracks in {in_words(trial.window)}",
-        came=told(found),
-        mend="pass a window in which every metric has something, or ask for the right version "
-        "and times",
+        seen=told(found),
+        hint="pass a window in which every metric has something, or ask for the right "
+        "version and times",
     )
 
 
@@ -48,9 +53,9 @@ def the_same_question_has_the_same_answer(trial: Trial) -> None:
             same(first.of(track), second.of(track)),
             f"{trial.measure} twice, in a window that is over, gave two answers for {track}",
             expected=first.of(track),
-            came=second.of(track),
-            mend="ask for exactly [start, end); if the numbers come late, declare the metric's "
-            "lag=; without history, counter=True",
+            seen=second.of(track),
+            hint="ask for exactly [start, end); if the numbers come late, declare the "
+            "metric's lag=; without history, counter=True",
         )
 
 
@@ -63,8 +68,8 @@ def a_track_alone_is_answered_the_same(trial: Trial) -> None:
             same(together.of(track), alone.of(track)),
             f"{trial.measure} gave {track} another answer when it was asked alone",
             expected=together.of(track),
-            came=alone.of(track),
-            mend="look for each version by itself: `track.version(release).backend` is its name",
+            seen=alone.of(track),
+            hint="look for each version by itself: `track.version(release).backend` is its name",
         )
 
 
@@ -78,8 +83,8 @@ def nothing_is_found_where_nothing_was(trial: Trial) -> None:
                 not measurement.sample,
                 f"{trial.measure} made up a number for {track} in {start.year}",
                 expected="NoData(why), NoAnswer(why), a MetricsError, or counts of 0 trials",
-                came=measurement,
-                mend="bound the query by window.start and window.end, and answer NoData(why) "
+                seen=measurement,
+                hint="bound the query by window.start and window.end, and answer NoData(why) "
                 "where it finds nothing",
             )
 
@@ -106,8 +111,8 @@ def the_parts_make_the_whole(trial: Trial) -> None:
             f"{trial.measure} does not count the parts of a window for {track} as it counts "
             "the whole",
             expected=whole.of(track),
-            came=came,
-            mend="count what is at or after window.start and before window.end, in whole "
+            seen=came,
+            hint="count what is at or after window.start and before window.end, in whole "
             "numbers: no rate, nothing extrapolated",
         )
 
@@ -121,8 +126,8 @@ def the_fingerprint_stays(trial: Trial) -> None:
             other.fingerprint == first.fingerprint,
             f"{trial.measure} has another fingerprint in another window, or for other tracks",
             expected=repr(first.fingerprint),
-            came=repr(other.fingerprint),
-            mend="make it of what the numbers mean: the query without times, versions and "
+            seen=repr(other.fingerprint),
+            hint="make it of what the numbers mean: the query without times, versions and "
             "tracks; or leave it out",
         )
 
@@ -137,8 +142,8 @@ def an_opening_reading_has_no_numbers(trial: Trial) -> None:
         first.reading and not any(measurement.sample for _, measurement in first.tracks),
         f"{trial.measure} without a reading to go on from must only give one",
         expected="NoData('opening reading') for each track, and reading=",
-        came=f"{told(first)}; reading={first.reading!r}",
-        mend="answer with the difference to the reading in since; without one there is no "
+        seen=f"{told(first)}; reading={first.reading!r}",
+        hint="answer with the difference to the reading in since; without one there is no "
         "difference yet",
     )
 
@@ -158,20 +163,22 @@ def a_counter_goes_on_from_its_reading(trial: Trial) -> None:
             last.reading,
             f"{trial.measure} gave no reading to go on from",
             expected="reading= with every look, because the metric is declared with counter=True",
-            came=repr(last.reading),
-            mend="put what the next look needs into reading=, at most 4096 characters; it comes "
-            "back as since",
+            seen=repr(last.reading),
+            hint="put what the next look needs into reading=, at most 4096 characters; it "
+            "comes back as since",
         )
         looks.append(last)
     if trial.between is None:
-        return
+        raise NotTried(
+            "between=", "a function that makes something to count, such as a few requests"
+        )
     whole = trial.since(first)
     must(
         any(measurement.sample for look in looks for _, measurement in look.tracks),
         f"{trial.measure} found nothing of what between() has done",
         expected="something for one of the tracks",
-        came=told(last),
-        mend="let between() make what is counted, and wait until the system shows it",
+        seen=told(last),
+        hint="let between() make what is counted, and wait until the system shows it",
     )
     for track in trial.tracks:
         parts = [look.of(track) for look in looks]
@@ -180,8 +187,8 @@ def a_counter_goes_on_from_its_reading(trial: Trial) -> None:
             f"{trial.measure} does not count from reading to reading for {track} as it "
             "counts the whole",
             expected=whole.of(track),
-            came=f"{merged(trial, parts)} out of {', '.join(map(str, parts))}",
-            mend="keep in the reading the raw counters as they were, series by series, and "
+            seen=f"{merged(trial, parts)} out of {', '.join(map(str, parts))}",
+            hint="keep in the reading the raw counters as they were, series by series, and "
             "answer with what they rose by",
         )
 
@@ -213,23 +220,26 @@ def check(
     cuts: Sequence[datetime],
     between: Callable[[], object] | None,
     clock: Callable[[], datetime],
-    wait: Wait,
-) -> None:
-    """Every law of every metric in every colour; then the colours have to agree."""
-    found = colours(provider, wait, "measure")
+    loop: Loop,
+) -> ContractReport:
+    """Try every law on every metric, with the synchronous and the asynchronous method; then the two
+    have to agree.
+    """
+    found = variants(provider, loop, "measure")
     cut = tuple(fields.moment(each, "cuts") for each in cuts)
     must(
         all(window.start < each < window.end for each in cut),
         "check_metrics was given cuts that do not divide its window",
         expected=f"moments within {in_words(window)}",
-        came=", ".join(each.isoformat() for each in cut),
-        mend="choose moments at which something happened, after the start and before the end",
+        seen=", ".join(each.isoformat() for each in cut),
+        hint="choose moments at which something happened, after the start and before the end",
     )
+    laws = Laws(type(provider).__name__)
     for metric in listed(provider):
         looks = []
-        for spoken in found:
+        for bound in found:
             trial = Trial(
-                provider=spoken,
+                provider=bound,
                 metric=metric,
                 release=release,
                 window=window,
@@ -237,19 +247,18 @@ def check(
                 between=between,
                 clock=clock,
             )
-            tried(laws_of(metric), trial)
+            laws.run(laws_of(metric), trial)
             looks.append(trial.opened() if metric.counter else trial.look())
         for one, other in pairwise(looks):
+            level = metric.kind is Kind.VALUE
             must(
                 one.fingerprint == other.fingerprint
-                and (
-                    metric.kind is Kind.VALUE
-                    or all(same(one.of(track), other.of(track)) for track, _ in one.tracks)
-                ),
+                and (level or all(same(one.of(track), other.of(track)) for track, _ in one.tracks)),
                 f"{found[0].named('measure')} and {found[1].named('measure')} do not agree "
                 f"on {metric}",
                 expected=told(one),
-                came=told(other),
-                mend="let both colours do the same work: write it once, as a generator of "
-                "requests, and run that in two small loops",
+                seen=told(other),
+                hint=TWINS,
+                law="sync and async agree",
             )
+    return laws.report()

@@ -28,7 +28,7 @@ from progressive.model.measurement import (
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 
-from ._laws import Spoken, because, must, must_answer
+from .laws import BoundPort, broken, must, must_answer
 
 FITS: Final[dict[Kind, type[Counts | Histogram | Moments | Gauge]]] = {
     Kind.RATIO: Counts,
@@ -43,9 +43,9 @@ CLOSE: Final = 1e-9
 
 @attrs.frozen(kw_only=True)
 class Trial:
-    """One metric of a provider in one colour."""
+    """One metric of a provider, asked through one kind of its methods."""
 
-    provider: Spoken
+    provider: BoundPort
     metric: Metric
     release: Release
     window: Window
@@ -101,8 +101,8 @@ class Trial:
             isinstance(found, Look),
             f"{self.measure} gave no Look",
             expected="Look(metric=metric.name, window=window, tracks=...)",
-            came=repr(found),
-            mend="where there is nothing, say so for each track with NoData(why); where it "
+            seen=repr(found),
+            hint="where there is nothing, say so for each track with NoData(why); where it "
             "makes no sense, with NoAnswer(why)",
         )
         assert isinstance(found, Look)
@@ -110,17 +110,17 @@ class Trial:
             found.metric == self.metric.name and found.window == window,
             f"{self.measure} answered another question",
             expected=f"{self.metric} in {in_words(window)}",
-            came=f"{found.metric} in {in_words(found.window)}",
-            mend="repeat what was asked: Look(metric=metric.name, window=window, ...); what the "
-            "numbers really cover goes into covered=",
+            seen=f"{found.metric} in {in_words(found.window)}",
+            hint="repeat what was asked: Look(metric=metric.name, window=window, ...); what "
+            "the numbers really cover goes into covered=",
         )
         must(
             [track for track, _ in found.tracks] == sorted(tracks),
             f"{self.measure} answered for other tracks than were asked",
             expected=", ".join(sorted(tracks)),
-            came=", ".join(track for track, _ in found.tracks) or "none",
-            mend="answer for every track in tracks and no other; NoData(why) for one that has "
-            "nothing",
+            seen=", ".join(track for track, _ in found.tracks) or "none",
+            hint="answer for every track in tracks and no other; NoData(why) for one that "
+            "has nothing",
         )
         for track, measurement in found.tracks:
             must(
@@ -128,8 +128,8 @@ class Trial:
                 f"{self.measure} answered for {track} in another shape",
                 expected=f"{FITS[self.metric.kind].__name__}, because it is a "
                 f"{self.metric.kind.value}; or NoData or NoAnswer",
-                came=repr(measurement),
-                mend="answer in the shape of the metric's kind, or declare the metric with "
+                seen=repr(measurement),
+                hint="answer in the shape of the metric's kind, or declare the metric with "
                 "another kind=",
             )
         must(
@@ -137,8 +137,8 @@ class Trial:
             and (self.metric.counter or found.covered.end <= window.end),
             f"{self.measure} covers what was not asked for",
             expected=in_words(window),
-            came=in_words(found.covered),
-            mend="leave covered= out if the system has history; the next window begins where "
+            seen=in_words(found.covered),
+            hint="leave covered= out if the system has history; the next window begins where "
             "this one ended",
         )
         return found
@@ -152,8 +152,8 @@ def listed(provider: object) -> tuple[Metric, ...]:
         isinstance(found, Sequence) and found and all(isinstance(each, Metric) for each in found),
         f"{what} does not say what it answers for",
         expected="(Metric('error-rate', kind='ratio'), ...)",
-        came=repr(found),
-        mend="make it a tuple of every Metric that it answers for; plans are bound to them by name",
+        seen=repr(found),
+        hint="make it a tuple of every Metric that it answers for; plans are bound to them by name",
     )
     assert isinstance(found, Sequence)
     names = [each.name for each in found]
@@ -161,8 +161,8 @@ def listed(provider: object) -> tuple[Metric, ...]:
         len(set(names)) == len(names),
         f"{what} has two metrics of one name",
         expected="every name once",
-        came=", ".join(names),
-        mend="give each its own name: it is what binds the plan to the provider",
+        seen=", ".join(names),
+        hint="give each its own name: it is what binds the plan to the provider",
     )
     return tuple(found)
 
@@ -194,12 +194,11 @@ def merged(trial: Trial, parts: Sequence[Measurement]) -> Measurement:
     try:
         return reduce(merge, parts)
     except StrategyError as error:
-        mend = "give a histogram the same edges in every window"
-        raise because(
+        raise broken(
             f"{trial.measure} gave windows that can't be merged",
-            "one shape in all of them",
-            error,
-            mend,
+            expected="one shape in all of them",
+            seen=error,
+            hint="give a histogram the same edges in every window",
         ) from error
 
 

@@ -20,7 +20,7 @@ from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
 from progressive.strategies import Canary
 
-from ._laws import because, must, must_answer
+from .laws import broken, must, must_answer
 
 AT: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ID: Final = "checkout-42"
@@ -95,7 +95,7 @@ class Handle:
         *,
         expected: int | None,
         names: str,
-        mend: str,
+        hint: str,
     ) -> None:
         """A save that has to be refused, with a message in which ``names`` stands."""
         call = _call(self.named("save"), rollout, expected)
@@ -106,50 +106,47 @@ class Handle:
                 names in str(error),
                 f"{call} was refused without a word about {names!r}",
                 expected=f"a ConflictError that names {names!r}",
-                came=error,
-                mend="say in the message which rollout is in the way: whoever reads it has to "
-                "look at that one",
+                seen=error,
+                hint="say in the message which rollout is in the way: whoever reads it has "
+                "to look at that one",
             )
         except Exception as error:
-            raise because(
-                f"{call} was refused with another error",
-                "ConflictError, and nothing changed",
-                error,
-                mend,
+            wrong = f"{call} was refused with another error"
+            raise broken(
+                wrong, expected="ConflictError, and nothing changed", seen=error, hint=hint
             ) from error
         else:
-            raise because(
+            raise broken(
                 f"{call} was done",
-                "ConflictError, and nothing changed",
-                "it came back without an error",
-                mend,
+                expected="ConflictError, and nothing changed",
+                seen="it came back without an error",
+                hint=hint,
             )
 
     def finds(self, expected: object, method: str, *given: object) -> None:
         """See that ``load``, ``notes``, ``due`` or ``last`` answers what it has to."""
         call = f"{self.named(method)}({', '.join(map(str, given))})"
         with must_answer(call, StoreError, StateError):
-            came = getattr(self.store, method)(*given)
-            came = list(came) if isinstance(expected, list) else came
+            seen = getattr(self.store, method)(*given)
+            seen = list(seen) if isinstance(expected, list) else seen
         must(
-            came == expected,
+            seen == expected,
             f"{call} does not give what was saved",
             expected=expected,
-            came=came,
-            mend=MENDS[method],
+            seen=seen,
+            hint=HINTS[method],
         )
 
 
-MENDS: Final = {
-    "load": "give the rollout as it was last saved with success (`dumps` and `loads` do that), and "
-    "None if there is none",
+HINTS: Final = {
+    "load": "give the rollout as it was last saved with success (`dumps` and `loads` do "
+    "that), and None if there is none",
     "notes": "give every note of every save that was done, with its id rollout/serial/n, "
-    "ordered by "
-    "serial and n as numbers",
-    "due": "give the ids whose wake_at is at or before now, the longest overdue first, at most "
-    "limit; None is never due",
-    "last": "give the rollout of this service that was created last (rollout.clocks.created), and "
-    "None if there is none",
+    "ordered by serial and n as numbers",
+    "due": "give the ids whose wake_at is at or before now, the longest overdue first, at "
+    "most limit; None is never due",
+    "last": "give the rollout of this service that was created last "
+    "(rollout.clocks.created), and None if there is none",
 }
 
 
