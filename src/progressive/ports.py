@@ -8,10 +8,10 @@ back by then counts as *unknown* for a write and as failed for anything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -27,7 +27,19 @@ from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 
 __all__ = [
+    "AnyFleet",
+    "AnyProvider",
+    "AnyRouter",
+    "AsyncFleet",
+    "AsyncFleetRetirement",
+    "AsyncFleetSurvey",
+    "AsyncGate",
+    "AsyncHook",
+    "AsyncMetricsProvider",
+    "AsyncTrafficRouter",
     "Fleet",
+    "FleetRetirement",
+    "FleetSurvey",
     "Gate",
     "Hook",
     "MetricsProvider",
@@ -95,6 +107,25 @@ class TrafficRouter(Protocol):
         ...
 
 
+class AsyncTrafficRouter(Protocol):
+    """A `TrafficRouter` for asyncio: the same two verbs, with an ``a`` in front, awaited."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this router can do."""
+        ...
+
+    async def aread(self, release: Release) -> Served:
+        """`TrafficRouter.read`, awaited."""
+        ...
+
+    async def aapply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        """`TrafficRouter.apply`, awaited."""
+        ...
+
+
 class MetricsProvider(Protocol):
     """Measures what the versions of a release do. One verb, which never writes.
 
@@ -126,12 +157,29 @@ class MetricsProvider(Protocol):
         ...
 
 
-class Fleet(Protocol):
-    """Knows the instances of the versions. Either method may be left out, and is then not asked.
+class AsyncMetricsProvider(Protocol):
+    """A `MetricsProvider` for asyncio."""
 
-    `progressive.testing.check_fleet` tries it. Only `FleetError` comes out, within `Ports.timeout`;
-    an asynchronous method blocks no event loop.
-    """
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """Every metric that this provider can answer for, each name once."""
+        ...
+
+    async def ameasure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
+        """`MetricsProvider.measure`, awaited."""
+        ...
+
+
+@runtime_checkable
+class FleetSurvey(Protocol):
+    """The half of a `Fleet` that knows what the instances of the versions can carry."""
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
         """Ask what the instances of each version can carry now; never answer from memory.
@@ -145,6 +193,10 @@ class Fleet(Protocol):
         """
         ...
 
+
+class FleetRetirement(Protocol):
+    """The half of a `Fleet` that removes an old version."""
+
     def retire(self, release: Release, version: Version) -> None:
         """Remove every instance of ``version`` and nothing else; return when none is left.
 
@@ -152,6 +204,35 @@ class Fleet(Protocol):
         is asked again.
         """
         ...
+
+
+class Fleet(FleetSurvey, FleetRetirement, Protocol):
+    """Knows the instances of the versions. Either method may be left out, and is then not asked.
+
+    `progressive.testing.check_fleet` tries it. Only `FleetError` comes out, within `Ports.timeout`;
+    an asynchronous method blocks no event loop.
+    """
+
+
+@runtime_checkable
+class AsyncFleetSurvey(Protocol):
+    """A `FleetSurvey` for asyncio."""
+
+    async def asurvey(self, release: Release) -> Mapping[Track, Capacity]:
+        """`FleetSurvey.survey`, awaited."""
+        ...
+
+
+class AsyncFleetRetirement(Protocol):
+    """A `FleetRetirement` for asyncio."""
+
+    async def aretire(self, release: Release, version: Version) -> None:
+        """`FleetRetirement.retire`, awaited."""
+        ...
+
+
+class AsyncFleet(AsyncFleetSurvey, AsyncFleetRetirement, Protocol):
+    """A `Fleet` for asyncio. Either method may be left out."""
 
 
 class Store(Protocol):
@@ -206,6 +287,9 @@ asked again; a hook that could not ask its own system never answers `Go`.
 `progressive.testing.check_hook` tries it.
 """
 
+AsyncHook: TypeAlias = Callable[[str, Release], Awaitable[HookAnswer]]
+"""A `Hook` for the asynchronous drivers."""
+
 Gate: TypeAlias = Callable[[Release, datetime], GateAnswer]
 """A reason to keep traffic from rising: ``(release, now) -> Open | ClosedUntil``.
 
@@ -215,8 +299,16 @@ exception counts as closed; a gate that could not ask its system is never `Open`
 `progressive.testing.check_gate` tries it.
 """
 
+AsyncGate: TypeAlias = Callable[[Release, datetime], Awaitable[GateAnswer]]
+"""A `Gate` for the asynchronous drivers."""
+
 Observer: TypeAlias = Callable[[Rollout, Sequence[Note]], None]
 """Told what was decided, after it was saved. Time-bounded; it can't disturb the rollout."""
+
+
+AnyRouter: TypeAlias = TrafficRouter | AsyncTrafficRouter
+AnyProvider: TypeAlias = MetricsProvider | AsyncMetricsProvider
+AnyFleet: TypeAlias = FleetSurvey | FleetRetirement | AsyncFleetSurvey | AsyncFleetRetirement
 
 
 def utcnow() -> datetime:
@@ -232,12 +324,12 @@ class Ports:
     `progressive.tick`).
     """
 
-    router: Any
-    metrics: Sequence[Any] = ()
-    hooks: Mapping[str, Hook | Callable[..., Any]] = attrs.field(factory=dict)
-    gates: Mapping[str, Gate | Callable[..., Any]] = attrs.field(factory=dict)
-    fleet: Any = None
-    store: Any = None
+    router: AnyRouter
+    metrics: Sequence[AnyProvider] = ()
+    hooks: Mapping[str, Hook | AsyncHook] = attrs.field(factory=dict)
+    gates: Mapping[str, Gate | AsyncGate] = attrs.field(factory=dict)
+    fleet: AnyFleet | None = None
+    store: Store | None = None
     observers: Sequence[Observer] = ()
     clock: Callable[[], datetime] = utcnow
     timeout: timedelta = attrs.field(
@@ -255,7 +347,7 @@ class Ports:
                     )
                 seen[metric.name] = provider
 
-    def provider(self, metric: Metric) -> tuple[Any, Metric] | None:
+    def provider(self, metric: Metric) -> tuple[AnyProvider, Metric] | None:
         """Who answers for a metric, and that provider's own description of it."""
         for provider in self.metrics:
             for offered in provider.metrics:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from progressive.errors import ConflictError, Failure, FleetError, RouterError, StrategyError
 from progressive.model.capacity import Capacity
@@ -10,11 +11,18 @@ from progressive.model.release import Release
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import percent
+from progressive.ports import (
+    AnyFleet,
+    AsyncFleetSurvey,
+    AsyncTrafficRouter,
+    FleetSurvey,
+    TrafficRouter,
+)
 
 __all__ = ["afirst_deployment", "arollback_now", "first_deployment", "rollback_now"]
 
 
-def rollback_now(router: Any, release: Release) -> Served:
+def rollback_now(router: TrafficRouter, release: Release) -> Served:
     """All traffic to stable, at once, with nothing but the router: for when state, metrics and
     store are all gone.
 
@@ -23,16 +31,14 @@ def rollback_now(router: Any, release: Release) -> Served:
     that it serves stable alone.
     """
     before = router.read(release)
-    served: Served = router.apply(release, Traffic(), marker=_closed(before), expect=before.version)
+    served = router.apply(release, Traffic(), marker=_closed(before), expect=before.version)
     return _alone(served, release)
 
 
-async def arollback_now(router: Any, release: Release) -> Served:
+async def arollback_now(router: AsyncTrafficRouter, release: Release) -> Served:
     """`rollback_now` for asyncio."""
     before = await router.aread(release)
-    served: Served = await router.aapply(
-        release, Traffic(), marker=_closed(before), expect=before.version
-    )
+    served = await router.aapply(release, Traffic(), marker=_closed(before), expect=before.version)
     return _alone(served, release)
 
 
@@ -55,7 +61,11 @@ EVERYTHING: Final = Traffic(candidate=percent(100))
 
 
 def first_deployment(
-    router: Any, release: Release, *, fleet: Any = None, take_over: bool = False
+    router: TrafficRouter,
+    release: Release,
+    *,
+    fleet: AnyFleet | None = None,
+    take_over: bool = False,
 ) -> Served:
     """All traffic to the first version of a service: ``release`` has no stable one, so there is
     nothing to compare with or go back to.
@@ -67,26 +77,28 @@ def first_deployment(
     say that it serves it then, `StrategyError` for a release that has a stable version.
     """
     _only_the_first(release)
-    if fleet is not None and hasattr(fleet, "survey"):
+    if isinstance(fleet, FleetSurvey):
         _ready(fleet.survey(release), release)
     before = router.read(release)
     _nobody_there(before, release, take_over)
-    served: Served = router.apply(release, EVERYTHING, marker=_next(before), expect=before.version)
+    served = router.apply(release, EVERYTHING, marker=_next(before), expect=before.version)
     return _all_of_it(served, release)
 
 
 async def afirst_deployment(
-    router: Any, release: Release, *, fleet: Any = None, take_over: bool = False
+    router: AsyncTrafficRouter,
+    release: Release,
+    *,
+    fleet: AnyFleet | None = None,
+    take_over: bool = False,
 ) -> Served:
     """`first_deployment` for asyncio."""
     _only_the_first(release)
-    if fleet is not None and hasattr(fleet, "asurvey"):
+    if isinstance(fleet, AsyncFleetSurvey):
         _ready(await fleet.asurvey(release), release)
     before = await router.aread(release)
     _nobody_there(before, release, take_over)
-    served: Served = await router.aapply(
-        release, EVERYTHING, marker=_next(before), expect=before.version
-    )
+    served = await router.aapply(release, EVERYTHING, marker=_next(before), expect=before.version)
     return _all_of_it(served, release)
 
 
@@ -98,8 +110,8 @@ def _only_the_first(release: Release) -> None:
         )
 
 
-def _ready(capacities: Any, release: Release) -> None:
-    found: Capacity | None = capacities.get(Track.CANDIDATE)
+def _ready(capacities: Mapping[Track, Capacity], release: Release) -> None:
+    found = capacities.get(Track.CANDIDATE)
     if found is None or found.able != percent(100):
         can = "the fleet knows none of its instances" if found is None else f"it can carry {found}"
         raise FleetError(

@@ -18,7 +18,7 @@ from progressive.model.router_state import Capabilities, Served
 from progressive.model.traffic import Track
 from progressive.plan.plan import Plan
 from progressive.plan.validation import shortfalls
-from progressive.ports import Ports
+from progressive.ports import AsyncFleetSurvey, FleetSurvey, Ports
 from progressive.rollout.commands import (
     Apply,
     AskGate,
@@ -180,7 +180,7 @@ def _inspect(command: Inspect, rollout: Rollout, ports: Ports) -> Call | Event:
         at=ports.clock(),
         problems=problems(rollout.plan, ports),
         undo=undo(rollout.release) if undo is not None else "",
-        fleet=hasattr(ports.fleet, "survey") or hasattr(ports.fleet, "asurvey"),
+        fleet=isinstance(ports.fleet, FleetSurvey | AsyncFleetSurvey),
     )
 
 
@@ -282,7 +282,7 @@ def _ask_gate(command: AskGate, rollout: Rollout, ports: Ports) -> Call | Event:
 
 def _survey(command: Survey, rollout: Rollout, ports: Ports) -> Call | Event:
     trouble = _failed("survey", rollout.epoch, otherwise=Failure.TRANSIENT)
-    if not (hasattr(ports.fleet, "survey") or hasattr(ports.fleet, "asurvey")):
+    if not (isinstance(ports.fleet, FleetSurvey | AsyncFleetSurvey)):
         return trouble(
             StrategyError("this rollout began with a fleet= that can be surveyed; pass it again"),
             ports.clock(),

@@ -12,12 +12,11 @@ import enum
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, StateError, StoreError, StrategyError
-from progressive.ports import Ports
+from progressive.ports import Ports, Store
 from progressive.rollout.events import Abort, Event, Tick
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
@@ -79,7 +78,7 @@ def _given(rollout: Rollout | str, ports: Ports) -> Rollout:
         raise StrategyError(
             f"tick({rollout!r}): an id needs a store; pass the Rollout itself, or Ports(store=...)"
         )
-    found: Rollout | None = ports.store.load(rollout)
+    found = ports.store.load(rollout)
     if found is None:
         raise StrategyError(f"there is no rollout {rollout!r} in {ports.store!r}; start it first")
     return found
@@ -160,8 +159,10 @@ def _talk(
 
 
 def _save(ports: Ports, move: Persist) -> Persisted:
+    store = ports.store
+    assert store is not None  # nothing is saved without one
     try:
-        ports.store.save(move.rollout, move.notes, expected=move.expected)
+        store.save(move.rollout, move.notes, expected=move.expected)
     except (StoreError, StateError) as error:
         return Persisted(str(error))
     except OSError as error:
@@ -245,11 +246,12 @@ def _driving(ports: Ports, id: str) -> Iterator[None]:
     rollback from being driven.
     """
     with ExitStack() as stack:
-        if ports.store is not None and hasattr(ports.store, "driving"):
+        driving = getattr(ports.store, "driving", None)
+        if driving is not None:
             # Every save compares and sets, so two drivers that a broken store lets in only lose to
             # each other.
             with suppress(StoreError, OSError):
-                stack.enter_context(ports.store.driving(id))
+                stack.enter_context(driving(id))
         yield
 
 
@@ -313,8 +315,10 @@ async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decisi
 
 
 def _loaded(ports: Ports, id: str) -> Rollout | None:
+    store = ports.store
+    assert store is not None  # asked for only where there is one
     try:
-        found: Rollout | None = ports.store.load(id)
+        found = store.load(id)
     except (StoreError, StateError, OSError):
         return None
     return found
@@ -369,7 +373,7 @@ async def arun(
     return Outcome.of(last)
 
 
-def _enough(rollout: Rollout, ports: Ports, end: Any, wait_for_people: bool) -> bool:
+def _enough(rollout: Rollout, ports: Ports, end: datetime | None, wait_for_people: bool) -> bool:
     return (end is not None and ports.clock() >= end) or (
         not wait_for_people and rollout.waits_for_person
     )
@@ -402,7 +406,7 @@ def _interrupted(rollout: Rollout, ports: Ports) -> Rollout:
 # ------------------------------------------------------------------------------------------- submit
 
 
-def submit(store: Any, id: str, event: Event) -> Decision:
+def submit(store: Store, id: str, event: Event) -> Decision:
     """Tell a stored rollout something (an approval, an abort) without any router at hand; whoever
     ticks it next acts on it.
 
@@ -410,7 +414,7 @@ def submit(store: Any, id: str, event: Event) -> Decision:
     ``decision.notes``.
     """
     for _ in range(SUBMIT_TRIES):
-        found: Rollout | None = store.load(id)
+        found = store.load(id)
         if found is None:
             raise StrategyError(f"there is no rollout {id!r} in {store!r}")
         decision = decide(found, event)
@@ -427,6 +431,6 @@ def submit(store: Any, id: str, event: Event) -> Decision:
 SUBMIT_TRIES = 20
 
 
-async def asubmit(store: Any, id: str, event: Event) -> Decision:
+async def asubmit(store: Store, id: str, event: Event) -> Decision:
     """`submit` for asyncio."""
     return await asyncio.to_thread(submit, store, id, event)

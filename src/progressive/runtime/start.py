@@ -16,7 +16,7 @@ from progressive.errors import ConflictError, StrategyError
 from progressive.model.release import Release
 from progressive.model.units import minutes
 from progressive.plan.plan import Plan, Strategy
-from progressive.ports import Ports
+from progressive.ports import Ports, Store
 from progressive.rollout.events import Abort
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.state import Rollout, begin
@@ -109,7 +109,7 @@ async def astart(
 
 def _known(ports: Ports, release: Release, id: str) -> Rollout | None:
     """The rollout of this id, if it was started before."""
-    found: Rollout | None = None if ports.store is None else ports.store.load(id)
+    found = None if ports.store is None else ports.store.load(id)
     if found is not None and found.release != release:
         raise ConflictError(
             f"rollout {id!r} exists and is of another release: {found.release!r}; use another id"
@@ -127,7 +127,7 @@ def _drivable(strategy: Strategy, release: Release, ports: Ports) -> Plan:
 
 def _active(ports: Ports, release: Release, id: str, if_running: IfRunning) -> Rollout | None:
     """Another rollout of the service that has not ended."""
-    last: Rollout | None = None if ports.store is None else ports.store.last(release.service)
+    last = None if ports.store is None else ports.store.last(release.service)
     if last is None or last.final:
         return None
     if if_running is IfRunning.REFUSE:
@@ -139,40 +139,43 @@ def _active(ports: Ports, release: Release, id: str, if_running: IfRunning) -> R
 
 
 def _abort(ports: Ports, other: Rollout, id: str) -> None:
+    assert ports.store is not None  # which knows the other one
     submit(ports.store, other.id, Abort(at=ports.clock(), by="start", why=f"superseded by {id}"))
 
 
 def _still_active(ports: Ports, other: Rollout, end: datetime, if_running: IfRunning) -> bool:
     """Has the other rollout not ended yet? `ConflictError` if that takes too long."""
-    found: Rollout = ports.store.load(other.id)
-    if not found.final and ports.clock() >= end:
+    assert ports.store is not None  # which knows the other one
+    found = ports.store.load(other.id)
+    if found is None or found.final:
+        return False
+    if ports.clock() >= end:
         raise ConflictError(
             f"{found!r} has not ended in time; nothing was started ({if_running.value}); try again"
         )
-    return not found.final
+    return True
 
 
 def _begun(plan: Plan, release: Release, id: str, ports: Ports) -> Rollout:
     rollout = begin(plan, release, id=id, at=ports.clock())
     if ports.store is not None:
-        _keep_the_old(ports, release, id)
+        _keep_the_old(ports.store, ports.clock, release, id)
         ports.store.save(rollout, (), expected=None)
     return rollout
 
 
-def _keep_the_old(ports: Ports, release: Release, id: str) -> None:
+def _keep_the_old(store: Store, clock: Callable[[], datetime], release: Release, id: str) -> None:
     """If the old version is wanted again, it must not be removed; and it can't be had back once
     that was asked for.
     """
-    last: Rollout | None = ports.store.last(release.service)
+    last = store.last(release.service)
     if last is None or last.over or release.candidate != last.release.stable:
         return
     old = last.release.stable
     if last.phase is Phase.PROMOTED and last.progress.retirement is not Retirement.DUE:
         raise _being_removed(last)
-    kept = submit(
-        ports.store, last.id, Abort(at=ports.clock(), by="start", why=f"{id} goes back to {old}")
-    ).rollout
+    abort = Abort(at=clock(), by="start", why=f"{id} goes back to {old}")
+    kept = submit(store, last.id, abort).rollout
     if kept.progress.retirement is not Retirement.NONE:  # its driver was quicker
         raise _being_removed(last)
 
