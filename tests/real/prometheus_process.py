@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import httpx
 import pytest
@@ -24,6 +24,9 @@ INTERVAL = 0.3
 """Seconds from scrape to scrape."""
 
 EDGES = (0.1, 0.5)
+
+Series: TypeAlias = tuple[str, str, str]
+"""Instance, name of the metric, and the code or the edge of a bucket (or nothing)."""
 
 _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
@@ -102,6 +105,17 @@ class Shop:
     @property
     def instance(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def series(self) -> set[Series]:
+        """Every series that a scrape of it finds."""
+        with self._lock:
+            codes = [*self.codes]
+        return {
+            (self.instance, "depth", ""),
+            *((self.instance, "requests_total", code) for code in codes),
+            *((self.instance, "seconds_bucket", edge) for edge in (*map(str, EDGES), "+Inf")),
+        }
 
     def _text(self) -> str:
         with self._lock:
@@ -203,18 +217,27 @@ class MetricsServer:
             self._process.kill()
             self._process.wait()
 
+    def complete(self, *shops: Shop) -> datetime:
+        """A moment, now, up to which the server shows every sample of these services; more may be
+        served meanwhile.
+
+        VictoriaMetrics lists a new series seconds after its first sample (10.5 s were seen), so it
+        waits until every series that is known now shows a sample from later than now.
+        """
+        moment = datetime.now(UTC)
+        needed = {series for shop in shops if shop.alive for series in shop.series}
+        # A sample bears the time at which its scrape was due, or began, and at VictoriaMetrics at
+        # most a tenth of an interval before that.
+        after = moment.timestamp() + 0.1 * INTERVAL
+        wait_until("what was served is stored", lambda: needed <= self._stored_since(after))
+        return moment
+
     def settled(self, *shops: Shop) -> datetime:
         """A moment before which the server has scraped, and shows, all that these services have
-        served so far.
-
-        A sample bears the time at which its scrape was due, or began; it was read a little later
-        (and at VictoriaMetrics at most a tenth of an interval before). So it waits until nothing
-        that is served from now on can be in a sample from before.
+        served so far; nothing that is served after it is in a sample from before it.
         """
         alive = [shop for shop in shops if shop.alive]
-        served = datetime.now(UTC).timestamp() + 0.1 * INTERVAL
-        needed = {(shop.instance, code) for shop in alive for code in ("", *shop.codes)}
-        wait_until("what was served is stored", lambda: needed <= self._stored_since(served))
+        self.complete(*alive)
         moment, scrapes = datetime.now(UTC), {shop.instance: shop.scrapes for shop in alive}
         wait_until(
             "two scrapes more",
@@ -222,21 +245,19 @@ class MetricsServer:
         )
         return moment
 
-    def _stored_since(self, moment: float) -> set[tuple[str, str]]:
-        """Instances and codes of which every series has a sample from a scrape that began after a
-        moment.
-        """
+    def _stored_since(self, moment: float) -> set[Series]:
+        """The series that have a sample from a scrape that began after a moment."""
         form = {"query": '{__name__=~"requests_total|seconds_bucket|depth"}[5s]', "nocache": "1"}
         found = httpx.post(f"{self.url}/api/v1/query", data=form, trust_env=False).json()["data"][
             "result"
         ]
-        newest: dict[tuple[str, str], list[float]] = {}
-        for each in found:
-            labels = each["metric"]
-            newest.setdefault((labels["instance"], labels.get("code", "")), []).append(
-                each["values"][-1][0]
-            )
-        return {key for key, times in newest.items() if min(times) > moment}
+        return {series_of(each["metric"]) for each in found if each["values"][-1][0] > moment}
+
+
+def series_of(labels: dict[str, str]) -> Series:
+    """A series by what tells it apart here: instance, name, and its code or its edge."""
+    code_or_edge = labels.get("code") or labels.get("le", "")
+    return labels["instance"], labels["__name__"], code_or_edge
 
 
 def installed(kind: str) -> str:
