@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from progressive._http import Request, Response
+from progressive.adapters.http import Request, Response
 
 Labels = tuple[tuple[str, str], ...]
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}

@@ -179,8 +179,10 @@ ODD: list[tuple[str, Any, Measurement | tuple[type, str]]] = [
         (4, 30, 10),
         (
             NoAnswer,
-            "squares.* is 10, less than 4 values with the sum 30 can have; the order is n, "
-            "sum, sum of squares",
+            (
+                "squares.* is 10, less than 4 values with the sum 30 can have; the order is n, "
+                "sum, sum of squares"
+            ),
         ),
     ),
     ("mean", (4, 0, -1), (NoAnswer, "squares.* is -1")),
@@ -430,7 +432,7 @@ def test_each_version_is_counted_from_the_start_of_the_window_to_just_before_its
     assert Closing.open == 0
 
 
-def test_a_look_keeps_the_filled_in_query_and_its_fingerprint_is_of_the_query_alone(
+def test_a_look_keeps_the_filled_query_and_its_fingerprint_is_of_the_query_alone(
     tmp_path: Path,
 ) -> None:
     shop = database(tmp_path, ORDERS)
@@ -524,8 +526,8 @@ def test_a_hostile_name_stays_a_value(service: str, version: str, backend: str) 
         text = (
             COUNT
             + INSIDE
-            + " and backend = :backend and service = :service and :track = 'candidate' -- "
-            "':version'"
+            + " and backend = :backend and service = :service and :track = 'candidate' "
+            + "-- ':version'"
         )
         provider = Sql(
             lambda: sqlite3.connect("file:hostile?mode=memory&cache=shared", uri=True),
@@ -580,8 +582,8 @@ class Driver:
         self.connect = Connection
 
 
-TRICKY = """select count(*) filter (where state = 'failed :start ''100%'),
-    count(*) -- ":end" of :version?
+TRICKY = """select count(*) filter (where state = 'failed :start ''100%'), count(*)
+    -- ":end" of :version?
     from "or:start" where at >= :start::timestamptz and at<:end /* :backend % */
     and version=:version and code[1:end] <> $q$:end$q$ and 7 % 2 = 1
     and :version <> ''"""
@@ -726,7 +728,7 @@ def test_a_provider_never_shows_how_it_connects() -> None:
     )
     function = Function({RATIO: partial(lambda token, release, version, window: (0, 1), CANARY)})
     with pytest.raises(StrategyError) as refused:
-        Sql(f"postgresql://shop:{CANARY}@db", {RATIO: Query(COUNT + INSIDE)})  # type: ignore[arg-type]
+        Sql(f"postgresql://shop:{CANARY}@db", {RATIO: Query(COUNT + INSIDE)})
     with pytest.raises(StrategyError) as refused_too:
         Function({RATIO: CANARY})  # type: ignore[dict-item]
 
@@ -831,8 +833,8 @@ def test_a_function_may_answer_with_a_measurement_of_the_kind_and_no_other(
 
 def test_what_a_function_may_not_answer_is_said_with_what_it_may() -> None:
     assert candidate(Function({RATIO: lambda *_: 0.5}), RATIO) == NoAnswer(
-        "the function answered a float; failed-orders is a ratio: answer Counts(...), or "
-        "(events, trials), or None"
+        "the function answered a float; failed-orders is a ratio: answer Counts(...), or (events, "
+        "trials), or None"
     )
     assert candidate(Function({SPREAD: lambda *_: (1, 2)}), SPREAD) == NoAnswer(
         "the function answered a tuple; delivery is a latency: answer Histogram(...), or None"
@@ -973,7 +975,8 @@ def test_a_reporting_api_is_asked_once_for_each_version_in_the_window(
         Counts(events=7, trials=90),
     )
     assert api.asked == [
-        f"/stats?version={version}&from=2026-11-23T12%3A00%3A00.250Z&to=2026-11-23T12%3A01%3A00.250Z"
+        f"/stats?version={version}&from=2026-11-23T12%3A00%3A00.250Z"
+        "&to=2026-11-23T12%3A01%3A00.250Z"
         for version in ("v1", "v2")
     ]
     assert found.query == "\n".join(f"GET {target}" for target in api.asked)
@@ -1005,8 +1008,10 @@ def test_times_are_written_as_the_api_wants_them(
             '{"data": {"failed": 1}}',
             (
                 NoAnswer,
-                r"there is no \$\.data\.total in the answer; correct the path, or let the "
-                r"system answer null",
+                (
+                    r"there is no \$\.data\.total in the answer; "
+                    "correct the path, or let the system answer null"
+                ),
             ),
         ),
         ('{"data": {}}', (NoAnswer, r"there is no \$\.data\.failed")),
@@ -1120,8 +1125,10 @@ FINE = (
     [
         (
             lambda: Sql(connect, {}),
-            "Sql.metrics: give a mapping of metrics to what they are, such as {ORDERS: "
-            "Query('select ...')}",
+            (
+                "Sql.metrics: give a mapping of metrics to what they are, such as {ORDERS: "
+                "Query('select ...')}"
+            ),
         ),
         (
             lambda: Sql(connect, {RATIO: FINE}),
@@ -1331,8 +1338,8 @@ class Shop(VirtualClock):
     def counted(self, release: Release, version: Version, window: Window) -> tuple[int, int]:
         with self.connect() as reading:
             found = reading.execute(
-                "select coalesce(sum(ordered), 0), count(*) from visits where version = ? "
-                "and at >= ? and at < ?",
+                "select coalesce(sum(ordered), 0), count(*) from visits where version = ? and at "
+                ">= ? and at < ?",
                 (version.identity, window.start.timestamp() * 1000, window.end.timestamp() * 1000),
             ).fetchone()
         return int(found[0]), int(found[1])
@@ -1340,8 +1347,8 @@ class Shop(VirtualClock):
 
 def sql_of(shop: Shop, api: Api) -> Any:
     text = (
-        "select coalesce(sum(ordered), 0), count(*) from visits where version = :version and "
-        "at >= :start and at < :end"
+        "select coalesce(sum(ordered), 0), count(*) from visits where version = :version and at >= "
+        ":start and at < :end"
     )
     return Sql(shop.connect, {CONVERSION: Query(text, times="unix_ms")})
 

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from progressive._http import Flow, Malformed, Request, Response
+from progressive.adapters.flow import feed
+from progressive.adapters.http import Malformed, Request, Response
 from progressive.errors import ConflictError, Failure, MetricsError, RouterError, StrategyError
 from progressive.metrics.envoy import CLIENT_ERRORS, ERRORS, LATENCY, EnvoyStats
 from progressive.model.measurement import (
@@ -90,18 +91,8 @@ class FakeEnvoy:
         return Response(body=json.dumps({"layers": self.layers, "entries": entries}).encode())
 
 
-def drive(flow: Flow[T], answer: Callable[[Request], Response]) -> T:
-    try:
-        request = next(flow)
-        while True:
-            request = flow.send(answer(request))
-    except StopIteration as done:
-        result: T = done.value
-        return result
-
-
 def read(envoy: FakeEnvoy, release: Release = RELEASE) -> Served:
-    return drive(ROUTER._read(release), envoy)
+    return feed(ROUTER.reading(release), envoy)
 
 
 def apply(
@@ -112,7 +103,7 @@ def apply(
     marker: Marker = MARKER,
     expect: str | None = None,
 ) -> Served:
-    return drive(ROUTER._apply(release, traffic, marker, expect), envoy)
+    return feed(ROUTER.applying(release, traffic, marker, expect), envoy)
 
 
 # ------------------------------------------------------------------------------------------ reading
@@ -228,8 +219,8 @@ def test_an_answer_of_another_shape_is_malformed(body: bytes) -> None:
     envoy = FakeEnvoy()
 
     with pytest.raises(Malformed):
-        drive(
-            ROUTER._read(RELEASE),
+        feed(
+            ROUTER.reading(RELEASE),
             lambda request: Response(body=body) if request.path == "/runtime" else envoy(request),
         )
 
@@ -415,7 +406,7 @@ class Stats:
         start = self.now if since is None else since.covered.end
         window = more.pop("window", Window(start, max(start, self.now)))
         reading = None if since is None else since.reading
-        return drive(
+        return feed(
             self.provider._measure(
                 more.pop("release", RELEASE), metric, more.pop("tracks", BOTH), window, reading
             ),
@@ -480,7 +471,7 @@ def test_a_counter_that_is_born_counts_from_its_first_event() -> None:
     stats = Stats()
     del stats.values["cluster.v2.upstream_rq_total"]
     first = stats.look(ERRORS)
-    assert "no such cluster" in stats.look(ERRORS, first).of(Track.CANDIDATE).why  # type: ignore[union-attr]
+    assert "no such cluster" in stats.look(ERRORS, first).of(Track.CANDIDATE).why
     stats.add("v2", _5xx=1)
 
     assert stats.look(ERRORS, first).of(Track.CANDIDATE) == Counts(events=1, trials=1)
@@ -518,7 +509,7 @@ def test_internal_requests_count_only_when_asked_for() -> None:
         }
         return stats.look(ERRORS, first)
 
-    assert look().of(Track.CANDIDATE).why.startswith("no requests; 7 that are internal")  # type: ignore[union-attr]
+    assert look().of(Track.CANDIDATE).why.startswith("no requests; 7 that are internal")
     assert look(internal=True).of(Track.CANDIDATE) == Counts(events=7, trials=7)
     assert look().fingerprint != look(internal=True).fingerprint
 
@@ -548,7 +539,7 @@ def test_a_track_that_joins_later_opens_without_forgetting_the_others() -> None:
 def test_a_reading_that_is_not_understood_opens_anew(reading: str) -> None:
     stats = Stats()
     request = stats.provider._measure(RELEASE, ERRORS, BOTH, Window(START, START), reading)
-    look = drive(request, stats._answer)
+    look = feed(request, stats._answer)
 
     assert "read anew" in look.of(Track.STABLE).why  # type: ignore[union-attr]
     assert look.reading
@@ -631,7 +622,7 @@ def test_a_metric_of_somebody_else_is_refused_by_name() -> None:
 )
 def test_statistics_of_another_shape_are_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
-        drive(
+        feed(
             EnvoyStats()._measure(RELEASE, ERRORS, BOTH, Window(START, START), None),
             lambda _: Response(body=body),
         )

@@ -18,7 +18,16 @@ from typing import Any
 import pytest
 from rules import rule
 
-from progressive._http import Client, Flow, Http, Malformed, Request, Response, at, segment
+from progressive.adapters.http import (
+    Http,
+    HttpClient,
+    HttpFlow,
+    Malformed,
+    Request,
+    Response,
+    get_path,
+    segment,
+)
 from progressive.errors import ConflictError, Failure, ProgressiveError, RouterError, StrategyError
 
 CANARY = "s3cr3t-canary"
@@ -71,7 +80,7 @@ def answer(
     return lambda sock, _: sock.sendall(head.encode() + b"\r\n" + body)
 
 
-def one(request: Request) -> Flow[Response]:
+def one(request: Request) -> HttpFlow[Response]:
     return (yield request)
 
 
@@ -80,7 +89,7 @@ WRITE = Request("POST", "/thing", write=True)
 
 
 def ask(http: Http, request: Request, colour: str) -> Response:
-    client = Client(http, RouterError, "Thing")
+    client = HttpClient(http, RouterError, "Thing")
     try:
         return (
             client.run(one(request)) if colour == "sync" else asyncio.run(client.arun(one(request)))
@@ -176,7 +185,7 @@ def test_a_read_is_tried_again_until_it_is_answered(colour: str) -> None:
 
 
 def test_a_read_after_a_write_that_fails_leaves_the_write_unknown(colour: str) -> None:
-    def both() -> Flow[None]:
+    def both() -> HttpFlow[None]:
         yield WRITE
         yield READ
 
@@ -184,7 +193,7 @@ def test_a_read_after_a_write_that_fails_leaves_the_write_unknown(colour: str) -
         answer("200 OK" if head.startswith(b"POST") else "404 Not Found")(sock, head)
 
     with server(behave) as (url, _), pytest.raises(RouterError) as caught:  # noqa: PT012
-        client = Client(Http(url), RouterError, "Thing")
+        client = HttpClient(Http(url), RouterError, "Thing")
         client.run(both()) if colour == "sync" else asyncio.run(client.arun(both()))
 
     assert caught.value.failure is Failure.UNKNOWN
@@ -296,7 +305,7 @@ def test_a_credential_never_shows(
     caplog.set_level(logging.DEBUG)
     with server(behave) as (url, received):
         http = Http(url, credentials=secret, deadline=SHORT)
-        client = Client(http, RouterError, "Thing")
+        client = HttpClient(http, RouterError, "Thing")
         error = failing(http, READ, colour)
 
     assert CANARY.encode() in received[0], "it was really sent"
@@ -386,7 +395,7 @@ def test_credentials_may_go_over_plain_http_to_this_machine_only() -> None:
 
 def test_one_adapter_serves_one_event_loop_after_another_and_both_colours() -> None:
     with server(answer(body=b"fine")) as (url, _):
-        client = Client(Http(url), RouterError, "Thing")
+        client = HttpClient(Http(url), RouterError, "Thing")
 
         assert [asyncio.run(client.arun(one(READ))).text for _ in range(3)] == ["fine"] * 3
         assert client.run(one(READ)).text == "fine"
@@ -406,7 +415,7 @@ def test_synchronous_calls_keep_their_connection() -> None:
                 return
 
     with server(keep) as (url, _):
-        client = Client(Http(url), RouterError, "Thing")
+        client = HttpClient(Http(url), RouterError, "Thing")
         for _ in range(5):
             client.run(one(READ))
         client.close()
@@ -419,7 +428,7 @@ def test_an_interrupt_passes_untouched() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Client(Http("http://127.0.0.1:1", credentials=interrupted), RouterError, "Thing").run(
+        HttpClient(Http("http://127.0.0.1:1", credentials=interrupted), RouterError, "Thing").run(
             one(READ)
         )
 
@@ -451,22 +460,22 @@ def test_json_is_strict_and_its_error_does_not_quote_it(body: bytes) -> None:
 
 
 def test_an_answer_of_another_shape_says_where() -> None:
-    assert at({"items": [{"name": "x"}]}, "items.0.name", str) == "x"
+    assert get_path({"items": [{"name": "x"}]}, "items.0.name", str) == "x"
     with pytest.raises(Malformed, match=r"there is no \$\.items\.1"):
-        at({"items": [1]}, "items.1", int)
+        get_path({"items": [1]}, "items.1", int)
     with pytest.raises(Malformed, match=r"\$\.on is not a int"):
-        at({"on": True}, "on", int)
+        get_path({"on": True}, "on", int)
 
 
 def test_an_answer_that_makes_no_sense_is_the_adapters_error(colour: str) -> None:
-    def flow() -> Flow[Any]:
+    def flow() -> HttpFlow[Any]:
         return (yield READ).json()
 
-    with (
+    with (  # noqa: PT012
         server(answer(body=b"<html>")) as (url, _),
         pytest.raises(RouterError, match="makes no sense") as caught,
-    ):  # noqa: PT012
-        client = Client(Http(url), RouterError, "Thing")
+    ):
+        client = HttpClient(Http(url), RouterError, "Thing")
         client.run(flow()) if colour == "sync" else asyncio.run(client.arun(flow()))
 
     assert caught.value.failure is Failure.PERMANENT

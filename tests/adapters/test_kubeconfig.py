@@ -14,7 +14,7 @@ import trustme
 import yaml
 from rules import rule
 
-from progressive._kubeconfig import Plugin
+from progressive.adapters.kubernetes.kubeconfig import Plugin
 from progressive.errors import RouterError, StrategyError
 from progressive.model.release import Release, Version
 from progressive.routers.istio import Istio, Kubernetes
@@ -126,8 +126,10 @@ EXEC = {
         (
             {"exec": EXEC},
             {},
-            "gets its credentials by running 'aws'; if you trust this file to run "
-            "programs, say run_plugins=True",
+            (
+                "gets its credentials by running 'aws'; if you trust this file to run programs, "
+                "say run_plugins=True"
+            ),
         ),
         (
             {"username": "eve", "password": "p"},
@@ -241,8 +243,10 @@ def test_one_without_an_expiry_is_used_for_some_minutes(tmp_path: Path) -> None:
         f"print('{CANARY}')",
         f"print(json.dumps({{'status': {{'clientCertificateData': '{CANARY}'}}}}))",
         f"print(json.dumps(['{CANARY}']))",
-        f"print(json.dumps({{'status': {{'token': '{CANARY}', 'expirationTimestamp': "
-        f"'tomorrow'}}}}))",
+        (
+            f"print(json.dumps({{'status': {{'token': '{CANARY}', 'expirationTimestamp': "
+            f"'tomorrow'}}}}))"
+        ),
     ],
 )
 def test_a_plugin_that_fails_says_so_without_what_it_printed(tmp_path: Path, body: str) -> None:

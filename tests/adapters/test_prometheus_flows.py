@@ -14,7 +14,8 @@ import pytest
 from fake_prometheus import FakePrometheus, parsed
 from rules import rule
 
-from progressive._http import Flow, Malformed, Request, Response
+from progressive.adapters.flow import feed
+from progressive.adapters.http import Malformed, Response
 from progressive.errors import Failure, MetricsError, StrategyError
 from progressive.metrics.prometheus import (
     ERRORS,
@@ -67,17 +68,6 @@ ZERO = 1_795_435_200_000
 T = TypeVar("T")
 
 
-def drive(flow: Flow[T], answer: Callable[[Request], Response]) -> T:
-    """Run a flow to its end."""
-    response = None
-    while True:
-        try:
-            response = answer(flow.send(response) if response else next(flow))
-        except StopIteration as done:
-            result: T = done.value
-            return result
-
-
 def scraping(query: Any, metric: Metric, **more: Any) -> Prometheus:
     """A provider of one metric, whose targets are scraped every second."""
     return Prometheus("http://127.0.0.1:9090", metrics={metric: query}, scrape=seconds(1), **more)
@@ -119,9 +109,9 @@ class World:
     ) -> Look:
         window = Window(START + timedelta(seconds=begin), START + timedelta(seconds=end))
         flow = scraping(query, metric)._measure(
-            more.pop("release", RELEASE), metric, more.pop("tracks", BOTH), window
+            more.pop("release", RELEASE), metric, more.pop("tracks", BOTH), window, None
         )
-        return drive(flow, self.server)
+        return feed(flow, self.server)
 
     def stable(
         self, begin: float, end: float, query: Any = RATIO, metric: Metric = ERRORS, **more: Any
@@ -160,9 +150,7 @@ def test_a_sample_at_the_edge_belongs_to_the_window_that_it_ends(world: World) -
 
 @pytest.mark.parametrize("closed", [True, False])
 def test_where_a_servers_range_begins_does_not_matter(world: World, closed: bool) -> None:
-    """Up to Prometheus 2 both ends are part of it, since 3 (and at VictoriaMetrics) the end
-    only.
-    """
+    """Up to Prometheus 2 both ends belong to it, since 3 (and at VictoriaMetrics) the end only."""
     world.server.closed = closed
     for second in range(-10, 11):
         world.scrape(second, _200=100 + second)
@@ -279,8 +267,8 @@ def test_what_is_no_count_is_no_answer(world: World, value: float | str, said: s
     found = world.stable(0, 1)
 
     assert found == NoAnswer(
-        f"requests_total shows {said}, which is no count; a counter of events rises in "
-        "whole numbers"
+        f"requests_total shows {said}, which is no count; a counter of events rises in whole "
+        "numbers"
     )
 
 
@@ -317,8 +305,8 @@ def test_healthy_idle_absent_and_dead_are_four_things(world: World) -> None:
         'no sample of requests_total{version="v2"}: the target is not scraped, is down,'
     )
     assert dead.why.startswith(
-        'the last sample of requests_total{version="v4"} is 11s older than the window\'s '
-        "end: the target is down"
+        'the last sample of requests_total{version="v4"} is 11s older than the window\'s end: the '
+        "target is down"
     )
 
 
@@ -437,8 +425,8 @@ def test_instances_without_a_bucket_in_common_are_no_answer(world: World) -> Non
         world.observe(second, second, second, second, edges="0.2 0.7 +Inf", instance="b:80")
 
     assert world.stable(0, 1, BUCKETS, LATENCY) == NoAnswer(
-        "the instances of one version have no bucket of seconds_bucket in common, so "
-        "nothing can be added up: 0.1, 0.5 and 0.2, 0.7"
+        "the instances of one version have no bucket of seconds_bucket in common, so nothing can "
+        "be added up: 0.1, 0.5 and 0.2, 0.7"
     )
 
 
@@ -546,8 +534,10 @@ def other(kind: str, result: Any) -> bytes:
 def asked(body: bytes, query: Any = None, metric: Metric = QUEUE) -> Any:
     """What the provider makes of an answer for stable."""
     provider = scraping(query or PromQL('max(depth{version="{backend}"})'), metric)
-    flow = provider._measure(RELEASE, metric, (Track.STABLE,), Window(START, START + seconds(30)))
-    return drive(flow, lambda _: Response(body=body)).of(Track.STABLE)
+    flow = provider._measure(
+        RELEASE, metric, (Track.STABLE,), Window(START, START + seconds(30)), None
+    )
+    return feed(flow, lambda _: Response(body=body)).of(Track.STABLE)
 
 
 @rule("R13", "R16")
@@ -583,36 +573,36 @@ def asked(body: bytes, query: Any = None, metric: Metric = QUEUE) -> Any:
         (
             other("matrix", [{"metric": {}, "values": [[0, "1"]]}]),
             NoAnswer(
-                "the query answers a matrix, not one number; for a range use something "
-                "like max_over_time(...)"
+                "the query answers a matrix, not one number; for a range use something like "
+                "max_over_time(...)"
             ),
         ),
         (
             other("string", [0, "hello"]),
             NoAnswer(
-                "the query answers a string, not one number; for a range use something "
-                "like max_over_time(...)"
+                "the query answers a string, not one number; for a range use something like "
+                "max_over_time(...)"
             ),
         ),
         (
             other("vector", [{"metric": {}, "histogram": [0, {"count": "1"}]}]),
             NoAnswer(
-                "the query answers a native histogram, not one number; take a part of it, "
-                "such as histogram_count(...)"
+                "the query answers a native histogram, not one number; take a part of it, such as "
+                "histogram_count(...)"
             ),
         ),
         (
             vector("3", warnings=["No StoreAPIs matched", "remote_read: timeout"]),
             NoAnswer(
-                "the answer is not complete; the server warns: No StoreAPIs matched; "
-                "remote_read: timeout"
+                "the answer is not complete; the server warns: No StoreAPIs matched; remote_read: "
+                "timeout"
             ),
         ),
         (
             vector("3", isPartial=True),
             NoAnswer(
-                "the answer is not complete: the server says isPartial (a part of its "
-                "storage did not answer)"
+                "the answer is not complete: the server says isPartial (a part of its storage did "
+                "not answer)"
             ),
         ),
         (vector("3", isPartial=False, warnings=[]), Gauge(samples=(3.0,))),
@@ -658,12 +648,18 @@ def test_native_histograms_are_named_as_what_they_are() -> None:
         b'{"status": "success", "data": {"resultType": "vector", "result": {}}}',
         b'{"status": "success", "data": {"resultType": "vector", "result": [1]}}',
         b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, 2]}]}}',
-        b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, '
-        b'"many"]}]}}',
-        b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": ["1", '
-        b'"2"]}]}}',
-        b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": '
-        b'[true, "2"]}]}}',
+        (
+            b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, '
+            b'"many"]}]}}'
+        ),
+        (
+            b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": ["1", '
+            b'"2"]}]}}'
+        ),
+        (
+            b'{"status": "success", "data": {"resultType": "vector", "result": [{"value": [true, '
+            b'"2"]}]}}'
+        ),
         b'{"status": "success", "data": {"resultType": "scalar", "result": [NaN, "2"]}}',
     ],
 )
@@ -748,14 +744,14 @@ def test_what_all_counters_share_is_left_to_the_server() -> None:
     window = Window(START, START + ms(1500))
     request = next(
         scraping(Ratio(events=failures, total=requests), ERRORS)._measure(
-            RELEASE, ERRORS, (Track.CANDIDATE,), window
+            RELEASE, ERRORS, (Track.CANDIDATE,), window, None
         )
     )
 
     assert request.content is not None
     assert (
-        b"query=%7B__name__%3D~%22failures_total%7Crequests_total%22%2Cjob%3D%22shop%22%2Cv%3D%22v2%22%7D%5B7500ms%5D&"
-        in request.content
+        b"query=%7B__name__%3D~%22failures_total%7Crequests_total%22"
+        b"%2Cjob%3D%22shop%22%2Cv%3D%22v2%22%7D%5B7500ms%5D&" in request.content
     )
 
 
@@ -805,9 +801,9 @@ def fingerprint(
     query: Any, metric: Metric = ERRORS, release: Release = RELEASE, start: datetime = START
 ) -> str:
     flow = scraping(query, metric)._measure(
-        release, metric, BOTH, Window(start, start + seconds(30))
+        release, metric, BOTH, Window(start, start + seconds(30)), None
     )
-    return drive(flow, FakePrometheus()).fingerprint
+    return feed(flow, FakePrometheus()).fingerprint
 
 
 def test_the_fingerprint_is_of_the_query_and_not_of_versions_or_times() -> None:
@@ -828,9 +824,7 @@ def test_the_fingerprint_is_of_the_query_and_not_of_versions_or_times() -> None:
 
 
 def test_other_buckets_are_another_question_and_none_yet_are_no_question(world: World) -> None:
-    """Measurements with other buckets can't be added up; and an empty fingerprint changes
-    nothing.
-    """
+    """Measurements with other buckets can't be added up; an empty fingerprint changes nothing."""
     for second in range(4):
         world.observe(
             second,
@@ -878,9 +872,9 @@ def test_other_buckets_are_another_question_and_none_yet_are_no_question(world: 
 def test_placeholders_are_filled_where_they_stand(template: str, expected: str) -> None:
     release = Release(service="shop", stable=Version("1.0", backend="a.b"), candidate=Version("x"))
     flow = scraping(PromQL(template), QUEUE)._measure(
-        release, QUEUE, (Track.STABLE,), Window(START, START + seconds(30))
+        release, QUEUE, (Track.STABLE,), Window(START, START + seconds(30)), None
     )
-    look = drive(flow, lambda _: Response(body=vector("1")))
+    look = feed(flow, lambda _: Response(body=vector("1")))
 
     assert look.query == f"{expected}  # time={ZERO // 1000 + 30}.000"
 
@@ -970,8 +964,10 @@ def test_patterns_that_could_mean_two_things_are_refused(pattern: str) -> None:
         ),
         (
             lambda: Prometheus("http://x", metrics={ERRORS: RATIO}, scrape=seconds(30)),
-            "error-rate has a lag of 0:00:30, but numbers are complete after 0:00:45; "
-            "write lag=seconds(45)",
+            (
+                "error-rate has a lag of 0:00:30, but numbers are complete after 0:00:45; write "
+                "lag=seconds(45)"
+            ),
         ),
         (
             lambda: Prometheus(
@@ -1037,7 +1033,7 @@ def test_metrics_are_those_that_were_declared_and_no_others() -> None:
     with pytest.raises(
         MetricsError, match="Prometheus answers for error-rate, latency; not for queue"
     ):
-        drive(provider._measure(RELEASE, QUEUE, BOTH, Window(START, START)), FakePrometheus())
+        feed(provider._measure(RELEASE, QUEUE, BOTH, Window(START, START), None), FakePrometheus())
 
 
 def test_a_server_may_be_given_with_everything_that_http_needs() -> None:

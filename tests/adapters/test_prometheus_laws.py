@@ -13,8 +13,8 @@ from fake_prometheus import FakePrometheus, Reader, parsed
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rules import rule
-from test_prometheus_flows import drive
 
+from progressive.adapters.flow import feed
 from progressive.metrics._promql import Template, matches, only, quoted
 from progressive.metrics.prometheus import (
     ERRORS,
@@ -168,7 +168,9 @@ def chain(server: FakePrometheus, edges: list[int], metric: Any = ERRORS) -> lis
     for edge in edges:
         end = START + ms(edge)
         while start < end:
-            look = drive(PROMETHEUS._measure(RELEASE, metric, BOTH, Window(start, end)), server)
+            look = feed(
+                PROMETHEUS._measure(RELEASE, metric, BOTH, Window(start, end), None), server
+            )
             assert look.covered.start == start < look.covered.end <= end
             assert not any(isinstance(measured, NoAnswer) for _, measured in look.tracks), look
             looks.append(look)
@@ -209,9 +211,7 @@ def test_every_event_that_was_scraped_is_counted_once_and_no_other(
 def test_a_server_that_is_just_started_puts_nobodys_past_into_a_window(
     history: Any, edges: list[int], begins: int
 ) -> None:
-    """All instances are scraped for the first time within one interval, and have long been
-    serving.
-    """
+    """All instances are scraped first within one interval, and have served for long."""
     fresh = [(*each[:4], begins, begins + len(each[6]), ["ok", *each[6][1:]]) for each in history]
     server, truth = happened(fresh, known=False, past=1000)
 
@@ -370,8 +370,10 @@ def test_a_hostile_name_finds_only_the_series_that_is_really_called_so() -> None
     )  # a release refuses such a name; the query does not depend on that
     release = attrs.evolve(RELEASE)
     object.__setattr__(release, "candidate", hostile)
-    look = drive(
-        PROMETHEUS._measure(release, ERRORS, BOTH, Window(START, START + timedelta(seconds=1))),
+    look = feed(
+        PROMETHEUS._measure(
+            release, ERRORS, BOTH, Window(START, START + timedelta(seconds=1)), None
+        ),
         server,
     )
 

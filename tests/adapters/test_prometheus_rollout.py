@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import attrs
 from fake_prometheus import FakePrometheus
 from rules import rule
-from test_prometheus_flows import drive
 
 from progressive import Canary, Limit, NoWorse, Outcome, Release, Version, percent, percents
+from progressive.adapters.flow import feed
 from progressive.metrics.prometheus import (
     ERRORS,
     LATENCY,
@@ -64,7 +64,7 @@ class Scraped:
         window: Window,
         since: str | None,
     ) -> Look:
-        return drive(self.provider._measure(release, metric, tracks, window), self.server)
+        return feed(self.provider._measure(release, metric, tracks, window, since), self.server)
 
 
 def rolled_out(

@@ -16,7 +16,7 @@ import pytest
 import trustme
 from rules import rule
 
-from progressive._http import Client, Flow, Http, Request, Response
+from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, Response
 from progressive.errors import Failure, RouterError, StrategyError
 
 CANARY = "s3cr3t-canary"
@@ -83,12 +83,12 @@ def server(
         listening.close()
 
 
-def one(request: Request) -> Flow[Response]:
+def one(request: Request) -> HttpFlow[Response]:
     return (yield request)
 
 
 def ask(http: Http, colour: str) -> Response:
-    client = Client(http, RouterError, "Thing")
+    client = HttpClient(http, RouterError, "Thing")
     try:
         return client.run(one(READ)) if colour == "sync" else asyncio.run(client.arun(one(READ)))
     finally:
@@ -185,4 +185,4 @@ def test_files_that_are_none_are_named_before_anything_is_asked(
         {"ca": trusted, "client_certificate": ("a", "b")},
     ):
         with pytest.raises(StrategyError, match="give PEM files that can be read"):
-            Client(Http("https://127.0.0.1:1", **wrong), RouterError, "Thing")  # type: ignore[arg-type]
+            HttpClient(Http("https://127.0.0.1:1", **wrong), RouterError, "Thing")

@@ -59,8 +59,14 @@ class FakeHAProxy:
     def breakages(self) -> Breakages:
         """All of them, for ``broken=``."""
         ways: tuple[Breakage, ...] = (
-            "refuse", "fail", "garble", "hang", "lose_reply", "hang_reply", "ignore",
-        )  # fmt: skip
+            "refuse",
+            "fail",
+            "garble",
+            "hang",
+            "lose_reply",
+            "hang_reply",
+            "ignore",
+        )
         made: dict[Breakage, Callable[[], AbstractContextManager[None]]] = {
             way: partial(self.breaking, way) for way in ways
         }

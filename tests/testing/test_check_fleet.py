@@ -164,8 +164,12 @@ def test_a_fleet_in_memory_passes() -> None:
         deploy=fleet.retired.remove,
     )
     assert {each.needs for each in report.untried} == {
-        "beside=", "broken['refuse']", "broken['fail']", "broken['garble']", "broken['hang']",
-    }  # fmt: skip
+        "beside=",
+        "broken['refuse']",
+        "broken['fail']",
+        "broken['garble']",
+        "broken['hang']",
+    }
 
 
 def test_either_method_may_be_left_out_and_the_report_says_what_was_not_tried() -> None:

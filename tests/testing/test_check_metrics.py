@@ -458,56 +458,246 @@ class Deaf(Counter):
 
 
 FAULTS: list[tuple[str, Callable[[], Any], str]] = [
-    ("no metrics", lists(()),
-     "Lists.metrics does not say what it answers " "for\n  expected: " "(Metric('error-rate', " "kind='ratio'), ...)\n  seen:     ()"),
+    (
+        "no metrics",
+        lists(()),
+        "Lists.metrics does not say what it answers "
+        "for\n  expected: "
+        "(Metric('error-rate', "
+        "kind='ratio'), ...)\n  seen:     ()",
+    ),
     ("names of metrics", lists(["errors"]), "Lists.metrics does not say what it answers for"),
-    ("a generator of metrics", lists(each for each in (ERRORS,)), "Lists.metrics does not say what it answers for"),
-    ("two of one name", lists((ERRORS, Metric("errors", kind="mean"))), "Lists.metrics has two metrics of one name"),
-    ("no method", attrs.make_class("Mute", {"metrics": attrs.field(default=(ERRORS,))}), "Mute has none of the methods of its contract"),
-    ("no look", answers(lambda look, window: look.of(Track.CANDIDATE)), "Answers.measure(errors) gave no Look"),
-    ("another metric", answers(lambda look, window: attrs.evolve(look, metric="other")),
-     "answered another question\n  expected: " "errors in " "[2026-11-23T12:00:00+00:00, " "2026-11-23T12:01:00+00:00)\n  seen:     " "other in"),
-    ("its own window", answers(lambda look, window: attrs.evolve(look, window=Window(window.start - seconds(15), window.end))),
-     "Answers.measure(errors) answered another question"),
-    ("a track too few", answers(lambda look, window: attrs.evolve(look, tracks=look.tracks[:1])),
-     "answered for other tracks than were asked\n  " "expected: " "candidate, " "stable\n  " "seen:    " " candidate"),
-    ("a track too many", answers(lambda look, window: attrs.evolve(look, tracks=[*look.tracks, (Track.BASELINE, NoData(""))])),
-     "answered for other tracks than were asked"),
-    ("another shape", measures(lambda metric, track, window: Gauge(samples=(0.01,))),
-     "Measures.measure(errors) answered for " "candidate in another " "shape\n  " "expected: " "Counts, because it is a ratio"),
-    ("covers more", answers(lambda look, window: attrs.evolve(look, covered=Window(window.start, window.end + seconds(15)))),
-     "Answers.measure(errors) covers what was not asked for"),
-    ("finds nothing", measures(lambda metric, track, window: NoData("empty")),
-     "Measures.measure(errors) found nothing\n  expected: something for one of the tracks in"),
-    ("a foreign error", fails(KeyError("v1")),
-     "Measures.measure(errors) raised an error of " "another kind\n  " "expected: " "an " "answer\n  " "seen:     KeyError: 'v1'"),
-    ("a clock that ends", measures(this_century),
-     "Measures.measure(errors) raised an error of " "another kind\n  " "expected: " "an " "answer\n  " "seen:     OverflowError"),
-    ("a wrong measurement", fails(StrategyError("counts: 3 events among 2 trials")), "seen:     StrategyError: counts: 3 events " "among 2 trials"),
-    ("down", fails(MetricsError("503")), "Measures.measure(errors) failed\n  expected: " "an answer\n  " "seen:     " "MetricsError: 503"),
-    ("flickers", Flickers, "Flickers.measure(errors) twice, in a window " "that is over, " "gave two " "answers for " "stable"),
-    ("one number for all", Shares, "Shares.measure(errors) gave stable another " "answer when it " "was asked " "alone"),
-    ("zero for nothing", measures(zero), "Measures.measure(basket) made up a number for " "candidate in " "2001"),
-    ("the same for ever", measures(lambda metric, track, window: SHAPES[metric](within(WINDOW))),
-     "(errors) made up a number for candidate in " "2001\n  " "expected: " "NoData(why), " "NoAnswer(why), a MetricsError, or counts of " "0 trials"),
-    ("the end counts twice", measures(closed), "Measures.measure(errors) does not count the " "parts of a " "window for " "stable as it " "counts " "the whole"),
-    ("extrapolates", measures(extrapolated), "Measures.measure(errors) does not count the " "parts of a " "window for " "stable as it " "counts " "the whole"),
-    ("from the beginning of the day", Since, "Since.measure(errors) does not count the " "parts of a window " "for stable " "as it " "counts " "the whole"),
-    ("a part makes no sense", measures(only_long_ones),
-     "does not count the parts of a window for stable as it counts the whole"),
-    ("edges that move", measures(edges_that_move),
-     "(duration) gave windows that can't be " "merged\n  expected: " "one shape in " "all of " "them\n " " seen:     StrategyError: measurements do not"),
-    ("a fingerprint with times", answers(lambda look, window: attrs.evolve(look, fingerprint=str(window.end))),
-     "Answers.measure(errors) has another fingerprint in another window, or for other tracks"),
-    ("a reading without end", answers(lambda look, window: attrs.evolve(look, reading="x" * 5000)),
-     "raised an error of another kind\n  expected: " "an answer\n  " "seen:     " "StrategyError: " "look.reading: 5000 characters; 4096 are the " "most"),
-    ("colours that do not agree", Disagrees, "Disagrees.measure and Disagrees.ameasure do " "not agree on " "errors"),
-    ("a counter as it stands", Raw, "Raw.measure(hits) without a reading to go on " "from must only " "give one\n  " "expected: " "NoData('opening reading')"),
-    ("a counter since ever", Total, "Total.measure(hits) does not count from " "reading to reading " "for stable " "as it " "counts " "the whole"),
-    ("a counter without readings", Readingless, "Readingless.measure(hits) gave no reading to " "go on from"),
+    (
+        "a generator of metrics",
+        lists(each for each in (ERRORS,)),
+        "Lists.metrics does not say what it answers for",
+    ),
+    (
+        "two of one name",
+        lists((ERRORS, Metric("errors", kind="mean"))),
+        "Lists.metrics has two metrics of one name",
+    ),
+    (
+        "no method",
+        attrs.make_class("Mute", {"metrics": attrs.field(default=(ERRORS,))}),
+        "Mute has none of the methods of its contract",
+    ),
+    (
+        "no look",
+        answers(lambda look, window: look.of(Track.CANDIDATE)),
+        "Answers.measure(errors) gave no Look",
+    ),
+    (
+        "another metric",
+        answers(lambda look, window: attrs.evolve(look, metric="other")),
+        "answered another question\n  expected: "
+        "errors in "
+        "[2026-11-23T12:00:00+00:00, "
+        "2026-11-23T12:01:00+00:00)\n  seen:     "
+        "other in",
+    ),
+    (
+        "its own window",
+        answers(
+            lambda look, window: attrs.evolve(
+                look, window=Window(window.start - seconds(15), window.end)
+            )
+        ),
+        "Answers.measure(errors) answered another question",
+    ),
+    (
+        "a track too few",
+        answers(lambda look, window: attrs.evolve(look, tracks=look.tracks[:1])),
+        "answered for other tracks than were asked\n  "
+        "expected: "
+        "candidate, "
+        "stable\n  "
+        "seen:    "
+        " candidate",
+    ),
+    (
+        "a track too many",
+        answers(
+            lambda look, window: attrs.evolve(
+                look, tracks=[*look.tracks, (Track.BASELINE, NoData(""))]
+            )
+        ),
+        "answered for other tracks than were asked",
+    ),
+    (
+        "another shape",
+        measures(lambda metric, track, window: Gauge(samples=(0.01,))),
+        "Measures.measure(errors) answered for "
+        "candidate in another "
+        "shape\n  "
+        "expected: "
+        "Counts, because it is a ratio",
+    ),
+    (
+        "covers more",
+        answers(
+            lambda look, window: attrs.evolve(
+                look, covered=Window(window.start, window.end + seconds(15))
+            )
+        ),
+        "Answers.measure(errors) covers what was not asked for",
+    ),
+    (
+        "finds nothing",
+        measures(lambda metric, track, window: NoData("empty")),
+        "Measures.measure(errors) found nothing\n  expected: something for one of the tracks in",
+    ),
+    (
+        "a foreign error",
+        fails(KeyError("v1")),
+        "Measures.measure(errors) raised an error of "
+        "another kind\n  "
+        "expected: "
+        "an "
+        "answer\n  "
+        "seen:     KeyError: 'v1'",
+    ),
+    (
+        "a clock that ends",
+        measures(this_century),
+        "Measures.measure(errors) raised an error of "
+        "another kind\n  "
+        "expected: "
+        "an "
+        "answer\n  "
+        "seen:     OverflowError",
+    ),
+    (
+        "a wrong measurement",
+        fails(StrategyError("counts: 3 events among 2 trials")),
+        "seen:     StrategyError: counts: 3 events among 2 trials",
+    ),
+    (
+        "down",
+        fails(MetricsError("503")),
+        "Measures.measure(errors) failed\n  expected: an answer\n  seen:     MetricsError: 503",
+    ),
+    (
+        "flickers",
+        Flickers,
+        "Flickers.measure(errors) twice, in a window that is over, gave two answers for stable",
+    ),
+    (
+        "one number for all",
+        Shares,
+        "Shares.measure(errors) gave stable another answer when it was asked alone",
+    ),
+    (
+        "zero for nothing",
+        measures(zero),
+        "Measures.measure(basket) made up a number for candidate in 2001",
+    ),
+    (
+        "the same for ever",
+        measures(lambda metric, track, window: SHAPES[metric](within(WINDOW))),
+        "(errors) made up a number for candidate in "
+        "2001\n  "
+        "expected: "
+        "NoData(why), "
+        "NoAnswer(why), a MetricsError, or counts of "
+        "0 trials",
+    ),
+    (
+        "the end counts twice",
+        measures(closed),
+        "Measures.measure(errors) does not count the "
+        "parts of a "
+        "window for "
+        "stable as it "
+        "counts "
+        "the whole",
+    ),
+    (
+        "extrapolates",
+        measures(extrapolated),
+        "Measures.measure(errors) does not count the "
+        "parts of a "
+        "window for "
+        "stable as it "
+        "counts "
+        "the whole",
+    ),
+    (
+        "from the beginning of the day",
+        Since,
+        "Since.measure(errors) does not count the "
+        "parts of a window "
+        "for stable "
+        "as it "
+        "counts "
+        "the whole",
+    ),
+    (
+        "a part makes no sense",
+        measures(only_long_ones),
+        "does not count the parts of a window for stable as it counts the whole",
+    ),
+    (
+        "edges that move",
+        measures(edges_that_move),
+        "(duration) gave windows that can't be "
+        "merged\n  expected: "
+        "one shape in "
+        "all of "
+        "them\n "
+        " seen:     StrategyError: measurements do not",
+    ),
+    (
+        "a fingerprint with times",
+        answers(lambda look, window: attrs.evolve(look, fingerprint=str(window.end))),
+        "Answers.measure(errors) has another fingerprint in another window, or for other tracks",
+    ),
+    (
+        "a reading without end",
+        answers(lambda look, window: attrs.evolve(look, reading="x" * 5000)),
+        "raised an error of another kind\n  expected: "
+        "an answer\n  "
+        "seen:     "
+        "StrategyError: "
+        "look.reading: 5000 characters; 4096 are the "
+        "most",
+    ),
+    (
+        "colours that do not agree",
+        Disagrees,
+        "Disagrees.measure and Disagrees.ameasure do not agree on errors",
+    ),
+    (
+        "a counter as it stands",
+        Raw,
+        "Raw.measure(hits) without a reading to go on "
+        "from must only "
+        "give one\n  "
+        "expected: "
+        "NoData('opening reading')",
+    ),
+    (
+        "a counter since ever",
+        Total,
+        "Total.measure(hits) does not count from "
+        "reading to reading "
+        "for stable "
+        "as it "
+        "counts "
+        "the whole",
+    ),
+    (
+        "a counter without readings",
+        Readingless,
+        "Readingless.measure(hits) gave no reading to go on from",
+    ),
     ("a counter with a memory", Opened, "seen:     Counts(events=0, trials=14) out of"),
-    ("a counter that hears nothing", Deaf, "Deaf.measure(hits) found nothing of what " "between() has done"),
-]  # fmt: skip
+    (
+        "a counter that hears nothing",
+        Deaf,
+        "Deaf.measure(hits) found nothing of what between() has done",
+    ),
+]
 
 
 @rule("R13")

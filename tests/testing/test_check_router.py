@@ -426,55 +426,202 @@ class Unsaid(MemoryRouter):
 
 
 FAULTS: list[tuple[str, Callable[[], Any], str]] = [
-    ("weights are added", Relative, "expected: 33.3333 % candidate\n  seen:     " "33.3334 % " "candidate"),
-    ("rounds to whole per cents", keeps("candidate", lambda share: Percent(share.ppm // 10_000 * 10_000)),
-     "after Keeps.apply(0.0001 % candidate), " "Keeps.read says " "something " "else\n  " "expected: " "0.0001 % candidate\n  seen:     0 % candidate"),
-    ("never gives everything", keeps("candidate", lambda share: min(share, percent(99))),
-     "expected: 99.9999 % candidate\n  seen:     99 % candidate"),
-    ("refuses everything", Careful, "failed\n  expected: an answer\n  seen:     " "RouterError: the " "last pool " "can't be " "empty"),
-    ("takes a cookie for a header", keeps("matches", lambda found: [attrs.evolve(each, source="header") for each in found]),
-     "expected: 0 % candidate, cookie progressive-check=a.b"),
-    ("header routes stay behind", Piles, "seen:     0 % candidate, header " "x-progressive-check=a.b*"),
-    ("the mirror is left out", keeps("mirror", lambda share: percent(0)), "expected: 0 % candidate, 0.0001 % mirrored"),
-    ("the baseline is left out", keeps("baseline", lambda share: percent(0)), "expected: 0 % candidate, 0.0001 % baseline"),
-    ("leaves out what it has not declared", Silent, "took 1.5 % candidate, which its capabilities " "do not have\n"),
-    ("gives shares to nobody", Homeless, "took a share for stable in a release that has " "none\n  " "expected: " "RouterError, " "and " "nothing written"),
-    ("an error that is not ours", KeyErrors,
-     "that has none with another error\n  " "expected: RouterError, " "and nothing " "written\n  " "seen:     KeyError"),
-    ("says that it may be asked again", Hopeful, "hint:     nothing was sent, and it will be " "refused again"),
-    ("echoes what was asked for", Echo, "hint:     the answer is what the system says " "after the " "write, not what " "was " "asked for"),
+    (
+        "weights are added",
+        Relative,
+        "expected: 33.3333 % candidate\n  seen:     33.3334 % candidate",
+    ),
+    (
+        "rounds to whole per cents",
+        keeps("candidate", lambda share: Percent(share.ppm // 10_000 * 10_000)),
+        "after Keeps.apply(0.0001 % candidate), "
+        "Keeps.read says "
+        "something "
+        "else\n  "
+        "expected: "
+        "0.0001 % candidate\n  seen:     0 % candidate",
+    ),
+    (
+        "never gives everything",
+        keeps("candidate", lambda share: min(share, percent(99))),
+        "expected: 99.9999 % candidate\n  seen:     99 % candidate",
+    ),
+    (
+        "refuses everything",
+        Careful,
+        "failed\n  expected: an answer\n  seen:     RouterError: the last pool can't be empty",
+    ),
+    (
+        "takes a cookie for a header",
+        keeps("matches", lambda found: [attrs.evolve(each, source="header") for each in found]),
+        "expected: 0 % candidate, cookie progressive-check=a.b",
+    ),
+    (
+        "header routes stay behind",
+        Piles,
+        "seen:     0 % candidate, header x-progressive-check=a.b*",
+    ),
+    (
+        "the mirror is left out",
+        keeps("mirror", lambda share: percent(0)),
+        "expected: 0 % candidate, 0.0001 % mirrored",
+    ),
+    (
+        "the baseline is left out",
+        keeps("baseline", lambda share: percent(0)),
+        "expected: 0 % candidate, 0.0001 % baseline",
+    ),
+    (
+        "leaves out what it has not declared",
+        Silent,
+        "took 1.5 % candidate, which its capabilities do not have\n",
+    ),
+    (
+        "gives shares to nobody",
+        Homeless,
+        "took a share for stable in a release that has "
+        "none\n  "
+        "expected: "
+        "RouterError, "
+        "and "
+        "nothing written",
+    ),
+    (
+        "an error that is not ours",
+        KeyErrors,
+        "that has none with another error\n  "
+        "expected: RouterError, "
+        "and nothing "
+        "written\n  "
+        "seen:     KeyError",
+    ),
+    (
+        "says that it may be asked again",
+        Hopeful,
+        "hint:     nothing was sent, and it will be refused again",
+    ),
+    (
+        "echoes what was asked for",
+        Echo,
+        "hint:     the answer is what the system says after the write, not what was asked for",
+    ),
     ("answers nothing", Quiet, "Quiet.apply gave no Served"),
     ("does not read in our words", Bare, "Bare.read gave no Served"),
-    ("raises where a share has many digits", Fractions,
-     "expect=None) raised an error of another " "kind\n  expected: " "an answer\n  " "seen:   " "  " "StrategyError: percent(1.0000001)"),
-    ("reading writes", Touches, "Touches.read twice, with nothing between, " "says two things\n  " "expected: " "version=3\n  " "seen:     version=4"),
+    (
+        "raises where a share has many digits",
+        Fractions,
+        "expect=None) raised an error of another "
+        "kind\n  expected: "
+        "an answer\n  "
+        "seen:   "
+        "  "
+        "StrategyError: percent(1.0000001)",
+    ),
+    (
+        "reading writes",
+        Touches,
+        "Touches.read twice, with nothing between, "
+        "says two things\n  "
+        "expected: "
+        "version=3\n  "
+        "seen:     version=4",
+    ),
     ("some requests go elsewhere", Elsewhere, "seen:     1 % candidate, 1 % elsewhere"),
     ("never settles", Apart, "seen:     1 % candidate, not settled"),
-    ("one version for ever", Timeless, "Timeless.read gives one version for two " "states of the router"),
-    ("does not compare", Unconditional, "Unconditional.apply took a write on a version " "that is not " "there any more"),
+    (
+        "one version for ever",
+        Timeless,
+        "Timeless.read gives one version for two states of the router",
+    ),
+    (
+        "does not compare",
+        Unconditional,
+        "Unconditional.apply took a write on a version that is not there any more",
+    ),
     ("compares nothing", Versionless, "Versionless.read gives no version"),
-    ("compares too late", Late, "Late.apply refused a write on a version that " "is not there " "any more, but " "wrote " "all the " "same"),
-    ("half of a marker", Forgets, "does not give the marker back\n  expected: " "Marker(generation=10, serial="),
+    (
+        "compares too late",
+        Late,
+        "Late.apply refused a write on a version that "
+        "is not there "
+        "any more, but "
+        "wrote "
+        "all the "
+        "same",
+    ),
+    (
+        "half of a marker",
+        Forgets,
+        "does not give the marker back\n  expected: Marker(generation=10, serial=",
+    ),
     ("takes any marker", marked(lambda there, ours: False), "Marked.apply took an older serial"),
-    ("takes an older serial", marked(lambda there, ours: there.generation > ours.generation or shut(there, ours)), "took an older serial"),
-    ("compares serials as text", marked(lambda there, ours: str(there) > str(ours)), "ConflictError: Marker(generation=9, serial=9"),
-    ("takes an older generation", marked(lambda there, ours: there.generation == ours.generation and there.serial > ours.serial),
-     "took an older generation"),
-    ("takes what was closed", marked(lambda there, ours: there.supersedes(ours)), "took a write of a generation that was closed"),
-    ("refuses the same again", marked(lambda there, ours: there.supersedes(ours) or there == ours or shut(there, ours)),
-     "failed\n  expected: an answer\n  seen:     ConflictError: Marker("),
-    ("never opens again", marked(lambda there, ours: there.supersedes(ours) or (there.closed and not ours.closed)),
-     "failed\n  expected: an answer\n  seen:     ConflictError: Marker("),
+    (
+        "takes an older serial",
+        marked(lambda there, ours: there.generation > ours.generation or shut(there, ours)),
+        "took an older serial",
+    ),
+    (
+        "compares serials as text",
+        marked(lambda there, ours: str(there) > str(ours)),
+        "ConflictError: Marker(generation=9, serial=9",
+    ),
+    (
+        "takes an older generation",
+        marked(
+            lambda there, ours: there.generation == ours.generation and there.serial > ours.serial
+        ),
+        "took an older generation",
+    ),
+    (
+        "takes what was closed",
+        marked(lambda there, ours: there.supersedes(ours)),
+        "took a write of a generation that was closed",
+    ),
+    (
+        "refuses the same again",
+        marked(lambda there, ours: there.supersedes(ours) or there == ours or shut(there, ours)),
+        "failed\n  expected: an answer\n  seen:     ConflictError: Marker(",
+    ),
+    (
+        "never opens again",
+        marked(lambda there, ours: there.supersedes(ours) or (there.closed and not ours.closed)),
+        "failed\n  expected: an answer\n  seen:     ConflictError: Marker(",
+    ),
     ("many lines to type", Wordy, "Wordy.undo is not a line that somebody can type"),
-    ("capabilities in other words", lambda: Declares({"weights": True}), "Declares.capabilities does not say what the " "router can do"),
-    ("no smallest weight", lambda: Declares(Capabilities(smallest_weight=percent(0))), "smallest_weight does not divide 100 %"),
-    ("a third", lambda: Declares(Capabilities(smallest_weight=percent(30))), "smallest_weight does not divide 100 %"),
+    (
+        "capabilities in other words",
+        lambda: Declares({"weights": True}),
+        "Declares.capabilities does not say what the router can do",
+    ),
+    (
+        "no smallest weight",
+        lambda: Declares(Capabilities(smallest_weight=percent(0))),
+        "smallest_weight does not divide 100 %",
+    ),
+    (
+        "a third",
+        lambda: Declares(Capabilities(smallest_weight=percent(30))),
+        "smallest_weight does not divide 100 %",
+    ),
     ("a bare number", lambda: Declares(Capabilities(smallest_weight=1)), "seen:     1\n"),  # type: ignore[arg-type]
-    ("half a colour", Half, "Half has only some of the asynchronous " "methods\n  expected: " "aread and " "aapply\n  " "seen: " "    no aapply"),
+    (
+        "half a colour",
+        Half,
+        "Half has only some of the asynchronous "
+        "methods\n  expected: "
+        "aread and "
+        "aapply\n  "
+        "seen: "
+        "    no aapply",
+    ),
     ("no colour", object, "object has none of the methods of its contract"),
     ("colours that do not agree", Disagrees, "Disagrees.read and Disagrees.aread do not agree"),
-    ("the other colour leaves no marker", Unsaid, "after Unsaid.aapply(0 % candidate), " "Unsaid.aread does not " "give the " "marker back"),
-]  # fmt: skip
+    (
+        "the other colour leaves no marker",
+        Unsaid,
+        "after Unsaid.aapply(0 % candidate), Unsaid.aread does not give the marker back",
+    ),
+]
 
 
 @pytest.mark.parametrize(

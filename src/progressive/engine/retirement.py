@@ -51,13 +51,7 @@ def promoted(draft: Draft) -> bool:
             f"another rollout (generation {generation}) has used the router since, and may need it",
         )
         return False
-    if (
-        read_now
-        and served is not None
-        and served.settled
-        and served.traffic == draft.routing.desired
-        and not served.elsewhere.ppm
-    ):
+    if read_now and served is not None and served.shows(draft.routing.desired):
         draft.progress = evolve(
             draft.progress,
             retirement=Retirement.ASKED,

@@ -95,7 +95,7 @@ def _ours(draft: Draft, served: Served) -> bool:
 
 
 def _shows(draft: Draft, served: Served) -> bool:
-    return served.traffic == draft.routing.desired and served.settled and not served.elsewhere.ppm
+    return served.shows(draft.routing.desired)
 
 
 def _absorb(draft: Draft, at: datetime, served: Served, *, ours: bool) -> None:

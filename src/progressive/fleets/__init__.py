@@ -1,3 +1,1 @@
-"""One file per system: ``from progressive.fleets.kubernetes import ...``. Nothing is imported
-here.
-"""
+"""One file per system: ``from progressive.fleets.kubernetes import ...``; none is imported here."""

@@ -9,8 +9,27 @@ from typing import Any, Final
 
 import attrs
 
-from progressive._http import Client, Closing, Flow, Http, Malformed, at
-from progressive._kubernetes import Kubernetes, find, is_dns_name, patch, path_of, to_kubernetes
+from progressive.adapters.flow import Client
+from progressive.adapters.http import (
+    Http,
+    HttpAdapter,
+    HttpClient,
+    HttpFlow,
+    Request,
+    Response,
+    get_path,
+)
+from progressive.adapters.kubernetes import (
+    Kubernetes,
+    Manifest,
+    count,
+    find,
+    is_dns_name,
+    is_observed,
+    patch,
+    path_of,
+    to_kubernetes,
+)
 from progressive.errors import Failure, FleetError, StrategyError
 from progressive.model import fields
 from progressive.model.capacity import Capacity
@@ -22,8 +41,6 @@ __all__ = ["Deployments", "Http", "Kubernetes"]
 
 _NOTHING: Final = Percent(0)
 
-Json = dict[str, Any]
-
 
 def _is_template(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     try:
@@ -33,13 +50,13 @@ def _is_template(instance: object, attribute: attrs.Attribute[Any], value: objec
     if not isinstance(value, str) or "{backend}" not in value or not made:
         where = fields.where(instance, attribute)
         raise StrategyError(
-            f"{where}: {value!r} must have {{backend}} in it, and may have {{service}}, "
-            f"such as '{{service}}-{{backend}}'"
+            f"{where}: {value!r} must have {{backend}} in it, and may have {{service}}, such as "
+            f"'{{service}}-{{backend}}'"
         )
 
 
 @attrs.frozen(kw_only=True)
-class Deployments(Closing):
+class Deployments(HttpAdapter):
     """The Deployments of a service's versions: ``Deployments(api=Kubernetes.in_cluster())``.
 
     ``name`` makes a Deployment's name from the release's ``{service}`` and a version's
@@ -64,12 +81,12 @@ class Deployments(Closing):
     name: str = attrs.field(default="{service}-{backend}", validator=_is_template)
     full: int | None = attrs.field(default=None, validator=fields.optional(fields.at_least(1)))
     container: str | None = attrs.field(default=None, validator=fields.optional(is_dns_name))
-    _client: Client = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,
         default=attrs.Factory(
-            lambda self: Client(self.api.api, FleetError, "Kubernetes"), takes_self=True
+            lambda self: HttpClient(self.api.api, FleetError, "Kubernetes"), takes_self=True
         ),
     )
 
@@ -93,13 +110,12 @@ class Deployments(Closing):
         """`retire`, asynchronously."""
         await self._client.arun(self._retire(release, version))
 
-    def _survey(self, release: Release) -> Flow[Mapping[Track, Capacity]]:
-        found: dict[Track, Json | None] = {}
-        for track in Track:
-            if (version := track.version(release)) is not None:
-                found[track] = yield from find(self._path(release, version))
+    def _survey(self, release: Release) -> HttpFlow[Mapping[Track, Capacity]]:
+        found: dict[Track, Manifest | None] = {}
+        for track, version in release.versions.items():
+            found[track] = yield from find(self._path(release, version))
         asked = {
-            track: 0 if deployment is None else _count(deployment, "spec.replicas", 1)
+            track: 0 if deployment is None else count(deployment, "spec.replicas", 1)
             for track, deployment in found.items()
         }
         stable = asked.get(Track.STABLE, 0)
@@ -114,35 +130,34 @@ class Deployments(Closing):
         }
 
     def _capacity(
-        self, release: Release, track: Track, deployment: Json | None, full: int
+        self, release: Release, track: Track, deployment: Manifest | None, full: int
     ) -> Capacity:
         if deployment is None:
             return Capacity(
                 _NOTHING,
-                why=f"there is no Deployment {self._name(release, track.version(release))!r} in "
-                f"{self.namespace}",
+                why=(
+                    f"there is no Deployment {self._name(release, track.version(release))!r} "
+                    f"in {self.namespace}"
+                ),
             )
-        ready = _count(deployment, "status.availableReplicas", 0)
+        ready = count(deployment, "status.availableReplicas")
         if track is not Track.STABLE:
             # Pods of an older template are available too; of stable they are stable's, restarted or
             # not.
-            ready = min(ready, _count(deployment, "status.updatedReplicas", 0))
+            ready = min(ready, count(deployment, "status.updatedReplicas"))
         why = f"{ready} of {full} pods are available"
-        seen, written = (
-            _count(deployment, "status.observedGeneration", 0),
-            at(deployment, "metadata.generation", int),
-        )
-        if seen < written and track is not Track.STABLE:
+        if track is not Track.STABLE and not is_observed(deployment):
             # An autoscaler writes to stable all the time; its pods are the same as a moment ago.
+            written = get_path(deployment, "metadata.generation", int)
             ready, why = 0, f"its controller has not seen generation {written} yet"
         able = Percent(min(MILLION, ready * MILLION // full))
         return Capacity(able, identity=self._identity(deployment), why=why)
 
-    def _identity(self, deployment: Json) -> str | None:
+    def _identity(self, deployment: Manifest) -> str | None:
         """The digest, else the tag, of the image that the named container runs."""
         if self.container is None:
             return None
-        containers: list[Json] = at(deployment, "spec.template.spec.containers", list)
+        containers: list[Manifest] = get_path(deployment, "spec.template.spec.containers", list)
         image = next(
             (
                 str(each.get("image", ""))
@@ -153,7 +168,7 @@ class Deployments(Closing):
         )
         if image is None:
             there = ", ".join(str(each.get("name")) for each in containers)
-            name = at(deployment, "metadata.name", str)
+            name = get_path(deployment, "metadata.name", str)
             raise FleetError(
                 f"Deployment {name} has no container {self.container!r}; it has {there}",
                 failure=Failure.PERMANENT,
@@ -161,13 +176,13 @@ class Deployments(Closing):
         rest, _, digest = image.partition("@")
         return digest or rest.rpartition("/")[2].partition(":")[2] or "latest"
 
-    def _retire(self, release: Release, version: Version) -> Flow[None]:
+    def _retire(self, release: Release, version: Version) -> HttpFlow[None]:
         path = self._path(release, version)
         if (yield from find(path)) is None:
             return
         yield from patch(f"{path}/scale", {"spec": {"replicas": 0}}, version=None)
         deployment = yield from find(path)
-        left = 0 if deployment is None else _count(deployment, "status.replicas", 0)
+        left = 0 if deployment is None else count(deployment, "status.replicas")
         if left:
             raise FleetError(
                 f"{left} pods of {self._name(release, version)} are still there; ask again"
@@ -179,11 +194,3 @@ class Deployments(Closing):
 
     def _path(self, release: Release, version: Version) -> str:
         return path_of("apps", "v1", self.namespace, "deployments", self._name(release, version))
-
-
-def _count(deployment: Json, path: str, default: int) -> int:
-    """A whole number of the object; what is 0 is left out of a status."""
-    try:
-        return at(deployment, path, int)
-    except Malformed:
-        return default

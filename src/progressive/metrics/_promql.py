@@ -44,10 +44,10 @@ _MS: Final = timedelta(milliseconds=1)
 
 _ALIKE: Final = re.compile(
     r"""(?:
-        (?: \\[dDwW]                                    # of ASCII, in both; what is blank differs (a vertical tab)
+        (?: \\[dDwW]        # of ASCII, in both; what is blank differs (a vertical tab)
           | \\[!-/:-@\[-`{-~]                           # a sign that stands for itself
           | [^\\\[\](){}*+?|^$]                         # any other character, and the dot
-          | \[\^?(?:\\[dDwW]|\\[!-/:-@\[-`{-~]|[^\\\[\]&~|-]|-(?!-))+\]  # a class, without operations on sets
+          | \[\^?(?:\\[dDwW]|\\[!-/:-@\[-`{-~]|[^\\\[\]&~|-]|-(?!-))+\]  # a class, no sets
           | \)
         )
         (?:(?:[*+?]|\{\d+(?:,\d*)?\})\??(?![*+?{]))?
@@ -104,8 +104,8 @@ def span(length_ms: int) -> str:
 def _is_pattern(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     text = fields.a(str, value, fields.where(instance, attribute), "Regex('5..')")
     why = (
-        "Python and RE2, the server's, may read it in two ways; leave out anchors (the whole "
-        "value is matched), flags, \\s and look-around"
+        "Python and RE2, the server's, may read it in two ways; leave out anchors (the whole value "
+        "is matched), flags, \\s and look-around"
     )
     if _ALIKE.fullmatch(text):
         try:
@@ -148,9 +148,7 @@ Match: TypeAlias = str | Regex | Not
 
 
 def matches(match: Match, value: str) -> bool:
-    """Does a label with this value (empty: no such label) match? The same as the server would
-    say.
-    """
+    """Does a label with this value (empty: no such label) match? As the server would say."""
     if isinstance(match, Not):
         return not matches(match.what, value)
     return (
@@ -165,8 +163,8 @@ def is_metric(name: object, what: str) -> str:
     if isinstance(name, str) and _METRIC.fullmatch(name):
         return name
     raise StrategyError(
-        f"{what}: {name!r} is not the name of a series; give it without braces, and the "
-        f"labels as labels={{...}}"
+        f"{what}: {name!r} is not the name of a series; give it without braces, and the labels as "
+        f"labels={{...}}"
     )
 
 
@@ -202,7 +200,8 @@ _NAMES: Final = re.compile(r"\{(backend|version|service)\}")
 """What stands for a name of the release."""
 
 _PIECES: Final = re.compile(
-    r"""(?P<double>"(?:\\.|[^"\\])*") | (?P<single>'(?:\\.|[^'\\])*') | (?P<raw>`[^`]*`) | (?P<comment>\#[^\n]*)
+    r"""(?P<double>"(?:\\.|[^"\\])*") | (?P<single>'(?:\\.|[^'\\])*') | (?P<raw>`[^`]*`)
+      | (?P<comment>\#[^\n]*)
       | (?P<open>["'`]) | (?P<plain>[^"'`\#]+)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -233,18 +232,16 @@ class Template:
             if kind == "open":
                 yield f"a quote {piece} is not closed"
                 return
-            if _NAMES.search(piece):
+            if found := _NAMES.search(piece):
                 named = named or (
                     kind in ("double", "single") and ("{backend}" in piece or "{version}" in piece)
                 )
                 if kind == "plain":
-                    yield f"{_NAMES.search(piece)[0]} must stand within quotes, as a label's value"  # type: ignore[index]
+                    yield f"{found[0]} must stand within quotes, as a label's value"
                 elif kind == "raw":
                     yield "a placeholder in backticks can't be escaped; use double quotes"
             if "{window}" in piece and kind in ("double", "single", "raw"):
-                yield (
-                    "{window} is a duration; it must stand outside of quotes, such as in [{window}]"
-                )
+                yield "{window} is a duration; it must stand outside of quotes, as in [{window}]"
         if not named:
             yield (
                 "it is the same for every version; name the version, such as with "

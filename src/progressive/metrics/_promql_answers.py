@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from progressive._http import Malformed, Response, at
+from progressive.adapters.http import Malformed, Response, get_path
 from progressive.errors import Failure, MetricsError
 
 from ._promql_series import Series, Unusable
@@ -39,8 +39,8 @@ def answer_of(response: Response) -> Answer:
     """The result. Raises `MetricsError` for an error in the server's words, `Unusable` for a part
     of an answer.
     """
-    body = at(response.json(), "", dict)
-    if at(body, "status", str) != "success":
+    body = get_path(response.json(), "", dict)
+    if get_path(body, "status", str) != "success":
         kind, words = (
             str(body.get("errorType", "error")),
             _said([body.get("error", "no reason given")]),
@@ -51,14 +51,17 @@ def answer_of(response: Response) -> Answer:
         )
     if body.get("warnings"):
         raise Unusable(
-            f"the answer is not complete; the server warns: {_said(at(body, 'warnings', list))}"
+            "the answer is not complete; the server warns: "
+            f"{_said(get_path(body, 'warnings', list))}"
         )
     if body.get("isPartial"):
         raise Unusable(
-            "the answer is not complete: the server says isPartial (a part of its storage "
-            "did not answer)"
+            "the answer is not complete: the server says isPartial (a part of its storage did not "
+            "answer)"
         )
-    return Answer(type=at(body, "data.resultType", str), result=at(body, "data.result", list))
+    return Answer(
+        type=get_path(body, "data.resultType", str), result=get_path(body, "data.result", list)
+    )
 
 
 def _said(words: Iterable[object]) -> str:
@@ -95,20 +98,20 @@ def number_of(answer: Answer) -> float | None:
         return _sample(answer.result)[1]
     if answer.type != "vector":
         raise Unusable(
-            f"the query answers a {answer.type}, not one number; for a range use something "
-            "like max_over_time(...)"
+            f"the query answers a {answer.type}, not one number; for a range use something like "
+            "max_over_time(...)"
         )
     if len(answer.result) > 1:
         raise Unusable(
-            f"the query answers {len(answer.result)} series, more than one: aggregate it, "
-            "such as sum(...)"
+            f"the query answers {len(answer.result)} series, more than one: aggregate it, such as "
+            "sum(...)"
         )
     if not answer.result:
         return None
-    if "value" not in at(answer.result[0], "", dict):
+    if "value" not in get_path(answer.result[0], "", dict):
         raise Unusable(
-            "the query answers a native histogram, not one number; take a part of it, such "
-            "as histogram_count(...)"
+            "the query answers a native histogram, not one number; take a part of it, such as "
+            "histogram_count(...)"
         )
     return _sample(answer.result[0]["value"])[1]
 
@@ -120,22 +123,26 @@ def series_of(answer: Answer) -> tuple[Series, ...]:
     """The series of an answer, raw (a matrix) or one value each (a vector)."""
     if answer.type not in ("matrix", "vector"):
         raise Malformed(f"a {answer.type} where series were asked for")
-    return tuple(_series(at(each, "", dict)) for each in answer.result)
+    return tuple(_series(get_path(each, "", dict)) for each in answer.result)
 
 
 def _series(found: dict[str, Any]) -> Series:
-    labels = at(found, "metric", dict)
+    labels = get_path(found, "metric", dict)
     if not all(isinstance(value, str) for value in labels.values()):
         raise Malformed("the value of a label is not a string")
-    name = at(found, "metric.__name__", str)
+    name = get_path(found, "metric.__name__", str)
     if "histograms" in found or "histogram" in found:
         raise Unusable(
-            f"{name} is a native histogram, which is not read; let the server keep classic "
-            "buckets too"
+            f"{name} is a native histogram, which is not read; let the server keep classic buckets "
+            "too"
         )
     samples = [
         _sample(each)
-        for each in (at(found, "values", list) if "values" in found else [at(found, "value", list)])
+        for each in (
+            get_path(found, "values", list)
+            if "values" in found
+            else [get_path(found, "value", list)]
+        )
     ]
     # A stale marker (the series ended) is shown as NaN by VictoriaMetrics, and left out by
     # Prometheus. Two servers that store the same scrape into one database leave each sample twice.

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
-from progressive._http import Flow
+from progressive.adapters.http import HttpFlow
 from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.measurement import (
@@ -58,8 +58,8 @@ class Ratio:
     def __attrs_post_init__(self) -> None:
         if self.events.version != self.total.version:
             raise StrategyError(
-                "Ratio: events and total tell the versions apart by "
-                f"{dict(self.events.version)!r} and by {dict(self.total.version)!r}; "
+                f"Ratio: events and total tell the versions apart by {dict(self.events.version)!r} "
+                f"and by {dict(self.total.version)!r}; "
                 "a part and its whole must have the same labels for that"
             )
 
@@ -68,7 +68,7 @@ class Ratio:
         """What is counted, with placeholders."""
         return f"{self.events.of()} of {self.total.of()}"
 
-    def look(self, asking: Asking) -> Flow[Found]:
+    def look(self, asking: Asking) -> HttpFlow[Found]:
         """Count both in one window."""
         watched = yield from around(asking, (self.events, self.total))
         measured: dict[Track, Measurement] = {}
@@ -112,7 +112,7 @@ class Rate:
         """What is counted, with placeholders."""
         return f"{self.counter.of()} a second"
 
-    def look(self, asking: Asking) -> Flow[Found]:
+    def look(self, asking: Asking) -> HttpFlow[Found]:
         """The rate between the first and the last sample around the window, which are less than a
         scrape from its edges.
         """
@@ -121,8 +121,8 @@ class Rate:
         for track, [series] in watched.mine.items():
             rate = watched.watch.per_second(series, watched.end)
             short = NoData(
-                "no two samples in this window: it is shorter than the scrape interval, or "
-                "its job was just added"
+                "no two samples in this window: it is shorter than the scrape interval, or its job "
+                "was just added"
             )
             measured[track] = watched.silent.get(track) or (
                 short if rate is None else Gauge(samples=(rate,))
@@ -150,8 +150,8 @@ class Buckets(Selected):
         super().__attrs_post_init__()
         if "le" in dict(self.labels):
             raise StrategyError(
-                f"Buckets({self.name}): labels= has 'le', but all of the buckets are "
-                "needed; leave it out"
+                f"Buckets({self.name}): labels= has 'le', but all of the buckets are needed; leave "
+                "it out"
             )
 
     @property
@@ -159,7 +159,7 @@ class Buckets(Selected):
         """What is counted, with placeholders."""
         return f"{self.of()} in {self.unit}"
 
-    def look(self, asking: Asking) -> Flow[Found]:
+    def look(self, asking: Asking) -> HttpFlow[Found]:
         """Count every bucket in one window."""
         watched = yield from around(asking, (self,))
         measured: dict[Track, Measurement] = {}
@@ -189,8 +189,8 @@ class Buckets(Selected):
                 )
             )
             raise Unusable(
-                f"the instances of one version have no bucket of {self.name} in common, so "
-                f"nothing can be added up: {seen}"
+                f"the instances of one version have no bucket of {self.name} in common, so nothing "
+                f"can be added up: {seen}"
             )
         cumulative = [0] * (len(edges) + 1)
         for line in lines:
@@ -252,7 +252,7 @@ class PromQL:
         """The query, with placeholders."""
         return self.query
 
-    def look(self, asking: Asking) -> Flow[Found]:
+    def look(self, asking: Asking) -> HttpFlow[Found]:
         """Ask for every version."""
         template, measured = promql.Template(self.query), dict[Track, Measurement]()
         for track, version in asking.versions.items():

@@ -110,8 +110,8 @@ class Selected:
         twice = dict(self.labels).keys() & dict(self.version).keys()
         if twice:
             raise StrategyError(
-                f"{type(self).__name__}({self.name}): {min(twice)!r} stands in labels= and "
-                "in version=; choose one"
+                f"{type(self).__name__}({self.name}): {min(twice)!r} stands in labels= and in "
+                "version=; choose one"
             )
 
     def of(self, names: Mapping[str, str] | None = None) -> str:
@@ -152,7 +152,5 @@ class Counter(Selected):
     """
 
     def where(self, **labels: Match) -> Counter:
-        """Those of its series which have these labels too:
-        ``requests.where(code=Regex("5.."))``.
-        """
+        """Those of its series with these labels too: ``requests.where(code=Regex("5.."))``."""
         return attrs.evolve(self, labels={**dict(self.labels), **labels})

@@ -211,8 +211,8 @@ class Watch:
         name = by_edge[0][1].name
         if twice := [a for (a, _), (b, _) in pairwise(by_edge) if a == b]:
             raise Unusable(
-                f"{name} has two buckets that end at {twice[0]}; give labels= that select "
-                "one histogram"
+                f"{name} has two buckets that end at {twice[0]}; give labels= that select one "
+                "histogram"
             )
         times = sorted({moment for _, each in by_edge for moment, _ in each.samples})
         kept = [(edge, each) for edge, each in by_edge if len(each.samples) == len(times)]
@@ -220,8 +220,8 @@ class Watch:
             each.samples and each.samples[0][0] > times[0] for _, each in by_edge
         ):
             raise Unusable(
-                f"some buckets of {name} have samples that others lack: not all is stored "
-                "yet, or buckets were removed"
+                f"some buckets of {name} have samples that others lack: not all is stored yet, or "
+                "buckets were removed"
             )
         if not kept or kept[-1][0].is_finite():
             raise Unusable(

@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 
 import attrs
 
-from progressive._http import Flow, Request
+from progressive.adapters.http import HttpFlow, Request
+from progressive.adapters.provider import versions_of
 from progressive.model.measurement import Measurement, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
@@ -35,9 +36,7 @@ all the day's releases are in the answer.
 
 @attrs.frozen(kw_only=True)
 class Asking:
-    """One look: for whom, when, and what was sent for it so far. Times are milliseconds since
-    1970.
-    """
+    """One look: for whom, when (milliseconds since 1970), and what was sent for it so far."""
 
     release: Release
     versions: Mapping[Track, Version]
@@ -51,9 +50,7 @@ class Asking:
         cls, release: Release, tracks: Iterable[Track], window: Window, scrape: timedelta
     ) -> Asking:
         """The look at these tracks, as far as the release has a version for them."""
-        versions = {
-            track: version for track in tracks if (version := track.version(release)) is not None
-        }
+        versions = versions_of(release, tracks)
         start, end = promql.epoch_ms(window.start), promql.epoch_ms(window.end)
         return cls(
             release=release,
@@ -67,7 +64,7 @@ class Asking:
         """What the placeholders stand for."""
         return promql.names_of(self.release, version)
 
-    def ask(self, query: str, at_ms: int) -> Flow[Answer]:
+    def ask(self, query: str, at_ms: int) -> HttpFlow[Answer]:
         """The answer of the server to one query at one moment.
 
         As a form and not in the address, which proxies cut at a few thousand characters; it writes
@@ -116,13 +113,13 @@ class Watched:
         """Why nothing rose, though there are samples."""
         if any(line.base is None and self.rise(line) is not None for line in lines):
             return NoData(
-                "first seen in this window with its whole job, so nobody knows what it "
-                "showed before; the next look counts"
+                "first seen in this window with its whole job, so nobody knows what it showed "
+                "before; the next look counts"
             )
         return NoData("no requests")
 
 
-def around(asking: Asking, selected: Sequence[Selected]) -> Flow[Watched]:
+def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
     """Look at the series, one query for all; one more if some of them seem to begin within the
     window.
 
@@ -191,12 +188,12 @@ def _of_all(asking: Asking, selected: Sequence[Selected]) -> str:
 def _silence(which: str, newest: int | None, asking: Asking) -> NoData:
     if newest is None:
         return NoData(
-            f"no sample of {which}: the target is not scraped, is down, had no request yet, "
-            "or has other labels"
+            f"no sample of {which}: the target is not scraped, is down, had no request yet, or has "
+            "other labels"
         )
     age = promql.span(asking.end - newest)
     return NoData(
-        f"the last sample of {which} is {age} older than the window's end: the target is "
-        f"down, or scrape={promql.span(asking.scrape)} "
+        f"the last sample of {which} is {age} older than the window's end: the target is down, or "
+        f"scrape={promql.span(asking.scrape)} "
         "is less than the server's scrape_interval"
     )

@@ -99,8 +99,8 @@ def _ratio(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measuremen
         if events is None:
             raise _Missing(f"{names[0]} and {names[1]} are null")
         raise _Senseless(
-            f"{names[1]} is null, but {names[0]} is {_shown(events)}; trials count every "
-            "attempt, also the good ones"
+            f"{names[1]} is null, but {names[0]} is {_shown(events)}; trials count every attempt, "
+            "also the good ones"
         )
     of = _count(trials, names[1])
     if not of:
@@ -114,8 +114,8 @@ def _ratio(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measuremen
     found = _count(events, names[0])
     if found > of:
         raise _Senseless(
-            f"{names[0]} is {found}, more than {names[1]} ({of}); events are a part of the "
-            "trials, and stand first"
+            f"{names[0]} is {found}, more than {names[1]} ({of}); events are a part of the trials, "
+            "and stand first"
         )
     return Counts(events=found, trials=of)
 
@@ -126,8 +126,8 @@ def _mean(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement
         if total is None and squares is None:
             raise _Missing(f"{names[0]}, {names[1]} and {names[2]} are null")
         raise _Senseless(
-            f"{names[0]} is null, but {names[1]} is {_shown(total)}; n counts the values, "
-            "such as count(x)"
+            f"{names[0]} is null, but {names[1]} is {_shown(total)}; n counts the values, such as "
+            "count(x)"
         )
     count = _count(n, names[0])
     if not count:
@@ -153,8 +153,8 @@ def _mean(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement
 def _value(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement:
     if len(rows) > MOST_SAMPLES:
         raise _Senseless(
-            f"more than {MOST_SAMPLES} samples in one window; aggregate them, such as one "
-            "for every ten seconds"
+            f"more than {MOST_SAMPLES} samples in one window; aggregate them, such as one for "
+            "every ten seconds"
         )
     samples = []
     for i, row in enumerate(rows):

@@ -10,16 +10,17 @@ from typing import Any, Final
 
 import attrs
 
+from progressive.adapters.provider import TimeForm, is_time_form, parameter_problems, time_form
 from progressive.model import fields
 from progressive.model.measurement import Kind
-
-from ._asking import TimeForm, is_time_form, shortcomings, time_form
 
 __all__ = ["STYLES", "Query", "Statement"]
 
 _TOKENS: Final = re.compile(
-    r"""(?P<text>'(?:[^']|'')*') | (?P<quoted>"(?:[^"]|"")*" | `[^`]*` | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
-      | (?P<comment>--[^\n]* | /\*.*?\*/) | (?P<open>['"`] | /\*) | (?P<cast>::) | (?<!\w):(?P<name>[A-Za-z_]\w*)
+    r"""(?P<text>'(?:[^']|'')*')
+      | (?P<quoted>"(?:[^"]|"")*" | `[^`]*` | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+      | (?P<comment>--[^\n]* | /\*.*?\*/) | (?P<open>['"`] | /\*)
+      | (?P<cast>::) | (?<!\w):(?P<name>[A-Za-z_]\w*)
       | (?P<plain>[^'"`$:/-]+ | .)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -114,10 +115,10 @@ class Query:
                 return
             if "\\'" in (found["text"] or ""):
                 yield (
-                    "a backslash before a quote is read in two ways by databases; write the "
-                    "text without it"
+                    "a backslash before a quote is read in two ways by databases; write the text "
+                    "without it"
                 )
-        yield from shortcomings(self.used, kind, ":{}".format)
+        yield from parameter_problems(self.used, kind, ":{}".format)
 
     def statement(self, style: str) -> Statement:
         """The query in one of `STYLES`."""

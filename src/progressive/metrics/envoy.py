@@ -23,7 +23,18 @@ from typing import Any, Final
 
 import attrs
 
-from progressive._http import Client, Closing, Flow, Http, Malformed, Request, Response, at, to_http
+from progressive.adapters.flow import Client
+from progressive.adapters.http import (
+    Http,
+    HttpClient,
+    HttpFlow,
+    Malformed,
+    Request,
+    Response,
+    get_path,
+    to_http,
+)
+from progressive.adapters.provider import NO_VERSION, Provider, versions_of
 from progressive.errors import Failure, MetricsError, StrategyError
 from progressive.model import fields
 from progressive.model.measurement import (
@@ -43,8 +54,7 @@ from progressive.model.traffic import Track
 __all__ = ["CLIENT_ERRORS", "ERRORS", "LATENCY", "EnvoyStats", "Http", "latency"]
 
 ERRORS: Final = Metric("error-rate", kind=Kind.RATIO, counter=True)
-"""Answers 5xx among all answers. (gRPC answers 200 and puts its status elsewhere: not seen
-here.)
+"""Answers 5xx among all answers. (gRPC answers 200 and puts its status elsewhere: not seen here.)
 """
 
 CLIENT_ERRORS: Final = Metric("client-error-rate", kind=Kind.RATIO, counter=True)
@@ -105,15 +115,15 @@ def _two_digits(
         ms = edge / timedelta(milliseconds=1)
         if not ms.is_integer() or len(str(int(ms)).rstrip("0")) > 2:
             raise StrategyError(
-                f"{where}: {edge!r} is between two of Envoy's bins; use whole milliseconds "
-                "of two digits (ms(250))"
+                f"{where}: {edge!r} is between two of Envoy's bins; use whole milliseconds of two "
+                "digits (ms(250))"
             )
     if not value or any(b <= a for a, b in pairwise(value)):
         raise StrategyError(f"{where}: must be one or more rising durations")
 
 
 @attrs.frozen(kw_only=True)
-class EnvoyStats(Closing):
+class EnvoyStats(Provider[Request, Response]):
     """One Envoy's numbers for the clusters of a release. ``admin``: the address of its admin
     interface, or an `Http`.
 
@@ -121,6 +131,11 @@ class EnvoyStats(Closing):
     ``internal_address_config``); mirrored copies then count as traffic. ``flush``: Envoy's
     ``stats_flush_interval``. ``edges``: the bucket edges of `LATENCY`. ``clock``: says when an
     answer arrived.
+
+    A look tells what came since the reading ``since``; without one it is an opening reading.
+    `Look.covered` ends when the answer arrived, for `LATENCY` one ``flush`` earlier: up to there it
+    is complete. A little of what came before its start may be in it too, so give an analysis of
+    `LATENCY` a warm-up of at least ``flush``.
     """
 
     admin: Http = attrs.field(default=Http("http://127.0.0.1:9901"), converter=to_http)
@@ -132,12 +147,12 @@ class EnvoyStats(Closing):
         default=_EDGES, converter=_steps, validator=_two_digits, repr=False
     )
     clock: Callable[[], datetime] = attrs.field(default=_utcnow, repr=False)
-    _client: Client = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,
         default=attrs.Factory(
-            lambda self: Client(self.admin, MetricsError, "Envoy"), takes_self=True
+            lambda self: HttpClient(self.admin, MetricsError, "Envoy"), takes_self=True
         ),
     )
 
@@ -146,33 +161,6 @@ class EnvoyStats(Closing):
         """`ERRORS`, `CLIENT_ERRORS` and `LATENCY`."""
         return (ERRORS, CLIENT_ERRORS, latency(self.flush))
 
-    def measure(
-        self,
-        release: Release,
-        metric: Metric,
-        tracks: Sequence[Track],
-        window: Window,
-        since: str | None,
-    ) -> Look:
-        """What came since the reading ``since``; without one, an opening reading.
-
-        `Look.covered` ends when the answer arrived, for `LATENCY` one ``flush`` earlier: up to
-        there it is complete. A little of what came before its start may be in it too, so give an
-        analysis of `LATENCY` a warm-up of at least ``flush``.
-        """
-        return self._client.run(self._measure(release, metric, tracks, window, since))
-
-    async def ameasure(
-        self,
-        release: Release,
-        metric: Metric,
-        tracks: Sequence[Track],
-        window: Window,
-        since: str | None,
-    ) -> Look:
-        """`measure`, asynchronously."""
-        return await self._client.arun(self._measure(release, metric, tracks, window, since))
-
     def _measure(
         self,
         release: Release,
@@ -180,7 +168,7 @@ class EnvoyStats(Closing):
         tracks: Sequence[Track],
         window: Window,
         since: str | None,
-    ) -> Flow[Look]:
+    ) -> HttpFlow[Look]:
         if metric.name not in {each.name for each in self.metrics}:
             known = ", ".join(each.name for each in self.metrics)
             raise MetricsError(
@@ -188,9 +176,7 @@ class EnvoyStats(Closing):
             )
         histogram = metric.kind is Kind.LATENCY
         clusters = {
-            track: version.backend
-            for track in tracks
-            if (version := track.version(release)) is not None
+            track: version.backend for track, version in versions_of(release, tracks).items()
         }
         request = _histograms(clusters.values()) if histogram else _counters(clusters.values())
         response = yield request
@@ -252,14 +238,14 @@ class EnvoyStats(Closing):
         self, metric: Metric, before: _Reading, now: _Reading, cluster: str | None
     ) -> Measurement:
         if cluster is None:
-            return NoData("the release has no version for this track")
+            return NO_VERSION
         if cluster not in before.clusters:
             return NoData("opening reading")
         new, old = now.clusters[cluster], before.clusters[cluster] or {}
         if new is None:
             return NoData(
-                f"Envoy has no counters of cluster {cluster!r}: no such cluster, or "
-                "stats_matcher leaves it out"
+                f"Envoy has no counters of cluster {cluster!r}: no such cluster, or stats_matcher "
+                "leaves it out"
             )
         if now.uptime < before.uptime or any(
             new.get(place, 0) < number for place, number in old.items()
@@ -294,8 +280,8 @@ def _counts(rose: _Numbers, bad: int) -> Measurement:
     if not trials:
         unseen = rose.get(_TOTAL, 0)
         hint = (
-            f"; {unseen} that are internal (mirrored copies, or see internal=True) or not "
-            "answered yet"
+            f"; {unseen} that are internal (mirrored copies, or see internal=True) or not answered "
+            "yet"
             if unseen
             else ""
         )
@@ -337,9 +323,7 @@ def _query(clusters: Iterable[str], names: str, more: tuple[tuple[str, str], ...
 
 @attrs.frozen(kw_only=True)
 class _Stats:
-    """Envoy's answer: counters by name, and the bins of histograms as (lower bound in ms,
-    count).
-    """
+    """Envoy's answer: counters by name, and histograms' bins as (lower bound in ms, count)."""
 
     uptime: int
     counters: Mapping[str, int]
@@ -349,25 +333,27 @@ class _Stats:
     def of(cls, response: Response) -> _Stats:
         counters: dict[str, int] = {}
         bins: dict[str, tuple[tuple[float, int], ...]] = {}
-        for stat in at(response.json(), "stats", list):
-            if "histograms" not in at(stat, "", dict):
-                counters[at(stat, "name", str)] = at(stat, "value", int)
+        for stat in get_path(response.json(), "stats", list):
+            if "histograms" not in get_path(stat, "", dict):
+                counters[get_path(stat, "name", str)] = get_path(stat, "value", int)
                 continue
-            for each in at(stat, "histograms.details", list):
-                bins[at(each, "name", str)] = tuple(_bin(one) for one in at(each, "totals", list))
+            for each in get_path(stat, "histograms.details", list):
+                bins[get_path(each, "name", str)] = tuple(
+                    _bin(one) for one in get_path(each, "totals", list)
+                )
         if "server.uptime" not in counters:
             raise Malformed(
-                "there is no server.uptime in it; let stats_matcher keep it, so that a "
-                "restart is seen"
+                "there is no server.uptime in it; let stats_matcher keep it, so that a restart is "
+                "seen"
             )
         return cls(uptime=counters.pop("server.uptime"), counters=counters, bins=bins)
 
 
 def _bin(value: Any) -> tuple[float, int]:
-    low: object = at(value, "lower_bound", object)
+    low: object = get_path(value, "lower_bound", object)
     if not isinstance(low, int | float):
         raise Malformed("the lower_bound of a bin is not a number")
-    return low, at(value, "count", int)
+    return low, get_path(value, "count", int)
 
 
 # ----------------------------------------------------------------------------------------- readings
@@ -405,18 +391,18 @@ class _Reading:
         """
         try:
             value = json.loads(text)
-            if at(value, "mark", str) != mark:
+            if get_path(value, "mark", str) != mark:
                 return None
             of = {
                 name: None
                 if numbers is None
-                else {int(k): at(v, "", int) for k, v in numbers.items()}
-                for name, numbers in at(value, "of", dict).items()
+                else {int(k): get_path(v, "", int) for k, v in numbers.items()}
+                for name, numbers in get_path(value, "of", dict).items()
             }
             return cls(
                 mark=mark,
-                at=fields.utc(datetime.fromisoformat(at(value, "at", str))),
-                uptime=at(value, "up", int),
+                at=fields.utc(datetime.fromisoformat(get_path(value, "at", str))),
+                uptime=get_path(value, "up", int),
                 clusters=of,
             )
         except (ValueError, AttributeError):

@@ -21,7 +21,15 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from progressive._http_values import excerpt
+from progressive.adapters.flow import excerpt
+from progressive.adapters.provider import (
+    Declared,
+    check_declared,
+    declaration,
+    declared,
+    look_of,
+    versions_of,
+)
 from progressive.errors import Failure, MetricsError
 from progressive.model.measurement import (
     Counts,
@@ -39,7 +47,6 @@ from progressive.model.measurement import (
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 
-from ._asking import Declared, check_declared, declared, look_of, told, versions
 from ._shapes import COLUMNS, Number, measurement
 
 __all__ = ["Answer", "Function"]
@@ -62,7 +69,8 @@ _FITS: Final[dict[Kind, type[Counts | Histogram | Moments | Gauge]]] = {
 
 _SECRET: Final = re.compile(
     r"""(://)\S+(?=@)
-      | ((?:password|passwd|pwd|secret|token|api_?key|authorization)["']?\s*[=:]\s*["']?(?:bearer\s+|basic\s+)?)[^\s,;&'")]+""",
+      | ((?:password|passwd|pwd|secret|token|api_?key|authorization)["']?\s*[=:]\s*["']?
+         (?:bearer\s+|basic\s+)?)[^\s,;&'")]+""",
     re.VERBOSE | re.IGNORECASE,
 )
 """What an exception should not have said: user and password of an address, and what stands behind
@@ -77,6 +85,11 @@ def _problems(_: Metric, function: object) -> list[str]:
         if callable(function)
         else [f"a {type(function).__name__} is no function of (release, version, window)"]
     )
+
+
+def _declared(value: Mapping[Metric, Asked] | Declared[Asked]) -> Declared[Asked]:
+    # Of its own type: type checkers do not see through a generic converter.
+    return declared(value)
 
 
 def _are_functions(_: object, __: object, value: Any) -> None:
@@ -100,7 +113,7 @@ class Function:
     """
 
     _functions: Declared[Asked] = attrs.field(
-        alias="metrics", converter=declared, validator=_are_functions
+        alias="metrics", converter=_declared, validator=_are_functions
     )
 
     def __repr__(self) -> str:
@@ -119,13 +132,11 @@ class Function:
         window: Window,
         since: str | None,
     ) -> Look:
-        """One look. Raises `MetricsError` for what the function raises, and if it is
-        asynchronous.
-        """
-        own, function = told("Function", self._functions, metric)
+        """One look. `MetricsError` for what the function raises, and if it is asynchronous."""
+        own, function = declaration("Function", self._functions, metric)
         answers = {
             track: _call(own, function, release, version, window)
-            for track, version in versions(release, tracks)
+            for track, version in versions_of(release, tracks).items()
         }
         return _look(own, function, tracks, window, answers)
 
@@ -140,10 +151,10 @@ class Function:
         """`measure`, asynchronously; cancelled, a plain function goes on in its thread until it is
         done.
         """
-        own, function = told("Function", self._functions, metric)
+        own, function = declaration("Function", self._functions, metric)
         answers = {
             track: await _acall(own, function, release, version, window)
-            for track, version in versions(release, tracks)
+            for track, version in versions_of(release, tracks).items()
         }
         return _look(own, function, tracks, window, answers)
 
@@ -193,9 +204,7 @@ def _failed(metric: Metric, function: Asked, error: Exception) -> MetricsError:
 
 
 def _line(function: Asked, error: Exception) -> str:
-    """The line of the function itself in which it happened: what is deeper is a library's
-    matter.
-    """
+    """The line of the function itself in which it happened, not of what it called."""
     code, trace = getattr(function, "__code__", None), error.__traceback__
     while trace is not None and trace.tb_frame.f_code is not code:
         trace = trace.tb_next
@@ -238,6 +247,6 @@ def _measured(metric: Metric, answered: object) -> Measurement:
             return measurement(kind, [(answered,)])
     row = f", or ({', '.join(COLUMNS[kind])})" if kind in COLUMNS else ""
     return NoAnswer(
-        f"the function answered a {type(answered).__name__}; {metric} is a {kind.value}: "
-        f"answer {fits.__name__}(...){row}, or None"
+        f"the function answered a {type(answered).__name__}; {metric} is a {kind.value}: answer "
+        f"{fits.__name__}(...){row}, or None"
     )

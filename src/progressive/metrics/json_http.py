@@ -25,17 +25,31 @@ from typing import Any, Final
 
 import attrs
 
-from progressive._http import (
-    Client,
-    Closing,
-    Flow,
+from progressive.adapters.flow import Client
+from progressive.adapters.http import (
     Http,
+    HttpClient,
+    HttpFlow,
     Malformed,
     Request,
     Response,
-    at,
+    get_path,
     segment,
     to_http,
+)
+from progressive.adapters.provider import (
+    Declared,
+    Provider,
+    TimeForm,
+    check_declared,
+    declaration,
+    declared,
+    is_time_form,
+    look_of,
+    parameter_problems,
+    parameters,
+    time_form,
+    versions_of,
 )
 from progressive.errors import MetricsError, StrategyError
 from progressive.model import fields
@@ -43,19 +57,6 @@ from progressive.model.measurement import Kind, Look, Measurement, Metric, NoAns
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 
-from ._asking import (
-    Declared,
-    TimeForm,
-    check_declared,
-    declared,
-    is_time_form,
-    look_of,
-    parameters,
-    shortcomings,
-    time_form,
-    told,
-    versions,
-)
 from ._shapes import COLUMNS, measurement
 
 __all__ = ["Endpoint", "Http", "JsonHttp"]
@@ -147,8 +148,8 @@ class Endpoint:
         if sorted(given) != sorted(needed):
             said = ", ".join(f"{name}=" for name in given) or "none of them"
             yield (
-                f"a {kind.value} has the paths {', '.join(f'{name}=' for name in needed)}; "
-                f"{said} was given"
+                f"a {kind.value} has the paths {', '.join(f'{name}=' for name in needed)}; {said} "
+                "was given"
             )
         texts = [self.path, *(text for _, text in self.params)]
         for text in texts:
@@ -159,7 +160,7 @@ class Endpoint:
                     f"{text!r} is a query in a language of its own, in which names would not be "
                     "quoted; use its provider, or Function"
                 )
-        yield from shortcomings(
+        yield from parameter_problems(
             {name for text in texts for name in _PLACE.findall(text)}, kind, "{{{}}}".format
         )
         if self.times is TimeForm.DATETIME:
@@ -183,16 +184,16 @@ class Endpoint:
         """What the answer says. Raises `Malformed` for what is no JSON."""
         if response.status in _NOTHING_THERE:
             return NoData(
-                f"answered {response.status}: it knows nothing of this version, or not "
-                "under this address"
+                f"answered {response.status}: it knows nothing of this version, or not under this "
+                "address"
             )
         body, paths = response.json(), [getattr(self, name) or "" for name in COLUMNS[kind]]
         try:
             row = [_found(body, path) for path in paths]
         except Malformed as missing:
             return NoAnswer(
-                f"{missing} in the answer; correct the path, or let the system answer null "
-                "where it has nothing"
+                f"{missing} in the answer; correct the path, or let the system answer null where "
+                "it has nothing"
             )
         rows = (
             [(each,) for each in row[0]]
@@ -221,11 +222,11 @@ def _found(body: Any, path: str) -> object:
         if here is None or here == []:
             return None
         try:
-            here = at(body, ".".join(parts[: i + 1]), object)
+            here = get_path(body, ".".join(parts[: i + 1]), object)
         except Malformed:
-            here = at(
+            here = get_path(
                 body, ".".join(parts[: i + 1]), bool
-            )  # which is no object for `at`; what is not there raises again
+            )  # which is no object for `get_path`; what is not there raises again
     return here
 
 
@@ -234,10 +235,17 @@ def _problems(metric: Metric, endpoint: Any) -> list[str]:
         return [f"{fields.brief(endpoint)} is no Endpoint('/api/orders', ...)"]
     if metric.kind not in COLUMNS:
         return [
-            "a latency is a histogram, which has no path; measure its mean, or give a "
-            "Histogram(...) with Function"
+            (
+                "a latency is a histogram, which has no path; measure its mean, or give a "
+                "Histogram(...) with Function"
+            )
         ]
     return list(endpoint.problems(metric.kind))
+
+
+def _declared(value: Mapping[Metric, Endpoint] | Declared[Endpoint]) -> Declared[Endpoint]:
+    # Of its own type: type checkers do not see through a generic converter.
+    return declared(value)
 
 
 def _are_endpoints(_: object, __: object, value: Any) -> None:
@@ -250,21 +258,21 @@ def _are_endpoints(_: object, __: object, value: Any) -> None:
 
 
 @attrs.frozen
-class JsonHttp(Closing):
+class JsonHttp(Provider[Request, Response]):
     """A system that answers with JSON. ``server``: its address, or an `Http` with credentials. One
     request for each track of a look.
     """
 
     server: Http = attrs.field(converter=to_http)
     _endpoints: Declared[Endpoint] = attrs.field(
-        alias="metrics", converter=declared, validator=_are_endpoints
+        alias="metrics", converter=_declared, validator=_are_endpoints
     )
-    _client: Client = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,
         default=attrs.Factory(
-            lambda self: Client(self.server, MetricsError, "JsonHttp"), takes_self=True
+            lambda self: HttpClient(self.server, MetricsError, "JsonHttp"), takes_self=True
         ),
     )
 
@@ -273,35 +281,18 @@ class JsonHttp(Closing):
         """Those that were declared."""
         return tuple(metric for metric, _ in self._endpoints)
 
-    def measure(
-        self,
-        release: Release,
-        metric: Metric,
-        tracks: Sequence[Track],
-        window: Window,
-        since: str | None,
-    ) -> Look:
-        """One look. Raises `MetricsError` if the system can't be asked, or answers no JSON."""
-        return self._client.run(self._measure(release, metric, tracks, window))
-
-    async def ameasure(
-        self,
-        release: Release,
-        metric: Metric,
-        tracks: Sequence[Track],
-        window: Window,
-        since: str | None,
-    ) -> Look:
-        """`measure`, asynchronously."""
-        return await self._client.arun(self._measure(release, metric, tracks, window))
-
     def _measure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window
-    ) -> Flow[Look]:
-        own, endpoint = told("JsonHttp", self._endpoints, metric)
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> HttpFlow[Look]:
+        own, endpoint = declaration("JsonHttp", self._endpoints, metric)
         found: dict[Track, Measurement] = {}
         sent = []
-        for track, version in versions(release, tracks):
+        for track, version in versions_of(release, tracks).items():
             request = endpoint.request(parameters(release, track, version, window, endpoint.times))
             sent.append(f"GET {request.target}")
             found[track] = endpoint.read(own.kind, (yield request))

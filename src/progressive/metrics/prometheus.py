@@ -8,7 +8,9 @@ out of raw samples.
         "http://prometheus:9090",
         metrics={
             ERRORS: Ratio(events=requests.where(code=Regex("5..")), total=requests),
-            LATENCY: Buckets("http_request_duration_seconds_bucket", version="version", labels={"job": "shop"}),
+            LATENCY: Buckets(
+                "http_request_duration_seconds_bucket", version="version", labels={"job": "shop"}
+            ),
             QUEUE: PromQL('max(queue_depth{job="shop", version="{backend}"})'),
         },
     )
@@ -29,19 +31,12 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from progressive._http import Client, Closing, Flow, Http, to_http
-from progressive.errors import Failure, MetricsError, StrategyError
+from progressive.adapters.flow import Client
+from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, Response, to_http
+from progressive.adapters.provider import NO_VERSION, Declared, Provider, declaration, declared
+from progressive.errors import MetricsError, StrategyError
 from progressive.model import fields
-from progressive.model.measurement import (
-    Bad,
-    Kind,
-    Look,
-    Measurement,
-    Metric,
-    NoAnswer,
-    NoData,
-    Window,
-)
+from progressive.model.measurement import Bad, Kind, Look, Metric, NoAnswer, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 
@@ -136,9 +131,8 @@ def istio(
     ``namespace``: of the workloads. ``reporter``: who counts. The version's own sidecar
     (destination) sees every request that reached it, from whatever client. What could not reach it
     (no healthy pod, connection refused) only the client's proxy sees (source): take that where all
-    traffic comes through a gateway or a mesh of yours, perhaps with
-    ``labels={"source_workload": "istio-ingressgateway"}``. In ambient mode it is the waypoint.
-    Never count two of them together.
+    traffic comes through a gateway or a mesh of yours, perhaps with ``labels={"source_workload":
+    "istio-ingressgateway"}``. In ambient mode it is the waypoint. Never count two of them together.
 
     ``version``: the labels that tell versions apart; the default is the Service by the release's
     name, and the pods' label ``version`` by the version's ``backend``. Where each version is a
@@ -176,10 +170,9 @@ def _server(value: str | Http) -> Http:
     return value if isinstance(value, Http) else attrs.evolve(to_http(value), body_limit=BODY_LIMIT)
 
 
-def _pairs(
-    value: Mapping[Metric, Query] | tuple[tuple[Metric, Query], ...],
-) -> tuple[tuple[Metric, Query], ...]:
-    return tuple(value.items()) if isinstance(value, Mapping) else value
+def _declared(value: Mapping[Metric, Query] | Declared[Query]) -> Declared[Query]:
+    # Of its own type: type checkers do not see through a generic converter.
+    return declared(value)
 
 
 def _are_queries(_: object, __: object, value: Any) -> None:
@@ -199,7 +192,7 @@ def _are_queries(_: object, __: object, value: Any) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Prometheus(Closing):
+class Prometheus(Provider[Request, Response]):
     """A Prometheus-compatible server. ``server``: what comes before ``/api/v1`` in its address, or
     an `Http`.
 
@@ -209,11 +202,15 @@ class Prometheus(Closing):
     itself a scrape interval and a second are. What comes later than that is lost, not counted
     later. Every metric's own ``lag`` must be at least that; `errors`, `latency` and `request_rate`
     make metrics with another one.
+
+    A look needs no ``since``: the server has a history. `Look.covered` ends early where a version
+    was scraped for the last time within the window: it is judged up to there, and silence after
+    that is no data.
     """
 
     server: Http = attrs.field(kw_only=False, converter=_server)
-    _queries: tuple[tuple[Metric, Query], ...] = attrs.field(
-        alias="metrics", converter=_pairs, validator=_are_queries, repr=False
+    _queries: Declared[Query] = attrs.field(
+        alias="metrics", converter=_declared, validator=_are_queries, repr=False
     )
     scrape: timedelta = attrs.field(
         default=SCRAPE, converter=fields.whole_ms, validator=fields.is_duration
@@ -223,12 +220,12 @@ class Prometheus(Closing):
         converter=fields.whole_ms,
         validator=fields.is_span,
     )
-    _client: Client = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,
         default=attrs.Factory(
-            lambda self: Client(self.server, MetricsError, "Prometheus"), takes_self=True
+            lambda self: HttpClient(self.server, MetricsError, "Prometheus"), takes_self=True
         ),
     )
 
@@ -249,13 +246,13 @@ class Prometheus(Closing):
         problems = []
         if query.kind is not metric.kind:
             problems.append(
-                f"{metric.name} is a {metric.kind.value}, and {type(query).__name__}(...) "
-                f"measures a {query.kind.value}"
+                f"{metric.name} is a {metric.kind.value}, and {type(query).__name__}(...) measures "
+                f"a {query.kind.value}"
             )
         if metric.counter:
             problems.append(
-                f"{metric.name} has counter=True, which is for systems without history; "
-                "leave it out"
+                f"{metric.name} has counter=True, which is for systems without history; leave it "
+                "out"
             )
         if metric.lag < self.lag:
             seconds = self.lag / timedelta(seconds=1)
@@ -270,45 +267,17 @@ class Prometheus(Closing):
         """Those that were declared."""
         return tuple(metric for metric, _ in self._queries)
 
-    def measure(
-        self,
-        release: Release,
-        metric: Metric,
-        tracks: Sequence[Track],
-        window: Window,
-        since: str | None,
-    ) -> Look:
-        """One look at the window, from the server's history; ``since`` is not needed.
-
-        `Look.covered` ends early where a version was scraped for the last time within the window:
-        it is judged up to there, and silence after that is no data. Raises `MetricsError` if the
-        server can't be asked or refuses the query.
-        """
-        return self._client.run(self._measure(release, metric, tracks, window))
-
-    async def ameasure(
-        self,
-        release: Release,
-        metric: Metric,
-        tracks: Sequence[Track],
-        window: Window,
-        since: str | None,
-    ) -> Look:
-        """`measure`, asynchronously."""
-        return await self._client.arun(self._measure(release, metric, tracks, window))
-
     def _measure(
-        self, release: Release, metric: Metric, tracks: Sequence[Track], window: Window
-    ) -> Flow[Look]:
-        query = next((query for known, query in self._queries if known.name == metric.name), None)
-        if query is None:
-            known = ", ".join(each.name for each in self.metrics)
-            raise MetricsError(
-                f"Prometheus answers for {known}; not for {metric.name}", failure=Failure.PERMANENT
-            )
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> HttpFlow[Look]:
+        _, query = declaration("Prometheus", self._queries, metric)
         asking = Asking.of(release, tracks, window, self.scrape)
         found = Found(measured={}, end=asking.end)
-        absent: Measurement = NoData("the release has no version for this track")
         if asking.versions:
             try:
                 found = yield from query.look(asking)
@@ -319,7 +288,7 @@ class Prometheus(Closing):
         return Look(
             metric=metric.name,
             window=window,
-            tracks={track: found.measured.get(track, absent) for track in tracks},
+            tracks={track: found.measured.get(track, NO_VERSION) for track in tracks},
             covered=Window(
                 window.start, window.end - timedelta(milliseconds=asking.end - found.end)
             ),

@@ -31,23 +31,23 @@ from typing import Any, Final
 
 import attrs
 
-from progressive._http_values import excerpt
+from progressive.adapters.flow import excerpt
+from progressive.adapters.provider import (
+    Declared,
+    TimeForm,
+    check_declared,
+    declaration,
+    declared,
+    look_of,
+    parameters,
+    versions_of,
+)
 from progressive.errors import Failure, MetricsError, StrategyError
 from progressive.model import fields
 from progressive.model.measurement import Look, Measurement, Metric, NoAnswer, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 
-from ._asking import (
-    Declared,
-    TimeForm,
-    check_declared,
-    declared,
-    look_of,
-    parameters,
-    told,
-    versions,
-)
 from ._shapes import COLUMNS, MOST_SAMPLES, measurement
 from ._sql_statement import STYLES, Query
 
@@ -85,10 +85,17 @@ def _problems(metric: Metric, query: Any) -> list[str]:
         return [f"{fields.brief(query)} is no Query('select ...')"]
     if metric.kind not in COLUMNS:
         return [
-            "a latency is a histogram, which no row of numbers is; measure its mean, or "
-            "give a Histogram(...) with Function"
+            (
+                "a latency is a histogram, which no row of numbers is; measure its mean, or give a "
+                "Histogram(...) with Function"
+            )
         ]
     return list(query.problems(metric.kind))
+
+
+def _declared(value: Mapping[Metric, Query] | Declared[Query]) -> Declared[Query]:
+    # Of its own type: type checkers do not see through a generic converter.
+    return declared(value)
 
 
 def _are_queries(_: object, __: object, value: Any) -> None:
@@ -111,7 +118,7 @@ class Sql:
 
     connect: Callable[[], Any] = attrs.field(repr=False, validator=_is_factory)
     _queries: Declared[Query] = attrs.field(
-        alias="metrics", converter=declared, validator=_are_queries
+        alias="metrics", converter=_declared, validator=_are_queries
     )
     paramstyle: str | None = attrs.field(default=None, kw_only=True, validator=_is_style)
     explain: Callable[[Exception], str] | None = attrs.field(default=None, kw_only=True, repr=False)
@@ -135,13 +142,13 @@ class Sql:
         Raises `MetricsError` if the database can't be asked; what it answers and makes no sense is
         `NoAnswer`, with why.
         """
-        own, query = told("Sql", self._queries, metric)
+        own, query = declaration("Sql", self._queries, metric)
         found: dict[Track, Measurement] = {}
         sent = [query.text]
         connection = self._tried(f"{own}: connecting", self.connect)
         try:
             statement = query.statement(self._style(own, query, connection))
-            for track, version in versions(release, tracks):
+            for track, version in versions_of(release, tracks).items():
                 filled = parameters(release, track, version, window, query.times)
                 asked = {name: filled[name] for name in sorted(query.used)}
                 sent.append(json.dumps(asked, default=str))
@@ -215,18 +222,18 @@ class Sql:
         module, style = _driver(connection)
         if not hasattr(connection, "cursor"):
             why = (
-                f"connect returned a {type(connection).__name__}, no connection of a "
-                "synchronous DB-API driver"
+                f"connect returned a {type(connection).__name__}, no connection of a synchronous "
+                "DB-API driver"
             )
         elif module == "sqlite3" and query.times is TimeForm.DATETIME:
             why = (
-                "SQLite has no datetimes; say in what form it keeps them: Query(..., "
-                "times='iso'), 'unix' or 'unix_ms'"
+                "SQLite has no datetimes; say in what form it keeps them: Query(..., times='iso'), "
+                "'unix' or 'unix_ms'"
             )
         elif self.paramstyle is None and style is None:
             why = (
-                f"the module of {type(connection).__name__} does not say its paramstyle; give "
-                "it: Sql(..., paramstyle='pyformat')"
+                f"the module of {type(connection).__name__} does not say its paramstyle; give it: "
+                "Sql(..., paramstyle='pyformat')"
             )
         else:
             return str(self.paramstyle or style)

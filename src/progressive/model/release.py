@@ -4,13 +4,15 @@ metrics know them.
 
 from __future__ import annotations
 
+import enum
+
 import attrs
 
 from progressive.errors import StrategyError
 
 from . import fields
 
-__all__ = ["Release", "Version"]
+__all__ = ["Release", "Track", "Version"]
 
 
 @attrs.frozen
@@ -31,6 +33,23 @@ class Version:
 
     def __str__(self) -> str:
         return self.identity
+
+
+class Track(enum.StrEnum):
+    """The roles that a version can have in a release."""
+
+    STABLE = "stable"
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+    def version(self, release: Release) -> Version | None:
+        """The version that has this role."""
+        found: Version | None = getattr(release, self.value)
+        return found
+
+    def label(self, release: Release) -> str:
+        """The track with its version, as messages print it: ``candidate (v2)``."""
+        return f"{self.value} ({self.version(release) or 'none'})"
 
 
 _is_version = fields.is_a(Version, "Version({})")
@@ -60,6 +79,11 @@ class Release:
                 f"versions of {self.service!r}; "
                 "the router could not tell them apart, so give each its own backend"
             )
+
+    @property
+    def versions(self) -> dict[Track, Version]:
+        """The version of each track that has one, in the order of `Track`."""
+        return {track: found for track in Track if (found := track.version(self)) is not None}
 
     def next(self, version: Version) -> Release:
         """The release that follows when this one was promoted: the candidate is stable now,

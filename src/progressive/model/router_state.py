@@ -4,11 +4,13 @@ now.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final, Self
 
 import attrs
 
-from progressive.errors import Failure, RouterError
+from progressive.errors import ConflictError, Failure, RouterError, StateError
 
 from . import fields
 from .release import Release
@@ -35,6 +37,40 @@ class Marker:
         """Is this the newer of the two?"""
         return (self.generation, self.serial) > (other.generation, other.serial)
 
+    def forbids(self, other: Marker) -> bool:
+        """Where this one stands, must a write with ``other`` not be done?
+
+        So it is if this one is newer, or is closed in the same generation and ``other`` is not.
+        """
+        closed = self.closed and not other.closed
+        return self.supersedes(other) or (closed and self.generation == other.generation)
+
+    def dumps(self) -> str:
+        """``generation:serial:closed`` as one line without spaces, such as ``3:17:0``.
+
+        For whatever a router can carry: an annotation, a comment, a part of a map's entry.
+        """
+        return f"{self.generation}:{self.serial}:{self.closed:d}"
+
+    @classmethod
+    def loads(cls, text: str) -> Self:
+        """The marker that `dumps` wrote; `StateError` for anything else, spaces and leading zeros
+        included.
+        """
+        found = _MARKER.fullmatch(text)
+        if found is None:
+            said = fields.brief(text)
+            raise StateError(
+                f"{said} is no marker; expected generation:serial:closed, such as 3:17:0"
+            )
+        return cls(generation=int(found[1]), serial=int(found[2]), closed=found[3] == "1")
+
+
+_MARKER: Final = re.compile(r"(0|[1-9][0-9]{0,18}):(0|[1-9][0-9]{0,18}):([01])")
+"""Numbers of up to 19 digits: more than any rollout counts, and few enough for whoever reads
+them.
+"""
+
 
 @attrs.frozen(kw_only=True)
 class Served:
@@ -53,6 +89,38 @@ class Served:
     elsewhere: Percent = _NONE
     identities: tuple[tuple[Track, str], ...] = ()
     settled: bool = True
+
+    def shows(self, traffic: Traffic) -> bool:
+        """Is ``traffic`` verified: served exactly, everywhere the same, and nothing of it
+        elsewhere?
+        """
+        return self.traffic == traffic and self.settled and not self.elsewhere.ppm
+
+    def refuse_overtaken(
+        self, marker: Marker, expect: str | None, *, where: str = "the router"
+    ) -> None:
+        """Before a write: raise `ConflictError` if what was read here has overtaken it.
+
+        That is a newer marker, a closed marker of this generation, or another version than
+        ``expect`` (None: any).
+        """
+        there = self.marker
+        if there is not None and there.supersedes(marker):
+            raise ConflictError(
+                f"{where}: generation {there.generation}, serial {there.serial} stands "
+                "there, newer than ours "
+                f"({marker.generation}, {marker.serial}); nothing was written"
+            )
+        if there is not None and there.forbids(marker):
+            raise ConflictError(
+                f"{where}: generation {there.generation} was closed (taken back by hand); "
+                "nothing was written, roll back"
+            )
+        if expect is not None and expect != self.version:
+            raise ConflictError(
+                f"{where}: the weights or the marker were changed since they were read; "
+                "nothing was written, read again"
+            )
 
 
 @attrs.frozen(kw_only=True)

@@ -4,39 +4,48 @@ routes, a mirror share.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import Final, Literal
+from typing import Final, Literal, Self, TypeVar
 
 import attrs
 
 from progressive.errors import StrategyError
 
 from . import fields
-from .release import Release, Version
+from .release import Release, Track
 from .units import MILLION, Percent
 
-__all__ = ["ALL_STABLE", "Match", "Track", "Traffic"]
+__all__ = ["ALL_STABLE", "Match", "Track", "Traffic", "exact_shares"]
 
 _NONE = Percent(0)
 
 
-class Track(enum.StrEnum):
-    """The roles that a version can have in a release."""
+Name = TypeVar("Name")
 
-    STABLE = "stable"
-    CANDIDATE = "candidate"
-    BASELINE = "baseline"
 
-    def version(self, release: Release) -> Version | None:
-        """The version that has this role."""
-        found: Version | None = getattr(release, self.value)
-        return found
+def exact_shares(weights: Mapping[Name, int]) -> dict[Name, int]:
+    """Relative weights as parts per million that add up to exactly 1,000,000; all 0 where the total
+    is 0.
 
-    def label(self, release: Release) -> str:
-        """The track with its version, as messages print it: ``candidate (v2)``."""
-        return f"{self.value} ({self.version(release) or 'none'})"
+    Each share is rounded down, but a weight above 0 never becomes 0, and the largest share takes
+    the difference. Raises `StrategyError` for a weight below 0.
+    """
+    total = 0
+    for name, weight in weights.items():
+        if weight < 0:
+            raise StrategyError(
+                f"weights[{name!r}]: {weight} is below 0; a weight is a whole number from 0"
+            )
+        total += weight
+    if not total:
+        return dict.fromkeys(weights, 0)
+    ppm = {name: max(1, each * MILLION // total) if each else 0 for name, each in weights.items()}
+    largest, left = max(ppm, key=lambda name: ppm[name]), MILLION
+    for share in ppm.values():
+        left -= share
+    ppm[largest] += left
+    return ppm
 
 
 def _is_source(_: object, __: object, value: object) -> None:
@@ -88,6 +97,22 @@ class Traffic:
                 f"traffic: candidate {self.candidate} and baseline {self.baseline} are more "
                 "than 100 %"
             )
+
+    @classmethod
+    def from_weights(cls, release: Release, weights: Mapping[str, int]) -> Self:
+        """Relative ``weights`` by backend as traffic: ``{"v1": 3, "v2": 1}`` gives the candidate 25
+        %.
+
+        Exact to a millionth (see `exact_shares`). A backend that is missing gets 0. One that
+        belongs to no version takes its part of the total, which no track has then
+        (`Served.elsewhere`); with a total of 0 nobody gets anything. Raises `StrategyError` for a
+        weight below 0.
+        """
+        ppm = exact_shares(weights)
+        of = {track: ppm.get(version.backend, 0) for track, version in release.versions.items()}
+        return cls(
+            candidate=Percent(of[Track.CANDIDATE]), baseline=Percent(of.get(Track.BASELINE, 0))
+        )
 
     @property
     def stable(self) -> Percent:

@@ -17,21 +17,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 import attrs
 
-from progressive._http import Client, Closing, Flow, Http, Request, at, to_http
-from progressive.errors import ConflictError, Failure, RouterError
+from progressive.adapters import parts
+from progressive.adapters.flow import Client, after_write
+from progressive.adapters.http import (
+    Http,
+    HttpClient,
+    HttpFlow,
+    Request,
+    Response,
+    get_path,
+    to_http,
+)
+from progressive.adapters.router import Router
+from progressive.errors import Failure, RouterError
 from progressive.model import fields
-from progressive.model.release import Release
+from progressive.model.release import Release, Track
 from progressive.model.router_state import Capabilities, Marker, Served
-from progressive.model.traffic import Track, Traffic
+from progressive.model.traffic import Traffic
 from progressive.model.units import MILLION, Percent
-
-from ._rules import normalised, refuse_homeless, refuse_if_moved
 
 __all__ = ["Envoy", "Http"]
 
@@ -51,63 +59,60 @@ _GENERATION, _SERIAL, _CLOSED = "progressive.generation", "progressive.serial", 
 it knowing nothing else.
 """
 
-_Weights = tuple[tuple[str, int], ...]
+_Weights: TypeAlias = tuple[tuple[str, int], ...]
+"""Clusters and their weights, as they stand in a route."""
 
 
 @attrs.frozen(kw_only=True)
-class Envoy(Closing):
+class _Split:
+    """What stands in one Envoy: the weights that rule in each route with the prefix, and the
+    marker.
+
+    ``routes`` are the weights that the routes themselves give; what the runtime says goes over
+    them.
+    """
+
+    routes: tuple[_Weights, ...]
+    splits: tuple[_Weights, ...]
+    marker: Marker | None
+
+    @property
+    def version(self) -> str:
+        """A word for exactly this content. Envoy has none; so a change that was put back is not
+        seen.
+        """
+        return hashlib.sha256(repr((self.splits, self.marker)).encode()).hexdigest()[:16]
+
+
+@attrs.frozen(kw_only=True)
+class Envoy(Router[Request, Response, _Split]):
     """One split of one Envoy: its admin interface (an address or an `Http`) and the
     ``runtime_key_prefix`` of its route.
 
-    Every weight down to 0.0001 % is exact. The marker is kept beside the weights. Envoy can't
-    refuse a write because something moved since the read; this looks again just before it writes,
-    which leaves a gap of a few milliseconds. Header routes and mirrors stand in the route itself,
-    which the admin interface can't change. (Tried with Envoy 1.40.)
+    Every weight down to 0.0001 % is exact. All weights are written in one request, 0 to the
+    clusters of neither version, and the marker is kept beside them. Envoy can't refuse a write
+    because something moved since the read; this looks again just before it writes, which leaves a
+    gap of a few milliseconds. Header routes and mirrors stand in the route itself, which the admin
+    interface can't change.
+
+    Clusters of neither version count as `Served.elsewhere`, and so does a split whose weights are
+    all 0 (Envoy then answers 404 to everybody). Routes with the same prefix that do not agree are
+    not `Served.settled`. (Tried with Envoy 1.40.)
     """
+
+    capabilities = Capabilities(smallest_weight=Percent(1), baseline=True, marker=True)
+    """Weights of any size for up to three versions, and a marker."""
 
     admin: Http = attrs.field(default=Http("http://127.0.0.1:9901"), converter=to_http)
     prefix: str = attrs.field(validator=fields.is_name)
-    _client: Client = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,
         default=attrs.Factory(
-            lambda self: Client(self.admin, RouterError, "Envoy"), takes_self=True
+            lambda self: HttpClient(self.admin, RouterError, "Envoy"), takes_self=True
         ),
     )
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Weights of any size for up to three versions, and a marker."""
-        return Capabilities(smallest_weight=Percent(1), baseline=True, marker=True)
-
-    def read(self, release: Release) -> Served:
-        """What Envoy's split is now. Clusters of neither version count as `Served.elsewhere`, and
-        so does a split whose weights are all 0 (Envoy then answers 404 to everybody). Routes with
-        the same prefix that do not agree are not `Served.settled`.
-        """
-        return self._client.run(self._read(release))
-
-    async def aread(self, release: Release) -> Served:
-        """`read`, asynchronously."""
-        return await self._client.arun(self._read(release))
-
-    def apply(
-        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
-    ) -> Served:
-        """Give every cluster of the split its weight (0 to those of neither version) and return
-        what stands there afterwards.
-
-        Raises `ConflictError`, having written nothing, if there is a newer or a closed marker or if
-        the split is not ``expect`` any more.
-        """
-        return self._client.run(self._apply(release, traffic, marker, expect))
-
-    async def aapply(
-        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
-    ) -> Served:
-        """`apply`, asynchronously."""
-        return await self._client.arun(self._apply(release, traffic, marker, expect))
 
     def undo(self, release: Release) -> str:
         """The line to type to give all traffic back to stable. It closes the marker too: a driver
@@ -115,28 +120,39 @@ class Envoy(Closing):
         """
         weights = [
             (version.backend, MILLION if track is Track.STABLE else 0)
-            for track in Track
-            if (version := track.version(release)) is not None
+            for track, version in release.versions.items()
         ]
         written = "&".join(
             f"{quote(f'{self.prefix}.{name}')}={value}" for name, value in (*weights, (_CLOSED, 1))
         )
         return f"curl -fsS -X POST '{self.admin.origin}/runtime_modify?{written}'"
 
-    def _read(self, release: Release) -> Flow[Served]:
-        routes = yield from self._routes()
-        runtime = yield _RUNTIME
-        return _Split.of(self.prefix, routes, runtime.json()).served(release)
+    def _where(self) -> str:
+        return self.prefix
 
-    def _apply(
-        self, release: Release, traffic: Traffic, marker: Marker, expect: str | None
-    ) -> Flow[Served]:
-        _refuse_what_it_cannot(release, traffic)
-        routes = yield from self._routes()
-        runtime = yield _RUNTIME
-        before = _Split.of(self.prefix, routes, runtime.json())
-        refuse_if_moved(self.prefix, before.marker, marker, version=before.version, expect=expect)
-        wanted = before.weights_for(release, traffic)
+    def _read(self, release: Release) -> HttpFlow[_Split]:
+        return (yield from self._ruling((yield from self._routes())))
+
+    def _served(self, release: Release, found: _Split) -> Served:
+        for split in found.splits:
+            parts.refuse_missing(
+                release,
+                [name for name, _ in split],
+                what="cluster",
+                where=f"the split {self.prefix}",
+                mend="add it to the route's weighted_clusters with weight 0",
+            )
+        shares = [parts.Part.of(release, _usable(split)) for split in found.splits]
+        return parts.served(shares, version=found.version, marker=found.marker)
+
+    def _write(
+        self, release: Release, traffic: Traffic, marker: Marker, before: _Split
+    ) -> HttpFlow[_Split]:
+        shares = {
+            version.backend: traffic.share(track).ppm for track, version in release.versions.items()
+        }
+        names = dict.fromkeys(name for split in before.splits for name, _ in split)
+        wanted = tuple((name, shares.get(name, 0)) for name in names)
         left = (
             (_GENERATION, marker.generation),
             (_SERIAL, marker.serial),
@@ -144,34 +160,46 @@ class Envoy(Closing):
         )
         params = tuple((f"{self.prefix}.{name}", str(value)) for name, value in (*wanted, *left))
         answer = yield Request("POST", "/runtime_modify", params=params, write=True, accept=(503,))
-        runtime = yield _RUNTIME
-        after = _Split.of(self.prefix, routes, runtime.json())
-        if after.marker != marker:
-            if answer.status == 503:
-                raise RouterError(
-                    f"Envoy refused: {answer.text.strip()}; end layered_runtime.layers with "
-                    "an admin_layer",
-                    failure=Failure.PERMANENT,
-                )
-            raise ConflictError(
-                f"{self.prefix}: written, but {after.marker} stands there now: somebody "
-                "else wrote beside us; read again"
+        with after_write():
+            after = yield from self._ruling(before.routes)
+        if after.marker != marker and answer.status == 503:
+            raise RouterError(
+                f"Envoy refused: {answer.text.strip()}; end layered_runtime.layers with an "
+                "admin_layer",
+                failure=Failure.PERMANENT,
             )
         overridden = [
             name
             for name, weight in wanted
             if any(dict(split)[name] != weight for split in after.splits)
         ]
-        if overridden:
-            where = ", ".join(f"{self.prefix}.{name}" for name in overridden)
+        if after.marker == marker and overridden:
+            names_of = ", ".join(f"{self.prefix}.{name}" for name in overridden)
             raise RouterError(
-                f"written, but without effect on {where}: a later layer of the runtime "
+                f"written, but without effect on {names_of}: a later layer of the runtime "
                 "overrides it",
                 failure=Failure.PERMANENT,
             )
-        return after.served(release)
+        return after
 
-    def _routes(self) -> Flow[tuple[_Weights, ...]]:
+    def _ruling(self, routes: tuple[_Weights, ...]) -> HttpFlow[_Split]:
+        """Put the runtime over the routes, as Envoy does: where a key is missing or not a number,
+        the route's own weight rules (and not that of a lower layer).
+        """
+        runtime = yield _RUNTIME
+        entries = get_path(runtime.json(), "entries", dict)
+
+        def ruling(name: str, own: int) -> int:
+            entry = entries.get(f"{self.prefix}.{name}")
+            number = None if entry is None else _number(get_path(entry, "final_value", str))
+            return own if number is None else number
+
+        splits = tuple(
+            tuple((name, ruling(name, weight)) for name, weight in route) for route in routes
+        )
+        return _Split(routes=routes, splits=splits, marker=_marker(self.prefix, entries))
+
+    def _routes(self) -> HttpFlow[tuple[_Weights, ...]]:
         """The weights that the routes themselves give, once for each split that differs."""
         found: list[_Weights] = []
         for request in _ROUTES:
@@ -181,8 +209,8 @@ class Envoy(Closing):
                     found.append(split)
         if not found:
             raise RouterError(
-                f"no route of this Envoy has runtime_key_prefix: {self.prefix}; give the "
-                "prefix that it has",
+                f"no route of this Envoy has runtime_key_prefix: {self.prefix}; give the prefix "
+                "that it has",
                 failure=Failure.PERMANENT,
             )
         return tuple(found)
@@ -197,8 +225,11 @@ def _splits(value: Any, prefix: str) -> Iterator[_Weights]:
         if isinstance(split, dict) and split.get("runtime_key_prefix") == prefix:
             # A weight of 0 may be left out of a dump: that is how proto3 writes defaults.
             yield tuple(
-                (at(each, "name", str), at({"weight": 0, **at(each, "", dict)}, "weight", int))
-                for each in at(split, "clusters", list)
+                (
+                    get_path(each, "name", str),
+                    get_path({"weight": 0, **get_path(each, "", dict)}, "weight", int),
+                )
+                for each in get_path(split, "clusters", list)
             )
         for inner in value.values():
             yield from _splits(inner, prefix)
@@ -207,100 +238,10 @@ def _splits(value: Any, prefix: str) -> Iterator[_Weights]:
             yield from _splits(inner, prefix)
 
 
-@attrs.frozen(kw_only=True)
-class _Split:
-    """What stands in one Envoy: the weights that rule in each route with the prefix, and the
-    marker.
-    """
-
-    prefix: str
-    splits: tuple[_Weights, ...]
-    marker: Marker | None
-
-    @classmethod
-    def of(cls, prefix: str, routes: tuple[_Weights, ...], runtime: Any) -> _Split:
-        """Put the runtime over the routes, as Envoy does: where a key is missing or not a number,
-        the route's own weight rules (and not that of a lower layer).
-        """
-        entries = at(runtime, "entries", dict)
-
-        def value(name: str) -> int | None:
-            entry = entries.get(f"{prefix}.{name}")
-            return None if entry is None else _number(at(entry, "final_value", str))
-
-        splits = tuple(
-            tuple(
-                (name, weight if (ruling := value(name)) is None else ruling)
-                for name, weight in route
-            )
-            for route in routes
-        )
-        return cls(prefix=prefix, splits=splits, marker=_marker(prefix, entries))
-
-    @property
-    def version(self) -> str:
-        """A word for exactly this content. Envoy has none; so a change that was put back is not
-        seen.
-        """
-        return hashlib.sha256(repr((self.splits, self.marker)).encode()).hexdigest()[:16]
-
-    def served(self, release: Release) -> Served:
-        """The same as shares of a release; of several routes the one that gives the candidate
-        most.
-        """
-        found = [self._shares(split, release) for split in self.splits]
-        traffic, elsewhere = max(
-            found, key=lambda each: (each[0].candidate.ppm, each[0].baseline.ppm, each[1].ppm)
-        )
-        return Served(
-            traffic=traffic,
-            version=self.version,
-            marker=self.marker,
-            elsewhere=elsewhere,
-            settled=all(one == other for one, other in pairwise(found)),
-        )
-
-    def weights_for(self, release: Release, traffic: Traffic) -> _Weights:
-        """A weight for every cluster that stands in a route with the prefix."""
-        shares = {backend: traffic.share(track).ppm for track, backend in self._backends(release)}
-        names = dict.fromkeys(name for split in self.splits for name, _ in split)
-        return tuple((name, shares.get(name, 0)) for name in names)
-
-    def _shares(self, split: _Weights, release: Release) -> tuple[Traffic, Percent]:
-        weights = dict(split)
-        ppm = (
-            dict.fromkeys(weights, 0)
-            if sum(weights.values()) > _LARGEST_TOTAL
-            else normalised(weights)
-        )
-        of = {track: ppm.get(backend, 0) for track, backend in self._backends(release)}
-        traffic = Traffic(
-            candidate=Percent(of[Track.CANDIDATE]), baseline=Percent(of.get(Track.BASELINE, 0))
-        )
-        return traffic, Percent(MILLION - sum(of.values()))
-
-    def _backends(self, release: Release) -> list[tuple[Track, str]]:
-        backends = [
-            (track, version.backend)
-            for track in Track
-            if (version := track.version(release)) is not None
-        ]
-        for split in self.splits:
-            there = [name for name, _ in split]
-            missing = [
-                f"{track.label(release)} is cluster {name!r}"
-                for track, name in backends
-                if name not in there
-            ]
-            if missing:
-                raise RouterError(
-                    f"{', '.join(missing)}, but the split {self.prefix} has only "
-                    f"{', '.join(there)}; "
-                    "add it to the route's weighted_clusters with weight 0, or name the "
-                    "right backend=",
-                    failure=Failure.PERMANENT,
-                )
-        return backends
+def _usable(split: _Weights) -> dict[str, int]:
+    """The weights by cluster; none where Envoy chooses no cluster at all."""
+    weights = dict(split)
+    return weights if sum(weights.values()) <= _LARGEST_TOTAL else {}
 
 
 def _number(text: str) -> int | None:
@@ -317,7 +258,7 @@ def _number(text: str) -> int | None:
 
 def _marker(prefix: str, entries: dict[str, Any]) -> Marker | None:
     found = {
-        name: at(entries[key], "final_value", str)
+        name: get_path(entries[key], "final_value", str)
         for name in (_GENERATION, _SERIAL, _CLOSED)
         if (key := f"{prefix}.{name}") in entries
     }
@@ -334,13 +275,3 @@ def _marker(prefix: str, entries: dict[str, Any]) -> Marker | None:
         int(found.get(name, 0)) for name in (_GENERATION, _SERIAL, _CLOSED)
     )
     return Marker(generation=generation, serial=serial, closed=bool(closed))
-
-
-def _refuse_what_it_cannot(release: Release, traffic: Traffic) -> None:
-    if traffic.matches or traffic.mirror.ppm:
-        why = (
-            "header routes and mirrors stand in Envoy's route itself; its admin interface "
-            "changes weights only"
-        )
-        raise RouterError(why, failure=Failure.PERMANENT)
-    refuse_homeless(release, traffic)

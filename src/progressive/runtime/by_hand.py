@@ -9,7 +9,7 @@ from progressive.errors import ConflictError, Failure, FleetError, RouterError, 
 from progressive.model.capacity import Capacity
 from progressive.model.release import Release
 from progressive.model.router_state import Marker, Served
-from progressive.model.traffic import Track, Traffic
+from progressive.model.traffic import ALL_STABLE, Track, Traffic
 from progressive.model.units import percent
 from progressive.ports import (
     AnyFleet,
@@ -31,7 +31,7 @@ def rollback_now(router: TrafficRouter, release: Release) -> Served:
     that it serves stable alone.
     """
     before = router.read(release)
-    served = router.apply(release, Traffic(), marker=_closed(before), expect=before.version)
+    served = router.apply(release, ALL_STABLE, marker=_closed(before), expect=before.version)
     return _alone(served, release)
 
 
@@ -48,7 +48,7 @@ def _closed(before: Served) -> Marker:
 
 
 def _alone(served: Served, release: Release) -> Served:
-    if served.traffic != Traffic() or served.elsewhere.ppm or not served.settled:
+    if not served.shows(ALL_STABLE):
         raise RouterError(
             f"written, but the router still serves {served.traffic} of {release.service!r}; "
             "read it again",
@@ -147,7 +147,7 @@ def _next(before: Served) -> Marker:
 
 
 def _all_of_it(served: Served, release: Release) -> Served:
-    if served.traffic != EVERYTHING or served.elsewhere.ppm or not served.settled:
+    if not served.shows(EVERYTHING):
         raise RouterError(
             f"written, but the router serves {served.traffic} of {release.service!r} to "
             f"{release.candidate}; read it again",

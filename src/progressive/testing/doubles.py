@@ -77,10 +77,7 @@ class MemoryRouter:
         if expect is not None and expect != str(self.revision):
             raise ConflictError(f"revision {expect} was expected, it is {self.revision}")
         there = self.marker
-        if there is not None and (
-            there.supersedes(marker)
-            or (there.generation == marker.generation and there.closed and not marker.closed)
-        ):
+        if there is not None and there.forbids(marker):
             raise ConflictError(f"the marker there, {there!r}, is newer than {marker!r}")
         self.traffic, self.marker = traffic, marker
         self.revision += 1

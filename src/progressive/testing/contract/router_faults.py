@@ -11,7 +11,7 @@ from progressive.errors import ConflictError, Failure, RouterError
 
 from .laws import NotTried, Outcome, must
 from .outages import Breakage, of_kind
-from .router_trial import STABLE_ONLY, Trial, differing, shows, state
+from .router_trial import STABLE_ONLY, Trial, differing, state
 
 UNKNOWN: Final = (
     "once a write was sent, any failure before its answer is Failure.UNKNOWN: "
@@ -166,7 +166,7 @@ def _apply(trial: Trial) -> Outcome:
 
 def _told_truly(trial: Trial, how: Breakage, outcome: Outcome) -> bool:
     """Say whether the write was done, and see that the router did not deny it."""
-    done = shows(trial.settled(trial.smallest), trial.smallest)
+    done = trial.settled(trial.smallest).shows(trial.smallest)
     error = outcome.error
     failure = error.failure if isinstance(error, RouterError) else None
     must(

@@ -19,7 +19,7 @@ from progressive.model.units import MILLION, Percent
 from .laws import ContractReport, Laws, NotTried, broken, must, must_answer, variants
 from .loops import Loop
 from .router_faults import FAULTS, agree
-from .router_trial import STABLE_ONLY, Setup, Trial, differing, on_trial, shown, shows
+from .router_trial import STABLE_ONLY, Setup, Trial, differing, on_trial, shown
 
 HEADER: Final = Match(name="x-progressive-check", value="a.b*")
 COOKIE: Final = Match(name="progressive-check", value="a.b", source="cookie")
@@ -333,7 +333,7 @@ def the_next_release_starts_where_this_one_ended(trial: Trial) -> None:
     turned = trial.release.reversed()
     seen = trial.read(turned)
     must(
-        shows(seen, STABLE_ONLY),
+        seen.shows(STABLE_ONLY),
         f"{trial.router.named('read')} finds the share of another version than it is asked for",
         expected=f"all traffic on {turned.stable}, because it was given everything",
         seen=shown(seen),
@@ -394,9 +394,9 @@ def undo_takes_everything_back(trial: Trial) -> None:
                 "run the line by hand on this system, and mend it",
             )
             raise broken(wrong, expected=trial.undo_line, seen=error, hint=hint) from error
-        seen = trial.first(lambda seen: shows(seen, STABLE_ONLY))
+        seen = trial.first(lambda seen: seen.shows(STABLE_ONLY))
         must(
-            shows(seen, STABLE_ONLY),
+            seen.shows(STABLE_ONLY),
             f"the line of {name} was run, and not all traffic is on stable",
             expected=STABLE_ONLY,
             seen=shown(seen),
@@ -557,7 +557,7 @@ def _with_names(trial: Trial, names: Iterable[str], *, may_take: bool) -> None:
                 else _settled(trial, release)
             )
         must(
-            shows(seen, trial.smallest),
+            seen.shows(trial.smallest),
             f"{call} was taken, and is served as something else",
             expected=trial.smallest,
             seen=shown(seen),
@@ -570,5 +570,5 @@ def _with_names(trial: Trial, names: Iterable[str], *, may_take: bool) -> None:
 
 
 def _settled(trial: Trial, release: Release) -> Served:
-    trial.first(lambda _: shows(trial.read(release), trial.smallest))
+    trial.first(lambda _: trial.read(release).shows(trial.smallest))
     return trial.read(release)

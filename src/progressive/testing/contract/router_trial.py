@@ -72,7 +72,7 @@ class Trial:
         trial = cls(router, setup, _able(router, setup.release))
         found = trial.read()
         must(
-            shows(found, STABLE_ONLY),
+            found.shows(STABLE_ONLY),
             f"{router.named('read')} says that not all traffic is on stable",
             expected="all of it on stable, before anything is tried",
             seen=shown(found),
@@ -156,7 +156,7 @@ class Trial:
             else "; if it only takes a moment to show, say how long: settle=seconds(2)"
         )
         must(
-            shows(seen, traffic),
+            seen.shows(traffic),
             f"after {apply}({traffic}), {read} says something else",
             expected=traffic,
             seen=shown(seen),
@@ -246,7 +246,7 @@ class Trial:
         """
         return self.first(
             lambda seen: (
-                shows(seen, traffic) and (not self.able.marker or seen.marker == self.marker)
+                seen.shows(traffic) and (not self.able.marker or seen.marker == self.marker)
             )
         )
 
@@ -319,7 +319,7 @@ class Trial:
         )
         before, theirs = self.read(), self.read(beside)
         must(
-            shows(theirs, STABLE_ONLY),
+            theirs.shows(STABLE_ONLY),
             f"{self.router.named('read')} says that not all traffic of {beside.service} is "
             "on stable",
             expected="all of it on stable, before anything is tried",
@@ -331,7 +331,7 @@ class Trial:
         self._write_beside(share, Marker(generation=generation))
         self.neighbour = self._read_beside(share)
         must(
-            shows(self.neighbour, share),
+            self.neighbour.shows(share),
             f"{self.router.named('apply')} did not serve {beside.service} what it was told to",
             expected=share,
             seen=shown(self.neighbour),
@@ -375,7 +375,7 @@ class Trial:
             self.router("apply", beside, traffic, marker=marker, expect=self.read(beside).version)
 
     def _read_beside(self, traffic: Traffic) -> Served:
-        self.first(lambda _: shows(self.read(self.setup.beside), traffic))
+        self.first(lambda _: self.read(self.setup.beside).shows(traffic))
         return self.read(self.setup.beside)
 
 
@@ -407,7 +407,7 @@ def _take_back(trial: Trial) -> str:
         return failure.what
     except Exception as failure:
         return f"{type(failure).__name__}: {failure}"
-    return "" if shows(left, STABLE_ONLY) else f"the router serves {shown(left)}"
+    return "" if left.shows(STABLE_ONLY) else f"the router serves {shown(left)}"
 
 
 # -------------------------------------------------------------------------------------------- words
@@ -448,11 +448,6 @@ def _able(router: BoundPort, release: Release) -> Capabilities:
         hint="pass Release(..., baseline=Version(...)), or leave baseline=True out of capabilities",
     )
     return able
-
-
-def shows(served: Served, traffic: Traffic) -> bool:
-    """Does a driver take this for ``traffic``, verified?"""
-    return served.traffic == traffic and served.settled and not served.elsewhere.ppm
 
 
 def shown(served: Served) -> str:

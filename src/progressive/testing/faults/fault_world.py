@@ -249,7 +249,7 @@ class FaultWorld:
             and command.expect != str(self.revision)
         ):
             return failed(Failure.CONFLICT, f"revision is {self.revision}")
-        if self.carries_marker and self._refuses(command.marker):
+        if self.carries_marker and self.marker is not None and self.marker.forbids(command.marker):
             return failed(Failure.CONFLICT, f"marker {self.marker}")
         needs = {"fleet": self.able is not None, "way_back": self.strategy.plan.needs_stable}
         self.ghost.writing(command, self.served(), store_down=self.store_down, **needs)
@@ -265,14 +265,6 @@ class FaultWorld:
             return failed(Failure.UNKNOWN, "no answer")
         return RouterApplied(
             at=self.now, epoch=command.epoch, traffic=command.traffic, served=self.served()
-        )
-
-    def _refuses(self, marker: Marker) -> bool:
-        there = self.marker
-        if there is None:
-            return False
-        return there.supersedes(marker) or (
-            there.generation == marker.generation and there.closed and not marker.closed
         )
 
     # -------------------------------------------------------------------------------------- metrics

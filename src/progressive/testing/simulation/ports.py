@@ -151,10 +151,7 @@ class Simulated:
                 f"simulated: revision {expect} was expected, it is {self._revision}"
             )
         there = self._marker
-        if there is not None and (
-            there.supersedes(marker)
-            or (there.generation == marker.generation and there.closed and not marker.closed)
-        ):
+        if there is not None and there.forbids(marker):
             raise ConflictError(f"simulated: the marker there, {there!r}, is newer than {marker!r}")
         self._asked, self._marker = traffic, marker
         self._revision += 1

@@ -148,10 +148,7 @@ class OneTick:
                 failure=weather.writes,
                 why="it can't be written",
             )
-        overtaken = there is not None and (
-            there.supersedes(ours)
-            or (there.generation == ours.generation and there.closed and not ours.closed)
-        )
+        overtaken = there is not None and there.forbids(ours)
         if overtaken or command.expect not in (None, str(router.revision)):
             return CommandFailed(
                 at=self.now,

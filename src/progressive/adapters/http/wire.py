@@ -1,5 +1,5 @@
-"""The wire below `_http`: whom to trust, what a broken exchange means, and a total deadline without
-threads.
+"""The wire below the client: whom to trust, what a broken exchange means, and a total deadline
+without threads.
 
 The client's timeouts are per operation: a server that drips one byte at a time, even within the
 headers, never runs into them. So every operation on a socket gets at most the time that is left of
@@ -16,10 +16,13 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from progressive._http_values import Fault, Http, Request, excerpt
+from progressive.adapters.flow import Fault, excerpt
 from progressive.errors import Failure, StrategyError
 
-__all__ = ["atransport", "deadline", "explain", "transport", "trust"]
+from .messages import Request
+from .settings import Http
+
+__all__ = ["atransport", "exchange_ends", "explain", "transport", "trust"]
 
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -34,12 +37,12 @@ _LIMITS: Final = httpx.Limits(
     max_connections=10, max_keepalive_connections=5, keepalive_expiry=15.0
 )
 
-deadline: ContextVar[float] = ContextVar("progressive_http_deadline")
+exchange_ends: ContextVar[float] = ContextVar("progressive_exchange_ends")
 """When the exchange of this thread must be over, in seconds of `time.monotonic`."""
 
 
 def _left(timeout: float | None) -> float:
-    left = max(deadline.get() - time.monotonic(), 0.001)
+    left = max(exchange_ends.get() - time.monotonic(), 0.001)
     return left if timeout is None else min(timeout, left)
 
 
@@ -69,7 +72,7 @@ class _BoundedStream(httpcore.NetworkStream):
 
 
 class _BoundedBackend(httpcore.NetworkBackend):
-    """Opens connections whose every operation ends at the `deadline` of the exchange that uses
+    """Opens connections whose every operation ends at the `exchange_ends` of the exchange that uses
     it.
     """
 
@@ -83,7 +86,7 @@ class _BoundedBackend(httpcore.NetworkBackend):
 
 
 def transport(http: Http, tls: ssl.SSLContext) -> httpx.HTTPTransport:
-    """A pool of connections whose operations end at the `deadline` of the exchange that uses
+    """A pool of connections whose operations end at the `exchange_ends` of the exchange that uses
     them.
     """
     made = httpx.HTTPTransport(verify=tls, trust_env=False, proxy=http.proxy, limits=_LIMITS)
@@ -117,8 +120,8 @@ def trust(http: Http) -> ssl.SSLContext:
     else:
         return context
     raise StrategyError(
-        f"http.ca, http.client_certificate: the files can't be used ({why}); give PEM files "
-        "that can be read"
+        f"http.ca, http.client_certificate: the files can't be used ({why}); give PEM files that "
+        "can be read"
     )
 
 
@@ -128,8 +131,8 @@ def explain(request: Request, error: Exception, secrets: tuple[str, ...]) -> Fau
     if isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError):
         return Fault(
             Failure.PERMANENT,
-            f"can't be sent ({name}); check the address and the headers (not shown: they "
-            "may be secret)",
+            f"can't be sent ({name}); check the address and the headers (not shown: they may be "
+            "secret)",
         )
     if isinstance(error, TimeoutError):
         name, words = "no complete answer", "the total deadline has passed"

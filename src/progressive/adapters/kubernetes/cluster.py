@@ -1,30 +1,23 @@
-"""The Kubernetes API for adapters: how a cluster is reached, and one object of it, read and patched
-by compare-and-set.
-"""
+"""How a cluster's API is reached: an address, from within a pod, or by a kubeconfig file."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
 import attrs
 
-from progressive._http import Flow, Http, Malformed, Request, at, segment, to_http
+from progressive.adapters.http import Http, to_http
 from progressive.errors import StrategyError
 
-__all__ = ["Kubernetes", "find", "is_dns_name", "patch", "path_of", "read", "to_kubernetes"]
+__all__ = ["Kubernetes", "is_dns_name", "to_kubernetes"]
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet puts a pod's token, its authority and its namespace (kubernetes.io, "Accessing
 the API from within a Pod").
 """
-
-MANAGER: Final = "progressive"
-"""The name under which our writes stand in an object's ``managedFields``."""
 
 _DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -102,7 +95,7 @@ class Kubernetes:
         running a program (an exec plugin of a cloud) is only used with ``run_plugins=True``,
         because such a file decides what runs here.
         """
-        from progressive._kubeconfig import load
+        from .kubeconfig import load
 
         api, found = load(path, context=context, run_plugins=run_plugins)
         return cls(api, namespace=namespace or found)
@@ -111,54 +104,3 @@ class Kubernetes:
 def to_kubernetes(value: Kubernetes | Http | str) -> Kubernetes:
     """A converter: an address alone is enough where nothing else is needed."""
     return value if isinstance(value, Kubernetes) else Kubernetes(value)
-
-
-def path_of(group: str, version: str, namespace: str, plural: str, name: str) -> str:
-    """The path of one object:
-    ``/apis/networking.istio.io/v1/namespaces/shop/virtualservices/checkout``.
-    """
-    root = f"/apis/{segment(group)}/{segment(version)}" if group else f"/api/{segment(version)}"
-    return f"{root}/namespaces/{segment(namespace)}/{segment(plural)}/{segment(name)}"
-
-
-def read(path: str) -> Flow[dict[str, Any]]:
-    """The object, from the API server itself (not from its cache)."""
-    response = yield Request("GET", path)
-    return _object(response.json())
-
-
-def find(path: str) -> Flow[dict[str, Any] | None]:
-    """The object, or None if there is none."""
-    response = yield Request("GET", path, accept=(404,))
-    return None if response.status == 404 else _object(response.json())
-
-
-def patch(path: str, changes: Mapping[str, Any], *, version: str | None) -> Flow[dict[str, Any]]:
-    """Change these fields of an object if it still has the resourceVersion ``version``; else
-    `ConflictError`, nothing is changed.
-
-    None changes them whatever it has. The answer is the object as it is stored now. Lists are
-    replaced whole (RFC 7396), which compare-and-set makes safe.
-    """
-    condition = (
-        {}
-        if version is None
-        else {"metadata": {**changes.get("metadata", {}), "resourceVersion": version}}
-    )
-    body = json.dumps({**changes, **condition}, allow_nan=False, separators=(",", ":")).encode()
-    response = yield Request(
-        "PATCH",
-        path,
-        params=(("fieldManager", MANAGER),),
-        headers=(("content-type", "application/merge-patch+json"),),
-        content=body,
-        write=True,
-    )
-    return _object(response.json())
-
-
-def _object(value: Any) -> dict[str, Any]:
-    found: dict[str, Any] = at(value, "", dict)
-    if not at(found, "metadata.resourceVersion", str):
-        raise Malformed("the object has no resourceVersion")
-    return found

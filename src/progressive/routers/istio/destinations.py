@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
-from progressive._http import Malformed, at
+from progressive.adapters.http import Malformed, get_path
 from progressive.errors import Failure, RouterError
 from progressive.model.release import Release, Version
-from progressive.model.traffic import Track
 from progressive.model.units import MILLION, Percent
 
 __all__ = ["Destination", "Json", "Naming", "leads_elsewhere", "weight_of", "weights_of"]
 
-Json = dict[str, Any]
+Json: TypeAlias = dict[str, Any]
 
-Destination = tuple[str, str | None]
+Destination: TypeAlias = tuple[str, str | None]
 """A fully qualified host, and a subset of it if the versions are subsets."""
 
 
@@ -29,14 +28,6 @@ class Naming:
     host: str | None
     namespace: str
     domain: str
-
-    @property
-    def versions(self) -> dict[Track, Version]:
-        return {
-            track: version
-            for track in Track
-            if (version := track.version(self.release)) is not None
-        }
 
     @property
     def prefix(self) -> str:
@@ -61,7 +52,7 @@ class Naming:
         """What a destination of the object is recognised by."""
         subset = destination.get("subset")
         return self._qualified(
-            at(destination, "host", str)
+            get_path(destination, "host", str)
         ), subset if self.host is not None else None
 
     def made(self, version: Version, *, like: Json) -> Json:
@@ -74,9 +65,7 @@ class Naming:
         return {**made, "port": like["port"]} if "port" in like else made
 
     def jq(self, at: str, version: Version) -> str:
-        """A condition of jq that is true where the destination ``at`` this place is the
-        version's.
-        """
+        """A condition of jq: true where the destination ``at`` this place is the version's."""
         host, subset = self.key(version)
         hosts = " or ".join(
             f'{at}.host == "{name}"' for name in dict.fromkeys((host.partition(".")[0], host))
@@ -93,14 +82,16 @@ def weights_of(route: Json, naming: Naming) -> dict[Destination, int]:
     says.
     """
     found: dict[Destination, int] = {}
-    destinations = at(route, "route", list)
+    destinations = get_path(route, "route", list)
     for each in destinations:
         weight = (
-            1 if len(destinations) == 1 else at({"weight": 0, **at(each, "", dict)}, "weight", int)
+            1
+            if len(destinations) == 1
+            else get_path({"weight": 0, **get_path(each, "", dict)}, "weight", int)
         )
         if weight < 0:
             raise Malformed(f"a weight of {weight}")
-        key = naming.key_of(at(each, "destination", dict))
+        key = naming.key_of(get_path(each, "destination", dict))
         found[key] = found.get(key, 0) + weight
     return found
 
@@ -121,20 +112,20 @@ def leads_elsewhere(where: str, naming: Naming, http: tuple[Json, ...], lost: li
     there = list(dict.fromkeys(_shown(each) for route in looked for each in _destinations(route)))
     wanted = [
         f"{track.label(naming.release)} is {_called(naming, version)}"
-        for track, version in naming.versions.items()
+        for track, version in naming.release.versions.items()
     ]
     which = f"the http route {looked[0].get('name')!r}" if lost else "no http route"
     return (
-        f"{where}: {which} {'leads to none of' if lost else 'leads to any of'} the versions "
-        f"of {naming.release.service} "
-        f"({', '.join(wanted)}); there is {', '.join(there) or 'no destination'}; name the "
-        "right host= or backend="
+        f"{where}: {which} {'leads to none of' if lost else 'leads to any of'} the versions of "
+        f"{naming.release.service} "
+        f"({', '.join(wanted)}); there is {', '.join(there) or 'no destination'}; name the right "
+        "host= or backend="
     )
 
 
 def _destinations(route: Json) -> Iterator[Json]:
     for each in route.get("route") or ():
-        yield at(each, "destination", dict)
+        yield get_path(each, "destination", dict)
 
 
 def _shown(destination: Json) -> str:

@@ -7,29 +7,23 @@ of Istio's reference, "Virtual Service".
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
-from progressive._http import Malformed, at
-from progressive.errors import Failure, RouterError, StrategyError
+from progressive.adapters import parts
+from progressive.adapters.http import Malformed, get_path
+from progressive.adapters.kubernetes import Markers
+from progressive.errors import Failure, RouterError
 from progressive.model.router_state import Marker, Served
-from progressive.model.traffic import Match, Track, Traffic
+from progressive.model.traffic import Match, Traffic
 from progressive.model.units import MILLION, Percent
 
-from ._conditions import EDITED, condition_for, match_of
-from ._destinations import Destination, Json, Naming, leads_elsewhere, weight_of, weights_of
-from ._rules import normalised
+from .destinations import Destination, Json, Naming, leads_elsewhere, weight_of, weights_of
+from .matches import EDITED, condition_for, match_of
 
-__all__ = ["ANNOTATION", "VirtualService"]
-
-ANNOTATION: Final = "progressive-delivery/marker"
-"""Where the markers stand: JSON, one entry for each service, because services may share a
-VirtualService.
-"""
+__all__ = ["VirtualService"]
 
 
 def _permanent(why: str) -> RouterError:
@@ -61,17 +55,17 @@ class VirtualService:
         spec = manifest.get("spec")
         http = (
             tuple(
-                at(each, "", dict)
-                for each in at(spec if isinstance(spec, dict) else {}, "http", list)
+                get_path(each, "", dict)
+                for each in get_path(spec if isinstance(spec, dict) else {}, "http", list)
             )
             if _has_http(spec)
             else ()
         )
-        keys = {naming.key(version) for version in naming.versions.values()}
+        keys = {naming.key(version) for version in naming.release.versions.values()}
 
         def leads_here(route: Json) -> bool:
             return any(
-                naming.key_of(at(each, "destination", dict)) in keys
+                naming.key_of(get_path(each, "destination", dict)) in keys
                 for each in route.get("route") or ()
             )
 
@@ -103,68 +97,49 @@ class VirtualService:
         """Rises with every change of the spec, also one that is put back; not with a change of
         status or labels.
         """
-        uid = at(self.manifest, "metadata.uid", str).partition("-")[
+        uid = get_path(self.manifest, "metadata.uid", str).partition("-")[
             0
         ]  # another one if the object was made anew
-        return f"{uid}/{at(self.manifest, 'metadata.generation', int)}"
+        return f"{uid}/{get_path(self.manifest, 'metadata.generation', int)}"
 
     @property
     def stored_version(self) -> str:
         """What the API server compares."""
-        return at(self.manifest, "metadata.resourceVersion", str)
+        return get_path(self.manifest, "metadata.resourceVersion", str)
 
     @property
     def marker(self) -> Marker | None:
         """The marker of this service."""
-        found = self._markers.get(self.naming.release.service)
-        if not isinstance(found, dict):
-            return None
-        try:
-            return Marker(
-                generation=found.get("generation", 0),
-                serial=found.get("serial", 0),
-                closed=bool(found.get("closed", False)),
-            )
-        except StrategyError as error:
-            raise _permanent(
-                f"{self.where}: the annotation {ANNOTATION} was edited: {error}; remove it "
-                "or put it right"
-            ) from None
+        return self._markers.marker(self.naming.release.service)
 
     def served(self) -> Served:
         """What it asks Istio for; of several routes the most that the candidate gets."""
-        shares = [self._shares(self.http[i]) for i in self.managed]
-        matches = [self._matches(i) for i in self.managed]
-        mirrors = [self._mirrored(self.http[i]) for i in self.managed]
-        most = max(
-            shares, key=lambda each: (each[0][Track.CANDIDATE], each[0][Track.BASELINE], each[1])
-        )
-        traffic = Traffic(
-            candidate=Percent(most[0][Track.CANDIDATE]),
-            baseline=Percent(most[0][Track.BASELINE]),
-            matches=tuple(dict.fromkeys(match for found in matches for match in found)),
-            mirror=Percent(max(mirrors)),
-        )
-        agree = all(
-            one == other for said in (shares, matches, mirrors) for one, other in pairwise(said)
-        )
-        return Served(
-            traffic=traffic,
-            version=self.version,
-            marker=self.marker,
-            elsewhere=Percent(most[1]),
-            settled=agree and not self._strays,
+        found = [self._part(i) for i in self.managed]
+        return parts.served(
+            found, version=self.version, marker=self.marker, settled=not self._strays
         )
 
-    def _shares(self, route: Json) -> tuple[dict[Track, int], int]:
-        """The parts per million of each track, and of everything else."""
+    def _part(self, i: int) -> parts.Part:
+        """What one managed route serves, together with our own one before it."""
+        shares = self._shares(self.http[i])
+        return attrs.evolve(
+            shares,
+            traffic=attrs.evolve(
+                shares.traffic,
+                matches=self._matches(i),
+                mirror=Percent(self._mirrored(self.http[i])),
+            ),
+        )
+
+    def _shares(self, route: Json) -> parts.Part:
+        """The share of each track in one route, and of everything else."""
         weights = weights_of(route, self.naming)
-        ppm = normalised(weights)
-        found = {
-            track: ppm.get(self.naming.key(version), 0)
-            for track, version in self.naming.versions.items()
+        by_backend = {
+            version.backend: weights.pop(key)
+            for version in self.naming.release.versions.values()
+            if (key := self.naming.key(version)) in weights
         }
-        return {track: found.get(track, 0) for track in Track}, MILLION - sum(found.values())
+        return parts.Part.of(self.naming.release, {**by_backend, "": sum(weights.values())})
 
     def _matches(self, i: int) -> tuple[Match, ...]:
         """What our own route before the managed one asks for."""
@@ -211,7 +186,7 @@ class VirtualService:
                 route.get("mirrorPercentage", None if old is None else {"value": old})
             )
         for each in route.get("mirrors") or ():
-            if self.naming.key_of(at(each, "destination", dict)) == candidate:
+            if self.naming.key_of(get_path(each, "destination", dict)) == candidate:
                 found += _percentage(each.get("percentage"))
         return min(found, MILLION)
 
@@ -220,18 +195,8 @@ class VirtualService:
     def changes(self, traffic: Traffic, marker: Marker, *, total: int) -> Json:
         """The merge patch that makes it say ``traffic`` and carry ``marker``."""
         http = self._routes_with(traffic, total)
-        added = self._added(http)
-        entry = {"generation": marker.generation, "serial": marker.serial, "closed": marker.closed}
-        if added:
-            entry["added"] = added  # type: ignore[assignment]
-        markers = {**self._markers, self.naming.release.service: entry}
-        changes: Json = {
-            "metadata": {
-                "annotations": {
-                    ANNOTATION: json.dumps(markers, separators=(",", ":"), sort_keys=True)
-                }
-            }
-        }
+        added = {"added": found} if (found := self._added(http)) else {}
+        changes = self._markers.patch(self.naming.release.service, marker, **added)
         if http != list(self.http):
             changes["spec"] = {"http": http}
         return changes
@@ -257,19 +222,17 @@ class VirtualService:
         return made
 
     def _weighted(self, i: int, route: Json, traffic: Traffic, total: int) -> Json:
-        """A route with these weights; one whose weights mean them already stays as it is
-        written.
-        """
-        if self._shares(route) == ({track: traffic.share(track).ppm for track in Track}, 0):
+        """A route with these weights; one whose weights mean them already stays as it is."""
+        if self._shares(route) == parts.Part(attrs.evolve(traffic, matches=(), mirror=Percent(0))):
             return route
         wanted = {
             self.naming.key(version): weight_of(traffic.share(track), total)
-            for track, version in self.naming.versions.items()
+            for track, version in self.naming.release.versions.items()
         }
         made: list[Json] = []
-        before = at(route, "route", list)
+        before = get_path(route, "route", list)
         for each in before:
-            key = self.naming.key_of(at(each, "destination", dict))
+            key = self.naming.key_of(get_path(each, "destination", dict))
             weight = wanted.pop(key, 0)
             if weight or not self._is_ours(i, key):
                 made.append({**each, "weight": weight})
@@ -278,7 +241,7 @@ class VirtualService:
                 "destination": self.naming.made(version, like=before[0]["destination"]),
                 "weight": weight,
             }
-            for version in self.naming.versions.values()
+            for version in self.naming.release.versions.values()
             if (weight := wanted.get(self.naming.key(version), 0))
         )
         return {**route, "route": made}
@@ -299,11 +262,11 @@ class VirtualService:
             )
         if (mirror is not None and not ours) or route.get("mirrors"):
             raise _permanent(
-                f"{self.where}: a route has a mirror of its own; take it out before a plan "
-                "that mirrors"
+                f"{self.where}: a route has a mirror of its own; take it out before a plan that "
+                "mirrors"
             )
         destination = self.naming.made(
-            self.naming.release.candidate, like=at(route, "route.0.destination", dict)
+            self.naming.release.candidate, like=get_path(route, "route.0.destination", dict)
         )
         return {**route, "mirror": destination, "mirrorPercentage": {"value": share.ppm / 10_000}}
 
@@ -323,12 +286,12 @@ class VirtualService:
                 headers = condition.get("headers", {})
                 if header in headers:
                     raise _permanent(
-                        f"{self.where}: a route matches the header {header!r} itself; "
-                        "choose another header for the candidate"
+                        f"{self.where}: a route matches the header {header!r} itself; choose "
+                        "another header for the candidate"
                     )
                 conditions.append({**condition, "headers": {**headers, header: wanted}})
         destination = self.naming.made(
-            self.naming.release.candidate, like=at(route, "route.0.destination", dict)
+            self.naming.release.candidate, like=get_path(route, "route.0.destination", dict)
         )
         dropped = ("mirror", "mirrorPercentage", "mirrors")
         rest = {name: value for name, value in route.items() if name not in dropped}
@@ -342,24 +305,12 @@ class VirtualService:
     # ----------------------------------------------------------------------------------- the marker
 
     @property
-    def _markers(self) -> Json:
-        metadata = self.manifest.get("metadata")
-        annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-        text = annotations.get(ANNOTATION) if isinstance(annotations, dict) else None
-        if text is None:
-            return {}
-        try:
-            return at(json.loads(text), "", dict)
-        except (ValueError, RecursionError):
-            raise _permanent(
-                f"{self.where}: the annotation {ANNOTATION} is not what this library "
-                "writes; remove it"
-            ) from None
+    def _markers(self) -> Markers:
+        return Markers.of(self.manifest, where=self.where)
 
     @property
     def _added_before(self) -> tuple[str, ...]:
-        found = self._markers.get(self.naming.release.service)
-        return tuple(found.get("added", ())) if isinstance(found, dict) else ()
+        return tuple(self._markers.entry(self.naming.release.service).get("added", ()))
 
     def _added(self, http: list[Json]) -> list[str]:
         """The destinations in ``http`` that are ours: not there before, or ours already. They are

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import attrs
 
-from progressive._http import Http
+from progressive.adapters.http import Http
 from progressive.errors import StrategyError
 
 __all__ = ["load"]
@@ -52,8 +52,8 @@ def load(
     named = str(path or os.environ.get("KUBECONFIG") or "~/.kube/config")
     if path is None and os.pathsep in named:
         raise StrategyError(
-            f"Kubernetes.kubeconfig: KUBECONFIG names several files ({named}); give the one "
-            "to use as path="
+            f"Kubernetes.kubeconfig: KUBECONFIG names several files ({named}); give the one to use "
+            "as path="
         )
     file = Path(named).expanduser()
     wrong = f"Kubernetes.kubeconfig: {file}"
@@ -170,6 +170,6 @@ class Plugin:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             why = type(error).__name__
         raise RuntimeError(
-            f"{self.command[0]} gave no token ({why}); plugins that give client "
-            "certificates are not supported"
+            f"{self.command[0]} gave no token ({why}); plugins that give client certificates are "
+            "not supported"
         )

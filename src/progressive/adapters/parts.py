@@ -1,0 +1,90 @@
+"""Relative weights as exact shares, and several parts of one router as one `Served`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import attrs
+
+from progressive.errors import Failure, RouterError
+from progressive.model.release import Release
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Traffic, exact_shares
+from progressive.model.units import MILLION, Percent
+
+__all__ = ["Part", "exact_shares", "refuse_missing", "served"]
+
+_NONE = Percent(0)
+
+
+@attrs.frozen
+class Part:
+    """What one part of a router serves: a route, a split, a region. ``elsewhere``: what reaches no
+    version of the release.
+    """
+
+    traffic: Traffic
+    elsewhere: Percent = _NONE
+
+    @classmethod
+    def of(cls, release: Release, weights: Mapping[str, int]) -> Part:
+        """A part that splits by relative ``weights`` of backends. Without any weight above 0
+        everything is elsewhere.
+        """
+        backends = {version.backend for version in release.versions.values()}
+        reached = sum(share for name, share in exact_shares(weights).items() if name in backends)
+        return cls(Traffic.from_weights(release, weights), Percent(MILLION - reached))
+
+
+def served(
+    parts: Sequence[Part],
+    *,
+    version: str | None = None,
+    marker: Marker | None = None,
+    settled: bool = True,
+) -> Served:
+    """One `Served` of one or more parts: the part that gives the candidate most counts against a
+    ceiling.
+
+    Matches are those of any part, the mirror is the largest. Parts that differ are not settled, so
+    nothing is taken for done before all of them are.
+    """
+    most = max(
+        parts, key=lambda part: (part.traffic.candidate, part.traffic.baseline, part.elsewhere)
+    )
+    traffic = attrs.evolve(
+        most.traffic,
+        matches=tuple(dict.fromkeys(match for part in parts for match in part.traffic.matches)),
+        mirror=max(part.traffic.mirror for part in parts),
+    )
+    return Served(
+        traffic=traffic,
+        version=version,
+        marker=marker,
+        elsewhere=most.elsewhere,
+        settled=settled and all(one == other for one, other in pairwise(parts)),
+    )
+
+
+def refuse_missing(
+    release: Release, there: Iterable[str], *, what: str, where: str, mend: str
+) -> None:
+    """Raise `RouterError`, PERMANENT, for versions whose backend is not ``there``; it names what
+    is.
+
+    ``what`` a backend is in this system (a cluster, a server), ``where`` it should be, and
+    ``mend``: what to do.
+    """
+    names = list(there)
+    missing = [
+        f"{track.label(release)} is {what} {version.backend!r}"
+        for track, version in release.versions.items()
+        if version.backend not in names
+    ]
+    if missing:
+        raise RouterError(
+            f"{', '.join(missing)}, but {where} has only {', '.join(names) or 'none'}; {mend}, or "
+            "name the right backend=",
+            failure=Failure.PERMANENT,
+        )

@@ -1,0 +1,140 @@
+"""The base of a router: both verbs, sync and async, over a flow that reads and one that writes.
+
+What every router has to get right is done here once, in this order: refuse what the router can't
+do, before anything is sent; read; refuse a write that was overtaken; write; read back; see that our
+marker stands there.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Generic, TypeVar
+
+from progressive.errors import ConflictError
+from progressive.model.release import Release
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Traffic
+
+from .flow import Adapter, Flow, Question, after_write
+
+__all__ = ["Router", "goes_back"]
+
+Q = TypeVar("Q", bound=Question)
+A = TypeVar("A")
+S = TypeVar("S")
+
+
+def goes_back(traffic: Traffic, before: Served, marker: Marker) -> bool:
+    """Does this write only take traffic away from the candidate?
+
+    Strictness belongs to preflight and to raises: a way back is not refused because a version, an
+    algorithm or another part is not as it should be. It writes what it can, and what it can't is
+    seen in what is read afterwards.
+    """
+    return marker.closed or (traffic != before.traffic and not traffic.exceeds(before.traffic))
+
+
+class Router(Adapter[Q, A], Generic[Q, A, S]):
+    """A router of questions ``Q``, answers ``A`` and what was read of the system, ``S``:
+    ``Router[Line, str, Entry]``.
+
+    It gives `capabilities`, a ``_client``, and three things: ``_read`` asks for what the system
+    serves, ``_served`` says it in our words, ``_write`` changes it. A release is known by its
+    service and by the backends of its versions.
+    """
+
+    __slots__ = ()
+
+    capabilities: Capabilities
+    """What this router can do; a plan that asks for more is refused before it starts."""
+
+    @abstractmethod
+    def _read(self, release: Release) -> Flow[Q, A, S]:
+        """Ask what the system serves."""
+
+    @abstractmethod
+    def _served(self, release: Release, found: S) -> Served:
+        """What was read, as shares of a release."""
+
+    @abstractmethod
+    def _write(
+        self, release: Release, traffic: Traffic, marker: Marker, before: S
+    ) -> Flow[Q, A, S | None]:
+        """Change it. The result is what stands there now, if the system's answer says that; None is
+        read back.
+        """
+
+    def _where(self) -> str:
+        """What messages call the object that is written: ``VirtualService shop/checkout``."""
+        return f"{self._client.system} at {self._client.address}"
+
+    def _refuse(self, release: Release, traffic: Traffic) -> None:
+        """Raise `RouterError`, PERMANENT, for what this router can't do. By default what its
+        capabilities say.
+        """
+        self.capabilities.refuse(release, traffic)
+
+    def _before(self, release: Release, expect: str | None) -> Flow[Q, A, S]:
+        """What a write builds on. By default it is read; a system that compares itself may take
+        what was read last.
+        """
+        return self._read(release)
+
+    def read(self, release: Release) -> Served:
+        """What the system serves now, as it says itself. Changes nothing.
+
+        Raises `RouterError`: TRANSIENT if it can't be asked, PERMANENT if what is there can't be
+        this release's.
+        """
+        return self._client.run(self.reading(release))
+
+    async def aread(self, release: Release) -> Served:
+        """`read`, asynchronously."""
+        return await self._client.arun(self.reading(release))
+
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        """Make it serve ``traffic`` and return what the system says afterwards. The same again is
+        harmless.
+
+        Raises `RouterError`, PERMANENT, having written nothing, for what the router can't do;
+        UNKNOWN for whatever fails once the write was sent. Raises `ConflictError`, having written
+        nothing, if there is a newer or a closed marker, or another version than ``expect`` (None:
+        any); and after the write, if another marker stands there then.
+        """
+        return self._client.run(self.applying(release, traffic, marker, expect))
+
+    async def aapply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        """`apply`, asynchronously."""
+        return await self._client.arun(self.applying(release, traffic, marker, expect))
+
+    def reading(self, release: Release) -> Flow[Q, A, Served]:
+        """`read` as a flow: for tests that answer by hand (`flow.feed`), and for a router made of
+        several.
+        """
+        found = yield from self._read(release)
+        return self._served(release, found)
+
+    def applying(
+        self, release: Release, traffic: Traffic, marker: Marker, expect: str | None
+    ) -> Flow[Q, A, Served]:
+        """`apply` as a flow."""
+        self._refuse(release, traffic)
+        before = yield from self._before(release, expect)
+        self._served(release, before).refuse_overtaken(marker, expect, where=self._where())
+        found = yield from self._write(release, traffic, marker, before)
+        with after_write():
+            after = self._served(
+                release, (yield from self._read(release)) if found is None else found
+            )
+        if self.capabilities.marker and after.marker != marker:
+            raise ConflictError(
+                f"{self._where()}: written, but {after.marker} stands there now: somebody else "
+                "wrote "
+                "beside us; "
+                "read again"
+            )
+        return after

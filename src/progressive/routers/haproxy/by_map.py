@@ -1,0 +1,132 @@
+"""HAProxy by one entry of a map: ``stable:millionths:candidate:generation:serial:closed``."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Final
+
+import attrs
+
+from progressive.adapters import parts
+from progressive.adapters.flow import Client
+from progressive.adapters.lines import Line, LineFlow, LineSocket, to_line_socket
+from progressive.adapters.router import Router, goes_back
+from progressive.errors import StateError
+from progressive.model.release import Release
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Traffic
+from progressive.model.units import MILLION, Percent
+
+from .runtime import client, is_word, refuse_names, refused, typed
+
+__all__ = ["HAProxy"]
+
+_ENTRY: Final = re.compile(r"([^:\s]+):([0-9]{1,7}):([^:\s]+)(?::(\S+))?")
+
+
+@attrs.frozen(kw_only=True)
+class _Entry:
+    """An entry as it stands in the map; ``marker`` is None until a rollout has written it."""
+
+    text: str
+    weights: dict[str, int]
+    marker: Marker | None
+
+    @classmethod
+    def loads(cls, text: str) -> _Entry:
+        """Raises `StateError` for what somebody else has written there."""
+        match = _ENTRY.fullmatch(text)
+        if match is None or int(match[2]) > MILLION:
+            raise StateError("it is not stable:millionths:candidate, such as v1:0:v2")
+        weights = {match[1]: MILLION - int(match[2])}
+        weights[match[3]] = weights.get(match[3], 0) + int(match[2])
+        marker = None if match[4] is None else Marker.loads(match[4])
+        return cls(text=text, weights=weights, marker=marker)
+
+
+@attrs.frozen(kw_only=True)
+class HAProxy(Router[Line, str, _Entry]):
+    """One split of one HAProxy: its runtime ``socket`` (a path, ``host:port``, or a `LineSocket`)
+    and the file of the ``map``.
+
+    The map is named as the configuration names it, and has an entry for the release's service. A
+    version's ``backend`` is a backend of HAProxy. One command writes shares and marker together;
+    entries of other services stay. HAProxy can't refuse a write because something moved since the
+    read; this looks again just before it writes, which leaves a gap of a few milliseconds. After a
+    restart the file rules again, without a marker. (Tried with HAProxy 2.8.)
+    """
+
+    capabilities = Capabilities(smallest_weight=Percent(1), marker=True)
+    """Weights of any size for two versions, and a marker."""
+
+    socket: LineSocket = attrs.field(converter=to_line_socket)
+    map: str = attrs.field(validator=is_word)
+    _client: Client[Line, str] = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(lambda self: client(self.socket), takes_self=True),
+    )
+
+    def undo(self, release: Release) -> str:
+        """The line to type (with awk and socat) to give all traffic back to stable. It closes the
+        marker too.
+        """
+        refuse_names(release, ":")
+        entry = f"{self._stable(release)}:0:{release.candidate.backend}"
+        written = f'printf "set map {self.map} {release.service} {entry}:%d:%d:1\\n", e[4], e[5]'
+        program = f'$2 == "{release.service}" {{split($3, e, ":"); {written}; exit}}'
+        end = typed(self.socket)
+        return f"echo 'show map {self.map}' | {end} | awk {shlex.quote(program)} | {end}"
+
+    def _where(self) -> str:
+        return f"HAProxy map {self.map}"
+
+    def _refuse(self, release: Release, traffic: Traffic) -> None:
+        refuse_names(release, ":")
+        super()._refuse(release, traffic)
+
+    def _read(self, release: Release) -> LineFlow[_Entry]:
+        answer = yield Line(f"show map {self.map}")
+        lines = [line.split(maxsplit=2) for line in answer.splitlines()]
+        if any(len(words) < 2 or not words[0].startswith("0x") for words in lines):
+            raise refused(f"show map {self.map}: {answer.strip()[:200]}")
+        found = [" ".join(words[2:]) for words in lines if words[1] == release.service]
+        usual = f"{release.service} {self._stable(release)}:0:{release.candidate.backend}"
+        if not found:
+            raise refused(
+                f"{self.map} has no entry for it; add the line '{usual}' to it, and reload"
+            )
+        try:
+            return _Entry.loads(found[0])  # of two the first one rules; a write changes both
+        except StateError as why:
+            raise refused(
+                f"{self.map} has {found[0][:100]!r} for {release.service}: {why.why}; edited by "
+                "hand? "
+                f"`set map {self.map} {usual}` mends it"
+            ) from None
+
+    def _served(self, release: Release, found: _Entry) -> Served:
+        part = parts.Part.of(release, found.weights)
+        return parts.served([part], version=found.text, marker=found.marker)
+
+    def _write(
+        self, release: Release, traffic: Traffic, marker: Marker, before: _Entry
+    ) -> LineFlow[None]:
+        stable, candidate = self._stable(release), release.candidate.backend
+        if not goes_back(traffic, self._served(release, before), marker):
+            answer = yield Line("show backend")
+            parts.refuse_missing(
+                release,
+                answer.split()[2:],
+                what="backend",
+                where="HAProxy",
+                mend="add it and reload",
+            )
+        entry = f"{stable}:{traffic.candidate.ppm}:{candidate}:{marker.dumps()}"
+        yield Line(f"set map {self.map} {release.service} {entry}", write=True, silent=True)
+
+    @staticmethod
+    def _stable(release: Release) -> str:
+        return (release.stable or release.candidate).backend

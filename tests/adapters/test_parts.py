@@ -1,0 +1,74 @@
+"""Several parts of one router as one `Served`, and versions that are not there."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rules import rule
+
+from progressive.adapters.parts import Part, refuse_missing, served
+from progressive.errors import Failure, RouterError
+from progressive.model.release import Release, Version
+from progressive.model.router_state import Marker
+from progressive.model.traffic import Match, Traffic
+from progressive.model.units import MILLION, Percent, percent
+
+RELEASE = Release(
+    service="shop", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
+)
+WEIGHTS = st.dictionaries(st.sampled_from(["v1", "v2", "old"]), st.integers(0, 2**32))
+BETA = Match(name="x-beta", value="yes")
+
+
+@given(WEIGHTS)
+def test_a_part_says_where_every_millionth_goes(weights: dict[str, int]) -> None:
+    part = Part.of(RELEASE, weights)
+    stable = MILLION - part.traffic.candidate.ppm - part.elsewhere.ppm
+
+    assert (part.elsewhere.ppm > 0) == (weights.get("old", 0) > 0 or not any(weights.values()))
+    assert (stable > 0) == (weights.get("v1", 0) > 0)
+    assert (part.traffic.candidate.ppm > 0) == (weights.get("v2", 0) > 0)
+
+
+@given(st.lists(WEIGHTS, min_size=1, max_size=4))
+@rule("R7")
+def test_of_several_parts_the_highest_share_counts_and_only_equal_ones_are_settled(
+    several: list[dict[str, int]],
+) -> None:
+    found = [Part.of(RELEASE, weights) for weights in several]
+    whole = served(found)
+
+    assert whole.traffic.candidate == max(part.traffic.candidate for part in found)
+    assert whole.settled is (len(set(found)) == 1)
+
+
+def test_matches_of_any_part_and_the_largest_mirror_count() -> None:
+    marker = Marker(generation=3)
+    one = Part(Traffic(candidate=percent(5), mirror=percent(1)))
+    other = Part(Traffic(candidate=percent(1), matches=[BETA], mirror=percent(2)))
+
+    whole = served([one, other], version="7", marker=marker)
+
+    assert whole.traffic == Traffic(candidate=percent(5), matches=[BETA], mirror=percent(2))
+    assert (whole.version, whole.marker, whole.settled) == ("7", marker, False)
+
+
+def test_what_the_adapter_says_is_not_settled_is_not() -> None:
+    part = Part(Traffic(), Percent(3))
+
+    assert served([part]).settled
+    assert served([part]).elsewhere == Percent(3)
+    assert not served([part], settled=False).settled
+
+
+def test_a_version_that_is_not_there_is_named_with_what_is() -> None:
+    with pytest.raises(RouterError) as caught:
+        refuse_missing(RELEASE, ["v1", "old"], what="server", where="backend app", mend="add it")
+
+    assert caught.value.failure is Failure.PERMANENT
+    assert str(caught.value) == (
+        "candidate (2) is server 'v2', but backend app has only v1, old; add it, "
+        "or name the right backend="
+    )
+    refuse_missing(RELEASE, ["v2", "v1"], what="server", where="backend app", mend="add it")
