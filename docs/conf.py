@@ -11,7 +11,8 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from diagram import lifecycle_svg  # noqa: E402 - it stands beside this file
+import house  # noqa: E402 - they stand beside this file
+from diagram import lifecycle_svg  # noqa: E402
 
 project = "progressive"
 author = "the authors of progressive"
@@ -73,3 +74,4 @@ def setup(app: Any) -> None:
 
 (HERE / "_static").mkdir(exist_ok=True)
 (HERE / "_static" / "lifecycle.svg").write_text(lifecycle_svg(), encoding="utf-8")
+house.write(HERE / "_static")
