@@ -74,7 +74,9 @@ def house_svg(house: House) -> str:
 
 
 def direct(graph: dict[str, set[str]], name: str, needed: set[str]) -> set[str]:
-    """The folders that ``name`` needs itself, and not only because another one that it needs does."""
+    """The folders that ``name`` needs itself, and not only because another one that it needs
+    does.
+    """
 
     def below(start: str) -> set[str]:
         found: set[str] = set()
@@ -130,7 +132,8 @@ def _svg(width: float, height: float, inside: str, label: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" '
         f'aria-label="{label}" font-family="system-ui, sans-serif" font-size="15">\n'
         '<defs><marker id="to" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
-        'markerHeight="7" orient="auto"><path d="M0 0L10 5L0 10z" fill="#94a3b8"/></marker></defs>\n'
+        'markerHeight="7" orient="auto"><path d="M0 0L10 5L0 10z" '
+        'fill="#94a3b8"/></marker></defs>\n'
         f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>\n{inside}\n</svg>\n'
     )
 

@@ -245,7 +245,7 @@ def test_one_without_an_expiry_is_used_for_some_minutes(tmp_path: Path) -> None:
         f"print(json.dumps(['{CANARY}']))",
         (
             f"print(json.dumps({{'status': {{'token': '{CANARY}', 'expirationTimestamp': "
-            f"'tomorrow'}}}}))"
+            "'tomorrow'}}))"
         ),
     ],
 )

@@ -68,7 +68,7 @@ def test_a_version_that_is_not_there_is_named_with_what_is() -> None:
 
     assert caught.value.failure is Failure.PERMANENT
     assert str(caught.value) == (
-        "candidate (2) is server 'v2', but backend app has only v1, old; add it, "
-        "or name the right backend="
+        "candidate (2) is server 'v2', but backend app has only v1, old; add it, or name the right "
+        "backend="
     )
     refuse_missing(RELEASE, ["v2", "v1"], what="server", where="backend app", mend="add it")

@@ -133,8 +133,6 @@ class Router(Adapter[Q, A], Generic[Q, A, S]):
         if self.capabilities.marker and after.marker != marker:
             raise ConflictError(
                 f"{self._where()}: written, but {after.marker} stands there now: somebody else "
-                "wrote "
-                "beside us; "
-                "read again"
+                "wrote beside us; read again"
             )
         return after

@@ -51,7 +51,7 @@ def _is_template(instance: object, attribute: attrs.Attribute[Any], value: objec
         where = fields.where(instance, attribute)
         raise StrategyError(
             f"{where}: {value!r} must have {{backend}} in it, and may have {{service}}, such as "
-            f"'{{service}}-{{backend}}'"
+            "'{service}-{backend}'"
         )
 
 
@@ -136,8 +136,8 @@ class Deployments(HttpAdapter):
             return Capacity(
                 _NOTHING,
                 why=(
-                    f"there is no Deployment {self._name(release, track.version(release))!r} "
-                    f"in {self.namespace}"
+                    f"there is no Deployment {self._name(release, track.version(release))!r} in "
+                    f"{self.namespace}"
                 ),
             )
         ready = count(deployment, "status.availableReplicas")

@@ -164,7 +164,7 @@ def is_metric(name: object, what: str) -> str:
         return name
     raise StrategyError(
         f"{what}: {name!r} is not the name of a series; give it without braces, and the labels as "
-        f"labels={{...}}"
+        "labels={...}"
     )
 
 

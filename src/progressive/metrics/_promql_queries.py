@@ -59,8 +59,8 @@ class Ratio:
         if self.events.version != self.total.version:
             raise StrategyError(
                 f"Ratio: events and total tell the versions apart by {dict(self.events.version)!r} "
-                f"and by {dict(self.total.version)!r}; "
-                "a part and its whole must have the same labels for that"
+                f"and by {dict(self.total.version)!r}; a part and its whole must have the same "
+                "labels for that"
             )
 
     @property

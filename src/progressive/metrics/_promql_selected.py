@@ -83,12 +83,12 @@ def _tells_versions_apart(instance: object, attribute: attrs.Attribute[Any], val
         if "{" in (rest := re.sub(r"\{(backend|version|service)\}", "", template)) or "}" in rest:
             raise StrategyError(
                 f"{where}[{label!r}]: {template!r} may have {{backend}}, {{version}} and "
-                f"{{service}} in braces, nothing else"
+                "{service} in braces, nothing else"
             )
     if not any("{backend}" in template or "{version}" in template for _, template in value):
         raise StrategyError(
             f"{where}: {dict(value)!r} is the same for every version; give a label with "
-            f"{{backend}} or {{version}}"
+            "{backend} or {version}"
         )
 
 

@@ -194,6 +194,5 @@ def _silence(which: str, newest: int | None, asking: Asking) -> NoData:
     age = promql.span(asking.end - newest)
     return NoData(
         f"the last sample of {which} is {age} older than the window's end: the target is down, or "
-        f"scrape={promql.span(asking.scrape)} "
-        "is less than the server's scrape_interval"
+        f"scrape={promql.span(asking.scrape)} is less than the server's scrape_interval"
     )

@@ -144,8 +144,8 @@ def _mean(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement
     if m2 < -_ROUNDING * abs(squared) or squared < 0:
         raise _Senseless(
             f"{names[2]} is {_shown(squares)}, less than {count} values with the sum "
-            f"{_shown(total)} can have; "
-            "the order is n, sum, sum of squares: count(x), sum(x), sum(x * x)"
+            f"{_shown(total)} can have; the order is n, sum, sum of squares: count(x), sum(x), "
+            "sum(x * x)"
         )
     return Moments(n=count, mean=_float(mean, names[1]), m2=_float(max(m2, Fraction(0)), names[2]))
 

@@ -86,13 +86,13 @@ def _are_params(instance: object, attribute: attrs.Attribute[Any], value: Any) -
     if not isinstance(value, tuple):
         raise StrategyError(
             f"{where}: {fields.brief(value)} is no mapping; write params={{'version': "
-            f"'{{version}}'}}"
+            "'{version}'}"
         )
     for name, text in value:
         if re.sub(r"[^a-z]", "", str(name).lower()) in _SECRET_PARAMS:
             raise StrategyError(
                 f"{where}: {name!r} is a credential, and addresses are logged; give it as "
-                f"Http(credentials={{'X-Name': ...}})"
+                "Http(credentials={'X-Name': ...})"
             )
         fields.a(str, text, f"{where}[{name!r}]", "'{{version}}' or another text")
 

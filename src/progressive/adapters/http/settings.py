@@ -129,7 +129,7 @@ class Http:
             if name.lower() in _SECRET_HEADERS:
                 raise StrategyError(
                     f"http.headers: {name} is a credential; give it as credentials={{{name!r}: "
-                    f"...}}"
+                    "...}"
                 )
         if isinstance(self.ca, ssl.SSLContext) and self.client_certificate is not None:
             raise StrategyError(

@@ -99,8 +99,8 @@ def _credentials(user: Any, file: Path, run_plugins: bool) -> Callable[[], str] 
         if not run_plugins:
             raise StrategyError(
                 f"Kubernetes.kubeconfig: {file} gets its credentials by running "
-                f"{user.exec.command!r}; "
-                "if you trust this file to run programs, say run_plugins=True"
+                f"{user.exec.command!r}; if you trust this file to run programs, say "
+                "run_plugins=True"
             )
         return Plugin(
             command=(_command(user.exec.command, file), *(user.exec.args or ())),

@@ -103,8 +103,7 @@ class HAProxy(Router[Line, str, _Entry]):
         except StateError as why:
             raise refused(
                 f"{self.map} has {found[0][:100]!r} for {release.service}: {why.why}; edited by "
-                "hand? "
-                f"`set map {self.map} {usual}` mends it"
+                f"hand? `set map {self.map} {usual}` mends it"
             ) from None
 
     def _served(self, release: Release, found: _Entry) -> Served:

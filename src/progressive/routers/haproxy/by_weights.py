@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from fractions import Fraction
 from math import gcd
 from typing import Final
 
@@ -115,25 +116,29 @@ class HAProxyWeights(Router[Line, str, _Pool]):
     ) -> LineFlow[None]:
         wanted = _weights(release, traffic)
         if not goes_back(traffic, self._served(release, before), marker):
-            _refuse_algorithm(self._where(), before.algorithm)
+            _refuse_algorithm(self.backend, before.algorithm)
             if others := [
                 name for name, weight in before.effective.items() if weight and name not in wanted
             ]:
                 raise refused(
                     f"{', '.join(others)} of backend {self.backend} take requests and are neither "
-                    "version's; give them "
-                    "weight 0, or each version a backend of its own, and use HAProxy(map=...)"
+                    "version's; give them weight 0, or each version a backend of its own, and use "
+                    "HAProxy(map=...)"
                 )
         for name, weight in _written(before.weights, wanted):
             yield Line(f"set weight {self.backend}/{name} {weight}", write=True, silent=True)
 
 
-def _refuse_algorithm(where: str, algorithm: str) -> None:
+def _refuse_algorithm(backend: str, algorithm: str) -> None:
     if not algorithm:
-        raise refused(f"{where}: its balance algorithm is not shown; the socket needs level admin")
+        raise refused(
+            f"backend {backend}: its balance algorithm is not shown; the socket needs level admin"
+        )
     if algorithm != _KEEPS_SHARES:
         called = "random (unknown to show stat)" if algorithm == "unknown" else algorithm
-        raise refused(f"{where}: balance {called} keeps no share; use balance roundrobin, or a map")
+        raise refused(
+            f"backend {backend}: balance {called} keeps no share; use balance roundrobin, or a map"
+        )
 
 
 def _parsed(answer: str) -> _Pool:
@@ -157,30 +162,35 @@ def _parsed(answer: str) -> _Pool:
 
 
 def _weights(release: Release, traffic: Traffic) -> dict[str, int]:
-    """The smallest weights that give each version its share, stable first. Raises for a share that
-    no two weights give.
+    """The smallest weights that give each version its share, stable first.
+
+    Raises for a share that no two weights give, with the nearest that two do.
     """
     stable = (release.stable or release.candidate).backend
-    ours, theirs = traffic.candidate.ppm, MILLION - traffic.candidate.ppm
-    parts_of = gcd(ours, theirs)
-    found = {stable: theirs // parts_of, release.candidate.backend: ours // parts_of}
+    ours, theirs = traffic.candidate.ppm, traffic.stable.ppm
+    divisor = gcd(ours, theirs)
+    found = {stable: theirs // divisor, release.candidate.backend: ours // divisor}
     if max(found.values()) > _LARGEST:
-        nearest = min(
-            (
-                (s, c)
-                for c in range(1, _LARGEST + 1)
-                for s in {min(_LARGEST, max(1, c * theirs // ours + more)) for more in (0, 1)}
-            ),
-            key=lambda pair: abs(pair[1] * MILLION - ours * sum(pair)) / sum(pair),
-        )
-        share = Percent(nearest[1] * MILLION // sum(nearest))
+        share, pair = _nearest(ours)
         raise refused(
             f"no two weights from 1 to {_LARGEST} give exactly {traffic.candidate}; the nearest is "
-            f"{share} ({nearest[0]} to "
-            f"{nearest[1]}). Use multiples of 0.5 %, or HAProxy(map=...), which is exact to a "
+            f"{share} ({pair}). Use multiples of 0.5 %, or HAProxy(map=...), which is exact to a "
             "millionth"
         )
     return found
+
+
+def _nearest(ppm: int) -> tuple[Percent, str]:
+    """The share nearest to one that no two weights give, and its weights, stable's first."""
+    pairs = [
+        (min(_LARGEST, max(1, candidate * (MILLION - ppm) // ppm + more)), candidate)
+        for candidate in range(1, _LARGEST + 1)
+        for more in (0, 1)
+    ]
+    stable, candidate = min(
+        pairs, key=lambda pair: abs(Fraction(pair[1], sum(pair)) - Fraction(ppm, MILLION))
+    )
+    return Percent(candidate * MILLION // (stable + candidate)), f"{stable} to {candidate}"
 
 
 def _written(before: dict[str, int], wanted: dict[str, int]) -> list[tuple[str, int]]:

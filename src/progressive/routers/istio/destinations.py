@@ -117,9 +117,8 @@ def leads_elsewhere(where: str, naming: Naming, http: tuple[Json, ...], lost: li
     which = f"the http route {looked[0].get('name')!r}" if lost else "no http route"
     return (
         f"{where}: {which} {'leads to none of' if lost else 'leads to any of'} the versions of "
-        f"{naming.release.service} "
-        f"({', '.join(wanted)}); there is {', '.join(there) or 'no destination'}; name the right "
-        "host= or backend="
+        f"{naming.release.service} ({', '.join(wanted)}); there is "
+        f"{', '.join(there) or 'no destination'}; name the right host= or backend="
     )
 
 

@@ -150,7 +150,7 @@ class Istio(Router[Request, Response, VirtualService]):
         kept = f"[.route[] | select({naming.jq('.destination', stable)})][0]"
         made = (
             f"{{destination: ({json.dumps(naming.made(stable, like={}))} + (.route[0].destination "
-            f"| if .port then {{port}} else {{}} end))}}"
+            "| if .port then {port} else {} end))}"
         )
         only_stable = f".route = [({kept} // {made}) + {{weight: 100}}]"
         no_mirror = (
