@@ -226,9 +226,9 @@ SERVED = Served(
     traffic=Traffic(candidate=percent(5), matches=[Match(name="x", value="ü\u2028")]),
     version='W/"7"',
     marker=Marker(generation=3, serial=9, closed=True),
-    elsewhere=percent(0.5),
+    unattributed=percent(0.5),
     identities=((Track.STABLE, "sha256:1"), (Track.CANDIDATE, "v2")),
-    settled=False,
+    converged=False,
 )
 SAID: dict[str, Any] = {"at": START, "by": "eve", "why": "lunch \N{SLICE OF PIZZA} \ud800"}
 

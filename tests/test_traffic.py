@@ -142,8 +142,8 @@ def test_a_marker_forbids_what_is_older_and_a_closed_one_whatever_reopens_its_ge
     [
         (Served(traffic=Traffic(candidate=percent(5))), True),
         (Served(traffic=Traffic(candidate=percent(4))), False),
-        (Served(traffic=Traffic(candidate=percent(5)), settled=False), False),
-        (Served(traffic=Traffic(candidate=percent(5)), elsewhere=Percent(1)), False),
+        (Served(traffic=Traffic(candidate=percent(5)), converged=False), False),
+        (Served(traffic=Traffic(candidate=percent(5)), unattributed=Percent(1)), False),
     ],
 )
 def test_traffic_is_verified_where_all_of_it_is_served_everywhere(

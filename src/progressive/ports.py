@@ -59,8 +59,8 @@ class TrafficRouter(Protocol):
     * **One service.** What belongs to another service of the same system is never read as this
       one's, and never changed: neither its share, nor its marker, nor its version.
     * **Versions by name.** A version's share is found under its ``backend``, never by its place.
-      What reaches a version that is in neither track is `Served.elsewhere`; the next `apply` takes
-      it back. A name that the system can't carry is refused before anything is sent.
+      What reaches a version that is in neither track is `Served.unattributed`; the next `apply`
+      takes it back. A name that the system can't carry is refused before anything is sent.
     * **Errors.** Only `RouterError` comes out, and `ConflictError` from `apply`; never an error of
       the client that is used. ``failure`` is PERMANENT for what would be refused again, TRANSIENT
       for what was not done, and UNKNOWN for whatever fails between a write that was sent and its

@@ -129,7 +129,7 @@ def test_the_runtime_rules_where_it_has_a_number_else_the_route(
     served = read(FakeEnvoy(route(v1=90, v2=10), runtime=runtime))
 
     assert served.traffic == Traffic(candidate=percent(candidate))
-    assert served.elsewhere == percent(0)
+    assert served.unattributed == percent(0)
 
 
 def test_a_weight_that_is_left_out_of_the_dump_is_zero() -> None:
@@ -140,7 +140,7 @@ def test_shares_add_up_and_a_trickle_is_never_shown_as_nothing() -> None:
     served = read(FakeEnvoy(route(v1=4_000_000_000, v2=1, other=1)))
 
     assert served.traffic.candidate.ppm == 1
-    assert served.elsewhere.ppm == 1
+    assert served.unattributed.ppm == 1
     assert served.traffic.stable.ppm == MILLION - 1
 
 
@@ -150,14 +150,14 @@ def test_weights_that_envoy_can_not_choose_from_reach_neither_version(
 ) -> None:
     served = read(FakeEnvoy(runtime=weights))
 
-    assert served.elsewhere == percent(100)
+    assert served.unattributed == percent(100)
     assert served.traffic.candidate == percent(0)
 
 
 def test_a_cluster_of_neither_version_counts_as_elsewhere() -> None:
     served = read(FakeEnvoy(route(v1=50, v2=25, old=25)))
 
-    assert (served.traffic.candidate, served.elsewhere) == (percent(25), percent(25))
+    assert (served.traffic.candidate, served.unattributed) == (percent(25), percent(25))
 
 
 def test_a_baseline_stands_beside_the_two_others() -> None:
@@ -169,8 +169,8 @@ def test_a_baseline_stands_beside_the_two_others() -> None:
 def test_routes_of_one_prefix_that_do_not_agree_are_not_settled() -> None:
     served = read(FakeEnvoy(route(v1=100, v2=0), route(v1=60, v2=40), route(v1=100, v2=0)))
 
-    assert (served.traffic.candidate, served.settled) == (percent(40), False)
-    assert read(FakeEnvoy(route(v1=1, v2=0), route(v1=100, v2=0))).settled, (
+    assert (served.traffic.candidate, served.converged) == (percent(40), False)
+    assert read(FakeEnvoy(route(v1=1, v2=0), route(v1=100, v2=0))).converged, (
         "the same shares in other numbers"
     )
 
@@ -233,7 +233,7 @@ def test_all_weights_and_the_marker_go_into_one_write() -> None:
     served = apply(envoy, Traffic(candidate=percent(12.3456)))
 
     assert served == read(envoy)
-    assert (served.traffic.candidate, served.elsewhere, served.marker) == (
+    assert (served.traffic.candidate, served.unattributed, served.marker) == (
         percent(12.3456),
         percent(0),
         MARKER,

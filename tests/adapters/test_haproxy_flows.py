@@ -104,7 +104,10 @@ def test_an_entry_says_who_gets_what_whoever_wrote_it(
 ) -> None:
     served = read(FakeMap(entry))
 
-    assert (served.traffic.candidate, served.elsewhere) == (percent(candidate), percent(elsewhere))
+    assert (served.traffic.candidate, served.unattributed) == (
+        percent(candidate),
+        percent(elsewhere),
+    )
     assert served.marker is None
 
 
@@ -413,9 +416,9 @@ def test_servers_of_neither_version_are_left_alone() -> None:
         RouterError, match="old of backend app take requests and are neither version's"
     ):
         weigh(fake, 5)
-    assert feed(WEIGHTS.reading(RELEASE), fake).elsewhere.ppm == 666_667
+    assert feed(WEIGHTS.reading(RELEASE), fake).unattributed.ppm == 666_667
     fake.weights["old"] = 0
-    assert weigh(fake, 5).elsewhere == percent(0)
+    assert weigh(fake, 5).unattributed == percent(0)
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def test_weights_are_relative(weights: tuple[int | None, int | None], candidate:
 
 
 def test_a_split_whose_weights_are_all_0_leads_nowhere() -> None:
-    assert read(FakeApi(http(to("v1", 0), to("v2", 0)))).elsewhere == percent(100)
+    assert read(FakeApi(http(to("v1", 0), to("v2", 0)))).unattributed == percent(100)
 
 
 @pytest.mark.parametrize(("subset", "candidate"), [("v1", 0), ("v2", 100)])
@@ -252,7 +252,7 @@ def test_a_short_host_means_the_namespace_of_the_virtual_service(host: str) -> N
 def test_a_host_of_another_namespace_is_another_host() -> None:
     served = read(FakeApi(http(to("v1", 90), to("v2", 10, host="shop.test.svc.cluster.local"))))
 
-    assert (served.traffic.candidate, served.elsewhere) == (percent(0), percent(10))
+    assert (served.traffic.candidate, served.unattributed) == (percent(0), percent(10))
 
 
 def test_versions_may_be_hosts() -> None:
@@ -265,7 +265,7 @@ def test_versions_may_be_hosts() -> None:
 def test_routes_that_differ_count_with_the_highest_share_and_as_not_done() -> None:
     served = read(FakeApi(http(to("v1", 95), to("v2", 5)), http(to("v1", 60), to("v2", 40))))
 
-    assert (served.traffic.candidate, served.settled) == (percent(40), False)
+    assert (served.traffic.candidate, served.converged) == (percent(40), False)
 
 
 def test_other_routes_do_not_count() -> None:
@@ -278,7 +278,7 @@ def test_other_routes_do_not_count() -> None:
 
     served = read(api)
 
-    assert (served.traffic.candidate, served.settled) == (percent(10), True)
+    assert (served.traffic.candidate, served.converged) == (percent(10), True)
 
 
 @rule("R8")
@@ -355,7 +355,7 @@ def test_a_weight_is_written_and_read_back() -> None:
 
     served = apply(api, Traffic(candidate=percent(5)))
 
-    assert (served.traffic.candidate, served.marker, served.settled) == (percent(5), MARKER, True)
+    assert (served.traffic.candidate, served.marker, served.converged) == (percent(5), MARKER, True)
     assert api.weights == [[95, 5]]
 
 
@@ -467,7 +467,7 @@ def test_only_named_routes_are_written() -> None:
 
     served = apply(api, Traffic(candidate=percent(30)), router=router)
 
-    assert (api.weights, served.settled) == ([[100, 0], [70, 30]], True)
+    assert (api.weights, served.converged) == ([[100, 0], [70, 30]], True)
 
 
 def test_a_missing_destination_is_added_and_is_gone_when_it_gets_nothing() -> None:
@@ -547,14 +547,14 @@ def test_a_route_that_was_edited_to_match_our_header_is_no_error_and_can_be_take
     seen = read(api)
     back = apply(api, Traffic(), marker=Marker(generation=3, serial=18))
 
-    assert not seen.settled
-    assert (back.traffic, back.settled) == (Traffic(), True)
+    assert not seen.converged
+    assert (back.traffic, back.converged) == (Traffic(), True)
 
 
 def test_a_third_destination_gets_nothing_while_it_is_ours() -> None:
     api = FakeApi(http(to("v1", 90), to("v9", 10)))
 
-    assert apply(api, Traffic(candidate=percent(10))).elsewhere == percent(0)
+    assert apply(api, Traffic(candidate=percent(10))).unattributed == percent(0)
     assert api.weights == [[90, 0, 10]]
 
 
@@ -612,7 +612,7 @@ def test_header_and_cookie_routes_stand_before_the_route_that_they_are_of(
 
     served = apply(api, wanted)
 
-    assert (served.traffic, served.settled) == (wanted, True)
+    assert (served.traffic, served.converged) == (wanted, True)
     assert api.routes[2] == main
     ours = api.routes[1]
     assert (ours["name"], ours["timeout"], ours["route"]) == (
@@ -678,7 +678,7 @@ def test_a_route_of_ours_that_leads_elsewhere_is_not_settled() -> None:
 
     api.routes[0]["route"] = [to("v1")]
 
-    assert not read(api).settled
+    assert not read(api).converged
 
 
 def test_a_header_that_the_route_matches_itself_is_refused() -> None:
@@ -961,7 +961,7 @@ def test_whatever_is_written_is_what_is_read_and_rolling_back_restores_the_share
     for step in steps:
         wanted = Traffic(candidate=percent(step), matches=tuple(matches), mirror=percent(mirror))
         served = apply(api, wanted)
-        assert (served.traffic, served.elsewhere, served.settled) == (wanted, percent(0), True)
+        assert (served.traffic, served.unattributed, served.converged) == (wanted, percent(0), True)
     apply(api, Traffic())
 
     assert read(api).traffic == Traffic()

@@ -24,9 +24,9 @@ BETA = Match(name="x-beta", value="yes")
 @given(WEIGHTS)
 def test_a_part_says_where_every_millionth_goes(weights: dict[str, int]) -> None:
     part = Part.of(RELEASE, weights)
-    stable = MILLION - part.traffic.candidate.ppm - part.elsewhere.ppm
+    stable = MILLION - part.traffic.candidate.ppm - part.unattributed.ppm
 
-    assert (part.elsewhere.ppm > 0) == (weights.get("old", 0) > 0 or not any(weights.values()))
+    assert (part.unattributed.ppm > 0) == (weights.get("old", 0) > 0 or not any(weights.values()))
     assert (stable > 0) == (weights.get("v1", 0) > 0)
     assert (part.traffic.candidate.ppm > 0) == (weights.get("v2", 0) > 0)
 
@@ -40,7 +40,7 @@ def test_of_several_parts_the_highest_share_counts_and_only_equal_ones_are_settl
     whole = served(found)
 
     assert whole.traffic.candidate == max(part.traffic.candidate for part in found)
-    assert whole.settled is (len(set(found)) == 1)
+    assert whole.converged is (len(set(found)) == 1)
 
 
 def test_matches_of_any_part_and_the_largest_mirror_count() -> None:
@@ -51,15 +51,15 @@ def test_matches_of_any_part_and_the_largest_mirror_count() -> None:
     whole = served([one, other], version="7", marker=marker)
 
     assert whole.traffic == Traffic(candidate=percent(5), matches=[BETA], mirror=percent(2))
-    assert (whole.version, whole.marker, whole.settled) == ("7", marker, False)
+    assert (whole.version, whole.marker, whole.converged) == ("7", marker, False)
 
 
 def test_what_the_adapter_says_is_not_settled_is_not() -> None:
     part = Part(Traffic(), Percent(3))
 
-    assert served([part]).settled
-    assert served([part]).elsewhere == Percent(3)
-    assert not served([part], settled=False).settled
+    assert served([part]).converged
+    assert served([part]).unattributed == Percent(3)
+    assert not served([part], converged=False).converged
 
 
 def test_a_version_that_is_not_there_is_named_with_what_is() -> None:

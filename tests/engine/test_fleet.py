@@ -585,7 +585,7 @@ def test_nor_does_a_router_whose_parts_disagree_take_steps() -> None:
         def read(self, release: Release) -> Served:
             return attrs.evolve(
                 MemoryRouter.read(self, release),
-                settled=self.traffic.candidate != percent(50) or not self.split,
+                converged=self.traffic.candidate != percent(50) or not self.split,
             )
 
         split = False

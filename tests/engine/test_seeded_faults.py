@@ -136,9 +136,9 @@ FAULTS = (
     ),
     Fault(
         "parts_that_disagree_are_done",
-        "engine/routing.py",
-        "return served.traffic == draft.routing.desired and served.settled and",
-        "return served.traffic == draft.routing.desired and",
+        "model/router_state.py",
+        "return self.traffic == traffic and self.converged and",
+        "return self.traffic == traffic and",
         "test_traffic.py::test_a_router_whose_parts_disagree_is_never_done",
     ),
     Fault(

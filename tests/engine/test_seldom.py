@@ -61,7 +61,7 @@ from progressive.errors import Failure, StoreError
 from progressive.model import Capabilities, Counts, Look, NoAnswer, Window
 from progressive.plan import Situation, Step
 from progressive.plan.step import Advance, Done, Failed, Halt, Wait
-from progressive.plan.validation import shortfalls
+from progressive.plan.validation import capability_problems
 from progressive.rollout.events import (
     CommandFailed,
     GateAnswered,
@@ -204,12 +204,15 @@ def test_what_a_router_can_t_do_is_named_step_by_step() -> None:
     ]
     plan = canary(weights=(), steps=steps).plan
 
-    assert list(shortfalls(plan, Capabilities())) == [
+    assert list(capability_problems(plan, Capabilities())) == [
         "weight-1: the router can't do a baseline track",
         "weight-1: the router can't do header and cookie routes",
         "weight-1: the router can't do mirroring",
     ]
-    assert list(shortfalls(plan, Capabilities(baseline=True, matches=True, mirror=True))) == []
+    assert (
+        list(capability_problems(plan, Capabilities(baseline=True, matches=True, mirror=True)))
+        == []
+    )
 
 
 # ------------------------------------------------------------------------------- steps of one's own

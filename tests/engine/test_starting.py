@@ -328,7 +328,7 @@ def test_a_router_that_serves_somebody_else_is_not_taken_by_a_slip_of_the_pen(co
     class Busy(MemoryRouter):
         def read(self, release: Release) -> Served:
             return Served(
-                traffic=self.traffic, elsewhere=percent(95) if not self.history else percent(0)
+                traffic=self.traffic, unattributed=percent(95) if not self.history else percent(0)
             )
 
     router = Busy()

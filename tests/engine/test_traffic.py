@@ -28,7 +28,7 @@ from progressive.errors import ConflictError
 from progressive.model import Capabilities, Percent
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track
-from progressive.plan.validation import shortfalls
+from progressive.plan.validation import capability_problems
 from progressive.rollout.events import RouterRead, Tick
 
 
@@ -105,7 +105,7 @@ def test_a_router_that_never_obeys_is_asked_again_and_given_up_at_the_step_s_dea
 def test_a_router_whose_parts_disagree_is_never_done() -> None:
     world = World().until_weight(5)
     wanted = world.served()
-    partly = attrs.evolve(wanted, settled=False)
+    partly = attrs.evolve(wanted, converged=False)
     decision = decide(
         world.rollout,
         Tick(at=world.now + seconds(1)),
@@ -188,7 +188,7 @@ def test_the_release_is_captured_before_the_first_write_and_never_changes() -> N
 @pytest.mark.parametrize("smallest", [percent(1), percent(5), percent(0.1), percent(100)])
 def test_a_weight_that_the_router_can_t_hold_is_named_and_never_rounded(smallest: Percent) -> None:
     plan = canary(weights=percents(0.5, 7.5, 50, 100)).plan
-    named = list(shortfalls(plan, Capabilities(smallest_weight=smallest)))
+    named = list(capability_problems(plan, Capabilities(smallest_weight=smallest)))
 
     wrong = [w for w in percents(0.5, 7.5, 50, 100) if w.ppm % smallest.ppm]
     assert len(named) == len(wrong)
@@ -359,7 +359,7 @@ def test_a_first_deployment_is_refused_with_a_reason() -> None:
 
 def test_a_share_elsewhere_is_drift() -> None:
     world = World().until_weight(5)
-    odd = attrs.evolve(world.served(), elsewhere=percent(10))
+    odd = attrs.evolve(world.served(), unattributed=percent(10))
     decision = decide(world.rollout, Tick(at=world.now), RouterRead(at=world.now, served=odd))
 
     assert "10 % elsewhere" in str(decision.notes[-1])

@@ -486,7 +486,7 @@ def canary_with_everything() -> Played:
     later(seconds(31))
     world.lag = seconds(0)
     later(minutes(1), said(Hold), said(Reject, approval="go"))
-    world.odd = {"elsewhere": percent(3), "settled": False}
+    world.odd = {"unattributed": percent(3), "converged": False}
     later(minutes(5))
     world.odd = {}
     later(minutes(5), said(Resume))

@@ -90,8 +90,8 @@ def test_weights_move_are_read_back_and_are_what_users_get(
     after = driver.apply(percent(30), expect=before.version)
     sent = envoy.get(400)
 
-    assert (before.traffic, before.marker, before.elsewhere) == (Traffic(), None, percent(0))
-    assert (after.traffic, after.elsewhere) == (Traffic(candidate=percent(30)), percent(0))
+    assert (before.traffic, before.marker, before.unattributed) == (Traffic(), None, percent(0))
+    assert (after.traffic, after.unattributed) == (Traffic(candidate=percent(30)), percent(0))
     assert driver.read() == after
     assert abs(sent["v2"] - 120) < 6 * math.sqrt(400 * 0.3 * 0.7)
     assert driver.apply(percent(100)).traffic == Traffic(candidate=percent(100))
@@ -151,8 +151,8 @@ def test_weights_that_are_all_zero_are_seen_and_mended(driver: Driver, envoy: En
     served = driver.read()
 
     assert envoy.get(5) == {"404": 5}
-    assert served.elsewhere == percent(100)
-    assert driver.apply(percent(0)).elsewhere == percent(0)
+    assert served.unattributed == percent(100)
+    assert driver.apply(percent(0)).unattributed == percent(0)
     assert envoy.get(5) == {"v1": 5}
 
 

@@ -437,8 +437,8 @@ def test_a_server_of_neither_version_is_elsewhere_and_stops_a_raise_but_no_way_b
         give(by_weights, 80)
     back = give(by_weights, 0)
 
-    assert (there.traffic.candidate, there.elsewhere) == (percent(25), percent(50))
-    assert back.traffic.candidate == percent(0) and back.elsewhere.ppm > 0
+    assert (there.traffic.candidate, there.unattributed) == (percent(25), percent(50))
+    assert back.traffic.candidate == percent(0) and back.unattributed.ppm > 0
 
 
 def test_a_backend_that_is_not_there_is_named(

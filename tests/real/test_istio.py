@@ -129,7 +129,7 @@ def test_a_weight_is_stored_and_everything_else_stays(reviews: Object) -> None:
         RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=None
     )
 
-    assert (served.traffic.candidate, served.marker, served.settled) == (
+    assert (served.traffic.candidate, served.marker, served.converged) == (
         percent(5),
         Marker(generation=1),
         True,
@@ -176,7 +176,7 @@ def test_header_routes_and_mirrors_pass_istios_schema_and_are_read_back(reviews:
         RELEASE, Traffic(), marker=Marker(generation=1, serial=1), expect=None
     )
 
-    assert (served.traffic, served.settled, again.traffic) == (wanted, True, Traffic())
+    assert (served.traffic, served.converged, again.traffic) == (wanted, True, Traffic())
     assert reviews.now["spec"] == before
 
 

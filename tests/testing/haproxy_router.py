@@ -178,7 +178,7 @@ def served(release: Release, entry: str) -> Served:
             traffic=Traffic(candidate=Percent(ppm.get(release.candidate.backend, 0))),
             version=entry,
             marker=marker,
-            elsewhere=Percent(sum(ppm[name] for name in ppm if name not in ours)),
+            unattributed=Percent(sum(ppm[name] for name in ppm if name not in ours)),
         )
     except ValueError as why:
         raise permanent(f"the entry {entry!r} was edited: {why}") from why

@@ -230,7 +230,7 @@ class Silent(Plain):
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
     ) -> Served:
-        if why := traffic.homeless(release):
+        if why := traffic.unroutable(release):
             raise RouterError(why, failure=Failure.PERMANENT)
         self.system = Traffic(candidate=Percent(traffic.candidate.ppm // 10_000 * 10_000))
         return self.read(release)
@@ -348,14 +348,16 @@ class Forgets(MemoryRouter):
 
 class Elsewhere(Plain):
     def read(self, release: Release) -> Served:
-        return Served(traffic=self.system, elsewhere=percent(1 if self.system.candidate.ppm else 0))
+        return Served(
+            traffic=self.system, unattributed=percent(1 if self.system.candidate.ppm else 0)
+        )
 
 
 class Apart(Plain):
     """One of its two regions is behind for ever."""
 
     def read(self, release: Release) -> Served:
-        return Served(traffic=self.system, settled=not self.system.candidate.ppm)
+        return Served(traffic=self.system, converged=not self.system.candidate.ppm)
 
 
 class Bare(Plain):
@@ -683,7 +685,7 @@ def test_where_the_way_back_fails_too_the_error_says_so() -> None:
     "left",
     [
         Served(traffic=Traffic(candidate=percent(5))),
-        Served(traffic=Traffic(), elsewhere=percent(2)),
+        Served(traffic=Traffic(), unattributed=percent(2)),
     ],
     ids=str,
 )

@@ -114,7 +114,7 @@ def test_traffic_is_what_a_router_with_these_capabilities_can_give(able: Capabil
     @QUICK
     @given(traffic=traffics(able))
     def law(traffic: Traffic) -> None:
-        assert list(able.lacking(traffic)) == []
+        assert list(able.problems_with(traffic)) == []
 
     law()
 

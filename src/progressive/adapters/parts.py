@@ -20,12 +20,12 @@ _NONE = Percent(0)
 
 @attrs.frozen
 class Part:
-    """What one part of a router serves: a route, a split, a region. ``elsewhere``: what reaches no
-    version of the release.
+    """What one part of a router serves: a route, a split, a region. ``unattributed``: what reaches
+    no version of the release.
     """
 
     traffic: Traffic
-    elsewhere: Percent = _NONE
+    unattributed: Percent = _NONE
 
     @classmethod
     def of(cls, release: Release, weights: Mapping[str, int]) -> Part:
@@ -42,16 +42,16 @@ def served(
     *,
     version: str | None = None,
     marker: Marker | None = None,
-    settled: bool = True,
+    converged: bool = True,
 ) -> Served:
     """One `Served` of one or more parts: the part that gives the candidate most counts against a
     ceiling.
 
-    Matches are those of any part, the mirror is the largest. Parts that differ are not settled, so
-    nothing is taken for done before all of them are.
+    Matches are those of any part, the mirror is the largest. Parts that differ are not converged,
+    so nothing is taken for done before all of them are.
     """
     most = max(
-        parts, key=lambda part: (part.traffic.candidate, part.traffic.baseline, part.elsewhere)
+        parts, key=lambda part: (part.traffic.candidate, part.traffic.baseline, part.unattributed)
     )
     traffic = attrs.evolve(
         most.traffic,
@@ -62,8 +62,8 @@ def served(
         traffic=traffic,
         version=version,
         marker=marker,
-        elsewhere=most.elsewhere,
-        settled=settled and all(one == other for one, other in pairwise(parts)),
+        unattributed=most.unattributed,
+        converged=converged and all(one == other for one, other in pairwise(parts)),
     )
 
 

@@ -146,7 +146,7 @@ def _blind(draft: Draft) -> bool:
         ticked is None or routing.last_attempt_at >= ticked
     )
     seen = routing.read_at is not None and (ticked is None or routing.read_at >= ticked)
-    return (tried and not seen) or (routing.observed is not None and not routing.observed.settled)
+    return (tried and not seen) or (routing.observed is not None and not routing.observed.converged)
 
 
 def in_steps(draft: Draft) -> str | None:

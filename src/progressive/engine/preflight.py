@@ -129,11 +129,10 @@ def pending(draft: Draft) -> bool:
     if (
         served is not None
         and not routing.any_write_sent
-        and (served.traffic != ALL_STABLE or served.elsewhere.ppm)
+        and (served.traffic != ALL_STABLE or served.unattributed.ppm)
     ):
-        found = (
-            f"{served.traffic}{f', {served.elsewhere} elsewhere' if served.elsewhere.ppm else ''}"
-        )
+        lost = served.unattributed
+        found = f"{served.traffic}{f', {lost} elsewhere' if lost.ppm else ''}"
         finish(
             draft,
             Phase.ROLLED_BACK,

@@ -207,10 +207,10 @@ def _differs(
     _restart_bake(draft)
     why = f"asked for {routing.desired}, the router serves {served.traffic}"
     why += (
-        f" and {served.elsewhere} elsewhere"
-        if served.elsewhere.ppm
+        f" and {served.unattributed} elsewhere"
+        if served.unattributed.ppm
         else ""
-        if served.settled
+        if served.converged
         else ", not everywhere the same"
     )
     draft.note(Drifted(at=at, asked=routing.desired, served=served, why=why))

@@ -77,24 +77,24 @@ class Served:
     """What the router serves now, as it says itself.
 
     ``version`` is the router's own word for this state of its object (resourceVersion, ETag, a hash
-    of the content), or None; ``elsewhere`` is the share that reaches neither version of the
+    of the content), or None; ``unattributed`` is the share that reaches neither version of the
     release; ``identities`` are what the tracks really run, where the router knows. A router of
     several parts (routes, regions) that do not agree reports the highest share that the candidate
-    has anywhere, and ``settled=False``: it counts against a ceiling, and never as done.
+    has anywhere, and ``converged=False``: it counts against a ceiling, and never as done.
     """
 
     traffic: Traffic
     version: str | None = None
     marker: Marker | None = None
-    elsewhere: Percent = _NONE
+    unattributed: Percent = attrs.field(default=_NONE, metadata=fields.stored_as("elsewhere"))
     identities: tuple[tuple[Track, str], ...] = ()
-    settled: bool = True
+    converged: bool = attrs.field(default=True, metadata=fields.stored_as("settled"))
 
     def shows(self, traffic: Traffic) -> bool:
         """Is ``traffic`` verified: served exactly, everywhere the same, and nothing of it
         elsewhere?
         """
-        return self.traffic == traffic and self.settled and not self.elsewhere.ppm
+        return self.traffic == traffic and self.converged and not self.unattributed.ppm
 
     def refuse_overtaken(
         self, marker: Marker, expect: str | None, *, where: str = "the router"
@@ -141,7 +141,7 @@ class Capabilities:
     compare_and_set: bool = False
     marker: bool = False
 
-    def lacking(self, traffic: Traffic) -> Iterator[str]:
+    def problems_with(self, traffic: Traffic) -> Iterator[str]:
         """What ``traffic`` asks for and a router with these can't do, each in a line. Nothing is
         rounded, nothing silently left out.
         """
@@ -164,6 +164,6 @@ class Capabilities:
         router with these can't do, and for a share that ``release`` has no version for. Nothing has
         been written then.
         """
-        found = [*self.lacking(traffic), *filter(None, [traffic.homeless(release)])]
+        found = [*self.problems_with(traffic), *filter(None, [traffic.unroutable(release)])]
         if found:
             raise RouterError("; ".join(found), failure=Failure.PERMANENT)

@@ -105,8 +105,8 @@ class Traffic:
 
         Exact to a millionth (see `exact_shares`). A backend that is missing gets 0. One that
         belongs to no version takes its part of the total, which no track has then
-        (`Served.elsewhere`); with a total of 0 nobody gets anything. Raises `StrategyError` for a
-        weight below 0.
+        (`Served.unattributed`); with a total of 0 nobody gets anything. Raises `StrategyError` for
+        a weight below 0.
         """
         ppm = exact_shares(weights)
         of = {track: ppm.get(version.backend, 0) for track, version in release.versions.items()}
@@ -136,7 +136,7 @@ class Traffic:
             or any(match not in other.matches for match in self.matches)
         )
 
-    def homeless(self, release: Release) -> str:
+    def unroutable(self, release: Release) -> str:
         """What of it would go to a track that ``release`` has no version for, in a line; empty if
         all of it has somewhere to go.
         """

@@ -18,7 +18,7 @@ from progressive.model.units import MILLION
 if TYPE_CHECKING:
     from .plan import Plan
 
-__all__ = ["problems_of", "shortfalls"]
+__all__ = ["problems_of", "capability_problems"]
 
 UNJUDGED: Final = "no deciding check can judge it"
 
@@ -162,10 +162,10 @@ def _not_judged(plan: Plan, step: int) -> str | None:
     return f"at {traffic.candidate} a comparison has nothing to compare with; add a Limit"
 
 
-def shortfalls(plan: Plan, able: Capabilities) -> Iterator[str]:
+def capability_problems(plan: Plan, able: Capabilities) -> Iterator[str]:
     """What the plan asks of the router that it can't do, each in a line. Nothing is rounded,
     nothing silently left out (R12).
     """
     for step, traffic in zip(plan.steps, plan.traffics, strict=True):
         if step.traffic is not None:
-            yield from (f"{step.id}: {lack}" for lack in able.lacking(traffic))
+            yield from (f"{step.id}: {lack}" for lack in able.problems_with(traffic))

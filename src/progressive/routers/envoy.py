@@ -95,9 +95,9 @@ class Envoy(Router[Request, Response, _Split]):
     gap of a few milliseconds. Header routes and mirrors stand in the route itself, which the admin
     interface can't change.
 
-    Clusters of neither version count as `Served.elsewhere`, and so does a split whose weights are
-    all 0 (Envoy then answers 404 to everybody). Routes with the same prefix that do not agree are
-    not `Served.settled`. (Tried with Envoy 1.40.)
+    Clusters of neither version count as `Served.unattributed`, and so does a split whose weights
+    are all 0 (Envoy then answers 404 to everybody). Routes with the same prefix that do not agree
+    are not `Served.converged`. (Tried with Envoy 1.40.)
     """
 
     capabilities = Capabilities(smallest_weight=Percent(1), baseline=True, marker=True)

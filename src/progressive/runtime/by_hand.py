@@ -126,8 +126,8 @@ def _nobody_there(before: Served, release: Release, take_over: bool) -> None:
     if take_over:
         return
     others = (
-        f"{before.elsewhere} of the requests of {release.service!r} go elsewhere now"
-        if before.elsewhere.ppm
+        f"{before.unattributed} of the requests of {release.service!r} go elsewhere now"
+        if before.unattributed.ppm
         else ""
     )
     if before.marker is not None:

@@ -17,7 +17,7 @@ from progressive.model.measurement import Look, NoAnswer
 from progressive.model.router_state import Capabilities, Served
 from progressive.model.traffic import Track
 from progressive.plan.plan import Plan
-from progressive.plan.validation import shortfalls
+from progressive.plan.validation import capability_problems
 from progressive.ports import AsyncFleetSurvey, FleetSurvey, Ports
 from progressive.rollout.commands import (
     Apply,
@@ -98,7 +98,7 @@ def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
         ]
     if plan.retire_after is not None and ports.fleet is None:
         found.append("retire_after: the plan removes the old version, which needs fleet=")
-    return (*found, *shortfalls(plan, _capabilities(ports)))
+    return (*found, *capability_problems(plan, _capabilities(ports)))
 
 
 def _capabilities(ports: Ports) -> Capabilities:

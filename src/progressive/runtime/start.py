@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from progressive.errors import ConflictError, StrategyError
@@ -102,7 +103,8 @@ async def astart(
                 async for _ in aiterate(other.id, ports):
                     if ports.clock() >= end:
                         break
-        while await asyncio.to_thread(_still_active, ports, other, end, if_running):  # noqa: ASYNC110 - in a store, not here
+        still_active = partial(asyncio.to_thread, _still_active, ports, other, end, if_running)
+        while await still_active():  # noqa: ASYNC110 - it ends in a store, not here
             await asyncio.sleep(LOOK)
     return await asyncio.to_thread(_begun, plan, release, id, ports)
 

@@ -88,8 +88,8 @@ def committed(path: str, serial: int) -> Iterator[tuple[int, int, int, bytes]]:
     A journal that is not there is empty (somebody archived it). One in which anything is missing up
     to ``serial`` is a `StateError`.
     """
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - closed by the with below; only the opening may find nothing
+    try:  # only the opening may find nothing; the file is closed by the with below
+        file = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         return
     before: int | None = None

@@ -80,8 +80,8 @@ class Istio(Router[Request, Response, VirtualService]):
     real API server and Istio's own definitions.)
 
     Weights are relative: 100 beside 50 is two thirds. Routes that do not agree are not
-    `Served.settled`, and the highest share of the candidate counts. What leads to neither version
-    is `Served.elsewhere`. Our own header routes and mirrors are read back too.
+    `Served.converged`, and the highest share of the candidate counts. What leads to neither version
+    is `Served.unattributed`. Our own header routes and mirrors are read back too.
 
     `apply` sends one request if ``expect`` is what this object read last, else two. A destination
     that is missing is added, and taken out again when its weight is 0.

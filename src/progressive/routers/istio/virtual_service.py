@@ -116,7 +116,7 @@ class VirtualService:
         """What it asks Istio for; of several routes the most that the candidate gets."""
         found = [self._part(i) for i in self.managed]
         return parts.served(
-            found, version=self.version, marker=self.marker, settled=not self._strays
+            found, version=self.version, marker=self.marker, converged=not self._strays
         )
 
     def _part(self, i: int) -> parts.Part:

@@ -304,22 +304,22 @@ def what_a_stranger_does_is_seen(trial: Trial) -> None:
 
 
 def the_share_of_a_third_version_is_reported(trial: Trial) -> None:
-    """Traffic that reaches neither version of the release is Served.elsewhere; the next write takes
-    it back.
+    """Traffic that reaches neither version of the release is Served.unattributed; the next write
+    takes it back.
     """
     _needs_third_version(trial)
     assert trial.setup.third_version is not None
     share = trial.half
     trial.setup.third_version(share)
-    seen = trial.first(lambda seen: seen.elsewhere == share)
+    seen = trial.first(lambda seen: seen.unattributed == share)
     must(
-        abs(seen.elsewhere.ppm - share.ppm) < trial.able.smallest_weight.ppm
+        abs(seen.unattributed.ppm - share.ppm) < trial.able.smallest_weight.ppm
         and seen.traffic == STABLE_ONLY,
         f"{trial.router.named('read')} does not tell of a version that is in neither track",
         expected=f"{STABLE_ONLY}, {share} elsewhere",
         seen=shown(seen),
         hint="add up what goes to backends that are not in the release, and give it as "
-        "Served(elsewhere=...)",
+        "Served(unattributed=...)",
     )
     trial.write(STABLE_ONLY)
 

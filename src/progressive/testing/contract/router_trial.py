@@ -452,8 +452,8 @@ def _able(router: BoundPort, release: Release) -> Capabilities:
 
 def shown(served: Served) -> str:
     """The parts of an answer that a driver decides by, in words."""
-    elsewhere = f", {served.elsewhere} elsewhere" if served.elsewhere.ppm else ""
-    return f"{served.traffic}{elsewhere}{'' if served.settled else ', not settled'}"
+    elsewhere = f", {served.unattributed} elsewhere" if served.unattributed.ppm else ""
+    return f"{served.traffic}{elsewhere}{'' if served.converged else ', not settled'}"
 
 
 def differing(one: Any, other: Any) -> str:
@@ -468,4 +468,4 @@ def differing(one: Any, other: Any) -> str:
 
 def state(served: Served) -> tuple[object, ...]:
     """All that a write could change; the identities of what runs may change by themselves."""
-    return served.traffic, served.elsewhere, served.marker, served.version, served.settled
+    return served.traffic, served.unattributed, served.marker, served.version, served.converged

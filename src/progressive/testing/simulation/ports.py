@@ -56,7 +56,7 @@ class Simulated:
         self.metrics = tuple(metrics)
         self.traffic = Traffic()
         self.weights: list[tuple[timedelta, Traffic]] = [(ZERO, self.traffic)]
-        self.settled = True
+        self.converged = True
         self._asked = self.traffic
         self._coming: list[tuple[datetime, Traffic, bool]] = []
         self._marker: Marker | None = None
@@ -86,8 +86,8 @@ class Simulated:
                 break
             self.service.go_on(when, self._flowing)
             if self._coming and self._coming[0][0] == when:
-                _, traffic, settled = self._coming.pop(0)
-                self._serve(traffic, settled, when)
+                _, traffic, converged = self._coming.pop(0)
+                self._serve(traffic, converged, when)
             else:
                 self._strike(self._once.pop(0), when)
         self.service.go_on(to, self._flowing)
@@ -115,8 +115,8 @@ class Simulated:
             self._asked, self._marker = Traffic(), None
         self._serve(self._asked, True, when)
 
-    def _serve(self, traffic: Traffic, settled: bool, when: datetime) -> None:
-        self.settled = settled
+    def _serve(self, traffic: Traffic, converged: bool, when: datetime) -> None:
+        self.converged = converged
         if traffic != self.traffic:
             self.traffic = traffic
             self.weights.append((when - self.world.start, traffic))
@@ -174,10 +174,13 @@ class Simulated:
 
     def _served(self) -> Served:
         traffic = self.traffic
-        if not self.settled:
+        if not self.converged:
             traffic = attrs.evolve(traffic, candidate=max(traffic.candidate, self._asked.candidate))
         return Served(
-            traffic=traffic, version=str(self._revision), marker=self._marker, settled=self.settled
+            traffic=traffic,
+            version=str(self._revision),
+            marker=self._marker,
+            converged=self.converged,
         )
 
     def undo(self, release: Release) -> str:
