@@ -153,7 +153,7 @@ def _member(node: ast.stmt) -> str | None:
         name = node.name
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         name = node.target.id
-    return name if name in ("__init__", "__call__") or name and not name.startswith("_") else None
+    return name if name in ("__init__", "__call__") or (name and not name.startswith("_")) else None
 
 
 def _says_any(node: ast.stmt) -> bool:

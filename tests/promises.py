@@ -96,9 +96,11 @@ def page() -> str:
         "# What is promised, and which test holds it",
         "",
         "Made from the suite by `python tests/promises.py`; each test breaks if its promise does.",
-        "The tests of the tests are the [seeded "
-        "faults](../../tests/engine/test_seeded_faults.py): faults put into the engine on "
-        "purpose,",
+        (
+            "The tests of the tests are the [seeded "
+            "faults](../../tests/engine/test_seeded_faults.py): faults put into the engine on "
+            "purpose,"
+        ),
         "each of which must be caught, every time.",
         "",
     ]

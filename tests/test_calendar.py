@@ -182,8 +182,10 @@ def test_a_freeze_is_closed_from_its_beginning_until_its_end(now: str, closed: b
     [
         (
             lambda: OpenHours(zone="Vienna"),
-            "OpenHours.zone: 'Vienna' is no time zone known here; use a name such as "
-            "'Europe/Vienna'",
+            (
+                "OpenHours.zone: 'Vienna' is no time zone known here; use a name such as "
+                "'Europe/Vienna'"
+            ),
         ),
         (lambda: OpenHours(zone="../etc/passwd"), "is no time zone known here"),
         (lambda: OpenHours(zone=7), "OpenHours.zone: 7 is no time zone"),

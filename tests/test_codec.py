@@ -693,8 +693,10 @@ def test_what_a_check_of_one_s_own_says_that_can_t_be_stored_is_left_out() -> No
         (
             lambda: dumps_strategy(MINE),
             StrategyError,
-            "Warm(times=3, label='caches', id='') is of an unknown step kind 'warm-up'; "
-            "pass its class in Kinds(...)",
+            (
+                "Warm(times=3, label='caches', id='') is of an unknown step kind 'warm-up'; "
+                "pass its class in Kinds(...)"
+            ),
         ),
         (
             lambda: dumps(begin(MINE.plan, RELEASE, id="r", at=START), Kinds(Warm)),
@@ -704,14 +706,18 @@ def test_what_a_check_of_one_s_own_says_that_can_t_be_stored_is_left_out() -> No
         (
             lambda: loads_strategy(dumps_strategy(MINE, OWN)),
             StateError,
-            "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
-            "hook, pause, set_weight; your own class goes into Kinds(...)",
+            (
+                "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
+                "hook, pause, set_weight; your own class goes into Kinds(...)"
+            ),
         ),
         (
             lambda: loads_strategy(dumps_strategy(MINE, OWN), Kinds(Even)),
             StateError,
-            "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
-            "hook, pause, set_weight; your own class goes into Kinds(...)",
+            (
+                "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
+                "hook, pause, set_weight; your own class goes into Kinds(...)"
+            ),
         ),
         (
             lambda: loads_strategy(

@@ -137,8 +137,10 @@ DESCRIPTIONS: tuple[Case, ...] = (
     (
         "a duration for a deadline",
         lambda: canary(deadline=hours(1)),
-        "Canary.deadline: datetime.timedelta(seconds=3600) is no Deadline; write "
-        "Deadline(within=datetime.timedelta(seconds=3600))",
+        (
+            "Canary.deadline: datetime.timedelta(seconds=3600) is no Deadline; write "
+            "Deadline(within=datetime.timedelta(seconds=3600))"
+        ),
     ),
     (
         "a deadline as a number",
@@ -162,14 +164,18 @@ DESCRIPTIONS: tuple[Case, ...] = (
     (
         "weights that fall",
         lambda: canary(weights=percents(10, 5, 100)),
-        "canary: weights[1]: 5 % is not above the 10 % before it; weights must rise (the "
-        "way back is the rollback)",
+        (
+            "canary: weights[1]: 5 % is not above the 10 % before it; weights must rise (the "
+            "way back is the rollback)"
+        ),
     ),
     (
         "weights of steps that stand still",
         lambda: stepped(SetWeight(percent(50)), SetWeight(percent(50)), SetWeight(percent(100))),
-        "canary: steps[1].weight: 50 % is not above the 50 % before it; weights must rise "
-        "(the way back is the rollback)",
+        (
+            "canary: steps[1].weight: 50 % is not above the 50 % before it; weights must rise "
+            "(the way back is the rollback)"
+        ),
     ),
     (
         "not all in the end",
@@ -278,8 +284,10 @@ DESCRIPTIONS: tuple[Case, ...] = (
     (
         "the class of a check",
         lambda: canary(checks=[NoWorse]),
-        "Canary.checks[0]: <class 'progressive.analysis.no_worse.NoWorse'> is not a check "
-        "such as Limit(...) or NoWorse(...)",
+        (
+            "Canary.checks[0]: <class 'progressive.analysis.no_worse.NoWorse'> is not a check "
+            "such as Limit(...) or NoWorse(...)"
+        ),
     ),
     (
         "checks by name",
@@ -312,61 +320,81 @@ DESCRIPTIONS: tuple[Case, ...] = (
                 Limit(Metric("error-rate", kind="ratio", unit="%"), at_most=percent(2), id="b"),
             ]
         ),
-        "canary: checks/b: metric 'error-rate' is described in two ways: "
-        f"{Metric('error-rate', kind='ratio', unit='%')!r} and {ERRORS!r}",
+        (
+            "canary: checks/b: metric 'error-rate' is described in two ways: "
+            f"{Metric('error-rate', kind='ratio', unit='%')!r} and {ERRORS!r}"
+        ),
     ),
     # -- checks
     (
         "a comparison of latencies of which more is better",
         lambda: NoWorse(Metric("latency", kind="latency", bad="down")),
-        "NoWorse(latency): the metric's bad='down': of latencies, only slower ones can be "
-        "told from; use bad='up'",
+        (
+            "NoWorse(latency): the metric's bad='down': of latencies, only slower ones can be "
+            "told from; use bad='up'"
+        ),
     ),
     (
         "a comparison that accepts nothing",
         lambda: NoWorse(ERRORS, margin=1.5, accept=1.5, beta=5),
         [
-            "NoWorse(error-rate): accept=1.5 is the ratio to be excluded; it must be above "
-            "the margin of 1.5, and at most 1000",
-            "NoWorse(error-rate): beta=5 is a probability between 0 and 1: of accepting a "
-            "candidate that is accept= times as bad",
+            (
+                "NoWorse(error-rate): accept=1.5 is the ratio to be excluded; it must be above "
+                "the margin of 1.5, and at most 1000"
+            ),
+            (
+                "NoWorse(error-rate): beta=5 is a probability between 0 and 1: of accepting a "
+                "candidate that is accept= times as bad"
+            ),
         ],
     ),
     (
         "a comparison that is to accept what is no worse at all",
         lambda: NoWorse(LATENCY, accept=True),
-        "NoWorse(latency): accept=True is the ratio to be excluded; it must be above the "
-        "margin of 1.0, and at most 1000",
+        (
+            "NoWorse(latency): accept=True is the ratio to be excluded; it must be above the "
+            "margin of 1.0, and at most 1000"
+        ),
     ),
     (
         "an exact comparison that moves its schedule",
         lambda: NoWorse(ERRORS, accept=2.0, exact=True),
-        "NoWorse(error-rate): exact=True needs a schedule that does not depend on the "
-        "evidence, which accept= makes it do; choose one",
+        (
+            "NoWorse(error-rate): exact=True needs a schedule that does not depend on the "
+            "evidence, which accept= makes it do; choose one"
+        ),
     ),
     (
         "an exact comparison of clumps",
         lambda: NoWorse(ERRORS, dispersion=3.0, exact=True),
-        "NoWorse(error-rate): exact=True is for ratios where up is bad, without a "
-        "dispersion; leave it out",
+        (
+            "NoWorse(error-rate): exact=True is for ratios where up is bad, without a "
+            "dispersion; leave it out"
+        ),
     ),
     (
         "blocks of what is no count",
         lambda: NoWorse(LATENCY, blocks=True),
-        "NoWorse(latency): blocks=True is for ratios and means, without margin=, "
-        "dispersion=, accept= or exact=; leave those out",
+        (
+            "NoWorse(latency): blocks=True is for ratios and means, without margin=, "
+            "dispersion=, accept= or exact=; leave those out"
+        ),
     ),
     (
         "a level of which looks are clumps",
         lambda: NoWorse(Metric("queue", kind="value"), dispersion=2.0),
-        "NoWorse(queue): dispersion= is for what is counted; a look at a level is one "
-        "observation, however it comes about",
+        (
+            "NoWorse(queue): dispersion= is for what is counted; a look at a level is one "
+            "observation, however it comes about"
+        ),
     ),
     (
         "blocks with a margin",
         lambda: NoWorse(ERRORS, blocks=True, margin=1.1),
-        "NoWorse(error-rate): blocks=True is for ratios and means, without margin=, "
-        "dispersion=, accept= or exact=; leave those out",
+        (
+            "NoWorse(error-rate): blocks=True is for ratios and means, without margin=, "
+            "dispersion=, accept= or exact=; leave those out"
+        ),
     ),
     (
         "a check that observes by a word",
@@ -388,16 +416,20 @@ DESCRIPTIONS: tuple[Case, ...] = (
         lambda: SampleRatio(QUEUE, alpha=1),
         [
             "SampleRatio(queue): a value does not count requests; take a ratio or a latency",
-            "SampleRatio(queue): alpha=1 is a probability between 0 and 1; 0.001 is one "
-            "false alarm in a thousand rollouts",
+            (
+                "SampleRatio(queue): alpha=1 is a probability between 0 and 1; 0.001 is one "
+                "false alarm in a thousand rollouts"
+            ),
         ],
     ),
     (
         "ranks of a ratio",
         lambda: MannWhitney(ERRORS, margin=0, confidence=98, samples=501, than="candidate"),
         [
-            "MannWhitney(error-rate): it ranks the samples of a level; for a ratio use "
-            "NoWorse(...)",
+            (
+                "MannWhitney(error-rate): it ranks the samples of a level; for a ratio use "
+                "NoWorse(...)"
+            ),
             "MannWhitney(error-rate): margin=0 is the ratio still tolerated, from 1.0 to 1000",
             "MannWhitney(error-rate): confidence=98 is between 0.5 and 1, such as 0.98",
             "MannWhitney(error-rate): samples=501: at most 500, they are kept in the rollout",
@@ -410,10 +442,14 @@ DESCRIPTIONS: tuple[Case, ...] = (
             KAYENTA, metrics=[ERRORS, QUEUE, QUEUE], than="candidate", points=9, lookback=3
         ),
         [
-            "Kayenta: metrics: none is named 'cpu', which the config judges; there are "
-            "error-rate, queue, queue",
-            "Kayenta: metrics: 'error-rate' is a ratio; Kayenta compares points, so make "
-            "it a value",
+            (
+                "Kayenta: metrics: none is named 'cpu', which the config judges; there are "
+                "error-rate, queue, queue"
+            ),
+            (
+                "Kayenta: metrics: 'error-rate' is a ratio; Kayenta compares points, so make "
+                "it a value"
+            ),
             "Kayenta: metrics: 'error-rate' is not judged by the config; leave it out",
             "Kayenta: metrics: 'queue' is not judged by the config; leave it out",
             "Kayenta: metrics: 'queue' is there 2 times; once is enough",
@@ -445,8 +481,10 @@ DESCRIPTIONS: tuple[Case, ...] = (
         lambda: NoWorse(ERRORS, margin=0.9, share_of_alpha=0, than="candidate"),
         [
             "NoWorse(error-rate): margin=0.9 is the ratio still tolerated, from 1.0 to 1000",
-            "NoWorse(error-rate): share_of_alpha=0 must be above 0 (and at most 1000); it "
-            "is a weight beside the other checks'",
+            (
+                "NoWorse(error-rate): share_of_alpha=0 must be above 0 (and at most 1000); it "
+                "is a weight beside the other checks'"
+            ),
             "NoWorse(error-rate): than=candidate: compare it with stable or baseline",
         ],
     ),
@@ -523,14 +561,18 @@ DESCRIPTIONS: tuple[Case, ...] = (
     (
         "a failed check that waits",
         lambda: Tolerance(then=Action.WAIT),
-        "Tolerance.then: 'wait': a failed check can't wait; to watch without deciding use "
-        "observe=True on the check",
+        (
+            "Tolerance.then: 'wait': a failed check can't wait; to watch without deciding use "
+            "observe=True on the check"
+        ),
     ),
     (
         "a budget without an end",
         Budget,
-        "Budget(looks=None, within=None, then='hold'): give looks= or within=, or neither "
-        "and then=Action.WAIT (the step's deadline decides)",
+        (
+            "Budget(looks=None, within=None, then='hold'): give looks= or within=, or neither "
+            "and then=Action.WAIT (the step's deadline decides)"
+        ),
     ),
     (
         "an action that does not exist",
@@ -541,20 +583,26 @@ DESCRIPTIONS: tuple[Case, ...] = (
     (
         "a canary without checks",
         lambda: Canary(weights=percents(10, 100)),
-        "canary: nothing would ever stop it: no check decides; add checks=[...] or say "
-        "unguarded='why'",
+        (
+            "canary: nothing would ever stop it: no check decides; add checks=[...] or say "
+            "unguarded='why'"
+        ),
     ),
     (
         "a canary whose checks only observe",
         lambda: canary(checks=[Limit(ERRORS, at_most=percent(1), observe=True)]),
-        "canary: nothing would ever stop it: no check decides; add checks=[...] or say "
-        "unguarded='why'",
+        (
+            "canary: nothing would ever stop it: no check decides; add checks=[...] or say "
+            "unguarded='why'"
+        ),
     ),
     (
         "a blue-green without anything",
         BlueGreen,
-        "blue_green: nothing would ever stop it: no check decides, no hook, no approval; "
-        "add checks=[...] or say unguarded='why'",
+        (
+            "blue_green: nothing would ever stop it: no check decides, no hook, no approval; "
+            "add checks=[...] or say unguarded='why'"
+        ),
     ),
     (
         "unguarded for no reason",
@@ -578,8 +626,10 @@ DESCRIPTIONS: tuple[Case, ...] = (
             checks=[Limit(ERRORS, at_most=percent(1), observe=True)],
             analyses=[Analysis("other", checks=[LIMIT])],
         ),
-        "canary: steps[2] (bake-100): no deciding check can judge it: those that run here "
-        "only observe; add one that decides",
+        (
+            "canary: steps[2] (bake-100): no deciding check can judge it: those that run here "
+            "only observe; add one that decides"
+        ),
     ),
     (
         "a bake without a guard",
@@ -590,8 +640,10 @@ DESCRIPTIONS: tuple[Case, ...] = (
             checks=(),
             analyses=[Analysis("other", checks=[LIMIT])],
         ),
-        "canary: steps[2] (bake-100): no deciding check can judge it: no analysis runs "
-        "here; name it in guards=",
+        (
+            "canary: steps[2] (bake-100): no deciding check can judge it: no analysis runs "
+            "here; name it in guards="
+        ),
     ),
     (
         "weights without a guard",
@@ -605,22 +657,28 @@ DESCRIPTIONS: tuple[Case, ...] = (
     (
         "a blue-green that judges only its preview",
         lambda: BlueGreen(preview_checks=[LIMIT], preview_hook="smoke"),
-        "blue_green: bake: nothing judges it after the switch; add checks=[...] (they "
-        "guard the bake) or say unguarded='why'",
+        (
+            "blue_green: bake: nothing judges it after the switch; add checks=[...] (they "
+            "guard the bake) or say unguarded='why'"
+        ),
     ),
     (
         "a blue-green whose bake is only observed",
         lambda: BlueGreen(
             preview_checks=[LIMIT], checks=[Limit(ERRORS, at_most=percent(1), observe=True)]
         ),
-        "blue_green: bake: no deciding check can judge it: those that run here only "
-        "observe; add one that decides",
+        (
+            "blue_green: bake: no deciding check can judge it: those that run here only "
+            "observe; add one that decides"
+        ),
     ),
     (
         "a blue-green that compares after the switch",
         lambda: BlueGreen(pause=minutes(1), checks=[NoWorse(ERRORS)]),
-        "blue_green: bake: no deciding check can judge it: at 100 % a comparison has "
-        "nothing to compare with; add a Limit",
+        (
+            "blue_green: bake: no deciding check can judge it: at 100 % a comparison has "
+            "nothing to compare with; add a Limit"
+        ),
     ),
     (
         "an approval of a bad id",
@@ -634,26 +692,34 @@ DESCRIPTIONS: tuple[Case, ...] = (
         lambda: BlueGreen(
             preview_checks=[Limit(ERRORS, at_most=percent(1), observe=True)], checks=[LIMIT]
         ),
-        "blue_green: preview_checks: no deciding check of 'preview' can judge there, so it "
-        "could never end; add one that decides",
+        (
+            "blue_green: preview_checks: no deciding check of 'preview' can judge there, so it "
+            "could never end; add one that decides"
+        ),
     ),
     (
         "a revert that compares after the switch",
         lambda: Revert(checks=[NoWorse(ERRORS)], unguarded=None),
-        "revert: bake: no deciding check can judge it: at 100 % a comparison has nothing "
-        "to compare with; add a Limit",
+        (
+            "revert: bake: no deciding check can judge it: at 100 % a comparison has nothing "
+            "to compare with; add a Limit"
+        ),
     ),
     (
         "an alpha of five",
         lambda: canary(alpha=5),
-        "canary: alpha: 5 is a probability between 0 and 1; 0.01 is one false alarm in a "
-        "hundred rollouts",
+        (
+            "canary: alpha: 5 is a probability between 0 and 1; 0.01 is one false alarm in a "
+            "hundred rollouts"
+        ),
     ),
     (
         "an alpha in words",
         lambda: canary(alpha="1 %"),
-        "canary: alpha: '1 %' is a probability between 0 and 1; 0.01 is one false alarm in "
-        "a hundred rollouts",
+        (
+            "canary: alpha: '1 %' is a probability between 0 and 1; 0.01 is one false alarm in "
+            "a hundred rollouts"
+        ),
     ),
     # -- people
     (
@@ -678,8 +744,10 @@ DESCRIPTIONS: tuple[Case, ...] = (
             pause=minutes(1),
             checks=[LIMIT],
         ),
-        "blue_green: give approval= (a person switches) or pause= (it switches by itself), "
-        "not both",
+        (
+            "blue_green: give approval= (a person switches) or pause= (it switches by itself), "
+            "not both"
+        ),
     ),
     (
         "one gate as a string",
@@ -725,8 +793,10 @@ DESCRIPTIONS: tuple[Case, ...] = (
     (
         "a kind of no class",
         lambda: Kinds(int),
-        "Kinds: <class 'int'> must be an attrs class with a kind, such as kind: "
-        "ClassVar[str] = 'warm-up'",
+        (
+            "Kinds: <class 'int'> must be an attrs class with a kind, such as kind: "
+            "ClassVar[str] = 'warm-up'"
+        ),
     ),
     # -- releases
     (
@@ -796,8 +866,10 @@ DESCRIPTIONS: tuple[Case, ...] = (
     (
         "no count for all",
         lambda: Histogram(edges=(0.5, 1), cumulative=(1, 2)),
-        "histogram.cumulative: (1, 2) must have one number more than edges (the last "
-        "counts all) and never fall",
+        (
+            "histogram.cumulative: (1, 2) must have one number more than edges (the last "
+            "counts all) and never fall"
+        ),
     ),
     (
         "half a count",
@@ -885,11 +957,15 @@ def test_every_problem_is_reported_at_once() -> None:
         )
 
     assert caught.value.problems == (
-        "canary: alpha: 5 is a probability between 0 and 1; 0.01 is one false alarm in a "
-        "hundred rollouts",
+        (
+            "canary: alpha: 5 is a probability between 0 and 1; 0.01 is one false alarm in a "
+            "hundred rollouts"
+        ),
         "canary: steps[1].id: 'x' is the id of steps[0] too",
-        "canary: steps[2].weight: 20 % is not above the 50 % before it; weights must rise "
-        "(the way back is the rollback)",
+        (
+            "canary: steps[2].weight: 20 % is not above the 50 % before it; weights must rise "
+            "(the way back is the rollback)"
+        ),
         "canary: steps: they end at 20 %; the last weight must be percent(100)",
         "canary: guards[0]: there is no analysis 'no'; there are ['checks']",
         "canary: steps[3].analysis: there is no analysis 'nope'; there are ['checks']",
@@ -915,8 +991,10 @@ STATES: tuple[Stored, ...] = (
     (
         "a key of another version",
         lambda s: s.update(mood="fine"),
-        "$.mood: unknown key; Rollout has id, release, plan, serial, progress, routing, "
-        "evidence, clocks, wake_at, instances",
+        (
+            "$.mood: unknown key; Rollout has id, release, plan, serial, progress, routing, "
+            "evidence, clocks, wake_at, instances"
+        ),
     ),
     (
         "a wrong type",
@@ -962,8 +1040,10 @@ STATES: tuple[Stored, ...] = (
     (
         "an unknown step kind",
         lambda s: s["plan"]["steps"][1].update(kind="warm-up"),
-        "$.plan.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
-        "hook, pause, set_weight; your own class goes into Kinds(...)",
+        (
+            "$.plan.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
+            "hook, pause, set_weight; your own class goes into Kinds(...)"
+        ),
     ),
     (
         "an unknown check kind",
@@ -982,8 +1062,10 @@ STATES: tuple[Stored, ...] = (
     (
         "an unknown phase",
         lambda s: s["progress"].update(phase="paused"),
-        "$.progress.phase: 'paused' is not one of pending, progressing, held, "
-        "rolling_back, promoted, rolled_back",
+        (
+            "$.progress.phase: 'paused' is not one of pending, progressing, held, "
+            "rolling_back, promoted, rolled_back"
+        ),
     ),
     (
         "a time without a zone",
@@ -1008,20 +1090,26 @@ STATES: tuple[Stored, ...] = (
     (
         "weights that fall",
         lambda s: s["plan"]["steps"][2].update(weight=3),
-        "$.plan: steps[2].weight: 3 % is not above the 5 % before it; weights must rise "
-        "(the way back is the rollback)",
+        (
+            "$.plan: steps[2].weight: 3 % is not above the 5 % before it; weights must rise "
+            "(the way back is the rollback)"
+        ),
     ),
     (
         "a bound of no unit",
         lambda s: s["plan"]["analyses"][0]["checks"][0].update(at_most={"ppm": 20}),
-        '$.plan.analyses[0].checks[0].at_most: expected {"percent": ..}, {"seconds": ..}, '
-        "{\"times\": ..} or a number, got {'ppm': 20}",
+        (
+            '$.plan.analyses[0].checks[0].at_most: expected {"percent": ..}, {"seconds": ..}, '
+            "{\"times\": ..} or a number, got {'ppm': 20}"
+        ),
     ),
     (
         "a bound in the wrong unit",
         lambda s: s["plan"]["analyses"][0]["checks"][0].update(at_most=0.02),
-        "$.plan.analyses[0].checks[0]: Limit(error-rate): at_most=0.02: a ratio takes "
-        "percent(1) or times(1.5)",
+        (
+            "$.plan.analyses[0].checks[0]: Limit(error-rate): at_most=0.02: a ratio takes "
+            "percent(1) or times(1.5)"
+        ),
     ),
     (
         "no times stable",
@@ -1079,14 +1167,18 @@ STATES: tuple[Stored, ...] = (
     (
         "more traffic than the step's",
         lambda s: s["routing"]["wanted"].update(candidate=60),
-        "$.routing.wanted: it asks for 60 % candidate, and progressing in step 'bake-50' "
-        "allows 50 % candidate",
+        (
+            "$.routing.wanted: it asks for 60 % candidate, and progressing in step 'bake-50' "
+            "allows 50 % candidate"
+        ),
     ),
     (
         "traffic on the way back",
         lambda s: s["progress"].update(phase="rolling_back"),
-        "$.routing.wanted: it asks for 50 % candidate, and rolling_back in step 'bake-50' "
-        "allows 0 % candidate",
+        (
+            "$.routing.wanted: it asks for 50 % candidate, and rolling_back in step 'bake-50' "
+            "allows 0 % candidate"
+        ),
     ),
     (
         "held without a cause",
@@ -1098,8 +1190,10 @@ STATES: tuple[Stored, ...] = (
         lambda s: s["progress"].update(
             causes=[{"name": "x", "why": "y", "by": "eve", "person": True, "within": 60}]
         ),
-        "$.progress.causes: a rollout is held exactly while it has causes; this one is "
-        "progressing with 1",
+        (
+            "$.progress.causes: a rollout is held exactly while it has causes; this one is "
+            "progressing with 1"
+        ),
     ),
     (
         "evidence of another length",
@@ -1112,8 +1206,10 @@ STATES: tuple[Stored, ...] = (
             s["progress"].update(phase="pending", step=0)
             or s["routing"].update(wanted={}, claimed=False)
         ),
-        "$.evidence.probes: it has none, and before the start the plan's metrics "
-        "error-rate must answer",
+        (
+            "$.evidence.probes: it has none, and before the start the plan's metrics "
+            "error-rate must answer"
+        ),
     ),
     (
         "traffic without a write",
@@ -1123,8 +1219,10 @@ STATES: tuple[Stored, ...] = (
     (
         "a retirement on the way",
         lambda s: s["progress"].update(retirement="due"),
-        "$.progress.retirement: due while progressing: only a promoted rollout retires the "
-        "old version",
+        (
+            "$.progress.retirement: due while progressing: only a promoted rollout retires the "
+            "old version"
+        ),
     ),
     (
         "nothing to wake up for",
@@ -1232,8 +1330,10 @@ OTHERS = (
     (
         loads_strategy,
         '{"kind":"canary","weights":[5,100]}',
-        "$: canary: nothing would ever stop it: no check decides; add checks=[...] or say "
-        "unguarded='why'",
+        (
+            "$: canary: nothing would ever stop it: no check decides; add checks=[...] or say "
+            "unguarded='why'"
+        ),
     ),
     (
         loads_strategy,

@@ -804,8 +804,10 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
             "cpu", outlier_factor=-1, allowed_increase=nan, critical_decrease=True
         ),
         (
-            "KayentaMetric('cpu'): outlier_factor=-1: use a number of quartile distances, "
-            "0 or more, such as 3.0",
+            (
+                "KayentaMetric('cpu'): outlier_factor=-1: use a number of quartile distances, "
+                "0 or more, such as 3.0"
+            ),
             "KayentaMetric('cpu'): allowed_increase=nan: use a ratio, such as 1.2",
             "KayentaMetric('cpu'): critical_decrease=True: use a ratio, such as 1.2",
         ),
@@ -838,8 +840,10 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
         ),
         (
             "KayentaJudge: metrics: 'cpu' is there 2 times; give each a name of its own",
-            "KayentaJudge: marginal_score=75.0, pass_score=101: use numbers from 0 to 100, "
-            "such as 75 and 95",
+            (
+                "KayentaJudge: marginal_score=75.0, pass_score=101: use numbers from 0 to 100, "
+                "such as 75 and 95"
+            ),
             "KayentaJudge: tolerance=-1: use a part of the estimate, 0 or more, such as 0.25",
             "KayentaJudge: confidence=98: use a part of 1, such as 0.98",
             "KayentaJudge: fail_open='no': use True or False",
@@ -853,8 +857,10 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
     (
         lambda: KayentaJudge(metrics=[CPU], marginal_score="75"),
         (
-            "KayentaJudge: marginal_score='75', pass_score=95.0: use numbers from 0 to "
-            "100, such as 75 and 95",
+            (
+                "KayentaJudge: marginal_score='75', pass_score=95.0: use numbers from 0 to "
+                "100, such as 75 and 95"
+            ),
         ),
     ),
     (
@@ -864,8 +870,10 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
     (
         lambda: KayentaJudge(metrics=[KayentaMetric("cpu")]),
         (
-            "KayentaJudge: metrics: none is in a group, so the score would always be 0; "
-            "write groups=[...]",
+            (
+                "KayentaJudge: metrics: none is in a group, so the score would always be 0; "
+                "write groups=[...]"
+            ),
         ),
     ),
     (
@@ -877,15 +885,19 @@ WRONG_METRICS: tuple[tuple[Callable[[], Any], tuple[str, ...]], ...] = (
         (
             "KayentaJudge: group_weights['system']=120: use percent, 0 to 100",
             "KayentaJudge: group_weights['users']='9': use percent, 0 to 100",
-            "KayentaJudge: group_weights['users']: no metric that is judged is in this "
-            "group, so its weight would be lost; leave it out",
+            (
+                "KayentaJudge: group_weights['users']: no metric that is judged is in this "
+                "group, so its weight would be lost; leave it out"
+            ),
         ),
     ),
     (
         lambda: KayentaJudge(metrics=[CPU], group_weights={"system": 90}),
         (
-            "KayentaJudge: group_weights add up to 90 with a weight for every group, so no "
-            "score could reach 100; make that 100",
+            (
+                "KayentaJudge: group_weights add up to 90 with a weight for every group, so no "
+                "score could reach 100; make that 100"
+            ),
         ),
     ),
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
@@ -388,17 +389,7 @@ def test_a_plan_says_what_it_will_do() -> None:
     assert repr(strategy.describe()) == DESCRIPTION
 
 
-DESCRIPTION = """\
-canary: preflight within 5 min, promoted after 41 min to 9 h 7 min; before every raise: freeze; the old version is removed after 1 h
-step         candidate  earliest  latest      if late    judged by                                                        dormant
-hook-smoke   0 %        0 s       1 h 5 min   roll back  -                                                                -
-weight-5     5 %        0 s       1 h 15 min  roll back  checks/error-rate, checks/error-rate-no-worse                    -
-analyze-5    5 %        0 s       2 h 15 min  roll back  checks/error-rate, checks/error-rate-no-worse, slow/latency-p99  -
-bake-5       5 %        10 min    3 h 25 min  roll back  checks/error-rate, checks/error-rate-no-worse                    -
-approval-go  5 %        10 min    7 h 25 min  hold       checks/error-rate, checks/error-rate-no-worse                    -
-pause-5      5 %        11 min    7 h 27 min  wait       checks/error-rate, checks/error-rate-no-worse                    -
-weight-100   100 %      11 min    7 h 37 min  roll back  checks/error-rate                                                checks/error-rate-no-worse
-bake-100     100 %      41 min    9 h 7 min   roll back  checks/error-rate                                                checks/error-rate-no-worse"""  # noqa: E501 - a table
+DESCRIPTION = (Path(__file__).parent / "data" / "description.txt").read_text("utf-8").rstrip("\n")  # noqa: E501 - a table
 
 
 def test_a_strategy_of_one_s_own_is_its_steps() -> None:

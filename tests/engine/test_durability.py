@@ -216,8 +216,10 @@ def pythons() -> list[str]:
         asked = [
             each,
             "-c",
-            "import sys; print(sys.version_info >= (3, 11) and sys.version_info[:2], "
-            "sys.executable, sep='\\n')",
+            (
+                "import sys; print(sys.version_info >= (3, 11) and sys.version_info[:2], "
+                "sys.executable, sep='\\n')"
+            ),
         ]
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
         version, _, executable = done.stdout.strip().partition("\n")

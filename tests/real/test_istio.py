@@ -303,8 +303,10 @@ def test_get_and_patch_on_one_object_are_enough(kube: KubeProcess, reviews: Obje
         ({"virtual_service": "no-such"}, 'virtualservices.networking.istio.io "no-such" not found'),
         (
             {"host": "ratings"},
-            "there is host cdn, host reviews subset v1, host reviews subset v2; name the "
-            "right host= or backend=",
+            (
+                "there is host cdn, host reviews subset v1, host reviews subset v2; name the "
+                "right host= or backend="
+            ),
         ),
         ({"api_version": "v9"}, "answered 404"),
     ],

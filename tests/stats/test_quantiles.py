@@ -182,13 +182,17 @@ REFUSED: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: bucket_quantile_interval((1,), (2, 1), 0.5),
-        "cumulative=(2, 1) must have one number more than edges (the last counts all) and "
-        "never fall",
+        (
+            "cumulative=(2, 1) must have one number more than edges (the last counts all) and "
+            "never fall"
+        ),
     ),
     (
         lambda: bucket_quantile_interval((1,), (-1, 1), 0.5),
-        "cumulative=(-1, 1) must have one number more than edges (the last counts all) and "
-        "never fall",
+        (
+            "cumulative=(-1, 1) must have one number more than edges (the last counts all) and "
+            "never fall"
+        ),
     ),
     (
         lambda: bucket_quantile((1,), (0, 1), 2),

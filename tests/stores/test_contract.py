@@ -224,20 +224,26 @@ def test_another_store_in_the_same_place_sees_it(store: Any, place: Place, direc
         (
             None,
             5,
-            "rollout 'checkout-42' is not stored, and serial 5 was expected: somebody else "
-            "moved it; load it and decide again",
+            (
+                "rollout 'checkout-42' is not stored, and serial 5 was expected: somebody else "
+                "moved it; load it and decide again"
+            ),
         ),
         (
             3,
             2,
-            "rollout 'checkout-42' is at serial 3, and serial 2 was expected: somebody "
-            "else moved it; load it and decide again",
+            (
+                "rollout 'checkout-42' is at serial 3, and serial 2 was expected: somebody "
+                "else moved it; load it and decide again"
+            ),
         ),
         (
             3,
             None,
-            "rollout 'checkout-42' is at serial 3, and it should not have been stored: "
-            "somebody else moved it; load it and decide again",
+            (
+                "rollout 'checkout-42' is at serial 3, and it should not have been stored: "
+                "somebody else moved it; load it and decide again"
+            ),
         ),
     ],
 )

@@ -461,10 +461,12 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "no metrics",
         lists(()),
-        "Lists.metrics does not say what it answers "
-        "for\n  expected: "
-        "(Metric('error-rate', "
-        "kind='ratio'), ...)\n  seen:     ()",
+        (
+            "Lists.metrics does not say what it answers "
+            "for\n  expected: "
+            "(Metric('error-rate', "
+            "kind='ratio'), ...)\n  seen:     ()"
+        ),
     ),
     ("names of metrics", lists(["errors"]), "Lists.metrics does not say what it answers for"),
     (
@@ -490,11 +492,13 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "another metric",
         answers(lambda look, window: attrs.evolve(look, metric="other")),
-        "answered another question\n  expected: "
-        "errors in "
-        "[2026-11-23T12:00:00+00:00, "
-        "2026-11-23T12:01:00+00:00)\n  seen:     "
-        "other in",
+        (
+            "answered another question\n  expected: "
+            "errors in "
+            "[2026-11-23T12:00:00+00:00, "
+            "2026-11-23T12:01:00+00:00)\n  seen:     "
+            "other in"
+        ),
     ),
     (
         "its own window",
@@ -508,12 +512,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "a track too few",
         answers(lambda look, window: attrs.evolve(look, tracks=look.tracks[:1])),
-        "answered for other tracks than were asked\n  "
-        "expected: "
-        "candidate, "
-        "stable\n  "
-        "seen:    "
-        " candidate",
+        (
+            "answered for other tracks than were asked\n  "
+            "expected: "
+            "candidate, "
+            "stable\n  "
+            "seen:    "
+            " candidate"
+        ),
     ),
     (
         "a track too many",
@@ -527,11 +533,13 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "another shape",
         measures(lambda metric, track, window: Gauge(samples=(0.01,))),
-        "Measures.measure(errors) answered for "
-        "candidate in another "
-        "shape\n  "
-        "expected: "
-        "Counts, because it is a ratio",
+        (
+            "Measures.measure(errors) answered for "
+            "candidate in another "
+            "shape\n  "
+            "expected: "
+            "Counts, because it is a ratio"
+        ),
     ),
     (
         "covers more",
@@ -550,22 +558,26 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "a foreign error",
         fails(KeyError("v1")),
-        "Measures.measure(errors) raised an error of "
-        "another kind\n  "
-        "expected: "
-        "an "
-        "answer\n  "
-        "seen:     KeyError: 'v1'",
+        (
+            "Measures.measure(errors) raised an error of "
+            "another kind\n  "
+            "expected: "
+            "an "
+            "answer\n  "
+            "seen:     KeyError: 'v1'"
+        ),
     ),
     (
         "a clock that ends",
         measures(this_century),
-        "Measures.measure(errors) raised an error of "
-        "another kind\n  "
-        "expected: "
-        "an "
-        "answer\n  "
-        "seen:     OverflowError",
+        (
+            "Measures.measure(errors) raised an error of "
+            "another kind\n  "
+            "expected: "
+            "an "
+            "answer\n  "
+            "seen:     OverflowError"
+        ),
     ),
     (
         "a wrong measurement",
@@ -595,42 +607,50 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "the same for ever",
         measures(lambda metric, track, window: SHAPES[metric](within(WINDOW))),
-        "(errors) made up a number for candidate in "
-        "2001\n  "
-        "expected: "
-        "NoData(why), "
-        "NoAnswer(why), a MetricsError, or counts of "
-        "0 trials",
+        (
+            "(errors) made up a number for candidate in "
+            "2001\n  "
+            "expected: "
+            "NoData(why), "
+            "NoAnswer(why), a MetricsError, or counts of "
+            "0 trials"
+        ),
     ),
     (
         "the end counts twice",
         measures(closed),
-        "Measures.measure(errors) does not count the "
-        "parts of a "
-        "window for "
-        "stable as it "
-        "counts "
-        "the whole",
+        (
+            "Measures.measure(errors) does not count the "
+            "parts of a "
+            "window for "
+            "stable as it "
+            "counts "
+            "the whole"
+        ),
     ),
     (
         "extrapolates",
         measures(extrapolated),
-        "Measures.measure(errors) does not count the "
-        "parts of a "
-        "window for "
-        "stable as it "
-        "counts "
-        "the whole",
+        (
+            "Measures.measure(errors) does not count the "
+            "parts of a "
+            "window for "
+            "stable as it "
+            "counts "
+            "the whole"
+        ),
     ),
     (
         "from the beginning of the day",
         Since,
-        "Since.measure(errors) does not count the "
-        "parts of a window "
-        "for stable "
-        "as it "
-        "counts "
-        "the whole",
+        (
+            "Since.measure(errors) does not count the "
+            "parts of a window "
+            "for stable "
+            "as it "
+            "counts "
+            "the whole"
+        ),
     ),
     (
         "a part makes no sense",
@@ -640,12 +660,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "edges that move",
         measures(edges_that_move),
-        "(duration) gave windows that can't be "
-        "merged\n  expected: "
-        "one shape in "
-        "all of "
-        "them\n "
-        " seen:     StrategyError: measurements do not",
+        (
+            "(duration) gave windows that can't be "
+            "merged\n  expected: "
+            "one shape in "
+            "all of "
+            "them\n "
+            " seen:     StrategyError: measurements do not"
+        ),
     ),
     (
         "a fingerprint with times",
@@ -655,12 +677,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "a reading without end",
         answers(lambda look, window: attrs.evolve(look, reading="x" * 5000)),
-        "raised an error of another kind\n  expected: "
-        "an answer\n  "
-        "seen:     "
-        "StrategyError: "
-        "look.reading: 5000 characters; 4096 are the "
-        "most",
+        (
+            "raised an error of another kind\n  expected: "
+            "an answer\n  "
+            "seen:     "
+            "StrategyError: "
+            "look.reading: 5000 characters; 4096 are the "
+            "most"
+        ),
     ),
     (
         "colours that do not agree",
@@ -670,21 +694,25 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "a counter as it stands",
         Raw,
-        "Raw.measure(hits) without a reading to go on "
-        "from must only "
-        "give one\n  "
-        "expected: "
-        "NoData('opening reading')",
+        (
+            "Raw.measure(hits) without a reading to go on "
+            "from must only "
+            "give one\n  "
+            "expected: "
+            "NoData('opening reading')"
+        ),
     ),
     (
         "a counter since ever",
         Total,
-        "Total.measure(hits) does not count from "
-        "reading to reading "
-        "for stable "
-        "as it "
-        "counts "
-        "the whole",
+        (
+            "Total.measure(hits) does not count from "
+            "reading to reading "
+            "for stable "
+            "as it "
+            "counts "
+            "the whole"
+        ),
     ),
     (
         "a counter without readings",

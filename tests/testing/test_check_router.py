@@ -436,12 +436,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "rounds to whole per cents",
         keeps("candidate", lambda share: Percent(share.ppm // 10_000 * 10_000)),
-        "after Keeps.apply(0.0001 % candidate), "
-        "Keeps.read says "
-        "something "
-        "else\n  "
-        "expected: "
-        "0.0001 % candidate\n  seen:     0 % candidate",
+        (
+            "after Keeps.apply(0.0001 % candidate), "
+            "Keeps.read says "
+            "something "
+            "else\n  "
+            "expected: "
+            "0.0001 % candidate\n  seen:     0 % candidate"
+        ),
     ),
     (
         "never gives everything",
@@ -481,21 +483,25 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "gives shares to nobody",
         Homeless,
-        "took a share for stable in a release that has "
-        "none\n  "
-        "expected: "
-        "RouterError, "
-        "and "
-        "nothing written",
+        (
+            "took a share for stable in a release that has "
+            "none\n  "
+            "expected: "
+            "RouterError, "
+            "and "
+            "nothing written"
+        ),
     ),
     (
         "an error that is not ours",
         KeyErrors,
-        "that has none with another error\n  "
-        "expected: RouterError, "
-        "and nothing "
-        "written\n  "
-        "seen:     KeyError",
+        (
+            "that has none with another error\n  "
+            "expected: RouterError, "
+            "and nothing "
+            "written\n  "
+            "seen:     KeyError"
+        ),
     ),
     (
         "says that it may be asked again",
@@ -512,21 +518,25 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "raises where a share has many digits",
         Fractions,
-        "expect=None) raised an error of another "
-        "kind\n  expected: "
-        "an answer\n  "
-        "seen:   "
-        "  "
-        "StrategyError: percent(1.0000001)",
+        (
+            "expect=None) raised an error of another "
+            "kind\n  expected: "
+            "an answer\n  "
+            "seen:   "
+            "  "
+            "StrategyError: percent(1.0000001)"
+        ),
     ),
     (
         "reading writes",
         Touches,
-        "Touches.read twice, with nothing between, "
-        "says two things\n  "
-        "expected: "
-        "version=3\n  "
-        "seen:     version=4",
+        (
+            "Touches.read twice, with nothing between, "
+            "says two things\n  "
+            "expected: "
+            "version=3\n  "
+            "seen:     version=4"
+        ),
     ),
     ("some requests go elsewhere", Elsewhere, "seen:     1 % candidate, 1 % elsewhere"),
     ("never settles", Apart, "seen:     1 % candidate, not settled"),
@@ -544,12 +554,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "compares too late",
         Late,
-        "Late.apply refused a write on a version that "
-        "is not there "
-        "any more, but "
-        "wrote "
-        "all the "
-        "same",
+        (
+            "Late.apply refused a write on a version that "
+            "is not there "
+            "any more, but "
+            "wrote "
+            "all the "
+            "same"
+        ),
     ),
     (
         "half of a marker",
@@ -609,12 +621,14 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "half a colour",
         Half,
-        "Half has only some of the asynchronous "
-        "methods\n  expected: "
-        "aread and "
-        "aapply\n  "
-        "seen: "
-        "    no aapply",
+        (
+            "Half has only some of the asynchronous "
+            "methods\n  expected: "
+            "aread and "
+            "aapply\n  "
+            "seen: "
+            "    no aapply"
+        ),
     ),
     ("no colour", object, "object has none of the methods of its contract"),
     ("colours that do not agree", Disagrees, "Disagrees.read and Disagrees.aread do not agree"),

@@ -259,19 +259,25 @@ class Stuck(MemoryStore):
 FAULTS: list[tuple[type[MemoryStore], str]] = [
     (
         Unknown,
-        "Unknown.load(checkout-42) failed\n  expected: an answer\n  seen:     StoreError: "
-        "no checkout-42",
+        (
+            "Unknown.load(checkout-42) failed\n  expected: an answer\n  seen:     StoreError: "
+            "no checkout-42"
+        ),
     ),
     (
         Careless,
-        "Careless.save('checkout-42' with serial 6, expected=5) was done\n  expected: "
-        "ConflictError, and nothing changed",
+        (
+            "Careless.save('checkout-42' with serial 6, expected=5) was done\n  expected: "
+            "ConflictError, and nothing changed"
+        ),
     ),
     (Raises, "Raises.save('checkout-42' with serial 6, expected=5) was refused with another error"),
     (
         Nameless,
-        "Nameless.save('checkout-42' with serial 6, expected=5) was refused without a word "
-        "about 'checkout-42'",
+        (
+            "Nameless.save('checkout-42' with serial 6, expected=5) was refused without a word "
+            "about 'checkout-42'"
+        ),
     ),
     (Hasty, "Hasty.notes(checkout-42) does not give what was saved\n  expected: []"),
     (Blind, "Blind.save let two writers win one serial"),
@@ -283,27 +289,35 @@ FAULTS: list[tuple[type[MemoryStore], str]] = [
     (Utf8, "Utf8.save('checkout-42' with serial 0, expected=None) raised an error of another kind"),
     (
         Everything,
-        "due(2026-11-23 09:00:00+00:00, 2) does not give what was saved\n  expected: ['a', "
-        "'c']\n  seen:     ['a', 'c', 'b', 'now']",
+        (
+            "due(2026-11-23 09:00:00+00:00, 2) does not give what was saved\n  expected: ['a', "
+            "'c']\n  seen:     ['a', 'c', 'b', 'now']"
+        ),
     ),
     (Alphabetic, "expected: ['a', 'c', 'b', 'now']\n  seen:     ['a', 'b', 'c', 'now']"),
     (Seconds, "expected: ['before', 'second', 'after', 'millisecond']\n"),
     (Naive, "Naive.due(2026-11-23 09:00:00) was answered\n  expected: StrategyError"),
     (
         Stale,
-        "Stale.due(2026-11-23 09:00:00+00:00) does not give what was saved\n  expected: "
-        "[]\n  seen:     ['checkout-42']",
+        (
+            "Stale.due(2026-11-23 09:00:00+00:00) does not give what was saved\n  expected: "
+            "[]\n  seen:     ['checkout-42']"
+        ),
     ),
     (Saved, "Saved.last(checkout) does not give what was saved"),
     (
         Crowded,
-        "Crowded.save('second' with serial 0, expected=None) was done\n  expected: "
-        "ConflictError, and nothing changed",
+        (
+            "Crowded.save('second' with serial 0, expected=None) was done\n  expected: "
+            "ConflictError, and nothing changed"
+        ),
     ),
     (
         Lonely,
-        "Lonely.save('m-new' with serial 0, expected=None) failed\n  expected: an answer\n "
-        " seen:     ConflictError: z-old is there",
+        (
+            "Lonely.save('m-new' with serial 0, expected=None) failed\n  expected: an answer\n "
+            " seen:     ConflictError: z-old is there"
+        ),
     ),
     (Capitals, "Capitals.save('A' with serial 6, expected=None) failed"),
     (Driven, "Driven.driving let a second driver in"),

@@ -714,8 +714,10 @@ def test_nothing_is_a_multiple_of_nothing() -> None:
     found = explain(POLICY, Load(50, usual=Behaviour(errors=0.0)), runs=4)
 
     assert found.warnings == (
-        "error-rate: is 0 as usual, of which no multiple is worse; say what is usual, "
-        "Load(..., usual=Behaviour(...))",
+        (
+            "error-rate: is 0 as usual, of which no multiple is worse; say what is usual, "
+            "Load(..., usual=Behaviour(...))"
+        ),
     )
 
 

@@ -183,11 +183,15 @@ def test_a_failing_assertion_shows_what_was_called() -> None:
 
     marker = "marker=Marker(generation=1, serial=0, closed=False)"
     assert [repr(call) for call in router.calls] == [
-        f"apply(release=Release(...), traffic=5 % candidate, {marker}, expect=None) -> "
-        "Served(5 % candidate, ...)",
+        (
+            f"apply(release=Release(...), traffic=5 % candidate, {marker}, expect=None) -> "
+            "Served(5 % candidate, ...)"
+        ),
         "aread(release=Release(...)) -> Served(5 % candidate, ...)",
-        f"apply(release=Release(...), traffic=0 % candidate, {marker}, expect='1') raised "
-        "ConflictError: revision 1 was expected, it is 2",
+        (
+            f"apply(release=Release(...), traffic=0 % candidate, {marker}, expect='1') raised "
+            "ConflictError: revision 1 was expected, it is 2"
+        ),
     ]
     assert repr(router).startswith("<Recording of MemoryRouter(capabilities=")
     assert repr(router).endswith(": 3 calls, 1 failed>")

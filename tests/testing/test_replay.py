@@ -215,20 +215,26 @@ def test_a_tolerance_that_holds_stops_too_and_what_comes_after_it_is_up_to_a_per
         (
             {"weights": percents(10, 50, 100)},
             0,
-            "would have asked for 10 % candidate (step weight-10), where the recorded "
-            "rollout asked for 5 %",
+            (
+                "would have asked for 10 % candidate (step weight-10), where the recorded "
+                "rollout asked for 5 %"
+            ),
         ),
         (
             {"weights": percents(5, 100)},
             5,
-            "would have asked for 100 % candidate (step weight-100), where the recorded "
-            "rollout asked for 50 %",
+            (
+                "would have asked for 100 % candidate (step weight-100), where the recorded "
+                "rollout asked for 50 %"
+            ),
         ),
         (
             {"weights": percents(5, 20, 50, 100)},
             5,
-            "would have asked for 20 % candidate (step weight-20), where the recorded "
-            "rollout asked for 50 %",
+            (
+                "would have asked for 20 % candidate (step weight-20), where the recorded "
+                "rollout asked for 50 %"
+            ),
         ),
         (
             {"bake": minutes(4)},
@@ -238,14 +244,18 @@ def test_a_tolerance_that_holds_stops_too_and_what_comes_after_it_is_up_to_a_per
         (
             {"bake": minutes(6)},
             5,
-            "asked for 50 % candidate (step weight-50); this one would have stayed at 5 % "
-            "candidate, waiting for a bake",
+            (
+                "asked for 50 % candidate (step weight-50); this one would have stayed at 5 % "
+                "candidate, waiting for a bake"
+            ),
         ),
         (
             {"last_bake": minutes(9)},
             15,
-            "rollout was promoted; this one would have stayed at 100 % candidate, waiting "
-            "for a bake of 9 min",
+            (
+                "rollout was promoted; this one would have stayed at 100 % candidate, waiting "
+                "for a bake of 9 min"
+            ),
         ),
         (
             {"checks": [limit(min_sample=100_000)]},
@@ -1086,8 +1096,10 @@ FIRST = next(i for i, (_, note) in enumerate(SHORT) if isinstance(note, PhaseEnt
     [
         (
             [],
-            r"there are none; pass store.notes\(id\) of a rollout that was driven, or "
-            r"notes_from\(path\)",
+            (
+                r"there are none; pass store.notes\(id\) of a rollout that was driven, or "
+                r"notes_from\(path\)"
+            ),
         ),
         (["a"], r"replay\(notes\)\[0\]: 'a' is no note; pass store.notes\(id\)"),
         (
@@ -1096,8 +1108,10 @@ FIRST = next(i for i, (_, note) in enumerate(SHORT) if isinstance(note, PhaseEnt
         ),
         (
             [("played", SHORT[0][1])],
-            r"replay\(notes\)\[0\]: 'played' is no id of a note; a store gives pairs such "
-            r"as \('shop-v2/7/0', note\)",
+            (
+                r"replay\(notes\)\[0\]: 'played' is no id of a note; a store gives pairs such "
+                r"as \('shop-v2/7/0', note\)"
+            ),
         ),
         (
             [*SHORT, *OTHER],
@@ -1110,8 +1124,10 @@ FIRST = next(i for i, (_, note) in enumerate(SHORT) if isinstance(note, PhaseEnt
         ([*SHORT, (SHORT[0][0], SHORT[1][1])], "more than one rollout: .*, under the same id"),
         (
             SHORT[FIRST + 1 :],
-            r"the beginning is missing, .* has epoch \d \(progressing bake-100: weight-100 "
-            r"is done\); pass all notes",
+            (
+                r"the beginning is missing, .* has epoch \d \(progressing bake-100: weight-100 "
+                r"is done\); pass all notes"
+            ),
         ),
     ],
 )
@@ -1290,8 +1306,10 @@ def test_the_first_difference_of_each_check_is_shown() -> None:
 
     assert len(found.differences) == 3
     assert [line for line in str(found).splitlines() if "otherwise" in line] == [
-        "  otherwise  checks/error-rate: fail instead of pass at 2026-03-01 12:00:30: 2 % "
-        "is above 1 % (1500 requests)"
+        (
+            "  otherwise  checks/error-rate: fail instead of pass at 2026-03-01 12:00:30: 2 % "
+            "is above 1 % (1500 requests)"
+        )
     ]
 
 

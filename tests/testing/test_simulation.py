@@ -481,8 +481,10 @@ SIGNED = Behaviour(ratios={"failed-sign-ups": 0.01})
         (
             Limit(SUCCESS, at_least=percent(99)),
             World(),
-            r"'success-rate' falls .*with Behaviour\(ratios=\{'success-rate': 0\.999\}\) in "
-            r"the world",
+            (
+                r"'success-rate' falls .*with Behaviour\(ratios=\{'success-rate': 0\.999\}\) in "
+                r"the world"
+            ),
         ),
         (
             Limit(SUCCESS, at_least=percent(99)),
@@ -492,14 +494,18 @@ SIGNED = Behaviour(ratios={"failed-sign-ups": 0.01})
         (
             Limit(QUEUE, at_most=40),
             World(**HALF),
-            r"'queue' is a level: .*Behaviour\(levels=\{'queue': \.\.\.\}\) in the world; "
-            r"stable has none",
+            (
+                r"'queue' is a level: .*Behaviour\(levels=\{'queue': \.\.\.\}\) in the world; "
+                r"stable has none"
+            ),
         ),
         (
             SIGN_UP_LIMIT,
             World(**HALF),
-            r"failed requests for stable; give it one too, with "
-            r"Behaviour\(ratios=\{'failed-sign-ups': \.\.\.\}\)",
+            (
+                r"failed requests for stable; give it one too, with "
+                r"Behaviour\(ratios=\{'failed-sign-ups': \.\.\.\}\)"
+            ),
         ),
         (Limit(QUEUE, at_most=40), World(), "stable and candidate have none"),
         (
@@ -803,8 +809,10 @@ def test_gates_are_the_caller_s() -> None:
         ),
         (
             lambda: Behaviour(errors=-1),
-            r"Behaviour.errors: -1.0 is no fraction from 0 to 1; write a fraction, such as "
-            r"0.05, or percent\(5\)",
+            (
+                r"Behaviour.errors: -1.0 is no fraction from 0 to 1; write a fraction, such as "
+                r"0.05, or percent\(5\)"
+            ),
         ),
         (
             lambda: Behaviour(errors=200),
@@ -871,8 +879,10 @@ def below_later(moment: SimTime) -> float:
     [
         (
             below_zero,
-            r"World.load: below_zero gives -1.0 at 2026-01-01T00:00:00\+00:00, which is no "
-            r"load; it must be .* 0 or more",
+            (
+                r"World.load: below_zero gives -1.0 at 2026-01-01T00:00:00\+00:00, which is no "
+                r"load; it must be .* 0 or more"
+            ),
         ),
         (lambda moment: float("nan"), "World.load: .*<lambda> gives nan at "),
         (lambda moment: float("inf"), "World.load: .*<lambda> gives inf at "),

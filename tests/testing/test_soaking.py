@@ -201,8 +201,10 @@ def test_whatever_is_raised_is_told_with_its_seed(
         ("12", r"soak\(seeds\): '12' is no list of seeds; use seeds=range\(100\)"),
         (
             [1, 2.5],
-            r"soak\(seeds\)\[1\]: 2.5 is not a whole number; use seeds=range\(100\), or "
-            r"seeds=\[7\] for one",
+            (
+                r"soak\(seeds\)\[1\]: 2.5 is not a whole number; use seeds=range\(100\), or "
+                r"seeds=\[7\] for one"
+            ),
         ),
         ([True], r"soak\(seeds\)\[0\]: True is not a whole number"),
     ],
@@ -237,13 +239,17 @@ def test_a_fault_that_is_named_is_in_every_seed() -> None:
         ([["bad"]], r"soak\(faults\): \['bad'\] is no fault; there are unreadable"),
         (
             "bad",
-            r"soak\(faults\): 'bad' is no list of names; use faults=\['bad'\]; there are "
-            r"unreadable",
+            (
+                r"soak\(faults\): 'bad' is no list of names; use faults=\['bad'\]; there are "
+                r"unreadable"
+            ),
         ),
         (
             "bat",
-            r"soak\(faults\): 'bat' is no list of names; use faults=\[\"bad\", \"late\"\]; "
-            r"there are unreadable",
+            (
+                r"soak\(faults\): 'bat' is no list of names; use faults=\[\"bad\", \"late\"\]; "
+                r"there are unreadable"
+            ),
         ),
         (None, r"soak\(faults\): None is no list of names; use "),
     ],

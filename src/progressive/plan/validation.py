@@ -18,7 +18,7 @@ from progressive.model.units import MILLION
 if TYPE_CHECKING:
     from .plan import Plan
 
-__all__ = ["problems_of", "capability_problems"]
+__all__ = ["capability_problems", "problems_of"]
 
 UNJUDGED: Final = "no deciding check can judge it"
 

@@ -24,7 +24,7 @@ from progressive.rollout.notes import Note
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-__all__ = ["Execute", "Reply", "Effect", "Persist", "Persisted", "TickResult", "tick_protocol"]
+__all__ = ["Effect", "Execute", "Persist", "Persisted", "Reply", "TickResult", "tick_protocol"]
 
 ROUNDS: Final = 10
 """A tick ends after this many rounds. The longest honest one has six: read, measure, ask gates,

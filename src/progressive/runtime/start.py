@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 from progressive.errors import ConflictError, StrategyError
@@ -103,8 +102,9 @@ async def astart(
                 async for _ in aiterate(other.id, ports):
                     if ports.clock() >= end:
                         break
-        still_active = partial(asyncio.to_thread, _still_active, ports, other, end, if_running)
-        while await still_active():  # noqa: ASYNC110 - it ends in a store, not here
+        while await asyncio.to_thread(  # noqa: ASYNC110 - it ends in a store, not here
+            _still_active, ports, other, end, if_running
+        ):
             await asyncio.sleep(LOOK)
     return await asyncio.to_thread(_begun, plan, release, id, ports)
 

@@ -27,7 +27,7 @@ from typing import Final, TypeAlias
 from .evidence import averaged, block, kept
 from .planning import requests_needed
 
-__all__ = ["LEVELS", "INITIAL", "State", "closest", "evidence", "needed", "update", "within"]
+__all__ = ["INITIAL", "LEVELS", "State", "closest", "evidence", "needed", "update", "within"]
 
 LEVELS: Final = (0.2, 0.01)
 """Parts of all requests: what is proven is about the 80th and the 99th percentile, as far as edges

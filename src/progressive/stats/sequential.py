@@ -27,7 +27,7 @@ from typing import Final
 
 from .evidence import averaged, kept
 
-__all__ = ["LOG_PRIOR", "INITIAL", "RATIOS", "evidence", "factor", "update", "update_by_share"]
+__all__ = ["INITIAL", "LOG_PRIOR", "RATIOS", "evidence", "factor", "update", "update_by_share"]
 
 RATIOS: Final = (1.5, 2.3, 4.0, 9.0, 18.0)
 _LOG_RATIOS: Final = tuple(log(ratio) for ratio in RATIOS)

@@ -22,8 +22,8 @@ __all__ = [
     "locked",
     "need_locks",
     "opened",
-    "stem_of",
     "os_errors_as_store_errors",
+    "stem_of",
 ]
 
 HOPELESS: Final = frozenset(

@@ -163,13 +163,17 @@ SCENES: Final[dict[str, tuple[Made, str]]] = {
     ),
     "rate[5m] polled each minute": (
         overlapping,
-        "It can't happen here: the engine's windows never overlap, and providers count "
-        "from raw counters.",
+        (
+            "It can't happen here: the engine's windows never overlap, and providers count "
+            "from raw counters."
+        ),
     ),
     "each failing user fails three times": (
         retries,
-        "The promise is broken: count users, or take `blocks=True`, or measure the "
-        "dispersion and give it to the check.",
+        (
+            "The promise is broken: count users, or take `blocks=True`, or measure the "
+            "dispersion and give it to the check."
+        ),
     ),
     "bursts common to both": (lambda rng, n: bursts(rng, n, together=True), "The promise holds."),
     "bursts of each on its own": (

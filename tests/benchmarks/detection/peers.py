@@ -196,8 +196,10 @@ def group_sequential(
             return float(density @ norm.sf((bound - at) / step))
 
         bound = brentq(
-            lambda b: math.log(crossing(b) or 1e-300) - math.log(to_spend), 0, 12 * math.sqrt(part)
-        )  # noqa: B023
+            lambda b, spent=to_spend: math.log(crossing(b) or 1e-300) - math.log(spent),
+            0,
+            12 * math.sqrt(part),
+        )
         lowest = -bound if sides == 2 else -8 * math.sqrt(part)
         new = np.linspace(lowest, bound, points)
         weights = np.full(points, 2.0)

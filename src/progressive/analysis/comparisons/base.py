@@ -12,11 +12,11 @@ from progressive.model.measurement import Counts, Measurement, Moments
 from progressive.stats.evidence import averaged
 
 __all__ = [
+    "NO_EVENTS",
     "Acceptance",
     "Accepted",
     "BothAccepted",
     "Comparison",
-    "NO_EVENTS",
     "Numbers",
     "Question",
     "amount",

@@ -16,7 +16,7 @@ from progressive.rollout.events import Tick
 from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.state import Rollout
 
-__all__ = ["ReferenceModel", "PromiseBroken"]
+__all__ = ["PromiseBroken", "ReferenceModel"]
 
 
 class PromiseBroken(AssertionError):

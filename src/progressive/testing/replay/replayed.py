@@ -212,8 +212,10 @@ class Replay:
             rows.append(
                 (
                     "gaps",
-                    f"{name}: {format_duration(whole)} of what it would have looked at was not "
-                    f"recorded, first at {first}",
+                    (
+                        f"{name}: {format_duration(whole)} of what it would have looked at was not "
+                        f"recorded, first at {first}"
+                    ),
                 )
             )
         rows += [("otherwise", str(each)) for each in _first_of_each(self.differences)]

@@ -19,7 +19,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.units import MILLION, Percent
 
-__all__ = ["Above", "After", "Bursts", "Curve", "Daily", "SimTime", "CurveLike", "Ramp"]
+__all__ = ["Above", "After", "Bursts", "Curve", "CurveLike", "Daily", "Ramp", "SimTime"]
 
 
 @attrs.frozen(kw_only=True)

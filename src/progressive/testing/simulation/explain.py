@@ -28,7 +28,7 @@ from .many import Proportion
 from .power import Power, power_of
 from .service import met
 
-__all__ = ["Explained", "Explanation", "Detectability", "explain"]
+__all__ = ["Detectability", "Explained", "Explanation", "explain"]
 
 REGRESSIONS = (2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 """Times worse than usual: close enough together that what lies between is read off a line."""

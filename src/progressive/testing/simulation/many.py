@@ -25,7 +25,7 @@ from .service import World
 from .simulate import simulate
 from .story import Exposure, Story
 
-__all__ = ["Many", "Proportion", "Run", "Quantiles", "simulate_many"]
+__all__ = ["Many", "Proportion", "Quantiles", "Run", "simulate_many"]
 
 _Z95: Final = 1.959963984540054
 """The normal distribution's 97.5 % quantile: intervals are of 95 %."""

@@ -81,8 +81,10 @@ def draw(story: Told) -> str:
         return LEFT + (WIDTH - LEFT - RIGHT) * min(1.0, max(0.0, at.total_seconds() / whole))
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" font-family="sans-serif" font-size="11">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+            f'width="{WIDTH}" font-family="sans-serif" font-size="11">'
+        ),
         f"<title>{escape(str(story))}</title>",
         _text(LEFT, 16, f"{story.strategy}: {story.phase.value.replace('_', ' ')}", size=13),
         *_axis(WEIGHT, "weight", "100 %", "0 %"),

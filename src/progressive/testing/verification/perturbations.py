@@ -19,7 +19,7 @@ from progressive.rollout.events import Abort, Approve, Event, Hold, PromoteNow, 
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-__all__ = ["Router", "Perturbation", "weathers"]
+__all__ = ["Perturbation", "Router", "weathers"]
 
 ZERO: Final = timedelta()
 VERDICTS: Final = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR)

@@ -82,8 +82,10 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.states:,} states, {self.transitions:,} transitions, "
-            f"{'all that there are' if self.complete else 'STOPPED BY most_states'}"
+            (
+                f"{self.states:,} states, {self.transitions:,} transitions, "
+                f"{'all that there are' if self.complete else 'STOPPED BY most_states'}"
+            )
         ]
         lines += [f"step {step} is never reached" for step in self.unreached]
         lines += [str(each) for each in self.broken]
