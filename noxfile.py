@@ -58,35 +58,41 @@ def quickstart(session: nox.Session) -> None:
     session.run("python", "docs/examples/quickstart.py", *session.posargs, env=CLEAN)
 
 
+WHEEL = {**CLEAN, "PROGRESSIVE_TESTS": "wheel"}
+ON_EVERY_CORE = ("-n", "auto", "--dist", "worksteal")
+QUICKLY = ("-m", "not external and not slow")
+"""What says much for its time and needs nothing but pip."""
+
+
+def pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
+    """Run tests against the wheel; what is given behind ``--`` comes last."""
+    given = (*arguments, *session.posargs)
+    session.run("python", "-m", "pytest", *given, env={**WHEEL, **environment})
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests against the wheel, with the branches of the core and the edge that they took."""
+    """Everything that takes seconds, the real Envoy and HAProxy included: some minutes on two
+    cores.
+    """
     install_the_wheel(session, *group("tests"))
-    on_every_core = ("-n", "auto", "--dist", "worksteal")
-    measured = ("--cov", "--cov-report=term")
-    session.run(
-        "python",
-        "-m",
-        "pytest",
-        *on_every_core,
-        *measured,
-        *session.posargs,
-        env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"},
-    )
+    pytest(session, *ON_EVERY_CORE, *QUICKLY)
 
 
-QUICK = (
-    "tests",
-    "--ignore=tests/real",
-    "--deselect=tests/engine/test_seeded_faults.py",
-    "--deselect=tests/engine/test_soak.py",
-    "--deselect=tests/engine/test_stateful.py",
-    "-q",
-)
-"""Everything but real systems and long random walks, which say nothing about an interpreter."""
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Every branch of the pure core and of the drivers is taken by a test; fails below 100 %."""
+    install_the_wheel(session, *group("coverage"))
+    pytest(session, *ON_EVERY_CORE, *QUICKLY, "--cov", "--cov-report=term")
 
-NEED_MORE = ("test_istio.py", "test_deployments.py", "test_prometheus_real.py", "test_story.py")
-"""Tests of real systems that pip can't install. Envoy's run with all the others."""
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """The tests of the tests: faults put into the engine on purpose are caught; equal bytes on
+    other Pythons and hash seeds.
+    """
+    install_the_wheel(session, *group("tests"))
+    pytest(session, *ON_EVERY_CORE, "-m", "slow and not external")
 
 
 @nox.session
@@ -102,9 +108,7 @@ def real(session: nox.Session) -> None:
     if not server:
         printed = session.run("bash", "tests/real/install.sh", external=True, silent=True)
         server = str(printed).strip().splitlines()[-1]
-    files = [f"tests/real/{name}" for name in NEED_MORE]
-    environment = {**CLEAN, "PROGRESSIVE_TESTS": "wheel", "PROGRESSIVE_KUBE_APISERVER": server}
-    session.run("python", "-m", "pytest", *files, *session.posargs, env=environment)
+    pytest(session, "tests/real", "-m", "external", PROGRESSIVE_KUBE_APISERVER=server)
 
 
 def runs(version: str) -> str | None:
@@ -119,6 +123,9 @@ def runs(version: str) -> str | None:
     return None
 
 
+ABOUT_PYTHON = ("tests", "-m", "not real and not slow and not walk", "-q")
+"""Everything but real systems and long random walks, which say nothing about an interpreter."""
+
 PYTHONS = [
     nox.param(python, id=version)
     for version in ("3.11", "3.12", "3.13", "3.14")
@@ -131,14 +138,7 @@ PYTHONS = [
 def pythons(session: nox.Session) -> None:
     """The tests that take seconds, on every Python of 3.11 to 3.14 that runs on this machine."""
     install_the_wheel(session, *group("tests"))
-    session.run(
-        "python",
-        "-m",
-        "pytest",
-        *QUICK,
-        *session.posargs,
-        env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"},
-    )
+    pytest(session, *ABOUT_PYTHON)
 
 
 @nox.session
@@ -154,16 +154,7 @@ def lowest(session: nox.Session) -> None:
     session.run("python", "-m", "pip", "list", "--format=freeze")
     # httpx of then brings an anyio whose plugin for pytest warns of today's pytest; no test uses
     # it.
-    session.run(
-        "python",
-        "-m",
-        "pytest",
-        "-p",
-        "no:anyio",
-        *QUICK,
-        *session.posargs,
-        env={**CLEAN, "PROGRESSIVE_TESTS": "wheel"},
-    )
+    pytest(session, "-p", "no:anyio", *ABOUT_PYTHON)
 
 
 @nox.session
@@ -177,23 +168,25 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Small mistakes put into the core on purpose, and whether a test notices: engine and lifecycle
-    in half an hour, all in a night.
+    """Small mistakes put into the core on purpose, and whether a test notices: the decision
+    and its phases in half an hour, all in a night.
 
-    ``nox -s mutation -- "progressive._looks*"`` tries one room, ``-- "*"`` all;
+    ``nox -s mutation -- "progressive.engine.measuring*"`` tries one room, ``-- "*"`` all;
     ``mutmut show NAME`` in ``.nox/mutation/bin`` shows one.
     """
     session.install(*PYPROJECT["project"]["dependencies"], *group("mutation"))
-    rooms = session.posargs or ("progressive.engine.*", "progressive.lifecycle.*")
+    rooms = session.posargs or ("progressive.engine.decide*", "progressive.rollout.phases*")
     session.run("mutmut", "run", *rooms, env={**CLEAN, "PROGRESSIVE_HYPOTHESIS": "brief"})
     session.run("python", "tests/mutation.py")
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, and mistakes that can be seen without running anything."""
-    session.install(*group("lint"))
+    """Style, mistakes that can be seen without running anything, and who may import whom."""
+    session.install("-e", str(HERE), *group("lint"))
     session.run("ruff", "check", *session.posargs, ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
 
 
 @nox.session

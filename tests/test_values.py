@@ -389,7 +389,7 @@ def test_a_plan_says_what_it_will_do() -> None:
     assert repr(strategy.describe()) == DESCRIPTION
 
 
-DESCRIPTION = (Path(__file__).parent / "data" / "description.txt").read_text("utf-8").rstrip("\n")  # noqa: E501 - a table
+DESCRIPTION = (Path(__file__).parent / "data" / "description.txt").read_text("utf-8").rstrip("\n")
 
 
 def test_a_strategy_of_one_s_own_is_its_steps() -> None:

@@ -229,6 +229,7 @@ def pythons() -> list[str]:
 
 
 @rule("R36")
+@pytest.mark.slow
 def test_equal_bytes_under_five_hash_seeds_and_on_the_newest_python_at_hand() -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"

@@ -10,6 +10,8 @@ from rules import rule
 
 from progressive import Phase
 
+pytestmark = pytest.mark.walk
+
 SEEDS = range(120)
 
 

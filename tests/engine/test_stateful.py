@@ -14,6 +14,7 @@ from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import wild
 from hypothesis import HealthCheck, note, settings
 from hypothesis import Phase as Stage
@@ -48,6 +49,8 @@ from progressive import (
 from progressive.errors import ConflictError
 from progressive.model.traffic import Traffic
 from progressive.testing.faults.soaking import ended
+
+pytestmark = pytest.mark.walk
 
 SWITCHES = (
     "unreadable",

@@ -22,7 +22,7 @@ from progressive.model import Capacity
 from progressive.rollout.state import Rollout
 from progressive.testing import MemoryRouter, play
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.external]
 
 ROOT = "/apis/apps/v1/namespaces/default/deployments"
 _services = (f"shop{i}" for i in count())

@@ -42,7 +42,7 @@ from progressive.rollout.state import Rollout
 from progressive.routers.istio import Http, Istio, Kubernetes
 from progressive.testing import ScriptedMetrics, check_router, play, steady
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.external]
 
 RELEASE = Release(
     service="reviews", stable=Version("1.0", backend="v1"), candidate=Version("2.0", backend="v2")

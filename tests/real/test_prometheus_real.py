@@ -47,7 +47,7 @@ from progressive.model.traffic import Track
 from progressive.model.units import seconds
 from progressive.testing import check_metrics
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.external]
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 BOTH = (Track.STABLE, Track.CANDIDATE)

@@ -41,7 +41,7 @@ from progressive.metrics.prometheus import Counter, Prometheus, Rate, errors, is
 from progressive.routers.istio import Http, Istio, Kubernetes
 from progressive.stores.sqlite import SqliteStore
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("kube")]
+pytestmark = [pytest.mark.real, pytest.mark.external, pytest.mark.usefixtures("kube")]
 
 SCRAPE, LAG = seconds(0.5), seconds(1.5)
 ERRORS, LATENCY = errors(LAG), latency(LAG)

@@ -206,6 +206,7 @@ def walked(package: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_faulty_engine_is_found_with_the_way_to_its_fault(name: str, tmp_path: Path) -> None:
     fault = FAULTS[name]
