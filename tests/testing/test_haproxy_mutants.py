@@ -249,7 +249,7 @@ MUTANTS = [
     ),
     mutant(
         "loses writes in asyncio",
-        "a neighbour is left alone",
+        "a write that changes nothing is taken",
         (AWAITED, f"{REFUSE.strip()}\n        return await self.aread(release)"),
     ),
     mutant(

@@ -28,7 +28,17 @@ from progressive.model.measurement import Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Traffic
 from progressive.model.units import Percent
-from progressive.ports import Store, utcnow
+from progressive.ports import (
+    AnyFleet,
+    AnyProvider,
+    AnyRouter,
+    AsyncGate,
+    AsyncHook,
+    Gate,
+    Hook,
+    Store,
+    utcnow,
+)
 
 from . import fleet_laws, gate_laws, hook_laws, metrics_laws, router_laws, store_laws
 from .laws import ContractReport, LawBroken, Untried
@@ -59,7 +69,7 @@ __all__ = [
 
 
 def check_router(
-    router: object,
+    router: AnyRouter,
     release: Release,
     *,
     settle: timedelta | Callable[[], object] = timedelta(),
@@ -72,9 +82,11 @@ def check_router(
     writes: Callable[[], int] | None = None,
     undo: Callable[[str], object] | None = None,
 ) -> ContractReport:
-    """Try a router: it reads back what it was told, in every way that its ``capabilities`` declare,
-    refuses what it has to refuse without writing, is never the second to write, and says with the
-    right error what it does not know.
+    """Try a router of your own against every law of its contract.
+
+    It reads back what it was told, in every way that its ``capabilities`` declare, refuses what it
+    has to refuse without writing, is never the second to write, and says with the right error what
+    it does not know.
 
     It is handed over with all traffic on stable, and given back so, also when a law is broken.
     Meanwhile the candidate gets everything for a moment: let it be a system that nobody uses. A
@@ -138,7 +150,7 @@ def check_router(
 
 
 async def acheck_router(
-    router: object,
+    router: AnyRouter,
     release: Release,
     *,
     settle: timedelta | Callable[[], object] = timedelta(),
@@ -170,7 +182,7 @@ async def acheck_router(
 
 
 def check_metrics(
-    provider: object,
+    provider: AnyProvider,
     release: Release,
     window: Window,
     *,
@@ -178,9 +190,10 @@ def check_metrics(
     between: Callable[[], object] | None = None,
     clock: Callable[[], datetime] = utcnow,
 ) -> ContractReport:
-    """Try a provider with every metric that it lists: it answers what was asked and nothing else,
-    twice the same, in the measurement that fits the kind, with nothing where there is nothing, and
-    in parts what it answers as a whole.
+    """Try a provider with every metric that it lists.
+
+    It answers what was asked and nothing else, twice the same, in the measurement that fits the
+    kind, with nothing where there is nothing, and in parts what it answers as a whole.
 
     ``window`` is one in which every metric has something for at least one track, and is complete
     (older than the metric's lag). ``cuts`` are moments within it at which to divide it: choose
@@ -195,7 +208,7 @@ def check_metrics(
 
 
 async def acheck_metrics(
-    provider: object,
+    provider: AnyProvider,
     release: Release,
     window: Window,
     *,
@@ -212,7 +225,7 @@ async def acheck_metrics(
 
 
 def check_fleet(
-    fleet: object,
+    fleet: AnyFleet,
     release: Release,
     *,
     settle: timedelta | Callable[[], object] = timedelta(),
@@ -223,8 +236,10 @@ def check_fleet(
     broken: Breakages | None = None,
     within: timedelta = timedelta(seconds=30),
 ) -> ContractReport:
-    """Try a fleet: it tells what the instances of each version can carry now, never answers without
-    having asked, and removes the version that it is told to and nothing else.
+    """Try a fleet of your own against every law of its contract.
+
+    It tells what the instances of each version can carry now, never answers without having asked,
+    and removes the version that it is told to and nothing else.
 
     It is handed over with all instances of every version of ``release`` ready. Either method may be
     missing, and is then not tried. Everything else is optional; the report names the laws that were
@@ -261,7 +276,7 @@ def check_fleet(
 
 
 async def acheck_fleet(
-    fleet: object,
+    fleet: AnyFleet,
     release: Release,
     *,
     settle: timedelta | Callable[[], object] = timedelta(),
@@ -289,7 +304,7 @@ async def acheck_fleet(
 
 
 def check_hook(
-    hook: object,
+    hook: Hook | AsyncHook,
     release: Release,
     *,
     settle: timedelta | Callable[[], object] = timedelta(),
@@ -299,8 +314,10 @@ def check_hook(
     within: timedelta = timedelta(seconds=30),
     clock: Callable[[], datetime] = utcnow,
 ) -> ContractReport:
-    """Try a hook, a function of a key and a release, plain or ``async``: it answers `Go`, `NotYet`
-    or `Stop`, the same for the same key, and never `Go` without having asked.
+    """Try a hook, a function of a key and a release, plain or ``async``.
+
+    It answers `Go`, `NotYet` or `Stop`, the same for the same key, and never `Go` without having
+    asked.
 
     It is handed over with a candidate that passes, and run with keys of the kit's own. Everything
     else is optional; the report names the laws that were not tried without it.
@@ -332,7 +349,7 @@ def check_hook(
 
 
 async def acheck_hook(
-    hook: object,
+    hook: Hook | AsyncHook,
     release: Release,
     *,
     settle: timedelta | Callable[[], object] = timedelta(),
@@ -359,7 +376,7 @@ async def acheck_hook(
 
 
 def check_gate(
-    gate: object,
+    gate: Gate | AsyncGate,
     release: Release,
     *,
     open_at: Sequence[datetime] = (),
@@ -369,8 +386,10 @@ def check_gate(
     within: timedelta = timedelta(seconds=30),
     clock: Callable[[], datetime] = utcnow,
 ) -> ContractReport:
-    """Try a gate, a function of a release and a moment, plain or ``async``: it answers `Open` or
-    `ClosedUntil`, goes by the moment that it is given, and is never open without having asked.
+    """Try a gate, a function of a release and a moment, plain or ``async``.
+
+    It answers `Open` or `ClosedUntil`, goes by the moment that it is given, and is never open
+    without having asked.
 
     Everything else is optional; the report names the laws that were not tried without it.
 
@@ -396,7 +415,7 @@ def check_gate(
 
 
 async def acheck_gate(
-    gate: object,
+    gate: Gate | AsyncGate,
     release: Release,
     *,
     open_at: Sequence[datetime] = (),
@@ -423,8 +442,10 @@ async def acheck_gate(
 
 
 def check_store(open_store: Callable[[str], Store], *, shared: bool = True) -> ContractReport:
-    """Try a store: compare-and-set, one active rollout of a service, all or nothing, notes in
-    order, what is due, and no lost update.
+    """Try a store of your own against every law of its contract.
+
+    Compare-and-set, one active rollout of a service, all or nothing, notes in order, what is due,
+    and no lost update.
 
     ``open_store(place)`` gives a store on the place of that name (letters and digits): a new and
     empty one when the name is new, another handle on the same one when it is not, such as ``lambda

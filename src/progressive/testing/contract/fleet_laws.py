@@ -162,9 +162,7 @@ def asking_changes_nothing(trial: Trial) -> None:
 
 
 def identities_are_those_of_the_release(trial: Trial) -> None:
-    """An identity that is told is that of the version; another one ends the start, and holds a
-    rollout.
-    """
+    """An identity that is told is the version's; any other ends or holds a rollout."""
     for track, capacity in trial.survey().items():
         version = trial.versions.get(track)
         must(
@@ -178,9 +176,7 @@ def identities_are_those_of_the_release(trial: Trial) -> None:
 
 
 def missing_instances_are_seen(trial: Trial) -> None:
-    """A version none of whose instances is ready can carry 0 %, and the others what they could
-    before.
-    """
+    """A version without a ready instance can carry 0 %, the others the same as before."""
     unready = trial.setup.unready
     trial.needs("survey")
     if unready is None:
@@ -210,9 +206,7 @@ def missing_instances_are_seen(trial: Trial) -> None:
 
 
 def a_neighbour_is_left_alone(trial: Trial) -> None:
-    """What happens to the instances of one service says nothing of another, and removes none of its
-    own.
-    """
+    """Instances of one service say nothing of another one's."""
     beside = trial.setup.beside
     trial.needs("survey")
     if beside is None:
@@ -243,9 +237,7 @@ def a_neighbour_is_left_alone(trial: Trial) -> None:
 
 
 def what_is_retired_is_gone(trial: Trial) -> None:
-    """retire returns when no instance of the version is left; it removes nothing else; again is
-    harmless.
-    """
+    """retire returns when no instance is left, removes no others, and may be repeated."""
     trial.needs("retire")
     count, deploy = trial.setup.instances, trial.setup.deploy
     if count is None:
@@ -311,9 +303,7 @@ def an_answer_without_sense_is_a_fleet_error(trial: Trial) -> None:
 
 
 def a_system_that_hangs_is_left_in_time(trial: Trial) -> None:
-    """A call on a system that never answers ends with a FleetError in time, and blocks no event
-    loop.
-    """
+    """A call on a system that never answers ends in time, and blocks no event loop."""
     _broken(trial, "hang")
 
 

@@ -102,9 +102,7 @@ def the_answer_is_one_of_two(trial: Trial) -> None:
 
 
 def a_closed_gate_says_until_when_and_why(trial: Trial) -> None:
-    """The moment is later than the one it was asked at, also when it is asked again then; and there
-    is a reason.
-    """
+    """It has a reason, and names a later moment, also when it is asked again then."""
     moments = list(trial.moments)
     if trial.setup.closed is not None:
         with trial.setup.closed():
@@ -148,9 +146,7 @@ def it_goes_by_the_time_that_it_is_given(trial: Trial) -> None:
 
 
 def what_closes_it_is_seen(trial: Trial) -> None:
-    """While there is a reason to keep traffic from rising, it is closed; afterwards it is open
-    again.
-    """
+    """It is closed while there is a reason, and open when that is gone."""
     if trial.setup.closed is None:
         raise NotTried("closed=", "a context manager in which the gate has a reason to be closed")
     with trial.setup.closed():

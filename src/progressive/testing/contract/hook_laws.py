@@ -236,9 +236,7 @@ def an_answer_without_sense_is_no_go(trial: Trial) -> None:
 
 
 def a_system_that_hangs_is_left_in_time(trial: Trial) -> None:
-    """A hook whose system never answers comes back in time, blocks no event loop, and does not say
-    Go.
-    """
+    """It comes back in time, blocks no event loop, and does not say Go."""
     _broken(trial, "hang")
 
 

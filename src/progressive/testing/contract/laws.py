@@ -1,6 +1,4 @@
-"""The parts that every law is made of: a port called from plain code, a failure that explains
-itself, and the report.
-"""
+"""The parts of every law: a port called from plain code, an error that explains, the report."""
 
 from __future__ import annotations
 
@@ -22,11 +20,11 @@ Law = Callable[[T], None]
 
 
 class LawBroken(AssertionError):
-    """A port broke a law of its contract. The message has the law, what was expected, what was
-    seen, and a hint.
+    """A port broke a law of its contract.
 
-    ``law`` is the name of the law in words, such as ``"a closed marker stands"``. It is empty when
-    the port or the arguments of the check were not usable, so that no law could be tried.
+    The message has what was wrong, what was expected, what was seen, a hint, and the law. ``law``
+    is the name of the law in words, such as ``"a closed marker stands"``. It is empty when the port
+    or the arguments of the check were not usable, so that no law could be tried.
     """
 
     def __init__(
@@ -75,8 +73,7 @@ class Untried:
 
 @attrs.frozen(kw_only=True)
 class ContractReport:
-    """Which laws a port kept, and which were not tried. Every check that passes returns one; print
-    it to read it.
+    """Which laws a port kept, and which were not tried; print it to read it.
 
     ``port`` is the name of the port's class. ``held`` are the laws that were tried and kept,
     ``untried`` the others. A test that must leave nothing out asserts ``not report.missing``.
@@ -88,9 +85,7 @@ class ContractReport:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The arguments of the check that were not given and for which a law was not tried, each
-        once.
-        """
+        """The arguments for want of which a law was not tried, each once."""
         return tuple(
             dict.fromkeys(each.needs for each in self.untried if each.needs.endswith(("=", "]")))
         )
@@ -207,9 +202,7 @@ nobody.
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """The end of a call that was watched: an ``answer`` or an ``error``; neither, if it did not
-    come back in time.
-    """
+    """The end of a call that was watched: an ``answer``, an ``error``, or no return in time."""
 
     answer: object = None
     error: BaseException | None = None
@@ -219,9 +212,7 @@ class Outcome:
 
 @attrs.frozen
 class BoundPort:
-    """A port through its synchronous methods, or through its asynchronous ones on ``loop``, called
-    from plain code.
-    """
+    """A port, called from plain code; through its asynchronous methods if it has a ``loop``."""
 
     port: Any
     loop: Loop | None = None
@@ -234,9 +225,7 @@ class BoundPort:
     def watched(
         self, timeout: timedelta, verb: str, *arguments: object, **named: object
     ) -> Outcome:
-        """Make the same call, give up after ``timeout``, and watch whether it blocks the event
-        loop.
-        """
+        """Make the same call, give up after ``timeout``, and see whether it blocks the loop."""
         call = partial(getattr(self.port, self.method(verb)), *arguments, **named)
         return in_time(call, timeout, self.loop)
 
@@ -250,8 +239,9 @@ class BoundPort:
 
 
 def in_time(call: Callable[[], Any], timeout: timedelta, loop: Loop | None) -> Outcome:
-    """Call it in a thread of its own, or on ``loop``, and say how it ended. A call that does not
-    return is left behind.
+    """Call it in a thread of its own, or on ``loop``, and say how it ended.
+
+    A call that does not return is left behind.
     """
     ended: list[Outcome] = []
     over = threading.Event()
@@ -288,9 +278,7 @@ def is_async(function: object) -> bool:
 
 
 def variants(port: object, loop: Loop, *verbs: str) -> tuple[BoundPort, ...]:
-    """The port through its synchronous methods and through its asynchronous ones, as far as it has
-    them.
-    """
+    """The port with its synchronous methods, and with its asynchronous ones, if it has them."""
     found = []
     name = type(port).__name__
     for bound in (BoundPort(port), BoundPort(port, loop)):

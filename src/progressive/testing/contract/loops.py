@@ -1,6 +1,4 @@
-"""An event loop that is called from another thread, so that one set of laws tries plain and
-asynchronous ports.
-"""
+"""An event loop called from another thread, so that one set of laws tries sync and async."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The laws of a provider. Each is a function of a `Trial`, which looks at what every single answer
-must keep.
-"""
+"""The laws of a provider: functions of a `Trial`, which looks at every single answer."""
 
 from __future__ import annotations
 
@@ -149,9 +147,7 @@ def an_opening_reading_has_no_numbers(trial: Trial) -> None:
 
 
 def a_counter_goes_on_from_its_reading(trial: Trial) -> None:
-    """Looks that follow each other count everything once, also what is counted from an older
-    reading.
-    """
+    """Looks that follow each other count everything once, from an older reading too."""
     first = trial.opened()
     looks = []
     last = first
@@ -205,9 +201,7 @@ OF_COUNTERS: Final = (an_opening_reading_has_no_numbers, a_counter_goes_on_from_
 
 
 def laws_of(metric: Metric) -> tuple[Callable[[Trial], None], ...]:
-    """Those that hold for a metric of this kind. A level may be that of now, which is another one
-    each time.
-    """
+    """The laws for a metric of this kind. A level may be that of now, and then changes."""
     if metric.counter:
         return OF_COUNTERS
     return OF_A_LEVEL if metric.kind is Kind.VALUE else OF_WINDOWS
@@ -222,9 +216,7 @@ def check(
     clock: Callable[[], datetime],
     loop: Loop,
 ) -> ContractReport:
-    """Try every law on every metric, with the synchronous and the asynchronous method; then the two
-    have to agree.
-    """
+    """Try every law on every metric, with the sync and the async method, which must agree."""
     found = variants(provider, loop, "measure")
     cut = tuple(fields.moment(each, "cuts") for each in cuts)
     must(

@@ -171,8 +171,9 @@ def listed(provider: object) -> tuple[Metric, ...]:
 
 
 def same(one: Measurement, other: Measurement) -> bool:
-    """Do they say the same? Why there is nothing may be told in other words; means may differ in
-    their last bit.
+    """Do they say the same?
+
+    Why there is nothing may be told in other words; means may differ in their last bit.
     """
     if not one.sample and not other.sample:
         return isinstance(one, NoAnswer) == isinstance(other, NoAnswer)

@@ -39,6 +39,10 @@ NEEDS: Final[dict[Breakage, str]] = {
     "ignore": "a context manager in which a write is answered as if it were done, and is not",
 }
 
+LEFT_IN_TIME: Final = "a system that hangs is left in time"
+"""The law of every port about waiting, also where a call waits for something else than an answer.
+"""
+
 EVERYTHING: Final[tuple[Breakage, ...]] = ("refuse", "fail", "garble", "hang")
 """Those that break reads too; the others are about the answers to writes."""
 
@@ -73,6 +77,7 @@ class Outages:
             expected=f"an answer or an error within {limit:g} s",
             seen="it still waits",
             hint="give the whole call a time-out that is shorter, not only its connection",
+            law=LEFT_IN_TIME if how else "",
         )
         must(
             not outcome.stalled,
@@ -80,6 +85,7 @@ class Outages:
             expected="other tasks run while it waits",
             seen="none of them ran",
             hint="await an asynchronous client; a blocking one belongs into asyncio.to_thread",
+            law=LEFT_IN_TIME if how else "",
         )
 
 

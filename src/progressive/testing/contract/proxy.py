@@ -1,6 +1,4 @@
-"""A proxy between a port and its system that fails on demand, so that ``broken=`` needs no more
-than a context manager.
-"""
+"""A proxy between a port and its system that fails on demand, for ``broken=``."""
 
 from __future__ import annotations
 
@@ -97,9 +95,7 @@ class BreakableProxy:
 
     @contextmanager
     def breaking(self, how: Breakage) -> Iterator[None]:
-        """Break down in this way. Connections that are open then, and those that were held, are
-        closed at the end.
-        """
+        """Break down in this way. Connections that are open at the end are closed."""
         self._mode = how
         if how == "refuse":
             self._stop()
@@ -206,9 +202,7 @@ class BreakableProxy:
     def _pass_back(
         self, system: socket.socket, client: socket.socket, silenced: threading.Event
     ) -> None:
-        """Answers, unless the connection was silenced: then the first of them ends it, or is kept
-        back for ever.
-        """
+        """Pass answers back; the first one to a silenced connection ends it, or is kept."""
         with suppress(OSError):
             while answer := system.recv(CHUNK):
                 if silenced.is_set():

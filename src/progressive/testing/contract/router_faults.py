@@ -1,6 +1,4 @@
-"""The laws of a router whose system is broken: it says so with the right error, in time, and never
-pretends.
-"""
+"""The laws of a router whose system is broken: the right error, in time, no pretence."""
 
 from __future__ import annotations
 
@@ -54,9 +52,7 @@ def a_write_that_is_never_answered_is_unknown(trial: Trial) -> None:
 
 
 def a_write_is_sent_once(trial: Trial) -> None:
-    """A write whose reply was lost is not sent again by the router: somebody else may have written
-    in between.
-    """
+    """After a lost reply the router does not write again: others may have written since."""
     if trial.setup.writes is None:
         raise NotTried("writes=", "a function that says how many writes the system was sent so far")
     with trial.setup.outages.during("lose_reply"):
@@ -76,9 +72,7 @@ def a_write_is_sent_once(trial: Trial) -> None:
 
 
 def a_write_without_effect_is_not_echoed(trial: Trial) -> None:
-    """The system says that it wrote, and serves the same as before: apply says what is served, or
-    raises.
-    """
+    """Where the system only says that it wrote, apply says what is served, or raises."""
     with trial.setup.outages.during("ignore"):
         before = trial.read()
         outcome = _apply(trial)

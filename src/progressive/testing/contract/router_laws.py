@@ -1,6 +1,4 @@
-"""The laws of a router. Each is a function of a `Trial`, which looks at what every single read and
-write must keep.
-"""
+"""The laws of a router: functions of a `Trial`, which looks at every single read and write."""
 
 from __future__ import annotations
 
@@ -65,9 +63,7 @@ def reading_changes_nothing(trial: Trial) -> None:
 
 
 def undo_is_one_line(trial: Trial) -> None:
-    """Where the router has it: undo gives one line for a person to type, before anything was
-    written.
-    """
+    """undo gives one line for a person to type, also before anything was written."""
     undo = getattr(trial.router.port, "undo", None)
     if undo is None:
         raise NotTried(
@@ -86,8 +82,9 @@ def undo_is_one_line(trial: Trial) -> None:
 
 
 def a_neighbour_is_left_alone(trial: Trial) -> None:
-    """No verb changes the share, the marker or the version of another service; this is looked at
-    beside every law.
+    """No call changes the share, the marker or the version of another service.
+
+    It is looked at beside every law.
     """
     trial.move_in()
 
@@ -140,9 +137,7 @@ def the_same_again_is_harmless(trial: Trial) -> None:
 
 
 def all_that_is_declared_is_given_and_taken_back(trial: Trial) -> None:
-    """A baseline, header and cookie routes and a mirror: one by one, together, and gone without a
-    trace.
-    """
+    """Baseline, header and cookie routes, mirror: one by one, together, gone without trace."""
     able, share = trial.able, trial.able.smallest_weight
     ways = []
     if able.baseline:
@@ -181,9 +176,7 @@ def what_is_not_declared_is_refused(trial: Trial) -> None:
 
 
 def a_share_without_a_version_is_refused(trial: Trial) -> None:
-    """A baseline that the release does not name, and what is left for a stable that is not there
-    yet.
-    """
+    """A baseline that the release does not name, and the rest for a stable that it has not."""
     share = trial.able.smallest_weight
     only_two = attrs.evolve(trial.release, baseline=None)
     nobody = "a share for a baseline that the release has not"
@@ -254,9 +247,7 @@ def an_older_marker_is_refused(trial: Trial) -> None:
 
 
 def a_closed_marker_stands(trial: Trial) -> None:
-    """Where a marker is declared: what was taken back by hand stays so, for everybody but who takes
-    it back too, and the next rollout.
-    """
+    """Within a closed generation only closed markers are taken; the next one opens again."""
     _needs_marker(trial)
     trial.write(trial.smallest)
     closed = attrs.evolve(trial.marker, closed=True)
@@ -278,9 +269,7 @@ def a_closed_marker_stands(trial: Trial) -> None:
 
 
 def what_a_stranger_does_is_seen(trial: Trial) -> None:
-    """Read tells of a change that somebody else made, and a write on what was read before is
-    refused.
-    """
+    """Read tells of somebody else's change, and a write on what was read before is refused."""
     if trial.setup.edit is None:
         raise NotTried(
             "edit=", "a function that changes what the system serves, behind the router's back"
@@ -304,9 +293,7 @@ def what_a_stranger_does_is_seen(trial: Trial) -> None:
 
 
 def the_share_of_a_third_version_is_reported(trial: Trial) -> None:
-    """Traffic that reaches neither version of the release is Served.unattributed; the next write
-    takes it back.
-    """
+    """What reaches neither version is Served.unattributed; the next write takes it back."""
     _needs_third_version(trial)
     assert trial.setup.third_version is not None
     share = trial.half
@@ -325,9 +312,7 @@ def the_share_of_a_third_version_is_reported(trial: Trial) -> None:
 
 
 def the_next_release_starts_where_this_one_ended(trial: Trial) -> None:
-    """With everything on the candidate, a release in which that version is stable finds all traffic
-    on stable.
-    """
+    """Once the candidate has everything, the release in which it is stable finds it there."""
     _needs_third_version(trial)
     trial.write(Traffic(candidate=Percent(MILLION)))
     turned = trial.release.reversed()
@@ -344,9 +329,7 @@ def the_next_release_starts_where_this_one_ended(trial: Trial) -> None:
 
 
 def hostile_names_stay_names(trial: Trial) -> None:
-    """A backend with separators in it is served under its name, or refused without a trace; never
-    taken for another.
-    """
+    """A backend with separators in it is served under that name, or refused without trace."""
     _with_names(trial, NAMES, may_take=True)
 
 
@@ -361,9 +344,7 @@ def names_that_the_system_can_not_carry_are_refused(trial: Trial) -> None:
 
 
 def undo_takes_everything_back(trial: Trial) -> None:
-    """The line of undo, asked for before the first write and run after it, gives all traffic to
-    stable and closes the marker.
-    """
+    """The line of undo gives all traffic to stable and closes the marker that is there then."""
     if not trial.undo_line:
         raise NotTried(
             "router.undo", "the line that a person types to take all traffic back by hand"
@@ -434,8 +415,8 @@ LAWS: Final[tuple[Callable[[Trial], None], ...]] = (
     undo_is_one_line,
     a_share_without_a_version_is_refused,
     what_is_not_declared_is_refused,
-    a_neighbour_is_left_alone,
     a_write_that_changes_nothing_is_taken,
+    a_neighbour_is_left_alone,
     every_weight_is_read_back,
     a_change_is_another_version,
     the_same_again_is_harmless,
@@ -457,9 +438,7 @@ last.
 
 
 def check(router: object, setup: Setup, loop: Loop) -> ContractReport:
-    """Try every law with the synchronous and with the asynchronous methods; what one writes, the
-    other reads.
-    """
+    """Try every law with the sync and with the async methods; what one writes, both read."""
     found = variants(router, loop, "read", "apply")
     laws = Laws(type(router).__name__)
     trials = []
@@ -500,9 +479,7 @@ def _needs_third_version(trial: Trial) -> None:
 
 
 def _named_otherwise(trial: Trial, names: Iterable[str]) -> Iterator[tuple[str, str, Release]]:
-    """The release with each of these names in the place of each of its backends, if a version may
-    be called so at all.
-    """
+    """The release with each of these names as one of its backends, if it may be a name."""
     for name in names:
         try:
             version = Version("progressive-check", backend=name)

@@ -1,6 +1,4 @@
-"""A router on trial: it is read and written as a driver does it, and every single read and write is
-looked at.
-"""
+"""A router on trial: read and written as by a driver, every single answer looked at."""
 
 from __future__ import annotations
 
@@ -95,9 +93,7 @@ class Trial:
 
     @property
     def half(self) -> Percent:
-        """Half of the traffic, or the most below it that the router can give; everything, if it can
-        only switch.
-        """
+        """Half of the traffic, rounded down to what the router can give; else everything."""
         smallest = self.able.smallest_weight.ppm
         return Percent(MILLION // 2 // smallest * smallest or MILLION)
 
@@ -125,9 +121,7 @@ class Trial:
     def write(
         self, traffic: Traffic, *, marker: Marker | None = None, unconditional: bool = False
     ) -> Served:
-        """Apply it as a driver does, on what was read just now, and see that it is so: the law of
-        every write.
-        """
+        """Apply it as a driver does, and see that it is so: the law of every write."""
         expect = None if unconditional else self.read().version
         self.marker = marker or self.newer
         apply = self.router.named("apply")
@@ -144,9 +138,7 @@ class Trial:
         return seen
 
     def confirm(self, traffic: Traffic, answered: object) -> Served:
-        """See that a write which was answered is served, with its marker, and was answered with
-        what is served.
-        """
+        """See that a write is served, with its marker, and was answered with what is served."""
         read, apply = self.router.named("read"), self.router.named("apply")
         self.served("apply", answered, hint="end apply with `return self.read(release)`")
         seen = self.settled(traffic)
@@ -227,9 +219,7 @@ class Trial:
             self.nothing_sent(sent, f"{apply} refused {what}, but only after it had sent a write")
 
     def unchanged(self, before: Served, what: str) -> None:
-        """See that nothing of our release and nothing of the neighbour has changed since
-        ``before``.
-        """
+        """See that nothing of ours and nothing of the neighbour's has changed."""
         after = self.read()
         must(
             state(after) == state(before),
@@ -241,9 +231,7 @@ class Trial:
         self.see_neighbour(what)
 
     def settled(self, traffic: Traffic) -> Served:
-        """The first read that shows ``traffic`` and our marker, or the last one when the time is
-        over.
-        """
+        """The first read that shows ``traffic`` and our marker, or the last one in time."""
         return self.first(
             lambda seen: (
                 seen.shows(traffic) and (not self.able.marker or seen.marker == self.marker)

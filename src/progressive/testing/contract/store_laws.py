@@ -218,9 +218,7 @@ def a_service_has_one_active_rollout(trial: Trial) -> None:
 
 
 def a_rollout_that_is_final_makes_room(trial: Trial) -> None:
-    """Also one that still has the old version to remove: it moves no traffic, and is due all the
-    same.
-    """
+    """Also one with a version still to remove: it moves no traffic, and stays due."""
     store = trial.store
     store.save(a_rollout("first"), (), expected=None)
     store.save(ended(a_rollout("first", serial=1)), (), expected=0)
@@ -315,9 +313,7 @@ def writers_at_one_moment_lose_no_update(trial: Trial) -> None:
 
 
 def a_second_driver_is_kept_out(trial: Trial) -> None:
-    """Where it is there: ``driving`` holds a rollout for one, also against this process, and lets
-    go whatever happens.
-    """
+    """``driving`` holds a rollout for one driver, and lets go whatever happens."""
     driving = getattr(trial.store.store, "driving", None)
     if driving is None:
         raise NotTried("store.driving", "a context manager that keeps a second driver out")
