@@ -8,6 +8,7 @@ import asyncio
 import math
 import re
 import sqlite3
+import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -17,6 +18,7 @@ from typing import Any
 
 import attrs
 import pytest
+from breakable import Breakable
 from rules import rule
 
 from progressive import Metric, Release, StrategyError, Track, Version, ms, seconds
@@ -767,3 +769,150 @@ def test_cuts_lie_within_the_window() -> None:
         AssertionError, match="check_metrics was given cuts that do not divide its window"
     ):
         check_metrics(Plain(), RELEASE, WINDOW, cuts=[WINDOW.end])
+
+
+# ----------------------------------------------------------------------------- systems that are broken
+
+
+class Asked(Both):
+    """A provider that asks a system, in both."""
+
+    metrics = (ERRORS,)
+
+    def __init__(self, system: Breakable) -> None:
+        self.system = system
+
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
+        try:
+            self.system.asked()
+        except Exception as error:
+            return self.failed(error, metric, tracks, window)
+        return super().measure(release, metric, tracks, window, since)
+
+    async def ameasure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
+        try:
+            await self.system.aasked()
+        except Exception as error:
+            return self.failed(error, metric, tracks, window)
+        return Plain.measure(self, release, metric, tracks, window, since)
+
+    def failed(
+        self, error: Exception, metric: Metric, tracks: Sequence[Track], window: Window
+    ) -> Look:
+        raise MetricsError(str(error)) from error
+
+
+class NoAnswers(Asked):
+    """It says so track by track."""
+
+    def failed(
+        self, error: Exception, metric: Metric, tracks: Sequence[Track], window: Window
+    ) -> Look:
+        why = NoAnswer(str(error))
+        return Look(metric=metric.name, window=window, tracks=[(track, why) for track in tracks])
+
+
+def failing(*modes: str, how: Callable[[Exception], Measurement]) -> type[Asked]:
+    class Fails(Asked):
+        def failed(
+            self, error: Exception, metric: Metric, tracks: Sequence[Track], window: Window
+        ) -> Look:
+            if self.system.mode not in modes:
+                return super().failed(error, metric, tracks, window)
+            found = how(error)
+            return Look(
+                metric=metric.name, window=window, tracks=[(track, found) for track in tracks]
+            )
+
+    return Fails
+
+
+def raised(error: Exception) -> Measurement:
+    raise error
+
+
+class Hangs(Asked):
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
+        if self.system.mode == "hang":
+            time.sleep(5)
+        return super().measure(release, metric, tracks, window, since)
+
+
+class Blocks(Asked):
+    async def ameasure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
+        return self.measure(release, metric, tracks, window, since)
+
+
+@pytest.mark.parametrize("make", [Asked, NoAnswers])
+def test_a_provider_whose_system_breaks_says_so(make: type[Asked]) -> None:
+    system = Breakable()
+    broken = system.breakages
+    report = check_metrics(make(system), RELEASE, WINDOW, cuts=[CUT], broken=broken, within=SOON)
+    there = asyncio.run(
+        acheck_metrics(make(system), RELEASE, WINDOW, cuts=[CUT], broken=broken, within=SOON)
+    )
+
+    assert report.untried == there.untried == ()
+    assert check_metrics(make(system), RELEASE, WINDOW).missing == tuple(
+        f"broken[{way!r}]" for way in broken
+    )
+
+
+BROKEN = [
+    (failing("refuse", how=raised), "a system that is down is not measured", "ConnectionRefused"),
+    (
+        failing("refuse", how=lambda error: NoData("nothing happened")),
+        "a system that is down is not measured",
+        "seen:     candidate: NoData",
+    ),
+    (
+        failing("fail", how=lambda error: Counts(events=0, trials=0)),
+        "a failure of the system is not measured",
+        "measured something while the system was broken",
+    ),
+    (failing("garble", how=raised), "an answer without sense is not measured", "Nonsense: <html>"),
+    (Hangs, "a system that hangs is left in time", "did not come back within 2 s"),
+    (Blocks, "a system that hangs is left in time", "blocked the event loop while it waited"),
+]
+SOON = seconds(2)
+
+
+@pytest.mark.parametrize(("make", "law", "said"), BROKEN)
+def test_a_provider_that_hides_a_broken_system_is_found(
+    make: type[Asked], law: str, said: str
+) -> None:
+    system = Breakable()
+    with pytest.raises(LawBroken, match=re.escape(said)) as caught:
+        check_metrics(
+            make(system), RELEASE, WINDOW, cuts=[CUT], broken=system.breakages, within=SOON
+        )
+
+    assert caught.value.law == law

@@ -188,6 +188,8 @@ def check_metrics(
     *,
     cuts: Sequence[datetime] = (),
     between: Callable[[], object] | None = None,
+    broken: Breakages | None = None,
+    within: timedelta = timedelta(seconds=30),
     clock: Callable[[], datetime] = utcnow,
 ) -> ContractReport:
     """Try a provider with every metric that it lists.
@@ -202,9 +204,13 @@ def check_metrics(
     A metric with ``counter=True`` is measured now, by ``clock``. ``between`` then makes something
     to count, and waits until it shows (a few requests); without it, only the form of the answers is
     tried. A level (``kind="value"``) may be that of now, and then only its form is tried too.
+
+    ``broken``: ``"refuse"``, ``"fail"``, ``"garble"`` and ``"hang"`` of `check_router`; ``within``
+    is how long a call may take then.
     """
+    outages = Outages(ways=broken or {}, within=within)
     with own_loop() as loop:
-        return metrics_laws.check(provider, release, window, cuts, between, clock, loop)
+        return metrics_laws.check(provider, release, window, cuts, between, clock, outages, loop)
 
 
 async def acheck_metrics(
@@ -214,14 +220,17 @@ async def acheck_metrics(
     *,
     cuts: Sequence[datetime] = (),
     between: Callable[[], object] | None = None,
+    broken: Breakages | None = None,
+    within: timedelta = timedelta(seconds=30),
     clock: Callable[[], datetime] = utcnow,
 ) -> ContractReport:
     """`check_metrics` where ``provider`` lives on the loop that this is awaited on.
 
     ``between`` is called in another thread.
     """
-    check = metrics_laws.check
-    return await asyncio.to_thread(check, provider, release, window, cuts, between, clock, _here())
+    check, outages = metrics_laws.check, Outages(ways=broken or {}, within=within)
+    given = (provider, release, window, cuts, between, clock, outages)
+    return await asyncio.to_thread(check, *given, _here())
 
 
 def check_fleet(

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
+from progressive.errors import MetricsError
 from progressive.model import fields
-from progressive.model.measurement import Kind, Metric, NoAnswer, Window
+from progressive.model.measurement import Kind, Look, Metric, NoAnswer, Window
 from progressive.model.release import Release
 
 from .laws import ContractReport, Laws, NotTried, must, variants
 from .loops import Loop
 from .metrics_trial import Trial, in_words, listed, merged, same, told
+from .outages import Breakage, Outages, of_kind
 
 LONG_AGO: Final = datetime(2001, 1, 1, tzinfo=UTC)
 NOT_YET: Final = datetime(2100, 1, 1, tzinfo=UTC)
@@ -189,6 +191,58 @@ def a_counter_goes_on_from_its_reading(trial: Trial) -> None:
         )
 
 
+# -------------------------------------------------------------------------- systems that are broken
+
+
+def a_system_that_is_down_is_not_measured(trial: Trial) -> None:
+    """With a refused connection it raises MetricsError or answers NoAnswer; never NoData or 0."""
+    _broken(trial, "refuse")
+
+
+def a_failure_of_the_system_is_not_measured(trial: Trial) -> None:
+    """An answer that says "no" is a MetricsError or NoAnswer."""
+    _broken(trial, "fail")
+
+
+def an_answer_without_sense_is_not_measured(trial: Trial) -> None:
+    """Bytes of another protocol are a MetricsError or NoAnswer, and no KeyError or ValueError."""
+    _broken(trial, "garble")
+
+
+def a_system_that_hangs_is_left_in_time(trial: Trial) -> None:
+    """A call on a system that never answers ends in time, and blocks no event loop."""
+    _broken(trial, "hang")
+
+
+def _broken(trial: Trial, how: Breakage) -> None:
+    outages, now = trial.outages, trial.clock()
+    window = Window(now, now) if trial.metric.counter else trial.window
+    asked = (trial.release, trial.metric, trial.tracks, window, None)
+    with outages.during(how):
+        outcome = trial.provider.watched(outages.within, "measure", *asked)
+    outages.in_time(trial.measure, how, outcome)
+    of_kind(trial.measure, how, outcome, MetricsError)
+    answer = outcome.answer
+    must(
+        outcome.error is not None
+        or (
+            isinstance(answer, Look)
+            and all(isinstance(measurement, NoAnswer) for _, measurement in answer.tracks)
+        ),
+        f"{trial.measure} measured something while the system was broken (broken[{how!r}])",
+        expected="MetricsError, or NoAnswer(why) for each track",
+        seen=told(answer) if isinstance(answer, Look) else repr(answer),
+        hint="NoData says that nothing happened, and that has to be asked; raise MetricsError "
+        "from the client's own error",
+    )
+
+
+OF_EVERY_KIND: Final = (
+    a_system_that_is_down_is_not_measured,
+    a_failure_of_the_system_is_not_measured,
+    an_answer_without_sense_is_not_measured,
+    a_system_that_hangs_is_left_in_time,
+)
 OF_A_LEVEL: Final = (it_finds_what_is_there, the_fingerprint_stays)
 OF_WINDOWS: Final = (
     *OF_A_LEVEL,
@@ -203,8 +257,8 @@ OF_COUNTERS: Final = (an_opening_reading_has_no_numbers, a_counter_goes_on_from_
 def laws_of(metric: Metric) -> tuple[Callable[[Trial], None], ...]:
     """The laws for a metric of this kind. A level may be that of now, and then changes."""
     if metric.counter:
-        return OF_COUNTERS
-    return OF_A_LEVEL if metric.kind is Kind.VALUE else OF_WINDOWS
+        return (*OF_COUNTERS, *OF_EVERY_KIND)
+    return (*(OF_A_LEVEL if metric.kind is Kind.VALUE else OF_WINDOWS), *OF_EVERY_KIND)
 
 
 def check(
@@ -214,6 +268,7 @@ def check(
     cuts: Sequence[datetime],
     between: Callable[[], object] | None,
     clock: Callable[[], datetime],
+    outages: Outages,
     loop: Loop,
 ) -> ContractReport:
     """Try every law on every metric, with the sync and the async method, which must agree."""
@@ -238,6 +293,7 @@ def check(
                 cuts=cut,
                 between=between,
                 clock=clock,
+                outages=outages,
             )
             laws.run(laws_of(metric), trial)
             looks.append(trial.opened() if metric.counter else trial.look())

@@ -29,6 +29,7 @@ from progressive.model.release import Release
 from progressive.model.traffic import Track
 
 from .laws import BoundPort, broken, must, must_answer
+from .outages import Outages
 
 FITS: Final[dict[Kind, type[Counts | Histogram | Moments | Gauge]]] = {
     Kind.RATIO: Counts,
@@ -52,6 +53,7 @@ class Trial:
     cuts: tuple[datetime, ...]
     between: Callable[[], object] | None
     clock: Callable[[], datetime]
+    outages: Outages
 
     @property
     def measure(self) -> str:
