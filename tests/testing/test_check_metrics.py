@@ -35,6 +35,8 @@ from progressive.testing import (
     check_metrics,
     steady,
 )
+from progressive.testing.contract.laws import in_words
+from progressive.testing.contract.metrics_laws import OF_COUNTERS, OF_EVERY_KIND, OF_WINDOWS
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -916,3 +918,17 @@ def test_a_provider_that_hides_a_broken_system_is_found(
         )
 
     assert caught.value.law == law
+
+
+def test_every_law_is_broken_by_some_provider() -> None:
+    named = {law for _, law, _ in BROKEN}
+    for _, make, _ in FAULTS:
+        provider = make()
+        counting = isinstance(provider, Counter)
+        more = {"between": provider.happen, "clock": provider.clock} if counting else {}
+        with pytest.raises(LawBroken) as caught:
+            check_metrics(provider, RELEASE, WINDOW, cuts=[CUT], **more)
+        named.add(caught.value.law)
+
+    laws = map(in_words, (*OF_WINDOWS, *OF_COUNTERS, *OF_EVERY_KIND))
+    assert named - {""} == {*laws, "sync and async agree"}

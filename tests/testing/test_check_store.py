@@ -20,6 +20,8 @@ from progressive.errors import StoreError
 from progressive.rollout.notes import Note
 from progressive.stores.file import FileStore
 from progressive.testing import LawBroken, MemoryStore, check_store
+from progressive.testing.contract.laws import in_words
+from progressive.testing.contract.store_laws import LAWS
 
 
 class Careless(MemoryStore):
@@ -256,7 +258,32 @@ class Stuck(MemoryStore):
         self.held.remove(id)
 
 
+class Cached(MemoryStore):
+    """What was loaded once is not looked up again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache: dict[str, Rollout] = {}
+
+    def load(self, id: str) -> Rollout | None:
+        found = self.cache.get(id) or super().load(id)
+        if found is not None:
+            self.cache[id] = found
+        return found
+
+
+class Busy(MemoryStore):
+    """Once a service had a rollout, it never has another."""
+
+    def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
+        super().save(rollout, notes, expected=expected)
+        if expected is not None:
+            self._active[rollout.release.service] = rollout.id
+
+
 FAULTS: list[tuple[type[MemoryStore], str]] = [
+    (Cached, "Cached.load(checkout-42) does not give what was saved"),
+    (Busy, "failed\n  expected: an answer\n  seen:     ConflictError: service 'checkout' has"),
     (
         Unknown,
         (
@@ -374,3 +401,22 @@ def test_one_that_nobody_else_can_reach_is_found_out_unless_it_says_so() -> None
         check_store(lambda place: MemoryStore())
 
     assert caught.value.law == "two handles see the same"
+
+
+def test_every_law_is_broken_by_some_store() -> None:
+    named = {"two handles see the same"}  # by the store of the test above
+    for kind, _ in FAULTS:
+        with pytest.raises(LawBroken) as caught:
+            check_store(lambda place, kind=kind: kind(), shared=False)  # type: ignore[misc]
+        named.add(caught.value.law)
+
+    assert named - {""} == set(map(in_words, LAWS))
+
+
+def test_the_report_says_what_a_store_does_not_have() -> None:
+    report = check_store(lambda place: MemoryStore(), shared=False)
+
+    assert report.port == "MemoryStore"
+    assert [(each.law, each.needs) for each in report.untried] == [
+        ("a second driver is kept out", "store.driving")
+    ]
