@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from fake_haproxy import FakeHAProxy
-from haproxy_router import HAProxy
 
 from progressive import Release, RouterError, Served, Traffic, Version, seconds
 from progressive.errors import Failure
 from progressive.model import Marker
+from progressive.routers.haproxy import HAProxy, LineSocket
 from progressive.testing import BreakableProxy, LawBroken, check_router
 
 MAP = "/etc/haproxy/split.map"
@@ -38,7 +38,7 @@ def proxy(tmp_path: Path) -> Iterator[BreakableProxy]:
 
 def test_a_good_router_keeps_every_law_about_a_broken_system(proxy: BreakableProxy) -> None:
     report = check_router(
-        HAProxy(path=proxy.address, map=MAP, timeout=0.3),
+        HAProxy(socket=LineSocket(proxy.address, deadline=seconds(0.3)), map=MAP),
         SHOP,
         broken=proxy.breakages,
         writes=lambda: proxy.writes,
@@ -63,7 +63,7 @@ class Hopeful(HAProxy):
 
 
 def test_a_router_that_denies_a_write_is_found(proxy: BreakableProxy) -> None:
-    router = Hopeful(path=proxy.address, map=MAP, timeout=0.3)
+    router = Hopeful(socket=LineSocket(proxy.address, deadline=seconds(0.3)), map=MAP)
     broken = {"hang_reply": proxy.breakages["hang_reply"]}
     with pytest.raises(LawBroken) as caught:
         check_router(router, SHOP, broken=broken, within=seconds(2))
