@@ -466,9 +466,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "no metrics",
         lists(()),
         (
-            "Lists.metrics does not say what it answers "
-            "for\n  expected: "
-            "(Metric('error-rate', "
+            "Lists.metrics does not say what it answers for\n  expected: (Metric('error-rate', "
             "kind='ratio'), ...)\n  seen:     ()"
         ),
     ),
@@ -497,11 +495,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "another metric",
         answers(lambda look, window: attrs.evolve(look, metric="other")),
         (
-            "answered another question\n  expected: "
-            "errors in "
-            "[2026-11-23T12:00:00+00:00, "
-            "2026-11-23T12:01:00+00:00)\n  seen:     "
-            "other in"
+            "answered another question\n  expected: errors in [2026-11-23T12:00:00+00:00, "
+            "2026-11-23T12:01:00+00:00)\n  seen:     other in"
         ),
     ),
     (
@@ -517,12 +512,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "a track too few",
         answers(lambda look, window: attrs.evolve(look, tracks=look.tracks[:1])),
         (
-            "answered for other tracks than were asked\n  "
-            "expected: "
-            "candidate, "
-            "stable\n  "
-            "seen:    "
-            " candidate"
+            "answered for other tracks than were asked\n  expected: candidate, stable\n  seen:   "
+            "  candidate"
         ),
     ),
     (
@@ -538,10 +529,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "another shape",
         measures(lambda metric, track, window: Gauge(samples=(0.01,))),
         (
-            "Measures.measure(errors) answered for "
-            "candidate in another "
-            "shape\n  "
-            "expected: "
+            "Measures.measure(errors) answered for candidate in another shape\n  expected: "
             "Counts, because it is a ratio"
         ),
     ),
@@ -563,11 +551,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "a foreign error",
         fails(KeyError("v1")),
         (
-            "Measures.measure(errors) raised an error of "
-            "another kind\n  "
-            "expected: "
-            "an "
-            "answer\n  "
+            "Measures.measure(errors) raised an error of another kind\n  expected: an answer\n  "
             "seen:     KeyError: 'v1'"
         ),
     ),
@@ -575,11 +559,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "a clock that ends",
         measures(this_century),
         (
-            "Measures.measure(errors) raised an error of "
-            "another kind\n  "
-            "expected: "
-            "an "
-            "answer\n  "
+            "Measures.measure(errors) raised an error of another kind\n  expected: an answer\n  "
             "seen:     OverflowError"
         ),
     ),
@@ -612,47 +592,31 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "the same for ever",
         measures(lambda metric, track, window: SHAPES[metric](within(WINDOW))),
         (
-            "(errors) made up a number for candidate in "
-            "2001\n  "
-            "expected: "
-            "NoData(why), "
-            "NoAnswer(why), a MetricsError, or counts of "
-            "0 trials"
+            "(errors) made up a number for candidate in 2001\n  expected: NoData(why), "
+            "NoAnswer(why), a MetricsError, or counts of 0 trials"
         ),
     ),
     (
         "the end counts twice",
         measures(closed),
         (
-            "Measures.measure(errors) does not count the "
-            "parts of a "
-            "window for "
-            "stable as it "
-            "counts "
-            "the whole"
+            "Measures.measure(errors) does not count the parts of a window for stable as it "
+            "counts the whole"
         ),
     ),
     (
         "extrapolates",
         measures(extrapolated),
         (
-            "Measures.measure(errors) does not count the "
-            "parts of a "
-            "window for "
-            "stable as it "
-            "counts "
-            "the whole"
+            "Measures.measure(errors) does not count the parts of a window for stable as it "
+            "counts the whole"
         ),
     ),
     (
         "from the beginning of the day",
         Since,
         (
-            "Since.measure(errors) does not count the "
-            "parts of a window "
-            "for stable "
-            "as it "
-            "counts "
+            "Since.measure(errors) does not count the parts of a window for stable as it counts "
             "the whole"
         ),
     ),
@@ -665,12 +629,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "edges that move",
         measures(edges_that_move),
         (
-            "(duration) gave windows that can't be "
-            "merged\n  expected: "
-            "one shape in "
-            "all of "
-            "them\n "
-            " seen:     StrategyError: measurements do not"
+            "(duration) gave windows that can't be merged\n  expected: one shape in all of "
+            "them\n  seen:     StrategyError: measurements do not"
         ),
     ),
     (
@@ -682,12 +642,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "a reading without end",
         answers(lambda look, window: attrs.evolve(look, reading="x" * 5000)),
         (
-            "raised an error of another kind\n  expected: "
-            "an answer\n  "
-            "seen:     "
-            "StrategyError: "
-            "look.reading: 5000 characters; 4096 are the "
-            "most"
+            "raised an error of another kind\n  expected: an answer\n  seen:     StrategyError: "
+            "look.reading: 5000 characters; 4096 are the most"
         ),
     ),
     (
@@ -699,10 +655,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "a counter as it stands",
         Raw,
         (
-            "Raw.measure(hits) without a reading to go on "
-            "from must only "
-            "give one\n  "
-            "expected: "
+            "Raw.measure(hits) without a reading to go on from must only give one\n  expected: "
             "NoData('opening reading')"
         ),
     ),
@@ -710,11 +663,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "a counter since ever",
         Total,
         (
-            "Total.measure(hits) does not count from "
-            "reading to reading "
-            "for stable "
-            "as it "
-            "counts "
+            "Total.measure(hits) does not count from reading to reading for stable as it counts "
             "the whole"
         ),
     ),
@@ -773,7 +722,7 @@ def test_cuts_lie_within_the_window() -> None:
         check_metrics(Plain(), RELEASE, WINDOW, cuts=[WINDOW.end])
 
 
-# ----------------------------------------------------------------------------- systems that are broken
+# -------------------------------------------------------------------------- systems that are broken
 
 
 class Asked(Both):

@@ -437,11 +437,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "rounds to whole per cents",
         keeps("candidate", lambda share: Percent(share.ppm // 10_000 * 10_000)),
         (
-            "after Keeps.apply(0.0001 % candidate), "
-            "Keeps.read says "
-            "something "
-            "else\n  "
-            "expected: "
+            "after Keeps.apply(0.0001 % candidate), Keeps.read says something else\n  expected: "
             "0.0001 % candidate\n  seen:     0 % candidate"
         ),
     ),
@@ -484,11 +480,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "gives shares to nobody",
         Homeless,
         (
-            "took a share for stable in a release that has "
-            "none\n  "
-            "expected: "
-            "RouterError, "
-            "and "
+            "took a share for stable in a release that has none\n  expected: RouterError, and "
             "nothing written"
         ),
     ),
@@ -496,10 +488,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "an error that is not ours",
         KeyErrors,
         (
-            "that has none with another error\n  "
-            "expected: RouterError, "
-            "and nothing "
-            "written\n  "
+            "that has none with another error\n  expected: RouterError, and nothing written\n  "
             "seen:     KeyError"
         ),
     ),
@@ -519,11 +508,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "raises where a share has many digits",
         Fractions,
         (
-            "expect=None) raised an error of another "
-            "kind\n  expected: "
-            "an answer\n  "
-            "seen:   "
-            "  "
+            "expect=None) raised an error of another kind\n  expected: an answer\n  seen:     "
             "StrategyError: percent(1.0000001)"
         ),
     ),
@@ -531,10 +516,7 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "reading writes",
         Touches,
         (
-            "Touches.read twice, with nothing between, "
-            "says two things\n  "
-            "expected: "
-            "version=3\n  "
+            "Touches.read twice, with nothing between, says two things\n  expected: version=3\n  "
             "seen:     version=4"
         ),
     ),
@@ -555,12 +537,8 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         "compares too late",
         Late,
         (
-            "Late.apply refused a write on a version that "
-            "is not there "
-            "any more, but "
-            "wrote "
-            "all the "
-            "same"
+            "Late.apply refused a write on a version that is not there any more, but wrote all "
+            "the same"
         ),
     ),
     (
@@ -617,17 +595,17 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
         lambda: Declares(Capabilities(smallest_weight=percent(30))),
         "smallest_weight does not divide 100 %",
     ),
-    ("a bare number", lambda: Declares(Capabilities(smallest_weight=1)), "seen:     1\n"),  # type: ignore[arg-type]
+    (
+        "a bare number",
+        lambda: Declares(Capabilities(smallest_weight=1)),  # type: ignore[arg-type]
+        "seen:     1\n",
+    ),
     (
         "half a colour",
         Half,
         (
-            "Half has only some of the asynchronous "
-            "methods\n  expected: "
-            "aread and "
-            "aapply\n  "
-            "seen: "
-            "    no aapply"
+            "Half has only some of the asynchronous methods\n  expected: aread and aapply\n  "
+            "seen:     no aapply"
         ),
     ),
     ("no colour", object, "object has none of the methods of its contract"),
