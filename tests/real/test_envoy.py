@@ -21,8 +21,8 @@ from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, seconds
-from progressive.routers.envoy import Envoy
-from progressive.testing import check_metrics, check_router
+from progressive.routers.envoy import Envoy, Http
+from progressive.testing import BreakableProxy, Breakage, check_metrics, check_router
 
 pytestmark = pytest.mark.real
 
@@ -214,9 +214,30 @@ def test_the_router_keeps_the_laws_of_all_routers(envoy: EnvoyProcess) -> None:
     def stranger(traffic: Traffic) -> None:
         envoy.post("three", v1=str(traffic.stable.ppm), v2=str(traffic.candidate.ppm))
 
-    with Envoy(admin=envoy.admin, prefix="three") as router:
-        check_router(router, THREE, edit=stranger)
+    def type_it(line: str) -> None:
+        subprocess.run(line, shell=True, check=True, capture_output=True)
 
+    with (
+        BreakableProxy(
+            envoy.admin.removeprefix("http://"),
+            is_write=lambda sent: sent.startswith(b"POST"),
+            success=b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nOK\n",
+        ) as proxy,
+        Envoy(admin=Http(f"http://{proxy.address}", deadline=seconds(1)), prefix="three") as router,
+    ):
+        answered: tuple[Breakage, ...] = ("garble", "lose_reply", "hang_reply", "ignore")
+        report = check_router(
+            router,
+            THREE,
+            edit=stranger,
+            bad_names=["v3", "v1:0"],
+            broken={how: proxy.breakages[how] for how in answered},
+            within=seconds(30),
+            writes=lambda: proxy.writes,
+            undo=type_it,
+        )
+
+    assert "undo takes everything back" in report.held
     assert envoy.get(20, "/three") == {"v1": 20}
 
 

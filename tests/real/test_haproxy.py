@@ -27,6 +27,7 @@ from progressive.model.units import Percent, percent, seconds
 from progressive.rollout import Note
 from progressive.routers.haproxy import HAProxy, HAProxyWeights, LineSocket
 from progressive.testing import (
+    BreakableProxy,
     MemoryStore,
     ScriptedMetrics,
     VirtualClock,
@@ -39,6 +40,9 @@ pytestmark = pytest.mark.real
 
 RELEASE = Release(
     service="app", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
+)
+CART = Release(
+    service="cart", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
 )
 FIRST = Marker(generation=1)
 Router: TypeAlias = HAProxy | HAProxyWeights
@@ -120,6 +124,36 @@ def test_it_keeps_the_laws_of_all_routers(
 
 def test_it_keeps_them_on_an_event_loop(haproxy: HAProxyProcess, router: Router, way: str) -> None:
     asyncio.run(acheck_router(router, RELEASE, edit=stranger(haproxy, way)))
+
+
+def test_by_map_it_keeps_them_beside_another_service_and_while_haproxy_is_out_of_reach(
+    haproxy: HAProxyProcess,
+) -> None:
+    def third_version(share: Percent) -> None:
+        haproxy.command(f"set map {haproxy.map} app v1:{share.ppm}:v3")
+
+    with BreakableProxy(
+        haproxy.socket,
+        is_write=lambda sent: sent.startswith(b"set map"),
+        failure=b"Permission denied\n\n",
+        success=b"\n",
+    ) as proxy:
+        router = HAProxy(socket=LineSocket(proxy.address, deadline=seconds(1)), map=haproxy.map)
+        report = check_router(
+            router,
+            RELEASE,
+            edit=stranger(haproxy, "by_map"),
+            beside=CART,
+            third_version=third_version,
+            bad_names=["v2:0"],
+            broken=proxy.breakages,
+            within=seconds(30),
+            writes=lambda: proxy.writes,
+            undo=haproxy.typed,
+        )
+
+    assert report.untried == ()
+    assert haproxy.get(20, haproxy.by_map) == {"v1": 20}
 
 
 @pytest.mark.parametrize("reached", ["socket", "admin"])
