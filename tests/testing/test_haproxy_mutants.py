@@ -5,6 +5,8 @@ line broke.
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -49,7 +51,7 @@ with socket.socket(socket.AF_UNIX) as wire:
     for part in iter(lambda: wire.recv(65536), b""):
         sys.stdout.buffer.write(part)
 """
-"""As much of socat as the line of undo needs."""
+"""As much of socat as the line of undo needs, where it is not installed."""
 
 
 @pytest.fixture
@@ -62,13 +64,15 @@ def system(tmp_path: Path) -> Iterator[FakeHAProxy]:
 @pytest.fixture
 def kit(system: FakeHAProxy, tmp_path: Path) -> dict[str, Any]:
     """Every argument that the kit can be given."""
-    socat = tmp_path / "bin" / "socat"
-    socat.parent.mkdir()
-    socat.write_text(SOCAT.format(python=sys.executable))
-    socat.chmod(0o755)
+    path = os.environ["PATH"]
+    if shutil.which("socat") is None:
+        stand_in = tmp_path / "bin" / "socat"
+        stand_in.parent.mkdir()
+        stand_in.write_text(SOCAT.format(python=sys.executable))
+        stand_in.chmod(0o755)
+        path = f"{stand_in.parent}:{path}"
 
     def type_it(line: str) -> None:
-        path = f"{socat.parent}:/usr/bin:/bin"
         subprocess.run(line, shell=True, check=True, env={"PATH": path}, timeout=20)
 
     def third_version(share: Percent) -> None:
