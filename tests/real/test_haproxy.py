@@ -156,6 +156,29 @@ def test_by_map_it_keeps_them_beside_another_service_and_while_haproxy_is_out_of
     assert haproxy.get(20, haproxy.by_map) == {"v1": 20}
 
 
+def test_by_weights_it_keeps_them_while_haproxy_is_out_of_reach(haproxy: HAProxyProcess) -> None:
+    with BreakableProxy(
+        f"127.0.0.1:{haproxy.admin}",
+        is_write=lambda sent: sent.startswith(b"set weight"),
+        failure=b"Permission denied\n\n",
+        success=b"\n",
+    ) as proxy:
+        socket = LineSocket(proxy.address, deadline=seconds(1))
+        report = check_router(
+            HAProxyWeights(socket=socket, backend="app"),
+            RELEASE,
+            edit=stranger(haproxy, "by_weights"),
+            bad_names=["v3", "v2/0"],
+            broken=proxy.breakages,
+            within=seconds(30),
+            writes=lambda: proxy.writes,
+            undo=haproxy.typed,
+        )
+
+    assert report.missing == ("beside=", "third_version=")
+    assert haproxy.get(20, haproxy.by_weights) == {"v1": 20}
+
+
 @pytest.mark.parametrize("reached", ["socket", "admin"])
 def test_over_a_unix_socket_and_over_tcp(haproxy: HAProxyProcess, reached: str) -> None:
     address = haproxy.socket if reached == "socket" else f"127.0.0.1:{haproxy.admin}"

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -722,3 +723,46 @@ def test_an_asynchronous_router_that_never_shows_is_given_up() -> None:
         match=r"after Never.aapply\(1 % candidate\), Never.aread says something else",
     ):
         check_router(Never(), TWO, settle=seconds(0.1))
+
+
+class Weights(MemoryRouter):
+    """Needs two writes for a change; the connection may break after the first of them."""
+
+    failure = Failure.UNKNOWN
+    losing = False
+
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        if not self.losing:
+            return super().apply(release, traffic, marker=marker, expect=expect)
+        self.edit(Traffic(baseline=traffic.candidate))
+        raise RouterError("the connection was reset", failure=self.failure)
+
+    @contextmanager
+    def lose(self) -> Iterator[None]:
+        self.losing = True
+        yield
+        self.losing = False
+
+
+def test_a_write_that_was_done_in_part_is_not_denied() -> None:
+    router = Weights()
+    report = check_router(router, THREE, broken={"lose_reply": router.lose})
+
+    assert "a write whose reply was lost is unknown" in report.held
+    router.failure = Failure.TRANSIENT
+    with pytest.raises(LawBroken, match="said that a write was not done, and it was") as caught:
+        check_router(router, THREE, broken={"lose_reply": router.lose})
+    assert caught.value.law == "a write whose reply was lost is unknown"
+
+
+def test_a_breakage_that_does_not_reach_the_router_is_said() -> None:
+    router = MemoryRouter()
+    with pytest.raises(LawBroken, match=r"answered while the system was broken \(broken\['refuse'"):
+        check_router(router, THREE, broken={"refuse": nullcontext})
+
+
+def test_a_neighbour_of_the_same_service_is_refused() -> None:
+    with pytest.raises(LawBroken, match="beside= has the service of the release on trial"):
+        check_router(MemoryRouter(), THREE, beside=TWO)
