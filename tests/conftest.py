@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hypothesis import settings
-from mutation import pytest_collection_modifyitems
+from tests.mutation import pytest_collection_modifyitems
 
 __all__ = ["pytest_collection_modifyitems"]
 

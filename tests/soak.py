@@ -18,9 +18,9 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import count
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "engine"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from wild import STRATEGIES
+from tests.support.wild import STRATEGIES
 
 from progressive.testing import Soaked, soak
 

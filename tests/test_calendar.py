@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rules import rule
+from tests.support.rules import rule
 
 from progressive import (
     Abort,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from house import House, floors
+from tests.house import House, floors
 
 LIMITS = {
     "modules in the root": 5,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promises import PAGE, RULES, marked, page
+from tests.promises import PAGE, RULES, marked, page
 
 
 def test_every_promise_has_a_test_that_names_it() -> None:

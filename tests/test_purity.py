@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from house import House
-from rules import rule
+from tests.house import House
+from tests.support.rules import rule
 
 import progressive
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import attrs
 import pytest
-from rules import rule
+from tests.support.rules import rule
 
 from progressive.adapters.flow import (
     Adapter,

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import attrs
 import pytest
-from rules import rule
+from tests.support.rules import rule
 
 from progressive.adapters.lines import Line, LineClient, LineFlow, LineSocket, to_line_socket
 from progressive.errors import Failure, ProgressiveError, RouterError, StrategyError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rules import rule
+from tests.support.rules import rule
 
 from progressive.adapters.parts import Part, refuse_missing, served
 from progressive.errors import Failure, RouterError

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
-from cases.argo_functions import (
+from tests.cases.argo_functions import (
     all_of_them,
     always_verified,
     answers,
@@ -29,7 +29,7 @@ from cases.argo_functions import (
     waits_for_a_person,
     weight_of,
 )
-from cases.argo_looks import (
+from tests.cases.argo_looks import (
     a_hold_is_watched,
     a_retry_is_another_rollout,
     against_itself,
@@ -56,14 +56,14 @@ from cases.argo_looks import (
     waits_for_an_answer,
     way_back,
 )
-from cases.argo_scene import (
+from tests.cases.argo_scene import (
     RUNS,
     Given,
     abilities,
     canary,
 )
-from cases.argo_seen import INSTANCES
-from cases.classes import Case, Fate, Rule
+from tests.cases.argo_seen import INSTANCES
+from tests.cases.classes import Case, Fate, Rule
 
 from progressive import StrategyError, Track
 

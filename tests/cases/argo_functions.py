@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from cases.argo_looks import the_first_version
-from cases.argo_scene import (
+from tests.cases.argo_looks import the_first_version
+from tests.cases.argo_scene import (
     Given,
     acted,
     arrived,
@@ -15,9 +15,9 @@ from cases.argo_scene import (
     canary,
     index,
 )
-from cases.argo_seen import PHASES
-from cases.classes import Case, Replay
-from cases.scene import Scene
+from tests.cases.argo_seen import PHASES
+from tests.cases.classes import Case, Replay
+from tests.cases.scene import Scene
 
 from progressive import (
     Abort,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
-from cases.argo_scene import (
+from tests.cases.argo_scene import (
     Given,
     Setting,
     abilities,
@@ -18,9 +18,9 @@ from cases.argo_scene import (
     set_the_scene,
     weight_now,
 )
-from cases.argo_seen import agrees
-from cases.classes import Case
-from cases.scene import Scene
+from tests.cases.argo_seen import agrees
+from tests.cases.classes import Case
+from tests.cases.scene import Scene
 
 from progressive import (
     Abort,

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import attrs
-from cases.scene import Scene
+from tests.cases.scene import Scene
 
 from progressive import (
     Abort,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cases.argo_scene import (
+from tests.cases.argo_scene import (
     Given,
     index,
 )
-from cases.scene import Scene
+from tests.cases.scene import Scene
 
 from progressive import Phase, percent, seconds
 from progressive.rollout import Retirement

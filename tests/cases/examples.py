@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cases.classes import Case
+from tests.cases.classes import Case
 
 UPDATE = {"update": "v2"}
 METRICS_FAIL = {"metrics": "fail"}

@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cases.classes import Case, Fate, Rule
-from cases.flagger_case import Attempt, Share, attempts, kind_of
-from cases.flagger_scene import distinct, is_exact, play, strategy, weights
-from cases.scene import Scene
+from tests.cases.classes import Case, Fate, Rule
+from tests.cases.flagger_case import Attempt, Share, attempts, kind_of
+from tests.cases.flagger_scene import distinct, is_exact, play, strategy, weights
+from tests.cases.scene import Scene
 
 from progressive import Phase, Release, StrategyError, Version
 

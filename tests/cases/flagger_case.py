@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 import attrs
-from cases.classes import Case
+from tests.cases.classes import Case
 
 from progressive import Metric, minutes, seconds
 

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
-from cases.classes import Case
-from cases.flagger_case import ERRORS, UNSAID, Attempt, Share, Tick, kind_of
-from cases.scene import Scene
+from tests.cases.classes import Case
+from tests.cases.flagger_case import ERRORS, UNSAID, Attempt, Share, Tick, kind_of
+from tests.cases.scene import Scene
 
 from progressive import (
     Abort,

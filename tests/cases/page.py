@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from cases import argo, flagger
-from cases.classes import HERE, Fate, Rule, cases, counted
+from tests.cases import argo, flagger
+from tests.cases.classes import HERE, Fate, Rule, cases, counted
 
 PAGE = HERE.parents[1] / "docs" / "explanation" / "other-systems.md"
 

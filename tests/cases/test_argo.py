@@ -5,9 +5,9 @@ why it can't be.
 from __future__ import annotations
 
 import pytest
-from cases.argo import FILE, RULES
-from cases.classes import Case, cases, rule_of
-from cases.examples import ARGO
+from tests.cases.argo import FILE, RULES
+from tests.cases.classes import Case, cases, rule_of
+from tests.cases.examples import ARGO
 
 CASES = [*cases(FILE), *ARGO]
 

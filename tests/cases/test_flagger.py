@@ -5,9 +5,9 @@ can't be.
 from __future__ import annotations
 
 import pytest
-from cases.classes import Case, cases, rule_of
-from cases.examples import FLAGGER
-from cases.flagger import FILE, RULES
+from tests.cases.classes import Case, cases, rule_of
+from tests.cases.examples import FLAGGER
+from tests.cases.flagger import FILE, RULES
 
 CASES = [*cases(FILE), *FLAGGER]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cases import argo, flagger
-from cases.classes import Fate, Rule, cases, rule_of
-from cases.page import PAGE, SYSTEMS, page
+from tests.cases import argo, flagger
+from tests.cases.classes import Fate, Rule, cases, rule_of
+from tests.cases.page import PAGE, SYSTEMS, page
 
 
 def test_the_page_is_made_from_the_rules_and_the_cases() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from rules import rule
-from world import ERRORS, START, World, canary
+from tests.support.rules import rule
+from tests.support.world import ERRORS, START, World, canary
 
 from progressive import (
     Abort,
@@ -90,7 +90,7 @@ def test_data_that_vanish_at_full_traffic_hold_and_keep_the_old_version() -> Non
 
 @rule("R13")
 def test_no_trials_are_no_data_however_they_are_said() -> None:
-    from test_evidence import look
+    from tests.support.looks import look
 
     judgement, _ = Limit(ERRORS, at_most=percent(1)).judge(
         look(Counts(events=0, trials=0), Counts(events=0, trials=900)), None, 0.0
@@ -326,7 +326,7 @@ def test_what_a_clock_that_steps_back_leaves_unjudged_is_noted() -> None:
 
 
 def test_going_back_keeps_the_version_that_was_to_be_removed() -> None:
-    from world import RELEASE
+    from tests.support.world import RELEASE
 
     from progressive import ConflictError, Ports, start, tick
     from progressive.testing import (

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import attr
 import pytest
-import wild
-from rules import rule
-from world import RELEASE, START, World, canary
+from tests.support import wild
+from tests.support.paths import ROOT
+from tests.support.rules import rule
+from tests.support.world import RELEASE, START, World, canary
 
 import progressive
 from progressive import (
@@ -233,14 +234,14 @@ def pythons() -> list[str]:
 def test_equal_bytes_under_five_hash_seeds_and_on_the_newest_python_at_hand() -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "import wild, hashlib\n"
+        "import hashlib\nfrom tests.support import wild\n"
         "texts = [wild.run(seed, steps=25) for seed in (3, 4, 5)]\n"
         "from progressive.codec import dumps_note\n"
         "print(hashlib.sha256('\\n'.join(w.text + ''.join(map(dumps_note, w.notes)) for w "
         "in texts).encode()).hexdigest())\n"
     )
     paths = [
-        str(Path(__file__).parent),
+        str(ROOT),
         *(str(Path(module.__file__ or "").parent.parent) for module in (progressive, attr)),
     ]
     runs = [(sys.executable, seed) for seed in range(5)] + [(python, 7) for python in pythons()]

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import attrs
 import pytest
-from rules import rule
-from world import START, World, canary
+from tests.support.rules import rule
+from tests.support.world import START, World, canary
 
 from progressive import (
     Abort,

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import attrs
 import pytest
+from tests.support.paths import ROOT, TESTS
 
 import progressive
 
 pytestmark = pytest.mark.slow
-
-HERE = Path(__file__).parent
 
 
 @attrs.frozen
@@ -40,56 +39,56 @@ FAULTS = (
         "engine/decide.py",
         "if (short := capacity.short_of(draft, target)) is not None:",
         "if False and (short := capacity.short_of(draft, target)) is not None:",
-        "test_fleet.py::test_traffic_is_raised_only_to_what_can_carry_it",
+        "engine/test_capacity.py::test_traffic_is_raised_only_to_what_can_carry_it",
     ),
     Fault(
         "overload_stable_in_silence",
         "engine/transitions.py",
         "if stable is None or stable.able.ppm == MILLION or draft.clocks.stepped >= OVERLOADED:",
         "if True:",
-        "test_fleet.py::test_the_way_back_to_a_small_stable_goes_in_steps_and_a_person_is_told_at_once",
+        "engine/test_capacity.py::test_the_way_back_to_a_small_stable_goes_in_steps_and_a_person_is_told_at_once",
     ),
     Fault(
         "overload_stable_for_ever",
         "engine/transitions.py",
         "draft.clocks.stepped >= OVERLOADED",
         "False",
-        "test_fleet.py::test_after_ten_minutes_it_goes_back_all_the_same",
+        "engine/test_capacity.py::test_after_ten_minutes_it_goes_back_all_the_same",
     ),
     Fault(
         "raise_to_spare_stable",
         "engine/transitions.py",
         "    left = -(-(MILLION",
         "    most = MILLION\n    left = -(-(MILLION",
-        "test_fleet.py::test_what_was_taken_back_by_hand_is_not_raised_again_for_a_small_stable",
+        "engine/test_capacity.py::test_what_was_taken_back_by_hand_is_not_raised_again_for_a_small_stable",
     ),
     Fault(
         "ignore_drift",
         "engine/routing.py",
         "    if not moved:\n        return\n",
         "    if True:\n        return\n",
-        "test_traffic.py::test_drift_above_is_written_down_at_once_and_the_third_time_goes_back",
+        "engine/test_routing.py::test_drift_above_is_written_down_at_once_and_the_third_time_goes_back",
     ),
     Fault(
         "edited_and_put_back_unseen",
         "engine/routing.py",
         "and served.version != before.version",
         "and False",
-        "test_traffic.py::test_edited_and_put_back_between_two_ticks_starts_the_bake_anew",
+        "engine/test_routing.py::test_edited_and_put_back_between_two_ticks_starts_the_bake_anew",
     ),
     Fault(
         "abort_by_reading",
         "engine/decide.py",
         "        and draft.routing.acked_epoch >= draft.progress.epoch\n",
         "",
-        "test_traffic.py::test_an_abort_writes_even_where_0_percent_is_read_already",
+        "engine/test_routing.py::test_an_abort_writes_even_where_0_percent_is_read_already",
     ),
     Fault(
         "raise_before_it_is_saved",
         "runtime/protocol.py",
         'getattr(command, "epoch", kept_epoch) != kept_epoch',
         "False",
-        "test_drivers.py::test_without_a_store_traffic_is_raised_only_by_the_tick_after_the_one_that_decided_it",
+        "runtime/test_drive.py::test_without_a_store_traffic_is_raised_only_by_the_tick_after_the_one_that_decided_it",
     ),
     Fault(
         "raise_while_the_store_is_down",
@@ -98,7 +97,7 @@ FAULTS = (
         "expected, kept_epoch, unsaved",
         "            down = None\n            if down is None:\n                expected, "
         "kept_epoch, unsaved",
-        "test_conversation.py::test_nothing_is_raised_while_the_store_is_down",
+        "runtime/test_protocol.py::test_nothing_is_raised_while_the_store_is_down",
     ),
     Fault(
         "abort_waits_for_the_store",
@@ -106,126 +105,126 @@ FAULTS = (
         "if isinstance(command, Apply) and not command.raises and rollout.phase is not "
         "Phase.PENDING:",
         "if isinstance(command, Apply) and not command.raises and down is None:",
-        "test_traffic.py::test_the_store_down_during_an_abort_stays_aborted",
+        "engine/test_routing.py::test_the_store_down_during_an_abort_stays_aborted",
     ),
     Fault(
         "closed_marker_ignored",
         "engine/routing.py",
         "if marker.closed and routing.ownership_confirmed:",
         "if False:",
-        "test_traffic.py::test_rollback_now_beside_a_sleeping_driver_stays_rolled_back",
+        "engine/test_routing.py::test_rollback_now_beside_a_sleeping_driver_stays_rolled_back",
     ),
     Fault(
         "newer_generation_ignored",
         "engine/routing.py",
         "if marker.generation > routing.generation:",
         "if False:",
-        "test_traffic.py::test_another_rollout_that_claimed_the_router_is_left_alone",
+        "engine/test_routing.py::test_another_rollout_that_claimed_the_router_is_left_alone",
     ),
     Fault(
         "hold_keeps_the_raise",
         "engine/transitions.py",
         "if draft.routing.desired.exceeds(draft.routing.last_verified):",
         "if False:",
-        "test_traffic.py::test_a_hold_during_a_raise_goes_back_to_what_was_verified",
+        "engine/test_routing.py::test_a_hold_during_a_raise_goes_back_to_what_was_verified",
     ),
     Fault(
         "lag_written_again",
         "engine/routing.py",
         "retry_at=event.at + LAG",
         "retry_at=event.at",
-        "test_traffic.py::test_a_lagging_router_is_not_written_twice_in_one_retry_time",
+        "engine/test_routing.py::test_a_lagging_router_is_not_written_twice_in_one_retry_time",
     ),
     Fault(
         "parts_that_disagree_are_done",
         "model/router_state.py",
         "return self.traffic == traffic and self.converged and",
         "return self.traffic == traffic and",
-        "test_traffic.py::test_a_router_whose_parts_disagree_is_never_done",
+        "engine/test_routing.py::test_a_router_whose_parts_disagree_is_never_done",
     ),
     Fault(
         "no_data_is_a_pass",
         "analysis/check_state.py",
         "verdict is Verdict.FAIL, verdict is Verdict.PASS",
         "verdict is Verdict.FAIL, verdict in (Verdict.PASS, Verdict.NO_DATA)",
-        "test_evidence.py::test_silence_on_both_waits_and_silence_on_the_candidate_alone_goes_back",
+        "engine/test_measuring.py::test_silence_on_both_waits_and_silence_on_the_candidate_alone_goes_back",
     ),
     Fault(
         "no_data_for_ever",
         "analysis/check_state.py",
         "budget.within is not None and stretch >= budget.within",
         "False",
-        "test_evidence.py::test_a_provider_that_is_down_waits_and_goes_back_after_fifteen_minutes",
+        "engine/test_measuring.py::test_a_provider_that_is_down_waits_and_goes_back_after_fifteen_minutes",
     ),
     Fault(
         "nan_compares_as_kept",
         "analysis/limit.py",
         "math.isfinite(value)\n            and math.isfinite(limit)\n            and (",
         "not math.isfinite(value)\n            or (",
-        "test_evidence.py::test_comparisons_with_nan_never_pass",
+        "engine/test_measuring.py::test_comparisons_with_nan_never_pass",
     ),
     Fault(
         "failing_check_dropped",
         "engine/measuring.py",
         "if action is Action.ROLL_BACK:",
         "if False:",
-        "test_evidence.py::test_a_failing_check_reaches_the_router_from_the_raw_answer_on",
+        "engine/test_measuring.py::test_a_failing_check_reaches_the_router_from_the_raw_answer_on",
     ),
     Fault(
         "promoted_without_evidence",
         "analysis/check_state.py",
         "        not state.passes_at_weight\n        or",
         "        False\n        or",
-        "test_evidence.py::test_nothing_is_raised_before_the_sample_is_enough",
+        "engine/test_measuring.py::test_nothing_is_raised_before_the_sample_is_enough",
     ),
     Fault(
         "measurements_absorbed_last",
         "engine/decide.py",
         "_RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}",
         "_RANK: Final = {kind: -rank for rank, kind in enumerate(EVENTS)}",
-        "test_evidence.py::test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts",
+        "engine/test_measuring.py::test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts",
     ),
     Fault(
         "order_of_replies_shows",
         "engine/decide.py",
         "        found = sorted(events, key=key)\n",
         "        return events\n",
-        "test_preflight_and_people.py::test_an_approval_that_races_an_abort_loses",
+        "engine/test_operator.py::test_an_approval_that_races_an_abort_loses",
     ),
     Fault(
         "clock_forward_is_baked",
         "engine/routing.py",
         "if at - last > draft.plan.watch_every:",
         "if False:",
-        "test_time.py::test_time_that_nobody_watched_is_not_bake_time",
+        "engine/test_clocks.py::test_time_that_nobody_watched_is_not_bake_time",
     ),
     Fault(
         "clock_back_freezes_the_bake",
         "engine/clocks.py",
         "    if passed < ZERO:\n        _step_back(draft)\n        return\n",
         "    if passed < ZERO:\n        draft.now = clocks.now\n        return\n",
-        "test_time.py::test_a_clock_that_steps_back_credits_nothing_and_does_not_stop_the_bake",
+        "engine/test_clocks.py::test_a_clock_that_steps_back_credits_nothing_and_does_not_stop_the_bake",
     ),
     Fault(
         "bake_from_the_decision",
         "steps/standard.py",
         "left = self.duration - situation.watched",
         "left = self.duration - situation.stepped",
-        "test_time.py::test_time_that_nobody_watched_is_not_bake_time",
+        "engine/test_clocks.py::test_time_that_nobody_watched_is_not_bake_time",
     ),
     Fault(
         "no_deadline",
         "engine/decide.py",
         '    if left <= ZERO:\n        return _missed(draft, deadline, f"step {step.id}", why)',
         "    if False:\n        return False",
-        "test_time.py::test_nobody_approves",
+        "engine/test_clocks.py::test_nobody_approves",
     ),
     Fault(
         "gate_not_asked",
         "engine/routing.py",
         "named = [gate for gate in draft.plan.gates if not draft.waived(gate)]",
         "named: list[str] = []",
-        "test_time.py::test_a_gate_is_asked_before_every_raise_and_never_before_lowering",
+        "engine/test_clocks.py::test_a_gate_is_asked_before_every_raise_and_never_before_lowering",
     ),
     Fault(
         "json_drops_the_bake",
@@ -233,48 +232,48 @@ FAULTS = (
         "        own = [field for field in attrs.fields(kind) if field.init]",
         "        own = [field for field in attrs.fields(kind) if field.init and "
         'field.name != "watched"]',
-        "test_durability.py::test_every_driver_reloads_from_json_and_decides_the_same",
+        "engine/test_durability.py::test_every_driver_reloads_from_json_and_decides_the_same",
     ),
     Fault(
         "final_can_be_aborted",
         "engine/decide.py",
         "if draft.final and type(event) not in _HEARD_WHEN_FINAL:",
         "if False:",
-        "test_durability.py::test_a_final_phase_absorbs_every_event",
+        "engine/test_durability.py::test_a_final_phase_absorbs_every_event",
     ),
     Fault(
         "claim_without_metrics",
         "engine/preflight.py",
         "        and all(probe.answered for probe in draft.evidence.probes)\n",
         "",
-        "test_preflight_and_people.py::test_nothing_is_written_before_the_metrics_answer",
+        "engine/test_operator.py::test_nothing_is_written_before_the_metrics_answer",
     ),
     Fault(
         "windows_from_the_decision",
         "engine/windows.py",
         "start = begun + analysis.warmup",
         "start = draft.clocks.created",
-        "test_evidence.py::test_windows_lie_inside_verified_traffic_and_never_overlap",
+        "engine/test_measuring.py::test_windows_lie_inside_verified_traffic_and_never_overlap",
     ),
     Fault(
         "tails_are_lost",
         "engine/windows.py",
         "                tail = Tail(start=state.start, end=end, tracks=state.tracks)\n",
         "                pass\n",
-        "test_evidence.py::test_a_lagging_metric_is_asked_when_its_numbers_are_complete",
+        "engine/test_measuring.py::test_a_lagging_metric_is_asked_when_its_numbers_are_complete",
     ),
     Fault(
         "alarm_never",
         "stats/sequential.py",
         "+ (events * log_ratio - every",
         "+ (-every",
-        "test_evidence.py::test_a_failing_check_reaches_the_router_from_the_raw_answer_on",
+        "engine/test_measuring.py::test_a_failing_check_reaches_the_router_from_the_raw_answer_on",
     ),
 )
 
 
 def run_against(package: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join((str(package.parent), str(HERE)))
+    paths = os.pathsep.join((str(package.parent), str(ROOT)))
     return subprocess.run(
         [
             sys.executable,
@@ -286,8 +285,8 @@ def run_against(package: Path, *tests: str) -> subprocess.CompletedProcess[str]:
             "no:cacheprovider",
             "-c",
             os.devnull,
-            f"--rootdir={HERE}",
-            *(str(HERE / each) for each in tests),
+            f"--rootdir={ROOT}",
+            *(str(TESTS / each) for each in tests),
         ],
         env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

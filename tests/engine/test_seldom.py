@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import attrs
 import pytest
-from rules import rule
-from world import ERRORS, RELEASE, START, World, canary
+from tests.support.rules import rule
+from tests.support.world import ERRORS, RELEASE, START, World, canary
 
 from progressive import (
     Abort,

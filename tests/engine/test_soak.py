@@ -5,8 +5,8 @@ and is the whole reproducer.
 from __future__ import annotations
 
 import pytest
-import wild
-from rules import rule
+from tests.support import wild
+from tests.support.rules import rule
 
 from progressive import Phase
 

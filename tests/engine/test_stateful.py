@@ -15,7 +15,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import wild
 from hypothesis import HealthCheck, note, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
@@ -27,8 +26,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from rules import rule as promise
-from world import World
+from tests.support import wild
+from tests.support.rules import rule as promise
+from tests.support.world import World
 
 from progressive import (
     Abort,

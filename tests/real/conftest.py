@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from envoy_process import Backend, EnvoyProcess
-from kube_process import KubeProcess, binaries
+from tests.support.envoy_process import Backend, EnvoyProcess
+from tests.support.kube_process import KubeProcess, binaries
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import attrs
 import pytest
-from envoy_process import wait_until
-from kube_process import ADMIN, DEPLOYER, READER, KubeProcess
-from rules import rule
+from tests.support.envoy_process import wait_until
+from tests.support.kube_process import ADMIN, DEPLOYER, READER, KubeProcess
+from tests.support.rules import rule
 
 from progressive import Canary, Phase, Release, Track, Version, minutes, percent, percents
 from progressive.errors import Failure, FleetError, StrategyError

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from envoy_process import Backend, EnvoyProcess, wait_until
+from tests.support.envoy_process import Backend, EnvoyProcess, wait_until
 
 from progressive.errors import ConflictError, Failure, RouterError
 from progressive.metrics.envoy import CLIENT_ERRORS, ERRORS, LATENCY, EnvoyStats

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import attrs
 import pytest
-from envoy_process import Backend
-from haproxy_process import HAProxyProcess, Users, binary
+from tests.support.envoy_process import Backend
+from tests.support.haproxy_process import HAProxyProcess, Users, binary
 
 from progressive import Canary, Limit, Metric, Phase, Ports, percents, run, start, tick
 from progressive.adapters.flow import feed

@@ -14,9 +14,9 @@ from typing import Any
 
 import attrs
 import pytest
-from envoy_process import wait_until
-from prometheus_process import MetricsServer, Shop, installed
-from rules import rule
+from tests.support.envoy_process import wait_until
+from tests.support.prometheus_process import MetricsServer, Shop, installed
+from tests.support.rules import rule
 
 from progressive.errors import Failure, MetricsError
 from progressive.metrics.prometheus import (

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from envoy_process import PATIENCE, wait_until
+from tests.support.envoy_process import PATIENCE, wait_until
 
 import progressive
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import attrs
 import pytest
-from envoy_process import wait_until
-from kube_process import ADMIN, KubeProcess
-from mesh import Behaviour, Mesh
-from prometheus_process import MetricsServer, installed
-from rules import rule
+from tests.support.envoy_process import wait_until
+from tests.support.kube_process import ADMIN, KubeProcess
+from tests.support.mesh import Behaviour, Mesh
+from tests.support.prometheus_process import MetricsServer, installed
+from tests.support.rules import rule
 
 from progressive import (
     Canary,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from envoy_process import Backend, free_port, wait_until
+from tests.support.envoy_process import Backend, free_port, wait_until
 
 pytestmark = pytest.mark.real
 

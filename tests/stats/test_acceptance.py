@@ -8,9 +8,9 @@ import math
 import random
 
 import pytest
-from enumeration import expectation
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.enumeration import expectation
 
 from progressive.stats import sequential
 from progressive.stats.acceptance import INITIAL, evidence, needed, update

@@ -12,22 +12,20 @@ from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.paths import DATA
 
 from progressive.stats.confidence import bucket_quantile, event_rate, mean, quantile, rate
 from progressive.stats.means import BURN_IN
 from progressive.stats.mixtures import BetaBinomial, Normal, boundary
 from progressive.stats.quantiles import quantile_interval
 
-DATA: dict[str, Any] = json.loads(
-    (Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(
-        encoding="utf-8"
-    )
+CASES: dict[str, Any] = json.loads(
+    (DATA / "sequential_statistics.json").read_text(encoding="utf-8")
 )
 
 ALPHA = 0.1
@@ -47,7 +45,7 @@ def slack(runs: int) -> float:
 
 @pytest.mark.parametrize(
     "case",
-    [case for case in DATA["cases"] if case["group"] == "confseq-bernoulli-ci"],
+    [case for case in CASES["cases"] if case["group"] == "confseq-bernoulli-ci"],
     ids=lambda case: case["id"],
 )
 def test_a_rate_agrees_with_confseq(case: dict[str, Any]) -> None:

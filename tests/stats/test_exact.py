@@ -7,12 +7,12 @@ from __future__ import annotations
 import json
 import math
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.paths import DATA
 
 from progressive.stats.exact import (
     INITIAL,
@@ -25,7 +25,7 @@ from progressive.stats.exact import (
 )
 
 CASES: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent.parent / "data" / "exact_boundary.json").read_text(encoding="utf-8")
+    (DATA / "exact_boundary.json").read_text(encoding="utf-8")
 )["cases"]
 
 

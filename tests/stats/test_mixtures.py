@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Callable
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -22,6 +21,7 @@ from scipy.special import expit, logsumexp
 from scipy.stats import beta as beta_distribution
 from scipy.stats import gamma as gamma_distribution
 from scipy.stats import norm
+from tests.support.paths import DATA
 
 from progressive.stats.mixtures import (
     BetaBinomial,
@@ -36,10 +36,8 @@ from progressive.stats.mixtures import (
     stitched,
 )
 
-DATA: dict[str, Any] = json.loads(
-    (Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(
-        encoding="utf-8"
-    )
+CASES: dict[str, Any] = json.loads(
+    (DATA / "sequential_statistics.json").read_text(encoding="utf-8")
 )
 
 
@@ -47,7 +45,7 @@ def confseq(what: str, function: str) -> list[dict[str, Any]]:
     """The cases of one group and function; at least one."""
     found = [
         case
-        for case in DATA["cases"]
+        for case in CASES["cases"]
         if case["group"] == f"confseq-{what}" and case["function"] == function
     ]
     assert found

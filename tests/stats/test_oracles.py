@@ -6,28 +6,26 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.detection import peers
-from enumeration import expectation
 from scipy.stats import norm
+from tests.benchmarks.detection import peers
+from tests.support.enumeration import expectation
+from tests.support.paths import DATA
 
 from progressive.stats.evidence import averaged, block
 from progressive.stats.sequential import factor
 
-DATA: dict[str, Any] = json.loads(
-    (Path(__file__).parent.parent / "data" / "sequential_statistics.json").read_text(
-        encoding="utf-8"
-    )
+CASES: dict[str, Any] = json.loads(
+    (DATA / "sequential_statistics.json").read_text(encoding="utf-8")
 )
 
 
 def cases_of(group: str) -> list[Any]:
     """The cases of one group; at least one."""
-    found = [pytest.param(case, id=case["id"]) for case in DATA["cases"] if case["group"] == group]
+    found = [pytest.param(case, id=case["id"]) for case in CASES["cases"] if case["group"] == group]
     assert found
     return found
 

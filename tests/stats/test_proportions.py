@@ -12,8 +12,8 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import agrees, cases_of, near
 from scipy import stats
+from tests.support.reference import agrees, cases_of, near
 
 from progressive.stats.evidence import Alternative, Interval
 from progressive.stats.proportions import (

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import agrees, cases_of, near
+from tests.support.reference import agrees, cases_of, near
 
 from progressive.stats.quantiles import (
     bucket_quantile,

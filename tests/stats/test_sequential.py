@@ -8,19 +8,17 @@ import json
 import math
 import random
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
-from enumeration import binomial
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.enumeration import binomial
+from tests.support.paths import DATA
 
 from progressive.stats.sequential import INITIAL, RATIOS, evidence, update, update_by_share
 
-DATA: dict[str, Any] = json.loads(
-    (Path(__file__).parent.parent / "data" / "rate_ratio_mixture.json").read_text(encoding="utf-8")
-)
+CASES: dict[str, Any] = json.loads((DATA / "rate_ratio_mixture.json").read_text(encoding="utf-8"))
 PRIOR = (0.27, 0.15, 0.10, 0.10, 0.38)
 
 
@@ -112,7 +110,7 @@ def test_events_among_few_requests_are_conservative(
     )
 
 
-@pytest.mark.parametrize("case", DATA["expectations"], ids=lambda case: case["id"])
+@pytest.mark.parametrize("case", CASES["expectations"], ids=lambda case: case["id"])
 def test_the_enumeration_itself_agrees_with_the_reference(case: dict[str, Any]) -> None:
     trials, others, every, ratio = (
         case["trials"],
@@ -130,7 +128,7 @@ def test_the_enumeration_itself_agrees_with_the_reference(case: dict[str, Any]) 
     assert found == pytest.approx(case["value"], rel=1e-9)
 
 
-@pytest.mark.parametrize("case", DATA["mixtures"], ids=lambda case: case["id"])
+@pytest.mark.parametrize("case", CASES["mixtures"], ids=lambda case: case["id"])
 def test_the_evidence_agrees_with_the_reference(case: dict[str, Any]) -> None:
     logs = after(*map(tuple, case["path"]), margin=case["margin"])
 

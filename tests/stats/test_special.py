@@ -15,8 +15,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
-from reference import agrees, cases_of, near
 from scipy import special, stats
+from tests.support.reference import agrees, cases_of, near
 
 from progressive.stats import special as ours
 

@@ -20,9 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import AT, CANARY, HOSTILE, a_rollout, all_notes, some_notes, together
-from places import HERE, ID, PLACES, Place, as_nobody, environment, held, saved
-from rules import rule
+from tests.support.places import HERE, ID, PLACES, Place, as_nobody, environment, held, saved
+from tests.support.rules import rule
+from tests.support.store_contract import (
+    AT,
+    CANARY,
+    HOSTILE,
+    a_rollout,
+    all_notes,
+    some_notes,
+    together,
+)
 
 from progressive import ConflictError, Ports, StateError, StrategyError, dumps, start
 from progressive.errors import Failure, StoreError
@@ -146,7 +154,7 @@ def test_of_many_processes_that_move_one_rollout_none_loses_a_save(
     saved(store, 0, many=0)
     racers = [
         subprocess.Popen(
-            program("racer.py", place, directory, name, "20"),
+            program("store_racer.py", place, directory, name, "20"),
             stdin=-1,
             stdout=-1,
             text=True,
@@ -380,7 +388,7 @@ def test_a_process_that_is_killed_while_it_saves_loses_nothing_that_it_said_was_
     said = -1
     for stop_after in (1, 2, 3, 5, 8, 13, 21, 34):
         with subprocess.Popen(
-            program("saver.py", place, directory),
+            program("store_saver.py", place, directory),
             stdout=subprocess.PIPE,
             text=True,
             env=environment(),
@@ -406,7 +414,7 @@ def test_a_process_that_is_killed_while_it_saves_loses_nothing_that_it_said_was_
 def test_a_file_size_limit_of_the_system_is_a_store_error(place: Place, directory: Path) -> None:
     """Not simulated: the kernel itself cuts the write short and then refuses it."""
     script = (
-        "import os, resource, signal, sys; from contract import *; from places import *\n"
+        "import os, resource, signal, sys; from tests.support.store_contract import *; from tests.support.places import *\n"
         "from progressive.errors import StoreError\n"
         "store = opened(*sys.argv[1:])\n"
         "store.save(a_rollout(), some_notes(0), expected=None)\n"
@@ -553,7 +561,7 @@ def test_a_full_disk_does_not_keep_out_the_driver_that_rolls_back(
 def test_a_second_process_is_kept_out_and_sigkill_lets_it_in(
     store: Any, place: Place, directory: Path
 ) -> None:
-    command = program("driver.py", place, directory)
+    command = program("store_driver.py", place, directory)
     pipes: dict[str, Any] = {
         "stdin": subprocess.PIPE,
         "stdout": subprocess.PIPE,

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import AT, HOSTILE, a_rollout, all_notes, ended, some_notes
-from faults import Disk, ForgetfulDisk, Killed, full, read_only
-from places import ID, held, saved
-from rules import rule
+from tests.support.places import ID, held, saved
+from tests.support.rules import rule
+from tests.support.store_contract import AT, HOSTILE, a_rollout, all_notes, ended, some_notes
+from tests.support.store_faults import Disk, ForgetfulDisk, Killed, full, read_only
 
 from progressive import StateError
 from progressive.errors import Failure, StoreError

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import AT, a_rollout, all_notes, ended, some_notes, together
-from places import HERE, ID, by_hand, environment, held, saved
-from rules import rule
-from sqlite_faults import Statements, fails
+from tests.support.places import HERE, ID, by_hand, environment, held, saved
+from tests.support.rules import rule
+from tests.support.sqlite_faults import Statements, fails
+from tests.support.store_contract import AT, a_rollout, all_notes, ended, some_notes, together
 
 from progressive import ConflictError, StateError, StrategyError
 from progressive.errors import Failure, StoreError

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from envoy_process import Backend, free_port, wait_until
+from tests.support.envoy_process import Backend, free_port, wait_until
 
 PATIENCE = 60.0
 

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rules import rule
+from tests.support.rules import rule
 
 from progressive import (
     BlueGreen,

@@ -1,0 +1,657 @@
+"""What each check makes of a look, and what looks add up to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.checks import (
+    BASKET,
+    ERROR,
+    ERRORS,
+    FAIL,
+    INCONCLUSIVE,
+    LATENCY,
+    NO_DATA,
+    NOTHING,
+    PASS,
+    QUEUE,
+    counts,
+    look,
+)
+from tests.support.rules import rule
+from tests.support.world import START
+
+from progressive import (
+    Action,
+    Budget,
+    Limit,
+    NoWorse,
+    Tolerance,
+    Track,
+    minutes,
+    ms,
+    percent,
+    seconds,
+    times,
+)
+from progressive.analysis import Check, Judgement, Verdict
+from progressive.analysis.check_state import CheckState, action_for, reset_failures, update
+from progressive.model import (
+    Gauge,
+    Histogram,
+    Measurement,
+    Moments,
+    NoAnswer,
+    NoData,
+)
+from progressive.model.actions import Memory
+
+
+def slow(above: int, n: int = 1_000) -> Histogram:
+    """``n`` requests, of which so many took longer than 400 ms and at most a second, the others at
+    most 100 ms.
+    """
+    return Histogram(edges=(0.1, 0.4, 1.0), cumulative=(n - above, n - above, n, n))
+
+
+def mean(value: float, n: int = 100) -> Moments:
+    return Moments(n=n, mean=value, m2=0.0)
+
+
+def gauge(*samples: float) -> Gauge:
+    return Gauge(samples=samples)
+
+
+# -------------------------------------------------------------------------------------------- Limit
+
+AT_1 = Limit(ERRORS, at_most=percent(1))
+P99 = Limit(LATENCY, quantile=0.99, at_most=ms(400))
+HALF_MORE = Limit(ERRORS, at_most=times(1.5, floor=percent(0.5)), min_sample=100)
+BETWEEN = Limit(ERRORS, at_least=percent(1), at_most=percent(5), min_sample=100)
+
+LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = (
+    ("a ratio at its bound", AT_1, counts(3, 300), NOTHING, PASS, "1 % <= 1 % (300 requests)"),
+    (
+        "a ratio above it",
+        AT_1,
+        counts(4, 300),
+        NOTHING,
+        FAIL,
+        "1.333 % is above 1 % (300 requests)",
+    ),
+    ("no event at all", AT_1, counts(0, 300), NOTHING, PASS, "0 % <= 1 % (300 requests)"),
+    (
+        "above it, and stable fine",
+        AT_1,
+        counts(4, 300),
+        counts(3, 300),
+        FAIL,
+        "1.333 % is above 1 % (300 requests)",
+    ),
+    (
+        "above it, and stable too",
+        AT_1,
+        counts(4, 300),
+        counts(30, 300),
+        INCONCLUSIVE,
+        "1.333 % is above 1 %, and stable with 10 % is no better",
+    ),
+    (
+        "above it, and stable too small to tell",
+        AT_1,
+        counts(4, 300),
+        counts(9, 299),
+        FAIL,
+        "1.333 % is above 1 % (300 requests)",
+    ),
+    (
+        "too few",
+        AT_1,
+        counts(9, 299),
+        NOTHING,
+        NO_DATA,
+        "299 of the 300 requests that a verdict needs on candidate",
+    ),
+    (
+        "a ratio that shall not fall",
+        Limit(ERRORS, at_least=percent(95), min_sample=10),
+        counts(8, 10),
+        counts(10, 10),
+        FAIL,
+        "80 % is below 95 % (10 requests)",
+    ),
+    (
+        "stable fell too",
+        Limit(ERRORS, at_least=percent(95), min_sample=10),
+        counts(8, 10),
+        counts(9, 10),
+        INCONCLUSIVE,
+        "80 % is below 95 %, and stable with 90 % is no better",
+    ),
+    ("between two bounds", BETWEEN, counts(3, 100), NOTHING, PASS, "3 % <= 5 % (100 requests)"),
+    (
+        "below the lower one",
+        BETWEEN,
+        counts(0, 100),
+        NOTHING,
+        FAIL,
+        "0 % is below 1 % (100 requests)",
+    ),
+    (
+        "above the upper one",
+        BETWEEN,
+        counts(6, 100),
+        NOTHING,
+        FAIL,
+        "6 % is above 5 % (100 requests)",
+    ),
+    (
+        "half more than stable",
+        HALF_MORE,
+        counts(3, 100),
+        counts(20, 1_000),
+        PASS,
+        "3 % <= 3 % (100 requests)",
+    ),
+    (
+        "more than half more",
+        HALF_MORE,
+        counts(4, 100),
+        counts(20, 1_000),
+        FAIL,
+        "4 % is above 3 % (100 requests)",
+    ),
+    (
+        "the floor is always allowed",
+        HALF_MORE,
+        counts(1, 200),
+        counts(0, 1_000),
+        PASS,
+        "0.5 % <= 0.5 % (200 requests)",
+    ),
+    (
+        "but not more",
+        HALF_MORE,
+        counts(2, 200),
+        counts(0, 1_000),
+        FAIL,
+        "1 % is above 0.5 % (200 requests)",
+    ),
+    (
+        "stable has too few to compare with",
+        HALF_MORE,
+        counts(1, 200),
+        counts(0, 99),
+        NO_DATA,
+        "99 of the 100 requests that a verdict needs on stable",
+    ),
+    (
+        "a floor from below",
+        Limit(BASKET, at_least=times(0.9, floor=10.0)),
+        mean(10.0),
+        mean(100.0),
+        PASS,
+        "10 EUR >= 10 EUR (100 values)",
+    ),
+    (
+        "a mean that fell",
+        Limit(BASKET, at_least=times(0.9)),
+        mean(80.0),
+        mean(100.0),
+        FAIL,
+        "80 EUR is below 90 EUR (100 values)",
+    ),
+    (
+        "a mean that did not",
+        Limit(BASKET, at_least=times(0.9)),
+        mean(90.0),
+        mean(100.0),
+        PASS,
+        "90 EUR >= 90 EUR (100 values)",
+    ),
+    (
+        "few values",
+        Limit(BASKET, at_least=1),
+        mean(5.0, n=29),
+        NOTHING,
+        NO_DATA,
+        "29 of the 30 values that a verdict needs on candidate",
+    ),
+    ("a level", Limit(QUEUE, at_most=40), gauge(39, 41), NOTHING, PASS, "40 <= 40 (2 samples)"),
+    (
+        "a level that rose",
+        Limit(QUEUE, at_most=40),
+        gauge(39, 42),
+        NOTHING,
+        FAIL,
+        "40.5 is above 40 (2 samples)",
+    ),
+    (
+        "a level at which stable is too",
+        Limit(QUEUE, at_most=40),
+        gauge(50),
+        gauge(45),
+        INCONCLUSIVE,
+        "50 is above 40, and stable with 45 is no better",
+    ),
+    ("a quantile by counting", P99, slow(10), NOTHING, PASS, "100 ms <= 400 ms (1000 requests)"),
+    (
+        "one more than the hundredth",
+        P99,
+        slow(11),
+        NOTHING,
+        FAIL,
+        "1000 ms is above 400 ms (1000 requests)",
+    ),
+    (
+        "a quantile that stable breaks too",
+        P99,
+        slow(11),
+        slow(500),
+        INCONCLUSIVE,
+        "1000 ms is above 400 ms, and stable with 1000 ms is no better",
+    ),
+    (
+        "a bound between two edges takes the edge past it",
+        Limit(LATENCY, quantile=0.99, at_most=ms(200)),
+        slow(10),
+        NOTHING,
+        PASS,
+        "100 ms <= 200 ms (1000 requests)",
+    ),
+    (
+        "a bound past the last edge is kept by what is below that edge",
+        Limit(LATENCY, quantile=0.99, at_most=seconds(2)),
+        slow(11),
+        NOTHING,
+        PASS,
+        "1000 ms <= 2000 ms (1000 requests)",
+    ),
+    (
+        "and not by what nobody knows how slow it was",
+        Limit(LATENCY, quantile=0.99, at_most=seconds(2)),
+        Histogram(edges=(0.1, 1.0), cumulative=(900, 989, 1_000)),
+        NOTHING,
+        FAIL,
+        "a time past the last bucket's edge is above 2000 ms (1000 requests)",
+    ),
+    (
+        "a quantile against stable's",
+        Limit(LATENCY, quantile=0.99, at_most=times(1.5)),
+        slow(11),
+        slow(0),
+        FAIL,
+        "1000 ms is above 150 ms (1000 requests)",
+    ),
+    (
+        "a median",
+        Limit(LATENCY, quantile=0.5, at_most=ms(100)),
+        slow(11, 20),
+        NOTHING,
+        FAIL,
+        "1000 ms is above 100 ms (20 requests)",
+    ),
+)
+
+
+@rule("R13", "R16")
+@pytest.mark.parametrize(
+    ("limit", "candidate", "stable", "verdict", "why"),
+    [case[1:] for case in LIMITS],
+    ids=[case[0] for case in LIMITS],
+)
+def test_a_limit_judges(
+    limit: Limit, candidate: Measurement, stable: Measurement, verdict: Verdict, why: str
+) -> None:
+    judgement, memory = limit.judge(look(candidate, stable), None, 0.0)
+
+    assert (judgement.verdict, judgement.why) == (verdict, why)
+    assert (memory is None) is (verdict is not NO_DATA)
+
+
+@pytest.mark.parametrize(
+    ("limit", "sample"),
+    [
+        (AT_1, 300),
+        (Limit(ERRORS, at_most=percent(0.1)), 3_000),
+        (Limit(ERRORS, at_least=percent(99)), 300),
+        (Limit(ERRORS, at_most=percent(5), at_least=percent(0.5)), 600),
+        (Limit(ERRORS, at_most=percent(0)), 300),
+        (Limit(ERRORS, at_most=times(2)), 300),
+        (Limit(ERRORS, at_most=times(2, floor=percent(0.2))), 1_500),
+        (P99, 1_000),
+        (Limit(LATENCY, quantile=0.5, at_most=ms(1)), 20),
+        (Limit(LATENCY, quantile=0.999, at_most=ms(1)), 10_000),
+        (Limit(BASKET, at_least=1), 30),
+        (Limit(QUEUE, at_most=1), 1),
+    ],
+)
+def test_the_usual_least_sample(limit: Limit, sample: int) -> None:
+    assert limit.min_sample == sample
+
+
+def test_checks_are_named_by_their_metric() -> None:
+    assert [
+        each.id
+        for each in (AT_1, P99, Limit(LATENCY, quantile=0.999, at_most=ms(1)), NoWorse(ERRORS))
+    ] == [
+        "error-rate",
+        "latency-p99",
+        "latency-p99.9",
+        "error-rate-no-worse",
+    ]
+
+
+POOLED: tuple[tuple[Limit, Measurement, Measurement, float], ...] = (
+    (Limit(ERRORS, at_most=percent(10), min_sample=100), counts(2, 60), counts(4, 60), 0.05),
+    (Limit(LATENCY, quantile=0.5, at_most=ms(400), min_sample=100), slow(0, 60), slow(40, 60), 0.1),
+    (Limit(BASKET, at_least=1, min_sample=100), mean(10.0, 60), mean(40.0, 60), 25.0),
+)
+
+
+@pytest.mark.parametrize(("limit", "first", "second", "value"), POOLED)
+def test_windows_are_pooled_until_they_are_enough_then_judged_and_forgotten(
+    limit: Limit, first: Measurement, second: Measurement, value: float
+) -> None:
+    judgement, memory = limit.judge(look(first, first), None, 0.0)
+    assert (judgement.verdict, judgement.starved) == (NO_DATA, False)
+    kept = memory
+    judgement, memory = limit.judge(look(NoData("night"), NoData("night")), kept, 0.0)
+    assert judgement.verdict is NO_DATA
+    assert memory == kept
+    judgement, memory = limit.judge(look(second, second), memory, 0.0)
+
+    assert judgement.verdict is PASS
+    assert dict(judgement.numbers) == {
+        "candidate": value,
+        "candidate_sample": 120,
+        "stable": value,
+        "stable_sample": 120,
+    }
+    assert memory is None
+
+
+def test_gauges_of_several_windows_are_not_one_gauge() -> None:
+    limit = Limit(QUEUE, at_most=40, min_sample=3)
+    _, memory = limit.judge(look(gauge(1, 2)), None, 0.0)
+    judgement, _ = limit.judge(look(gauge(3, 4)), memory, 0.0)
+
+    assert judgement.why == "2 of the 3 samples that a verdict needs on candidate"
+
+
+def test_a_limit_looks_at_stable_and_needs_it_only_to_compare() -> None:
+    assert (AT_1.required_tracks, AT_1.measured_tracks, AT_1.share_of_alpha) == (
+        (Track.CANDIDATE,),
+        (Track.CANDIDATE, Track.STABLE),
+        0,
+    )
+    assert HALF_MORE.required_tracks == (Track.CANDIDATE, Track.STABLE)
+
+
+@rule("R20")
+@pytest.mark.parametrize(
+    ("candidate", "stable", "starved"),
+    [
+        (NOTHING, counts(0, 9), True),
+        (NOTHING, NOTHING, False),
+        (counts(0, 0), counts(0, 9), True),
+        (counts(0, 0), counts(0, 0), False),
+    ],
+)
+def test_a_candidate_without_requests_beside_a_stable_that_has_some_is_starved(
+    candidate: Measurement, stable: Measurement, starved: bool
+) -> None:
+    for each in (AT_1, NoWorse(ERRORS)):
+        judgement, _ = each.judge(look(candidate, stable), None, 0.01)
+
+        assert (judgement.verdict, judgement.starved) == (NO_DATA, starved)
+        assert "no " in judgement.why
+
+
+# ------------------------------------------------------------------------------------------ NoWorse
+
+
+def test_no_worse_keeps_its_evidence_and_alarms_when_it_is_proven() -> None:
+    check, memory = NoWorse(ERRORS), None
+    verdicts = []
+    kept: Memory = memory
+    for _ in range(12):
+        judgement, kept = check.judge(look(counts(3, 100), counts(9, 900)), kept, 0.01)
+        verdicts.append(judgement.verdict)
+
+    assert verdicts == sorted(verdicts, key=[PASS, FAIL].index), "once proven, always proven"
+    assert {PASS, FAIL} == set(verdicts)
+    assert judgement.why.startswith(
+        "worse: 36 events where 14.4 were expected: 3 times stable's rate (1.5 to 6.9); p = "
+    )
+    assert dict(judgement.numbers)["alpha"] == 0.01
+
+
+def test_no_worse_without_one_side_learns_nothing() -> None:
+    check = NoWorse(ERRORS, than=Track.BASELINE)
+    _, memory = check.judge(look(counts(3, 100), baseline=counts(3, 100)), None, 0.01)
+    for candidate, baseline, why in (
+        (counts(3, 100), NOTHING, "no data on baseline: no requests"),
+        (counts(3, 100), counts(0, 0), "no data on baseline: no requests"),
+        (counts(0, 0), counts(0, 5), "no data on candidate: no requests"),
+        (NoAnswer("503"), counts(0, 5), "no data on candidate: 503"),
+    ):
+        judgement, after = check.judge(look(candidate, baseline=baseline), memory, 0.01)
+        assert (judgement.verdict, judgement.why) == (NO_DATA, why)
+        assert after == memory
+
+
+def test_a_margin_makes_the_same_counts_less_suspicious() -> None:
+    found = [
+        dict(
+            NoWorse(ERRORS, margin=margin)
+            .judge(look(counts(9, 100), counts(30, 900)), None, 0.01)[0]
+            .numbers
+        )["log_evidence"]
+        for margin in (1.0, 1.5, 3.0)
+    ]
+
+    assert found == sorted(found, reverse=True)
+    assert len(set(found)) == 3
+
+
+def test_both_keep_the_contract_of_a_check() -> None:
+    checks: tuple[Check, ...] = (AT_1, NoWorse(ERRORS))
+
+    assert [(each.kind, each.observe) for each in checks] == [("limit", False), ("no_worse", False)]
+
+
+# --------------------------------------------------------------------------------- how looks add up
+
+
+def told(*verdicts: Any, tolerance: Tolerance | None = None) -> CheckState:
+    """The tally after looks with these verdicts; ``starved`` is a NO_DATA of the candidate
+    alone.
+    """
+    check_state, every = CheckState(), seconds(30)
+    for n, verdict in enumerate(verdicts):
+        starved = verdict == "starved"
+        judgement = Judgement(
+            verdict=NO_DATA if starved else verdict, why=f"look {n}", starved=starved
+        )
+        check_state = update(
+            check_state,
+            judgement,
+            None,
+            tolerance or Tolerance(),
+            start=START + n * every,
+            end=START + (n + 1) * every,
+        )
+    return check_state
+
+
+FAILING: tuple[tuple[str, Tolerance, tuple[Verdict, ...], bool], ...] = (
+    ("one of two in a row", Tolerance(), (FAIL,), False),
+    ("two in a row", Tolerance(), (FAIL, FAIL), True),
+    ("a pass between them", Tolerance(), (FAIL, PASS, FAIL), False),
+    ("silence between them is no pass", Tolerance(), (FAIL, NO_DATA, FAIL), True),
+    ("an unclear one between them is no pass", Tolerance(), (FAIL, INCONCLUSIVE, FAIL), True),
+    ("one is enough", Tolerance(in_a_row=1), (FAIL,), True),
+    ("none tolerated in all", Tolerance(in_a_row=9, failures=0), (PASS, FAIL), True),
+    ("two tolerated in all", Tolerance(in_a_row=9, failures=2), (FAIL, PASS, FAIL, PASS), False),
+    (
+        "a third is one too many",
+        Tolerance(in_a_row=9, failures=2),
+        (FAIL, PASS, FAIL, PASS, FAIL),
+        True,
+    ),
+    ("a pass after it ends it", Tolerance(in_a_row=1), (FAIL, PASS), False),
+)
+
+
+@rule("R17")
+@pytest.mark.parametrize(
+    ("tolerance", "verdicts", "failed"),
+    [case[1:] for case in FAILING],
+    ids=[case[0] for case in FAILING],
+)
+@pytest.mark.parametrize("then", [Action.ROLL_BACK, Action.HOLD])
+def test_failing_looks_become_a_failed_check(
+    tolerance: Tolerance, verdicts: tuple[Verdict, ...], failed: bool, then: Action
+) -> None:
+    tolerance = attrs.evolve(tolerance, then=then)
+    check_state = told(*verdicts, tolerance=tolerance)
+
+    assert check_state.failed is failed
+    for full in (False, True):
+        found = action_for(check_state, tolerance, full=full)
+        assert found == ((then, check_state.why) if failed else None)
+
+
+BUDGETS: tuple[tuple[str, Tolerance, tuple[Any, ...], bool, Action | None], ...] = (
+    ("one unclear look", Tolerance(), (INCONCLUSIVE,), False, Action.HOLD),
+    (
+        "two are tolerated",
+        Tolerance(inconclusive=Budget(looks=2)),
+        (INCONCLUSIVE,) * 2,
+        False,
+        None,
+    ),
+    (
+        "a third is not",
+        Tolerance(inconclusive=Budget(looks=2)),
+        (INCONCLUSIVE,) * 3,
+        False,
+        Action.HOLD,
+    ),
+    (
+        "unless something else came between",
+        Tolerance(inconclusive=Budget(looks=2)),
+        (INCONCLUSIVE,) * 2 + (PASS, INCONCLUSIVE),
+        False,
+        None,
+    ),
+    ("errors for fifteen minutes", Tolerance(), (ERROR,) * 30, False, Action.ROLL_BACK),
+    ("for less", Tolerance(), (ERROR,) * 29, False, None),
+    ("at full traffic it holds instead", Tolerance(), (ERROR,) * 30, True, Action.HOLD),
+    ("the candidate alone is silent", Tolerance(), ("starved",) * 30, False, Action.ROLL_BACK),
+    ("and at full traffic", Tolerance(), ("starved",) * 30, True, Action.HOLD),
+    ("both are silent: the step's deadline decides", Tolerance(), (NO_DATA,) * 300, False, None),
+    (
+        "another kind of unclear begins anew",
+        Tolerance(),
+        (ERROR,) * 20 + ("starved",) * 20,
+        False,
+        None,
+    ),
+    (
+        "nothing is too long for a budget that waits",
+        Tolerance(no_answer=Budget(then=Action.WAIT)),
+        (ERROR,) * 300,
+        False,
+        None,
+    ),
+    (
+        "whichever comes first",
+        Tolerance(no_answer=Budget(looks=3, within=minutes(9), then=Action.ROLL_BACK)),
+        (ERROR,) * 4,
+        False,
+        Action.ROLL_BACK,
+    ),
+)
+
+
+@rule("R13", "R14", "R20")
+@pytest.mark.parametrize(
+    ("tolerance", "verdicts", "full", "action"),
+    [case[1:] for case in BUDGETS],
+    ids=[case[0] for case in BUDGETS],
+)
+def test_what_is_neither_pass_nor_fail_has_a_budget(
+    tolerance: Tolerance, verdicts: tuple[Any, ...], full: bool, action: Action | None
+) -> None:
+    found = action_for(told(*verdicts, tolerance=tolerance), tolerance, full=full)
+
+    assert (None if found is None or found[0] is Action.WAIT else found[0]) is action
+
+
+def test_a_tally_counts_and_a_resume_forgives_without_forgetting_what_was_learned() -> None:
+    check_state = attrs.evolve(told(PASS, FAIL, NO_DATA, FAIL), memory=(1.0, 2.0))
+    assert (
+        check_state.looks,
+        check_state.passes,
+        check_state.passes_at_weight,
+        check_state.looks_at_weight,
+        check_state.failures,
+        check_state.consecutive_failures,
+    ) == (4, 1, 1, 4, 2, 2)
+    forgiven = reset_failures(check_state)
+
+    assert (
+        forgiven.failed,
+        forgiven.failures,
+        forgiven.consecutive_failures,
+        forgiven.stuck_verdict,
+    ) == (
+        False,
+        0,
+        0,
+        None,
+    )
+    assert (forgiven.looks, forgiven.passes, forgiven.memory) == (4, 1, (1.0, 2.0))
+
+
+def test_long_reasons_are_cut_in_the_state() -> None:
+    check_state = update(
+        CheckState(),
+        Judgement(verdict=PASS, why="x" * 1_000),
+        None,
+        Tolerance(),
+        start=START,
+        end=START,
+    )
+
+    assert check_state.why == "x" * 160
+
+
+@given(
+    st.lists(st.sampled_from([PASS, FAIL, INCONCLUSIVE, NO_DATA, ERROR, "starved"]), max_size=40)
+)
+def test_only_a_pass_ever_counts_as_a_pass(verdicts: list[Any]) -> None:
+    check_state = told(*verdicts)
+
+    assert check_state.passes == verdicts.count(PASS)
+    assert check_state.looks == len(verdicts)
+    assert check_state.failures == verdicts.count(FAIL)
+    assert check_state.failed <= (FAIL in verdicts[-1:])
+
+
+def test_buckets_that_changed_under_way_begin_anew_and_are_no_error() -> None:
+    few = Limit(LATENCY, quantile=0.99, at_most=ms(400), min_sample=1_500)
+    _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
+    other = Histogram(edges=(0.2, 0.4), cumulative=(900, 1_000, 1_000))
+
+    judgement, memory = few.judge(look(other, slow(0)), memory, 0.0)
+    again, _ = few.judge(look(other, other), memory, 0.0)
+
+    assert judgement.why == "1000 of the 1500 requests that a verdict needs on candidate"
+    assert again.verdict is NO_DATA

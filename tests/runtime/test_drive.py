@@ -1,0 +1,846 @@
+"""The drivers, in both colours: what they do with stores, clocks, signals, slow and broken
+ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import threading
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+from tests.support.rules import rule
+from tests.support.world import ERRORS, RELEASE, START, canary
+
+from progressive import (
+    Abort,
+    Approve,
+    BlueGreen,
+    Canary,
+    ClosedUntil,
+    ConflictError,
+    Decision,
+    ExitCode,
+    Go,
+    Limit,
+    NoWorse,
+    OnInterrupt,
+    Open,
+    Outcome,
+    Phase,
+    Ports,
+    Release,
+    Rollout,
+    RouterError,
+    StateError,
+    StrategyError,
+    Traffic,
+    Version,
+    aiterate,
+    arollback_now,
+    arun,
+    astart,
+    asubmit,
+    atick,
+    hours,
+    iterate,
+    minutes,
+    ms,
+    percent,
+    percents,
+    rollback_now,
+    run,
+    seconds,
+    start,
+    submit,
+    tick,
+)
+from progressive.errors import StoreError
+from progressive.model import Counts
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Track
+from progressive.rollout.notes import Refused
+from progressive.steps import Approval
+from progressive.testing import (
+    MemoryFleet,
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+    aplay,
+    play,
+    steady,
+)
+
+# Stable has no errors: by the wall clock a window of a few milliseconds would hold just its one
+# error in twenty seconds now and then, 100 % of one request on both tracks, which is inconclusive
+# and holds for an hour.
+GOOD = steady(50)
+BAD = steady(50, candidate=0.3)
+
+
+def metrics(script: Any = GOOD) -> ScriptedMetrics:
+    return ScriptedMetrics({ERRORS: script})
+
+
+def ports(**changes: Any) -> Ports:
+    given: dict[str, Any] = {
+        "router": MemoryRouter(),
+        "metrics": [metrics()],
+        "store": MemoryStore(),
+        "clock": VirtualClock(START),
+    }
+    return Ports(**(given | changes))
+
+
+class Colour:
+    """The same tests through both colours."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def _run(
+        self,
+        sync: Callable[..., Any],
+        acoro: Callable[..., Awaitable[Any]],
+        *given: Any,
+        **named: Any,
+    ) -> Any:
+        if self.name == "sync":
+            return sync(*given, **named)
+
+        async def main() -> Any:
+            return await acoro(*given, **named)
+
+        return asyncio.run(main())
+
+    def start(self, *given: Any, **named: Any) -> Rollout:
+        return self._run(start, astart, *given, **named)  # type: ignore[no-any-return]
+
+    def tick(self, *given: Any, **named: Any) -> Decision:
+        return self._run(tick, atick, *given, **named)  # type: ignore[no-any-return]
+
+    def play(self, *given: Any, **named: Any) -> Outcome:
+        return self._run(play, aplay, *given, **named)  # type: ignore[no-any-return]
+
+    def submit(self, *given: Any, **named: Any) -> Decision:
+        return self._run(submit, asubmit, *given, **named)  # type: ignore[no-any-return]
+
+    def run(self, *given: Any, **named: Any) -> Outcome:
+        return self._run(run, arun, *given, **named)  # type: ignore[no-any-return]
+
+    def rollback_now(self, *given: Any, **named: Any) -> Served:
+        return self._run(rollback_now, arollback_now, *given, **named)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=["sync", "async"])
+def colour(request: pytest.FixtureRequest) -> Colour:
+    return Colour(request.param)
+
+
+def fast(**changes: Any) -> Canary:
+    """A canary for the wall clock: over in a fraction of a second."""
+    given: dict[str, Any] = {
+        "weights": percents(10, 100),
+        "bake": ms(60),
+        "checks": [Limit(ERRORS, at_most=percent(5), min_sample=1)],
+        "interval": ms(20),
+        "watch_every": ms(500),
+    }
+    return Canary(**(given | changes))
+
+
+def test_a_good_version_is_promoted_and_a_bad_one_goes_back(colour: Colour) -> None:
+    router = MemoryRouter()
+    assert (
+        colour.play(canary(), RELEASE, metrics=[metrics()], router=router).exit_code
+        == ExitCode.PROMOTED
+    )
+    assert router.highest == percent(100)
+    router = MemoryRouter()
+    outcome = colour.play(canary(), RELEASE, metrics=[metrics(BAD)], router=router)
+
+    assert outcome.exit_code == ExitCode.ROLLED_BACK
+    assert not outcome.promoted
+    assert router.highest == percent(5)
+    assert router.traffic == Traffic()
+
+
+def test_blue_green_with_everything_that_waits(colour: Colour) -> None:
+    fleet, asked = MemoryFleet(), []
+    strategy = BlueGreen(
+        preview_hook="smoke",
+        preview_checks=[Limit(ERRORS, at_most=percent(5), id="preview-errors")],
+        pause=minutes(1),
+        checks=[Limit(ERRORS, at_most=percent(5))],
+        gates=["freeze"],
+        retire_after=hours(1),
+    )
+
+    def freeze(release: Release, now: Any) -> Any:
+        asked.append(now)
+        return Open() if len(asked) > 1 else ClosedUntil(now + minutes(20), "lunch")
+
+    outcome = colour.play(
+        strategy,
+        RELEASE,
+        metrics=[metrics()],
+        hooks={"smoke": lambda key, release: Go()},
+        gates={"freeze": freeze},
+        fleet=fleet,
+    )
+
+    assert outcome.promoted
+    assert fleet.retired == [Version("v1")]
+    assert asked[1] - asked[0] == minutes(20)
+
+
+def test_without_a_store_traffic_is_raised_only_by_the_tick_after_the_one_that_decided_it(
+    colour: Colour,
+) -> None:
+    clock, router = VirtualClock(START), MemoryRouter()
+    bound = ports(store=None, clock=clock, router=router)
+    rollout = colour.start(canary(), RELEASE, id="r", ports=bound)
+    decided: dict[Any, int] = {}
+    for n in range(200):
+        decision = colour.tick(rollout, bound)
+        for traffic in router.history:
+            decided.setdefault(("written", traffic.candidate), n)
+        decided.setdefault(("wanted", decision.rollout.routing.desired.candidate), n)
+        rollout = decision.rollout
+        if decision.wake_at is None:
+            break
+        clock.until(decision.wake_at)
+
+    assert rollout.phase is Phase.PROMOTED
+    for weight in percents(5, 50, 100):
+        assert decided["written", weight] == decided["wanted", weight] + 1
+
+
+def test_a_start_again_is_the_same_rollout_and_another_one_is_refused(colour: Colour) -> None:
+    bound = ports()
+    first = colour.start(canary(), RELEASE, id="r", ports=bound)
+    colour.tick("r", bound)
+    assert colour.start(canary(), RELEASE, id="r", ports=bound).id == first.id
+    with pytest.raises(ConflictError, match="of another release"):
+        colour.start(canary(), RELEASE.next(Version("v3")), id="r", ports=bound)
+    with pytest.raises(ConflictError, match="'shop' has an active rollout, <Rollout 'r'"):
+        colour.start(canary(), RELEASE, id="r2", ports=bound)
+
+
+@rule("R45")
+def test_every_name_that_is_bound_to_nothing_is_named_before_anything_is_touched(
+    colour: Colour,
+) -> None:
+    strategy = BlueGreen(
+        preview_hook="smoke",
+        checks=[Limit(ERRORS, at_most=percent(5))],
+        gates=["freeze"],
+        retire_after=hours(1),
+    )
+    router = MemoryRouter(
+        capabilities=attrs.evolve(MemoryRouter().capabilities, smallest_weight=percent(3))
+    )
+    bound = ports(router=router, metrics=[])
+    with pytest.raises(StrategyError) as caught:
+        colour.start(strategy, RELEASE, id="r", ports=bound)
+
+    said = "\n".join(caught.value.problems)
+    for problem in (
+        "metric 'error-rate'",
+        "hook 'smoke'",
+        "gate 'freeze'",
+        "retire_after",
+        "not a multiple",
+    ):
+        assert problem in said
+    assert bound.store.load("r") is None
+    assert router.history == []
+
+
+def test_a_tick_of_what_is_not_there(colour: Colour) -> None:
+    with pytest.raises(StrategyError, match="there is no rollout 'nope'"):
+        colour.tick("nope", ports())
+    with pytest.raises(StrategyError, match="an id needs a store"):
+        colour.tick("nope", ports(store=None))
+    with pytest.raises(StrategyError, match="there is no rollout 'nope'"):
+        colour.submit(MemoryStore(), "nope", Abort(at=START, by="eve", why="now"))
+
+
+def test_an_abort_that_was_submitted_is_acted_on_by_the_next_tick(colour: Colour) -> None:
+    bound = ports()
+    colour.start(canary(), RELEASE, id="r", ports=bound)
+    for _ in range(3):
+        colour.tick("r", bound)
+    assert bound.router.traffic.candidate == percent(5)
+    assert colour.submit(bound.store, "r", Abort(at=bound.clock(), by="eve", why="now")).commands
+    colour.tick("r", bound)
+    again = colour.submit(bound.store, "r", Abort(at=bound.clock(), by="eve", why="now"))
+
+    assert bound.router.traffic == Traffic()
+    assert isinstance(again.notes[0], Refused)
+
+
+def test_a_submit_that_always_loses_says_so(colour: Colour) -> None:
+    bound = ports()
+    colour.start(canary(), RELEASE, id="r", ports=bound)
+
+    class Busy(MemoryStore):
+        def load(self, id: str) -> Rollout | None:
+            return bound.store.load(id)  # type: ignore[no-any-return]
+
+        def save(self, *given: Any, **named: Any) -> None:
+            raise ConflictError("busy")
+
+    with pytest.raises(ConflictError, match="moved 20 times"):
+        colour.submit(Busy(), "r", Abort(at=START, by="eve", why="now"))
+
+
+@rule("R19")
+@pytest.mark.parametrize(
+    "error", [RuntimeError, RecursionError, KeyError, RouterError, OSError, ConflictError]
+)
+def test_no_error_of_a_port_kills_or_fools_the_engine(
+    colour: Colour, error: type[Exception]
+) -> None:
+    class Shaky(MemoryRouter):
+        """Three calls in ten fail, before or after they were done."""
+
+        chance = random.Random(4)
+
+        def _maybe(self) -> None:
+            if Shaky.chance.random() < 0.3:
+                raise error("no")
+
+        def read(self, release: Release) -> Served:
+            self._maybe()
+            return super().read(release)
+
+        def apply(self, *given: Any, **named: Any) -> Served:
+            self._maybe()
+            return super().apply(*given, **named)
+
+    asked = iter(range(10_000))
+
+    def moody(track: Track, window: Any) -> Any:
+        if next(asked) % 7 == 6:
+            raise error("no")
+        return GOOD(track, window)
+
+    outcome = colour.play(canary(), RELEASE, metrics=[metrics(moody)], router=Shaky())
+
+    assert outcome.rollout.phase is Phase.PROMOTED
+
+
+@rule("R19")
+@pytest.mark.parametrize("answer", [None, 3, "ok", {"weight": 5}])
+def test_answers_of_the_wrong_type_are_errors_and_not_success(colour: Colour, answer: Any) -> None:
+    class Odd(MemoryRouter):
+        def read(self, release: Release) -> Served:
+            return answer  # type: ignore[no-any-return]
+
+    class OddMetrics(ScriptedMetrics):
+        def measure(self, *given: Any) -> Any:
+            return answer
+
+    assert (
+        colour.play(canary(), RELEASE, metrics=[metrics()], router=Odd()).exit_code
+        == ExitCode.WRONG_INPUT
+    )
+    odd = colour.play(canary(), RELEASE, metrics=[OddMetrics({ERRORS: GOOD})])
+    assert odd.exit_code == ExitCode.WRONG_INPUT
+    assert "not a Look" in odd.rollout.progress.reason
+    strategy = BlueGreen(preview_hook="smoke", unguarded="the hook is odd")
+    hook = colour.play(strategy, RELEASE, hooks={"smoke": lambda key, release: answer})
+    assert "it must be Go(), NotYet(...) or Stop(...)" in hook.rollout.progress.reason
+
+
+def test_a_call_that_does_not_come_back_counts_as_failed_and_the_rest_goes_on(
+    colour: Colour,
+) -> None:
+    stuck = threading.Event()
+
+    class Slow(ScriptedMetrics):
+        ameasure = None  # type: ignore[assignment]
+
+        def measure(self, *given: Any) -> Any:
+            if len(self.asked) == 3:
+                stuck.wait(1.0)
+            return super().measure(*given)
+
+    slow = Slow({ERRORS: GOOD})
+    outcome = colour.play(canary(), RELEASE, metrics=[slow], timeout=ms(100))
+    stuck.set()
+
+    assert outcome.rollout.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
+
+
+@rule("R46")
+def test_observers_can_t_disturb_the_rollout(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[Any] = []
+    told: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+
+    def angry(rollout: Rollout, notes: Any) -> None:
+        raise RuntimeError("chat is down")
+
+    outcome = colour.play(
+        canary(),
+        RELEASE,
+        metrics=[metrics()],
+        observers=[angry, lambda rollout, notes: told.extend(notes)],
+    )
+
+    assert outcome.promoted
+    assert {note.kind for note in told} >= {"entered", "asked", "verified", "judged"}
+    assert raised
+
+
+@rule("R46")
+def test_an_observer_that_hangs_is_left_behind(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("progressive.runtime.execute.OBSERVER_TIME", 0.01)
+    hang = threading.Event()
+    outcome = colour.play(
+        fast(),
+        RELEASE,
+        metrics=[metrics()],
+        observers=[lambda rollout, notes: hang.wait(5) and None],
+    )
+    hang.set()
+
+    assert outcome.promoted
+
+
+@rule("R46")
+def test_the_stored_trail_is_the_trail_that_observers_saw(colour: Colour) -> None:
+    told: list[Any] = []
+    store = MemoryStore()
+    colour.play(
+        canary(),
+        RELEASE,
+        metrics=[metrics()],
+        store=store,
+        observers=[lambda rollout, notes: told.extend(notes)],
+    )
+    kept = list(store.notes("played"))
+
+    assert [note for _, note in kept] == told
+    assert len({id for id, _ in kept}) == len(kept)
+
+
+@rule("R11")
+def test_rollback_now_needs_nothing_but_the_router(colour: Colour) -> None:
+    router = MemoryRouter(
+        traffic=Traffic(candidate=percent(50)), marker=Marker(generation=3, serial=9)
+    )
+    served = colour.rollback_now(router, RELEASE)
+
+    assert served.traffic == Traffic()
+    assert router.marker == Marker(generation=3, serial=9, closed=True)
+
+
+@rule("R11")
+def test_rollback_now_says_when_the_router_does_not_obey(colour: Colour) -> None:
+    class Deaf(MemoryRouter):
+        def apply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
+            return self.read(release)
+
+    with pytest.raises(RouterError, match="still serves 50 %"):
+        colour.rollback_now(Deaf(traffic=Traffic(candidate=percent(50))), RELEASE)
+
+
+def test_run_to_the_end_by_the_wall_clock(colour: Colour) -> None:
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=MemoryStore())
+    colour.start(fast(), RELEASE, id="r", ports=bound)
+    outcome = colour.run("r", bound)
+
+    assert outcome.exit_code == 0
+    assert str(outcome).startswith("r: promoted")
+
+
+def test_run_gives_up_when_its_budget_is_spent_and_somebody_else_goes_on(colour: Colour) -> None:
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=MemoryStore())
+    colour.start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
+
+    assert colour.run("r", bound, budget=timedelta()).exit_code == ExitCode.BUDGET_SPENT
+
+
+def test_run_returns_when_only_a_person_can_go_on(colour: Colour) -> None:
+    from progressive import Action
+
+    strategy = BlueGreen(
+        approval=Approval("go", within=hours(1), otherwise=Action.HOLD),
+        bake=ms(20),
+        unguarded="a test",
+        watch_every=ms(100),
+    )
+    bound = Ports(router=MemoryRouter(), store=MemoryStore())
+    colour.start(strategy, RELEASE, id="r", ports=bound)
+    waiting = colour.run("r", bound, wait_for_people=False)
+    assert waiting.exit_code == ExitCode.WAITS_FOR_PERSON
+    assert waiting.rollout.waits_for_person
+    colour.submit(bound.store, "r", Approve(at=bound.clock(), approval="go", by="eve", why="good"))
+
+    assert colour.run("r", bound).promoted
+
+
+@rule("R26")
+def test_ctrl_c_leaves_a_state_that_can_be_resumed() -> None:
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=MemoryStore())
+    start(fast(), RELEASE, id="r", ports=bound)
+    decisions = iterate("r", bound, sleep=lambda nap: (_ for _ in ()).throw(KeyboardInterrupt()))
+    next(decisions)
+    with pytest.raises(KeyboardInterrupt):
+        next(decisions)
+
+    assert run("r", bound).promoted
+
+
+class InterruptingClock:
+    """A clock at which somebody presses Ctrl-C once, in the driver's own thread, as soon as the
+    candidate has traffic.
+    """
+
+    def __init__(self, router: MemoryRouter) -> None:
+        self.router, self.pressed = router, False
+
+    def __call__(self) -> datetime:
+        driving = threading.current_thread() is threading.main_thread()
+        if driving and not self.pressed and self.router.traffic.candidate.ppm:
+            self.pressed = True
+            raise KeyboardInterrupt
+        return datetime.now(UTC)
+
+
+def interrupted(store: MemoryStore) -> Ports:
+    router = MemoryRouter()
+    return Ports(router=router, metrics=[metrics()], store=store, clock=InterruptingClock(router))
+
+
+@rule("R26")
+def test_ctrl_c_can_take_everything_back() -> None:
+    bound = interrupted(MemoryStore())
+    start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
+    outcome = run("r", bound, on_interrupt=OnInterrupt.ROLL_BACK)
+
+    assert outcome.exit_code == ExitCode.ROLLED_BACK
+    assert bound.router.traffic == Traffic()
+
+
+@rule("R11", "R26")
+def test_ctrl_c_takes_everything_back_though_the_store_is_down() -> None:
+    store = Flaky()
+    bound = interrupted(store)
+    start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
+
+    def down(rollout: Rollout, notes: Any) -> None:
+        store.down = bool(bound.router.traffic.candidate.ppm)
+
+    outcome = run("r", attrs.evolve(bound, observers=(down,)), on_interrupt=OnInterrupt.ROLL_BACK)
+
+    assert outcome.exit_code == ExitCode.ROLLED_BACK
+    assert bound.router.traffic == Traffic()
+
+
+@rule("R26")
+def test_ctrl_c_leaves_by_default() -> None:
+    bound = interrupted(MemoryStore())
+    start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
+    with pytest.raises(KeyboardInterrupt):
+        run("r", bound)
+
+    assert bound.router.traffic.candidate == percent(10)
+
+
+@rule("R26")
+def test_a_cancelled_run_can_be_resumed() -> None:
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=MemoryStore())
+
+    async def main() -> None:
+        await astart(fast(bake=ms(200)), RELEASE, id="r", ports=bound)
+        for pause in (0.0, 0.001, 0.005, 0.02, 0.1):
+            driving = asyncio.create_task(arun("r", bound))
+            await asyncio.sleep(pause)
+            driving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await driving
+        assert (await arun("r", bound)).promoted
+
+    asyncio.run(main())
+
+
+@rule("R26")
+def test_a_save_that_loses_after_its_driver_was_cancelled_troubles_nobody() -> None:
+    """The driver that took over has saved meanwhile; asyncio would print that an exception was
+    never retrieved.
+    """
+    begun, may_end = threading.Event(), threading.Event()
+    troubles: list[dict[str, Any]] = []
+
+    class Overtaken(MemoryStore):
+        started = False
+
+        def save(self, *given: Any, **named: Any) -> None:
+            if not self.started:
+                return super().save(*given, **named)
+            begun.set()
+            may_end.wait(10)
+            raise ConflictError("somebody else moved it")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: troubles.append(context)
+        )
+        bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=Overtaken())
+        await astart(fast(), RELEASE, id="r", ports=bound)
+        bound.store.started = True
+        driving = asyncio.create_task(atick("r", bound))
+        await asyncio.to_thread(begun.wait, 10)
+        driving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await driving
+        saving = asyncio.all_tasks() - {asyncio.current_task()}
+        may_end.set()
+        await asyncio.wait(saving)
+        del driving, saving
+        gc.collect()
+
+    asyncio.run(main())
+
+    assert troubles == []
+
+
+@rule("R21")
+def test_an_event_submitted_during_a_tick_is_not_lost(colour: Colour) -> None:
+    store = MemoryStore()
+    said: list[Any] = []
+
+    class Meddling(MemoryRouter):
+        def read(self, release: Release) -> Served:
+            if self.traffic.candidate.ppm and not said:
+                said.append(submit(store, "r", Abort(at=bound.clock(), by="eve", why="now")))
+            return super().read(release)
+
+    bound = Ports(router=Meddling(), metrics=[metrics()], store=store)
+    colour.start(fast(bake=minutes(1)), RELEASE, id="r", ports=bound)
+    outcome = colour.run("r", bound)
+
+    assert outcome.exit_code == ExitCode.ROLLED_BACK
+    assert outcome.rollout.progress.reason == "aborted: now"
+
+
+class Flaky(MemoryStore):
+    """A store that is down when told."""
+
+    down = False
+
+    def save(self, *given: Any, **named: Any) -> None:
+        if self.down:
+            raise StoreError("disk full")
+        super().save(*given, **named)
+
+
+def test_an_abort_does_not_wait_for_a_store_that_is_down(colour: Colour) -> None:
+    store = Flaky()
+    bound = ports(store=store)
+    colour.start(canary(), RELEASE, id="r", ports=bound)
+    for _ in range(3):
+        colour.tick("r", bound)
+    assert bound.router.traffic.candidate == percent(5)
+    store.down = True
+    with pytest.raises(StoreError, match="not saved: disk full"):
+        colour.tick("r", bound, Abort(at=bound.clock(), by="eve", why="now"))
+
+    assert bound.router.traffic == Traffic()
+    assert bound.router.marker.closed
+    store.down = False
+    bound.clock.advance(seconds(1))
+    colour.tick("r", bound)
+    assert bound.store.load("r").phase is Phase.ROLLED_BACK
+
+
+def test_a_run_waits_for_a_store_that_is_down_and_loses_no_note(colour: Colour) -> None:
+    store = Flaky()
+    told: list[Any] = []
+
+    def observer(rollout: Rollout, notes: Any) -> None:
+        told.extend(notes)
+        store.down = 10 < len(told) < 20
+
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=store, observers=[observer])
+    colour.start(fast(), RELEASE, id="r", ports=bound)
+
+    assert colour.run("r", bound).promoted
+    assert [note for _, note in store.notes("r")] == told
+
+
+def test_a_store_that_keeps_second_drivers_out_is_asked(colour: Colour) -> None:
+    from contextlib import contextmanager
+
+    driving: list[str] = []
+
+    class Exclusive(MemoryStore):
+        @contextmanager
+        def driving(self, id: str) -> Any:
+            if driving:
+                raise ConflictError(f"{id!r} is driven already")
+            driving.append(id)
+            yield
+            driving.remove(id)
+
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=Exclusive())
+    colour.start(fast(), RELEASE, id="r", ports=bound)
+    driving.append("somebody")
+    with pytest.raises(ConflictError, match="driven already"):
+        colour.run("r", bound)
+    driving.clear()
+
+    assert colour.run("r", bound).promoted
+    assert driving == []
+
+
+def test_ports_of_one_colour_only() -> None:
+    class OnlyAsync:
+        capabilities = MemoryRouter().capabilities
+
+        def __init__(self) -> None:
+            self.inner = MemoryRouter()
+
+        async def aread(self, release: Release) -> Served:
+            return self.inner.read(release)
+
+        async def aapply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
+            return self.inner.apply(release, traffic, marker=marker, expect=expect)
+
+    async def smoke(key: str, release: Release) -> Go:
+        return Go()
+
+    strategy = BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="a test")
+    assert asyncio.run(
+        aplay(strategy, RELEASE, router=OnlyAsync(), hooks={"smoke": smoke})
+    ).promoted
+    refused = play(strategy, RELEASE, router=OnlyAsync(), hooks={"smoke": smoke})
+    assert (
+        "asynchronous only" in str(refused.rollout.status)
+        or refused.exit_code == ExitCode.WRONG_INPUT
+    )
+    stuck = play(strategy, RELEASE, hooks={"smoke": smoke})
+    assert "asynchronous; use atick" in stuck.rollout.progress.reason
+
+
+def test_a_router_that_is_no_router() -> None:
+    with pytest.raises(StrategyError, match="neither read nor aread"):
+        play(
+            canary(),
+            RELEASE,
+            metrics=[metrics()],
+            router=type("No", (), {"capabilities": MemoryRouter().capabilities})(),
+        )
+    with pytest.raises(StrategyError, match="is not a Capabilities"):
+        play(
+            canary(), RELEASE, metrics=[metrics()], router=type("No", (), {"capabilities": None})()
+        )
+
+
+def test_two_providers_of_one_metric_are_refused() -> None:
+    with pytest.raises(StrategyError, match="two providers answer for 'error-rate'"):
+        ports(metrics=[metrics(), metrics()])
+
+
+def test_many_metrics_are_measured_at_the_same_time(colour: Colour) -> None:
+    from progressive import Metric
+
+    meeting = threading.Barrier(5)
+    many = [Metric(f"m{i}", kind="ratio") for i in range(5)]
+
+    class Together(ScriptedMetrics):
+        ameasure = None  # type: ignore[assignment]
+
+        def measure(self, *given: Any) -> Any:
+            meeting.wait(20)
+            return super().measure(*given)
+
+    strategy = canary(checks=[Limit(metric, at_most=percent(5)) for metric in many])
+    outcome = colour.play(strategy, RELEASE, metrics=[Together(dict.fromkeys(many, GOOD))])
+
+    assert outcome.promoted
+
+
+def test_aiterate_yields_each_decision() -> None:
+    async def main() -> list[Decision]:
+        bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=MemoryStore())
+        await astart(fast(), RELEASE, id="r", ports=bound)
+        return [decision async for decision in aiterate("r", bound)]
+
+    decisions = asyncio.run(main())
+
+    assert decisions[-1].rollout.phase is Phase.PROMOTED
+    assert len(decisions) > 3
+
+
+def test_a_sequential_check_needs_counts() -> None:
+    outcome = play(
+        canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))]),
+        RELEASE,
+        metrics=[
+            metrics(
+                {
+                    Track.STABLE: Counts(events=0, trials=500),
+                    Track.CANDIDATE: Counts(events=0, trials=500),
+                }
+            )
+        ],
+    )
+
+    assert outcome.promoted
+
+
+class Damaged(MemoryStore):
+    """A store whose file was damaged after it was loaded."""
+
+    def save(self, *given: Any, **named: Any) -> None:
+        if named.get("expected") is not None:
+            raise StateError("cut off", path="r.json")
+        super().save(*given, **named)
+
+
+def test_an_abort_does_not_wait_for_a_state_that_was_damaged(colour: Colour) -> None:
+    healthy, bound = MemoryStore(), ports()
+    bound = attrs.evolve(bound, store=healthy)
+    colour.start(canary(), RELEASE, id="r", ports=bound)
+    for _ in range(3):
+        colour.tick("r", bound)
+    assert bound.router.traffic.candidate == percent(5)
+    damaged = Damaged()
+    damaged.__dict__.update(healthy.__dict__)
+    bound.clock.advance(seconds(5))
+    with pytest.raises(StoreError, match="cut off"):
+        colour.tick(
+            "r", attrs.evolve(bound, store=damaged), Abort(at=bound.clock(), by="eve", why="now")
+        )
+
+    assert bound.router.traffic == Traffic()
+
+
+def test_a_store_too_broken_to_lock_keeps_nobody_from_driving(colour: Colour) -> None:
+    class Unlockable(MemoryStore):
+        def driving(self, id: str) -> Any:
+            raise StoreError("read-only file system")
+
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=Unlockable())
+    colour.start(fast(), RELEASE, id="r", ports=bound)
+
+    assert colour.run("r", bound).promoted

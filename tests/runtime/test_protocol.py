@@ -1,0 +1,58 @@
+"""One tick's dialogue: what is saved before what is done."""
+
+from __future__ import annotations
+
+from tests.support.rules import rule
+from tests.support.world import World
+
+from progressive import Phase, Traffic, percent
+from progressive.runtime.protocol import Persist
+
+
+@rule("R4")
+def test_what_raises_is_saved_before_it_is_done() -> None:
+    world = World().until_next_tick_raises()
+    order = [
+        "save" if isinstance(move, Persist) else "/".join(command.kind for command in move.commands)
+        for move in world.moves()
+    ]
+
+    assert order[:4] == ["read", "measure", "save", "apply"]
+    assert order[-1] == "save"
+
+
+@rule("R4")
+def test_nothing_is_raised_while_the_store_is_down() -> None:
+    world = World().until_next_tick_raises()
+    world.store_down = True
+    for _ in range(5):
+        world.tick()
+
+    assert world.candidate == percent(5)
+    world.heal()
+    world.until_phase(Phase.PROMOTED)
+
+
+def test_the_claim_is_not_written_while_the_store_is_down() -> None:
+    world = World(store_down=True)
+    for _ in range(3):
+        world.tick()
+
+    assert world.writes == []
+
+
+def test_a_quiet_tick_reads_once_and_saves_once() -> None:
+    world = World().until_weight(5)
+    reads, saves = world.reads, world.saves
+    world.tick()
+
+    assert (world.reads - reads, world.saves - saves) == (1, 1)
+
+
+def test_a_weight_change_is_one_read_one_write() -> None:
+    world = World().until_next_tick_raises()
+    reads, writes = world.reads, len(world.writes)
+    world.tick()
+
+    assert (world.reads - reads, len(world.writes) - writes) == (1, 1)
+    assert world.traffic == Traffic(candidate=percent(50))

@@ -1,0 +1,784 @@
+"""Writes the golden states and transcripts of the current FORMAT:
+``PYTHONPATH=src:tests/engine python tests/golden/make.py``.
+
+Run it for a new FORMAT and for what is new in this one, from the library version that writes it
+first, and commit what it wrote. It never overwrites: what a library has written is read for ever,
+so a difference is a bug of the library and not of these files. The tests only read. (Three times,
+before the first release, transcripts were made anew: two that came by a pass in other traffic which
+counted in the one that followed, against R15; three when `NoWorse` began to keep, and to say, what
+its bounds need, of which states from before are still read; and one, with its state, when it began
+to do so for latencies, and to keep means without their margin.)
+
+A transcript is a file of JSON lines. The first holds the state that `begin` made; each further line
+one decision: the events, the parts of the state that it changed (the plan and the release never
+do), and its notes. A state file holds the canonical bytes of one rollout.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import attrs
+from tests.support.paths import GOLDEN
+from tests.support.world import ERRORS, START, World
+
+from progressive import (
+    Abort,
+    Action,
+    Analysis,
+    Approve,
+    BlueGreen,
+    Budget,
+    Canary,
+    ClosedUntil,
+    Deadline,
+    Go,
+    Hold,
+    Limit,
+    MannWhitney,
+    Match,
+    Metric,
+    NotYet,
+    NoWorse,
+    Open,
+    Phase,
+    PromoteNow,
+    Reject,
+    Release,
+    Resume,
+    Revert,
+    Rollout,
+    SampleRatio,
+    Served,
+    Skip,
+    Stop,
+    Tick,
+    Tolerance,
+    Version,
+    begin,
+    decide,
+    dumps,
+    hours,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+    times,
+)
+from progressive.analysis import Kayenta, KayentaJudge, KayentaMetric
+from progressive.codec import dumps_event, dumps_note
+from progressive.model import Capacity, Counts, Gauge, Histogram, Measurement, Moments, NoData
+from progressive.model.traffic import Track
+from progressive.plan import Guard, Plan
+from progressive.plan.plan import named_steps
+from progressive.rollout import Event
+from progressive.rollout.commands import Measure
+from progressive.rollout.events import Measured
+from progressive.rollout.state import FORMAT
+from progressive.runtime.protocol import Persist
+from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
+
+LATENCY = Metric("latency", kind="latency", lag=seconds(40))
+BASKET = Metric("basket", kind="mean", unit="EUR", bad="down")
+QUEUE = Metric("queue", kind="value")
+CPU = Metric("cpu", kind="value", unit="cores")
+CROWD = Metric("crowd", kind="value")
+ORDERS = Metric("orders", kind="ratio", bad="both")
+CRASHES = Metric("crashes", kind="ratio", counter=True)
+CAREFUL = Tolerance(
+    inconclusive=Budget(looks=1),
+    no_data=Budget(looks=3, within=minutes(20)),
+    no_answer=Budget(within=minutes(4), then=Action.ROLL_BACK),
+)
+EVERYTHING = (
+    Limit(
+        ERRORS, at_most=percent(2), tolerance=Tolerance(in_a_row=3, failures=9, then=Action.HOLD)
+    ),
+    NoWorse(ERRORS, margin=1.25, share_of_alpha=3.0),
+    Limit(LATENCY, quantile=0.99, at_most=ms(400), at_least=ms(1), min_sample=4_000),
+    Limit(LATENCY, quantile=0.5, at_most=times(1.5, floor=ms(50)), id="median", min_sample=100),
+    Limit(BASKET, at_least=times(0.9, floor=12.5), min_sample=900),
+    Limit(QUEUE, at_most=40, at_least=-1.5, min_sample=5, observe=True, tolerance=CAREFUL),
+    NoWorse(CRASHES, observe=True, tolerance=Tolerance(in_a_row=2)),
+    Limit(ERRORS, at_most=percent(5), min_sample=2_000, id="patient"),
+)
+
+
+# ---------------------------------------------------------------------------------------- the world
+
+
+@attrs.define
+class Played(World):
+    """A world with every kind of metric, that writes down every decision."""
+
+    release: Release = Release(
+        service="shop",
+        stable=Version("v1", backend="blue"),
+        candidate=Version("v2", backend="green"),
+    )
+    odd: dict[str, Any] = attrs.field(factory=dict)
+    query: str = ""
+    preview: Measurement | None = None
+    lines: list[str] = attrs.field(factory=list)
+    states: list[str] = attrs.field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.text = dumps(begin(self.strategy.plan, self.release, id="golden", at=self.now))
+        self.lines.append(compact({"begin": json.loads(self.text)}))
+        self.states.append(self.text)
+
+    def served(self) -> Served:
+        return attrs.evolve(World.served(self), **self.odd)
+
+    def _requests(self, track: Track) -> float:
+        """By the weights alone, as when the transcripts were made."""
+        return self.rps * self.traffic.share(track).fraction
+
+    def measurement(self, command: Measure, track: Track) -> Measurement:
+        if self.preview is not None and command.metric == QUEUE:
+            return self.preview
+        found = self.counted(command, track)
+        if not isinstance(found, Counts):
+            return found
+        n, worse = found.trials, track is Track.CANDIDATE
+        match command.metric.name:
+            case "latency":
+                return Histogram(
+                    edges=(0.05, 0.1, 0.4, 1.0),
+                    cumulative=(n // 2, n - n // 8, n - n // 200, n - n // 900, n),
+                )
+            case "basket":
+                return Moments(n=n, mean=33.3 - worse / 3, m2=n * 7.7)
+            case "queue" | "cpu" | "crowd":
+                return Gauge(samples=(3.0, 4.25 + worse))
+            case _:
+                return found
+
+    def _measure(self, command: Measure) -> Event:
+        event = World._measure(self, command)
+        assert isinstance(event, Measured)
+        look = event.look
+        if command.metric.counter:
+            tracks = (
+                look.tracks
+                if command.since is not None
+                else tuple((track, NoData("opening")) for track in command.tracks)
+            )
+            look = attrs.evolve(look, reading=f"read at {self.now:%H:%M:%S}", tracks=tracks)
+        if self.query:
+            look = attrs.evolve(
+                look, query=f"{self.query} of {command.metric}", fingerprint=self.query
+            )
+        return attrs.evolve(event, look=look)
+
+    def decided(self, *events: Event) -> tuple[Any, ...]:
+        """One decision, kept and written down; its commands."""
+        before = self.rollout
+        decision = decide(before, *events)
+        self.save(Persist(decision.rollout, decision.notes, before.serial))
+        self.lines.append(line(events, self.states[-1], self.text, decision.notes))
+        self.states.append(self.text)
+        return decision.commands
+
+    def go_on(self, *said: Event) -> Played:
+        """One whole tick."""
+        commands = self.decided(*said, Tick(at=self.now))
+        while commands:
+            commands = self.decided(*(self.do(command) for command in commands))
+        return self
+
+    def until_that(self, wanted: Callable[[Rollout], bool], most: int = 60) -> Played:
+        """Tick at every ``wake_at`` until it is so."""
+        for _ in range(most):
+            if wanted(self.rollout):
+                return self
+            self.go_on()
+            self.now = max(self.now + timedelta(milliseconds=1), self.rollout.wake_at or self.now)
+        raise AssertionError(f"it never came to that: {self.rollout!r}")
+
+    def until_it_serves(self, weight: float) -> Played:
+        return self.until_that(
+            lambda rollout: rollout.routing.last_verified.candidate == percent(weight)
+        )
+
+    def until_over(self) -> Played:
+        return self.until_that(lambda rollout: rollout.over)
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def line(events: tuple[Event, ...], before: str, after: str, notes: tuple[Any, ...]) -> str:
+    """One decision of a transcript."""
+    old, new = json.loads(before), json.loads(after)
+    changed = {
+        key: new.get(key)
+        for key in [*new, *(key for key in old if key not in new)]
+        if compact(new.get(key)) != compact(old.get(key))
+    }
+    return compact(
+        {
+            "events": [json.loads(dumps_event(event)) for event in events],
+            "state": changed,
+            "notes": [json.loads(dumps_note(note)) for note in notes],
+        }
+    )
+
+
+# -------------------------------------------------------------------------------------- transcripts
+
+
+def canary_promoted() -> Played:
+    """A good version: every kind of measurement, evidence and pooled memory; then the old version
+    is retired.
+    """
+    strategy = Canary(
+        weights=percents(10, 100),
+        bake=minutes(3),
+        last_bake=minutes(4),
+        checks=EVERYTHING,
+        interval=minutes(1),
+        warmup=seconds(10),
+        retire_after=minutes(30),
+        watch_every=minutes(2),
+        preflight=minutes(4),
+        alpha=0.005,
+        deadline=Deadline(within=hours(5)),
+    )
+    world = Played(strategy=strategy)
+    world.go_on().silent = True
+    world.now += seconds(3)
+    world.go_on().silent = False
+    world.until_that(lambda rollout: rollout.phase is Phase.PROMOTED)
+    world.edit(60)
+    world.now += minutes(31)
+    world.go_on()
+    world.edit(100)
+    return world.until_over()
+
+
+def canary_rolled_back() -> Played:
+    """A bad version: a lost reply, a proven harm, a router that can't be read or written on the way
+    back, a call for a person.
+    """
+    world = Played(
+        strategy=Canary(
+            weights=percents(10, 100),
+            bake=minutes(3),
+            checks=EVERYTHING[:2],
+            interval=minutes(1),
+            watch_every=minutes(2),
+        )
+    )
+    world.lose_reply = True
+    world.until_it_serves(10).lose_reply = False
+    world.bad, world.query = 0.3, "q1"
+    world.now += minutes(1)
+    world.unwritable = world.unreadable = True
+    world.go_on()
+    world.unreadable = False
+    world.now += minutes(1)
+    world.go_on()
+    world.now += minutes(2)
+    world.unreadable = True
+    world.go_on()
+    world.now += seconds(30)
+    world.go_on()
+    world.heal()
+    world.now += minutes(3)
+    return world.until_over()
+
+
+COMPARED = (
+    NoWorse(ERRORS, accept=2.5, beta=0.1, dispersion=1.5),
+    NoWorse(CRASHES, exact=True, share_of_alpha=0.5),
+    NoWorse(CRASHES, blocks=True, observe=True, id="crashes-in-blocks"),
+    NoWorse(ORDERS),
+    NoWorse(LATENCY, margin=1.5),
+    NoWorse(BASKET, margin=1.1),
+    NoWorse(QUEUE, observe=True, id="queue-signs"),
+    NoWorse(LATENCY, accept=4.0, dispersion=1.25, observe=True, id="latency-accepted"),
+    NoWorse(BASKET, accept=1.25, observe=True, id="basket-accepted"),
+    NoWorse(QUEUE, accept=3.0, observe=True, id="queue-accepted"),
+    MannWhitney(QUEUE, margin=1.25, confidence=0.95, samples=4, observe=True, tolerance=CAREFUL),
+    MannWhitney(QUEUE, than="baseline", observe=True, id="never"),
+    SampleRatio(
+        ERRORS, alpha=0.01, observe=True, tolerance=Tolerance(in_a_row=2, then=Action.HOLD)
+    ),
+    Kayenta(
+        KayentaJudge(
+            metrics=[
+                KayentaMetric(
+                    "cpu",
+                    groups=["system"],
+                    direction="increase",
+                    critical=True,
+                    critical_increase=1.5,
+                    allowed_increase=1.25,
+                ),
+                KayentaMetric(
+                    "queue",
+                    groups=["work"],
+                    effect_size="cles",
+                    nan_strategy="replace",
+                    must_have_data=True,
+                    outliers="remove",
+                    outlier_factor=2.5,
+                    allowed_decrease=0.75,
+                    critical_decrease=0.25,
+                ),
+                KayentaMetric("crowd", groups=["work"], muted=True),
+            ],
+            group_weights={"system": 40, "work": 60},
+            pass_score=90,
+            marginal_score=30,
+            fail_open=True,
+            root_tolerance=1e-4,
+            tolerance=0.3,
+            confidence=0.97,
+        ),
+        metrics=[CPU, QUEUE, CROWD],
+        than="stable",
+        points=3,
+        lookback=6,
+        observe=True,
+        tolerance=CAREFUL,
+        id="spinnaker",
+    ),
+    Limit(ERRORS, at_most=percent(50)),
+)
+
+
+def canary_compared() -> Played:
+    """Every way to compare, with every setting: a good version that is accepted early, and a fall
+    in a business metric at the end.
+    """
+    strategy = Canary(
+        weights=percents(5, 100),
+        bake=minutes(6),
+        checks=COMPARED,
+        interval=minutes(1),
+        watch_every=minutes(2),
+        retire_after=None,
+    )
+    world = Played(strategy=strategy, rps=400)
+    world.until_it_serves(5)
+    world.until_that(lambda rollout: rollout.evidence.check_states[0].passes > 0)
+    world.bad = 0.5
+    return world.until_over()
+
+
+STEPS = (
+    SetWeight(
+        percent(2.5),
+        baseline=percent(2.5),
+        mirror=percent(1),
+        matches=[Match(name="x-canary", value="yes", source="cookie")],
+    ),
+    Hook("smoke", deadline=Deadline(within=minutes(20), then=Action.HOLD), skippable=False),
+    Approval("go", within=hours(2), otherwise=Action.HOLD),
+    Analyze("errors", count=2, deadline=Deadline(within=minutes(9), then=Action.WAIT)),
+    SetWeight(percent(50), matches=[Match(name="x-canary", value="yes")]),
+    Pause(minutes(1)),
+    Bake(minutes(4)),
+    SetWeight(percent(100), deadline=Deadline(within=minutes(5))),
+    Bake(minutes(2), id="the-last"),
+)
+
+
+@attrs.frozen
+class Bare:
+    """A plan as a strategy."""
+
+    plan: Plan
+    unguarded: str | None = None
+
+
+def canary_with_everything() -> Played:
+    """Holds, resumes, drift, a hook, an approval, a gate, silence, a clock that steps back, a
+    changed query, a skip, a promotion.
+    """
+    plan = Plan(
+        strategy="canary",
+        steps=named_steps(STEPS),
+        analyses=(
+            Analysis(
+                "errors",
+                checks=[Limit(ERRORS, at_most=percent(2)), NoWorse(ERRORS, than=Track.BASELINE)],
+                interval=seconds(45),
+            ),
+            Analysis(
+                "slow",
+                checks=[Limit(LATENCY, quantile=0.99, at_most=ms(400), min_sample=200)],
+                interval=minutes(2),
+            ),
+        ),
+        guards=(Guard("errors"), Guard("slow", since="hook-smoke")),
+        gates=("freeze",),
+        watch_every=minutes(2),
+    )
+    release = Release(
+        service="shop",
+        stable=Version("v1"),
+        candidate=Version("v2"),
+        baseline=Version("v1", backend="v1-fresh"),
+    )
+    world = Played(strategy=Bare(plan), release=release, query="q1")
+
+    def said(kind: type[Any], **more: Any) -> Any:
+        return kind(at=world.now, by="eve", why="she knows", **more)
+
+    def later(by: timedelta, *events: Event) -> None:
+        world.now += by
+        world.go_on(*events)
+
+    world.decided(said(Hold, cause="lunch", within=hours(1)))
+    later(seconds(5))
+    world.decided(said(Resume, cause="lunch"))
+    world.gate = lambda now: ClosedUntil(START + minutes(3), "before nine")
+    later(seconds(1))
+    later(seconds(1))
+    world.gate = lambda now: Open()
+    world.hook = lambda key: NotYet(world.now + seconds(50), "still warm")
+    later(minutes(3))
+    later(seconds(20))
+    later(seconds(31))
+    world.hook = lambda key: Go()
+    world.decided(said(Approve, approval="nothing"))
+    later(seconds(60), said(Approve, approval="go"))
+    world.silent = True
+    later(seconds(50))
+    world.silent, world.idle = False, True
+    later(seconds(50))
+    world.idle = False
+    world.decided(said(Skip, epoch=1))
+    world.traffic, world.revision = (
+        attrs.evolve(world.traffic, candidate=percent(30)),
+        world.revision + 1,
+    )
+    later(seconds(50))
+    world.traffic, world.revision = (
+        attrs.evolve(world.traffic, candidate=percent(40)),
+        world.revision + 1,
+    )
+    later(seconds(50))
+    world.query = "q2"
+    world.now -= seconds(20)
+    world.go_on()
+    world.night = True
+    later(minutes(10))
+    later(minutes(1))
+    world.night = False
+    world.until_that(lambda rollout: rollout.routing.last_verified.candidate == percent(50))
+    world.lag = seconds(30)
+    world.traffic, world.revision = (
+        attrs.evolve(world.traffic, candidate=percent(1)),
+        world.revision + 1,
+    )
+    later(seconds(50))
+    later(seconds(5))
+    later(seconds(31))
+    world.lag = seconds(0)
+    later(minutes(1), said(Hold), said(Reject, approval="go"))
+    world.odd = {"unattributed": percent(3), "converged": False}
+    later(minutes(5))
+    world.odd = {}
+    later(minutes(5), said(Resume))
+    world.bad = world.stable_bad = 0.05
+    later(minutes(1), said(Skip, epoch=world.rollout.epoch))
+    world.until_that(lambda rollout: rollout.phase is Phase.HELD)
+    world.bad = world.stable_bad = 0.001
+    world.gate = lambda now: ClosedUntil(now + minutes(2), "a freeze")
+    waive = tuple(f"hold:{cause.name}" for cause in world.rollout.progress.causes)
+    later(seconds(10), said(PromoteNow, waive=(*waive, "slow/latency-p99")))
+    world.gate = lambda now: Open()
+    later(minutes(2))
+    world.odd = {"identities": ((Track.CANDIDATE, "v2"),)}
+    return world.until_over()
+
+
+def blue_green() -> Played:
+    """A hook, preview checks on its own traffic, an approval, one switch, retirement that the fleet
+    carries out.
+    """
+    strategy = BlueGreen(
+        preview_hook="smoke",
+        preview_checks=[Limit(QUEUE, at_most=99)],
+        preview_count=2,
+        approval=Approval("switch", within=hours(1), otherwise=Action.HOLD),
+        bake=minutes(2),
+        checks=[Limit(ERRORS, at_most=percent(1))],
+        interval=minutes(1),
+        gates=["freeze"],
+        retire_after=timedelta(),
+        watch_every=minutes(2),
+    )
+    world = Played(strategy=strategy, preview=Gauge(samples=(1.0, 2.0)))
+    world.until_that(lambda rollout: rollout.plan.steps[rollout.progress.step].approval is not None)
+    world.decided(Approve(at=world.now, approval="switch", by="bob", why="looks right"))
+    return world.until_over()
+
+
+def blue_green_stopped() -> Played:
+    """A hook that says stop, before the candidate had any traffic."""
+    strategy = BlueGreen(
+        preview_hook="smoke", pause=minutes(1), bake=minutes(2), unguarded="its hook is its guard"
+    )
+    world = Played(strategy=strategy, hook=lambda key: Stop("the shop is shut"))
+    return world.until_over()
+
+
+def taken_over() -> Played:
+    """Nothing answers before the start; then another rollout claims the router."""
+    world = Played(
+        strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2))
+    )
+    world.until_it_serves(20)
+    world.permanent = True
+    for weight in (80, 80, 0):
+        world.edit(weight)
+        world.now += seconds(40)
+        world.go_on()
+    assert world.marker is not None
+    world.marker = attrs.evolve(world.marker, generation=7)
+    world.now += seconds(40)
+    return world.until_over()
+
+
+def taken_back_by_hand() -> Played:
+    """Somebody took all traffic back with nothing but the router, and left a closed marker."""
+    world = Played(
+        strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2))
+    )
+    world.until_it_serves(20)
+    world.rollback_now()
+    world.now += seconds(30)
+    return world.until_over()
+
+
+def aborted_before_the_start() -> Played:
+    """An abort of a rollout that never wrote."""
+    world = Played(strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1]), night=True)
+    world.go_on()
+    world.decided(Abort(at=world.now, by="eve", why="wrong service"))
+    return world
+
+
+def canary_with_a_fleet() -> Played:
+    """Instances that get ready late, a fleet that does not answer, and a way back in steps to a
+    stable that was scaled down.
+    """
+    everything = Capacity(percent(100), identity="v1", why="5 of 5 instances are ready")
+    world = Played(
+        strategy=Canary(
+            weights=percents(10, 50, 100),
+            bake=minutes(2),
+            checks=EVERYTHING[:1],
+            interval=minutes(1),
+        )
+    )
+    world.able = {
+        Track.STABLE: everything,
+        Track.CANDIDATE: Capacity(percent(20), identity="v2", why="1 of 5 instances is ready"),
+    }
+    world.until_it_serves(10)
+    world.now += minutes(4)
+    world.go_on()
+    world.fleet_down = True
+    world.now += seconds(30)
+    world.go_on()
+    world.fleet_down = False
+    world.able[Track.CANDIDATE] = Capacity(percent(100), identity="v2")
+    world.until_it_serves(50)
+    world.able[Track.STABLE] = Capacity(
+        percent(60), identity="v1", why="3 of 5 instances are ready"
+    )
+    world.now += seconds(30)
+    world.go_on()
+    world.decided(Abort(at=world.now, by="eve", why="enough"))
+    world.now += seconds(30)
+    world.go_on()
+    world.now += seconds(30)
+    world.go_on()
+    world.able[Track.STABLE] = everything
+    return world.until_over()
+
+
+def reverted() -> Played:
+    """Back to the version before, which may not wait for the one that it leaves."""
+    world = Played(strategy=Revert(bake=minutes(2)))
+    world.able = {
+        Track.STABLE: Capacity(percent(70), why="7 of 10"),
+        Track.CANDIDATE: Capacity(percent(100)),
+    }
+    return world.until_over()
+
+
+TRANSCRIPTS = (
+    canary_promoted,
+    canary_rolled_back,
+    canary_compared,
+    canary_with_everything,
+    blue_green,
+    blue_green_stopped,
+    taken_over,
+    taken_back_by_hand,
+    aborted_before_the_start,
+    canary_with_a_fleet,
+    reverted,
+)
+
+
+# ------------------------------------------------------------------------------------------- states
+
+
+def _tallies(state: Any) -> list[Any]:
+    found: list[Any] = state["evidence"].get("tallies", [])
+    return found
+
+
+def _series(state: Any) -> list[Any]:
+    found: list[Any] = state["evidence"].get("series", [])
+    return found
+
+
+def _pooled(state: Any, shape: Callable[[Any], bool]) -> bool:
+    """Does a `Limit` remember a measurement of this shape?"""
+    memories = [check_state.get("memory") for check_state in _tallies(state)]
+    return any(
+        isinstance(memory, list) and len(memory) == 2 and memory[0] and shape(memory[0])
+        for memory in memories
+    )
+
+
+def _phase(state: Any) -> str:
+    found: str = state["progress"].get("phase", "pending")
+    return found
+
+
+STATES: dict[str, Callable[[Any], Any]] = {
+    "pending": lambda s: (
+        _phase(s) == "pending" and any("why" in probe for probe in s["evidence"]["probes"])
+    ),
+    "probe-with-a-reading": lambda s: any(
+        "reading" in probe for probe in s["evidence"].get("probes", [])
+    ),
+    "progressing": lambda s: _phase(s) == "progressing" and "closing" in s["progress"],
+    "held": lambda s: _phase(s) == "held" and s["progress"]["causes"][0].get("held"),
+    "held-by-the-engine": lambda s: any(
+        not cause["person"] for cause in s["progress"].get("causes", ())
+    ),
+    "rolling-back": lambda s: _phase(s) == "rolling_back" and s["clocks"].get("escalated"),
+    "unreadable": lambda s: s["clocks"].get("unreadable"),
+    "rolled-back": lambda s: _phase(s) == "rolled_back" and s["routing"].get("touched"),
+    "rolled-back-untouched": lambda s: (
+        _phase(s) == "rolled_back" and not s["routing"].get("touched")
+    ),
+    "promoted": lambda s: _phase(s) == "promoted" and "retirement" not in s["progress"],
+    "promoted-and-due": lambda s: (
+        s["progress"].get("retirement") == "due" and "waiting" in s["progress"]
+    ),
+    "promoted-and-asked": lambda s: s["progress"].get("retirement") == "asked",
+    "promoted-and-done": lambda s: s["progress"].get("retirement") == "done",
+    "pooled-counts": lambda s: _pooled(s, lambda one: len(one) == 2 and isinstance(one[0], int)),
+    "pooled-histogram": lambda s: _pooled(
+        s, lambda one: len(one) == 2 and isinstance(one[0], list)
+    ),
+    "pooled-moments": lambda s: _pooled(s, lambda one: len(one) == 3),
+    "pooled-gauge": lambda s: _pooled(s, lambda one: len(one) == 1),
+    "sequential-evidence": lambda s: any(
+        isinstance(t["memory"], list) and len(t["memory"]) in (5, 8)
+        for t in _tallies(s)
+        if "memory" in t
+    ),
+    "compared": lambda s: (
+        len(_tallies(s)) == len(COMPARED) and all("memory" in t for t in _tallies(s)[:6])
+    ),
+    "tail": lambda s: any("tail" in each for each in _series(s)),
+    "reading": lambda s: any("reading" in each for each in _series(s)),
+    "fingerprint": lambda s: any("fingerprint" in each for each in _series(s)),
+    "no-answer": lambda s: any(
+        t.get("verdict") == "error" and "bad_since" in t for t in _tallies(s)
+    ),
+    "no-data": lambda s: any(
+        t.get("verdict") == "no_data" and "bad_since" in t for t in _tallies(s)
+    ),
+    "failing": lambda s: any(t.get("failed") for t in _tallies(s)),
+    "drifts": lambda s: len(s["routing"].get("drifts", ())) > 1,
+    "reasserted": lambda s: s["routing"].get("reasserted"),
+    "lagging": lambda s: s["routing"].get("attempts") and s["routing"].get("retry_at"),
+    "approval": lambda s: s["progress"].get("approvals"),
+    "hook-not-yet": lambda s: s["progress"].get("answer", {}).get("kind") == "not_yet",
+    "hook-stop": lambda s: (
+        s["progress"].get("answer", {}).get("kind") == "stop" and "unguarded" in s["plan"]
+    ),
+    "preview": lambda s: any(
+        analysis.get("synthetic") for analysis in s["plan"].get("analyses", ())
+    ),
+    "closed-by-hand": lambda s: s["routing"].get("served", {}).get("marker", {}).get("closed"),
+    "step-memory": lambda s: "memory" in s["progress"],
+    "frozen-gate": lambda s: "frozen" in s["progress"],
+    "skipped": lambda s: s["progress"].get("skipped"),
+    "forced": lambda s: s["progress"].get("forced"),
+    "waived": lambda s: s["progress"].get("waived"),
+    "overdue": lambda s: s["progress"].get("overdue"),
+    "astray": lambda s: s["clocks"].get("astray"),
+    "served-elsewhere": lambda s: {"elsewhere", "settled"} <= s["routing"].get("served", {}).keys(),
+    "identities": lambda s: "identities" in s["routing"].get("served", {}),
+    "instances": lambda s: (
+        _phase(s) == "progressing" and len(s.get("instances", {}).get("capacities", ())) == 2
+    ),
+    "needs-no-stable": lambda s: s["plan"].get("needs_stable") is False,
+    "way-back-in-steps": lambda s: (
+        _phase(s) == "rolling_back" and s["routing"].get("wanted", {}).get("candidate")
+    ),
+}
+"""What must be among the states: the first one of the transcripts of which it holds."""
+
+
+def chosen(states: list[str]) -> dict[str, str]:
+    parsed = [(json.loads(text), text) for text in states]
+    found = {
+        name: next((text for state, text in parsed if holds(state)), "")
+        for name, holds in STATES.items()
+    }
+    missing = [name for name, text in found.items() if not text]
+    if missing:
+        raise SystemExit(f"no transcript comes by a state for {', '.join(missing)}")
+    return found
+
+
+def main() -> None:
+    target = GOLDEN / f"format-{FORMAT}"
+    played = {make.__name__: make() for make in TRANSCRIPTS}
+    files = {
+        f"states/{name}.json": f"{text}\n"
+        for name, text in chosen(
+            [text for world in played.values() for text in world.states]
+        ).items()
+    }
+    files |= {
+        f"transcripts/{name}.jsonl": "".join(f"{each}\n" for each in world.lines)
+        for name, world in played.items()
+    }
+    for name, text in files.items():
+        path = target / name
+        if path.exists():
+            if path.suffix == ".jsonl" and path.read_text(encoding="utf-8") != text:
+                raise SystemExit(
+                    f"{path.relative_to(GOLDEN)} would be another one now: golden files are "
+                    "never overwritten"
+                )
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        print(f"{len(text):>8} {path.relative_to(GOLDEN)}")
+
+
+if __name__ == "__main__":
+    main()
