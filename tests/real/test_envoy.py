@@ -21,8 +21,8 @@ from progressive.model.release import Release, Version
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, seconds
-from progressive.routers.envoy import Envoy
-from progressive.testing import check_metrics, check_router
+from progressive.routers.envoy import Envoy, Http
+from progressive.testing import BreakableProxy, check_metrics, check_router
 
 pytestmark = pytest.mark.real
 
@@ -218,6 +218,30 @@ def test_the_router_keeps_the_laws_of_all_routers(envoy: EnvoyProcess) -> None:
         check_router(router, THREE, edit=stranger)
 
     assert envoy.get(20, "/three") == {"v1": 20}
+
+
+def test_the_router_says_what_it_knows_in_every_way_that_envoy_can_be_out_of_reach(
+    envoy: EnvoyProcess,
+) -> None:
+    with BreakableProxy(
+        envoy.admin.removeprefix("http://"),
+        is_write=lambda sent: sent.startswith(b"POST"),
+        success=b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nOK\n",
+    ) as proxy:
+        admin = Http(f"http://{proxy.address}", deadline=seconds(0.3))
+        with Envoy(admin=admin, prefix="three") as router:
+            report = check_router(
+                router,
+                THREE,
+                broken=proxy.breakages,
+                within=seconds(5),
+                writes=lambda: proxy.writes,
+                undo=lambda line: subprocess.run(
+                    shlex.split(line), check=True, capture_output=True
+                ),
+            )
+
+    assert not {"broken=", "writes=", "undo="} & set(report.missing)
 
 
 def test_a_backend_that_the_route_does_not_have_is_named(envoy: EnvoyProcess) -> None:

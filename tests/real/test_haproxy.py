@@ -27,6 +27,7 @@ from progressive.model.units import Percent, percent, seconds
 from progressive.rollout import Note
 from progressive.routers.haproxy import HAProxy, HAProxyWeights, LineSocket
 from progressive.testing import (
+    BreakableProxy,
     MemoryStore,
     ScriptedMetrics,
     VirtualClock,
@@ -120,6 +121,42 @@ def test_it_keeps_the_laws_of_all_routers(
 
 def test_it_keeps_them_on_an_event_loop(haproxy: HAProxyProcess, router: Router, way: str) -> None:
     asyncio.run(acheck_router(router, RELEASE, edit=stranger(haproxy, way)))
+
+
+def test_none_of_the_laws_is_left_out(haproxy: HAProxyProcess, way: str) -> None:
+    """With a neighbour, a third version, names, the typed line, and every way to break down."""
+
+    def third_version(share: Percent) -> None:
+        line = f"set map {haproxy.map} app v1:{share.ppm}:v9"
+        assert haproxy.command(line).strip() == ""
+
+    with BreakableProxy(
+        haproxy.socket,
+        is_write=lambda sent: sent.startswith(b"set"),
+        failure=b"Out of memory error.\n\n",
+        success=b"\n",
+    ) as proxy:
+        socket = LineSocket(proxy.address, deadline=seconds(0.3))
+        router: Router
+        if way == "by_map":
+            router = HAProxy(socket=socket, map=haproxy.map)
+        else:
+            router = HAProxyWeights(socket=socket, backend="app")
+        given: dict[str, Any] = {
+            "edit": stranger(haproxy, way),
+            "bad_names": ["v2:blue" if way == "by_map" else "v2/blue"],
+            "broken": proxy.breakages,
+            "within": seconds(5),
+            "writes": lambda: proxy.writes,
+            "undo": haproxy.typed,
+        }
+        if way == "by_map":
+            given["beside"] = attrs.evolve(RELEASE, service="cart")
+            given["third_version"] = third_version
+        report = check_router(router, RELEASE, **given)
+
+    # By weights a backend belongs to one service, and a third server keeps a rollout from starting.
+    assert set(report.missing) == (set() if way == "by_map" else {"beside=", "third_version="})
 
 
 @pytest.mark.parametrize("reached", ["socket", "admin"])
@@ -438,7 +475,7 @@ def test_a_server_of_neither_version_is_elsewhere_and_stops_a_raise_but_no_way_b
     back = give(by_weights, 0)
 
     assert (there.traffic.candidate, there.unattributed) == (percent(25), percent(50))
-    assert back.traffic.candidate == percent(0) and back.unattributed.ppm > 0
+    assert back.shows(Traffic())
 
 
 def test_a_backend_that_is_not_there_is_named(
