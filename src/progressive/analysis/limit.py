@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from functools import cached_property
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 import attrs
 
@@ -152,6 +152,11 @@ class Limit(Unweighted):
             else f"{self.metric.name}-p{self.quantile * 100:g}"
         )
 
+    @property
+    def _quantile(self) -> float:
+        assert self.quantile is not None  # a latency has one, and only latencies are histograms
+        return self.quantile
+
     @cached_property
     def _relative(self) -> bool:
         return any(isinstance(bound, Times) for _, bound in self._bounds)
@@ -239,7 +244,7 @@ class Limit(Unweighted):
             # Past the last edge nobody knows how far; what is below that edge is below the bound
             # too.
             above, _ = measured.above(min(limit, measured.edges[-1]))
-            return above <= (1 - cast(float, self.quantile)) * measured.sample
+            return above <= (1 - self._quantile) * measured.sample
         return (
             math.isfinite(value)
             and math.isfinite(limit)
@@ -260,7 +265,7 @@ class Limit(Unweighted):
             case Counts(events=events, trials=trials) if trials:
                 return events / trials
             case Histogram():
-                return measured.quantile(cast(float, self.quantile))
+                return measured.quantile(self._quantile)
             case Moments(mean=mean):
                 return mean
             case Gauge(samples=samples):
