@@ -1,4 +1,4 @@
-"""The rank test for levels."""
+"""The Mann-Whitney check: a rank test for levels."""
 
 from __future__ import annotations
 
@@ -30,19 +30,23 @@ from .parameters import (
 __all__ = ["MannWhitney"]
 
 MOST: Final = 500
-"""Samples of a track that a check may pool: they travel in the rollout."""
+"""The most samples of a track that a check may pool: they are stored with the rollout."""
 
 
 @attrs.frozen(kw_only=True)
 class MannWhitney(Comparing, Unweighted):
-    """The candidate's samples of a level do not lie on the bad side of its control's:
+    """Compare the candidate's samples of a level with its control's by rank:
     ``MannWhitney(MEMORY, margin=1.1)``.
 
-    For levels without a count of events: processor time, memory, queue depth. Windows are pooled
-    until each side has ``samples`` of them (at most 500), then judged by ranks and forgotten, so no
-    sample is used twice. It fails if the candidate's are on the bad side of ``margin`` times the
-    control's with the given ``confidence`` (one-sided, where one side is bad). Samples a few
-    seconds apart say nearly the same thing; take them as far apart as the level takes to change.
+    For levels without a count of events: processor time, memory, queue depth. It fails if the
+    candidate's samples are on the bad side of ``margin`` times the control's.
+
+    * ``than``: the control's track.
+    * ``margin``: the multiple that is still tolerated, 1 to 1000.
+    * ``confidence``: of a failure, above 0.5 and below 1; one-sided where one direction is bad.
+    * ``samples``: how many a verdict needs on each side, 2 to 500. Windows are pooled until they
+      have so many, then judged and forgotten, so no sample is used twice. Samples a few seconds
+      apart are nearly the same; take them as far apart as the level takes to change.
 
     Each judgement is made afresh, so there is no bound on false alarms over a rollout: with ten
     judgements at 0.98, up to one in five good versions fails once. Two in a row are needed by

@@ -51,39 +51,46 @@ and a larger share of alpha leaves nothing for the other checks.
 
 @attrs.frozen(kw_only=True)
 class NoWorse(Comparing):
-    """The candidate is not worse than its control: ``NoWorse(ERRORS)``, ``NoWorse(LATENCY)``,
-    ``NoWorse(ORDERS, margin=1.1)``.
+    """Fail if the candidate is proven worse than its control: ``NoWorse(ERRORS)``,
+    ``NoWorse(LATENCY)``, ``NoWorse(ORDERS, margin=1.1)``.
 
     Evidence is kept from the first look to the last, over all steps, and may be looked at at any
     time: the chance that a candidate which is not worse ever fails is at most this check's part of
     the plan's ``alpha``, for requests that are independent of each other. PASS means "no proof of
-    harm so far"; a query that changes starts the evidence, and the promise, anew. It is dormant
-    while the control gets no traffic, so put a `Limit` beside it for the bake at 100 %.
+    harm so far". A query that changes starts the evidence, and this bound, anew. The check is
+    dormant while the control gets no traffic, so put a `Limit` beside it for the bake at 100 %.
 
-    What is compared depends on the metric: rates of events for a ratio, whole distributions for a
-    latency (buckets as they are, the same on both sides), means for a mean (the promise is then
-    approximate, and nothing is judged before the candidate has 30 values), and for a level in how
-    many looks the candidate stands above. Which direction is harm is the metric's ``bad``.
+    What is compared depends on the metric's kind; its ``bad`` is the direction of harm:
 
-    ``margin`` is what is still tolerated, as a multiple: 1.1 is a tenth more errors, a tenth more
-    time, or, where down is bad, the control having 1.1 times as much. ``accept=2.0`` asks for proof
-    before it passes: not until a candidate that is at least twice as bad is excluded, with a chance
-    of error of ``beta``, is there a PASS, and it is taken back if later looks speak against it. So
-    a step that waits for a pass ends as soon as the evidence is in, and not by the clock. Twice as
-    bad is twice the rate or the mean, or half of it; of a latency, all times stretched twice, where
-    the slowest fifth and where the slowest hundredth begins; of a level, twice as high in as many
-    looks as not. ``dispersion`` is by how much events come in clumps, such as retries
-    (`progressive.stats.planning.dispersion`).
+    * ratio: rates of events.
+    * latency: whole distributions, in buckets that must be the same on both sides.
+    * mean: means. The bound on false alarms is then approximate, and nothing is judged before
+      there are 30 values of the candidate.
+    * value: in how many looks the candidate's level is above the control's.
 
-    ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do
-    not depend on the evidence: no ``accept`` in the whole plan, no person who goes on because it
-    looks good. (Ratios where up is bad only.)
+    What else can be asked:
 
-    ``blocks=True`` takes each look as one observation: the promise then holds for events that come
-    in clumps of any size (a user's retries), as long as a clump falls on either track as a request
-    does, and is over by the end of its look; and for means of values of any law that are never
-    below 0. It needs some ten looks at the least, many more for a fall at a small weight, and says
-    no bounds. (Ratios and means.)
+    * ``than``: the control's track.
+    * ``margin``: the multiple that is still tolerated, 1 to 1000: 1.1 is a tenth more errors, a
+      tenth more time, or, where down is bad, 1.1 times as much on the control.
+    * ``share_of_alpha``: the weight by which the plan's alpha is split, above 0, at most 1000.
+    * ``accept``: no PASS before a candidate at least so many times as bad is excluded, with a
+      chance of error of ``beta``; above ``margin``, at most 1000. A PASS is taken back if later
+      looks are evidence against it. A step that waits for it ends by evidence, not by the clock.
+      2.0 is twice the rate or mean, or half of it where down is bad; of a latency, times twice as
+      long, both where the slowest fifth and where the slowest hundredth begins; of a level, twice
+      as high in half of the looks.
+    * ``beta``: the chance to accept a candidate that is ``accept`` times as bad, between 0 and 1.
+    * ``dispersion``: how many events come at a time, such as retries, 1 or more
+      (`progressive.stats.planning.dispersion`).
+    * ``exact``: use an exact test, which needs a tenth fewer errors, but keeps the bound only if
+      weights and looks do not depend on the evidence: no ``accept`` in the whole plan, no person
+      who goes on because it looks good. For ratios where up is bad.
+    * ``blocks``: take each look as one observation. The bound then holds for events in clumps of
+      any size (a user's retries), as long as a clump falls on either track as a request does and
+      is over by the end of its look; and for means of values of any distribution that are never
+      below 0. It needs at least some ten looks, many more for a fall at a small weight, and gives
+      no bounds on the ratio. For ratios and means.
     """
 
     kind: ClassVar[str] = "no_worse"

@@ -25,15 +25,17 @@ TOLERANCE: Final = Tolerance(in_a_row=1, then=Action.HOLD)
 
 @attrs.frozen(kw_only=True)
 class SampleRatio(Unweighted):
-    """The candidate gets the part of the requests that its weight says: ``SampleRatio(ERRORS)``. If
-    not, the rollout is held.
+    """Hold if the candidate's part of the requests is not the one that its weight asks for:
+    ``SampleRatio(ERRORS)``.
 
     A split that is not as it was asked for (a sample-ratio mismatch) means that the routing is
-    broken, or that one track's requests are not all counted; what the other checks say is then not
-    to be trusted. Any metric will do that counts all requests of both tracks: a ratio, or a
-    latency. The chance that a right split is ever held is at most ``alpha``, however often it is
-    looked at, for requests that are sent independently of each other: not for sticky sessions,
-    where each visitor brings many.
+    broken, or that one track's requests are not all counted; the verdicts of the other checks are
+    then not to be trusted.
+
+    * ``metric``: any that counts all requests of both tracks: a ratio, or a latency.
+    * ``alpha``: the chance that a right split is ever held, over any number of looks. This is for
+      requests that are sent independently of each other: not for sticky sessions, where each
+      visitor brings many.
 
     While a route by header or a mirror sends the candidate more than its weight, only too few
     requests count. It is dormant at 100 %.

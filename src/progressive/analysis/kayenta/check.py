@@ -1,4 +1,4 @@
-"""Kayenta's judge as a check: several metrics, one score."""
+"""The Kayenta check: several metrics judged together by one score, as Spinnaker does."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .judge import KayentaJudge, KayentaVerdict
 __all__ = ["Kayenta"]
 
 MOST: Final = 1_440
-"""Points of a series that a check may keep: they travel in the rollout. A point a minute for a
-day.
+"""The most points of a series that a check may keep, a point a minute for a day: they are stored
+with the rollout.
 """
 
 _VERDICTS: Final = {
@@ -38,8 +38,8 @@ _VERDICTS: Final = {
 FRESH: Final = "fresh"
 WAITING: Final = "waiting"
 SILENT: Final = "silent"
-"""What there is of a metric since the last judgement: points on both sides, not yet, or none of the
-candidate alone. A metric that falls silent must not go on passing by its old points.
+"""The data of a metric since the last judgement: points on both sides, none on the control yet, or
+none on the candidate alone. A metric that falls silent must not go on passing by its old points.
 """
 
 _Points = tuple[tuple[float, ...], tuple[float, ...]]
@@ -48,15 +48,19 @@ _Points = tuple[tuple[float, ...], tuple[float, ...]]
 
 @attrs.frozen(kw_only=True)
 class Kayenta(Comparing, Unweighted):
-    """A canary config of Kayenta's, judged in a rollout:
+    """Judge several levels together by a canary config of Kayenta's:
     ``Kayenta(config, metrics=[CPU, MEMORY])``.
 
-    ``config`` is a `progressive.analysis.kayenta.KayentaJudge`; ``metrics`` are levels with the
-    names that its metrics have. What they show is added up, and from ``points`` of each on (Kayenta
-    warns below 50) they are judged together whenever each has brought new ones: Pass is a pass,
-    Marginal is inconclusive, Fail fails. The newest ``lookback`` points are kept, 1,440 at most;
-    they travel in the rollout, some ten bytes each. As in Kayenta each judgement is made afresh
-    over points that were judged before, so there is no bound on false alarms.
+    Once each series has enough points, all are judged whenever each metric has new ones: Pass is a
+    PASS, Marginal INCONCLUSIVE, Fail a FAIL. As in Kayenta, each judgement includes points that
+    were judged before, so there is no bound on false alarms.
+
+    * ``config``: a `progressive.analysis.kayenta.KayentaJudge`.
+    * ``metrics``: levels, named as the metrics of ``config``.
+    * ``than``: the control's track.
+    * ``points``: how many a judgement needs of each series (Kayenta warns below 50).
+    * ``lookback``: how many points of a series are kept, the newest, from ``points`` to 1,440. They
+      are stored with the rollout, some ten bytes each.
     """
 
     kind: ClassVar[str] = "kayenta"
@@ -87,14 +91,12 @@ class Kayenta(Comparing, Unweighted):
             or not all(isinstance(each, Metric) for each in metrics)
         ):
             return [f"metrics={fields.brief(metrics)}: give a list of Metric(..., kind='value')"]
-        wanted, given = (
-            [each.name for each in self.config.metrics],
-            [each.name for each in self.metrics],
-        )
+        judged = [each.name for each in self.config.metrics]
+        given = [each.name for each in self.metrics]
         problems = [
             f"metrics: none is named {name!r}, which the config judges; there are "
             f"{', '.join(given)}"
-            for name in dict.fromkeys(wanted)
+            for name in dict.fromkeys(judged)
             if name not in given
         ]
         for each in dict.fromkeys(self.metrics):
@@ -103,7 +105,7 @@ class Kayenta(Comparing, Unweighted):
                     f"metrics: {each.name!r} is a {each.kind.value}; Kayenta compares "
                     "points, so make it a value"
                 )
-            if each.name not in wanted:
+            if each.name not in judged:
                 problems.append(f"metrics: {each.name!r} is not judged by the config; leave it out")
         twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
         problems += [
