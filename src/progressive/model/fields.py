@@ -25,7 +25,7 @@ STORED_AS: Final = "stored_as"
 
 
 def stored_as(key: str) -> dict[str, str]:
-    """Return the ``metadata=`` of a renamed field, whose key in stored state stays ``key`` for ever."""
+    """Return the ``metadata=`` of a renamed field, whose stored key stays ``key`` for ever."""
     return {STORED_AS: key}
 
 
@@ -101,8 +101,9 @@ def is_name(instance: object, attribute: attrs.Attribute[Any], value: object) ->
 
 
 def name(value: object, what: str) -> str:
-    """Return ``value`` if it is a name: 1 to 128 letters, digits and ``. _ : / -``, none of these at
-    an end. ``what`` names it in the error.
+    """Return ``value`` if it is a name; ``what`` is for the error.
+
+    A name has 1 to 128 letters, digits and ``. _ : / -``, none of these at an end.
     """
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
@@ -127,7 +128,7 @@ def at_least(least: int) -> Callable[[object, attrs.Attribute[Any], object], Non
 
 
 def whole(value: object, what: str, *, least: int = 0) -> int:
-    """Return ``value`` if it is a whole number of at least ``least``; ``what`` names it in the error."""
+    """Return ``value`` if it is a whole number of at least ``least``; ``what`` is for the error."""
     if type(value) is int and value >= least:
         return value
     raise StrategyError(f"{what}: {value!r} must be a whole number, {least} or more")
@@ -139,7 +140,7 @@ optional = attrs.validators.optional
 def is_a(kind: type[Any], such: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
     """A validator: an instance of ``kind``.
 
-    ``such`` is the hint in the error: an example of what to write, with ``{}`` for the given value.
+    ``such`` is the hint in the error: what to write, with ``{}`` for the given value.
     """
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -150,7 +151,7 @@ def is_a(kind: type[Any], such: str) -> Callable[[object, attrs.Attribute[Any], 
 
 
 def a(kind: type[Any], value: Any, what: str, such: str) -> Any:
-    """Return ``value`` if it is an instance of ``kind``; ``what`` and ``such`` are for the error."""
+    """Return ``value`` if it is an instance of ``kind``; the rest is for the error."""
     if isinstance(value, kind):
         return value
     raise StrategyError(
@@ -191,7 +192,7 @@ def listed(value: Any) -> Any:
 def is_list_of(
     names: tuple[str, ...], such: str
 ) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    """A validator: a tuple of objects that have all these attributes; ``such`` says what they are."""
+    """A validator: a tuple of objects with all these attributes; ``such`` says what they are."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         what = where(instance, attribute)
