@@ -1,4 +1,4 @@
-"""What is: the state of one release under one plan, its events, commands and notes."""
+"""The state of one release under one plan, with its events, commands and notes."""
 
 from __future__ import annotations
 
@@ -51,12 +51,11 @@ __all__ = [
     "Command",
     "CommandFailed",
     "Drifted",
-    "PhaseEntered",
     "Escalated",
     "Event",
+    "EventRecorded",
     "ExitCode",
     "GateAnswered",
-    "EventRecorded",
     "Hold",
     "HookAnswered",
     "Inspect",
@@ -69,6 +68,7 @@ __all__ = [
     "Outcome",
     "PersonEvent",
     "Phase",
+    "PhaseEntered",
     "PromoteNow",
     "Read",
     "Refused",
@@ -79,8 +79,9 @@ __all__ = [
     "Retired",
     "Retirement",
     "Rollout",
-    "RunHook",
+    "RouterApplied",
     "RouterRead",
+    "RunHook",
     "Skip",
     "Status",
     "Survey",
@@ -89,6 +90,5 @@ __all__ = [
     "Unjudged",
     "Verified",
     "Waiting",
-    "RouterApplied",
     "begin",
 ]

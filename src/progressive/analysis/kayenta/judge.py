@@ -21,11 +21,11 @@ judgement is made afresh, so ten of them raise up to ten times as many false ala
 
 On purpose, it differs from Kayenta:
 
-* **A metric that could not be judged fails.** In Kayenta, Error and Nodata count nowhere, a group without
-  data counts as 100, an error is never critical, and with ``nan_strategy="replace"`` two empty
-  series pass. Here each of them counts like High, and an error of a critical metric makes the score
-  0. Points that are NaN are still zeros under "replace", as the metric asks; a series without any
-  point is not. ``fail_open=True`` is Kayenta's own behaviour.
+* **A metric that could not be judged fails.** In Kayenta, Error and Nodata count nowhere, a group
+  without data counts as 100, an error is never critical, and with ``nan_strategy="replace"`` two
+  empty series pass. Here each of them counts like High, and an error of a critical metric makes the
+  score 0. Points that are NaN are still zeros under "replace", as the metric asks; a series without
+  any point is not. ``fail_open=True`` is Kayenta's own behaviour.
 * **The result does not depend on the unit.** Kayenta finds the interval to within 1e-4 in any unit,
   so fractions of 1e-5 never alarm. Here it is exact; ``root_tolerance=1e-4`` is Kayenta's own
   behaviour.
