@@ -149,13 +149,13 @@ def action_for(state: CheckState, tolerance: Tolerance, *, full: bool) -> tuple[
     if state.stuck_verdict is None:
         return None
     budget = _budget(tolerance, state.stuck_verdict)
-    stuck_for = (
+    stretch = (
         state.stuck_until - state.stuck_since
         if state.stuck_since is not None and state.stuck_until is not None
         else timedelta()
     )
     too_many = budget.looks is not None and state.stuck_looks > budget.looks
-    too_long = budget.within is not None and stuck_for >= budget.within
+    too_long = budget.within is not None and stretch >= budget.within
     if not (too_many or too_long):
         return None
     return (Action.HOLD if full and budget.then is Action.ROLL_BACK else budget.then), state.why

@@ -50,7 +50,7 @@ def pack(measured: Measurement) -> Memory:
 
 
 def _unpack(packed: Memory) -> Measurement:
-    """Return a packed measurement, told apart by its shape."""
+    """Return a packed measurement; its kind follows from its shape."""
     match packed:
         case (int(events), int(trials)):
             return Counts(events=events, trials=trials)

@@ -119,7 +119,7 @@ class Routing:
     * ``first_sent``: the epoch and the serial of the first write of this epoch.
     * ``acked_epoch``: the epoch of the last write that was read back.
     * ``attempts``, ``retry_at``: failed commands, and when to try the next.
-    * ``drifts``: when drift was seen of late.
+    * ``drifts``: the latest times at which drift above the step's weight was seen.
     * ``undo``: how to take all traffic back by hand.
     """
 
