@@ -215,12 +215,12 @@ def named_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
             continue
         base = {"set_weight": "weight"}.get(step.kind, step.kind)
         label = getattr(step, "name", None) or traffic.candidate.number
-        id = f"{base}-{label}"
+        name = f"{base}-{label}"
         number = 2
-        while id in taken:
-            id, number = f"{base}-{label}-{number}", number + 1
-        taken.add(id)
-        named.append(attrs.evolve(step, id=id))  # type: ignore[misc]
+        while name in taken:
+            name, number = f"{base}-{label}-{number}", number + 1
+        taken.add(name)
+        named.append(attrs.evolve(step, id=name))  # type: ignore[misc]
     return tuple(named)
 
 

@@ -170,7 +170,9 @@ def _exact_tail(u: int, m: int, n: int) -> float:
             ways[power] -= ways[power - factor]
         for power in range(i, reach + 1):
             ways[power] += ways[power - i]
-    favourable = sum(ways)
+    favourable = 0
+    for count in ways:
+        favourable += count
     every = 1
     for i in range(1, min(m, n) + 1):
         every = every * (max(m, n) + i) // i

@@ -55,13 +55,14 @@ class Levels:
         self, state: _State, candidate: Gauge, control: Gauge, alpha: float
     ) -> tuple[str, Numbers]:
         up, down = state
-        above, below = up[0], down[1]
+        (above, not_above), (not_below, below) = up, down
         fallen = self.question.down and (
             not self.question.up or sign_test.evidence(down, up=False) > sign_test.evidence(up)
         )
-        side, bad_looks, looks = (
-            ("below", below, sum(down)) if fallen else ("above", above, sum(up))
-        )
+        if fallen:
+            side, bad_looks, looks = "below", below, not_below + below
+        else:
+            side, bad_looks, looks = "above", above, above + not_above
         level, control_level = _mean(candidate), _mean(control)
         numbers: Numbers = (
             ("candidate_level", level),

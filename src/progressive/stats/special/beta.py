@@ -71,7 +71,7 @@ def log_beta(a: float, b: float) -> float:
 
 
 def log_beta_peak(x: float, y: float, a: float, b: float) -> float:
-    """Return log(x^a y^b / B(a, b)), the log density of the logit, for ``x`` = 1 - ``y`` in (0, 1)."""
+    """Return log(x^a y^b / B(a, b)) for ``x`` = 1 - ``y`` in (0, 1): log density of the logit."""
     distance, whole = a * y - b * x, a + b
     corrections = stirling(a) + stirling(b) - stirling(whole)
     deviance = a * excess(-distance / a, x, a / whole) + b * excess(distance / b, y, b / whole)

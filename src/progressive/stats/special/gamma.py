@@ -102,7 +102,7 @@ def gamma_p(a: float, x: float) -> float:
 
 
 def gamma_q(a: float, x: float) -> float:
-    """Return P(X > x) of a gamma distribution, Q(a, x); where it is small, as exact as `gamma_p`."""
+    """Return P(X > x) of a gamma distribution, Q(a, x); as exact as `gamma_p` where small."""
     return exp(log_gamma_q(a, x))
 
 

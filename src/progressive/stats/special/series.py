@@ -36,7 +36,7 @@ exponential is 0.
 """
 
 WIDEST_STEP: Final = 1.0
-"""The longest Newton step to the right: there the logarithm of an upper tail falls exponentially, so
+"""The longest Newton step to the right: there the log of an upper tail falls exponentially, so
 overshooting by ``n`` takes ``n`` steps back.
 """
 
