@@ -51,7 +51,7 @@ class Judgement:
 
 @attrs.frozen(kw_only=True)
 class Budget:
-    """How long an unbroken run of looks that neither pass nor fail is tolerated, and what follows.
+    """A limit on an unbroken run of looks that neither pass nor fail, and the action beyond it.
 
     * ``looks``: the most looks of such a run; one more exceeds the budget. None: no limit.
     * ``within``: a run that lasts this long exceeds the budget. None: no limit.
@@ -79,7 +79,7 @@ class Budget:
 
 @attrs.frozen(kw_only=True)
 class Tolerance:
-    """When failing looks make a failed check, and what the other verdicts lead to.
+    """The number of failing looks that fail a check, and the budgets of the other verdicts.
 
     * ``in_a_row``: consecutive failing looks after which the check has failed.
     * ``failures``: the most failing looks in all; one more fails the check. None: no limit.

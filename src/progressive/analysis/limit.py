@@ -290,4 +290,4 @@ UNITS: Final = {
     Kind.MEAN: "values",
     Kind.VALUE: "samples",
 }
-"""What ``min_sample`` counts, by the kind of metric."""
+"""The unit of ``min_sample``, by the kind of metric."""

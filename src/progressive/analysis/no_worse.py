@@ -41,7 +41,7 @@ UNITS: Final = {
     Kind.MEAN: "value",
     Kind.VALUE: "look",
 }
-"""What an acceptance counts, by the kind of metric."""
+"""The unit in which an acceptance counts what it needs, by the kind of metric."""
 
 MOST: Final = 1000.0
 """The largest ``accept`` and ``share_of_alpha``. No test excludes a larger ratio in useful time,

@@ -34,7 +34,9 @@ ENOUGH: Final = 10
 """Requests that must be expected above a level before its edges are chosen."""
 
 NEAR: Final = 4.0
-"""How many times more or fewer requests than a level may be above an edge that stands for it."""
+"""The largest ratio, either way, of the part of the requests above an edge to the level it stands
+for.
+"""
 
 _WAY: Final = (-0.4, 0.0, 0.33)
 """The alternatives: which part of the way, in log odds, the candidate has gone from "as good" to

@@ -1,4 +1,4 @@
-"""How two tracks are compared: one file for each kind of metric."""
+"""Sequential comparisons of two tracks: one file for each kind of metric."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ FEW_POINTS: Final = 50
 """Points of a control series below which Kayenta warns: fewer ranks decide little at 98 %."""
 
 _ROUNDING: Final = 1e-6
-"""How far weights may be from 100, so that three times 33.3333333 add up to it."""
+"""The tolerance of the sum of weights, so that three times 33.3333333 add up to 100."""
 
 
 @attrs.frozen(kw_only=True)

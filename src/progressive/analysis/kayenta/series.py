@@ -41,7 +41,7 @@ class Series:
 
 @attrs.frozen(kw_only=True)
 class Pair:
-    """The same series on both sides."""
+    """One series of both sides: its points on the control and on the experiment."""
 
     name: str
     tags: Tags = attrs.field(default=(), converter=_tags)

@@ -23,7 +23,7 @@ Detector = Callable[[Sequence[float]], list[bool]]
 
 
 class NanStrategy(enum.StrEnum):
-    """What to do with a missing point."""
+    """The treatment of a missing point."""
 
     REMOVE = "remove"
     """Leave it out."""
@@ -32,7 +32,7 @@ class NanStrategy(enum.StrEnum):
 
 
 class OutlierStrategy(enum.StrEnum):
-    """What to do with values far outside of the others."""
+    """The treatment of values far outside of the others."""
 
     KEEP = "keep"
     REMOVE = "remove"
