@@ -80,7 +80,15 @@ def test_the_changelog_names_the_stored_format(project: dict[str, Any]) -> None:
 def test_every_group_of_nox_is_there(project: dict[str, Any]) -> None:
     wanted = set(re.findall(r'group\("(\w+)"\)', (TOP / "noxfile.py").read_text("utf-8")))
 
-    assert wanted == {"bench", "docs", "lint", "mutation", "tests", "types"}
+    assert wanted == {
+        "bench",
+        "coverage",
+        "docs",
+        "lint",
+        "mutation",
+        "tests",
+        "types",
+    }
     assert wanted <= project["dependency-groups"].keys()
 
 

@@ -22,7 +22,7 @@ from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent, seconds
 from progressive.routers.envoy import Envoy, Http
-from progressive.testing import BreakableProxy, Breakage, check_metrics, check_router
+from progressive.testing import BreakableProxy, check_metrics, check_router
 
 pytestmark = pytest.mark.real
 
@@ -214,31 +214,34 @@ def test_the_router_keeps_the_laws_of_all_routers(envoy: EnvoyProcess) -> None:
     def stranger(traffic: Traffic) -> None:
         envoy.post("three", v1=str(traffic.stable.ppm), v2=str(traffic.candidate.ppm))
 
-    def type_it(line: str) -> None:
-        subprocess.run(line, shell=True, check=True, capture_output=True)
+    with Envoy(admin=envoy.admin, prefix="three") as router:
+        check_router(router, THREE, edit=stranger)
 
-    with (
-        BreakableProxy(
-            envoy.admin.removeprefix("http://"),
-            is_write=lambda sent: sent.startswith(b"POST"),
-            success=b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nOK\n",
-        ) as proxy,
-        Envoy(admin=Http(f"http://{proxy.address}", deadline=seconds(1)), prefix="three") as router,
-    ):
-        answered: tuple[Breakage, ...] = ("garble", "lose_reply", "hang_reply", "ignore")
-        report = check_router(
-            router,
-            THREE,
-            edit=stranger,
-            bad_names=["v3", "v1:0"],
-            broken={how: proxy.breakages[how] for how in answered},
-            within=seconds(30),
-            writes=lambda: proxy.writes,
-            undo=type_it,
-        )
-
-    assert "undo takes everything back" in report.held
     assert envoy.get(20, "/three") == {"v1": 20}
+
+
+def test_the_router_says_what_it_knows_in_every_way_that_envoy_can_be_out_of_reach(
+    envoy: EnvoyProcess,
+) -> None:
+    with BreakableProxy(
+        envoy.admin.removeprefix("http://"),
+        is_write=lambda sent: sent.startswith(b"POST"),
+        success=b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nOK\n",
+    ) as proxy:
+        admin = Http(f"http://{proxy.address}", deadline=seconds(0.3))
+        with Envoy(admin=admin, prefix="three") as router:
+            report = check_router(
+                router,
+                THREE,
+                broken=proxy.breakages,
+                within=seconds(5),
+                writes=lambda: proxy.writes,
+                undo=lambda line: subprocess.run(
+                    shlex.split(line), check=True, capture_output=True
+                ),
+            )
+
+    assert not {"broken=", "writes=", "undo="} & set(report.missing)
 
 
 def test_a_backend_that_the_route_does_not_have_is_named(envoy: EnvoyProcess) -> None:

@@ -1,5 +1,5 @@
 """Writes the golden states and transcripts of the current FORMAT:
-``PYTHONPATH=src:tests/engine python tests/golden/make.py``.
+``PYTHONPATH=src:tests/engine python tests/support/make_golden.py``.
 
 Run it for a new FORMAT and for what is new in this one, from the library version that writes it
 first, and commit what it wrote. It never overwrites: what a library has written is read for ever,

@@ -272,7 +272,7 @@ def script() -> ExitCode:
 
 
 async def web_handler() -> bool:
-    """The other colour."""
+    """The same with asyncio."""
     return (await arun("shop-v2", ports)).promoted
 
 

@@ -1,6 +1,4 @@
-"""From measurements to verdicts: what a check is, the checks of the library, and how verdicts add
-up.
-"""
+"""Judge measurements: the contract of a check, the library's checks, and analyses of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks repeated: what an analysis is, how its looks add up, and what they lead to."""
+"""An analysis: checks that are measured together, again and again."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ __all__ = ["Analysis"]
 
 
 PREFLIGHT = "preflight"
-"""The name under which the looks before the start are asked for; an analysis can't have it."""
+"""The reserved name of the looks that preflight takes before the start."""
 
 
 def checks_of(value: Iterable[Check]) -> tuple[Check, ...]:
     """A converter: several checks."""
-    found: tuple[Check, ...] = fields.listed(value)
-    return found
+    checks: tuple[Check, ...] = fields.listed(value)
+    return checks
 
 
 @attrs.frozen(kw_only=True)
 class Analysis:
     """Checks that are measured together.
 
-    ``interval`` is from the end of one window to the end of the next. ``warmup`` is verified time
-    after each change of traffic whose measurements are not judged. ``synthetic`` says that the
-    candidate gets requests which no router sends it (a load test of a preview), so that it can be
-    judged at 0 %.
+    * ``interval``: from the end of one window to the end of the next.
+    * ``warmup``: verified time after each change of traffic whose measurements are not judged.
+    * ``synthetic``: the candidate gets requests which no router sends it (a load test of a
+      preview), so that it can be judged at 0 %.
     """
 
     name: str = attrs.field(validator=fields.is_name, kw_only=False)

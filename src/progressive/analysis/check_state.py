@@ -1,4 +1,4 @@
-"""The state of one check over its looks, how each look changes it, and what it leads to."""
+"""The state of one check over its looks: how each look changes it, and which action it requires."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class CheckState:
-    """What one check has seen so far. Its size does not grow with the number of looks.
+    """The verdicts of one check so far. Its size does not grow with the number of looks.
 
     ``passes_at_weight`` and ``looks_at_weight`` count since the traffic was last changed;
     ``failures`` and ``consecutive_failures`` since the last resume. The ``stuck`` fields describe
@@ -48,7 +48,7 @@ class CheckState:
 
 
 WHY_LIMIT = 160
-"""Longer reasons are cut in the state; the notes have them whole."""
+"""Characters of a reason that the state keeps; the notes have it whole."""
 
 
 def update(
@@ -61,54 +61,58 @@ def update(
     end: datetime,
     here: bool = True,
 ) -> CheckState:
-    """``state`` after one more judgement of the window from ``start`` to ``end``.
+    """Return the state after one more judgement of the window from ``start`` to ``end``.
 
-    ``here``: the window lies in the traffic that there is now. What passed in other traffic is no
-    pass here; what failed there has failed.
+    ``here``: whether the window lies in the current traffic. A pass in other traffic does not count
+    as a pass at this weight; a failure counts in any traffic.
     """
     verdict = judgement.verdict
     failing, passing = verdict is Verdict.FAIL, verdict is Verdict.PASS
-    pooling = verdict is Verdict.NO_DATA and not judgement.starved
-    failures = state.failures + failing
-    in_a_row = (
-        state.consecutive_failures + 1
-        if failing
-        else state.consecutive_failures
-        if not passing
-        else 0
+    failures, consecutive_failures = state.failures, state.consecutive_failures
+    if failing:
+        failures, consecutive_failures = failures + 1, consecutive_failures + 1
+    elif passing:
+        consecutive_failures = 0
+    failed = failing and (
+        consecutive_failures >= tolerance.in_a_row
+        or (tolerance.failures is not None and failures > tolerance.failures)
     )
-    bad = None if failing or passing or pooling else verdict
-    same = bad is not None and bad is state.stuck_verdict
+    passed_here = 1 if passing and here else 0
+    pooling = verdict is Verdict.NO_DATA and not judgement.starved
+    if failing or passing or pooling:
+        stuck_verdict, stuck_looks, stuck_since, stuck_until = None, 0, None, None
+    elif verdict is state.stuck_verdict:
+        stuck_verdict, stuck_looks = verdict, state.stuck_looks + 1
+        stuck_since, stuck_until = state.stuck_since, end
+    else:
+        stuck_verdict, stuck_looks, stuck_since, stuck_until = verdict, 1, start, end
     return CheckState(
         verdict=verdict,
         why=judgement.why[:WHY_LIMIT],
         looks=state.looks + 1,
-        passes=state.passes + (passing and here),
-        passes_at_weight=state.passes_at_weight + (passing and here),
-        looks_at_weight=state.looks_at_weight + here,
+        passes=state.passes + passed_here,
+        passes_at_weight=state.passes_at_weight + passed_here,
+        looks_at_weight=state.looks_at_weight + (1 if here else 0),
         failures=failures,
-        consecutive_failures=in_a_row,
-        failed=failing
-        and (
-            in_a_row >= tolerance.in_a_row
-            or (tolerance.failures is not None and failures > tolerance.failures)
-        ),
-        stuck_verdict=bad,
-        stuck_looks=0 if bad is None else state.stuck_looks + 1 if same else 1,
-        stuck_since=None if bad is None else state.stuck_since if same else start,
-        stuck_until=None if bad is None else end,
+        consecutive_failures=consecutive_failures,
+        failed=failed,
+        stuck_verdict=stuck_verdict,
+        stuck_looks=stuck_looks,
+        stuck_since=stuck_since,
+        stuck_until=stuck_until,
         memory=memory,
     )
 
 
 def reset_failures(state: CheckState) -> CheckState:
-    """The state after a resume: failure counters are cleared, sequential evidence stays."""
+    """Return the state after a resume: failure counters are cleared, sequential evidence stays."""
     return evolve(reset_for_new_traffic(state), failures=0, consecutive_failures=0, failed=False)
 
 
 def reset_for_new_traffic(state: CheckState) -> CheckState:
-    """The state after a change of traffic: nothing has passed at the new weight yet, and no run of
-    looks without a clear verdict goes on.
+    """Return the state after a change of traffic.
+
+    Nothing has passed at the new weight yet, and a run of looks without a clear verdict ends.
     """
     return evolve(
         state,
@@ -122,10 +126,10 @@ def reset_for_new_traffic(state: CheckState) -> CheckState:
 
 
 def is_outstanding(state: CheckState) -> bool:
-    """True until the check has passed at this weight, and again while its last clear verdict is
-    not a pass.
+    """Return whether the check still has to pass at this weight.
 
-    One look without data does not take a pass back: a closing look may be a few milliseconds long.
+    True until it has passed there, and again while its last clear verdict is not a pass. One look
+    without data does not undo a pass: a closing look may be a few milliseconds long.
     """
     return (
         not state.passes_at_weight
@@ -136,9 +140,9 @@ def is_outstanding(state: CheckState) -> bool:
 
 
 def action_for(state: CheckState, tolerance: Tolerance, *, full: bool) -> tuple[Action, str] | None:
-    """The action that a state calls for, and why; None while it calls for none.
+    """Return the action that a state requires, and why; None if it requires none.
 
-    ``full``: the candidate has all the traffic; then a budget never rolls back but holds.
+    ``full``: whether the candidate has all traffic. A budget then holds where it would roll back.
     """
     if state.failed:
         return tolerance.then, state.why
@@ -150,10 +154,11 @@ def action_for(state: CheckState, tolerance: Tolerance, *, full: bool) -> tuple[
         if state.stuck_since is not None and state.stuck_until is not None
         else timedelta()
     )
-    over = budget.looks is not None and state.stuck_looks > budget.looks
-    if over or (budget.within is not None and stretch >= budget.within):
-        return (Action.HOLD if full and budget.then is Action.ROLL_BACK else budget.then), state.why
-    return None
+    too_many = budget.looks is not None and state.stuck_looks > budget.looks
+    too_long = budget.within is not None and stretch >= budget.within
+    if not (too_many or too_long):
+        return None
+    return (Action.HOLD if full and budget.then is Action.ROLL_BACK else budget.then), state.why
 
 
 def _budget(tolerance: Tolerance, verdict: Verdict) -> Budget:

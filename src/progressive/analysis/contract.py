@@ -1,6 +1,4 @@
-"""One judgement: five verdicts, the numbers that led to them, and the contract of whatever
-judges.
-"""
+"""The contract of a check: its verdicts, judgements, tolerance, and the `Check` protocol."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ __all__ = ["Budget", "Check", "Judgement", "Tolerance", "Verdict", "metrics_of"]
 
 
 class Verdict(enum.StrEnum):
-    """What one look says. Five, not two: the last three never promote anything."""
+    """The result of judging one look. Only PASS can promote; only FAIL counts as a failure."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -38,10 +36,10 @@ def _finite(numbers: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ..
 
 @attrs.frozen(kw_only=True)
 class Judgement:
-    """A verdict with its reason in one sentence and its numbers by name.
+    """A verdict with its reason in one sentence and the numbers that led to it, by name.
 
-    ``starved`` marks a NO_DATA that is the candidate's alone: stable has traffic in the same
-    window, or gets none by design, and the candidate has none. Numbers that are not finite are left
+    ``starved`` marks a NO_DATA for which the candidate alone is to blame: it has no data in the
+    window, and stable has some, or gets no traffic by design. Numbers that are not finite are left
     out: they could not be stored.
     """
 
@@ -53,11 +51,11 @@ class Judgement:
 
 @attrs.frozen(kw_only=True)
 class Budget:
-    """How much of something that is neither pass nor fail is tolerated in one stretch, and what
-    happens after that.
+    """A limit on an unbroken run of looks that neither pass nor fail, and the action beyond it.
 
-    More than ``looks`` of them in a row, or a stretch of at least ``within``, whichever comes
-    first; None is no limit of that sort.
+    * ``looks``: the most looks of such a run; one more exceeds the budget. None: no limit.
+    * ``within``: a run that lasts this long exceeds the budget. None: no limit.
+    * ``then``: the action when either is exceeded; WAIT if and only if both are None.
     """
 
     looks: int | None = attrs.field(default=None, validator=fields.optional(fields.at_least(0)))
@@ -81,12 +79,17 @@ class Budget:
 
 @attrs.frozen(kw_only=True)
 class Tolerance:
-    """When failing looks become a failed check, and what the other verdicts lead to.
+    """The number of failing looks that fail a check, and the budgets of the other verdicts.
 
-    A check has failed after ``in_a_row`` failing looks one after another, or after more than
-    ``failures`` in all (None: no limit of that sort). ``no_data`` counts what the candidate alone
-    lacks; when stable is silent too, the step's deadline decides. At full traffic no budget rolls
-    back: it holds, which also keeps the old version from being removed.
+    * ``in_a_row``: consecutive failing looks after which the check has failed.
+    * ``failures``: the most failing looks in all; one more fails the check. None: no limit.
+    * ``then``: the action of a failed check.
+    * ``inconclusive``, ``no_data``, ``no_answer``: the budgets of INCONCLUSIVE, NO_DATA and ERROR.
+      Of NO_DATA, only `Judgement.starved` ones count; when stable has no data either, the step's
+      deadline decides.
+
+    At full traffic no budget rolls back: it holds, which also keeps the old version from being
+    removed.
     """
 
     in_a_row: int = attrs.field(default=2, validator=fields.at_least(1))
@@ -107,7 +110,7 @@ class Tolerance:
 
 
 is_flag = fields.is_a(bool, "True or False")
-"""A validator for what is on or off; a word would always be on."""
+"""A validator for an option that is on or off; a string would always count as on."""
 
 
 is_tolerance = fields.is_a(Tolerance, "Tolerance(in_a_row=2)")
@@ -115,23 +118,25 @@ is_tolerance = fields.is_a(Tolerance, "Tolerance(in_a_row=2)")
 
 
 class Check(Protocol):
-    """What judges the looks of one metric. Your own is a frozen attrs class with these names and a
+    """Judge the looks of one metric. Your own check is a frozen attrs class with these names and a
     ``kind`` of its own.
 
-    ``judge`` is pure: the same look, memory and alpha give the same answer. It is not asked about
+    ``judge`` is pure: the same look, memory and alpha give the same answer. It is not called for
     looks that were not answered.
 
-    Two things may be there besides. ``metrics``, a tuple, for a check that judges several
-    (``metric`` is then one of them): ``judge`` gets a look at each of them in turn. And
-    ``judge_in(traffic, look, memory, alpha)``, which is called in place of ``judge`` with the
-    traffic in which the look was taken, while that is the traffic that there is.
+    Two members are optional:
+
+    * ``metrics``, a tuple, for a check that judges several (``metric`` is then one of them).
+      ``judge`` gets a look at each of them in turn.
+    * ``judge_in(traffic, look, memory, alpha)`` is called in place of ``judge`` for a look that was
+      taken in the current traffic, which it is given.
     """
 
     kind: ClassVar[str]
 
     @property
     def id(self) -> str:
-        """Its name, unique within the analysis."""
+        """The name of the check, unique within its analysis."""
         ...
 
     @property
@@ -139,7 +144,7 @@ class Check(Protocol):
 
     @property
     def observe(self) -> bool:
-        """True: it is measured, judged and noted, and decides nothing."""
+        """Whether the check is measured, judged and noted, but decides nothing."""
         ...
 
     @property
@@ -147,34 +152,34 @@ class Check(Protocol):
 
     @property
     def share_of_alpha(self) -> float:
-        """Its weight when the plan's alpha is split; 0 for a check without a bounded false-alarm
-        rate.
+        """The weight by which the plan's alpha is split; 0 for a check without a bounded
+        false-alarm rate.
         """
         ...
 
     @property
     def required_tracks(self) -> tuple[Track, ...]:
-        """The tracks without which it can't judge: it is dormant while one of them gets no
-        traffic.
-        """
+        """The tracks that it can't judge without; while one gets no traffic, it is dormant."""
         ...
 
     @property
     def measured_tracks(self) -> tuple[Track, ...]:
-        """The tracks that it looks at if they get traffic (``required_tracks`` among them)."""
+        """The tracks that are measured if they get traffic; includes ``required_tracks``."""
         ...
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        """The verdict on one look and what to remember. ``alpha`` is its part of the plan's (0
-        where it has none).
+        """Judge one look. Return the judgement and the memory for the next look.
+
+        ``memory`` is None before the first look. ``alpha`` is this check's part of the plan's
+        alpha, 0 if ``share_of_alpha`` is 0.
         """
         ...
 
 
 def metrics_of(check: Check) -> tuple[Metric, ...]:
-    """Every metric that a check judges."""
-    found: tuple[Metric, ...] = getattr(check, "metrics", None) or (check.metric,)
-    return found
+    """Return every metric that a check judges."""
+    metrics: tuple[Metric, ...] = getattr(check, "metrics", None) or (check.metric,)
+    return metrics
 
 
 is_checks = is_list_of(("metric", "judge"), "a check such as Limit(...) or NoWorse(...)")

@@ -1,11 +1,11 @@
-"""A plain bound on one metric."""
+"""The limit check: an absolute or relative bound on one metric."""
 
 from __future__ import annotations
 
 import math
 from datetime import timedelta
 from functools import cached_property
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 import attrs
 
@@ -25,7 +25,7 @@ from progressive.model.measurement import (
     NoData,
 )
 from progressive.model.traffic import Track
-from progressive.model.units import Percent, Times
+from progressive.model.units import MILLION, Percent, Times
 
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
 from .parameters import Unweighted, is_metric
@@ -41,10 +41,14 @@ EXAMPLE_BOUND = {
     Kind.VALUE: "12.5",
 }
 
+DEFAULT_SAMPLE: Final = {Kind.MEAN: 30, Kind.VALUE: 1}
+"""``min_sample`` where it does not depend on the bound."""
+
 Bound = Percent | timedelta | float | Times
 
 
 def _number(bound: Percent | timedelta | float) -> float:
+    """Return a bound as a number: a fraction, seconds, or itself."""
     if isinstance(bound, Percent):
         return bound.fraction
     return bound.total_seconds() if isinstance(bound, timedelta) else float(bound)
@@ -55,13 +59,17 @@ class Limit(Unweighted):
     """A bound on one metric of the candidate: ``Limit(ERRORS, at_most=percent(1))``,
     ``Limit(LATENCY, quantile=0.99, at_most=ms(400))``.
 
-    The bound is a `Percent` for a ratio, a `timedelta` for a latency quantile, a number for a mean
-    or a value, or `times` for a multiple of what stable shows in the same windows; it is inclusive.
-    Windows are pooled until ``min_sample`` (requests, values) is reached, then judged and
-    forgotten; by default 3 / limit for a ratio (zero events then exclude the limit with 95 %), 10 /
-    (1 - q) for a quantile, 30 for a mean. If stable breaks an absolute bound in the same windows
-    too, the verdict is INCONCLUSIVE: it is not the candidate. A quantile is judged by the requests
-    above the first bucket edge at or past the bound, never by interpolation.
+    * ``at_most``, ``at_least``: the bounds, both inclusive; one is required. A `Percent` for a
+      ratio, a `timedelta` for a latency quantile, a number for a mean or a value, or `times` for a
+      multiple of stable's in the same windows.
+    * ``quantile``: required for a latency, between 0 and 1. It is judged by counting the requests
+      above the first bucket edge at or past the bound, never by interpolation.
+    * ``min_sample``: requests, values or samples that a verdict needs. Windows are pooled until
+      they have so many, then judged and forgotten. By default 3 / limit for a ratio (zero events
+      then exclude the limit with 95 %), 10 / (1 - q) for a quantile, 30 for a mean, 1 for a value.
+
+    If stable breaks an absolute bound in the same windows too, the verdict is INCONCLUSIVE: the
+    candidate is not the cause.
 
     A plain limit has no bounded false-alarm rate; put a `NoWorse` beside it.
     """
@@ -107,11 +115,11 @@ class Limit(Unweighted):
                     f"{name}={bound!r}: a {kind.value} takes {EXAMPLE_BOUND[kind]} or times(1.5)"
                 )
         if (kind is Kind.LATENCY) is not (self.quantile is not None):
-            wrong = (
-                "a latency needs quantile=, such as quantile=0.99",
-                f"quantile= is for a latency, not for a {kind.value}",
+            problems.append(
+                "a latency needs quantile=, such as quantile=0.99"
+                if self.quantile is None
+                else f"quantile= is for a latency, not for a {kind.value}"
             )
-            problems.append(wrong[self.quantile is not None])
         elif self.quantile is not None and not 0 < self.quantile < 1:
             problems.append(
                 f"quantile={self.quantile!r} is not between 0 and 1; the 99th percentile is "
@@ -128,21 +136,22 @@ class Limit(Unweighted):
 
     def _default_sample(self) -> int:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
+        if self.metric.kind is Kind.RATIO:
+            return self._default_trials()
         if self.metric.kind is Kind.LATENCY:
-            return (
-                math.ceil(round(10 / (1 - self.quantile), 6))
-                if self.quantile is not None and 0 < self.quantile < 1
-                else 1
-            )
-        if self.metric.kind is not Kind.RATIO:
-            return 30 if self.metric.kind is Kind.MEAN else 1
-        rates = [b.floor if isinstance(b, Times) else b for _, b in self._bounds]
+            valid = self.quantile is not None and 0 < self.quantile < 1
+            return math.ceil(round(10 / (1 - self._quantile), 6)) if valid else 1
+        return DEFAULT_SAMPLE[self.metric.kind]
+
+    def _default_trials(self) -> int:
+        """Return 3 / the rarest rate that a bound allows, of events or of their absence."""
+        rates = [bound.floor if isinstance(bound, Times) else bound for _, bound in self._bounds]
         rarest = [
-            min(r.ppm, 1_000_000 - r.ppm)
-            for r in rates
-            if isinstance(r, Percent) and 0 < r.ppm < 1_000_000
+            min(rate.ppm, MILLION - rate.ppm)
+            for rate in rates
+            if isinstance(rate, Percent) and 0 < rate.ppm < MILLION
         ]
-        return math.ceil(3_000_000 / min(rarest)) if rarest else 300
+        return math.ceil(3 * MILLION / min(rarest)) if rarest else 300
 
     def _default_id(self) -> str:
         is_metric(self, None, self.metric)
@@ -151,6 +160,11 @@ class Limit(Unweighted):
             if self.quantile is None
             else f"{self.metric.name}-p{self.quantile * 100:g}"
         )
+
+    @property
+    def _quantile(self) -> float:
+        assert self.quantile is not None  # a latency has one, and only latencies are histograms
+        return self.quantile
 
     @cached_property
     def _relative(self) -> bool:
@@ -165,24 +179,23 @@ class Limit(Unweighted):
         return (Track.CANDIDATE, Track.STABLE)
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        candidate, control = fresh, fresh_control = look.of(Track.CANDIDATE), look.of(Track.STABLE)
+        latest, latest_control = look.of(Track.CANDIDATE), look.of(Track.STABLE)
+        candidate, control = latest, latest_control
         if memory is not None:
-            candidate, control = pooled(memory, fresh, fresh_control)
-        if not fresh.sample:
-            why = (
-                "no data on the candidate: "
-                f"{fresh.why if isinstance(fresh, NoData | NoAnswer) else 'no requests'}"
-            )
+            candidate, control = pooled(memory, latest, latest_control)
+        if not latest.sample:
+            reason = latest.why if isinstance(latest, NoData | NoAnswer) else "no requests"
             alone = not any(track is Track.STABLE for track, _ in look.tracks)
-            starved = alone or fresh_control.sample > 0
-            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=starved), (
-                pack(candidate),
-                pack(control),
+            judgement = Judgement(
+                verdict=Verdict.NO_DATA,
+                why=f"no data on the candidate: {reason}",
+                starved=alone or latest_control.sample > 0,
             )
+            return judgement, (pack(candidate), pack(control))
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, control)):
             if measured.sample < self.min_sample and (track is Track.CANDIDATE or self._relative):
                 why = (
-                    f"{measured.sample} of the {self.min_sample} {_unit(self.metric)} that a "
+                    f"{measured.sample} of the {self.min_sample} {UNITS[self.metric.kind]} that a "
                     f"verdict needs on {track.value}"
                 )
                 return Judgement(verdict=Verdict.NO_DATA, why=why), (pack(candidate), pack(control))
@@ -193,53 +206,42 @@ class Limit(Unweighted):
         numbers = [("candidate", value), ("candidate_sample", float(candidate.sample))]
         if control.sample:
             numbers += [("stable", control_value), ("stable_sample", float(control.sample))]
+        sample = f"({candidate.sample} {UNITS[self.metric.kind]})"
         reason = ""
         for name, bound in self._bounds:
             limit = self._limit(bound, control_value)
-            said = (
-                f"{self._summarize(value)} {'<=' if name == 'at_most' else '>='} "
-                f"{self._summarize(limit)}"
-            )
-            if self._kept(name, bound, limit, candidate, value):
-                reason = reason or said
+            if self._keeps(name, bound, limit, candidate, value):
+                sign = "<=" if name == "at_most" else ">="
+                reason = reason or f"{self._format(value)} {sign} {self._format(limit)}"
                 continue
-            said = (
-                f"{self._summarize(value)} is {'above' if name == 'at_most' else 'below'} "
-                f"{self._summarize(limit)}"
-            )
-            absolute = not isinstance(bound, Times)
+            side = "above" if name == "at_most" else "below"
+            breach = f"{self._format(value)} is {side} {self._format(limit)}"
             if (
-                absolute
+                not isinstance(bound, Times)
                 and control.sample >= self.min_sample
-                and not self._kept(name, bound, limit, control, control_value)
+                and not self._keeps(name, bound, limit, control, control_value)
             ):
                 return Judgement(
                     verdict=Verdict.INCONCLUSIVE,
-                    why=f"{said}, and stable with {self._summarize(control_value)} is no better",
+                    why=f"{breach}, and stable with {self._format(control_value)} is no better",
                     numbers=tuple(numbers),
                 )
-            return Judgement(
-                verdict=Verdict.FAIL,
-                why=f"{said} ({candidate.sample} {_unit(self.metric)})",
-                numbers=tuple(numbers),
-            )
-        return Judgement(
-            verdict=Verdict.PASS,
-            why=f"{reason} ({candidate.sample} {_unit(self.metric)})",
-            numbers=tuple(numbers),
-        )
+            return Judgement(verdict=Verdict.FAIL, why=f"{breach} {sample}", numbers=tuple(numbers))
+        return Judgement(verdict=Verdict.PASS, why=f"{reason} {sample}", numbers=tuple(numbers))
 
-    def _kept(
+    def _keeps(
         self, name: str, bound: Bound, limit: float, measured: Measurement, value: float
     ) -> bool:
-        """Does ``measured`` keep the bound? Not finite never does (R16); a quantile is decided by
-        counting, not by its edge.
+        """Return whether ``measured`` keeps the bound.
+
+        A value that is not finite never does (R16). A quantile is decided by counting the requests
+        above the bound, not by its edge.
         """
         if isinstance(measured, Histogram) and name == "at_most" and not isinstance(bound, Times):
-            # Past the last edge nobody knows how far; what is below that edge is below the bound
-            # too.
+            # How far requests lie past the last edge is not known. Those at or below that edge are
+            # below a bound past it too.
             above, _ = measured.above(min(limit, measured.edges[-1]))
-            return above <= (1 - cast(float, self.quantile)) * measured.sample
+            return above <= (1 - self._quantile) * measured.sample
         return (
             math.isfinite(value)
             and math.isfinite(limit)
@@ -247,6 +249,7 @@ class Limit(Unweighted):
         )
 
     def _limit(self, bound: Bound, control: float) -> float:
+        """Return a bound as a number in the metric's unit; ``control`` is stable's value."""
         if not isinstance(bound, Times):
             return _number(bound)
         limit = bound.factor * control
@@ -256,11 +259,12 @@ class Limit(Unweighted):
         return max(limit, floor) if bound is self.at_most else min(limit, floor)
 
     def _value(self, measured: Measurement) -> float:
+        """Return the number that the bounds apply to; NaN if there is no data."""
         match measured:
             case Counts(events=events, trials=trials) if trials:
                 return events / trials
             case Histogram():
-                return measured.quantile(cast(float, self.quantile))
+                return measured.quantile(self._quantile)
             case Moments(mean=mean):
                 return mean
             case Gauge(samples=samples):
@@ -268,7 +272,7 @@ class Limit(Unweighted):
             case _:
                 return math.nan
 
-    def _summarize(self, value: float) -> str:
+    def _format(self, value: float) -> str:
         if self.metric.kind is Kind.RATIO:
             return f"{value * 100:.4g} %"
         if self.metric.kind is Kind.LATENCY:
@@ -286,8 +290,4 @@ UNITS: Final = {
     Kind.MEAN: "values",
     Kind.VALUE: "samples",
 }
-"""What a sample is made of."""
-
-
-def _unit(metric: Metric) -> str:
-    return UNITS[metric.kind]
+"""The unit of ``min_sample``, by the kind of metric."""

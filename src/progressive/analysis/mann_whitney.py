@@ -1,8 +1,8 @@
-"""The rank test for levels."""
+"""The Mann-Whitney check: a rank test for levels."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 import attrs
 
@@ -14,6 +14,7 @@ from progressive.model.traffic import Track
 from progressive.stats.ranks import common_language, mann_whitney, shift
 
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
+from .memory import kept_numbers, kept_pair
 from .parameters import (
     Comparing,
     Unweighted,
@@ -29,19 +30,23 @@ from .parameters import (
 __all__ = ["MannWhitney"]
 
 MOST: Final = 500
-"""Samples of a track that a check may pool: they travel in the rollout."""
+"""The most samples of a track that a check may pool: they are stored with the rollout."""
 
 
 @attrs.frozen(kw_only=True)
 class MannWhitney(Comparing, Unweighted):
-    """The candidate's samples of a level do not lie on the bad side of its control's:
+    """Compare the candidate's samples of a level with its control's by rank:
     ``MannWhitney(MEMORY, margin=1.1)``.
 
-    For levels without a count of events: processor time, memory, queue depth. Windows are pooled
-    until each side has ``samples`` of them (at most 500), then judged by ranks and forgotten, so no
-    sample is used twice. It fails if the candidate's are on the bad side of ``margin`` times the
-    control's with the given ``confidence`` (one-sided, where one side is bad). Samples a few
-    seconds apart say nearly the same thing; take them as far apart as the level takes to change.
+    For levels without a count of events: processor time, memory, queue depth. It fails if the
+    candidate's samples are on the bad side of ``margin`` times the control's.
+
+    * ``than``: the control's track.
+    * ``margin``: the multiple that is still tolerated, 1 to 1000.
+    * ``confidence``: of a failure, above 0.5 and below 1; one-sided where one direction is bad.
+    * ``samples``: how many a verdict needs on each side, 2 to 500. Windows are pooled until they
+      have so many, then judged and forgotten, so no sample is used twice. Samples a few seconds
+      apart are nearly the same; take them as far apart as the level takes to change.
 
     Each judgement is made afresh, so there is no bound on false alarms over a rollout: with ten
     judgements at 0.98, up to one in five good versions fails once. Two in a row are needed by
@@ -87,59 +92,55 @@ class MannWhitney(Comparing, Unweighted):
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
-        own, other = cast("tuple[tuple[float, ...], tuple[float, ...]]", memory or ((), ()))
-        own, other = (own + samples_of(candidate))[-MOST:], (other + samples_of(control))[-MOST:]
+        pooled, control_pooled = map(kept_numbers, kept_pair(memory))
+        pooled = (pooled + samples_of(candidate))[-MOST:]
+        control_pooled = (control_pooled + samples_of(control))[-MOST:]
         if not candidate.sample:
             why = no_data_on(Track.CANDIDATE, candidate, "no samples")
-            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=control.sample > 0), (
-                own,
-                other,
-            )
-        if min(len(own), len(other)) < self.samples:
+            judgement = Judgement(verdict=Verdict.NO_DATA, why=why, starved=control.sample > 0)
+            return judgement, (pooled, control_pooled)
+        if min(len(pooled), len(control_pooled)) < self.samples:
             why = (
-                f"{len(own)} and {len(other)} of the {self.samples} samples that a verdict "
-                "needs on each side"
+                f"{len(pooled)} and {len(control_pooled)} of the {self.samples} samples that a "
+                "verdict needs on each side"
             )
-            return Judgement(verdict=Verdict.NO_DATA, why=why), (own, other)
-        return self._compare(own, other), None
+            return Judgement(verdict=Verdict.NO_DATA, why=why), (pooled, control_pooled)
+        return self._compare(pooled, control_pooled), None
 
-    def _tolerated(self, level: float, up: bool) -> float:
-        """The level that is still tolerated beside this one, towards harm, also where it is below
-        0.
-        """
-        return level * self.margin if up is (level >= 0) else level / self.margin
+    def _tolerated(self, control: tuple[float, ...], up: bool) -> list[float]:
+        """Move each level by the margin towards harm, also where it is below 0."""
+        return [
+            level * self.margin if up is (level >= 0) else level / self.margin for level in control
+        ]
 
-    def _compare(self, own: tuple[float, ...], other: tuple[float, ...]) -> Judgement:
-        found = [
+    def _compare(self, candidate: tuple[float, ...], control: tuple[float, ...]) -> Judgement:
+        bad = self.metric.bad
+        bad_sides = (True, False) if bad is Bad.BOTH else (bad is Bad.UP,)
+        one_sided, up = min(
             (
                 mann_whitney(
-                    own,
-                    [self._tolerated(level, up) for level in other],
+                    candidate,
+                    self._tolerated(control, up),
                     alternative="greater" if up else "less",
                 ).p,
                 up,
             )
-            for up, harm in (
-                (True, self.metric.bad is not Bad.DOWN),
-                (False, self.metric.bad is not Bad.UP),
-            )
-            if harm
-        ]
-        least, up = min(found)
-        p = min(1.0, least * len(found))
-        tolerated = [self._tolerated(level, up) for level in other]
-        above = common_language(own, tolerated)
+            for up in bad_sides
+        )
+        p = min(1.0, one_sided * len(bad_sides))
+        tolerated = self._tolerated(control, up)
+        above = common_language(candidate, tolerated)
         worse = p < 1 - self.confidence
         numbers = [
             ("p", p),
             ("above", above),
-            ("candidate_samples", float(len(own))),
-            ("control_samples", float(len(other))),
+            ("candidate_samples", float(len(candidate))),
+            ("control_samples", float(len(control))),
         ]
         try:
-            moved = shift(own, tolerated, confidence=self.confidence)
+            moved = shift(candidate, tolerated, confidence=self.confidence)
         except ValueError:
-            said = "all samples are equal"
+            summary = "all samples are equal"
         else:
             numbers += [
                 ("shift", moved.estimate),
@@ -148,12 +149,12 @@ class MannWhitney(Comparing, Unweighted):
             ]
             unit = f" {self.metric.unit}" if self.metric.unit else ""
             margin = "" if self.margin == 1 else f"what a margin of {self.margin:g} makes of "
-            said = (
+            summary = (
                 f"{moved.estimate:+.4g}{unit} ({moved.low:+.3g} to {moved.high:+.3g}) from "
                 f"{margin}{self.than.value}'s"
             )
         why = (
-            f"{'worse' if worse else 'no worse'}: {said}, above it in {above * 100:.0f} % of "
+            f"{'worse' if worse else 'no worse'}: {summary}, above it in {above * 100:.0f} % of "
             f"the pairs; p = {p:.3g}"
         )
         return Judgement(

@@ -1,10 +1,10 @@
-"""The comparison that may be looked at at any time."""
+"""The sequential comparison with a control: it may be looked at at any time."""
 
 from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 import attrs
 
@@ -14,9 +14,10 @@ from progressive.model.actions import Memory
 from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track
 
-from .comparisons import acceptance_of, comparison_of
-from .comparisons.base import Acceptance, Comparison, Numbers, Question, counted
+from .comparisons import AnyAcceptance, AnyComparison, acceptance_of, comparison_of
+from .comparisons.base import Numbers, Question, format_count
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
+from .memory import kept_pair
 from .parameters import (
     Comparing,
     comparing_problems,
@@ -32,7 +33,7 @@ __all__ = ["NoWorse"]
 TOLERANCE: Final = Tolerance(in_a_row=1)
 
 NEVER: Final = 1e12
-"""Who needs so many more requests will not have them."""
+"""A test that needs so many more requests, values or looks is reported as unable to end."""
 
 UNITS: Final = {
     Kind.RATIO: "request",
@@ -40,49 +41,56 @@ UNITS: Final = {
     Kind.MEAN: "value",
     Kind.VALUE: "look",
 }
-"""What more of is proof that a candidate is good enough."""
+"""The unit in which an acceptance counts what it needs, by the kind of metric."""
 
 MOST: Final = 1000.0
-"""No test excludes a larger ratio in useful time, and beside a larger share of alpha nothing is
-left for the others.
+"""The largest ``accept`` and ``share_of_alpha``. No test excludes a larger ratio in useful time,
+and a larger share of alpha leaves nothing for the other checks.
 """
 
 
 @attrs.frozen(kw_only=True)
 class NoWorse(Comparing):
-    """The candidate is not worse than its control: ``NoWorse(ERRORS)``, ``NoWorse(LATENCY)``,
-    ``NoWorse(ORDERS, margin=1.1)``.
+    """Fail if the candidate is proven worse than its control: ``NoWorse(ERRORS)``,
+    ``NoWorse(LATENCY)``, ``NoWorse(ORDERS, margin=1.1)``.
 
     Evidence is kept from the first look to the last, over all steps, and may be looked at at any
     time: the chance that a candidate which is not worse ever fails is at most this check's part of
     the plan's ``alpha``, for requests that are independent of each other. PASS means "no proof of
-    harm so far"; a query that changes starts the evidence, and the promise, anew. It is dormant
-    while the control gets no traffic, so put a `Limit` beside it for the bake at 100 %.
+    harm so far". A query that changes starts the evidence, and this bound, anew. The check is
+    dormant while the control gets no traffic, so put a `Limit` beside it for the bake at 100 %.
 
-    What is compared depends on the metric: rates of events for a ratio, whole distributions for a
-    latency (buckets as they are, the same on both sides), means for a mean (the promise is then
-    approximate, and nothing is judged before the candidate has 30 values), and for a level in how
-    many looks the candidate stands above. Which direction is harm is the metric's ``bad``.
+    What is compared depends on the metric's kind; its ``bad`` is the direction of harm:
 
-    ``margin`` is what is still tolerated, as a multiple: 1.1 is a tenth more errors, a tenth more
-    time, or, where down is bad, the control having 1.1 times as much. ``accept=2.0`` asks for proof
-    before it passes: not until a candidate that is at least twice as bad is excluded, with a chance
-    of error of ``beta``, is there a PASS, and it is taken back if later looks speak against it. So
-    a step that waits for a pass ends as soon as the evidence is in, and not by the clock. Twice as
-    bad is twice the rate or the mean, or half of it; of a latency, all times stretched twice, where
-    the slowest fifth and where the slowest hundredth begins; of a level, twice as high in as many
-    looks as not. ``dispersion`` is by how much events come in clumps, such as retries
-    (`progressive.stats.planning.dispersion`).
+    * ratio: rates of events.
+    * latency: whole distributions, in buckets that must be the same on both sides.
+    * mean: means. The bound on false alarms is then approximate, and nothing is judged before
+      there are 30 values of the candidate.
+    * value: in how many looks the candidate's level is above the control's.
 
-    ``exact=True`` needs a tenth fewer errors, and keeps its promise only if weights and looks do
-    not depend on the evidence: no ``accept`` in the whole plan, no person who goes on because it
-    looks good. (Ratios where up is bad only.)
+    What else can be asked:
 
-    ``blocks=True`` takes each look as one observation: the promise then holds for events that come
-    in clumps of any size (a user's retries), as long as a clump falls on either track as a request
-    does, and is over by the end of its look; and for means of values of any law that are never
-    below 0. It needs some ten looks at the least, many more for a fall at a small weight, and says
-    no bounds. (Ratios and means.)
+    * ``than``: the control's track.
+    * ``margin``: the multiple that is still tolerated, 1 to 1000: 1.1 is a tenth more errors, a
+      tenth more time, or, where down is bad, 1.1 times as much on the control.
+    * ``share_of_alpha``: the weight by which the plan's alpha is split, above 0, at most 1000.
+    * ``accept``: no PASS before a candidate at least so many times as bad is excluded, with a
+      chance of error of ``beta``; above ``margin``, at most 1000. A PASS is taken back if later
+      looks are evidence against it. A step that waits for it ends by evidence, not by the clock.
+      2.0 is twice the rate or mean, or half of it where down is bad; of a latency, times twice as
+      long, both where the slowest fifth and where the slowest hundredth begins; of a level, twice
+      as high in half of the looks.
+    * ``beta``: the chance to accept a candidate that is ``accept`` times as bad, between 0 and 1.
+    * ``dispersion``: how many events come at a time, such as retries, 1 or more
+      (`progressive.stats.planning.dispersion`).
+    * ``exact``: use an exact test, which needs a tenth fewer errors, but keeps the bound only if
+      weights and looks do not depend on the evidence: no ``accept`` in the whole plan, no person
+      who goes on because it looks good. For ratios where up is bad.
+    * ``blocks``: take each look as one observation. The bound then holds for events in clumps of
+      any size (a user's retries), as long as a clump falls on either track as a request does and
+      is over by the end of its look; and for means of values of any distribution that are never
+      below 0. It needs at least some ten looks, many more for a fall at a small weight, and gives
+      no bounds on the ratio. For ratios and means.
     """
 
     kind: ClassVar[str] = "no_worse"
@@ -137,9 +145,8 @@ class NoWorse(Comparing):
             problems.append(
                 "exact=True is for ratios where up is bad, without a dispersion; leave it out"
             )
-        in_blocks = self.metric.kind in (Kind.RATIO, Kind.MEAN)
         if self.blocks and (
-            not in_blocks
+            self.metric.kind not in (Kind.RATIO, Kind.MEAN)
             or (self.margin, self.dispersion, self.accept) != (1, 1, None)
             or self.exact
         ):
@@ -190,11 +197,11 @@ class NoWorse(Comparing):
         )
 
     @cached_property
-    def _comparison(self) -> Comparison:
+    def _comparison(self) -> AnyComparison:
         return comparison_of(self.metric.kind, self._question)
 
     @cached_property
-    def _acceptance(self) -> Acceptance | None:
+    def _acceptance(self) -> AnyAcceptance | None:
         return (
             None
             if self.accept is None
@@ -207,69 +214,81 @@ class NoWorse(Comparing):
             return self._no_data(candidate, control), memory
         if (misfit := self._misfit(candidate, control)) is not None:
             return Judgement(verdict=Verdict.ERROR, why=misfit), memory
-        seen, proven = _parted(memory) if self._acceptance else (memory, None)
-        seen = self._comparison.learn(seen, candidate, control, alpha)
-        found = self._comparison.evidence(seen, alpha)
-        harm = found >= math.log(1 / alpha)
-        said, numbers = self._comparison.summarize(seen, candidate, control, alpha)
-        p = math.exp(-max(0.0, found))
-        verdict = Verdict.FAIL if harm else Verdict.PASS
-        why = (
-            f"{'worse' if harm else 'no proof of harm'}: {said}; p = {p:.3g}, alarm at {alpha:.3g}"
-        )
-        numbers += (("log_evidence", found), ("alpha", alpha))
-        if (lacks := self._comparison.lacks(seen)) and not harm:
-            verdict, why = Verdict.NO_DATA, lacks
         if self._acceptance is None:
-            return Judgement(verdict=verdict, why=why, numbers=numbers), seen
-        proven = self._acceptance.learn(proven, candidate, control)
-        lacking, more = self._lacking(self._acceptance, proven, candidate, control)
-        if lacking and not harm:
+            return self._judge_harm(memory, candidate, control, alpha)
+        harm_memory, acceptance_memory = kept_pair(memory)
+        judgement, harm_memory = self._judge_harm(harm_memory, candidate, control, alpha)
+        acceptance_memory = self._acceptance.learn(acceptance_memory, candidate, control)
+        lacking, numbers = self._lacking(self._acceptance, acceptance_memory, candidate, control)
+        verdict, why = judgement.verdict, judgement.why
+        if lacking and verdict is not Verdict.FAIL:
             verdict, why = Verdict.NO_DATA, f"{lacking}; {why}"
-        return Judgement(verdict=verdict, why=why, numbers=numbers + more), (seen, proven)
+        return (
+            Judgement(verdict=verdict, why=why, numbers=judgement.numbers + numbers),
+            (harm_memory, acceptance_memory),
+        )
 
     def _misfit(self, candidate: Measurement, control: Measurement) -> str | None:
         misfit = self._comparison.fits(candidate, control)
-        return (
-            self._acceptance.fits(candidate, control)
-            if misfit is None and self._acceptance
-            else misfit
-        )
+        if misfit is None and self._acceptance is not None:
+            return self._acceptance.fits(candidate, control)
+        return misfit
 
     def _no_data(self, candidate: Measurement, control: Measurement) -> Judgement:
-        missing = Track.CANDIDATE if not candidate.sample else self.than
-        found = candidate if missing is Track.CANDIDATE else control
-        why = no_data_on(missing, found, "no requests")
+        track, measured = (self.than, control) if candidate.sample else (Track.CANDIDATE, candidate)
         return Judgement(
-            verdict=Verdict.NO_DATA, why=why, starved=not candidate.sample and control.sample > 0
+            verdict=Verdict.NO_DATA,
+            why=no_data_on(track, measured, "no requests"),
+            starved=not candidate.sample and control.sample > 0,
         )
+
+    def _judge_harm(
+        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+    ) -> tuple[Judgement, Memory]:
+        """Judge by the test for harm alone, and return what it keeps."""
+        memory = self._comparison.learn(memory, candidate, control, alpha)
+        evidence = self._comparison.evidence(memory, alpha)
+        harm = evidence >= math.log(1 / alpha)
+        summary, numbers = self._comparison.summarize(memory, candidate, control, alpha)
+        p = math.exp(-max(0.0, evidence))
+        finding = "worse" if harm else "no proof of harm"
+        verdict, why = (
+            Verdict.FAIL if harm else Verdict.PASS,
+            f"{finding}: {summary}; p = {p:.3g}, alarm at {alpha:.3g}",
+        )
+        lacks = self._comparison.lacks(memory)
+        if lacks and not harm:
+            verdict, why = Verdict.NO_DATA, lacks
+        numbers += (("log_evidence", evidence), ("alpha", alpha))
+        return Judgement(verdict=verdict, why=why, numbers=numbers), memory
 
     def _lacking(
-        self, acceptance: Acceptance, proven: Memory, candidate: Measurement, control: Measurement
+        self,
+        acceptance: AnyAcceptance,
+        memory: Memory,
+        candidate: Measurement,
+        control: Measurement,
     ) -> tuple[str, Numbers]:
-        """What is missing to accept the candidate, empty if nothing is."""
-        found, enough = acceptance.evidence(proven), math.log(1 / self.beta)
-        numbers: Numbers = (("log_acceptance", found), ("beta", self.beta))
-        if found >= enough:
+        """Return what is missing to accept the candidate (empty if nothing is), and the numbers."""
+        evidence, enough = acceptance.evidence(memory), math.log(1 / self.beta)
+        numbers: Numbers = (("log_acceptance", evidence), ("beta", self.beta))
+        if evidence >= enough:
             return "", numbers
         missing = f"not yet proven that it is not {self.accept:g} times as bad"
-        more = acceptance.needed(proven, enough, candidate, control)
-        if (more < NEVER) is False:
+        needed = acceptance.needed(memory, enough, candidate, control)
+        if math.isnan(needed) or needed >= NEVER:
             return f"{missing}; nothing that was seen so far can prove it", numbers
-        more = math.ceil(more)
+        needed = math.ceil(needed)
         unit = UNITS[self.metric.kind]
-        split = "" if self.metric.kind is Kind.VALUE else ", at this share"
-        return f"{missing}; about {counted(_rounded(more), f'more {unit}')} would{split}", (
-            *numbers,
-            (f"{unit}s_needed", float(more)),
+        at_share = "" if self.metric.kind is Kind.VALUE else ", at this share"
+        more = format_count(_rounded_up(needed), f"more {unit}")
+        return (
+            f"{missing}; about {more} would{at_share}",
+            (*numbers, (f"{unit}s_needed", float(needed))),
         )
 
 
-def _parted(memory: Memory) -> tuple[Memory, Memory]:
-    return cast("tuple[Memory, Memory]", memory or (None, None))
-
-
-def _rounded(count: int) -> int:
-    """To two digits: it is an expectation, and more digits would say more than is known."""
+def _rounded_up(count: int) -> int:
+    """Round up to two digits: the number is an expectation, and more would not be known."""
     unit: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // unit) * unit

@@ -1,4 +1,4 @@
-"""What checks do alike with the metric, the track and the margin that they were given."""
+"""Validate and describe the parameters that several checks share: metric, track, margin."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ MOST_MARGIN: Final = 1000.0
 
 
 class Comparing:
-    """A check that compares the candidate with one other track, ``than``, and can't judge without
-    either.
-    """
+    """A check that compares the candidate with one other track, ``than``, and requires both."""
 
     __slots__ = ()
     than: Track
@@ -45,8 +43,8 @@ class Comparing:
 
 
 class Unweighted:
-    """A check without a bounded false-alarm rate, or with one of its own: nothing of the plan's
-    alpha is its.
+    """A check that takes no part of the plan's alpha: its false-alarm rate has no bound, or one of
+    its own.
     """
 
     __slots__ = ()
@@ -57,19 +55,19 @@ class Unweighted:
 
 
 def comparing_problems(than: Track) -> Iterator[str]:
-    """Why the candidate can't be compared with this track."""
+    """Yield why the candidate can't be compared with this track, if it can't."""
     if than is Track.CANDIDATE:
         yield "than=candidate: compare it with stable or baseline"
 
 
 def margin_problems(margin: object) -> Iterator[str]:
-    """Why this is no margin."""
+    """Yield why this is not a valid margin, if it is not."""
     if not is_number(margin) or not 1 <= margin <= MOST_MARGIN:
         yield f"margin={margin!r} is the ratio still tolerated, from 1.0 to {MOST_MARGIN:g}"
 
 
 def no_data_on(track: Track, measured: Measurement, nothing: str) -> str:
-    """What is said of a track that shows nothing: the system's own reason, or ``nothing``."""
+    """Return the reason to report for a track without data: the system's own, or ``nothing``."""
     return (
         f"no data on {track.value}: "
         f"{measured.why if isinstance(measured, NoData | NoAnswer) else nothing}"
@@ -77,17 +75,17 @@ def no_data_on(track: Track, measured: Measurement, nothing: str) -> str:
 
 
 def is_metric(_: object, __: object, value: Any) -> None:
-    """A validator: a `Metric`, not its name."""
+    """A validator: a `Metric`, not the name of one."""
     fields.a(Metric, value, "check.metric", "Metric({}, kind='ratio')")
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """A finite number, and no bool."""
+    """Return whether this is a finite number; a bool is not one."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def samples_of(measured: Measurement) -> tuple[float, ...]:
-    """The samples of a level; none of anything else."""
+    """Return the samples of a gauge; of any other measurement, none."""
     return measured.samples if isinstance(measured, Gauge) else ()
 
 

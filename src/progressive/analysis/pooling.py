@@ -1,8 +1,6 @@
-"""Windows that are too small to judge, kept and added up in a check's memory."""
+"""Pool windows that are too small to judge in a check's memory."""
 
 from __future__ import annotations
-
-from typing import cast
 
 from progressive.errors import StrategyError
 from progressive.model.actions import Memory
@@ -16,24 +14,28 @@ from progressive.model.measurement import (
     merge,
 )
 
+from .memory import kept_counts, kept_numbers, kept_pair
+
 __all__ = ["pack", "pooled"]
 
 
 def pooled(
-    memory: Memory, fresh: Measurement, fresh_control: Measurement
+    memory: Memory, candidate: Measurement, control: Measurement
 ) -> tuple[Measurement, Measurement]:
-    """What was kept of earlier windows with the fresh ones; the fresh ones alone where they have
-    another shape (other buckets) now.
+    """Merge the pooled windows of both tracks with new ones.
+
+    ``memory`` has two packed measurements, the candidate's and the control's. Where one has another
+    shape now (other buckets), return the new ones alone.
     """
-    kept, kept_control = _unpack(memory)
+    pooled_candidate, pooled_control = map(_unpack, kept_pair(memory))
     try:
-        return merge(kept, fresh), merge(kept_control, fresh_control)
+        return merge(pooled_candidate, candidate), merge(pooled_control, control)
     except StrategyError:
-        return fresh, fresh_control
+        return candidate, control
 
 
 def pack(measured: Measurement) -> Memory:
-    """A pooled measurement as plain numbers; nothing for none."""
+    """Return a measurement as plain numbers; None if there is no data."""
     match measured:
         case Counts(events=events, trials=trials):
             return (events, trials)
@@ -47,23 +49,16 @@ def pack(measured: Measurement) -> Memory:
             return None
 
 
-def _unpack(memory: Memory) -> tuple[Measurement, Measurement]:
-    one, other = cast("tuple[Memory, Memory]", memory or (None, None))
-    return _one(one), _one(other)
-
-
-def _one(packed: Memory) -> Measurement:
+def _unpack(packed: Memory) -> Measurement:
+    """Return a packed measurement; its kind follows from its shape."""
     match packed:
         case (int(events), int(trials)):
             return Counts(events=events, trials=trials)
         case (tuple(edges), tuple(cumulative)):
-            return Histogram(
-                edges=cast("tuple[float, ...]", edges),
-                cumulative=cast("tuple[int, ...]", cumulative),
-            )
+            return Histogram(edges=kept_numbers(edges), cumulative=kept_counts(cumulative))
         case (int(n), float() | int() as mean, float() | int() as m2):
             return Moments(n=n, mean=mean, m2=m2)
         case (tuple(samples),):
-            return Gauge(samples=cast("tuple[float, ...]", samples))
+            return Gauge(samples=kept_numbers(samples))
         case _:
             return NoData("nothing yet")

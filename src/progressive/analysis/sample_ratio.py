@@ -1,9 +1,9 @@
-"""Is the traffic split as it was asked for?"""
+"""The sample-ratio check: is the traffic split as it was asked for?"""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 import attrs
 
@@ -12,9 +12,10 @@ from progressive.model import fields
 from progressive.model.actions import Action, Memory
 from progressive.model.measurement import Counts, Histogram, Kind, Look, Metric, NoData
 from progressive.model.traffic import Track, Traffic
-from progressive.stats import sample_ratio as split
+from progressive.stats import sample_ratio
 
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
+from .memory import kept_numbers
 from .parameters import Unweighted, is_metric, is_number
 
 __all__ = ["SampleRatio"]
@@ -24,15 +25,17 @@ TOLERANCE: Final = Tolerance(in_a_row=1, then=Action.HOLD)
 
 @attrs.frozen(kw_only=True)
 class SampleRatio(Unweighted):
-    """The candidate gets the part of the requests that its weight says: ``SampleRatio(ERRORS)``. If
-    not, the rollout is held.
+    """Hold if the candidate's part of the requests is not the one that its weight asks for:
+    ``SampleRatio(ERRORS)``.
 
     A split that is not as it was asked for (a sample-ratio mismatch) means that the routing is
-    broken, or that one track's requests are not all counted; what the other checks say is then not
-    to be trusted. Any metric will do that counts all requests of both tracks: a ratio, or a
-    latency. The chance that a right split is ever held is at most ``alpha``, however often it is
-    looked at, for requests that are sent independently of each other: not for sticky sessions,
-    where each visitor brings many.
+    broken, or that one track's requests are not all counted; the verdicts of the other checks are
+    then not to be trusted.
+
+    * ``metric``: any that counts all requests of both tracks: a ratio, or a latency.
+    * ``alpha``: the chance that a right split is ever held, over any number of looks. This is for
+      requests that are sent independently of each other: not for sticky sessions, where each
+      visitor brings many.
 
     While a route by header or a mirror sends the candidate more than its weight, only too few
     requests count. It is dormant at 100 %.
@@ -78,13 +81,13 @@ class SampleRatio(Unweighted):
         return self.required_tracks
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        """A look of a traffic that is over, of which it is no longer known how it was split."""
+        """Return NO_DATA: the traffic of this look is over, and its split is no longer known."""
         return Judgement(verdict=Verdict.NO_DATA, why="the traffic has changed since"), memory
 
     def judge_in(
         self, traffic: Traffic, look: Look, memory: Memory, alpha: float
     ) -> tuple[Judgement, Memory]:
-        """A look of the traffic that there is."""
+        """Compare the split of the requests with the weights of ``traffic``."""
         candidate, stable = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, stable)):
             if not isinstance(measured, Counts | Histogram):
@@ -104,30 +107,27 @@ class SampleRatio(Unweighted):
                 verdict=Verdict.PASS, why="no weight is asked for, only what is routed by header"
             ), memory
         share = traffic.candidate.ppm / (traffic.candidate.ppm + traffic.stable.ppm)
-        seen = candidate.sample / (candidate.sample + stable.sample)
-        more = bool(traffic.matches) or bool(traffic.mirror.ppm)
-        logs = cast("tuple[float, ...]", memory or split.INITIAL)
-        logs = split.update(
-            logs,
+        requests = candidate.sample + stable.sample
+        share_seen = candidate.sample / requests
+        logs = sample_ratio.update(
+            kept_numbers(memory) or sample_ratio.INITIAL,
             trials=candidate.sample,
             control_trials=stable.sample,
             share=share,
-            more_allowed=more,
+            more_allowed=bool(traffic.matches) or bool(traffic.mirror.ppm),
         )
-        found = split.evidence(logs)
-        wrong = found >= math.log(1 / self.alpha)
-        said = (
-            f"{seen * 100:.3g} % of {candidate.sample + stable.sample:,} requests in this look, "
-            f"{share * 100:.3g} % asked for"
-        )
+        evidence = sample_ratio.evidence(logs)
+        wrong = evidence >= math.log(1 / self.alpha)
         why = (
-            f"{'the traffic is not split as asked' if wrong else 'split as asked'}: {said}; p = "
-            f"{math.exp(-max(0.0, found)):.3g} over all looks"
+            f"{'the traffic is not split as asked' if wrong else 'split as asked'}: "
+            f"{share_seen * 100:.3g} % of {requests:,} requests in this look, "
+            f"{share * 100:.3g} % asked for; "
+            f"p = {math.exp(-max(0.0, evidence)):.3g} over all looks"
         )
         numbers = (
-            ("share", seen),
+            ("share", share_seen),
             ("share_asked", share),
-            ("log_evidence", found),
+            ("log_evidence", evidence),
             ("alpha", self.alpha),
         )
         return Judgement(

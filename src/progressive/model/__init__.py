@@ -1,6 +1,4 @@
-"""Values that every layer shares: units, releases, traffic, what a router shows, measurements,
-actions.
-"""
+"""Values that every layer shares: units, releases, traffic, router state, measurements, actions."""
 
 from __future__ import annotations
 

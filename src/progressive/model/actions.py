@@ -1,4 +1,4 @@
-"""What a wait, a check, a hook or a gate answers, and what a step or a check remembers."""
+"""Actions, the answers of hooks and gates, and the memory of steps and checks."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ __all__ = [
 
 
 class Action(enum.StrEnum):
-    """What happens when a wait or a check ends badly. There is no "continue": a check that shall
-    not decide is ``observe=True``.
+    """The action when a wait or a check ends badly.
+
+    There is no "continue": a check that shall not decide is ``observe=True``.
     """
 
     ROLL_BACK = "roll_back"
@@ -86,6 +87,6 @@ GateAnswer: TypeAlias = Open | ClosedUntil
 
 
 Memory: TypeAlias = Union[None, bool, int, float, str, "tuple[Memory, ...]"]
-"""What a step or a check keeps between decisions: JSON-sized, immutable, its size bounded for any
-number of decisions.
+"""The private state that a step or a check keeps between decisions: plain JSON values, immutable,
+and bounded in size for any number of decisions.
 """

@@ -1,4 +1,4 @@
-"""What the instances of a version can do: the words in which a fleet says it."""
+"""Capacity: the traffic that the instances of a version can serve, as a fleet reports it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ __all__ = ["Capacity"]
 
 @attrs.frozen
 class Capacity:
-    """What the instances of one version can carry now.
+    """The traffic that the instances of one version can serve now.
 
-    ``able`` is the share of *all* of the service's traffic that those which are ready can serve: 3
-    of the 10 instances that it takes are ``percent(30)``. ``identity`` is what they really run,
-    where the fleet knows it; if they don't all run the same, name one that is wrong. ``why`` is a
-    word for people: ``"3 of 10 instances are ready"``.
+    * ``able``: the share of *all* of the service's traffic that the ready instances can serve. If
+      all of it takes 10 instances, 3 of them are ``percent(30)``.
+    * ``identity``: the identity that the instances really run, where the fleet knows it; if they
+      don't all run the same, name one that is wrong.
+    * ``why``: an explanation for people: ``"3 of 10 instances are ready"``.
     """
 
     able: Percent = attrs.field(validator=is_percent)

@@ -1,4 +1,7 @@
-"""Checks and normal forms for the values that people hand in; each error shows the mend."""
+"""Validators and converters for the fields of values; each error has a hint.
+
+A converter leaves a wrong value as it is, for the validator of the same field to report.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,16 @@ Choice = TypeVar("Choice", bound=enum.Enum)
 
 
 STORED_AS: Final = "stored_as"
-"""In a field's metadata: the key under which stored state has it, where that is not its name."""
+"""The metadata of a field whose key in stored state is not its name: that key."""
 
 
 def stored_as(key: str) -> dict[str, str]:
-    """The ``metadata=`` of a field that was renamed: stored state keeps ``key`` for ever."""
+    """Return the ``metadata=`` of a renamed field, whose stored key stays ``key`` for ever."""
     return {STORED_AS: key}
 
 
 def utc(value: datetime) -> datetime:
-    """A converter: ``value`` in UTC, cut to whole milliseconds. What is no moment is left for
-    `is_moment` to name.
-    """
+    """A converter: an aware time in UTC, cut to whole milliseconds."""
     if (
         not isinstance(value, datetime)
         or (value.tzinfo is UTC and not value.microsecond % 1000)
@@ -41,13 +42,13 @@ def utc(value: datetime) -> datetime:
 
 
 def is_moment(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """A validator: an aware time. Naive ones are refused: nobody knows which moment they mean."""
+    """A validator: an aware time. Naive ones are refused, as their time zone is not known."""
     if getattr(value, "tzinfo", None) is not UTC:
         raise StrategyError(_no_moment(where(instance, attribute), value))
 
 
 def moment(value: datetime, what: str) -> datetime:
-    """``value`` in UTC, cut to whole milliseconds, if it is an aware time."""
+    """Return an aware time in UTC, cut to whole milliseconds; ``what`` names it in the error."""
     value = utc(value)
     if getattr(value, "tzinfo", None) is not UTC:
         raise StrategyError(_no_moment(what, value))
@@ -61,16 +62,14 @@ def _no_moment(what: str, value: object) -> str:
 
 
 def whole_ms(value: timedelta) -> timedelta:
-    """``value`` cut to whole milliseconds; what is not a duration is left for the validator to
-    name.
-    """
+    """A converter: a duration, cut to whole milliseconds."""
     if not isinstance(value, timedelta) or not value.microseconds % 1000:
         return value
     return timedelta(milliseconds=value // timedelta(milliseconds=1))
 
 
 def where(instance: object, attribute: attrs.Attribute[Any]) -> str:
-    """How messages name a field: ``Bake.duration``."""
+    """Return the name of a field as messages have it: ``Bake.duration``."""
     return f"{type(instance).__name__}.{attribute.name}"
 
 
@@ -96,13 +95,16 @@ def _duration(what: str, value: object, least: timedelta) -> None:
 
 
 def is_name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """A validator: it can stand in states, notes, file names and URLs."""
+    """A validator: a name that is safe in states, notes, file names and URLs; see `name`."""
     if not (isinstance(value, str) and _NAME.fullmatch(value)):
         name(value, where(instance, attribute))
 
 
 def name(value: object, what: str) -> str:
-    """``value`` if it is a name: letters, digits and ``. _ : / -``, 128 at most."""
+    """Return ``value`` if it is a name; ``what`` is for the error.
+
+    A name has 1 to 128 letters, digits and ``. _ : / -``, none of these at an end.
+    """
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
     raise StrategyError(
@@ -112,8 +114,10 @@ def name(value: object, what: str) -> str:
 
 
 def at_least(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    """A validator: a whole number, ``least`` or more (a bool is not one). Like its sisters it
-    spells the field's name only for a message: values are made by the thousand in every look.
+    """A validator: a whole number, ``least`` or more (a bool is not one).
+
+    Like the others here it formats the field's name only for an error, as thousands of values are
+    made in every look.
     """
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -124,7 +128,7 @@ def at_least(least: int) -> Callable[[object, attrs.Attribute[Any], object], Non
 
 
 def whole(value: object, what: str, *, least: int = 0) -> int:
-    """``value`` if it is a whole number of at least ``least``."""
+    """Return ``value`` if it is a whole number of at least ``least``; ``what`` is for the error."""
     if type(value) is int and value >= least:
         return value
     raise StrategyError(f"{what}: {value!r} must be a whole number, {least} or more")
@@ -134,8 +138,9 @@ optional = attrs.validators.optional
 
 
 def is_a(kind: type[Any], such: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    """A validator: an instance of ``kind``. ``such`` is what to write; ``{}`` in it stands for what
-    was given.
+    """A validator: an instance of ``kind``.
+
+    ``such`` is the hint in the error: what to write, with ``{}`` for the given value.
     """
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -146,7 +151,7 @@ def is_a(kind: type[Any], such: str) -> Callable[[object, attrs.Attribute[Any], 
 
 
 def a(kind: type[Any], value: Any, what: str, such: str) -> Any:
-    """``value`` if it is an instance of ``kind``; ``such`` is what to write instead."""
+    """Return ``value`` if it is an instance of ``kind``; the rest is for the error."""
     if isinstance(value, kind):
         return value
     raise StrategyError(
@@ -155,15 +160,13 @@ def a(kind: type[Any], value: Any, what: str, such: str) -> Any:
 
 
 def brief(value: object) -> str:
-    """``value`` as a message shows it: whole if it is short, otherwise what it is."""
-    said = repr(value)
-    return said if len(said) <= 60 else f"{type(value).__name__}(...)"
+    """Return the ``repr`` of a value for a message, or only its type if that is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{type(value).__name__}(...)"
 
 
 def chosen(kind: type[Choice], value: Choice | str) -> Choice:
-    """For converters: the member of an enumeration; what is none is left for `is_one_of` to
-    name.
-    """
+    """Convert to a member of an enumeration; a wrong value is left for `is_one_of` to report."""
     try:
         return kind(value)
     except ValueError:
@@ -182,16 +185,14 @@ def is_one_of(kind: type[enum.Enum]) -> Callable[[object, attrs.Attribute[Any], 
 
 
 def listed(value: Any) -> Any:
-    """A converter: a tuple. One thing alone, and a string that would become its letters, are left
-    for `is_list_of` to name.
-    """
+    """A converter: a tuple. A string stays as it is, as it would become its letters."""
     return value if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
 
 
 def is_list_of(
     names: tuple[str, ...], such: str
 ) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    """A validator: several things which have all these names; ``such`` says what they are."""
+    """A validator: a tuple of objects with all these attributes; ``such`` says what they are."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         what = where(instance, attribute)
@@ -211,9 +212,7 @@ def is_list_of(
 
 
 def strings(value: Iterable[str]) -> tuple[str, ...]:
-    """A converter: several strings. One string alone is left for `is_strings` to name: it would
-    become its letters.
-    """
+    """A converter: several strings. One string stays as it is, as it would become its letters."""
     return value if isinstance(value, str) else tuple(value)  # type: ignore[return-value]
 
 

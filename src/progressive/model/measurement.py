@@ -1,7 +1,7 @@
-"""What is measured and what comes back: metrics, windows, measurements, looks.
+"""Metrics, windows, measurements and looks.
 
-No data is never zero and never success: an answer is one of six closed kinds, and two of them say
-why there is nothing.
+No data is never zero and never success: a measurement is one of six closed kinds, and two of them
+say why there is none.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ __all__ = [
 ]
 
 READING_LIMIT = 4096
-"""A reading travels in the rollout, once for each series; more than this and the state is no longer
-a small value.
+"""Characters of a reading, which is stored with the rollout once for each series; with longer ones
+the state would no longer be a small value.
 """
 
 
 class Kind(enum.StrEnum):
-    """What kind of number a metric is, which decides how windows merge and what a check may ask."""
+    """The kind of a metric's numbers; it decides how windows merge and which checks apply."""
 
     RATIO = "ratio"
     """Events among trials: failed requests, conversions. Measured as `Counts`."""
@@ -58,7 +58,7 @@ class Kind(enum.StrEnum):
 
 
 class Bad(enum.StrEnum):
-    """Which direction is harm."""
+    """The direction in which a change of a metric is harm."""
 
     UP = "up"
     DOWN = "down"
@@ -75,11 +75,15 @@ def _bad(value: Bad | str) -> Bad:
 
 @attrs.frozen
 class Metric:
-    """What to measure. The query for it is the provider's.
+    """A quantity to measure. The query for it is the provider's.
 
-    ``name`` is what binds the plan to a provider. ``lag``: how long after a moment its numbers are
-    complete. ``counter``: the system keeps no history, so a reading has to be taken at the start of
-    a window too. ``unit`` is for messages only.
+    * ``name``: binds the plan to a provider.
+    * ``kind``: the kind of its numbers.
+    * ``unit``: for messages only.
+    * ``lag``: how long after a moment its numbers are complete.
+    * ``bad``: the direction of harm.
+    * ``counter``: whether the system keeps no history, so that a reading has to be taken at the
+      start of a window too.
     """
 
     name: str = attrs.field(validator=fields.is_name)
@@ -99,8 +103,9 @@ class Metric:
 
 @attrs.frozen
 class Window:
-    """A half-open stretch of time ``[start, end)`` in UTC, whole milliseconds. The engine owns
-    windows; providers translate them.
+    """A half-open interval of time ``[start, end)`` in UTC, in whole milliseconds.
+
+    The engine owns windows; providers translate them.
     """
 
     start: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
@@ -115,7 +120,7 @@ class Window:
 
     @property
     def length(self) -> timedelta:
-        """How long it is; zero for an opening reading."""
+        """The duration; zero for an opening reading."""
         return self.end - self.start
 
 
@@ -132,15 +137,16 @@ _NUMBERS = frozenset({int, float})
 
 
 def _are_finite(values: tuple[float, ...], what: str) -> None:
-    """`_finite` for each, told without a loop where they are: every look has some dozens."""
+    """Check that all are finite, quickly where they are: every look has some dozens."""
     if not (_NUMBERS.issuperset(map(type, values)) and all(map(math.isfinite, values))):
         _ = [_finite(value, what) for value in values]
 
 
 @attrs.frozen(kw_only=True)
 class Counts:
-    """``events`` among ``trials``. Whole numbers: take differences of raw counters, not
-    extrapolated rates.
+    """A number of ``events`` among ``trials``.
+
+    Both are whole numbers: take differences of raw counters, not extrapolated rates.
     """
 
     kind: ClassVar[str] = "counts"
@@ -161,8 +167,11 @@ class Counts:
 
 @attrs.frozen(kw_only=True)
 class Histogram:
-    """A distribution in buckets: ``cumulative[i]`` values were at most ``edges[i]`` (seconds,
-    rising); the last one counts all.
+    """A distribution of durations in buckets.
+
+    * ``edges``: the upper bounds of the buckets, in seconds, rising, without infinity.
+    * ``cumulative``: ``cumulative[i]`` values were at most ``edges[i]``; one more, the last, counts
+      all.
     """
 
     kind: ClassVar[str] = "histogram"
@@ -190,16 +199,18 @@ class Histogram:
         return self.cumulative[-1]
 
     def above(self, bound: float) -> tuple[int, float]:
-        """How many values were above the first edge that is at least ``bound`` seconds, and that
-        edge (infinity past the last).
+        """Count the values above the first edge at or past ``bound`` (in seconds).
+
+        Return the count and that edge, which is infinity past the last.
         """
         i = bisect_left(self.edges, bound)
         edge = self.edges[i] if i < len(self.edges) else math.inf
         return self.sample - self.cumulative[i], edge
 
     def quantile(self, q: float) -> float:
-        """The upper edge of the bucket in which the ``q`` quantile lies (infinity past the last):
-        an upper bound, never interpolated.
+        """Return the upper edge of the bucket in which the ``q`` quantile lies, in seconds.
+
+        This is an upper bound, never interpolated: infinity past the last edge, NaN without values.
         """
         if not self.sample:
             return math.nan
@@ -209,8 +220,9 @@ class Histogram:
 
 @attrs.frozen(kw_only=True)
 class Moments:
-    """``n`` values by their mean and ``m2``, the sum of squared distances from it (Welford); they
-    merge without cancellation.
+    """The mean of ``n`` values (1 or more), and ``m2``, the sum of squared distances from it.
+
+    In this form (Welford) windows merge without cancellation.
     """
 
     kind: ClassVar[str] = "moments"
@@ -232,8 +244,9 @@ class Moments:
 
 @attrs.frozen(kw_only=True)
 class Gauge:
-    """A level, sampled one or more times in the window, in the order of time. Gauges of several
-    windows are not one gauge.
+    """Samples of a level in one window, one or more, in the order of time.
+
+    Gauges of several windows do not merge into one.
     """
 
     kind: ClassVar[str] = "gauge"
@@ -251,7 +264,7 @@ class Gauge:
 
 @attrs.frozen
 class NoData:
-    """The system answered, and there is nothing in this window. It is neither zero nor success."""
+    """The system answered that this window has no data, which is neither zero nor success."""
 
     kind: ClassVar[str] = "no_data"
     why: str = attrs.field(validator=fields.is_a(str, "the reason"))
@@ -263,7 +276,7 @@ class NoData:
 
 @attrs.frozen
 class NoAnswer:
-    """The system could not be asked, or did not make sense. It says nothing about the candidate."""
+    """The system could not be asked, or its answer made no sense; this is no evidence at all."""
 
     kind: ClassVar[str] = "no_answer"
     why: str = attrs.field(validator=fields.is_a(str, "the reason"))
@@ -277,8 +290,9 @@ Measurement: TypeAlias = Counts | Histogram | Moments | Gauge | NoData | NoAnswe
 
 
 def merge(one: Measurement, other: Measurement) -> Measurement:
-    """Two windows of one series as one measurement. No data adds nothing; gauges keep the newer
-    (``other``) only.
+    """Merge the measurements of two windows of one series, ``other`` being the newer.
+
+    No data adds nothing; of gauges only the newer is kept.
 
     Raises `StrategyError` where the shapes differ (other buckets, another kind). Moments by Chan,
     Golub and LeVeque (1983).
@@ -328,12 +342,16 @@ def _is_short(_: object, __: object, value: str | None) -> None:
 
 @attrs.frozen(kw_only=True)
 class Look:
-    """One metric in one window for all tracks asked.
+    """The measurements of one metric in one window, for all tracks asked.
 
-    ``window`` repeats what was asked; ``covered`` is what the numbers really cover (the same,
-    unless the system keeps no history). ``reading`` is the provider's own, at most 4096 characters;
-    it comes back as ``since`` with the next look. ``query`` is what was sent, for the audit trail;
-    a changed ``fingerprint`` (of the query without times) starts the evidence anew.
+    * ``metric``: the metric's name.
+    * ``window``: the window that was asked for.
+    * ``covered``: the window that the numbers really cover; the same, unless the system keeps no
+      history.
+    * ``reading``: the provider's own, at most 4096 characters; it is passed as ``since`` with the
+      next look.
+    * ``query``: the query as sent, for the audit trail.
+    * ``fingerprint``: of the query without times; if it changes, the evidence starts anew.
     """
 
     metric: str = attrs.field(validator=fields.is_name)
@@ -345,8 +363,8 @@ class Look:
     fingerprint: str = ""
 
     def of(self, track: Track) -> Measurement:
-        """What was measured for one track; `NoData` if it was not asked."""
-        for found, measurement in self.tracks:
-            if found is track:
+        """Return the measurement of one track; `NoData` if it was not asked."""
+        for measured, measurement in self.tracks:
+            if measured is track:
                 return measurement
         return NoData("not asked")

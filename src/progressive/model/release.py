@@ -1,6 +1,4 @@
-"""What is released: two versions of one service, and the names under which the router and the
-metrics know them.
-"""
+"""A release: two versions of one service, and their names on the router and in the metrics."""
 
 from __future__ import annotations
 
@@ -19,9 +17,9 @@ __all__ = ["Release", "Track", "Version"]
 class Version:
     """One version of a service.
 
-    ``identity`` is what runs (an image digest, a version number); ``backend`` is the name under
-    which the router and the metrics know it (a subset, server, cluster or Service), by default the
-    same. Nothing is bound to "blue" or "green" elsewhere.
+    * ``identity``: identifies the code that runs: an image digest, a version number.
+    * ``backend``: the name under which the router and the metrics know it: a subset, server,
+      cluster or Service. By default the identity.
     """
 
     identity: str = attrs.field(validator=fields.is_name)
@@ -43,12 +41,12 @@ class Track(enum.StrEnum):
     BASELINE = "baseline"
 
     def version(self, release: Release) -> Version | None:
-        """The version that has this role."""
-        found: Version | None = getattr(release, self.value)
-        return found
+        """Return the version that has this role; None if there is none."""
+        version: Version | None = getattr(release, self.value)
+        return version
 
     def label(self, release: Release) -> str:
-        """The track with its version, as messages print it: ``candidate (v2)``."""
+        """Return the track with its version, as messages print it: ``candidate (v2)``."""
         return f"{self.value} ({self.version(release) or 'none'})"
 
 
@@ -57,11 +55,15 @@ _is_version = fields.is_a(Version, "Version({})")
 
 @attrs.frozen(kw_only=True)
 class Release:
-    """Which version takes over from which. It is captured before the first write and never changes.
+    """The versions of one rollout. It is captured before the first write and never changes.
 
-    ``stable`` serves now and is where a rollback returns to; None is a first deployment.
-    ``baseline`` is an optional fresh copy of stable, sized like the candidate, so that old and new
-    are compared like with like.
+    * ``service``: the name of the service.
+    * ``stable``: serves now, and a rollback returns to it. None is a first deployment.
+    * ``candidate``: the new version.
+    * ``baseline``: an optional fresh copy of stable, sized like the candidate, so that old and new
+      are compared like with like.
+
+    Raises `StrategyError` if two of them have the same backend.
     """
 
     service: str = attrs.field(validator=fields.is_name)
@@ -86,13 +88,14 @@ class Release:
         return {track: found for track in Track if (found := track.version(self)) is not None}
 
     def next(self, version: Version) -> Release:
-        """The release that follows when this one was promoted: the candidate is stable now,
-        ``version`` comes.
-        """
+        """Return the release after this one was promoted: from its candidate to ``version``."""
         return Release(service=self.service, stable=self.candidate, candidate=version)
 
     def reversed(self) -> Release:
-        """The way back after a success: the old version returns as the candidate."""
+        """Return the release that goes back after a promotion: the old version is the candidate.
+
+        Raises `StrategyError` for a first deployment.
+        """
         if self.stable is None:
             raise StrategyError(
                 f"release.reversed: {self.service!r} had no stable version to return to"

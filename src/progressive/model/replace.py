@@ -1,4 +1,4 @@
-"""`evolve`: a changed copy of a frozen value whose changes are known to be valid."""
+"""Copy frozen values with changes that are known to be valid."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Value = TypeVar("Value")
 
 
 def evolve(value: Value, **changes: Any) -> Value:
-    """`attrs.evolve` without converters and validators: ``value`` was checked when it was made, and
-    whoever calls this answers for ``changes``.
+    """Copy ``value`` with ``changes``, without converters and validators.
 
-    For frozen, slotted attrs classes that remember nothing beside their fields.
+    ``value`` was checked when it was made; the caller is responsible for ``changes``. This is for
+    frozen, slotted attrs classes without any state beside their fields.
     """
     kind = type(value)
     copy, setters = _COPIERS.get(kind) or _copier(kind)
@@ -32,10 +32,10 @@ _COPIERS: Final[
 
 
 def _copier(kind: type[Any]) -> tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]:
-    """A function that copies every field of a frozen class, and their setters by name.
+    """Return a function that copies every field of a frozen class, and their setters by name.
 
-    The function is written out, field by field, as attrs writes its ``__init__``: a loop over names
-    takes five times as long, and copying is what a decision did most.
+    The function is generated, field by field, as attrs generates an ``__init__``: a loop over names
+    takes five times as long, and most of the time of a decision went into copying.
     """
     names = [field.name for field in attrs.fields(kind)]
     setters = {name: getattr(kind, name).__set__ for name in names}

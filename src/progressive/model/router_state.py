@@ -1,6 +1,4 @@
-"""What a router can do and what it reports: capabilities, the marker on its object, what it serves
-now.
-"""
+"""The state of a router: its capabilities, the marker on its object, the traffic it serves."""
 
 from __future__ import annotations
 
@@ -22,11 +20,13 @@ __all__ = ["Capabilities", "Marker", "Served"]
 
 @attrs.frozen(kw_only=True)
 class Marker:
-    """What an adapter leaves on a router's object, so that two drivers can't undo each other.
+    """A mark on a router's object, left by its adapter so that two drivers can't undo each other.
 
-    ``generation`` rises with every rollout that claims the object, ``serial`` with every decision
-    within one; who sees a higher one stops. ``closed`` says: taken back by hand or while the store
-    was down; whoever drives this generation must roll back.
+    * ``generation``: rises with every rollout that claims the object. A driver that sees a higher
+      one stops.
+    * ``serial``: rises with every decision within a generation. An older one is refused.
+    * ``closed``: traffic was taken back by hand, or while the store was down; the driver of this
+      generation must roll back.
     """
 
     generation: int = attrs.field(validator=fields.at_least(0))
@@ -34,7 +34,7 @@ class Marker:
     closed: bool = False
 
     def supersedes(self, other: Marker) -> bool:
-        """Is this the newer of the two?"""
+        """Return whether this is the newer of the two."""
         return (self.generation, self.serial) > (other.generation, other.serial)
 
     def forbids(self, other: Marker) -> bool:
@@ -74,13 +74,17 @@ them.
 
 @attrs.frozen(kw_only=True)
 class Served:
-    """What the router serves now, as it says itself.
+    """The traffic that a router serves now, as it reports itself.
 
-    ``version`` is the router's own word for this state of its object (resourceVersion, ETag, a hash
-    of the content), or None; ``unattributed`` is the share that reaches neither version of the
-    release; ``identities`` are what the tracks really run, where the router knows. A router of
-    several parts (routes, regions) that do not agree reports the highest share that the candidate
-    has anywhere, and ``converged=False``: it counts against a ceiling, and never as done.
+    * ``traffic``: the weights, routes and mirror. If a router has several parts (routes, regions)
+      that do not agree, the highest share that the candidate has anywhere.
+    * ``version``: the router's own token for this state of its object (resourceVersion, ETag, a
+      hash of the content), or None.
+    * ``marker``: the marker on the object, if there is one.
+    * ``unattributed``: the share that reaches no version of the release.
+    * ``identities``: the identities that the tracks really run, where the router knows them.
+    * ``converged``: False while several parts do not agree. ``traffic`` then counts against the
+      candidate's ceiling, and never as verified.
     """
 
     traffic: Traffic
@@ -125,12 +129,17 @@ class Served:
 
 @attrs.frozen(kw_only=True)
 class Capabilities:
-    """What a router can do. A plan that asks for more is refused before anything is touched;
-    nothing is ever rounded up.
+    """The capabilities of a router.
 
-    ``smallest_weight``: every weight must be a multiple of it. ``compare_and_set``: a write is
-    refused by the system itself if the object moved since it was read. ``marker``: it can carry a
-    `Marker`. ``sticky``: a user stays where the first request went.
+    A plan that asks for more is refused before anything is written; nothing is ever rounded.
+
+    * ``smallest_weight``: every weight must be a multiple of it.
+    * ``baseline``: it can serve a baseline track.
+    * ``matches``: it has header and cookie routes.
+    * ``mirror``: it can mirror requests.
+    * ``sticky``: a user stays on the version that served the first request.
+    * ``compare_and_set``: the system refuses a write if the object changed since it was read.
+    * ``marker``: its object can carry a `Marker`.
     """
 
     smallest_weight: Percent = percent(1)
@@ -142,28 +151,27 @@ class Capabilities:
     marker: bool = False
 
     def problems_with(self, traffic: Traffic) -> Iterator[str]:
-        """What ``traffic`` asks for and a router with these can't do, each in a line. Nothing is
-        rounded, nothing silently left out.
-        """
+        """Yield each thing that ``traffic`` asks for and this router can't do, in a line."""
         for weight in (traffic.candidate, traffic.baseline, traffic.mirror):
             if weight.ppm % self.smallest_weight.ppm:
                 yield (
                     f"{weight} is not a multiple of the router's smallest weight, "
                     f"{self.smallest_weight}"
                 )
-        for wanted, can, what in (
+        for asked_for, can, feature in (
             (traffic.baseline.ppm, self.baseline, "a baseline track"),
             (traffic.matches, self.matches, "header and cookie routes"),
             (traffic.mirror.ppm, self.mirror, "mirroring"),
         ):
-            if wanted and not can:
-                yield f"the router can't do {what}"
+            if asked_for and not can:
+                yield f"the router can't do {feature}"
 
     def refuse(self, release: Release, traffic: Traffic) -> None:
-        """The first line of an `apply` of your own: raise `RouterError`, PERMANENT, for what a
-        router with these can't do, and for a share that ``release`` has no version for. Nothing has
-        been written then.
+        """Raise `RouterError` (PERMANENT) if this router can't serve ``traffic``.
+
+        It can't if a capability is missing, or if ``release`` has no version for a share. Call this
+        in the first line of an `apply` of your own, before anything is written.
         """
-        found = [*self.problems_with(traffic), *filter(None, [traffic.unroutable(release)])]
-        if found:
-            raise RouterError("; ".join(found), failure=Failure.PERMANENT)
+        problems = [*self.problems_with(traffic), *filter(None, [traffic.unroutable(release)])]
+        if problems:
+            raise RouterError("; ".join(problems), failure=Failure.PERMANENT)

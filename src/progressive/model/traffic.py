@@ -1,6 +1,4 @@
-"""What a router is asked for and what it reports: exact weights per track, header and cookie
-routes, a mirror share.
-"""
+"""Traffic: exact weights per track, header and cookie routes, and a mirror share."""
 
 from __future__ import annotations
 
@@ -55,9 +53,9 @@ def _is_source(_: object, __: object, value: object) -> None:
 
 @attrs.frozen(kw_only=True)
 class Match:
-    """Requests with this exact header or cookie go to the candidate, whatever the weights say.
+    """A route: requests with this exact header or cookie go to the candidate, at any weight.
 
-    The name of a header is kept in lower case, as HTTP/2 sends it and as routers give it back; a
+    The name of a header is kept in lower case, as HTTP/2 sends it and as routers report it; a
     cookie's stays as it is.
     """
 
@@ -72,8 +70,8 @@ class Match:
 
 def matches_of(value: Iterable[Match]) -> tuple[Match, ...]:
     """A converter: several matches."""
-    found: tuple[Match, ...] = fields.listed(value)
-    return found
+    matches: tuple[Match, ...] = fields.listed(value)
+    return matches
 
 
 is_matches = fields.is_list_of(("name", "source"), "a Match(name=..., value=...)")
@@ -82,8 +80,11 @@ is_percent = fields.is_a(Percent, "percent({})")
 
 @attrs.frozen(kw_only=True)
 class Traffic:
-    """Who gets which share. Stable gets what the others leave; so the shares always add up to
-    exactly 100 %.
+    """The share of the requests that each track gets. Stable gets the rest, up to exactly 100 %.
+
+    * ``candidate``, ``baseline``: the weights of these tracks, 100 % together at most.
+    * ``matches``: routes to the candidate on top of its weight.
+    * ``mirror``: the share of the requests that is copied to the candidate.
     """
 
     candidate: Percent = attrs.field(default=_NONE, validator=is_percent)
@@ -116,19 +117,19 @@ class Traffic:
 
     @property
     def stable(self) -> Percent:
-        """What is left for stable."""
+        """The weight of stable: the rest."""
         return Percent(MILLION - self.candidate.ppm - self.baseline.ppm)
 
     def share(self, track: Track) -> Percent:
-        """The weight of one track."""
+        """Return the weight of one track."""
         return _SHARES[track](self)
 
     def reaches(self, track: Track) -> bool:
-        """Does any production request reach this track?"""
+        """Return whether any production request reaches this track; mirrored ones do not count."""
         return self.share(track).ppm > 0 or (track is Track.CANDIDATE and bool(self.matches))
 
     def exceeds(self, other: Traffic) -> bool:
-        """Does this give the candidate (or the baseline) more than ``other`` does, in any way?"""
+        """Return whether the candidate or the baseline get more than in ``other``, in any way."""
         return (
             self.candidate.ppm > other.candidate.ppm
             or self.baseline.ppm > other.baseline.ppm
@@ -137,9 +138,7 @@ class Traffic:
         )
 
     def unroutable(self, release: Release) -> str:
-        """What of it would go to a track that ``release`` has no version for, in a line; empty if
-        all of it has somewhere to go.
-        """
+        """Return which share would go to a track without a version, in a line; empty if none."""
         if release.stable is None and self.stable.ppm:
             return (
                 f"{release.service} has no stable version, so {self.stable} of the requests "

@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 MILLION = 1_000_000
-"""Weights and ratios are whole parts per million inside: exact sums, no last-bit surprises; finer
-than any known router.
+"""Parts per million in 100 %. Weights and ratios are whole parts per million inside, which sums are
+exact in and which is finer than any known router.
 """
 
 
@@ -39,15 +39,16 @@ def _is_ppm(_: object, __: object, value: Any) -> None:
 
 @attrs.frozen(order=True, repr=False)
 class Percent:
-    """A share or a ratio from 0 % to 100 %, both included, exact to 0.0001 %. Make one with
-    `percent`.
+    """A share or a ratio from 0 % to 100 %, both included, exact to 0.0001 %.
+
+    Make one with `percent`.
     """
 
     ppm: int = attrs.field(validator=_is_ppm)
 
     @property
     def fraction(self) -> float:
-        """The same as a number from 0 to 1."""
+        """The share as a number from 0 to 1."""
         return self.ppm / MILLION
 
     @property
@@ -64,8 +65,9 @@ class Percent:
 
 
 def percent(value: float) -> Percent:
-    """``value`` per hundred: ``percent(1)`` is one request in a hundred. 0 to 100, both included,
-    in steps of 0.0001.
+    """Make a `Percent`: ``percent(1)`` is one request in a hundred.
+
+    ``value`` is from 0 to 100, both included, in steps of 0.0001. Raises `StrategyError` otherwise.
     """
     if (
         isinstance(value, bool)
@@ -83,40 +85,36 @@ def percent(value: float) -> Percent:
 
 
 def percents(*values: float) -> tuple[Percent, ...]:
-    """`percent` of each: ``weights=percents(1, 10, 50, 100)``."""
+    """Make a `Percent` of each value: ``weights=percents(1, 10, 50, 100)``."""
     return tuple(percent(value) for value in values)
 
 
 def linear(step: float, *, first: float | None = None) -> tuple[Percent, ...]:
-    """Weights that rise by ``step`` per cent to 100: ``weights=linear(20)`` is 20, 40, 60, 80, 100;
-    ``linear(30, first=1)`` is 1, 31, 61, 91,
-    100. ``step`` and ``first`` (default: ``step``) are above 0 and at most 100, in steps of 0.0001.
+    """Make weights that rise by ``step`` per cent to 100.
+
+    ``weights=linear(20)`` is 20, 40, 60, 80, 100; ``linear(30, first=1)`` is 1, 31, 61, 91, 100.
+    ``step`` and ``first`` (default: ``step``) are above 0 and at most 100, in steps of 0.0001.
     """
-    by, now = (
-        _above_zero(step, "linear"),
-        _above_zero(step if first is None else first, "linear(first=)"),
-    )
-    found = []
-    while now < MILLION:
-        found.append(Percent(now))
-        now += by
-    return (*found, Percent(MILLION))
+    increment = _ppm_above_zero(step, "linear")
+    weight = _ppm_above_zero(step if first is None else first, "linear(first=)")
+    weights = []
+    while weight < MILLION:
+        weights.append(Percent(weight))
+        weight += increment
+    return (*weights, Percent(MILLION))
 
 
 def geometric(
     first: float, *, factor: float = 2.0, multiple_of: float = 1.0
 ) -> tuple[Percent, ...]:
-    """Weights that are multiplied by ``factor`` each time, to 100: ``weights=geometric(1)`` is 1,
-    2, 4, 8, 16, 32, 64, 100.
+    """Make weights that are multiplied by ``factor`` (above 1) each time, to 100.
 
-    Each is cut down to a ``multiple_of`` this many per cent (what the router can do), and what does
-    not rise by that is left out: ``geometric(1, factor=1.5)`` is 1, 2, 3, 5, 7, 11, 17, 25, 38, 57,
-    86, 100. ``factor`` is above 1.
+    ``weights=geometric(1)`` is 1, 2, 4, 8, 16, 32, 64, 100. Each is rounded down to a multiple of
+    ``multiple_of`` per cent, the router's smallest weight; one that then does not rise is left out:
+    ``geometric(1, factor=1.5)`` is 1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 86, 100.
     """
-    now, unit = (
-        Fraction(_above_zero(first, "geometric")),
-        _above_zero(multiple_of, "geometric(multiple_of=)"),
-    )
+    exact = Fraction(_ppm_above_zero(first, "geometric"))
+    unit = _ppm_above_zero(multiple_of, "geometric(multiple_of=)")
     if (
         isinstance(factor, bool)
         or not isinstance(factor, int | float)
@@ -126,26 +124,26 @@ def geometric(
         raise StrategyError(
             f"geometric(factor={factor!r}): expected a finite number above 1, such as 2"
         )
-    if now % unit:
+    if exact % unit:
         raise StrategyError(
             f"geometric({first!r}): is not a multiple of {Percent(unit)}; the router could "
             "not give it exactly"
         )
-    found: list[int] = []
-    while now < MILLION:
-        weight = int(now) // unit * unit
-        if not found or weight > found[-1]:
-            found.append(weight)
-        now *= Fraction(str(factor))  # as it is written: 2.3 is no binary fraction
-    return (*(Percent(weight) for weight in found), Percent(MILLION))
+    weights: list[int] = []
+    while exact < MILLION:
+        weight = int(exact) // unit * unit
+        if not weights or weight > weights[-1]:
+            weights.append(weight)
+        exact *= Fraction(str(factor))  # as it is written: 2.3 is no binary fraction
+    return (*(Percent(weight) for weight in weights), Percent(MILLION))
 
 
-def _above_zero(value: float, what: str) -> int:
-    """Parts per million of ``value`` per cent."""
-    found = percent(value).ppm
-    if not found:
+def _ppm_above_zero(value: float, what: str) -> int:
+    """Return ``value`` per cent in parts per million; ``what`` names it in the error for 0."""
+    ppm = percent(value).ppm
+    if not ppm:
         raise StrategyError(f"{what}: 0 % is no step; expected a number above 0")
-    return found
+    return ppm
 
 
 @attrs.frozen(repr=False)
@@ -164,10 +162,11 @@ class Times:
 
 
 def times(factor: float, *, floor: Percent | timedelta | float | None = None) -> Times:
-    """``factor`` times what stable shows in the same windows: ``at_most=times(1.5)``.
+    """Make a bound relative to stable's value in the same windows: ``at_most=times(1.5)``.
 
-    ``floor`` (in the unit of the metric) is a bound that is always allowed, so that one error
-    beside a stable without any is not a breach. ``factor`` must be finite and above 0.
+    * ``factor``: finite and above 0.
+    * ``floor`` (in the unit of the metric): a bound that is always allowed, so that one error
+      beside a stable without any is not a breach.
     """
     if (
         isinstance(factor, bool)
@@ -180,7 +179,7 @@ def times(factor: float, *, floor: Percent | timedelta | float | None = None) ->
 
 
 def format_duration(duration: timedelta) -> str:
-    """A duration as people say it: ``45 s``, ``3.7 s``, ``10 min``, ``1 h 30 min``, ``7 d``."""
+    """Format a duration for people: ``45 s``, ``3.7 s``, ``10 min``, ``1 h 30 min``, ``7 d``."""
     total = round(duration / timedelta(seconds=1), 1)
     if total < 60:
         return f"{total:g} s"
@@ -194,20 +193,20 @@ def format_duration(duration: timedelta) -> str:
 
 
 def ms(value: float) -> timedelta:
-    """``value`` milliseconds."""
+    """Make a duration of ``value`` milliseconds."""
     return timedelta(milliseconds=value)
 
 
 def seconds(value: float) -> timedelta:
-    """``value`` seconds."""
+    """Make a duration of ``value`` seconds."""
     return timedelta(seconds=value)
 
 
 def minutes(value: float) -> timedelta:
-    """``value`` minutes."""
+    """Make a duration of ``value`` minutes."""
     return timedelta(minutes=value)
 
 
 def hours(value: float) -> timedelta:
-    """``value`` hours."""
+    """Make a duration of ``value`` hours."""
     return timedelta(hours=value)

@@ -1,4 +1,4 @@
-"""What shall happen, as data: steps, guards, gates and deadlines, and what makes a plan valid."""
+"""A plan as data: its steps, guards, gates and deadlines, and its validation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a strategy compiles to: steps, analyses, guards, gates and deadlines. It travels in the
-rollout and never changes.
-"""
+"""The plan that a strategy compiles to. It is stored with the rollout and never changes."""
 
 from __future__ import annotations
 
@@ -26,8 +24,9 @@ __all__ = ["Guard", "Plan", "PlannedCheck", "Series", "named_steps"]
 
 @attrs.frozen(kw_only=True)
 class Guard:
-    """An analysis that runs beside the steps: from the first verified traffic on the candidate, or
-    from the step ``since``, to the end.
+    """An analysis that runs beside the steps, until the end.
+
+    It begins with the first verified traffic on the candidate, or with the step ``since`` (its id).
     """
 
     analysis: str = attrs.field(kw_only=False, validator=fields.is_name)
@@ -38,9 +37,9 @@ class Guard:
 class PlannedCheck:
     """A check with its place in the plan.
 
-    ``index`` is where the evidence keeps its state, ``key`` its name as people write it
-    (``analysis/check``), ``alpha`` its part of the plan's alpha (0 for a check without a bounded
-    false-alarm rate).
+    * ``index``: its index in `Evidence.check_states`.
+    * ``key``: its name for people: ``analysis/check``.
+    * ``alpha``: its part of the plan's alpha; 0 for a check without a bounded false-alarm rate.
     """
 
     index: int
@@ -52,9 +51,9 @@ class PlannedCheck:
 
 @attrs.frozen(eq=False)
 class Series:
-    """One metric of one analysis: the unit in which windows follow each other.
+    """One metric of one analysis; its windows follow each other.
 
-    ``index`` is where the evidence keeps its state; ``checks`` are those that judge it.
+    ``index`` is its index in `Evidence.series`; ``checks`` are those that judge it.
     """
 
     index: int
@@ -64,9 +63,9 @@ class Series:
 
     @property
     def measured_tracks(self) -> tuple[Track, ...]:
-        """Every track that one of its checks looks at."""
-        wanted = [track for planned in self.checks for track in planned.check.measured_tracks]
-        return tuple(track for track in Track if track in wanted)
+        """Every track that one of its checks measures."""
+        measured = [track for planned in self.checks for track in planned.check.measured_tracks]
+        return tuple(track for track in Track if track in measured)
 
 
 @attrs.frozen(kw_only=True)
@@ -74,12 +73,24 @@ class Plan:
     """Everything that is going to happen, as data. Strategies make it; `describe` and the engine
     read it.
 
-    The last step promotes. ``watch_every`` is the longest time between two reads that still counts
-    as watched. ``alpha`` is the chance of a false alarm of all sequential checks together, over the
-    whole rollout; it is split by their ``share_of_alpha``. ``deadline`` is the whole's; its clock
-    stops in a freeze, an approval and a person's hold. ``unguarded`` says why there is no check,
-    where none is. ``needs_stable``: the start and every raise wait for a stable that can carry
-    everything, where a fleet can tell.
+    * ``strategy``: the kind of the strategy that made it.
+    * ``steps``: in order; the rollout is promoted after the last.
+    * ``analyses``: those that steps and guards name.
+    * ``guards``: the analyses that run beside the steps.
+    * ``gates``: the names of gates, asked before every raise.
+    * ``deadline``: of the whole rollout; its clock stops in a freeze, an approval and a person's
+      hold.
+    * ``watch_every``: the longest time between two reads that still counts as watched.
+    * ``preflight``: the longest time that the checks before the start may take.
+    * ``alpha``: the chance of a false alarm of all sequential checks together over the whole
+      rollout, between 0 and 1; split by their ``share_of_alpha``.
+    * ``retire_after``: when the fleet is asked to remove the old version, counted from the
+      promotion; None for never.
+    * ``unguarded``: why there is no check, where there is none.
+    * ``needs_stable``: the start and every raise wait until stable can carry all traffic, where a
+      fleet reports that.
+
+    Raises `StrategyError` with one line for each mistake.
     """
 
     strategy: str = attrs.field(validator=fields.is_name)
@@ -110,12 +121,12 @@ class Plan:
 
     @cached_property
     def traffics(self) -> tuple[Traffic, ...]:
-        """What is wanted in each step."""
-        found, now = [], ALL_STABLE
+        """The traffic that each step asks for."""
+        traffics, traffic = [], ALL_STABLE
         for step in self.steps:
-            now = step.traffic or now
-            found.append(now)
-        return tuple(found)
+            traffic = step.traffic or traffic
+            traffics.append(traffic)
+        return tuple(traffics)
 
     @cached_property
     def checks(self) -> tuple[PlannedCheck, ...]:
@@ -137,25 +148,26 @@ class Plan:
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
-        """The name of every check, as people write it: ``analysis/check``."""
+        """The name of every check for people: ``analysis/check``."""
         return tuple(planned.key for planned in self.checks)
 
     @cached_property
     def series(self) -> tuple[Series, ...]:
         """Every series of windows, in the order in which the evidence keeps their states."""
-        found: dict[tuple[str, Metric], list[PlannedCheck]] = {}
+        by_series: dict[tuple[str, Metric], list[PlannedCheck]] = {}
         for planned in self.checks:
             for metric in metrics_of(planned.check):
-                found.setdefault((planned.analysis.name, metric), []).append(planned)
+                by_series.setdefault((planned.analysis.name, metric), []).append(planned)
         return tuple(
             Series(index=i, analysis=checks[0].analysis, metric=metric, checks=tuple(checks))
-            for i, ((_, metric), checks) in enumerate(found.items())
+            for i, ((_, metric), checks) in enumerate(by_series.items())
         )
 
     @cached_property
     def read_every(self) -> timedelta:
-        """How often the router is read while nothing else is due: half of ``watch_every``, in whole
-        milliseconds, one at least.
+        """The time between two reads of the router while nothing else is due.
+
+        This is half of ``watch_every``, in whole milliseconds, at least one.
         """
         return max(fields.whole_ms(self.watch_every / 2), ms(1))
 
@@ -175,45 +187,45 @@ class Plan:
         return {}
 
     def active(self, step: int, reached: bool) -> tuple[Series, ...]:
-        """The series that are measured in ``step``; ``reached``: production traffic reaches the
-        candidate.
+        """Return the series that are measured in a step.
+
+        ``reached``: whether production traffic reaches the candidate, without which guards rest.
         """
-        if (found := self._active.get((step, reached))) is None:
+        if (active := self._active.get((step, reached))) is None:
             names = [
                 guard.analysis for guard in self.guards if reached and self._begun(guard, step)
             ]
             names += self.steps[step].analyses
-            found = tuple(series for series in self.series if series.analysis.name in names)
-            self._active[step, reached] = found
-        return found
+            active = tuple(series for series in self.series if series.analysis.name in names)
+            self._active[step, reached] = active
+        return active
 
     def _begun(self, guard: Guard, step: int) -> bool:
         return guard.since is None or any(each.id == guard.since for each in self.steps[: step + 1])
 
 
 def named_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """``steps`` with an id for each that has none: its kind and the candidate's weight, such as
-    ``bake-10``.
-    """
+    """Give each step without an id one of its kind and the candidate's weight: ``bake-10``."""
     taken = {step.id for step in steps if step.id}
-    weight, found = ALL_STABLE, []
-    for given in steps:
-        step, weight = given, given.traffic or weight
-        if not step.id:
-            base = {"set_weight": "weight"}.get(step.kind, step.kind)
-            label = getattr(step, "name", None) or weight.candidate.number
-            wanted = candidate = f"{base}-{label}"
-            again = 2
-            while candidate in taken:
-                candidate, again = f"{wanted}-{again}", again + 1
-            taken.add(candidate)
-            step = attrs.evolve(given, id=candidate)  # type: ignore[misc]
-        found.append(step)
-    return tuple(found)
+    traffic, named = ALL_STABLE, []
+    for step in steps:
+        traffic = step.traffic or traffic
+        if step.id:
+            named.append(step)
+            continue
+        base = {"set_weight": "weight"}.get(step.kind, step.kind)
+        label = getattr(step, "name", None) or traffic.candidate.number
+        name = f"{base}-{label}"
+        number = 2
+        while name in taken:
+            name, number = f"{base}-{label}-{number}", number + 1
+        taken.add(name)
+        named.append(attrs.evolve(step, id=name))  # type: ignore[misc]
+    return tuple(named)
 
 
 class Strategy(Protocol):
-    """What compiles to a plan."""
+    """A description that compiles to a plan."""
 
     @property
     def plan(self) -> Plan: ...

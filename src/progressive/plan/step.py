@@ -1,4 +1,4 @@
-"""The contract of a step: what it declares, what it is told, and the four things it can answer.
+"""The contract of a step: what it declares, the situation it is given, and its four answers.
 
 A step is a small frozen attrs class: a ``kind`` that is never renamed, an ``id`` that is unique in
 the plan, and configuration. It issues no commands: the engine reads what it declares. Your own step
@@ -37,8 +37,9 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class Deadline:
-    """How long something may take and what happens then. ``within`` is inclusive; its clock stops
-    in holds and freezes.
+    """The longest time that something may take, and the action after it.
+
+    ``within`` is inclusive; its clock stops in holds and freezes.
     """
 
     within: timedelta = attrs.field(converter=fields.whole_ms, validator=fields.is_duration)
@@ -48,7 +49,7 @@ class Deadline:
 
     @classmethod
     def an_hour_after(cls, duration: timedelta) -> Deadline:
-        """The usual one of a step that takes ``duration`` by itself."""
+        """Make the default deadline of a step that takes ``duration`` by itself."""
         return cls(
             within=max(duration, timedelta()) + timedelta(hours=1)
             if isinstance(duration, timedelta)
@@ -61,7 +62,7 @@ is_deadline = fields.is_a(Deadline, "Deadline(within={})")
 
 @attrs.frozen(kw_only=True)
 class Approved:
-    """A person's yes, by name of the approval."""
+    """An approval that a person has given: its name, by whom, and why."""
 
     approval: str
     by: str
@@ -70,13 +71,17 @@ class Approved:
 
 @attrs.frozen(kw_only=True)
 class Situation:
-    """What a step may know. Read-only; times are the events' own.
+    """The facts that a step decides by. Read-only; times are the events' own.
 
-    ``stepped``: time in this step, holds and freezes left out. ``watched``: the part of it in which
-    the traffic was verified and somebody looked. ``verified``: the router serves what is asked for.
-    ``memory``: what this step answered to keep last time. ``answer``: the last answer of its hook.
-    ``passes(analysis)``: looks that passed since the rollout began, of the check that has the
-    fewest.
+    * ``now``: the time of the decision.
+    * ``stepped``: time in this step, without holds and freezes.
+    * ``watched``: the part of it in which the traffic was verified and watched.
+    * ``verified``: whether the router serves the traffic that is asked for.
+    * ``memory``: the memory of this step's last `Wait`; None before the first.
+    * ``answer``: the last answer of its hook.
+    * ``approved``: the approval that it waits for, once it is given.
+    * ``passes``: takes the name of an analysis. Returns how many looks have passed since the
+      rollout began, of the check with the fewest.
     """
 
     now: datetime
@@ -91,8 +96,11 @@ class Situation:
 
 @attrs.frozen(kw_only=True)
 class Wait:
-    """Not yet: ``why``, and when to look again (None: when something happens; an aware time).
-    ``memory`` is kept for the next time.
+    """The answer "not yet".
+
+    * ``why``: what the step waits for.
+    * ``until``: when to ask again, an aware time; None: when something happens.
+    * ``memory``: passed back to the step the next time.
     """
 
     why: str = attrs.field(kw_only=False)
@@ -106,19 +114,19 @@ class Wait:
 
 @attrs.frozen
 class Done:
-    """This step is over."""
+    """The answer "this step is over"."""
 
 
 @attrs.frozen
 class Failed:
-    """The release must go back, because of ``why``."""
+    """The answer "roll back", because of ``why``."""
 
     why: str
 
 
 @attrs.frozen
 class Halt:
-    """Stop here and hold, because of ``why``."""
+    """The answer "hold", because of ``why``."""
 
     why: str
 
@@ -127,9 +135,7 @@ Advance: TypeAlias = Wait | Done | Failed | Halt
 
 
 class Step(Protocol):
-    """What the engine reads of a step. Everything but ``kind``, ``id`` and ``advance`` has a
-    default.
-    """
+    """One step of a plan. All but ``kind``, ``id`` and ``advance`` has a default."""
 
     kind: ClassVar[str]
 
@@ -138,7 +144,7 @@ class Step(Protocol):
 
     @property
     def traffic(self) -> Traffic | None:
-        """What the router shall serve from here on; None leaves it as it is."""
+        """The traffic that is asked for from this step on; None leaves it as it is."""
         return None
 
     @property
@@ -158,12 +164,12 @@ class Step(Protocol):
 
     @property
     def deadline(self) -> Deadline | None:
-        """How long it may take; None only for a step that ends by itself."""
+        """The longest time it may take; None only for a step that ends by itself."""
         return None
 
     @property
     def skippable(self) -> bool:
-        """May a person skip it?"""
+        """Whether a person may skip it."""
         return True
 
     @property
@@ -172,8 +178,9 @@ class Step(Protocol):
         return timedelta()
 
     def advance(self, situation: Situation) -> Advance:
-        """Where it stands. Pure; asked again at every decision. One that raises stops the rollout
-        in a hold.
+        """Answer where the step stands. Pure; called again at every decision.
+
+        If it raises, the rollout is held.
         """
         raise NotImplementedError(f"{type(self).__name__} has no advance(situation)")
 
@@ -181,7 +188,9 @@ class Step(Protocol):
 @attrs.frozen(init=False)
 class Kinds:
     """Step and check classes of your own, for `progressive.loads`: ``Kinds(Warm, MyCheck)``.
-    Nothing is registered globally.
+
+    Nothing is registered globally. Raises `StrategyError` for a class that is no attrs class with a
+    ``kind`` and an ``advance`` or ``judge``, and for a kind that two classes have.
     """
 
     classes: tuple[type[Any], ...]

@@ -1,4 +1,4 @@
-"""Every mistake that a plan can have, each in a line that names the place."""
+"""Validate a plan: every mistake, each in a line that names the place."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ UNJUDGED: Final = "no deciding check can judge it"
 
 
 NO_ANALYSIS: Final = "no analysis runs here; name it in guards="
-"""A strategy without ``guards=`` has another mend for this."""
+"""A strategy without ``guards=`` replaces this by another hint."""
 
 
 def problems_of(plan: Plan) -> Iterator[str]:
-    """Every mistake in a plan, each in a line that names the place."""
+    """Yield every mistake in a plan, each in a line that names the place."""
     if not plan.steps:
         yield "steps: none; give weights= or steps="
         return
@@ -52,8 +52,10 @@ def problems_of(plan: Plan) -> Iterator[str]:
         isinstance(plan.unguarded, str) and plan.unguarded.strip()
     ):
         yield f"unguarded: {plan.unguarded!r} says nothing; say why nothing guards it"
-    asks = plan.strategy != "canary" and any(step.hook or step.approval for step in plan.steps)
-    if plan.unguarded is None and not _decides(plan) and not asks:
+    waits_for_answer = plan.strategy != "canary" and any(
+        step.hook or step.approval for step in plan.steps
+    )
+    if plan.unguarded is None and not _decides(plan) and not waits_for_answer:
         yield (
             f"{plan.strategy}: nothing would ever stop it: no check decides"
             f"{'' if plan.strategy == 'canary' else ', no hook, no approval'}; add "
@@ -138,7 +140,7 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
 
 
 def _able(plan: Plan, step: int, analysis: Analysis, each: Check) -> bool:
-    """Can this check decide in this step?"""
+    """Return whether this check can decide in this step."""
     traffic = plan.traffics[step]
     return not each.observe and all(
         traffic.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE)
@@ -151,7 +153,7 @@ def _decides(plan: Plan) -> bool:
 
 
 def _not_judged(plan: Plan, step: int) -> str | None:
-    """Why no check can judge this step; None if one can."""
+    """Return why no check can judge this step; None if one can."""
     traffic = plan.traffics[step]
     active = [planned.check for series in plan.active(step, True) for planned in series.checks]
     deciding = [each for each in active if not each.observe]
@@ -163,8 +165,9 @@ def _not_judged(plan: Plan, step: int) -> str | None:
 
 
 def capability_problems(plan: Plan, able: Capabilities) -> Iterator[str]:
-    """What the plan asks of the router that it can't do, each in a line. Nothing is rounded,
-    nothing silently left out (R12).
+    """Yield each thing that the plan asks for and the router can't do, in a line.
+
+    Nothing is rounded, nothing silently left out (R12).
     """
     for step, traffic in zip(plan.steps, plan.traffics, strict=True):
         if step.traffic is not None:

@@ -1,4 +1,4 @@
-"""What is: the state of one release under one plan, its events, commands and notes."""
+"""The state of one release under one plan, with its events, commands and notes."""
 
 from __future__ import annotations
 

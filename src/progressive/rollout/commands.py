@@ -1,4 +1,4 @@
-"""What a decision wants from the world: commands, absolute and safe to repeat.
+"""Commands: what a decision asks of the world, in absolute terms and safe to repeat.
 
 Every class has a stable ``kind``, which is never renamed.
 """
@@ -16,7 +16,7 @@ from progressive.model.traffic import Track, Traffic
 
 @attrs.frozen(kw_only=True)
 class Inspect:
-    """Say what is bound; see `Inspected`. No I/O."""
+    """Report what the caller has bound; answered by `Inspected`. No I/O."""
 
     kind: ClassVar[str] = "inspect"
 
@@ -37,9 +37,13 @@ class Survey:
 
 @attrs.frozen(kw_only=True)
 class Apply:
-    """Make the router serve ``traffic``; answered by `RouterApplied`. ``epoch`` authorises it: do
-    it only from a stored rollout of that epoch, unless it only lowers (``raises`` is False).
-    ``expect`` is the version read in this tick, for routers that compare and set.
+    """Make the router serve ``traffic``; answered by `RouterApplied`.
+
+    * ``epoch``: authorises the write: do it only from a stored rollout of that epoch, unless it
+      only lowers.
+    * ``marker``: the marker to leave on the router's object.
+    * ``expect``: the version read in this tick, for routers that compare and set.
+    * ``raises``: whether it raises the candidate; False if it only lowers.
     """
 
     kind: ClassVar[str] = "apply"
@@ -52,8 +56,9 @@ class Apply:
 
 @attrs.frozen(kw_only=True)
 class Measure:
-    """Take one look; answered by `Measured`. The same question of several analyses is asked
-    once.
+    """Take one look; answered by `Measured`.
+
+    Several analyses that need the same look share one command.
     """
 
     kind: ClassVar[str] = "measure"
@@ -66,8 +71,9 @@ class Measure:
 
 @attrs.frozen(kw_only=True)
 class RunHook:
-    """Call the hook of the current step with ``key`` (``rollout/step``); answered by
-    `HookAnswered`. It may run more than once.
+    """Call the hook of the current step; answered by `HookAnswered`.
+
+    It may run more than once, each time with the same ``key`` (``rollout/step``).
     """
 
     kind: ClassVar[str] = "run_hook"

@@ -1,9 +1,8 @@
-"""What goes into and comes out of a decision: events in, commands out. The audit trail is in
-`notes`.
+"""Events: the input of a decision.
 
-Events carry their own time and are normalised when they are made. A person's event says who and
-why. Every class has a stable ``kind``, which is what stored notes and queues carry; it is never
-renamed.
+Each carries its own time ``at`` (aware, cut to whole milliseconds) and is normalised when it is
+made. A person's event says who and why. Every class has a stable ``kind``, by which stored notes
+and queues identify it; it is never renamed.
 """
 
 from __future__ import annotations
@@ -22,12 +21,10 @@ from progressive.model.measurement import Look
 from progressive.model.router_state import Served
 from progressive.model.traffic import Track, Traffic
 
-# ------------------------------------------------------------------------------------------- events
-
 
 @attrs.frozen(kw_only=True)
 class Tick:
-    """Time has passed; whatever is wanted from the world is asked for again."""
+    """Time has passed; every command that is still open is issued again."""
 
     kind: ClassVar[str] = "tick"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
@@ -35,9 +32,12 @@ class Tick:
 
 @attrs.frozen(kw_only=True)
 class Inspected:
-    """What the caller has bound: how to undo by hand, and ``problems``, one line for each name of
-    the plan that is bound to nothing and for each thing that the router can't do. ``fleet``: there
-    is one that can be surveyed.
+    """The answer to `Inspect`: what the caller has bound.
+
+    * ``problems``: a line for each name in the plan that is bound to nothing, and for each thing
+      that the router can't do.
+    * ``undo``: how to take all traffic back by hand.
+    * ``fleet``: whether there is a fleet to survey.
     """
 
     kind: ClassVar[str] = "inspected"
@@ -51,7 +51,7 @@ class Inspected:
 
 @attrs.frozen(kw_only=True)
 class RouterRead:
-    """What the router served when it was read."""
+    """The router was read."""
 
     kind: ClassVar[str] = "seen"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
@@ -60,8 +60,9 @@ class RouterRead:
 
 @attrs.frozen(kw_only=True)
 class RouterApplied:
-    """A write of ours was answered; ``served`` was read back after it. ``epoch`` and ``marker``
-    repeat the command's.
+    """A write of this rollout was answered; ``served`` was read back after it.
+
+    ``epoch`` and ``traffic`` repeat the command's.
     """
 
     kind: ClassVar[str] = "wrote"
@@ -84,7 +85,7 @@ def _capacities(
 
 @attrs.frozen(kw_only=True)
 class Surveyed:
-    """What the instances of each track can carry, as the fleet says."""
+    """The fleet was surveyed: what the instances of each track can carry."""
 
     kind: ClassVar[str] = "surveyed"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
@@ -93,7 +94,7 @@ class Surveyed:
 
 @attrs.frozen(kw_only=True)
 class CommandFailed:
-    """A command came back with an error instead of an answer. ``command`` is its kind."""
+    """A command failed. ``command`` is its kind, ``why`` the error."""
 
     kind: ClassVar[str] = "command_failed"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
@@ -105,7 +106,7 @@ class CommandFailed:
 
 @attrs.frozen(kw_only=True)
 class Measured:
-    """A look was answered, for these analyses."""
+    """A look was taken, for these analyses."""
 
     kind: ClassVar[str] = "measured"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
@@ -143,7 +144,7 @@ class Retired:
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
 
 
-def _says_something(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _is_not_blank(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise StrategyError(
             f"{fields.where(instance, attribute)}: {value!r} says nothing; the audit trail "
@@ -153,30 +154,31 @@ def _says_something(instance: object, attribute: attrs.Attribute[Any], value: ob
 
 @attrs.frozen(kw_only=True)
 class Approve:
-    """A person's yes to the approval of this name; remembered if it comes early."""
+    """Grant the approval of this name. An early one is remembered."""
 
     kind: ClassVar[str] = "approve"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     approval: str
-    by: str = attrs.field(validator=_says_something)
-    why: str = attrs.field(validator=_says_something)
+    by: str = attrs.field(validator=_is_not_blank)
+    why: str = attrs.field(validator=_is_not_blank)
 
 
 @attrs.frozen(kw_only=True)
 class Reject:
-    """A person's no to the approval of this name; the rollout goes back as soon as it is seen."""
+    """Refuse the approval of this name; the rollout then rolls back at once."""
 
     kind: ClassVar[str] = "reject"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     approval: str
-    by: str = attrs.field(validator=_says_something)
-    why: str = attrs.field(validator=_says_something)
+    by: str = attrs.field(validator=_is_not_blank)
+    why: str = attrs.field(validator=_is_not_blank)
 
 
 @attrs.frozen(kw_only=True)
 class Hold:
-    """Stop where it is: no raise until this cause is resumed. Guards go on. After 24 hours
-    (``within``) it rolls back.
+    """Hold: no raise until this cause is resumed. Guards go on.
+
+    ``within`` this time (default: 24 hours) it must be resumed; then the rollout rolls back.
     """
 
     kind: ClassVar[str] = "hold"
@@ -185,14 +187,16 @@ class Hold:
     within: timedelta = attrs.field(
         default=timedelta(hours=24), converter=fields.whole_ms, validator=fields.is_duration
     )
-    by: str = attrs.field(validator=_says_something)
-    why: str = attrs.field(validator=_says_something)
+    by: str = attrs.field(validator=_is_not_blank)
+    why: str = attrs.field(validator=_is_not_blank)
 
 
 @attrs.frozen(kw_only=True)
 class Resume:
-    """End one cause of a hold. Counters start anew, sequential evidence stays; a failed one must be
-    named in ``waive``.
+    """End one cause of a hold.
+
+    Failure counters start anew, sequential evidence stays. ``waive`` must name each sequential
+    check that has failed.
     """
 
     kind: ClassVar[str] = "resume"
@@ -201,27 +205,29 @@ class Resume:
     waive: tuple[str, ...] = attrs.field(
         default=(), converter=fields.strings, validator=fields.is_strings
     )
-    by: str = attrs.field(validator=_says_something)
-    why: str = attrs.field(validator=_says_something)
+    by: str = attrs.field(validator=_is_not_blank)
+    why: str = attrs.field(validator=_is_not_blank)
 
 
 @attrs.frozen(kw_only=True)
 class Skip:
-    """Leave the current step undone. ``epoch`` is the rollout's when it was looked at; a later one
-    makes this stale.
+    """Skip the current step.
+
+    ``epoch`` is that of the rollout as the person saw it; if it has changed, the event is refused.
     """
 
     kind: ClassVar[str] = "skip"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
     epoch: int
-    by: str = attrs.field(validator=_says_something)
-    why: str = attrs.field(validator=_says_something)
+    by: str = attrs.field(validator=_is_not_blank)
+    why: str = attrs.field(validator=_is_not_blank)
 
 
 @attrs.frozen(kw_only=True)
 class PromoteNow:
-    """Go to full traffic at once. What stands against it (failing checks, steps that can't be
-    skipped) must be named in ``waive``.
+    """Go to full traffic at once.
+
+    ``waive`` must name everything against it: failing checks, and steps that can't be skipped.
     """
 
     kind: ClassVar[str] = "promote_now"
@@ -229,18 +235,18 @@ class PromoteNow:
     waive: tuple[str, ...] = attrs.field(
         default=(), converter=fields.strings, validator=fields.is_strings
     )
-    by: str = attrs.field(validator=_says_something)
-    why: str = attrs.field(validator=_says_something)
+    by: str = attrs.field(validator=_is_not_blank)
+    why: str = attrs.field(validator=_is_not_blank)
 
 
 @attrs.frozen(kw_only=True)
 class Abort:
-    """Back to stable, now, from any phase that is not final."""
+    """Roll back to stable, now, from any phase that is not final."""
 
     kind: ClassVar[str] = "abort"
     at: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
-    by: str = attrs.field(validator=_says_something)
-    why: str = attrs.field(validator=_says_something)
+    by: str = attrs.field(validator=_is_not_blank)
+    why: str = attrs.field(validator=_is_not_blank)
 
 
 PersonEvent: TypeAlias = Approve | Reject | Hold | Resume | Skip | PromoteNow | Abort
@@ -262,8 +268,8 @@ PEOPLE: tuple[type, ...] = (Approve, Reject, Hold, Resume, Skip, PromoteNow, Abo
 
 EVENTS: tuple[type, ...] = (
     # The order in which the events of one round are absorbed: measurements first, so that none is
-    # lost to a step that ends beside it; what the world did before what people say; an abort before
-    # an approval.
+    # lost to a step that ends in the same round; answers of the world before a person's events; an
+    # abort before an approval.
     Measured,
     RouterApplied,
     RouterRead,

@@ -1,4 +1,4 @@
-"""The audit trail: what each decision did and why, typed, frozen, a sentence each by ``str(note)``.
+"""Notes: the audit trail of what each decision did and why; ``str(note)`` is a sentence.
 
 Notes are stored with the rollout in one transaction, but not inside it. Every class has a stable
 ``kind``, which is never renamed.
@@ -35,8 +35,9 @@ from .events import (
 
 @attrs.frozen(kw_only=True)
 class EventRecorded:
-    """An event from outside, word for word: every accepted look, answer and person's word. `replay`
-    decides over these.
+    """An event from outside, verbatim: every accepted look, answer and person's event.
+
+    `replay` decides over these.
     """
 
     kind: ClassVar[str] = "happened"
@@ -46,12 +47,14 @@ class EventRecorded:
     def __str__(self) -> str:
         match self.event:
             case Measured(look=look):
-                found = ", ".join(
+                measured = ", ".join(
                     f"{track.value} {_brief(measurement)}" for track, measurement in look.tracks
                 )
-                return f"{look.metric}: {found}"
-            case Approve() | Reject() | Hold() | Resume() | Skip() | PromoteNow() | Abort() as said:
-                return f"{said.by}: {said.kind.replace('_', ' ')} ({said.why})"
+                return f"{look.metric}: {measured}"
+            case (
+                Approve() | Reject() | Hold() | Resume() | Skip() | PromoteNow() | Abort() as event
+            ):
+                return f"{event.by}: {event.kind.replace('_', ' ')} ({event.why})"
             case HookAnswered(step=step, answer=answer):
                 return f"hook of {step}: {_brief(answer)}"
             case GateAnswered(gate=gate, answer=answer):
@@ -67,7 +70,7 @@ class EventRecorded:
 
 @attrs.frozen(kw_only=True)
 class Judged:
-    """What one check made of one look, with the numbers that led to it."""
+    """The judgement of one check on one look, with the numbers that led to it."""
 
     kind: ClassVar[str] = "judged"
     at: datetime
@@ -83,7 +86,7 @@ class Judged:
 
 @attrs.frozen(kw_only=True)
 class PhaseEntered:
-    """A new phase or step, and why."""
+    """A phase or a step was entered, and why."""
 
     kind: ClassVar[str] = "entered"
     at: datetime
@@ -99,7 +102,7 @@ class PhaseEntered:
 
 @attrs.frozen(kw_only=True)
 class Asked:
-    """Traffic that is wanted from now on."""
+    """The traffic that is asked for was changed, and why."""
 
     kind: ClassVar[str] = "asked"
     at: datetime
@@ -139,7 +142,7 @@ class Drifted:
 
 @attrs.frozen(kw_only=True)
 class Late:
-    """Nobody watched for a while; that time is not bake time."""
+    """The rollout was not watched for a while; that time does not count for a bake."""
 
     kind: ClassVar[str] = "late"
     at: datetime
@@ -152,9 +155,7 @@ class Late:
 
 @attrs.frozen(kw_only=True)
 class Unjudged:
-    """Time or a check that nothing can be said about, and why: dormant, warm-up, a gap, a query
-    that changed.
-    """
+    """A check or some time is not judged, and why: dormant, warm-up, a gap, a changed query."""
 
     kind: ClassVar[str] = "unjudged"
     at: datetime
@@ -168,7 +169,7 @@ class Unjudged:
 
 @attrs.frozen(kw_only=True)
 class Refused:
-    """An event that changed nothing, and why: stale, a duplicate, or not possible in this phase."""
+    """An event was refused, and why: stale, a duplicate, or not possible in this phase."""
 
     kind: ClassVar[str] = "refused"
     at: datetime
@@ -181,8 +182,9 @@ class Refused:
 
 @attrs.frozen(kw_only=True)
 class Escalated:
-    """A person should look now. ``undo`` is a line to type that takes all traffic back by hand,
-    where the router has one.
+    """A person should look now.
+
+    ``undo`` is a command line that takes all traffic back by hand, where the router has one.
     """
 
     kind: ClassVar[str] = "escalated"
@@ -235,7 +237,7 @@ NOTES: tuple[type, ...] = (
 
 
 def _brief(value: object) -> str:
-    """A measurement or an answer in one short phrase."""
+    """Describe a measurement or an answer in a short phrase."""
     match value:
         case Counts(events=events, trials=trials):
             return f"{events} of {trials}"

@@ -2,10 +2,10 @@
 their diagram.
 
 PENDING is before the first write; HELD is stopped at the traffic that was last verified; a final
-phase is never left. ROLLING_BACK has one way out, and no deadline: traffic that was not verified at
-0 % is never called rolled back. PENDING and HELD reach ROLLED_BACK at once only if this rollout
-never wrote, or if another one has taken the router over. A transition that is not in the table is a
-bug of the engine, and `moved` says which one it was.
+phase is never left. ROLLING_BACK has one way out, and no deadline: a rollout is rolled back only
+when 0 % was verified. PENDING and HELD reach ROLLED_BACK at once only if this rollout never wrote,
+or if another one has taken the router over. A transition that is not in the table is a bug of the
+engine, which `moved` reports.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["FINAL", "TRANSITIONS", "Phase", "Retirement", "moved"]
 
 
 class Phase(enum.StrEnum):
-    """Where a rollout stands."""
+    """The phase of a rollout."""
 
     PENDING = "pending"
     PROGRESSING = "progressing"
@@ -28,18 +28,14 @@ class Phase(enum.StrEnum):
 
 
 class Retirement(enum.StrEnum):
-    """What becomes of the old version after the promotion; the only thing that a promoted rollout
-    still changes.
-    """
+    """The removal of the old version: all that a rollout still does after the promotion."""
 
     NONE = "none"
     """Not asked for."""
     DUE = "due"
-    """Asked for; it waits for its time. A reversed release can still return to the old version at
-    once.
-    """
+    """Asked for, but not yet time. A reversed release can still return to the old version."""
     ASKED = "asked"
-    """The fleet was told to remove it: there is no way back to it any more."""
+    """The fleet was asked to remove it: there is no way back to it any more."""
     DONE = "done"
 
 
@@ -62,7 +58,7 @@ FINAL: Final = frozenset(phase for phase, following in TRANSITIONS.items() if no
 
 
 def moved(old: Phase, new: Phase) -> Phase:
-    """``new``, if the table allows it."""
+    """Return ``new`` if the table allows the transition; raise `AssertionError` if it does not."""
     if new not in TRANSITIONS[old]:
         raise AssertionError(f"lifecycle: {old.value} -> {new.value} is not in TRANSITIONS")
     return new

@@ -1,5 +1,5 @@
-"""The state of one release under one plan: a frozen value in six small parts, each with one reason
-to change, and what it says of itself.
+"""The state of one release under one plan: a frozen value in small parts, each with one reason to
+change.
 
 It is all that is ever persisted, and everything that a decision depends on. Clocks are accumulators
 (watched, stepped, ran), not deadlines, so that a jump of the wall clock can't bring one forward.
@@ -42,13 +42,17 @@ __all__ = [
 ]
 
 FORMAT: Final = 1
-"""The number of the stored form. A rollout keeps the one that it was begun with, for life."""
+"""The version of the stored form. A rollout keeps the one that it was begun with, for life."""
 
 
 @attrs.frozen(kw_only=True)
 class Cause:
-    """One reason to hold. ``held`` is how long it has been, ``within`` how long it may; then the
-    rollout goes back.
+    """One cause of a hold.
+
+    * ``name``: the name by which `Resume` ends it.
+    * ``person``: whether a person caused it.
+    * ``within``: the longest time that it may hold; then the rollout rolls back.
+    * ``held``: how long it has held.
     """
 
     name: str
@@ -61,9 +65,7 @@ class Cause:
 
 @attrs.frozen
 class ClosedGate:
-    """A gate that keeps traffic from being raised, why, and until when. Stored as a list of
-    three.
-    """
+    """A gate that is closed, why, and until when. Stored as a list of three."""
 
     gate: str
     why: str
@@ -72,8 +74,16 @@ class ClosedGate:
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """Where it stands in the plan. ``epoch`` rises with every change of step, phase or wanted
-    traffic, and fences what comes late.
+    """The position in the plan, and all that holds or has ended a step.
+
+    * ``step``: the index of the current step.
+    * ``epoch``: rises with every change of step, phase or desired traffic; late replies that quote
+      an older one are ignored.
+    * ``memory``, ``answer``: the memory of the current step, and the last answer of its hook.
+    * ``causes``: of the hold, in HELD.
+    * ``approvals``: all that were given, early ones included.
+    * ``waived``: the names that a person has waived, of checks, gates or steps.
+    * ``closed_gate``: the gate that keeps traffic from being raised.
     """
 
     phase: Phase = Phase.PENDING
@@ -96,15 +106,21 @@ class Progress:
 
 @attrs.frozen(kw_only=True)
 class Routing:
-    """The traffic that is desired of the router and what the router said last.
+    """The traffic that the router shall serve, and what it has reported.
 
-    ``desired`` is the traffic that the router shall serve, ``observed`` what it served when it was
-    last read. ``last_verified`` is the last traffic that was verified, from ``verified_since`` to
-    ``verified_at`` without a break (None while it is broken). ``generation`` is ours;
-    ``any_write_sent`` is set before the first write is sent, ``ownership_confirmed`` when it was
-    read back. ``first_sent`` is the epoch and the serial of the first write of this epoch,
-    ``acked_epoch`` the epoch of the last write that was read back; ``last_attempt_at`` is the last
-    read that came back, with or without an answer.
+    * ``desired``: the traffic that it shall serve.
+    * ``observed``: what it served when it was last read, at ``read_at``.
+    * ``last_attempt_at``: when the last read ended, in an answer or an error.
+    * ``last_verified``: the last traffic that was verified, without a break from
+      ``verified_since`` to ``verified_at`` (None while it is not).
+    * ``generation``: that of this rollout's markers.
+    * ``any_write_sent``: set before the first write is sent.
+    * ``ownership_confirmed``: set when the first write was read back.
+    * ``first_sent``: the epoch and the serial of the first write of this epoch.
+    * ``acked_epoch``: the epoch of the last write that was read back.
+    * ``attempts``, ``retry_at``: failed commands, and when to try the next.
+    * ``drifts``: the latest times at which drift above the step's weight was seen.
+    * ``undo``: how to take all traffic back by hand.
     """
 
     desired: Traffic = attrs.field(default=Traffic(), metadata=fields.stored_as("wanted"))
@@ -131,9 +147,7 @@ class Routing:
 
 @attrs.frozen(kw_only=True)
 class Tail:
-    """The last window of an earlier stretch of traffic, still owed because its numbers were not
-    complete when the traffic changed.
-    """
+    """The last window of the traffic before, to be measured once its numbers are complete."""
 
     start: datetime
     end: datetime
@@ -142,8 +156,12 @@ class Tail:
 
 @attrs.frozen(kw_only=True)
 class SeriesState:
-    """Where the next window of one series begins (None: nothing to measure now), and the tracks
-    that get traffic in it.
+    """The state of one series of windows.
+
+    * ``start``: where the next window begins; None: nothing to measure now.
+    * ``tracks``: the tracks that get traffic in it.
+    * ``reading``: the provider's own, passed as ``since`` with the next look.
+    * ``fingerprint``: of the last query.
     """
 
     start: datetime | None = None
@@ -156,7 +174,7 @@ class SeriesState:
 
 @attrs.frozen(kw_only=True)
 class Probe:
-    """Preflight's question to one metric: does it answer at all?"""
+    """The preflight of one metric: whether its provider answers at all."""
 
     metric: str
     start: datetime
@@ -168,8 +186,9 @@ class Probe:
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """What was measured so far, in the order of the plan's series and checks. Its size does not
-    grow with the number of looks.
+    """The evidence so far, in the order of the plan's series and checks.
+
+    Its size does not grow with the number of looks.
     """
 
     series: tuple[SeriesState, ...] = ()
@@ -179,18 +198,21 @@ class Evidence:
     probes: tuple[Probe, ...] = ()
 
     def series_state(self, series: Series) -> SeriesState:
-        """What is known of one series."""
+        """Return the state of one series."""
         return self.series[series.index]
 
     def check_state(self, planned: PlannedCheck) -> CheckState:
-        """What one check has seen."""
+        """Return the state of one check."""
         return self.check_states[planned.index]
 
 
 @attrs.frozen(kw_only=True)
 class Instances:
-    """What the fleet said last of each track. ``bound``: there is one to ask. ``tried_at``: the
-    last survey, answered or not.
+    """The last survey of the fleet.
+
+    * ``bound``: whether there is a fleet to survey.
+    * ``capacities``: of each track, at ``surveyed_at``.
+    * ``last_attempt_at``: the last survey, answered or not.
     """
 
     bound: bool = False
@@ -201,17 +223,21 @@ class Instances:
     )
 
     def of(self, track: Track) -> Capacity | None:
-        """What is known of one track."""
+        """Return the capacity of one track; None if it is not known."""
         return next((capacity for known, capacity in self.capacities if known is track), None)
 
 
 @attrs.frozen(kw_only=True)
 class Clocks:
-    """Times and accumulators. ``stepped``: in this step or phase; ``ran``: the whole's;
-    ``watched``: the bake's credit in this step.
+    """Times and accumulators.
 
-    ``unreadable``: since the router was last read; ``astray``: since it serves the candidate more
-    than it should.
+    * ``created``, ``now``, ``ticked``, ``entered``: when the rollout began, was last decided, was
+      last ticked, and entered its step or phase.
+    * ``stepped``: time in this step or phase.
+    * ``ran``: time of the whole rollout.
+    * ``watched``: the credit of a bake in this step.
+    * ``unreadable``: time since the router was last read.
+    * ``astray``: time since the router serves the candidate more than it should.
     """
 
     created: datetime
@@ -228,7 +254,10 @@ class Clocks:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Rollout:
-    """One release under one plan. Made by `begin`, changed only by `decide`, stored by `dumps`."""
+    """One release under one plan. Made by `begin`, changed only by `decide`, stored by `dumps`.
+
+    ``serial`` rises with every decision; ``wake_at`` is when to tick next, None if it is over.
+    """
 
     id: str = attrs.field(validator=fields.is_name)
     release: Release
@@ -251,17 +280,17 @@ class Rollout:
 
     @property
     def final(self) -> bool:
-        """No traffic will be changed any more."""
+        """Whether no traffic will be changed any more."""
         return self.progress.phase in FINAL
 
     @property
     def over(self) -> bool:
-        """Final, and nothing is left to retire: it need not be ticked again."""
+        """Whether it is final and nothing is left to retire: it need not be ticked again."""
         return self.final and self.progress.retirement in (Retirement.NONE, Retirement.DONE)
 
     @property
     def waits_for_person(self) -> bool:
-        """Nothing but a person's word, or a deadline, will move it."""
+        """Whether only a person's event or a deadline can end its current wait."""
         if self.phase is Phase.HELD:
             return True
         return (
@@ -271,7 +300,7 @@ class Rollout:
 
     @property
     def status(self) -> Status:
-        """Where it stands and what it waits for."""
+        """Its phase and step, and what it waits for."""
         served = self.routing.observed
         return Status(
             phase=self.phase,
@@ -289,8 +318,10 @@ class Rollout:
 
 
 def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
-    """A new rollout, PENDING, nothing asked of the world yet. ``id`` is yours; the same id always
-    means the same rollout.
+    """Make a new rollout: PENDING, with nothing asked of the world yet.
+
+    ``id`` is yours; the same id always means the same rollout. Raises `StrategyError` if the
+    release has no stable version, or no baseline that the plan needs.
     """
     if release.stable is None:
         raise StrategyError(

@@ -1,4 +1,4 @@
-"""What a rollout says of itself to people and scripts: its status, its outcome, exit codes."""
+"""The status, outcome and exit code of a rollout, for people and scripts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ExitCode", "Outcome", "Status", "Waiting"]
 
 @attrs.frozen(kw_only=True)
 class Waiting:
-    """What is waited for, since when, until when at the latest, and what happens then."""
+    """A wait: for what, since when, until when at the latest, and what happens then."""
 
     why: str
     since: datetime
@@ -30,7 +30,7 @@ class Waiting:
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """A rollout in one line for a person: ``str(status)``."""
+    """The status of a rollout; ``str(status)`` is one line for a person."""
 
     phase: Phase
     step: str
@@ -42,10 +42,10 @@ class Status:
     reason: str
 
     def __str__(self) -> str:
-        said = "unknown" if self.declared is None else str(self.declared)
+        declared = "unknown" if self.declared is None else str(self.declared)
         line = (
             f"{self.phase.value}: step {self.position} of {self.steps} ({self.step}), asked "
-            f"{self.asked}, router says {said}"
+            f"{self.asked}, router says {declared}"
         )
         if self.waiting is not None:
             since, until = self.waiting.since, self.waiting.until
@@ -61,7 +61,7 @@ def _clock(at: datetime) -> str:
 
 
 class ExitCode(enum.IntEnum):
-    """What a script should exit with."""
+    """The exit code for a script."""
 
     PROMOTED = 0
     ROLLED_BACK = 1
@@ -76,8 +76,9 @@ class ExitCode(enum.IntEnum):
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """``outcome.exit_code`` for ``sys.exit``; ``str(outcome)`` for the log. A rollout that is not
-    final goes on where it stands.
+    """The outcome of a run: ``exit_code`` is for ``sys.exit``, ``str(outcome)`` for the log.
+
+    A rollout that is not final can be continued from where it stands.
     """
 
     rollout: Rollout
@@ -85,7 +86,7 @@ class Outcome:
 
     @classmethod
     def of(cls, rollout: Rollout) -> Outcome:
-        """What ``rollout`` amounts to if nobody goes on with it now."""
+        """Return the outcome of a rollout that is not continued now."""
         if rollout.phase is Phase.PROMOTED:
             code = ExitCode.PROMOTED
         elif rollout.phase is Phase.ROLLED_BACK:
@@ -98,7 +99,7 @@ class Outcome:
 
     @property
     def promoted(self) -> bool:
-        """Is the candidate the stable version now?"""
+        """Whether the candidate is the stable version now."""
         return self.exit_code is ExitCode.PROMOTED
 
     def __str__(self) -> str:

@@ -1,1 +1,1 @@
-"""Numbers in, numbers out: the statistics, one family a file."""
+"""Statistics: pure functions of numbers, one family a file."""

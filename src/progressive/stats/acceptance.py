@@ -1,5 +1,4 @@
-"""Proof that the candidate is not much worse: the evidence against "at least ``limit`` times the
-control's rate".
+"""A sequential test that excludes "at least ``limit`` times the control's rate".
 
 The same counts and the same factor as in `progressive.stats.sequential`, the other way round: the
 null is a candidate that is at least ``limit`` times as bad, the alternatives are candidates that
@@ -40,10 +39,10 @@ def update(
     limit: float,
     dispersion: float = 1.0,
 ) -> tuple[float, ...]:
-    """The log likelihood ratios after one more look. ``limit`` is the ratio to be excluded, above
-    1; both trials must be above 0.
+    """Return the log likelihood ratios after one more look; trials must be above 0 on both tracks.
 
-    ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
+    * ``limit``: the ratio to be excluded, above 1.
+    * ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
     every, share = events + control_events, trials / (trials + control_trials)
     return tuple(
@@ -53,16 +52,18 @@ def update(
 
 
 def evidence(logs: tuple[float, ...]) -> float:
-    """The natural logarithm of the evidence against "at least ``limit`` times"; accepted at level
-    ``beta`` from ``log(1 / beta)`` on.
+    """Return the evidence against "at least ``limit`` times", in nats.
+
+    The candidate is accepted at level ``beta`` from ``log(1 / beta)`` on.
     """
     return averaged(logs, _LOG_PRIOR)
 
 
 def needed(nats: float, rate: float, share: float, *, limit: float) -> float:
-    """How many more requests on both tracks, of which the part ``share`` is the candidate's, bring
-    so much more evidence in the mean, if both have events at ``rate``; infinite where a request
-    says nothing.
+    """Return how many more requests on both tracks bring ``nats`` more of evidence in the mean.
+
+    Both tracks have events at ``rate``; ``share`` is the candidate's part of the requests. Infinite
+    where a request is no evidence.
     """
     gain = factor(share * rate, rate, share, ratio=1.0, null=limit)
     return max(0.0, nats) / gain if gain > 0 else inf

@@ -1,16 +1,15 @@
-"""Confidence sequences of one track, for reports that are drawn while it runs: intervals that hold
-at every look at once.
+"""Confidence sequences of one track: intervals that hold at every look at once.
 
-With a probability of at least 1 - ``alpha`` the truth is in all of them, however many looks there
-are and whenever one stops; so it is also in their intersection so far, and an interval that is
-empty with the earlier ones says that the truth has moved. Each is the set of the truths that a
-two-sided mixture of `progressive.stats.mixtures` does not exclude. The promise is that of one truth
-that does not change and of values that are independent of each other; a rate that drifts is not in
-it, nor are retries. Two tracks are compared by other means (`progressive.stats.sequential`,
+They are for reports that are drawn while it runs. With a probability of at least 1 - ``alpha`` the
+truth is in all of them, however many looks there are and whenever one stops; so it is also in their
+intersection so far, and if that is empty the truth has changed. Each is the set of the truths that
+a two-sided mixture of `progressive.stats.mixtures` does not exclude. This is for one truth that
+does not change and for values that are independent of each other, not for a rate that drifts, nor
+for retries. Two tracks are compared by other means (`progressive.stats.sequential`,
 `progressive.stats.ratios`), which hold for rates that drift together.
 
 ``planned`` is how far the run is meant to go, in the unit in which it is counted: there the
-interval is tightest. It must not be chosen by what was seen. The mixture depends on it alone and
+interval is tightest. It must not be chosen from the data. The mixture depends on it alone and
 not on ``alpha``, so intervals of a smaller ``alpha`` contain those of a larger one.
 
 Sources: Howard, Ramdas, McAuliffe and Sekhon, Annals of Statistics 49 (2021), for the mixtures;
@@ -39,18 +38,17 @@ _CERTAIN: Final = 1 - 2**-53
 """The largest number below 1."""
 
 _MOST: Final = 1e12
-"""So many times the exposure may be planned before nothing is said, and so many times what was
-planned may be the exposure: past either, the numbers would no longer tell the prior from what was
-seen.
+"""The largest ratio between what was planned and the exposure, either way: past it the sum of the
+prior and the data would lose one of them.
 """
 
 
 def rate(events: int, trials: int, *, alpha: float = 0.05, planned: float) -> Interval:
-    """Of the chance of an event in one trial, after ``events`` of ``trials``; both ends inclusive,
-    within 0 and 1.
+    """Return the interval of the chance of an event in one trial, after ``events`` of ``trials``.
 
-    ``planned``: trials. It holds for every chance and every number of trials, without an
-    approximation (the two-sided beta-binomial mixture). Without trials it is (0, 1).
+    Both ends are inclusive, within 0 and 1. ``planned``: trials. It holds for every chance and
+    every number of trials, without an approximation (the two-sided beta-binomial mixture). Without
+    trials it is (0, 1).
     """
     if events < 0 or events > trials:
         raise ValueError(
@@ -70,10 +68,10 @@ def rate(events: int, trials: int, *, alpha: float = 0.05, planned: float) -> In
 
 
 def event_rate(events: int, exposure: float, *, alpha: float = 0.05, planned: float) -> Interval:
-    """Of the rate of events that come singly and independently (a Poisson process), per unit of
-    exposure: a second, an instance's hour.
+    """Return the interval of the rate of events of a Poisson process, per unit of exposure.
 
-    ``exposure`` (0 or more) is what the ``events`` were counted over, ``planned`` the exposure in
+    Such events come singly and independently. The exposure may be in seconds, or an instance's
+    hours: ``exposure`` (0 or more) is that in which ``events`` were counted, ``planned`` that in
     the end, both in one unit. Exact, as `rate` is; it is what that becomes for many trials with few
     events (the two-sided gamma-Poisson mixture). Without exposure it is (0, infinity).
     """
@@ -100,12 +98,12 @@ def event_rate(events: int, exposure: float, *, alpha: float = 0.05, planned: fl
 
 
 def mean(n: int, mean: float, m2: float, *, alpha: float = 0.05, planned: float) -> Interval:
-    """Of the mean of values, from how many there are, their ``mean`` and ``m2``, the sum of their
-    squared deviations from it. APPROXIMATE.
+    """Return the interval of the mean of values. APPROXIMATE.
 
-    ``planned``: values. It holds as far as the central limit theorem and the variance that was
-    measured do (the two-sided normal mixture): for skewed values the truth is outside more often
-    than ``alpha`` says. Before `progressive.stats.means.BURN_IN` values, and while they have no
+    There are ``n`` values with this ``mean`` and ``m2``, the sum of their squared deviations from
+    it. ``planned``: values. It holds as far as the central limit theorem and the variance that was
+    measured do (the two-sided normal mixture): for skewed values the truth is outside with a
+    chance above ``alpha``. Before `progressive.stats.means.BURN_IN` values, and while they have no
     spread, it is infinite.
     """
     count(n, "n")
@@ -122,12 +120,13 @@ def mean(n: int, mean: float, m2: float, *, alpha: float = 0.05, planned: float)
 def quantile(
     samples: Sequence[float], p: float, *, alpha: float = 0.05, planned: float
 ) -> Interval:
-    """Of the ``p`` quantile (0 to 1, both exclusive; the 99th percentile is 0.99): two of the
-    samples, or infinity where too few reach out.
+    """Return the interval of the ``p`` quantile.
 
-    ``planned``: samples. Both ends inclusive. It holds for every distribution, also one with ties,
-    without an approximation: the number of values up to the quantile is followed by the same
-    mixture as in `rate`. The samples may come in any order; sorted ones cost less.
+    ``p`` is from 0 to 1, both exclusive: the 99th percentile is 0.99. The ends are samples, both
+    inclusive, or infinite where too few reach that far. ``planned``: samples. It holds for every
+    distribution, also one with ties, without an approximation: the number of values up to the
+    quantile is followed by the same mixture as in `rate`. The samples may come in any order; sorted
+    ones cost less.
     """
     ordered = sorted_samples(samples)
     low, high = _places(len(ordered), p, alpha, planned)
@@ -145,12 +144,14 @@ def bucket_quantile(
     planned: float,
     least: float = -inf,
 ) -> Interval:
-    """The same from buckets: ``cumulative[i]`` values were at most ``edges[i]``, the last number
-    counts all. Outward to bucket edges.
+    """Return the interval of the ``p`` quantile from buckets, outward to their edges.
 
-    ``least`` is the smallest value there can be (0 for durations). The upper end is infinity where
-    it lies past the last edge; without values the interval is (``least``, infinity). Counts are
-    those of the whole run so far, not of a window.
+    * ``cumulative``: ``cumulative[i]`` values were at most ``edges[i]``, the last number counts
+      all; of the whole run so far, not of a window.
+    * ``least``: the smallest value there can be (0 for durations).
+
+    The upper end is infinite where it lies past the last edge; without values the interval is
+    (``least``, infinity).
     """
     check_buckets(edges, cumulative)
     low, high = _places(cumulative[-1], p, alpha, planned)
@@ -161,26 +162,25 @@ def bucket_quantile(
     )
 
 
-# ----------------------------------------------------------------------------------------- together
-
-
 def _needed(alpha: float) -> float:
-    """Nats that exclude a truth."""
+    """Return the nats that exclude a truth."""
     if 0 < alpha < 1:
         return -log(alpha)
     raise ValueError(f"alpha={alpha!r} is not between 0 and 1; 5 % is 0.05")
 
 
 def _weight(planned: float) -> float:
-    """How many trials the prior weighs as much as: the one with which the mixture is tightest after
-    ``planned`` of them at 5 %.
+    """Return the prior's weight, in trials, that makes the mixture tightest after ``planned``.
+
+    Tightest at an alpha of 5 %.
     """
     return max(best_rho(planned, one_sided=False) - 1, 1e-3)
 
 
 def _beta_binomial(p: float, events: int, trials: int, weight: float) -> float:
-    """`progressive.stats.mixtures.BetaBinomial`, two-sided, of ``events`` less ``trials * p``,
-    tuned for ``p``; with fewer roundings.
+    """Return the logarithm of the two-sided `progressive.stats.mixtures.BetaBinomial`.
+
+    Of ``events`` less ``trials * p``, tuned for ``p``; with fewer roundings.
     """
     a, b = weight * p, weight * (1 - p)
     return log_beta_peak(p, 1 - p, a, b) - log_beta_peak(
@@ -189,8 +189,9 @@ def _beta_binomial(p: float, events: int, trials: int, weight: float) -> float:
 
 
 def _end(excluded: Callable[[float], bool], inside: float, outside: float) -> float:
-    """The first number from ``inside`` on that is excluded, towards ``outside``; ``outside`` itself
-    if none is before. By halving.
+    """Return the first number from ``inside`` towards ``outside`` that is excluded, by halving.
+
+    It is ``outside`` itself if none is before.
     """
     if excluded(outside) is False:
         return outside
@@ -200,8 +201,9 @@ def _end(excluded: Callable[[float], bool], inside: float, outside: float) -> fl
 
 
 def _places(n: int, p: float, alpha: float, planned: float) -> tuple[int, int]:
-    """Which order statistics, from 1, bound the ``p`` quantile of ``n`` values; 0 and n + 1 where
-    none does.
+    """Return which order statistics, from 1, bound the ``p`` quantile of ``n`` values.
+
+    They are 0 and n + 1 where none does.
 
     If so few values are up to a point that the mixture excludes their number, or so many are below
     it, the point is not the quantile.

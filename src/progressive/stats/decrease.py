@@ -1,12 +1,12 @@
-"""Evidence of a fall, at any rate: conversions that are lost, successes that become fewer. It may
-be looked at at any time.
+"""A sequential test for a fall of an event rate: conversions lost, fewer successes.
 
-A block e-variable (Turner, Ly and Grünwald, 2021; Turner and Grünwald, 2023, for a margin). Before
-each look, from earlier looks only, an alternative is chosen: the control at the rate ``b`` that
-both have shown, the candidate at less, ``a``. Of all pairs ``(p, margin p)`` that are just
-tolerated, the one next to it (in Kullback and Leibler's sense, over the requests of this look) is
-its rival. The factor is what the look's requests say for the one against the other. With the rival
-stationary, the logarithm of its expectation is at most
+It holds at any rate, and may be looked at at any time. A block e-variable (Turner, Ly and Grünwald,
+2021; Turner and Grünwald, 2023, for a margin). Before each look, from earlier looks only, an
+alternative is chosen: the control at the rate ``b`` that both have shown, the candidate at less,
+``a``. Of all pairs ``(p, margin p)`` that are just tolerated, the one next to it (in Kullback and
+Leibler's sense, over the requests of this look) is its rival. The factor is the likelihood ratio of
+the look's requests for the one and the other. With the rival stationary, the logarithm of its
+expectation is at most
 
     n_c (a - p) / (p (1 - p)) * (p_c - p_s / margin)
 
@@ -28,7 +28,7 @@ from .sequential import factor
 __all__ = ["INITIAL", "State", "evidence", "update"]
 
 _ODDS: Final = (0.93, 0.85, 0.7, 0.45, 0.2, 0.06)
-"""The alternatives: what becomes of the candidate's odds. From a tenth of the conversions lost to
+"""The alternatives: multiples of the candidate's odds, from a tenth of the conversions lost to
 twenty times the failures.
 """
 
@@ -51,14 +51,14 @@ def update(
     margin: float = 1.0,
     dispersion: float = 1.0,
 ) -> State:
-    """The state after one more look; both trials must be above 0. ``margin``: the control may have
-    this many times the rate.
+    """Return the state after one more look; trials must be above 0 on both tracks.
 
-    ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
+    * ``margin``: how many times the candidate's rate the control may have.
+    * ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
-    logs, seen, of = state
-    if of:
-        base = (seen + 0.5) / (of + 1)
+    logs, events_before, trials_before = state
+    if trials_before:
+        base = (events_before + 0.5) / (trials_before + 1)
         gains = [
             block(
                 _fallen(base / margin, odds),
@@ -76,19 +76,19 @@ def update(
         gains = [
             factor(control_events, every, share, ratio=margin / odds, null=margin) for odds in _ODDS
         ]
-    added = tuple(
-        kept(before + gain / dispersion) for before, gain in zip(logs, gains, strict=True)
-    )
-    return added, seen + events + control_events, of + trials + control_trials
+    logs = tuple(kept(before + gain / dispersion) for before, gain in zip(logs, gains, strict=True))
+    return logs, events_before + events + control_events, trials_before + trials + control_trials
 
 
 def evidence(state: State) -> float:
-    """The natural logarithm of the evidence that the candidate's rate fell; proven at level
-    ``alpha`` from ``log(1 / alpha)`` on.
+    """Return the evidence that the candidate's rate fell, in nats.
+
+    A fall is proven at level ``alpha`` from ``log(1 / alpha)`` on.
     """
-    return averaged(state[0], _LOG_PRIOR)
+    logs, _, _ = state
+    return averaged(logs, _LOG_PRIOR)
 
 
 def _fallen(rate: float, odds: float) -> float:
-    """The rate with so many times the odds."""
+    """Return the rate whose odds are ``odds`` times those of ``rate``."""
     return rate * odds / (1 - rate + rate * odds)

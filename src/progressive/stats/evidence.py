@@ -1,7 +1,7 @@
-"""What tests and intervals share: their answers, evidence in nats, block e-variables.
+"""Shared by tests and intervals: their answers, evidence in nats, block e-variables.
 
-Block e-variables are those of Turner, Ly and Grünwald (2021): what one look says for two rates,
-against the nearest two that are tolerated.
+Block e-variables are those of Turner, Ly and Grünwald (2021): the likelihood ratio of one look for
+two rates, against the nearest two that are tolerated.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ __all__ = [
 
 
 def kept(value: float) -> float:
-    """``value`` to twelve significant digits: the last bit of a platform's logarithm never shows in
-    what is stored.
+    """Round to twelve significant digits, so that stored numbers are the same on every platform.
 
-    Raises OverflowError for what is no finite number, and so can't be stored: something that was
-    measured is too large to reckon with.
+    Raises `OverflowError` for a number that is not finite, which could not be stored: a measurement
+    is too large to compute with.
     """
     if not isfinite(value):
         raise OverflowError(f"what was measured is too large to reckon with: {value}")
@@ -35,8 +34,9 @@ def kept(value: float) -> float:
 
 
 def averaged(logs: Sequence[float], log_weights: Sequence[float]) -> float:
-    """The logarithm of the weighted mean of the values whose logarithms are ``logs``. Weights that
-    sum to 1 keep evidence evidence.
+    """Return the logarithm of the weighted mean of the values whose logarithms are ``logs``.
+
+    With weights that sum to 1, an average of evidence is evidence.
     """
     terms = [value + weight for value, weight in zip(logs, log_weights, strict=True)]
     top = max(terms)
@@ -44,25 +44,25 @@ def averaged(logs: Sequence[float], log_weights: Sequence[float]) -> float:
 
 
 Alternative: TypeAlias = Literal["two-sided", "less", "greater"]
-"""What the test looks for: the first sample differs, is less, or is greater."""
+"""The alternative hypothesis: the first sample differs, is less, or is greater."""
 
 
 class Interval(NamedTuple):
-    """From ``low`` to ``high``, both inclusive; an end may be infinite."""
+    """An interval from ``low`` to ``high``, both inclusive; an end may be infinite."""
 
     low: float
     high: float
 
 
 def alternative_of(value: Alternative) -> Alternative:
-    """``value``, if it is one. Raises `ValueError` otherwise."""
+    """Return ``value`` if it is an alternative; raise `ValueError` otherwise."""
     if value not in ("two-sided", "less", "greater"):
         raise ValueError(f"alternative={value!r} is not one of 'two-sided', 'less', 'greater'")
     return value
 
 
 def confidence_of(value: float) -> float:
-    """``value``, if it is strictly between 0 and 1. Raises `ValueError` otherwise."""
+    """Return ``value`` if it is between 0 and 1, exclusive; raise `ValueError` otherwise."""
     if 0 < value < 1:
         return value
     raise ValueError(f"confidence={value!r} is not between 0 and 1; 95 % is 0.95")
@@ -82,9 +82,10 @@ def block(
     control_trials: int,
     ratio: float = 1.0,
 ) -> float:
-    """The logarithm of one look's factor for a candidate at the rate ``one`` and a control at
-    ``other``, both between 0 and 1, against the nearest pair in which the control has ``ratio``
-    times the candidate's rate.
+    """Return the log likelihood ratio of one look: a block e-variable.
+
+    It is for a candidate at the rate ``one`` and a control at ``other``, both between 0 and 1,
+    against the nearest pair in which the control has ``ratio`` times the candidate's rate.
 
     If the pair is not tolerated (``one < other / ratio``) and was not chosen by this look, the
     factor expects at most 1 for every candidate that is: with a rate of at least 1 / ``ratio`` of
@@ -101,8 +102,10 @@ def block(
 
 
 def nearest(one: float, other: float, *, of_one: float, of_other: float, ratio: float) -> float:
-    """The rate ``p`` for which ``(p, ratio * p)`` is nearest to ``(one, other)``, in Kullback and
-    Leibler's sense, over ``of_one`` and ``of_other`` requests: with a ratio of 1, the pooled rate.
+    """Return the rate ``p`` for which ``(p, ratio * p)`` is nearest to ``(one, other)``.
+
+    Nearest by Kullback-Leibler divergence, over ``of_one`` and ``of_other`` requests: with a ratio
+    of 1, the pooled rate.
 
     It is where ``of_one (p - one) (1 - ratio p) + of_other (ratio p - other) (1 - p)`` is 0: the
     lesser root of a quadratic. Its discriminant is written as a square and what is left of it where

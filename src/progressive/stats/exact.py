@@ -1,5 +1,6 @@
-"""The exact test for schedules that are fixed in advance: nothing sees a rise in a rate of events
-with fewer of them.
+"""The exact sequential test for schedules that are fixed in advance.
+
+No test finds a rise in a rate of events with fewer of them.
 
 Given how many events a look has in all, and which part of the requests was the candidate's, the
 number of its events has a known distribution if it is not worse, whatever the rate is. So the
@@ -50,8 +51,9 @@ to the chance of a false alarm. So an alpha below one in a million has no meanin
 
 
 def log_time(expected: float, planned: float) -> float:
-    """The part of alpha that may be spent by the time at which ``expected`` events of the candidate
-    were to be expected; 1 from ``planned``.
+    """Return the part of alpha that may be spent by ``expected`` events of the candidate.
+
+    It is 1 from ``planned`` expected events on.
     """
     return min(1.0, log1p(expected / FIRST) / log1p(planned / FIRST))
 
@@ -59,8 +61,9 @@ def log_time(expected: float, planned: float) -> float:
 def _outwards(
     low: int, high: int, mode: int, at_mode: float, ratio: Callable[[int], float]
 ) -> tuple[int, list[float]]:
-    """A distribution from its mode outwards: ``ratio(k)`` is what the probability of ``k + 1`` is
-    to that of ``k``.
+    """Return a distribution, computed from its mode outwards: its least value, and the chances.
+
+    ``ratio(k)`` is the probability of ``k + 1`` over that of ``k``.
     """
     above, below = [at_mode], []
     for k in range(mode, high):
@@ -77,8 +80,9 @@ def _outwards(
 
 
 def binomial(every: int, share: float) -> tuple[int, list[float]]:
-    """The binomial distribution of ``every`` events with ``share`` (between 0 and 1, exclusive):
-    its least value, and the probabilities.
+    """Return the binomial distribution of ``every`` events: its least value, and the chances.
+
+    ``share`` is the chance of each, between 0 and 1, exclusive.
     """
     mode = min(every, int((every + 1) * share))
     odds = share / (1 - share)
@@ -92,8 +96,9 @@ def binomial(every: int, share: float) -> tuple[int, list[float]]:
 
 
 def hypergeometric(every: int, trials: int, control_trials: int) -> tuple[int, list[float]]:
-    """How many of ``every`` events fall on ``trials`` of all requests if each is as likely to: its
-    least value, and the probabilities.
+    """Return the distribution of how many of ``every`` events fall on ``trials`` of all requests.
+
+    Each request is as likely to have one. The result is its least value, and the chances.
     """
     low, high = max(0, every - control_trials), min(every, trials)
     mode = min(high, max(low, (every + 1) * (trials + 1) // (trials + control_trials + 2)))
@@ -115,51 +120,55 @@ def update(
     chances: tuple[int, list[float]],
     allowed: Callable[[float], float],
 ) -> tuple[State, bool]:
-    """After one more look: the new state, and whether it alarms.
+    """Return the state after one more look, and whether it alarms.
 
-    ``events`` are the candidate's, ``expected`` and ``chances`` how many it would have if it were
-    not worse (`binomial` or `hypergeometric`); ``allowed`` tells the chance of a false alarm that
-    may have been spent at a number of expected events.
+    * ``events``: the candidate's.
+    * ``expected``, ``chances``: how many it would have if it were not worse, in the mean and as a
+      distribution (`binomial` or `hypergeometric`).
+    * ``allowed``: takes expected events, and returns the chance of a false alarm that may have been
+      spent by then.
     """
-    so_far, spent, total, low, before = state
-    so_far, total, low = kept(so_far + expected), total + events, low + chances[0]
-    found = _convolved(before, chances[1])
-    cut, spent = _cut(found, spent, allowed(so_far))
-    alarm = total - low >= cut
-    first = next(i for i, chance in enumerate(found) if chance >= _TINY)
-    return (so_far, kept(spent), total, low + first, tuple(map(kept, found[first:cut]))), alarm
+    expected_before, spent, total, least, probabilities = state
+    expected, total, least = kept(expected_before + expected), total + events, least + chances[0]
+    sums = _convolved(probabilities, chances[1])
+    cut, spent = _cut(sums, spent, allowed(expected))
+    alarm = total - least >= cut
+    first = next(i for i, chance in enumerate(sums) if chance >= _TINY)
+    return (expected, kept(spent), total, least + first, tuple(map(kept, sums[first:cut]))), alarm
 
 
 def boundary(state: State) -> int:
-    """The least number of events of the candidate that would have alarmed at the last look
-    (`update` cuts at it).
+    """Return the least number of events of the candidate that would have alarmed at the last look.
+
+    It is where `update` has cut the distribution.
     """
-    return state[3] + len(state[4])
+    _, _, _, least, probabilities = state
+    return least + len(probabilities)
 
 
 def _convolved(one: tuple[float, ...], other: list[float]) -> list[float]:
-    """The distribution of a sum. Products and additions only, in one order: the same on every
-    platform.
+    """Return the distribution of a sum.
+
+    Only products and additions, in one order, so that it is the same on every platform.
     """
     width = len(one)
-    found = [0.0] * (width + len(other) - 1)
+    sums = [0.0] * (width + len(other) - 1)
     for i, chance in enumerate(other):
-        found[i : i + width] = [
-            so_far + chance * more for so_far, more in zip(found[i : i + width], one, strict=True)
+        sums[i : i + width] = [
+            so_far + chance * more for so_far, more in zip(sums[i : i + width], one, strict=True)
         ]
-    return found
+    return sums
 
 
-def _cut(found: list[float], spent: float, allowed: float) -> tuple[int, float]:
-    """Where to cut the upper tail so that no more than ``allowed`` is spent in all, and what is
-    spent then.
+def _cut(sums: list[float], spent: float, allowed: float) -> tuple[int, float]:
+    """Return where to cut the upper tail, and what is then spent: at most ``allowed`` in all.
 
-    What is too improbable to be counted is cut without being charged.
+    Sums too improbable to be counted are cut without being charged.
     """
-    cut = len(found)
-    while found[cut - 1] < _TINY:
+    cut = len(sums)
+    while sums[cut - 1] < _TINY:
         cut -= 1
-    while spent + found[cut - 1] <= allowed:
+    while spent + sums[cut - 1] <= allowed:
         cut -= 1
-        spent += found[cut]
+        spent += sums[cut]
     return cut, spent

@@ -1,21 +1,20 @@
-"""Evidence of slower answers, from histograms as they are: cumulative counts in buckets. It may be
-looked at at any time.
+"""A sequential test for slower answers, from cumulative counts in buckets.
 
-A quantile is never estimated. "The 99th percentile rose" says that more requests are above an edge
-than were, and how many are above an edge is a count, exact at the edge and additive over windows.
-Half of the evidence is the average of the sequential test of `progressive.stats.sequential` over
-five edges of the upper tail; it finds a slow tail. The other half looks at the distribution as a
-whole: a block e-variable (Turner, Ly and Grünwald, 2021, here for more than two outcomes) for
-alternatives that tilt the pooled distribution of the earlier looks towards the slow end; it finds
-what is slower everywhere. Averages of evidence are evidence, whatever the dependence between the
-parts.
+It may be looked at at any time. A quantile is never estimated. "The 99th percentile rose" means
+that more requests are above an edge than were, and how many are above an edge is a count, exact at
+the edge and additive over windows. Half of the evidence is the average of the sequential test of
+`progressive.stats.sequential` over five edges of the upper tail; it finds a slow tail. The other
+half looks at the distribution as a whole: it is a block e-variable (Turner, Ly and Grünwald, 2021,
+here for more than two outcomes) for alternatives that tilt the pooled distribution of the earlier
+looks towards the slow end; it finds what is slower everywhere. Averages of evidence are evidence,
+whatever the dependence between the parts.
 
 Guarantee: the evidence reaches ``1 / alpha`` with a probability of at most ``alpha``, over any
 number of looks, if the candidate's times are nowhere worse than the control's, that is if at no
 edge a larger part of them is above it. With a ``margin`` the candidate's times are compared with
 the control's stretched by it: the candidate's requests above the first edge from ``margin`` times
 an edge on, with the control's above that edge. Where the edges are coarse, more is tolerated than
-was asked for, and `margin_tested` says what.
+was asked for, and `margin_tested` returns the margin.
 """
 
 from __future__ import annotations
@@ -32,14 +31,13 @@ from .evidence import averaged, kept
 __all__ = ["INITIAL", "State", "evidence", "margin_tested", "paired", "parts", "update"]
 
 LEVELS: Final = (0.2, 0.05, 0.02, 0.005, 0.001)
-"""For each of these parts of all requests, one edge is followed above which there is no larger
-part. Each costs eight numbers of state, and evidence that only one of them has is divided by their
-number.
+"""Parts of all requests. For each, one edge is followed above which there is no larger part. Each
+costs eight numbers of state, and evidence of only one of them is divided by their number.
 """
 
 ENOUGH: Final = 5
-"""Requests that are to be expected above a level before its edge is chosen. What an edge that is
-not yet chosen would bet is kept.
+"""Requests that must be expected above a level before its edge is chosen. Until then its part of the
+evidence is 0 nats: its bet is kept.
 """
 
 _TILTS: Final = (0.12, 0.28, 0.5, 0.9, 1.6)
@@ -59,8 +57,8 @@ _HALVES: Final = (log(0.5), log(0.5))
 State: TypeAlias = tuple[
     tuple[int, ...], tuple[ratios.State, ...], tuple[float, ...], tuple[int, ...]
 ]
-"""Which edges are followed, one for each of the first levels; what each shows; the evidence of the
-tilts; and the cumulative counts of both tracks in all looks so far.
+"""The edges that are followed, one for each of the first levels; the state of the test at each; the
+evidence of the tilts; and the cumulative counts of both tracks in all looks so far.
 """
 
 INITIAL: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
@@ -68,18 +66,21 @@ INITIAL: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
 
 
 def paired(edges: Sequence[float], margin: float) -> list[tuple[int, int]]:
-    """For each edge that has one, the first edge at or past ``margin`` times it: indices of the
-    control's and of the candidate's.
+    """Return the pairs of edges to compare: the control's, and the candidate's as indices.
+
+    The candidate's is the first edge at or past ``margin`` times the control's. An edge without one
+    has no pair.
     """
-    found = [
+    pairs = [
         (i, bisect_left(edges, margin * edge - abs(edge) * 1e-12)) for i, edge in enumerate(edges)
     ]
-    return [(i, j) for i, j in found if j < len(edges)]
+    return [(i, j) for i, j in pairs if j < len(edges)]
 
 
 def margin_tested(edges: Sequence[float], margin: float) -> float:
-    """The margin that is really tested with these edges: the largest ratio between an edge and its
-    pair; 1 where nothing is tolerated.
+    """Return the margin that is really tested with these edges.
+
+    This is the largest ratio between an edge and its pair; 1 where nothing is tolerated.
     """
     return max(
         (edges[j] / edges[i] for i, j in paired(edges, margin) if edges[i] > 0), default=margin
@@ -95,11 +96,13 @@ def update(
     margin: float = 1.0,
     dispersion: float = 1.0,
 ) -> State:
-    """The state after one more look.
+    """Return the state after one more look.
 
-    ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising); the last
-    ones, above 0, count all. The edges must be those of the earlier looks, and at least one must
-    have a pair. ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
+    * ``edges``: rising, those of the earlier looks; at least one must have a pair.
+    * ``candidate``, ``control``: cumulative counts, one more than ``edges``; the last, above 0,
+      counts all.
+    * ``margin``: the multiple of the control's times that is still tolerated.
+    * ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
     chosen, above, tilts, before = state
     pairs = paired(edges, margin)
@@ -136,16 +139,15 @@ def update(
 
 
 def evidence(state: State) -> float:
-    """The natural logarithm of the evidence against "nowhere worse"; harm is proven at level
-    ``alpha`` from ``log(1 / alpha)`` on.
+    """Return the evidence against "nowhere worse", in nats.
+
+    Harm is proven at level ``alpha`` from ``log(1 / alpha)`` on.
     """
     return averaged(parts(state), _HALVES)
 
 
 def parts(state: State) -> tuple[float, float]:
-    """The same of its two halves: of the edges that are followed, and of the distribution as a
-    whole.
-    """
+    """Return the evidence of the edges that are followed, and of the distribution as a whole."""
     _, above, tilts, _ = state
     edges = [ratios.evidence(known) for known in above]
     edges += [0.0] * (len(LEVELS) - len(edges))
@@ -153,14 +155,12 @@ def parts(state: State) -> tuple[float, float]:
 
 
 def _cells(cumulative: Sequence[int]) -> list[int]:
-    """How many are in each bucket."""
+    """Return how many are in each bucket."""
     return [high - low for low, high in pairwise((0, *cumulative))]
 
 
 def _edge(pooled: Sequence[int], level: float) -> int:
-    """The first edge above which there is at most the part ``level`` of all; the last edge if there
-    is none.
-    """
+    """Return the first edge above which there is at most the part ``level`` of all, or the last."""
     most = level * pooled[-1]
     return next(
         (i for i, below in enumerate(pooled[:-2]) if pooled[-1] - below <= most), len(pooled) - 2
@@ -168,9 +168,7 @@ def _edge(pooled: Sequence[int], level: float) -> int:
 
 
 def _middles(edges: list[float]) -> list[float]:
-    """A number for each bucket: the logarithm of its middle, and for the open ends as far out as
-    their neighbours are wide.
-    """
+    """Return the logarithm of each bucket's middle; open ends are as wide as their neighbours."""
     positive = [edge for edge in edges if edge > 0]
     if len(positive) < 2:
         return [float(i) for i in range(len(edges) + 1)]
@@ -184,8 +182,10 @@ def _middles(edges: list[float]) -> list[float]:
 def _tilted(
     before: list[int], middles: list[float], mine: list[int], theirs: list[int]
 ) -> list[float]:
-    """The logarithm of one look's factor for each tilt, from what is in each bucket; ``before`` is
-    that of the earlier looks.
+    """Return the log likelihood ratio of one look for each tilt.
+
+    ``mine`` and ``theirs`` are the counts of both tracks in each bucket, ``before`` those of all
+    earlier looks.
     """
     every = fsum(before) + len(before) / 2
     base = [(count + 0.5) / every for count in before]
@@ -202,12 +202,12 @@ def _tilted(
         for i, (own, other) in enumerate(zip(mine, theirs, strict=True))
         if own or other
     ]
-    found = []
+    gains = []
     for tilt in _TILTS:
         weights = [exp(tilt * middle) for middle in scaled]
         whole = fsum([p * weight for p, weight in zip(base, weights, strict=True)])
         lifts = [weight / whole for weight in weights]
-        found.append(
+        gains.append(
             fsum(
                 [
                     own * log(lifts[i]) - both * log(share * lifts[i] + 1 - share)
@@ -215,4 +215,4 @@ def _tilted(
                 ]
             )
         )
-    return found
+    return gains

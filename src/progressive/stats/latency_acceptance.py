@@ -1,19 +1,17 @@
-"""Proof that the candidate is not much slower: the evidence against "its times are the control's,
-stretched ``limit`` times or more".
+"""A sequential test that excludes "its times are the control's, stretched ``limit`` times or more".
 
-The same counts above edges as in `progressive.stats.tails`, the other way round. Times that are
-stretched by ``limit`` are above ``limit * b`` at least as often as the control's are above ``b``;
-so for two edges that are at most ``limit`` apart, the candidate's part above the higher one is at
-least the control's part above the lower one. A block e-variable speaks against that, for a
-candidate that is as good or nearly so: its parts above the two edges are taken from what both
+The same counts above edges as in `progressive.stats.histogram_tails`, the other way round. Times
+that are stretched by ``limit`` are above ``limit * b`` at least as often as the control's are above
+``b``; so for two edges that are at most ``limit`` apart, the candidate's part above the higher one
+is at least the control's part above the lower one. A block e-variable is evidence against that, for
+a candidate that is as good or nearly so: its parts above the two edges are taken from what both
 tracks have shown in the earlier looks.
 
 It is proven at two places apart, above the edges with next to a fifth and next to a hundredth of
 all requests, and the evidence is the lesser of the two: a candidate that is stretched ``limit``
 times at either is accepted with a probability of at most ``beta``, however often it is looked at.
-The edges are chosen from earlier looks, so what is seen while they are is not counted. Where no
-edge with a pair has a part of the requests above it that is within `NEAR` times the one that is
-wanted, nothing is proven: these buckets can't.
+The edges are chosen from earlier looks, which are not counted. Where no edge with a pair has a part
+of the requests above it that is within `NEAR` times such a level, these buckets can prove nothing.
 """
 
 from __future__ import annotations
@@ -30,15 +28,15 @@ from .planning import requests_needed
 __all__ = ["INITIAL", "LEVELS", "State", "closest", "evidence", "needed", "update", "within"]
 
 LEVELS: Final = (0.2, 0.01)
-"""Parts of all requests: what is proven is about the 80th and the 99th percentile, as far as edges
-are there.
-"""
+"""Parts of all requests: the proof is about the 80th and the 99th percentile, or nearby edges."""
 
 ENOUGH: Final = 10
-"""Requests that are to be expected above a level before its edges are chosen."""
+"""Requests that must be expected above a level before its edges are chosen."""
 
 NEAR: Final = 4.0
-"""How many times more or fewer requests than a level may be above an edge that stands for it."""
+"""The largest ratio, either way, of the part of the requests above an edge to the level it stands
+for.
+"""
 
 _WAY: Final = (-0.4, 0.0, 0.33)
 """The alternatives: which part of the way, in log odds, the candidate has gone from "as good" to
@@ -48,7 +46,7 @@ _WAY: Final = (-0.4, 0.0, 0.33)
 _LOG_PRIOR: Final = (log(1 / 4), log(1 / 2), log(1 / 4))
 
 State: TypeAlias = tuple[tuple[int, ...], tuple[tuple[float, ...], ...], tuple[int, ...]]
-"""Which pair of edges is followed for each level, -1 while none is; the evidence of each; and the
+"""The pair of edges followed for each level, -1 while none is; the evidence of each; and the
 cumulative counts of both tracks in all looks so far.
 """
 
@@ -57,19 +55,22 @@ INITIAL: Final[State] = ((-1,) * len(LEVELS), ((0.0,) * len(_WAY),) * len(LEVELS
 
 
 def within(edges: Sequence[float], limit: float) -> list[tuple[int, int]]:
-    """For each edge that has one, the last edge above it that is at most ``limit`` times it:
-    indices of the control's and the candidate's.
+    """Return the pairs of edges to compare: the control's, and the candidate's as indices.
+
+    The candidate's is the last edge above the control's that is at most ``limit`` times it. An edge
+    without one has no pair.
     """
-    found = [
+    pairs = [
         (i, bisect_right(edges, limit * edge + abs(edge) * 1e-12) - 1)
         for i, edge in enumerate(edges)
     ]
-    return [(i, j) for i, j in found if j > i]
+    return [(i, j) for i, j in pairs if j > i]
 
 
 def closest(edges: Sequence[float]) -> float:
-    """The least ratio between two neighbouring edges above 0, and so the least limit that these
-    edges can prove; infinite without two.
+    """Return the least ratio between two neighbouring edges above 0; infinite without two.
+
+    It is the least limit that these edges can prove.
     """
     return min((b / a for a, b in pairwise(edges) if a > 0), default=inf)
 
@@ -83,12 +84,13 @@ def update(
     limit: float,
     dispersion: float = 1.0,
 ) -> State:
-    """The state after one more look. ``limit`` (above 1) is the stretch to be excluded; at least
-    two edges must be `within` it.
+    """Return the state after one more look.
 
-    ``candidate`` and ``control`` are cumulative counts, one more than ``edges`` (rising, the same
-    in all looks); the last ones, above 0, count all. ``dispersion`` (1 or more): see
-    `progressive.stats.planning.dispersion`.
+    * ``edges``: rising, the same in all looks; at least two must be `within` the limit.
+    * ``candidate``, ``control``: cumulative counts, one more than ``edges``; the last, above 0,
+      counts all.
+    * ``limit``: the multiple of the control's times to be excluded, above 1.
+    * ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
     chosen, logs, before = state
     pairs = within(edges, limit)
@@ -115,8 +117,9 @@ def update(
 
 
 def evidence(state: State) -> float:
-    """The natural logarithm of the evidence against "stretched by the limit"; accepted at level
-    ``beta`` from ``log(1 / beta)`` on.
+    """Return the evidence against "stretched by the limit", in nats.
+
+    The candidate is accepted at level ``beta`` from ``log(1 / beta)`` on.
     """
     return min(_by_level(state))
 
@@ -130,10 +133,10 @@ def needed(
     limit: float,
     dispersion: float = 1.0,
 ) -> float:
-    """How many more requests on both tracks, in the mean, bring the evidence to ``nats`` if the
-    candidate is as good; infinite if none would.
+    """Return how many more requests on both tracks bring the evidence to ``nats``.
 
-    ``share`` is the candidate's part of them.
+    This is a mean for a candidate as good as its control; infinite if no number would do. ``share``
+    is the candidate's part of the requests.
     """
     chosen, _, pooled = state
     pairs, most = within(edges, limit), 0.0
@@ -154,8 +157,9 @@ def _by_level(state: State) -> list[float]:
 
 
 def _pair(pooled: Sequence[int], pairs: list[tuple[int, int]], level: float) -> int:
-    """The pair whose lower edge has next to the part ``level`` of all above it, as ratios go; -1
-    where that is not near.
+    """Return the pair above whose lower edge there is nearly the part ``level`` of all.
+
+    Nearest by ratio; -1 where that is further than `NEAR`.
     """
     parts = [(pooled[-1] - pooled[i]) / (level * pooled[-1]) for i, _ in pairs]
     near = [min(part, 1 / part) if part else 0.0 for part in parts]
@@ -163,7 +167,7 @@ def _pair(pooled: Sequence[int], pairs: list[tuple[int, int]], level: float) -> 
 
 
 def _parts(pooled: Sequence[int], pair: tuple[int, int]) -> tuple[float, float]:
-    """The parts of all requests above the higher and the lower edge of a pair."""
+    """Return the parts of all requests above the higher and the lower edge of a pair."""
     lower, higher = pair
     return (pooled[-1] - pooled[higher] + 0.5) / (pooled[-1] + 1), (
         pooled[-1] - pooled[lower] + 0.5
@@ -173,7 +177,7 @@ def _parts(pooled: Sequence[int], pair: tuple[int, int]) -> tuple[float, float]:
 def _gains(
     before: Sequence[int], pair: tuple[int, int], candidate: Sequence[int], control: Sequence[int]
 ) -> list[float]:
-    """The logarithm of one look's factor for each alternative."""
+    """Return the log likelihood ratio of one look for each alternative."""
     lower, higher = pair
     as_good, stretched = _parts(before, pair)
     good, bad = _log_odds(as_good), _log_odds(stretched)

@@ -1,21 +1,20 @@
-"""How far a sum may stray at any time: log mixture supermartingales, and the boundaries that come
-with them.
+"""Log mixture supermartingales, and the boundaries that bound a sum at all times.
 
 A sum ``s`` of centred increments has an intrinsic time ``v``, in the square of the unit of ``s``,
 such that ``exp(l s - psi(l) v)`` never expects to grow, for every ``l`` and a function ``psi`` that
-tells the kind of the increments. Its average over a prior on ``l`` expects no growth either, so it
-ever reaches ``1 / alpha`` with a probability of at most ``alpha`` (Ville's inequality): for any
-number of looks, also when they stop by what they saw. Where a sum crosses is the boundary, and a
-confidence sequence is what the boundary does not exclude.
+depends on the kind of the increments. Its average over a prior on ``l`` expects no growth either,
+so it ever reaches ``1 / alpha`` with a probability of at most ``alpha`` (Ville's inequality): for
+any number of looks, also if the data decides when they stop. Where a sum crosses is the boundary,
+and a confidence sequence is what the boundary does not exclude.
 
 The priors are those of Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric,
 nonasymptotic confidence sequences", Annals of Statistics 49 (2021), propositions 5 to 10. Each is
-conjugate, so the average is what the prior says of "no difference" over what the posterior says of
-it (Savage and Dickey), and it is computed as that: a ratio of two densities in Loader's
+conjugate, so the average is the prior density of "no difference" over its posterior density
+(Savage and Dickey), and it is computed as that: a ratio of two densities in Loader's
 saddle-point form, in which nothing large cancels however far out a sum is. Everything is in nats.
 
 ``v_opt`` is the intrinsic time at which the boundary for ``alpha_opt`` is to be tightest. It must
-be chosen beforehand; a tenth of what comes costs a fourteenth of the boundary's height, ten times
+be chosen beforehand; a tenth of the real one costs a fourteenth of the boundary's height, ten times
 of it a quarter. The boundary for another alpha than ``alpha_opt`` is as valid.
 """
 
@@ -45,27 +44,29 @@ __all__ = [
 
 
 class Mixture(Protocol):
-    """One of the mixtures below, or one's own: a function of a sum and its intrinsic time that
-    never expects to grow.
+    """A function of a sum and its intrinsic time that never expects to grow.
+
+    One of the mixtures below, or your own.
     """
 
     def log(self, s: float, v: float) -> float:
-        """The logarithm of the mixture for a sum ``s`` at the intrinsic time ``v``, 0 or more:
-        convex in ``s``, and at ``s`` = 0 not above 0.
+        """Return the logarithm of the mixture for a sum ``s`` at the intrinsic time ``v``.
+
+        ``v`` is 0 or more. The result is convex in ``s``, and at ``s`` = 0 not above 0.
         """
         ...
 
     def most(self, v: float) -> float:
-        """The largest sum that there can be at ``v``; infinity where there is none."""
+        """Return the largest sum that is possible at ``v``; infinity if there is none."""
         ...
 
 
 def boundary(mixture: Mixture, v: float, *, alpha: float) -> float:
-    """The least sum from 0 on that excludes the null at the level ``alpha`` (0 to 1, both
-    exclusive) at the intrinsic time ``v``.
+    """Return the least sum from 0 on that excludes the null at the intrinsic time ``v``.
 
-    It is infinite where no sum that there can be does. The lower boundary is the negative of that
-    of the mirrored sum (for trials, with ``g`` and ``h`` exchanged). By halving, to the last digit.
+    ``alpha`` is the level, 0 to 1, both exclusive. It is infinite where no possible sum does. The
+    lower boundary is the negative of that of the mirrored sum (for trials, with ``g`` and ``h``
+    exchanged). By halving, to the last digit.
     """
     needed = -log(_level(alpha))
     high = mixture.most(v)
@@ -82,12 +83,11 @@ def boundary(mixture: Mixture, v: float, *, alpha: float) -> float:
 
 
 def best_rho(v_opt: float, alpha_opt: float = 0.05, *, one_sided: bool) -> float:
-    """The precision of a normal prior whose boundary is tightest at ``v_opt``, nearly (in closed
-    form; the exact one takes Lambert's W).
+    """Return the precision of a normal prior whose boundary is tightest at ``v_opt``, nearly.
 
-    ``v_opt`` is above 0; ``alpha_opt`` is above 0 and below 1, or 1/2 if ``one_sided``. The other
-    mixtures are tuned by it as well: their priors agree with the normal one in the variance of
-    ``l``.
+    It is in closed form; the exact one takes Lambert's W. ``v_opt`` is above 0; ``alpha_opt`` is
+    above 0 and below 1, or 1/2 if ``one_sided``. The other mixtures are tuned by it as well: their
+    priors agree with the normal one in the variance of ``l``.
     """
     positive(v_opt, "v_opt")
     sides = 2 if one_sided else 1
@@ -101,12 +101,10 @@ def _level(alpha: float, top: float = 1.0, what: str = "alpha") -> float:
     raise ValueError(f"{what}={alpha!r} is not between 0 and {top:g}; 5 % is 0.05")
 
 
-# ----------------------------------------------------------------------------------------- mixtures
-
-
 class Normal(NamedTuple):
-    """For increments with ``psi(l) = l**2 / 2``: normal ones, or any whose tails are no heavier,
-    with ``v`` the sum of their variances.
+    """The mixture for increments with ``psi(l) = l**2 / 2``.
+
+    Such are normal ones, or any whose tails are no heavier, with ``v`` the sum of their variances.
 
     The prior is normal; one-sided, its half above 0 (propositions 5 and 6; Robbins, 1970).
     """
@@ -116,21 +114,22 @@ class Normal(NamedTuple):
     one_sided: bool = True
 
     def log(self, s: float, v: float) -> float:
-        """The logarithm of the mixture, for every ``s`` and for ``v`` 0 or more."""
+        """Return the logarithm of the mixture, for every ``s`` and for ``v`` 0 or more."""
         between(v, 0, inf, "v")
         rho = best_rho(self.v_opt, self.alpha_opt, one_sided=self.one_sided)
         z = s / sqrt(v + rho)
-        found = 0.5 * (z * z - log1p(v / rho))
-        return found + log(2) + log_normal_cdf(z) if self.one_sided else found
+        two_sided = 0.5 * (z * z - log1p(v / rho))
+        return two_sided + log(2) + log_normal_cdf(z) if self.one_sided else two_sided
 
     def most(self, v: float) -> float:
-        """Infinity."""
+        """Return infinity: no sum is too large."""
         return inf
 
 
 class BetaBinomial(NamedTuple):
-    """For increments from ``-g`` to ``h`` (both above 0) with mean 0, each of which adds ``g h`` to
-    ``v``: trials less their chance, with ``g = p`` and ``h = 1 - p``.
+    """The mixture for increments from ``-g`` to ``h`` (both above 0) with mean 0.
+
+    Each adds ``g h`` to ``v``, as do trials less their chance, with ``g = p`` and ``h = 1 - p``.
 
     The prior is a beta distribution of the chance of a step up, around ``g / (g + h)``; one-sided,
     its part above (propositions 7 and 8).
@@ -143,8 +142,9 @@ class BetaBinomial(NamedTuple):
     one_sided: bool = True
 
     def log(self, s: float, v: float) -> float:
-        """The logarithm of the mixture, for ``s`` between ``-v / h`` and ``v / g``: no sum of such
-        increments is elsewhere.
+        """Return the logarithm of the mixture, for ``s`` between ``-v / h`` and ``v / g``.
+
+        No sum of such increments is elsewhere; raises `ValueError` for one.
         """
         g, h = _positive_pair(self.g, self.h)
         between(v, 0, inf, "v")
@@ -156,32 +156,34 @@ class BetaBinomial(NamedTuple):
         rho = best_rho(self.v_opt, self.alpha_opt, one_sided=self.one_sided)
         r = max(rho - g * h, _LEAST_PRIOR * g * h)
         a, b, x, y = r / (h * whole), r / (g * whole), g / whole, h / whole
-        found = log_beta_peak(x, y, a, b) - log_beta_peak(x, y, a + up, b + down)
+        mixture = log_beta_peak(x, y, a, b) - log_beta_peak(x, y, a + up, b + down)
         if self.one_sided:
-            found += beta_tails(x, y, a + up, b + down)[1] - beta_tails(x, y, a, b)[1]
-        return found
+            mixture += beta_tails(x, y, a + up, b + down)[1] - beta_tails(x, y, a, b)[1]
+        return mixture
 
     def most(self, v: float) -> float:
-        """All steps up."""
+        """Return the sum if all steps are up."""
         return v / self.g
 
 
 _LEAST_PRIOR: Final = 1e-3
-"""A prior that weighs less than this part of one trial would be tuned for a ``v_opt`` of no more
-than a few; it is kept proper.
+"""The least weight of a prior, as a part of one trial. Less would be tuned for a ``v_opt`` of only
+a few trials, and would not be a proper prior.
 """
 
 
 def _positive_pair(g: float, h: float) -> tuple[float, float]:
-    """Both, if they are above 0 and finite."""
+    """Return both if they are above 0 and finite; raise `ValueError` otherwise."""
     positive(g, "g")
     positive(h, "h")
     return g, h
 
 
 class GammaExponential(NamedTuple):
-    """For increments with ``psi(l) = (-log(1 - c l) - c l) / c**2``: exponential times less their
-    mean ``c``, with ``v`` the sum of their variances, or whatever has no heavier tail than these.
+    """The mixture for increments with ``psi(l) = (-log(1 - c l) - c l) / c**2``.
+
+    Such are exponential times less their mean ``c``, with ``v`` the sum of their variances, or
+    increments whose tails are no heavier.
 
     The prior of ``1 - c l`` is a gamma distribution up to 1 (proposition 9). Always one-sided.
     """
@@ -191,7 +193,7 @@ class GammaExponential(NamedTuple):
     alpha_opt: float = 0.05
 
     def log(self, s: float, v: float) -> float:
-        """The logarithm of the mixture, for every ``s`` and for ``v`` 0 or more."""
+        """Return the logarithm of the mixture, for every ``s`` and for ``v`` 0 or more."""
         positive(self.c, "c")
         between(v, 0, inf, "v")
         rho, square = best_rho(self.v_opt, self.alpha_opt, one_sided=True), self.c * self.c
@@ -201,13 +203,15 @@ class GammaExponential(NamedTuple):
         )
 
     def most(self, v: float) -> float:
-        """Infinity."""
+        """Return infinity: no sum is too large."""
         return inf
 
 
 class GammaPoisson(NamedTuple):
-    """For increments with ``psi(l) = (exp(c l) - c l - 1) / c**2``: Poisson counts less their mean,
-    with ``c = 1`` and ``v`` the mean; in steps of ``c`` or at most that, with ``v`` the variance.
+    """The mixture for increments with ``psi(l) = (exp(c l) - c l - 1) / c**2``.
+
+    Such are Poisson counts less their mean, with ``c = 1`` and ``v`` the mean; in steps of ``c`` or
+    at most that, with ``v`` the variance.
 
     The prior of ``exp(c l)``, the multiple of the mean, is a gamma distribution around 1;
     one-sided, its part above (proposition 10). The two-sided one is for sums that rise in steps of
@@ -220,15 +224,14 @@ class GammaPoisson(NamedTuple):
     one_sided: bool = True
 
     def log(self, s: float, v: float) -> float:
-        """The logarithm of the mixture, for ``v`` 0 or more; two-sided, for ``s`` from ``-v / c``
-        on: a count is not below 0.
+        """Return the logarithm of the mixture, for ``v`` 0 or more.
+
+        Two-sided, ``s`` must be at least ``-v / c``: a count is not below 0.
         """
         positive(self.c, "c")
         between(v, 0, inf, "v")
-        rho, square = (
-            best_rho(self.v_opt, self.alpha_opt, one_sided=self.one_sided),
-            self.c * self.c,
-        )
+        rho = best_rho(self.v_opt, self.alpha_opt, one_sided=self.one_sided)
+        square = self.c * self.c
         prior, seen, expected = rho / square, (self.c * s + v) / square, v / square
         if self.one_sided:
             return _log_above(prior + seen, prior + expected) - _log_above(prior, prior)
@@ -239,17 +242,16 @@ class GammaPoisson(NamedTuple):
         )
 
     def most(self, v: float) -> float:
-        """Infinity."""
+        """Return infinity: no sum is too large."""
         return inf
 
 
 def _log_below(a: float, x: float) -> float:
-    """The logarithm of the integral of ``u**(a - 1) exp(x (1 - u))`` over ``u`` from 0 to 1, for
-    ``a`` above 0 and every ``x``.
+    """Return the logarithm of the integral of ``u**(a - 1) exp(x (1 - u))`` over ``u`` in [0, 1].
 
-    Below ``a``, and for a negative ``x``, by the continued fraction of Murphy and McCabe (Cuyt et
-    al., "Handbook of Continued Fractions for Special Functions", 2008, chapter 12); it converges
-    everywhere.
+    For ``a`` above 0 and every ``x``. Below ``a``, and for a negative ``x``, by the continued
+    fraction of Murphy and McCabe (Cuyt et al., "Handbook of Continued Fractions for Special
+    Functions", 2008, chapter 12); it converges everywhere.
     """
     if x >= a:
         return log_gamma_p(a, x) - log_gamma_peak(x, a)
@@ -264,25 +266,24 @@ def _terms_below(x: float, a: float) -> Iterator[tuple[float, float]]:
 
 
 def _log_above(a: float, x: float) -> float:
-    """The same over ``u`` from 1 to infinity, for ``x`` above 0 and every ``a``."""
+    """Return the same over ``u`` in [1, infinity], for ``x`` above 0 and every ``a``."""
     if a > x:
         return log_gamma_q(a, x) - log_gamma_peak(x, a)
     return -log(fraction(x - a + 1, gamma_terms(x, a)))
 
 
-# ------------------------------------------------------------------------ boundaries in closed form
-
-
 def stitched(
     v: float, *, alpha: float, v_min: float, c: float = 0.0, s: float = 1.4, eta: float = 2.0
 ) -> float:
-    """The polynomial stitched boundary: of the rate of the law of the iterated logarithm, for
-    sub-gamma sums with the scale ``c``.
+    """Return the polynomial stitched boundary for sub-gamma sums with the scale ``c``.
 
-    ``v_min`` (above 0) is from when on it counts: earlier, it is what it is then. ``c`` is 0
-    (sub-Gaussian) or more. ``eta`` (above 1) is by how much an epoch is longer than the one before,
-    ``s`` (above 1) how fast the share of alpha falls from one to the next: as ``k**-s``. (Howard,
-    Ramdas, McAuliffe and Sekhon, 2021, theorem 1.)
+    It has the rate of the law of the iterated logarithm (Howard, Ramdas, McAuliffe and Sekhon,
+    2021, theorem 1).
+
+    * ``v_min`` (above 0): the time from which it holds; before, the boundary is that at ``v_min``.
+    * ``c``: 0 (sub-Gaussian) or more.
+    * ``eta`` (above 1): the length of an epoch over that of the one before.
+    * ``s`` (above 1): the share of alpha of the epoch ``k`` falls as ``k**-s``.
     """
     positive(v_min, "v_min")
     between(c, 0, inf, "c")
@@ -302,13 +303,13 @@ def _above_one(value: float, what: str) -> None:
 
 _BERNOULLI: Final = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)
 _ADDED: Final = 20
-"""So many terms are added up one by one; then the first of Euler and Maclaurin's that is left out
-is below 1e-20 for every ``s``.
+"""Terms that are added up one by one; the first of Euler and Maclaurin's that is left out is then
+below 1e-20 for every ``s``.
 """
 
 
 def _zeta(s: float) -> float:
-    """Riemann's function for ``s`` above 1, by Euler and Maclaurin (DLMF 25.2.9)."""
+    """Return Riemann's zeta function for ``s`` above 1, by Euler and Maclaurin (DLMF 25.2.9)."""
     n = float(_ADDED)
     terms = [k**-s for k in range(1, _ADDED)]
     terms += [n ** (1 - s) / (s - 1), 0.5 * n**-s]
@@ -325,13 +326,15 @@ def _zeta(s: float) -> float:
 
 
 def empirical_process(t: float, *, alpha: float, t_min: float, scale: float = 0.85) -> float:
-    """How far the empirical distribution function of ``t`` independent values is from the true one,
-    at every point and at every time from ``t_min`` on, but for a chance of ``alpha``; infinite
-    before. It falls as ``sqrt(log(log(t)) / t)``.
+    """Bound the distance of the empirical distribution of ``t`` values from the true one.
 
-    ``t_min`` is 1 or more. ``scale`` (above the square root of 1/2) is the factor in front: a
-    smaller one is tighter for very many values. (Howard and Ramdas, "Sequential estimation of
-    quantiles", Bernoulli 28 (2022), theorem 2.)
+    It holds at every point and at every time from ``t_min`` on, but for a chance of ``alpha``, for
+    independent values; before ``t_min`` it is infinite. It falls as ``sqrt(log(log(t)) / t)``.
+    (Howard and Ramdas, "Sequential estimation of quantiles", Bernoulli 28 (2022), theorem 2.)
+
+    * ``t_min``: 1 or more.
+    * ``scale`` (above the square root of 1/2): the factor in front; a smaller one is tighter for
+      very many values.
     """
     between(t_min, 1, inf, "t_min")
     if (0.5 < scale * scale < inf) is False:
@@ -346,8 +349,9 @@ _GOLDEN: Final = (sqrt(5) - 1) / 2
 
 @lru_cache(maxsize=64)
 def _offset(alpha: float, scale: float) -> float:
-    """The least constant that the theorem allows: over all lengths ``eta`` of an epoch, by the
-    golden section of the logarithm of ``eta``.
+    """Return the least constant that the theorem allows, over all lengths ``eta`` of an epoch.
+
+    It is found by the golden section of the logarithm of ``eta``.
     """
     low, high = 0.0, log(2 * scale * scale)
     one, other = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
@@ -365,8 +369,9 @@ def _offset(alpha: float, scale: float) -> float:
 
 
 def _offset_of(alpha: float, scale: float, log_eta: float) -> float:
-    """The constant for one length of an epoch: where the theorem's bound of the chance, which falls
-    with it, comes down to ``alpha``.
+    """Return the constant for one length of an epoch.
+
+    It is where the theorem's bound of the chance, which falls with it, reaches ``alpha``.
     """
     eta = exp(log_eta)
 

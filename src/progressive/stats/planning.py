@@ -1,6 +1,4 @@
-"""Planning: the least number of requests that can tell two rates apart, and how clumped events
-are.
-"""
+"""Plan a test: the requests needed to distinguish two rates, and the dispersion of events."""
 
 from __future__ import annotations
 
@@ -17,10 +15,10 @@ _CERTAIN: Final = 1 - 2**-53
 
 
 def information(rate: float, control_rate: float, share: float, *, null: float = 1.0) -> float:
-    """Nats in one request, of which the part ``share`` is the candidate's, against "the candidate's
-    rate is ``null`` times the control's".
+    """Return the nats of evidence in one request against "``null`` times the control's rate".
 
-    Rates and share are between 0 and 1; it is 0 if the rates are just ``null`` times apart.
+    ``share`` is the candidate's part of the requests. Rates and share are between 0 and 1; the
+    result is 0 if the rates are just ``null`` times apart.
     """
     p = nearest(control_rate, rate, of_one=1 - share, of_other=share, ratio=null)
     return share * _divergence(rate, null * p) + (1 - share) * _divergence(control_rate, p)
@@ -29,41 +27,44 @@ def information(rate: float, control_rate: float, share: float, *, null: float =
 def requests_needed(
     nats: float, rate: float, control_rate: float, share: float, *, null: float = 1.0
 ) -> float:
-    """Requests on both tracks together, in the mean, for ``nats`` of evidence (``log(1 / alpha)``
-    for a whole test); infinite where the rates are just ``null`` times apart.
+    """Return the mean number of requests on both tracks for ``nats`` of evidence.
+
+    A whole test needs ``log(1 / alpha)``. Infinite where the rates are just ``null`` times apart.
     """
     gain = information(rate, control_rate, share, null=null)
     return max(0.0, nats) / gain if gain > 0 else inf
 
 
 def _divergence(p: float, q: float) -> float:
-    """Kullback and Leibler's, of one request that fails with the chance ``p`` from one that fails
-    with ``q``.
-    """
-    found = p * log(p / q) if p else 0.0
-    return found + (1 - p) * (log1p(-p) - log1p(-min(q, _CERTAIN))) if p < 1 else found
+    """Return the Kullback-Leibler divergence of a failure with chance ``p`` from one with ``q``."""
+    divergence = p * log(p / q) if p else 0.0
+    if p < 1:
+        divergence += (1 - p) * (log1p(-p) - log1p(-min(q, _CERTAIN)))
+    return divergence
 
 
 def dispersion(looks: Iterable[tuple[int, int, int, int]]) -> float:
-    """How clumped the events of looks at two tracks of one version are: 1 for independent requests
-    (or fewer clumps than that), 3 for events that come three at a time.
+    """Estimate how many events come at a time, from looks at two tracks of one version.
+
+    It is 1 for independent requests (and at least 1), 3 for events that come three at a time.
 
     A look is ``(events, trials, control_events, control_trials)``; a minute each is a good length,
-    some dozens are needed (Pearson's statistic over its degrees of freedom). Raises ValueError
-    where no look has an event, or fewer than two have requests on both sides.
+    some dozens are needed (Pearson's statistic over its degrees of freedom). Raises `ValueError`
+    if fewer than two looks have events, and requests on both tracks.
     """
-    told = [(a, n, a + b, n + m) for a, n, b, m in looks if a + b and n and m]
-    if len(told) < 2:
+    usable = [(a, n, a + b, n + m) for a, n, b, m in looks if a + b and n and m]
+    if len(usable) < 2:
         raise ValueError(
-            f"dispersion: {len(told)} looks have events and requests on both tracks; some "
+            f"dispersion: {len(usable)} looks have events and requests on both tracks; some "
             "dozens are needed"
         )
-    expected = fsum([events * n / of for _, n, events, of in told])
-    # What the tracks differ by on the whole is not clumping, so the shares are scaled to it.
-    lean = fsum([own for own, _, _, _ in told]) / expected
+    expected = fsum([events * n / trials for _, n, events, trials in usable])
+    # A difference between the tracks over all looks is not clumping, so the shares are scaled to
+    # it.
+    bias = fsum([own for own, _, _, _ in usable]) / expected
     terms = []
-    for own, n, events, of in told:
-        share = min(lean * n / of, 1 - 1e-9)
+    for own, n, events, trials in usable:
+        share = min(bias * n / trials, 1 - 1e-9)
         if share:
             terms.append((own - events * share) ** 2 / (events * share * (1 - share)))
-    return max(1.0, fsum(terms) / (len(told) - 1)) if terms else 1.0
+    return max(1.0, fsum(terms) / (len(usable) - 1)) if terms else 1.0

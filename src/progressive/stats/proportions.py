@@ -1,9 +1,8 @@
-"""Events among trials, at one look: tests of two proportions and intervals for one or for their
-difference.
+"""Fixed-sample tests and intervals for one or two proportions: events among trials, at one look.
 
-None of them may be looked at more than once: the chance of a false alarm is per look. For evidence
-that may be, see `sequential`. Counts are whole numbers with ``0 <= events <= trials``; anything
-else raises `ValueError`.
+None of them may be looked at more than once: the chance of a false alarm is per look. For tests
+that may be, see `progressive.stats.sequential`. Counts are whole numbers with ``0 <= events <=
+trials``; anything else raises `ValueError`.
 
 Sources: Fisher 1935; Clopper and Pearson, Biometrika 26 (1934); Wilson, JASA 22 (1927); Newcombe,
 Statistics in Medicine 17 (1998), method 10. The two-sided exact tests add up the outcomes that are
@@ -40,8 +39,8 @@ __all__ = [
 ]
 
 _SLACK: Final = log1p(1e-9)
-"""Two outcomes are equally likely when their probabilities agree to this relative difference:
-rounding must not part a table from its mirror image. (SciPy allows 1e-14 for tables and 1e-7 for
+"""The relative difference up to which two outcomes are equally likely: rounding must not separate a
+table from its mirror image. (SciPy allows 1e-14 for tables and 1e-7 for
 the binomial test, R 1e-7 for both.)
 """
 
@@ -52,8 +51,10 @@ than geometrically.
 
 
 class ZTest(NamedTuple):
-    """``z`` is above 0 where the first proportion is; ``p`` is the chance of such a ``z`` or one
-    further out if both were equal.
+    """The result of `two_proportion_z`.
+
+    ``z`` is above 0 where the first proportion is the larger; ``p`` is the chance of a ``z`` at
+    least as far out if both were equal.
     """
 
     z: float
@@ -86,11 +87,11 @@ def two_proportion_z(
     alternative: Alternative = "two-sided",
     pooled: bool = True,
 ) -> ZTest:
-    """The normal test of two proportions. Not to be trusted below some five events a side; then use
-    `fisher_exact`.
+    """Test two proportions by the normal approximation.
 
-    ``pooled``: the variance under "both are equal" (the usual test); otherwise each side's own.
-    Without any variance ``z`` is 0 where the proportions are equal and infinite where they are not.
+    Below some five events on a side use `fisher_exact`. ``pooled``: the variance under "both are
+    equal" (the usual test); otherwise each side's own. Without any variance ``z`` is 0 where the
+    proportions are equal and infinite where they are not.
     """
     _two_samples(events, trials, control_events, control_trials)
     alternative_of(alternative)
@@ -117,8 +118,7 @@ def fisher_exact(
     *,
     alternative: Alternative = "two-sided",
 ) -> float:
-    """The p-value of Fisher's exact test: how the events fell on the two sides, given how many
-    there were in all.
+    """Return the p-value of Fisher's exact test of two proportions, given all events.
 
     Two-sided: the chance of all tables that are at most as likely as this one, within a relative
     slack of 1e-9. The work grows with the standard deviation of the count, not with the trials.
@@ -131,9 +131,7 @@ def fisher_exact(
         return log_hypergeometric(k, total, marked, trials)
 
     def falling(k: int, step: int) -> float:
-        """P(K = k), P(K = k + step) and so on until nothing is left, for a ``k`` on that side of
-        the mode.
-        """
+        """Sum P(K = k), P(K = k + step) and so on, for a ``k`` on that side of the mode."""
         term = total_chance = exp(log_chance(k))
         while least <= k + step <= most:
             # P(k) / P(k - 1) = (marked - k + 1) (trials - k + 1) / (k (control_trials - marked +
@@ -169,8 +167,9 @@ def fisher_exact(
 def binomial_test(
     events: int, trials: int, probability: float, *, alternative: Alternative = "two-sided"
 ) -> float:
-    """The p-value of the exact binomial test of ``probability``, from 0 to 1 inclusive; two-sided
-    like `fisher_exact`.
+    """Return the p-value of the exact binomial test of ``probability``, in [0, 1].
+
+    Two-sided as in `fisher_exact`.
     """
     _counts(events, trials)
     between(probability, 0, 1, "probability")
@@ -197,7 +196,7 @@ def _exact(
     at_most: Callable[[int], float],
     at_least: Callable[[int], float],
 ) -> float:
-    """The p-value of a unimodal count from ``least`` to ``most``."""
+    """Return the p-value of a unimodal count from ``least`` to ``most``."""
     if alternative_of(alternative) == "less":
         return at_most(seen)
     if alternative == "greater":
@@ -219,10 +218,10 @@ def _exact(
 
 
 def clopper_pearson(events: int, trials: int, *, confidence: float = 0.95) -> Interval:
-    """The exact interval for a proportion: it misses the truth with at most
-    ``(1 - confidence) / 2`` on each side, for any truth.
+    """Return the exact interval of a proportion.
 
-    For a bound on one side only, give ``confidence = 1 - 2 * alpha``. Without trials it is (0, 1).
+    It misses any truth with a chance of at most ``(1 - confidence) / 2`` on each side. For a bound
+    on one side only, give ``confidence = 1 - 2 * alpha``. Without trials it is (0, 1).
     """
     _counts(events, trials)
     miss = (1 - confidence_of(confidence)) / 2
@@ -232,8 +231,10 @@ def clopper_pearson(events: int, trials: int, *, confidence: float = 0.95) -> In
 
 
 def wilson(events: int, trials: int, *, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval for a proportion: shorter than the exact one, and right on average
-    only. Without trials it is (0, 1).
+    """Return Wilson's score interval of a proportion.
+
+    It is shorter than the exact one, and has the confidence only on average. Without trials it is
+    (0, 1).
     """
     _counts(events, trials)
     confidence_of(confidence)
@@ -250,8 +251,9 @@ def wilson(events: int, trials: int, *, confidence: float = 0.95) -> Interval:
 def newcombe(
     events: int, trials: int, control_events: int, control_trials: int, *, confidence: float = 0.95
 ) -> Interval:
-    """Newcombe's hybrid score interval for ``events / trials - control_events / control_trials``,
-    within -1 and 1.
+    """Return Newcombe's hybrid score interval of the difference of two proportions.
+
+    The difference is ``events / trials - control_events / control_trials``, within -1 and 1.
     """
     _two_samples(events, trials, control_events, control_trials)
     low, high = wilson(events, trials, confidence=confidence)

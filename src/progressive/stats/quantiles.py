@@ -1,5 +1,4 @@
-"""Quantiles, and intervals for them that hold for any distribution: by order statistics, from
-samples or from buckets.
+"""Quantiles of samples and of buckets, with intervals that hold for any distribution.
 
 ``p`` is the part of the distribution below, 0 to 1: the 99th percentile is 0.99. The interval is
 that of the binomial test turned round: the number of values at or below the true quantile is
@@ -30,7 +29,7 @@ def _part(p: float) -> float:
 
 
 def sorted_samples(samples: Sequence[float]) -> list[float]:
-    """In their order; raises `ValueError` where there are none, or one is NaN."""
+    """Return the samples in order; raise `ValueError` if there are none, or one is NaN."""
     if not samples or any(isnan(sample) for sample in samples):
         raise ValueError(
             "samples: "
@@ -40,8 +39,9 @@ def sorted_samples(samples: Sequence[float]) -> list[float]:
 
 
 def quantile(samples: Sequence[float], p: float) -> float:
-    """The ``p`` quantile of at least one sample by linear interpolation between order statistics
-    (R's type 7, NumPy's default).
+    """Return the ``p`` quantile of at least one sample.
+
+    By linear interpolation between order statistics (R's type 7, NumPy's default).
     """
     ordered = sorted_samples(samples)
     place = (len(ordered) - 1) * _part(p)
@@ -52,9 +52,7 @@ def quantile(samples: Sequence[float], p: float) -> float:
 
 
 def _first(n: int, holds: Callable[[int], bool]) -> int:
-    """The least k from 0 to n for which a condition holds that, once true, stays true; n + 1 if
-    there is none.
-    """
+    """Return the least k from 0 to n for which a monotonic condition holds; n + 1 if none does."""
     low, high = 0, n + 1
     while low < high:
         middle = (low + high) // 2
@@ -63,7 +61,7 @@ def _first(n: int, holds: Callable[[int], bool]) -> int:
 
 
 def _order(n: int, p: float, confidence: float) -> tuple[int, int]:
-    """Which order statistics, from 1, bound the quantile; 0 and n + 1 where none does."""
+    """Return which order statistics, from 1, bound the quantile; 0 and n + 1 where none does."""
     miss = (1 - confidence_of(confidence)) / 2
     low = _first(n, lambda k: binomial_cdf(k, n, p) > miss)
     high = _first(n, lambda k: binomial_sf(k, n, p) <= miss) + 1
@@ -71,11 +69,11 @@ def _order(n: int, p: float, confidence: float) -> tuple[int, int]:
 
 
 def quantile_interval(samples: Sequence[float], p: float, *, confidence: float = 0.95) -> Interval:
-    """Two of the samples between which the true ``p`` quantile lies; each side misses it with at
-    most ``(1 - confidence) / 2``.
+    """Return the interval of the true ``p`` quantile, whose ends are samples.
 
-    Infinite where too few samples reach that far out: an upper end for the 99th percentile takes
-    368 of them at 95 %.
+    Each side misses it with a chance of at most ``(1 - confidence) / 2``. An end is infinite where
+    too few samples reach that far out: an upper end for the 99th percentile takes 368 of them at 95
+    %.
     """
     ordered = sorted_samples(samples)
     low, high = _order(len(ordered), _part(p), confidence)
@@ -85,7 +83,7 @@ def quantile_interval(samples: Sequence[float], p: float, *, confidence: float =
 
 
 def check_buckets(edges: Sequence[float], cumulative: Sequence[int]) -> None:
-    """Raises `ValueError` for what can't be cumulative counts."""
+    """Raise `ValueError` unless these are cumulative counts of buckets with rising edges."""
     rising = all(one < other for one, other in pairwise(edges)) and all(
         -inf < edge < inf for edge in edges
     )
@@ -107,11 +105,14 @@ def bucket_quantile_interval(
     confidence: float = 0.95,
     least: float = -inf,
 ) -> Interval:
-    """The same from buckets: ``cumulative[i]`` values were at most ``edges[i]``, the last number
-    counts all. Outward to bucket edges.
+    """Return the interval of the true ``p`` quantile from buckets, outward to their edges.
 
-    ``least`` is the smallest value there can be (0 for durations). The upper end is infinity where
-    it lies past the last edge; without values the interval is (``least``, infinity).
+    * ``cumulative``: ``cumulative[i]`` values were at most ``edges[i]``, the last number counts
+      all.
+    * ``least``: the smallest value there can be (0 for durations).
+
+    The upper end is infinite where it lies past the last edge; without values the interval is
+    (``least``, infinity).
     """
     check_buckets(edges, cumulative)
     low, high = _order(cumulative[-1], _part(p), confidence)
@@ -123,11 +124,10 @@ def bucket_quantile_interval(
 
 
 def bucket_quantile(edges: Sequence[float], cumulative: Sequence[int], p: float) -> float:
-    """What Prometheus' ``histogram_quantile`` says: linear within the bucket, from 0 in the first
-    one; NaN without values.
+    """Estimate the ``p`` quantile as Prometheus' ``histogram_quantile`` does.
 
-    For people to look at, never for a verdict: the error is as large as the bucket. Past the last
-    edge it is that edge.
+    Linear within the bucket, from 0 in the first one; NaN without values. For people to look at,
+    never for a verdict: the error is as large as the bucket. Past the last edge it is that edge.
     """
     check_buckets(edges, cumulative)
     rank = _part(p) * cumulative[-1]

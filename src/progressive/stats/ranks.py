@@ -1,5 +1,4 @@
-"""Two samples by their ranks: Mann and Whitney's test, the shift between them with its interval,
-and how large a difference is.
+"""Compare two samples by ranks: Mann and Whitney's test, the shift with its interval, effect sizes.
 
 Nothing is assumed about the distribution but that samples are independent, which minutes of one
 service often are not. Samples are lists of numbers, at least one each; NaN raises `ValueError`,
@@ -35,13 +34,11 @@ __all__ = [
 ]
 
 _SMALL: Final = 8
-"""Up to so many values on one side, and without ties, the exact distribution is taken unless one
-asks otherwise (as in SciPy).
-"""
+"""The most values on one side for which "auto" takes the exact distribution, as in SciPy."""
 
 _TOLERANCE: Final = 1e-12
-"""How exactly a shift is found, as a part of the range of all differences. A shift this near to 0
-is 0: what is left of equal values that were calculated in different ways.
+"""The accuracy of a shift, as a part of the range of all differences. A shift this near to 0 is 0:
+a rounding error of equal values that were computed in different ways.
 """
 
 
@@ -53,8 +50,10 @@ _Point: TypeAlias = tuple[float, float]
 
 
 class MannWhitney(NamedTuple):
-    """``u``: in how many pairs the first sample's value is the greater one, ties by half. ``p``:
-    the chance of one as extreme.
+    """The result of `mann_whitney`.
+
+    ``u``: the number of pairs in which the first sample's value is greater, ties by half. ``p``:
+    the chance of a ``u`` as extreme.
     """
 
     u: float
@@ -62,9 +61,7 @@ class MannWhitney(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """By how much the first sample lies above the second: the estimate and its two-sided
-    interval.
-    """
+    """The shift of the first sample above the second: the estimate and its two-sided interval."""
 
     estimate: float
     low: float
@@ -80,7 +77,7 @@ def _sample(values: Sequence[float], what: str) -> list[float]:
 
 
 def mid_ranks(values: Sequence[float]) -> list[float]:
-    """The rank of each value, from 1; equal values share the mean of their ranks."""
+    """Return the rank of each value, from 1; equal values share the mean of their ranks."""
     ordered = sorted(range(len(values)), key=values.__getitem__)
     ranks = [0.0] * len(values)
     start = 0
@@ -95,8 +92,9 @@ def mid_ranks(values: Sequence[float]) -> list[float]:
 
 
 def _runs(one: list[float], other: list[float]) -> Iterator[tuple[int, int, int]]:
-    """Both sorted samples by rising value: how many of ``other`` lie below, and how many of each
-    have this value.
+    """Walk both sorted samples by rising value.
+
+    Yield how many of ``other`` lie below, and how many of ``one`` and of ``other`` have this value.
     """
     i = j = 0
     while i < len(one) or j < len(other):
@@ -110,7 +108,7 @@ def _runs(one: list[float], other: list[float]) -> Iterator[tuple[int, int, int]
 
 
 def _u_and_ties(one: list[float], other: list[float]) -> tuple[float, int]:
-    """The statistic of two sorted samples, and the sum of t^3 - t over groups of t equal values."""
+    """Return u of two sorted samples, and the sum of t^3 - t over groups of t equal values."""
     u, ties = 0.0, 0
     for below, here, there in _runs(one, other):
         u += here * (below + there / 2)
@@ -119,7 +117,7 @@ def _u_and_ties(one: list[float], other: list[float]) -> tuple[float, int]:
 
 
 def _deviation(m: int, n: int, ties: int) -> float:
-    """The standard deviation of u, corrected for ties; 0 if all values are equal."""
+    """Return the standard deviation of u, corrected for ties; 0 if all values are equal."""
     every = m + n
     return sqrt(m * n / 12 * ((every + 1) - ties / (every * (every - 1))))
 
@@ -132,7 +130,7 @@ def mann_whitney(
     method: Literal["auto", "exact", "asymptotic"] = "auto",
     continuity: bool = True,
 ) -> MannWhitney:
-    """Is a value of ``one`` more often above or below one of ``other`` than chance would have it?
+    """Test if values of ``one`` are more often above or below those of ``other`` than by chance.
 
     ``exact`` counts all orders and needs samples without ties; ``asymptotic`` is the normal
     approximation with the correction for ties and, unless ``continuity`` is False, for continuity;
@@ -159,12 +157,12 @@ def mann_whitney(
 
 
 def _exact_tail(u: int, m: int, n: int) -> float:
-    """P(U >= u) without ties: the orders are counted by the coefficients of the Gaussian binomial
-    (m + n over m).
+    """Return P(U >= u) without ties.
+
+    The orders are counted by the coefficients of the Gaussian binomial (m + n over m).
     """
-    reach = (
-        m * n - u
-    )  # U and mn - U have one distribution, and the low coefficients are the cheap ones
+    # U and mn - U have one distribution, and the low coefficients are cheap.
+    reach = m * n - u
     ways = [1] + [0] * reach
     for i in range(1, min(m, n) + 1):
         factor = max(m, n) + i
@@ -172,7 +170,7 @@ def _exact_tail(u: int, m: int, n: int) -> float:
             ways[power] -= ways[power - factor]
         for power in range(i, reach + 1):
             ways[power] += ways[power - i]
-    favourable = every = 0
+    favourable = 0
     for count in ways:
         favourable += count
     every = 1
@@ -184,11 +182,10 @@ def _exact_tail(u: int, m: int, n: int) -> float:
 def shift_statistic(
     one: Sequence[float], other: Sequence[float], at: float, quantile: float = 0.0
 ) -> float:
-    """The standardised statistic of ``one - at`` against ``other``, continuity-corrected, less
-    ``quantile``.
+    """Return the standardised statistic of ``one - at`` against ``other``, less ``quantile``.
 
-    It falls as ``at`` rises; the shift's interval ends where it crosses 0. Raises
-    `ZeroDivisionError` if all values are then equal.
+    It is continuity-corrected. It falls as ``at`` rises; the shift's interval ends where it crosses
+    0. Raises `ZeroDivisionError` if all values are then equal.
     """
     return _statistic(_sample(one, "one"), _sample(other, "other"), at, quantile)
 
@@ -216,13 +213,13 @@ def shift(
     confidence: float = 0.95,
     tolerance: float | None = None,
 ) -> Shift:
-    """Hodges and Lehmann's estimate of how far ``one`` lies above ``other``, and its interval: the
-    asymptotic test turned round.
+    """Estimate how far ``one`` lies above ``other``, by Hodges and Lehmann, with an interval.
 
-    The statistic is a step function of the shift, so what is looked for are differences between
-    values of the two samples. They are found to within 1e-12 of the range of all differences, so in
-    any unit, and then taken exactly. The estimate is their median. An end is clamped to the
-    smallest or greatest difference where the samples are too small for the confidence.
+    The interval is the inversion of the asymptotic test. The statistic is a step function of the
+    shift, whose steps are differences between values of the two samples. They are found to within
+    1e-12 of the range of all differences, so in any unit, and then taken exactly. The estimate is
+    their median. An end is clamped to the smallest or greatest difference where the samples are too
+    small for the confidence.
 
     ``tolerance``, in the samples' unit, gives what R and Kayenta (both 1e-4) find instead, whatever
     the unit: some point that near to each crossing, the estimate's statistic corrected for
@@ -280,12 +277,12 @@ def _rough_crossing(
 def _exact_crossing(
     one: list[float], other: list[float], quantile: float, start: _Point, end: _Point, within: float
 ) -> float:
-    """The difference of two values at which the statistic changes its sign; between two of them,
-    where it is 0 on a whole step, their middle.
+    """Return the difference of two values at which the statistic changes its sign.
 
-    Where a shift makes values of the two samples equal, the correction for ties is a matter of that
-    point alone; left out, the statistic falls and never rises, and there is one crossing. The
-    estimate (``quantile`` 0) is not corrected for continuity, as in R.
+    Where it is 0 on a whole step, this is the middle of the step. Where a shift makes values of the
+    two samples equal, the correction for ties is a matter of that point alone; left out, the
+    statistic falls and never rises, and there is one crossing. The estimate (``quantile`` 0) is not
+    corrected for continuity, as in R.
     """
     m, n = len(one), len(other)
     ties = _u_and_ties(one, [])[1] + _u_and_ties(other, [])[1]
@@ -304,17 +301,19 @@ def _exact_crossing(
         if place > 0:
             above = min(above, value - other[place - 1])
     nearest = below if root - below < above - root else above
-    found = (
+    difference = (
         nearest
         if abs(nearest - root) <= 2 * within + 8 * _EPSILON * abs(root)
         else (below + above) / 2
     )
-    return found if abs(found) > within else 0.0
+    return difference if abs(difference) > within else 0.0
 
 
 def _near_zero(one: list[float], other: list[float]) -> tuple[list[float], list[float]]:
-    """Both samples less their least value, if all lie within a factor of two: that is exact then
-    (Sterbenz), and shifting high values by little would round their differences away.
+    """Return both samples less their least value, if all lie within a factor of two.
+
+    That is then exact (Sterbenz); shifting high values by little would round their differences
+    away.
     """
     least, most = min(one[0], other[0]), max(one[-1], other[-1])
     if (least > 0 and most <= 2 * least) or (most < 0 and least >= 2 * most):
@@ -325,8 +324,9 @@ def _near_zero(one: list[float], other: list[float]) -> tuple[list[float], list[
 def _root(
     function: Callable[[float], float], start: _Point, end: _Point, tolerance: float
 ) -> float:
-    """Where ``function`` crosses 0, by Brent's method (1973, chapter 4), with the stopping rule of
-    R's ``uniroot``.
+    """Return where ``function`` crosses 0, by Brent's method (1973, chapter 4).
+
+    The stopping rule is that of R's ``uniroot``.
 
     ``start`` and ``end`` are points with their values, which have opposite signs.
     """
@@ -354,8 +354,9 @@ def _root(
 
 
 def _interpolated(before: _Point, best: _Point, beyond: _Point) -> tuple[float, float]:
-    """The step from ``best`` to the zero of the line or of the inverse parabola, as a fraction
-    whose numerator is not negative.
+    """Return the step from ``best`` to the zero of the line or of the inverse parabola.
+
+    It is a fraction, whose numerator is not negative.
     """
     width, ratio = beyond[0] - best[0], best[1] / before[1]
     if before[0] == beyond[0]:
@@ -367,27 +368,26 @@ def _interpolated(before: _Point, best: _Point, beyond: _Point) -> tuple[float, 
     return (numerator, -denominator) if numerator > 0 else (-numerator, denominator)
 
 
-# ------------------------------------------------------------------------------------- effect sizes
-
-
 def common_language(one: Sequence[float], other: Sequence[float]) -> float:
-    """The chance that a value of ``one`` is above one of ``other``, ties by half: Vargha and
-    Delaney's A. 0.5 is no difference.
+    """Return the chance that a value of ``one`` is above one of ``other``, ties by half.
+
+    This is Vargha and Delaney's A; 0.5 is no difference.
     """
     first, second = _sample(one, "one"), _sample(other, "other")
     return _u_and_ties(first, second)[0] / (len(first) * len(second))
 
 
 def cliffs_delta(one: Sequence[float], other: Sequence[float]) -> float:
-    """The chance of above less the chance of below, -1 to 1: ``2 * common_language - 1``."""
+    """Return the chance of above less that of below, -1 to 1: ``2 * common_language - 1``."""
     first, second = _sample(one, "one"), _sample(other, "other")
     pairs = len(first) * len(second)
     return (2 * _u_and_ties(first, second)[0] - pairs) / pairs
 
 
 def cohens_d(one: Sequence[float], other: Sequence[float]) -> float:
-    """The difference of the means in pooled standard deviations (n - 1); NaN if there is no
-    deviation or only one value a side.
+    """Return the difference of the means in pooled standard deviations (n - 1).
+
+    NaN if there is no deviation, or only one value on each side.
     """
     first, second = _sample(one, "one"), _sample(other, "other")
     mean, other_mean = _mean(first), _mean(second)
@@ -400,7 +400,7 @@ def cohens_d(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def mean_ratio(one: Sequence[float], other: Sequence[float]) -> float:
-    """The mean of ``one`` over the mean of ``other``; NaN where either mean is 0."""
+    """Return the mean of ``one`` over the mean of ``other``; NaN where either mean is 0."""
     mean, other_mean = _mean(_sample(one, "one")), _mean(_sample(other, "other"))
     return mean / other_mean if mean and other_mean else nan
 

@@ -1,12 +1,12 @@
-"""How many times the control's rate: an estimate, and bounds that hold at every look at once.
+"""Estimate the ratio of two event rates, with bounds that hold at every look at once.
 
-Everything comes from what the sequential test keeps anyway. With ``x`` the logarithm of a ratio,
+All comes from the state of the sequential test. With ``x`` the logarithm of a ratio,
 the log likelihood of the looks is ``S x - T(x)``: ``S`` events of the candidate, and ``T`` a convex
 function that starts at 0 with the slope ``expected``. The evidence knows ``T`` at five points.
 Between and beyond them a convex function is at least the continuation of its neighbouring chords,
 so a ratio is excluded only if it were excluded by any course that ``T`` can take: the bounds are
 never too narrow, and a little wide where it matters, up from 1. Below 1 only the slope at 1 is
-known, so a lower bound there is wide, or open: a version that is better is not told by how much.
+known, so a lower bound there is wide, or open: how much better a version is, is not known.
 
 The set of the ratios that are not excluded is a confidence sequence: with a probability of 1 -
 ``alpha`` the true ratio is in it at every look (Robbins, 1970; the excluding evidence is the
@@ -32,14 +32,14 @@ the share that would be its own); and the same with only its own events in place
 """
 
 INITIAL: Final[State] = (*sequential.INITIAL, 0, 0.0, 0.0)
-"""What is known before the first look."""
+"""The state before the first look."""
 
 _LOG_PRIOR: Final = (*(log(0.5) + weight for weight in LOG_PRIOR), log(0.5))
 _POINTS: Final = (0.0, *(log(ratio) for ratio in RATIOS))
-"""Where the log likelihood is known."""
+"""The logarithms of the ratios at which the log likelihood is known."""
 _FAR: Final = 700.0
-"""The logarithm of a ratio past which it is no longer a number; a line that hardly falls crosses
-the least so far out.
+"""The logarithm of a ratio past which the ratio overflows; a line that hardly falls crosses the
+least value only so far out.
 """
 _PIECES: Final = range(len(_POINTS) + 1)
 _WIDTHS: Final = tuple(b - a for a, b in pairwise(_POINTS))
@@ -55,7 +55,7 @@ def update(
     margin: float = 1.0,
     dispersion: float = 1.0,
 ) -> State:
-    """The state after one more look; as `progressive.stats.sequential.update`."""
+    """Return the state after one more look; see `progressive.stats.sequential.update`."""
     *logs, seen, expected, own = state
     every, share = events + control_events, margin * trials / (margin * trials + control_trials)
     added = sequential.update(
@@ -71,15 +71,17 @@ def update(
 
 
 def evidence(state: State) -> float:
-    """As `progressive.stats.sequential.evidence`."""
+    """Return the evidence of `progressive.stats.sequential.evidence`, in nats."""
     return sequential.evidence(state[: len(sequential.INITIAL)])
 
 
 def ratio(
     state: State, *, margin: float = 1.0, alpha: float = 0.05, dispersion: float = 1.0
 ) -> tuple[float, float, float]:
-    """The estimate and its bounds, of the state that was kept with the same ``margin`` and
-    ``dispersion``.
+    """Return the estimate of the ratio, its lower and its upper bound.
+
+    ``margin`` and ``dispersion`` must be those of every `update`; the bounds hold with a
+    probability of 1 - ``alpha``.
     """
     *logs, events, expected, own = state
     low, high = bounds(
@@ -93,12 +95,16 @@ def ratio(
 
 
 def estimate(events: float, expected: float, own: float, margin: float = 1.0) -> float:
-    """The candidate's rate as a multiple of the control's: infinite where only the candidate has
-    events, nan where there are none.
+    """Estimate the candidate's rate as a multiple of the control's.
 
-    ``events`` are the candidate's; ``expected`` sums over the looks how many it would have at
-    ``margin`` times the control's rate (all events, times the share that would be its own), and
-    ``own`` the same with only its own events in place of all. Consistent also where the share
+    It is infinite where only the candidate has events, NaN where there are none.
+
+    * ``events``: the candidate's.
+    * ``expected``: the sum over the looks of how many it would have at ``margin`` times the
+      control's rate: all events, times the share that would be its own.
+    * ``own``: the same with only its own events in place of all.
+
+    Consistent also where the share
     changed from look to look (Mantel and Haenszel, 1959).
     """
     if expected <= own:
@@ -114,16 +120,14 @@ def bounds(
     margin: float = 1.0,
     alpha: float = 0.05,
 ) -> tuple[float, float]:
-    """The ratios that the looks don't exclude, from the least to the largest; 0 and infinity where
-    nothing bounds them.
+    """Return the least and the largest ratio that the looks don't exclude.
 
-    ``logs`` is the state of `progressive.stats.sequential` for the same looks and the same
-    ``margin``.
+    They are 0 and infinity where nothing bounds them. ``logs`` is the state of
+    `progressive.stats.sequential` for the same looks and the same ``margin``.
     """
     least = averaged((*logs, 0.0), _LOG_PRIOR) - log(1 / alpha)
     heights = (0.0, *logs)
-    # chords[i] is the slope that T has had on the way to the point i; chords[i + 1] the one that it
-    # takes from there.
+    # chords[i] is the slope of T on the way to the point i; chords[i + 1] its slope from there.
     chords = [
         expected,
         *[events - (b - a) / width for a, b, width in zip(heights, logs, _WIDTHS, strict=False)],
@@ -151,8 +155,9 @@ _Line: TypeAlias = tuple[float, float, float]
 def _piece(
     i: int, heights: tuple[float, ...], chords: list[float]
 ) -> tuple[float, float, tuple[_Line, ...]]:
-    """The ``i``-th piece of the axis between the points that are known, with the lines under which
-    the log likelihood stays there.
+    """Return the ``i``-th piece of the axis between known points, and the lines above it.
+
+    The log likelihood stays under these lines there.
     """
     if i == 0:
         return -inf, 0.0, ((0.0, 0.0, chords[0]),)
@@ -167,8 +172,9 @@ def _piece(
 def _above(
     least: float, events: float, left: float, right: float, lines: tuple[_Line, ...]
 ) -> tuple[float, float]:
-    """The part of a piece of the axis in which no line lies below ``least``: from where to where;
-    the wrong way round for none.
+    """Return the ends of the part of a piece in which no line lies below ``least``.
+
+    Without such a part the ends are the wrong way round.
     """
     for at, height, slope in lines:
         # The log likelihood is at most height + (events - slope) (x - at).

@@ -1,11 +1,11 @@
-"""Is the traffic split as it was asked for? Evidence of a sample-ratio mismatch, which may be
-looked at at any time.
+"""A sequential test for a sample-ratio mismatch: is the traffic split as it was asked for?
 
-If each request goes to the candidate with the chance that was asked for, its number is binomial,
-and the likelihood ratio of any other chance is evidence against it (Lindon and Malek, 2022, with a
-mixture of our own). The alternatives are odds from a tenth too few or too many to a hundredfold. It
-holds for requests that are sent independently of each other: with sticky sessions a visitor's
-requests go the same way, and the numbers to be compared are those of visitors.
+It may be looked at at any time. If each request goes to the candidate with the chance that was
+asked for, its number is binomial, and the likelihood ratio of any other chance is evidence against
+it (Lindon and Malek, 2022, with a mixture of our own). The alternatives are odds from a tenth too
+few or too many to a hundredfold. It holds for requests that are sent independently of each other:
+with sticky sessions a visitor's requests go the same way, and the numbers to be compared are those
+of visitors.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ def update(
     share: float,
     more_allowed: bool = False,
 ) -> tuple[float, ...]:
-    """The log likelihood ratios after one more look. ``share`` (between 0 and 1, exclusive) is what
-    the candidate was to get of the two.
+    """Return the log likelihood ratios after one more look.
 
-    ``more_allowed``: in this look it was to get that at least, so nothing is learned about too
-    many.
+    * ``share``: the candidate's part of both tracks' trials that was asked for, between 0 and 1,
+      exclusive.
+    * ``more_allowed``: whether that was the least it was to get in this look, so that more is no
+      evidence.
     """
     every = trials + control_trials
     return tuple(
@@ -48,5 +49,5 @@ def update(
 
 
 def evidence(logs: tuple[float, ...]) -> float:
-    """The natural logarithm of the evidence against the split that was asked for."""
+    """Return the evidence against the split that was asked for, in nats."""
     return averaged(logs, _LOG_PRIOR)

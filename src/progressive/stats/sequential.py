@@ -1,4 +1,6 @@
-"""Evidence that may be looked at at any time: a mixture e-process for the ratio of two event rates.
+"""A sequential test for the ratio of two event rates: a mixture e-process.
+
+It may be looked at at any time.
 
 Each look brings the events and trials of the candidate and of its control in one window. With the
 share ``w`` of the trials that are the candidate's, the factor of one look for the alternative
@@ -38,8 +40,10 @@ INITIAL: Final = (0.0,) * len(RATIOS)
 
 
 def factor(events: float, every: float, share: float, *, ratio: float, null: float) -> float:
-    """The logarithm of what one look says for "``ratio`` times the control's rate" against
-    "``null`` times"; both above 0.
+    """Return the log likelihood ratio of one look, for ``ratio`` times the control's rate against
+    ``null`` times; both above 0.
+
+    ``events`` of ``every`` are the candidate's; ``share`` is its part of the trials.
     """
     return events * log(ratio / null) - every * log(
         (ratio * share + 1 - share) / (null * share + 1 - share)
@@ -56,11 +60,13 @@ def update(
     margin: float = 1.0,
     dispersion: float = 1.0,
 ) -> tuple[float, ...]:
-    """The log likelihood ratios after one more look, one for each of `RATIOS` above ``margin``.
+    """Return the log likelihood ratios after one more look, for each of `RATIOS` above ``margin``.
 
-    Counts are of disjoint windows; ``trials`` and ``control_trials`` must both be above 0.
-    ``margin`` is the ratio still tolerated. ``dispersion`` (1 or more) is by how much events come
-    in clumps (see `progressive.stats.planning.dispersion`); evidence is divided by it.
+    Looks are of disjoint windows, with trials above 0 on both tracks.
+
+    * ``margin``: the ratio that is still tolerated.
+    * ``dispersion`` (1 or more): how many events come at a time (see
+      `progressive.stats.planning.dispersion`); evidence is divided by it.
     """
     share = trials / (trials + control_trials)
     return update_by_share(
@@ -82,9 +88,11 @@ def update_by_share(
     margin: float = 1.0,
     dispersion: float = 1.0,
 ) -> tuple[float, ...]:
-    """As `update`, for events without a number of trials (crashes, log lines): ``events`` of
-    ``every`` were the candidate's, and ``share`` (between 0 and 1, exclusive) is its part of what
-    they could have come from, such as the running time of its instances.
+    """Do as `update`, for events without a number of trials (crashes, log lines).
+
+    * ``events``: the candidate's, of ``every`` event of both tracks.
+    * ``share``: the candidate's part of the exposure, such as the running time of its instances;
+      between 0 and 1, exclusive.
 
     It is exact where events are Poisson in that exposure (Lindon and Malek, 2022); a share that is
     wrong is evidence that is wrong.
@@ -101,7 +109,8 @@ def update_by_share(
 
 
 def evidence(logs: tuple[float, ...]) -> float:
-    """The natural logarithm of the evidence against "not worse"; harm is proven at level ``alpha``
-    from ``log(1 / alpha)`` on.
+    """Return the evidence against "not worse", in nats.
+
+    Harm is proven at level ``alpha`` from ``log(1 / alpha)`` on.
     """
     return averaged(logs, LOG_PRIOR)

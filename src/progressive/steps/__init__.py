@@ -1,4 +1,4 @@
-"""The step kinds that come with the library: one file each, and one line here."""
+"""The step kinds that come with the library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps that come with the library."""
+"""The standard steps: set a weight, bake, pause, wait for an approval, an analysis or a hook."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ from progressive.plan.step import (
 
 @attrs.frozen
 class SetWeight(Step):
-    """Send ``weight`` of all requests to the candidate; done when the router, read back, serves
-    exactly that.
+    """Send ``weight`` of all requests to the candidate.
 
-    ``matches`` are header and cookie routes to the candidate on top of the weight. Not verified
-    ``within`` ten minutes, it rolls back.
+    It is done when the router, read back, serves exactly the traffic that is asked for. By default
+    it rolls back if that is not verified within ten minutes.
+
+    * ``baseline``: the weight of the baseline track.
+    * ``matches``: header and cookie routes to the candidate on top of the weight.
+    * ``mirror``: the share of the requests that is copied to the candidate.
     """
 
     kind: ClassVar[str] = "set_weight"
@@ -61,11 +64,11 @@ class SetWeight(Step):
 
 @attrs.frozen
 class Bake(Step):
-    """Let the traffic run for ``duration`` of *watched* time: verified by reads that were never
-    further apart than the plan allows.
+    """Keep the traffic for ``duration`` of *watched* time.
 
-    Time that nobody watched, or in which the router served something else, does not count; so the
-    deadline (by default an hour more than the duration) is what ends a bake that gets nowhere.
+    Time counts as watched between reads that verified the traffic and were no further apart than
+    the plan's ``watch_every``. A bake that does not get on ends by its deadline, by default an hour
+    more than the duration.
     """
 
     kind: ClassVar[str] = "bake"
@@ -95,8 +98,9 @@ class Bake(Step):
 
 @attrs.frozen
 class Pause(Step):
-    """Wait for ``duration`` by the clock, whether somebody watches or not. To gain trust use a
-    bake; to ask a person use an approval.
+    """Wait for ``duration`` by the clock, watched or not.
+
+    To let checks judge use a bake; to ask a person use an approval.
     """
 
     kind: ClassVar[str] = "pause"
@@ -122,7 +126,7 @@ class Pause(Step):
         )
 
 
-def _ends(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _is_no_wait(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is Action.WAIT:
         raise StrategyError(
             "Approval.otherwise: 'wait' would wait for ever; use Action.ROLL_BACK or Action.HOLD"
@@ -131,11 +135,10 @@ def _ends(instance: object, attribute: attrs.Attribute[Any], value: object) -> N
 
 @attrs.frozen
 class Approval(Step):
-    """Wait until somebody approves ``name`` (an `Approve` event, early ones count). Guards go on
-    meanwhile.
+    """Wait until a person approves ``name`` by an `Approve` event; an early one counts.
 
-    There is no default for what happens when nobody answers: ``within`` how long, and ``otherwise``
-    what.
+    Guards go on meanwhile. Without an answer ``within`` this time, the action is ``otherwise``;
+    neither has a default.
     """
 
     kind: ClassVar[str] = "approval"
@@ -145,7 +148,7 @@ class Approval(Step):
         kw_only=True, converter=fields.whole_ms, validator=fields.is_duration
     )
     otherwise: Action = attrs.field(
-        kw_only=True, converter=action_of, validator=[fields.is_one_of(Action), _ends]
+        kw_only=True, converter=action_of, validator=[fields.is_one_of(Action), _is_no_wait]
     )
     id: str = attrs.field(kw_only=True, default="", validator=fields.is_a(str, "a name"))
 
@@ -163,8 +166,7 @@ class Approval(Step):
 
 @attrs.frozen
 class Analyze(Step):
-    """Wait until every deciding check of the named analysis has passed ``count`` looks in this
-    step.
+    """Wait until each deciding check of an analysis has passed ``count`` looks in this step.
 
     A guard of the same name shares its evidence. Failing checks act by their own tolerance.
     """
@@ -186,17 +188,17 @@ class Analyze(Step):
         passes = situation.passes(self.analysis)
         # A query that changes starts the count anew.
         before = min(situation.memory, passes) if isinstance(situation.memory, int) else passes
-        if passes - before >= self.count:
+        passed = passes - before
+        if passed >= self.count:
             return Done()
-        return Wait(
-            f"{self.analysis}: {passes - before} of {self.count} looks passed", memory=before
-        )
+        return Wait(f"{self.analysis}: {passed} of {self.count} looks passed", memory=before)
 
 
 @attrs.frozen
 class Hook(Step):
-    """Call the hook bound to ``name`` until it answers `Go` or `Stop`. It runs at least once,
-    beside the guards.
+    """Call the hook bound to ``name`` until it answers `Go` or `Stop`.
+
+    It is called at least once, beside the guards.
     """
 
     kind: ClassVar[str] = "hook"

@@ -20,26 +20,29 @@ from progressive.steps.standard import Analyze, Approval, Bake, Hook, Pause, Set
 from .common import Watched
 
 PREVIEW = "preview"
-"""The name of the analysis that ``preview_checks`` make."""
+"""The name of the analysis of ``preview_checks``."""
 
 _NOTHING_JUDGES: Final = (
     "nothing judges it after the switch; add checks=[...] (they guard the bake) or say "
     "unguarded='why'"
 )
-"""What to do where there is no ``guards=``."""
+"""The hint of a strategy that has no ``guards=``."""
 
 
 @attrs.frozen(kw_only=True)
 class BlueGreen(Watched):
-    """The candidate is verified without any production traffic, then gets all of it in one switch,
-    and is watched for ``bake``.
+    """Verify the candidate without production traffic, then switch all traffic to it at once.
 
-    Before the switch, in this order, each only if given: ``preview_hook`` (a hook's name: smoke
-    test, load test), ``preview_checks`` passed ``preview_count`` times on traffic that the hook
-    sends, ``approval`` (see `Approval`), or ``pause`` for an automatic switch after that time.
-    After it, ``checks`` guard the bake; one write takes everything back. ``retire_after`` asks the
-    fleet to remove the old version that long after the promotion. One without hook, analysis or
-    approval is refused, unless ``unguarded`` says why.
+    Before the switch, in this order, each only if given:
+
+    * ``preview_hook``: the name of a hook to call: a smoke test, a load test.
+    * ``preview_checks``, ``preview_count``: checks, and how often each must pass on the requests
+      that the hook sends.
+    * ``approval``: wait for a person (see `Approval`); or ``pause``: switch after that time.
+
+    After the switch, ``checks`` guard the ``bake``; one write takes everything back.
+    ``retire_after`` asks the fleet to remove the old version that long after the promotion. A
+    strategy without hook, analysis or approval is refused, unless ``unguarded`` says why.
     """
 
     kind: ClassVar[str] = "blue_green"
@@ -71,10 +74,10 @@ class BlueGreen(Watched):
         _ = self.plan
 
     def _steps(self) -> tuple[Step, ...]:
-        return tuple(step for _, step in self._written())
+        return tuple(step for _, step in self._fields_and_steps())
 
-    def _written(self) -> Iterator[tuple[str, Step]]:
-        """Each step with the field that asks for it."""
+    def _fields_and_steps(self) -> Iterator[tuple[str, Step]]:
+        """Yield each step with the field that it comes from."""
         if self.preview_hook is not None:
             yield "preview_hook", Hook(self.preview_hook)
         if self.preview_checks:
@@ -97,4 +100,4 @@ class BlueGreen(Watched):
         return super()._rephrased(problem).replace(f"{UNJUDGED}: {NO_ANALYSIS}", _NOTHING_JUDGES)
 
     def _place(self, step: int, where: str) -> str:
-        return [field for field, _ in self._written()][step]
+        return [field for field, _ in self._fields_and_steps()][step]

@@ -20,8 +20,8 @@ from .common import Watched, analyses_of, is_analyses, steps_of
 
 
 def _weights(value: Iterable[Percent]) -> tuple[Percent, ...]:
-    found: tuple[Percent, ...] = fields.listed(value)
-    return found
+    weights: tuple[Percent, ...] = fields.listed(value)
+    return weights
 
 
 def _is_weights(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -41,23 +41,28 @@ def _is_weights(instance: object, attribute: attrs.Attribute[Any], value: object
 
 @attrs.frozen(kw_only=True)
 class Canary(Watched):
-    """The candidate gets each of ``weights`` in turn, each watched for ``bake``, and is promoted
-    after the bake at 100 %.
+    """Raise the candidate's share of the traffic by ``weights``, with a bake at each, to 100 %.
 
-    ``checks`` guard the whole way, from the first verified traffic on the candidate until the end,
-    holds included; they are looked at every ``interval``, not during ``warmup`` after each change
-    of weight. ``analyses`` and ``guards`` (names of analyses that guard) are for more than one such
-    group. Instead of ``weights`` and ``bake``, ``steps`` gives every step explicitly.
+    * ``weights``: percents that rise to 100: `percents`, `linear`, `geometric`.
+    * ``bake``: the watched time at each weight.
+    * ``last_bake``: the bake at 100 % (default: ``bake``); until it is over, one write can still
+      take everything back.
+    * ``checks``: guard the whole way, from the first verified traffic on the candidate until the
+      end, holds included.
+    * ``interval``: the time between two looks of ``checks``.
+    * ``warmup``: the time after each change of weight in which they do not judge.
+    * ``analyses``, ``guards``: more groups of checks, and the names of those that guard.
+    * ``steps``: every step explicitly, instead of ``weights`` and ``bake``.
+    * ``baseline``: the most that a fresh copy of stable (`Release.baseline`) gets. It gets as much
+      as the candidate, but no more than this, and nothing once both don't fit beside each other.
+      Compare with it by ``NoWorse(..., than=Track.BASELINE)``.
+    * ``gates``: the names of gates, asked before every raise.
+    * ``deadline``, ``watch_every``, ``preflight``, ``alpha``: see `Plan`.
+    * ``retire_after``: when the fleet is asked to remove the old version, counted from the
+      promotion; None for never.
+    * ``unguarded``: why there is no check; without a check and this reason it is refused.
 
-    ``baseline`` is the most that a fresh copy of stable gets beside the candidate
-    (`Release.baseline`): as much as the candidate, but no more than this, and nothing once both
-    don't fit beside each other. Compare with it by ``NoWorse(..., than=Track.BASELINE)``.
-
-    ``last_bake`` is the bake at 100 % (default: ``bake``): until it is over, everything can still
-    go back by one write. ``retire_after`` asks the fleet to remove the old version that long after
-    the promotion; None leaves it alone. ``gates`` are asked before every raise. A canary without
-    any check is refused, unless ``unguarded`` says why. Every problem is reported at once, when it
-    is made.
+    Raises `StrategyError` with one line for each mistake.
     """
 
     kind: ClassVar[str] = "canary"
@@ -94,15 +99,17 @@ class Canary(Watched):
     def _steps(self) -> tuple[Step, ...]:
         steps: list[Step] = list(self.steps)
         for weight in self.weights:
-            last = weight.ppm == MILLION and self.last_bake is not None
+            bake = self.bake
+            if weight.ppm == MILLION and self.last_bake is not None:
+                bake = self.last_bake
             steps += [
-                SetWeight(weight, baseline=self._beside(weight)),
-                Bake(self.last_bake if last and self.last_bake is not None else self.bake),
+                SetWeight(weight, baseline=self._baseline_beside(weight)),
+                Bake(bake),
             ]
         return tuple(steps)
 
-    def _beside(self, weight: Percent) -> Percent:
-        """What the baseline gets beside this weight of the candidate."""
+    def _baseline_beside(self, weight: Percent) -> Percent:
+        """Return the weight of the baseline beside this weight of the candidate."""
         share = min(weight.ppm, 0 if self.baseline is None else self.baseline.ppm)
         return Percent(share if weight.ppm + share <= MILLION else 0)
 
@@ -113,13 +120,11 @@ class Canary(Watched):
         return self.guards
 
     def _rephrased(self, problem: str) -> str:
-        told = super()._rephrased(problem)
-        return (
-            told.replace("canary: steps: they end", "canary: weights: they end")
-            if self.weights
-            else told
-        )
+        problem = super()._rephrased(problem)
+        if self.weights:
+            return problem.replace("canary: steps: they end", "canary: weights: they end")
+        return problem
 
     def _place(self, step: int, where: str) -> str:
-        """Each of the weights became two steps."""
+        # Each weight has compiled to two steps.
         return f"weights[{step // 2}]" if self.weights else super()._place(step, where)

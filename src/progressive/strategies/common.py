@@ -1,6 +1,4 @@
-"""What every strategy has: what watches it, what may stop it, how long things may take, and how it
-becomes a plan.
-"""
+"""The fields that every strategy has, and how a strategy compiles to a plan."""
 
 from __future__ import annotations
 
@@ -23,17 +21,15 @@ from progressive.plan.step import Deadline, Step, is_deadline
 from .describe import Description, describe
 
 CHECKS = "checks"
-"""The name of the analysis that the ``checks=`` of a strategy make."""
+"""The name of the analysis of a strategy's ``checks=``."""
 
 _STEP: Final = re.compile(r"steps\[(\d+)\](?:\.weight| \([^()]*\))?")
-"""How a plan names one of its steps."""
+"""A step of a plan, as the messages of its validation name it."""
 
 
 @attrs.frozen(kw_only=True)
 class Watched:
-    """The fields that strategies share, and the plan that they compile to; see `Canary` for what
-    they mean.
-    """
+    """The base of strategies: their common fields, documented in `Canary`, and their plan."""
 
     kind: ClassVar[str]
     needs_stable: ClassVar[bool] = True
@@ -65,7 +61,7 @@ class Watched:
 
     @property
     def plan(self) -> Plan:
-        """What it compiles to."""
+        """The plan that it compiles to."""
         return self._plan
 
     @cached_property
@@ -99,46 +95,46 @@ class Watched:
         raise NotImplementedError
 
     def _analyses(self) -> tuple[Analysis, ...]:
-        """Analyses besides the one that ``checks`` make."""
+        """Return the analyses besides the one of ``checks``."""
         return ()
 
     def _guards(self) -> tuple[str, ...]:
-        """Names of analyses that guard, besides the one that ``checks`` make."""
+        """Return the names of the analyses that guard, besides the one of ``checks``."""
         return ()
 
     def _rephrased(self, problem: str) -> str:
-        """A problem of the plan in the strategy's own words: who wrote ``bake=`` has never seen a
-        ``steps[1]``.
+        """Rephrase a problem of the plan by the strategy's own fields.
+
+        The author of ``bake=`` has never seen a ``steps[1]``.
         """
         placed = _STEP.sub(
-            lambda found: self._place(int(found[1]), found[0]),
+            lambda match: self._place(int(match[1]), match[0]),
             problem.removeprefix(f"{self.kind}: "),
         )
         return f"{self.kind}: {placed}"
 
     def _place(self, step: int, where: str) -> str:
-        """Where a step of the plan was written; ``where`` is how the plan names it:
-        ``steps[1] (bake-10)``, ``steps[0].weight``.
+        """Return the field that a step of the plan comes from.
+
+        ``where`` is the plan's name for it: ``steps[1] (bake-10)``, ``steps[0].weight``.
         """
         return where
 
     def describe(self) -> Description:
-        """What it will do: every step with its earliest and latest time, and what each guard can
-        judge there.
-        """
+        """Describe every step: its earliest and latest end, and the checks that can judge it."""
         return describe(self.plan)
 
 
 def steps_of(value: Iterable[Step]) -> tuple[Step, ...]:
     """A converter: several steps."""
-    found: tuple[Step, ...] = fields.listed(value)
-    return found
+    steps: tuple[Step, ...] = fields.listed(value)
+    return steps
 
 
 def analyses_of(value: Iterable[Analysis]) -> tuple[Analysis, ...]:
     """A converter: several analyses."""
-    found: tuple[Analysis, ...] = fields.listed(value)
-    return found
+    analyses: tuple[Analysis, ...] = fields.listed(value)
+    return analyses
 
 
 is_analyses = fields.is_list_of(("checks", "interval"), "an Analysis(...)")

@@ -1,4 +1,4 @@
-"""What a plan will do, before it does it."""
+"""Describe a plan before it runs: its steps, their times, and the checks that can judge them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ __all__ = ["Described", "Description", "describe"]
 
 @attrs.frozen(kw_only=True)
 class Described:
-    """One step: when it is over at the earliest and at the latest, counted from the start, and what
-    is judged in it.
+    """One step of a description.
+
+    * ``earliest``, ``latest``: when it can end, counted from the start.
+    * ``otherwise``: the action if it is late.
+    * ``judged``, ``dormant``: the checks that can and can't judge in it.
     """
 
     step: str
@@ -31,8 +34,9 @@ class Described:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Description:
-    """What a plan will do; ``str()`` is a table. ``latest`` leaves out what stops the clock:
-    freezes and people's holds.
+    """The description of a plan; ``str()`` is a table.
+
+    ``latest`` does not include the time in which the clock stops: freezes and a person's holds.
     """
 
     strategy: str
@@ -74,8 +78,9 @@ class Description:
 
 
 def describe(plan: Plan) -> Description:
-    """Every step of ``plan`` with its times; the latest are sums of deadlines, cut at the
-    whole's.
+    """Describe every step of ``plan``.
+
+    The latest times are sums of the steps' deadlines, cut at the deadline of the whole.
     """
     earliest, latest, described = timedelta(), plan.preflight, []
     for i, (step, traffic) in enumerate(zip(plan.steps, plan.traffics, strict=True)):

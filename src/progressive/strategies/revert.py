@@ -1,4 +1,4 @@
-"""Revert: back to the version before, after a success that turned out not to be one."""
+"""Revert: return to the version before, after a promotion that turned out to be a mistake."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .common import Watched
 
 @attrs.frozen(kw_only=True)
 class Revert(Watched):
-    """All traffic to the version before, in one switch: ``start(Revert(), release.reversed(),
+    """Send all traffic to the version before, in one switch: ``start(Revert(), release.reversed(),
     id="checkout-v2-revert", ports=ports)``.
 
-    It ran before, so nothing has to be proven and nothing is waited for but the router; ``checks``,
-    if given, guard the ``bake`` after the switch and take it back to where it came from. While the
-    rollout to be reverted is still active, an `Abort` is the quicker way. If the removal of the old
-    version is due but not yet asked for, `start` cancels it.
+    As that version has served before, nothing has to be proven, and it waits only for the router.
+    ``checks``, if given, guard the ``bake`` after the switch and roll it back if they fail. While
+    the rollout to be reverted is still active, an `Abort` is the quicker way. If the removal of the
+    old version is due but not yet asked for, `start` cancels it.
     """
 
     kind: ClassVar[str] = "revert"
-    needs_stable: ClassVar[bool] = False  # what it leaves may be half down, which is why it leaves
+    needs_stable: ClassVar[bool] = False  # the version that it leaves may be half down
 
     bake: timedelta = attrs.field(
         default=minutes(1), converter=fields.whole_ms, validator=fields.is_duration

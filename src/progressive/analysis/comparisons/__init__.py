@@ -1,11 +1,12 @@
-"""How two tracks are compared: one file for each kind of metric."""
+"""Sequential comparisons of two tracks: one file for each kind of metric."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, TypeAlias
 
-from progressive.model.measurement import Kind
+from progressive.model.actions import Memory
+from progressive.model.measurement import Kind, Measurement
 
 from .base import Acceptance, BothAccepted, Comparison, Question
 from .blocks import Blocks
@@ -14,16 +15,27 @@ from .levels import Levels, LevelsAccepted
 from .means import Means, MeansAccepted
 from .rates import RatesAccepted, rates
 
-__all__ = ["acceptance_of", "comparison_of"]
+__all__ = ["AnyAcceptance", "AnyComparison", "acceptance_of", "comparison_of"]
 
-_COMPARISONS: Final[dict[Kind, Callable[[Question], Comparison]]] = {
+AnyComparison: TypeAlias = Comparison[Measurement, Memory]
+"""A comparison as a check holds it, without its own types.
+
+The check keeps two rules in their place: a measurement goes to ``learn`` only if ``fits`` has
+accepted it, and a state only to the comparison that returned it.
+"""
+
+AnyAcceptance: TypeAlias = Acceptance[Measurement, Memory]
+"""An acceptance as a check holds it, under the same two rules."""
+
+# The one place where the types of a comparison end: tables of different types hold Any.
+_COMPARISONS: Final[dict[Kind, Callable[[Question], Comparison[Any, Any]]]] = {
     Kind.RATIO: rates,
     Kind.LATENCY: Latencies,
     Kind.MEAN: Means,
     Kind.VALUE: Levels,
 }
 
-_ACCEPTANCES: Final[dict[Kind, Callable[[Question, float, bool], Acceptance]]] = {
+_ACCEPTANCES: Final[dict[Kind, Callable[[Question, float, bool], Acceptance[Any, Any]]]] = {
     Kind.RATIO: RatesAccepted,
     Kind.LATENCY: LatenciesAccepted,
     Kind.MEAN: MeansAccepted,
@@ -31,18 +43,24 @@ _ACCEPTANCES: Final[dict[Kind, Callable[[Question, float, bool], Acceptance]]] =
 }
 
 
-def comparison_of(kind: Kind, question: Question) -> Comparison:
-    """What finds harm."""
-    return Blocks(question) if question.blocks else _COMPARISONS[kind](question)
+def comparison_of(kind: Kind, question: Question) -> AnyComparison:
+    """Return the test for harm of a metric of this kind."""
+    make: Callable[[Question], Comparison[Any, Any]] = (
+        Blocks if question.blocks else _COMPARISONS[kind]
+    )
+    return make(question)
 
 
-def acceptance_of(kind: Kind, question: Question, limit: float) -> Acceptance:
-    """What proves that the candidate is not ``limit`` times as bad, on each side on which there is
-    harm.
+def acceptance_of(kind: Kind, question: Question, limit: float) -> AnyAcceptance:
+    """Return the test that excludes a candidate ``limit`` times as bad.
+
+    Where both directions are harm, it excludes both.
     """
-    found = [
-        _ACCEPTANCES[kind](question, limit, up)
-        for up, harm in ((True, question.up), (False, question.down))
-        if harm
-    ]
-    return found[0] if len(found) == 1 else BothAccepted(*found)
+    make = _ACCEPTANCES[kind]
+    if question.up and question.down:
+        return _both(make(question, limit, True), make(question, limit, False))
+    return make(question, limit, question.up)
+
+
+def _both(up: Acceptance[Any, Any], down: Acceptance[Any, Any]) -> Acceptance[Any, Any]:
+    return BothAccepted(up, down)

@@ -1,9 +1,13 @@
-"""The contracts of comparisons over all looks (find harm, exclude harm) and what they share."""
+"""The contracts of sequential comparisons (find harm, exclude harm) and what they share.
+
+Both contracts are generic: ``Measured`` is the kind of measurement that is compared, ``State`` what
+is kept between looks: immutable, JSON-sized, and not growing with the number of looks.
+"""
 
 from __future__ import annotations
 
 from math import isfinite, isinf, log
-from typing import Final, Protocol, TypeAlias, TypedDict, cast
+from typing import Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 
 import attrs
 
@@ -19,25 +23,31 @@ __all__ = [
     "Comparison",
     "Numbers",
     "Question",
-    "amount",
     "averaged_evidence",
-    "beside",
-    "bounded",
-    "counted",
     "counts_misfit",
-    "evidence_of",
-    "look_at",
-    "times",
-    "towards",
+    "evidence_of_harm",
+    "factor_towards_harm",
+    "format_amount",
+    "format_count",
+    "format_ratio",
+    "look_numbers",
+    "ratio_numbers",
+    "two_samples",
 ]
 
 Numbers: TypeAlias = tuple[tuple[str, float], ...]
+"""Named numbers of a judgement."""
+
+Measured = TypeVar("Measured", bound=Measurement, contravariant=True)
+State = TypeVar("State", bound=Memory)
 
 
 @attrs.frozen(kw_only=True)
 class Question:
-    """What a `NoWorse` asks, as far as a comparison needs it; see there. ``up`` and ``down`` say
-    which direction is harm; both may be.
+    """The parameters of a `NoWorse` that a comparison needs, as documented there.
+
+    ``than`` is the control's track, for messages. ``up`` and ``down``: whether more, or less, is
+    harm; at least one is True.
     """
 
     than: str
@@ -50,100 +60,108 @@ class Question:
     unit: str = ""
 
 
-class Comparison(Protocol):
-    """One way to compare. It is pure, and its memory does not grow with the number of looks."""
+class Comparison(Protocol[Measured, State]):
+    """A sequential test for harm. Its methods are pure.
 
-    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        """Why it can't compare these two, of which both have a sample; None if it can."""
-        ...
-
-    def learn(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> Memory:
-        """The memory after one more look that fits; ``memory`` is None before the first."""
-        ...
-
-    def evidence(self, memory: Memory, alpha: float) -> float:
-        """The evidence of harm in nats: it ever reaches ``log(1 / alpha)`` with a probability of at
-        most ``alpha`` if there is none.
-        """
-        ...
-
-    def lacks(self, memory: Memory) -> str:
-        """Why nothing can be judged yet; empty if something can."""
-        ...
-
-    def summarize(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> tuple[str, Numbers]:
-        """What all looks show, for a person and for programs; the measurements are the last
-        look's.
-        """
-        ...
-
-
-class Acceptance(Protocol):
-    """One way to exclude a candidate that is ``limit`` times as bad. It is pure, and its memory
-    does not grow with the number of looks.
+    ``state`` is what `learn` returned last. ``candidate`` and ``control`` are measurements of one
+    look that `fits` has accepted.
     """
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        """Why these two, which can be compared, can't prove it; None if they can."""
+        """Return why these two samples can't be compared; None if they can."""
         ...
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
-        """The memory after one more look that fits; ``memory`` is None before the first."""
+    def learn(
+        self, state: State | None, candidate: Measured, control: Measured, alpha: float
+    ) -> State:
+        """Return the state after one more look; ``state`` is None before the first."""
         ...
 
-    def evidence(self, memory: Memory) -> float:
-        """The evidence in nats: it ever reaches ``log(1 / beta)`` with a probability of at most
-        ``beta`` if the candidate is so bad.
+    def evidence(self, state: State, alpha: float) -> float:
+        """Return the evidence of harm, in nats.
+
+        Without harm it ever reaches ``log(1 / alpha)`` with a probability of at most ``alpha``.
         """
         ...
 
-    def needed(
-        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
-    ) -> float:
-        """How many more, in the mean and split as those of the last look, bring the evidence to
-        ``nats`` if the candidate is as good.
+    def lacks(self, state: State) -> str:
+        """Return why nothing can be judged yet; empty if something can."""
+        ...
+
+    def summarize(
+        self, state: State, candidate: Measured, control: Measured, alpha: float
+    ) -> tuple[str, Numbers]:
+        """Summarize all looks as a sentence and numbers; the measurements are the last look's."""
+        ...
+
+
+class Acceptance(Protocol[Measured, State]):
+    """A sequential test that excludes a candidate ``limit`` times as bad. Its methods are pure.
+
+    ``state`` is what `learn` returned last. ``candidate`` and ``control`` are measurements of one
+    look that the `Comparison` beside it accepts.
+    """
+
+    def fits(self, candidate: Measured, control: Measured) -> str | None:
+        """Return why these two can't exclude it, though they can be compared; None if they can."""
+        ...
+
+    def learn(self, state: State | None, candidate: Measured, control: Measured) -> State:
+        """Return the state after one more look; ``state`` is None before the first."""
+        ...
+
+    def evidence(self, state: State) -> float:
+        """Return the evidence that the candidate is not as bad, in nats.
+
+        If it is, this ever reaches ``log(1 / beta)`` with a probability of at most ``beta``.
+        """
+        ...
+
+    def needed(self, state: State, nats: float, candidate: Measured, control: Measured) -> float:
+        """Return how many more requests, values or looks are needed to reach ``nats``.
+
+        This is a mean for a candidate as good as its control, at the split of the last look;
+        infinite or NaN if no number is known to do.
         """
         ...
 
 
 @attrs.frozen
-class Accepted:
-    """Not ``limit`` times as bad towards one side: ``up`` or down."""
+class Accepted(Generic[Measured]):
+    """The parameters of an `Acceptance` towards one side: ``up`` or down."""
 
     question: Question
     limit: float
     up: bool
 
-    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
+    def fits(self, candidate: Measured, control: Measured) -> str | None:
         return None
 
 
 @attrs.frozen
-class BothAccepted:
-    """Harm is to be excluded on both sides, so the evidence is the lesser of the two."""
+class BothAccepted(Generic[Measured, State]):
+    """Exclude harm on both sides. The evidence is the lesser of the two."""
 
-    up: Acceptance
-    down: Acceptance
+    up: Acceptance[Measured, State]
+    down: Acceptance[Measured, State]
 
-    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
+    def fits(self, candidate: Measured, control: Measured) -> str | None:
         return self.up.fits(candidate, control) or self.down.fits(candidate, control)
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
-        up, down = cast("tuple[Memory, Memory]", memory or (None, None))
+    def learn(
+        self, state: tuple[State, State] | None, candidate: Measured, control: Measured
+    ) -> tuple[State, State]:
+        up, down = state or (None, None)
         return self.up.learn(up, candidate, control), self.down.learn(down, candidate, control)
 
-    def evidence(self, memory: Memory) -> float:
-        up, down = cast("tuple[Memory, Memory]", memory)
+    def evidence(self, state: tuple[State, State]) -> float:
+        up, down = state
         return min(self.up.evidence(up), self.down.evidence(down))
 
     def needed(
-        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+        self, state: tuple[State, State], nats: float, candidate: Measured, control: Measured
     ) -> float:
-        up, down = cast("tuple[Memory, Memory]", memory)
+        up, down = state
         return max(
             self.up.needed(up, nats, candidate, control),
             self.down.needed(down, nats, candidate, control),
@@ -153,8 +171,8 @@ class BothAccepted:
 NO_EVENTS: Final = "no events on either side"
 
 
-class Beside(TypedDict):
-    """Two tracks' counts, as `progressive.stats` takes them."""
+class TwoSamples(TypedDict):
+    """The counts of two tracks as keyword arguments of `progressive.stats`."""
 
     events: int
     trials: int
@@ -162,9 +180,9 @@ class Beside(TypedDict):
     control_trials: int
 
 
-def beside(worse: Counts, other: Counts) -> Beside:
-    """The counts of the track that would be the worse one, and of the other."""
-    return Beside(
+def two_samples(worse: Counts, other: Counts) -> TwoSamples:
+    """Return two tracks' counts as keyword arguments; ``worse`` is the one to be proven worse."""
+    return TwoSamples(
         events=worse.events,
         trials=worse.trials,
         control_events=other.events,
@@ -173,7 +191,7 @@ def beside(worse: Counts, other: Counts) -> Beside:
 
 
 def counts_misfit(candidate: Measurement, control: Measurement) -> str | None:
-    """Why these are no counts; None if they are."""
+    """Return why these two can't be compared as rates; None if both are counts."""
     return (
         None
         if isinstance(candidate, Counts) and isinstance(control, Counts)
@@ -181,40 +199,37 @@ def counts_misfit(candidate: Measurement, control: Measurement) -> str | None:
     )
 
 
-def look_at(candidate: Measurement, control: Measurement) -> Numbers:
-    """What the last look has counted, or the means of its values."""
-    if isinstance(candidate, Counts) and isinstance(control, Counts):
+def look_numbers(candidate: Counts | Moments, control: Counts | Moments) -> Numbers:
+    """Return the numbers of the last look: events and trials, or means and sample sizes."""
+    return (*_track_numbers("candidate", candidate), *_track_numbers("control", control))
+
+
+def _track_numbers(track: str, measured: Counts | Moments) -> Numbers:
+    if isinstance(measured, Counts):
         return (
-            ("candidate_events", float(candidate.events)),
-            ("candidate_trials", float(candidate.trials)),
-            ("control_events", float(control.events)),
-            ("control_trials", float(control.trials)),
+            (f"{track}_events", float(measured.events)),
+            (f"{track}_trials", float(measured.trials)),
         )
-    one, other = cast(Moments, candidate), cast(Moments, control)
-    return (
-        ("candidate_mean", one.mean),
-        ("candidate_sample", float(one.n)),
-        ("control_mean", other.mean),
-        ("control_sample", float(other.n)),
-    )
+    return (f"{track}_mean", measured.mean), (f"{track}_sample", float(measured.n))
 
 
-def amount(value: float) -> str:
-    """Three digits, or all of them before the point: 0.0123, 14.4, 12,345."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def bounded(estimate: float, low: float, high: float) -> Numbers:
+def ratio_numbers(estimate: float, low: float, high: float) -> Numbers:
+    """Return a ratio of rates and its confidence bounds as numbers of a judgement."""
     return (("ratio", estimate), ("ratio_low", low), ("ratio_high", high))
 
 
-def counted(events: float, what: str) -> str:
-    """One event, 36 events."""
-    return f"{events:,.0f} {what}{'' if events == 1 else 's'}"
+def format_amount(value: float) -> str:
+    """Format three significant digits, or all digits before the point: 0.0123, 14.4, 12,345."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def times(estimate: float, low: float, high: float, than: str) -> str:
-    """A ratio of rates as people say it: "1.3 times stable's rate (0.5 to 2.1)"."""
+def format_count(number: float, noun: str) -> str:
+    """Format a number of things: 1 event, 36 events."""
+    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
+
+
+def format_ratio(estimate: float, low: float, high: float, than: str) -> str:
+    """Format a ratio of rates with its bounds: "1.3 times stable's rate (0.5 to 2.1)"."""
     bounds = f"{low:.2g} to {high:.2g}" if isfinite(high) else f"{low:.2g} or more"
     if isinf(estimate):
         return f"none on {than} ({bounds} times its rate)"
@@ -224,22 +239,25 @@ def times(estimate: float, low: float, high: float, than: str) -> str:
 _HALVES: Final = (log(0.5), log(0.5))
 
 
-def averaged_evidence(one: float, other: float) -> float:
-    """Half of the weight for each: the average of two pieces of evidence, in nats, is evidence,
-    whatever the dependence between the two.
+def averaged_evidence(rise: float, fall: float) -> float:
+    """Combine the evidence of a rise and of a fall, in nats, with half of the weight for each.
+
+    An average of two e-processes is one, whatever the dependence between them.
     """
-    return averaged((one, other), _HALVES)
+    return averaged((rise, fall), _HALVES)
 
 
-def evidence_of(question: Question, *, rise: float, fall: float) -> float:
-    """The evidence of harm, of that of a rise and that of a fall."""
+def evidence_of_harm(question: Question, *, rise: float, fall: float) -> float:
+    """Return the evidence of harm, in nats, from the evidence of a rise and of a fall."""
     if question.up and question.down:
         return averaged_evidence(rise, fall)
     return rise if question.up else fall
 
 
-def towards(tolerated: float, control: float, *, up: bool) -> float:
-    """What is tolerated, as a multiple of the control's value: towards harm, also where that is
-    below 0.
+def factor_towards_harm(multiple: float, control: float, *, up: bool) -> float:
+    """Return by what to multiply ``control`` so that it moves by ``multiple`` towards harm.
+
+    This is ``multiple`` or its inverse: the bad direction is ``up`` or down, and a control below 0
+    is moved up by a smaller factor.
     """
-    return tolerated if up is (control >= 0) else 1 / tolerated
+    return multiple if up is (control >= 0) else 1 / multiple

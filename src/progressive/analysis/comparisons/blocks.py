@@ -1,33 +1,39 @@
-"""Events that come in clumps, and values of any law: each look is one observation."""
+"""Events that come in clumps, and values of any distribution: each look is one observation."""
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 import attrs
 
-from progressive.model.actions import Memory
 from progressive.model.measurement import Counts, Measurement, Moments
-from progressive.stats import betting as clumps
-from progressive.stats import ratios
+from progressive.stats import betting, ratios
 from progressive.stats.evidence import kept
 
-from .base import NO_EVENTS, Numbers, Question, amount, counted, evidence_of, look_at
+from .base import (
+    NO_EVENTS,
+    Numbers,
+    Question,
+    evidence_of_harm,
+    format_amount,
+    format_count,
+    look_numbers,
+)
 
 __all__ = ["Blocks"]
 
-_Seen: TypeAlias = tuple[tuple[float, ...], tuple[float, ...], float, float, float, int]
-"""The evidence of a rise and of a fall; the candidate's events, how many were expected, the same of
-its own (as for `progressive.stats.ratios.estimate`); and the looks that had an event. Of values,
-their sums are the events.
+_State: TypeAlias = tuple[tuple[float, ...], tuple[float, ...], float, float, float, int]
+"""The evidence of a rise and of a fall; the candidate's events, how many were expected, and those
+expected of its own (as for `progressive.stats.ratios.estimate`); the looks that had an event. Of
+values, their sums are the events.
 """
 
-_NOTHING: Final[_Seen] = (clumps.INITIAL, clumps.INITIAL, 0, 0.0, 0.0, 0)
+_INITIAL: Final[_State] = (betting.INITIAL, betting.INITIAL, 0, 0.0, 0.0, 0)
 
 
 @attrs.frozen
 class Blocks:
-    """More is harm, or less, or both: half of the weight for each."""
+    """Test for a rise, a fall, or either with half of the weight for each."""
 
     question: Question
 
@@ -45,58 +51,78 @@ class Blocks:
         )
 
     def learn(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> Memory:
-        rise, fall, events, expected, own, looks = cast(_Seen, memory or _NOTHING)
-        (one, n), (other, m) = _sum(candidate), _sum(control)
-        share = n / (n + m)
+        self,
+        state: _State | None,
+        candidate: Counts | Moments,
+        control: Counts | Moments,
+        alpha: float,
+    ) -> _State:
+        rise, fall, events, expected, own, looks = state or _INITIAL
+        total, trials = _total(candidate)
+        control_total, control_trials = _total(control)
+        share = trials / (trials + control_trials)
+        if self.question.up:
+            rise = betting.update(
+                rise,
+                events=total,
+                trials=trials,
+                control_events=control_total,
+                control_trials=control_trials,
+            )
+        if self.question.down:
+            fall = betting.update(
+                fall,
+                events=control_total,
+                trials=control_trials,
+                control_events=total,
+                control_trials=trials,
+            )
         return (
-            clumps.update(rise, events=one, trials=n, control_events=other, control_trials=m)
-            if self.question.up
-            else rise,
-            clumps.update(fall, events=other, trials=m, control_events=one, control_trials=n)
-            if self.question.down
-            else fall,
-            kept(events + one),
-            kept(expected + (one + other) * share),
-            kept(own + one * share),
-            looks + (one + other > 0),
+            rise,
+            fall,
+            kept(events + total),
+            kept(expected + (total + control_total) * share),
+            kept(own + total * share),
+            looks + 1 if total + control_total > 0 else looks,
         )
 
-    def evidence(self, memory: Memory, alpha: float) -> float:
-        up, down, *_ = cast(_Seen, memory)
-        return evidence_of(self.question, rise=clumps.evidence(up), fall=clumps.evidence(down))
+    def evidence(self, state: _State, alpha: float) -> float:
+        rise, fall, *_ = state
+        return evidence_of_harm(
+            self.question, rise=betting.evidence(rise), fall=betting.evidence(fall)
+        )
 
-    def lacks(self, memory: Memory) -> str:
+    def lacks(self, state: _State) -> str:
         return ""
 
     def summarize(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+        self, state: _State, candidate: Counts | Moments, control: Counts | Moments, alpha: float
     ) -> tuple[str, Numbers]:
-        _, _, events, expected, own, looks = cast(_Seen, memory)
-        numbers = look_at(candidate, control)
+        _, _, events, expected, own, looks = state
+        numbers = look_numbers(candidate, control)
         if not expected:
             return NO_EVENTS, numbers
         unit = f" {self.question.unit}" if self.question.unit else ""
-        seen = (
-            counted(events, "event")
+        total = (
+            format_count(events, "event")
             if isinstance(candidate, Counts)
-            else f"{amount(events)}{unit} in all"
+            else f"{format_amount(events)}{unit} in all"
         )
-        said = f"{seen} where {amount(expected)} were expected, in {counted(looks, 'look')}"
-        estimate = ratios.estimate(events, expected, own)
-        return said, (
+        summary = (
+            f"{total} where {format_amount(expected)} were expected, "
+            f"in {format_count(looks, 'look')}"
+        )
+        return summary, (
             *numbers,
             ("events", float(events)),
             ("expected_events", expected),
-            ("ratio", estimate),
+            ("ratio", ratios.estimate(events, expected, own)),
             ("looks", float(looks)),
         )
 
 
-def _sum(measured: Measurement) -> tuple[float, int]:
-    """The events and the trials; or the sum of the values, and their number."""
+def _total(measured: Counts | Moments) -> tuple[float, int]:
+    """Return the events and the trials; of values, their sum and how many there are."""
     if isinstance(measured, Counts):
         return measured.events, measured.trials
-    values = cast(Moments, measured)
-    return values.n * values.mean, values.n
+    return measured.n * measured.mean, measured.n

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from math import isfinite, log
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import attrs
 
-from progressive.model.actions import Memory
 from progressive.model.measurement import Histogram, Measurement
-from progressive.stats import histogram_tails as tails
-from progressive.stats import latency_acceptance as not_slower
-from progressive.stats import ratios
+from progressive.stats import histogram_tails, latency_acceptance, ratios
 from progressive.stats.evidence import kept
 
-from .base import Accepted, Numbers, Question, amount, bounded, counted, times
+from .base import (
+    Accepted,
+    Numbers,
+    Question,
+    format_amount,
+    format_count,
+    format_ratio,
+    ratio_numbers,
+)
 
 __all__ = ["Latencies", "LatenciesAccepted"]
 
-_Known: TypeAlias = tuple[tuple[float, ...], tails.State, float]
-"""The edges of the buckets, what was seen in them, and the evidence from before there were such
-buckets.
+_State: TypeAlias = tuple[tuple[float, ...], histogram_tails.State, float]
+"""The edges of the buckets, the evidence with these edges, and the evidence (in nats) from before
+the buckets changed.
 """
 
 
 @attrs.frozen
 class Latencies:
-    """Slower is harm. Counts of other buckets can't be added, but evidence can: where the buckets
-    change it goes on from what it was.
+    """Test whether the candidate is slower.
+
+    Counts of different buckets can't be added, but evidence can: when the buckets change, the
+    evidence so far is kept and added to what the new ones show.
     """
 
     question: Question
@@ -40,104 +47,111 @@ class Latencies:
                 f"the two have other buckets ({len(candidate.edges)} and {len(control.edges)} "
                 "edges); let both report the same"
             )
-        if not tails.paired(candidate.edges, self.question.margin):
+        if not histogram_tails.paired(candidate.edges, self.question.margin):
             return (
                 f"no two edges are {self.question.margin:g} times apart; the last is "
-                f"{_time(candidate.edges[-1])}"
+                f"{_format_time(candidate.edges[-1])}"
             )
         return None
 
     def learn(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> Memory:
-        one, other = cast(Histogram, candidate), cast(Histogram, control)
-        edges, state, before = cast("_Known", memory or (one.edges, tails.INITIAL, 0.0))
-        if edges != one.edges:
-            edges, state, before = one.edges, tails.INITIAL, kept(before + tails.evidence(state))
-        question = self.question
-        state = tails.update(
-            state,
-            edges=edges,
-            candidate=one.cumulative,
-            control=other.cumulative,
-            margin=question.margin,
-            dispersion=question.dispersion,
+        self, state: _State | None, candidate: Histogram, control: Histogram, alpha: float
+    ) -> _State:
+        edges, tails, before = state or (candidate.edges, histogram_tails.INITIAL, 0.0)
+        if edges != candidate.edges:
+            before = kept(before + histogram_tails.evidence(tails))
+            tails = histogram_tails.INITIAL
+        tails = histogram_tails.update(
+            tails,
+            edges=candidate.edges,
+            candidate=candidate.cumulative,
+            control=control.cumulative,
+            margin=self.question.margin,
+            dispersion=self.question.dispersion,
         )
-        return edges, state, before
+        return candidate.edges, tails, before
 
-    def evidence(self, memory: Memory, alpha: float) -> float:
-        _, state, before = cast("_Known", memory)
-        return kept(before + tails.evidence(state))
+    def evidence(self, state: _State, alpha: float) -> float:
+        _, tails, before = state
+        return kept(before + histogram_tails.evidence(tails))
 
-    def lacks(self, memory: Memory) -> str:
-        return "" if cast("_Known", memory)[1][0] else "too few requests to choose edges"
+    def lacks(self, state: _State) -> str:
+        _, (chosen, *_), _ = state
+        return "" if chosen else "too few requests to choose edges"
 
     def summarize(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+        self, state: _State, candidate: Histogram, control: Histogram, alpha: float
     ) -> tuple[str, Numbers]:
-        one, other, than = cast(Histogram, candidate), cast(Histogram, control), self.question.than
-        edges, (chosen, above, _, _), _ = cast("_Known", memory)
+        edges, (chosen, above, _, _), _ = state
         sample: Numbers = (
-            ("candidate_sample", float(one.sample)),
-            ("control_sample", float(other.sample)),
+            ("candidate_sample", float(candidate.sample)),
+            ("control_sample", float(control.sample)),
         )
         if not chosen:
-            return f"{one.sample} and {other.sample} requests in this look", sample
-        pairs = tails.paired(edges, self.question.margin)
-        # Of the edges that are followed, the one that shows most.
-        _, k, seen = max(zip(map(ratios.evidence, above), chosen, above, strict=True))
-        i, j = pairs[k]
+            return f"{candidate.sample} and {control.sample} requests in this look", sample
+        margin = self.question.margin
+        # Of the edges that are followed, show the one with the most evidence.
+        _, pair, shown = max(zip(map(ratios.evidence, above), chosen, above, strict=True))
+        control_edge, edge = histogram_tails.paired(edges, margin)[pair]
         numbers: Numbers = (
             *sample,
-            ("edge", edges[j]),
-            ("candidate_above", float(one.sample - one.cumulative[j])),
-            ("control_edge", edges[i]),
-            ("control_above", float(other.sample - other.cumulative[i])),
-            ("margin_tested", tails.margin_tested(edges, self.question.margin)),
+            ("edge", edges[edge]),
+            ("candidate_above", float(candidate.sample - candidate.cumulative[edge])),
+            ("control_edge", edges[control_edge]),
+            ("control_above", float(control.sample - control.cumulative[control_edge])),
+            ("margin_tested", histogram_tails.margin_tested(edges, margin)),
         )
-        *_, events, expected, _ = seen
+        *_, events, expected, _ = shown
+        prefix = self._proof_elsewhere(state, alpha)
+        edge_time = _format_time(edges[edge])
         if not expected:
-            return (
-                f"{self._whole(memory, alpha)}no requests above {_time(edges[j])} on either side",
-                numbers,
-            )
-        # One request of the control's above its edge for one of the candidate's above its own is
-        # what the margin tolerates.
-        found = ratios.ratio(seen, dispersion=self.question.dispersion)
-        beside = "" if i == j else f" of {than}'s above {_time(edges[i])}"
-        seen_so = (
-            f"{counted(events, 'request')} above {_time(edges[j])} where {amount(expected)} "
-            f"were expected{beside}"
+            return f"{prefix}no requests above {edge_time} on either side", numbers
+        than = self.question.than
+        other_edge = (
+            ""
+            if control_edge == edge
+            else f" of {than}'s above {_format_time(edges[control_edge])}"
         )
-        said = f"{self._whole(memory, alpha)}{seen_so}: {times(*found, than)}"
-        return said, (*numbers, ("events", events), ("expected_events", expected), *bounded(*found))
+        # The margin is in the edges: what it tolerates is one request of the control's above its
+        # edge for one of the candidate's above its own.
+        ratio = ratios.ratio(shown, dispersion=self.question.dispersion)
+        summary = (
+            f"{prefix}{format_count(events, 'request')} above {edge_time} where "
+            f"{format_amount(expected)} were expected{other_edge}: {format_ratio(*ratio, than)}"
+        )
+        return summary, (
+            *numbers,
+            ("events", events),
+            ("expected_events", expected),
+            *ratio_numbers(*ratio),
+        )
 
-    def _whole(self, memory: Memory, alpha: float) -> str:
-        """Where harm is proven and no edge that is followed shows it: what does."""
-        _, state, before = cast("_Known", memory)
-        edges, tilts = tails.parts(state)
-        if self.evidence(memory, alpha) < log(1 / alpha) or edges >= max(tilts, before):
+    def _proof_elsewhere(self, state: _State, alpha: float) -> str:
+        """Return what proves harm if the edges that are followed do not; else nothing."""
+        _, tails, before = state
+        edges, whole = histogram_tails.parts(tails)
+        if self.evidence(state, alpha) < log(1 / alpha) or edges >= max(whole, before):
             return ""
         return (
             "slower as a whole; in the tail, "
-            if tilts >= before
+            if whole >= before
             else "proven before the buckets changed; since then, "
         )
 
 
-_Bounded: TypeAlias = tuple[tuple[float, ...], not_slower.State]
-"""The edges of the buckets, and what was seen in them."""
+_Bounded: TypeAlias = tuple[tuple[float, ...], latency_acceptance.State]
+"""The edges of the buckets, and the evidence with these edges."""
 
 
 @attrs.frozen
-class LatenciesAccepted(Accepted):
-    """Not ``limit`` times the time. Where the buckets change, the proof starts anew."""
+class LatenciesAccepted(Accepted[Histogram]):
+    """Exclude latencies ``limit`` times as long. When the buckets change, the proof starts anew."""
 
-    def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        edges = cast(Histogram, candidate).edges
-        closest = not_slower.closest(edges)
-        if not_slower.within(edges, self.limit):
+    def fits(self, candidate: Histogram, control: Histogram) -> str | None:
+        edges = candidate.edges
+        if latency_acceptance.within(edges, self.limit):
             return None
+        closest = latency_acceptance.closest(edges)
         apart = (
             f"the closest edges are {closest:.3g} times apart"
             if isfinite(closest)
@@ -145,38 +159,37 @@ class LatenciesAccepted(Accepted):
         )
         return (
             f"accept={self.limit:g} can't be proven with these buckets, "
-            f"up to {_time(edges[-1])}: {apart}"
+            f"up to {_format_time(edges[-1])}: {apart}"
         )
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
-        one, other = cast(Histogram, candidate), cast(Histogram, control)
-        edges, state = cast(_Bounded, memory or (one.edges, not_slower.INITIAL))
-        return one.edges, not_slower.update(
-            state if edges == one.edges else not_slower.INITIAL,
-            edges=one.edges,
-            candidate=one.cumulative,
-            control=other.cumulative,
+    def learn(self, state: _Bounded | None, candidate: Histogram, control: Histogram) -> _Bounded:
+        edges, known = state or (candidate.edges, latency_acceptance.INITIAL)
+        return candidate.edges, latency_acceptance.update(
+            known if edges == candidate.edges else latency_acceptance.INITIAL,
+            edges=candidate.edges,
+            candidate=candidate.cumulative,
+            control=control.cumulative,
             limit=self.limit,
             dispersion=self.question.dispersion,
         )
 
-    def evidence(self, memory: Memory) -> float:
-        return not_slower.evidence(cast(_Bounded, memory)[1])
+    def evidence(self, state: _Bounded) -> float:
+        _, known = state
+        return latency_acceptance.evidence(known)
 
     def needed(
-        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+        self, state: _Bounded, nats: float, candidate: Histogram, control: Histogram
     ) -> float:
-        edges, state = cast(_Bounded, memory)
-        share = candidate.sample / (candidate.sample + control.sample)
-        return not_slower.needed(
-            state,
+        edges, known = state
+        return latency_acceptance.needed(
+            known,
             nats,
             edges=edges,
-            share=share,
+            share=candidate.sample / (candidate.sample + control.sample),
             limit=self.limit,
             dispersion=self.question.dispersion,
         )
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return f"{seconds * 1000:.4g} ms"

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from math import fsum
-from typing import cast
+from typing import TypeAlias
 
 import attrs
 
-from progressive.model.actions import Memory
 from progressive.model.measurement import Gauge, Measurement
-from progressive.stats import sign_test as signs
+from progressive.stats import sign_test
 
-from .base import Accepted, Numbers, Question, evidence_of, towards
+from .base import Accepted, Numbers, Question, evidence_of_harm, factor_towards_harm
 
 __all__ = ["Levels", "LevelsAccepted"]
+
+_State: TypeAlias = tuple[sign_test.State, sign_test.State]
+"""Looks above and below the control's level, moved up by the margin; and moved down by it."""
 
 
 @attrs.frozen
 class Levels:
-    """A level that stands above, or below, its control's more often than not is harm. A look is one
-    observation: its mean level.
+    """Test whether the level is above, or below, the control's in more than half of the looks.
+
+    One look is one observation: its mean level.
     """
 
     question: Question
@@ -31,77 +34,79 @@ class Levels:
             else "levels are compared by samples"
         )
 
-    def learn(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> Memory:
-        up, down = cast("tuple[signs.State, signs.State]", memory or (signs.INITIAL, signs.INITIAL))
-        one, other, margin = _level(candidate), _level(control), self.question.margin
-        return tuple(
-            signs.update(state, level=one, control=_past(margin, other, up=rise))
-            for state, rise in ((up, True), (down, False))
+    def learn(self, state: _State | None, candidate: Gauge, control: Gauge, alpha: float) -> _State:
+        up, down = state or (sign_test.INITIAL, sign_test.INITIAL)
+        level, control_level, margin = _mean(candidate), _mean(control), self.question.margin
+        return (
+            sign_test.update(up, level=level, control=_moved(control_level, margin, up=True)),
+            sign_test.update(down, level=level, control=_moved(control_level, margin, up=False)),
         )
 
-    def evidence(self, memory: Memory, alpha: float) -> float:
-        up, down = cast("tuple[signs.State, signs.State]", memory)
-        return evidence_of(
-            self.question, rise=signs.evidence(up), fall=signs.evidence(down, up=False)
+    def evidence(self, state: _State, alpha: float) -> float:
+        up, down = state
+        return evidence_of_harm(
+            self.question, rise=sign_test.evidence(up), fall=sign_test.evidence(down, up=False)
         )
 
-    def lacks(self, memory: Memory) -> str:
+    def lacks(self, state: _State) -> str:
         return ""
 
     def summarize(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+        self, state: _State, candidate: Gauge, control: Gauge, alpha: float
     ) -> tuple[str, Numbers]:
-        up, down = cast("tuple[signs.State, signs.State]", memory)
+        up, down = state
+        (above, not_above), (not_below, below) = up, down
         fallen = self.question.down and (
-            not self.question.up or signs.evidence(down, up=False) > signs.evidence(up)
+            not self.question.up or sign_test.evidence(down, up=False) > sign_test.evidence(up)
         )
-        word, times, state = ("below", down[1], down) if fallen else ("above", up[0], up)
+        if fallen:
+            side, bad_looks, looks = "below", below, not_below + below
+        else:
+            side, bad_looks, looks = "above", above, above + not_above
+        level, control_level = _mean(candidate), _mean(control)
         numbers: Numbers = (
-            ("candidate_level", _level(candidate)),
-            ("control_level", _level(control)),
-            ("above", float(up[0])),
-            ("below", float(down[1])),
+            ("candidate_level", level),
+            ("control_level", control_level),
+            ("above", float(above)),
+            ("below", float(below)),
         )
-        tolerated = (
-            ""
-            if self.question.margin == 1
-            else f"{towards(self.question.margin, _level(control), up=not fallen):.3g} times "
-        )
-        return (
-            f"{word} {tolerated}{self.question.than}'s in {times} of {state[0] + state[1]} looks",
-            numbers,
-        )
+        factor = factor_towards_harm(self.question.margin, control_level, up=not fallen)
+        tolerated = "" if self.question.margin == 1 else f"{factor:.3g} times "
+        return f"{side} {tolerated}{self.question.than}'s in {bad_looks} of {looks} looks", numbers
 
 
 @attrs.frozen
-class LevelsAccepted(Accepted):
-    """In most looks the level is not ``limit`` times the control's. One that is no worse than the
-    control is not, also where both are 0.
+class LevelsAccepted(Accepted[Gauge]):
+    """Exclude that the level is ``limit`` times the control's in more than half of the looks.
+
+    A look in which it is no worse than the control counts as good, also where both are 0.
     """
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
-        bad, good = cast(signs.State, memory or signs.INITIAL)
-        side = 1 if self.up else -1
-        one, other = side * _level(candidate), side * _level(control)
-        is_good = one <= other or one < side * _past(self.limit, _level(control), up=self.up)
-        return bad + (not is_good), good + is_good
+    def learn(
+        self, state: sign_test.State | None, candidate: Gauge, control: Gauge
+    ) -> sign_test.State:
+        bad, good = state or sign_test.INITIAL
+        level, control_level = _mean(candidate), _mean(control)
+        excluded = _moved(control_level, self.limit, up=self.up)
+        if self.up:
+            is_good = level <= control_level or level < excluded
+        else:
+            is_good = level >= control_level or level > excluded
+        return (bad, good + 1) if is_good else (bad + 1, good)
 
-    def evidence(self, memory: Memory) -> float:
-        return signs.evidence(cast(signs.State, memory), up=False)
+    def evidence(self, state: sign_test.State) -> float:
+        return sign_test.evidence(state, up=False)
 
     def needed(
-        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+        self, state: sign_test.State, nats: float, candidate: Gauge, control: Gauge
     ) -> float:
-        return signs.needed(nats - self.evidence(memory))
+        return sign_test.needed(nats - self.evidence(state))
 
 
-def _level(measured: Measurement) -> float:
-    samples = cast(Gauge, measured).samples
-    return fsum(samples) / len(samples)
+def _mean(measured: Gauge) -> float:
+    return fsum(measured.samples) / len(measured.samples)
 
 
-def _past(times: float, control: float, *, up: bool) -> float:
-    """``times`` the control or that part of it: towards harm, also where the control is below 0."""
-    return control * towards(times, control, up=up)
+def _moved(control: float, multiple: float, *, up: bool) -> float:
+    """Return the control's level moved by ``multiple`` towards harm, also where it is below 0."""
+    return control * factor_towards_harm(multiple, control, up=up)

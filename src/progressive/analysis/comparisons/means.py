@@ -1,24 +1,29 @@
-"""Means of values: basket size, bytes an answer has."""
+"""Means of values: basket size, bytes of an answer."""
 
 from __future__ import annotations
 
 from math import isfinite
-from typing import cast
 
 import attrs
 
-from progressive.model.actions import Memory
 from progressive.model.measurement import Measurement, Moments
 from progressive.stats import means
 
-from .base import Accepted, Numbers, Question, evidence_of, look_at, towards
+from .base import (
+    Accepted,
+    Numbers,
+    Question,
+    evidence_of_harm,
+    factor_towards_harm,
+    look_numbers,
+)
 
 __all__ = ["Means", "MeansAccepted"]
 
 
 @attrs.frozen
 class Means:
-    """A mean that rises or falls past the margin is harm."""
+    """Test whether the mean has risen or fallen past the margin."""
 
     question: Question
 
@@ -30,24 +35,23 @@ class Means:
         )
 
     def learn(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> Memory:
-        return _added(memory, candidate, control)
+        self, state: means.State | None, candidate: Moments, control: Moments, alpha: float
+    ) -> means.State:
+        return _updated(state, candidate, control)
 
-    def evidence(self, memory: Memory, alpha: float) -> float:
-        state = cast(means.State, memory)
+    def evidence(self, state: means.State, alpha: float) -> float:
         rise, fall = (
             means.evidence(
-                state, up=up, margin=self._tolerated(state, up), dispersion=self.question.dispersion
+                state, up=up, margin=self._factor(state, up), dispersion=self.question.dispersion
             )
             for up in (True, False)
         )
-        return evidence_of(self.question, rise=rise, fall=fall)
+        return evidence_of_harm(self.question, rise=rise, fall=fall)
 
-    def lacks(self, memory: Memory) -> str:
-        state = cast(means.State, memory)
-        if state[0] < means.BURN_IN:
-            return f"{state[0]} of the {means.BURN_IN} values that a comparison needs"
+    def lacks(self, state: means.State) -> str:
+        n = state[0]
+        if n < means.BURN_IN:
+            return f"{n} of the {means.BURN_IN} values that a comparison needs"
         low, _ = means.bounds(state)
         return (
             ""
@@ -57,67 +61,69 @@ class Means:
         )
 
     def summarize(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+        self, state: means.State, candidate: Moments, control: Moments, alpha: float
     ) -> tuple[str, Numbers]:
-        state = cast(means.State, memory)
-        margin = self._tolerated(state, up=self.question.up)
-        base, apart = means.base(state), means.difference(state, margin=margin)
-        low, high = means.bounds(state, margin=margin, dispersion=self.question.dispersion)
+        factor = self._factor(state, up=self.question.up)
+        base, difference = means.base(state), means.difference(state, margin=factor)
+        low, high = means.bounds(state, margin=factor, dispersion=self.question.dispersion)
         unit = f" {self.question.unit}" if self.question.unit else ""
-        tolerated = "" if margin == 1 else f" {margin:.3g} times"
-        range_ = f" ({low:+.3g} to {high:+.3g})" if isfinite(low) else ""
-        said = f"{apart:+.3g}{unit}{range_} from{tolerated} {self.question.than}'s {base:.4g}{unit}"
-        return said, (
-            *look_at(candidate, control),
-            ("difference", apart),
+        bounds = f" ({low:+.3g} to {high:+.3g})" if isfinite(low) else ""
+        tolerated = "" if factor == 1 else f" {factor:.3g} times"
+        summary = (
+            f"{difference:+.3g}{unit}{bounds} from{tolerated} {self.question.than}'s "
+            f"{base:.4g}{unit}"
+        )
+        return summary, (
+            *look_numbers(candidate, control),
+            ("difference", difference),
             ("difference_low", low),
             ("difference_high", high),
         )
 
-    def _tolerated(self, state: means.State, up: bool) -> float:
-        return towards(self.question.margin, means.base(state), up=up)
+    def _factor(self, state: means.State, up: bool) -> float:
+        """Return the margin as a factor of the control's mean, towards harm."""
+        return factor_towards_harm(self.question.margin, means.base(state), up=up)
 
 
 @attrs.frozen
-class MeansAccepted(Accepted):
-    """The mean is not ``limit`` times the control's (or a part of it, where down is bad): the
-    comparison with that margin, upside down.
+class MeansAccepted(Accepted[Moments]):
+    """Exclude a mean ``limit`` times the control's (where down is bad: that part of it).
+
+    This is the comparison with that margin in the opposite direction.
     """
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
-        return _added(memory, candidate, control)
+    def learn(self, state: means.State | None, candidate: Moments, control: Moments) -> means.State:
+        return _updated(state, candidate, control)
 
-    def evidence(self, memory: Memory) -> float:
-        state = cast(means.State, memory)
+    def evidence(self, state: means.State) -> float:
         return means.evidence(
-            state, up=not self.up, margin=self._excluded(state), dispersion=self.question.dispersion
+            state, up=not self.up, margin=self._factor(state), dispersion=self.question.dispersion
         )
 
     def needed(
-        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
+        self, state: means.State, nats: float, candidate: Moments, control: Moments
     ) -> float:
-        state = cast(means.State, memory)
         return means.needed(
             state,
-            nats - self.evidence(memory),
+            nats - self.evidence(state),
             n=candidate.sample,
             control_n=control.sample,
-            margin=self._excluded(state),
+            margin=self._factor(state),
             dispersion=self.question.dispersion,
         )
 
-    def _excluded(self, state: means.State) -> float:
-        return towards(self.limit, means.base(state), up=self.up)
+    def _factor(self, state: means.State) -> float:
+        """Return the limit as a factor of the control's mean, towards harm."""
+        return factor_towards_harm(self.limit, means.base(state), up=self.up)
 
 
-def _added(memory: Memory, candidate: Measurement, control: Measurement) -> means.State:
-    one, other = cast(Moments, candidate), cast(Moments, control)
+def _updated(state: means.State | None, candidate: Moments, control: Moments) -> means.State:
     return means.update(
-        cast(means.State, memory or means.INITIAL),
-        n=one.n,
-        mean=one.mean,
-        m2=one.m2,
-        control_n=other.n,
-        control_mean=other.mean,
-        control_m2=other.m2,
+        state or means.INITIAL,
+        n=candidate.n,
+        mean=candidate.mean,
+        m2=candidate.m2,
+        control_n=control.n,
+        control_mean=control.mean,
+        control_m2=control.m2,
     )

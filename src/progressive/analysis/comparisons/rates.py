@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import attrs
 
-from progressive.model.actions import Memory
 from progressive.model.measurement import Counts, Measurement
-from progressive.stats import acceptance, exact, ratios, sequential
-from progressive.stats import decrease as falls
+from progressive.stats import acceptance, decrease, exact, ratios, sequential
 
 from .base import (
     NO_EVENTS,
@@ -18,21 +16,21 @@ from .base import (
     Comparison,
     Numbers,
     Question,
-    amount,
     averaged_evidence,
-    beside,
-    bounded,
-    counted,
     counts_misfit,
-    look_at,
-    times,
+    format_amount,
+    format_count,
+    format_ratio,
+    look_numbers,
+    ratio_numbers,
+    two_samples,
 )
 
 __all__ = ["RatesAccepted", "rates"]
 
 
-def rates(question: Question) -> Comparison:
-    """The comparison of rates that answers ``question``."""
+def rates(question: Question) -> Comparison[Counts, Any]:
+    """Return the comparison of rates for ``question``; its state depends on what is asked."""
     if question.exact:
         return _Exact(question)
     if question.up and question.down:
@@ -41,165 +39,174 @@ def rates(question: Question) -> Comparison:
 
 
 class _Rates:
-    """What all of them share: they need counts on both sides."""
+    """A comparison of counts that can judge from the first look on."""
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
         return counts_misfit(candidate, control)
 
-    def lacks(self, memory: Memory) -> str:
+    def lacks(self, state: object) -> str:
         return ""
 
 
 @attrs.frozen
 class _Rise(_Rates):
-    """More events are harm."""
+    """Test for more events."""
 
     question: Question
 
     def learn(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> Memory:
-        return _added(_seen(memory), cast(Counts, candidate), cast(Counts, control), self.question)
+        self, state: ratios.State | None, candidate: Counts, control: Counts, alpha: float
+    ) -> ratios.State:
+        return _updated(state, candidate, control, self.question)
 
-    def evidence(self, memory: Memory, alpha: float) -> float:
-        return ratios.evidence(_seen(memory))
+    def evidence(self, state: ratios.State, alpha: float) -> float:
+        return ratios.evidence(state)
 
     def summarize(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+        self, state: ratios.State, candidate: Counts, control: Counts, alpha: float
     ) -> tuple[str, Numbers]:
-        return _summarize(
-            _seen(memory), cast(Counts, candidate), cast(Counts, control), self.question
-        )
+        return _summarize(state, candidate, control, self.question)
+
+
+_Fallen: TypeAlias = tuple[decrease.State, ratios.State]
+"""The evidence of a decrease, and what an estimate of the ratio needs."""
 
 
 @attrs.frozen
 class _Fall(_Rates):
-    """Fewer events are harm. Its estimate and bounds are those of the control's rate over the
-    candidate's, the other way round.
+    """Test for fewer events.
+
+    The estimate and its bounds are the inverse of those of the control's rate over the candidate's.
     """
 
     question: Question
 
     def learn(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> Memory:
-        one, other = cast(Counts, candidate), cast(Counts, control)
-        state, seen = cast(
-            "tuple[falls.State, ratios.State]", memory or (falls.INITIAL, ratios.INITIAL)
-        )
-        state = falls.update(
-            state,
-            **beside(one, other),
+        self, state: _Fallen | None, candidate: Counts, control: Counts, alpha: float
+    ) -> _Fallen:
+        fallen, inverse = state or (decrease.INITIAL, ratios.INITIAL)
+        fallen = decrease.update(
+            fallen,
+            **two_samples(candidate, control),
             margin=self.question.margin,
             dispersion=self.question.dispersion,
         )
-        return state, _added(seen, other, one, self.question)
+        return fallen, _updated(inverse, control, candidate, self.question)
 
-    def evidence(self, memory: Memory, alpha: float) -> float:
-        return falls.evidence(cast("tuple[falls.State, ratios.State]", memory)[0])
+    def evidence(self, state: _Fallen, alpha: float) -> float:
+        fallen, _ = state
+        return decrease.evidence(fallen)
 
     def summarize(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+        self, state: _Fallen, candidate: Counts, control: Counts, alpha: float
     ) -> tuple[str, Numbers]:
-        _, seen = cast("tuple[falls.State, ratios.State]", memory)
-        if not seen[-2]:
-            return NO_EVENTS, look_at(cast(Counts, candidate), cast(Counts, control))
+        _, inverse = state
+        look = look_numbers(candidate, control)
+        *_, expected, _ = inverse
+        if not expected:
+            return NO_EVENTS, look
         estimate, high, low = (
-            1 / value if value else math.inf for value in _ratio(seen, self.question)
+            1 / value if value else math.inf for value in _ratio(inverse, self.question)
         )
-        look = look_at(cast(Counts, candidate), cast(Counts, control))
-        return times(estimate, low, high, self.question.than), (
+        return format_ratio(estimate, low, high, self.question.than), (
             *look,
-            *bounded(estimate, low, high),
+            *ratio_numbers(estimate, low, high),
         )
+
+
+_RisenOrFallen: TypeAlias = tuple[ratios.State, _Fallen]
 
 
 @attrs.frozen
 class _Either(_Rates):
-    """More events are harm, and so are fewer: half of the weight for each."""
+    """Test for more events and for fewer, each with half of the weight."""
 
     question: Question
     rise: _Rise
     fall: _Fall
 
     def learn(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> Memory:
-        up, down = cast("tuple[Memory, Memory]", memory or (None, None))
-        return self.rise.learn(up, candidate, control, alpha), self.fall.learn(
-            down, candidate, control, alpha
+        self, state: _RisenOrFallen | None, candidate: Counts, control: Counts, alpha: float
+    ) -> _RisenOrFallen:
+        risen, fallen = state or (None, None)
+        return (
+            self.rise.learn(risen, candidate, control, alpha),
+            self.fall.learn(fallen, candidate, control, alpha),
         )
 
-    def evidence(self, memory: Memory, alpha: float) -> float:
-        up, down = cast("tuple[Memory, Memory]", memory)
-        return averaged_evidence(self.rise.evidence(up, alpha), self.fall.evidence(down, alpha))
+    def evidence(self, state: _RisenOrFallen, alpha: float) -> float:
+        risen, fallen = state
+        return averaged_evidence(
+            self.rise.evidence(risen, alpha), self.fall.evidence(fallen, alpha)
+        )
 
     def summarize(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+        self, state: _RisenOrFallen, candidate: Counts, control: Counts, alpha: float
     ) -> tuple[str, Numbers]:
-        return self.rise.summarize(
-            cast("tuple[Memory, Memory]", memory)[0], candidate, control, alpha
-        )
+        risen, _ = state
+        return self.rise.summarize(risen, candidate, control, alpha)
 
 
 PLANNED: Final = 300.0
-"""Events of the candidate by which the exact test has spent its alpha. To be wrong by a factor of
-ten costs about a twelfth more of them.
+"""Expected events of the candidate at which the exact test has spent its alpha. A plan that is
+wrong by a factor of ten costs about a twelfth more events.
 """
 
 EXACT_PART: Final = 0.95
-"""Of alpha, for the exact test; with the rest, the mixture goes on for ever."""
+"""The part of alpha that the exact test spends. The mixture has the rest, and goes on for ever."""
+
+_Planned: TypeAlias = tuple[ratios.State, exact.State, bool]
+"""The mixture's state, the exact test's, and whether the exact test has found harm."""
 
 
 @attrs.frozen
 class _Exact(_Rates):
-    """More events are harm, and the schedule is fixed: the exact test, and behind it the
-    mixture.
-    """
+    """Test for more events on a fixed schedule: by the exact test, then by the mixture."""
 
     question: Question
 
     def learn(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
-    ) -> Memory:
-        one, other = cast(Counts, candidate), cast(Counts, control)
-        seen, state, proven = cast(
-            "tuple[ratios.State, exact.State, bool]",
-            memory or (ratios.INITIAL, exact.INITIAL, False),
-        )
-        seen = _added(seen, one, other, self.question)
-        if state[0] < PLANNED:
-            share = _share(one, other, self.question.margin)
-            every = one.events + other.events
-            state, alarm = exact.update(
-                state,
-                events=one.events,
-                expected=every * share,
-                chances=exact.hypergeometric(every, one.trials, other.trials)
+        self, state: _Planned | None, candidate: Counts, control: Counts, alpha: float
+    ) -> _Planned:
+        mixture, planned, proven = state or (ratios.INITIAL, exact.INITIAL, False)
+        mixture = _updated(mixture, candidate, control, self.question)
+        if _expected(planned) < PLANNED:
+            share = _share(candidate, control, self.question.margin)
+            events = candidate.events + control.events
+            planned, alarm = exact.update(
+                planned,
+                events=candidate.events,
+                expected=events * share,
+                chances=exact.hypergeometric(events, candidate.trials, control.trials)
                 if self.question.margin == 1
-                else exact.binomial(every, share),
+                else exact.binomial(events, share),
                 allowed=lambda expected: EXACT_PART * alpha * exact.log_time(expected, PLANNED),
             )
             proven = proven or alarm
-        return seen, state if state[0] < PLANNED else (*state[:4], (1.0,)), proven
+        if _expected(planned) >= PLANNED:  # it is over, and its distribution is not needed any more
+            planned = (*planned[:4], (1.0,))
+        return mixture, planned, proven
 
-    def evidence(self, memory: Memory, alpha: float) -> float:
-        seen, _, proven = cast("tuple[ratios.State, exact.State, bool]", memory)
-        return math.log(1 / alpha) if proven else ratios.evidence(seen) + math.log(1 - EXACT_PART)
+    def evidence(self, state: _Planned, alpha: float) -> float:
+        mixture, _, proven = state
+        if proven:
+            return math.log(1 / alpha)
+        return ratios.evidence(mixture) + math.log(1 - EXACT_PART)
 
     def summarize(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+        self, state: _Planned, candidate: Counts, control: Counts, alpha: float
     ) -> tuple[str, Numbers]:
-        seen, state, _ = cast("tuple[ratios.State, exact.State, bool]", memory)
-        said, numbers = _summarize(
-            seen, cast(Counts, candidate), cast(Counts, control), self.question
-        )
-        if state[0] >= PLANNED:
-            return said, numbers
-        return f"{said}; {exact.boundary(state)} would be proof", (
-            *numbers,
-            ("boundary", float(exact.boundary(state))),
-        )
+        mixture, planned, _ = state
+        summary, numbers = _summarize(mixture, candidate, control, self.question)
+        if _expected(planned) >= PLANNED:
+            return summary, numbers
+        boundary = exact.boundary(planned)
+        return f"{summary}; {boundary} would be proof", (*numbers, ("boundary", float(boundary)))
+
+
+def _expected(planned: exact.State) -> float:
+    """Return how many events of the candidate the exact test has expected so far."""
+    return planned[0]
 
 
 _Counted: TypeAlias = tuple[tuple[float, ...], int, int]
@@ -207,91 +214,93 @@ _Counted: TypeAlias = tuple[tuple[float, ...], int, int]
 
 
 @attrs.frozen
-class RatesAccepted(Accepted):
-    """Not ``limit`` times the events; where fewer are harm, the control has not ``limit`` times as
-    many.
+class RatesAccepted(Accepted[Counts]):
+    """Exclude that the candidate has ``limit`` times the control's rate of events.
+
+    Where fewer events are harm, it excludes that the control has ``limit`` times the candidate's.
     """
 
-    def learn(self, memory: Memory, candidate: Measurement, control: Measurement) -> Memory:
-        logs, events, trials = cast(_Counted, memory or (acceptance.INITIAL, 0, 0))
+    def learn(self, state: _Counted | None, candidate: Counts, control: Counts) -> _Counted:
+        logs, events, trials = state or (acceptance.INITIAL, 0, 0)
         worse, other = self._sides(candidate, control)
         logs = acceptance.update(
             logs,
-            **beside(worse, other),
+            **two_samples(worse, other),
             limit=self.limit,
             dispersion=self.question.dispersion,
         )
         return logs, events + worse.events + other.events, trials + worse.trials + other.trials
 
-    def evidence(self, memory: Memory) -> float:
-        return acceptance.evidence(cast(_Counted, memory)[0])
+    def evidence(self, state: _Counted) -> float:
+        logs, _, _ = state
+        return acceptance.evidence(logs)
 
-    def needed(
-        self, memory: Memory, nats: float, candidate: Measurement, control: Measurement
-    ) -> float:
-        _, events, trials = cast(_Counted, memory)
+    def needed(self, state: _Counted, nats: float, candidate: Counts, control: Counts) -> float:
+        _, events, trials = state
         worse, other = self._sides(candidate, control)
         rate = min(max(events, 0.5) / trials, 1 - 0.5 / trials)
         share = worse.trials / (worse.trials + other.trials)
         return self.question.dispersion * acceptance.needed(
-            nats - self.evidence(memory), rate, share, limit=self.limit
+            nats - self.evidence(state), rate, share, limit=self.limit
         )
 
-    def _sides(self, candidate: Measurement, control: Measurement) -> tuple[Counts, Counts]:
-        one, other = cast(Counts, candidate), cast(Counts, control)
-        return (one, other) if self.up else (other, one)
-
-
-def _seen(memory: Memory) -> ratios.State:
-    return cast(ratios.State, memory or ratios.INITIAL)
+    def _sides(self, candidate: Counts, control: Counts) -> tuple[Counts, Counts]:
+        """Return the track with the higher rate if there is harm, then the other."""
+        return (candidate, control) if self.up else (control, candidate)
 
 
 def _share(worse: Counts, other: Counts, margin: float) -> float:
-    """The part of all events that would be those of ``worse`` at ``margin`` times the rate of
-    ``other``.
-    """
+    """Return the part of all events that ``worse`` has at ``margin`` times the other's rate."""
     return margin * worse.trials / (margin * worse.trials + other.trials)
 
 
-def _added(seen: ratios.State, worse: Counts, other: Counts, question: Question) -> ratios.State:
-    """``seen`` after one more look at the track that would be the worse one, and the other.
+def _updated(
+    state: ratios.State | None, worse: Counts, other: Counts, question: Question
+) -> ratios.State:
+    """Return the state after one more look; ``worse`` is the track to be proven worse.
 
-    States of before the sums were kept have only the evidence, and go on so.
+    A state stored before estimates were kept has only the evidence, and goes on without estimates.
     """
-    update = ratios.update if len(seen) == len(ratios.INITIAL) else sequential.update
+    state = state or ratios.INITIAL
+    update = ratios.update if _has_estimate(state) else sequential.update
     return update(
-        seen,
-        **beside(worse, other),
+        state,
+        **two_samples(worse, other),
         margin=question.margin,
         dispersion=question.dispersion,
     )
 
 
-def _ratio(seen: ratios.State, question: Question) -> tuple[float, float, float]:
-    return ratios.ratio(seen, margin=question.margin, dispersion=question.dispersion)
+def _has_estimate(state: ratios.State) -> bool:
+    return len(state) == len(ratios.INITIAL)
+
+
+def _ratio(state: ratios.State, question: Question) -> tuple[float, float, float]:
+    """Return the estimate of the ratio of rates and its lower and upper bound."""
+    return ratios.ratio(state, margin=question.margin, dispersion=question.dispersion)
 
 
 def _summarize(
-    seen: ratios.State, candidate: Counts, control: Counts, question: Question
+    state: ratios.State, candidate: Counts, control: Counts, question: Question
 ) -> tuple[str, Numbers]:
-    look = look_at(candidate, control)
-    if len(seen) < len(ratios.INITIAL):
-        said = (
+    look = look_numbers(candidate, control)
+    if not _has_estimate(state):
+        summary = (
             f"{candidate.events} of {candidate.trials} against {control.events} of "
             f"{control.trials} on {question.than} in this look"
         )
-        return said, look
-    *_, events, expected, _ = seen
+        return summary, look
+    *_, events, expected, _ = state
     if not expected:
         return NO_EVENTS, look
-    estimate, low, high = _ratio(seen, question)
-    said = (
-        f"{counted(events, 'event')} where {amount(expected)} were expected: "
-        f"{times(estimate, low, high, question.than)}"
+    estimate, low, high = _ratio(state, question)
+    summary = (
+        f"{format_count(events, 'event')} where {format_amount(expected)} were expected: "
+        f"{format_ratio(estimate, low, high, question.than)}"
     )
-    return said, (
+    return summary, (
         *look,
         ("events", events),
         ("expected_events", expected),
-        *bounded(estimate, low, high),
+        *ratio_numbers(estimate, low, high),
     )

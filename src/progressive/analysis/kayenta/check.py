@@ -1,4 +1,4 @@
-"""Kayenta's judge as a check: several metrics, one score."""
+"""The Kayenta check: several metrics judged together by one score, as Spinnaker does."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from progressive.analysis.parameters import (
 from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.actions import Memory
-from progressive.model.measurement import Kind, Look, Metric
+from progressive.model.measurement import Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track
 
-from .judge import KayentaJudge, KayentaResult, KayentaVerdict
+from .judge import KayentaJudge, KayentaVerdict
 
 __all__ = ["Kayenta"]
 
 MOST: Final = 1_440
-"""Points of a series that a check may keep: they travel in the rollout. A point a minute for a
-day.
+"""The most points of a series that a check may keep, a point a minute for a day: they are stored
+with the rollout.
 """
 
 _VERDICTS: Final = {
@@ -38,8 +38,8 @@ _VERDICTS: Final = {
 FRESH: Final = "fresh"
 WAITING: Final = "waiting"
 SILENT: Final = "silent"
-"""What there is of a metric since the last judgement: points on both sides, not yet, or none of the
-candidate alone. A metric that falls silent must not go on passing by its old points.
+"""The data of a metric since the last judgement: points on both sides, none on the control yet, or
+none on the candidate alone. A metric that falls silent must not go on passing by its old points.
 """
 
 _Points = tuple[tuple[float, ...], tuple[float, ...]]
@@ -48,15 +48,19 @@ _Points = tuple[tuple[float, ...], tuple[float, ...]]
 
 @attrs.frozen(kw_only=True)
 class Kayenta(Comparing, Unweighted):
-    """A canary config of Kayenta's, judged in a rollout:
+    """Judge several levels together by a canary config of Kayenta's:
     ``Kayenta(config, metrics=[CPU, MEMORY])``.
 
-    ``config`` is a `progressive.analysis.kayenta.KayentaJudge`; ``metrics`` are levels with the
-    names that its metrics have. What they show is added up, and from ``points`` of each on (Kayenta
-    warns below 50) they are judged together whenever each has brought new ones: Pass is a pass,
-    Marginal is inconclusive, Fail fails. The newest ``lookback`` points are kept, 1,440 at most;
-    they travel in the rollout, some ten bytes each. As in Kayenta each judgement is made afresh
-    over points that were judged before, so there is no bound on false alarms.
+    Once each series has enough points, all are judged whenever each metric has new ones: Pass is a
+    PASS, Marginal INCONCLUSIVE, Fail a FAIL. As in Kayenta, each judgement includes points that
+    were judged before, so there is no bound on false alarms.
+
+    * ``config``: a `progressive.analysis.kayenta.KayentaJudge`.
+    * ``metrics``: levels, named as the metrics of ``config``.
+    * ``than``: the control's track.
+    * ``points``: how many a judgement needs of each series (Kayenta warns below 50).
+    * ``lookback``: how many points of a series are kept, the newest, from ``points`` to 1,440. They
+      are stored with the rollout, some ten bytes each.
     """
 
     kind: ClassVar[str] = "kayenta"
@@ -87,14 +91,12 @@ class Kayenta(Comparing, Unweighted):
             or not all(isinstance(each, Metric) for each in metrics)
         ):
             return [f"metrics={fields.brief(metrics)}: give a list of Metric(..., kind='value')"]
-        wanted, given = (
-            [each.name for each in self.config.metrics],
-            [each.name for each in self.metrics],
-        )
+        judged = [each.name for each in self.config.metrics]
+        given = [each.name for each in self.metrics]
         problems = [
             f"metrics: none is named {name!r}, which the config judges; there are "
             f"{', '.join(given)}"
-            for name in dict.fromkeys(wanted)
+            for name in dict.fromkeys(judged)
             if name not in given
         ]
         for each in dict.fromkeys(self.metrics):
@@ -103,7 +105,7 @@ class Kayenta(Comparing, Unweighted):
                     f"metrics: {each.name!r} is a {each.kind.value}; Kayenta compares "
                     "points, so make it a value"
                 )
-            if each.name not in wanted:
+            if each.name not in judged:
                 problems.append(f"metrics: {each.name!r} is not judged by the config; leave it out")
         twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
         problems += [
@@ -123,47 +125,68 @@ class Kayenta(Comparing, Unweighted):
         return self.metrics[0]
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        names = [each.name for each in self.metrics]
-        kept, news = cast(
-            "tuple[tuple[_Points, ...], tuple[str, ...]]",
-            memory or ((((), ()),) * len(names), (WAITING,) * len(names)),
-        )
-        i = names.index(look.metric)
+        points, news = self._unpack(memory)
         candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
-        points = (
-            (kept[i][0] + samples_of(candidate))[-self.lookback :],
-            (kept[i][1] + samples_of(control))[-self.lookback :],
+        candidate_points, control_points = points[look.metric]
+        points[look.metric] = (
+            (candidate_points + samples_of(candidate))[-self.lookback :],
+            (control_points + samples_of(control))[-self.lookback :],
         )
-        kept = (*kept[:i], points, *kept[i + 1 :])
-        new = (
-            FRESH if candidate.sample and control.sample else SILENT if control.sample else WAITING
-        )
-        news = (*news[:i], new, *news[i + 1 :])
-        if SILENT in news:
-            why = f"no data on candidate: no points of {names[news.index(SILENT)]}"
-            return Judgement(verdict=Verdict.NO_DATA, why=why, starved=True), (kept, news)
-        fewest = min(len(side) for pair in kept for side in pair)
+        news[look.metric] = _news(candidate, control)
+        judgement = self._no_data(points, news)
+        if judgement is None:
+            judgement = self._score(points)
+            news = dict.fromkeys(news, WAITING)
+        return judgement, (tuple(points.values()), tuple(news.values()))
+
+    def _unpack(self, memory: Memory) -> tuple[dict[str, _Points], dict[str, str]]:
+        """Return the points kept of each metric, and what is new of it since the last judgement."""
+        names = [each.name for each in self.metrics]
+        if memory is None:
+            return dict.fromkeys(names, ((), ())), dict.fromkeys(names, WAITING)
+        points, news = cast("tuple[tuple[_Points, ...], tuple[str, ...]]", memory)
+        return dict(zip(names, points, strict=True)), dict(zip(names, news, strict=True))
+
+    def _no_data(self, points: dict[str, _Points], news: dict[str, str]) -> Judgement | None:
+        """Return why nothing can be judged in this look; None if it can."""
+        for name, new in news.items():
+            if new == SILENT:
+                why = f"no data on candidate: no points of {name}"
+                return Judgement(verdict=Verdict.NO_DATA, why=why, starved=True)
+        fewest = _fewest(points)
         if fewest < self.points:
             why = f"{fewest} of the {self.points} points that a judgement needs of each series"
-            return Judgement(verdict=Verdict.NO_DATA, why=why), (kept, news)
-        if WAITING in news:
-            why = f"waits for new points of {names[news.index(WAITING)]}"
-            return Judgement(verdict=Verdict.NO_DATA, why=why), (kept, news)
-        result = self.config.judge(
-            experiment={name: own for name, (own, _) in zip(names, kept, strict=True)},
-            control={name: other for name, (_, other) in zip(names, kept, strict=True)},
-        )
-        return self._judgement(result, fewest), (kept, (WAITING,) * len(names))
+            return Judgement(verdict=Verdict.NO_DATA, why=why)
+        for name, new in news.items():
+            if new == WAITING:
+                return Judgement(verdict=Verdict.NO_DATA, why=f"waits for new points of {name}")
+        return None
 
-    def _judgement(self, result: KayentaResult, points: int) -> Judgement:
-        odd = ", ".join(
+    def _score(self, points: dict[str, _Points]) -> Judgement:
+        """Judge all points that are kept, of all metrics together."""
+        result = self.config.judge(
+            experiment={name: candidate for name, (candidate, _) in points.items()},
+            control={name: control for name, (_, control) in points.items()},
+        )
+        not_passed = ", ".join(
             f"{each.name} {each.classification.value}"
             for each in result.metrics
             if each.classification.value != "Pass"
         )
         why = (
             f"score {result.score:g}, "
-            f"{result.reason or result.verdict.value}{f' ({odd})' if odd else ''}"
+            f"{result.reason or result.verdict.value}{f' ({not_passed})' if not_passed else ''}"
         )
-        numbers = (("score", result.score), ("points", float(points)))
+        numbers = (("score", result.score), ("points", float(_fewest(points))))
         return Judgement(verdict=_VERDICTS[result.verdict], why=why, numbers=numbers)
+
+
+def _fewest(points: dict[str, _Points]) -> int:
+    """Return the length of the shortest series."""
+    return min(len(series) for both in points.values() for series in both)
+
+
+def _news(candidate: Measurement, control: Measurement) -> str:
+    if not control.sample:
+        return WAITING
+    return FRESH if candidate.sample else SILENT

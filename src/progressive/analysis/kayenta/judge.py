@@ -4,28 +4,31 @@ words, the same scores.
     judge = KayentaJudge(
         metrics=[
             KayentaMetric("latency", groups=["system"], direction="increase"),
-            KayentaMetric("errors", groups=["system"], direction="increase", nan_strategy="replace",
-            critical=True),
+            KayentaMetric("errors", groups=["system"], nan_strategy="replace", critical=True),
         ],
         group_weights={"system": 100},
-    ) result = judge.judge(control={"latency": [...], "errors": [...]}, experiment={"latency":
-    [...], "errors": [...]}) result.verdict, result.score, result.metrics
+    )
+    result = judge.judge(
+        control={"latency": [...], "errors": [...]},
+        experiment={"latency": [...], "errors": [...]},
+    )
+    result.verdict, result.score, result.metrics
 
 The samples are points of a time series, one each minute, say. It compares gauges (CPU, memory, the
-depth of a queue) by rank. For rates of errors and for latencies take `progressive.NoWorse` instead,
-which counts requests: a point of six requests weighs here what one of six thousand does, and no
-judgement knows of the ones before, so looking ten times alarms falsely up to ten times as often.
+depth of a queue) by rank. For rates of errors and for latencies take `progressive.NoWorse`, which
+counts requests. Here a point of six requests weighs as much as one of six thousand, and each
+judgement is made afresh, so ten of them raise up to ten times as many false alarms.
 
-What differs from Kayenta, on purpose:
+On purpose, it differs from Kayenta:
 
-* **What could not be judged fails.** In Kayenta, Error and Nodata count nowhere, a group without
-  data counts as 100, an error is never critical, and with ``nan_strategy="replace"`` two empty
-  series pass. Here each of them counts like High, and an error of a critical metric makes the score
-  0. Points that are NaN are still zeros under "replace", as the metric says of itself; a series
-  without any point is not. ``fail_open=True`` is Kayenta's own behaviour.
-* **The result does not depend on the unit.** Kayenta finds the interval to within 1e-4 in whatever
-  unit there is, so fractions of 1e-5 never alarm. Here it is exact; ``root_tolerance=1e-4`` is
-  Kayenta's own behaviour.
+* **A metric that could not be judged fails.** In Kayenta, Error and Nodata count nowhere, a group
+  without data counts as 100, an error is never critical, and with ``nan_strategy="replace"`` two
+  empty series pass. Here each of them counts like High, and an error of a critical metric makes the
+  score 0. Points that are NaN are still zeros under "replace", as the metric asks; a series without
+  any point is not. ``fail_open=True`` is Kayenta's own behaviour.
+* **The result does not depend on the unit.** Kayenta finds the interval to within 1e-4 in any unit,
+  so fractions of 1e-5 never alarm. Here it is exact; ``root_tolerance=1e-4`` is Kayenta's own
+  behaviour.
 * **Two constant series give the same answer each time**; Kayenta adds noise to them.
 * **A configuration that does not say what it seems to is refused**: unknown words, weights that
   can't reach 100, names that match nothing.
@@ -78,16 +81,17 @@ __all__ = [
 ]
 
 FEW_POINTS: Final = 50
-"""Kayenta warns where a control series has fewer: the ranks of less say little at 98 %."""
+"""Points of a control series below which Kayenta warns: fewer ranks decide little at 98 %."""
 
 _ROUNDING: Final = 1e-6
-"""Weights such as three times 33.3333333 add up to 100."""
+"""The tolerance of the sum of weights, so that three times 33.3333333 add up to 100."""
 
 
 @attrs.frozen(kw_only=True)
 class KayentaResult:
     """One judgement: a verdict, the score behind it, and every metric with its numbers.
-    ``warnings`` change nothing.
+
+    ``reason`` says why the score is 0 where an override made it 0. ``warnings`` change nothing.
     """
 
     verdict: KayentaVerdict
@@ -104,13 +108,15 @@ def _weights(value: Any) -> Any:
 
 @attrs.frozen(kw_only=True)
 class KayentaJudge:
-    """A canary config: metrics, the weight of each group in percent, and the scores from which on
-    it passes or is marginal (inclusive).
+    """A canary config of Kayenta's.
 
-    Groups without a weight share what is left of 100 equally. ``tolerance`` and ``confidence`` are
-    fixed in Kayenta: a difference counts from where the 98 % interval leaves a band of a quarter of
-    the estimate around 0. ``fail_open`` and ``root_tolerance`` (in the metrics' unit) bring back
-    what this module does otherwise on purpose.
+    * ``group_weights``: percent by group. Groups without a weight share what is left of 100
+      equally.
+    * ``pass_score``, ``marginal_score``: the least score that passes, or is marginal (inclusive).
+    * ``tolerance``, ``confidence``: fixed in Kayenta. A difference counts if the interval at this
+      confidence leaves a band around 0 of this part of the estimate.
+    * ``fail_open``, ``root_tolerance`` (in the metrics' unit): restore Kayenta's own behaviour
+      where this module differs.
 
     Raises `StrategyError` with one line for each mistake.
     """
@@ -180,9 +186,9 @@ class KayentaJudge:
                     f"metrics: {name!r} is there {names.count(name)} times; give each a name of "
                     "its own"
                 )
-        heard = [each for each in self.metrics if not each.muted]
-        groups = list(dict.fromkeys(group for each in heard for group in each.groups))
-        if not heard:
+        judged = [each for each in self.metrics if not each.muted]
+        groups = list(dict.fromkeys(group for each in judged for group in each.groups))
+        if not judged:
             yield "metrics: all are muted, so nothing would be judged; take muted= from one"
         elif not groups:
             yield "metrics: none is in a group, so the score would always be 0; write groups=[...]"
@@ -223,8 +229,9 @@ class KayentaJudge:
     def judge(
         self, control: Mapping[str, Sequence[float]], experiment: Mapping[str, Sequence[float]]
     ) -> KayentaResult:
-        """Judge the points of each metric by its name; NaN is a missing point, and a metric that is
-        not there has no data.
+        """Judge the points of both sides, given by the metrics' names.
+
+        NaN is a missing point; a metric that is not given has no data.
 
         Raises `StrategyError` for names that no metric has.
         """
@@ -243,10 +250,10 @@ class KayentaJudge:
         )
 
     def judge_pairs(self, pairs: Iterable[Pair]) -> KayentaResult:
-        """The same for several series of one metric, told apart by tags; `mix` makes the pairs.
-        Each pair counts as a metric of its own.
+        """Judge pairs of series, which may be several of one metric, distinguished by tags.
 
-        A metric without a pair has no data. Raises `StrategyError` for names that no metric has.
+        `mix` makes the pairs. Each counts as a metric of its own; a metric without a pair has no
+        data. Raises `StrategyError` for names that no metric has.
         """
         metrics = {each.name: each for each in self.metrics}
         given = list(pairs)
@@ -257,9 +264,9 @@ class KayentaJudge:
         ]
         if unknown:
             raise StrategyError(unknown)
-        found = {pair.name for pair in given}
+        with_data = {pair.name for pair in given}
         given += [
-            Pair(name=name, control=(), experiment=()) for name in metrics if name not in found
+            Pair(name=name, control=(), experiment=()) for name in metrics if name not in with_data
         ]
         rules = Rules(
             tolerance=self.tolerance,
@@ -267,34 +274,36 @@ class KayentaJudge:
             root_tolerance=self.root_tolerance,
             fail_open=self.fail_open,
         )
-        heard = [pair for pair in given if not metrics[pair.name].muted]
-        results = tuple(classify(metrics[pair.name], pair, rules) for pair in heard)
-        found_score = score(results, dict(self.group_weights), fail_open=self.fail_open)
+        judged = [pair for pair in given if not metrics[pair.name].muted]
+        results = tuple(classify(metrics[pair.name], pair, rules) for pair in judged)
+        total = score(results, dict(self.group_weights), fail_open=self.fail_open)
         return KayentaResult(
             verdict=verdict_of(
-                found_score.value, pass_score=self.pass_score, marginal_score=self.marginal_score
+                total.value, pass_score=self.pass_score, marginal_score=self.marginal_score
             ),
-            score=found_score.value,
-            reason=found_score.reason,
-            groups=found_score.groups,
+            score=total.value,
+            reason=total.reason,
+            groups=total.groups,
             metrics=results,
             warnings=tuple(
                 f"{pair.name}: {len(pair.control)} points on control; below {FEW_POINTS} "
                 "the comparison sees little"
-                for pair in heard
+                for pair in judged
                 if len(pair.control) < FEW_POINTS
             ),
         )
 
     def stops(self, result: KayentaResult) -> bool:
-        """Should a canary that is judged every few minutes end here? At the marginal score already,
-        as in Spinnaker's monitor.
+        """Return whether a canary that is judged every few minutes should end here.
+
+        It should at the marginal score already, as in Spinnaker's monitor.
         """
         return stops(result.score, marginal_score=self.marginal_score)
 
     def accepts(self, results: Sequence[KayentaResult]) -> bool:
-        """What all judgements of one canary come to: the last decides, and it must pass and be
-        above the marginal score.
+        """Return whether the judgements of one canary, in order, accept it.
+
+        The last decides: it must pass and be above the marginal score.
         """
         scores = [each.score for each in results]
         return accepts(scores, pass_score=self.pass_score, marginal_score=self.marginal_score)

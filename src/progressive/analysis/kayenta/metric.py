@@ -1,4 +1,4 @@
-"""One metric under Kayenta's rules: how it is described, and what its two series are called."""
+"""Classify the two series of one metric by Kayenta's rules."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class Direction(enum.StrEnum):
-    """In which direction a metric may not go."""
+    """The direction in which a difference is bad."""
 
     INCREASE = "increase"
     DECREASE = "decrease"
@@ -45,7 +45,7 @@ class Direction(enum.StrEnum):
 
 
 class EffectSize(enum.StrEnum):
-    """By what the size of a difference is told."""
+    """The measure of the size of a difference."""
 
     MEAN_RATIO = "meanRatio"
     """The experiment's mean over the control's; unknown, and then taken as large, where one of the
@@ -58,7 +58,7 @@ class EffectSize(enum.StrEnum):
 
 
 class Classification(enum.StrEnum):
-    """What one metric is, by the words of Kayenta's reports."""
+    """The result of one metric, in the words of Kayenta's reports."""
 
     PASS = "Pass"
     HIGH = "High"
@@ -67,7 +67,7 @@ class Classification(enum.StrEnum):
     NODATA_FAIL_METRIC = "NodataFailMetric"
     """No data on a metric that must have some."""
     ERROR = "Error"
-    """There is data, and nothing can be said about it."""
+    """There is data, and it can't be compared."""
 
 
 THRESHOLDS: Final = (
@@ -107,9 +107,9 @@ class KayentaMetric:
     """One metric of a canary config: ``KayentaMetric("latency", groups=["system"],
     direction="increase", critical=True)``.
 
-    * ``groups``: by which it is scored; a metric in several counts in each, one in none counts only
-      if it is critical.
-    * ``direction``: in which one a difference is bad.
+    * ``groups``: the groups it is scored in; a metric in several counts in each, one in none counts
+      only if it is critical.
+    * ``direction``: the direction in which a difference is bad.
     * ``nan_strategy``: a missing point is left out ("remove") or zero ("replace").
     * ``outliers``: "remove" takes out what is beyond ``outlier_factor`` distances of the quartiles,
       but nothing between the first and the 99th percentile.
@@ -190,7 +190,7 @@ class KayentaMetric:
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """What holds for all metrics of one judge; see `KayentaJudge`."""
+    """The parameters of a judge that hold for all its metrics; see `KayentaJudge`."""
 
     tolerance: float = 0.25
     confidence: float = 0.98
@@ -200,13 +200,13 @@ class Rules:
 
 @attrs.frozen(kw_only=True)
 class MetricResult:
-    """What one metric was called, why, and the numbers.
+    """The classification of one metric, why, and the numbers.
 
     ``estimate``, ``low`` and ``high`` are the shift of the experiment above the control and its
     interval, in the metric's unit. ``effect_size`` is in the metric's own measure. ``deviation`` is
     always the ratio of the means (NaN where one of them is 0; 1 where nothing was compared). The
-    samples are counted after missing points and outliers were dealt with. What was not reached is
-    None. ``critical``: this result alone makes the score 0, unless it is a pass.
+    samples are counted after missing points and outliers were dealt with. What was not
+    computed is None. ``critical``: this result alone makes the score 0, unless it is a pass.
     """
 
     name: str
@@ -225,7 +225,7 @@ class MetricResult:
 
 
 def classify(metric: KayentaMetric, pair: Pair, rules: Rules) -> MetricResult:
-    """What to call this pair of series."""
+    """Classify a pair of series."""
     experiment, control = _prepared(metric, pair.experiment), _prepared(metric, pair.control)
     result = MetricResult(
         name=metric.name,
@@ -302,48 +302,44 @@ def _compared(
     control: list[float],
     rules: Rules,
 ) -> MetricResult:
-    found = _shift(experiment, control, rules)
-    above, below = _beyond(found, experiment, control, rules)
+    moved = _shift(experiment, control, rules)
+    above, below = _beyond(moved, experiment, control, rules)
     effect = MEASURES[metric.effect_size](experiment, control)
     unknown = math.isnan(effect)
-    called, critical = Classification.PASS, False
+    classification, critical = Classification.PASS, False
     if (
         above
         and metric.direction is not Direction.DECREASE
         and (unknown or effect >= metric.allowed_increase)
     ):
-        called, critical = (
-            Classification.HIGH,
-            metric.critical and (unknown or effect >= metric.critical_increase),
-        )
+        classification = Classification.HIGH
+        critical = metric.critical and (unknown or effect >= metric.critical_increase)
     elif (
         below
         and metric.direction is not Direction.INCREASE
         and (unknown or effect <= metric.allowed_decrease)
     ):
-        called, critical = (
-            Classification.LOW,
-            metric.critical and (unknown or effect <= metric.critical_decrease),
-        )
-    said = (
-        f"shift {found.estimate:.6g}, {rules.confidence * 100:g} % between {found.low:.6g} and "
-        f"{found.high:.6g}"
+        classification = Classification.LOW
+        critical = metric.critical and (unknown or effect <= metric.critical_decrease)
+    reason = (
+        f"shift {moved.estimate:.6g}, {rules.confidence * 100:g} % between {moved.low:.6g} and "
+        f"{moved.high:.6g}, {metric.effect_size.value} {effect:.4g}"
     )
     return attrs.evolve(
         result,
-        classification=called,
+        classification=classification,
         critical=critical,
-        reason=f"{said}, {metric.effect_size.value} {effect:.4g}",
-        estimate=found.estimate,
-        low=found.low,
-        high=found.high,
+        reason=reason,
+        estimate=moved.estimate,
+        low=moved.low,
+        high=moved.high,
         effect_size=effect,
         deviation=mean_ratio(experiment, control),
     )
 
 
 def _shift(experiment: list[float], control: list[float], rules: Rules) -> Shift:
-    """The shift and its interval. Two constants are their difference, with certainty.
+    """Return the shift and its interval; of two constant series, their difference, with certainty.
 
     Kayenta adds noise there, which it takes from a generator without a seed; as the noise goes to
     0, so do the ends of its interval to the difference. A side of one value, or of zeros, stays
@@ -358,17 +354,17 @@ def _shift(experiment: list[float], control: list[float], rules: Rules) -> Shift
 
 
 def _beyond(
-    found: Shift, experiment: list[float], control: list[float], rules: Rules
+    moved: Shift, experiment: list[float], control: list[float], rules: Rules
 ) -> tuple[bool, bool]:
-    """Is the interval above, or below, the band around 0 that is a part of the estimate?
+    """Return whether the interval is above, and below, the band of tolerance around 0.
 
     Where so many values are equal that the estimate and an end are exactly 0, the interval can't
     tell; the test that it was made from can.
     """
-    band = rules.tolerance * abs(found.estimate)
-    above, below = found.low > band, found.high < -band
-    if rules.root_tolerance is None and found.estimate == 0:
+    band = rules.tolerance * abs(moved.estimate)
+    above, below = moved.low > band, moved.high < -band
+    if rules.root_tolerance is None and moved.estimate == 0:
         z = -normal_quantile((1 - rules.confidence) / 2)
-        at_none = shift_statistic(experiment, control, 0.0)
-        above, below = found.low == 0 and at_none > z, found.high == 0 and at_none < -z
+        at_zero = shift_statistic(experiment, control, 0.0)
+        above, below = moved.low == 0 and at_zero > z, moved.high == 0 and at_zero < -z
     return above, below

@@ -1,6 +1,4 @@
-"""From results to a score: groups, weights, the two overrides, and what several judgements in a row
-come to.
-"""
+"""Score the results of a canary: groups, weights, the two overrides, and repeated judgements."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ __all__ = ["GroupScore", "KayentaVerdict", "Score", "accepts", "score", "stops",
 
 
 class KayentaVerdict(enum.StrEnum):
-    """What a score means."""
+    """The verdict on a score, in the words of Kayenta's reports."""
 
     PASS = "Pass"
     MARGINAL = "Marginal"
@@ -27,8 +25,9 @@ class KayentaVerdict(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class GroupScore:
-    """One group: the percentage of its judged metrics that passed, and its percentage of the whole.
-    ``no_data``: none could be judged.
+    """The score of one group: the percentage of its judged metrics that passed.
+
+    ``weight`` is its percentage of the whole; ``no_data``: none of its metrics could be judged.
     """
 
     name: str
@@ -39,8 +38,9 @@ class GroupScore:
 
 @attrs.frozen(kw_only=True)
 class Score:
-    """The sum over the groups, 0 to 100, rounded to two decimals (half up); ``reason`` says why it
-    is 0 where it was set to 0.
+    """The weighted sum over the groups, 0 to 100, rounded to two decimals (half up).
+
+    ``reason`` says why ``value`` is 0 where an override made it 0.
     """
 
     value: float
@@ -49,15 +49,15 @@ class Score:
 
 
 _FAILED: Final = (Classification.HIGH, Classification.LOW, Classification.NODATA_FAIL_METRIC)
-"""What counts against a group in any case. Where the judge fails open, Nodata and Error count
-nowhere; else like these.
+"""Results that always count against a group. Nodata and Error do too, unless the judge fails
+open: then they do not count at all.
 """
 
 
 def score(
     results: Sequence[MetricResult], weights: Mapping[str, float], *, fail_open: bool = False
 ) -> Score:
-    """The score of these results (muted metrics are not among them).
+    """Return the score of these results, among which there are no muted metrics.
 
     A group's score is the share of passes. Groups without a weight share what is left of 100
     equally; a weight of a group that has no metric is lost. Where the judge fails open, a group in
@@ -80,14 +80,14 @@ def score(
 def _groups(
     results: Sequence[MetricResult], weights: Mapping[str, float], fail_open: bool
 ) -> tuple[GroupScore, ...]:
-    called: dict[str, list[Classification]] = {}
+    by_group: dict[str, list[Classification]] = {}
     for result in results:
         for group in result.groups:
-            called.setdefault(group, []).append(result.classification)
-    unweighted = [name for name in called if name not in weights]
+            by_group.setdefault(group, []).append(result.classification)
+    unweighted = [name for name in by_group if name not in weights]
     shared = (100 - math.fsum(weights.values())) / len(unweighted) if unweighted else 0.0
     groups = []
-    for name, labels in called.items():
+    for name, labels in by_group.items():
         passed = labels.count(Classification.PASS)
         judged = passed + len([label for label in labels if label in _FAILED])
         counted = judged if fail_open else len(labels)
@@ -111,22 +111,21 @@ def _override(results: Sequence[MetricResult]) -> str:
 
 
 def _rounded(value: float) -> float:
-    """To two decimals, half up in the digits that are printed, as people round and as Kayenta
-    does.
-    """
+    """Round to two decimals, half up in the digits that are printed, as Kayenta does."""
     return math.floor(Fraction(repr(value)) * 100 + Fraction(1, 2)) / 100
 
 
 def verdict_of(value: float, *, pass_score: float, marginal_score: float) -> KayentaVerdict:
-    """What a score means; both bounds are inclusive."""
+    """Return the verdict on a score; both bounds are inclusive."""
     if value >= pass_score:
         return KayentaVerdict.PASS
     return KayentaVerdict.MARGINAL if value >= marginal_score else KayentaVerdict.FAIL
 
 
 def stops(value: float, *, marginal_score: float) -> bool:
-    """Does this score end a canary that is judged again and again, before its time? At the marginal
-    score already, unlike `verdict_of`.
+    """Return whether this score ends a canary early that is judged again and again.
+
+    It does at the marginal score already, unlike in `verdict_of`.
     """
     return value <= marginal_score
 
@@ -134,8 +133,10 @@ def stops(value: float, *, marginal_score: float) -> bool:
 def accepts(
     scores: Sequence[float], *, pass_score: float | None = None, marginal_score: float | None = None
 ) -> bool:
-    """What several judgements come to: the last one decides. It must be at least ``pass_score`` and
-    above ``marginal_score``; a bound that is None is not asked for. Without any score it is no.
+    """Return whether several judgements, in order, accept a canary: the last one decides.
+
+    It must be at least ``pass_score`` and above ``marginal_score``; None sets no bound. Without any
+    score the answer is no.
     """
     if not scores:
         return False

@@ -1,4 +1,4 @@
-"""Two lists of series become pairs: what Kayenta does between the metrics system and the judge."""
+"""Pair the series of both sides by name and tags, as Kayenta does before it judges."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Series:
 
 @attrs.frozen(kw_only=True)
 class Pair:
-    """The same series on both sides."""
+    """One series of both sides: its points on the control and on the experiment."""
 
     name: str
     tags: Tags = attrs.field(default=(), converter=_tags)
@@ -50,16 +50,14 @@ class Pair:
 
 
 def back_fill(values: Sequence[float], expected: int) -> tuple[float, ...]:
-    """``values`` with NaN at the end up to ``expected`` points: a series that fell silent, or was
-    never there, said out loud.
-    """
+    """Append NaN up to ``expected`` points: where a series has ended, its points are missing."""
     return (*floats(values), *([math.nan] * (expected - len(values))))
 
 
 def mix(
     names: Iterable[str], control: Sequence[Series], experiment: Sequence[Series]
 ) -> tuple[Pair, ...]:
-    """The pairs of these metrics, tag set by tag set, in the order of ``names``.
+    """Pair the series of these metrics, tag set by tag set, in the order of ``names``.
 
     A tag set that only one side has gets a twin without any value (all NaN where its length is
     known). Where one side alone has a series without tags, that series is the metrics system's
@@ -88,9 +86,7 @@ def mix(
 
 
 def mix_one(control: Series, experiment: Series) -> Pair:
-    """One series of each side as a pair. Raises `StrategyError` unless both have one name, and the
-    same tags.
-    """
+    """Pair one series of each side. Raises `StrategyError` unless names and tags are the same."""
     problems = [
         f"the {side} series has no name"
         for side, each in (("control", control), ("experiment", experiment))
@@ -139,11 +135,11 @@ def _pairs(control: list[Series], experiment: list[Series]) -> Iterable[Pair]:
     else:
         every = [*control, *experiment]
     for tags in {each.tags: None for each in every}:
-        yield mix_one(_of(tags, control), _of(tags, experiment))
+        yield mix_one(_with_tags(tags, control), _with_tags(tags, experiment))
 
 
-def _of(tags: Tags, side: list[Series]) -> Series:
-    """The series with these tags, or an empty twin that should have been as long as the first."""
+def _with_tags(tags: Tags, side: list[Series]) -> Series:
+    """Return the series with these tags, or an empty one as long as the side's first should be."""
     return next(
         (each for each in side if each.tags == tags),
         Series(name=side[0].name, tags=tags, expected=side[0].expected),

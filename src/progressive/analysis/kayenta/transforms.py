@@ -1,4 +1,4 @@
-"""What Kayenta does to a series before it is judged: missing points, then outliers."""
+"""Prepare a series as Kayenta does before it is judged: missing points, then outliers."""
 
 from __future__ import annotations
 
@@ -19,40 +19,41 @@ __all__ = [
 ]
 
 Detector = Callable[[Sequence[float]], list[bool]]
-"""Says of each value whether it is an outlier."""
+"""Returns for each value whether it is an outlier."""
 
 
 class NanStrategy(enum.StrEnum):
-    """What a missing point is."""
+    """The treatment of a missing point."""
 
     REMOVE = "remove"
-    """Nothing: it is left out."""
+    """Leave it out."""
     REPLACE = "replace"
-    """Zero. For counts that a system reports only while there are any."""
+    """Take it for zero: for counts that a system reports only while there are any."""
 
 
 class OutlierStrategy(enum.StrEnum):
-    """What is done with values far outside of the others."""
+    """The treatment of values far outside of the others."""
 
     KEEP = "keep"
     REMOVE = "remove"
 
 
 def remove_nans(values: Sequence[float]) -> list[float]:
-    """Without NaN."""
+    """Return the values without NaN."""
     return [value for value in values if not math.isnan(value)]
 
 
 def replace_nans(values: Sequence[float], by: float = 0.0) -> list[float]:
-    """With ``by`` in place of NaN."""
+    """Return the values with ``by`` in place of NaN."""
     return [by if math.isnan(value) else value for value in values]
 
 
 def beyond_fences(
     values: Sequence[float], factor: float = 3.0, *, reduce_sensitivity: bool = True
 ) -> list[bool]:
-    """Outliers by Tukey's fences: strictly outside of the quartiles (R-7) less and plus ``factor``
-    times their distance.
+    """Detect outliers by Tukey's fences.
+
+    They are strictly outside of the quartiles (R-7) less and plus ``factor`` times their distance.
 
     ``reduce_sensitivity``, as in Kayenta's judge: nothing between the first and the 99th percentile
     is one, so that a series that is mostly constant (distance 0) does not lose everything else.
@@ -67,8 +68,8 @@ def beyond_fences(
 
 
 def beyond_sigmas(values: Sequence[float], factor: float = 3.0) -> list[bool]:
-    """Outliers by distance: more than ``factor`` standard deviations (of the population) from the
-    mean. Kayenta's judge does not use it.
+    """Detect outliers by distance from the mean: more than ``factor`` standard deviations (of the
+    population). Kayenta's judge does not use it.
     """
     if not values:
         return []
@@ -78,5 +79,5 @@ def beyond_sigmas(values: Sequence[float], factor: float = 3.0) -> list[bool]:
 
 
 def remove_outliers(values: Sequence[float], detector: Detector = beyond_fences) -> list[float]:
-    """Without what ``detector`` calls an outlier."""
+    """Return the values that ``detector`` does not report as outliers."""
     return [value for value, outlier in zip(values, detector(values), strict=True) if not outlier]

@@ -57,9 +57,12 @@ class HAProxyWeights(Router[Line, str, _Pool]):
 
     The weights are the smallest whole numbers that give the share exactly; HAProxy follows small
     ones soonest. What rises is written first, so never both are 0, and the candidate never has more
-    than before or after. The two commands are not one change. Servers that are down, in maintenance
-    or drained count as nothing. Only ``balance roundrobin`` keeps a share. No place for a marker:
-    the store alone keeps a second driver out; where that is not enough, use a map.
+    than before or after. The commands are one line, but not one change.
+
+    Servers that are down, in maintenance or drained count as nothing. Servers of neither version
+    that take requests keep a rollout from starting; a way back sets them to 0. Only ``balance
+    roundrobin`` keeps a share. No place for a marker: the store alone keeps a second driver out;
+    where that is not enough, use a map.
 
     Clients that a cookie holds stay at a server of weight 0 (``set server ... state maint`` ends
     that), and an agent check overwrites weights within seconds. (Tried with HAProxy 2.8.)
@@ -82,10 +85,7 @@ class HAProxyWeights(Router[Line, str, _Pool]):
     def undo(self, release: Release) -> str:
         """The line to type (with socat) to give all traffic back to stable."""
         refuse_names(release, "/")
-        weights = _written({}, _weights(release, Traffic()))
-        commands = "; ".join(
-            f"set weight {self.backend}/{name} {weight}" for name, weight in weights
-        )
+        commands = self._commands(_in_order({}, _weights(release, Traffic())))
         return f"echo '{commands}' | {typed(self.socket)}"
 
     def _where(self) -> str:
@@ -115,18 +115,23 @@ class HAProxyWeights(Router[Line, str, _Pool]):
         self, release: Release, traffic: Traffic, marker: Marker, before: _Pool
     ) -> LineFlow[None]:
         wanted = _weights(release, traffic)
+        others = [
+            name for name, weight in before.effective.items() if weight and name not in wanted
+        ]
         if not goes_back(traffic, self._served(release, before), marker):
             _refuse_algorithm(self.backend, before.algorithm)
-            if others := [
-                name for name, weight in before.effective.items() if weight and name not in wanted
-            ]:
+            if others:  # perhaps more servers of stable: without them it could not carry everything
                 raise refused(
                     f"{', '.join(others)} of backend {self.backend} take requests and are neither "
                     "version's; give them weight 0, or each version a backend of its own, and use "
                     "HAProxy(map=...)"
                 )
-        for name, weight in _written(before.weights, wanted):
-            yield Line(f"set weight {self.backend}/{name} {weight}", write=True, silent=True)
+        weights = [*_in_order(before.weights, wanted), *((name, 0) for name in others)]
+        # One line, so that nothing comes in between: what refuses one command refuses all of them.
+        yield Line(self._commands(weights), write=True, silent=True)
+
+    def _commands(self, weights: list[tuple[str, int]]) -> str:
+        return "; ".join(f"set weight {self.backend}/{name} {weight}" for name, weight in weights)
 
 
 def _refuse_algorithm(backend: str, algorithm: str) -> None:
@@ -193,13 +198,13 @@ def _nearest(ppm: int) -> tuple[Percent, str]:
     return Percent(candidate * MILLION // (stable + candidate)), f"{stable} to {candidate}"
 
 
-def _written(before: dict[str, int], wanted: dict[str, int]) -> list[tuple[str, int]]:
-    """The weights to write, in order: what rises before what falls; of two that rise stable, of two
-    that fall the candidate.
+def _in_order(before: dict[str, int], wanted: dict[str, int]) -> list[tuple[str, int]]:
+    """The weights in the order to write them: what rises before what falls; of two that rise stable
+    first, of two that fall the candidate.
 
     So the candidate's share in between is never more than the larger of before and after, and some
-    weight is above 0.
+    weight is above 0. A weight that is right already is written again: a write proves that weights
+    can be written.
     """
-    changed = [(name, weight) for name, weight in wanted.items() if before.get(name) != weight]
-    rising = [(name, weight) for name, weight in changed if weight > before.get(name, 0)]
-    return [*rising, *reversed([each for each in changed if each not in rising])]
+    rising = {name: weight for name, weight in wanted.items() if weight > before.get(name, 0)}
+    return [*rising.items(), *reversed([each for each in wanted.items() if each[0] not in rising])]

@@ -1,4 +1,4 @@
-"""The special functions that the tests and intervals stand on, with `math` alone.
+"""Special functions and distributions for the tests and intervals, with `math` alone.
 
 Distribution functions come as pairs of tails, each computed where it is small: ``sf`` is not
 ``1 - cdf``, and an upper quantile is not the quantile of ``1 - q``. Quantiles are Newton's method
@@ -6,8 +6,8 @@ on the logarithm of the smaller tail, in the logit of a proportion or the logari
 the densities are log-concave, so the logarithm of a tail is concave and the iteration converges
 from any start.
 
-Accuracies are what `tests/stats/test_special.py` measures against mpmath, rounded up. What is
-outside of a stated range raises `ValueError`, and so does NaN.
+Accuracies are measured by `tests/stats/test_special.py` against mpmath, and rounded up. An argument
+outside of its stated range raises `ValueError`, and so does NaN.
 """
 
 from __future__ import annotations

@@ -42,11 +42,10 @@ __all__ = [
 
 
 def log_beta(a: float, b: float) -> float:
-    """The logarithm of the beta function, for ``a``, ``b`` above 0. Relative error 1e-14 (absolute
-    2e-15 around its zeros).
+    """Return the logarithm of the beta function, for ``a``, ``b`` above 0.
 
-    Differences of log gamma lose all digits where one argument is large; here Stirling's main terms
-    are combined before they are rounded.
+    Relative error 1e-14 (absolute 2e-15 around its zeros). Differences of log gamma lose all digits
+    where one argument is large; here Stirling's main terms are combined before they are rounded.
     """
     positive(a, "a")
     positive(b, "b")
@@ -72,7 +71,7 @@ def log_beta(a: float, b: float) -> float:
 
 
 def log_beta_peak(x: float, y: float, a: float, b: float) -> float:
-    """log(x^a y^b / B(a, b)) for ``x`` = 1 - ``y`` inside (0, 1): the density of the logit."""
+    """Return log(x^a y^b / B(a, b)) for ``x`` = 1 - ``y`` in (0, 1): log density of the logit."""
     distance, whole = a * y - b * x, a + b
     corrections = stirling(a) + stirling(b) - stirling(whole)
     deviance = a * excess(-distance / a, x, a / whole) + b * excess(distance / b, y, b / whole)
@@ -90,7 +89,7 @@ def _beta_terms(x: float, a: float, b: float, distance: float) -> Iterator[tuple
 
 
 def _log_beta_tail(x: float, y: float, a: float, b: float) -> float:
-    """log I_x(a, b) for ``x`` at or below the mean."""
+    """Return log I_x(a, b) for ``x`` at or below the mean."""
     distance = a * y - b * x
     first = a / (a + 1) * (distance + 1)
     return min(
@@ -99,8 +98,9 @@ def _log_beta_tail(x: float, y: float, a: float, b: float) -> float:
 
 
 def beta_tails(x: float, y: float, a: float, b: float) -> tuple[float, float]:
-    """The logarithms of both tails at ``x``. ``y`` = 1 - ``x`` is given too: where ``x`` is near 1,
-    it can't be told from ``x``.
+    """Return the logarithms of both tails at ``x``.
+
+    ``y`` = 1 - ``x`` is given too: where ``x`` is near 1, it can't be computed from ``x``.
     """
     if x <= 0:
         return -inf, 0.0
@@ -121,56 +121,59 @@ def _checked_beta_tails(x: float, a: float, b: float) -> tuple[float, float]:
 
 
 def log_beta_cdf(x: float, a: float, b: float) -> float:
-    """The logarithm of `beta_cdf`, also where that underflows (relative error there 1e-14); -inf at
-    ``x`` = 0.
+    """Return the logarithm of `beta_cdf`, also where that underflows; -inf at ``x`` = 0.
+
+    Relative error there 1e-14.
     """
     return _checked_beta_tails(x, a, b)[0]
 
 
 def log_beta_sf(x: float, a: float, b: float) -> float:
-    """The logarithm of `beta_sf`, also where that underflows; -inf at ``x`` = 1."""
+    """Return the logarithm of `beta_sf`, also where that underflows; -inf at ``x`` = 1."""
     return _checked_beta_tails(x, a, b)[1]
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
-    """P(X <= x) of a beta distribution: the regularised incomplete beta function I_x(a, b). ``x``
-    in [0, 1], ``a`` and ``b`` above 0.
+    """Return P(X <= x) of a beta distribution: the regularised incomplete beta function I_x(a, b).
 
-    Relative error below 5e-14 for parameters up to 50, 1e-12 up to 10,000 and 1e-11 up to a
-    million, down to tails of 1e-290.
+    ``x`` in [0, 1], ``a`` and ``b`` above 0. Relative error below 5e-14 for parameters up to 50,
+    1e-12 up to 10,000 and 1e-11 up to a million, down to tails of 1e-290.
     """
     return exp(log_beta_cdf(x, a, b))
 
 
 def beta_sf(x: float, a: float, b: float) -> float:
-    """P(X > x) of a beta distribution, as exact where it is small as `beta_cdf` is."""
+    """Return P(X > x) of a beta distribution; where it is small, as exact as `beta_cdf`."""
     return exp(log_beta_sf(x, a, b))
 
 
 def beta_point(p: float, q: float, a: float, b: float) -> tuple[float, float]:
-    """``(x, 1 - x)`` with P(X <= x) = ``p`` = 1 - ``q``, both above 0. A side below 1e-300 is 0."""
+    """Return ``(x, 1 - x)`` with P(X <= x) = ``p`` = 1 - ``q``, both above 0.
+
+    A side below 1e-300 is 0.
+    """
     if p > q:
         y, x = beta_point(q, p, b, a)
         return x, y
-    wanted = log(p)
+    log_p = log(p)
     x, y = a / (a + b), b / (a + b)
     while True:
-        found, _ = beta_tails(x, y, a, b)
-        slope = exp(log_beta_peak(x, y, a, b) - found)
-        step = max((wanted - found) / slope, LONGEST_STEP)
+        log_tail, _ = beta_tails(x, y, a, b)
+        slope = exp(log_beta_peak(x, y, a, b) - log_tail)
+        step = max((log_p - log_tail) / slope, LONGEST_STEP)
         scale = 1 + x * expm1(step)
         x, y = min(1.0, x * exp(step) / scale), min(1.0, y / scale)
         if x < LEAST:
             return 0.0, 1.0
-        if abs(wanted - found) < NEARLY:
+        if abs(log_p - log_tail) < NEARLY:
             return x, y
 
 
 def beta_quantile(p: float, a: float, b: float) -> float:
-    """The ``x`` with P(X <= x) = ``p`` of a beta distribution. ``p`` in [0, 1], both inclusive;
-    ``a`` and ``b`` above 0.
+    """Return the ``x`` with P(X <= x) = ``p`` of a beta distribution.
 
-    Relative error below 1e-13 for parameters from 0.5 to 2,000. What is below 1e-300 is 0.
+    ``p`` in [0, 1], both inclusive; ``a`` and ``b`` above 0. Relative error below 1e-13 for
+    parameters from 0.5 to 2,000. A result below 1e-300 is 0.
     """
     between(p, 0, 1, "p")
     positive(a, "a")
@@ -179,7 +182,7 @@ def beta_quantile(p: float, a: float, b: float) -> float:
 
 
 def beta_upper_quantile(q: float, a: float, b: float) -> float:
-    """The ``x`` with P(X > x) = ``q``; for a ``q`` so small that ``1 - q`` would round it away."""
+    """Return the ``x`` with P(X > x) = ``q``, also if ``1 - q`` would round ``q`` away."""
     between(q, 0, 1, "q")
     positive(a, "a")
     positive(b, "b")

@@ -26,8 +26,9 @@ __all__ = [
 
 
 def log_choose(n: int, k: int) -> float:
-    """The logarithm of the number of ways to take ``k`` of ``n``; -inf if there is none (``k``
-    below 0 or above ``n``).
+    """Return the logarithm of the number of ways to take ``k`` of ``n``.
+
+    -inf if there is none (``k`` below 0 or above ``n``).
     """
     count(n, "n")
     if k < 0 or k > n:
@@ -36,8 +37,9 @@ def log_choose(n: int, k: int) -> float:
 
 
 def log_binomial(k: int, n: int, p: float) -> float:
-    """The logarithm of P(K = k) of ``n`` trials with probability ``p``, 0 to 1 inclusive; -inf
-    where it is 0. By Loader's saddle point.
+    """Return the logarithm of P(K = k) of ``n`` trials with probability ``p``, in [0, 1].
+
+    -inf where it is 0. By Loader's saddle point.
     """
     count(n, "n")
     between(p, 0, 1, "p")
@@ -45,7 +47,7 @@ def log_binomial(k: int, n: int, p: float) -> float:
 
 
 def _log_binomial(k: int, n: int, p: float, q: float) -> float:
-    """``q`` = 1 - ``p`` is given: it may be what is known exactly."""
+    """Compute `log_binomial`; ``q`` = 1 - ``p`` is given, as it may be known exactly."""
     if k < 0 or k > n or (p == 0 and k > 0) or (q == 0 and k < n):
         return -inf
     if k == 0:
@@ -64,8 +66,9 @@ def _log_binomial(k: int, n: int, p: float, q: float) -> float:
 
 
 def log_hypergeometric(k: int, total: int, marked: int, drawn: int) -> float:
-    """The logarithm of P(K = k): ``k`` of the ``drawn`` are among the ``marked`` of ``total``; -inf
-    where that can't be.
+    """Return the logarithm of P(K = k): ``k`` of ``drawn`` are among the ``marked`` of ``total``.
+
+    -inf where that is impossible.
     """
     count(total, "total")
     between(marked, 0, total, "marked")
@@ -78,7 +81,10 @@ def log_hypergeometric(k: int, total: int, marked: int, drawn: int) -> float:
 
 
 def log_poisson(k: int, mean: float) -> float:
-    """The logarithm of P(K = k) of a Poisson count; ``mean`` 0 or more; -inf where it is 0."""
+    """Return the logarithm of P(K = k) of a Poisson count; -inf where it is 0.
+
+    ``mean`` is 0 or more.
+    """
     between(mean, 0, 1.7e308, "mean")
     if k < 0 or (mean == 0 and k > 0):
         return -inf
@@ -88,13 +94,14 @@ def log_poisson(k: int, mean: float) -> float:
 
 
 def binomial_cdf(k: int, n: int, p: float) -> float:
-    """P(K <= k) of ``n`` trials with probability ``p``; as exact as `beta_cdf`."""
+    """Return P(K <= k) of ``n`` trials with probability ``p``; as exact as `beta_cdf`."""
     return _binomial_tail(beta_sf, k, n, p)
 
 
 def binomial_sf(k: int, n: int, p: float) -> float:
-    """P(K > k) of ``n`` trials with probability ``p``, as exact where it is small; P(K >= k) is
-    that of ``k - 1``.
+    """Return P(K > k) of ``n`` trials with probability ``p``; exact also where it is small.
+
+    P(K >= k) is that of ``k - 1``.
     """
     return _binomial_tail(beta_cdf, k, n, p)
 
@@ -108,10 +115,13 @@ def _binomial_tail(tail: Callable[[float, float, float], float], k: int, n: int,
 
 
 def poisson_cdf(k: int, mean: float) -> float:
-    """P(K <= k) of a Poisson count; as exact as `gamma_q`."""
+    """Return P(K <= k) of a Poisson count; as exact as `gamma_q`."""
     return gamma_q(k + 1, mean) if k >= 0 else 0.0
 
 
 def poisson_sf(k: int, mean: float) -> float:
-    """P(K > k) of a Poisson count, as exact where it is small; P(K >= k) is that of ``k - 1``."""
+    """Return P(K > k) of a Poisson count; exact also where it is small.
+
+    P(K >= k) is that of ``k - 1``.
+    """
     return gamma_p(k + 1, mean) if k >= 0 else 1.0

@@ -37,13 +37,14 @@ __all__ = [
 
 
 def log_gamma_peak(x: float, a: float) -> float:
-    """log(x^a exp(-x) / gamma(a)) for ``x`` above 0: the density of the logarithm."""
+    """Return log(x^a exp(-x) / gamma(a)), the log density of log(X), for ``x`` above 0."""
     return 0.5 * log(a) - HALF_LOG_TWO_PI - stirling(a) - a * excess((x - a) / a, x, a)
 
 
 def gamma_terms(x: float, a: float) -> Iterator[tuple[float, float]]:
-    """Of the continued fraction of the upper tail, which begins with ``x - a + 1``; for ``x`` above
-    0 and every ``a``.
+    """Yield the terms of the continued fraction of the upper tail after the first, ``x - a + 1``.
+
+    For ``x`` above 0 and every ``a``.
     """
     n = 0
     while True:
@@ -52,7 +53,7 @@ def gamma_terms(x: float, a: float) -> Iterator[tuple[float, float]]:
 
 
 def _gamma_series(x: float, a: float) -> float:
-    """1 + x / (a + 1) + x^2 / ((a + 1) (a + 2)) + ..., for ``x`` at most ``a``."""
+    """Return 1 + x / (a + 1) + x^2 / ((a + 1) (a + 2)) + ..., for ``x`` at most ``a``."""
     term = total = 1.0
     n = 0
     while term > STEADY * total:
@@ -63,7 +64,7 @@ def _gamma_series(x: float, a: float) -> float:
 
 
 def _gamma_tails(x: float, a: float) -> tuple[float, float]:
-    """The logarithms of both tails at ``x``."""
+    """Return the logarithms of both tails at ``x``."""
     if x <= 0:
         return -inf, 0.0
     if x == inf:
@@ -82,51 +83,50 @@ def _checked_gamma_tails(a: float, x: float) -> tuple[float, float]:
 
 
 def log_gamma_p(a: float, x: float) -> float:
-    """The logarithm of `gamma_p`, also where that underflows; -inf at ``x`` = 0."""
+    """Return the logarithm of `gamma_p`, also where that underflows; -inf at ``x`` = 0."""
     return _checked_gamma_tails(a, x)[0]
 
 
 def log_gamma_q(a: float, x: float) -> float:
-    """The logarithm of `gamma_q`, also where that underflows; -inf at ``x`` = infinity."""
+    """Return the logarithm of `gamma_q`, also where that underflows; -inf at ``x`` = infinity."""
     return _checked_gamma_tails(a, x)[1]
 
 
 def gamma_p(a: float, x: float) -> float:
-    """P(X <= x) of a gamma distribution of shape ``a`` and scale 1: the regularised incomplete
-    gamma function P(a, x).
+    """Return P(X <= x) of a gamma distribution of shape ``a`` and scale 1.
 
-    ``a`` above 0, ``x`` from 0 to infinity, both inclusive. Relative error below 1e-12 for ``a``
-    from 0.1 to 10,000.
+    This is the regularised incomplete gamma function P(a, x), for ``a`` above 0, ``x`` from 0 to
+    infinity, both inclusive. Relative error below 1e-12 for ``a`` from 0.1 to 10,000.
     """
     return exp(log_gamma_p(a, x))
 
 
 def gamma_q(a: float, x: float) -> float:
-    """P(X > x) of a gamma distribution, Q(a, x), as exact where it is small as `gamma_p` is."""
+    """Return P(X > x) of a gamma distribution, Q(a, x); as exact as `gamma_p` where small."""
     return exp(log_gamma_q(a, x))
 
 
 def _gamma_point(p: float, q: float, a: float) -> float:
-    """The ``x`` with P(X <= x) = ``p`` = 1 - ``q``, both above 0; below 1e-300 it is 0."""
+    """Return the ``x`` with P(X <= x) = ``p`` = 1 - ``q``, both above 0; below 1e-300 it is 0."""
     lower = p <= q
-    wanted = log(p if lower else q)
+    log_p = log(p if lower else q)
     x = a
     while True:
-        found = _gamma_tails(x, a)[0 if lower else 1]
-        slope = exp(log_gamma_peak(x, a) - found)
-        step = (wanted - found) / slope
+        log_tail = _gamma_tails(x, a)[0 if lower else 1]
+        slope = exp(log_gamma_peak(x, a) - log_tail)
+        step = (log_p - log_tail) / slope
         x *= exp(max(step, LONGEST_STEP) if lower else min(-step, WIDEST_STEP))
         if x < LEAST:
             return 0.0
-        if abs(wanted - found) < NEARLY:
+        if abs(log_p - log_tail) < NEARLY:
             return x
 
 
 def gamma_quantile(p: float, a: float) -> float:
-    """The ``x`` with P(a, x) = ``p``. ``p`` in [0, 1], both inclusive (0 gives 0, 1 gives
-    infinity); ``a`` above 0.
+    """Return the ``x`` with P(a, x) = ``p``.
 
-    Relative error below 1e-12 for ``a`` from 0.1 to 10,000. What is below 1e-300 is 0.
+    ``p`` in [0, 1], both inclusive (0 gives 0, 1 gives infinity); ``a`` above 0. Relative error
+    below 1e-12 for ``a`` from 0.1 to 10,000. A result below 1e-300 is 0.
     """
     between(p, 0, 1, "p")
     positive(a, "a")
@@ -136,7 +136,7 @@ def gamma_quantile(p: float, a: float) -> float:
 
 
 def gamma_upper_quantile(q: float, a: float) -> float:
-    """The ``x`` with Q(a, x) = ``q``; for a ``q`` so small that ``1 - q`` would round it away."""
+    """Return the ``x`` with Q(a, x) = ``q``, also if ``1 - q`` would round ``q`` away."""
     between(q, 0, 1, "q")
     positive(a, "a")
     if q == 1:

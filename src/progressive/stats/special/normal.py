@@ -1,4 +1,4 @@
-"""The normal distribution and Student's: tails and quantiles."""
+"""The normal distribution and Student's t: tails and quantiles."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ _SQRT_TWO: Final = sqrt(2.0)
 _SQRT_TWO_PI: Final = sqrt(2.0 * pi)
 
 _FAR_TAIL: Final = -30.0
-"""Below, erfc comes near to underflow, and six terms of the asymptotic series are exact to the last
-digit.
+"""The ``z`` below which erfc nearly underflows, and six terms of the asymptotic series are exact to
+the last digit.
 """
 
 
 def normal_cdf(z: float) -> float:
-    """P(Z <= z) of the standard normal distribution, for every ``z``. Relative error below 3e-13
-    down to ``z`` = -37.
+    """Return P(Z <= z) of the standard normal distribution, for every ``z``.
+
+    Relative error below 3e-13 down to ``z`` = -37.
     """
     return 0.5 * erfc(-number(z, "z") / _SQRT_TWO)
 
 
 def normal_sf(z: float) -> float:
-    """P(Z > z), as exact where it is small as `normal_cdf` is."""
+    """Return P(Z > z); where it is small, as exact as `normal_cdf`."""
     return normal_cdf(-z)
 
 
 def log_normal_cdf(z: float) -> float:
-    """The logarithm of `normal_cdf` for every ``z``; far out, where that underflows, by its
-    asymptotic series (DLMF 7.12.1).
+    """Return the logarithm of `normal_cdf`, for every ``z``.
 
-    Relative error below 2e-14 from -200 to 9.
+    Far out, where that underflows, by its asymptotic series (DLMF 7.12.1). Relative error below
+    2e-14 from -200 to 9.
     """
     number(z, "z")
     if z > 0:
@@ -59,8 +60,9 @@ def log_normal_cdf(z: float) -> float:
 
 
 def normal_quantile(p: float) -> float:
-    """The ``z`` with P(Z <= z) = ``p``. ``p`` in [0, 1], both inclusive (0 and 1 give infinities).
-    Relative error below 1e-15.
+    """Return the ``z`` with P(Z <= z) = ``p``.
+
+    ``p`` in [0, 1], both inclusive (0 and 1 give infinities). Relative error below 1e-15.
     """
     between(p, 0, 1, "p")
     if p > 0.5:
@@ -69,7 +71,7 @@ def normal_quantile(p: float) -> float:
 
 
 def _lower_normal_point(p: float) -> float:
-    """The quantile of a ``p`` in (0, 1/2]."""
+    """Return the quantile of a ``p`` in (0, 1/2]."""
     if p > 0.25:
         # Around the median by the odd function: relative to its own size, not to the tail's.
         middle = 2 * (p - 0.5)
@@ -77,24 +79,25 @@ def _lower_normal_point(p: float) -> float:
         for _ in range(5):
             z += (middle - erf(z / _SQRT_TWO)) * _SQRT_TWO_PI / 2 * exp(0.5 * z * z)
         return z
-    wanted = log(p)
+    log_p = log(p)
     z = -sqrt(-2 * log(2 * p))  # left of it: P(Z <= -x) is below exp(-x^2 / 2) / 2
     while True:
-        found = log_normal_cdf(z)
-        z += (wanted - found) * _SQRT_TWO_PI * exp(found + 0.5 * z * z)
-        if abs(wanted - found) < NEARLY:
+        log_tail = log_normal_cdf(z)
+        z += (log_p - log_tail) * _SQRT_TWO_PI * exp(log_tail + 0.5 * z * z)
+        if abs(log_p - log_tail) < NEARLY:
             return z
 
 
 def student_cdf(t: float, degrees: float) -> float:
-    """P(T <= t) of Student's distribution with ``degrees`` of freedom, above 0 and not necessarily
-    whole. Relative error below 1e-12.
+    """Return P(T <= t) of Student's distribution with ``degrees`` of freedom.
+
+    ``degrees`` is above 0 and not necessarily whole. Relative error below 1e-12.
     """
     number(t, "t")
     positive(degrees, "degrees")
     if t == 0:
         return 0.5
-    # Whichever of the two is small is told by its own division.
+    # Each is a division of its own, so that the small one keeps its digits.
     ratio = t * t / degrees
     x, y = 1 / (1 + ratio), 1 / (1 + 1 / ratio) if ratio > 0 else 0.0
     tail = 0.5 * exp(beta_tails(x, y, degrees / 2, 0.5)[0])
@@ -102,16 +105,18 @@ def student_cdf(t: float, degrees: float) -> float:
 
 
 def student_quantile(p: float, degrees: float) -> float:
-    """The ``t`` with P(T <= t) = ``p``. ``p`` in [0, 1], both inclusive (0 and 1 give infinities);
-    ``degrees`` above 0.
+    """Return the ``t`` with P(T <= t) = ``p``.
 
-    Relative error below 1e-12 for ``degrees`` from 0.5 to 300.
+    ``p`` in [0, 1], both inclusive (0 and 1 give infinities); ``degrees`` above 0. Relative error
+    below 1e-12 for ``degrees`` from 0.5 to 300.
     """
     between(p, 0, 1, "p")
     positive(degrees, "degrees")
     tail = min(p, 1 - p)
-    if tail in (0, 0.5):
-        return 0.0 if tail else (inf if p else -inf)
+    if tail == 0.5:
+        return 0.0
+    if tail == 0:
+        return inf if p else -inf
     x, y = beta_point(2 * tail, 2 * (0.5 - tail), degrees / 2, 0.5)
     size = sqrt(degrees * (y / x)) if x > 0 else inf
     return size if p > 0.5 else -size

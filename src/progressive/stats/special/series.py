@@ -1,6 +1,4 @@
-"""What the distribution functions are built of: Stirling's remainder, deviances without
-cancellation, continued fractions.
-"""
+"""Building blocks of the distribution functions: Stirling's remainder, deviances, fractions."""
 
 from __future__ import annotations
 
@@ -28,49 +26,53 @@ last place.
 """
 
 NEARLY: Final = 1e-8
-"""A quantile's last Newton step: from a relative error of the tail of 1e-8 the next error is about
-its square.
+"""The relative error of the tail at which a quantile takes its last Newton step: the next error is
+about its square.
 """
 
 LONGEST_STEP: Final = -200.0
-"""Far from the quantile a Newton step may overshoot to the left, and past -700 the exponential is
-0.
+"""The longest Newton step to the left: far from the quantile it may overshoot, and past -700 the
+exponential is 0.
 """
 
 WIDEST_STEP: Final = 1.0
-"""To the right of a quantile the logarithm of an upper tail falls exponentially: overshooting by
-``n`` takes ``n`` steps back.
+"""The longest Newton step to the right: there the log of an upper tail falls exponentially, so
+overshooting by ``n`` takes ``n`` steps back.
 """
 
 LEAST: Final = 1e-300
-"""Quantiles below are given as 0, and ratios below are too near to it to have all their digits."""
+"""Quantiles below this are returned as 0; ratios below it do not have all their digits."""
 
 
 def between(value: float, low: float, high: float, what: str) -> None:
-    """Raise if ``value`` is not within [low, high]; NaN is not."""
+    """Raise `ValueError` if ``value`` is not within [low, high]; NaN is not."""
     if isnan(value) or value < low or value > high:
         raise ValueError(f"{what}={value!r} is not between {low:g} and {high:g}")
 
 
 def positive(value: float, what: str) -> None:
+    """Raise `ValueError` if ``value`` is not above 0 and finite."""
     if isnan(value) or value <= 0 or value == inf:
         raise ValueError(f"{what}={value!r} must be above 0 and finite")
 
 
 def number(value: float, what: str) -> float:
+    """Return ``value`` if it is not NaN; raise `ValueError` otherwise."""
     if isnan(value):
         raise ValueError(f"{what}={value!r} is not a number")
     return value
 
 
 def count(value: int, what: str) -> None:
+    """Raise `ValueError` if ``value`` is below 0."""
     if value < 0:
         raise ValueError(f"{what}={value!r} must be 0 or more")
 
 
 def stirling(x: float) -> float:
-    """What Stirling's formula lacks: log gamma(x) - ((x - 1/2) log x - x + 1/2 log(2 pi)), for
-    ``x`` above 0.
+    """Return the remainder of Stirling's formula, for ``x`` above 0.
+
+    This is log gamma(x) - ((x - 1/2) log x - x + 1/2 log(2 pi)).
     """
     if x < 10:
         return lgamma(x) - (x - 0.5) * log(x) + x - HALF_LOG_TWO_PI
@@ -81,10 +83,9 @@ def stirling(x: float) -> float:
 
 
 def excess(x: float, top: float, bottom: float) -> float:
-    """``x - log(top / bottom)`` for ``top / bottom`` = 1 + x above 0, without its cancellation
-    around 0.
+    """Return ``x - log(top / bottom)`` for ``top / bottom`` = 1 + x above 0, without cancellation.
 
-    Both are given: near -1 the ratio can't be told from ``x``.
+    Both are given: near -1 the ratio can't be computed from ``x``.
     """
     if abs(x) > 0.4:
         ratio = top / bottom
@@ -101,13 +102,14 @@ def excess(x: float, top: float, bottom: float) -> float:
 
 
 def deviance(x: float, mean: float) -> float:
-    """``x log(x / mean) + mean - x``, Loader's D; both above 0."""
+    """Return ``x log(x / mean) + mean - x``, Loader's D; both above 0."""
     return x * excess((mean - x) / x, mean, x)
 
 
 def fraction(first: float, terms: Iterator[tuple[float, float]]) -> float:
-    """The continued fraction ``first + a1 / (b1 + a2 / (b2 + ...))`` by the method of Lentz, from
-    the pairs ``(a, b)``.
+    """Return the continued fraction ``first + a1 / (b1 + a2 / (b2 + ...))``.
+
+    By the method of Lentz; ``terms`` are the pairs ``(a, b)``.
     """
     value = ratio = first
     inverse, step = 0.0, 0.0
@@ -121,7 +123,7 @@ def fraction(first: float, terms: Iterator[tuple[float, float]]) -> float:
 
 
 def other_tail(log_tail: float) -> float:
-    """The logarithm of ``1 - exp(log_tail)``."""
+    """Return the logarithm of ``1 - exp(log_tail)``."""
     if log_tail < -1:
         return log1p(-exp(log_tail))
     rest = -expm1(log_tail)

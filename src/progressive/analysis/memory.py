@@ -1,0 +1,30 @@
+"""Read back what a check has stored in its memory.
+
+Memory is typed as plain JSON values. A check gets back only what it has returned itself, so these
+functions restore the type and trust the content.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from progressive.model.actions import Memory
+
+__all__ = ["kept_counts", "kept_numbers", "kept_pair"]
+
+
+def kept_pair(memory: Memory) -> tuple[Memory, Memory]:
+    """Return the two parts of a memory; both are None before the first look."""
+    assert memory is None or isinstance(memory, tuple)
+    first, second = memory or (None, None)
+    return first, second
+
+
+def kept_numbers(memory: Memory) -> tuple[float, ...]:
+    """Return stored numbers; none before the first look."""
+    return cast("tuple[float, ...]", memory or ())
+
+
+def kept_counts(memory: Memory) -> tuple[int, ...]:
+    """Return stored whole numbers; none before the first look."""
+    return cast("tuple[int, ...]", memory or ())
