@@ -104,9 +104,14 @@ class House:
         }
 
     def loose_signatures(self) -> Iterator[str]:
-        """Every public function, method and field whose type says ``Any``, as module and name."""
+        """Every public function, method and field whose type says ``Any``, as module and name.
+
+        Public is what a module lists in ``__all__``; where its folder lists names too, what both
+        list.
+        """
         for name, tree in self.trees.items():
-            public = _all_of(tree)
+            listed = _all_of(self.trees[name.rpartition(".")[0]]) if name else []
+            public = [each for each in _all_of(tree) if not listed or each in listed]
             for node in tree.body:
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in public:
                     if _says_any(node):
@@ -168,7 +173,7 @@ def _says_any(node: ast.stmt) -> bool:
     return any(
         isinstance(inner, ast.Name) and inner.id == "Any"
         for each in types
-        if each is not None
+        if each is not None and ast.unparse(each) != "attrs.Attribute[Any]"  # of any validator
         for inner in ast.walk(each)
     )
 

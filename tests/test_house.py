@@ -14,6 +14,8 @@ LIMITS = {
     "files of at most 50 lines": 12,
     "names in the root": 75,
     "lines over 100": 0,
+    "casts": 28,
+    "Any in public signatures": 0,
 }
 """At most so many of each."""
 

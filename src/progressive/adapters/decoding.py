@@ -14,7 +14,7 @@ __all__ = ["get_path", "strict_json"]
 T = TypeVar("T")
 
 
-def strict_json(body: bytes) -> Any:
+def strict_json(body: bytes) -> object:
     """``body`` as JSON: no NaN, no name twice in an object, no nesting without end. Raises
     `Malformed`.
     """

@@ -39,7 +39,7 @@ class Codec:
     """How each type is written and read, made once for each set of kinds."""
 
     def __init__(self, kinds: Kinds) -> None:
-        own = {each.kind: each for each in kinds.classes}
+        own: dict[str, Any] = {str(getattr(each, "kind", "")): each for each in kinds.classes}
         if taken := sorted(own.keys() & {each.kind for each in (*KINDS, *_CHECKS)}):
             raise StrategyError(
                 [

@@ -169,7 +169,7 @@ class Endpoint:
         except StrategyError as error:
             yield str(error)
 
-    def request(self, names: Mapping[str, Any]) -> Request:
+    def request(self, names: Mapping[str, object]) -> Request:
         """The request, with its names filled in and quoted."""
         path = _filled(self.path, names, segment)
         return Request(
@@ -207,7 +207,7 @@ class Endpoint:
         )
 
 
-def _filled(template: str, names: Mapping[str, Any], quoted: Callable[[str], str]) -> str:
+def _filled(template: str, names: Mapping[str, object], quoted: Callable[[str], str]) -> str:
     return _PLACE.sub(lambda found: quoted(str(names[found[1]])), template)
 
 

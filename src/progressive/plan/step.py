@@ -193,9 +193,9 @@ class Kinds:
     ``kind`` and an ``advance`` or ``judge``, and for a kind that two classes have.
     """
 
-    classes: tuple[type[Any], ...]
+    classes: tuple[type, ...]
 
-    def __init__(self, *classes: type[Any]) -> None:
+    def __init__(self, *classes: type) -> None:
         for each in classes:
             if not isinstance(getattr(each, "kind", None), str) or not attrs.has(each):
                 raise StrategyError(
@@ -207,7 +207,7 @@ class Kinds:
                     f"Kinds: {each!r} is neither a step (it has no advance) nor a check (it "
                     "has no judge)"
                 )
-        names = [each.kind for each in classes]
+        names: list[str] = [str(getattr(each, "kind", "")) for each in classes]
         for twice in sorted({name for name in names if names.count(name) > 1}):
             raise StrategyError(
                 f"Kinds: two classes have the kind {twice!r}; a kind names one of them for ever"

@@ -4,7 +4,7 @@ Shared by both colours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,8 +56,8 @@ class Call:
     least one is there.
     """
 
-    sync: Callable[[], Any] | None
-    acoro: Callable[[], Any] | None
+    sync: Callable[[], object] | None
+    acoro: Callable[[], Awaitable[object]] | None
     answer: Answer
     trouble: Trouble
 

@@ -39,9 +39,9 @@ class Call:
 
     verb: str
     asynchronous: bool = False
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
     over: bool = False
-    answer: Any = None
+    answer: object = None
     error: BaseException | None = None
 
     def __getitem__(self, name: str) -> Any:

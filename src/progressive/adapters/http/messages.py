@@ -56,7 +56,7 @@ class Request:
     path: str = attrs.field(converter=_path)
     params: tuple[tuple[str, str], ...] = attrs.field(default=(), kw_only=True, converter=_pairs)
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), kw_only=True, converter=_pairs)
-    json: Any = attrs.field(default=None, kw_only=True)
+    json: object = attrs.field(default=None, kw_only=True)
     content: bytes | None = attrs.field(default=None, kw_only=True)
     write: bool = attrs.field(default=False, kw_only=True)
     accept: tuple[int, ...] = attrs.field(default=(), kw_only=True)
@@ -88,7 +88,7 @@ class Response:
         """The first header of this name."""
         return next((value for found, value in self.headers if found == name.lower()), None)
 
-    def json(self) -> Any:
+    def json(self) -> object:
         """The body as JSON, strictly: no NaN, no name twice. Raises `Malformed`, which never quotes
         the body.
         """

@@ -26,7 +26,7 @@ class Condition:
 
 
 def condition(
-    manifest: Mapping[str, Any], kind: str, path: str = "status.conditions"
+    manifest: Mapping[str, object], kind: str, path: str = "status.conditions"
 ) -> Condition | None:
     """The condition of this type (``Available``), None if it is not there. A list without
     conditions has none.
@@ -45,7 +45,7 @@ def condition(
     return None
 
 
-def is_observed(manifest: Mapping[str, Any]) -> bool:
+def is_observed(manifest: Mapping[str, object]) -> bool:
     """Has the controller seen the object as it is written now? Until then its status is about an
     older one.
 
@@ -56,7 +56,7 @@ def is_observed(manifest: Mapping[str, Any]) -> bool:
     )
 
 
-def count(manifest: Mapping[str, Any], path: str, default: int = 0) -> int:
+def count(manifest: Mapping[str, object], path: str, default: int = 0) -> int:
     """A whole number of the object; the API leaves out of a status what is 0."""
     try:
         return get_path(manifest, path, int)

@@ -12,6 +12,7 @@ import attrs
 
 from progressive.adapters.decoding import get_path
 from progressive.errors import Failure, RouterError, StrategyError
+from progressive.model import fields
 from progressive.model.router_state import Marker
 
 from .objects import Manifest
@@ -26,11 +27,11 @@ ANNOTATION: Final = "progressive-delivery/marker"
 class Markers:
     """The markers of one object. ``where``: what messages call the object."""
 
-    entries: Mapping[str, Any]
+    entries: Mapping[str, object]
     where: str
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any], *, where: str) -> Self:
+    def of(cls, manifest: Mapping[str, object], *, where: str) -> Self:
         """Those of a manifest; `RouterError`, PERMANENT, if the annotation holds something else."""
         metadata = manifest.get("metadata")
         annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
@@ -43,7 +44,7 @@ class Markers:
             why = "is not what this library writes; remove it"
         raise RouterError(f"{where}: the annotation {ANNOTATION} {why}", failure=Failure.PERMANENT)
 
-    def entry(self, service: str) -> Mapping[str, Any]:
+    def entry(self, service: str) -> Mapping[str, object]:
         """What is written for a service; empty if nothing usable is."""
         found = self.entries.get(service)
         return found if isinstance(found, dict) else {}
@@ -55,8 +56,8 @@ class Markers:
         found = self.entry(service)
         try:
             return Marker(
-                generation=found.get("generation", 0),
-                serial=found.get("serial", 0),
+                generation=fields.whole(found.get("generation", 0), "Marker.generation"),
+                serial=fields.whole(found.get("serial", 0), "Marker.serial"),
                 closed=bool(found.get("closed", False)),
             )
         except StrategyError as error:

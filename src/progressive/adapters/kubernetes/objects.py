@@ -37,17 +37,23 @@ def find(path: str) -> HttpFlow[Manifest | None]:
     return None if response.status == 404 else _object(response.json())
 
 
-def patch(path: str, changes: Mapping[str, Any], *, version: str | None) -> HttpFlow[Manifest]:
+def patch(path: str, changes: Mapping[str, object], *, version: str | None) -> HttpFlow[Manifest]:
     """Change these fields of an object if it still has the resourceVersion ``version``; else
     `ConflictError`, nothing is changed.
 
     None changes them whatever it has. The answer is the object as it is stored now. Lists are
     replaced whole (RFC 7396), which compare-and-set makes safe.
     """
+    metadata = changes.get("metadata")
     condition = (
         {}
         if version is None
-        else {"metadata": {**changes.get("metadata", {}), "resourceVersion": version}}
+        else {
+            "metadata": {
+                **(metadata if isinstance(metadata, dict) else {}),
+                "resourceVersion": version,
+            }
+        }
     )
     body = json.dumps({**changes, **condition}, allow_nan=False, separators=(",", ":")).encode()
     response = yield Request(

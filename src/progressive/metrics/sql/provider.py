@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -33,6 +33,32 @@ from progressive.model.traffic import Track
 from .statement import STYLES, Query
 
 __all__ = ["Query", "Sql"]
+
+
+class Cursor(Protocol):
+    """As much of a cursor of PEP 249 as is used here."""
+
+    @property
+    def description(self) -> object:
+        """None where the statement gives no rows."""
+        ...
+
+    def execute(self, operation: str, parameters: Any, /) -> object:
+        """Run one statement."""
+        ...
+
+    def fetchmany(self, size: int = ..., /) -> Iterable[Any]:
+        """The next rows, so many at most."""
+        ...
+
+
+class Connection(Protocol):
+    """As much of a connection of PEP 249 as is used here."""
+
+    def cursor(self) -> Cursor:
+        """A new cursor."""
+        ...
+
 
 _PERMANENT: Final = frozenset({"ProgrammingError", "NotSupportedError", "DataError"})
 """Errors of the DB-API that come again with every try: the query is wrong."""
@@ -97,7 +123,7 @@ class Sql:
     password. ``explain=str`` shows their words.
     """
 
-    connect: Callable[[], Any] = attrs.field(repr=False, validator=_is_factory)
+    connect: Callable[[], Connection] = attrs.field(repr=False, validator=_is_factory)
     _queries: Declared[Query] = attrs.field(
         alias="metrics", converter=_declared, validator=_are_queries
     )
@@ -196,7 +222,7 @@ class Sql:
             "shows them"
         )
 
-    def _style(self, metric: Metric, query: Query, connection: Any) -> str:
+    def _style(self, metric: Metric, query: Query, connection: Connection) -> str:
         """The paramstyle that this connection takes. Raises `MetricsError` where the query can't be
         asked over it.
         """
@@ -235,7 +261,7 @@ def _driver(connection: object) -> tuple[str, str | None]:
     return "", None
 
 
-def _rows(connection: Any, text: str, bound: Any) -> list[Any] | None:
+def _rows(connection: Connection, text: str, bound: Any) -> list[Any] | None:
     """The first rows, a few more than can be used; None if the statement has none to give."""
     cursor = connection.cursor()
     cursor.execute(text, bound)

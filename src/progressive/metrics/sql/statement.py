@@ -62,7 +62,7 @@ class Statement:
     text: str
     order: tuple[str, ...] | None
 
-    def bound(self, values: Mapping[str, Any]) -> Any:
+    def bound(self, values: Mapping[str, object]) -> dict[str, object] | tuple[object, ...]:
         """The parameters as the driver takes them."""
         return dict(values) if self.order is None else tuple(values[name] for name in self.order)
 

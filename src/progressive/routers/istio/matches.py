@@ -26,14 +26,14 @@ to the candidate.
 """
 
 
-def condition_for(match: Match) -> tuple[str, dict[str, Any]]:
+def condition_for(match: Match) -> tuple[str, dict[str, object]]:
     """The header that a match is about, and what it must be."""
     if match.source == "header":
         return match.name, {"exact": match.value}
     return "cookie", {"regex": COOKIE.format(re.escape(match.name), re.escape(match.value))}
 
 
-def match_of(header: str, wanted: Any) -> Match:
+def match_of(header: str, wanted: object) -> Match:
     """The match that a condition on a header was made from."""
     match wanted:
         case {"regex": str(regex)} if header == "cookie" and (

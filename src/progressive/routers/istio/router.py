@@ -117,14 +117,16 @@ class Istio(Router[Request, Response, VirtualService]):
             lambda self: HttpClient(self.api.api, RouterError, "Kubernetes"), takes_self=True
         ),
     )
-    _last: dict[str, Mapping[str, Any]] = attrs.field(
+    _last: dict[str, Mapping[str, object]] = attrs.field(
         init=False, repr=False, eq=False, factory=dict
     )
     """The object as it was read last, by the version that `read` gave out: so a write need not read
     it once more. It may be old: the API server compares.
     """
 
-    def render(self, release: Release, traffic: Traffic, manifest: Mapping[str, Any]) -> Manifest:
+    def render(
+        self, release: Release, traffic: Traffic, manifest: Mapping[str, object]
+    ) -> Manifest:
         """A manifest of the VirtualService with these weights, for those who apply it themselves
         (GitOps): no request is made.
 
@@ -203,7 +205,7 @@ class Istio(Router[Request, Response, VirtualService]):
         with after_write():
             return self._parse(release, stored)
 
-    def _parse(self, release: Release, manifest: Mapping[str, Any]) -> VirtualService:
+    def _parse(self, release: Release, manifest: Mapping[str, object]) -> VirtualService:
         return VirtualService.of(
             manifest, self._naming(release), routes=self.routes, where=self._where()
         )

@@ -36,7 +36,7 @@ class VirtualService:
     ``http``; ours are left out.
     """
 
-    manifest: Mapping[str, Any]
+    manifest: Mapping[str, object]
     naming: Naming
     http: tuple[Json, ...]
     managed: tuple[int, ...]
@@ -45,7 +45,7 @@ class VirtualService:
     @classmethod
     def of(
         cls,
-        manifest: Mapping[str, Any],
+        manifest: Mapping[str, object],
         naming: Naming,
         *,
         routes: tuple[str, ...] | None,
@@ -205,7 +205,10 @@ class VirtualService:
         """The whole manifest with ``traffic`` in it."""
         return {
             **self.manifest,
-            "spec": {**self.manifest["spec"], "http": self._routes_with(traffic, total)},
+            "spec": {
+                **get_path(self.manifest, "spec", dict),
+                "http": self._routes_with(traffic, total),
+            },
         }
 
     def _routes_with(self, traffic: Traffic, total: int) -> list[Json]:
@@ -310,7 +313,8 @@ class VirtualService:
 
     @property
     def _added_before(self) -> tuple[str, ...]:
-        return tuple(self._markers.entry(self.naming.release.service).get("added", ()))
+        added = self._markers.entry(self.naming.release.service).get("added")
+        return tuple(added) if isinstance(added, list) else ()
 
     def _added(self, http: list[Json]) -> list[str]:
         """The destinations in ``http`` that are ours: not there before, or ours already. They are

@@ -5,7 +5,7 @@ stored and goes on, and the end is the same.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 import attrs
 
@@ -15,7 +15,7 @@ from progressive.rollout.commands import Command
 from progressive.rollout.events import Event
 from progressive.runtime.protocol import Persist, Persisted
 from progressive.testing.simulation.service import World
-from progressive.testing.simulation.simulate import UNTIL, Run
+from progressive.testing.simulation.simulate import UNTIL, Run, RunOptions
 from progressive.testing.simulation.story import Story
 
 __all__ = ["Crashes", "crash_everywhere"]
@@ -37,7 +37,7 @@ def crash_everywhere(
     *,
     seed: object = 0,
     every: int = 1,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Crashes:
     """Stop the driver before and after every command and every save, once in each run, and demand
     the end of an undisturbed run.
@@ -75,7 +75,13 @@ class _Crashing(Run):
     """A run whose driver stops once, at one of the points that it counts."""
 
     def __init__(
-        self, strategy: Strategy, world: World, seed: object, *, stop_at: int | None, **options: Any
+        self,
+        strategy: Strategy,
+        world: World,
+        seed: object,
+        *,
+        stop_at: int | None,
+        **options: Unpack[RunOptions],
     ) -> None:
         super().__init__(strategy, world, seed, **options)
         self.points = 0

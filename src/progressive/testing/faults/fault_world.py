@@ -11,14 +11,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 
 from progressive.codec.documents import dumps, loads
 from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, Failure
-from progressive.model.actions import Go, Open
+from progressive.model.actions import GateAnswer, Go, HookAnswer, Open
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import (
     Counts,
@@ -36,6 +36,7 @@ from progressive.model.release import Release
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
+from progressive.plan.plan import Strategy
 from progressive.plan.step import Kinds
 from progressive.rollout.commands import (
     Apply,
@@ -64,7 +65,7 @@ from progressive.rollout.events import (
 from progressive.rollout.notes import Note
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
-from progressive.runtime.protocol import Execute, Persist, Persisted, tick_protocol
+from progressive.runtime.protocol import Effect, Execute, Persist, Persisted, Reply, tick_protocol
 from progressive.testing.doubles import EPOCH
 from progressive.testing.simulation.simulate import RELEASE
 
@@ -103,7 +104,7 @@ class FaultWorld:
     ``duplicate`` (each twice), ``shuffle`` (in another order each time).
     """
 
-    strategy: Any = attrs.field(kw_only=False)
+    strategy: Strategy = attrs.field(kw_only=False)
     release: Release = RELEASE
     kinds: Kinds = Kinds()
     now: datetime = EPOCH
@@ -132,8 +133,8 @@ class FaultWorld:
     answers: list[Measured] = attrs.field(factory=list)
     _owed: dict[Track, float] = attrs.field(factory=dict)
     # people's code
-    hook: Callable[[str], Any] = attrs.field(default=lambda key: Go())
-    gate: Callable[[datetime], Any] = attrs.field(default=lambda now: Open())
+    hook: Callable[[str], HookAnswer] = attrs.field(default=lambda key: Go())
+    gate: Callable[[datetime], GateAnswer] = attrs.field(default=lambda now: Open())
     # the store
     text: str = ""
     store_down: bool = False
@@ -383,7 +384,7 @@ class FaultWorld:
         self.ghost.saved(move.rollout, self.marker)
         return Persisted()
 
-    def moves(self, *events: Event) -> Generator[Any, None, Decision]:
+    def moves(self, *events: Event) -> Generator[Effect, None, Decision]:
         """One tick, stopping before each move; the caller may walk away at any of them, or come
         back much later.
         """
@@ -392,10 +393,10 @@ class FaultWorld:
             rollout, events, tick=Tick(at=self.now), stored=True, expected=rollout.serial
         )
         self.events += 1 + len(events)
-        reply: Any = None
+        reply: Reply | None = None
         while True:
             try:
-                move = talk.send(reply)
+                move = talk.send(reply)  # type: ignore[arg-type]
             except StopIteration as stop:
                 decision: Decision = stop.value.decision
                 return decision
@@ -434,7 +435,7 @@ class FaultWorld:
         self.save(Persist(decision.rollout, decision.notes, rollout.serial))
         return decision
 
-    def until(self, wanted: Callable[[Any], bool], *, ticks: int = 400) -> Any:
+    def until(self, wanted: Callable[[Self], bool], *, ticks: int = 400) -> Self:
         """This world, ticked at every ``wake_at`` until something holds; AssertionError with the
         last notes if it never does.
         """
@@ -452,7 +453,7 @@ class FaultWorld:
             f"it never came to that: {self.rollout!r}\n" + "\n".join(map(str, self.notes[-25:]))
         )
 
-    def said(self, kind: str) -> list[Any]:
+    def said(self, kind: str) -> list[Note]:
         """The notes of one kind, such as ``"entered"``."""
         return [note for note in self.notes if note.kind == kind]
 

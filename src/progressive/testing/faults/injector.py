@@ -85,7 +85,7 @@ class Faulty:
 
     def __init__(
         self,
-        port: Any,
+        port: object,
         faults: Sequence[Fault],
         *,
         seed: object = 0,
@@ -98,7 +98,8 @@ class Faulty:
         ]
         if unknown:
             raise StrategyError(f"Faulty: {type(port).__name__} has no method {unknown[0]!r}")
-        self._port, self._faults = port, tuple(faults)
+        self._port: Any = port
+        self._faults = tuple(faults)
         self._random = random.Random(f"{seed}").random  # noqa: S311 - nothing is secret here
         self._sleep = sleep if sleep is not None else (lambda by: time.sleep(by.total_seconds()))
         self._late: list[Callable[[], Any]] = []

@@ -6,24 +6,28 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from functools import partial
 from multiprocessing import get_context
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import attrs
 
 from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.units import format_duration
+from progressive.model.release import Release
 from progressive.plan.plan import Strategy
+from progressive.ports import AnyFleet, Gate, Hook
+from progressive.rollout.events import Event
+from progressive.rollout.state import Rollout
 from progressive.rollout.phases import Phase
 
 from .service import World
 from .simulate import simulate
-from .story import Exposure, Story
+from .story import Exposure
 
 __all__ = ["Many", "Proportion", "Quantiles", "Run", "simulate_many"]
 
@@ -193,6 +197,17 @@ class Many:
         )
 
 
+class Options(TypedDict, total=False):
+    """What `simulate` takes besides, for `simulate_many`: ``fleet`` makes one for each run."""
+
+    release: Release
+    hooks: Mapping[str, Hook]
+    gates: Mapping[str, Gate]
+    fleet: Callable[[], AnyFleet]
+    before_tick: Callable[[Rollout], Sequence[Event] | None]
+    until: timedelta
+
+
 def simulate_many(
     strategy: Strategy,
     world: World | None = None,
@@ -201,7 +216,7 @@ def simulate_many(
     seed: object = 0,
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Many:
     """Simulate ``runs`` rollouts, each with a seed of its own; further keywords are those of
     `simulate`.
@@ -228,7 +243,7 @@ def simulate_many(
     return Many(seed=seed, runs=tuple(found))
 
 
-def _makes_fleets(fleet: Any) -> None:
+def _makes_fleets(fleet: object) -> None:
     made = not isinstance(fleet, type) and (hasattr(fleet, "survey") or hasattr(fleet, "asurvey"))
     if fleet is not None and (made or not callable(fleet)):
         raise StrategyError(
@@ -254,10 +269,9 @@ def _all(one: Callable[[int], Run], runs: int, processes: int) -> Iterator[Run]:
         yield from pool.map(one, range(runs), chunksize=max(1, runs // (8 * processes)))
 
 
-def _run(
-    strategy: Strategy, world: World, seed: object, options: dict[str, Any], number: int
-) -> Run:
-    if options.get("fleet") is not None:
-        options = options | {"fleet": options["fleet"]()}
-    story: Story = simulate(strategy, world, seed=f"{seed}/{number}", **options)
+def _run(strategy: Strategy, world: World, seed: object, options: Options, number: int) -> Run:
+    made = options.get("fleet")
+    more: dict[str, Any] = {name: given for name, given in options.items() if name != "fleet"}
+    fleet = None if made is None else made()
+    story = simulate(strategy, world, seed=f"{seed}/{number}", fleet=fleet, **more)
     return Run(number, story.phase, story.duration, story.detected, story.exposed, story.why)

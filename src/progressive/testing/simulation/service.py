@@ -5,7 +5,7 @@ go wrong around it. All values.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any, Final
@@ -17,7 +17,7 @@ from progressive.model import fields
 from progressive.model.measurement import Bad, Histogram, Kind, Metric
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
-from progressive.rollout.events import PEOPLE, Event
+from progressive.rollout.events import Event, PEOPLE, PersonEvent
 from progressive.testing.doubles import EPOCH
 
 from .curves import CurveLike, is_number, number
@@ -243,16 +243,17 @@ class PersonAction:
     after: timedelta
     event: Event
 
-    def __init__(self, after: timedelta, kind: type[Any], **said: Any) -> None:
+    def __init__(self, after: timedelta, kind: type[PersonEvent], **said: object) -> None:
         if kind not in PEOPLE:
             raise StrategyError(
-                f"Say: {kind!r} is nothing that a person says; there are "
+                f"PersonAction: {kind!r} is nothing that a person says; there are "
                 f"{', '.join(one.__name__ for one in PEOPLE)}"
             )
         if not isinstance(after, timedelta) or after < timedelta():
-            raise StrategyError(f"Say: after {after!r} is not a duration; use minutes(30)")
+            raise StrategyError(f"PersonAction: after {after!r} is not a duration; use minutes(30)")
         object.__setattr__(self, "after", after)
-        object.__setattr__(self, "event", kind(at=EPOCH, **said))
+        make: Callable[..., PersonEvent] = kind
+        object.__setattr__(self, "event", make(at=EPOCH, **said))
 
 
 def _in_order(said: Iterable[PersonAction]) -> tuple[PersonAction, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import attrs
 
@@ -20,7 +20,7 @@ from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 from progressive.model.units import hours
 from progressive.plan.plan import Plan, Strategy
-from progressive.ports import Ports
+from progressive.ports import AnyFleet, Gate, Hook, Ports
 from progressive.rollout.commands import Command
 from progressive.rollout.events import Approve, Event, Reject, Tick
 from progressive.rollout.notes import Note
@@ -53,9 +53,9 @@ def simulate(
     *,
     seed: object = 0,
     release: Release = RELEASE,
-    hooks: Mapping[str, Callable[..., Any]] | None = None,
-    gates: Mapping[str, Callable[..., Any]] | None = None,
-    fleet: Any = None,
+    hooks: Mapping[str, Hook] | None = None,
+    gates: Mapping[str, Gate] | None = None,
+    fleet: AnyFleet | None = None,
     before_tick: Callable[[Rollout], Sequence[Event] | None] | None = None,
     until: timedelta = UNTIL,
 ) -> Story:
@@ -75,6 +75,15 @@ def simulate(
     )
 
 
+class RunOptions(TypedDict, total=False):
+    """What a `Run` takes besides: see `simulate`."""
+
+    release: Release
+    hooks: Mapping[str, Hook]
+    gates: Mapping[str, Gate]
+    fleet: AnyFleet
+
+
 class Run:
     """One rollout in one world, tick by tick. `simulate` is this to its end."""
 
@@ -84,9 +93,9 @@ class Run:
         world: World,
         seed: object,
         release: Release = RELEASE,
-        hooks: Mapping[str, Callable[..., Any]] | None = None,
-        gates: Mapping[str, Callable[..., Any]] | None = None,
-        fleet: Any = None,
+        hooks: Mapping[str, Hook] | None = None,
+        gates: Mapping[str, Gate] | None = None,
+        fleet: AnyFleet | None = None,
     ) -> None:
         plan = strategy.plan
         world.measures(plan.metrics)
@@ -116,9 +125,9 @@ class Run:
     def _ports(
         self,
         plan: Plan,
-        hooks: Mapping[str, Callable[..., Any]],
-        gates: Mapping[str, Callable[..., Any]],
-        fleet: Any,
+        hooks: Mapping[str, Hook],
+        gates: Mapping[str, Gate],
+        fleet: AnyFleet | None,
     ) -> Ports:
         named = [step.hook for step in plan.steps if step.hook is not None]
         return Ports(
