@@ -218,7 +218,7 @@ def test_a_hold_ends_by_itself(person: bool, after: timedelta) -> None:
 @rule("R31")
 def test_times_without_a_zone_are_refused() -> None:
     with pytest.raises(StrategyError, match="has no time zone"):
-        Tick(at=datetime(2026, 3, 1))
+        Tick(at=datetime(2026, 3, 1))  # noqa: DTZ001
 
 
 @rule("R31")

@@ -271,6 +271,7 @@ class FakeWeights:
         self.weights = weights or {"v1": 1, "v2": 0}
         self.status = dict.fromkeys(self.weights, "no check")
         self.backup: set[str] = set()
+        self.refused: dict[str, str] = {}
         self.algorithm = algorithm
         self.lines: list[str] = []
 
@@ -287,13 +288,17 @@ class FakeWeights:
                     f"app,BACKEND,UP,1,1,{self.algorithm},",
                 ]
             )
-        assert line.write and line.silent
+        assert line.write
         self.lines.append(line.text)
+        answers = []
         for command in line.text.split("; "):
             word, what, target, weight = command.split()
             assert (word, what) == ("set", "weight")
-            self.weights[target.removeprefix("app/")] = int(weight)
-        return ""
+            name = target.removeprefix("app/")
+            answers.append(self.refused.get(name, ""))
+            if name not in self.refused:
+                self.weights[name] = int(weight)
+        return "".join(f"{answer}\n" for answer in answers).rstrip("\n")
 
 
 def weigh(
@@ -359,6 +364,24 @@ def test_what_rises_is_written_first() -> None:
     weigh(fake, 5)
 
     assert fake.lines == ["set weight app/v1 19; set weight app/v2 1"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "failure"),
+    [
+        (["v1", "v2"], Failure.PERMANENT),
+        (["v1"], Failure.UNKNOWN),
+        (["v2"], Failure.UNKNOWN),
+    ],
+)
+@rule("R5")
+def test_a_write_that_was_refused_in_part_is_unknown(refused: list[str], failure: Failure) -> None:
+    fake = FakeWeights(v1=1, v2=0)
+    fake.refused = dict.fromkeys(refused, "Permission denied")
+
+    with pytest.raises(RouterError, match="Permission denied") as caught:
+        weigh(fake, 5)
+    assert caught.value.failure is failure
 
 
 def test_what_is_right_already_is_written_again() -> None:

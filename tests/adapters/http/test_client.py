@@ -177,7 +177,7 @@ def test_a_write_whose_answer_is_lost_is_unknown_and_is_not_sent_again(colour: s
 
 def test_a_read_is_tried_again_until_it_is_answered(colour: str) -> None:
     turns = iter([answer("503 Busy"), lambda sock, _: sock.close(), answer(body=b"fine")])
-    with server(lambda sock, head: next(turns)(sock, head)) as (url, received):
+    with server(lambda sock, head: next(turns)(sock, head)) as (url, received):  # noqa: PLW0108
         response = ask(Http(url), READ, colour)
 
     assert response.text == "fine"
@@ -192,7 +192,7 @@ def test_a_read_after_a_write_that_fails_leaves_the_write_unknown(colour: str) -
     def behave(sock: socket.socket, head: bytes) -> None:
         answer("200 OK" if head.startswith(b"POST") else "404 Not Found")(sock, head)
 
-    with server(behave) as (url, _), pytest.raises(RouterError) as caught:
+    with server(behave) as (url, _), pytest.raises(RouterError) as caught:  # noqa: PT012
         client = HttpClient(Http(url), RouterError, "Thing")
         client.run(both()) if colour == "sync" else asyncio.run(client.arun(both()))
 
@@ -471,7 +471,7 @@ def test_an_answer_that_makes_no_sense_is_the_adapters_error(colour: str) -> Non
     def flow() -> HttpFlow[Any]:
         return (yield READ).json()
 
-    with (
+    with (  # noqa: PT012
         server(answer(body=b"<html>")) as (url, _),
         pytest.raises(RouterError, match="makes no sense") as caught,
     ):

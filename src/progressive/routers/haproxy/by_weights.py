@@ -13,6 +13,7 @@ from progressive.adapters import parts
 from progressive.adapters.flow import Client, Malformed
 from progressive.adapters.lines import Line, LineFlow, LineSocket, to_line_socket
 from progressive.adapters.router import Router, goes_back
+from progressive.errors import Failure, RouterError
 from progressive.model.release import Release
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Traffic
@@ -127,8 +128,14 @@ class HAProxyWeights(Router[Line, str, _Pool]):
                     "HAProxy(map=...)"
                 )
         weights = [*_in_order(before.weights, wanted), *((name, 0) for name in others)]
-        # One line, so that nothing comes in between: what refuses one command refuses all of them.
-        yield Line(self._commands(weights), write=True, silent=True)
+        # One line, so that nothing comes in between.
+        answer = yield Line(self._commands(weights), write=True)
+        refusals = [line for line in answer.splitlines() if line.strip()]
+        if len(refusals) == len(weights):
+            raise refused(refusals[0])
+        if refusals:
+            why = f"HAProxy: {refusals[0]}; the others of the weights were set, so read again"
+            raise RouterError(why, failure=Failure.UNKNOWN)
 
     def _commands(self, weights: list[tuple[str, int]]) -> str:
         return "; ".join(f"set weight {self.backend}/{name} {weight}" for name, weight in weights)
