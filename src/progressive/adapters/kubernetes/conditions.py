@@ -5,7 +5,6 @@ and conditions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from progressive.errors import StrategyError
 from progressive.model.traffic import Match

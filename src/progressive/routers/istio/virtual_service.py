@@ -8,7 +8,6 @@ of Istio's reference, "Virtual Service".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 

@@ -5,7 +5,7 @@ stored and goes on, and the end is the same.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Unpack
+from typing import Unpack
 
 import attrs
 

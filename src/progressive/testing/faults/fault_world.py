@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import attrs
 

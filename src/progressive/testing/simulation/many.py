@@ -17,13 +17,13 @@ import attrs
 
 from progressive.errors import StrategyError
 from progressive.model import fields
-from progressive.model.units import format_duration
 from progressive.model.release import Release
+from progressive.model.units import format_duration
 from progressive.plan.plan import Strategy
 from progressive.ports import AnyFleet, Gate, Hook
 from progressive.rollout.events import Event
-from progressive.rollout.state import Rollout
 from progressive.rollout.phases import Phase
+from progressive.rollout.state import Rollout
 
 from .service import World
 from .simulate import simulate

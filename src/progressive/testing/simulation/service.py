@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -17,7 +17,7 @@ from progressive.model import fields
 from progressive.model.measurement import Bad, Histogram, Kind, Metric
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
-from progressive.rollout.events import Event, PEOPLE, PersonEvent
+from progressive.rollout.events import PEOPLE, Event, PersonEvent
 from progressive.testing.doubles import EPOCH
 
 from .curves import CurveLike, is_number, number
@@ -252,7 +252,7 @@ class PersonAction:
         if not isinstance(after, timedelta) or after < timedelta():
             raise StrategyError(f"PersonAction: after {after!r} is not a duration; use minutes(30)")
         object.__setattr__(self, "after", after)
-        make: Callable[..., PersonEvent] = kind
+        make = cast("Callable[..., PersonEvent]", kind)
         object.__setattr__(self, "event", make(at=EPOCH, **said))
 
 
