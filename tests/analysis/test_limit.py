@@ -40,14 +40,7 @@ from progressive import (
 )
 from progressive.analysis import Check, Judgement, Verdict
 from progressive.analysis.check_state import CheckState, action_for, reset_failures, update
-from progressive.model import (
-    Gauge,
-    Histogram,
-    Measurement,
-    Moments,
-    NoAnswer,
-    NoData,
-)
+from progressive.model import Gauge, Histogram, Measurement, Moments, NoAnswer, NoData
 from progressive.model.actions import Memory
 
 

@@ -42,8 +42,8 @@ from progressive import (
     seconds,
     times,
 )
+from progressive.adapters.rows import MOST_SAMPLES
 from progressive.errors import Failure, MetricsError, StrategyError
-from progressive.metrics._shapes import MOST_SAMPLES
 from progressive.metrics.function import Function
 from progressive.metrics.json_http import Endpoint, Http, JsonHttp
 from progressive.metrics.sql import Query, Sql

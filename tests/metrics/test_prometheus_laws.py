@@ -15,7 +15,6 @@ from tests.support.fake_prometheus import FakePrometheus, Reader, parsed
 from tests.support.rules import rule
 
 from progressive.adapters.flow import feed
-from progressive.metrics._promql import Template, matches, only, quoted
 from progressive.metrics.prometheus import (
     ERRORS,
     LATENCY,
@@ -25,6 +24,7 @@ from progressive.metrics.prometheus import (
     Ratio,
     Regex,
 )
+from progressive.metrics.prometheus.promql import Template, matches, only, quoted
 from progressive.model.measurement import Counts, Histogram, Look, NoAnswer, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track

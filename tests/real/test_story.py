@@ -37,7 +37,14 @@ from progressive import (
     seconds,
     start,
 )
-from progressive.metrics.prometheus import Counter, Prometheus, Rate, errors, istio, latency
+from progressive.metrics.prometheus import (
+    Counter,
+    Prometheus,
+    Rate,
+    errors,
+    istio,
+    latency,
+)
 from progressive.routers.istio import Http, Istio, Kubernetes
 from progressive.stores.sqlite import SqliteStore
 

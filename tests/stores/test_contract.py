@@ -414,7 +414,8 @@ def test_a_process_that_is_killed_while_it_saves_loses_nothing_that_it_said_was_
 def test_a_file_size_limit_of_the_system_is_a_store_error(place: Place, directory: Path) -> None:
     """Not simulated: the kernel itself cuts the write short and then refuses it."""
     script = (
-        "import os, resource, signal, sys; from tests.support.store_contract import *; from tests.support.places import *\n"
+        "import os, resource, signal, sys; from tests.support.store_contract import *; "
+        "from tests.support.places import *\n"
         "from progressive.errors import StoreError\n"
         "store = opened(*sys.argv[1:])\n"
         "store.save(a_rollout(), some_notes(0), expected=None)\n"

@@ -8,15 +8,7 @@ from typing import Any
 
 import attrs
 
-from progressive import (
-    ConflictError,
-    Release,
-    RouterError,
-    Served,
-    Traffic,
-    Version,
-    percent,
-)
+from progressive import ConflictError, Release, RouterError, Served, Traffic, Version, percent
 from progressive.errors import Failure
 from progressive.model import Capabilities, Marker, Percent
 from progressive.testing import MemoryRouter

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from tests.support.world import START
 
-from progressive import (
-    Metric,
-    Track,
-    seconds,
-)
+from progressive import Metric, Track, seconds
 from progressive.analysis import Verdict
-from progressive.model import (
-    Counts,
-    Gauge,
-    Histogram,
-    Look,
-    Measurement,
-    NoData,
-    Window,
-)
+from progressive.model import Counts, Gauge, Histogram, Look, Measurement, NoData, Window
 
 PASS, FAIL, INCONCLUSIVE, NO_DATA, ERROR = Verdict
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from tests.support.world import ERRORS, START
 
-from progressive import (
-    Metric,
-    seconds,
-)
+from progressive import Metric, seconds
 from progressive.model import Look, Window
 from progressive.model.traffic import Track
 

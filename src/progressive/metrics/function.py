@@ -30,6 +30,7 @@ from progressive.adapters.provider import (
     look_of,
     versions_of,
 )
+from progressive.adapters.rows import COLUMNS, Number, measurement
 from progressive.errors import Failure, MetricsError
 from progressive.model.measurement import (
     Counts,
@@ -46,8 +47,6 @@ from progressive.model.measurement import (
 )
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
-
-from ._shapes import COLUMNS, Number, measurement
 
 __all__ = ["Answer", "Function"]
 

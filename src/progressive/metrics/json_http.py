@@ -51,13 +51,12 @@ from progressive.adapters.provider import (
     time_form,
     versions_of,
 )
+from progressive.adapters.rows import COLUMNS, measurement
 from progressive.errors import MetricsError, StrategyError
 from progressive.model import fields
 from progressive.model.measurement import Kind, Look, Measurement, Metric, NoAnswer, NoData, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
-
-from ._shapes import COLUMNS, measurement
 
 __all__ = ["Endpoint", "Http", "JsonHttp"]
 

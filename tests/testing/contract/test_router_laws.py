@@ -24,14 +24,7 @@ from tests.support.broken_routers import (
 )
 from tests.support.rules import rule
 
-from progressive import (
-    Release,
-    RouterError,
-    Served,
-    Traffic,
-    percent,
-    seconds,
-)
+from progressive import Release, RouterError, Served, Traffic, percent, seconds
 from progressive.errors import Failure
 from progressive.model import Capabilities, Marker
 from progressive.testing import LawBroken, MemoryRouter, acheck_router, check_router

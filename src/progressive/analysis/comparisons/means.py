@@ -9,14 +9,7 @@ import attrs
 from progressive.model.measurement import Measurement, Moments
 from progressive.stats import means
 
-from .base import (
-    Accepted,
-    Numbers,
-    Question,
-    evidence_of_harm,
-    factor_towards_harm,
-    look_numbers,
-)
+from .base import Accepted, Numbers, Question, evidence_of_harm, factor_towards_harm, look_numbers
 
 __all__ = ["Means", "MeansAccepted"]
 

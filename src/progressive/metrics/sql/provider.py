@@ -1,23 +1,4 @@
-"""Business metrics out of any database with a DB-API 2.0 driver (psycopg, sqlite3, PyMySQL,
-oracledb): one query for each metric.
-
-::
-
-    ORDERS = Metric("failed-orders", kind="ratio", lag=seconds(5))
-    sql = Sql(
-        lambda: psycopg.connect(dsn),
-        {
-            ORDERS: Query(
-                "select count(*) filter (where state = 'failed'), count(*) from orders"
-                " where version = :version and created_at >= :start and created_at < :end"
-            ),
-        },
-    )
-
-Give the connection a user that may only read, and a time-out of its own (``statement_timeout``): a
-call that the driver of the rollout does not wait for any longer goes on in its thread until the
-database has answered.
-"""
+"""`Sql`, a provider of one query for each metric, through any driver of PEP 249."""
 
 from __future__ import annotations
 
@@ -42,14 +23,14 @@ from progressive.adapters.provider import (
     parameters,
     versions_of,
 )
+from progressive.adapters.rows import COLUMNS, MOST_SAMPLES, measurement
 from progressive.errors import Failure, MetricsError, StrategyError
 from progressive.model import fields
 from progressive.model.measurement import Look, Measurement, Metric, NoAnswer, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 
-from ._shapes import COLUMNS, MOST_SAMPLES, measurement
-from ._sql_statement import STYLES, Query
+from .statement import STYLES, Query
 
 __all__ = ["Query", "Sql"]
 

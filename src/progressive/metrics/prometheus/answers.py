@@ -13,7 +13,7 @@ import attrs
 from progressive.adapters.http import Malformed, Response, get_path
 from progressive.errors import Failure, MetricsError
 
-from ._promql_series import Series, Unusable
+from .series import Series, Unusable
 
 __all__ = ["Answer", "Unusable", "answer_of", "number_of", "series_of"]
 

@@ -19,11 +19,11 @@ from progressive.model.measurement import Measurement, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 
-from . import _promql as promql
-from ._promql import Regex
-from ._promql_answers import Answer, answer_of, series_of
-from ._promql_selected import Selected
-from ._promql_series import MISSED, Line, Series, Watch
+from . import promql as promql
+from .answers import Answer, answer_of, series_of
+from .promql import Regex
+from .selectors import Selected
+from .series import MISSED, Line, Series, Watch
 
 __all__ = ["Asking", "Found", "Watched", "around"]
 

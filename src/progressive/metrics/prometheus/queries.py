@@ -28,11 +28,11 @@ from progressive.model.measurement import (
 )
 from progressive.model.traffic import Track
 
-from . import _promql as promql
-from ._promql_answers import Unusable, number_of
-from ._promql_selected import Counter, Selected
-from ._promql_series import Line, Series
-from ._promql_watching import Asking, Found, Watched, around
+from . import promql as promql
+from .answers import Unusable, number_of
+from .selectors import Counter, Selected
+from .series import Line, Series
+from .watching import Asking, Found, Watched, around
 
 __all__ = ["Buckets", "PromQL", "Query", "Rate", "Ratio"]
 

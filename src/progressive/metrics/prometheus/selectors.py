@@ -13,9 +13,9 @@ import attrs
 from progressive.errors import StrategyError
 from progressive.model import fields
 
-from . import _promql as promql
-from ._promql import Match, Not, Regex
-from ._promql_series import Series
+from . import promql as promql
+from .promql import Match, Not, Regex
+from .series import Series
 
 __all__ = ["Counter", "Selected"]
 

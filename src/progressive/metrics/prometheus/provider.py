@@ -1,24 +1,5 @@
-"""Prometheus and what speaks its HTTP API (VictoriaMetrics, Thanos, Mimir) as metrics: exact counts
-out of raw samples.
-
-::
-
-    requests = Counter("http_requests_total", version="version", labels={"job": "shop"})
-    prometheus = Prometheus(
-        "http://prometheus:9090",
-        metrics={
-            ERRORS: Ratio(events=requests.where(code=Regex("5..")), total=requests),
-            LATENCY: Buckets(
-                "http_request_duration_seconds_bucket", version="version", labels={"job": "shop"}
-            ),
-            QUEUE: PromQL('max(queue_depth{job="shop", version="{backend}"})'),
-        },
-    )
-
-An event counts in the window in which it was scraped, which is up to one scrape interval after it
-happened. So give an analysis a warm-up of at least that, if what came just before it shall stay
-out. What a server has of versions is told apart by labels; relabelling in the middle of a rollout
-looks like new counters.
+"""`Prometheus`, a provider of exact counts out of raw samples, and the metrics that come with
+it.
 """
 
 from __future__ import annotations
@@ -40,11 +21,11 @@ from progressive.model.measurement import Bad, Kind, Look, Metric, NoAnswer, Win
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 
-from ._promql import Match, Not, Regex
-from ._promql_queries import Buckets, PromQL, Query, Rate, Ratio
-from ._promql_selected import Counter
-from ._promql_series import Unusable
-from ._promql_watching import Asking, Found
+from .promql import Match, Not, Regex
+from .queries import Buckets, PromQL, Query, Rate, Ratio
+from .selectors import Counter
+from .series import Unusable
+from .watching import Asking, Found
 
 __all__ = [
     "ERRORS",
