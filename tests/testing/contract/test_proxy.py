@@ -38,11 +38,11 @@ def proxy(tmp_path: Path) -> Iterator[BreakableProxy]:
 
 def test_a_good_router_keeps_every_law_about_a_broken_system(proxy: BreakableProxy) -> None:
     report = check_router(
-        HAProxy(socket=LineSocket(proxy.address, deadline=seconds(0.3)), map=MAP),
+        HAProxy(socket=LineSocket(proxy.address, deadline=seconds(0.6)), map=MAP),
         SHOP,
         broken=proxy.breakages,
         writes=lambda: proxy.writes,
-        within=seconds(2),
+        within=seconds(5),
     )
 
     assert [each for each in report.missing if each.startswith(("broken", "writes"))] == []
@@ -63,10 +63,10 @@ class Hopeful(HAProxy):
 
 
 def test_a_router_that_denies_a_write_is_found(proxy: BreakableProxy) -> None:
-    router = Hopeful(socket=LineSocket(proxy.address, deadline=seconds(0.3)), map=MAP)
+    router = Hopeful(socket=LineSocket(proxy.address, deadline=seconds(0.6)), map=MAP)
     broken = {"hang_reply": proxy.breakages["hang_reply"]}
     with pytest.raises(LawBroken) as caught:
-        check_router(router, SHOP, broken=broken, within=seconds(2))
+        check_router(router, SHOP, broken=broken, within=seconds(5))
 
     assert caught.value.law == "a write that is never answered is unknown"
 
