@@ -36,8 +36,8 @@ costs eight numbers of state, and evidence of only one of them is divided by the
 """
 
 ENOUGH: Final = 5
-"""Requests that must be expected above a level before its edge is chosen. Until then its part of the
-evidence is 0 nats: its bet is kept.
+"""Requests that must be expected above a level before its edge is chosen. Until then its part of
+the evidence is 0 nats: its bet is kept.
 """
 
 _TILTS: Final = (0.12, 0.28, 0.5, 0.9, 1.6)
