@@ -40,7 +40,17 @@ from progressive import (
 )
 from progressive.analysis import Check, Judgement, Verdict
 from progressive.analysis.check_state import CheckState, action_for, reset_failures, update
-from progressive.model import Gauge, Histogram, Measurement, Moments, NoAnswer, NoData
+from progressive.model import (
+    Counts,
+    Gauge,
+    Histogram,
+    Look,
+    Measurement,
+    Moments,
+    NoAnswer,
+    NoData,
+    Window,
+)
 from progressive.model.actions import Memory
 
 
@@ -648,3 +658,26 @@ def test_buckets_that_changed_under_way_begin_anew_and_are_no_error() -> None:
 
     assert judgement.why == "1000 of the 1500 requests that a verdict needs on candidate"
     assert again.verdict is NO_DATA
+
+
+@rule("R13")
+def test_no_trials_are_no_data_however_they_are_said() -> None:
+    from tests.support.looks import look
+
+    judgement, _ = Limit(ERRORS, at_most=percent(1)).judge(
+        look(Counts(events=0, trials=0), Counts(events=0, trials=900)), None, 0.0
+    )
+
+    assert judgement.starved
+
+
+def test_a_limit_on_what_is_no_measurement_says_so() -> None:
+    limit = Limit(ERRORS, at_most=percent(1), min_sample=1)
+    window = Window(START, START + seconds(1))
+    judgement, _ = limit.judge(
+        Look(metric="error-rate", window=window, tracks={Track.CANDIDATE: NoAnswer("503")}),
+        None,
+        0.0,
+    )
+
+    assert (judgement.verdict, judgement.why) == (Verdict.NO_DATA, "no data on the candidate: 503")

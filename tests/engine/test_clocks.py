@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from tests.support.moments import in_the_first_bake, over
 from tests.support.rules import rule
 from tests.support.world import ERRORS, START, World, canary
 
@@ -18,6 +19,7 @@ from progressive import (
     Budget,
     ClosedUntil,
     Deadline,
+    Go,
     Hold,
     Limit,
     NotYet,
@@ -35,7 +37,10 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.steps import Approval, Bake, Pause, SetWeight
+from progressive.engine.clocks import LATEST_RETRY
+from progressive.model.replace import evolve
+from progressive.rollout.state import ClosedGate
+from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
 
 WAITS = Budget(then=Action.WAIT)
 """Only the step's deadline decides."""
@@ -361,3 +366,82 @@ def test_an_old_version_that_can_t_be_removed_is_kept_in_the_end() -> None:
 
     assert world.retired == 0
     assert "was not removed" in world.said("escalated")[-1].why
+
+
+@rule("R30")
+def test_a_freeze_that_is_over_stops_no_clock() -> None:
+    world = World(strategy=canary(gates=["freeze"])).until_weight(5)
+    world.gate = lambda now: ClosedUntil(now + minutes(5), "lunch")
+    over(world, minutes(4))
+    world.unwritable = True
+    world.edit(100)
+    world.gate = lambda now: Open()
+    over(world, minutes(30))
+
+    assert world.phase is Phase.ROLLING_BACK
+    assert any("the router serves 100 %" in note.why for note in world.said("escalated"))
+
+
+@rule("R27", "R28")
+def test_a_person_s_clock_moves_no_clock_of_ours() -> None:
+    world = World().until_weight(5)
+    before = world.rollout.clocks
+    world.say(
+        Approve(at=world.now + hours(2), approval="nonsense", by="eve", why="my laptop is ahead")
+    )
+    world.say(Hold(at=world.now + hours(30), by="eve", why="mine too"))
+
+    assert world.rollout.clocks.now == before.now
+    world.tick()
+    assert world.phase is Phase.HELD
+
+
+@rule("R28")
+def test_a_clock_that_steps_back_asks_a_hook_again() -> None:
+    steps = [Hook("smoke"), SetWeight(percent(100)), Bake(minutes(1))]
+    world = World(strategy=canary(weights=(), steps=steps))
+    world.hook = lambda key: NotYet(world.now + minutes(5), "warming up")
+    over(world, minutes(2))
+    world.now -= hours(3)
+    world.hook = lambda key: Go()
+    began = world.now
+    world.until_phase(Phase.PROMOTED)
+
+    assert world.now - began < minutes(5)
+
+
+@rule("R28")
+def test_a_clock_that_steps_back_moves_retries_and_freezes_with_it() -> None:
+    rollout = in_the_first_bake(gates=["freeze"]).rollout
+    now = rollout.clocks.now
+    frozen = evolve(rollout.progress, closed_gate=ClosedGate("freeze", "night", now + hours(9)))
+    waits = evolve(
+        rollout, routing=evolve(rollout.routing, retry_at=now + minutes(5)), progress=frozen
+    )
+    soon = evolve(rollout, routing=evolve(rollout.routing, retry_at=now - hours(1) + seconds(2)))
+
+    back = decide(waits, Tick(at=now - hours(1))).rollout
+
+    assert back.routing.retry_at == now - hours(1) + LATEST_RETRY
+    assert back.progress.closed_gate is None
+    assert decide(soon, Tick(at=now - hours(1))).rollout.routing.retry_at == now - hours(
+        1
+    ) + seconds(2)
+
+
+def test_watched_time_survives_a_resume() -> None:
+    world = World().until_weight(5)
+    world.advance(seconds(30))
+    world.tick()
+    world.advance(seconds(30))
+    world.tick()
+    watched = world.rollout.clocks.watched
+    assert watched >= seconds(30)
+    world.say(Hold(at=world.now, by="eve", why="lunch"))
+    world.until(lambda w: w.now - START > minutes(30))
+    assert world.rollout.clocks.watched == watched, "held time is not bake time"
+    world.say(Resume(at=world.now, by="eve", why="back"))
+    resumed = world.now
+    world.until_weight(50)
+
+    assert world.now - resumed <= minutes(2) - watched + seconds(60)

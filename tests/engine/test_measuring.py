@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from datetime import timedelta
 from typing import ClassVar
 
 import attrs
 import pytest
 from tests.support.looks import look
+from tests.support.moments import over, refused
 from tests.support.rules import rule
 from tests.support.world import ERRORS, RELEASE, START, World, canary
 
 from progressive import (
     Abort,
+    Action,
     Analysis,
     Budget,
     Canary,
@@ -642,3 +645,83 @@ def test_a_step_that_raises_holds_and_keeps_neither_guards_nor_deadlines_from_ac
         in waited.rollout.progress.reason
     )
     assert broken.rollout.progress.reason.startswith("checks/error-rate: 20 % is above 1 %")
+
+
+@rule("R15")
+def test_data_that_vanish_at_full_traffic_hold_and_keep_the_old_version() -> None:
+    world = World(strategy=canary(retire_after=minutes(1), last_bake=minutes(60))).until_weight(100)
+    over(world, minutes(1))
+    world.idle = True
+    world.until_phase(Phase.HELD)
+
+    assert world.retired == 0
+
+
+def test_a_dormant_check_s_old_silence_leads_to_nothing() -> None:
+    world = World(strategy=canary(last_bake=hours(2))).until_weight(50)
+    world.until(lambda w: w.rollout.clocks.watched >= seconds(60))
+    world.idle = True
+    world.tick()
+    world.idle = False
+
+    world.until_phase(Phase.PROMOTED, ticks=2_000)
+
+
+def test_an_analysis_that_could_never_end_is_refused_and_a_waived_one_ends() -> None:
+    watching = Analysis("watching", checks=[Limit(ERRORS, at_most=percent(2), observe=True)])
+    guard = Analysis("guard", checks=[Limit(ERRORS, at_most=percent(90), id="guarding")])
+    steps = [SetWeight(percent(10)), Analyze("watching"), SetWeight(percent(100)), Bake(minutes(1))]
+    with pytest.raises(
+        StrategyError,
+        match="no deciding check of 'watching' can judge there, so it could never end",
+    ):
+        canary(weights=(), checks=(), steps=steps, analyses=[watching, guard], guards=["guard"])
+    deciding = Analysis(
+        "errors", checks=[Limit(ERRORS, at_most=percent(2), tolerance=Tolerance(then=Action.HOLD))]
+    )
+    steps = [SetWeight(percent(10)), Analyze("errors"), SetWeight(percent(100)), Bake(minutes(1))]
+    world = World(
+        strategy=canary(
+            weights=(), checks=(), steps=steps, analyses=[deciding, guard], guards=["guard"]
+        ),
+        bad=0.05,
+    )
+    world.until_phase(Phase.HELD)
+    world.say(
+        Resume(
+            at=world.now,
+            cause="errors/error-rate",
+            waive=("errors/error-rate",),
+            by="eve",
+            why="known",
+        )
+    )
+
+    world.until_phase(Phase.PROMOTED)
+
+
+def test_nothing_is_judged_on_the_way_back() -> None:
+    world = World().until_weight(5)
+    world.unwritable = True
+    world.say(Abort(at=world.now, by="eve", why="bad"))
+
+    assert "nothing is judged while rolling_back" in refused(world, world.answers[-1])
+
+
+@rule("R18")
+@pytest.mark.parametrize(
+    "end", [-seconds(1), minutes(5)], ids=["before it began", "long after it was asked"]
+)
+def test_numbers_of_another_time_than_was_asked_are_an_error(end: timedelta) -> None:
+    world = World().until_weight(5)
+    begun = world.rollout.evidence.series[0].start
+    assert begun is not None
+    window = Window(begun, begun + seconds(30))
+    covered = Window(min(begun, begun + end), begun + end)
+    tracks = {track: Counts(events=0, trials=900) for track in (Track.STABLE, Track.CANDIDATE)}
+    look = Look(metric="error-rate", window=window, covered=covered, tracks=tracks)
+    after = decide(world.rollout, Measured(at=window.end, analyses=("checks",), look=look)).rollout
+
+    assert after.evidence.series[0].start == begun
+    assert after.evidence.check_states[0].verdict is Verdict.ERROR
+    assert "outside what was asked" in after.evidence.check_states[0].why

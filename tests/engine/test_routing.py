@@ -6,11 +6,13 @@ import itertools
 
 import attrs
 import pytest
+from tests.support.moments import in_the_first_bake, over
 from tests.support.rules import rule
 from tests.support.world import RELEASE, World, canary
 
 from progressive import (
     Abort,
+    ClosedUntil,
     Hold,
     Phase,
     Release,
@@ -19,17 +21,21 @@ from progressive import (
     Traffic,
     Version,
     decide,
+    hours,
     minutes,
     percent,
     percents,
     seconds,
 )
-from progressive.errors import ConflictError
+from progressive.errors import ConflictError, Failure
 from progressive.model import Capabilities, Percent
+from progressive.model.replace import evolve
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track
 from progressive.plan.validation import capability_problems
-from progressive.rollout.events import RouterRead, Tick
+from progressive.rollout.commands import Apply
+from progressive.rollout.events import CommandFailed, RouterApplied, RouterRead, Tick
+from progressive.rollout.notes import Drifted
 
 
 @rule("R1")
@@ -398,3 +404,130 @@ def test_without_a_marker_a_write_is_repeated_with_backoff_until_it_is_answered(
     assert len(world.writes) < 25
     world.heal()
     world.until_phase(Phase.ROLLED_BACK)
+
+
+@rule("R30")
+@pytest.mark.parametrize("held", [False, True])
+def test_too_much_traffic_that_can_t_be_brought_down_calls_a_person_and_goes_back(
+    held: bool,
+) -> None:
+    world = World().until_weight(5)
+    if held:
+        world.say(Hold(at=world.now, by="eve", why="lunch"))
+    world.edit(100)
+    world.permanent = True
+    over(world, minutes(20))
+
+    assert world.phase is Phase.ROLLING_BACK
+    assert world.said("escalated")
+
+
+def test_what_only_lowers_is_not_refused_by_our_own_marker() -> None:
+    world = World().until_weight(5)
+    assert world.marker is not None
+    world.marker = Marker(generation=world.marker.generation, serial=5_000)
+    world.edit(100)
+    world.until(lambda w: w.candidate <= percent(5), ticks=20)
+
+
+def test_a_raise_that_a_crash_left_over_asks_the_gate_again() -> None:
+    world = World(strategy=canary(gates=["freeze"])).until_next_tick_raises()
+    for move in world.moves():
+        if any(isinstance(command, Apply) for command in getattr(move, "commands", ())):
+            break
+    assert world.rollout.routing.desired.candidate == percent(50)
+    shut = world.now + minutes(1) + seconds(20)
+    world.gate = lambda now: ClosedUntil(shut, "night")
+    world.advance(minutes(1))
+    world.tick()
+
+    assert world.candidate == percent(5)
+    assert world.rollout.wake_at == shut, "nobody polls the router behind a closed gate"
+    assert decide(world.rollout, Tick(at=shut)).wake_at == shut, (
+        "at its instant the gate is asked again, at once"
+    )
+
+
+def test_a_router_that_converges_in_steps_has_not_drifted() -> None:
+    world = World().until_next_tick_raises()
+    world.lag = hours(9)
+    world.tick()
+    for weight in (20, 35, 50):
+        world.advance(seconds(1))
+        world.edit(weight)
+        world.tick()
+
+    assert world.said("drifted") == []
+    assert world.phase is Phase.PROGRESSING
+
+
+@rule("R8")
+def test_drift_below_is_put_right_once_in_every_step_and_not_once_in_all() -> None:
+    world = in_the_first_bake()
+    world.edit(1)
+    world.until_weight(50).until(lambda world: world.rollout.progress.step == 3)
+    assert not world.rollout.routing.reasserted
+
+    world.edit(5)
+    world.until_weight(50)
+
+    assert world.phase is Phase.PROGRESSING
+    assert world.rollout.routing.reasserted
+
+
+@rule("R8")
+def test_too_much_before_it_was_ever_verified_is_drift_and_what_we_wrote_ourselves_is_not() -> None:
+    world = in_the_first_bake()
+    rollout = evolve(
+        world.rollout,
+        routing=evolve(
+            world.rollout.routing,
+            verified_since=None,
+            observed=Served(traffic=Traffic(), version="3"),
+        ),
+    )
+    at, high = rollout.clocks.now, Served(traffic=Traffic(candidate=percent(80)), version="4")
+
+    read = decide(rollout, RouterRead(at=at, served=high))
+    wrote = decide(
+        rollout,
+        RouterApplied(at=at, epoch=rollout.epoch, traffic=rollout.routing.desired, served=high),
+    )
+
+    assert [note.why for note in read.notes if isinstance(note, Drifted)] == [
+        "asked for 5 % candidate, the router serves 80 % candidate"
+    ]
+    assert not any(isinstance(note, Drifted) for note in wrote.notes)
+
+
+def test_a_write_of_an_older_epoch_that_failed_changes_nothing() -> None:
+    world = World().until_weight(5)
+    late = CommandFailed(
+        at=world.now, command="apply", epoch=1, failure=Failure.PERMANENT, why="403"
+    )
+    decision = decide(world.rollout, late)
+
+    assert decision.rollout.phase is Phase.PROGRESSING
+    assert decision.rollout.routing == world.rollout.routing
+
+
+@rule("R9")
+def test_tracks_that_run_what_the_release_says_are_no_reason_to_stop() -> None:
+    world = World().until_weight(5)
+    right = attrs.evolve(
+        world.served(),
+        identities=((Track.STABLE, "v1"), (Track.CANDIDATE, "v2"), (Track.BASELINE, "whatever")),
+    )
+    assert (
+        decide(
+            world.rollout, Tick(at=world.now), RouterRead(at=world.now, served=right)
+        ).rollout.phase
+        is Phase.PROGRESSING
+    )
+    new = World()
+    right = attrs.evolve(new.served(), identities=((Track.STABLE, "v1"), (Track.CANDIDATE, "v2")))
+
+    assert (
+        decide(new.rollout, Tick(at=new.now), RouterRead(at=new.now, served=right)).rollout.phase
+        is Phase.PENDING
+    )

@@ -246,7 +246,7 @@ FAULTS = (
         "engine/preflight.py",
         "        and all(probe.answered for probe in draft.evidence.probes)\n",
         "",
-        "engine/test_operator.py::test_nothing_is_written_before_the_metrics_answer",
+        "engine/test_preflight.py::test_nothing_is_written_before_the_metrics_answer",
     ),
     Fault(
         "windows_from_the_decision",

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 import pytest
+from tests.support.driven import ANSWERS
 from tests.support.rules import rule
 from tests.support.world import ERRORS, RELEASE, START, canary
 
@@ -844,3 +845,131 @@ def test_a_store_too_broken_to_lock_keeps_nobody_from_driving(colour: Colour) ->
     colour.start(fast(), RELEASE, id="r", ports=bound)
 
     assert colour.run("r", bound).promoted
+
+
+class Troubled(MemoryStore):
+    """A store that is moved, broken or hidden when told."""
+
+    conflicts = 0
+    broken: type[Exception] | None = None
+
+    def save(self, *given: Any, **named: Any) -> None:
+        if self.broken is not None:
+            raise self.broken("disk full")
+        if self.conflicts:
+            self.conflicts -= 1
+            raise ConflictError("moved")
+        super().save(*given, **named)
+
+    def load(self, id: str) -> Any:
+        if self.broken is not None:
+            raise self.broken("disk full")
+        return super().load(id)
+
+
+def begun(**changes: Any) -> Ports:
+    bound = Ports(
+        **(
+            {
+                "router": MemoryRouter(),
+                "metrics": [ANSWERS],
+                "store": Troubled(),
+                "clock": VirtualClock(START),
+            }
+            | changes
+        )
+    )
+    start(canary(), RELEASE, id="r", ports=bound)
+    return bound
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_a_word_that_is_submitted_during_a_long_sleep_is_heard_before_it_ends(
+    colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = begun()
+    clock: Any = bound.clock
+    said: list[Any] = []
+
+    def sleep(length: float) -> None:
+        clock.advance(seconds(length))
+        if not said and bound.router.traffic.candidate == percent(5):
+            said.append(clock.now)
+            submit(bound.store, "r", Abort(at=clock.now, by="eve", why="now"))
+
+    if colour == "sync":
+        last = list(iterate("r", bound, sleep=sleep))[-1]
+    else:
+
+        async def asleep(length: float) -> None:
+            sleep(length)
+
+        async def main() -> Any:
+            return [decision async for decision in aiterate("r", bound)][-1]
+
+        monkeypatch.setattr("progressive.runtime.drive.asyncio.sleep", asleep)
+        last = asyncio.run(main())
+
+    assert last.rollout.phase is Phase.ROLLED_BACK
+    assert clock.now - said[0] <= seconds(1)
+
+
+@pytest.mark.parametrize("error", [StoreError, OSError])
+def test_a_store_that_can_t_be_read_or_written_is_waited_for(error: type[Exception]) -> None:
+    bound = begun()
+    clock: Any = bound.clock
+    slept: list[float] = []
+
+    def sleep(length: float) -> None:
+        clock.advance(seconds(length))
+        slept.append(length)
+        bound.store.broken = error if 10 < len(slept) < 200 else None
+
+    assert list(iterate("r", bound, sleep=sleep))[-1].rollout.phase is Phase.PROMOTED
+    assert max(slept) <= 0.5
+
+
+def test_a_store_in_which_somebody_always_moves_it_is_given_up() -> None:
+    bound = begun()
+    bound.store.conflicts = 10**6
+    with pytest.raises(ConflictError, match="moved"):
+        next(iterate("r", bound))
+    bound.store.conflicts = 3
+
+    assert next(iterate("r", bound)).rollout.serial > 0
+
+
+def test_ctrl_c_takes_everything_back_past_conflicts_and_a_router_that_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Clock(VirtualClock):
+        armed = False
+
+        def __call__(self) -> Any:
+            if self.armed:
+                self.armed = False
+                raise KeyboardInterrupt
+            return super().__call__()
+
+    class Down(MemoryRouter):
+        failing = 0
+
+        def apply(self, *given: Any, **named: Any) -> Any:
+            if self.failing:
+                Down.failing -= 1
+                raise RouterError("503")
+            return super().apply(*given, **named)
+
+    clock = Clock(START)
+    bound = begun(router=Down(), clock=clock)
+    while bound.router.traffic.candidate != percent(5):
+        decision = tick("r", bound)
+        clock.until(decision.wake_at)  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        "progressive.runtime.drive.time.sleep", lambda length: clock.advance(seconds(length))
+    )
+    clock.armed, Down.failing, bound.store.conflicts = True, 3, 2
+    outcome = run("r", bound, on_interrupt=OnInterrupt.ROLL_BACK)
+
+    assert outcome.rollout.phase is Phase.ROLLED_BACK
+    assert bound.router.traffic == Traffic()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from tests.support.rules import rule
 from tests.support.world import World
 
-from progressive import Phase, Traffic, percent
-from progressive.runtime.protocol import Persist
+from progressive import Phase, Traffic, percent, seconds
+from progressive.rollout.events import Tick
+from progressive.runtime.protocol import ROUNDS, Execute, Persist, Persisted, tick_protocol
 
 
 @rule("R4")
@@ -56,3 +57,24 @@ def test_a_weight_change_is_one_read_one_write() -> None:
 
     assert (world.reads - reads, len(world.writes) - writes) == (1, 1)
     assert world.traffic == Traffic(candidate=percent(50))
+
+
+def test_a_tick_ends_even_if_nobody_ever_answers() -> None:
+    rollout = World().until_weight(5).rollout
+    talk = tick_protocol(
+        rollout,
+        (),
+        tick=Tick(at=rollout.clocks.now + seconds(30)),
+        stored=True,
+        expected=rollout.serial,
+    )
+    moves = [next(talk)]
+    for _ in range(99):
+        try:
+            moves.append(talk.send(Persisted() if isinstance(moves[-1], Persist) else []))
+        except StopIteration as stopped:
+            ticked = stopped.value
+            break
+
+    assert len([move for move in moves if isinstance(move, Execute)]) == ROUNDS
+    assert ticked.decision.wake_at is not None

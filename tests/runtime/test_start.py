@@ -8,8 +8,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import pytest
+from tests.support.driven import ANSWERS
 from tests.support.rules import rule
+from tests.support.world import ERRORS, START, canary
 
 from progressive import (
     Canary,
@@ -29,6 +32,7 @@ from progressive import (
     arun,
     astart,
     first_deployment,
+    hours,
     iterate,
     minutes,
     percent,
@@ -388,3 +392,59 @@ def test_a_router_that_says_something_else_afterwards_is_an_error() -> None:
 
 def test_what_follows_is_an_ordinary_release() -> None:
     assert FIRST.next(Version("v2")) == RELEASE
+
+
+def test_going_back_keeps_the_version_that_was_to_be_removed() -> None:
+    from tests.support.world import RELEASE
+
+    from progressive import ConflictError, Ports, start, tick
+    from progressive.testing import (
+        MemoryFleet,
+        MemoryRouter,
+        MemoryStore,
+        ScriptedMetrics,
+        VirtualClock,
+        steady,
+    )
+
+    script = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
+    ports = Ports(
+        router=MemoryRouter(),
+        metrics=[script],
+        store=MemoryStore(),
+        clock=VirtualClock(START),
+        fleet=MemoryFleet(),
+    )
+    start(canary(retire_after=hours(24), weights=percents(100)), RELEASE, id="there", ports=ports)
+    while (decision := tick("there", ports)).rollout.phase is not Phase.PROMOTED:
+        ports.clock.until(decision.wake_at)  # type: ignore[attr-defined]
+    start(canary(), RELEASE.reversed(), id="back", ports=ports)
+
+    assert ports.store.load("there").over
+    with pytest.raises(ConflictError, match="active rollout"):
+        start(canary(), RELEASE.next(RELEASE.candidate.__class__("v3")), id="third", ports=ports)
+
+
+def test_an_old_version_that_is_being_removed_can_t_be_had_back() -> None:
+    bound = Ports(
+        router=MemoryRouter(),
+        metrics=[ANSWERS],
+        store=MemoryStore(),
+        clock=VirtualClock(START),
+        fleet=MemoryFleet(),
+    )
+    rollout = start(canary(retire_after=seconds(0)), RELEASE, id="r", ports=bound)
+    stuck = attrs.evolve(bound, fleet=Stuck())
+    while rollout.progress.retirement.value != "asked":
+        decision = tick("r", stuck)
+        rollout = decision.rollout
+        bound.clock.until(decision.wake_at)  # type: ignore[attr-defined]
+    with pytest.raises(ConflictError, match="v1 is being removed since 'r' was promoted"):
+        start(canary(), RELEASE.reversed(), id="back", ports=bound)
+
+
+class Stuck(MemoryFleet):
+    """A fleet that never gets it done."""
+
+    def retire(self, *given: Any) -> None:
+        raise TimeoutError("still draining")
