@@ -1,81 +1,25 @@
-"""What routers share as values: relative weights as exact shares, markers as text, what is
-verified.
-"""
+"""What routers share as values: what they are able to, markers as text, what is verified."""
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.rules import rule
+from tests.support.world import RELEASE
 
-from progressive.errors import ConflictError, StateError, StrategyError
-from progressive.model.release import Release, Track, Version
+from progressive import Match, Release, RouterError, Version
+from progressive.errors import ConflictError, Failure, StateError
+from progressive.model import Capabilities
 from progressive.model.router_state import Marker, Served
-from progressive.model.traffic import Traffic, exact_shares
-from progressive.model.units import MILLION, Percent, percent
+from progressive.model.traffic import Traffic
+from progressive.model.units import Percent, percent
 
-TWO = Release(
-    service="shop", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
-)
-THREE = Release(
-    service="shop", stable=TWO.stable, candidate=TWO.candidate, baseline=Version("1b", backend="v3")
-)
-FIRST = Release(service="shop", stable=None, candidate=Version("2", backend="v2"))
 SERIALS = st.integers(min_value=0, max_value=10**19 - 1)
+
+
 MARKERS = st.builds(Marker, generation=SERIALS, serial=SERIALS, closed=st.booleans())
-WEIGHTS = st.dictionaries(
-    st.sampled_from(["v1", "v2", "v3", "stranger"]), st.integers(min_value=0, max_value=2**32)
-)
-
-
-def test_the_versions_of_a_release_are_those_that_it_names() -> None:
-    assert {track: str(each) for track, each in THREE.versions.items()} == {
-        Track.STABLE: "1",
-        Track.CANDIDATE: "2",
-        Track.BASELINE: "1b",
-    }
-    assert list(FIRST.versions) == [Track.CANDIDATE]
-
-
-# ------------------------------------------------------------------------------------- weights
-
-
-@given(WEIGHTS)
-def test_shares_add_up_to_a_million_and_nothing_that_gets_anything_is_shown_as_nothing(
-    weights: dict[str, int],
-) -> None:
-    shares = exact_shares(weights)
-
-    assert sum(shares.values()) == (MILLION if any(weights.values()) else 0)
-    assert all((shares[name] > 0) == (weight > 0) for name, weight in weights.items())
-
-
-@given(WEIGHTS, st.integers(min_value=1, max_value=1000))
-def test_shares_are_relative(weights: dict[str, int], factor: int) -> None:
-    assert exact_shares(
-        {name: weight * factor for name, weight in weights.items()}
-    ) == exact_shares(weights)
-
-
-@given(WEIGHTS)
-def test_traffic_of_weights_has_each_versions_share(weights: dict[str, int]) -> None:
-    shares, traffic = exact_shares(weights), Traffic.from_weights(THREE, weights)
-
-    assert traffic.candidate.ppm == shares.get("v2", 0)
-    assert traffic.baseline.ppm == shares.get("v3", 0)
-    assert traffic.stable.ppm + traffic.candidate.ppm + traffic.baseline.ppm == MILLION
-
-
-@given(st.integers(min_value=0, max_value=MILLION))
-def test_a_share_that_is_written_as_weights_comes_back(ppm: int) -> None:
-    weights = {"v1": MILLION - ppm, "v2": ppm}
-
-    assert Traffic.from_weights(TWO, weights) == Traffic(candidate=Percent(ppm))
-
-
-def test_a_weight_below_zero_is_refused_by_name() -> None:
-    with pytest.raises(StrategyError, match=r"weights\['v2'\]: -1 is below 0"):
-        Traffic.from_weights(TWO, {"v1": 3, "v2": -1})
 
 
 # ------------------------------------------------------------------------------------- markers
@@ -180,3 +124,89 @@ def test_a_write_that_nothing_has_overtaken_is_not(
     served = Served(traffic=Traffic(), version="7", marker=there)
 
     assert served.refuse_overtaken(Marker(generation=3, serial=17), expect) is None
+
+
+def test_markers_supersede_by_generation_then_serial() -> None:
+    marks = [Marker(generation=1, serial=9), Marker(generation=2), Marker(generation=2, serial=1)]
+
+    assert [[one.supersedes(other) for other in marks] for one in marks] == [
+        [False] * 3,
+        [True, False, False],
+        [True, True, False],
+    ]
+
+
+# ------------------------------------------------------------------------------ what a person reads
+
+
+NOBODY = Release(service="shop", stable=None, candidate=Version("v2"))
+
+
+@rule("R12")
+@pytest.mark.parametrize(
+    ("able", "release", "traffic", "said"),
+    [
+        (
+            Capabilities(),
+            RELEASE,
+            Traffic(candidate=percent(0.5)),
+            "0.5 % is not a multiple of the router's smallest weight, 1 %",
+        ),
+        (
+            Capabilities(matches=True),
+            RELEASE,
+            Traffic(mirror=percent(5)),
+            "the router can't do mirroring",
+        ),
+        (
+            Capabilities(mirror=True),
+            RELEASE,
+            Traffic(matches=[Match(name="beta", value="1")]),
+            "the router can't do header and cookie routes",
+        ),
+        (
+            Capabilities(),
+            NOBODY,
+            Traffic(candidate=percent(40)),
+            "shop has no stable version, so 60 % of the requests have nowhere to go",
+        ),
+        (
+            Capabilities(baseline=True),
+            RELEASE,
+            Traffic(baseline=percent(7)),
+            "shop has no baseline version to give 7 % to; name it in Release(baseline=...)",
+        ),
+        (
+            Capabilities(),
+            RELEASE,
+            Traffic(candidate=percent(2.5), baseline=percent(1)),
+            (
+                "2.5 % is not a multiple of the router's smallest weight, 1 %; the router "
+                "can't do a baseline track; "
+                "shop has no baseline version to give 1 % to; name it in Release(baseline=...)"
+            ),
+        ),
+    ],
+)
+def test_a_router_refuses_what_it_can_not_do_and_what_has_nowhere_to_go(
+    able: Capabilities, release: Release, traffic: Traffic, said: str
+) -> None:
+    with pytest.raises(RouterError) as caught:
+        able.refuse(release, traffic)
+
+    assert str(caught.value) == said
+    assert caught.value.failure is Failure.PERMANENT
+
+
+@rule("R12")
+def test_a_router_takes_all_that_it_declares() -> None:
+    able = Capabilities(smallest_weight=percent(2.5), baseline=True, matches=True, mirror=True)
+    wanted = Traffic(
+        candidate=percent(97.5),
+        baseline=percent(2.5),
+        mirror=percent(5),
+        matches=[Match(name="beta", value="1")],
+    )
+
+    able.refuse(attrs.evolve(RELEASE, baseline=Version("v1-fresh")), wanted)
+    Capabilities().refuse(NOBODY, Traffic(candidate=percent(100)))

@@ -1,0 +1,68 @@
+"""What a strategy says it will do."""
+
+from __future__ import annotations
+
+from tests.support.paths import DATA
+from tests.support.world import ERRORS, canary
+
+from progressive import (
+    Action,
+    Analysis,
+    BlueGreen,
+    Canary,
+    Deadline,
+    Limit,
+    Metric,
+    NoWorse,
+    hours,
+    minutes,
+    ms,
+    percent,
+)
+from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
+
+
+def test_a_plan_says_what_it_will_do() -> None:
+    analyses = [
+        Analysis(
+            "slow",
+            checks=[Limit(Metric("latency", kind="latency"), quantile=0.99, at_most=ms(400))],
+        )
+    ]
+    steps = [
+        Hook("smoke"),
+        SetWeight(percent(5)),
+        Analyze("slow", count=3),
+        Bake(minutes(10)),
+        Approval("go", within=hours(4), otherwise=Action.HOLD),
+        Pause(minutes(1), deadline=Deadline(within=minutes(2), then=Action.WAIT)),
+        SetWeight(percent(100)),
+        Bake(minutes(30)),
+    ]
+    strategy = Canary(
+        steps=steps,
+        analyses=analyses,
+        checks=[Limit(ERRORS, at_most=percent(2)), NoWorse(ERRORS)],
+        gates=["freeze"],
+        retire_after=hours(1),
+    )
+
+    assert str(strategy.describe()) == DESCRIPTION
+    assert repr(strategy.describe()) == DESCRIPTION
+
+
+DESCRIPTION = (DATA / "description.txt").read_text("utf-8").rstrip("\n")
+
+
+def test_a_plan_without_gates_and_retirement_says_so() -> None:
+    said = str(BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="its hook").describe())
+
+    assert said.splitlines()[0].endswith("; the old version stays")
+    assert "before every raise" not in said
+
+
+def test_the_latest_is_cut_at_the_whole_s_deadline() -> None:
+    described = canary(bake=hours(5), deadline=Deadline(within=hours(11))).describe()
+
+    assert described.latest == hours(11) + minutes(5)
+    assert all(step.latest <= described.latest for step in described.steps)
