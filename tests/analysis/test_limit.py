@@ -1,22 +1,18 @@
-"""What each check makes of a look, and what looks add up to."""
+"""What a limit makes of a look."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.support.checks import (
+    AT_1,
     BASKET,
-    ERROR,
     ERRORS,
     FAIL,
     INCONCLUSIVE,
     LATENCY,
     NO_DATA,
     NOTHING,
+    P99,
     PASS,
     QUEUE,
     counts,
@@ -25,21 +21,8 @@ from tests.support.checks import (
 from tests.support.rules import rule
 from tests.support.world import START
 
-from progressive import (
-    Action,
-    Budget,
-    Limit,
-    NoWorse,
-    Tolerance,
-    Track,
-    minutes,
-    ms,
-    percent,
-    seconds,
-    times,
-)
-from progressive.analysis import Check, Judgement, Verdict
-from progressive.analysis.check_state import CheckState, action_for, reset_failures, update
+from progressive import Limit, Track, ms, percent, seconds, times
+from progressive.analysis import Verdict
 from progressive.model import (
     Counts,
     Gauge,
@@ -51,7 +34,6 @@ from progressive.model import (
     NoData,
     Window,
 )
-from progressive.model.actions import Memory
 
 
 def slow(above: int, n: int = 1_000) -> Histogram:
@@ -71,10 +53,10 @@ def gauge(*samples: float) -> Gauge:
 
 # -------------------------------------------------------------------------------------------- Limit
 
-AT_1 = Limit(ERRORS, at_most=percent(1))
-P99 = Limit(LATENCY, quantile=0.99, at_most=ms(400))
+
 HALF_MORE = Limit(ERRORS, at_most=times(1.5, floor=percent(0.5)), min_sample=100)
 BETWEEN = Limit(ERRORS, at_least=percent(1), at_most=percent(5), min_sample=100)
+
 
 LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = (
     ("a ratio at its bound", AT_1, counts(3, 300), NOTHING, PASS, "1 % <= 1 % (300 requests)"),
@@ -337,18 +319,6 @@ def test_the_usual_least_sample(limit: Limit, sample: int) -> None:
     assert limit.min_sample == sample
 
 
-def test_checks_are_named_by_their_metric() -> None:
-    assert [
-        each.id
-        for each in (AT_1, P99, Limit(LATENCY, quantile=0.999, at_most=ms(1)), NoWorse(ERRORS))
-    ] == [
-        "error-rate",
-        "latency-p99",
-        "latency-p99.9",
-        "error-rate-no-worse",
-    ]
-
-
 POOLED: tuple[tuple[Limit, Measurement, Measurement, float], ...] = (
     (Limit(ERRORS, at_most=percent(10), min_sample=100), counts(2, 60), counts(4, 60), 0.05),
     (Limit(LATENCY, quantile=0.5, at_most=ms(400), min_sample=100), slow(0, 60), slow(40, 60), 0.1),
@@ -395,257 +365,7 @@ def test_a_limit_looks_at_stable_and_needs_it_only_to_compare() -> None:
     assert HALF_MORE.required_tracks == (Track.CANDIDATE, Track.STABLE)
 
 
-@rule("R20")
-@pytest.mark.parametrize(
-    ("candidate", "stable", "starved"),
-    [
-        (NOTHING, counts(0, 9), True),
-        (NOTHING, NOTHING, False),
-        (counts(0, 0), counts(0, 9), True),
-        (counts(0, 0), counts(0, 0), False),
-    ],
-)
-def test_a_candidate_without_requests_beside_a_stable_that_has_some_is_starved(
-    candidate: Measurement, stable: Measurement, starved: bool
-) -> None:
-    for each in (AT_1, NoWorse(ERRORS)):
-        judgement, _ = each.judge(look(candidate, stable), None, 0.01)
-
-        assert (judgement.verdict, judgement.starved) == (NO_DATA, starved)
-        assert "no " in judgement.why
-
-
-# ------------------------------------------------------------------------------------------ NoWorse
-
-
-def test_no_worse_keeps_its_evidence_and_alarms_when_it_is_proven() -> None:
-    check, memory = NoWorse(ERRORS), None
-    verdicts = []
-    kept: Memory = memory
-    for _ in range(12):
-        judgement, kept = check.judge(look(counts(3, 100), counts(9, 900)), kept, 0.01)
-        verdicts.append(judgement.verdict)
-
-    assert verdicts == sorted(verdicts, key=[PASS, FAIL].index), "once proven, always proven"
-    assert {PASS, FAIL} == set(verdicts)
-    assert judgement.why.startswith(
-        "worse: 36 events where 14.4 were expected: 3 times stable's rate (1.5 to 6.9); p = "
-    )
-    assert dict(judgement.numbers)["alpha"] == 0.01
-
-
-def test_no_worse_without_one_side_learns_nothing() -> None:
-    check = NoWorse(ERRORS, than=Track.BASELINE)
-    _, memory = check.judge(look(counts(3, 100), baseline=counts(3, 100)), None, 0.01)
-    for candidate, baseline, why in (
-        (counts(3, 100), NOTHING, "no data on baseline: no requests"),
-        (counts(3, 100), counts(0, 0), "no data on baseline: no requests"),
-        (counts(0, 0), counts(0, 5), "no data on candidate: no requests"),
-        (NoAnswer("503"), counts(0, 5), "no data on candidate: 503"),
-    ):
-        judgement, after = check.judge(look(candidate, baseline=baseline), memory, 0.01)
-        assert (judgement.verdict, judgement.why) == (NO_DATA, why)
-        assert after == memory
-
-
-def test_a_margin_makes_the_same_counts_less_suspicious() -> None:
-    found = [
-        dict(
-            NoWorse(ERRORS, margin=margin)
-            .judge(look(counts(9, 100), counts(30, 900)), None, 0.01)[0]
-            .numbers
-        )["log_evidence"]
-        for margin in (1.0, 1.5, 3.0)
-    ]
-
-    assert found == sorted(found, reverse=True)
-    assert len(set(found)) == 3
-
-
-def test_both_keep_the_contract_of_a_check() -> None:
-    checks: tuple[Check, ...] = (AT_1, NoWorse(ERRORS))
-
-    assert [(each.kind, each.observe) for each in checks] == [("limit", False), ("no_worse", False)]
-
-
 # --------------------------------------------------------------------------------- how looks add up
-
-
-def told(*verdicts: Any, tolerance: Tolerance | None = None) -> CheckState:
-    """The tally after looks with these verdicts; ``starved`` is a NO_DATA of the candidate
-    alone.
-    """
-    check_state, every = CheckState(), seconds(30)
-    for n, verdict in enumerate(verdicts):
-        starved = verdict == "starved"
-        judgement = Judgement(
-            verdict=NO_DATA if starved else verdict, why=f"look {n}", starved=starved
-        )
-        check_state = update(
-            check_state,
-            judgement,
-            None,
-            tolerance or Tolerance(),
-            start=START + n * every,
-            end=START + (n + 1) * every,
-        )
-    return check_state
-
-
-FAILING: tuple[tuple[str, Tolerance, tuple[Verdict, ...], bool], ...] = (
-    ("one of two in a row", Tolerance(), (FAIL,), False),
-    ("two in a row", Tolerance(), (FAIL, FAIL), True),
-    ("a pass between them", Tolerance(), (FAIL, PASS, FAIL), False),
-    ("silence between them is no pass", Tolerance(), (FAIL, NO_DATA, FAIL), True),
-    ("an unclear one between them is no pass", Tolerance(), (FAIL, INCONCLUSIVE, FAIL), True),
-    ("one is enough", Tolerance(in_a_row=1), (FAIL,), True),
-    ("none tolerated in all", Tolerance(in_a_row=9, failures=0), (PASS, FAIL), True),
-    ("two tolerated in all", Tolerance(in_a_row=9, failures=2), (FAIL, PASS, FAIL, PASS), False),
-    (
-        "a third is one too many",
-        Tolerance(in_a_row=9, failures=2),
-        (FAIL, PASS, FAIL, PASS, FAIL),
-        True,
-    ),
-    ("a pass after it ends it", Tolerance(in_a_row=1), (FAIL, PASS), False),
-)
-
-
-@rule("R17")
-@pytest.mark.parametrize(
-    ("tolerance", "verdicts", "failed"),
-    [case[1:] for case in FAILING],
-    ids=[case[0] for case in FAILING],
-)
-@pytest.mark.parametrize("then", [Action.ROLL_BACK, Action.HOLD])
-def test_failing_looks_become_a_failed_check(
-    tolerance: Tolerance, verdicts: tuple[Verdict, ...], failed: bool, then: Action
-) -> None:
-    tolerance = attrs.evolve(tolerance, then=then)
-    check_state = told(*verdicts, tolerance=tolerance)
-
-    assert check_state.failed is failed
-    for full in (False, True):
-        found = action_for(check_state, tolerance, full=full)
-        assert found == ((then, check_state.why) if failed else None)
-
-
-BUDGETS: tuple[tuple[str, Tolerance, tuple[Any, ...], bool, Action | None], ...] = (
-    ("one unclear look", Tolerance(), (INCONCLUSIVE,), False, Action.HOLD),
-    (
-        "two are tolerated",
-        Tolerance(inconclusive=Budget(looks=2)),
-        (INCONCLUSIVE,) * 2,
-        False,
-        None,
-    ),
-    (
-        "a third is not",
-        Tolerance(inconclusive=Budget(looks=2)),
-        (INCONCLUSIVE,) * 3,
-        False,
-        Action.HOLD,
-    ),
-    (
-        "unless something else came between",
-        Tolerance(inconclusive=Budget(looks=2)),
-        (INCONCLUSIVE,) * 2 + (PASS, INCONCLUSIVE),
-        False,
-        None,
-    ),
-    ("errors for fifteen minutes", Tolerance(), (ERROR,) * 30, False, Action.ROLL_BACK),
-    ("for less", Tolerance(), (ERROR,) * 29, False, None),
-    ("at full traffic it holds instead", Tolerance(), (ERROR,) * 30, True, Action.HOLD),
-    ("the candidate alone is silent", Tolerance(), ("starved",) * 30, False, Action.ROLL_BACK),
-    ("and at full traffic", Tolerance(), ("starved",) * 30, True, Action.HOLD),
-    ("both are silent: the step's deadline decides", Tolerance(), (NO_DATA,) * 300, False, None),
-    (
-        "another kind of unclear begins anew",
-        Tolerance(),
-        (ERROR,) * 20 + ("starved",) * 20,
-        False,
-        None,
-    ),
-    (
-        "nothing is too long for a budget that waits",
-        Tolerance(no_answer=Budget(then=Action.WAIT)),
-        (ERROR,) * 300,
-        False,
-        None,
-    ),
-    (
-        "whichever comes first",
-        Tolerance(no_answer=Budget(looks=3, within=minutes(9), then=Action.ROLL_BACK)),
-        (ERROR,) * 4,
-        False,
-        Action.ROLL_BACK,
-    ),
-)
-
-
-@rule("R13", "R14", "R20")
-@pytest.mark.parametrize(
-    ("tolerance", "verdicts", "full", "action"),
-    [case[1:] for case in BUDGETS],
-    ids=[case[0] for case in BUDGETS],
-)
-def test_what_is_neither_pass_nor_fail_has_a_budget(
-    tolerance: Tolerance, verdicts: tuple[Any, ...], full: bool, action: Action | None
-) -> None:
-    found = action_for(told(*verdicts, tolerance=tolerance), tolerance, full=full)
-
-    assert (None if found is None or found[0] is Action.WAIT else found[0]) is action
-
-
-def test_a_tally_counts_and_a_resume_forgives_without_forgetting_what_was_learned() -> None:
-    check_state = attrs.evolve(told(PASS, FAIL, NO_DATA, FAIL), memory=(1.0, 2.0))
-    assert (
-        check_state.looks,
-        check_state.passes,
-        check_state.passes_at_weight,
-        check_state.looks_at_weight,
-        check_state.failures,
-        check_state.consecutive_failures,
-    ) == (4, 1, 1, 4, 2, 2)
-    forgiven = reset_failures(check_state)
-
-    assert (
-        forgiven.failed,
-        forgiven.failures,
-        forgiven.consecutive_failures,
-        forgiven.stuck_verdict,
-    ) == (
-        False,
-        0,
-        0,
-        None,
-    )
-    assert (forgiven.looks, forgiven.passes, forgiven.memory) == (4, 1, (1.0, 2.0))
-
-
-def test_long_reasons_are_cut_in_the_state() -> None:
-    check_state = update(
-        CheckState(),
-        Judgement(verdict=PASS, why="x" * 1_000),
-        None,
-        Tolerance(),
-        start=START,
-        end=START,
-    )
-
-    assert check_state.why == "x" * 160
-
-
-@given(
-    st.lists(st.sampled_from([PASS, FAIL, INCONCLUSIVE, NO_DATA, ERROR, "starved"]), max_size=40)
-)
-def test_only_a_pass_ever_counts_as_a_pass(verdicts: list[Any]) -> None:
-    check_state = told(*verdicts)
-
-    assert check_state.passes == verdicts.count(PASS)
-    assert check_state.looks == len(verdicts)
-    assert check_state.failures == verdicts.count(FAIL)
-    assert check_state.failed <= (FAIL in verdicts[-1:])
 
 
 def test_buckets_that_changed_under_way_begin_anew_and_are_no_error() -> None:

@@ -19,6 +19,7 @@ from tests.support.checks import (
     FAIL,
     LATENCY,
     NO_DATA,
+    NOTHING,
     PASS,
     QUEUE,
     counts,
@@ -29,7 +30,7 @@ from tests.support.checks import (
 
 from progressive import Metric, NoWorse, Track
 from progressive.analysis import Judgement, Verdict
-from progressive.model import Look, Moments
+from progressive.model import Look, Moments, NoAnswer
 from progressive.model.actions import Memory
 from progressive.stats import sequential
 
@@ -763,3 +764,47 @@ def test_the_track_that_is_compared_with_is_named() -> None:
     judgement, _ = check.judge(look(counts(9, 100), baseline=counts(3, 100)), None, 0.01)
 
     assert "times baseline's rate" in judgement.why
+
+
+def test_no_worse_keeps_its_evidence_and_alarms_when_it_is_proven() -> None:
+    check, memory = NoWorse(ERRORS), None
+    verdicts = []
+    kept: Memory = memory
+    for _ in range(12):
+        judgement, kept = check.judge(look(counts(3, 100), counts(9, 900)), kept, 0.01)
+        verdicts.append(judgement.verdict)
+
+    assert verdicts == sorted(verdicts, key=[PASS, FAIL].index), "once proven, always proven"
+    assert {PASS, FAIL} == set(verdicts)
+    assert judgement.why.startswith(
+        "worse: 36 events where 14.4 were expected: 3 times stable's rate (1.5 to 6.9); p = "
+    )
+    assert dict(judgement.numbers)["alpha"] == 0.01
+
+
+def test_no_worse_without_one_side_learns_nothing() -> None:
+    check = NoWorse(ERRORS, than=Track.BASELINE)
+    _, memory = check.judge(look(counts(3, 100), baseline=counts(3, 100)), None, 0.01)
+    for candidate, baseline, why in (
+        (counts(3, 100), NOTHING, "no data on baseline: no requests"),
+        (counts(3, 100), counts(0, 0), "no data on baseline: no requests"),
+        (counts(0, 0), counts(0, 5), "no data on candidate: no requests"),
+        (NoAnswer("503"), counts(0, 5), "no data on candidate: 503"),
+    ):
+        judgement, after = check.judge(look(candidate, baseline=baseline), memory, 0.01)
+        assert (judgement.verdict, judgement.why) == (NO_DATA, why)
+        assert after == memory
+
+
+def test_a_margin_makes_the_same_counts_less_suspicious() -> None:
+    found = [
+        dict(
+            NoWorse(ERRORS, margin=margin)
+            .judge(look(counts(9, 100), counts(30, 900)), None, 0.01)[0]
+            .numbers
+        )["log_evidence"]
+        for margin in (1.0, 1.5, 3.0)
+    ]
+
+    assert found == sorted(found, reverse=True)
+    assert len(set(found)) == 3

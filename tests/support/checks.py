@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.world import START
 
-from progressive import Metric, Track, seconds
+from progressive import Limit, Metric, Track, ms, percent, seconds
 from progressive.analysis import Verdict
 from progressive.model import Counts, Gauge, Histogram, Look, Measurement, NoData, Window
 
@@ -54,3 +54,7 @@ LOW = [float(k % 7) for k in range(30)]
 
 
 HIGH = [value + 6 for value in LOW]
+
+
+AT_1 = Limit(ERRORS, at_most=percent(1))
+P99 = Limit(LATENCY, quantile=0.99, at_most=ms(400))
