@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.support.descriptions import ERRORS, NAME, Case, refuses
+from tests.support.descriptions import NAME, Case, refuses
+from tests.support.world import ERRORS
 
 from progressive import (
     Action,

@@ -10,7 +10,6 @@ from datetime import datetime
 import pytest
 from tests.support.descriptions import (
     AT,
-    ERRORS,
     LIMIT,
     NAME,
     V1,
@@ -21,7 +20,7 @@ from tests.support.descriptions import (
     stepped,
 )
 from tests.support.rules import rule
-from tests.support.world import canary
+from tests.support.world import ERRORS, canary
 
 from progressive import (
     Abort,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 import pytest
+from tests.support.strategies import compared
+from tests.support.world import ERRORS
 
-from progressive import minutes, percent
+from progressive import Limit, Revert, minutes, percent
+from progressive.codec import dumps_strategy, loads_strategy
 from progressive.plan.step import Step
 from progressive.steps import Bake, SetWeight
 from progressive.strategies.common import Watched
@@ -33,3 +36,12 @@ def test_a_strategy_without_steps_is_not_finished() -> None:
 
     with pytest.raises(NotImplementedError):
         _ = Nothing(unguarded="a law").plan
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [Revert(), Revert(bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(1))]), compared()],
+    ids=str,
+)
+def test_a_strategy_is_stored_and_read(strategy: Any) -> None:
+    assert loads_strategy(dumps_strategy(strategy)) == strategy

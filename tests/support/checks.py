@@ -11,20 +11,10 @@ from progressive.model import Counts, Gauge, Histogram, Look, Measurement, NoDat
 PASS, FAIL, INCONCLUSIVE, NO_DATA, ERROR = Verdict
 
 ERRORS = Metric("error-rate", kind="ratio")
-
-
 LATENCY = Metric("latency", kind="latency")
-
-
 BASKET = Metric("basket", kind="mean", unit="EUR", bad="down")
-
-
 QUEUE = Metric("queue", kind="value")
-
-
 WINDOW = Window(START, START + seconds(30))
-
-
 NOTHING = NoData("no requests")
 
 
@@ -51,8 +41,6 @@ def level(*samples: float) -> Gauge:
 
 
 LOW = [float(k % 7) for k in range(30)]
-
-
 HIGH = [value + 6 for value in LOW]
 
 

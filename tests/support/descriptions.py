@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from tests.support.world import ERRORS
 
-from progressive import Canary, Limit, Metric, StrategyError, Version, percent, percents
+from progressive import Canary, Limit, StrategyError, Version, percent, percents
 
 AT = datetime.fromisoformat("2026-03-01T12:00:00Z")
-ERRORS = Metric("error-rate", kind="ratio")
 LIMIT = Limit(ERRORS, at_most=percent(1))
 V1, V2 = Version("v1"), Version("v2")
 NAME = "is not a name; use 1 to 128 letters, digits and . _ : / - (none of them at an end)"
