@@ -88,3 +88,6 @@ def vector(*values: Any, **more: Any) -> bytes:
     return json.dumps(
         {"status": "success", "data": {"resultType": "vector", "result": result}, **more}
     ).encode()
+
+
+INJECTION = 'x"}[5m])) or vector(1) #'

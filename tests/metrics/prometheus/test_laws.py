@@ -1,18 +1,18 @@
-"""Laws of counting by raw samples, and of quoting: whatever happens to instances, scrapes and
+"""Laws of counting by raw samples: whatever happens to instances, scrapes and
 names.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.fake_prometheus import FakePrometheus, Reader, parsed
+from tests.support.fake_prometheus import FakePrometheus
 from tests.support.rules import rule
+from tests.support.scraped import INJECTION
 
 from progressive.adapters.flow import feed
 from progressive.metrics.prometheus import (
@@ -24,7 +24,6 @@ from progressive.metrics.prometheus import (
     Ratio,
     Regex,
 )
-from progressive.metrics.prometheus.promql import Template, matches, only, quoted
 from progressive.model.measurement import Counts, Histogram, Look, NoAnswer, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
@@ -44,9 +43,6 @@ PROMETHEUS = Prometheus(
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ZERO = 1_795_435_200_000
 SCRAPES = 24
-
-
-# --------------------------------------------------------------------------------------- simulation
 
 
 @attrs.define
@@ -289,66 +285,6 @@ def test_every_value_in_a_bucket_is_counted_once(
     ]
 
     assert sums == told
-
-
-# ------------------------------------------------------------------------------------------ quoting
-
-HOSTILE = st.text(
-    st.one_of(
-        st.sampled_from("\"\\'`{}[]()|.*+?^$#=~!,-/ \n\r\t\0\x7f\u2028\x85"),
-        st.characters(exclude_categories=["Cs"]),
-    ),
-    max_size=20,
-)
-INJECTION = 'x"}[5m])) or vector(1) #'
-
-
-@rule("R42")
-@settings(max_examples=300, deadline=None)
-@given(HOSTILE, HOSTILE)
-@example(INJECTION, "v1")
-@example('\\"', "\\")
-def test_no_value_of_a_label_becomes_a_part_of_the_query(value: str, other: str) -> None:
-    selector = Counter("requests_total", version="version", labels={"job": value, "zone": other})
-    query = selector.of({"backend": value, "version": other, "service": other})
-
-    assert parsed(query) == [
-        ("__name__", "=", "requests_total"),
-        ("job", "=", value),
-        ("version", "=", value),
-        ("zone", "=", other),
-    ]
-
-
-@rule("R42")
-@settings(max_examples=300, deadline=None)
-@given(HOSTILE, HOSTILE)
-@example(INJECTION, "v1")
-@example("v1.0", "v1x0")
-def test_a_value_within_a_pattern_matches_itself_alone(value: str, other: str) -> None:
-    pattern = Reader(quoted(Regex(f"{only(value)}|{only(value)}2").pattern)).string()
-
-    assert re.fullmatch(pattern, value)
-    assert matches(Regex(pattern), value + "2")
-    assert matches(Regex(pattern), other) is (other in (value, value + "2"))
-
-
-@rule("R42")
-@settings(max_examples=300, deadline=None)
-@given(HOSTILE, st.sampled_from(['"', "'"]), st.sampled_from(["=", "=~", "!~ "]))
-@example(INJECTION, '"', "=")
-@example("' or vector(1) #", "'", "=~")
-def test_no_name_gets_out_of_the_quotes_of_a_query_of_ones_own(
-    value: str, quote: str, operator: str
-) -> None:
-    template = f"max(depth{{version{operator}{quote}{{backend}}{quote}}}) # {{backend}}"
-    query = Template(template).fill({"backend": value, "version": value, "service": value}, 30_000)
-    reader = Reader(query)
-    reader.need(re.escape(f"max(depth{{version{operator}"))
-    written = reader.string()
-
-    assert reader.text[reader.place :] == "}) # {backend}"
-    assert written == (only(value) if "~" in operator else value)
 
 
 @rule("R42")

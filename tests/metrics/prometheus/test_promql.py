@@ -1,16 +1,21 @@
-"""Queries of one's own: placeholders, and patterns that mean the same here and there."""
+"""Queries of one's own, and quoting: no name gets out of the place that it is given."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from tests.support.scraped import QUEUE, START, ZERO, scraping, vector
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.support.fake_prometheus import Reader, parsed
+from tests.support.rules import rule
+from tests.support.scraped import INJECTION, QUEUE, START, ZERO, scraping, vector
 
 from progressive.adapters.flow import feed
 from progressive.adapters.http import Response
 from progressive.errors import StrategyError
-from progressive.metrics.prometheus import PromQL, Regex
+from progressive.metrics.prometheus import Counter, PromQL, Regex
+from progressive.metrics.prometheus.promql import Template, matches, only, quoted
 from progressive.model.measurement import Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
@@ -105,3 +110,60 @@ def test_patterns_that_mean_the_same_here_and_there_are_taken(pattern: str) -> N
 def test_patterns_that_could_mean_two_things_are_refused(pattern: str) -> None:
     with pytest.raises(StrategyError, match="Regex"):
         Regex(pattern)
+
+
+HOSTILE = st.text(
+    st.one_of(
+        st.sampled_from("\"\\'`{}[]()|.*+?^$#=~!,-/ \n\r\t\0\x7f\u2028\x85"),
+        st.characters(exclude_categories=["Cs"]),
+    ),
+    max_size=20,
+)
+
+
+@rule("R42")
+@settings(max_examples=300, deadline=None)
+@given(HOSTILE, HOSTILE)
+@example(INJECTION, "v1")
+@example('\\"', "\\")
+def test_no_value_of_a_label_becomes_a_part_of_the_query(value: str, other: str) -> None:
+    selector = Counter("requests_total", version="version", labels={"job": value, "zone": other})
+    query = selector.of({"backend": value, "version": other, "service": other})
+
+    assert parsed(query) == [
+        ("__name__", "=", "requests_total"),
+        ("job", "=", value),
+        ("version", "=", value),
+        ("zone", "=", other),
+    ]
+
+
+@rule("R42")
+@settings(max_examples=300, deadline=None)
+@given(HOSTILE, HOSTILE)
+@example(INJECTION, "v1")
+@example("v1.0", "v1x0")
+def test_a_value_within_a_pattern_matches_itself_alone(value: str, other: str) -> None:
+    pattern = Reader(quoted(Regex(f"{only(value)}|{only(value)}2").pattern)).string()
+
+    assert re.fullmatch(pattern, value)
+    assert matches(Regex(pattern), value + "2")
+    assert matches(Regex(pattern), other) is (other in (value, value + "2"))
+
+
+@rule("R42")
+@settings(max_examples=300, deadline=None)
+@given(HOSTILE, st.sampled_from(['"', "'"]), st.sampled_from(["=", "=~", "!~ "]))
+@example(INJECTION, '"', "=")
+@example("' or vector(1) #", "'", "=~")
+def test_no_name_gets_out_of_the_quotes_of_a_query_of_ones_own(
+    value: str, quote: str, operator: str
+) -> None:
+    template = f"max(depth{{version{operator}{quote}{{backend}}{quote}}}) # {{backend}}"
+    query = Template(template).fill({"backend": value, "version": value, "service": value}, 30_000)
+    reader = Reader(query)
+    reader.need(re.escape(f"max(depth{{version{operator}"))
+    written = reader.string()
+
+    assert reader.text[reader.place :] == "}) # {backend}"
+    assert written == (only(value) if "~" in operator else value)
