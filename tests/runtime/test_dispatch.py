@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import random
 from typing import Any
 
+import attrs
 import pytest
-from tests.support.driven import ANSWERS
+from tests.support.driven import ANSWERS, GOOD, Colour, metrics, ports
 from tests.support.rules import rule
-from tests.support.world import RELEASE, START, canary
+from tests.support.world import ERRORS, RELEASE, START, canary
 
 from progressive import (
     BlueGreen,
-    Canary,
+    ConflictError,
+    ExitCode,
+    Go,
+    Limit,
     NotYet,
+    NoWorse,
     Open,
     Phase,
     Ports,
+    Release,
+    RouterError,
+    StrategyError,
+    Traffic,
+    hours,
     minutes,
     percent,
-    percents,
     seconds,
     start,
     tick,
 )
 from progressive.analysis import Verdict
-from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
-
-# ---------------------------------------------------------- ports that are others than at the start
+from progressive.model import Counts
+from progressive.model.router_state import Marker, Served
+from progressive.model.traffic import Track
+from progressive.testing import (
+    MemoryFleet,
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+    aplay,
+    play,
+)
 
 
 def driven_without(strategy: Any, wanted: Any, **missing: Any) -> Any:
@@ -90,27 +109,6 @@ def test_a_fleet_that_is_not_there_any_more_is_asked_again_later() -> None:
     assert decision.wake_at is not None
 
 
-@rule("R19")
-def test_a_port_that_ends_its_thread_is_a_failed_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends: list[object] = []
-    monkeypatch.setattr(threading, "excepthook", lambda args: ends.append(args.exc_value))
-
-    class Leaves(MemoryRouter):
-        def read(self, release: Any) -> Any:
-            raise SystemExit("bye")
-
-    bound = Ports(router=Leaves(), clock=VirtualClock(START))
-    rollout = start(Canary(weights=percents(100), unguarded="a law"), RELEASE, id="r", ports=bound)
-    decision = tick(rollout, bound)
-    for thread in threading.enumerate():
-        if thread.name == "progressive-read":
-            thread.join()
-
-    assert str(*ends) == "bye"
-    assert any("bye" in str(note) for note in decision.notes)
-    assert decision.rollout.phase is Phase.PENDING
-
-
 def test_a_gate_that_answers_nonsense_stays_closed() -> None:
     decision = driven_without(
         canary(gates=["freeze"]),
@@ -122,3 +120,159 @@ def test_a_gate_that_answers_nonsense_stays_closed() -> None:
     assert "answered True; it must be Open() or ClosedUntil(...)" in str(
         decision.rollout.progress.closed_gate
     )
+
+
+@rule("R45")
+def test_every_name_that_is_bound_to_nothing_is_named_before_anything_is_touched(
+    colour: Colour,
+) -> None:
+    strategy = BlueGreen(
+        preview_hook="smoke",
+        checks=[Limit(ERRORS, at_most=percent(5))],
+        gates=["freeze"],
+        retire_after=hours(1),
+    )
+    router = MemoryRouter(
+        capabilities=attrs.evolve(MemoryRouter().capabilities, smallest_weight=percent(3))
+    )
+    bound = ports(router=router, metrics=[])
+    with pytest.raises(StrategyError) as caught:
+        colour.start(strategy, RELEASE, id="r", ports=bound)
+
+    said = "\n".join(caught.value.problems)
+    for problem in (
+        "metric 'error-rate'",
+        "hook 'smoke'",
+        "gate 'freeze'",
+        "retire_after",
+        "not a multiple",
+    ):
+        assert problem in said
+    assert bound.store.load("r") is None
+    assert router.history == []
+
+
+@rule("R19")
+@pytest.mark.parametrize(
+    "error", [RuntimeError, RecursionError, KeyError, RouterError, OSError, ConflictError]
+)
+def test_no_error_of_a_port_kills_or_fools_the_engine(
+    colour: Colour, error: type[Exception]
+) -> None:
+    class Shaky(MemoryRouter):
+        """Three calls in ten fail, before or after they were done."""
+
+        chance = random.Random(4)
+
+        def _maybe(self) -> None:
+            if Shaky.chance.random() < 0.3:
+                raise error("no")
+
+        def read(self, release: Release) -> Served:
+            self._maybe()
+            return super().read(release)
+
+        def apply(self, *given: Any, **named: Any) -> Served:
+            self._maybe()
+            return super().apply(*given, **named)
+
+    asked = iter(range(10_000))
+
+    def moody(track: Track, window: Any) -> Any:
+        if next(asked) % 7 == 6:
+            raise error("no")
+        return GOOD(track, window)
+
+    outcome = colour.play(canary(), RELEASE, metrics=[metrics(moody)], router=Shaky())
+
+    assert outcome.rollout.phase is Phase.PROMOTED
+
+
+@rule("R19")
+@pytest.mark.parametrize("answer", [None, 3, "ok", {"weight": 5}])
+def test_answers_of_the_wrong_type_are_errors_and_not_success(colour: Colour, answer: Any) -> None:
+    class Odd(MemoryRouter):
+        def read(self, release: Release) -> Served:
+            return answer  # type: ignore[no-any-return]
+
+    class OddMetrics(ScriptedMetrics):
+        def measure(self, *given: Any) -> Any:
+            return answer
+
+    assert (
+        colour.play(canary(), RELEASE, metrics=[metrics()], router=Odd()).exit_code
+        == ExitCode.WRONG_INPUT
+    )
+    odd = colour.play(canary(), RELEASE, metrics=[OddMetrics({ERRORS: GOOD})])
+    assert odd.exit_code == ExitCode.WRONG_INPUT
+    assert "not a Look" in odd.rollout.progress.reason
+    strategy = BlueGreen(preview_hook="smoke", unguarded="the hook is odd")
+    hook = colour.play(strategy, RELEASE, hooks={"smoke": lambda key, release: answer})
+    assert "it must be Go(), NotYet(...) or Stop(...)" in hook.rollout.progress.reason
+
+
+def test_ports_of_one_colour_only() -> None:
+    class OnlyAsync:
+        capabilities = MemoryRouter().capabilities
+
+        def __init__(self) -> None:
+            self.inner = MemoryRouter()
+
+        async def aread(self, release: Release) -> Served:
+            return self.inner.read(release)
+
+        async def aapply(
+            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+        ) -> Served:
+            return self.inner.apply(release, traffic, marker=marker, expect=expect)
+
+    async def smoke(key: str, release: Release) -> Go:
+        return Go()
+
+    strategy = BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="a test")
+    assert asyncio.run(
+        aplay(strategy, RELEASE, router=OnlyAsync(), hooks={"smoke": smoke})
+    ).promoted
+    refused = play(strategy, RELEASE, router=OnlyAsync(), hooks={"smoke": smoke})
+    assert (
+        "asynchronous only" in str(refused.rollout.status)
+        or refused.exit_code == ExitCode.WRONG_INPUT
+    )
+    stuck = play(strategy, RELEASE, hooks={"smoke": smoke})
+    assert "asynchronous; use atick" in stuck.rollout.progress.reason
+
+
+def test_a_router_that_is_no_router() -> None:
+    with pytest.raises(StrategyError, match="neither read nor aread"):
+        play(
+            canary(),
+            RELEASE,
+            metrics=[metrics()],
+            router=type("No", (), {"capabilities": MemoryRouter().capabilities})(),
+        )
+    with pytest.raises(StrategyError, match="is not a Capabilities"):
+        play(
+            canary(), RELEASE, metrics=[metrics()], router=type("No", (), {"capabilities": None})()
+        )
+
+
+def test_two_providers_of_one_metric_are_refused() -> None:
+    with pytest.raises(StrategyError, match="two providers answer for 'error-rate'"):
+        ports(metrics=[metrics(), metrics()])
+
+
+def test_a_sequential_check_needs_counts() -> None:
+    outcome = play(
+        canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))]),
+        RELEASE,
+        metrics=[
+            metrics(
+                {
+                    Track.STABLE: Counts(events=0, trials=500),
+                    Track.CANDIDATE: Counts(events=0, trials=500),
+                }
+            )
+        ],
+    )
+
+    assert outcome.promoted

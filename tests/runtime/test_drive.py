@@ -1,20 +1,16 @@
-"""The drivers, in both colours: what they do with stores, clocks, signals, slow and broken
-ports.
-"""
+"""The drivers, in both colours: what they do with stores, clocks, signals and people's words."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import random
 import threading
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
 import pytest
-from tests.support.driven import ANSWERS
+from tests.support.driven import ANSWERS, BAD, Colour, fast, metrics, ports
 from tests.support.rules import rule
 from tests.support.world import ERRORS, RELEASE, START, canary
 
@@ -22,17 +18,14 @@ from progressive import (
     Abort,
     Approve,
     BlueGreen,
-    Canary,
     ClosedUntil,
     ConflictError,
     Decision,
     ExitCode,
     Go,
     Limit,
-    NoWorse,
     OnInterrupt,
     Open,
-    Outcome,
     Phase,
     Ports,
     Release,
@@ -43,10 +36,8 @@ from progressive import (
     Traffic,
     Version,
     aiterate,
-    arollback_now,
     arun,
     astart,
-    asubmit,
     atick,
     hours,
     iterate,
@@ -54,7 +45,6 @@ from progressive import (
     ms,
     percent,
     percents,
-    rollback_now,
     run,
     seconds,
     start,
@@ -62,98 +52,10 @@ from progressive import (
     tick,
 )
 from progressive.errors import StoreError
-from progressive.model import Counts
-from progressive.model.router_state import Marker, Served
-from progressive.model.traffic import Track
+from progressive.model.router_state import Served
 from progressive.rollout.notes import Refused
 from progressive.steps import Approval
-from progressive.testing import (
-    MemoryFleet,
-    MemoryRouter,
-    MemoryStore,
-    ScriptedMetrics,
-    VirtualClock,
-    aplay,
-    play,
-    steady,
-)
-
-# Stable has no errors: by the wall clock a window of a few milliseconds would hold just its one
-# error in twenty seconds now and then, 100 % of one request on both tracks, which is inconclusive
-# and holds for an hour.
-GOOD = steady(50)
-BAD = steady(50, candidate=0.3)
-
-
-def metrics(script: Any = GOOD) -> ScriptedMetrics:
-    return ScriptedMetrics({ERRORS: script})
-
-
-def ports(**changes: Any) -> Ports:
-    given: dict[str, Any] = {
-        "router": MemoryRouter(),
-        "metrics": [metrics()],
-        "store": MemoryStore(),
-        "clock": VirtualClock(START),
-    }
-    return Ports(**(given | changes))
-
-
-class Colour:
-    """The same tests through both colours."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def _run(
-        self,
-        sync: Callable[..., Any],
-        acoro: Callable[..., Awaitable[Any]],
-        *given: Any,
-        **named: Any,
-    ) -> Any:
-        if self.name == "sync":
-            return sync(*given, **named)
-
-        async def main() -> Any:
-            return await acoro(*given, **named)
-
-        return asyncio.run(main())
-
-    def start(self, *given: Any, **named: Any) -> Rollout:
-        return self._run(start, astart, *given, **named)  # type: ignore[no-any-return]
-
-    def tick(self, *given: Any, **named: Any) -> Decision:
-        return self._run(tick, atick, *given, **named)  # type: ignore[no-any-return]
-
-    def play(self, *given: Any, **named: Any) -> Outcome:
-        return self._run(play, aplay, *given, **named)  # type: ignore[no-any-return]
-
-    def submit(self, *given: Any, **named: Any) -> Decision:
-        return self._run(submit, asubmit, *given, **named)  # type: ignore[no-any-return]
-
-    def run(self, *given: Any, **named: Any) -> Outcome:
-        return self._run(run, arun, *given, **named)  # type: ignore[no-any-return]
-
-    def rollback_now(self, *given: Any, **named: Any) -> Served:
-        return self._run(rollback_now, arollback_now, *given, **named)  # type: ignore[no-any-return]
-
-
-@pytest.fixture(params=["sync", "async"])
-def colour(request: pytest.FixtureRequest) -> Colour:
-    return Colour(request.param)
-
-
-def fast(**changes: Any) -> Canary:
-    """A canary for the wall clock: over in a fraction of a second."""
-    given: dict[str, Any] = {
-        "weights": percents(10, 100),
-        "bake": ms(60),
-        "checks": [Limit(ERRORS, at_most=percent(5), min_sample=1)],
-        "interval": ms(20),
-        "watch_every": ms(500),
-    }
-    return Canary(**(given | changes))
+from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
 
 
 def test_a_good_version_is_promoted_and_a_bad_one_goes_back(colour: Colour) -> None:
@@ -223,47 +125,6 @@ def test_without_a_store_traffic_is_raised_only_by_the_tick_after_the_one_that_d
         assert decided["written", weight] == decided["wanted", weight] + 1
 
 
-def test_a_start_again_is_the_same_rollout_and_another_one_is_refused(colour: Colour) -> None:
-    bound = ports()
-    first = colour.start(canary(), RELEASE, id="r", ports=bound)
-    colour.tick("r", bound)
-    assert colour.start(canary(), RELEASE, id="r", ports=bound).id == first.id
-    with pytest.raises(ConflictError, match="of another release"):
-        colour.start(canary(), RELEASE.next(Version("v3")), id="r", ports=bound)
-    with pytest.raises(ConflictError, match="'shop' has an active rollout, <Rollout 'r'"):
-        colour.start(canary(), RELEASE, id="r2", ports=bound)
-
-
-@rule("R45")
-def test_every_name_that_is_bound_to_nothing_is_named_before_anything_is_touched(
-    colour: Colour,
-) -> None:
-    strategy = BlueGreen(
-        preview_hook="smoke",
-        checks=[Limit(ERRORS, at_most=percent(5))],
-        gates=["freeze"],
-        retire_after=hours(1),
-    )
-    router = MemoryRouter(
-        capabilities=attrs.evolve(MemoryRouter().capabilities, smallest_weight=percent(3))
-    )
-    bound = ports(router=router, metrics=[])
-    with pytest.raises(StrategyError) as caught:
-        colour.start(strategy, RELEASE, id="r", ports=bound)
-
-    said = "\n".join(caught.value.problems)
-    for problem in (
-        "metric 'error-rate'",
-        "hook 'smoke'",
-        "gate 'freeze'",
-        "retire_after",
-        "not a multiple",
-    ):
-        assert problem in said
-    assert bound.store.load("r") is None
-    assert router.history == []
-
-
 def test_a_tick_of_what_is_not_there(colour: Colour) -> None:
     with pytest.raises(StrategyError, match="there is no rollout 'nope'"):
         colour.tick("nope", ports())
@@ -300,165 +161,6 @@ def test_a_submit_that_always_loses_says_so(colour: Colour) -> None:
 
     with pytest.raises(ConflictError, match="moved 20 times"):
         colour.submit(Busy(), "r", Abort(at=START, by="eve", why="now"))
-
-
-@rule("R19")
-@pytest.mark.parametrize(
-    "error", [RuntimeError, RecursionError, KeyError, RouterError, OSError, ConflictError]
-)
-def test_no_error_of_a_port_kills_or_fools_the_engine(
-    colour: Colour, error: type[Exception]
-) -> None:
-    class Shaky(MemoryRouter):
-        """Three calls in ten fail, before or after they were done."""
-
-        chance = random.Random(4)
-
-        def _maybe(self) -> None:
-            if Shaky.chance.random() < 0.3:
-                raise error("no")
-
-        def read(self, release: Release) -> Served:
-            self._maybe()
-            return super().read(release)
-
-        def apply(self, *given: Any, **named: Any) -> Served:
-            self._maybe()
-            return super().apply(*given, **named)
-
-    asked = iter(range(10_000))
-
-    def moody(track: Track, window: Any) -> Any:
-        if next(asked) % 7 == 6:
-            raise error("no")
-        return GOOD(track, window)
-
-    outcome = colour.play(canary(), RELEASE, metrics=[metrics(moody)], router=Shaky())
-
-    assert outcome.rollout.phase is Phase.PROMOTED
-
-
-@rule("R19")
-@pytest.mark.parametrize("answer", [None, 3, "ok", {"weight": 5}])
-def test_answers_of_the_wrong_type_are_errors_and_not_success(colour: Colour, answer: Any) -> None:
-    class Odd(MemoryRouter):
-        def read(self, release: Release) -> Served:
-            return answer  # type: ignore[no-any-return]
-
-    class OddMetrics(ScriptedMetrics):
-        def measure(self, *given: Any) -> Any:
-            return answer
-
-    assert (
-        colour.play(canary(), RELEASE, metrics=[metrics()], router=Odd()).exit_code
-        == ExitCode.WRONG_INPUT
-    )
-    odd = colour.play(canary(), RELEASE, metrics=[OddMetrics({ERRORS: GOOD})])
-    assert odd.exit_code == ExitCode.WRONG_INPUT
-    assert "not a Look" in odd.rollout.progress.reason
-    strategy = BlueGreen(preview_hook="smoke", unguarded="the hook is odd")
-    hook = colour.play(strategy, RELEASE, hooks={"smoke": lambda key, release: answer})
-    assert "it must be Go(), NotYet(...) or Stop(...)" in hook.rollout.progress.reason
-
-
-def test_a_call_that_does_not_come_back_counts_as_failed_and_the_rest_goes_on(
-    colour: Colour,
-) -> None:
-    stuck = threading.Event()
-
-    class Slow(ScriptedMetrics):
-        ameasure = None  # type: ignore[assignment]
-
-        def measure(self, *given: Any) -> Any:
-            if len(self.asked) == 3:
-                stuck.wait(1.0)
-            return super().measure(*given)
-
-    slow = Slow({ERRORS: GOOD})
-    outcome = colour.play(canary(), RELEASE, metrics=[slow], timeout=ms(100))
-    stuck.set()
-
-    assert outcome.rollout.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
-
-
-@rule("R46")
-def test_observers_can_t_disturb_the_rollout(
-    colour: Colour, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raised: list[Any] = []
-    told: list[Any] = []
-    monkeypatch.setattr(threading, "excepthook", raised.append)
-
-    def angry(rollout: Rollout, notes: Any) -> None:
-        raise RuntimeError("chat is down")
-
-    outcome = colour.play(
-        canary(),
-        RELEASE,
-        metrics=[metrics()],
-        observers=[angry, lambda rollout, notes: told.extend(notes)],
-    )
-
-    assert outcome.promoted
-    assert {note.kind for note in told} >= {"entered", "asked", "verified", "judged"}
-    assert raised
-
-
-@rule("R46")
-def test_an_observer_that_hangs_is_left_behind(
-    colour: Colour, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("progressive.runtime.execute.OBSERVER_TIME", 0.01)
-    hang = threading.Event()
-    outcome = colour.play(
-        fast(),
-        RELEASE,
-        metrics=[metrics()],
-        observers=[lambda rollout, notes: hang.wait(5) and None],
-    )
-    hang.set()
-
-    assert outcome.promoted
-
-
-@rule("R46")
-def test_the_stored_trail_is_the_trail_that_observers_saw(colour: Colour) -> None:
-    told: list[Any] = []
-    store = MemoryStore()
-    colour.play(
-        canary(),
-        RELEASE,
-        metrics=[metrics()],
-        store=store,
-        observers=[lambda rollout, notes: told.extend(notes)],
-    )
-    kept = list(store.notes("played"))
-
-    assert [note for _, note in kept] == told
-    assert len({id for id, _ in kept}) == len(kept)
-
-
-@rule("R11")
-def test_rollback_now_needs_nothing_but_the_router(colour: Colour) -> None:
-    router = MemoryRouter(
-        traffic=Traffic(candidate=percent(50)), marker=Marker(generation=3, serial=9)
-    )
-    served = colour.rollback_now(router, RELEASE)
-
-    assert served.traffic == Traffic()
-    assert router.marker == Marker(generation=3, serial=9, closed=True)
-
-
-@rule("R11")
-def test_rollback_now_says_when_the_router_does_not_obey(colour: Colour) -> None:
-    class Deaf(MemoryRouter):
-        def apply(
-            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
-        ) -> Served:
-            return self.read(release)
-
-    with pytest.raises(RouterError, match="still serves 50 %"):
-        colour.rollback_now(Deaf(traffic=Traffic(candidate=percent(50))), RELEASE)
 
 
 def test_run_to_the_end_by_the_wall_clock(colour: Colour) -> None:
@@ -711,75 +413,6 @@ def test_a_store_that_keeps_second_drivers_out_is_asked(colour: Colour) -> None:
     assert driving == []
 
 
-def test_ports_of_one_colour_only() -> None:
-    class OnlyAsync:
-        capabilities = MemoryRouter().capabilities
-
-        def __init__(self) -> None:
-            self.inner = MemoryRouter()
-
-        async def aread(self, release: Release) -> Served:
-            return self.inner.read(release)
-
-        async def aapply(
-            self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
-        ) -> Served:
-            return self.inner.apply(release, traffic, marker=marker, expect=expect)
-
-    async def smoke(key: str, release: Release) -> Go:
-        return Go()
-
-    strategy = BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="a test")
-    assert asyncio.run(
-        aplay(strategy, RELEASE, router=OnlyAsync(), hooks={"smoke": smoke})
-    ).promoted
-    refused = play(strategy, RELEASE, router=OnlyAsync(), hooks={"smoke": smoke})
-    assert (
-        "asynchronous only" in str(refused.rollout.status)
-        or refused.exit_code == ExitCode.WRONG_INPUT
-    )
-    stuck = play(strategy, RELEASE, hooks={"smoke": smoke})
-    assert "asynchronous; use atick" in stuck.rollout.progress.reason
-
-
-def test_a_router_that_is_no_router() -> None:
-    with pytest.raises(StrategyError, match="neither read nor aread"):
-        play(
-            canary(),
-            RELEASE,
-            metrics=[metrics()],
-            router=type("No", (), {"capabilities": MemoryRouter().capabilities})(),
-        )
-    with pytest.raises(StrategyError, match="is not a Capabilities"):
-        play(
-            canary(), RELEASE, metrics=[metrics()], router=type("No", (), {"capabilities": None})()
-        )
-
-
-def test_two_providers_of_one_metric_are_refused() -> None:
-    with pytest.raises(StrategyError, match="two providers answer for 'error-rate'"):
-        ports(metrics=[metrics(), metrics()])
-
-
-def test_many_metrics_are_measured_at_the_same_time(colour: Colour) -> None:
-    from progressive import Metric
-
-    meeting = threading.Barrier(5)
-    many = [Metric(f"m{i}", kind="ratio") for i in range(5)]
-
-    class Together(ScriptedMetrics):
-        ameasure = None  # type: ignore[assignment]
-
-        def measure(self, *given: Any) -> Any:
-            meeting.wait(20)
-            return super().measure(*given)
-
-    strategy = canary(checks=[Limit(metric, at_most=percent(5)) for metric in many])
-    outcome = colour.play(strategy, RELEASE, metrics=[Together(dict.fromkeys(many, GOOD))])
-
-    assert outcome.promoted
-
-
 def test_aiterate_yields_each_decision() -> None:
     async def main() -> list[Decision]:
         bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=MemoryStore())
@@ -790,23 +423,6 @@ def test_aiterate_yields_each_decision() -> None:
 
     assert decisions[-1].rollout.phase is Phase.PROMOTED
     assert len(decisions) > 3
-
-
-def test_a_sequential_check_needs_counts() -> None:
-    outcome = play(
-        canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))]),
-        RELEASE,
-        metrics=[
-            metrics(
-                {
-                    Track.STABLE: Counts(events=0, trials=500),
-                    Track.CANDIDATE: Counts(events=0, trials=500),
-                }
-            )
-        ],
-    )
-
-    assert outcome.promoted
 
 
 class Damaged(MemoryStore):

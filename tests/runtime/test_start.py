@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from tests.support.driven import ANSWERS
+from tests.support.driven import ANSWERS, Colour, ports
 from tests.support.rules import rule
 from tests.support.world import ERRORS, START, canary
 
@@ -448,3 +448,14 @@ class Stuck(MemoryFleet):
 
     def retire(self, *given: Any) -> None:
         raise TimeoutError("still draining")
+
+
+def test_a_start_again_is_the_same_rollout_and_another_one_is_refused(colour: Colour) -> None:
+    bound = ports()
+    first = colour.start(canary(), RELEASE, id="r", ports=bound)
+    colour.tick("r", bound)
+    assert colour.start(canary(), RELEASE, id="r", ports=bound).id == first.id
+    with pytest.raises(ConflictError, match="of another release"):
+        colour.start(canary(), RELEASE.next(Version("v3")), id="r", ports=bound)
+    with pytest.raises(ConflictError, match="'shop' has an active rollout, <Rollout 'r'"):
+        colour.start(canary(), RELEASE, id="r2", ports=bound)
