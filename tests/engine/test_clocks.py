@@ -185,7 +185,12 @@ def test_the_whole_s_clock_stops_in_approvals_freezes_and_a_person_s_hold() -> N
     ]
     world = World(
         strategy=canary(
-            weights=(), steps=steps, deadline=Deadline(within=minutes(30)), gates=["freeze"]
+            weights=(),
+            steps=steps,
+            deadline=Deadline(within=minutes(30)),
+            gates=["freeze"],
+            interval=minutes(2),
+            watch_every=minutes(4),
         )
     )
     shut = START + hours(7)
@@ -206,8 +211,9 @@ def test_the_whole_s_clock_stops_in_approvals_freezes_and_a_person_s_hold() -> N
 @rule("R30")
 @pytest.mark.parametrize(("person", "after"), [(True, hours(24)), (False, hours(1))])
 def test_a_hold_ends_by_itself(person: bool, after: timedelta) -> None:
-    world = World().until_weight(5)
     if person:
+        seldom = canary(bake=minutes(1), interval=minutes(15), watch_every=minutes(30))
+        world = World(strategy=seldom).until_weight(5)
         world.say(Hold(at=world.now, by="eve", why="lunch"))
     else:
         world = World(
@@ -269,7 +275,9 @@ def test_nobody_approves() -> None:
         SetWeight(percent(100)),
         Bake(minutes(1)),
     ]
-    world = World(strategy=canary(weights=(), steps=steps)).until_phase(Phase.ROLLED_BACK)
+    world = World(
+        strategy=canary(weights=(), steps=steps, interval=minutes(5), watch_every=minutes(10))
+    ).until_phase(Phase.ROLLED_BACK)
 
     assert "somebody to approve 'go'" in world.rollout.progress.reason
 
@@ -358,7 +366,7 @@ def test_the_old_version_is_removed_after_its_time_and_only_while_the_new_one_se
 
 
 def test_an_old_version_that_can_t_be_removed_is_kept_in_the_end() -> None:
-    world = World(strategy=canary(retire_after=minutes(1), watch_every=minutes(10))).until_phase(
+    world = World(strategy=canary(retire_after=minutes(1), watch_every=minutes(40))).until_phase(
         Phase.PROMOTED
     )
     world.edit(0)

@@ -658,7 +658,7 @@ def test_data_that_vanish_at_full_traffic_hold_and_keep_the_old_version() -> Non
 
 
 def test_a_dormant_check_s_old_silence_leads_to_nothing() -> None:
-    world = World(strategy=canary(last_bake=hours(2))).until_weight(50)
+    world = World(strategy=canary(last_bake=minutes(30))).until_weight(50)
     world.until(lambda w: w.rollout.clocks.watched >= seconds(60))
     world.idle = True
     world.tick()

@@ -26,7 +26,7 @@ def test_an_abort_keeps_an_old_version_that_is_due_to_be_removed() -> None:
 
 @rule("R30")
 def test_a_fleet_that_never_removes_calls_a_person_and_is_given_up() -> None:
-    world = World(strategy=canary(retire_after=minutes(1), watch_every=minutes(10)))
+    world = World(strategy=canary(retire_after=minutes(1), watch_every=minutes(40)))
     world.until_phase(Phase.PROMOTED)
     world.retire_fails = True
     world.until(lambda w: w.rollout.over, ticks=20_000)

@@ -15,6 +15,7 @@ from tests.support.world import ERRORS, RELEASE, START, canary
 from progressive import (
     BlueGreen,
     ConflictError,
+    Deadline,
     ExitCode,
     Go,
     Limit,
@@ -206,7 +207,9 @@ def test_answers_of_the_wrong_type_are_errors_and_not_success(colour: Colour, an
     odd = colour.play(canary(), RELEASE, metrics=[OddMetrics({ERRORS: GOOD})])
     assert odd.exit_code == ExitCode.WRONG_INPUT
     assert "not a Look" in odd.rollout.progress.reason
-    strategy = BlueGreen(preview_hook="smoke", unguarded="the hook is odd")
+    strategy = BlueGreen(
+        preview_hook="smoke", deadline=Deadline(within=minutes(10)), unguarded="the hook is odd"
+    )
     hook = colour.play(strategy, RELEASE, hooks={"smoke": lambda key, release: answer})
     assert "it must be Go(), NotYet(...) or Stop(...)" in hook.rollout.progress.reason
 
