@@ -25,7 +25,6 @@ from progressive import (
     NotYet,
     Open,
     Phase,
-    Reject,
     Resume,
     StrategyError,
     Tick,
@@ -268,74 +267,6 @@ def test_a_pause_is_by_the_clock_and_its_own_deadline_never_comes_first() -> Non
     assert minutes(10) <= world.now - START <= minutes(11)
 
 
-def test_nobody_approves() -> None:
-    steps = [
-        SetWeight(percent(10)),
-        Approval("go", within=hours(2), otherwise=Action.ROLL_BACK),
-        SetWeight(percent(100)),
-        Bake(minutes(1)),
-    ]
-    world = World(
-        strategy=canary(weights=(), steps=steps, interval=minutes(5), watch_every=minutes(10))
-    ).until_phase(Phase.ROLLED_BACK)
-
-    assert "somebody to approve 'go'" in world.rollout.progress.reason
-
-
-def test_an_approval_that_comes_early_is_remembered_and_a_rejection_goes_back() -> None:
-    steps = [
-        SetWeight(percent(10)),
-        Approval("go", within=hours(2), otherwise=Action.ROLL_BACK),
-        SetWeight(percent(100)),
-        Bake(minutes(1)),
-    ]
-    early = World(strategy=canary(weights=(), steps=steps))
-    early.say(Approve(at=early.now, approval="go", by="eve", why="seen in staging"))
-    early.until_phase(Phase.PROMOTED)
-    assert early.now - START < minutes(5)
-
-    rejected = World(strategy=canary(weights=(), steps=steps)).until_weight(10)
-    rejected.say(Reject(at=rejected.now, approval="go", by="eve", why="the texts are wrong"))
-    rejected.until_phase(Phase.ROLLED_BACK)
-    assert rejected.rollout.progress.reason == "'go' was rejected: the texts are wrong"
-
-
-def test_a_hook_is_asked_again_when_it_said_and_not_before() -> None:
-    asked: list[datetime] = []
-    world = World(
-        strategy=BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(2))])
-    )
-
-    def smoke(key: str) -> object:
-        asked.append(world.now)
-        return (
-            NotYet(world.now + minutes(4), "warming up")
-            if len(asked) < 3
-            else __import__("progressive").Go()
-        )
-
-    world.hook = smoke
-    world.until_phase(Phase.PROMOTED)
-
-    assert [at - asked[0] for at in asked] == [minutes(0), minutes(4), minutes(8)]
-
-
-def test_a_gate_is_asked_before_every_raise_and_never_before_lowering() -> None:
-    asked: list[tuple[datetime, object]] = []
-    world = World(strategy=canary(gates=["freeze"]))
-
-    def gate(now: datetime) -> object:
-        asked.append((now, world.traffic.candidate))
-        return Open()
-
-    world.gate = gate
-    world.until_weight(100)
-    assert [weight for _, weight in asked] == list(percents(0, 5, 50))
-    world.gate = lambda now: ClosedUntil(now + hours(9), "night")
-    world.say(Abort(at=world.now, by="eve", why="now"))
-    world.until_phase(Phase.ROLLED_BACK)
-
-
 def test_guards_go_on_behind_a_closed_gate() -> None:
     world = World(strategy=canary(gates=["freeze"])).until_weight(5)
     world.gate = lambda now: ClosedUntil(START + hours(10), "night")
@@ -344,36 +275,6 @@ def test_guards_go_on_behind_a_closed_gate() -> None:
     world.until_phase(Phase.ROLLED_BACK)
 
     assert world.now - START < hours(1) + minutes(2)
-
-
-def test_the_old_version_is_removed_after_its_time_and_only_while_the_new_one_serves_alone() -> (
-    None
-):
-    world = World(strategy=canary(retire_after=minutes(30))).until_phase(Phase.PROMOTED)
-    promoted = world.now
-    world.until(lambda w: w.now - promoted > minutes(20))
-    assert world.retired == 0
-    world.edit(0)
-    world.until(lambda w: w.now - promoted > minutes(50))
-    assert world.retired == 0
-    assert "can't be removed" in world.said("escalated")[-1].why
-    world.edit(100)
-    world.until(lambda w: w.rollout.over)
-
-    assert world.retired == 1
-    refused = decide(world.rollout, Abort(at=world.now, by="eve", why="oh no")).notes[0]
-    assert "nothing to go back to" in str(refused)
-
-
-def test_an_old_version_that_can_t_be_removed_is_kept_in_the_end() -> None:
-    world = World(strategy=canary(retire_after=minutes(1), watch_every=minutes(40))).until_phase(
-        Phase.PROMOTED
-    )
-    world.edit(0)
-    world.until(lambda w: w.rollout.over, ticks=2_000)
-
-    assert world.retired == 0
-    assert "was not removed" in world.said("escalated")[-1].why
 
 
 @rule("R30")

@@ -18,11 +18,13 @@ from progressive import (
     Deadline,
     Hold,
     Limit,
+    NoWorse,
     Phase,
     PromoteNow,
     Reject,
     Resume,
     Skip,
+    Tolerance,
     decide,
     hours,
     minutes,
@@ -30,7 +32,7 @@ from progressive import (
     seconds,
 )
 from progressive.rollout.notes import Refused
-from progressive.steps import Approval
+from progressive.steps import Approval, Bake, SetWeight
 
 
 @rule("R27")
@@ -222,3 +224,74 @@ def test_a_resume_after_the_whole_s_time_gives_it_that_time_again() -> None:
     assert world.rollout.clocks.ran == seconds(0)
 
     world.until_weight(100)
+
+
+def test_nobody_approves() -> None:
+    steps = [
+        SetWeight(percent(10)),
+        Approval("go", within=hours(2), otherwise=Action.ROLL_BACK),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ]
+    world = World(
+        strategy=canary(weights=(), steps=steps, interval=minutes(5), watch_every=minutes(10))
+    ).until_phase(Phase.ROLLED_BACK)
+
+    assert "somebody to approve 'go'" in world.rollout.progress.reason
+
+
+def test_an_approval_that_comes_early_is_remembered_and_a_rejection_goes_back() -> None:
+    steps = [
+        SetWeight(percent(10)),
+        Approval("go", within=hours(2), otherwise=Action.ROLL_BACK),
+        SetWeight(percent(100)),
+        Bake(minutes(1)),
+    ]
+    early = World(strategy=canary(weights=(), steps=steps))
+    early.say(Approve(at=early.now, approval="go", by="eve", why="seen in staging"))
+    early.until_phase(Phase.PROMOTED)
+    assert early.now - START < minutes(5)
+
+    rejected = World(strategy=canary(weights=(), steps=steps)).until_weight(10)
+    rejected.say(Reject(at=rejected.now, approval="go", by="eve", why="the texts are wrong"))
+    rejected.until_phase(Phase.ROLLED_BACK)
+    assert rejected.rollout.progress.reason == "'go' was rejected: the texts are wrong"
+
+
+def test_a_failed_sequential_check_must_be_waived_by_name_to_resume() -> None:
+    from progressive import Action
+
+    strict = NoWorse(ERRORS, tolerance=Tolerance(in_a_row=1, then=Action.HOLD))
+    world = World(
+        strategy=canary(checks=[strict, Limit(ERRORS, at_most=percent(90))]), bad=0.3
+    ).until_phase(Phase.HELD)
+    cause = world.rollout.progress.causes[0].name
+    refused = world.say(Resume(at=world.now, cause=cause, by="eve", why="it is fine")).notes
+    assert "harm is proven by checks/error-rate-no-worse" in str(refused[0])
+    world.say(
+        Resume(
+            at=world.now,
+            cause=cause,
+            waive=("error-rate-no-worse",),
+            by="eve",
+            why="known and accepted",
+        )
+    )
+
+    world.until_phase(Phase.PROMOTED)
+
+
+def test_promote_now_names_what_stands_against_it() -> None:
+    world = World(
+        strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), bad=0.001
+    ).until_weight(5)
+    world.advance(seconds(30))
+    world.bad = 0.2
+    world.tick()
+    refused = world.say(PromoteNow(at=world.now, by="eve", why="now")).notes
+    assert "checks/error-rate stand against it" in str(refused[0])
+    world.bad = 0.001
+    world.say(PromoteNow(at=world.now, waive=("error-rate",), by="eve", why="now"))
+    world.until_weight(100)
+
+    assert world.rollout.progress.waived == ("error-rate",)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import attrs
 import pytest
 from tests.support.moments import over, refused, steps
 from tests.support.rules import rule
-from tests.support.world import START, World, canary
+from tests.support.world import ERRORS, START, World, canary
 
 from progressive import (
+    Abort,
     ClosedUntil,
     Go,
+    Limit,
     NotYet,
     Open,
     Phase,
+    Stop,
     Tick,
     decide,
     hours,
     minutes,
     percent,
+    percents,
     seconds,
 )
 from progressive.errors import Failure
@@ -264,3 +269,50 @@ def test_an_answer_said_twice_is_noted_once_and_a_failed_inspection_is_asked_aga
     )
 
     assert decide(world.rollout, again).notes == ()
+
+
+def test_a_hook_is_asked_again_when_it_said_and_not_before() -> None:
+    asked: list[datetime] = []
+    world = World(
+        strategy=BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(2))])
+    )
+
+    def smoke(key: str) -> object:
+        asked.append(world.now)
+        return (
+            NotYet(world.now + minutes(4), "warming up")
+            if len(asked) < 3
+            else __import__("progressive").Go()
+        )
+
+    world.hook = smoke
+    world.until_phase(Phase.PROMOTED)
+
+    assert [at - asked[0] for at in asked] == [minutes(0), minutes(4), minutes(8)]
+
+
+def test_a_gate_is_asked_before_every_raise_and_never_before_lowering() -> None:
+    asked: list[tuple[datetime, object]] = []
+    world = World(strategy=canary(gates=["freeze"]))
+
+    def gate(now: datetime) -> object:
+        asked.append((now, world.traffic.candidate))
+        return Open()
+
+    world.gate = gate
+    world.until_weight(100)
+    assert [weight for _, weight in asked] == list(percents(0, 5, 50))
+    world.gate = lambda now: ClosedUntil(now + hours(9), "night")
+    world.say(Abort(at=world.now, by="eve", why="now"))
+    world.until_phase(Phase.ROLLED_BACK)
+
+
+def test_a_hook_that_says_stop_goes_back() -> None:
+    from progressive import BlueGreen
+
+    plan = BlueGreen(preview_hook="smoke", checks=[Limit(ERRORS, at_most=percent(2))])
+    world = World(strategy=plan, hook=lambda key: Stop("checkout is broken"))
+    world.until_phase(Phase.ROLLED_BACK)
+
+    assert "checkout is broken" in world.rollout.progress.reason
+    assert world.candidate == percent(0)

@@ -99,3 +99,33 @@ def test_a_fleet_that_never_removes_is_given_up_at_its_instant() -> None:
             why="stable (v1) was not removed: for 1 d the fleet did not say that it was done",
         ),
     )
+
+
+def test_the_old_version_is_removed_after_its_time_and_only_while_the_new_one_serves_alone() -> (
+    None
+):
+    world = World(strategy=canary(retire_after=minutes(30))).until_phase(Phase.PROMOTED)
+    promoted = world.now
+    world.until(lambda w: w.now - promoted > minutes(20))
+    assert world.retired == 0
+    world.edit(0)
+    world.until(lambda w: w.now - promoted > minutes(50))
+    assert world.retired == 0
+    assert "can't be removed" in world.said("escalated")[-1].why
+    world.edit(100)
+    world.until(lambda w: w.rollout.over)
+
+    assert world.retired == 1
+    refused = decide(world.rollout, Abort(at=world.now, by="eve", why="oh no")).notes[0]
+    assert "nothing to go back to" in str(refused)
+
+
+def test_an_old_version_that_can_t_be_removed_is_kept_in_the_end() -> None:
+    world = World(strategy=canary(retire_after=minutes(1), watch_every=minutes(40))).until_phase(
+        Phase.PROMOTED
+    )
+    world.edit(0)
+    world.until(lambda w: w.rollout.over, ticks=2_000)
+
+    assert world.retired == 0
+    assert "was not removed" in world.said("escalated")[-1].why

@@ -217,14 +217,14 @@ FAULTS = (
         "engine/decide.py",
         '    if left <= ZERO:\n        return _missed(draft, deadline, f"step {step.id}", why)',
         "    if False:\n        return False",
-        "engine/test_clocks.py::test_nobody_approves",
+        "engine/test_operator.py::test_nobody_approves",
     ),
     Fault(
         "gate_not_asked",
         "engine/routing.py",
         "named = [gate for gate in draft.plan.gates if not draft.waived(gate)]",
         "named: list[str] = []",
-        "engine/test_clocks.py::test_a_gate_is_asked_before_every_raise_and_never_before_lowering",
+        "engine/test_results.py::test_a_gate_is_asked_before_every_raise_and_never_before_lowering",
     ),
     Fault(
         "json_drops_the_bake",
@@ -253,14 +253,14 @@ FAULTS = (
         "engine/windows.py",
         "start = begun + analysis.warmup",
         "start = draft.clocks.created",
-        "engine/test_measuring.py::test_windows_lie_inside_verified_traffic_and_never_overlap",
+        "engine/test_windows.py::test_windows_lie_inside_verified_traffic_and_never_overlap",
     ),
     Fault(
         "tails_are_lost",
         "engine/windows.py",
         "                tail = Tail(start=state.start, end=end, tracks=state.tracks)\n",
         "                pass\n",
-        "engine/test_measuring.py::test_a_lagging_metric_is_asked_when_its_numbers_are_complete",
+        "engine/test_windows.py::test_a_lagging_metric_is_asked_when_its_numbers_are_complete",
     ),
     Fault(
         "alarm_never",
