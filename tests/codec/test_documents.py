@@ -5,10 +5,9 @@ never by another error.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import pytest
@@ -16,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.paths import GOLDEN
 from tests.support.rules import rule
-from tests.support.world import RELEASE, START, World, canary
+from tests.support.stored import look
+from tests.support.world import ERRORS, RELEASE, START, World, canary
 
 from progressive import (
     Abort,
@@ -44,7 +44,6 @@ from progressive import (
     Skip,
     StateError,
     Stop,
-    StrategyError,
     Tick,
     Tolerance,
     Track,
@@ -61,9 +60,7 @@ from progressive import (
     seconds,
     times,
 )
-from progressive.analysis import Judgement, Verdict
 from progressive.analysis.check_state import CheckState
-from progressive.analysis.contract import Check
 from progressive.codec import (
     dumps_event,
     dumps_note,
@@ -80,18 +77,14 @@ from progressive.model import (
     Counts,
     Gauge,
     Histogram,
-    Look,
     Marker,
-    Measurement,
     Moments,
     NoAnswer,
     NoData,
     Window,
 )
-from progressive.model.actions import Memory
 from progressive.model.units import MILLION, Percent
-from progressive.plan import Kinds, Plan, Step
-from progressive.plan.step import Advance, Done, Situation, Wait
+from progressive.plan import Kinds, Plan
 from progressive.rollout.events import (
     EVENTS,
     CommandFailed,
@@ -122,24 +115,16 @@ from progressive.rollout.notes import (
 )
 from progressive.rollout.state import Clocks, Evidence, Progress, Routing
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
-from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, play, steady
 from progressive.testing.generated import MOMENTS, events, notes, plans, rollouts, values
 from progressive.testing.reached import Way, reached
 
-ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency", lag=seconds(40), unit="s")
 BASKET = Metric("basket", kind="mean", bad="down")
 QUEUE = Metric("queue", kind="value", bad="both", counter=True)
-WINDOW = Window(START, START + ms(1))
-
-
-def look(*measured: Measurement, **more: Any) -> Look:
-    return Look(
-        metric="error-rate", window=WINDOW, tracks=tuple(zip(Track, measured, strict=False)), **more
-    )
 
 
 # -------------------------------------------------------------------------------------- round trips
+
 
 STRATEGIES = (
     canary(),
@@ -232,6 +217,7 @@ SERVED = Served(
     converged=False,
 )
 SAID: dict[str, Any] = {"at": START, "by": "eve", "why": "lunch \N{SLICE OF PIZZA} \ud800"}
+
 
 EVENTS_OF_EVERY_KIND: tuple[Event, ...] = (
     Tick(at=START + ms(7)),
@@ -464,6 +450,7 @@ def test_every_weight_is_read_back_exactly(ppm: int) -> None:
 
 # ----------------------------------------------------------------------------- states of wild edits
 
+
 GOLDEN = sorted(GOLDEN.glob("format-*/states/*.json"))
 TYPED = b'0123456789"{}[],:.-+eE tfnul\\\x00\xff'
 DATES = "2026-03-01T12:00:00Z", "9999-12-31T23:59:59-23:00"
@@ -598,222 +585,3 @@ def test_a_held_rollout_that_is_taken_over_can_be_read_again() -> None:
 
     assert world.phase is Phase.ROLLED_BACK
     assert world.rollout.progress.causes == ()
-
-
-# ------------------------------------------------------------------------------- kinds of one's own
-
-
-@attrs.frozen
-class Warm(Step):
-    """A user's step: asks a few times before it is done, and remembers how often."""
-
-    kind: ClassVar[str] = "warm-up"
-
-    times: int
-    label: str | None = attrs.field(kw_only=True, default=None)
-    id: str = attrs.field(kw_only=True, default="")
-
-    @property
-    def span(self) -> timedelta:
-        return seconds(self.times)
-
-    def advance(self, situation: Situation) -> Advance:
-        asked = situation.memory if isinstance(situation.memory, int) else 0
-        if asked >= self.times:
-            return Done()
-        return Wait("the caches to fill", until=situation.now + seconds(1), memory=asked + 1)
-
-
-@attrs.frozen(kw_only=True)
-class Even:
-    """A user's check: passes every second look."""
-
-    kind: ClassVar[str] = "even"
-
-    metric: Metric = ERRORS
-    observe: bool = False
-    tolerance: Tolerance = Tolerance(in_a_row=2)
-    share_of_alpha: float = 0.0
-    id: str = "even"
-    required_tracks: tuple[Track, ...] = attrs.field(default=(Track.CANDIDATE,), init=False)
-    measured_tracks: tuple[Track, ...] = attrs.field(default=(Track.CANDIDATE,), init=False)
-
-    def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        seen = memory if isinstance(memory, int) else 0
-        verdict = Verdict.FAIL if seen % 2 else Verdict.PASS
-        return Judgement(
-            verdict=verdict,
-            why=f"look {seen}",
-            numbers=(("seen", seen), ("no number", float("nan"))),
-        ), seen + 1
-
-
-OWN = Kinds(Warm, Even)
-MINE = Canary(
-    steps=[
-        SetWeight(percent(10)),
-        Warm(3, label="caches"),
-        SetWeight(percent(100)),
-        Bake(minutes(1)),
-    ],
-    checks=[Even()],
-)
-
-
-def test_a_step_and_a_check_of_one_s_own_are_stored_and_driven_like_the_library_s() -> None:
-    router = MemoryRouter()
-    states: list[Rollout] = []
-    outcome = play(
-        MINE,
-        RELEASE,
-        router=router,
-        metrics=[ScriptedMetrics({ERRORS: steady(50)})],
-        store=MemoryStore(OWN),
-        before_tick=states.append,
-    )
-
-    assert outcome.promoted
-    assert 3 in {state.progress.memory for state in states if state.status.step == "warm-up-10"}
-    assert all(loads(dumps(state, OWN), OWN) == state for state in states)
-
-
-def test_a_strategy_with_kinds_of_one_s_own_is_read_back() -> None:
-    assert loads_strategy(dumps_strategy(MINE, OWN), OWN) == MINE
-    assert '{"kind":"warm-up","times":3,"label":"caches"}' in dumps_strategy(MINE, OWN)
-
-
-def test_what_a_check_of_one_s_own_says_that_can_t_be_stored_is_left_out() -> None:
-    judgement, _ = Even().judge(look(NoData("none")), None, 0.0)
-
-    assert judgement.numbers == (("seen", 0),)
-
-
-@pytest.mark.parametrize(
-    ("act", "error", "said"),
-    [
-        (
-            lambda: dumps_strategy(MINE),
-            StrategyError,
-            (
-                "Warm(times=3, label='caches', id='') is of an unknown step kind 'warm-up'; "
-                "pass its class in Kinds(...)"
-            ),
-        ),
-        (
-            lambda: dumps(begin(MINE.plan, RELEASE, id="r", at=START), Kinds(Warm)),
-            StrategyError,
-            f"{Even()!r} is of an unknown check kind 'even'; pass its class in Kinds(...)",
-        ),
-        (
-            lambda: loads_strategy(dumps_strategy(MINE, OWN)),
-            StateError,
-            (
-                "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
-                "hook, pause, set_weight; your own class goes into Kinds(...)"
-            ),
-        ),
-        (
-            lambda: loads_strategy(dumps_strategy(MINE, OWN), Kinds(Even)),
-            StateError,
-            (
-                "$.steps[1].kind: unknown kind 'warm-up'; there are analyze, approval, bake, "
-                "hook, pause, set_weight; your own class goes into Kinds(...)"
-            ),
-        ),
-        (
-            lambda: loads_strategy(
-                dumps_strategy(MINE, OWN).replace('"times":3', '"times":"3"'), OWN
-            ),
-            StateError,
-            "$.steps[1].times: expected a whole number, got '3'",
-        ),
-    ],
-)
-def test_a_kind_that_is_not_passed_is_named(
-    act: Callable[[], object], error: type[Exception], said: str
-) -> None:
-    with pytest.raises(error) as caught:
-        act()
-
-    assert str(caught.value) == said
-
-
-@attrs.frozen
-class Taken(Step):
-    """A step under the name of one of the library's."""
-
-    kind: ClassVar[str] = "bake"
-    id: str = ""
-
-
-@attrs.frozen
-class Second(Step):
-    """A step under the name of another."""
-
-    kind: ClassVar[str] = "warm-up"
-    id: str = ""
-
-
-@attrs.frozen
-class Neither:
-    """A kind of nothing."""
-
-    kind: ClassVar[str] = "neither"
-
-
-@attrs.frozen
-class Odd(Step):
-    """A step with a field that has no stored form."""
-
-    kind: ClassVar[str] = "odd"
-    names: frozenset[str] = frozenset()
-    id: str = "odd"
-    span: ClassVar[timedelta] = seconds(1)
-
-    def advance(self, situation: Situation) -> Advance:
-        return Done()
-
-
-@attrs.frozen
-class Typed(Step):
-    """A step whose fields are typed by attrs, not by annotations."""
-
-    kind = "typed"  # type: ignore[misc]
-
-    n = attrs.field(type=int)
-    id = attrs.field(type=str, default="typed")
-    deadline = Deadline(within=hours(1))
-
-    def advance(self, situation: Situation) -> Advance:
-        return Done()
-
-
-def test_fields_typed_without_annotations_are_stored_too() -> None:
-    strategy = Canary(steps=[SetWeight(percent(100)), Typed(7)], unguarded="a law")
-
-    assert loads_strategy(dumps_strategy(strategy, Kinds(Typed)), Kinds(Typed)) == strategy
-
-
-def test_kinds_that_can_t_be_told_apart_are_refused() -> None:
-    with pytest.raises(StrategyError, match="'warm-up'; a kind names one of them for ever"):
-        Kinds(Warm, Second)
-    with pytest.raises(StrategyError, match=r"Neither'> is neither a step .* nor a check"):
-        Kinds(Neither)
-    with pytest.raises(
-        StrategyError, match="'bake' is a kind of the library; name yours differently"
-    ):
-        dumps_strategy(MINE, Kinds(Taken))
-
-
-def test_a_field_without_a_stored_form_is_a_mistake_of_its_class() -> None:
-    odd = Canary(steps=[SetWeight(percent(100)), Odd(names=frozenset({"a"}))], unguarded="a law")
-    with pytest.raises(
-        TypeError, match=r"frozenset\[str\] has no stored form; use strings, numbers, percent"
-    ):
-        dumps_strategy(odd, Kinds(Odd))
-
-
-def test_a_check_of_one_s_own_is_what_the_contract_says() -> None:
-    check: Check = Even()
-
-    assert check.kind == "even"
