@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import attrs
 import pytest
+from tests.support.driven import metrics
 from tests.support.looks import look
 from tests.support.moments import over, refused
 from tests.support.rules import rule
@@ -629,3 +630,20 @@ def test_numbers_of_another_time_than_was_asked_are_an_error(end: timedelta) -> 
     assert after.evidence.series[0].start == begun
     assert after.evidence.check_states[0].verdict is Verdict.ERROR
     assert "outside what was asked" in after.evidence.check_states[0].why
+
+
+def test_a_sequential_check_needs_counts() -> None:
+    outcome = play(
+        canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))]),
+        RELEASE,
+        metrics=[
+            metrics(
+                {
+                    Track.STABLE: Counts(events=0, trials=500),
+                    Track.CANDIDATE: Counts(events=0, trials=500),
+                }
+            )
+        ],
+    )
+
+    assert outcome.promoted

@@ -19,8 +19,8 @@ from progressive import (
     ExitCode,
     Go,
     Limit,
+    Metric,
     NotYet,
-    NoWorse,
     Open,
     Phase,
     Ports,
@@ -36,7 +36,6 @@ from progressive import (
     tick,
 )
 from progressive.analysis import Verdict
-from progressive.model import Counts
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track
 from progressive.testing import (
@@ -47,6 +46,7 @@ from progressive.testing import (
     VirtualClock,
     aplay,
     play,
+    steady,
 )
 
 
@@ -259,23 +259,29 @@ def test_a_router_that_is_no_router() -> None:
         )
 
 
-def test_two_providers_of_one_metric_are_refused() -> None:
-    with pytest.raises(StrategyError, match="two providers answer for 'error-rate'"):
-        ports(metrics=[metrics(), metrics()])
-
-
-def test_a_sequential_check_needs_counts() -> None:
-    outcome = play(
-        canary(checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(5))]),
-        RELEASE,
-        metrics=[
-            metrics(
-                {
-                    Track.STABLE: Counts(events=0, trials=500),
-                    Track.CANDIDATE: Counts(events=0, trials=500),
-                }
-            )
-        ],
+@rule("R45")
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        (
+            Metric("error-rate", kind="value"),
+            "metric 'error-rate': the plan means a ratio, the provider measures a value",
+        ),
+        (Metric("error-rate", kind="ratio", lag=seconds(9)), "use the provider's in the checks"),
+        (Metric("error-rate", kind="ratio", counter=True), "use the provider's in the checks"),
+        (
+            Metric("errors", kind="ratio"),
+            "metric 'error-rate': no provider in metrics=[...] answers for it",
+        ),
+    ],
+)
+def test_a_provider_that_measures_something_else_is_named_before_the_start(
+    offered: Metric, said: str
+) -> None:
+    bound = Ports(
+        router=MemoryRouter(), metrics=[ScriptedMetrics({}), ScriptedMetrics({offered: steady(50)})]
     )
+    with pytest.raises(StrategyError) as caught:
+        start(canary(), RELEASE, id="r", ports=bound)
 
-    assert outcome.promoted
+    assert said in str(caught.value)
