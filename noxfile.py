@@ -195,6 +195,7 @@ def types(session: nox.Session) -> None:
     session.install("-e", str(HERE), *group("types"))
     typing = [str(path) for path in [HERE / "tests" / "typing"] if path.exists()]
     session.run("mypy", str(HERE / "src"), *typing)
+    session.run("mypy", "--config-file", os.devnull, *typing)  # as a user without any setting
     session.run("pyright", str(HERE / "src"), *typing)
 
 

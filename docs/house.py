@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests"))
+sys.path.insert(0, str(HERE.parent))
 
-from house import House, floors  # noqa: E402 - it stands with the tests
+from tests.house import House, floors  # noqa: E402 - it stands with the tests
 
 ROOM_WIDTH, ROOM_HEIGHT, GAP, STOREY = 128, 44, 18, 84
 COLOURS = {

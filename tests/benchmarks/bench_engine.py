@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import defaultdict
 
+import attrs
 from figures import SMOKE, best, table
 
 from progressive import (
@@ -21,6 +22,7 @@ from progressive import (
     NoWorse,
     Release,
     Version,
+    begin,
     decide,
     dumps,
     minutes,
@@ -28,9 +30,10 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.model.replace import evolve
 from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout
-from progressive.runtime import protocol as conversation
+from progressive.runtime import protocol
 from progressive.testing import MemoryStore, ScriptedMetrics, VirtualClock, play, steady
 
 ERRORS = Metric("error-rate", kind="ratio")
@@ -56,13 +59,13 @@ def canary(bake_minutes: float) -> Canary:
 def recorded(strategy: Canary) -> list[tuple[Rollout, tuple[Event, ...]]]:
     """Every decision of one rollout, as it was asked for."""
     asked: list[tuple[Rollout, tuple[Event, ...]]] = []
-    honest = conversation.decide
+    honest = protocol.decide
 
     def recording(rollout: Rollout, *events: Event) -> object:
         asked.append((rollout, events))
         return honest(rollout, *events)
 
-    conversation.decide = recording  # type: ignore[assignment]
+    protocol.decide = recording  # type: ignore[assignment]
     try:
         outcome = play(
             strategy,
@@ -70,7 +73,7 @@ def recorded(strategy: Canary) -> list[tuple[Rollout, tuple[Event, ...]]]:
             metrics=[ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})],
         )
     finally:
-        conversation.decide = honest
+        protocol.decide = honest
     assert outcome.promoted, outcome
     return asked
 
@@ -180,7 +183,32 @@ def imports() -> None:
     )
 
 
+def copies() -> None:
+    """A changed copy of a rollout's routing, by `evolve` and by attrs."""
+    value = begin(canary(1).plan, RELEASE, id="r", at=VirtualClock()()).routing
+    times = 100 if SMOKE else 20_000
+
+    def ours() -> None:
+        for _ in range(times):
+            evolve(value, attempts=1)
+
+    def by_attrs() -> None:
+        for _ in range(times):
+            attrs.evolve(value, attempts=1)
+
+    quick, usual = best(ours), best(by_attrs)
+    table(
+        "a changed copy of 18 fields",
+        ("by", "CPU time", "ratio"),
+        [
+            ("evolve", f"{quick / times * 1e6:.2f} us", "1.0"),
+            ("attrs.evolve", f"{usual / times * 1e6:.2f} us", f"{usual / quick:.1f}"),
+        ],
+    )
+
+
 if __name__ == "__main__":
     decisions()
     bytes_of_state()
+    copies()
     imports()

@@ -84,6 +84,7 @@ def test_killed_at_every_point_it_still_gets_there() -> None:
 
 
 @rule("R4")
+@pytest.mark.long
 def test_killed_at_every_two_points_it_still_gets_there() -> None:
     for first, second in itertools.combinations(range(7), 2):
         for a, b in itertools.product(range(5), repeat=2):

@@ -287,6 +287,7 @@ def wake(drivers: list[Generator[Any, None, Any]]) -> None:
 
 
 @promise("R1", "R2", "R3", "R4", "R8", "R21", "R23", "R24", "R28", "R30")
+@pytest.mark.long
 def test_no_order_of_faults_breaks_a_promise() -> None:
     examples = os.environ.get("PROGRESSIVE_EXAMPLES")
     budget = settings(

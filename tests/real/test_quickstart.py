@@ -127,6 +127,7 @@ def assert_three_acts(run: Run) -> None:
 
 @needs_envoy
 @needs_proc
+@pytest.mark.long
 def test_three_releases_with_real_traffic_do_what_they_promise_and_leave_nothing(
     tmp_path: Path,
 ) -> None:

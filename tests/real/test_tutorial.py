@@ -80,6 +80,7 @@ def _answers(url: str) -> bool:
     [(0.0, 0, "promoted"), (0.3, 1, "rolled_back")],
     ids=["good", "bad"],
 )
+@pytest.mark.long
 def test_the_script_of_the_tutorial_releases_a_version(
     world: tuple[Path, int, int], bad: float, exit_code: int, said: str
 ) -> None:

@@ -55,7 +55,7 @@ QUICK = settings(max_examples=60, deadline=None)
 PLAN = BlueGreen(preview_hook="smoke", bake=minutes(1), unguarded="its hook").plan
 
 
-def drawn(strategy: st.SearchStrategy[Any], times: int = 400) -> list[Any]:
+def drawn(strategy: st.SearchStrategy[Any], times: int = 1_500) -> list[Any]:
     """Values as they come, always the same ones."""
     found = []
 
@@ -74,10 +74,12 @@ def drawn(strategy: st.SearchStrategy[Any], times: int = 400) -> list[Any]:
     return found
 
 
+@pytest.mark.long
 def test_rollouts_of_every_phase_are_generated() -> None:
     assert {rollout.phase for rollout in drawn(rollouts(st.just(PLAN)))} == set(Phase)
 
 
+@pytest.mark.long
 def test_every_kind_is_generated() -> None:
     assert {type(event) for event in drawn(events())} == set(EVENTS)
     assert {type(note) for note in drawn(notes())} == set(NOTES)

@@ -5,7 +5,7 @@ is asked.
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
@@ -221,7 +221,8 @@ def test_what_it_says_would_have_happened_happens(
     one: dict[str, Any], other: dict[str, Any], cadence: dict[str, Any], ills: list[Ill]
 ) -> None:
     """The world is the same whatever the traffic, so the other strategy can really be tried in
-    it.
+    it. Where its looks would fall between the recorded ones, it is known at the next of those: up
+    to one interval later, and never before.
     """
     recording = Driver(Canary(**one, **cadence), world_of(ills)).record()
     found = replay(recording, Canary(**other, **cadence), release=RELEASE)
@@ -229,10 +230,17 @@ def test_what_it_says_would_have_happened_happens(
     truth = replay(tried, Canary(**other, **cadence), release=RELEASE).recorded
     held = [note for _, note in tried if isinstance(note, PhaseEntered) and note.phase == "held"]
 
+    def late(at: datetime, than: datetime) -> bool:
+        return timedelta() < at - than <= cadence["interval"]
+
     if found.unknown_from is None:
-        assert found.replayed == truth
+        assert found.replayed == truth or (
+            found.replayed.phase is truth.phase and late(found.replayed.at, truth.at)
+        )
     elif found.stops_at is not None:
-        assert (held[0].at, held[0].why) == (found.stops_at, found.why)
+        assert (held[0].at, held[0].why) == (found.stops_at, found.why) or late(
+            found.stops_at, held[0].at
+        )
     else:
         assert truth.at >= found.unknown_from
 

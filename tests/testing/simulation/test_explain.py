@@ -214,6 +214,7 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 # ------------------------------------------------------------------------------------- what is told
 
 
+@pytest.mark.long
 def test_it_warns_in_plain_words_and_the_mend_works() -> None:
     policy = Canary(
         weights=percents(1, 100),
@@ -693,6 +694,7 @@ def test_a_lag_alone_is_no_reason_to_ask_for_more_traffic() -> None:
     assert not any(": takes " in warning for warning in found.warnings)
 
 
+@pytest.mark.long
 def test_a_start_in_the_night_is_told() -> None:
     night = Load(Daily(low=0, high=80, peak=12))
     found = explain(POLICY, night, runs=2, regressions=[2.0])
