@@ -209,7 +209,6 @@ def test_the_whole_s_clock_stops_in_approvals_freezes_and_a_person_s_hold() -> N
 
 @rule("R30")
 @pytest.mark.parametrize(("person", "after"), [(True, hours(24)), (False, hours(1))])
-@pytest.mark.long
 def test_a_hold_ends_by_itself(person: bool, after: timedelta) -> None:
     if person:
         seldom = canary(bake=minutes(1), interval=minutes(15), watch_every=minutes(30))
