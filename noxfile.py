@@ -79,11 +79,34 @@ def tests(session: nox.Session) -> None:
     pytest(session, *ON_EVERY_CORE, *QUICKLY)
 
 
+THE_CORE = (
+    *(
+        f"tests/{folder}"
+        for folder in (
+            "analysis",
+            "codec",
+            "engine",
+            "model",
+            "plan",
+            "rollout",
+            "runtime",
+            "stats",
+            "strategies",
+        )
+    ),
+    "tests/test_calendar.py",
+    "tests/test_ports.py",
+    "-m",
+    "not real and not slow and not walk",
+)
+"""The tests of what is measured; those of adapters and of the test kit take its branches too."""
+
+
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Every branch of the pure core and of the drivers is taken by a test; fails below 100 %."""
     install_the_wheel(session, *group("coverage"))
-    pytest(session, *ON_EVERY_CORE, *QUICKLY, "--cov", "--cov-report=term")
+    pytest(session, *ON_EVERY_CORE, *THE_CORE, "--cov", "--cov-report=term")
 
 
 @nox.session

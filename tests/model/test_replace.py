@@ -9,7 +9,7 @@ import pytest
 from tests.support.world import World
 
 from progressive.model import Counts
-from progressive.model.measurement import Histogram
+from progressive.model.measurement import Gauge, Histogram
 from progressive.model.replace import evolve
 
 
@@ -26,6 +26,7 @@ class Loud(Counts):
         (Counts(events=1, trials=2), {"events": 2}),
         (Histogram(edges=[0.1], cumulative=[1, 2]), {"cumulative": (3, 4)}),
         (Loud(events=1, trials=2), {"trials": 7, "loud": False}),
+        (Gauge(samples=(1.0,)), {"samples": (2.0,)}),
         (World().rollout, {"serial": 3, "wake_at": None}),
         (World().rollout.routing, {}),
     ],

@@ -112,6 +112,15 @@ def test_a_silent_candidate_is_no_data() -> None:
     assert judgement.why == "no data on candidate: no points of cpu"
 
 
+def test_a_control_that_is_silent_too_is_waited_for() -> None:
+    _, kept = kayenta(CHECK, (LOW, LOW), (LOW, LOW))
+    both = {Track.CANDIDATE: NOTHING, Track.BASELINE: NOTHING}
+    judgement, _ = CHECK.judge(Look(metric="cpu", window=WINDOW, tracks=both), kept, 0.0)
+
+    assert (judgement.verdict, judgement.starved) == (NO_DATA, False)
+    assert judgement.why == "waits for new points of cpu"
+
+
 def test_a_metric_that_falls_silent_does_not_go_on_passing_by_its_old_points() -> None:
     _, kept = kayenta(CHECK, (LOW, LOW), (LOW, LOW))
     verdicts = []
