@@ -223,7 +223,7 @@ def _judged(
     check_states = list(draft.evidence.check_states)
     for planned in series.checks:
         check = planned.check
-        if not set(check.required_tracks) <= set(tracks):
+        if not all(track in tracks for track in check.required_tracks):
             continue
         check_state = check_states[planned.index]
         if broken is not None:
@@ -343,7 +343,7 @@ def _deciding(draft: Draft) -> Iterator[PlannedCheck]:
                 metrics_of(check)[0] == series.metric
                 and not check.observe
                 and not draft.waived(planned.key)
-                and set(check.required_tracks) <= set(tracks)
+                and all(track in tracks for track in check.required_tracks)
             ):
                 yield planned
 
