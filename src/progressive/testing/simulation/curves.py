@@ -50,10 +50,10 @@ class Curve:
         )
 
     def __add__(self, other: CurveLike) -> Curve:
-        return _Combined(self, other, times=False)
+        return _Of(self, other, times=False)
 
     def __mul__(self, other: CurveLike) -> Curve:
-        return _Combined(self, other, times=True)
+        return _Of(self, other, times=True)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -114,11 +114,11 @@ def scaled(value: Any, factor: float, *, most: float = math.inf) -> Any:
     """Return a number or a curve, times a factor. A plain number is cut to ``most``."""
     if isinstance(value, float):
         return min(most, value * factor)
-    return _Combined(value, factor, times=True)
+    return _Of(value, factor, times=True)
 
 
 @attrs.frozen
-class _Combined(Curve):
+class _Of(Curve):
     """The sum of two curves, or with ``times`` their product."""
 
     one: CurveLike = attrs.field(converter=number, validator=is_number)
