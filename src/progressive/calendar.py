@@ -1,5 +1,5 @@
-"""When traffic may be raised: gates that know business hours and freezes. They never keep traffic
-from being lowered.
+"""Gates for business hours and freezes. They keep traffic from being raised, never from being
+lowered.
 
 A plan names its gates, the caller binds them: ``Canary(gates=["office-hours"], ...)`` and
 ``Ports(gates={"office-hours": OpenHours(zone="Europe/Vienna")}, ...)``. Several gates must all be
@@ -26,7 +26,7 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WORKDAYS: Final = DAYS[:5]
 
 HORIZON: Final = 366
-"""Days to look ahead for the next opening: hours that do not open within a year never do."""
+"""Days to search for the next opening: hours that do not open within a year never do."""
 
 
 def _zone(value: str) -> tzinfo:
@@ -73,12 +73,16 @@ def _dates(value: Iterable[date]) -> tuple[date, ...]:
 
 @attrs.frozen(kw_only=True)
 class OpenHours:
-    """A gate that is open on ``days`` from ``opens`` (included) to ``closes`` (not included), by
-    the clocks of ``zone``.
+    """A gate that is open at certain hours of certain days.
 
-    ``closes`` at or before ``opens`` is on the next morning; the day is then that of the opening.
-    On ``closed_on`` it does not open. When clocks change, it opens and closes by what they show; of
-    an hour that comes twice, opening is the first and closing the second.
+    * ``zone``: the name of the time zone, such as ``Europe/Vienna``.
+    * ``days``: the days on which it opens, such as ``["mon", "tue"]``.
+    * ``opens``, ``closes``: times of day, ``opens`` included, ``closes`` not. ``closes`` at or
+      before ``opens`` is on the next day.
+    * ``closed_on``: dates on which it does not open.
+
+    When the clocks change it follows the time that they show; of an hour that comes twice, it opens
+    in the first and closes in the second.
     """
 
     zone: str = attrs.field(validator=_is_zone)
@@ -90,9 +94,7 @@ class OpenHours:
     closed_on: tuple[date, ...] = attrs.field(default=(), converter=_dates, validator=_is_dates)
 
     def __call__(self, release: Release, now: datetime) -> GateAnswer:
-        """`Open`, or `ClosedUntil` the next opening with the hours in words. ``now`` is an aware
-        time.
-        """
+        """Return `Open`, or `ClosedUntil` the next opening. ``now`` is an aware time."""
         now = fields.moment(now, "OpenHours(now)")
         today = now.astimezone(_zone(self.zone)).date()
         for ahead in range(-1, HORIZON + 1):
@@ -110,7 +112,10 @@ class OpenHours:
         return f"{', '.join(self.days)} {self.opens:%H:%M} to {self.closes:%H:%M} {self.zone}"
 
     def _window(self, day: date) -> tuple[datetime, datetime] | None:
-        """When it is open from this day on, in UTC."""
+        """Return when it opens on a day and when it closes after that, in UTC.
+
+        None if it does not open on that day.
+        """
         if DAYS[day.weekday()] not in self.days or day in self.closed_on:
             return None
         last = day if self.opens < self.closes else day + timedelta(days=1)
@@ -118,8 +123,8 @@ class OpenHours:
             datetime.combine(day, self.opens, tzinfo=_zone(self.zone)),
             datetime.combine(last, self.closes, tzinfo=_zone(self.zone)),
         )
-        # PEP 495: of an hour that comes twice fold=0 is the first; of one that is left out it is
-        # the reading moved on by that hour.
+        # PEP 495: fold=0 is the first of an hour that comes twice; in an hour that is left out, it
+        # is the time moved on by that hour.
         begins, ends = (
             opens.astimezone(UTC),
             max(closes.replace(fold=fold).astimezone(UTC) for fold in (0, 1)),
@@ -129,8 +134,10 @@ class OpenHours:
 
 @attrs.frozen(kw_only=True)
 class Freeze:
-    """A gate that is closed from ``begins`` (included) to ``ends`` (not included):
-    ``Freeze(begins=..., ends=..., why="year's end")``.
+    """A gate that is closed for one period: ``Freeze(begins=..., ends=..., why="year's end")``.
+
+    ``begins`` is included, ``ends`` is not; both are aware times. Raises `StrategyError` unless it
+    ends after it begins.
     """
 
     begins: datetime = attrs.field(converter=fields.utc, validator=fields.is_moment)
@@ -145,6 +152,6 @@ class Freeze:
             )
 
     def __call__(self, release: Release, now: datetime) -> GateAnswer:
-        """`ClosedUntil` its end while it lasts, else `Open`."""
+        """Return `ClosedUntil` its end while it lasts, else `Open`. ``now`` is an aware time."""
         now = fields.moment(now, "Freeze(now)")
         return ClosedUntil(at=self.ends, why=self.why) if self.begins <= now < self.ends else Open()

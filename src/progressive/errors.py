@@ -3,9 +3,9 @@
 ::
 
     ProgressiveError
-    ├── StrategyError     yours: the description is wrong; every problem is named at once
-    ├── StateError        the stored bytes: this version does not understand what was read
-    ├── ConflictError     somebody else's: it was moved since you looked; read, then decide again
+    ├── StrategyError     yours: a description is wrong; every problem is named at once
+    ├── StateError        the stored bytes: this version can't understand them
+    ├── ConflictError     somebody else's: it was changed since you read it; read and decide again
     └── WorldError        the world's: a system did not do what it was asked for
         ├── RouterError
         ├── MetricsError
@@ -37,16 +37,16 @@ __all__ = [
 
 
 class Failure(enum.Enum):
-    """How a command failed, which decides what may be done next."""
+    """How a command failed, and so what may be done next."""
 
     TRANSIENT = "transient"
     """It was not done; the same request may succeed later."""
     PERMANENT = "permanent"
-    """It was not done, and asking again will not help (refused, not found, not allowed)."""
+    """It was not done, and the same request will fail again (refused, not found, not allowed)."""
     UNKNOWN = "unknown"
-    """It was sent and no answer came: done or not done. Read before writing again."""
+    """It was sent and no answer came; it may have been done. Read before writing again."""
     CONFLICT = "conflict"
-    """It was not done, because somebody else moved the object since it was read."""
+    """It was not done, because somebody else changed the object since it was read."""
 
 
 class ProgressiveError(Exception):
@@ -56,8 +56,9 @@ class ProgressiveError(Exception):
 
 
 class StrategyError(ProgressiveError, ValueError):
-    """A description (strategy, plan, check, binding) is wrong. ``problems`` has one line for each
-    mistake.
+    """A description (strategy, plan, check, binding) is wrong.
+
+    ``problems`` has one line for each mistake.
     """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
@@ -68,8 +69,9 @@ class StrategyError(ProgressiveError, ValueError):
 
 
 class StateError(ProgressiveError, ValueError):
-    """Stored state can't be understood. ``path`` says where (``$.plan.steps[2].weight``); the
-    stored bytes are untouched.
+    """Stored state can't be understood; the stored bytes are left as they are.
+
+    ``path`` is the place of the mistake (``$.plan.steps[2].weight``), ``why`` the reason.
     """
 
     def __init__(self, why: str, *, path: str = "$") -> None:
@@ -79,14 +81,15 @@ class StateError(ProgressiveError, ValueError):
 
 
 class ConflictError(ProgressiveError):
-    """Somebody else moved it since you read it. Nothing was done; read again, then decide again."""
+    """Somebody else changed it since you read it. Nothing was done; read it and decide again."""
 
     exit_code = 5
 
 
 class WorldError(ProgressiveError):
-    """A system outside did not do what it was asked for. ``failure`` says whether asking again can
-    help.
+    """A system outside did not do what it was asked for.
+
+    ``failure`` tells whether the same request can succeed later.
     """
 
     exit_code = 5
@@ -97,24 +100,23 @@ class WorldError(ProgressiveError):
 
 
 class RouterError(WorldError):
-    """The router failed. Raise it from an adapter's ``read`` or ``apply`` with the system's own
-    words, without credentials.
+    """The router failed.
+
+    Raise it from an adapter's ``read`` or ``apply`` with the system's own message, without
+    credentials.
     """
 
 
 class MetricsError(WorldError):
-    """The metrics system failed. It is judged as ERROR: never as success, and never as a failing
-    candidate.
+    """The metrics system failed.
+
+    It is judged as `Verdict.ERROR`: neither a pass nor a failure of the candidate.
     """
 
 
 class FleetError(WorldError):
-    """The fleet failed. Nothing is raised until it answers again; what lowers traffic does not wait
-    for it.
-    """
+    """The fleet failed. Traffic is not raised until it answers again; lowering does not wait."""
 
 
 class StoreError(WorldError):
-    """The store failed. Nothing that raises traffic is done until it answers again; a rollback does
-    not wait for it.
-    """
+    """The store failed. Traffic is not raised until it answers again; a rollback does not wait."""

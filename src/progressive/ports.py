@@ -1,4 +1,4 @@
-"""The contracts between the engine and the world, in both colours. Each is small: your own is ten
+"""The contracts between the engine and the world, sync and async. Each is small: your own is ten
 lines and inherits nothing.
 
 Every port may be synchronous, asynchronous (the same names with an ``a`` in front) or both; the
@@ -51,58 +51,62 @@ __all__ = [
 
 
 class TrafficRouter(Protocol):
-    """Splits the traffic of a service between the versions of a release, and says how it is split.
+    """A system that splits the traffic of a service between the versions of a release.
 
     Two verbs, both idempotent. `progressive.testing.check_router` tries a router of your own for
     all of this:
 
-    * **One service.** What belongs to another service of the same system is never read as this
-      one's, and never changed: neither its share, nor its marker, nor its version.
-    * **Versions by name.** A version's share is found under its ``backend``, never by its place.
-      What reaches a version that is in neither track is `Served.unattributed`; the next `apply`
-      takes it back. A name that the system can't carry is refused before anything is sent.
-    * **Errors.** Only `RouterError` comes out, and `ConflictError` from `apply`; never an error of
-      the client that is used. ``failure`` is PERMANENT for what would be refused again, TRANSIENT
-      for what was not done, and UNKNOWN for whatever fails between a write that was sent and its
-      answer. A call comes back within `Ports.timeout`; an asynchronous one blocks no event loop.
+    * **One service.** Another service of the same system is never read as this one, and never
+      changed: neither its share, nor its marker, nor its version.
+    * **Versions by name.** A version's share is found under its ``backend``, never by its position.
+      Traffic to a version that is on no track is `Served.unattributed`; the next `apply` takes it
+      back. A name that the system can't hold is refused before anything is sent.
+    * **Errors.** Only `RouterError` is raised, and `ConflictError` by `apply`; never an error of
+      the client that is used. ``failure`` is PERMANENT for a request that would be refused again,
+      TRANSIENT for one that was not done, and UNKNOWN for a failure between a write that was sent
+      and its answer. A call returns within `Ports.timeout`; an asynchronous one blocks no event
+      loop.
     * **Markers**, where `Capabilities.marker` is declared. All three fields stand on the router's
       object, beside the weights. A write whose marker is older than the one there is a
-      `ConflictError`. A closed marker stands: within its generation only closed ones are taken, so
-      that a driver which still runs can't overrule a person who took the traffic back.
+      `ConflictError`. A closed marker stays closed: within its generation only closed ones are
+      accepted, so that a driver that still runs can't overrule a person who took the traffic back.
     * **Versions of the object**, where `read` gives one. It changes with every change, and a write
       that expects another is a `ConflictError`. With `Capabilities.compare_and_set` the system
       itself compares; otherwise the router does, just before it writes.
 
     Optional: ``undo(release) -> str``, one line for a person to type when nothing else is left. It
     takes all traffic to stable, removes header routes and mirrors, and closes the marker, whatever
-    generation stands there then: it is asked for before the first write. No credentials in it.
+    generation it has then: the line is asked for before the first write. It has no credentials.
     """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this router can do. Nothing else is asked of it."""
+        """What this router can do; it is asked for nothing else."""
         ...
 
     def read(self, release: Release) -> Served:
-        """Ask the system what it serves now, each time; never answer with what was asked for.
+        """Ask the system what it serves now, each time; never answer from memory.
 
-        Changes nothing: two reads with nothing between them are equal. Raises `RouterError`.
+        It changes nothing: two reads with nothing between them are equal. Raises `RouterError`.
         """
         ...
 
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
     ) -> Served:
-        """Make the system serve ``traffic``, leave ``marker``, and read what it serves afterwards.
+        """Make the system serve ``traffic``, leave ``marker``, and return what it serves then.
 
-        Applying the same twice is the same as once, and a write that changes nothing but the marker
-        is made too: a rollout claims the object so. ``expect`` is the ``version`` that `read` gave,
-        or None for an unconditional write. The write is sent once, never again by the router.
+        Idempotent. A write that changes nothing but the marker is made too: a rollout claims the
+        object so. The write is sent once, and never repeated by the router.
+
+        * ``traffic``: all of it; header routes and mirrors that it has not are removed.
+        * ``marker``: stands beside the weights from then on.
+        * ``expect``: the ``version`` that `read` gave; None for an unconditional write.
 
         Raises `RouterError`, PERMANENT, before anything is sent, for what the capabilities do not
         have and for a share without a version (`Capabilities.refuse` does both). Raises
-        `ConflictError`, with nothing written, if a newer marker stands there, or a closed one of
-        the same generation while ``marker`` is open, or if the version is another than ``expect``.
+        `ConflictError`, with nothing written, if the object has a newer marker, or a closed one of
+        the same generation while ``marker`` is open, or another version than ``expect``.
         """
         ...
 
@@ -127,7 +131,7 @@ class AsyncTrafficRouter(Protocol):
 
 
 class MetricsProvider(Protocol):
-    """Measures what the versions of a release do. One verb, which never writes.
+    """A system that measures the versions of a release. One verb, which never writes.
 
     It answers for the metrics that it lists, by name. `progressive.testing.check_metrics` tries it.
     """
@@ -148,11 +152,13 @@ class MetricsProvider(Protocol):
         """Measure one metric in one half-open window for exactly these tracks.
 
         The same question has the same answer, and windows that follow each other add up to the
-        whole. Nothing found is `NoData`, never 0; a system that can't be asked is a `MetricsError`
-        or `NoAnswer`.
+        whole. Nothing found is `NoData`, never 0.
 
-        ``since`` is the ``reading`` of the look before, for systems without history; None asks for
-        an opening reading, which has no numbers.
+        * ``window``: ``[start, end)``.
+        * ``since``: the ``reading`` of the look before, for systems without history; None asks for
+          an opening reading, which has no numbers.
+
+        Raises `MetricsError`, or answers with `NoAnswer`, if the system can't be asked.
         """
         ...
 
@@ -179,17 +185,17 @@ class AsyncMetricsProvider(Protocol):
 
 @runtime_checkable
 class FleetSurvey(Protocol):
-    """The half of a `Fleet` that knows what the instances of the versions can carry."""
+    """The half of a `Fleet` that reports what the instances of the versions can carry."""
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
         """Ask what the instances of each version can carry now; never answer from memory.
 
-        Asked in every tick, with an answer for every version of the release: one that has no
+        It is called in every tick, and answers for every version of the release: one without
         instances can carry 0 %. Instances are found by service and backend together. Raises
-        `FleetError` if it can't be told; then nothing is raised until it answers again.
+        `FleetError` if that is unknown; then no traffic is raised until it answers again.
 
-        More traffic is given only to what can carry it; the start waits for a stable that can carry
-        everything; a way back to one that can't goes in steps, and a person is told.
+        A version is given more traffic only if it can carry it; the start waits until stable can
+        carry all; a way back to a stable that can't goes in steps, and a person is called.
         """
         ...
 
@@ -200,16 +206,15 @@ class FleetRetirement(Protocol):
     def retire(self, release: Release, version: Version) -> None:
         """Remove every instance of ``version`` and nothing else; return when none is left.
 
-        Idempotent: what is gone already is done. Raises `FleetError` while instances are left, and
-        is asked again.
+        Idempotent. Raises `FleetError` while instances are left, and is called again then.
         """
         ...
 
 
 class Fleet(FleetSurvey, FleetRetirement, Protocol):
-    """Knows the instances of the versions. Either method may be left out, and is then not asked.
+    """The instances of the versions. Either method may be left out, and is then not called.
 
-    `progressive.testing.check_fleet` tries it. Only `FleetError` comes out, within `Ports.timeout`;
+    `progressive.testing.check_fleet` tries it. Only `FleetError` is raised, within `Ports.timeout`;
     an asynchronous method blocks no event loop.
     """
 
@@ -236,7 +241,8 @@ class AsyncFleet(AsyncFleetSurvey, AsyncFleetRetirement, Protocol):
 
 
 class Store(Protocol):
-    """Keeps rollouts. A save is one transaction of a rollout with its notes, by compare-and-set.
+    """A place for rollouts. A save is one transaction of a rollout and its notes, by
+    compare-and-set.
 
     A service has one rollout at a time that is not final: the first save of a second one is a
     `ConflictError` that names the other. `progressive.testing.check_store` tries it.
@@ -245,26 +251,30 @@ class Store(Protocol):
     """
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
-        """Store it if the stored serial is ``expected`` (None: not stored yet).
+        """Store a rollout and its notes if the stored serial is ``expected``, else change nothing.
 
-        Otherwise raises `ConflictError`, and nothing changes.
+        ``expected`` is None for a rollout that is not stored yet. Raises `ConflictError` if the
+        stored serial is another.
         """
         ...
 
     def load(self, id: str) -> Rollout | None:
-        """The rollout as it was last saved; None if there is none."""
+        """Return the rollout as it was last saved; None if there is none."""
         ...
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        """The ids of rollouts whose ``wake_at`` is at or before ``now``, longest overdue first."""
+        """Return the ids of rollouts whose ``wake_at`` is at or before ``now``, at most ``limit``.
+
+        The longest overdue come first.
+        """
         ...
 
     def last(self, service: str) -> Rollout | None:
-        """The rollout of a service that was created last; None if there is none."""
+        """Return the rollout of a service that was created last; None if there is none."""
         ...
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
-        """Every note with its id ``rollout/serial/n``, oldest first."""
+        """Yield every note with its id ``rollout/serial/n``, oldest first."""
         ...
 
 
@@ -272,19 +282,18 @@ class Driving(Protocol):
     """A store that keeps a second driver out."""
 
     def driving(self, id: str) -> AbstractContextManager[None]:
-        """Hold this rollout for one driver; `ConflictError` names the one that has it."""
+        """Hold a rollout for one driver; `ConflictError` names the one that holds it."""
         ...
 
 
 Hook: TypeAlias = Callable[[str, Release], HookAnswer]
 """A test or a task of your own between two steps: ``(key, release) -> Go | NotYet | Stop``.
 
-It runs at least once. ``key`` is the same each time that a step of a rollout asks, and another for
-every other step: one key begins one run, and has one end. `NotYet` says when to ask again, later
-than now, and why; `Stop` says why. It comes back within `Ports.timeout`: what takes longer is begun
-by one call and looked at by the next. An exception counts as a hook that could not be asked, and is
-asked again; a hook that could not ask its own system never answers `Go`.
-`progressive.testing.check_hook` tries it.
+It is called at least once. ``key`` is the same for every call of one step of a rollout, and another
+for every other step: one key stands for one run of the task. `NotYet` says when to call again,
+later than now, and why; `Stop` says why. It returns within `Ports.timeout`: a longer task is begun
+by one call and its state asked for by the next. After an exception it is called again; a hook that
+could not ask its own system never answers `Go`. `progressive.testing.check_hook` tries it.
 """
 
 AsyncHook: TypeAlias = Callable[[str, Release], Awaitable[HookAnswer]]
@@ -293,9 +302,9 @@ AsyncHook: TypeAlias = Callable[[str, Release], Awaitable[HookAnswer]]
 Gate: TypeAlias = Callable[[Release, datetime], GateAnswer]
 """A reason to keep traffic from rising: ``(release, now) -> Open | ClosedUntil``.
 
-Asked before every raise, never before lowering. It goes by ``now``, an aware time in any zone, and
-asks no clock. `ClosedUntil` says why, and a moment later than ``now`` at which to ask again. An
-exception counts as closed; a gate that could not ask its system is never `Open`.
+It is called before every raise, never before lowering. It goes by ``now``, an aware time in any
+zone, and reads no clock. `ClosedUntil` has the reason, and a time later than ``now`` at which to
+ask again. An exception counts as closed; a gate that could not ask its system is never `Open`.
 `progressive.testing.check_gate` tries it.
 """
 
@@ -303,7 +312,10 @@ AsyncGate: TypeAlias = Callable[[Release, datetime], Awaitable[GateAnswer]]
 """A `Gate` for the asynchronous drivers."""
 
 Observer: TypeAlias = Callable[[Rollout, Sequence[Note]], None]
-"""Told what was decided, after it was saved. Time-bounded; it can't disturb the rollout."""
+"""A function that is called with a rollout and the notes of each decision, after they were saved.
+
+Its time is bounded, and its errors change nothing of the rollout.
+"""
 
 
 AnyRouter: TypeAlias = TrafficRouter | AsyncTrafficRouter
@@ -312,16 +324,24 @@ AnyFleet: TypeAlias = FleetSurvey | FleetRetirement | AsyncFleetSurvey | AsyncFl
 
 
 def utcnow() -> datetime:
-    """The wall clock."""
+    """Return the time of the wall clock, in UTC."""
     return datetime.now(UTC)
 
 
 @attrs.frozen(kw_only=True)
 class Ports:
-    """Everything of the world that a rollout is driven with: names of the plan bound to code.
+    """Everything that a rollout is driven with: the names of its plan, bound to code.
 
-    Only ``router`` is always needed. Without a ``store`` the caller keeps the rollout (see
-    `progressive.tick`).
+    Only ``router`` is always needed.
+
+    * ``metrics``: providers; each metric name is answered by one of them.
+    * ``hooks``, ``gates``: by the names that the plan has for them.
+    * ``store``: without one the caller keeps the rollout (see `progressive.tick`).
+    * ``observers``: called after each decision was saved.
+    * ``clock``: returns the time, aware.
+    * ``timeout``: the longest time of one call.
+
+    Raises `StrategyError` if two providers answer for the same metric.
     """
 
     router: AnyRouter
@@ -337,18 +357,18 @@ class Ports:
     )
 
     def __attrs_post_init__(self) -> None:
-        seen: dict[str, object] = {}
+        providers: dict[str, object] = {}
         for provider in self.metrics:
             for metric in provider.metrics:
-                if metric.name in seen:
+                if metric.name in providers:
                     raise StrategyError(
                         f"ports.metrics: two providers answer for {metric.name!r}: "
-                        f"{seen[metric.name]!r} and {provider!r}"
+                        f"{providers[metric.name]!r} and {provider!r}"
                     )
-                seen[metric.name] = provider
+                providers[metric.name] = provider
 
     def provider(self, metric: Metric) -> tuple[AnyProvider, Metric] | None:
-        """Who answers for a metric, and that provider's own description of it."""
+        """Return the provider of a metric and its own description of it; None if there is none."""
         for provider in self.metrics:
             for offered in provider.metrics:
                 if offered.name == metric.name:

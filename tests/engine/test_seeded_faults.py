@@ -187,7 +187,7 @@ FAULTS = (
     Fault(
         "order_of_replies_shows",
         "engine/decide.py",
-        "        found = sorted(events, key=key)\n",
+        "        ordered = sorted(events, key=key)\n",
         "        return events\n",
         "engine/test_operator.py::test_an_approval_that_races_an_abort_loses",
     ),
@@ -215,13 +215,13 @@ FAULTS = (
     Fault(
         "no_deadline",
         "engine/decide.py",
-        '    if left <= ZERO:\n        return _missed(draft, deadline, f"step {step.id}", why)',
-        "    if False:\n        return False",
+        "    if left <= ZERO:\n        return _miss_deadline(draft, deadline, f",
+        "    if False:\n        return _miss_deadline(draft, deadline, f",
         "engine/test_operator.py::test_nobody_approves",
     ),
     Fault(
         "gate_not_asked",
-        "engine/routing.py",
+        "engine/writing.py",
         "named = [gate for gate in draft.plan.gates if not draft.waived(gate)]",
         "named: list[str] = []",
         "engine/test_results.py::test_a_gate_is_asked_before_every_raise_and_never_before_lowering",

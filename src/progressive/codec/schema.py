@@ -1,4 +1,4 @@
-"""How each type is written and read. The field types of the classes are the schema; there is no
+"""Write and read values of each type. The field types of the classes are the schema; there is no
 second copy of it.
 """
 
@@ -30,13 +30,19 @@ from .strict_json import short
 __all__ = ["Codec"]
 
 Load = Callable[[Any, str], Any]
+"""Makes a value of JSON data; the path is for the `StateError`."""
+
 Dump = Callable[[Any], Any]
+"""Makes JSON data of a value."""
 
 _CHECKS: Final[tuple[type[Any], ...]] = CHECKS
 
 
 class Codec:
-    """How each type is written and read, made once for each set of kinds."""
+    """The functions that write and read each type, made once for each set of ``kinds``.
+
+    Raises `StrategyError` if one of your kinds has the name of one of the library's.
+    """
 
     def __init__(self, kinds: Kinds) -> None:
         own: dict[str, Any] = {str(getattr(each, "kind", "")): each for each in kinds.classes}
@@ -72,15 +78,19 @@ class Codec:
     @staticmethod
     @cache
     def of(kinds: Kinds) -> Codec:
+        """Return the codec of these kinds; it is made once."""
         return Codec(kinds)
 
     def dump(self, kind: Any) -> Dump:
+        """Return the function that writes values of a type."""
         return self._pair(kind)[0]
 
     def load(self, kind: Any) -> Load:
+        """Return the function that reads values of a type."""
         return self._pair(kind)[1]
 
     def _pair(self, kind: Any) -> tuple[Dump, Load]:
+        """Return both functions of a type; they are made when they are first needed."""
         try:
             return self._made[kind]
         except KeyError:
@@ -129,7 +139,7 @@ class Codec:
         ), load_fixed
 
     def _closed_gate(self) -> tuple[Dump, Load]:
-        """As a list of its three fields, which is how the first version of it was stored."""
+        """Store it as a list of its three fields, as its first version was."""
         dump, load = self._tuple((str, str, datetime))
         return (
             lambda value: dump((value.gate, value.why, value.until)),
@@ -151,6 +161,8 @@ class Codec:
         return self._one_of({each.kind: each for each in others}, "kind")
 
     def _one_of(self, classes: dict[str, Any], what: str) -> tuple[Dump, Load]:
+        """Tell classes apart by their ``kind``. ``what`` is their common name, for messages."""
+
         def dump(value: Any) -> Any:
             if classes.get(value.kind) is not type(value):
                 raise StrategyError(
@@ -164,9 +176,9 @@ class Codec:
                 raise StateError(f"expected an object with a kind, got {short(data)}", path=path)
             name = data["kind"]
             if not isinstance(name, str) or name not in classes:
-                mend = "; your own class goes into Kinds(...)" if what in ("step", "check") else ""
+                hint = "; your own class goes into Kinds(...)" if what in ("step", "check") else ""
                 raise StateError(
-                    f"unknown kind {short(name)}; there are {', '.join(sorted(classes))}{mend}",
+                    f"unknown kind {short(name)}; there are {', '.join(sorted(classes))}{hint}",
                     path=f"{path}.kind",
                 )
             return self.load(classes[name])(
@@ -176,15 +188,16 @@ class Codec:
         return dump, load
 
     def _object(self, kind: type[Any]) -> tuple[Dump, Load]:
+        """Write an attrs class as an object of those fields that are not at their default."""
         own = [field for field in attrs.fields(kind) if field.init]
-        own.sort(key=lambda field: field.inherited)  # what is a class's own is read first
+        own.sort(key=lambda field: field.inherited)  # a class's own fields come first
         hints = types_of(kind)
         keys = {field.name: field.metadata.get(STORED_AS, field.name) for field in own}
         names = {key: name for name, key in keys.items()}
         pairs: dict[str, tuple[Dump, Load]] = {}
 
-        def ready() -> dict[str, tuple[Dump, Load]]:
-            if not pairs:
+        def pairs_by_key() -> dict[str, tuple[Dump, Load]]:
+            if not pairs:  # made late, because a class may contain itself
                 pairs.update({keys[name]: self._pair(hints[name]) for name in keys})
             return pairs
 
@@ -196,17 +209,18 @@ class Codec:
 
         def dump(value: Any) -> Any:
             return {
-                key: dump_field(found)
-                for key, (dump_field, _) in ready().items()
+                key: dump_field(field_value)
+                for key, (dump_field, _) in pairs_by_key().items()
                 if not _same(
-                    (found := getattr(value, names[key])), plain_defaults.get(key, attrs.NOTHING)
+                    (field_value := getattr(value, names[key])),
+                    plain_defaults.get(key, attrs.NOTHING),
                 )
             }
 
         def load(data: Any, path: str) -> Any:
             if not isinstance(data, dict):
                 raise StateError(f"expected an object, got {short(data)}", path=path)
-            known = ready()
+            known = pairs_by_key()
             for key in data:
                 if key not in known:
                     raise StateError(
@@ -227,16 +241,17 @@ class Codec:
 
 
 class MemoryType:
-    """Stands for `Memory`, which is defined by itself, where field types are looked up."""
+    """A stand-in for `Memory`, which is a recursive alias, where field types are looked up."""
 
 
 def types_of(kind: type[Any]) -> dict[str, Any]:
-    """The types of a class's fields by name, resolved; `Memory` is `MemoryType`."""
+    """Return the types of a class's fields by name, resolved; `Memory` is `MemoryType`."""
     hints = typing.get_type_hints(kind, localns={"Memory": MemoryType})
     return {field.name: hints.get(field.name, field.type) for field in attrs.fields(kind)}
 
 
 def _same(one: object, other: object) -> bool:
+    """Return whether two values are equal and of one type: 0 is not False, and 1 is not 1.0."""
     return type(one) is type(other) and one == other
 
 
@@ -325,11 +340,9 @@ def _dump_bound(value: Any) -> Any:
         case timedelta():
             return {"seconds": _dump_timedelta(value)}
         case Times(factor=factor, floor=floor):
-            return (
-                {"times": factor}
-                if floor is None
-                else {"times": factor, "floor": _dump_bound(floor)}
-            )
+            if floor is None:
+                return {"times": factor}
+            return {"times": factor, "floor": _dump_bound(floor)}
         case _:
             return value
 

@@ -1,4 +1,4 @@
-"""JSON without leniency: canonical to write, and to read nothing but what was written like that."""
+"""Strict JSON: canonical when written; duplicate keys, NaN and deep nesting are refused."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ from progressive.errors import StateError
 __all__ = ["parsed", "short", "text_of"]
 
 DEEPEST: Final = 64
-"""No value of ours nests deeper than a dozen levels; anything past this is not ours, and would only
-exhaust the stack.
+"""The most levels of nesting. No value of ours has more than a dozen; a deeper one is not ours, and
+would only exhaust the stack.
 """
 
 
 def text_of(value: object) -> str:
+    """Write a value as JSON without spaces. It can always be encoded as UTF-8."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if not text.isascii():
         try:
             text.encode()
-        # half of a pair, from a text that was decoded badly; escaped, it can be stored like any
-        # other
-        except UnicodeEncodeError:
+        except UnicodeEncodeError:  # a lone surrogate; escaped, it can be encoded
             return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text
 
 
 def parsed(text: str | bytes) -> Any:
+    """Read JSON. Raises `StateError` if it is not strict."""
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         data = json.loads(
-            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_duplicates
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_refuse_duplicates,
         )
     except StateError:
         raise
@@ -42,38 +45,41 @@ def parsed(text: str | bytes) -> Any:
         raise StateError(f"nested deeper than {DEEPEST} levels") from None
     except ValueError as error:
         raise StateError(f"not JSON: {error}") from None
-    _shallow(data, 0)
+    _refuse_deep(data, 0)
     return data
 
 
-def _no_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> Any:
     raise StateError(f"{name} is not a number that can be stored")
 
 
 def _finite(digits: str) -> float:
     value = float(digits)
-    return value if math.isfinite(value) else _no_constant(digits)
+    return value if math.isfinite(value) else _refuse_constant(digits)
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in data:
             raise StateError(f"the key {key!r} stands twice in one object")
-        found[key] = value
-    return found
+        data[key] = value
+    return data
 
 
-def _shallow(data: Any, depth: int) -> None:
+def _refuse_deep(data: Any, depth: int) -> None:
     if depth > DEEPEST:
         raise StateError(f"nested deeper than {DEEPEST} levels")
-    inside: Iterable[Any] = (
-        data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
-    )
+    inside: Iterable[Any] = ()
+    if isinstance(data, dict):
+        inside = data.values()
+    elif isinstance(data, list):
+        inside = data
     for value in inside:
-        _shallow(value, depth + 1)
+        _refuse_deep(value, depth + 1)
 
 
 def short(value: object) -> str:
-    said = repr(value)
-    return said if len(said) <= 60 else f"{said[:57]}..."
+    """Return the ``repr`` of a value for a message, cut to 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,9 +1,9 @@
-"""What the fleet says: is there capacity for a raise, can stable carry the way back, and does
-everything run what it should?
+"""Absorb surveys of the fleet: is there capacity for a raise, can stable carry the way back, and
+does each track run the version that the release names?
 
-A fleet is asked beside every read of the router, if the caller has bound one. Without one, nobody
-claims anything about instances. A fleet that does not answer keeps traffic from being raised, never
-from being lowered.
+A fleet is surveyed beside every read of the router, if the caller has bound one. Without one,
+nothing is assumed about instances. A fleet that does not answer keeps traffic from being raised,
+never from being lowered.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from .transitions import OVERLOADED, hold, request_traffic, roll_back, way_back
 
 __all__ = ["due", "failed", "in_steps", "retreat", "short_of", "surveyed", "unready"]
 
-ASKING: Final = (Phase.PENDING, Phase.PROGRESSING, Phase.HELD)
+SURVEYED_IN: Final = (Phase.PENDING, Phase.PROGRESSING, Phase.HELD)
 
 RECOVERY: Final = timedelta(seconds=30)
-"""How soon to ask again whether stable can carry more, on a way back in steps."""
+"""How soon the fleet is surveyed again on a way back in steps."""
 
 
 def due(draft: Draft) -> bool:
-    """Is the fleet to be asked now? Once in every tick; on the way back only if it goes in steps,
-    and after its first write.
+    """Return whether the fleet is to be surveyed now.
+
+    Once in every tick; on the way back only if it goes in steps, and after its first write.
     """
     known, ticked = draft.instances, draft.clocks.ticked
     in_steps = (
@@ -39,13 +40,13 @@ def due(draft: Draft) -> bool:
         and draft.routing.desired != ALL_STABLE
         and draft.routing.acked_epoch >= draft.progress.epoch
     )
-    if not known.bound or not (draft.progress.phase in ASKING or in_steps):
+    if not known.bound or not (draft.progress.phase in SURVEYED_IN or in_steps):
         return False
     return known.last_attempt_at is None or (ticked is not None and known.last_attempt_at < ticked)
 
 
 def surveyed(draft: Draft, event: Surveyed) -> None:
-    """The fleet answered."""
+    """Absorb the answer of the fleet."""
     known = draft.instances
     draft.instances = evolve(
         known, capacities=event.tracks, surveyed_at=event.at, last_attempt_at=event.at
@@ -58,14 +59,14 @@ def surveyed(draft: Draft, event: Surveyed) -> None:
 
 
 def failed(draft: Draft, event: CommandFailed) -> None:
-    """The fleet did not answer; what it said before does not count any more."""
+    """Absorb a failed survey: the capacities of an earlier one do not count any more."""
     draft.instances = evolve(
         draft.instances, capacities=(), surveyed_at=None, last_attempt_at=event.at
     )
 
 
 def _check_identities(draft: Draft) -> None:
-    """Every instance must run what the release says (R9)."""
+    """Roll back or hold if instances run another version than the release names (R9)."""
     for track, capacity in draft.instances.capacities:
         version = track.version(draft.release)
         if version is None or capacity.identity in (None, version.identity):
@@ -78,24 +79,27 @@ def _check_identities(draft: Draft) -> None:
 
 
 def unready(draft: Draft) -> str | None:
-    """What is missing of a stable that could take everything back, which the start and every raise
-    wait for.
+    """Return what stable lacks to take all traffic back, which the start waits for; None if
+    nothing.
     """
-    return _missing(draft, _way_back(draft))
+    return _missing(draft, _needs_of_way_back(draft))
 
 
 def short_of(draft: Draft, target: Traffic) -> str | None:
-    """What is missing for this traffic, and for the way back from it; None if everything is ready
-    for it.
-    """
-    return _missing(draft, ((target, Track.CANDIDATE), (target, Track.BASELINE), *_way_back(draft)))
+    """Return what the fleet lacks for this traffic and the way back from it; None if nothing."""
+    needs = (target, Track.CANDIDATE), (target, Track.BASELINE), *_needs_of_way_back(draft)
+    return _missing(draft, needs)
 
 
-def _way_back(draft: Draft) -> tuple[tuple[Traffic, Track], ...]:
+def _needs_of_way_back(draft: Draft) -> tuple[tuple[Traffic, Track], ...]:
     return ((ALL_STABLE, Track.STABLE),) if draft.plan.needs_stable else ()
 
 
 def _missing(draft: Draft, needs: tuple[tuple[Traffic, Track], ...]) -> str | None:
+    """Return the first capacity that is missing; None if nothing is, or no fleet is bound.
+
+    Each of ``needs`` is a traffic and the track that must be able to carry its share of it.
+    """
     known, ticked = draft.instances, draft.clocks.ticked
     if not known.bound or not needs:
         return None
@@ -113,19 +117,17 @@ def _missing(draft: Draft, needs: tuple[tuple[Traffic, Track], ...]) -> str | No
                 else f"it can carry {capacity}"
             )
             return f"{track.label(draft.release)} to be ready for {target.share(track)}: {can}"
-    # Enough when it was asked last; it counts only if that was in this tick.
-    return (
-        "the fleet to say what is ready now"
-        if ticked is not None and known.surveyed_at < ticked
-        else None
-    )
+    # The last survey showed enough; it counts only if it was made in this tick.
+    if ticked is not None and known.surveyed_at < ticked:
+        return "the fleet to say what is ready now"
+    return None
 
 
 def retreat(draft: Draft) -> None:
-    """On the way back: as far as stable can carry it now, which is never less far than before."""
-    wanted = ALL_STABLE if _blind(draft) else way_back(draft)
-    if wanted != draft.routing.desired and not wanted.exceeds(draft.routing.desired):
-        request_traffic(draft, wanted, "the way back")
+    """Go as far on the way back as stable can carry now, and never less far than before."""
+    target = ALL_STABLE if _served_unknown(draft) else way_back(draft)
+    if target != draft.routing.desired and not target.exceeds(draft.routing.desired):
+        request_traffic(draft, target, "the way back")
     stable = draft.instances.of(Track.STABLE)
     if draft.routing.desired != ALL_STABLE and stable is not None and not draft.progress.overdue:
         draft.progress = evolve(draft.progress, overdue=True)
@@ -137,9 +139,10 @@ def retreat(draft: Draft) -> None:
         draft.note(Escalated(at=draft.now, why=why, undo=draft.routing.undo))
 
 
-def _blind(draft: Draft) -> bool:
-    """Is it not known what the router serves now? Then a step back could be a step forward, and the
-    way back goes all the way.
+def _served_unknown(draft: Draft) -> bool:
+    """Return whether it is unknown what the router serves now.
+
+    A way back in steps could then raise the candidate, so it goes to all stable at once.
     """
     routing, ticked = draft.routing, draft.clocks.ticked
     tried = routing.last_attempt_at is not None and (
@@ -150,7 +153,7 @@ def _blind(draft: Draft) -> bool:
 
 
 def in_steps(draft: Draft) -> str | None:
-    """What a way back in steps waits for; None if it is not one."""
+    """Return what a way back in steps waits for; None if it goes to all stable."""
     if draft.routing.desired == ALL_STABLE:
         return None
     draft.look_again(draft.now + RECOVERY)

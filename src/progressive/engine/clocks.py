@@ -1,5 +1,6 @@
-"""Time passes between two decisions: the accumulators run, and a wall clock that steps back gains
-nothing and loses nothing.
+"""Advance the accumulators of a rollout by the time since the last decision.
+
+A wall clock that steps back credits no time and loses none that was credited.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from .windows import restart_windows
 __all__ = ["pass_time"]
 
 LATEST_RETRY: Final = timedelta(seconds=BACKOFF[-1])
+"""After a clock stepped back, no retry is due later than this from the new reading."""
 
 
 def pass_time(draft: Draft) -> None:
-    """Let the clocks run up to now. When the wall clock stepped back, nothing is credited and the
-    windows begin anew.
+    """Advance the clocks to the time of this decision.
+
+    If the wall clock stepped back, no time is credited and the windows restart.
     """
     clocks, phase, now = draft.clocks, draft.progress.phase, draft.now
     if now == clocks.now:
@@ -33,10 +36,10 @@ def pass_time(draft: Draft) -> None:
         return
     if draft.final and draft.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
         return
-    # Below zero is what a person's word came after the last tick, by the person's clock; one that
-    # is wrong is wrong for one tick.
+    # `stepped` may be negative: a person's event can carry a time later than the last tick. If that
+    # person's clock is wrong, `stepped` is wrong for one tick only.
     stepped, ran = clocks.stepped, clocks.ran
-    running = passed - _frozen_for(draft)
+    running = passed - _time_at_closed_gate(draft)
     if phase is Phase.HELD:
         causes = tuple(
             evolve(cause, held=max(ZERO, cause.held + passed)) for cause in draft.progress.causes
@@ -64,9 +67,9 @@ def pass_time(draft: Draft) -> None:
     )
 
 
-def _frozen_for(draft: Draft) -> timedelta:
-    """The part of the time since the last decision in which a gate was closed and the traffic was
-    as it should be.
+def _time_at_closed_gate(draft: Draft) -> timedelta:
+    """Return how much of the time since the last decision was spent at a closed gate, with the
+    desired traffic verified.
     """
     closed, since = draft.progress.closed_gate, draft.clocks.now
     if closed is None or not draft.verified or closed.until <= since:
@@ -75,6 +78,7 @@ def _frozen_for(draft: Draft) -> timedelta:
 
 
 def _step_back(draft: Draft) -> None:
+    """Accept an earlier reading of the clock: forget times that now lie in the future."""
     now, routing = draft.now, draft.routing
     latest = now + LATEST_RETRY
     draft.routing = evolve(

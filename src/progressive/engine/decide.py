@@ -1,22 +1,24 @@
-"""The engine: ``decide(rollout, *events) -> Decision``. A function: no clock, no chance, no I/O.
+"""The engine: ``decide(rollout, *events) -> Decision``, a pure function without clock, chance or
+I/O.
 
-How to read it. One decision has four parts:
+One decision has four parts:
 
-1. **Absorb** what happened. All events of one round are taken in a fixed order, measurements first,
+1. **Absorb** the events. All events of one round are absorbed in a fixed order, measurements first,
    whatever order they came in.
-2. **Settle**: let the phase move as far as it can (`PHASES`, one small function each). Going
-   forward is a loop over small steps: ask the current one where it stands; when it is done, and the
-   evidence and the gates allow what comes next, go on to the next.
-3. **Command**: say what is wanted from the world *now*. Commands are absolute and depend on the
-   state alone, so asking again is harmless, and a tick on the stored rollout asks again. First the
-   router is read; whatever depends on the read comes after it.
-4. **Wake**: say when to come back.
+2. **Settle** the phase: let it change as far as it can (`PHASES`, one small function each). In
+   PROGRESSING that is a loop over the steps: advance the current one; when it is done, and the
+   evidence and the gates allow the traffic of the next, enter the next.
+3. **Issue commands**. They are absolute and depend on the state alone, so issuing one again is
+   harmless, and a tick on the stored rollout issues it again. The router is read first; whatever
+   depends on the read comes after it.
+4. **Set** ``wake_at``: when to tick next.
 
-The rules live beside this file: `routing` absorbs what the router serves, `capacity` what the
-fleet reports, `measuring` what the metrics show (and `windows` decides when to measure),
-`operator` what people command, `results` what hooks and gates answer. `preflight` says what must be
-there before the first write, `clocks` what passing time does, `retirement` what becomes of the old
-version. `transitions` has the few changes that they all make; `rollout.phases` the table of phases.
+The rules stand beside this file. Events: `routing` absorbs those of the router, `capacity` those of
+the fleet, `measuring` measurements (`windows` holds their windows), `operator` persons' events,
+`results` the answers of hooks and gates. `writing` issues the writes to the router. `preflight`
+checks what must be there before the first write, `clocks` advances the accumulators, `retirement`
+removes the old version. `transitions` has the changes that several rules make, `rollout.phases` the
+table of phases.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ from progressive.rollout.notes import Escalated, EventRecorded, Note
 from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.state import Rollout
 
-from . import capacity, measuring, operator, preflight, results, retirement, routing
+from . import capacity, measuring, operator, preflight, results, retirement, routing, writing
 from .clocks import pass_time
 from .draft import ZERO, Draft
 from .transitions import enter_phase, finish, hold, request_traffic, roll_back
@@ -66,12 +68,13 @@ __all__ = ["Decision", "decide"]
 
 @attrs.frozen(kw_only=True)
 class Decision:
-    """What was decided: the rollout as it is now, what is wanted from the world, when to come back,
-    and the audit trail.
+    """The result of a decision.
 
-    ``wake_at`` is None only when the rollout is over. ``commands`` may be done in any order, at the
-    same time, more than once, or not at all; but one that raises traffic only after ``rollout`` was
-    stored.
+    * ``rollout``: the new state.
+    * ``commands``: may be executed in any order, at the same time, more than once, or not at all;
+      but one that raises traffic only after ``rollout`` was stored.
+    * ``wake_at``: when to tick next at the latest; None only when the rollout is over.
+    * ``notes``: the audit trail of this decision, in order.
     """
 
     rollout: Rollout
@@ -81,10 +84,12 @@ class Decision:
 
 
 def decide(rollout: Rollout, *events: Event) -> Decision:
-    """What ``events`` mean for ``rollout``. The same rollout and events give the same bytes, on
-    every machine.
+    """Decide what ``events`` change, and what is to be done now.
+
+    The same rollout and the same events give the same bytes, on every machine and in any order of
+    the events.
     """
-    # A person's clock is not ours: what somebody says moves no clock of the rollout.
+    # A person's clock is not ours: a person's event advances no clock of the rollout.
     now = max(
         (event.at for event in events if not isinstance(event, PEOPLE)), default=rollout.clocks.now
     )
@@ -99,37 +104,41 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
 # ---------------------------------------------------------------------------------------- 1. absorb
 
 _HEARD_WHEN_FINAL: Final = (Tick, RouterRead, RouterApplied, Surveyed, CommandFailed, Retired)
+"""The events that a final rollout still absorbs."""
+
 _RANK: Final = {kind: rank for rank, kind in enumerate(EVENTS)}
 
 
 def _in_order(events: tuple[Event, ...]) -> tuple[Event, ...]:
-    """The same order for the same events, however they came: by the shortest key that tells them
-    all apart.
+    """Return the events in an order that does not depend on the order in which they came.
+
+    They are sorted by the cheapest key that is different for each.
     """
     if len(events) < 2:
         return events
-    found: list[Event] = []
-    for key in (_when, _about, _whole):
-        found = sorted(events, key=key)
-        if not any(key(one) == key(other) for one, other in pairwise(found)):
+    ordered: list[Event] = []
+    for key in (_by_kind_and_time, _by_metric, _by_repr):
+        ordered = sorted(events, key=key)
+        if not any(key(one) == key(other) for one, other in pairwise(ordered)):
             break
-    return tuple(found)
+    return tuple(ordered)
 
 
-def _when(event: Event) -> tuple[int, datetime]:
+def _by_kind_and_time(event: Event) -> tuple[int, datetime]:
     return _RANK[type(event)], event.at
 
 
-def _about(event: Event) -> tuple[object, ...]:
-    """Looks mostly come several at a time, each about something else. It is what the whole of one
-    begins with, so it orders them alike.
+def _by_metric(event: Event) -> tuple[object, ...]:
+    """Tell apart looks at several metrics, without the cost of a whole ``repr``.
+
+    The ``repr`` of a `Measured` begins with these fields, so both keys sort alike.
     """
-    about = (repr(event.analyses), repr(event.look.metric)) if isinstance(event, Measured) else ()
-    return (*_when(event), *about)
+    metric = (repr(event.analyses), repr(event.look.metric)) if isinstance(event, Measured) else ()
+    return (*_by_kind_and_time(event), *metric)
 
 
-def _whole(event: Event) -> tuple[object, ...]:
-    return (*_when(event), repr(event))
+def _by_repr(event: Event) -> tuple[object, ...]:
+    return (*_by_kind_and_time(event), repr(event))
 
 
 def _absorb(draft: Draft, event: Event) -> None:
@@ -148,15 +157,16 @@ def _ticked(draft: Draft, event: Tick) -> None:
 
 
 def _measured(draft: Draft, event: Measured) -> None:
-    (preflight.answered if draft.progress.phase is Phase.PENDING else measuring.measured)(
-        draft, event
-    )
+    if draft.progress.phase is Phase.PENDING:
+        preflight.answered(draft, event)
+    else:
+        measuring.measured(draft, event)
 
 
 _ABSORB: Final[dict[type, Callable[[Draft, Any], None]]] = {
     Tick: _ticked,
-    RouterRead: routing.seen,
-    RouterApplied: routing.wrote,
+    RouterRead: routing.router_read,
+    RouterApplied: routing.router_applied,
     Surveyed: capacity.surveyed,
     CommandFailed: results.command_failed,
     Measured: _measured,
@@ -171,14 +181,17 @@ _ABSORB: Final[dict[type, Callable[[Draft, Any], None]]] = {
 
 
 def _settle(draft: Draft) -> None:
-    """Let the phase move as far as it can: every move is towards the end, so this ends."""
+    """Let the phase and the step change until they are stable.
+
+    It ends, because every change goes towards the end of the rollout.
+    """
     open_windows(draft)
     while PHASES[draft.progress.phase](draft):
         open_windows(draft)
 
 
 def _progressing(draft: Draft) -> bool:
-    """One move forward, if the evidence, the deadlines and the current step allow one."""
+    """Go one step forward, or hold or roll back. True if the phase or the step changed."""
     if (
         measuring.act_on_evidence(draft)
         or routing.unreachable(draft)
@@ -195,11 +208,8 @@ def _progressing(draft: Draft) -> bool:
         ):
             return _wait(draft, step, blocked)
         request_traffic(draft, target, f"step {step.id}")
-    outcome = (
-        Done()
-        if draft.progress.skipped or measuring.waived_whole(draft, step)
-        else _advance(draft, step)
-    )
+    done_already = draft.progress.skipped or measuring.all_checks_waived(draft, step)
+    outcome = Done() if done_already else _advance(draft, step)
     match outcome:
         case Wait(why=why, until=until, memory=memory):
             if memory != draft.progress.memory:
@@ -218,8 +228,9 @@ def _progressing(draft: Draft) -> bool:
 
 
 def _advance(draft: Draft, step: Step) -> Advance:
-    """Where the step stands. One that raises stops here: its error must not undo what the guards
-    have just said.
+    """Ask the current step to advance.
+
+    A step that raises holds the rollout: its error must not undo what the guards have just found.
     """
     try:
         return step.advance(_situation(draft, step))
@@ -228,8 +239,9 @@ def _advance(draft: Draft, step: Step) -> Advance:
 
 
 def _leave(draft: Draft, step: Step) -> bool:
-    """The step is done: promote after the last one, else enter the next, once more traffic is
-    allowed.
+    """Leave a step that is done: promote after the last, else enter the next.
+
+    Waits, and returns False, while the traffic is not verified or may not be raised yet.
     """
     if not draft.verified:
         return _wait(draft, step, f"the router to serve {draft.routing.desired}")
@@ -257,8 +269,9 @@ def _leave(draft: Draft, step: Step) -> bool:
 
 
 def _may_raise(draft: Draft, target: Traffic) -> str | None:
-    """Asked before every raise: the evidence, the fleet, then the gates. None if it may, else what
-    is waited for.
+    """Ask the evidence, the fleet, then the gates whether traffic may be raised to ``target``.
+
+    None if it may, else what to wait for.
     """
     if not draft.verified:
         return f"the router to serve {draft.routing.desired}"
@@ -266,12 +279,12 @@ def _may_raise(draft: Draft, target: Traffic) -> str | None:
     if (
         closed is None
         and not draft.progress.forced
-        and (owed := measuring.ready(draft)) is not None
+        and (outstanding := measuring.ready(draft)) is not None
     ):
-        return owed
+        return outstanding
     if (short := capacity.short_of(draft, target)) is not None:
         return short
-    if routing.gates_open(draft):
+    if writing.gates_open(draft):
         return None
     if closed is not None:
         return f"gate {closed.gate} to open: {closed.why}"
@@ -279,7 +292,7 @@ def _may_raise(draft: Draft, target: Traffic) -> str | None:
 
 
 def _situation(draft: Draft, step: Step) -> Situation:
-    asked = step.approval
+    approvals = (given for given in draft.progress.approvals if given.approval == step.approval)
     return Situation(
         now=draft.now,
         stepped=draft.clocks.stepped,
@@ -287,21 +300,20 @@ def _situation(draft: Draft, step: Step) -> Situation:
         verified=draft.verified,
         memory=draft.progress.memory,
         answer=draft.progress.answer,
-        approved=None
-        if asked is None
-        else next((given for given in draft.progress.approvals if given.approval == asked), None),
+        approved=next(approvals, None),
         passes=partial(measuring.passes, draft),
     )
 
 
 def _wait(draft: Draft, step: Step, why: str) -> bool:
-    """Not yet. Every wait has a reason, a deadline and an action; True if the deadline has come and
-    something was done.
+    """Wait in the current step; every wait has a reason, a deadline and an action.
+
+    True if the deadline has passed and its action changed the phase.
     """
     deadline = step.deadline or Deadline.an_hour_after(step.span)
     left = deadline.within - draft.clocks.stepped
     if left <= ZERO:
-        return _missed(draft, deadline, f"step {step.id}", why)
+        return _miss_deadline(draft, deadline, f"step {step.id}", why)
     closed = draft.closed_gate
     if closed is not None and draft.verified:
         draft.wait(why, until=closed.until, then="ask the gate again")
@@ -310,7 +322,11 @@ def _wait(draft: Draft, step: Step, why: str) -> bool:
     return False
 
 
-def _missed(draft: Draft, deadline: Deadline, what: str, why: str) -> bool:
+def _miss_deadline(draft: Draft, deadline: Deadline, what: str, why: str) -> bool:
+    """Do what a deadline asks for after its time. True if the phase changed.
+
+    ``what`` took too long: ``the rollout`` or ``step <id>``; ``why`` is what it waited for.
+    """
     missed = f"{what} took longer than {format_duration(deadline.within)}: waited for {why}"
     if deadline.then is Action.ROLL_BACK:
         roll_back(draft, missed)
@@ -326,22 +342,18 @@ def _missed(draft: Draft, deadline: Deadline, what: str, why: str) -> bool:
 
 
 def _out_of_time(draft: Draft) -> bool:
-    """Has the whole rollout's time run out?"""
+    """Act on the deadline of the whole rollout. True if it has passed and the phase changed."""
     deadline = draft.plan.deadline
     left = deadline.within - draft.clocks.ran
     if left > ZERO:
         draft.look_again(draft.now + left)
         return False
-    return _missed(
-        draft,
-        deadline,
-        "the rollout",
-        draft.progress.waiting.why if draft.progress.waiting else "its steps",
-    )
+    waiting = draft.progress.waiting
+    return _miss_deadline(draft, deadline, "the rollout", waiting.why if waiting else "its steps")
 
 
 def _held(draft: Draft) -> bool:
-    """Wait for a person; guards go on; each cause has its own end."""
+    """Wait for a person to resume. Guards go on, and each cause has its own longest time."""
     if measuring.act_on_evidence(draft) or routing.unreachable(draft) or routing.astray(draft):
         return True
     first = min(draft.progress.causes, key=lambda cause: cause.within - cause.held)
@@ -361,9 +373,7 @@ def _held(draft: Draft) -> bool:
 
 
 def _rolling_back(draft: Draft) -> bool:
-    """It is over when a write of ours since the turn back was read back; until then it is asked for
-    again, for ever.
-    """
+    """Wait until a write of this phase was read back; until then it is issued again, for ever."""
     capacity.retreat(draft)
     if (
         draft.verified
@@ -397,6 +407,7 @@ PHASES: Final[dict[Phase, Callable[[Draft], bool]]] = {
 
 
 def _conclude(draft: Draft) -> Decision:
+    """Make the decision from the draft; the rollout keeps its serial if nothing changed."""
     given = draft.given
     over = draft.final and draft.progress.retirement in (Retirement.NONE, Retirement.DONE)
     commands = () if over else tuple(_commands(draft))
@@ -426,9 +437,7 @@ def _conclude(draft: Draft) -> Decision:
 
 
 def _commands(draft: Draft) -> list[Any]:
-    """What is wanted from the world now: a read first, and after it whatever depends on what was
-    read.
-    """
+    """Return the commands to execute now: a read first; the next round has what depends on it."""
     progress, ticked = draft.progress, draft.clocks.ticked
     last_attempt_at, retry_at = draft.routing.last_attempt_at, draft.routing.retry_at
     commands: list[Any] = []
@@ -448,12 +457,13 @@ def _commands(draft: Draft) -> list[Any]:
         commands.append(hook)
     if progress.retirement is Retirement.ASKED and (retry_at is None or draft.now >= retry_at):
         commands.append(Retire())
-    write = routing.apply_due(draft, draft.given.serial + 1)
+    write = writing.apply_due(draft, draft.given.serial + 1)
     commands += [AskGate(epoch=progress.epoch, gate=gate) for gate in draft.to_ask]
     return commands if write is None else [*commands, write]
 
 
 def _hook_due(draft: Draft) -> RunHook | None:
+    """Return the command that runs the current step's hook; None if it is not due."""
     step, answer = draft.plan.steps[draft.progress.step], draft.progress.answer
     if step.hook is None or isinstance(answer, Go) or draft.progress.skipped:
         return None
@@ -465,8 +475,10 @@ def _hook_due(draft: Draft) -> RunHook | None:
 
 
 def _wake(draft: Draft, commands: tuple[Command, ...]) -> datetime:
-    """When to come back at the latest: at once if something is wanted now, soon if the router lags,
-    else in time to count as watching.
+    """Return when to tick next at the latest.
+
+    Now while there are commands, soon while the router does not serve the desired traffic, else in
+    time to count as watched.
     """
     if commands:
         return draft.now

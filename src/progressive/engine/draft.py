@@ -1,4 +1,4 @@
-"""The working copy of one decision: the parts of a rollout while they change."""
+"""The working copy of a rollout while one decision is made."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ ZERO: Final = timedelta()
 
 
 class Draft:
-    """One decision in the making. Rules replace its parts; nothing of the rollout that was given
-    ever changes.
+    """The working copy of a rollout in one decision.
+
+    Rules replace its parts; the rollout ``given`` never changes.
+
+    * ``now``: the time of the decision.
+    * ``notes``: the notes so far, in order.
+    * ``wake``: when to tick next at the latest; None while no rule has asked for a time.
+    * ``gates``: the gates' answers of this tick, by name.
+    * ``to_ask``: the gates that still have to be asked in this tick.
     """
 
     __slots__ = (
@@ -60,22 +67,25 @@ class Draft:
 
     @property
     def full(self) -> bool:
-        """Does the candidate have all the traffic that the plan gives it?"""
+        """Whether the candidate is asked to have all the traffic that the plan ever gives it."""
         return not self.plan.traffics[-1].exceeds(self.routing.desired)
 
     @property
     def verified(self) -> bool:
-        """Did the last read show exactly what is wanted?"""
+        """Whether the last read showed exactly the desired traffic."""
         return self.routing.verified_since is not None
 
     @property
     def closed_gate(self) -> ClosedGate | None:
-        """The gate that is known to be closed now."""
+        """The gate that is known to be closed now, if any."""
         closed = self.progress.closed_gate
         return closed if closed is not None and self.now < closed.until else None
 
     def waived(self, key: str) -> bool:
-        """Was this check, step, gate or cause waived, by its full name or by its last part?"""
+        """Return whether a person has waived a check, step, gate or cause.
+
+        ``key`` is its name; the part after the last ``/`` counts too.
+        """
         return key in self.progress.waived or key.rpartition("/")[2] in self.progress.waived
 
     # -------------------------------------------------------------------------------------- writing
@@ -84,18 +94,23 @@ class Draft:
         self.notes.append(note)
 
     def refuse(self, event: Event, why: str) -> None:
-        """This event changes nothing, and the trail says why."""
+        """Add a note that an event was refused, and why; it changes nothing else."""
         self.notes.append(Refused(at=self.now, event=event.kind, why=why))
 
     def look_again(self, at: datetime | None) -> None:
-        """Somebody should come back at ``at`` at the latest. What is due already is asked for now,
+        """Make the next tick no later than ``at``.
+
+        None and times that have come are ignored: what is due now is a command of this decision,
         or waits for something else.
         """
         if at is not None and at > self.now and (self.wake is None or at < self.wake):
             self.wake = at
 
     def wait(self, why: str, *, until: datetime | None = None, then: str = "") -> None:
-        """Say what is waited for; the same reason keeps the time since when."""
+        """Set the reason for waiting, until when, and what happens then.
+
+        The time since when it waits is kept while the reason stays the same.
+        """
         self.look_again(until)
         last = self.progress.waiting
         since = last.since if last is not None and last.why == why else self.now

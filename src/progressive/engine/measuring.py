@@ -1,8 +1,7 @@
-"""Windows and looks: what to measure when, whose answer is accepted, and whether the evidence
-allows a raise.
+"""Take looks, absorb measurements, judge them, and decide whether the evidence allows a raise.
 
 For each analysis and metric there is one series of windows for all tracks: ordered, never
-overlapping. A window lies inside one *stretch*, an unbroken time in which every read showed the
+overlapping. A window lies inside one stable period: an unbroken time in which every read showed the
 same verified traffic. Before any raise each active series takes a closing look up to the last
 verified read, so that no exposure goes unjudged.
 """
@@ -31,31 +30,34 @@ from .transitions import hold, roll_back
 from .windows import active, replace_series
 
 RETRY: Final = timedelta(seconds=10)
-"""After a look that was not answered: soon enough to judge on time, seldom enough not to hammer a
-provider that is down.
+"""The time until a look that was not answered is taken again: soon enough to judge on time, seldom
+enough not to hammer a provider that is down.
 """
 
 OVERSHOOT: Final = timedelta(seconds=30)
-"""A system without history measures up to the moment at which it is asked, which is after the read
-that verified the traffic. More than the time that a call may take is not that moment, and is
-refused.
+"""How far past its answer a look may reach. A system without history measures up to the moment at
+which it is asked, which is after the read that verified the traffic; a look that reaches further
+than a call may take is refused.
 """
 
 
 # ------------------------------------------------------------------------------------------- asking
 
 Question: TypeAlias = tuple[datetime, datetime, str | None, tuple[Track, ...]]
-"""What one series asks for: from when to when, since which reading, and for which tracks."""
+"""The look that a series has to take: start, end, the reading to measure since, and the tracks."""
 
 
 def due(draft: Draft) -> tuple[Measure, ...]:
-    """The looks to take now, equal questions once; and when to come back for the others."""
+    """Return the looks to take now; equal questions of several analyses are asked once.
+
+    For series whose look is not due yet, when to tick next is set.
+    """
     asked: dict[tuple[str, Question], tuple[Metric, list[str]]] = {}
     for series in active(draft):
-        found = _question(draft, series)
-        if found is None:
+        question = _question(draft, series)
+        if question is None:
             continue
-        _, names = asked.setdefault((series.metric.name, found), (series.metric, []))
+        _, names = asked.setdefault((series.metric.name, question), (series.metric, []))
         names.append(series.analysis.name)
     return tuple(
         [
@@ -72,6 +74,7 @@ def due(draft: Draft) -> tuple[Measure, ...]:
 
 
 def _question(draft: Draft, series: Series) -> Question | None:
+    """Return the look that a series has to take now; None if none is due."""
     state, metric, now = draft.evidence.series_state(series), series.metric, draft.now
     if state.retry_at is not None and now < state.retry_at:
         draft.look_again(state.retry_at)
@@ -109,14 +112,16 @@ def _question(draft: Draft, series: Series) -> Question | None:
 
 
 def measured(draft: Draft, event: Measured) -> None:
-    """A look was answered: each series that it was asked for takes it, if it begins where that
-    series ended.
+    """Absorb a look.
+
+    Each series that it was taken for accepts it if it begins where the last window ended; it is
+    refused if none does.
     """
     if draft.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
         draft.refuse(event, f"nothing is judged while {draft.progress.phase.value}")
         return
-    taken = [_take(draft, series, event) for series in _asked_for(draft, event)]
-    if not any(taken):
+    accepted = [_accept(draft, series, event) for series in _asked_for(draft, event)]
+    if not any(accepted):
         draft.refuse(
             event,
             f"{event.look.metric}: its window does not begin where the last one ended, or "
@@ -130,7 +135,8 @@ def _asked_for(draft: Draft, event: Measured) -> Iterator[Series]:
             yield series
 
 
-def _take(draft: Draft, series: Series, event: Measured) -> bool:
+def _accept(draft: Draft, series: Series, event: Measured) -> bool:
+    """Judge a look for one series. False if it is neither its next window nor its tail."""
     state, look = draft.evidence.series_state(series), event.look
     tail = state.tail
     if tail is not None and look.window.start == tail.start:
@@ -150,23 +156,23 @@ def _take(draft: Draft, series: Series, event: Measured) -> bool:
             tracks=[(track, NoAnswer(why)) for track in tracks],
         )
     draft.note(EventRecorded(at=draft.now, event=event))
-    broken = _broken(look, tracks, counter=series.metric.counter)
+    broken = _why_no_answer(look, tracks, counter=series.metric.counter)
     if broken is not None:
         state = evolve(state, retry_at=event.at + RETRY)
     elif tail is not None:
         state = evolve(state, tail=None, retry_at=None)
     else:
-        stuck = look.covered.end == look.window.start and look.window.length
+        nothing_covered = look.covered.end == look.window.start and look.window.length
         state = evolve(
             state,
             start=look.covered.end,
             reading=look.reading,
-            retry_at=event.at + RETRY if stuck else None,
+            retry_at=event.at + RETRY if nothing_covered else None,
         )
     opening = not look.window.length and broken is None
     if look.fingerprint and look.fingerprint != state.fingerprint and broken is None:
         if state.fingerprint:
-            _forget(draft, series)
+            _restart_evidence(draft, series)
         state = evolve(state, fingerprint=look.fingerprint)
     check_states = (
         draft.evidence.check_states
@@ -177,16 +183,16 @@ def _take(draft: Draft, series: Series, event: Measured) -> bool:
     return True
 
 
-def _broken(look: Look, tracks: tuple[Track, ...], *, counter: bool) -> str | None:
-    """Why a look says nothing; None if it does."""
+def _why_no_answer(look: Look, tracks: tuple[Track, ...], *, counter: bool) -> str | None:
+    """Return why a look can't be judged; None if it can."""
     for track in tracks:
-        if isinstance(found := look.of(track), NoAnswer):
-            return found.why
+        if isinstance(answer := look.of(track), NoAnswer):
+            return answer.why
     return "a counter was asked and gave no reading" if counter and look.reading is None else None
 
 
-def _forget(draft: Draft, series: Series) -> None:
-    """The query is another one now: what was learned from the old one says nothing about it."""
+def _restart_evidence(draft: Draft, series: Series) -> None:
+    """Forget the evidence of one series: its query has changed, so the old answers do not apply."""
     check_states = list(draft.evidence.check_states)
     for planned in series.checks:
         check_states[planned.index] = CheckState(looks=check_states[planned.index].looks)
@@ -210,24 +216,29 @@ def _judged(
     *,
     here: bool,
 ) -> tuple[CheckState, ...]:
-    """The states of all checks after those of one series have judged a look."""
+    """Return the states of all checks after those of one series have judged a look.
+
+    ``broken`` is why the look can't be judged; ``here``, whether it lies in the current traffic.
+    """
     check_states = list(draft.evidence.check_states)
     for planned in series.checks:
-        each = planned.check
-        if not all(map(tracks.__contains__, each.required_tracks)):
+        check = planned.check
+        if not all(track in tracks for track in check.required_tracks):
             continue
         check_state = check_states[planned.index]
         if broken is not None:
             judgement, memory = Judgement(verdict=Verdict.ERROR, why=broken), check_state.memory
         else:
             traffic = draft.routing.last_verified if here else None
-            judgement, memory = judgement_of(each, look, check_state.memory, planned.alpha, traffic)
+            judgement, memory = judgement_of(
+                check, look, check_state.memory, planned.alpha, traffic
+            )
         window = look.window
         check_states[planned.index] = update(
             check_state,
             judgement,
             memory,
-            each.tolerance,
+            check.tolerance,
             start=window.start,
             end=window.end,
             here=here,
@@ -236,7 +247,7 @@ def _judged(
             Judged(
                 at=draft.now,
                 analysis=planned.analysis.name,
-                check=each.id,
+                check=check.id,
                 verdict=judgement.verdict.value,
                 why=judgement.why,
                 numbers=judgement.numbers,
@@ -246,19 +257,20 @@ def _judged(
 
 
 def judgement_of(
-    each: Check, look: Look, memory: Memory, alpha: float, traffic: Traffic | None
+    check: Check, look: Look, memory: Memory, alpha: float, traffic: Traffic | None
 ) -> tuple[Judgement, Memory]:
-    """What a check makes of a look. One that raises says nothing about the candidate, and must not
-    keep the others from being heard.
+    """Judge a look by one check, and return the judgement and the check's new memory.
 
-    ``traffic`` is that in which the look was taken; None for one that is over.
+    A check that raises gives `Verdict.ERROR`: it tells nothing about the candidate, and must not
+    keep the others from being judged. ``traffic`` is that in which the look was taken; None if it
+    is over.
     """
-    judge_in = getattr(each, "judge_in", None)
+    judge_in = getattr(check, "judge_in", None)
     try:
         if traffic is not None and judge_in is not None:
-            found: tuple[Judgement, Memory] = judge_in(traffic, look, memory, alpha)
-            return found
-        return each.judge(look, memory, alpha)
+            judged: tuple[Judgement, Memory] = judge_in(traffic, look, memory, alpha)
+            return judged
+        return check.judge(look, memory, alpha)
     except Exception as error:
         return Judgement(
             verdict=Verdict.ERROR, why=f"the check itself failed: {type(error).__name__}: {error}"
@@ -269,18 +281,18 @@ def judgement_of(
 
 
 def act_on_evidence(draft: Draft) -> bool:
-    """Do what the checks lead to. True if the phase changed."""
+    """Hold or roll back if the state of a check requires it. True if the phase changed."""
     before = draft.progress.phase
     for planned, check_state in zip(draft.plan.checks, draft.evidence.check_states, strict=True):
         if not check_state.failed and check_state.stuck_verdict is None:
             continue
-        each, key = planned.check, planned.key
-        if each.observe or draft.waived(key):
+        check, key = planned.check, planned.key
+        if check.observe or draft.waived(key):
             continue
-        found = action_for(check_state, each.tolerance, full=draft.full)
-        if found is None or found[0] is Action.WAIT:
+        required = action_for(check_state, check.tolerance, full=draft.full)
+        if required is None or required[0] is Action.WAIT:
             continue
-        action, why = found
+        action, why = required
         if action is Action.ROLL_BACK:
             roll_back(draft, f"{key}: {why}")
             return True
@@ -289,19 +301,21 @@ def act_on_evidence(draft: Draft) -> bool:
 
 
 def ready(draft: Draft) -> str | None:
-    """Does the evidence allow more traffic, or the promotion? None if so, else what is still waited
-    for.
+    """Ask the evidence whether it allows more traffic, or the promotion.
+
+    None if it does, else what to wait for: a closing look, or checks that have not passed. No
+    closing look is taken while every outstanding check has been judged at this weight already.
     """
-    deciding = list(_deciding(draft))
     evidence = draft.evidence
-    owed = [planned for planned in deciding if is_outstanding(evidence.check_state(planned))]
-    if owed and all(evidence.check_state(planned).looks_at_weight for planned in owed):
-        draft.progress = (
-            evolve(draft.progress, closing=None)
-            if draft.progress.closing is not None
-            else draft.progress
-        )
-        return _what_is_owed(draft, owed)
+    outstanding = [
+        planned for planned in _deciding(draft) if is_outstanding(evidence.check_state(planned))
+    ]
+    if outstanding and all(
+        evidence.check_state(planned).looks_at_weight for planned in outstanding
+    ):
+        if draft.progress.closing is not None:
+            draft.progress = evolve(draft.progress, closing=None)
+        return _to_pass(draft, outstanding)
     if draft.progress.closing is None:
         draft.progress = evolve(draft.progress, closing=draft.routing.verified_at)
     closing = draft.progress.closing
@@ -314,37 +328,37 @@ def ready(draft: Draft) -> str | None:
             and state.start < closing
         ):
             return f"the closing look at {series.metric.name}"
-    return _what_is_owed(draft, owed) if owed else None
+    return _to_pass(draft, outstanding) if outstanding else None
 
 
 def _deciding(draft: Draft) -> Iterator[PlannedCheck]:
-    """The checks that decide in this traffic; one of several metrics comes with the first of
-    them.
+    """Yield the checks that decide in this traffic, each once: a check of several metrics comes
+    with the series of its first.
     """
     for series in active(draft):
         tracks = draft.evidence.series_state(series).tracks
         for planned in series.checks:
-            each = planned.check
-            first = metrics_of(each)[0] == series.metric
+            check = planned.check
             if (
-                first
-                and not each.observe
+                metrics_of(check)[0] == series.metric
+                and not check.observe
                 and not draft.waived(planned.key)
-                and all(map(tracks.__contains__, each.required_tracks))
+                and all(track in tracks for track in check.required_tracks)
             ):
                 yield planned
 
 
-def _what_is_owed(draft: Draft, owed: list[PlannedCheck]) -> str:
-    outstanding = []
-    for planned in owed:
+def _to_pass(draft: Draft, outstanding: list[PlannedCheck]) -> str:
+    """Name the checks that still have to pass, with the reason of each one's last verdict."""
+    named = []
+    for planned in outstanding:
         why = draft.evidence.check_state(planned).why
-        outstanding.append(f"{planned.key} ({why or 'not looked yet'})")
-    return f"{', '.join(outstanding)} to pass"
+        named.append(f"{planned.key} ({why or 'not looked yet'})")
+    return f"{', '.join(named)} to pass"
 
 
-def waived_whole(draft: Draft, step: Step) -> bool:
-    """Is the current step there for analyses only, and is every deciding check of them waived?"""
+def all_checks_waived(draft: Draft, step: Step) -> bool:
+    """Return whether a step names analyses and a person has waived every deciding check of them."""
     names = step.analyses
     if not names or not draft.progress.waived:
         return False
@@ -356,8 +370,8 @@ def waived_whole(draft: Draft, step: Step) -> bool:
 
 
 def passes(draft: Draft, analysis: str) -> int:
-    """Looks that passed since the rollout began, of the deciding check of an analysis that has the
-    fewest.
+    """Return how many looks have passed since the rollout began, of the deciding check of an
+    analysis that has the fewest.
     """
     counts = [
         draft.evidence.check_state(planned).passes

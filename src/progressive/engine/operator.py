@@ -1,5 +1,6 @@
-"""What people say: approve, reject, hold, resume, skip, promote now, abort. Each is idempotent,
-recorded, and legal or clearly refused.
+"""Absorb persons' events: approve, reject, hold, resume, skip, promote now, abort.
+
+Each is idempotent, and is either recorded or refused with a reason.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from .transitions import enter_phase, hold, roll_back
 
 
 def absorb(draft: Draft, event: PersonEvent) -> None:
-    """Somebody said something."""
-    why_not = ANSWERS[type(event)](draft, event)
-    if why_not is None:
+    """Act on a person's event and record it, or refuse it with a reason."""
+    refusal = _ABSORB[type(event)](draft, event)
+    if refusal is None:
         draft.notes.insert(0, EventRecorded(at=draft.now, event=event))
     else:
-        draft.refuse(event, f"{why_not} ({event.by}: {event.why})")
+        draft.refuse(event, f"{refusal} ({event.by}: {event.why})")
 
 
 def _abort(draft: Draft, event: Abort) -> str | None:
@@ -74,7 +75,7 @@ def _hold(draft: Draft, event: Hold) -> str | None:
         return "it is on its way back, which is never held"
     if any(cause.name == event.cause for cause in draft.progress.causes):
         return f"it is held for {event.cause!r} already"
-    # It counts from when it was said, which may be long after the last tick.
+    # The hold counts from the event's own time, which may be long after the last tick.
     hold(
         draft,
         event.cause,
@@ -111,7 +112,7 @@ def _resume(draft: Draft, event: Resume) -> str | None:
             f"harm is proven by {', '.join(proven)}, which more looks don't undo; abort, or "
             f"resume with waive={tuple(proven)!r}"
         )
-    if unknown := _unknown(draft, event.waive):
+    if unknown := _unknown_waivers(draft, event.waive):
         return unknown
     causes = tuple(cause for cause in draft.progress.causes if cause.name != event.cause)
     draft.progress = evolve(draft.progress, causes=causes, waived=waived)
@@ -124,8 +125,8 @@ def _resume(draft: Draft, event: Resume) -> str | None:
         ),
     )
     draft.routing = evolve(draft.routing, reasserted=False, drifts=(), attempts=0, retry_at=None)
-    # Held until it was said, which may be long after the last tick; the next one lets all that time
-    # run.
+    # It was held until the event's own time, which may be long after the last tick; the next tick
+    # credits all that time.
     draft.clocks = evolve(draft.clocks, stepped=min(ZERO, draft.now - event.at))
     if draft.clocks.ran >= draft.plan.deadline.within:
         draft.clocks = evolve(draft.clocks, ran=ZERO)
@@ -134,15 +135,16 @@ def _resume(draft: Draft, event: Resume) -> str | None:
     return None
 
 
-def _unknown(draft: Draft, waive: tuple[str, ...], *others: str) -> str | None:
-    """Why a waiver can't be taken: it names nothing that there is."""
+def _unknown_waivers(draft: Draft, waive: tuple[str, ...], *others: str) -> str | None:
+    """Return why a waiver is refused: it has names that are neither checks nor ``others``.
+
+    None if it has not.
+    """
     known = {*draft.plan.keys, *(key.rpartition("/")[2] for key in draft.plan.keys), *others}
     wrong = [name for name in waive if name not in known]
-    return (
-        f"waive: there is no {', '.join(map(repr, wrong))}; there are {', '.join(sorted(known))}"
-        if wrong
-        else None
-    )
+    if not wrong:
+        return None
+    return f"waive: there is no {', '.join(map(repr, wrong))}; there are {', '.join(sorted(known))}"
 
 
 def _skip(draft: Draft, event: Skip) -> str | None:
@@ -177,11 +179,11 @@ def _promote_now(draft: Draft, event: PromoteNow) -> str | None:
         *(name for name in event.waive if name not in draft.progress.waived),
     )
 
-    def stands(name: str) -> bool:
+    def not_waived(name: str) -> bool:
         return name not in waived and name.rpartition("/")[2] not in waived
 
     held = [f"hold:{cause.name}" for cause in draft.progress.causes]
-    if unknown := _unknown(
+    if unknown := _unknown_waivers(
         draft, event.waive, *held, *(step.id for step in draft.plan.steps), *draft.plan.gates
     ):
         return unknown
@@ -194,13 +196,13 @@ def _promote_now(draft: Draft, event: PromoteNow) -> str | None:
             or draft.evidence.check_state(planned).consecutive_failures
         )
         and not planned.check.observe
-        and stands(planned.key)
+        and not_waived(planned.key)
     ]
     between = draft.plan.steps[draft.progress.step : target]
     against += [
         step.id
         for step in between
-        if not step.skippable and step.traffic is None and stands(step.id)
+        if not step.skippable and step.traffic is None and not_waived(step.id)
     ]
     if against:
         return (
@@ -228,7 +230,7 @@ def _promote_now(draft: Draft, event: PromoteNow) -> str | None:
     return None
 
 
-ANSWERS: Final[dict[type, Callable[[Draft, Any], str | None]]] = {
+_ABSORB: Final[dict[type, Callable[[Draft, Any], str | None]]] = {
     Abort: _abort,
     Approve: _approve,
     Hold: _hold,
@@ -237,10 +239,11 @@ ANSWERS: Final[dict[type, Callable[[Draft, Any], str | None]]] = {
     Resume: _resume,
     Skip: _skip,
 }
+"""Each acts on one kind of event, and returns why it is refused; None if it is not."""
 
 
 def too_late(draft: Draft) -> str:
-    """Why nothing can be said to a rollout that is final."""
+    """Return why a final rollout refuses every person's event."""
     if draft.progress.phase is Phase.ROLLED_BACK:
         return "it was rolled back; start a new rollout"
     old = Track.STABLE.label(draft.release)

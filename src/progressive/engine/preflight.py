@@ -1,7 +1,7 @@
-"""Before the first per cent: is everything that the plan needs there, and does the router obey?
+"""Check, before the first percent, that everything the plan needs is there and the router obeys.
 
-In this order, and nothing is touched before the last: the caller's bindings and the router's
-capabilities; live traffic really on stable; every metric answers; then a write that changes
+In this order, and nothing is written before the last: the caller's bindings and the router's
+capabilities; live traffic is really on stable; every metric answers; then a write that changes
 nothing, which proves that the router can be written and claims its marker.
 """
 
@@ -26,19 +26,19 @@ from .draft import Draft
 from .transitions import enter_phase, finish, roll_back
 
 RETRY_PROBE: Final = seconds(5)
-"""Until a metric that gave nothing is asked again."""
+"""The time until a metric that did not answer is asked again."""
 
 SOON: Final = seconds(1)
-"""Until a counter that gave its opening reading is asked what has come since."""
+"""The time from a counter's opening reading to the question what has come since."""
 
 LOOK_BACK: Final = seconds(60)
-"""A system with history is asked about the last minute whose numbers are complete."""
+"""The length of the window of a system with history; it ends where numbers are complete."""
 
 TRACKS: Final = (Track.STABLE, Track.CANDIDATE)
 
 
 def inspected(draft: Draft, event: Inspected) -> None:
-    """What the caller has bound."""
+    """Absorb what the caller has bound; roll back if anything is missing."""
     if draft.progress.phase is not Phase.PENDING:
         draft.refuse(event, "preflight is over")
         return
@@ -51,36 +51,35 @@ def inspected(draft: Draft, event: Inspected) -> None:
 
 
 def answered(draft: Draft, event: Measured) -> None:
-    """A metric answered, or did not."""
+    """Absorb the answer of a metric, or that it did not answer."""
     for i, probe in enumerate(draft.evidence.probes):
         if probe.metric != event.look.metric or probe.answered:
             continue
         stable, candidate = event.look.of(Track.STABLE), event.look.of(Track.CANDIDATE)
         broken = next(
-            (found.why for found in (stable, candidate) if isinstance(found, NoAnswer)), None
+            (answer.why for answer in (stable, candidate) if isinstance(answer, NoAnswer)), None
         )
         fine = broken is None and stable.sample > 0
         why = "" if fine else broken or str(getattr(stable, "why", "no data"))
-        again = Probe(
+        has_opened = probe.reading is None and event.look.reading is not None
+        retry_after = SOON if has_opened else RETRY_PROBE
+        updated = Probe(
             metric=probe.metric,
             start=event.look.covered.end if event.look.reading is not None else probe.start,
             reading=event.look.reading,
-            retry_at=None
-            if fine
-            else event.at
-            + (SOON if probe.reading is None and event.look.reading is not None else RETRY_PROBE),
+            retry_at=None if fine else event.at + retry_after,
             answered=fine,
             why=why,
         )
         probes = draft.evidence.probes
-        draft.evidence = evolve(draft.evidence, probes=(*probes[:i], again, *probes[i + 1 :]))
+        draft.evidence = evolve(draft.evidence, probes=(*probes[:i], updated, *probes[i + 1 :]))
         draft.note(EventRecorded(at=draft.now, event=event))
         return
     draft.refuse(event, "it was not asked, or has answered")
 
 
 def looks(draft: Draft) -> tuple[Measure, ...]:
-    """The metrics to ask now."""
+    """Return the looks of the metrics that have not answered yet and are due now."""
     asked = []
     for probe, metric in zip(draft.evidence.probes, draft.plan.metrics, strict=False):
         if probe.answered:
@@ -107,7 +106,7 @@ def looks(draft: Draft) -> tuple[Measure, ...]:
 
 
 def cleared(draft: Draft) -> bool:
-    """Is there nothing left but the claim?"""
+    """Return whether all is checked but the first write."""
     return (
         draft.routing.inspected
         and draft.routing.observed is not None
@@ -117,7 +116,7 @@ def cleared(draft: Draft) -> bool:
 
 
 def pending(draft: Draft) -> bool:
-    """Take a rollout that has not begun as far as it can go. True if its phase changed."""
+    """Begin the rollout if preflight has passed, end it if that can't be. True if it did either."""
     routing, plan = draft.routing, draft.plan
     served = routing.observed
     if routing.ownership_confirmed:
@@ -131,13 +130,12 @@ def pending(draft: Draft) -> bool:
         and not routing.any_write_sent
         and (served.traffic != ALL_STABLE or served.unattributed.ppm)
     ):
-        lost = served.unattributed
-        found = f"{served.traffic}{f', {lost} elsewhere' if lost.ppm else ''}"
+        elsewhere = f", {served.unattributed} elsewhere" if served.unattributed.ppm else ""
         finish(
             draft,
             Phase.ROLLED_BACK,
             f"live traffic is not all on {Track.STABLE.label(draft.release)} before the "
-            f"start ({found}); nothing was written",
+            f"start ({served.traffic}{elsewhere}); nothing was written",
         )
         return True
     if served is not None:
@@ -151,18 +149,19 @@ def pending(draft: Draft) -> bool:
                 )
                 return True
     left: timedelta = plan.preflight - draft.clocks.stepped
-    what = _missing(draft)
+    missing = _missing(draft)
     if left <= timedelta():
         roll_back(
             draft,
-            f"preflight took longer than {format_duration(plan.preflight)}: waited for {what}",
+            f"preflight took longer than {format_duration(plan.preflight)}: waited for {missing}",
         )
         return True
-    draft.wait(what, until=draft.now + left, then="roll back")
+    draft.wait(missing, until=draft.now + left, then="roll back")
     return False
 
 
 def _missing(draft: Draft) -> str:
+    """Name the first thing that preflight waits for."""
     if draft.routing.observed is None:
         return "the router to be read"
     silent = [

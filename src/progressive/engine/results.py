@@ -1,4 +1,4 @@
-"""What hooks, gates and the fleet answered, and commands that came back with an error."""
+"""Absorb the answers of hooks, gates and retirements, and commands that failed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .draft import Draft
 __all__ = ["command_failed", "gate_answered", "hook_answered", "retired"]
 
 RETRY_ANSWER: Final = timedelta(seconds=10)
-"""Until a hook, a gate or a fleet that failed to answer is asked again; a gate is never asked
-sooner than this after it was closed.
+"""The time until a hook, a gate or a fleet that failed to answer is asked again; a gate is never
+asked sooner than this after it was closed.
 """
 
 SOON: Final = timedelta(seconds=1)
@@ -27,6 +27,10 @@ SOON: Final = timedelta(seconds=1)
 
 
 def command_failed(draft: Draft, event: CommandFailed) -> None:
+    """Absorb a command that failed, and set when to try it again.
+
+    A gate that failed counts as closed until then, a hook as not done yet.
+    """
     if event.command in ("read", "apply"):
         routing.failed(draft, event)
         return
@@ -50,6 +54,7 @@ def command_failed(draft: Draft, event: CommandFailed) -> None:
 
 
 def hook_answered(draft: Draft, event: HookAnswered) -> None:
+    """Absorb the answer of the current step's hook; of another step's it is refused."""
     step = draft.plan.steps[draft.progress.step]
     if draft.progress.phase is not Phase.PROGRESSING or event.step != step.id or step.hook is None:
         draft.refuse(event, f"it is for step {event.step!r}, which is not the current one")
@@ -63,6 +68,7 @@ def hook_answered(draft: Draft, event: HookAnswered) -> None:
 
 
 def gate_answered(draft: Draft, event: GateAnswered) -> None:
+    """Absorb the answer of a gate. Of several that are closed, the one that opens last is kept."""
     if event.epoch != draft.progress.epoch or event.gate not in draft.plan.gates:
         draft.refuse(event, f"it is of epoch {event.epoch}, this is {draft.progress.epoch}")
         return
@@ -82,6 +88,7 @@ def gate_answered(draft: Draft, event: GateAnswered) -> None:
 
 
 def retired(draft: Draft, event: Retired) -> None:
+    """Absorb that the fleet has removed the old version."""
     if draft.progress.retirement is Retirement.ASKED:
         draft.progress = evolve(draft.progress, retirement=Retirement.DONE)
         draft.note(EventRecorded(at=draft.now, event=event))

@@ -1,5 +1,5 @@
-"""What becomes of the old version after the promotion: removed when its time has come and nobody
-can need it, else kept.
+"""Retire the old version after the promotion: have the fleet remove it when its time has come and
+nobody can need it any more, else keep it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from .routing import escalate
 __all__ = ["promoted"]
 
 RETIRE_PATIENCE: Final = timedelta(hours=24)
-"""How long an old version waits to be removed while the router does not serve the new one alone;
-then it is kept, and a person is told.
+"""The longest wait for the router to serve the new version alone, and then for the fleet to answer;
+after it the old version is kept, and a person is called.
 """
 
 
 def promoted(draft: Draft) -> bool:
-    """The old version is removed when its time has come and the router, just read, still serves the
-    new one alone.
+    """Have the old version removed when it is due. True if its retirement began.
+
+    It is due when ``plan.retire_after`` is over and the router, read in this tick, serves the new
+    version alone.
     """
     if draft.progress.retirement is Retirement.ASKED:
-        return _asked_to_retire(draft)
+        return _await_fleet(draft)
     if draft.progress.retirement is not Retirement.DUE or draft.plan.retire_after is None:
         return False
     left = draft.plan.retire_after - draft.clocks.stepped
@@ -46,7 +48,7 @@ def promoted(draft: Draft) -> bool:
         and draft.routing.generation is not None
         and generation > draft.routing.generation
     ):
-        _keep_the_old(
+        _keep_old_version(
             draft,
             f"another rollout (generation {generation}) has used the router since, and may need it",
         )
@@ -62,7 +64,7 @@ def promoted(draft: Draft) -> bool:
         draft.note(Released(at=draft.now, version=Track.STABLE.label(draft.release)))
         return True
     if left <= -RETIRE_PATIENCE:
-        _keep_the_old(
+        _keep_old_version(
             draft,
             f"for {format_duration(RETIRE_PATIENCE)} the router did not serve the new "
             "version alone",
@@ -83,10 +85,13 @@ def promoted(draft: Draft) -> bool:
     return False
 
 
-def _asked_to_retire(draft: Draft) -> bool:
+def _await_fleet(draft: Draft) -> bool:
+    """Wait for the fleet to remove the old version; keep it if that takes too long. Always False:
+    the phase stays.
+    """
     left = RETIRE_PATIENCE - draft.clocks.stepped
     if left <= ZERO:
-        _keep_the_old(
+        _keep_old_version(
             draft, f"for {format_duration(RETIRE_PATIENCE)} the fleet did not say that it was done"
         )
         return False
@@ -103,7 +108,7 @@ def _asked_to_retire(draft: Draft) -> bool:
     return False
 
 
-def _keep_the_old(draft: Draft, why: str) -> None:
+def _keep_old_version(draft: Draft, why: str) -> None:
     draft.progress = evolve(draft.progress, retirement=Retirement.NONE, waiting=None)
     draft.note(
         Escalated(at=draft.now, why=f"{Track.STABLE.label(draft.release)} was not removed: {why}")

@@ -1,9 +1,8 @@
-"""What the router says, and what is asked of it: verified, drifted, lagging, unknown, unreachable,
-taken over.
+"""Absorb what the router serves: verified, drifted, lagging, unreachable, or taken over.
 
-Traffic counts as verified only when a read shows exactly what is wanted. From then on a stretch is
-open; a read that shows anything else, or the same under another version (edited and put back),
-breaks it.
+Traffic is verified only when a read shows exactly the desired traffic. From then on there is a
+stable period; a read that shows anything else, or the same under another version (edited and put
+back), ends it.
 """
 
 from __future__ import annotations
@@ -12,17 +11,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from progressive.errors import Failure
-from progressive.model.actions import Open
 from progressive.model.replace import evolve
-from progressive.model.router_state import Marker, Served
+from progressive.model.router_state import Served
 from progressive.model.traffic import ALL_STABLE
 from progressive.model.units import format_duration
-from progressive.rollout.commands import Apply
 from progressive.rollout.events import CommandFailed, RouterApplied, RouterRead
 from progressive.rollout.notes import Drifted, Escalated, EventRecorded, Late, Verified
 from progressive.rollout.phases import Phase
 
-from .capacity import short_of
 from .draft import ZERO, Draft
 from .transitions import (
     ENGINE_HOLD,
@@ -38,34 +34,40 @@ LAG: Final = timedelta(seconds=10)
 """How long an answered write may take to show before it is sent again."""
 
 BACKOFF: Final = (1, 2, 4, 8, 16, 32, 60)
-"""Seconds until a failed write is sent again, by how often it failed; the last one for ever. A
-promise never given up costs a request a minute.
+"""Seconds until a failed write is sent again, by the number of failures; the last for ever. A
+write that is never given up costs a request a minute.
 """
 
 DRIFTS: Final = 3
 DRIFT_SPAN: Final = timedelta(minutes=10)
-"""Somebody who raises the candidate above its step three times in ten minutes is at war with this
-rollout: it goes back.
+"""If the candidate is raised above its step three times in ten minutes, somebody else is writing
+against this rollout: it rolls back.
 """
 
 UNREADABLE: Final = timedelta(minutes=15)
-"""A router that can't be read for this long: nobody knows what users get."""
+"""A router that can't be read, or serves the candidate too much, for this long (inclusive) rolls
+back: nobody knows what users get.
+"""
 
 ESCALATE_AFTER: Final = timedelta(minutes=2)
+"""How long a trouble lasts before a person is called."""
+
 ESCALATE_EVERY: Final = timedelta(minutes=15)
+"""How long until a person is called again for the same trouble."""
 
 
 # ------------------------------------------------------------------------------------------ reading
 
 
-def seen(draft: Draft, event: RouterRead) -> None:
-    """The router was read."""
-    _absorb(draft, event.at, event.served, ours=False)
+def router_read(draft: Draft, event: RouterRead) -> None:
+    """Absorb a read of the router."""
+    _absorb_served(draft, event.at, event.served, ours=False)
 
 
-def wrote(draft: Draft, event: RouterApplied) -> None:
-    """A write was answered. One of another epoch says nothing about what is wanted now; the next
-    read will.
+def router_applied(draft: Draft, event: RouterApplied) -> None:
+    """Absorb the answer of a write.
+
+    One of another epoch is refused, and the router is read at once instead.
     """
     routing = draft.routing
     if event.epoch != draft.progress.epoch or event.traffic != routing.desired:
@@ -75,14 +77,15 @@ def wrote(draft: Draft, event: RouterApplied) -> None:
     draft.routing = evolve(
         routing, acked_epoch=event.epoch, attempts=routing.attempts + 1, retry_at=event.at + LAG
     )
-    if draft.progress.phase is Phase.PENDING and _shows(draft, event.served):
+    if draft.progress.phase is Phase.PENDING and _shows_desired(draft, event.served):
         draft.routing = evolve(draft.routing, ownership_confirmed=True)
-    _absorb(draft, event.at, event.served, ours=True)
+    _absorb_served(draft, event.at, event.served, ours=True)
 
 
-def _ours(draft: Draft, served: Served) -> bool:
-    """Does the marker prove that a write of this epoch is what is served, though its answer may
-    have been lost?
+def _proves_our_write(draft: Draft, served: Served) -> bool:
+    """Return whether the marker proves that a write of this epoch is served.
+
+    Its answer may have been lost.
     """
     marker, (epoch, serial) = served.marker, draft.routing.first_sent
     return (
@@ -90,18 +93,22 @@ def _ours(draft: Draft, served: Served) -> bool:
         and epoch == draft.progress.epoch
         and marker.generation == draft.routing.generation
         and marker.serial >= serial
-        and _shows(draft, served)
+        and _shows_desired(draft, served)
     )
 
 
-def _shows(draft: Draft, served: Served) -> bool:
+def _shows_desired(draft: Draft, served: Served) -> bool:
     return served.shows(draft.routing.desired)
 
 
-def _absorb(draft: Draft, at: datetime, served: Served, *, ours: bool) -> None:
+def _absorb_served(draft: Draft, at: datetime, served: Served, *, ours: bool) -> None:
+    """Absorb the traffic that the router serves at ``at``.
+
+    ``ours``: whether it was read back after a write of this rollout.
+    """
     before = draft.routing
     draft.routing = evolve(before, observed=served, read_at=at, last_attempt_at=at)
-    if _ours(draft, served):
+    if _proves_our_write(draft, served):
         draft.routing = evolve(
             draft.routing, acked_epoch=draft.progress.epoch, ownership_confirmed=True
         )
@@ -112,30 +119,28 @@ def _absorb(draft: Draft, at: datetime, served: Served, *, ours: bool) -> None:
         and not draft.routing.ownership_confirmed
         and draft.progress.phase in (Phase.PENDING, Phase.HELD)
     ):
-        was, marker = before.observed, served.marker
-        if (
-            was is not None
-            and marker is not None
-            and marker.closed
-            and not (was.marker is not None and was.marker.closed)
-        ):
+        if before.observed is not None and _closed(served) and not _closed(before.observed):
             roll_back(draft, "its marker on the router was closed by hand before it began")
         return
     if not draft.final and (_taken_over(draft, served) or _wrong_identity(draft, served)):
         return
-    if _shows(draft, served):
-        _matches(draft, at, served, before.observed, ours=ours)
+    if _shows_desired(draft, served):
+        _absorb_match(draft, at, served, before.observed, ours=ours)
     else:
-        _differs(draft, at, served, before.observed, ours=ours)
+        _absorb_mismatch(draft, at, served, before.observed, ours=ours)
 
 
-def _matches(
+def _closed(served: Served) -> bool:
+    return served.marker is not None and served.marker.closed
+
+
+def _absorb_match(
     draft: Draft, at: datetime, served: Served, before: Served | None, *, ours: bool
 ) -> None:
+    """Absorb traffic that is exactly as desired: begin or go on with a stable period."""
     routing = draft.routing
-    ours = (
-        ours or routing.attempts > 0
-    )  # a write of ours that was not answered may be what moved the version
+    # A write of ours that was not answered may have changed the version.
+    ours = ours or routing.attempts > 0
     if (
         routing.verified_since is not None
         and not ours
@@ -172,8 +177,8 @@ def _matches(
         )
         draft.note(Late(at=at, by=late, why=why))
     elif _bakes(draft) and at > max(last, draft.clocks.entered):
-        # The last read may have been in a hold; what runs since is the step's own time, which began
-        # anew with the resume.
+        # The last read may have been in a hold; only the step's own time is credited, which
+        # restarted with the resume.
         since = min(
             at - max(last, draft.clocks.entered), max(ZERO, draft.clocks.stepped - (draft.now - at))
         )
@@ -181,8 +186,9 @@ def _matches(
 
 
 def _bakes(draft: Draft) -> bool:
-    """Does verified time count for the current step? Not while it is held, nor at less traffic than
-    the step wants.
+    """Return whether verified time counts for the bake of the current step.
+
+    It does not while the rollout is held, nor at less traffic than the step declares.
     """
     return (
         draft.progress.phase is Phase.PROGRESSING
@@ -190,11 +196,13 @@ def _bakes(draft: Draft) -> bool:
     )
 
 
-def _differs(
+def _absorb_mismatch(
     draft: Draft, at: datetime, served: Served, before: Served | None, *, ours: bool
 ) -> None:
-    """The router serves something else: drift if it was verified, otherwise a write that is not
-    there yet.
+    """Absorb traffic that is not the desired one.
+
+    It is drift if the traffic was verified before, or rose above the desired one without a write
+    of ours; otherwise a write that does not show yet.
     """
     routing, phase = draft.routing, draft.progress.phase
     was_verified = routing.verified_since is not None
@@ -206,13 +214,10 @@ def _differs(
     end_stable_period(draft)
     _restart_bake(draft)
     why = f"asked for {routing.desired}, the router serves {served.traffic}"
-    why += (
-        f" and {served.unattributed} elsewhere"
-        if served.unattributed.ppm
-        else ""
-        if served.converged
-        else ", not everywhere the same"
-    )
+    if served.unattributed.ppm:
+        why += f" and {served.unattributed} elsewhere"
+    elif not served.converged:
+        why += ", not everywhere the same"
     draft.note(Drifted(at=at, asked=routing.desired, served=served, why=why))
     draft.routing = evolve(draft.routing, retry_at=None, attempts=0)
     if phase not in (Phase.PROGRESSING, Phase.HELD):
@@ -240,8 +245,10 @@ def _restart_bake(draft: Draft) -> None:
 
 
 def _taken_over(draft: Draft, served: Served) -> bool:
-    """Does the marker say that somebody else decides now, or that this generation was closed by
-    hand?
+    """Act on a marker that shows that somebody else has written. True if nothing more may follow.
+
+    A newer generation ends the rollout, a closed marker rolls it back, and a later serial than this
+    state can have written holds it.
     """
     marker, routing = served.marker, draft.routing
     if marker is None or routing.generation is None:
@@ -255,8 +262,8 @@ def _taken_over(draft: Draft, served: Served) -> bool:
         )
         return True
     if marker.closed and routing.ownership_confirmed:
-        # Whatever its generation: ours was there when we claimed, so this one was written later, by
-        # hand and perhaps on an empty object.
+        # Whatever its generation: ours was read back when ownership was confirmed, so this one was
+        # written later, by hand and perhaps on an empty object.
         if draft.progress.phase is not Phase.ROLLING_BACK:
             roll_back(
                 draft,
@@ -277,8 +284,9 @@ def _taken_over(draft: Draft, served: Served) -> bool:
 
 
 def _wrong_identity(draft: Draft, served: Served) -> bool:
-    """Does a track run something else than the release says (R9)? Then nothing that was learned is
-    about this release.
+    """Hold if a track runs another identity than the release names (R9). True if it does.
+
+    The evidence of this stable period is then not about this release.
     """
     for track, identity in served.identities:
         version = track.version(draft.release)
@@ -299,7 +307,7 @@ def _wrong_identity(draft: Draft, served: Served) -> bool:
 
 
 def failed(draft: Draft, event: CommandFailed) -> None:
-    """A read or a write failed."""
+    """Absorb a read or a write that failed, and set when to try the next."""
     draft.note(EventRecorded(at=draft.now, event=event))
     if event.command == "read":
         draft.routing = evolve(draft.routing, last_attempt_at=event.at)
@@ -310,13 +318,13 @@ def failed(draft: Draft, event: CommandFailed) -> None:
         return
     routing = draft.routing
     attempts = routing.attempts + 1
-    wait = timedelta(seconds=BACKOFF[min(attempts, len(BACKOFF)) - 1])
-    sent = event.failure in (Failure.UNKNOWN, Failure.CONFLICT)
+    wait = _backoff(attempts)
+    read_first = event.failure in (Failure.UNKNOWN, Failure.CONFLICT)
     draft.routing = evolve(
         routing,
         attempts=attempts,
         retry_at=event.at + wait,
-        last_attempt_at=None if sent else routing.last_attempt_at,
+        last_attempt_at=None if read_first else routing.last_attempt_at,
     )
     if event.failure is Failure.PERMANENT:
         if draft.progress.phase is Phase.ROLLING_BACK:
@@ -324,15 +332,20 @@ def failed(draft: Draft, event: CommandFailed) -> None:
                 draft, ALL_STABLE, "the way back, at once: the router refuses to go in steps"
             )
         if draft.progress.phase is Phase.PENDING:
-            never = routing.attempts == 0
-            draft.routing = evolve(draft.routing, any_write_sent=not never)
+            # A first write that was refused changed nothing, so there is nothing to roll back.
+            draft.routing = evolve(draft.routing, any_write_sent=routing.attempts > 0)
             roll_back(draft, f"the router can't be written: {event.why}")
         elif draft.progress.phase is Phase.PROGRESSING:
             hold(draft, "router", f"it refuses: {event.why}", within=ENGINE_HOLD)
 
 
+def _backoff(failures: int) -> timedelta:
+    """Return the time to wait after so many failures in a row, at least one."""
+    return timedelta(seconds=BACKOFF[min(failures, len(BACKOFF)) - 1])
+
+
 def unreachable(draft: Draft) -> bool:
-    """Act on a router that can't be read for too long. True if the phase changed."""
+    """Roll back if the router could not be read for `UNREADABLE`. True if the phase changed."""
     if draft.clocks.unreadable >= UNREADABLE and draft.progress.phase in (
         Phase.PROGRESSING,
         Phase.HELD,
@@ -343,8 +356,9 @@ def unreachable(draft: Draft) -> bool:
 
 
 def astray_now(draft: Draft) -> bool:
-    """Did the last read show more on the candidate than is wanted, while this rollout is on its way
-    forward or held?
+    """Return whether the last read showed more traffic on the candidate than desired.
+
+    Only in PROGRESSING and HELD; on the way back the phase itself deals with it.
     """
     routing = draft.routing
     return (
@@ -357,16 +371,15 @@ def astray_now(draft: Draft) -> bool:
 
 
 def astray(draft: Draft) -> bool:
-    """Act on traffic that can't be brought down: call a person, and go back after a while. True if
-    the phase changed.
+    """Act on traffic that can't be lowered: call a person, and roll back after `UNREADABLE`.
+
+    True if the phase changed.
     """
     if not draft.clocks.astray:
         return False
-    what = (
-        "the router serves "
-        f"{draft.routing.observed.traffic if draft.routing.observed else 'too much'}, asked for "
-        f"{draft.routing.desired}"
-    )
+    observed = draft.routing.observed
+    served = observed.traffic if observed else "too much"
+    what = f"the router serves {served}, asked for {draft.routing.desired}"
     if draft.clocks.astray >= UNREADABLE:
         roll_back(draft, f"{what} for {format_duration(draft.clocks.astray)}")
         return True
@@ -375,105 +388,28 @@ def astray(draft: Draft) -> bool:
 
 
 def escalate(draft: Draft, what: str, lasted: timedelta) -> None:
-    """Call a person after two minutes of something that has ``lasted``, and every fifteen minutes
-    from then on.
+    """Call a person for a trouble that has ``lasted`` two minutes, and every fifteen from then on.
+
+    ``what`` is the trouble, as a clause for the note.
     """
     clocks = draft.clocks
-    next_one = clocks.escalated + ESCALATE_EVERY if clocks.escalated else ESCALATE_AFTER
-    if lasted >= next_one:
+    next_call = clocks.escalated + ESCALATE_EVERY if clocks.escalated else ESCALATE_AFTER
+    if lasted >= next_call:
         draft.note(
             Escalated(
                 at=draft.now, why=f"{what} for {format_duration(lasted)}", undo=draft.routing.undo
             )
         )
         draft.clocks = evolve(clocks, escalated=lasted)
-        next_one = lasted + ESCALATE_EVERY
-    draft.look_again(draft.now + (next_one - lasted))
+        next_call = lasted + ESCALATE_EVERY
+    draft.look_again(draft.now + (next_call - lasted))
 
 
 def poll(draft: Draft) -> timedelta:
-    """How soon to read again while the router does not serve what is wanted.
+    """Return how soon to read again while the router does not serve the desired traffic.
 
     Acknowledged is not effective, and most systems that lag do so for less than a second; so it
-    begins with one, and slows down as the writes fail or the reads do.
+    begins with one second, and slows down as writes or reads fail.
     """
     failing = max(draft.routing.attempts, int(draft.clocks.unreadable.total_seconds()).bit_length())
-    return timedelta(seconds=BACKOFF[min(max(failing, 1), len(BACKOFF)) - 1])
-
-
-# ------------------------------------------------------------------------------------------ writing
-
-
-def apply_due(draft: Draft, serial: int) -> Apply | None:
-    """The write that is wanted now, or None and when to come back.
-
-    Forward it needs a read of this tick; on the way back it does not wait for one.
-    """
-    routing, phase = draft.routing, draft.progress.phase
-    served = routing.observed
-    read_now = routing.read_at is not None and (
-        draft.clocks.ticked is None or routing.read_at >= draft.clocks.ticked
-    )
-    if not _wanted(draft, served) or (phase is not Phase.ROLLING_BACK and not read_now):
-        return None
-    if routing.retry_at is not None and draft.now < routing.retry_at:
-        draft.look_again(routing.retry_at)
-        return None
-    now_served = served.traffic if served is not None else draft.routing.last_verified
-    raises = routing.desired.exceeds(now_served)
-    if raises and (short_of(draft, routing.desired) is not None or not gates_open(draft)):
-        return None
-    generation = routing.generation
-    if generation is None:
-        on_router = (
-            served.marker.generation if served is not None and served.marker is not None else 0
-        )
-        generation = on_router + 1
-    if routing.first_sent[0] != draft.progress.epoch:
-        draft.routing = evolve(
-            routing,
-            any_write_sent=True,
-            generation=generation,
-            first_sent=(draft.progress.epoch, serial),
-        )
-    on_router_now = served.marker if served is not None else None
-    closed = False
-    if not raises and on_router_now is not None and on_router_now.generation == generation:
-        serial, closed = (
-            max(serial, on_router_now.serial),
-            on_router_now.closed and phase is Phase.ROLLING_BACK,
-        )
-    return Apply(
-        epoch=draft.progress.epoch,
-        traffic=routing.desired,
-        marker=Marker(generation=generation, serial=serial, closed=closed),
-        expect=served.version if served is not None and read_now else None,
-        raises=raises,
-    )
-
-
-def gates_open(draft: Draft) -> bool:
-    """Has every gate of the plan said in this tick that traffic may be raised? Those that have not
-    are to be asked.
-    """
-    if (closed := draft.closed_gate) is not None:
-        draft.look_again(closed.until)
-        return False
-    named = [gate for gate in draft.plan.gates if not draft.waived(gate)]
-    draft.to_ask = [gate for gate in named if gate not in draft.gates]
-    return all(isinstance(draft.gates.get(gate), Open) for gate in named)
-
-
-def _wanted(draft: Draft, served: Served | None) -> bool:
-    routing, phase = draft.routing, draft.progress.phase
-    if phase is Phase.ROLLING_BACK:
-        return routing.acked_epoch < draft.progress.epoch or routing.verified_since is None
-    if phase is Phase.PENDING:
-        return not routing.ownership_confirmed
-    if phase is Phase.HELD:
-        return (
-            routing.ownership_confirmed
-            and served is not None
-            and served.traffic.exceeds(routing.desired)
-        )
-    return phase is Phase.PROGRESSING and routing.verified_since is None
+    return _backoff(max(failing, 1))

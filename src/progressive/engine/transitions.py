@@ -1,5 +1,5 @@
-"""The moves that rules make: want other traffic, enter a phase or step, hold, go back, end. Each
-keeps the rollout's invariants.
+"""The changes that several rules make: request traffic, enter a phase or step, hold, roll back,
+finish. Each keeps the rollout's invariants.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ ENGINE_HOLD: Final = timedelta(hours=1)
 
 
 def at_most(draft: Draft, served: Traffic) -> Traffic:
-    """What the router serves, or a little less: weights that somebody set by hand may be finer than
-    it can be asked for.
+    """Return the traffic that is served, rounded down to whole percents unless the plan has it.
+
+    Weights that somebody set by hand may be finer than the router can be asked for.
     """
     if served in draft.plan.traffics:
         return served
@@ -35,15 +36,20 @@ def at_most(draft: Draft, served: Traffic) -> Traffic:
 
 
 OVERLOADED: Final = timedelta(minutes=10)
-"""How long a part of the traffic may stay on the candidate because stable can't carry it. Then a
-version that is known to be bad has had its time, and the rest goes back all the same.
+"""How long (exclusive) a part of the traffic may stay on the candidate because stable can't carry
+it. After that a version that is known to be bad has had its time, and the rest goes back all the
+same.
 """
 
 WHOLE_PERCENT: Final = MILLION // 100
+"""One percent, in parts per million."""
 
 
 def request_traffic(draft: Draft, traffic: Traffic, why: str) -> None:
-    """From now on the router shall serve ``traffic``."""
+    """Make ``traffic`` the desired traffic. The epoch rises, so late replies are ignored.
+
+    It has no effect if the traffic is desired already.
+    """
     if traffic == draft.routing.desired:
         return
     end_stable_period(draft)
@@ -55,7 +61,10 @@ def request_traffic(draft: Draft, traffic: Traffic, why: str) -> None:
 
 
 def end_stable_period(draft: Draft) -> None:
-    """The traffic is no longer what was verified; what was not yet judged of it is owed or lost."""
+    """End the stable period: the traffic is not verified any more, and its windows close.
+
+    It has no effect outside a stable period.
+    """
     if draft.routing.verified_since is not None:
         close_windows(draft)
         if draft.progress.closed_gate is not None:
@@ -66,8 +75,10 @@ def end_stable_period(draft: Draft) -> None:
 def enter_phase(
     draft: Draft, phase: Phase, why: str, *, by: str = "engine", step: int | None = None
 ) -> None:
-    """Go to a phase (or stay in it) and, where given, to another step; its clock starts anew in a
-    new step or a new direction.
+    """Enter a phase, or stay in it, and another step if ``step`` (its index) is given.
+
+    The step's clocks restart in a new step and in a new phase, but not for a hold. Raises
+    `AssertionError` if the table of phases does not allow the change.
     """
     old, progress = draft.progress.phase, draft.progress
     if phase is not old:
@@ -114,7 +125,15 @@ def hold(
     within: timedelta = ENGINE_HOLD,
     held: timedelta = ZERO,
 ) -> None:
-    """Stop at the traffic that was last verified, never above it. The same cause twice is one."""
+    """Hold at the traffic that was last verified, or at less if less is desired.
+
+    It has no effect if the rollout is held for ``cause`` already.
+
+    * ``cause``: the name by which a `Resume` ends it.
+    * ``person``: whether a person caused it.
+    * ``within``: the longest time that it may hold; then the rollout rolls back.
+    * ``held``: the time that it counts as held already; negative if it begins later than now.
+    """
     if any(held.name == cause for held in draft.progress.causes):
         return
     causes = (
@@ -129,7 +148,10 @@ def hold(
 
 
 def roll_back(draft: Draft, why: str, *, by: str = "engine") -> None:
-    """All traffic to stable. A rollout that never wrote is over at once."""
+    """Roll back: all traffic to stable. A rollout that never wrote ends ROLLED_BACK at once.
+
+    It has no effect if the rollout is final or rolling back already.
+    """
     if draft.final or draft.progress.phase is Phase.ROLLING_BACK:
         return
     draft.progress = evolve(draft.progress, causes=())
@@ -145,10 +167,10 @@ def roll_back(draft: Draft, why: str, *, by: str = "engine") -> None:
 
 
 def way_back(draft: Draft) -> Traffic:
-    """All traffic to stable; if the fleet says that stable can't carry it, as much as it can,
-    rounded to what every router can do.
+    """Return the traffic of the way back: all to stable, or as much as stable can carry now.
 
-    Never more for the candidate than it has now, and for no longer than `OVERLOADED`.
+    What it can't carry stays on the candidate, in whole percents, which every router can serve. It
+    is never more than the candidate has now, and it stays for no longer than `OVERLOADED`.
     """
     stable = draft.instances.of(Track.STABLE)
     if stable is None or stable.able.ppm == MILLION or draft.clocks.stepped >= OVERLOADED:
@@ -163,7 +185,7 @@ def way_back(draft: Draft) -> Traffic:
 
 
 def finish(draft: Draft, phase: Phase, why: str, *, by: str = "engine") -> None:
-    """A final phase; the old version is released or its retirement becomes due."""
+    """Enter a final phase. If PROMOTED, the old version is released or due to be retired."""
     end_stable_period(draft)
     if draft.progress.causes:
         draft.progress = evolve(draft.progress, causes=())

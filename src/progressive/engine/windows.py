@@ -1,5 +1,7 @@
-"""Stretches: unbroken times in which every read showed the same verified traffic, and the windows
-that lie in them.
+"""Open and close the windows of measurement.
+
+Each lies inside one stable period: an unbroken time in which every read showed the same verified
+traffic.
 """
 
 from __future__ import annotations
@@ -18,21 +20,23 @@ from .draft import Draft
 
 
 def active(draft: Draft) -> tuple[Series, ...]:
-    """The series that are measured now."""
+    """Return the series that are measured now."""
     return draft.plan.active(
         draft.progress.step, draft.routing.last_verified.reaches(Track.CANDIDATE)
     )
 
 
 def replace_series(draft: Draft, series: Series, state: SeriesState, **beside: Any) -> None:
-    """One series has another state now; ``beside`` is what of the evidence changes with it."""
+    """Replace the state of one series, and the fields of the evidence in ``beside`` with it."""
     i, states = series.index, draft.evidence.series
     draft.evidence = evolve(draft.evidence, series=(*states[:i], state, *states[i + 1 :]), **beside)
 
 
 def open_windows(draft: Draft) -> None:
-    """A stretch is open: every active series that has no window yet begins one, after its
-    warm-up.
+    """Open a window, after the warm-up, for every active series that has none.
+
+    It has no effect outside a stable period. A check that needs a track without traffic is noted
+    as dormant.
     """
     since = draft.routing.verified_since
     if since is None:
@@ -47,32 +51,31 @@ def open_windows(draft: Draft) -> None:
             if draft.routing.last_verified.reaches(track)
             or (analysis.synthetic and track is Track.CANDIDATE)
         )
-        begun = (
-            max(since, draft.clocks.entered)
-            if analysis.name in draft.plan.steps[draft.progress.step].analyses
-            else since
-        )
+        of_this_step = analysis.name in draft.plan.steps[draft.progress.step].analyses
+        begun = max(since, draft.clocks.entered) if of_this_step else since
         start = begun + analysis.warmup
         opened = evolve(state, start=start, tracks=tracks, reading=None, retry_at=None)
         replace_series(draft, series, opened)
         if analysis.warmup:
-            _not_judged(draft, series, f"warm-up of {format_duration(analysis.warmup)}")
-        for each in (planned.check for planned in series.checks):
-            missing = [track.value for track in each.required_tracks if track not in tracks]
+            _note_gap(draft, series, f"warm-up of {format_duration(analysis.warmup)}")
+        for check in (planned.check for planned in series.checks):
+            missing = [track.value for track in check.required_tracks if track not in tracks]
             if missing:
                 draft.note(
                     Unjudged(
                         at=draft.now,
                         analysis=analysis.name,
-                        what=each.id,
+                        what=check.id,
                         why=f"dormant: no traffic on {', '.join(missing)}",
                     )
                 )
 
 
 def close_windows(draft: Draft) -> None:
-    """The stretch is over: what is not judged yet becomes a tail, to be measured when its numbers
-    are complete, or is noted as a gap.
+    """Close all windows at the end of a stable period.
+
+    The time that is not judged yet becomes a `Tail`, to be measured when its numbers are complete,
+    or is noted as a gap.
     """
     end = draft.routing.verified_at
     running = active(draft)
@@ -83,7 +86,7 @@ def close_windows(draft: Draft) -> None:
         if series in running and end is not None and state.start < end:
             if series.metric.counter or tail is not None:
                 late = format_duration(end - state.start)
-                _not_judged(draft, series, f"the traffic changed {late} after its last look")
+                _note_gap(draft, series, f"the traffic changed {late} after its last look")
             else:
                 tail = Tail(start=state.start, end=end, tracks=state.tracks)
         closed = evolve(state, start=None, reading=None, retry_at=None, tail=tail)
@@ -97,7 +100,7 @@ def close_windows(draft: Draft) -> None:
 
 
 def drop_inactive(draft: Draft) -> None:
-    """A step ended: what is measured for it alone stops."""
+    """Close the windows of series that were measured for the step before alone."""
     running = active(draft)
     for series, state in zip(draft.plan.series, draft.evidence.series, strict=True):
         if state.start is not None and series not in running:
@@ -109,14 +112,15 @@ def drop_inactive(draft: Draft) -> None:
 
 
 def restart_windows(draft: Draft) -> None:
-    """The clock stepped back: windows begin anew at the new reading; the evidence is kept, and the
-    overlap is at most the jump.
+    """Restart all windows after the clock stepped back.
+
+    The evidence is kept; what is measured twice is at most the size of the step.
     """
     for series, state in zip(draft.plan.series, draft.evidence.series, strict=True):
         if state.start is None and state.tail is None:
             continue
         replace_series(draft, series, SeriesState(fingerprint=state.fingerprint))
-        _not_judged(draft, series, "the clock stepped back; its windows begin anew")
+        _note_gap(draft, series, "the clock stepped back; its windows begin anew")
     unstuck = (
         evolve(check_state, stuck_verdict=None, stuck_looks=0, stuck_since=None, stuck_until=None)
         for check_state in draft.evidence.check_states
@@ -124,7 +128,7 @@ def restart_windows(draft: Draft) -> None:
     draft.evidence = evolve(draft.evidence, check_states=tuple(unstuck))
 
 
-def _not_judged(draft: Draft, series: Series, why: str) -> None:
+def _note_gap(draft: Draft, series: Series, why: str) -> None:
     draft.note(
         Unjudged(at=draft.now, analysis=series.analysis.name, what=series.metric.name, why=why)
     )

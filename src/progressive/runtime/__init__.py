@@ -1,1 +1,1 @@
-"""The edge: drivers with clocks, threads and asyncio, around the pure dialogue of a tick."""
+"""Drive rollouts: loops with clocks, threads and asyncio around the pure protocol of a tick."""

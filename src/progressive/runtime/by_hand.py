@@ -1,4 +1,4 @@
-"""The way back when everything else is gone: nothing but the router."""
+"""Change traffic with nothing but the router: all back to stable, or all to a first version."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ __all__ = ["afirst_deployment", "arollback_now", "first_deployment", "rollback_n
 
 
 def rollback_now(router: TrafficRouter, release: Release) -> Served:
-    """All traffic to stable, at once, with nothing but the router: for when state, metrics and
-    store are all gone.
+    """Roll back at once with nothing but the router: for when state, metrics and store are gone.
 
-    It leaves a *closed* marker, so that a driver which sleeps meanwhile goes back too when it
-    wakes. Written, then read back: raises `RouterError` (try again) unless the router then says
-    that it serves stable alone.
+    All traffic goes to stable. It leaves a *closed* marker, so that a driver that sleeps meanwhile
+    rolls back too when it wakes. Raises `RouterError` (try again) unless the router, read back,
+    serves stable alone. Idempotent.
     """
     before = router.read(release)
     served = router.apply(release, ALL_STABLE, marker=_closed(before), expect=before.version)
-    return _alone(served, release)
+    return _require_all_stable(served, release)
 
 
 async def arollback_now(router: AsyncTrafficRouter, release: Release) -> Served:
     """`rollback_now` for asyncio."""
     before = await router.aread(release)
     served = await router.aapply(release, Traffic(), marker=_closed(before), expect=before.version)
-    return _alone(served, release)
+    return _require_all_stable(served, release)
 
 
 def _closed(before: Served) -> Marker:
+    """Return the marker that is there, closed."""
     marker = before.marker or Marker(generation=0)
     return Marker(generation=marker.generation, serial=marker.serial, closed=True)
 
 
-def _alone(served: Served, release: Release) -> Served:
+def _require_all_stable(served: Served, release: Release) -> Served:
     if not served.shows(ALL_STABLE):
         raise RouterError(
             f"written, but the router still serves {served.traffic} of {release.service!r}; "
@@ -57,7 +57,7 @@ def _alone(served: Served, release: Release) -> Served:
     return served
 
 
-EVERYTHING: Final = Traffic(candidate=percent(100))
+ALL_CANDIDATE: Final = Traffic(candidate=percent(100))
 
 
 def first_deployment(
@@ -67,22 +67,25 @@ def first_deployment(
     fleet: AnyFleet | None = None,
     take_over: bool = False,
 ) -> Served:
-    """All traffic to the first version of a service: ``release`` has no stable one, so there is
-    nothing to compare with or go back to.
+    """Send all traffic to the first version of a service, the candidate of ``release``.
 
-    No rollout is made of it: one write, read back. With a ``fleet``, its instances must be able to
-    carry everything; else `FleetError` and nothing is written. A router that serves somebody else
-    now, or that a rollout has claimed, is a `ConflictError`, unless ``take_over`` says that this is
-    meant. What follows is ``release.next(version)``. Raises `RouterError` if the router does not
-    say that it serves it then, `StrategyError` for a release that has a stable version.
+    The release has no stable version, so there is nothing to compare with or go back to, and no
+    rollout is made: one write, read back. The next release is ``release.next(version)``.
+
+    * ``fleet``: if given, the instances must be able to carry all traffic.
+    * ``take_over``: write even if the router serves something else, or a rollout has claimed it.
+
+    Raises `StrategyError` for a release with a stable version, `FleetError` if the instances are
+    not ready and `ConflictError` if ``take_over`` is needed; nothing is written then. Raises
+    `RouterError` unless the router, read back, serves the version.
     """
-    _only_the_first(release)
+    _require_no_stable(release)
     if isinstance(fleet, FleetSurvey):
-        _ready(fleet.survey(release), release)
+        _require_ready(fleet.survey(release), release)
     before = router.read(release)
-    _nobody_there(before, release, take_over)
-    served = router.apply(release, EVERYTHING, marker=_next(before), expect=before.version)
-    return _all_of_it(served, release)
+    _require_unused(before, release, take_over)
+    served = router.apply(release, ALL_CANDIDATE, marker=_next(before), expect=before.version)
+    return _require_all_candidate(served, release)
 
 
 async def afirst_deployment(
@@ -93,16 +96,18 @@ async def afirst_deployment(
     take_over: bool = False,
 ) -> Served:
     """`first_deployment` for asyncio."""
-    _only_the_first(release)
+    _require_no_stable(release)
     if isinstance(fleet, AsyncFleetSurvey):
-        _ready(await fleet.asurvey(release), release)
+        _require_ready(await fleet.asurvey(release), release)
     before = await router.aread(release)
-    _nobody_there(before, release, take_over)
-    served = await router.aapply(release, EVERYTHING, marker=_next(before), expect=before.version)
-    return _all_of_it(served, release)
+    _require_unused(before, release, take_over)
+    served = await router.aapply(
+        release, ALL_CANDIDATE, marker=_next(before), expect=before.version
+    )
+    return _require_all_candidate(served, release)
 
 
-def _only_the_first(release: Release) -> None:
+def _require_no_stable(release: Release) -> None:
     if release.stable is not None:
         raise StrategyError(
             f"first_deployment: {release.service!r} has a stable version "
@@ -110,31 +115,34 @@ def _only_the_first(release: Release) -> None:
         )
 
 
-def _ready(capacities: Mapping[Track, Capacity], release: Release) -> None:
-    found = capacities.get(Track.CANDIDATE)
-    if found is None or found.able != percent(100):
-        can = "the fleet knows none of its instances" if found is None else f"it can carry {found}"
+def _require_ready(capacities: Mapping[Track, Capacity], release: Release) -> None:
+    capacity = capacities.get(Track.CANDIDATE)
+    if capacity is None or capacity.able != percent(100):
+        can = (
+            "the fleet knows none of its instances"
+            if capacity is None
+            else f"it can carry {capacity}"
+        )
         raise FleetError(
             f"{Track.CANDIDATE.label(release)} is not ready: {can}; nothing was written, try again"
         )
 
 
-def _nobody_there(before: Served, release: Release, take_over: bool) -> None:
-    """A release without a stable version must not be a slip of the pen: nothing would be
-    watched.
+def _require_unused(before: Served, release: Release, take_over: bool) -> None:
+    """Raise `ConflictError` if the router is in use, unless ``take_over``.
+
+    A stable version may have been forgotten in the release, and nothing would be watched then.
     """
     if take_over:
         return
-    others = (
-        f"{before.unattributed} of the requests of {release.service!r} go elsewhere now"
-        if before.unattributed.ppm
-        else ""
-    )
+    others = ""
     if before.marker is not None:
         others = (
             f"a rollout has claimed the router of {release.service!r} (generation "
             f"{before.marker.generation})"
         )
+    elif before.unattributed.ppm:
+        others = f"{before.unattributed} of the requests of {release.service!r} go elsewhere now"
     if others:
         raise ConflictError(
             f"{others}; start a rollout with Release(stable=...), or say take_over=True if "
@@ -146,8 +154,8 @@ def _next(before: Served) -> Marker:
     return Marker(generation=1 if before.marker is None else before.marker.generation + 1)
 
 
-def _all_of_it(served: Served, release: Release) -> Served:
-    if not served.shows(EVERYTHING):
+def _require_all_candidate(served: Served, release: Release) -> Served:
+    if not served.shows(ALL_CANDIDATE):
         raise RouterError(
             f"written, but the router serves {served.traffic} of {release.service!r} to "
             f"{release.candidate}; read it again",

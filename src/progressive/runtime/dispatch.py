@@ -1,5 +1,6 @@
-"""One call on one port: which method, how long, and what its answer or its error means as an event.
-Shared by both colours.
+"""Turn a command into a call on a port, and its answer or error into an event.
+
+Shared by the sync and the async drivers.
 """
 
 from __future__ import annotations
@@ -46,30 +47,33 @@ from progressive.rollout.state import Rollout
 
 __all__ = ["Call", "call_for", "problems"]
 
-Answer = Callable[[Any, datetime], Event]
-Trouble = Callable[[BaseException, datetime], Event]
+OnAnswer = Callable[[Any, datetime], Event]
+OnError = Callable[[BaseException, datetime], Event]
 
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """What to call, and what its outcome means. ``sync`` and ``acoro`` are the two colours; at
-    least one is there.
+    """A call on a port, and how its outcome becomes an event.
+
+    * ``sync``, ``acoro``: the sync and the async method; at least one is there.
+    * ``answer``: makes the event of a value and the time at which it came.
+    * ``trouble``: makes the event of an error.
     """
 
     sync: Callable[[], object] | None
     acoro: Callable[[], Awaitable[object]] | None
-    answer: Answer
-    trouble: Trouble
+    answer: OnAnswer
+    trouble: OnError
 
 
 def call_for(command: Command, rollout: Rollout, ports: Ports) -> Call | Event:
-    """How to do one command with these ports; an event at once where nothing has to be called."""
+    """Return the call that executes a command, or its event where nothing has to be called."""
     return _MAKERS[type(command)](command, rollout, ports)
 
 
 def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
-    """Every name of the plan that is bound to nothing, and everything that the router can't do, a
-    line each.
+    """Return a line for each name of the plan that is bound to nothing, and for each thing that the
+    plan needs and a port can't do.
     """
     found = []
     for metric in plan.metrics:
@@ -102,28 +106,29 @@ def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
 
 
 def _capabilities(ports: Ports) -> Capabilities:
-    able = ports.router.capabilities
-    if not isinstance(able, Capabilities):
-        raise StrategyError(f"router.capabilities: {able!r} is not a Capabilities(...)")
-    return able
+    declared = ports.router.capabilities
+    if not isinstance(declared, Capabilities):
+        raise StrategyError(f"router.capabilities: {declared!r} is not a Capabilities(...)")
+    return declared
 
 
-def _colours(port: Any, name: str) -> tuple[Any, Any]:
+def _sync_and_async(port: Any, name: str) -> tuple[Any, Any]:
+    """Return a method of a port and its async twin; None for the one that it has not."""
     sync, acoro = getattr(port, name, None), getattr(port, f"a{name}", None)
     if sync is None and acoro is None:
         raise StrategyError(f"{type(port).__name__} has neither {name} nor a{name}")
     return sync, acoro
 
 
-def _call(
+def _call_method(
     port: Any,
     name: str,
     arguments: tuple[Any, ...],
     named: Mapping[str, Any],
-    answer: Answer,
-    trouble: Trouble,
+    answer: OnAnswer,
+    trouble: OnError,
 ) -> Call:
-    sync, acoro = _colours(port, name)
+    sync, acoro = _sync_and_async(port, name)
     return Call(
         sync=None if sync is None else lambda: sync(*arguments, **named),
         acoro=None if acoro is None else lambda: acoro(*arguments, **named),
@@ -132,37 +137,37 @@ def _call(
     )
 
 
-def _function(
-    function: Callable[..., Any], arguments: tuple[Any, ...], answer: Answer, trouble: Trouble
+def _call_function(
+    function: Callable[..., Any], arguments: tuple[Any, ...], answer: OnAnswer, trouble: OnError
 ) -> Call:
-    """A hook or a gate: a plain function, or one that gives an awaitable (then only the async
-    drivers take it).
+    """Make the call of a hook or a gate.
+
+    A function that returns an awaitable works with the async drivers only.
     """
     return Call(sync=lambda: function(*arguments), acoro=None, answer=answer, trouble=trouble)
 
 
 def _why(error: BaseException) -> str:
-    said = str(error).strip() or type(error).__name__
-    return (
-        said
-        if isinstance(error, WorldError | ConflictError | StrategyError)
-        else f"{type(error).__name__}: {said}"
-    )
+    """Return the text of an error, after its class's name unless the error is one of ours."""
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, WorldError | ConflictError | StrategyError):
+        return text
+    return f"{type(error).__name__}: {text}"
 
 
-def _failed(command: str, epoch: int, *, otherwise: Failure) -> Trouble:
-    """What an error of a command means. An error that we do not know, and a call that did not come
-    back, is ``otherwise``.
+def _failed(command: str, epoch: int, *, otherwise: Failure) -> OnError:
+    """Return a function that makes the `CommandFailed` of an error.
+
+    ``otherwise`` is the failure of an unknown error, and of a call that did not come back.
     """
 
     def trouble(error: BaseException, at: datetime) -> Event:
-        failure = (
-            error.failure
-            if isinstance(error, WorldError)
-            else Failure.CONFLICT
-            if isinstance(error, ConflictError)
-            else otherwise
-        )
+        if isinstance(error, WorldError):
+            failure = error.failure
+        elif isinstance(error, ConflictError):
+            failure = Failure.CONFLICT
+        else:
+            failure = otherwise
         return CommandFailed(at=at, command=command, epoch=epoch, failure=failure, why=_why(error))
 
     return trouble
@@ -185,7 +190,7 @@ def _inspect(command: Inspect, rollout: Rollout, ports: Ports) -> Call | Event:
 
 
 def _read(command: Read, rollout: Rollout, ports: Ports) -> Call | Event:
-    return _call(
+    return _call_method(
         ports.router,
         "read",
         (rollout.release,),
@@ -196,7 +201,7 @@ def _read(command: Read, rollout: Rollout, ports: Ports) -> Call | Event:
 
 
 def _apply(command: Apply, rollout: Rollout, ports: Ports) -> Call | Event:
-    return _call(
+    return _call_method(
         ports.router,
         "apply",
         (rollout.release, command.traffic),
@@ -230,7 +235,7 @@ def _measure(command: Measure, rollout: Rollout, ports: Ports) -> Call | Event:
             return silent(f"the provider answered {value!r:.200}, not a Look at what was asked", at)
         return Measured(at=at, analyses=command.analyses, look=value)
 
-    return _call(
+    return _call_method(
         bound[0],
         "measure",
         (rollout.release, command.metric, command.tracks, command.window, command.since),
@@ -257,7 +262,7 @@ def _run_hook(command: RunHook, rollout: Rollout, ports: Ports) -> Call | Event:
             )
         return HookAnswered(at=at, epoch=command.epoch, step=command.step, answer=value)
 
-    return _function(hook, (command.key, rollout.release), answer, trouble)
+    return _call_function(hook, (command.key, rollout.release), answer, trouble)
 
 
 def _ask_gate(command: AskGate, rollout: Rollout, ports: Ports) -> Call | Event:
@@ -277,7 +282,7 @@ def _ask_gate(command: AskGate, rollout: Rollout, ports: Ports) -> Call | Event:
             )
         return GateAnswered(at=at, epoch=command.epoch, gate=command.gate, answer=value)
 
-    return _function(gate, (rollout.release, ports.clock()), answer, trouble)
+    return _call_function(gate, (rollout.release, ports.clock()), answer, trouble)
 
 
 def _survey(command: Survey, rollout: Rollout, ports: Ports) -> Call | Event:
@@ -301,7 +306,7 @@ def _survey(command: Survey, rollout: Rollout, ports: Ports) -> Call | Event:
             )
         return Surveyed(at=at, tracks=tuple(value.items()))
 
-    return _call(ports.fleet, "survey", (rollout.release,), {}, answer, trouble)
+    return _call_method(ports.fleet, "survey", (rollout.release,), {}, answer, trouble)
 
 
 def _retire(command: Retire, rollout: Rollout, ports: Ports) -> Call | Event:
@@ -310,7 +315,7 @@ def _retire(command: Retire, rollout: Rollout, ports: Ports) -> Call | Event:
         return trouble(
             StrategyError("the plan removes the old version, which needs fleet="), ports.clock()
         )
-    return _call(
+    return _call_method(
         ports.fleet,
         "retire",
         (rollout.release, rollout.release.stable),

@@ -1,8 +1,8 @@
-"""Driving a rollout: tick, iterate, run, submit, and the same with an ``a`` for asyncio. Two small
-loops do what `tick_protocol` asks.
+"""Drive a rollout: tick, iterate, run, submit, and the same with an ``a`` for asyncio.
 
-Everything that both colours share is in `tick_protocol`, `_calls` and the small functions here;
-nothing here decides anything about traffic.
+Two small loops, one sync and one async, execute what `tick_protocol` yields. What they share is in
+`tick_protocol`, in `dispatch` and in the small functions here; nothing here decides anything about
+traffic.
 """
 
 from __future__ import annotations
@@ -39,37 +39,42 @@ __all__ = [
 
 
 class OnInterrupt(enum.Enum):
-    """What `run` does on Ctrl-C."""
+    """The action of `run` on Ctrl-C."""
 
     LEAVE = "leave"
-    """Stop driving. Traffic stays as it is, the stored state can be resumed."""
+    """Stop driving. Traffic stays as it is, and the stored rollout can be driven on."""
     ROLL_BACK = "roll_back"
-    """Take everything back first; a second Ctrl-C leaves."""
+    """Roll back first; a second Ctrl-C leaves."""
 
 
 # --------------------------------------------------------------------------------------------- tick
 
 
 def tick(rollout: Rollout | str, ports: Ports, *events: Event) -> Decision:
-    """One bounded round: tell it ``events``, ask the world what is wanted now, save, act, and say
-    when to come back (``wake_at``).
+    """Tick a rollout once: decide by ``events`` and the time, execute the commands, and save.
 
-    With a store, ``rollout`` is an id and the decision is saved. Without one it is the `Rollout`
-    itself, and the caller keeps ``decision.rollout``: traffic is then raised only by the tick
-    *after* the one that decided it, from the rollout that was kept. Raises `ConflictError` if
-    somebody else drives it, `StoreError` if it could not be saved (lowering was done all the same).
+    The time that it takes is bounded; tick again at the decision's ``wake_at``. Executing a tick
+    twice is harmless.
+
+    * ``rollout``: with a store, an id, and the decision is saved. Without one, the `Rollout`
+      itself; the caller keeps ``decision.rollout``, and traffic is raised only by the tick *after*
+      the one that decided it, from the rollout that was kept.
+
+    Raises `ConflictError` if somebody else saved it meanwhile, and `StoreError` if it could not be
+    saved; traffic was lowered all the same. Raises `StrategyError` for an id that is not stored.
     """
-    given = _given(rollout, ports)
-    return _saved(_tick(given, ports, events, expected=given.serial))
+    given = _load(rollout, ports)
+    return _decision_of(_tick(given, ports, events, expected=given.serial))
 
 
 async def atick(rollout: Rollout | str, ports: Ports, *events: Event) -> Decision:
     """`tick` for asyncio: asynchronous ports are awaited, synchronous ones run in threads."""
-    given = await asyncio.to_thread(_given, rollout, ports)
-    return _saved(await _atick(given, ports, events, expected=given.serial))
+    given = await asyncio.to_thread(_load, rollout, ports)
+    return _decision_of(await _atick(given, ports, events, expected=given.serial))
 
 
-def _given(rollout: Rollout | str, ports: Ports) -> Rollout:
+def _load(rollout: Rollout | str, ports: Ports) -> Rollout:
+    """Return the rollout as it is stored; without a store, the one that was given."""
     if isinstance(rollout, Rollout):
         if ports.store is None:
             return rollout
@@ -78,13 +83,14 @@ def _given(rollout: Rollout | str, ports: Ports) -> Rollout:
         raise StrategyError(
             f"tick({rollout!r}): an id needs a store; pass the Rollout itself, or Ports(store=...)"
         )
-    found = ports.store.load(rollout)
-    if found is None:
+    stored = ports.store.load(rollout)
+    if stored is None:
         raise StrategyError(f"there is no rollout {rollout!r} in {ports.store!r}; start it first")
-    return found
+    return stored
 
 
-def _saved(ticked: TickResult) -> Decision:
+def _decision_of(ticked: TickResult) -> Decision:
+    """Return the decision of a tick; raise `StoreError` if it was not saved."""
     if ticked.failed is not None:
         raise StoreError(
             f"not saved: {ticked.failed}; what lowers traffic was done, and its marker on "
@@ -99,21 +105,21 @@ def _tick(
     events: Sequence[Event],
     *,
     expected: int | None,
-    owed: tuple[Note, ...] = (),
+    backlog: tuple[Note, ...] = (),
 ) -> TickResult:
-    talk = _talk(rollout, ports, events, expected, owed)
+    protocol = _protocol(rollout, ports, events, expected, backlog)
     reply: Reply | None = None
     while True:
         try:
-            move = talk.send(reply)  # type: ignore[arg-type]
+            effect = protocol.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
             ticked: TickResult = stop.value
             observe(ports, ticked.decision)
             return ticked
-        if isinstance(move, Persist):
-            reply = _save(ports, move)
+        if isinstance(effect, Persist):
+            reply = _save(ports, effect)
         else:
-            reply = execute(move.commands, rollout, ports)
+            reply = execute(effect.commands, rollout, ports)
 
 
 async def _atick(
@@ -122,31 +128,31 @@ async def _atick(
     events: Sequence[Event],
     *,
     expected: int | None,
-    owed: tuple[Note, ...] = (),
+    backlog: tuple[Note, ...] = (),
 ) -> TickResult:
-    talk = _talk(rollout, ports, events, expected, owed)
+    protocol = _protocol(rollout, ports, events, expected, backlog)
     reply: Reply | None = None
     while True:
         try:
-            move = talk.send(reply)  # type: ignore[arg-type]
+            effect = protocol.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
             ticked: TickResult = stop.value
             await asyncio.to_thread(observe, ports, ticked.decision)
             return ticked
-        if isinstance(move, Persist):
-            reply = await _asave(ports, move)
+        if isinstance(effect, Persist):
+            reply = await _asave(ports, effect)
         else:
             reply = await asyncio.gather(
-                *(aexecute(command, rollout, ports) for command in move.commands)
+                *(aexecute(command, rollout, ports) for command in effect.commands)
             )
 
 
-def _talk(
+def _protocol(
     rollout: Rollout,
     ports: Ports,
     events: Sequence[Event],
     expected: int | None,
-    owed: tuple[Note, ...],
+    backlog: tuple[Note, ...],
 ) -> Generator[Effect, Reply, TickResult]:
     return tick_protocol(
         rollout,
@@ -154,15 +160,16 @@ def _talk(
         tick=Tick(at=ports.clock()),
         stored=ports.store is not None,
         expected=expected,
-        owed=owed,
+        backlog=backlog,
     )
 
 
-def _save(ports: Ports, move: Persist) -> Persisted:
+def _save(ports: Ports, effect: Persist) -> Persisted:
+    """Save to the store. A `ConflictError` is raised, any other failure returned."""
     store = ports.store
     assert store is not None  # nothing is saved without one
     try:
-        store.save(move.rollout, move.notes, expected=move.expected)
+        store.save(effect.rollout, effect.notes, expected=effect.expected)
     except (StoreError, StateError) as error:
         return Persisted(str(error))
     except OSError as error:
@@ -170,11 +177,12 @@ def _save(ports: Ports, move: Persist) -> Persisted:
     return Persisted()
 
 
-async def _asave(ports: Ports, move: Persist) -> Persisted:
-    """A save that has begun is let end when its driver is cancelled: half a save helps nobody.
-    Nobody hears then how it ended.
+async def _asave(ports: Ports, effect: Persist) -> Persisted:
+    """Save in a thread.
+
+    If the driver is cancelled, a save that has begun goes on to its end, and its result is dropped.
     """
-    saving = asyncio.ensure_future(asyncio.to_thread(_save, ports, move))
+    saving = asyncio.ensure_future(asyncio.to_thread(_save, ports, effect))
     try:
         return await asyncio.shield(saving)
     except asyncio.CancelledError:
@@ -186,52 +194,56 @@ async def _asave(ports: Ports, move: Persist) -> Persisted:
 
 
 class _Drive:
-    """What a loop of ticks carries from one to the next: the rollout, what the store has, what it
-    is owed.
+    """The state that a loop of ticks carries from one tick to the next.
+
+    * ``expected``: the serial that the store has.
+    * ``backlog``: the notes that could not be saved yet.
+    * ``failed``: why the last save failed; None if it did not.
+    * ``conflicts``: how many ticks in a row lost the compare-and-set.
     """
 
     def __init__(self, rollout: Rollout, ports: Ports) -> None:
         self.rollout = rollout
         self.expected: int | None = rollout.serial
-        self.owed: tuple[Note, ...] = ()
+        self.backlog: tuple[Note, ...] = ()
         self.ports = ports
         self.failed: str | None = None
         self.conflicts = 0
 
-    def after(self, ticked: TickResult) -> Decision:
-        """Go on from what a tick decided."""
-        self.rollout, self.expected, self.owed = (
-            ticked.decision.rollout,
-            ticked.saved,
-            ticked.unsaved,
-        )
+    def take_result(self, ticked: TickResult) -> Decision:
+        """Go on from the result of a tick, and return its decision."""
+        self.rollout = ticked.decision.rollout
+        self.expected, self.backlog = ticked.saved, ticked.unsaved
         self.failed, self.conflicts = ticked.failed, 0
         return ticked.decision
 
-    def lost(self, found: Rollout, error: ConflictError) -> None:
-        """Somebody saved during the tick (an event was submitted): go on from what the store has,
-        unless it happens without end.
+    def take_conflict(self, stored: Rollout, error: ConflictError) -> None:
+        """Go on from the stored rollout, which somebody saved during the tick (an event was
+        submitted).
+
+        Raises ``error`` without a store, and after `SUBMIT_TRIES` conflicts in a row.
         """
         self.conflicts += 1
         if self.ports.store is None or self.conflicts > SUBMIT_TRIES:
             raise error
-        self.rollout, self.expected, self.owed, self.failed = found, found.serial, (), None
+        self.rollout, self.expected, self.backlog, self.failed = stored, stored.serial, (), None
 
     @property
-    def wants_news(self) -> bool:
-        """Is there a store that may know more than this driver?"""
+    def should_reload(self) -> bool:
+        """Whether there is a store that may have a newer rollout than this driver."""
         return self.ports.store is not None and self.failed is None
 
-    def heard(self, found: Rollout | None) -> bool:
-        """Did somebody submit an event since? Then go on from what the store has."""
-        if found is None or found.serial == self.expected:
+    def take_newer(self, stored: Rollout | None) -> bool:
+        """Go on from the stored rollout if somebody has submitted an event. True if so."""
+        if stored is None or stored.serial == self.expected:
             return False
-        self.rollout, self.expected, self.owed = found, found.serial, ()
+        self.rollout, self.expected, self.backlog = stored, stored.serial, ()
         return True
 
     def naps(self, decision: Decision) -> Iterator[float]:
-        """The time until the next tick is due, in short pieces; at least one, so that a loop always
-        lets others run.
+        """Yield the seconds until the next tick is due, in pieces of at most `NAP`.
+
+        At least one, which may be 0, so that a loop always lets others run.
         """
         wake_at = decision.wake_at
         left = NAP if wake_at is None else (wake_at - self.ports.clock()).total_seconds()
@@ -242,8 +254,9 @@ class _Drive:
 
 @contextmanager
 def _driving(ports: Ports, id: str) -> Iterator[None]:
-    """Keep a second driver out, where the store can. One that is too broken to lock must not keep a
-    rollback from being driven.
+    """Keep a second driver out, where the store can do so.
+
+    A store that fails to lock is ignored: it must not keep a rollback from being driven.
     """
     with ExitStack() as stack:
         driving = getattr(ports.store, "driving", None)
@@ -256,7 +269,7 @@ def _driving(ports: Ports, id: str) -> Iterator[None]:
 
 
 NAP = 0.5
-"""Seconds between two looks into the store while sleeping, so that a submitted abort does not wait
+"""Seconds between two reads of the store while sleeping, so that a submitted abort does not wait
 for the next tick.
 """
 
@@ -264,64 +277,66 @@ for the next tick.
 def iterate(
     rollout: Rollout | str, ports: Ports, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Decision]:
-    """Tick until the rollout is over, sleeping in between, and yield each decision. A second driver
-    of it is kept out meanwhile.
+    """Tick until the rollout is over, sleep in between, and yield each decision.
 
-    Events that others `submit` are taken up within half a second. A store that is down is waited
-    for; nothing is raised meanwhile.
+    A second driver is kept out meanwhile. Events that others `submit` are taken up within half a
+    second. A store that is down is waited for; nothing is raised meanwhile. Raises `ConflictError`
+    if somebody else drives it.
     """
-    given = _given(rollout, ports)
+    given = _load(rollout, ports)
     with _driving(ports, given.id):
-        drive = _Drive(_given(rollout, ports), ports)
+        drive = _Drive(_load(rollout, ports), ports)
         while True:
             try:
-                decision = drive.after(
-                    _tick(drive.rollout, ports, (), expected=drive.expected, owed=drive.owed)
+                decision = drive.take_result(
+                    _tick(drive.rollout, ports, (), expected=drive.expected, backlog=drive.backlog)
                 )
             except ConflictError as error:
-                drive.lost(_given(rollout, ports), error)
+                drive.take_conflict(_load(rollout, ports), error)
                 continue
             yield decision
             if drive.rollout.over and drive.failed is None:
                 return
             for nap in drive.naps(decision):
                 sleep(nap)
-                if drive.wants_news and drive.heard(_loaded(ports, drive.rollout.id)):
+                if drive.should_reload and drive.take_newer(_try_load(ports, drive.rollout.id)):
                     break
 
 
 async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decision]:
     """`iterate` for asyncio."""
-    given = await asyncio.to_thread(_given, rollout, ports)
+    given = await asyncio.to_thread(_load, rollout, ports)
     with _driving(ports, given.id):
-        drive = _Drive(await asyncio.to_thread(_given, rollout, ports), ports)
+        drive = _Drive(await asyncio.to_thread(_load, rollout, ports), ports)
         while True:
             try:
-                decision = drive.after(
-                    await _atick(drive.rollout, ports, (), expected=drive.expected, owed=drive.owed)
+                decision = drive.take_result(
+                    await _atick(
+                        drive.rollout, ports, (), expected=drive.expected, backlog=drive.backlog
+                    )
                 )
             except ConflictError as error:
-                drive.lost(await asyncio.to_thread(_given, rollout, ports), error)
+                drive.take_conflict(await asyncio.to_thread(_load, rollout, ports), error)
                 continue
             yield decision
             if drive.rollout.over and drive.failed is None:
                 return
             for nap in drive.naps(decision):
                 await asyncio.sleep(nap)
-                if drive.wants_news and drive.heard(
-                    await asyncio.to_thread(_loaded, ports, drive.rollout.id)
+                if drive.should_reload and drive.take_newer(
+                    await asyncio.to_thread(_try_load, ports, drive.rollout.id)
                 ):
                     break
 
 
-def _loaded(ports: Ports, id: str) -> Rollout | None:
+def _try_load(ports: Ports, id: str) -> Rollout | None:
+    """Return the stored rollout; None if there is none or it can't be read."""
     store = ports.store
-    assert store is not None  # asked for only where there is one
+    assert store is not None  # called only where there is one
     try:
-        found = store.load(id)
+        return store.load(id)
     except (StoreError, StateError, OSError):
         return None
-    return found
 
 
 def run(
@@ -332,23 +347,26 @@ def run(
     on_interrupt: OnInterrupt = OnInterrupt.LEAVE,
     wait_for_people: bool = True,
 ) -> Outcome:
-    """Drive to the end, and say how it ended (``sys.exit(run(...).exit_code)``).
+    """Drive to the end, and return the outcome (``sys.exit(run(...).exit_code)``).
 
-    ``budget``: give up driving after that time; traffic stays, and whoever ticks next goes on.
-    ``wait_for_people=False`` returns as soon as only a person can move it. On Ctrl-C see
-    `OnInterrupt`; the stored state can be resumed at every moment.
+    The stored rollout can be driven on from every moment.
+
+    * ``budget``: the longest time to drive, by the ports' clock; then traffic stays as it is, and
+      whoever ticks next goes on. None for no limit.
+    * ``on_interrupt``: the action on Ctrl-C.
+    * ``wait_for_people``: False returns as soon as only a person's event can change anything.
     """
     end = None if budget is None else ports.clock() + budget
-    last = _given(rollout, ports)
+    last = _load(rollout, ports)
     try:
         for decision in iterate(last, ports):
             last = decision.rollout
-            if _enough(last, ports, end, wait_for_people):
+            if _stop_driving(last, ports, end, wait_for_people):
                 break
     except KeyboardInterrupt:
         if on_interrupt is OnInterrupt.LEAVE:
             raise
-        last = _interrupted(last, ports)
+        last = _roll_back_after_interrupt(last, ports)
     return Outcome.of(last)
 
 
@@ -359,42 +377,46 @@ async def arun(
     budget: timedelta | None = None,
     wait_for_people: bool = True,
 ) -> Outcome:
-    """`run` for asyncio. Cancelling it leaves a state that can be resumed."""
+    """`run` for asyncio. Cancelling it leaves a stored rollout that can be driven on."""
     end = None if budget is None else ports.clock() + budget
-    last = await asyncio.to_thread(_given, rollout, ports)
-    steps = aiterate(last, ports)
+    last = await asyncio.to_thread(_load, rollout, ports)
+    decisions = aiterate(last, ports)
     try:
-        async for decision in steps:
+        async for decision in decisions:
             last = decision.rollout
-            if _enough(last, ports, end, wait_for_people):
+            if _stop_driving(last, ports, end, wait_for_people):
                 break
     finally:
-        await steps.aclose()  # type: ignore[attr-defined]
+        await decisions.aclose()  # type: ignore[attr-defined]
     return Outcome.of(last)
 
 
-def _enough(rollout: Rollout, ports: Ports, end: datetime | None, wait_for_people: bool) -> bool:
-    return (end is not None and ports.clock() >= end) or (
-        not wait_for_people and rollout.waits_for_person
-    )
+def _stop_driving(
+    rollout: Rollout, ports: Ports, end: datetime | None, wait_for_people: bool
+) -> bool:
+    """Return whether `run` returns early: at ``end``, or because only a person can go on."""
+    if end is not None and ports.clock() >= end:
+        return True
+    return not wait_for_people and rollout.waits_for_person
 
 
-def _interrupted(rollout: Rollout, ports: Ports) -> Rollout:
-    """Take everything back after Ctrl-C, from the rollout in hand if the store can't give a newer
-    one; a second Ctrl-C leaves.
+def _roll_back_after_interrupt(rollout: Rollout, ports: Ports) -> Rollout:
+    """Abort and drive to the end after Ctrl-C; a second Ctrl-C leaves.
+
+    It goes on from ``rollout`` if the store can't give a newer one.
     """
-    stored = _loaded(ports, rollout.id) if ports.store is not None else None
+    stored = _try_load(ports, rollout.id) if ports.store is not None else None
     drive = _Drive(stored or rollout, ports)
     events: tuple[Event, ...] = (
         Abort(at=ports.clock(), by="interrupt", why="the driver was interrupted"),
     )
     while True:
         try:
-            decision = drive.after(
-                _tick(drive.rollout, ports, events, expected=drive.expected, owed=drive.owed)
+            decision = drive.take_result(
+                _tick(drive.rollout, ports, events, expected=drive.expected, backlog=drive.backlog)
             )
         except ConflictError as error:
-            drive.lost(_given(rollout, ports), error)
+            drive.take_conflict(_load(rollout, ports), error)
             continue
         events = ()
         if drive.rollout.final:
@@ -407,19 +429,20 @@ def _interrupted(rollout: Rollout, ports: Ports) -> Rollout:
 
 
 def submit(store: Store, id: str, event: Event) -> Decision:
-    """Tell a stored rollout something (an approval, an abort) without any router at hand; whoever
-    ticks it next acts on it.
+    """Submit an event (an approval, an abort) to a stored rollout, without its ports.
 
-    Retried when somebody else saves at the same moment. A refused event is a `Refused` note in
-    ``decision.notes``.
+    The event is decided and saved at once; whoever ticks the rollout next executes the commands. A
+    refused event is a `Refused` note in ``decision.notes``. If somebody else saves at the same
+    moment it is tried again, `SUBMIT_TRIES` times, before `ConflictError` is raised. Raises
+    `StrategyError` for an id that is not stored.
     """
     for _ in range(SUBMIT_TRIES):
-        found = store.load(id)
-        if found is None:
+        stored = store.load(id)
+        if stored is None:
             raise StrategyError(f"there is no rollout {id!r} in {store!r}")
-        decision = decide(found, event)
+        decision = decide(stored, event)
         try:
-            store.save(decision.rollout, decision.notes, expected=found.serial)
+            store.save(decision.rollout, decision.notes, expected=stored.serial)
         except ConflictError:
             continue
         return decision
@@ -429,6 +452,7 @@ def submit(store: Store, id: str, event: Event) -> Decision:
 
 
 SUBMIT_TRIES = 20
+"""How often a compare-and-set may be lost in a row before that is an error."""
 
 
 async def asubmit(store: Store, id: str, event: Event) -> Decision:

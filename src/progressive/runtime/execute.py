@@ -1,5 +1,6 @@
-"""Doing the commands of one round at the same time, with a deadline, and telling the observers; the
-two colours side by side.
+"""Execute the commands of one round at the same time, with a deadline, and call the observers.
+
+Sync and async stand side by side.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ __all__ = ["aexecute", "execute", "observe"]
 
 OBSERVER_TIME = 5.0
 """Seconds that the observers of one decision may take together; after that the rollout goes on
-without them.
+without waiting for them.
 """
 
 UNKNOWN_AFTER_TIMEOUT = "no answer within {:g} s"
 
 
 def execute(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> list[Event]:
-    """Do them at the same time, each in a thread of its own, and wait for all or for the deadline.
+    """Execute commands, each in a thread of its own, until all are done or `Ports.timeout` is over.
 
-    A call that has not come back by then goes on in its thread; what it does is found out by the
-    next read.
+    Returns one event for each, in their order. A call that has not come back by then goes on in its
+    thread; the next read shows its effect.
     """
     calls = [call_for(command, rollout, ports) for command in commands]
     outcomes: SimpleQueue[tuple[int, Event]] = SimpleQueue()
@@ -42,7 +43,7 @@ def execute(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> li
     for i, call in enumerate(calls):
         if isinstance(call, Call):
             threading.Thread(
-                target=_call,
+                target=_run_call,
                 args=(i, call, ports, outcomes),
                 daemon=True,
                 name=f"progressive-{commands[i].kind}",
@@ -66,7 +67,8 @@ def _timed_out(ports: Ports) -> TimeoutError:
     return TimeoutError(UNKNOWN_AFTER_TIMEOUT.format(ports.timeout.total_seconds()))
 
 
-def _call(i: int, call: Call, ports: Ports, outcomes: SimpleQueue[tuple[int, Event]]) -> None:
+def _run_call(i: int, call: Call, ports: Ports, outcomes: SimpleQueue[tuple[int, Event]]) -> None:
+    """Make a call, and put ``i`` and its event into ``outcomes``, whatever is raised."""
     try:
         if call.sync is None:
             event = call.trouble(
@@ -90,7 +92,8 @@ def _call(i: int, call: Call, ports: Ports, outcomes: SimpleQueue[tuple[int, Eve
     outcomes.put((i, event))
 
 
-async def _awaited(call: Call) -> Any:
+async def _await_call(call: Call) -> Any:
+    """Await the async method of a call, or run the sync one in a thread."""
     if call.acoro is not None:
         return await call.acoro()
     assert call.sync is not None
@@ -99,12 +102,13 @@ async def _awaited(call: Call) -> Any:
 
 
 async def aexecute(command: Command, rollout: Rollout, ports: Ports) -> Event:
+    """Execute one command for asyncio, within `Ports.timeout`."""
     call = call_for(command, rollout, ports)
     if not isinstance(call, Call):
         return call
     try:
         async with asyncio.timeout(ports.timeout.total_seconds()):
-            value = await _awaited(call)
+            value = await _await_call(call)
     except TimeoutError:
         return call.trouble(_timed_out(ports), ports.clock())
     except Exception as error:
@@ -116,11 +120,14 @@ async def aexecute(command: Command, rollout: Rollout, ports: Ports) -> Event:
 
 
 def observe(ports: Ports, decision: Decision) -> None:
-    """Tell the observers, for a bounded time. What they raise is theirs."""
+    """Call the observers one after the other, for at most `OBSERVER_TIME`.
+
+    Their errors go to `threading.excepthook` and change nothing. Without notes they are not called.
+    """
     if not ports.observers or not decision.notes:
         return
 
-    def tell() -> None:
+    def call_observers() -> None:
         for observer in ports.observers:
             try:
                 observer(decision.rollout, decision.notes)
@@ -131,6 +138,6 @@ def observe(ports: Ports, decision: Decision) -> None:
                     )
                 )
 
-    teller = threading.Thread(target=tell, daemon=True, name="progressive-observers")
-    teller.start()
-    teller.join(OBSERVER_TIME)
+    thread = threading.Thread(target=call_observers, daemon=True, name="progressive-observers")
+    thread.start()
+    thread.join(OBSERVER_TIME)

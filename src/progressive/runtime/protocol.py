@@ -1,12 +1,12 @@
-"""The dialogue of one tick: what is asked of the world, in which order, and what is saved before
-what. Pure, and shared by both colours.
+"""The protocol of one tick: which commands are executed in which order, and what is saved before
+them. Pure, and shared by the sync and the async drivers.
 
-A tick is a few rounds. In each, the commands that are wanted are done at the same time, and all of
-their answers are absorbed in one decision. *Persist, then act*: before a command that raises
-traffic is done, the rollout that authorises it is saved; without a store it is done only if the
-rollout that was given had that epoch already. A command that only lowers waits for nothing, not
-even for a store that is down; it then leaves a closed marker, so that whoever reads it later goes
-back too.
+A tick has a few rounds. In each, the commands of the last decision are executed at the same time,
+and all of their answers are absorbed in one decision. *Persist, then act*: before a command that
+raises traffic is executed, the rollout that authorises it is saved; without a store it is executed
+only if the rollout that was given had that epoch already. A command that only lowers waits for
+nothing, not even for a store that is down; it then leaves a closed marker, so that whoever reads it
+later rolls back too.
 """
 
 from __future__ import annotations
@@ -27,21 +27,24 @@ from progressive.rollout.state import Rollout
 __all__ = ["Effect", "Execute", "Persist", "Persisted", "Reply", "TickResult", "tick_protocol"]
 
 ROUNDS: Final = 10
-"""A tick ends after this many rounds. The longest honest one has six: read, measure, ask gates,
-write, read again, opening looks.
+"""The most rounds of a tick. The longest correct one has six: read, measure, ask gates, write, read
+again, opening looks.
 """
 
 
 @attrs.frozen
 class Execute:
-    """Do these commands at the same time, and answer with the events that they led to."""
+    """Execute these commands at the same time, and reply with the events that they led to."""
 
     commands: tuple[Command, ...]
 
 
 @attrs.frozen
 class Persist:
-    """Save this with these notes if the stored serial is ``expected``; answer with `Persisted`."""
+    """Save the rollout and its notes if the stored serial is ``expected`` (None: not stored yet).
+
+    The reply is a `Persisted`.
+    """
 
     rollout: Rollout
     notes: tuple[Note, ...]
@@ -50,8 +53,9 @@ class Persist:
 
 @attrs.frozen
 class Persisted:
-    """How a save went. ``failed`` is why it could not be done; a lost compare-and-set is raised
-    instead.
+    """The result of a save. ``failed`` is why it failed; None if it did not.
+
+    A lost compare-and-set is raised as `ConflictError` instead.
     """
 
     failed: str | None = None
@@ -63,8 +67,12 @@ Reply: TypeAlias = Persisted | Sequence[Event]
 
 @attrs.frozen(kw_only=True)
 class TickResult:
-    """How a tick ended: the last decision, with all the notes of the tick; the serial that the
-    store has now; what was not saved, and why.
+    """The result of a tick.
+
+    * ``decision``: the last decision, with all the notes of the tick.
+    * ``saved``: the serial that the store has now; None if it has none.
+    * ``unsaved``: the notes that are not saved yet.
+    * ``failed``: why they are not; None if all is saved, or there is no store.
     """
 
     decision: Decision
@@ -80,17 +88,19 @@ def tick_protocol(
     tick: Tick,
     stored: bool,
     expected: int | None,
-    owed: tuple[Note, ...] = (),
+    backlog: tuple[Note, ...] = (),
 ) -> Generator[Effect, Reply, TickResult]:
-    """One tick of ``rollout``: yields what to do, is sent what came of it.
+    """Run one tick as a generator: yield effects, be sent their replies, and return the result.
 
-    ``stored``: there is a store; ``expected`` is the serial that it has, which is older than the
-    rollout's only after a save that failed, and ``owed`` are the notes of that save.
+    * ``stored``: whether there is a store.
+    * ``expected``: the serial that the store has; older than the rollout's only after a save that
+      failed.
+    * ``backlog``: the notes of that save.
     """
     kept_epoch = rollout.epoch if not stored or expected == rollout.serial else -1
     decision = decide(rollout, *events, tick)
     notes = list(decision.notes)
-    unsaved = [*owed, *decision.notes]
+    unsaved = [*backlog, *decision.notes]
     down: str | None = None
     for _ in range(ROUNDS):
         commands = decision.commands
@@ -110,10 +120,10 @@ def tick_protocol(
         allowed = tuple(
             _permitted(command, decision.rollout, kept_epoch, down) for command in commands
         )
-        doable = tuple(command for command in allowed if command is not None)
-        if not doable:
+        executable = tuple(command for command in allowed if command is not None)
+        if not executable:
             break
-        answers = yield Execute(doable)
+        answers = yield Execute(executable)
         assert not isinstance(answers, Persisted)
         decision = decide(decision.rollout, *answers)
         notes += decision.notes
@@ -133,15 +143,17 @@ def tick_protocol(
 
 
 def _acts(command: Command) -> bool:
-    """Does it change the world? Then what led to it is saved first."""
+    """Return whether a command changes the world; the decision behind it is then saved first."""
     return isinstance(command, Apply | RunHook | Retire)
 
 
 def _permitted(
     command: Command, rollout: Rollout, kept_epoch: int, down: str | None
 ) -> Command | None:
-    """The command as it may be done now, or None. ``kept_epoch`` is the epoch of the rollout that
-    is known to be stored.
+    """Return the command as it may be executed now; None if it may not be.
+
+    ``kept_epoch`` is the epoch of the rollout that is known to be stored; ``down``, why the store
+    failed.
     """
     if isinstance(command, Apply) and not command.raises and rollout.phase is not Phase.PENDING:
         if down is not None and rollout.phase is Phase.ROLLING_BACK:

@@ -1,6 +1,4 @@
-"""Starting a rollout, and whose turn it is: one active rollout for a service at a time. And the
-very first version of a service.
-"""
+"""Start a rollout, with one active rollout for a service at a time."""
 
 from __future__ import annotations
 
@@ -27,19 +25,19 @@ from .drive import aiterate, iterate, submit
 __all__ = ["IfRunning", "astart", "start"]
 
 LOOK: Final = 0.5
-"""Seconds between two looks at a rollout that somebody else drives to its end."""
+"""Seconds between two loads of a rollout that somebody else drives to its end."""
 
 PATIENCE: Final = minutes(15)
-"""How long to wait for a turn, if nothing is said: a way back takes seconds, and whoever waits
+"""The default time to wait for another rollout to end: a way back takes seconds, and whoever waits
 longer should know it.
 """
 
 
 class IfRunning(enum.Enum):
-    """What `start` does while the service has another active rollout."""
+    """The action of `start` while the service has another active rollout."""
 
     REFUSE = "refuse"
-    """`ConflictError` that names it."""
+    """Raise a `ConflictError` that names it."""
     SUPERSEDE = "supersede"
     """Abort it, drive it to a verified 0 % with the same ports (or wait for whoever drives it),
     then start.
@@ -58,27 +56,32 @@ def start(
     wait: timedelta = PATIENCE,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Rollout:
-    """A new rollout, PENDING, saved if there is a store; nothing is asked of the world yet.
+    """Start a rollout: PENDING, saved if there is a store, with nothing asked of the world yet.
 
-    Names that are bound to nothing, and what the router can't do, are a `StrategyError` before
-    anything is touched. Starting an ``id`` that exists returns it as it stands, if it is of the
-    same release. ``if_running`` says what becomes of another active rollout of the service; it is
-    waited for no longer than ``wait``, then it is a `ConflictError`, and nothing was started.
+    Idempotent: starting an ``id`` that exists returns its rollout, if it is of the same release.
+
+    * ``if_running``: what to do about another active rollout of the service.
+    * ``wait``: the longest time to wait for its end.
+    * ``sleep``: called with seconds while it is driven to its end.
+
+    Raises `StrategyError`, before anything is changed, for names that are bound to nothing and for
+    what the router can't do. Raises `ConflictError`, with nothing started, if the other rollout is
+    refused or has not ended in time, or if ``id`` is of another release.
     """
-    if (known := _known(ports, release, id)) is not None:
+    if (known := _started_before(ports, release, id)) is not None:
         return known
-    plan = _drivable(strategy, release, ports)
+    plan = _checked_plan(strategy, release, ports)
     if (other := _active(ports, release, id, if_running)) is not None:
         end = ports.clock() + wait
         if if_running is IfRunning.SUPERSEDE:
             _abort(ports, other, id)
-            with suppress(ConflictError):  # somebody drives it; that one has heard the abort by now
+            with suppress(ConflictError):  # somebody else drives it, and has the abort by now
                 for _ in iterate(other.id, ports, sleep=sleep):
                     if ports.clock() >= end:
                         break
         while _still_active(ports, other, end, if_running):
             sleep(LOOK)
-    return _begun(plan, release, id, ports)
+    return _begin_and_save(plan, release, id, ports)
 
 
 async def astart(
@@ -91,9 +94,9 @@ async def astart(
     wait: timedelta = PATIENCE,
 ) -> Rollout:
     """`start` for asyncio."""
-    if (known := await asyncio.to_thread(_known, ports, release, id)) is not None:
+    if (known := await asyncio.to_thread(_started_before, ports, release, id)) is not None:
         return known
-    plan = _drivable(strategy, release, ports)
+    plan = _checked_plan(strategy, release, ports)
     if (other := await asyncio.to_thread(_active, ports, release, id, if_running)) is not None:
         end = ports.clock() + wait
         if if_running is IfRunning.SUPERSEDE:
@@ -106,11 +109,11 @@ async def astart(
             _still_active, ports, other, end, if_running
         ):
             await asyncio.sleep(LOOK)
-    return await asyncio.to_thread(_begun, plan, release, id, ports)
+    return await asyncio.to_thread(_begin_and_save, plan, release, id, ports)
 
 
-def _known(ports: Ports, release: Release, id: str) -> Rollout | None:
-    """The rollout of this id, if it was started before."""
+def _started_before(ports: Ports, release: Release, id: str) -> Rollout | None:
+    """Return the stored rollout of this id; None if there is none."""
     found = None if ports.store is None else ports.store.load(id)
     if found is not None and found.release != release:
         raise ConflictError(
@@ -119,16 +122,17 @@ def _known(ports: Ports, release: Release, id: str) -> Rollout | None:
     return found
 
 
-def _drivable(strategy: Strategy, release: Release, ports: Ports) -> Plan:
+def _checked_plan(strategy: Strategy, release: Release, ports: Ports) -> Plan:
+    """Return the plan of a strategy; `StrategyError` if these ports can't drive it."""
     if wrong := problems(strategy.plan, ports):
         raise StrategyError(wrong)
-    # What is wrong with the release is found before anything is done about another rollout.
+    # Problems of the release are found before anything is done about another rollout.
     begin(strategy.plan, release, id="unnamed", at=ports.clock())
     return strategy.plan
 
 
 def _active(ports: Ports, release: Release, id: str, if_running: IfRunning) -> Rollout | None:
-    """Another rollout of the service that has not ended."""
+    """Return another rollout of the service that has not ended; None if there is none."""
     last = None if ports.store is None else ports.store.last(release.service)
     if last is None or last.final:
         return None
@@ -141,34 +145,38 @@ def _active(ports: Ports, release: Release, id: str, if_running: IfRunning) -> R
 
 
 def _abort(ports: Ports, other: Rollout, id: str) -> None:
-    assert ports.store is not None  # which knows the other one
+    assert ports.store is not None  # the other one was loaded from it
     submit(ports.store, other.id, Abort(at=ports.clock(), by="start", why=f"superseded by {id}"))
 
 
 def _still_active(ports: Ports, other: Rollout, end: datetime, if_running: IfRunning) -> bool:
-    """Has the other rollout not ended yet? `ConflictError` if that takes too long."""
-    assert ports.store is not None  # which knows the other one
-    found = ports.store.load(other.id)
-    if found is None or found.final:
+    """Return whether the other rollout has not ended yet; `ConflictError` from ``end`` on."""
+    assert ports.store is not None  # the other one was loaded from it
+    current = ports.store.load(other.id)
+    if current is None or current.final:
         return False
     if ports.clock() >= end:
         raise ConflictError(
-            f"{found!r} has not ended in time; nothing was started ({if_running.value}); try again"
+            f"{current!r} has not ended in time; nothing was started ({if_running.value}); "
+            "try again"
         )
     return True
 
 
-def _begun(plan: Plan, release: Release, id: str, ports: Ports) -> Rollout:
+def _begin_and_save(plan: Plan, release: Release, id: str, ports: Ports) -> Rollout:
     rollout = begin(plan, release, id=id, at=ports.clock())
     if ports.store is not None:
-        _keep_the_old(ports.store, ports.clock, release, id)
+        _cancel_retirement(ports.store, ports.clock, release, id)
         ports.store.save(rollout, (), expected=None)
     return rollout
 
 
-def _keep_the_old(store: Store, clock: Callable[[], datetime], release: Release, id: str) -> None:
-    """If the old version is wanted again, it must not be removed; and it can't be had back once
-    that was asked for.
+def _cancel_retirement(
+    store: Store, clock: Callable[[], datetime], release: Release, id: str
+) -> None:
+    """Cancel the retirement of the version that this release goes back to.
+
+    `ConflictError` if the fleet was asked to remove it already.
     """
     last = store.last(release.service)
     if last is None or last.over or release.candidate != last.release.stable:

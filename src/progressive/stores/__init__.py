@@ -1,3 +1,1 @@
-"""Where rollouts are kept: one file per place. Each is a `progressive.ports.Store`; import it by
-name.
-"""
+"""The stores: each is a `progressive.ports.Store` in a module of its own; import it by name."""

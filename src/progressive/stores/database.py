@@ -1,8 +1,8 @@
-"""The SQLite database that rollouts are kept in: its layout, its transactions, and its errors as
-ours.
+"""The SQLite database of `SqliteStore`: its layout, its transactions, and its errors as ours.
 
-A connection lives for one transaction. So threads share none, nothing is left to close, a file that
-was moved away or restored is noticed at the next call; opening it costs a quarter of a millisecond.
+A connection lives for one transaction. So threads share none, none is left to close, and a file
+that was moved away or restored is noticed at the next call; opening it costs a quarter of a
+millisecond.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .filesystem import WAIT
 __all__ = ["Database"]
 
 APPLICATION: Final = int.from_bytes(b"prog", "big")
-"""SQLite's ``application_id``: whose database this is."""
+"""SQLite's ``application_id``, which marks a database as ours."""
 
 LAYOUT: Final = 1
-"""SQLite's ``user_version``: which tables and columns there are. The FORMAT of the states in them
-is counted by itself.
+"""SQLite's ``user_version``: the version of tables and columns. The FORMAT of the states in them is
+a version of its own.
 """
 
 TABLES: Final = (
@@ -52,15 +52,15 @@ TABLES: Final = (
 )
 
 BUSY_WAIT: Final = WAIT
-"""Seconds that a call waits for another one, as for any other lock of a store."""
+"""Seconds that a call waits for the lock of another one."""
 
 # The journal is SQLite's default, the rollback journal, and not its write-ahead log: before 3.51.3,
 # the log may lose a committed transaction when two connections write and checkpoint at one moment
 # (sqlite.org/wal.html, "The WAL-Reset Bug"), and most Pythons bring an older SQLite. The log would
 # gain nothing here, where a rollout is saved a few times a minute and no connection stays open.
-# With the rollback journal, EXTRA is what lets a save that came back outlive a power cut: under
+# With the rollback journal, a save that has returned survives a power cut only under EXTRA: under
 # FULL the directory is not synced after the journal was removed
-# (sqlite.org/pragma.html#pragma_synchronous), and a journal that comes back undoes the save.
+# (sqlite.org/pragma.html#pragma_synchronous), and a journal that reappears undoes the save.
 # `fullfsync` is for macOS, whose fsync stops at the drive's cache. A database that somebody has
 # turned to the log stays so.
 SETTINGS: Final = ("PRAGMA synchronous = EXTRA", "PRAGMA fullfsync = ON")
@@ -76,11 +76,11 @@ PASSING: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-"""What may pass by itself, by SQLite's primary result code. All else (rights, read-only, corrupt,
-not a database) needs a person.
+"""SQLite's primary result codes of errors that may pass by themselves. All others (rights,
+read-only, corrupt, not a database) need a person.
 """
 
-MENDS: Final = {
+HINTS: Final = {
     sqlite3.SQLITE_CANTOPEN: "mend the file, its directory or their rights",
     sqlite3.SQLITE_CORRUPT: "restore it from a backup, or move it away",
     sqlite3.SQLITE_NOTADB: "give another path, or move it away",
@@ -88,29 +88,29 @@ MENDS: Final = {
 }
 
 UNCOMMITTED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL})
-"""A COMMIT that fails with one of these has not come as far as the removal of the journal, which is
-what commits.
-"""
+"""A COMMIT that fails with one of these has not removed the journal, and so has not committed."""
 
 
 @attrs.frozen(kw_only=True)
 class Database:
-    """One file. Every `sqlite3.Error` becomes a `StoreError` that begins with ``what`` was not done
-    and names the file.
+    """A database file. Every `sqlite3.Error` becomes a `StoreError` that names the file.
+
+    The ``what`` of its methods begins the message: the thing that was not done.
     """
 
     path: str
 
     def make(self) -> None:
-        """Give a file that is not there, or is empty, its tables. `StoreError` if it is anything
-        else than a database of ours.
+        """Make the tables in a file that does not exist or is empty. Idempotent.
+
+        Raises `StoreError` if it is anything but a database of ours.
         """
         what = "rollouts can't be kept there"
         with self._connected("BEGIN", what, mode="rwc") as db:
-            made = self._made(db)
+            made = self._has_tables(db)
         if not made:
             with self._connected("BEGIN IMMEDIATE", what) as db:
-                if not self._made(db):  # another process may have been first
+                if not self._has_tables(db):  # another process may have been first
                     for statement in (
                         *TABLES,
                         f"PRAGMA application_id = {APPLICATION}",
@@ -121,13 +121,10 @@ class Database:
 
     @contextmanager
     def reading(self, what: str, *, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
-        """A connection that sees one state of the database. Keep it short: a save waits for it."""
+        """Open a connection that sees one state of the database; while it is open, saves wait."""
         with self._connected(begin, what) as db:
-            if not self._made(
-                db
-                # as with a directory that has gone: nothing would be due in it, and anything could
-                # be started
-            ):
+            # An empty file is an error: nothing would be due in it, and anything could be started.
+            if not self._has_tables(db):
                 raise StoreError(
                     f"{what}: {self.path} has become empty; restore it", failure=Failure.PERMANENT
                 )
@@ -135,10 +132,10 @@ class Database:
 
     @contextmanager
     def writing(self, what: str, perhaps: str) -> Iterator[sqlite3.Connection]:
-        """The same, alone among writers from its beginning on. What is written counts if this is
-        left without an exception.
+        """Open a connection that is the only writer, and commit at the end, unless there was an
+        exception.
 
-        UNKNOWN, beginning with ``perhaps``, if it failed in the middle of the commit.
+        A commit that failed halfway is a `StoreError` that begins with ``perhaps``, UNKNOWN.
         """
         with self.reading(what, begin="BEGIN IMMEDIATE") as db:
             yield db
@@ -155,10 +152,10 @@ class Database:
     def _connected(
         self, begin: str, what: str, *, mode: str = "rw"
     ) -> Iterator[sqlite3.Connection]:
-        """A connection in a transaction, which is undone at the end unless it was committed.
+        """Open a connection in a transaction, which is undone at the end unless it was committed.
 
-        Nothing but SQLite may open the file: closing it again would give up the locks that other
-        threads have on it (POSIX).
+        Nothing but SQLite may open the file: closing it again would release the locks that other
+        threads hold on it (POSIX).
         """
         uri = f"file:{quote(os.fsencode(self.path))}?mode={mode}"
         try:
@@ -171,9 +168,10 @@ class Database:
         except sqlite3.Error as error:
             raise self._store_error(what, error) from error
 
-    def _made(self, db: sqlite3.Connection) -> bool:
-        """Are our tables in it? False if it is empty. Anything else is refused: it is somebody
-        else's, or newer than this version.
+    def _has_tables(self, db: sqlite3.Connection) -> bool:
+        """Return whether our tables are there; False if the database is empty.
+
+        Raises `StoreError` if it is another application's, or of another layout.
         """
         [(application,)] = db.execute("PRAGMA application_id")
         [(layout,)] = db.execute("PRAGMA user_version")
@@ -204,14 +202,16 @@ class Database:
     def _store_error(self, what: str, error: sqlite3.Error) -> StoreError:
         code = _code(error)
         passing = code in PASSING
-        mend = MENDS.get(code, "it may pass: try again" if passing else "mend the file")
+        hint = HINTS.get(code, "it may pass: try again" if passing else "mend the file")
         waited = f" for {BUSY_WAIT:g} s" if code == sqlite3.SQLITE_BUSY else ""
         return StoreError(
-            f"{what}: {self.path}: {error}{waited}; {mend}",
+            f"{what}: {self.path}: {error}{waited}; {hint}",
             failure=Failure.TRANSIENT if passing else Failure.PERMANENT,
         )
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; the module's own errors (a text that is no UTF-8) have none."""
+    """Return SQLite's primary result code; errors of `sqlite3` itself (a text that is not UTF-8)
+    have none, and count as ``SQLITE_ERROR``.
+    """
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -1,14 +1,15 @@
-"""Rollouts in a directory of ordinary files, on one machine or on a shared file system that has
+"""A store in a directory of ordinary files, on one machine or on a shared file system that has
 working locks (``flock``).
 
-Of a rollout ``checkout-42`` there are ``checkout-42.json`` (the state, exactly what
-`progressive.dumps` writes), ``checkout-42.notes`` (its notes, appended), ``checkout-42.lock``
-(locked during a save) and ``checkout-42.driver`` (locked while somebody drives it, and says who).
-``~start.lock`` is locked while a new rollout is saved. Locks may stay behind as files; see `_lock`.
+A rollout ``checkout-42`` has the files ``checkout-42.json`` (the state, exactly as
+`progressive.dumps` writes it), ``checkout-42.notes`` (its notes, appended), ``checkout-42.lock``
+(locked during a save) and ``checkout-42.driver`` (locked while it is driven, with the name of the
+driver's process). ``~start.lock`` is locked while a new rollout is saved. These files may stay
+behind; only the lock on them counts.
 
 A save is one transaction: the notes are appended and are on the disk first, then a new state
-replaces the old one by a rename. Until that rename the old state and its notes are what anybody
-reads, after it the new ones; see `_journal`.
+replaces the old one by a rename. Until that rename the old state and its notes are read, after it
+the new ones; see `journal`.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ NO_KINDS: Final = Kinds()
 
 
 class FileStore:
-    """Rollouts in ``directory``, which is made if its parent exists. Safe for threads and
-    processes; atomic and durable.
+    """A store in a directory of files, for threads and processes; atomic and durable.
 
-    ``kinds`` are your own step and check kinds. Everything but a wrong id (`StrategyError`) and a
-    stored file that can't be understood (`StateError`, which names it; it is never overwritten) is
-    a `StoreError`, and then what was stored stands: TRANSIENT (full, busy) may pass; PERMANENT
-    (rights, read-only, not there) needs a person; UNKNOWN means that the rename was sent, so load
-    before saving again. Not for Windows, which has no such locks and renames.
+    * ``directory``: made if its parent exists.
+    * ``kinds``: your own kinds of steps and checks.
+
+    Raises `StrategyError` for a wrong id, and `StateError`, which names the file, for one that
+    can't be understood; it is never overwritten. Every other failure is a `StoreError`, and then
+    the stored state stands: TRANSIENT (full, busy) may pass; PERMANENT (rights, read-only, not
+    there) needs a person; UNKNOWN means that the rename may have been done, so load before saving
+    again. Not for Windows, which has no such locks and renames.
     """
 
     def __init__(self, directory: str | os.PathLike[str], kinds: Kinds = NO_KINDS) -> None:
@@ -61,9 +64,8 @@ class FileStore:
         self._kinds = kinds
         with os_errors_as_store_errors(f"{self._directory} can't hold rollouts"):
             if not os.path.isdir(self._directory):
-                with suppress(
-                    FileExistsError
-                ):  # made by another process since, or a file: listing tells them apart
+                # Made by another process meanwhile, or a file: listing it tells them apart.
+                with suppress(FileExistsError):
                     os.mkdir(self._directory)
             os.listdir(self._directory)
 
@@ -73,12 +75,11 @@ class FileStore:
     # ------------------------------------------------------------------------------------ the store
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
-        """Store both or neither, if the stored serial is ``expected`` (None: not stored yet), else
-        `ConflictError`.
+        """Store a rollout and its notes, both or neither.
 
-        Saving once more exactly what is stored does nothing. A new rollout whose service has an
-        active one, which has not ended, is a `ConflictError` that names it, also if both are
-        started at the same moment.
+        Idempotent: saving exactly what is stored does nothing. ``expected`` is the stored serial,
+        None if it is not stored yet. Raises `ConflictError` if that is another, and for a new
+        rollout whose service has an active one, even if both are started at the same moment.
         """
         state = dumps(rollout, self._kinds).encode()
         lines = [dumps_note(note).encode() for note in notes]
@@ -108,19 +109,20 @@ class FileStore:
             self._replace(rollout.id, state)
 
     def load(self, id: str) -> Rollout | None:
-        """The rollout as it was last saved; None if there is none. `StateError` names the file and
-        the place in it.
+        """Return the rollout as it was last saved; None if there is none.
+
+        Raises `StateError` with the file and the place in it.
         """
         path = self._path(id, "json")
         text = self._read(path)
         return None if text is None else rollout_of(text, id, self._kinds, where=path)
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        """The ids whose ``wake_at`` has come, the longest overdue first, ``limit`` at most.
+        """Return the ids whose ``wake_at`` is at or before ``now``, at most ``limit``.
 
-        One broken file stops nobody else's rollout, and is not passed over either: a rollout that
-        can't be read is listed after those that can be driven, because nobody watches its traffic.
-        Ticking it raises the error that names the file.
+        The longest overdue come first. Rollouts that can't be read come after them: one broken file
+        stops no other rollout, but nobody watches its traffic, and ticking it raises the error that
+        names the file.
         """
         now, limit = fields.moment(now, "due(now=)"), fields.whole(limit, "limit")
         overdue, broken = [], []
@@ -135,11 +137,11 @@ class FileStore:
         return [*(id for _, id in sorted(overdue)), *sorted(broken)][:limit]
 
     def last(self, service: str) -> Rollout | None:
-        """The newest rollout of a service, by its creation.
+        """Return the newest rollout of a service, by its creation; None if there is none.
 
-        A file of which not even the service can be read might be of this one, and then two rollouts
-        would move the same traffic: so it is a `StateError` until it is restored or moved away. One
-        that says it is another service's is nobody's trouble here.
+        A file whose service can't be read might be of this one, and then two rollouts would move
+        the same traffic: so it is a `StateError` until it is restored or moved away. Broken files
+        of other services are ignored.
         """
         newest: tuple[datetime, str] | None = None
         for id in self._ids():
@@ -152,8 +154,8 @@ class FileStore:
         return None if newest is None else self.load(newest[1])
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
-        """Every note with its id ``rollout/serial/n``, oldest first, up to the state as it is
-        stored now; read while you iterate.
+        """Yield every note with its id ``rollout/serial/n``, oldest first, up to the state as it is
+        stored now. They are read while you iterate.
         """
         stored = self.load(id)
         return iter(()) if stored is None else self._notes(id, stored.serial)
@@ -165,11 +167,11 @@ class FileStore:
                 yield f"{id}/{saved}/{n}", note_of(text, where=f"{path}: line {number}")
 
     def driving(self, id: str) -> AbstractContextManager[None]:
-        """Keep a second driver out while this is open, also one in this process; `ConflictError`
-        says who has it, and since when.
+        """Keep a second driver out while this is open, also one in this process.
 
-        It ends with the process however that ends, with SIGKILL too; a process that this one
-        *forks* without an exec shares it.
+        Raises `ConflictError`, which names the process that drives it and since when. The lock ends
+        with the process however that ends, with SIGKILL too; a process that this one *forks*
+        without an exec shares it.
         """
         return driven(self._path(id, "driver"), id)
 
@@ -179,19 +181,19 @@ class FileStore:
         return os.path.join(self._directory, f"{stem_of(fields.name(id, 'id'))}.{suffix}")
 
     def _ids(self) -> list[str]:
-        """The ids that there are states of. Files that this store would not have named are somebody
-        else's, and left alone.
+        """Return the ids of all stored states. Files that this store would not have named are
+        ignored.
         """
         with os_errors_as_store_errors(f"{self._directory} can't be listed"):
             names = os.listdir(self._directory)
-        found = (id_of(name.removesuffix(".json")) for name in names if name.endswith(".json"))
-        return [id for id in found if id is not None]
+        ids = (id_of(name.removesuffix(".json")) for name in names if name.endswith(".json"))
+        return [id for id in ids if id is not None]
 
     def _read(self, path: str) -> bytes | None:
-        """The bytes of a file; None if there is none.
+        """Return the bytes of a file; None if there is none.
 
-        A directory that has gone is not an empty one: nothing would be due in it, and anything
-        could be started.
+        A directory that has gone is an error, not an empty one: nothing would be due in it, and
+        anything could be started.
         """
         with os_errors_as_store_errors(f"{path} can't be read"):
             try:
@@ -202,8 +204,10 @@ class FileStore:
                 return None
 
     def _glance(self, id: str) -> dict[str, Any] | None:
-        """A state as bare JSON: enough to list many by what stays readable in every FORMAT, at a
-        twentieth of the cost of loading.
+        """Return a state as bare JSON; None if there is none.
+
+        It is for lists: it costs a twentieth of loading, and the keys that are used are the same in
+        every FORMAT.
         """
         path = self._path(id, "json")
         text = self._read(path)
@@ -224,13 +228,13 @@ class FileStore:
         return _time(data, ("wake_at",), self._path(id, "json"))
 
     def _starting(self, id: str) -> AbstractContextManager[None]:
-        """One new rollout at a time. No id has a file name that begins like this one."""
+        """Let one new rollout be saved at a time. No id has a file name that begins with ``~``."""
         return locked(
             os.path.join(self._directory, "~start.lock"), id, "the first save of another rollout"
         )
 
     def _active(self, service: str) -> str | None:
-        """A rollout of this service that has not ended."""
+        """Return the id of a rollout of this service that has not ended; None if there is none."""
         for id in self._ids():
             data = self._glance(id)
             if (
@@ -239,12 +243,13 @@ class FileStore:
                 or data.get("wake_at", "") is None
             ):
                 continue
-            found = self.load(id)
-            if found is not None and not found.final:
+            rollout = self.load(id)
+            if rollout is not None and not rollout.final:
                 return id
         return None
 
     def _replace(self, id: str, state: bytes) -> None:
+        """Replace a state by a rename, on the disk when it returns."""
         new = self._path(id, "tmp")
         with opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, f"{new} can't be written") as fd:
             _journal.write(fd, state)
@@ -257,8 +262,8 @@ class FileStore:
             self._sync()
 
     def _sync(self) -> None:
-        """Wait until the directory's own entries are on the disk: a renamed file is not safe before
-        that.
+        """Wait until the directory's own entries are on the disk: before that, a rename can be lost
+        in a power cut.
         """
         fd = os.open(self._directory, os.O_RDONLY)
         try:

@@ -1,6 +1,4 @@
-"""Files for stores: ids as file names, errors of the operating system as `StoreError`, locks
-(``flock``).
-"""
+"""Files for stores: ids as file names, an `OSError` as a `StoreError`, and locks (``flock``)."""
 
 from __future__ import annotations
 
@@ -38,34 +36,36 @@ HOPELESS: Final = frozenset(
         errno.ENAMETOOLONG,
     }
 )
-"""What does not pass by itself: rights, a read-only file system, a directory that is not there. All
-else (full, I/O, too many) may.
+"""Errors that do not pass by themselves: rights, a read-only file system, a directory that does not
+exist. All others (full, I/O, too many) may.
 """
 
 
 @contextmanager
 def os_errors_as_store_errors(what: str, *, failure: Failure | None = None) -> Iterator[None]:
-    """An `OSError` becomes a `StoreError`: ``what`` was not done, why, and whether it may pass (or
-    ``failure``, if that is known).
+    """Raise a `StoreError` for every `OSError`.
+
+    ``what`` begins its message: the thing that was not done. ``failure``, if given, is how it
+    failed; else the error's number decides between TRANSIENT and PERMANENT.
     """
     try:
         yield
     except OSError as error:
         kind = failure or (Failure.PERMANENT if error.errno in HOPELESS else Failure.TRANSIENT)
-        mend = (
-            ""
-            if failure
-            else "; mend the directory or its rights"
-            if kind is Failure.PERMANENT
-            else "; it may pass: try again"
-        )
-        raise StoreError(f"{what}: {error}{mend}", failure=kind) from error
+        if failure:
+            hint = ""
+        elif kind is Failure.PERMANENT:
+            hint = "; mend the directory or its rights"
+        else:
+            hint = "; it may pass: try again"
+        raise StoreError(f"{what}: {error}{hint}", failure=kind) from error
 
 
 @contextmanager
 def opened(path: str, flags: int, what: str) -> Iterator[int]:
-    """A file descriptor. Only its opening is told as ``what`` failed; what is raised while it is
-    open is for others to tell.
+    """Open a file and yield its descriptor.
+
+    Only an error of the opening becomes a `StoreError` that begins with ``what``.
     """
     with os_errors_as_store_errors(what):
         fd = os.open(path, flags, 0o666)
@@ -76,18 +76,18 @@ def opened(path: str, flags: int, what: str) -> Iterator[int]:
 
 
 SEPARATORS: Final = str.maketrans("/:", "+=")
-"""What no file name may have everywhere, and what stands for it; neither of these is in any id."""
+"""The characters of ids that not every file system allows, to others that no id has."""
 
 
 BACK: Final = str.maketrans("+=", "/:")
+"""The way back of `SEPARATORS`."""
 
 
 def stem_of(id: str) -> str:
-    """The file name of a valid id, without a suffix: ``checkout/42`` is ``checkout+42``. At most
-    161 characters.
+    """Return the file name of a valid id, without a suffix: ``checkout+42`` for ``checkout/42``.
 
-    Which letters are capitals is a number behind ``~``, the first letter in its lowest bit:
-    ``Checkout`` is ``checkout~1``.
+    It has at most 161 characters. Capitals are a hexadecimal number after ``~``, the first
+    character in its lowest bit: ``checkout~1`` for ``Checkout``.
     """
     capitals = 0
     for i, letter in enumerate(id):
@@ -97,7 +97,7 @@ def stem_of(id: str) -> str:
 
 
 def id_of(stem: str) -> str | None:
-    """The id of a file name; None if no id has that name."""
+    """Return the id of a file name; None if no id has that name."""
     small, _, capitals = stem.partition("~")
     with suppress(ValueError, StrategyError):
         bits = int(capitals or "0", 16)
@@ -115,17 +115,18 @@ if sys.platform != "win32":
 
 
 WAIT: Final = 10.0
-"""Seconds that a save waits for another one. One takes milliseconds; a disk that hangs takes longer
-than this, and then the driver must go on without the store, because it may have to roll back.
+"""Seconds that a save waits for another one. A save takes milliseconds; a disk that hangs takes
+longer than this, and then the driver must go on without the store, because it may have to roll
+back.
 """
 
 
 NAP: Final = 0.005
-"""Seconds between two tries."""
+"""Seconds between two tries to lock."""
 
 
 def need_locks(store: str) -> None:
-    """Refuse to work where there is no ``flock``: two drivers would move the same traffic."""
+    """Raise `StoreError` where there is no ``flock``: two drivers would move the same traffic."""
     if sys.platform == "win32":
         raise StoreError(
             f"{store} needs flock, which Windows has not; use another store",
@@ -135,12 +136,13 @@ def need_locks(store: str) -> None:
 
 @contextmanager
 def locked(path: str, id: str, other: str) -> Iterator[None]:
-    """Hold the lock of a save, waiting for ``other`` to let go; `StoreError`, TRANSIENT, if it has
-    not within `WAIT`.
+    """Hold the lock of a save; `StoreError`, TRANSIENT, if it is not free within `WAIT`.
+
+    ``other`` names its holder in the message.
     """
     with opened(path, os.O_RDWR | os.O_CREAT, f"rollout {id!r} can't be locked for a save") as fd:
         end = time.monotonic() + WAIT
-        while not _got(fd):
+        while not _try_lock(fd):
             if time.monotonic() >= end:
                 raise StoreError(
                     f"rollout {id!r} was not saved: {other} has not ended within {WAIT:g} "
@@ -152,26 +154,26 @@ def locked(path: str, id: str, other: str) -> Iterator[None]:
 
 @contextmanager
 def driven(path: str, id: str) -> Iterator[None]:
-    """Keep a second driver of ``id`` out, also one in this process; `ConflictError` says who has
-    it, and since when.
+    """Keep a second driver of ``id`` out, also one in this process.
+
+    Raises `ConflictError`, which names the process that drives it and since when.
     """
     what = f"rollout {id!r} can't be locked for a driver"
     with opened(path, os.O_RDWR | os.O_CREAT, what) as fd:
         with os_errors_as_store_errors(what):
-            if not _got(fd):
+            if not _try_lock(fd):
                 raise ConflictError(
-                    f"rollout {id!r} is driven by {_who(fd)}; leave it to that one, or stop "
+                    f"rollout {id!r} is driven by {_holder(fd)}; leave it to that one, or stop "
                     "it and try again"
                 )
-        with suppress(
-            OSError
-        ):  # the name is a courtesy; a full disk must not keep out the driver that rolls back
+        # The name is a courtesy: a full disk must not keep out the driver that rolls back.
+        with suppress(OSError):
             os.ftruncate(fd, 0)
-            os.pwrite(fd, _me(), 0)
+            os.pwrite(fd, _this_process(), 0)
         yield
 
 
-def _got(fd: int) -> bool:
+def _try_lock(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -179,14 +181,12 @@ def _got(fd: int) -> bool:
     return True
 
 
-def _me() -> bytes:
+def _this_process() -> bytes:
     since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return f"process {os.getpid()} on {os.uname().nodename} since {since}".encode()
 
 
-def _who(fd: int) -> str:
-    """Who holds the lock, as that one wrote it."""
-    return (
-        os.pread(fd, 400, 0).decode("utf-8", "replace")
-        or "another process, which has not said which"
-    )
+def _holder(fd: int) -> str:
+    """Return the name of the process that holds the lock, as that process wrote it."""
+    name = os.pread(fd, 400, 0).decode("utf-8", "replace")
+    return name or "another process, which has not said which"

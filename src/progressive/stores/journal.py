@@ -1,15 +1,15 @@
-"""The notes of one rollout in one file: only ever appended to, and committed by the state that is
-stored beside it.
+"""A journal: the notes of one rollout in one file, only ever appended to, and committed by the
+state that is stored beside it.
 
-Each save adds its notes, one on a line as `dumps_note` writes them, and then a line that says which
-save they were::
+Each save appends its notes, one on a line as `dumps_note` writes them, and then a line with its
+serial, the serial before and the number of its notes::
 
     {"saved":5,"after":4,"notes":2}
 
-Saved 5 counts once the *state* says 5, which is written after the journal is on the disk. So
-everything behind the line of the state's serial was interrupted: readers stop before it, and the
-next save cuts it off. ``after`` chains the saves, so that a line that was lost or edited is noticed
-instead of read over.
+Save 5 is committed once the stored *state* has serial 5, which is written after the journal is on
+the disk. So everything after the line of the state's serial was interrupted: readers stop before
+it, and the next save cuts it off. ``after`` chains the saves, so that a line that was lost or
+edited is noticed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ import attrs
 from progressive.errors import StateError
 
 BLOCK: Final = 4096
-"""Bytes read at a time from the end. One is nearly always enough: the last line is the one that is
-looked for.
+"""Bytes read at a time from the end. One block is nearly always enough, because the last line is
+mostly the one to find.
 """
 
 SAVED: Final = re.compile(rb'\{"saved":(\d{1,18}),"after":(\d{1,18}|null),"notes":(\d{1,18})\}\n')
-"""The line of a save, and nothing that is nearly one; a note begins with its kind."""
+"""Matches exactly the line of a save; a note begins with its kind."""
 
 
 @attrs.frozen(kw_only=True)
 class _Saved:
-    """The line that ends the notes of one save. ``after`` is the serial before; None where the
-    journal begins.
+    """The line that ends the notes of one save.
+
+    ``saved`` is its serial, ``after`` the serial before (None where the journal begins), ``notes``
+    the number of its notes.
     """
 
     saved: int
@@ -48,12 +50,15 @@ class _Saved:
 
 
 def append(path: str, notes: Sequence[bytes], *, serial: int, after: int | None) -> bool:
-    """Add the notes of one save and wait until they are on the disk. ``after`` is the serial that
-    the stored state has now.
+    """Append the notes of one save and wait until they are on the disk.
 
-    True if the journal begins here: the name of its file may not be on the disk yet. What an
-    interrupted save left behind is cut off first. `StateError` if state and journal are not of one
-    piece; nothing is cut then.
+    The rest of an interrupted save is cut off first. True if the journal begins here: the name of
+    its file may then not be on the disk yet.
+
+    * ``serial``: that of this save.
+    * ``after``: that of the stored state; None if there is none.
+
+    Raises `StateError`, and changes nothing, if state and journal do not belong together.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -75,20 +80,20 @@ def append(path: str, notes: Sequence[bytes], *, serial: int, after: int | None)
 
 
 def write(fd: int, data: bytes) -> None:
-    """All of it: a nearly full disk takes a part, and says so only when it is asked again."""
+    """Write all of ``data``: a nearly full disk takes a part, and fails only at the next write."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
 
 def committed(path: str, serial: int) -> Iterator[tuple[int, int, int, bytes]]:
-    """Every committed note up to ``serial``, oldest first: the number of its line, its save's
-    serial, its place in it, its text.
+    """Yield every committed note up to ``serial``, oldest first.
 
-    A journal that is not there is empty (somebody archived it). One in which anything is missing up
-    to ``serial`` is a `StateError`.
+    Each is (number of its line from 1, serial of its save, index in that save, text). A journal
+    that does not exist is empty: somebody archived it. Raises `StateError` if anything is missing
+    up to ``serial``.
     """
-    try:  # only the opening may find nothing; the file is closed by the with below
+    try:  # only the opening may find no file; it is closed by the with below
         file = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         return
@@ -115,12 +120,13 @@ def committed(path: str, serial: int) -> Iterator[tuple[int, int, int, bytes]]:
             before, lines = saved.saved, []
             if before == serial:
                 return
-    raise _apart(path, serial, before)
+    raise _mismatch(path, serial, before)
 
 
 def _committed_end(fd: int, size: int, found: int | None, path: str) -> int:
-    """The offset behind the line of the save that the stored state is of: everything after it was
-    interrupted.
+    """Return the offset after the line of the save with serial ``found``, that of the stored state.
+
+    Everything after it was interrupted. Raises `StateError` if there is no such line.
     """
     last: int | None = None
     whole = False
@@ -133,15 +139,16 @@ def _committed_end(fd: int, size: int, found: int | None, path: str) -> int:
         if saved.saved == found:
             return end
         if saved.after != found:
-            raise _apart(path, found, saved.saved)
+            raise _mismatch(path, found, saved.saved)
     if found is None or not whole:
         return 0
-    raise _apart(path, found, last)
+    raise _mismatch(path, found, last)
 
 
 def _backwards(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """The complete lines, last first, each with the offset behind it. What stands after the last
-    line feed is torn and left out.
+    """Yield the complete lines, last first, each with the offset after it.
+
+    A line without a line feed was torn, and is left out.
     """
     kept, at, whole = b"", size, False
     while at > 0:
@@ -160,17 +167,17 @@ def _backwards(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _parse(line: bytes) -> _Saved | None:
-    """The line of a save, or None: a note, or what a power cut left of a line."""
-    found = SAVED.fullmatch(line)
-    if found is None:
+    """Parse the line of a save; None for a note, or for a line that a power cut has torn."""
+    match = SAVED.fullmatch(line)
+    if match is None:
         return None
-    saved, after, notes = found.groups()
+    saved, after, notes = match.groups()
     return _Saved(
         saved=int(saved), after=None if after == b"null" else int(after), notes=int(notes)
     )
 
 
-def _apart(path: str, state: int | None, journal: int | None) -> StateError:
+def _mismatch(path: str, state: int | None, journal: int | None) -> StateError:
     stored = "no state is stored" if state is None else f"the stored state is at serial {state}"
     held = "has no notes of it" if journal is None else f"has notes of serial {journal}"
     return StateError(

@@ -1,9 +1,9 @@
-"""Rollouts in one SQLite database, on one machine: the store to embed.
+"""A store in one SQLite database, on one machine: the store to embed.
 
-Of a rollout there is one row in ``rollouts`` (its ``state`` is exactly what `progressive.dumps`
-writes; the columns beside it are taken from that at every save, for finding it) and a row in
-``notes`` for each note. Beside ``rollouts.db`` there is a directory ``rollouts.db-drivers`` with a
-file for each rollout that was driven; it may stay behind, only the lock on it counts (see `_lock`).
+A rollout has one row in ``rollouts`` (its ``state`` is exactly as `progressive.dumps` writes it;
+the other columns are copied from it at every save, to find it by) and a row in ``notes`` for each
+note. Beside ``rollouts.db`` there is a directory ``rollouts.db-drivers`` with a file for each
+rollout that was driven; it may stay behind, only the lock on it counts.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ SAVE: Final = """INSERT INTO rollouts (id, service, created, active, wake_at, st
     ON CONFLICT (id) DO UPDATE SET service = excluded.service, created = excluded.created,
     active = excluded.active, wake_at = excluded.wake_at, state = excluded.state"""
 
-# Text is asked for as bytes: whatever an editor or a broken disk has made of it is then for the
-# codec to refuse, by its path.
+# Text is selected as bytes, so that the codec, and not SQLite, refuses text that an editor or a
+# broken disk has damaged.
 LOAD: Final = "SELECT CAST(state AS BLOB) FROM rollouts WHERE id = ?"
 DUE: Final = "SELECT id FROM rollouts WHERE wake_at <= ? ORDER BY wake_at, id LIMIT ?"
 LAST: Final = (
@@ -51,27 +51,28 @@ NOTES: Final = """SELECT serial, n, CAST(note AS BLOB) FROM notes
     WHERE rollout = ? AND (serial, n) > (?, ?) AND serial <= ? ORDER BY serial, n LIMIT ?"""
 
 PAGE: Final = 500
-"""Notes that are read at a time: a few hundred kilobytes, and milliseconds for which a save has to
-wait.
-"""
+"""Notes that are read at a time: a few hundred kilobytes, for which a save waits milliseconds."""
 
 MANY: Final = 2**31
-"""More rollouts than there are; SQLite takes no number of any size."""
+"""The largest ``limit`` that is passed on: SQLite takes no larger integers than 64 bits."""
 
 NO_KINDS: Final = Kinds()
 
 
 class SqliteStore:
-    """Rollouts in the SQLite database ``path``, which is made if its directory exists. Safe for
-    threads and processes; atomic and durable.
+    """A store in an SQLite database, for threads and processes; atomic and durable.
 
-    That a service has one active rollout is held by an index of the database itself. ``kinds`` are
-    your own step and check kinds. Everything but a wrong id or path (`StrategyError`) and a stored
-    text that can't be understood (`StateError`, which names its row; it is never overwritten) is a
-    `StoreError`, and then what was stored stands: TRANSIENT (locked, full) may pass; PERMANENT
-    (read-only, corrupt, another application's, of a newer layout) needs a person; UNKNOWN means
-    that the commit itself failed, so load before saving again. There is nothing to close. Not for
-    network file systems, and not for Windows, which has no `flock`.
+    An index of the database keeps a service to one active rollout. There is nothing to close.
+
+    * ``path``: of the database, which is made if its directory exists.
+    * ``kinds``: your own kinds of steps and checks.
+
+    Raises `StrategyError` for a wrong id or path, and `StateError`, which names the row, for stored
+    text that can't be understood; it is never overwritten. Every other failure is a `StoreError`,
+    and then the stored state stands: TRANSIENT (locked, full) may pass; PERMANENT (read-only,
+    corrupt, another application's, of a newer layout) needs a person; UNKNOWN means that the commit
+    itself failed, so load before saving again. Not for network file systems, and not for Windows,
+    which has no `flock`.
     """
 
     def __init__(self, path: str | os.PathLike[str], kinds: Kinds = NO_KINDS) -> None:
@@ -83,9 +84,8 @@ class SqliteStore:
                 "its own; "
                 "give the path of a file, or use progressive.testing.MemoryStore"
             )
-        self._path = os.path.realpath(
-            name
-        )  # one place for the locks of drivers, by whatever name the file is reached
+        # One directory for the drivers' locks, by whatever name the database is opened.
+        self._path = os.path.realpath(name)
         self._kinds = kinds
         self._database = Database(path=self._path)
         self._database.make()
@@ -96,12 +96,11 @@ class SqliteStore:
     # ------------------------------------------------------------------------------------ the store
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
-        """Store both or neither, if the stored serial is ``expected`` (None: not stored yet), else
-        `ConflictError`.
+        """Store a rollout and its notes, both or neither.
 
-        Saving once more exactly what is stored does nothing. A rollout whose service has another
-        active one, which has not ended, is a `ConflictError` that names it, also if both are
-        started at the same moment.
+        Idempotent: saving exactly what is stored does nothing. ``expected`` is the stored serial,
+        None if it is not stored yet. Raises `ConflictError` if that is another, and for a rollout
+        whose service has another active one, even if both are started at the same moment.
         """
         id, state = rollout.id, dumps(rollout, self._kinds)
         texts = [(id, rollout.serial, n, dumps_note(note)) for n, note in enumerate(notes)]
@@ -112,35 +111,37 @@ class SqliteStore:
             stored = self._stored(db, id)
             found = None if stored is None else stored.serial
             if may_replace(rollout, notes, expected=expected, found=found, same=stored == rollout):
-                self._of_one_piece(db, id, found)
-                _put(db, rollout, state)
+                self._check_notes(db, id, found)
+                _upsert(db, rollout, state)
                 db.executemany(APPEND, texts)
 
     def load(self, id: str) -> Rollout | None:
-        """The rollout as it was last saved; None if there is none. `StateError` names the database,
-        the rollout and the place in it.
+        """Return the rollout as it was last saved; None if there is none.
+
+        Raises `StateError` with the database, the rollout and the place in it.
         """
         with self._database.reading(f"rollout {fields.name(id, 'id')!r} can't be read") as db:
             return self._stored(db, id)
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        """The ids whose ``wake_at`` has come, the longest overdue first, ``limit`` at most; also
-        those whose state can't be read.
+        """Return the ids whose ``wake_at`` is at or before ``now``, at most ``limit``.
+
+        The longest overdue come first. Rollouts whose state can't be read are among them.
         """
         overdue = (_time(fields.moment(now, "due(now=)")), min(fields.whole(limit, "limit"), MANY))
         with self._database.reading("what is due can't be read") as db:
             return [id for (id,) in db.execute(DUE, overdue)]
 
     def last(self, service: str) -> Rollout | None:
-        """The newest rollout of a service, by its creation."""
+        """Return the newest rollout of a service, by its creation; None if there is none."""
         with self._database.reading(f"the last rollout of {service!r} can't be read") as db:
             for id, text in db.execute(LAST, (service,)):
                 return rollout_of(text, id, self._kinds, where=self._where(id))
         return None
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
-        """Every note with its id ``rollout/serial/n``, oldest first, up to now; read while you
-        iterate, and no save waits for you.
+        """Yield every note with its id ``rollout/serial/n``, oldest first, up to those that are
+        stored now. They are read in pages while you iterate, and no save waits for you.
         """
         with self._database.reading(
             f"the notes of rollout {fields.name(id, 'id')!r} can't be read"
@@ -159,11 +160,11 @@ class SqliteStore:
             last = page[-1][:2]
 
     def driving(self, id: str) -> AbstractContextManager[None]:
-        """Keep a second driver out while this is open, also one in this process; `ConflictError`
-        says who has it, and since when.
+        """Keep a second driver out while this is open, also one in this process.
 
-        It is a `flock` on a file beside the database. It ends with the process however that ends,
-        with SIGKILL too; a process that this one *forks* without an exec shares it.
+        Raises `ConflictError`, which names the process that drives it and since when. It is a
+        `flock` on a file beside the database. It ends with the process however that ends, with
+        SIGKILL too; a process that this one *forks* without an exec shares it.
         """
         directory = f"{self._path}-drivers"
         path = os.path.join(directory, f"{stem_of(fields.name(id, 'id'))}.driver")
@@ -184,9 +185,10 @@ class SqliteStore:
             return rollout_of(text, id, self._kinds, where=self._where(id))
         return None
 
-    def _of_one_piece(self, db: sqlite3.Connection, id: str, found: int | None) -> None:
-        """`StateError` if there are notes of a later save than the state's: another one's trail
-        must not become this one's.
+    def _check_notes(self, db: sqlite3.Connection, id: str, found: int | None) -> None:
+        """Raise `StateError` if there are notes of a later save than the state's, ``found``.
+
+        The notes of another history must not become part of this one.
         """
         [(newest,)] = db.execute(NEWEST, (id,))
         if newest is not None and (found is None or newest > found):
@@ -206,11 +208,10 @@ class SqliteStore:
             return db.execute(NOTES, (id, *last, upto, PAGE)).fetchall()
 
 
-def _put(db: sqlite3.Connection, rollout: Rollout, state: str) -> None:
-    service, wake_at = (
-        rollout.release.service,
-        None if rollout.wake_at is None else _time(rollout.wake_at),
-    )
+def _upsert(db: sqlite3.Connection, rollout: Rollout, state: str) -> None:
+    """Insert or update the row of a rollout; `ConflictError` if its service has another one."""
+    service = rollout.release.service
+    wake_at = None if rollout.wake_at is None else _time(rollout.wake_at)
     try:
         db.execute(
             SAVE,
@@ -223,5 +224,5 @@ def _put(db: sqlite3.Connection, rollout: Rollout, state: str) -> None:
 
 
 def _time(at: datetime) -> str:
-    """A time as text that sorts by time: always with milliseconds."""
+    """Format a time as text that sorts by time: always with milliseconds."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

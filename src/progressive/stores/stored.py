@@ -1,6 +1,4 @@
-"""What every store says of stored text that it can't read, and of a save that may not replace what
-is stored.
-"""
+"""Rules that all stores share: reading stored text, and which save may replace what is stored."""
 
 from __future__ import annotations
 
@@ -16,8 +14,9 @@ __all__ = ["may_replace", "note_of", "rollout_of", "second", "unreadable"]
 
 
 def rollout_of(text: str | bytes, id: str, kinds: Kinds, *, where: str) -> Rollout:
-    """The rollout ``id`` that is stored as ``text``; `StateError` with its path behind
-    ``where``.
+    """Read the rollout ``id`` from its stored text.
+
+    Raises `StateError`, whose path begins with ``where``.
     """
     try:
         rollout = loads(text, kinds)
@@ -31,7 +30,7 @@ def rollout_of(text: str | bytes, id: str, kinds: Kinds, *, where: str) -> Rollo
 
 
 def note_of(text: str | bytes, *, where: str) -> Note:
-    """The note that is stored as ``text``; `StateError` with its path behind ``where``."""
+    """Read a note from its stored text. Raises `StateError`, whose path begins with ``where``."""
     try:
         return loads_note(text)
     except StateError as error:
@@ -39,7 +38,7 @@ def note_of(text: str | bytes, *, where: str) -> Note:
 
 
 def unreadable(where: str, place: str, why: str) -> StateError:
-    """What stands at ``place`` can't be understood, and is not touched."""
+    """Make the error for stored text that can't be understood, and is left as it is."""
     return StateError(
         f"{why}. It is left as it is: restore it, or move it away", path=f"{where}: {place}"
     )
@@ -48,11 +47,10 @@ def unreadable(where: str, place: str, why: str) -> StateError:
 def may_replace(
     rollout: Rollout, notes: Sequence[Note], *, expected: int | None, found: int | None, same: bool
 ) -> bool:
-    """Does this save change what is stored? ``found`` is the stored serial (None: nothing is),
-    ``same`` if it is this very rollout.
+    """Return whether a save is to be made; False if exactly this is stored already.
 
-    False if exactly this is stored already. `ConflictError` if the compare-and-set is lost, or the
-    serial does not rise.
+    ``found`` is the stored serial (None: nothing is stored), ``same`` whether the stored rollout is
+    equal. Raises `ConflictError` if the compare-and-set is lost, or the serial does not rise.
     """
     if found != expected:
         is_at = "not stored" if found is None else f"at serial {found}"
@@ -77,7 +75,7 @@ def may_replace(
 
 
 def second(rollout: Rollout, other: str) -> ConflictError:
-    """Two active rollouts would move the same traffic."""
+    """Make the error for a second active rollout of a service: both would move its traffic."""
     return ConflictError(
         f"service {rollout.release.service!r} has an active rollout, {other!r}; let it end, "
         f"or abort it, before starting {rollout.id!r}"

@@ -1,11 +1,11 @@
-"""Recorded looks, and what the question of another strategy finds among them.
+"""Answer the looks of another strategy from recorded ones.
 
-The other strategy may ask in other windows. What was counted in one window can't be divided, so a
-question is answered by the recorded windows that lie in it whole, merged. One that would cut a
-recorded window in two waits until the window is whole; so looks are never taken more often than
-they were recorded, nor more often than the strategy asks for them. One about a time in which
-nothing was recorded waits too. It is not told that there was no data: that would be a word about
-the candidate, and after a pass it would not keep traffic from being raised.
+The other strategy may ask for other windows. The counts of a window can't be divided, so a question
+is answered by the recorded windows that lie whole in it, merged. One that would cut a recorded
+window in two waits until the window is whole; so looks are never taken more often than they were
+recorded, nor more often than the strategy asks for them. One about a time in which nothing was
+recorded waits too. Its answer is not "no data": that would be a statement about the candidate, and
+after a pass it would not keep traffic from being raised.
 """
 
 from __future__ import annotations
@@ -39,16 +39,18 @@ from progressive.rollout.events import Measured
 __all__ = ["PROMPT", "Series", "Taken", "counted", "taken"]
 
 PROMPT: Final = seconds(5)
-"""What was noted within this time of a visit is taken to be of that visit: calls take time, and a
-loop of ticks wakes a little late. Later than this it was something else. A shorter time without a
-look is no gap.
+"""A note within this time of a visit counts as part of it: calls take time, and a loop of ticks
+wakes a little late. A shorter time without a look is no gap.
 """
 
 
 @attrs.frozen(kw_only=True)
 class Taken:
-    """One recorded look: when it was answered, for which analyses, and why it says nothing (None:
-    it says something).
+    """One recorded look.
+
+    * ``at``: when it was answered.
+    * ``analyses``: those for which it was taken.
+    * ``broken``: why the engine could not judge it; None if it could.
     """
 
     at: datetime
@@ -62,45 +64,43 @@ class Taken:
 
     @property
     def end(self) -> datetime:
-        """Up to where its numbers reach, which may be a little past what was asked, or short of
-        it.
+        """The end of what its numbers cover, which may be a little before or after the end of its
+        window.
         """
         return self.look.covered.end
 
     @property
     def horizon(self) -> datetime:
-        """Up to where it was asked: for a metric without lag, the read of the router in the same
+        """The end of its window: for a metric without lag, the read of the router in the same
         visit.
         """
         return self.look.window.end
 
 
 def taken(answers: Iterable[Measured]) -> tuple[Taken, ...]:
-    """The looks of one metric, by time, each once; those of the preflight left out, which were
-    before any traffic.
-    """
+    """Return the looks of one metric by time, each once, without those of the preflight."""
     looks = [event for event in dict.fromkeys(answers) if event.analyses != (PREFLIGHT,)]
     counted = any(event.look.reading is not None for event in looks)
-    found = [
+    unsorted = [
         Taken(at=event.at, analyses=event.analyses, look=event.look, broken=_broken(event, counted))
         for event in looks
     ]
-    return tuple(sorted(found, key=lambda each: (each.start, each.end, each.at, each.analyses)))
+    return tuple(sorted(unsorted, key=lambda each: (each.start, each.end, each.at, each.analyses)))
 
 
 def _broken(event: Measured, counted: bool) -> str | None:
-    """Why the engine took nothing from this answer; None if it did."""
+    """Return why the engine could not judge this look; None if it could."""
     look = event.look
-    for _, found in look.tracks:
-        if isinstance(found, NoAnswer):
-            return found.why
+    for _, measurement in look.tracks:
+        if isinstance(measurement, NoAnswer):
+            return measurement.why
     if look.covered.end < look.window.start or look.covered.end > event.at + OVERSHOOT:
         return "it covered another time than was asked"
     return "a counter gave no reading" if counted and look.reading is None else None
 
 
 def apart(looks: Iterable[Taken]) -> Iterator[Taken]:
-    """Those that said something, without any that overlaps one before it."""
+    """Yield the looks that could be judged, without any that overlaps an earlier one."""
     end: datetime | None = None
     for each in looks:
         if each.broken is None and each.look.window.length and (end is None or each.start >= end):
@@ -110,8 +110,13 @@ def apart(looks: Iterable[Taken]) -> Iterator[Taken]:
 
 @attrs.frozen(kw_only=True)
 class Series:
-    """The looks that answer one analysis' questions for one metric: its own where it has any,
-    otherwise those of the others.
+    """The recorded looks that answer one analysis for one metric: its own where it has any,
+    otherwise those of other analyses.
+
+    * ``good``: those that could be judged; they do not overlap.
+    * ``broken``: those that could not.
+    * ``openings``: the opening readings of a counter.
+    * ``lag``: the metric's.
     """
 
     good: tuple[Taken, ...]
@@ -121,9 +126,7 @@ class Series:
 
     @classmethod
     def of(cls, looks: Sequence[Taken], analyses: tuple[str, ...], lag: timedelta) -> Series:
-        """Out of all ``looks`` of the metric, for whichever of the ``analyses`` was recorded.
-        ``lag`` is the metric's.
-        """
+        """Select from all ``looks`` of a metric those for ``analyses``. ``lag`` is the metric's."""
         own = [each for each in looks if any(name in analyses for name in each.analyses)]
         mine = list(apart(own))
         starts = [each.start for each in mine]
@@ -148,11 +151,13 @@ class Series:
     def answer(
         self, command: Measure, *, now: datetime, until: datetime, growing: bool
     ) -> Measured | None:
-        """What this question was answered with, and when; None: not yet, ask again later.
+        """Return the recorded answer to a look; None if there is none yet, and it is to be asked
+        again later.
 
-        An answer up to ``until`` is to a question of ``now``, if what it covers was there to be
-        asked for by then. ``growing``: the window ends at the last read, so a later question will
-        reach further.
+        * ``now``: the time of the question.
+        * ``until``: an answer up to then is to a question of ``now``, if its window was complete.
+        * ``growing``: whether the window ends at the last read, so that a later question reaches
+          further.
         """
         window = command.window
         if not window.length:
@@ -161,15 +166,15 @@ class Series:
         silent = [
             each for each in self.broken if each.start < window.end and each.horizon > window.start
         ]
-        told = [
+        failed = [
             each
             for each in silent
             if each.horizon <= window.end
             and each.at >= now
             and self._reached(each, now, until, growing)
         ]
-        if told and (not inside or told[0].at < inside[-1].at):
-            return _unanswered(command, told[0].at, told[0])
+        if failed and (not inside or failed[0].at < inside[-1].at):
+            return _unanswered(command, failed[0].at, failed[0])
         whole = bool(inside) and inside[-1].horizon == window.end
         if inside and (whole or not coming):
             return self._merged(command, inside, now, growing)
@@ -183,8 +188,8 @@ class Series:
             f"the recording has no look at {command.metric} from {window.start:%H:%M:%S} to "
             f"{window.end:%H:%M:%S}"
         )
-        # It is the last of its stretch, and nothing waits for it. Stable is silent too, so that
-        # this is not held against the candidate.
+        # It is the last of its stable period, and nothing waits for it. Stable has no data either,
+        # so that this does not count against the candidate.
         return _measured(
             command,
             now,
@@ -193,7 +198,7 @@ class Series:
         )
 
     def gaps(self, window: Window) -> Iterator[Window]:
-        """The times in which no look lies that lies whole in ``window``."""
+        """Yield the times in ``window`` that no look covers which lies whole in it."""
         end = window.start
         for each in self.good[bisect_left(self.good, window.start, key=lambda look: look.start) :]:
             if each.start >= window.end or each.end > window.end + PROMPT:
@@ -207,8 +212,8 @@ class Series:
     def _inside(
         self, window: Window, now: datetime, until: datetime, growing: bool
     ) -> tuple[list[Taken], bool]:
-        """The looks that lie in the window and were answered by now; and whether waiting brings
-        more.
+        """Return the looks that lie in the window and were answered by now, and whether more will
+        come.
         """
         inside: list[Taken] = []
         coming = False
@@ -224,12 +229,13 @@ class Series:
         return inside, coming
 
     def _reached(self, each: Taken, now: datetime, until: datetime, growing: bool) -> bool:
-        """Was it answered by now, or in the visit that is now?"""
+        """Return whether a look was answered by now, or in the present visit."""
         return each.at <= now or (growing and each.horizon + self.lag <= now and each.at <= until)
 
     def _opening(self, command: Measure, now: datetime, until: datetime) -> Measured | None:
-        """A counter's first reading. Where none was recorded, its windows begin where they were
-        asked for.
+        """Return a counter's opening reading.
+
+        Where none was recorded, its windows begin where they were asked for.
         """
         tried = [each for each in self.openings if each.start == command.window.start]
         for each in tried:
@@ -237,26 +243,26 @@ class Series:
                 if each.broken is not None:
                     return _unanswered(command, each.at, each)
                 return _measured(command, max(now, each.at), _opened(command), each.look.covered)
-        return (
-            None
-            if any(each.at > now for each in tried)
-            else _measured(command, now, _opened(command), command.window)
-        )
+        if any(each.at > now for each in tried):
+            return None
+        return _measured(command, now, _opened(command), command.window)
 
     def _merged(
         self, command: Measure, inside: list[Taken], now: datetime, growing: bool
     ) -> Measured:
-        """Those that fit together as one look; what comes after a change of query or of buckets is
-        for the next question.
+        """Merge looks into one, up to a change of the query or of the buckets; the rest is for the
+        next question.
         """
-        found: dict[Track, Measurement] = {}
+        merged: dict[Track, Measurement] = {}
         used: list[Taken] = []
         for each in inside:
             if each.look.fingerprint != inside[0].look.fingerprint:
                 break
             try:
-                found = {
-                    track: merge(found[track], each.look.of(track)) if used else each.look.of(track)
+                merged = {
+                    track: merge(merged[track], each.look.of(track))
+                    if used
+                    else each.look.of(track)
                     for track in command.tracks
                 }
             except StrategyError:
@@ -272,7 +278,7 @@ class Series:
         )
         end = window.end if closed else last.end
         at = max(now, *(each.at for each in used))
-        return _measured(command, at, list(found.items()), Window(window.start, end), last.look)
+        return _measured(command, at, list(merged.items()), Window(window.start, end), last.look)
 
 
 def _measured(
@@ -302,18 +308,19 @@ def _opened(command: Measure) -> list[tuple[Track, Measurement]]:
 
 
 def _unanswered(command: Measure, at: datetime, each: Taken) -> Measured:
-    """What was answered, of which one part at least was no answer."""
-    found: list[tuple[Track, Measurement]] = [
+    """Return a look that was answered, with at least one track as `NoAnswer`."""
+    tracks: list[tuple[Track, Measurement]] = [
         (track, each.look.of(track)) for track in command.tracks
     ]
-    if not any(isinstance(measured, NoAnswer) for _, measured in found):
-        found = [(track, NoAnswer(each.broken or "")) for track in command.tracks]
-    return _measured(command, at, found, command.window)
+    if not any(isinstance(measured, NoAnswer) for _, measured in tracks):
+        tracks = [(track, NoAnswer(each.broken or "")) for track in command.tracks]
+    return _measured(command, at, tracks, command.window)
 
 
 def counted(looks: Sequence[Taken]) -> Iterator[tuple[Taken, Counts | Histogram | Moments]]:
-    """What was counted on the candidate, each request once: by looks that said something, else by
-    the longest of those that did not.
+    """Yield what was counted on the candidate, each request once.
+
+    Looks that could be judged come first; the longest of the others fill the gaps.
     """
     kept = list(apart(looks))
     silent = [each for each in looks if each.broken is not None and each.end > each.start]
@@ -322,5 +329,6 @@ def counted(looks: Sequence[Taken]) -> Iterator[tuple[Taken, Counts | Histogram 
         if i == 0 or kept[i - 1].end <= each.start:
             kept.insert(i, each)
     for each in kept:
-        if isinstance(found := each.look.of(Track.CANDIDATE), Counts | Histogram | Moments):
-            yield each, found
+        measured = each.look.of(Track.CANDIDATE)
+        if isinstance(measured, Counts | Histogram | Moments):
+            yield each, measured

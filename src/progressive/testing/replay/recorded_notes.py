@@ -1,5 +1,5 @@
-"""The notes of one rollout in the order in which they were written, however they are given: in a
-file, shuffled, twice, with ids or without.
+"""Put the notes of one rollout into the order in which they were written, however they are given:
+in a file, shuffled, twice, with ids or without.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from progressive.rollout.notes import (
 __all__ = ["Written", "as_asked", "by_time", "in_order", "notes_from"]
 
 STEP: Final = seconds(5)
-"""A clock that is set back by less than this swaps what hardly matters. From a larger step on,
-nobody knows what came first.
+"""A clock that is set back by less than this changes the order of few notes. From a larger step on
+the order counts as unknown.
 """
 
 SAVED: Final = b'{"saved":'
-"""How a line begins that ends a save in the journal of a `FileStore`; a note begins with its
+"""The beginning of a line that ends a save in the journal of a `FileStore`; a note begins with its
 kind.
 """
 
@@ -44,12 +44,11 @@ RANK: Final = {kind: rank for rank, kind in enumerate(get_args(Note))}
 
 
 def notes_from(path: str | os.PathLike[str]) -> tuple[Note, ...]:
-    """The notes in a file of JSON lines: one on each line as `progressive.codec.dumps_note` writes
-    them; empty lines are passed over.
+    """Read notes from a file of JSON lines, each as `progressive.codec.dumps_note` writes it.
 
-    It may also be the journal of a `FileStore` (``<id>.notes``): what an interrupted save left
-    behind its last whole save is left out. Raises `StateError` for a line that is no note, with its
-    number and what to do, and `OSError` if the file can't be read.
+    Empty lines are ignored. The file may also be the journal of a `FileStore` (``<id>.notes``); the
+    rest of an interrupted save after the last whole one is ignored. Raises `StateError` for a line
+    that is no note, with its number and what to do, and `OSError` if the file can't be read.
     """
     name = os.fsdecode(path)
     with open(path, "rb") as file:
@@ -66,20 +65,21 @@ def _note(line: bytes, where: str) -> Note:
     try:
         return loads_note(line)
     except StateError as error:
-        mend = (
+        hint = (
             "each line must be one whole note as dumps_note writes it; mend this one, or write "
             "the file anew from the store"
         )
-        raise StateError(f"{error.why}; {mend}", path=f"{where}: {error.path}") from None
+        raise StateError(f"{error.why}; {hint}", path=f"{where}: {error.path}") from None
 
 
 @attrs.frozen(kw_only=True)
 class Written:
-    """``notes`` by time. ``exact``: their ids say in which order they were written, also within one
-    moment.
+    """Notes in the order of time.
 
-    ``torn`` is the moment from which on the order is not known, because the clock stepped back;
-    None if it is known to the end.
+    * ``exact``: whether their ids gave the order in which they were written, also within one
+      moment.
+    * ``torn``: the moment from which on the order is not known, because the clock stepped back;
+      None if it is known to the end.
     """
 
     notes: tuple[Note, ...]
@@ -88,8 +88,9 @@ class Written:
 
 
 def in_order(given: Iterable[Note | tuple[str, Note]]) -> Written:
-    """Notes, or pairs as a store gives them. `StrategyError` if they are not those of one rollout,
-    from its beginning on.
+    """Order notes, or pairs of id and note as a store gives them.
+
+    Raises `StrategyError` if they are not those of one rollout, from its beginning on.
     """
     ids: list[tuple[str, int, int]] = []
     notes: list[Note] = []
@@ -110,7 +111,7 @@ def in_order(given: Iterable[Note | tuple[str, Note]]) -> Written:
         )
     if len(rollouts := sorted({rollout for rollout, _, _ in ids})) > 1:
         raise _mixed(" and ".join(map(repr, rollouts)))
-    entered = _of_one_piece(notes)
+    entered = _check_epochs(notes)
     if len(ids) < len(notes):
         return Written(
             notes=tuple(sorted(dict.fromkeys(notes), key=by_time)), exact=False, torn=_torn(entered)
@@ -138,8 +139,11 @@ def _id(id: object, i: int) -> tuple[str, int, int]:
     return rollout, int(order[0]), int(order[1])
 
 
-def _of_one_piece(notes: list[Note]) -> list[PhaseEntered]:
-    """The phases and steps, one for each epoch from the first on."""
+def _check_epochs(notes: list[Note]) -> list[PhaseEntered]:
+    """Return the phases and steps that were entered, by epoch.
+
+    Raises `StrategyError` unless there is one for each epoch, from the first on.
+    """
     entered = sorted(
         {note for note in notes if isinstance(note, PhaseEntered)},
         key=lambda note: (note.epoch, repr(note)),
@@ -157,8 +161,9 @@ def _of_one_piece(notes: list[Note]) -> list[PhaseEntered]:
 
 
 def _torn(written: Iterable[Note]) -> datetime | None:
-    """Where the clock stepped back, by notes in the order in which they were written: the earliest
-    time that came twice.
+    """Return the earliest time that came twice, by notes in the order in which they were written.
+
+    None if the clock never stepped back.
     """
     latest: datetime | None = None
     torn: datetime | None = None
@@ -183,8 +188,8 @@ def _mixed(what: str) -> StrategyError:
 
 
 def by_time(note: Note) -> tuple[datetime, int, datetime, str]:
-    """An order that depends on nothing but the notes: in one moment by kind, and what was said at
-    different times as it was said.
+    """Return a key that orders notes by nothing but themselves: by time, within one moment by kind,
+    then by the event's own time.
     """
     return (
         note.at,
@@ -195,7 +200,7 @@ def by_time(note: Note) -> tuple[datetime, int, datetime, str]:
 
 
 def as_asked(notes: Iterable[Asked]) -> Iterator[Asked]:
-    """By time; in one moment upwards, then back down, because that is how a rollout moves."""
+    """Order requests of traffic by time; within one moment up, then down, as a rollout goes."""
     current = Traffic()
     for _, together in groupby(notes, key=lambda note: note.at):
         group = sorted(together, key=lambda note: _shares(note.traffic))

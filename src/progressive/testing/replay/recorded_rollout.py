@@ -1,8 +1,8 @@
-"""What one rollout left behind, by time: what it asked for, what the router served, what was
-measured, what people and hooks said.
+"""The record of one rollout by time: its desired traffic, the traffic that was served, its looks,
+persons' events and the answers of hooks, gates and the fleet.
 
-Reads that showed what was there before leave no note; so a moment at which somebody is known to
-have driven it is the time of a note, or the end of a window.
+Reads that showed no change leave no note; so the moments at which it is known to have been driven
+are the times of notes and the ends of windows.
 """
 
 from __future__ import annotations
@@ -53,14 +53,15 @@ Answer = TypeVar("Answer", bound=Any)
 
 @attrs.frozen(kw_only=True)
 class RecordedRollout:
-    """The notes of one rollout in the order of time, and what they say of each moment."""
+    """The notes of one rollout in the order of time, with questions about each moment."""
 
     written: Written
 
     @classmethod
     def of(cls, given: Iterable[Note | tuple[str, Note]]) -> RecordedRollout:
-        """Out of notes, or of pairs as a store gives them. `StrategyError` if they are not those of
-        one rollout, from its beginning on.
+        """Make it of notes, or of pairs of id and note as a store gives them.
+
+        Raises `StrategyError` if they are not those of one rollout, from its beginning on.
         """
         return cls(written=in_order(given))
 
@@ -70,7 +71,7 @@ class RecordedRollout:
 
     @property
     def torn(self) -> datetime | None:
-        """From when on the order of things is not known; None if it is known to the end."""
+        """The moment from which on the order of notes is not known; None if it is to the end."""
         return self.written.torn
 
     def _all(self, kind: type[Answer]) -> tuple[Answer, ...]:
@@ -115,19 +116,17 @@ class RecordedRollout:
         return self.notes[-1].at
 
     def phase(self, at: datetime) -> Phase:
-        """The phase that it was in, once everything of this moment had happened."""
+        """Return the phase that it was in, once everything of this moment had happened."""
         entered = [note for note in self.entered if note.at <= at]
         return Phase(entered[-1].phase) if entered else Phase.PENDING
 
     def traffic(self, at: datetime) -> Traffic:
-        """What it asked for at this moment."""
+        """Return the traffic that it asked for at this moment."""
         i = bisect_right(self.asked, at, key=lambda note: note.at)
         return self.asked[i - 1].traffic if i else Traffic()
 
     def raised(self, since: datetime) -> datetime | None:
-        """When it asked for more traffic for the first time since this moment; every gate was open
-        then.
-        """
+        """Return when it first raised its traffic since this moment; every gate was open then."""
         return next((note.at for note in self._raises if note.at >= since), None)
 
     @cached_property
@@ -141,33 +140,31 @@ class RecordedRollout:
 
     @cached_property
     def moments(self) -> tuple[datetime, ...]:
-        """Every moment at which somebody is known to have driven it."""
+        """Every moment at which it is known to have been driven."""
         read = [each.horizon for looks in self.looks.values() for each in looks]
         return tuple(sorted({*read, *(note.at for note in self.notes)}))
 
     def visits(self, plan: Plan) -> tuple[datetime, ...]:
-        """These moments, for metrics with a lag as ``plan`` has it: they were asked that much after
-        the end of their windows.
+        """Return the moments at which it was driven, with the lags of the metrics of ``plan``: a
+        look is taken that long after the end of its window.
 
         Such a window ends at a visit only before a raise or an end, which wait for the look up to
         the last read.
         """
         lags = {metric.name: metric.lag for metric in plan.metrics}
         turns = {note.at for note in self.entered}
-        found = {note.at for note in self.notes}
+        visits = {note.at for note in self.notes}
         for name, looks in self.looks.items():
             lag = lags.get(name, timedelta())
-            found |= {each.horizon + lag for each in looks} | {
-                each.horizon for each in looks if each.at in turns
-            }
-        return tuple(sorted(found))
+            visits |= {each.horizon + lag for each in looks}
+            visits |= {each.horizon for each in looks if each.at in turns}
+        return tuple(sorted(visits))
 
     def lateness(self, plan: Plan) -> timedelta:
-        """How late its driver may have come: not at all if most looks were taken when they were
-        due, by the intervals of ``plan``.
+        """Return how late its driver may have come, by the intervals of ``plan``.
 
-        Otherwise as long as most looks are; one that came even later than ``watch_every`` left a
-        note.
+        Zero if most looks were taken when they were due. Otherwise the usual length of a look, at
+        most ``watch_every``; a driver that came later than that left a note.
         """
         intervals = {series.metric.name: series.analysis.interval for series in plan.series}
         due = [
@@ -180,8 +177,9 @@ class RecordedRollout:
         return min(length, plan.watch_every) if by > PROMPT else timedelta()
 
     def away(self, watch_every: timedelta) -> tuple[tuple[datetime, datetime], ...]:
-        """The times in which nobody came by, as notes said afterwards; ``watch_every`` is how long
-        it may be until the next one does.
+        """Return the times, as (start, end), in which nobody drove it, by the notes of lateness.
+
+        ``watch_every`` is the time between two reads that still counts as watched.
         """
         return tuple((note.at - note.by - watch_every, note.at) for note in self._all(Late))
 
@@ -189,10 +187,12 @@ class RecordedRollout:
 
     @cached_property
     def served(self) -> tuple[Verified | Drifted, ...]:
-        """Every state of the router that was noted. In one moment drift comes first, for it ended
-        there, then what was asked for, in turn.
+        """Every state of the router that was noted.
+
+        Within one moment drift comes first, because it ended there, then the traffic that was asked
+        for, in order.
         """
-        found = tuple(note for note in self.notes if isinstance(note, Verified | Drifted))
+        states = tuple(note for note in self.notes if isinstance(note, Verified | Drifted))
 
         def turn(note: Verified | Drifted) -> int:
             if isinstance(note, Drifted):
@@ -204,23 +204,23 @@ class RecordedRollout:
             ]
             return asked[-1] if asked else -1
 
-        return (
-            found
-            if self.written.exact
-            else tuple(sorted(found, key=lambda note: (note.at, turn(note))))
-        )
+        if self.written.exact:
+            return states
+        return tuple(sorted(states, key=lambda note: (note.at, turn(note))))
 
     @cached_property
     def looks(self) -> dict[str, tuple[Taken, ...]]:
-        """The looks at each metric."""
-        found: dict[str, list[Measured]] = {}
-        for note in self._happened:
+        """The looks at each metric, by its name."""
+        by_metric: dict[str, list[Measured]] = {}
+        for note in self._events:
             if isinstance(note.event, Measured):
-                found.setdefault(note.event.look.metric, []).append(note.event)
-        return {name: looks for name, events in sorted(found.items()) if (looks := taken(events))}
+                by_metric.setdefault(note.event.look.metric, []).append(note.event)
+        return {
+            name: looks for name, events in sorted(by_metric.items()) if (looks := taken(events))
+        }
 
     def series(self, metric: Metric, analyses: tuple[str, ...]) -> Series:
-        """The looks that answer the questions of these analyses for this metric."""
+        """Return the looks that answer these analyses for this metric."""
         key = (metric.name, metric.lag, analyses)
         if key not in self._series:
             self._series[key] = Series.of(self.looks.get(metric.name, ()), analyses, metric.lag)
@@ -231,23 +231,24 @@ class RecordedRollout:
         return {}
 
     def kind(self, metric: str) -> Kind | None:
-        """What kind of number was recorded under this name; None if nothing but silence was."""
-        found = (
+        """Return the kind of a recorded metric; None if it was never answered with data."""
+        measurements = (
             measured for each in self.looks.get(metric, ()) for _, measured in each.look.tracks
         )
-        return next((KINDS[type(measured)] for measured in found if type(measured) in KINDS), None)
+        kinds = (KINDS[type(each)] for each in measurements if type(each) in KINDS)
+        return next(kinds, None)
 
     @cached_property
-    def _happened(self) -> tuple[EventRecorded, ...]:
+    def _events(self) -> tuple[EventRecorded, ...]:
         return self._all(EventRecorded)
 
     @cached_property
-    def said(self) -> tuple[tuple[EventRecorded, bool], ...]:
-        """What people said, by time; and whether it was heard after the tick of that moment, and
-        not with it.
+    def person_events(self) -> tuple[tuple[EventRecorded, bool], ...]:
+        """The persons' events by time, each with whether it was decided after the tick of that
+        moment, not with it.
 
-        What is submitted between two ticks is decided at the time of the first, which is before it
-        was said.
+        An event that is submitted between two ticks is decided at the time of the first, which is
+        earlier than its own.
         """
         found = []
         before: Note | None = None
@@ -261,21 +262,21 @@ class RecordedRollout:
         return tuple(found)
 
     def step_of(self, event: Skip) -> str:
-        """The step that a skip meant."""
+        """Return the step that a skip was meant for."""
         steps = [note.step for note in self.entered if note.epoch <= event.epoch and note.step]
         return steps[-1] if steps else ""
 
     def failed(self, command: str) -> tuple[EventRecorded, ...]:
-        """The calls of one kind of command that failed."""
+        """Return the failures of one kind of command."""
         return tuple(
             note
-            for note in self._happened
+            for note in self._events
             if isinstance(note.event, CommandFailed) and note.event.command == command
         )
 
     @cached_property
     def unread(self) -> dict[datetime, CommandFailed]:
-        """Why the router could not be read, by when it was tried."""
+        """The reads of the router that failed, by their time."""
         return {
             note.at: note.event
             for note in self.failed("read")
@@ -289,26 +290,24 @@ class RecordedRollout:
 
     @cached_property
     def surveys(self) -> tuple[EventRecorded, ...]:
-        """What the fleet said, each that differed from the one before, and when it did not answer;
-        nothing if there was none.
-        """
-        answered = (note for note in self._happened if isinstance(note.event, Surveyed))
+        """The answers of the fleet that differed from the one before, and the failed surveys."""
+        answered = (note for note in self._events if isinstance(note.event, Surveyed))
         return tuple(sorted((*answered, *self.failed("survey")), key=by_time))
 
     def hook(self, step: str) -> tuple[EventRecorded, ...]:
-        """The answers of the hook of a step, each that differed from the one before."""
+        """Return the answers of the hook of a step that differed from the one before."""
         return tuple(
             note
-            for note in self._happened
+            for note in self._events
             if isinstance(note.event, HookAnswered) and note.event.step == step
         )
 
     def gate(self, gate: str) -> tuple[EventRecorded, ...]:
-        """The answers of a gate that were noted: when it was closed, and when it was open again
-        after that.
+        """Return the answers of a gate that were noted: closed, and open for the first time after
+        that.
         """
         return tuple(
             note
-            for note in self._happened
+            for note in self._events
             if isinstance(note.event, GateAnswered) and note.event.gate == gate
         )

@@ -1,9 +1,8 @@
-"""A world that answers commands with what was recorded: the router, the metrics, the fleet, hooks
-and gates of a rollout that was.
+"""A world that answers commands from a recording: its router, metrics, fleet, hooks and gates.
 
 An answer that was recorded after the question, with nothing else in between, is the answer to it,
-and the call took that long. Where there is none yet, the command stays open, as a call does that
-has not come back.
+and the call took that long. Where there is none yet, the command stays open, like a call that has
+not returned.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ from .recorded_rollout import RecordedRollout
 __all__ = ["RecordedWorld"]
 
 CALL: Final = seconds(30)
-"""What a look may take, as `Ports.timeout` has it if nobody says otherwise."""
+"""The longest time of a look, as the default of `Ports.timeout`."""
 
 ANYTHING: Final[dict[Kind, Measurement]] = {
     Kind.RATIO: Counts(events=0, trials=1),
@@ -73,17 +72,18 @@ ANYTHING: Final[dict[Kind, Measurement]] = {
     Kind.VALUE: Gauge(samples=(0.0,)),
 }
 READY: Final = Capacity(percent(100))
-"""What preflight is told, which asks whether metrics answer and stable is ready: the recorded
-rollout has begun, so this one may.
+"""The answer to the preflight's survey; `ANYTHING` is that to its looks. The recorded rollout has
+begun, so this one may begin too.
 """
 
 
 @attrs.define(kw_only=True)
 class RecordedWorld:
-    """It changes in one way only: the router goes on to the next state that was noted, when it is
-    read or written at that time.
+    """The ports of a recorded rollout.
 
-    ``gaps`` are the times that were asked about and in which nothing was recorded, by metric.
+    Its only change is that the router goes on to the next state that was noted, when it is read or
+    written at that time. ``gaps`` are the times, by metric, that were asked for and in which
+    nothing was recorded.
     """
 
     recording: RecordedRollout
@@ -92,23 +92,23 @@ class RecordedWorld:
     _next: int = 0
 
     def answer(self, command: Command, rollout: Rollout, now: datetime) -> Event | None:
-        """What came of this command; None: nothing yet. The event's time is ``now`` or a little
-        later.
+        """Return the recorded answer to a command, at ``now`` or a little later; None if there is
+        none yet.
         """
-        found: Event | None = ANSWERED[type(command)](self, command, rollout, now)
-        return found
+        event: Event | None = ANSWERED[type(command)](self, command, rollout, now)
+        return event
 
     def _at_once(self, at: datetime, now: datetime) -> bool:
-        """Does what was noted at ``at`` answer what is asked now?"""
+        """Return whether a note of ``at`` answers a question of ``now``."""
         if at <= now:
             return True
         moments = self.recording.moments
         return at <= now + PROMPT and bisect_left(moments, at) == bisect_right(moments, now)
 
     def _last(self, notes: Sequence[EventRecorded], now: datetime) -> EventRecorded | None:
-        """The last of these answers that is there by now."""
-        there = [note for note in notes if self._at_once(note.at, now)]
-        return there[-1] if there else None
+        """Return the last of these answers that is there by now."""
+        answered = [note for note in notes if self._at_once(note.at, now)]
+        return answered[-1] if answered else None
 
     def _inspect(self, command: Inspect, rollout: Rollout, now: datetime) -> Event:
         return Inspected(at=now, fleet=bool(self.recording.surveys))
@@ -120,7 +120,7 @@ class RecordedWorld:
             return attrs.evolve(failed, at=now, epoch=rollout.epoch)
         self._pass_over(now)
         state = self._state
-        # Drift comes by itself; what was asked for is served only once it is asked for here too.
+        # Drift comes by itself; other traffic is served only once it is asked for here too.
         if (
             state is not None
             and state.at <= now
@@ -155,7 +155,7 @@ class RecordedWorld:
         )
 
     def unread(self, now: datetime) -> CommandFailed | None:
-        """Why the router could not be read at the last moment that is known; None if it could."""
+        """Return the failed read at the last moment that is known; None if it did not fail."""
         i = bisect_right(self.recording.moments, now)
         return self.recording.unread.get(self.recording.moments[i - 1]) if i else None
 
@@ -165,8 +165,8 @@ class RecordedWorld:
         return states[self._next] if self._next < len(states) else None
 
     def _pass_over(self, now: datetime) -> None:
-        """Notes that say once more what is served already, as the one does that follows on
-        something edited and put back.
+        """Skip notes of a state that is served already, such as the one after an edit that was put
+        back.
         """
         while isinstance(state := self._state, Verified) and state.at <= now:
             if (state.traffic, state.version) != (self.served.traffic, self.served.version):
@@ -174,9 +174,7 @@ class RecordedWorld:
             self._next += 1
 
     def _go_on(self, state: Verified | Drifted) -> None:
-        """The router serves this from now on. Markers are left out: who claims a router is not a
-        matter of a replay.
-        """
+        """Make the router serve this state. Markers are left out: ownership is not replayed."""
         self._next += 1
         if isinstance(state, Drifted):
             self.served = attrs.evolve(state.served, marker=None)
@@ -187,14 +185,14 @@ class RecordedWorld:
 
     def _measure(self, command: Measure, rollout: Rollout, now: datetime) -> Event | None:
         if command.analyses == (PREFLIGHT,):
-            there = (
+            tracks = (
                 (Track.STABLE, ANYTHING[command.metric.kind]),
                 (Track.CANDIDATE, NoData("not asked")),
             )
             return Measured(
                 at=now,
                 analyses=command.analyses,
-                look=Look(metric=command.metric.name, window=command.window, tracks=there),
+                look=Look(metric=command.metric.name, window=command.window, tracks=tracks),
             )
         verified = rollout.routing.verified_at
         growing = verified is not None and command.window.end >= min(
@@ -204,24 +202,24 @@ class RecordedWorld:
         i = bisect_right(moments, now)
         until = moments[i] if i < len(moments) and moments[i] <= now + CALL else now
         series = self.recording.series(command.metric, command.analyses)
-        found = series.answer(command, now=now, until=until, growing=growing)
+        event = series.answer(command, now=now, until=until, growing=growing)
         if (
-            found is not None
+            event is not None
             and command.window.length
-            and not any(isinstance(each, NoAnswer) for _, each in found.look.tracks)
+            and not any(isinstance(each, NoAnswer) for _, each in event.look.tracks)
         ):
-            self.gaps += [(command.metric.name, gap) for gap in series.gaps(found.look.covered)]
-        return found
+            self.gaps += [(command.metric.name, gap) for gap in series.gaps(event.look.covered)]
+        return event
 
     def _survey(self, command: Survey, rollout: Rollout, now: datetime) -> Event | None:
-        """What the fleet said last; every answer that differed from the one before was noted."""
+        """Return the last survey; every answer that differed from the one before was noted."""
         surveys = self.recording.surveys
-        there = bisect_right(surveys, now, key=lambda note: note.at)
+        count = bisect_right(surveys, now, key=lambda note: note.at)
         if rollout.phase is Phase.PENDING:
             tracks = next(
                 (
                     note.event.tracks
-                    for note in reversed(surveys[:there])
+                    for note in reversed(surveys[:count])
                     if isinstance(note.event, Surveyed)
                 ),
                 (),
@@ -233,11 +231,11 @@ class RecordedWorld:
                     Track.STABLE: READY,
                 },
             )
-        event = surveys[there - 1].event if there else None
+        event = surveys[count - 1].event if count else None
         return attrs.evolve(event, at=now) if isinstance(event, Surveyed | CommandFailed) else None
 
     def _run_hook(self, command: RunHook, rollout: Rollout, now: datetime) -> Event | None:
-        """What the hook of this step said last, if it has not been heard yet."""
+        """Return the last answer of the hook of this step, unless the rollout has it already."""
         last = self._last(self.recording.hook(command.step), now)
         if (
             last is None
@@ -248,8 +246,8 @@ class RecordedWorld:
         return attrs.evolve(last.event, at=max(now, last.at), epoch=command.epoch)
 
     def _ask_gate(self, command: AskGate, rollout: Rollout, now: datetime) -> Event:
-        """Closed for as long as it was, at most until traffic was raised. A gate that was always
-        open left no note.
+        """Return whether the gate was open: closed for as long as it was, at most until traffic was
+        raised. A gate that was always open left no note.
         """
         raised = self.recording.raised(now)
         noted = [
@@ -263,11 +261,11 @@ class RecordedWorld:
         if (
             last is not None
             and isinstance(last.event, GateAnswered)
-            and isinstance(said := last.event.answer, ClosedUntil)
+            and isinstance(closed := last.event.answer, ClosedUntil)
         ):
             opened = self.recording.raised(last.at)
-            until = said.at if opened is None else min(said.at, opened)
-            answer = ClosedUntil(until, said.why) if at < until else answer
+            until = closed.at if opened is None else min(closed.at, opened)
+            answer = ClosedUntil(until, closed.why) if at < until else answer
         return GateAnswered(at=at, epoch=command.epoch, gate=command.gate, answer=answer)
 
 
@@ -280,4 +278,4 @@ ANSWERED: Final[dict[type, Callable[[RecordedWorld, Any, Rollout, datetime], Eve
     RunHook: RecordedWorld._run_hook,
     Survey: RecordedWorld._survey,
 }
-"""No way to retire anything: a rollout that is promoted is at its end here."""
+"""There is none for `Retire`: a replay ends with the promotion."""

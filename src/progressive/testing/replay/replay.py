@@ -1,4 +1,4 @@
-"""What if: a recorded rollout, judged again under another strategy."""
+"""Replay a recorded rollout under another strategy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SOMEBODY: Final = Release(
     candidate=Version("new"),
     baseline=Version("old", backend="baseline"),
 )
-"""Who was released, if nothing is said: notes do not tell."""
+"""The default release; notes do not have it."""
 
 
 def replay(
@@ -45,27 +45,27 @@ def replay(
     *,
     release: Release | None = None,
 ) -> Replay:
-    """What would have become of a recorded rollout under ``strategy``: other thresholds, another
-    test, other times or weights.
+    """Replay a recorded rollout under ``strategy``: other thresholds, another test, other times or
+    weights.
 
-    ``notes`` are all notes of one rollout, in any order: ``store.notes(id)``, `notes_from` of a
-    file, what an observer collected, or the `Story` of a simulated one. The recorded rollout may
-    have been of any strategy, and need not have ended. ``strategy`` is whatever has a ``plan``; a
-    stored `Rollout` is judged again as it was. ``release`` is named in the texts; by default it is
-    that of the story or of the stored rollout.
+    * ``notes``: all notes of one rollout, in any order: ``store.notes(id)``, `notes_from` of a
+      file, those that an observer collected, or the `Story` of a simulated one. The recorded
+      rollout may have been of any strategy, and need not have ended.
+    * ``strategy``: anything with a ``plan``; a stored `Rollout` is judged again as it was.
+    * ``release``: named in the texts; by default that of the story or of the stored rollout.
 
-    The strategy is driven by the engine itself through the recorded time, with the recorded
-    answers, as long as the traffic that it asks for is what was recorded; an answer after that
-    would be a guess, so `Replay.unknown_from` says where it ends. A raise is taken for the recorded
-    one if the recorded driver made it at its next visit, as late as it usually came. Questions
-    about other windows than the recorded ones are answered by those that lie in them whole; where
-    nothing was recorded there is no answer, and what needs one waits.
+    The engine itself drives the strategy through the recorded time, with the recorded answers, as
+    long as it asks for the recorded traffic; an answer after that would be a guess, so
+    `Replay.unknown_from` is where it ends. A raise counts as the recorded one if the recorded
+    driver made it at its next visit, as late as it usually came. Looks in other windows than the
+    recorded ones are answered by the recorded windows that lie whole in them; where nothing was
+    recorded there is no answer, and a check that needs one waits.
 
-    Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for what is no
-    note or has no plan, for no notes, for those of several rollouts or without their beginning, for
-    a metric that was recorded as another kind, and for a release without a stable version.
+    Pure: the same notes and strategy give an equal `Replay`. Raises `StrategyError` for a value
+    that is no note, a strategy without a plan, no notes, notes of several rollouts or without their
+    beginning, a metric that was recorded as another kind, and a release without a stable version.
     """
-    _is_no_path(notes)
+    _refuse_path(notes)
     if not isinstance(notes, Story | Iterable):
         raise StrategyError(
             f"replay(notes): {fields.brief(notes)} has no notes; pass store.notes(id), "
@@ -78,7 +78,7 @@ def replay(
             f"replay(strategy): {fields.brief(strategy)} has no plan; pass a Canary(...), a "
             "BlueGreen(...) or a stored Rollout"
         )
-    _of_the_same_kind(recording, plan)
+    _require_same_kinds(recording, plan)
     release = _release(notes, strategy) if release is None else release
     at = recording.began
     rollout = begin(plan, release, id="replayed", at=recording.last if at is None else at)
@@ -90,7 +90,7 @@ def replay(
 # --------------------------------------------------------------------------------------- in numbers
 
 
-def _is_no_path(notes: object) -> None:
+def _refuse_path(notes: object) -> None:
     if isinstance(notes, str | bytes | PathLike):
         raise StrategyError(
             f"replay(notes): {fields.brief(notes)} is no note; to read them from a file, use "
@@ -104,7 +104,7 @@ def _release(notes: object, strategy: object) -> Release:
 
 
 def _replay_of(recording: RecordedRollout, rerun: Rerun) -> Replay:
-    """What came of the strategy, beside what was recorded."""
+    """Compare the replayed rollout with the recorded one."""
     end, plan = rerun.ending, rerun.rollout.plan
     assert end is not None
     before, after = _split(recording, end.at if rerun.unknown_from is None else rerun.unknown_from)
@@ -121,13 +121,13 @@ def _replay_of(recording: RecordedRollout, rerun: Rerun) -> Replay:
         missing=tuple(metric.name for metric in plan.metrics if metric.name not in recording.looks),
         gaps=tuple(dict.fromkeys(rerun.world.gaps)),
         differences=tuple(_differences(recording.judged, rerun.notes)),
-        notes=tuple(note for note in rerun.notes if not _before_the_start(note)),
+        notes=tuple(note for note in rerun.notes if not _of_preflight(note)),
     )
 
 
-def _of_the_same_kind(recording: RecordedRollout, plan: Plan) -> None:
-    """Refuse a metric that means another number under a recorded name: its checks could only fail
-    by mistake.
+def _require_same_kinds(recording: RecordedRollout, plan: Plan) -> None:
+    """Raise `StrategyError` for a metric that was recorded as another kind: its checks would judge
+    other numbers than they mean.
     """
     problems = [
         f"metric {metric.name!r}: it was recorded as a {kind.value}, the strategy means a "
@@ -139,8 +139,8 @@ def _of_the_same_kind(recording: RecordedRollout, plan: Plan) -> None:
         raise StrategyError(problems)
 
 
-def _before_the_start(note: Note) -> bool:
-    """Is it what the preflight was told? Nothing of that was recorded for this strategy."""
+def _of_preflight(note: Note) -> bool:
+    """Return whether a note is of a preflight's measurement, which was made up, not recorded."""
     return (
         isinstance(note, EventRecorded)
         and isinstance(note.event, Measured)
@@ -149,7 +149,7 @@ def _before_the_start(note: Note) -> bool:
 
 
 def _never_began(recording: RecordedRollout, release: Release) -> Replay:
-    """The recorded rollout ended, or ends, before the candidate had any traffic."""
+    """Return the replay of a recording that ends before the candidate had any traffic."""
     end, nothing = recording.ending, Counted()
     why = f"the recorded rollout never began ({end.why}): nothing was measured"
     return Replay(
@@ -169,24 +169,25 @@ def _never_began(recording: RecordedRollout, release: Release) -> Replay:
 
 
 def _split(recording: RecordedRollout, at: datetime) -> tuple[Counted, Counted]:
-    """What was counted on the candidate before ``at``, and from then on; each request once, however
-    many analyses counted it.
+    """Sum what was counted on the candidate before ``at``, and from then on.
+
+    Each request counts once, however many analyses counted it; a window counts where its middle is.
     """
     before: list[Counted] = []
     after: list[Counted] = []
     for name, looks in recording.looks.items():
-        for each, found in counted(looks):
-            if recording.traffic(each.start).reaches(Track.CANDIDATE):
-                half = before if each.start + (each.end - each.start) / 2 < at else after
+        for look, measurement in counted(looks):
+            if recording.traffic(look.start).reaches(Track.CANDIDATE):
+                half = before if look.start + (look.end - look.start) / 2 < at else after
                 half.append(
-                    Counted(((name, found),))
-                    if isinstance(found, Counts)
-                    else Counted(values=((name, found.sample),))
+                    Counted(((name, measurement),))
+                    if isinstance(measurement, Counts)
+                    else Counted(values=((name, measurement.sample),))
                 )
-    return _whole(before), _whole(after)
+    return _total(before), _total(after)
 
 
-def _whole(parts: Iterable[Counted]) -> Counted:
+def _total(parts: Iterable[Counted]) -> Counted:
     return reduce(Counted.__add__, parts, Counted())
 
 
@@ -199,15 +200,15 @@ def _differences(recorded: Iterable[Judged], notes: Iterable[Note]) -> Iterable[
         if then is not None and [note.verdict for note in then] != [
             note.verdict for note in replayed
         ]:
-            said, now = (", ".join(note.verdict for note in judged) for judged in (then, replayed))
-            yield Difference(check=key, at=at, recorded=said, replayed=now, why=replayed[-1].why)
+            old, new = (", ".join(note.verdict for note in judged) for judged in (then, replayed))
+            yield Difference(check=key, at=at, recorded=old, replayed=new, why=replayed[-1].why)
 
 
 def _by_check(notes: Iterable[Judged]) -> dict[tuple[str, datetime], list[Judged]]:
-    """Verdicts by check and moment; several of one moment in an order that depends on nothing but
-    themselves.
+    """Group verdicts by check and moment; those of one moment in an order that does not depend on
+    the order of ``notes``.
     """
-    found = defaultdict(list)
+    groups = defaultdict(list)
     for note in notes:
-        found[f"{note.analysis}/{note.check}", note.at].append(note)
-    return {key: sorted(judged, key=repr) for key, judged in found.items()}
+        groups[f"{note.analysis}/{note.check}", note.at].append(note)
+    return {key: sorted(judged, key=repr) for key, judged in groups.items()}

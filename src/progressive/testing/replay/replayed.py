@@ -1,4 +1,4 @@
-"""What would have become of a recorded rollout, as a value: to read, to compare, to print."""
+"""The result of a replay: a value to read, to compare and to print."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ NO_COUNTS = Counts(events=0, trials=0)
 
 
 def moment(at: datetime) -> str:
-    """A time as people read it; all of them are UTC."""
+    """Format a time for people, in UTC."""
     return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 @attrs.frozen(kw_only=True)
 class Ending:
-    """How a rollout ended, or how it stood when nothing more is known.
+    """How a rollout ended, or its last state that is known.
 
     ``phase`` is PROMOTED or ROLLED_BACK for an end, HELD for one that waits for a person; ``at`` is
-    the moment of that. A way back counts from the moment at which it began, because from then on
-    the candidate lost its traffic.
+    when that began. A rollback counts from its beginning, because from then on the candidate lost
+    its traffic.
     """
 
     phase: Phase
@@ -40,13 +40,13 @@ class Ending:
 
     @classmethod
     def of(cls, note: PhaseEntered) -> Ending:
-        """The end that this note tells."""
+        """Make the ending of the note of a phase."""
         phase = Phase.ROLLED_BACK if note.phase == Phase.ROLLING_BACK else Phase(note.phase)
         return cls(phase=phase, at=note.at, why=note.why)
 
     @property
     def stopped(self) -> bool:
-        """Was the candidate given no more traffic from here on, as far as is known?"""
+        """Whether the candidate was given no more traffic from here on, as far as is known."""
         return self.phase in (Phase.ROLLED_BACK, Phase.HELD)
 
     def __str__(self) -> str:
@@ -55,24 +55,26 @@ class Ending:
 
 @attrs.frozen(repr=False)
 class Counted:
-    """What reached the candidate, as far as it was counted: for each ratio metric by name, the
-    events among the trials.
+    """The requests that reached the candidate, as far as they were counted.
 
-    ``values``: for each metric of durations or of an average, by name, how many values it has. They
-    stand for the requests where no ratio was measured. A level counts nothing.
+    * ``counts``: for each ratio metric by name, events and trials.
+    * ``values``: for each metric of durations or of an average by name, the number of values. They
+      stand for the requests where no ratio was measured.
+
+    A level counts nothing.
     """
 
     counts: tuple[tuple[str, Counts], ...] = ()
     values: tuple[tuple[str, int], ...] = ()
 
     def of(self, metric: str) -> Counts:
-        """The counts of one metric; none of nothing where it was not counted."""
+        """Return the counts of one metric; zeros if it was not counted."""
         return dict(self.counts).get(metric, NO_COUNTS)
 
     @property
     def requests(self) -> int:
-        """The trials of the metric that has the most: each request is counted by several metrics,
-        and is one request.
+        """The trials of the metric that has the most, because several metrics count the same
+        requests.
 
         Where no ratio was measured, the values of the metric that has the most.
         """
@@ -111,8 +113,9 @@ def _added(one: Counts, other: Counts) -> Counts:
 
 @attrs.frozen(kw_only=True)
 class Difference:
-    """One check, at one moment at which both rollouts judged, and not the same. ``why`` is what the
-    replayed one said.
+    """Two different verdicts of one check at the same moment, recorded and replayed.
+
+    ``why`` is the reason of the replayed one.
     """
 
     check: str
@@ -130,24 +133,24 @@ class Difference:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Replay:
-    """What would have become of a recorded rollout under another strategy. ``str()`` is for people;
-    two of the same are equal.
+    """The outcome that a recorded rollout would have had under another strategy.
 
-    ``recorded`` and ``replayed`` are how it ended and how it would have ended. ``unknown_from`` is
-    None if that end is known. Otherwise it is the moment from which on it is not, and
-    ``unknown_why`` says why: what was measured from then on was measured in other traffic than this
-    strategy would have given; ``replayed`` is how it stood there.
+    ``str()`` is for people; two of the same are equal.
 
-    ``exposed`` and ``spared`` are what was counted on the candidate before and after it would have
-    gone back; ``undecided`` is what came after ``unknown_from``. Together they are all that was
-    counted on it. A window counts where its greater part lies.
-
-    ``missing`` are metrics of the strategy at which the recorded rollout never looked: their checks
-    never passed, so nothing is known past the first raise. ``gaps`` are times about which its other
-    checks would have asked and in which nothing was recorded (a longer warm-up, a driver that was
-    away): the answer leaves them out. ``differences`` are the verdicts that both gave at the same
-    moment, and not the same. ``notes`` are the trail of the replayed rollout, as a store would have
-    it.
+    * ``recorded``, ``replayed``: how it ended, and how it would have ended.
+    * ``unknown_from``: None if that end is known; otherwise the moment from which on it is not,
+      because later measurements are of other traffic than this strategy would have given.
+      ``replayed`` is then its state at that moment.
+    * ``unknown_why``: the reason.
+    * ``exposed``, ``spared``: the candidate's requests before and after it would have been rolled
+      back; ``undecided``: those after ``unknown_from``. Together they are all that were counted. A
+      window counts where its greater part lies.
+    * ``missing``: metrics of the strategy that the recorded rollout did not measure. Their checks
+      never pass, so nothing is known past the first raise.
+    * ``gaps``: times for which its other checks would have asked and in which nothing was recorded
+      (a longer warm-up, a driver that was away); they are left out.
+    * ``differences``: different verdicts at the same moment.
+    * ``notes``: the trail of the replayed rollout, as a store would have it.
     """
 
     release: Release
@@ -165,23 +168,21 @@ class Replay:
 
     @property
     def stops_at(self) -> datetime | None:
-        """When it would have gone back, or have been held with nobody known to resume it; None if
-        it did neither while it is known.
+        """When it would have been rolled back, or held without a recorded resume; None if neither
+        is known.
         """
         return self.replayed.at if self.replayed.stopped else None
 
     @property
     def why(self) -> str:
-        """The check that would have stopped it, with its numbers, or whatever else did; how it
-        stood where it did not stop.
+        """The reason of its ending: the check that would have stopped it, with its numbers, or
+        what it waited for.
         """
         return self.replayed.why
 
     @property
     def judgements(self) -> tuple[Judged, ...]:
-        """Every verdict that its checks would have come to, by time, with the reason and the
-        numbers.
-        """
+        """Every judgement of its checks, by time, with the reason and the numbers."""
         return tuple(note for note in self.notes if isinstance(note, Judged))
 
     def __str__(self) -> str:
@@ -246,14 +247,15 @@ class Replay:
 
 
 def _by_name(gaps: Iterable[tuple[str, Window]]) -> dict[str, list[Window]]:
-    found: dict[str, list[Window]] = {}
+    by_name: dict[str, list[Window]] = {}
     for name, gap in gaps:
-        found.setdefault(name, []).append(gap)
-    return found
+        by_name.setdefault(name, []).append(gap)
+    return by_name
 
 
 def _first_of_each(differences: tuple[Difference, ...]) -> Iterable[Difference]:
-    found: dict[str, Difference] = {}
+    """Return the first difference of each check."""
+    by_check: dict[str, Difference] = {}
     for each in differences:
-        found.setdefault(each.check, each)
-    return found.values()
+        by_check.setdefault(each.check, each)
+    return by_check.values()

@@ -1,4 +1,4 @@
-"""What is wrong with a strategy at a load, in plain words, each with a mend that was tried."""
+"""Warn about a strategy at a load, in plain words, each warning with a hint that was tried."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ SEEN: Final = 0.9
 """A regression counts as seen if it is caught with this chance."""
 
 WORTH: Final = 10.0
-"""Times worse than usual: what the first step with traffic should see, because everything after it
-exposes more people.
+"""Times worse than usual: a regression that the first step with traffic should detect, because
+every later one exposes more users.
 """
 
 TRIES: Final = 60
-"""Rollouts to try a mend: enough to tell 90 % from 75 %."""
+"""Rollouts to try a hint: enough to tell 90 % from 75 %."""
 
 OFTEN: Final = 0.05
 """A step that stops more healthy versions than this is worth a warning."""
 
 FALSE_ALARMS: Final = 0.02
-"""So is a plan that surely takes back more healthy versions than this."""
+"""A plan that certainly stops more healthy versions than this is worth a warning."""
 
 LONGER: Final = 12
-"""How many times as long a bake may become before another share is the better advice."""
+"""A bake that would have to be more times as long than this is not advised."""
 
 LONGEST: Final = timedelta(hours=24)
-"""Nor longer than this."""
+"""Nor is one that would be longer than this."""
 
 
 def advice(power: Power) -> Iterator[str]:
-    """Every warning, in the order of the steps."""
+    """Yield every warning, by subject, and by step within a subject."""
     yield from _preflight(power)
     yield from _blind_spots(power)
     yield from _slow_steps(power)
@@ -87,7 +87,7 @@ def _blind_spots(power: Power) -> Iterator[str]:
         if seen < SEEN:
             seen_with = f"{_regression(power, metric, times)} is seen with {_percent(seen)}"
             yield (
-                f"{_exposure(power, step)}: {seen_with}{_mends(power, step, metric, times, checks)}"
+                f"{_exposure(power, step)}: {seen_with}{_hints(power, step, metric, times, checks)}"
             )
 
 
@@ -96,7 +96,7 @@ def _deciding_on(power: Power, metric: Metric) -> list[int]:
 
 
 def _first_judged(power: Power, checks: list[int]) -> int | None:
-    """The first step in which one of these checks can judge and production traffic is at stake."""
+    """Return the first step with production traffic in which one of these checks can judge."""
     for i, traffic in enumerate(power.plan.traffics):
         reached = traffic.reaches(Track.CANDIDATE)
         running = {
@@ -105,23 +105,21 @@ def _first_judged(power: Power, checks: list[int]) -> int | None:
         if (
             reached
             and power.usual(i)
-            and any(c in running and _able(power, c, traffic) for c in checks)
+            and any(c in running and _can_judge(power, c, traffic) for c in checks)
         ):
             return i
     return None
 
 
-def _able(power: Power, c: int, traffic: Traffic) -> bool:
+def _can_judge(power: Power, c: int, traffic: Traffic) -> bool:
     return all(traffic.reaches(track) for track in power.plan.checks[c].check.required_tracks)
 
 
 def _exposure(power: Power, step: int) -> str:
     traffic, span = power.plan.traffics[step], power.usual(step)
-    name, share = (
-        power.plan.steps[step].id,
-        " and ".join(
-            [str(traffic.candidate), *(f"{match.source} {match.name}" for match in traffic.matches)]
-        ),
+    name = power.plan.steps[step].id
+    share = " and ".join(
+        [str(traffic.candidate), *(f"{match.source} {match.name}" for match in traffic.matches)]
     )
     return (
         f"{name}: {share} of {_rate(power, step):.3g} rps for {format_duration(span)} is "
@@ -130,7 +128,7 @@ def _exposure(power: Power, step: int) -> str:
 
 
 def _rate(power: Power, step: int) -> float:
-    """Requests a second to the whole service, on average over the step where they change."""
+    """Return the requests a second to the whole service, on average over a step if they vary."""
     whole = (
         power.load.world().parts(power.plan.traffics[step])[Track.CANDIDATE].users
         * power.usual(step).total_seconds()
@@ -142,7 +140,9 @@ def _regression(power: Power, metric: Metric, times: float) -> str:
     if metric.kind is Kind.LATENCY:
         return f"{metric.name} {times:g} times as slow"
     usual, worse = (_level(power, metric, by) for by in (1.0, times))
-    unit = " %" if metric.kind is Kind.RATIO else f" {metric.unit}" if metric.unit else ""
+    unit = f" {metric.unit}" if metric.unit else ""
+    if metric.kind is Kind.RATIO:
+        unit = " %"
     way = "falling" if metric.bad is Bad.DOWN else "rising"
     return f"{metric.name} {way} from {usual:.3g}{unit} to {worse:.3g}{unit}"
 
@@ -163,24 +163,20 @@ def _level(power: Power, metric: Metric, times: float) -> float:
             return at(behaviour.value, moment)
 
 
-def _mends(power: Power, step: int, metric: Metric, times: float, checks: list[int]) -> str:
-    """A longer bake and a larger share, each as large as it has to be; what can't be found is not
-    said.
-    """
+def _hints(power: Power, step: int, metric: Metric, times: float, checks: list[int]) -> str:
+    """Advise a longer bake or a larger share, each as small as possible, where one helps."""
     if not power.requests(step):
         return "; it takes requests to see anything"
     longer = _bake(power, step, metric, times, checks)
     larger = _share(power, step, metric, times, checks, longer)
-    said_so = [
-        f"bake {format_duration(longer)}" if longer is not None else "",
-        f"start at {larger}" if larger is not None else "",
-    ]
-    mends = " or ".join(mend for mend in said_so if mend)
-    return (
-        f"; {mends}"
-        if mends
-        else "; neither a longer bake nor a larger share helps: it takes another check"
-    )
+    hints = []
+    if longer is not None:
+        hints.append(f"bake {format_duration(longer)}")
+    if larger is not None:
+        hints.append(f"start at {larger}")
+    if not hints:
+        return "; neither a longer bake nor a larger share helps: it takes another check"
+    return f"; {' or '.join(hints)}"
 
 
 def _caught_within(
@@ -192,10 +188,10 @@ def _caught_within(
     within: timedelta,
     share: Percent | None = None,
 ) -> list[timedelta]:
-    """How long after the step began the regression was caught, for each of the tried rollouts in
-    which it was, rising.
+    """Return how long after the step began each rollout caught the regression, ascending.
 
-    Given up where too many have not seen it for the others to make it `SEEN`.
+    Rollouts that did not catch it are left out. It stops early once too many have not, so that the
+    share of the others can't reach `SEEN`. ``share`` replaces the candidate's weight in this step.
     """
     world = power.load.world([metric], times=times)
     traffics = power.plan.traffics
@@ -206,7 +202,7 @@ def _caught_within(
             else traffic
             for traffic in traffics
         )
-    found = []
+    caught_after: list[timedelta] = []
     for number in range(TRIES):
         run = watch(
             power.plan,
@@ -220,23 +216,25 @@ def _caught_within(
             for c in checks
             if c in run.endings and run.endings[c].step == step and run.endings[c].failed
         ]
-        found += [min(caught)] if caught else []
-        if number + 1 - len(found) > (1 - SEEN) * TRIES:
+        if caught:
+            caught_after.append(min(caught))
+        if number + 1 - len(caught_after) > (1 - SEEN) * TRIES:
             break
-    return sorted(found)
+    return sorted(caught_after)
 
 
 def _bake(
     power: Power, step: int, metric: Metric, times: float, checks: list[int]
 ) -> timedelta | None:
-    found = _caught_within(
+    """Return the shortest bake in whole minutes that detects the regression; None if none does."""
+    caught_after = _caught_within(
         power, step, metric, times, checks, min(LONGER * power.usual(step), LONGEST)
     )
     needed = math.ceil(SEEN * TRIES)
-    if len(found) < needed:
+    if len(caught_after) < needed:
         return None
     minute = timedelta(minutes=1)
-    return math.ceil(found[needed - 1] / minute) * minute
+    return math.ceil(caught_after[needed - 1] / minute) * minute
 
 
 def _share(
@@ -247,8 +245,10 @@ def _share(
     checks: list[int],
     longer: timedelta | None,
 ) -> Percent | None:
-    """From the share that would bring the requests of the longer bake in the usual time, upwards to
-    the next weight.
+    """Return a share that detects the regression in the usual time; None if none does.
+
+    It is tried from the share that brings the requests of the longer bake in the usual time, up to
+    the next weight of the plan.
     """
     traffic, span = power.plan.traffics[step], power.usual(step)
     if traffic.matches:
@@ -292,11 +292,11 @@ def _slow_steps(power: Power) -> Iterator[str]:
                 f"{names or 'it to end'}"
             )
         elif names and step.span and usual > 1.25 * step.span:
-            mend = "give it more traffic, or smaller samples (min_sample=)"
+            hint = "give it more traffic, or smaller samples (min_sample=)"
             yield (
                 f"{step.id}: takes {format_duration(usual)}, not "
                 f"{format_duration(step.span)}, for the samples that "
-                f"{names} needs; {mend}"
+                f"{names} needs; {hint}"
             )
 
 
@@ -311,8 +311,8 @@ def _undecided(power: Power) -> Iterator[str]:
 
 
 def _gets_through(power: Power) -> Iterator[str]:
-    """A metric that is watched and of which not even a large regression is stopped, by its checks
-    or by a deadline.
+    """Warn about metrics of which not even a large regression is stopped, by a check or a
+    deadline.
     """
     times = power.times[-1]
     for metric in power.plan.metrics:
@@ -329,10 +329,10 @@ def _alarms(power: Power) -> Iterator[str]:
         _, worst = max(
             (power.caught(c, last, 1.0).share, power.plan.keys[c]) for c in power.deciding()
         )
-        mend = "raise its bound, or let it fail more often in a row (tolerance=)"
+        hint = "raise its bound, or let it fail more often in a row (tolerance=)"
         yield (
             f"{_percent(alarms.share)} of healthy versions are stopped, most of them by "
-            f"{worst}; {mend}"
+            f"{worst}; {hint}"
         )
 
 

@@ -1,9 +1,9 @@
-"""Numbers that change: over time, with load, with the candidate's share. Values, so a world made of
-them compares, prints and pickles.
+"""Curves: numbers that change over time, with load, or with the candidate's share. They are values,
+so a world made of them can be compared, printed and pickled.
 
-A curve is anything that is called with a `SimTime` and gives a number; a plain number is one that
-never changes. Curves add and multiply: ``Ramp(1, 3, over=minutes(20)) * Daily(low=5, high=80)``. A
-function of your own will do too; a lambda can't go to another process.
+A curve is anything that is called with a `SimTime` and returns a number; a plain number never
+changes. Curves add and multiply: ``Ramp(1, 3, over=minutes(20)) * Daily(low=5, high=80)``. A
+function of your own is a curve too; a lambda can't go to another process.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ __all__ = ["Above", "After", "Bursts", "Curve", "CurveLike", "Daily", "Ramp", "S
 
 @attrs.frozen(kw_only=True)
 class SimTime:
-    """What a curve may look at. ``age``: since the version first had traffic. ``load``: requests a
-    second of the whole service.
+    """The moment for which a curve is asked.
 
-    ``share``: of this version, 0 to 1, copies of mirrored requests included. ``clock``: the time of
-    the world, in UTC.
+    * ``age``: time since the version first had traffic.
+    * ``clock``: the time of the world, in UTC.
+    * ``load``: requests a second of the whole service.
+    * ``share``: that of this version, 0 to 1, copies of mirrored requests included.
     """
 
     age: timedelta
@@ -38,12 +39,12 @@ class SimTime:
 
 
 class Curve:
-    """Makes ``+`` and ``*`` of curves. Inherit from it for a curve of your own, or don't."""
+    """A base of curves, with ``+`` and ``*``. A curve of your own may inherit from it."""
 
     __slots__ = ()
 
     def __call__(self, moment: SimTime) -> float:
-        """The number at this moment."""
+        """Return the number at this moment."""
         raise NotImplementedError(
             f"{type(self).__name__} gives no number: write __call__(self, moment)"
         )
@@ -65,8 +66,8 @@ curve.
 
 
 def number(value: Any) -> Any:
-    """A converter: a plain number as a float, a `Percent` as a fraction of 1, a duration in
-    seconds; a curve stays one.
+    """Convert a plain number to a float, a `Percent` to a fraction of 1, a duration to seconds; a
+    curve stays as it is.
     """
     if isinstance(value, Percent):
         return value.ppm / MILLION
@@ -76,7 +77,7 @@ def number(value: Any) -> Any:
 
 
 def is_number(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """A validator for what `number` gave."""
+    """Validate the result of `number`: a finite float or a curve."""
     if callable(value) or (isinstance(value, float) and math.isfinite(value)):
         return
     raise StrategyError(
@@ -85,34 +86,41 @@ def is_number(instance: object, attribute: attrs.Attribute[Any], value: object) 
 
 
 def at(value: Any, moment: SimTime) -> float:
-    """What a number or a curve is at this moment."""
-    found: float = value if isinstance(value, float) else value(moment)
-    return found
+    """Return the value of a number or a curve at this moment."""
+    result: float = value if isinstance(value, float) else value(moment)
+    return result
 
 
 def load_at(curve: Any, moment: SimTime, what: str = "World.load") -> float:
-    """Requests a second at this moment; a `StrategyError` where they are none that can be sent."""
-    found = at(curve, moment)
+    """Return the requests a second at this moment.
+
+    Raises `StrategyError` unless they are finite and 0 or more.
+    """
+    load = at(curve, moment)
     try:
-        if found >= 0 and math.isfinite(found):
-            return found
+        if load >= 0 and math.isfinite(load):
+            return load
     except TypeError:
         pass
     named = getattr(curve, "__qualname__", None) or repr(curve)
     raise StrategyError(
-        f"{what}: {named} gives {found!r} at {moment.clock.isoformat()}, which is no load; "
+        f"{what}: {named} gives {load!r} at {moment.clock.isoformat()}, which is no load; "
         "it must be a finite number of requests a "
         "second, 0 or more"
     )
 
 
 def scaled(value: Any, factor: float, *, most: float = math.inf) -> Any:
-    """A number or a curve, times a factor; a number that never changes is ``most`` at the most."""
-    return min(most, value * factor) if isinstance(value, float) else _Of(value, factor, times=True)
+    """Return a number or a curve, times a factor. A plain number is cut to ``most``."""
+    if isinstance(value, float):
+        return min(most, value * factor)
+    return _Of(value, factor, times=True)
 
 
 @attrs.frozen
 class _Of(Curve):
+    """The sum of two curves, or with ``times`` their product."""
+
     one: CurveLike = attrs.field(converter=number, validator=is_number)
     other: CurveLike = attrs.field(converter=number, validator=is_number)
     times: bool = attrs.field(kw_only=True)
@@ -124,10 +132,10 @@ class _Of(Curve):
 
 @attrs.frozen
 class After(Curve):
-    """One number before, another from then on: ``After(minutes(20), 0.001, 0.2)`` is a leak that
-    shows after twenty minutes.
+    """One number before a time, another from then on (inclusive).
 
-    Counted from the version's first traffic.
+    ``time`` counts from the version's first traffic: ``After(minutes(20), 0.001, 0.2)`` is a leak
+    that shows after twenty minutes.
     """
 
     time: timedelta = attrs.field(validator=fields.is_span)
@@ -140,8 +148,9 @@ class After(Curve):
 
 @attrs.frozen
 class Ramp(Curve):
-    """From one number to another in a straight line: a cold cache is
-    ``Ramp(4, 1, over=minutes(3))``. It stays at the second.
+    """A straight line from ``first`` to ``last`` over a time, and then ``last``.
+
+    It begins with the version's first traffic: a cold cache is ``Ramp(4, 1, over=minutes(3))``.
     """
 
     first: CurveLike = attrs.field(converter=number, validator=is_number)
@@ -155,8 +164,9 @@ class Ramp(Curve):
 
 @attrs.frozen
 class Above(Curve):
-    """One number up to a share of the traffic, another above it: ``Above(percent(30), 0.001, 0.1)``
-    breaks under load.
+    """One number up to a share of the traffic (inclusive), another above it.
+
+    ``Above(percent(30), 0.001, 0.1)`` is a version that breaks under load.
     """
 
     share: Percent = attrs.field(validator=fields.is_a(Percent, "percent(30)"))
@@ -169,7 +179,8 @@ class Above(Curve):
 
 @attrs.frozen(kw_only=True)
 class Daily(Curve):
-    """A wave with the day: ``high`` at ``peak`` o'clock (UTC), ``low`` twelve hours later.
+    """A wave with a period of a day: ``high`` at ``peak`` o'clock (UTC), ``low`` 12 hours later.
+
     ``low=0`` is a night without traffic.
     """
 
@@ -186,7 +197,10 @@ class Daily(Curve):
 
 @attrs.frozen(kw_only=True)
 class Bursts(Curve):
-    """``high`` for ``lasting`` at the beginning of ``every`` stretch of the clock, else ``low``."""
+    """``high`` for ``lasting`` at the beginning of each period of ``every``, else ``low``.
+
+    Periods count from 1970 in UTC: those of an hour begin at the full hour.
+    """
 
     low: CurveLike = attrs.field(converter=number, validator=is_number)
     high: CurveLike = attrs.field(converter=number, validator=is_number)

@@ -1,9 +1,9 @@
-"""Chance that is the same on every machine: draws made of nothing but the seeded generator,
+"""Random draws that are the same on every machine: made of nothing but the seeded generator,
 ``+ - * /`` and square roots.
 
 Those are exact by IEEE 754; a platform's ``log``, ``exp`` and ``pow`` are not, so none is called
-here. Draws of few events are exact (inversion, term by term); those of many are a normal one with
-the skew put right (Cornish and Fisher 1938, first term).
+here. Draws of few events are exact (inversion, term by term); those of many are normal with a
+correction of the skew (Cornish and Fisher 1938, first term).
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ its error there is below 0.2 %.
 """
 
 NOTHING: Final = 1e-15
-"""A term past the mean that is smaller ends a draw: what rounding left over is no event."""
+"""A term past the mean that is smaller ends a draw: a remainder of rounding is no event."""
 
 
 class Dice:
-    """One stream of draws. Streams of different names are independent; the same seed and name give
-    the same draws for ever.
+    """One stream of random draws.
+
+    Streams of different names are independent; the same seed and name give the same draws for ever.
     """
 
     __slots__ = ("_random",)
@@ -36,18 +37,20 @@ class Dice:
         self._random = random.Random(f"{seed}/{name}").random  # noqa: S311 - nothing is secret here
 
     def uniform(self) -> float:
-        """In [0, 1)."""
+        """Draw from the uniform distribution on [0, 1)."""
         return self._random()
 
     def normal(self) -> float:
-        """Mean 0 and variance 1, by twelve uniform draws; never beyond 6."""
+        """Draw from (nearly) a normal distribution of mean 0 and variance 1: the sum of twelve
+        uniform draws, never beyond 6.
+        """
         # Written out: this is drawn more often than anything else, and a loop over twelve takes
         # twice as long.
         u = self._random
         return -6.0 + u() + u() + u() + u() + u() + u() + u() + u() + u() + u() + u() + u()
 
     def poisson(self, mean: float) -> int:
-        """How many events that come one by one, at ``mean`` on average."""
+        """Draw from the Poisson distribution of this mean."""
         if mean <= 0:
             return 0
         if mean >= MANY:
@@ -55,15 +58,15 @@ class Dice:
         none = 1.0 - mean / 1_048_576
         for _ in range(20):  # to the power of 2 ** 20: exp(-mean) to nine digits
             none *= none
-        left, found, chance = self._random(), 0, none
-        while left > chance and (found < mean or chance > NOTHING):
+        left, events, chance = self._random(), 0, none
+        while left > chance and (events < mean or chance > NOTHING):
             left -= chance
-            found += 1
-            chance *= mean / found
-        return found
+            events += 1
+            chance *= mean / events
+        return events
 
     def binomial(self, trials: int, chance: float) -> int:
-        """How many of ``trials`` happen, each with this ``chance``."""
+        """Draw how many of ``trials`` succeed, each with this ``chance``."""
         if trials <= 0 or chance <= 0:
             return 0
         if chance >= 1:
@@ -75,12 +78,12 @@ class Dice:
             return min(trials, self._many(mean, mean * (1.0 - chance), 1.0 - 2.0 * chance))
         other = 1.0 - chance
         term = power(other, trials)
-        left, found, odds = self._random(), 0, chance / other
-        while left > term and found < trials and (found < mean or term > NOTHING):
+        left, events, odds = self._random(), 0, chance / other
+        while left > term and events < trials and (events < mean or term > NOTHING):
             left -= term
-            found += 1
-            term *= (trials - found + 1) / found * odds
-        return found
+            events += 1
+            term *= (trials - events + 1) / events * odds
+        return events
 
     def _many(self, mean: float, variance: float, skewed: float) -> int:
         z = self.normal()
@@ -90,15 +93,15 @@ class Dice:
 
 
 def power(base: float, exponent: int) -> float:
-    """``base ** exponent`` by repeated squaring: the same bits everywhere."""
+    """Return ``base ** exponent`` by repeated squaring: the same bits on every machine."""
     if exponent < 0:
         raise StrategyError(
             f"power: the exponent {exponent!r} must be 0 or more; a load below zero gives such"
         )
-    found = 1.0
+    result = 1.0
     while exponent:
         if exponent & 1:
-            found *= base
+            result *= base
         base *= base
         exponent >>= 1
-    return found
+    return result

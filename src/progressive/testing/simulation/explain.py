@@ -1,8 +1,8 @@
-"""What a strategy can and can't see, before anything is released: how long it takes, whom it
-exposes, what each check would catch.
+"""Explain a strategy before anything is released: how long it takes, how many users it exposes,
+which regressions each check would catch.
 
 `explain` answers for a healthy version and for regressions of several sizes. Its figures are of
-simulated looks, as the engine would take and judge them, and come with the interval of the
+simulated looks, taken and judged as by the engine, and come with the confidence interval of the
 simulation; `simulate_many` in the same world agrees.
 """
 
@@ -31,7 +31,7 @@ from .service import met
 __all__ = ["Detectability", "Explained", "Explanation", "explain"]
 
 REGRESSIONS = (2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
-"""Times worse than usual: close enough together that what lies between is read off a line."""
+"""Times worse than usual: close enough together for linear interpolation between them."""
 
 WIDTH = 92
 """Characters in a line of a warning: what a page and a log show without scrolling."""
@@ -39,13 +39,14 @@ WIDTH = 92
 
 @attrs.frozen(kw_only=True)
 class Detectability:
-    """What one check sees up to the end of one step, of a regression that is there from the
+    """The regressions that one check detects by the end of one step. They begin with the
     candidate's first request.
 
-    ``caught``: by how many times worse, how often it has failed by then, which takes the rollout
-    back or holds it. ``here``: how often in this very step, of the runs in which it had not before.
-    ``dormant``: it can't judge in this traffic. ``observes``: that it fails is noted, and stops
-    nothing.
+    * ``caught``: pairs of how many times worse, and how often the check has failed by then, which
+      holds the rollout or rolls it back.
+    * ``here``: the same for failing in this very step, of the runs in which it had not before.
+    * ``dormant``: whether it can't judge in this traffic.
+    * ``observes``: whether its failures are only noted and stop nothing.
     """
 
     check: str
@@ -55,8 +56,10 @@ class Detectability:
     observes: bool = False
 
     def chance(self, times: float) -> Proportion:
-        """How often a version that is ``times`` as bad as usual is caught by the end of this step;
-        1 is a healthy one: a false alarm.
+        """Return how often a version that is ``times`` as bad as usual is caught by the end of this
+        step. 1 is a healthy version: a false alarm.
+
+        Raises `StrategyError` for a regression that was not asked for.
         """
         for known, often in self.caught:
             if known == times:
@@ -67,10 +70,11 @@ class Detectability:
         )
 
     def smallest(self, chance: float = 0.9) -> float | None:
-        """The smallest regression, in times worse than usual, that is caught with ``chance`` (above
-        0, at most 1) by the end of this step; None if not even the largest that was asked for is.
-        What lies between two that were asked for is read off a straight line; below the least of
-        them nobody knows, and it is given itself.
+        """Return the smallest regression, in times worse than usual, that is caught with ``chance``
+        by the end of this step; None if not even the largest that was asked for is.
+
+        ``chance`` is above 0 and at most 1. Between two regressions that were asked for it is
+        interpolated; below the smallest of them it is not known, and the smallest is returned.
         """
         if not 0 < chance <= 1:
             raise StrategyError(f"smallest({chance!r}): a chance is above 0 and at most 1; use 0.9")
@@ -88,11 +92,14 @@ class Detectability:
 
 @attrs.frozen(kw_only=True)
 class Explained:
-    """One step: ``earliest`` and ``latest`` end, counted from the start, as `describe` says them;
-    ``usual``, how long it takes a healthy version.
+    """The figures of one step.
 
-    ``requests``: the candidate's in this step. ``users``: distinct ones who have met it by the end.
-    Both for a healthy version. ``stuck``: how often a healthy version does not get past it.
+    * ``earliest``, ``latest``: its end, counted from the start, as in `describe`.
+    * ``usual``: how long it takes a healthy version.
+    * ``requests``: those of a healthy candidate in this step.
+    * ``users``: distinct ones who have met a healthy candidate by its end.
+    * ``stuck``: how often a healthy version does not get past it.
+    * ``sights``: what each check detects in it.
     """
 
     step: str
@@ -106,18 +113,20 @@ class Explained:
     sights: tuple[Detectability, ...]
 
     def sight(self, check: str) -> Detectability:
-        """What ``check`` (its name as in the notes, ``analysis/check``, or the check's own part of
-        it) sees here.
+        """Return what one check detects in this step.
+
+        ``check`` is its name as in the notes, ``analysis/check``, or the part after the ``/``.
+        Raises `StrategyError` if the step has no such check, or several.
         """
-        found = [
+        matching = [
             sight for sight in self.sights if check in (sight.check, sight.check.rpartition("/")[2])
         ]
-        if len(found) == 1:
-            return found[0]
-        if found:
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
             raise StrategyError(
                 f"sight({check!r}): step {self.step!r} has "
-                f"{[sight.check for sight in found]}; say which"
+                f"{[sight.check for sight in matching]}; say which"
             )
         raise StrategyError(
             f"sight({check!r}): step {self.step!r} has "
@@ -127,11 +136,12 @@ class Explained:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Explanation:
-    """What a strategy can and can't see. ``str()`` is a table with its warnings.
+    """The figures of a strategy at a load. ``str()`` is a table with its warnings.
 
-    ``false_alarm``: how often a check stops a healthy version (takes it back or holds it), over the
-    whole rollout. ``promoted``: how often it gets to the end. ``usual``: how long it takes then,
-    None if it never does; the preflight comes before it.
+    * ``false_alarm``: how often a check rolls back or holds a healthy version, over the whole
+      rollout.
+    * ``promoted``: how often a healthy version is promoted.
+    * ``usual``: how long that takes, without the preflight; None if it never is.
     """
 
     strategy: str
@@ -143,7 +153,7 @@ class Explanation:
     warnings: tuple[str, ...]
 
     def step(self, name: str) -> Explained:
-        """One step, by its name."""
+        """Return one step by its name. Raises `StrategyError` if there is none of that name."""
         for each in self.steps:
             if each.step == name:
                 return each
@@ -151,7 +161,7 @@ class Explanation:
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        """Checks as short as they can be told apart."""
+        """The shortest names of the checks that are different."""
         keys = {sight.check for each in self.steps for sight in each.sights}
         short = [key.rpartition("/")[2] for key in sorted(keys)]
         return {
@@ -247,13 +257,19 @@ def explain(
     runs: int = 200,
     seed: object = 0,
 ) -> Explanation:
-    """What ``strategy`` can and can't see at ``load``; some seconds for a plan of an hour.
+    """Explain which regressions ``strategy`` detects at ``load``, and what it costs.
 
-    A regression makes the metric of each check as many times worse (errors more often, requests
-    slower, baskets smaller) from the candidate's first request. ``regressions``: each above 1.
-    ``runs``: simulated for each of them; 200 know a chance of 90 % to 4 points, four times as many
-    to 2. The router obeys, people answer at once, hooks say go. Raises `StrategyError` where the
-    load lacks what the strategy measures.
+    It takes some seconds for a plan of an hour. The router obeys, persons answer at once, hooks
+    answer `Go`.
+
+    * ``regressions``: times worse than usual, each above 1. Each makes the metric of every check
+      that much worse (errors more often, requests slower, baskets smaller) from the candidate's
+      first request.
+    * ``runs``: simulated for each of them; 200 give a chance of 90 % to within 4 points, four times
+      as many to within 2.
+    * ``seed``: the same one gives the same figures.
+
+    Raises `StrategyError` if the load lacks a metric of the strategy.
     """
     if not isinstance(regressions, Iterable) or not (regressions := tuple(regressions)):
         raise StrategyError(
@@ -305,7 +321,10 @@ def _explained(power: Power) -> Iterator[Explained]:
 
 
 def _users(power: Power) -> Iterator[int]:
-    """By the end of each step: those with a header or cookie, while it decides, and the others."""
+    """Yield the users who have met the candidate by the end of each step.
+
+    Those with a header or cookie, while it routes them, are counted apart from the others.
+    """
     users, world = power.load.users, power.load.world()
     carrying = others = 0.0
     for i, traffic in enumerate(power.plan.traffics):

@@ -22,12 +22,13 @@ __all__ = ["Load"]
 
 @attrs.frozen
 class Load:
-    """What a service gets and does on an ordinary day: ``Load(rps=50)``.
+    """The requests and the behaviour of a service on an ordinary day: ``Load(rps=50)``.
 
-    ``rps``: requests a second to the whole of it, a number or a curve (`Daily`). ``usual``: how
-    stable behaves, and a healthy candidate. ``users``: who sends them. ``matched``: how many of
-    them carry a header or cookie that a traffic matches (see `World`). ``start``: when the rollout
-    begins, for what depends on the clock.
+    * ``rps``: requests a second to the whole service, a number or a curve (`Daily`).
+    * ``usual``: the behaviour of stable, and of a healthy candidate.
+    * ``users``: those who send the requests.
+    * ``matched``: the share of them with a header or cookie that a traffic matches (see `World`).
+    * ``start``: the time at which the rollout begins, for curves that depend on the clock.
     """
 
     rps: CurveLike = attrs.field(converter=number, validator=is_number)
@@ -43,11 +44,11 @@ class Load:
     )
 
     def world(self, metrics: Sequence[Metric] = (), *, times: float = 1.0) -> World:
-        """The world in which each of ``metrics`` is ``times`` as bad on the candidate as on stable;
-        to be given to `simulate_many` too.
+        """Make the world in which each of ``metrics`` is ``times`` as bad on the candidate as on
+        stable. It can be given to `simulate_many` too.
 
-        Metrics that show one and the same thing (two latencies, two rates of failure) make it worse
-        once. Raises `StrategyError` where it would have to rise and to fall.
+        Metrics that show the same thing (two latencies, two rates of failure) make it worse once.
+        Raises `StrategyError` if it would have to rise and to fall.
         """
         candidate, known = self.usual, dict[tuple[str, str], Metric]()
         for metric in metrics:
@@ -72,19 +73,19 @@ class Load:
 
     @property
     def steady(self) -> bool:
-        """Is it the same at all times?"""
+        """Whether the load is the same at all times."""
         return isinstance(self.rps, float)
 
     @property
     def at_start(self) -> float:
-        """Requests a second when it begins."""
+        """Requests a second when the rollout begins."""
         return load_at(
             self.rps, SimTime(age=timedelta(), clock=self.start, load=0.0, share=1.0), "Load.rps"
         )
 
 
 def _shows(behaviour: Behaviour, metric: Metric) -> tuple[str, str]:
-    """What of a version a metric shows."""
+    """Return what a metric shows of a version; metrics with equal answers show the same thing."""
     own = metric.kind is Kind.VALUE or (
         metric.kind is Kind.RATIO and behaviour.ratio(metric.name) is not None
     )

@@ -1,8 +1,8 @@
-"""A rollout as its checks see it, and nothing else: looks are drawn, judged and added up as the
-engine does; router and people just obey.
+"""Simulate only the checks of a rollout: looks are drawn and judged as by the engine; the router
+always obeys and persons answer at once.
 
 It is a small part of `simulate` and many times as fast. Where both can be asked they agree (a test
-holds them together), so figures that need thousands of rollouts come from here.
+compares them), so figures that need thousands of rollouts come from here.
 """
 
 from __future__ import annotations
@@ -36,13 +36,16 @@ __all__ = ["Ending", "Passage", "Stay", "Watched", "watch"]
 
 ZERO = timedelta()
 MANY = 1 << 30
-"""Passes of an analysis that has nothing left to say."""
+"""The passes of an analysis all of whose checks have ended: more than any step waits for."""
 
 
 @attrs.frozen
 class Ending:
-    """How one check ended a rollout, or would have: in which step, how long after the step began,
-    and why. ``failed``, or out of patience (nothing to judge, inconclusive).
+    """How one check ended a rollout, or would have.
+
+    * ``step``: the index of the step.
+    * ``after``: counted from the beginning of that step.
+    * ``failed``: False if it exhausted its budget without a verdict (no data, inconclusive).
     """
 
     step: int
@@ -53,8 +56,11 @@ class Ending:
 
 @attrs.frozen
 class Passage:
-    """How long one step took, how many requests the candidate got in it, and the checks that were
-    waited for after its own time.
+    """One step that was passed.
+
+    * ``took``: its length.
+    * ``requests``: those of the candidate in it.
+    * ``waited_for``: the indices of the checks that were waited for after the step's own time.
     """
 
     took: timedelta
@@ -64,8 +70,11 @@ class Passage:
 
 @attrs.frozen
 class Watched:
-    """One rollout: what each check came to (``endings``, by its number in the plan), the steps that
-    were passed, and where it stuck.
+    """One rollout that was watched.
+
+    * ``endings``: by the index of the check in the plan; checks that ended nothing have none.
+    * ``passages``: of the steps, in order.
+    * ``stuck``: the index of the step that was not passed in its time; None if all were.
     """
 
     endings: dict[int, Ending]
@@ -75,8 +84,9 @@ class Watched:
 
 @attrs.frozen
 class Stay:
-    """Stay in the step ``step`` until one of ``checks`` has ended the rollout, ``within`` at most,
-    and end there; no other check judges.
+    """The order to stay in one step until one of ``checks`` has ended the rollout, and end there.
+
+    It stays for ``within`` at most; no other check judges.
     """
 
     step: int
@@ -92,10 +102,10 @@ def watch(
     traffics: Sequence[Traffic] | None = None,
     stay: Stay | None = None,
 ) -> Watched:
-    """Watch one rollout to its end. A check that ends it is left out from there on, and the others
-    go on: so each is known by itself.
+    """Watch one rollout to its end.
 
-    ``traffics``: other weights than the plan's, step by step.
+    A check that ends it is left out from there on, and the others go on: so each is known by
+    itself. ``traffics`` replaces the plan's, step by step.
     """
     return _Lookout(
         plan, world, seed, plan.traffics if traffics is None else tuple(traffics), stay
@@ -149,9 +159,9 @@ class _Lookout:
     def _enter(self, step: int) -> None:
         self.step, self.entered, self.closing = step, self.now, None
         self.waited_for = set()
-        wanted = self.traffics[step]
-        if wanted != self.traffic:
-            self.traffic, self.parts = wanted, self.world.parts(wanted)
+        traffic = self.traffics[step]
+        if traffic != self.traffic:
+            self.traffic, self.parts = traffic, self.world.parts(traffic)
             self.starts.clear()
             self.check_states = [
                 reset_for_new_traffic(check_state) for check_state in self.check_states
@@ -172,22 +182,22 @@ class _Lookout:
         return self.plan.active(self.step, self.traffic.reaches(Track.CANDIDATE))
 
     def _pass(self) -> bool:
-        """Let the step take its time. False if it never ends."""
+        """Let time pass until the step is done. False if it is not done by its deadline."""
         step, memory = self.plan.steps[self.step], None
         within = (
             step.deadline.within if step.deadline is not None else step.span + timedelta(hours=1)
         )
         while True:
-            found = step.advance(self._situation(memory))
+            advance = step.advance(self._situation(memory))
             wakes = [self.entered + within, self.end]
-            if isinstance(found, Done):
+            if isinstance(advance, Done):
                 waiting = self._not_ready()
                 if waiting is None:
                     return True
                 self.waited_for |= waiting
-            elif isinstance(found, Wait):
-                memory = found.memory
-                wakes += [] if found.until is None else [found.until]
+            elif isinstance(advance, Wait):
+                memory = advance.memory
+                wakes += [] if advance.until is None else [advance.until]
             else:
                 return False
             if self.now >= min(self.entered + within, self.end):
@@ -226,23 +236,27 @@ class _Lookout:
         return min(deciding, default=MANY)
 
     def _not_ready(self) -> set[int] | None:
-        """The checks that are waited for before the next raise, an empty set while a closing look
-        is; None if there is nothing.
+        """Return the checks to wait for before the next raise; None if nothing is waited for.
+
+        An empty set stands for a closing look.
         """
         following = self.step + 1
         if following < len(self.plan.steps) and not self.traffics[following].exceeds(self.traffic):
             return None
-        owed = {c for c in self._deciding() if is_outstanding(self.check_states[c])}
-        if owed and all(self.check_states[c].looks_at_weight for c in owed):
+        outstanding = self._outstanding()
+        if outstanding and all(self.check_states[c].looks_at_weight for c in outstanding):
             self.closing = None
-            return owed
+            return outstanding
         if self.closing is None:
             self.closing = self.now
             self._look()
-            owed = {c for c in self._deciding() if is_outstanding(self.check_states[c])}
+            outstanding = self._outstanding()
         if any(start < self.closing for start in self.starts.values()):
             return set()
-        return owed or None
+        return outstanding or None
+
+    def _outstanding(self) -> set[int]:
+        return {c for c in self._deciding() if is_outstanding(self.check_states[c])}
 
     def _deciding(self) -> Iterator[int]:
         for series in self.starts:
@@ -291,22 +305,22 @@ class _Lookout:
         judging = [planned for planned in series.checks if self._judges(planned, tracks)]
         if not judging:
             return
-        found = [(track, self._measured(series, track, window)) for track in tracks]
-        look = Look(metric=series.metric.name, window=window, tracks=found)
+        measured = [(track, self._measured(series, track, window)) for track in tracks]
+        look = Look(metric=series.metric.name, window=window, tracks=measured)
         for planned in judging:
-            c, each = planned.index, planned.check
+            c, check = planned.index, planned.check
             check_state = self.check_states[c]
             judgement, memory = judgement_of(
-                each, look, check_state.memory, planned.alpha, self.traffic
+                check, look, check_state.memory, planned.alpha, self.traffic
             )
             check_state = self.check_states[c] = update(
-                check_state, judgement, memory, each.tolerance, start=window.start, end=window.end
+                check_state, judgement, memory, check.tolerance, start=window.start, end=window.end
             )
             if check_state.failed or check_state.stuck_verdict is not None:
-                led = action_for(
-                    check_state, each.tolerance, full=self.traffic.candidate.ppm == MILLION
+                required = action_for(
+                    check_state, check.tolerance, full=self.traffic.candidate.ppm == MILLION
                 )
-                if led is not None and led[0] is not Action.WAIT:
+                if required is not None and required[0] is not Action.WAIT:
                     self.endings[c] = Ending(
                         self.step, self.now - self.entered, check_state.failed, check_state.why
                     )
@@ -325,14 +339,14 @@ class _Lookout:
         failed = failures(self.dice, behaviour, moment, requests)
         again = failed * behaviour.retries
         failed += self.dice.binomial(again, behaviour.stubborn)
-        if part.copies:  # nobody asks again for them
+        if part.copies:  # copies are never retried
             copies = self.dice.poisson(moment.load * part.copies * window.length.total_seconds())
             failed += failures(self.dice, behaviour, moment, copies)
             requests += copies
         return drawn(self.dice, series.metric, behaviour, moment, requests + again, failed)
 
     def _sampled(self, series: Series, track: Track, window: Window) -> Measurement:
-        """A level is sampled at every scrape."""
+        """Sample a level at every scrape of the window."""
         times = max(1, window.length // self.world.scrape)
         level = dict(self.world.behaviour(track).levels)[series.metric.name]
         return Gauge(
@@ -350,8 +364,9 @@ class _Lookout:
         )
 
     def _expected(self, start: datetime, end: datetime, track: Track) -> int:
-        """Requests whose answers users see, by the load at every scrape (at some hundred of them,
-        where there are more).
+        """Return the expected requests whose answers users see, from the load at every scrape.
+
+        At most 500 points of time are used, evenly spread.
         """
         share = self.parts[track].users
         if not share or start == end:

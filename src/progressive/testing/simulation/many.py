@@ -1,5 +1,5 @@
-"""Many simulated rollouts of one strategy in one world: how often what, and how much, with the
-uncertainty of the simulation itself.
+"""Simulate many rollouts of one strategy in one world, and count their outcomes, with the
+confidence intervals of the simulation itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _Z95: Final = 1.959963984540054
 
 @attrs.frozen
 class Run:
-    """What is kept of one story."""
+    """The figures that are kept of one story. ``number`` counts from 0."""
 
     number: int
     phase: Phase
@@ -49,9 +49,7 @@ class Run:
 
 @attrs.frozen
 class Proportion:
-    """``count`` of ``runs``; ``low`` and ``high`` are its 95 % interval as a fraction (Wilson
-    1927), inclusive.
-    """
+    """A proportion: ``count`` of ``runs``, with its 95 % confidence interval (Wilson 1927)."""
 
     count: int
     runs: int
@@ -63,12 +61,12 @@ class Proportion:
 
     @property
     def low(self) -> float:
-        """The lower end of the interval."""
+        """The lower end of the interval, as a fraction."""
         return self._wilson()[0]
 
     @property
     def high(self) -> float:
-        """The upper end of the interval."""
+        """The upper end of the interval, as a fraction."""
         return self._wilson()[1]
 
     def _wilson(self) -> tuple[float, float]:
@@ -85,18 +83,18 @@ class Proportion:
 
 @attrs.frozen
 class Quantiles:
-    """Sorted ``values`` of the runs: their median and 95 % quantile, each with its 95 % interval
-    from order statistics.
+    """The quantiles of sorted ``values``, each with a 95 % confidence interval from order
+    statistics.
     """
 
     values: tuple[float, ...]
 
     def quantile(self, q: float) -> float:
-        """The smallest value that at least a fraction ``q`` of the runs do not exceed."""
+        """Return the smallest value that at least a fraction ``q`` of the runs do not exceed."""
         return self.values[min(len(self.values) - 1, max(0, math.ceil(q * len(self.values)) - 1))]
 
     def interval(self, q: float) -> tuple[float, float]:
-        """Where the true quantile is, with 95 %: the values at ranks
+        """Return the 95 % confidence interval of a quantile: the values at the ranks
         ``n q -+ 1.96 sqrt(n q (1 - q))``.
         """
         n = len(self.values)
@@ -106,12 +104,12 @@ class Quantiles:
 
     @property
     def median(self) -> float:
-        """Half of the runs have at most this."""
+        """The value that half of the runs do not exceed."""
         return self.quantile(0.5)
 
     @property
     def p95(self) -> float:
-        """19 of 20 runs have at most this."""
+        """The value that 19 of 20 runs do not exceed."""
         return self.quantile(0.95)
 
     def __str__(self) -> str:
@@ -120,32 +118,31 @@ class Quantiles:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Many:
-    """What became of all runs. Equal for the same strategy, world, ``runs`` and ``seed``, on any
-    number of processes.
+    """The outcomes of many simulated rollouts.
+
+    Equal for the same strategy, world, ``runs`` and ``seed``, on any number of processes.
     """
 
     seed: object
     runs: tuple[Run, ...]
 
-    def _often(self, *phases: Phase) -> Proportion:
+    def _ended_in(self, *phases: Phase) -> Proportion:
         return Proportion(sum(run.phase in phases for run in self.runs), len(self.runs))
 
     @property
     def promoted(self) -> Proportion:
-        """How often the candidate became stable: how often a bad one gets through, or a good
-        one.
-        """
-        return self._often(Phase.PROMOTED)
+        """How often the candidate was promoted."""
+        return self._ended_in(Phase.PROMOTED)
 
     @property
     def rolled_back(self) -> Proportion:
-        """How often it was taken back: false alarms for a good version, catches for a bad one."""
-        return self._often(Phase.ROLLED_BACK)
+        """How often it was rolled back: false alarms of a good version, catches of a bad one."""
+        return self._ended_in(Phase.ROLLED_BACK)
 
     @property
     def unfinished(self) -> Proportion:
-        """How often it came to no end in the time that was simulated."""
-        return self._often(
+        """How often it did not end in the time that was simulated."""
+        return self._ended_in(
             *(phase for phase in Phase if phase not in (Phase.PROMOTED, Phase.ROLLED_BACK))
         )
 
@@ -174,13 +171,13 @@ class Many:
 
     @property
     def detected(self) -> Quantiles | None:
-        """Seconds from the candidate's first traffic to the decision to take it back, over the runs
-        that were; None if none was.
+        """Seconds from the candidate's first traffic to the decision to roll back, over the runs
+        that were rolled back; None if none was.
         """
-        found = sorted(
+        times = sorted(
             run.detected.total_seconds() for run in self.runs if run.detected is not None
         )
-        return Quantiles(tuple(found)) if found else None
+        return Quantiles(tuple(times)) if times else None
 
     def __repr__(self) -> str:
         return f"<Many: {self}>"
@@ -198,7 +195,10 @@ class Many:
 
 
 class Options(TypedDict, total=False):
-    """What `simulate` takes besides, for `simulate_many`: ``fleet`` makes one for each run."""
+    """The keywords of `simulate` that `simulate_many` takes too.
+
+    ``fleet`` is a function that makes a fleet for each run.
+    """
 
     release: Release
     hooks: Mapping[str, Hook]
@@ -218,32 +218,34 @@ def simulate_many(
     progress: Callable[[int, int], None] | None = None,
     **options: Unpack[Options],
 ) -> Many:
-    """Simulate ``runs`` rollouts, each with a seed of its own; further keywords are those of
-    `simulate`.
+    """Simulate many rollouts, each with a seed of its own.
 
-    ``fleet``, if given, makes one for each run (``fleet=MemoryFleet``): an instance would be
-    changed by one run and met by the next.
+    * ``runs``: how many, at least 1.
+    * ``seed``: the same one gives the same result, on any number of processes.
+    * ``processes``: more than one needs everything to pickle (curves and strategies do, a lambda
+      does not).
+    * ``progress``: called as ``progress(done, runs)`` in this process.
+    * ``options``: the keywords of `simulate`. ``fleet`` makes one for each run
+      (``fleet=MemoryFleet``): an instance would be changed by one run and met by the next.
 
-    ``processes``: more than one needs everything to pickle (curves and strategies do; a lambda does
-    not: `StrategyError` says so), and changes nothing in the answer. ``progress(done, runs)`` is
-    called in this process.
+    Raises `StrategyError` for a number below 1, and for what can't be pickled.
     """
     for what, number in (("runs", runs), ("processes", processes)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise StrategyError(
                 f"simulate_many: {what}={number!r} must be a whole number of at least 1"
             )
-    _makes_fleets(options.get("fleet"))
-    one = partial(_run, strategy, World() if world is None else world, seed, options)
-    found: list[Run] = []
-    for run in _all(one, runs, processes):
-        found.append(run)
+    _require_fleet_maker(options.get("fleet"))
+    simulate_one = partial(_run, strategy, World() if world is None else world, seed, options)
+    finished: list[Run] = []
+    for run in _map_runs(simulate_one, runs, processes):
+        finished.append(run)
         if progress is not None:
-            progress(len(found), runs)
-    return Many(seed=seed, runs=tuple(found))
+            progress(len(finished), runs)
+    return Many(seed=seed, runs=tuple(finished))
 
 
-def _makes_fleets(fleet: object) -> None:
+def _require_fleet_maker(fleet: object) -> None:
     made = not isinstance(fleet, type) and (hasattr(fleet, "survey") or hasattr(fleet, "asurvey"))
     if fleet is not None and (made or not callable(fleet)):
         raise StrategyError(
@@ -253,12 +255,12 @@ def _makes_fleets(fleet: object) -> None:
         )
 
 
-def _all(one: Callable[[int], Run], runs: int, processes: int) -> Iterator[Run]:
+def _map_runs(simulate_one: Callable[[int], Run], runs: int, processes: int) -> Iterator[Run]:
     if processes == 1:
-        yield from map(one, range(runs))
+        yield from map(simulate_one, range(runs))
         return
     try:
-        pickle.dumps(one)
+        pickle.dumps(simulate_one)
     except Exception as error:
         raise StrategyError(
             f"simulate_many: processes={processes} needs a strategy, a world and hooks that "
@@ -266,7 +268,8 @@ def _all(one: Callable[[int], Run], runs: int, processes: int) -> Iterator[Run]:
             "at the top of a module instead of a lambda, or use processes=1"
         ) from error
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(one, range(runs), chunksize=max(1, runs // (8 * processes)))
+        chunksize = max(1, runs // (8 * processes))
+        yield from pool.map(simulate_one, range(runs), chunksize=chunksize)
 
 
 def _run(strategy: Strategy, world: World, seed: object, options: Options, number: int) -> Run:

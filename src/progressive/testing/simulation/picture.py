@@ -1,5 +1,5 @@
-"""One picture of a story: what the candidate was given, how it failed beside stable, and what was
-said of it. SVG by hand, in two colours.
+"""Draw a story as one SVG picture: the candidate's weight, its error rate beside stable's, and the
+verdicts of the checks.
 
 Everything is drawn in a space of 760 by 330; text is set in the reader's own font, and the colours
 are readable on white and on black.
@@ -30,13 +30,13 @@ MARKS: Final = {
     "error": "#9c36b5",
 }
 ROWS: Final = 3
-"""Checks whose verdicts are drawn."""
+"""The most checks whose verdicts are drawn."""
 BINS: Final = 120
-"""Error rates are drawn in so many pieces at most."""
+"""The most pieces in which error rates are drawn."""
 
 
 class Piece(Protocol):
-    """Requests and failures of one track in one stretch of time."""
+    """The requests and failures of one track in one piece of time."""
 
     @property
     def track(self) -> Track: ...
@@ -48,8 +48,8 @@ class Piece(Protocol):
     def failed(self) -> int: ...
 
 
-class Told(Protocol):
-    """What is drawn of a story."""
+class Drawable(Protocol):
+    """The parts of a story that are drawn."""
 
     @property
     def strategy(self) -> str: ...
@@ -68,13 +68,13 @@ class Told(Protocol):
 
 
 def clock(time: timedelta) -> str:
-    """``1:02:03``."""
+    """Format a time as ``1:02:03``."""
     whole = int(time.total_seconds())
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def draw(story: Told) -> str:
-    """The picture as one SVG element."""
+def draw(story: Drawable) -> str:
+    """Return the picture as one SVG element."""
     whole = max(_end(story).total_seconds(), 1.0)
 
     def x(at: timedelta) -> float:
@@ -108,11 +108,11 @@ def draw(story: Told) -> str:
     return "\n".join(parts)
 
 
-def _end(story: Told) -> timedelta:
+def _end(story: Drawable) -> timedelta:
     return max([story.duration, *(at for at, _ in story.weights)])
 
 
-def _errors(story: Told, x: Any) -> list[str]:
+def _errors(story: Drawable, x: Any) -> list[str]:
     bins = {track: _binned(story, track) for track in (Track.STABLE, Track.CANDIDATE)}
     top = max([rate for found in bins.values() for _, _, rate in found], default=0.0) or 0.01
     drawn = _axis(ERRORS, "errors", f"{top:.2%}".replace("%", " %"), "0 %")
@@ -129,17 +129,18 @@ def _errors(story: Told, x: Any) -> list[str]:
     return drawn
 
 
-def _binned(story: Told, track: Track) -> list[tuple[timedelta, timedelta, float]]:
-    """Rates of failure in at most `BINS` pieces of equal length; pieces without a request are left
-    out.
+def _binned(story: Drawable, track: Track) -> list[tuple[timedelta, timedelta, float]]:
+    """Return the rates of failure in at most `BINS` pieces of equal length, as (start, end, rate).
+
+    Pieces without a request are left out.
     """
     width = max(_end(story) / BINS, timedelta(milliseconds=1))
     sums: dict[int, list[int]] = {}
-    for one in story.slices:
-        if one.track is track:
-            found = sums.setdefault(int(one.start / width), [0, 0])
-            found[0] += one.requests
-            found[1] += one.failed
+    for piece in story.slices:
+        if piece.track is track:
+            counts = sums.setdefault(int(piece.start / width), [0, 0])
+            counts[0] += piece.requests
+            counts[1] += piece.failed
     return [
         (n * width, (n + 1) * width, failed / requests)
         for n, (requests, failed) in sorted(sums.items())
@@ -147,7 +148,7 @@ def _binned(story: Told, track: Track) -> list[tuple[timedelta, timedelta, float
     ]
 
 
-def _verdicts(story: Told, x: Any) -> list[str]:
+def _verdicts(story: Drawable, x: Any) -> list[str]:
     rows = list(dict.fromkeys((each.analysis, each.check) for each in story.judgements))
     drawn = [
         _text(
@@ -172,7 +173,7 @@ def _verdicts(story: Told, x: Any) -> list[str]:
 
 
 def _legend() -> list[str]:
-    """What the colours of the marks mean."""
+    """Draw the verdicts that the colours of the marks stand for."""
     drawn, at = [], WIDTH - RIGHT - 320
     for verdict, colour in MARKS.items():
         drawn.append(f'<circle cx="{at}" cy="12" r="2.5" fill="{colour}"/>')
@@ -211,12 +212,13 @@ def _y(lane: tuple[int, int], part: float) -> float:
 
 
 def _steps(points: Sequence[tuple[float, float]], end: float) -> list[tuple[float, float]]:
-    found: list[tuple[float, float]] = []
+    """Turn points into stairs that end at ``end``."""
+    stairs: list[tuple[float, float]] = []
     for at, y in points:
-        if found:
-            found.append((at, found[-1][1]))
-        found.append((at, y))
-    return [*found, (end, found[-1][1])]
+        if stairs:
+            stairs.append((at, stairs[-1][1]))
+        stairs.append((at, y))
+    return [*stairs, (end, stairs[-1][1])]
 
 
 def _line(points: Iterable[tuple[float, float]], colour: str, width: float) -> str:

@@ -1,6 +1,4 @@
-"""The world as ports see it: a router, a metrics provider and a fleet around one `Service`, under
-the world's troubles.
-"""
+"""The simulated ports: a router, a metrics provider and a fleet around one `Service`."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ __all__ = ["Simulated"]
 
 
 class Simulated:
-    """The world as ports see it: a router and a metrics provider around one `Service`, under the
-    world's troubles.
-    """
+    """The router, the metrics provider and the fleet of a `World`, with its troubles."""
 
     def __init__(
         self, world: World, metrics: Sequence[Metric], seed: object, *, preview: bool
@@ -76,7 +72,7 @@ class Simulated:
         return self.clock.now - self.world.start
 
     def pass_time(self, to: datetime) -> None:
-        """Let everything happen that happens up to ``to``, in its order."""
+        """Let time pass up to ``to``, with every change of traffic and trouble in its order."""
         while True:
             turns = [when for when, _, _ in self._coming[:1]] + [
                 self.world.start + trouble.after for trouble in self._once[:1]
@@ -95,7 +91,7 @@ class Simulated:
 
     @property
     def _flowing(self) -> Traffic:
-        """The traffic as it flows, whatever the router says of it."""
+        """The traffic that really flows, whatever the router reports."""
         skewed = self._trouble(Skewed)
         if skewed is None or not self.traffic.candidate.ppm:
             return self.traffic
@@ -150,9 +146,11 @@ class Simulated:
             raise ConflictError(
                 f"simulated: revision {expect} was expected, it is {self._revision}"
             )
-        there = self._marker
-        if there is not None and there.forbids(marker):
-            raise ConflictError(f"simulated: the marker there, {there!r}, is newer than {marker!r}")
+        present = self._marker
+        if present is not None and present.forbids(marker):
+            raise ConflictError(
+                f"simulated: the marker there, {present!r}, is newer than {marker!r}"
+            )
         self._asked, self._marker = traffic, marker
         self._revision += 1
         self._obey(traffic)
@@ -202,11 +200,11 @@ class Simulated:
             self._takes(slow.by)
         if self._trouble(MetricsDown):
             raise MetricsError("simulated: the metrics can't be asked")
-        found = tuple((track, self._measured(metric, track, window)) for track in tracks)
+        measured = tuple((track, self._measured(metric, track, window)) for track in tracks)
         return Look(
             metric=metric.name,
             window=window,
-            tracks=found,
+            tracks=measured,
             reading="scraped" if metric.counter else None,
         )
 
@@ -221,17 +219,17 @@ class Simulated:
     # ------------------------------------------------------------------------------------ the fleet
 
     def survey(self, release: Release) -> Mapping[Track, Capacity]:
-        found = dict.fromkeys(TRACKS, Capacity(percent(100)))
+        capacities = dict.fromkeys(TRACKS, Capacity(percent(100)))
         for trouble in self.world.troubles:
             if (
                 isinstance(trouble, NotReady)
                 and trouble.now(self.ran)
-                and trouble.able < found[trouble.track].able
+                and trouble.able < capacities[trouble.track].able
             ):
-                found[trouble.track] = Capacity(
+                capacities[trouble.track] = Capacity(
                     trouble.able, why="not all of its instances are ready"
                 )
-        return found
+        return capacities
 
     def retire(self, release: Release, version: Version) -> None:
         self._takes(self.world.answering)

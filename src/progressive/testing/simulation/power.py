@@ -1,5 +1,5 @@
-"""How often which check catches what by when: many watched rollouts of a plan, for versions of
-several badnesses, and their counts.
+"""Estimate the power of a plan's checks: how often each catches regressions of several sizes, and
+by which step, from many watched rollouts.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["Power", "power_of"]
 
 @attrs.frozen
 class Power:
-    """The rollouts that were watched: for each of ``times`` worse than usual (the first is 1, a
-    healthy version) as many.
+    """The rollouts that were watched, as many for each size of regression.
 
-    Checks and steps go by their number in the plan.
+    ``watched`` is keyed by times worse than usual; the first key is 1, a healthy version. Checks
+    and steps are given by their index in the plan.
     """
 
     plan: Plan
@@ -33,7 +33,7 @@ class Power:
 
     @property
     def times(self) -> tuple[float, ...]:
-        """How many times worse than usual, rising from 1."""
+        """The sizes of the regressions in times worse than usual, ascending from 1."""
         return tuple(self.watched)
 
     @property
@@ -42,7 +42,7 @@ class Power:
         return self.watched[1.0]
 
     def caught(self, check: int, step: int, times: float) -> Proportion:
-        """How often this check had failed by the end of this step."""
+        """Return how often a check had failed by the end of a step."""
         runs = self.watched[times]
         return Proportion(
             sum(
@@ -52,21 +52,23 @@ class Power:
         )
 
     def caught_here(self, check: int, step: int, times: float) -> Proportion:
-        """How often it failed in this very step, of the runs that came into it without."""
-        came = [
+        """Return how often a check failed in this very step, of the runs that entered it before the
+        check had ended.
+        """
+        entered = [
             run
             for run in self.watched[times]
             if len(run.passages) > step and not _ended_before(run, check, step)
         ]
-        return Proportion(sum(_failed(run, check) == step for run in came), len(came))
+        return Proportion(sum(_failed(run, check) == step for run in entered), len(entered))
 
     def deciding(self) -> tuple[int, ...]:
-        """The checks that can stop a rollout."""
+        """Return the checks that can stop a rollout."""
         return tuple(planned.index for planned in self.plan.checks if not planned.check.observe)
 
     @property
     def alarms(self) -> Proportion:
-        """How often a healthy version is taken back or held by a check that failed."""
+        """How often a healthy version is rolled back or held by a check that failed."""
         hit = sum(any(_failed(run, c) is not None for c in self.deciding()) for run in self.healthy)
         return Proportion(hit, len(self.healthy))
 
@@ -79,8 +81,8 @@ class Power:
         return run.stuck is None and not any(c in run.endings for c in self.deciding())
 
     def impatient(self, check: int) -> tuple[Proportion, str]:
-        """How often this check ends the rollout of a healthy version without having failed, and
-        what it said the first time.
+        """Return how often a check ends the rollout of a healthy version without having failed, and
+        the reason of the first time.
         """
         ended = [
             run.endings[check]
@@ -90,7 +92,7 @@ class Power:
         return Proportion(len(ended), len(self.healthy)), ended[0].why if ended else ""
 
     def unseen(self, checks: Sequence[int], times: float) -> Proportion:
-        """How often a version gets to the end though these checks were asked."""
+        """Return how often a version gets to the end without being stopped by these checks."""
         runs = self.watched[times]
         return Proportion(
             sum(
@@ -101,7 +103,7 @@ class Power:
         )
 
     def stuck(self, step: int) -> Proportion:
-        """How often a healthy version, that no check stopped, does not get past this step in its
+        """Return how often a healthy version that no check stopped does not pass a step in its
         time.
         """
         stuck = [
@@ -111,13 +113,13 @@ class Power:
         return Proportion(sum(stuck), len(stuck))
 
     def usual(self, step: int) -> timedelta:
-        """The median of how long a step takes a healthy version."""
+        """Return the median time that a step takes a healthy version."""
         took = sorted(run.passages[step].took for run in self.healthy if len(run.passages) > step)
         return took[(len(took) - 1) // 2] if took else timedelta()
 
     @property
     def whole(self) -> timedelta | None:
-        """The median of how long a healthy version takes to the end; None if none gets there."""
+        """The median time that a healthy version takes to the end; None if none gets there."""
         took = sorted(
             sum((passage.took for passage in run.passages), timedelta())
             for run in self.healthy
@@ -126,24 +128,24 @@ class Power:
         return took[(len(took) - 1) // 2] if took else None
 
     def requests(self, step: int) -> int:
-        """The median of the requests that a healthy candidate gets in a step."""
-        found = sorted(
+        """Return the median of the requests that a healthy candidate gets in a step."""
+        requests = sorted(
             run.passages[step].requests for run in self.healthy if len(run.passages) > step
         )
-        return found[(len(found) - 1) // 2] if found else 0
+        return requests[(len(requests) - 1) // 2] if requests else 0
 
     def waited_for(self, step: int) -> tuple[int, ...]:
-        """The checks for which most healthy versions wait in this step after its own time."""
-        came = [run for run in self.healthy if len(run.passages) > step]
+        """Return the checks for which most healthy versions wait in a step after its own time."""
+        entered = [run for run in self.healthy if len(run.passages) > step]
         return tuple(
             c
             for c in self.deciding()
-            if 2 * sum(c in run.passages[step].waited_for for run in came) > len(came)
+            if 2 * sum(c in run.passages[step].waited_for for run in entered) > len(entered)
         )
 
 
 def _failed(run: Watched, check: int) -> int | None:
-    """In which step this check failed, if it did."""
+    """Return the step in which a check failed; None if it did not."""
     ending = run.endings.get(check)
     return ending.step if ending is not None and ending.failed else None
 

@@ -1,8 +1,8 @@
-"""A `World` while time passes in it: the requests of each stretch of time and what became of them.
+"""Run a `World`: draw the requests of each stretch of time and their outcomes.
 
-Time is cut into stretches at every scrape and at every change of traffic. In one stretch everything
-is as at its beginning. What is asked of a stretch is drawn when it is first asked for, each kind of
-number from dice of its own: what one check asks changes nothing for another.
+Time is cut into stretches at every scrape and at every change of traffic; within one, nothing
+changes. The numbers of a metric are drawn when they are first asked for, each metric's from a
+stream of its own: the questions of one check change nothing for another.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ TRACKS: Final = tuple(Track)
 
 
 class Stretch:
-    """What one version got in one stretch of time. ``failed`` counts what its own clients saw,
-    retries included.
+    """The requests of one version in one stretch of time.
 
-    ``users``: those of both whose answers users saw, all but copies and load tests; None where no
-    user can come by.
+    * ``requests``, ``failed``: all of them, retries and copies included.
+    * ``users``: both numbers without copies and load tests; None where no user can come.
+    * ``drawn``: the measurements that were asked for, by the name of their metric.
     """
 
     __slots__ = ("behaviour", "drawn", "end", "failed", "moment", "requests", "start", "users")
@@ -65,8 +65,9 @@ class Stretch:
 
 @attrs.frozen
 class Got:
-    """The requests of one stretch that a version got: by its weight (or from a load test), by a
-    header or cookie, and as copies.
+    """The requests that a version got in one stretch.
+
+    They came by its weight (or from a load test), by a header or cookie, and as mirrored copies.
     """
 
     weighted: int
@@ -76,14 +77,14 @@ class Got:
 
 @attrs.define
 class Met:
-    """Whom a version has met: distinct users, and those whom it failed."""
+    """The distinct users that a version has met, and those of them who saw it fail."""
 
     met: int = 0
     harmed: int = 0
 
 
 class Service:
-    """The versions at work: ``go_on(to, traffic)`` lets time pass."""
+    """The versions that serve requests: ``go_on(to, traffic)`` lets time pass."""
 
     def __init__(self, world: World, seed: object, *, preview: bool) -> None:
         self.world = world
@@ -91,8 +92,8 @@ class Service:
         self.stretches: dict[Track, list[Stretch]] = {track: [] for track in TRACKS}
         self.users = {track: Met() for track in TRACKS}
         self.matched = Met()
-        """Whom the candidate met by a header or cookie, as long as those decide; then they are
-        users like others.
+        """The users whom the candidate met by a header or cookie, while those route requests;
+        afterwards they are counted with the others.
         """
         self._first: dict[Track, datetime] = {}
         self._seed = seed
@@ -110,7 +111,7 @@ class Service:
         ]
 
     def go_on(self, to: datetime, traffic: Traffic) -> None:
-        """Time passes up to ``to`` under this traffic, in stretches that end at scrapes."""
+        """Let time pass up to ``to`` under this traffic, in stretches that end at scrapes."""
         scrape = self.world.scrape
         while self.now < to:
             into = (self.now - self.world.start) % scrape
@@ -122,7 +123,7 @@ class Service:
         if traffic is not self._traffic:
             self._traffic, self._parts = traffic, self.world.parts(traffic)
             self._shares = {track: traffic.share(track).ppm / MILLION for track in TRACKS}
-            self._tell_apart()
+            self._separate_matched()
         arrived = self._arrived(load * seconds, traffic)
         for track in TRACKS:
             part = self._parts[track]
@@ -142,24 +143,24 @@ class Service:
         self.now = end
 
     def _arrived(self, expected: float, traffic: Traffic) -> dict[Track, Got]:
-        """Who got how many requests: each track its part of what the ones before have left."""
+        """Draw the requests that each track gets, one after the other from those that are left."""
         left, whole = self._arrivals.poisson(expected), 1.0
         matched = self._arrivals.binomial(left, self._parts[Track.CANDIDATE].matched)
         left -= matched
-        found: dict[Track, Got] = {}
+        got: dict[Track, Got] = {}
         for track, share in self._shares.items():
             requests = self._arrivals.binomial(left, share / whole) if share else 0
             left, whole = left - requests, whole - share
-            found[track] = Got(requests)
-        copies = self._arrivals.binomial(found[Track.STABLE].weighted, traffic.mirror.ppm / MILLION)
+            got[track] = Got(requests)
+        copies = self._arrivals.binomial(got[Track.STABLE].weighted, traffic.mirror.ppm / MILLION)
         if matched or copies:
-            found[Track.CANDIDATE] = Got(found[Track.CANDIDATE].weighted, matched, copies)
-        return found
+            got[Track.CANDIDATE] = Got(got[Track.CANDIDATE].weighted, matched, copies)
+        return got
 
     def _serve(
         self, track: Track, start: datetime, end: datetime, moment: SimTime, part: Part, got: Got
     ) -> None:
-        """Clients ask again where a request failed; who copies requests does not."""
+        """Draw the failures of a stretch. Clients retry failed requests; copies are not retried."""
         behaviour, dice = self.world.behaviour(track), self._dice[track]
         weighted = failures(dice, behaviour, moment, got.weighted)
         matched = failures(dice, behaviour, moment, got.matched) if got.matched else 0
@@ -178,16 +179,16 @@ class Service:
     # ---------------------------------------------------------------------------------- who was met
 
     def whom(self, track: Track) -> Met:
-        """Whom a version has met so far."""
-        found = self.users[track]
+        """Return the users whom a version has met so far."""
+        users = self.users[track]
         if track is not Track.CANDIDATE:
-            return found
-        everybody = min(self.world.users.count, found.met + self.matched.met)
-        return Met(everybody, min(everybody, found.harmed + self.matched.harmed))
+            return users
+        everybody = min(self.world.users.count, users.met + self.matched.met)
+        return Met(everybody, min(everybody, users.harmed + self.matched.harmed))
 
-    def _tell_apart(self) -> None:
-        """Of those whom the candidate has met, the ones with a header or cookie, from when on it
-        decides until it does no more.
+    def _separate_matched(self) -> None:
+        """Divide the users whom the candidate has met when a header or cookie begins to route
+        requests, and put them together when it ends.
         """
         known, part = self.users[Track.CANDIDATE], self._parts[Track.CANDIDATE]
         if bool(part.matched) == self._apart:
@@ -198,74 +199,68 @@ class Service:
         self.users[Track.CANDIDATE] = Met(met - self.matched.met, harmed - self.matched.harmed)
 
     def _meet(self, track: Track, part: Part, got: Got, weighted: int, matched: int) -> None:
-        """Whom these requests came from, by chance, and whom those of them that failed."""
-        users, dice, affected = (
-            self.world.users,
-            self._people[track],
-            self.world.behaviour(track).affects.ppm / MILLION,
-        )
+        """Draw the distinct users of these requests, and of those that failed."""
+        users, dice = self.world.users, self._people[track]
+        affected = self.world.behaviour(track).affects.ppm / MILLION
         carrying = self.world.matched.fraction if self._apart else 0.0
-        _more(
-            dice,
-            self.users[track],
-            users.group(part.weight, carrying),
-            affected,
-            got.weighted,
-            weighted,
-        )
+        group = users.group(part.weight, carrying)
+        _add_users(dice, self.users[track], group, affected, got.weighted, weighted)
         if part.matched:
-            _more(dice, self.matched, users.carrying(part.matched), affected, got.matched, matched)
+            group = users.carrying(part.matched)
+            _add_users(dice, self.matched, group, affected, got.matched, matched)
 
     # ----------------------------------------------------------------------------- what is measured
 
     def measured(self, metric: Metric, track: Track, window: Window) -> Measurement:
-        """What the scrapes in ``(start, end]`` of a window show of a metric."""
+        """Return what the scrapes in ``(start, end]`` of a window show of a metric."""
         until = min(window.end, self.now - self.world.delay)
-        found: Measurement | None = None
+        total: Measurement | None = None
         samples: list[float] = []
         for stretch in self._between(track, window.start, until):
             if self._resets and self._lost(stretch):
                 continue
-            one = self._draw(metric, track, stretch)
-            if isinstance(one, Gauge):
-                samples += one.samples
+            measurement = self._draw(metric, track, stretch)
+            if isinstance(measurement, Gauge):
+                samples += measurement.samples
             else:
-                found = one if found is None else merge(found, one)
+                total = measurement if total is None else merge(total, measurement)
         if samples:
             return Gauge(samples=tuple(samples))
-        return NoData("no scrape in this window") if found is None else found
+        return NoData("no scrape in this window") if total is None else total
 
     def _between(self, track: Track, start: datetime, end: datetime) -> list[Stretch]:
-        found: list[Stretch] = []
+        """Return the stretches that end in ``(start, end]``, in order."""
+        latest_first: list[Stretch] = []
         for stretch in reversed(self.stretches[track]):
             if stretch.end <= start:
                 break
             if stretch.end <= end:
-                found.append(stretch)
-        return found[::-1]
+                latest_first.append(stretch)
+        return latest_first[::-1]
 
     def _lost(self, stretch: Stretch) -> bool:
-        """Did the processes restart in it, before anybody had read their counters?"""
+        """Return whether the processes restarted in a stretch, before their counters were read."""
         begin = self.world.start
         return any(stretch.start - begin <= reset < stretch.end - begin for reset in self._resets)
 
     def _draw(self, metric: Metric, track: Track, stretch: Stretch) -> Measurement:
-        found = stretch.drawn.get(metric.name)
-        if found is None:
+        """Return the measurement of a metric in a stretch; it is drawn only once."""
+        measurement = stretch.drawn.get(metric.name)
+        if measurement is None:
             dice = self._others.get((track, metric.name))
             if dice is None:
                 dice = self._others[track, metric.name] = Dice(
                     self._seed, f"{metric.name}/{track.value}"
                 )
-            found = drawn(
+            measurement = drawn(
                 dice, metric, stretch.behaviour, stretch.moment, stretch.requests, stretch.failed
             )
-            stretch.drawn[metric.name] = found
-        return found
+            stretch.drawn[metric.name] = measurement
+        return measurement
 
 
 def failures(dice: Dice, behaviour: Behaviour, moment: SimTime, requests: int) -> int:
-    """How many of these requests fail, the first time that they are sent."""
+    """Draw how many of these requests fail, the first time that they are sent."""
     affected = behaviour.affects.ppm / MILLION
     return dice.binomial(requests, min(1.0, max(0.0, at(behaviour.errors, moment) * affected)))
 
@@ -273,7 +268,7 @@ def failures(dice: Dice, behaviour: Behaviour, moment: SimTime, requests: int) -
 def drawn(
     dice: Dice, metric: Metric, behaviour: Behaviour, moment: SimTime, requests: int, failed: int
 ) -> Measurement:
-    """What is measured of a version that got so many requests, of which so many failed."""
+    """Draw the measurement of a version that got so many requests, of which so many failed."""
     match metric.kind:
         case Kind.RATIO:
             rate = behaviour.ratio(metric.name)
@@ -291,21 +286,23 @@ def drawn(
             return Gauge(samples=(at(dict(behaviour.levels)[metric.name], moment),))
 
 
-def _more(dice: Dice, met: Met, group: int, affected: float, requests: int, failed: int) -> None:
-    """Every user of a group is as likely as another; its part ``affected`` is whom the errors
-    hit.
+def _add_users(
+    dice: Dice, met: Met, group: int, affected: float, requests: int, failed: int
+) -> None:
+    """Add the new users of these requests to ``met``.
+
+    Every user of a group is as likely as another; the errors hit the fraction ``affected`` of it.
     """
     kind = max(1, round(group * affected))
-    met.met += min(group - met.met, _new(dice, requests, group, met.met)) if met.met < group else 0
-    met.harmed += (
-        min(min(kind, met.met) - met.harmed, _new(dice, failed, kind, met.harmed))
-        if met.harmed < kind
-        else 0
-    )
+    if met.met < group:
+        met.met += min(group - met.met, _new_users(dice, requests, group, met.met))
+    if met.harmed < kind:
+        new = _new_users(dice, failed, kind, met.harmed)
+        met.harmed += min(min(kind, met.met) - met.harmed, new)
 
 
-def _new(dice: Dice, requests: int, group: int, known: int) -> int:
-    """How many users of a group a number of requests come from that were not known yet."""
+def _new_users(dice: Dice, requests: int, group: int, known: int) -> int:
+    """Draw from how many users of a group, beside the ``known`` ones, these requests come."""
     if not requests:
         return 0
     distinct = group * (1.0 - power(1.0 - 1.0 / group, requests))
@@ -315,8 +312,8 @@ def _new(dice: Dice, requests: int, group: int, known: int) -> int:
 
 
 def _durations(dice: Dice, behaviour: Behaviour, slower: float, n: int) -> Histogram:
-    """How many of ``n`` requests ended in each bucket: one draw a bucket, of what the buckets
-    before have left.
+    """Draw how many of ``n`` requests end in each bucket, one after the other from those that are
+    left.
     """
     cumulative, done = [], 0
     for chance in behaviour.latency.buckets(slower):
@@ -328,13 +325,14 @@ def _durations(dice: Dice, behaviour: Behaviour, slower: float, n: int) -> Histo
 
 
 def _values(dice: Dice, mean: float, spread: float, n: int) -> Moments:
-    """``n`` values of a normal distribution, by their mean and their spread (its chi-squared one by
-    Wilson and Hilferty 1931).
+    """Draw the moments of ``n`` normally distributed values.
+
+    The chi-squared distribution of their variance is that of Wilson and Hilferty 1931.
     """
-    found = mean + spread * dice.normal() / n**0.5
+    drawn_mean = mean + spread * dice.normal() / n**0.5
     freedom = n - 1
     if not freedom:
-        return Moments(n=1, mean=found, m2=0.0)
+        return Moments(n=1, mean=drawn_mean, m2=0.0)
     part = 2.0 / (9.0 * freedom)
     cube = max(0.0, 1.0 - part + dice.normal() * part**0.5)
-    return Moments(n=n, mean=found, m2=spread * spread * freedom * cube * cube * cube)
+    return Moments(n=n, mean=drawn_mean, m2=spread * spread * freedom * cube * cube * cube)

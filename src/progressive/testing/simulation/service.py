@@ -1,5 +1,5 @@
-"""A service that does not exist: how each of its versions behaves, who its users are, and what can
-go wrong around it. All values.
+"""The values that describe a simulated service: the behaviour of its versions, its users, and the
+troubles around it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .troubles import Trouble
 __all__ = ["Behaviour", "Latency", "PersonAction", "Users", "World"]
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds: the edges that Prometheus clients use if nobody says otherwise."""
+"""The default edges of Prometheus clients, in seconds."""
 
 _Z99: Final = 2.3263478740408408
 """The normal distribution's 99 % quantile."""
@@ -44,10 +44,12 @@ def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object)
 
 @attrs.frozen
 class Latency:
-    """Log-normal durations, by two of their quantiles, and ``slower``, a factor on both (a number
-    or a curve).
+    """Log-normal durations, given by two of their quantiles.
 
-    Measured in buckets: ``edges`` in seconds, by default those of Prometheus clients.
+    * ``median``, ``p99``: the 50 % and the 99 % quantile.
+    * ``slower``: a factor on both, a number above 0 or a curve.
+    * ``edges``: of the buckets in which they are measured, in seconds; by default those of
+      Prometheus clients.
     """
 
     median: timedelta = attrs.field(validator=fields.is_duration)
@@ -64,10 +66,10 @@ class Latency:
             )
 
     def below(self, bound: float, slower: float) -> float:
-        """The fraction of requests that take at most ``bound`` seconds while everything is
-        ``slower`` times as slow.
+        """Return the fraction of requests that take at most ``bound`` seconds.
 
-        To nine digits, in which every platform agrees.
+        ``slower`` is a factor on all durations. It is rounded to nine digits, in which every
+        platform agrees.
         """
         median = self.median.total_seconds() * slower
         sigma = math.log(self.p99 / self.median) / _Z99
@@ -75,12 +77,12 @@ class Latency:
 
     @cached_property
     def nothing(self) -> Histogram:
-        """No request at all, in these buckets."""
+        """The histogram of no request, with these buckets."""
         return Histogram(edges=self.edges, cumulative=(0,) * (len(self.edges) + 1))
 
     def buckets(self, slower: float) -> tuple[float, ...]:
-        """For each bucket the chance to end in it, of the requests that did not end in one
-        before.
+        """Return for each bucket the chance to end in it, of the requests that did not end in an
+        earlier one.
         """
         return _buckets(self.median, self.p99, self.edges, slower)
 
@@ -89,12 +91,12 @@ class Latency:
 def _buckets(
     median: timedelta, p99: timedelta, edges: tuple[float, ...], slower: float
 ) -> tuple[float, ...]:
-    latency, found, below = Latency(median, p99, edges=edges), [], 0.0
+    latency, chances, below = Latency(median, p99, edges=edges), [], 0.0
     for edge in edges:
         upto, left = latency.below(edge, slower), 1.0 - below
-        found.append(min(1.0, (upto - below) / left) if left > 0 else 0.0)
+        chances.append(min(1.0, (upto - below) / left) if left > 0 else 0.0)
         below = upto
-    return tuple(found)
+    return tuple(chances)
 
 
 def _named(value: Any) -> tuple[tuple[str, Any], ...]:
@@ -126,26 +128,29 @@ def _is_fraction(instance: object, attribute: attrs.Attribute[Any], value: objec
 
 
 def _fraction(value: object, what: str) -> None:
-    """A number that never changes is refused outside of 0 to 1; what a curve gives is cut to it."""
+    """Refuse a plain number outside of 0 to 1; the values of a curve are cut to it later."""
     if isinstance(value, float) and not 0 <= value <= 1:
-        mend = (
+        hint = (
             f"write percent({value:g})"
             if 1 < value <= 100
             else "write a fraction, such as 0.05, or percent(5)"
         )
-        raise StrategyError(f"{what}: {value!r} is no fraction from 0 to 1; {mend}")
+        raise StrategyError(f"{what}: {value!r} is no fraction from 0 to 1; {hint}")
 
 
 @attrs.frozen(kw_only=True)
 class Behaviour:
-    """How a version behaves. Every number may be a curve.
+    """The behaviour of a version. Every number may be a curve.
 
-    ``errors``: the fraction of requests that fail. ``latency``: how long they take. ``value``: what
-    a request that succeeds is worth on average (a basket), with a standard deviation of
-    ``value_spread``. ``ratios``: the chance per request of further events, by the name of their
-    metric. ``levels``: what is sampled now and then (queue depth, memory), by the name of their
-    metric. ``affects``: the users whom the errors hit, all or a kind of them. ``retries``: how
-    often a client asks again at once when its request failed; it fails again with ``stubborn``.
+    * ``errors``: the fraction of requests that fail.
+    * ``latency``: the durations of requests.
+    * ``value``, ``value_spread``: the mean and the standard deviation of the value of a request
+      that succeeds (a basket).
+    * ``ratios``: the chance per request of further events, by the name of their metric.
+    * ``levels``: gauges (queue depth, memory), by the name of their metric.
+    * ``affects``: the share of users whom the errors hit.
+    * ``retries``: how often a client retries a failed request at once.
+    * ``stubborn``: the chance that a retry fails too.
     """
 
     errors: CurveLike = attrs.field(default=0.001, converter=number, validator=_is_fraction)
@@ -165,7 +170,7 @@ class Behaviour:
     stubborn: float = attrs.field(default=0.9, converter=number, validator=_is_fraction)
 
     def ratio(self, metric: str) -> CurveLike | None:
-        """The chance of an event of this metric, if it has one of its own."""
+        """Return the chance of an event of a metric; None if it has none of its own."""
         return dict(self.ratios).get(metric)
 
 
@@ -180,44 +185,48 @@ def _is_load(instance: object, attribute: attrs.Attribute[Any], value: object) -
 
 @attrs.frozen
 class Users:
-    """Who sends the requests: ``count`` users, each as likely as any other.
+    """The users who send the requests, each as likely as any other.
 
-    ``sticky``: a user stays on the version that was given first; otherwise every request is given
-    anew, and soon most users have met the candidate.
+    * ``count``: how many there are.
+    * ``sticky``: whether a user stays on the version of the first request; otherwise every request
+      is routed anew, and soon most users have met the candidate.
     """
 
     count: int = attrs.field(default=10_000, validator=fields.at_least(1))
     sticky: bool = attrs.field(default=False, kw_only=True)
 
     def group(self, share: float, matched: float = 0.0) -> int:
-        """How many of them a version that gets this share (0 to 1) of the requests by its weight
-        can meet.
+        """Return how many of them a version can meet that gets this share of the requests by its
+        weight.
 
-        ``matched``: the fraction of the users whom the weights do not divide, because a header or
-        cookie says where they go.
+        ``share`` is 0 to 1; ``matched``, the fraction of users whom a header or cookie routes, not
+        the weights.
         """
-        return max(
-            1, round(self.count * share) if self.sticky else self.count - self.carrying(matched)
-        )
+        if self.sticky:
+            return max(1, round(self.count * share))
+        return max(1, self.count - self.carrying(matched))
 
     def carrying(self, matched: float) -> int:
-        """How many of them have the header or cookie that a fraction ``matched`` has."""
+        """Return how many of them have a header or cookie that the fraction ``matched`` has."""
         return max(1, round(self.count * matched)) if matched else 0
 
 
 def met(known: float, requests: int, group: int) -> float:
-    """How many distinct users of a group a version has met on average, that had met ``known`` of it
-    before these requests.
+    """Return how many distinct users of a group a version has met on average after these requests.
+
+    ``known`` is how many it had met before.
     """
     return max(known, group - (group - known) * power(1.0 - 1.0 / group, requests))
 
 
 @attrs.frozen
 class Part:
-    """What a version gets, in fractions of the whole load: by its weight, by a header or cookie,
-    and as copies, whose answers nobody sees.
+    """The part of a version in the load of the service, in fractions of it.
 
-    ``users``: of which users see the answers. ``whole``: all that it has to carry.
+    * ``weight``, ``matched``: by its weight, and by a header or cookie.
+    * ``copies``: mirrored requests, whose answers no user sees.
+    * ``users``: the requests whose answers users see.
+    * ``whole``: all that the version has to carry.
     """
 
     weight: float
@@ -233,17 +242,17 @@ class Part:
 
 @attrs.frozen(init=False)
 class PersonAction:
-    """A person's word at a time: ``PersonAction(minutes(30), Approve, approval="go", by="eve",
+    """A person's event at a time: ``PersonAction(minutes(30), Approve, approval="go", by="eve",
     why="looks good")``.
 
-    ``after`` counts from the start; the event's own time is filled in. Everybody speaks at a tick,
-    so at ``after`` or soon after it.
+    * ``after``: counted from the start; the event comes with a tick at that time or soon after it.
+    * ``kind``: the class of the event; further keywords are its fields, without ``at``.
     """
 
     after: timedelta
     event: Event
 
-    def __init__(self, after: timedelta, kind: type[PersonEvent], **said: object) -> None:
+    def __init__(self, after: timedelta, kind: type[PersonEvent], **event_fields: object) -> None:
         if kind not in PEOPLE:
             raise StrategyError(
                 f"PersonAction: {kind!r} is nothing that a person says; there are "
@@ -253,27 +262,36 @@ class PersonAction:
             raise StrategyError(f"PersonAction: after {after!r} is not a duration; use minutes(30)")
         object.__setattr__(self, "after", after)
         make = cast("Callable[..., PersonEvent]", kind)
-        object.__setattr__(self, "event", make(at=EPOCH, **said))
+        object.__setattr__(self, "event", make(at=EPOCH, **event_fields))
 
 
-def _in_order(said: Iterable[PersonAction]) -> tuple[PersonAction, ...]:
-    return tuple(sorted(said, key=lambda one: one.after))
+def _in_order(actions: Iterable[PersonAction]) -> tuple[PersonAction, ...]:
+    return tuple(sorted(actions, key=lambda action: action.after))
 
 
 @attrs.frozen(kw_only=True)
 class World:
     """Everything that a strategy meets: ``World(load=50, candidate=Behaviour(errors=0.02))``.
 
-    ``load``: requests a second to the whole service, a number or a curve. ``preview``: what a load
-    test sends to a candidate without any request, for strategies that judge it there. ``matched``:
-    the users, and with them the requests, that carry one of the headers and cookies of a traffic's
-    ``matches``; while it has some, they go to the candidate, and its weights divide the others. A
-    ``mirror`` copies that share of stable's requests to the candidate: they are measured there, and
-    no user sees their answers. ``baseline``: like stable, unless said. ``scrape``: how often the
-    metrics are collected, which is also the grain of the simulation. ``delay``: from a scrape until
-    it can be asked for (give the strategy's metrics a ``lag`` of both together). ``answering``: how
-    long each call of a router or provider takes. ``troubles``: what goes wrong and when.
-    ``people``: who says what and when. ``start``: the date and time, for what depends on the day.
+    * ``load``: requests a second to the whole service, a number or a curve.
+    * ``preview``: requests a second of a load test to a candidate without traffic, for strategies
+      that judge it there.
+    * ``stable``, ``candidate``, ``baseline``: the behaviour of the versions; baseline is like
+      stable by default.
+    * ``users``: those who send the requests.
+    * ``matched``: the share of the users, and with them of the requests, that have one of the
+      headers and cookies of a traffic's ``matches``. While it has some, they go to the candidate,
+      and its weights divide the others.
+    * ``scrape``: how often the metrics are collected; it is also the grain of the simulation.
+    * ``delay``: from a scrape until it can be asked for (give the strategy's metrics a ``lag`` of
+      both together).
+    * ``answering``: how long each call of a router or provider takes.
+    * ``troubles``: what goes wrong and when.
+    * ``people``: the persons' events.
+    * ``start``: the date and time, for curves that depend on it.
+
+    A ``mirror`` copies that share of stable's requests to the candidate: they are measured there,
+    and no user sees their answers.
     """
 
     load: CurveLike = attrs.field(default=50.0, converter=number, validator=_is_load)
@@ -306,7 +324,7 @@ class World:
             )
 
     def behaviour(self, track: Track) -> Behaviour:
-        """How the version of a track behaves."""
+        """Return the behaviour of the version of a track."""
         match track:
             case Track.CANDIDATE:
                 return self.candidate
@@ -316,7 +334,7 @@ class World:
                 return self.stable
 
     def parts(self, traffic: Traffic) -> dict[Track, Part]:
-        """What the version of each track gets of the load under this traffic."""
+        """Return the part of each track's version in the load under this traffic."""
         matched = self.matched.ppm / MILLION if traffic.matches else 0.0
         parts = {
             track: Part((1.0 - matched) * (traffic.share(track).ppm / MILLION)) for track in Track
@@ -327,19 +345,17 @@ class World:
         return parts
 
     def measures(self, metrics: Sequence[Metric]) -> None:
-        """`StrategyError` if a metric of a strategy can't be told apart from what this world
-        has.
-        """
-        there = {"stable": self.stable, "candidate": self.candidate} | (
+        """Raise `StrategyError` if this world has no numbers for a metric of a strategy."""
+        behaviours = {"stable": self.stable, "candidate": self.candidate} | (
             {} if self.baseline is None else {"baseline": self.baseline}
         )
-        problems = [problem for metric in metrics for problem in _unmeasured(metric, there)]
+        problems = [problem for metric in metrics for problem in _unmeasured(metric, behaviours)]
         if problems:
             raise StrategyError(problems)
 
 
 def _unmeasured(metric: Metric, there: Mapping[str, Behaviour]) -> Iterator[str]:
-    """What some version lacks of this metric, with the mend."""
+    """Yield a problem, with a hint, if a version has no numbers for this metric."""
     name = metric.name
     match metric.kind:
         case Kind.VALUE:

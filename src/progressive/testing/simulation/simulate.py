@@ -1,9 +1,7 @@
-"""`simulate` drives a strategy through a world that does not exist, in virtual time;
-`simulate_many` does it often and says how often what.
+"""Simulate one rollout: drive a strategy through a world that does not exist, in virtual time.
 
-It is the engine, the dialogue and the checks that production runs, with a simulated service behind
-the ports. The same strategy, world and seed give the same story on every machine and every Python;
-every run of many has a seed of its own, made of ``seed`` and its number.
+The engine, the protocol and the checks are those of production, with a simulated service behind the
+ports. The same strategy, world and seed give the same story on every machine and every Python.
 """
 
 from __future__ import annotations
@@ -42,9 +40,10 @@ RELEASE: Final = Release(
     candidate=Version("v2"),
     baseline=Version("v1", backend="baseline"),
 )
-"""Who is released, if nothing is said."""
+"""The default release."""
 
 UNTIL: Final = hours(24 * 30)
+"""The default time after which a simulation stops."""
 
 
 def simulate(
@@ -59,24 +58,27 @@ def simulate(
     before_tick: Callable[[Rollout], Sequence[Event] | None] | None = None,
     until: timedelta = UNTIL,
 ) -> Story:
-    """Drive ``strategy`` through ``world`` to its end (or for ``until``), and tell what happened.
+    """Simulate a rollout of ``strategy`` in ``world`` to its end, and return what happened.
 
-    Hooks that are not given say go, gates that are not given are open. ``fleet``: one of yours (see
-    `Fleet`), such as a `MemoryFleet`; if none is given, every instance is ready that the world's
-    troubles (`NotReady`) leave so. The world's people speak at their times; ``before_tick`` is
-    called with the rollout before each tick and may return more events. Raises `StrategyError`
-    where the release or the world lacks what the strategy needs, and where a hook, a gate or a
-    person's approval is given that it has not: nothing is simulated then.
+    * ``seed``: the same one gives the same story.
+    * ``hooks``, ``gates``: by name; those that are missing answer `Go` and `Open`.
+    * ``fleet``: one of yours (see `Fleet`), such as a `MemoryFleet`; without one, every instance is
+      ready except for the world's troubles (`NotReady`).
+    * ``before_tick``: called with the rollout before each tick; may return more events.
+    * ``until``: the time after which it stops, counted from the start.
+
+    Raises `StrategyError`, with nothing simulated, if the release or the world lacks what the
+    strategy needs, and for a hook, a gate or a person's approval that the strategy has not.
     """
     world = World() if world is None else world
-    _all_there(strategy.plan, world, hooks or {}, gates or {})
+    _refuse_unknown_names(strategy.plan, world, hooks or {}, gates or {})
     return Run(strategy, world, seed, release, hooks=hooks, gates=gates, fleet=fleet).to_its_end(
         before_tick, until
     )
 
 
 class RunOptions(TypedDict, total=False):
-    """What a `Run` takes besides: see `simulate`."""
+    """The keywords of a `Run`: see `simulate`."""
 
     release: Release
     hooks: Mapping[str, Hook]
@@ -85,7 +87,7 @@ class RunOptions(TypedDict, total=False):
 
 
 class Run:
-    """One rollout in one world, tick by tick. `simulate` is this to its end."""
+    """One rollout in one world, tick by tick. `simulate` drives it to its end."""
 
     def __init__(
         self,
@@ -114,13 +116,14 @@ class Run:
         self._people = list(world.people)
 
     def _own_fleet(self, plan: Plan) -> Any:
-        """None where nothing is asked of it and nothing goes wrong with it: it would be asked at
-        every tick what can only be all.
+        """Return the simulated fleet; None if it is not needed.
+
+        That spares a survey in every tick whose answer is always 100 %.
         """
-        asked = plan.retire_after is not None or any(
+        needed = plan.retire_after is not None or any(
             isinstance(trouble, NotReady) for trouble in self.world.troubles
         )
-        return self.simulated if asked else None
+        return self.simulated if needed else None
 
     def _ports(
         self,
@@ -133,8 +136,8 @@ class Run:
         return Ports(
             router=self.simulated,
             metrics=[self.simulated] if plan.metrics else (),
-            hooks={**dict.fromkeys(named, _goes), **hooks},
-            gates={**dict.fromkeys(plan.gates, _opens), **gates},
+            hooks={**dict.fromkeys(named, _always_go), **hooks},
+            gates={**dict.fromkeys(plan.gates, _always_open), **gates},
             fleet=fleet,
             clock=self.simulated.clock,
         )
@@ -142,7 +145,7 @@ class Run:
     def to_its_end(
         self, before_tick: Callable[[Rollout], Sequence[Event] | None] | None, until: timedelta
     ) -> Story:
-        """Tick at every ``wake_at``, and whenever somebody speaks."""
+        """Tick at every ``wake_at`` and at every person's event, to the end or to ``until``."""
         end = self.world.start + until
         wake: datetime | None = self.simulated.clock.now
         while wake is not None and wake < end:
@@ -160,15 +163,15 @@ class Run:
         return self.story()
 
     def _due_person_events(self) -> list[Event]:
-        said: list[Event] = []
+        due: list[Event] = []
         while self._people and self._people[0].after <= self.simulated.ran:
-            said.append(attrs.evolve(self._people.pop(0).event, at=self.simulated.clock.now))
-        return said
+            due.append(attrs.evolve(self._people.pop(0).event, at=self.simulated.clock.now))
+        return due
 
     def tick(self, *events: Event) -> datetime | None:
-        """One tick; when to come back."""
+        """Tick once, and return when to tick next; None if the rollout is over."""
         rollout = self.rollout
-        talk = tick_protocol(
+        protocol = tick_protocol(
             rollout,
             events,
             tick=Tick(at=self.simulated.clock.now),
@@ -178,18 +181,21 @@ class Run:
         reply: Reply | None = None
         while True:
             try:
-                move = talk.send(reply)  # type: ignore[arg-type]
+                effect = protocol.send(reply)  # type: ignore[arg-type]
             except StopIteration as stop:
                 decision = stop.value.decision
                 break
-            reply = self.save(move) if isinstance(move, Persist) else self._answers(move.commands)
+            if isinstance(effect, Persist):
+                reply = self.save(effect)
+            else:
+                reply = self._answers(effect.commands)
         self.rollout = decision.rollout
         wake: datetime | None = decision.wake_at
         return wake
 
-    def save(self, move: Persist) -> Persisted:
-        """What a store does."""
-        self.notes += move.notes
+    def save(self, effect: Persist) -> Persisted:
+        """Keep the notes, in place of a store."""
+        self.notes += effect.notes
         return Persisted()
 
     def _answers(self, commands: Sequence[Command]) -> list[Event]:
@@ -198,7 +204,7 @@ class Run:
         return answers if twice is None else answers * 2
 
     def do(self, command: Command) -> Event:
-        """One call of one port, and what came of it."""
+        """Execute one command, and return its event."""
         call = call_for(command, self.rollout, self.ports)
         if not isinstance(call, Call):
             return call
@@ -210,7 +216,7 @@ class Run:
         return call.answer(value, self.simulated.clock.now)
 
     def story(self) -> Story:
-        """What has happened so far."""
+        """Return the story so far."""
         service = self.simulated.service
         return Story(
             strategy=self.rollout.plan.strategy,
@@ -225,17 +231,19 @@ class Run:
         )
 
 
-def _all_there(
+def _refuse_unknown_names(
     plan: Plan, world: World, hooks: Mapping[str, Any], gates: Mapping[str, Any]
 ) -> None:
-    """What is said to a name that the plan has not would pass unheard: a misspelt hook says go, a
-    misspelt approval is never given.
+    """Raise `StrategyError` for hooks, gates and approvals whose names the plan has not.
+
+    They would be ignored in silence: a misspelt hook answers `Go`, a misspelt approval is never
+    given.
     """
-    words = [say.event for say in world.people]
+    events = [action.event for action in world.people]
     approvals = [
-        (f"World.people: {type(word).__name__}", word.approval)
-        for word in words
-        if isinstance(word, Approve | Reject)
+        (f"World.people: {type(event).__name__}", event.approval)
+        for event in events
+        if isinstance(event, Approve | Reject)
     ]
     named = (
         (
@@ -247,12 +255,12 @@ def _all_there(
         ("approval", approvals, [step.approval for step in plan.steps]),
     )
     problems = []
-    for what, said, there in named:
-        names = dict.fromkeys(name for name in there if name is not None)
+    for what, given, in_plan in named:
+        names = dict.fromkeys(name for name in in_plan if name is not None)
         has = f"it has {', '.join(map(repr, names))}" if names else "it has none"
         problems += [
             f"{where}: {plan.strategy} has no {what} {name!r}; {has}"
-            for where, name in said
+            for where, name in given
             if name not in names
         ]
     if problems:
@@ -269,20 +277,20 @@ def _synchronous(fleet: Any) -> Any:
     return fleet
 
 
-def _goes(key: str, release: Release) -> Go:
+def _always_go(key: str, release: Release) -> Go:
     return Go()
 
 
-def _opens(release: Release, now: datetime) -> Open:
+def _always_open(release: Release, now: datetime) -> Open:
     return Open()
 
 
 def _exposure(service: Service, track: Track) -> Exposure:
     met: Met = service.whom(track)
-    seen = [stretch.users for stretch in service.stretches[track] if stretch.users is not None]
+    counts = [stretch.users for stretch in service.stretches[track] if stretch.users is not None]
     return Exposure(
-        requests=sum(requests for requests, _ in seen),
-        failed=sum(failed for _, failed in seen),
+        requests=sum(requests for requests, _ in counts),
+        failed=sum(failed for _, failed in counts),
         users=met.met,
         harmed=met.harmed,
     )

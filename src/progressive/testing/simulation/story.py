@@ -1,4 +1,4 @@
-"""What happened in a simulated rollout, as a value: to read, to compare, to look at."""
+"""The story of a simulated rollout: a value to read, to compare and to draw."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ __all__ = ["Exposure", "Slice", "Story"]
 
 @attrs.frozen(kw_only=True)
 class Exposure:
-    """Whom a version met: ``requests`` and how many of them ``failed``, distinct ``users`` and how
-    many of them saw a failure.
+    """The requests and users that a version met.
 
-    Only requests whose answers users saw: neither mirrored ones nor those of a load test.
+    * ``requests``, ``failed``: only requests whose answers users saw, so neither mirrored ones nor
+      those of a load test.
+    * ``users``: distinct users.
+    * ``harmed``: those of them who saw a failure.
     """
 
     requests: int = 0
@@ -42,8 +44,8 @@ class Exposure:
 
 @attrs.frozen
 class Slice:
-    """One stretch of the simulation for a picture: from ``start`` to ``end``, requests and failures
-    of one track.
+    """The requests and failures of one track from ``start`` to ``end``, counted from the start of
+    the simulation.
     """
 
     track: Track
@@ -55,12 +57,15 @@ class Slice:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Story:
-    """One simulated rollout from its start to its end. Two of the same strategy, world and seed are
-    equal.
+    """One simulated rollout from its start to its end.
 
-    ``weights``: the traffic that the service really had, each with the time since the start from
-    which on. ``notes``: everything that the engine noted. ``exposed``: the candidate's requests and
-    users; ``spared``: stable's. ``slices``: requests and failures over time.
+    Two of the same strategy, world and seed are equal.
+
+    * ``weights``: the traffic that the service really had, each after the time at which it began,
+      counted from the start.
+    * ``notes``: all notes of the engine.
+    * ``exposed``, ``spared``: the requests and users of the candidate, and of stable.
+    * ``slices``: requests and failures over time.
     """
 
     strategy: str
@@ -77,17 +82,17 @@ class Story:
 
     @property
     def phase(self) -> Phase:
-        """Where it ended; a phase that is not final if it was stopped before (``until=``)."""
+        """The phase in which it ended; not a final one if it was stopped before (``until=``)."""
         return self.rollout.phase
 
     @property
     def promoted(self) -> bool:
-        """Did the candidate become the stable version?"""
+        """Whether the candidate was promoted."""
         return self.phase is Phase.PROMOTED
 
     @property
     def rolled_back(self) -> bool:
-        """Has stable all the traffic again, verified?"""
+        """Whether it was rolled back: stable has all the traffic again, verified."""
         return self.phase is Phase.ROLLED_BACK
 
     @property
@@ -99,8 +104,8 @@ class Story:
 
     @property
     def duration(self) -> timedelta:
-        """From the start to the promotion or to the verified 0 %; to where it was stopped if it
-        came to neither.
+        """The time from the start to the promotion or to the verified 0 %; to the end of the
+        simulation if it came to neither.
         """
         return self._since(
             self._entered(Phase.PROMOTED, Phase.ROLLED_BACK) or self.rollout.clocks.now
@@ -108,17 +113,17 @@ class Story:
 
     @cached_property
     def detected(self) -> timedelta | None:
-        """From the candidate's first traffic to the decision to take it back; None if there was
-        none, or it never had any.
+        """The time from the candidate's first traffic to the decision to roll back; None if there
+        was no such decision, or no traffic.
         """
-        turned, first = self._entered(Phase.ROLLING_BACK), self._first
-        return None if turned is None or first is None else self._since(turned) - first
+        decided, first = self._entered(Phase.ROLLING_BACK), self._first
+        return None if decided is None or first is None else self._since(decided) - first
 
     @cached_property
     def to_zero(self) -> timedelta | None:
-        """From the decision to take it back until 0 % was read back; None if that never was."""
-        turned, back = self._entered(Phase.ROLLING_BACK), self._entered(Phase.ROLLED_BACK)
-        return None if turned is None or back is None else back - turned
+        """The time from the decision to roll back until 0 % was read back; None if it never was."""
+        decided, back = self._entered(Phase.ROLLING_BACK), self._entered(Phase.ROLLED_BACK)
+        return None if decided is None or back is None else back - decided
 
     @cached_property
     def _first(self) -> timedelta | None:
@@ -146,7 +151,7 @@ class Story:
 
     @cached_property
     def looks(self) -> tuple[Look, ...]:
-        """Every measurement that the engine took, in order."""
+        """Every look that was taken, in order."""
         return tuple(
             note.event.look
             for note in self.notes
@@ -155,7 +160,7 @@ class Story:
 
     @property
     def judgements(self) -> tuple[Judged, ...]:
-        """What the checks made of them, in order."""
+        """The judgements of the checks, in order."""
         return tuple(note for note in self.notes if isinstance(note, Judged))
 
     @cached_property
@@ -166,16 +171,15 @@ class Story:
     # -------------------------------------------------------------------------------------- looking
 
     def timeline(self, *, all: bool = False) -> str:
-        """What happened and when, a line each; ``all=True``: every measurement and every pass
-        too.
+        """Return the notes as text, one a line with its time.
+
+        Measurements, passes and looks without data are left out, unless ``all`` is True.
         """
         shown = [note for note in self.notes if all or not _ordinary(note)]
         return "\n".join(f"{clock(self._since(note.at))}  {note}" for note in shown)
 
     def svg(self) -> str:
-        """One picture: weight, error rates, verdicts and phases over time. A notebook shows it by
-        itself.
-        """
+        """Draw weight, error rates and verdicts over time. A notebook shows it by itself."""
         return draw(self)
 
     def _repr_svg_(self) -> str:
@@ -199,5 +203,5 @@ def _ordinary(note: Note) -> bool:
 
 
 def _whole(duration: timedelta) -> timedelta:
-    """Without what is less than a second."""
+    """Cut a duration to whole seconds."""
     return timedelta(seconds=int(duration.total_seconds()))

@@ -1,7 +1,6 @@
-"""What goes wrong around a rollout, as values: who, from when on, for how long. `World`
-(``troubles=``) makes them happen.
+"""Troubles around a rollout, as values, for `World` (``troubles=``).
 
-``after`` counts from the start of the simulation; a trouble that begins at ``after`` is over at
+``after`` counts from the start of the simulation; a trouble lasts from ``after`` to
 ``after + lasting`` (exclusive).
 """
 
@@ -50,13 +49,13 @@ def _is_factor(instance: object, attribute: attrs.Attribute[Any], value: object)
 
 @attrs.frozen
 class Trouble:
-    """The beginning and the end of what goes wrong. Not a trouble by itself."""
+    """The base of troubles: when one begins and how long it lasts. Not a trouble by itself."""
 
     after: timedelta = attrs.field(default=timedelta(), validator=fields.is_span)
     lasting: timedelta = attrs.field(default=ALWAYS, validator=fields.is_span, kw_only=True)
 
     def now(self, since_start: timedelta) -> bool:
-        """Is it going on?"""
+        """Return whether it is going on, by the time since the start."""
         return self.after <= since_start < self.after + self.lasting
 
 
@@ -69,12 +68,12 @@ class WritesFail(Trouble):
 
 
 class LosesReplies(Trouble):
-    """The router does what it is told, and the answer is lost: nobody knows whether it was done."""
+    """Writes are done, and their answers are lost: they fail as UNKNOWN."""
 
 
 @attrs.frozen
 class Lags(Trouble):
-    """The router says yes, and the traffic follows ``by`` later."""
+    """Writes are acknowledged, and the traffic follows ``by`` later."""
 
     by: timedelta = attrs.field(
         default=timedelta(seconds=2), validator=fields.is_span, kw_only=True
@@ -82,15 +81,15 @@ class Lags(Trouble):
 
 
 class HalfObeys(Trouble):
-    """One of two parts of the router obeys: half of the traffic moves, and it says that its parts
-    do not agree.
+    """One of two parts of the router obeys: half of the traffic moves, and a read shows that the
+    parts have not converged.
     """
 
 
 @attrs.frozen
 class Skewed(Trouble):
-    """The router says that it splits as it was told, and the candidate gets ``by`` times its weight
-    (at most all that stable has).
+    """The router reports the weights that it was asked for, and the candidate gets ``by`` times its
+    weight (at most all that stable has).
     """
 
     by: float = attrs.field(validator=_is_factor, kw_only=True)
@@ -102,7 +101,7 @@ class RouterForgets(Trouble):
 
 @attrs.frozen
 class RouterEdited(Trouble):
-    """Once: a stranger sets the candidate's weight."""
+    """Once: somebody else sets the candidate's weight to ``to``."""
 
     to: Percent = attrs.field(validator=fields.is_a(Percent, "percent(40)"), kw_only=True)
 
@@ -123,14 +122,12 @@ class SeriesMissing(Trouble):
 
 
 class CountersReset(Trouble):
-    """Once: the processes restart, and what they counted since the last scrape is lost."""
+    """Once: the processes restart, and their counts since the last scrape are lost."""
 
 
 @attrs.frozen
 class SlowAnswers(Trouble):
-    """Each look takes this long to come back, and the time that it was asked for is over by
-    then.
-    """
+    """Each look is answered ``by`` later."""
 
     by: timedelta = attrs.field(
         default=timedelta(seconds=20), validator=fields.is_span, kw_only=True
@@ -139,11 +136,11 @@ class SlowAnswers(Trouble):
 
 @attrs.frozen
 class NotReady(Trouble):
-    """Some instances of a track are not ready: the fleet says that those which are can carry
-    ``able`` of all of the service's traffic.
+    """Some instances of a track are not ready: the fleet reports that the others can carry ``able``
+    of all of the service's traffic.
 
-    How requests fare on them is the version's `Behaviour`;
-    ``errors=Above(percent(30), 0.001, 0.2)`` is one that breaks under more.
+    It changes no requests: that is the version's `Behaviour`, such as
+    ``errors=Above(percent(30), 0.001, 0.2)`` for one that breaks under more.
     """
 
     track: Track = attrs.field(
@@ -159,7 +156,7 @@ class AnswersTwice(Trouble):
 
 
 def going_on(troubles: tuple[Trouble, ...], kind: type[Any], since_start: timedelta) -> Any:
-    """The first trouble of this kind that is going on, or None."""
+    """Return the first trouble of this kind that is going on; None if there is none."""
     return next(
         (trouble for trouble in troubles if isinstance(trouble, kind) and trouble.now(since_start)),
         None,
