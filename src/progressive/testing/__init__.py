@@ -1,10 +1,10 @@
-"""For your tests: simulated worlds, every reachable state, faults on purpose, the laws that ports
-of your own must keep, and doubles of the world.
+"""For your tests: simulated worlds, a walk through every reachable state, injected faults, the laws
+that ports of your own must keep, and doubles of all ports.
 
-`simulate` is where to begin: it drives a strategy through a `World` in virtual time and tells the
-`Story`. `explain` says what a strategy can and can't see, `verify` walks every state that a plan
-can get into, `replay` judges a recorded rollout again under another strategy. `check_router` and
-its sisters are the laws of the ports.
+Begin with `simulate`: it drives a strategy through a `World` in virtual time and returns the
+`Story`. `explain` estimates which regressions a strategy detects, `verify` walks every state that a
+plan can reach, `replay` judges a recorded rollout again under another strategy. `check_router` and
+its sisters check the laws of the ports.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A router, metrics, a fleet and a store in memory, and a clock that moves only when told."""
+"""Doubles in memory: a router, metrics, a fleet, a store, and a clock that is set by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ALL = Capabilities(
 
 @attrs.define
 class VirtualClock:
-    """A clock for `Ports` that moves only when told: ``clock.advance(minutes(5))``."""
+    """A clock for `Ports` that is set by hand: ``clock.advance(minutes(5))``."""
 
     now: datetime = EPOCH
 
@@ -55,10 +55,9 @@ class VirtualClock:
 
 @attrs.define
 class MemoryRouter:
-    """A router that obeys at once, compares and sets, and carries a marker.
+    """A router for one service that obeys at once, compares and sets, and carries a marker.
 
-    ``history`` has every traffic that it was given; ``edit`` is what a stranger does. It is for one
-    service.
+    ``history`` has the traffic of every write, in order.
     """
 
     capabilities: Capabilities = ALL
@@ -76,9 +75,9 @@ class MemoryRouter:
         self.capabilities.refuse(release, traffic)
         if expect is not None and expect != str(self.revision):
             raise ConflictError(f"revision {expect} was expected, it is {self.revision}")
-        there = self.marker
-        if there is not None and there.forbids(marker):
-            raise ConflictError(f"the marker there, {there!r}, is newer than {marker!r}")
+        present = self.marker
+        if present is not None and present.forbids(marker):
+            raise ConflictError(f"the marker there, {present!r}, is newer than {marker!r}")
         self.traffic, self.marker = traffic, marker
         self.revision += 1
         self.history.append(traffic)
@@ -96,7 +95,7 @@ class MemoryRouter:
         return f"router.edit(Traffic())  # {release.service}"
 
     def edit(self, traffic: Traffic) -> None:
-        """A stranger changes the weights."""
+        """Change the weights, as somebody else would."""
         self.traffic = traffic
         self.revision += 1
 
@@ -110,11 +109,11 @@ Script = Mapping[Track, Measurement] | Callable[[Track, Window], Measurement]
 
 
 class ScriptedMetrics:
-    """Metrics that answer what the test says: for each metric a measurement by track, or a function
-    of track and window.
+    """Metrics with scripted answers: for each metric a measurement by track, or a function of track
+    and window.
 
     ``ScriptedMetrics({ERRORS: {Track.CANDIDATE: Counts(events=1, trials=100), ...}})``. ``asked``
-    has every window.
+    has every look, as the metric's name and the window.
     """
 
     def __init__(self, scripts: Mapping[Metric, Script]) -> None:
@@ -142,8 +141,7 @@ class ScriptedMetrics:
             (track, opening or (script(track, window) if callable(script) else script[track]))
             for track in tracks
         ]
-        # A counter needs a reading to go on from; a script knows every window without one, so any
-        # word will do.
+        # A counter needs a reading to measure since; a script needs none, so any text will do.
         return Look(
             metric=metric.name,
             window=window,
@@ -163,12 +161,12 @@ class ScriptedMetrics:
 
 
 def steady(rps: float, **rates: float) -> Callable[[Track, Window], Measurement]:
-    """A script for a ratio: ``rps`` requests a second on each track, of which this fraction are
-    events: ``steady(50, candidate=0.2)``.
+    """Make a script for a ratio: ``rps`` requests a second on each track, of which this fraction
+    are events: ``steady(50, candidate=0.2)``.
 
-    A track that is not named has none. Whole requests, which come at even distances: windows that
-    follow each other add up to what one over all of them counts, and a window too short for a
-    request has `Counts` of 0.
+    A track that is not named has no events. Requests are whole and evenly spaced: windows that
+    follow each other add up to one over all of them, and a window too short for a request has
+    `Counts` of 0.
     """
     unknown = set(rates) - {track.value for track in Track}
     if unknown:
@@ -181,11 +179,8 @@ def steady(rps: float, **rates: float) -> Callable[[Track, Window], Measurement]
         return floor(rps * ((at - EPOCH) / timedelta(seconds=1)))
 
     def script(track: Track, window: Window) -> Measurement:
-        rate, before, after = (
-            min(rates.get(track.value, 0.0), 1.0),
-            until(window.start),
-            until(window.end),
-        )
+        rate = min(rates.get(track.value, 0.0), 1.0)
+        before, after = until(window.start), until(window.end)
         return Counts(events=floor(rate * after) - floor(rate * before), trials=after - before)
 
     return script
@@ -193,8 +188,10 @@ def steady(rps: float, **rates: float) -> Callable[[Track, Window], Measurement]
 
 @attrs.define
 class MemoryFleet:
-    """A fleet that remembers what it was told to remove. ``capacities`` is what a survey says; by
-    default everything is ready.
+    """A fleet in memory.
+
+    * ``retired``: the versions that it was asked to remove.
+    * ``capacities``: the answer to a survey; by default everything is ready.
     """
 
     retired: list[Version] = attrs.field(factory=list)
@@ -211,9 +208,7 @@ class MemoryFleet:
 
 
 class MemoryStore:
-    """A store that keeps rollouts as the JSON that any other store would keep. For one process;
-    safe for threads.
-    """
+    """A store in memory, of the same JSON as any other store. For one process; safe for threads."""
 
     def __init__(self, kinds: Kinds | None = None) -> None:
         self._kinds = kinds or Kinds()

@@ -83,7 +83,7 @@ DURATIONS: Final = st.integers(0, 10**12).map(lambda n: timedelta(milliseconds=n
 SPANS: Final = st.sampled_from(
     [minutes(5), minutes(1), hours(1), hours(30), seconds(1.5)]
 ) | DURATIONS.filter(bool)
-"""How long somebody would wait, and how long nobody would."""
+"""Usual durations above 0, and any other."""
 PERCENTS: Final = st.integers(0, MILLION).map(Percent)
 NUMBERS: Final = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS: Final = st.text(max_size=20)
@@ -99,13 +99,14 @@ MEMORIES: Final = st.recursive(
 
 
 def versions() -> st.SearchStrategy[Version]:
-    """A version, with a backend of the same name or of another."""
+    """Generate versions, with a backend of the same name or of another."""
     return st.builds(Version, NAMES) | st.builds(Version, NAMES, backend=NAMES)
 
 
 def releases(*, stable: bool = True, baseline: bool | None = None) -> st.SearchStrategy[Release]:
-    """A release. ``stable=False`` is a first deployment. ``baseline``: with one, without one, or
-    (None) either.
+    """Generate releases.
+
+    ``stable=False`` gives first deployments. ``baseline``: with one, without one, or (None) either.
     """
     three = st.lists(versions(), min_size=3, max_size=3, unique_by=lambda version: version.backend)
     return st.builds(
@@ -122,7 +123,7 @@ def releases(*, stable: bool = True, baseline: bool | None = None) -> st.SearchS
 
 
 def traffics(able: Capabilities = ALL) -> st.SearchStrategy[Traffic]:
-    """Traffic that a router with these capabilities can be asked for."""
+    """Generate traffic that a router with these capabilities can be asked for."""
     smallest = able.smallest_weight.ppm
     weights = st.integers(0, MILLION // smallest).map(lambda n: Percent(n * smallest))
     nothing = st.just(Percent(0))
@@ -161,31 +162,30 @@ _MISSING: Final[st.SearchStrategy[Measurement]] = st.builds(NoData, TEXTS) | st.
 
 
 def measurements(kind: Kind | None = None) -> st.SearchStrategy[Measurement]:
-    """What a provider may answer for a metric of this kind, or of any; also that there is nothing,
-    or that it makes no sense.
+    """Generate the answers of a provider for a metric of this kind, or of any; also `NoData` and
+    `NoAnswer`.
     """
-    return st.one_of(
-        *(found for each, found in _MEASURED.items() if kind in (None, each)), _MISSING
-    )
+    measured = (strategy for each, strategy in _MEASURED.items() if kind in (None, each))
+    return st.one_of(*measured, _MISSING)
 
 
 # --------------------------------------------------------------------------------- what was decided
 
 
 def events() -> st.SearchStrategy[Event]:
-    """Everything that can happen to a rollout: what the world answered, and what people say."""
+    """Generate events of every kind: answers of the world, and persons' events."""
     return st.one_of(*(values(kind) for kind in EVENTS))
 
 
 def notes() -> st.SearchStrategy[Note]:
-    """Everything that an audit trail can hold."""
+    """Generate notes of every kind."""
     return st.one_of(*(values(kind) for kind in NOTES))
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """A plan with rising weights to 100 %, steps of all kinds between them, and analyses that guard
-    it or do not.
+    """Generate plans: rising weights to 100 %, steps of all kinds between them, and analyses, some
+    of them guards.
     """
     deadline = st.builds(Deadline, within=SPANS, then=st.sampled_from(Action))
     between = st.one_of(
@@ -229,12 +229,12 @@ def plans(draw: st.DrawFn) -> Plan:
 
 @st.composite
 def rollouts(draw: st.DrawFn, plan: st.SearchStrategy[Plan] | None = None) -> Rollout:
-    """A rollout as a store may have it: begun under ``plan`` (by default any of `plans`), and
-    driven for a while.
+    """Generate rollouts as a store may have them: begun under ``plan`` (by default any of `plans`),
+    and driven for a while.
 
-    It was decided tick by tick in a world that is drawn too: good and bad versions, metrics that
-    are silent, hooks that say no, people who abort, and drivers who come late. So every phase comes
-    up, and nothing that no driver could have stored.
+    Each was decided tick by tick in a world that is drawn too: good and bad versions, metrics that
+    are silent, hooks that answer `Stop`, persons who abort, and drivers that come late. So every
+    phase occurs, and no state that a driver could not have stored.
     """
     ways = [
         *draw(st.lists(st.sampled_from(WAYS), max_size=16)),
@@ -254,15 +254,16 @@ def rollouts(draw: st.DrawFn, plan: st.SearchStrategy[Plan] | None = None) -> Ro
 
 
 def values(kind: type[T]) -> st.SearchStrategy[T]:
-    """Any value of one of the library's classes (or an annotation made of them), by the fields that
-    it declares: a field that a class gains is generated too.
+    """Generate values of one of the library's classes, or of an annotation made of them.
+
+    They are made by the fields that the class declares: a field that it gains is generated too.
     """
-    found: st.SearchStrategy[T] = _made(kind)  # type: ignore[arg-type]
-    return found
+    strategy: st.SearchStrategy[T] = _made(kind)  # type: ignore[arg-type]
+    return strategy
 
 
 def _valid(kind: type[T], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:
-    """Values of a class, without those that it refuses."""
+    """Generate values of a class, without those that it refuses."""
 
     def build(chosen: dict[str, Any]) -> T:
         try:
@@ -439,6 +440,6 @@ _KNOWN: Final[dict[Any, st.SearchStrategy[Any]]] = {
         synthetic=st.booleans(),
     ),
 }
-"""What is not made by its fields alone: the leaves, and classes whose fields depend on each
-other.
+"""The types that are not made by their fields alone: leaves, and classes whose fields depend on
+each other.
 """

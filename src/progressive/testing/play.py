@@ -1,4 +1,4 @@
-"""A whole rollout in virtual time."""
+"""Play a whole rollout in virtual time, with the real drivers."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ def play(
     before_tick: Callable[[Rollout], None] | None = None,
     **ports: Any,
 ) -> Outcome:
-    """Drive ``strategy`` to its end in virtual time, and say how it ended; the clock jumps from one
-    ``wake_at`` to the next.
+    """Drive ``strategy`` to its end in virtual time, and return the outcome.
 
-    ``before_tick`` is called with the rollout before each tick: submit events, break the router,
-    stop by raising. Further keywords are those of `Ports`.
+    The clock jumps from one ``wake_at`` to the next.
+
+    * ``before_tick``: called with the rollout before each tick, to submit events, to break the
+      router, or to stop by raising.
+    * ``ports``: further keywords of `Ports`.
     """
     bound = _bound(metrics, router, clock, ports)
     rollout = start(strategy, release, id="played", ports=bound)

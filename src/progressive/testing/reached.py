@@ -1,5 +1,5 @@
-"""A rollout that was driven for a while in a made-up world: the drivers' own dialogue, answered out
-of a script. Pure.
+"""Drive a rollout for a while in a made-up world: the drivers' own protocol, answered by a script.
+Pure.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ NUMBERS: Final[dict[Kind, tuple[Measurement, Measurement]]] = {
     Kind.MEAN: (Moments(n=90, mean=0.0, m2=0.0), Moments(n=90, mean=1e300, m2=0.0)),
     Kind.VALUE: (Gauge(samples=(0.0,)), Gauge(samples=(1e300,))),
 }
-"""What a good and a bad version show."""
+"""The measurements of a good and of a bad version."""
 
 
 @attrs.frozen(kw_only=True)
 class Way:
-    """How the world is in one tick: on a good day, or with one trouble."""
+    """The state of the world in one tick: without trouble, or with one."""
 
     late: timedelta = timedelta()
     router: str = "obeys"
@@ -115,16 +115,14 @@ TROUBLES: Final = (
     ),
 )
 WAYS: Final = (*[Way()] * len(TROUBLES) * 2, *TROUBLES)
-"""To draw from: two ticks in three are without trouble, or nothing would ever come to its end."""
+"""To draw from: two ticks in three are without trouble, or no rollout would ever end."""
 
 LAST: Final = (*TROUBLES, *[Way(person="aborts", router="away")] * 9)
-"""To draw the last one from: a way back that has not been read back yet is seldom seen
-otherwise.
-"""
+"""To draw the last one from: a way back that has not been read back yet is rare otherwise."""
 
 
 def reached(plan: Plan, release: Release, *, id: str, at: datetime, ways: Sequence[Way]) -> Rollout:
-    """What is stored after a tick for each of ``ways``, or as soon as the rollout is over."""
+    """Return the rollout after a tick for each of ``ways``, or as soon as it is over."""
     rollout, router, now = begin(plan, release, id=id, at=at), MemoryRouter(), at
     for way in ways:
         if rollout.wake_at is None:
@@ -137,25 +135,22 @@ def reached(plan: Plan, release: Release, *, id: str, at: datetime, ways: Sequen
 
 
 def _ticked(rollout: Rollout, world: _World) -> Rollout:
-    said = _SAID.get(world.way.person)
-    events = (
-        ()
-        if said is None
-        else (said(rollout, {"at": world.now, "by": "eve", "why": "so it was drawn"}),)
-    )
-    talk = tick_protocol(
+    make_event = _PERSON_EVENTS.get(world.way.person)
+    common = {"at": world.now, "by": "eve", "why": "so it was drawn"}
+    events = () if make_event is None else (make_event(rollout, common),)
+    protocol = tick_protocol(
         rollout, events, tick=Tick(at=world.now), stored=True, expected=rollout.serial
     )
     reply: Reply = Persisted()
     try:
-        move = next(talk)
+        effect = next(protocol)
         while True:
             reply = (
                 Persisted()
-                if isinstance(move, Persist)
-                else [world.answer(command) for command in move.commands]
+                if isinstance(effect, Persist)
+                else [world.answer(command) for command in effect.commands]
             )
-            move = talk.send(reply)
+            effect = protocol.send(reply)
     except StopIteration as stop:
         ticked: Rollout = stop.value.decision.rollout
         return ticked
@@ -165,22 +160,22 @@ def _approval(rollout: Rollout) -> str:
     return rollout.plan.steps[rollout.progress.step].approval or "none"
 
 
-_SAID: Final[dict[str, Callable[[Rollout, dict[str, Any]], PersonEvent]]] = {
-    "approves": lambda rollout, said: Approve(approval=_approval(rollout), **said),
-    "rejects": lambda rollout, said: Reject(approval=_approval(rollout), **said),
-    "holds": lambda rollout, said: Hold(**said),
-    "resumes": lambda rollout, said: Resume(
-        cause=next((cause.name for cause in rollout.progress.causes), "person"), **said
+_PERSON_EVENTS: Final[dict[str, Callable[[Rollout, dict[str, Any]], PersonEvent]]] = {
+    "approves": lambda rollout, common: Approve(approval=_approval(rollout), **common),
+    "rejects": lambda rollout, common: Reject(approval=_approval(rollout), **common),
+    "holds": lambda rollout, common: Hold(**common),
+    "resumes": lambda rollout, common: Resume(
+        cause=next((cause.name for cause in rollout.progress.causes), "person"), **common
     ),
-    "skips": lambda rollout, said: Skip(epoch=rollout.epoch, **said),
-    "promotes": lambda rollout, said: PromoteNow(waive=rollout.plan.keys, **said),
-    "aborts": lambda rollout, said: Abort(**said),
+    "skips": lambda rollout, common: Skip(epoch=rollout.epoch, **common),
+    "promotes": lambda rollout, common: PromoteNow(waive=rollout.plan.keys, **common),
+    "aborts": lambda rollout, common: Abort(**common),
 }
 
 
 @attrs.frozen(kw_only=True)
 class _World:
-    """What the ports answer at one moment."""
+    """The answers of the ports at one moment."""
 
     now: datetime
     way: Way
@@ -188,7 +183,7 @@ class _World:
     release: Release
 
     def answer(self, command: Command) -> Event:
-        """What came of a command."""
+        """Return the event of a command."""
         return _ANSWERS[type(command)](self, command)
 
     def failed(self, command: str, epoch: int, failure: Failure) -> Event:

@@ -1,6 +1,4 @@
-"""A port that is watched: every call with what it was given and what came of it, for the asserts of
-a test.
-"""
+"""Record the calls of a port, with their arguments and outcomes, for the asserts of a test."""
 
 from __future__ import annotations
 
@@ -25,16 +23,17 @@ VERBS: Final = frozenset(
 """The methods of ports that may have an asynchronous twin, with an ``a`` in front."""
 
 ROOM: Final = 60
-"""Characters for one value in the line of a call."""
+"""The most characters of one value in the ``repr`` of a call."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Call:
     """One call of one method: ``call.verb == "apply"``, ``call["traffic"]``.
 
-    ``verb`` is the same in both colours. ``arguments`` has what was given, by the names of the
-    method's parameters, or by their places where it does not tell them. ``over`` is False while it
-    has not come back; then there is an ``answer`` or an ``error``.
+    * ``verb``: the name of the method, the same for its sync and its async form.
+    * ``arguments``: by the names of the method's parameters, or by their positions where these are
+      unknown.
+    * ``over``: False until it has returned; then there is an ``answer`` or an ``error``.
     """
 
     verb: str
@@ -45,7 +44,7 @@ class Call:
     error: BaseException | None = None
 
     def __getitem__(self, name: str) -> Any:
-        """What was given for one parameter."""
+        """Return the argument of one parameter."""
         return self.arguments[name]
 
     def __repr__(self) -> str:
@@ -60,11 +59,11 @@ class Call:
 
 
 class Recording(Generic[Port]):
-    """A router, provider, fleet or store that does what ``port`` does, and keeps every call in
-    ``calls``, in the order they began.
+    """A router, provider, fleet or store that passes every call on to ``port``, and keeps it in
+    ``calls``, in the order in which they began.
 
-    It has the methods that ``port`` has, in the same colours, and no other. What it answers or
-    raises is the port's own. Safe for threads, as drivers call ports from several. ::
+    It has the methods of ``port``, sync or async as they are, and no others, with the port's own
+    answers and errors. Safe for threads, as drivers call ports from several. ::
 
         router = Recording(MemoryRouter())
         play(strategy, release, router=router, metrics=metrics)
@@ -78,7 +77,7 @@ class Recording(Generic[Port]):
         self._lock = Lock()
 
     def of(self, *verbs: str) -> list[Call]:
-        """The calls of these methods, in either colour: ``recording.of("read", "apply")``."""
+        """Return the calls of these methods, sync and async: ``recording.of("read", "apply")``."""
         return [call for call in self.calls if call.verb in verbs]
 
     def __repr__(self) -> str:
@@ -150,18 +149,15 @@ def _by_name(
 ) -> dict[str, Any]:
     try:
         return dict(inspect.signature(method).bind(*given, **named).arguments)
-    except (
-        TypeError,
-        ValueError,
-    ):  # it tells no names, or will refuse these arguments in its own words
+    except (TypeError, ValueError):  # its names are unknown, or it will refuse these arguments
         return {**{str(place): value for place, value in enumerate(given)}, **named}
 
 
 def _shown(value: object) -> str:
-    """A value as a line has room for it: whole, in words, or what it is."""
+    """Format a value in at most `ROOM` characters: its ``repr``, its ``str``, or its class."""
     if isinstance(value, Served):
         return f"Served({value.traffic}, ...)"
     return next(
-        (said for said in (repr(value), str(value)) if len(said) <= ROOM),
+        (text for text in (repr(value), str(value)) if len(text) <= ROOM),
         f"{type(value).__name__}(...)",
     )

@@ -68,7 +68,7 @@ def test_a_tick_that_is_not_decided_again_would_have_been_the_same(
 ) -> None:
     told = set[str]()
     sparing = verify(GUARDED, most_states=150, invariants=[lambda move: told.add(move.what)])
-    monkeypatch.setattr(_walk, "_same", lambda fair, weather, now: False)
+    monkeypatch.setattr(_walk, "_is_same_tick", lambda plain, perturbation, now: False)
     every = set[str]()
     thorough = verify(GUARDED, most_states=150, invariants=[lambda move: every.add(move.what)])
 

@@ -1,5 +1,5 @@
-"""Crashes on purpose: the driver stops at every point at which it can, a fresh one reads what was
-stored and goes on, and the end is the same.
+"""Crash the driver at every point at which it can stop: a new one loads the stored rollout and goes
+on, and the end must be the same.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["Crashes", "crash_everywhere"]
 
 @attrs.frozen(kw_only=True)
 class Crashes:
-    """``points`` at which the driver was stopped, each in a run of its own, and the ``story``
-    without any crash, whose end all had.
+    """The result: how many ``points`` the driver was stopped at, each in a run of its own, and the
+    ``story`` without a crash, whose end all runs had.
     """
 
     points: int
@@ -39,30 +39,30 @@ def crash_everywhere(
     every: int = 1,
     **options: Unpack[RunOptions],
 ) -> Crashes:
-    """Stop the driver before and after every command and every save, once in each run, and demand
+    """Stop the driver before and after every command and every save, once in each run, and require
     the end of an undisturbed run.
 
-    Everything that the driver had in memory is lost; the next tick, at once, starts from the JSON
-    that was saved last. Raises `AssertionError` that names the point if a run ends in another
-    phase, or if the candidate was ever given more than in the undisturbed run. ``every``: 10 tries
-    each tenth point. Further keywords are those of `simulate`.
+    All memory of the driver is lost; the next tick, at once, starts from the JSON that was saved
+    last. ``every``: 10 tries each tenth point. Further keywords are those of `simulate`. Raises
+    `AssertionError`, which names the point, if a run ends in another phase, or if the candidate was
+    ever given more than in the undisturbed run.
     """
     world = World() if world is None else world
     undisturbed = _Crashing(strategy, world, seed, stop_at=None, **options)
     story = undisturbed.to_its_end(None, UNTIL)
     points = range(0, undisturbed.points, every)
     for point in points:
-        one = _Crashing(strategy, world, seed, stop_at=point, **options)
-        found = one.to_its_end(None, UNTIL)
-        if found.phase is not story.phase:
+        run = _Crashing(strategy, world, seed, stop_at=point, **options)
+        crashed = run.to_its_end(None, UNTIL)
+        if crashed.phase is not story.phase:
             raise AssertionError(
-                f"stopped {one.stopped}: it ended {found.phase.value}, and "
-                f"{story.phase.value} without a crash\n{found.timeline()}"
+                f"stopped {run.stopped}: it ended {crashed.phase.value}, and "
+                f"{story.phase.value} without a crash\n{crashed.timeline()}"
             )
-        if found.highest > story.highest:
+        if crashed.highest > story.highest:
             raise AssertionError(
-                f"stopped {one.stopped}: the candidate had {found.highest}, and "
-                f"{story.highest} without a crash\n{found.timeline()}"
+                f"stopped {run.stopped}: the candidate had {crashed.highest}, and "
+                f"{story.highest} without a crash\n{crashed.timeline()}"
             )
     return Crashes(points=len(points), story=story)
 
@@ -90,17 +90,17 @@ class _Crashing(Run):
         self._text = dumps(self.rollout)
 
     def tick(self, *events: Event) -> datetime | None:
-        """What was said to a driver that stopped is said again: nobody got an answer."""
+        """Tick once; after a crash tick again with the same events, which were not answered."""
         try:
             return super().tick(*events)
         except _Crash:
             self.rollout = loads(self._text)
             return super().tick(*events)
 
-    def save(self, move: Persist) -> Persisted:
+    def save(self, effect: Persist) -> Persisted:
         self._point("before a save")
-        self._text = dumps(move.rollout)
-        saved = super().save(move)
+        self._text = dumps(effect.rollout)
+        saved = super().save(effect)
         self._point("after a save")
         return saved
 

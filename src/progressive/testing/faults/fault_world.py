@@ -1,9 +1,10 @@
-"""A world of faults in virtual time: a router, metrics, a fleet and a store that misbehave when
-told, and drivers that stop anywhere.
+"""A world of faults in virtual time: a router, metrics, a fleet and a store that misbehave on
+request, and drivers that stop anywhere.
 
-Where `World` is a service to try a strategy on, this one is an enemy: every fault is a switch, a
-stranger edits, processes die between any two moves, and every write and every save is held against
-what no fault may break (`PromiseBroken`). `soak` turns the switches by dice.
+`World` is a service to try a strategy on; this one is an enemy. Every fault is a switch, somebody
+else edits the router, processes die between any two effects, and every write and every save is
+checked against the promises that no fault may break (`PromiseBroken`). `soak` turns the switches at
+random.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ from .reference_model import PromiseBroken, ReferenceModel
 __all__ = ["FaultWorld"]
 
 HARM: Final = 0.05
-"""From this rate of failures on, everything else that is measured of a version is bad too."""
+"""From this rate of failures on, every other metric of a version is bad too."""
 
 MATCHED: Final = 0.01
 """This fraction of the requests carries a header or cookie of the traffic's ``matches``."""
@@ -85,23 +86,25 @@ judge it there.
 """
 
 MOST_MOVES: Final = 1_000
-"""A tick has a handful of moves; one with more never ends."""
+"""A tick has a handful of effects; one with more than this never ends."""
 
 
 @attrs.define(kw_only=True)
 class FaultWorld:
-    """The truth about one rollout, its faults, and what was persisted. Every field may be set at
-    any time.
+    """One rollout, the world around it with its faults, and the stored state. Every field may be
+    set at any time.
 
-    The router: ``lag`` until it serves what it was told; ``unreadable``, ``unwritable``,
-    ``permanent`` (every write is refused for good), ``lose_reply`` (written, and no answer);
-    without ``compare_and_set`` or ``carries_marker`` it has none. The metrics: ``rps`` to the whole
-    service (a hundredth of them are such as a header route asks for; a preview without any has ten
-    a second of its own), failures of the candidate (``bad``) and of stable (``stable_bad``),
-    ``silent`` (no answer), ``idle`` (no requests to the candidate), ``night`` (to nobody),
-    ``no_reading`` (a counter is answered without one). The store: ``store_down``. The fleet, if
-    there is one: what each track is ``able`` to carry, ``fleet_down``, ``retire_fails``. Answers:
-    ``duplicate`` (each twice), ``shuffle`` (in another order each time).
+    * The router: ``lag`` until it serves a write; ``unreadable``, ``unwritable``, ``permanent``
+      (every write is refused for good), ``lose_reply`` (written, and no answer);
+      ``compare_and_set`` and ``carries_marker``: whether it has these capabilities.
+    * The metrics: ``rps`` to the whole service (a hundredth of them match a header route; a preview
+      without any has ten a second of its own), the rates of failure of the candidate (``bad``) and
+      of stable (``stable_bad``), ``silent`` (no answer), ``idle`` (no requests to the candidate),
+      ``night`` (no requests at all), ``no_reading`` (a counter is answered without one).
+    * The store: ``store_down``.
+    * The fleet, if there is one: what each track is ``able`` to carry, ``fleet_down``,
+      ``retire_fails``.
+    * Answers: ``duplicate`` (each twice), ``shuffle`` (in another order each time).
     """
 
     strategy: Strategy = attrs.field(kw_only=False)
@@ -158,17 +161,17 @@ class FaultWorld:
 
     @property
     def rollout(self) -> Rollout:
-        """What is stored, as any new driver would read it."""
+        """The stored rollout, as any new driver would load it."""
         return loads(self.text, self.kinds)
 
     @property
     def phase(self) -> Phase:
-        """The phase of what is stored."""
+        """The phase of the stored rollout."""
         return self.rollout.phase
 
     @property
     def candidate(self) -> Percent:
-        """What the router really serves."""
+        """The weight of the candidate that the router really serves."""
         self._settle()
         return self.traffic.candidate
 
@@ -177,32 +180,33 @@ class FaultWorld:
             self.traffic = self.coming.pop(0)[1]
 
     def advance(self, by: timedelta) -> None:
-        """Time passes; nobody does anything."""
+        """Let time pass."""
         self.now += by
 
     def edit(self, weight: float) -> None:
-        """A stranger gives the candidate this many per cent."""
+        """Set the candidate's weight in percent, as somebody else would."""
         self._settle()
         self.coming.clear()
         self.traffic = Traffic(candidate=percent(weight))
         self.revision += 1
 
     def forget(self) -> None:
-        """The router starts anew, with what its file says: nothing of ours. A take-back by hand
-        that nobody had seen is gone too.
+        """Restart the router from a file without our writes.
+
+        A rollback by hand that no driver had read is gone too.
         """
         self.edit(0)
         self.marker = None
         self.ghost.aborted = self.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
     def rollback_now(self) -> None:
-        """A person takes it back by hand, with nothing but the router."""
+        """Roll back by hand, with nothing but the router."""
         self.edit(0)
         self.marker = attrs.evolve(self.marker or Marker(generation=0), closed=True)
         self.ghost.aborted = True
 
     def heal(self) -> None:
-        """Every fault ends."""
+        """End every fault."""
         self.unreadable = self.unwritable = self.permanent = self.lose_reply = False
         self.silent = self.idle = self.night = self.store_down = self.duplicate = False
         self.lag = timedelta()
@@ -213,7 +217,7 @@ class FaultWorld:
     # --------------------------------------------------------------------------------------- router
 
     def served(self) -> Served:
-        """What a read shows."""
+        """Return the traffic that a read shows."""
         self._settle()
         return Served(
             traffic=self.traffic,
@@ -271,9 +275,7 @@ class FaultWorld:
     # -------------------------------------------------------------------------------------- metrics
 
     def counted(self, command: Measure, track: Track) -> Counts | NoData | NoAnswer:
-        """Requests and failures of a track in the window that was asked for; failures come at even
-        distances.
-        """
+        """Return the requests and failures of a track in the window; failures are evenly spaced."""
         if self.silent:
             return NoAnswer("503 from the metrics system")
         if self.night or (self.idle and track is Track.CANDIDATE):
@@ -288,8 +290,8 @@ class FaultWorld:
         return Counts(events=events, trials=trials)
 
     def _requests(self, track: Track) -> float:
-        """How many a second the version of a track answers: by its weight, by headers and cookies,
-        as copies, and of a load test.
+        """Return the requests a second of a track: by its weight, by headers and cookies, as
+        copies, and of a load test.
         """
         matched = MATCHED if self.traffic.matches else 0.0
         share = (1.0 - matched) * self.traffic.share(track).fraction
@@ -303,15 +305,11 @@ class FaultWorld:
         return self.bad if track is Track.CANDIDATE else self.stable_bad
 
     def measurement(self, command: Measure, track: Track) -> Measurement:
-        """What is measured of a track: failures as they are; of any other kind something far on the
-        good or on the bad side.
-        """
-        found = self.counted(command, track)
-        return (
-            _shown(command.metric, found.trials, self._rate(track) >= HARM) or found
-            if isinstance(found, Counts)
-            else found
-        )
+        """Measure a track: failures as they are; any other kind far on the good or the bad side."""
+        counts = self.counted(command, track)
+        if not isinstance(counts, Counts):
+            return counts
+        return _shown(command.metric, counts.trials, self._rate(track) >= HARM) or counts
 
     def _measure(self, command: Measure) -> Event:
         tracks = tuple((track, self.measurement(command, track)) for track in command.tracks)
@@ -364,48 +362,49 @@ class FaultWorld:
         return Retired(at=self.now)
 
     def do(self, command: Command) -> Event:
-        """Do one command as this world does, and say what came of it."""
+        """Execute one command in this world, and return its event."""
         event: Event = getattr(self, _DOES[type(command)])(command)
         return event
 
     # -------------------------------------------------------------------- the store and the drivers
 
-    def save(self, move: Persist) -> Persisted:
-        """What a driver saves; `ConflictError` if somebody else has."""
+    def save(self, effect: Persist) -> Persisted:
+        """Save as a store would; `ConflictError` if another driver has saved."""
         if self.store_down:
             return Persisted("disk full")
-        if loads(self.text, self.kinds).serial != move.expected:
+        if loads(self.text, self.kinds).serial != effect.expected:
             raise ConflictError("somebody else saved")
         self.saves += 1
-        self.text = dumps(move.rollout, self.kinds)
-        if loads(self.text, self.kinds) != move.rollout:
+        self.text = dumps(effect.rollout, self.kinds)
+        if loads(self.text, self.kinds) != effect.rollout:
             raise PromiseBroken("R32: what is stored is not what was decided")
-        self.notes += move.notes
-        self.ghost.saved(move.rollout, self.marker)
+        self.notes += effect.notes
+        self.ghost.saved(effect.rollout, self.marker)
         return Persisted()
 
     def moves(self, *events: Event) -> Generator[Effect, None, Decision]:
-        """One tick, stopping before each move; the caller may walk away at any of them, or come
-        back much later.
+        """Run one tick that stops before each effect, and yield it.
+
+        The caller may drop the generator at any of them, or go on much later.
         """
         rollout = self.rollout
-        talk = tick_protocol(
+        protocol = tick_protocol(
             rollout, events, tick=Tick(at=self.now), stored=True, expected=rollout.serial
         )
         self.events += 1 + len(events)
         reply: Reply | None = None
         while True:
             try:
-                move = talk.send(reply)  # type: ignore[arg-type]
+                effect = protocol.send(reply)  # type: ignore[arg-type]
             except StopIteration as stop:
                 decision: Decision = stop.value.decision
                 return decision
-            yield move
-            if isinstance(move, Persist):
-                reply = self.save(move)
+            yield effect
+            if isinstance(effect, Persist):
+                reply = self.save(effect)
             else:
-                assert isinstance(move, Execute)
-                reply = [self.do(command) for command in move.commands]
+                assert isinstance(effect, Execute)
+                reply = [self.do(command) for command in effect.commands]
                 if self.duplicate:
                     reply += reply
                 if self.shuffle is not None:
@@ -413,7 +412,11 @@ class FaultWorld:
                 self.events += len(reply)
 
     def tick(self, *events: Event, kill_before: int | None = None) -> Decision | None:
-        """One whole tick; None if it was killed before its n-th move or lost a compare-and-set."""
+        """Run one whole tick, and return its decision.
+
+        None if it was killed before its effect ``kill_before`` (counted from 0), or lost a
+        compare-and-set.
+        """
         moves = self.moves(*events)
         for n in range(MOST_MOVES):
             try:
@@ -428,7 +431,7 @@ class FaultWorld:
         raise PromiseBroken("a tick that never ends")
 
     def say(self, event: Event) -> Decision:
-        """A person's word, submitted to the store."""
+        """Submit a person's event to the store."""
         rollout = self.rollout
         decision = decide(rollout, event)
         self.events += 1
@@ -436,8 +439,9 @@ class FaultWorld:
         return decision
 
     def until(self, wanted: Callable[[Self], bool], *, ticks: int = 400) -> Self:
-        """This world, ticked at every ``wake_at`` until something holds; AssertionError with the
-        last notes if it never does.
+        """Tick at every ``wake_at`` until a condition holds, and return this world.
+
+        Raises `AssertionError`, with the last notes, if it does not hold after ``ticks``.
         """
         for _ in range(ticks):
             if wanted(self):
@@ -454,7 +458,7 @@ class FaultWorld:
         )
 
     def said(self, kind: str) -> list[Note]:
-        """The notes of one kind, such as ``"entered"``."""
+        """Return the notes of one kind, such as ``"entered"``."""
         return [note for note in self.notes if note.kind == kind]
 
 
@@ -471,7 +475,7 @@ _DOES: Final = {
 
 
 def _shown(metric: Metric, n: int, bad: bool) -> Measurement | None:
-    """``n`` values of a kind other than failures: as good, or as bad, as no bound mistakes."""
+    """Return ``n`` values of a kind other than failures, beyond every bound; None for a ratio."""
     match metric.kind:
         case Kind.RATIO:
             return None

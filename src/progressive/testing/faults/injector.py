@@ -1,6 +1,4 @@
-"""Faults on purpose, for any port of yours: fail, delay, do it and lose the answer, do half of it,
-do it twice, do it late.
-"""
+"""Inject faults into any port: fail, delay, lose the answer, do half, do it twice, do it late."""
 
 from __future__ import annotations
 
@@ -34,32 +32,33 @@ __all__ = ["Fault", "Faulty", "Injected"]
 
 
 class Injected(enum.Enum):
-    """What goes wrong with a call."""
+    """The ways in which a call can go wrong."""
 
     FAIL = "fail"
     """It is not done; the port's own transient error is raised."""
     DELAY = "delay"
     """It is done after `Fault.by`."""
     LOSE_REPLY = "lose_reply"
-    """It is done, and nobody hears of it: an error whose failure is unknown."""
+    """It is done, and its answer is lost: an error whose failure is UNKNOWN is raised."""
     HALF = "half"
-    """A write of traffic gives the candidate half of the way only, and its answer is lost. Of any
+    """A write of traffic moves the candidate only half of the way, and its answer is lost. For any
     other call it is `LOSE_REPLY`.
     """
     TWICE = "twice"
     """It is done twice, as if the first had been lost in between; the second answer counts."""
     LATE = "late"
-    """It is not done now, and an error says that nobody knows; it is done right before the next
-    call of this port.
+    """It is not done now, and an error whose failure is UNKNOWN is raised; it is done right before
+    the next call of this port.
     """
 
 
 @attrs.frozen
 class Fault:
-    """Which calls go wrong, and how: ``Fault("apply", Injected.LOSE_REPLY, nth=2)``.
+    """A fault of a method's calls: ``Fault("apply", Injected.LOSE_REPLY, nth=2)``.
 
-    ``nth``: only the n-th call of this method, counted from 1; None: each one, by ``chance`` (0 to
-    1). ``by``: how long a delay is.
+    * ``nth``: only the n-th call of the method, counted from 1; None for every call.
+    * ``chance``: of such a call to go wrong, 0 to 1.
+    * ``by``: the length of a delay.
     """
 
     method: str = attrs.field(validator=fields.is_name)
@@ -74,13 +73,16 @@ class Fault:
 
 
 class Faulty:
-    """Any port with faults: ``Faulty(router, [Fault("apply", Injected.LOSE_REPLY, nth=2)])`` is a
+    """A port with faults: ``Faulty(router, [Fault("apply", Injected.LOSE_REPLY, nth=2)])`` is a
     router, and so on.
 
     The asynchronous twin of a method has the same faults under the same name (``apply`` is
-    ``aapply`` too), and both are counted together. ``sleep`` lets the time of a delay pass: a
-    virtual clock's ``advance`` takes a duration. ``seed`` decides what happens by chance. ``calls``
-    counts the calls of each method.
+    ``aapply`` too), and both are counted together. ``calls`` counts the calls of each method.
+
+    * ``seed``: the same one gives the same faults.
+    * ``sleep``: called with the length of a delay, such as a virtual clock's ``advance``.
+
+    Raises `StrategyError` for a fault of a method that the port has not.
     """
 
     def __init__(
@@ -129,7 +131,8 @@ class Faulty:
     def _methods(self) -> set[str]:
         return {fault.method for fault in self._faults}
 
-    def _struck(self, method: str) -> Fault | None:
+    def _next_fault(self, method: str) -> Fault | None:
+        """Count a call, and return its fault; None if it has none."""
         self.calls[method] = n = self.calls.get(method, 0) + 1
         for fault in self._faults:
             if (
@@ -147,14 +150,12 @@ class Faulty:
         arguments: tuple[Any, ...],
         named: dict[str, Any],
     ) -> Flow:
-        """The calls that are really made, one by one; what is returned or raised is what the caller
-        gets.
-        """
+        """Yield the calls that are really made; return or raise the outcome for the caller."""
         late, self._late = self._late, []
         for forgotten in late:
-            with contextlib.suppress(ConflictError, WorldError):  # nobody listens any more
+            with contextlib.suppress(ConflictError, WorldError):  # its caller has given up
                 yield forgotten
-        fault = self._struck(method)
+        fault = self._next_fault(method)
         if fault is None:
             return (yield partial(call, *arguments, **named))
         if fault.what is Injected.FAIL:
@@ -210,9 +211,9 @@ async def _arun(flow: Flow) -> Any:
         return stop.value
 
 
-def _halfway(served: Traffic, wanted: Traffic) -> Traffic:
+def _halfway(served: Traffic, target: Traffic) -> Traffic:
     return attrs.evolve(
-        wanted, candidate=Percent((served.candidate.ppm + wanted.candidate.ppm) // 2)
+        target, candidate=Percent((served.candidate.ppm + target.candidate.ppm) // 2)
     )
 
 

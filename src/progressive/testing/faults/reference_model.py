@@ -1,5 +1,5 @@
-"""What a world of faults remembers and the engine does not: by it every write and every save is
-held against the promises.
+"""The reference model of a world of faults: it remembers what the engine does not, and checks every
+write and every save against the promises.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ __all__ = ["PromiseBroken", "ReferenceModel"]
 
 
 class PromiseBroken(AssertionError):
-    """Something happened that must never happen, whatever goes wrong around a rollout. The message
-    begins with the rule.
+    """Something happened that must never happen, whatever goes wrong around a rollout.
+
+    The message begins with the number of the rule.
     """
 
 
 @attrs.define
 class ReferenceModel:
-    """``ceiling``: the most, in parts per million, that any saved step asked for. ``aborted``: a
-    rollback has been decided, or was done by hand.
+    """The facts about one rollout by which the promises are checked.
 
-    ``phases``: every phase that was saved, in order. ``judged_at_full``: measurements of the
-    candidate at 100 %. ``said_able``: what the fleet said last, where there is one. ``zeros``: how
-    often 0 % was written.
+    * ``ceiling``: the most, in parts per million, that any saved step asked for.
+    * ``aborted``: whether a rollback has been decided, or was done by hand.
+    * ``phases``: every phase that was saved, in order.
+    * ``judged_at_full``: the number of measurements of the candidate at 100 %.
+    * ``said_able``: the last survey of the fleet, where there is one.
+    * ``zeros``: how often 0 % was written.
     """
 
     ceiling: int = 0
@@ -45,8 +48,9 @@ class ReferenceModel:
     def writing(
         self, command: Apply, served: Served, *, store_down: bool, fleet: bool, way_back: bool
     ) -> None:
-        """The router, which serves this, is about to do this write. ``way_back``: the plan needs a
-        stable that could take everything.
+        """Check a write that is about to be done on a router that serves ``served``.
+
+        ``way_back``: whether the plan needs a stable that can take all traffic.
         """
         asked, serves = command.traffic.candidate.ppm, served.traffic.candidate.ppm
         if asked > self.ceiling:
@@ -72,7 +76,7 @@ class ReferenceModel:
         self.zeros += not asked
 
     def saved(self, rollout: Rollout, marker: Marker | None) -> None:
-        """This was saved while the router had this marker."""
+        """Check a rollout that was saved while the router had this marker."""
         phase, last = rollout.phase, self.phases[-1]
         self.phases.append(phase)
         if last in FINAL and phase is not last:

@@ -1,9 +1,9 @@
-"""Random rollouts through a world of faults, by the thousand: everything goes wrong in any order,
-then it heals, and there must be an end.
+"""Soak a strategy: drive thousands of random rollouts through a world of faults, which then heals,
+and require that each rollout ends.
 
 A seed and the arguments are the whole reproducer. With all faults each seed enables a random third
-of them: with all of them at once most rollouts would be over before they got anywhere. Of faults
-that were named each seed has all.
+of them: with all of them at once most rollouts would end early. Of faults that were named each seed
+has all.
 """
 
 from __future__ import annotations
@@ -60,13 +60,14 @@ FAULTS: Final = (
     "late",
     "shuffle",
 )
-"""Everything that can go wrong, in the order of their dice.
+"""The names of all faults, in the order in which they are drawn.
 
 Most are switches of `FaultWorld`; ``kill`` and ``pause`` stop a driver anywhere, ``late`` lets it
 come late.
 """
 
 SWITCHES: Final = FAULTS[:8]
+"""The faults that are boolean fields of `FaultWorld`."""
 
 STEPS: Final = 60
 
@@ -75,8 +76,10 @@ BY: Final[dict[str, Any]] = {"by": "eve", "why": "a soak"}
 
 @attrs.frozen
 class Failing:
-    """A seed in which a promise did not hold, or something raised: ``why``, and the last notes.
-    `soak_one` raises it, with its traceback.
+    """A seed in which a promise did not hold, or something raised.
+
+    ``why`` is the first line of the error, ``notes`` are the last ones. `soak_one` raises the error
+    itself.
     """
 
     seed: int
@@ -86,11 +89,12 @@ class Failing:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Soaked:
-    """What came of all seeds: how many ``events`` were decided on, how the rollouts ``ended``, and
-    the seeds that broke a promise.
+    """The result of a soak.
 
-    ``arguments``: those that were not the defaults, as a call that does one of the seeds once more
-    has to give them.
+    * ``events``: how many were decided.
+    * ``ended``: how many rollouts ended in each phase.
+    * ``failing``: the seeds in which a promise did not hold.
+    * ``arguments``: those that were not the defaults, for a call that repeats a seed.
     """
 
     strategy: str
@@ -102,7 +106,7 @@ class Soaked:
 
     @property
     def ok(self) -> bool:
-        """Did every promise hold in every seed?"""
+        """Whether every promise held in every seed."""
         return not self.failing
 
     def __repr__(self) -> str:
@@ -112,15 +116,13 @@ class Soaked:
         )
         head = f"{self.strategy}: {self.seeds:,} seeds, {self.events:,} events; {ended}"
         also = "".join(f", {argument}" for argument in self.arguments)
-        found = [
+        failing = [
             f"seed {each.seed}: {each.why}\n  once more: soak(strategy, seeds=[{each.seed}]{also})"
             for each in self.failing
         ]
-        return (
-            f"<Soaked: {head}>"
-            if not found
-            else "\n".join([f"<Soaked: {head}; a promise did not hold:", *found, ">"])
-        )
+        if not failing:
+            return f"<Soaked: {head}>"
+        return "\n".join([f"<Soaked: {head}; a promise did not hold:", *failing, ">"])
 
 
 def soak(
@@ -132,24 +134,27 @@ def soak(
     kinds: Kinds | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Soaked:
-    """Send ``strategy`` through a world of faults, once for each seed, and hold what is promised at
+    """Drive ``strategy`` through a world of faults, once for each seed, and check the promises at
     every write and every save.
 
-    After at most ``steps`` ticks in trouble everything heals, people answer, and the rollout must
-    end with the router's agreement. ``faults``: which may happen, by their names in
-    ``progressive.testing.soaking.FAULTS`` and in any order. All of them, as by default: each seed
-    has about a third of them. Some of them, as in ``faults=["bad", "late"]``: each seed has all
-    that are named. None, ``()``: only hooks, gates and instances make it wait. ``kinds``: step and
-    check kinds of your own. ``progress(seeds, events)`` is called after each seed. Never raises for
-    a broken promise, nor for what a step, a check or the engine raises: ``assert soak(...).ok``.
-    Raises `StrategyError` for faults that are none of those, for what is no seed, and for a step or
-    check whose kind is not in ``kinds``.
+    After at most ``steps`` ticks with faults everything heals, persons answer, and the rollout must
+    end, with the router serving it.
+
+    * ``faults``: names of ``progressive.testing.faults.soaking.FAULTS``, in any order. With all of
+      them, the default, each seed has about a third; with some, as ``["bad", "late"]``, each seed
+      has all of these; with none, ``()``, only hooks, gates and instances make it wait.
+    * ``kinds``: your own kinds of steps and checks.
+    * ``progress``: called as ``progress(seeds, events)`` after each seed.
+
+    A broken promise, or an error of a step, a check or the engine, is not raised: use
+    ``assert soak(...).ok``. Raises `StrategyError` for unknown faults, for a seed that is no whole
+    number, and for a step or check whose kind is not in ``kinds``.
     """
     named = _named(faults, "soak(faults)")
     done = events = 0
     ends: Counter[Phase] = Counter()
     failing: list[Failing] = []
-    for seed in _whole(seeds):
+    for seed in _checked_seeds(seeds):
         world = _world(strategy, seed, kinds)
         try:
             _run(world, seed, steps, named)
@@ -159,12 +164,11 @@ def soak(
         done, events = done + 1, events + world.events
         if progress is not None:
             progress(done, events)
-    found = tuple(sorted(ends.items()))
     return Soaked(
         strategy=strategy.plan.strategy,
         seeds=done,
         events=events,
-        ended=found,
+        ended=tuple(sorted(ends.items())),
         failing=tuple(failing),
         arguments=tuple(_arguments(steps, named, kinds)),
     )
@@ -178,8 +182,9 @@ def soak_one(
     faults: Iterable[str] = FAULTS,
     kinds: Kinds | None = None,
 ) -> FaultWorld:
-    """The world after one seed, to look at; raises AssertionError (mostly `PromiseBroken`) where a
-    promise does not hold.
+    """Soak one seed, and return its world after it.
+
+    Raises `AssertionError` (mostly `PromiseBroken`) if a promise does not hold.
     """
     named = _named(faults, "soak_one(faults)")
     world = _world(strategy, seed, kinds)
@@ -188,14 +193,12 @@ def soak_one(
 
 
 def _named(faults: Iterable[str], what: str) -> tuple[str, ...]:
-    """The faults in the order of `FAULTS`, whatever they come in: the dice must not depend on that
-    of a set.
-    """
+    """Return the faults in the order of `FAULTS`: the draws must not depend on the order given."""
     there = f"there are {', '.join(FAULTS)}"
     if isinstance(faults, str) or not isinstance(faults, Iterable):
-        mend = f"faults=[{faults!r}]" if faults in FAULTS else 'faults=["bad", "late"]'
+        hint = f"faults=[{faults!r}]" if faults in FAULTS else 'faults=["bad", "late"]'
         raise StrategyError(
-            f"{what}: {fields.brief(faults)} is no list of names; use {mend}; {there}"
+            f"{what}: {fields.brief(faults)} is no list of names; use {hint}; {there}"
         )
     asked = list(faults)
     for name in asked:
@@ -204,12 +207,12 @@ def _named(faults: Iterable[str], what: str) -> tuple[str, ...]:
     return tuple(name for name in FAULTS if name in asked)
 
 
-def _whole(seeds: Any) -> Iterator[int]:
-    """The seeds, each looked at when its turn comes: there may be no last one."""
+def _checked_seeds(seeds: Any) -> Iterator[int]:
+    """Yield the seeds, each checked when its turn comes: they may be endless."""
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        mend = seeds if type(seeds) is int and seeds > 0 else 100
+        count = seeds if type(seeds) is int and seeds > 0 else 100
         raise StrategyError(
-            f"soak(seeds): {fields.brief(seeds)} is no list of seeds; use seeds=range({mend})"
+            f"soak(seeds): {fields.brief(seeds)} is no list of seeds; use seeds=range({count})"
         )
     for n, seed in enumerate(seeds):
         if type(seed) is not int:
@@ -221,7 +224,7 @@ def _whole(seeds: Any) -> Iterator[int]:
 
 
 def _why(error: Exception) -> str:
-    """The first line; what is no promise begins with its class."""
+    """Return the first line of an error, after its class's name unless it is a broken promise."""
     why = str(error).partition("\n")[0]
     if isinstance(error, AssertionError) and why:
         return why
@@ -239,7 +242,7 @@ def _arguments(steps: int, faults: tuple[str, ...], kinds: Kinds | None) -> Iter
 
 def _world(strategy: Strategy, seed: int, kinds: Kinds | None) -> FaultWorld:
     world = FaultWorld(strategy, kinds=kinds or Kinds())
-    # Dice of its own, so that the runs without a fleet are the same as if there were none.
+    # The fleet has a generator of its own, so that it changes nothing in seeds without one.
     if seed % 4 == 3 or strategy.plan.retire_after is not None:
         world.able = dict.fromkeys(Track, Capacity(percent(100)))
     return world
@@ -247,7 +250,7 @@ def _world(strategy: Strategy, seed: int, kinds: Kinds | None) -> FaultWorld:
 
 def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> None:
     rng = random.Random(seed)  # noqa: S311 - nothing is secret here
-    # Drawn for every name: those that follow must not depend on how many were asked for.
+    # Drawn for every name: later draws must not depend on how many were asked for.
     drawn = {fault for fault in FAULTS if rng.random() < 0.3}
     enabled = drawn if faults == FAULTS else set(faults)
     world.hook = lambda key: (
@@ -265,7 +268,7 @@ def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> N
         if fleet is not None:
             _instances(fleet, world)
         _one_fault(rng, enabled, world)
-        _one_word(rng, enabled, world)
+        _person_events(rng, enabled, world)
         _other_drivers(rng, enabled, world, paused)
         world.tick(
             kill_before=rng.randrange(6) if "kill" in enabled and rng.random() < 0.2 else None
@@ -283,9 +286,7 @@ def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> N
 def _other_drivers(
     rng: random.Random, enabled: set[str], world: FaultWorld, paused: list[Any]
 ) -> None:
-    """A driver stops in the middle of its tick, for as long as it likes; another one wakes up where
-    it stopped.
-    """
+    """Let a driver stop in the middle of its tick, or let one that stopped go on from there."""
     if "pause" in enabled and rng.random() < 0.1:
         moves = world.moves()
         for _ in range(rng.randrange(1, 5)):
@@ -299,12 +300,13 @@ def _other_drivers(
             for _ in moves:
                 pass
         except ConflictError:
-            return  # somebody else has saved meanwhile: it is that one's rollout now
+            return  # another driver has saved meanwhile
 
 
 def ended(world: FaultWorld) -> None:
-    """Every fault ends, people say what they are asked for, and then the rollout must come to an
-    end; AssertionError if it does not.
+    """Heal every fault, let persons answer, and require that the rollout ends.
+
+    Raises `AssertionError` if it does not.
     """
     world.heal()
     while world.phase is Phase.HELD:
@@ -338,7 +340,7 @@ def _approvals(world: FaultWorld) -> list[str]:
 
 
 def _instances(rng: random.Random, world: FaultWorld) -> None:
-    """Instances come and go, run something else, or nobody knows."""
+    """Change the fleet: instances come and go, run another version, or it does not answer."""
     assert world.able is not None
     if rng.random() < 0.1:
         world.fleet_down = not world.fleet_down
@@ -382,7 +384,7 @@ def _one_fault(rng: random.Random, enabled: set[str], world: FaultWorld) -> None
         world.rollback_now()
 
 
-def _one_word(rng: random.Random, enabled: set[str], world: FaultWorld) -> None:
+def _person_events(rng: random.Random, enabled: set[str], world: FaultWorld) -> None:
     if world.store_down or rng.random() > 0.2:
         return
     rollout, at = world.rollout, world.now

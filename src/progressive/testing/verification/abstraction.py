@@ -1,4 +1,4 @@
-"""What tells two states of the walk apart, and why those that it merges behave alike."""
+"""The abstraction of the walk: which states are merged, and why those behave alike."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ __all__ = ["Abstraction"]
 
 
 class Abstraction:
-    """Everything counts but times, serials and sentences; how long something lasted counts in a few
-    classes, a counter up to its threshold.
+    """Maps states to keys; states with equal keys are merged.
 
-    What the engine does not read any more does not count either:
+    Times, serials and sentences are left out of the key; durations count in a few classes, counters
+    up to their threshold. Whatever the engine does not read any more is left out too:
 
-    - *When it is over*, nobody comes back, and what people say is refused by the phase alone:
+    - *When it is over*, it is not ticked, and persons' events are refused by the phase alone:
       evidence and clocks are not read again.
-    - *On the way back* nothing is judged (a look that comes late is refused by the phase alone):
-      evidence is not read again.
+    - *On the way back* nothing is judged (a late look is refused by the phase alone): evidence is
+      not read again.
     - *While it is held* the time in the step stands still, and every way out of a hold sets it anew
       (a resume, a promotion, the way back).
-    - A tally's last verdict and its reason are for people; what follows from them is in its
-      counters. ``looks_here`` is asked only whether it is 0.
-    - More bad looks in a row than the budget allows, and than the one that takes no pass back, are
-      as many.
+    - The last verdict of a check state and its reason are for people; their effects are in its
+      counters. ``looks_at_weight`` counts only as 0 or more.
+    - Stuck looks count only up to one more than the budget allows, and to the second, which undoes
+      a pass.
 
-    What is *not* told apart though it can matter by a tick: how near the next deadline, the end of
-    a bake or the next try of a write is. The weathers lead to each of them from either state, but
-    not with another thing going wrong in that same tick.
+    Merged though they can differ by a tick: states that are nearer to or further from the next
+    deadline, the end of a bake or the next try of a write. The perturbations lead to each of these
+    from either state, but not with another perturbation in the same tick.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -44,7 +44,7 @@ class Abstraction:
         self._enough = max([getattr(step, "count", 1) for step in plan.steps], default=1)
 
     def key(self, rollout: Rollout, router: Router) -> object:
-        """Equal for two states that behave alike."""
+        """Return the key of a state; it is equal for states that behave alike."""
         return (
             _progress(rollout),
             _routing(rollout),
@@ -58,12 +58,12 @@ class Abstraction:
         if rollout.over or rollout.phase is Phase.ROLLING_BACK:
             return None
         return (
-            tuple(map(self._tally, evidence.check_states, self._tolerances)),
+            tuple(map(self._check_state, evidence.check_states, self._tolerances)),
             tuple((each.start is None, each.tail is None) for each in evidence.series),
             tuple(probe.answered for probe in evidence.probes),
         )
 
-    def _tally(self, check_state: CheckState, tolerance: Tolerance) -> object:
+    def _check_state(self, check_state: CheckState, tolerance: Tolerance) -> object:
         return (
             min(check_state.passes_at_weight, self._enough),
             check_state.looks_at_weight > 0,
@@ -74,7 +74,7 @@ class Abstraction:
             check_state.failed,
             None
             if check_state.stuck_verdict is None
-            else _stretch(check_state, tolerance, check_state.stuck_verdict),
+            else _stuck(check_state, tolerance, check_state.stuck_verdict),
         )
 
     def _clocks(self, rollout: Rollout) -> object:
@@ -84,7 +84,8 @@ class Abstraction:
         step = rollout.progress.step
         span = self._spans[step]
         return (
-            (clocks.watched >= self._halves[step]) + (clocks.watched >= span),
+            clocks.watched >= self._halves[step],
+            clocks.watched >= span,
             rollout.phase is not Phase.HELD and clocks.stepped >= span,
             bool(clocks.unreadable),
             bool(clocks.astray),
@@ -92,12 +93,13 @@ class Abstraction:
         )
 
 
-def _stretch(check_state: CheckState, tolerance: Tolerance, bad: Verdict) -> object:
-    """Looks in a row that neither passed nor failed. Two without data take a pass back; a budget
-    ends by number or length.
+def _stuck(check_state: CheckState, tolerance: Tolerance, verdict: Verdict) -> object:
+    """Return the key of looks in a row that neither passed nor failed.
+
+    Two without data undo a pass; a budget is exhausted by number or by length.
     """
     budget = {Verdict.INCONCLUSIVE: tolerance.inconclusive, Verdict.NO_DATA: tolerance.no_data}.get(
-        bad, tolerance.no_answer
+        verdict, tolerance.no_answer
     )
     lasted = (
         check_state.stuck_until - check_state.stuck_since
@@ -105,7 +107,7 @@ def _stretch(check_state: CheckState, tolerance: Tolerance, bad: Verdict) -> obj
         else timedelta()
     )
     return (
-        bad,
+        verdict,
         min(check_state.stuck_looks, max(2, 1 + (budget.looks or 0))),
         budget.within is not None and lasted >= budget.within,
     )
@@ -151,6 +153,8 @@ def _routing(rollout: Rollout) -> object:
 
 
 def _on_router(rollout: Rollout, router: Router) -> object:
-    ours, there = rollout.routing.generation, router.marker
-    marker = None if there is None else (ours is None or there.generation == ours, there.closed)
+    ours, present = rollout.routing.generation, router.marker
+    marker = None
+    if present is not None:
+        marker = (ours is None or present.generation == ours, present.closed)
     return (router.traffic, marker, router.back, router.judged)

@@ -1,4 +1,4 @@
-"""The states that were seen as one graph, and what must hold of all of them together."""
+"""The graph of the states that were seen, and the promises that it must keep as a whole."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ __all__ = ["State", "violations"]
 
 @attrs.define
 class State:
-    """One state, as it was first reached: from ``parent`` by the tick that ``what`` and ``told``
-    tell of.
+    """One state, as it was first reached. Other states are given by their index.
 
-    ``good`` and ``aborted`` are where good weather and an abort lead from here, ``out`` is wherever
-    anything does.
+    * ``parent``, ``what``, ``told``: the state from which it was reached; the perturbation and the
+      events of that tick.
+    * ``good``, ``aborted``: the states that a tick without perturbation, and an abort, lead to.
+    * ``out``: all states that a tick leads to.
     """
 
     rollout: Rollout
@@ -39,8 +40,9 @@ class State:
 
 
 def violations(states: Sequence[State]) -> Iterator[tuple[str, int]]:
-    """What does not hold, and where: an abort leads to 0 %, nobody is heard when it is over, there
-    is a way to an end.
+    """Yield each violation of a promise of the whole, and the index of its state.
+
+    An abort leads to 0 %, events are refused when it is over, and there is a way to an end.
     """
     for here, state in enumerate(states):
         if state.aborted >= 0 and not _ends_at_zero(states, state.aborted):
@@ -69,23 +71,23 @@ def _ends_at_zero(states: Sequence[State], here: int) -> bool:
 
 
 def _can_end(states: Sequence[State]) -> set[int]:
-    """Every state from which some way leads to a final phase."""
+    """Return all states from which some way leads to a final phase."""
     into: dict[int, list[int]] = {}
     for here, state in enumerate(states):
         for there in state.out:
             into.setdefault(there, []).append(here)
     waiting = [here for here, state in enumerate(states) if state.rollout.final]
-    found = set(waiting)
+    can_end = set(waiting)
     while waiting:
         for before in into.get(waiting.pop(), ()):
-            if before not in found:
-                found.add(before)
+            if before not in can_end:
+                can_end.add(before)
                 waiting.append(before)
-    return found
+    return can_end
 
 
 def _heard_when_over(rollout: Rollout) -> str | None:
-    """R24 again, for what people say when it is over."""
+    """Check R24 for persons' events when it is over; None if all are refused."""
     at = rollout.clocks.now
     for kind in (Abort, Hold, PromoteNow):
         try:

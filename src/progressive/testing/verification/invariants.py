@@ -1,5 +1,5 @@
-"""What must hold of every move of the walk, as functions that return a sentence where it does
-not.
+"""The promises that every transition of the walk must keep: functions that return a sentence for
+one that does not.
 """
 
 from __future__ import annotations
@@ -21,8 +21,15 @@ BACK: Final = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 @attrs.frozen(kw_only=True)
 class Transition:
-    """One tick of the walk, for an invariant: the rollout before and after, what the router served,
-    what was written to it.
+    """One tick of the walk, for an invariant.
+
+    * ``what``: the name of the perturbation.
+    * ``before``, ``after``: the rollout.
+    * ``served``: the traffic that the router served before the tick.
+    * ``written``: the traffic of its writes, in order.
+    * ``on_router``: the traffic after it.
+    * ``judged_at_full``: whether anything was measured at full traffic so far.
+    * ``took_back``: whether 0 % was written, or the marker closed, since the rollout turned back.
     """
 
     what: str
@@ -36,7 +43,7 @@ class Transition:
 
 
 Invariant = Callable[[Transition], str | None]
-"""What must hold of every transition: None, or a sentence that says what does not."""
+"""A promise about every transition: returns None, or a sentence if it does not hold."""
 
 
 def _full(plan: Plan) -> Traffic:
@@ -44,7 +51,7 @@ def _full(plan: Plan) -> Traffic:
 
 
 def _r1(move: Transition) -> str | None:
-    """Never more than a step that was reached allows."""
+    """R1: traffic is never above that of the steps that were reached."""
     allowed = move.after.plan.traffics[: move.after.progress.step + 1]
     above = [traffic for traffic in move.written if all(traffic.exceeds(one) for one in allowed)]
     if above and above[0].exceeds(move.served):
@@ -53,7 +60,7 @@ def _r1(move: Transition) -> str | None:
 
 
 def _r2(move: Transition) -> str | None:
-    """Never raised after it turned back."""
+    """R2: traffic is never raised after the rollout turned back."""
     turned = move.before.phase in BACK
     raised = [traffic for traffic in move.written if traffic.exceeds(move.served)]
     return (
@@ -64,7 +71,7 @@ def _r2(move: Transition) -> str | None:
 
 
 def _r15(move: Transition) -> str | None:
-    """No promotion without one measurement at full traffic, where a check could have had one."""
+    """R15: no promotion without a measurement at full traffic, where a check could have had one."""
     plan, progress = move.after.plan, move.after.progress
     entered = move.after.phase is Phase.PROMOTED and move.before.phase is not Phase.PROMOTED
     last = {guard.analysis for guard in plan.guards}.union(
@@ -97,7 +104,7 @@ def _promoted_by_hand(move: Transition) -> bool:
 
 
 def _r17(move: Transition) -> str | None:
-    """A check that has failed never goes on."""
+    """R17: a rollout never goes forward with a failed check that is not waived."""
     after = move.after
     if after.phase is not Phase.PROGRESSING:
         return None
@@ -113,8 +120,8 @@ def _r17(move: Transition) -> str | None:
 
 
 def _r23(move: Transition) -> str | None:
-    """Rolled back only after a write of 0 %, or when another rollout took over; promoted only while
-    the router serves it.
+    """R23: rolled back only after a write of 0 %, or when another rollout took over; promoted only
+    while the router serves full traffic.
     """
     after = move.after
     if after.phase is move.before.phase:
@@ -134,7 +141,7 @@ def _r23(move: Transition) -> str | None:
 
 
 def _r24(move: Transition) -> str | None:
-    """A final phase is never left."""
+    """R24: a final phase is never left."""
     before, after = move.before, move.after
     return (
         f"R24: left {before.phase.value} for {after.phase.value}"
@@ -144,7 +151,7 @@ def _r24(move: Transition) -> str | None:
 
 
 def _r30(move: Transition) -> str | None:
-    """Nothing waits without a reason, a deadline and an action; only a way back has no deadline."""
+    """R30: every wait has a reason, a deadline and an action; only a way back has no deadline."""
     after, waiting = move.after, move.after.progress.waiting
     if after.over:
         return None if after.wake_at is None else "R30: over, and somebody is to come back"

@@ -1,6 +1,4 @@
-"""One tick of the engine in one weather: every command is done to the abstract router, and what it
-was told is kept.
-"""
+"""Run one tick of the engine under one perturbation, against the abstract router."""
 
 from __future__ import annotations
 
@@ -51,46 +49,51 @@ __all__ = ["OneTick"]
 
 
 class OneTick:
-    """One tick in one weather. Remembers what each decision was told, so that it can be told again,
-    and what was asked for.
+    """One tick under one perturbation.
+
+    * ``told``: the events of each decision, so that it can be decided again.
+    * ``asked``: the kinds of commands that were issued.
+    * ``written``: the traffic of the writes that were done.
+    * ``steps``: the steps that were entered.
     """
 
     def __init__(
-        self, rollout: Rollout, router: Router, weather: Perturbation, now: datetime
+        self, rollout: Rollout, router: Router, perturbation: Perturbation, now: datetime
     ) -> None:
-        self.rollout, self.router, self.weather, self.now = rollout, router, weather, now
+        self.rollout, self.router, self.now = rollout, router, now
+        self.perturbation = perturbation
         self.told: list[tuple[Event, ...]] = []
         self.asked: set[type[Command]] = set()
         self.written: list[Traffic] = []
         self.steps: list[str] = []
 
     def tick(self) -> Rollout:
-        """The whole tick: what somebody says first, then the time."""
-        says = self.weather.says
+        """Run the whole tick, persons' events first, and return the rollout after it."""
+        says = self.perturbation.says
         if says is not None:
             events = tuple(says(self.rollout, self.now))
             self.told.append(events)
             self.rollout = decide(self.rollout, *events).rollout
-        if self.weather.strangers is not None:
-            self.router = self.weather.strangers(self.router)
+        if self.perturbation.strangers is not None:
+            self.router = self.perturbation.strangers(self.router)
         rollout, tick = self.rollout, Tick(at=self.now)
-        talk = tick_protocol(rollout, (), tick=tick, stored=True, expected=rollout.serial)
+        protocol = tick_protocol(rollout, (), tick=tick, stored=True, expected=rollout.serial)
         self.told.append((tick,))
         reply: Reply | None = None
         while True:
             try:
-                move = talk.send(reply)  # type: ignore[arg-type]
+                effect = protocol.send(reply)  # type: ignore[arg-type]
             except StopIteration as stop:
                 decision: Decision = stop.value.decision
                 self.steps += [
                     note.step for note in decision.notes if isinstance(note, PhaseEntered)
                 ]
                 return decision.rollout
-            if isinstance(move, Persist):
-                self.rollout = move.rollout
+            if isinstance(effect, Persist):
+                self.rollout = effect.rollout
                 reply = Persisted()
             else:
-                reply = [self._do(command) for command in move.commands]
+                reply = [self._do(command) for command in effect.commands]
                 self.told.append(tuple(reply))
 
     def _do(self, command: Command) -> Event:
@@ -99,7 +102,7 @@ class OneTick:
         match command:
             case Inspect():
                 return Inspected(at=at, undo="by hand", fleet=False)
-            case Read() if not self.weather.reads:
+            case Read() if not self.perturbation.reads:
                 return CommandFailed(
                     at=at,
                     command="read",
@@ -120,10 +123,13 @@ class OneTick:
                     "stop": Stop("it says stop"),
                 }
                 return HookAnswered(
-                    at=at, epoch=command.epoch, step=command.step, answer=answers[self.weather.hook]
+                    at=at,
+                    epoch=command.epoch,
+                    step=command.step,
+                    answer=answers[self.perturbation.hook],
                 )
             case AskGate():
-                answer = Open() if self.weather.open else ClosedUntil(at + hours(1), "closed")
+                answer = Open() if self.perturbation.open else ClosedUntil(at + hours(1), "closed")
                 return GateAnswered(at=at, epoch=command.epoch, gate=command.gate, answer=answer)
             case Retire():
                 return Retired(at=at)
@@ -138,17 +144,17 @@ class OneTick:
         )
 
     def _apply(self, command: Apply) -> Event:
-        router, weather = self.router, self.weather
-        there, ours = router.marker, command.marker
-        if weather.writes is not None:
+        router, perturbation = self.router, self.perturbation
+        present, ours = router.marker, command.marker
+        if perturbation.writes is not None:
             return CommandFailed(
                 at=self.now,
                 command="apply",
                 epoch=command.epoch,
-                failure=weather.writes,
+                failure=perturbation.writes,
                 why="it can't be written",
             )
-        overtaken = there is not None and there.forbids(ours)
+        overtaken = present is not None and present.forbids(ours)
         if overtaken or command.expect not in (None, str(router.revision)):
             return CommandFailed(
                 at=self.now,
@@ -165,7 +171,7 @@ class OneTick:
             revision=router.revision + 1,
             back=router.back or not command.traffic.candidate.ppm,
         )
-        if weather.lost:
+        if perturbation.lost:
             return CommandFailed(
                 at=self.now,
                 command="apply",
@@ -178,7 +184,7 @@ class OneTick:
         )
 
     def _measure(self, command: Measure) -> Event:
-        verdict = self.weather.verdict
+        verdict = self.perturbation.verdict
         full = self.rollout.plan.traffics[-1]
         if full in (self.router.traffic, self.rollout.routing.last_verified) and verdict not in (
             Verdict.NO_DATA,
@@ -186,14 +192,14 @@ class OneTick:
         ):
             self.router = attrs.evolve(self.router, judged=True)
 
-        def said(track: Track) -> Any:
+        def measured(track: Track) -> Any:
             if verdict is Verdict.ERROR:
                 return NoAnswer("nobody answers")
             if verdict is Verdict.NO_DATA and track is Track.CANDIDATE:
                 return NoData("nothing")
             return Counts(events=tuple(Verdict).index(verdict), trials=1_000)
 
-        tracks = tuple((track, said(track)) for track in command.tracks)
+        tracks = tuple((track, measured(track)) for track in command.tracks)
         reading = "read" if command.metric.counter else None
         look = Look(
             metric=command.metric.name, window=command.window, tracks=tracks, reading=reading

@@ -1,4 +1,4 @@
-"""What the world, the clock and people may do in one tick, and the router that it is done to."""
+"""The perturbations of one tick, by the world, the clock or a person, and the abstract router."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from progressive.rollout.events import Abort, Approve, Event, Hold, PromoteNow, 
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-__all__ = ["Perturbation", "Router", "weathers"]
+__all__ = ["Perturbation", "Router", "perturbations"]
 
 ZERO: Final = timedelta()
 VERDICTS: Final = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR)
@@ -27,25 +27,33 @@ VERDICTS: Final = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.
 
 @attrs.frozen(kw_only=True)
 class Router:
-    """What is on the router, and what the promises ask about the past."""
+    """The state of the router, and the facts about the past that the promises need."""
 
     traffic: Traffic = ALL_STABLE
     marker: Marker | None = None
     revision: int = 1
     back: bool = False
-    """0 % was written since it turned back, or the marker closed."""
+    """Whether 0 % was written, or the marker closed, since the rollout turned back."""
     judged: bool = False
-    """Something was measured at full traffic."""
+    """Whether anything was measured at full traffic."""
 
 
 @attrs.frozen
 class Perturbation:
-    """What one tick meets: one thing that is not as it should be, or none. ``name`` is how a trace
-    calls it.
+    """One thing that is not as it should be in one tick, or nothing.
 
-    ``changes``: the only command whose answer is another one than in good weather. The engine is a
-    function, so a tick that does not ask for it is the same tick as in good weather, to the byte,
-    and need not be decided again. None where more than an answer is different.
+    * ``name``: its name in a trace.
+    * ``verdict``: that of all checks.
+    * ``later``: the time until the tick; None for the usual one.
+    * ``reads``, ``writes``, ``lost``: whether the router can be read, how a write fails, and
+      whether the answer of a write is lost.
+    * ``strangers``: an edit of the router by somebody else.
+    * ``hook``, ``open``: the answers of hooks and gates.
+    * ``says``: the persons' events.
+    * ``applies``: whether it is possible in a state.
+    * ``changes``: the only command whose answer it changes; None if it changes more. The engine is
+      a function, so a tick that does not issue that command is the same as without perturbation, to
+      the byte, and need not be decided again.
     """
 
     name: str = "all is well"
@@ -100,8 +108,8 @@ def _to_the_deadline(rollout: Rollout) -> timedelta:
     return ZERO if waiting is None or waiting.until is None else waiting.until - rollout.clocks.now
 
 
-def weathers(plan: Plan) -> tuple[Perturbation, ...]:
-    """Everything that can go on in one tick, the good one first."""
+def perturbations(plan: Plan) -> tuple[Perturbation, ...]:
+    """Return every perturbation of a tick, the one without any first."""
     far = max(
         [
             plan.deadline.within,
@@ -201,8 +209,8 @@ def weathers(plan: Plan) -> tuple[Perturbation, ...]:
             )
         ]
         found += [
-            Perturbation(f"the hook says {said}", hook=said, applies=asked[0], changes=RunHook)
-            for said in ("not yet", "stop")
+            Perturbation(f"the hook says {answer}", hook=answer, applies=asked[0], changes=RunHook)
+            for answer in ("not yet", "stop")
         ]
     if plan.gates:
         found.append(

@@ -1,5 +1,5 @@
-"""What a walk found: how much it saw, what does not hold, and the way there, to be read, decided
-again and kept with a test.
+"""The report of a walk: how much it saw, which promises do not hold, and the traces to them, to
+read, to decide again and to keep with a test.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ __all__ = ["Broken", "Report", "TraceStep"]
 
 @attrs.frozen
 class TraceStep:
-    """One tick on the way: what went wrong in it, what each decision was told, and where it stood
-    afterwards.
+    """One tick of a trace.
+
+    * ``what``: what went wrong in it.
+    * ``told``: the events of each of its decisions.
+    * ``status``: the rollout's status after it.
     """
 
     what: str
@@ -30,16 +33,14 @@ class TraceStep:
 
 @attrs.frozen(kw_only=True)
 class Broken:
-    """What does not hold, and the shortest way to it from the start."""
+    """A promise that does not hold, and the shortest trace to it from the start."""
 
     what: str
     begin: Rollout
     trace: tuple[TraceStep, ...]
 
     def replay(self) -> Rollout:
-        """Decide over the trace again; the rollout as it is then. For a test that this never comes
-        back.
-        """
+        """Decide over the trace again, and return the rollout after it: for a regression test."""
         rollout = self.begin
         for step in self.trace:
             for events in step.told:
@@ -47,8 +48,9 @@ class Broken:
         return rollout
 
     def events(self) -> tuple[tuple[str, ...], ...]:
-        """The trace as JSON, one tuple for each decision, to keep with a test
-        (`progressive.codec.loads_event` reads it).
+        """Return the trace as JSON, one tuple for each decision, to keep with a test.
+
+        `progressive.codec.loads_event` reads it.
         """
         return tuple(
             tuple(dumps_event(event) for event in events)
@@ -62,10 +64,13 @@ class Broken:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Report:
-    """What the walk found. ``assert report.ok, report`` is a whole test.
+    """The result of a walk. ``assert report.ok, report`` is a whole test.
 
-    ``complete``: every reachable state was seen; False if ``most_states`` stopped it, and then what
-    was not seen is not promised.
+    * ``states``, ``transitions``: how many were seen.
+    * ``complete``: whether every reachable state was seen; False if ``most_states`` stopped it, and
+      then nothing is promised of the others.
+    * ``steps``: the ids of all steps; ``unreached``: of those that no state is in.
+    * ``broken``: the promises that do not hold.
     """
 
     states: int
@@ -77,7 +82,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Everything holds in all that was seen, and all was seen."""
+        """Whether every state was seen, every step reached, and every promise holds."""
         return self.complete and not self.broken and not self.unreached
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A plan with oracles for its checks: each says what the weather tells it to say, so that every
+"""Replace the checks of a plan by stubs, whose verdicts the perturbation decides, so that every
 verdict is walked.
 """
 
@@ -23,10 +23,8 @@ ZERO: Final = timedelta()
 
 
 @attrs.frozen(kw_only=True)
-class _Oracle:
-    """A check that says what it is told: the number of events in a look is the place of the verdict
-    in `Verdict`.
-    """
+class _StubCheck:
+    """A check whose verdict stands in the look: the number of events is its index in `Verdict`."""
 
     kind: ClassVar[str] = "oracle"
     of: Check
@@ -40,39 +38,39 @@ class _Oracle:
     measured_tracks: tuple[Track, ...]
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        found = look.of(Track.CANDIDATE)
-        if not isinstance(found, Counts):
+        counts = look.of(Track.CANDIDATE)
+        if not isinstance(counts, Counts):
             starved = isinstance(look.of(Track.STABLE), Counts)
             return Judgement(
                 verdict=Verdict.NO_DATA, why="no data on the candidate", starved=starved
             ), None
-        verdict = tuple(Verdict)[found.events]
+        verdict = tuple(Verdict)[counts.events]
         return Judgement(verdict=verdict, why=f"it says {verdict.value}"), None
 
 
-def _oracle(each: Check) -> _Oracle:
-    return _Oracle(
-        of=each,
-        id=each.id,
-        metric=each.metric,
-        metrics=metrics_of(each),
-        observe=each.observe,
-        tolerance=each.tolerance,
-        required_tracks=tuple(each.required_tracks),
-        measured_tracks=tuple(each.measured_tracks),
+def _stub_of(check: Check) -> _StubCheck:
+    return _StubCheck(
+        of=check,
+        id=check.id,
+        metric=check.metric,
+        metrics=metrics_of(check),
+        observe=check.observe,
+        tolerance=check.tolerance,
+        required_tracks=tuple(check.required_tracks),
+        measured_tracks=tuple(check.measured_tracks),
     )
 
 
 def abstract(plan: Plan) -> Plan:
-    """The plan with oracles for its checks, and looked at as seldom as its longest step allows:
-    twice in it.
+    """Return the plan with stubs for its checks, and looks as seldom as its longest step allows:
+    two in it.
     """
     longest = max([step.span for step in plan.steps], default=ZERO)
     seldom = max(longest / 2, seconds(1))
     analyses = tuple(
         Analysis(
             each.name,
-            checks=[_oracle(one) for one in each.checks],
+            checks=[_stub_of(check) for check in each.checks],
             interval=max(each.interval, seldom),
             warmup=each.warmup,
             synthetic=each.synthetic,

@@ -1,16 +1,16 @@
-"""`verify(strategy)`: every state that a plan can get into, under everything that the world, the
+"""Verify a strategy: walk every state that its plan can reach, under everything that the world, the
 clock or a person can do to it.
 
-The walk is exhaustive over an abstraction, and the engine in it is the real one. Time is abstracted
-to what somebody could wait for: the next `wake_at`, the deadline that is waited for, past every
-deadline, and a clock that steps back. Checks are abstracted to their verdicts: in each tick all of
-them pass, fail, can't tell, find no data or get no answer. Counters, causes, approvals and what is
-on the router are kept; two states that differ in nothing that the engine will read are one. In each
-tick one thing goes wrong, or nothing; what goes wrong in one tick after another is walked.
+The walk is exhaustive over an abstraction; the engine in it is the real one. Time is abstracted to
+the next `wake_at`, the deadline that is waited for, a time past every deadline, and a clock that
+steps back. Checks are abstracted to their verdicts: in each tick all of them pass, fail, are
+inconclusive, have no data or no answer. Counters, causes, approvals and the state of the router are
+kept; states are merged if they differ in nothing that the engine will read. In each tick at most
+one thing goes wrong; every sequence of such ticks is walked.
 
-What must hold is checked on every move (rules like R2, with their numbers), and on the whole: an
-abort leads to 0 % from everywhere, there is a way to an end from everywhere, and every step is
-reached. A plan that breaks one comes with the shortest way to it.
+The promises are checked on every transition (rules such as R2, by their numbers) and on the whole:
+an abort leads to 0 % from everywhere, there is a way to an end from everywhere, and every step is
+reached. A promise that does not hold comes with the shortest trace to it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,16 @@ def verify(
     most_states: int = MOST_STATES,
     most_broken: int = 3,
 ) -> Report:
-    """Walk every reachable state of ``strategy``; see the module for what is abstracted.
+    """Walk every reachable state of ``strategy``; the module describes the abstraction.
 
-    ``invariants``: functions of a `Transition` that return a sentence where something of yours does
-    not hold. ``most_states`` bounds the walk, ``most_broken`` the reports of each kind. Breadth
-    first, so each way that is reported is a shortest one. The same strategy gives the same report.
+    It goes breadth first, so each trace in the report is a shortest one. The same strategy gives
+    the same report.
+
+    * ``invariants``: your own; each returns a sentence for a `Transition` that breaks it, else
+      None.
+    * ``release``: the one that is rolled out.
+    * ``most_states``: the walk stops after so many states.
+    * ``most_broken``: the most reports of each kind.
     """
     walk = Walk(strategy, invariants, release, most_states, most_broken)
     walk.walk()

@@ -1,5 +1,5 @@
-"""The search: breadth first through every state and every weather, and what does not hold comes
-with the shortest way to it.
+"""Walk breadth first through every state and every perturbation, and report the promises that do
+not hold.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .abstraction import Abstraction
 from .graph import State, violations
 from .invariants import BACK, PROMISES, Invariant, Transition
 from .one_tick import OneTick
-from .perturbations import Perturbation, Router, weathers
+from .perturbations import Perturbation, Router, perturbations
 from .report import Broken, Report, TraceStep
 from .stub_checks import abstract
 
@@ -33,7 +33,7 @@ AT_ONCE: Final = timedelta(milliseconds=1)
 
 @attrs.frozen
 class _Moved:
-    """A tick that was decided, and where it led."""
+    """A tick that was decided, and the index of the state that it led to."""
 
     tick: OneTick
     move: Transition
@@ -41,7 +41,7 @@ class _Moved:
 
 
 class Walk:
-    """``invariants`` are the user's own; `PROMISES` are always checked."""
+    """One walk of a strategy. ``invariants`` are the user's own; `PROMISES` are always checked."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Walk:
     ) -> None:
         self.plan = abstract(strategy.plan)
         self.invariants = tuple(invariants)
-        self.weathers = weathers(self.plan)
+        self.perturbations = perturbations(self.plan)
         self.most_states, self.most_broken = most_states, most_broken
         self.states: list[State] = []
         self.transitions = 0
@@ -67,49 +67,49 @@ class Walk:
         self._begin = begin(self.plan, release, id="verified", at=EPOCH)
 
     def walk(self) -> None:
-        """Breadth first; the order of the weathers is fixed, so the walk is."""
+        """Walk through all states; the order is fixed by that of the perturbations."""
         self._reach(self._begin, Router(), EPOCH, -1, "", ())
         while self._waiting:
-            self._every_weather(self._waiting.popleft())
+            self._tick_in_every_way(self._waiting.popleft())
             if len(self.states) >= self.most_states and self._waiting:
                 self.complete = False
                 return
         for what, here in violations(self.states):
             self._report(what, here)
 
-    def _every_weather(self, here: int) -> None:
-        """Every tick there is from one state. One that can't differ from the tick in good weather
-        is counted, not decided again.
+    def _tick_in_every_way(self, here: int) -> None:
+        """Tick one state under every perturbation.
+
+        A tick that can't differ from the unperturbed one is counted, not decided again.
         """
-        state, good = self.states[here], self.weathers[0]
-        fair = self._move(here, good, _come_back(state, good))
-        if fair is not None:
-            state.good = fair.there
-        for weather in self.weathers[1:]:
-            if not weather.applies(state.rollout):
+        state, none = self.states[here], self.perturbations[0]
+        plain = self._move(here, none, _next_tick(state, none))
+        if plain is not None:
+            state.good = plain.there
+        for perturbation in self.perturbations[1:]:
+            if not perturbation.applies(state.rollout):
                 continue
-            now = _come_back(state, weather)
-            if fair is not None and _same(fair.tick, weather, now):
+            now = _next_tick(state, perturbation)
+            if plain is not None and _is_same_tick(plain.tick, perturbation, now):
                 self.transitions += 1
-                self._judge(
-                    self.invariants, attrs.evolve(fair.move, what=weather.name), here, fair.tick
-                )
+                move = attrs.evolve(plain.move, what=perturbation.name)
+                self._judge(self.invariants, move, here, plain.tick)
                 continue
-            moved = self._move(here, weather, now)
-            if moved is not None and weather.name == "abort":
+            moved = self._move(here, perturbation, now)
+            if moved is not None and perturbation.name == "abort":
                 state.aborted = moved.there
 
-    def _move(self, here: int, weather: Perturbation, now: datetime) -> _Moved | None:
-        """One tick, judged; None if it raised."""
+    def _move(self, here: int, perturbation: Perturbation, now: datetime) -> _Moved | None:
+        """Tick one state under a perturbation, and judge the transition; None if it raised."""
         state = self.states[here]
-        tick = OneTick(state.rollout, state.router, weather, now)
+        tick = OneTick(state.rollout, state.router, perturbation, now)
         try:
             after = tick.tick()
         except Exception as error:
             self._report(
                 f"raised: {type(error).__name__}: {error}",
                 here,
-                TraceStep(weather.name, tuple(tick.told), "it raised"),
+                TraceStep(perturbation.name, tuple(tick.told), "it raised"),
             )
             return None
         router = tick.router
@@ -122,12 +122,12 @@ class Walk:
         if back is not router.back:
             router = attrs.evolve(router, back=back)
         move = Transition(
-            what=weather.name,
+            what=perturbation.name,
             before=state.rollout,
             after=after,
             served=state.router.traffic
-            if weather.strangers is None
-            else weather.strangers(state.router).traffic,
+            if perturbation.strangers is None
+            else perturbation.strangers(state.router).traffic,
             written=tuple(tick.written),
             on_router=router.traffic,
             judged_at_full=router.judged,
@@ -137,7 +137,7 @@ class Walk:
         self.steps.update(tick.steps)
         self._judge(PROMISES, move, here, tick)
         self._judge(self.invariants, move, here, tick)
-        there = self._reach(after, router, now, here, weather.name, tuple(tick.told))
+        there = self._reach(after, router, now, here, perturbation.name, tuple(tick.told))
         state.out.add(there)
         return _Moved(tick, move, there)
 
@@ -150,7 +150,7 @@ class Walk:
         what: str,
         told: tuple[tuple[Event, ...], ...],
     ) -> int:
-        """The state that this is, new or known."""
+        """Return the index of a state, new or known; a new one waits to be walked."""
         new = len(self.states)
         here = self._known.setdefault(self._abstraction.key(rollout, router), new)
         if here == new:
@@ -177,14 +177,15 @@ class Walk:
             )
 
     def _trace(self, here: int) -> list[TraceStep]:
-        found: list[TraceStep] = []
+        """Return the ticks from the start to a state."""
+        last_first: list[TraceStep] = []
         while (state := self.states[here]).parent >= 0:
-            found.append(TraceStep(state.what, state.told, str(state.rollout.status)))
+            last_first.append(TraceStep(state.what, state.told, str(state.rollout.status)))
             here = state.parent
-        return found[::-1]
+        return last_first[::-1]
 
     def report(self) -> Report:
-        """What was found."""
+        """Return the report of the walk."""
         names = tuple(step.id for step in self.plan.steps)
         unreached = tuple(name for name in names if name not in self.steps) if self.complete else ()
         return Report(
@@ -197,19 +198,20 @@ class Walk:
         )
 
 
-def _come_back(state: State, weather: Perturbation) -> datetime:
-    """When the next tick is."""
-    if weather.later is not None:
-        return state.now + weather.later(state.rollout)
-    if weather.says is None and weather.strangers is None:
+def _next_tick(state: State, perturbation: Perturbation) -> datetime:
+    """Return the time of the next tick."""
+    if perturbation.later is not None:
+        return state.now + perturbation.later(state.rollout)
+    if perturbation.says is None and perturbation.strangers is None:
         return max(state.now + AT_ONCE, state.rollout.wake_at or state.now)
-    return state.now + SOON  # people and strangers do not wait until somebody looks
+    return state.now + SOON  # events and edits by others do not wait for ``wake_at``
 
 
-def _same(fair: OneTick, weather: Perturbation, now: datetime) -> bool:
-    """Is it the tick in good weather again? It comes when that does, and what this weather changes
-    is not asked for.
+def _is_same_tick(plain: OneTick, perturbation: Perturbation, now: datetime) -> bool:
+    """Return whether a perturbed tick is the same as the unperturbed one.
+
+    It is if the command whose answer it changes is not issued, or if it comes at the same time.
     """
-    if weather.changes is not None:
-        return weather.changes not in fair.asked
-    return weather.later is not None and now == fair.now
+    if perturbation.changes is not None:
+        return perturbation.changes not in plain.asked
+    return perturbation.later is not None and now == plain.now
