@@ -60,6 +60,8 @@ def quickstart(session: nox.Session) -> None:
 
 WHEEL = {**CLEAN, "PROGRESSIVE_TESTS": "wheel"}
 ON_EVERY_CORE = ("-n", "auto", "--dist", "worksteal")
+A_WORKER_MORE = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
+"""While one waits for a real server, the others use the cores."""
 QUICKLY = ("-m", "not external and not slow")
 """What says much for its time and needs nothing but pip."""
 
@@ -76,7 +78,7 @@ def tests(session: nox.Session) -> None:
     cores.
     """
     install_the_wheel(session, *group("tests"))
-    pytest(session, *ON_EVERY_CORE, *QUICKLY)
+    pytest(session, *A_WORKER_MORE, *QUICKLY)
 
 
 THE_CORE = (

@@ -81,7 +81,7 @@ FAULTS = (
         "engine/decide.py",
         "        and draft.routing.acked_epoch >= draft.progress.epoch\n",
         "",
-        "engine/test_routing.py::test_an_abort_writes_even_where_0_percent_is_read_already",
+        "engine/test_writing.py::test_an_abort_writes_even_where_0_percent_is_read_already",
     ),
     Fault(
         "raise_before_it_is_saved",
@@ -133,7 +133,7 @@ FAULTS = (
         "engine/routing.py",
         "retry_at=event.at + LAG",
         "retry_at=event.at",
-        "engine/test_routing.py::test_a_lagging_router_is_not_written_twice_in_one_retry_time",
+        "engine/test_writing.py::test_a_lagging_router_is_not_written_twice_in_one_retry_time",
     ),
     Fault(
         "parts_that_disagree_are_done",

@@ -74,12 +74,12 @@ def drawn(strategy: st.SearchStrategy[Any], times: int = 1_500) -> list[Any]:
     return found
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_rollouts_of_every_phase_are_generated() -> None:
     assert {rollout.phase for rollout in drawn(rollouts(st.just(PLAN)))} == set(Phase)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_every_kind_is_generated() -> None:
     assert {type(event) for event in drawn(events())} == set(EVENTS)
     assert {type(note) for note in drawn(notes())} == set(NOTES)

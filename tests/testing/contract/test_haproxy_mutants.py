@@ -454,6 +454,7 @@ MUTANTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("edits", "law"), MUTANTS)
 def test_a_mutant_is_named_by_the_law_that_it_breaks(
     edits: Sequence[tuple[str, str]], law: str, router: Make, kit: dict[str, Any]
