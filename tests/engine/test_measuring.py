@@ -161,6 +161,20 @@ def test_nothing_is_raised_before_the_sample_is_enough() -> None:
 
 
 @rule("R15")
+def test_a_closing_look_without_enough_data_is_not_asked_for_again() -> None:
+    patient = Limit(ERRORS, at_most=percent(2), min_sample=100_000)
+    world = World(
+        strategy=canary(bake=seconds(30), interval=minutes(1), checks=[patient])
+    ).until_weight(5)
+    over(world, minutes(5))
+
+    assert world.rollout.progress.closing is None
+    assert world.rollout.evidence.check_states[0].looks_at_weight > 1
+    assert world.candidate == percent(5)
+    assert "of the 100000 requests" in str(world.rollout.status)
+
+
+@rule("R15")
 def test_silence_at_full_traffic_never_promotes() -> None:
     world = World().until_weight(100)
     world.night = True
