@@ -112,9 +112,9 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
-def faults(session: nox.Session) -> None:
-    """The tests of the tests: faults put into the engine on purpose are caught; equal bytes on
-    other Pythons and hash seeds.
+def slow(session: nox.Session) -> None:
+    """The tests of the tests: faults put into the engine and into a router on purpose are caught;
+    equal bytes on other Pythons and hash seeds; and what takes long.
     """
     install_the_wheel(session, *group("tests"))
     pytest(session, *ON_EVERY_CORE, "-m", "slow and not external")

@@ -222,7 +222,7 @@ def test_a_wrong_calendar_is_named_when_it_is_made(make: Any, why: str) -> None:
     assert why in str(caught.value)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_canary_rises_in_business_hours_only_and_the_night_is_not_held_against_it() -> None:
     canary = Canary(
         weights=percents(10, 50, 100),

@@ -84,7 +84,7 @@ def test_killed_at_every_point_it_still_gets_there() -> None:
 
 
 @rule("R4")
-@pytest.mark.long
+@pytest.mark.slow
 def test_killed_at_every_two_points_it_still_gets_there() -> None:
     for first, second in itertools.combinations(range(7), 2):
         for a, b in itertools.product(range(5), repeat=2):
@@ -303,6 +303,7 @@ def test_a_rollout_that_never_wrote_ends_at_once() -> None:
     assert "nothing was ever written" in decision.rollout.progress.reason
 
 
+@pytest.mark.slow
 def test_the_size_of_the_state_does_not_grow_with_looks() -> None:
     sizes = []
     for bake in (minutes(5), minutes(50), minutes(500)):

@@ -63,6 +63,7 @@ LOOKS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(looks=LOOKS)
 def test_what_the_whole_data_does_not_exclude_is_within_the_bounds(looks: Looks) -> None:
@@ -152,6 +153,7 @@ def test_the_state_is_the_sums_over_the_looks(looks: list[tuple[int, int, int, i
     )
 
 
+@pytest.mark.slow
 def test_the_bounds_are_not_much_wider_than_they_must_be() -> None:
     rng = random.Random(9)
     for truth in (1.5, 2.0, 5.0):
@@ -170,6 +172,7 @@ def test_the_bounds_are_not_much_wider_than_they_must_be() -> None:
         assert high < max(within) * 2
 
 
+@pytest.mark.slow
 def test_the_true_ratio_is_within_the_bounds_at_every_look_of_most_rollouts() -> None:
     rng, lost, runs = random.Random(11), 0, 300
     for _ in range(runs):

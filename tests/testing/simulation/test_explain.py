@@ -214,7 +214,7 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 # ------------------------------------------------------------------------------------- what is told
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_it_warns_in_plain_words_and_the_mend_works() -> None:
     policy = Canary(
         weights=percents(1, 100),

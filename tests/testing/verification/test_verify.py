@@ -37,7 +37,7 @@ def test_every_promise_holds_in_every_state_of_a_canary() -> None:
     assert "every promise holds" in str(report)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_and_of_one_that_is_watched() -> None:
     report = verify(GUARDED)
 
