@@ -222,13 +222,15 @@ class MetricsServer:
         served meanwhile.
 
         VictoriaMetrics lists a new series seconds after its first sample (10.5 s were seen), so it
-        waits until every series that is known now shows a sample from later than now.
+        waits until every series that such a sample may have shows one from later on. A scrape that
+        is slow to begin brings what was served after the time that its samples bear.
         """
-        moment = datetime.now(UTC)
-        needed = {series for shop in shops if shop.alive for series in shop.series}
+        moment, alive = datetime.now(UTC), [shop for shop in shops if shop.alive]
+        self._scraped_since_now(alive)
+        needed = {series for shop in alive for series in shop.series}
         # A sample bears the time at which its scrape was due, or began, and at VictoriaMetrics at
         # most a tenth of an interval before that.
-        after = moment.timestamp() + 0.1 * INTERVAL
+        after = datetime.now(UTC).timestamp() + 0.1 * INTERVAL
         wait_until("what was served is stored", lambda: needed <= self._stored_since(after))
         return moment
 
@@ -238,12 +240,18 @@ class MetricsServer:
         """
         alive = [shop for shop in shops if shop.alive]
         self.complete(*alive)
-        moment, scrapes = datetime.now(UTC), {shop.instance: shop.scrapes for shop in alive}
+        moment = datetime.now(UTC)
+        self._scraped_since_now(alive)
+        return moment
+
+    @staticmethod
+    def _scraped_since_now(shops: Sequence[Shop]) -> None:
+        """Wait until the scrapes that are under way are over."""
+        scrapes = {shop.instance: shop.scrapes for shop in shops}
         wait_until(
             "two scrapes more",
-            lambda: all(shop.scrapes >= scrapes[shop.instance] + 2 for shop in alive),
+            lambda: all(shop.scrapes >= scrapes[shop.instance] + 2 for shop in shops),
         )
-        return moment
 
     def _stored_since(self, moment: float) -> set[Series]:
         """The series that have a sample from a scrape that began after a moment."""
