@@ -98,10 +98,13 @@ THE_CORE = (
     ),
     "tests/test_calendar.py",
     "tests/test_ports.py",
+    "--ignore=tests/engine/test_seeded_faults.py",
     "-m",
-    "not real and not slow and not walk",
+    "not real and not walk",
 )
-"""The tests of what is measured; those of adapters and of the test kit take its branches too."""
+"""The tests of what is measured, the long ones too; those of adapters and of the test kit take its
+branches as well.
+"""
 
 
 @nox.session
