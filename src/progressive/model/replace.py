@@ -12,6 +12,7 @@ __all__ = ["evolve"]
 
 Value = TypeVar("Value")
 Setter = Callable[[Any, Any], None]
+Values = Callable[[Any], tuple[Any, ...]]
 
 
 def evolve(value: Value, **changes: Any) -> Value:
@@ -31,19 +32,18 @@ def evolve(value: Value, **changes: Any) -> Value:
     return new
 
 
-_FIELDS: Final[dict[type[Any], tuple[Callable[[Any], tuple[Any, ...]], dict[str, Setter]]]] = {}
+_FIELDS: Final[dict[type[Any], tuple[Values, dict[str, Setter]]]] = {}
 
 
-def _fields_of(kind: type[Any]) -> tuple[Callable[[Any], tuple[Any, ...]], dict[str, Setter]]:
+def _fields_of(kind: type[Any]) -> tuple[Values, dict[str, Setter]]:
     """Return a function that reads every field of a class, and the setters of its slots."""
     names = [field.name for field in attrs.fields(kind)]
     setters = {name: getattr(kind, name).__set__ for name in names}
-    if len(names) > 1:
-        values_of: Callable[[Any], tuple[Any, ...]] = attrgetter(*names)
-    else:
-
-        def values_of(value: Any) -> tuple[Any, ...]:
-            return tuple(getattr(value, name) for name in names)
-
+    values_of: Values = attrgetter(*names) if len(names) > 1 else _each_of(names)
     _FIELDS[kind] = values_of, setters
     return _FIELDS[kind]
+
+
+def _each_of(names: list[str]) -> Values:
+    """Return what `attrgetter` gives only for two names or more: a reader of a tuple."""
+    return lambda value: tuple(getattr(value, name) for name in names)
