@@ -59,6 +59,14 @@ def test_no_pair_that_is_tolerated_is_nearer(
         )
 
 
+def test_a_candidate_that_always_fails_is_told_apart() -> None:
+    """The nearest tolerated pair has 3 failures in 4 on both tracks."""
+    candidate = math.log(1 / 0.75)
+    control = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
+
+    assert information(1.0, 0.5, 0.5) == pytest.approx((candidate + control) / 2)
+
+
 def test_nothing_is_to_be_known_where_nothing_differs() -> None:
     assert requests_needed(math.log(20), 0.02, 0.01, 0.5, null=2.0) > 1e12
     assert requests_needed(math.log(20), 0.0, 0.0, 0.5) == math.inf
