@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import socketserver
-import tempfile
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +22,10 @@ from tests.support.rules import rule
 
 from progressive.adapters.lines import Line, LineClient, LineFlow, LineSocket, to_line_socket
 from progressive.errors import Failure, ProgressiveError, RouterError, StrategyError
+from progressive.testing.contract.proxy import socket_folder
 
 SHORT = timedelta(milliseconds=400)
+LONGEST_PATH = 107 if sys.platform == "linux" else 103
 READ, WRITE = Line("show weight"), Line("set weight 5", write=True)
 Behaviour: TypeAlias = Callable[[socket.socket, bytes], None]
 
@@ -71,7 +73,7 @@ class Place:
 
 @pytest.fixture(params=["unix", "tcp"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    with tempfile.TemporaryDirectory() as folder:  # a short one: a socket's path may have 107 bytes
+    with socket_folder() as folder:
         yield Place(str(request.param), Path(folder))
 
 
@@ -145,10 +147,9 @@ def test_who_says_done_by_silence_is_believed_and_words_are_a_refusal(
     silent = attrs.evolve(WRITE, silent=True)
     with place.serving(answer("\n")):
         assert ask(place, silent, colour) == ""
-    with Place(place.kind, Path(tempfile.mkdtemp())).serving(
-        answer("No such server.\n\n")
-    ) as other:
-        refused = failing(other, silent, colour)
+    (place.folder / "socket").unlink(missing_ok=True)
+    with place.serving(answer("No such server.\n\n")):
+        refused = failing(place, silent, colour)
 
     assert refused.failure is Failure.PERMANENT
     assert str(refused).endswith("'set weight 5': answered: No such server.")
@@ -303,6 +304,25 @@ def test_where_there_are_no_unix_sockets_the_path_of_one_is_refused(
 
     with pytest.raises(StrategyError, match="give host:port"):
         LineSocket("/run/haproxy.sock")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs unix sockets")
+def test_a_path_that_no_socket_can_have_is_refused_and_the_longest_one_is_used(
+    colour: str,
+) -> None:
+    with socket_folder() as made:
+        folder = Path(made)
+        longest = folder / "long" / ("x" * (LONGEST_PATH - len(made) - len("/long//socket")))
+        longest.mkdir(parents=True)
+        place = Place("unix", longest)
+        with place.serving(answer("fine\n")):
+            assert len(place.address) == LONGEST_PATH
+            assert ask(place, READ, colour) == "fine"
+
+        with pytest.raises(
+            StrategyError, match=rf"has {LONGEST_PATH + 1} bytes and a unix socket's path at most"
+        ):
+            LineSocket(f"{place.address}s")
 
 
 def test_many_threads_may_share_a_client(place: Place) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from progressive.testing import Breakage, Breakages
+from progressive.testing.contract.proxy import socket_folder
 
 LINE = 65_536
 """The most bytes that a command may have."""
@@ -26,8 +27,10 @@ class FakeHAProxy:
     map` that was sent, done or not. `breaking` makes it fail.
     """
 
-    def __init__(self, path: Path, map_file: str, entries: dict[str, str]) -> None:
-        self.path, self.map_file, self.entries = str(path), map_file, dict(entries)
+    def __init__(self, map_file: str, entries: dict[str, str]) -> None:
+        self._folder = socket_folder()
+        self.path = f"{self._folder.name}/haproxy.sock"
+        self.map_file, self.entries = map_file, dict(entries)
         self.writes: list[str] = []
         self.mode = ""
         self._held: list[socket.socket] = []
@@ -40,6 +43,7 @@ class FakeHAProxy:
     def __exit__(self, *_: object) -> None:
         self._close()
         self._let_go()
+        self._folder.cleanup()
 
     @contextmanager
     def breaking(self, how: Breakage) -> Iterator[None]:

@@ -13,7 +13,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 from collections import Counter
@@ -22,6 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.envoy_process import Backend, free_port, wait_until
+
+from progressive.testing.contract.proxy import socket_folder
 
 PATIENCE = 60.0
 
@@ -44,8 +45,8 @@ class HAProxyProcess:
     """
 
     def __init__(self, backends: tuple[Backend, Backend]) -> None:
-        # A unix socket's path may have 107 bytes, and a test's folder can be longer.
-        self.folder = Path(tempfile.mkdtemp(prefix="haproxy-"))
+        self._folder = socket_folder()
+        self.folder = Path(self._folder.name)
         self.socket, self.map = str(self.folder / "admin.sock"), str(self.folder / "split.map")
         self.by_map, self.by_weights, self.admin = free_port(), free_port(), free_port()
         self.balance, self.also = "roundrobin", ""
@@ -63,7 +64,7 @@ class HAProxyProcess:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-        shutil.rmtree(self.folder)
+        self._folder.cleanup()
 
     def start(self) -> None:
         """Start it and wait until it answers; what was written at run time is gone."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket as sockets
+import sys
 import time
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager, suppress
@@ -34,6 +35,9 @@ __all__ = ["Line", "LineClient", "LineFlow", "LineSocket", "to_line_socket"]
 T = TypeVar("T")
 
 _CHUNK: Final = 65_536
+
+_LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
+"""Bytes of a unix socket's path; the system's structure has one more, for the end."""
 
 _DEADLINE: Final = "no complete answer: the total deadline has passed"
 
@@ -79,6 +83,11 @@ def _is_address(instance: object, attribute: attrs.Attribute[str], value: object
         if not hasattr(sockets, "AF_UNIX"):
             raise StrategyError(
                 f"{where}: {given} is a unix socket, which this system has not; give host:port"
+            )
+        if (length := len(os.fsencode(value))) > _LONGEST_PATH:
+            raise StrategyError(
+                f"{where}: {given} has {length} bytes and a unix socket's path at most "
+                f"{_LONGEST_PATH}; give a shorter one, of a link to its folder for example"
             )
         return
     host, _, port = value.rpartition(":")

@@ -56,9 +56,9 @@ with socket.socket(socket.AF_UNIX) as wire:
 
 
 @pytest.fixture
-def system(tmp_path: Path) -> Iterator[FakeHAProxy]:
+def system() -> Iterator[FakeHAProxy]:
     entries = {"shop": "v1:0:v2", "cart": "blue:0:green"}
-    with FakeHAProxy(tmp_path / "haproxy.sock", MAP, entries) as found:
+    with FakeHAProxy(MAP, entries) as found:
         yield found
 
 

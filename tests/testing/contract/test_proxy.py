@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ from progressive.errors import Failure
 from progressive.model import Marker
 from progressive.routers.haproxy import HAProxy, LineSocket
 from progressive.testing import BreakableProxy, LawBroken, check_router
+from progressive.testing.contract.proxy import socket_folder
 
 MAP = "/etc/haproxy/split.map"
 SHOP = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
@@ -26,9 +28,9 @@ def is_write(sent: bytes) -> bool:
 
 
 @pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[BreakableProxy]:
+def proxy() -> Iterator[BreakableProxy]:
     with (
-        FakeHAProxy(tmp_path / "haproxy.sock", MAP, {"shop": "v1:0:v2"}) as system,
+        FakeHAProxy(MAP, {"shop": "v1:0:v2"}) as system,
         BreakableProxy(
             system.path, is_write=is_write, failure=b"Permission denied\n\n", success=b"\n"
         ) as made,
@@ -166,3 +168,16 @@ def test_without_the_answer_to_a_write_it_can_not_be_made_to_ignore_one() -> Non
             "lose_reply",
             "hang_reply",
         }
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs unix sockets")
+def test_sockets_fit_into_their_folder_wherever_temporary_files_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("x" * 107)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+
+    with socket_folder() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/a name of 26 characters.s")
+    assert not Path(folder).exists()

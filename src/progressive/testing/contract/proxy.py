@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import tempfile
@@ -26,6 +27,15 @@ UNAVAILABLE: Final = (
 
 RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER of 0 seconds: what is closed then is a connection that was reset."""
+
+
+def socket_folder() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder with so short a path that unix sockets fit in: the usual place, or /tmp
+    if that one is deep (a socket's path may have 107 bytes, 103 on BSD and macOS).
+    """
+    usual = tempfile.gettempdir()
+    place = usual if len(os.fsencode(usual)) <= 50 else "/tmp"  # noqa: S108 - the folder is ours
+    return tempfile.TemporaryDirectory(prefix="progressive-", dir=place)
 
 
 class BreakableProxy:
@@ -59,9 +69,7 @@ class BreakableProxy:
         self.writes = 0
         self._is_write, self._failure, self._success = is_write, failure, success
         self._mode: Breakage | None = None
-        self._folder = (
-            tempfile.TemporaryDirectory(prefix="progressive-") if "/" in upstream else None
-        )
+        self._folder = socket_folder() if "/" in upstream else None
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server = self._listening(0)
