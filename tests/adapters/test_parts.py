@@ -64,11 +64,11 @@ def test_what_the_adapter_says_is_not_settled_is_not() -> None:
 
 def test_a_version_that_is_not_there_is_named_with_what_is() -> None:
     with pytest.raises(RouterError) as caught:
-        refuse_missing(RELEASE, ["v1", "old"], what="server", where="backend app", mend="add it")
+        refuse_missing(RELEASE, ["v1", "old"], what="server", where="backend app", hint="add it")
 
     assert caught.value.failure is Failure.PERMANENT
     assert str(caught.value) == (
         "candidate (2) is server 'v2', but backend app has only v1, old; add it, or name the right "
         "backend="
     )
-    refuse_missing(RELEASE, ["v2", "v1"], what="server", where="backend app", mend="add it")
+    refuse_missing(RELEASE, ["v2", "v1"], what="server", where="backend app", hint="add it")

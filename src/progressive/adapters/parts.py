@@ -68,13 +68,13 @@ def served(
 
 
 def refuse_missing(
-    release: Release, there: Iterable[str], *, what: str, where: str, mend: str
+    release: Release, there: Iterable[str], *, what: str, where: str, hint: str
 ) -> None:
     """Raise `RouterError`, PERMANENT, for versions whose backend is not ``there``; it names what
     is.
 
     ``what`` a backend is in this system (a cluster, a server), ``where`` it should be, and
-    ``mend``: what to do.
+    ``hint``: what to do.
     """
     names = list(there)
     missing = [
@@ -84,7 +84,7 @@ def refuse_missing(
     ]
     if missing:
         raise RouterError(
-            f"{', '.join(missing)}, but {where} has only {', '.join(names) or 'none'}; {mend}, or "
+            f"{', '.join(missing)}, but {where} has only {', '.join(names) or 'none'}; {hint}, or "
             "name the right backend=",
             failure=Failure.PERMANENT,
         )

@@ -5,13 +5,13 @@ Each is idempotent, and is either recorded or refused with a reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from progressive.analysis.check_state import reset_failures
 from progressive.model.replace import evolve
 from progressive.model.traffic import Track
-from progressive.plan.step import Approved
+from progressive.plan.step import Approved, Step
 from progressive.rollout.events import (
     Abort,
     Approve,
@@ -161,6 +161,20 @@ def _skip(draft: Draft, event: Skip) -> str | None:
     return None
 
 
+def _failing(draft: Draft) -> list[str]:
+    """The checks that failed, or did at their last look, and count."""
+    found = []
+    for planned in draft.plan.checks:
+        state = draft.evidence.check_state(planned)
+        if not planned.check.observe and (state.failed or state.consecutive_failures):
+            found.append(planned.key)
+    return found
+
+
+def _not_skippable(steps: Sequence[Step]) -> list[str]:
+    return [step.id for step in steps if not step.skippable and step.traffic is None]
+
+
 def _promote_now(draft: Draft, event: PromoteNow) -> str | None:
     if draft.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
         return f"it is {draft.progress.phase.value}"
@@ -174,35 +188,18 @@ def _promote_now(draft: Draft, event: PromoteNow) -> str | None:
     )
     if draft.progress.step >= target:
         return "it is on its way to full traffic already"
-    waived = (
-        *draft.progress.waived,
-        *(name for name in event.waive if name not in draft.progress.waived),
-    )
-
-    def not_waived(name: str) -> bool:
-        return name not in waived and name.rpartition("/")[2] not in waived
-
+    waived = tuple(dict.fromkeys([*draft.progress.waived, *event.waive]))
     held = [f"hold:{cause.name}" for cause in draft.progress.causes]
     if unknown := _unknown_waivers(
         draft, event.waive, *held, *(step.id for step in draft.plan.steps), *draft.plan.gates
     ):
         return unknown
+    between = draft.plan.steps[draft.progress.step : target]
     against = [name for name in held if name not in waived]
     against += [
-        planned.key
-        for planned in draft.plan.checks
-        if (
-            draft.evidence.check_state(planned).failed
-            or draft.evidence.check_state(planned).consecutive_failures
-        )
-        and not planned.check.observe
-        and not_waived(planned.key)
-    ]
-    between = draft.plan.steps[draft.progress.step : target]
-    against += [
-        step.id
-        for step in between
-        if not step.skippable and step.traffic is None and not_waived(step.id)
+        name
+        for name in [*_failing(draft), *_not_skippable(between)]
+        if name not in waived and name.rpartition("/")[2] not in waived
     ]
     if against:
         return (

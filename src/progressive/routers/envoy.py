@@ -140,7 +140,7 @@ class Envoy(Router[Request, Response, _Split]):
                 [name for name, _ in split],
                 what="cluster",
                 where=f"the split {self.prefix}",
-                mend="add it to the route's weighted_clusters with weight 0",
+                hint="add it to the route's weighted_clusters with weight 0",
             )
         shares = [parts.Part.of(release, _usable(split)) for split in found.splits]
         return parts.served(shares, version=found.version, marker=found.marker)

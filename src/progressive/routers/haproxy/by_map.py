@@ -121,7 +121,7 @@ class HAProxy(Router[Line, str, _Entry]):
                 answer.split()[2:],
                 what="backend",
                 where="HAProxy",
-                mend="add it and reload",
+                hint="add it and reload",
             )
         entry = f"{stable}:{traffic.candidate.ppm}:{candidate}:{marker.dumps()}"
         yield Line(f"set map {self.map} {release.service} {entry}", write=True, silent=True)

@@ -107,7 +107,7 @@ class HAProxyWeights(Router[Line, str, _Pool]):
 
     def _served(self, release: Release, found: _Pool) -> Served:
         parts.refuse_missing(
-            release, found.weights, what="server", where=self._where(), mend="add it with weight 0"
+            release, found.weights, what="server", where=self._where(), hint="add it with weight 0"
         )
         version = " ".join(f"{name}={weight}" for name, weight in found.effective.items())
         return parts.served([parts.Part.of(release, found.effective)], version=version)

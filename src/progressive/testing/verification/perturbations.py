@@ -123,6 +123,10 @@ def perturbations(plan: Plan) -> tuple[Perturbation, ...]:
     def awaited(rollout: Rollout) -> str | None:
         return plan.steps[rollout.progress.step].approval if forward(rollout) else None
 
+    def asked(rollout: Rollout) -> bool:
+        progressing = rollout.phase is Phase.PROGRESSING
+        return progressing and plan.steps[rollout.progress.step].hook is not None
+
     found = [
         Perturbation(),
         *(
@@ -202,14 +206,8 @@ def perturbations(plan: Plan) -> tuple[Perturbation, ...]:
         ),
     ]
     if any(step.hook is not None for step in plan.steps):
-        asked = [
-            lambda rollout: (
-                rollout.phase is Phase.PROGRESSING
-                and plan.steps[rollout.progress.step].hook is not None
-            )
-        ]
         found += [
-            Perturbation(f"the hook says {answer}", hook=answer, applies=asked[0], changes=RunHook)
+            Perturbation(f"the hook says {answer}", hook=answer, applies=asked, changes=RunHook)
             for answer in ("not yet", "stop")
         ]
     if plan.gates:
