@@ -47,6 +47,7 @@ PURE_STANDARD_LIBRARY = {
     "enum",
     "fractions",
     "functools",
+    "hashlib",
     "itertools",
     "json",
     "math",

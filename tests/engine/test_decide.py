@@ -29,7 +29,6 @@ from progressive import (
     seconds,
 )
 from progressive.model.replace import evolve
-from progressive.model.router_state import Served
 from progressive.model.traffic import Traffic
 from progressive.plan.step import Advance, Done, Situation, Step, Wait
 from progressive.rollout.events import HookAnswered, RouterRead
@@ -84,7 +83,9 @@ def test_a_step_without_a_deadline_has_an_hour_more_than_its_span() -> None:
 @rule("R30")
 def test_a_step_of_one_s_own_without_a_deadline_has_an_hour_more_than_its_span() -> None:
     rollout = in_an_own_step(Own(Done()))
-    elsewhere = RouterRead(at=rollout.clocks.now, served=Served(traffic=Traffic()))
+    assert rollout.routing.observed is not None
+    served = attrs.evolve(rollout.routing.observed, traffic=Traffic())
+    elsewhere = RouterRead(at=rollout.clocks.now, served=served)
 
     waiting = decide(rollout, elsewhere).rollout.progress.waiting
 

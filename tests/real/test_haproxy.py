@@ -271,9 +271,13 @@ def test_a_whole_rollback(haproxy: HAProxyProcess, router: Router, port: int) ->
     assert haproxy.get(20, port) == {"v1": 20}
 
 
-def test_after_a_restart_in_the_middle_the_step_is_written_again(
-    haproxy: HAProxyProcess, router: Router, port: int
+@pytest.mark.parametrize("told", [False, True], ids=["as made", "told to write again"])
+def test_after_a_restart_in_the_middle_a_lost_marker_holds_unless_it_was_told(
+    haproxy: HAProxyProcess, router: Router, port: int, told: bool
 ) -> None:
+    if told and isinstance(router, HAProxy):
+        router = attrs.evolve(router, after_restart="reassert")
+    holds = router.capabilities.marker and not told
     clock = VirtualClock()
     made = ports(router, clock=clock)
     rollout = start(CANARY, RELEASE, id="app-v2", ports=made)
@@ -290,8 +294,9 @@ def test_after_a_restart_in_the_middle_the_step_is_written_again(
 
     assert restarted[0].traffic == Traffic() and restarted[0].marker is None
     assert [note.kind for note in notes].count("drifted") == 1
-    assert rollout.phase is Phase.PROMOTED
-    assert haproxy.get(20, port) == {"v2": 20}
+    assert rollout.phase is (Phase.ROLLED_BACK if holds else Phase.PROMOTED)
+    assert ("has lost this rollout's marker" in str(notes)) is holds
+    assert haproxy.get(20, port) == {"v1" if holds else "v2": 20}
 
 
 def test_while_haproxy_is_away_the_rollout_waits(haproxy: HAProxyProcess, router: Router) -> None:

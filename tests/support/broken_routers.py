@@ -221,6 +221,11 @@ def marked(newer: Callable[[Marker, Marker], bool]) -> Callable[[], Any]:
     return Marked
 
 
+def another(there: Marker, ours: Marker) -> bool:
+    """Is it another rollout's marker of our generation?"""
+    return there.generation == ours.generation and there.is_other_owners(ours)
+
+
 def shut(there: Marker, ours: Marker) -> bool:
     return there.generation == ours.generation and there.closed and not ours.closed
 
@@ -453,8 +458,13 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     ),
     (
         "takes what was closed",
-        marked(lambda there, ours: there.supersedes(ours)),
+        marked(lambda there, ours: there.supersedes(ours) or another(there, ours)),
         "took a write of a generation that was closed",
+    ),
+    (
+        "takes another owner's",
+        marked(lambda there, ours: there.supersedes(ours) or shut(there, ours)),
+        "took a write of another rollout's in one generation",
     ),
     (
         "refuses the same again",
@@ -463,7 +473,11 @@ FAULTS: list[tuple[str, Callable[[], Any], str]] = [
     ),
     (
         "never opens again",
-        marked(lambda there, ours: there.supersedes(ours) or (there.closed and not ours.closed)),
+        marked(
+            lambda there, ours: (
+                there.supersedes(ours) or another(there, ours) or (there.closed and not ours.closed)
+            )
+        ),
         "failed\n  expected: an answer\n  seen:     ConflictError: Marker(",
     ),
     ("many lines to type", Wordy, "Wordy.undo is not a line that somebody can type"),

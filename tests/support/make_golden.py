@@ -71,12 +71,21 @@ from progressive import (
 )
 from progressive.analysis import Kayenta, KayentaJudge, KayentaMetric
 from progressive.codec import dumps_event, dumps_note
-from progressive.model import Capacity, Counts, Gauge, Histogram, Measurement, Moments, NoData
+from progressive.model import (
+    Capacity,
+    Counts,
+    Gauge,
+    Histogram,
+    Marker,
+    Measurement,
+    Moments,
+    NoData,
+)
 from progressive.model.traffic import Track
 from progressive.plan import Guard, Plan
 from progressive.plan.plan import named_steps
 from progressive.rollout import Event
-from progressive.rollout.commands import Measure
+from progressive.rollout.commands import Inspect, Measure
 from progressive.rollout.events import Measured
 from progressive.rollout.state import FORMAT
 from progressive.runtime.protocol import Persist
@@ -123,16 +132,24 @@ class Played(World):
     odd: dict[str, Any] = attrs.field(factory=dict)
     query: str = ""
     preview: Measurement | None = None
+    owned: bool = False
+    reassert: bool = False
     lines: list[str] = attrs.field(factory=list)
     states: list[str] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self.text = dumps(begin(self.strategy.plan, self.release, id="golden", at=self.now))
+        rollout = begin(self.strategy.plan, self.release, id="golden", at=self.now)
+        if not self.owned:  # as it was begun before markers had owners
+            rollout = attrs.evolve(rollout, routing=attrs.evolve(rollout.routing, owner=""))
+        self.text = dumps(rollout)
         self.lines.append(compact({"begin": json.loads(self.text)}))
         self.states.append(self.text)
 
     def served(self) -> Served:
         return attrs.evolve(World.served(self), **self.odd)
+
+    def _inspect(self, command: Inspect) -> Event:
+        return attrs.evolve(World._inspect(self, command), reassert=self.reassert)
 
     def _requests(self, track: Track) -> float:
         """By the weights alone, as when the transcripts were made."""
@@ -550,6 +567,37 @@ def taken_over() -> Played:
     return world.until_over()
 
 
+def owned() -> Played:
+    """The router loses the marker, a person resumes, and then another rollout has it."""
+    world = Played(
+        strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2)),
+        marker=Marker(generation=4, serial=7, owner="before"),
+        owned=True,
+    )
+    world.until_it_serves(20)
+    world.forget()
+    world.now += seconds(40)
+    world.go_on()
+    world.go_on(Resume(at=world.now, cause="marker", by="eve", why="it was restarted"))
+    world.until_it_serves(20)
+    world.marker = Marker(generation=1, owner="after")
+    world.now += seconds(40)
+    return world.until_over()
+
+
+def owned_and_reasserted() -> Played:
+    """The router loses the marker, which it was said to do when it restarts."""
+    world = Played(
+        strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2)),
+        owned=True,
+        reassert=True,
+    )
+    world.until_it_serves(20)
+    world.forget()
+    world.now += seconds(40)
+    return world.until_over()
+
+
 def taken_back_by_hand() -> Played:
     """Somebody took all traffic back with nothing but the router, and left a closed marker."""
     world = Played(
@@ -631,6 +679,8 @@ TRANSCRIPTS = (
     aborted_before_the_start,
     canary_with_a_fleet,
     reverted,
+    owned,
+    owned_and_reasserted,
 )
 
 
@@ -734,6 +784,11 @@ STATES: dict[str, Callable[[Any], Any]] = {
         _phase(s) == "progressing" and len(s.get("instances", {}).get("capacities", ())) == 2
     ),
     "needs-no-stable": lambda s: s["plan"].get("needs_stable") is False,
+    "owned": lambda s: s["routing"].get("marked") and s["routing"].get("found"),
+    "marker-lost": lambda s: any(
+        cause["name"] == "marker" for cause in s["progress"].get("causes", ())
+    ),
+    "reassert": lambda s: _phase(s) == "progressing" and s["routing"].get("reassert"),
     "way-back-in-steps": lambda s: (
         _phase(s) == "rolling_back" and s["routing"].get("wanted", {}).get("candidate")
     ),

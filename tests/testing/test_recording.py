@@ -181,7 +181,7 @@ def test_a_failing_assertion_shows_what_was_called() -> None:
     with pytest.raises(ConflictError):
         router.apply(RELEASE, Traffic(), marker=FIRST, expect="1")
 
-    marker = "marker=Marker(generation=1, serial=0, closed=False)"
+    marker = "marker=Marker(generation=1, serial=0, closed=False, owner='')"
     assert [repr(call) for call in router.calls] == [
         (
             f"apply(release=Release(...), traffic=5 % candidate, {marker}, expect=None) -> "

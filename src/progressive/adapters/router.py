@@ -8,20 +8,49 @@ marker stands there.
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Generic, TypeVar
 
+import attrs
+
 from progressive.errors import ConflictError
+from progressive.model import fields
 from progressive.model.release import Release
-from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.router_state import AfterRestart, Capabilities, Marker, Served
 from progressive.model.traffic import Traffic
 
 from .flow import Adapter, Flow, Question, after_write
 
-__all__ = ["Router", "goes_back"]
+__all__ = ["Router", "after_restart", "forgetful", "goes_back"]
 
 Q = TypeVar("Q", bound=Question)
 A = TypeVar("A")
 S = TypeVar("S")
+
+
+def after_restart() -> AfterRestart:
+    """A field of a router whose system forgets its marker when it restarts; the default is HOLD."""
+    field: AfterRestart = attrs.field(
+        default=AfterRestart.HOLD,
+        converter=partial(fields.chosen, AfterRestart),
+        validator=fields.is_one_of(AfterRestart),
+    )
+    return field
+
+
+def forgetful(able: Capabilities) -> Capabilities:
+    """The field ``capabilities`` of such a router: ``able``, with what the instance was told in
+    `after_restart`.
+    """
+    field: Capabilities = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: attrs.evolve(able, after_restart=self.after_restart), takes_self=True
+        ),
+    )
+    return field
 
 
 def goes_back(traffic: Traffic, before: Served, marker: Marker) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 
 from progressive.model.actions import GateAnswer
 from progressive.model.replace import evolve
+from progressive.model.router_state import Marker
 from progressive.rollout.events import Event
 from progressive.rollout.notes import Note, Refused
 from progressive.rollout.phases import FINAL
@@ -80,6 +81,15 @@ class Draft:
         """The gate that is known to be closed now, if any."""
         closed = self.progress.closed_gate
         return closed if closed is not None and self.now < closed.until else None
+
+    def owns(self, marker: Marker | None) -> bool:
+        """Return whether a marker may be ours: of our generation and not another owner's, or none
+        at all.
+        """
+        return marker is None or (
+            marker.generation == self.routing.generation
+            and (not self.routing.owner or marker.owner in ("", self.routing.owner))
+        )
 
     def waived(self, key: str) -> bool:
         """Return whether a person has waived a check, step, gate or cause.

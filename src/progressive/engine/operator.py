@@ -26,6 +26,7 @@ from progressive.rollout.notes import EventRecorded
 from progressive.rollout.phases import Phase, Retirement
 
 from .draft import ZERO, Draft
+from .ownership import accept_loss
 from .transitions import enter_phase, hold, roll_back
 
 
@@ -115,6 +116,7 @@ def _resume(draft: Draft, event: Resume) -> str | None:
     if unknown := _unknown_waivers(draft, event.waive):
         return unknown
     causes = tuple(cause for cause in draft.progress.causes if cause.name != event.cause)
+    accept_loss(draft, event.cause)
     draft.progress = evolve(draft.progress, causes=causes, waived=waived)
     if causes:
         return None
@@ -206,6 +208,7 @@ def _promote_now(draft: Draft, event: PromoteNow) -> str | None:
             f"{', '.join(dict.fromkeys(against))} stand against it; name them in waive= if you "
             "mean it"
         )
+    accept_loss(draft, *(cause.name for cause in draft.progress.causes))
     draft.progress = evolve(
         draft.progress, waived=tuple(name for name in waived if name not in held), causes=()
     )

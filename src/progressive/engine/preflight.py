@@ -42,7 +42,7 @@ def inspected(draft: Draft, event: Inspected) -> None:
     if draft.progress.phase is not Phase.PENDING:
         draft.refuse(event, "preflight is over")
         return
-    draft.routing = evolve(draft.routing, inspected=True, undo=event.undo)
+    draft.routing = evolve(draft.routing, inspected=True, undo=event.undo, reassert=event.reassert)
     if event.fleet:
         draft.instances = evolve(draft.instances, bound=True)
     if event.problems:
@@ -127,7 +127,7 @@ def pending(draft: Draft) -> bool:
         return True
     if (
         served is not None
-        and not routing.any_write_sent
+        and not (routing.any_write_sent and draft.owns(served.marker))
         and (served.traffic != ALL_STABLE or served.unattributed.ppm)
     ):
         elsewhere = f", {served.unattributed} elsewhere" if served.unattributed.ppm else ""

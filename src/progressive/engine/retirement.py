@@ -14,6 +14,7 @@ from progressive.rollout.notes import Escalated, Released
 from progressive.rollout.phases import Retirement
 
 from .draft import ZERO, Draft
+from .ownership import is_taken_over
 from .routing import escalate
 
 __all__ = ["promoted"]
@@ -42,15 +43,12 @@ def promoted(draft: Draft) -> bool:
         draft.clocks.ticked or draft.now
     )
     served = draft.routing.observed
-    generation = None if served is None or served.marker is None else served.marker.generation
-    if (
-        generation is not None
-        and draft.routing.generation is not None
-        and generation > draft.routing.generation
-    ):
+    marker = None if served is None else served.marker
+    if marker is not None and is_taken_over(draft, marker):
         _keep_old_version(
             draft,
-            f"another rollout (generation {generation}) has used the router since, and may need it",
+            f"another rollout (generation {marker.generation}) has used the router since, and may "
+            "need it",
         )
         return False
     if read_now and served is not None and served.shows(draft.routing.desired):

@@ -20,11 +20,11 @@ from progressive.rollout.notes import Drifted, Escalated, EventRecorded, Late, V
 from progressive.rollout.phases import Phase
 
 from .draft import ZERO, Draft
+from .ownership import see_marker, taken_over
 from .transitions import (
     ENGINE_HOLD,
     at_most,
     end_stable_period,
-    finish,
     hold,
     request_traffic,
     roll_back,
@@ -91,7 +91,7 @@ def _proves_our_write(draft: Draft, served: Served) -> bool:
     return (
         marker is not None
         and epoch == draft.progress.epoch
-        and marker.generation == draft.routing.generation
+        and draft.owns(marker)
         and marker.serial >= serial
         and _shows_desired(draft, served)
     )
@@ -114,6 +114,7 @@ def _absorb_served(draft: Draft, at: datetime, served: Served, *, ours: bool) ->
         )
     if draft.clocks.unreadable:
         draft.clocks = evolve(draft.clocks, unreadable=ZERO)
+    see_marker(draft, served.marker)
     if (
         not before.ownership_confirmed
         and not draft.routing.ownership_confirmed
@@ -122,7 +123,7 @@ def _absorb_served(draft: Draft, at: datetime, served: Served, *, ours: bool) ->
         if before.observed is not None and _closed(served) and not _closed(before.observed):
             roll_back(draft, "its marker on the router was closed by hand before it began")
         return
-    if not draft.final and (_taken_over(draft, served) or _wrong_identity(draft, served)):
+    if not draft.final and (taken_over(draft, served) or _wrong_identity(draft, served)):
         return
     if _shows_desired(draft, served):
         _absorb_match(draft, at, served, before.observed, ours=ours)
@@ -242,45 +243,6 @@ def _absorb_mismatch(
 
 def _restart_bake(draft: Draft) -> None:
     draft.clocks = evolve(draft.clocks, watched=ZERO)
-
-
-def _taken_over(draft: Draft, served: Served) -> bool:
-    """Act on a marker that shows that somebody else has written. True if nothing more may follow.
-
-    A newer generation ends the rollout, a closed marker rolls it back, and a later serial than this
-    state can have written holds it.
-    """
-    marker, routing = served.marker, draft.routing
-    if marker is None or routing.generation is None:
-        return False
-    if marker.generation > routing.generation:
-        finish(
-            draft,
-            Phase.ROLLED_BACK,
-            f"superseded: the router carries generation {marker.generation}, this rollout "
-            f"has {routing.generation}; nothing more is written",
-        )
-        return True
-    if marker.closed and routing.ownership_confirmed:
-        # Whatever its generation: ours was read back when ownership was confirmed, so this one was
-        # written later, by hand and perhaps on an empty object.
-        if draft.progress.phase is not Phase.ROLLING_BACK:
-            roll_back(
-                draft,
-                "its marker on the router was closed: taken back by hand, or while the "
-                "store was down",
-            )
-        draft.routing = evolve(draft.routing, acked_epoch=draft.progress.epoch)
-        return False
-    overtaken = marker.generation == routing.generation and marker.serial > draft.given.serial + 1
-    if overtaken and draft.progress.phase is Phase.PROGRESSING:
-        hold(
-            draft,
-            "overtaken",
-            f"the router carries serial {marker.serial} of this rollout, this state has "
-            f"{draft.given.serial}",
-        )
-    return False
 
 
 def _wrong_identity(draft: Draft, served: Served) -> bool:

@@ -44,16 +44,19 @@ def apply_due(draft: Draft, serial: int) -> Apply | None:
             routing,
             any_write_sent=True,
             generation=generation,
+            found=on_router if routing.owner and routing.generation is None else routing.found,
             first_sent=(draft.progress.epoch, serial),
         )
     closed = False
-    if not raises and on_router is not None and on_router.generation == generation:
+    if not raises and on_router is not None and draft.owns(on_router):
         serial = max(serial, on_router.serial)
         closed = on_router.closed and phase is Phase.ROLLING_BACK
     return Apply(
         epoch=draft.progress.epoch,
         traffic=routing.desired,
-        marker=Marker(generation=generation, serial=serial, closed=closed),
+        marker=Marker(
+            generation=generation, serial=serial, closed=closed, owner=draft.routing.owner
+        ),
         expect=served.version if served is not None and read_now else None,
         raises=raises,
     )

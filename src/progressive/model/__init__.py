@@ -19,7 +19,7 @@ from .measurement import (
     Window,
 )
 from .release import Release, Version
-from .router_state import Capabilities, Marker, Served
+from .router_state import AfterRestart, Capabilities, Marker, Served
 from .traffic import Match, Track, Traffic
 from .units import (
     Percent,
@@ -37,6 +37,7 @@ from .units import (
 
 __all__ = [
     "Action",
+    "AfterRestart",
     "Bad",
     "Capabilities",
     "Capacity",

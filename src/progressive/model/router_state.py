@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import enum
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import Final, Self
 
 import attrs
 
-from progressive.errors import ConflictError, Failure, RouterError, StateError
+from progressive.errors import ConflictError, Failure, RouterError, StateError, StrategyError
 
 from . import fields
 from .release import Release
 from .traffic import _NONE, Track, Traffic
 from .units import Percent, percent
 
-__all__ = ["Capabilities", "Marker", "Served"]
+__all__ = ["AfterRestart", "Capabilities", "Marker", "Served"]
+
+
+def _is_owner(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or _OWNER.fullmatch(value) is None:
+        raise StrategyError(
+            f"{fields.where(instance, attribute)}: {fields.brief(value)} is no owner; it is at "
+            "most 32 small letters and digits, a letter first, as Marker.owner_of(id) gives it"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -27,11 +37,24 @@ class Marker:
     * ``serial``: rises with every decision within a generation. An older one is refused.
     * ``closed``: traffic was taken back by hand, or while the store was down; the driver of this
       generation must roll back.
+    * ``owner``: the rollout that claimed this generation (`owner_of` its id), so that an equal
+      generation of another one is seen: two stores, or an object that lost its marker, let two
+      rollouts choose the same. Empty in markers of older versions, which were nobody's by name.
     """
 
     generation: int = attrs.field(validator=fields.at_least(0))
     serial: int = attrs.field(default=0, validator=fields.at_least(0))
     closed: bool = False
+    owner: str = attrs.field(default="", validator=_is_owner)
+
+    @staticmethod
+    def owner_of(id: str) -> str:
+        """The owner of the markers of a rollout: sixteen letters and digits made of its id."""
+        return f"r{hashlib.sha256(id.encode()).hexdigest()[:15]}"
+
+    def is_other_owners(self, other: Marker) -> bool:
+        """Does each of the two name its owner, and not the same one?"""
+        return self.owner != other.owner and bool(self.owner) and bool(other.owner)
 
     def supersedes(self, other: Marker) -> bool:
         """Return whether this is the newer of the two."""
@@ -40,17 +63,21 @@ class Marker:
     def forbids(self, other: Marker) -> bool:
         """Where this one stands, must a write with ``other`` not be done?
 
-        So it is if this one is newer, or is closed in the same generation and ``other`` is not.
+        So it is if this one is newer; and in the same generation if it is another owner's, or is
+        closed and ``other`` is not.
         """
         closed = self.closed and not other.closed
-        return self.supersedes(other) or (closed and self.generation == other.generation)
+        same = self.generation == other.generation
+        return self.supersedes(other) or (same and (closed or self.is_other_owners(other)))
 
     def dumps(self) -> str:
-        """``generation:serial:closed`` as one line without spaces, such as ``3:17:0``.
+        """``generation:serial:closed:owner`` as one line without spaces, such as
+        ``3:17:0:r0f3c``; without an owner its colon is left out too.
 
         For whatever a router can carry: an annotation, a comment, a part of a map's entry.
         """
-        return f"{self.generation}:{self.serial}:{self.closed:d}"
+        owner = f":{self.owner}" if self.owner else ""
+        return f"{self.generation}:{self.serial}:{self.closed:d}{owner}"
 
     @classmethod
     def loads(cls, text: str) -> Self:
@@ -61,12 +88,21 @@ class Marker:
         if found is None:
             said = fields.brief(text)
             raise StateError(
-                f"{said} is no marker; expected generation:serial:closed, such as 3:17:0"
+                f"{said} is no marker; expected generation:serial:closed, such as 3:17:0, and "
+                ":owner behind it"
             )
-        return cls(generation=int(found[1]), serial=int(found[2]), closed=found[3] == "1")
+        return cls(
+            generation=int(found[1]),
+            serial=int(found[2]),
+            closed=found[3] == "1",
+            owner=found[4] or "",
+        )
 
 
-_MARKER: Final = re.compile(r"(0|[1-9][0-9]{0,18}):(0|[1-9][0-9]{0,18}):([01])")
+_OWNER: Final = re.compile(r"(?:[a-z][a-z0-9]{0,31})?")
+_MARKER: Final = re.compile(
+    r"(0|[1-9][0-9]{0,18}):(0|[1-9][0-9]{0,18}):([01])(?::([a-z][a-z0-9]{0,31}))?"
+)
 """Numbers of up to 19 digits: more than any rollout counts, and few enough for whoever reads
 them.
 """
@@ -105,10 +141,19 @@ class Served:
     ) -> None:
         """Before a write: raise `ConflictError` if what was read here has overtaken it.
 
-        That is a newer marker, a closed marker of this generation, or another version than
-        ``expect`` (None: any).
+        That is a newer marker, a marker of this generation that is closed or another rollout's, or
+        another version than ``expect`` (None: any).
         """
         there = self.marker
+        if (
+            there is not None
+            and there.generation == marker.generation
+            and there.is_other_owners(marker)
+        ):
+            raise ConflictError(
+                f"{where}: generation {there.generation} is another rollout's (owner "
+                f"{there.owner}, ours is {marker.owner}); nothing was written, read again"
+            )
         if there is not None and there.supersedes(marker):
             raise ConflictError(
                 f"{where}: generation {there.generation}, serial {there.serial} stands "
@@ -127,6 +172,19 @@ class Served:
             )
 
 
+class AfterRestart(enum.Enum):
+    """What a rollout does that finds no marker where its own stood: the system was restarted and
+    has forgotten it, or the object was made anew, perhaps after traffic was taken back by hand.
+    """
+
+    HOLD = "hold"
+    """Raise nothing, hold, and let a person resume."""
+    REASSERT = "reassert"
+    """Write again what was verified last, as after a drift. Only for a system that forgets by
+    restarting and that nobody takes traffic back on by hand.
+    """
+
+
 @attrs.frozen(kw_only=True)
 class Capabilities:
     """The capabilities of a router.
@@ -140,6 +198,7 @@ class Capabilities:
     * ``sticky``: a user stays on the version that served the first request.
     * ``compare_and_set``: the system refuses a write if the object changed since it was read.
     * ``marker``: its object can carry a `Marker`.
+    * ``after_restart``: what to do when the marker is gone.
     """
 
     smallest_weight: Percent = percent(1)
@@ -149,6 +208,7 @@ class Capabilities:
     sticky: bool = False
     compare_and_set: bool = False
     marker: bool = False
+    after_restart: AfterRestart = AfterRestart.HOLD
 
     def problems_with(self, traffic: Traffic) -> Iterator[str]:
         """Yield each thing that ``traffic`` asks for and this router can't do, in a line."""

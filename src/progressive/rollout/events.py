@@ -38,6 +38,7 @@ class Inspected:
       that the router can't do.
     * ``undo``: how to take all traffic back by hand.
     * ``fleet``: whether there is a fleet to survey.
+    * ``reassert``: whether the router's `Capabilities.after_restart` is REASSERT.
     """
 
     kind: ClassVar[str] = "inspected"
@@ -47,6 +48,7 @@ class Inspected:
     )
     undo: str = ""
     fleet: bool = False
+    reassert: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,7 @@ from progressive.model import fields
 from progressive.model.actions import HookAnswer, Memory
 from progressive.model.capacity import Capacity
 from progressive.model.release import Release
-from progressive.model.router_state import Served
+from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.plan.plan import Plan, PlannedCheck, Series
 from progressive.plan.step import Approved
@@ -121,6 +121,11 @@ class Routing:
     * ``attempts``, ``retry_at``: failed commands, and when to try the next.
     * ``drifts``: the latest times at which drift above the step's weight was seen.
     * ``undo``: how to take all traffic back by hand.
+    * ``owner``: of this rollout's markers; empty in rollouts that were begun before markers had
+      one, which go on as they did.
+    * ``found``: the marker that stood there when this rollout claimed the router.
+    * ``marked``: whether our marker stood on the router when it was last there.
+    * ``reassert``: whether a marker that is gone is taken for a restart (`AfterRestart.REASSERT`).
     """
 
     desired: Traffic = attrs.field(default=Traffic(), metadata=fields.stored_as("wanted"))
@@ -143,6 +148,10 @@ class Routing:
     reasserted: bool = False
     inspected: bool = False
     undo: str = ""
+    owner: str = ""
+    found: Marker | None = None
+    marked: bool = False
+    reassert: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -339,7 +348,7 @@ def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
         release=release,
         plan=plan,
         progress=Progress(),
-        routing=Routing(),
+        routing=Routing(owner=Marker.owner_of(id)),
         evidence=Evidence(
             series=(SeriesState(),) * len(plan.series),
             check_states=(CheckState(),) * len(plan.checks),

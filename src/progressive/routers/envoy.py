@@ -33,15 +33,15 @@ from progressive.adapters.http import (
     get_path,
     to_http,
 )
-from progressive.adapters.router import Router
-from progressive.errors import Failure, RouterError
+from progressive.adapters.router import Router, after_restart, forgetful
+from progressive.errors import Failure, RouterError, StrategyError
 from progressive.model import fields
 from progressive.model.release import Release, Track
-from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.router_state import AfterRestart, Capabilities, Marker, Served
 from progressive.model.traffic import Traffic
 from progressive.model.units import MILLION, Percent
 
-__all__ = ["Envoy", "Http"]
+__all__ = ["AfterRestart", "Envoy", "Http"]
 
 _LARGEST_TOTAL: Final = 2**32 - 1
 """Envoy's weights are relative, but beyond this total it chooses no cluster at all. What is written
@@ -55,8 +55,9 @@ _ROUTES: Final = tuple(
 )
 _RUNTIME: Final = Request("GET", "/runtime")
 _GENERATION, _SERIAL, _CLOSED = "progressive.generation", "progressive.serial", "progressive.closed"
-"""The marker: three numbers below the prefix. Not one word, so that a line typed by hand can close
-it knowing nothing else.
+_OWNER: Final = "progressive.owner"
+"""The marker: three numbers and a word below the prefix. Not one word, so that a line typed by hand
+can close it knowing nothing else.
 """
 
 _Weights: TypeAlias = tuple[tuple[str, int], ...]
@@ -97,14 +98,21 @@ class Envoy(Router[Request, Response, _Split]):
 
     Clusters of neither version count as `Served.unattributed`, and so does a split whose weights
     are all 0 (Envoy then answers 404 to everybody). Routes with the same prefix that do not agree
-    are not `Served.converged`. (Tried with Envoy 1.40.)
-    """
+    are not `Served.converged`.
 
-    capabilities = Capabilities(smallest_weight=Percent(1), baseline=True, marker=True)
-    """Weights of any size for up to three versions, and a marker."""
+    A restart forgets the weights and the marker, and so does nobody else: what it looks like after
+    a rollback by hand and a restart can't be told from a restart alone. So a rollout that finds its
+    marker gone holds; ``after_restart="reassert"`` writes what was verified last again. (Tried with
+    Envoy 1.40.)
+    """
 
     admin: Http = attrs.field(default=Http("http://127.0.0.1:9901"), converter=to_http)
     prefix: str = attrs.field(validator=fields.is_name)
+    after_restart: AfterRestart = after_restart()
+    capabilities: Capabilities = forgetful(
+        Capabilities(smallest_weight=Percent(1), baseline=True, marker=True)
+    )
+    """Weights of any size for up to three versions, and a marker."""
     _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
@@ -158,7 +166,10 @@ class Envoy(Router[Request, Response, _Split]):
             (_SERIAL, marker.serial),
             (_CLOSED, int(marker.closed)),
         )
+        owned = before.marker is not None and before.marker.owner
         params = tuple((f"{self.prefix}.{name}", str(value)) for name, value in (*wanted, *left))
+        if marker.owner or owned:  # an empty value removes the key
+            params += ((f"{self.prefix}.{_OWNER}", marker.owner),)
         answer = yield Request("POST", "/runtime_modify", params=params, write=True, accept=(503,))
         with after_write():
             after = yield from self._ruling(before.routes)
@@ -259,11 +270,12 @@ def _number(text: str) -> int | None:
 def _marker(prefix: str, entries: dict[str, Any]) -> Marker | None:
     found = {
         name: get_path(entries[key], "final_value", str)
-        for name in (_GENERATION, _SERIAL, _CLOSED)
+        for name in (_GENERATION, _SERIAL, _CLOSED, _OWNER)
         if (key := f"{prefix}.{name}") in entries
     }
     if not found:
         return None
+    owner = found.pop(_OWNER, "")
     for name, text in found.items():
         if not text.isdecimal():
             raise RouterError(
@@ -274,4 +286,8 @@ def _marker(prefix: str, entries: dict[str, Any]) -> Marker | None:
     generation, serial, closed = (
         int(found.get(name, 0)) for name in (_GENERATION, _SERIAL, _CLOSED)
     )
-    return Marker(generation=generation, serial=serial, closed=bool(closed))
+    try:
+        return Marker(generation=generation, serial=serial, closed=bool(closed), owner=owner)
+    except StrategyError as error:
+        why = f"{prefix}.{_OWNER}: {error}; edited by hand? an empty value removes it"
+    raise RouterError(why, failure=Failure.PERMANENT)

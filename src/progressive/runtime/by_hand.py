@@ -8,6 +8,7 @@ from typing import Final
 from progressive.errors import ConflictError, Failure, FleetError, RouterError, StrategyError
 from progressive.model.capacity import Capacity
 from progressive.model.release import Release
+from progressive.model.replace import evolve
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import ALL_STABLE, Track, Traffic
 from progressive.model.units import percent
@@ -44,7 +45,7 @@ async def arollback_now(router: AsyncTrafficRouter, release: Release) -> Served:
 def _closed(before: Served) -> Marker:
     """Return the marker that is there, closed."""
     marker = before.marker or Marker(generation=0)
-    return Marker(generation=marker.generation, serial=marker.serial, closed=True)
+    return evolve(marker, closed=True)
 
 
 def _require_all_stable(served: Served, release: Release) -> Served:

@@ -15,7 +15,7 @@ from progressive.errors import ConflictError, Failure, StrategyError, WorldError
 from progressive.model.actions import ClosedUntil, Go, NotYet, Open, Stop
 from progressive.model.capacity import Capacity
 from progressive.model.measurement import Look, NoAnswer
-from progressive.model.router_state import Capabilities, Served
+from progressive.model.router_state import AfterRestart, Capabilities, Served
 from progressive.model.traffic import Track
 from progressive.plan.plan import Plan
 from progressive.plan.validation import capability_problems
@@ -186,6 +186,7 @@ def _inspect(command: Inspect, rollout: Rollout, ports: Ports) -> Call | Event:
         problems=problems(rollout.plan, ports),
         undo=undo(rollout.release) if undo is not None else "",
         fleet=isinstance(ports.fleet, FleetSurvey | AsyncFleetSurvey),
+        reassert=_capabilities(ports).after_restart is AfterRestart.REASSERT,
     )
 
 

@@ -561,6 +561,7 @@ def test_a_law_that_needs_what_the_port_does_not_have_is_named_too() -> None:
         "undo takes everything back": "router.undo",
         "a write on what has moved is refused": "Served.version",
         "an older marker is refused": "capabilities.marker",
+        "another owner of one generation is refused": "capabilities.marker",
         "a closed marker stands": "capabilities.marker",
     }
 

@@ -561,7 +561,7 @@ def test_metrics_that_lag_longer_than_their_metric_says_are_seen_late() -> None:
         (troubles.LosesReplies(), Phase.PROMOTED, "the answer was lost"),
         (troubles.Lags(by=seconds(5)), Phase.PROMOTED, ""),
         (troubles.HalfObeys(minutes(5), lasting=minutes(2)), Phase.PROMOTED, ""),
-        (troubles.RouterForgets(minutes(7)), Phase.PROMOTED, "drift"),
+        (troubles.RouterForgets(minutes(7)), Phase.ROLLED_BACK, "has lost this rollout's marker"),
         (troubles.RouterEdited(minutes(7), to=percent(80)), Phase.PROMOTED, "drift"),
         (
             troubles.MetricsDown(minutes(7), lasting=minutes(3)),

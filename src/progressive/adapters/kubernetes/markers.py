@@ -59,6 +59,7 @@ class Markers:
                 generation=fields.whole(found.get("generation", 0), "Marker.generation"),
                 serial=fields.whole(found.get("serial", 0), "Marker.serial"),
                 closed=bool(found.get("closed", False)),
+                owner=str(found.get("owner", "")),
             )
         except StrategyError as error:
             why = f"was edited: {error}; remove it or put it right"
@@ -74,6 +75,7 @@ class Markers:
             "generation": marker.generation,
             "serial": marker.serial,
             "closed": marker.closed,
+            **({"owner": marker.owner} if marker.owner else {}),
             **more,
         }
         text = json.dumps({**self.entries, service: entry}, separators=(",", ":"), sort_keys=True)

@@ -1,4 +1,4 @@
-"""HAProxy by one entry of a map: ``stable:millionths:candidate:generation:serial:closed``."""
+"""HAProxy by one entry of a map: ``stable:millionths:candidate:generation:serial:closed:owner``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import attrs
 from progressive.adapters import parts
 from progressive.adapters.flow import Client
 from progressive.adapters.lines import Line, LineFlow, LineSocket, to_line_socket
-from progressive.adapters.router import Router, goes_back
+from progressive.adapters.router import Router, after_restart, forgetful, goes_back
 from progressive.errors import StateError
 from progressive.model.release import Release
-from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.router_state import AfterRestart, Capabilities, Marker, Served
 from progressive.model.traffic import Traffic
 from progressive.model.units import MILLION, Percent
 
@@ -54,14 +54,15 @@ class HAProxy(Router[Line, str, _Entry]):
     version's ``backend`` is a backend of HAProxy. One command writes shares and marker together;
     entries of other services stay. HAProxy can't refuse a write because something moved since the
     read; this looks again just before it writes, which leaves a gap of a few milliseconds. After a
-    restart the file rules again, without a marker. (Tried with HAProxy 2.8.)
+    restart the file rules again, without a marker: a rollout then holds, or with
+    ``after_restart="reassert"`` writes what was verified last again. (Tried with HAProxy 2.8.)
     """
-
-    capabilities = Capabilities(smallest_weight=Percent(1), marker=True)
-    """Weights of any size for two versions, and a marker."""
 
     socket: LineSocket = attrs.field(converter=to_line_socket)
     map: str = attrs.field(validator=is_word)
+    after_restart: AfterRestart = after_restart()
+    capabilities: Capabilities = forgetful(Capabilities(smallest_weight=Percent(1), marker=True))
+    """Weights of any size for two versions, and a marker."""
     _client: Client[Line, str] = attrs.field(
         init=False,
         repr=False,
@@ -75,7 +76,9 @@ class HAProxy(Router[Line, str, _Entry]):
         """
         refuse_names(release, ":")
         entry = f"{self._stable(release)}:0:{release.candidate.backend}"
-        written = f'printf "set map {self.map} {release.service} {entry}:%d:%d:1\\n", e[4], e[5]'
+        filled = f"{release.service} {entry}:%d:%d:1%s"
+        owner = '(e[7] == "" ? "" : ":" e[7])'
+        written = f'printf "set map {self.map} {filled}\\n", e[4], e[5], {owner}'
         program = f'$2 == "{release.service}" {{split($3, e, ":"); {written}; exit}}'
         end = typed(self.socket)
         return f"echo 'show map {self.map}' | {end} | awk {shlex.quote(program)} | {end}"

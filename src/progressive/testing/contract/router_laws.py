@@ -249,6 +249,26 @@ def an_older_marker_is_refused(trial: Trial) -> None:
     )
 
 
+def another_owner_of_one_generation_is_refused(trial: Trial) -> None:
+    """Two rollouts that chose one generation: the second to write is refused, whatever its
+    serial.
+    """
+    _needs_marker(trial)
+    trial.write(trial.smallest)
+    for later in (-1, 0, 1):
+        serial = max(0, trial.marker.serial + later)
+        other = attrs.evolve(trial.marker, serial=serial, owner="another")
+        trial.refused(
+            ConflictError,
+            f"a write of another rollout's in one generation ({other} after {trial.marker})",
+            STABLE_ONLY,
+            marker=other,
+            hint="raise ConflictError if the marker there is of the same generation and both name "
+            "an owner, not the same (Marker.forbids says so)",
+        )
+    trial.write(STABLE_ONLY)
+
+
 def a_closed_marker_stands(trial: Trial) -> None:
     """Within a closed generation only closed markers are taken; the next one opens again."""
     _needs_marker(trial)
@@ -390,11 +410,17 @@ def undo_takes_everything_back(trial: Trial) -> None:
         there = seen.marker
         must(
             not able.marker
-            or (there is not None and there.closed and there.generation == trial.marker.generation),
+            or (
+                there is not None
+                and there.closed
+                and there.generation == trial.marker.generation
+                and there.owner == trial.marker.owner
+            ),
             f"the line of {name} was run, and did not close the marker",
-            expected=f"generation={trial.marker.generation}, closed=True",
+            expected=f"generation={trial.marker.generation}, closed=True, "
+            f"owner={trial.marker.owner!r}",
             seen=there,
-            hint="set the marker's closed and keep its generation, whatever it is then: a "
+            hint="set the marker's closed and keep the rest of it, whatever it is then: a "
             "driver that still runs must go back",
         )
         trial.see_neighbour(f"the line of {name}")
@@ -426,6 +452,7 @@ LAWS: Final[tuple[Callable[[Trial], None], ...]] = (
     all_that_is_declared_is_given_and_taken_back,
     a_write_on_what_has_moved_is_refused,
     an_older_marker_is_refused,
+    another_owner_of_one_generation_is_refused,
     a_closed_marker_stands,
     what_a_stranger_does_is_seen,
     the_share_of_a_third_version_is_reported,

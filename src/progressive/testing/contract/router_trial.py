@@ -47,6 +47,11 @@ class Setup:
     outages: Outages
 
 
+def claim(generation: int) -> Marker:
+    """The first marker of a rollout that claims a generation."""
+    return Marker(generation=generation, owner=Marker.owner_of(f"the rollout of {generation}"))
+
+
 @attrs.define
 class Trial:
     """A router through one kind of its methods.
@@ -76,9 +81,7 @@ class Trial:
             seen=shown(found),
             hint="hand the system over with all traffic on stable; if it is so, read does not tell",
         )
-        trial.marker = Marker(
-            generation=FIRST if found.marker is None else found.marker.generation + 1
-        )
+        trial.marker = claim(FIRST if found.marker is None else found.marker.generation + 1)
         return trial
 
     @property
@@ -104,7 +107,7 @@ class Trial:
 
     def next_rollout(self) -> None:
         """Go on as the rollout after this one, which claims the next generation."""
-        self.marker = Marker(generation=self.marker.generation + 1)
+        self.marker = claim(self.marker.generation + 1)
 
     # ----------------------------------------------------------------------------- reads and writes
 
@@ -316,7 +319,7 @@ class Trial:
         )
         generation = FIRST if theirs.marker is None else theirs.marker.generation + 1
         share = Traffic(candidate=self.half)
-        self._write_beside(share, Marker(generation=generation))
+        self._write_beside(share, claim(generation))
         self.neighbour = self._read_beside(share)
         must(
             self.neighbour.shows(share),
@@ -333,9 +336,9 @@ class Trial:
     def move_out(self) -> None:
         """Give all traffic of the second release back to its stable version."""
         if self.neighbour is not None:
-            marker = self.neighbour.marker or Marker(generation=FIRST)
+            there = self.neighbour.marker
             self.neighbour = None
-            self._write_beside(STABLE_ONLY, Marker(generation=marker.generation + 1))
+            self._write_beside(STABLE_ONLY, claim(FIRST if there is None else there.generation + 1))
 
     def see_neighbour(self, call: str) -> None:
         """See that a call has left the second release as it was: share, marker and version."""

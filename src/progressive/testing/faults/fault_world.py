@@ -35,7 +35,7 @@ from progressive.model.measurement import (
 )
 from progressive.model.release import Release
 from progressive.model.router_state import Marker, Served
-from progressive.model.traffic import Track, Traffic
+from progressive.model.traffic import ALL_STABLE, Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
 from progressive.plan.plan import Strategy
 from progressive.plan.step import Kinds
@@ -146,6 +146,7 @@ class FaultWorld:
     # the fleet
     able: dict[Track, Capacity] | None = None
     fleet_down: bool = False
+    _surveyed_at: datetime | None = None
     retired: int = 0
     retire_fails: bool = False
     # between them
@@ -193,10 +194,29 @@ class FaultWorld:
     def forget(self) -> None:
         """Restart the router from a file without our writes.
 
-        A rollback by hand that no driver had read is gone too.
+        Whoever had claimed it raises nothing until a person resumes. Where nothing can tell (the
+        router carries no marker, or does not compare while a driver sleeps between its read and its
+        write), a rollback by hand that no driver had read is gone too.
         """
         self.edit(0)
         self.marker = None
+        self.ghost.superseded = False
+        if self.compare_and_set and self.carries_marker and self.rollout.routing.marked:
+            self.ghost.lost = True
+        else:
+            self._accept()
+
+    def claim_by_another(self) -> None:
+        """Let a rollout of another store claim the router, while all traffic is on stable."""
+        assert self.served().shows(ALL_STABLE), "a rollout begins on stable"
+        generation = 1 if self.marker is None else self.marker.generation + 1
+        self.marker = Marker(generation=generation, serial=1, owner="another")
+        self.revision += 1
+        self.ghost.superseded = self.compare_and_set and self.rollout.routing.ownership_confirmed
+
+    def _accept(self) -> None:
+        """Whatever the router has forgotten counts no more."""
+        self.ghost.lost = False
         self.ghost.aborted = self.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
     def rollback_now(self) -> None:
@@ -350,7 +370,7 @@ class FaultWorld:
                 failure=Failure.TRANSIENT,
                 why="the API is away",
             )
-        self.ghost.said_able = dict(self.able)
+        self.ghost.said_able, self._surveyed_at = dict(self.able), self.now
         return Surveyed(at=self.now, tracks=tuple(self.able.items()))
 
     def _retire(self, command: Retire) -> Event:
@@ -392,6 +412,8 @@ class FaultWorld:
             rollout, events, tick=Tick(at=self.now), stored=True, expected=rollout.serial
         )
         self.events += 1 + len(events)
+        # What the fleet said to this driver, in this tick or at its instant; others ask it too.
+        said = self.ghost.said_able if self._surveyed_at == self.now else {}
         reply: Reply | None = None
         while True:
             try:
@@ -404,7 +426,9 @@ class FaultWorld:
                 reply = self.save(effect)
             else:
                 assert isinstance(effect, Execute)
+                self.ghost.said_able = said
                 reply = [self.do(command) for command in effect.commands]
+                said = self.ghost.said_able
                 if self.duplicate:
                     reply += reply
                 if self.shuffle is not None:
@@ -436,6 +460,8 @@ class FaultWorld:
         decision = decide(rollout, event)
         self.events += 1
         self.save(Persist(decision.rollout, decision.notes, rollout.serial))
+        if rollout.routing.marked and not decision.rollout.routing.marked:
+            self._accept()
         return decision
 
     def until(self, wanted: Callable[[Self], bool], *, ticks: int = 400) -> Self:

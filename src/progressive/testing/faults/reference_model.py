@@ -34,8 +34,10 @@ class ReferenceModel:
     * ``aborted``: whether a rollback has been decided, or was done by hand.
     * ``phases``: every phase that was saved, in order.
     * ``judged_at_full``: the number of measurements of the candidate at 100 %.
-    * ``said_able``: the last survey of the fleet, where there is one.
+    * ``said_able``: what the fleet said in the tick that goes on, where there is one.
     * ``zeros``: how often 0 % was written.
+    * ``lost``: whether the router has forgotten the rollout's marker, and no person has resumed.
+    * ``superseded``: whether another rollout has claimed the router since this one had.
     """
 
     ceiling: int = 0
@@ -44,6 +46,8 @@ class ReferenceModel:
     judged_at_full: int = 0
     said_able: dict[Track, Capacity] = attrs.field(factory=dict)
     zeros: int = 0
+    lost: bool = False
+    superseded: bool = False
 
     def writing(
         self, command: Apply, served: Served, *, store_down: bool, fleet: bool, way_back: bool
@@ -59,6 +63,12 @@ class ReferenceModel:
             )
         if asked > serves and self.aborted:
             raise PromiseBroken(f"R2: raised from {serves} to {asked} ppm after an abort")
+        if asked > serves and self.lost:
+            raise PromiseBroken(
+                f"R2: raised from {serves} to {asked} ppm on a router that had lost its marker"
+            )
+        if self.superseded and (asked > serves or command.expect is not None):
+            raise PromiseBroken(f"R2: wrote {asked} ppm over the marker of another rollout")
         if asked > serves and store_down:
             raise PromiseBroken("R4: raised while nothing could be stored")
         able = self.said_able.get(Track.CANDIDATE)

@@ -20,7 +20,7 @@ from progressive.errors import ConflictError, StrategyError
 from progressive.model import fields
 from progressive.model.actions import ClosedUntil, Go, NotYet, Open
 from progressive.model.capacity import Capacity
-from progressive.model.traffic import Track
+from progressive.model.traffic import ALL_STABLE, Track
 from progressive.model.units import hours, minutes, percent, seconds
 from progressive.plan.plan import Strategy
 from progressive.plan.step import Kinds
@@ -59,6 +59,7 @@ FAULTS: Final = (
     "no_compare",
     "late",
     "shuffle",
+    "rival",
 )
 """The names of all faults, in the order in which they are drawn.
 
@@ -251,7 +252,11 @@ def _world(strategy: Strategy, seed: int, kinds: Kinds | None) -> FaultWorld:
 def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> None:
     rng = random.Random(seed)  # noqa: S311 - nothing is secret here
     # Drawn for every name: later draws must not depend on how many were asked for.
-    drawn = {fault for fault in FAULTS if rng.random() < 0.3}
+    drawn = {fault for fault in FAULTS[:-1] if rng.random() < 0.3}
+    # The rival has a generator of its own, so that it changes nothing in seeds without one.
+    rival = random.Random(seed + 3)  # noqa: S311
+    if rival.random() < 0.1:
+        drawn.add("rival")
     enabled = drawn if faults == FAULTS else set(faults)
     world.hook = lambda key: (
         Go() if rng.random() < 0.5 else NotYet(world.now + seconds(20), "still warming up")
@@ -268,6 +273,8 @@ def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> N
         if fleet is not None:
             _instances(fleet, world)
         _one_fault(rng, enabled, world)
+        if "rival" in enabled and rival.random() < 0.05 and world.served().shows(ALL_STABLE):
+            world.claim_by_another()
         _person_events(rng, enabled, world)
         _other_drivers(rng, enabled, world, paused)
         world.tick(

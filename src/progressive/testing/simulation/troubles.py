@@ -96,7 +96,9 @@ class Skewed(Trouble):
 
 
 class RouterForgets(Trouble):
-    """Once: the router restarts from an old file, all traffic on stable, its marker gone."""
+    """Once: the router restarts from an old file, all traffic on stable, its marker gone; so a
+    rollout that had claimed it holds.
+    """
 
 
 @attrs.frozen

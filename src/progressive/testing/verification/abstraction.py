@@ -149,6 +149,7 @@ def _routing(rollout: Rollout) -> object:
         len(routing.drifts),
         routing.reasserted,
         routing.inspected,
+        routing.marked,
     )
 
 
@@ -156,5 +157,6 @@ def _on_router(rollout: Rollout, router: Router) -> object:
     ours, present = rollout.routing.generation, router.marker
     marker = None
     if present is not None:
-        marker = (ours is None or present.generation == ours, present.closed)
+        mine = present.owner in ("", rollout.routing.owner)
+        marker = (ours is None or present.generation == ours, mine, present.closed)
     return (router.traffic, marker, router.back, router.judged)

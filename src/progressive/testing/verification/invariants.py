@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 
+from progressive.model.router_state import Marker
 from progressive.model.traffic import ALL_STABLE, Traffic
 from progressive.plan.plan import Plan
 from progressive.rollout.phases import Phase
@@ -28,6 +29,7 @@ class Transition:
     * ``served``: the traffic that the router served before the tick.
     * ``written``: the traffic of its writes, in order.
     * ``on_router``: the traffic after it.
+    * ``marker``: the marker on the router before its writes.
     * ``judged_at_full``: whether anything was measured at full traffic so far.
     * ``took_back``: whether 0 % was written, or the marker closed, since the rollout turned back.
     """
@@ -38,6 +40,7 @@ class Transition:
     served: Traffic
     written: tuple[Traffic, ...]
     on_router: Traffic
+    marker: Marker | None
     judged_at_full: bool
     took_back: bool
 
@@ -68,6 +71,20 @@ def _r2(move: Transition) -> str | None:
         if turned and raised
         else None
     )
+
+
+def _r2_owner(move: Transition) -> str | None:
+    """R2: a rollout that lost its marker raises nothing, and never writes over another owner's."""
+    routing, marker = move.before.routing, move.marker
+    if not routing.ownership_confirmed or not move.written:
+        return None
+    if marker is not None and marker.owner not in ("", routing.owner):
+        return f"R2: wrote {move.written[0]} over the marker of {marker.owner}"
+    raised = [traffic for traffic in move.written if traffic.exceeds(move.served)]
+    lost = marker is None and routing.marked and not routing.reassert
+    if lost and raised and move.what != "resume":
+        return f"R2: wrote {raised[0]} on a router that had lost its marker"
+    return None
 
 
 def _r15(move: Transition) -> str | None:
@@ -166,4 +183,4 @@ def _r30(move: Transition) -> str | None:
     return None
 
 
-PROMISES: Final[tuple[Invariant, ...]] = (_r1, _r2, _r15, _r17, _r23, _r24, _r30)
+PROMISES: Final[tuple[Invariant, ...]] = (_r1, _r2, _r2_owner, _r15, _r17, _r23, _r24, _r30)

@@ -70,6 +70,10 @@ class Perturbation:
     changes: type[Command] | None = None
 
 
+ANOTHER: Final = "another"
+"""The owner of another rollout's markers."""
+
+
 def _edited(to: float) -> Callable[[Router], Router]:
     def edit(router: Router) -> Router:
         return attrs.evolve(
@@ -95,8 +99,16 @@ def _closed(router: Router) -> Router:
 
 
 def _taken(router: Router) -> Router:
-    marker = Marker(generation=(router.marker.generation if router.marker else 0) + 1, serial=1)
+    generation = (router.marker.generation if router.marker else 0) + 1
+    marker = Marker(generation=generation, serial=1, owner=ANOTHER)
     return attrs.evolve(router, marker=marker, revision=router.revision + 1)
+
+
+def _taken_after_a_restart(router: Router) -> Router:
+    """Another rollout claims a router that has forgotten ours, and so chooses any generation."""
+    generation = router.marker.generation if router.marker else 1
+    marker = Marker(generation=generation, serial=1, owner=ANOTHER)
+    return attrs.evolve(router, traffic=ALL_STABLE, marker=marker, revision=router.revision + 1)
 
 
 def _person_event(kind: type[Any], **more: Any) -> Callable[[Rollout, datetime], Sequence[Event]]:
@@ -164,6 +176,11 @@ def perturbations(plan: Plan) -> tuple[Perturbation, ...]:
         Perturbation(
             "another rollout claims the router",
             strangers=_taken,
+            applies=lambda rollout: rollout.routing.ownership_confirmed,
+        ),
+        Perturbation(
+            "another rollout claims the router after a restart",
+            strangers=_taken_after_a_restart,
             applies=lambda rollout: rollout.routing.ownership_confirmed,
         ),
         Perturbation("abort", says=_person_event(Abort), applies=forward),

@@ -121,13 +121,15 @@ class Walk:
         back = took_back and after.phase in BACK
         if back is not router.back:
             router = attrs.evolve(router, back=back)
+        found = state.router
+        if perturbation.strangers is not None:
+            found = perturbation.strangers(found)
         move = Transition(
             what=perturbation.name,
             before=state.rollout,
             after=after,
-            served=state.router.traffic
-            if perturbation.strangers is None
-            else perturbation.strangers(state.router).traffic,
+            served=found.traffic,
+            marker=found.marker,
             written=tuple(tick.written),
             on_router=router.traffic,
             judged_at_full=router.judged,
