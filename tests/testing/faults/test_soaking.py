@@ -17,6 +17,7 @@ from progressive import (
     Metric,
     NotYet,
     Phase,
+    Resume,
     Stop,
     StrategyError,
     Traffic,
@@ -401,7 +402,41 @@ def test_what_a_person_did_by_hand_and_what_a_router_forgot() -> None:
     world.forget()
 
     assert world.marker is None
-    assert not world.ghost.aborted
+    assert (world.ghost.aborted, world.ghost.lost) == (True, True)
+
+    world.until(lambda world: world.phase is Phase.HELD)
+    world.say(Resume(at=world.now, cause="marker", by="eve", why="I have looked"))
+    assert (world.ghost.aborted, world.ghost.lost) == (False, False)
+
+
+def test_where_nothing_can_tell_what_a_router_forgot_is_forgotten() -> None:
+    for able in ({"carries_marker": False}, {"compare_and_set": False}):
+        world = FaultWorld(POLICY, **able).until(lambda world: world.candidate == percent(10))
+        world.rollback_now()
+        world.forget()
+
+        assert (world.ghost.aborted, world.ghost.lost) == (False, False)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_write_over_another_owner_is_found(lost: bool) -> None:
+    world = FaultWorld(POLICY).until(lambda world: world.rollout.routing.ownership_confirmed)
+    world.edit(0)
+    world.claim_by_another()
+    world.marker = None  # as a router would have it that does not refuse
+    if lost:
+        world.forget()
+    raised = Apply(
+        epoch=world.rollout.epoch,
+        traffic=Traffic(candidate=percent(10)),
+        marker=Marker(generation=1),
+        expect=None,
+        raises=True,
+    )
+    world.ghost.ceiling = 1_000_000
+    why = "had lost its marker" if lost else "over the marker of another rollout"
+    with pytest.raises(PromiseBroken, match=why):
+        world.do(raised)
 
 
 def test_hooks_and_gates_are_the_testers_own() -> None:

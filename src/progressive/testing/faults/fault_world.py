@@ -201,7 +201,9 @@ class FaultWorld:
         self.edit(0)
         self.marker = None
         self.ghost.superseded = False
-        if self.compare_and_set and self.carries_marker and self.rollout.routing.marked:
+        routing = self.rollout.routing
+        seen = self.compare_and_set and self.carries_marker and routing.marked
+        if seen and not routing.reassert:
             self.ghost.lost = True
         else:
             self._accept()
@@ -392,10 +394,13 @@ class FaultWorld:
         """Save as a store would; `ConflictError` if another driver has saved."""
         if self.store_down:
             return Persisted("disk full")
-        if loads(self.text, self.kinds).serial != effect.expected:
+        before = self.rollout
+        if before.serial != effect.expected:
             raise ConflictError("somebody else saved")
         self.saves += 1
         self.text = dumps(effect.rollout, self.kinds)
+        if before.routing.marked and not effect.rollout.routing.marked:  # a person resumed
+            self._accept()
         if loads(self.text, self.kinds) != effect.rollout:
             raise PromiseBroken("R32: what is stored is not what was decided")
         self.notes += effect.notes
@@ -460,8 +465,6 @@ class FaultWorld:
         decision = decide(rollout, event)
         self.events += 1
         self.save(Persist(decision.rollout, decision.notes, rollout.serial))
-        if rollout.routing.marked and not decision.rollout.routing.marked:
-            self._accept()
         return decision
 
     def until(self, wanted: Callable[[Self], bool], *, ticks: int = 400) -> Self:
