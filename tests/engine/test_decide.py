@@ -110,6 +110,7 @@ def test_a_step_s_deadline_is_over_at_its_instant_and_not_after_it(then: Action)
         strategy=canary(
             weights=(),
             steps=steps(Bake(minutes(2), deadline=Deadline(within=minutes(3), then=then))),
+            watch_every=minutes(10),
         )
     )
     world.until_weight(5).until(lambda world: world.rollout.progress.step == 1)
@@ -165,7 +166,8 @@ def test_the_whole_s_deadline_wakes_to_the_instant_and_names_what_was_waited_for
 
 @rule("R30")
 def test_a_rollout_that_has_not_said_what_it_waits_for_waited_for_its_steps() -> None:
-    rollout = in_the_first_bake(deadline=Deadline(within=hours(5))).rollout
+    strategy = {"deadline": Deadline(within=hours(5)), "watch_every": hours(10)}
+    rollout = in_the_first_bake(**strategy).rollout
     rollout = evolve(rollout, progress=evolve(rollout.progress, waiting=None))
 
     over = decide(rollout, Tick(at=rollout.clocks.now + hours(5))).rollout

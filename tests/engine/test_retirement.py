@@ -78,7 +78,7 @@ def test_a_fleet_that_does_not_remove_is_asked_again_at_its_instant() -> None:
 
 
 def test_a_fleet_that_never_removes_is_given_up_at_its_instant() -> None:
-    world = to_be_removed()
+    world = to_be_removed(watch_every=hours(60))
     rollout = world.rollout
     asked = rollout.clocks.now - rollout.clocks.stepped
 

@@ -586,7 +586,9 @@ def owned() -> Played:
 
 
 def owned_and_reasserted() -> Played:
-    """The router loses the marker, which it was said to do when it restarts."""
+    """The router loses the marker, which it was said to do when it restarts; nobody comes for a
+    while, and somebody skips a bake.
+    """
     world = Played(
         strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2)),
         owned=True,
@@ -595,6 +597,12 @@ def owned_and_reasserted() -> Played:
     world.until_it_serves(20)
     world.forget()
     world.now += seconds(40)
+    world.go_on()
+    world.now += minutes(50)
+    world.go_on()
+    world.until_that(lambda rollout: rollout.progress.step == 1)
+    world.now += minutes(8)
+    world.decided(Skip(at=world.now, epoch=world.rollout.epoch, by="eve", why="seen enough"))
     return world.until_over()
 
 
@@ -788,6 +796,8 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "marker-lost": lambda s: any(
         cause["name"] == "marker" for cause in s["progress"].get("causes", ())
     ),
+    "a-gap": lambda s: s["clocks"].get("gap") and s["clocks"].get("unwatched"),
+    "began-with-a-word": lambda s: s["clocks"].get("since"),
     "reassert": lambda s: _phase(s) == "progressing" and s["routing"].get("reassert"),
     "way-back-in-steps": lambda s: (
         _phase(s) == "rolling_back" and s["routing"].get("wanted", {}).get("candidate")

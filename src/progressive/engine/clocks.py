@@ -5,7 +5,7 @@ A wall clock that steps back credits no time and loses none that was credited.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from progressive.model.actions import NotYet
@@ -17,6 +17,9 @@ from .routing import BACKOFF, astray_now
 from .windows import restart_windows
 
 __all__ = ["pass_time"]
+
+ON_TIME: Final = timedelta(seconds=1)
+"""How late a tick may come and still be taken for one that came when it was due."""
 
 LATEST_RETRY: Final = timedelta(seconds=BACKOFF[-1])
 """After a clock stepped back, no retry is due later than this from the new reading."""
@@ -36,21 +39,22 @@ def pass_time(draft: Draft) -> None:
         return
     if draft.final and draft.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
         return
-    # `stepped` may be negative: a person's event can carry a time later than the last tick. If that
-    # person's clock is wrong, `stepped` is wrong for one tick only.
+    begun, unwatched, gap = _watched(draft)
     stepped, ran = clocks.stepped, clocks.ran
-    running = passed - _time_at_closed_gate(draft)
+    running = now - begun - _time_at_closed_gate(draft, begun)
     if phase is Phase.HELD:
         causes = tuple(
-            evolve(cause, held=max(ZERO, cause.held + passed)) for cause in draft.progress.causes
+            evolve(cause, held=max(ZERO, cause.held + now - begun))
+            for cause in draft.progress.causes
         )
         draft.progress = evolve(draft.progress, causes=causes)
         if not any(cause.person for cause in causes):
-            ran += passed
+            ran += now - begun - unwatched
     else:
-        stepped = max(ZERO, stepped + running)
+        stepped = max(ZERO, stepped + running)  # negative in states of older versions
         if phase is Phase.PROGRESSING and draft.plan.steps[draft.progress.step].approval is None:
-            ran += running
+            ran += max(ZERO, running - unwatched)
+    known = passed - max(ZERO, unwatched)
     unanswered = (
         draft.routing.last_attempt_at is not None
         and draft.routing.last_attempt_at != draft.routing.read_at
@@ -59,19 +63,38 @@ def pass_time(draft: Draft) -> None:
     draft.clocks = evolve(
         clocks,
         now=now,
+        since=None,
         stepped=stepped,
+        unwatched=clocks.unwatched + (unwatched if phase is not Phase.HELD else ZERO),
+        gap=clocks.gap or gap,
         ran=ran,
-        unreadable=clocks.unreadable + passed if unanswered else clocks.unreadable,
-        astray=clocks.astray + passed if astray else ZERO,
+        unreadable=clocks.unreadable + known if unanswered else clocks.unreadable,
+        astray=clocks.astray + known if astray else ZERO,
         escalated=clocks.escalated if astray or not clocks.astray else ZERO,
     )
 
 
-def _time_at_closed_gate(draft: Draft) -> timedelta:
-    """Return how much of the time since the last decision was spent at a closed gate, with the
-    desired traffic verified.
+def _watched(draft: Draft) -> tuple[datetime, timedelta, bool]:
+    """Return from when on the time until now is credited, how much of it nobody watched, and
+    whether nobody came for long.
+
+    A rollout begins with its first tick, and a step or phase that a person's event began with that
+    event: if that person's clock is wrong, so is the credit, for one tick only. A rollout of older
+    rules counts all time since the last decision.
     """
-    closed, since = draft.progress.closed_gate, draft.clocks.now
+    clocks, now = draft.clocks, draft.now
+    if draft.of_older_rules:
+        return clocks.now, ZERO, False
+    begun = now if clocks.ticked is None else min(max(clocks.since or clocks.now, clocks.now), now)
+    unwatched = max(ZERO, now - begun - draft.plan.watch_every)
+    return begun, unwatched, now - clocks.now > draft.plan.read_every + ON_TIME
+
+
+def _time_at_closed_gate(draft: Draft, since: datetime) -> timedelta:
+    """Return how much of the time since ``since`` was spent at a closed gate, with the desired
+    traffic verified.
+    """
+    closed = draft.progress.closed_gate
     if closed is None or not draft.verified or closed.until <= since:
         return ZERO
     return min(draft.now, closed.until) - since
@@ -90,7 +113,7 @@ def _step_back(draft: Draft) -> None:
         retry_at=None if routing.retry_at is None else min(routing.retry_at, latest),
     )
     draft.clocks = evolve(
-        draft.clocks, now=now, ticked=None, entered=min(draft.clocks.entered, now)
+        draft.clocks, now=now, ticked=None, since=None, entered=min(draft.clocks.entered, now)
     )
     draft.instances = evolve(draft.instances, surveyed_at=None, last_attempt_at=None)
     answer = None if isinstance(draft.progress.answer, NotYet) else draft.progress.answer

@@ -98,7 +98,24 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
     for event in _in_order(events):
         _absorb(draft, event)
     _settle(draft)
-    return _conclude(draft)
+    _begin_at_the_event(draft, events)
+    commands = _commands_of(draft)
+    if not commands and draft.clocks.gap:  # all that is waited for was asked once more
+        draft.clocks = evolve(draft.clocks, gap=False)
+        _settle(draft)
+        commands = _commands_of(draft)
+    return _conclude(draft, commands)
+
+
+def _begin_at_the_event(draft: Draft, events: tuple[Event, ...]) -> None:
+    """If only persons' events came and began a step or phase, its time begins with the last of
+    them, which may be long after the last tick.
+    """
+    before, after = draft.given.progress, draft.progress
+    said = max((event.at for event in events), default=draft.now)
+    began = (before.phase, before.step) != (after.phase, after.step)
+    if began and said > draft.now and after.phase is not Phase.HELD and not draft.of_older_rules:
+        draft.clocks = evolve(draft.clocks, since=said)
 
 
 # ---------------------------------------------------------------------------------------- 1. absorb
@@ -311,8 +328,9 @@ def _wait(draft: Draft, step: Step, why: str) -> bool:
     True if the deadline has passed and its action changed the phase.
     """
     deadline = step.deadline or Deadline.an_hour_after(step.span)
-    left = deadline.within - draft.clocks.stepped
-    if left <= ZERO:
+    spent = draft.counted if step.approval is None else draft.clocks.stepped
+    left = deadline.within - spent
+    if left <= ZERO and not draft.clocks.gap:
         return _miss_deadline(draft, deadline, f"step {step.id}", why)
     closed = draft.closed_gate
     if closed is not None and draft.verified:
@@ -345,7 +363,7 @@ def _out_of_time(draft: Draft) -> bool:
     """Act on the deadline of the whole rollout. True if it has passed and the phase changed."""
     deadline = draft.plan.deadline
     left = deadline.within - draft.clocks.ran
-    if left > ZERO:
+    if left > ZERO or draft.clocks.gap:
         draft.look_again(draft.now + left)
         return False
     waiting = draft.progress.waiting
@@ -406,12 +424,18 @@ PHASES: Final[dict[Phase, Callable[[Draft], bool]]] = {
 # ------------------------------------------------------------------------------ 3. command, 4. wake
 
 
-def _conclude(draft: Draft) -> Decision:
+def _is_over(draft: Draft) -> bool:
+    return draft.final and draft.progress.retirement in (Retirement.NONE, Retirement.DONE)
+
+
+def _commands_of(draft: Draft) -> tuple[Command, ...]:
+    return () if _is_over(draft) else tuple(_commands(draft))
+
+
+def _conclude(draft: Draft, commands: tuple[Command, ...]) -> Decision:
     """Make the decision from the draft; the rollout keeps its serial if nothing changed."""
     given = draft.given
-    over = draft.final and draft.progress.retirement in (Retirement.NONE, Retirement.DONE)
-    commands = () if over else tuple(_commands(draft))
-    wake = None if over else _wake(draft, commands)
+    wake = None if _is_over(draft) else _wake(draft, commands)
     changed = (
         bool(draft.notes)
         or draft.progress is not given.progress

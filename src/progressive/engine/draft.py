@@ -82,13 +82,27 @@ class Draft:
         closed = self.progress.closed_gate
         return closed if closed is not None and self.now < closed.until else None
 
+    @property
+    def of_older_rules(self) -> bool:
+        """Whether it was begun by a version whose markers had no owner: it goes on by the rules of
+        then, so that what was stored is decided on as it was.
+        """
+        return not self.routing.owner
+
+    @property
+    def counted(self) -> timedelta:
+        """The time in this step or phase that counts against a deadline of the engine's: not that
+        in which nobody came.
+        """
+        return self.clocks.stepped - self.clocks.unwatched
+
     def owns(self, marker: Marker | None) -> bool:
         """Return whether a marker may be ours: of our generation and not another owner's, or none
         at all.
         """
         return marker is None or (
             marker.generation == self.routing.generation
-            and (not self.routing.owner or marker.owner in ("", self.routing.owner))
+            and (self.of_older_rules or marker.owner in ("", self.routing.owner))
         )
 
     def waived(self, key: str) -> bool:

@@ -127,9 +127,8 @@ def _resume(draft: Draft, event: Resume) -> str | None:
         ),
     )
     draft.routing = evolve(draft.routing, reasserted=False, drifts=(), attempts=0, retry_at=None)
-    # It was held until the event's own time, which may be long after the last tick; the next tick
-    # credits all that time.
-    draft.clocks = evolve(draft.clocks, stepped=min(ZERO, draft.now - event.at))
+    before = min(ZERO, draft.now - event.at) if draft.of_older_rules else ZERO
+    draft.clocks = evolve(draft.clocks, stepped=before, unwatched=ZERO)
     if draft.clocks.ran >= draft.plan.deadline.within:
         draft.clocks = evolve(draft.clocks, ran=ZERO)
     phase = Phase.PROGRESSING if draft.routing.ownership_confirmed else Phase.PENDING

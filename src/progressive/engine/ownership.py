@@ -28,7 +28,7 @@ def see_marker(draft: Draft, marker: Marker | None) -> None:
     ours before we could claim it.
     """
     routing = draft.routing
-    if marker is None or routing.generation is None or not routing.owner:
+    if marker is None or routing.generation is None or draft.of_older_rules:
         return
     if draft.owns(marker):
         if not routing.marked:
@@ -95,7 +95,7 @@ def is_taken_over(draft: Draft, marker: Marker) -> bool:
     assert routing.generation is not None  # it has claimed, or was about to
     if marker.generation > routing.generation:
         return True
-    if draft.owns(marker) or not routing.owner or (marker.closed and not marker.owner):
+    if draft.owns(marker) or draft.of_older_rules or (marker.closed and not marker.owner):
         return False
     if _is_of_before(draft, marker):
         return False

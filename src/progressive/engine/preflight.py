@@ -148,9 +148,9 @@ def pending(draft: Draft) -> bool:
                     f"{track.label(draft.release)} really runs {identity}; nothing was written",
                 )
                 return True
-    left: timedelta = plan.preflight - draft.clocks.stepped
+    left: timedelta = plan.preflight - draft.counted
     missing = _missing(draft)
-    if left <= timedelta():
+    if left <= timedelta() and not draft.clocks.gap:
         roll_back(
             draft,
             f"preflight took longer than {format_duration(plan.preflight)}: waited for {missing}",

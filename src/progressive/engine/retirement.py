@@ -58,10 +58,10 @@ def promoted(draft: Draft) -> bool:
             epoch=draft.progress.epoch + 1,
             waiting=None,
         )
-        draft.clocks = evolve(draft.clocks, stepped=ZERO, escalated=ZERO)
+        draft.clocks = evolve(draft.clocks, stepped=ZERO, unwatched=ZERO, escalated=ZERO)
         draft.note(Released(at=draft.now, version=Track.STABLE.label(draft.release)))
         return True
-    if left <= -RETIRE_PATIENCE:
+    if left <= -RETIRE_PATIENCE and not draft.clocks.gap:
         _keep_old_version(
             draft,
             f"for {format_duration(RETIRE_PATIENCE)} the router did not serve the new "
@@ -88,7 +88,7 @@ def _await_fleet(draft: Draft) -> bool:
     the phase stays.
     """
     left = RETIRE_PATIENCE - draft.clocks.stepped
-    if left <= ZERO:
+    if left <= ZERO and not draft.clocks.gap:
         _keep_old_version(
             draft, f"for {format_duration(RETIRE_PATIENCE)} the fleet did not say that it was done"
         )

@@ -308,6 +308,8 @@ def _backoff(failures: int) -> timedelta:
 
 def unreachable(draft: Draft) -> bool:
     """Roll back if the router could not be read for `UNREADABLE`. True if the phase changed."""
+    if draft.clocks.gap:
+        return False
     if draft.clocks.unreadable >= UNREADABLE and draft.progress.phase in (
         Phase.PROGRESSING,
         Phase.HELD,
@@ -337,7 +339,7 @@ def astray(draft: Draft) -> bool:
 
     True if the phase changed.
     """
-    if not draft.clocks.astray:
+    if not draft.clocks.astray or draft.clocks.gap:
         return False
     observed = draft.routing.observed
     served = observed.traffic if observed else "too much"
@@ -355,6 +357,8 @@ def escalate(draft: Draft, what: str, lasted: timedelta) -> None:
     ``what`` is the trouble, as a clause for the note.
     """
     clocks = draft.clocks
+    if clocks.gap:
+        return
     next_call = clocks.escalated + ESCALATE_EVERY if clocks.escalated else ESCALATE_AFTER
     if lasted >= next_call:
         draft.note(

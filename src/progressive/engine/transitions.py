@@ -99,9 +99,7 @@ def enter_phase(
         reason=why if phase in FINAL or phase in (Phase.ROLLING_BACK, Phase.HELD) else "",
     )
     if step_changed or (phase not in (old, Phase.HELD) and old is not Phase.HELD):
-        draft.clocks = evolve(
-            draft.clocks, entered=draft.now, stepped=ZERO, watched=ZERO, escalated=ZERO
-        )
+        restart_clocks(draft)
     at_step = draft.plan.steps[draft.progress.step].id if phase is Phase.PROGRESSING else ""
     draft.note(
         PhaseEntered(
@@ -112,6 +110,18 @@ def enter_phase(
             why=why,
             by=by,
         )
+    )
+
+
+def restart_clocks(draft: Draft) -> None:
+    """Let the time of a step or phase begin now."""
+    draft.clocks = evolve(
+        draft.clocks,
+        entered=draft.now,
+        stepped=ZERO,
+        unwatched=ZERO,
+        watched=ZERO,
+        escalated=ZERO,
     )
 
 
@@ -159,9 +169,7 @@ def roll_back(draft: Draft, why: str, *, by: str = "engine") -> None:
         finish(draft, Phase.ROLLED_BACK, f"{why} (nothing was ever written)", by=by)
         return
     enter_phase(draft, Phase.ROLLING_BACK, why, by=by)
-    draft.clocks = evolve(
-        draft.clocks, entered=draft.now, stepped=ZERO, watched=ZERO, escalated=ZERO
-    )
+    restart_clocks(draft)
     request_traffic(draft, way_back(draft), "the way back")
     draft.routing = evolve(draft.routing, attempts=0, retry_at=None)
 
@@ -191,7 +199,7 @@ def finish(draft: Draft, phase: Phase, why: str, *, by: str = "engine") -> None:
         draft.progress = evolve(draft.progress, causes=())
     enter_phase(draft, phase, why, by=by)
     if phase is Phase.PROMOTED:
-        draft.clocks = evolve(draft.clocks, entered=draft.now, stepped=ZERO)
+        draft.clocks = evolve(draft.clocks, entered=draft.now, stepped=ZERO, unwatched=ZERO)
         if draft.plan.retire_after is None:
             draft.note(Released(at=draft.now, version=Track.STABLE.label(draft.release)))
         else:

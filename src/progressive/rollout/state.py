@@ -242,7 +242,13 @@ class Clocks:
 
     * ``created``, ``now``, ``ticked``, ``entered``: when the rollout began, was last decided, was
       last ticked, and entered its step or phase.
+    * ``since``: when a person's event began this step or phase, if that is later than ``now``; the
+      next tick credits from there.
     * ``stepped``: time in this step or phase.
+    * ``unwatched``: the part of it in which nobody came, beyond the plan's ``watch_every``; it
+      counts against no deadline of the engine's.
+    * ``gap``: whether nobody had come for long before this tick; until all was asked once more, no
+      deadline is acted on.
     * ``ran``: time of the whole rollout.
     * ``watched``: the credit of a bake in this step.
     * ``unreadable``: time since the router was last read.
@@ -253,7 +259,10 @@ class Clocks:
     now: datetime
     ticked: datetime | None = None
     entered: datetime
+    since: datetime | None = None
     stepped: timedelta = timedelta()
+    unwatched: timedelta = timedelta()
+    gap: bool = False
     ran: timedelta = timedelta()
     watched: timedelta = timedelta()
     unreadable: timedelta = timedelta()
