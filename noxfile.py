@@ -195,6 +195,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def hangs(session: nox.Session) -> None:
+    """What hangs where, and how long a bad version stays in traffic for it: a matrix."""
+    install_the_wheel(session)
+    session.run("python", "tests/hangs.py", *session.posargs, env=CLEAN)
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
     """Small mistakes put into the core on purpose, and whether a test notices: the decision
     and its phases in half an hour, all in a night.

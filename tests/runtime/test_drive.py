@@ -52,10 +52,18 @@ from progressive import (
     tick,
 )
 from progressive.errors import StoreError
+from progressive.model import Counts
 from progressive.model.router_state import Served
+from progressive.model.traffic import Track
 from progressive.rollout.notes import Refused
 from progressive.steps import Approval
-from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
+from progressive.testing import (
+    MemoryFleet,
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+)
 
 
 def test_a_good_version_is_promoted_and_a_bad_one_goes_back(colour: Colour) -> None:
@@ -313,9 +321,12 @@ def test_a_save_that_loses_after_its_driver_was_cancelled_troubles_nobody() -> N
         driving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await driving
-        saving = asyncio.all_tasks() - {asyncio.current_task()}
+        saving = [each for each in threading.enumerate() if each.name.startswith("progressive-")]
+        assert saving
         may_end.set()
-        await asyncio.wait(saving)
+        for thread in saving:
+            await asyncio.to_thread(thread.join, 10)
+        await asyncio.sleep(0)
         del driving, saving
         gc.collect()
 
@@ -589,3 +600,85 @@ def test_ctrl_c_takes_everything_back_past_conflicts_and_a_router_that_is_down(
 
     assert outcome.rollout.phase is Phase.ROLLED_BACK
     assert bound.router.traffic == Traffic()
+
+
+# ----------------------------------------------------------------------------- what hangs
+
+
+class Harmed:
+    """A candidate that fails half of its requests once `begun`; whatever is asked of `hangs`."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.ended = threading.Event()
+
+    def metrics(self, track: Any, window: Any) -> Any:
+        bad = self.begun and track is Track.CANDIDATE
+        return Counts(events=50 if bad else 0, trials=100)
+
+    def hang(self) -> None:
+        if self.begun:
+            self.ended.wait(10)
+
+
+@rule("R4", "R11", "R19")
+@pytest.mark.parametrize("place", ["load", "save"])
+def test_a_store_that_hangs_keeps_no_traffic_up(colour: Colour, place: str) -> None:
+    """It does not fail, it never answers: the write that lowers is done all the same, and its
+    marker is closed, because nobody knows what is stored.
+    """
+    harmed, router = Harmed(), MemoryRouter()
+
+    class Stuck(MemoryStore):
+        def load(self, id: str) -> Any:
+            if place == "load":
+                harmed.hang()
+            return super().load(id)
+
+        def save(self, *given: Any, **named: Any) -> None:
+            if place == "save":
+                harmed.hang()
+            super().save(*given, **named)
+
+    def begin_at(rollout: Rollout, notes: Any) -> None:
+        harmed.begun = harmed.begun or router.traffic.candidate.ppm > 0
+        if router.traffic.candidate.ppm == 0 and harmed.begun:
+            harmed.ended.set()
+
+    bound = Ports(
+        router=router,
+        metrics=[ScriptedMetrics({ERRORS: harmed.metrics})],
+        store=Stuck(),
+        timeout=ms(300),
+        observers=[begin_at],
+    )
+    start(fast(bake=seconds(30)), RELEASE, id="r", ports=bound)
+    colour.run("r", bound)
+
+    assert router.traffic == Traffic()
+    assert router.marker is not None
+    assert harmed.ended.is_set()
+
+
+@rule("R14")
+def test_what_a_look_into_the_store_takes_is_no_time_slept_beside_it() -> None:
+    clock, slept = VirtualClock(START), 0.0
+
+    class Slow(MemoryStore):
+        def load(self, id: str) -> Any:
+            clock.advance(seconds(2))
+            return super().load(id)
+
+    def sleep(nap: float) -> None:
+        nonlocal slept
+        slept += nap
+        clock.advance(seconds(nap))
+
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=Slow(), clock=clock)
+    start(canary(bake=minutes(10)), RELEASE, id="r", ports=bound)
+    late = []
+    for decision in iterate("r", bound, sleep=sleep):
+        late += [note for note in decision.notes if note.kind == "late"]
+
+    assert decision.rollout.phase is Phase.PROMOTED
+    assert late == []

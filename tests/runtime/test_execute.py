@@ -82,7 +82,7 @@ def test_observers_can_t_disturb_the_rollout(
 def test_an_observer_that_hangs_is_left_behind(
     colour: Colour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("progressive.runtime.execute.OBSERVER_TIME", 0.01)
+    monkeypatch.setattr("progressive.runtime.observing.OBSERVER_TIME", 0.01)
     hang = threading.Event()
     outcome = colour.play(
         fast(),

@@ -77,6 +77,16 @@ class Draft:
         return self.routing.verified_since is not None
 
     @property
+    def unread(self) -> bool:
+        """Whether the last read failed, so that what is served now is not known."""
+        routing = self.routing
+        return (
+            routing.last_attempt_at is not None
+            and routing.last_attempt_at != routing.read_at
+            and not self.of_older_rules
+        )
+
+    @property
     def closed_gate(self) -> ClosedGate | None:
         """The gate that is known to be closed now, if any."""
         closed = self.progress.closed_gate

@@ -2,7 +2,8 @@
 
 For each analysis and metric there is one series of windows for all tracks: ordered, never
 overlapping. A window lies inside one stable period: an unbroken time in which every read showed the
-same verified traffic. Before any raise each active series takes a closing look up to the last
+same verified traffic. While the router can't be read, looks go on all the same: a failure counts, a
+pass does not. Before any raise each active series takes a closing look up to the last
 verified read, so that no exposure goes unjudged.
 """
 
@@ -96,7 +97,9 @@ def _question(draft: Draft, series: Series) -> Question | None:
         return None
     if metric.counter and state.reading is None:
         return start, start, None, state.tracks
-    horizon, closing = min(verified_at, now - metric.lag), draft.progress.closing
+    horizon, closing = now - metric.lag, draft.progress.closing
+    if not draft.unread:  # else what was asked for may still be served, and does harm
+        horizon = min(verified_at, horizon)
     interval = series.analysis.interval
     if start < horizon and (
         horizon - start >= interval or (closing is not None and start < closing <= horizon)
@@ -177,7 +180,7 @@ def _accept(draft: Draft, series: Series, event: Measured) -> bool:
     check_states = (
         draft.evidence.check_states
         if opening
-        else _judged(draft, series, look, tracks, broken, here=tail is None)
+        else _judged(draft, series, look, tracks, broken, here=tail is None and not draft.unread)
     )
     replace_series(draft, series, state, check_states=check_states)
     return True

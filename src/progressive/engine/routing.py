@@ -281,6 +281,8 @@ def failed(draft: Draft, event: CommandFailed) -> None:
     routing = draft.routing
     attempts = routing.attempts + 1
     wait = _backoff(attempts)
+    if event.failure is Failure.UNKNOWN and _first_of_the_way_back(draft):
+        wait = ZERO  # it has waited for its answer long enough
     read_first = event.failure in (Failure.UNKNOWN, Failure.CONFLICT)
     draft.routing = evolve(
         routing,
@@ -299,6 +301,14 @@ def failed(draft: Draft, event: CommandFailed) -> None:
             roll_back(draft, f"the router can't be written: {event.why}")
         elif draft.progress.phase is Phase.PROGRESSING:
             hold(draft, "router", f"it refuses: {event.why}", within=ENGINE_HOLD)
+
+
+def _first_of_the_way_back(draft: Draft) -> bool:
+    """Return whether the write that failed was the first of a way back: that one is sent again at
+    once, after a read.
+    """
+    first = draft.progress.phase is Phase.ROLLING_BACK and draft.routing.attempts == 0
+    return first and not draft.of_older_rules
 
 
 def _backoff(failures: int) -> timedelta:

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, StateError, StoreError, StrategyError
@@ -22,8 +23,10 @@ from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 from progressive.rollout.status import Outcome
 
-from .execute import aexecute, execute, observe
+from .execute import aexecute, execute
+from .observing import Observing
 from .protocol import Effect, Persist, Persisted, Reply, TickResult, tick_protocol
+from .threads import acall_within, call_in_thread, call_within
 
 __all__ = [
     "OnInterrupt",
@@ -63,14 +66,18 @@ def tick(rollout: Rollout | str, ports: Ports, *events: Event) -> Decision:
     Raises `ConflictError` if somebody else saved it meanwhile, and `StoreError` if it could not be
     saved; traffic was lowered all the same. Raises `StrategyError` for an id that is not stored.
     """
-    given = _load(rollout, ports)
-    return _decision_of(_tick(given, ports, events, expected=given.serial))
+    given, observing = _load_in_time(rollout, ports), Observing(ports)
+    ticked = _tick(given, ports, events, observing=observing, expected=given.serial)
+    observing.wait()
+    return _decision_of(ticked)
 
 
 async def atick(rollout: Rollout | str, ports: Ports, *events: Event) -> Decision:
     """`tick` for asyncio: asynchronous ports are awaited, synchronous ones run in threads."""
-    given = await asyncio.to_thread(_load, rollout, ports)
-    return _decision_of(await _atick(given, ports, events, expected=given.serial))
+    given, observing = await _aload(rollout, ports), Observing(ports)
+    ticked = await _atick(given, ports, events, observing=observing, expected=given.serial)
+    await observing.await_all()
+    return _decision_of(ticked)
 
 
 def _load(rollout: Rollout | str, ports: Ports) -> Rollout:
@@ -89,6 +96,29 @@ def _load(rollout: Rollout | str, ports: Ports) -> Rollout:
     return stored
 
 
+def _load_in_time(rollout: Rollout | str, ports: Ports) -> Rollout:
+    """`_load` within `Ports.timeout`; `StoreError` if the store does not answer."""
+    if ports.store is None:
+        return _load(rollout, ports)
+    try:
+        return call_within(partial(_load, rollout, ports), ports.timeout.total_seconds())
+    except TimeoutError as error:
+        raise _silent(ports, error) from None
+
+
+async def _aload(rollout: Rollout | str, ports: Ports) -> Rollout:
+    if ports.store is None:
+        return _load(rollout, ports)
+    try:
+        return await acall_within(partial(_load, rollout, ports), ports.timeout.total_seconds())
+    except TimeoutError as error:
+        raise _silent(ports, error) from None
+
+
+def _silent(ports: Ports, error: TimeoutError) -> StoreError:
+    return StoreError(f"{type(ports.store).__name__}: {error}")
+
+
 def _decision_of(ticked: TickResult) -> Decision:
     """Return the decision of a tick; raise `StoreError` if it was not saved."""
     if ticked.failed is not None:
@@ -104,6 +134,7 @@ def _tick(
     ports: Ports,
     events: Sequence[Event],
     *,
+    observing: Observing,
     expected: int | None,
     backlog: tuple[Note, ...] = (),
 ) -> TickResult:
@@ -114,7 +145,7 @@ def _tick(
             effect = protocol.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
             ticked: TickResult = stop.value
-            observe(ports, ticked.decision)
+            observing.tell(ticked.decision)
             return ticked
         if isinstance(effect, Persist):
             reply = _save(ports, effect)
@@ -127,6 +158,7 @@ async def _atick(
     ports: Ports,
     events: Sequence[Event],
     *,
+    observing: Observing,
     expected: int | None,
     backlog: tuple[Note, ...] = (),
 ) -> TickResult:
@@ -137,7 +169,7 @@ async def _atick(
             effect = protocol.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
             ticked: TickResult = stop.value
-            await asyncio.to_thread(observe, ports, ticked.decision)
+            observing.tell(ticked.decision)
             return ticked
         if isinstance(effect, Persist):
             reply = await _asave(ports, effect)
@@ -164,8 +196,33 @@ def _protocol(
     )
 
 
+LOWER_AFTER = 1.0
+"""Seconds that a write which lowers waits for the store."""
+
+
+def _patience(ports: Ports, effect: Persist) -> float:
+    """Return how many seconds the save may take: a store that hangs keeps no traffic up."""
+    timeout = ports.timeout.total_seconds()
+    return min(timeout, LOWER_AFTER) if effect.urgent else timeout
+
+
 def _save(ports: Ports, effect: Persist) -> Persisted:
-    """Save to the store. A `ConflictError` is raised, any other failure returned."""
+    """Save to the store in time. A `ConflictError` is raised, any other failure returned."""
+    try:
+        return call_within(partial(_saved, ports, effect), _patience(ports, effect))
+    except TimeoutError as error:
+        return Persisted(f"{type(ports.store).__name__}: {error}")
+
+
+async def _asave(ports: Ports, effect: Persist) -> Persisted:
+    """`_save` for asyncio. If the driver is cancelled, a save that has begun goes on to its end."""
+    try:
+        return await acall_within(partial(_saved, ports, effect), _patience(ports, effect))
+    except TimeoutError as error:
+        return Persisted(f"{type(ports.store).__name__}: {error}")
+
+
+def _saved(ports: Ports, effect: Persist) -> Persisted:
     store = ports.store
     assert store is not None  # nothing is saved without one
     try:
@@ -175,19 +232,6 @@ def _save(ports: Ports, effect: Persist) -> Persisted:
     except OSError as error:
         return Persisted(f"{type(error).__name__}: {error}")
     return Persisted()
-
-
-async def _asave(ports: Ports, effect: Persist) -> Persisted:
-    """Save in a thread.
-
-    If the driver is cancelled, a save that has begun goes on to its end, and its result is dropped.
-    """
-    saving = asyncio.ensure_future(asyncio.to_thread(_save, ports, effect))
-    try:
-        return await asyncio.shield(saving)
-    except asyncio.CancelledError:
-        saving.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        raise
 
 
 # ------------------------------------------------------------------------------------- iterate, run
@@ -207,6 +251,7 @@ class _Drive:
         self.expected: int | None = rollout.serial
         self.backlog: tuple[Note, ...] = ()
         self.ports = ports
+        self.observing = Observing(ports)
         self.failed: str | None = None
         self.conflicts = 0
 
@@ -243,13 +288,21 @@ class _Drive:
     def naps(self, decision: Decision) -> Iterator[float]:
         """Yield the seconds until the next tick is due, in pieces of at most `NAP`.
 
-        At least one, which may be 0, so that a loop always lets others run.
+        At least one, which may be 0, so that a loop always lets others run. What is left is asked
+        of the clock each time, because a look into the store takes time too; a clock that stands
+        still ends it all the same.
         """
-        wake_at = decision.wake_at
-        left = NAP if wake_at is None else (wake_at - self.ports.clock()).total_seconds()
-        yield max(0.0, min(left, NAP))
-        while (left := left - NAP) > 0:
-            yield min(left, NAP)
+        wake_at, clock = decision.wake_at, self.ports.clock
+        left = NAP if wake_at is None else (wake_at - clock()).total_seconds()
+        nap = max(0.0, min(left, NAP))
+        yield nap
+        while (left := left - nap) > 0:
+            if wake_at is not None:
+                left = min(left, (wake_at - clock()).total_seconds())
+            if left <= 0:
+                return
+            nap = min(left, NAP)
+            yield nap
 
 
 @contextmanager
@@ -283,17 +336,25 @@ def iterate(
     second. A store that is down is waited for; nothing is raised meanwhile. Raises `ConflictError`
     if somebody else drives it.
     """
-    given = _load(rollout, ports)
+    given = _load_in_time(rollout, ports)
     with _driving(ports, given.id):
-        drive = _Drive(_load(rollout, ports), ports)
+        drive = _Drive(_load_in_time(rollout, ports), ports)
         while True:
             try:
                 decision = drive.take_result(
-                    _tick(drive.rollout, ports, (), expected=drive.expected, backlog=drive.backlog)
+                    _tick(
+                        drive.rollout,
+                        ports,
+                        (),
+                        observing=drive.observing,
+                        expected=drive.expected,
+                        backlog=drive.backlog,
+                    )
                 )
             except ConflictError as error:
-                drive.take_conflict(_load(rollout, ports), error)
+                drive.take_conflict(_load_in_time(rollout, ports), error)
                 continue
+            drive.observing.wait(decision.wake_at)
             yield decision
             if drive.rollout.over and drive.failed is None:
                 return
@@ -305,32 +366,53 @@ def iterate(
 
 async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decision]:
     """`iterate` for asyncio."""
-    given = await asyncio.to_thread(_load, rollout, ports)
+    given = await _aload(rollout, ports)
     with _driving(ports, given.id):
-        drive = _Drive(await asyncio.to_thread(_load, rollout, ports), ports)
+        drive = _Drive(await _aload(rollout, ports), ports)
         while True:
             try:
                 decision = drive.take_result(
                     await _atick(
-                        drive.rollout, ports, (), expected=drive.expected, backlog=drive.backlog
+                        drive.rollout,
+                        ports,
+                        (),
+                        observing=drive.observing,
+                        expected=drive.expected,
+                        backlog=drive.backlog,
                     )
                 )
             except ConflictError as error:
-                drive.take_conflict(await asyncio.to_thread(_load, rollout, ports), error)
+                drive.take_conflict(await _aload(rollout, ports), error)
                 continue
+            await drive.observing.await_all(decision.wake_at)
             yield decision
             if drive.rollout.over and drive.failed is None:
                 return
             for nap in drive.naps(decision):
                 await asyncio.sleep(nap)
                 if drive.should_reload and drive.take_newer(
-                    await asyncio.to_thread(_try_load, ports, drive.rollout.id)
+                    await _atry_load(ports, drive.rollout.id)
                 ):
                     break
 
 
 def _try_load(ports: Ports, id: str) -> Rollout | None:
-    """Return the stored rollout; None if there is none or it can't be read."""
+    """Return the stored rollout; None if there is none, or it can't be read in time."""
+    try:
+        return call_within(partial(_stored, ports, id), ports.timeout.total_seconds())
+    except TimeoutError:
+        return None
+
+
+async def _atry_load(ports: Ports, id: str) -> Rollout | None:
+    """`_try_load` for asyncio."""
+    try:
+        return await acall_within(partial(_stored, ports, id), ports.timeout.total_seconds())
+    except TimeoutError:
+        return None
+
+
+def _stored(ports: Ports, id: str) -> Rollout | None:
     store = ports.store
     assert store is not None  # called only where there is one
     try:
@@ -357,7 +439,7 @@ def run(
     * ``wait_for_people``: False returns as soon as only a person's event can change anything.
     """
     end = None if budget is None else ports.clock() + budget
-    last = _load(rollout, ports)
+    last = _load_in_time(rollout, ports)
     try:
         for decision in iterate(last, ports):
             last = decision.rollout
@@ -379,7 +461,7 @@ async def arun(
 ) -> Outcome:
     """`run` for asyncio. Cancelling it leaves a stored rollout that can be driven on."""
     end = None if budget is None else ports.clock() + budget
-    last = await asyncio.to_thread(_load, rollout, ports)
+    last = await _aload(rollout, ports)
     decisions = aiterate(last, ports)
     try:
         async for decision in decisions:
@@ -413,12 +495,20 @@ def _roll_back_after_interrupt(rollout: Rollout, ports: Ports) -> Rollout:
     while True:
         try:
             decision = drive.take_result(
-                _tick(drive.rollout, ports, events, expected=drive.expected, backlog=drive.backlog)
+                _tick(
+                    drive.rollout,
+                    ports,
+                    events,
+                    observing=drive.observing,
+                    expected=drive.expected,
+                    backlog=drive.backlog,
+                )
             )
         except ConflictError as error:
-            drive.take_conflict(_load(rollout, ports), error)
+            drive.take_conflict(_load_in_time(rollout, ports), error)
             continue
         events = ()
+        drive.observing.wait(decision.wake_at)
         if drive.rollout.final:
             return drive.rollout
         for nap in drive.naps(decision):
@@ -457,4 +547,4 @@ SUBMIT_TRIES = 20
 
 async def asubmit(store: Store, id: str, event: Event) -> Decision:
     """`submit` for asyncio."""
-    return await asyncio.to_thread(submit, store, id, event)
+    return await call_in_thread(submit, store, id, event)

@@ -1,4 +1,4 @@
-"""Execute the commands of one round at the same time, with a deadline, and call the observers.
+"""Execute the commands of one round at the same time, with a deadline.
 
 Sync and async stand side by side.
 """
@@ -12,7 +12,6 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from progressive.engine.decide import Decision
 from progressive.errors import StrategyError
 from progressive.ports import Ports
 from progressive.rollout.commands import Command
@@ -20,13 +19,9 @@ from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout
 
 from .dispatch import Call, call_for
+from .threads import call_in_thread
 
-__all__ = ["aexecute", "execute", "observe"]
-
-OBSERVER_TIME = 5.0
-"""Seconds that the observers of one decision may take together; after that the rollout goes on
-without waiting for them.
-"""
+__all__ = ["aexecute", "execute"]
 
 UNKNOWN_AFTER_TIMEOUT = "no answer within {:g} s"
 
@@ -97,7 +92,7 @@ async def _await_call(call: Call) -> Any:
     if call.acoro is not None:
         return await call.acoro()
     assert call.sync is not None
-    value = await asyncio.to_thread(call.sync)
+    value = await call_in_thread(call.sync)
     return await value if inspect.isawaitable(value) else value
 
 
@@ -117,27 +112,3 @@ async def aexecute(command: Command, rollout: Rollout, ports: Ports) -> Event:
         return call.answer(value, ports.clock())
     except StrategyError as error:
         return call.trouble(error, ports.clock())
-
-
-def observe(ports: Ports, decision: Decision) -> None:
-    """Call the observers one after the other, for at most `OBSERVER_TIME`.
-
-    Their errors go to `threading.excepthook` and change nothing. Without notes they are not called.
-    """
-    if not ports.observers or not decision.notes:
-        return
-
-    def call_observers() -> None:
-        for observer in ports.observers:
-            try:
-                observer(decision.rollout, decision.notes)
-            except Exception as error:
-                threading.excepthook(
-                    threading.ExceptHookArgs(
-                        (type(error), error, error.__traceback__, threading.current_thread())
-                    )
-                )
-
-    thread = threading.Thread(target=call_observers, daemon=True, name="progressive-observers")
-    thread.start()
-    thread.join(OBSERVER_TIME)

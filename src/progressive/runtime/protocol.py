@@ -43,12 +43,14 @@ class Execute:
 class Persist:
     """Save the rollout and its notes if the stored serial is ``expected`` (None: not stored yet).
 
-    The reply is a `Persisted`.
+    The reply is a `Persisted`. ``urgent``: a write that lowers traffic waits for it, so a store
+    that hangs has failed soon.
     """
 
     rollout: Rollout
     notes: tuple[Note, ...]
     expected: int | None
+    urgent: bool = False
 
 
 @attrs.frozen
@@ -102,17 +104,22 @@ def tick_protocol(
     notes = list(decision.notes)
     unsaved = [*backlog, *decision.notes]
     down: str | None = None
+    failed_last = stored and expected != rollout.serial
     for _ in range(ROUNDS):
         commands = decision.commands
         if not commands:
             break
-        if (
+        urgent = any(_lowers(command, decision.rollout) for command in commands)
+        to_save = (
             stored
             and down is None
             and decision.rollout.serial != expected
             and any(_acts(command) for command in commands)
-        ):
-            saved = yield Persist(decision.rollout, tuple(unsaved), expected)
+        )
+        if to_save and urgent and failed_last:
+            down = NOT_TRIED
+        elif to_save:
+            saved = yield Persist(decision.rollout, tuple(unsaved), expected, urgent)
             assert isinstance(saved, Persisted)
             down = saved.failed
             if down is None:
@@ -128,7 +135,7 @@ def tick_protocol(
         decision = decide(decision.rollout, *answers)
         notes += decision.notes
         unsaved += decision.notes
-    if stored and down is None and decision.rollout.serial != expected:
+    if stored and down in (None, NOT_TRIED) and decision.rollout.serial != expected:
         saved = yield Persist(decision.rollout, tuple(unsaved), expected)
         assert isinstance(saved, Persisted)
         down = saved.failed
@@ -142,9 +149,18 @@ def tick_protocol(
     )
 
 
+NOT_TRIED: Final = "the last save failed, and what lowers traffic went first"
+"""Why a tick acts as if the store were down, before it tries to save."""
+
+
 def _acts(command: Command) -> bool:
     """Return whether a command changes the world; the decision behind it is then saved first."""
     return isinstance(command, Apply | RunHook | Retire)
+
+
+def _lowers(command: Command, rollout: Rollout) -> bool:
+    """Return whether a command is a write that takes traffic away; a claim is none."""
+    return isinstance(command, Apply) and not command.raises and rollout.phase is not Phase.PENDING
 
 
 def _permitted(
@@ -155,7 +171,7 @@ def _permitted(
     ``kept_epoch`` is the epoch of the rollout that is known to be stored; ``down``, why the store
     failed.
     """
-    if isinstance(command, Apply) and not command.raises and rollout.phase is not Phase.PENDING:
+    if isinstance(command, Apply) and _lowers(command, rollout):
         if down is not None and rollout.phase is Phase.ROLLING_BACK:
             return attrs.evolve(command, marker=attrs.evolve(command.marker, closed=True))
         return command

@@ -21,6 +21,7 @@ from progressive.rollout.state import Rollout, begin
 
 from .dispatch import problems
 from .drive import aiterate, iterate, submit
+from .threads import call_in_thread
 
 __all__ = ["IfRunning", "astart", "start"]
 
@@ -94,22 +95,22 @@ async def astart(
     wait: timedelta = PATIENCE,
 ) -> Rollout:
     """`start` for asyncio."""
-    if (known := await asyncio.to_thread(_started_before, ports, release, id)) is not None:
+    if (known := await call_in_thread(_started_before, ports, release, id)) is not None:
         return known
     plan = _checked_plan(strategy, release, ports)
-    if (other := await asyncio.to_thread(_active, ports, release, id, if_running)) is not None:
+    if (other := await call_in_thread(_active, ports, release, id, if_running)) is not None:
         end = ports.clock() + wait
         if if_running is IfRunning.SUPERSEDE:
-            await asyncio.to_thread(_abort, ports, other, id)
+            await call_in_thread(_abort, ports, other, id)
             with suppress(ConflictError):
                 async for _ in aiterate(other.id, ports):
                     if ports.clock() >= end:
                         break
-        while await asyncio.to_thread(  # noqa: ASYNC110 - it ends in a store, not here
+        while await call_in_thread(  # noqa: ASYNC110 - it ends in a store, not here
             _still_active, ports, other, end, if_running
         ):
             await asyncio.sleep(LOOK)
-    return await asyncio.to_thread(_begin_and_save, plan, release, id, ports)
+    return await call_in_thread(_begin_and_save, plan, release, id, ports)
 
 
 def _started_before(ports: Ports, release: Release, id: str) -> Rollout | None:

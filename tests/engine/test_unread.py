@@ -1,0 +1,68 @@
+"""While the router can't be read, the candidate is judged all the same: a failure counts, a pass
+does not, and the first write of a way back is not made to wait.
+"""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.rules import rule
+from tests.support.world import World, canary
+
+from progressive import Abort, Phase, Traffic, minutes, seconds
+from progressive.errors import Failure
+from progressive.rollout import Event
+from progressive.rollout.commands import Apply
+from progressive.rollout.events import CommandFailed
+
+
+@rule("R11", "R17")
+@pytest.mark.parametrize("weight", [5, 50])
+def test_harm_is_seen_while_the_router_can_not_be_read(weight: float) -> None:
+    world = World(strategy=canary(bake=minutes(20))).until_weight(weight)
+    world.unreadable = True
+    world.bad = 0.5
+    began = world.now
+    world.until_phase(Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+
+    assert world.now - began < minutes(2)
+    assert world.traffic == Traffic(), "what lowers waits for no read"
+
+
+@rule("R15")
+def test_what_passes_meanwhile_raises_nothing_and_is_no_pass_at_this_weight() -> None:
+    world = World(strategy=canary(bake=minutes(2))).until_weight(5)
+    world.until(lambda world: world.rollout.progress.step == 1)
+    passes = [state.passes for state in world.rollout.evidence.check_states]
+    world.unreadable = True
+    for _ in range(8):
+        world.advance(seconds(30))
+        world.tick()
+
+    assert world.candidate.number == 5
+    assert [state.passes for state in world.rollout.evidence.check_states] == passes
+    world.unreadable = False
+    assert world.until_phase(Phase.PROMOTED)
+
+
+@rule("R11")
+def test_the_first_write_of_a_way_back_that_never_came_back_is_sent_again_at_once() -> None:
+    lost = []
+
+    class Loses(World):
+        def _apply(self, command: Apply) -> Event:
+            if command.traffic == Traffic() and self.rollout.routing.ownership_confirmed:
+                lost.append(command)
+            if len(lost) != 1:
+                return super()._apply(command)
+            why, epoch = "no answer within 30 s", command.epoch
+            return CommandFailed(
+                at=self.now, command="apply", epoch=epoch, failure=Failure.UNKNOWN, why=why
+            )
+
+    world = Loses().until_weight(50)
+    world.say(Abort(at=world.now, by="eve", why="enough"))
+    world.tick()
+
+    assert len(lost) == 2
+    assert world.phase is Phase.ROLLED_BACK
+    assert world.traffic == Traffic()

@@ -1,0 +1,100 @@
+"""Observers are told everything in order, and delay nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import pytest
+from tests.support.rules import rule
+from tests.support.world import RELEASE, START, canary
+
+from progressive import Abort, Ports, Tick, begin, decide
+from progressive.engine.decide import Decision
+from progressive.runtime import observing as room
+from progressive.runtime.observing import Observing
+from progressive.testing import MemoryRouter, VirtualClock
+
+LONG = 20.0
+
+
+def decisions(count: int) -> list[Decision]:
+    rollout = begin(canary().plan, RELEASE, id="r", at=START)
+    decision = decide(rollout, Tick(at=START))
+    note = decide(rollout, Abort(at=START, by="eve", why="enough")).notes
+    return [
+        attrs.evolve(decision, notes=note, wake_at=START + timedelta(seconds=n))
+        for n in range(count)
+    ]
+
+
+def observing(*observers: Callable[[Any, Any], object]) -> Observing:
+    return Observing(Ports(router=MemoryRouter(), observers=observers, clock=VirtualClock(START)))
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_they_are_told_in_order_and_waited_for(colour: str) -> None:
+    told: list[str] = []
+    both = observing(lambda r, n: told.append("first"), lambda r, n: told.append("second"))
+    for decision in decisions(3):
+        both.tell(decision)
+    if colour == "sync":
+        both.wait()
+    else:
+        asyncio.run(both.await_all())
+
+    assert told == ["first", "second"] * 3
+
+
+def test_without_notes_or_observers_nobody_is_called() -> None:
+    told: list[object] = []
+    one = observing(lambda r, n: told.append(r))
+    one.tell(attrs.evolve(decisions(1)[0], notes=()))
+    observing().tell(decisions(1)[0])
+    one.wait()
+    asyncio.run(one.await_all())
+
+    assert told == []
+
+
+@rule("R46")
+def test_one_that_hangs_is_waited_for_until_the_next_tick_and_told_the_rest_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "KEPT", 2)
+    hang, told = threading.Event(), []
+
+    def slow(rollout: Any, notes: Any) -> None:
+        hang.wait(LONG)
+        told.append(rollout)
+
+    one = observing(slow)
+    began = time.monotonic()
+    for decision in decisions(5):
+        one.tell(decision)
+        one.wait(START)
+    assert time.monotonic() - began < LONG / 2
+    hang.set()
+    one.wait()
+
+    assert len(told) == 3, "the one that hung, and the two latest"
+
+
+@rule("R46")
+def test_errors_of_observers_go_to_the_hook_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: raised.append(args.exc_value))
+
+    def angry(rollout: Any, notes: Any) -> None:
+        raise ValueError("no")
+
+    one = observing(angry)
+    one.tell(decisions(1)[0])
+    one.wait()
+
+    assert [str(error) for error in raised] == ["no"]
