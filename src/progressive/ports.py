@@ -247,6 +247,9 @@ class Store(Protocol):
     A service has one rollout at a time that is not final: the first save of a second one is a
     `ConflictError` that names the other. `progressive.testing.check_store` tries it.
 
+    The drivers call it from threads of their own, and leave a call behind that takes longer than
+    `Ports.timeout`: be ready to be called from any thread.
+
     Optional: ``driving(id)``, a context manager that keeps a second driver out while it is open.
     """
 

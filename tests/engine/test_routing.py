@@ -10,7 +10,9 @@ from tests.support.world import RELEASE, World, canary
 
 from progressive import (
     Abort,
+    Canary,
     Hold,
+    Match,
     Phase,
     Release,
     Resume,
@@ -32,6 +34,7 @@ from progressive.model.traffic import Track
 from progressive.plan.validation import capability_problems
 from progressive.rollout.events import RouterApplied, RouterRead, Tick
 from progressive.rollout.notes import Drifted
+from progressive.steps import Bake, Pause, SetWeight
 
 
 @rule("R1")
@@ -390,3 +393,51 @@ def test_tracks_that_run_what_the_release_says_are_no_reason_to_stop() -> None:
         decide(new.rollout, Tick(at=new.now), RouterRead(at=new.now, served=right)).rollout.phase
         is Phase.PENDING
     )
+
+
+def test_a_read_from_before_the_last_answer_proves_nothing() -> None:
+    """A caller's own queue may bring it late: it must not be taken for the read-back."""
+    world = World().until_weight(5)
+    old = RouterRead(at=world.now, served=Served(traffic=Traffic(), marker=world.marker))
+    world.until_weight(50)
+    world.lag = minutes(5)
+    world.say(Abort(at=world.now, by="eve", why="enough"))
+    world.tick()
+    assert world.phase is Phase.ROLLING_BACK
+
+    decision = decide(world.rollout, old)
+
+    assert decision.rollout.phase is Phase.ROLLING_BACK
+    assert [note.kind for note in decision.notes] == ["refused"]
+
+
+def test_a_pause_of_nothing_only_parts_two_steps() -> None:
+    steps = [SetWeight(percent(5)), Pause(seconds(0)), SetWeight(percent(100)), Pause(seconds(1))]
+    world = World(strategy=Canary(steps=steps, unguarded="pauses are tried"))
+
+    assert world.until_phase(Phase.PROMOTED)
+
+
+@rule("R1")
+@pytest.mark.parametrize("served", [5, 20])
+def test_a_hold_never_puts_a_removed_part_back(served: float) -> None:
+    """Whatever a stranger takes away in a hold stays away, also while he raises something else."""
+    header = Match(name="x-beta", value="1")
+    steps = [SetWeight(percent(10), matches=[header]), Bake(hours(1)), SetWeight(percent(100))]
+    strategy = Canary(steps=[*steps, Bake(hours(1))], unguarded="holds are tried")
+    world = World(strategy=strategy)
+    world.until(
+        lambda world: (
+            world.traffic.candidate == percent(10)
+            and world.rollout.routing.verified_since is not None
+        )
+    )
+    assert world.traffic.matches
+    world.say(Hold(at=world.now, by="eve", why="lunch"))
+    world.tick()
+    world.edit(served)
+    world.advance(seconds(20))
+    world.tick()
+
+    assert all(traffic.matches == () for at, traffic in world.writes if at == world.now)
+    assert world.traffic == Traffic(candidate=percent(min(served, 10)))

@@ -105,8 +105,8 @@ def test_a_fleet_that_is_not_there_any_more_is_asked_again_later() -> None:
         fleet=None,
     )
 
-    assert decision.rollout.progress.retirement.value == "asked"
-    assert any("needs fleet=" in str(note) for note in decision.notes)
+    assert decision.rollout.progress.retirement.value == "due"
+    assert "the fleet to say what is ready" in str(decision.rollout.progress.waiting)
     assert decision.wake_at is not None
 
 

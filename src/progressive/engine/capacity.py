@@ -16,12 +16,22 @@ from progressive.model.traffic import ALL_STABLE, Track, Traffic
 from progressive.model.units import MILLION, format_duration
 from progressive.rollout.events import CommandFailed, Surveyed
 from progressive.rollout.notes import Escalated, EventRecorded
-from progressive.rollout.phases import Phase
+from progressive.rollout.phases import Phase, Retirement
 
 from .draft import Draft
 from .transitions import OVERLOADED, hold, request_traffic, roll_back, way_back
 
-__all__ = ["due", "failed", "in_steps", "retreat", "short_of", "surveyed", "unready"]
+__all__ = [
+    "due",
+    "failed",
+    "in_steps",
+    "lacks_candidate",
+    "lacks_preview",
+    "retreat",
+    "short_of",
+    "surveyed",
+    "unready",
+]
 
 SURVEYED_IN: Final = (Phase.PENDING, Phase.PROGRESSING, Phase.HELD)
 
@@ -32,7 +42,8 @@ RECOVERY: Final = timedelta(seconds=30)
 def due(draft: Draft) -> bool:
     """Return whether the fleet is to be surveyed now.
 
-    Once in every tick; on the way back only if it goes in steps, and after its first write.
+    Once in every tick; on the way back only if it goes in steps, and after its first write; after a
+    promotion only before the old version is removed.
     """
     known, ticked = draft.instances, draft.clocks.ticked
     in_steps = (
@@ -40,7 +51,13 @@ def due(draft: Draft) -> bool:
         and draft.routing.desired != ALL_STABLE
         and draft.routing.acked_epoch >= draft.progress.epoch
     )
-    if not known.bound or not (draft.progress.phase in SURVEYED_IN or in_steps):
+    to_remove = (
+        draft.progress.retirement is Retirement.DUE
+        and draft.plan.retire_after is not None
+        and draft.clocks.stepped >= draft.plan.retire_after
+        and not draft.of_older_rules
+    )
+    if not known.bound or not (draft.progress.phase in SURVEYED_IN or in_steps or to_remove):
         return False
     return known.last_attempt_at is None or (ticked is not None and known.last_attempt_at < ticked)
 
@@ -121,6 +138,28 @@ def _missing(draft: Draft, needs: tuple[tuple[Traffic, Track], ...]) -> str | No
     if ticked is not None and known.surveyed_at < ticked:
         return "the fleet to say what is ready now"
     return None
+
+
+def lacks_candidate(draft: Draft) -> str | None:
+    """Return what the candidate lacks to carry what it is asked to; None if nothing.
+
+    Nothing is promoted and no old version is removed meanwhile.
+    """
+    if draft.of_older_rules:
+        return None
+    return _missing(draft, ((draft.routing.desired, Track.CANDIDATE),))
+
+
+def lacks_preview(draft: Draft) -> str | None:
+    """Return what a look at a candidate without traffic waits for: that an instance of it is ready;
+    None if nothing.
+    """
+    known, candidate = draft.instances, draft.instances.of(Track.CANDIDATE)
+    if not known.bound or draft.of_older_rules or draft.routing.desired.reaches(Track.CANDIDATE):
+        return None
+    if candidate is not None and candidate.able.ppm:
+        return None
+    return f"{Track.CANDIDATE.label(draft.release)} to have an instance ready"
 
 
 def retreat(draft: Draft) -> None:

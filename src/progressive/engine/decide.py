@@ -89,14 +89,19 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
     The same rollout and the same events give the same bytes, on every machine and in any order of
     the events.
     """
+    stale = _stale(rollout, events)
     # A person's clock is not ours: a person's event advances no clock of the rollout.
     now = max(
-        (event.at for event in events if not isinstance(event, PEOPLE)), default=rollout.clocks.now
+        (event.at for event in events if not isinstance(event, PEOPLE) and event not in stale),
+        default=rollout.clocks.now,
     )
     draft = Draft(rollout, now)
     pass_time(draft)
     for event in _in_order(events):
-        _absorb(draft, event)
+        if event in stale:
+            draft.refuse(event, f"it is of {event.at.isoformat()}, before the last answer")
+        else:
+            _absorb(draft, event)
     _settle(draft)
     _begin_at_the_event(draft, events)
     commands = _commands_of(draft)
@@ -105,6 +110,17 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
         _settle(draft)
         commands = _commands_of(draft)
     return _conclude(draft, commands)
+
+
+def _stale(rollout: Rollout, events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Return the reads from before the router's last answer, which prove nothing any more.
+
+    After a clock that stepped back, a tick with an earlier time comes first, or with them.
+    """
+    last = rollout.routing.read_at
+    if last is None or not rollout.routing.owner or any(isinstance(e, Tick) for e in events):
+        return ()
+    return tuple(event for event in events if isinstance(event, RouterRead) and event.at < last)
 
 
 def _begin_at_the_event(draft: Draft, events: tuple[Event, ...]) -> None:
@@ -229,6 +245,7 @@ def _progressing(draft: Draft) -> bool:
     outcome = Done() if done_already else _advance(draft, step)
     match outcome:
         case Wait(why=why, until=until, memory=memory):
+            why = capacity.lacks_preview(draft) or why
             if memory != draft.progress.memory:
                 draft.progress = evolve(draft.progress, memory=memory)
             draft.look_again(until)
@@ -264,7 +281,8 @@ def _leave(draft: Draft, step: Step) -> bool:
         return _wait(draft, step, f"the router to serve {draft.routing.desired}")
     following = draft.progress.step + 1
     if following == len(draft.plan.steps):
-        if (blocked := measuring.ready(draft)) is not None:
+        blocked = measuring.ready(draft) or capacity.lacks_candidate(draft)
+        if blocked is not None:
             return _wait(draft, step, blocked)
         finish(draft, Phase.PROMOTED, f"every step is done, {step.id} was the last")
         return True
@@ -490,6 +508,8 @@ def _hook_due(draft: Draft) -> RunHook | None:
     """Return the command that runs the current step's hook; None if it is not due."""
     step, answer = draft.plan.steps[draft.progress.step], draft.progress.answer
     if step.hook is None or isinstance(answer, Go) or draft.progress.skipped:
+        return None
+    if capacity.lacks_preview(draft) is not None:
         return None
     if isinstance(answer, NotYet) and draft.now < answer.until:
         draft.look_again(answer.until)

@@ -26,6 +26,7 @@ from progressive.rollout.events import Measured
 from progressive.rollout.notes import EventRecorded, Judged, Unjudged
 from progressive.rollout.phases import Phase
 
+from .capacity import lacks_preview
 from .draft import Draft
 from .transitions import hold, roll_back
 from .windows import active, replace_series
@@ -94,6 +95,8 @@ def _question(draft: Draft, series: Series) -> Question | None:
         return None
     if now < start:
         draft.look_again(start)
+        return None
+    if series.analysis.synthetic and lacks_preview(draft) is not None:
         return None
     if metric.counter and state.reading is None:
         return start, start, None, state.tracks

@@ -35,6 +35,7 @@ def command_failed(draft: Draft, event: CommandFailed) -> None:
         routing.failed(draft, event)
         return
     if event.command == "survey" and draft.final:
+        capacity.failed(draft, event)
         return
     draft.note(EventRecorded(at=draft.now, event=event))
     if event.command == "survey":

@@ -13,6 +13,7 @@ from progressive.model.units import format_duration
 from progressive.rollout.notes import Escalated, Released
 from progressive.rollout.phases import Retirement
 
+from .capacity import lacks_candidate
 from .draft import ZERO, Draft
 from .ownership import is_taken_over
 from .routing import escalate
@@ -51,7 +52,9 @@ def promoted(draft: Draft) -> bool:
             "need it",
         )
         return False
-    if read_now and served is not None and served.shows(draft.routing.desired):
+    lacks = lacks_candidate(draft)
+    alone = read_now and served is not None and served.shows(draft.routing.desired)
+    if alone and lacks is None:
         draft.progress = evolve(
             draft.progress,
             retirement=Retirement.ASKED,
@@ -69,15 +72,16 @@ def promoted(draft: Draft) -> bool:
         )
         return False
     until = draft.now + left + RETIRE_PATIENCE
+    waited = lacks if alone and lacks else f"the router to serve {draft.routing.desired}"
     draft.wait(
-        f"the router to serve {draft.routing.desired} before "
-        f"{Track.STABLE.label(draft.release)} is removed",
+        f"{waited} before {Track.STABLE.label(draft.release)} is removed",
         until=until,
         then="keep it",
     )
     escalate(
         draft,
-        "the old version can't be removed: the router does not serve the new one alone",
+        "the old version can't be removed: "
+        f"{lacks if alone else 'the router does not serve the new one alone'}",
         -left,
     )
     return False

@@ -232,13 +232,12 @@ def _absorb_mismatch(
                 f"drift: the candidate was raised above its step {DRIFTS} times in "
                 f"{format_duration(DRIFT_SPAN)}; last: {why}",
             )
-    elif phase is Phase.HELD:
-        request_traffic(draft, at_most(draft, served.traffic), "a hold never raises")
-    elif routing.reasserted:
-        hold(draft, "drift", f"{why}, a second time in this step")
-        request_traffic(draft, at_most(draft, served.traffic), "a hold never raises")
-    else:
+    elif phase is Phase.PROGRESSING and not routing.reasserted:
         draft.routing = evolve(draft.routing, reasserted=True)
+    elif phase is Phase.PROGRESSING:
+        hold(draft, "drift", f"{why}, a second time in this step")
+    if draft.progress.phase is Phase.HELD:
+        request_traffic(draft, at_most(draft, served.traffic), "a hold never raises")
 
 
 def _restart_bake(draft: Draft) -> None:

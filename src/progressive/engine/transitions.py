@@ -22,17 +22,25 @@ ENGINE_HOLD: Final = timedelta(hours=1)
 
 
 def at_most(draft: Draft, served: Traffic) -> Traffic:
-    """Return the traffic that is served, rounded down to whole percents unless the plan has it.
+    """Return what is both desired and served, part by part, rounded down to whole percents unless
+    the plan has it.
 
     Weights that somebody set by hand may be finer than the router can be asked for.
     """
-    if served in draft.plan.traffics:
-        return served
-    shares = (served.candidate, served.baseline, served.mirror)
-    candidate, baseline, mirror = (
-        Percent(share.ppm // WHOLE_PERCENT * WHOLE_PERCENT) for share in shares
+    desired = draft.routing.desired
+    both = Traffic(
+        candidate=min(desired.candidate, served.candidate),
+        baseline=min(desired.baseline, served.baseline),
+        matches=[match for match in desired.matches if match in served.matches],
+        mirror=min(desired.mirror, served.mirror),
     )
-    return Traffic(candidate=candidate, baseline=baseline, matches=served.matches, mirror=mirror)
+    if both == desired or both in draft.plan.traffics:
+        return both
+    candidate, baseline, mirror = (
+        Percent(share.ppm // WHOLE_PERCENT * WHOLE_PERCENT)
+        for share in (both.candidate, both.baseline, both.mirror)
+    )
+    return Traffic(candidate=candidate, baseline=baseline, matches=both.matches, mirror=mirror)
 
 
 OVERLOADED: Final = timedelta(minutes=10)

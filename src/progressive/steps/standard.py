@@ -98,14 +98,14 @@ class Bake(Step):
 
 @attrs.frozen
 class Pause(Step):
-    """Wait for ``duration`` by the clock, watched or not.
+    """Wait for ``duration`` by the clock, watched or not; 0 only parts two steps.
 
     To let checks judge use a bake; to ask a person use an approval.
     """
 
     kind: ClassVar[str] = "pause"
 
-    duration: timedelta = attrs.field(converter=fields.whole_ms, validator=fields.is_duration)
+    duration: timedelta = attrs.field(converter=fields.whole_ms, validator=fields.is_span)
     deadline: Deadline = attrs.field(
         kw_only=True,
         validator=is_deadline,

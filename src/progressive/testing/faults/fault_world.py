@@ -146,7 +146,7 @@ class FaultWorld:
     # the fleet
     able: dict[Track, Capacity] | None = None
     fleet_down: bool = False
-    _surveyed_at: datetime | None = None
+    _surveyed: dict[datetime, dict[Track, Capacity]] = attrs.field(factory=dict)
     retired: int = 0
     retire_fails: bool = False
     # between them
@@ -372,7 +372,7 @@ class FaultWorld:
                 failure=Failure.TRANSIENT,
                 why="the API is away",
             )
-        self.ghost.said_able, self._surveyed_at = dict(self.able), self.now
+        self.ghost.said_able = self._surveyed[self.now] = dict(self.able)
         return Surveyed(at=self.now, tracks=tuple(self.able.items()))
 
     def _retire(self, command: Retire) -> Event:
@@ -418,7 +418,7 @@ class FaultWorld:
         )
         self.events += 1 + len(events)
         # What the fleet said to this driver, in this tick or at its instant; others ask it too.
-        said = self.ghost.said_able if self._surveyed_at == self.now else {}
+        said = self._surveyed.get(self.now, {})
         reply: Reply | None = None
         while True:
             try:
