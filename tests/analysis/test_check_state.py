@@ -38,6 +38,9 @@ def told(*verdicts: Any, tolerance: Tolerance | None = None) -> CheckState:
     return check_state
 
 
+QUICK = Tolerance(no_answer=Budget(looks=3, within=seconds(1), then=Action.ROLL_BACK, both=True))
+BEFORE = Tolerance(no_answer=Budget(within=minutes(15), then=Action.ROLL_BACK))
+
 FAILING: tuple[tuple[str, Tolerance, tuple[Verdict, ...], bool], ...] = (
     ("one of two in a row", Tolerance(), (FAIL,), False),
     ("two in a row", Tolerance(), (FAIL, FAIL), True),
@@ -99,16 +102,26 @@ BUDGETS: tuple[tuple[str, Tolerance, tuple[Any, ...], bool, Action | None], ...]
         False,
         None,
     ),
-    ("errors for fifteen minutes", Tolerance(), (ERROR,) * 30, False, Action.ROLL_BACK),
-    ("for less", Tolerance(), (ERROR,) * 29, False, None),
-    ("at full traffic it holds instead", Tolerance(), (ERROR,) * 30, True, Action.HOLD),
+    ("errors for two minutes after the first", Tolerance(), (ERROR,) * 5, False, Action.ROLL_BACK),
+    ("for less", Tolerance(), (ERROR,) * 4, False, None),
+    ("at full traffic it holds instead", Tolerance(), (ERROR,) * 5, True, Action.HOLD),
+    ("three looks are too few, whatever they took", QUICK, (ERROR,) * 3, False, None),
+    ("and a fourth is one too many", QUICK, (ERROR,) * 4, False, Action.ROLL_BACK),
+    (
+        "errors for fifteen minutes, as stored before",
+        BEFORE,
+        (ERROR,) * 30,
+        False,
+        Action.ROLL_BACK,
+    ),
+    ("for less, as stored before", BEFORE, (ERROR,) * 29, False, None),
     ("the candidate alone is silent", Tolerance(), ("starved",) * 30, False, Action.ROLL_BACK),
     ("and at full traffic", Tolerance(), ("starved",) * 30, True, Action.HOLD),
     ("both are silent: the step's deadline decides", Tolerance(), (NO_DATA,) * 300, False, None),
     (
         "another kind of unclear begins anew",
         Tolerance(),
-        (ERROR,) * 20 + ("starved",) * 20,
+        (ERROR,) * 4 + ("starved",) * 20 + (ERROR,) * 4,
         False,
         None,
     ),

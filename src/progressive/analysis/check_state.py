@@ -28,7 +28,8 @@ class CheckState:
 
     ``passes_at_weight`` and ``looks_at_weight`` count since the traffic was last changed;
     ``failures`` and ``consecutive_failures`` since the last resume. The ``stuck`` fields describe
-    the latest unbroken run of looks that were neither pass nor fail.
+    the latest unbroken run of looks that were neither pass nor fail; ``unanswered_since`` is when
+    the first of a run of unanswered looks was taken, where the budget goes by that.
     """
 
     verdict: Verdict | None = None
@@ -44,6 +45,7 @@ class CheckState:
     stuck_looks: int = attrs.field(default=0, metadata=fields.stored_as("bad_looks"))
     stuck_since: datetime | None = attrs.field(default=None, metadata=fields.stored_as("bad_since"))
     stuck_until: datetime | None = attrs.field(default=None, metadata=fields.stored_as("bad_until"))
+    unanswered_since: datetime | None = None
     memory: Memory = None
 
 
@@ -86,6 +88,9 @@ def update(
         stuck_since, stuck_until = state.stuck_since, end
     else:
         stuck_verdict, stuck_looks, stuck_since, stuck_until = verdict, 1, start, end
+    unanswered_since = None
+    if verdict is Verdict.ERROR and tolerance.no_answer.both:
+        unanswered_since = state.unanswered_since or end
     return CheckState(
         verdict=verdict,
         why=judgement.why[:WHY_LIMIT],
@@ -100,6 +105,7 @@ def update(
         stuck_looks=stuck_looks,
         stuck_since=stuck_since,
         stuck_until=stuck_until,
+        unanswered_since=unanswered_since,
         memory=memory,
     )
 
@@ -122,6 +128,7 @@ def reset_for_new_traffic(state: CheckState) -> CheckState:
         stuck_looks=0,
         stuck_since=None,
         stuck_until=None,
+        unanswered_since=None,
     )
 
 
@@ -149,14 +156,15 @@ def action_for(state: CheckState, tolerance: Tolerance, *, full: bool) -> tuple[
     if state.stuck_verdict is None:
         return None
     budget = _budget(tolerance, state.stuck_verdict)
+    since = state.unanswered_since or state.stuck_since
     stretch = (
-        state.stuck_until - state.stuck_since
-        if state.stuck_since is not None and state.stuck_until is not None
+        state.stuck_until - since
+        if since is not None and state.stuck_until is not None
         else timedelta()
     )
     too_many = budget.looks is not None and state.stuck_looks > budget.looks
     too_long = budget.within is not None and stretch >= budget.within
-    if not (too_many or too_long):
+    if not (too_many and too_long if budget.both else too_many or too_long):
         return None
     return (Action.HOLD if full and budget.then is Action.ROLL_BACK else budget.then), state.why
 

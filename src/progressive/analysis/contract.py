@@ -6,7 +6,7 @@ import enum
 import math
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 import attrs
 
@@ -56,6 +56,8 @@ class Budget:
     * ``looks``: the most looks of such a run; one more exceeds the budget. None: no limit.
     * ``within``: a run that lasts this long exceeds the budget. None: no limit.
     * ``then``: the action when either is exceeded; WAIT if and only if both are None.
+    * ``both``: whether only both together exceed it, counted from when the first look of the run
+      was taken and not from where its window begins.
     """
 
     looks: int | None = attrs.field(default=None, validator=fields.optional(fields.at_least(0)))
@@ -67,14 +69,21 @@ class Budget:
     then: Action = attrs.field(
         default=Action.HOLD, converter=action_of, validator=fields.is_one_of(Action)
     )
+    both: bool = attrs.field(default=False, validator=fields.is_a(bool, "True or False"))
 
     def __attrs_post_init__(self) -> None:
+        if self.both and (self.looks is None or self.within is None):
+            raise StrategyError("Budget(both=True): give looks= and within=")
         if (self.looks is None and self.within is None) is not (self.then is Action.WAIT):
             given = f"looks={self.looks!r}, within={self.within!r}, then={self.then.value!r}"
             raise StrategyError(
                 f"Budget({given}): give looks= or within=, or neither and then=Action.WAIT "
                 "(the step's deadline decides)"
             )
+
+
+PATIENT: Final = Budget(within=timedelta(minutes=15), then=Action.ROLL_BACK)
+"""What unanswered looks were allowed by default in states without a word about them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +97,9 @@ class Tolerance:
       Of NO_DATA, only `Judgement.starved` ones count; when stable has no data either, the step's
       deadline decides.
 
+    By default who can't see goes back soon: after the fourth unanswered look in a row and no sooner
+    than two minutes after the first. From the first one on nothing is raised.
+
     At full traffic no budget rolls back: it holds, which also keeps the old version from being
     removed.
     """
@@ -99,7 +111,10 @@ class Tolerance:
     )
     inconclusive: Budget = Budget(looks=0, then=Action.HOLD)
     no_data: Budget = Budget(within=timedelta(minutes=15), then=Action.ROLL_BACK)
-    no_answer: Budget = Budget(within=timedelta(minutes=15), then=Action.ROLL_BACK)
+    no_answer: Budget = attrs.field(
+        default=Budget(looks=3, within=timedelta(minutes=2), then=Action.ROLL_BACK, both=True),
+        metadata=fields.missing_means(PATIENT),
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.then is Action.WAIT:
@@ -107,6 +122,13 @@ class Tolerance:
                 "Tolerance.then: 'wait': a failed check can't wait; to watch without "
                 "deciding use observe=True on the check"
             )
+
+
+def stored_before(default: Tolerance) -> dict[str, object]:
+    """Return the ``metadata=`` of a check's tolerance: one that was stored without it has the
+    patience of then.
+    """
+    return fields.missing_means(attrs.evolve(default, no_answer=PATIENT))
 
 
 is_flag = fields.is_a(bool, "True or False")

@@ -27,7 +27,7 @@ from progressive.model.measurement import (
 from progressive.model.traffic import Track
 from progressive.model.units import MILLION, Percent, Times
 
-from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
+from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
 from .parameters import Unweighted, is_metric
 from .pooling import pack, pooled
 
@@ -85,7 +85,9 @@ class Limit(Unweighted):
         default=attrs.Factory(lambda self: self._default_sample(), takes_self=True),
     )
     observe: bool = attrs.field(default=False, validator=is_flag)
-    tolerance: Tolerance = attrs.field(default=Tolerance(), validator=is_tolerance)
+    tolerance: Tolerance = attrs.field(
+        default=Tolerance(), validator=is_tolerance, metadata=stored_before(Tolerance())
+    )
     id: str = attrs.field(
         validator=fields.is_name,
         default=attrs.Factory(lambda self: self._default_id(), takes_self=True),

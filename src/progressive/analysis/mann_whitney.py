@@ -13,7 +13,7 @@ from progressive.model.measurement import Bad, Kind, Look, Metric
 from progressive.model.traffic import Track
 from progressive.stats.ranks import common_language, mann_whitney, shift
 
-from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
+from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
 from .memory import kept_numbers, kept_pair
 from .parameters import (
     Comparing,
@@ -63,7 +63,9 @@ class MannWhitney(Comparing, Unweighted):
     confidence: float = 0.98
     samples: int = attrs.field(default=30, validator=fields.at_least(2))
     observe: bool = attrs.field(default=False, validator=is_flag)
-    tolerance: Tolerance = attrs.field(default=Tolerance(), validator=is_tolerance)
+    tolerance: Tolerance = attrs.field(
+        default=Tolerance(), validator=is_tolerance, metadata=stored_before(Tolerance())
+    )
     id: str = attrs.field(
         validator=fields.is_name,
         default=attrs.Factory(lambda self: self._default_id(), takes_self=True),

@@ -16,7 +16,7 @@ from progressive.model.traffic import Track
 
 from .comparisons import AnyAcceptance, AnyComparison, acceptance_of, comparison_of
 from .comparisons.base import Numbers, Question, format_count
-from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
+from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
 from .memory import kept_pair
 from .parameters import (
     Comparing,
@@ -102,7 +102,9 @@ class NoWorse(Comparing):
     margin: float = 1.0
     share_of_alpha: float = 1.0
     observe: bool = attrs.field(default=False, validator=is_flag)
-    tolerance: Tolerance = attrs.field(default=TOLERANCE, validator=is_tolerance)
+    tolerance: Tolerance = attrs.field(
+        default=TOLERANCE, validator=is_tolerance, metadata=stored_before(TOLERANCE)
+    )
     id: str = attrs.field(
         validator=fields.is_name,
         default=attrs.Factory(lambda self: self._default_id(), takes_self=True),

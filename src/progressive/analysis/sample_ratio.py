@@ -14,7 +14,7 @@ from progressive.model.measurement import Counts, Histogram, Kind, Look, Metric,
 from progressive.model.traffic import Track, Traffic
 from progressive.stats import sample_ratio
 
-from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
+from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
 from .memory import kept_numbers
 from .parameters import Unweighted, is_metric, is_number
 
@@ -46,7 +46,9 @@ class SampleRatio(Unweighted):
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     alpha: float = 0.001
     observe: bool = attrs.field(default=False, validator=is_flag)
-    tolerance: Tolerance = attrs.field(default=TOLERANCE, validator=is_tolerance)
+    tolerance: Tolerance = attrs.field(
+        default=TOLERANCE, validator=is_tolerance, metadata=stored_before(TOLERANCE)
+    )
     id: str = attrs.field(
         validator=fields.is_name,
         default=attrs.Factory(lambda self: self._default_id(), takes_self=True),

@@ -90,7 +90,7 @@ def loads_note(text: str | bytes) -> Note:
 
 def dumps_strategy(strategy: AnyStrategy, kinds: Kinds = NO_KINDS) -> str:
     """Write a strategy, for a file under version control."""
-    return text_of(Codec.of(kinds).dump(AnyStrategy)(strategy))
+    return text_of(Codec.of(kinds, today=True).dump(AnyStrategy)(strategy))
 
 
 def loads_strategy(text: str | bytes, kinds: Kinds = NO_KINDS) -> AnyStrategy:
@@ -98,7 +98,8 @@ def loads_strategy(text: str | bytes, kinds: Kinds = NO_KINDS) -> AnyStrategy:
 
     Raises `StateError`.
     """
-    return cast("AnyStrategy", Codec.of(kinds).load(AnyStrategy)(parsed(text), "$"))
+    codec = Codec.of(kinds, today=True)
+    return cast("AnyStrategy", codec.load(AnyStrategy)(parsed(text), "$"))
 
 
 def _refuse_impossible(rollout: Rollout) -> None:

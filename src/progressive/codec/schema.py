@@ -19,7 +19,7 @@ from progressive.analysis.contract import Check
 from progressive.errors import StateError, StrategyError
 from progressive.model import fields
 from progressive.model.actions import Memory
-from progressive.model.fields import STORED_AS
+from progressive.model.fields import MISSING, STORED_AS
 from progressive.model.units import Percent, Times, percent, times
 from progressive.plan.step import Kinds, Step
 from progressive.rollout.state import ClosedGate
@@ -41,10 +41,14 @@ _CHECKS: Final[tuple[type[Any], ...]] = CHECKS
 class Codec:
     """The functions that write and read each type, made once for each set of ``kinds``.
 
+    ``today``: whether a missing key means today's default, as in a strategy that a person writes,
+    and not the one that it had when states without it were first stored.
+
     Raises `StrategyError` if one of your kinds has the name of one of the library's.
     """
 
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, kinds: Kinds, *, today: bool = False) -> None:
+        self._today = today
         own: dict[str, Any] = {str(getattr(each, "kind", "")): each for each in kinds.classes}
         if taken := sorted(own.keys() & {each.kind for each in (*KINDS, *_CHECKS)}):
             raise StrategyError(
@@ -77,9 +81,9 @@ class Codec:
 
     @staticmethod
     @cache
-    def of(kinds: Kinds) -> Codec:
+    def of(kinds: Kinds, *, today: bool = False) -> Codec:
         """Return the codec of these kinds; it is made once."""
-        return Codec(kinds)
+        return Codec(kinds, today=today)
 
     def dump(self, kind: Any) -> Dump:
         """Return the function that writes values of a type."""
@@ -188,7 +192,9 @@ class Codec:
         return dump, load
 
     def _object(self, kind: type[Any]) -> tuple[Dump, Load]:
-        """Write an attrs class as an object of those fields that are not at their default."""
+        """Write an attrs class as an object of those fields that are not at their default, or not
+        what a missing key has meant from the beginning.
+        """
         own = [field for field in attrs.fields(kind) if field.init]
         own.sort(key=lambda field: field.inherited)  # a class's own fields come first
         hints = types_of(kind)
@@ -201,8 +207,13 @@ class Codec:
                 pairs.update({keys[name]: self._pair(hints[name]) for name in keys})
             return pairs
 
+        missing = {
+            field.name: field.metadata[MISSING]
+            for field in own
+            if MISSING in field.metadata and not self._today
+        }
         plain_defaults = {
-            keys[field.name]: field.default
+            keys[field.name]: missing.get(field.name, field.default)
             for field in own
             if not isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
         }
@@ -229,7 +240,7 @@ class Codec:
             for field in own:
                 if keys[field.name] not in data and field.default is attrs.NOTHING:
                     raise StateError("missing", path=f"{path}.{keys[field.name]}")
-            given = {
+            given = missing | {
                 names[key]: known[key][1](value, f"{path}.{key}") for key, value in data.items()
             }
             try:

@@ -122,7 +122,14 @@ def restart_windows(draft: Draft) -> None:
         replace_series(draft, series, SeriesState(fingerprint=state.fingerprint))
         _note_gap(draft, series, "the clock stepped back; its windows begin anew")
     unstuck = (
-        evolve(check_state, stuck_verdict=None, stuck_looks=0, stuck_since=None, stuck_until=None)
+        evolve(
+            check_state,
+            stuck_verdict=None,
+            stuck_looks=0,
+            stuck_since=None,
+            stuck_until=None,
+            unanswered_since=None,
+        )
         for check_state in draft.evidence.check_states
     )
     draft.evidence = evolve(draft.evidence, check_states=tuple(unstuck))

@@ -29,6 +29,17 @@ def stored_as(key: str) -> dict[str, str]:
     return {STORED_AS: key}
 
 
+MISSING: Final = "missing"
+"""The metadata of a field whose default has changed: what a stored value without its key means."""
+
+
+def missing_means(value: object) -> dict[str, object]:
+    """Return the ``metadata=`` of a field whose default has changed: what was stored without its
+    key, when that was the default, means ``value`` for ever.
+    """
+    return {MISSING: value}
+
+
 def utc(value: datetime) -> datetime:
     """A converter: an aware time in UTC, cut to whole milliseconds."""
     if (

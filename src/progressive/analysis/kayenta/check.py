@@ -6,7 +6,14 @@ from typing import Any, ClassVar, Final, cast
 
 import attrs
 
-from progressive.analysis.contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance
+from progressive.analysis.contract import (
+    Judgement,
+    Tolerance,
+    Verdict,
+    is_flag,
+    is_tolerance,
+    stored_before,
+)
 from progressive.analysis.parameters import (
     Comparing,
     Unweighted,
@@ -34,6 +41,8 @@ _VERDICTS: Final = {
     KayentaVerdict.MARGINAL: Verdict.INCONCLUSIVE,
     KayentaVerdict.FAIL: Verdict.FAIL,
 }
+
+TOLERANCE: Final = Tolerance(in_a_row=1)
 
 FRESH: Final = "fresh"
 WAITING: Final = "waiting"
@@ -75,7 +84,11 @@ class Kayenta(Comparing, Unweighted):
     points: int = attrs.field(default=50, validator=fields.at_least(1))
     lookback: int = attrs.field(default=240, validator=fields.at_least(1))
     observe: bool = attrs.field(default=False, validator=is_flag)
-    tolerance: Tolerance = attrs.field(default=Tolerance(in_a_row=1), validator=is_tolerance)
+    tolerance: Tolerance = attrs.field(
+        default=Tolerance(in_a_row=1),
+        validator=is_tolerance,
+        metadata=stored_before(Tolerance(in_a_row=1)),
+    )
     id: str = attrs.field(default="kayenta", validator=fields.is_name)
 
     def __attrs_post_init__(self) -> None:

@@ -212,8 +212,9 @@ class FaultWorld:
         """Let a rollout of another store claim the router, while all traffic is on stable."""
         assert self.served().shows(ALL_STABLE), "a rollout begins on stable"
         generation = 1 if self.marker is None else self.marker.generation + 1
-        self.marker = Marker(generation=generation, serial=1, owner="another")
         self.revision += 1
+        owner = f"another{self.revision}"
+        self.marker = Marker(generation=generation, serial=1, owner=owner)
         self.ghost.superseded = self.compare_and_set and self.rollout.routing.ownership_confirmed
 
     def _accept(self) -> None:

@@ -101,9 +101,10 @@ def _stuck(check_state: CheckState, tolerance: Tolerance, verdict: Verdict) -> o
     budget = {Verdict.INCONCLUSIVE: tolerance.inconclusive, Verdict.NO_DATA: tolerance.no_data}.get(
         verdict, tolerance.no_answer
     )
+    since = check_state.unanswered_since or check_state.stuck_since
     lasted = (
-        check_state.stuck_until - check_state.stuck_since
-        if check_state.stuck_since is not None and check_state.stuck_until is not None
+        check_state.stuck_until - since
+        if since is not None and check_state.stuck_until is not None
         else timedelta()
     )
     return (
