@@ -521,9 +521,9 @@ RULES: tuple[Rule, ...] = (
         feature="metrics that can't be asked",
         when=lambda case: LOOKS(case) and "Error" in [case["given"].get(run) for run in RUNS],
         fate=Fate.DIFFERS,
-        why="Argo aborts after five errors. Here no answer is no verdict: it is waited for, "
-        "for 15 minutes, then it goes back "
-        "(at 100 % it holds).",
+        why="Argo aborts after five errors. Here no answer is no verdict: nothing is raised, and "
+        "after the fourth, no sooner than two minutes after the first, it goes back (at 100 % it "
+        "holds).",
         replay=waits_for_an_answer,
     ),
     Rule(

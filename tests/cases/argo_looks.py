@@ -413,13 +413,13 @@ def waits_for_an_answer(case: Case) -> None:
         _at_the_switch(given) if given.get("strategy") == "blue_green" else arrived(given)
     ).scene
     scene.on(
-        lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=minutes(5)
+        lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=seconds(90)
     )
 
     assert scene.phase is Phase.PROGRESSING
 
     scene.on(
-        lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=minutes(40)
+        lambda rollout: not rollout.final and rollout.phase is not Phase.HELD, at_most=minutes(10)
     )
 
     assert scene.phase is (

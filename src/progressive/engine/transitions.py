@@ -163,6 +163,8 @@ def hold(
         enter_phase(draft, Phase.HELD, f"{cause}: {why}", by=by)
         if draft.routing.desired.exceeds(draft.routing.last_verified):
             request_traffic(draft, draft.routing.last_verified, "a hold never raises")
+    elif not person and not draft.of_older_rules:  # a person's is noted as an event
+        enter_phase(draft, Phase.HELD, f"{cause}: {why}", by=by)
 
 
 def roll_back(draft: Draft, why: str, *, by: str = "engine") -> None:

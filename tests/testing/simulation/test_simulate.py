@@ -564,7 +564,7 @@ def test_metrics_that_lag_longer_than_their_metric_says_are_seen_late() -> None:
         (troubles.RouterForgets(minutes(7)), Phase.ROLLED_BACK, "has lost this rollout's marker"),
         (troubles.RouterEdited(minutes(7), to=percent(80)), Phase.PROMOTED, "drift"),
         (
-            troubles.MetricsDown(minutes(7), lasting=minutes(3)),
+            troubles.MetricsDown(minutes(7), lasting=seconds(90)),
             Phase.PROMOTED,
             "the metrics can't be asked",
         ),

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from progressive.engine.ownership import FORGOTTEN
 from progressive.model.measurement import Counts, Gauge, Histogram, Kind, Metric, Moments
 from progressive.model.traffic import Traffic
 from progressive.plan.plan import Plan
@@ -83,6 +84,12 @@ class RecordedRollout:
     def entered(self) -> tuple[PhaseEntered, ...]:
         """Its phases and steps, in the order of their epochs."""
         return tuple(sorted(self._all(PhaseEntered), key=lambda note: note.epoch))
+
+    @cached_property
+    def lost(self) -> frozenset[datetime]:
+        """When the router was found without the rollout's marker."""
+        found = [note.at for note in self.entered if note.why.startswith(f"{FORGOTTEN}: ")]
+        return frozenset(found)
 
     @cached_property
     def asked(self) -> tuple[Asked, ...]:

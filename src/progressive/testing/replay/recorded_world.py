@@ -29,7 +29,7 @@ from progressive.model.measurement import (
     NoData,
     Window,
 )
-from progressive.model.router_state import Served
+from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import percent, seconds
 from progressive.rollout.commands import (
@@ -88,6 +88,7 @@ class RecordedWorld:
 
     recording: RecordedRollout
     served: Served = Served(traffic=Traffic())
+    marker: Marker | None = None
     gaps: list[tuple[str, Window]] = attrs.field(factory=list)
     _next: int = 0
 
@@ -131,6 +132,7 @@ class RecordedWorld:
 
     def _apply(self, command: Apply, rollout: Rollout, now: datetime) -> Event | None:
         if rollout.phase is Phase.PENDING:
+            self._mark(command.marker)
             return RouterApplied(
                 at=now, epoch=command.epoch, traffic=command.traffic, served=self.served
             )
@@ -149,6 +151,7 @@ class RecordedWorld:
             or not self._at_once(state.at, now)
         ):
             return None
+        self._mark(command.marker)
         self._go_on(state)
         return RouterApplied(
             at=max(state.at, now), epoch=command.epoch, traffic=command.traffic, served=self.served
@@ -174,12 +177,20 @@ class RecordedWorld:
             self._next += 1
 
     def _go_on(self, state: Verified | Drifted) -> None:
-        """Make the router serve this state. Markers are left out: ownership is not replayed."""
+        """Make the router serve this state, under our own marker: whose it was is not replayed, but
+        that it was lost is.
+        """
         self._next += 1
+        if state.at in self.recording.lost:
+            self.marker = None
         if isinstance(state, Drifted):
-            self.served = attrs.evolve(state.served, marker=None)
+            self.served = attrs.evolve(state.served, marker=self.marker)
         else:
-            self.served = Served(traffic=state.traffic, version=state.version)
+            self.served = Served(traffic=state.traffic, version=state.version, marker=self.marker)
+
+    def _mark(self, marker: Marker) -> None:
+        self.marker = marker
+        self.served = attrs.evolve(self.served, marker=marker)
 
     # ------------------------------------------------------------------------------------- the rest
 
