@@ -10,8 +10,10 @@ routes with one prefix; `test_haproxy.py`, servers that are not there).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import Any, TypeAlias
 
 import pytest
@@ -20,6 +22,7 @@ from tests.support.fake_istio import (
     MARKER,
     RELEASE,
     ROUTER,
+    THREE,
     FakeApi,
     Router,
     apply,
@@ -36,6 +39,7 @@ from progressive.model.router_state import Marker
 from progressive.model.traffic import ALL_STABLE, Traffic
 from progressive.model.units import percent
 from progressive.routers.istio import Istio
+from progressive.testing import check_router
 
 NAMED = Istio(
     api=ROUTER.api,
@@ -242,6 +246,39 @@ def test_until_then_it_counts_as_not_done_with_the_most_that_the_candidate_has(
 
     assert not seen.shows(Traffic(candidate=percent(50), matches=(BETA,)))
     assert seen.traffic.candidate >= percent(50)
+
+
+@rule("R11")
+def test_it_keeps_the_law_of_a_whole_way_back() -> None:
+    """That of the contract kit, which any router may be held to."""
+    api = FakeApi(
+        http(to("v1", 100), to("v2", 0), name="api", match=[{"uri": {"prefix": "/api"}}]),
+        http(to("v1", 100), to("v2", 0), name="main"),
+    )
+    healthy = deepcopy(api.routes)
+
+    @contextmanager
+    def open_while(spoil: Spoil) -> Iterator[None]:
+        routes = deepcopy(api.routes)
+        spoil(routes)
+        api.edit({"spec": {"http": routes}})
+        try:
+            yield
+        finally:
+            api.edit({"spec": {"http": deepcopy(healthy)}})
+
+    def type_it(line: str) -> None:
+        api.replace(undone(api, NAMED))
+
+    report = check_router(
+        Router(NAMED, api),
+        THREE,
+        parts={spoil.__name__: partial(open_while, spoil) for spoil in SPOILED},
+        undo=None if shutil.which("jq") is None else type_it,
+    )
+
+    assert "a way back is whole" in report.held
+    assert api.routes == healthy
 
 
 LOST: list[tuple[Spoil, str]] = [

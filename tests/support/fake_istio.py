@@ -98,6 +98,13 @@ class FakeApi:
             int(before["metadata"]["resourceVersion"]) + (self.object != before)
         )
 
+    def replace(self, made: dict[str, Any]) -> None:
+        """A whole object of anybody's."""
+        before, metadata = self.object, dict(made["metadata"])
+        metadata["generation"] += made["spec"] != before["spec"]
+        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + (made != before))
+        self.object = {**made, "metadata": metadata}
+
     @property
     def routes(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.object["spec"]["http"]

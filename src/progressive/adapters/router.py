@@ -170,7 +170,8 @@ class Router(Adapter[Q, A], Generic[Q, A, S]):
         self._refuse(release, traffic)
         before = yield from self._before(release, expect)
         self._served(release, before).refuse_overtaken(marker, expect, where=self._where())
-        if not goes_back(traffic, self._served(release, before), marker):
+        back = goes_back(traffic, self._served(release, before), marker)
+        if not back:
             self._refuse_found(release, before)
         found = yield from self._write(release, traffic, marker, before)
         with after_write():

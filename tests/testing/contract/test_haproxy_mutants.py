@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 
 import attrs
 import pytest
-from tests.support.broken_routers import FAULTS, THREE
+from tests.support.broken_routers import FAULTS, HALF_WAYS, THREE
 from tests.support.fake_haproxy import FakeHAProxy
 
 from progressive import Release, Served, Traffic, Version, seconds
@@ -79,7 +80,13 @@ def kit(system: FakeHAProxy, tmp_path: Path) -> dict[str, Any]:
     def third_version(share: Percent) -> None:
         system.entries["shop"] = f"v1:{share.ppm}:v9"
 
+    @contextmanager
+    def another() -> Iterator[None]:
+        system.entries["shop"] = "v8:500000:v2"
+        yield
+
     return {
+        "parts": {"another version is stable": another},
         "edit": lambda traffic: system.entries.update(shop=f"v1:{traffic.candidate.ppm}:v2"),
         "beside": CART,
         "third_version": third_version,
@@ -532,6 +539,7 @@ def test_what_was_not_tried_is_named_with_the_argument_that_is_missing(
         "the share of a third version is reported": "third_version=",
         "the next release starts where this one ended": "third_version=",
         "undo takes everything back": "undo=",
+        "a way back is whole": "parts=",
         "a failure of the system is a router error": "broken['fail']",
         "an answer without sense is a router error": "broken['garble']",
         "a system that hangs is left in time": "broken['hang']",
@@ -574,6 +582,11 @@ def test_every_law_is_broken_by_a_mutant_or_by_a_double() -> None:
     for _, make, _ in FAULTS:
         with pytest.raises(LawBroken) as caught:
             check_router(make(), THREE)
+        named.add(caught.value.law)
+    for half_way, _ in HALF_WAYS:
+        whole = half_way()
+        with pytest.raises(LawBroken) as caught:
+            check_router(whole, THREE, parts=whole.parts, undo=whole.type_it)
         named.add(caught.value.law)
 
     assert named - {""} == {*map(in_words, LAWS), "sync and async agree"}
