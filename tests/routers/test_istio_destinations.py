@@ -184,6 +184,17 @@ def test_the_line_to_undo_by_hand_keeps_them(
     )
 
 
+@pytest.mark.parametrize("share", [10, 100])
+@needs_jq
+def test_the_line_keeps_zones_of_a_version_that_is_a_host(share: float) -> None:
+    api = FakeApi(http(*deepcopy(ZONES), name="main"))
+    apply(api, Traffic(candidate=percent(share)), release=HOSTS, router=BY_HOST)
+
+    made = undone(api, BY_HOST, HOSTS)["spec"]["http"][0]["route"]
+
+    assert [each["weight"] for each in made] == ([63, 27] if share == 10 else [70, 30])
+
+
 @rule("R11")
 def test_a_way_back_after_a_promotion_knows_them_still() -> None:
     api = FakeApi(http(*deepcopy(SPLITS["two ports"])))

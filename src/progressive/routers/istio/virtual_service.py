@@ -26,12 +26,12 @@ from .destinations import (
     Json,
     Naming,
     below_zero,
-    leads_elsewhere,
     weight_of,
     weights_of,
 )
+from .finding import called, find, keys_of
 from .matches import EDITED, condition_for, excludes, match_of
-from .mirrors import MIRRORS, is_mirrored, mirrored, without_mirrors
+from .mirrors import MIRRORS, mirrored, without_mirrors
 from .splits import in_proportion, nearest, proportions
 
 __all__ = ["VirtualService"]
@@ -71,74 +71,17 @@ class VirtualService:
         routes: tuple[str, ...] | None,
         where: str,
     ) -> VirtualService:
-        """Find the routes to manage. What is not there as it should be is a `problem`.
-
-        A route that was renamed is found by what it does: where a named one is missing, others that
-        split between the versions are managed too.
-        """
-        spec = manifest.get("spec")
-        http = (
-            tuple(
-                get_path(each, "", dict)
-                for each in get_path(spec if isinstance(spec, dict) else {}, "http", list)
-            )
-            if _has_http(spec)
-            else ()
-        )
-        theirs = [
-            i
-            for i, route in enumerate(http)
-            if not str(route.get("name", "")).startswith(naming.prefix)
-        ]
-        versions = naming.release.versions.values()
-        keys = {naming.key(version) for version in versions}
-        split = {naming.key(naming.release.candidate)}
-        if naming.release.stable is not None:
-            split.add(naming.key(naming.release.stable))
-        leads = {i: keys & set(_keys(http[i], naming)) for i in theirs}
-        names = {i: http[i].get("name") for i in theirs}
-        missing: list[str] = []
-        lost: list[int] = []
-        managed = [i for i in theirs if leads[i]]
-        if routes is not None:
-            missing = [name for name in routes if name not in names.values()]
-            lost = [i for i in theirs if names[i] in routes and not leads[i]]
-            renamed = [i for i in managed if missing and split <= leads[i]]
-            managed = [i for i in managed if names[i] in routes or i in renamed]
-        apart = _apart(http, managed, naming) if routes is None else []
-        candidate = naming.key(naming.release.candidate)
-        mirroring = [
-            i
-            for i in (theirs if routes is None or missing else lost)
-            if i not in managed and is_mirrored(http[i], naming, candidate)
-        ]
-        problem = ""
-        if missing:
-            there = [str(name) for name in names.values() if name]
-            problem = (
-                f"{where} has no http route named {', '.join(missing)}; it has "
-                f"{', '.join(there) or 'none with a name'}"
-            )
-        elif lost or not managed:
-            problem = leads_elsewhere(where, naming, http, lost)
-        elif apart:
-            problem = _told_apart(where, naming, http, managed, apart)
-        else:
-            wrong = [(i, weight) for i in managed if (weight := below_zero(http[i])) is not None]
-            for i, weight in wrong[:1]:
-                problem = (
-                    f"{where}: {_called(http, i)} has a weight of {weight}, and Istio serves what "
-                    "stood there before; give it one from 0"
-                )
+        """Find the routes to manage. What is not there as it should be is a `problem`."""
+        found = find(manifest, naming, routes=routes, where=where)
         return cls(
             manifest=manifest,
             naming=naming,
-            http=http,
-            managed=tuple(managed),
-            apart=tuple(apart),
-            mirroring=tuple(mirroring),
-            problem=problem,
-            whole=bool(managed) and not missing and not lost,
+            http=found.http,
+            managed=found.managed,
+            apart=found.apart,
+            mirroring=found.mirroring,
+            problem=found.problem,
+            whole=found.whole,
             where=where,
         )
 
@@ -273,7 +216,7 @@ class VirtualService:
         candidate = self.naming.key(self.naming.release.candidate)
         found: dict[Match, None] = {}
         for route in filter(self._is_own, self.http):
-            if route["name"] in kept or candidate not in _keys(route, self.naming):
+            if route["name"] in kept or candidate not in keys_of(route, self.naming):
                 continue
             for condition in route.get("match") or [{}]:
                 headers: Json = condition.get("headers", {})
@@ -363,7 +306,7 @@ class VirtualService:
         if weights is None:
             if strict:
                 raise _permanent(
-                    f"{self.where}: {_called(self.http, i)} divides a version by weights that "
+                    f"{self.where}: {called(self.http, i)} divides a version by weights that "
                     f"can't be kept beside {traffic}; use smaller numbers for the same shares"
                 )
             weights = nearest(wanted, bases)
@@ -544,58 +487,3 @@ class VirtualService:
     def _is_own(self, route: Json) -> bool:
         """Is it a header route that we made?"""
         return str(route.get("name", "")).startswith(self.naming.prefix)
-
-
-def _has_http(spec: object) -> bool:
-    return isinstance(spec, dict) and isinstance(spec.get("http"), list)
-
-
-def _keys(route: Json, naming: Naming) -> list[Destination]:
-    """Where the requests of a route go, mirrors aside."""
-    return [naming.key_of(get_path(each, "destination", dict)) for each in route.get("route") or ()]
-
-
-def _called(http: tuple[Json, ...], i: int) -> str:
-    name = http[i].get("name")
-    return f"the http route {name!r}" if name else f"the http route number {i + 1}"
-
-
-def _apart(http: tuple[Json, ...], managed: list[int], naming: Naming) -> list[int]:
-    """Header routes of somebody's that lead to the candidate alone, beside others that lead to
-    stable: they are meant to stay, and none to move.
-    """
-    stable = naming.release.stable
-    if stable is None:
-        return []
-    candidate = naming.key(naming.release.candidate)
-
-    def is_apart(route: Json) -> bool:
-        conditions = route.get("match") or [{}]
-        if naming.is_ours(route):
-            return False
-        return set(_keys(route, naming)) == {candidate} and all(
-            condition.get("headers") for condition in conditions
-        )
-
-    found = [i for i in managed if is_apart(http[i])]
-    others = (i for i in managed if i not in found)
-    return found if any(naming.key(stable) in _keys(http[i], naming) for i in others) else []
-
-
-def _told_apart(
-    where: str, naming: Naming, http: tuple[Json, ...], managed: list[int], apart: list[int]
-) -> str:
-    others = [http[i].get("name") for i in managed if i not in apart]
-    named = ", ".join(repr(name) for name in others if name)
-    mend = (
-        f"Istio(routes=[{named}])"
-        if all(others)
-        else f"give {'it' if len(others) == 1 else 'them'} a name in the object, and name what "
-        "is to be moved with Istio(routes=[...])"
-    )
-    lead = "leads" if len(apart) == 1 else "lead"
-    return (
-        f"{where}: {', '.join(_called(http, i) for i in apart)} {lead} every request that "
-        f"matches to the candidate ({naming.release.candidate}); if that is to stay, leave it out "
-        f"of the routes that are moved: {mend}; else take it out"
-    )
