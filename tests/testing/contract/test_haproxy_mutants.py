@@ -231,7 +231,7 @@ MUTANTS = [
         (
             NOT_OVERTAKEN,
             (
-                "closed = Marker(generation=marker.generation, serial=marker.serial, closed=True)\n"
+                "closed = attrs.evolve(marker, closed=True)\n"
                 f"        {NOT_OVERTAKEN.replace('marker', 'closed')}"
             ),
         ),
@@ -407,13 +407,15 @@ MUTANTS = [
         ("{entry}:%d:%d:1", "{entry}:%d:%d:0"),
     ),
     mutant(
-        "undo forgets the generation", "undo takes everything back", ("e[4], e[5]'", "1, e[5]'")
+        "undo forgets the generation",
+        "undo takes everything back",
+        ("e[4], e[5], {owner}'", "1, e[5], {owner}'"),
     ),
     mutant(
         "undo remembers the marker of the time when it was asked",
         "undo takes everything back",
-        ("{entry}:%d:%d:1", "{entry}:{there}"),
-        ("e[4], e[5]'", "0, 0'"),
+        ("{entry}:%d:%d:1%s", "{entry}:{there}"),
+        ("e[4], e[5], {owner}'", "0, 0, {owner}'"),
         (
             '        entry = f"{self._stable(release)}:0',
             (
@@ -427,7 +429,7 @@ MUTANTS = [
         "undo takes back another service",
         "undo takes everything back",
         ('$2 == "{release.service}"', '$2 == "cart"'),
-        ("{self.map} {release.service} {entry}:%d", "{self.map} cart {entry}:%d"),
+        ('filled = f"{release.service} ', 'filled = f"cart '),
     ),
     mutant(
         "a : in a name is accepted",
