@@ -62,6 +62,23 @@ def test_what_the_adapter_says_is_not_settled_is_not() -> None:
     assert not served([part], converged=False).converged
 
 
+@rule("R7")
+def test_a_part_that_is_missing_counts_as_not_settled_until_the_candidate_has_nothing() -> None:
+    on_stable, beta = Part(Traffic()), Part(Traffic(matches=[BETA]))
+
+    assert served([on_stable, on_stable], whole=False).converged
+    assert not served([beta], whole=False).converged
+    assert not served([Part(Traffic(candidate=percent(5)))], whole=False).converged
+    assert not served([Part(Traffic(mirror=percent(5)))], whole=False).converged
+
+
+def test_without_any_part_nothing_is_settled() -> None:
+    whole = served([], version="7", marker=Marker(generation=3))
+
+    assert (whole.traffic, whole.version, whole.marker) == (Traffic(), "7", Marker(generation=3))
+    assert not whole.converged
+
+
 def test_a_version_that_is_not_there_is_named_with_what_is() -> None:
     with pytest.raises(RouterError) as caught:
         refuse_missing(RELEASE, ["v1", "old"], what="server", where="backend app", hint="add it")

@@ -164,3 +164,35 @@ def test_a_way_back_only_takes_away(before: float, after: float, closed: bool, b
     marker = Marker(generation=1, closed=closed)
 
     assert goes_back(Traffic(candidate=percent(after)), served, marker) is back
+
+
+@pytest.mark.parametrize(
+    ("traffic", "there", "back"),
+    [
+        (Traffic(), Marker(generation=1), True),
+        (Traffic(), Marker(generation=0, serial=9), False),  # a rollout that claims it
+        (Traffic(), None, False),
+        (Traffic(candidate=percent(5)), Marker(generation=1), False),
+    ],
+)
+def test_a_way_back_may_be_written_again_where_it_stands_already(
+    traffic: Traffic, there: Marker | None, back: bool
+) -> None:
+    served = Served(traffic=traffic, marker=there)
+
+    assert goes_back(traffic, served, Marker(generation=1, serial=1)) is back
+
+
+def test_what_a_raise_needs_is_asked_before_the_write_and_never_on_the_way_back() -> None:
+    class Strict(Toy):
+        def _refuse_found(self, release: Release, found: str) -> None:
+            raise RouterError(f"a part of {found} is missing", failure=Failure.PERMANENT)
+
+    text = Text("50000 1:0:0")
+
+    for share in (5, 50):
+        with pytest.raises(RouterError, match="a part of 50000 1:0:0 is missing"):
+            give(Strict(text), share)
+    assert text.asked == ["read", "read"]
+    assert give(Strict(text), 0).traffic == Traffic()
+    assert give(Strict(text), 0).traffic == Traffic()

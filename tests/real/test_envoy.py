@@ -9,11 +9,13 @@ import math
 import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 from tests.support.envoy_process import Backend, EnvoyProcess, wait_until
 
+from progressive import rollback_now
 from progressive.errors import ConflictError, Failure, RouterError
 from progressive.metrics.envoy import CLIENT_ERRORS, ERRORS, LATENCY, EnvoyStats
 from progressive.model.measurement import Counts, Look, Metric, NoData, Window
@@ -253,7 +255,45 @@ def test_a_backend_that_the_route_does_not_have_is_named(envoy: EnvoyProcess) ->
         Envoy(admin=envoy.admin, prefix="app") as router,
         pytest.raises(RouterError, match="has only v1, v2"),
     ):
-        router.read(other)
+        router.apply(other, Traffic(), marker=FIRST, expect=router.read(other).version)
+
+
+def test_a_route_that_lacks_the_candidate_never_stops_the_way_back_of_another(
+    envoy: EnvoyProcess,
+) -> None:
+    envoy.post("pair", v1="50", v2="50")
+    before = envoy.get(100, "/pair/whole")
+
+    with Envoy(admin=envoy.admin, prefix="pair") as router:
+        with pytest.raises(RouterError, match="has only v1, v1-fresh"):
+            router.apply(RELEASE, Traffic(candidate=percent(50)), marker=FIRST, expect=None)
+        served = rollback_now(router, RELEASE)
+
+    assert before["v2"]
+    assert served.shows(Traffic())
+    assert envoy.get(20, "/pair/whole") == envoy.get(20, "/pair/lacks") == {"v1": 20}
+
+
+def test_a_way_back_is_whole_whatever_stands_in_the_runtime(envoy: EnvoyProcess) -> None:
+    @contextmanager
+    def edited(**values: str) -> Iterator[None]:
+        envoy.post("three", **values)
+        yield
+
+    with Envoy(admin=envoy.admin, prefix="three") as router:
+        report = check_router(
+            router,
+            THREE,
+            undo=lambda line: subprocess.run(shlex.split(line), check=True, capture_output=True),
+            parts={
+                "the candidate's weight is no number": lambda: edited(v2="many"),
+                "the candidate's weight is too large": lambda: edited(v2="4294967295"),
+                "stable has nothing": lambda: edited(v1="0"),
+            },
+        )
+
+    assert "a way back is whole" in report.held
+    assert envoy.get(20, "/three") == {"v1": 20}
 
 
 # ------------------------------------------------------------------------------------------ metrics

@@ -8,7 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import attrs
@@ -130,6 +130,14 @@ def test_none_of_the_laws_is_left_out(haproxy: HAProxyProcess, way: str) -> None
         line = f"set map {haproxy.map} app v1:{share.ppm}:v9"
         assert haproxy.command(line).strip() == ""
 
+    @contextmanager
+    def another() -> Iterator[None]:
+        """Stable gets nothing: another version has its place, or its server no weight."""
+        entry = f"set map {haproxy.map} app v9:500000:v2"
+        line = entry if way == "by_map" else "set weight app/v1 0"
+        assert haproxy.command(line).strip() == ""
+        yield
+
     with BreakableProxy(
         haproxy.socket,
         is_write=lambda sent: sent.startswith(b"set"),
@@ -149,6 +157,7 @@ def test_none_of_the_laws_is_left_out(haproxy: HAProxyProcess, way: str) -> None
             "within": seconds(5),
             "writes": lambda: proxy.writes,
             "undo": haproxy.typed,
+            "parts": {"stable gets nothing": another},
         }
         if way == "by_map":
             given["beside"] = attrs.evolve(RELEASE, service="cart")
@@ -496,7 +505,7 @@ def test_a_backend_that_is_not_there_is_named(
         RouterError,
         match=r"candidate \(3\) is server 'v3', but HAProxy backend app has only v1, v2, old",
     ):
-        by_weights.read(other)
+        by_weights.apply(other, Traffic(), marker=FIRST, expect=None)
     with pytest.raises(RouterError, match="No such proxy"):
         attrs.evolve(by_weights, backend="web").read(RELEASE)
     with pytest.raises(RouterError, match="Unknown map identifier"):

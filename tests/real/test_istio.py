@@ -153,6 +153,35 @@ def test_the_router_keeps_the_laws_of_all_routers(reviews: Object) -> None:
     assert reviews.now["spec"] == before
 
 
+@rule("R11", "R12")
+def test_a_way_back_is_whole_and_passes_istios_schema(reviews: Object) -> None:
+    """With a split within stable, a list of mirrors, and a route that is gone."""
+    route = [
+        {"destination": {"host": "reviews", "subset": "v1", "port": {"number": port}}, "weight": w}
+        for port, w in ((8080, 70), (9090, 30))
+    ]
+    v2 = {"destination": {"host": "reviews", "subset": "v2"}, "percentage": {"value": 10.0}}
+    both = [{"name": "api", "route": route}, {"name": "main", "route": route}]
+    reviews.edit(spec={"http": both})
+    router = Istio(
+        api=reviews.router.api,
+        virtual_service=reviews.name,
+        host="reviews",
+        routes=["api", "main"],
+    )
+
+    router.apply(RELEASE, Traffic(candidate=percent(5)), marker=Marker(generation=1), expect=None)
+    during = reviews.now["spec"]["http"][1]
+    reviews.edit(spec={"http": [{**during, "mirrors": [v2]}]})
+    seen = router.read(RELEASE)
+    after = rollback_now(router, RELEASE)
+
+    assert [each["weight"] for each in during["route"]] == [133, 57, 10]
+    assert (seen.traffic.mirror, seen.converged) == (percent(10), False)
+    assert after.shows(Traffic())
+    assert reviews.now["spec"]["http"] == both[1:]
+
+
 def test_a_sum_of_150_is_stored_by_the_api_server_and_read_as_shares(reviews: Object) -> None:
     reviews.edit(spec=reviews.split(100, 50))
 
@@ -318,7 +347,7 @@ def test_what_is_wrong_is_said_in_the_systems_words(
     router = Istio(**{**given, "api": api(kube, given.get("api", ADMIN))})
 
     with pytest.raises(RouterError) as caught:
-        router.read(RELEASE)
+        router.apply(RELEASE, Traffic(), marker=Marker(generation=1), expect=None)
 
     assert why in str(caught.value)
     assert caught.value.failure is Failure.PERMANENT

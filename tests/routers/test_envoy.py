@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
+from tests.support.rules import rule
 
 from progressive.adapters.flow import feed
 from progressive.adapters.http import Malformed, Request, Response
@@ -188,12 +189,67 @@ def test_a_route_within_a_matcher_is_found() -> None:
 
 
 def test_a_backend_that_is_not_in_the_split_is_named_with_those_that_are() -> None:
-    with pytest.raises(
-        RouterError, match=r"candidate \(2\) is cluster 'v2'.* has only v1, v9;"
-    ) as caught:
-        read(FakeEnvoy(route(v1=1, v9=0)))
+    envoy = FakeEnvoy(route(v1=1, v9=0))
 
-    assert caught.value.failure is Failure.PERMANENT
+    for share in (0, 5):
+        with pytest.raises(
+            RouterError, match=r"candidate \(2\) is cluster 'v2'.* has only v1, v9;"
+        ) as caught:
+            apply(envoy, Traffic(candidate=percent(share)))
+        assert caught.value.failure is Failure.PERMANENT
+    assert envoy.writes == []
+
+
+TWO_ROUTES = {
+    "one without the candidate": [route(v1=50, v2=50), route(v1=50, v9=50)],
+    "one with the candidate alone": [route(v1=50, v2=50), route(v1=50, v2=50, v9=1)],
+    "one without any version": [route(v1=50, v2=50), route(v8=50, v9=50)],
+    "none with the candidate": [route(v1=50, v9=50)],
+}
+
+
+@pytest.mark.parametrize("routes", TWO_ROUTES.values(), ids=TWO_ROUTES)
+@pytest.mark.parametrize("closed", [False, True], ids=["lowering", "closed"])
+@rule("R11")
+def test_a_route_that_lacks_a_version_never_stops_the_way_back_of_the_others(
+    routes: list[dict[str, Any]], closed: bool
+) -> None:
+    """The brothers of this fault are in test_istio_way_back.py."""
+    envoy = FakeEnvoy(*routes, runtime={"progressive.generation": "3", "progressive.serial": "16"})
+
+    marker = Marker(generation=3, serial=17, closed=closed)
+    for _ in range(2):
+        after = apply(envoy, Traffic(), marker=marker)
+        assert after.traffic == Traffic()
+    assert len(envoy.writes) == 2
+    assert envoy.runtime.get(f"{PREFIX}.v2", "0") == "0"
+    assert after.converged is ("v8" not in str(routes))
+    assert f"{PREFIX}.v8" not in envoy.runtime
+
+
+def test_a_route_that_lacks_a_version_is_not_settled_while_the_candidate_has_anything() -> None:
+    seen = read(FakeEnvoy(route(v1=50, v2=50), route(v1=1, v9=0)))
+
+    assert (seen.traffic.candidate, seen.converged) == (percent(50), False)
+
+
+@rule("R11")
+def test_what_a_later_layer_overrides_is_seen_on_the_way_back_and_no_error() -> None:
+    envoy = FakeEnvoy(route(v1=50, v2=50))
+    envoy.later = {f"{PREFIX}.v2": "10"}
+
+    after = apply(envoy, Traffic(), marker=Marker(generation=0, closed=True))
+
+    assert 0 < after.traffic.candidate.ppm < 100
+    assert envoy.runtime[f"{PREFIX}.v1"] == "1000000"
+
+
+def test_where_no_route_has_stable_there_is_nothing_to_go_back_to() -> None:
+    envoy = FakeEnvoy(route(v2=50, v9=50))
+
+    with pytest.raises(RouterError, match="nothing to go back to; add it"):
+        apply(envoy, Traffic(), marker=Marker(generation=0, closed=True))
+    assert envoy.writes == []
 
 
 def test_a_prefix_that_no_route_has_is_named() -> None:

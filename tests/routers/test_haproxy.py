@@ -446,6 +446,30 @@ def test_servers_of_neither_version_keep_a_rollout_from_starting() -> None:
     assert feed(WEIGHTS.reading(RELEASE), fake).unattributed.ppm == 666_667
 
 
+@rule("R11")
+def test_a_candidate_that_is_not_there_any_more_stops_a_raise_but_no_way_back() -> None:
+    fake = FakeWeights(v1=1, old=3)
+
+    with pytest.raises(RouterError, match=r"candidate \(2\) is server 'v2', but .* only v1, old"):
+        weigh(fake, 5)
+    assert fake.lines == []
+    fake.weights["old"] = 0
+    with pytest.raises(RouterError, match="is server 'v2'"):
+        weigh(fake, 0)
+    fake.weights["old"] = 3
+    assert weigh(fake, 0, attrs.evolve(MARKER, closed=True)).shows(Traffic())
+    assert fake.lines == ["set weight app/v1 1; set weight app/old 0"]
+
+
+def test_without_stable_there_is_nothing_to_go_back_to() -> None:
+    fake = FakeWeights(v2=1)
+
+    assert not feed(WEIGHTS.reading(RELEASE), fake).converged
+    with pytest.raises(RouterError, match="v1 is not in backend app"):
+        weigh(fake, 0)
+    assert fake.lines == []
+
+
 def test_a_way_back_takes_theirs_too() -> None:
     fake = FakeWeights(v1=1, v2=1, old=2)
 

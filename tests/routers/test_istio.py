@@ -10,162 +10,37 @@ import subprocess
 from copy import deepcopy
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.fake_istio import (
+    BETA,
+    BY_HOST,
+    COOKIE,
+    HOSTS,
+    MARKER,
+    RELEASE,
+    ROUTER,
+    THREE,
+    FakeApi,
+    Router,
+    apply,
+    http,
+    read,
+    to,
+)
 from tests.support.rules import rule
 
 from progressive import Canary, Limit, Metric, minutes, percents
-from progressive.adapters.flow import feed
-from progressive.adapters.http import Request, Response
 from progressive.adapters.kubernetes import ANNOTATION
 from progressive.errors import ConflictError, Failure, RouterError, StrategyError
 from progressive.model.release import Release, Version
-from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Match, Track, Traffic
 from progressive.model.units import Percent, percent
 from progressive.routers.istio import Istio, Kubernetes
 from progressive.routers.istio.matches import EDITED
 from progressive.testing import ScriptedMetrics, check_router, play, steady
-
-RELEASE = Release(
-    service="shop", stable=Version("1", backend="v1"), candidate=Version("2", backend="v2")
-)
-THREE = Release(
-    service="shop",
-    stable=Version("1", backend="v1"),
-    candidate=Version("2", backend="v2"),
-    baseline=Version("1b", backend="v1b"),
-)
-HOSTS = Release(
-    service="shop",
-    stable=Version("1", backend="shop-v1"),
-    candidate=Version("2", backend="shop-v2"),
-)
-MARKER = Marker(generation=3, serial=17)
-ROUTER = Istio(api="http://127.0.0.1:8001", virtual_service="shop", host="shop", namespace="sales")
-BY_HOST = Istio(api="http://127.0.0.1:8001", virtual_service="shop", namespace="sales")
-BETA = Match(name="X-Beta", value="yes")
-COOKIE = Match(name="beta", value="a.b;c=d", source="cookie")
-
-
-def to(
-    subset: str | None, weight: int | None = None, *, host: str = "shop", **more: Any
-) -> dict[str, Any]:
-    """A destination with its weight."""
-    destination = {"host": host, **({"subset": subset} if subset else {}), **more}
-    return {"destination": destination, **({} if weight is None else {"weight": weight})}
-
-
-def http(*destinations: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"route": list(destinations), **more}
-
-
-class FakeApi:
-    """One VirtualService behind an API server."""
-
-    def __init__(self, *routes: dict[str, Any], annotation: str | None = None) -> None:
-        metadata: dict[str, Any] = {
-            "name": "shop",
-            "uid": "82831ebc-4952",
-            "generation": 1,
-            "resourceVersion": "100",
-        }
-        if annotation is not None:
-            metadata["annotations"] = {ANNOTATION: annotation}
-        self.object: dict[str, Any] = {
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "VirtualService",
-            "metadata": metadata,
-            "spec": {"hosts": ["shop"], "http": list(routes) or [http(to("v1", 100), to("v2", 0))]},
-        }
-        self.requests: list[Request] = []
-
-    def __call__(self, request: Request) -> Response:
-        self.requests.append(request)
-        assert request.path == "/apis/networking.istio.io/v1/namespaces/sales/virtualservices/shop"
-        if request.method == "PATCH":
-            assert request.write and dict(request.headers) == {
-                "content-type": "application/merge-patch+json"
-            }
-            patch = json.loads(request.content or b"")
-            if patch["metadata"]["resourceVersion"] != self.object["metadata"]["resourceVersion"]:
-                raise ConflictError("the object has been modified")
-            self.edit(patch)
-        return Response(body=json.dumps(self.object).encode())
-
-    def edit(self, patch: dict[str, Any]) -> None:
-        """A merge patch of anybody."""
-        before = deepcopy(self.object)
-        _merge(self.object, patch)
-        metadata = self.object["metadata"]
-        metadata["generation"] = before["metadata"]["generation"] + (
-            self.object["spec"] != before["spec"]
-        )
-        metadata["resourceVersion"] = str(
-            int(before["metadata"]["resourceVersion"]) + (self.object != before)
-        )
-
-    @property
-    def routes(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.object["spec"]["http"]
-        return found
-
-    @property
-    def weights(self) -> list[list[int | None]]:
-        return [[each.get("weight") for each in route.get("route", ())] for route in self.routes]
-
-
-def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:
-    for name, value in patch.items():
-        if isinstance(value, dict):
-            _merge(target.setdefault(name, {}), value)
-        else:
-            target[name] = value
-
-
-def read(api: FakeApi, release: Release = RELEASE, router: Istio = ROUTER) -> Served:
-    found: Served = feed(router.reading(release), api)
-    return found
-
-
-def apply(
-    api: FakeApi,
-    traffic: Traffic,
-    *,
-    release: Release = RELEASE,
-    marker: Marker = MARKER,
-    expect: str | None = None,
-    router: Istio = ROUTER,
-) -> Served:
-    found: Served = feed(router.applying(release, traffic, marker, expect), api)
-    return found
-
-
-@attrs.frozen
-class Router:
-    """The adapter with the fake in place of HTTP."""
-
-    istio: Istio
-    api: FakeApi
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.istio.capabilities
-
-    def read(self, release: Release) -> Served:
-        return read(self.api, release, self.istio)
-
-    def apply(
-        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
-    ) -> Served:
-        return apply(
-            self.api, traffic, release=release, marker=marker, expect=expect, router=self.istio
-        )
-
-    def undo(self, release: Release) -> str:
-        return self.istio.undo(release)
 
 
 @rule("R3", "R12", "R22")
@@ -340,11 +215,13 @@ def test_what_is_not_there_is_named_with_what_is(
         routes=router.routes,
     )
 
+    assert not read(api, RELEASE, mine).converged
     with pytest.raises(RouterError) as caught:
-        read(api, RELEASE, mine)
+        apply(api, Traffic(), router=mine)
 
     assert why in str(caught.value)
     assert caught.value.failure is Failure.PERMANENT
+    assert all(request.method == "GET" for request in api.requests)
 
 
 # ------------------------------------------------------------------------------------------ writing

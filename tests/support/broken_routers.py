@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -317,6 +319,137 @@ class Unsaid(MemoryRouter):
         self.apply(release, traffic, marker=marker, expect=expect)
         self.marker = before
         return self.read(release)
+
+
+class Regions(MemoryRouter):
+    """A router of several regions, any of which may be out of order: gone, or lost to a stranger.
+
+    What it reads is the most that the candidate has in any region.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.regions: dict[str, Traffic | None] = {"eu": Traffic(), "us": Traffic()}
+
+    def read(self, release: Release) -> Served:
+        found = [each for each in self.regions.values() if each is not None]
+        most = max(found, key=lambda each: each.candidate)
+        return attrs.evolve(
+            super().read(release),
+            traffic=attrs.evolve(most, mirror=max(each.mirror for each in found)),
+            converged=all(each == most for each in found)
+            and (len(found) == len(self.regions) or most == Traffic()),
+        )
+
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        super().apply(release, traffic, marker=marker, expect=expect)
+        for name in self.regions:
+            self.write(name, traffic)
+        return self.read(release)
+
+    def write(self, name: str, traffic: Traffic) -> None:
+        if self.regions[name] is not None:
+            self.regions[name] = traffic
+
+    @contextmanager
+    def lost(self, name: str) -> Iterator[None]:
+        """While it is open this region is not there; then it is new, with all on stable."""
+        self.regions[name] = None
+        try:
+            yield
+        finally:
+            self.regions[name] = Traffic()
+
+    @property
+    def parts(self) -> dict[str, Callable[[], AbstractContextManager[None]]]:
+        return {f"{name} is lost": partial(self.lost, name) for name in self.regions}
+
+    def type_it(self, line: str) -> None:
+        """What the line of `undo` does."""
+        for name in self.regions:
+            self.write(name, Traffic())
+        assert self.marker is not None
+        self.marker = attrs.evolve(self.marker, closed=True)
+        self.revision += 1
+
+
+class WontRead(Regions):
+    def read(self, release: Release) -> Served:
+        if None in self.regions.values():
+            raise RouterError("a region is lost", failure=Failure.PERMANENT)
+        return super().read(release)
+
+
+class WontWrite(Regions):
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        if None in self.regions.values():
+            raise RouterError("a region is lost", failure=Failure.PERMANENT)
+        return super().apply(release, traffic, marker=marker, expect=expect)
+
+
+class StopsHalfWay(Regions):
+    """Ends at the first region that is not there, in silence."""
+
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        MemoryRouter.apply(self, release, traffic, marker=marker, expect=expect)
+        for name in self.regions:
+            if self.regions[name] is None:
+                break
+            self.write(name, traffic)
+        return self.read(release)
+
+
+class WontRepeat(Regions):
+    """Takes a way back for a preflight once it stands there already."""
+
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> Served:
+        if None in self.regions.values() and self.read(release).traffic == traffic:
+            raise RouterError("a region is lost", failure=Failure.PERMANENT)
+        return super().apply(release, traffic, marker=marker, expect=expect)
+
+
+class LeavesMirrors(Regions):
+    """Sets weights in what is there, and leaves its mirror, if anything is not there."""
+
+    def write(self, name: str, traffic: Traffic) -> None:
+        there = self.regions[name]
+        if there is not None and None in self.regions.values():
+            traffic = attrs.evolve(traffic, mirror=there.mirror)
+        super().write(name, traffic)
+
+
+class WontBeUndone(Regions):
+    def type_it(self, line: str) -> None:
+        if None in self.regions.values():
+            raise RuntimeError("jq: error")
+        super().type_it(line)
+
+
+class UndoneHalfWay(Regions):
+    def type_it(self, line: str) -> None:
+        before = dict(self.regions)
+        super().type_it(line)
+        if None in before.values():
+            self.regions = before
+
+
+HALF_WAYS = [
+    (WontRead, "WontRead.read while a part is spoiled (eu is lost) failed"),
+    (WontWrite, "with an open marker, while a part is spoiled (eu is lost), failed"),
+    (StopsHalfWay, "spoiled (eu is lost), and the candidate still has something"),
+    (WontRepeat, "with an open marker, while a part is spoiled (eu is lost), failed"),
+    (LeavesMirrors, "spoiled (eu is lost), and the candidate still has something"),
+    (WontBeUndone, "the line of WontBeUndone.undo failed while a part was spoiled (eu is lost)"),
+    (UndoneHalfWay, "the line of UndoneHalfWay.undo was run while a part was spoiled"),
+]
 
 
 FAULTS: list[tuple[str, Callable[[], Any], str]] = [

@@ -109,7 +109,7 @@ class Backend:
 
 class EnvoyProcess:
     """Envoy with a weighted route (``app``: v1 100, v2 0), one for three (``three``), one with a
-    later layer (``frozen``), and fixed ones.
+    later layer (``frozen``), two with one prefix of which one lacks v2 (``pair``), and fixed ones.
     """
 
     def __init__(self, backends: tuple[Backend, Backend], folder: Path) -> None:
@@ -212,6 +212,19 @@ class EnvoyProcess:
             {
                 "match": {"prefix": "/frozen"},
                 "route": {"weighted_clusters": {"runtime_key_prefix": "frozen", "clusters": both}},
+            },
+            {
+                "match": {"prefix": "/pair/whole"},
+                "route": {"weighted_clusters": {"runtime_key_prefix": "pair", "clusters": both}},
+            },
+            {
+                "match": {"prefix": "/pair/lacks"},
+                "route": {
+                    "weighted_clusters": {
+                        "runtime_key_prefix": "pair",
+                        "clusters": [both[0], {"name": "v1-fresh", "weight": 0}],
+                    }
+                },
             },
             {
                 "match": {"prefix": "/three"},

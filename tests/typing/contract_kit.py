@@ -50,6 +50,7 @@ def the_kit() -> None:
             within=seconds(5),
             writes=lambda: proxy.writes,
             undo=lambda line: print(line.strip()),
+            parts={"a route is deleted": nullcontext},
         )
     assert_type(report, ContractReport)
     assert_type(report.missing, tuple[str, ...])

@@ -39,6 +39,8 @@ import tenacity
 
 from progressive.errors import ConflictError, Failure, ProgressiveError, WorldError
 
+from .veil import veiled
+
 __all__ = [
     "Adapter",
     "Client",
@@ -108,9 +110,7 @@ def excerpt(text: str, secrets: tuple[str, ...] = ()) -> str:
     """A system's own words on one line of at most 300 characters, with ``***`` for each of the
     ``secrets``.
     """
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return " ".join(text.split())[:EXCERPT]
+    return " ".join(veiled(text, secrets).split())[:EXCERPT]
 
 
 @contextmanager
@@ -182,6 +182,12 @@ class Client(ABC, Generic[Q, A]):
         """Close what is kept open between calls; by default nothing is. The client stays usable."""
         return
 
+    def veil(self, text: str) -> str:
+        """The text without what must not show: a system may echo a credential in an answer that is
+        no failure, and an adapter may quote it. By default all of it may show.
+        """
+        return text
+
     def run(self, flow: Flow[Q, A, T]) -> T:
         """Run one call to its end. Raises ``error``, `ConflictError`, and what the flow raises
         itself.
@@ -241,6 +247,8 @@ class _Call(Generic[Q, A, T]):
         return self._result[0]
 
     def _advance(self, go_on: Callable[[], Q]) -> None:
+        error: WorldError | None = None
+        why = ""
         try:
             upcoming = go_on()
         except StopIteration as done:
@@ -249,6 +257,11 @@ class _Call(Generic[Q, A, T]):
             return
         except Malformed as bad:
             why = str(bad)
+        except WorldError as raised:
+            shown = self._client.veil(str(raised))
+            if shown == str(raised):
+                raise
+            error = type(raised)(shown, failure=raised.failure)
         else:
             # Reads in a row share one deadline; a write has its own, and so has the reading back
             # after it.
@@ -256,11 +269,14 @@ class _Call(Generic[Q, A, T]):
                 self.ends = time.monotonic() + self._client.deadline.total_seconds()
             self.question = upcoming
             return
+        if error is not None:
+            raise error
         raise self._error(Fault(Failure.PERMANENT, f"answered what makes no sense: {why}"))
 
     def _error(self, fault: Fault) -> ProgressiveError:
         what = "" if self.question is None else f"{self.question.label}: "
-        why = f"{self._client.system} at {self._client.address}: {what}{fault.why}"
+        said = self._client.veil(fault.why)
+        why = f"{self._client.system} at {self._client.address}: {what}{said}"
         if self._wrote:
             return self._client.error(f"{why}{_WRITTEN}", failure=Failure.UNKNOWN)
         if fault.failure is Failure.CONFLICT:

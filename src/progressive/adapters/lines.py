@@ -29,6 +29,7 @@ from progressive.errors import Failure, StrategyError, WorldError
 from progressive.model import fields
 
 from .flow import Client, Exchange, Fault, excerpt
+from .waiting import connected
 
 __all__ = ["Line", "LineClient", "LineFlow", "LineSocket", "to_line_socket"]
 
@@ -169,7 +170,7 @@ class LineClient(Client[Line, str]):
             with self._connected(ends) as wire:
                 sent = True
                 wire.settimeout(_left(ends))
-                wire.sendall(_bytes(question))
+                wire.sendall(_bytes(question))  # its time-out is that of the whole
                 while part := _received(wire, ends):
                     answer += part
                     if len(answer) > self.socket.body_limit:
@@ -208,7 +209,7 @@ class LineClient(Client[Line, str]):
 
     def _connected(self, ends: float) -> sockets.socket:
         if not self.socket.is_path:
-            return sockets.create_connection(self.socket.host_and_port, timeout=_left(ends))
+            return connected(*self.socket.host_and_port, ends)
         wire = sockets.socket(sockets.AF_UNIX)
         try:
             wire.settimeout(_left(ends))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import attrs
@@ -10,10 +10,10 @@ import attrs
 from progressive.errors import Failure, RouterError
 from progressive.model.release import Release
 from progressive.model.router_state import Marker, Served
-from progressive.model.traffic import Traffic, exact_shares
+from progressive.model.traffic import ALL_STABLE, Traffic, exact_shares
 from progressive.model.units import MILLION, Percent
 
-__all__ = ["Part", "exact_shares", "refuse_missing", "served"]
+__all__ = ["Part", "exact_shares", "is_whole", "refuse_missing", "served"]
 
 _NONE = Percent(0)
 
@@ -43,13 +43,21 @@ def served(
     version: str | None = None,
     marker: Marker | None = None,
     converged: bool = True,
+    whole: bool = True,
 ) -> Served:
-    """One `Served` of one or more parts: the part that gives the candidate most counts against a
+    """One `Served` of several parts: the part that gives the candidate most counts against a
     ceiling.
 
     Matches are those of any part, the mirror is the largest. Parts that differ are not converged,
     so nothing is taken for done before all of them are.
+
+    ``whole``: False if a part that should be there is not, or leads to no version of the release.
+    That is not converged while the candidate has anything. Once it has nothing, there is nothing
+    left to set back, and a way back is done. Without any part there is nothing that could be done:
+    not converged.
     """
+    if not parts:
+        return Served(traffic=ALL_STABLE, version=version, marker=marker, converged=False)
     most = max(
         parts, key=lambda part: (part.traffic.candidate, part.traffic.baseline, part.unattributed)
     )
@@ -63,8 +71,15 @@ def served(
         version=version,
         marker=marker,
         unattributed=most.unattributed,
-        converged=converged and all(one == other for one, other in pairwise(parts)),
+        converged=converged
+        and (whole or traffic == ALL_STABLE)
+        and all(one == other for one, other in pairwise(parts)),
     )
+
+
+def is_whole(release: Release, there: Container[str]) -> bool:
+    """Is the backend of every version ``there``? `refuse_missing` names those that are not."""
+    return all(version.backend in there for version in release.versions.values())
 
 
 def refuse_missing(

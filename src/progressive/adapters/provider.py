@@ -11,9 +11,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias, TypeVar
 
+import attrs
+
 from progressive.errors import Failure, MetricsError, StrategyError
 from progressive.model import fields
-from progressive.model.measurement import Kind, Look, Measurement, Metric, NoData, Window
+from progressive.model.measurement import (
+    Kind,
+    Look,
+    Measurement,
+    Metric,
+    NoAnswer,
+    NoData,
+    Window,
+)
 from progressive.model.release import Release, Track, Version
 
 from .flow import Adapter, Flow, Question
@@ -81,7 +91,8 @@ class Provider(Adapter[Q, A]):
         ``since``: the ``reading`` of the look before, for systems without history. Raises
         `MetricsError` if the system can't be asked or refuses the query.
         """
-        return self._client.run(self._measure(release, metric, tracks, window, since))
+        look = self._client.run(self._measure(release, metric, tracks, window, since))
+        return _veiled(look, self._client.veil)
 
     async def ameasure(
         self,
@@ -92,7 +103,20 @@ class Provider(Adapter[Q, A]):
         since: str | None,
     ) -> Look:
         """`measure`, asynchronously."""
-        return await self._client.arun(self._measure(release, metric, tracks, window, since))
+        look = await self._client.arun(self._measure(release, metric, tracks, window, since))
+        return _veiled(look, self._client.veil)
+
+
+def _veiled(look: Look, veil: Callable[[str], str]) -> Look:
+    """A look is stored and shown: what a system echoes in its words must not be a credential."""
+    tracks = [
+        (track, type(found)(veil(found.why)) if isinstance(found, NoData | NoAnswer) else found)
+        for track, found in look.tracks
+    ]
+    query = veil(look.query)
+    if query == look.query and tuple(tracks) == look.tracks:
+        return look
+    return attrs.evolve(look, tracks=tracks, query=query)
 
 
 # ------------------------------------------------------------------- what a query is filled in with

@@ -17,7 +17,7 @@ from progressive.errors import ConflictError
 from progressive.model import fields
 from progressive.model.release import Release
 from progressive.model.router_state import AfterRestart, Capabilities, Marker, Served
-from progressive.model.traffic import Traffic
+from progressive.model.traffic import ALL_STABLE, Traffic
 
 from .flow import Adapter, Flow, Question, after_write
 
@@ -59,8 +59,16 @@ def goes_back(traffic: Traffic, before: Served, marker: Marker) -> bool:
     Strictness belongs to preflight and to raises: a way back is not refused because a version, an
     algorithm or another part is not as it should be. It writes what it can, and what it can't is
     seen in what is read afterwards.
+
+    A way back may be written again where it stands already: nothing for the candidate, over nothing
+    for the candidate, in the generation that has claimed the object. What claims it has a new one.
     """
-    return marker.closed or (traffic != before.traffic and not traffic.exceeds(before.traffic))
+    if marker.closed:
+        return True
+    if traffic == before.traffic:
+        there = before.marker
+        return traffic == ALL_STABLE and there is not None and there.generation == marker.generation
+    return not traffic.exceeds(before.traffic)
 
 
 class Router(Adapter[Q, A], Generic[Q, A, S]):
@@ -102,6 +110,14 @@ class Router(Adapter[Q, A], Generic[Q, A, S]):
         capabilities say.
         """
         self.capabilities.refuse(release, traffic)
+
+    def _refuse_found(self, release: Release, found: S) -> None:
+        """Raise `RouterError`, PERMANENT, for what is not there as a preflight or a raise needs it:
+        a missing route, a part that leads to neither version. A way back does not ask.
+
+        `_served` tells of it without raising: what can't be read can't be taken back.
+        """
+        return
 
     def _before(self, release: Release, expect: str | None) -> Flow[Q, A, S]:
         """What a write builds on. By default it is read; a system that compares itself may take
@@ -154,6 +170,9 @@ class Router(Adapter[Q, A], Generic[Q, A, S]):
         self._refuse(release, traffic)
         before = yield from self._before(release, expect)
         self._served(release, before).refuse_overtaken(marker, expect, where=self._where())
+        back = goes_back(traffic, self._served(release, before), marker)
+        if not back:
+            self._refuse_found(release, before)
         found = yield from self._write(release, traffic, marker, before)
         with after_write():
             after = self._served(

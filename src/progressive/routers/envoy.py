@@ -33,7 +33,7 @@ from progressive.adapters.http import (
     get_path,
     to_http,
 )
-from progressive.adapters.router import Router, after_restart, forgetful
+from progressive.adapters.router import Router, after_restart, forgetful, goes_back
 from progressive.errors import Failure, RouterError, StrategyError
 from progressive.model import fields
 from progressive.model.release import Release, Track
@@ -98,7 +98,8 @@ class Envoy(Router[Request, Response, _Split]):
 
     Clusters of neither version count as `Served.unattributed`, and so does a split whose weights
     are all 0 (Envoy then answers 404 to everybody). Routes with the same prefix that do not agree
-    are not `Served.converged`.
+    are not `Served.converged`. A route without the cluster of a version keeps a rollout from
+    starting and traffic from being raised, and never stops a way back.
 
     A restart forgets the weights and the marker, and so does nobody else: what it looks like after
     a rollback by hand and a restart can't be told from a restart alone. So a rollout that finds its
@@ -142,6 +143,11 @@ class Envoy(Router[Request, Response, _Split]):
         return (yield from self._ruling((yield from self._routes())))
 
     def _served(self, release: Release, found: _Split) -> Served:
+        shares = [parts.Part.of(release, _usable(split)) for split in found.splits]
+        whole = all(parts.is_whole(release, dict(split)) for split in found.splits)
+        return parts.served(shares, version=found.version, marker=found.marker, whole=whole)
+
+    def _refuse_found(self, release: Release, found: _Split) -> None:
         for split in found.splits:
             parts.refuse_missing(
                 release,
@@ -150,8 +156,16 @@ class Envoy(Router[Request, Response, _Split]):
                 where=f"the split {self.prefix}",
                 hint="add it to the route's weighted_clusters with weight 0",
             )
-        shares = [parts.Part.of(release, _usable(split)) for split in found.splits]
-        return parts.served(shares, version=found.version, marker=found.marker)
+
+    def _refuse_no_way_back(self, release: Release, found: _Split) -> None:
+        """All weights at 0 is a 404 for everybody, and no way back."""
+        stable = (release.stable or release.candidate).backend
+        if not any(stable in dict(split) for split in found.splits):
+            raise RouterError(
+                f"cluster {stable!r} is in no route with runtime_key_prefix: {self.prefix}, so "
+                "there is nothing to go back to; add it to the route's weighted_clusters",
+                failure=Failure.PERMANENT,
+            )
 
     def _write(
         self, release: Release, traffic: Traffic, marker: Marker, before: _Split
@@ -159,7 +173,15 @@ class Envoy(Router[Request, Response, _Split]):
         shares = {
             version.backend: traffic.share(track).ppm for track, version in release.versions.items()
         }
-        names = dict.fromkeys(name for split in before.splits for name, _ in split)
+        self._refuse_no_way_back(release, before)
+        back = goes_back(traffic, self._served(release, before), marker)
+        stable = (release.stable or release.candidate).backend
+        names = dict.fromkeys(
+            name
+            for split in before.splits
+            for name, _ in split
+            if name in shares or stable in dict(split)  # a stranger's route would answer nobody
+        )
         wanted = tuple((name, shares.get(name, 0)) for name in names)
         left = (
             (_GENERATION, marker.generation),
@@ -182,9 +204,9 @@ class Envoy(Router[Request, Response, _Split]):
         overridden = [
             name
             for name, weight in wanted
-            if any(dict(split)[name] != weight for split in after.splits)
+            if any(dict(split).get(name, weight) != weight for split in after.splits)
         ]
-        if after.marker == marker and overridden:
+        if after.marker == marker and overridden and not back:
             names_of = ", ".join(f"{self.prefix}.{name}" for name in overridden)
             raise RouterError(
                 f"written, but without effect on {names_of}: a later layer of the runtime "

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import json
 import logging
 import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.support.rules import rule
@@ -28,7 +30,17 @@ from progressive.adapters.http import (
     get_path,
     segment,
 )
-from progressive.errors import ConflictError, Failure, ProgressiveError, RouterError, StrategyError
+from progressive.adapters.provider import Provider, look_of
+from progressive.errors import (
+    ConflictError,
+    Failure,
+    MetricsError,
+    ProgressiveError,
+    RouterError,
+    StrategyError,
+)
+from progressive.model.measurement import Look, Metric, NoAnswer, NoData, Window
+from progressive.model.release import Release, Track, Version
 
 CANARY = "s3cr3t-canary"
 SHORT = timedelta(milliseconds=400)
@@ -310,6 +322,84 @@ def test_a_credential_never_shows(
 
     assert CANARY.encode() in received[0], "it was really sent"
     assert CANARY not in _everything(error) + repr(http) + repr(client) + caplog.text
+
+
+class Quoting(Provider[Request, Response]):
+    """A provider that quotes what a system says in an answer that is no failure."""
+
+    metrics = (Metric("orders", kind="value"),)
+
+    def __init__(self, http: Http, *, raises: bool = False) -> None:
+        self._client = HttpClient(http, MetricsError, "Thing")
+        self._raises = raises
+
+    def _measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> HttpFlow[Look]:
+        answered = yield READ
+        if self._raises:
+            raise MetricsError(f"it says {answered.text}", failure=Failure.PERMANENT)
+        why = {Track.STABLE: NoAnswer(answered.text), Track.CANDIDATE: NoData(answered.text)}
+        return look_of(metric, window, tracks, why, query=f"q {answered.text}", meaning=())
+
+
+ECHOES = {
+    "as it is": lambda secret: secret,
+    "in lower case": str.lower,
+    "quoted": lambda secret: quote(secret, safe=""),
+    "escaped": lambda secret: json.dumps({"error": secret}),
+    "in base64": lambda secret: base64.b64encode(f"user:{secret}".encode()).decode(),
+}
+
+
+@rule("R37")
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+@pytest.mark.parametrize("where", ["credential", "basic", "path", "proxy"])
+def test_what_an_answer_that_is_no_failure_echoes_never_shows(
+    echo: Callable[[str], str], where: str, colour: str
+) -> None:
+    """In what the adapter raises, and in the look that is stored."""
+    secret = 'Canary/"s3cr3t"' if where in ("credential", "basic") else "Canary-s3cr3t"
+    shown = echo(secret)
+    two = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
+    now = datetime(2026, 11, 29, tzinfo=UTC)
+    given = (two, Quoting.metrics[0], tuple(Track)[:2], Window(now, now), None)
+    found = []
+    with server(answer("200 OK", shown.encode())) as (url, _):
+        basic = base64.b64encode(f"user:{secret}".encode()).decode()
+        http = {
+            "credential": lambda: Http(url, credentials={"X-Key": secret}, deadline=SHORT),
+            "basic": lambda: Http(url, credentials=f"Basic {basic}", deadline=SHORT),
+            "path": lambda: Http(f"{url}/hooks/{secret}", deadline=SHORT),
+            "proxy": lambda: Http(
+                "http://x.example", proxy=url.replace("//", f"//user:{secret}@"), deadline=SHORT
+            ),
+        }[where]()
+        for raises in (True, False):
+            quoting = Quoting(http, raises=raises)
+            try:
+                found.append(
+                    quoting.measure(*given)
+                    if colour == "sync"
+                    else asyncio.run(quoting.ameasure(*given))
+                )
+            except MetricsError as error:
+                found.append(str(error))
+
+    assert isinstance(found[1], Look)
+    assert shown not in repr(found)
+    assert repr(found).count("***") >= 4
+
+
+def test_a_plain_path_and_a_short_one_stay() -> None:
+    assert Http("https://thanos.example/prometheus").passwords == ("/prometheus",)
+    assert Http("https://thanos.example/v1").passwords == ()
+    assert Http("https://thanos.example/").passwords == ()
 
 
 def _unlucky() -> str:

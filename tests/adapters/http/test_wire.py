@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -186,3 +186,49 @@ def test_files_that_are_none_are_named_before_anything_is_asked(
     ):
         with pytest.raises(StrategyError, match="give PEM files that can be read"):
             HttpClient(Http("https://127.0.0.1:1", **wrong), RouterError, "Thing")
+
+
+@rule("R38")
+@pytest.mark.parametrize(
+    ("loosen", "said"),
+    [("verify", "does not verify certificates"), ("name", "does not check the name of the host")],
+)
+def test_a_context_that_does_not_verify_is_refused_with_credentials(
+    loosen: str, said: str, trusted: str
+) -> None:
+    context = ssl.create_default_context(cafile=trusted)
+    context.check_hostname = False
+    if loosen == "verify":
+        context.verify_mode = ssl.CERT_NONE
+
+    with pytest.raises(StrategyError, match=f"http.ca: the SSLContext {said}"):
+        Http("https://system.example", ca=context, credentials="Bearer x")
+    Http("https://system.example", ca=context)
+    Http(
+        "https://system.example",
+        ca=ssl.create_default_context(cafile=trusted),
+        credentials="Bearer x",
+    )
+
+
+@rule("R37")
+@pytest.mark.parametrize("of", ["file", "public"])
+def test_no_keys_go_to_the_file_that_the_environment_names(
+    of: str,
+    trusted: str,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    colour: str,
+) -> None:
+    log = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+    with server(authority.issue_cert("127.0.0.1")) as (address, _):
+        http = Http(address, ca=trusted if of == "file" else None, deadline=timedelta(seconds=2))
+        client = HttpClient(http, RouterError, "System")
+        flow = one(READ)
+        untrusted = pytest.raises(RouterError, match="give the authority")
+        with nullcontext() if of == "file" else untrusted:
+            client.run(flow) if colour == "sync" else asyncio.run(client.arun(flow))
+
+    assert not log.exists()

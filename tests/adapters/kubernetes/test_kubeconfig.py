@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import ssl
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -267,3 +270,92 @@ def test_a_plugin_that_fails_is_no_write_and_no_read(tmp_path: Path, authority: 
         match="the credential for Authorization could not be had: it raised FileNotFoundError",
     ):
         Istio(api=quick, virtual_service="shop", host="shop").read(RELEASE)
+
+
+# --------------------------------------------------------------- what would change who is asked
+
+
+def test_a_proxy_is_used(tmp_path: Path, authority: Path) -> None:
+    path = written(
+        tmp_path,
+        {"token": CANARY},
+        cluster={
+            "certificate-authority": str(authority),
+            "proxy-url": "http://user:pass@proxy.example:3128",
+        },
+    )
+
+    assert Kubernetes.kubeconfig(path).api.proxy == "http://user:pass@proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster", "said"),
+    [
+        ({}, {"proxy-url": "socks5://proxy.example"}, "proxy-url is none of an http"),
+        ({}, {"tls-server-name": "api.example"}, "tls-server-name 'api.example' is another name"),
+        ({"as": "admin"}, {}, "as would act as somebody else"),
+        ({"as-groups": ["a"], "as": "b"}, {}, "as, as-groups would act as somebody else"),
+    ],
+)
+def test_what_can_not_be_honoured_is_refused_by_name(
+    tmp_path: Path,
+    authority: Path,
+    user: dict[str, Any],
+    cluster: dict[str, Any],
+    said: str,
+) -> None:
+    path = written(
+        tmp_path,
+        {"token": CANARY, **user},
+        cluster={"certificate-authority": str(authority), **cluster},
+    )
+
+    with pytest.raises(StrategyError, match=said) as caught:
+        Kubernetes.kubeconfig(path)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("more", [{"tls-server-name": "10.0.0.1"}, {"proxy-url": ""}])
+def test_what_changes_nothing_is_taken(
+    tmp_path: Path, authority: Path, more: dict[str, str]
+) -> None:
+    path = written(
+        tmp_path, {"token": CANARY}, cluster={"certificate-authority": str(authority), **more}
+    )
+
+    assert Kubernetes.kubeconfig(path).api.proxy is None
+
+
+@rule("R37")
+def test_no_keys_go_to_the_file_that_the_environment_names(
+    tmp_path: Path, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+
+    for cluster in ({"certificate-authority": str(authority)}, {}):
+        api = Kubernetes.kubeconfig(written(tmp_path, {"token": CANARY}, cluster=cluster)).api
+        assert isinstance(api.ca, ssl.SSLContext) and api.ca.verify_mode is ssl.CERT_REQUIRED
+        assert api.ca.check_hostname
+    assert not log.exists()
+
+
+def test_an_authority_within_the_file_is_trusted(tmp_path: Path, authority: Path) -> None:
+    data = base64.b64encode(authority.read_bytes()).decode()
+    path = written(tmp_path, {"token": CANARY}, cluster={"certificate-authority-data": data})
+    found = Kubernetes.kubeconfig(path).api.ca
+
+    assert isinstance(found, ssl.SSLContext) and len(found.get_ca_certs()) == 1
+
+
+def test_a_plugin_runs_once_at_a_time(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    program = (
+        f"import json, time; open({str(count)!r}, 'a').write('x'); time.sleep(0.3); "
+        "print(json.dumps({'status': {'token': 't'}}))"
+    )
+    plugin = Plugin(command=(sys.executable, "-c", program), environment={}, version="v1")
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: plugin(), range(4)))
+
+    assert (found, count.read_text()) == ({"Bearer t"}, "x")

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 
 import attrs
 import pytest
-from tests.support.broken_routers import FAULTS, THREE
+from tests.support.broken_routers import FAULTS, HALF_WAYS, THREE
 from tests.support.fake_haproxy import FakeHAProxy
 
 from progressive import Release, Served, Traffic, Version, seconds
@@ -79,7 +80,13 @@ def kit(system: FakeHAProxy, tmp_path: Path) -> dict[str, Any]:
     def third_version(share: Percent) -> None:
         system.entries["shop"] = f"v1:{share.ppm}:v9"
 
+    @contextmanager
+    def another() -> Iterator[None]:
+        system.entries["shop"] = "v8:500000:v2"
+        yield
+
     return {
+        "parts": {"another version is stable": another},
         "edit": lambda traffic: system.entries.update(shop=f"v1:{traffic.candidate.ppm}:v2"),
         "beside": CART,
         "third_version": third_version,
@@ -224,7 +231,7 @@ MUTANTS = [
         (
             NOT_OVERTAKEN,
             (
-                "closed = Marker(generation=marker.generation, serial=marker.serial, closed=True)\n"
+                "closed = attrs.evolve(marker, closed=True)\n"
                 f"        {NOT_OVERTAKEN.replace('marker', 'closed')}"
             ),
         ),
@@ -400,13 +407,15 @@ MUTANTS = [
         ("{entry}:%d:%d:1", "{entry}:%d:%d:0"),
     ),
     mutant(
-        "undo forgets the generation", "undo takes everything back", ("e[4], e[5]'", "1, e[5]'")
+        "undo forgets the generation",
+        "undo takes everything back",
+        ("e[4], e[5], {owner}'", "1, e[5], {owner}'"),
     ),
     mutant(
         "undo remembers the marker of the time when it was asked",
         "undo takes everything back",
-        ("{entry}:%d:%d:1", "{entry}:{there}"),
-        ("e[4], e[5]'", "0, 0'"),
+        ("{entry}:%d:%d:1%s", "{entry}:{there}"),
+        ("e[4], e[5], {owner}'", "0, 0, {owner}'"),
         (
             '        entry = f"{self._stable(release)}:0',
             (
@@ -420,7 +429,7 @@ MUTANTS = [
         "undo takes back another service",
         "undo takes everything back",
         ('$2 == "{release.service}"', '$2 == "cart"'),
-        ("{self.map} {release.service} {entry}:%d", "{self.map} cart {entry}:%d"),
+        ('filled = f"{release.service} ', 'filled = f"cart '),
     ),
     mutant(
         "a : in a name is accepted",
@@ -532,6 +541,7 @@ def test_what_was_not_tried_is_named_with_the_argument_that_is_missing(
         "the share of a third version is reported": "third_version=",
         "the next release starts where this one ended": "third_version=",
         "undo takes everything back": "undo=",
+        "a way back is whole": "parts=",
         "a failure of the system is a router error": "broken['fail']",
         "an answer without sense is a router error": "broken['garble']",
         "a system that hangs is left in time": "broken['hang']",
@@ -574,6 +584,11 @@ def test_every_law_is_broken_by_a_mutant_or_by_a_double() -> None:
     for _, make, _ in FAULTS:
         with pytest.raises(LawBroken) as caught:
             check_router(make(), THREE)
+        named.add(caught.value.law)
+    for half_way, _ in HALF_WAYS:
+        whole = half_way()
+        with pytest.raises(LawBroken) as caught:
+            check_router(whole, THREE, parts=whole.parts, undo=whole.type_it)
         named.add(caught.value.law)
 
     assert named - {""} == {*map(in_words, LAWS), "sync and async agree"}

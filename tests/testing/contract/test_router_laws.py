@@ -15,11 +15,13 @@ import attrs
 import pytest
 from tests.support.broken_routers import (
     FAULTS,
+    HALF_WAYS,
     ONLY_WEIGHTS,
     THREE,
     TWO,
     Asynchronous,
     Plain,
+    Regions,
     Unconditional,
 )
 from tests.support.rules import rule
@@ -272,6 +274,32 @@ def test_a_breakage_that_does_not_reach_the_router_is_said() -> None:
     router = MemoryRouter()
     with pytest.raises(LawBroken, match=r"answered while the system was broken \(broken\['refuse'"):
         check_router(router, THREE, broken={"refuse": nullcontext})
+
+
+def test_a_way_back_of_several_parts_is_whole() -> None:
+    router = Regions()
+    report = check_router(router, THREE, parts=router.parts, undo=router.type_it)
+
+    assert "a way back is whole" in report.held
+    assert router.regions == {"eu": Traffic(), "us": Traffic()}
+    assert "parts=" in check_router(Regions(), THREE).missing
+
+
+def test_it_is_tried_on_the_loop_of_the_test_too() -> None:
+    router = Regions()
+    report = asyncio.run(acheck_router(router, THREE, parts=router.parts))
+
+    assert "a way back is whole" in report.held
+
+
+@pytest.mark.parametrize(("make", "said"), HALF_WAYS, ids=[make.__name__ for make, _ in HALF_WAYS])
+def test_a_way_back_that_stops_half_way_is_found(make: type[Regions], said: str) -> None:
+    router = make()
+    with pytest.raises(LawBroken, match=re.escape(said)) as caught:
+        check_router(router, THREE, parts=router.parts, undo=router.type_it)
+
+    assert caught.value.law == "a way back is whole"
+    assert router.regions == {"eu": Traffic(), "us": Traffic()}
 
 
 def test_a_neighbour_of_the_same_service_is_refused() -> None:

@@ -13,15 +13,19 @@ import ssl
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import Final, TypeAlias
 
 import attrs
 import httpx
 
 from progressive.adapters.flow import Client, Exchange, Fault
+from progressive.adapters.veil import veiled
+from progressive.adapters.waiting import Apart
 from progressive.errors import Failure, WorldError
 
 from .messages import Request, Response, judged
@@ -29,6 +33,18 @@ from .settings import Http, Unsigned
 from .wire import atransport, exchange_ends, explain, transport, trust
 
 __all__ = ["HttpClient"]
+
+_Signed: TypeAlias = tuple[list[tuple[str, str]], tuple[str, ...]]
+"""Headers, and what must not show of them."""
+
+_LATE: Final = Fault(
+    Failure.TRANSIENT, "not sent: the credentials could not be had before the total deadline"
+)
+
+_REMEMBERED: Final = 32
+"""Parts of credentials that are kept out of messages after they were used: those of some renewals,
+because an answer may echo the one before.
+"""
 
 
 class _Body:
@@ -96,6 +112,11 @@ class HttpClient(Client[Request, Response]):
         default=attrs.Factory(lambda self: trust(self.http), takes_self=True),
     )
     _lock: threading.Lock = attrs.field(init=False, repr=False, factory=threading.Lock)
+    _asked: Apart[_Signed | Fault] | None = attrs.field(init=False, repr=False, default=None)
+    _used: deque[str] = attrs.field(
+        init=False, repr=False, factory=lambda: deque(maxlen=_REMEMBERED)
+    )
+    """What must not show of the credentials that were used last."""
     _transport: httpx.HTTPTransport | None = attrs.field(init=False, repr=False, default=None)
     _release: weakref.finalize[..., HttpClient] | None = attrs.field(
         init=False, repr=False, default=None
@@ -131,7 +152,11 @@ class HttpClient(Client[Request, Response]):
 
     def exchange(self, question: Request, ends: float) -> Response | Fault:
         """One request on a kept connection."""
-        prepared, secrets = self._prepare(question)
+        try:
+            signed = self._asking().wait(ends) if self.http.asks else self._sign()
+        except TimeoutError:
+            return _LATE
+        prepared, secrets = self._prepare(question, signed)
         if isinstance(prepared, Fault):
             return prepared
         outer = exchange_ends.set(ends)
@@ -153,7 +178,11 @@ class HttpClient(Client[Request, Response]):
     async def _aexchange(
         self, wire: httpx.AsyncHTTPTransport, request: Request, ends: float
     ) -> Response | Fault:
-        prepared, secrets = self._prepare(request)
+        try:
+            signed = await self._asking().await_(ends) if self.http.asks else self._sign()
+        except TimeoutError:
+            return _LATE
+        prepared, secrets = self._prepare(request, signed)
         if isinstance(prepared, Fault):
             return prepared
         try:
@@ -171,16 +200,45 @@ class HttpClient(Client[Request, Response]):
         except Exception as error:
             return explain(request, error, secrets)
 
-    def _prepare(self, request: Request) -> tuple[httpx.Request | Fault, tuple[str, ...]]:
-        """The client's request with the credentials of this moment, and what must not show of it.
-        Nothing has been sent yet.
+    def veil(self, text: str) -> str:
+        """The text without the credentials that were used last, however they are written, and
+        without what of the addresses must not show.
         """
+        with self._lock:
+            used = tuple(self._used)
+        return veiled(text, (*self.http.passwords, *used))
+
+    def _sign(self) -> _Signed | Fault:
+        """The headers with the credentials of this moment, and what must not show of them."""
         try:
-            signed, secrets = self.http.signed()
+            signed = self.http.signed()
         except Unsigned as error:
-            return Fault(Failure.TRANSIENT, f"not sent: {error}"), ()
+            why = str(error)
+        else:
+            with self._lock:
+                self._used.extend(each for each in signed[1] if each not in self._used)
+            return signed
+        return Fault(Failure.TRANSIENT, f"not sent: {why}")
+
+    def _asking(self) -> Apart[_Signed | Fault]:
+        """Ask for the credentials, in a thread of its own. Who comes while that still runs waits
+        for the same: a function that hangs is not called again and again.
+        """
+        with self._lock:
+            asked = self._asked
+            if asked is None or asked.is_over:
+                asked = self._asked = Apart(self._sign)
+            return asked
+
+    def _prepare(
+        self, request: Request, signed: _Signed | Fault
+    ) -> tuple[httpx.Request | Fault, tuple[str, ...]]:
+        """The client's request, and what must not show of it. Nothing has been sent yet."""
+        if isinstance(signed, Fault):
+            return signed, ()
+        headers, secrets = signed
         try:
-            return self._build(request, signed), secrets
+            return self._build(request, headers), secrets
         except Exception as error:
             why = (
                 f"can't be sent ({type(error).__name__}); check the address and the headers (not "

@@ -4,15 +4,17 @@ credential.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from progressive.adapters.veil import SHORTEST
 from progressive.errors import StrategyError
 from progressive.model import fields
 
@@ -20,14 +22,13 @@ __all__ = ["Http", "Secret", "Unsigned", "to_http"]
 
 Secret: TypeAlias = str | Callable[[], str]
 """A credential, or what answers with the one that is valid now (called for every request, so that
-it can rotate).
+it can rotate; in a thread of its own, never on an event loop, and not waited for longer than the
+call's deadline).
 """
 
 _SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
-_SHORTEST_SECRET: Final = 4
-"""Credentials shorter than this are not blotted out of a system's words: that would blot out half
-of the words too.
-"""
+_LONG_SEGMENT: Final = 8
+"""From this length on a part of a path that is no plain word may be a secret by itself."""
 
 
 class Unsigned(Exception):
@@ -135,6 +136,19 @@ class Http:
             raise StrategyError(
                 "http.client_certificate: load it into the SSLContext that you give as ca="
             )
+        if isinstance(self.ca, ssl.SSLContext) and self.credentials:
+            unchecked = (
+                "does not verify certificates"
+                if self.ca.verify_mode is ssl.CERT_NONE
+                else ""
+                if self.ca.check_hostname
+                else "does not check the name of the host"
+            )
+            if unchecked:
+                raise StrategyError(
+                    f"http.ca: the SSLContext {unchecked}, so anybody on the way could take the "
+                    "credentials; give one that does (ssl.create_default_context(cafile=...))"
+                )
         if self.proxy is not None and urlsplit(self.proxy).scheme not in ("http", "https"):
             raise StrategyError(
                 "http.proxy: expected the URL of an http:// or https:// proxy (not shown: it may "
@@ -148,13 +162,24 @@ class Http:
 
     @property
     def passwords(self) -> tuple[str, ...]:
-        """What of the addresses must never show."""
-        parts = urlsplit(self.proxy or "")
+        """What of the addresses must never show: a proxy's user and password, and the path of the
+        base address, which is the secret of a webhook.
+        """
+        proxy, path = urlsplit(self.proxy or ""), urlsplit(self.base_url).path
+        segments = [
+            part
+            for part in path.split("/")
+            if len(part) >= _LONG_SEGMENT and not (part.islower() and part.isalpha())
+        ]
+        parts = (proxy.password, proxy.username, path.strip("/") and path, *segments)
         return tuple(
-            unquote(part)
-            for part in (parts.password, parts.username)
-            if part and len(part) >= _SHORTEST_SECRET
+            dict.fromkeys(unquote(part) for part in parts if part and len(part) >= SHORTEST)
         )
+
+    @property
+    def asks(self) -> bool:
+        """Is any credential a callable, which may take its time?"""
+        return any(callable(secret) for _, secret in self.credentials)
 
     def signed(self) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
         """The headers with the credentials of this moment, and what must never show. Raises
@@ -170,9 +195,7 @@ class Http:
                     "carry (a line break?)"
                 )
             headers.append((name, value))
-            secrets.extend(
-                part for part in (value, value.rpartition(" ")[2]) if len(part) >= _SHORTEST_SECRET
-            )
+            secrets.extend(part for part in _parts(value) if len(part) >= SHORTEST)
         return headers, tuple(secrets)
 
 
@@ -184,6 +207,20 @@ def to_http(value: str | Http) -> Http:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _parts(value: str) -> Iterator[str]:
+    """What of a header's value must not show: all of it, what stands after the scheme, and the user
+    and password in that (RFC 7617).
+    """
+    scheme, _, rest = value.rpartition(" ")
+    yield from (value, rest)
+    if scheme.lower() == "basic":
+        try:
+            pair = base64.b64decode(rest, validate=True).decode()
+        except ValueError:
+            return
+        yield from (pair, pair.partition(":")[2])
 
 
 def _asked(name: str, secret: Callable[[], str]) -> str:

@@ -1,5 +1,4 @@
-"""The wire below the client: whom to trust, what a broken exchange means, and a total deadline
-without threads.
+"""The wire below the client: whom to trust, what a broken exchange means, and a total deadline.
 
 The client's timeouts are per operation: a server that drips one byte at a time, even within the
 headers, never runs into them. So every operation on a socket gets at most the time that is left of
@@ -8,21 +7,28 @@ the whole exchange. (The asynchronous colour has `asyncio.timeout`.)
 
 from __future__ import annotations
 
+import socket
 import ssl
+import sys
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
+import certifi  # what httpx trusts, and comes with it
 import httpcore
 import httpx
+from httpcore._backends.sync import SyncStream
 
 from progressive.adapters.flow import Fault, excerpt
+from progressive.adapters.waiting import connected
 from progressive.errors import Failure, StrategyError
 
 from .messages import Request
 from .settings import Http
 
-__all__ = ["atransport", "exchange_ends", "explain", "transport", "trust"]
+__all__ = ["atransport", "exchange_ends", "explain", "transport", "trust", "verifying"]
 
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -37,13 +43,38 @@ _LIMITS: Final = httpx.Limits(
     max_connections=10, max_keepalive_connections=5, keepalive_expiry=15.0
 )
 
+_PIECE: Final = 4096
+"""Bytes that are written at once where it can't be seen how many were taken."""
+
+_AT_ONCE: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
 exchange_ends: ContextVar[float] = ContextVar("progressive_exchange_ends")
 """When the exchange of this thread must be over, in seconds of `time.monotonic`."""
 
 
 def _left(timeout: float | None) -> float:
-    left = max(exchange_ends.get() - time.monotonic(), 0.001)
+    """What an operation may take. After the end there is nothing left, not a little each time: a
+    server that never stops sending would go on for ever.
+    """
+    left = exchange_ends.get() - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
     return left if timeout is None else min(timeout, left)
+
+
+@contextmanager
+def _not_sent() -> Iterator[None]:
+    """While a connection is made nothing of the request has been sent yet."""
+    try:
+        yield
+        return
+    except TimeoutError:
+        error: httpcore.ConnectTimeout | httpcore.ConnectError = httpcore.ConnectTimeout(
+            "timed out"
+        )
+    except OSError as failed:
+        error = httpcore.ConnectError(failed)
+    raise error
 
 
 class _BoundedStream(httpcore.NetworkStream):
@@ -54,7 +85,27 @@ class _BoundedStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, _left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout))
+        """In pieces: the stream's own time-out is for each that the other side takes, and it may
+        take a byte at a time.
+        """
+        sock = self._stream.get_extra_info("socket")
+        ssl_object = self._stream.get_extra_info("ssl_object")
+        if not isinstance(sock, socket.socket) or (
+            ssl_object is not None and not isinstance(sock, ssl.SSLSocket)
+        ):  # TLS within TLS: its bytes are not those of the socket
+            for start in range(0, len(buffer), _PIECE):
+                self._stream.write(buffer[start : start + _PIECE], _left(timeout))
+            return
+        try:
+            while buffer:
+                sock.settimeout(_left(timeout))
+                buffer = buffer[sock.send(buffer) :]
+            return
+        except TimeoutError:
+            error: Exception = httpcore.WriteTimeout("timed out")
+        except OSError as failed:
+            error = httpcore.WriteError(failed)
+        raise error
 
     def close(self) -> None:
         self._stream.close()
@@ -65,7 +116,9 @@ class _BoundedStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout)))
+        with _not_sent():
+            left = _left(timeout)
+        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, left))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -76,13 +129,23 @@ class _BoundedBackend(httpcore.NetworkBackend):
     it.
     """
 
-    def __init__(self, backend: httpcore.NetworkBackend) -> None:
-        self._backend = backend
-
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *args: Any, **more: Any
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        return _BoundedStream(self._backend.connect_tcp(host, port, _left(timeout), *args, **more))
+        with _not_sent():
+            sock = connected(host, port, exchange_ends.get(), each=timeout)
+        try:
+            for option in (*(socket_options or ()), _AT_ONCE):
+                sock.setsockopt(*option)
+        except BaseException:
+            sock.close()
+            raise
+        return _BoundedStream(SyncStream(sock))
 
 
 def transport(http: Http, tls: ssl.SSLContext) -> httpx.HTTPTransport:
@@ -91,13 +154,23 @@ def transport(http: Http, tls: ssl.SSLContext) -> httpx.HTTPTransport:
     """
     made = httpx.HTTPTransport(verify=tls, trust_env=False, proxy=http.proxy, limits=_LIMITS)
     pool = made._pool  # httpx has no public place for a network backend
-    pool._network_backend = _BoundedBackend(pool._network_backend)
+    pool._network_backend = _BoundedBackend()
     return made
 
 
 def atransport(http: Http, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
     """A pool of asynchronous connections."""
     return httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=http.proxy, limits=_LIMITS)
+
+
+def verifying() -> ssl.SSLContext:
+    """A context that verifies, and trusts nobody yet. That of the standard library would write the
+    keys of every connection into the file that the environment names (SSLKEYLOGFILE).
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if sys.version_info >= (3, 13):  # as `ssl.create_default_context` does since then
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    return context
 
 
 def trust(http: Http) -> ssl.SSLContext:
@@ -107,12 +180,11 @@ def trust(http: Http) -> ssl.SSLContext:
     if isinstance(http.ca, ssl.SSLContext):
         return http.ca
     try:
+        context = verifying()
         if http.ca is not None:
-            context = ssl.create_default_context(cafile=http.ca)
+            context.load_verify_locations(cafile=http.ca)
         elif http.base_url.startswith("https:") or http.proxy is not None:
-            context = httpx.create_ssl_context(trust_env=False)
-        else:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cafile=certifi.where())
         if http.client_certificate is not None:
             context.load_cert_chain(*http.client_certificate)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

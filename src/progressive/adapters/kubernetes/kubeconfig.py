@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
+import threading
 import time
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
+import certifi
 
 from progressive.adapters.http import Http
+from progressive.adapters.http.wire import verifying
 from progressive.errors import StrategyError
 
 __all__ = ["load"]
 
 PLUGIN_TIMEOUT: Final = 60.0
-"""Seconds that an exec plugin may take: some open a browser window the first time, none may hold a
-rollback for longer.
+"""Seconds that an exec plugin may take: some open a browser window the first time. No call waits
+longer than its own deadline for it; the next one finds what it has answered meanwhile.
 """
 
 EARLY: Final = 30.0
@@ -42,7 +48,8 @@ def load(
 ) -> tuple[Http, str]:
     """The API of one context of a kubeconfig, and its namespace."""
     try:
-        from lightkube.config.client_adapter import verify_cluster
+        import yaml  # type: ignore[import-untyped]
+        from lightkube.config.client_adapter import user_cert
         from lightkube.config.kubeconfig import KubeConfig
         from lightkube.core.exceptions import ConfigError
     except ImportError as error:
@@ -59,14 +66,15 @@ def load(
     wrong = f"Kubernetes.kubeconfig: {file}"
     found: Any = None
     tls = None
+    cluster: Mapping[str, object] = {}
+    user: Mapping[str, object] = {}
     why = ""
     try:
         found = KubeConfig.from_file(file).get(context)
-        tls = (
-            verify_cluster(found.cluster, found.user, found.abs_file, trust_env=False)
-            if found.user
-            else None
-        )
+        raw = yaml.safe_load(file.read_text())
+        cluster = _entry(raw, "cluster", found.context.cluster)
+        user = _entry(raw, "user", found.context.user)
+        tls = _trust(found, user_cert) if found.user else None
     except (ConfigError, OSError) as error:
         why = f"{type(error).__name__}: {error}"
     except Exception as error:
@@ -85,8 +93,67 @@ def load(
             f"{wrong}: context {found.context_name!r} has no user; name one, or use "
             "Kubernetes('http://127.0.0.1:8001')"
         )
+    _refuse_ignored(wrong, found.cluster.server, cluster, user)
     credentials = _credentials(found.user, file, run_plugins)
-    return Http(found.cluster.server, ca=tls, credentials=credentials), found.namespace
+    proxy = cluster.get("proxy-url") or None
+    if proxy is not None and not str(proxy).startswith(("http://", "https://")):
+        raise StrategyError(
+            f"{wrong}: proxy-url is none of an http:// or https:// proxy (not shown: it may be "
+            "secret), and others are not supported; give one, or reach the server without"
+        )
+    http = Http(
+        found.cluster.server,
+        ca=tls,
+        credentials=credentials,
+        proxy=None if proxy is None else str(proxy),
+    )
+    return http, found.namespace
+
+
+def _entry(raw: Any, kind: str, name: object) -> Mapping[str, object]:
+    """A cluster or a user as the file has it: lightkube leaves out what it does not know."""
+    listed = raw.get(f"{kind}s") or ()
+    found = next((each.get(kind) for each in listed if each.get("name") == name), None)
+    return found or {}
+
+
+def _trust(found: Any, user_cert: Callable[..., Any]) -> ssl.SSLContext:
+    """Whom to trust: the authority of the cluster, else the public ones; and the certificate of the
+    user.
+    """
+    context = verifying()
+    cluster = found.cluster
+    if cluster.certificate_auth:
+        context.load_verify_locations(cafile=found.abs_file(cluster.certificate_auth))
+    elif cluster.certificate_auth_data:
+        context.load_verify_locations(cadata=b64decode(cluster.certificate_auth_data).decode())
+    else:
+        context.load_verify_locations(cafile=certifi.where())
+    certificate = user_cert(found.user, found.abs_file)
+    if certificate:
+        context.load_cert_chain(*certificate)
+    return context
+
+
+def _refuse_ignored(
+    wrong: str, server: str, cluster: Mapping[str, object], user: Mapping[str, object]
+) -> None:
+    """Raise `StrategyError` for what would change who is asked, or as whom, and is not supported:
+    ignoring it would be worse than not working.
+    """
+    name = cluster.get("tls-server-name")
+    if name and name != urlsplit(server).hostname:
+        raise StrategyError(
+            f"{wrong}: tls-server-name {name!r} is another name than that of the server, "
+            f"{urlsplit(server).hostname}, which is not supported; give a server address with the "
+            "name that its certificate has"
+        )
+    impersonated = sorted(key for key in user if key == "as" or key.startswith("as-"))
+    if impersonated:
+        raise StrategyError(
+            f"{wrong}: {', '.join(impersonated)} would act as somebody else, which is not "
+            "supported; give the credentials of an account of its own"
+        )
 
 
 def _credentials(user: Any, file: Path, run_plugins: bool) -> Callable[[], str] | str | None:
@@ -136,10 +203,14 @@ class Plugin:
     _bearer: str = attrs.field(init=False, default="", repr=False)
     _until: float = attrs.field(init=False, default=0.0)
 
+    _lock: threading.Lock = attrs.field(init=False, repr=False, eq=False, factory=threading.Lock)
+    """Its program runs once at a time: whoever comes meanwhile uses what it answers."""
+
     def __call__(self) -> str:
-        if time.time() >= self._until:
-            self._bearer, self._until = self._ask()
-        return self._bearer
+        with self._lock:
+            if time.time() >= self._until:
+                self._bearer, self._until = self._ask()
+            return self._bearer
 
     def _ask(self) -> tuple[str, float]:
         told = {

@@ -12,7 +12,7 @@ import attrs
 from progressive.adapters import parts
 from progressive.adapters.flow import Client, Malformed
 from progressive.adapters.lines import Line, LineFlow, LineSocket, to_line_socket
-from progressive.adapters.router import Router, goes_back
+from progressive.adapters.router import Router
 from progressive.errors import Failure, RouterError
 from progressive.model.release import Release
 from progressive.model.router_state import Capabilities, Marker, Served
@@ -49,6 +49,11 @@ class _Pool:
     def effective(self) -> dict[str, int]:
         """What takes no requests has no weight."""
         return {name: weight if name in self.taking else 0 for name, weight in self.weights.items()}
+
+    def others(self, release: Release) -> list[str]:
+        """The servers that take requests and are neither version's."""
+        ours = {version.backend for version in release.versions.values()}
+        return [name for name, weight in self.effective.items() if weight and name not in ours]
 
 
 @attrs.frozen(kw_only=True)
@@ -106,27 +111,41 @@ class HAProxyWeights(Router[Line, str, _Pool]):
         return _parsed(answer.removeprefix("# "))
 
     def _served(self, release: Release, found: _Pool) -> Served:
+        version = " ".join(f"{name}={weight}" for name, weight in found.effective.items())
+        return parts.served(
+            [parts.Part.of(release, found.effective)],
+            version=version,
+            whole=parts.is_whole(release, found.weights),
+        )
+
+    def _refuse_found(self, release: Release, found: _Pool) -> None:
         parts.refuse_missing(
             release, found.weights, what="server", where=self._where(), hint="add it with weight 0"
         )
-        version = " ".join(f"{name}={weight}" for name, weight in found.effective.items())
-        return parts.served([parts.Part.of(release, found.effective)], version=version)
+        _refuse_algorithm(self.backend, found.algorithm)
+        others = found.others(release)
+        if others:  # perhaps more servers of stable: without them it could not carry everything
+            raise refused(
+                f"{', '.join(others)} of backend {self.backend} take requests and are neither "
+                "version's; give them weight 0, or each version a backend of its own, and use "
+                "HAProxy(map=...)"
+            )
 
     def _write(
         self, release: Release, traffic: Traffic, marker: Marker, before: _Pool
     ) -> LineFlow[None]:
-        wanted = _weights(release, traffic)
-        others = [
-            name for name, weight in before.effective.items() if weight and name not in wanted
-        ]
-        if not goes_back(traffic, self._served(release, before), marker):
-            _refuse_algorithm(self.backend, before.algorithm)
-            if others:  # perhaps more servers of stable: without them it could not carry everything
-                raise refused(
-                    f"{', '.join(others)} of backend {self.backend} take requests and are neither "
-                    "version's; give them weight 0, or each version a backend of its own, and use "
-                    "HAProxy(map=...)"
-                )
+        stable = (release.stable or release.candidate).backend
+        if stable not in before.weights:  # the others at 0 would be a 503 for everybody
+            raise refused(
+                f"{stable} is not in backend {self.backend}, so there is nothing to go back to; "
+                "add it"
+            )
+        wanted = {
+            name: weight
+            for name, weight in _weights(release, traffic).items()
+            if name in before.weights  # a raise was refused before
+        }
+        others = before.others(release)
         weights = [*_in_order(before.weights, wanted), *((name, 0) for name in others)]
         # One line, so that nothing comes in between.
         answer = yield Line(self._commands(weights), write=True)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import attrs
 
-from progressive.adapters.http import Malformed, get_path
+from progressive.adapters.http import get_path
 from progressive.errors import Failure, RouterError
 from progressive.model.release import Release, Version
 from progressive.model.units import MILLION, Percent
 
-__all__ = ["Destination", "Json", "Naming", "leads_elsewhere", "weight_of", "weights_of"]
+__all__ = [
+    "Destination",
+    "Json",
+    "Naming",
+    "below_zero",
+    "leads_elsewhere",
+    "weight_of",
+    "weights_of",
+]
 
 Json: TypeAlias = dict[str, Any]
 
@@ -36,9 +45,19 @@ class Naming:
         """
         return f"progressive-{self.release.service}#"
 
+    @staticmethod
+    def is_ours(route: Json) -> bool:
+        """Is it a header route of a rollout, of whatever service?"""
+        return re.fullmatch(r"progressive-.+#[0-9]+", str(route.get("name", ""))) is not None
+
     def key(self, version: Version) -> Destination:
         """What a destination of this version is recognised by."""
         return self.key_of_backend(version.backend)
+
+    def label(self, version: Version) -> str:
+        """What a version's destinations are noted by in the annotation."""
+        host, subset = self.key(version)
+        return subset or host
 
     def key_of_backend(self, backend: str) -> Destination:
         """What a destination of a backend is recognised by."""
@@ -56,7 +75,7 @@ class Naming:
         ), subset if self.host is not None else None
 
     def made(self, version: Version, *, like: Json) -> Json:
-        """A new destination for a version, with the port of another one of the same route."""
+        """A new destination for a version, with the port of ``like``."""
         made: Json = (
             {"host": version.backend}
             if self.host is None
@@ -89,11 +108,17 @@ def weights_of(route: Json, naming: Naming) -> dict[Destination, int]:
             if len(destinations) == 1
             else get_path({"weight": 0, **get_path(each, "", dict)}, "weight", int)
         )
-        if weight < 0:
-            raise Malformed(f"a weight of {weight}")
         key = naming.key_of(get_path(each, "destination", dict))
-        found[key] = found.get(key, 0) + weight
+        found[key] = found.get(key, 0) + max(weight, 0)
     return found
+
+
+def below_zero(route: Json) -> int | None:
+    """A weight below 0, if there is one: the API stores it, and Istio serves what stood there
+    before.
+    """
+    weights = (each.get("weight") for each in route.get("route") or ())
+    return next((each for each in weights if isinstance(each, int) and each < 0), None)
 
 
 def weight_of(share: Percent, total: int) -> int:

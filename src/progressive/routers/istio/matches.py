@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
 from progressive.errors import StrategyError
 from progressive.model.traffic import Match
 
-__all__ = ["EDITED", "condition_for", "match_of"]
+__all__ = ["EDITED", "condition_for", "excludes", "match_of"]
 
 COOKIE: Final = r"(.*;\s*)?{}={}(\s*;.*)?"
 """A regular expression for the whole Cookie header (RFC 6265, 4.2.1). Istio's header matches have
@@ -31,6 +32,24 @@ def condition_for(match: Match) -> tuple[str, dict[str, object]]:
     if match.source == "header":
         return match.name, {"exact": match.value}
     return "cookie", {"regex": COOKIE.format(re.escape(match.name), re.escape(match.value))}
+
+
+def excludes(condition: Mapping[str, object], header: str, wanted: Mapping[str, object]) -> bool:
+    """Does a condition of a route refuse what we would ask for, by its ``withoutHeaders``?
+
+    Nothing would match then. Of a regular expression, and of cookies, it is not tried whether they
+    contradict: it counts as if they do.
+    """
+    without = condition.get("withoutHeaders")
+    if not isinstance(without, dict) or header not in without:
+        return False
+    asked = wanted.get("exact")
+    match without[header]:
+        case {"exact": str(value)} if isinstance(asked, str):
+            return asked == value
+        case {"prefix": str(value)} if isinstance(asked, str):
+            return asked.startswith(value)
+    return True
 
 
 def match_of(header: str, wanted: object) -> Match:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,7 +11,6 @@ import attrs
 from progressive.adapters.flow import Client, after_write
 from progressive.adapters.http import HttpClient, HttpFlow, Request, Response
 from progressive.adapters.kubernetes import (
-    ANNOTATION,
     Kubernetes,
     Manifest,
     is_dns_name,
@@ -21,7 +19,7 @@ from progressive.adapters.kubernetes import (
     read,
     to_kubernetes,
 )
-from progressive.adapters.router import Router
+from progressive.adapters.router import Router, goes_back
 from progressive.errors import RouterError, StrategyError
 from progressive.model import fields
 from progressive.model.release import Release
@@ -30,6 +28,7 @@ from progressive.model.traffic import Traffic
 from progressive.model.units import MILLION, Percent
 
 from .destinations import Naming, weight_of
+from .undo import undo_steps
 from .virtual_service import VirtualService
 
 __all__ = ["Istio"]
@@ -83,8 +82,15 @@ class Istio(Router[Request, Response, VirtualService]):
     `Served.converged`, and the highest share of the candidate counts. What leads to neither version
     is `Served.unattributed`. Our own header routes and mirrors are read back too.
 
+    A named route that is missing, or leads to neither version, keeps a rollout from starting and
+    traffic from being raised. It never stops a way back, which takes away whatever still leads to
+    the candidate: also in a route that looks renamed, and mirrors in every form.
+
     `apply` sends one request if ``expect`` is what this object read last, else two. A destination
-    that is missing is added, and taken out again when its weight is 0.
+    that is missing is added, with the port of stable's, and taken out again when its weight is 0.
+    Where a version has several destinations in a route, the proportions among them are kept exactly
+    at every weight (weights may then add up to a multiple of ``total``; what no weights can keep is
+    refused), and given back in the numbers that stood there.
     """
 
     api: Kubernetes = attrs.field(converter=to_kubernetes)
@@ -132,44 +138,18 @@ class Istio(Router[Request, Response, VirtualService]):
 
         ``manifest`` is the decoded YAML or JSON and stays as it is. No marker is left in it.
         """
-        return self._parse(release, manifest).with_traffic(traffic, total=self.total)
+        found = self._parse(release, manifest)
+        before = found.traffic
+        lowers = traffic != before and not traffic.exceeds(before)
+        if not lowers:
+            found.refuse_problem()
+        return found.with_traffic(traffic, total=self.total, strict=not lowers)
 
     def undo(self, release: Release) -> str:
         """The line to type (with kubectl and jq) to give all traffic back to stable, and nothing
-        else. It closes the marker too.
+        else: in every route, with its mirrors. It closes the marker too.
         """
-        naming = self._naming(release)
-        stable, candidate = release.stable or release.candidate, release.candidate
-        leads_here = " or ".join(
-            f"({naming.jq('.destination', version)})"
-            for version in naming.release.versions.values()
-        )
-        named = (
-            ""
-            if self.routes is None
-            else f" and (.name | IN({', '.join(json.dumps(name) for name in self.routes)}))"
-        )
-        kept = f"[.route[] | select({naming.jq('.destination', stable)})][0]"
-        made = (
-            f"{{destination: ({json.dumps(naming.made(stable, like={}))} + (.route[0].destination "
-            "| if .port then {port} else {} end))}"
-        )
-        only_stable = f".route = [({kept} // {made}) + {{weight: 100}}]"
-        no_mirror = (
-            f"if .mirror and ({naming.jq('.mirror', candidate)}) then del(.mirror, "
-            ".mirrorPercentage) else . end"
-        )
-        steps = (
-            f'.spec.http |= map(select((.name // "") | startswith("{naming.prefix}") | not))',
-            (
-                f"(.spec.http[] | select(.route and any(.route[]; {leads_here}){named})) |= "
-                f"({only_stable} | {no_mirror})"
-            ),
-            (
-                f'.metadata.annotations["{ANNOTATION}"] |= (. // "{{}}" | fromjson | '
-                f'.["{release.service}"].closed = true | tojson)'
-            ),
-        )
+        steps = undo_steps(release, self._naming(release), self.routes)
         target = f"-n {self.namespace} virtualservice {self.virtual_service}"
         return (
             f"kubectl get {target} -o json | jq {shlex.quote(' | '.join(steps))} | kubectl replace "
@@ -197,10 +177,14 @@ class Istio(Router[Request, Response, VirtualService]):
         self._last[found.version] = found.manifest
         return found.served()
 
+    def _refuse_found(self, release: Release, found: VirtualService) -> None:
+        found.refuse_problem()
+
     def _write(
         self, release: Release, traffic: Traffic, marker: Marker, before: VirtualService
     ) -> HttpFlow[VirtualService]:
-        changes = before.changes(traffic, marker, total=self.total)
+        strict = not goes_back(traffic, before.served(), marker)
+        changes = before.changes(traffic, marker, total=self.total, strict=strict)
         stored = yield from patch(self._path, changes, version=before.stored_version)
         with after_write():
             return self._parse(release, stored)

@@ -8,19 +8,31 @@ of Istio's reference, "Virtual Service".
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 
 import attrs
 
 from progressive.adapters import parts
-from progressive.adapters.http import Malformed, get_path
+from progressive.adapters.http import get_path
 from progressive.adapters.kubernetes import Markers
 from progressive.errors import Failure, RouterError
+from progressive.model.release import Version
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Match, Traffic
-from progressive.model.units import MILLION, Percent
+from progressive.model.units import Percent
 
-from .destinations import Destination, Json, Naming, leads_elsewhere, weight_of, weights_of
-from .matches import EDITED, condition_for, match_of
+from .destinations import (
+    Destination,
+    Json,
+    Naming,
+    below_zero,
+    weight_of,
+    weights_of,
+)
+from .finding import called, find, keys_of
+from .matches import EDITED, condition_for, excludes, match_of
+from .mirrors import MIRRORS, mirrored, without_mirrors
+from .splits import in_proportion, nearest, proportions
 
 __all__ = ["VirtualService"]
 
@@ -31,14 +43,23 @@ def _permanent(why: str) -> RouterError:
 
 @attrs.frozen(kw_only=True)
 class VirtualService:
-    """One VirtualService as a release sees it. ``managed`` are the places of its http routes among
-    ``http``; ours are left out.
+    """One VirtualService as a release sees it, whatever became of it.
+
+    ``managed`` are the places of its http routes among ``http``; ours are left out. ``apart`` are
+    those of them that are somebody's header routes to the candidate, and ``mirroring`` those of
+    other routes that have a mirror to the candidate. ``problem``: why preflight and a raise can't
+    build on this object; empty if they can. ``whole``: False if a route that should be there is
+    not, or leads to neither version.
     """
 
     manifest: Mapping[str, object]
     naming: Naming
     http: tuple[Json, ...]
     managed: tuple[int, ...]
+    apart: tuple[int, ...]
+    mirroring: tuple[int, ...]
+    problem: str
+    whole: bool
     where: str
 
     @classmethod
@@ -50,44 +71,24 @@ class VirtualService:
         routes: tuple[str, ...] | None,
         where: str,
     ) -> VirtualService:
-        """Find the routes to manage. `RouterError` names what is there instead."""
-        spec = manifest.get("spec")
-        http = (
-            tuple(
-                get_path(each, "", dict)
-                for each in get_path(spec if isinstance(spec, dict) else {}, "http", list)
-            )
-            if _has_http(spec)
-            else ()
+        """Find the routes to manage. What is not there as it should be is a `problem`."""
+        found = find(manifest, naming, routes=routes, where=where)
+        return cls(
+            manifest=manifest,
+            naming=naming,
+            http=found.http,
+            managed=found.managed,
+            apart=found.apart,
+            mirroring=found.mirroring,
+            problem=found.problem,
+            whole=found.whole,
+            where=where,
         )
-        keys = {naming.key(version) for version in naming.release.versions.values()}
 
-        def leads_here(route: Json) -> bool:
-            return any(
-                naming.key_of(get_path(each, "destination", dict)) in keys
-                for each in route.get("route") or ()
-            )
-
-        theirs = [
-            i
-            for i, route in enumerate(http)
-            if not str(route.get("name", "")).startswith(naming.prefix)
-        ]
-        if routes is None:
-            managed = [i for i in theirs if leads_here(http[i])]
-        else:
-            there = [str(http[i].get("name")) for i in theirs if http[i].get("name")]
-            missing = [name for name in routes if name not in there]
-            if missing:
-                raise _permanent(
-                    f"{where} has no http route named {', '.join(missing)}; it has "
-                    f"{', '.join(there) or 'none with a name'}"
-                )
-            managed = [i for i in theirs if http[i].get("name") in routes]
-        lost = [i for i in managed if not leads_here(http[i])]
-        if lost or not managed:
-            raise _permanent(leads_elsewhere(where, naming, http, lost))
-        return cls(manifest=manifest, naming=naming, http=http, managed=tuple(managed), where=where)
+    def refuse_problem(self) -> None:
+        """Raise `RouterError`, PERMANENT, for what preflight and a raise can't build on."""
+        if self.problem:
+            raise _permanent(self.problem)
 
     # --------------------------------------------------------------------------------- what it says
 
@@ -112,11 +113,39 @@ class VirtualService:
         return self._markers.marker(self.naming.release.service)
 
     def served(self) -> Served:
-        """What it asks Istio for; of several routes the most that the candidate gets."""
-        found = [self._part(i) for i in self.managed]
-        return parts.served(
-            found, version=self.version, marker=self.marker, converged=not self._strays
+        """What it asks Istio for; of several routes the most that the candidate gets.
+
+        A route of ours that stands before none that is managed, and a mirror to the candidate in
+        any other route, count as parts of their own.
+        """
+        settled = not (
+            self._strays or self.apart or any(below_zero(self.http[i]) for i in self.managed)
         )
+        return parts.served(
+            self._parts,
+            version=self.version,
+            marker=self.marker,
+            converged=settled,
+            whole=self.whole,
+        )
+
+    @property
+    def traffic(self) -> Traffic:
+        """What it asks Istio for, of a manifest that no API server has stored yet too."""
+        return parts.served(self._parts).traffic
+
+    @property
+    def _parts(self) -> list[parts.Part]:
+        found = [self._part(i) for i in self.managed if i not in self.apart]
+        candidate = self.naming.key(self.naming.release.candidate)
+        if matches := self._left_alone:
+            found.append(parts.Part(Traffic(matches=matches)))
+        found += [
+            parts.Part(Traffic(mirror=Percent(share)))
+            for i in self.mirroring
+            if (share := mirrored(self.http[i], self.naming, candidate))
+        ]
+        return found
 
     def _part(self, i: int) -> parts.Part:
         """What one managed route serves, together with our own one before it."""
@@ -126,7 +155,13 @@ class VirtualService:
             traffic=attrs.evolve(
                 shares.traffic,
                 matches=self._matches(i),
-                mirror=Percent(self._mirrored(self.http[i])),
+                mirror=Percent(
+                    mirrored(
+                        self.http[i],
+                        self.naming,
+                        self.naming.key(self.naming.release.candidate),
+                    )
+                ),
             ),
         )
 
@@ -172,104 +207,177 @@ class VirtualService:
         ):  # the managed route was edited so that ours could not be made of it any more
             return True
 
-    def _mirrored(self, route: Json) -> int:
-        """The parts per million of this route that are mirrored to the candidate."""
+    @property
+    def _left_alone(self) -> tuple[Match, ...]:
+        """What our own routes ask for that stand before no managed one, and lead to the candidate
+        still.
+        """
+        kept = {self._own_name(i) for i in self.managed}
         candidate = self.naming.key(self.naming.release.candidate)
-        found = 0
-        mirror = route.get("mirror")
-        if isinstance(mirror, dict) and self.naming.key_of(mirror) == candidate:
-            old = route.get(
-                "mirrorPercent", route.get("mirror_percent")
-            )  # deprecated, and still obeyed
-            found += _percentage(
-                route.get("mirrorPercentage", None if old is None else {"value": old})
-            )
-        for each in route.get("mirrors") or ():
-            if self.naming.key_of(get_path(each, "destination", dict)) == candidate:
-                found += _percentage(each.get("percentage"))
-        return min(found, MILLION)
+        found: dict[Match, None] = {}
+        for route in filter(self._is_own, self.http):
+            if route["name"] in kept or candidate not in keys_of(route, self.naming):
+                continue
+            for condition in route.get("match") or [{}]:
+                headers: Json = condition.get("headers", {})
+                found.update(
+                    dict.fromkeys([match_of(*each) for each in headers.items()] or [EDITED])
+                )
+        return tuple(found)
 
     # ------------------------------------------------------------------------------ what changes it
 
-    def changes(self, traffic: Traffic, marker: Marker, *, total: int) -> Json:
-        """The merge patch that makes it say ``traffic`` and carry ``marker``."""
-        http = self._routes_with(traffic, total)
+    def changes(self, traffic: Traffic, marker: Marker, *, total: int, strict: bool) -> Json:
+        """The merge patch that makes it say ``traffic`` and carry ``marker``.
+
+        ``strict``: raise for what can't be said; else leave it out, which is never more for the
+        candidate.
+        """
+        http = self._routes_with(traffic, total, strict=strict)
         added = {"added": found} if (found := self._added(http)) else {}
-        changes = self._markers.patch(self.naming.release.service, marker, **added)
+        noted = {"split": divided} if (divided := self._divided(http)) else {}
+        changes = self._markers.patch(self.naming.release.service, marker, **added, **noted)
         if http != list(self.http):
             changes["spec"] = {"http": http}
         return changes
 
-    def with_traffic(self, traffic: Traffic, *, total: int) -> Json:
+    def with_traffic(self, traffic: Traffic, *, total: int, strict: bool) -> Json:
         """The whole manifest with ``traffic`` in it."""
         return {
             **self.manifest,
             "spec": {
                 **get_path(self.manifest, "spec", dict),
-                "http": self._routes_with(traffic, total),
+                "http": self._routes_with(traffic, total, strict=strict),
             },
         }
 
-    def _routes_with(self, traffic: Traffic, total: int) -> list[Json]:
+    def _routes_with(self, traffic: Traffic, total: int, *, strict: bool) -> list[Json]:
         made: list[Json] = []
+        candidate = self.naming.key(self.naming.release.candidate)
         for i, route in enumerate(self.http):
             if self._is_own(route):
                 continue
             if i not in self.managed:
-                made.append(route)
+                strip = i in self.mirroring and not traffic.mirror.ppm
+                made.append(without_mirrors(route, self.naming, candidate) if strip else route)
                 continue
             if traffic.matches:
-                made.append(self._own_route(i, traffic.matches))
-            made.append(self._weighted(i, self._mirroring(route, traffic.mirror), traffic, total))
-        return made
+                with nullcontext() if strict else suppress(RouterError):
+                    made.append(self._own_route(i, traffic.matches))
+            mirroring = self._mirroring(i, traffic.mirror, strict=strict)
+            made.append(self._weighted(i, mirroring, traffic, total, strict=strict))
+        return made or self._alone()
 
-    def _weighted(self, i: int, route: Json, traffic: Traffic, total: int) -> Json:
+    def _alone(self) -> list[Json]:
+        """What is left of an object that has nothing but routes of ours: Istio takes none without a
+        route, so they lead to stable.
+        """
+        stable = self.naming.release.stable or self.naming.release.candidate
+        dropped = ("name", *MIRRORS)
+        return [
+            {
+                **{name: value for name, value in route.items() if name not in dropped},
+                "route": [
+                    {
+                        "destination": self.naming.made(
+                            stable, like=get_path(route, "route.0.destination", dict)
+                        )
+                    }
+                ],
+            }
+            for route in self.http
+        ]
+
+    def _weighted(self, i: int, route: Json, traffic: Traffic, total: int, *, strict: bool) -> Json:
         """A route with these weights; one whose weights mean them already stays as it is."""
-        if self._shares(route) == parts.Part(attrs.evolve(traffic, matches=(), mirror=Percent(0))):
+        wanted_part = parts.Part(attrs.evolve(traffic, matches=(), mirror=Percent(0)))
+        if self._shares(route) == wanted_part and below_zero(route) is None:
             return route
         wanted = {
             self.naming.key(version): weight_of(traffic.share(track), total)
             for track, version in self.naming.release.versions.items()
         }
+        groups = self._groups(i)
+        bases = {
+            key: self._base(i, key) or [total, *[0] * (len(groups.get(key, [0])) - 1)]
+            for key in wanted
+        }
+        weights = in_proportion(wanted, bases)
+        if weights is None:
+            if strict:
+                raise _permanent(
+                    f"{self.where}: {called(self.http, i)} divides a version by weights that "
+                    f"can't be kept beside {traffic}; use smaller numbers for the same shares"
+                )
+            weights = nearest(wanted, bases)
         made: list[Json] = []
-        before = get_path(route, "route", list)
-        for each in before:
+        for each in get_path(route, "route", list):
             key = self.naming.key_of(get_path(each, "destination", dict))
-            weight = wanted.pop(key, 0)
-            if weight or not self._is_ours(i, key):
+            weight = weights[key].pop(0) if key in weights else 0
+            if wanted.get(key) or not self._is_ours(i, key):
                 made.append({**each, "weight": weight})
         made.extend(
             {
-                "destination": self.naming.made(version, like=before[0]["destination"]),
-                "weight": weight,
+                "destination": self.naming.made(version, like=self._model(i, version)),
+                "weight": weights[key][0],
             }
             for version in self.naming.release.versions.values()
-            if (weight := wanted.get(self.naming.key(version), 0))
+            if (key := self.naming.key(version)) not in groups and wanted[key]
         )
         return {**route, "route": made}
 
-    def _mirroring(self, route: Json, share: Percent) -> Json:
-        candidate = self.naming.key(self.naming.release.candidate)
+    def _groups(self, i: int) -> dict[Destination, list[Json]]:
+        """The destinations of a route, each with its weight, by what they are."""
+        found: dict[Destination, list[Json]] = {}
+        for each in get_path(self.http[i], "route", list):
+            key = self.naming.key_of(get_path(each, "destination", dict))
+            found.setdefault(key, []).append(each)
+        return found
+
+    def _base(self, i: int, key: Destination) -> list[int] | None:
+        """How a version is divided among its destinations in a route; None if nothing says it."""
+        group = self._groups(i).get(key, [])
+        if len(group) < 2:
+            return [1]
+        now = [max(0, each.get("weight", 0)) for each in group]
+        return proportions(now, self._noted.get(self._entry(i, key)))
+
+    def _model(self, i: int, version: Version) -> Json:
+        """The destination whose port a new one of this version takes: its own, else stable's, else
+        that of any version; never that of a stranger while there is one of ours.
+        """
+        groups = self._groups(i)
+        release = self.naming.release
+        own = groups.get(self.naming.key(version), ())
+        if any("port" in each["destination"] for each in own):
+            return next(each["destination"] for each in own if "port" in each["destination"])
+        for other in (release.stable, release.candidate, release.baseline):
+            key = None if other is None else self.naming.key(other)
+            if key is not None and key in groups:
+                shares = self._base(i, key) or [1]
+                first = next(place for place, share in enumerate(shares) if share)
+                model: Json = groups[key][first]["destination"]
+                return model
+        return get_path(self.http[i], "route.0.destination", dict)
+
+    def _mirroring(self, i: int, share: Percent, *, strict: bool) -> Json:
+        route, release = self.http[i], self.naming.release
+        candidate = self.naming.key(release.candidate)
+        bare = without_mirrors(route, self.naming, candidate)
+        if not share.ppm:
+            return bare
         mirror = route.get("mirror")
         ours = isinstance(mirror, dict) and self.naming.key_of(mirror) == candidate
-        if not share.ppm:
-            return (
-                {
-                    name: value
-                    for name, value in route.items()
-                    if name not in ("mirror", "mirrorPercentage")
-                }
-                if ours
-                else route
-            )
         if (mirror is not None and not ours) or route.get("mirrors"):
-            raise _permanent(
-                f"{self.where}: a route has a mirror of its own; take it out before a plan that "
-                "mirrors"
-            )
-        destination = self.naming.made(
-            self.naming.release.candidate, like=get_path(route, "route.0.destination", dict)
-        )
+            if strict:
+                raise _permanent(
+                    f"{self.where}: a route has a mirror of its own; take it out before a plan "
+                    "that mirrors"
+                )
+            if bare.get("mirror") or bare.get("mirrors"):
+                return bare
+            route = bare
+        destination = self.naming.made(release.candidate, like=self._model(i, release.candidate))
         return {**route, "mirror": destination, "mirrorPercentage": {"value": share.ppm / 10_000}}
 
     def _own_name(self, i: int) -> str:
@@ -286,17 +394,15 @@ class VirtualService:
             header, wanted = condition_for(match)
             for condition in theirs:
                 headers = condition.get("headers", {})
-                if header in headers:
+                if header in headers or excludes(condition, header, wanted):
                     raise _permanent(
                         f"{self.where}: a route matches the header {header!r} itself; choose "
                         "another header for the candidate"
                     )
                 conditions.append({**condition, "headers": {**headers, header: wanted}})
-        destination = self.naming.made(
-            self.naming.release.candidate, like=get_path(route, "route.0.destination", dict)
-        )
-        dropped = ("mirror", "mirrorPercentage", "mirrors")
-        rest = {name: value for name, value in route.items() if name not in dropped}
+        candidate = self.naming.release.candidate
+        destination = self.naming.made(candidate, like=self._model(i, candidate))
+        rest = {name: value for name, value in route.items() if name not in MIRRORS}
         return {
             **rest,
             "name": self._own_name(i),
@@ -319,8 +425,7 @@ class VirtualService:
         """The destinations in ``http`` that are ours: not there before, or ours already. They are
         taken out once they get nothing.
         """
-        theirs = [i for i, route in enumerate(self.http) if not self._is_own(route)]
-        after = dict(zip(theirs, (route for route in http if not self._is_own(route)), strict=True))
+        after = self._after(http)
         return [
             self._entry(i, key)
             for i in self.managed
@@ -328,6 +433,36 @@ class VirtualService:
             if self._entry(i, key) in self._added_before
             or key not in weights_of(self.http[i], self.naming)
         ]
+
+    def _after(self, http: list[Json]) -> dict[int, Json]:
+        """The routes in ``http`` by the places that they have here."""
+        theirs = [i for i, route in enumerate(self.http) if not self._is_own(route)]
+        # Where there was none but ours, those became somebody's.
+        made = [route for route in http if not self._is_own(route)]
+        return dict(zip(theirs, made, strict=bool(theirs)))
+
+    @property
+    def _noted(self) -> Json:
+        noted = self._markers.entry(self.naming.release.service).get("split")
+        return noted if isinstance(noted, dict) else {}
+
+    def _divided(self, http: list[Json]) -> dict[str, list[int]]:
+        """How versions are divided among several destinations, where ``http`` does not say it in
+        the very numbers in which it is to be given back.
+        """
+        after = self._after(http)
+        found: dict[str, list[int]] = {}
+        for i in self.managed:
+            for key, group in self._groups(i).items():
+                base = self._base(i, key) if len(group) > 1 else None
+                written = [
+                    each.get("weight", 0)
+                    for each in after[i]["route"]
+                    if self.naming.key_of(each["destination"]) == key
+                ]
+                if base is not None and written != base:
+                    found[self._entry(i, key)] = base
+        return found
 
     def _is_ours(self, i: int, key: Destination) -> bool:
         """Did we put this destination into this route, for this release or an earlier one?
@@ -352,15 +487,3 @@ class VirtualService:
     def _is_own(self, route: Json) -> bool:
         """Is it a header route that we made?"""
         return str(route.get("name", "")).startswith(self.naming.prefix)
-
-
-def _has_http(spec: object) -> bool:
-    return isinstance(spec, dict) and isinstance(spec.get("http"), list)
-
-
-def _percentage(value: object) -> int:
-    """``{"value": 12.5}`` in parts per million; without one it is everything."""
-    percentage = (value.get("value") or 0.0) if isinstance(value, dict) else 100.0
-    if isinstance(percentage, bool) or not isinstance(percentage, int | float):
-        raise Malformed("a percentage is no number")
-    return round(percentage * 10_000)

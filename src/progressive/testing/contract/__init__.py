@@ -20,7 +20,7 @@ the loop of the test.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
@@ -81,6 +81,7 @@ def check_router(
     within: timedelta = timedelta(seconds=30),
     writes: Callable[[], int] | None = None,
     undo: Callable[[str], object] | None = None,
+    parts: Mapping[str, Callable[[], AbstractContextManager[object]]] | None = None,
 ) -> ContractReport:
     """Try a router of your own against every law of its contract.
 
@@ -133,6 +134,12 @@ def check_router(
 
     ``undo``: called with the line that ``router.undo`` gave; runs it as a person would:
     ``lambda line: subprocess.run(line, shell=True, check=True)``.
+
+    ``parts``: for a router whose object has several parts (routes, regions), functions by name,
+    each of which returns a context manager that spoils one part behind the router's back while it
+    is open: ``{"a route is deleted": ..., "a route is redirected": ...}``. A way back must then
+    leave nothing on the candidate. The system should still be able to serve stable. Afterwards the
+    part is as it was before, or as a new one would be, with all of it on stable.
     """
     setup = RouterSetup(
         release=release,
@@ -143,6 +150,7 @@ def check_router(
         bad_names=bad_names,
         writes=writes,
         undo=undo,
+        parts=parts or {},
         outages=Outages(ways=broken or {}, within=within),
     )
     with own_loop() as loop:
@@ -162,6 +170,7 @@ async def acheck_router(
     within: timedelta = timedelta(seconds=30),
     writes: Callable[[], int] | None = None,
     undo: Callable[[str], object] | None = None,
+    parts: Mapping[str, Callable[[], AbstractContextManager[object]]] | None = None,
 ) -> ContractReport:
     """`check_router` where ``router`` lives on the loop that this is awaited on.
 
@@ -176,6 +185,7 @@ async def acheck_router(
         bad_names=bad_names,
         writes=writes,
         undo=undo,
+        parts=parts or {},
         outages=Outages(ways=broken or {}, within=within),
     )
     return await asyncio.to_thread(router_laws.check, router, setup, _here())

@@ -122,14 +122,14 @@ def must(
 
 
 @contextmanager
-def must_answer(call: str, *ours: type[Exception]) -> Iterator[None]:
+def must_answer(call: str, *ours: type[Exception], hint: str = "") -> Iterator[None]:
     """A call that has to succeed. ``ours`` are the errors that it may raise at other times."""
     try:
         yield
     except LawBroken:
         raise
     except ours as error:
-        hint = "there is nothing to refuse here; see the system's own words"
+        hint = hint or "there is nothing to refuse here; see the system's own words"
         raise broken(f"{call} failed", expected="an answer", seen=error, hint=hint) from error
     except Exception as error:
         names = " or ".join(each.__name__ for each in ours)

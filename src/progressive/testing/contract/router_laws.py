@@ -41,6 +41,10 @@ ALPHABET: Final = (
     "raise RouterError(..., failure=Failure.PERMANENT) for a backend that the "
     "system can't name, before any write"
 )
+WHOLE: Final = (
+    "let read tell of a part that is missing or leads elsewhere, and not raise for it; on a way "
+    "back, write every part that there is, and never stop at one"
+)
 TWINS: Final = (
     "let both do the same work: write it once, as a generator of requests, and "
     "run that in two small loops"
@@ -439,6 +443,99 @@ def undo_takes_everything_back(trial: Trial) -> None:
     trial.write(STABLE_ONLY)
 
 
+def a_way_back_is_whole(trial: Trial) -> None:
+    """Whatever became of one part of the object, a way back leaves nothing on the candidate.
+
+    It may say that it is not settled. It may neither be refused nor stop half-way; strictness
+    belongs to the write with which a rollout begins, and to raises.
+    """
+    if not trial.setup.parts:
+        raise NotTried(
+            "parts=",
+            "context managers by name that spoil one part of the router's object: a route that is "
+            "deleted, renamed or redirected",
+        )
+    name = type(trial.router.port).__name__
+    for part, spoil in trial.setup.parts.items():
+        for closed in (False, True):
+            _share_everything(trial)
+            with spoil():
+                _take_back(trial, part, closed=closed)
+            _mend(trial)
+        if trial.setup.undo is not None and trial.undo_line:
+            _share_everything(trial)
+            with spoil():
+                try:
+                    trial.setup.undo(trial.undo_line)
+                except Exception as error:
+                    raise broken(
+                        f"the line of {name}.undo failed while a part was spoiled ({part})",
+                        expected=trial.undo_line,
+                        seen=error,
+                        hint=WHOLE,
+                    ) from error
+                _see_taken_back(trial, f"the line of {name}.undo was run", part)
+            _mend(trial)
+
+
+def _share_everything(trial: Trial) -> None:
+    """Give the candidate something in every way that the router has."""
+    able = trial.able
+    trial.next_rollout()
+    trial.write(
+        Traffic(
+            candidate=trial.half,
+            matches=[HEADER] if able.matches else (),
+            mirror=able.smallest_weight if able.mirror else Percent(0),
+        )
+    )
+
+
+def _take_back(trial: Trial, part: str, *, closed: bool) -> None:
+    """Go back as a rollout or as `rollback_now` does, twice: a driver that does not see it settled
+    writes again.
+    """
+    apply = trial.router.named("apply")
+    for _ in range(2):
+        call = f"{trial.router.named('read')} while a part is spoiled ({part})"
+        with must_answer(call, RouterError, hint=WHOLE):
+            seen = trial.router("read", trial.release)
+        trial.served("read", seen, hint=WHOLE)
+        trial.marker = attrs.evolve(trial.newer, closed=closed)
+        how = f"{apply}({STABLE_ONLY}) with {'a closed' if closed else 'an open'} marker"
+        with must_answer(
+            f"{how}, while a part is spoiled ({part}),", RouterError, ConflictError, hint=WHOLE
+        ):
+            trial.router(
+                "apply", trial.release, STABLE_ONLY, marker=trial.marker, expect=seen.version
+            )
+        after = _see_taken_back(trial, f"{how} was answered", part)
+        must(
+            not trial.able.marker or after.marker == trial.marker,
+            f"{how} left another marker while a part was spoiled ({part})",
+            expected=trial.marker,
+            seen=after.marker,
+            hint=WHOLE,
+        )
+
+
+def _see_taken_back(trial: Trial, what: str, part: str) -> Served:
+    seen = trial.first(lambda seen: seen.traffic == STABLE_ONLY)
+    must(
+        seen.traffic == STABLE_ONLY,
+        f"{what} while a part was spoiled ({part}), and the candidate still has something",
+        expected=STABLE_ONLY,
+        seen=shown(seen),
+        hint=WHOLE,
+    )
+    return seen
+
+
+def _mend(trial: Trial) -> None:
+    trial.next_rollout()
+    trial.write(STABLE_ONLY)
+
+
 LAWS: Final[tuple[Callable[[Trial], None], ...]] = (
     reading_changes_nothing,
     undo_is_one_line,
@@ -458,6 +555,7 @@ LAWS: Final[tuple[Callable[[Trial], None], ...]] = (
     the_share_of_a_third_version_is_reported,
     the_next_release_starts_where_this_one_ended,
     undo_takes_everything_back,
+    a_way_back_is_whole,
     *FAULTS,
     names_that_the_system_can_not_carry_are_refused,
     hostile_names_stay_names,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
@@ -44,6 +44,7 @@ class Setup:
     bad_names: Sequence[str] | None
     writes: Callable[[], int] | None
     undo: Callable[[str], object] | None
+    parts: Mapping[str, Callable[[], AbstractContextManager[object]]]
     outages: Outages
 
 
