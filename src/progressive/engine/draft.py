@@ -16,6 +16,9 @@ from progressive.rollout.status import Waiting
 
 ZERO: Final = timedelta()
 
+UNSURE_AFTER: Final = timedelta(seconds=20)
+"""How long traffic may be unverified before it is judged all the same."""
+
 
 class Draft:
     """The working copy of a rollout in one decision.
@@ -85,6 +88,15 @@ class Draft:
             and routing.last_attempt_at != routing.read_at
             and not self.of_older_rules
         )
+
+    @property
+    def unsure(self) -> bool:
+        """Whether it is not known for some time already what is served, or whether it is what was
+        asked for: a write that fails, a part that was lost, a router that can't be read.
+        """
+        seen = self.routing.verified_at
+        lost = not self.verified and seen is not None and self.now - seen > UNSURE_AFTER
+        return not self.of_older_rules and self.routing.ownership_confirmed and lost
 
     @property
     def closed_gate(self) -> ClosedGate | None:

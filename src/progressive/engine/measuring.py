@@ -2,9 +2,10 @@
 
 For each analysis and metric there is one series of windows for all tracks: ordered, never
 overlapping. A window lies inside one stable period: an unbroken time in which every read showed the
-same verified traffic. While the router can't be read, looks go on all the same: a failure counts, a
-pass does not. Before any raise each active series takes a closing look up to the last
-verified read, so that no exposure goes unjudged.
+same verified traffic. Before any raise each active series takes a closing look up to the last
+verified read, so that no exposure goes unjudged. While it is not known what is served (the router
+can't be read, a write fails for long, a part was lost), looks go on all the same: a failure counts,
+a pass does not.
 """
 
 from __future__ import annotations
@@ -86,11 +87,12 @@ def _question(draft: Draft, series: Series) -> Question | None:
             return state.tail.start, state.tail.end, None, state.tail.tracks
         draft.look_again(state.tail.end + metric.lag)
     start, verified_at = state.start, draft.routing.verified_at
+    sure = draft.verified and not draft.unread
     if (
         start is None
         or verified_at is None
-        or draft.routing.verified_since is None
         or not state.tracks
+        or not (draft.verified or draft.unsure)
     ):
         return None
     if now < start:
@@ -101,7 +103,7 @@ def _question(draft: Draft, series: Series) -> Question | None:
     if metric.counter and state.reading is None:
         return start, start, None, state.tracks
     horizon, closing = now - metric.lag, draft.progress.closing
-    if not draft.unread:  # else what was asked for may still be served, and does harm
+    if sure:  # else what was asked for may still be served, and does harm
         horizon = min(verified_at, horizon)
     interval = series.analysis.interval
     if start < horizon and (
@@ -176,6 +178,7 @@ def _accept(draft: Draft, series: Series, event: Measured) -> bool:
             retry_at=event.at + RETRY if nothing_covered else None,
         )
     opening = not look.window.length and broken is None
+    sure = draft.verified and not draft.unread
     if look.fingerprint and look.fingerprint != state.fingerprint and broken is None:
         if state.fingerprint:
             _restart_evidence(draft, series)
@@ -183,7 +186,7 @@ def _accept(draft: Draft, series: Series, event: Measured) -> bool:
     check_states = (
         draft.evidence.check_states
         if opening
-        else _judged(draft, series, look, tracks, broken, here=tail is None and not draft.unread)
+        else _judged(draft, series, look, tracks, broken, here=tail is None and sure)
     )
     replace_series(draft, series, state, check_states=check_states)
     return True

@@ -29,6 +29,7 @@ from .transitions import (
     request_traffic,
     roll_back,
 )
+from .windows import close_windows
 
 LAG: Final = timedelta(seconds=10)
 """How long an answered write may take to show before it is sent again."""
@@ -163,6 +164,7 @@ def _absorb_match(
         draft.routing = evolve(draft.routing, attempts=0, retry_at=None)
     routing = draft.routing
     if routing.verified_since is None:
+        close_windows(draft)  # those of a time in which nobody knew what was served
         draft.note(Verified(at=at, traffic=served.traffic, version=served.version))
         draft.routing = evolve(
             routing, last_verified=routing.desired, verified_since=at, verified_at=at

@@ -14,6 +14,7 @@ from progressive.model.traffic import Track
 from progressive.model.units import format_duration
 from progressive.plan.plan import Series
 from progressive.rollout.notes import Unjudged
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import SeriesState, Tail
 
 from .draft import Draft
@@ -35,12 +36,16 @@ def replace_series(draft: Draft, series: Series, state: SeriesState, **beside: A
 def open_windows(draft: Draft) -> None:
     """Open a window, after the warm-up, for every active series that has none.
 
-    It has no effect outside a stable period. A check that needs a track without traffic is noted
-    as dormant.
+    It has no effect outside a stable period, unless it is not known for long already what is
+    served. A check that needs a track without traffic is noted as dormant.
     """
-    since = draft.routing.verified_since
+    since, served = draft.routing.verified_since, draft.routing.last_verified
     if since is None:
-        return
+        if not draft.unsure or draft.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
+            return
+        since = draft.now
+        if draft.routing.observed is not None and draft.routing.observed.traffic.exceeds(served):
+            served = draft.routing.observed.traffic
     for series in active(draft):
         state, analysis = draft.evidence.series_state(series), series.analysis
         if state.start is not None:
@@ -48,8 +53,7 @@ def open_windows(draft: Draft) -> None:
         tracks = tuple(
             track
             for track in series.measured_tracks
-            if draft.routing.last_verified.reaches(track)
-            or (analysis.synthetic and track is Track.CANDIDATE)
+            if served.reaches(track) or (analysis.synthetic and track is Track.CANDIDATE)
         )
         of_this_step = analysis.name in draft.plan.steps[draft.progress.step].analyses
         begun = max(since, draft.clocks.entered) if of_this_step else since
