@@ -4,7 +4,6 @@ used, with why.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -13,7 +12,8 @@ import attrs
 from progressive.adapters.http import Malformed, Response, get_path
 from progressive.errors import Failure, MetricsError
 
-from .series import Series, Unusable
+from .counting import Unusable, counts_of
+from .series import Series
 
 __all__ = ["Answer", "Unusable", "answer_of", "number_of", "series_of"]
 
@@ -144,15 +144,5 @@ def _series(found: dict[str, Any]) -> Series:
             else [get_path(found, "value", list)]
         )
     ]
-    # A stale marker (the series ended) is shown as NaN by VictoriaMetrics, and left out by
-    # Prometheus. Two servers that store the same scrape into one database leave each sample twice.
-    counts = {moment: _count(name, number) for moment, number in samples if not math.isnan(number)}
-    return Series(labels=labels, samples=tuple(sorted(counts.items())))
-
-
-def _count(name: str, number: float) -> int:
-    if math.isfinite(number) and number >= 0 and number.is_integer():
-        return int(number)
-    raise Unusable(
-        f"{name} shows {number:g}, which is no count; a counter of events rises in whole numbers"
-    )
+    # Two servers that store the same scrape into one database leave each sample twice.
+    return Series(labels=labels, samples=counts_of(name, samples))

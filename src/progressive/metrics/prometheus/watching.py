@@ -21,9 +21,11 @@ from progressive.model.traffic import Track
 
 from . import promql as promql
 from .answers import Answer, answer_of, series_of
+from .births import early_zeros, goes_on, refuse_replicas, without_zeros
+from .counting import MISSED, Line
 from .promql import Regex
 from .selectors import Selected
-from .series import MISSED, Line, Series, Watch
+from .series import Series, Watch
 
 __all__ = ["Asking", "Found", "Watched", "around"]
 
@@ -131,24 +133,25 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
     answer = yield from asking.ask(
         f"{which}[{promql.span(asking.end - asking.start + 2 * missing)}]", asking.end
     )
-    watch = Watch(
-        series=series_of(answer), start=asking.start, end=asking.end, scrape=asking.scrape
-    )
+    series = series_of(answer)
+    if suspects := early_zeros(series, asking.scrape):
+        jobs = _jobs(suspects)
+        length = promql.span(asking.end - asking.start + 2 * missing)
+        up = (yield from _series(asking, f"{jobs}[{length}]", asking.end)) if jobs else ()
+        series = without_zeros(series, suspects, up)
+    watch = Watch(series=series, start=asking.start, end=asking.end, scrape=asking.scrape)
     if begun := watch.unfounded():
         # Born, or not scraped for a while? And was its job scraped before? `up` says so even if
         # there was nothing to tell yet.
-        jobs = "|".join(promql.only(job) for job in sorted({each.job for each in begun}) if job)
-        up = (
-            f"{promql.selector(['up'], [('job', Regex(jobs))])}[{_MEMORY}] offset "
-            f"{promql.span(missing)}"
+        jobs, offset = _jobs(begun), promql.span(missing)
+        also = f" or last_over_time({jobs}[{_MEMORY}] offset {offset})" if jobs else ""
+        before = yield from _series(
+            asking, f"last_over_time({which}[{_MEMORY}]){also}", asking.start
         )
-        also = f" or last_over_time({up})" if jobs else ""
-        before = yield from asking.ask(f"last_over_time({which}[{_MEMORY}]){also}", asking.start)
-        watch = watch.founded(series_of(before))
+        watch = watch.founded(before)
     mine = {}
     for track, version in asking.versions.items():
-        names = asking.names(version)
-        mine[track] = [[each for each in watch.series if one.has(each, names)] for one in selected]
+        mine[track], watch = _of_one(selected, asking.names(version), watch)
     # A version that fell silent within the window is judged up to its last scrape, and with it all
     # others: what it told before it died counts, what it did not tell any more is not taken for
     # silence. The next look begins there.
@@ -161,6 +164,31 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
                 selected[-1].of(asking.names(asking.versions[track])), at, asking
             )
     return Watched(watch=watch, mine=mine, end=min(ends, default=watch.end), silent=silent)
+
+
+def _of_one(
+    selected: Sequence[Selected], names: Mapping[str, str], watch: Watch
+) -> tuple[list[list[Series]], Watch]:
+    """The series of one version, for each of what is selected; and what is known of those that go
+    on under other labels. Raises `Misread` where one is told twice.
+    """
+    chosen = {each.key: tuple(one.has(each, names) for one in selected) for each in watch.series}
+    every = [each for each in watch.series if any(chosen[each.key])]
+    refuse_replicas(every)
+    pairs = goes_on(every, watch.start, watch.scrape, kind=lambda each: chosen[each.key])
+    mine = [[each for each in every if chosen[each.key][i]] for i in range(len(selected))]
+    return mine, watch.going_on(pairs)
+
+
+def _jobs(series: Iterable[Series]) -> str:
+    """What selects the ``up`` of all targets of their jobs; empty if they have none."""
+    jobs = sorted({each.job for each in series if each.job})
+    pattern = Regex("|".join(promql.only(job) for job in jobs))
+    return promql.selector(["up"], [("job", pattern)]) if jobs else ""
+
+
+def _series(asking: Asking, query: str, at_ms: int) -> HttpFlow[tuple[Series, ...]]:
+    return series_of((yield from asking.ask(query, at_ms)))
 
 
 def _of_all(asking: Asking, selected: Sequence[Selected]) -> str:
