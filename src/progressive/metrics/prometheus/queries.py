@@ -29,9 +29,8 @@ from progressive.model.measurement import (
 )
 from progressive.model.traffic import Track
 
-from . import promql as promql
-from .answers import number_of
 from .counting import Line, Misread, Unusable
+from .custom import PromQL
 from .histograms import line_of
 from .selectors import Counter, Selected
 from .series import Series
@@ -246,60 +245,6 @@ def _grouped(buckets: Iterable[Series]) -> Iterable[list[Series]]:
     for each in (each for each in buckets if each.samples):
         groups.setdefault(tuple(pair for pair in each.key if pair[0] != "le"), []).append(each)
     return groups.values()
-
-
-def _is_template(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    where = fields.where(instance, attribute)
-    text = fields.a(
-        str, value, where, "a query, such as 'sum(queue_depth{{version=\"{{backend}}\"}})'"
-    )
-    if problems := list(promql.Template(text).problems()):
-        raise StrategyError([f"{where}: {problem}" for problem in problems])
-
-
-@attrs.frozen
-class PromQL:
-    """A query of your own, which answers one number for one version:
-    ``PromQL('max(queue_depth{version="{backend}"})')``.
-
-    For metrics of kind value. ``{backend}``, ``{version}`` and ``{service}`` stand within quotes
-    and are escaped there; ``{window}`` is the length of the window as a duration, such as in
-    ``rate(...[{window}])``. It is evaluated at the window's end. Errors and latencies are better
-    counted, with `Ratio` and `Buckets`: what ``rate()`` extrapolates is no count, and no test can
-    be made of it.
-    """
-
-    kind: ClassVar[Kind] = Kind.VALUE
-
-    query: str = attrs.field(validator=_is_template)
-
-    @property
-    def text(self) -> str:
-        """The query, with placeholders."""
-        return self.query
-
-    def look(self, asking: Asking) -> HttpFlow[Found]:
-        """Ask for every version."""
-        template, measured = promql.Template(self.query), dict[Track, Measurement]()
-        for track, version in asking.versions.items():
-            query = template.fill(asking.names(version), max(asking.end - asking.start, 1))
-            try:
-                measured[track] = _gauge(number_of((yield from asking.ask(query, asking.end))))
-            except Unusable as why:
-                measured[track] = NoAnswer(str(why))
-        return Found(measured=measured, end=asking.end)
-
-
-def _gauge(number: float | None) -> Measurement:
-    if number is None:
-        return NoData("the query found nothing (an empty result)")
-    if math.isnan(number):
-        return NoData("the query answers NaN, which is no number (nothing divided by nothing?)")
-    if math.isinf(number):
-        return NoData(
-            f"the query answers {number:+}, which is no number (something divided by nothing?)"
-        )
-    return Gauge(samples=(number,))
 
 
 Query: TypeAlias = Ratio | Rate | Buckets | PromQL
