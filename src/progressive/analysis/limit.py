@@ -112,7 +112,8 @@ class Limit(Unweighted):
             given = bound.floor if isinstance(bound, Times) else bound
             if given is not None and not self._fits(given):
                 problems.append(
-                    f"{name}={bound!r}: a {kind.value} takes {EXAMPLE_BOUND[kind]} or times(1.5)"
+                    f"{name}={fields.brief(bound)}: a {kind.value} takes {EXAMPLE_BOUND[kind]} or "
+                    "times(1.5)"
                 )
         if (kind is Kind.LATENCY) is not (self.quantile is not None):
             problems.append(
@@ -130,9 +131,7 @@ class Limit(Unweighted):
     def _fits(self, given: object) -> bool:
         if self.metric.kind in (Kind.RATIO, Kind.LATENCY):
             return isinstance(given, type_of_bound[self.metric.kind])
-        return (
-            isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
-        )
+        return fields.is_finite(given)
 
     def _default_sample(self) -> int:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
