@@ -86,7 +86,7 @@ def test_any_zone_is_the_same_moment_and_finer_than_a_millisecond_is_cut() -> No
     assert Bake(timedelta(microseconds=2_999)).duration == ms(2)
 
 
-LEVEL = Metric("level", kind="value")
+LEVEL, LATENCY = Metric("level", kind="value"), Metric("latency", kind="latency")
 HUGE = 10**309
 """A whole number that no float holds."""
 
@@ -106,6 +106,7 @@ HUGE = 10**309
         hours,
         lambda big: Limit(LEVEL, at_most=big),
         lambda big: Limit(LEVEL, at_most=1, min_sample=big),
+        lambda big: Limit(LATENCY, at_most=ms(1), quantile=big),
         lambda big: NoWorse(LEVEL, margin=big),
         lambda big: Counts(events=0, trials=big),
         lambda big: Histogram(edges=(1, big), cumulative=(1, 2, 3)),

@@ -123,8 +123,8 @@ class Limit(Unweighted):
             )
         elif self.quantile is not None and not 0 < self.quantile < 1:
             problems.append(
-                f"quantile={self.quantile!r} is not between 0 and 1; the 99th percentile is "
-                "quantile=0.99"
+                f"quantile={fields.brief(self.quantile)} is not between 0 and 1; the 99th "
+                "percentile is quantile=0.99"
             )
         return problems
 
@@ -156,7 +156,7 @@ class Limit(Unweighted):
         is_metric(self, None, self.metric)
         return (
             self.metric.name
-            if self.quantile is None
+            if not fields.is_finite(self.quantile)  # None, or what `_problems` refuses
             else f"{self.metric.name}-p{self.quantile * 100:g}"
         )
 
