@@ -77,6 +77,7 @@ def of(world: World, version: str, query: Any, metric: Metric, end: float) -> tu
         ((1000, 1010, 1020, 1005, 1040), 990, 50),
         ((1000, 1010, 1020, 1020, 1019, 1020), 1000, 20),
         ((9, 8, 9, 9), 9, 0),
+        ((1000, 999, 1005, 1010, 1009, 1015), 1000, 15),
     ],
 )
 def test_a_fall_by_less_than_an_eighth_is_an_older_value_and_the_maximum_holds(

@@ -47,8 +47,8 @@ minute falls in an eighth of its samples at 15 s, and nobody promotes that one.
 """
 
 _SEVERAL: Final = 3
-"""So many falls are needed for that, or two with a way back: in the few samples of a short window,
-one or two restarts are a tenth.
+"""So many falls are needed for that, or two of which one is large and has a way back: in the few
+samples of a short window, one or two restarts or older values are a tenth.
 """
 
 _ODD: Final = 5
@@ -174,8 +174,7 @@ def _refuse_several_writers(name: str, rows: Sequence[Row], scrape: int | None) 
                 "write, or give each a label of its own and select one with labels="
             )
     many = len(falls) * _TENTH > len(rows) and (
-        len(falls) >= _SEVERAL
-        or (len(falls) > 1 and any(rows[i - 1][1][-1] > _FEW and _back(rows, i) for i in falls))
+        len(falls) >= _SEVERAL or (len(falls) > 1 and any(_comes_back(rows, i) for i in falls))
     )
     if many or any(_jumps(rows, i) for i in falls):
         raise Misread(
@@ -188,17 +187,22 @@ def _refuse_several_writers(name: str, rows: Sequence[Row], scrape: int | None) 
 
 
 def _back(rows: Sequence[Row], fall: int) -> int | None:
-    """The first sample after a fall at which it is where it was before."""
+    """The first sample after a fall at which it is where it was before, if that was a large one."""
     height = rows[fall - 1][1][-1]
+    if _dips(rows[fall - 1][1], rows[fall][1]):
+        return None
     return next((i for i in range(fall + 1, len(rows)) if rows[i][1][-1] >= height), None)
+
+
+def _comes_back(rows: Sequence[Row], fall: int) -> bool:
+    """Did it fall from more than a few by an eighth or more, and come back?"""
+    return rows[fall - 1][1][-1] > _FEW and _back(rows, fall) is not None
 
 
 def _jumps(rows: Sequence[Row], fall: int) -> bool:
     """Did it fall to a height that no restart reaches in the time, and in one step come back?"""
     back = _back(rows, fall)
-    if back is None or _dips(rows[fall - 1][1], rows[fall][1]):
-        return False
-    return _too_many(rows, fall, {fall, back})
+    return back is not None and _too_many(rows, fall, {fall, back})
 
 
 def _too_many(rows: Sequence[Row], fall: int, without: set[int]) -> bool:
