@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -247,3 +248,45 @@ def test_whatever_a_function_answers_is_a_measurement_of_its_kind_or_says_why_no
     fits = {RATIO: Counts, MEAN: Moments, VALUE: Gauge, SPREAD: Histogram}[metric]
 
     assert isinstance(found, NoData | NoAnswer | fits)
+
+
+# ------------------------------------------------------------------------------ integers that wrap
+
+WRAPPED = [
+    ((4000, 196_000_000_000, 8_580_000_000_000_000_000), "squares .*sum.toFloat64.x. [*] x."),
+    ((4000, 196_000_000_000, 3_000_000_000_000_000_000), "squares .*sum.toFloat64.x. [*] x."),
+    ((4000, 196_000_000_000, -3_000_000_000_000_000_000), "squares .*sum.toFloat64.x. [*] x."),
+    ((4, 5_000_000_000_000_000_000, 8e37), "sum .*sum.toFloat64.x.."),
+]
+
+
+@rule("R16")
+@pytest.mark.parametrize(("row", "said"), WRAPPED)
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_sum_of_integers_that_may_have_wrapped_is_no_answer(
+    tmp_path: Path, row: tuple[Any, ...], said: str, colour: str, api: Api
+) -> None:
+    """Near the end of 64 bits, or less than it must be: in SQL, in JSON, and in JSON as texts."""
+    api.answers = lambda _: json.dumps({"n": row[0], "s": row[1], "q": row[2]})
+    paths = {"n": "n", "sum": "s", "squares": "q"}
+    answers = f"select {row[0]}, {row[1]}, {row[2]} where :version > '' and :start < :end"
+    providers: list[Any] = [
+        JsonHttp(api.url, {MEAN: Endpoint("/stats", params=BOUNDS, **paths)}),  # type: ignore[arg-type]
+        Sql(database(tmp_path), {MEAN: Query(answers, times="unix_ms")}),
+    ]
+    for provider in providers:
+        found = candidate(provider, MEAN, colour)
+
+        assert isinstance(found, NoAnswer)
+        assert re.search(said, found.why), found.why
+        assert "may have wrapped" in found.why
+
+
+def test_sums_of_doubles_and_those_of_python_do_not_wrap() -> None:
+    doubles = (4000, 196_000_000_000.0, 6.39e19 + 9.604e18)
+    whole = (4000, 196_000_000_000, 73_504_000_000_000_000_000)
+
+    for row in (doubles, whole):
+        found = candidate(Function({MEAN: lambda *_, row=row: row}), MEAN)
+        assert isinstance(found, Moments)
+        assert found.m2 == pytest.approx(6.39e19, rel=1e-3)

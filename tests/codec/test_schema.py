@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -323,6 +324,41 @@ def test_a_wrong_state_says_where_what_and_what_instead(
 
     assert str(caught.value) == said
     assert f"{caught.value.path}: {caught.value.why}" == said
+
+
+GUARDED = (
+    '{"kind":"canary","weights":[5,100],"bake":300,"checks":[{"kind":"limit","metric":'
+    '{"name":"errors","kind":"ratio","lag":15},"at_most":{"times":1.5,"floor":{"percent":1}},'
+    '"min_sample":7},{"kind":"limit","id":"most","metric":{"name":"errors","kind":"ratio","lag":15},'
+    '"at_most":{"percent":2}}]}'
+)
+
+
+@pytest.mark.parametrize("number", ["9" * 309, "-" + "9" * 309, "9" * 4000])
+@pytest.mark.parametrize("place", ["5", "300", "15", "1.5", '"percent":1', "7"])
+def test_a_whole_number_that_no_float_holds_is_a_wrong_state_wherever_it_stands(
+    place: str, number: str
+) -> None:
+    """A share, a duration, a factor, a bound, a sample."""
+    loads_strategy(GUARDED)
+    wrong = GUARDED.replace(place, place.rstrip("0123456789.") + number, 1)
+
+    with pytest.raises(StateError):
+        loads_strategy(wrong)
+
+
+@pytest.mark.parametrize("number", ["9" * 309, "9" * 4000])
+def test_one_in_a_rollout_too(stored: str, number: str) -> None:
+    """Every whole number of it, one after the other: never an error of Python."""
+    places = [found.span() for found in re.finditer(r"(?<=[:,\[])\d+(?=[,\]}])", stored)]
+    refused = 0
+    for begin_, end in places:
+        try:
+            loads(stored[:begin_] + number + stored[end:])
+        except StateError:
+            refused += 1
+
+    assert refused > len(places) / 2
 
 
 TEXTS = (

@@ -109,16 +109,16 @@ FAULTS = (
     ),
     Fault(
         "closed_marker_ignored",
-        "engine/routing.py",
+        "engine/ownership.py",
         "if marker.closed and routing.ownership_confirmed:",
         "if False:",
         "engine/test_routing.py::test_rollback_now_beside_a_sleeping_driver_stays_rolled_back",
     ),
     Fault(
         "newer_generation_ignored",
-        "engine/routing.py",
-        "if marker.generation > routing.generation:",
-        "if False:",
+        "engine/ownership.py",
+        "    if marker.generation > routing.generation:\n        return True",
+        "    if False:\n        return True",
         "engine/test_routing.py::test_another_rollout_that_claimed_the_router_is_left_alone",
     ),
     Fault(

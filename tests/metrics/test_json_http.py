@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.support.business import COLOURS, RATIO, candidate, failing, look, says
+from tests.support.business import COLOURS, MEAN, RATIO, VALUE, candidate, failing, look, says
 from tests.support.reporting_api import BOUNDS, FAILED, Api
 from tests.support.rules import rule
 
 from progressive import seconds
 from progressive.errors import Failure, StrategyError
 from progressive.metrics.json_http import Endpoint, Http, JsonHttp
-from progressive.model.measurement import Counts, Metric, NoAnswer, NoData
+from progressive.model.measurement import Counts, Gauge, Metric, Moments, NoAnswer, NoData
 from progressive.model.traffic import Track
 
 
@@ -181,3 +182,105 @@ def test_a_hostile_name_stays_in_its_place_of_the_address(service: str, version:
         ("from", "1"),
         ("to", "2"),
     ]
+
+
+# -------------------------------------------------------------------------------- numbers as texts
+
+
+TEXTS = Endpoint("/stats", params=BOUNDS, texts=True, events="failed", trials="total")
+MEANS = Endpoint("/stats", params=BOUNDS, texts=True, n="n", sum="sum", squares="squares")
+LEVELS = Endpoint("/stats", params=BOUNDS, texts=True, value="0.value.1")
+
+
+@rule("R13")
+@pytest.mark.parametrize(
+    ("metric", "endpoint", "answered", "expected"),
+    [
+        (RATIO, TEXTS, '{"failed": "7", "total": "599"}', Counts(events=7, trials=599)),
+        (RATIO, TEXTS, '{"failed": 7, "total": "599.0"}', Counts(events=7, trials=599)),
+        (RATIO, TEXTS, '{"failed": "", "total": ""}', (NoData, "are null")),
+        (RATIO, TEXTS, '{"failed": "NaN", "total": "9"}', (NoData, "is NaN")),
+        (RATIO, TEXTS, '{"failed": "1.5", "total": "9"}', (NoAnswer, "is 1.5, which is no count")),
+        (RATIO, TEXTS, '{"failed": "many", "total": "9"}', (NoAnswer, "is 'many', which is no nu")),
+        (MEAN, MEANS, '{"n": "4", "sum": "1e1", "squares": "30"}', Moments(n=4, mean=2.5, m2=5.0)),
+        (MEAN, MEANS, '{"n": "0", "sum": "NaN", "squares": "NaN"}', (NoData, "no values")),
+        (VALUE, LEVELS, '[{"value": [1795932299, "599"]}]', Gauge(samples=(599.0,))),
+        (VALUE, LEVELS, '[{"value": [1795932299, ""]}]', (NoData, "is null")),
+        (VALUE, LEVELS, '[{"value": [1795932299, "NaN"]}]', (NoData, "is NaN")),
+        (VALUE, LEVELS, '[{"value": [1795932299, "+Inf"]}]', (NoData, "is [+]inf")),
+        (VALUE, LEVELS, '[{"value": [1795932299, ["1", " 2.5 "]]}]', Gauge(samples=(1.0, 2.5))),
+        (
+            VALUE,
+            LEVELS,
+            '[{"value": [1795932299, "539ms"]}]',
+            (NoAnswer, "is '539ms', which is no number; .* cast it where it is made$"),
+        ),
+        (VALUE, LEVELS, '[{"value": [1, "1e99999"]}]', (NoAnswer, "larger than any number")),
+        (VALUE, LEVELS, f'[{{"value": [1, "{"9" * 309}"]}}]', (NoAnswer, "larger than any number")),
+        (VALUE, LEVELS, f'[{{"value": [1, "{"9" * 5000}"]}}]', (NoAnswer, "a text of 5000")),
+    ],
+)
+@pytest.mark.parametrize("colour", COLOURS)
+def test_an_endpoint_may_say_that_its_numbers_are_texts(
+    api: Api, metric: Metric, endpoint: Endpoint, answered: str, expected: Any, colour: str
+) -> None:
+    """As VictoriaLogs, Loki and PromQL write them: of every kind of metric, in both colours."""
+    api.answers = lambda _: answered
+    with asking(api.url, metric, endpoint) as provider:
+        found = candidate(provider, metric, colour)
+
+    assert says(found, expected), found
+
+
+def test_where_it_does_not_say_so_a_text_is_no_number_and_the_word_is_told(api: Api) -> None:
+    api.answers = lambda _: '{"data": {"failed": "1", "total": "20"}}'
+    with asking(api.url, RATIO, FAILED) as provider:
+        found = candidate(provider, RATIO)
+
+    assert says(found, (NoAnswer, "write texts=True if all of its numbers are texts"))
+
+
+def test_what_an_endpoint_means_is_what_it_meant_before_texts(api: Api) -> None:
+    """Evidence of a rollout under way goes on."""
+    api.answers = lambda _: '{"data": {"failed": 1, "total": 20}}'
+    with asking(api.url, RATIO, FAILED) as provider:
+        before = look(provider, RATIO).fingerprint
+    with asking(api.url, RATIO, attrs.evolve(FAILED, texts=True)) as provider:
+        after = look(provider, RATIO).fingerprint
+
+    assert before == "9f6945a4d0641449"
+    assert after != before
+
+
+# ----------------------------------------------------------------------------------------- secrets
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "key",
+        "access_key",
+        "accessKey",
+        "client_secret",
+        "x-api-key",
+        "X-API-Key",
+        "jwt",
+        "sig",
+        "token",
+        "id_token",
+        "X-Amz-Signature",
+        "X-Amz-Credential",
+        "subscription-key",
+        "passwd",
+    ],
+)
+def test_a_parameter_that_is_called_like_a_credential_is_refused(name: str) -> None:
+    with pytest.raises(StrategyError, match="is a credential, and addresses are logged"):
+        Endpoint("/stats", params={name: "abc"}, value="x")
+
+
+@pytest.mark.parametrize(
+    "name", ["sort_key", "partitionKey", "page_token", "nextPageToken", "author", "design", "keys"]
+)
+def test_other_parameters_are_taken(name: str) -> None:
+    assert Endpoint("/stats", params={name: "abc"}, value="x").params == ((name, "abc"),)

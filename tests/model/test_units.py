@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -11,8 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.rules import rule
 
-from progressive import StrategyError, Tick, hours, minutes, ms, percent, percents, seconds, times
+from progressive import (
+    Limit,
+    Metric,
+    NoWorse,
+    StrategyError,
+    Tick,
+    geometric,
+    hours,
+    linear,
+    minutes,
+    ms,
+    percent,
+    percents,
+    seconds,
+    times,
+)
 from progressive.model import Percent
+from progressive.model.measurement import Counts, Gauge, Histogram, Moments
 from progressive.model.units import MILLION
 from progressive.steps import Bake
 
@@ -67,3 +84,43 @@ def test_any_zone_is_the_same_moment_and_finer_than_a_millisecond_is_cut() -> No
 
     assert Tick(at=east).at == datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
     assert Bake(timedelta(microseconds=2_999)).duration == ms(2)
+
+
+LEVEL, LATENCY = Metric("level", kind="value"), Metric("latency", kind="latency")
+HUGE = 10**309
+"""A whole number that no float holds."""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        percent,
+        lambda big: percents(1, big),
+        linear,
+        lambda big: geometric(1, factor=big),
+        times,
+        lambda big: times(2, floor=big) and Limit(LEVEL, at_most=times(2, floor=big)),
+        ms,
+        seconds,
+        minutes,
+        hours,
+        lambda big: Limit(LEVEL, at_most=big),
+        lambda big: Limit(LEVEL, at_most=1, min_sample=big),
+        lambda big: Limit(LATENCY, at_most=ms(1), quantile=big),
+        lambda big: NoWorse(LEVEL, margin=big),
+        lambda big: Counts(events=0, trials=big),
+        lambda big: Histogram(edges=(1, big), cumulative=(1, 2, 3)),
+        lambda big: Histogram(edges=(1, 2), cumulative=(1, 2, big)),
+        lambda big: Moments(n=big, mean=1, m2=1),
+        lambda big: Moments(n=1, mean=big, m2=1),
+        lambda big: Moments(n=1, mean=1, m2=big),
+        lambda big: Gauge(samples=(1, big)),
+    ],
+)
+@pytest.mark.parametrize("big", [HUGE, -HUGE, 10**5000], ids=["309 digits", "below", "5000"])
+def test_a_whole_number_that_no_float_holds_is_refused_in_our_words(
+    make: Callable[[int], object], big: int
+) -> None:
+    with pytest.raises(StrategyError) as caught:
+        make(big)
+    assert len(str(caught.value)) < 600

@@ -117,6 +117,10 @@ def town(
         "busy": [("v1", "200"), ("v2",)],
         "lawful": [("v1", "200", "500"), ("v2", "200", "500")],
         "restarted": [("v1", "200", "500")],
+        "late": [("v1", "200", "500")],
+        "several": [("v1", "200")],
+        "renamed": [("v1", "200", "500")],
+        "respelt": [("v1", "200")],
         "newborn": [("v1", "200"), ("v2",)],
         "silent": [("v1", "200"), ("v2", "200", "500")],
         "quick": [("v1", "200"), ("v1", "200")],
@@ -227,6 +231,61 @@ def test_a_restart_is_counted_from_zero(town: Town) -> None:
     assert town.stable("restarted", ERRORS, begin, town.server.settled(shop)) == Counts(
         events=1, trials=28
     )
+
+
+def test_an_older_value_of_a_counter_puts_no_past_into_a_window(town: Town) -> None:
+    """For one scrape or two it shows a request less."""
+    [shop] = town.shops["late"]
+    begin = town.server.settled(shop)
+    shop.serve(20)
+    shop.serve(2, "500")
+    town.server.settled(shop)
+    shop.show_for_one_scrape(1)
+    shop.show_for_one_scrape(1, "500")
+    shop.serve(10)
+    shop.serve(1, "500")
+
+    assert town.stable("late", ERRORS, begin, town.server.settled(shop)) == Counts(
+        events=3, trials=33
+    )
+
+
+def test_a_counter_that_falls_again_and_again_is_no_answer(town: Town) -> None:
+    """As where several processes behind one target answer in turn."""
+    [shop] = town.shops["several"]
+    begin = town.server.settled(shop)
+    for _ in range(8):
+        shop.show_for_one_scrape(400)
+    found = town.look("several", ERRORS, begin, town.server.settled(shop))
+
+    assert isinstance(found.of(Track.STABLE), NoAnswer)
+    assert "several processes behind one target" in found.of(Track.STABLE).why
+
+
+def test_series_under_other_labels_go_on(town: Town) -> None:
+    [shop] = town.shops["renamed"]
+    begin = town.server.settled(shop)
+    shop.serve(20)
+    shop.serve(2, "500")
+    town.server.settled(shop)
+    shop.labels = {**shop.labels, "zone": "b"}
+    shop.serve(10)
+    shop.serve(1, "500")
+    end = town.server.settled(shop)
+
+    assert town.stable("renamed", ERRORS, begin, end) == Counts(events=3, trials=33)
+
+
+def test_edges_that_are_written_otherwise_under_way_are_the_same_buckets(town: Town) -> None:
+    [shop] = town.shops["respelt"]
+    begin = town.server.settled(shop)
+    shop.serve(20, took=0.3)
+    town.server.settled(shop)
+    shop.edges = ("0.10", "5e-01")
+    shop.serve(10)
+    found = town.stable("respelt", LATENCY, begin, town.server.settled(shop))
+
+    assert found == Histogram(edges=(0.1, 0.5), cumulative=(10, 30, 30))
 
 
 @rule("R13")

@@ -70,8 +70,16 @@ class Reader:
         matchers = [] if name is None else [("__name__", "=", name)]
         if self.take(r"\{"):
             while not self.take(r"\}"):
-                label, operator = self.need(r"[a-zA-Z_][a-zA-Z0-9_]*"), self.need("=~|!~|!=|=")
-                matchers.append((label, operator, self.string()))
+                quoted = self.text[self.place] == '"'
+                label = self.string() if quoted else self.need(r"[a-zA-Z_][a-zA-Z0-9_]*")
+                operator = self.take("=~|!~|!=|=")
+                if operator is None and not quoted:
+                    raise Unparsable(f"parse error at {self.place}: expected an operator")
+                matchers.append(
+                    ("__name__", "=", label)
+                    if operator is None
+                    else (label, operator, self.string())
+                )
                 self.take(",")
         return matchers
 
@@ -109,6 +117,7 @@ class FakePrometheus:
     def __init__(self, *, closed: bool = True) -> None:
         self.series: dict[Labels, list[tuple[int, float | str]]] = {}
         self.queries: list[str] = []
+        self.forms: list[dict[str, str]] = []
         self.closed = closed
         self.also: dict[str, Any] = {}
 
@@ -123,6 +132,7 @@ class FakePrometheus:
         assert request.content is not None
         form = dict(parse_qsl(request.content.decode(), strict_parsing=True))
         self.queries.append(form["query"])
+        self.forms.append(form)
         try:
             kind, result = self._evaluate(form["query"], round(float(form["time"]) * 1000))
         except Unparsable as why:

@@ -35,13 +35,15 @@ class Shop:
     """One instance of one version of an application: counts requests, and how long they took; it
     can be killed and started again.
 
-    ``codes``: with which it has already answered, a thousand times each.
+    ``codes``: with which it has already answered, a thousand times each. ``edges``: how the edges
+    of its buckets are written.
     """
 
     def __init__(self, app: str, version: str, *codes: str) -> None:
         self.labels = {"app": app, "version": version}
         self.codes: dict[str, int] = {}
         self.buckets = [0, 0, 0]
+        self.edges = tuple(map(str, EDGES))
         self.depth = "2.5"
         self.scrapes = 0
         self.port = 0
@@ -58,6 +60,15 @@ class Shop:
             self.codes[code] = self.codes.get(code, 0) + count
             for i, edge in enumerate((*EDGES, float("inf"))):
                 self.buckets[i] += count if took <= edge else 0
+
+    def show_for_one_scrape(self, less: int, code: str = "200") -> None:
+        """Show so many requests less, until it has been scraped."""
+        with self._lock:
+            self.codes[code] -= less
+            scrapes = self.scrapes
+        wait_until("one scrape", lambda: self.scrapes > scrapes)
+        with self._lock:
+            self.codes[code] += less
 
     def start(self) -> None:
         """Begin to answer, with nothing counted; the second time on the same port."""
@@ -114,7 +125,7 @@ class Shop:
         return {
             (self.instance, "depth", ""),
             *((self.instance, "requests_total", code) for code in codes),
-            *((self.instance, "seconds_bucket", edge) for edge in (*map(str, EDGES), "+Inf")),
+            *((self.instance, "seconds_bucket", edge) for edge in (*self.edges, "+Inf")),
         }
 
     def _text(self) -> str:
@@ -125,7 +136,7 @@ class Shop:
                 for code, count in self.codes.items()
             ]
             lines.append("# TYPE seconds histogram")
-            for edge, count in zip((*map(str, EDGES), "+Inf"), self.buckets, strict=True):
+            for edge, count in zip((*self.edges, "+Inf"), self.buckets, strict=True):
                 lines.append(f"seconds_bucket{self._labels(le=edge)} {count}")
             lines += [
                 f"seconds_sum{self._labels()} 0",

@@ -47,6 +47,11 @@ _LARGEST: Final = 2**63 - 1
 hold.
 """
 
+_WRAPPING: Final = 2**62
+"""Sums of integers from here on may have wrapped: half of what 64 bits hold, which the true sum may
+have left more than once.
+"""
+
 _EXACT: Final = -5000
 """Decimals with more places than this are rounded: nobody has them, and as a fraction they would
 fill the memory.
@@ -74,15 +79,22 @@ class _Senseless(Exception):
 
 
 def measurement(
-    kind: Kind, rows: Sequence[Sequence[object]], names: Sequence[str] | None = None
+    kind: Kind,
+    rows: Sequence[Sequence[object]],
+    names: Sequence[str] | None = None,
+    *,
+    wraps: bool = False,
 ) -> Measurement:
     """What these rows say of a metric of this kind (a ratio, a mean or a value). Never raises.
 
     ``names``: how the numbers of a row are called in messages; by default as in `COLUMNS`. NULL,
-    NaN and infinity are `NoData`.
+    NaN and infinity are `NoData`. ``wraps``: they come from a system whose sums of integers may
+    begin again at the other end of 64 bits, so that large ones are `NoAnswer`.
     """
     shown = COLUMNS[kind] if names is None else names
     try:
+        if wraps and kind is Kind.MEAN:
+            _refuse_wrapped(_only(rows, shown, kind), shown)
         return _MAKERS[kind](rows, shown)
     except _Missing as missing:
         return NoData(str(missing))
@@ -148,6 +160,33 @@ def _mean(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement
             "sum(x * x)"
         )
     return Moments(n=count, mean=_float(mean, names[1]), m2=_float(max(m2, Fraction(0)), names[2]))
+
+
+def _refuse_wrapped(row: Sequence[object], names: Sequence[str]) -> None:
+    """Raise for a sum of integers that may have wrapped: it is near the end of what 64 bits hold,
+    or what it must be at least, by the other numbers, is.
+    """
+    n, total, squares = row
+    if isinstance(total, numbers.Integral) and abs(int(total)) >= _WRAPPING:
+        raise _Senseless(_wrapped(total, names[1], "sum(toFloat64(x))"))
+    if isinstance(squares, numbers.Integral):
+        least = abs(int(squares))
+        if (
+            isinstance(n, numbers.Integral)
+            and int(n) > 0
+            and isinstance(total, Decimal | numbers.Real)
+        ):
+            found, count = _number(total, names[1]), _count(n, names[0])
+            least = max(least, int(found * found / count))
+        if least >= _WRAPPING:
+            raise _Senseless(_wrapped(squares, names[2], "sum(toFloat64(x) * x)"))
+
+
+def _wrapped(value: object, name: str, mend: str) -> str:
+    return (
+        f"{name} is {_shown(value)}, an integer where there must be 2^62 or more: it may have "
+        f"wrapped; write {mend}"
+    )
 
 
 def _value(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measurement:

@@ -114,7 +114,8 @@ class Limit(Unweighted):
             given = bound.floor if isinstance(bound, Times) else bound
             if given is not None and not self._fits(given):
                 problems.append(
-                    f"{name}={bound!r}: a {kind.value} takes {EXAMPLE_BOUND[kind]} or times(1.5)"
+                    f"{name}={fields.brief(bound)}: a {kind.value} takes {EXAMPLE_BOUND[kind]} or "
+                    "times(1.5)"
                 )
         if (kind is Kind.LATENCY) is not (self.quantile is not None):
             problems.append(
@@ -124,17 +125,15 @@ class Limit(Unweighted):
             )
         elif self.quantile is not None and not 0 < self.quantile < 1:
             problems.append(
-                f"quantile={self.quantile!r} is not between 0 and 1; the 99th percentile is "
-                "quantile=0.99"
+                f"quantile={fields.brief(self.quantile)} is not between 0 and 1; the 99th "
+                "percentile is quantile=0.99"
             )
         return problems
 
     def _fits(self, given: object) -> bool:
         if self.metric.kind in (Kind.RATIO, Kind.LATENCY):
             return isinstance(given, type_of_bound[self.metric.kind])
-        return (
-            isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
-        )
+        return fields.is_finite(given)
 
     def _default_sample(self) -> int:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
@@ -159,7 +158,7 @@ class Limit(Unweighted):
         is_metric(self, None, self.metric)
         return (
             self.metric.name
-            if self.quantile is None
+            if not fields.is_finite(self.quantile)  # None, or what `_problems` refuses
             else f"{self.metric.name}-p{self.quantile * 100:g}"
         )
 

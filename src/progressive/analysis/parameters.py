@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any, Final, TypeGuard
 
@@ -63,7 +62,10 @@ def comparing_problems(than: Track) -> Iterator[str]:
 def margin_problems(margin: object) -> Iterator[str]:
     """Yield why this is not a valid margin, if it is not."""
     if not is_number(margin) or not 1 <= margin <= MOST_MARGIN:
-        yield f"margin={margin!r} is the ratio still tolerated, from 1.0 to {MOST_MARGIN:g}"
+        yield (
+            f"margin={fields.brief(margin)} is the ratio still tolerated, from 1.0 to "
+            f"{MOST_MARGIN:g}"
+        )
 
 
 def no_data_on(track: Track, measured: Measurement, nothing: str) -> str:
@@ -81,7 +83,7 @@ def is_metric(_: object, __: object, value: Any) -> None:
 
 def is_number(value: object) -> TypeGuard[float]:
     """Return whether this is a finite number; a bool is not one."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return fields.is_finite(value)
 
 
 def samples_of(measured: Measurement) -> tuple[float, ...]:

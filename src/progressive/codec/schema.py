@@ -278,6 +278,8 @@ def _plain(kind: type[Any], what: str) -> tuple[Dump, Load]:
 def _load_float(data: Any, path: str) -> float:
     if isinstance(data, bool) or not isinstance(data, int | float):
         raise StateError(f"expected a number, got {short(data)}", path=path)
+    if not fields.is_finite(data):
+        raise StateError(f"{short(data)} is too large for a number", path=path)
     return data
 
 

@@ -19,8 +19,10 @@ API.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import attrs
@@ -68,12 +70,25 @@ _QUOTES: Final = frozenset("\"'`")
 _NOTHING_THERE: Final = (204, 404)
 """Statuses that say that there is nothing: no content, and nobody of this name."""
 
-_SECRET_PARAMS: Final = frozenset(
-    {"apikey", "appkey", "token", "accesstoken", "auth", "password", "secret", "signature"}
+_SECRET: Final = re.compile(
+    r"^key$"
+    r"|(?<![a-z])(?:api|app|access|secret|private|auth|subscription|license|client)-?key$"
+    r"|(?<![a-z])(?:(?:client|app|api)-?)?secret$"
+    r"|(?<![a-z])(?:(?:access|auth|api|id|refresh|bearer)-?)?token$"
+    r"|(?<![a-z])(?:passw(?:or)?d|pwd|passphrase|jwt|bearer|sig|signature|auth|authorization"
+    r"|credentials?)$"
 )
-"""Names of credentials, without what parts their words. An address is written down with every look,
-and in the logs of every proxy.
+"""What a parameter's name ends with that is a credential: an address is written down with every
+look, and in the logs of every proxy. Its words are parted by ``-`` here.
 """
+
+_HARMLESS: Final = re.compile(r"(?:page|next|continuation|cursor|sync)-?token$")
+
+
+def _is_secret(name: str) -> bool:
+    words = re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower())
+    plain = words.strip("-")
+    return bool(_SECRET.search(plain)) and not _HARMLESS.search(plain)
 
 
 def _pairs(value: Mapping[str, str] | tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
@@ -88,7 +103,7 @@ def _are_params(instance: object, attribute: attrs.Attribute[Any], value: Any) -
             "'{version}'}"
         )
     for name, text in value:
-        if re.sub(r"[^a-z]", "", str(name).lower()) in _SECRET_PARAMS:
+        if _is_secret(str(name)):
             raise StrategyError(
                 f"{where}: {name!r} is a credential, and addresses are logged; give it as "
                 "Http(credentials={'X-Name': ...})"
@@ -120,6 +135,9 @@ class Endpoint:
     kind of the metric: a ratio has ``events`` and ``trials``; a mean ``n``, ``sum`` and ``squares``
     (the sum of squares); a value ``value``, a number or a list of samples.
 
+    ``texts``: its numbers are texts, as those of VictoriaLogs and Loki are; an empty text and "NaN"
+    are no data then.
+
     No data are: the status 404 or 204, null at a path or on the way there, and an empty list on the
     way. A name that is not there at all, a text or true where a number should be, is an error.
     """
@@ -131,6 +149,7 @@ class Endpoint:
     times: TimeForm = attrs.field(
         default=TimeForm.ISO, kw_only=True, converter=time_form, validator=is_time_form
     )
+    texts: bool = attrs.field(default=False, kw_only=True, validator=fields.is_a(bool, "True"))
     events: str | None = _path(Kind.RATIO)
     trials: str | None = _path(Kind.RATIO)
     n: str | None = _path(Kind.MEAN)
@@ -194,17 +213,49 @@ class Endpoint:
                 f"{missing} in the answer; correct the path, or let the system answer null where "
                 "it has nothing"
             )
+        if self.texts:
+            row = [
+                [_number_of(part) for part in each] if isinstance(each, list) else _number_of(each)
+                for each in row
+            ]
         rows = (
             [(each,) for each in row[0]]
             if kind is Kind.VALUE and isinstance(row[0], list)
             else [row]
         )
+        found = any(isinstance(each, str) for values in rows for each in values)
         places = [f"$.{path}" if path else "$" for path in paths]
-        return measurement(
+        measured = measurement(
             kind,
             rows,
             [f"{name} (at {place})" for name, place in zip(COLUMNS[kind], places, strict=True)],
+            wraps=True,
         )
+        if found and not self.texts and isinstance(measured, NoAnswer):
+            return NoAnswer(f"{measured.why}, or write texts=True if all of its numbers are texts")
+        return measured
+
+
+_INTEGER: Final = re.compile(r"[+-]?\d{1,400}")
+_DECIMAL: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,5})?")
+_LONGEST: Final = 400
+"""Characters of a number: more than the largest float has digits."""
+
+_NO_NUMBERS: Final = {"nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
+
+
+def _number_of(value: object) -> object:
+    """A text as the number that it is, and None if it is empty; anything else as it is."""
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return value
+    text = value.strip()
+    if not text:
+        return None
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _DECIMAL.fullmatch(text):
+        return Decimal(text)
+    return _NO_NUMBERS.get(text.lower(), value)
 
 
 def _filled(template: str, names: Mapping[str, object], quoted: Callable[[str], str]) -> str:
@@ -301,5 +352,11 @@ class JsonHttp(Provider[Request, Response]):
             tracks,
             found,
             query="\n".join(sent),
-            meaning=("json_http/1", *attrs.astuple(endpoint)),
+            # What is left as it was before there was a word for it means the same.
+            meaning=(
+                "json_http/1",
+                *attrs.astuple(
+                    endpoint, filter=lambda field, value: field.name != "texts" or bool(value)
+                ),
+            ),
         )

@@ -6,10 +6,11 @@ A converter leaves a wrong value as it is, for the validator of the same field t
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 import attrs
 
@@ -124,6 +125,22 @@ def name(value: object, what: str) -> str:
     )
 
 
+LARGEST: Final = 10**308
+"""The largest whole number that is taken: all that is counted becomes a float somewhere."""
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Is this a number (a bool is none) that a float can hold? Whole numbers of 309 digits are too
+    large for one.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def at_least(least: int) -> Callable[[object, attrs.Attribute[Any], object], None]:
     """A validator: a whole number, ``least`` or more (a bool is not one).
 
@@ -132,7 +149,7 @@ def at_least(least: int) -> Callable[[object, attrs.Attribute[Any], object], Non
     """
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if type(value) is not int or value < least:
+        if type(value) is not int or not least <= value <= LARGEST:
             whole(value, where(instance, attribute), least=least)
 
     return check
@@ -140,9 +157,11 @@ def at_least(least: int) -> Callable[[object, attrs.Attribute[Any], object], Non
 
 def whole(value: object, what: str, *, least: int = 0) -> int:
     """Return ``value`` if it is a whole number of at least ``least``; ``what`` is for the error."""
-    if type(value) is int and value >= least:
+    if type(value) is int and least <= value <= LARGEST:
         return value
-    raise StrategyError(f"{what}: {value!r} must be a whole number, {least} or more")
+    if type(value) is int and value > LARGEST:
+        raise StrategyError(f"{what}: {brief(value)} is too large; 10^308 is the largest")
+    raise StrategyError(f"{what}: {brief(value)} must be a whole number, {least} or more")
 
 
 optional = attrs.validators.optional
@@ -172,7 +191,12 @@ def a(kind: type[Any], value: Any, what: str, such: str) -> Any:
 
 def brief(value: object) -> str:
     """Return the ``repr`` of a value for a message, or only its type if that is long."""
-    text = repr(value)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"a whole number of {value.bit_length()} bits"
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits, in anything
+        return f"{type(value).__name__}(...)"
     return text if len(text) <= 60 else f"{type(value).__name__}(...)"
 
 

@@ -125,9 +125,10 @@ class Window:
 
 
 def _finite(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not fields.is_finite(value):
         raise StrategyError(
-            f"{what}: {value!r} is not a finite number; answer NoData(...) where there is none"
+            f"{what}: {fields.brief(value)} is not a finite number; answer NoData(...) where there "
+            "is none"
         )
     return value
 
@@ -138,7 +139,11 @@ _NUMBERS = frozenset({int, float})
 
 def _are_finite(values: tuple[float, ...], what: str) -> None:
     """Check that all are finite, quickly where they are: every look has some dozens."""
-    if not (_NUMBERS.issuperset(map(type, values)) and all(map(math.isfinite, values))):
+    try:
+        finite = _NUMBERS.issuperset(map(type, values)) and all(map(math.isfinite, values))
+    except OverflowError:
+        finite = False
+    if not finite:
         _ = [_finite(value, what) for value in values]
 
 
@@ -181,7 +186,8 @@ class Histogram:
     def __attrs_post_init__(self) -> None:
         edges, counts = self.edges, self.cumulative
         _are_finite(edges, "histogram.edges")
-        if not _WHOLE.issuperset(map(type, counts)) or min(counts, default=0) < 0:
+        whole = _WHOLE.issuperset(map(type, counts))
+        if not whole or min(counts, default=0) < 0 or max(counts, default=0) > fields.LARGEST:
             _ = [fields.whole(count, "histogram.cumulative") for count in counts]
         if not edges or not all(map(lt, edges, edges[1:])):
             raise StrategyError(

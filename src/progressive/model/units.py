@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 from fractions import Fraction
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import attrs
 
 from progressive.errors import StrategyError
+
+from . import fields
 
 __all__ = [
     "MILLION",
@@ -69,13 +70,8 @@ def percent(value: float) -> Percent:
 
     ``value`` is from 0 to 100, both included, in steps of 0.0001. Raises `StrategyError` otherwise.
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not 0 <= value <= 100
-    ):
-        raise StrategyError(f"percent({value!r}): expected a number from 0 to 100")
+    if not fields.is_finite(value) or not 0 <= value <= 100:
+        raise StrategyError(f"percent({fields.brief(value)}): expected a number from 0 to 100")
     ppm = round(value * 10_000)
     if abs(value * 10_000 - ppm) > 1e-6:
         raise StrategyError(
@@ -115,14 +111,9 @@ def geometric(
     """
     exact = Fraction(_ppm_above_zero(first, "geometric"))
     unit = _ppm_above_zero(multiple_of, "geometric(multiple_of=)")
-    if (
-        isinstance(factor, bool)
-        or not isinstance(factor, int | float)
-        or not math.isfinite(factor)
-        or factor <= 1
-    ):
+    if not fields.is_finite(factor) or factor <= 1:
         raise StrategyError(
-            f"geometric(factor={factor!r}): expected a finite number above 1, such as 2"
+            f"geometric(factor={fields.brief(factor)}): expected a finite number above 1, such as 2"
         )
     if exact % unit:
         raise StrategyError(
@@ -168,13 +159,8 @@ def times(factor: float, *, floor: Percent | timedelta | float | None = None) ->
     * ``floor`` (in the unit of the metric): a bound that is always allowed, so that one error
       beside a stable without any is not a breach.
     """
-    if (
-        isinstance(factor, bool)
-        or not isinstance(factor, int | float)
-        or not math.isfinite(factor)
-        or factor <= 0
-    ):
-        raise StrategyError(f"times({factor!r}): expected a finite number above 0")
+    if not fields.is_finite(factor) or factor <= 0:
+        raise StrategyError(f"times({fields.brief(factor)}): expected a finite number above 0")
     return Times(float(factor), floor)
 
 
@@ -192,21 +178,32 @@ def format_duration(duration: timedelta) -> str:
     return " ".join(parts)
 
 
+def _duration(name: str, value: float, unit: str) -> timedelta:
+    try:
+        return timedelta(**{unit: value})
+    except (OverflowError, ValueError):  # too large, or not a number
+        pass
+    raise StrategyError(
+        f"{name}({fields.brief(value)}): a duration is a finite number, of at most "
+        f"{timedelta.max.days} days"
+    )
+
+
 def ms(value: float) -> timedelta:
     """Make a duration of ``value`` milliseconds."""
-    return timedelta(milliseconds=value)
+    return _duration("ms", value, "milliseconds")
 
 
 def seconds(value: float) -> timedelta:
     """Make a duration of ``value`` seconds."""
-    return timedelta(seconds=value)
+    return _duration("seconds", value, "seconds")
 
 
 def minutes(value: float) -> timedelta:
     """Make a duration of ``value`` minutes."""
-    return timedelta(minutes=value)
+    return _duration("minutes", value, "minutes")
 
 
 def hours(value: float) -> timedelta:
     """Make a duration of ``value`` hours."""
-    return timedelta(hours=value)
+    return _duration("hours", value, "hours")

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from tests.support.rules import rule
 from tests.support.scraped import BUCKETS, QUEUE, RATIO, RELEASE, START, World, scraping, vector
 
 from progressive.adapters.flow import feed
-from progressive.adapters.http import Malformed, Response
+from progressive.adapters.http import Malformed, Request, Response
 from progressive.errors import Failure, MetricsError
-from progressive.metrics.prometheus import ERRORS, LATENCY, PromQL
-from progressive.model.measurement import Gauge, Metric, NoAnswer, NoData, Window
+from progressive.metrics.prometheus import (
+    ERRORS,
+    LATENCY,
+    REQUEST_RATE,
+    Counter,
+    PromQL,
+    Rate,
+    Ratio,
+)
+from progressive.model.measurement import Counts, Gauge, Metric, NoAnswer, NoData, Window
 from progressive.model.traffic import Track
 from progressive.model.units import seconds
 
@@ -119,6 +128,90 @@ def test_a_part_of_the_samples_is_no_answer_for_any_track(
 
     assert [type(measured) for _, measured in look.tracks] == [NoAnswer, NoAnswer]
     assert look.query.startswith("requests_total{")
+
+
+@rule("R13")
+@pytest.mark.parametrize(
+    ("warnings", "said"),
+    [
+        (["PromQL info: metric might not be a counter"], None),
+        (
+            ['PromQL warning: bucket label "le" is missing or has a malformed value'],
+            "the query asks for something else than it seems; correct it. The server warns: PromQL",
+        ),
+        (
+            ["encountered a mix of histograms and floats for metric name"],
+            "the query asks for something else than it seems; correct it. The server warns: enc",
+        ),
+        (["results truncated due to limit"], "the answer is not complete; the server warns: resul"),
+        (
+            ["PromQL info: of no meaning", "PromQL warning: a", "store is down"],
+            "the answer is not complete; the server warns: PromQL warning: a; store is down",
+        ),
+    ],
+)
+@pytest.mark.parametrize("counts", [True, False])
+def test_only_what_says_that_a_part_did_not_answer_is_incomplete(
+    world: World, warnings: list[str], said: str | None, counts: bool
+) -> None:
+    """For counts and for a query of one's own."""
+    for second in range(2):
+        world.scrape(second, _200=second)
+    world.server.also = {"warnings": warnings}
+    found = world.stable(0, 1) if counts else asked(vector("3", warnings=warnings))
+
+    if said is None:
+        assert found in (Counts(events=0, trials=1), Gauge(samples=(3.0,)))
+    else:
+        assert isinstance(found, NoAnswer)
+        assert found.why.startswith(said)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize(
+    ("query", "metric"),
+    [
+        (BUCKETS, LATENCY),
+        (Rate(Counter("seconds_count", version="version")), REQUEST_RATE),
+        (
+            Ratio(
+                events=Counter("seconds_count", version="version").where(code="500"),
+                total=Counter("seconds_count", version="version"),
+            ),
+            ERRORS,
+        ),
+    ],
+    ids=["buckets", "rate", "ratio"],
+)
+def test_a_version_whose_histogram_is_native_is_named(
+    query: Any, metric: Metric, version: str
+) -> None:
+    """It has no series for its buckets and its count, whichever the version is."""
+    asked_for = []
+
+    def server(request: Request) -> Response:
+        query = dict(parse_qsl((request.content or b"").decode()))["query"]
+        asked_for.append(query)
+        if not query.startswith("seconds{"):
+            return Response(body=other("matrix", []))
+        labels = {"__name__": "seconds", "version": version}
+        return Response(
+            body=other("matrix", [{"metric": labels, "histograms": [[0, {"count": "1"}]]}])
+        )
+
+    flow = scraping(query, metric)._measure(
+        RELEASE, metric, tuple(Track), Window(START, START + seconds(30)), None
+    )
+    look = feed(flow, server)
+    of, beside = (
+        (Track.STABLE, Track.CANDIDATE) if version == "v1" else (Track.CANDIDATE, Track.STABLE)
+    )
+
+    found = look.of(of)
+    assert isinstance(found, NoAnswer)
+    assert "seconds is a native histogram" in found.why
+    assert isinstance(look.of(beside), NoData)
+    assert asked_for[1] == 'seconds{version=~"v1|v2"}[3s]'
 
 
 def test_native_histograms_are_named_as_what_they_are() -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.fake_prometheus import Reader, parsed
 from tests.support.rules import rule
-from tests.support.scraped import INJECTION, QUEUE, START, ZERO, scraping, vector
+from tests.support.scraped import INJECTION, QUEUE, RELEASE, START, ZERO, scraping, vector
 
 from progressive.adapters.flow import feed
 from progressive.adapters.http import Response
@@ -67,6 +67,66 @@ def test_a_query_that_can_not_be_filled_is_refused_when_it_is_written(
 ) -> None:
     with pytest.raises(StrategyError, match=re.escape(said)):
         PromQL(template)
+
+
+OF = 'sum(rate(x{version="{backend}",code!="200"}[{window}]))'
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        f"{OF} > 0.01",
+        f"{OF} / {OF} >= 0.01",
+        f"({OF} < 0.01)",
+        f"-({OF} == 0)",
+        f"0.01 < {OF}",
+        f"{OF} != on(job) group_left(a) {OF}",
+        f"count({OF} > 5)",
+        f"count by (job) ({OF} > 5)",
+        f"count without (job)({OF} > 5)",
+        f"{OF} # > bool\n> 3",
+        f"({OF} > 1) and {OF}",
+        f"(({OF}) > 2)",
+    ],
+)
+def test_a_comparison_that_answers_nothing_when_all_is_well_is_refused(template: str) -> None:
+    """At the top, within brackets or a count, on either side, and with any sign."""
+    with pytest.raises(StrategyError, match=r"without bool is a filter.*write \S+ bool, which"):
+        PromQL(template)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        f"{OF} > bool 0.01",
+        f"{OF} >bool 0.01",
+        f"{OF} > bool on(job) {OF}",
+        f"{OF} > 0.01 or vector(0)",
+        f"({OF} > 0.01) or vector(0)",
+        f"{OF} / ({OF} > 0)",
+        f"{OF} and {OF} > 100",
+        f"{OF} unless ({OF} < 100)",
+        f"avg({OF} > 0)",
+        f"sum by (job) ({OF} > 0)",
+        f"{OF} # > 3",
+        'max(x{version="{backend}",a=">",b!="1",c=~"<.*"})',
+    ],
+)
+def test_other_comparisons_are_taken(template: str) -> None:
+    assert PromQL(template).query == template
+
+
+def test_only_what_was_scraped_within_three_intervals_answers() -> None:
+    """Prometheus knows one word for it, VictoriaMetrics another; queries for counts need neither,
+    as they read the times of the samples.
+    """
+    provider = scraping(PromQL('max(depth{version="{backend}"})'), QUEUE)
+    request = next(
+        provider._measure(RELEASE, QUEUE, (Track.STABLE,), Window(START, START + seconds(9)), None)
+    )
+
+    assert request.content is not None
+    assert b"&lookback_delta=3s&max_lookback=3s" in request.content
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support.fake_prometheus import FakePrometheus, parsed
+from tests.support.rules import rule
 from tests.support.scraped import (
     BOTH,
     BUCKETS,
@@ -27,11 +28,13 @@ from progressive.errors import MetricsError, StrategyError
 from progressive.metrics.prometheus import (
     ERRORS,
     LATENCY,
+    REQUEST_RATE,
     Buckets,
     Counter,
     Http,
     Not,
     Prometheus,
+    Rate,
     Ratio,
     Regex,
     errors,
@@ -120,6 +123,33 @@ def test_labels_choose_among_what_the_server_sent(world: World) -> None:
     assert world.stable(0, 1, Ratio(events=requests.where(zone=""), total=requests)) == Counts(
         events=4, trials=4
     )
+
+
+@rule("R42")
+def test_names_of_opentelemetry_are_quoted(world: World) -> None:
+    """In a selector of one name and of several, as a label of all versions and of one."""
+    failures = Counter("http.server.failures", version="service.version", labels={"k8s.pod-x": "1"})
+    requests = Counter("http.server.requests_total", version="service.version")
+    for second in range(2):
+        for name in ("http.server.failures", "http.server.requests_total", "httpxserver.failures"):
+            world.server.add(
+                ZERO + second * 1000,
+                second,
+                name=name,
+                job="shop",
+                instance="a",
+                **{"service.version": "v1", "k8s.pod-x": "1"},
+            )
+
+    assert world.stable(0, 1, Rate(failures), REQUEST_RATE) == Gauge(samples=(1.0,))
+    assert world.stable(0, 1, Ratio(events=failures, total=requests)) == Counts(events=1, trials=1)
+    assert world.server.queries == [
+        '{"http.server.failures","k8s.pod-x"="1","service.version"=~"v1|v2"}[7s]',
+        (
+            '{__name__=~"http\\\\.server\\\\.failures|http\\\\.server\\\\.requests_total",'
+            '"service.version"=~"v1|v2"}[7s]'
+        ),
+    ]
 
 
 def test_versions_may_be_told_apart_by_several_labels(world: World) -> None:
@@ -233,8 +263,8 @@ def test_other_buckets_are_another_question_and_none_yet_are_no_question(world: 
             "is not the name of a series; give it without braces",
         ),
         (
-            lambda: Counter("x", version="v", labels={"a-b": "c"}),
-            "'a-b' is not the name of a label",
+            lambda: Counter("x", version="v", labels={"a b": "c"}),
+            "'a b' is not the name of a label",
         ),
         (
             lambda: Counter("x", version="v", labels={"__name__": "c"}),

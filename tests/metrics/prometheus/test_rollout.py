@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 
 import attrs
+import pytest
 from tests.support.fake_prometheus import FakePrometheus
 from tests.support.rules import rule
 
@@ -67,6 +69,26 @@ class Scraped:
         return feed(self.provider._measure(release, metric, tracks, window, since), self.server)
 
 
+def told(
+    shown: Callable[[str, int], dict[str, int]], up: Callable[[str, int], bool] = lambda _, __: True
+) -> Outcome:
+    """A rollout whose two versions show these answers by code, every 15 s, all of them quick."""
+    server = FakePrometheus()
+    for second in range(-600, 5400, 15):
+        for version in ("v1", "v2"):
+            labels = {"job": f"job-{version}", "instance": version}
+            at = (ZERO + second) * 1000 + (700 if version == "v2" else 0)
+            if codes := shown(version, second):
+                if up(version, second):
+                    server.add(at, 1, name="up", **labels)
+                for code, count in codes.items():
+                    server.add(at, count, version=version, code=code, **labels)
+                every = sum(codes.values())
+                for le in ("0.1", "0.5", "1", "+Inf"):
+                    server.add(at, every, name="seconds_bucket", version=version, le=le, **labels)
+    return play(CANARY, RELEASE, metrics=[Scraped(server)], router=MemoryRouter())
+
+
 def rolled_out(
     candidate: Callable[[int], tuple[int, int, str] | None],
 ) -> tuple[Outcome, MemoryRouter]:
@@ -127,3 +149,62 @@ def test_buckets_that_change_under_way_begin_the_evidence_anew_and_stop_nothing(
     )
 
     assert outcome.exit_code == 0
+
+
+@rule("R13")
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_an_older_value_of_a_counter_of_errors_costs_nobody_a_rollout(version: str) -> None:
+    """Of either version, and of its good answers as well as of its errors."""
+
+    def shown(of: str, second: int) -> dict[str, int]:
+        late = of == version and second in (135, 915)
+        return {
+            "200": 10 * (second + 600) - 200 * late,
+            "500": 2000 + (second + 600) // 60 - late,
+        }
+
+    assert told(shown).exit_code == 0
+
+
+@rule("R13", "R14", "R17")
+@pytest.mark.parametrize("versions", [("v2",), ("v1", "v2")])
+def test_a_version_whose_deltas_are_kept_raw_is_never_promoted(versions: tuple[str, ...]) -> None:
+    """It fails 30 of about 100 in each export, and its errors never rise."""
+
+    def shown(of: str, second: int) -> dict[str, int]:
+        if of not in versions:
+            return {"200": 10 * (second + 600), "500": 1}
+        return {"200": 45 + second // 15 * 7 % 11, "500": 30 if of == "v2" else 1}
+
+    outcome = told(shown)
+
+    assert outcome.exit_code != 0
+    assert "delta temporality" in str(outcome)
+
+
+@rule("R13", "R14")
+def test_several_processes_behind_one_target_are_named_before_anything_is_raised() -> None:
+    """From stable alone: which of its workers answers a scrape is chance."""
+    chance = random.Random(7)
+
+    def shown(_: str, second: int) -> dict[str, int]:
+        return {"200": 5 * (second + 600) + chance.choice((0, 900)), "500": chance.choice((0, 3))}
+
+    outcome = told(shown)
+
+    assert outcome.exit_code != 0
+    assert "several processes behind one target" in str(outcome)
+
+
+@rule("R13")
+def test_a_zero_at_the_creation_of_the_candidates_counters_is_none_of_its_requests() -> None:
+    """Its job is first scraped when the rollout begins, with the errors of its first minutes."""
+
+    def shown(of: str, second: int) -> dict[str, int]:
+        if of == "v1":
+            return {"200": 10 * (second + 600), "500": (second + 600) // 25}
+        if second == -180:
+            return {"200": 0, "500": 0}
+        return {"200": 1680 + 10 * second, "500": 120 + second // 25} if second >= 0 else {}
+
+    assert told(shown, up=lambda of, second: of == "v1" or second >= 0).exit_code == 0

@@ -17,8 +17,9 @@ out of raw samples.
 
 An event counts in the window in which it was scraped, which is up to one scrape interval after it
 happened. So give an analysis a warm-up of at least that, if what came just before it shall stay
-out. What a server has of versions is told apart by labels; relabelling in the middle of a rollout
-looks like new counters.
+out. What a server has of versions is told apart by labels. A series that goes on under other labels
+is one counter, if its version, job, instance and name stay the same. `counting` says what odd forms
+of samples mean, and the page "What a raw counter's samples mean" what a server makes of them.
 """
 
 from __future__ import annotations

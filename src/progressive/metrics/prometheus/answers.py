@@ -4,7 +4,6 @@ used, with why.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -13,12 +12,19 @@ import attrs
 from progressive.adapters.http import Malformed, Response, get_path
 from progressive.errors import Failure, MetricsError
 
-from .series import Series, Unusable
+from .counting import Unusable, counts_of
+from .series import Series
 
-__all__ = ["Answer", "Unusable", "answer_of", "number_of", "series_of"]
+__all__ = ["Answer", "Unusable", "answer_of", "native", "natives_of", "number_of", "series_of"]
 
 _PASSING: Final = frozenset({"timeout", "canceled", "unavailable", "internal"})
 """Types of errors that may be gone when one asks again."""
+
+_INFORMATION: Final = "PromQL info"
+"""How an information begins that Prometheus 2.53 puts among the warnings."""
+
+_OF_THE_QUERY: Final = ("PromQL warning", "encountered a mix of")
+"""What is in warnings about the query, whatever did or did not answer."""
 
 _WORDS: Final = 300
 """Characters of the server's own words."""
@@ -49,11 +55,7 @@ def answer_of(response: Response) -> Answer:
         raise MetricsError(
             f"the metrics server refused the query: {kind}: {words}", failure=failure
         )
-    if body.get("warnings"):
-        raise Unusable(
-            "the answer is not complete; the server warns: "
-            f"{_said(get_path(body, 'warnings', list))}"
-        )
+    _refuse_warnings(get_path(body, "warnings", list) if body.get("warnings") else [])
     if body.get("isPartial"):
         raise Unusable(
             "the answer is not complete: the server says isPartial (a part of its storage did not "
@@ -61,6 +63,31 @@ def answer_of(response: Response) -> Answer:
         )
     return Answer(
         type=get_path(body, "data.resultType", str), result=get_path(body, "data.result", list)
+    )
+
+
+def _refuse_warnings(warnings: list[Any]) -> None:
+    """Raise `Unusable` if a part did not answer, or if the query asks for something else than it
+    seems. Some versions put their informations among the warnings, which say nothing of either.
+    """
+    told = [str(each) for each in warnings if not str(each).startswith(_INFORMATION)]
+    query = [each for each in told if any(word in each for word in _OF_THE_QUERY)]
+    if len(query) < len(told):
+        raise Unusable(f"the answer is not complete; the server warns: {_said(told)}")
+    if query:
+        raise Unusable(
+            "the query asks for something else than it seems; correct it. The server warns: "
+            f"{_said(query)}"
+        )
+
+
+def natives_of(answer: Answer) -> tuple[Series, ...]:
+    """The native histograms of an answer, by their labels, without samples."""
+    found = [get_path(each, "", dict) for each in answer.result if answer.type == "matrix"]
+    return tuple(
+        Series(labels=get_path(each, "metric", dict), samples=())
+        for each in found
+        if "histograms" in each
     )
 
 
@@ -126,16 +153,21 @@ def series_of(answer: Answer) -> tuple[Series, ...]:
     return tuple(_series(get_path(each, "", dict)) for each in answer.result)
 
 
+def native(name: str) -> str:
+    """Why a native histogram is no answer, and what to do."""
+    return (
+        f"{name} is a native histogram, which is not read; let the server keep classic buckets too "
+        "(always_scrape_classic_histograms; with convert_classic_histograms_to_nhcb there are none)"
+    )
+
+
 def _series(found: dict[str, Any]) -> Series:
     labels = get_path(found, "metric", dict)
     if not all(isinstance(value, str) for value in labels.values()):
         raise Malformed("the value of a label is not a string")
     name = get_path(found, "metric.__name__", str)
     if "histograms" in found or "histogram" in found:
-        raise Unusable(
-            f"{name} is a native histogram, which is not read; let the server keep classic buckets "
-            "too"
-        )
+        raise Unusable(native(name))
     samples = [
         _sample(each)
         for each in (
@@ -144,15 +176,5 @@ def _series(found: dict[str, Any]) -> Series:
             else [get_path(found, "value", list)]
         )
     ]
-    # A stale marker (the series ended) is shown as NaN by VictoriaMetrics, and left out by
-    # Prometheus. Two servers that store the same scrape into one database leave each sample twice.
-    counts = {moment: _count(name, number) for moment, number in samples if not math.isnan(number)}
-    return Series(labels=labels, samples=tuple(sorted(counts.items())))
-
-
-def _count(name: str, number: float) -> int:
-    if math.isfinite(number) and number >= 0 and number.is_integer():
-        return int(number)
-    raise Unusable(
-        f"{name} shows {number:g}, which is no count; a counter of events rises in whole numbers"
-    )
+    # Two servers that store the same scrape into one database leave each sample twice.
+    return Series(labels=labels, samples=counts_of(name, samples))

@@ -19,6 +19,8 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.release import Release, Version
 
+from .comparisons import bare_comparison
+
 __all__ = [
     "Match",
     "Not",
@@ -39,6 +41,10 @@ __all__ = [
 
 _METRIC: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_QUOTED: Final = re.compile(r"[^\s\"'`{}\\,=~!]+")
+"""Names that Prometheus 3 and VictoriaMetrics take in quotes (UTF-8), such as those of
+OpenTelemetry. Signs that look like a selector are left to be refused.
+"""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 
@@ -160,7 +166,7 @@ def matches(match: Match, value: str) -> bool:
 
 def is_metric(name: object, what: str) -> str:
     """``name`` if it is the name of a series."""
-    if isinstance(name, str) and _METRIC.fullmatch(name):
+    if isinstance(name, str) and _QUOTED.fullmatch(name) and name.isprintable():
         return name
     raise StrategyError(
         f"{what}: {name!r} is not the name of a series; give it without braces, and the labels as "
@@ -170,25 +176,33 @@ def is_metric(name: object, what: str) -> str:
 
 def is_label(name: object, what: str) -> str:
     """``name`` if it is the name of a label."""
-    if isinstance(name, str) and _LABEL.fullmatch(name) and name != "__name__":
+    named = isinstance(name, str) and _QUOTED.fullmatch(name) and name.isprintable()
+    if isinstance(name, str) and named and name != "__name__":
         return name
     raise StrategyError(
-        f"{what}: {name!r} is not the name of a label; use letters, digits and _ (no digit first)"
+        f"{what}: {name!r} is not the name of a label; give the name alone, without blanks, quotes "
+        "and braces"
     )
 
 
 def selector(names: Iterable[str], matchers: Iterable[tuple[str, Match]]) -> str:
-    """The series with one of these names whose labels all match."""
+    """The series with one of these names whose labels all match. What is no plain name of
+    Prometheus 2 is in quotes.
+    """
     found = sorted(set(names))
-    head, inner = (
-        (found[0], []) if len(found) == 1 else ("", [f"__name__=~{quoted('|'.join(found))}"])
-    )
+    if len(found) > 1:
+        head, inner = "", [f"__name__=~{quoted('|'.join(map(only, found)))}"]
+    elif _METRIC.fullmatch(found[0]):
+        head, inner = found[0], []
+    else:
+        head, inner = "", [quoted(found[0])]
     inner += [_matcher(label, match) for label, match in matchers]
     return head + (f"{{{','.join(inner)}}}" if inner else "")
 
 
 def _matcher(label: str, match: Match) -> str:
     what, sign = (match.what, "!") if isinstance(match, Not) else (match, "=")
+    label = label if _LABEL.fullmatch(label) else quoted(label)
     if isinstance(what, Regex):
         return f"{label}{sign}~{quoted(what.pattern)}"
     return f"{label}{sign}{'=' if sign == '!' else ''}{quoted(what)}"
@@ -242,6 +256,15 @@ class Template:
                     yield "a placeholder in backticks can't be escaped; use double quotes"
             if "{window}" in piece and kind in ("double", "single", "raw"):
                 yield "{window} is a duration; it must stand outside of quotes, as in [{window}]"
+        bare = "".join(
+            piece if kind == "plain" else "" if kind == "comment" else '""'
+            for kind, piece, _ in self._pieces()
+        )
+        if sign := bare_comparison(bare):
+            yield (
+                f"{sign} without bool is a filter, which answers nothing where it is not so: no "
+                f"data, and not 0; write {sign} bool, which answers 0 or 1"
+            )
         if not named:
             yield (
                 "it is the same for every version; name the version, such as with "

@@ -21,10 +21,11 @@ from progressive.model.measurement import Bad, Kind, Look, Metric, NoAnswer, Win
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 
+from .counting import Unusable
+from .custom import PromQL
 from .promql import Match, Not, Regex
-from .queries import Buckets, PromQL, Query, Rate, Ratio
+from .queries import Buckets, Query, Rate, Ratio
 from .selectors import Counter
-from .series import Unusable
 from .watching import Asking, Found
 
 __all__ = [

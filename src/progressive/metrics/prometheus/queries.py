@@ -7,9 +7,10 @@ extrapolate, lose the first event of every new series, and answer from a target 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import attrs
@@ -28,10 +29,11 @@ from progressive.model.measurement import (
 )
 from progressive.model.traffic import Track
 
-from . import promql as promql
-from .answers import Unusable, number_of
+from .counting import Line, Misread, Unusable
+from .custom import PromQL
+from .histograms import line_of
 from .selectors import Counter, Selected
-from .series import Line, Series
+from .series import Series
 from .watching import Asking, Found, Watched, around
 
 __all__ = ["Buckets", "PromQL", "Query", "Rate", "Ratio"]
@@ -39,6 +41,18 @@ __all__ = ["Buckets", "PromQL", "Query", "Rate", "Ratio"]
 
 def _is_counter(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     fields.a(Counter, value, fields.where(instance, attribute), "Counter({}, version='version')")
+
+
+def _judged(watched: Watched, track: Track, measure: Callable[[], Measurement]) -> Measurement:
+    """What was measured of a version; why not, if it has nothing or nothing usable. What can't be
+    judged for any version is raised.
+    """
+    try:
+        return watched.silent.get(track) or measure()
+    except Misread:
+        raise
+    except Unusable as why:
+        return NoAnswer(str(why))
 
 
 @attrs.frozen
@@ -73,7 +87,9 @@ class Ratio:
         watched = yield from around(asking, (self.events, self.total))
         measured: dict[Track, Measurement] = {}
         for track, [events, total] in watched.mine.items():
-            measured[track] = watched.silent.get(track) or self._measured(watched, events, total)
+            measured[track] = _judged(
+                watched, track, partial(self._measured, watched, events, total)
+            )
             if events and not total:
                 measured[track] = NoAnswer(
                     f"there are events ({self.events.of()}), but nothing of the total "
@@ -119,15 +135,18 @@ class Rate:
         watched = yield from around(asking, (self.counter,))
         measured: dict[Track, Measurement] = {}
         for track, [series] in watched.mine.items():
-            rate = watched.watch.per_second(series, watched.end)
-            short = NoData(
+            measured[track] = _judged(watched, track, partial(self._measured, watched, series))
+        return Found(measured=measured, end=watched.end)
+
+    @staticmethod
+    def _measured(watched: Watched, series: Sequence[Series]) -> Measurement:
+        rate = watched.watch.per_second(series, watched.end)
+        if rate is None:
+            return NoData(
                 "no two samples in this window: it is shorter than the scrape interval, or its job "
                 "was just added"
             )
-            measured[track] = watched.silent.get(track) or (
-                short if rate is None else Gauge(samples=(rate,))
-            )
-        return Found(measured=measured, end=watched.end)
+        return Gauge(samples=(rate,))
 
 
 @attrs.frozen
@@ -166,9 +185,15 @@ class Buckets(Selected):
         shapes: set[tuple[float, ...]] = set()
         for track, [series] in watched.mine.items():
             try:
-                lines = [watched.watch.histogram(group) for group in _grouped(series)]
+                watch = watched.watch
+                lines = [
+                    line_of(group, watch.base, watch.start, watch.scrape)
+                    for group in _grouped(series)
+                ]
                 edges = _shared(line.edges for line in lines)
                 measured[track] = watched.silent.get(track) or self._measured(lines, edges, watched)
+            except Misread:
+                raise
             except Unusable as why:
                 measured[track] = NoAnswer(str(why))
             else:
@@ -217,63 +242,9 @@ def _shared(edges: Iterable[Sequence[float]]) -> tuple[float, ...]:
 def _grouped(buckets: Iterable[Series]) -> Iterable[list[Series]]:
     """The buckets of each histogram: what differs in ``le`` only."""
     groups: dict[object, list[Series]] = {}
-    for each in buckets:
+    for each in (each for each in buckets if each.samples):
         groups.setdefault(tuple(pair for pair in each.key if pair[0] != "le"), []).append(each)
     return groups.values()
-
-
-def _is_template(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    where = fields.where(instance, attribute)
-    text = fields.a(
-        str, value, where, "a query, such as 'sum(queue_depth{{version=\"{{backend}}\"}})'"
-    )
-    if problems := list(promql.Template(text).problems()):
-        raise StrategyError([f"{where}: {problem}" for problem in problems])
-
-
-@attrs.frozen
-class PromQL:
-    """A query of your own, which answers one number for one version:
-    ``PromQL('max(queue_depth{version="{backend}"})')``.
-
-    For metrics of kind value. ``{backend}``, ``{version}`` and ``{service}`` stand within quotes
-    and are escaped there; ``{window}`` is the length of the window as a duration, such as in
-    ``rate(...[{window}])``. It is evaluated at the window's end. Errors and latencies are better
-    counted, with `Ratio` and `Buckets`: what ``rate()`` extrapolates is no count, and no test can
-    be made of it.
-    """
-
-    kind: ClassVar[Kind] = Kind.VALUE
-
-    query: str = attrs.field(validator=_is_template)
-
-    @property
-    def text(self) -> str:
-        """The query, with placeholders."""
-        return self.query
-
-    def look(self, asking: Asking) -> HttpFlow[Found]:
-        """Ask for every version."""
-        template, measured = promql.Template(self.query), dict[Track, Measurement]()
-        for track, version in asking.versions.items():
-            query = template.fill(asking.names(version), max(asking.end - asking.start, 1))
-            try:
-                measured[track] = _gauge(number_of((yield from asking.ask(query, asking.end))))
-            except Unusable as why:
-                measured[track] = NoAnswer(str(why))
-        return Found(measured=measured, end=asking.end)
-
-
-def _gauge(number: float | None) -> Measurement:
-    if number is None:
-        return NoData("the query found nothing (an empty result)")
-    if math.isnan(number):
-        return NoData("the query answers NaN, which is no number (nothing divided by nothing?)")
-    if math.isinf(number):
-        return NoData(
-            f"the query answers {number:+}, which is no number (something divided by nothing?)"
-        )
-    return Gauge(samples=(number,))
 
 
 Query: TypeAlias = Ratio | Rate | Buckets | PromQL

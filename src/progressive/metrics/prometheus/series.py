@@ -10,20 +10,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
-from itertools import pairwise
 from typing import Final, TypeAlias
 
 import attrs
 
-__all__ = ["MISSED", "Line", "Series", "Unusable", "Watch"]
+from .counting import MISSED, Line, Unusable
+
+__all__ = ["MISSED", "Labels", "Line", "Series", "Unusable", "Watch"]
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """The labels of a series, in order."""
-
-
-class Unusable(Exception):
-    """The server answered, but not with numbers that can be judged; says why."""
 
 
 @attrs.frozen(kw_only=True)
@@ -58,48 +54,8 @@ class Series:
         return bisect_right(self.samples, moment, key=lambda sample: sample[0])
 
 
-MISSED: Final = 3
-"""Scrapes in a row that must be missing until a target counts as down: one is lost now and then,
-two on a bad day.
-"""
-
 LONG_AGO: Final = 0
 """Before every window: the first moment of 1970."""
-
-
-@attrs.frozen(kw_only=True)
-class Line:
-    """Counters that one scrape reads together and one restart resets together: a counter, or all
-    buckets of a histogram.
-
-    ``base``: what they showed at the start of the window; None if nobody knows. ``edges``: of the
-    buckets but the last, which has none.
-    """
-
-    samples: tuple[tuple[int, tuple[int, ...]], ...]
-    base: tuple[int, ...] | None
-    edges: tuple[float, ...] = ()
-
-    def rise(self, start: int, end: int) -> tuple[int, ...] | None:
-        """What came in the window, for each counter; None if it has nothing to tell, because there
-        is no sample to compare with.
-
-        A fall of any of its counters is a restart of all: they count from zero again.
-        """
-        last, rose = self.base, None if self.base is None else tuple(0 for _ in self.base)
-        for moment, counts in self.samples:
-            if not start < moment <= end:
-                continue
-            if last is not None and rose is not None:
-                fell = any(new < old for new, old in zip(counts, last, strict=True))
-                since = tuple(0 for _ in last) if fell else last
-                rose = tuple(
-                    sofar + new - old for sofar, new, old in zip(rose, counts, since, strict=True)
-                )
-            elif rose is None:
-                rose = tuple(0 for _ in counts)
-            last = counts
-        return rose
 
 
 @attrs.frozen(kw_only=True)
@@ -108,7 +64,8 @@ class Watch:
     milliseconds, times since 1970.
 
     ``earlier``: what series without a sample shortly before the window showed last, long before it.
-    ``since``: when the first sample of a job is (a key of one) or of a target of it (job and
+    ``renamed``: those of which it is known because they went on under other labels. ``since``: when
+    the first sample of a job is (a key of one) or of a target of it (job and
     instance), as far back as one has looked.
     """
 
@@ -118,6 +75,7 @@ class Watch:
     scrape: int
     earlier: Mapping[Labels, int] = attrs.field(factory=dict)
     since: Mapping[tuple[str, ...], int] = attrs.field(factory=dict)
+    renamed: frozenset[Labels] = frozenset()
 
     @property
     def missing(self) -> int:
@@ -131,8 +89,17 @@ class Watch:
     def founded(self, before: Iterable[Series]) -> Watch:
         """The same with what is known of the time before: series with their last sample then, which
         may be others of the jobs.
+
+        A zero is known only of a target that was scraped: others may be stored where a counter says
+        that it was created, which nobody has seen.
         """
-        known = {each.key: each for each in before if each.samples}
+        found = [each for each in before if each.samples]
+        up = {(each.job, each.instance) for each in found if each.name == "up"}
+        known = {
+            each.key: each
+            for each in found
+            if each.samples[-1][1] or each.name == "up" or (each.job, each.instance) in up
+        }
         here = {each.key for each in self.series if each.until(self.start)}
         since: dict[tuple[str, ...], int] = {
             (each.job,): LONG_AGO for key, each in known.items() if key not in here
@@ -157,12 +124,19 @@ class Watch:
         target = self.since.get((series.job, series.instance), first) if series.instance else first
         return target < first or self.since.get((series.job,), first) <= first - self.missing
 
-    def _base(self, series: Series) -> int | None:
+    def base(self, series: Series) -> int | None:
         """What it showed at the start of the window; None if nobody knows."""
         place = series.until(self.start)
         if place:
             return series.samples[place - 1][1]
         return self.earlier.get(series.key, 0 if series.samples and self._born(series) else None)
+
+    def going_on(self, pairs: Iterable[tuple[Series, int]]) -> Watch:
+        """The same, with what some of the series showed under other labels before they began."""
+        more = {each.key: count for each, count in pairs if each.key not in self.earlier}
+        return attrs.evolve(
+            self, earlier={**self.earlier, **more}, renamed=self.renamed | more.keys()
+        )
 
     def newest(self, series: Iterable[Series]) -> int | None:
         """When any of these was scraped last; None if never."""
@@ -174,16 +148,21 @@ class Watch:
 
     def counter(self, series: Series) -> Line:
         """A series as a line of its own."""
-        base = self._base(series)
+        base = self.base(series)
         samples = tuple((moment, (count,)) for moment, count in series.samples)
-        return Line(samples=samples, base=None if base is None else (base,))
+        return Line(
+            samples=samples,
+            base=None if base is None else (base,),
+            name=series.name,
+            scrape=self.scrape,
+        )
 
     def per_second(self, counters: Iterable[Series], until: int) -> float | None:
         """How much they rose together, by the time between their first and their last sample; None
         without two samples.
 
-        A counter that was born is taken to have begun one scrape before; one that was not seen for
-        long, with its first sample.
+        A counter that was born or renamed is taken to have begun one scrape before; one that was
+        not seen for long, with its first sample.
         """
         rose, begins, ends = 0, self.end, self.start
         for each in counters:
@@ -191,7 +170,8 @@ class Watch:
             if place == inside:
                 continue
             begin = each.samples[place - 1][0] if place else each.samples[0][0]
-            if not place and each.key not in self.earlier and line.base is not None:
+            known = each.key not in self.earlier or each.key in self.renamed
+            if not place and known and line.base is not None:
                 begin -= self.scrape
             elif not place:
                 line = attrs.evolve(line, base=None)
@@ -199,58 +179,3 @@ class Watch:
             rose += 0 if rise is None else rise[0]
             begins, ends = min(begins, begin), max(ends, each.samples[inside - 1][0])
         return rose * 1000 / (ends - begins) if ends > begins else None
-
-    def histogram(self, buckets: Iterable[Series]) -> Line:
-        """Series that differ only in ``le``, as one line. Raises `Unusable` if they don't fit
-        together.
-
-        Buckets that were added or replaced under way are left out: counts below the other edges are
-        right without them.
-        """
-        by_edge = sorted(((_edge(each), each) for each in buckets), key=lambda pair: pair[0])
-        name = by_edge[0][1].name
-        if twice := [a for (a, _), (b, _) in pairwise(by_edge) if a == b]:
-            raise Unusable(
-                f"{name} has two buckets that end at {twice[0]}; give labels= that select one "
-                "histogram"
-            )
-        times = sorted({moment for _, each in by_edge for moment, _ in each.samples})
-        kept = [(edge, each) for edge, each in by_edge if len(each.samples) == len(times)]
-        if len(kept) < len(by_edge) and not any(
-            each.samples and each.samples[0][0] > times[0] for _, each in by_edge
-        ):
-            raise Unusable(
-                f"some buckets of {name} have samples that others lack: not all is stored yet, or "
-                "buckets were removed"
-            )
-        if not kept or kept[-1][0].is_finite():
-            raise Unusable(
-                f'{name} has no bucket with le="+Inf" throughout; ask for all of its buckets'
-            )
-        samples = tuple(
-            (moment, tuple(each.samples[i][1] for _, each in kept))
-            for i, moment in enumerate(times)
-        )
-        if any(b < a for _, counts in samples for a, b in pairwise(counts)):
-            raise Unusable(
-                f"the buckets of {name} fall where they must rise; they are not cumulative"
-            )
-        known = tuple(base for _, each in kept if (base := self._base(each)) is not None)
-        return Line(
-            samples=samples,
-            base=known if len(known) == len(kept) else None,
-            edges=tuple(float(edge) for edge, _ in kept[:-1]),
-        )
-
-
-def _edge(bucket: Series) -> Decimal:
-    text = bucket.labels.get("le", "")
-    try:
-        edge = Decimal(text.removeprefix("+"))
-    except InvalidOperation:
-        edge = Decimal("NaN")
-    if edge.is_nan() or edge == -Decimal("Infinity"):
-        raise Unusable(
-            f"{bucket.name} has a series with le={text!r}, which is no upper edge of a bucket"
-        )
-    return edge

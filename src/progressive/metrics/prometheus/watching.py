@@ -6,6 +6,7 @@ One query brings all versions, events and total together, so that they fit toget
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
@@ -15,15 +16,17 @@ import attrs
 
 from progressive.adapters.http import HttpFlow, Request
 from progressive.adapters.provider import versions_of
-from progressive.model.measurement import Measurement, NoData, Window
+from progressive.model.measurement import Measurement, NoAnswer, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 
 from . import promql as promql
-from .answers import Answer, answer_of, series_of
+from .answers import Answer, answer_of, native, natives_of, series_of
+from .births import early_zeros, goes_on, refuse_replicas, without_zeros
+from .counting import MISSED, Line
 from .promql import Regex
 from .selectors import Selected
-from .series import MISSED, Line, Series, Watch
+from .series import Series, Watch
 
 __all__ = ["Asking", "Found", "Watched", "around"]
 
@@ -64,17 +67,25 @@ class Asking:
         """What the placeholders stand for."""
         return promql.names_of(self.release, version)
 
-    def ask(self, query: str, at_ms: int) -> HttpFlow[Answer]:
+    def ask(self, query: str, at_ms: int, *, fresh: bool = False) -> HttpFlow[Answer]:
         """The answer of the server to one query at one moment.
 
         As a form and not in the address, which proxies cut at a few thousand characters; it writes
         nothing all the same, so it may be repeated. ``nocache``: VictoriaMetrics would otherwise
         move a query within the last 30 s (``-search.latencyOffset``) back in time without saying
         so; Prometheus doesn't know the word.
+
+        ``fresh``: what has no sample in the last three scrape intervals is not there. A series of
+        which a scrape failed half-way has no mark of its end, and would answer for five minutes;
+        Prometheus knows one word for that (3.16 does, 2.42 did not yet), VictoriaMetrics the other.
         """
         time = promql.moment(at_ms)
         self.sent.append(f"{query}  # time={time}")
-        form = urlencode({"query": query, "time": time, "nocache": "1"})
+        words = {"query": query, "time": time, "nocache": "1"}
+        if fresh:
+            lookback = promql.span(MISSED * self.scrape)
+            words |= {"lookback_delta": lookback, "max_lookback": lookback}
+        form = urlencode(words)
         headers = {"content-type": "application/x-www-form-urlencoded"}
         return answer_of(
             (yield Request("POST", "/api/v1/query", headers=headers, content=form.encode()))
@@ -103,7 +114,7 @@ class Watched:
     watch: Watch
     mine: Mapping[Track, Sequence[Sequence[Series]]]
     end: int
-    silent: Mapping[Track, NoData]
+    silent: Mapping[Track, NoData | NoAnswer]
 
     def rise(self, line: Line) -> tuple[int, ...] | None:
         """What came in this window, as far as it is judged."""
@@ -131,36 +142,83 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
     answer = yield from asking.ask(
         f"{which}[{promql.span(asking.end - asking.start + 2 * missing)}]", asking.end
     )
-    watch = Watch(
-        series=series_of(answer), start=asking.start, end=asking.end, scrape=asking.scrape
-    )
+    series = series_of(answer)
+    if suspects := early_zeros(series, asking.scrape):
+        jobs = _jobs(suspects)
+        length = promql.span(asking.end - asking.start + 2 * missing)
+        up = (yield from _series(asking, f"{jobs}[{length}]", asking.end)) if jobs else ()
+        series = without_zeros(series, suspects, up)
+    watch = Watch(series=series, start=asking.start, end=asking.end, scrape=asking.scrape)
     if begun := watch.unfounded():
         # Born, or not scraped for a while? And was its job scraped before? `up` says so even if
         # there was nothing to tell yet.
-        jobs = "|".join(promql.only(job) for job in sorted({each.job for each in begun}) if job)
-        up = (
-            f"{promql.selector(['up'], [('job', Regex(jobs))])}[{_MEMORY}] offset "
-            f"{promql.span(missing)}"
+        jobs, offset = _jobs(begun), promql.span(missing)
+        also = f" or last_over_time({jobs}[{_MEMORY}] offset {offset})" if jobs else ""
+        before = yield from _series(
+            asking, f"last_over_time({which}[{_MEMORY}]){also}", asking.start
         )
-        also = f" or last_over_time({up})" if jobs else ""
-        before = yield from asking.ask(f"last_over_time({which}[{_MEMORY}]){also}", asking.start)
-        watch = watch.founded(series_of(before))
+        watch = watch.founded(before)
     mine = {}
     for track, version in asking.versions.items():
-        names = asking.names(version)
-        mine[track] = [[each for each in watch.series if one.has(each, names)] for one in selected]
+        mine[track], watch = _of_one(selected, asking.names(version), watch)
     # A version that fell silent within the window is judged up to its last scrape, and with it all
     # others: what it told before it died counts, what it did not tell any more is not taken for
     # silence. The next look begins there.
     newest = {track: watch.newest(series[-1]) for track, series in mine.items()}
     ends = [at for at in newest.values() if at is not None and watch.stale(at) and at > watch.start]
-    silent = {}
+    silent: dict[Track, NoData | NoAnswer] = {}
     for track, at in newest.items():
         if at is None or (watch.stale(at) and at <= watch.start):
             silent[track] = _silence(
                 selected[-1].of(asking.names(asking.versions[track])), at, asking
             )
+    absent = [track for track, at in newest.items() if at is None]
+    silent |= yield from _native(asking, selected[-1], absent)
     return Watched(watch=watch, mine=mine, end=min(ends, default=watch.end), silent=silent)
+
+
+def _of_one(
+    selected: Sequence[Selected], names: Mapping[str, str], watch: Watch
+) -> tuple[list[list[Series]], Watch]:
+    """The series of one version, for each of what is selected; and what is known of those that go
+    on under other labels. Raises `Misread` where one is told twice.
+    """
+    chosen = {each.key: tuple(one.has(each, names) for one in selected) for each in watch.series}
+    every = [each for each in watch.series if any(chosen[each.key])]
+    refuse_replicas(every)
+    pairs = goes_on(every, watch.start, watch.scrape, kind=lambda each: chosen[each.key])
+    mine = [[each for each in every if chosen[each.key][i]] for i in range(len(selected))]
+    return mine, watch.going_on(pairs)
+
+
+def _native(
+    asking: Asking, selected: Selected, absent: Sequence[Track]
+) -> HttpFlow[dict[Track, NoAnswer]]:
+    """Those of the absent versions whose histogram is a native one: it has neither buckets nor a
+    count that are series.
+    """
+    name = re.sub("_(bucket|count)$", "", selected.name)
+    if not absent or name == selected.name:
+        return {}
+    whole = Selected(name, labels=selected.labels, version=selected.version)
+    query = f"{_of_all(asking, (whole,))}[{promql.span(MISSED * asking.scrape)}]"
+    found = natives_of((yield from asking.ask(query, asking.end)))
+    return {
+        track: NoAnswer(native(name))
+        for track in absent
+        if any(whole.has(each, asking.names(asking.versions[track])) for each in found)
+    }
+
+
+def _jobs(series: Iterable[Series]) -> str:
+    """What selects the ``up`` of all targets of their jobs; empty if they have none."""
+    jobs = sorted({each.job for each in series if each.job})
+    pattern = Regex("|".join(promql.only(job) for job in jobs))
+    return promql.selector(["up"], [("job", pattern)]) if jobs else ""
+
+
+def _series(asking: Asking, query: str, at_ms: int) -> HttpFlow[tuple[Series, ...]]:
+    return series_of((yield from asking.ask(query, at_ms)))
 
 
 def _of_all(asking: Asking, selected: Sequence[Selected]) -> str:

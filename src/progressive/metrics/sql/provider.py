@@ -275,4 +275,5 @@ def _measured(metric: Metric, rows: list[Any] | None) -> Measurement:
     return measurement(
         metric.kind,
         [tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in rows],
+        wraps=True,
     )

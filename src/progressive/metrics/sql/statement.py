@@ -80,7 +80,8 @@ class Query:
 
     * a ratio: one row, events and trials: ``select count(*) filter (where state = 'failed'),
       count(*) from orders ...``
-    * a mean: one row, n, sum and sum of squares: ``select count(x), sum(x), sum(x * x) from ...``
+    * a mean: one row, n, sum and sum of squares: ``select count(x), sum(x), sum(x * x) from ...``;
+      of large integers in doubles, as some databases wrap: ``sum(toFloat64(x) * x)``
     * a value: one number, or a row for each sample in the order of time; at most 256.
 
     NULL, NaN and no row are no data. NULL events among trials are an error, since nobody knows

@@ -73,7 +73,7 @@ def number(value: Any) -> Any:
         return value.ppm / MILLION
     if isinstance(value, timedelta):
         return value.total_seconds()
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return float(value) if isinstance(value, int) and fields.is_finite(value) else value
 
 
 def is_number(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
