@@ -8,10 +8,11 @@ import attrs
 
 from progressive.engine.decide import decide
 from progressive.model.capacity import Capacity
+from progressive.model.replace import evolve
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track
 from progressive.model.units import MILLION
-from progressive.rollout.commands import Apply
+from progressive.rollout.commands import Apply, Survey
 from progressive.rollout.events import Tick
 from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.state import Rollout
@@ -123,7 +124,11 @@ class ReferenceModel:
 
 def _settled(rollout: Rollout) -> None:
     again = decide(rollout, Tick(at=rollout.clocks.now))
-    if again.rollout.progress != rollout.progress or again.notes:
+    progress = again.rollout.progress
+    if any(isinstance(command, Survey) for command in again.commands):
+        # A later tick asks the fleet once more, and says that it waits for that.
+        progress = evolve(progress, waiting=rollout.progress.waiting)
+    if progress != rollout.progress or again.notes:
         raise PromiseBroken(
             "a decision stopped half way: at the same instant it goes on from "
             f"{rollout.progress} to {again.rollout.progress}"
