@@ -109,6 +109,26 @@ def test_the_old_version_is_kept_for_good_after_a_day_of_that() -> None:
     assert world.now > world.rollout.clocks.created + hours(24)
 
 
+def test_a_preview_without_a_hook_waits_too() -> None:
+    strategy = BlueGreen(
+        preview_checks=[Limit(ERRORS, at_most=percent(1), min_sample=5)],
+        unguarded="its preview is what is tried",
+        pause=minutes(1),
+        bake=minutes(2),
+    )
+    world = with_fleet(strategy=strategy, bad=1.0)
+    assert world.able is not None
+    world.able[Track.CANDIDATE] = Capacity(percent(0))
+    for _ in range(6):
+        world.tick()
+        world.advance(seconds(20))
+    assert world.phase is Phase.PROGRESSING
+    assert not world.said("judged")
+
+    world.able[Track.CANDIDATE], world.bad = ALL, 0.0
+    assert world.until_phase(Phase.PROMOTED)
+
+
 def test_a_preview_waits_until_an_instance_is_ready() -> None:
     asked: list[str] = []
 

@@ -22,6 +22,7 @@ from progressive import (
     Abort,
     Action,
     BlueGreen,
+    ConflictError,
     Phase,
     Ports,
     PromoteNow,
@@ -324,6 +325,31 @@ def test_a_claim_that_lost_to_one_that_has_raised_since_is_given_up() -> None:
     assert second.rollout.phase is Phase.ROLLED_BACK
     assert "live traffic is not all on stable" in second.rollout.progress.reason
     assert first.until_over().rollout.phase is Phase.PROMOTED
+
+
+@rule("R2", "R11")
+def test_an_abort_of_a_claim_that_lost_leaves_the_other_alone() -> None:
+    router, clock = MemoryRouter(), VirtualClock(START)
+    first = Driver(router=router, clock=clock, strategy=WAITS)
+
+    @attrs.define
+    class Beside(MemoryRouter):
+        def apply(self, release: Release, traffic: Traffic, **given: Any) -> Any:
+            first.until_it_claims()
+            raise ConflictError("somebody else has claimed it")
+
+        def read(self, release: Release) -> Any:
+            return router.read(release)
+
+    second = Driver(router=Beside(), clock=clock, id="b", release=THIRD)
+    second.tick()
+    written = len(router.history)
+    submit(second.store, "b", Abort(at=clock(), by="eve", why="the other one is first"))
+    second.until_over()
+
+    assert second.rollout.phase is Phase.ROLLED_BACK
+    assert "nothing was ever written" in second.rollout.progress.reason
+    assert len(router.history) == written
 
 
 @rule("R2", "R11")

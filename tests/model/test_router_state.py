@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from tests.support.rules import rule
 from tests.support.world import RELEASE
 
 from progressive import Match, Release, RouterError, Version
-from progressive.errors import ConflictError, Failure, StateError
+from progressive.errors import ConflictError, Failure, StateError, StrategyError
 from progressive.model import Capabilities
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Traffic
@@ -33,9 +35,33 @@ def test_a_marker_comes_back_from_its_text(marker: Marker) -> None:
     assert text.isascii() and not {" ", "\n", ";"} & set(text)
 
 
+@pytest.mark.parametrize("owner", ["1st", "A", "a b", "a:b", "x" * 33, 7, None])
+def test_an_owner_is_a_word_that_every_router_can_carry(owner: Any) -> None:
+    with pytest.raises(StrategyError, match=r"Marker\.owner: .* is no owner"):
+        Marker(generation=1, owner=owner)
+
+
+def test_an_owner_is_made_of_the_rollouts_id() -> None:
+    assert Marker.owner_of("shop-v2") == Marker.owner_of("shop-v2") != Marker.owner_of("shop-v3")
+    assert Marker(generation=1, owner=Marker.owner_of("anything:at/all")).owner
+
+
+@rule("R2")
+def test_of_one_generation_the_first_owner_is_never_written_over() -> None:
+    there = Marker(generation=3, serial=1, owner="a")
+    served = Served(traffic=Traffic(), marker=there)
+    for serial in (0, 1, 9):
+        with pytest.raises(ConflictError, match="generation 3 is another rollout's"):
+            served.refuse_overtaken(Marker(generation=3, serial=serial, owner="b"), None)
+    served.refuse_overtaken(Marker(generation=3, serial=1), None)
+    served.refuse_overtaken(Marker(generation=4, owner="b"), None)
+
+
 def test_the_text_of_a_marker_is_for_people() -> None:
     assert Marker(generation=3, serial=17).dumps() == "3:17:0"
     assert Marker.loads("3:17:1") == Marker(generation=3, serial=17, closed=True)
+    assert Marker.loads("3:17:0:r0f3c") == Marker(generation=3, serial=17, owner="r0f3c")
+    assert Marker(generation=3, serial=17, owner="r0f3c").dumps() == "3:17:0:r0f3c"
 
 
 @pytest.mark.parametrize(

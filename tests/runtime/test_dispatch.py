@@ -36,6 +36,7 @@ from progressive import (
     tick,
 )
 from progressive.analysis import Verdict
+from progressive.errors import Failure, FleetError
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Track
 from progressive.testing import (
@@ -50,9 +51,11 @@ from progressive.testing import (
 )
 
 
-def driven_without(strategy: Any, wanted: Any, **missing: Any) -> Any:
-    """Drive with everything until ``wanted``, then once with ports that lack something; the rollout
-    after that, and its notes.
+def driven_without(
+    strategy: Any, wanted: Any, *, first: dict[str, Any] | None = None, **missing: Any
+) -> Any:
+    """Drive with everything (``first``: otherwise than usual) until ``wanted``, then once with
+    ports that lack something; the rollout after that, and its notes.
     """
     router, store, clock = MemoryRouter(), MemoryStore(), VirtualClock(START)
     given: dict[str, Any] = {
@@ -61,13 +64,14 @@ def driven_without(strategy: Any, wanted: Any, **missing: Any) -> Any:
         "gates": {"freeze": lambda release, now: Open()},
         "fleet": MemoryFleet(),
     }
-    full = Ports(router=router, store=store, clock=clock, **given)
+    full = Ports(router=router, store=store, clock=clock, **(given | (first or {})))
     rollout = start(strategy, RELEASE, id="r", ports=full)
     while not wanted(rollout):
         decision = tick("r", full)
         rollout = decision.rollout
         assert decision.wake_at is not None
         clock.until(decision.wake_at)
+    clock.advance(seconds(30))
     return tick("r", Ports(router=router, store=store, clock=clock, **(given | missing)))
 
 
@@ -108,6 +112,22 @@ def test_a_fleet_that_is_not_there_any_more_is_asked_again_later() -> None:
     assert decision.rollout.progress.retirement.value == "due"
     assert "the fleet to say what is ready" in str(decision.rollout.progress.waiting)
     assert decision.wake_at is not None
+
+
+def test_a_fleet_that_is_gone_once_it_was_asked_to_remove_is_asked_again_later() -> None:
+    class Slow(MemoryFleet):
+        def retire(self, release: Any, version: Any) -> None:
+            raise FleetError("not yet", failure=Failure.TRANSIENT)
+
+    asked = driven_without(
+        canary(retire_after=minutes(5)),
+        lambda r: r.progress.retirement.value == "asked",
+        first={"fleet": Slow()},
+        fleet=None,
+    )
+
+    assert asked.rollout.progress.retirement.value == "asked"
+    assert any("needs fleet=" in str(note) for note in asked.notes)
 
 
 def test_a_gate_that_answers_nonsense_stays_closed() -> None:

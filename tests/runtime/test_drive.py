@@ -682,3 +682,18 @@ def test_what_a_look_into_the_store_takes_is_no_time_slept_beside_it() -> None:
 
     assert decision.rollout.phase is Phase.PROMOTED
     assert late == []
+
+
+@rule("R19")
+def test_a_tick_whose_store_never_answers_ends_in_an_error(colour: Colour) -> None:
+    ended = threading.Event()
+
+    class Stuck(MemoryStore):
+        def load(self, id: str) -> Any:
+            ended.wait(10)
+            return super().load(id)
+
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=Stuck(), timeout=ms(50))
+    with pytest.raises(StoreError, match=r"Stuck: no answer within 0\.05 s"):
+        colour.tick("r", bound)
+    ended.set()

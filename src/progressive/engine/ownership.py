@@ -25,7 +25,7 @@ FORGOTTEN: Final = "marker"
 
 def see_marker(draft: Draft, marker: Marker | None) -> None:
     """Note that our marker stands there; choose the generation anew if another rollout has taken
-    ours before we could claim it.
+    ours before we could claim it: nothing of ours was written then.
     """
     routing = draft.routing
     if marker is None or routing.generation is None or draft.of_older_rules:
@@ -38,7 +38,9 @@ def see_marker(draft: Draft, marker: Marker | None) -> None:
         and draft.progress.phase is Phase.PENDING
         and marker.generation >= routing.generation
     ):
-        draft.routing = evolve(routing, generation=None, found=None, first_sent=(-1, -1))
+        draft.routing = evolve(
+            routing, generation=None, found=None, first_sent=(-1, -1), any_write_sent=False
+        )
 
 
 def taken_over(draft: Draft, served: Served) -> bool:
@@ -48,8 +50,7 @@ def taken_over(draft: Draft, served: Served) -> bool:
     can have written holds it; so does none at all where ours stood.
     """
     marker, routing = served.marker, draft.routing
-    if routing.generation is None:
-        return False
+    assert routing.generation is not None  # it has claimed, or was about to
     if marker is None or (not marker.closed and _is_of_before(draft, marker)):
         _forgotten(draft, served)
         return False

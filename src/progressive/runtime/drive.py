@@ -293,14 +293,13 @@ class _Drive:
         still ends it all the same.
         """
         wake_at, clock = decision.wake_at, self.ports.clock
-        left = NAP if wake_at is None else (wake_at - clock()).total_seconds()
+        if wake_at is None:  # over, and not saved yet
+            yield NAP
+            return
+        left = (wake_at - clock()).total_seconds()
         nap = max(0.0, min(left, NAP))
         yield nap
-        while (left := left - nap) > 0:
-            if wake_at is not None:
-                left = min(left, (wake_at - clock()).total_seconds())
-            if left <= 0:
-                return
+        while (left := min(left - nap, (wake_at - clock()).total_seconds())) > 0:
             nap = min(left, NAP)
             yield nap
 

@@ -128,8 +128,8 @@ FAULTS = {
     ),
     "a promotion without evidence": Fault(
         "engine/decide.py",
-        "        if blocked is not None:\n            return _wait(draft, step, blocked)\n        fin",
-        "        if False:\n            return _wait(draft, step, blocked)\n        fin",
+        "if blocked is not None:\n            return _wait(draft, step, blocked)\n        fin",
+        "if False:\n            return _wait(draft, step, blocked)\n        fin",
         "R15",
     ),
     "a final phase that listens": Fault(
