@@ -243,6 +243,7 @@ def test_the_order_of_a_save_is_locks_then_notes_then_state_then_name(directory:
     assert disk.calls == [
         "open .lock",
         "open .lock",
+        "open .json",
         "open .notes",
         "write",
         "fsync",
@@ -580,3 +581,53 @@ def test_every_id_comes_back_from_its_file_name() -> None:
         "checkout~1",
         "ab=c~2",
     )
+
+
+# ----------------------------------------------------------------------- what is no file of ours
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_outside_of_the_calendar_stops_no_other_rollout(
+    store: FileStore, directory: Path, time: str
+) -> None:
+    store.save(a_rollout("good", service="good", wake_at=AT), (), expected=None)
+    (directory / "bad.json").write_text(f'{{"wake_at":"{time}"}}')
+
+    assert store.due(AT) == ["good", "bad"]
+
+
+def try_to_write(store: FileStore, suffix: str) -> None:
+    if suffix == "driver":
+        with store.driving(ID):
+            raise AssertionError("it was taken for a lock")
+    store.save(a_rollout(serial=1), some_notes(1, 2), expected=0)
+
+
+@pytest.mark.parametrize("suffix", ["json", "notes", "tmp", "driver", "lock"])
+def test_a_pipe_that_has_the_name_of_a_file_is_an_error_and_not_waited_for(
+    store: FileStore, directory: Path, suffix: str
+) -> None:
+    saved(store, 0)
+    path = directory / f"{stem_of(ID)}.{suffix}"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+    with pytest.raises((StoreError, StateError)):
+        try_to_write(store, suffix)
+    assert list(store.due(AT)) in ([], [ID])
+
+
+@pytest.mark.parametrize("suffix", ["notes", "tmp", "driver", "lock"])
+def test_a_link_to_somebody_elses_file_is_not_written_through(
+    store: FileStore, directory: Path, tmp_path: Path, suffix: str
+) -> None:
+    saved(store, 0)
+    theirs = tmp_path / "theirs"
+    theirs.write_text("not ours")
+    path = directory / f"{stem_of(ID)}.{suffix}"
+    path.unlink(missing_ok=True)
+    path.symlink_to(theirs)
+
+    with pytest.raises((StoreError, StateError)):
+        try_to_write(store, suffix)
+    assert theirs.read_text() == "not ours"

@@ -34,6 +34,7 @@ from .filesystem import (
     id_of,
     locked,
     need_locks,
+    open_plain,
     opened,
     os_errors_as_store_errors,
     stem_of,
@@ -197,7 +198,7 @@ class FileStore:
         """
         with os_errors_as_store_errors(f"{path} can't be read"):
             try:
-                with open(path, "rb") as file:
+                with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
                     return file.read()
             except FileNotFoundError:
                 os.listdir(self._directory)
@@ -284,5 +285,5 @@ def _time(data: Any, keys: tuple[str, ...], path: str) -> datetime:
         for key in keys:
             data = data[key]
         return fields.moment(datetime.fromisoformat(data), keys[-1])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise unreadable(path, ".".join(("$", *keys)), f"not a time: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ __all__ = [
     "id_of",
     "locked",
     "need_locks",
+    "open_plain",
     "opened",
     "os_errors_as_store_errors",
     "stem_of",
@@ -61,14 +63,29 @@ def os_errors_as_store_errors(what: str, *, failure: Failure | None = None) -> I
         raise StoreError(f"{what}: {error}{hint}", failure=kind) from error
 
 
+def open_plain(path: str, flags: int) -> int:
+    """Open an ordinary file, and return its descriptor.
+
+    Never waits: anything else that has the name, as a pipe, is an `OSError`. A file that may be
+    written is not looked for behind a symbolic link, where it would be somebody else's.
+    """
+    if flags & (os.O_WRONLY | os.O_RDWR):
+        flags |= os.O_NOFOLLOW
+    fd = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EISDIR, "it is no ordinary file", path)
+    return fd
+
+
 @contextmanager
 def opened(path: str, flags: int, what: str) -> Iterator[int]:
-    """Open a file and yield its descriptor.
+    """Open an ordinary file and yield its descriptor.
 
     Only an error of the opening becomes a `StoreError` that begins with ``what``.
     """
     with os_errors_as_store_errors(what):
-        fd = os.open(path, flags, 0o666)
+        fd = open_plain(path, flags)
     try:
         yield fd
     finally:

@@ -23,6 +23,8 @@ import attrs
 
 from progressive.errors import StateError
 
+from .filesystem import open_plain
+
 BLOCK: Final = 4096
 """Bytes read at a time from the end. One block is nearly always enough, because the last line is
 mostly the one to find.
@@ -60,7 +62,7 @@ def append(path: str, notes: Sequence[bytes], *, serial: int, after: int | None)
 
     Raises `StateError`, and changes nothing, if state and journal do not belong together.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    fd = open_plain(path, os.O_RDWR | os.O_CREAT)
     try:
         size = os.fstat(fd).st_size
         end = _committed_end(fd, size, after, path)
@@ -94,7 +96,7 @@ def committed(path: str, serial: int) -> Iterator[tuple[int, int, int, bytes]]:
     up to ``serial``.
     """
     try:  # only the opening may find no file; it is closed by the with below
-        file = open(path, "rb")  # noqa: SIM115
+        file = os.fdopen(open_plain(path, os.O_RDONLY), "rb")
     except FileNotFoundError:
         return
     before: int | None = None
