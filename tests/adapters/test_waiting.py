@@ -103,13 +103,18 @@ def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
     go.set()
 
 
-def test_nobody_is_asked_for_the_address_of_a_number() -> None:
-    threads = threading.active_count()
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        connected("127.0.0.1", server.getsockname()[1], time.monotonic() + 5),
-    ):
-        assert threading.active_count() == threads
+def test_nobody_is_asked_for_the_address_of_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        begun.append(thread.name)
+        start(thread)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(threading.Thread, "start", noted)
+        with connected("127.0.0.1", server.getsockname()[1], time.monotonic() + 5):
+            assert begun == []
 
 
 def test_a_name_without_an_address_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
