@@ -9,11 +9,15 @@ start in).
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +43,9 @@ from progressive import (
     seconds,
     start,
 )
+from progressive.adapters.http import Http, HttpClient, HttpFlow, Request
+from progressive.adapters.kubernetes.kubeconfig import Plugin
+from progressive.errors import MetricsError
 from progressive.model import ClosedUntil, Counts, Look, Measurement, NotYet, Open
 from progressive.model.traffic import Track
 from progressive.ports import utcnow
@@ -177,6 +184,95 @@ class AsyncMetrics(Metrics):
         return self.world.measured(metric, tracks, window)
 
 
+class Server(BaseHTTPRequestHandler):
+    """Answers everything with an empty object."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class OverHttp(Metrics):
+    """A metric beside that is asked for over HTTP, with a hang on the way there."""
+
+    ameasure: Any = None
+
+    def __init__(self, world: World, *, waits: bool) -> None:
+        super().__init__(world)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        name = NAME if world.place == "DNS" else "127.0.0.1"
+        credentials: Any = None
+        if world.place == "credentials":
+            credentials = self.credential
+        if world.place == "exec plugin":
+            self.flag = Path(tempfile.mkdtemp()) / "hangs"
+            command = ("sh", "-c", f"test -e {self.flag} && sleep {LONG}; echo '{TOKEN}'")
+            credentials = Plugin(command=command, environment={}, version=EXEC)
+        http = Http(
+            f"http://{name}:{self.server.server_port}", credentials=credentials, deadline=DEADLINE
+        )
+        self.client = HttpClient(http, MetricsError, "it")
+        if waits:
+            self.ameasure = self.ameasured
+
+    def credential(self) -> str:
+        self.world.visit("credentials")
+        return "Bearer of-nothing"
+
+    def before(self, metric: Metric) -> bool:
+        if metric == OTHER and self.world.hangs("exec plugin"):
+            self.flag.touch()
+        return metric == OTHER
+
+    def asked(self) -> HttpFlow[None]:
+        yield Request("GET", "/")
+
+    def measure(
+        self, release: Release, metric: Metric, tracks: Any, window: Any, since: Any
+    ) -> Look:
+        if self.before(metric):
+            self.client.run(self.asked())
+        return self.world.measured(metric, tracks, window)
+
+    async def ameasured(
+        self, release: Release, metric: Metric, tracks: Any, window: Any, since: Any
+    ) -> Look:
+        if self.before(metric):
+            await self.client.arun(self.asked())
+        return self.world.measured(metric, tracks, window)
+
+
+NAME: Final = "metrics.example"
+EXEC: Final = "client.authentication.k8s.io/v1"
+TOKEN: Final = json.dumps(
+    {
+        "apiVersion": EXEC,
+        "kind": "ExecCredential",
+        "status": {"token": "of-nothing", "expirationTimestamp": "2020-01-01T00:00:00Z"},
+    }
+)
+"""It is over at once, so the plugin is run for every request."""
+OVER_HTTP: Final = ("credentials", "exec plugin", "DNS")
+
+
+def resolve(world: World, monkey: Any = socket.getaddrinfo) -> None:
+    """Let the name of the metrics be this machine, after a while."""
+
+    def found(host: Any, *given: Any, **named: Any) -> Any:
+        if host not in (NAME, NAME.encode()):
+            return monkey(host, *given, **named)
+        world.visit("DNS")
+        return monkey("127.0.0.1", *given, **named)
+
+    socket.getaddrinfo = found
+
+
 class Store(MemoryStore):
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -201,6 +297,7 @@ PLACES: Final = (
     "hook",
     "gate",
     "observer",
+    *OVER_HTTP,
 )
 DRIVERS: Final = ("sync", "asyncio, sync ports", "asyncio, async ports")
 
@@ -210,9 +307,13 @@ def cell(place: str, driver: str) -> float:
     world = World(place=place)
     waits = driver.endswith("async ports")
     router = AsyncRouter(world) if waits else Router(world)
+    metrics: Metrics = AsyncMetrics(world) if waits else Metrics(world)
+    if place in OVER_HTTP:
+        metrics = OverHttp(world, waits=waits)
+        resolve(world)
     ports = Ports(
         router=router,
-        metrics=[AsyncMetrics(world) if waits else Metrics(world)],
+        metrics=[metrics],
         store=Store(world),
         hooks={"smoke": world.hook},
         gates={"calendar": world.gate},
