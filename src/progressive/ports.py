@@ -273,7 +273,9 @@ class Store(Protocol):
         ...
 
     def last(self, service: str) -> Rollout | None:
-        """Return the rollout of a service that was created last; None if there is none."""
+        """Return the rollout of a service that is active, else the one that was created last; None
+        if there is none. The clocks of who creates them may differ.
+        """
         ...
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:

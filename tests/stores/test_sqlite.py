@@ -116,7 +116,7 @@ def test_what_is_due_last_or_active_is_found_without_reading_every_rollout(
             [line for *_, line in db.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
             for sql, given in (
                 (sqlite.DUE, ("", 1)),
-                (sqlite.LAST, ("",)),
+                *((query, ("",)) for query in sqlite.LAST),
                 (sqlite.ACTIVE, ("", "")),
                 (sqlite.NEWEST, ("",)),
                 (sqlite.NOTES, ("", 0, 0, 9, 1)),

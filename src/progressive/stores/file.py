@@ -26,6 +26,7 @@ from progressive.errors import Failure, StateError, StoreError
 from progressive.model import fields
 from progressive.plan.step import Kinds
 from progressive.rollout.notes import Note
+from progressive.rollout.phases import FINAL
 from progressive.rollout.state import Rollout
 
 from . import journal as _journal
@@ -44,6 +45,9 @@ from .stored import may_replace, note_of, rollout_of, second, unreadable
 __all__ = ["FileStore"]
 
 NO_KINDS: Final = Kinds()
+
+ENDED: Final = tuple(phase.value for phase in FINAL)
+"""The stored phases of a rollout that moves no traffic any more."""
 
 
 class FileStore:
@@ -138,21 +142,22 @@ class FileStore:
         return [*(id for _, id in sorted(overdue)), *sorted(broken)][:limit]
 
     def last(self, service: str) -> Rollout | None:
-        """Return the newest rollout of a service, by its creation; None if there is none.
+        """Return the active rollout of a service, else the newest by its creation; None if there is
+        none.
 
         A file whose service can't be read might be of this one, and then two rollouts would move
         the same traffic: so it is a `StateError` until it is restored or moved away. Broken files
         of other services are ignored.
         """
-        newest: tuple[datetime, str] | None = None
+        newest: tuple[bool, datetime, str] | None = None
         for id in self._ids():
             data, path = self._glance(id), self._path(id, "json")
             if data is None or _service(data, path) != service:
                 continue
-            created = _time(data, ("clocks", "created"), path)
-            if newest is None or (created, id) > newest:
-                newest = created, id
-        return None if newest is None else self.load(newest[1])
+            found = _is_active(data), _time(data, ("clocks", "created"), path), id
+            if newest is None or found > newest:
+                newest = found
+        return None if newest is None else self.load(newest[2])
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         """Yield every note with its id ``rollout/serial/n``, oldest first, up to the state as it is
@@ -278,6 +283,13 @@ def _service(data: dict[str, Any], path: str) -> str:
         case {"release": {"service": str() as service}}:
             return service
     raise unreadable(path, "$.release.service", "it can't be told which service this rollout is of")
+
+
+def _is_active(data: dict[str, Any]) -> bool:
+    """Tell from bare JSON; what can't be told is found when it is loaded."""
+    progress = data.get("progress")
+    phase = progress.get("phase", "") if isinstance(progress, dict) else ""
+    return phase not in ENDED
 
 
 def _time(data: Any, keys: tuple[str, ...], path: str) -> datetime:

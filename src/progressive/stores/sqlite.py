@@ -40,9 +40,13 @@ SAVE: Final = """INSERT INTO rollouts (id, service, created, active, wake_at, st
 LOAD: Final = "SELECT CAST(state AS BLOB) FROM rollouts WHERE id = ?"
 DUE: Final = "SELECT id FROM rollouts WHERE wake_at <= ? ORDER BY wake_at, id LIMIT ?"
 LAST: Final = (
-    "SELECT id, CAST(state AS BLOB) FROM rollouts WHERE service = ? ORDER BY created DESC, id "
-    "DESC LIMIT 1"
+    "SELECT id, CAST(state AS BLOB) FROM rollouts WHERE service = ? AND active",
+    (
+        "SELECT id, CAST(state AS BLOB) FROM rollouts WHERE service = ? ORDER BY created DESC, id "
+        "DESC LIMIT 1"
+    ),
 )
+"""The active one, and the newest; each by its index."""
 ACTIVE: Final = "SELECT id FROM rollouts WHERE service = ? AND active AND id <> ?"
 
 APPEND: Final = "INSERT INTO notes (rollout, serial, n, note) VALUES (?, ?, ?, ?)"
@@ -133,10 +137,13 @@ class SqliteStore:
             return [id for (id,) in db.execute(DUE, overdue)]
 
     def last(self, service: str) -> Rollout | None:
-        """Return the newest rollout of a service, by its creation; None if there is none."""
+        """Return the active rollout of a service, else the newest by its creation; None if there is
+        none.
+        """
         with self._database.reading(f"the last rollout of {service!r} can't be read") as db:
-            for id, text in db.execute(LAST, (service,)):
-                return rollout_of(text, id, self._kinds, where=self._where(id))
+            for query in LAST:
+                for id, text in db.execute(query, (service,)):
+                    return rollout_of(text, id, self._kinds, where=self._where(id))
         return None
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:

@@ -267,7 +267,9 @@ class MemoryStore:
 
     def last(self, service: str) -> Rollout | None:
         found = [rollout for rollout in self._all() if rollout.release.service == service]
-        return max(found, key=lambda rollout: rollout.clocks.created, default=None)
+        return max(
+            found, key=lambda rollout: (not rollout.final, rollout.clocks.created), default=None
+        )
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         return list(self._notes.get(id, ()))

@@ -200,6 +200,15 @@ def last_is_the_newest_of_its_service(trial: Trial) -> None:
     store.finds(None, "last", "nobody")
 
 
+def last_is_the_active_one_whatever_the_clocks_say(trial: Trial) -> None:
+    """Who creates the next rollout may have a clock that is behind."""
+    store = trial.store
+    store.save(ended(a_rollout("before", created=AT + timedelta(hours=2))), (), expected=None)
+    active = a_rollout("active", created=AT)
+    store.save(active, (), expected=None)
+    store.finds(active, "last", SERVICE)
+
+
 def a_service_has_one_active_rollout(trial: Trial) -> None:
     """Two would move the same traffic."""
     store = trial.store
@@ -362,6 +371,7 @@ LAWS: Final[tuple[Callable[[Trial], None], ...]] = (
     due_tells_milliseconds_apart,
     due_follows_every_save,
     last_is_the_newest_of_its_service,
+    last_is_the_active_one_whatever_the_clocks_say,
     a_service_has_one_active_rollout,
     a_rollout_that_is_final_makes_room,
     two_ids_never_meet,
