@@ -49,6 +49,16 @@ def test_the_same_for_asyncio() -> None:
     asyncio.run(main())
 
 
+def test_a_timeout_of_the_function_itself_is_its_own_error() -> None:
+    def ends() -> None:
+        raise TimeoutError("the server took too long")
+
+    with pytest.raises(TimeoutError, match="the server took too long"):
+        call_within(ends, LONG)
+    with pytest.raises(TimeoutError, match="the server took too long"):
+        asyncio.run(acall_within(ends, LONG))
+
+
 @rule("R19")
 def test_a_hundred_hung_calls_delay_no_other() -> None:
     hang = threading.Event()
@@ -104,5 +114,5 @@ def test_an_outcome_that_nobody_waits_for_troubles_nobody() -> None:
     going_on.set()  # and its loop is closed by now
     assert ended.wait(LONG)
     for thread in threading.enumerate():
-        if thread.name.startswith("progressive-Thread"):
+        if thread.name.startswith("progressive-apart"):
             thread.join(LONG)

@@ -58,13 +58,17 @@ class Apart(Generic[T]):
         """What it returns or raises; `TimeoutError` if that takes longer."""
         return self._given(self._outcome.result(max(ends - time.monotonic(), 0.0)))
 
-    async def await_(self, ends: float) -> T:
-        """`wait`, asynchronously (asyncio)."""
+    async def await_(self, ends: float | None = None) -> T:
+        """`wait`, asynchronously (asyncio); without ``ends`` for as long as it takes."""
         waited = asyncio.wrap_future(self._outcome)
-        done, _ = await asyncio.wait({waited}, timeout=max(ends - time.monotonic(), 0.0))
-        if not done:
-            raise TimeoutError
-        return self._given(waited.result())
+        left = None if ends is None else max(ends - time.monotonic(), 0.0)
+        try:
+            done, _ = await asyncio.wait({waited}, timeout=left)
+            if not done:
+                raise TimeoutError
+            return self._given(waited.result())
+        finally:
+            waited.cancel()  # nobody waits any more; the call itself goes on
 
     @staticmethod
     def _given(outcome: tuple[T, None] | tuple[None, BaseException]) -> T:

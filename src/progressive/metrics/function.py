@@ -12,10 +12,10 @@ library, two numbers out of a cache.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -31,6 +31,7 @@ from progressive.adapters.provider import (
     versions_of,
 )
 from progressive.adapters.rows import COLUMNS, Number, measurement
+from progressive.adapters.waiting import Apart
 from progressive.errors import Failure, MetricsError
 from progressive.model.measurement import (
     Counts,
@@ -182,7 +183,7 @@ async def _acall(
     metric: Metric, function: Asked, release: Release, version: Version, window: Window
 ) -> object:
     try:
-        answered = await asyncio.to_thread(function, release, version, window)
+        answered = await Apart(partial(function, release, version, window)).await_()
         return await answered if inspect.isawaitable(answered) else answered
     except Exception as error:
         failed = _failed(metric, function, error)

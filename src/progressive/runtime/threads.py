@@ -5,39 +5,24 @@ No pool: hung calls would fill it, and then the call that lowers traffic would w
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from progressive.adapters.waiting import Apart
 
 __all__ = ["acall_within", "call_in_thread", "call_within"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 
 
-def _start(function: Callable[[], T], done: Done[T]) -> None:
-    """Run a function in a new daemon thread, in this context; ``done`` is called there with its
-    value, or with what it raised.
-    """
+def _begun(function: Callable[[], T]) -> Apart[T]:
+    from progressive.adapters.waiting import Apart  # `import progressive` loads no adapter
 
-    def run() -> None:
-        try:
-            value = function()
-        except BaseException as error:
-            done(None, error)
-        else:
-            done(value, None)
-
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(run,), daemon=True)
-    thread.name = f"progressive-{thread.name}"
-    thread.start()
+    return Apart(function)
 
 
 def call_within(function: Callable[[], T], seconds: float) -> T:
@@ -46,15 +31,24 @@ def call_within(function: Callable[[], T], seconds: float) -> T:
     Raises `TimeoutError` after ``seconds``; the call then goes on in its thread, and its outcome is
     dropped.
     """
-    outcomes: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-    _start(function, lambda value, error: outcomes.put((value, error)))
+    call = _begun(function)
     try:
-        value, error = outcomes.get(timeout=seconds)
-    except Empty:
+        return call.wait(time.monotonic() + seconds)
+    except TimeoutError:
+        if call.is_over:  # its own error
+            raise
         raise TimeoutError(f"no answer within {seconds:g} s") from None
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]  # there is no error
+
+
+async def acall_within(function: Callable[[], T], seconds: float) -> T:
+    """`call_within` for asyncio."""
+    call = _begun(function)
+    try:
+        return await call.await_(time.monotonic() + seconds)
+    except TimeoutError:
+        if call.is_over:
+            raise
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
 
 
 async def call_in_thread(function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
@@ -62,31 +56,4 @@ async def call_in_thread(function: Callable[P, T], *args: P.args, **named: P.kwa
 
     If this is cancelled, the call goes on in its thread, and its outcome is dropped.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(value: T | None, error: BaseException | None) -> None:
-        if future.done():  # cancelled
-            return
-        if error is None:
-            future.set_result(value)  # type: ignore[arg-type]
-        elif isinstance(error, StopIteration):  # which no future can carry
-            future.set_exception(RuntimeError(f"{error!r}"))
-        else:
-            future.set_exception(error)
-
-    def done(value: T | None, error: BaseException | None) -> None:
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, value, error)
-
-    _start(partial(function, *args, **named), done)
-    return await future
-
-
-async def acall_within(function: Callable[[], T], seconds: float) -> T:
-    """`call_within` for asyncio."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await call_in_thread(function)
-    except TimeoutError:
-        raise TimeoutError(f"no answer within {seconds:g} s") from None
+    return await _begun(partial(function, *args, **named)).await_()

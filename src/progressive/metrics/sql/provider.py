@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from progressive.adapters.provider import (
     versions_of,
 )
 from progressive.adapters.rows import COLUMNS, MOST_SAMPLES, measurement
+from progressive.adapters.waiting import Apart
 from progressive.errors import Failure, MetricsError, StrategyError
 from progressive.model import fields
 from progressive.model.measurement import Look, Measurement, Metric, NoAnswer, Window
@@ -190,7 +190,8 @@ class Sql:
         """`measure` in a thread of its own; cancelled, that thread still ends by closing its
         connection.
         """
-        return await asyncio.to_thread(self.measure, release, metric, tracks, window, since)
+        measure = partial(self.measure, release, metric, tracks, window, since)
+        return await Apart(measure).await_()
 
     def _tried(self, what: str, call: Callable[[], Any]) -> Any:
         try:
