@@ -227,3 +227,25 @@ def test_no_name_gets_out_of_the_quotes_of_a_query_of_ones_own(
 
     assert reader.text[reader.place :] == "}) # {backend}"
     assert written == (only(value) if "~" in operator else value)
+
+
+@pytest.mark.parametrize(
+    ("query", "escaped"),
+    [
+        ('x{v=~"{backend}"}', True),
+        ('x{v=~ # which\n  "{backend}"}', True),
+        ('x{v!~ # one\n # and another\n\t"{backend}"}', True),
+        ('x{v= # =~\n "{backend}"}', False),
+        ('label_replace(x, "to", "$1", "from", "{backend}")', True),
+        ('LABEL_REPLACE(sum by (a, b) (x), "to", "$1", "from", # (why)\n "{backend}")', True),
+        ('label_replace(x{a="{backend}", b="c"}, "to", "$1", "from", ".*")', False),
+        ('label_replace(x, "{backend}", "$1", "from", ".*")', False),
+        ('label_join(x, "to", ",", "from", "{backend}")', False),
+        ('f(label_replace(x, "to", "$1", "from", ".*"), 1, 2, 3, "{backend}")', False),
+    ],
+)
+def test_a_name_is_a_regular_expression_wherever_one_is_meant(query: str, escaped: bool) -> None:
+    filled = Template(query).fill({"backend": "v1.2", "version": "", "service": ""}, 60_000)
+
+    assert (r'"v1\\.2"' in filled) is escaped
+    assert ('"v1.2"' in filled) is not escaped

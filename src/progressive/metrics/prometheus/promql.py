@@ -221,6 +221,9 @@ _PIECES: Final = re.compile(
 )
 
 
+_SIGNS: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*|[()\[\]{},]")
+
+
 def names_of(release: Release, version: Version) -> Mapping[str, str]:
     """What the placeholders stand for."""
     return {"backend": version.backend, "version": version.identity, "service": release.service}
@@ -229,6 +232,33 @@ def names_of(release: Release, version: Version) -> Mapping[str, str]:
 def filled(template: str, names: Mapping[str, str]) -> str:
     """A label's value with its placeholders filled in."""
     return _NAMES.sub(lambda found: names[found[1]], template)
+
+
+class _Calls:
+    """The calls that a place in a query is in, told by its brackets: a regular expression is also
+    the fifth argument of ``label_replace``.
+    """
+
+    def __init__(self) -> None:
+        self._open: list[tuple[str, int]] = []
+        self._word = ""
+
+    def read(self, plain: str) -> None:
+        """Go on over text outside of strings and comments."""
+        for sign in _SIGNS.findall(plain):
+            if sign in "([{":
+                self._open.append((self._word.lower() if sign == "(" else "", 0))
+            elif sign in ")]}":
+                self._open = self._open[:-1]
+            elif sign == "," and self._open:
+                name, arguments = self._open[-1]
+                self._open[-1] = name, arguments + 1
+            self._word = sign
+
+    @property
+    def at_regex(self) -> bool:
+        """Is the next string a regular expression?"""
+        return bool(self._open) and self._open[-1] == ("label_replace", 4)
 
 
 @attrs.frozen
@@ -295,9 +325,11 @@ class Template:
 
     def _pieces(self) -> Iterator[tuple[str, str, bool]]:
         """Kind and text of every piece, and for a string whether it is a regular expression."""
-        before = ""
+        before, calls = "", _Calls()
         for found in _PIECES.finditer(self.text):
             kind = str(found.lastgroup)
-            yield kind, found[0], before.endswith(("=~", "!~"))
-            if kind != "comment":
-                before = found[0].rstrip()
+            yield kind, found[0], before.endswith(("=~", "!~")) or calls.at_regex
+            if kind == "plain":
+                calls.read(found[0])
+            if kind != "comment":  # nor what is blank before and after one
+                before = found[0].rstrip() or before
