@@ -9,7 +9,19 @@ import pytest
 from tests.support.rules import rule
 from tests.support.world import World, canary
 
-from progressive import Abort, Hold, Phase, Resume, Served, Traffic, minutes, seconds
+from progressive import (
+    Abort,
+    Hold,
+    Phase,
+    PromoteNow,
+    Resume,
+    Served,
+    Tick,
+    Traffic,
+    decide,
+    minutes,
+    seconds,
+)
 from progressive.errors import Failure
 from progressive.rollout import Event
 from progressive.rollout.commands import Apply
@@ -113,3 +125,18 @@ def test_what_passes_in_such_a_time_is_no_pass_and_its_windows_end_with_it() -> 
         world.say(Resume(at=world.now, cause=cause.name, by="eve", why="it settles again"))
 
     assert world.until_phase(Phase.PROMOTED)
+
+
+def test_a_decision_that_asks_for_other_traffic_unseen_is_whole() -> None:
+    """At the same instant a second tick finds nothing left to do."""
+    world = World(strategy=canary(bake=minutes(20))).until_weight(5)
+    world.unreadable = True
+    for _ in range(5):
+        world.advance(seconds(30))
+        world.tick()
+    world.say(PromoteNow(at=world.now, by="eve", why="it is fine"))
+    world.tick()
+
+    again = decide(world.rollout, Tick(at=world.rollout.clocks.now))
+    assert again.notes == ()
+    assert again.rollout.progress == world.rollout.progress

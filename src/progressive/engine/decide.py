@@ -221,6 +221,7 @@ def _settle(draft: Draft) -> None:
     open_windows(draft)
     while PHASES[draft.progress.phase](draft):
         open_windows(draft)
+    open_windows(draft)  # a step that waits may have asked for other traffic
 
 
 def _progressing(draft: Draft) -> bool:
