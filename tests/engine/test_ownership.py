@@ -44,7 +44,11 @@ from progressive import (
     tick,
 )
 from progressive.engine.decide import decide
+from progressive.errors import Failure
 from progressive.model import AfterRestart, Capabilities, Marker
+from progressive.rollout import Event
+from progressive.rollout.commands import Apply
+from progressive.rollout.events import CommandFailed
 from progressive.steps import Approval
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
 
@@ -478,3 +482,29 @@ def test_a_marker_without_an_owner_of_our_generation_is_ours() -> None:
     assert world.until_phase(Phase.PROMOTED).marker == attrs.evolve(
         world.marker, owner=rollout.routing.owner
     )
+
+
+@rule("R2", "R23")
+@pytest.mark.parametrize("failure", [Failure.TRANSIENT, Failure.UNKNOWN])
+def test_a_claim_that_failed_on_a_router_that_is_anothers_is_given_up(failure: Failure) -> None:
+    """It was not done: the marker there says so. So there is nothing to take back either."""
+
+    class Fails(World):
+        def _apply(self, command: Apply) -> Event:
+            return CommandFailed(
+                at=self.now, command="apply", epoch=command.epoch, failure=failure, why="away"
+            )
+
+    world = Fails()
+    world.claim_by_another()
+    world.tick()
+    assert world.rollout.routing.any_write_sent
+    world.traffic = Traffic(candidate=percent(50))
+    world.revision += 1
+    world.advance(seconds(30))
+    world.tick()
+
+    assert world.phase is Phase.ROLLED_BACK
+    assert "live traffic is not all on stable" in world.rollout.progress.reason
+    assert not world.rollout.routing.any_write_sent
+    assert world.traffic == Traffic(candidate=percent(50))

@@ -135,7 +135,6 @@ def test_a_decision_that_asks_for_other_traffic_unseen_is_whole() -> None:
         world.advance(seconds(30))
         world.tick()
     world.say(PromoteNow(at=world.now, by="eve", why="it is fine"))
-    world.tick()
 
     again = decide(world.rollout, Tick(at=world.rollout.clocks.now))
     assert again.notes == ()

@@ -131,6 +131,8 @@ def pending(draft: Draft) -> bool:
         and (served.traffic != ALL_STABLE or served.unattributed.ppm)
     ):
         elsewhere = f", {served.unattributed} elsewhere" if served.unattributed.ppm else ""
+        # Where another's marker stands, no claim of ours was done that was not undone since.
+        draft.routing = evolve(routing, any_write_sent=False)
         finish(
             draft,
             Phase.ROLLED_BACK,
