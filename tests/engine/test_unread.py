@@ -129,7 +129,7 @@ def test_what_passes_in_such_a_time_is_no_pass_and_its_windows_end_with_it() -> 
 
 def test_a_decision_that_asks_for_other_traffic_unseen_is_whole() -> None:
     """At the same instant a second tick finds nothing left to do."""
-    world = World(strategy=canary(bake=minutes(20))).until_weight(5)
+    world = World(strategy=canary(bake=minutes(20), warmup=seconds(20))).until_weight(5)
     world.unreadable = True
     for _ in range(5):
         world.advance(seconds(30))
