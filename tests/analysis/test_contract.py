@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.support.checks import AT_1, ERRORS, LATENCY, NO_DATA, NOTHING, P99, counts, look
 from tests.support.rules import rule
 
-from progressive import Limit, NoWorse, ms
+from progressive import Action, Budget, Limit, NoWorse, StrategyError, minutes, ms
 from progressive.analysis import Check
 from progressive.model import Measurement
 
@@ -49,3 +51,9 @@ def test_both_keep_the_contract_of_a_check() -> None:
     checks: tuple[Check, ...] = (AT_1, NoWorse(ERRORS))
 
     assert [(each.kind, each.observe) for each in checks] == [("limit", False), ("no_worse", False)]
+
+
+@pytest.mark.parametrize("given", [{"looks": 3}, {"within": minutes(2)}])
+def test_a_budget_of_both_needs_both(given: dict[str, Any]) -> None:
+    with pytest.raises(StrategyError, match=r"Budget\(both=True\): give looks= and within="):
+        Budget(**given, then=Action.ROLL_BACK, both=True)

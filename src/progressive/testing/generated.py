@@ -305,12 +305,16 @@ def _made(kind: Any) -> st.SearchStrategy[Any]:
 _LOOKS_TOLERATED: Final = st.none() | st.integers(0, 99)
 _ENDINGS: Final = st.sampled_from([Action.ROLL_BACK, Action.HOLD])
 _BUDGETS: Final = st.builds(
-    lambda looks, within, then: Budget(
-        looks=looks, within=within, then=Action.WAIT if looks is within is None else then
+    lambda looks, within, then, both: Budget(
+        looks=looks,
+        within=within,
+        then=Action.WAIT if looks is within is None else then,
+        both=both and None not in (looks, within),
     ),
     _LOOKS_TOLERATED,
     st.none() | DURATIONS,
     _ENDINGS,
+    st.booleans(),
 )
 _TOLERANCES: Final = st.builds(
     Tolerance,
