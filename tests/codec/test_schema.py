@@ -287,8 +287,8 @@ STATES: tuple[Stored, ...] = (
         "a retirement on the way",
         lambda s: s["progress"].update(retirement="due"),
         (
-            "$.progress.retirement: due while progressing: only a promoted rollout retires the "
-            "old version"
+            "$.progress.retirement: due while progressing: only a rollout that has ended removes "
+            "a version"
         ),
     ),
     (

@@ -15,8 +15,8 @@ from progressive import Limit, Metric, NoWorse, Phase, decide, minutes, percent,
 def test_what_a_clock_that_steps_back_leaves_unjudged_is_noted() -> None:
     world = World().until_weight(5)
     over(world, seconds(45))
-    world.now -= minutes(2)
-    world.tick()
+    world.now -= minutes(20)
+    over(world, minutes(4))
 
     assert any("stepped back" in note.why for note in world.said("unjudged"))
 

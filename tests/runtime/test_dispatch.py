@@ -152,6 +152,7 @@ def test_every_name_that_is_bound_to_nothing_is_named_before_anything_is_touched
         checks=[Limit(ERRORS, at_most=percent(5))],
         gates=["freeze"],
         retire_after=hours(1),
+        remove_candidate_after=hours(1),
     )
     router = MemoryRouter(
         capabilities=attrs.evolve(MemoryRouter().capabilities, smallest_weight=percent(3))
@@ -166,6 +167,7 @@ def test_every_name_that_is_bound_to_nothing_is_named_before_anything_is_touched
         "hook 'smoke'",
         "gate 'freeze'",
         "retire_after",
+        "remove_candidate_after",
         "not a multiple",
     ):
         assert problem in said

@@ -45,7 +45,14 @@ from progressive.errors import FleetError
 from progressive.model import Capacity
 from progressive.model.router_state import Marker, Served
 from progressive.model.traffic import Traffic
-from progressive.testing import MemoryFleet, MemoryRouter, MemoryStore, VirtualClock
+from progressive.testing import (
+    MemoryFleet,
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+    steady,
+)
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 OTHER = Release(service="shop", stable=Version("v1"), candidate=Version("v3"))
@@ -397,16 +404,6 @@ def test_what_follows_is_an_ordinary_release() -> None:
 def test_going_back_keeps_the_version_that_was_to_be_removed() -> None:
     from tests.support.world import RELEASE
 
-    from progressive import ConflictError, Ports, start, tick
-    from progressive.testing import (
-        MemoryFleet,
-        MemoryRouter,
-        MemoryStore,
-        ScriptedMetrics,
-        VirtualClock,
-        steady,
-    )
-
     script = ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.001)})
     ports = Ports(
         router=MemoryRouter(),
@@ -441,6 +438,28 @@ def test_an_old_version_that_is_being_removed_can_t_be_had_back() -> None:
         bound.clock.until(decision.wake_at)  # type: ignore[attr-defined]
     with pytest.raises(ConflictError, match="v1 is being removed since 'r' was promoted"):
         start(canary(), RELEASE.reversed(), id="back", ports=bound)
+
+
+def test_a_candidate_that_is_to_be_removed_is_kept_for_the_next_rollout_that_has_it() -> None:
+    fleet, bad = MemoryFleet(), ScriptedMetrics({ERRORS: steady(50, stable=0.001, candidate=0.3)})
+    ports = Ports(
+        router=MemoryRouter(),
+        metrics=[bad],
+        store=MemoryStore(),
+        clock=VirtualClock(START),
+        fleet=fleet,
+    )
+    taken_back = canary(remove_candidate_after=hours(24))
+    start(taken_back, RELEASE, id="first", ports=ports)
+    while (decision := tick("first", ports)).rollout.phase is not Phase.ROLLED_BACK:
+        ports.clock.until(decision.wake_at)  # type: ignore[attr-defined]
+    start(canary(remove_candidate_after=seconds(0)), RELEASE, id="again", ports=ports)
+
+    assert ports.store.load("first").over
+    assert fleet.retired == []
+    while not (decision := tick("again", ports)).rollout.over:
+        ports.clock.until(decision.wake_at)  # type: ignore[attr-defined]
+    assert fleet.retired == [RELEASE.candidate]
 
 
 class Stuck(MemoryFleet):

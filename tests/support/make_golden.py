@@ -134,6 +134,7 @@ class Played(World):
     query: str = ""
     preview: Measurement | None = None
     owned: bool = False
+    readings: bool = False
     reassert: bool = False
     lines: list[str] = attrs.field(factory=list)
     states: list[str] = attrs.field(factory=list)
@@ -143,6 +144,8 @@ class Played(World):
         if not self.owned:  # as it was begun before markers had owners
             rollout = attrs.evolve(rollout, routing=attrs.evolve(rollout.routing, owner=""))
             rollout = loads(compact(_as_patient_as_before(json.loads(dumps(rollout)))))
+        if not self.readings:  # as it was begun before those of several clocks were kept
+            rollout = attrs.evolve(rollout, clocks=attrs.evolve(rollout.clocks, readings=()))
         self.text = dumps(rollout)
         self.lines.append(compact({"begin": json.loads(self.text)}))
         self.states.append(self.text)
@@ -625,6 +628,31 @@ def owned_and_reasserted() -> Played:
     return world.until_over()
 
 
+def owned_by_two_clocks() -> Played:
+    """Two drivers in turn, of which one is 5 min ahead and stays away in the end; then somebody
+    aborts, and the candidate is removed.
+    """
+    world = Played(
+        strategy=Canary(
+            weights=percents(20, 100),
+            checks=EVERYTHING[:1],
+            watch_every=minutes(2),
+            remove_candidate_after=minutes(3),
+        ),
+        owned=True,
+        readings=True,
+    )
+    world.able = dict.fromkeys(Track, Capacity(percent(100)))
+    for ahead in (minutes(5), -minutes(5), minutes(5), -minutes(5)):
+        world.now += ahead + seconds(30)
+        world.go_on()
+    for _ in range(6):
+        world.now += seconds(30)
+        world.go_on()
+    world.decided(Abort(at=world.now, by="eve", why="too slow"))
+    return world.until_over()
+
+
 def taken_back_by_hand() -> Played:
     """Somebody took all traffic back with nothing but the router, and left a closed marker."""
     world = Played(
@@ -708,6 +736,7 @@ TRANSCRIPTS = (
     reverted,
     owned,
     owned_and_reasserted,
+    owned_by_two_clocks,
 )
 
 
@@ -819,6 +848,13 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "a-gap": lambda s: s["clocks"].get("gap") and s["clocks"].get("unwatched"),
     "began-with-a-word": lambda s: s["clocks"].get("since"),
     "reassert": lambda s: _phase(s) == "progressing" and s["routing"].get("reassert"),
+    "two-clocks": lambda s: (
+        _phase(s) == "progressing"
+        and any(each.get("credited") for each in s["clocks"].get("readings", ()))
+    ),
+    "candidate-to-remove": lambda s: (
+        _phase(s) == "rolled_back" and s["progress"].get("retirement") == "due"
+    ),
     "way-back-in-steps": lambda s: (
         _phase(s) == "rolling_back" and s["routing"].get("wanted", {}).get("candidate")
     ),

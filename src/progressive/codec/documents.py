@@ -163,10 +163,10 @@ def _refuse_impossible(rollout: Rollout) -> None:
         f"{progress.phase.value} without a write is not possible",
     )
     require(
-        progress.retirement is Retirement.NONE or progress.phase is Phase.PROMOTED,
+        progress.retirement is Retirement.NONE or progress.phase in FINAL,
         "$.progress.retirement",
-        f"{progress.retirement.value} while {progress.phase.value}: only a promoted rollout "
-        "retires the old version",
+        f"{progress.retirement.value} while {progress.phase.value}: only a rollout that has ended "
+        "removes a version",
     )
     over = progress.phase in FINAL and progress.retirement in (Retirement.NONE, Retirement.DONE)
     require(

@@ -27,6 +27,7 @@ __all__ = [
     "in_steps",
     "lacks_candidate",
     "lacks_preview",
+    "lacks_served",
     "retreat",
     "short_of",
     "surveyed",
@@ -42,8 +43,8 @@ RECOVERY: Final = timedelta(seconds=30)
 def due(draft: Draft) -> bool:
     """Return whether the fleet is to be surveyed now.
 
-    Once in every tick; on the way back only if it goes in steps, and after its first write; after a
-    promotion only before the old version is removed.
+    Once in every tick; on the way back only if it goes in steps, and after its first write; when it
+    is final only before a version is removed.
     """
     known, ticked = draft.instances, draft.clocks.ticked
     in_steps = (
@@ -53,8 +54,8 @@ def due(draft: Draft) -> bool:
     )
     to_remove = (
         draft.progress.retirement is Retirement.DUE
-        and draft.plan.retire_after is not None
-        and draft.clocks.stepped >= draft.plan.retire_after
+        and draft.removed_after is not None
+        and draft.clocks.stepped >= draft.removed_after
         and not draft.of_older_rules
     )
     if not known.bound or not (draft.progress.phase in SURVEYED_IN or in_steps or to_remove):
@@ -148,6 +149,16 @@ def lacks_candidate(draft: Draft) -> str | None:
     if draft.of_older_rules:
         return None
     return _missing(draft, ((draft.routing.desired, Track.CANDIDATE),))
+
+
+def lacks_served(draft: Draft) -> str | None:
+    """Return what the version that has all traffic lacks to carry it; None if nothing.
+
+    The other one is not removed meanwhile.
+    """
+    if draft.leaving is Track.STABLE:
+        return lacks_candidate(draft)
+    return _missing(draft, ((draft.routing.desired, Track.STABLE),))
 
 
 def lacks_preview(draft: Draft) -> str | None:

@@ -1,11 +1,12 @@
 """Advance the accumulators of a rollout by the time since the last decision.
 
-A wall clock that steps back credits no time and loses none that was credited.
+A wall clock that steps back credits no time and loses none that was credited; nor do several
+drivers whose clocks differ (`readings`).
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from progressive.model.actions import NotYet
@@ -13,6 +14,7 @@ from progressive.model.replace import evolve
 from progressive.rollout.phases import Phase, Retirement
 
 from .draft import ZERO, Draft
+from .readings import credited, furthest
 from .routing import BACKOFF, astray_now
 from .windows import restart_windows
 
@@ -28,28 +30,31 @@ LATEST_RETRY: Final = timedelta(seconds=BACKOFF[-1])
 def pass_time(draft: Draft) -> None:
     """Advance the clocks to the time of this decision.
 
-    If the wall clock stepped back, no time is credited and the windows restart.
+    Of clocks that differ, only what lies beyond the furthest one is credited. Where the furthest
+    one is gone, as a wall clock that was set back, the windows restart.
     """
     clocks, phase, now = draft.clocks, draft.progress.phase, draft.now
     if now == clocks.now:
         return
-    passed = now - clocks.now
-    if passed < ZERO:
-        _step_back(draft)
-        return
+    passed = _credited(draft)
+    if now < clocks.now:
+        if not clocks.readings:
+            _step_back(draft)
+            return
+        _fall_behind(draft)
     if draft.final and draft.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
         return
-    begun, unwatched, gap = _watched(draft)
+    elapsed, unwatched, gap = _watched(draft, passed)
+    clocks = draft.clocks
     stepped, ran = clocks.stepped, clocks.ran
-    running = now - begun - _time_at_closed_gate(draft, begun)
+    running = elapsed - _time_at_closed_gate(draft, elapsed)
     if phase is Phase.HELD:
         causes = tuple(
-            evolve(cause, held=max(ZERO, cause.held + now - begun))
-            for cause in draft.progress.causes
+            evolve(cause, held=max(ZERO, cause.held + elapsed)) for cause in draft.progress.causes
         )
         draft.progress = evolve(draft.progress, causes=causes)
         if not any(cause.person for cause in causes):
-            ran += now - begun - unwatched
+            ran += elapsed - unwatched
     else:
         stepped = max(ZERO, stepped + running)  # negative in states of older versions
         if phase is Phase.PROGRESSING and draft.plan.steps[draft.progress.step].approval is None:
@@ -72,11 +77,29 @@ def pass_time(draft: Draft) -> None:
         astray=clocks.astray + known if astray else ZERO,
         escalated=clocks.escalated if astray or not clocks.astray else ZERO,
     )
+    if _furthest_clock_is_gone(draft):
+        _step_back(draft)
 
 
-def _watched(draft: Draft) -> tuple[datetime, timedelta, bool]:
-    """Return from when on the time until now is credited, how much of it nobody watched, and
-    whether nobody came for long.
+def _credited(draft: Draft) -> timedelta:
+    """Return how much time has passed, and keep what this clock shows."""
+    clocks = draft.clocks
+    if not clocks.readings:
+        return draft.now - clocks.now
+    passed, readings = credited(clocks.readings, draft.now, draft.plan.watch_every)
+    draft.clocks = evolve(clocks, readings=readings)
+    return passed
+
+
+def _furthest_clock_is_gone(draft: Draft) -> bool:
+    """Return whether the clock by which windows lie was given up in this decision."""
+    before = draft.given.clocks.readings
+    return draft.latest < furthest(before, draft.now, draft.plan.watch_every)
+
+
+def _watched(draft: Draft, passed: timedelta) -> tuple[timedelta, timedelta, bool]:
+    """Return how much of the time that has passed is credited to the step or phase, how much of it
+    nobody watched, and whether nobody came for long.
 
     A rollout begins with its first tick, and a step or phase that a person's event began with that
     event: if that person's clock is wrong, so is the credit, for one tick only. A rollout of older
@@ -84,33 +107,56 @@ def _watched(draft: Draft) -> tuple[datetime, timedelta, bool]:
     """
     clocks, now = draft.clocks, draft.now
     if draft.of_older_rules:
-        return clocks.now, ZERO, False
+        return passed, ZERO, False
     begun = now if clocks.ticked is None else min(max(clocks.since or clocks.now, clocks.now), now)
-    unwatched = max(ZERO, now - begun - draft.plan.watch_every)
-    return begun, unwatched, now - clocks.now > draft.plan.read_every + ON_TIME
+    elapsed = min(passed, now - begun)
+    unwatched = max(ZERO, elapsed - draft.plan.watch_every)
+    return elapsed, unwatched, passed > draft.plan.read_every + ON_TIME
 
 
-def _time_at_closed_gate(draft: Draft, since: datetime) -> timedelta:
-    """Return how much of the time since ``since`` was spent at a closed gate, with the desired
+def _time_at_closed_gate(draft: Draft, elapsed: timedelta) -> timedelta:
+    """Return how much of the time that is credited was spent at a closed gate, with the desired
     traffic verified.
     """
-    closed = draft.progress.closed_gate
+    closed, since = draft.progress.closed_gate, draft.now - elapsed
     if closed is None or not draft.verified or closed.until <= since:
         return ZERO
     return min(draft.now, closed.until) - since
 
 
+def _fall_behind(draft: Draft) -> None:
+    """Come by a clock that is behind: read and ask anew, and let nothing that lowers traffic wait
+    for the other one.
+    """
+    latest_retry, routing = draft.now + LATEST_RETRY, draft.routing
+    draft.routing = evolve(
+        routing,
+        read_at=None,
+        last_attempt_at=None,
+        retry_at=None if routing.retry_at is None else min(routing.retry_at, latest_retry),
+    )
+    draft.clocks = evolve(draft.clocks, since=None)
+    draft.instances = evolve(draft.instances, surveyed_at=None, last_attempt_at=None)
+    answer = None if isinstance(draft.progress.answer, NotYet) else draft.progress.answer
+    draft.progress = evolve(draft.progress, closed_gate=None, answer=answer)
+    draft.evidence = evolve(
+        draft.evidence,
+        series=tuple(evolve(each, retry_at=None) for each in draft.evidence.series),
+        probes=tuple(evolve(each, retry_at=None) for each in draft.evidence.probes),
+    )
+
+
 def _step_back(draft: Draft) -> None:
-    """Accept an earlier reading of the clock: forget times that now lie in the future."""
+    """Go by a clock that is behind for good: forget times that lie in its future."""
     now, routing = draft.now, draft.routing
-    latest = now + LATEST_RETRY
+    latest_retry = now + LATEST_RETRY
     draft.routing = evolve(
         routing,
         verified_since=None,
         verified_at=None,
         read_at=None,
         last_attempt_at=None,
-        retry_at=None if routing.retry_at is None else min(routing.retry_at, latest),
+        retry_at=None if routing.retry_at is None else min(routing.retry_at, latest_retry),
     )
     draft.clocks = evolve(
         draft.clocks, now=now, ticked=None, since=None, entered=min(draft.clocks.entered, now)

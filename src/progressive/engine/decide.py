@@ -426,17 +426,13 @@ def _rolling_back(draft: Draft) -> bool:
     return False
 
 
-def _rolled_back(draft: Draft) -> bool:
-    return False
-
-
 PHASES: Final[dict[Phase, Callable[[Draft], bool]]] = {
     Phase.PENDING: preflight.pending,
     Phase.PROGRESSING: _progressing,
     Phase.HELD: _held,
     Phase.ROLLING_BACK: _rolling_back,
-    Phase.PROMOTED: retirement.promoted,
-    Phase.ROLLED_BACK: _rolled_back,
+    Phase.PROMOTED: retirement.ended,
+    Phase.ROLLED_BACK: retirement.ended,
 }
 
 

@@ -8,11 +8,14 @@ from typing import Final
 from progressive.model.actions import GateAnswer
 from progressive.model.replace import evolve
 from progressive.model.router_state import Marker
+from progressive.model.traffic import Track
 from progressive.rollout.events import Event
 from progressive.rollout.notes import Note, Refused
-from progressive.rollout.phases import FINAL
+from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.state import ClosedGate, Rollout
 from progressive.rollout.status import Waiting
+
+from .readings import furthest
 
 ZERO: Final = timedelta()
 
@@ -117,6 +120,24 @@ class Draft:
         in which nobody came.
         """
         return self.clocks.stepped - self.clocks.unwatched
+
+    @property
+    def leaving(self) -> Track:
+        """`Rollout.leaving`."""
+        return Track.STABLE if self.progress.phase is Phase.PROMOTED else Track.CANDIDATE
+
+    @property
+    def removed_after(self) -> timedelta | None:
+        """How long after the end the version without traffic is removed; None for never."""
+        promoted = self.progress.phase is Phase.PROMOTED
+        return self.plan.retire_after if promoted else self.plan.remove_candidate_after
+
+    @property
+    def latest(self) -> datetime:
+        """The furthest time that any driver's clock has shown, as long as that one may come again;
+        where a stable period or a step begins.
+        """
+        return furthest(self.clocks.readings, self.now, self.plan.watch_every)
 
     def owns(self, marker: Marker | None) -> bool:
         """Return whether a marker may be ours: of our generation and not another owner's, or none

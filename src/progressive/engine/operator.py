@@ -244,7 +244,10 @@ _ABSORB: Final[dict[type, Callable[[Draft, Any], str | None]]] = {
 def too_late(draft: Draft) -> str:
     """Return why a final rollout refuses every person's event."""
     if draft.progress.phase is Phase.ROLLED_BACK:
-        return "it was rolled back; start a new rollout"
+        kept = (
+            "; an Abort keeps the candidate" if draft.progress.retirement is Retirement.DUE else ""
+        )
+        return f"it was rolled back; start a new rollout{kept}"
     old = Track.STABLE.label(draft.release)
     if draft.progress.retirement in (Retirement.ASKED, Retirement.DONE):
         return f"it was promoted, and {old} is being removed: there is nothing to go back to"

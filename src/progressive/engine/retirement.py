@@ -1,5 +1,6 @@
-"""Retire the old version after the promotion: have the fleet remove it when its time has come and
-nobody can need it any more, else keep it.
+"""Remove the version that is left without traffic, the old one after a promotion or the candidate
+after a way back: have the fleet remove it when its time has come and nobody can need it any more,
+else keep it.
 """
 
 from __future__ import annotations
@@ -8,37 +9,36 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.model.replace import evolve
-from progressive.model.traffic import Track
 from progressive.model.units import format_duration
 from progressive.rollout.notes import Escalated, Released
-from progressive.rollout.phases import Retirement
+from progressive.rollout.phases import Phase, Retirement
 
-from .capacity import lacks_candidate
+from .capacity import lacks_served
 from .draft import ZERO, Draft
 from .ownership import is_taken_over
 from .routing import escalate
 
-__all__ = ["promoted"]
+__all__ = ["ended"]
 
 RETIRE_PATIENCE: Final = timedelta(hours=24)
-"""The longest wait for the router to serve the new version alone, and then for the fleet to answer;
-after it the old version is kept, and a person is called.
+"""The longest wait for the router to serve the other version alone, and then for the fleet to
+answer; after it the version is kept, and a person is called.
 """
 
 
-def promoted(draft: Draft) -> bool:
-    """Have the old version removed when it is due. True if its retirement began.
+def ended(draft: Draft) -> bool:
+    """Have the version without traffic removed when it is due. True if its removal began.
 
-    It is due when ``plan.retire_after`` is over and the router, read in this tick, serves the new
-    version alone.
+    It is due when the plan's time for it is over and the router, read in this tick, serves the
+    other version alone.
     """
     if draft.progress.retirement is Retirement.ASKED:
         return _await_fleet(draft)
-    if draft.progress.retirement is not Retirement.DUE or draft.plan.retire_after is None:
+    if draft.progress.retirement is not Retirement.DUE or draft.removed_after is None:
         return False
-    left = draft.plan.retire_after - draft.clocks.stepped
+    left = draft.removed_after - draft.clocks.stepped
     if left > ZERO:
-        draft.wait("the old version's time to be over", until=draft.now + left, then="remove it")
+        draft.wait(f"{_what(draft)}'s time to be over", until=draft.now + left, then="remove it")
         return False
     read_now = draft.routing.read_at is not None and draft.routing.read_at >= (
         draft.clocks.ticked or draft.now
@@ -46,13 +46,13 @@ def promoted(draft: Draft) -> bool:
     served = draft.routing.observed
     marker = None if served is None else served.marker
     if marker is not None and is_taken_over(draft, marker):
-        _keep_old_version(
+        _keep(
             draft,
             f"another rollout (generation {marker.generation}) has used the router since, and may "
             "need it",
         )
         return False
-    lacks = lacks_candidate(draft)
+    lacks = lacks_served(draft)
     alone = read_now and served is not None and served.shows(draft.routing.desired)
     if alone and lacks is None:
         draft.progress = evolve(
@@ -62,26 +62,26 @@ def promoted(draft: Draft) -> bool:
             waiting=None,
         )
         draft.clocks = evolve(draft.clocks, stepped=ZERO, unwatched=ZERO, escalated=ZERO)
-        draft.note(Released(at=draft.now, version=Track.STABLE.label(draft.release)))
+        draft.note(Released(at=draft.now, version=_label(draft)))
         return True
     if left <= -RETIRE_PATIENCE and not draft.clocks.gap:
-        _keep_old_version(
+        _keep(
             draft,
-            f"for {format_duration(RETIRE_PATIENCE)} the router did not serve the new "
-            "version alone",
+            f"for {format_duration(RETIRE_PATIENCE)} the router did not serve "
+            f"{_other(draft)} alone",
         )
         return False
     until = draft.now + left + RETIRE_PATIENCE
     waited = lacks if alone and lacks else f"the router to serve {draft.routing.desired}"
     draft.wait(
-        f"{waited} before {Track.STABLE.label(draft.release)} is removed",
+        f"{waited} before {_label(draft)} is removed",
         until=until,
         then="keep it",
     )
     escalate(
         draft,
-        "the old version can't be removed: "
-        f"{lacks if alone else 'the router does not serve the new one alone'}",
+        f"{_what(draft)} can't be removed: "
+        f"{lacks if alone else f'the router does not serve {_other(draft)} alone'}",
         -left,
     )
     return False
@@ -93,25 +93,39 @@ def _await_fleet(draft: Draft) -> bool:
     """
     left = RETIRE_PATIENCE - draft.clocks.stepped
     if left <= ZERO and not draft.clocks.gap:
-        _keep_old_version(
+        _keep(
             draft, f"for {format_duration(RETIRE_PATIENCE)} the fleet did not say that it was done"
         )
         return False
     draft.wait(
-        f"the fleet to remove {Track.STABLE.label(draft.release)}",
+        f"the fleet to remove {_label(draft)}",
         until=draft.now + left,
         then="give up",
     )
     escalate(
         draft,
-        f"the fleet has not removed {Track.STABLE.label(draft.release)}",
+        f"the fleet has not removed {_label(draft)}",
         draft.clocks.stepped,
     )
     return False
 
 
-def _keep_old_version(draft: Draft, why: str) -> None:
+def _keep(draft: Draft, why: str) -> None:
     draft.progress = evolve(draft.progress, retirement=Retirement.NONE, waiting=None)
-    draft.note(
-        Escalated(at=draft.now, why=f"{Track.STABLE.label(draft.release)} was not removed: {why}")
-    )
+    draft.note(Escalated(at=draft.now, why=f"{_label(draft)} was not removed: {why}"))
+
+
+def _label(draft: Draft) -> str:
+    return draft.leaving.label(draft.release)
+
+
+def _promoted(draft: Draft) -> bool:
+    return draft.progress.phase is Phase.PROMOTED
+
+
+def _what(draft: Draft) -> str:
+    return "the old version" if _promoted(draft) else "the candidate"
+
+
+def _other(draft: Draft) -> str:
+    return "the new one" if _promoted(draft) else "stable"

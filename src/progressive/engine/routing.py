@@ -162,7 +162,7 @@ def _absorb_match(
         or draft.routing.acked_epoch >= draft.progress.epoch
     ):
         draft.routing = evolve(draft.routing, attempts=0, retry_at=None)
-    routing = draft.routing
+    routing, at = draft.routing, max(at, draft.latest) if draft.clocks.readings else at
     if routing.verified_since is None:
         close_windows(draft)  # those of a time in which nobody knew what was served
         draft.note(Verified(at=at, traffic=served.traffic, version=served.version))

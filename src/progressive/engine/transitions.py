@@ -125,7 +125,7 @@ def restart_clocks(draft: Draft) -> None:
     """Let the time of a step or phase begin now."""
     draft.clocks = evolve(
         draft.clocks,
-        entered=draft.now,
+        entered=draft.latest,
         stepped=ZERO,
         unwatched=ZERO,
         watched=ZERO,
@@ -203,14 +203,26 @@ def way_back(draft: Draft) -> Traffic:
 
 
 def finish(draft: Draft, phase: Phase, why: str, *, by: str = "engine") -> None:
-    """Enter a final phase. If PROMOTED, the old version is released or due to be retired."""
+    """Enter a final phase. The version that is left without traffic is released, or due to be
+    removed.
+    """
     end_stable_period(draft)
     if draft.progress.causes:
         draft.progress = evolve(draft.progress, causes=())
     enter_phase(draft, phase, why, by=by)
-    if phase is Phase.PROMOTED:
-        draft.clocks = evolve(draft.clocks, entered=draft.now, stepped=ZERO, unwatched=ZERO)
-        if draft.plan.retire_after is None:
-            draft.note(Released(at=draft.now, version=Track.STABLE.label(draft.release)))
-        else:
-            draft.progress = evolve(draft.progress, retirement=Retirement.DUE)
+    if phase is Phase.ROLLED_BACK and not _may_go(draft):
+        return
+    draft.clocks = evolve(draft.clocks, entered=draft.latest, stepped=ZERO, unwatched=ZERO)
+    if draft.removed_after is None:
+        draft.note(Released(at=draft.now, version=draft.leaving.label(draft.release)))
+    else:
+        draft.progress = evolve(draft.progress, retirement=Retirement.DUE)
+
+
+def _may_go(draft: Draft) -> bool:
+    """Return whether the candidate had traffic and may go: not if the router is another rollout's,
+    which may need it.
+    """
+    served = draft.routing.observed
+    of_another = served is not None and not draft.owns(served.marker)
+    return draft.routing.any_write_sent and bool(draft.clocks.readings) and not of_another

@@ -43,7 +43,7 @@ def open_windows(draft: Draft) -> None:
     if since is None:
         if not draft.unsure or draft.progress.phase not in (Phase.PROGRESSING, Phase.HELD):
             return
-        since = draft.now
+        since = draft.latest
         if draft.routing.observed is not None and draft.routing.observed.traffic.exceeds(served):
             served = draft.routing.observed.traffic
     for series in active(draft):

@@ -86,6 +86,7 @@ class Plan:
       rollout, between 0 and 1; split by their ``share_of_alpha``.
     * ``retire_after``: when the fleet is asked to remove the old version, counted from the
       promotion; None for never.
+    * ``remove_candidate_after``: the same for the candidate, counted from the end of a way back.
     * ``unguarded``: why there is no check, where there is none.
     * ``needs_stable``: the start and every raise wait until stable can carry all traffic, where a
       fleet reports that.
@@ -107,6 +108,11 @@ class Plan:
     )
     alpha: float = 0.01
     retire_after: timedelta | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(fields.whole_ms),
+        validator=fields.optional(fields.is_span),
+    )
+    remove_candidate_after: timedelta | None = attrs.field(
         default=None,
         converter=attrs.converters.optional(fields.whole_ms),
         validator=fields.optional(fields.is_span),

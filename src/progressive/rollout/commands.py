@@ -94,7 +94,7 @@ class AskGate:
 
 @attrs.frozen(kw_only=True)
 class Retire:
-    """Remove the old version; answered by `Retired`."""
+    """Remove the version that has no traffic any more, `Rollout.leaving`; answered by `Retired`."""
 
     kind: ClassVar[str] = "retire"
 

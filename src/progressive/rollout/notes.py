@@ -198,7 +198,9 @@ class Escalated:
 
 @attrs.frozen(kw_only=True)
 class Released:
-    """The old version carries no traffic any more and may be decommissioned."""
+    """A version carries no traffic any more and may be decommissioned: the old one after a
+    promotion, the candidate after a way back.
+    """
 
     kind: ClassVar[str] = "released"
     at: datetime

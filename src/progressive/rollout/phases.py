@@ -28,12 +28,12 @@ class Phase(enum.StrEnum):
 
 
 class Retirement(enum.StrEnum):
-    """The removal of the old version: all that a rollout still does after the promotion."""
+    """The removal of the version without traffic: all that a final rollout still does."""
 
     NONE = "none"
     """Not asked for."""
     DUE = "due"
-    """Asked for, but not yet time. A reversed release can still return to the old version."""
+    """Asked for, but not yet time. A new rollout can still go to that version."""
     ASKED = "asked"
     """The fleet was asked to remove it: there is no way back to it any more."""
     DONE = "done"

@@ -34,6 +34,7 @@ __all__ = [
     "Instances",
     "Probe",
     "Progress",
+    "Reading",
     "Rollout",
     "Routing",
     "SeriesState",
@@ -237,6 +238,17 @@ class Instances:
 
 
 @attrs.frozen(kw_only=True)
+class Reading:
+    """The furthest reading of one clock, how long it is ``away`` by slower ones, and how much of
+    that was ``credited``.
+    """
+
+    at: datetime
+    away: timedelta = timedelta()
+    credited: timedelta = timedelta()
+
+
+@attrs.frozen(kw_only=True)
 class Clocks:
     """Times and accumulators.
 
@@ -253,6 +265,8 @@ class Clocks:
     * ``watched``: the credit of a bake in this step.
     * ``unreadable``: time since the router was last read.
     * ``astray``: time since the router serves the candidate more than it should.
+    * ``readings``: the furthest ones of clocks that differ, in falling order; empty in rollouts
+      that were begun before they were kept, to which every clock is the same one.
     """
 
     created: datetime
@@ -268,6 +282,7 @@ class Clocks:
     unreadable: timedelta = timedelta()
     astray: timedelta = timedelta()
     escalated: timedelta = timedelta()
+    readings: tuple[Reading, ...] = ()
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -300,6 +315,13 @@ class Rollout:
     def final(self) -> bool:
         """Whether no traffic will be changed any more."""
         return self.progress.phase in FINAL
+
+    @property
+    def leaving(self) -> Track:
+        """The track that has no traffic any more once it is final: stable after the promotion, the
+        candidate after a way back.
+        """
+        return Track.STABLE if self.phase is Phase.PROMOTED else Track.CANDIDATE
 
     @property
     def over(self) -> bool:
@@ -363,6 +385,6 @@ def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
             check_states=(CheckState(),) * len(plan.checks),
             probes=tuple(Probe(metric=metric.name, start=at) for metric in plan.metrics),
         ),
-        clocks=Clocks(created=at, now=at, entered=at),
+        clocks=Clocks(created=at, now=at, entered=at, readings=(Reading(at=at),)),
         wake_at=at,
     )

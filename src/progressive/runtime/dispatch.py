@@ -100,8 +100,15 @@ def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
             for name in dict.fromkeys(names)
             if name not in bound
         ]
-    if plan.retire_after is not None and ports.fleet is None:
-        found.append("retire_after: the plan removes the old version, which needs fleet=")
+    if ports.fleet is None:
+        found += [
+            f"{name}: the plan removes {what}, which needs fleet="
+            for name, what, after in (
+                ("retire_after", "the old version", plan.retire_after),
+                ("remove_candidate_after", "a bad candidate", plan.remove_candidate_after),
+            )
+            if after is not None
+        ]
     return (*found, *capability_problems(plan, _capabilities(ports)))
 
 
@@ -314,12 +321,12 @@ def _retire(command: Retire, rollout: Rollout, ports: Ports) -> Call | Event:
     trouble = _failed("retire", rollout.epoch, otherwise=Failure.UNKNOWN)
     if ports.fleet is None:
         return trouble(
-            StrategyError("the plan removes the old version, which needs fleet="), ports.clock()
+            StrategyError("the plan removes a version, which needs fleet="), ports.clock()
         )
     return _call_method(
         ports.fleet,
         "retire",
-        (rollout.release, rollout.release.stable),
+        (rollout.release, rollout.leaving.version(rollout.release)),
         {},
         lambda value, at: Retired(at=at),
         trouble,

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from progressive.errors import ConflictError, StrategyError
-from progressive.model.release import Release
+from progressive.model.release import Release, Version
 from progressive.model.units import minutes
 from progressive.plan.plan import Plan, Strategy
 from progressive.ports import Ports, Store
 from progressive.rollout.events import Abort
-from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.phases import Retirement
 from progressive.rollout.state import Rollout, begin
 
 from .dispatch import problems
@@ -175,25 +175,28 @@ def _begin_and_save(plan: Plan, release: Release, id: str, ports: Ports) -> Roll
 def _cancel_retirement(
     store: Store, clock: Callable[[], datetime], release: Release, id: str
 ) -> None:
-    """Cancel the retirement of the version that this release goes back to.
+    """Cancel the removal of a version that this release needs.
 
     `ConflictError` if the fleet was asked to remove it already.
     """
     last = store.last(release.service)
-    if last is None or last.over or release.candidate != last.release.stable:
+    if last is None or last.over or _removed(last) not in release.versions.values():
         return
-    old = last.release.stable
-    if last.phase is Phase.PROMOTED and last.progress.retirement is not Retirement.DUE:
+    if last.final and last.progress.retirement is not Retirement.DUE:
         raise _being_removed(last)
-    abort = Abort(at=clock(), by="start", why=f"{id} goes back to {old}")
+    abort = Abort(at=clock(), by="start", why=f"{id} goes to {_removed(last)}")
     kept = submit(store, last.id, abort).rollout
     if kept.progress.retirement is not Retirement.NONE:  # its driver was quicker
         raise _being_removed(last)
 
 
+def _removed(last: Rollout) -> Version | None:
+    return last.leaving.version(last.release)
+
+
 def _being_removed(last: Rollout) -> ConflictError:
-    old = last.release.stable
+    ended = last.phase.value.replace("_", " ")
     return ConflictError(
-        f"{old} is being removed since {last.id!r} was promoted; wait until it is gone, "
-        "then release it anew"
+        f"{_removed(last)} is being removed since {last.id!r} was {ended}; "
+        "wait until it is gone, then release it anew"
     )

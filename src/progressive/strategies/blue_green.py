@@ -41,8 +41,9 @@ class BlueGreen(Watched):
     * ``approval``: wait for a person (see `Approval`); or ``pause``: switch after that time.
 
     After the switch, ``checks`` guard the ``bake``; one write takes everything back.
-    ``retire_after`` asks the fleet to remove the old version that long after the promotion. A
-    strategy without hook, analysis or approval is refused, unless ``unguarded`` says why.
+    ``retire_after`` asks the fleet to remove the old version that long after the promotion,
+    ``remove_candidate_after`` the candidate that long after the end of a way back. A strategy
+    without hook, analysis or approval is refused, unless ``unguarded`` says why.
     """
 
     kind: ClassVar[str] = "blue_green"

@@ -59,7 +59,8 @@ class Canary(Watched):
     * ``gates``: the names of gates, asked before every raise.
     * ``deadline``, ``watch_every``, ``preflight``, ``alpha``: see `Plan`.
     * ``retire_after``: when the fleet is asked to remove the old version, counted from the
-      promotion; None for never.
+      promotion; ``remove_candidate_after``: the same for the candidate, counted from the end of a
+      way back; None for never: it stays, and a note says that it may go.
     * ``unguarded``: why there is no check; without a check and this reason it is refused.
 
     Raises `StrategyError` with one line for each mistake.

@@ -57,6 +57,11 @@ class Watched:
         converter=attrs.converters.optional(fields.whole_ms),
         validator=fields.optional(fields.is_span),
     )
+    remove_candidate_after: timedelta | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(fields.whole_ms),
+        validator=fields.optional(fields.is_span),
+    )
     unguarded: str | None = None
 
     @property
@@ -85,6 +90,7 @@ class Watched:
                 preflight=self.preflight,
                 alpha=self.alpha,
                 retire_after=self.retire_after,
+                remove_candidate_after=self.remove_candidate_after,
                 unguarded=self.unguarded,
                 needs_stable=self.needs_stable,
             )

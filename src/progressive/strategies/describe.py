@@ -117,7 +117,18 @@ def describe(plan: Plan) -> Description:
         gates=plan.gates,
         earliest=earliest,
         latest=min(latest, plan.preflight + plan.deadline.within),
-        then="the old version stays"
-        if plan.retire_after is None
-        else f"the old version is removed after {format_duration(plan.retire_after)}",
+        then=_then(plan),
     )
+
+
+def _then(plan: Plan) -> str:
+    """Return what becomes of the version without traffic, after either end."""
+    old, bad = plan.retire_after, plan.remove_candidate_after
+    then = (
+        "the old version stays"
+        if old is None
+        else f"the old version is removed after {format_duration(old)}"
+    )
+    if bad is None:
+        return then
+    return f"{then}; after a way back the candidate is removed after {format_duration(bad)}"

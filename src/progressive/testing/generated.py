@@ -221,6 +221,7 @@ def plans(draw: st.DrawFn) -> Plan:
             preflight=draw(SPANS),
             alpha=draw(st.floats(1e-9, 0.5)),
             retire_after=draw(st.none() | DURATIONS),
+            remove_candidate_after=draw(st.none() | DURATIONS),
             unguarded=draw(st.just("a law") | NAMES),
         )
     except StrategyError:

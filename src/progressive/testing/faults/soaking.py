@@ -60,11 +60,12 @@ FAULTS: Final = (
     "late",
     "shuffle",
     "rival",
+    "two_clocks",
 )
 """The names of all faults, in the order in which they are drawn.
 
 Most are switches of `FaultWorld`; ``kill`` and ``pause`` stop a driver anywhere, ``late`` lets it
-come late.
+come late, ``two_clocks`` lets two drivers come in turn, of which one is ahead.
 """
 
 SWITCHES: Final = FAULTS[:8]
@@ -244,7 +245,8 @@ def _arguments(steps: int, faults: tuple[str, ...], kinds: Kinds | None) -> Iter
 def _world(strategy: Strategy, seed: int, kinds: Kinds | None) -> FaultWorld:
     world = FaultWorld(strategy, kinds=kinds or Kinds())
     # The fleet has a generator of its own, so that it changes nothing in seeds without one.
-    if seed % 4 == 3 or strategy.plan.retire_after is not None:
+    plan = strategy.plan
+    if seed % 4 == 3 or (plan.retire_after or plan.remove_candidate_after) is not None:
         world.able = dict.fromkeys(Track, Capacity(percent(100)))
     return world
 
@@ -252,11 +254,14 @@ def _world(strategy: Strategy, seed: int, kinds: Kinds | None) -> FaultWorld:
 def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> None:
     rng = random.Random(seed)  # noqa: S311 - nothing is secret here
     # Drawn for every name: later draws must not depend on how many were asked for.
-    drawn = {fault for fault in FAULTS[:-1] if rng.random() < 0.3}
-    # The rival has a generator of its own, so that it changes nothing in seeds without one.
-    rival = random.Random(seed + 3)  # noqa: S311
+    drawn = {fault for fault in FAULTS[:-2] if rng.random() < 0.3}
+    # These have generators of their own, so that they change nothing in seeds without them.
+    rival, clocks = random.Random(seed + 3), random.Random(seed + 4)  # noqa: S311
     if rival.random() < 0.1:
         drawn.add("rival")
+    if clocks.random() < 0.1:
+        drawn.add("two_clocks")
+    ahead = seconds(clocks.choice((1, 45, 120, 300, 3_600)))
     enabled = drawn if faults == FAULTS else set(faults)
     world.hook = lambda key: (
         Go() if rng.random() < 0.5 else NotYet(world.now + seconds(20), "still warming up")
@@ -275,6 +280,8 @@ def _run(world: FaultWorld, seed: int, steps: int, faults: tuple[str, ...]) -> N
         _one_fault(rng, enabled, world)
         if "rival" in enabled and rival.random() < 0.05 and world.served().shows(ALL_STABLE):
             world.claim_by_another()
+        if "two_clocks" in enabled and clocks.random() < 0.5:
+            world.now, ahead = world.now + ahead, -ahead
         _person_events(rng, enabled, world)
         _other_drivers(rng, enabled, world, paused)
         world.tick(

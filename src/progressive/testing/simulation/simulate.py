@@ -120,9 +120,8 @@ class Run:
 
         That spares a survey in every tick whose answer is always 100 %.
         """
-        needed = plan.retire_after is not None or any(
-            isinstance(trouble, NotReady) for trouble in self.world.troubles
-        )
+        removes = (plan.retire_after, plan.remove_candidate_after) != (None, None)
+        needed = removes or any(isinstance(trouble, NotReady) for trouble in self.world.troubles)
         return self.simulated if needed else None
 
     def _ports(
