@@ -319,10 +319,10 @@ def test_silence_on_both_waits_and_silence_on_the_candidate_alone_goes_back() ->
     night.night = False
     night.until_phase(Phase.PROMOTED)
 
-    misrouted = World().until_weight(5)
-    misrouted.idle = True
-    misrouted.until_phase(Phase.ROLLED_BACK)
-    assert "no data on" in misrouted.rollout.progress.reason
+    seldom = World(rps=0.1).until_weight(5)
+    seldom.idle = True
+    seldom.until_phase(Phase.ROLLED_BACK)
+    assert "no data on" in seldom.rollout.progress.reason
 
 
 def test_an_equally_bad_stable_holds() -> None:

@@ -8,7 +8,7 @@ from progressive import Limit, Metric, Track, ms, percent, seconds
 from progressive.analysis import Verdict
 from progressive.model import Counts, Gauge, Histogram, Look, Measurement, NoData, Window
 
-PASS, FAIL, INCONCLUSIVE, NO_DATA, ERROR = Verdict
+PASS, FAIL, INCONCLUSIVE, NO_DATA, ERROR, MISSING = Verdict
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")

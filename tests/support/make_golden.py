@@ -143,9 +143,10 @@ class Played(World):
         rollout = begin(self.strategy.plan, self.release, id="golden", at=self.now)
         if not self.owned:  # as it was begun before markers had owners
             rollout = attrs.evolve(rollout, routing=attrs.evolve(rollout.routing, owner=""))
-            rollout = loads(compact(_as_patient_as_before(json.loads(dumps(rollout)))))
-        if not self.readings:  # as it was begun before those of several clocks were kept
+            rollout = loads(compact(_without(json.loads(dumps(rollout)), "no_answer")))
+        if not self.readings:  # nor those of several clocks kept, nor requests missed
             rollout = attrs.evolve(rollout, clocks=attrs.evolve(rollout.clocks, readings=()))
+            rollout = loads(compact(_without(json.loads(dumps(rollout)), "missing")))
         self.text = dumps(rollout)
         self.lines.append(compact({"begin": json.loads(self.text)}))
         self.states.append(self.text)
@@ -231,16 +232,16 @@ class Played(World):
         return self.until_that(lambda rollout: rollout.over)
 
 
-def _as_patient_as_before(data: Any) -> Any:
-    """A stored state without the budgets of unanswered looks that are today's default."""
+def _without(data: Any, *budgets: str) -> Any:
+    """A stored state without those budgets that are today's default."""
     if isinstance(data, list):
-        return [_as_patient_as_before(each) for each in data]
+        return [_without(each, *budgets) for each in data]
     if not isinstance(data, dict):
         return data
     return {
-        key: _as_patient_as_before(value)
+        key: _without(value, *budgets)
         for key, value in data.items()
-        if not (key == "no_answer" and value.get("both"))
+        if not (key in budgets and value.get("both"))
     }
 
 
@@ -635,7 +636,13 @@ def owned_by_two_clocks() -> Played:
     world = Played(
         strategy=Canary(
             weights=percents(20, 100),
-            checks=EVERYTHING[:1],
+            checks=[
+                Limit(
+                    Metric("error-rate", kind="ratio", side="callee"),
+                    at_most=percent(2),
+                    tolerance=Tolerance(in_a_row=3),
+                )
+            ],
             watch_every=minutes(2),
             remove_candidate_after=minutes(3),
         ),
@@ -647,6 +654,14 @@ def owned_by_two_clocks() -> Played:
         world.now += ahead + seconds(30)
         world.go_on()
     for _ in range(6):
+        world.now += seconds(30)
+        world.go_on()
+    world.rps = 0.5  # too few to know whether the candidate's requests arrive
+    for _ in range(2):
+        world.now += seconds(30)
+        world.go_on()
+    world.rps, world.idle = 200.0, True  # and now they do not
+    for _ in range(2):
         world.now += seconds(30)
         world.go_on()
     world.decided(Abort(at=world.now, by="eve", why="too slow"))
@@ -848,6 +863,8 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "a-gap": lambda s: s["clocks"].get("gap") and s["clocks"].get("unwatched"),
     "began-with-a-word": lambda s: s["clocks"].get("since"),
     "reassert": lambda s: _phase(s) == "progressing" and s["routing"].get("reassert"),
+    "split": lambda s: any(each.get("split", {}).get("stable") for each in _series(s)),
+    "missing": lambda s: any(each.get("split", {}).get("missing") for each in _series(s)),
     "two-clocks": lambda s: (
         _phase(s) == "progressing"
         and any(each.get("credited") for each in s["clocks"].get("readings", ()))

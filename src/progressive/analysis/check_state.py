@@ -15,6 +15,7 @@ from .contract import Budget, Judgement, Tolerance, Verdict
 __all__ = [
     "CheckState",
     "action_for",
+    "budget_of",
     "is_outstanding",
     "reset_failures",
     "reset_for_new_traffic",
@@ -29,7 +30,7 @@ class CheckState:
     ``passes_at_weight`` and ``looks_at_weight`` count since the traffic was last changed;
     ``failures`` and ``consecutive_failures`` since the last resume. The ``stuck`` fields describe
     the latest unbroken run of looks that were neither pass nor fail; ``unanswered_since`` is when
-    the first of a run of unanswered looks was taken, where the budget goes by that.
+    the first of a run of unanswered or missing looks was taken, where the budget goes by that.
     """
 
     verdict: Verdict | None = None
@@ -89,8 +90,9 @@ def update(
     else:
         stuck_verdict, stuck_looks, stuck_since, stuck_until = verdict, 1, start, end
     unanswered_since = None
-    if verdict is Verdict.ERROR and tolerance.no_answer.both:
-        unanswered_since = state.unanswered_since or end
+    if stuck_verdict is not None and budget_of(tolerance, stuck_verdict).both:
+        before = state.unanswered_since if verdict is state.stuck_verdict else None
+        unanswered_since = before or end
     return CheckState(
         verdict=verdict,
         why=judgement.why[:WHY_LIMIT],
@@ -141,7 +143,7 @@ def is_outstanding(state: CheckState) -> bool:
     return (
         not state.passes_at_weight
         or state.consecutive_failures > 0
-        or state.stuck_verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR)
+        or state.stuck_verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.MISSING)
         or (state.stuck_verdict is Verdict.NO_DATA and state.stuck_looks > 1)
     )
 
@@ -155,7 +157,7 @@ def action_for(state: CheckState, tolerance: Tolerance, *, full: bool) -> tuple[
         return tolerance.then, state.why
     if state.stuck_verdict is None:
         return None
-    budget = _budget(tolerance, state.stuck_verdict)
+    budget = budget_of(tolerance, state.stuck_verdict)
     since = state.unanswered_since or state.stuck_since
     stretch = (
         state.stuck_until - since
@@ -169,7 +171,10 @@ def action_for(state: CheckState, tolerance: Tolerance, *, full: bool) -> tuple[
     return (Action.HOLD if full and budget.then is Action.ROLL_BACK else budget.then), state.why
 
 
-def _budget(tolerance: Tolerance, verdict: Verdict) -> Budget:
-    if verdict is Verdict.INCONCLUSIVE:
-        return tolerance.inconclusive
-    return tolerance.no_data if verdict is Verdict.NO_DATA else tolerance.no_answer
+def budget_of(tolerance: Tolerance, verdict: Verdict) -> Budget:
+    """Return how many looks of a verdict that is neither pass nor fail are tolerated."""
+    return {
+        Verdict.INCONCLUSIVE: tolerance.inconclusive,
+        Verdict.NO_DATA: tolerance.no_data,
+        Verdict.MISSING: tolerance.missing,
+    }.get(verdict, tolerance.no_answer)

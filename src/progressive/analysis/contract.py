@@ -28,6 +28,8 @@ class Verdict(enum.StrEnum):
     INCONCLUSIVE = "inconclusive"
     NO_DATA = "no_data"
     ERROR = "error"
+    MISSING = "missing"
+    """Requests to the candidate don't arrive, or are not counted: far fewer than were asked for."""
 
 
 def _finite(numbers: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
@@ -82,6 +84,9 @@ class Budget:
             )
 
 
+NEVER: Final = Budget(then=Action.WAIT)
+"""What missing requests lead to by default in states without a word about them: nothing."""
+
 PATIENT: Final = Budget(within=timedelta(minutes=15), then=Action.ROLL_BACK)
 """What unanswered looks were allowed by default in states without a word about them."""
 
@@ -93,12 +98,15 @@ class Tolerance:
     * ``in_a_row``: consecutive failing looks after which the check has failed.
     * ``failures``: the most failing looks in all; one more fails the check. None: no limit.
     * ``then``: the action of a failed check.
-    * ``inconclusive``, ``no_data``, ``no_answer``: the budgets of INCONCLUSIVE, NO_DATA and ERROR.
-      Of NO_DATA, only `Judgement.starved` ones count; when stable has no data either, the step's
-      deadline decides.
+    * ``inconclusive``, ``no_data``, ``no_answer``, ``missing``: the budgets of INCONCLUSIVE,
+      NO_DATA, ERROR and MISSING. Of NO_DATA, only `Judgement.starved` ones count; when stable has
+      no data either, the step's deadline decides. MISSING is the verdict on any check of a metric
+      that counts requests while the candidate has less than four fifths of those that its weight
+      asks for, by more than chance; with ``then=Action.WAIT`` nobody looks for that, as where
+      stable is called beside the router.
 
-    By default who can't see goes back soon: after the fourth unanswered look in a row and no sooner
-    than two minutes after the first. From the first one on nothing is raised.
+    By default who can't see goes back soon: after the fourth unanswered or missing look in a row
+    and no sooner than two minutes after the first. From the first one on nothing is raised.
 
     At full traffic no budget rolls back: it holds, which also keeps the old version from being
     removed.
@@ -115,6 +123,10 @@ class Tolerance:
         default=Budget(looks=3, within=timedelta(minutes=2), then=Action.ROLL_BACK, both=True),
         metadata=fields.missing_means(PATIENT),
     )
+    missing: Budget = attrs.field(
+        default=Budget(looks=3, within=timedelta(minutes=2), then=Action.ROLL_BACK, both=True),
+        metadata=fields.missing_means(NEVER),
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.then is Action.WAIT:
@@ -128,7 +140,7 @@ def stored_before(default: Tolerance) -> dict[str, object]:
     """Return the ``metadata=`` of a check's tolerance: one that was stored without it has the
     patience of then.
     """
-    return fields.missing_means(attrs.evolve(default, no_answer=PATIENT))
+    return fields.missing_means(attrs.evolve(default, no_answer=PATIENT, missing=NEVER))
 
 
 is_flag = fields.is_a(bool, "True or False")

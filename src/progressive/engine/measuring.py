@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from progressive.analysis.check_state import CheckState, action_for, is_outstanding, update
 from progressive.analysis.contract import Check, Judgement, Verdict, metrics_of
+from progressive.analysis.split import Split
 from progressive.model.actions import Action, Memory
 from progressive.model.measurement import Look, Metric, NoAnswer, Window
 from progressive.model.replace import evolve
@@ -183,13 +184,25 @@ def _accept(draft: Draft, series: Series, event: Measured) -> bool:
         if state.fingerprint:
             _restart_evidence(draft, series)
         state = evolve(state, fingerprint=look.fingerprint)
+    here, missing = tail is None and sure, None
+    if here and broken is None and not opening and any(map(_looks_for_missing, series.checks)):
+        split, missing = (state.split or Split()).after(look, draft.routing.last_verified)
+        state = evolve(state, split=split)
     check_states = (
         draft.evidence.check_states
         if opening
-        else _judged(draft, series, look, tracks, broken, here=tail is None and sure)
+        else _judged(draft, series, look, tracks, broken, missing, here=here)
     )
     replace_series(draft, series, state, check_states=check_states)
     return True
+
+
+def _looks_for_missing(planned: PlannedCheck) -> bool:
+    """Return whether a check has something to do when requests of the candidate are missing.
+
+    Copies and a load test are not split by the weight, but nor are they less than it asks for.
+    """
+    return planned.check.tolerance.missing.then is not Action.WAIT
 
 
 def _why_no_answer(look: Look, tracks: tuple[Track, ...], *, counter: bool) -> str | None:
@@ -222,12 +235,15 @@ def _judged(
     look: Look,
     tracks: tuple[Track, ...],
     broken: str | None,
+    missing: Judgement | None,
     *,
     here: bool,
 ) -> tuple[CheckState, ...]:
     """Return the states of all checks after those of one series have judged a look.
 
-    ``broken`` is why the look can't be judged; ``here``, whether it lies in the current traffic.
+    ``broken`` is why the look can't be judged; ``missing``, that requests of the candidate do not
+    arrive, which stands above all verdicts but a failure; ``here``, whether it lies in the current
+    traffic.
     """
     check_states = list(draft.evidence.check_states)
     for planned in series.checks:
@@ -242,6 +258,9 @@ def _judged(
             judgement, memory = judgement_of(
                 check, look, check_state.memory, planned.alpha, traffic
             )
+            if missing is not None and _looks_for_missing(planned):
+                failed = judgement.verdict in (Verdict.FAIL, Verdict.ERROR)
+                judgement = judgement if failed else missing
         window = look.window
         check_states[planned.index] = update(
             check_state,

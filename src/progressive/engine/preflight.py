@@ -17,7 +17,7 @@ from progressive.model.traffic import ALL_STABLE, Track
 from progressive.model.units import format_duration, seconds
 from progressive.rollout.commands import Measure
 from progressive.rollout.events import Inspected, Measured
-from progressive.rollout.notes import EventRecorded
+from progressive.rollout.notes import EventRecorded, Unjudged
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Probe
 
@@ -34,6 +34,11 @@ SOON: Final = seconds(1)
 LOOK_BACK: Final = seconds(60)
 """The length of the window of a system with history; it ends where numbers are complete."""
 
+ON_ITS_OWN_SIDE: Final = (
+    "requests that don't reach the candidate (refused, ejected, answered by a proxy): it counts on "
+    "the version's own side, which shows them only as missing"
+)
+
 TRACKS: Final = (Track.STABLE, Track.CANDIDATE)
 
 
@@ -45,6 +50,8 @@ def inspected(draft: Draft, event: Inspected) -> None:
     draft.routing = evolve(draft.routing, inspected=True, undo=event.undo, reassert=event.reassert)
     if event.fleet:
         draft.instances = evolve(draft.instances, bound=True)
+    for metric in event.callee:
+        draft.note(Unjudged(at=draft.now, analysis=PREFLIGHT, what=metric, why=ON_ITS_OWN_SIDE))
     if event.problems:
         draft.note(EventRecorded(at=draft.now, event=event))
         roll_back(draft, f"the plan can't be driven like this: {'; '.join(event.problems)}")

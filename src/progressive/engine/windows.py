@@ -93,7 +93,7 @@ def close_windows(draft: Draft) -> None:
                 _note_gap(draft, series, f"the traffic changed {late} after its last look")
             else:
                 tail = Tail(start=state.start, end=end, tracks=state.tracks)
-        closed = evolve(state, start=None, reading=None, retry_at=None, tail=tail)
+        closed = evolve(state, start=None, reading=None, retry_at=None, tail=tail, split=None)
         replace_series(draft, series, closed)
     draft.evidence = evolve(
         draft.evidence,
@@ -111,7 +111,7 @@ def drop_inactive(draft: Draft) -> None:
             check_states = list(draft.evidence.check_states)
             for planned in series.checks:
                 check_states[planned.index] = reset_for_new_traffic(check_states[planned.index])
-            closed = evolve(state, start=None, reading=None, retry_at=None)
+            closed = evolve(state, start=None, reading=None, retry_at=None, split=None)
             replace_series(draft, series, closed, check_states=tuple(check_states))
 
 

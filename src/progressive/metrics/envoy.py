@@ -46,6 +46,7 @@ from progressive.model.measurement import (
     Measurement,
     Metric,
     NoData,
+    Side,
     Window,
 )
 from progressive.model.release import Release
@@ -53,17 +54,17 @@ from progressive.model.traffic import Track
 
 __all__ = ["CLIENT_ERRORS", "ERRORS", "LATENCY", "EnvoyStats", "Http", "latency"]
 
-ERRORS: Final = Metric("error-rate", kind=Kind.RATIO, counter=True)
+ERRORS: Final = Metric("error-rate", kind=Kind.RATIO, counter=True, side=Side.CALLER)
 """Answers 5xx among all answers. (gRPC answers 200 and puts its status elsewhere: not seen here.)
 """
 
-CLIENT_ERRORS: Final = Metric("client-error-rate", kind=Kind.RATIO, counter=True)
+CLIENT_ERRORS: Final = Metric("client-error-rate", kind=Kind.RATIO, counter=True, side=Side.CALLER)
 """Answers 4xx among all answers: a version that has lost a route answers 404, not 500."""
 
 
 def latency(flush: timedelta) -> Metric:
     """`LATENCY` of an Envoy whose ``stats_flush_interval`` is ``flush``."""
-    return Metric("latency", kind=Kind.LATENCY, unit="s", counter=True, lag=flush)
+    return Metric("latency", kind=Kind.LATENCY, unit="s", counter=True, lag=flush, side=Side.CALLER)
 
 
 LATENCY: Final = latency(timedelta(seconds=5))

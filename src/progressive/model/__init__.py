@@ -16,6 +16,7 @@ from .measurement import (
     Moments,
     NoAnswer,
     NoData,
+    Side,
     Window,
 )
 from .release import Release, Version
@@ -63,6 +64,7 @@ __all__ = [
     "Percent",
     "Release",
     "Served",
+    "Side",
     "Stop",
     "Times",
     "Track",

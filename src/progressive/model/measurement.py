@@ -34,6 +34,7 @@ __all__ = [
     "Moments",
     "NoAnswer",
     "NoData",
+    "Side",
     "Window",
     "merge",
 ]
@@ -65,6 +66,20 @@ class Bad(enum.StrEnum):
     BOTH = "both"
 
 
+class Side(enum.StrEnum):
+    """Where a metric's requests are counted."""
+
+    CALLER = "caller"
+    """By who sends them, such as a gateway: with those that the version did not take, and the
+    answers that a proxy gave in its place."""
+    CALLEE = "callee"
+    """By the version itself or beside it: what does not reach it is not among them."""
+
+
+def _side(value: Side | str | None) -> Side | None:
+    return None if value is None else fields.chosen(Side, value)
+
+
 def _kind(value: Kind | str) -> Kind:
     return fields.chosen(Kind, value)
 
@@ -84,6 +99,8 @@ class Metric:
     * ``bad``: the direction of harm.
     * ``counter``: whether the system keeps no history, so that a reading has to be taken at the
       start of a window too.
+    * ``side``: where its requests are counted (`Side`); None if that is not known, or it counts
+      none.
     """
 
     name: str = attrs.field(validator=fields.is_name)
@@ -96,6 +113,13 @@ class Metric:
         kw_only=True, default=Bad.UP, converter=_bad, validator=fields.is_one_of(Bad)
     )
     counter: bool = attrs.field(kw_only=True, default=False)
+    side: Side | None = attrs.field(
+        kw_only=True,
+        default=None,
+        eq=False,  # it says something of the metric, and does not make it another one
+        converter=_side,
+        validator=fields.optional(fields.is_one_of(Side)),
+    )
 
     def __str__(self) -> str:
         return self.name

@@ -39,6 +39,8 @@ class Inspected:
     * ``undo``: how to take all traffic back by hand.
     * ``fleet``: whether there is a fleet to survey.
     * ``reassert``: whether the router's `Capabilities.after_restart` is REASSERT.
+    * ``callee``: the metrics that count on the version's own side, where none counts failures on
+      the caller's.
     """
 
     kind: ClassVar[str] = "inspected"
@@ -49,6 +51,9 @@ class Inspected:
     undo: str = ""
     fleet: bool = False
     reassert: bool = False
+    callee: tuple[str, ...] = attrs.field(
+        default=(), converter=fields.strings, validator=fields.is_strings
+    )
 
 
 @attrs.frozen(kw_only=True)

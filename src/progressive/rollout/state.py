@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from progressive.analysis.check_state import CheckState
+from progressive.analysis.split import Split
 from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.actions import HookAnswer, Memory
@@ -172,6 +173,7 @@ class SeriesState:
     * ``tracks``: the tracks that get traffic in it.
     * ``reading``: the provider's own, passed as ``since`` with the next look.
     * ``fingerprint``: of the last query.
+    * ``split``: whether the candidate's requests arrive; None if nobody looks for that.
     """
 
     start: datetime | None = None
@@ -180,6 +182,7 @@ class SeriesState:
     reading: str | None = None
     fingerprint: str = ""
     retry_at: datetime | None = None
+    split: Split | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ import attrs
 from progressive.errors import ConflictError, Failure, StrategyError, WorldError
 from progressive.model.actions import ClosedUntil, Go, NotYet, Open, Stop
 from progressive.model.capacity import Capacity
-from progressive.model.measurement import Look, NoAnswer
+from progressive.model.measurement import Kind, Look, Metric, NoAnswer, Side
 from progressive.model.router_state import AfterRestart, Capabilities, Served
 from progressive.model.traffic import Track
 from progressive.plan.plan import Plan
@@ -194,7 +194,21 @@ def _inspect(command: Inspect, rollout: Rollout, ports: Ports) -> Call | Event:
         undo=undo(rollout.release) if undo is not None else "",
         fleet=isinstance(ports.fleet, FleetSurvey | AsyncFleetSurvey),
         reassert=_capabilities(ports).after_restart is AfterRestart.REASSERT,
+        callee=_on_its_own_side(rollout.plan, ports),
     )
+
+
+def _on_its_own_side(plan: Plan, ports: Ports) -> tuple[str, ...]:
+    """Return the metrics that count on the version's own side; none if failures are counted on the
+    caller's side too. What the provider says of a metric counts as well as what the plan says.
+    """
+    sides: list[tuple[Metric, Side | None]] = []
+    for metric in plan.metrics:
+        provider = ports.provider(metric)
+        sides.append((metric, metric.side or (None if provider is None else provider[1].side)))
+    if any(metric.kind is Kind.RATIO and side is Side.CALLER for metric, side in sides):
+        return ()
+    return tuple(metric.name for metric, side in sides if side is Side.CALLEE)
 
 
 def _read(command: Read, rollout: Rollout, ports: Ports) -> Call | Event:

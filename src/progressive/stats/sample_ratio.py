@@ -14,8 +14,9 @@ from math import log
 from typing import Final
 
 from .evidence import averaged, kept
+from .special import binomial_cdf
 
-__all__ = ["INITIAL", "evidence", "update"]
+__all__ = ["CLUMP", "INITIAL", "LEAST", "evidence", "shortfall", "update"]
 
 _ODDS: Final = (0.01, 0.1, 0.5, 0.8, 0.9, 1.1, 1.25, 2.0, 10.0, 100.0)
 _LOG_PRIOR: Final = (log(1 / len(_ODDS)),) * len(_ODDS)
@@ -51,3 +52,28 @@ def update(
 def evidence(logs: tuple[float, ...]) -> float:
     """Return the evidence against the split that was asked for, in nats."""
     return averaged(logs, _LOG_PRIOR)
+
+
+LEAST: Final = 0.8
+"""The odds of the candidate that `shortfall` still takes for what was asked: four fifths of it.
+Stable may have requests that no router has split, such as probes.
+"""
+
+CLUMP: Final = 10
+"""How many requests `shortfall` takes for one, as those of one visitor go the same way where
+sessions are sticky.
+"""
+
+
+def shortfall(trials: int, control_trials: int, share: float) -> float:
+    """Return the chance of so few trials of the candidate, or fewer, if it gets at least `LEAST` of
+    the odds that were asked for, and trials come in clumps of `CLUMP`.
+
+    A small one means that requests to the candidate don't arrive, or are not counted. It is one
+    look at the numbers, not a sequential test. ``share``: the candidate's part of both tracks'
+    trials that was asked for, between 0 and 1, exclusive.
+    """
+    clumps, every = -(-trials // CLUMP), (trials + control_trials) // CLUMP
+    if clumps >= every:
+        return 1.0
+    return binomial_cdf(clumps, every, share * LEAST / (share * LEAST + 1 - share))

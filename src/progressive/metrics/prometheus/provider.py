@@ -17,7 +17,7 @@ from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, Respo
 from progressive.adapters.provider import NO_VERSION, Declared, Provider, declaration, declared
 from progressive.errors import MetricsError, StrategyError
 from progressive.model import fields
-from progressive.model.measurement import Bad, Kind, Look, Metric, NoAnswer, Window
+from progressive.model.measurement import Bad, Kind, Look, Metric, NoAnswer, Side, Window
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 
@@ -66,19 +66,23 @@ minute.
 """
 
 
-def errors(lag: timedelta) -> Metric:
-    """`ERRORS` at a server whose numbers are complete after ``lag``."""
-    return Metric("error-rate", kind=Kind.RATIO, lag=lag)
+def errors(lag: timedelta, side: Side | None = None) -> Metric:
+    """`ERRORS` at a server whose numbers are complete after ``lag``, counted on this ``side``."""
+    return Metric("error-rate", kind=Kind.RATIO, lag=lag, side=side)
 
 
-def latency(lag: timedelta) -> Metric:
-    """`LATENCY` at a server whose numbers are complete after ``lag``."""
-    return Metric("latency", kind=Kind.LATENCY, unit="s", lag=lag)
+def latency(lag: timedelta, side: Side | None = None) -> Metric:
+    """`LATENCY` at a server whose numbers are complete after ``lag``, counted on this ``side``."""
+    return Metric("latency", kind=Kind.LATENCY, unit="s", lag=lag, side=side)
 
 
-def request_rate(lag: timedelta) -> Metric:
-    """`REQUEST_RATE` at a server whose numbers are complete after ``lag``."""
-    return Metric("request-rate", kind=Kind.VALUE, unit="requests/s", bad=Bad.DOWN, lag=lag)
+def request_rate(lag: timedelta, side: Side | None = None) -> Metric:
+    """`REQUEST_RATE` at a server whose numbers are complete after ``lag``, counted on this
+    ``side``.
+    """
+    return Metric(
+        "request-rate", kind=Kind.VALUE, unit="requests/s", bad=Bad.DOWN, lag=lag, side=side
+    )
 
 
 ERRORS: Final = errors(LAG)
@@ -112,9 +116,10 @@ def istio(
 
     ``namespace``: of the workloads. ``reporter``: who counts. The version's own sidecar
     (destination) sees every request that reached it, from whatever client. What could not reach it
-    (no healthy pod, connection refused) only the client's proxy sees (source): take that where all
-    traffic comes through a gateway or a mesh of yours, perhaps with ``labels={"source_workload":
-    "istio-ingressgateway"}``. In ambient mode it is the waypoint. Never count two of them together.
+    (no healthy pod, ejected, connection refused) only the client's proxy sees (source): take that
+    where all traffic comes through a gateway or a mesh of yours, perhaps with
+    ``labels={"source_workload": "istio-ingressgateway"}``. In ambient mode it is the waypoint. The
+    metrics say which `Side` it is. Never count two of them together.
 
     ``version``: the labels that tell versions apart; the default is the Service by the release's
     name, and the pods' label ``version`` by the version's ``backend``. Where each version is a
@@ -130,15 +135,16 @@ def istio(
         )
     shared = {"reporter": reporter, "destination_workload_namespace": namespace, **labels}
     requests = Counter("istio_requests_total", version=version, labels=shared)
+    side = Side.CALLEE if reporter == "destination" else Side.CALLER
     return {
-        errors(lag): Ratio(events=requests.where(response_code=Regex("5..")), total=requests),
-        latency(lag): Buckets(
+        errors(lag, side): Ratio(events=requests.where(response_code=Regex("5..")), total=requests),
+        latency(lag, side): Buckets(
             "istio_request_duration_milliseconds_bucket",
             version=version,
             labels=shared,
             unit=timedelta(milliseconds=1),
         ),
-        request_rate(lag): Rate(requests),
+        request_rate(lag, side): Rate(requests),
     }
 
 

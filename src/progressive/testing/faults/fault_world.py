@@ -226,7 +226,7 @@ class FaultWorld:
         """Roll back by hand, with nothing but the router."""
         self.edit(0)
         self.marker = attrs.evolve(self.marker or Marker(generation=0), closed=True)
-        self.ghost.aborted = True
+        self.ghost.aborted, self.ghost.decided = True, None
 
     def heal(self) -> None:
         """End every fault."""

@@ -33,6 +33,8 @@ class ReferenceModel:
 
     * ``ceiling``: the most, in parts per million, that any saved step asked for.
     * ``aborted``: whether a rollback has been decided, or was done by hand.
+    * ``decided``: the serial of that decision. A raise that an earlier one had saved may be on its
+      way, and arrives as long as nothing was written since; the next tick takes it back.
     * ``phases``: every phase that was saved, in order.
     * ``judged_at_full``: the number of measurements of the candidate at 100 %.
     * ``said_able``: what the fleet said in the tick that goes on, where there is one.
@@ -43,6 +45,7 @@ class ReferenceModel:
 
     ceiling: int = 0
     aborted: bool = False
+    decided: int | None = None
     phases: list[Phase] = attrs.field(factory=lambda: [Phase.PENDING])
     judged_at_full: int = 0
     said_able: dict[Track, Capacity] = attrs.field(factory=dict)
@@ -62,7 +65,8 @@ class ReferenceModel:
             raise PromiseBroken(
                 f"R1: asked for {asked} ppm, no saved step allows more than {self.ceiling}"
             )
-        if asked > serves and self.aborted:
+        on_its_way = self.decided is not None and command.marker.serial < self.decided
+        if asked > serves and self.aborted and not on_its_way:
             raise PromiseBroken(f"R2: raised from {serves} to {asked} ppm after an abort")
         if asked > serves and self.lost:
             raise PromiseBroken(
@@ -85,6 +89,8 @@ class ReferenceModel:
                 f"carry {stable}"
             )
         self.zeros += not asked
+        if self.aborted:
+            self.decided = None  # what arrives now, arrives after something else
 
     def saved(self, rollout: Rollout, marker: Marker | None) -> None:
         """Check a rollout that was saved while the router had this marker."""
@@ -97,6 +103,7 @@ class ReferenceModel:
             self.ceiling = max(self.ceiling, rollout.routing.desired.candidate.ppm)
             _nothing_failed(rollout)
         if phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
+            self.decided = self.decided if self.aborted else rollout.serial
             self.aborted = True
         if all(
             rollout.routing.desired.exceeds(traffic)

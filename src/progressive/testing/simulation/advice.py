@@ -10,7 +10,8 @@ from typing import Final
 import attrs
 
 from progressive.analysis.contract import metrics_of
-from progressive.model.measurement import Bad, Kind, Metric
+from progressive.analysis.split import missed_after
+from progressive.model.measurement import Bad, Kind, Metric, Side
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, format_duration, percent
 
@@ -48,6 +49,7 @@ def advice(power: Power) -> Iterator[str]:
     """Yield every warning, by subject, and by step within a subject."""
     yield from _preflight(power)
     yield from _blind_spots(power)
+    yield from _own_side(power)
     yield from _slow_steps(power)
     yield from _undecided(power)
     yield from _gets_through(power)
@@ -89,6 +91,32 @@ def _blind_spots(power: Power) -> Iterator[str]:
             yield (
                 f"{_exposure(power, step)}: {seen_with}{_hints(power, step, metric, times, checks)}"
             )
+
+
+def _own_side(power: Power) -> Iterator[str]:
+    """Name what no check sees: requests that never reach the candidate, where failures are counted
+    on its own side alone.
+    """
+    failures = [metric for metric in power.plan.metrics if metric.kind is Kind.RATIO]
+    if any(metric.side is Side.CALLER for metric in failures):
+        return
+    for metric in failures:
+        step = _first_judged(power, _deciding_on(power, metric))
+        if metric.side is not Side.CALLEE or step is None:
+            continue
+        traffic = power.plan.traffics[step]
+        share = traffic.candidate.ppm / (traffic.candidate.ppm + traffic.stable.ppm or 1)
+        if not 0 < share < 1:
+            continue
+        needed = missed_after(share)
+        known = timedelta(seconds=math.ceil(needed / max(_rate(power, step), 1e-9)))
+        yield (
+            f"{metric.name}: counts on the candidate's own side, so requests that never reach it "
+            "(refused connections, ejected instances, a proxy's own answers) are not in it; that "
+            f"none arrive is known after {needed:,} requests to the service, "
+            f"{format_duration(known)} at {power.plan.steps[step].id}. A metric of the caller's "
+            "side shows each of them"
+        )
 
 
 def _deciding_on(power: Power, metric: Metric) -> list[int]:

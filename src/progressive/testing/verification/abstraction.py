@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from progressive.analysis.check_state import CheckState
+from progressive.analysis.check_state import CheckState, budget_of
 from progressive.analysis.contract import Tolerance, Verdict
 from progressive.plan.plan import Plan
 from progressive.rollout.phases import Phase
@@ -98,9 +98,7 @@ def _stuck(check_state: CheckState, tolerance: Tolerance, verdict: Verdict) -> o
 
     Two without data undo a pass; a budget is exhausted by number or by length.
     """
-    budget = {Verdict.INCONCLUSIVE: tolerance.inconclusive, Verdict.NO_DATA: tolerance.no_data}.get(
-        verdict, tolerance.no_answer
-    )
+    budget = budget_of(tolerance, verdict)
     since = check_state.unanswered_since or check_state.stuck_since
     lasted = (
         check_state.stuck_until - since

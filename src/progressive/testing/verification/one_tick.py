@@ -11,7 +11,7 @@ from progressive.analysis.contract import Verdict
 from progressive.engine.decide import Decision, decide
 from progressive.errors import Failure
 from progressive.model.actions import ClosedUntil, Go, HookAnswer, NotYet, Open, Stop
-from progressive.model.measurement import Counts, Look, NoAnswer, NoData
+from progressive.model.measurement import Gauge, Look, NoAnswer, NoData
 from progressive.model.router_state import Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import hours, seconds
@@ -189,6 +189,7 @@ class OneTick:
         if full in (self.router.traffic, self.rollout.routing.last_verified) and verdict not in (
             Verdict.NO_DATA,
             Verdict.ERROR,
+            Verdict.MISSING,
         ):
             self.router = attrs.evolve(self.router, judged=True)
 
@@ -197,7 +198,7 @@ class OneTick:
                 return NoAnswer("nobody answers")
             if verdict is Verdict.NO_DATA and track is Track.CANDIDATE:
                 return NoData("nothing")
-            return Counts(events=tuple(Verdict).index(verdict), trials=1_000)
+            return Gauge(samples=(float(tuple(Verdict).index(verdict)),))
 
         tracks = tuple((track, measured(track)) for track in command.tracks)
         reading = "read" if command.metric.counter else None

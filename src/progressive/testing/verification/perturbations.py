@@ -22,7 +22,13 @@ from progressive.rollout.state import Rollout
 __all__ = ["Perturbation", "Router", "perturbations"]
 
 ZERO: Final = timedelta()
-VERDICTS: Final = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR)
+VERDICTS: Final = (
+    Verdict.FAIL,
+    Verdict.INCONCLUSIVE,
+    Verdict.NO_DATA,
+    Verdict.ERROR,
+    Verdict.MISSING,
+)
 
 
 @attrs.frozen(kw_only=True)

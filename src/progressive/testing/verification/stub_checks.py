@@ -12,7 +12,7 @@ import attrs
 from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Check, Judgement, Tolerance, Verdict, metrics_of
 from progressive.model.actions import Memory
-from progressive.model.measurement import Counts, Look, Metric
+from progressive.model.measurement import Gauge, Look, Metric
 from progressive.model.traffic import Track
 from progressive.model.units import hours, seconds
 from progressive.plan.plan import Plan
@@ -24,7 +24,9 @@ ZERO: Final = timedelta()
 
 @attrs.frozen(kw_only=True)
 class _StubCheck:
-    """A check whose verdict stands in the look: the number of events is its index in `Verdict`."""
+    """A check whose verdict stands in the look: its level is the verdict's index in `Verdict`. No
+    requests are counted, so that none are missing unless it says so.
+    """
 
     kind: ClassVar[str] = "oracle"
     of: Check
@@ -38,13 +40,13 @@ class _StubCheck:
     measured_tracks: tuple[Track, ...]
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
-        counts = look.of(Track.CANDIDATE)
-        if not isinstance(counts, Counts):
-            starved = isinstance(look.of(Track.STABLE), Counts)
+        level = look.of(Track.CANDIDATE)
+        if not isinstance(level, Gauge):
+            starved = isinstance(look.of(Track.STABLE), Gauge)
             return Judgement(
                 verdict=Verdict.NO_DATA, why="no data on the candidate", starved=starved
             ), None
-        verdict = tuple(Verdict)[counts.events]
+        verdict = tuple(Verdict)[int(level.samples[0])]
         return Judgement(verdict=verdict, why=f"it says {verdict.value}"), None
 
 
