@@ -169,6 +169,40 @@ def test_a_database_never_turns_what_is_missing_or_senseless_into_a_number(
     assert says(found, expected), found
 
 
+@rule("R13")
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([(0, 0.0)], (NoData, "n is 0, so it is a value of nothing")),
+        ([(None, 0.0)], (NoData, "a value of nothing")),
+        ([(3, 0.0)], Gauge(samples=(0.0,))),
+        ([(3, 2.5), (0, 0.0), (1, 4.0)], Gauge(samples=(2.5, 4.0))),
+        ([(-1, 2.5)], (NoAnswer, "n is -1, which is no count")),
+        ([(3, None)], (NoData, "value is null")),
+        ([(3, "x")], (NoAnswer, "value is 'x', which is no number")),
+        ([(1, 2, 3)], (NoAnswer, "a row of 3; a value is 1: value")),
+    ],
+)
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_value_may_say_of_how_many_things_it_is(
+    tmp_path: Path, rows: Any, expected: Any, colour: str
+) -> None:
+    """Where a database answers 0 for the largest of nothing, as ClickHouse does."""
+    shop = database(tmp_path, "create table answers (i integer, a, b, c)")
+    with shop() as filling:
+        filling.executemany(
+            "insert into answers values (?, ?, ?, ?)",
+            [(i, *(list(each) + [None] * 3)[:3]) for i, each in enumerate(rows)],
+        )
+        filling.commit()
+    columns = ", ".join("abc"[: len(rows[0])])
+    text = f"select {columns} from answers where :version > '' and :start < :end order by i"
+    provider = Sql(shop, {METRICS["value"]: Query(text, times="unix_ms")})
+    found = candidate(provider, METRICS["value"], colour)
+
+    assert says(found, expected), found
+
+
 @rule("R13", "R16")
 @pytest.mark.parametrize(("kind", "row", "expected"), ODD + ONLY_IN_PYTHON)
 @pytest.mark.parametrize("colour", COLOURS)

@@ -6,11 +6,33 @@ import attrs
 from tests.support.rules import rule
 from tests.support.world import RELEASE, START, World, canary
 
-from progressive import Limit, Metric, NoWorse, Phase, begin, decide, minutes, percent, seconds
+from progressive import (
+    Limit,
+    Metric,
+    NoWorse,
+    Phase,
+    Ports,
+    begin,
+    decide,
+    minutes,
+    percent,
+    seconds,
+    start,
+    tick,
+)
 from progressive.errors import Failure
+from progressive.model import Gauge, Measurement, Side
 from progressive.model.router_state import Marker
 from progressive.model.traffic import Track
+from progressive.rollout.commands import Measure
 from progressive.rollout.events import CommandFailed, Inspected, RouterRead, Tick
+from progressive.testing import (
+    MemoryRouter,
+    MemoryStore,
+    ScriptedMetrics,
+    VirtualClock,
+    steady,
+)
 
 
 @rule("R11")
@@ -108,3 +130,40 @@ def test_the_claim_is_one_generation_above_what_is_there() -> None:
 
     assert world.marker is not None
     assert (world.marker.generation, world.marker.closed) == (42, False)
+
+
+def test_a_stable_value_of_exactly_0_is_said_before_the_start() -> None:
+    depth = Metric("depth", kind="value")
+
+    @attrs.define(kw_only=True)
+    class Levels(World):
+        level: float = 0.0
+
+        def measurement(self, command: Measure, track: Track) -> Measurement:
+            return Gauge(samples=(self.level, 0.0))
+
+    strategy = canary(checks=[Limit(depth, at_most=7)])
+    for level, said in ((0.0, True), (1.0, False)):
+        world = Levels(strategy=strategy, level=level).until_weight(5)
+        assert any("exactly 0" in note.why for note in world.said("unjudged")) is said
+
+
+def test_what_does_not_reach_the_candidate_is_named_before_the_start() -> None:
+    def notes(*errors: Metric) -> list[str]:
+        script = ScriptedMetrics({each: steady(50) for each in errors})
+        checks = [Limit(each, at_most=percent(2)) for each in errors]
+        ports = Ports(
+            router=MemoryRouter(), metrics=[script], store=MemoryStore(), clock=VirtualClock()
+        )
+        start(canary(checks=checks), RELEASE, id="r", ports=ports)
+        tick("r", ports)
+        assert ports.store is not None
+        return [str(note) for _, note in ports.store.notes("r")]
+
+    own = Metric("own", kind="ratio", side="callee")
+    gateway = Metric("gateway", kind="ratio", side=Side.CALLER)
+    said = "preflight/own: not judged: requests that don't reach the candidate"
+
+    assert any(said in note for note in notes(own))
+    assert not any(said in note for note in notes(own, gateway))
+    assert not any("don't reach" in note for note in notes(Metric("unknown", kind="ratio")))

@@ -252,6 +252,124 @@ def test_what_an_endpoint_means_is_what_it_meant_before_texts(api: Api) -> None:
     assert after != before
 
 
+# ------------------------------------------------------------- what is whole, and what is not there
+
+CLOUDWATCH = Endpoint(
+    "/stats", params=BOUNDS, value="Results.0.Values", complete=("Results.0.StatusCode", "Complete")
+)
+ELASTIC = Endpoint(
+    "/stats",
+    params=BOUNDS,
+    events="aggregations.failed.doc_count",
+    trials="hits.total.value",
+    complete=("hits.total.relation", "eq"),
+)
+INFLUX = Endpoint(
+    "/stats", params=BOUNDS, value="results.0.series.0.values.0.1", absent_means_none=True
+)
+COUNTED = Endpoint("/stats", params=BOUNDS, n="n", value="max")
+
+
+@rule("R13")
+@pytest.mark.parametrize(
+    ("metric", "endpoint", "answered", "expected"),
+    [
+        (
+            VALUE,
+            CLOUDWATCH,
+            '{"Results": [{"StatusCode": "Complete", "Values": [3, 4.5]}]}',
+            Gauge(samples=(3.0, 4.5)),
+        ),
+        (
+            VALUE,
+            CLOUDWATCH,
+            '{"Results": [{"StatusCode": "PartialData", "Values": [3]}]}',
+            (
+                NoAnswer,
+                r"is not whole: \$\.Results\.0\.StatusCode is 'PartialData', not 'Complete'",
+            ),
+        ),
+        (
+            VALUE,
+            CLOUDWATCH,
+            '{"Results": [{"Values": [3]}]}',
+            (NoAnswer, "where it says whether it is whole"),
+        ),
+        (
+            RATIO,
+            ELASTIC,
+            (
+                '{"hits": {"total": {"value": 10000, "relation": "gte"}}, '
+                '"aggregations": {"failed": {"doc_count": 900}}}'
+            ),
+            (NoAnswer, "is 'gte', not 'eq'"),
+        ),
+        (
+            RATIO,
+            ELASTIC,
+            (
+                '{"hits": {"total": {"value": 900, "relation": "eq"}}, '
+                '"aggregations": {"failed": {"doc_count": 9}}}'
+            ),
+            Counts(events=9, trials=900),
+        ),
+        (
+            VALUE,
+            attrs.evolve(COUNTED, complete=("partial", False)),
+            '{"n": 1, "max": 2, "partial": 0}',
+            (NoAnswer, "is not whole"),
+        ),
+        (
+            VALUE,
+            INFLUX,
+            '{"results": [{"statement_id": 0}]}',
+            (NoData, r"no \$\.results\.0\.series"),
+        ),
+        (
+            VALUE,
+            INFLUX,
+            '{"results": [{"statement_id": 0, "error": "database not found: shop"}]}',
+            (NoAnswer, "but an error: 'database not found: shop'"),
+        ),
+        (VALUE, INFLUX, '{"errors": ["no"]}', (NoAnswer, "but an error: .*no")),
+        (VALUE, INFLUX, '{"results": 7}', (NoData, "there is no")),
+        (
+            VALUE,
+            INFLUX,
+            '{"results": [{"series": [{"values": [["2026", 7]]}]}]}',
+            Gauge(samples=(7.0,)),
+        ),
+        (VALUE, COUNTED, '{"n": 0, "max": 0}', (NoData, "n is 0, so it is a value of nothing")),
+        (VALUE, COUNTED, '{"n": null, "max": 0}', (NoData, "a value of nothing")),
+        (VALUE, COUNTED, '{"n": 4, "max": 0}', Gauge(samples=(0.0,))),
+        (VALUE, COUNTED, '{"n": 4, "max": [1, 2]}', Gauge(samples=(1.0, 2.0))),
+        (VALUE, COUNTED, '{"n": 1.5, "max": 2}', (NoAnswer, "is 1.5, which is no count")),
+        (VALUE, COUNTED, '{"n": 4, "max": null}', (NoData, r"value \(at \$\.max\) is null")),
+    ],
+)
+@pytest.mark.parametrize("colour", COLOURS)
+def test_an_answer_may_say_that_it_is_not_whole_or_is_of_nothing(
+    api: Api, metric: Metric, endpoint: Endpoint, answered: str, expected: Any, colour: str
+) -> None:
+    api.answers = lambda _: answered
+    with asking(api.url, metric, endpoint) as provider:
+        found = candidate(provider, metric, colour)
+
+    assert says(found, expected), found
+
+
+@pytest.mark.parametrize("given", ["status", ("status",), (1, 2), ("status", None), ["a", "b"]])
+def test_what_is_no_path_with_its_value_is_refused(given: Any) -> None:
+    with pytest.raises(StrategyError, match=r"write complete=\('status', 'Complete'\)"):
+        Endpoint("/stats", value="v", complete=given)
+
+
+def test_what_an_endpoint_means_is_what_it_meant_before_it_could_say_more(api: Api) -> None:
+    api.answers = lambda _: '{"data": {"failed": 1, "total": 20}}'
+    with asking(api.url, RATIO, attrs.evolve(FAILED, absent_means_none=True)) as provider:
+        assert look(provider, RATIO).fingerprint != "9f6945a4d0641449"
+
+
 # ----------------------------------------------------------------------------------------- secrets
 
 

@@ -4,7 +4,8 @@ makes no sense is no answer.
 A ratio is one row of events and trials. A mean is one row of n, the sum and the sum of squares:
 every database has these three, they are the same in each (there are two variances, and SQLite has
 neither), and the sums are taken apart here without rounding. A value is one number, or a row for
-each of its samples in the order of time.
+each of its samples in the order of time; or two, with n before it, the number of things that it is
+made of, since some databases answer 0 for the largest of nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ COLUMNS: Final = {
     Kind.VALUE: ("value",),
 }
 """What one row says. A latency has no row: it is a histogram."""
+
+_COUNTED: Final = ("n", "value")
+"""A value with the number of things that it is made of."""
 
 MOST_SAMPLES: Final = 256
 """Samples of a value in one window. They are kept in notes and, while a check waits for more, in
@@ -197,8 +201,10 @@ def _value(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measuremen
         )
     samples = []
     for i, row in enumerate(rows):
-        [value] = _fitting(row, names, Kind.VALUE)
-        name = f"{names[0]} of row {i + 1}" if len(rows) > 1 else names[0]
+        *n, value = row if len(row) == len(_COUNTED) else _fitting(row, names, Kind.VALUE)
+        name = f"{names[-1]} of row {i + 1}" if len(rows) > 1 else names[-1]
+        if n and (n[0] is None or not _count(n[0], names[0] if len(names) > 1 else _COUNTED[0])):
+            continue
         if value is None:
             raise _Missing(
                 f"{name} is null"
@@ -206,7 +212,7 @@ def _value(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Measuremen
             )
         samples.append(_float(_number(value, name), name))
     if not samples:
-        raise _Missing("no rows")
+        raise _Missing("n is 0, so it is a value of nothing" if rows else "no rows")
     return Gauge(samples=tuple(samples))
 
 

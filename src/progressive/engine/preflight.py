@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from progressive.analysis.analysis import PREFLIGHT
-from progressive.model.measurement import NoAnswer, Window
+from progressive.model.measurement import Gauge, NoAnswer, Window
 from progressive.model.replace import evolve
 from progressive.model.traffic import ALL_STABLE, Track
 from progressive.model.units import format_duration, seconds
@@ -37,6 +37,11 @@ LOOK_BACK: Final = seconds(60)
 ON_ITS_OWN_SIDE: Final = (
     "requests that don't reach the candidate (refused, ejected, answered by a proxy): it counts on "
     "the version's own side, which shows them only as missing"
+)
+
+ALL_ZERO: Final = (
+    "stable's value is exactly 0; if it can't be that, the query finds nothing, and the system "
+    "says 0 for it: ask for the number of things too"
 )
 
 TRACKS: Final = (Track.STABLE, Track.CANDIDATE)
@@ -78,6 +83,8 @@ def answered(draft: Draft, event: Measured) -> None:
             answered=fine,
             why=why,
         )
+        if fine and isinstance(stable, Gauge) and not any(stable.samples) and draft.clocks.readings:
+            draft.note(Unjudged(at=draft.now, analysis=PREFLIGHT, what=probe.metric, why=ALL_ZERO))
         probes = draft.evidence.probes
         draft.evidence = evolve(draft.evidence, probes=(*probes[:i], updated, *probes[i + 1 :]))
         draft.note(EventRecorded(at=draft.now, event=event))

@@ -183,6 +183,8 @@ async def _acall(
     metric: Metric, function: Asked, release: Release, version: Version, window: Window
 ) -> object:
     try:
+        if inspect.iscoroutinefunction(function):  # calling it takes no time
+            return await function(release, version, window)
         answered = await Apart(partial(function, release, version, window)).await_()
         return await answered if inspect.isawaitable(answered) else answered
     except Exception as error:

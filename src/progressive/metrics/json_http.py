@@ -120,6 +120,15 @@ def _path(name: Kind) -> Any:
     )
 
 
+def _is_complete(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str)
+    if not pair or not isinstance(value[1], str | int | float | bool):
+        raise StrategyError(
+            f"{fields.where(instance, attribute)}: {fields.brief(value)} is no path with what "
+            "stands there in a whole answer; write complete=('status', 'Complete')"
+        )
+
+
 @attrs.frozen
 class Endpoint:
     """What to GET for one metric of one version in one window, and where the numbers are in the
@@ -133,13 +142,20 @@ class Endpoint:
 
     Paths of numbers are names and places (from 0) with dots between: ``data.rows.0.total``. By the
     kind of the metric: a ratio has ``events`` and ``trials``; a mean ``n``, ``sum`` and ``squares``
-    (the sum of squares); a value ``value``, a number or a list of samples.
+    (the sum of squares); a value ``value``, a number or a list of samples, and ``n``, the number of
+    things that it is made of, where the system answers 0 for nothing: with n = 0 it is no data.
 
     ``texts``: its numbers are texts, as those of VictoriaLogs and Loki are; an empty text and "NaN"
     are no data then.
 
+    ``complete``: where the answer says that it is whole, and what it says then, as
+    ``("MetricDataResults.0.StatusCode", "Complete")`` or ``("hits.total.relation", "eq")``. Any
+    other answer is none.
+
     No data are: the status 404 or 204, null at a path or on the way there, and an empty list on the
     way. A name that is not there at all, a text or true where a number should be, is an error.
+    ``absent_means_none``: a name that is not there is no data, unless ``error`` or ``errors``
+    stands in its place.
     """
 
     path: str = attrs.field(validator=fields.is_a(str, "'/api/orders'"))
@@ -150,6 +166,12 @@ class Endpoint:
         default=TimeForm.ISO, kw_only=True, converter=time_form, validator=is_time_form
     )
     texts: bool = attrs.field(default=False, kw_only=True, validator=fields.is_a(bool, "True"))
+    complete: tuple[str, object] | None = attrs.field(
+        default=None, kw_only=True, validator=fields.optional(_is_complete)
+    )
+    absent_means_none: bool = attrs.field(
+        default=False, kw_only=True, validator=fields.is_a(bool, "True")
+    )
     events: str | None = _path(Kind.RATIO)
     trials: str | None = _path(Kind.RATIO)
     n: str | None = _path(Kind.MEAN)
@@ -163,6 +185,8 @@ class Endpoint:
         given = [
             name for names in COLUMNS.values() for name in names if getattr(self, name) is not None
         ]
+        if kind is Kind.VALUE and "n" in given:
+            needed = ("n", *needed)
         if sorted(given) != sorted(needed):
             said = ", ".join(f"{name}=" for name in given) or "none of them"
             yield (
@@ -205,10 +229,19 @@ class Endpoint:
                 f"answered {response.status}: it knows nothing of this version, or not under this "
                 "address"
             )
-        body, paths = response.json(), [getattr(self, name) or "" for name in COLUMNS[kind]]
+        body = response.json()
+        names = (*(("n",) if kind is Kind.VALUE and self.n is not None else ()), *COLUMNS[kind])
+        paths = [getattr(self, name) or "" for name in names]
+        if (lacks := self._lacks(body)) is not None:
+            return NoAnswer(lacks)
         try:
             row = [_found(body, path) for path in paths]
         except Malformed as missing:
+            error = _error_beside(body, paths)
+            if error is not None:
+                return NoAnswer(f"{missing} in the answer, but an error: {error}")
+            if self.absent_means_none:
+                return NoData(f"{missing} in the answer")
             return NoAnswer(
                 f"{missing} in the answer; correct the path, or let the system answer null where "
                 "it has nothing"
@@ -218,9 +251,10 @@ class Endpoint:
                 [_number_of(part) for part in each] if isinstance(each, list) else _number_of(each)
                 for each in row
             ]
+        *counted, last = row
         rows = (
-            [(each,) for each in row[0]]
-            if kind is Kind.VALUE and isinstance(row[0], list)
+            [(*counted, each) for each in last]
+            if kind is Kind.VALUE and isinstance(last, list)
             else [row]
         )
         found = any(isinstance(each, str) for values in rows for each in values)
@@ -228,16 +262,32 @@ class Endpoint:
         measured = measurement(
             kind,
             rows,
-            [f"{name} (at {place})" for name, place in zip(COLUMNS[kind], places, strict=True)],
+            [f"{name} (at {place})" for name, place in zip(names, places, strict=True)],
             wraps=True,
         )
         if found and not self.texts and isinstance(measured, NoAnswer):
             return NoAnswer(f"{measured.why}, or write texts=True if all of its numbers are texts")
         return measured
 
+    def _lacks(self, body: object) -> str | None:
+        """Why the answer is not whole; None if it is, or does not say."""
+        if self.complete is None:
+            return None
+        path, whole = self.complete
+        try:
+            said = _found(body, path)
+        except Malformed as missing:
+            return f"{missing} in the answer, where it says whether it is whole"
+        if said == whole and isinstance(said, bool) is isinstance(whole, bool):
+            return None
+        return f"the answer is not whole: $.{path} is {fields.brief(said)}, not {whole!r}"
+
 
 _INTEGER: Final = re.compile(r"[+-]?\d{1,400}")
 _DECIMAL: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,5})?")
+_LATER: Final = ("texts", "complete", "absent_means_none")
+"""What an endpoint could not say in the beginning."""
+
 _LONGEST: Final = 400
 """Characters of a number: more than the largest float has digits."""
 
@@ -278,6 +328,23 @@ def _found(body: Any, path: str) -> object:
                 body, ".".join(parts[: i + 1]), bool
             )  # which is no object for `get_path`; what is not there raises again
     return here
+
+
+def _error_beside(body: object, paths: Sequence[str]) -> str | None:
+    """What the system says of an error in the last object that is there on the way to a path."""
+    for path in paths:
+        here: object = body
+        for part in path.split("."):
+            if isinstance(here, dict):
+                for name in ("error", "errors"):
+                    if part not in here and here.get(name):
+                        return fields.brief(here[name])
+                here = here.get(part)
+            elif isinstance(here, list) and part.isdigit() and int(part) < len(here):
+                here = here[int(part)]
+            else:
+                break
+    return None
 
 
 def _problems(metric: Metric, endpoint: Any) -> list[str]:
@@ -356,7 +423,8 @@ class JsonHttp(Provider[Request, Response]):
             meaning=(
                 "json_http/1",
                 *attrs.astuple(
-                    endpoint, filter=lambda field, value: field.name != "texts" or bool(value)
+                    endpoint,
+                    filter=lambda field, value: field.name not in _LATER or bool(value),
                 ),
             ),
         )

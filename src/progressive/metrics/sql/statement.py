@@ -82,7 +82,9 @@ class Query:
       count(*) from orders ...``
     * a mean: one row, n, sum and sum of squares: ``select count(x), sum(x), sum(x * x) from ...``;
       of large integers in doubles, as some databases wrap: ``sum(toFloat64(x) * x)``
-    * a value: one number, or a row for each sample in the order of time; at most 256.
+    * a value: one number, or a row for each sample in the order of time; at most 256. Where the
+      database answers 0 for the largest of nothing (ClickHouse: ``max``, ``min``, ``any``,
+      ``quantileExact``), n before it: ``select count(*), max(d) from ...``; n = 0 is no data.
 
     NULL, NaN and no row are no data. NULL events among trials are an error, since nobody knows
     whether that is none: write ``coalesce(sum(...), 0)``.
