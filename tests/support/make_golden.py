@@ -664,6 +664,10 @@ def owned_by_two_clocks() -> Played:
     for _ in range(2):
         world.now += seconds(30)
         world.go_on()
+    world.idle, world.silent, world.query = False, True, "q"  # answered, and no numbers
+    for _ in range(4):
+        world.now += seconds(10)
+        world.go_on()
     world.decided(Abort(at=world.now, by="eve", why="too slow"))
     return world.until_over()
 
@@ -865,6 +869,7 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "reassert": lambda s: _phase(s) == "progressing" and s["routing"].get("reassert"),
     "split": lambda s: any(each.get("split", {}).get("stable") for each in _series(s)),
     "missing": lambda s: any(each.get("split", {}).get("missing") for each in _series(s)),
+    "refused": lambda s: any(each.get("refused") for each in _series(s)),
     "two-clocks": lambda s: (
         _phase(s) == "progressing"
         and any(each.get("credited") for each in s["clocks"].get("readings", ()))

@@ -31,11 +31,21 @@ from progressive.rollout.phases import Phase
 from .capacity import lacks_preview
 from .draft import Draft
 from .transitions import hold, roll_back
-from .windows import active, replace_series
+from .windows import active, leave_out, replace_series
 
 RETRY: Final = timedelta(seconds=10)
 """The time until a look that was not answered is taken again: soon enough to judge on time, seldom
 enough not to hammer a provider that is down.
+"""
+
+REFUSALS: Final = 3
+"""After so many looks in a row that the system answered, but not with numbers that can be judged,
+what they covered is left out: one bad sample stays in every window that begins before it.
+"""
+
+PIECE: Final = timedelta(hours=1)
+"""The longest window of a look, or twelve intervals if that is more: a system may refuse to answer
+for all that has passed while nobody came.
 """
 
 OVERSHOOT: Final = timedelta(seconds=30)
@@ -107,6 +117,8 @@ def _question(draft: Draft, series: Series) -> Question | None:
     if sure:  # else what was asked for may still be served, and does harm
         horizon = min(verified_at, horizon)
     interval = series.analysis.interval
+    if not metric.counter and draft.clocks.readings:
+        horizon = min(horizon, start + max(PIECE, 12 * interval))
     if start < horizon and (
         horizon - start >= interval or (closing is not None and start < closing <= horizon)
     ):
@@ -168,8 +180,12 @@ def _accept(draft: Draft, series: Series, event: Measured) -> bool:
     broken = _why_no_answer(look, tracks, counter=series.metric.counter)
     if broken is not None:
         state = evolve(state, retry_at=event.at + RETRY)
+        if look.query and not series.metric.counter and draft.clocks.readings:
+            state = evolve(state, refused=state.refused + 1)
+            if state.refused >= REFUSALS:
+                state = leave_out(draft, series, state, look, broken)
     elif tail is not None:
-        state = evolve(state, tail=None, retry_at=None)
+        state = evolve(state, tail=None, retry_at=None, refused=0)
     else:
         nothing_covered = look.covered.end == look.window.start and look.window.length
         state = evolve(
@@ -177,6 +193,7 @@ def _accept(draft: Draft, series: Series, event: Measured) -> bool:
             start=look.covered.end,
             reading=look.reading,
             retry_at=event.at + RETRY if nothing_covered else None,
+            refused=0,
         )
     opening = not look.window.length and broken is None
     sure = draft.verified and not draft.unread

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from progressive.analysis.check_state import reset_for_new_traffic
+from progressive.model.measurement import Look
 from progressive.model.replace import evolve
 from progressive.model.traffic import Track
 from progressive.model.units import format_duration
@@ -93,7 +94,9 @@ def close_windows(draft: Draft) -> None:
                 _note_gap(draft, series, f"the traffic changed {late} after its last look")
             else:
                 tail = Tail(start=state.start, end=end, tracks=state.tracks)
-        closed = evolve(state, start=None, reading=None, retry_at=None, tail=tail, split=None)
+        closed = evolve(
+            state, start=None, reading=None, retry_at=None, tail=tail, split=None, refused=0
+        )
         replace_series(draft, series, closed)
     draft.evidence = evolve(
         draft.evidence,
@@ -137,6 +140,22 @@ def restart_windows(draft: Draft) -> None:
         for check_state in draft.evidence.check_states
     )
     draft.evidence = evolve(draft.evidence, check_states=tuple(unstuck))
+
+
+def leave_out(
+    draft: Draft, series: Series, state: SeriesState, look: Look, why: str
+) -> SeriesState:
+    """Return the state of a series that goes on after a look that can't be judged, and note the
+    gap.
+
+    What makes it so lies somewhere in its window, and would for ever.
+    """
+    window = look.window
+    span = f"{window.start.isoformat()} to {window.end.isoformat()}"
+    _note_gap(draft, series, f"{span} is left out: {why}")
+    if state.tail is not None and window.start == state.tail.start:
+        return evolve(state, tail=None, retry_at=None, refused=0)
+    return evolve(state, start=window.end, retry_at=None, refused=0)
 
 
 def _note_gap(draft: Draft, series: Series, why: str) -> None:

@@ -174,6 +174,7 @@ class SeriesState:
     * ``reading``: the provider's own, passed as ``since`` with the next look.
     * ``fingerprint``: of the last query.
     * ``split``: whether the candidate's requests arrive; None if nobody looks for that.
+    * ``refused``: looks in a row that the system answered, but not with what can be judged.
     """
 
     start: datetime | None = None
@@ -183,6 +184,7 @@ class SeriesState:
     fingerprint: str = ""
     retry_at: datetime | None = None
     split: Split | None = None
+    refused: int = 0
 
 
 @attrs.frozen(kw_only=True)
