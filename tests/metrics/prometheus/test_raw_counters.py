@@ -1,0 +1,64 @@
+"""What the page "What a raw counter's samples mean" says that we say, without a server; tests/real
+has the same rows on real ones.
+"""
+
+from __future__ import annotations
+
+import pytest
+from tests.cases.counters import CASES, Asked, Case
+from tests.cases.counters_page import PAGE, with_table
+from tests.support.counter_cases import (
+    BOTH,
+    RELEASE,
+    beside,
+    expected_of,
+    found_as,
+    metrics_of,
+    provider_of,
+    stored,
+    window_of,
+)
+from tests.support.fake_prometheus import FakePrometheus
+
+from progressive.adapters.flow import feed
+from progressive.model.measurement import NoAnswer
+from progressive.model.traffic import Track
+
+ZERO = 1_795_435_200
+ROWS = pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.asked in (Asked.COUNTERS, Asked.BUCKETS)],
+    ids=lambda case: case.name,
+)
+
+
+def served(case: Case) -> FakePrometheus:
+    """A server that has the samples of a row."""
+    server = FakePrometheus()
+    every = [*case.series, *case.later]
+    for labels, samples in (*stored(case, ZERO, every), *beside(case, ZERO)):
+        named = {**labels, "name": labels["__name__"]}
+        del named["__name__"]
+        for moment, value in samples:
+            server.add(moment, value, **named)
+    for each in server.series.values():
+        each.sort(key=lambda sample: sample[0])
+    return server
+
+
+@ROWS
+def test_each_row_of_the_page_is_what_we_say(case: Case) -> None:
+    provider = provider_of(case, "http://127.0.0.1:9090")
+    for metric in metrics_of(case):
+        flow = provider._measure(RELEASE, metric, BOTH, window_of(ZERO), None)
+        look, expected = feed(flow, served(case)), expected_of(case, metric)
+
+        assert found_as(case, metric, look.of(Track.STABLE), expected) == pytest.approx(expected)
+        assert isinstance(look.of(Track.CANDIDATE), NoAnswer) is case.for_all
+
+
+def test_the_table_on_the_page_is_that_of_the_rows() -> None:
+    """After a change: ``python tests/cases/counters_page.py``."""
+    text = PAGE.read_text(encoding="utf-8")
+
+    assert text == with_table(text)
