@@ -57,6 +57,20 @@ def test_each_row_of_the_page_is_what_we_say(case: Case) -> None:
         assert isinstance(look.of(Track.CANDIDATE), NoAnswer) is case.for_all
 
 
+@ROWS
+def test_the_order_in_which_a_server_lists_series_says_nothing(case: Case) -> None:
+    """At VictoriaMetrics it changes from one query to the next."""
+    one, other, provider = served(case), served(case), provider_of(case, "http://127.0.0.1:9090")
+    other.series = dict(reversed(other.series.items()))
+    for metric in metrics_of(case):
+        looks = [
+            feed(provider._measure(RELEASE, metric, BOTH, window_of(ZERO), None), server)
+            for server in (one, other)
+        ]
+
+        assert looks[0] == looks[1]
+
+
 def test_the_table_on_the_page_is_that_of_the_rows() -> None:
     """After a change: ``python tests/cases/counters_page.py``."""
     text = PAGE.read_text(encoding="utf-8")
