@@ -22,17 +22,22 @@ from tests.support.counter_cases import (
     metrics_of,
     own_query,
     provider_of,
+    rolled_out,
     stored,
     window_of,
 )
 from tests.support.envoy_process import wait_until
 from tests.support.exact_samples import write
 from tests.support.metrics_servers import SERVERS, Server, ServerProcess
+from tests.support.rules import rule
 
+from progressive import percent
 from progressive.model.measurement import NoAnswer
 from progressive.model.traffic import Track
 
 pytestmark = [pytest.mark.real, pytest.mark.external]
+
+KEPT_SO = [case for case in CASES if case.for_all]
 
 FLAGS = ("--web.enable-remote-write-receiver",)
 LATE = {"storage": {"tsdb": {"out_of_order_time_window": "1h"}}}
@@ -119,3 +124,24 @@ def test_each_row_is_what_the_server_says_and_what_we_say(written: Written, case
             assert found == pytest.approx(expected), (metric.name, look.query)
             assert isinstance(look.of(Track.CANDIDATE), NoAnswer) is case.for_all
             assert asyncio.run(provider.ameasure(RELEASE, metric, BOTH, window, None)) == look
+
+
+@rule("R45")
+@pytest.mark.parametrize("case", KEPT_SO, ids=lambda case: case.name)
+def test_a_stable_whose_counters_are_kept_so_starts_no_rollout(
+    written: Written, case: Case
+) -> None:
+    with provider_of(case, written.url) as provider:
+        outcome, router = rolled_out(provider, written.zero)
+
+    assert router.history == []
+    assert str(case.here) in str(outcome)
+
+
+@rule("R45")
+def test_a_stable_whose_counters_rise_starts_one(written: Written) -> None:
+    [rise] = [case for case in CASES if case.name == "rise"]
+    with provider_of(rise, written.url) as provider:
+        _, router = rolled_out(provider, written.zero)
+
+    assert router.highest > percent(0)

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from tests.cases.counters import RISING, WINDOW, Asked, Case, Here, Samples, Series, scraped
+from tests.support.fake_prometheus import Answered, FakePrometheus
 
+from progressive import Canary, Limit, Outcome, percent, percents
 from progressive.metrics.prometheus import (
     ERRORS,
     LATENCY,
@@ -32,7 +34,8 @@ from progressive.model.measurement import (
 )
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
-from progressive.model.units import seconds
+from progressive.model.units import minutes, ms, seconds
+from progressive.testing import MemoryRouter, VirtualClock, play
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 BOTH = (Track.STABLE, Track.CANDIDATE)
@@ -75,6 +78,21 @@ def beside(case: Case, zero: int) -> Iterator[Stored]:
 
 def _at(zero: int, samples: Samples) -> list[tuple[int, float]]:
     return [(round((zero + second) * 1000), value) for second, value in samples]
+
+
+def served(case: Case, zero: int) -> FakePrometheus:
+    """A server in memory that has the samples of a row."""
+    server = FakePrometheus()
+    for labels, samples in (
+        *stored(case, zero, [*case.series, *case.later]),
+        *beside(case, zero),
+    ):
+        rest = {label: value for label, value in labels.items() if label != "__name__"}
+        for moment, value in samples:
+            server.add(moment, value, name=labels["__name__"], **rest)
+    for each in server.series.values():
+        each.sort(key=lambda sample: sample[0])
+    return server
 
 
 def own_query(case: Case) -> str:
@@ -126,3 +144,18 @@ def found_as(case: Case, metric: Metric, found: Measurement, expected: Here) -> 
         return found.cumulative[edges.index(float(case.edge.split("|")[0]))]
     assert isinstance(found, Gauge)
     return found.samples[0] * (case.over if metric is REQUEST_RATE else 1)
+
+
+def rolled_out(provider: Answered | Prometheus, zero: int) -> tuple[Outcome, MemoryRouter]:
+    """A rollout that begins when the window of the rows is complete, and looks at once."""
+    router, clock = MemoryRouter(), VirtualClock(window_of(zero).end + ERRORS.lag)
+    strategy = Canary(
+        weights=percents(5, 100),
+        bake=minutes(5),
+        checks=[
+            Limit(ERRORS, at_most=percent(1)),
+            Limit(LATENCY, quantile=0.99, at_most=ms(500)),
+        ],
+        preflight=seconds(3),
+    )
+    return play(strategy, RELEASE, metrics=[provider], router=router, clock=clock), router

@@ -10,15 +10,13 @@ from tests.cases.counters_page import PAGE, with_table
 from tests.support.counter_cases import (
     BOTH,
     RELEASE,
-    beside,
     expected_of,
     found_as,
     metrics_of,
     provider_of,
-    stored,
+    served,
     window_of,
 )
-from tests.support.fake_prometheus import FakePrometheus
 
 from progressive.adapters.flow import feed
 from progressive.model.measurement import NoAnswer
@@ -32,26 +30,12 @@ ROWS = pytest.mark.parametrize(
 )
 
 
-def served(case: Case) -> FakePrometheus:
-    """A server that has the samples of a row."""
-    server = FakePrometheus()
-    every = [*case.series, *case.later]
-    for labels, samples in (*stored(case, ZERO, every), *beside(case, ZERO)):
-        named = {**labels, "name": labels["__name__"]}
-        del named["__name__"]
-        for moment, value in samples:
-            server.add(moment, value, **named)
-    for each in server.series.values():
-        each.sort(key=lambda sample: sample[0])
-    return server
-
-
 @ROWS
 def test_each_row_of_the_page_is_what_we_say(case: Case) -> None:
     provider = provider_of(case, "http://127.0.0.1:9090")
     for metric in metrics_of(case):
         flow = provider._measure(RELEASE, metric, BOTH, window_of(ZERO), None)
-        look, expected = feed(flow, served(case)), expected_of(case, metric)
+        look, expected = feed(flow, served(case, ZERO)), expected_of(case, metric)
 
         assert found_as(case, metric, look.of(Track.STABLE), expected) == pytest.approx(expected)
         assert isinstance(look.of(Track.CANDIDATE), NoAnswer) is case.for_all
@@ -60,7 +44,11 @@ def test_each_row_of_the_page_is_what_we_say(case: Case) -> None:
 @ROWS
 def test_the_order_in_which_a_server_lists_series_says_nothing(case: Case) -> None:
     """At VictoriaMetrics it changes from one query to the next."""
-    one, other, provider = served(case), served(case), provider_of(case, "http://127.0.0.1:9090")
+    one, other, provider = (
+        served(case, ZERO),
+        served(case, ZERO),
+        provider_of(case, "http://127.0.0.1:9090"),
+    )
     other.series = dict(reversed(other.series.items()))
     for metric in metrics_of(case):
         looks = [
