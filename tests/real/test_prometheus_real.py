@@ -100,12 +100,12 @@ class Town:
         return self.look(app, metric, begin, end, query).of(Track.STABLE)
 
 
-@pytest.fixture(scope="module", params=[*SERVERS])
+@pytest.fixture(scope="module", params=["2.42", "3.16", "1.79", "1.151"])
 def town(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Town]:
     """Every test has applications of its own; the server is the same for all, so that it is started
-    once.
+    once. The oldest and the newest of each: `test_raw_counters_real` asks those between them too.
     """
     chosen = SERVERS[str(request.param)]
     kinds = {
@@ -348,8 +348,9 @@ def test_healthy_idle_absent_and_dead_are_four_things(town: Town) -> None:
     assert isinstance(nobody, NoData) and "no sample of requests_total" in nobody.why
 
     def noticed() -> bool:
+        """VictoriaMetrics since 1.145 shows a sample up to five seconds after its time."""
         now = datetime.now(UTC)
-        return town.look("silent", ERRORS, between, now).covered.end < now - seconds(2)
+        return town.look("silent", ERRORS, between, now).covered.end < now - seconds(8)
 
     wait_until("the dead one is noticed", noticed)
     last_words = town.look("silent", ERRORS, between, datetime.now(UTC))

@@ -120,7 +120,7 @@ class Shop:
         return {
             (self.instance, "depth", ""),
             *((self.instance, "requests_total", code) for code in codes),
-            *((self.instance, "seconds_bucket", edge) for edge in (*self.edges, "+Inf")),
+            *((self.instance, "seconds_bucket", edge_of(le)) for le in (*self.edges, "+Inf")),
         }
 
     def _text(self) -> str:
@@ -208,6 +208,13 @@ class MetricsServer(ServerProcess):
 
 
 def series_of(labels: dict[str, str]) -> Series:
-    """A series by what tells it apart here: instance, name, and its code or its edge."""
-    code_or_edge = labels.get("code") or labels.get("le", "")
+    """A series by what tells it apart here: instance, name, and its code or its edge, however that
+    is written: Prometheus 3 writes 0.10 as 0.1.
+    """
+    code_or_edge = labels.get("code") or edge_of(labels.get("le", ""))
     return labels["instance"], labels["__name__"], code_or_edge
+
+
+def edge_of(text: str) -> str:
+    """One text for all ways to write an edge."""
+    return text and f"{float(text):g}"

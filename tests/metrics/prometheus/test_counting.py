@@ -7,6 +7,7 @@ stable and candidate; both colours of the provider, which share one flow.
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.rules import rule
 from tests.support.scraped import BUCKETS, RATIO, REQUESTS, World
 
 from progressive.metrics.prometheus import ERRORS, LATENCY, REQUEST_RATE, Rate
-from progressive.metrics.prometheus.counting import Line, Misread, Unusable, counts_of
+from progressive.metrics.prometheus.counting import SIGHT, Line, Misread, Unusable, counts_of
 from progressive.model.measurement import Counts, Gauge, Histogram, Metric, NoAnswer
 from progressive.model.traffic import Track
 
@@ -172,6 +173,47 @@ def test_windows_around_an_older_sample_share_out_the_events(
 def test_what_falls_again_and_again_is_no_single_counter(counts: tuple[int, ...]) -> None:
     with pytest.raises(Misread, match=r"several processes .*delta temporality"):
         rise(line(*counts))
+
+
+def test_visits_of_a_process_that_seldom_answers_are_no_restarts() -> None:
+    """Two falls of twenty samples; the ways back from them are no sign of how fast it counts."""
+    counts = [1900 + 10 * i for i in range(20)]
+    for seldom in (6, 13):
+        counts[seldom] -= 800
+
+    with pytest.raises(Misread, match="several processes"):
+        rise(line(*counts))
+
+
+@rule("R13", "R17")
+@BROTHERS
+@VERSIONS
+def test_what_was_written_in_turn_before_is_so_in_a_window_that_shows_nothing_of_it(
+    world: World, version: str, query: Any, metric: Metric
+) -> None:
+    """Eleven samples of two processes that look like one restart, and thirty before that don't."""
+    higher = [*[900 * (i % 2) for i in range(29)], *[0] * 4, *[900] * 3, *[0] * 4]
+    shown(world, version, [1000 + i + more for i, more in enumerate(higher)])
+    look = world.look(35, 39, query, metric)
+
+    for _, found in look.tracks:
+        assert isinstance(found, NoAnswer)
+        assert "several processes" in found.why
+
+
+def test_of_two_processes_that_answer_by_chance_no_look_is_taken_for_one() -> None:
+    """At as many samples as are looked at; by chance it is one in thousands."""
+    taken = 0
+    for seed in range(1000):
+        chance = random.Random(seed)
+        made = line(*[5 * i + chance.choice((1000, 9000)) for i in range(SIGHT)])
+        try:
+            rise(made)
+        except Misread:
+            continue
+        taken += 1
+
+    assert taken <= 2
 
 
 @pytest.mark.parametrize(

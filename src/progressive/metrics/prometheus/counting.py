@@ -12,7 +12,8 @@ A counter rises, and falls only when its process starts again. Samples come in o
   answer.
 * **Falls in more than a tenth of the samples**, or one to a height that no restart reaches in the
   time, and back at once: several processes or servers write it in turn; or its samples are what
-  came since the last one (delta temporality). No answer, for no version of the look.
+  came since the last one (delta temporality). No answer, for no version of the look. Looked for
+  further back than in the window, since a few samples of two processes may look like one's.
 * **Two samples of one time**: the larger one holds, whatever their order.
 * **A fall within half a scrape interval of another sample**: two servers write it. No answer.
 * **A sample that is no count** (a fraction, less than 0, infinite): left out if at most one in five
@@ -28,7 +29,15 @@ from typing import Final, TypeAlias
 
 import attrs
 
-__all__ = ["MISSED", "Line", "Misread", "Unusable", "counts_of"]
+__all__ = [
+    "MISSED",
+    "SIGHT",
+    "Line",
+    "Misread",
+    "Unusable",
+    "counts_of",
+    "refuse_several_writers",
+]
 
 Row: TypeAlias = tuple[int, tuple[int, ...]]
 """A time in milliseconds, and what each counter showed; the last one counts all."""
@@ -36,6 +45,10 @@ Row: TypeAlias = tuple[int, tuple[int, ...]]
 MISSED: Final = 3
 """Scrapes in a row that must be missing until a target counts as down: one is lost now and then,
 two on a bad day. As many samples a counter has to get back to its maximum after a small fall.
+"""
+
+SIGHT: Final = 40
+"""Scrapes up to the end of a window that are looked at for several writers, ten minutes at 15 s.
 """
 
 _EIGHTH: Final = 8
@@ -118,7 +131,7 @@ class Line:
         """
         rows = tuple(row for row in self.samples if row[0] <= end)
         last = None if rows and rows[0][0] <= start else self.base
-        _refuse_several_writers(self.name, rows, self.scrape)
+        refuse_several_writers(self.name, rows, self.scrape)
         _refuse_doubtful_falls(self.name, last, rows)
         rose = None if last is None else tuple(0 for _ in last)
         for moment, counts in rows:
@@ -153,8 +166,15 @@ def _dips(old: Sequence[int], new: Sequence[int]) -> bool:
     )
 
 
-def _refuse_several_writers(name: str, rows: Sequence[Row], scrape: int | None) -> None:
-    """Raise `Misread` for samples that are not those of one counter."""
+def refuse_several_writers(
+    name: str, rows: Sequence[Row], scrape: int | None, since: int = 0
+) -> None:
+    """Raise `Misread` for samples that are not those of one counter.
+
+    Which of several processes answers is chance: of two, one look in seven at ten samples has no
+    more falls than a restart makes, one in thousands at `SIGHT` of them. So what is older is looked
+    at as well; but that two servers wrote something before ``since`` is over.
+    """
     falls = [i for i in range(1, len(rows)) if _fell(rows[i - 1][1], rows[i][1])]
     if not falls:
         return
@@ -163,7 +183,7 @@ def _refuse_several_writers(name: str, rows: Sequence[Row], scrape: int | None) 
     # It may be less than what was declared, and more where scrapes were missed.
     usual = gaps[len(gaps) * 2 // 3]
     half = min(usual, scrape or usual) / 2
-    for i in falls:
+    for i in (i for i in falls if rows[i][0] >= since):
         # A zero is stored where a process began, wherever that is between two scrapes.
         near = [rows[i][0] - rows[i - 1][0]]
         near += [rows[i + 1][0] - rows[i][0]] if i + 1 < len(rows) else []
@@ -176,7 +196,8 @@ def _refuse_several_writers(name: str, rows: Sequence[Row], scrape: int | None) 
     many = len(falls) * _TENTH > len(rows) and (
         len(falls) >= _SEVERAL or (len(falls) > 1 and any(_comes_back(rows, i) for i in falls))
     )
-    if many or any(_jumps(rows, i) for i in falls):
+    backs = {back for i in falls if (back := _back(rows, i)) is not None}
+    if many or any(_jumps(rows, i, backs) for i in falls):
         raise Misread(
             f"{name} falls in {len(falls)} of its {len(rows)} samples, which no restart explains: "
             "several processes behind one target, or several servers, write it in turn (give each "
@@ -199,10 +220,11 @@ def _comes_back(rows: Sequence[Row], fall: int) -> bool:
     return rows[fall - 1][1][-1] > _FEW and _back(rows, fall) is not None
 
 
-def _jumps(rows: Sequence[Row], fall: int) -> bool:
-    """Did it fall to a height that no restart reaches in the time, and in one step come back?"""
-    back = _back(rows, fall)
-    return back is not None and _too_many(rows, fall, {fall, back})
+def _jumps(rows: Sequence[Row], fall: int, backs: set[int]) -> bool:
+    """Did it fall to a height that no restart reaches in the time, and in one step come back? The
+    steps in which it came back from any fall show no speed.
+    """
+    return _back(rows, fall) is not None and _too_many(rows, fall, {fall, *backs})
 
 
 def _too_many(rows: Sequence[Row], fall: int, without: set[int]) -> bool:

@@ -23,7 +23,7 @@ from progressive.model.traffic import Track
 from . import promql as promql
 from .answers import Answer, answer_of, native, natives_of, series_of
 from .births import early_zeros, goes_on, refuse_replicas, without_zeros
-from .counting import MISSED, Line
+from .counting import MISSED, SIGHT, Line, refuse_several_writers
 from .promql import Regex
 from .selectors import Selected
 from .series import Series, Watch
@@ -138,15 +138,16 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
     """
     which, missing = _of_all(asking, selected), MISSED * asking.scrape
     # Twice: the sample that holds at the start is at most so far back, and what is older shows that
-    # the job is not new.
-    answer = yield from asking.ask(
-        f"{which}[{promql.span(asking.end - asking.start + 2 * missing)}]", asking.end
-    )
-    series = series_of(answer)
+    # the job is not new. What is older still only shows how the counters are kept.
+    window = asking.end - asking.start + 2 * missing
+    length = max(window, SIGHT * asking.scrape)
+    told = yield from _series(asking, f"{which}[{promql.span(length)}]", asking.end)
+    series = tuple(each.since(asking.end - window) for each in told)
+    series = tuple(each for each in series if each.samples)
     if suspects := early_zeros(series, asking.scrape):
         jobs = _jobs(suspects)
-        length = promql.span(asking.end - asking.start + 2 * missing)
-        up = (yield from _series(asking, f"{jobs}[{length}]", asking.end)) if jobs else ()
+        query = f"{jobs}[{promql.span(window)}]"
+        up = (yield from _series(asking, query, asking.end)) if jobs else ()
         series = without_zeros(series, suspects, up)
     watch = Watch(series=series, start=asking.start, end=asking.end, scrape=asking.scrape)
     if begun := watch.unfounded():
@@ -160,7 +161,11 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
         watch = watch.founded(before)
     mine = {}
     for track, version in asking.versions.items():
-        mine[track], watch = _of_one(selected, asking.names(version), watch)
+        names = asking.names(version)
+        for each in told:
+            if any(one.has(each, names) for one in selected):
+                refuse_several_writers(each.name, each.rows, asking.scrape, asking.end - window)
+        mine[track], watch = _of_one(selected, names, watch)
     # A version that fell silent within the window is judged up to its last scrape, and with it all
     # others: what it told before it died counts, what it did not tell any more is not taken for
     # silence. The next look begins there.
