@@ -109,6 +109,13 @@ RISING: Final = (*BEFORE, 1010, 1020, 1030, 1040)
 NEW: Final = scraped(*[None] * 6, 1, 1, 1, 1)
 AWAY: Final = tuple(range(-1300, -1180, 15))
 
+HIGHER: Final = (*[i % 2 for i in range(30)], 0, 0, 0, 1, 1, 1, 1, 0, 0, 0)
+TWO_IN_TURN: Final = tuple(
+    (TIMES[-1] - 15 * (len(HIGHER) - 1 - i), 1000 + 10 * i + 900 * higher)
+    for i, higher in enumerate(HIGHER)
+)
+"""What two processes show that stand 900 apart, over the forty scrapes that are looked at."""
+
 CASES: Final = (
     Case(
         name="rise",
@@ -285,6 +292,19 @@ CASES: Final = (
         for_all=True,
         because="several processes behind one target (gunicorn without the multiprocess mode), "
         "or several servers, write it in turn",
+    ),
+    Case(
+        name="several-processes-before",
+        samples="fall once, after many falls in the ten minutes before: 2250, then 2260, 1370, "
+        "1380, 1390",
+        series=[Series(TWO_IN_TURN)],
+        true="80",
+        prometheus=1853.3,
+        victoria_metrics=1400,
+        here="several processes behind one target",
+        for_all=True,
+        because="the same: of two, one look in seven at a few samples seems to be one that starts "
+        "again, so 40 scrapes are looked at",
     ),
     Case(
         name="two-writers",
