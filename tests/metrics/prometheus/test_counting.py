@@ -185,6 +185,11 @@ def test_visits_of_a_process_that_seldom_answers_are_no_restarts() -> None:
         rise(line(*counts))
 
 
+def test_a_restart_with_a_burst_is_one_though_it_gets_back_to_its_height() -> None:
+    """In ten minutes a young counter does: 40, then 25 at once, and two by two from there."""
+    assert rise(line(38, 40, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43, base=36)) == 4 + 43
+
+
 @rule("R13", "R17")
 @BROTHERS
 @VERSIONS

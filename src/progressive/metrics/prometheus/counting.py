@@ -224,16 +224,22 @@ def _jumps(rows: Sequence[Row], fall: int, backs: set[int]) -> bool:
     """Did it fall to a height that no restart reaches in the time, and in one step come back? The
     steps in which it came back from any fall show no speed.
     """
-    return _back(rows, fall) is not None and _too_many(rows, fall, {fall, *backs})
+    back, height, without = _back(rows, fall), rows[fall][1][-1], {fall, *backs}
+    return (
+        back is not None
+        and height > _FEW
+        and _too_many(rows, fall, without, height)
+        and _too_many(rows, back, without, rows[back][1][-1] - rows[back - 1][1][-1])
+    )
 
 
-def _too_many(rows: Sequence[Row], fall: int, without: set[int]) -> bool:
-    """Is what it shows after a fall more than may have come since the sample before it, by what
-    came between other samples? Not if there are none, or if these are few anyway.
+def _too_many(rows: Sequence[Row], at: int, without: set[int], count: int) -> bool:
+    """Are so many more than may have come since the sample before, by what came between other
+    samples? Not if there are none.
     """
     speeds = [speed for i, speed in _speeds(rows) if i not in without]
-    count, time = rows[fall][1][-1], rows[fall][0] - rows[fall - 1][0]
-    return bool(speeds) and count > max(_FEW, _FASTER * max(speeds) * time)
+    time = rows[at][0] - rows[at - 1][0]
+    return bool(speeds) and count > _FASTER * max(speeds) * time
 
 
 def _speeds(rows: Sequence[Row]) -> Iterator[tuple[int, float]]:
@@ -258,7 +264,7 @@ def _refuse_doubtful_falls(name: str, base: Sequence[int] | None, rows: Sequence
         first, since = since is None, i if since is None else since
         lasts = i - since >= MISSED
         # From a base to the first sample is a gap of unknown length, in which anything may come.
-        doubtful = first and counts[-1] > _FEW and not (i and _too_many(rows, i, {i}))
+        doubtful = first and counts[-1] > _FEW and not (i and _too_many(rows, i, {i}, counts[-1]))
         if lasts or doubtful:
             raise Unusable(
                 f"{name} fell from {last[-1]} to {counts[-1]}, by less than an eighth"

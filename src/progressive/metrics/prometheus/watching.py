@@ -139,15 +139,15 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
     which, missing = _of_all(asking, selected), MISSED * asking.scrape
     # Twice: the sample that holds at the start is at most so far back, and what is older shows that
     # the job is not new. What is older still only shows how the counters are kept.
-    window = asking.end - asking.start + 2 * missing
-    length = max(window, SIGHT * asking.scrape)
-    told = yield from _series(asking, f"{which}[{promql.span(length)}]", asking.end)
-    series = tuple(each.since(asking.end - window) for each in told)
+    near = asking.end - asking.start + 2 * missing
+    length = promql.span(max(near, SIGHT * asking.scrape))
+    told = yield from _series(asking, f"{which}[{length}]", asking.end)
+    _refuse_several_writers(asking, selected, told, asking.end - near)
+    series = tuple(each.since(asking.end - near) for each in told)
     series = tuple(each for each in series if each.samples)
     if suspects := early_zeros(series, asking.scrape):
-        jobs = _jobs(suspects)
-        query = f"{jobs}[{promql.span(window)}]"
-        up = (yield from _series(asking, query, asking.end)) if jobs else ()
+        jobs, length = _jobs(suspects), promql.span(near)
+        up = (yield from _series(asking, f"{jobs}[{length}]", asking.end)) if jobs else ()
         series = without_zeros(series, suspects, up)
     watch = Watch(series=series, start=asking.start, end=asking.end, scrape=asking.scrape)
     if begun := watch.unfounded():
@@ -161,11 +161,7 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
         watch = watch.founded(before)
     mine = {}
     for track, version in asking.versions.items():
-        names = asking.names(version)
-        for each in told:
-            if any(one.has(each, names) for one in selected):
-                refuse_several_writers(each.name, each.rows, asking.scrape, asking.end - window)
-        mine[track], watch = _of_one(selected, names, watch)
+        mine[track], watch = _of_one(selected, asking.names(version), watch)
     # A version that fell silent within the window is judged up to its last scrape, and with it all
     # others: what it told before it died counts, what it did not tell any more is not taken for
     # silence. The next look begins there.
@@ -180,6 +176,16 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
     absent = [track for track, at in newest.items() if at is None]
     silent |= yield from _native(asking, selected[-1], absent)
     return Watched(watch=watch, mine=mine, end=min(ends, default=watch.end), silent=silent)
+
+
+def _refuse_several_writers(
+    asking: Asking, selected: Sequence[Selected], told: Iterable[Series], since: int
+) -> None:
+    """Raise `Misread` if one of the counters that are asked for is none."""
+    names = [asking.names(version) for version in asking.versions.values()]
+    for each in told:
+        if any(one.has(each, of) for one in selected for of in names):
+            refuse_several_writers(each.name, each.rows, asking.scrape, since)
 
 
 def _of_one(
