@@ -58,8 +58,9 @@ class Case:
     * ``later``: what is stored after the series; ``up``: of the target.
     * ``prometheus``, ``victoria_metrics``: what ``increase()`` says there, in every version;
       ``only``: the one of them that can store this.
-    * ``here``: what we say, ``elsewhere`` in which version something else; ``for_all``: whether
-      that holds for the other version of the look, too.
+    * ``here``: what we say, ``elsewhere`` in which version something else; ``no_data``: whether
+      that is `NoData` and not `NoAnswer`; ``for_all``: whether there is no answer for the other
+      version of the look, either.
     * ``asked``: as what it is measured. ``edge``: of the bucket that is asked for.
     * ``rate``: what `Rate` counts, if that is another number; ``over``: in how many seconds.
     """
@@ -76,6 +77,7 @@ class Case:
     here: Here
     elsewhere: Mapping[str, Here] = attrs.field(factory=dict)
     because: str
+    no_data: bool = False
     for_all: bool = False
     asked: Asked = Asked.COUNTERS
     edge: str = "+Inf"
@@ -145,7 +147,7 @@ CASES: Final = (
         prometheus=6.3,
         victoria_metrics=9,
         here=9,
-        because="all of it: the first errors of a version are such a series",
+        because="all of it, as the first errors of a version are such a series",
     ),
     Case(
         name="first-events",
@@ -155,7 +157,7 @@ CASES: Final = (
         prometheus=6.3,
         victoria_metrics=4,
         here=504,
-        because="the same: VictoriaMetrics counts a first sample only if it is small",
+        because="the same; VictoriaMetrics counts a first sample only if it is small",
     ),
     Case(
         name="late",
@@ -166,8 +168,8 @@ CASES: Final = (
         prometheus=46.3,
         victoria_metrics=49,
         here=49,
-        because="once it is shown: at VictoriaMetrics up to ten seconds later, which the 15 s "
-        "beside a scrape interval in `lag` are for",
+        because="once it is shown, which is up to ten seconds later at VictoriaMetrics; the 15 s "
+        "beside a scrape interval in `lag` are for that",
     ),
     Case(
         name="new-job",
@@ -178,7 +180,7 @@ CASES: Final = (
         prometheus=40,
         victoria_metrics=30,
         here=30,
-        because="nothing of the first sample: nobody knows when that came",
+        because="nothing of the first sample, as nobody knows when that came",
         over=45,
     ),
     Case(
@@ -235,7 +237,8 @@ CASES: Final = (
         prometheus=278.7,
         victoria_metrics=15,
         here=14,
-        because="an older value (of a second server, of an exporter that lags): the maximum holds",
+        because="an older value (of a second server, of an exporter that lags), so the maximum "
+        "holds",
     ),
     Case(
         name="overwritten",
@@ -269,7 +272,7 @@ CASES: Final = (
         prometheus=3504,
         victoria_metrics=2752,
         here="by less than an eighth: nobody can say",
-        because="a restart or an older value: which of the two would decide the verdict",
+        because="a restart or an older value? Which of the two it was would decide the verdict",
     ),
     Case(
         name="stays-below",
@@ -303,8 +306,7 @@ CASES: Final = (
         victoria_metrics=1400,
         here="several processes behind one target",
         for_all=True,
-        because="the same: of two, one look in seven at a few samples seems to be one that starts "
-        "again, so 40 scrapes are looked at",
+        because="the same, by the 40 scrapes up to the end",
     ),
     Case(
         name="two-writers",
@@ -354,7 +356,8 @@ CASES: Final = (
         victoria_metrics=0,
         here="no requests",
         rate=0,
-        because="no data, and a rate of 0. **It can't be told from an idle counter**: export "
+        no_data=True,
+        because="no requests, and a rate of 0. **It can't be told from an idle counter**: export "
         "cumulative counters",
     ),
     Case(
@@ -368,9 +371,9 @@ CASES: Final = (
         prometheus=40,
         victoria_metrics=1830,
         here=30,
-        because="no sample: it is a base only if it lies within one and a half scrape intervals "
-        "of the next sample, or the target's `up` was there in between. Nor does it show that its "
-        "job was scraped",
+        because="the 0 is no sample, and a base only if it lies within one and a half scrape "
+        "intervals of the next one, or the target's `up` was there in between. Nor does it show "
+        "that its job was scraped",
         over=45,
     ),
     Case(
@@ -484,7 +487,8 @@ CASES: Final = (
         up=scraped(*[1] * 5, *[0] * 5),
         true="nobody knows",
         here="the target is down",
-        because="no data",
+        no_data=True,
+        because="the target is down",
     ),
     Case(
         name="gauge-of-the-dead",
@@ -498,8 +502,9 @@ CASES: Final = (
         victoria_metrics=7,
         here="the query found nothing",
         elsewhere={"2.42": 7},
-        because="no data: it is asked to see three scrape intervals back and no further. 2.42 "
-        "does not know the word yet, and answers for five minutes",
+        no_data=True,
+        because="the query sees three scrape intervals back and no further. **2.42 does not know "
+        "the word for that**, and answers 7 for five minutes",
     ),
     Case(
         name="native",

@@ -13,7 +13,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.cases.counters import CASES, PROMETHEUS, VICTORIA_METRICS, Case, Here, Said
+from tests.cases.counters import CASES, PROMETHEUS, VICTORIA_METRICS, Case, Said
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "raw-counters.md"
 
@@ -36,7 +36,7 @@ def _cells(case: Case) -> Iterator[str]:
         (VICTORIA_METRICS, case.victoria_metrics),
     ):
         yield "not stored" if case.only not in ("", family) else _said(usual)
-    yield f"{_here(case.here)}{', for all' if case.for_all else ''}: {case.because}"
+    yield f"{_here(case)}: {case.because}"
 
 
 def _said(said: Said) -> str:
@@ -45,8 +45,10 @@ def _said(said: Said) -> str:
     return " or ".join(f"{each:g}" for each in (said if isinstance(said, tuple) else (said,)))
 
 
-def _here(here: Here) -> str:
-    return "no answer" if isinstance(here, str) else f"{here:g}"
+def _here(case: Case) -> str:
+    if not isinstance(case.here, str):
+        return f"{case.here:g}"
+    return "no data" if case.no_data else f"no answer{', for all' if case.for_all else ''}"
 
 
 def with_table(text: str) -> str:

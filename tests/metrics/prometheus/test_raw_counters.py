@@ -19,7 +19,7 @@ from tests.support.counter_cases import (
 )
 
 from progressive.adapters.flow import feed
-from progressive.model.measurement import NoAnswer
+from progressive.model.measurement import NoAnswer, NoData
 from progressive.model.traffic import Track
 
 ZERO = 1_795_435_200
@@ -37,7 +37,10 @@ def test_each_row_of_the_page_is_what_we_say(case: Case) -> None:
         flow = provider._measure(RELEASE, metric, BOTH, window_of(ZERO), None)
         look, expected = feed(flow, served(case, ZERO)), expected_of(case, metric)
 
-        assert found_as(case, metric, look.of(Track.STABLE), expected) == pytest.approx(expected)
+        found = look.of(Track.STABLE)
+
+        assert found_as(case, metric, found, expected) == pytest.approx(expected)
+        assert isinstance(found, NoData) is (case.no_data and isinstance(expected, str))
         assert isinstance(look.of(Track.CANDIDATE), NoAnswer) is case.for_all
 
 

@@ -77,7 +77,7 @@ class Asking:
 
         ``fresh``: what has no sample in the last three scrape intervals is not there. A series of
         which a scrape failed half-way has no mark of its end, and would answer for five minutes;
-        Prometheus knows one word for that (3.16 does, 2.42 did not yet), VictoriaMetrics the other.
+        Prometheus knows one word for that (2.53 does, 2.42 did not yet), VictoriaMetrics the other.
         """
         time = promql.moment(at_ms)
         self.sent.append(f"{query}  # time={time}")
