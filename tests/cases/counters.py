@@ -285,6 +285,17 @@ CASES: Final = (
         because="nobody can say which",
     ),
     Case(
+        name="other-process",
+        samples="fall to half or more, where so many can't have come in the time: 1950, then 1960, "
+        "1170, 1180, 1190",
+        series=[counter(1900, 1910, 1920, 1930, 1940, 1950, 1960, 1170, 1180, 1190)],
+        true="80",
+        prometheus=1586.7,
+        victoria_metrics=1200,
+        here="so many did not come since",
+        because="it did not start again, another process or server wrote this",
+    ),
+    Case(
         name="several-processes",
         samples="fall in more than a tenth: 1950, then 1160, 1970, 1180, 1990",
         series=[counter(1900, 1110, 1120, 1930, 1140, 1950, 1160, 1970, 1180, 1990)],

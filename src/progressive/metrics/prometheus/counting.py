@@ -3,7 +3,9 @@
 A counter rises, and falls only when its process starts again. Samples come in other forms too:
 
 * **A restart**: it falls by an eighth or more. It counts from zero again, so all that it shows then
-  came since. A fall to 0 is one as well (Prometheus stores such a zero on request).
+  came since. A fall to 0 is one as well (Prometheus stores such a zero on request). Where it falls
+  to half or more, and so many can't have come in the time (twice what came at the fastest
+  elsewhere), it is none, and there is no answer.
 * **A small fall**, by less than an eighth: an older value, of a second server, of an exporter that
   lags, or written over an old sample. It counts on from its maximum, and exactly so if it is back
   there soon. VictoriaMetrics draws the line at the same place. A young counter can really restart
@@ -255,16 +257,25 @@ def _speeds(rows: Sequence[Row]) -> Iterator[tuple[int, float]]:
 
 
 def _refuse_doubtful_falls(name: str, base: Sequence[int] | None, rows: Sequence[Row]) -> None:
-    """Raise `Unusable` for a small fall that may be a restart, or that lasts."""
+    """Raise `Unusable` for a small fall that may be a restart, or that lasts; and for one to half
+    or more that no restart reaches in the time.
+    """
     last, since = base, None
     for i, (_, counts) in enumerate(rows):
+        # From a base to the first sample is a gap of unknown length, in which anything may come.
+        high = i and counts[-1] > _FEW and _too_many(rows, i, {i}, counts[-1])
         if last is None or not _dips(last, counts):
+            if last is not None and _fell(last, counts) and counts[-1] * 2 >= last[-1] and high:
+                raise Unusable(
+                    f"{name} fell from {last[-1]} to {counts[-1]}, but so many did not come since "
+                    "the sample before: it did not start again, another process or server wrote "
+                    "this; looks count again once this sample is out of their sight"
+                )
             last, since = counts, None
             continue
         first, since = since is None, i if since is None else since
         lasts = i - since >= MISSED
-        # From a base to the first sample is a gap of unknown length, in which anything may come.
-        doubtful = first and counts[-1] > _FEW and not (i and _too_many(rows, i, {i}, counts[-1]))
+        doubtful = first and counts[-1] > _FEW and not high
         if lasts or doubtful:
             raise Unusable(
                 f"{name} fell from {last[-1]} to {counts[-1]}, by less than an eighth"
