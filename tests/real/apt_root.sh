@@ -17,6 +17,7 @@ Dir::Etc::sourceparts "$apt/etc/sources.list.d";
 Dir::State::lists "$apt/lists";
 Dir::State::status "/var/lib/dpkg/status";
 Dir::Cache "$apt/cache";
+APT::Sandbox::User "root";
 CONF
     APT_CONFIG=$apt/apt.conf apt-get -qq update >&2
 }

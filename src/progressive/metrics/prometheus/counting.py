@@ -262,10 +262,13 @@ def _refuse_doubtful_falls(name: str, base: Sequence[int] | None, rows: Sequence
     """
     last, since = base, None
     for i, (_, counts) in enumerate(rows):
+        if last is None or not _fell(last, counts):
+            last, since = counts, None
+            continue
         # From a base to the first sample is a gap of unknown length, in which anything may come.
-        high = i and counts[-1] > _FEW and _too_many(rows, i, {i}, counts[-1])
-        if last is None or not _dips(last, counts):
-            if last is not None and _fell(last, counts) and counts[-1] * 2 >= last[-1] and high:
+        high = i > 0 and counts[-1] > _FEW and _too_many(rows, i, {i}, counts[-1])
+        if not _dips(last, counts):
+            if high and counts[-1] * 2 >= last[-1]:
                 raise Unusable(
                     f"{name} fell from {last[-1]} to {counts[-1]}, but so many did not come since "
                     "the sample before: it did not start again, another process or server wrote "
