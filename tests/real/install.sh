@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tests of real systems need beyond pip, on Debian and as root: Prometheus, VictoriaMetrics, etcd and jq are packages;
+# What the tests of real systems need beyond pip, on Debian and as root: etcd and jq are packages (metrics servers: install_metrics.sh);
 # a Kubernetes API server is built once from the sources of Debian 12 (some minutes) and kept in the user's cache.
 # Prints the path of the API server as its last line. Usage: tests/real/install.sh
 set -euo pipefail
@@ -10,8 +10,6 @@ server=$cache/kube-apiserver-1.20.2
 have() { command -v "$1" >/dev/null; }
 
 packages=()
-have prometheus || packages+=(prometheus)
-have victoria-metrics || packages+=(victoria-metrics)
 have etcd || packages+=(etcd-server)
 have jq || packages+=(jq)
 have openssl || packages+=(openssl)
@@ -23,33 +21,16 @@ if [ ${#packages[@]} -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
 fi
 
-# The sources come from wherever this machine's apt is configured to look; its configuration stays as it is.
-fetch_sources() {
-    local apt=$1 uri
-    mkdir -p "$apt"/lists/partial "$apt"/cache/archives/partial "$apt"/etc/sources.list.d "$apt"/etc/preferences.d "$apt"/etc/apt.conf.d
-    uri=$(awk '/^URIs:/ {print $2; exit}' /etc/apt/sources.list.d/debian.sources 2>/dev/null || true)
-    [ -n "$uri" ] || uri=$(grep -rhoP '^(URIs:|deb) *\K\S+/debian(?=\s|$)' /etc/apt/sources.list /etc/apt/sources.list.d | head -1)
-    printf 'Types: deb-src\nURIs: %s\nSuites: bookworm\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' \
-        "$uri" >"$apt/etc/sources.list.d/sources.sources"
-    cp /etc/apt/apt.conf.d/99* "$apt/etc/apt.conf.d/" 2>/dev/null || true
-    cat >"$apt/apt.conf" <<CONF
-Dir::Etc "$apt/etc/";
-Dir::Etc::sourcelist "/dev/null";
-Dir::Etc::sourceparts "$apt/etc/sources.list.d";
-Dir::State::lists "$apt/lists";
-Dir::State::status "/var/lib/dpkg/status";
-Dir::Cache "$apt/cache";
-CONF
-    APT_CONFIG=$apt/apt.conf apt-get -qq update >&2
-    APT_CONFIG=$apt/apt.conf apt-get -qq source --download-only kubernetes >&2
-}
+# shellcheck source=apt_root.sh
+. "$(dirname "$0")/apt_root.sh"
 
 build() {
     local work tree ld package
     work=$(mktemp -d)
     trap 'chmod -R u+w "$work"; rm -rf "$work"' RETURN
     cd "$work"
-    fetch_sources "$work/apt"
+    apt_root "$work/apt" deb-src bookworm
+    APT_CONFIG=$work/apt/apt.conf apt-get -qq source --download-only kubernetes >&2
     tree=$work/go/src/k8s.io
     mkdir -p "$tree"
     tar -xzf kubernetes_*.orig.tar.gz -C "$tree"

@@ -18,7 +18,8 @@ import pytest
 from tests.support.envoy_process import wait_until
 from tests.support.kube_process import ADMIN, KubeProcess
 from tests.support.mesh import Behaviour, Mesh
-from tests.support.prometheus_process import MetricsServer, installed
+from tests.support.metrics_servers import SERVERS
+from tests.support.prometheus_process import MetricsServer
 from tests.support.rules import rule
 
 from progressive import (
@@ -143,7 +144,7 @@ def story(kube: KubeProcess, tmp_path: Path) -> Iterator[Story]:
 
     with (
         Mesh(weights, {"v1": Behaviour(), "v2": Behaviour()}) as mesh,
-        MetricsServer(installed("prometheus"), [mesh], tmp_path) as server,
+        MetricsServer(SERVERS["3.16"], [mesh], tmp_path) as server,
     ):  # type: ignore[list-item]
         time.sleep(3)  # some history: a service that is released anew has one
         yield Story(kube, mesh, server, tmp_path)

@@ -10,11 +10,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
+import attrs
+
+from progressive.adapters.flow import feed
 from progressive.adapters.http import Request, Response
+from progressive.metrics.prometheus import Prometheus
+from progressive.model.measurement import Look, Metric, Window
+from progressive.model.release import Release
+from progressive.model.traffic import Track
 
 Labels = tuple[tuple[str, str], ...]
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
@@ -189,6 +196,28 @@ class FakePrometheus:
             inside = [sample for sample in samples if start < sample[0] <= end]
             if inside and matching(dict(labels), matchers):
                 yield labels, inside
+
+
+@attrs.frozen
+class Answered:
+    """A provider whose requests this server answers."""
+
+    provider: Prometheus
+    server: FakePrometheus
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return self.provider.metrics
+
+    def measure(
+        self,
+        release: Release,
+        metric: Metric,
+        tracks: Sequence[Track],
+        window: Window,
+        since: str | None,
+    ) -> Look:
+        return feed(self.provider._measure(release, metric, tracks, window, since), self.server)
 
 
 def _said(value: float | str) -> str:

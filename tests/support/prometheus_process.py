@@ -4,21 +4,16 @@ of what they count.
 
 from __future__ import annotations
 
-import contextlib
 import http.server
-import json
-import shutil
-import subprocess
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
-import pytest
-from tests.support.envoy_process import free_port, wait_until
+from tests.support.envoy_process import wait_until
+from tests.support.metrics_servers import Server, ServerProcess
 
 INTERVAL = 0.3
 """Seconds from scrape to scrape."""
@@ -125,7 +120,7 @@ class Shop:
         return {
             (self.instance, "depth", ""),
             *((self.instance, "requests_total", code) for code in codes),
-            *((self.instance, "seconds_bucket", edge) for edge in (*self.edges, "+Inf")),
+            *((self.instance, "seconds_bucket", edge_of(le)) for le in (*self.edges, "+Inf")),
         }
 
     def _text(self) -> str:
@@ -152,81 +147,20 @@ class Shop:
         return f"{{{pairs}}}"
 
 
-class MetricsServer:
-    """The server, scraping these services. ``kind``: "prometheus" or "victoria-metrics", which is
-    also the name of the program.
-    """
+class MetricsServer(ServerProcess):
+    """A server that scrapes these services."""
 
-    def __init__(self, kind: str, shops: Sequence[Shop], folder: Path) -> None:
-        self.kind, self.shops, self._folder = kind, shops, folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = ""
-
-    def __enter__(self) -> Self:
-        wait_until(f"{self.kind} starts", self._started)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _started(self) -> bool:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(port), cwd=self._folder, stdout=log, stderr=log
-            )
-        wait_until(f"{self.kind} is ready", lambda: self._ended() or self._ready())
-        if self._ended() and b"address already in use" not in (self._folder / "log").read_bytes():
-            raise AssertionError(f"{self.kind} ended: {(self._folder / 'log').read_text()}")
-        return not self._ended()
-
-    def _ended(self) -> bool:
-        return self._process is None or self._process.poll() is not None
-
-    def _command(self, port: int) -> list[str]:
-        jobs = [
-            {
-                "job_name": "shop",
-                "static_configs": [{"targets": [shop.instance for shop in self.shops]}],
-            }
-        ]
+    def __init__(self, server: Server, shops: Sequence[Shop], folder: Path) -> None:
         every = f"{INTERVAL * 1000:.0f}ms"
-        config = {
-            "global": {"scrape_interval": every, "scrape_timeout": every},
-            "scrape_configs": jobs,
-        }
-        (self._folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML too
-        where = f"127.0.0.1:{port}"
-        if self.kind == "prometheus":
-            return [
-                "prometheus",
-                "--config.file=config.yml",
-                "--storage.tsdb.path=data",
-                f"--web.listen-address={where}",
-            ]
-        return [
-            "victoria-metrics",
-            "-promscrape.config=config.yml",
-            "-storageDataPath=data",
-            f"-httpListenAddr={where}",
-        ]
-
-    def _ready(self) -> bool:
-        path = "/-/ready" if self.kind == "prometheus" else "/health"
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}{path}", trust_env=False).status_code == 200
-        return False
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        targets = [{"targets": [shop.instance for shop in shops]}]
+        super().__init__(
+            server,
+            folder,
+            config={
+                "global": {"scrape_interval": every, "scrape_timeout": every},
+                "scrape_configs": [{"job_name": "shop", "static_configs": targets}],
+            },
+        )
 
     def complete(self, *shops: Shop) -> datetime:
         """A moment, now, up to which the server shows every sample of these services; more may be
@@ -274,13 +208,13 @@ class MetricsServer:
 
 
 def series_of(labels: dict[str, str]) -> Series:
-    """A series by what tells it apart here: instance, name, and its code or its edge."""
-    code_or_edge = labels.get("code") or labels.get("le", "")
+    """A series by what tells it apart here: instance, name, and its code or its edge, however that
+    is written: Prometheus 3 writes 0.10 as 0.1.
+    """
+    code_or_edge = labels.get("code") or edge_of(labels.get("le", ""))
     return labels["instance"], labels["__name__"], code_or_edge
 
 
-def installed(kind: str) -> str:
-    """The name of the program; skips the test where it is not installed."""
-    if shutil.which(kind) is None:
-        pytest.skip(f"{kind} is not installed (Debian: apt-get install {kind})")
-    return kind
+def edge_of(text: str) -> str:
+    """One text for all ways to write an edge."""
+    return text and f"{float(text):g}"

@@ -7,6 +7,7 @@ stable and candidate; both colours of the provider, which share one flow.
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.rules import rule
 from tests.support.scraped import BUCKETS, RATIO, REQUESTS, World
 
 from progressive.metrics.prometheus import ERRORS, LATENCY, REQUEST_RATE, Rate
-from progressive.metrics.prometheus.counting import Line, Misread, Unusable, counts_of
+from progressive.metrics.prometheus.counting import SIGHT, Line, Misread, Unusable, counts_of
 from progressive.model.measurement import Counts, Gauge, Histogram, Metric, NoAnswer
 from progressive.model.traffic import Track
 
@@ -88,7 +89,12 @@ def test_a_fall_by_less_than_an_eighth_is_an_older_value_and_the_maximum_holds(
 
 @pytest.mark.parametrize(
     ("counts", "expected"),
-    [((1000, 1010, 875, 885), 10 + 875 + 10), ((1000, 1010, 0, 3), 13), ((8, 8, 7, 8), 8)],
+    [
+        ((700, 1400, 1225, 1900), 700 + 1225 + 675),
+        ((1000, 1010, 400, 410), 10 + 400 + 10),
+        ((1000, 1010, 0, 3), 13),
+        ((8, 8, 7, 8), 8),
+    ],
 )
 def test_a_fall_by_an_eighth_or_more_is_a_restart(counts: tuple[int, ...], expected: int) -> None:
     made = Line(
@@ -104,13 +110,15 @@ def test_a_fall_by_an_eighth_or_more_is_a_restart(counts: tuple[int, ...], expec
         ((0, 1000, 876, 1752), "fell from 1000 to 876, by less than an eighth: nobody can say"),
         ((1000, 1010, 990, 991, 992, 993), "from 1010 to 993, by less than an eighth, and stayed"),
         ((1000, 990), "fell from 1000 to 990, by less than an eighth: nobody can say"),
+        ((1000, 1010, 875, 885), "from 1010 to 875, but so many did not come since the sample"),
     ],
 )
-def test_a_small_fall_that_may_be_a_restart_is_no_answer(
+def test_a_fall_that_can_be_read_in_two_ways_is_no_answer(
     counts: tuple[int, ...], said: str
 ) -> None:
     """A young counter starts again and is back at once; one that stays below; one of which nothing
-    else is known. Either reading would change a verdict.
+    else is known; one that would have to be much faster than ever. Either reading would change a
+    verdict.
     """
     with pytest.raises(Unusable, match=said):
         rise(line(*counts, base=counts[0]))
@@ -172,6 +180,52 @@ def test_windows_around_an_older_sample_share_out_the_events(
 def test_what_falls_again_and_again_is_no_single_counter(counts: tuple[int, ...]) -> None:
     with pytest.raises(Misread, match=r"several processes .*delta temporality"):
         rise(line(*counts))
+
+
+def test_visits_of_a_process_that_seldom_answers_are_no_restarts() -> None:
+    """Two falls of twenty samples; the ways back from them are no sign of how fast it counts."""
+    counts = [1900 + 10 * i for i in range(20)]
+    for seldom in (6, 13):
+        counts[seldom] -= 800
+
+    with pytest.raises(Misread, match="several processes"):
+        rise(line(*counts))
+
+
+def test_a_restart_with_a_burst_is_one_though_it_gets_back_to_its_height() -> None:
+    """In ten minutes a young counter does: 60, then 25 at once, and five by five from there."""
+    assert rise(line(55, 60, 25, 30, 35, 40, 45, 50, 55, 60, 65, base=50)) == 10 + 65
+
+
+@rule("R13", "R17")
+@BROTHERS
+@VERSIONS
+def test_what_was_written_in_turn_before_is_so_in_a_window_that_shows_nothing_of_it(
+    world: World, version: str, query: Any, metric: Metric
+) -> None:
+    """Eleven samples of two processes that look like one restart, and thirty before that don't."""
+    higher = [*[900 * (i % 2) for i in range(29)], *[0] * 4, *[900] * 3, *[0] * 4]
+    shown(world, version, [1000 + i + more for i, more in enumerate(higher)])
+    look = world.look(35, 39, query, metric)
+
+    for _, found in look.tracks:
+        assert isinstance(found, NoAnswer)
+        assert "several processes" in found.why
+
+
+def test_of_two_processes_that_answer_by_chance_no_look_is_taken_for_one() -> None:
+    """At as many samples as are looked at; by chance it is one in thousands."""
+    taken = 0
+    for seed in range(1000):
+        chance = random.Random(seed)
+        made = line(*[5 * i + chance.choice((1000, 9000)) for i in range(SIGHT)])
+        try:
+            rise(made)
+        except Misread:
+            continue
+        taken += 1
+
+    assert taken <= 2
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def test_one_query_brings_both_versions_and_both_counts(world: World) -> None:
         (Track.CANDIDATE, Counts(events=0, trials=3)),
         (Track.STABLE, Counts(events=3, trials=6)),
     )
-    assert world.server.queries == ['requests_total{version=~"v1|v2"}[9s]']
-    assert look.query == f'requests_total{{version=~"v1|v2"}}[9s]  # time={ZERO // 1000 + 3}.000'
+    assert world.server.queries == ['requests_total{version=~"v1|v2"}[40s]']
+    assert look.query == f'requests_total{{version=~"v1|v2"}}[40s]  # time={ZERO // 1000 + 3}.000'
 
 
 def test_a_second_query_is_sent_only_where_a_series_seems_to_begin(world: World) -> None:
@@ -85,7 +85,7 @@ def test_what_all_counters_share_is_left_to_the_server() -> None:
         "requests_total", version="v", labels={"job": "shop", "path": Not(Regex("/health.*"))}
     )
     failures = Counter("failures_total", version="v", labels={"job": "shop", "kind": Not("client")})
-    window = Window(START, START + ms(1500))
+    window = Window(START, START + ms(61_500))
     request = next(
         scraping(Ratio(events=failures, total=requests), ERRORS)._measure(
             RELEASE, ERRORS, (Track.CANDIDATE,), window, None
@@ -95,7 +95,7 @@ def test_what_all_counters_share_is_left_to_the_server() -> None:
     assert request.content is not None
     assert (
         b"query=%7B__name__%3D~%22failures_total%7Crequests_total%22"
-        b"%2Cjob%3D%22shop%22%2Cv%3D%22v2%22%7D%5B7500ms%5D&" in request.content
+        b"%2Cjob%3D%22shop%22%2Cv%3D%22v2%22%7D%5B67500ms%5D&" in request.content
     )
 
 
@@ -144,10 +144,10 @@ def test_names_of_opentelemetry_are_quoted(world: World) -> None:
     assert world.stable(0, 1, Rate(failures), REQUEST_RATE) == Gauge(samples=(1.0,))
     assert world.stable(0, 1, Ratio(events=failures, total=requests)) == Counts(events=1, trials=1)
     assert world.server.queries == [
-        '{"http.server.failures","k8s.pod-x"="1","service.version"=~"v1|v2"}[7s]',
+        '{"http.server.failures","k8s.pod-x"="1","service.version"=~"v1|v2"}[40s]',
         (
             '{__name__=~"http\\\\.server\\\\.failures|http\\\\.server\\\\.requests_total",'
-            '"service.version"=~"v1|v2"}[7s]'
+            '"service.version"=~"v1|v2"}[40s]'
         ),
     ]
 
@@ -164,7 +164,8 @@ def test_versions_may_be_told_apart_by_several_labels(world: World) -> None:
         events=0, trials=1
     )
     assert (
-        world.server.queries[0] == 'requests_total{app="shop",pod=~"shop-1\\\\.0|shop-1\\\\.1"}[7s]'
+        world.server.queries[0]
+        == 'requests_total{app="shop",pod=~"shop-1\\\\.0|shop-1\\\\.1"}[40s]'
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import attrs
 import pytest
-from tests.support.fake_prometheus import FakePrometheus
+from tests.support.fake_prometheus import Answered, FakePrometheus
 from tests.support.rules import rule
 
 from progressive import Canary, Limit, NoWorse, Outcome, Release, Version, percent, percents
-from progressive.adapters.flow import feed
 from progressive.metrics.prometheus import (
     ERRORS,
     LATENCY,
@@ -21,8 +19,6 @@ from progressive.metrics.prometheus import (
     Ratio,
     Regex,
 )
-from progressive.model.measurement import Look, Metric, Window
-from progressive.model.traffic import Track
 from progressive.model.units import minutes, ms
 from progressive.testing import MemoryRouter, play
 
@@ -41,32 +37,13 @@ CANARY = Canary(
 )
 
 
-@attrs.frozen
-class Scraped:
-    """The provider with a server in memory behind it."""
-
-    server: FakePrometheus
-    provider: Prometheus = Prometheus(
-        "http://127.0.0.1:9090",
-        metrics={
-            ERRORS: Ratio(events=REQUESTS.where(code=Regex("5..")), total=REQUESTS),
-            LATENCY: Buckets("seconds_bucket", version="version"),
-        },
-    )
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        return self.provider.metrics
-
-    def measure(
-        self,
-        release: Release,
-        metric: Metric,
-        tracks: Sequence[Track],
-        window: Window,
-        since: str | None,
-    ) -> Look:
-        return feed(self.provider._measure(release, metric, tracks, window, since), self.server)
+PROVIDER = Prometheus(
+    "http://127.0.0.1:9090",
+    metrics={
+        ERRORS: Ratio(events=REQUESTS.where(code=Regex("5..")), total=REQUESTS),
+        LATENCY: Buckets("seconds_bucket", version="version"),
+    },
+)
 
 
 def told(
@@ -86,7 +63,7 @@ def told(
                 every = sum(codes.values())
                 for le in ("0.1", "0.5", "1", "+Inf"):
                     server.add(at, every, name="seconds_bucket", version=version, le=le, **labels)
-    return play(CANARY, RELEASE, metrics=[Scraped(server)], router=MemoryRouter())
+    return play(CANARY, RELEASE, metrics=[Answered(PROVIDER, server)], router=MemoryRouter())
 
 
 def rolled_out(
@@ -114,7 +91,7 @@ def rolled_out(
             for le in ("0.1", edge, "1", "+Inf"):
                 server.add(at, requests, name="seconds_bucket", version=version, le=le, **labels)
     router = MemoryRouter()
-    return play(CANARY, RELEASE, metrics=[Scraped(server)], router=router), router
+    return play(CANARY, RELEASE, metrics=[Answered(PROVIDER, server)], router=router), router
 
 
 def test_a_good_version_is_promoted() -> None:

@@ -147,10 +147,13 @@ def number_of(answer: Answer) -> float | None:
 
 
 def series_of(answer: Answer) -> tuple[Series, ...]:
-    """The series of an answer, raw (a matrix) or one value each (a vector)."""
+    """The series of an answer, raw (a matrix) or one value each (a vector), in the order of their
+    labels: that of VictoriaMetrics changes from one query to the next.
+    """
     if answer.type not in ("matrix", "vector"):
         raise Malformed(f"a {answer.type} where series were asked for")
-    return tuple(_series(get_path(each, "", dict)) for each in answer.result)
+    found = (_series(get_path(each, "", dict)) for each in answer.result)
+    return tuple(sorted(found, key=lambda each: each.key))
 
 
 def native(name: str) -> str:

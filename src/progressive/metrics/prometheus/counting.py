@@ -3,7 +3,9 @@
 A counter rises, and falls only when its process starts again. Samples come in other forms too:
 
 * **A restart**: it falls by an eighth or more. It counts from zero again, so all that it shows then
-  came since. A fall to 0 is one as well (Prometheus stores such a zero on request).
+  came since. A fall to 0 is one as well (Prometheus stores such a zero on request). Where it falls
+  to half or more, and so many can't have come in the time (twice what came at the fastest
+  elsewhere), it is none, and there is no answer.
 * **A small fall**, by less than an eighth: an older value, of a second server, of an exporter that
   lags, or written over an old sample. It counts on from its maximum, and exactly so if it is back
   there soon. VictoriaMetrics draws the line at the same place. A young counter can really restart
@@ -12,7 +14,8 @@ A counter rises, and falls only when its process starts again. Samples come in o
   answer.
 * **Falls in more than a tenth of the samples**, or one to a height that no restart reaches in the
   time, and back at once: several processes or servers write it in turn; or its samples are what
-  came since the last one (delta temporality). No answer, for no version of the look.
+  came since the last one (delta temporality). No answer, for no version of the look. Looked for
+  further back than in the window, since a few samples of two processes may look like one's.
 * **Two samples of one time**: the larger one holds, whatever their order.
 * **A fall within half a scrape interval of another sample**: two servers write it. No answer.
 * **A sample that is no count** (a fraction, less than 0, infinite): left out if at most one in five
@@ -28,7 +31,15 @@ from typing import Final, TypeAlias
 
 import attrs
 
-__all__ = ["MISSED", "Line", "Misread", "Unusable", "counts_of"]
+__all__ = [
+    "MISSED",
+    "SIGHT",
+    "Line",
+    "Misread",
+    "Unusable",
+    "counts_of",
+    "refuse_several_writers",
+]
 
 Row: TypeAlias = tuple[int, tuple[int, ...]]
 """A time in milliseconds, and what each counter showed; the last one counts all."""
@@ -36,6 +47,10 @@ Row: TypeAlias = tuple[int, tuple[int, ...]]
 MISSED: Final = 3
 """Scrapes in a row that must be missing until a target counts as down: one is lost now and then,
 two on a bad day. As many samples a counter has to get back to its maximum after a small fall.
+"""
+
+SIGHT: Final = 40
+"""Scrapes up to the end of a window that are looked at for several writers, ten minutes at 15 s.
 """
 
 _EIGHTH: Final = 8
@@ -118,7 +133,7 @@ class Line:
         """
         rows = tuple(row for row in self.samples if row[0] <= end)
         last = None if rows and rows[0][0] <= start else self.base
-        _refuse_several_writers(self.name, rows, self.scrape)
+        refuse_several_writers(self.name, rows, self.scrape)
         _refuse_doubtful_falls(self.name, last, rows)
         rose = None if last is None else tuple(0 for _ in last)
         for moment, counts in rows:
@@ -153,8 +168,15 @@ def _dips(old: Sequence[int], new: Sequence[int]) -> bool:
     )
 
 
-def _refuse_several_writers(name: str, rows: Sequence[Row], scrape: int | None) -> None:
-    """Raise `Misread` for samples that are not those of one counter."""
+def refuse_several_writers(
+    name: str, rows: Sequence[Row], scrape: int | None, since: int = 0
+) -> None:
+    """Raise `Misread` for samples that are not those of one counter.
+
+    Which of several processes answers is chance: of two, one look in seven at ten samples has no
+    more falls than a restart makes, one in thousands at `SIGHT` of them. So what is older is looked
+    at as well; but that two servers wrote something before ``since`` is over.
+    """
     falls = [i for i in range(1, len(rows)) if _fell(rows[i - 1][1], rows[i][1])]
     if not falls:
         return
@@ -163,7 +185,7 @@ def _refuse_several_writers(name: str, rows: Sequence[Row], scrape: int | None) 
     # It may be less than what was declared, and more where scrapes were missed.
     usual = gaps[len(gaps) * 2 // 3]
     half = min(usual, scrape or usual) / 2
-    for i in falls:
+    for i in (i for i in falls if rows[i][0] >= since):
         # A zero is stored where a process began, wherever that is between two scrapes.
         near = [rows[i][0] - rows[i - 1][0]]
         near += [rows[i + 1][0] - rows[i][0]] if i + 1 < len(rows) else []
@@ -176,7 +198,8 @@ def _refuse_several_writers(name: str, rows: Sequence[Row], scrape: int | None) 
     many = len(falls) * _TENTH > len(rows) and (
         len(falls) >= _SEVERAL or (len(falls) > 1 and any(_comes_back(rows, i) for i in falls))
     )
-    if many or any(_jumps(rows, i) for i in falls):
+    backs = {back for i in falls if (back := _back(rows, i)) is not None}
+    if many or any(_jumps(rows, i, backs) for i in falls):
         raise Misread(
             f"{name} falls in {len(falls)} of its {len(rows)} samples, which no restart explains: "
             "several processes behind one target, or several servers, write it in turn (give each "
@@ -199,19 +222,26 @@ def _comes_back(rows: Sequence[Row], fall: int) -> bool:
     return rows[fall - 1][1][-1] > _FEW and _back(rows, fall) is not None
 
 
-def _jumps(rows: Sequence[Row], fall: int) -> bool:
-    """Did it fall to a height that no restart reaches in the time, and in one step come back?"""
-    back = _back(rows, fall)
-    return back is not None and _too_many(rows, fall, {fall, back})
+def _jumps(rows: Sequence[Row], fall: int, backs: set[int]) -> bool:
+    """Did it fall to a height that no restart reaches in the time, and in one step come back? The
+    steps in which it came back from any fall show no speed.
+    """
+    back, height, without = _back(rows, fall), rows[fall][1][-1], {fall, *backs}
+    return (
+        back is not None
+        and height > _FEW
+        and _too_many(rows, fall, without, height)
+        and _too_many(rows, back, without, rows[back][1][-1] - rows[back - 1][1][-1])
+    )
 
 
-def _too_many(rows: Sequence[Row], fall: int, without: set[int]) -> bool:
-    """Is what it shows after a fall more than may have come since the sample before it, by what
-    came between other samples? Not if there are none, or if these are few anyway.
+def _too_many(rows: Sequence[Row], at: int, without: set[int], count: int) -> bool:
+    """Are so many more than may have come since the sample before, by what came between other
+    samples? Not if there are none.
     """
     speeds = [speed for i, speed in _speeds(rows) if i not in without]
-    count, time = rows[fall][1][-1], rows[fall][0] - rows[fall - 1][0]
-    return bool(speeds) and count > max(_FEW, _FASTER * max(speeds) * time)
+    time = rows[at][0] - rows[at - 1][0]
+    return bool(speeds) and count > _FASTER * max(speeds) * time
 
 
 def _speeds(rows: Sequence[Row]) -> Iterator[tuple[int, float]]:
@@ -227,16 +257,28 @@ def _speeds(rows: Sequence[Row]) -> Iterator[tuple[int, float]]:
 
 
 def _refuse_doubtful_falls(name: str, base: Sequence[int] | None, rows: Sequence[Row]) -> None:
-    """Raise `Unusable` for a small fall that may be a restart, or that lasts."""
+    """Raise `Unusable` for a small fall that may be a restart, or that lasts; and for one to half
+    or more that no restart reaches in the time.
+    """
     last, since = base, None
     for i, (_, counts) in enumerate(rows):
-        if last is None or not _dips(last, counts):
+        if last is None or not _fell(last, counts):
+            last, since = counts, None
+            continue
+        # From a base to the first sample is a gap of unknown length, in which anything may come.
+        high = i > 0 and counts[-1] > _FEW and _too_many(rows, i, {i}, counts[-1])
+        if not _dips(last, counts):
+            if high and counts[-1] * 2 >= last[-1]:
+                raise Unusable(
+                    f"{name} fell from {last[-1]} to {counts[-1]}, but so many did not come since "
+                    "the sample before: it did not start again, another process or server wrote "
+                    "this; looks count again once this sample is out of their sight"
+                )
             last, since = counts, None
             continue
         first, since = since is None, i if since is None else since
         lasts = i - since >= MISSED
-        # From a base to the first sample is a gap of unknown length, in which anything may come.
-        doubtful = first and counts[-1] > _FEW and not (i and _too_many(rows, i, {i}))
+        doubtful = first and counts[-1] > _FEW and not high
         if lasts or doubtful:
             raise Unusable(
                 f"{name} fell from {last[-1]} to {counts[-1]}, by less than an eighth"

@@ -61,8 +61,8 @@ LAG: Final = SCRAPE + STORING
 """A sample bears the time at which its scrape began, and a scrape takes at most its interval."""
 
 BODY_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes of an answer. Raw samples are many: twenty buckets of a hundred pods are some megabytes a
-minute.
+"""Bytes of an answer. Raw samples are many: twenty buckets of a hundred pods are some megabytes in
+ten minutes.
 """
 
 

@@ -53,6 +53,15 @@ class Series:
         """How many of its samples are at or before a moment."""
         return bisect_right(self.samples, moment, key=lambda sample: sample[0])
 
+    def since(self, moment: int) -> Series:
+        """The same with the samples from a moment on."""
+        return attrs.evolve(self, samples=self.samples[self.until(moment - 1) :])
+
+    @property
+    def rows(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Its samples as those of a `Line` of one counter."""
+        return tuple((moment, (count,)) for moment, count in self.samples)
+
 
 LONG_AGO: Final = 0
 """Before every window: the first moment of 1970."""
@@ -149,9 +158,8 @@ class Watch:
     def counter(self, series: Series) -> Line:
         """A series as a line of its own."""
         base = self.base(series)
-        samples = tuple((moment, (count,)) for moment, count in series.samples)
         return Line(
-            samples=samples,
+            samples=series.rows,
             base=None if base is None else (base,),
             name=series.name,
             scrape=self.scrape,

@@ -23,7 +23,7 @@ from progressive.model.traffic import Track
 from . import promql as promql
 from .answers import Answer, answer_of, native, natives_of, series_of
 from .births import early_zeros, goes_on, refuse_replicas, without_zeros
-from .counting import MISSED, Line
+from .counting import MISSED, SIGHT, Line, refuse_several_writers
 from .promql import Regex
 from .selectors import Selected
 from .series import Series, Watch
@@ -77,7 +77,7 @@ class Asking:
 
         ``fresh``: what has no sample in the last three scrape intervals is not there. A series of
         which a scrape failed half-way has no mark of its end, and would answer for five minutes;
-        Prometheus knows one word for that (3.16 does, 2.42 did not yet), VictoriaMetrics the other.
+        Prometheus knows one word for that (2.53 does, 2.42 did not yet), VictoriaMetrics the other.
         """
         time = promql.moment(at_ms)
         self.sent.append(f"{query}  # time={time}")
@@ -138,14 +138,15 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
     """
     which, missing = _of_all(asking, selected), MISSED * asking.scrape
     # Twice: the sample that holds at the start is at most so far back, and what is older shows that
-    # the job is not new.
-    answer = yield from asking.ask(
-        f"{which}[{promql.span(asking.end - asking.start + 2 * missing)}]", asking.end
-    )
-    series = series_of(answer)
+    # the job is not new. What is older still only shows how the counters are kept.
+    near = asking.end - asking.start + 2 * missing
+    length = promql.span(max(near, SIGHT * asking.scrape))
+    told = yield from _series(asking, f"{which}[{length}]", asking.end)
+    _refuse_several_writers(asking, selected, told, asking.end - near)
+    series = tuple(each.since(asking.end - near) for each in told)
+    series = tuple(each for each in series if each.samples)
     if suspects := early_zeros(series, asking.scrape):
-        jobs = _jobs(suspects)
-        length = promql.span(asking.end - asking.start + 2 * missing)
+        jobs, length = _jobs(suspects), promql.span(near)
         up = (yield from _series(asking, f"{jobs}[{length}]", asking.end)) if jobs else ()
         series = without_zeros(series, suspects, up)
     watch = Watch(series=series, start=asking.start, end=asking.end, scrape=asking.scrape)
@@ -175,6 +176,16 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
     absent = [track for track, at in newest.items() if at is None]
     silent |= yield from _native(asking, selected[-1], absent)
     return Watched(watch=watch, mine=mine, end=min(ends, default=watch.end), silent=silent)
+
+
+def _refuse_several_writers(
+    asking: Asking, selected: Sequence[Selected], told: Iterable[Series], since: int
+) -> None:
+    """Raise `Misread` if one of the counters that are asked for is none."""
+    names = [asking.names(version) for version in asking.versions.values()]
+    for each in told:
+        if any(one.has(each, of) for one in selected for of in names):
+            refuse_several_writers(each.name, each.rows, asking.scrape, since)
 
 
 def _of_one(
