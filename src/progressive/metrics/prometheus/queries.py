@@ -182,7 +182,6 @@ class Buckets(Selected):
         """Count every bucket in one window."""
         watched = yield from around(asking, (self,))
         measured: dict[Track, Measurement] = {}
-        shapes: set[tuple[float, ...]] = set()
         for track, [series] in watched.mine.items():
             try:
                 watch = watched.watch
@@ -196,13 +195,7 @@ class Buckets(Selected):
                 raise
             except Unusable as why:
                 measured[track] = NoAnswer(str(why))
-            else:
-                shapes |= {edges} if lines else set()
-        # Measurements with other buckets can't be added up, so evidence starts anew with them.
-        # Before any are seen, nothing changes.
-        return Found(
-            measured=measured, end=watched.end, shape=repr(sorted(shapes)) if shapes else None
-        )
+        return Found(measured=measured, end=watched.end)
 
     def _measured(
         self, lines: Sequence[Line], edges: Sequence[float], watched: Watched

@@ -94,13 +94,10 @@ class Asking:
 
 @attrs.frozen(kw_only=True)
 class Found:
-    """What a look found, until when it covers its window, and what of the numbers' meaning only the
-    answer shows (buckets).
-    """
+    """What a look found, and until when it covers its window."""
 
     measured: Mapping[Track, Measurement]
     end: int
-    shape: str | None = ""
 
 
 @attrs.frozen(kw_only=True)
