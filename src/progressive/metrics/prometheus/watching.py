@@ -24,6 +24,7 @@ from . import promql as promql
 from .answers import Answer, answer_of, native, natives_of, series_of
 from .births import early_zeros, goes_on, refuse_replicas, without_zeros
 from .counting import MISSED, Line
+from .native import spread_series_of
 from .promql import Regex
 from .selectors import Selected
 from .series import Series, Watch
@@ -127,11 +128,14 @@ class Watched:
         return NoData("no requests")
 
 
-def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
+def around(
+    asking: Asking, selected: Sequence[Selected], *, also: Iterable[float] = ()
+) -> HttpFlow[Watched]:
     """Look at the series, one query for all; one more if some of them seem to begin within the
     window.
 
-    The last of ``selected`` is the one that is always there while a version is alive.
+    The last of ``selected`` is the one that is always there while a version is alive. ``also``:
+    edges at which native histograms are read, too.
     """
     which, missing = _of_all(asking, selected), MISSED * asking.scrape
     # Twice: the sample that holds at the start is at most so far back, and what is older shows that
@@ -139,7 +143,8 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
     answer = yield from asking.ask(
         f"{which}[{promql.span(asking.end - asking.start + 2 * missing)}]", asking.end
     )
-    series = series_of(answer)
+    spread = selected[-1].spread
+    series = spread_series_of(answer, also=also) if spread else series_of(answer)
     if suspects := early_zeros(series, asking.scrape):
         jobs = _jobs(suspects)
         length = promql.span(asking.end - asking.start + 2 * missing)
@@ -150,10 +155,9 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
         # Born, or not scraped for a while? And was its job scraped before? `up` says so even if
         # there was nothing to tell yet.
         jobs, offset = _jobs(begun), promql.span(missing)
-        also = f" or last_over_time({jobs}[{_MEMORY}] offset {offset})" if jobs else ""
-        before = yield from _series(
-            asking, f"last_over_time({which}[{_MEMORY}]){also}", asking.start
-        )
+        jobs_too = f" or last_over_time({jobs}[{_MEMORY}] offset {offset})" if jobs else ""
+        last = yield from asking.ask(f"last_over_time({which}[{_MEMORY}]){jobs_too}", asking.start)
+        before = spread_series_of(last, like=series) if spread else series_of(last)
         watch = watch.founded(before)
     mine = {}
     for track, version in asking.versions.items():
@@ -170,7 +174,8 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
                 selected[-1].of(asking.names(asking.versions[track])), at, asking
             )
     absent = [track for track, at in newest.items() if at is None]
-    silent |= yield from _native(asking, selected[-1], absent)
+    if not spread:
+        silent |= yield from _native(asking, selected[-1], absent)
     return Watched(watch=watch, mine=mine, end=min(ends, default=watch.end), silent=silent)
 
 
@@ -191,8 +196,8 @@ def _of_one(
 def _native(
     asking: Asking, selected: Selected, absent: Sequence[Track]
 ) -> HttpFlow[dict[Track, NoAnswer]]:
-    """Those of the absent versions whose histogram is a native one: it has neither buckets nor a
-    count that are series.
+    """Those of the absent versions whose histogram is a native one: it has no count that is a
+    series.
     """
     name = re.sub("_(bucket|count)$", "", selected.name)
     if not absent or name == selected.name:
