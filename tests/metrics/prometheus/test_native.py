@@ -462,11 +462,42 @@ def test_a_moment_at_which_a_range_lacks_a_sample_is_left_out(world: World) -> N
     assert "have samples that others lack" in found.why
 
 
-def test_a_range_that_is_none_is_named(world: World) -> None:
+@pytest.mark.parametrize("text", ["wide", "1...2...3", "NaN...+Inf", "2.000e+00...1.000e+00"])
+def test_a_range_that_is_none_is_named(world: World, text: str) -> None:
+    """``NaN...+Inf`` is what VictoriaMetrics 1.151 makes of custom buckets."""
     for second in range(3):
-        ranges(world, second, wide=second)
+        ranges(world, second, **{text: second, MIDDLE: second})
 
-    assert "vmrange='wide'" in world.stable(0, 1, BUCKETS, LATENCY).why
+    assert f"vmrange={text!r}" in world.stable(0, 1, BUCKETS, LATENCY).why
+
+
+def test_a_range_around_zero_has_no_edge_and_a_negative_one_is_refused(world: World) -> None:
+    """As VictoriaMetrics 1.151 keeps what is written to it."""
+    zero = "-2.939e-39...2.939e-39"
+    for second in range(3):
+        ranges(world, second, **{zero: second, MIDDLE: second})
+        ranges(world, second, **{"-1.000e+00...-5.000e-01": second}, instance="b:80")
+
+    assert "values from -1 to -0.5" in world.stable(0, 1, BUCKETS, LATENCY).why
+    world.server.series = {
+        labels: samples
+        for labels, samples in world.server.series.items()
+        if ("instance", "a:80") in labels
+    }
+    assert world.stable(0, 1, BUCKETS, LATENCY) == Histogram(edges=(0.5, 1.0), cumulative=(1, 2, 2))
+
+
+def test_the_number_of_ranges_is_bounded(world: World) -> None:
+    """A fine scale that was written to VictoriaMetrics, whose edges have four digits there."""
+    ends = [2.0**-9 * 2 ** (k / 64) for k in range(600)]
+    texts = [f"{low:.3e}...{high:.3e}" for low, high in pairwise(ends)]
+    for second in range(3):
+        ranges(world, second, **dict.fromkeys(texts, second))
+    found = world.stable(0, 1, BUCKETS, LATENCY)
+
+    assert found.sample == 599
+    assert 70 <= len(found.edges) <= 80
+    assert found.cumulative[:3] == (0, 8, 16)
 
 
 def test_ranges_that_only_have_stale_markers_are_none(world: World) -> None:

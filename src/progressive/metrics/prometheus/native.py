@@ -38,6 +38,9 @@ _MOST: Final = 160
 on. It is the default of OpenTelemetry and most clients for one histogram.
 """
 
+_DIGITS: Final = 8e-4
+"""How far VictoriaMetrics' four digits can be from the edge that they stand for, in doublings."""
+
 _OPEN_LEFT: Final = 0
 """How Prometheus marks a bucket that includes its upper end only."""
 
@@ -50,10 +53,13 @@ _Bucket: TypeAlias = tuple[float, float, float]
 
 @attrs.frozen
 class _Spread:
-    """One histogram: its labels, and for each moment what it showed in each bucket and in all."""
+    """One histogram: its labels, and for each moment what it showed in each bucket and in all.
+    ``rounded``: whether its edges have four digits only.
+    """
 
     labels: dict[str, str]
     samples: tuple[tuple[int, tuple[_Bucket, ...], float], ...]
+    rounded: bool = False
 
 
 def is_native(found: dict[str, Any]) -> bool:
@@ -111,11 +117,15 @@ def _bucket(name: str, given: object) -> _Bucket:
     # The bucket around zero is closed, and so is the first custom one, which has no lower end.
     whole = rule == _CLOSED and low in (-high, -math.inf) and high >= 0
     if not whole and (rule != _OPEN_LEFT or low < 0):
-        raise Unusable(
-            f"{name} is a native histogram with values from {low:g} to {high:g}; durations are "
-            "never below 0"
-        )
+        raise Unusable(_negative(name, low, high))
     return low, high, count
+
+
+def _negative(name: str, low: float, high: float) -> str:
+    return (
+        f"{name} is a native histogram with values from {low:g} to {high:g}; durations are never "
+        "below 0"
+    )
 
 
 def _is_range(series: Series) -> bool:
@@ -151,17 +161,23 @@ def _joined(labels: dict[str, str], buckets: dict[str, dict[int, int]]) -> _Spre
             f"some buckets of {labels['__name__']} have samples that others lack: not all is "
             "stored yet"
         )
-    return _Spread(labels, tuple(samples))
+    return _Spread(labels, tuple(samples), rounded=True)
 
 
 def _ends(name: str, text: str) -> tuple[float, float]:
-    low, _, high = text.partition("...")
     try:
-        return float(low), float(high)
+        low, high = map(float, text.split("..."))
     except ValueError:
+        low = high = math.nan
+    if not low < high:  # such as "NaN...+Inf", which it makes of custom buckets
         raise Unusable(
-            f"{name} has a series with vmrange={text!r}, which is no range of a bucket"
-        ) from None
+            f"{name} has a series with vmrange={text!r}, which is no range of a bucket; "
+            "VictoriaMetrics does not keep custom buckets that are written to it, so let the "
+            "service export classic or exponential ones"
+        )
+    if low < 0 and low != -high:
+        raise Unusable(_negative(name, low, high))
+    return low, high
 
 
 # ------------------------------------------------------------------------------------------- edges
@@ -169,22 +185,23 @@ def _ends(name: str, text: str) -> tuple[float, float]:
 
 def _edges(spreads: Iterable[_Spread], also: Iterable[float]) -> list[float]:
     """All edges that any of them shows, rising; not too many."""
-    exact, doubling = set(also), set[float]()
-    for low, high in {
-        (low, high)
-        for spread in spreads
-        for _, buckets, _ in spread.samples
-        for low, high, count in buckets
-        if count and low != -high  # the bucket around zero has no edge that would tell anything
-    }:
-        (doubling if low > 0 and _steps(low, high) else exact).update((low, high))
-    exact = {edge for edge in exact if math.isfinite(edge)}
+    exact, doubling, rounded = set(also), set[float](), set[float]()
+    for spread in spreads:
+        for _, buckets, _ in spread.samples:
+            for low, high, count in buckets:
+                # The bucket around zero has no edge that would tell anything.
+                if count and low != -high:
+                    doubles = low > 0 and _steps(low, high)
+                    kind = rounded if spread.rounded else doubling if doubles else exact
+                    kind.update((low, high))
     steps = _FINEST
-    while True:
-        doubling = {edge for edge in doubling if _on_grid(edge, steps)}
-        if len(doubling) <= _MOST or steps == 1:
-            return sorted(exact | doubling)
+    doubling = {edge for edge in doubling if _on_grid(edge, steps)}
+    while len(doubling) > _MOST and steps > 1:
         steps //= 2
+        doubling = {edge for edge in doubling if _on_grid(edge, steps)}
+    if len(rounded) > _MOST:
+        rounded = {edge for edge in rounded if edge > 0 and _on_grid(edge, _FINEST, _DIGITS)}
+    return sorted(filter(math.isfinite, exact | doubling | rounded))
 
 
 def _steps(low: float, high: float) -> int:
@@ -198,9 +215,11 @@ def _steps(low: float, high: float) -> int:
     return steps if abs(steps * width - 1) < 1e-6 and _on_grid(high, steps) else 0
 
 
-def _on_grid(edge: float, steps: int) -> bool:
+def _on_grid(edge: float, steps: int, within: float = 1e-6) -> bool:
+    if not math.isfinite(edge):
+        return False
     place = math.log2(edge) * steps
-    return abs(place - round(place)) < 1e-6 * steps
+    return abs(place - round(place)) < within * steps
 
 
 def _at(spread: _Spread, edges: Sequence[float]) -> list[Series]:
