@@ -1,4 +1,4 @@
-"""A real Prometheus 3.16 or VictoriaMetrics 1.151 as a process. Debian has neither, so they are built
+"""A real Prometheus 3.16 or VictoriaMetrics 1.151 as a process. Debian has neither: they are built
 from their Go modules.
 """
 
