@@ -116,3 +116,42 @@ def test_a_slow_version_is_found_whatever_its_buckets(layout: Layout, sparse: bo
     ]
 
     assert None not in found
+
+
+DEFAULT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def requests_needed(edges: tuple[float, ...], seed: int) -> int:
+    """Of a candidate that is 1.25 times as slow, with as much traffic as its control and a median
+    of 40 ms; at most 4,000.
+    """
+    dice, state = random.Random(seed), None
+    test = Latencies(Question(than="stable", up=True, down=False))
+    for i in range(1, 201):
+        one, other = (
+            [slower * dice.lognormvariate(math.log(0.04), 0.8) for _ in range(20)]
+            for slower in (1.25, 1.0)
+        )
+        candidate, control = (
+            Histogram(
+                edges=edges, cumulative=(*(sum(t <= edge for t in took) for edge in edges), 20)
+            )
+            for took in (one, other)
+        )
+        state = test.learn(state, candidate, control, 0.01)
+        if test.evidence(state, 0.01) >= math.log(100):
+            return i * 20
+    return 4_000
+
+
+@pytest.mark.slow
+def test_what_fewer_shared_edges_cost_is_what_the_page_says() -> None:
+    """`docs/explanation/statistics.md`, "Other buckets"."""
+    default, every_second, one, beyond = (
+        sorted(requests_needed(edges, seed) for seed in range(41))[20]
+        for edges in (DEFAULT, DEFAULT[1::2], (0.1,), (1.0, 2.5, 5.0, 10.0))
+    )
+
+    assert default <= every_second <= 1.2 * default
+    assert 2 * default < one < 4 * default
+    assert beyond == 4_000

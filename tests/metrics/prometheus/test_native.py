@@ -285,6 +285,7 @@ def test_fractions_are_no_counts(world: World) -> None:
     assert "shows 1.5, which is no count" in world.stable(0, 1, NATIVE, LATENCY).why
 
 
+@rule("R13")
 @given(
     st.lists(
         st.tuples(
@@ -423,7 +424,6 @@ def ranges(world: World, second: float, instance: str = "a:80", **counts: float)
 LOW, MIDDLE, HIGH = "0...1.000e-09", "5.000e-01...1.000e+00", "1.000e+00...1.136e+00"
 
 
-@rule("R13")
 def test_ranges_of_victoriametrics_are_buckets(world: World) -> None:
     for second in range(3):
         ranges(world, second, **{LOW: second, MIDDLE: 2 * second, HIGH: 3 * second})
