@@ -409,6 +409,15 @@ def test_where_the_edge_that_decides_changed_windows_do_not_add_up(
     assert dict(again.numbers)["candidate_sample"] == 2_000
 
 
+def test_windows_of_a_multiple_add_up_at_the_edges_that_stay() -> None:
+    few = Limit(LATENCY, quantile=0.99, at_most=times(2), min_sample=1_500)
+    _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
+    other = Histogram(edges=(0.2, 0.4), cumulative=(900, 1_000, 1_000))
+    judgement, _ = few.judge(look(other, other), memory, 0.0)
+
+    assert (judgement.verdict, judgement.why) == (PASS, "400 ms <= 800 ms (2000 requests)")
+
+
 def test_windows_without_an_edge_in_common_do_not_add_up() -> None:
     few = Limit(LATENCY, quantile=0.99, at_most=times(2), min_sample=1_500)
     _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)

@@ -13,16 +13,20 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 __all__ = ["custom", "exponential"]
 
+Values: TypeAlias = Iterable[float] | Counter[float]
+"""What was measured, one by one or with how often."""
 
-def custom(values: Iterable[float], edges: Sequence[float]) -> dict[str, Any]:
+
+def custom(values: Values, edges: Sequence[float]) -> dict[str, Any]:
     """Custom buckets, as ``convert_classic_histograms_to_nhcb`` makes them."""
-    found = list(values)
-    ends = [-math.inf, *edges, math.inf]
-    counts = Counter(bisect_left(edges, value) for value in found)
+    found, ends = Counter(values), [-math.inf, *edges, math.inf]
+    counts = Counter[int]()
+    for value, count in found.items():
+        counts[bisect_left(edges, value)] += count
     return _told(
         found,
         [
@@ -32,13 +36,14 @@ def custom(values: Iterable[float], edges: Sequence[float]) -> dict[str, Any]:
     )
 
 
-def exponential(
-    values: Iterable[float], schema: int, zero: float = 2.938735877055719e-39
-) -> dict[str, Any]:
+def exponential(values: Values, schema: int, zero: float = 2.938735877055719e-39) -> dict[str, Any]:
     """Exponential buckets: 2 ** schema for each doubling, and one around zero."""
-    found = list(values)
-    positive = Counter(_place(value, schema) for value in found if value > zero)
-    around = sum(value <= zero for value in found)
+    found, around, positive = Counter(values), 0, Counter[int]()
+    for value, count in found.items():
+        if value > zero:
+            positive[_place(value, schema)] += count
+        else:
+            around += count
     step = 2.0**-schema
     return _told(
         found,
@@ -55,8 +60,11 @@ def _place(value: float, schema: int) -> int:
     return place + (value > 2 ** (place * 2.0**-schema))
 
 
-def _told(found: list[float], buckets: Sequence[tuple[int, float, float, int]]) -> dict[str, Any]:
-    told: dict[str, Any] = {"count": str(len(found)), "sum": _said(math.fsum(found))}
+def _told(
+    found: Counter[float], buckets: Sequence[tuple[int, float, float, int]]
+) -> dict[str, Any]:
+    every = math.fsum(value * count for value, count in found.items())
+    told: dict[str, Any] = {"count": str(found.total()), "sum": _said(every)}
     if buckets:
         told["buckets"] = [
             [rule, _said(low), _said(high), str(count)] for rule, low, high, count in buckets
