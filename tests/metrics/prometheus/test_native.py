@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from itertools import pairwise
 from typing import Any
 
@@ -18,12 +19,15 @@ from tests.support.scraped import BUCKETS, RATIO, REQUESTS, ZERO, World
 from progressive import NoWorse
 from progressive.adapters.http import Malformed, Response
 from progressive.analysis import Verdict
+from progressive.analysis.comparisons.base import Question
+from progressive.analysis.comparisons.latencies import Latencies
 from progressive.metrics.prometheus import ERRORS, LATENCY, Buckets, Counter, Ratio
 from progressive.metrics.prometheus.answers import answer_of
 from progressive.metrics.prometheus.native import spread_series_of
 from progressive.model import units
 from progressive.model.measurement import Histogram, NoAnswer, NoData
 from progressive.model.traffic import Track
+from progressive.stats.proportions import binomial_test
 
 CLASSIC = (0.005, 0.1, 0.5, 10_000_000)
 NATIVE = Buckets("seconds", version="version")
@@ -326,6 +330,48 @@ def test_every_window_counts_what_came_at_every_edge_that_it_has(
 
         assert found.sample == len(came[second])
         assert found.cumulative == below(found.edges, came[second])
+
+
+def counted(shown: dict[str, dict[str, Any]]) -> list[Histogram]:
+    """What is read of the native histograms of two versions, each from nothing."""
+    result = [
+        {"metric": {"__name__": "seconds", "version": version}, "histograms": [[1, each]]}
+        for version, each in shown.items()
+    ]
+    body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
+    found: dict[str, dict[float, int]] = {}
+    for each in spread_series_of(answer_of(Response(body=json.dumps(body).encode()))):
+        found.setdefault(each.labels["version"], {})[float(each.labels["le"])] = each.samples[0][1]
+    return [
+        Histogram(edges=tuple(edges)[:-1], cumulative=tuple(edges.values()))
+        for edges in found.values()
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mine", "theirs"), [(3, 3), (3, 0), (0, 3), (1, -1)])
+@pytest.mark.parametrize("n", [10, 100])
+def test_versions_that_are_alike_alarm_at_most_as_promised(mine: int, theirs: int, n: int) -> None:
+    """Though which edges they have follows from what came: with few requests a look, from its
+    last ones too.
+    """
+    runs, alpha, alarms = 400, 0.05, 0
+    test = Latencies(Question(than="stable", up=True, down=False))
+    for seed in range(runs):
+        dice, state = random.Random(seed), None
+        for _ in range(25):
+            took = [[dice.lognormvariate(-2.5, 1.0) for _ in range(n)] for _ in range(2)]
+            candidate, control = counted(
+                {"v2": exponential(took[0], mine), "v1": exponential(took[1], theirs)}
+            )
+            if test.fits(candidate, control) is None:
+                state = test.learn(state, candidate, control, alpha)
+            if state and test.evidence(state, alpha) >= math.log(1 / alpha):
+                alarms += 1
+                break
+
+    assert binomial_test(alarms, runs, alpha, alternative="greater") > 0.01
+    assert alarms <= runs * alpha
 
 
 # -------------------------------------------------------------------------------- classic or native

@@ -246,7 +246,11 @@ def bucketed(layout: Layout, slower: float = 1.0) -> Outcome:
                 continue
             for edge in (*edges, math.inf):
                 below = sum(count for value, count in took.items() if value <= edge)
-                named = {"name": "seconds_bucket", "version": version, "le": f"{edge:g}" if edge < math.inf else "+Inf"}
+                named = {
+                    "name": "seconds_bucket",
+                    "version": version,
+                    "le": f"{edge:g}" if edge < math.inf else "+Inf",
+                }
                 server.add(at, below, **named, **labels)
     return play(COMPARED, RELEASE, metrics=[Scraped(server)], router=MemoryRouter())
 
