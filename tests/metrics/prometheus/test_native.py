@@ -135,6 +135,16 @@ def test_the_finest_scales_are_read_at_eight_edges_for_each_doubling(
     assert all(b / a == pytest.approx(2 ** (1 / 8)) for a, b in pairwise(found.edges))
 
 
+def test_a_few_fine_buckets_are_read_at_the_edges_around_them(world: World) -> None:
+    """None of their own may be one of those that are kept."""
+    for second in range(3):
+        tell(world, second, exponential([0.1] * second, 8))
+    found = world.stable(0, 1, NATIVE, LATENCY)
+
+    assert found.cumulative == (0, 1, 1)
+    assert found.edges == pytest.approx((2 ** (-27 / 8), 2 ** (-26 / 8)))
+
+
 def test_the_number_of_edges_is_bounded(world: World) -> None:
     wide = [1e-6 * 1.08**k for k in range(400)]
     for second in range(3):
@@ -567,6 +577,7 @@ def test_ranges_that_only_have_stale_markers_are_none(world: World) -> None:
         {"histogram": [1, {"count": "1", "buckets": [[0, "1", "2"]]}]},
         {"histogram": [1, {"count": "1", "buckets": [[0, "1", "2", "many"]]}]},
         {"histogram": [1, {"count": "1", "buckets": {}}]},
+        {"histogram": [1, {"count": "1"}], "metric": {"__name__": "seconds", "version": 1}},
     ],
 )
 @rule("R19")

@@ -19,6 +19,7 @@ __all__ = [
     "Answer",
     "Unusable",
     "answer_of",
+    "labels_of",
     "native",
     "natives_of",
     "number_in",
@@ -172,11 +173,16 @@ def native(name: str) -> str:
     )
 
 
-def _series(found: dict[str, Any]) -> Series:
+def labels_of(found: dict[str, Any]) -> dict[str, str]:
+    """The labels of a series, with its name. Raises `Malformed` if one is no text."""
     labels = get_path(found, "metric", dict)
     if not all(isinstance(value, str) for value in labels.values()):
         raise Malformed("the value of a label is not a string")
-    name = get_path(found, "metric.__name__", str)
+    return labels
+
+
+def _series(found: dict[str, Any]) -> Series:
+    labels, name = labels_of(found), get_path(found, "metric.__name__", str)
     if "histograms" in found or "histogram" in found:
         raise Unusable(native(name))
     samples = [

@@ -22,7 +22,7 @@ import attrs
 
 from progressive.adapters.http import Malformed, get_path
 
-from .answers import Answer, number_in, series_of
+from .answers import Answer, labels_of, number_in, series_of
 from .counting import Unusable, counts_of
 from .series import Labels, Series
 
@@ -37,6 +37,24 @@ _MOST: Final = 160
 """Edges up to which exponential histograms keep all of these; above, every other one goes, and so
 on. It is the default of OpenTelemetry and most clients for one histogram.
 """
+
+_HALVES: Final = (
+    0.5,
+    0.5452538663326288,
+    0.5946035575013605,
+    0.6484197773255048,
+    0.7071067811865475,
+    0.7711054127039704,
+    0.8408964152537144,
+    0.9170040432046711,
+)
+"""The edges of schema 3 from a half to one, in the digits of Prometheus (``exponentialBounds``)."""
+
+_SAME: Final = 1e-9
+"""Two edges that are nearer than this part of them are one, in other digits."""
+
+_CLOSE: Final = 1e-6
+"""How near a number of steps must be to a whole one."""
 
 _DIGITS: Final = 8e-4
 """How far VictoriaMetrics' four digits can be from the edge that they stand for, in doublings."""
@@ -92,7 +110,7 @@ def spread_series_of(
 
 
 def _native(found: dict[str, Any]) -> _Spread:
-    labels, name = get_path(found, "metric", dict), get_path(found, "metric.__name__", str)
+    labels, name = labels_of(found), get_path(found, "metric.__name__", str)
     shown = found["histograms"] if "histograms" in found else [found["histogram"]]
     samples = []
     for each in shown if isinstance(shown, list) else [None]:
@@ -185,23 +203,43 @@ def _ends(name: str, text: str) -> tuple[float, float]:
 
 def _edges(spreads: Iterable[_Spread], also: Iterable[float]) -> list[float]:
     """All edges that any of them shows, rising; not too many."""
-    exact, doubling, rounded = set(also), set[float](), set[float]()
+    exact, rounded, doubling = set(also), set[float](), set[tuple[float, float]]()
     for spread in spreads:
         for _, buckets, _ in spread.samples:
             for low, high, count in buckets:
                 # The bucket around zero has no edge that would tell anything.
-                if count and low != -high:
-                    doubles = low > 0 and _steps(low, high)
-                    kind = rounded if spread.rounded else doubling if doubles else exact
-                    kind.update((low, high))
+                if not count or low == -high:
+                    continue
+                if spread.rounded:
+                    rounded |= {low, high}
+                elif low > 0 and _steps(low, high):
+                    doubling.add((low, high))
+                else:
+                    exact |= {low, high}
     steps = _FINEST
-    doubling = {edge for edge in doubling if _on_grid(edge, steps)}
-    while len(doubling) > _MOST and steps > 1:
+    while len(even := _around(doubling, steps)) > _MOST and steps > 1:
         steps //= 2
-        doubling = {edge for edge in doubling if _on_grid(edge, steps)}
     if len(rounded) > _MOST:
         rounded = {edge for edge in rounded if edge > 0 and _on_grid(edge, _FINEST, _DIGITS)}
-    return sorted(filter(math.isfinite, exact | doubling | rounded))
+    return sorted(filter(math.isfinite, exact | even | rounded))
+
+
+def _around(buckets: Iterable[tuple[float, float]], steps: int) -> set[float]:
+    """The nearest edges around exponential buckets, of so many for each doubling, or of their own
+    if these are fewer.
+    """
+    edges = set[float]()
+    for low, high in buckets:
+        own = min(steps, _steps(low, high))
+        edges.add(_on(math.floor(math.log2(low) * own + _CLOSE), own))
+        edges.add(_on(math.ceil(math.log2(high) * own - _CLOSE), own))
+    return edges
+
+
+def _on(place: int, steps: int) -> float:
+    """An edge by its number: 2 ** (place / steps), to the digit as Prometheus has it."""
+    doublings, place = divmod(place * (_FINEST // steps), _FINEST)
+    return math.ldexp(_HALVES[place], doublings + 1)
 
 
 def _steps(low: float, high: float) -> int:
@@ -215,7 +253,7 @@ def _steps(low: float, high: float) -> int:
     return steps if abs(steps * width - 1) < 1e-6 and _on_grid(high, steps) else 0
 
 
-def _on_grid(edge: float, steps: int, within: float = 1e-6) -> bool:
+def _on_grid(edge: float, steps: int, within: float = _CLOSE) -> bool:
     if not math.isfinite(edge):
         return False
     place = math.log2(edge) * steps
@@ -228,13 +266,14 @@ def _at(spread: _Spread, edges: Sequence[float]) -> list[Series]:
     for _, buckets, _ in spread.samples:
         for low, high, count in buckets:
             if count:
-                spanned.update(range(bisect_right(edges, low), bisect_left(edges, high)))
+                first = bisect_right(edges, low * (1 + _SAME))
+                spanned.update(range(first, bisect_left(edges, high * (1 - _SAME))))
     exact = [edge for i, edge in enumerate(edges) if i not in spanned]
     rows: list[tuple[int, list[float]]] = []
     for moment, buckets, every in spread.samples:
         inside = [0.0] * (len(exact) + 1)
         for _, high, count in buckets:
-            inside[bisect_left(exact, high)] += count
+            inside[bisect_left(exact, high * (1 - _SAME))] += count
         below = list(accumulate(inside))
         rows.append((moment, [*below[:-1], max(every, below[-1])]))
     name = spread.labels["__name__"]
