@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from tests.support.checks import (
     AT_1,
     BASKET,
+    ERROR,
     ERRORS,
     FAIL,
     INCONCLUSIVE,
@@ -368,16 +372,131 @@ def test_a_limit_looks_at_stable_and_needs_it_only_to_compare() -> None:
 # --------------------------------------------------------------------------------- how looks add up
 
 
-def test_buckets_that_changed_under_way_begin_anew_and_are_no_error() -> None:
+def test_buckets_that_changed_under_way_add_up_at_the_edges_that_stay() -> None:
     few = Limit(LATENCY, quantile=0.99, at_most=ms(400), min_sample=1_500)
     _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
-    other = Histogram(edges=(0.2, 0.4), cumulative=(900, 1_000, 1_000))
+    for above, verdict in ((0, PASS), (40, FAIL)):
+        n = 1_000 - above
+        other = Histogram(edges=(0.2, 0.4), cumulative=(900, n, 1_000))
+        judgement, left = few.judge(look(other, other), memory, 0.0)
 
+        assert (judgement.verdict, left) == (verdict if not above else INCONCLUSIVE, None)
+        alone, _ = few.judge(look(other, slow(0)), memory, 0.0)
+        assert alone.verdict is verdict
+        assert dict(alone.numbers)["candidate_sample"] == 2_000
+
+
+@pytest.mark.parametrize(
+    ("bound", "edges"),
+    [
+        ({"at_most": ms(400)}, (0.1, 0.5, 1.0)),
+        ({"at_most": ms(5_000)}, (0.1, 0.4, 2.0)),
+        ({"at_least": ms(300)}, (0.2, 0.4, 1.0)),
+        ({"at_least": ms(50)}, (0.02, 0.4, 1.0)),
+    ],
+)
+def test_where_the_edge_that_decides_changed_windows_do_not_add_up(
+    bound: dict[str, timedelta], edges: tuple[float, ...]
+) -> None:
+    """The limit would move with the buckets, and what was counted at another edge with it."""
+    few = Limit(LATENCY, quantile=0.99, min_sample=1_500, **bound)
+    _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
+    other = Histogram(edges=edges, cumulative=(1_000,) * 4)
     judgement, memory = few.judge(look(other, slow(0)), memory, 0.0)
-    again, _ = few.judge(look(other, other), memory, 0.0)
+    again, _ = few.judge(look(other, slow(0)), memory, 0.0)
 
     assert judgement.why == "1000 of the 1500 requests that a verdict needs on candidate"
-    assert again.verdict is NO_DATA
+    assert dict(again.numbers)["candidate_sample"] == 2_000
+
+
+def test_windows_of_a_multiple_add_up_at_the_edges_that_stay() -> None:
+    few = Limit(LATENCY, quantile=0.99, at_most=times(2), min_sample=1_500)
+    _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
+    other = Histogram(edges=(0.2, 0.4), cumulative=(900, 1_000, 1_000))
+    judgement, _ = few.judge(look(other, other), memory, 0.0)
+
+    assert (judgement.verdict, judgement.why) == (PASS, "400 ms <= 800 ms (2000 requests)")
+
+
+def test_windows_without_an_edge_in_common_do_not_add_up() -> None:
+    few = Limit(LATENCY, quantile=0.99, at_most=times(2), min_sample=1_500)
+    _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
+    other = Histogram(edges=(0.3,), cumulative=(900, 1_000))
+    judgement, _ = few.judge(look(other, other), memory, 0.0)
+
+    assert judgement.why == "1000 of the 1500 requests that a verdict needs on candidate"
+
+
+# ---------------------------------------------------------------------------------- other buckets
+
+FINE = (0.1, 0.25, 0.4, 0.6, 1.0)
+COARSE = (0.1, 0.5, 1.0)
+
+
+def spread(at: float, edges: tuple[float, ...], n: int = 1_000) -> Histogram:
+    """So many requests, of which the last fiftieth took so long and the others 50 ms."""
+    return Histogram(
+        edges=edges, cumulative=(*(n if edge >= at else n - n // 50 for edge in edges), n)
+    )
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(FINE, COARSE), (COARSE, FINE)])
+@pytest.mark.parametrize("at", [0.05, 0.2, 0.3, 0.45, 0.55, 0.8])
+@pytest.mark.parametrize(
+    "bound", [{"at_most": times(1)}, {"at_least": times(1)}, {"at_most": times(1.5, floor=ms(1))}]
+)
+def test_versions_that_are_alike_keep_a_multiple_whatever_their_buckets(
+    mine: tuple[float, ...], theirs: tuple[float, ...], at: float, bound: dict[str, Any]
+) -> None:
+    limit = Limit(LATENCY, quantile=0.99, **bound)
+    judgement, _ = limit.judge(look(spread(at, mine), spread(at, theirs)), None, 0.0)
+
+    assert judgement.verdict is PASS
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(FINE, COARSE), (COARSE, FINE)])
+def test_a_multiple_is_broken_at_the_edges_that_both_have(
+    mine: tuple[float, ...], theirs: tuple[float, ...]
+) -> None:
+    limit = Limit(LATENCY, quantile=0.99, at_most=times(2))
+    judgement, _ = limit.judge(look(spread(0.9, mine), spread(0.05, theirs)), None, 0.0)
+
+    assert (judgement.verdict, judgement.why) == (
+        FAIL,
+        "1000 ms is above 200 ms (1000 requests)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "said"),
+    [
+        ((0.3, 0.7), (0.1, 0.5, 1.0), ""),
+        ((0.1, 0.7), (0.1, 0.5, 1.0), "; the last is 100 ms"),
+        ((0.1,), (0.1, 0.5, 1.0), "; the last is 100 ms"),
+    ],
+)
+def test_where_no_shared_edge_is_past_the_quantile_a_multiple_is_an_error(
+    mine: tuple[float, ...], theirs: tuple[float, ...], said: str
+) -> None:
+    at_most = Limit(LATENCY, quantile=0.99, at_most=times(2))
+    at_least = Limit(LATENCY, quantile=0.99, at_least=times(0.5))
+    for limit, track in ((at_most, "stable"), (at_least, "candidate")):
+        judgement, _ = limit.judge(look(spread(0.2, mine), spread(0.2, theirs)), None, 0.0)
+
+        assert (judgement.verdict, judgement.why) == (
+            ERROR,
+            (
+                "the two have other buckets, and no edge that both have is at or past the quantile "
+                f"on {track}, so it can't be compared{said}"
+            ),
+        )
+
+
+def test_an_absolute_bound_beside_a_multiple_is_judged_at_the_candidates_own_edges() -> None:
+    limit = Limit(LATENCY, quantile=0.99, at_most=ms(300), at_least=times(0.5))
+    judgement, _ = limit.judge(look(spread(0.2, FINE), spread(0.2, COARSE)), None, 0.0)
+
+    assert (judgement.verdict, judgement.why) == (PASS, "250 ms <= 300 ms (1000 requests)")
 
 
 @rule("R13")

@@ -104,7 +104,11 @@ def test_a_person_is_told_what_was_seen(metric: Metric, said: str) -> None:
         (
             LATENCY,
             look(times(1, 2, 3, 4, 5), times(1, 2, edges=(1.0,))),
-            "the two have other buckets (4 and 1 edges); let both report the same",
+            (
+                "the two have no edge of a bucket in common, so nothing can be compared (4 edges, "
+                "100 ms to 800 ms, and 1 edge, 1000 ms on stable); let both report at least one "
+                "that is the same"
+            ),
         ),
         (BASKET, look(counts(1, 9), counts(1, 9)), "means are compared by moments"),
         (QUEUE, look(counts(1, 9), counts(1, 9)), "levels are compared by samples"),

@@ -519,17 +519,14 @@ CASES: Final = (
     ),
     Case(
         name="native",
-        samples="are those of a native histogram, where buckets or a count are asked for",
+        samples="are those of a native histogram, where buckets are asked for",
         series=[counter(*RISING)],
         asked=Asked.NATIVE,
         true="40",
-        here="is a native histogram",
-        elsewhere={
-            "1.79": "no sample of",
-            "1.145": "exponential histogram",
-            "1.151": "exponential histogram",
-        },
-        because="says so. VictoriaMetrics 1.79 does not store them, later ones as the next row",
+        here=40,
+        elsewhere={"1.79": "no sample of"},
+        because="its buckets, at their edges (below). VictoriaMetrics 1.79 does not store them, "
+        "later ones as the next row",
     ),
     Case(
         name="vmrange",
@@ -538,7 +535,8 @@ CASES: Final = (
         asked=Asked.BUCKETS,
         only=VICTORIA_METRICS,
         true="40",
-        here="exponential histogram",
-        because="says so. The server itself needs `prometheus_buckets()`",
+        here=40,
+        because="buckets like those of a native histogram, whose edges have four digits. The "
+        "server itself needs `prometheus_buckets()`",
     ),
 )

@@ -27,8 +27,8 @@ from tests.support.counter_cases import (
     window_of,
 )
 from tests.support.envoy_process import wait_until
-from tests.support.exact_samples import write
 from tests.support.metrics_servers import SERVERS, Server, ServerProcess
+from tests.support.remote_write import exponential, number, write
 from tests.support.rules import rule
 
 from progressive import percent
@@ -72,9 +72,20 @@ class Written:
             [*stored(case, self.zero, case.series)],
             [*stored(case, self.zero, case.later), *beside(case, self.zero)],
         ]
-        write(self.url, ways[0], native=native)
-        write(self.url, ways[1])
+        for way, sample in zip(ways, (one_bucket if native else number, number), strict=True):
+            write(
+                self.url,
+                [
+                    (labels, b"".join(sample(at, value) for at, value in samples))
+                    for labels, samples in way
+                ],
+            )
         return 0 if native else sum(len(samples) for way in ways for _, samples in way)
+
+
+def one_bucket(at_ms: int, value: float) -> bytes:
+    """A native histogram with so much in one bucket, that of (0.5, 1]."""
+    return exponential(at_ms, [0.75] * int(value), schema=0)
 
 
 def fits(case: Case, server: Server) -> bool:

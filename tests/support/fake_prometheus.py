@@ -24,6 +24,7 @@ from progressive.model.release import Release
 from progressive.model.traffic import Track
 
 Labels = tuple[tuple[str, str], ...]
+Value = float | str | dict[str, Any]
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\\": "\\"}
 
@@ -122,14 +123,16 @@ class FakePrometheus:
     """
 
     def __init__(self, *, closed: bool = True) -> None:
-        self.series: dict[Labels, list[tuple[int, float | str]]] = {}
+        self.series: dict[Labels, list[tuple[int, Value]]] = {}
         self.queries: list[str] = []
         self.forms: list[dict[str, str]] = []
         self.closed = closed
         self.also: dict[str, Any] = {}
 
-    def add(self, moment: int, value: float | str, **labels: str) -> None:
-        """One sample; ``name`` is the name of the series."""
+    def add(self, moment: int, value: Value, **labels: str) -> None:
+        """One sample, a number or a native histogram as the API tells it; ``name`` is the name of
+        the series.
+        """
         labels["__name__"] = labels.pop("name", "requests_total")
         self.series.setdefault(tuple(sorted(labels.items())), []).append((moment, value))
 
@@ -161,9 +164,12 @@ class FakePrometheus:
             matchers, length, offset = self._range(reader)
             reader.done()
             return "matrix", [
-                {
-                    "metric": dict(labels),
-                    "values": [[at / 1000, _said(value)] for at, value in samples],
+                {"metric": dict(labels)}
+                | {
+                    # A series that was both has both (seen at Prometheus 2.42 and 3.16).
+                    key: [[at / 1000, _said(value)] for at, value in samples if kept(value)]
+                    for key, kept in (("values", _is_number), ("histograms", _is_histogram))
+                    if any(kept(value) for _, value in samples)
                 }
                 for labels, samples in self._select(matchers, now - offset, length)
             ]
@@ -173,9 +179,9 @@ class FakePrometheus:
             matchers, length, offset = self._range(reader)
             reader.need(r"\)")
             for labels, samples in self._select(matchers, now - offset, length):
-                found.setdefault(
-                    labels, {"metric": dict(labels), "value": [now / 1000, _said(samples[-1][1])]}
-                )
+                value = samples[-1][1]
+                key = "histogram" if _is_histogram(value) else "value"
+                found.setdefault(labels, {"metric": dict(labels), key: [now / 1000, _said(value)]})
             if not reader.take(" or "):
                 break
         reader.done()
@@ -190,7 +196,7 @@ class FakePrometheus:
 
     def _select(
         self, matchers: list[tuple[str, str, str]], end: int, length: int
-    ) -> Iterable[tuple[Labels, list[tuple[int, float | str]]]]:
+    ) -> Iterable[tuple[Labels, list[tuple[int, Value]]]]:
         start = end - length - self.closed
         for labels, samples in self.series.items():
             inside = [sample for sample in samples if start < sample[0] <= end]
@@ -220,5 +226,15 @@ class Answered:
         return feed(self.provider._measure(release, metric, tracks, window, since), self.server)
 
 
-def _said(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}" if value < 1e6 else repr(value)
+def _is_histogram(value: Value) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_number(value: Value) -> bool:
+    return not isinstance(value, dict)
+
+
+def _said(value: Value) -> Any:
+    if isinstance(value, str | dict):
+        return value
+    return f"{value:g}" if value < 1e6 else repr(value)

@@ -136,6 +136,7 @@ class Played(World):
     owned: bool = False
     readings: bool = False
     reassert: bool = False
+    buckets: dict[Track, tuple[float, ...]] = attrs.field(factory=dict)
     lines: list[str] = attrs.field(factory=list)
     states: list[str] = attrs.field(factory=list)
 
@@ -169,6 +170,8 @@ class Played(World):
             return found
         n, worse = found.trials, track is Track.CANDIDATE
         match command.metric.name:
+            case "latency" if track in self.buckets:
+                return _in_buckets(self.buckets[track], n)
             case "latency":
                 return Histogram(
                     edges=(0.05, 0.1, 0.4, 1.0),
@@ -230,6 +233,12 @@ class Played(World):
 
     def until_over(self) -> Played:
         return self.until_that(lambda rollout: rollout.over)
+
+
+def _in_buckets(edges: tuple[float, ...], n: int) -> Histogram:
+    """So many requests, of which a tenth takes longer than 100 ms, a hundredth than 1 s."""
+    counts = [int(n * (1 - min(1.0, 0.01 / edge))) for edge in edges]
+    return Histogram(edges=edges, cumulative=(*counts, n))
 
 
 def _without(data: Any, *budgets: str) -> Any:
@@ -433,6 +442,38 @@ class Bare:
 
     plan: Plan
     unguarded: str | None = None
+
+
+def canary_with_other_buckets() -> Played:
+    """A new version with other buckets than the old one's, which change twice under way: to fewer
+    that both have, and to none of those from before.
+    """
+    old, new = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5), (0.025, 0.1, 0.25, 0.5, 2.0)
+    checks = [
+        NoWorse(LATENCY),
+        NoWorse(LATENCY, accept=2.5, observe=True, id="accepted"),
+        Limit(LATENCY, quantile=0.9, at_most=times(2), min_sample=30_000),
+        Limit(LATENCY, quantile=0.99, at_most=ms(2_500), min_sample=30_000, id="p99"),
+    ]
+    strategy = Canary(
+        weights=percents(20, 100),
+        bake=minutes(9),
+        checks=checks,
+        interval=minutes(1),
+        watch_every=minutes(2),
+        retire_after=None,
+    )
+    world = Played(strategy=strategy, rps=400)
+    world.buckets = {Track.STABLE: old, Track.CANDIDATE: new}
+    world.until_it_serves(20)
+    for layout in (new, (0.1, 0.3, 0.5), old, (0.07, 0.3, 0.7)):
+        world.buckets[Track.CANDIDATE] = layout
+        looks = world.rollout.evidence.check_states[0].looks
+        world.until_that(lambda rollout, k=looks: rollout.evidence.check_states[0].looks > k)
+        if layout == old:
+            world.buckets[Track.STABLE] = (0.07, 0.3, 0.7)
+    world.buckets = dict.fromkeys(world.buckets, new)
+    return world.until_over()
 
 
 def canary_with_everything() -> Played:
@@ -756,6 +797,7 @@ TRANSCRIPTS = (
     owned,
     owned_and_reasserted,
     owned_by_two_clocks,
+    canary_with_other_buckets,
 )
 
 
@@ -823,6 +865,13 @@ STATES: dict[str, Callable[[Any], Any]] = {
     ),
     "compared": lambda s: (
         len(_tallies(s)) == len(COMPARED) and all("memory" in t for t in _tallies(s)[:6])
+    ),
+    "edges-that-changed": lambda s: any(
+        isinstance(memory := t.get("memory"), list)
+        and len(memory) == 3
+        and isinstance(memory[0], list)
+        and memory[2]
+        for t in _tallies(s)
     ),
     "tail": lambda s: any("tail" in each for each in _series(s)),
     "reading": lambda s: any("reading" in each for each in _series(s)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from datetime import timedelta
 from functools import cached_property
 from typing import ClassVar, Final
@@ -63,7 +64,9 @@ class Limit(Unweighted):
       ratio, a `timedelta` for a latency quantile, a number for a mean or a value, or `times` for a
       multiple of stable's in the same windows.
     * ``quantile``: required for a latency, between 0 and 1. It is judged by counting the requests
-      above the first bucket edge at or past the bound, never by interpolation.
+      above the first bucket edge at or past the bound, never by interpolation. Where stable has
+      other buckets, a multiple of its quantile is taken at the edges that both have; if none of
+      them is at or past the quantile, the verdict is ERROR.
     * ``min_sample``: requests, values or samples that a verdict needs. Windows are pooled until
       they have so many, then judged and forgotten. By default 3 / limit for a ratio (zero events
       then exclude the limit with 95 %), 10 / (1 - q) for a quantile, 30 for a mean, 1 for a value.
@@ -183,7 +186,7 @@ class Limit(Unweighted):
         latest, latest_control = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         candidate, control = latest, latest_control
         if memory is not None:
-            candidate, control = pooled(memory, latest, latest_control)
+            candidate, control = pooled(memory, latest, latest_control, self._deciding)
         if not latest.sample:
             reason = latest.why if isinstance(latest, NoData | NoAnswer) else "no requests"
             alone = not any(track is Track.STABLE for track, _ in look.tracks)
@@ -203,13 +206,19 @@ class Limit(Unweighted):
         return self._compare(candidate, control), None
 
     def _compare(self, candidate: Measurement, control: Measurement) -> Judgement:
-        value, control_value = self._value(candidate), self._value(control)
-        numbers = [("candidate", value), ("candidate_sample", float(candidate.sample))]
+        own = self._value(candidate), self._value(control)
+        numbers = [("candidate", own[0]), ("candidate_sample", float(candidate.sample))]
         if control.sample:
-            numbers += [("stable", control_value), ("stable_sample", float(control.sample))]
+            numbers += [("stable", own[1]), ("stable_sample", float(control.sample))]
         sample = f"({candidate.sample} {UNITS[self.metric.kind]})"
         reason = ""
         for name, bound in self._bounds:
+            value, control_value = own
+            if isinstance(bound, Times):
+                compared = self._at_shared_edges(name, candidate, control)
+                if isinstance(compared, str):
+                    return Judgement(verdict=Verdict.ERROR, why=compared, numbers=tuple(numbers))
+                value, control_value = compared
             limit = self._limit(bound, control_value)
             if self._keeps(name, bound, limit, candidate, value):
                 sign = "<=" if name == "at_most" else ">="
@@ -229,6 +238,47 @@ class Limit(Unweighted):
                 )
             return Judgement(verdict=Verdict.FAIL, why=f"{breach} {sample}", numbers=tuple(numbers))
         return Judgement(verdict=Verdict.PASS, why=f"{reason} {sample}", numbers=tuple(numbers))
+
+    def _at_shared_edges(
+        self, name: str, candidate: Measurement, control: Measurement
+    ) -> tuple[float, float] | str:
+        """Return the candidate's value and stable's as they are compared; or why they can't be.
+
+        A quantile is rounded up to an edge. Where the two have other edges, the side that must not
+        be less is rounded to those that both have: so two versions that are alike keep any multiple
+        of 1 or more, and a quantile is never rounded to the candidate's disadvantage.
+        """
+        value, control_value = self._value(candidate), self._value(control)
+        if not (
+            isinstance(candidate, Histogram)
+            and isinstance(control, Histogram)
+            and candidate.edges != control.edges
+        ):
+            return value, control_value
+        edges = candidate.shared_edges(control)
+        rounded = (
+            self._value((control if name == "at_most" else candidate).at(edges))
+            if edges
+            else math.inf
+        )
+        if math.isinf(rounded):
+            return (
+                "the two have other buckets, and no edge that both have is at or past the quantile "
+                f"on {Track.STABLE.value if name == 'at_most' else Track.CANDIDATE.value}, so it "
+                "can't be compared" + (f"; the last is {self._format(edges[-1])}" if edges else "")
+            )
+        return (value, rounded) if name == "at_most" else (rounded, control_value)
+
+    def _deciding(self, edges: tuple[float, ...]) -> tuple[float, ...]:
+        """Return at which edges the absolute bounds are judged, in a histogram with these."""
+        deciding = []
+        for name, bound in self._bounds:
+            if not isinstance(bound, Times):
+                place = bisect_left(edges, _number(bound))
+                # As in `_keeps`: at or past the upper bound, or the last one; before the lower one.
+                place = min(place, len(edges) - 1) if name == "at_most" else place - 1
+                deciding.append(edges[place] if place >= 0 else -math.inf)
+        return tuple(deciding)
 
     def _keeps(
         self, name: str, bound: Bound, limit: float, measured: Measurement, value: float

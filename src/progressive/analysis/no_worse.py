@@ -63,7 +63,8 @@ class NoWorse(Comparing):
     What is compared depends on the metric's kind; its ``bad`` is the direction of harm:
 
     * ratio: rates of events.
-    * latency: whole distributions, in buckets that must be the same on both sides.
+    * latency: whole distributions, at the bucket edges that both sides have. Where these change,
+      the evidence goes on; without one in common the verdict is ERROR.
     * mean: means. The bound on false alarms is then approximate, and nothing is judged before
       there are 30 values of the candidate.
     * value: in how many looks the candidate's level is above the control's.

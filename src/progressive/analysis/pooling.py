@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from progressive.errors import StrategyError
 from progressive.model.actions import Memory
 from progressive.model.measurement import (
@@ -19,19 +22,37 @@ from .memory import kept_counts, kept_numbers, kept_pair
 __all__ = ["pack", "pooled"]
 
 
+Deciding: TypeAlias = Callable[[tuple[float, ...]], object]
+"""What a histogram with these edges is judged at."""
+
+
 def pooled(
-    memory: Memory, candidate: Measurement, control: Measurement
+    memory: Memory, candidate: Measurement, control: Measurement, deciding: Deciding
 ) -> tuple[Measurement, Measurement]:
     """Merge the pooled windows of both tracks with new ones.
 
-    ``memory`` has two packed measurements, the candidate's and the control's. Where one has another
-    shape now (other buckets), return the new ones alone.
+    ``memory`` has two packed measurements, the candidate's and the control's. Histograms whose
+    edges changed are merged at those that stay, if they are judged at the same ones as before: a
+    limit must not move because buckets do. Otherwise, or where one has another kind now, return the
+    new ones alone.
     """
     pooled_candidate, pooled_control = map(_unpack, kept_pair(memory))
     try:
-        return merge(pooled_candidate, candidate), merge(pooled_control, control)
+        return (
+            _merged(pooled_candidate, candidate, deciding),
+            _merged(pooled_control, control, deciding),
+        )
     except StrategyError:
         return candidate, control
+
+
+def _merged(old: Measurement, new: Measurement, deciding: Deciding) -> Measurement:
+    """Raise `StrategyError` where they can't be merged."""
+    if isinstance(old, Histogram) and isinstance(new, Histogram):
+        edges = new.shared_edges(old)
+        if edges and deciding(edges) == deciding(old.edges) == deciding(new.edges):
+            return merge(old.at(edges), new.at(edges))
+    return merge(old, new)
 
 
 def pack(measured: Measurement) -> Memory:

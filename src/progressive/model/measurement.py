@@ -237,6 +237,25 @@ class Histogram:
         edge = self.edges[i] if i < len(self.edges) else math.inf
         return self.sample - self.cumulative[i], edge
 
+    def at(self, edges: Iterable[float]) -> Histogram:
+        """Return the same distribution at some of its edges, one or more; counts stay exact."""
+        chosen = tuple(edges)
+        if chosen == self.edges:
+            return self
+        places = [bisect_left(self.edges, edge) for edge in chosen]
+        return evolve(
+            self,
+            edges=chosen,
+            cumulative=(*(self.cumulative[i] for i in places), self.sample),
+        )
+
+    def shared_edges(self, other: Histogram) -> tuple[float, ...]:
+        """Return the edges that both have, at which they can be compared or added; maybe none."""
+        if self.edges == other.edges:
+            return self.edges
+        theirs = frozenset(other.edges)
+        return tuple(edge for edge in self.edges if edge in theirs)
+
     def quantile(self, q: float) -> float:
         """Return the upper edge of the bucket in which the ``q`` quantile lies, in seconds.
 

@@ -15,6 +15,14 @@ edge a larger part of them is above it. With a ``margin`` the candidate's times 
 the control's stretched by it: the candidate's requests above the first edge from ``margin`` times
 an edge on, with the control's above that edge. Where the edges are coarse, more is tolerated than
 was asked for, and `margin_tested` returns the margin.
+
+**Edges may change between looks.** Each look is a fair game by itself, whatever edges it is played
+at, as long as these and the bets were fixed before it; so evidence is multiplied over looks with
+different edges, and the guarantee stays. `moved` brings a state to other edges: what came below an
+edge that stays is known, and the tilts bet on with it. Where an edge that was followed is gone, its
+counts can't be continued at another one, as they are shown with bounds of their own. Then the
+evidence so far is kept as one number, by which all later evidence is multiplied, and edges are
+chosen anew among those that are there.
 """
 
 from __future__ import annotations
@@ -27,8 +35,9 @@ from typing import Final, TypeAlias
 
 from . import ratios
 from .evidence import averaged, kept
+from .rebucketing import Place, carried
 
-__all__ = ["INITIAL", "State", "evidence", "margin_tested", "paired", "parts", "update"]
+__all__ = ["INITIAL", "State", "evidence", "margin_tested", "moved", "paired", "parts", "update"]
 
 LEVELS: Final = (0.2, 0.05, 0.02, 0.005, 0.001)
 """Parts of all requests. For each, one edge is followed above which there is no larger part. Each
@@ -98,7 +107,7 @@ def update(
 ) -> State:
     """Return the state after one more look.
 
-    * ``edges``: rising, those of the earlier looks; at least one must have a pair.
+    * ``edges``: rising, those of the earlier looks (see `moved`); at least one must have a pair.
     * ``candidate``, ``control``: cumulative counts, one more than ``edges``; the last, above 0,
       counts all.
     * ``margin``: the multiple of the control's times that is still tolerated.
@@ -136,6 +145,28 @@ def update(
         for i, known in zip(chosen, above, strict=True)
     )
     return chosen, above, tilts, pooled
+
+
+def moved(
+    state: State, *, edges: Sequence[float], to: Sequence[float], margin: float = 1.0
+) -> tuple[State, float]:
+    """Return the state at other edges, and the evidence in nats that it does not hold any more.
+
+    ``edges``: those of the earlier looks; ``to``: those of the next one, of which at least one must
+    have a pair. The evidence that is returned is 0 where all edges that are followed are there.
+    """
+    chosen, above, tilts, pooled = state
+    places, others = _places(edges, margin), _places(to, margin)
+    pooled = carried(pooled, places, others)
+    there = {place: i for i, place in enumerate(others)}
+    followed = [places[i] for i in chosen]
+    if all(place in there for place in followed):
+        return (tuple(there[place] for place in followed), above, tilts, pooled), 0.0
+    return (*INITIAL[:3], pooled), evidence(state)
+
+
+def _places(edges: Sequence[float], margin: float) -> list[Place]:
+    return [(edges[i], edges[j]) for i, j in paired(edges, margin)]
 
 
 def evidence(state: State) -> float:

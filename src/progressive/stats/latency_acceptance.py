@@ -12,6 +12,12 @@ all requests, and the evidence is the lesser of the two: a candidate that is str
 times at either is accepted with a probability of at most ``beta``, however often it is looked at.
 The edges are chosen from earlier looks, which are not counted. Where no edge with a pair has a part
 of the requests above it that is within `NEAR` times such a level, these buckets can prove nothing.
+
+**Edges may change between looks** (`moved`). Where a pair that is followed is still there, its
+evidence goes on. Where it is not, another one is chosen; but what was proven at the one is not
+proven at the other, so evidence for the candidate is dropped. Evidence against it stays: if that
+were forgotten too, each change would be a new chance to be accepted, and ``beta`` would hold for
+each of them instead of for all together.
 """
 
 from __future__ import annotations
@@ -24,8 +30,19 @@ from typing import Final, TypeAlias
 
 from .evidence import averaged, block, kept
 from .planning import requests_needed
+from .rebucketing import carried
 
-__all__ = ["INITIAL", "LEVELS", "State", "closest", "evidence", "needed", "update", "within"]
+__all__ = [
+    "INITIAL",
+    "LEVELS",
+    "State",
+    "closest",
+    "evidence",
+    "moved",
+    "needed",
+    "update",
+    "within",
+]
 
 LEVELS: Final = (0.2, 0.01)
 """Parts of all requests: the proof is about the 80th and the 99th percentile, or nearby edges."""
@@ -86,7 +103,8 @@ def update(
 ) -> State:
     """Return the state after one more look.
 
-    * ``edges``: rising, the same in all looks; at least two must be `within` the limit.
+    * ``edges``: rising, those of the earlier looks (see `moved`); at least two must be `within` the
+      limit.
     * ``candidate``, ``control``: cumulative counts, one more than ``edges``; the last, above 0,
       counts all.
     * ``limit``: the multiple of the control's times to be excluded, above 1.
@@ -114,6 +132,26 @@ def update(
         for k, level in zip(chosen, LEVELS, strict=True)
     )
     return chosen, logs, pooled
+
+
+def moved(state: State, *, edges: Sequence[float], to: Sequence[float], limit: float) -> State:
+    """Return the state at other edges.
+
+    ``edges``: those of the earlier looks; ``to``: those of the next one, of which at least two must
+    be `within` the limit.
+    """
+    chosen, logs, pooled = state
+    pairs = [(edges[i], edges[j]) for i, j in within(edges, limit)]
+    there = {(to[i], to[j]): k for k, (i, j) in enumerate(within(to, limit))}
+    stays = [there.get(pairs[k], -1) if k >= 0 else -1 for k in chosen]
+    return (
+        tuple(stays),
+        tuple(
+            known if k >= 0 or averaged(known, _LOG_PRIOR) <= 0 else (0.0,) * len(_WAY)
+            for k, known in zip(stays, logs, strict=True)
+        ),
+        carried(pooled, [(edge, edge) for edge in edges], [(edge, edge) for edge in to]),
+    )
 
 
 def evidence(state: State) -> float:

@@ -8,14 +8,13 @@ from urllib.parse import parse_qsl
 
 import pytest
 from tests.support.rules import rule
-from tests.support.scraped import BUCKETS, QUEUE, RATIO, RELEASE, START, World, scraping, vector
+from tests.support.scraped import QUEUE, RATIO, RELEASE, START, World, scraping, vector
 
 from progressive.adapters.flow import feed
 from progressive.adapters.http import Malformed, Request, Response
 from progressive.errors import Failure, MetricsError
 from progressive.metrics.prometheus import (
     ERRORS,
-    LATENCY,
     REQUEST_RATE,
     Counter,
     PromQL,
@@ -171,7 +170,6 @@ def test_only_what_says_that_a_part_did_not_answer_is_incomplete(
 @pytest.mark.parametrize(
     ("query", "metric"),
     [
-        (BUCKETS, LATENCY),
         (Rate(Counter("seconds_count", version="version")), REQUEST_RATE),
         (
             Ratio(
@@ -181,12 +179,12 @@ def test_only_what_says_that_a_part_did_not_answer_is_incomplete(
             ERRORS,
         ),
     ],
-    ids=["buckets", "rate", "ratio"],
+    ids=["rate", "ratio"],
 )
 def test_a_version_whose_histogram_is_native_is_named(
     query: Any, metric: Metric, version: str
 ) -> None:
-    """It has no series for its buckets and its count, whichever the version is."""
+    """It has no series for its count, whichever the version is."""
     asked_for = []
 
     def server(request: Request) -> Response:
@@ -214,12 +212,12 @@ def test_a_version_whose_histogram_is_native_is_named(
     assert asked_for[1] == 'seconds{version=~"v1|v2"}[3s]'
 
 
-def test_native_histograms_are_named_as_what_they_are() -> None:
+def test_native_histograms_in_place_of_counters_are_named_as_what_they_are() -> None:
     body = other(
         "matrix", [{"metric": {"__name__": "seconds"}, "histograms": [[0, {"count": "1"}]]}]
     )
 
-    assert "native histogram" in asked(body, BUCKETS, LATENCY).why
+    assert "native histogram" in asked(body, RATIO, ERRORS).why
 
 
 @rule("R19")

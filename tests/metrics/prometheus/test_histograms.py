@@ -63,23 +63,6 @@ def test_an_edge_in_two_spellings_at_once_is_named(world: World) -> None:
     assert "two buckets that end at 1" in world.stable(0, 1, BUCKETS, LATENCY).why
 
 
-def test_exponential_buckets_of_victoriametrics_are_named(world: World) -> None:
-    for second in range(2):
-        world.server.add(
-            1_795_435_200_000 + second * 1000,
-            second,
-            name="seconds_bucket",
-            job="shop",
-            instance="a:80",
-            version="v1",
-            vmrange="5.000e-01...1.000e+00",
-        )
-    found = world.stable(0, 1, BUCKETS, LATENCY)
-
-    assert isinstance(found, NoAnswer)
-    assert "vmrange='5.000e-01...1.000e+00'" in found.why
-
-
 def test_a_bucket_that_only_has_stale_markers_is_none(world: World) -> None:
     for second in range(2):
         world.observe(second, second, second, second)

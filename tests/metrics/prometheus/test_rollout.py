@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections import Counter as Tally
 from collections.abc import Callable
 
+import attrs
 import pytest
 from tests.support.fake_prometheus import Answered, FakePrometheus
+from tests.support.native_histograms import exponential
 from tests.support.rules import rule
 
 from progressive import Canary, Limit, NoWorse, Outcome, Release, Version, percent, percents
@@ -118,7 +122,7 @@ def test_a_version_that_dies_is_never_promoted() -> None:
     assert "the target is down" in str(outcome) or "no sample of" in str(outcome)
 
 
-def test_buckets_that_change_under_way_begin_the_evidence_anew_and_stop_nothing() -> None:
+def test_buckets_that_change_under_way_stop_nothing() -> None:
     outcome, _ = rolled_out(
         lambda second: (
             (10 * (second + 600), 0, "0.5") if second < 400 else (10 * (second - 390), 0, "0.4")
@@ -185,3 +189,82 @@ def test_a_zero_at_the_creation_of_the_candidates_counters_is_none_of_its_reques
         return {"200": 1680 + 10 * second, "500": 120 + second // 25} if second >= 0 else {}
 
     assert told(shown, up=lambda of, second: of == "v1" or second >= 0).exit_code == 0
+
+
+# ------------------------------------------------------------------------------------------ buckets
+
+Layout = Callable[[str, int], str | tuple[float, ...]]
+"""The edges of a version's buckets from a second on; a text is the scale of a native histogram."""
+
+OLD, NEW = (0.1, 0.25, 0.5, 1.0), (0.05, 0.1, 0.3, 0.5, 2.0)
+COMPARED = attrs.evolve(CANARY, checks=[NoWorse(LATENCY), Limit(ERRORS, at_most=percent(1))])
+
+
+def spread(requests: int, slower: float) -> Tally[float]:
+    """How long so many requests took, and how many of them."""
+    turns, rest = divmod(requests, 23)
+    return Tally({slower * 0.02 * 1.15**k: turns + (k < rest) for k in range(23)})
+
+
+def bucketed(layout: Layout, slower: float = 1.0) -> Outcome:
+    """A rollout that compares latencies, of which the candidate's are so many times as long."""
+    server = FakePrometheus()
+    for second in range(-600, 5400, 15):
+        for version in ("v1", "v2"):
+            at = (ZERO + second) * 1000 + (700 if version == "v2" else 0)
+            labels = {"job": "shop", "instance": version}
+            requests = 10 * (second + 600)
+            took = spread(requests, slower if version == "v2" else 1.0)
+            server.add(at, 1, name="up", **labels)
+            server.add(at, requests, version=version, code="200", **labels)
+            edges = layout(version, second)
+            if isinstance(edges, str):
+                shown = exponential(took, int(edges))
+                server.add(at, shown, name="seconds", version=version, **labels)
+                continue
+            for edge in (*edges, math.inf):
+                below = sum(count for value, count in took.items() if value <= edge)
+                named = {
+                    "name": "seconds_bucket",
+                    "version": version,
+                    "le": f"{edge:g}" if edge < math.inf else "+Inf",
+                }
+                server.add(at, below, **named, **labels)
+    return play(COMPARED, RELEASE, metrics=[Answered(PROVIDER, server)], router=MemoryRouter())
+
+
+LAYOUTS: dict[str, Layout] = {
+    "a release that changes its buckets": lambda version, _: NEW if version == "v2" else OLD,
+    "buckets that are added under way": lambda version, second: (
+        tuple(sorted({*OLD, *NEW})) if second > 200 and version == "v2" else OLD
+    ),
+    "buckets that change for both under way": lambda version, second: NEW if second > 200 else OLD,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_a_version_with_other_buckets_is_judged_by_what_it_does(layout: Layout) -> None:
+    good, slow = bucketed(layout), bucketed(layout, slower=2.0)
+
+    assert good.exit_code == 0, str(good)
+    assert slow.exit_code == 1
+    assert "requests above" in str(slow)
+
+
+def test_versions_without_an_edge_in_common_are_told_so() -> None:
+    outcome = bucketed(lambda version, _: (0.07, 0.7) if version == "v2" else OLD)
+
+    assert outcome.exit_code == 1
+    assert "no edge of a bucket in common" in str(outcome)
+
+
+def test_a_version_with_a_native_histogram_is_judged_by_what_it_does() -> None:
+    """Of another scale than stable's."""
+
+    def layout(version: str, _: int) -> str:
+        return "2" if version == "v2" else "0"
+
+    good, slow = bucketed(layout), bucketed(layout, slower=2.0)
+
+    assert (good.exit_code, slow.exit_code) == (0, 1), f"{good}, {slow}"
+    assert "requests above" in str(slow)

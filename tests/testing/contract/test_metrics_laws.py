@@ -245,6 +245,11 @@ def test_a_good_provider_passes_in_both_colours(
     asyncio.run(acheck_metrics(provider, RELEASE, WINDOW, cuts=[CUT]))
 
 
+def test_edges_that_some_windows_have_more_are_no_fault() -> None:
+    """Windows are compared at the edges that all of them have."""
+    check_metrics(measures(edges_that_come)(), RELEASE, WINDOW, cuts=[CUT])
+
+
 def test_steady_scripts_count_each_request_once_however_the_time_is_cut() -> None:
     script = steady(47.3, stable=0.011, candidate=1.0)
     metrics = ScriptedMetrics(
@@ -337,10 +342,21 @@ def extrapolated(metric: Metric, track: Track, window: Window) -> Measurement:
 def edges_that_move(metric: Metric, track: Track, window: Window) -> Measurement:
     found = SHAPES[metric](within(window))
     return (
-        attrs.evolve(found, edges=(0.5, window.length.total_seconds()))
+        attrs.evolve(found, edges=(window.length.total_seconds() / 60, window.length / seconds(1)))
         if isinstance(found, Histogram)
         else found
     )
+
+
+def edges_that_come(metric: Metric, track: Track, window: Window) -> Measurement:
+    """Another edge in some windows, as of a histogram that shows only what it has seen."""
+    happened = within(window)
+    found = SHAPES[metric](happened)
+    if not isinstance(found, Histogram) or len(happened) % 2:
+        return found
+    below = sum(n / 10 <= 1.0 for n in happened)
+    low, high, every = found.cumulative
+    return Histogram(edges=(0.5, 1.0, 1.5), cumulative=(low, below, high, every))
 
 
 def only_long_ones(metric: Metric, track: Track, window: Window) -> Measurement:

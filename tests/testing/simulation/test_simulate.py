@@ -58,6 +58,7 @@ from progressive.testing import (
     Story,
     Users,
     World,
+    replay,
     simulate,
 )
 from progressive.testing.simulation import troubles
@@ -106,6 +107,21 @@ def test_a_leak_that_shows_after_ten_minutes_is_caught_before_everybody_meets_it
     assert story.rolled_back
     assert story.highest < percent(100)
     assert "error-rate" in story.why
+
+
+@pytest.mark.parametrize(("slower", "promoted"), [(1.0, True), (3.0, False)])
+def test_a_version_that_is_measured_in_other_buckets_is_judged_by_what_it_does(
+    slower: float, promoted: bool
+) -> None:
+    """And so is the recording of it, when it is judged again."""
+    edges = (0.02, 0.05, 0.1, 0.3, 0.5, 2.0)
+    candidate = Behaviour(latency=Latency(ms(40), ms(300), edges=edges, slower=slower))
+    checks = [NoWorse(LATENCY), Limit(ERRORS, at_most=percent(5))]
+    story = simulate(policy(checks=checks), World(load=50, candidate=candidate))
+    again = replay(story, policy(checks=checks, interval=minutes(2)))
+
+    assert story.promoted is promoted
+    assert (again.replayed.phase is Phase.PROMOTED) is promoted
 
 
 # --------------------------------------------------------------------------------- the same, always

@@ -24,17 +24,30 @@ from .base import (
 __all__ = ["Latencies", "LatenciesAccepted"]
 
 _State: TypeAlias = tuple[tuple[float, ...], histogram_tails.State, float]
-"""The edges of the buckets, the evidence with these edges, and the evidence (in nats) from before
-the buckets changed.
+"""The edges that both had in the last look, the evidence with these edges, and the evidence (in
+nats) of earlier ones.
 """
 
 
 @attrs.frozen
 class Latencies:
-    """Test whether the candidate is slower.
+    """Test whether the candidate is slower, at the edges that both have.
 
-    Counts of different buckets can't be added, but evidence can: when the buckets change, the
-    evidence so far is kept and added to what the new ones show.
+    How many requests are above an edge is exact, whatever buckets lie around it, so two versions
+    with different buckets are compared at the edges that they share. Which these are follows from
+    the buckets, not from how requests fell into them: the bound on false alarms is that of any
+    other edges.
+
+    Edges may change under way, in three ways:
+
+    * **One is gone.** The counts below the others are known, and the evidence goes on with them.
+      Where a gone edge was followed, the evidence so far is kept as a number and multiplied with
+      what comes later (`progressive.stats.histogram_tails.moved`). What finer edges have shown
+      stays: it was fair when it was seen.
+    * **One is new.** It counts from the next look on. Some systems show only buckets that have
+      something in them, so which edges a look has may depend on its own requests; a bet must not.
+    * **None is left** of those so far. The evidence is kept as a number, and more is collected at
+      the new ones.
     """
 
     question: Question
@@ -42,34 +55,49 @@ class Latencies:
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
         if not (isinstance(candidate, Histogram) and isinstance(control, Histogram)):
             return "latencies are compared by histograms"
-        if candidate.edges != control.edges:
+        edges = candidate.shared_edges(control)
+        if not edges:
             return (
-                f"the two have other buckets ({len(candidate.edges)} and {len(control.edges)} "
-                "edges); let both report the same"
+                "the two have no edge of a bucket in common, so nothing can be compared "
+                f"({_format_range(candidate.edges)}, and {_format_range(control.edges)} on "
+                f"{self.question.than}); let both report at least one that is the same"
             )
-        if not histogram_tails.paired(candidate.edges, self.question.margin):
+        if not histogram_tails.paired(edges, self.question.margin):
             return (
-                f"no two edges are {self.question.margin:g} times apart; the last is "
-                f"{_format_time(candidate.edges[-1])}"
+                f"no two edges{_that_both_have(candidate, control)} are "
+                f"{self.question.margin:g} times apart; the last is {_format_time(edges[-1])}"
             )
         return None
 
     def learn(
         self, state: _State | None, candidate: Histogram, control: Histogram, alpha: float
     ) -> _State:
-        edges, tails, before = state or (candidate.edges, histogram_tails.INITIAL, 0.0)
-        if edges != candidate.edges:
-            before = kept(before + histogram_tails.evidence(tails))
-            tails = histogram_tails.INITIAL
+        edges = candidate.shared_edges(control)
+        known, tails, before = state or (edges, histogram_tails.INITIAL, 0.0)
+        there = frozenset(edges)
+        used = tuple(edge for edge in known if edge in there)
+        if histogram_tails.paired(used, self.question.margin):
+            tails, gone = self._moved(tails, known, used)
+        else:
+            tails, gone, used = histogram_tails.INITIAL, histogram_tails.evidence(tails), edges
         tails = histogram_tails.update(
             tails,
-            edges=candidate.edges,
-            candidate=candidate.cumulative,
-            control=control.cumulative,
+            edges=used,
+            candidate=candidate.at(used).cumulative,
+            control=control.at(used).cumulative,
             margin=self.question.margin,
             dispersion=self.question.dispersion,
         )
-        return candidate.edges, tails, before
+        tails, also_gone = self._moved(tails, used, edges)
+        return edges, tails, kept(before + gone + also_gone)
+
+    def _moved(
+        self, tails: histogram_tails.State, edges: tuple[float, ...], to: tuple[float, ...]
+    ) -> tuple[histogram_tails.State, float]:
+        """Return the evidence at other edges, and how much it does not hold any more."""
+        if edges == to:
+            return tails, 0.0
+        return histogram_tails.moved(tails, edges=edges, to=to, margin=self.question.margin)
 
     def evidence(self, state: _State, alpha: float) -> float:
         _, tails, before = state
@@ -87,8 +115,16 @@ class Latencies:
             ("candidate_sample", float(candidate.sample)),
             ("control_sample", float(control.sample)),
         )
+        at_shared = ""
+        if candidate.edges != control.edges:
+            sample += (("shared_edges", float(len(edges))),)
+            at_shared = f"; compared at {_format_range(edges)}, which both have"
+        candidate, control = candidate.at(edges), control.at(edges)
         if not chosen:
-            return f"{candidate.sample} and {control.sample} requests in this look", sample
+            return (
+                f"{candidate.sample} and {control.sample} requests in this look{at_shared}",
+                sample,
+            )
         margin = self.question.margin
         # Of the edges that are followed, show the one with the most evidence.
         _, pair, shown = max(zip(map(ratios.evidence, above), chosen, above, strict=True))
@@ -105,7 +141,7 @@ class Latencies:
         prefix = self._proof_elsewhere(state, alpha)
         edge_time = _format_time(edges[edge])
         if not expected:
-            return f"{prefix}no requests above {edge_time} on either side", numbers
+            return f"{prefix}no requests above {edge_time} on either side{at_shared}", numbers
         than = self.question.than
         other_edge = (
             ""
@@ -118,6 +154,7 @@ class Latencies:
         summary = (
             f"{prefix}{format_count(events, 'request')} above {edge_time} where "
             f"{format_amount(expected)} were expected{other_edge}: {format_ratio(*ratio, than)}"
+            f"{at_shared}"
         )
         return summary, (
             *numbers,
@@ -140,15 +177,19 @@ class Latencies:
 
 
 _Bounded: TypeAlias = tuple[tuple[float, ...], latency_acceptance.State]
-"""The edges of the buckets, and the evidence with these edges."""
+"""The edges that both had in the last look, and the evidence with these edges."""
 
 
 @attrs.frozen
 class LatenciesAccepted(Accepted[Histogram]):
-    """Exclude latencies ``limit`` times as long. When the buckets change, the proof starts anew."""
+    """Exclude latencies ``limit`` times as long, at the edges that both have.
+
+    Where the edges change, a proof goes on at a place whose two edges are still there, and starts
+    anew elsewhere (`progressive.stats.latency_acceptance.moved`).
+    """
 
     def fits(self, candidate: Histogram, control: Histogram) -> str | None:
-        edges = candidate.edges
+        edges = candidate.shared_edges(control)
         if latency_acceptance.within(edges, self.limit):
             return None
         closest = latency_acceptance.closest(edges)
@@ -159,16 +200,19 @@ class LatenciesAccepted(Accepted[Histogram]):
         )
         return (
             f"accept={self.limit:g} can't be proven with these buckets, "
-            f"up to {_format_time(edges[-1])}: {apart}"
+            f"up to {_format_time(edges[-1])}{_that_both_have(candidate, control)}: {apart}"
         )
 
     def learn(self, state: _Bounded | None, candidate: Histogram, control: Histogram) -> _Bounded:
-        edges, known = state or (candidate.edges, latency_acceptance.INITIAL)
-        return candidate.edges, latency_acceptance.update(
-            known if edges == candidate.edges else latency_acceptance.INITIAL,
-            edges=candidate.edges,
-            candidate=candidate.cumulative,
-            control=control.cumulative,
+        edges = candidate.shared_edges(control)
+        before, known = state or (edges, latency_acceptance.INITIAL)
+        if before != edges:
+            known = latency_acceptance.moved(known, edges=before, to=edges, limit=self.limit)
+        return edges, latency_acceptance.update(
+            known,
+            edges=edges,
+            candidate=candidate.at(edges).cumulative,
+            control=control.at(edges).cumulative,
             limit=self.limit,
             dispersion=self.question.dispersion,
         )
@@ -193,3 +237,17 @@ class LatenciesAccepted(Accepted[Histogram]):
 
 def _format_time(seconds: float) -> str:
     return f"{seconds * 1000:.4g} ms"
+
+
+def _format_range(edges: tuple[float, ...]) -> str:
+    """Format edges as how many there are and from where to where: "3 edges, 100 ms to 800 ms"."""
+    first = _format_time(edges[0])
+    return (
+        f"1 edge, {first}"
+        if len(edges) == 1
+        else f"{len(edges)} edges, {first} to {_format_time(edges[-1])}"
+    )
+
+
+def _that_both_have(candidate: Histogram, control: Histogram) -> str:
+    return "" if candidate.edges == control.edges else " that both have"

@@ -15,7 +15,17 @@ from progressive.errors import Failure, MetricsError
 from .counting import Unusable, counts_of
 from .series import Series
 
-__all__ = ["Answer", "Unusable", "answer_of", "native", "natives_of", "number_of", "series_of"]
+__all__ = [
+    "Answer",
+    "Unusable",
+    "answer_of",
+    "labels_of",
+    "native",
+    "natives_of",
+    "number_in",
+    "number_of",
+    "series_of",
+]
 
 _PASSING: Final = frozenset({"timeout", "canceled", "unavailable", "internal"})
 """Types of errors that may be gone when one asks again."""
@@ -95,7 +105,8 @@ def _said(words: Iterable[object]) -> str:
     return " ".join("; ".join(map(str, words)).split())[:_WORDS]
 
 
-def _number(text: object) -> float:
+def number_in(text: object) -> float:
+    """The number in quotes. Raises `Malformed` if there is none."""
     if not isinstance(text, str):
         raise Malformed("a value is not a number in quotes")
     try:
@@ -114,7 +125,7 @@ def _sample(value: object) -> tuple[int, float]:
         or not isinstance(value[0], int | float)
     ):
         raise Malformed("a sample is not a time and a value")
-    return round(value[0] * 1000), _number(value[1])
+    return round(value[0] * 1000), number_in(value[1])
 
 
 def number_of(answer: Answer) -> float | None:
@@ -157,18 +168,24 @@ def series_of(answer: Answer) -> tuple[Series, ...]:
 
 
 def native(name: str) -> str:
-    """Why a native histogram is no answer, and what to do."""
+    """Why a native histogram is no counter, and what to do."""
     return (
-        f"{name} is a native histogram, which is not read; let the server keep classic buckets too "
-        "(always_scrape_classic_histograms; with convert_classic_histograms_to_nhcb there are none)"
+        f"{name} is a native histogram, whose count is no series that could be counted; Buckets "
+        "reads it. For a ratio or a rate, take another counter, or let the server keep classic "
+        "histograms too (always_scrape_classic_histograms)"
     )
 
 
-def _series(found: dict[str, Any]) -> Series:
+def labels_of(found: dict[str, Any]) -> dict[str, str]:
+    """The labels of a series, with its name. Raises `Malformed` if one is no text."""
     labels = get_path(found, "metric", dict)
     if not all(isinstance(value, str) for value in labels.values()):
         raise Malformed("the value of a label is not a string")
-    name = get_path(found, "metric.__name__", str)
+    return labels
+
+
+def _series(found: dict[str, Any]) -> Series:
+    labels, name = labels_of(found), get_path(found, "metric.__name__", str)
     if "histograms" in found or "histogram" in found:
         raise Unusable(native(name))
     samples = [

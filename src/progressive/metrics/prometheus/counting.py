@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final, TypeAlias
 
 import attrs
@@ -114,13 +114,16 @@ class Line:
     buckets of a histogram.
 
     ``base``: what they showed at the start of the window, if there is no sample from before it;
-    None if nobody knows. ``edges``: of the buckets but the last, which has none. ``name``: for
-    messages. ``scrape``: the scrape interval in milliseconds, if it is known.
+    None if nobody knows. ``edges``: of the buckets but the last, which has none. ``spread``:
+    whether these are what a native histogram has in each bucket and in all, and not below each
+    edge: there a restart shows in any bucket that falls, even where all of them together rose.
+    ``name``: for messages. ``scrape``: the scrape interval in milliseconds, if it is known.
     """
 
     samples: tuple[Row, ...]
     base: tuple[int, ...] | None
     edges: tuple[float, ...] = ()
+    spread: bool = False
     name: str = "a counter"
     scrape: int | None = None
 
@@ -147,7 +150,7 @@ class Line:
                 sofar + new - old for sofar, new, old in zip(rose, counts, since, strict=True)
             )
             last = counts
-        return rose
+        return (*accumulate(rose[:-1]), rose[-1]) if rose and self.spread else rose
 
 
 # -------------------------------------------------------------------------------------------- falls

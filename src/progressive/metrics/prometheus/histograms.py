@@ -1,10 +1,11 @@
-"""The buckets of one classic histogram as one line: which of them were there throughout, and at
+"""The buckets of one histogram as one line: which of them were there throughout, and at
 which moments all of them have a sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ import attrs
 from .counting import Line, Unusable
 from .series import Series
 
-__all__ = ["line_of"]
+__all__ = ["edges_of", "line_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -61,13 +62,21 @@ def line_of(
     if any(b < a for _, counts in rows for a, b in pairwise(counts)):
         raise Unusable(f"the buckets of {name} fall where they must rise; they are not cumulative")
     known = tuple(each.base for each in kept if each.base is not None)
+    base = known if len(known) == len(kept) else None
+    spread = found[0].spread
     return Line(
-        samples=rows,
-        base=known if len(known) == len(kept) else None,
+        samples=tuple((at, _inside(counts)) for at, counts in rows) if spread else rows,
+        base=_inside(base) if spread and base is not None else base,
+        spread=spread,
         edges=tuple(float(each.edge) for each in kept[:-1]),
         name=name,
         scrape=scrape,
     )
+
+
+def _inside(below: Sequence[int]) -> tuple[int, ...]:
+    """What is in each bucket but the last, and in all, out of what is below each edge."""
+    return (*(high - low for low, high in pairwise((0, *below[:-1]))), below[-1])
 
 
 def _alone(times: Sequence[int], buckets: Iterable[_Bucket]) -> bool:
@@ -102,6 +111,15 @@ def _bucket(
     return _Bucket(edge=edge, counts=counts, base=base_of(series[0]))
 
 
+def edges_of(series: Iterable[Series]) -> set[float]:
+    """At which edges these are buckets; what is none is left to `line_of` to name."""
+    edges = set()
+    for each in series:
+        with suppress(Unusable):
+            edges.add(float(_edge(each)))
+    return edges
+
+
 def _edge(bucket: Series) -> Decimal:
     text = bucket.labels.get("le", "")
     try:
@@ -110,12 +128,6 @@ def _edge(bucket: Series) -> Decimal:
         edge = Decimal("NaN")
     if not edge.is_nan() and edge != -Decimal("Infinity"):
         return edge
-    if not text and "vmrange" in bucket.labels:
-        raise Unusable(
-            f"{bucket.name} has series with vmrange={bucket.labels['vmrange']!r} and without le: "
-            "an exponential histogram as VictoriaMetrics keeps it, which is not read; let the "
-            "service export explicit buckets"
-        )
     raise Unusable(
         f"{bucket.name} has a series with le={text!r}, which is no upper edge of a bucket"
     )

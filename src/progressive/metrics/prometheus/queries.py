@@ -31,7 +31,7 @@ from progressive.model.traffic import Track
 
 from .counting import Line, Misread, Unusable
 from .custom import PromQL
-from .histograms import line_of
+from .histograms import edges_of, line_of
 from .selectors import Counter, Selected
 from .series import Series
 from .watching import Asking, Found, Watched, around
@@ -151,14 +151,20 @@ class Rate:
 
 @attrs.frozen
 class Buckets(Selected):
-    """A classic histogram: ``Buckets("http_request_duration_seconds_bucket", version="version")``.
-    For metrics of kind latency.
+    """A histogram: ``Buckets("http_request_duration_seconds_bucket", version="version")``. For
+    metrics of kind latency.
 
     ``labels`` and ``version`` as with `Counter`. ``unit``: what 1 in ``le`` stands for; ``ms(1)``
     for a histogram in milliseconds. Quantiles are the check's matter; a limit is judged exactly
     where the histogram has a bucket that ends there.
+
+    With ``_bucket`` at its end the name is that of a classic histogram. Where a version has none,
+    the native one without that ending is read, and for all versions if all have it: never both
+    together. Without ``_bucket`` the name is that of a native histogram, exponential or with custom
+    buckets. The exponential buckets of VictoriaMetrics (``vmrange``) are read too.
     """
 
+    spread: ClassVar[bool] = True
     kind: ClassVar[Kind] = Kind.LATENCY
 
     unit: timedelta = attrs.field(
@@ -181,32 +187,49 @@ class Buckets(Selected):
     def look(self, asking: Asking) -> HttpFlow[Found]:
         """Count every bucket in one window."""
         watched = yield from around(asking, (self,))
+        chosen = {track: (watched, series) for track, [series] in watched.mine.items()}
+        absent = [track for track, (_, series) in chosen.items() if not _is_there(series)]
+        if absent and (name := self.name.removesuffix("_bucket")) != self.name:
+            chosen |= yield from self._native(asking, name, watched, absent)
+        end = min((each.end for each, _ in chosen.values()), default=asking.end)
         measured: dict[Track, Measurement] = {}
-        shapes: set[tuple[float, ...]] = set()
-        for track, [series] in watched.mine.items():
-            try:
-                watch = watched.watch
-                lines = [
-                    line_of(group, watch.base, watch.start, watch.scrape)
-                    for group in _grouped(series)
-                ]
-                edges = _shared(line.edges for line in lines)
-                measured[track] = watched.silent.get(track) or self._measured(lines, edges, watched)
-            except Misread:
-                raise
-            except Unusable as why:
-                measured[track] = NoAnswer(str(why))
-            else:
-                shapes |= {edges} if lines else set()
-        # Measurements with other buckets can't be added up, so evidence starts anew with them.
-        # Before any are seen, nothing changes.
-        return Found(
-            measured=measured, end=watched.end, shape=repr(sorted(shapes)) if shapes else None
-        )
+        for track, (each, series) in chosen.items():
+            judged = attrs.evolve(each, end=end)
+            measured[track] = _judged(judged, track, partial(self._measured, judged, series))
+        return Found(measured=measured, end=end)
 
-    def _measured(
-        self, lines: Sequence[Line], edges: Sequence[float], watched: Watched
-    ) -> Measurement:
+    def _native(
+        self, asking: Asking, name: str, classic: Watched, absent: Sequence[Track]
+    ) -> HttpFlow[dict[Track, tuple[Watched, Sequence[Series]]]]:
+        """The native histograms of versions that have no classic one; of all, if all have it."""
+        edges = edges_of(each for [series] in classic.mine.values() for each in series)
+        watched = yield from around(asking, (attrs.evolve(self, name=name),), also=edges)
+        found: dict[Track, tuple[Watched, Sequence[Series]]] = {
+            track: (watched, [each for each in series if each.spread])
+            for track, [series] in watched.mine.items()
+        }
+        native = {track: each for track, each in found.items() if _is_there(each[1])}
+        if len(native) < len(found):
+            native = {track: each for track, each in native.items() if track in absent}
+        return native
+
+    def _measured(self, watched: Watched, series: Sequence[Series]) -> Measurement:
+        watch = watched.watch
+        lines = [
+            line_of(group, watch.base, watch.start, watch.scrape) for group in _grouped(series)
+        ]
+        return self._sum(lines, _shared(line.edges for line in lines), watched)
+
+    def _sum(self, lines: Sequence[Line], edges: Sequence[float], watched: Watched) -> Measurement:
+        cumulative = [0] * (len(edges) + 1)
+        for line in lines:
+            rose = dict(zip((*line.edges, math.inf), watched.rise(line) or (), strict=False))
+            cumulative = [
+                sum_ + rose.get(edge, 0)
+                for sum_, edge in zip(cumulative, (*edges, math.inf), strict=True)
+            ]
+        if not cumulative[-1]:
+            return watched.idle(lines)
         if not edges:
             seen = " and ".join(
                 dict.fromkeys(
@@ -217,20 +240,15 @@ class Buckets(Selected):
                 f"the instances of one version have no bucket of {self.name} in common, so nothing "
                 f"can be added up: {seen}"
             )
-        cumulative = [0] * (len(edges) + 1)
-        for line in lines:
-            rose = dict(zip((*line.edges, math.inf), watched.rise(line) or (), strict=False))
-            cumulative = [
-                sum_ + rose.get(edge, 0)
-                for sum_, edge in zip(cumulative, (*edges, math.inf), strict=True)
-            ]
-        if not cumulative[-1]:
-            return watched.idle(lines)
         unit = Decimal(self.unit // timedelta(microseconds=1)) / 1_000_000
         return Histogram(
             edges=tuple(float(Decimal(repr(edge)) * unit) for edge in edges),
             cumulative=tuple(cumulative),
         )
+
+
+def _is_there(series: Iterable[Series]) -> bool:
+    return any(each.samples for each in series)
 
 
 def _shared(edges: Iterable[Sequence[float]]) -> tuple[float, ...]:

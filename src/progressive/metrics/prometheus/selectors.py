@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -95,8 +95,10 @@ def _tells_versions_apart(instance: object, attribute: attrs.Attribute[Any], val
 @attrs.frozen
 class Selected:
     """The series of one name: with these labels for all versions, and others that tell the versions
-    apart.
+    apart. ``spread``: whether these may be native histograms.
     """
+
+    spread: ClassVar[bool] = False
 
     name: str = attrs.field(validator=_is_name)
     labels: tuple[tuple[str, Match], ...] = attrs.field(

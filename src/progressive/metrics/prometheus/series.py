@@ -25,11 +25,12 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 @attrs.frozen(kw_only=True)
 class Series:
     """One counter: its labels with its name, and its samples in the order of time, without those
-    that are not a number.
+    that are not a number. ``spread``: whether it is what a native histogram shows below one edge.
     """
 
     labels: Mapping[str, str]
     samples: tuple[tuple[int, int], ...]
+    spread: bool = False
 
     @property
     def key(self) -> Labels:

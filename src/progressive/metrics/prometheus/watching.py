@@ -24,6 +24,7 @@ from . import promql as promql
 from .answers import Answer, answer_of, native, natives_of, series_of
 from .births import early_zeros, goes_on, refuse_replicas, without_zeros
 from .counting import MISSED, SIGHT, Line, refuse_several_writers
+from .native import spread_series_of
 from .promql import Regex
 from .selectors import Selected
 from .series import Series, Watch
@@ -94,13 +95,10 @@ class Asking:
 
 @attrs.frozen(kw_only=True)
 class Found:
-    """What a look found, until when it covers its window, and what of the numbers' meaning only the
-    answer shows (buckets).
-    """
+    """What a look found, and until when it covers its window."""
 
     measured: Mapping[Track, Measurement]
     end: int
-    shape: str | None = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -130,18 +128,22 @@ class Watched:
         return NoData("no requests")
 
 
-def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
+def around(
+    asking: Asking, selected: Sequence[Selected], *, also: Iterable[float] = ()
+) -> HttpFlow[Watched]:
     """Look at the series, one query for all; one more if some of them seem to begin within the
     window.
 
-    The last of ``selected`` is the one that is always there while a version is alive.
+    The last of ``selected`` is the one that is always there while a version is alive. ``also``:
+    edges at which native histograms are read, too.
     """
     which, missing = _of_all(asking, selected), MISSED * asking.scrape
     # Twice: the sample that holds at the start is at most so far back, and what is older shows that
     # the job is not new. What is older still only shows how the counters are kept.
-    near = asking.end - asking.start + 2 * missing
+    near, spread = asking.end - asking.start + 2 * missing, selected[-1].spread
     length = promql.span(max(near, SIGHT * asking.scrape))
-    told = yield from _series(asking, f"{which}[{length}]", asking.end)
+    answer = yield from asking.ask(f"{which}[{length}]", asking.end)
+    told = spread_series_of(answer, also=also) if spread else series_of(answer)
     _refuse_several_writers(asking, selected, told, asking.end - near)
     series = tuple(each.since(asking.end - near) for each in told)
     series = tuple(each for each in series if each.samples)
@@ -154,10 +156,9 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
         # Born, or not scraped for a while? And was its job scraped before? `up` says so even if
         # there was nothing to tell yet.
         jobs, offset = _jobs(begun), promql.span(missing)
-        also = f" or last_over_time({jobs}[{_MEMORY}] offset {offset})" if jobs else ""
-        before = yield from _series(
-            asking, f"last_over_time({which}[{_MEMORY}]){also}", asking.start
-        )
+        jobs_too = f" or last_over_time({jobs}[{_MEMORY}] offset {offset})" if jobs else ""
+        last = yield from asking.ask(f"last_over_time({which}[{_MEMORY}]){jobs_too}", asking.start)
+        before = spread_series_of(last, like=series) if spread else series_of(last)
         watch = watch.founded(before)
     mine = {}
     for track, version in asking.versions.items():
@@ -174,7 +175,8 @@ def around(asking: Asking, selected: Sequence[Selected]) -> HttpFlow[Watched]:
                 selected[-1].of(asking.names(asking.versions[track])), at, asking
             )
     absent = [track for track, at in newest.items() if at is None]
-    silent |= yield from _native(asking, selected[-1], absent)
+    if not spread:
+        silent |= yield from _native(asking, selected[-1], absent)
     return Watched(watch=watch, mine=mine, end=min(ends, default=watch.end), silent=silent)
 
 
@@ -205,8 +207,8 @@ def _of_one(
 def _native(
     asking: Asking, selected: Selected, absent: Sequence[Track]
 ) -> HttpFlow[dict[Track, NoAnswer]]:
-    """Those of the absent versions whose histogram is a native one: it has neither buckets nor a
-    count that are series.
+    """Those of the absent versions whose histogram is a native one: it has no count that is a
+    series.
     """
     name = re.sub("_(bucket|count)$", "", selected.name)
     if not absent or name == selected.name:

@@ -175,7 +175,8 @@ def listed(provider: object) -> tuple[Metric, ...]:
 def same(one: Measurement, other: Measurement) -> bool:
     """Do they say the same?
 
-    Why there is nothing may be told in other words; means may differ in their last bit.
+    Why there is nothing may be told in other words; means may differ in their last bit; histograms
+    may have other edges as long as they agree at those that both have.
     """
     if not one.sample and not other.sample:
         return isinstance(one, NoAnswer) == isinstance(other, NoAnswer)
@@ -189,20 +190,32 @@ def same(one: Measurement, other: Measurement) -> bool:
                 one.m2, other.m2, rel_tol=1e-6, abs_tol=CLOSE * one.n * spread * spread
             )
         )
+    if isinstance(one, Histogram) and isinstance(other, Histogram):
+        edges = one.shared_edges(other)
+        return bool(edges) and one.at(edges) == other.at(edges)
     return one == other
 
 
 def merged(trial: Trial, parts: Sequence[Measurement]) -> Measurement:
     """Windows that follow each other as one."""
     try:
-        return reduce(merge, parts)
+        return reduce(_merge, parts)
     except StrategyError as error:
         raise broken(
             f"{trial.measure} gave windows that can't be merged",
             expected="one shape in all of them",
             seen=error,
-            hint="give a histogram the same edges in every window",
+            hint="give a histogram the same edges in every window, or some of them",
         ) from error
+
+
+def _merge(one: Measurement, other: Measurement) -> Measurement:
+    """Merge histograms at the edges that both have."""
+    if isinstance(one, Histogram) and isinstance(other, Histogram):
+        edges = one.shared_edges(other)
+        if edges:
+            return merge(one.at(edges), other.at(edges))
+    return merge(one, other)
 
 
 def told(look: Look) -> str:
