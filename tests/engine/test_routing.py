@@ -6,7 +6,7 @@ import attrs
 import pytest
 from tests.support.moments import in_the_first_bake, over
 from tests.support.rules import rule
-from tests.support.world import RELEASE, World, canary
+from tests.support.world import RELEASE, START, World, canary
 
 from progressive import (
     Abort,
@@ -19,6 +19,7 @@ from progressive import (
     StrategyError,
     Traffic,
     Version,
+    begin,
     decide,
     hours,
     minutes,
@@ -441,3 +442,14 @@ def test_a_hold_never_puts_a_removed_part_back(served: float) -> None:
 
     assert all(traffic.matches == () for at, traffic in world.writes if at == world.now)
     assert world.traffic == Traffic(candidate=percent(min(served, 10)))
+
+
+def test_an_answer_to_a_write_that_nobody_made_is_refused() -> None:
+    rollout = begin(canary().plan, RELEASE, id="r", at=START)
+    answer = RouterApplied(
+        at=START, epoch=0, traffic=Traffic(), served=Served(traffic=Traffic(), version="1")
+    )
+    decision = decide(rollout, answer)
+
+    assert "nothing was written yet" in str(decision.notes[0])
+    assert not decision.rollout.routing.ownership_confirmed

@@ -71,6 +71,9 @@ def router_applied(draft: Draft, event: RouterApplied) -> None:
     One of another epoch is refused, and the router is read at once instead.
     """
     routing = draft.routing
+    if routing.generation is None:
+        draft.refuse(event, "nothing was written yet")
+        return
     if event.epoch != draft.progress.epoch or event.traffic != routing.desired:
         draft.routing = evolve(routing, last_attempt_at=None)
         draft.refuse(event, f"it is of epoch {event.epoch}, this is {draft.progress.epoch}")
