@@ -61,7 +61,8 @@ class Case:
     * ``here``: what we say, ``elsewhere`` in which version something else; ``no_data``: whether
       that is `NoData` and not `NoAnswer`; ``for_all``: whether there is no answer for the other
       version of the look, either.
-    * ``asked``: as what it is measured. ``edge``: of the bucket that is asked for.
+    * ``asked``: as what it is measured; ``delta``: whether as deltas. ``edge``: of the bucket that
+      is asked for.
     * ``rate``: what `Rate` counts, if that is another number; ``over``: in how many seconds.
     """
 
@@ -82,6 +83,7 @@ class Case:
     asked: Asked = Asked.COUNTERS
     edge: str = "+Inf"
     rate: float | None = None
+    delta: bool = False
     over: float = WINDOW
 
 
@@ -359,6 +361,17 @@ CASES: Final = (
         because="as soon as any counter of the look falls in more than a tenth of its samples",
     ),
     Case(
+        name="deltas-said",
+        samples="the same, asked for with `delta=True`",
+        series=[counter(75, 67, 72, 70, 74, 61, 69, 71, 66, 73), counter(*[30] * 10, code="500")],
+        delta=True,
+        true="399, of which 120 failed",
+        prometheus=100,
+        victoria_metrics=17,
+        here=399,
+        because="the samples are added up",
+    ),
+    Case(
         name="equal-deltas",
         samples="are always the same number in each delta: 10, then 10, 10, 10, 10",
         series=[counter(*[10] * 10)],
@@ -368,8 +381,8 @@ CASES: Final = (
         here="no requests",
         rate=0,
         no_data=True,
-        because="no requests, and a rate of 0. **It can't be told from an idle counter**: export "
-        "cumulative counters",
+        because="no requests, and a rate of 0. **It can't be told from an idle counter**: write "
+        "`delta=True`, or export cumulative counters",
     ),
     Case(
         name="early-zero",

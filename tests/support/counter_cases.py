@@ -109,10 +109,10 @@ def own_query(case: Case) -> str:
 def provider_of(case: Case, url: str) -> Prometheus:
     """What measures the row."""
     labels = {"row": case.name}
-    requests = Counter("requests_total", version="version", labels=labels)
+    requests = Counter("requests_total", version="version", labels=labels, delta=case.delta)
     queries = {
         ERRORS: Ratio(events=requests.where(code=Regex("5..")), total=requests),
-        LATENCY: Buckets("seconds_bucket", version="version", labels=labels),
+        LATENCY: Buckets("seconds_bucket", version="version", labels=labels, delta=case.delta),
         REQUEST_RATE: Rate(requests),
         DEPTH: PromQL(f'max(depth{{row="{case.name}",version="{{backend}}"}})'),
     }

@@ -157,13 +157,14 @@ def number_of(answer: Answer) -> float | None:
 # ------------------------------------------------------------------------------------------ samples
 
 
-def series_of(answer: Answer) -> tuple[Series, ...]:
+def series_of(answer: Answer, *, deltas: bool = False) -> tuple[Series, ...]:
     """The series of an answer, raw (a matrix) or one value each (a vector), in the order of their
-    labels: that of VictoriaMetrics changes from one query to the next.
+    labels: that of VictoriaMetrics changes from one query to the next. ``deltas``: none of its
+    samples may be left out.
     """
     if answer.type not in ("matrix", "vector"):
         raise Malformed(f"a {answer.type} where series were asked for")
-    found = (_series(get_path(each, "", dict)) for each in answer.result)
+    found = (_series(get_path(each, "", dict), deltas) for each in answer.result)
     return tuple(sorted(found, key=lambda each: each.key))
 
 
@@ -184,7 +185,7 @@ def labels_of(found: dict[str, Any]) -> dict[str, str]:
     return labels
 
 
-def _series(found: dict[str, Any]) -> Series:
+def _series(found: dict[str, Any], deltas: bool) -> Series:
     labels, name = labels_of(found), get_path(found, "metric.__name__", str)
     if "histograms" in found or "histogram" in found:
         raise Unusable(native(name))
@@ -197,4 +198,4 @@ def _series(found: dict[str, Any]) -> Series:
         )
     ]
     # Two servers that store the same scrape into one database leave each sample twice.
-    return Series(labels=labels, samples=counts_of(name, samples))
+    return Series(labels=labels, samples=counts_of(name, samples, deltas=deltas))

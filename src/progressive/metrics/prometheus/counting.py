@@ -86,9 +86,11 @@ class Misread(Unusable):
     """Nor can they be judged for any other version: it is how the counters are kept."""
 
 
-def counts_of(name: str, samples: Sequence[tuple[int, float]]) -> tuple[tuple[int, int], ...]:
+def counts_of(
+    name: str, samples: Sequence[tuple[int, float]], *, deltas: bool = False
+) -> tuple[tuple[int, int], ...]:
     """The samples of a counter in the order of time, one of each time. Raises `Unusable` if they
-    are no counts.
+    are no counts. ``deltas``: the next sample does not tell what one that is left out would have.
 
     NaN is no sample: it is how VictoriaMetrics shows where a series ended.
     """
@@ -100,7 +102,7 @@ def counts_of(name: str, samples: Sequence[tuple[int, float]]) -> tuple[tuple[in
         elif not math.isnan(number):
             odd[moment] = number
     newest = max(counts, default=0)
-    if odd and (len(odd) * _ODD > len(counts) + len(odd) or max(odd) >= newest):
+    if odd and (deltas or len(odd) * _ODD > len(counts) + len(odd) or max(odd) >= newest):
         raise Unusable(
             f"{name} shows {next(iter(odd.values())):g}, which is no count; a counter of events "
             "rises in whole numbers"
@@ -207,8 +209,8 @@ def refuse_several_writers(
             f"{name} falls in {len(falls)} of its {len(rows)} samples, which no restart explains: "
             "several processes behind one target, or several servers, write it in turn (give each "
             "a label of its own, or let the client add them up); or it shows what came since the "
-            "last sample (delta temporality: let the sender or the collector export cumulative "
-            "counters, such as with deltatocumulative)"
+            "last sample (delta temporality: write delta=True, or let the sender or the collector "
+            "export cumulative counters, such as with deltatocumulative)"
         )
 
 

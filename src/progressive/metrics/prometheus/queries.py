@@ -76,11 +76,16 @@ class Ratio:
                 f"and by {dict(self.total.version)!r}; a part and its whole must have the same "
                 "labels for that"
             )
+        if self.events.delta is not self.total.delta:
+            raise StrategyError(
+                "Ratio: events and total must both have delta=True, or neither; they are of one "
+                "service"
+            )
 
     @property
     def text(self) -> str:
         """What is counted, with placeholders."""
-        return f"{self.events.of()} of {self.total.of()}"
+        return f"{self.events.meaning} of {self.total.meaning}"
 
     def look(self, asking: Asking) -> HttpFlow[Found]:
         """Count both in one window."""
@@ -126,7 +131,7 @@ class Rate:
     @property
     def text(self) -> str:
         """What is counted, with placeholders."""
-        return f"{self.counter.of()} a second"
+        return f"{self.counter.meaning} a second"
 
     def look(self, asking: Asking) -> HttpFlow[Found]:
         """The rate between the first and the last sample around the window, which are less than a
@@ -154,9 +159,9 @@ class Buckets(Selected):
     """A histogram: ``Buckets("http_request_duration_seconds_bucket", version="version")``. For
     metrics of kind latency.
 
-    ``labels`` and ``version`` as with `Counter`. ``unit``: what 1 in ``le`` stands for; ``ms(1)``
-    for a histogram in milliseconds. Quantiles are the check's matter; a limit is judged exactly
-    where the histogram has a bucket that ends there.
+    ``labels``, ``version`` and ``delta`` as with `Counter`. ``unit``: what 1 in ``le`` stands for;
+    ``ms(1)`` for a histogram in milliseconds. Quantiles are the check's matter; a limit is judged
+    exactly where the histogram has a bucket that ends there.
 
     With ``_bucket`` at its end the name is that of a classic histogram. Where a version has none,
     the native one without that ending is read, and for all versions if all have it: never both
@@ -182,7 +187,7 @@ class Buckets(Selected):
     @property
     def text(self) -> str:
         """What is counted, with placeholders."""
-        return f"{self.of()} in {self.unit}"
+        return f"{self.meaning} in {self.unit}"
 
     def look(self, asking: Asking) -> HttpFlow[Found]:
         """Count every bucket in one window."""

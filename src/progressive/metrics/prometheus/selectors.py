@@ -95,7 +95,8 @@ def _tells_versions_apart(instance: object, attribute: attrs.Attribute[Any], val
 @attrs.frozen
 class Selected:
     """The series of one name: with these labels for all versions, and others that tell the versions
-    apart. ``spread``: whether these may be native histograms.
+    apart. ``spread``: whether these may be native histograms. ``delta``: whether each sample is
+    what came since the one before.
     """
 
     spread: ClassVar[bool] = False
@@ -106,6 +107,9 @@ class Selected:
     )
     version: tuple[tuple[str, str], ...] = attrs.field(
         kw_only=True, converter=_version, validator=_tells_versions_apart
+    )
+    delta: bool = attrs.field(
+        default=False, kw_only=True, validator=fields.is_a(bool, "True or False")
     )
 
     def __attrs_post_init__(self) -> None:
@@ -127,6 +131,11 @@ class Selected:
         return promql.selector(
             [self.name], sorted([*self.labels, *filled], key=lambda pair: pair[0])
         )
+
+    @property
+    def meaning(self) -> str:
+        """What its numbers are, with placeholders: what they would not be added up with else."""
+        return f"{self.of()}{' in deltas' if self.delta else ''}"
 
     def has(self, series: Series, names: Mapping[str, str]) -> bool:
         """Is a series one of those of this version?"""
@@ -151,6 +160,10 @@ class Counter(Selected):
     Where it is more than that, a mapping of labels to texts with ``{backend}``, ``{version}`` and
     ``{service}`` in them: ``version={"pod_label": "{service}-{backend}"}``. ``labels``: what else
     the series must have, for all versions: a text, `Regex` or `Not`. Values are quoted for you.
+
+    ``delta``: its samples are what came since the one before (delta temporality, kept raw), which
+    are added up. Those of a service that exports cumulative counters would then be added up too:
+    nothing but your word tells which it is.
     """
 
     def where(self, **labels: Match) -> Counter:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Final, TypeAlias
 
 import attrs
@@ -26,11 +27,13 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 class Series:
     """One counter: its labels with its name, and its samples in the order of time, without those
     that are not a number. ``spread``: whether it is what a native histogram shows below one edge.
+    ``delta``: whether its samples were deltas, which are added up: it began with nothing.
     """
 
     labels: Mapping[str, str]
     samples: tuple[tuple[int, int], ...]
     spread: bool = False
+    delta: bool = False
 
     @property
     def key(self) -> Labels:
@@ -57,6 +60,12 @@ class Series:
     def since(self, moment: int) -> Series:
         """The same with the samples from a moment on."""
         return attrs.evolve(self, samples=self.samples[self.until(moment - 1) :])
+
+    def added_up(self) -> Series:
+        """The same, where each sample is what came since the one before."""
+        counts = accumulate(count for _, count in self.samples)
+        times = (moment for moment, _ in self.samples)
+        return attrs.evolve(self, samples=tuple(zip(times, counts, strict=True)), delta=True)
 
     @property
     def rows(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -94,7 +103,11 @@ class Watch:
 
     def unfounded(self) -> tuple[Series, ...]:
         """Those which begin within the window, as far as one can see."""
-        return tuple(each for each in self.series if each.samples and not each.until(self.start))
+        return tuple(
+            each
+            for each in self.series
+            if each.samples and not each.delta and not each.until(self.start)
+        )
 
     def founded(self, before: Iterable[Series]) -> Watch:
         """The same with what is known of the time before: series with their last sample then, which
@@ -139,6 +152,8 @@ class Watch:
         place = series.until(self.start)
         if place:
             return series.samples[place - 1][1]
+        if series.delta:
+            return 0
         return self.earlier.get(series.key, 0 if series.samples and self._born(series) else None)
 
     def going_on(self, pairs: Iterable[tuple[Series, int]]) -> Watch:

@@ -93,6 +93,13 @@ class Asking:
         )
 
 
+_OF_A_RESOURCE: Final = re.compile(r"\bservice[._]version\b")
+_PROMOTE: Final = (
+    "; a version that stands in target_info alone has to be on the series: "
+    "otlp.promote_resource_attributes"
+)
+
+
 @attrs.frozen(kw_only=True)
 class Found:
     """What a look found, and until when it covers its window."""
@@ -140,14 +147,16 @@ def around(
     which, missing = _of_all(asking, selected), MISSED * asking.scrape
     # Twice: the sample that holds at the start is at most so far back, and what is older shows that
     # the job is not new. What is older still only shows how the counters are kept.
-    near, spread = asking.end - asking.start + 2 * missing, selected[-1].spread
+    near = asking.end - asking.start + 2 * missing
+    spread, delta = selected[-1].spread, selected[-1].delta
     length = promql.span(max(near, SIGHT * asking.scrape))
     answer = yield from asking.ask(f"{which}[{length}]", asking.end)
-    told = spread_series_of(answer, also=also) if spread else series_of(answer)
-    _refuse_several_writers(asking, selected, told, asking.end - near)
+    told = spread_series_of(answer, also=also) if spread else series_of(answer, deltas=delta)
+    if not delta:
+        _refuse_several_writers(asking, selected, told, asking.end - near)
     series = tuple(each.since(asking.end - near) for each in told)
-    series = tuple(each for each in series if each.samples)
-    if suspects := early_zeros(series, asking.scrape):
+    series = tuple(each.added_up() if delta else each for each in series if each.samples)
+    if not delta and (suspects := early_zeros(series, asking.scrape)):
         jobs, length = _jobs(suspects), promql.span(near)
         up = (yield from _series(asking, f"{jobs}[{length}]", asking.end)) if jobs else ()
         series = without_zeros(series, suspects, up)
@@ -260,7 +269,7 @@ def _silence(which: str, newest: int | None, asking: Asking) -> NoData:
     if newest is None:
         return NoData(
             f"no sample of {which}: the target is not scraped, is down, had no request yet, or has "
-            "other labels"
+            f"other labels{_PROMOTE if _OF_A_RESOURCE.search(which) else ''}"
         )
     age = promql.span(asking.end - newest)
     return NoData(
