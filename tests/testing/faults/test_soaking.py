@@ -306,6 +306,8 @@ def test_a_raise_while_nothing_can_be_stored_is_r4() -> None:
 
     with pytest.raises(PromiseBroken, match="R4"):
         written(world, 10)
+    world.ghost.stored = 1_000  # it was saved before the store went away
+    written(world, 10)
 
 
 def test_a_raise_past_what_the_fleet_can_carry_is_r6() -> None:

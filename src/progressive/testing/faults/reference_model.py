@@ -35,6 +35,8 @@ class ReferenceModel:
     * ``aborted``: whether a rollback has been decided, or was done by hand.
     * ``decided``: the serial of that decision. A raise that an earlier one had saved may be on its
       way, and arrives as long as nothing was written since; the next tick takes it back.
+    * ``stored``: the serial that was saved last. What was stored may be written although nothing can
+      be stored any more: a driver may sleep between the two.
     * ``phases``: every phase that was saved, in order.
     * ``judged_at_full``: the number of measurements of the candidate at 100 %.
     * ``said_able``: what the fleet said in the tick that goes on, where there is one.
@@ -46,6 +48,7 @@ class ReferenceModel:
     ceiling: int = 0
     aborted: bool = False
     decided: int | None = None
+    stored: int = -1
     phases: list[Phase] = attrs.field(factory=lambda: [Phase.PENDING])
     judged_at_full: int = 0
     said_able: dict[Track, Capacity] = attrs.field(factory=dict)
@@ -74,7 +77,7 @@ class ReferenceModel:
             )
         if self.superseded and (asked > serves or command.expect is not None):
             raise PromiseBroken(f"R2: wrote {asked} ppm over the marker of another rollout")
-        if asked > serves and store_down:
+        if asked > serves and store_down and command.marker.serial > self.stored:
             raise PromiseBroken("R4: raised while nothing could be stored")
         able = self.said_able.get(Track.CANDIDATE)
         if fleet and asked > serves and (able is None or asked > able.able.ppm):
@@ -95,6 +98,7 @@ class ReferenceModel:
     def saved(self, rollout: Rollout, marker: Marker | None) -> None:
         """Check a rollout that was saved while the router had this marker."""
         phase, last = rollout.phase, self.phases[-1]
+        self.stored = rollout.serial
         self.phases.append(phase)
         if last in FINAL and phase is not last:
             raise PromiseBroken(f"R24: left the final phase {last.value} for {phase.value}")
