@@ -794,3 +794,21 @@ def test_what_was_not_asked_is_named(explained: Explanation) -> None:
         match=r"chance\(7.0\): these were asked: \[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0\]",
     ):
         explained.step("bake-5").sight("error-rate").chance(7.0)
+
+
+def test_what_the_candidates_own_numbers_can_t_show_is_named_with_how_long_it_takes() -> None:
+    def warned(*sides: str | None) -> list[str]:
+        checks = [
+            Limit(Metric(f"errors{i}", kind="ratio", side=side), at_most=percent(5))
+            for i, side in enumerate(sides)
+        ]
+        strategy = Canary(weights=percents(10, 100), bake=minutes(10), checks=checks)
+        usual = Behaviour(ratios={f"errors{i}": 0.01 for i in range(len(sides))})
+        told = explain(strategy, Load(50, usual=usual), runs=20, regressions=[5]).warnings
+        return [each for each in told if "never reach it" in each]
+
+    [callee] = warned("callee")
+    assert "errors0: counts on the candidate's own side" in callee
+    assert "known after 820 requests to the service, 17 s at bake-10" in callee
+    assert warned("callee", "caller") == []
+    assert warned(None) == []
