@@ -35,8 +35,8 @@ class ReferenceModel:
     * ``aborted``: whether a rollback has been decided, or was done by hand.
     * ``decided``: the serial of that decision. A raise that an earlier one had saved may be on its
       way, and arrives as long as nothing was written since; the next tick takes it back.
-    * ``stored``: the serial that was saved last. What was stored may be written although nothing can
-      be stored any more: a driver may sleep between the two.
+    * ``stored``: the serial that was saved last. What was stored may be written although nothing
+      can be stored any more: a driver may sleep between the two.
     * ``phases``: every phase that was saved, in order.
     * ``judged_at_full``: the number of measurements of the candidate at 100 %.
     * ``said_able``: what the fleet said in the tick that goes on, where there is one.
