@@ -68,7 +68,7 @@ def update(
     """Return the state after one more judgement of the window from ``start`` to ``end``.
 
     ``taken``: when the look was taken, by default at the end of its window. Only that goes on while
-    the rest of older traffic is asked for again and again.
+    the rest of older traffic, or a first reading, is asked for again and again.
 
     ``here``: whether the window lies in the current traffic. A pass in other traffic does not count
     as a pass at this weight; a failure counts in any traffic.
@@ -98,7 +98,7 @@ def update(
         before = state.unanswered_since if verdict is state.stuck_verdict else None
         unanswered_since = before or taken
         stuck_until = taken
-    elif stuck_verdict is Verdict.ERROR and not here:
+    elif stuck_verdict is Verdict.ERROR and (start == end or not here):
         stuck_until = taken
     return CheckState(
         verdict=verdict,
