@@ -15,7 +15,18 @@ import pytest
 from tests.support.rules import rule
 from tests.support.world import ERRORS, World, canary
 
-from progressive import Limit, Metric, Phase, hours, minutes, percent, seconds
+from progressive import (
+    Action,
+    Budget,
+    Limit,
+    Metric,
+    Phase,
+    Tolerance,
+    hours,
+    minutes,
+    percent,
+    seconds,
+)
 from progressive.model import Measurement, NoAnswer
 from progressive.model.traffic import Track
 from progressive.rollout.commands import Measure
@@ -150,3 +161,38 @@ def test_a_long_interval_is_a_long_piece() -> None:
     world.tick()
 
     assert max(e.look.window.length for e in world.answers) > hours(4)
+
+
+@rule("R13")
+@pytest.mark.parametrize("lag", [0, 15, 45, 90])
+@pytest.mark.parametrize("counter", [False, True])
+@pytest.mark.parametrize("within", [True, False])
+def test_who_is_blind_from_a_raise_on_goes_back_as_soon(
+    lag: int, counter: bool, within: bool
+) -> None:
+    """What is asked for again and again then is the rest of the traffic before, which ends where it
+    ended; or the first reading of a system without history.
+    """
+    lagging = Metric("error-rate", kind="ratio", lag=seconds(lag), counter=counter)
+    budget = Budget(within=minutes(2), then=Action.ROLL_BACK)
+    tolerance = Tolerance(no_answer=budget) if within else Tolerance()
+    check = Limit(lagging, at_most=percent(2), tolerance=tolerance)
+    world = World(strategy=canary(checks=[check])).until_weight(5)
+    world.lag = seconds(5)
+    world.until(lambda world: bool(world.coming))
+    world.silent, world.bad, began = True, 0.5, world.now
+    world.until_phase(Phase.ROLLED_BACK)
+
+    assert world.now - began <= minutes(2) + seconds(45 + lag)
+    assert "503 from the metrics system" in world.rollout.progress.reason
+
+
+def test_bad_moments_of_a_time_in_which_nobody_came_are_left_out_one_by_one() -> None:
+    """However long each of their pieces is, they were asked for within seconds."""
+    world = Glitch().until_weight(5)
+    assert isinstance(world, Glitch)
+    world.bad_moments += [world.now + minutes(59), world.now + minutes(65)]
+    world.advance(hours(3))
+
+    assert world.until_phase(Phase.PROMOTED).phase is Phase.PROMOTED
+    assert len(left_out(world)) == 2

@@ -19,6 +19,7 @@ from progressive import (
     Metric,
     NoWorse,
     Phase,
+    Resume,
     SampleRatio,
     Tolerance,
     minutes,
@@ -135,6 +136,21 @@ def test_a_hold_is_a_choice() -> None:
     world.arrives = 0.0
 
     assert world.until_phase(Phase.HELD).phase is Phase.HELD
+
+
+def test_who_resumes_begins_anew() -> None:
+    """Of a quiet service it takes minutes to see again that the requests arrive."""
+    held = Tolerance(missing=Budget(looks=1, then=Action.HOLD))
+    world = ejected(NoWorse(ERRORS, tolerance=held), rps=6.0)
+    world.arrives = 0.0
+    world.until_phase(Phase.HELD)
+    world.arrives = 1.0
+    [cause] = world.rollout.progress.causes
+    world.tick(Resume(at=world.now, by="eve", why="healed", cause=cause.name))
+
+    split = world.rollout.evidence.series[0].split
+    assert split is None or not split.missing
+    assert world.until_phase(Phase.PROMOTED).phase is Phase.PROMOTED
 
 
 def test_a_failure_stands_above_it() -> None:

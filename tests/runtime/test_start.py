@@ -462,6 +462,42 @@ def test_a_candidate_that_is_to_be_removed_is_kept_for_the_next_rollout_that_has
     assert fleet.retired == [RELEASE.candidate]
 
 
+@pytest.mark.parametrize("bad", [False, True], ids=["promoted", "rolled back"])
+def test_the_next_version_in_the_place_of_one_that_is_to_be_removed_keeps_the_place(
+    bad: bool,
+) -> None:
+    """Blue and green: a fleet removes what runs in a place, whatever was released to it since."""
+    blue, green = Version("v1", backend="blue"), Version("v2", backend="green")
+    first = Release(service="shop", stable=blue, candidate=green)
+    place = "green" if bad else "blue"
+    later = Release(
+        service="shop",
+        stable=blue if bad else green,
+        candidate=Version("v3", backend=place),
+    )
+    bound = Ports(
+        router=MemoryRouter(),
+        metrics=[ScriptedMetrics({ERRORS: steady(50, candidate=0.3 if bad else 0.0)})],
+        store=MemoryStore(),
+        clock=VirtualClock(START),
+        fleet=MemoryFleet(),
+    )
+    for id, after, fleet in (("due", hours(24), bound.fleet), ("asked", seconds(0), Stuck())):
+        bound = attrs.evolve(bound, router=MemoryRouter(), store=MemoryStore())
+        plan = canary(retire_after=after, remove_candidate_after=after)
+        rollout = start(plan, first, id=id, ports=bound)
+        while not rollout.final or rollout.progress.retirement.value != id:
+            decision = tick(id, attrs.evolve(bound, fleet=fleet))
+            rollout = decision.rollout
+            bound.clock.until(decision.wake_at)  # type: ignore[attr-defined]
+        if id == "due":
+            start(canary(), later, id="next", ports=bound)
+            assert bound.store.load(id).over
+        else:
+            with pytest.raises(ConflictError, match="is being removed since"):
+                start(canary(), later, id="next", ports=bound)
+
+
 class Stuck(MemoryFleet):
     """A fleet that never gets it done."""
 

@@ -62,9 +62,13 @@ def update(
     *,
     start: datetime,
     end: datetime,
+    taken: datetime | None = None,
     here: bool = True,
 ) -> CheckState:
     """Return the state after one more judgement of the window from ``start`` to ``end``.
+
+    ``taken``: when the look was taken, by default at the end of its window. Only that goes on while
+    the rest of older traffic, or a first reading, is asked for again and again.
 
     ``here``: whether the window lies in the current traffic. A pass in other traffic does not count
     as a pass at this weight; a failure counts in any traffic.
@@ -89,10 +93,13 @@ def update(
         stuck_since, stuck_until = state.stuck_since, end
     else:
         stuck_verdict, stuck_looks, stuck_since, stuck_until = verdict, 1, start, end
-    unanswered_since = None
+    unanswered_since, taken = None, taken or end
     if stuck_verdict is not None and budget_of(tolerance, stuck_verdict).both:
         before = state.unanswered_since if verdict is state.stuck_verdict else None
-        unanswered_since = before or end
+        unanswered_since = before or taken
+        stuck_until = taken
+    elif stuck_verdict is Verdict.ERROR and (start == end or not here):
+        stuck_until = taken
     return CheckState(
         verdict=verdict,
         why=judgement.why[:WHY_LIMIT],

@@ -286,6 +286,7 @@ def _judged(
             check.tolerance,
             start=window.start,
             end=window.end,
+            taken=None if draft.of_older_rules else draft.latest,
             here=here,
         )
         draft.note(

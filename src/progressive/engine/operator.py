@@ -120,12 +120,7 @@ def _resume(draft: Draft, event: Resume) -> str | None:
     draft.progress = evolve(draft.progress, causes=causes, waived=waived)
     if causes:
         return None
-    draft.evidence = evolve(
-        draft.evidence,
-        check_states=tuple(
-            reset_failures(check_state) for check_state in draft.evidence.check_states
-        ),
-    )
+    _reset_failures(draft)
     draft.routing = evolve(draft.routing, reasserted=False, drifts=(), attempts=0, retry_at=None)
     before = min(ZERO, draft.now - event.at) if draft.of_older_rules else ZERO
     draft.clocks = evolve(draft.clocks, stepped=before, unwatched=ZERO)
@@ -134,6 +129,16 @@ def _resume(draft: Draft, event: Resume) -> str | None:
     phase = Phase.PROGRESSING if draft.routing.ownership_confirmed else Phase.PENDING
     enter_phase(draft, phase, f"resumed: {event.why}", by=event.by)
     return None
+
+
+def _reset_failures(draft: Draft) -> None:
+    """Clear the failures of all checks, and what is known of requests that were missing."""
+    evidence = draft.evidence
+    draft.evidence = evolve(
+        evidence,
+        check_states=tuple(map(reset_failures, evidence.check_states)),
+        series=tuple(evolve(state, split=None) for state in evidence.series),
+    )
 
 
 def _unknown_waivers(draft: Draft, waive: tuple[str, ...], *others: str) -> str | None:
@@ -211,12 +216,7 @@ def _promote_now(draft: Draft, event: PromoteNow) -> str | None:
     draft.progress = evolve(
         draft.progress, waived=tuple(name for name in waived if name not in held), causes=()
     )
-    draft.evidence = evolve(
-        draft.evidence,
-        check_states=tuple(
-            reset_failures(check_state) for check_state in draft.evidence.check_states
-        ),
-    )
+    _reset_failures(draft)
     skipped = ", ".join(step.id for step in between) or "nothing"
     enter_phase(
         draft,

@@ -175,16 +175,19 @@ def _begin_and_save(plan: Plan, release: Release, id: str, ports: Ports) -> Roll
 def _cancel_retirement(
     store: Store, clock: Callable[[], datetime], release: Release, id: str
 ) -> None:
-    """Cancel the removal of a version that this release needs.
+    """Cancel the removal of a version that this release needs, or in whose place it has another:
+    a fleet removes what runs there.
 
     `ConflictError` if the fleet was asked to remove it already.
     """
     last = store.last(release.service)
-    if last is None or last.over or _removed(last) not in release.versions.values():
+    if last is None or last.over or (removed := _removed(last)) is None:
+        return
+    if removed.backend not in (version.backend for version in release.versions.values()):
         return
     if last.final and last.progress.retirement is not Retirement.DUE:
         raise _being_removed(last)
-    abort = Abort(at=clock(), by="start", why=f"{id} goes to {_removed(last)}")
+    abort = Abort(at=clock(), by="start", why=f"{id} needs the place of {removed}")
     kept = submit(store, last.id, abort).rollout
     if kept.progress.retirement is not Retirement.NONE:  # its driver was quicker
         raise _being_removed(last)

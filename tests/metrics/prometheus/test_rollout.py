@@ -178,6 +178,20 @@ def test_several_processes_behind_one_target_are_named_before_anything_is_raised
 
 
 @rule("R13")
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("stays", [False, True], ids=["one sample", "from then on"])
+def test_one_fall_that_is_no_restart_costs_nobody_a_rollout(version: str, stays: bool) -> None:
+    """The looks around it have no answer; what begins later is counted by itself."""
+    for fell in range(315, 600, 75):
+
+        def shown(of: str, second: int, fell: int = fell) -> dict[str, int]:
+            odd = of == version and (second >= fell if stays else second == fell)
+            return {"200": 10 * (second + 600) - 4 * (fell + 600) * odd, "500": 1}
+
+        assert told(shown).exit_code == 0
+
+
+@rule("R13")
 def test_a_zero_at_the_creation_of_the_candidates_counters_is_none_of_its_requests() -> None:
     """Its job is first scraped when the rollout begins, with the errors of its first minutes."""
 

@@ -138,8 +138,8 @@ class Line:
         """
         rows = tuple(row for row in self.samples if row[0] <= end)
         last = None if rows and rows[0][0] <= start else self.base
-        refuse_several_writers(self.name, rows, self.scrape)
-        _refuse_doubtful_falls(self.name, last, rows)
+        refuse_several_writers(self.name, rows, self.scrape, start=start)
+        _refuse_doubtful_falls(self.name, last, rows, start)
         rose = None if last is None else tuple(0 for _ in last)
         for moment, counts in rows:
             if last is not None and _dips(last, counts):
@@ -174,13 +174,14 @@ def _dips(old: Sequence[int], new: Sequence[int]) -> bool:
 
 
 def refuse_several_writers(
-    name: str, rows: Sequence[Row], scrape: int | None, since: int = 0
+    name: str, rows: Sequence[Row], scrape: int | None, since: int = 0, *, start: int = 0
 ) -> None:
-    """Raise `Misread` for samples that are not those of one counter.
+    """Raise `Misread` for samples that are not those of one counter, in a window from ``start`` on.
 
     Which of several processes answers is chance: of two, one look in seven at ten samples has no
     more falls than a restart makes, one in thousands at `SIGHT` of them. So what is older is looked
-    at as well; but that two servers wrote something before ``since`` is over.
+    at as well; but that two servers wrote something before ``since`` is over, and so is one sample
+    of another process where the counter was back by ``start``.
     """
     falls = [i for i in range(1, len(rows)) if _fell(rows[i - 1][1], rows[i][1])]
     if not falls:
@@ -203,8 +204,9 @@ def refuse_several_writers(
     many = len(falls) * _TENTH > len(rows) and (
         len(falls) >= _SEVERAL or (len(falls) > 1 and any(_comes_back(rows, i) for i in falls))
     )
-    backs = {back for i in falls if (back := _back(rows, i)) is not None}
-    if many or any(_jumps(rows, i, backs) for i in falls):
+    backs = {i: back for i in falls if (back := _back(rows, i)) is not None}
+    jumps = [rows[backs[i]][0] for i in backs if _jumps(rows, i, set(backs.values()))]
+    if many or len(jumps) > 1 or any(at > start for at in jumps):
         raise Misread(
             f"{name} falls in {len(falls)} of its {len(rows)} samples, which no restart explains: "
             "several processes behind one target, or several servers, write it in turn (give each "
@@ -261,9 +263,11 @@ def _speeds(rows: Sequence[Row]) -> Iterator[tuple[int, float]]:
             highest = 0 if after[1][-1] >= highest else highest
 
 
-def _refuse_doubtful_falls(name: str, base: Sequence[int] | None, rows: Sequence[Row]) -> None:
+def _refuse_doubtful_falls(
+    name: str, base: Sequence[int] | None, rows: Sequence[Row], start: int
+) -> None:
     """Raise `Unusable` for a small fall that may be a restart, or that lasts; and for one to half
-    or more that no restart reaches in the time.
+    or more that no restart reaches in the time, unless it counted on from there by ``start``.
     """
     last, since = base, None
     for i, (_, counts) in enumerate(rows):
@@ -273,7 +277,8 @@ def _refuse_doubtful_falls(name: str, base: Sequence[int] | None, rows: Sequence
         # From a base to the first sample is a gap of unknown length, in which anything may come.
         high = i > 0 and counts[-1] > _FEW and _too_many(rows, i, {i}, counts[-1])
         if not _dips(last, counts):
-            if high and counts[-1] * 2 >= last[-1]:
+            over = rows[min(i + 1, len(rows) - 1)][0] <= start
+            if high and counts[-1] * 2 >= last[-1] and not over:
                 raise Unusable(
                     f"{name} fell from {last[-1]} to {counts[-1]}, but so many did not come since "
                     "the sample before: it did not start again, another process or server wrote "

@@ -196,7 +196,7 @@ def _refuse_several_writers(
     names = [asking.names(version) for version in asking.versions.values()]
     for each in told:
         if any(one.has(each, of) for one in selected for of in names):
-            refuse_several_writers(each.name, each.rows, asking.scrape, since)
+            refuse_several_writers(each.name, each.rows, asking.scrape, since, start=asking.start)
 
 
 def _of_one(
