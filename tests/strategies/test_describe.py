@@ -66,3 +66,14 @@ def test_the_latest_is_cut_at_the_whole_s_deadline() -> None:
 
     assert described.latest == hours(11) + minutes(5)
     assert all(step.latest <= described.latest for step in described.steps)
+
+
+def test_what_becomes_of_the_version_without_traffic_is_described() -> None:
+    both = canary(retire_after=hours(2), remove_candidate_after=minutes(30)).describe()
+    bad = canary(remove_candidate_after=minutes(30)).describe()
+    neither = canary().describe()
+
+    back = "; after a way back the candidate is removed after 30 min"
+    assert both.then == f"the old version is removed after 2 h{back}"
+    assert bad.then == f"the old version stays{back}"
+    assert neither.then == "the old version stays"
