@@ -30,6 +30,7 @@ from progressive.analysis.split import Split
 from progressive.model import Counts, Measurement, NoData
 from progressive.model.traffic import Match, Track, Traffic
 from progressive.rollout.commands import Measure
+from progressive.rollout.events import Event
 from progressive.steps import Bake, SetWeight
 
 LATENCY = Metric("latency", kind="latency")
@@ -100,6 +101,42 @@ def test_nothing_is_raised_from_the_first_such_look_on_and_a_short_one_costs_tim
         world.tick()
         world.now = world.rollout.wake_at or world.now
     assert world.candidate == percent(5)
+    world.arrives = 1.0
+
+    assert world.until_phase(Phase.PROMOTED).phase is Phase.PROMOTED
+
+
+@attrs.define(kw_only=True)
+class Flapping(Ejected):
+    """Of whose looks only some are answered."""
+
+    every: int = 0
+
+    def _measure(self, command: Measure) -> Event:
+        self.silent = bool(self.every) and len(self.answers) % self.every == 0
+        return Ejected._measure(self, command)
+
+
+@rule("R16")
+@pytest.mark.parametrize("every", [2, 3, 4])
+def test_missing_and_unanswered_looks_in_turn_are_one_run(every: int) -> None:
+    world = Flapping(strategy=canary(checks=[NoWorse(ERRORS), AT_FULL])).until_weight(5)
+    assert isinstance(world, Flapping)
+    world.every, world.arrives, world.bad, began = every, 0.1, 0.0, world.now
+    world.until_phase(Phase.ROLLED_BACK)
+
+    assert minutes(1) < world.now - began <= minutes(3)
+
+
+def test_runs_that_are_tolerated_differently_are_two() -> None:
+    patient = Tolerance(no_answer=Budget(looks=90, then=Action.ROLL_BACK))
+    checks = [NoWorse(ERRORS, tolerance=patient), AT_FULL]
+    world = Flapping(strategy=canary(checks=checks)).until_weight(5)
+    assert isinstance(world, Flapping)
+    world.every, world.arrives = 1, 0.1
+    world.until(lambda world: sum(n.verdict == "error" for n in world.said("judged")) > 20)
+    world.every = 0
+    world.tick()
     world.arrives = 1.0
 
     assert world.until_phase(Phase.PROMOTED).phase is Phase.PROMOTED

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -111,6 +112,33 @@ def test_to_supersede_goes_through_a_verified_0_percent_first() -> None:
     assert (rollout.id, rollout.phase) == ("shop-v3", Phase.PENDING)
     assert (stored(ports, "shop-v2").phase, ports.router.traffic) == (Phase.ROLLED_BACK, Traffic())
     assert stored(ports, "shop-v2").progress.reason == "aborted: superseded by shop-v3"
+
+
+@pytest.mark.parametrize("after", [seconds(1), minutes(5), hours(24)], ids=str)
+@pytest.mark.parametrize("candidate", ["v2", "v3"])
+def test_one_whose_candidate_is_to_be_removed_is_superseded_as_soon(
+    after: timedelta, candidate: str
+) -> None:
+    ports, clock = world()
+    fleet = MemoryFleet()
+    ports = attrs.evolve(ports, fleet=fleet)
+    removing = attrs.evolve(CANARY, remove_candidate_after=after)
+    start(removing, RELEASE, id="shop-v2", ports=ports)
+    while ports.router.traffic == Traffic():
+        clock.until(tick("shop-v2", ports).wake_at or clock())
+    began = clock()
+    following = attrs.evolve(RELEASE, candidate=Version(candidate))
+    rollout = start(
+        CANARY,
+        following,
+        id="next",
+        ports=ports,
+        if_running=IfRunning.SUPERSEDE,
+        sleep=lambda s: clock.advance(seconds(s)),
+    )
+
+    assert clock() - began <= seconds(30)
+    assert (rollout.phase, fleet.retired) == (Phase.PENDING, [])
 
 
 def test_one_that_somebody_drives_is_superseded_by_telling_that_one() -> None:

@@ -74,7 +74,7 @@ def update(
     as a pass at this weight; a failure counts in any traffic.
     """
     verdict = judgement.verdict
-    failing, passing = verdict is Verdict.FAIL, verdict is Verdict.PASS
+    failing, passing, goes_on = verdict is Verdict.FAIL, verdict is Verdict.PASS, False
     failures, consecutive_failures = state.failures, state.consecutive_failures
     if failing:
         failures, consecutive_failures = failures + 1, consecutive_failures + 1
@@ -88,14 +88,14 @@ def update(
     pooling = verdict is Verdict.NO_DATA and not judgement.starved
     if failing or passing or pooling:
         stuck_verdict, stuck_looks, stuck_since, stuck_until = None, 0, None, None
-    elif verdict is state.stuck_verdict:
+    elif goes_on := _goes_on(state.stuck_verdict, verdict, tolerance):
         stuck_verdict, stuck_looks = verdict, state.stuck_looks + 1
         stuck_since, stuck_until = state.stuck_since, end
     else:
         stuck_verdict, stuck_looks, stuck_since, stuck_until = verdict, 1, start, end
     unanswered_since, taken = None, taken or end
     if stuck_verdict is not None and budget_of(tolerance, stuck_verdict).both:
-        before = state.unanswered_since if verdict is state.stuck_verdict else None
+        before = state.unanswered_since if goes_on else None
         unanswered_since = before or taken
         stuck_until = taken
     elif stuck_verdict is Verdict.ERROR and (start == end or not here):
@@ -116,6 +116,16 @@ def update(
         stuck_until=stuck_until,
         unanswered_since=unanswered_since,
         memory=memory,
+    )
+
+
+def _goes_on(before: Verdict | None, verdict: Verdict, tolerance: Tolerance) -> bool:
+    """Return whether a run of looks goes on. One of unanswered looks does so in missing ones, and
+    the other way round, where the same is tolerated of both.
+    """
+    blind = (Verdict.ERROR, Verdict.MISSING)
+    return verdict is before or (
+        before in blind and verdict in blind and tolerance.no_answer == tolerance.missing
     )
 
 

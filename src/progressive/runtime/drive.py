@@ -34,10 +34,12 @@ __all__ = [
     "arun",
     "asubmit",
     "atick",
+    "atry_load",
     "iterate",
     "run",
     "submit",
     "tick",
+    "try_load",
 ]
 
 
@@ -359,7 +361,7 @@ def iterate(
                 return
             for nap in drive.naps(decision):
                 sleep(nap)
-                if drive.should_reload and drive.take_newer(_try_load(ports, drive.rollout.id)):
+                if drive.should_reload and drive.take_newer(try_load(ports, drive.rollout.id)):
                     break
 
 
@@ -390,12 +392,12 @@ async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decisi
             for nap in drive.naps(decision):
                 await asyncio.sleep(nap)
                 if drive.should_reload and drive.take_newer(
-                    await _atry_load(ports, drive.rollout.id)
+                    await atry_load(ports, drive.rollout.id)
                 ):
                     break
 
 
-def _try_load(ports: Ports, id: str) -> Rollout | None:
+def try_load(ports: Ports, id: str) -> Rollout | None:
     """Return the stored rollout; None if there is none, or it can't be read in time."""
     try:
         return call_within(partial(_stored, ports, id), ports.timeout.total_seconds())
@@ -403,8 +405,8 @@ def _try_load(ports: Ports, id: str) -> Rollout | None:
         return None
 
 
-async def _atry_load(ports: Ports, id: str) -> Rollout | None:
-    """`_try_load` for asyncio."""
+async def atry_load(ports: Ports, id: str) -> Rollout | None:
+    """`try_load` for asyncio."""
     try:
         return await acall_within(partial(_stored, ports, id), ports.timeout.total_seconds())
     except TimeoutError:
@@ -486,7 +488,7 @@ def _roll_back_after_interrupt(rollout: Rollout, ports: Ports) -> Rollout:
 
     It goes on from ``rollout`` if the store can't give a newer one.
     """
-    stored = _try_load(ports, rollout.id) if ports.store is not None else None
+    stored = try_load(ports, rollout.id) if ports.store is not None else None
     drive = _Drive(stored or rollout, ports)
     events: tuple[Event, ...] = (
         Abort(at=ports.clock(), by="interrupt", why="the driver was interrupted"),

@@ -20,7 +20,7 @@ from progressive.rollout.phases import Retirement
 from progressive.rollout.state import Rollout, begin
 
 from .dispatch import problems
-from .drive import aiterate, iterate, submit
+from .drive import aiterate, atry_load, iterate, submit, try_load
 from .threads import call_in_thread
 
 __all__ = ["IfRunning", "astart", "start"]
@@ -77,8 +77,9 @@ def start(
         if if_running is IfRunning.SUPERSEDE:
             _abort(ports, other, id)
             with suppress(ConflictError):  # somebody else drives it, and has the abort by now
-                for _ in iterate(other.id, ports, sleep=sleep):
-                    if ports.clock() >= end:
+                for decision in iterate(other.id, ports, sleep=sleep):
+                    stored = try_load(ports, other.id) if decision.rollout.final else None
+                    if ports.clock() >= end or _has_ended(stored):
                         break
         while _still_active(ports, other, end, if_running):
             sleep(LOOK)
@@ -103,8 +104,9 @@ async def astart(
         if if_running is IfRunning.SUPERSEDE:
             await call_in_thread(_abort, ports, other, id)
             with suppress(ConflictError):
-                async for _ in aiterate(other.id, ports):
-                    if ports.clock() >= end:
+                async for decision in aiterate(other.id, ports):
+                    stored = await atry_load(ports, other.id) if decision.rollout.final else None
+                    if ports.clock() >= end or _has_ended(stored):
                         break
         while await call_in_thread(  # noqa: ASYNC110 - it ends in a store, not here
             _still_active, ports, other, end, if_running
@@ -148,6 +150,13 @@ def _active(ports: Ports, release: Release, id: str, if_running: IfRunning) -> R
 def _abort(ports: Ports, other: Rollout, id: str) -> None:
     assert ports.store is not None  # the other one was loaded from it
     submit(ports.store, other.id, Abort(at=ports.clock(), by="start", why=f"superseded by {id}"))
+
+
+def _has_ended(stored: Rollout | None) -> bool:
+    """Return whether the store has the end of a rollout: it is driven no further, not to the
+    removal of a version that the next one may need.
+    """
+    return stored is not None and stored.final
 
 
 def _still_active(ports: Ports, other: Rollout, end: datetime, if_running: IfRunning) -> bool:
