@@ -206,7 +206,7 @@ CASES: Final = (
         victoria_metrics=20,
         here=120,
         rate=20,
-        because="all that came since they were seen last, within an hour; a rate begins with the "
+        because="all that came since they were seen last, within a day; a rate begins with the "
         "first sample",
         over=30,
     ),

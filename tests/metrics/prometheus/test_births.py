@@ -218,3 +218,31 @@ def test_two_instances_that_get_the_same_are_two(world: World) -> None:
         tell(world, second + 0.4, 10 * second + 64, instance="b:80")
 
     assert of(world, "v1", RATIO, ERRORS, 0, 8) == Counts(events=0, trials=160)
+
+
+@pytest.mark.parametrize("hours", [2, 20])
+def test_a_series_that_was_away_for_hours_goes_on_from_where_it_was(
+    world: World, hours: int
+) -> None:
+    """Its job was scraped all the time, at another target: so it would seem to be born."""
+    for second in range(-hours * 3600, 9, 60):
+        world.scrape(second, "b:80", _200=10_000)
+    for second in range(-20, 9):
+        world.scrape(second, "b:80", _200=10_000)
+    for second in range(-hours * 3600, -hours * 3600 + 9):
+        world.scrape(second, "a:80", _200=900)
+    for second in range(3, 9):
+        world.scrape(second, "a:80", _200=1000 + second)
+    look = world.look(0, 8)
+
+    assert look.of(Track.STABLE) == Counts(events=0, trials=108)
+    assert look.query.count("[24h]") == 1
+
+
+def test_a_series_that_was_born_is_looked_for_and_counts_as_a_whole(world: World) -> None:
+    for second in range(-20, 9):
+        world.scrape(second, "b:80", _200=10_000)
+        if second > 3:
+            world.scrape(second, "a:80", _200=50 + second)
+
+    assert world.stable(0, 8) == Counts(events=0, trials=58)

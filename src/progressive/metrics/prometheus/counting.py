@@ -71,7 +71,7 @@ _ODD: Final = 5
 them is a gauge, or counts in fractions.
 """
 
-_FEW: Final = 10
+FEW: Final = 10
 """Counts up to here decide no verdict, so they are read the usual way where there are two."""
 
 _FASTER: Final = 2
@@ -226,7 +226,7 @@ def _back(rows: Sequence[Row], fall: int) -> int | None:
 
 def _comes_back(rows: Sequence[Row], fall: int) -> bool:
     """Did it fall from more than a few by an eighth or more, and come back?"""
-    return rows[fall - 1][1][-1] > _FEW and _back(rows, fall) is not None
+    return rows[fall - 1][1][-1] > FEW and _back(rows, fall) is not None
 
 
 def _jumps(rows: Sequence[Row], fall: int, backs: set[int]) -> bool:
@@ -236,7 +236,7 @@ def _jumps(rows: Sequence[Row], fall: int, backs: set[int]) -> bool:
     back, height, without = _back(rows, fall), rows[fall][1][-1], {fall, *backs}
     return (
         back is not None
-        and height > _FEW
+        and height > FEW
         and _too_many(rows, fall, without, height)
         and _too_many(rows, back, without, rows[back][1][-1] - rows[back - 1][1][-1])
     )
@@ -275,7 +275,7 @@ def _refuse_doubtful_falls(
             last, since = counts, None
             continue
         # From a base to the first sample is a gap of unknown length, in which anything may come.
-        high = i > 0 and counts[-1] > _FEW and _too_many(rows, i, {i}, counts[-1])
+        high = i > 0 and counts[-1] > FEW and _too_many(rows, i, {i}, counts[-1])
         if not _dips(last, counts):
             over = rows[min(i + 1, len(rows) - 1)][0] <= start
             if high and counts[-1] * 2 >= last[-1] and not over:
@@ -288,7 +288,7 @@ def _refuse_doubtful_falls(
             continue
         first, since = since is None, i if since is None else since
         lasts = i - since >= MISSED
-        doubtful = first and counts[-1] > _FEW and not high
+        doubtful = first and counts[-1] > FEW and not high
         if lasts or doubtful:
             raise Unusable(
                 f"{name} fell from {last[-1]} to {counts[-1]}, by less than an eighth"

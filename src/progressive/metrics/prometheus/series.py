@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from .counting import MISSED, Line, Unusable
+from .counting import FEW, MISSED, Line, Unusable
 
 __all__ = ["MISSED", "Labels", "Line", "Series", "Unusable", "Watch"]
 
@@ -146,6 +146,17 @@ class Watch:
         first = series.samples[0][0]
         target = self.since.get((series.job, series.instance), first) if series.instance else first
         return target < first or self.since.get((series.job,), first) <= first - self.missing
+
+    def whole(self, begun: Iterable[Series]) -> tuple[Series, ...]:
+        """Those whose first sample would count as a whole, and is more than a few."""
+        return tuple(
+            each
+            for each in begun
+            if not each.spread
+            and each.key not in self.earlier
+            and each.samples[0][1] > FEW
+            and self._born(each)
+        )
 
     def base(self, series: Series) -> int | None:
         """What it showed at the start of the window; None if nobody knows."""

@@ -37,6 +37,12 @@ in it. Longer than a target is unreachable without anybody noticing; not so long
 all the day's releases are in the answer.
 """
 
+_DAY: Final = "24h"
+"""How far back series are looked for, one by one, whose first sample would count as a whole."""
+
+_ONE_BY_ONE: Final = 60
+"""So many of these at most: a query has a length, and a server its limits."""
+
 
 @attrs.frozen(kw_only=True)
 class Asking:
@@ -169,6 +175,9 @@ def around(
         last = yield from asking.ask(f"last_over_time({which}[{_MEMORY}]){jobs_too}", asking.start)
         before = spread_series_of(last, like=series) if spread else series_of(last)
         watch = watch.founded(before)
+        if older := " or ".join(map(_last_of_a_day, watch.whole(begun)[:_ONE_BY_ONE])):
+            found = yield from asking.ask(older, asking.start)
+            watch = watch.founded((*before, *series_of(found)))
     mine = {}
     for track, version in asking.versions.items():
         mine[track], watch = _of_one(selected, asking.names(version), watch)
@@ -230,6 +239,11 @@ def _native(
         for track in absent
         if any(whole.has(each, asking.names(asking.versions[track])) for each in found)
     }
+
+
+def _last_of_a_day(series: Series) -> str:
+    labels = [pair for pair in series.key if pair[0] != "__name__"]
+    return f"last_over_time({promql.selector([series.name], labels)}[{_DAY}])"
 
 
 def _jobs(series: Iterable[Series]) -> str:
