@@ -81,7 +81,8 @@ def test_no_more_is_credited_than_has_passed_while_the_furthest_clock_comes(
             more, readings = credited(readings, real + timedelta(seconds=offset), PATIENCE)
             credit += more
 
-        assert credit == real - START
+        lost = timedelta(seconds=max(ahead) + 1 + 2 * max(passed for _, passed in moves))
+        assert real - START - lost <= credit <= real - START
 
 
 @given(moves=st.lists(st.integers(1, 400), max_size=60), back=st.integers(1, 9_000))
@@ -99,6 +100,17 @@ def test_a_clock_that_was_set_back_goes_on_at_its_own_pace(moves: list[int], bac
     assert timedelta() <= lost <= PATIENCE + 3 * longest, "until the old reading is given up"
 
 
+def test_what_a_clock_that_is_ahead_was_credited_is_taken_back_when_the_slower_one_comes() -> None:
+    readings: tuple[Reading, ...] = (Reading(at=START),)
+    credits = []
+    for now in (30, 60 + 300, 90, 120 + 300, 150, 180 + 300):
+        credit, readings = credited(readings, START + timedelta(seconds=now), PATIENCE)
+        credits.append(credit)
+
+    assert sum(credits, timedelta()) == seconds(150), "one interval less than has passed"
+    assert [credit >= timedelta() for credit in credits] == [True, True, False, True, True, True]
+
+
 # --------------------------------------------------------------------------------- drivers in turn
 
 
@@ -114,14 +126,15 @@ def test_a_pause_is_as_long_as_it_says(ahead: timedelta) -> None:
 
 @rule("R28")
 @pytest.mark.parametrize("ahead", AHEAD[:4], ids=str)
-def test_a_driver_that_is_ahead_and_comes_second_counts_once_as_one_that_was_away(
+def test_a_driver_that_is_ahead_and_comes_second_is_found_out_by_the_next(
     ahead: timedelta,
 ) -> None:
+    """Its first reading counts as time, as the other one may have been away; but not for long."""
     world = paused(minutes(30))
     took = in_turn(world, timedelta(), ahead)
 
     assert world.phase is Phase.PROMOTED, world.rollout
-    assert minutes(30) - ahead <= took <= minutes(37)
+    assert minutes(30) - seconds(5) <= took <= minutes(37)
 
 
 @rule("R28")

@@ -919,6 +919,7 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "split": lambda s: any(each.get("split", {}).get("stable") for each in _series(s)),
     "missing": lambda s: any(each.get("split", {}).get("missing") for each in _series(s)),
     "refused": lambda s: any(each.get("refused") for each in _series(s)),
+    "far-ahead": lambda s: any(each.get("before") for each in s["clocks"].get("readings", ())),
     "two-clocks": lambda s: (
         _phase(s) == "progressing"
         and any(each.get("credited") for each in s["clocks"].get("readings", ()))

@@ -54,7 +54,7 @@ def pass_time(draft: Draft) -> None:
         )
         draft.progress = evolve(draft.progress, causes=causes)
         if not any(cause.person for cause in causes):
-            ran += elapsed - unwatched
+            ran += max(ZERO, elapsed - unwatched)
     else:
         stepped = max(ZERO, stepped + running)  # negative in states of older versions
         if phase is Phase.PROGRESSING and draft.plan.steps[draft.progress.step].approval is None:
@@ -70,11 +70,11 @@ def pass_time(draft: Draft) -> None:
         now=now,
         since=None,
         stepped=stepped,
-        unwatched=clocks.unwatched + (unwatched if phase is not Phase.HELD else ZERO),
+        unwatched=max(ZERO, clocks.unwatched + (unwatched if phase is not Phase.HELD else ZERO)),
         gap=clocks.gap or gap,
         ran=ran,
-        unreadable=clocks.unreadable + known if unanswered else clocks.unreadable,
-        astray=clocks.astray + known if astray else ZERO,
+        unreadable=max(ZERO, clocks.unreadable + known) if unanswered else clocks.unreadable,
+        astray=max(ZERO, clocks.astray + known) if astray else ZERO,
         escalated=clocks.escalated if astray or not clocks.astray else ZERO,
     )
     if _furthest_clock_is_gone(draft):
@@ -110,7 +110,8 @@ def _watched(draft: Draft, passed: timedelta) -> tuple[timedelta, timedelta, boo
         return passed, ZERO, False
     begun = now if clocks.ticked is None else min(max(clocks.since or clocks.now, clocks.now), now)
     elapsed = min(passed, now - begun)
-    unwatched = max(ZERO, elapsed - draft.plan.watch_every)
+    # What is taken back was not watched either.
+    unwatched = elapsed if elapsed < ZERO else max(ZERO, elapsed - draft.plan.watch_every)
     return elapsed, unwatched, passed > draft.plan.read_every + ON_TIME
 
 

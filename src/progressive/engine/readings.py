@@ -6,7 +6,8 @@ reading beyond one of them is of that clock, as far as one can see, and one belo
 a clock that is slower still. Only what lies beyond the furthest reading has passed. A clock that
 does not come again is gone; from then on a slower one counts, and what that has counted is taken
 off should the other one come after all. A clock that is further than all before can't be told from
-a driver that was away, so its first reading counts as time that has passed.
+a driver that was away, so its first reading counts as time that has passed; should the slower one
+come next, it is known which of the two it was, and what was credited too much is taken back.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ def credited(
 ) -> tuple[timedelta, tuple[Reading, ...]]:
     """Return how much time has passed when a clock shows ``now``, and the readings from then on.
 
-    ``patience``: after so much (exclusive) on slower clocks a clock is gone. What has passed is
-    never negative; for one clock that only goes forward, it is what that has moved.
+    ``patience``: after so much (exclusive) on slower clocks a clock is gone. For one clock that
+    only goes forward, it is what that has moved; negative only when something is taken back.
     """
+    if (taken_back := _found_out(readings, now)) is not None:
+        return taken_back
     moved = passed = timedelta()
     slower = len(readings)
     for place, reading in enumerate(readings):
@@ -45,7 +48,23 @@ def credited(
         evolve(each, away=each.away + min(moved, patience), credited=each.credited + passed)
         for each in further
     )
-    return passed, (*kept, Reading(at=now))[-_CLOCKS:]
+    several = len(readings) > 1 or slower > 0 or any(each.several for each in readings)
+    before = readings[0].at if moved > patience and not several else None
+    new = Reading(at=now, before=before, several=several)
+    return passed, (*kept, new)[-_CLOCKS:]
+
+
+def _found_out(
+    readings: tuple[Reading, ...], now: datetime
+) -> tuple[timedelta, tuple[Reading, ...]] | None:
+    """Return what `credited` does where the only clock that was known comes after one that is far
+    ahead of it: between its two readings has passed what it has moved, and no more.
+    """
+    ahead = readings[-1] if readings else None
+    if ahead is None or ahead.before is None or not ahead.before <= now < ahead.at:
+        return None
+    told = evolve(ahead, before=None, credited=now - ahead.before, several=True)
+    return now - ahead.at, (told, Reading(at=now, several=True))
 
 
 def furthest(readings: tuple[Reading, ...], now: datetime, patience: timedelta) -> datetime:

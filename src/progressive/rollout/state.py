@@ -245,12 +245,15 @@ class Instances:
 @attrs.frozen(kw_only=True)
 class Reading:
     """The furthest reading of one clock, how long it is ``away`` by slower ones, and how much of
-    that was ``credited``.
+    that was ``credited``. ``before``: the last reading before, if that is far behind and of the
+    only clock that was known; ``several``: whether more than one is.
     """
 
     at: datetime
     away: timedelta = timedelta()
     credited: timedelta = timedelta()
+    before: datetime | None = None
+    several: bool = False
 
 
 @attrs.frozen(kw_only=True)
