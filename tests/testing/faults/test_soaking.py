@@ -16,6 +16,7 @@ from progressive import (
     Match,
     Metric,
     NotYet,
+    NoWorse,
     Phase,
     Resume,
     Stop,
@@ -89,6 +90,20 @@ def test_without_a_fault_every_seed_is_promoted(strategy: Canary | BlueGreen) ->
     found = soak(strategy, seeds=range(8), faults=())
 
     assert (found.ok, found.ended) == (True, ((Phase.PROMOTED, 8),))
+
+
+def test_who_edits_after_a_way_back_breaks_no_promise_of_ours() -> None:
+    """The candidate is to be removed, so it is ticked for a while yet, and writes nothing."""
+    strategy = Canary(
+        weights=percents(5, 50, 100),
+        bake=minutes(2),
+        checks=[Limit(ERRORS, at_most=percent(2)), NoWorse(ERRORS)],
+        interval=seconds(30),
+        remove_candidate_after=minutes(7),
+    )
+    soaked = soak(strategy, seeds=[7026, 7038, 7042, 7051])
+
+    assert soaked.ok, soaked
 
 
 def test_the_same_seed_is_the_same_run() -> None:

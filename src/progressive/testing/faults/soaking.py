@@ -382,8 +382,10 @@ def _one_fault(rng: random.Random, enabled: set[str], world: FaultWorld) -> None
         world.now -= rng.choice((seconds(45), minutes(60)))
     if "clock_forward" in enabled and rng.random() < 0.5:
         world.now += rng.choice((seconds(45), hours(1)))
-    if "edit" in enabled:
-        world.edit(rng.choice((0, 1, 5, 50, 100)))
+    weight = rng.choice((0, 1, 5, 50, 100)) if "edit" in enabled else None
+    # After a way back nothing is written any more, while the candidate is to be removed.
+    if weight is not None and world.phase is not Phase.ROLLED_BACK:
+        world.edit(weight)
     if "edit_and_revert" in enabled:
         before = world.candidate
         world.edit(100)
