@@ -118,6 +118,16 @@ def test_a_read_that_is_never_answered_ends_at_the_deadline_and_says_who_was_ask
     assert str(error) == "Toy at nowhere: look: the line is dead"
 
 
+def test_a_last_try_that_is_cut_short_does_not_hide_what_the_system_had_said(run: Run) -> None:
+    said = Fault(Failure.TRANSIENT, "answered 500: the disk is full", answered=True)
+    error = failing(run, Scripted([said, gone(Failure.TRANSIENT)]), asking(READ))
+
+    assert str(error) == "Toy at nowhere: look: answered 500: the disk is full"
+    again = Fault(Failure.TRANSIENT, "answered 503: busy", answered=True)
+    error = failing(run, Scripted([said, gone(Failure.TRANSIENT), again]), asking(READ))
+    assert str(error) == "Toy at nowhere: look: answered 503: busy"
+
+
 @pytest.mark.parametrize("failure", [Failure.PERMANENT, Failure.CONFLICT, Failure.UNKNOWN])
 def test_only_what_may_succeed_later_is_asked_again(run: Run, failure: Failure) -> None:
     client = Scripted([gone(failure)])

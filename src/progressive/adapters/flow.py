@@ -90,10 +90,12 @@ class Fault:
 
     A value and not an exception, so that it carries nothing of a library with it. ``failure``: of a
     write, TRANSIENT and PERMANENT say that it was *not* done, UNKNOWN that it was sent.
+    ``answered``: whether ``why`` has the system's own words.
     """
 
     failure: Failure
     why: str
+    answered: bool = False
 
 
 Exchange: TypeAlias = Callable[[Q, float], Awaitable[A | Fault]]
@@ -220,15 +222,27 @@ class _Call(Generic[Q, A, T]):
 
     def retries(self) -> dict[str, Any]:
         """How tenacity shall treat this question; an outcome is a value, and the last one is handed
-        on as it is.
+        on as it is. But where the last try was cut short, what the system said before tells more.
         """
+        said: list[Fault] = []
+
+        def may_succeed_later(outcome: object) -> bool:
+            if isinstance(outcome, Fault) and outcome.answered:
+                said[:] = [outcome]
+            return isinstance(outcome, Fault) and outcome.failure is Failure.TRANSIENT
+
+        def last_word(state: tenacity.RetryCallState) -> object:
+            assert state.outcome is not None  # it is asked for after a try
+            outcome = state.outcome.result()
+            return said[0] if said and not outcome.answered else outcome
+
         once = self.question is not None and self.question.write
         left = self.ends - time.monotonic()
         return {
-            "retry": tenacity.retry_if_result(_may_succeed_later),
+            "retry": tenacity.retry_if_result(may_succeed_later),
             "stop": tenacity.stop_after_attempt(1) if once else tenacity.stop_before_delay(left),
             "wait": tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
-            "retry_error_callback": lambda state: state.outcome.result(),
+            "retry_error_callback": last_word,
         }
 
     def answered(self, outcome: A | Fault) -> None:
@@ -285,10 +299,6 @@ class _Call(Generic[Q, A, T]):
             unknown = f"{why}; it may have been done, so read before writing again"
             return self._client.error(unknown, failure=Failure.UNKNOWN)
         return self._client.error(why, failure=fault.failure)
-
-
-def _may_succeed_later(outcome: object) -> bool:
-    return isinstance(outcome, Fault) and outcome.failure is Failure.TRANSIENT
 
 
 class Adapter(ABC, Generic[Q, A]):

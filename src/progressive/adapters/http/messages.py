@@ -103,17 +103,19 @@ def judged(request: Request, response: Response, secrets: tuple[str, ...]) -> Re
     words = excerpt(_words(response), secrets)
     why = f"answered {status}" + (f": {words}" if words else "")
     if status in (409, 412):
-        return Fault(Failure.CONFLICT, why)
+        return Fault(Failure.CONFLICT, why, answered=True)
     if 300 <= status < 400:
         return Fault(
             Failure.PERMANENT,
             f"{why}; redirects are not followed, so give the address that it leads to",
         )
     if status in (401, 403):
-        return Fault(Failure.PERMANENT, f"{why}; check the credentials and what they allow")
+        return Fault(
+            Failure.PERMANENT, f"{why}; check the credentials and what they allow", answered=True
+        )
     if status >= 500 or status == 408:
-        return Fault(Failure.UNKNOWN if request.write else Failure.TRANSIENT, why)
-    return Fault(Failure.TRANSIENT if status in _LATER else Failure.PERMANENT, why)
+        return Fault(Failure.UNKNOWN if request.write else Failure.TRANSIENT, why, answered=True)
+    return Fault(Failure.TRANSIENT if status in _LATER else Failure.PERMANENT, why, answered=True)
 
 
 def _words(response: Response) -> str:
