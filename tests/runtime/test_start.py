@@ -141,6 +141,22 @@ def test_one_whose_candidate_is_to_be_removed_is_superseded_as_soon(
     assert (rollout.phase, fleet.retired) == (Phase.PENDING, [])
 
 
+def test_one_that_is_over_is_superseded_though_the_store_could_not_say_so_at_once(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr("progressive.runtime.start.try_load", lambda *_: None)
+    monkeypatch.setattr("progressive.runtime.start.atry_load", silent)
+    ports, _ = world()
+    running(ports)
+    rollout = colour.start(CANARY, OTHER, id="shop-v3", ports=ports, if_running=IfRunning.SUPERSEDE)
+
+    assert rollout.phase is Phase.PENDING
+    assert stored(ports, "shop-v2").phase is Phase.ROLLED_BACK
+
+
 def test_one_that_somebody_drives_is_superseded_by_telling_that_one() -> None:
     ports, clock = world()
     running(ports)
