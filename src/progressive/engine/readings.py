@@ -35,10 +35,10 @@ def credited(
     if (taken_back := _found_out(readings, now)) is not None:
         return taken_back
     moved = passed = timedelta()
-    slower = len(readings)
+    slower, last = len(readings), None
     for place, reading in enumerate(readings):
         if reading.at <= now:
-            moved, slower = now - reading.at, place
+            moved, slower, last = now - reading.at, place, reading.at
             passed = max(passed, moved - reading.credited)
             break
     further = readings[:slower]
@@ -49,7 +49,7 @@ def credited(
         for each in further
     )
     several = len(readings) > 1 or slower > 0 or any(each.several for each in readings)
-    before = readings[0].at if moved > patience and not several else None
+    before = last if moved > patience and not several else None
     new = Reading(at=now, before=before, several=several)
     return passed, (*kept, new)[-_CLOCKS:]
 
