@@ -19,6 +19,7 @@ STRATEGIES = (
         gates=["freeze"],
         retire_after=minutes(1),
     ),
+    canary(remove_candidate_after=minutes(7)),
 )
 """With and without everything that waits for somebody."""
 

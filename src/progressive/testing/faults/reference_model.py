@@ -134,6 +134,9 @@ class ReferenceModel:
 
 
 def _settled(rollout: Rollout) -> None:
+    ticked = rollout.clocks.ticked
+    if ticked is not None and ticked > rollout.clocks.now:
+        return  # the answer to a driver whose clock is behind: its own next tick is a later one
     again = decide(rollout, Tick(at=rollout.clocks.now))
     progress = again.rollout.progress
     if any(isinstance(command, Survey) for command in again.commands):
