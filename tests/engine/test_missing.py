@@ -29,8 +29,8 @@ from progressive import (
 from progressive.analysis.split import Split
 from progressive.model import Counts, Measurement, NoData
 from progressive.model.traffic import Match, Track, Traffic
-from progressive.rollout.commands import Measure
-from progressive.rollout.events import Event
+from progressive.rollout.commands import Command, Measure
+from progressive.rollout.events import Event, Inspected
 from progressive.steps import Bake, SetWeight
 
 LATENCY = Metric("latency", kind="latency")
@@ -196,6 +196,24 @@ def test_a_failure_stands_above_it() -> None:
     world.until_phase(Phase.ROLLED_BACK)
 
     assert "is above 2 %" in world.rollout.progress.reason
+
+
+@attrs.define(kw_only=True)
+class Sticky(Ejected):
+    """Behind a router that keeps a user where the first request went."""
+
+    def do(self, command: Command) -> Event:
+        event = Ejected.do(self, command)
+        return attrs.evolve(event, sticky=True) if isinstance(event, Inspected) else event
+
+
+def test_where_users_stay_on_a_version_requests_follow_late_and_none_is_missing() -> None:
+    world = Sticky(strategy=canary(checks=[NoWorse(ERRORS), AT_FULL]))
+    world.until_weight(5)
+    world.arrives = 0.3
+    world.until_phase(Phase.PROMOTED)
+
+    assert not any(note.verdict == "missing" for note in world.said("judged"))
 
 
 def test_who_only_observes_decides_nothing() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 from tests.support.rules import rule
-from tests.support.world import RELEASE, START, World, canary
+from tests.support.world import ERRORS, RELEASE, START, World, canary
 
 from progressive import (
     Limit,
@@ -33,6 +34,7 @@ from progressive.testing import (
     VirtualClock,
     steady,
 )
+from progressive.testing.doubles import ALL
 
 
 @rule("R11")
@@ -146,6 +148,16 @@ def test_a_stable_value_of_exactly_0_is_said_before_the_start() -> None:
     for level, said in ((0.0, True), (1.0, False)):
         world = Levels(strategy=strategy, level=level).until_weight(5)
         assert any("exactly 0" in note.why for note in world.said("unjudged")) is said
+
+
+@pytest.mark.parametrize("sticky", [False, True])
+def test_the_engine_knows_whether_users_stay_on_a_version(sticky: bool) -> None:
+    router = MemoryRouter(attrs.evolve(ALL, sticky=sticky))
+    script = ScriptedMetrics({ERRORS: steady(50)})
+    ports = Ports(router=router, metrics=[script], store=MemoryStore(), clock=VirtualClock())
+    start(canary(checks=[Limit(ERRORS, at_most=percent(2))]), RELEASE, id="r", ports=ports)
+
+    assert tick("r", ports).rollout.routing.sticky is sticky
 
 
 def test_what_does_not_reach_the_candidate_is_named_before_the_start() -> None:

@@ -135,7 +135,7 @@ class Played(World):
     preview: Measurement | None = None
     owned: bool = False
     readings: bool = False
-    reassert: bool = False
+    inspected: dict[str, Any] = attrs.field(factory=dict)
     buckets: dict[Track, tuple[float, ...]] = attrs.field(factory=dict)
     lines: list[str] = attrs.field(factory=list)
     states: list[str] = attrs.field(factory=list)
@@ -156,7 +156,7 @@ class Played(World):
         return attrs.evolve(World.served(self), **self.odd)
 
     def _inspect(self, command: Inspect) -> Event:
-        return attrs.evolve(World._inspect(self, command), reassert=self.reassert)
+        return attrs.evolve(World._inspect(self, command), **self.inspected)
 
     def _requests(self, track: Track) -> float:
         """By the weights alone, as when the transcripts were made."""
@@ -656,7 +656,7 @@ def owned_and_reasserted() -> Played:
     world = Played(
         strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1], watch_every=minutes(2)),
         owned=True,
-        reassert=True,
+        inspected={"reassert": True},
     )
     world.until_it_serves(20)
     world.forget()
@@ -710,6 +710,23 @@ def owned_by_two_clocks() -> Played:
         world.now += seconds(10)
         world.go_on()
     world.decided(Abort(at=world.now, by="eve", why="too slow"))
+    return world.until_over()
+
+
+def behind_a_sticky_router() -> Played:
+    """Users stay on their version, so that the candidate's requests come late."""
+    world = Played(
+        strategy=Canary(weights=percents(20, 100), checks=EVERYTHING[:1]),
+        owned=True,
+        readings=True,
+        inspected={"sticky": True},
+    )
+    world.until_it_serves(20)
+    world.idle = True
+    for _ in range(5):
+        world.now += seconds(30)
+        world.go_on()
+    world.idle = False
     return world.until_over()
 
 
@@ -797,6 +814,7 @@ TRANSCRIPTS = (
     owned,
     owned_and_reasserted,
     owned_by_two_clocks,
+    behind_a_sticky_router,
     canary_with_other_buckets,
 )
 
@@ -916,6 +934,7 @@ STATES: dict[str, Callable[[Any], Any]] = {
     "a-gap": lambda s: s["clocks"].get("gap") and s["clocks"].get("unwatched"),
     "began-with-a-word": lambda s: s["clocks"].get("since"),
     "reassert": lambda s: _phase(s) == "progressing" and s["routing"].get("reassert"),
+    "sticky": lambda s: s["routing"].get("sticky"),
     "split": lambda s: any(each.get("split", {}).get("stable") for each in _series(s)),
     "missing": lambda s: any(each.get("split", {}).get("missing") for each in _series(s)),
     "refused": lambda s: any(each.get("refused") for each in _series(s)),

@@ -103,8 +103,8 @@ class Tolerance:
       no data either, the step's deadline decides. MISSING is the verdict on any check of a metric
       that counts requests while the candidate has less than four fifths of those that its weight
       asks for, by more than chance; with ``then=Action.WAIT`` nobody looks for that, as where
-      stable is called beside the router, or where sessions are sticky: who came before a raise
-      stays on stable.
+      stable is called beside the router, or where sessions are sticky (who came before a raise
+      stays on stable) and the router's `Capabilities` do not say so.
 
     By default who can't see goes back soon: after the fourth unanswered or missing look in a row
     and no sooner than two minutes after the first. From the first one on nothing is raised.

@@ -202,7 +202,8 @@ def _accept(draft: Draft, series: Series, event: Measured) -> bool:
             _restart_evidence(draft, series)
         state = evolve(state, fingerprint=look.fingerprint)
     here, missing = tail is None and sure, None
-    if here and broken is None and not opening and any(map(_looks_for_missing, series.checks)):
+    splits = here and broken is None and not opening and not draft.routing.sticky
+    if splits and any(map(_looks_for_missing, series.checks)):
         split, missing = (state.split or Split()).after(look, draft.routing.last_verified)
         state = evolve(state, split=split)
     check_states = (

@@ -52,7 +52,13 @@ def inspected(draft: Draft, event: Inspected) -> None:
     if draft.progress.phase is not Phase.PENDING:
         draft.refuse(event, "preflight is over")
         return
-    draft.routing = evolve(draft.routing, inspected=True, undo=event.undo, reassert=event.reassert)
+    draft.routing = evolve(
+        draft.routing,
+        inspected=True,
+        undo=event.undo,
+        reassert=event.reassert,
+        sticky=event.sticky,
+    )
     if event.fleet:
         draft.instances = evolve(draft.instances, bound=True)
     for metric in event.callee:

@@ -195,7 +195,9 @@ class Capabilities:
     * ``baseline``: it can serve a baseline track.
     * ``matches``: it has header and cookie routes.
     * ``mirror``: it can mirror requests.
-    * ``sticky``: a user stays on the version that served the first request.
+    * ``sticky``: a user stays on the version that served the first request. The candidate's share
+      of the requests then follows its weight late, and none of them is taken for missing
+      (`Verdict.MISSING`).
     * ``compare_and_set``: the system refuses a write if the object changed since it was read.
     * ``marker``: its object can carry a `Marker`.
     * ``after_restart``: what to do when the marker is gone.

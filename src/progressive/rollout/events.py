@@ -39,6 +39,7 @@ class Inspected:
     * ``undo``: how to take all traffic back by hand.
     * ``fleet``: whether there is a fleet to survey.
     * ``reassert``: whether the router's `Capabilities.after_restart` is REASSERT.
+    * ``sticky``: whether the router's `Capabilities.sticky` is set.
     * ``callee``: the metrics that count on the version's own side, where none counts failures on
       the caller's.
     """
@@ -51,6 +52,7 @@ class Inspected:
     undo: str = ""
     fleet: bool = False
     reassert: bool = False
+    sticky: bool = False
     callee: tuple[str, ...] = attrs.field(
         default=(), converter=fields.strings, validator=fields.is_strings
     )

@@ -128,6 +128,7 @@ class Routing:
     * ``found``: the marker that stood there when this rollout claimed the router.
     * ``marked``: whether our marker stood on the router when it was last there.
     * ``reassert``: whether a marker that is gone is taken for a restart (`AfterRestart.REASSERT`).
+    * ``sticky``: whether users stay on a version, so that requests follow the weights late.
     """
 
     desired: Traffic = attrs.field(default=Traffic(), metadata=fields.stored_as("wanted"))
@@ -154,6 +155,7 @@ class Routing:
     found: Marker | None = None
     marked: bool = False
     reassert: bool = False
+    sticky: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -188,12 +188,14 @@ def _served(value: object) -> Served:
 
 def _inspect(command: Inspect, rollout: Rollout, ports: Ports) -> Call | Event:
     undo = getattr(ports.router, "undo", None)
+    can = _capabilities(ports)
     return Inspected(
         at=ports.clock(),
         problems=problems(rollout.plan, ports),
         undo=undo(rollout.release) if undo is not None else "",
         fleet=isinstance(ports.fleet, FleetSurvey | AsyncFleetSurvey),
-        reassert=_capabilities(ports).after_restart is AfterRestart.REASSERT,
+        reassert=can.after_restart is AfterRestart.REASSERT,
+        sticky=can.sticky,
         callee=_on_its_own_side(rollout.plan, ports),
     )
 

@@ -29,7 +29,6 @@ ALL = Capabilities(
     baseline=True,
     matches=True,
     mirror=True,
-    sticky=True,
     compare_and_set=True,
     marker=True,
 )
