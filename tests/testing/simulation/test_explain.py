@@ -20,6 +20,7 @@ from progressive import (
     Limit,
     Metric,
     NoWorse,
+    Revert,
     StrategyError,
     Tolerance,
     Track,
@@ -34,6 +35,7 @@ from progressive import (
 )
 from progressive.model.measurement import Bad
 from progressive.model.traffic import Match
+from progressive.plan.plan import Strategy
 from progressive.plan.step import Advance, Deadline, Failed, Halt, Situation, Step
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 from progressive.testing import (
@@ -631,6 +633,21 @@ def test_the_deadline_of_the_whole_ends_it() -> None:
         w.startswith("bake-100: when the whole's deadline of 12 min has come, 100 % of healthy")
         for w in found.warnings
     )
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        BlueGreen(bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(2))]),
+        Revert(bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(2))]),
+        Canary(weights=percents(100), checks=[Limit(ERRORS, at_most=percent(2))]),
+    ],
+    ids=lambda strategy: type(strategy).__name__,
+)
+def test_what_goes_to_all_at_once_can_t_be_given_a_larger_share(strategy: Strategy) -> None:
+    warning, *_ = explain(strategy, Load(rps=50), regressions=[10], runs=20).warnings
+
+    assert "neither a longer bake nor a larger share helps" in warning
 
 
 def test_a_level_is_sampled_at_every_scrape() -> None:

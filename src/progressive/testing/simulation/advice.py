@@ -286,7 +286,7 @@ def _share(
         for each in power.plan.traffics[step:]
         if each.candidate.ppm > traffic.candidate.ppm
     ]
-    most = min(50 - traffic.baseline.fraction * 100, *(weight - 0.1 for weight in higher[:1]))
+    most = min([50 - traffic.baseline.fraction * 100, *(weight - 0.1 for weight in higher[:1])])
     share = (
         power.load.world().parts(traffic)[Track.CANDIDATE].users
         * 100
