@@ -20,6 +20,7 @@ from progressive.rollout.phases import FINAL, Phase, Retirement
 from progressive.rollout.state import FORMAT, Rollout
 from progressive.strategies import AnyStrategy
 
+from .plans import KnownPlans
 from .schema import Codec
 from .strict_json import parsed, short, text_of
 
@@ -51,7 +52,7 @@ def loads(text: str | bytes, kinds: Kinds = NO_KINDS) -> Rollout:
 
     Raises `StateError` with the path of the first mistake; a newer format is refused by its number.
     """
-    data = parsed(text)
+    data = KnownPlans.of(kinds).parsed(text)
     if not isinstance(data, dict):
         raise StateError(f"expected an object, got {short(data)}")
     format = data.pop("format", None)

@@ -14,12 +14,14 @@ from itertools import repeat
 from typing import Any, Final
 
 import attrs
+from attrs.exceptions import FrozenInstanceError
 
 from progressive.analysis import CHECKS, Bound
 from progressive.analysis.contract import Check
 from progressive.errors import StateError, StrategyError
 from progressive.model.fields import MISSING, STORED_AS
 from progressive.model.units import Percent
+from progressive.plan.plan import Plan
 from progressive.plan.step import Kinds, Step
 from progressive.rollout.state import ClosedGate
 from progressive.steps import KINDS
@@ -38,12 +40,14 @@ class Codec:
 
     ``today``: whether a missing key means today's default, as in a strategy that a person writes,
     and not the one that it had when states without it were first stored.
+    ``frozen``: whether nothing that it has read or written so far can be changed.
 
     Raises `StrategyError` if one of your kinds has the name of one of the library's.
     """
 
     def __init__(self, kinds: Kinds, *, today: bool = False) -> None:
         self._today = today
+        self.frozen = True
         own: dict[str, Any] = {str(getattr(each, "kind", "")): each for each in kinds.classes}
         if taken := sorted(own.keys() & {each.kind for each in (*KINDS, *_CHECKS)}):
             raise StrategyError(
@@ -73,6 +77,7 @@ class Codec:
             MemoryType: (leaves.dump_memory, leaves.load_memory),
         }
         self._made[ClosedGate] = self._closed_gate()
+        self._made[Plan] = self._plan()
 
     @staticmethod
     @cache
@@ -145,6 +150,11 @@ class Codec:
             lambda data: ClosedGate(*load(data)),
         )
 
+    def _plan(self) -> tuple[Dump, Load]:
+        """A plan that was read before may stand in the place of its data."""
+        dump, load = self._object(Plan)
+        return dump, lambda data: data if isinstance(data, Plan) else load(data)
+
     def _union(self, arguments: tuple[Any, ...]) -> tuple[Dump, Load]:
         others = tuple(each for each in arguments if each is not type(None))
         if len(others) < len(arguments):
@@ -191,6 +201,7 @@ class Codec:
         """Write an attrs class as an object of those fields that are not at their default, or not
         what a missing key has meant from the beginning.
         """
+        self.frozen = self.frozen and _is_frozen(kind)
         own = [field for field in attrs.fields(kind) if field.init]
         own.sort(key=lambda field: field.inherited)  # a class's own fields come first
         keys = {field.name: field.metadata.get(STORED_AS, field.name) for field in own}
@@ -259,6 +270,17 @@ def _wrong_keys(
         if key not in known:
             return Mistake(f"unknown key; {kind.__name__} has {', '.join(known)}", f".{key}")
     return Mistake("missing", f".{next(key for key in required if key not in data)}")
+
+
+def _is_frozen(kind: type[Any]) -> bool:
+    """Return whether attrs refuses every change of a value of this class."""
+    try:
+        kind.__new__(kind).anything = None
+    except FrozenInstanceError:
+        return True
+    except (AttributeError, TypeError):  # slotted, or made in a way of its own
+        return False
+    return False
 
 
 class MemoryType:
