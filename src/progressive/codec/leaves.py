@@ -8,7 +8,7 @@ import enum
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import repeat
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from progressive.errors import StrategyError
 from progressive.model import fields
@@ -38,6 +38,8 @@ __all__ = [
     "member",
     "plain",
 ]
+
+MILLISECOND: Final = timedelta(milliseconds=1)
 
 Load = Callable[[Any], Any]
 """Makes a value of JSON data. Raises `Mistake`."""
@@ -109,11 +111,11 @@ def member(kind: type[enum.Enum]) -> Load:
 
 def load_float(data: Any) -> float:
     """Read a number that a float can hold; a whole one stays whole."""
+    if fields.is_finite(data):
+        return data
     if isinstance(data, bool) or not isinstance(data, int | float):
         raise Mistake(f"expected a number, got {short(data)}")
-    if not fields.is_finite(data):
-        raise Mistake(f"{short(data)} is too large for a number")
-    return data
+    raise Mistake(f"{short(data)} is too large for a number")
 
 
 def dump_datetime(value: datetime) -> str:
@@ -139,7 +141,7 @@ def load_datetime(data: Any) -> datetime:
 
 def dump_timedelta(value: timedelta) -> int | float:
     """Write a duration in seconds, to the millisecond."""
-    ms = value // timedelta(milliseconds=1)
+    ms = value // MILLISECOND
     return ms // 1000 if not ms % 1000 else ms / 1000
 
 

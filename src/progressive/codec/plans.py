@@ -72,6 +72,6 @@ class KnownPlans:
         plan: Plan = self._codec.load(Plan, data)
         if not self._codec.frozen:
             raise TypeError("a class of these kinds is not frozen")
-        hash(plan)  # a TypeError if a value in it is not frozen
+        _ = {plan}  # a TypeError if a value in it can't be hashed, as it is not frozen
         _ = plan.series  # made before threads share it: they are compared by identity
         return plan

@@ -236,8 +236,9 @@ class Codec:
             data = {}
             for name, key, dump_field, default_type, default in dumps():
                 given = getattr(value, name)
-                if type(given) is not default_type or given != default:
-                    data[key] = dump_field(given)
+                if given is default or (type(given) is default_type and given == default):
+                    continue
+                data[key] = dump_field(given)
             return data
 
         def load(data: Any) -> Any:
@@ -275,7 +276,8 @@ def _wrong_keys(
 def _is_frozen(kind: type[Any]) -> bool:
     """Return whether attrs refuses every change of a value of this class."""
     try:
-        kind.__new__(kind).anything = None
+        blank: Any = kind.__new__(kind)  # type: ignore[call-overload]
+        blank.anything = None
     except FrozenInstanceError:
         return True
     except (AttributeError, TypeError):  # slotted, or made in a way of its own

@@ -44,7 +44,8 @@ def parsed(text: str | bytes) -> Any:
         raise StateError(f"nested deeper than {DEEPEST} levels") from None
     except ValueError as error:
         raise StateError(f"not JSON: {error}") from None
-    _refuse_deep(data)
+    if text.count("[") + text.count("{") > DEEPEST:
+        _refuse_deep(data)
     return data
 
 
@@ -72,7 +73,7 @@ def _refuse_deep(data: Any) -> None:
         level = [
             each
             for outer in level
-            if isinstance(outer, dict | list)
+            if isinstance(outer, (dict, list))
             for each in (outer.values() if isinstance(outer, dict) else outer)
         ]
         if not level:
