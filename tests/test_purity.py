@@ -43,6 +43,7 @@ PURE_STANDARD_LIBRARY = {
     "bisect",
     "collections",
     "collections.abc",
+    "contextlib",
     "datetime",
     "enum",
     "fractions",

@@ -1,4 +1,4 @@
-"""What a decision costs, how large the state gets, what an import costs.
+"""What a decision costs, how large the state gets, what reading it and an import cost.
 
 A 10-step canary (five weights, five bakes) with three guards of two checks each, replayed from the
 events of a whole rollout; one pass of arithmetic in plain Python is measured in the same run, so
@@ -7,6 +7,7 @@ that figures of different machines can be compared.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import defaultdict
@@ -25,6 +26,7 @@ from progressive import (
     begin,
     decide,
     dumps,
+    loads,
     minutes,
     percent,
     percents,
@@ -155,6 +157,32 @@ def bytes_of_state() -> None:
     )
 
 
+def codec() -> None:
+    """Reading and writing a state from the middle of the rollout, beside what `json` alone needs.
+
+    The plan of a rollout is read with its first state. Here each "first" is of another plan.
+    """
+    asked = recorded(canary(5))
+    rollout, _ = asked[len(asked) // 2]
+    text, times = dumps(rollout), 10 if SMOKE else 500
+    name = rollout.plan.steps[-1].id
+    plans = iter([text.replace(f'"{name}"', f'"{name}-{n}"') for n in range(5 * times)])
+    took = {
+        "json.loads": best(lambda: [json.loads(text) for _ in range(times)]),
+        "loads": best(lambda: [loads(text) for _ in range(times)]),
+        "loads, the first": best(lambda: [loads(next(plans)) for _ in range(times)]),
+        "dumps": best(lambda: [dumps(rollout) for _ in range(times)]),
+    }
+    table(
+        f"a state of {len(text):,} characters: the same canary",
+        ("what", "CPU time", "x json.loads"),
+        [
+            (what, f"{each / times * 1e6:.0f} us", f"{each / took['json.loads']:.1f}")
+            for what, each in took.items()
+        ],
+    )
+
+
 def imports() -> None:
     """What ``import progressive`` costs beside ``import attrs``."""
 
@@ -210,5 +238,6 @@ def copies() -> None:
 if __name__ == "__main__":
     decisions()
     bytes_of_state()
+    codec()
     copies()
     imports()

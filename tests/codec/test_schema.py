@@ -387,6 +387,7 @@ TEXTS = (
         "$: not JSON: 'utf-8' codec can't decode byte 0xff in position 18: invalid start byte",
     ),
     ("very deep", '{"a":' * 70 + "1" + "}" * 70, "$: nested deeper than 64 levels"),
+    ("deeper than Python goes", "[" * 10**5, "$: nested deeper than 64 levels"),
     ("very long", '"' + "x" * 100 + '"', f"$: expected an object, got '{'x' * 56}..."),
 )
 

@@ -20,6 +20,7 @@ from progressive.rollout.phases import FINAL, Phase, Retirement
 from progressive.rollout.state import FORMAT, Rollout
 from progressive.strategies import AnyStrategy
 
+from .plans import KnownPlans
 from .schema import Codec
 from .strict_json import parsed, short, text_of
 
@@ -43,7 +44,7 @@ def dumps(rollout: Rollout, kinds: Kinds = NO_KINDS) -> str:
 
     ``kinds`` are your own kinds of steps and checks.
     """
-    return text_of({"format": FORMAT, **Codec.of(kinds).dump(Rollout)(rollout)})
+    return text_of({"format": FORMAT, **Codec.of(kinds).dump(Rollout, rollout)})
 
 
 def loads(text: str | bytes, kinds: Kinds = NO_KINDS) -> Rollout:
@@ -51,7 +52,7 @@ def loads(text: str | bytes, kinds: Kinds = NO_KINDS) -> Rollout:
 
     Raises `StateError` with the path of the first mistake; a newer format is refused by its number.
     """
-    data = parsed(text)
+    data = KnownPlans.of(kinds).parsed(text)
     if not isinstance(data, dict):
         raise StateError(f"expected an object, got {short(data)}")
     format = data.pop("format", None)
@@ -63,34 +64,34 @@ def loads(text: str | bytes, kinds: Kinds = NO_KINDS) -> Rollout:
             else f"this version reads format {FORMAT}"
         )
         raise StateError(f"format {format!r}: {hint}", path="$.format")
-    rollout = cast(Rollout, Codec.of(kinds).load(Rollout)(data, "$"))
+    rollout = cast(Rollout, Codec.of(kinds).load(Rollout, data))
     _refuse_impossible(rollout)
     return rollout
 
 
 def dumps_event(event: Event) -> str:
     """Write one event, for a queue or a signal."""
-    return text_of(Codec.of(NO_KINDS).dump(Event)(event))
+    return text_of(Codec.of(NO_KINDS).dump(Event, event))
 
 
 def loads_event(text: str | bytes) -> Event:
     """Read the event that `dumps_event` wrote. Raises `StateError`."""
-    return cast(Event, Codec.of(NO_KINDS).load(Event)(parsed(text), "$"))
+    return cast(Event, Codec.of(NO_KINDS).load(Event, parsed(text)))
 
 
 def dumps_note(note: Note) -> str:
     """Write one note of the audit trail, on one line."""
-    return text_of(Codec.of(NO_KINDS).dump(Note)(note))
+    return text_of(Codec.of(NO_KINDS).dump(Note, note))
 
 
 def loads_note(text: str | bytes) -> Note:
     """Read the note that `dumps_note` wrote. Raises `StateError`."""
-    return cast(Note, Codec.of(NO_KINDS).load(Note)(parsed(text), "$"))
+    return cast(Note, Codec.of(NO_KINDS).load(Note, parsed(text)))
 
 
 def dumps_strategy(strategy: AnyStrategy, kinds: Kinds = NO_KINDS) -> str:
     """Write a strategy, for a file under version control."""
-    return text_of(Codec.of(kinds, today=True).dump(AnyStrategy)(strategy))
+    return text_of(Codec.of(kinds, today=True).dump(AnyStrategy, strategy))
 
 
 def loads_strategy(text: str | bytes, kinds: Kinds = NO_KINDS) -> AnyStrategy:
@@ -99,7 +100,7 @@ def loads_strategy(text: str | bytes, kinds: Kinds = NO_KINDS) -> AnyStrategy:
     Raises `StateError`.
     """
     codec = Codec.of(kinds, today=True)
-    return cast("AnyStrategy", codec.load(AnyStrategy)(parsed(text), "$"))
+    return cast("AnyStrategy", codec.load(AnyStrategy, parsed(text)))
 
 
 def _refuse_impossible(rollout: Rollout) -> None:
@@ -110,67 +111,60 @@ def _refuse_impossible(rollout: Rollout) -> None:
     plan, progress = rollout.plan, rollout.progress
     routing, evidence = rollout.routing, rollout.evidence
 
-    def require(condition: bool, path: str, why: str) -> None:
-        if not condition:
-            raise StateError(why, path=path)
-
-    require(
-        0 <= progress.step < len(plan.steps),
-        "$.progress.step",
-        f"{progress.step} is not a step of a plan with {len(plan.steps)}",
-    )
-    require(
-        progress.epoch >= 0 and rollout.serial >= 0,
-        "$.serial",
-        "serial and epoch are never negative",
-    )
-    require(
-        len(evidence.series) == len(plan.series) and len(evidence.check_states) == len(plan.checks),
-        "$.evidence",
-        f"it has {len(evidence.series)} series and {len(evidence.check_states)} tallies, the "
-        f"plan {len(plan.series)} and {len(plan.checks)}",
-    )
+    if not 0 <= progress.step < len(plan.steps):
+        raise StateError(
+            f"{progress.step} is not a step of a plan with {len(plan.steps)}",
+            path="$.progress.step",
+        )
+    if progress.epoch < 0 or rollout.serial < 0:
+        raise StateError("serial and epoch are never negative", path="$.serial")
+    series, check_states = evidence.series, evidence.check_states
+    if len(series) != len(plan.series) or len(check_states) != len(plan.checks):
+        raise StateError(
+            f"it has {len(series)} series and {len(check_states)} tallies, the plan "
+            f"{len(plan.series)} and {len(plan.checks)}",
+            path="$.evidence",
+        )
     probed = [probe.metric for probe in evidence.probes]
     metrics = [metric.name for metric in plan.metrics]
-    require(
-        probed == metrics
-        or (not probed and (routing.ownership_confirmed or progress.phase is not Phase.PENDING)),
-        "$.evidence.probes",
-        f"it has {', '.join(probed) or 'none'}, and before the start the plan's metrics "
-        f"{', '.join(metrics) or 'none'} must answer",
-    )
+    if probed != metrics and (
+        probed or (progress.phase is Phase.PENDING and not routing.ownership_confirmed)
+    ):
+        raise StateError(
+            f"it has {', '.join(probed) or 'none'}, and before the start the plan's metrics "
+            f"{', '.join(metrics) or 'none'} must answer",
+            path="$.evidence.probes",
+        )
     # A step that may not raise yet keeps the desired traffic of an earlier one, which may have a
     # route or a baseline that its own has not. On the way back a part may stay on the candidate
     # while stable can't carry all of it.
     in_steps = progress.phase is Phase.ROLLING_BACK and rollout.instances.bound
     back = progress.phase in (Phase.PENDING, Phase.ROLLING_BACK) and not in_steps
     entered = (Traffic(),) if back else plan.traffics[: progress.step + 1]
-    require(
-        any(not routing.desired.exceeds(traffic) for traffic in entered),
-        "$.routing.wanted",
-        f"it asks for {routing.desired}, and {progress.phase.value} in step "
-        f"{plan.steps[progress.step].id!r} allows {entered[-1]}",
-    )
-    require(
-        bool(progress.causes) == (progress.phase is Phase.HELD),
-        "$.progress.causes",
-        f"a rollout is held exactly while it has causes; this one is {progress.phase.value} "
-        f"with {len(progress.causes)}",
-    )
-    require(
-        progress.phase in (Phase.PENDING, Phase.HELD, Phase.ROLLED_BACK) or routing.any_write_sent,
-        "$.routing.touched",
-        f"{progress.phase.value} without a write is not possible",
-    )
-    require(
-        progress.retirement is Retirement.NONE or progress.phase in FINAL,
-        "$.progress.retirement",
-        f"{progress.retirement.value} while {progress.phase.value}: only a rollout that has ended "
-        "removes a version",
-    )
-    over = progress.phase in FINAL and progress.retirement in (Retirement.NONE, Retirement.DONE)
-    require(
-        (rollout.wake_at is None) == over,
-        "$.wake_at",
-        "a rollout that is over has none, every other one has one",
-    )
+    if all(routing.desired.exceeds(traffic) for traffic in reversed(entered)):
+        raise StateError(
+            f"it asks for {routing.desired}, and {progress.phase.value} in step "
+            f"{plan.steps[progress.step].id!r} allows {entered[-1]}",
+            path="$.routing.wanted",
+        )
+    if bool(progress.causes) != (progress.phase is Phase.HELD):
+        raise StateError(
+            "a rollout is held exactly while it has causes; this one is "
+            f"{progress.phase.value} with {len(progress.causes)}",
+            path="$.progress.causes",
+        )
+    before_a_write = progress.phase in (Phase.PENDING, Phase.HELD, Phase.ROLLED_BACK)
+    if not routing.any_write_sent and not before_a_write:
+        raise StateError(
+            f"{progress.phase.value} without a write is not possible", path="$.routing.touched"
+        )
+    if progress.retirement is not Retirement.NONE and progress.phase not in FINAL:
+        raise StateError(
+            f"{progress.retirement.value} while {progress.phase.value}: only a rollout that has "
+            "ended removes a version",
+            path="$.progress.retirement",
+        )
+    if (rollout.wake_at is None) != rollout.over:
+        raise StateError(
+            "a rollout that is over has none, every other one has one", path="$.wake_at"
+        )

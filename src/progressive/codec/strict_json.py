@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Any, Final
 
 from progressive.errors import StateError
@@ -45,7 +44,8 @@ def parsed(text: str | bytes) -> Any:
         raise StateError(f"nested deeper than {DEEPEST} levels") from None
     except ValueError as error:
         raise StateError(f"not JSON: {error}") from None
-    _refuse_deep(data, 0)
+    if text.count("[") + text.count("{") > DEEPEST:
+        _refuse_deep(data)
     return data
 
 
@@ -59,24 +59,26 @@ def _finite(digits: str) -> float:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in data:
-            raise StateError(f"the key {key!r} stands twice in one object")
-        data[key] = value
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        first = {key: n for n, (key, _) in reversed([*enumerate(pairs)])}
+        twice = next(key for n, (key, _) in enumerate(pairs) if first[key] < n)
+        raise StateError(f"the key {twice!r} stands twice in one object")
     return data
 
 
-def _refuse_deep(data: Any, depth: int) -> None:
-    if depth > DEEPEST:
-        raise StateError(f"nested deeper than {DEEPEST} levels")
-    inside: Iterable[Any] = ()
-    if isinstance(data, dict):
-        inside = data.values()
-    elif isinstance(data, list):
-        inside = data
-    for value in inside:
-        _refuse_deep(value, depth + 1)
+def _refuse_deep(data: Any) -> None:
+    level = [data]
+    for _ in range(DEEPEST + 1):
+        level = [
+            each
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for each in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise StateError(f"nested deeper than {DEEPEST} levels")
 
 
 def short(value: object) -> str:
