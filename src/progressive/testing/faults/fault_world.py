@@ -140,6 +140,7 @@ class FaultWorld:
     gate: Callable[[datetime], GateAnswer] = attrs.field(default=lambda now: Open())
     # the store
     text: str = ""
+    _loaded: tuple[str, Rollout | None] = ("", None)
     store_down: bool = False
     saves: int = 0
     notes: list[Note] = attrs.field(factory=list)
@@ -163,7 +164,11 @@ class FaultWorld:
     @property
     def rollout(self) -> Rollout:
         """The stored rollout, as any new driver would load it."""
-        return loads(self.text, self.kinds)
+        text, rollout = self._loaded
+        if rollout is None or text != self.text:
+            rollout = loads(self.text, self.kinds)
+            self._loaded = self.text, rollout
+        return rollout
 
     @property
     def phase(self) -> Phase:
@@ -402,7 +407,7 @@ class FaultWorld:
         self.text = dumps(effect.rollout, self.kinds)
         if before.routing.marked and not effect.rollout.routing.marked:  # a person resumed
             self._accept()
-        if loads(self.text, self.kinds) != effect.rollout:
+        if self.rollout != effect.rollout:
             raise PromiseBroken("R32: what is stored is not what was decided")
         self.notes += effect.notes
         self.ghost.saved(effect.rollout, self.marker)
