@@ -135,6 +135,7 @@ class Played(World):
     preview: Measurement | None = None
     owned: bool = False
     readings: bool = False
+    small: bool = False
     inspected: dict[str, Any] = attrs.field(factory=dict)
     buckets: dict[Track, tuple[float, ...]] = attrs.field(factory=dict)
     lines: list[str] = attrs.field(factory=list)
@@ -142,7 +143,9 @@ class Played(World):
 
     def __attrs_post_init__(self) -> None:
         rollout = begin(self.strategy.plan, self.release, id="golden", at=self.now)
-        if not self.owned:  # as it was begun before markers had owners
+        if not self.small:  # as it was begun before small rises were looked for
+            rollout = loads(compact(_without(json.loads(dumps(rollout)), "small")))
+        if not self.owned:  # nor had markers owners
             rollout = attrs.evolve(rollout, routing=attrs.evolve(rollout.routing, owner=""))
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "no_answer")))
         if not self.readings:  # nor those of several clocks kept, nor requests missed
@@ -241,16 +244,16 @@ def _in_buckets(edges: tuple[float, ...], n: int) -> Histogram:
     return Histogram(edges=edges, cumulative=(*counts, n))
 
 
-def _without(data: Any, *budgets: str) -> Any:
-    """A stored state without those budgets that are today's default."""
+def _without(data: Any, *names: str) -> Any:
+    """A stored state without those flags, and those budgets, that are today's default."""
     if isinstance(data, list):
-        return [_without(each, *budgets) for each in data]
+        return [_without(each, *names) for each in data]
     if not isinstance(data, dict):
         return data
     return {
-        key: _without(value, *budgets)
+        key: _without(value, *names)
         for key, value in data.items()
-        if not (key in budgets and value.get("both"))
+        if not (key in names and (value is True or value.get("both")))
     }
 
 
@@ -730,6 +733,29 @@ def behind_a_sticky_router() -> Played:
     return world.until_over()
 
 
+def canary_that_rises_a_little() -> Played:
+    """Small rises are looked for, and one is found; with a margin beside it, and a fall."""
+    world = Played(
+        strategy=Canary(
+            weights=percents(20, 100),
+            bake=minutes(5),
+            checks=[
+                NoWorse(ERRORS),
+                NoWorse(ERRORS, margin=1.1, id="with-a-margin", observe=True),
+                NoWorse(ORDERS, observe=True),
+                Limit(ERRORS, at_most=percent(50)),
+            ],
+        ),
+        owned=True,
+        readings=True,
+        small=True,
+        rps=200_000.0,
+    )
+    world.until_it_serves(20)
+    world.bad = 0.0011
+    return world.until_over()
+
+
 def taken_back_by_hand() -> Played:
     """Somebody took all traffic back with nothing but the router, and left a closed marker."""
     world = Played(
@@ -815,6 +841,7 @@ TRANSCRIPTS = (
     owned_and_reasserted,
     owned_by_two_clocks,
     behind_a_sticky_router,
+    canary_that_rises_a_little,
     canary_with_other_buckets,
 )
 

@@ -92,6 +92,10 @@ class NoWorse(Comparing):
       is over by the end of its look; and for means of values of any distribution that are never
       below 0. It needs at least some ten looks, many more for a fall at a small weight, and gives
       no bounds on the ratio. For ratios and means.
+    * ``small``: find small rises as well, given the requests: every one in the end, at some more
+      than the fewest errors that can tell it, for a rise of a fiftieth as for one of a half.
+      With a margin or a dispersion, from a hundredth above the margin on. Without it, nothing
+      below a quarter more is ever found. For ratios.
     """
 
     kind: ClassVar[str] = "no_worse"
@@ -115,6 +119,7 @@ class NoWorse(Comparing):
     dispersion: float = 1.0
     exact: bool = attrs.field(default=False, validator=is_flag)
     blocks: bool = attrs.field(default=False, validator=is_flag)
+    small: bool = attrs.field(default=True, validator=is_flag, metadata=fields.missing_means(False))
 
     def __attrs_post_init__(self) -> None:
         problems = []
@@ -196,6 +201,7 @@ class NoWorse(Comparing):
             dispersion=self.dispersion,
             exact=self.exact,
             blocks=self.blocks,
+            small=self.small,
             unit=self.metric.unit,
         )
 

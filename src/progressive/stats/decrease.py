@@ -27,18 +27,32 @@ from .sequential import factor
 
 __all__ = ["INITIAL", "State", "evidence", "update"]
 
-_ODDS: Final = (0.93, 0.85, 0.7, 0.45, 0.2, 0.06)
-"""The alternatives: multiples of the candidate's odds, from a tenth of the conversions lost to
-twenty times the failures.
+_LARGE: Final = (0.93, 0.85, 0.7, 0.45, 0.2, 0.06)
+"""Alternatives: multiples of the candidate's odds, from a tenth of the conversions lost to twenty
+times the failures.
 """
 
-_LOG_PRIOR: Final = (log(1 / len(_ODDS)),) * len(_ODDS)
+_ALL: Final = (*_LARGE, 0.985)
+
+_LOG_PRIORS: Final = {
+    _LARGE: (log(1 / len(_LARGE)),) * len(_LARGE),
+    _ALL: (*(log(0.9 / len(_LARGE)) for _ in _LARGE), log(0.1)),
+}
+_ODDS: Final = {len(odds): odds for odds in _LOG_PRIORS}
+
+LEAST: Final = 0.9925
+"""From this multiple of the control's odds on a fall is found by `SMALL`."""
 
 State: TypeAlias = tuple[tuple[float, ...], int, int]
 """The log likelihood ratios, and the events and trials of both tracks in all looks so far."""
 
-INITIAL: Final[State] = ((0.0,) * len(_ODDS), 0, 0)
+INITIAL: Final[State] = ((0.0,) * len(_LARGE), 0, 0)
 """The evidence before the first look."""
+
+SMALL: Final[State] = ((0.0,) * len(_ALL), 0, 0)
+"""The same for a test that looks for smaller falls as well, and needs a thirtieth more events for
+large ones.
+"""
 
 
 def update(
@@ -57,6 +71,7 @@ def update(
     * ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
     logs, events_before, trials_before = state
+    alternatives = _ODDS[len(logs)]
     if trials_before:
         base = (events_before + 0.5) / (trials_before + 1)
         gains = [
@@ -69,12 +84,13 @@ def update(
                 control_trials=control_trials,
                 ratio=margin,
             )
-            for odds in _ODDS
+            for odds in alternatives
         ]
     else:
         every, share = events + control_events, control_trials / (trials + control_trials)
         gains = [
-            factor(control_events, every, share, ratio=margin / odds, null=margin) for odds in _ODDS
+            factor(control_events, every, share, ratio=margin / odds, null=margin)
+            for odds in alternatives
         ]
     logs = tuple(kept(before + gain / dispersion) for before, gain in zip(logs, gains, strict=True))
     return logs, events_before + events + control_events, trials_before + trials + control_trials
@@ -86,7 +102,7 @@ def evidence(state: State) -> float:
     A fall is proven at level ``alpha`` from ``log(1 / alpha)`` on.
     """
     logs, _, _ = state
-    return averaged(logs, _LOG_PRIOR)
+    return averaged(logs, _LOG_PRIORS[_ODDS[len(logs)]])
 
 
 def _fallen(rate: float, odds: float) -> float:

@@ -2,7 +2,7 @@
 
 All comes from the state of the sequential test. With ``x`` the logarithm of a ratio,
 the log likelihood of the looks is ``S x - T(x)``: ``S`` events of the candidate, and ``T`` a convex
-function that starts at 0 with the slope ``expected``. The evidence knows ``T`` at five points.
+function that starts at 0 with the slope ``expected``. The evidence knows ``T`` at its alternatives.
 Between and beyond them a convex function is at least the continuation of its neighbouring chords,
 so a ratio is excluded only if it were excluded by any course that ``T`` can take: the bounds are
 never too narrow, and a little wide where it matters, up from 1. Below 1 only the slope at 1 is
@@ -21,28 +21,29 @@ from typing import Final, TypeAlias
 
 from . import sequential
 from .evidence import averaged, kept
-from .sequential import LOG_PRIOR, RATIOS
+from .sequential import Alternatives, alternatives_of
 
-__all__ = ["INITIAL", "State", "bounds", "estimate", "evidence", "ratio", "update"]
+__all__ = ["INITIAL", "State", "bounds", "estimate", "evidence", "initial", "ratio", "update"]
 
 State: TypeAlias = tuple[float, ...]
-"""The five numbers of `progressive.stats.sequential`, then three sums over the looks: the
-candidate's events; how many it would have at ``margin`` times the control's rate (all events, times
-the share that would be its own); and the same with only its own events in place of all.
+"""The numbers of `progressive.stats.sequential`, then three sums over the looks: the candidate's
+events; how many it would have at ``margin`` times the control's rate (all events, times the share
+that would be its own); and the same with only its own events in place of all.
 """
 
-INITIAL: Final[State] = (*sequential.INITIAL, 0, 0.0, 0.0)
-"""The state before the first look."""
 
-_LOG_PRIOR: Final = (*(log(0.5) + weight for weight in LOG_PRIOR), log(0.5))
-_POINTS: Final = (0.0, *(log(ratio) for ratio in RATIOS))
-"""The logarithms of the ratios at which the log likelihood is known."""
+def initial(alternatives: Alternatives) -> State:
+    """Return the state before the first look, with evidence for these alternatives."""
+    return (*(0.0 for _ in alternatives.ratios), 0, 0.0, 0.0)
+
+
+INITIAL: Final[State] = (*sequential.INITIAL, 0, 0.0, 0.0)
+"""The state before the first look, with the alternatives of `progressive.stats.sequential`."""
+
 _FAR: Final = 700.0
 """The logarithm of a ratio past which the ratio overflows; a line that hardly falls crosses the
 least value only so far out.
 """
-_PIECES: Final = range(len(_POINTS) + 1)
-_WIDTHS: Final = tuple(b - a for a, b in pairwise(_POINTS))
 
 
 def update(
@@ -72,7 +73,8 @@ def update(
 
 def evidence(state: State) -> float:
     """Return the evidence of `progressive.stats.sequential.evidence`, in nats."""
-    return sequential.evidence(state[: len(sequential.INITIAL)])
+    *logs, _, _, _ = state
+    return sequential.evidence(tuple(logs))
 
 
 def ratio(
@@ -125,24 +127,30 @@ def bounds(
     They are 0 and infinity where nothing bounds them. ``logs`` is the state of
     `progressive.stats.sequential` for the same looks and the same ``margin``.
     """
-    least = averaged((*logs, 0.0), _LOG_PRIOR) - log(1 / alpha)
-    heights = (0.0, *logs)
+    alternatives = alternatives_of(logs)
+    log_prior = (*[log(0.5) + weight for weight in alternatives.log_prior], log(0.5))
+    least = averaged((*logs, 0.0), log_prior) - log(1 / alpha)
+    points, heights = (0.0, *alternatives.log_ratios), (0.0, *logs)
     # chords[i] is the slope of T on the way to the point i; chords[i + 1] its slope from there.
     chords = [
         expected,
-        *[events - (b - a) / width for a, b, width in zip(heights, logs, _WIDTHS, strict=False)],
+        *[
+            events - (after - before) / (right - left)
+            for (left, right), (before, after) in zip(
+                pairwise(points), pairwise(heights), strict=True
+            )
+        ],
     ]
+    pieces = [_piece(i, points, heights, chords) for i in range(len(points) + 1)]
     # One of the points is above the average of all of them, so neither search ends without a piece.
     low = next(
         first
-        for first, last in (_above(least, events, *_piece(i, heights, chords)) for i in _PIECES)
+        for first, last in (_above(least, events, *piece) for piece in pieces)
         if first <= last
     )
     high = next(
         last
-        for first, last in (
-            _above(least, events, *_piece(i, heights, chords)) for i in reversed(_PIECES)
-        )
+        for first, last in (_above(least, events, *piece) for piece in reversed(pieces))
         if first <= last
     )
     return margin * exp(low), margin * exp(high) if high < _FAR else inf
@@ -153,7 +161,7 @@ _Line: TypeAlias = tuple[float, float, float]
 
 
 def _piece(
-    i: int, heights: tuple[float, ...], chords: list[float]
+    i: int, points: tuple[float, ...], heights: tuple[float, ...], chords: list[float]
 ) -> tuple[float, float, tuple[_Line, ...]]:
     """Return the ``i``-th piece of the axis between known points, and the lines above it.
 
@@ -161,12 +169,12 @@ def _piece(
     """
     if i == 0:
         return -inf, 0.0, ((0.0, 0.0, chords[0]),)
-    from_left = (_POINTS[i - 1], heights[i - 1], chords[i - 1])
-    if i == len(_POINTS):
-        return _POINTS[-1], inf, ((_POINTS[-1], heights[-1], chords[-1]),)
-    if i == len(_POINTS) - 1:
-        return _POINTS[i - 1], _POINTS[i], (from_left,)
-    return _POINTS[i - 1], _POINTS[i], (from_left, (_POINTS[i], heights[i], chords[i + 1]))
+    from_left = (points[i - 1], heights[i - 1], chords[i - 1])
+    if i == len(points):
+        return points[-1], inf, ((points[-1], heights[-1], chords[-1]),)
+    if i == len(points) - 1:
+        return points[i - 1], points[i], (from_left,)
+    return points[i - 1], points[i], (from_left, (points[i], heights[i], chords[i + 1]))
 
 
 def _above(

@@ -18,25 +18,77 @@ probability of at most ``alpha``: for any number of looks, any schedule and any 
 weights that were chosen from the evidence.
 
 The five alternatives and their prior weigh detection of 1.5 to 20 times the rate evenly, at every
-share of traffic. The state is five numbers, kept to twelve significant digits so that the last bit
-of a platform's logarithm never shows.
+share of traffic; `RISES` has smaller ones beside them. The state is a number for each alternative,
+kept to twelve significant digits so that the last bit of a platform's logarithm never shows.
 """
 
 from __future__ import annotations
 
-from math import log
-from typing import Final
+from collections.abc import Sequence
+from math import log, log1p
+from typing import Final, NamedTuple
 
 from .evidence import averaged, kept
 
-__all__ = ["INITIAL", "LOG_PRIOR", "RATIOS", "evidence", "factor", "update", "update_by_share"]
+__all__ = [
+    "INITIAL",
+    "LOG_PRIOR",
+    "RATIOS",
+    "RISES",
+    "Alternatives",
+    "alternatives_of",
+    "evidence",
+    "factor",
+    "update",
+    "update_by_share",
+]
 
-RATIOS: Final = (1.5, 2.3, 4.0, 9.0, 18.0)
-_LOG_RATIOS: Final = tuple(log(ratio) for ratio in RATIOS)
-LOG_PRIOR: Final = tuple(log(weight) for weight in (0.27, 0.15, 0.10, 0.10, 0.38))
+
+class Alternatives(NamedTuple):
+    """The ratios that a mixture is of, the logarithms of them, and those of their weights."""
+
+    ratios: tuple[float, ...]
+    log_ratios: tuple[float, ...]
+    log_prior: tuple[float, ...]
+
+    @staticmethod
+    def of(weighted: Sequence[tuple[float, float]]) -> Alternatives:
+        """Return the alternatives of these pairs: a ratio, and its weight; the weights sum to 1."""
+        ratios, weights = zip(*weighted, strict=True)
+        return Alternatives(ratios, tuple(map(log, ratios)), tuple(map(log, weights)))
+
+
+_LARGE: Final = Alternatives.of([(1.5, 0.27), (2.3, 0.15), (4.0, 0.10), (9.0, 0.10), (18.0, 0.38)])
+
+RISES: Final = Alternatives.of(
+    [
+        (1.02, 0.075),
+        (1.053, 0.062),
+        (1.13, 0.058),
+        (1.5, 0.23),
+        (2.3, 0.15),
+        (4.0, 0.11),
+        (9.0, 0.085),
+        (18.0, 0.23),
+    ]
+)
+"""Alternatives of `progressive.stats.increase`, for rises from a fiftieth on."""
+
+RATIOS: Final = _LARGE.ratios
+LOG_PRIOR: Final = _LARGE.log_prior
+
+_BY_NUMBER: Final = {len(each.ratios): each for each in (_LARGE, RISES)}
+
+_EXACT_BELOW: Final = 2**40
+"""Below so many events and trials a float has digits enough to take large numbers apart."""
 
 INITIAL: Final = (0.0,) * len(RATIOS)
 """The evidence before the first look."""
+
+
+def alternatives_of(logs: Sequence[float]) -> Alternatives:
+    """Return the alternatives that ``logs`` has a number for each of."""
+    return _BY_NUMBER[len(logs)]
 
 
 def factor(events: float, every: float, share: float, *, ratio: float, null: float) -> float:
@@ -60,7 +112,7 @@ def update(
     margin: float = 1.0,
     dispersion: float = 1.0,
 ) -> tuple[float, ...]:
-    """Return the log likelihood ratios after one more look, for each of `RATIOS` above ``margin``.
+    """Return the log likelihood ratios after one more look, for each alternative above ``margin``.
 
     Looks are of disjoint windows, with trials above 0 on both tracks.
 
@@ -68,11 +120,14 @@ def update(
     * ``dispersion`` (1 or more): how many events come at a time (see
       `progressive.stats.planning.dispersion`); evidence is divided by it.
     """
-    share = trials / (trials + control_trials)
+    whole, every = trials + control_trials, events + control_events
+    if max(whole, every) >= _EXACT_BELOW:
+        return _update_by_excess(logs, events, every, trials, control_trials, margin, dispersion)
+    share = trials / whole
     return update_by_share(
         logs,
         events=events,
-        every=events + control_events,
+        every=every,
         share=share,
         margin=margin,
         dispersion=dispersion,
@@ -104,7 +159,33 @@ def update_by_share(
             + (events * log_ratio - every * log((ratio * margin * share + 1 - share) / under_null))
             / dispersion
         )
-        for before, ratio, log_ratio in zip(logs, RATIOS, _LOG_RATIOS, strict=True)
+        for before, ratio, log_ratio, _ in zip(logs, *alternatives_of(logs), strict=True)
+    )
+
+
+def _update_by_excess(
+    logs: tuple[float, ...],
+    events: int,
+    every: int,
+    trials: int,
+    control_trials: int,
+    margin: float,
+    dispersion: float,
+) -> tuple[float, ...]:
+    """Do as `update`, for numbers so large that what they have in common would hide the rest.
+
+    What the candidate has in excess is computed in whole numbers.
+    """
+    over, under = float(margin).as_integer_ratio()
+    own, whole = over * trials, over * trials + under * control_trials
+    excess, share = (events * whole - every * own) / whole, own / whole
+    return tuple(
+        kept(
+            before
+            + (excess * log_ratio - every * (log1p(share * (ratio - 1)) - share * log_ratio))
+            / dispersion
+        )
+        for before, ratio, log_ratio, _ in zip(logs, *alternatives_of(logs), strict=True)
     )
 
 
@@ -113,4 +194,4 @@ def evidence(logs: tuple[float, ...]) -> float:
 
     Harm is proven at level ``alpha`` from ``log(1 / alpha)`` on.
     """
-    return averaged(logs, LOG_PRIOR)
+    return averaged(logs, alternatives_of(logs).log_prior)

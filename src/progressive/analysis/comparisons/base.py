@@ -57,6 +57,7 @@ class Question:
     dispersion: float = 1.0
     exact: bool = False
     blocks: bool = False
+    small: bool = False
     unit: str = ""
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from progressive.model.measurement import Counts, Measurement
-from progressive.stats import acceptance, decrease, exact, ratios, sequential
+from progressive.stats import acceptance, decrease, exact, increase, ratios, sequential
 
 from .base import (
     NO_EVENTS,
@@ -33,9 +33,11 @@ def rates(question: Question) -> Comparison[Counts, Any]:
     """Return the comparison of rates for ``question``; its state depends on what is asked."""
     if question.exact:
         return _Exact(question)
+    plain = question.margin == 1 and question.dispersion == 1
+    rise = _EveryRise(question) if question.small and plain else _Rise(question)
     if question.up and question.down:
-        return _Either(question, _Rise(question), _Fall(question))
-    return _Rise(question) if question.up else _Fall(question)
+        return _Either(question, rise, _Fall(question))
+    return rise if question.up else _Fall(question)
 
 
 class _Rates:
@@ -60,12 +62,38 @@ class _Rise(_Rates):
         return _updated(state, candidate, control, self.question)
 
     def evidence(self, state: ratios.State, alpha: float) -> float:
-        return ratios.evidence(state)
+        return _evidence(state)
 
     def summarize(
         self, state: ratios.State, candidate: Counts, control: Counts, alpha: float
     ) -> tuple[str, Numbers]:
         return _summarize(state, candidate, control, self.question)
+
+
+@attrs.frozen
+class _EveryRise(_Rates):
+    """Test for more events, however few more."""
+
+    question: Question
+
+    def learn(
+        self,
+        state: increase.State | None,
+        candidate: Counts,
+        control: Counts,
+        alpha: float,
+    ) -> increase.State:
+        return increase.update(
+            state or increase.INITIAL, **two_samples(candidate, control), alpha=alpha
+        )
+
+    def evidence(self, state: increase.State, alpha: float) -> float:
+        return increase.evidence(state, alpha=alpha)
+
+    def summarize(
+        self, state: increase.State, candidate: Counts, control: Counts, alpha: float
+    ) -> tuple[str, Numbers]:
+        return _summarize(increase.estimated(state), candidate, control, self.question)
 
 
 _Fallen: TypeAlias = tuple[decrease.State, ratios.State]
@@ -84,7 +112,8 @@ class _Fall(_Rates):
     def learn(
         self, state: _Fallen | None, candidate: Counts, control: Counts, alpha: float
     ) -> _Fallen:
-        fallen, inverse = state or (decrease.INITIAL, ratios.INITIAL)
+        initial = decrease.SMALL if self.question.small else decrease.INITIAL
+        fallen, inverse = state or (initial, ratios.INITIAL)
         fallen = decrease.update(
             fallen,
             **two_samples(candidate, control),
@@ -114,15 +143,15 @@ class _Fall(_Rates):
         )
 
 
-_RisenOrFallen: TypeAlias = tuple[ratios.State, _Fallen]
+_RisenOrFallen: TypeAlias = tuple[Any, _Fallen]
 
 
 @attrs.frozen
 class _Either(_Rates):
-    """Test for more events and for fewer, each with half of the weight."""
+    """Test for more events and for fewer, each with half of the weight, and so of ``alpha``."""
 
     question: Question
-    rise: _Rise
+    rise: _Rise | _EveryRise
     fall: _Fall
 
     def learn(
@@ -130,14 +159,14 @@ class _Either(_Rates):
     ) -> _RisenOrFallen:
         risen, fallen = state or (None, None)
         return (
-            self.rise.learn(risen, candidate, control, alpha),
+            self.rise.learn(risen, candidate, control, alpha / 2),
             self.fall.learn(fallen, candidate, control, alpha),
         )
 
     def evidence(self, state: _RisenOrFallen, alpha: float) -> float:
         risen, fallen = state
         return averaged_evidence(
-            self.rise.evidence(risen, alpha), self.fall.evidence(fallen, alpha)
+            self.rise.evidence(risen, alpha / 2), self.fall.evidence(fallen, alpha)
         )
 
     def summarize(
@@ -191,7 +220,7 @@ class _Exact(_Rates):
         mixture, _, proven = state
         if proven:
             return math.log(1 / alpha)
-        return ratios.evidence(mixture) + math.log(1 - EXACT_PART)
+        return _evidence(mixture) + math.log(1 - EXACT_PART)
 
     def summarize(
         self, state: _Planned, candidate: Counts, control: Counts, alpha: float
@@ -261,7 +290,7 @@ def _updated(
 
     A state stored before estimates were kept has only the evidence, and goes on without estimates.
     """
-    state = state or ratios.INITIAL
+    state = state or (ratios.initial(sequential.RISES) if question.small else ratios.INITIAL)
     update = ratios.update if _has_estimate(state) else sequential.update
     return update(
         state,
@@ -271,8 +300,12 @@ def _updated(
     )
 
 
+def _evidence(state: ratios.State) -> float:
+    return ratios.evidence(state) if _has_estimate(state) else sequential.evidence(state)
+
+
 def _has_estimate(state: ratios.State) -> bool:
-    return len(state) == len(ratios.INITIAL)
+    return len(state) != len(sequential.INITIAL)
 
 
 def _ratio(state: ratios.State, question: Question) -> tuple[float, float, float]:
