@@ -29,12 +29,13 @@ from progressive.model.measurement import (
 )
 from progressive.model.traffic import Track
 
+from .asking import Asking
 from .counting import Line, Misread, Unusable
 from .custom import PromQL
 from .histograms import edges_of, line_of
 from .selectors import Counter, Selected
 from .series import Series
-from .watching import Asking, Found, Watched, around
+from .watching import Found, Watched, around
 
 __all__ = ["Buckets", "PromQL", "Query", "Rate", "Ratio"]
 
@@ -72,8 +73,8 @@ class Ratio:
     def __attrs_post_init__(self) -> None:
         if self.events.version != self.total.version:
             raise StrategyError(
-                f"Ratio: events and total tell the versions apart by {dict(self.events.version)!r} "
-                f"and by {dict(self.total.version)!r}; a part and its whole must have the same "
+                f"Ratio: events and total tell the versions apart by {dict(self.events.told)!r} "
+                f"and by {dict(self.total.told)!r}; a part and its whole must have the same "
                 "labels for that"
             )
         if self.events.delta is not self.total.delta:
