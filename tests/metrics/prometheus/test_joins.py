@@ -11,13 +11,24 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.fake_prometheus import Answered
 from tests.support.joined_worlds import JOB, JOINED, TwoWays, brothers
 from tests.support.rules import rule
 from tests.support.scraped import BOTH, START, ZERO, scraping
 
+from progressive import Canary, Limit, minutes, percent, percents
 from progressive.adapters.flow import feed
 from progressive.errors import StrategyError
-from progressive.metrics.prometheus import Buckets, Counter, Joined, Rate, Ratio, Regex, istio
+from progressive.metrics.prometheus import (
+    Buckets,
+    Counter,
+    Joined,
+    Prometheus,
+    Rate,
+    Ratio,
+    Regex,
+    istio,
+)
 from progressive.model.measurement import (
     Counts,
     Gauge,
@@ -31,10 +42,13 @@ from progressive.model.measurement import (
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 from progressive.model.units import ms
+from progressive.testing import MemoryRouter, play
 
 RELEASE = Release(service="shop", stable=Version("v1"), candidate=Version("v2"))
 KINDS = tuple(brothers(JOINED))
 SCRAPES = 30
+START_OF_TIME = 1_767_225_600_000
+"""The first moment of virtual time, in milliseconds."""
 
 
 def looked(server: Any, kind: str, version: Any, begin: float, end: float) -> Look:
@@ -446,6 +460,54 @@ def test_deltas_are_added_up_for_the_version_that_sent_them() -> None:
     look = feed(scraping(query, metric)._measure(RELEASE, metric, BOTH, window, None), world.joined)
 
     assert (failed(look, Track.STABLE), failed(look, Track.CANDIDATE)) == ((0, 12), (6, 12))
+
+
+# ------------------------------------------------------------------------------- before a rollout
+
+
+def rolled_out(*infos: str) -> tuple[str, MemoryRouter]:
+    """How a rollout ends whose stable has these versions in ``target_info``, and counts well."""
+    world, router = TwoWays(), MemoryRouter()
+    for second in range(-600, 3600, 15):
+        at = START_OF_TIME + second * 1000
+        for instance, shown in (("a:80", infos), ("b:80", ("v2",))):
+            codes = {"200": 10 * second + 9000}
+            world.scrape(at, instance, "v1", codes, info=None)
+            for place, version in enumerate(shown):
+                labels = {"service_version": version, "instance": instance, **JOB}
+                world.joined.add(at + 7000 * place, 1, name="target_info", **labels)
+    metric, query = brothers(JOINED)["ratio"]
+    provider = Prometheus("http://127.0.0.1:9090", metrics={metric: query})
+    checks = [Limit(metric, at_most=percent(1))]
+    canary = Canary(weights=percents(5, 100), bake=minutes(5), checks=checks)
+    outcome = play(canary, RELEASE, metrics=[Answered(provider, world.joined)], router=router)
+    return str(outcome), router
+
+
+@rule("R45")
+@pytest.mark.parametrize(
+    ("infos", "said"),
+    [
+        (("v1", "v3"), "target_info shows two versions of"),
+        ((), "for which target_info has no sample within 45s"),
+        (("v9",), "target_info shows 'v2', 'v9', and not this version"),
+    ],
+    ids=["two processes", "no info", "another version"],
+)
+def test_a_stable_that_can_not_be_joined_is_named_before_anything_is_written(
+    infos: tuple[str, ...], said: str
+) -> None:
+    outcome, router = rolled_out(*infos)
+
+    assert router.history == []
+    assert "preflight" in outcome
+    assert said in outcome
+
+
+def test_versions_that_stand_only_in_an_info_metric_are_rolled_out() -> None:
+    outcome, router = rolled_out("v1")
+
+    assert router.highest == percent(100), outcome
 
 
 # ------------------------------------------------------------------------------- what is said
