@@ -33,7 +33,7 @@ from .asking import Asking
 from .counting import Line, Misread, Unusable
 from .custom import PromQL
 from .histograms import edges_of, line_of
-from .selectors import Counter, Selected
+from .selectors import Counter, Joined, Selected
 from .series import Series
 from .watching import Found, Watched, around
 
@@ -42,6 +42,11 @@ __all__ = ["Buckets", "PromQL", "Query", "Rate", "Ratio"]
 
 def _is_counter(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     fields.a(Counter, value, fields.where(instance, attribute), "Counter({}, version='version')")
+
+
+def _apart(counter: Counter) -> str:
+    told = counter.version
+    return repr(told if isinstance(told, Joined) else dict(told))
 
 
 def _judged(watched: Watched, track: Track, measure: Callable[[], Measurement]) -> Measurement:
@@ -73,8 +78,8 @@ class Ratio:
     def __attrs_post_init__(self) -> None:
         if self.events.version != self.total.version:
             raise StrategyError(
-                f"Ratio: events and total tell the versions apart by {dict(self.events.told)!r} "
-                f"and by {dict(self.total.told)!r}; a part and its whole must have the same "
+                f"Ratio: events and total tell the versions apart by {_apart(self.events)} "
+                f"and by {_apart(self.total)}; a part and its whole must have the same "
                 "labels for that"
             )
         if self.events.delta is not self.total.delta:

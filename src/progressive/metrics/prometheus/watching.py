@@ -83,11 +83,11 @@ def around(
     # Twice: the sample that holds at the start is at most so far back, and what is older shows that
     # the job is not new. What is older still only shows how the counters are kept.
     since = asking.start - 2 * missing
-    spread, delta, version = selected[-1].spread, selected[-1].delta, selected[-1].version
+    spread, delta, told_by = selected[-1].spread, selected[-1].delta, selected[-1].version
     length = promql.span(max(asking.end - since, SIGHT * asking.scrape))
     answer, infos = (yield from asking.ask(f"{which}[{length}]", asking.end)), None
-    if isinstance(version, Joined):
-        infos = yield from infos_of(asking, version, selected)
+    if isinstance(told_by, Joined):
+        infos = yield from infos_of(asking, told_by, selected)
         answer, end = infos.split(answer, selected)
         asking = attrs.evolve(asking, end=end)
     told = spread_series_of(answer, also=also) if spread else series_of(answer, deltas=delta)
@@ -102,8 +102,8 @@ def around(
     watch = Watch(series=series, start=asking.start, end=asking.end, scrape=asking.scrape)
     watch = yield from founded(asking, selected, watch, infos)
     mine = {}
-    for track, version_ in asking.versions.items():
-        mine[track], watch = _of_one(selected, asking.names(version_), watch)
+    for track, version in asking.versions.items():
+        mine[track], watch = _of_one(selected, asking.names(version), watch)
     # A version that fell silent within the window is judged up to its last scrape, and with it all
     # others: what it told before it died counts, what it did not tell any more is not taken for
     # silence. The next look begins there.
