@@ -170,13 +170,8 @@ def test_each_version_of_a_host_that_stays_has_what_it_did(written: Written) -> 
     assert after.of(Track.STABLE).sample == 0
 
 
-def test_the_own_join_of_a_prometheus_gives_the_one_the_errors_of_the_other(
-    written: Written,
-) -> None:
+def test_the_own_join_of_the_server_gives_each_the_errors_of_the_other(written: Written) -> None:
     """One minute later; it is why this one is made sample by sample."""
-    if written.server.family != PROMETHEUS:
-        pytest.skip("VictoriaMetrics guesses the end of a series by its interval")
-
     for version in ("v2", "v3"):
         assert written.own_join(version, 75) == pytest.approx(2 / 3, abs=0.01)
 
