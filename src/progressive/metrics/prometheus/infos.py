@@ -7,8 +7,9 @@ sample of a counter is joined by its own time:
 
 * It belongs to a version that the info metric shows for its target at that time, or both before and
   after it, one of them within three scrape intervals.
-* Between the last sample of one version and the first one of the next it belongs to nobody. A
-  process does not change its version, so the next one began with 0, and what it shows first counts.
+* Between the last sample of one version and the first one of the next it belongs to nobody, nor
+  before the first of all. A process does not change its version, so the next one began with 0, and
+  what it shows first counts.
 * Where no info has come yet since the last few samples, the look ends before these.
 * Where none speaks for a sample of the window at all, there is no answer; nor where a target goes
   back to the version before within three scrape intervals, or shows two at once: then two processes
