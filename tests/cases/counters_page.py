@@ -52,10 +52,11 @@ def _here(case: Case) -> str:
 
 
 def with_table(text: str) -> str:
-    """The text of the page with this table instead of the one that it has."""
+    """The text of the page with this table instead of the first one that it has."""
     lines = text.splitlines(keepends=True)
-    rows = [i for i, line in enumerate(lines) if line.startswith("|")]
-    return "".join(lines[: rows[0]]) + table() + "".join(lines[rows[-1] + 1 :])
+    first = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    rest = next(i for i, line in enumerate(lines) if i > first and not line.startswith("|"))
+    return "".join(lines[:first]) + table() + "".join(lines[rest:])
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ from progressive.analysis import Check, Judgement, Kayenta, KayentaJudge, Kayent
 from progressive.calendar import OpenHours
 from progressive.fleets.kubernetes import Deployments
 from progressive.metrics.envoy import ERRORS, LATENCY, EnvoyStats
-from progressive.metrics.prometheus import Counter, Prometheus, PromQL, Ratio, Regex
+from progressive.metrics.prometheus import Counter, Joined, Prometheus, PromQL, Ratio, Regex
 from progressive.metrics.prometheus import istio as of_istio
 from progressive.model import Capabilities, Capacity, Counts, Look, Marker, Percent, Window
 from progressive.model.actions import Memory
@@ -179,6 +179,7 @@ istio: TrafficRouter = Istio(
 provider: MetricsProvider = MyMetrics()
 stats: MetricsProvider = EnvoyStats(admin="http://127.0.0.1:9901")
 requests = Counter("http_requests_total", version="version", labels={"job": "shop"})
+joined = Counter("http_requests_total", version=Joined("service_version", on=["job", "instance"]))
 prometheus: MetricsProvider = Prometheus(
     "http://prometheus:9090",
     metrics={**of_istio("shop"), ORDERS: PromQL('sum(orders{version="{backend}"})')},

@@ -17,9 +17,10 @@ out of raw samples.
 
 An event counts in the window in which it was scraped, which is up to one scrape interval after it
 happened. So give an analysis a warm-up of at least that, if what came just before it shall stay
-out. What a server has of versions is told apart by labels. A series that goes on under other labels
-is one counter, if its version, job, instance and name stay the same. `counting` says what odd forms
-of samples mean, and the page "What a raw counter's samples mean" what a server makes of them.
+out. What a server has of versions is told apart by labels, of the series or of an info metric
+(`Joined`). A series that goes on under other labels is one counter, if its version, job, instance
+and name stay the same. `counting` says what odd forms of samples mean, and the page "What a raw
+counter's samples mean" what a server makes of them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .provider import (
     Buckets,
     Counter,
     Http,
+    Joined,
     Not,
     Prometheus,
     PromQL,
@@ -50,6 +52,7 @@ __all__ = [
     "Buckets",
     "Counter",
     "Http",
+    "Joined",
     "Not",
     "PromQL",
     "Prometheus",

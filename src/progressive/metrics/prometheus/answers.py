@@ -20,6 +20,7 @@ __all__ = [
     "Unusable",
     "answer_of",
     "labels_of",
+    "moment_of",
     "native",
     "natives_of",
     "number_in",
@@ -116,16 +117,22 @@ def number_in(text: object) -> float:
     raise Malformed("a value is not a number")
 
 
-def _sample(value: object) -> tuple[int, float]:
-    """A time in milliseconds and a number."""
+def moment_of(sample: object) -> tuple[int, object]:
+    """A time in milliseconds, and what it shows. Raises `Malformed` if it is no sample."""
     if (
-        not isinstance(value, list)
-        or len(value) != 2
-        or isinstance(value[0], bool)
-        or not isinstance(value[0], int | float)
+        not isinstance(sample, list)
+        or len(sample) != 2
+        or isinstance(sample[0], bool)
+        or not isinstance(sample[0], int | float)
     ):
         raise Malformed("a sample is not a time and a value")
-    return round(value[0] * 1000), number_in(value[1])
+    return round(sample[0] * 1000), sample[1]
+
+
+def _sample(value: object) -> tuple[int, float]:
+    """A time in milliseconds and a number."""
+    moment, shown = moment_of(value)
+    return moment, number_in(shown)
 
 
 def number_of(answer: Answer) -> float | None:

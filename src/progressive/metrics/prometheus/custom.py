@@ -15,8 +15,9 @@ from progressive.model.traffic import Track
 
 from . import promql as promql
 from .answers import number_of
+from .asking import Asking
 from .counting import Unusable
-from .watching import Asking, Found
+from .watching import Found
 
 __all__ = ["PromQL"]
 

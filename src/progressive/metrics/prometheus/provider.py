@@ -21,12 +21,13 @@ from progressive.model.measurement import Bad, Kind, Look, Metric, NoAnswer, Sid
 from progressive.model.release import Release
 from progressive.model.traffic import Track
 
+from .asking import Asking
 from .counting import Unusable
 from .custom import PromQL
 from .promql import Match, Not, Regex
 from .queries import Buckets, Query, Rate, Ratio
-from .selectors import Counter
-from .watching import Asking, Found
+from .selectors import Counter, Joined, Telling
+from .watching import Found
 
 __all__ = [
     "ERRORS",
@@ -35,6 +36,7 @@ __all__ = [
     "Buckets",
     "Counter",
     "Http",
+    "Joined",
     "Not",
     "PromQL",
     "Prometheus",
@@ -107,7 +109,7 @@ def istio(
     namespace: str,
     *,
     reporter: Literal["destination", "source", "waypoint"] = "destination",
-    version: str | Mapping[str, str] = _SERVICE_AND_VERSION,
+    version: Telling = _SERVICE_AND_VERSION,
     labels: Mapping[str, Match] = _NOTHING,
     lag: timedelta = LAG,
 ) -> dict[Metric, Query]:

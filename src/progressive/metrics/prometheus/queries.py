@@ -29,18 +29,24 @@ from progressive.model.measurement import (
 )
 from progressive.model.traffic import Track
 
+from .asking import Asking
 from .counting import Line, Misread, Unusable
 from .custom import PromQL
 from .histograms import edges_of, line_of
-from .selectors import Counter, Selected
+from .selectors import Counter, Joined, Selected
 from .series import Series
-from .watching import Asking, Found, Watched, around
+from .watching import Found, Watched, around
 
 __all__ = ["Buckets", "PromQL", "Query", "Rate", "Ratio"]
 
 
 def _is_counter(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     fields.a(Counter, value, fields.where(instance, attribute), "Counter({}, version='version')")
+
+
+def _apart(counter: Counter) -> str:
+    told = counter.version
+    return repr(told if isinstance(told, Joined) else dict(told))
 
 
 def _judged(watched: Watched, track: Track, measure: Callable[[], Measurement]) -> Measurement:
@@ -72,8 +78,8 @@ class Ratio:
     def __attrs_post_init__(self) -> None:
         if self.events.version != self.total.version:
             raise StrategyError(
-                f"Ratio: events and total tell the versions apart by {dict(self.events.version)!r} "
-                f"and by {dict(self.total.version)!r}; a part and its whole must have the same "
+                f"Ratio: events and total tell the versions apart by {_apart(self.events)} "
+                f"and by {_apart(self.total)}; a part and its whole must have the same "
                 "labels for that"
             )
         if self.events.delta is not self.total.delta:

@@ -1,5 +1,4 @@
-"""One look at the server: what is sent, and the series of every version around a window, up to
-where they can be judged.
+"""The series of every version around the window of a look, up to where they can be judged.
 
 One query brings all versions, events and total together, so that they fit together.
 """
@@ -8,101 +7,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from typing import Final
-from urllib.parse import urlencode
 
 import attrs
 
-from progressive.adapters.http import HttpFlow, Request
-from progressive.adapters.provider import versions_of
-from progressive.model.measurement import Measurement, NoAnswer, NoData, Window
-from progressive.model.release import Release, Version
+from progressive.adapters.http import HttpFlow
+from progressive.model.measurement import Measurement, NoAnswer, NoData
 from progressive.model.traffic import Track
 
 from . import promql as promql
-from .answers import Answer, answer_of, native, natives_of, series_of
+from .answers import native, natives_of, series_of
+from .asking import Asking
 from .births import early_zeros, goes_on, refuse_replicas, without_zeros
 from .counting import MISSED, SIGHT, Line, refuse_several_writers
+from .infos import Infos, infos_of
+from .memory import founded, jobs_of
 from .native import spread_series_of
-from .promql import Regex
-from .selectors import Selected
+from .selectors import Joined, Selected
 from .series import Series, Watch
 
-__all__ = ["Asking", "Found", "Watched", "around"]
-
-_MEMORY: Final = "1h"
-"""How far back a series is looked for that seems to begin within a window, before it counts as born
-in it. Longer than a target is unreachable without anybody noticing; not so long that the pods of
-all the day's releases are in the answer.
-"""
-
-_DAY: Final = "24h"
-"""How far back series are looked for, one by one, whose first sample would count as a whole."""
-
-_ONE_BY_ONE: Final = 60
-"""So many of these at most: a query has a length, and a server its limits."""
-
-
-@attrs.frozen(kw_only=True)
-class Asking:
-    """One look: for whom, when (milliseconds since 1970), and what was sent for it so far."""
-
-    release: Release
-    versions: Mapping[Track, Version]
-    start: int
-    end: int
-    scrape: int
-    sent: list[str] = attrs.field(factory=list)
-
-    @classmethod
-    def of(
-        cls, release: Release, tracks: Iterable[Track], window: Window, scrape: timedelta
-    ) -> Asking:
-        """The look at these tracks, as far as the release has a version for them."""
-        versions = versions_of(release, tracks)
-        start, end = promql.epoch_ms(window.start), promql.epoch_ms(window.end)
-        return cls(
-            release=release,
-            versions=versions,
-            start=start,
-            end=end,
-            scrape=scrape // timedelta(milliseconds=1),
-        )
-
-    def names(self, version: Version) -> Mapping[str, str]:
-        """What the placeholders stand for."""
-        return promql.names_of(self.release, version)
-
-    def ask(self, query: str, at_ms: int, *, fresh: bool = False) -> HttpFlow[Answer]:
-        """The answer of the server to one query at one moment.
-
-        As a form and not in the address, which proxies cut at a few thousand characters; it writes
-        nothing all the same, so it may be repeated. ``nocache``: VictoriaMetrics would otherwise
-        move a query within the last 30 s (``-search.latencyOffset``) back in time without saying
-        so; Prometheus doesn't know the word.
-
-        ``fresh``: what has no sample in the last three scrape intervals is not there. A series of
-        which a scrape failed half-way has no mark of its end, and would answer for five minutes;
-        Prometheus knows one word for that (2.53 does, 2.42 did not yet), VictoriaMetrics the other.
-        """
-        time = promql.moment(at_ms)
-        self.sent.append(f"{query}  # time={time}")
-        words = {"query": query, "time": time, "nocache": "1"}
-        if fresh:
-            lookback = promql.span(MISSED * self.scrape)
-            words |= {"lookback_delta": lookback, "max_lookback": lookback}
-        form = urlencode(words)
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        return answer_of(
-            (yield Request("POST", "/api/v1/query", headers=headers, content=form.encode()))
-        )
-
+__all__ = ["Found", "Watched", "around"]
 
 _OF_A_RESOURCE: Final = re.compile(r"\bservice[._]version\b")
 _PROMOTE: Final = (
-    "; a version that stands in target_info alone has to be on the series: "
-    "otlp.promote_resource_attributes"
+    "; a version that stands in target_info alone has to be on the series "
+    "(otlp.promote_resource_attributes), or joined: version=Joined('service_version')"
 )
 
 
@@ -144,40 +73,34 @@ class Watched:
 def around(
     asking: Asking, selected: Sequence[Selected], *, also: Iterable[float] = ()
 ) -> HttpFlow[Watched]:
-    """Look at the series, one query for all; one more if some of them seem to begin within the
-    window.
+    """Look at the series, one query for all, and one for the info metric of a join; one more if
+    some of them seem to begin within the window.
 
     The last of ``selected`` is the one that is always there while a version is alive. ``also``:
     edges at which native histograms are read, too.
     """
-    which, missing = _of_all(asking, selected), MISSED * asking.scrape
+    which, missing = asking.all_of(selected), MISSED * asking.scrape
     # Twice: the sample that holds at the start is at most so far back, and what is older shows that
     # the job is not new. What is older still only shows how the counters are kept.
-    near = asking.end - asking.start + 2 * missing
-    spread, delta = selected[-1].spread, selected[-1].delta
-    length = promql.span(max(near, SIGHT * asking.scrape))
-    answer = yield from asking.ask(f"{which}[{length}]", asking.end)
+    since = asking.start - 2 * missing
+    spread, delta, told_by = selected[-1].spread, selected[-1].delta, selected[-1].version
+    length = promql.span(max(asking.end - since, SIGHT * asking.scrape))
+    answer, infos = (yield from asking.ask(f"{which}[{length}]", asking.end)), None
+    if isinstance(told_by, Joined):
+        infos = yield from infos_of(asking, told_by, selected)
+        answer, end = infos.split(answer, selected)
+        asking = attrs.evolve(asking, end=end)
     told = spread_series_of(answer, also=also) if spread else series_of(answer, deltas=delta)
     if not delta:
-        _refuse_several_writers(asking, selected, told, asking.end - near)
-    series = tuple(each.since(asking.end - near) for each in told)
+        _refuse_several_writers(asking, selected, told, since)
+    series = tuple(each.since(since) for each in told)
     series = tuple(each.added_up() if delta else each for each in series if each.samples)
     if not delta and (suspects := early_zeros(series, asking.scrape)):
-        jobs, length = _jobs(suspects), promql.span(near)
+        jobs, length = jobs_of(suspects), promql.span(asking.end - since)
         up = (yield from _series(asking, f"{jobs}[{length}]", asking.end)) if jobs else ()
         series = without_zeros(series, suspects, up)
     watch = Watch(series=series, start=asking.start, end=asking.end, scrape=asking.scrape)
-    if begun := watch.unfounded():
-        # Born, or not scraped for a while? And was its job scraped before? `up` says so even if
-        # there was nothing to tell yet.
-        jobs, offset = _jobs(begun), promql.span(missing)
-        jobs_too = f" or last_over_time({jobs}[{_MEMORY}] offset {offset})" if jobs else ""
-        last = yield from asking.ask(f"last_over_time({which}[{_MEMORY}]){jobs_too}", asking.start)
-        before = spread_series_of(last, like=series) if spread else series_of(last)
-        watch = watch.founded(before)
-        if older := " or ".join(map(_last_of_a_day, watch.whole(begun)[:_ONE_BY_ONE])):
-            found = yield from asking.ask(older, asking.start)
-            watch = watch.founded((*before, *series_of(found)))
+    watch = yield from founded(asking, selected, watch, infos)
     mine = {}
     for track, version in asking.versions.items():
         mine[track], watch = _of_one(selected, asking.names(version), watch)
@@ -189,12 +112,10 @@ def around(
     silent: dict[Track, NoData | NoAnswer] = {}
     for track, at in newest.items():
         if at is None or (watch.stale(at) and at <= watch.start):
-            silent[track] = _silence(
-                selected[-1].of(asking.names(asking.versions[track])), at, asking
-            )
+            silent[track] = _silence(selected[-1], track, at, asking, infos)
     absent = [track for track, at in newest.items() if at is None]
     if not spread:
-        silent |= yield from _native(asking, selected[-1], absent)
+        silent |= yield from _native(asking, selected[-1], absent, infos)
     return Watched(watch=watch, mine=mine, end=min(ends, default=watch.end), silent=silent)
 
 
@@ -223,7 +144,7 @@ def _of_one(
 
 
 def _native(
-    asking: Asking, selected: Selected, absent: Sequence[Track]
+    asking: Asking, selected: Selected, absent: Sequence[Track], infos: Infos | None
 ) -> HttpFlow[dict[Track, NoAnswer]]:
     """Those of the absent versions whose histogram is a native one: it has no count that is a
     series.
@@ -232,58 +153,33 @@ def _native(
     if not absent or name == selected.name:
         return {}
     whole = Selected(name, labels=selected.labels, version=selected.version)
-    query = f"{_of_all(asking, (whole,))}[{promql.span(MISSED * asking.scrape)}]"
+    query = f"{asking.all_of((whole,))}[{promql.span(MISSED * asking.scrape)}]"
     found = natives_of((yield from asking.ask(query, asking.end)))
+    names = {track: asking.names(asking.versions[track]) for track in absent}
     return {
         track: NoAnswer(native(name))
         for track in absent
-        if any(whole.has(each, asking.names(asking.versions[track])) for each in found)
+        if any(
+            whole.has(each, names[track]) if infos is None else infos.had(each.labels, names[track])
+            for each in found
+        )
     }
-
-
-def _last_of_a_day(series: Series) -> str:
-    labels = [pair for pair in series.key if pair[0] != "__name__"]
-    return f"last_over_time({promql.selector([series.name], labels)}[{_DAY}])"
-
-
-def _jobs(series: Iterable[Series]) -> str:
-    """What selects the ``up`` of all targets of their jobs; empty if they have none."""
-    jobs = sorted({each.job for each in series if each.job})
-    pattern = Regex("|".join(promql.only(job) for job in jobs))
-    return promql.selector(["up"], [("job", pattern)]) if jobs else ""
 
 
 def _series(asking: Asking, query: str, at_ms: int) -> HttpFlow[tuple[Series, ...]]:
     return series_of((yield from asking.ask(query, at_ms)))
 
 
-def _of_all(asking: Asking, selected: Sequence[Selected]) -> str:
-    """The series of all versions and names, and perhaps a few more, which `Selected.has` leaves out
-    again.
-    """
-    shared = [
-        pair for pair in selected[0].labels if all(pair in other.labels for other in selected)
-    ]
-    for label, template in selected[0].version:
-        values = sorted(
-            {promql.filled(template, asking.names(version)) for version in asking.versions.values()}
-        )
-        shared.append(
-            (
-                label,
-                values[0]
-                if len(values) == 1
-                else Regex("|".join(promql.only(value) for value in values)),
-            )
-        )
-    return promql.selector([one.name for one in selected], sorted(shared, key=lambda pair: pair[0]))
-
-
-def _silence(which: str, newest: int | None, asking: Asking) -> NoData:
+def _silence(
+    selected: Selected, track: Track, newest: int | None, asking: Asking, infos: Infos | None
+) -> NoData:
+    names = asking.names(asking.versions[track])
+    which = selected.of(names)
     if newest is None:
+        more = _PROMOTE if _OF_A_RESOURCE.search(which) else ""
         return NoData(
             f"no sample of {which}: the target is not scraped, is down, had no request yet, or has "
-            f"other labels{_PROMOTE if _OF_A_RESOURCE.search(which) else ''}"
+            f"other labels{more if infos is None else infos.hint(names)}"
         )
     age = promql.span(asking.end - newest)
     return NoData(
