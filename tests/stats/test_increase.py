@@ -1,5 +1,5 @@
-"""The capped test for rises against what it promises: expectations by enumeration, what it finds and
-when, false alarms, and numbers of any size.
+"""The capped test for rises against what it promises: expectations by enumeration, what it finds
+and when, false alarms, and numbers of any size.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def test_what_cannot_be_is_no_reason_to_gain() -> None:
 
 def test_the_alternatives_weigh_everything_once() -> None:
     assert math.fsum(map(math.exp, RISES.log_prior)) == pytest.approx(1.0)
-    assert sequential.RATIOS == RISES.ratios[-5:]
+    assert RISES.ratios[-5:] == sequential.RATIOS
     assert evidence(INITIAL, alpha=0.01) == pytest.approx(0.0, abs=1e-12)
     assert increase.estimated(INITIAL) == ratios.initial(RISES)
 

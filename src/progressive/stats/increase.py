@@ -46,7 +46,7 @@ from .evidence import averaged, kept
 from .exact import hypergeometric
 from .sequential import RISES
 
-__all__ = ["INITIAL", "LEAST", "State", "estimated", "evidence", "update"]
+__all__ = ["INITIAL", "LEAST", "SMALL", "State", "estimated", "evidence", "update"]
 
 State: TypeAlias = tuple[ratios.State, float, float, float]
 """The state of `progressive.stats.ratios` for the alternatives `RISES`; the logarithm of all
@@ -61,7 +61,7 @@ LEAST: Final = 1.01
 the halvings.
 """
 
-_SMALL: Final = 0.02
+SMALL: Final = 0.02
 """The part of the level with which smaller rises are looked for."""
 
 _HALVINGS: Final = 32
@@ -112,7 +112,7 @@ def update(
     capital = [
         before + weight + gained for before, weight in zip(estimate, RISES.log_prior, strict=False)
     ]
-    gained += _factor(capital, every, trials, control_trials, _needed(alpha) - log1p(-_SMALL))
+    gained += _factor(capital, every, trials, control_trials, _needed(alpha) - log1p(-SMALL))
     estimate = ratios.update(
         estimate,
         events=events,
@@ -144,7 +144,7 @@ def evidence(state: State, *, alpha: float) -> float:
     return max(needed, averaged((plain, small), _PARTS))
 
 
-_PARTS: Final = (log1p(-_SMALL), log(_SMALL))
+_PARTS: Final = (log1p(-SMALL), log(SMALL))
 
 
 def estimated(state: State) -> ratios.State:

@@ -8,20 +8,22 @@ import math
 
 import numpy as np
 
-from progressive.stats import sequential
+from progressive.stats import increase
 
 from . import events, rules
 from .traffic import Traffic, independent
 
 
-def every_event(horizon: int = 3_000) -> list[tuple[float, float, float]]:
-    """For each weight: the chance that a look after any event ever alarms, for the default and the
-    exact test, computed.
+def every_event(
+    rng: np.random.Generator, rollouts: int, horizon: int = 3_000
+) -> list[tuple[float, float, float]]:
+    """For each weight: the chance that a look after any event ever alarms; for the default it is
+    played, for the exact test computed.
     """
     return [
         (
             share,
-            events.walk(events.ours(share, int(horizon / share)), share)[1],
+            events.capped(rng, share, 1.0, rollouts=rollouts, most=int(horizon / share))[1],
             events.walk(events.ours_exact(share, int(events.HORIZON / share)), share)[1],
         )
         for share in (0.05, 0.10, 0.50)
@@ -37,7 +39,7 @@ def twenty_metrics(rng: np.random.Generator, rollouts: int, *, shared: bool) -> 
     for _ in range(20):
         if one is None or not shared:
             one = independent(rng, weight=0.1, base=0.01, ratio=1.0, rps=100, rollouts=rollouts)
-        alarmed |= rules.mixture(one, rules.ALPHA / 20) >= 0
+        alarmed |= rules.every_rise(one, rules.ALPHA / 20) >= 0
     return float(alarmed.mean())
 
 
@@ -48,21 +50,22 @@ def in_control(rng: np.random.Generator, rollouts: int) -> float:
     alarms = 0
     needed = math.log(1 / rules.ALPHA)
     for _ in range(rollouts):
-        logs = sequential.INITIAL
+        state = increase.INITIAL
         for _ in range(200):
-            weight = 0.5 if sequential.evidence(logs) > 0 else 0.02
+            weight = 0.5 if increase.evidence(state, alpha=rules.ALPHA) > 0 else 0.02
             own, other = (
                 rng.binomial(int(1_000 * weight), 0.01),
                 rng.binomial(1_000 - int(1_000 * weight), 0.01),
             )
-            logs = sequential.update(
-                logs,
+            state = increase.update(
+                state,
                 events=int(own),
                 trials=int(1_000 * weight),
                 control_events=int(other),
                 control_trials=1_000 - int(1_000 * weight),
+                alpha=rules.ALPHA,
             )
-            if sequential.evidence(logs) >= needed:
+            if increase.evidence(state, alpha=rules.ALPHA) >= needed:
                 alarms += 1
                 break
     return alarms / rollouts

@@ -216,7 +216,7 @@ def table(rng: np.random.Generator, rollouts: int) -> list[tuple[str, dict[str, 
 
 
 RULES: Final[dict[str, rules.Rule]] = {
-    "ours": rules.mixture,
+    "ours": rules.every_rise,
     "ours, exact": rules.exactly,
     "ours, in blocks of a minute": rules.blocks,
     "limit at 2 x the base": rules.threshold(2 * BASE, 0),

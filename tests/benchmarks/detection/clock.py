@@ -53,7 +53,8 @@ def compared(base: float, ratio: float) -> dict[str, Rule]:
     """
     slo = 0.01 if base < 0.005 else 0.05
     return {
-        "ours": rules.mixture,
+        "ours": rules.every_rise,
+        "ours, small=False": rules.mixture,
         "ours, exact": rules.exactly,
         "ours, in blocks of a minute": rules.blocks,
         "Wald, told the truth": rules.wald(max(ratio, 1.0 + 1e-9) if ratio != 1 else 2.0),
@@ -74,7 +75,7 @@ def compared(base: float, ratio: float) -> dict[str, Rule]:
 ASYMPTOTIC: Final = rules.asymptotic()
 GROUP_SEQUENTIAL: Final = rules.group_sequential()
 
-SLOW: Final = {"ours, exact": 16}
+SLOW: Final = {"ours": 16, "ours, exact": 16}
 """Rules that go through rollouts one by one get one of so many; five times as many where false
 alarms are counted.
 """

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from progressive.stats import acceptance, exact, sequential
+from progressive.stats import acceptance, exact, increase, sequential
 from progressive.stats import planning as limits
 
 from .rules import ALPHA
@@ -29,6 +29,8 @@ Rule = Callable[[float, int], Boundary]
 
 WEIGHTS: Final = (0.01, 0.05, 0.10, 0.50)
 RATIOS: Final = (1.5, 2.0, 5.0, 20.0)
+SMALL: Final = ((1.02, 0.5), (1.05, 0.5), (1.05, 0.1), (1.1, 0.5), (1.1, 0.1), (1.2, 0.1))
+"""Rises that only the default finds, each with a weight."""
 HORIZON: Final = 300
 """Expected errors of the candidate until which false alarms are counted."""
 
@@ -45,8 +47,8 @@ def _least(alarms: Callable[[int, int], bool], most: int) -> Boundary:
     return np.array(found)
 
 
-def ours(share: float, most: int, alpha: float = ALPHA) -> Boundary:
-    """The default: by the library, whose evidence adds up over looks of one share."""
+def without_small(share: float, most: int, alpha: float = ALPHA) -> Boundary:
+    """``small=False``: by the library, whose evidence adds up over looks of one share."""
     needed = math.log(1 / alpha)
     return _least(
         lambda own, every: (
@@ -65,7 +67,7 @@ def ours_exact(share: float, most: int) -> Boundary:
     """``exact=True``: the exact test up to 300 expected errors with the larger part of alpha, the
     mixture for the rest.
     """
-    behind = ours(share, most, 0.05 * ALPHA)
+    behind = without_small(share, most, 0.05 * ALPHA)
     state, found, chances = exact.INITIAL, [most + 1], exact.binomial(1, share)
     for _ in range(most):
         if state[0] < HORIZON:
@@ -167,6 +169,62 @@ def walk(boundary: Boundary, chance: float) -> tuple[float, float]:
     return mean + (1 - alarmed) * chance * (len(boundary) - 1), alarmed
 
 
+def capped(
+    rng: np.random.Generator,
+    share: float,
+    ratio: float,
+    *,
+    rollouts: int,
+    most: int,
+    alpha: float = ALPHA,
+) -> tuple[float, float]:
+    """The default, whose way to a number of events matters, and which is therefore played: mean
+    errors of the candidate until it alarms (or the events end), and how often it does. An event is
+    a look; rises of less than a fiftieth are left out.
+    """
+    ratios = np.array(sequential.RISES.ratios)
+    down = 1 / (ratios * share + 1 - share)
+    up, cap = ratios * down, 1 / (alpha * (1 - increase.SMALL))
+    own_chance = ratio * share / (ratio * share + 1 - share)
+    capital = np.tile(np.exp(sequential.RISES.log_prior), (rollouts, 1))
+    errors, running = np.zeros(rollouts), np.ones(rollouts, bool)
+    for _ in range(most):
+        now, more = capital.sum(axis=1), share * (capital @ up)
+        factor = np.where(
+            more >= share * cap, np.maximum(1, (now - share * cap) / (now - more)), 1.0
+        )
+        own = rng.random(rollouts) < own_chance
+        capital *= np.where(own[:, None], up, down) * factor[:, None]
+        errors += own & running
+        running &= capital.sum(axis=1) < cap * (1 - 1e-12)
+        if not running.any():
+            break
+    return float(errors.mean()), float(1 - running.mean())
+
+
+def capped_by_the_library(
+    rng: np.random.Generator, share: float, ratio: float, *, most: int, alpha: float = ALPHA
+) -> int:
+    """The same for one rollout, by the library itself; `capped` is held against it in every run."""
+    state, errors, requests = increase.INITIAL, 0, 10**9
+    trials = round(requests * share)
+    own_chance = ratio * share / (ratio * share + 1 - share)
+    for _ in range(most):
+        own = int(rng.random(1)[0] < own_chance)
+        errors += own
+        state = increase.update(
+            state,
+            events=own,
+            trials=trials,
+            control_events=1 - own,
+            control_trials=requests - trials,
+            alpha=alpha,
+        )
+        if increase.evidence(state, alpha=alpha) >= math.log(1 / alpha):
+            break
+    return errors
+
+
 def enough(share: float, ratio: float) -> int:
     """Events in all by which every rule worth comparing has found this ratio."""
     errors = {1.5: 700, 2.0: 300, 5.0: 120, 20.0: 80}[ratio]
@@ -184,10 +242,10 @@ def false_alarms(rule: Rule, share: float) -> float:
     return walk(rule(share, int(HORIZON / share)), share)[1]
 
 
-def limit(share: float, ratio: float, base: float = 1e-3) -> float:
+def limit(share: float, ratio: float, base: float = 1e-3, alpha: float = ALPHA) -> float:
     """The fewest errors of the candidate that any test needs in the mean."""
     return (
-        limits.requests_needed(math.log(1 / ALPHA), ratio * base, base, share)
+        limits.requests_needed(math.log(1 / alpha), ratio * base, base, share)
         * share
         * ratio
         * base

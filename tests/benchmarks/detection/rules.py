@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln
 
 from progressive.stats import betting as clumps
-from progressive.stats import exact, sequential
+from progressive.stats import exact, increase, sequential
 
 from . import peers
 from .traffic import LOOK_SECONDS, Traffic
@@ -47,7 +47,7 @@ def increments(traffic: Traffic, ratio: float) -> NDArray[np.float64]:
 
 
 def mixture(traffic: Traffic, alpha: float = ALPHA, dispersion: float = 1.0) -> Looks:
-    """`NoWorse` as it comes: the evidence of `progressive.stats.sequential`, all rollouts at
+    """``NoWorse(small=False)``: the evidence of `progressive.stats.sequential`, all rollouts at
     once.
     """
     evidence = np.logaddexp.reduce(
@@ -76,6 +76,37 @@ def mixture_by_the_library(traffic: Traffic, row: int, alpha: float = ALPHA) -> 
             control_trials=control_trials,
         )
         if sequential.evidence(logs) >= math.log(1 / alpha):
+            return look
+    return -1
+
+
+def every_rise(traffic: Traffic, alpha: float = ALPHA) -> Looks:
+    """`NoWorse` as it comes, by the library itself, one rollout after the other."""
+    return np.array([_rise(traffic, row, alpha) for row in range(len(traffic.candidate))])
+
+
+def _rise(traffic: Traffic, row: int, alpha: float) -> int:
+    state = increase.INITIAL
+    counts = (
+        traffic.candidate_errors,
+        traffic.candidate,
+        traffic.stable_errors,
+        traffic.stable,
+    )
+    for look, (events, trials, control_events, control_trials) in enumerate(
+        zip(*(each[row].tolist() for each in counts), strict=True)
+    ):
+        if not (trials and control_trials):
+            continue
+        state = increase.update(
+            state,
+            events=events,
+            trials=trials,
+            control_events=control_events,
+            control_trials=control_trials,
+            alpha=alpha,
+        )
+        if increase.evidence(state, alpha=alpha) >= math.log(1 / alpha):
             return look
     return -1
 
