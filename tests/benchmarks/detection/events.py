@@ -187,19 +187,20 @@ def capped(
     up, cap = ratios * down, 1 / (alpha * (1 - increase.SMALL))
     own_chance = ratio * share / (ratio * share + 1 - share)
     capital = np.tile(np.exp(sequential.RISES.log_prior), (rollouts, 1))
-    errors, running = np.zeros(rollouts), np.ones(rollouts, bool)
+    errors, running = np.zeros(rollouts), np.arange(rollouts)
     for _ in range(most):
         now, more = capital.sum(axis=1), share * (capital @ up)
         factor = np.where(
             more >= share * cap, np.maximum(1, (now - share * cap) / (now - more)), 1.0
         )
-        own = rng.random(rollouts) < own_chance
+        own = rng.random(len(running)) < own_chance
         capital *= np.where(own[:, None], up, down) * factor[:, None]
-        errors += own & running
-        running &= capital.sum(axis=1) < cap * (1 - 1e-12)
-        if not running.any():
+        errors[running] += own
+        going_on = capital.sum(axis=1) < cap * (1 - 1e-12)
+        capital, running = capital[going_on], running[going_on]
+        if not len(running):
             break
-    return float(errors.mean()), float(1 - running.mean())
+    return float(errors.mean()), 1 - len(running) / rollouts
 
 
 def capped_by_the_library(
