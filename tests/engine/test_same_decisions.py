@@ -28,7 +28,7 @@ from progressive.model.measurement import Measurement
 from progressive.stats import betting as clumps
 from progressive.stats import decrease as falls
 from progressive.stats import histogram_tails as tails
-from progressive.stats import means, sequential
+from progressive.stats import increase, means
 from progressive.steps import Analyze, Bake, SetWeight
 from progressive.testing import Behaviour, Latency, Story, World, simulate
 from progressive.testing.simulation import troubles
@@ -42,12 +42,13 @@ BASKET = Metric("basket", kind="mean", bad="down")
 def _ratio(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Counts)
     assert isinstance(other, Counts)
-    return sequential.update(
-        state or sequential.INITIAL,
+    return increase.update(
+        state or increase.INITIAL,
         events=one.events,
         trials=one.trials,
         control_events=other.events,
         control_trials=other.trials,
+        alpha=0.01,
     )
 
 
@@ -55,7 +56,7 @@ def _fall(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Counts)
     assert isinstance(other, Counts)
     return falls.update(
-        state or falls.INITIAL,
+        state or falls.SMALL,
         events=one.events,
         trials=one.trials,
         control_events=other.events,
@@ -86,7 +87,7 @@ def _mean(state: Any, one: Measurement, other: Measurement) -> Any:
 
 
 BARE: dict[Metric, tuple[Any, Any]] = {
-    ERRORS: (_ratio, sequential.evidence),
+    ERRORS: (_ratio, lambda state: increase.evidence(state, alpha=0.01)),
     ORDERS: (_fall, falls.evidence),
     LATENCY: (_tail, tails.evidence),
     BASKET: (_mean, lambda state: means.evidence(state, up=False)),

@@ -229,18 +229,3 @@ def test_the_alternatives_weigh_everything_once() -> None:
     assert RISES.ratios[-5:] == sequential.RATIOS
     assert evidence(INITIAL, alpha=0.01) == pytest.approx(0.0, abs=1e-12)
     assert increase.estimated(INITIAL) == ratios.initial(RISES)
-
-
-def test_where_the_bound_says_no_more_than_that_it_may_alarm_nothing_is_gained(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(increase, "_FEW", 0)
-    state = INITIAL
-    while evidence(state, alpha=0.01) < math.log(100) - 0.2:
-        state = after(state, (10**6, 1_010, 10**6, 1_000))
-    while evidence(state, alpha=0.01) < math.log(100) - 0.02:
-        state = after(state, (10**6, 41, 10**6, 40))
-    again = after(state, (10**6, 50, 10**6, 50))
-
-    assert evidence(state, alpha=0.01) < math.log(100)
-    assert again[1] == state[1]

@@ -87,6 +87,8 @@ _FEW: Final = 300
 _LOST: Final = 1e-13
 """More than the chances that `progressive.stats.exact.hypergeometric` leaves out."""
 
+_LEAST_LEFT: Final = 1e-9
+
 _DIGITS: Final = 1e-14
 """To such a part of the largest number, the sums here are exact."""
 
@@ -177,9 +179,8 @@ def _factor(
     if first not in look.possible or first == look.possible.start:
         return 0.0  # none is enough; or, by rounding alone, each is
     below, above = look.added_up(first, cap) if look.few else look.bounded(first)
-    wasted = exp(min(0.0, cap + above - now))
-    if wasted == 1:
-        return 0.0
+    # By Markov's inequality the chance is never above the capital's part of the cap; a bound may be.
+    wasted = exp(min(-_LEAST_LEFT, cap + above - now))
     return max(0.0, now + log1p(-wasted) - below - look.rounding)
 
 
