@@ -55,7 +55,7 @@ LOOKS = st.tuples(st.integers(1, 60), st.integers(1, 240), st.floats(0, 0.4)).fl
 
 
 @pytest.mark.parametrize("few", [300, 0], ids=["added up", "bounded"])
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     before=st.lists(LOOKS, max_size=5),
     trials=st.integers(1, 60),
@@ -142,7 +142,7 @@ def test_false_alarms_are_at_most_alpha_whoever_chooses_the_weights(alpha: float
     """The weight is raised when the evidence is high and lowered when it is not, which no fixed
     schedule would be allowed to do.
     """
-    rng, alarms, rollouts = random.Random(5), 0, 600
+    rng, alarms, rollouts = random.Random(5), 0, 300
     for _ in range(rollouts):
         state = INITIAL
         for _ in range(80):
@@ -171,7 +171,7 @@ def test_rises_are_found_near_the_limit_of_what_can_be_known(
     limit = planning.requests_needed(math.log(1 / alpha), ratio * rate, rate, share)
     trials, control_trials = round(limit / 50 * share), round(limit / 50 * (1 - share))
     spent = []
-    for _ in range(120):
+    for _ in range(60):
         state, requests = INITIAL, 0
         while evidence(state, alpha=alpha) < math.log(1 / alpha):
             own, other = (

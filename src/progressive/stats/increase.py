@@ -179,7 +179,7 @@ def _factor(
     if first not in look.possible or first == look.possible.start:
         return 0.0  # none is enough; or, by rounding alone, each is
     below, above = look.added_up(first, cap) if look.few else look.bounded(first)
-    # By Markov's inequality the chance is never above the capital's part of the cap; a bound may be.
+    # The chance is at most the capital's part of the cap (Markov), but a bound of it may be more.
     wasted = exp(min(-_LEAST_LEFT, cap + above - now))
     return max(0.0, now + log1p(-wasted) - below - look.rounding)
 
