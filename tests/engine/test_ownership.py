@@ -7,6 +7,7 @@ write; by router that compares and sets, and by one that does not; with rollouts
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,6 +50,7 @@ from progressive.model import AfterRestart, Capabilities, Marker
 from progressive.rollout import Event
 from progressive.rollout.commands import Apply
 from progressive.rollout.events import CommandFailed
+from progressive.runtime.protocol import Execute
 from progressive.steps import Approval
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
 
@@ -274,6 +276,51 @@ def test_an_object_restored_from_before_holds_and_a_closed_one_goes_back(closed:
 
     assert ours.rollout.phase is (Phase.ROLLED_BACK if closed else Phase.HELD)
     assert ours.until_over().router.traffic == Traffic()
+
+
+@rule("R2")
+@pytest.mark.parametrize("weight", [0, 5, 50], ids=["lower", "as before", "as asked"])
+def test_an_object_restored_from_an_earlier_moment_of_this_rollout_holds(weight: float) -> None:
+    ours = driver().until_it_serves(5)
+    old = ours.router.marker
+    ours.until_it_serves(50)
+    forget(ours.router, weight=weight)
+    ours.router.marker = old
+    ours.tick()
+
+    assert ours.rollout.phase is Phase.HELD
+    assert "an older one of its own is back" in str(ours.store.notes("a"))
+    assert ours.router.traffic == Traffic(candidate=percent(weight))
+    ours.resume("marker")
+    assert ours.until_over().rollout.phase is Phase.PROMOTED
+
+
+@rule("R2")
+@pytest.mark.parametrize("reassert", [False, True])
+def test_a_claim_that_slept_through_a_rollback_by_hand_does_not_undo_it(reassert: bool) -> None:
+    """The router compares nothing, and was made anew before the rollback."""
+    world = World(compare_and_set=False)
+    sleeping = world.moves()
+    while not isinstance(claim := next(sleeping), Execute) or not any(
+        isinstance(command, Apply) for command in claim.commands
+    ):
+        pass
+    world.until_weight(5)
+    world.forget()
+    world.rollback_now()
+    with contextlib.suppress(ConflictError):
+        for _ in sleeping:
+            pass
+    assert world.marker is not None and not world.marker.closed, "the claim has arrived"
+    if reassert:
+        rollout = world.rollout
+        told = attrs.evolve(rollout, routing=attrs.evolve(rollout.routing, reassert=True))
+        world.text, world.ghost.aborted = dumps(told), False
+    world.now += seconds(30)
+    world.tick()
+
+    assert world.phase is (Phase.PROGRESSING if reassert else Phase.HELD)
+    assert world.candidate == percent(5 if reassert else 0)
 
 
 # ------------------------------------------------------------------------------------ two rollouts

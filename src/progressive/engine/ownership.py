@@ -43,16 +43,22 @@ def see_marker(draft: Draft, marker: Marker | None) -> None:
         )
 
 
-def taken_over(draft: Draft, served: Served) -> bool:
+def taken_over(draft: Draft, served: Served, before: Served | None) -> bool:
     """Act on a marker that shows that somebody else has written. True if nothing more may follow.
 
-    Another rollout's ends this one, a closed one rolls it back, and a later serial than this state
-    can have written holds it; so does none at all where ours stood.
+    ``before``: what was read last. Another rollout's marker ends this one, a closed one rolls it
+    back, and a later serial than this state can have written holds it; so does none at all where
+    ours stood, or one of ours that is older than the one that stood there.
     """
     marker, routing = served.marker, draft.routing
     assert routing.generation is not None  # it has claimed, or was about to
     if marker is None or (not marker.closed and _is_of_before(draft, marker)):
-        _forgotten(draft, served)
+        _forgotten(draft, served, "it was restarted, made anew or restored")
+        return False
+    if _is_older(draft, marker, before):
+        _forgotten(
+            draft, served, "an older one of its own is back, from a restored object or a late write"
+        )
         return False
     if is_taken_over(draft, marker):
         whose = f" of {marker.owner}" if marker.generation <= routing.generation else ""
@@ -114,9 +120,21 @@ def _is_of_before(draft: Draft, marker: Marker) -> bool:
     )
 
 
-def _forgotten(draft: Draft, served: Served) -> None:
-    """Hold if the router does not have our marker any more (R2): it was restarted, made anew or
-    restored, and perhaps taken back by hand before.
+def _is_older(draft: Draft, marker: Marker, before: Served | None) -> bool:
+    """Return whether a marker of ours is older than the one that was there.
+
+    No router lets it take that one's place, so that was gone first: the object was restored, or it
+    was made anew, and a driver that had read long ago has written since.
+    """
+    last = None if before is None else before.marker
+    if last is None or draft.of_older_rules or not (draft.owns(marker) and draft.owns(last)):
+        return False
+    return marker.serial < last.serial and not marker.closed
+
+
+def _forgotten(draft: Draft, served: Served, why: str) -> None:
+    """Hold if the router does not have our marker any more (R2), and was perhaps taken back by hand
+    before; ``why`` it has not.
     """
     routing = draft.routing
     if (
@@ -128,8 +146,8 @@ def _forgotten(draft: Draft, served: Served) -> None:
     hold(
         draft,
         FORGOTTEN,
-        "the router has lost this rollout's marker: it was restarted, made anew or restored, "
-        f"perhaps after a rollback by hand; it serves {served.traffic}. Look, then resume or abort",
+        f"the router has lost this rollout's marker: {why}, perhaps after a rollback by hand; it "
+        f"serves {served.traffic}. Look, then resume or abort",
         within=ENGINE_HOLD,
     )
     # What was verified and is not served any more is absorbed as a drift, which lowers it.

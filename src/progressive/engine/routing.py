@@ -127,7 +127,9 @@ def _absorb_served(draft: Draft, at: datetime, served: Served, *, ours: bool) ->
         if before.observed is not None and _closed(served) and not _closed(before.observed):
             roll_back(draft, "its marker on the router was closed by hand before it began")
         return
-    if not draft.final and (taken_over(draft, served) or _wrong_identity(draft, served)):
+    if not draft.final and (
+        taken_over(draft, served, before.observed) or _wrong_identity(draft, served)
+    ):
         return
     if _shows_desired(draft, served):
         _absorb_match(draft, at, served, before.observed, ours=ours)
