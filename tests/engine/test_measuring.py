@@ -393,7 +393,7 @@ def test_evidence_is_carried_over_steps_and_never_reset() -> None:
     memory = world.rollout.evidence.check_states[0].memory
     assert memory != before
     assert isinstance(memory, tuple)
-    assert len(memory) == 4
+    assert len(memory) == 2  # the evidence, and what the ratio is estimated from
 
 
 def test_a_changed_query_starts_the_evidence_anew() -> None:

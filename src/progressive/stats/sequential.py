@@ -72,7 +72,7 @@ RISES: Final = Alternatives.of(
         (18.0, 0.23),
     ]
 )
-"""Alternatives of `progressive.stats.increase`, for rises from a fiftieth on."""
+"""Alternatives of `progressive.stats.capping`, from a fiftieth more on."""
 
 RATIOS: Final = _LARGE.ratios
 LOG_PRIOR: Final = _LARGE.log_prior

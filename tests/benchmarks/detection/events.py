@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from progressive.stats import acceptance, exact, increase, sequential
+from progressive.stats import acceptance, capping, exact, increase, sequential
 from progressive.stats import planning as limits
 
 from .rules import ALPHA
@@ -184,7 +184,7 @@ def capped(
     """
     ratios = np.array(sequential.RISES.ratios)
     down = 1 / (ratios * share + 1 - share)
-    up, cap = ratios * down, 1 / (alpha * (1 - increase.SMALL))
+    up, cap = ratios * down, 1 / (alpha * (1 - capping.SMALL))
     own_chance = ratio * share / (ratio * share + 1 - share)
     capital = np.tile(np.exp(sequential.RISES.log_prior), (rollouts, 1))
     errors, running = np.zeros(rollouts), np.arange(rollouts)

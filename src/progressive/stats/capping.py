@@ -1,0 +1,238 @@
+"""A sequential test of how the events of a look fall, which is capped at its alarm and finds every
+excess in the end.
+
+It may be looked at at any time. In each look, how many of all events are own ones has a known
+distribution if nothing is wrong, as that of how the events of two versions that are alike fall on
+them (`progressive.stats.increase`). Two parts share one level:
+
+**A capped mixture** of the alternatives `RISES`, multiples of the odds that an event is an own one.
+An alarm is all that the capital of a test is for, so what it would have beyond ``1 / alpha`` is of
+no use, and most tests waste much of it: one event more makes it several times as much as was
+needed. So before the own events are looked at, the capital ``M`` is raised by the largest factor
+``b`` for which
+
+    E[min(b M', 1 / alpha)]  <=  M
+
+where ``M'`` is what it comes to in the look. The capital that is capped at ``1 / alpha`` expects no
+growth, for any number of looks and any schedule of them, also if they are chosen by the evidence,
+and reaches ``1 / alpha`` with a probability of at most ``alpha`` (Ville's inequality; the factor is
+the "boosting" of Wang and Ramdas, "False discovery rate control with e-values", 2022, for a look at
+a time). What is saved pays for alternatives below 1.5, of which the least is 1.02: what is seen
+fast is seen no later than without them.
+
+Where a look has few events, the expectation is added up. Where it has many, the part below the cap
+and the chance of the part above it are bounded by Chernoff's inequality, which holds for a
+hypergeometric number as for a binomial one (Hoeffding, 1963); the factor is then less than it might
+be.
+
+**An excess of less than a fiftieth** is looked for with a fiftieth of the level, at half as much, a
+quarter, an eighth, and so on. For each multiple ``exp(x)``,
+
+    exp(x d - (exp(x) - 1 - x) v)
+
+expects no growth, ``d`` being the sum over the looks of how many more own events there were than
+expected, and ``v`` the variance of that sum, ``every w (1 - w)`` a look with the share ``w``
+(Bennett, 1962).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from math import exp, expm1, factorial, fsum, log, log1p
+from typing import Final, TypeAlias
+
+from .evidence import averaged, kept
+from .sequential import RISES
+
+__all__ = ["INITIAL", "LEAST", "SMALL", "Look", "State", "evidence", "update"]
+
+State: TypeAlias = tuple[tuple[float, ...], float, float, float]
+"""The log likelihood ratios of the alternatives `RISES`; the logarithm of all factors ``b``; and
+the sums ``d`` and ``v``.
+"""
+
+INITIAL: Final[State] = ((0.0,) * len(RISES.ratios), 0.0, 0.0, 0.0)
+"""The state before the first look."""
+
+LEAST: Final = 1.01
+"""From this multiple of the odds on an excess is found by the mixture; nearer to 1 it takes more
+events for each of the halvings.
+"""
+
+SMALL: Final = 0.02
+"""The part of the level with which a smaller excess is looked for."""
+
+_PARTS: Final = (log1p(-SMALL), log(SMALL))
+
+_HALVINGS: Final = 32
+"""So many multiples are tried; to find the least of them takes more events than there are. The
+weights are 1 / ((k + 1) (k + 2)); what is left of them is not bet.
+"""
+
+
+def _halved() -> Iterator[tuple[float, float, float]]:
+    """Yield ``x``, what a unit of variance costs it, and the logarithm of its weight."""
+    for k in range(_HALVINGS):
+        x = log(1.01) / 2**k
+        cost = fsum([x**n / factorial(n) for n in range(2, 9)])  # exp(x) - 1 - x, to all digits
+        yield x, cost, -log((k + 1) * (k + 2))
+
+
+_HALVED: Final = tuple(_halved())
+_KEPT: Final = -log(_HALVINGS + 1)
+
+_FEW: Final = 300
+"""Up to so many expected own events a look is added up, not bounded."""
+
+_LOST: Final = 1e-13
+"""More than the chances that the distributions of `progressive.stats.exact` leave out."""
+
+_LEAST_LEFT: Final = 1e-9
+
+_DIGITS: Final = 1e-14
+"""To such a part of the largest number, the sums here are exact."""
+
+_TOO_MANY: Final = 10**12
+"""From so many events on a float has not digits enough for a factor; none is used."""
+
+
+class Look:
+    """The events of one look, before it is known which of them are own ones.
+
+    * ``every``: how many events there are.
+    * ``part``, ``whole``: of ``whole`` events ``part`` are own ones in the mean, if nothing is
+      wrong; whole numbers, so that no digit is lost.
+    * ``possible``: how many may be own ones.
+    * ``chances``: returns the least number of own ones with a probability worth counting, and the
+      probabilities of it and the following ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        every: int,
+        part: int,
+        whole: int,
+        possible: range,
+        chances: Callable[[], tuple[int, list[float]]],
+    ) -> None:
+        self.every, self.possible, self.chances = every, possible, chances
+        self.share = part / whole
+        self.variance = every * self.share * ((whole - part) / whole)
+        self._part, self._whole = part, whole
+
+    def excess(self, own: int) -> float:
+        """Return how many more than expected ``own`` events are."""
+        return (own * self._whole - self.every * self._part) / self._whole
+
+    def cost(self, x: float) -> float:
+        """Return the logarithm of the mean of ``exp(x d)``; never below 0."""
+        return self.every * (log1p(self.share * expm1(x)) - self.share * x)
+
+    def tilt(self, own: int) -> float:
+        """Return ``x`` for which ``own`` events are the mean if the odds are ``exp(x)`` times."""
+        inside = min(max(own, 0.5), self.every - 0.5)
+        return log(inside / (self.every - inside)) - log(self._part / (self._whole - self._part))
+
+
+def update(state: State, look: Look, own: int, *, alpha: float) -> State:
+    """Return the state after one more look, of whose events ``own`` are own ones.
+
+    ``alpha`` is the level, the same in every look.
+    """
+    logs, gained, excess, variance = state
+    capital = [
+        before + weight + gained for before, weight in zip(logs, RISES.log_prior, strict=True)
+    ]
+    gained += _factor(capital, look, -log(alpha) - log1p(-SMALL))
+    d = look.excess(own)
+    return (
+        tuple(
+            kept(before + d * x - look.cost(x))
+            for before, x in zip(logs, RISES.log_ratios, strict=True)
+        ),
+        kept(gained),
+        kept(excess + d),
+        kept(variance + look.variance),
+    )
+
+
+def evidence(state: State, *, alpha: float) -> float:
+    """Return the evidence of an excess, in nats: ``log(1 / alpha)`` and more is an alarm.
+
+    Up to there it says how much is left; beyond, it is what the looks would be worth without a cap.
+    """
+    logs, gained, excess, variance = state
+    small = averaged(
+        (*[x * excess - cost * variance + weight for x, cost, weight in _HALVED], _KEPT),
+        (0.0,) * (_HALVINGS + 1),
+    )
+    mixture, needed = averaged(logs, RISES.log_prior), -log(alpha)
+    capped = averaged((mixture + gained, small), _PARTS)
+    if capped < needed:
+        return capped
+    return max(needed, averaged((mixture, small), _PARTS))
+
+
+def _factor(capital: list[float], look: Look, cap: float) -> float:
+    """Return the logarithm of the factor by which the capital may be raised before a look.
+
+    ``capital``, for each alternative, and ``cap`` are logarithms.
+    """
+    now = _sum(capital)
+    if look.every >= _TOO_MANY or now >= cap:
+        return 0.0
+    costs = [look.cost(x) for x in RISES.log_ratios]
+
+    def each_with(own: int) -> list[float]:
+        d = look.excess(own)
+        return [
+            before + d * x - cost
+            for before, x, cost in zip(capital, RISES.log_ratios, costs, strict=True)
+        ]
+
+    possible = look.possible
+    first = bisect_left(possible, cap, key=lambda own: _sum(each_with(own))) + possible.start
+    if first not in possible or first == possible.start:
+        return 0.0  # none is enough; or, by rounding alone, each is
+    if look.every * look.share <= _FEW:
+        below, above = _added_up(each_with, look, first, cap)
+    else:
+        below, above = _bounded(each_with(first - 1), look, first)
+    # The chance is at most the capital's part of the cap (Markov), but a bound of it may be more.
+    wasted = exp(min(-_LEAST_LEFT, cap + above - now))
+    return max(0.0, now + log1p(-wasted) - below - _DIGITS * (1 + max(costs)))
+
+
+def _added_up(
+    each_with: Callable[[int], list[float]], look: Look, first: int, cap: float
+) -> tuple[float, float]:
+    """Return the logarithms of the mean of the capital with fewer than ``first`` own events, and of
+    the chance of ``first`` or more.
+    """
+    least, chances = look.chances()
+    top = min(first, least + len(chances)) - 1
+    parts = [exp(each) for each in each_with(top)]
+    below = _LOST * exp(cap)
+    for chance in reversed(chances[: top - least + 1]):
+        below += chance * fsum(parts)
+        parts = [part / ratio for part, ratio in zip(parts, RISES.ratios, strict=True)]
+    return log(below), log(_LOST + fsum(chances[first - least :]))
+
+
+def _bounded(just_below: list[float], look: Look, first: int) -> tuple[float, float]:
+    """Return bounds of the same, by Chernoff's inequality; ``just_below``: with one event less."""
+    d, tilt = look.excess(first - 1), look.tilt(first - 1)
+    below = [
+        each - d * min(x, tilt) + look.cost(min(x, tilt))
+        for each, x in zip(just_below, RISES.log_ratios, strict=True)
+    ]
+    tilt = max(0.0, look.tilt(first))
+    return _sum(below), look.cost(tilt) - look.excess(first) * tilt
+
+
+def _sum(logs: list[float]) -> float:
+    """Return the logarithm of the sum of the values whose logarithms are ``logs``."""
+    top = max(logs)
+    return top + log(fsum([exp(each - top) for each in logs]))
