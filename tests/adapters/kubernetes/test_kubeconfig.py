@@ -263,7 +263,7 @@ def test_a_plugin_that_fails_is_no_write_and_no_read(tmp_path: Path, authority: 
     broken = {**EXEC, "command": "./no-such-program"}
     path = written(tmp_path, {"exec": broken}, cluster={"certificate-authority": str(authority)})
     found = Kubernetes.kubeconfig(path, run_plugins=True)
-    quick = Kubernetes(attrs.evolve(found.api, deadline=timedelta(milliseconds=200)))
+    quick = Kubernetes(attrs.evolve(found.api, deadline=timedelta(seconds=3)))
 
     with pytest.raises(
         RouterError,

@@ -228,7 +228,13 @@ class FaultWorld:
         self.ghost.aborted = self.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
     def rollback_now(self) -> None:
-        """Roll back by hand, with nothing but the router."""
+        """Roll back by hand, with nothing but the router.
+
+        Where that compares nothing and has lost the marker, a driver that sleeps between its read
+        and its write covers it, and nothing can tell.
+        """
+        bare = not self.compare_and_set and (self.marker is None or not self.carries_marker)
+        self.ghost.covered_by = self.rollout.serial if bare else None
         self.edit(0)
         self.marker = attrs.evolve(self.marker or Marker(generation=0), closed=True)
         self.ghost.aborted, self.ghost.decided = True, None

@@ -43,6 +43,8 @@ class ReferenceModel:
     * ``zeros``: how often 0 % was written.
     * ``lost``: whether the router has forgotten the rollout's marker, and no person has resumed.
     * ``superseded``: whether another rollout has claimed the router since this one had.
+    * ``covered_by``: the serial up to which a write covers a rollback by hand (see
+      `FaultWorld.rollback_now`).
     """
 
     ceiling: int = 0
@@ -55,6 +57,7 @@ class ReferenceModel:
     zeros: int = 0
     lost: bool = False
     superseded: bool = False
+    covered_by: int | None = None
 
     def writing(
         self, command: Apply, served: Served, *, store_down: bool, fleet: bool, way_back: bool
@@ -68,6 +71,9 @@ class ReferenceModel:
             raise PromiseBroken(
                 f"R1: asked for {asked} ppm, no saved step allows more than {self.ceiling}"
             )
+        if self.covered_by is not None and command.marker.serial <= self.covered_by:
+            self.covered_by = None
+            self.aborted = self.phases[-1] in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
         on_its_way = self.decided is not None and command.marker.serial < self.decided
         if asked > serves and self.aborted and not on_its_way:
             raise PromiseBroken(f"R2: raised from {serves} to {asked} ppm after an abort")
