@@ -292,9 +292,9 @@ FAULTS = (
     ),
     Fault(
         "alarm_never",
-        "stats/sequential.py",
-        "+ (events * log_ratio - every",
-        "+ (-every",
+        "stats/capping.py",
+        "    return max(needed, averaged((mixture, small), _PARTS))\n",
+        "    return 0.0\n",
         "engine/test_measuring.py::test_a_failing_check_reaches_the_router_from_the_raw_answer_on",
     ),
 )
