@@ -9,6 +9,7 @@ and again; states from before readings were kept.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -224,6 +225,57 @@ def test_a_driver_that_is_behind_and_alone_goes_on(ahead: timedelta) -> None:
         world.until_phase(end)
 
         assert world.now - began <= minutes(9)
+
+
+def stage_of(world: World) -> tuple[Phase, int]:
+    return world.phase, world.rollout.progress.step
+
+
+def held() -> World:
+    """A person holds it; if nobody resumes, it goes back."""
+    world = World().until_weight(5)
+    world.say(Hold(at=world.now, within=minutes(30), by="eve", why="a look at it"))
+    return world
+
+
+def without_answers() -> World:
+    """The step's deadline comes, as no look has data."""
+    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))])).until_weight(5)
+    world.night = True
+    return world
+
+
+@rule("R24", "R28")
+@pytest.mark.parametrize("ahead", [seconds(5), minutes(1), hours(1)], ids=str)
+@pytest.mark.parametrize(
+    "begun",
+    [
+        lambda: World().until_weight(50),
+        lambda: paused(minutes(30)).until_weight(10),
+        held,
+        without_answers,
+    ],
+    ids=["bake", "pause", "hold", "deadline"],
+)
+def test_a_clock_that_is_set_back_a_moment_before_the_end_makes_nobody_come_every_moment(
+    begun: Callable[[], World], ahead: timedelta
+) -> None:
+    """No time passes by the slower clock until it has come to the other one, or that one is gone,
+    so a tick a moment later would be in vain, and so would the next sixty thousand.
+    """
+    world = begun()
+    stage = stage_of(world)
+    world.until(lambda world: stage_of(world) != stage)
+    end = world.rollout.clocks.now
+    world = begun().until(lambda world: (world.rollout.wake_at or end) >= end)
+    world.now = end - timedelta(milliseconds=1)
+    world.tick()
+
+    assert stage_of(world) == stage
+    world.now -= ahead
+    before = world.events
+    world.until(lambda world: stage_of(world) != stage, ticks=100)
+    assert world.events - before < 100
 
 
 @rule("R3")

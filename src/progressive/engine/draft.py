@@ -15,7 +15,7 @@ from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.state import ClosedGate, Rollout
 from progressive.rollout.status import Waiting
 
-from .readings import furthest
+from .readings import furthest, silent
 
 ZERO: Final = timedelta()
 
@@ -172,6 +172,13 @@ class Draft:
         """
         if at is not None and at > self.now and (self.wake is None or at < self.wake):
             self.wake = at
+
+    def due_in(self, left: timedelta) -> datetime:
+        """Return when so much more time can have passed at the earliest: by a clock that is behind
+        another, later than by that alone. A tick before would be in vain.
+        """
+        clocks = self.clocks
+        return self.now + silent(clocks.readings, self.now, self.plan.watch_every) + left
 
     def wait(self, why: str, *, until: datetime | None = None, then: str = "") -> None:
         """Set the reason for waiting, until when, and what happens then.

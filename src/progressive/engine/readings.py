@@ -18,10 +18,12 @@ from typing import Final
 from progressive.model.replace import evolve
 from progressive.rollout.state import Reading
 
-__all__ = ["credited", "furthest"]
+__all__ = ["credited", "furthest", "silent"]
 
 _CLOCKS: Final = 4
 """So many clocks are told apart; of more, the furthest is forgotten."""
+
+_MOMENT: Final = timedelta(milliseconds=1)
 
 
 def credited(
@@ -73,3 +75,14 @@ def furthest(readings: tuple[Reading, ...], now: datetime, patience: timedelta) 
     Windows lie beyond it, so that nothing is measured twice.
     """
     return max((now, *(each.at for each in readings if each.away <= patience)))
+
+
+def silent(readings: tuple[Reading, ...], now: datetime, patience: timedelta) -> timedelta:
+    """Return for how long from ``now`` on no time passes by this clock: until it has come to the
+    furthest of those that are not gone, or they all are.
+    """
+    waited_for = [each for each in readings if each.at > now and each.away <= patience]
+    if not waited_for:
+        return timedelta()
+    caught_up = max(each.at for each in waited_for) - now
+    return min(caught_up, max(patience - each.away for each in waited_for) + _MOMENT)

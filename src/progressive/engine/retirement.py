@@ -38,7 +38,7 @@ def ended(draft: Draft) -> bool:
         return False
     left = draft.removed_after - draft.clocks.stepped
     if left > ZERO:
-        draft.wait(f"{_what(draft)}'s time to be over", until=draft.now + left, then="remove it")
+        draft.wait(f"{_what(draft)}'s time to be over", until=draft.due_in(left), then="remove it")
         return False
     read_now = draft.routing.read_at is not None and draft.routing.read_at >= (
         draft.clocks.ticked or draft.now
@@ -71,7 +71,7 @@ def ended(draft: Draft) -> bool:
             f"{_other(draft)} alone",
         )
         return False
-    until = draft.now + left + RETIRE_PATIENCE
+    until = draft.due_in(left + RETIRE_PATIENCE)
     waited = lacks if alone and lacks else f"the router to serve {draft.routing.desired}"
     draft.wait(
         f"{waited} before {_label(draft)} is removed",
@@ -99,7 +99,7 @@ def _await_fleet(draft: Draft) -> bool:
         return False
     draft.wait(
         f"the fleet to remove {_label(draft)}",
-        until=draft.now + left,
+        until=draft.due_in(left),
         then="give up",
     )
     escalate(
