@@ -207,7 +207,7 @@ def in_steps(draft: Draft) -> str | None:
     if draft.routing.desired == ALL_STABLE:
         return None
     draft.look_again(draft.now + RECOVERY)
-    draft.look_again(draft.due_in(OVERLOADED - draft.clocks.stepped))
+    draft.look_again_after(OVERLOADED - draft.clocks.stepped)
     return (
         f"{Track.STABLE.label(draft.release)} to carry more than {draft.instances.of(Track.STABLE)}"
     )

@@ -249,8 +249,8 @@ def _progressing(draft: Draft) -> bool:
             why = capacity.lacks_preview(draft) or why
             if memory != draft.progress.memory:
                 draft.progress = evolve(draft.progress, memory=memory)
-            if until is not None and until > draft.now:
-                draft.look_again(draft.due_in(until - draft.now))
+            if until is not None:
+                draft.look_again_after(until - draft.now)
             return _wait(draft, step, why)
         case Failed(why=why):
             roll_back(draft, f"step {step.id}: {why}")
@@ -356,7 +356,7 @@ def _wait(draft: Draft, step: Step, why: str) -> bool:
     if closed is not None and draft.verified:
         draft.wait(why, until=closed.until, then="ask the gate again")
     else:
-        draft.wait(why, until=draft.due_in(left), then=deadline.then.value.replace("_", " "))
+        draft.wait(why, left=left, then=deadline.then.value.replace("_", " "))
     return False
 
 
@@ -384,7 +384,7 @@ def _out_of_time(draft: Draft) -> bool:
     deadline = draft.plan.deadline
     left = deadline.within - draft.clocks.ran
     if left > ZERO or draft.clocks.gap:
-        draft.look_again(draft.due_in(left))
+        draft.look_again_after(left)
         return False
     waiting = draft.progress.waiting
     return _miss_deadline(draft, deadline, "the rollout", waiting.why if waiting else "its steps")
@@ -404,9 +404,7 @@ def _held(draft: Draft) -> bool:
         )
         return True
     names = ", ".join(cause.name for cause in draft.progress.causes)
-    draft.wait(
-        f"somebody to resume {names} ({first.why})", until=draft.due_in(left), then="roll back"
-    )
+    draft.wait(f"somebody to resume {names} ({first.why})", left=left, then="roll back")
     return False
 
 

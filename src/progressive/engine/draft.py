@@ -173,19 +173,32 @@ class Draft:
         if at is not None and at > self.now and (self.wake is None or at < self.wake):
             self.wake = at
 
-    def due_in(self, left: timedelta) -> datetime:
-        """Return when so much more time can have passed at the earliest: by a clock that is behind
-        another, later than by that alone. A tick before would be in vain.
+    def look_again_after(self, left: timedelta) -> None:
+        """Make the next tick no later than when so much more time can have passed: by a clock that
+        is behind another, later than by that alone. A tick before would be in vain.
         """
-        clocks = self.clocks
-        return self.now + silent(clocks.readings, self.now, self.plan.watch_every) + left
+        if left > ZERO:
+            silence = silent(self.clocks.readings, self.now, self.plan.watch_every)
+            self.look_again(self.now + silence + left)
 
-    def wait(self, why: str, *, until: datetime | None = None, then: str = "") -> None:
+    def wait(
+        self,
+        why: str,
+        *,
+        until: datetime | None = None,
+        left: timedelta | None = None,
+        then: str = "",
+    ) -> None:
         """Set the reason for waiting, until when, and what happens then.
 
-        The time since when it waits is kept while the reason stays the same.
+        ``left`` is given in place of ``until`` where so much time has to pass. The time since when
+        it waits is kept while the reason stays the same.
         """
-        self.look_again(until)
+        if left is None:
+            self.look_again(until)
+        else:
+            self.look_again_after(left)
+            until = self.now + left
         last = self.progress.waiting
         since = last.since if last is not None and last.why == why else self.now
         if last is None or (last.why, last.until, last.then) != (why, until, then):

@@ -178,7 +178,7 @@ def pending(draft: Draft) -> bool:
             f"preflight took longer than {format_duration(plan.preflight)}: waited for {missing}",
         )
         return True
-    draft.wait(missing, until=draft.due_in(left), then="roll back")
+    draft.wait(missing, left=left, then="roll back")
     return False
 
 

@@ -38,7 +38,7 @@ def ended(draft: Draft) -> bool:
         return False
     left = draft.removed_after - draft.clocks.stepped
     if left > ZERO:
-        draft.wait(f"{_what(draft)}'s time to be over", until=draft.due_in(left), then="remove it")
+        draft.wait(f"{_what(draft)}'s time to be over", left=left, then="remove it")
         return False
     read_now = draft.routing.read_at is not None and draft.routing.read_at >= (
         draft.clocks.ticked or draft.now
@@ -71,11 +71,10 @@ def ended(draft: Draft) -> bool:
             f"{_other(draft)} alone",
         )
         return False
-    until = draft.due_in(left + RETIRE_PATIENCE)
     waited = lacks if alone and lacks else f"the router to serve {draft.routing.desired}"
     draft.wait(
         f"{waited} before {_label(draft)} is removed",
-        until=until,
+        left=left + RETIRE_PATIENCE,
         then="keep it",
     )
     escalate(
@@ -99,7 +98,7 @@ def _await_fleet(draft: Draft) -> bool:
         return False
     draft.wait(
         f"the fleet to remove {_label(draft)}",
-        until=draft.due_in(left),
+        left=left,
         then="give up",
     )
     escalate(

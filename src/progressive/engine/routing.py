@@ -384,7 +384,7 @@ def escalate(draft: Draft, what: str, lasted: timedelta) -> None:
         )
         draft.clocks = evolve(clocks, escalated=lasted)
         next_call = lasted + ESCALATE_EVERY
-    draft.look_again(draft.due_in(next_call - lasted))
+    draft.look_again_after(next_call - lasted)
 
 
 def poll(draft: Draft) -> timedelta:
