@@ -24,6 +24,7 @@ from progressive import (
     Action,
     BlueGreen,
     ConflictError,
+    Hold,
     Phase,
     Ports,
     PromoteNow,
@@ -321,6 +322,45 @@ def test_a_claim_that_slept_through_a_rollback_by_hand_does_not_undo_it(reassert
 
     assert world.phase is (Phase.PROGRESSING if reassert else Phase.HELD)
     assert world.candidate == percent(5 if reassert else 0)
+
+
+def held_with_a_claim_that_nobody_heard_of() -> World:
+    """Its driver was killed after the write, and a person held it; the marker was read since."""
+    world = World()
+    killed = world.moves()
+    while not isinstance(claim := next(killed), Execute) or not any(
+        isinstance(command, Apply) for command in claim.commands
+    ):
+        pass
+    next(killed)  # the write is done
+    world.say(Hold(at=world.now, by="eve", why="wait a little"))
+    world.now += seconds(30)
+    world.tick()
+    routing = world.rollout.routing
+    assert world.phase is Phase.HELD and routing.marked and not routing.ownership_confirmed
+    return world
+
+
+@rule("R2")
+@pytest.mark.parametrize("resumes", [False, True], ids=["lost while held", "lost in preflight"])
+def test_a_claim_that_was_only_read_and_then_lost_holds_too(resumes: bool) -> None:
+    """A person who resumes for one thing has not looked at the other."""
+    world = held_with_a_claim_that_nobody_heard_of()
+    person = Resume(at=world.now, cause="person", by="eve", why="go on")
+    if resumes:
+        world.say(person)
+    world.forget()
+    world.now += seconds(30)
+    world.tick()
+    if not resumes:
+        world.say(person)
+    world.now += seconds(30)
+    world.tick()
+    lost = world.rollout.progress.causes
+
+    assert world.phase is Phase.HELD and [cause.name for cause in lost] == ["marker"]
+    world.say(Resume(at=world.now, cause="marker", by="eve", why="it was only restarted"))
+    assert world.until_weight(5).until_phase(Phase.PROMOTED)
 
 
 # ------------------------------------------------------------------------------------ two rollouts

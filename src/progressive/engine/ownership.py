@@ -17,7 +17,7 @@ from progressive.rollout.phases import Phase
 from .draft import Draft
 from .transitions import ENGINE_HOLD, at_most, finish, hold, request_traffic, roll_back
 
-__all__ = ["accept_loss", "is_taken_over", "see_marker", "taken_over"]
+__all__ = ["accept_loss", "is_taken_over", "see_loss", "see_marker", "taken_over"]
 
 FORGOTTEN: Final = "marker"
 """The cause of a hold whose router has lost our marker."""
@@ -52,13 +52,7 @@ def taken_over(draft: Draft, served: Served, before: Served | None) -> bool:
     """
     marker, routing = served.marker, draft.routing
     assert routing.generation is not None  # it has claimed, or was about to
-    if marker is None or (not marker.closed and _is_of_before(draft, marker)):
-        _forgotten(draft, served, "it was restarted, made anew or restored")
-        return False
-    if _is_older(draft, marker, before):
-        _forgotten(
-            draft, served, "an older one of its own is back, from a restored object or a late write"
-        )
+    if see_loss(draft, served, before) or marker is None:
         return False
     if is_taken_over(draft, marker):
         whose = f" of {marker.owner}" if marker.generation <= routing.generation else ""
@@ -88,6 +82,23 @@ def taken_over(draft: Draft, served: Served, before: Served | None) -> bool:
             f"the router carries serial {marker.serial} of this rollout, this state has "
             f"{draft.given.serial}",
         )
+    return False
+
+
+def see_loss(draft: Draft, served: Served, before: Served | None) -> bool:
+    """Hold if our marker stood there and is gone. True if it is gone.
+
+    ``before``: what was read last.
+    """
+    marker = served.marker
+    if marker is None or (not marker.closed and _is_of_before(draft, marker)):
+        _forgotten(draft, served, "it was restarted, made anew or restored")
+        return True
+    if _is_older(draft, marker, before):
+        _forgotten(
+            draft, served, "an older one of its own is back, from a restored object or a late write"
+        )
+        return True
     return False
 
 
@@ -140,7 +151,7 @@ def _forgotten(draft: Draft, served: Served, why: str) -> None:
     if (
         not routing.marked
         or routing.reassert
-        or draft.progress.phase not in (Phase.PROGRESSING, Phase.HELD)
+        or draft.progress.phase not in (Phase.PENDING, Phase.PROGRESSING, Phase.HELD)
     ):
         return
     hold(

@@ -20,7 +20,7 @@ from progressive.rollout.notes import Drifted, Escalated, EventRecorded, Late, V
 from progressive.rollout.phases import Phase
 
 from .draft import ZERO, Draft
-from .ownership import see_marker, taken_over
+from .ownership import see_loss, see_marker, taken_over
 from .transitions import (
     ENGINE_HOLD,
     at_most,
@@ -126,6 +126,8 @@ def _absorb_served(draft: Draft, at: datetime, served: Served, *, ours: bool) ->
     ):
         if before.observed is not None and _closed(served) and not _closed(before.observed):
             roll_back(draft, "its marker on the router was closed by hand before it began")
+        elif before.marked and before.generation is not None:
+            see_loss(draft, served, before.observed)
         return
     if not draft.final and (
         taken_over(draft, served, before.observed) or _wrong_identity(draft, served)
