@@ -1,4 +1,4 @@
-"""What a limit makes of a look."""
+"""What a plain limit makes of a look."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from tests.support.checks import (
-    AT_1,
     BASKET,
     ERROR,
     ERRORS,
@@ -16,7 +15,6 @@ from tests.support.checks import (
     LATENCY,
     NO_DATA,
     NOTHING,
-    P99,
     PASS,
     QUEUE,
     counts,
@@ -58,8 +56,14 @@ def gauge(*samples: float) -> Gauge:
 # -------------------------------------------------------------------------------------------- Limit
 
 
-HALF_MORE = Limit(ERRORS, at_most=times(1.5, floor=percent(0.5)), min_sample=100)
-BETWEEN = Limit(ERRORS, at_least=percent(1), at_most=percent(5), min_sample=100)
+def plain(*given: Any, **more: Any) -> Limit:
+    return Limit(*given, plain=True, **more)
+
+
+AT_1 = plain(ERRORS, at_most=percent(1))
+P99 = plain(LATENCY, quantile=0.99, at_most=ms(400))
+HALF_MORE = plain(ERRORS, at_most=times(1.5, floor=percent(0.5)), min_sample=100)
+BETWEEN = plain(ERRORS, at_least=percent(1), at_most=percent(5), min_sample=100)
 
 
 LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = (
@@ -107,7 +111,7 @@ LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = 
     ),
     (
         "a ratio that shall not fall",
-        Limit(ERRORS, at_least=percent(95), min_sample=10),
+        plain(ERRORS, at_least=percent(95), min_sample=10),
         counts(8, 10),
         counts(10, 10),
         FAIL,
@@ -115,7 +119,7 @@ LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = 
     ),
     (
         "stable fell too",
-        Limit(ERRORS, at_least=percent(95), min_sample=10),
+        plain(ERRORS, at_least=percent(95), min_sample=10),
         counts(8, 10),
         counts(9, 10),
         INCONCLUSIVE,
@@ -246,7 +250,7 @@ LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = 
     ),
     (
         "a bound between two edges takes the edge past it",
-        Limit(LATENCY, quantile=0.99, at_most=ms(200)),
+        plain(LATENCY, quantile=0.99, at_most=ms(200)),
         slow(10),
         NOTHING,
         PASS,
@@ -254,7 +258,7 @@ LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = 
     ),
     (
         "a bound past the last edge is kept by what is below that edge",
-        Limit(LATENCY, quantile=0.99, at_most=seconds(2)),
+        plain(LATENCY, quantile=0.99, at_most=seconds(2)),
         slow(11),
         NOTHING,
         PASS,
@@ -262,7 +266,7 @@ LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = 
     ),
     (
         "and not by what nobody knows how slow it was",
-        Limit(LATENCY, quantile=0.99, at_most=seconds(2)),
+        plain(LATENCY, quantile=0.99, at_most=seconds(2)),
         Histogram(edges=(0.1, 1.0), cumulative=(900, 989, 1_000)),
         NOTHING,
         FAIL,
@@ -270,7 +274,7 @@ LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = 
     ),
     (
         "a quantile against stable's",
-        Limit(LATENCY, quantile=0.99, at_most=times(1.5)),
+        plain(LATENCY, quantile=0.99, at_most=times(1.5)),
         slow(11),
         slow(0),
         FAIL,
@@ -278,7 +282,7 @@ LIMITS: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = 
     ),
     (
         "a median",
-        Limit(LATENCY, quantile=0.5, at_most=ms(100)),
+        plain(LATENCY, quantile=0.5, at_most=ms(100)),
         slow(11, 20),
         NOTHING,
         FAIL,
@@ -306,15 +310,15 @@ def test_a_limit_judges(
     ("limit", "sample"),
     [
         (AT_1, 300),
-        (Limit(ERRORS, at_most=percent(0.1)), 3_000),
-        (Limit(ERRORS, at_least=percent(99)), 300),
-        (Limit(ERRORS, at_most=percent(5), at_least=percent(0.5)), 600),
-        (Limit(ERRORS, at_most=percent(0)), 300),
-        (Limit(ERRORS, at_most=times(2)), 300),
-        (Limit(ERRORS, at_most=times(2, floor=percent(0.2))), 1_500),
+        (plain(ERRORS, at_most=percent(0.1)), 3_000),
+        (plain(ERRORS, at_least=percent(99)), 300),
+        (plain(ERRORS, at_most=percent(5), at_least=percent(0.5)), 600),
+        (plain(ERRORS, at_most=percent(0)), 300),
+        (plain(ERRORS, at_most=times(2)), 300),
+        (plain(ERRORS, at_most=times(2, floor=percent(0.2))), 1_500),
         (P99, 1_000),
-        (Limit(LATENCY, quantile=0.5, at_most=ms(1)), 20),
-        (Limit(LATENCY, quantile=0.999, at_most=ms(1)), 10_000),
+        (plain(LATENCY, quantile=0.5, at_most=ms(1)), 20),
+        (plain(LATENCY, quantile=0.999, at_most=ms(1)), 10_000),
         (Limit(BASKET, at_least=1), 30),
         (Limit(QUEUE, at_most=1), 1),
     ],
@@ -324,8 +328,8 @@ def test_the_usual_least_sample(limit: Limit, sample: int) -> None:
 
 
 POOLED: tuple[tuple[Limit, Measurement, Measurement, float], ...] = (
-    (Limit(ERRORS, at_most=percent(10), min_sample=100), counts(2, 60), counts(4, 60), 0.05),
-    (Limit(LATENCY, quantile=0.5, at_most=ms(400), min_sample=100), slow(0, 60), slow(40, 60), 0.1),
+    (plain(ERRORS, at_most=percent(10), min_sample=100), counts(2, 60), counts(4, 60), 0.05),
+    (plain(LATENCY, quantile=0.5, at_most=ms(400), min_sample=100), slow(0, 60), slow(40, 60), 0.1),
     (Limit(BASKET, at_least=1, min_sample=100), mean(10.0, 60), mean(40.0, 60), 25.0),
 )
 
@@ -373,7 +377,7 @@ def test_a_limit_looks_at_stable_and_needs_it_only_to_compare() -> None:
 
 
 def test_buckets_that_changed_under_way_add_up_at_the_edges_that_stay() -> None:
-    few = Limit(LATENCY, quantile=0.99, at_most=ms(400), min_sample=1_500)
+    few = plain(LATENCY, quantile=0.99, at_most=ms(400), min_sample=1_500)
     _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
     for above, verdict in ((0, PASS), (40, FAIL)):
         n = 1_000 - above
@@ -399,7 +403,7 @@ def test_where_the_edge_that_decides_changed_windows_do_not_add_up(
     bound: dict[str, timedelta], edges: tuple[float, ...]
 ) -> None:
     """The limit would move with the buckets, and what was counted at another edge with it."""
-    few = Limit(LATENCY, quantile=0.99, min_sample=1_500, **bound)
+    few = plain(LATENCY, quantile=0.99, min_sample=1_500, **bound)
     _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
     other = Histogram(edges=edges, cumulative=(1_000,) * 4)
     judgement, memory = few.judge(look(other, slow(0)), memory, 0.0)
@@ -410,7 +414,7 @@ def test_where_the_edge_that_decides_changed_windows_do_not_add_up(
 
 
 def test_windows_of_a_multiple_add_up_at_the_edges_that_stay() -> None:
-    few = Limit(LATENCY, quantile=0.99, at_most=times(2), min_sample=1_500)
+    few = plain(LATENCY, quantile=0.99, at_most=times(2), min_sample=1_500)
     _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
     other = Histogram(edges=(0.2, 0.4), cumulative=(900, 1_000, 1_000))
     judgement, _ = few.judge(look(other, other), memory, 0.0)
@@ -419,7 +423,7 @@ def test_windows_of_a_multiple_add_up_at_the_edges_that_stay() -> None:
 
 
 def test_windows_without_an_edge_in_common_do_not_add_up() -> None:
-    few = Limit(LATENCY, quantile=0.99, at_most=times(2), min_sample=1_500)
+    few = plain(LATENCY, quantile=0.99, at_most=times(2), min_sample=1_500)
     _, memory = few.judge(look(slow(0), slow(0)), None, 0.0)
     other = Histogram(edges=(0.3,), cumulative=(900, 1_000))
     judgement, _ = few.judge(look(other, other), memory, 0.0)
@@ -448,7 +452,7 @@ def spread(at: float, edges: tuple[float, ...], n: int = 1_000) -> Histogram:
 def test_versions_that_are_alike_keep_a_multiple_whatever_their_buckets(
     mine: tuple[float, ...], theirs: tuple[float, ...], at: float, bound: dict[str, Any]
 ) -> None:
-    limit = Limit(LATENCY, quantile=0.99, **bound)
+    limit = plain(LATENCY, quantile=0.99, **bound)
     judgement, _ = limit.judge(look(spread(at, mine), spread(at, theirs)), None, 0.0)
 
     assert judgement.verdict is PASS
@@ -458,7 +462,7 @@ def test_versions_that_are_alike_keep_a_multiple_whatever_their_buckets(
 def test_a_multiple_is_broken_at_the_edges_that_both_have(
     mine: tuple[float, ...], theirs: tuple[float, ...]
 ) -> None:
-    limit = Limit(LATENCY, quantile=0.99, at_most=times(2))
+    limit = plain(LATENCY, quantile=0.99, at_most=times(2))
     judgement, _ = limit.judge(look(spread(0.9, mine), spread(0.05, theirs)), None, 0.0)
 
     assert (judgement.verdict, judgement.why) == (
@@ -478,8 +482,8 @@ def test_a_multiple_is_broken_at_the_edges_that_both_have(
 def test_where_no_shared_edge_is_past_the_quantile_a_multiple_is_an_error(
     mine: tuple[float, ...], theirs: tuple[float, ...], said: str
 ) -> None:
-    at_most = Limit(LATENCY, quantile=0.99, at_most=times(2))
-    at_least = Limit(LATENCY, quantile=0.99, at_least=times(0.5))
+    at_most = plain(LATENCY, quantile=0.99, at_most=times(2))
+    at_least = plain(LATENCY, quantile=0.99, at_least=times(0.5))
     for limit, track in ((at_most, "stable"), (at_least, "candidate")):
         judgement, _ = limit.judge(look(spread(0.2, mine), spread(0.2, theirs)), None, 0.0)
 
@@ -493,7 +497,7 @@ def test_where_no_shared_edge_is_past_the_quantile_a_multiple_is_an_error(
 
 
 def test_an_absolute_bound_beside_a_multiple_is_judged_at_the_candidates_own_edges() -> None:
-    limit = Limit(LATENCY, quantile=0.99, at_most=ms(300), at_least=times(0.5))
+    limit = plain(LATENCY, quantile=0.99, at_most=ms(300), at_least=times(0.5))
     judgement, _ = limit.judge(look(spread(0.2, FINE), spread(0.2, COARSE)), None, 0.0)
 
     assert (judgement.verdict, judgement.why) == (PASS, "250 ms <= 300 ms (1000 requests)")
@@ -503,7 +507,7 @@ def test_an_absolute_bound_beside_a_multiple_is_judged_at_the_candidates_own_edg
 def test_no_trials_are_no_data_however_they_are_said() -> None:
     from tests.support.looks import look
 
-    judgement, _ = Limit(ERRORS, at_most=percent(1)).judge(
+    judgement, _ = plain(ERRORS, at_most=percent(1)).judge(
         look(Counts(events=0, trials=0), Counts(events=0, trials=900)), None, 0.0
     )
 
@@ -511,7 +515,7 @@ def test_no_trials_are_no_data_however_they_are_said() -> None:
 
 
 def test_a_limit_on_what_is_no_measurement_says_so() -> None:
-    limit = Limit(ERRORS, at_most=percent(1), min_sample=1)
+    limit = plain(ERRORS, at_most=percent(1), min_sample=1)
     window = Window(START, START + seconds(1))
     judgement, _ = limit.judge(
         Look(metric="error-rate", window=window, tracks={Track.CANDIDATE: NoAnswer("503")}),

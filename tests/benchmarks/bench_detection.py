@@ -14,12 +14,14 @@ import sys
 import time
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from detection import (
     accepting,
     adversary,
+    bounds,
     broken,
     business,
     clock,
@@ -31,9 +33,15 @@ from detection import (
 )
 from figures import table
 
+from progressive.model import Window
+
 SMOKE = "--smoke" in sys.argv
 SEED = 20_261_123
 ROLLOUTS = 24 if SMOKE else 3_000
+
+WINDOW = Window(
+    datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=30)
+)
 
 GOALS: list[tuple[str, float, float]] = []
 """What was promised, what was measured, and the limit of it."""
@@ -179,6 +187,59 @@ def small_rises() -> None:
         goal(f"a rise of {ratio:g} times at {share:.0%}, alpha 1 %", cells[1], 2 if SMOKE else 1.65)
     head = ("rise", "weight", "no test needs fewer", "ours / that, 5 %", "1 %")
     table("small rises, looked at after every event: errors until the alarm", head, rows)
+
+
+def tested_bounds() -> None:
+    """Requests until a breach of a bound of 1 % is found, and until a version that keeps it passes;
+    and how often one that keeps it is sent back.
+    """
+    rng = np.random.default_rng(SEED)
+    played = 4 if SMOKE else 400
+    rows = []
+    for times in bounds.TIMES:
+        found = {
+            alpha: bounds.requests_to_find(rng, times, alpha=alpha, rollouts=played)
+            / bounds.wald(times, alpha)
+            for alpha in (0.05, 0.01)
+        }
+        late = bounds.requests_to_find(rng, times, alpha=0.01, rollouts=played, late=True)
+        rows.append(
+            (
+                f"x {times:g}",
+                f"{bounds.wald(times, 0.01):,.0f}",
+                *(f"{each:.2f}" for each in found.values()),
+                f"{late / bounds.wald(times, 0.01):.2f}",
+            )
+        )
+        if times == 5:
+            goal("five times the bound, alpha 1 %", found[0.01], 3 if SMOKE else 1.3)
+    table(
+        "a bound of 1 %: requests until a breach is found, as a multiple of Wald's",
+        ("rate", "Wald, told the rate, 1 %", "ours, 5 %", "1 %", "1 %, begun late"),
+        rows,
+    )
+    parts = (0.1, 0.5, 1.0)
+    table(
+        "requests until five times the bound is excluded",
+        tuple(f"{part:g} x the bound" for part in parts),
+        [tuple(f"{bounds.requests_to_pass(rng, part, rollouts=played):.0f}" for part in parts)],
+    )
+    rows = []
+    for part in (0.5, 1.0):
+        for requests in (30,) if SMOKE else (30, 300):
+            plain, tested = (
+                bounds.sent_back(rng, part, WINDOW, plain=plain, requests=requests, hours=1)
+                for plain in (True, False)
+            )
+            rows.append(
+                (f"{part:g}", f"{requests}", f"{plain * 100:.1f} %", f"{tested * 100:.1f} %")
+            )
+            goal(f"sent back at {part:g} x the bound", tested, 0.01 + 3 * math.sqrt(0.0099 / 300))
+    table(
+        "good versions sent back within an hour of looks of 30 s, a least sample of 20",
+        ("of the bound", "requests a look", "plain", "tested"),
+        rows,
+    )
 
 
 def acceptance() -> None:
@@ -495,6 +556,7 @@ def main() -> None:
     checked_against_the_library()
     event_by_event()
     small_rises()
+    tested_bounds()
     acceptance()
     acceptance_of_other_metrics()
     through_looks(given.pictures)

@@ -58,6 +58,10 @@ from progressive.testing import (
 )
 
 
+COMPARED = [NoWorse(ERRORS), Limit(ERRORS, at_most=percent(90), id="hardly")]
+"""Of these the comparison alone finds a version that fails half of its requests."""
+
+
 @rule("R13")
 @pytest.mark.parametrize(
     ("candidate", "stable", "verdict", "starved"),
@@ -70,10 +74,12 @@ from progressive.testing import (
         (Counts(events=30, trials=300), Counts(events=90, trials=900), Verdict.INCONCLUSIVE, False),
     ],
 )
+@pytest.mark.parametrize("plain", [True, False])
 def test_missing_is_never_good(
-    candidate: object, stable: object, verdict: Verdict, starved: bool
+    candidate: object, stable: object, verdict: Verdict, starved: bool, plain: bool
 ) -> None:
-    judgement, _ = Limit(ERRORS, at_most=percent(1)).judge(look(candidate, stable), None, 0.0)
+    limit = Limit(ERRORS, plain=plain, at_most=percent(1))
+    judgement, _ = limit.judge(look(candidate, stable), None, 0.01)
 
     assert (judgement.verdict, judgement.starved) == (verdict, starved)
 
@@ -87,7 +93,7 @@ def test_a_value_that_is_no_number_can_t_even_be_made(value: float) -> None:
 
 @rule("R13")
 def test_samples_are_pooled_until_they_are_enough_and_then_forgotten() -> None:
-    limit = Limit(ERRORS, at_most=percent(1))
+    limit = Limit(ERRORS, plain=True, at_most=percent(1))
     judgement, memory = limit.judge(
         look(Counts(events=2, trials=200), Counts(events=0, trials=500)), None, 0.0
     )
@@ -155,7 +161,7 @@ def test_zero_measurements_never_promote() -> None:
 @rule("R13", "R15")
 def test_nothing_is_raised_before_the_sample_is_enough() -> None:
     world = World(
-        strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), rps=2.0
+        strategy=canary(checks=[Limit(ERRORS, plain=True, at_most=percent(2))]), rps=2.0
     ).until_weight(5)
     world.until(lambda w: w.now - START > minutes(20))
 
@@ -191,7 +197,7 @@ def test_silence_at_full_traffic_never_promotes() -> None:
 
 @rule("R17")
 def test_a_failing_look_in_the_round_in_which_the_traffic_drifts_still_counts() -> None:
-    world = World().until_weight(5)
+    world = World(strategy=canary(checks=COMPARED)).until_weight(5)
     world.advance(seconds(30))
     at = world.now
     rollout = decide(world.rollout, Tick(at=at), world.do(Read())).rollout
@@ -251,7 +257,7 @@ def test_comparisons_with_nan_never_pass() -> None:
 
 @rule("R17")
 def test_a_failing_check_reaches_the_router_from_the_raw_answer_on() -> None:
-    world = World().until_weight(5)
+    world = World(strategy=canary(checks=COMPARED)).until_weight(5)
     world.bad = 0.5
     world.until_phase(Phase.ROLLED_BACK)
 
@@ -334,7 +340,8 @@ def test_an_equally_bad_stable_holds() -> None:
 
 
 def test_one_failing_look_alone_is_tolerated_and_blocks_the_raise() -> None:
-    world = World(strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))])).until_weight(5)
+    plain = Limit(ERRORS, plain=True, at_most=percent(2))
+    world = World(strategy=canary(checks=[plain])).until_weight(5)
     world.advance(seconds(30))
     world.bad = 0.2
     world.tick()

@@ -283,7 +283,7 @@ def test_a_failed_sequential_check_must_be_waived_by_name_to_resume() -> None:
 
 def test_promote_now_names_what_stands_against_it() -> None:
     world = World(
-        strategy=canary(checks=[Limit(ERRORS, at_most=percent(2))]), bad=0.001
+        strategy=canary(checks=[Limit(ERRORS, plain=True, at_most=percent(2))]), bad=0.001
     ).until_weight(5)
     world.advance(seconds(30))
     world.bad = 0.2

@@ -111,7 +111,7 @@ def told(metric: Metric, world: World, seed: int) -> Story:
     strategy = Canary(
         weights=percents(5, 20, 50, 100),
         bake=minutes(8),
-        checks=[NoWorse(metric), Limit(ERRORS, at_most=percent(50), id="always")],
+        checks=[NoWorse(metric), Limit(ERRORS, plain=True, at_most=percent(50), id="always")],
         interval=seconds(30),
         alpha=0.01,
     )
@@ -194,7 +194,9 @@ def test_a_good_version_is_promoted_early_where_the_evidence_is_in(
 ) -> None:
     """A step that waits for proof ends with it, and not by the clock; the rollout is as safe."""
     proof = Analysis("proof", checks=[NoWorse(metric, accept=accept)], interval=seconds(30))
-    floor = Analysis("floor", checks=[Limit(ERRORS, at_most=percent(50))], interval=seconds(30))
+    floor = Analysis(
+        "floor", checks=[Limit(ERRORS, plain=True, at_most=percent(50))], interval=seconds(30)
+    )
     steps = [SetWeight(percent(10)), Analyze("proof"), SetWeight(percent(100)), Bake(minutes(5))]
     strategy = Canary(steps=steps, analyses=[proof, floor], guards=["proof", "floor"])
     good = simulate(strategy, World(load=100, stable=STABLE, candidate=STABLE))
@@ -211,7 +213,7 @@ def test_in_blocks_a_rollout_decides_as_the_bare_bets_do(bad: bool) -> None:
     strategy = Canary(
         weights=percents(5, 20, 50, 100),
         bake=minutes(8),
-        checks=[NoWorse(ERRORS, blocks=True), Limit(ERRORS, at_most=percent(50))],
+        checks=[NoWorse(ERRORS, blocks=True), Limit(ERRORS, plain=True, at_most=percent(50))],
     )
     story = simulate(
         strategy, World(load=60, stable=STABLE, candidate=WORSE[ERRORS] if bad else STABLE), seed=2

@@ -297,6 +297,34 @@ FAULTS = (
         "    return 0.0\n",
         "engine/test_measuring.py::test_a_failing_check_reaches_the_router_from_the_raw_answer_on",
     ),
+    Fault(
+        "nothing_kept_back_for_later",
+        "stats/bound.py",
+        "            bet += RESERVE / (changes * (changes + 1))\n",
+        "",
+        "stats/test_bound.py::test_later_looks_and_new_traffic_get_what_was_kept_back_and_no_more",
+    ),
+    Fault(
+        "bet_without_paying",
+        "stats/bound.py",
+        "left = RESERVE / max(looks, 1) + RESERVE / (changes + 1)",
+        "left = 2 * RESERVE",
+        "stats/test_bound.py::test_the_capital_expects_no_growth_if_the_bound_is_kept",
+    ),
+    Fault(
+        "excluded_once_for_all",
+        "analysis/bounded_rate.py",
+        "here = own if moved else _sum(here, own)",
+        "here = _sum(here, own)",
+        "analysis/test_tested_limit.py::test_at_each_weight_it_excludes_anew_and_evidence_of_a_breach_goes_on",
+    ),
+    Fault(
+        "stable_excuses_everything",
+        "analysis/bounded_rate.py",
+        "binomial_sf(events - 1, requests, float(self.rate)) <= _STABLE_TOO",
+        "events > self.rate * requests",
+        "analysis/test_tested_limit.py::test_a_tested_limit_judges",
+    ),
 )
 
 

@@ -104,17 +104,24 @@ CAREFUL = Tolerance(
     no_data=Budget(looks=3, within=minutes(20)),
     no_answer=Budget(within=minutes(4), then=Action.ROLL_BACK),
 )
+
+
+def plain(metric: Metric, **more: Any) -> Limit:
+    """A limit as all were before bounds were tested."""
+    return Limit(metric, plain=True, **more)
+
+
 EVERYTHING = (
-    Limit(
+    plain(
         ERRORS, at_most=percent(2), tolerance=Tolerance(in_a_row=3, failures=9, then=Action.HOLD)
     ),
     NoWorse(ERRORS, margin=1.25, share_of_alpha=3.0),
-    Limit(LATENCY, quantile=0.99, at_most=ms(400), at_least=ms(1), min_sample=4_000),
-    Limit(LATENCY, quantile=0.5, at_most=times(1.5, floor=ms(50)), id="median", min_sample=100),
-    Limit(BASKET, at_least=times(0.9, floor=12.5), min_sample=900),
-    Limit(QUEUE, at_most=40, at_least=-1.5, min_sample=5, observe=True, tolerance=CAREFUL),
+    plain(LATENCY, quantile=0.99, at_most=ms(400), at_least=ms(1), min_sample=4_000),
+    plain(LATENCY, quantile=0.5, at_most=times(1.5, floor=ms(50)), id="median", min_sample=100),
+    plain(BASKET, at_least=times(0.9, floor=12.5), min_sample=900),
+    plain(QUEUE, at_most=40, at_least=-1.5, min_sample=5, observe=True, tolerance=CAREFUL),
     NoWorse(CRASHES, observe=True, tolerance=Tolerance(in_a_row=2)),
-    Limit(ERRORS, at_most=percent(5), min_sample=2_000, id="patient"),
+    plain(ERRORS, at_most=percent(5), min_sample=2_000, id="patient"),
 )
 
 
@@ -398,7 +405,7 @@ COMPARED = (
         tolerance=CAREFUL,
         id="spinnaker",
     ),
-    Limit(ERRORS, at_most=percent(50)),
+    plain(ERRORS, at_most=percent(50)),
 )
 
 
@@ -455,8 +462,8 @@ def canary_with_other_buckets() -> Played:
     checks = [
         NoWorse(LATENCY),
         NoWorse(LATENCY, accept=2.5, observe=True, id="accepted"),
-        Limit(LATENCY, quantile=0.9, at_most=times(2), min_sample=30_000),
-        Limit(LATENCY, quantile=0.99, at_most=ms(2_500), min_sample=30_000, id="p99"),
+        plain(LATENCY, quantile=0.9, at_most=times(2), min_sample=30_000),
+        plain(LATENCY, quantile=0.99, at_most=ms(2_500), min_sample=30_000, id="p99"),
     ]
     strategy = Canary(
         weights=percents(20, 100),
@@ -489,12 +496,12 @@ def canary_with_everything() -> Played:
         analyses=(
             Analysis(
                 "errors",
-                checks=[Limit(ERRORS, at_most=percent(2)), NoWorse(ERRORS, than=Track.BASELINE)],
+                checks=[plain(ERRORS, at_most=percent(2)), NoWorse(ERRORS, than=Track.BASELINE)],
                 interval=seconds(45),
             ),
             Analysis(
                 "slow",
-                checks=[Limit(LATENCY, quantile=0.99, at_most=ms(400), min_sample=200)],
+                checks=[plain(LATENCY, quantile=0.99, at_most=ms(400), min_sample=200)],
                 interval=minutes(2),
             ),
         ),
@@ -588,11 +595,11 @@ def blue_green() -> Played:
     """
     strategy = BlueGreen(
         preview_hook="smoke",
-        preview_checks=[Limit(QUEUE, at_most=99)],
+        preview_checks=[plain(QUEUE, at_most=99)],
         preview_count=2,
         approval=Approval("switch", within=hours(1), otherwise=Action.HOLD),
         bake=minutes(2),
-        checks=[Limit(ERRORS, at_most=percent(1))],
+        checks=[plain(ERRORS, at_most=percent(1))],
         interval=minutes(1),
         gates=["freeze"],
         retire_after=timedelta(),
@@ -681,7 +688,7 @@ def owned_by_two_clocks() -> Played:
         strategy=Canary(
             weights=percents(20, 100),
             checks=[
-                Limit(
+                plain(
                     Metric("error-rate", kind="ratio", side="callee"),
                     at_most=percent(2),
                     tolerance=Tolerance(in_a_row=3),
@@ -743,7 +750,7 @@ def canary_that_rises_a_little() -> Played:
                 NoWorse(ERRORS),
                 NoWorse(ERRORS, margin=1.1, id="with-a-margin", observe=True),
                 NoWorse(ORDERS, observe=True),
-                Limit(ERRORS, at_most=percent(50)),
+                plain(ERRORS, at_most=percent(50)),
             ],
         ),
         owned=True,
@@ -753,6 +760,31 @@ def canary_that_rises_a_little() -> Played:
     )
     world.until_it_serves(20)
     world.bad = 0.0011
+    return world.until_over()
+
+
+def canary_with_tested_bounds() -> Played:
+    """Bounds are tested: what they exclude is waited for at each weight, and a breach that comes
+    late is found; stable breaks one of them too.
+    """
+    world = Played(
+        strategy=Canary(
+            weights=percents(5, 20, 100),
+            bake=minutes(2),
+            checks=[
+                Limit(ERRORS, at_most=percent(1), accept=8.0, beta=0.1),
+                Limit(ERRORS, at_most=percent(2), at_least=percent(0.01), id="between"),
+                Limit(LATENCY, quantile=0.9, at_most=ms(400), observe=True),
+                Limit(ERRORS, at_most=percent(0.05), plain=False, id="strict", observe=True),
+            ],
+        ),
+        owned=True,
+        readings=True,
+        small=True,
+        rps=400.0,
+    )
+    world.until_it_serves(20)
+    world.bad = 0.04
     return world.until_over()
 
 
@@ -842,6 +874,7 @@ TRANSCRIPTS = (
     owned_by_two_clocks,
     behind_a_sticky_router,
     canary_that_rises_a_little,
+    canary_with_tested_bounds,
     canary_with_other_buckets,
 )
 
@@ -907,6 +940,15 @@ STATES: dict[str, Callable[[Any], Any]] = {
         isinstance(t["memory"], list) and len(t["memory"]) in (5, 8)
         for t in _tallies(s)
         if "memory" in t
+    ),
+    "tested-bounds": lambda s: (
+        any(
+            each["kind"] == "limit" and "accept" in each
+            for analysis in s["plan"].get("analyses", ())
+            for each in analysis["checks"]
+        )
+        and _phase(s) == "progressing"
+        and all("memory" in t for t in _tallies(s))
     ),
     "compared": lambda s: (
         len(_tallies(s)) == len(COMPARED) and all("memory" in t for t in _tallies(s)[:6])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from datetime import timedelta
+from fractions import Fraction
 from functools import cached_property
 from typing import ClassVar, Final
 
@@ -25,11 +26,13 @@ from progressive.model.measurement import (
     NoAnswer,
     NoData,
 )
-from progressive.model.traffic import Track
+from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, Times
 
+from .bounded_rate import BoundedRate
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
-from .parameters import Unweighted, is_metric
+from .memory import kept_pair
+from .parameters import MOST_MARGIN, is_metric, is_number
 from .pooling import pack, pooled
 
 __all__ = ["Bound", "Limit"]
@@ -45,6 +48,9 @@ EXAMPLE_BOUND = {
 DEFAULT_SAMPLE: Final = {Kind.MEAN: 30, Kind.VALUE: 1}
 """``min_sample`` where it does not depend on the bound."""
 
+SHARE: Final = 0.25
+"""A version that is far worse than stable is found by a comparison first, with fewer requests."""
+
 Bound = Percent | timedelta | float | Times
 
 
@@ -56,7 +62,7 @@ def _number(bound: Percent | timedelta | float) -> float:
 
 
 @attrs.frozen(kw_only=True)
-class Limit(Unweighted):
+class Limit:
     """A bound on one metric of the candidate: ``Limit(ERRORS, at_most=percent(1))``,
     ``Limit(LATENCY, quantile=0.99, at_most=ms(400))``.
 
@@ -67,14 +73,30 @@ class Limit(Unweighted):
       above the first bucket edge at or past the bound, never by interpolation. Where stable has
       other buckets, a multiple of its quantile is taken at the edges that both have; if none of
       them is at or past the quantile, the verdict is ERROR.
+    * ``plain``: how it is judged. By default an absolute bound on a ratio or a quantile is tested,
+      and any other is plain.
+
+    **A tested bound** (``plain=False``) is a question about counts, which may be looked at at any
+    time: the chance that a candidate which keeps it in every look ever fails is at most this
+    check's part of the plan's ``alpha``, for requests that are independent of each other. A breach
+    that begins later, or with a raise, is found soon as well.
+
+    * ``accept``: no PASS at a weight before a candidate with ``accept`` times as many events as the
+      bound allows (or, if that is less, halfway between the bound and all requests) is excluded
+      there, with a chance of error of ``beta``; above 1, at most 1000. It takes about 93 requests
+      at half of a bound of 1 %.
+    * ``beta``: the chance to pass a candidate that is ``accept`` times as bad, between 0 and 1.
+    * ``min_sample``: requests at a weight without which nothing passes there; by default 1.
+
+    **A plain bound** is compared with what is measured, and has no bounded false-alarm rate; put a
+    `NoWorse` beside it.
+
     * ``min_sample``: requests, values or samples that a verdict needs. Windows are pooled until
       they have so many, then judged and forgotten. By default 3 / limit for a ratio (zero events
       then exclude the limit with 95 %), 10 / (1 - q) for a quantile, 30 for a mean, 1 for a value.
 
     If stable breaks an absolute bound in the same windows too, the verdict is INCONCLUSIVE: the
     candidate is not the cause.
-
-    A plain limit has no bounded false-alarm rate; put a `NoWorse` beside it.
     """
 
     kind: ClassVar[str] = "limit"
@@ -83,13 +105,22 @@ class Limit(Unweighted):
     at_most: Bound | None = None
     at_least: Bound | None = None
     quantile: float | None = None
+    plain: bool | None = attrs.field(
+        default=None,
+        validator=fields.optional(is_flag),
+        metadata=fields.missing_means(True),
+    )
+    accept: float = 5.0
+    beta: float = 0.05
     min_sample: int = attrs.field(
         validator=fields.at_least(1),
         default=attrs.Factory(lambda self: self._default_sample(), takes_self=True),
     )
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(
-        default=Tolerance(), validator=is_tolerance, metadata=stored_before(Tolerance())
+        default=attrs.Factory(lambda self: self._default_tolerance(), takes_self=True),
+        validator=is_tolerance,
+        metadata=stored_before(Tolerance()),
     )
     id: str = attrs.field(
         validator=fields.is_name,
@@ -131,6 +162,26 @@ class Limit(Unweighted):
                 f"quantile={fields.brief(self.quantile)} is not between 0 and 1; the 99th "
                 "percentile is quantile=0.99"
             )
+        return problems + self._problems_of_a_test()
+
+    def _problems_of_a_test(self) -> list[str]:
+        problems = []
+        if self.plain is False and not self._countable:
+            problems.append(
+                "plain=False tests a count: give a ratio or a latency with bounds such as "
+                f"at_most={EXAMPLE_BOUND[Kind.RATIO]}, above 0 and below 100 %, and a multiple of "
+                "stable's as NoWorse(..., margin=1.5); leave plain= out"
+            )
+        if not is_number(self.accept) or not 1 < self.accept <= MOST_MARGIN:
+            problems.append(
+                f"accept={fields.brief(self.accept)} is the multiple of the bound to be excluded, "
+                f"above 1 and at most {MOST_MARGIN:g}"
+            )
+        if not is_number(self.beta) or not 0 < self.beta < 1:
+            problems.append(
+                f"beta={fields.brief(self.beta)} is a probability between 0 and 1: of passing a "
+                "candidate that is accept= times as bad"
+            )
         return problems
 
     def _fits(self, given: object) -> bool:
@@ -140,12 +191,18 @@ class Limit(Unweighted):
 
     def _default_sample(self) -> int:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
+        if self._tested:
+            return 1
         if self.metric.kind is Kind.RATIO:
             return self._default_trials()
         if self.metric.kind is Kind.LATENCY:
             valid = self.quantile is not None and 0 < self.quantile < 1
             return math.ceil(round(10 / (1 - self._quantile), 6)) if valid else 1
         return DEFAULT_SAMPLE[self.metric.kind]
+
+    def _default_tolerance(self) -> Tolerance:
+        is_metric(self, None, self.metric)
+        return Tolerance(in_a_row=1) if self._tested else Tolerance()
 
     def _default_trials(self) -> int:
         """Return 3 / the rarest rate that a bound allows, of events or of their absence."""
@@ -166,6 +223,52 @@ class Limit(Unweighted):
         )
 
     @property
+    def share_of_alpha(self) -> float:
+        """A quarter of what a comparison takes for a tested bound; 0 for a plain one."""
+        return SHARE if self._tested else 0.0
+
+    @cached_property
+    def _tested(self) -> bool:
+        return self._countable if self.plain is None else not self.plain
+
+    @property
+    def _countable(self) -> bool:
+        """Whether the bounds are questions about how many of all requests are events."""
+        return bool(self._bounds) and all(
+            (rate := self._rate(name, bound)) is not None and 0 < rate < 1
+            for name, bound in self._bounds
+        )
+
+    def _rate(self, name: str, bound: Bound) -> Fraction | None:
+        """Return which part of all requests may be on the wrong side of a bound; None where that is
+        not said.
+        """
+        match self.metric.kind, bound:
+            case Kind.RATIO, Percent(ppm=ppm):
+                part = Fraction(ppm, MILLION)
+            case Kind.LATENCY, timedelta() if fields.is_finite(self.quantile):
+                part = 1 - Fraction(str(self.quantile))
+            case _:
+                return None
+        return part if name == "at_most" else 1 - part
+
+    @cached_property
+    def _rates(self) -> tuple[BoundedRate, ...]:
+        """The questions that a tested bound is."""
+        return tuple(
+            BoundedRate(
+                rate=rate,
+                upper=name == "at_most",
+                edge=bound.total_seconds() if isinstance(bound, timedelta) else None,
+                accept=self.accept,
+                beta=self.beta,
+                least=self.min_sample,
+            )
+            for name, bound in self._bounds
+            if (rate := self._rate(name, bound)) is not None
+        )
+
+    @property
     def _quantile(self) -> float:
         assert self.quantile is not None  # a latency has one, and only latencies are histograms
         return self.quantile
@@ -183,19 +286,62 @@ class Limit(Unweighted):
         return (Track.CANDIDATE, Track.STABLE)
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+        """Judge a look that was taken in the traffic of the one before it."""
+        return self._judge(look, memory, alpha, None)
+
+    def judge_in(
+        self, traffic: Traffic, look: Look, memory: Memory, alpha: float
+    ) -> tuple[Judgement, Memory]:
+        """Judge a look that was taken in ``traffic``."""
+        return self._judge(look, memory, alpha, traffic)
+
+    def _judge(
+        self, look: Look, memory: Memory, alpha: float, traffic: Traffic | None
+    ) -> tuple[Judgement, Memory]:
+        if not self._tested:
+            return self._judge_plainly(look, memory)
+        candidate, stable = look.of(Track.CANDIDATE), look.of(Track.STABLE)
+        if not candidate.sample:
+            return self._no_data(look), memory
+        if not isinstance(candidate, Histogram if self.metric.kind is Kind.LATENCY else Counts):
+            why = (
+                f"a {self.metric.kind.value} without counts can't be tested; let the provider "
+                "answer counts, or compare the value: plain=True"
+            )
+            return Judgement(verdict=Verdict.ERROR, why=why), memory
+        known, kept = kept_pair(memory)
+        here = known if traffic is None else _traffic_key(traffic)
+        each_kept = kept if isinstance(kept, tuple) else (None,) * len(self._rates)
+        judged = [
+            rate.judge(
+                own,
+                candidate,
+                stable,
+                alpha=alpha / len(self._rates),
+                moved=memory is not None and here != known,
+            )
+            for rate, own in zip(self._rates, each_kept, strict=True)
+        ]
+        worst = max((judgement for judgement, _ in judged), key=lambda each: _GRAVITY[each.verdict])
+        return worst, (here, tuple(memory for _, memory in judged))
+
+    def _no_data(self, look: Look) -> Judgement:
+        latest = look.of(Track.CANDIDATE)
+        reason = latest.why if isinstance(latest, NoData | NoAnswer) else "no requests"
+        alone = not any(track is Track.STABLE for track, _ in look.tracks)
+        return Judgement(
+            verdict=Verdict.NO_DATA,
+            why=f"no data on the candidate: {reason}",
+            starved=alone or look.of(Track.STABLE).sample > 0,
+        )
+
+    def _judge_plainly(self, look: Look, memory: Memory) -> tuple[Judgement, Memory]:
         latest, latest_control = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         candidate, control = latest, latest_control
         if memory is not None:
             candidate, control = pooled(memory, latest, latest_control, self._deciding)
         if not latest.sample:
-            reason = latest.why if isinstance(latest, NoData | NoAnswer) else "no requests"
-            alone = not any(track is Track.STABLE for track, _ in look.tracks)
-            judgement = Judgement(
-                verdict=Verdict.NO_DATA,
-                why=f"no data on the candidate: {reason}",
-                starved=alone or latest_control.sample > 0,
-            )
-            return judgement, (pack(candidate), pack(control))
+            return self._no_data(look), (pack(candidate), pack(control))
         for track, measured in ((Track.CANDIDATE, candidate), (Track.STABLE, control)):
             if measured.sample < self.min_sample and (track is Track.CANDIDATE or self._relative):
                 why = (
@@ -333,6 +479,20 @@ class Limit(Unweighted):
                 else "a time past the last bucket's edge"
             )
         return f"{value:.6g}{f' {self.metric.unit}' if self.metric.unit else ''}"
+
+
+_GRAVITY: Final = {
+    verdict: place
+    for place, verdict in enumerate(
+        (Verdict.PASS, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.FAIL)
+    )
+}
+"""Which verdict counts where the bounds have several."""
+
+
+def _traffic_key(traffic: Traffic) -> Memory:
+    """Return numbers that differ where the traffic does."""
+    return (traffic.candidate.ppm, traffic.mirror.ppm, len(traffic.matches))
 
 
 UNITS: Final = {

@@ -15,7 +15,7 @@ from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track
 
 from .comparisons import AnyAcceptance, AnyComparison, acceptance_of, comparison_of
-from .comparisons.base import Numbers, Question, format_count
+from .comparisons.base import Numbers, Question, format_count, rounded_up
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
 from .memory import kept_pair
 from .parameters import (
@@ -290,14 +290,8 @@ class NoWorse(Comparing):
         needed = math.ceil(needed)
         unit = UNITS[self.metric.kind]
         at_share = "" if self.metric.kind is Kind.VALUE else ", at this share"
-        more = format_count(_rounded_up(needed), f"more {unit}")
+        more = format_count(rounded_up(needed), f"more {unit}")
         return (
             f"{missing}; about {more} would{at_share}",
             (*numbers, (f"{unit}s_needed", float(needed))),
         )
-
-
-def _rounded_up(count: int) -> int:
-    """Round up to two digits: the number is an expectation, and more would not be known."""
-    unit: int = 10 ** max(0, len(str(count)) - 2)
-    return -(-count // unit) * unit

@@ -10,6 +10,7 @@ from progressive.model.measurement import Gauge, Measurement, Metric, NoAnswer, 
 from progressive.model.traffic import Track
 
 __all__ = [
+    "MOST_MARGIN",
     "Comparing",
     "Unweighted",
     "comparing_problems",

@@ -32,11 +32,8 @@ def problems_of(plan: Plan) -> Iterator[str]:
     if not plan.steps:
         yield "steps: none; give weights= or steps="
         return
-    if (
-        isinstance(plan.alpha, bool)
-        or not isinstance(plan.alpha, int | float)
-        or not 0 < plan.alpha < 1
-    ):
+    splits = fields.is_finite(plan.alpha) and 0 < plan.alpha < 1
+    if not splits:
         yield (
             f"alpha: {plan.alpha!r} is a probability between 0 and 1; 0.01 is one false alarm "
             "in a hundred rollouts"
@@ -48,6 +45,8 @@ def problems_of(plan: Plan) -> Iterator[str]:
         )
     yield from _step_problems(plan)
     yield from _analysis_problems(plan)
+    if splits and plan.unguarded is None and _decides(plan):
+        yield from _unjudged_bakes(plan)
     if plan.unguarded is not None and not (
         isinstance(plan.unguarded, str) and plan.unguarded.strip()
     ):
@@ -94,9 +93,9 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
     for twice in sorted({name for name in names if names.count(name) > 1}):
         yield f"analyses: two are named {twice!r}"
     described: dict[str, Metric] = {}
-    for planned in plan.checks:
-        key = planned.key
-        for metric in metrics_of(planned.check):
+    for analysis, check in _checks(plan):
+        key = f"{analysis.name}/{check.id}"
+        for metric in metrics_of(check):
             if described.setdefault(metric.name, metric) != metric:
                 yield (
                     f"{key}: metric {metric.name!r} is described in two ways: {metric!r} and "
@@ -128,8 +127,9 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
                     f"steps[{i}]: no deciding check of {analysis.name!r} can judge there, so it "
                     "could never end; add one that decides"
                 )
-    if plan.unguarded is not None or not _decides(plan):
-        return
+
+
+def _unjudged_bakes(plan: Plan) -> Iterator[str]:
     for i, step in enumerate(plan.steps):
         if (
             step.kind == "bake"
@@ -148,8 +148,15 @@ def _able(plan: Plan, step: int, analysis: Analysis, each: Check) -> bool:
     )
 
 
+def _checks(plan: Plan) -> Iterator[tuple[Analysis, Check]]:
+    """Yield every check, also of a plan whose alpha can't be split among them."""
+    for analysis in plan.analyses:
+        for check in analysis.checks:
+            yield analysis, check
+
+
 def _decides(plan: Plan) -> bool:
-    return any(not planned.check.observe for planned in plan.checks)
+    return any(not check.observe for _, check in _checks(plan))
 
 
 def _not_judged(plan: Plan, step: int) -> str | None:

@@ -38,14 +38,14 @@ expected, and ``v`` the variance of that sum, ``every w (1 - w)`` a look with th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import exp, expm1, factorial, fsum, log, log1p
 from typing import Final, TypeAlias
 
 from .evidence import averaged, kept
-from .sequential import RISES
+from .sequential import RISES, Alternatives
 
-__all__ = ["INITIAL", "LEAST", "SMALL", "Look", "State", "evidence", "update"]
+__all__ = ["INITIAL", "LEAST", "SMALL", "Look", "State", "evidence", "factor", "update"]
 
 State: TypeAlias = tuple[tuple[float, ...], float, float, float]
 """The log likelihood ratios of the alternatives `RISES`; the logarithm of all factors ``b``; and
@@ -130,6 +130,17 @@ class Look:
         """Return the logarithm of the mean of ``exp(x d)``; never below 0."""
         return self.every * (log1p(self.share * expm1(x)) - self.share * x)
 
+    def learned(
+        self, logs: Sequence[float], bets: Alternatives, excess: float
+    ) -> tuple[float, ...]:
+        """Return the log likelihood ratios of ``bets`` after this look, in which so many more own
+        events than expected were seen.
+        """
+        return tuple(
+            kept(before + excess * x - self.cost(x))
+            for before, x in zip(logs, bets.log_ratios, strict=True)
+        )
+
     def tilt(self, own: int) -> float:
         """Return ``x`` for which ``own`` events are the mean if the odds are ``exp(x)`` times."""
         inside = min(max(own, 0.5), self.every - 0.5)
@@ -145,13 +156,10 @@ def update(state: State, look: Look, own: int, *, alpha: float) -> State:
     capital = [
         before + weight + gained for before, weight in zip(logs, RISES.log_prior, strict=True)
     ]
-    gained += _factor(capital, look, -log(alpha) - log1p(-SMALL))
+    gained += factor(capital, RISES, look, cap=-log(alpha) - log1p(-SMALL))
     d = look.excess(own)
     return (
-        tuple(
-            kept(before + d * x - look.cost(x))
-            for before, x in zip(logs, RISES.log_ratios, strict=True)
-        ),
+        look.learned(logs, RISES, d),
         kept(gained),
         kept(excess + d),
         kept(variance + look.variance),
@@ -175,21 +183,21 @@ def evidence(state: State, *, alpha: float) -> float:
     return max(needed, averaged((mixture, small), _PARTS))
 
 
-def _factor(capital: list[float], look: Look, cap: float) -> float:
+def factor(capital: list[float], bets: Alternatives, look: Look, *, cap: float) -> float:
     """Return the logarithm of the factor by which the capital may be raised before a look.
 
-    ``capital``, for each alternative, and ``cap`` are logarithms.
+    ``capital``, for each of ``bets``, and ``cap`` are logarithms.
     """
     now = _sum(capital)
     if look.every >= _TOO_MANY or now >= cap:
         return 0.0
-    costs = [look.cost(x) for x in RISES.log_ratios]
+    costs = [look.cost(x) for x in bets.log_ratios]
 
     def each_with(own: int) -> list[float]:
         d = look.excess(own)
         return [
             before + d * x - cost
-            for before, x, cost in zip(capital, RISES.log_ratios, costs, strict=True)
+            for before, x, cost in zip(capital, bets.log_ratios, costs, strict=True)
         ]
 
     possible = look.possible
@@ -197,16 +205,20 @@ def _factor(capital: list[float], look: Look, cap: float) -> float:
     if first not in possible or first == possible.start:
         return 0.0  # none is enough; or, by rounding alone, each is
     if look.every * look.share <= _FEW:
-        below, above = _added_up(each_with, look, first, cap)
+        below, above = _added_up(each_with, bets, look, first, cap)
     else:
-        below, above = _bounded(each_with(first - 1), look, first)
+        below, above = _bounded(each_with(first - 1), bets, look, first)
     # The chance is at most the capital's part of the cap (Markov), but a bound of it may be more.
     wasted = exp(min(-_LEAST_LEFT, cap + above - now))
     return max(0.0, now + log1p(-wasted) - below - _DIGITS * (1 + max(costs)))
 
 
 def _added_up(
-    each_with: Callable[[int], list[float]], look: Look, first: int, cap: float
+    each_with: Callable[[int], list[float]],
+    bets: Alternatives,
+    look: Look,
+    first: int,
+    cap: float,
 ) -> tuple[float, float]:
     """Return the logarithms of the mean of the capital with fewer than ``first`` own events, and of
     the chance of ``first`` or more.
@@ -217,16 +229,18 @@ def _added_up(
     below = _LOST * exp(cap)
     for chance in reversed(chances[: top - least + 1]):
         below += chance * fsum(parts)
-        parts = [part / ratio for part, ratio in zip(parts, RISES.ratios, strict=True)]
+        parts = [part / ratio for part, ratio in zip(parts, bets.ratios, strict=True)]
     return log(below), log(_LOST + fsum(chances[first - least :]))
 
 
-def _bounded(just_below: list[float], look: Look, first: int) -> tuple[float, float]:
+def _bounded(
+    just_below: list[float], bets: Alternatives, look: Look, first: int
+) -> tuple[float, float]:
     """Return bounds of the same, by Chernoff's inequality; ``just_below``: with one event less."""
     d, tilt = look.excess(first - 1), look.tilt(first - 1)
     below = [
         each - d * min(x, tilt) + look.cost(min(x, tilt))
-        for each, x in zip(just_below, RISES.log_ratios, strict=True)
+        for each, x in zip(just_below, bets.log_ratios, strict=True)
     ]
     tilt = max(0.0, look.tilt(first))
     return _sum(below), look.cost(tilt) - look.excess(first) * tilt

@@ -333,6 +333,7 @@ _LIMITS: Final = st.builds(
     Limit,
     _RATIOS,
     at_most=PERCENTS | st.builds(times, st.floats(0.1, 9), floor=st.none() | PERCENTS),
+    plain=st.none() | st.just(True),
     min_sample=st.integers(1, 10**6),
     observe=st.booleans(),
     id=NAMES,
@@ -342,6 +343,9 @@ _LIMITS: Final = st.builds(
     st.builds(Metric, NAMES, kind=st.just("latency")),
     quantile=st.floats(0.01, 0.9999),
     at_most=DURATIONS,
+    plain=st.none() | st.booleans(),
+    accept=st.floats(1.5, 20),
+    beta=st.floats(0.001, 0.5),
     id=NAMES,
 )
 _COMPARISONS: Final = st.builds(

@@ -106,9 +106,14 @@ from progressive.testing import (
 # ---------------------------------------------------------------------------------- what people ask
 
 
+def plain(metric: Metric, **more: Any) -> Limit:
+    """A limit that judges each window alone, so that what it says is easy to count."""
+    return Limit(metric, plain=True, **more)
+
+
 def limit(at_most: float = 30, **more: Any) -> Limit:
     """A limit that is not there to stop anything."""
-    return Limit(ERRORS, at_most=percent(at_most), **more)
+    return plain(ERRORS, at_most=percent(at_most), **more)
 
 
 def usual(**changes: Any) -> Canary:
@@ -169,7 +174,7 @@ def test_a_false_alarm_would_not_have_stopped_a_version_that_asks_for_more_reque
     def policy(min_sample: int) -> Canary:
         return usual(
             checks=[
-                Limit(
+                plain(
                     ERRORS,
                     at_most=percent(1),
                     min_sample=min_sample,
@@ -192,7 +197,7 @@ def test_a_false_alarm_would_not_have_stopped_a_version_that_asks_for_more_reque
 def test_a_strategy_is_stopped_as_early_as_its_own_tolerance_says() -> None:
     recording = let_pass()
     strict = {
-        row: Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(in_a_row=row))
+        row: plain(ERRORS, at_most=percent(1), tolerance=Tolerance(in_a_row=row))
         for row in (1, 2, 5)
     }
     found = {
@@ -204,7 +209,7 @@ def test_a_strategy_is_stopped_as_early_as_its_own_tolerance_says() -> None:
 
 
 def test_a_tolerance_that_holds_stops_too_and_what_comes_after_it_is_up_to_a_person() -> None:
-    check = Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD))
+    check = plain(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD))
     found = replay(let_pass(), usual(checks=[check]), release=RELEASE)
 
     assert (found.replayed.phase, found.stops_at, found.unknown_from) == (Phase.HELD, at(1), at(1))
@@ -351,7 +356,7 @@ def test_a_warmup_that_was_longer_leaves_gaps(
 def test_a_metric_that_was_never_recorded_is_named_and_nothing_is_known_past_the_first_raise() -> (
     None
 ):
-    strategy = usual(checks=[limit(), Limit(LATENCY, quantile=0.99, at_most=ms(400))])
+    strategy = usual(checks=[limit(), plain(LATENCY, quantile=0.99, at_most=ms(400))])
     found = replay(let_pass(), strategy, release=RELEASE)
 
     assert found.missing == ("latency",)
@@ -369,7 +374,7 @@ def test_a_metric_that_was_never_recorded_holds_nothing_against_the_candidate() 
     switch = BlueGreen(bake=minutes(30), checks=[limit()])
     found = replay(
         recorded(switch, BAD),
-        attrs.evolve(switch, checks=[Limit(LATENCY, quantile=0.5, at_most=ms(1))]),
+        attrs.evolve(switch, checks=[plain(LATENCY, quantile=0.5, at_most=ms(1))]),
         release=RELEASE,
     )
 
@@ -377,7 +382,7 @@ def test_a_metric_that_was_never_recorded_holds_nothing_against_the_candidate() 
 
 
 def test_the_other_checks_stop_it_all_the_same() -> None:
-    strategy = usual(checks=[Limit(LATENCY, quantile=0.99, at_most=ms(400)), NoWorse(ERRORS)])
+    strategy = usual(checks=[plain(LATENCY, quantile=0.99, at_most=ms(400)), NoWorse(ERRORS)])
     found = replay(let_pass(), usual(checks=strategy.checks), release=RELEASE)
 
     assert (found.missing, found.stops_at, found.unknown_from) == (("latency",), at(0.5), None)
@@ -390,7 +395,7 @@ def spread(n: int, slow: int) -> Histogram:
 @pytest.mark.parametrize(
     ("check", "bad", "good"),
     [
-        (Limit(LATENCY, quantile=0.9, at_most=ms(400)), spread(600, 200), spread(600, 1)),
+        (plain(LATENCY, quantile=0.9, at_most=ms(400)), spread(600, 200), spread(600, 1)),
         (
             Limit(BASKET, at_least=30.0),
             Moments(n=50, mean=29.5, m2=4.0),
@@ -468,7 +473,7 @@ def test_buckets_that_changed_are_not_merged_either() -> None:
             else Histogram(edges=(0.2,), cumulative=(599, 600))
         )
 
-    check = Limit(LATENCY, quantile=0.9, at_most=ms(400), min_sample=1)
+    check = plain(LATENCY, quantile=0.9, at_most=ms(400), min_sample=1)
     recording = recorded(usual(checks=[check, limit()]), {ERRORS: steady(50), LATENCY: rebuilt})
     found = replay(recording, usual(checks=[check, limit()], interval=minutes(1)), release=RELEASE)
     samples = [
@@ -560,7 +565,7 @@ def test_a_counter_that_could_not_be_opened_is_opened_when_it_was() -> None:
         silent = not window.length and (window.end - START) % minutes(5) < minutes(1)
         return NoAnswer("not yet") if silent else Counts(events=0, trials=1_000)
 
-    strategy = usual(checks=[Limit(counter, at_most=percent(1))])
+    strategy = usual(checks=[plain(counter, at_most=percent(1))])
     for rng in (None, random.Random(1)):
         recording = Driver(strategy, closed, rng).record()
 
@@ -609,7 +614,7 @@ def test_what_was_not_recorded_as_a_counter_is_one_from_where_it_is_asked_for() 
     counter = attrs.evolve(ERRORS, counter=True)
 
     assert same(
-        replay(let_pass(), usual(checks=[Limit(counter, at_most=percent(30))]), release=RELEASE)
+        replay(let_pass(), usual(checks=[plain(counter, at_most=percent(30))]), release=RELEASE)
     )
 
 
@@ -625,7 +630,7 @@ def test_a_visit_that_is_cut_short_goes_on_at_the_next(monkeypatch: pytest.Monke
 
 
 def test_a_recording_that_ends_in_a_hold_waits_for_a_person_too() -> None:
-    check = Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD))
+    check = plain(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD))
     whole = recorded(usual(checks=[check]), BAD)
     held = next(
         i
@@ -781,7 +786,7 @@ def test_a_step_that_was_skipped_is_skipped_whatever_its_epoch_would_have_been()
 
 
 def test_what_a_person_waived_is_waived_as_far_as_the_other_strategy_has_it() -> None:
-    strict = Limit(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD), id="strict")
+    strict = plain(ERRORS, at_most=percent(1), tolerance=Tolerance(then=Action.HOLD), id="strict")
     recording = told(
         usual(checks=[strict, limit()]),
         (3, Resume(cause="checks/strict", waive=("strict",), **EVE)),
@@ -1149,7 +1154,7 @@ def test_notes_that_are_not_those_of_one_rollout_are_refused(notes: list[Any], w
 def test_a_metric_that_was_recorded_as_another_kind_is_refused() -> None:
     strategy = usual(
         checks=[
-            Limit(Metric("error-rate", kind="latency"), quantile=0.9, at_most=ms(4)),
+            plain(Metric("error-rate", kind="latency"), quantile=0.9, at_most=ms(4)),
             Limit(QUEUE, at_most=4),
         ]
     )
@@ -1225,8 +1230,8 @@ def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
     ("lax", "strict", "bad", "good", "values"),
     [
         (
-            Limit(LATENCY, quantile=0.5, at_most=ms(400)),
-            Limit(LATENCY, quantile=0.9, at_most=ms(400)),
+            plain(LATENCY, quantile=0.5, at_most=ms(400)),
+            plain(LATENCY, quantile=0.9, at_most=ms(400)),
             spread(600, 200),
             spread(600, 1),
             600,
@@ -1263,7 +1268,7 @@ def test_without_a_ratio_the_values_are_the_requests(
 
 
 def test_with_a_ratio_its_trials_are_the_requests_and_a_level_counts_none() -> None:
-    checks = [limit(), Limit(LATENCY, quantile=0.9, at_most=ms(400)), Limit(QUEUE, at_most=40)]
+    checks = [limit(), plain(LATENCY, quantile=0.9, at_most=ms(400)), Limit(QUEUE, at_most=40)]
     scripts = {
         ERRORS: BAD,
         LATENCY: lambda track, window: spread(9_000, 1),

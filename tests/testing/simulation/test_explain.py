@@ -379,7 +379,7 @@ def test_it_says_when_even_a_large_regression_gets_through() -> None:
 
 
 def test_it_says_when_healthy_versions_are_taken_back() -> None:
-    tight = Limit(ERRORS, at_most=percent(0.1), min_sample=100)
+    tight = Limit(ERRORS, plain=True, at_most=percent(0.1), min_sample=100)
     found = explain(
         Canary(weights=percents(10, 100), bake=minutes(5), checks=[tight]),
         Load(50),
@@ -519,7 +519,9 @@ def test_a_daily_load_and_sticky_users_are_followed() -> None:
 
 def test_retries_multiply_what_is_seen_and_a_stable_that_is_no_better_is_told() -> None:
     policy = Canary(
-        weights=percents(10, 100), bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(2))]
+        weights=percents(10, 100),
+        bake=minutes(3),
+        checks=[Limit(ERRORS, plain=True, at_most=percent(2))],
     )
     once, again = (
         explain(

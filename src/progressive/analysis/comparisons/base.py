@@ -32,6 +32,7 @@ __all__ = [
     "format_ratio",
     "look_numbers",
     "ratio_numbers",
+    "rounded_up",
     "two_samples",
 ]
 
@@ -235,6 +236,12 @@ def format_ratio(estimate: float, low: float, high: float, than: str) -> str:
     if isinf(estimate):
         return f"none on {than} ({bounds} times its rate)"
     return f"{estimate:.2g} times {than}'s rate ({bounds})"
+
+
+def rounded_up(count: int) -> int:
+    """Round up to two digits: the number is an expectation, and more would not be known."""
+    unit: int = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // unit) * unit
 
 
 _HALVES: Final = (log(0.5), log(0.5))
