@@ -57,7 +57,6 @@ from progressive.testing import (
     steady,
 )
 
-
 COMPARED = [NoWorse(ERRORS), Limit(ERRORS, at_most=percent(90), id="hardly")]
 """Of these the comparison alone finds a version that fails half of its requests."""
 
