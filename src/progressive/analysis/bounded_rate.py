@@ -60,6 +60,20 @@ class BoundedRate:
         return min(self.accept * rate, (1 + rate) / 2)
 
     @property
+    def requests_to_pass(self) -> int:
+        """The requests at a weight until it passes there, in the mean for a version at half the
+        bound.
+        """
+        nats = -math.log(self.beta)
+        needed = exclusion.needed(nats, rate=float(self.rate), limit=self.limit)
+        return max(self.least, math.ceil(needed))
+
+    @property
+    def excluded(self) -> str:
+        """What a pass excludes: "5 %", "5 % above 400 ms"."""
+        return self._named(self.limit)
+
+    @property
     def _flipped(self) -> bool:
         """Whether the metric's own events are the good ones."""
         return self.edge is None and not self.upper
@@ -125,7 +139,7 @@ class BoundedRate:
             )
         bound_kept = here[0] <= self.rate * here[1]
         proof = "" if bound_kept else f" is no proof of {self._beyond}"
-        why = f"{self._described(here)}{proof}; {self._named(self.limit)} is excluded"
+        why = f"{self._described(here)}{proof}; {self.excluded} is excluded"
         return Judgement(verdict=Verdict.PASS, why=why, numbers=tuple(numbers))
 
     def _shown(self, counted: _Counted) -> float:
@@ -152,7 +166,7 @@ class BoundedRate:
             needed = exclusion.needed(lacks, rate=float(self.rate), limit=self.limit)
             more = max(1, math.ceil(needed))
             missing = (
-                f"{self._named(self.limit)} is not excluded yet: {self._described(here)}; about "
+                f"{self.excluded} is not excluded yet: {self._described(here)}; about "
                 f"{format_count(rounded_up(more), 'more request')} would"
             )
             return missing, more

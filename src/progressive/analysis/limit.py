@@ -269,6 +269,14 @@ class Limit:
         )
 
     @property
+    def excluded(self) -> tuple[tuple[str, int], ...]:
+        """What a pass of a tested bound excludes, in words, and after how many requests at a
+        weight, in the mean for a version at half the bound; nothing for a plain one.
+        """
+        rates = self._rates if self._tested else ()
+        return tuple((each.excluded, each.requests_to_pass) for each in rates)
+
+    @property
     def _quantile(self) -> float:
         assert self.quantile is not None  # a latency has one, and only latencies are histograms
         return self.quantile

@@ -40,7 +40,7 @@ from .replay.replay import notes_from, replay
 from .replay.replayed import Counted, Difference, Ending, Replay
 from .simulation import troubles
 from .simulation.curves import Above, After, Bursts, Curve, CurveLike, Daily, Ramp, SimTime
-from .simulation.explain import Detectability, Explained, Explanation, explain
+from .simulation.explain import Detectability, Excluded, Explained, Explanation, explain
 from .simulation.load import Load
 from .simulation.many import Many, Proportion, Quantiles, simulate_many
 from .simulation.service import Behaviour, Latency, PersonAction, Users, World
@@ -67,6 +67,7 @@ __all__ = [
     "Detectability",
     "Difference",
     "Ending",
+    "Excluded",
     "Explained",
     "Explanation",
     "Exposure",

@@ -831,3 +831,45 @@ def test_what_the_candidates_own_numbers_can_t_show_is_named_with_how_long_it_ta
     assert "known after 820 requests to the service, 17 s at bake-10" in callee
     assert warned("callee", "caller") == []
     assert warned(None) == []
+
+
+README = Canary(
+    weights=percents(1, 10, 50, 100),
+    bake=minutes(10),
+    checks=[
+        NoWorse(ERRORS),
+        Limit(ERRORS, at_most=percent(1)),
+        Limit(LATENCY, quantile=0.99, at_most=ms(400)),
+    ],
+)
+
+
+def test_the_readme_s_canary_passes_one_percent_of_50_requests_a_second_within_its_bake() -> None:
+    found = explain(README, Load(50), runs=20, regressions=[20])
+
+    assert found.promoted.share == 1.0
+    assert [found.step(f"bake-{weight}").usual for weight in (1, 10, 50, 100)] == [minutes(10)] * 4
+
+
+def test_it_says_what_a_bound_excludes_and_how_long_that_takes() -> None:
+    found = explain(README, Load(50), runs=5, regressions=[20])
+    errors, latency = found.excluded
+
+    assert (errors.check, errors.what, errors.requests) == ("checks/error-rate", "5 %", 87)
+    assert (latency.check, latency.what) == ("checks/latency-p99", "5 % above 400 ms")
+    assert errors.takes == latency.takes
+    assert dict(errors.takes)["bake-1"] == seconds(174)
+    assert dict(errors.takes)["bake-100"] == seconds(2)
+    assert "latency-p99  5 % above 400 ms  87        2 min 54 s" in str(found)
+
+
+def test_a_plain_bound_excludes_nothing_and_says_nothing() -> None:
+    plain = Canary(
+        weights=percents(10, 100),
+        bake=minutes(2),
+        checks=[Limit(ERRORS, plain=True, at_most=percent(5))],
+    )
+    found = explain(plain, Load(50), runs=5, regressions=[20])
+
+    assert found.excluded == ()
+    assert "it excludes" not in str(found)

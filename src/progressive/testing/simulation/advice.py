@@ -320,7 +320,7 @@ def _slow_steps(power: Power) -> Iterator[str]:
                 f"{names or 'it to end'}"
             )
         elif names and step.span and usual > 1.25 * step.span:
-            hint = "give it more traffic, or smaller samples (min_sample=)"
+            hint = "give it more traffic, or let it ask for less (min_sample=, accept=)"
             yield (
                 f"{step.id}: takes {format_duration(usual)}, not "
                 f"{format_duration(step.span)}, for the samples that "

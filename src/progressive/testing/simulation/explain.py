@@ -8,6 +8,7 @@ simulation; `simulate_many` in the same world agrees.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -28,7 +29,7 @@ from .many import Proportion
 from .power import Power, power_of
 from .service import met
 
-__all__ = ["Detectability", "Explained", "Explanation", "explain"]
+__all__ = ["Detectability", "Excluded", "Explained", "Explanation", "explain"]
 
 REGRESSIONS = (2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 """Times worse than usual: close enough together for linear interpolation between them."""
@@ -91,6 +92,22 @@ class Detectability:
 
 
 @attrs.frozen(kw_only=True)
+class Excluded:
+    """What a tested bound excludes before a weight is passed, and how long that takes.
+
+    * ``what``: such as "5 %", or "5 % above 400 ms".
+    * ``requests``: in the mean for a version at half the bound.
+    * ``takes``: for each step with production traffic, its name and the time in which the candidate
+      gets so many at its usual traffic.
+    """
+
+    check: str
+    what: str
+    requests: int
+    takes: tuple[tuple[str, timedelta], ...]
+
+
+@attrs.frozen(kw_only=True)
 class Explained:
     """The figures of one step.
 
@@ -142,6 +159,7 @@ class Explanation:
       rollout.
     * ``promoted``: how often a healthy version is promoted.
     * ``usual``: how long that takes, without the preflight; None if it never is.
+    * ``excluded``: what its tested bounds exclude, and how long that takes.
     """
 
     strategy: str
@@ -151,6 +169,7 @@ class Explanation:
     promoted: Proportion
     usual: timedelta | None
     warnings: tuple[str, ...]
+    excluded: tuple[Excluded, ...] = ()
 
     def step(self, name: str) -> Explained:
         """Return one step by its name. Raises `StrategyError` if there is none of that name."""
@@ -203,17 +222,31 @@ class Explanation:
         for each in self.steps:
             if each.usual:
                 rows += self._rows(each)
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
+        lines = _aligned(rows)
+        if self.excluded:
+            lines += ["", *_aligned(self._excluded_rows())]
         warnings = [
             line
             for warning in self.warnings
             for line in wrap(warning, WIDTH, initial_indent="! ", subsequent_indent="  ")
         ]
         return "\n".join([head, alarm, "", *lines, *(["", *warnings] if warnings else [])])
+
+    def _excluded_rows(self) -> list[tuple[str, ...]]:
+        """The table of what is excluded; a row for each bound, a column for each step."""
+        steps = [step for step, _ in self.excluded[0].takes]
+        return [
+            ("to pass", "it excludes", "requests", *steps),
+            *(
+                (
+                    self._names.get(each.check, each.check),
+                    each.what,
+                    f"{each.requests:,}",
+                    *(format_duration(took) for _, took in each.takes),
+                )
+                for each in self.excluded
+            ),
+        ]
 
     def _rows(self, each: Explained) -> Iterator[tuple[str, ...]]:
         times = (
@@ -247,6 +280,15 @@ class Explanation:
             first = ("",) * len(first)
 
     __repr__ = __str__
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows of cells as lines with columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def explain(
@@ -302,7 +344,26 @@ def explain(
         promoted=power.through,
         usual=power.whole,
         warnings=tuple(advice(power)),
+        excluded=tuple(_excluded(power)),
     )
+
+
+def _excluded(power: Power) -> Iterator[Excluded]:
+    rates = [
+        (step.id, power.requests(i) / power.usual(i).total_seconds())
+        for i, (step, traffic) in enumerate(zip(power.plan.steps, power.plan.traffics, strict=True))
+        if traffic.reaches(Track.CANDIDATE) and power.usual(i) and power.requests(i)
+    ]
+    for planned in power.plan.checks:
+        for what, requests in getattr(planned.check, "excluded", ()):
+            yield Excluded(
+                check=planned.key,
+                what=what,
+                requests=requests,
+                takes=tuple(
+                    (step, timedelta(seconds=math.ceil(requests / rate))) for step, rate in rates
+                ),
+            )
 
 
 def _explained(power: Power) -> Iterator[Explained]:
