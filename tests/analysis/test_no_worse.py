@@ -370,7 +370,7 @@ def test_no_worse_keeps_its_evidence_and_alarms_when_it_is_proven() -> None:
     assert verdicts == sorted(verdicts, key=[PASS, FAIL].index), "once proven, always proven"
     assert {PASS, FAIL} == set(verdicts)
     assert judgement.why.startswith(
-        "worse: 36 events where 14.4 were expected: 3 times stable's rate (1.5 to 6.9); p = "
+        "worse: 36 events where 14.4 were expected: 3 times stable's rate (1.5 to 6.9); p is "
     )
     assert dict(judgement.numbers)["alpha"] == 0.01
 

@@ -137,7 +137,11 @@ def _check(analysis: str, state: Any) -> Limit:
         else 1
     )
     return Limit(
-        metric(analysis), at_most=percent(50), min_sample=enough, tolerance=Tolerance(in_a_row=1)
+        metric(analysis),
+        plain=True,
+        at_most=percent(50),
+        min_sample=enough,
+        tolerance=Tolerance(in_a_row=1),
     )
 
 

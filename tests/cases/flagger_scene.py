@@ -188,7 +188,8 @@ def _limits(attempt: Attempt) -> list[Limit]:
     tolerance = Tolerance(in_a_row=attempt.threshold, failures=attempt.threshold - 1)
     measured = [ERRORS, LOAD_TEST] if attempt.hooks("rollout") else [ERRORS]
     return [
-        Limit(metric, at_most=percent(1), min_sample=1, tolerance=tolerance) for metric in measured
+        Limit(metric, plain=True, at_most=percent(1), min_sample=1, tolerance=tolerance)
+        for metric in measured
     ]
 
 

@@ -163,7 +163,7 @@ flagger = Canary(
         Bake(minutes(1)),
     ],
     interval=minutes(1),
-    checks=[Limit(errors, at_most=percent(1), tolerance=threshold)],
+    checks=[Limit(errors, at_most=percent(1), plain=True, tolerance=threshold)],
 )
 ```
 """
@@ -197,7 +197,7 @@ argo = Canary(
         SetWeight(percent(100)),
         Bake(minutes(10)),
     ],
-    analyses=[Analysis("success-rate", checks=[Limit(errors, at_most=percent(1))])],
+    analyses=[Analysis("success-rate", checks=[Limit(errors, at_most=percent(1), plain=True)])],
     guards=["success-rate"],
 )
 ```

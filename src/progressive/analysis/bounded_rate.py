@@ -14,7 +14,7 @@ from progressive.model.measurement import Counts, Histogram, Measurement
 from progressive.stats import bound, exclusion
 from progressive.stats.special import binomial_sf
 
-from .comparisons.base import format_count, rounded_up
+from .comparisons.words import format_count, rounded_up
 from .contract import Judgement, Verdict
 
 __all__ = ["BoundedRate"]

@@ -79,7 +79,8 @@ class Limit:
     **A tested bound** (``plain=False``) is a question about counts, which may be looked at at any
     time: the chance that a candidate which keeps it in every look ever fails is at most this
     check's part of the plan's ``alpha``, for requests that are independent of each other. A breach
-    that begins later, or with a raise, is found soon as well.
+    that begins later, or with a raise, is found soon as well. What is proven stays proven, so a
+    tolerance of several failing looks is for plain bounds.
 
     * ``accept``: no PASS at a weight before a candidate with ``accept`` times as many events as the
       bound allows (or, if that is less, halfway between the bound and all requests) is excluded

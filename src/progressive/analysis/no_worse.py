@@ -15,7 +15,8 @@ from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track
 
 from .comparisons import AnyAcceptance, AnyComparison, acceptance_of, comparison_of
-from .comparisons.base import Numbers, Question, format_count, rounded_up
+from .comparisons.base import Numbers, Question
+from .comparisons.words import format_count, rounded_up
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
 from .memory import kept_pair
 from .parameters import (
@@ -259,11 +260,10 @@ class NoWorse(Comparing):
         evidence = self._comparison.evidence(memory, alpha)
         harm = evidence >= math.log(1 / alpha)
         summary, numbers = self._comparison.summarize(memory, candidate, control, alpha)
-        p = math.exp(-max(0.0, evidence))
         finding = "worse" if harm else "no proof of harm"
         verdict, why = (
             Verdict.FAIL if harm else Verdict.PASS,
-            f"{finding}: {summary}; p = {p:.3g}, alarm at {alpha:.3g}",
+            f"{finding}: {summary}{self._question.proof_in_words(evidence, alpha)}",
         )
         lacks = self._comparison.lacks(memory)
         if lacks and not harm:

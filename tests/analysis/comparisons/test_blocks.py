@@ -41,7 +41,7 @@ def test_blocks_say_in_how_many_looks() -> None:
         look(counts(0, 300), counts(0, 2700)), kept, 0.01
     )
 
-    assert "108 events where 43.2 were expected, in 12 looks; p = " in judgement.why
+    assert "108 events where 43.2 were expected, in 12 looks; p is one in " in judgement.why
     assert dict(judgement.numbers)["ratio"] == pytest.approx(3.0)
     assert dict(quiet.numbers)["looks"] == 12
     assert same == kept
@@ -64,7 +64,7 @@ def test_means_in_blocks_are_compared_by_their_sums() -> None:
 
     assert (low.verdict, equal.verdict, minus.verdict, zero.verdict) == (FAIL, PASS, ERROR, PASS)
     assert low.why.startswith(
-        "worse: 400,000 EUR in all where 500,000 were expected, in 40 looks; p = "
+        "worse: 400,000 EUR in all where 500,000 were expected, in 40 looks; p is one in "
     )
     assert dict(low.numbers)["ratio"] == pytest.approx(2 / 3)
     assert dict(low.numbers)["candidate_mean"] == 20.0

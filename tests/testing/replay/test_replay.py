@@ -150,7 +150,7 @@ def test_a_bad_version_that_a_lax_limit_promoted_would_have_been_stopped_by_a_co
     )
     assert found.why.startswith(
         "checks/error-rate-no-worse: worse: 30 events where 15.5 were expected: 30 times "
-        "stable's rate (2.9 or more);"
+        "stable's rate (at least 2.9);"
     )
     assert found.exposed.of("error-rate") == Counts(events=30, trials=1_500)
     assert found.spared.of("error-rate") == Counts(events=870, trials=43_500)
@@ -1211,7 +1211,7 @@ def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
         "rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse: 30 events "
         "where 15.5 were expected: "
     )
-    stop += "30 times stable's rate (2.9 or more); p = 1.71e-07, alarm at 0.01"
+    stop += "30 times stable's rate (at least 2.9); p is one in 5,800,000, alarm at 0.01"
     end = "promoted at 2026-03-01 12:15:00: every step is done, bake-100 was the last"
 
     assert str(found).splitlines() == [

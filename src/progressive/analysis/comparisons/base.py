@@ -6,7 +6,7 @@ is kept between looks: immutable, JSON-sized, and not growing with the number of
 
 from __future__ import annotations
 
-from math import isfinite, isinf, log
+from math import log
 from typing import Final, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 
 import attrs
@@ -14,6 +14,8 @@ import attrs
 from progressive.model.actions import Memory
 from progressive.model.measurement import Counts, Measurement, Moments
 from progressive.stats.evidence import averaged
+
+from .words import format_proof, format_proof_of_before, format_ratio, format_ratio_of_before
 
 __all__ = [
     "NO_EVENTS",
@@ -27,12 +29,8 @@ __all__ = [
     "counts_misfit",
     "evidence_of_harm",
     "factor_towards_harm",
-    "format_amount",
-    "format_count",
-    "format_ratio",
     "look_numbers",
     "ratio_numbers",
-    "rounded_up",
     "two_samples",
 ]
 
@@ -60,6 +58,18 @@ class Question:
     blocks: bool = False
     small: bool = False
     unit: str = ""
+
+    def ratio_in_words(self, estimate: float, low: float, high: float) -> str:
+        """Return an estimated ratio of rates and its bounds, as `format_ratio` writes them; what
+        was begun before small rises were looked for goes on in the words of then.
+        """
+        write = format_ratio if self.small else format_ratio_of_before
+        return write(estimate, low, high, self.than)
+
+    def proof_in_words(self, evidence: float, alpha: float) -> str:
+        """Return how much is proven, as `format_proof` writes it, or in the words of then."""
+        write = format_proof if self.small else format_proof_of_before
+        return write(evidence, alpha)
 
 
 class Comparison(Protocol[Measured, State]):
@@ -218,30 +228,6 @@ def _track_numbers(track: str, measured: Counts | Moments) -> Numbers:
 def ratio_numbers(estimate: float, low: float, high: float) -> Numbers:
     """Return a ratio of rates and its confidence bounds as numbers of a judgement."""
     return (("ratio", estimate), ("ratio_low", low), ("ratio_high", high))
-
-
-def format_amount(value: float) -> str:
-    """Format three significant digits, or all digits before the point: 0.0123, 14.4, 12,345."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def format_count(number: float, noun: str) -> str:
-    """Format a number of things: 1 event, 36 events."""
-    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
-
-
-def format_ratio(estimate: float, low: float, high: float, than: str) -> str:
-    """Format a ratio of rates with its bounds: "1.3 times stable's rate (0.5 to 2.1)"."""
-    bounds = f"{low:.2g} to {high:.2g}" if isfinite(high) else f"{low:.2g} or more"
-    if isinf(estimate):
-        return f"none on {than} ({bounds} times its rate)"
-    return f"{estimate:.2g} times {than}'s rate ({bounds})"
-
-
-def rounded_up(count: int) -> int:
-    """Round up to two digits: the number is an expectation, and more would not be known."""
-    unit: int = 10 ** max(0, len(str(count)) - 2)
-    return -(-count // unit) * unit
 
 
 _HALVES: Final = (log(0.5), log(0.5))

@@ -15,10 +15,9 @@ from .base import (
     Numbers,
     Question,
     evidence_of_harm,
-    format_amount,
-    format_count,
     look_numbers,
 )
+from .words import format_amount, format_count
 
 __all__ = ["Blocks"]
 

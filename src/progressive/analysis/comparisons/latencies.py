@@ -15,11 +15,9 @@ from .base import (
     Accepted,
     Numbers,
     Question,
-    format_amount,
-    format_count,
-    format_ratio,
     ratio_numbers,
 )
+from .words import format_amount, format_count
 
 __all__ = ["Latencies", "LatenciesAccepted"]
 
@@ -153,8 +151,8 @@ class Latencies:
         ratio = ratios.ratio(shown, dispersion=self.question.dispersion)
         summary = (
             f"{prefix}{format_count(events, 'request')} above {edge_time} where "
-            f"{format_amount(expected)} were expected{other_edge}: {format_ratio(*ratio, than)}"
-            f"{at_shared}"
+            f"{format_amount(expected)} were expected{other_edge}: "
+            f"{self.question.ratio_in_words(*ratio)}{at_shared}"
         )
         return summary, (
             *numbers,

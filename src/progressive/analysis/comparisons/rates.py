@@ -18,13 +18,11 @@ from .base import (
     Question,
     averaged_evidence,
     counts_misfit,
-    format_amount,
-    format_count,
-    format_ratio,
     look_numbers,
     ratio_numbers,
     two_samples,
 )
+from .words import format_amount, format_count
 
 __all__ = ["RatesAccepted", "rates"]
 
@@ -137,7 +135,7 @@ class _Fall(_Rates):
         estimate, high, low = (
             1 / value if value else math.inf for value in _ratio(inverse, self.question)
         )
-        return format_ratio(estimate, low, high, self.question.than), (
+        return self.question.ratio_in_words(estimate, low, high), (
             *look,
             *ratio_numbers(estimate, low, high),
         )
@@ -329,7 +327,7 @@ def _summarize(
     estimate, low, high = _ratio(state, question)
     summary = (
         f"{format_count(events, 'event')} where {format_amount(expected)} were expected: "
-        f"{format_ratio(estimate, low, high, question.than)}"
+        f"{question.ratio_in_words(estimate, low, high)}"
     )
     return summary, (
         *look,
