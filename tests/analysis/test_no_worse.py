@@ -81,7 +81,7 @@ SAID = [
         "40 requests above 400 ms where 13 were expected: 4 times stable's rate (1.9 to 8.1)",
     ),
     (BASKET, "-5 EUR"),
-    (QUEUE, "above stable's in 1 of 1 looks"),
+    (QUEUE, "above 1.05 times stable's in 1 of 1 looks"),
 ]
 
 

@@ -585,3 +585,28 @@ def test_a_held_rollout_that_is_taken_over_can_be_read_again() -> None:
 
     assert world.phase is Phase.ROLLED_BACK
     assert world.rollout.progress.causes == ()
+
+
+def test_what_follows_from_other_fields_is_left_out_and_read_back() -> None:
+    usual = Canary(
+        weights=percents(10, 100),
+        checks=[
+            NoWorse(ERRORS),
+            NoWorse(Metric("memory", kind="value")),
+            Limit(ERRORS, at_most=percent(1)),
+            Limit(ERRORS, at_most=percent(1), plain=True, id="plain"),
+        ],
+    )
+    text = dumps_strategy(usual)
+    given = attrs.evolve(
+        usual,
+        checks=[
+            attrs.evolve(each, id=f"my-{n}", tolerance=Tolerance(in_a_row=3))
+            for n, each in enumerate(usual.checks)
+        ],
+    )
+
+    assert loads_strategy(text) == usual
+    assert not any(f'"{key}"' in text for key in ("min_sample", "margin", "tolerance"))
+    assert text.count('"id"') == 1
+    assert loads_strategy(dumps_strategy(given)) == given

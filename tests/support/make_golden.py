@@ -356,10 +356,10 @@ COMPARED = (
     NoWorse(ORDERS),
     NoWorse(LATENCY, margin=1.5),
     NoWorse(BASKET, margin=1.1),
-    NoWorse(QUEUE, observe=True, id="queue-signs"),
+    NoWorse(QUEUE, margin=1.0, observe=True, id="queue-signs"),
     NoWorse(LATENCY, accept=4.0, dispersion=1.25, observe=True, id="latency-accepted"),
     NoWorse(BASKET, accept=1.25, observe=True, id="basket-accepted"),
-    NoWorse(QUEUE, accept=3.0, observe=True, id="queue-accepted"),
+    NoWorse(QUEUE, margin=1.0, accept=3.0, observe=True, id="queue-accepted"),
     MannWhitney(QUEUE, margin=1.25, confidence=0.95, samples=4, observe=True, tolerance=CAREFUL),
     MannWhitney(QUEUE, than="baseline", observe=True, id="never"),
     SampleRatio(

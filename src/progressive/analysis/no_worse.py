@@ -33,6 +33,9 @@ __all__ = ["NoWorse"]
 
 TOLERANCE: Final = Tolerance(in_a_row=1)
 
+LEVEL_MARGIN: Final = 1.05
+"""The margin of levels where none is given: two instances of one version differ a little."""
+
 NEVER: Final = 1e12
 """A test that needs so many more requests, values or looks is reported as unable to end."""
 
@@ -74,7 +77,8 @@ class NoWorse(Comparing):
 
     * ``than``: the control's track.
     * ``margin``: the multiple that is still tolerated, 1 to 1000: 1.1 is a tenth more errors, a
-      tenth more time, or, where down is bad, 1.1 times as much on the control.
+      tenth more time, or, where down is bad, 1.1 times as much on the control. By default 1, and
+      1.05 for values: two instances of one version never stand at quite the same level.
     * ``share_of_alpha``: the weight by which the plan's alpha is split, above 0, at most 1000.
     * ``accept``: no PASS before a candidate at least so many times as bad is excluded, with a
       chance of error of ``beta``; above ``margin``, at most 1000. A PASS is taken back if later
@@ -105,7 +109,10 @@ class NoWorse(Comparing):
     than: Track = attrs.field(
         default=Track.STABLE, converter=track_of, validator=fields.is_one_of(Track)
     )
-    margin: float = 1.0
+    margin: float = attrs.field(
+        default=attrs.Factory(lambda self: self._default_margin(), takes_self=True),
+        metadata=fields.missing_means(1.0),
+    )
     share_of_alpha: float = 1.0
     observe: bool = attrs.field(default=False, validator=is_flag)
     tolerance: Tolerance = attrs.field(
@@ -188,8 +195,12 @@ class NoWorse(Comparing):
             )
         return problems
 
-    def _default_id(self) -> str:
+    def _default_margin(self) -> float:
         is_metric(self, None, self.metric)  # defaults are made before the fields are checked
+        return LEVEL_MARGIN if self.metric.kind is Kind.VALUE else 1.0
+
+    def _default_id(self) -> str:
+        is_metric(self, None, self.metric)
         return f"{self.metric.name}-no-worse"
 
     @cached_property

@@ -7,7 +7,7 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import repeat
@@ -218,13 +218,21 @@ class Codec:
             return {name: self._pair(hints[name]) for name in keys}
 
         @cache
-        def dumps() -> list[tuple[str, str, Dump, type[Any], Any]]:
+        def dumps() -> list[tuple[str, str, Dump, type[Any], Any, Callable[[Any], Any] | None]]:
             """For each field: name, key, what writes it, and what is not written, with its type:
-            0 is not False, and 1 is not 1.0.
+            0 is not False, and 1 is not 1.0. Of a strategy that a person writes, also what makes
+            the default from the other fields.
             """
             defaults = {field.name: missing.get(field.name, field.default) for field in own}
             return [
-                (name, keys[name], dump_field, type(defaults[name]), defaults[name])
+                (
+                    name,
+                    keys[name],
+                    dump_field,
+                    type(defaults[name]),
+                    defaults[name],
+                    _made_of_others(defaults[name]) if self._today else None,
+                )
                 for name, (dump_field, _) in pairs().items()
             ]
 
@@ -234,9 +242,11 @@ class Codec:
 
         def dump(value: Any) -> Any:
             data = {}
-            for name, key, dump_field, default_type, default in dumps():
+            for name, key, dump_field, default_type, default, made in dumps():
                 given = getattr(value, name)
                 if given is default or (type(given) is default_type and given == default):
+                    continue
+                if made is not None and given == made(value):
                     continue
                 data[key] = dump_field(given)
             return data
@@ -261,6 +271,14 @@ class Codec:
                 raise Mistake("; ".join(error.problems)) from None
 
         return dump, load
+
+
+def _made_of_others(default: Any) -> Callable[[Any], Any] | None:
+    """Return what makes a field's default from the other fields; None if nothing does."""
+    if isinstance(default, attrs.Factory) and default.takes_self:  # type: ignore[arg-type]
+        made: Callable[[Any], Any] = default.factory
+        return made
+    return None
 
 
 def _wrong_keys(

@@ -7,6 +7,7 @@ from tests.support.checks import FAIL, PASS, QUEUE, level, look
 from tests.support.comparisons import FREE, HEIGHT, judged
 
 from progressive import Metric, NoWorse
+from progressive.analysis import Verdict
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,29 @@ def test_a_level_says_on_which_side_of_what_it_stands(
 
     assert judgement.verdict is FAIL
     assert said in judgement.why
+
+
+@pytest.mark.parametrize(
+    ("bad", "one", "other", "verdict"),
+    [
+        ("up", 200.1, 200.0, PASS),
+        ("up", 209.0, 200.0, PASS),
+        ("up", 211.0, 200.0, FAIL),
+        ("down", 199.9, 200.0, PASS),
+        ("down", 185.0, 200.0, FAIL),
+        ("both", 195.0, 200.0, PASS),
+        ("both", 160.0, 200.0, FAIL),
+        ("up", 0.0, 0.0, PASS),
+    ],
+)
+def test_two_instances_of_one_version_may_differ_a_little(
+    bad: str, one: float, other: float, verdict: Verdict
+) -> None:
+    """By a twentieth, where no margin is given; an older rollout goes on without one."""
+    metric = Metric("memory", kind="value", bad=bad, unit="MB")
+    judgement, _ = judged(NoWorse(metric), look(level(one), level(other)), 40)
+    strict, _ = judged(NoWorse(metric, margin=1.0), look(level(one), level(other)), 40)
+
+    assert judgement.verdict is verdict
+    assert strict.verdict is (PASS if one == other else FAIL)
+    assert NoWorse(Metric("errors", kind="ratio")).margin == 1.0
