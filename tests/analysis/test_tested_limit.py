@@ -33,6 +33,7 @@ from progressive import Limit, StrategyError, Traffic, ms, percent, seconds, tim
 from progressive.analysis import Judgement, Verdict
 from progressive.model import Counts, Histogram, Measurement, NoAnswer, NoData
 from progressive.model.actions import Memory
+from progressive.model.traffic import Match
 
 AT_1 = Limit(ERRORS, at_most=percent(1))
 P99 = Limit(LATENCY, quantile=0.99, at_most=ms(400))
@@ -106,8 +107,11 @@ CASES: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = (
         AT_1,
         counts(30, 1_000),
         counts(15, 1_000),
-        FAIL,
-        "3 % is above 1 % (30 of 1,000 requests)",
+        NO_DATA,
+        (
+            "3 % is above 1 % (30 of 1,000 requests); with 1.5 % it is not known yet whether "
+            "stable is any better"
+        ),
     ),
     (
         "and stable too",
@@ -115,7 +119,7 @@ CASES: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = (
         counts(30, 1_000),
         counts(25, 1_000),
         INCONCLUSIVE,
-        "3 % is above 1 %, and stable with 2.5 % is no better",
+        "3 % is above 1 % (30 of 1,000 requests), and stable with 2.5 % is no better",
     ),
     (
         "a ratio that shall not fall",
@@ -155,7 +159,7 @@ CASES: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = (
         Histogram(edges=(0.1, 1.0), cumulative=(900, 950, 1_000)),
         NOTHING,
         FAIL,
-        "5 % above 2000 ms is more than 1 % (50 of 1,000 requests)",
+        "5 % above 1,000 ms is more than 1 % (50 of 1,000 requests)",
     ),
     (
         "a median that shall not be too good to be true",
@@ -163,7 +167,7 @@ CASES: tuple[tuple[str, Limit, Measurement, Measurement, Verdict, str], ...] = (
         Histogram(edges=(0.1, 0.4, 1.0), cumulative=(90, 90, 100, 100)),
         NOTHING,
         FAIL,
-        "90 % below 400 ms is more than 50 % (90 of 100 requests)",
+        "90 % below 100 ms is more than 50 % (90 of 100 requests)",
     ),
     (
         "no edge below a lower bound, so nothing is below it for sure",
@@ -278,10 +282,107 @@ def test_after_trouble_that_stable_had_too_it_judges_as_if_nothing_had_been() ->
     good = (counts(0, 200), counts(0, 2_000))
     _, memory = judged(AT_1, good, good)
     trouble, memory = judged(AT_1, (counts(50, 200), counts(500, 2_000)), memory=memory)
+    ebbs, memory = judged(AT_1, good, memory=memory)
     after, _ = judged(AT_1, good, memory=memory)
 
-    assert [trouble.verdict, after.verdict] == [INCONCLUSIVE, PASS]
+    assert [trouble.verdict, ebbs.verdict, after.verdict] == [INCONCLUSIVE, INCONCLUSIVE, PASS]
     assert after.why == "0 % (0 of 200 requests); 5 % is excluded"
+
+
+@pytest.mark.parametrize(
+    ("weight", "requests", "rate"),
+    [(10, 100, 0.05), (50, 100, 0.03), (50, 100, 0.05), (50, 1_000, 0.03), (50, 1_000, 0.2)],
+)
+def test_trouble_that_stable_has_too_sends_hardly_any_version_back(
+    weight: int, requests: int, rate: float
+) -> None:
+    """For half an hour; ``requests`` a look on the candidate."""
+    rng, failed, rollouts = random.Random(9), 0, 40
+    for _ in range(rollouts):
+        memory: Memory = None
+        verdicts = set()
+        for _ in range(60):
+            beside = requests * (100 - weight) // weight
+            seen = [counts(events(rng, n, rate), n) for n in (requests, beside)]
+            judgement, memory = AT_1.judge_in(AT_50, look(*seen), memory, 0.0025)
+            verdicts.add(judgement.verdict)
+        failed += FAIL in verdicts
+
+    assert failed / rollouts <= 0.15
+
+
+def test_blips_that_both_have_send_no_version_back() -> None:
+    """Found by a random search: what was raised beforehand for an alarm kept a run open for ever,
+    and stable's part of later trouble was lost in all the good time before.
+    """
+    good = (counts(1, 500), counts(1, 500))
+    first, later = ((counts(n, 500), counts(n, 500)) for n in (20, 100))
+    judgement, memory = judged(AT_1, *[good] * 40, first, *[good] * 400, later, alpha=0.0025)
+
+    assert judgement.verdict is INCONCLUSIVE
+    assert judgement.why.startswith("20 % is above 1 % (100 of 500 requests), and stable with 20 %")
+    after, _ = judged(AT_1, good, good, memory=memory, alpha=0.0025)
+    assert after.verdict is PASS
+
+
+def test_a_bad_version_is_not_excused_by_a_little_trouble_of_stable_s() -> None:
+    """It is worse than stable too, which is soon known."""
+    rng, excused, rollouts = random.Random(4), 0, 60
+    for _ in range(rollouts):
+        memory: Memory = None
+        for _ in range(40):
+            seen = [counts(events(rng, 100, rate), 100) for rate in (0.06, 0.011)]
+            judgement, memory = AT_1.judge_in(AT_50, look(*seen), memory, 0.0025)
+            if judgement.verdict in (FAIL, INCONCLUSIVE):
+                break
+        excused += judgement.verdict is INCONCLUSIVE
+
+    assert excused / rollouts <= 0.1
+
+
+def test_what_is_proven_stays_proven() -> None:
+    """With a tolerance of three looks in a row too, good ones after it undo nothing."""
+    broken, memory = judged(AT_1, (counts(30, 1_000), NOTHING))
+    later, _ = judged(AT_1, *[(counts(0, 1_000), NOTHING)] * 5, memory=memory)
+
+    assert (broken.verdict, later.verdict) == (FAIL, FAIL)
+    assert later.why == broken.why
+
+
+@pytest.mark.parametrize(
+    ("stable", "verdict"),
+    [
+        (Histogram(edges=(0.05, 0.1), cumulative=(500, 900, 1_000)), FAIL),
+        (Histogram(edges=(0.1, 0.4), cumulative=(500, 800, 1_000)), INCONCLUSIVE),
+        (counts(500, 1_000), FAIL),
+    ],
+    ids=["nobody knows how slow it was", "as slow", "not a latency"],
+)
+def test_stable_excuses_only_by_what_is_known_of_it(stable: Measurement, verdict: Verdict) -> None:
+    judgement, _ = judged(P99, (slow(200, 1_000), stable))
+
+    assert judgement.verdict is verdict
+
+
+def test_other_requests_at_the_same_weight_are_other_traffic() -> None:
+    one, other = (
+        Traffic(matches=[Match(name="x-group", value=value)]) for value in ("staff", "beta")
+    )
+    _, memory = judged(AT_1, (counts(0, 500), NOTHING), traffic=one)
+    judgement, _ = judged(AT_1, (counts(0, 1), NOTHING), traffic=other, memory=memory)
+
+    assert judgement.verdict is NO_DATA
+    assert "0 of 1 requests" in judgement.why
+
+
+def test_the_numbers_are_those_of_the_reason() -> None:
+    good = (counts(3, 1_000), counts(3, 1_000))
+    judgement, _ = judged(AT_1, *[good] * 100, *[(counts(20, 40), counts(0, 400))] * 2)
+    numbers = dict(judgement.numbers)
+
+    assert judgement.why == "50 % is above 1 % (20 of 40 requests)"
+    assert (numbers["candidate"], numbers["candidate_sample"]) == (0.5, 40)
+    assert (numbers["stable"], numbers["stable_sample"]) == (0.0, 400)
 
 
 @given(
@@ -338,6 +439,20 @@ def test_stable_without_counts_excuses_nothing() -> None:
     assert judgement.verdict is FAIL
 
 
+def test_what_a_pass_takes_is_known_beforehand() -> None:
+    assert AT_1.excluded == (("5 %", 87),)
+    assert P99.excluded == (("5 % above 400 ms", 87),)
+    assert Limit(ERRORS, at_most=percent(1), min_sample=500).excluded == (("5 %", 500),)
+    assert Limit(ERRORS, at_most=percent(1), plain=True).excluded == ()
+    assert [what for what, _ in Limit(ERRORS, at_least=percent(99.999)).excluded] == ["99.995 %"]
+    slow_ones = Limit(LATENCY, quantile=0.999, at_most=seconds(12))
+    assert [what for what, _ in slow_ones.excluded] == ["0.5 % above 12,000 ms"]
+
+
+def test_what_is_rarer_than_anybody_counts_is_plain() -> None:
+    assert Limit(LATENCY, quantile=1e-16, at_most=ms(400)).share_of_alpha == 0
+
+
 def test_a_least_sample_is_needed_to_pass_and_not_to_fail() -> None:
     patient = Limit(ERRORS, at_most=percent(1), min_sample=500)
     waits, _ = judged(patient, (counts(0, 499), NOTHING))
@@ -365,11 +480,31 @@ def test_what_is_to_be_excluded_can_be_chosen() -> None:
         ({"accept": 1.0}, "accept=1.0 is the multiple of the bound to be excluded, above 1"),
         ({"accept": True}, "accept=True is the multiple"),
         ({"beta": 0}, "beta=0 is a probability between 0 and 1"),
+        ({"at_most": times(2), "accept": 9.0}, "accept= and beta= are for a bound that is tested"),
     ],
 )
 def test_a_wrong_question_says_what_to_ask_instead(given: dict[str, Any], why: str) -> None:
     with pytest.raises(StrategyError, match=why):
         Limit(ERRORS, **({"at_most": percent(1)} | given))
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "verdict"),
+    [(2, 2, INCONCLUSIVE), (2, 1, FAIL), (3, 2, FAIL), (1, 3, PASS)],
+)
+def test_huge_counts_are_compared_at_once(own: int, other: int, verdict: Verdict) -> None:
+    """In percent, of a bound of 1 %."""
+    huge = 10**18
+    sides = [Counts(events=huge * part // 100, trials=huge) for part in (own, other)]
+    judgement, _ = judged(AT_1, (sides[0], sides[1]))
+
+    assert judgement.verdict is verdict
+
+
+def test_all_requests_may_fail_on_both_sides() -> None:
+    judgement, _ = judged(AT_1, (counts(10**6, 10**6), counts(10**6, 10**6)))
+
+    assert judgement.verdict is INCONCLUSIVE
 
 
 def test_counts_of_any_size_are_judged() -> None:

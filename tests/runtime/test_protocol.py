@@ -5,9 +5,16 @@ from __future__ import annotations
 from tests.support.rules import rule
 from tests.support.world import World
 
-from progressive import Phase, Traffic, percent, seconds
+from progressive import Abort, Hold, Phase, Traffic, percent, seconds
 from progressive.rollout.events import Tick
-from progressive.runtime.protocol import ROUNDS, Execute, Persist, Persisted, tick_protocol
+from progressive.runtime.protocol import (
+    ROUNDS,
+    Effect,
+    Execute,
+    Persist,
+    Persisted,
+    tick_protocol,
+)
 
 
 @rule("R4")
@@ -78,3 +85,30 @@ def test_a_tick_ends_even_if_nobody_ever_answers() -> None:
 
     assert len([move for move in moves if isinstance(move, Execute)]) == ROUNDS
     assert ticked.decision.wake_at is not None
+
+
+@rule("R4")
+def test_after_a_save_that_failed_what_lowers_goes_first_and_is_saved_after_it() -> None:
+    """A store that is down keeps nobody waiting a second time."""
+    world = World().until_weight(50)
+    before = world.rollout
+    last = world.say(Hold(at=world.now, by="eve", why="a look at it")).rollout
+    world.now += seconds(30)
+    aborted = Abort(at=world.now, by="eve", why="now")
+    talk = tick_protocol(
+        last, (aborted,), tick=Tick(at=world.now), stored=True, expected=before.serial
+    )
+    order: list[str] = []
+    move: Effect | None = next(talk)
+    while move is not None:
+        saves = isinstance(move, Persist)
+        order += ["save"] if saves else [command.kind for command in move.commands]
+        reply = Persisted() if saves else [world.do(command) for command in move.commands]
+        try:
+            move = talk.send(reply)
+        except StopIteration:
+            move = None
+
+    assert "apply" in order and "save" in order
+    assert order.index("apply") < order.index("save")
+    assert world.candidate == percent(0)

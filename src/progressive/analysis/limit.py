@@ -48,6 +48,9 @@ EXAMPLE_BOUND = {
 DEFAULT_SAMPLE: Final = {Kind.MEAN: 30, Kind.VALUE: 1}
 """``min_sample`` where it does not depend on the bound."""
 
+_RAREST: Final = Fraction(1, 10**9)
+"""Nobody counts requests enough to test a rarer event."""
+
 SHARE: Final = 0.25
 """A version that is far worse than stable is found by a comparison first, with fewer requests."""
 
@@ -84,7 +87,7 @@ class Limit:
 
     * ``accept``: no PASS at a weight before a candidate with ``accept`` times as many events as the
       bound allows (or, if that is less, halfway between the bound and all requests) is excluded
-      there, with a chance of error of ``beta``; above 1, at most 1000. It takes about 93 requests
+      there, with a chance of error of ``beta``; above 1, at most 1000. It takes about 87 requests
       at half of a bound of 1 %.
     * ``beta``: the chance to pass a candidate that is ``accept`` times as bad, between 0 and 1.
     * ``min_sample``: requests at a weight without which nothing passes there; by default 1.
@@ -96,8 +99,12 @@ class Limit:
       they have so many, then judged and forgotten. By default 3 / limit for a ratio (zero events
       then exclude the limit with 95 %), 10 / (1 - q) for a quantile, 30 for a mean, 1 for a value.
 
-    If stable breaks an absolute bound in the same windows too, the verdict is INCONCLUSIVE: the
-    candidate is not the cause.
+    If stable breaks an absolute bound in the same windows too, and the candidate is not proven to
+    be worse, the verdict is INCONCLUSIVE: the candidate is not the cause. Where stable has too few
+    requests to tell, it is.
+
+    ``min_sample`` and ``tolerance`` follow from the other fields when a limit is made; to change
+    ``plain`` with ``attrs.evolve``, give them too.
     """
 
     kind: ClassVar[str] = "limit"
@@ -173,6 +180,8 @@ class Limit:
                 f"at_most={EXAMPLE_BOUND[Kind.RATIO]}, above 0 and below 100 %, and a multiple of "
                 "stable's as NoWorse(..., margin=1.5); leave plain= out"
             )
+        if not self._tested and (self.accept, self.beta) != (5.0, 0.05):
+            problems.append("accept= and beta= are for a bound that is tested; leave them out")
         if not is_number(self.accept) or not 1 < self.accept <= MOST_MARGIN:
             problems.append(
                 f"accept={fields.brief(self.accept)} is the multiple of the bound to be excluded, "
@@ -236,7 +245,7 @@ class Limit:
     def _countable(self) -> bool:
         """Whether the bounds are questions about how many of all requests are events."""
         return bool(self._bounds) and all(
-            (rate := self._rate(name, bound)) is not None and 0 < rate < 1
+            (rate := self._rate(name, bound)) is not None and _RAREST <= rate <= 1 - _RAREST
             for name, bound in self._bounds
         )
 
@@ -500,8 +509,9 @@ _GRAVITY: Final = {
 
 
 def _traffic_key(traffic: Traffic) -> Memory:
-    """Return numbers that differ where the traffic does."""
-    return (traffic.candidate.ppm, traffic.mirror.ppm, len(traffic.matches))
+    """Return what differs where the traffic does."""
+    routes = (f"{match.source} {match.name}: {match.value}" for match in traffic.matches)
+    return (traffic.candidate.ppm, traffic.mirror.ppm, *routes)
 
 
 UNITS: Final = {

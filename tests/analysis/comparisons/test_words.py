@@ -9,6 +9,7 @@ import pytest
 from progressive.analysis.comparisons.base import Question
 from progressive.analysis.comparisons.words import (
     format_number,
+    format_percent,
     format_proof,
     format_proof_of_before,
     format_ratio,
@@ -31,6 +32,21 @@ from progressive.analysis.comparisons.words import (
 )
 def test_a_number_has_two_digits_and_no_exponent(value: float, said: str) -> None:
     assert format_number(value) == said
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        (0.0, "0 %"),
+        (1e-7, "0.00001 %"),
+        (0.2024, "20.24 %"),
+        (0.1, "10 %"),
+        (0.99999, "99.999 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_percentage_tells_what_it_lacks_of_all(rate: float, said: str) -> None:
+    assert format_percent(rate) == said
 
 
 @pytest.mark.parametrize(

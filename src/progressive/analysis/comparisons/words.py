@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from math import exp, isfinite, isinf
 
 __all__ = [
     "format_amount",
     "format_count",
     "format_number",
+    "format_percent",
     "format_proof",
     "format_proof_of_before",
     "format_ratio",
@@ -28,6 +30,14 @@ _NEVER = 1e12
 def format_number(value: float) -> str:
     """Format two significant digits, without an exponent: 0.0042, 1.1, 30, 320, 12,000."""
     return f"{float(f'{value:.2g}'):,.15g}"
+
+
+def format_percent(rate: float) -> str:
+    """Format a rate as a percentage to four digits of what it is, or of what it lacks of 100 %:
+    0.00001 %, 20.24 %, 99.999 %.
+    """
+    part = Decimal(f"{min(rate, 1 - rate) * 100:.4g}")
+    return f"{(part if rate <= 0.5 else 100 - part).normalize():f} %"
 
 
 def format_amount(value: float) -> str:
