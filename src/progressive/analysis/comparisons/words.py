@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from math import exp, isfinite, isinf
 
 __all__ = [
@@ -36,8 +35,9 @@ def format_percent(rate: float) -> str:
     """Format a rate as a percentage to four digits of what it is, or of what it lacks of 100 %:
     0.00001 %, 20.24 %, 99.999 %.
     """
-    part = Decimal(f"{min(rate, 1 - rate) * 100:.4g}")
-    return f"{(part if rate <= 0.5 else 100 - part).normalize():f} %"
+    part = float(f"{min(rate, 1 - rate) * 100:.4g}")
+    digits = f"{part if rate <= 0.5 else 100 - part:.12f}"
+    return f"{digits.rstrip('0').rstrip('.')} %"
 
 
 def format_amount(value: float) -> str:
