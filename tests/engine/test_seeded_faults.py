@@ -157,7 +157,7 @@ FAULTS = (
     ),
     Fault(
         "nan_compares_as_kept",
-        "analysis/limit.py",
+        "analysis/plain_bounds.py",
         "math.isfinite(value)\n            and math.isfinite(limit)\n            and (",
         "not math.isfinite(value)\n            or (",
         "engine/test_measuring.py::test_comparisons_with_nan_never_pass",

@@ -146,7 +146,7 @@ FAULTS = {
     ),
     "a step without a deadline": Fault(
         "engine/decide.py",
-        'draft.wait(why, until=draft.now + left, then=deadline.then.value.replace("_", " "))',
+        'draft.wait(why, left=left, then=deadline.then.value.replace("_", " "))',
         "draft.wait(why)",
         "R30",
     ),
