@@ -96,7 +96,9 @@ def test_every_gate_that_is_asked_is_named() -> None:
 
 def at_the_hook(hook: Callable[[str], Any]) -> World:
     """At 5 %, and the hook has answered for the first time."""
-    world = World(strategy=canary(weights=(), steps=steps(Hook("smoke"), Bake(minutes(2)))))
+    world = World(
+        strategy=canary(weights=(), steps=steps(Hook("smoke"), Bake(minutes(2))), early=False)
+    )
     world.hook = hook
     return world.until_weight(5).until(
         lambda world: world.rollout.progress.answer is not None or world.rollout.progress.step > 1

@@ -150,6 +150,7 @@ CONVERTING = Canary(
         Limit(LATENCY, quantile=0.99, at_most=ms(400)),
         Limit(CONVERSION, at_least=times(0.8)),
     ],
+    early=False,
 )
 
 

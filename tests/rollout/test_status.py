@@ -35,7 +35,7 @@ def test_a_rollout_reads_as_one_line() -> None:
     )
     world.say(Hold(at=world.now, by="eve", why="lunch"))
     assert str(world.rollout.status).endswith(
-        "somebody to resume person (lunch) since 12:02:00, until 2026-03-02 12:02:30, then "
+        "somebody to resume person (lunch) since 12:02:00, until 2026-03-02 12:02:05, then "
         "roll back (person: lunch)"
     )
     world.say(Abort(at=world.now, by="eve", why="bad"))

@@ -143,6 +143,7 @@ class Played(World):
     owned: bool = False
     readings: bool = False
     small: bool = False
+    early: bool = False
     inspected: dict[str, Any] = attrs.field(factory=dict)
     buckets: dict[Track, tuple[float, ...]] = attrs.field(factory=dict)
     lines: list[str] = attrs.field(factory=list)
@@ -152,6 +153,8 @@ class Played(World):
         rollout = begin(self.strategy.plan, self.release, id="golden", at=self.now)
         if not self.small:  # as it was begun before small rises were looked for
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "small")))
+        if not self.early:  # nor were there looks sooner after a raise
+            rollout = loads(compact(_without(json.loads(dumps(rollout)), "early")))
         if not self.owned:  # nor had markers owners
             rollout = attrs.evolve(rollout, routing=attrs.evolve(rollout.routing, owner=""))
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "no_answer")))
@@ -788,6 +791,34 @@ def canary_with_tested_bounds() -> Played:
     return world.until_over()
 
 
+def canary_looked_at_early() -> Played:
+    """Looks soon after each raise, of two systems of which one says how often it has new numbers; a
+    breach that begins with a raise, and a clock that steps back before it.
+    """
+    world = Played(
+        strategy=Canary(
+            weights=percents(5, 20, 100),
+            bake=minutes(2),
+            checks=[
+                NoWorse(Metric("error-rate", kind="ratio", resolution=seconds(2))),
+                Limit(LATENCY, quantile=0.9, at_most=ms(400), accept=8.0),
+                plain(QUEUE, at_most=40, observe=True),
+            ],
+        ),
+        owned=True,
+        readings=True,
+        small=True,
+        early=True,
+        rps=400.0,
+        inspected={"resolutions": (("error-rate", seconds(2)),)},
+    )
+    world.until_it_serves(5)
+    world.now -= seconds(20)
+    world.until_it_serves(20)
+    world.bad = 0.04
+    return world.until_over()
+
+
 def taken_back_by_hand() -> Played:
     """Somebody took all traffic back with nothing but the router, and left a closed marker."""
     world = Played(
@@ -875,6 +906,7 @@ TRANSCRIPTS = (
     behind_a_sticky_router,
     canary_that_rises_a_little,
     canary_with_tested_bounds,
+    canary_looked_at_early,
     canary_with_other_buckets,
 )
 
@@ -940,6 +972,12 @@ STATES: dict[str, Callable[[Any], Any]] = {
         isinstance(t["memory"], list) and len(t["memory"]) in (5, 8)
         for t in _tallies(s)
         if "memory" in t
+    ),
+    "early-looks": lambda s: (
+        any(each.get("early") for each in s["plan"].get("analyses", ()))
+        and any("resolution" in each for each in _series(s))
+        and any(not each.get("looks_here") for each in _tallies(s))
+        and _phase(s) == "progressing"
     ),
     "tested-bounds": lambda s: (
         any(

@@ -11,7 +11,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.units import seconds
 
-from .contract import Check, is_checks
+from .contract import Check, is_checks, is_flag
 
 __all__ = ["Analysis"]
 
@@ -32,6 +32,11 @@ class Analysis:
 
     * ``interval``: from the end of one window to the end of the next.
     * ``warmup``: verified time after each change of traffic whose measurements are not judged.
+    * ``early``: look sooner after each change of traffic, where harm is likeliest: first after the
+      metric's `Metric.resolution` (5 s where it says nothing), then each time the traffic has stood
+      half as long again, until that is ``interval``. Only at metrics that are judged by nothing but
+      checks which more and shorter looks cause no false alarms (`NoWorse` on ratios and latencies,
+      tested bounds, `SampleRatio`), and not where a step counts the looks (`Analyze`).
     * ``synthetic``: the candidate gets requests which no router sends it (a load test of a
       preview), so that it can be judged at 0 %.
     """
@@ -44,6 +49,7 @@ class Analysis:
     warmup: timedelta = attrs.field(
         default=timedelta(), converter=fields.whole_ms, validator=fields.is_span
     )
+    early: bool = attrs.field(default=True, validator=is_flag, metadata=fields.missing_means(False))
     synthetic: bool = False
 
     def __attrs_post_init__(self) -> None:

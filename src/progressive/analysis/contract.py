@@ -159,12 +159,14 @@ class Check(Protocol):
     ``judge`` is pure: the same look, memory and alpha give the same answer. It is not called for
     looks that were not answered.
 
-    Two members are optional:
+    Three members are optional:
 
     * ``metrics``, a tuple, for a check that judges several (``metric`` is then one of them).
       ``judge`` gets a look at each of them in turn.
     * ``judge_in(traffic, look, memory, alpha)`` is called in place of ``judge`` for a look that was
       taken in the current traffic, which it is given.
+    * ``anytime``: whether more and shorter looks cause no more false alarms, so that the candidate
+      may be looked at soon after each raise (`Analysis.early`).
     """
 
     kind: ClassVar[str]
@@ -215,6 +217,18 @@ def metrics_of(check: Check) -> tuple[Metric, ...]:
     """Return every metric that a check judges."""
     metrics: tuple[Metric, ...] = getattr(check, "metrics", None) or (check.metric,)
     return metrics
+
+
+def may_look_early(check: Check) -> bool:
+    """Return whether a check may be looked at as often as one likes.
+
+    Its test must allow it, and none of its budgets be counted in looks alone.
+    """
+    given = check.tolerance
+    budgets = (given.inconclusive, given.no_data, given.no_answer, given.missing)
+    return getattr(check, "anytime", False) and not any(
+        each.looks and not each.both for each in budgets
+    )
 
 
 is_checks = is_list_of(("metric", "judge"), "a check such as Limit(...) or NoWorse(...)")

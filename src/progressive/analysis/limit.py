@@ -223,6 +223,11 @@ class Limit:
         """A quarter of what a comparison takes for a tested bound; 0 for a plain one."""
         return SHARE if self._tested else 0.0
 
+    @property
+    def anytime(self) -> bool:
+        """Whether more and shorter looks cause no more false alarms."""
+        return self._tested
+
     @cached_property
     def _tested(self) -> bool:
         return self._countable if self.plain is None else not self.plain

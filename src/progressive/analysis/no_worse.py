@@ -203,6 +203,14 @@ class NoWorse(Comparing):
         is_metric(self, None, self.metric)
         return f"{self.metric.name}-no-worse"
 
+    @property
+    def anytime(self) -> bool:
+        """Whether more and shorter looks cause no more false alarms: not if a look is one
+        observation, or how often there are looks is part of the test.
+        """
+        counted = self.metric.kind in (Kind.RATIO, Kind.LATENCY)
+        return counted and not self.exact and not self.blocks
+
     @cached_property
     def _question(self) -> Question:
         return Question(

@@ -42,6 +42,7 @@ class SampleRatio(Unweighted):
     """
 
     kind: ClassVar[str] = "sample_ratio"
+    anytime: ClassVar[bool] = True
 
     metric: Metric = attrs.field(kw_only=False, validator=is_metric)
     alpha: float = 0.001

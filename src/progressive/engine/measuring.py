@@ -116,9 +116,9 @@ def _question(draft: Draft, series: Series) -> Question | None:
     horizon, closing = now - metric.lag, draft.progress.closing
     if sure:  # else what was asked for may still be served, and does harm
         horizon = min(verified_at, horizon)
-    interval = series.analysis.interval
+    interval = _interval(draft, series, start)
     if not metric.counter and draft.clocks.readings:
-        horizon = min(horizon, start + max(PIECE, 12 * interval))
+        horizon = min(horizon, start + max(PIECE, 12 * series.analysis.interval))
     if start < horizon and (
         horizon - start >= interval or (closing is not None and start < closing <= horizon)
     ):
@@ -127,6 +127,15 @@ def _question(draft: Draft, series: Series) -> Question | None:
     if closing is not None and start < closing:
         draft.look_again(closing + metric.lag)
     return None
+
+
+def _interval(draft: Draft, series: Series, start: datetime) -> timedelta:
+    """Return how long the window from ``start`` on is at least."""
+    since = draft.routing.verified_since
+    if since is None:
+        return series.analysis.interval
+    age = max(start - since - series.analysis.warmup, timedelta())
+    return series.look_after(age, draft.evidence.series_state(series).resolution)
 
 
 # ---------------------------------------------------------------------------------------- absorbing

@@ -59,6 +59,13 @@ def inspected(draft: Draft, event: Inspected) -> None:
         reassert=event.reassert,
         sticky=event.sticky,
     )
+    if event.resolutions:
+        known = dict(event.resolutions)
+        states = [
+            evolve(state, resolution=known.get(series.metric.name))
+            for series, state in zip(draft.plan.series, draft.evidence.series, strict=True)
+        ]
+        draft.evidence = evolve(draft.evidence, series=tuple(states))
     if event.fleet:
         draft.instances = evolve(draft.instances, bound=True)
     for metric in event.callee:

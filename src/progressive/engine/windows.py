@@ -126,7 +126,9 @@ def restart_windows(draft: Draft) -> None:
     for series, state in zip(draft.plan.series, draft.evidence.series, strict=True):
         if state.start is None and state.tail is None:
             continue
-        replace_series(draft, series, SeriesState(fingerprint=state.fingerprint))
+        replace_series(
+            draft, series, SeriesState(fingerprint=state.fingerprint, resolution=state.resolution)
+        )
         _note_gap(draft, series, "the clock stepped back; its windows begin anew")
     unstuck = (
         evolve(

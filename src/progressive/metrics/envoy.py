@@ -54,17 +54,33 @@ from progressive.model.traffic import Track
 
 __all__ = ["CLIENT_ERRORS", "ERRORS", "LATENCY", "EnvoyStats", "Http", "latency"]
 
-ERRORS: Final = Metric("error-rate", kind=Kind.RATIO, counter=True, side=Side.CALLER)
+FRESH: Final = timedelta(seconds=1)
+"""Counters are read as they stand: this is how soon after a raise it is worth a request to do so.
+"""
+
+ERRORS: Final = Metric(
+    "error-rate", kind=Kind.RATIO, counter=True, side=Side.CALLER, resolution=FRESH
+)
 """Answers 5xx among all answers. (gRPC answers 200 and puts its status elsewhere: not seen here.)
 """
 
-CLIENT_ERRORS: Final = Metric("client-error-rate", kind=Kind.RATIO, counter=True, side=Side.CALLER)
+CLIENT_ERRORS: Final = Metric(
+    "client-error-rate", kind=Kind.RATIO, counter=True, side=Side.CALLER, resolution=FRESH
+)
 """Answers 4xx among all answers: a version that has lost a route answers 404, not 500."""
 
 
 def latency(flush: timedelta) -> Metric:
     """`LATENCY` of an Envoy whose ``stats_flush_interval`` is ``flush``."""
-    return Metric("latency", kind=Kind.LATENCY, unit="s", counter=True, lag=flush, side=Side.CALLER)
+    return Metric(
+        "latency",
+        kind=Kind.LATENCY,
+        unit="s",
+        counter=True,
+        lag=flush,
+        side=Side.CALLER,
+        resolution=flush,
+    )
 
 
 LATENCY: Final = latency(timedelta(seconds=5))

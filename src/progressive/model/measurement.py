@@ -101,6 +101,8 @@ class Metric:
       start of a window too.
     * ``side``: where its requests are counted (`Side`); None if that is not known, or it counts
       none.
+    * ``resolution``: how often the system has new numbers of it (a scrape interval); no window is
+      shorter. None if that is not known.
     """
 
     name: str = attrs.field(validator=fields.is_name)
@@ -119,6 +121,13 @@ class Metric:
         eq=False,  # it says something of the metric, and does not make it another one
         converter=_side,
         validator=fields.optional(fields.is_one_of(Side)),
+    )
+    resolution: timedelta | None = attrs.field(
+        kw_only=True,
+        default=None,
+        eq=False,  # as above
+        converter=attrs.converters.optional(fields.whole_ms),
+        validator=fields.optional(fields.is_duration),
     )
 
     def __str__(self) -> str:

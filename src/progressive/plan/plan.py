@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
 from progressive.analysis.analysis import Analysis
-from progressive.analysis.contract import Check, metrics_of
+from progressive.analysis.contract import Check, may_look_early, metrics_of
 from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.measurement import Metric
 from progressive.model.traffic import ALL_STABLE, Track, Traffic
-from progressive.model.units import hours, minutes, ms
+from progressive.model.units import hours, minutes, ms, seconds
 
 from .step import Deadline, Step, is_deadline
 from .validation import problems_of
+
+SOON: Final = seconds(5)
+"""The time from a change of traffic to the first look at a metric whose system does not say how
+often it has new numbers.
+"""
 
 __all__ = ["Guard", "Plan", "PlannedCheck", "Series", "named_steps"]
 
@@ -53,13 +58,30 @@ class PlannedCheck:
 class Series:
     """One metric of one analysis; its windows follow each other.
 
-    ``index`` is its index in `Evidence.series`; ``checks`` are those that judge it.
+    ``index`` is its index in `Evidence.series`; ``checks`` are those that judge it; ``early`` is
+    whether the candidate is looked at soon after each change of traffic (`Analysis.early`).
     """
 
     index: int
     analysis: Analysis
     metric: Metric
     checks: tuple[PlannedCheck, ...]
+    early: bool = False
+
+    def look_after(self, age: timedelta, resolution: timedelta | None) -> timedelta:
+        """Return how long a window is at least that begins ``age`` after the traffic changed, or
+        after the warm-up that follows.
+
+        Early looks come beside the others, so windows end where a whole number of intervals is
+        over, unless one would be less than half as long. ``resolution``: how often there are new
+        numbers; None if that is not known.
+        """
+        interval = self.analysis.interval
+        if not self.early:
+            return interval
+        length = min(max(resolution or SOON, fields.whole_ms(age / 2)), interval)
+        to_whole = (age + length) // interval * interval - age
+        return to_whole if to_whole >= length / 2 else length
 
     @property
     def measured_tracks(self) -> tuple[Track, ...]:
@@ -160,13 +182,22 @@ class Plan:
     @cached_property
     def series(self) -> tuple[Series, ...]:
         """Every series of windows, in the order in which the evidence keeps their states."""
+        counted = {name for step in self.steps for name in step.analyses}
         by_series: dict[tuple[str, Metric], list[PlannedCheck]] = {}
         for planned in self.checks:
             for metric in metrics_of(planned.check):
                 by_series.setdefault((planned.analysis.name, metric), []).append(planned)
         return tuple(
-            Series(index=i, analysis=checks[0].analysis, metric=metric, checks=tuple(checks))
-            for i, ((_, metric), checks) in enumerate(by_series.items())
+            Series(
+                index=i,
+                analysis=checks[0].analysis,
+                metric=metric,
+                checks=tuple(checks),
+                early=checks[0].analysis.early
+                and name not in counted
+                and all(may_look_early(planned.check) for planned in checks),
+            )
+            for i, ((name, metric), checks) in enumerate(by_series.items())
         )
 
     @cached_property

@@ -42,6 +42,7 @@ class Inspected:
     * ``sticky``: whether the router's `Capabilities.sticky` is set.
     * ``callee``: the metrics that count on the version's own side, where none counts failures on
       the caller's.
+    * ``resolutions``: how often each system has new numbers of a metric, where it says so.
     """
 
     kind: ClassVar[str] = "inspected"
@@ -56,6 +57,7 @@ class Inspected:
     callee: tuple[str, ...] = attrs.field(
         default=(), converter=fields.strings, validator=fields.is_strings
     )
+    resolutions: tuple[tuple[str, timedelta], ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -177,6 +177,7 @@ class SeriesState:
     * ``fingerprint``: of the last query.
     * ``split``: whether the candidate's requests arrive; None if nobody looks for that.
     * ``refused``: looks in a row that the system answered, but not with what can be judged.
+    * ``resolution``: how often the system has new numbers; None if it does not say.
     """
 
     start: datetime | None = None
@@ -187,6 +188,7 @@ class SeriesState:
     retry_at: datetime | None = None
     split: Split | None = None
     refused: int = 0
+    resolution: timedelta | None = None
 
 
 @attrs.frozen(kw_only=True)

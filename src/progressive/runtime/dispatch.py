@@ -6,7 +6,7 @@ Shared by the sync and the async drivers.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
@@ -197,7 +197,21 @@ def _inspect(command: Inspect, rollout: Rollout, ports: Ports) -> Call | Event:
         reassert=can.after_restart is AfterRestart.REASSERT,
         sticky=can.sticky,
         callee=_on_its_own_side(rollout.plan, ports),
+        resolutions=_resolutions(rollout.plan, ports),
     )
+
+
+def _resolutions(plan: Plan, ports: Ports) -> tuple[tuple[str, timedelta], ...]:
+    """Return how often there are new numbers of each metric, where the plan or the provider says
+    so.
+    """
+    found = []
+    for metric in plan.metrics:
+        provider = ports.provider(metric)
+        resolution = metric.resolution or (None if provider is None else provider[1].resolution)
+        if resolution is not None:
+            found.append((metric.name, resolution))
+    return tuple(found)
 
 
 def _on_its_own_side(plan: Plan, ports: Ports) -> tuple[str, ...]:

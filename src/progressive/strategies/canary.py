@@ -50,6 +50,7 @@ class Canary(Watched):
     * ``checks``: guard the whole way, from the first verified traffic on the candidate until the
       end, holds included.
     * ``interval``: the time between two looks of ``checks``.
+    * ``early``: look sooner after each change of weight (see `Analysis`).
     * ``warmup``: the time after each change of weight in which they do not judge.
     * ``analyses``, ``guards``: more groups of checks, and the names of those that guard.
     * ``steps``: every step explicitly, instead of ``weights`` and ``bake``.

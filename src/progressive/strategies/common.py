@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 import attrs
 
 from progressive.analysis.analysis import Analysis, checks_of
-from progressive.analysis.contract import Check, is_checks
+from progressive.analysis.contract import Check, is_checks, is_flag
 from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.units import hours, minutes, seconds
@@ -41,6 +41,7 @@ class Watched:
     warmup: timedelta = attrs.field(
         default=timedelta(), converter=fields.whole_ms, validator=fields.is_span
     )
+    early: bool = attrs.field(default=True, validator=is_flag, metadata=fields.missing_means(False))
     gates: tuple[str, ...] = attrs.field(
         default=(), converter=fields.strings, validator=fields.is_strings
     )
@@ -72,7 +73,15 @@ class Watched:
     @cached_property
     def _plan(self) -> Plan:
         guarding = (
-            (Analysis(CHECKS, checks=self.checks, interval=self.interval, warmup=self.warmup),)
+            (
+                Analysis(
+                    CHECKS,
+                    checks=self.checks,
+                    interval=self.interval,
+                    warmup=self.warmup,
+                    early=self.early,
+                ),
+            )
             if self.checks
             else ()
         )

@@ -46,13 +46,13 @@ POLICY = Canary(
 
 
 def test_a_sound_engine_breaks_no_promise_and_every_rollout_ends() -> None:
-    found = soak(POLICY, seeds=range(12))
+    found = soak(POLICY, seeds=range(24))
 
     assert found.ok
-    assert sum(count for _, count in found.ended) == 12
+    assert sum(count for _, count in found.ended) == 24
     assert {phase for phase, _ in found.ended} == {Phase.PROMOTED, Phase.ROLLED_BACK}
     assert found.events > 1_000
-    assert repr(found).startswith("<Soaked: canary: 12 seeds, ")
+    assert repr(found).startswith("<Soaked: canary: 24 seeds, ")
 
 
 @pytest.mark.parametrize(

@@ -379,7 +379,8 @@ def test_copies_beside_users_are_measured_beside_them() -> None:
         SetWeight(percent(100)),
         Bake(minutes(1)),
     ]
-    strategy = Canary(steps=steps, checks=[Limit(ERRORS, at_most=percent(5))], interval=minutes(1))
+    limit = Limit(ERRORS, at_most=percent(5))
+    strategy = Canary(steps=steps, checks=[limit], interval=minutes(1), early=False)
     story = simulate(strategy, World(load=100, candidate=Behaviour(errors=0.01)), until=minutes(20))
     seen = [
         m

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -254,8 +255,17 @@ class Prometheus(Provider[Request, Response]):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Those that were declared."""
-        return tuple(metric for metric, _ in self._queries)
+        """Those that were declared, with the scrape interval as their resolution where they say
+        none.
+        """
+        return self._metrics
+
+    @cached_property
+    def _metrics(self) -> tuple[Metric, ...]:
+        return tuple(
+            attrs.evolve(metric, resolution=metric.resolution or self.scrape)
+            for metric, _ in self._queries
+        )
 
     def _measure(
         self,

@@ -131,6 +131,7 @@ class _Lookout:
         self.starts: dict[Series, datetime] = {}
         self.first: dict[Track, datetime] = {}
         self.step, self.entered, self.traffic = 0, self.now, Traffic()
+        self.changed = self.now
         self.parts = world.parts(self.traffic)
         self.closing: datetime | None = None
         self.waited_for: set[int] = set()
@@ -162,6 +163,7 @@ class _Lookout:
         traffic = self.traffics[step]
         if traffic != self.traffic:
             self.traffic, self.parts = traffic, self.world.parts(traffic)
+            self.changed = self.now
             self.starts.clear()
             self.check_states = [
                 reset_for_new_traffic(check_state) for check_state in self.check_states
@@ -269,7 +271,7 @@ class _Lookout:
 
     def _due(self) -> Iterator[datetime]:
         for series, start in self.starts.items():
-            yield start + series.analysis.interval + series.metric.lag
+            yield start + self._look_after(series, start) + series.metric.lag
             if self.closing is not None and start < self.closing:
                 yield self.closing + series.metric.lag
 
@@ -281,9 +283,14 @@ class _Lookout:
         for series, start in list(self.starts.items()):
             horizon = self.now - series.metric.lag
             closes = self.closing is not None and start < self.closing <= horizon
-            if start < horizon and (closes or horizon - start >= series.analysis.interval):
+            due = horizon - start >= self._look_after(series, start)
+            if start < horizon and (closes or due):
                 self.starts[series] = horizon
                 self._judge(series, Window(start, horizon))
+
+    def _look_after(self, series: Series, start: datetime) -> timedelta:
+        age = max(start - self.changed - series.analysis.warmup, timedelta())
+        return series.look_after(age, series.metric.resolution)
 
     def _tracks(self, series: Series) -> tuple[Track, ...]:
         synthetic = series.analysis.synthetic
