@@ -40,7 +40,7 @@ from tests.support.comparisons import (
     moments,
 )
 
-from progressive import Metric, NoWorse, Track
+from progressive import Metric, NoWorse, Track, Traffic, percent
 from progressive.analysis import Verdict
 from progressive.model import Look, Moments, NoAnswer
 from progressive.model.actions import Memory
@@ -401,3 +401,59 @@ def test_a_margin_makes_the_same_counts_less_suspicious() -> None:
 
     assert found == sorted(found, reverse=True)
     assert len(set(found)) == 3
+
+
+# ------------------------------------------------------------------------------------------- raises
+
+
+def judged_at(
+    check: NoWorse, memory: Memory, weight: float, bad: int, every: int = 1_000
+) -> tuple[Verdict, str, Memory]:
+    """The verdict, its words and the memory after a look at this weight, of whose requests on the
+    candidate so many failed; one in a hundred fails on stable.
+    """
+    trials = round(every * weight / 100)
+    seen = look(counts(bad, trials), counts((every - trials) // 100, every - trials))
+    judgement, memory = check.judge_in(Traffic(candidate=percent(weight)), seen, memory, 0.01)
+    return judgement.verdict, judgement.why, memory
+
+
+def test_harm_that_begins_with_a_raise_is_not_hidden_by_a_healthy_time_before() -> None:
+    found = {}
+    for raises in (True, False):
+        check, memory, looks = NoWorse(ERRORS, raises=raises), None, 0
+        for _ in range(100):
+            verdict, _, memory = judged_at(check, memory, 10, bad=1)
+            assert verdict is PASS
+        while verdict is PASS:
+            verdict, why, memory = judged_at(check, memory, 50, bad=12, every=200)
+            looks += 1
+        found[raises] = looks
+        assert (" since the raise" in why) is raises
+
+    assert found[True] * 3 <= found[False]
+
+
+@pytest.mark.parametrize("metric", [ERRORS, Metric("orders", kind="ratio", bad="both")], ids=str)
+def test_only_a_raise_begins_again(metric: Metric) -> None:
+    """Not a lower weight, the same one, or the rest of older traffic."""
+    check, memory = NoWorse(metric), None
+    said = []
+    for weight in (1, 1, None, 50, None, 50, 10, 10, 20):
+        seen = look(counts(1, 100), counts(1, 100))
+        if weight is None:
+            judgement, memory = check.judge(seen, memory, 0.01)
+        else:
+            traffic = Traffic(candidate=percent(weight))
+            judgement, memory = check.judge_in(traffic, seen, memory, 0.01)
+        said.append(dict(judgement.numbers)["events"])
+
+    assert said == [1, 2, 3, 1, 2, 3, 4, 5, 1]
+
+
+def test_with_a_margin_nothing_begins_again() -> None:
+    check, memory = NoWorse(ERRORS, margin=1.2, accept=3.0), None
+    for weight in (1, 50):
+        _, why, memory = judged_at(check, memory, weight, bad=0)
+
+    assert "since the raise" not in why

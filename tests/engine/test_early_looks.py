@@ -5,6 +5,7 @@ interval; only where more looks cause no more false alarms.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -53,7 +54,7 @@ def series(early: bool = True, interval: timedelta = HALF_A_MINUTE) -> Series:
     return found
 
 
-def ages(found: Series, resolution: timedelta | None, looks: int = 12) -> list[float]:
+def ages(found: Series, resolution: timedelta | None, looks: int = 14) -> list[float]:
     """The ages at which a driver that is never late looks."""
     age, seen = timedelta(), []
     for _ in range(looks):
@@ -68,9 +69,9 @@ def ages(found: Series, resolution: timedelta | None, looks: int = 12) -> list[f
 @pytest.mark.parametrize(
     ("resolution", "expected"),
     [
-        (None, [5, 10, 15, 22.5, 30, 45, 60, 90, 120]),
-        (seconds(1), [1, 2, 3, 4.5, 6.75, 10.125, 15.187, 22.78, 30, 45, 60, 90]),
-        (seconds(15), [15, 30, 45, 60, 90]),
+        (None, [5, 10, 15, 20, 25, 30, 37.5, 46.875, 58.594, 73.242, 90, 112.5, 120, 150]),
+        (seconds(1), [1, 2, 3, 4, 5, 6.25, 7.812, 9.765, 12.206, 15.258, 19.072, 23.84, 29.797]),
+        (seconds(15), [15, 30, 45, 60, 75, 90, 112.5, 140.625]),
         (seconds(40), [30, 60, 90]),
     ],
 )
@@ -83,22 +84,22 @@ def test_the_looks_of_half_a_minute(resolution: timedelta | None, expected: list
     interval=st.integers(1, 600_000).map(ms),
     resolution=st.none() | st.integers(1, 100_000).map(ms),
 )
-def test_no_look_is_later_than_without_nor_shorter_than_half_of_what_is_new(
+def test_no_look_is_later_than_without_nor_shorter_than_what_is_new(
     age: timedelta, interval: timedelta, resolution: timedelta | None
 ) -> None:
     found = series(interval=interval).look_after(age, resolution)
 
-    assert min((resolution or SOON) / 2, interval / 2) <= found <= interval
+    assert min(resolution or SOON, interval) <= found <= interval
     assert series(early=False, interval=interval).look_after(age, resolution) == interval
 
 
 @pytest.mark.parametrize("resolution", [None, *map(seconds, (1, 2, 5, 10, 15, 30))], ids=str)
-def test_from_the_third_interval_on_the_looks_are_those_of_before(
+def test_from_the_sixth_interval_on_they_are_no_more_than_before(
     resolution: timedelta | None,
 ) -> None:
-    seen = ages(series(), resolution, looks=60)
+    seen = [age for age in ages(series(), resolution, looks=60) if age >= 180]
 
-    assert [age for age in seen if age >= 90][:3] == [90, 120, 150]
+    assert all(later - age == 30 for age, later in pairwise(seen))
 
 
 # ----------------------------------------------------------------------------- where it is allowed
@@ -208,7 +209,7 @@ def test_a_bake_has_the_early_looks_and_those_of_before() -> None:
     world, since = at_half()
     world.until_weight(100)
 
-    assert looks(world, since)[:8] == [5, 10, 15, 22.5, 30, 45, 60, 90]
+    assert looks(world, since)[:8] == [5, 10, 15, 20, 25, 30, 37.5, 46.875]
 
 
 def test_a_driver_that_comes_seldom_works_as_before() -> None:

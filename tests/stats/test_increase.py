@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progressive.stats import capping, increase, planning, ratios, sequential
-from progressive.stats.increase import INITIAL, State, evidence, update
+from progressive.stats.increase import INITIAL, State, again, evidence, update
 from progressive.stats.sequential import RISES
 
 Look = tuple[int, int, int, int]
@@ -33,7 +33,7 @@ def after(state: State, look: Look, alpha: float = 0.01) -> State:
 
 def factors(state: State) -> float:
     """The logarithm of all factors by which the capital was raised."""
-    (_, gained, _, _), _ = state
+    (_, gained, *_), _ = state
     return gained
 
 
@@ -64,6 +64,7 @@ LOOKS = st.tuples(st.integers(1, 60), st.integers(1, 240), st.floats(0, 0.4)).fl
 @settings(deadline=None, max_examples=40)
 @given(
     before=st.lists(LOOKS, max_size=5),
+    raises=st.sets(st.integers(0, 5)),
     trials=st.integers(1, 60),
     control_trials=st.integers(1, 200),
     part=st.floats(0, 1),
@@ -73,6 +74,7 @@ LOOKS = st.tuples(st.integers(1, 60), st.integers(1, 240), st.floats(0, 0.4)).fl
 def test_the_capital_expects_no_growth_if_the_candidate_is_not_worse(
     few: int,
     before: list[Look],
+    raises: set[int],
     trials: int,
     control_trials: int,
     part: float,
@@ -85,8 +87,10 @@ def test_the_capital_expects_no_growth_if_the_candidate_is_not_worse(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(capping, "_FEW", few)
         state, cap = INITIAL, 1 / alpha
-        for look in before:
-            state = after(state, look, alpha)
+        for i, look in enumerate(before):
+            state = after(again(state) if i in raises else state, look, alpha)
+        if len(before) in raises:
+            state = again(state)
         now = math.exp(evidence(state, alpha=alpha))
         every = round(part * min(40, trials + control_trials))
         if now >= cap:
@@ -106,6 +110,73 @@ def test_the_capital_expects_no_growth_if_the_candidate_is_not_worse(
         )
 
         assert mean <= now * (1 + 1e-9)
+
+
+@given(before=st.lists(LOOKS, max_size=8), alpha=st.sampled_from([0.05, 1e-4]))
+def test_to_begin_again_neither_gains_nor_loses(before: list[Look], alpha: float) -> None:
+    state = INITIAL
+    for look in before:
+        state = after(state, look, alpha)
+    once, twice = again(state), again(again(state))
+
+    for each in (once, twice):
+        assert evidence(each, alpha=alpha) == pytest.approx(evidence(state, alpha=alpha), abs=1e-9)
+        assert increase.estimated(each) == ratios.initial(RISES)
+        assert increase.begun_again(each)
+    assert not increase.begun_again(state)
+
+
+@pytest.mark.parametrize(("ratio", "most"), [(2, 1.75), (5, 1.7), (20, 1.7)])
+def test_a_healthy_time_does_not_hide_harm_that_begins_with_a_raise(
+    ratio: float, most: float
+) -> None:
+    """A thousand events at 10 %, then harm at 50 %: own events until it is seen, as a multiple of
+    what it takes from the beginning. Without a new beginning it is three to six times.
+    """
+    rng = random.Random(11)
+    healthy = INITIAL
+    for _ in range(10):
+        healthy = after(healthy, (2_000, 10, 18_000, 90))
+    share = ratio / (ratio + 1)
+
+    def seen_after(state: State) -> int:
+        own, every = 0, 10
+        while evidence(state, alpha=0.01) < math.log(100):
+            found = sum(rng.random() < share for _ in range(every))
+            state, own = after(state, (1_000, found, 1_000, every - found)), own + found
+        return own
+
+    fresh, hidden, begun = (
+        math.fsum(seen_after(state) for _ in range(60)) / 60
+        for state in (INITIAL, healthy, again(healthy))
+    )
+
+    assert begun <= most * fresh < hidden
+
+
+@pytest.mark.parametrize("ratio", [1.3, 2.0, 5.0])
+def test_harm_that_was_there_before_a_raise_is_not_forgotten(ratio: float) -> None:
+    """Found over five raises with hardly more events than without them."""
+    rng = random.Random(12)
+
+    def seen_after(raises: bool) -> int:
+        state, own = INITIAL, 0
+        for look in range(10_000):
+            if raises and look % 10 == 9 and look < 50:
+                state = again(state)
+            part = min(0.5, 0.05 * 2 ** (look // 10))
+            share = ratio * part / (ratio * part + 1 - part)
+            found, trials = sum(rng.random() < share for _ in range(8)), round(10_000 * part)
+            state, own = after(state, (trials, found, 10_000 - trials, 8 - found)), own + found
+            if evidence(state, alpha=0.01) >= math.log(100):
+                break
+        return own
+
+    without, through = (
+        math.fsum(seen_after(raises) for _ in range(120)) / 120 for raises in (False, True)
+    )
+
+    assert through <= 1.15 * without
 
 
 def test_nothing_is_wasted_where_an_event_would_be_far_too_much() -> None:
@@ -136,11 +207,11 @@ def test_the_bounds_gain_less_than_the_sum_and_never_more(monkeypatch: pytest.Mo
 def test_after_an_alarm_it_goes_on_as_the_plain_mixture() -> None:
     state = after(INITIAL, (1_000, 60, 9_000, 90))
     alarmed = evidence(state, alpha=0.01)
-    again = after(state, (1_000, 60, 9_000, 90))
+    twice = after(state, (1_000, 60, 9_000, 90))
 
     assert alarmed >= math.log(100)
-    assert factors(again) == factors(state)
-    assert evidence(again, alpha=0.01) > alarmed + 20
+    assert factors(twice) == factors(state)
+    assert evidence(twice, alpha=0.01) > alarmed + 20
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.05])
@@ -153,6 +224,8 @@ def test_false_alarms_are_at_most_alpha_whoever_chooses_the_weights(alpha: float
         state = INITIAL
         for _ in range(80):
             share = 0.5 if evidence(state, alpha=alpha) > 0 else 0.05
+            if rng.random() < 0.1:
+                state = again(state)
             every = 12
             own = sum(rng.random() < share for _ in range(every))
             trials = round(share * 100_000)

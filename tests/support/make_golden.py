@@ -153,8 +153,9 @@ class Played(World):
         rollout = begin(self.strategy.plan, self.release, id="golden", at=self.now)
         if not self.small:  # as it was begun before small rises were looked for
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "small")))
-        if not self.early:  # nor were there looks sooner after a raise
+        if not self.early:  # nor were there looks sooner after a raise, nor did tests begin again
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "early")))
+            rollout = loads(compact(_without(json.loads(dumps(rollout)), "raises")))
         if not self.owned:  # nor had markers owners
             rollout = attrs.evolve(rollout, routing=attrs.evolve(rollout.routing, owner=""))
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "no_answer")))

@@ -34,9 +34,9 @@ class Analysis:
     * ``warmup``: verified time after each change of traffic whose measurements are not judged.
     * ``early``: look sooner after each change of traffic, where harm is likeliest: first after the
       metric's `Metric.resolution` (5 s where it says nothing), then each time the traffic has stood
-      half as long again, until that is ``interval``. Only at metrics that are judged by nothing but
-      checks which more and shorter looks cause no false alarms (`NoWorse` on ratios and latencies,
-      tested bounds, `SampleRatio`), and not where a step counts the looks (`Analyze`).
+      a quarter as long again, until that is ``interval``. Only at metrics all of whose checks may
+      be asked so often without more false alarms (`NoWorse` on ratios and latencies, tested bounds,
+      `SampleRatio`), and not where a step counts the looks (`Analyze`).
     * ``synthetic``: the candidate gets requests which no router sends it (a load test of a
       preview), so that it can be judged at 0 %.
     """

@@ -10,7 +10,7 @@ from typing import cast
 
 from progressive.model.actions import Memory
 
-__all__ = ["kept_counts", "kept_numbers", "kept_pair"]
+__all__ = ["kept_counts", "kept_numbers", "kept_pair", "kept_weighed"]
 
 
 def kept_pair(memory: Memory) -> tuple[Memory, Memory]:
@@ -18,6 +18,14 @@ def kept_pair(memory: Memory) -> tuple[Memory, Memory]:
     assert memory is None or isinstance(memory, tuple)
     first, second = memory or (None, None)
     return first, second
+
+
+def kept_weighed(memory: Memory) -> tuple[int, Memory]:
+    """Return the candidate's weight in the last look, in millionths, and what else was kept; 0 and
+    None before the first look.
+    """
+    weight, state = kept_pair(memory)
+    return cast("int", weight or 0), state
 
 
 def kept_numbers(memory: Memory) -> tuple[float, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -12,13 +13,13 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.actions import Memory
 from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
-from progressive.model.traffic import Track
+from progressive.model.traffic import Track, Traffic
 
 from .comparisons import AnyAcceptance, AnyComparison, acceptance_of, comparison_of
 from .comparisons.base import Numbers, Question
 from .comparisons.words import format_count, rounded_up
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
-from .memory import kept_pair
+from .memory import kept_pair, kept_weighed
 from .parameters import (
     Comparing,
     comparing_problems,
@@ -101,6 +102,9 @@ class NoWorse(Comparing):
       than the fewest errors that can tell it, for a rise of a fiftieth as for one of a half.
       With a margin or a dispersion, from a hundredth above the margin on. Without it, nothing
       below a quarter more is ever found. For ratios.
+    * ``raises``: let no healthy time at lower weights hide harm that begins with a raise: at each
+      one, a fifth of what the test may still bet is bet anew, and the estimate begins again. For
+      ratios where up is bad, with ``small`` and without a margin or a dispersion.
     """
 
     kind: ClassVar[str] = "no_worse"
@@ -128,6 +132,9 @@ class NoWorse(Comparing):
     exact: bool = attrs.field(default=False, validator=is_flag)
     blocks: bool = attrs.field(default=False, validator=is_flag)
     small: bool = attrs.field(default=True, validator=is_flag, metadata=fields.missing_means(False))
+    raises: bool = attrs.field(
+        default=True, validator=is_flag, metadata=fields.missing_means(False)
+    )
 
     def __attrs_post_init__(self) -> None:
         problems = []
@@ -238,15 +245,27 @@ class NoWorse(Comparing):
         )
 
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
+        """Judge a look that was taken in the traffic of the one before it."""
+        return self._judge(look, memory, alpha, None)
+
+    def judge_in(
+        self, traffic: Traffic, look: Look, memory: Memory, alpha: float
+    ) -> tuple[Judgement, Memory]:
+        """Judge a look that was taken in ``traffic``."""
+        return self._judge(look, memory, alpha, traffic.candidate.ppm)
+
+    def _judge(
+        self, look: Look, memory: Memory, alpha: float, weight: int | None
+    ) -> tuple[Judgement, Memory]:
         candidate, control = look.of(Track.CANDIDATE), look.of(self.than)
         if not (candidate.sample and control.sample):
             return self._no_data(candidate, control), memory
         if (misfit := self._misfit(candidate, control)) is not None:
             return Judgement(verdict=Verdict.ERROR, why=misfit), memory
         if self._acceptance is None:
-            return self._judge_harm(memory, candidate, control, alpha)
+            return self._judge_harm(memory, candidate, control, alpha, weight)
         harm_memory, acceptance_memory = kept_pair(memory)
-        judgement, harm_memory = self._judge_harm(harm_memory, candidate, control, alpha)
+        judgement, harm_memory = self._judge_harm(harm_memory, candidate, control, alpha, weight)
         acceptance_memory = self._acceptance.learn(acceptance_memory, candidate, control)
         lacking, numbers = self._lacking(self._acceptance, acceptance_memory, candidate, control)
         verdict, why = judgement.verdict, judgement.why
@@ -272,23 +291,50 @@ class NoWorse(Comparing):
         )
 
     def _judge_harm(
-        self, memory: Memory, candidate: Measurement, control: Measurement, alpha: float
+        self,
+        memory: Memory,
+        candidate: Measurement,
+        control: Measurement,
+        alpha: float,
+        weight: int | None,
     ) -> tuple[Judgement, Memory]:
         """Judge by the test for harm alone, and return what it keeps."""
-        memory = self._comparison.learn(memory, candidate, control, alpha)
-        evidence = self._comparison.evidence(memory, alpha)
+        state, kept = self._before(memory, weight)
+        state = self._comparison.learn(state, candidate, control, alpha)
+        evidence = self._comparison.evidence(state, alpha)
         harm = evidence >= math.log(1 / alpha)
-        summary, numbers = self._comparison.summarize(memory, candidate, control, alpha)
+        summary, numbers = self._comparison.summarize(state, candidate, control, alpha)
         finding = "worse" if harm else "no proof of harm"
         verdict, why = (
             Verdict.FAIL if harm else Verdict.PASS,
             f"{finding}: {summary}{self._question.proof_in_words(evidence, alpha)}",
         )
-        lacks = self._comparison.lacks(memory)
+        lacks = self._comparison.lacks(state)
         if lacks and not harm:
             verdict, why = Verdict.NO_DATA, lacks
         numbers += (("log_evidence", evidence), ("alpha", alpha))
-        return Judgement(verdict=verdict, why=why, numbers=numbers), memory
+        return Judgement(verdict=verdict, why=why, numbers=numbers), (
+            *kept,
+            state,
+        ) if kept else state
+
+    def _before(self, memory: Memory, weight: int | None) -> tuple[Any, tuple[int, ...]]:
+        """Return what the test for harm knows before a look, and what is kept beside it: the
+        candidate's weight in the last one, in millionths, if the test is begun again with a raise.
+
+        ``weight``: that of the look; None if it is not known.
+        """
+        again = self._again
+        if again is None:
+            return memory, ()
+        last, state = kept_weighed(memory)
+        if weight is None:
+            weight = last
+        return again(state) if state is not None and weight > last else state, (weight,)
+
+    @cached_property
+    def _again(self) -> Callable[[Any], Any] | None:
+        return getattr(self._comparison, "again", None) if self.raises else None
 
     def _lacking(
         self,

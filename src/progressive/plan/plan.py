@@ -73,15 +73,16 @@ class Series:
         after the warm-up that follows.
 
         Early looks come beside the others, so windows end where a whole number of intervals is
-        over, unless one would be less than half as long. ``resolution``: how often there are new
+        over, unless one would be too short for that. ``resolution``: how often there are new
         numbers; None if that is not known.
         """
         interval = self.analysis.interval
         if not self.early:
             return interval
-        length = min(max(resolution or SOON, fields.whole_ms(age / 2)), interval)
+        least = min(resolution or SOON, interval)
+        length = min(max(least, fields.whole_ms(age / 4)), interval)
         to_whole = (age + length) // interval * interval - age
-        return to_whole if to_whole >= length / 2 else length
+        return to_whole if to_whole >= least else length
 
     @property
     def measured_tracks(self) -> tuple[Track, ...]:

@@ -20,6 +20,11 @@ the "boosting" of Wang and Ramdas, "False discovery rate control with e-values",
 a time). What is saved pays for alternatives below 1.5, of which the least is 1.02: what is seen
 fast is seen no later than without them.
 
+**Where something may have changed**, as with a raise, a fifth of the capital is bet anew on all
+alternatives (`again`): what was lost on a large one while nothing was wrong does not hide it any
+more, and what speaks for a small one from before is kept (Herbster and Warmuth, "Tracking the best
+expert", 1998). The capital is the same before and after, so the level stays.
+
 Where a look has few events, the expectation is added up. Where it has many, the part below the cap
 and the chance of the part above it are bounded by Chernoff's inequality, which holds for a
 hypergeometric number as for a binomial one (Hoeffding, 1963); the factor is then less than it might
@@ -45,14 +50,16 @@ from typing import Final, TypeAlias
 from .evidence import averaged, kept
 from .sequential import RISES, Alternatives
 
-__all__ = ["INITIAL", "LEAST", "SMALL", "Look", "State", "evidence", "factor", "update"]
+__all__ = ["INITIAL", "LEAST", "SMALL", "Look", "State", "again", "evidence", "factor", "update"]
 
-State: TypeAlias = tuple[tuple[float, ...], float, float, float]
-"""The log likelihood ratios of the alternatives `RISES`; the logarithm of all factors ``b``; and
-the sums ``d`` and ``v``.
+_Begun: TypeAlias = tuple[tuple[float, ...], float, float, float]
+
+State: TypeAlias = _Begun | tuple[tuple[float, ...], float, float, float, tuple[float, ...]]
+"""The log likelihood ratios of the alternatives `RISES`; the logarithm of all factors ``b``; the
+sums ``d`` and ``v``; and, once it was begun `again`, the logarithms of what was bet on each then.
 """
 
-INITIAL: Final[State] = ((0.0,) * len(RISES.ratios), 0.0, 0.0, 0.0)
+INITIAL: Final[_Begun] = ((0.0,) * len(RISES.ratios), 0.0, 0.0, 0.0)
 """The state before the first look."""
 
 LEAST: Final = 1.01
@@ -81,6 +88,12 @@ def _halved() -> Iterator[tuple[float, float, float]]:
 
 _HALVED: Final = tuple(_halved())
 _KEPT: Final = -log(_HALVINGS + 1)
+
+_STAYS, _ANEW = log(0.8), log(0.2)
+"""What stays where it is when a test begins `again`, and what is bet anew. A raise costs what was
+found slowly a little of its head start, and harm that begins with it little more than from the
+beginning.
+"""
 
 _FEW: Final = 300
 """Up to so many expected own events a look is added up, not bounded."""
@@ -152,18 +165,37 @@ def update(state: State, look: Look, own: int, *, alpha: float) -> State:
 
     ``alpha`` is the level, the same in every look.
     """
-    logs, gained, excess, variance = state
-    capital = [
-        before + weight + gained for before, weight in zip(logs, RISES.log_prior, strict=True)
-    ]
+    logs, gained, excess, variance, *_ = state
+    capital = [before + weight + gained for before, weight in zip(logs, _bets(state), strict=True)]
     gained += factor(capital, RISES, look, cap=-log(alpha) - log1p(-SMALL))
     d = look.excess(own)
-    return (
+    after = (
         look.learned(logs, RISES, d),
         kept(gained),
         kept(excess + d),
         kept(variance + look.variance),
     )
+    return after if len(state) == 4 else (*after, state[4])
+
+
+def again(state: State) -> State:
+    """Return the state before a look in which something may have changed.
+
+    The log likelihood ratios begin anew.
+    """
+    logs, gained, excess, variance, *_ = state
+    capital = [before + weight for before, weight in zip(logs, _bets(state), strict=True)]
+    whole = _sum(capital)
+    bet = tuple(
+        kept(_sum([_STAYS + each, _ANEW + whole + weight]))
+        for each, weight in zip(capital, RISES.log_prior, strict=True)
+    )
+    return (0.0,) * len(logs), gained, excess, variance, bet
+
+
+def _bets(state: State) -> tuple[float, ...]:
+    """Return the logarithms of what was bet on each alternative."""
+    return state[4] if len(state) == 5 else RISES.log_prior
 
 
 def evidence(state: State, *, alpha: float) -> float:
@@ -171,12 +203,12 @@ def evidence(state: State, *, alpha: float) -> float:
 
     Up to there it says how much is left; beyond, it is what the looks would be worth without a cap.
     """
-    logs, gained, excess, variance = state
+    logs, gained, excess, variance, *_ = state
     small = averaged(
         (*[x * excess - cost * variance + weight for x, cost, weight in _HALVED], _KEPT),
         (0.0,) * (_HALVINGS + 1),
     )
-    mixture, needed = averaged(logs, RISES.log_prior), -log(alpha)
+    mixture, needed = averaged(logs, _bets(state)), -log(alpha)
     capped = averaged((mixture + gained, small), _PARTS)
     if capped < needed:
         return capped

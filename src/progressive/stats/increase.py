@@ -16,7 +16,7 @@ from . import capping, ratios
 from .evidence import kept
 from .exact import hypergeometric
 
-__all__ = ["INITIAL", "State", "estimated", "evidence", "update"]
+__all__ = ["INITIAL", "State", "again", "begun_again", "estimated", "evidence", "update"]
 
 State: TypeAlias = tuple[capping.State, tuple[float, float, float]]
 """The evidence, and the three sums of `progressive.stats.ratios` from which the ratio is estimated.
@@ -66,5 +66,22 @@ def evidence(state: State, *, alpha: float) -> float:
 
 def estimated(state: State) -> ratios.State:
     """Return the part of the state that `progressive.stats.ratios` estimates from."""
-    (logs, _, _, _), sums = state
+    (logs, *_), sums = state
     return (*logs, *sums)
+
+
+def again(state: State) -> State:
+    """Return the state before a look in which the candidate may have become worse, as with a raise:
+    what was seen while it was not does not hide that, and what spoke for harm is not lost.
+
+    What is estimated begins with that look.
+    """
+    known, _ = state
+    _, sums = INITIAL
+    return capping.again(known), sums
+
+
+def begun_again(state: State) -> bool:
+    """Return whether it was begun `again`."""
+    known, _ = state
+    return len(known) > len(capping.INITIAL)

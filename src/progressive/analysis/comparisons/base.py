@@ -77,6 +77,9 @@ class Comparison(Protocol[Measured, State]):
 
     ``state`` is what `learn` returned last. ``candidate`` and ``control`` are measurements of one
     look that `fits` has accepted.
+
+    Optional: ``again(state)``, the state before the first look after a raise, with which the
+    candidate may have become worse.
     """
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:

@@ -85,13 +85,22 @@ class _EveryRise(_Rates):
             state or increase.INITIAL, **two_samples(candidate, control), alpha=alpha
         )
 
+    def again(self, state: increase.State) -> increase.State:
+        return increase.again(state)
+
     def evidence(self, state: increase.State, alpha: float) -> float:
         return increase.evidence(state, alpha=alpha)
 
     def summarize(
         self, state: increase.State, candidate: Counts, control: Counts, alpha: float
     ) -> tuple[str, Numbers]:
-        return _summarize(increase.estimated(state), candidate, control, self.question)
+        return _summarize(
+            increase.estimated(state),
+            candidate,
+            control,
+            self.question,
+            since=" since the raise" if increase.begun_again(state) else "",
+        )
 
 
 _Fallen: TypeAlias = tuple[decrease.State, ratios.State]
@@ -160,6 +169,10 @@ class _Either(_Rates):
             self.rise.learn(risen, candidate, control, alpha / 2),
             self.fall.learn(fallen, candidate, control, alpha),
         )
+
+    def again(self, state: _RisenOrFallen) -> _RisenOrFallen:
+        risen, fallen = state
+        return self.rise.again(risen) if isinstance(self.rise, _EveryRise) else risen, fallen
 
     def evidence(self, state: _RisenOrFallen, alpha: float) -> float:
         risen, fallen = state
@@ -312,7 +325,7 @@ def _ratio(state: ratios.State, question: Question) -> tuple[float, float, float
 
 
 def _summarize(
-    state: ratios.State, candidate: Counts, control: Counts, question: Question
+    state: ratios.State, candidate: Counts, control: Counts, question: Question, since: str = ""
 ) -> tuple[str, Numbers]:
     look = look_numbers(candidate, control)
     if not _has_estimate(state):
@@ -323,10 +336,10 @@ def _summarize(
         return summary, look
     *_, events, expected, _ = state
     if not expected:
-        return NO_EVENTS, look
+        return NO_EVENTS + since, look
     estimate, low, high = _ratio(state, question)
     summary = (
-        f"{format_count(events, 'event')} where {format_amount(expected)} were expected: "
+        f"{format_count(events, 'event')} where {format_amount(expected)} were expected{since}: "
         f"{question.ratio_in_words(estimate, low, high)}"
     )
     return summary, (
