@@ -262,24 +262,17 @@ def raised() -> None:
     )
     ours, argo = found["ours, new numbers each second"], found["Argo Rollouts, each 5 s"]
 
-    def beside_argo(what: str) -> float:
-        """The median over all raises, each as often as the others."""
-        own, other = (
-            float(
-                np.median(
-                    [
-                        np.quantile([getattr(each, what) for each in turn], (k + 0.5) / 50)
-                        for turn in outcomes
-                        for k in range(50)
-                    ]
-                )
-            )
-            for outcomes, _ in (ours, argo)
-        )
-        return own / other
+    def median(outcomes: list[list[raises.Outcome]]) -> float:
+        """The median of all raises together, each as often as the others."""
+        steps = [(k + 0.5) / 50 for k in range(50)]
+        spread = [np.quantile([each.seconds for each in turn], steps) for turn in outcomes]
+        return float(np.median(np.concatenate(spread)))
 
-    goal("harm that begins with a raise: time, x Argo's rule", beside_argo("seconds"), 0.7)
-    goal("harm that begins with a raise: requests, x Argo's rule", beside_argo("harmed"), 0.8)
+    def harmed(outcomes: list[list[raises.Outcome]]) -> float:
+        return math.fsum(float(np.median([each.harmed for each in turn])) for turn in outcomes)
+
+    goal("harm that begins with a raise: time, x Argo's", median(ours[0]) / median(argo[0]), 0.7)
+    goal("failed requests, x Argo's, all raises", harmed(ours[0]) / harmed(argo[0]), 0.8)
     goal("healthy versions sent back meanwhile", ours[1], 0.01 + 3 * math.sqrt(0.0099 / 100))
 
 
