@@ -251,6 +251,10 @@ class Store(Protocol):
     `Ports.timeout`: be ready to be called from any thread.
 
     Optional: ``driving(id)``, a context manager that keeps a second driver out while it is open.
+
+    Optional: ``serials(ids) -> Mapping[str, int]``, the serials of those of the rollouts that are
+    stored and can be read. Drivers that sleep ask it a few times a second, once for all of them,
+    whether somebody has submitted an event; without it each of them loads its rollout.
     """
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:

@@ -67,7 +67,9 @@ class World(FaultWorld):
         """Until everything but the last read before the raise to the second weight is there."""
         return self.until(
             lambda world: (
-                world.rollout.progress.step == 1 and world.rollout.clocks.watched >= seconds(90)
+                world.rollout.progress.step == 1
+                and world.rollout.clocks.watched + (world.now - world.rollout.clocks.now)
+                >= minutes(2)
             )
         )
 

@@ -11,7 +11,7 @@ import asyncio
 import enum
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -24,6 +24,8 @@ from progressive.rollout.state import Rollout
 from progressive.rollout.status import Outcome
 
 from .execute import aexecute, execute
+from .newer import NAP as SHARED_NAP
+from .newer import Newer, newer_in
 from .observing import Observing
 from .protocol import Effect, Persist, Persisted, Reply, TickResult, tick_protocol
 from .threads import acall_within, call_in_thread, call_within
@@ -248,8 +250,9 @@ class _Drive:
     * ``conflicts``: how many ticks in a row lost the compare-and-set.
     """
 
-    def __init__(self, rollout: Rollout, ports: Ports) -> None:
+    def __init__(self, rollout: Rollout, ports: Ports, newer: Newer | None = None) -> None:
         self.rollout = rollout
+        self.newer = newer
         self.expected: int | None = rollout.serial
         self.backlog: tuple[Note, ...] = ()
         self.ports = ports
@@ -276,9 +279,28 @@ class _Drive:
         self.rollout, self.expected, self.backlog, self.failed = stored, stored.serial, (), None
 
     @property
-    def should_reload(self) -> bool:
-        """Whether there is a store that may have a newer rollout than this driver."""
-        return self.ports.store is not None and self.failed is None
+    def id(self) -> str:
+        return self.rollout.id
+
+    @property
+    def looks(self) -> int:
+        """How many looks for newer rollouts have begun; 0 where the store can't tell."""
+        return 0 if self.newer is None else self.newer.looks
+
+    def should_reload(self, since: int) -> bool:
+        """Return whether the store may have a newer rollout than this driver.
+
+        ``since``: `looks` before the nap.
+        """
+        if self.newer is None or self.failed is not None:
+            return self.ports.store is not None and self.failed is None
+        return self.newer.is_newer(self.ports, self.id, self.expected, since)
+
+    async def ashould_reload(self, since: int) -> bool:
+        """`should_reload` for asyncio."""
+        if self.newer is None or self.failed is not None:
+            return self.ports.store is not None and self.failed is None
+        return await self.newer.ais_newer(self.ports, self.id, self.expected, since)
 
     def take_newer(self, stored: Rollout | None) -> bool:
         """Go on from the stored rollout if somebody has submitted an event. True if so."""
@@ -288,21 +310,22 @@ class _Drive:
         return True
 
     def naps(self, decision: Decision) -> Iterator[float]:
-        """Yield the seconds until the next tick is due, in pieces of at most `NAP`.
+        """Yield the seconds until the next tick is due, in pieces of half a second at most.
 
         At least one, which may be 0, so that a loop always lets others run. What is left is asked
         of the clock each time, because a look into the store takes time too; a clock that stands
         still ends it all the same.
         """
         wake_at, clock = decision.wake_at, self.ports.clock
+        longest = NAP if self.newer is None else SHARED_NAP
         if wake_at is None:  # over, and not saved yet
             yield NAP
             return
         left = (wake_at - clock()).total_seconds()
-        nap = max(0.0, min(left, NAP))
+        nap = max(0.0, min(left, longest))
         yield nap
         while (left := min(left - nap, (wake_at - clock()).total_seconds())) > 0:
-            nap = min(left, NAP)
+            nap = min(left, longest)
             yield nap
 
 
@@ -322,9 +345,15 @@ def _driving(ports: Ports, id: str) -> Iterator[None]:
         yield
 
 
+def _looked_for(ports: Ports, id: str) -> AbstractContextManager[Newer | None]:
+    """Look for newer rollouts together with the other drivers of the store, if it can tell."""
+    newer = newer_in(ports.store)
+    return nullcontext() if newer is None else newer.driving(id)
+
+
 NAP = 0.5
-"""Seconds between two reads of the store while sleeping, so that a submitted abort does not wait
-for the next tick.
+"""Seconds between two reads of a store that can't tell serials, while sleeping: a submitted abort
+does not wait for the next tick.
 """
 
 
@@ -338,8 +367,8 @@ def iterate(
     if somebody else drives it.
     """
     given = _load_in_time(rollout, ports)
-    with _driving(ports, given.id):
-        drive = _Drive(_load_in_time(rollout, ports), ports)
+    with _driving(ports, given.id), _looked_for(ports, given.id) as newer:
+        drive = _Drive(_load_in_time(rollout, ports), ports, newer)
         while True:
             try:
                 decision = drive.take_result(
@@ -360,16 +389,17 @@ def iterate(
             if drive.rollout.over and drive.failed is None:
                 return
             for nap in drive.naps(decision):
+                since = drive.looks
                 sleep(nap)
-                if drive.should_reload and drive.take_newer(try_load(ports, drive.rollout.id)):
+                if drive.should_reload(since) and drive.take_newer(try_load(ports, drive.id)):
                     break
 
 
 async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decision]:
     """`iterate` for asyncio."""
     given = await _aload(rollout, ports)
-    with _driving(ports, given.id):
-        drive = _Drive(await _aload(rollout, ports), ports)
+    with _driving(ports, given.id), _looked_for(ports, given.id) as newer:
+        drive = _Drive(await _aload(rollout, ports), ports, newer)
         while True:
             try:
                 decision = drive.take_result(
@@ -390,9 +420,10 @@ async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decisi
             if drive.rollout.over and drive.failed is None:
                 return
             for nap in drive.naps(decision):
+                since = drive.looks
                 await asyncio.sleep(nap)
-                if drive.should_reload and drive.take_newer(
-                    await atry_load(ports, drive.rollout.id)
+                if await drive.ashould_reload(since) and drive.take_newer(
+                    await atry_load(ports, drive.id)
                 ):
                     break
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from typing import Any, Final
@@ -40,7 +40,8 @@ from .filesystem import (
     os_errors_as_store_errors,
     stem_of,
 )
-from .stored import may_replace, note_of, rollout_of, second, unreadable
+from .recent import Recent
+from .stored import may_replace, note_of, second, unreadable
 
 __all__ = ["FileStore"]
 
@@ -67,6 +68,7 @@ class FileStore:
         need_locks("FileStore")
         self._directory = os.path.abspath(os.fspath(directory))
         self._kinds = kinds
+        self._recent = Recent(kinds)
         with os_errors_as_store_errors(f"{self._directory} can't hold rollouts"):
             if not os.path.isdir(self._directory):
                 # Made by another process meanwhile, or a file: listing it tells them apart.
@@ -112,6 +114,7 @@ class FileStore:
             ):
                 self._sync()
             self._replace(rollout.id, state)
+            self._recent.keep(state, rollout)
 
     def load(self, id: str) -> Rollout | None:
         """Return the rollout as it was last saved; None if there is none.
@@ -120,7 +123,16 @@ class FileStore:
         """
         path = self._path(id, "json")
         text = self._read(path)
-        return None if text is None else rollout_of(text, id, self._kinds, where=path)
+        return None if text is None else self._recent.read(text, id, where=path)
+
+    def serials(self, ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the serials of those rollouts that are stored; what can't be read is left out."""
+        found = {}
+        for id in ids:
+            with suppress(StateError, StoreError):
+                if (stored := self.load(id)) is not None:
+                    found[id] = stored.serial
+        return found
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
         """Return the ids whose ``wake_at`` is at or before ``now``, at most ``limit``.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Final
@@ -24,7 +24,8 @@ from progressive.rollout.state import Rollout
 
 from .database import Database
 from .filesystem import driven, need_locks, os_errors_as_store_errors, stem_of
-from .stored import may_replace, note_of, rollout_of, second
+from .recent import Recent
+from .stored import may_replace, note_of, second
 
 __all__ = ["SqliteStore"]
 
@@ -91,6 +92,7 @@ class SqliteStore:
         # One directory for the drivers' locks, by whatever name the database is opened.
         self._path = os.path.realpath(name)
         self._kinds = kinds
+        self._recent = Recent(kinds)
         self._database = Database(path=self._path)
         self._database.make()
 
@@ -118,6 +120,7 @@ class SqliteStore:
                 self._check_notes(db, id, found)
                 _upsert(db, rollout, state)
                 db.executemany(APPEND, texts)
+        self._recent.keep(state.encode(), rollout)
 
     def load(self, id: str) -> Rollout | None:
         """Return the rollout as it was last saved; None if there is none.
@@ -126,6 +129,16 @@ class SqliteStore:
         """
         with self._database.reading(f"rollout {fields.name(id, 'id')!r} can't be read") as db:
             return self._stored(db, id)
+
+    def serials(self, ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the serials of those rollouts that are stored; what can't be read is left out."""
+        found = {}
+        with self._database.reading("serials can't be read") as db:
+            for id in ids:
+                with suppress(StateError):
+                    if (stored := self._stored(db, id)) is not None:
+                        found[id] = stored.serial
+        return found
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
         """Return the ids whose ``wake_at`` is at or before ``now``, at most ``limit``.
@@ -143,7 +156,7 @@ class SqliteStore:
         with self._database.reading(f"the last rollout of {service!r} can't be read") as db:
             for query in LAST:
                 for id, text in db.execute(query, (service,)):
-                    return rollout_of(text, id, self._kinds, where=self._where(id))
+                    return self._recent.read(text, id, where=self._where(id))
         return None
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
@@ -189,7 +202,7 @@ class SqliteStore:
 
     def _stored(self, db: sqlite3.Connection, id: str) -> Rollout | None:
         for (text,) in db.execute(LOAD, (id,)):
-            return rollout_of(text, id, self._kinds, where=self._where(id))
+            return self._recent.read(text, id, where=self._where(id))
         return None
 
     def _check_notes(self, db: sqlite3.Connection, id: str, found: int | None) -> None:

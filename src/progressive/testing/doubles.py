@@ -252,6 +252,9 @@ class MemoryStore:
         text = self._texts.get(id)
         return None if text is None else loads(text, self._kinds)
 
+    def serials(self, ids: Sequence[str]) -> Mapping[str, int]:
+        return {id: self._serials[id] for id in ids if id in self._serials}
+
     def _all(self) -> list[Rollout]:
         return [loads(text, self._kinds) for text in list(self._texts.values())]
 

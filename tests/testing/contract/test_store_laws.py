@@ -5,7 +5,7 @@ in `tests/stores/test_contract.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -243,6 +243,14 @@ class Capitals(MemoryStore):
         super().save(rollout, notes, expected=expected)
 
 
+class Remembering(MemoryStore):
+    """Tells the serials that it knew when it was first asked."""
+
+    def serials(self, ids: Sequence[str]) -> Mapping[str, int]:
+        self.told = getattr(self, "told", None) or super().serials(ids)
+        return self.told
+
+
 class Driven(MemoryStore):
     """Lets everybody drive."""
 
@@ -357,6 +365,7 @@ FAULTS: list[tuple[type[MemoryStore], str]] = [
         ),
     ),
     (Capitals, "Capitals.save('A' with serial 6, expected=None) failed"),
+    (Remembering, "Remembering.serials is not what is stored"),
     (Driven, "Driven.driving let a second driver in"),
     (Stuck, "Stuck.driving does not let go"),
 ]

@@ -321,6 +321,32 @@ def writers_at_one_moment_lose_no_update(trial: Trial) -> None:
     shown.finds(all_notes(ID, *range(len(won))), "notes", ID)
 
 
+def serials_are_those_of_what_is_stored(trial: Trial) -> None:
+    """``serials`` tells for many rollouts at once how far each is, whoever saved it."""
+    serials = getattr(trial.store.store, "serials", None)
+    if serials is None:
+        raise NotTried("store.serials", "the serials of many rollouts, for drivers that sleep")
+    named = trial.store.named("serials")
+    asked = (ID, "another", "never-saved")
+
+    def tells(*expected: tuple[str, int]) -> None:
+        must(
+            (seen := dict(serials(asked))) == dict(expected),
+            f"{named} is not what is stored",
+            expected=dict(expected),
+            seen=seen,
+            hint="look into the store each time; leave out what is not there",
+        )
+
+    tells()
+    trial.store.save(a_rollout(), (), expected=None)
+    tells((ID, 0))
+    trial.another().save(a_rollout(serial=1), some_notes(1), expected=0)
+    tells((ID, 1))
+    trial.store.save(a_rollout("another", service="other"), (), expected=None)
+    tells((ID, 1), ("another", 0))
+
+
 def a_second_driver_is_kept_out(trial: Trial) -> None:
     """``driving`` holds a rollout for one driver, and lets go whatever happens."""
     driving = getattr(trial.store.store, "driving", None)
@@ -377,6 +403,7 @@ LAWS: Final[tuple[Callable[[Trial], None], ...]] = (
     two_ids_never_meet,
     two_handles_see_the_same,
     writers_at_one_moment_lose_no_update,
+    serials_are_those_of_what_is_stored,
     a_second_driver_is_kept_out,
 )
 
