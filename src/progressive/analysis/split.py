@@ -52,13 +52,18 @@ class Split:
         share = traffic.candidate.ppm / (traffic.candidate.ppm + traffic.stable.ppm)
         share = min(share, HALF)
         expected = share / (1 - share) * stable
-        judgement = _judgement(candidate, round(expected), look.of(Track.CANDIDATE))
-        if shortfall(candidate, stable, share) < SHORT:
-            return Split(missing=True), judgement
-        arrives = candidate >= LEAST * expected
-        if arrives and expected >= KNOWN * CLUMP:
-            return Split(), None
-        return Split(candidate, stable, self.missing), judgement if self.missing else None
+        missing = self.missing
+        if candidate >= LEAST * expected:
+            if expected >= KNOWN * CLUMP:
+                return Split(), None
+            after = Split(candidate, stable, missing)
+        elif shortfall(candidate, stable, share) < SHORT:
+            after, missing = Split(missing=True), True
+        else:
+            after = Split(candidate, stable, missing)
+        if not missing:
+            return after, None
+        return after, _judgement(candidate, round(expected), look.of(Track.CANDIDATE))
 
 
 def missed_after(share: float) -> int:
