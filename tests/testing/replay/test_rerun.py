@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support import wild
 from tests.support.recordings import Driver, Ill, counted, same, transcript, world_of
@@ -181,8 +181,32 @@ def test_calls_that_take_time_and_a_loop_that_wakes_late_change_nothing(
     assert (found.unknown_from, found.differences) == (None, ())
 
 
+WAITS_FOR_ITS_SAMPLE: Final = {
+    "plan": {
+        "weights": percents(5, 50, 100),
+        "bake": minutes(1),
+        "checks": [
+            Limit(
+                ERRORS,
+                plain=True,
+                at_most=percent(1),
+                min_sample=1500,
+                tolerance=Tolerance(in_a_row=1, no_answer=LONG),
+            )
+        ],
+        "alpha": 0.01,
+    },
+    "cadence": {"interval": minutes(1), "warmup": seconds(20)},
+    "ills": [Ill(track=Track.CANDIDATE, since=seconds(45), lasting=seconds(90), silent=True)],
+    "seed": 0,
+}
+"""The look up to the end of its bake brings no turn, so nothing but its length shows the read."""
+
+
 @SOME
 @given(plan=plans, cadence=times_of, ills=ills, seed=st.integers(0, 2**20), lag=lags)
+@example(**WAITS_FOR_ITS_SAMPLE, lag=seconds(0))
+@example(**WAITS_FOR_ITS_SAMPLE, lag=seconds(3))
 def test_where_a_metric_lags_the_end_is_the_same_to_the_second(
     plan: dict[str, Any], cadence: dict[str, Any], ills: list[Ill], seed: int, lag: timedelta
 ) -> None:

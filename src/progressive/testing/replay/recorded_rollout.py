@@ -155,16 +155,21 @@ class RecordedRollout:
         """Return the moments at which it was driven, with the lags of the metrics of ``plan``: a
         look is taken that long after the end of its window.
 
-        Such a window ends at a visit only before a raise or an end, which wait for the look up to
-        the last read.
+        Such a window ends at a visit only where a raise or an end waits for the look up to the last
+        read: where one came of it, or where it is too short to have been due.
         """
         lags = {metric.name: metric.lag for metric in plan.metrics}
+        due = {s.metric.name: s.analysis.interval for s in plan.series if not s.early}
         turns = {note.at for note in self.entered}
         visits = {note.at for note in self.notes}
         for name, looks in self.looks.items():
-            lag = lags.get(name, timedelta())
+            lag, least = lags.get(name, timedelta()), due.get(name, timedelta())
             visits |= {each.horizon + lag for each in looks}
-            visits |= {each.horizon for each in looks if each.at in turns}
+            visits |= {
+                each.horizon
+                for each in looks
+                if each.at in turns or each.look.window.length < least
+            }
         return tuple(sorted(visits))
 
     def lateness(self, plan: Plan) -> timedelta:
