@@ -97,7 +97,10 @@ class NoWorse(Comparing):
       any size (a user's retries), as long as a clump falls on either track as a request does and
       is over by the end of its look; and for means of values of any distribution that are never
       below 0. It needs at least some ten looks, many more for a fall at a small weight, and gives
-      no bounds on the ratio. For ratios and means.
+      no bounds on the ratio. Of a latency, it asks in how many looks the candidate is slower, in
+      the middle (p50) and in the tail (p90), so that a version's own stalls (garbage collection,
+      whole seconds in which all requests are slow) are no harm where the other has as many; a look
+      needs twenty requests of each, and a hundred for the tail. For ratios, means and latencies.
     * ``small``: find small rises as well, given the requests: every one in the end, at some more
       than the fewest errors that can tell it, for a rise of a fiftieth as for one of a half.
       With a margin or a dispersion, from a hundredth above the margin on. Without it, nothing
@@ -169,13 +172,14 @@ class NoWorse(Comparing):
                 "exact=True is for ratios where up is bad, without a dispersion; leave it out"
             )
         if self.blocks and (
-            self.metric.kind not in (Kind.RATIO, Kind.MEAN)
-            or (self.margin, self.dispersion, self.accept) != (1, 1, None)
+            self.metric.kind is Kind.VALUE
+            or (self.dispersion, self.accept) != (1, None)
+            or (self.margin != 1 and self.metric.kind is not Kind.LATENCY)
             or self.exact
         ):
             problems.append(
-                "blocks=True is for ratios and means, without margin=, dispersion=, "
-                "accept= or exact=; leave those out"
+                "blocks=True is for ratios, means and latencies, without dispersion=, accept= or "
+                "exact=, and for latencies alone with margin=; leave those out"
             )
         if problems:
             raise StrategyError([f"NoWorse({self.metric.name}): {problem}" for problem in problems])

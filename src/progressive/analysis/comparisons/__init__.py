@@ -14,6 +14,7 @@ from .latencies import Latencies, LatenciesAccepted
 from .levels import Levels, LevelsAccepted
 from .means import Means, MeansAccepted
 from .rates import RatesAccepted, rates
+from .slower_looks import SlowerLooks
 
 __all__ = ["AnyAcceptance", "AnyComparison", "acceptance_of", "comparison_of"]
 
@@ -35,6 +36,12 @@ _COMPARISONS: Final[dict[Kind, Callable[[Question], Comparison[Any, Any]]]] = {
     Kind.VALUE: Levels,
 }
 
+_IN_BLOCKS: Final[dict[Kind, Callable[[Question], Comparison[Any, Any]]]] = {
+    Kind.RATIO: Blocks,
+    Kind.LATENCY: SlowerLooks,
+    Kind.MEAN: Blocks,
+}
+
 _ACCEPTANCES: Final[dict[Kind, Callable[[Question, float, bool], Acceptance[Any, Any]]]] = {
     Kind.RATIO: RatesAccepted,
     Kind.LATENCY: LatenciesAccepted,
@@ -45,10 +52,7 @@ _ACCEPTANCES: Final[dict[Kind, Callable[[Question, float, bool], Acceptance[Any,
 
 def comparison_of(kind: Kind, question: Question) -> AnyComparison:
     """Return the test for harm of a metric of this kind."""
-    make: Callable[[Question], Comparison[Any, Any]] = (
-        Blocks if question.blocks else _COMPARISONS[kind]
-    )
-    return make(question)
+    return (_IN_BLOCKS if question.blocks else _COMPARISONS)[kind](question)
 
 
 def acceptance_of(kind: Kind, question: Question, limit: float) -> AnyAcceptance:

@@ -17,9 +17,9 @@ from .base import (
     Question,
     ratio_numbers,
 )
-from .words import format_amount, format_count
+from .words import format_amount, format_count, format_time
 
-__all__ = ["Latencies", "LatenciesAccepted"]
+__all__ = ["Latencies", "LatenciesAccepted", "misfit_of_edges"]
 
 _State: TypeAlias = tuple[tuple[float, ...], histogram_tails.State, float]
 """The edges that both had in the last look, the evidence with these edges, and the evidence (in
@@ -51,19 +51,15 @@ class Latencies:
     question: Question
 
     def fits(self, candidate: Measurement, control: Measurement) -> str | None:
-        if not (isinstance(candidate, Histogram) and isinstance(control, Histogram)):
-            return "latencies are compared by histograms"
+        if (misfit := misfit_of_edges(candidate, control, self.question.than)) is not None:
+            return misfit
+        assert isinstance(candidate, Histogram)  # by now
+        assert isinstance(control, Histogram)
         edges = candidate.shared_edges(control)
-        if not edges:
-            return (
-                "the two have no edge of a bucket in common, so nothing can be compared "
-                f"({_format_range(candidate.edges)}, and {_format_range(control.edges)} on "
-                f"{self.question.than}); let both report at least one that is the same"
-            )
         if not histogram_tails.paired(edges, self.question.margin):
             return (
                 f"no two edges{_that_both_have(candidate, control)} are "
-                f"{self.question.margin:g} times apart; the last is {_format_time(edges[-1])}"
+                f"{self.question.margin:g} times apart; the last is {format_time(edges[-1])}"
             )
         return None
 
@@ -137,14 +133,12 @@ class Latencies:
         )
         *_, events, expected, _ = shown
         prefix = self._proof_elsewhere(state, alpha)
-        edge_time = _format_time(edges[edge])
+        edge_time = format_time(edges[edge])
         if not expected:
             return f"{prefix}no requests above {edge_time} on either side{at_shared}", numbers
         than = self.question.than
         other_edge = (
-            ""
-            if control_edge == edge
-            else f" of {than}'s above {_format_time(edges[control_edge])}"
+            "" if control_edge == edge else f" of {than}'s above {format_time(edges[control_edge])}"
         )
         # The margin is in the edges: what it tolerates is one request of the control's above its
         # edge for one of the candidate's above its own.
@@ -198,7 +192,7 @@ class LatenciesAccepted(Accepted[Histogram]):
         )
         return (
             f"accept={self.limit:g} can't be proven with these buckets, "
-            f"up to {_format_time(edges[-1])}{_that_both_have(candidate, control)}: {apart}"
+            f"up to {format_time(edges[-1])}{_that_both_have(candidate, control)}: {apart}"
         )
 
     def learn(self, state: _Bounded | None, candidate: Histogram, control: Histogram) -> _Bounded:
@@ -233,19 +227,29 @@ class LatenciesAccepted(Accepted[Histogram]):
         )
 
 
-def _format_time(seconds: float) -> str:
-    return f"{seconds * 1000:.4g} ms"
-
-
 def _format_range(edges: tuple[float, ...]) -> str:
     """Format edges as how many there are and from where to where: "3 edges, 100 ms to 800 ms"."""
-    first = _format_time(edges[0])
+    first = format_time(edges[0])
     return (
         f"1 edge, {first}"
         if len(edges) == 1
-        else f"{len(edges)} edges, {first} to {_format_time(edges[-1])}"
+        else f"{len(edges)} edges, {first} to {format_time(edges[-1])}"
     )
 
 
 def _that_both_have(candidate: Histogram, control: Histogram) -> str:
     return "" if candidate.edges == control.edges else " that both have"
+
+
+def misfit_of_edges(candidate: Measurement, control: Measurement, than: str) -> str | None:
+    """Return why these two can't be compared at edges that both have; None if they can."""
+    if not (isinstance(candidate, Histogram) and isinstance(control, Histogram)):
+        return "latencies are compared by histograms"
+    edges = candidate.shared_edges(control)
+    if not edges:
+        return (
+            "the two have no edge of a bucket in common, so nothing can be compared "
+            f"({_format_range(candidate.edges)}, and {_format_range(control.edges)} on "
+            f"{than}); let both report at least one that is the same"
+        )
+    return None

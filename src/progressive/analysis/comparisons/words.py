@@ -45,6 +45,11 @@ def format_amount(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def format_time(seconds: float) -> str:
+    """Write a latency: "250 ms"."""
+    return f"{seconds * 1000:.4g} ms"
+
+
 def format_count(number: float, noun: str) -> str:
     """Format a number of things: 1 event, 36 events."""
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
