@@ -84,7 +84,7 @@ def test_a_quarter_slower_is_seen_through_the_stalls(own: int, other: int) -> No
     rng = random.Random(4)
     found = [
         judged(NoWorse(LATENCY, blocks=True), rng, looks=80, own=own, other=other, slower=1.25)
-        for _ in range(8)
+        for _ in range(21)
     ]
 
     looks = sorted(at for at, _, _ in found)
