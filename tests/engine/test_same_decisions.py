@@ -120,16 +120,25 @@ def told(metric: Metric, world: World, seed: int) -> Story:
 
 def bare(metric: Metric, story: Story) -> list[float]:
     """The evidence after each look that the rollout took of both tracks, by the statistics
-    alone.
+    alone; that of a rise begins again with each raise.
     """
     update, evidence = BARE[metric]
-    state, found = None, []
+    state, found, weight = None, [], 0
     for look in story.looks:
         one, other = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         if look.metric == metric.name and one.sample and other.sample:
+            before, weight = weight, weight_in(story, look.window)
+            if metric == ERRORS and state is not None and weight > before:
+                state = increase.again(state)
             state = update(state, one, other)
             found.append(evidence(state))
     return found
+
+
+def weight_in(story: Story, window: Window) -> int:
+    """The candidate's weight in a window, in millionths."""
+    end = window.end - World().start
+    return [traffic.candidate.ppm for at, traffic in story.weights if at < end][-1]
 
 
 @pytest.mark.parametrize("metric", BARE, ids=str)
