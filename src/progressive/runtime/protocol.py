@@ -11,7 +11,7 @@ later rolls back too.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -91,6 +91,7 @@ def tick_protocol(
     stored: bool,
     expected: int | None,
     backlog: tuple[Note, ...] = (),
+    decide: Callable[..., Decision] = decide,
 ) -> Generator[Effect, Reply, TickResult]:
     """Run one tick as a generator: yield effects, be sent their replies, and return the result.
 
@@ -98,6 +99,7 @@ def tick_protocol(
     * ``expected``: the serial that the store has; older than the rollout's only after a save that
       failed.
     * ``backlog``: the notes of that save.
+    * ``decide``: the engine, or one that remembers what it has decided.
     """
     kept_epoch = rollout.epoch if not stored or expected == rollout.serial else -1
     decision = decide(rollout, *events, tick)

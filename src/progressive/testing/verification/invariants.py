@@ -91,6 +91,8 @@ def _r15(move: Transition) -> str | None:
     """R15: no promotion without a measurement at full traffic, where a check could have had one."""
     plan, progress = move.after.plan, move.after.progress
     entered = move.after.phase is Phase.PROMOTED and move.before.phase is not Phase.PROMOTED
+    if not entered or move.judged_at_full or progress.waived or _promoted_by_hand(move):
+        return None
     last = {guard.analysis for guard in plan.guards}.union(
         *(step.analyses for step in plan.steps if step.traffic is None)
     )
@@ -100,15 +102,7 @@ def _r15(move: Transition) -> str | None:
         and all(_full(plan).reaches(track) for track in planned.check.required_tracks)
         for planned in plan.checks
     )
-    if (
-        entered
-        and judges
-        and not move.judged_at_full
-        and not progress.waived
-        and not _promoted_by_hand(move)
-    ):
-        return "R15: promoted without one measurement at full traffic"
-    return None
+    return "R15: promoted without one measurement at full traffic" if judges else None
 
 
 def _promoted_by_hand(move: Transition) -> bool:

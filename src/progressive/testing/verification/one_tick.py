@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import attrs
-
 from progressive.analysis.contract import Verdict
 from progressive.engine.decide import Decision, decide
 from progressive.errors import Failure
 from progressive.model.actions import ClosedUntil, Go, HookAnswer, NotYet, Open, Stop
 from progressive.model.measurement import Gauge, Look, NoAnswer, NoData
+from progressive.model.replace import evolve
 from progressive.model.router_state import Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import hours, seconds
@@ -45,7 +44,26 @@ from progressive.runtime.protocol import Persist, Persisted, Reply, tick_protoco
 
 from .perturbations import Perturbation, Router
 
-__all__ = ["OneTick"]
+__all__ = ["Decisions", "OneTick"]
+
+
+class Decisions:
+    """The engine, asked each question once.
+
+    Ticks of one state under several perturbations are the same up to the first answer that differs.
+    The engine is a function, so what it has decided once it would decide again, to the byte.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, tuple[Event, ...]], tuple[Rollout, Decision]] = {}
+
+    def decide(self, rollout: Rollout, *events: Event) -> Decision:
+        """Decide as `progressive.engine.decide.decide` does."""
+        question = (id(rollout), events)
+        if (made := self._made.get(question)) is None:
+            # With the rollout, so that its id stays its own.
+            made = self._made[question] = (rollout, decide(rollout, *events))
+        return made[1]
 
 
 class OneTick:
@@ -58,10 +76,15 @@ class OneTick:
     """
 
     def __init__(
-        self, rollout: Rollout, router: Router, perturbation: Perturbation, now: datetime
+        self,
+        rollout: Rollout,
+        router: Router,
+        perturbation: Perturbation,
+        now: datetime,
+        decisions: Decisions,
     ) -> None:
         self.rollout, self.router, self.now = rollout, router, now
-        self.perturbation = perturbation
+        self.perturbation, self._decide = perturbation, decisions.decide
         self.told: list[tuple[Event, ...]] = []
         self.asked: set[type[Command]] = set()
         self.written: list[Traffic] = []
@@ -73,11 +96,13 @@ class OneTick:
         if says is not None:
             events = tuple(says(self.rollout, self.now))
             self.told.append(events)
-            self.rollout = decide(self.rollout, *events).rollout
+            self.rollout = self._decide(self.rollout, *events).rollout
         if self.perturbation.strangers is not None:
             self.router = self.perturbation.strangers(self.router)
         rollout, tick = self.rollout, Tick(at=self.now)
-        protocol = tick_protocol(rollout, (), tick=tick, stored=True, expected=rollout.serial)
+        protocol = tick_protocol(
+            rollout, (), tick=tick, stored=True, expected=rollout.serial, decide=self._decide
+        )
         self.told.append((tick,))
         reply: Reply | None = None
         while True:
@@ -164,7 +189,7 @@ class OneTick:
                 why="it moved",
             )
         self.written.append(command.traffic)
-        self.router = attrs.evolve(
+        self.router = evolve(
             router,
             traffic=command.traffic,
             marker=ours,
@@ -191,7 +216,7 @@ class OneTick:
             Verdict.ERROR,
             Verdict.MISSING,
         ):
-            self.router = attrs.evolve(self.router, judged=True)
+            self.router = evolve(self.router, judged=True)
 
         def measured(track: Track) -> Any:
             if verdict is Verdict.ERROR:

@@ -17,10 +17,10 @@ from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout, begin
 from progressive.testing.doubles import EPOCH
 
-from .abstraction import Abstraction
+from .abstraction import Abstraction, Past, past
 from .graph import State, violations
 from .invariants import BACK, PROMISES, Invariant, Transition
-from .one_tick import OneTick
+from .one_tick import Decisions, OneTick
 from .perturbations import Perturbation, Router, perturbations
 from .report import Broken, Report, TraceStep
 from .stub_checks import abstract
@@ -60,7 +60,7 @@ class Walk:
         self.complete = True
         self.broken: list[Broken] = []
         self.steps: set[str] = set()
-        self._known: dict[object, int] = {}
+        self._known: dict[object, list[tuple[Past, int]]] = {}
         self._kinds: dict[str, int] = {}
         self._abstraction = Abstraction(self.plan)
         self._waiting: deque[int] = deque()
@@ -82,8 +82,8 @@ class Walk:
 
         A tick that can't differ from the unperturbed one is counted, not decided again.
         """
-        state, none = self.states[here], self.perturbations[0]
-        plain = self._move(here, none, _next_tick(state, none))
+        state, none, decisions = self.states[here], self.perturbations[0], Decisions()
+        plain = self._move(here, none, _next_tick(state, none), decisions)
         if plain is not None:
             state.good = plain.there
         for perturbation in self.perturbations[1:]:
@@ -95,14 +95,16 @@ class Walk:
                 move = attrs.evolve(plain.move, what=perturbation.name)
                 self._judge(self.invariants, move, here, plain.tick)
                 continue
-            moved = self._move(here, perturbation, now)
+            moved = self._move(here, perturbation, now, decisions)
             if moved is not None and perturbation.name == "abort":
                 state.aborted = moved.there
 
-    def _move(self, here: int, perturbation: Perturbation, now: datetime) -> _Moved | None:
+    def _move(
+        self, here: int, perturbation: Perturbation, now: datetime, decisions: Decisions
+    ) -> _Moved | None:
         """Tick one state under a perturbation, and judge the transition; None if it raised."""
         state = self.states[here]
-        tick = OneTick(state.rollout, state.router, perturbation, now)
+        tick = OneTick(state.rollout, state.router, perturbation, now, decisions)
         try:
             after = tick.tick()
         except Exception as error:
@@ -152,14 +154,21 @@ class Walk:
         what: str,
         told: tuple[tuple[Event, ...], ...],
     ) -> int:
-        """Return the index of a state, new or known; a new one waits to be walked."""
+        """Return the index of a state, new or known; a new one waits to be walked.
+
+        A known one stands for all states with its key and at least as much of a past.
+        """
+        alike = self._known.setdefault(self._abstraction.key(rollout, router), [])
+        seen = past(rollout, router)
+        for had, known in alike:
+            if all(mine or not its for its, mine in zip(had, seen, strict=True)):
+                return known
         new = len(self.states)
-        here = self._known.setdefault(self._abstraction.key(rollout, router), new)
-        if here == new:
-            self.states.append(State(rollout, router, now, parent, what, told))
-            if not rollout.over:
-                self._waiting.append(new)
-        return here
+        alike.append((seen, new))
+        self.states.append(State(rollout, router, now, parent, what, told))
+        if not rollout.over:
+            self._waiting.append(new)
+        return new
 
     def _judge(
         self, invariants: Sequence[Invariant], move: Transition, here: int, tick: OneTick
