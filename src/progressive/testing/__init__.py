@@ -46,7 +46,7 @@ from .simulation.many import Many, Proportion, Quantiles, simulate_many
 from .simulation.service import Behaviour, Latency, PersonAction, Users, World
 from .simulation.simulate import simulate
 from .simulation.story import Exposure, Slice, Story
-from .verification.verify import Broken, Report, Transition, verify
+from .verification.verify import Broken, Report, Transition, WalkProgress, retrace, verify
 
 __all__ = [
     "Above",
@@ -100,6 +100,7 @@ __all__ = [
     "Untried",
     "Users",
     "VirtualClock",
+    "WalkProgress",
     "World",
     "acheck_fleet",
     "acheck_gate",
@@ -118,6 +119,7 @@ __all__ = [
     "notes_from",
     "play",
     "replay",
+    "retrace",
     "simulate",
     "simulate_many",
     "soak",

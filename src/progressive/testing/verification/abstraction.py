@@ -48,14 +48,12 @@ from progressive.rollout.state import Rollout
 from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
 
 from .invariants import BACK
+from .moves import SOON
 from .perturbations import Router
 
 __all__ = ["Abstraction", "Past", "past"]
 
 ZERO: Final = timedelta()
-
-SOON: Final = timedelta(seconds=1)
-"""How soon a tick comes that does not wait for ``wake_at``."""
 
 NOT_BY_WATCHED: Final = (SetWeight, Pause, Approval, Analyze, Hook)
 """The steps that do not go by the watched time."""

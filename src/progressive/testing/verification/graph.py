@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Final
 
 import attrs
 
@@ -15,7 +16,19 @@ from progressive.rollout.state import Rollout
 
 from .perturbations import Router
 
-__all__ = ["State", "violations"]
+__all__ = [
+    "NEVER_PROMOTED",
+    "NO_ABORT",
+    "NO_END",
+    "State",
+    "heard_when_over",
+    "is_back",
+    "violations",
+]
+
+NEVER_PROMOTED: Final = "whatever happens, it is never promoted"
+NO_ABORT: Final = "an abort does not lead to 0 % here"
+NO_END: Final = "there is no way to an end from here"
 
 
 @attrs.define
@@ -24,6 +37,7 @@ class State:
 
     * ``parent``, ``what``, ``told``: the state from which it was reached; the perturbation and the
       events of that tick.
+    * ``depth``: how many ticks it is from the start.
     * ``good``, ``aborted``: the states that a tick without perturbation, and an abort, lead to.
     * ``out``: all states that a tick leads to.
     """
@@ -32,6 +46,7 @@ class State:
     router: Router
     now: datetime
     parent: int
+    depth: int
     what: str
     told: tuple[tuple[Event, ...], ...]
     good: int = -1
@@ -46,15 +61,20 @@ def violations(states: Sequence[State]) -> Iterator[tuple[str, int]]:
     """
     for here, state in enumerate(states):
         if state.aborted >= 0 and not _ends_at_zero(states, state.aborted):
-            yield "an abort does not lead to 0 % here", here
-        if state.rollout.over and (heard := _heard_when_over(state.rollout)):
+            yield NO_ABORT, here
+        if state.rollout.over and (heard := heard_when_over(state.rollout)):
             yield heard, here
     if not any(state.rollout.phase is Phase.PROMOTED for state in states):
-        yield "whatever happens, it is never promoted", 0
+        yield NEVER_PROMOTED, 0
     ending = _can_end(states)
     for here in range(len(states)):
         if here not in ending:
-            yield "there is no way to an end from here", here
+            yield NO_END, here
+
+
+def is_back(rollout: Rollout, router: Router) -> bool:
+    """Return whether a rollout that is rolled back left 0 %, or another rollout in its place."""
+    return router.traffic == ALL_STABLE or rollout.progress.reason.startswith("superseded")
 
 
 def _ends_at_zero(states: Sequence[State], here: int) -> bool:
@@ -62,9 +82,7 @@ def _ends_at_zero(states: Sequence[State], here: int) -> bool:
     while here >= 0 and here not in seen:
         state = states[here]
         if state.rollout.phase is Phase.ROLLED_BACK:
-            return state.router.traffic == ALL_STABLE or state.rollout.progress.reason.startswith(
-                "superseded"
-            )
+            return is_back(state.rollout, state.router)
         seen.add(here)
         here = state.good
     return False
@@ -86,7 +104,7 @@ def _can_end(states: Sequence[State]) -> set[int]:
     return can_end
 
 
-def _heard_when_over(rollout: Rollout) -> str | None:
+def heard_when_over(rollout: Rollout) -> str | None:
     """Check R24 for persons' events when it is over; None if all are refused."""
     at = rollout.clocks.now
     for kind in (Abort, Hold, PromoteNow):

@@ -55,6 +55,8 @@ def _full(plan: Plan) -> Traffic:
 
 def _r1(move: Transition) -> str | None:
     """R1: traffic is never above that of the steps that were reached."""
+    if not move.written:
+        return None
     allowed = move.after.plan.traffics[: move.after.progress.step + 1]
     above = [traffic for traffic in move.written if all(traffic.exceeds(one) for one in allowed)]
     if above and above[0].exceeds(move.served):

@@ -213,21 +213,28 @@ def perturbations(plan: Plan) -> tuple[Perturbation, ...]:
             ),
         ),
         Perturbation("promote now", says=_person_event(PromoteNow), applies=forward),
-        Perturbation(
-            "approve",
-            says=lambda rollout, at: [
-                Approve(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")
-            ],
-            applies=lambda rollout: awaited(rollout) is not None,
-        ),
-        Perturbation(
-            "reject",
-            says=lambda rollout, at: [
-                Reject(at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked")
-            ],
-            applies=lambda rollout: awaited(rollout) is not None,
-        ),
     ]
+    if any(step.approval is not None for step in plan.steps):
+        found += [
+            Perturbation(
+                "approve",
+                says=lambda rollout, at: [
+                    Approve(
+                        at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked"
+                    )
+                ],
+                applies=lambda rollout: awaited(rollout) is not None,
+            ),
+            Perturbation(
+                "reject",
+                says=lambda rollout, at: [
+                    Reject(
+                        at=at, approval=awaited(rollout) or "", by="somebody", why="it is walked"
+                    )
+                ],
+                applies=lambda rollout: awaited(rollout) is not None,
+            ),
+        ]
     if any(step.hook is not None for step in plan.steps):
         found += [
             Perturbation(f"the hook says {answer}", hook=answer, applies=asked, changes=RunHook)

@@ -5,9 +5,8 @@ not hold.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final
 
 import attrs
 
@@ -18,17 +17,17 @@ from progressive.rollout.state import Rollout, begin
 from progressive.testing.doubles import EPOCH
 
 from .abstraction import Abstraction, Past, past
-from .graph import State, violations
-from .invariants import BACK, PROMISES, Invariant, Transition
+from .graph import NEVER_PROMOTED, State, violations
+from .invariants import PROMISES, Invariant, Transition
+from .moves import next_tick, transition
 from .one_tick import Decisions, OneTick
+from .paste import as_test
 from .perturbations import Perturbation, Router, perturbations
-from .report import Broken, Report, TraceStep
+from .report import Broken, Report, TraceStep, WalkProgress
 from .stub_checks import abstract
+from .untried import untried
 
 __all__ = ["Walk"]
-
-SOON: Final = timedelta(seconds=1)
-AT_ONCE: Final = timedelta(milliseconds=1)
 
 
 @attrs.frozen
@@ -41,7 +40,10 @@ class _Moved:
 
 
 class Walk:
-    """One walk of a strategy. ``invariants`` are the user's own; `PROMISES` are always checked."""
+    """One walk of a strategy. ``invariants`` are the user's own; `PROMISES` are always checked.
+
+    ``stopped``: what stopped it before it had seen every state; empty if nothing did.
+    """
 
     def __init__(
         self,
@@ -51,31 +53,54 @@ class Walk:
         most_states: int,
         most_broken: int,
     ) -> None:
+        self.strategy, self.release = strategy, release
         self.plan = abstract(strategy.plan)
         self.invariants = tuple(invariants)
         self.perturbations = perturbations(self.plan)
         self.most_states, self.most_broken = most_states, most_broken
         self.states: list[State] = []
         self.transitions = 0
-        self.complete = True
+        self.stopped = ""
         self.broken: list[Broken] = []
         self.steps: set[str] = set()
+        self.tried: set[str] = set()
         self._known: dict[object, list[tuple[Past, int]]] = {}
         self._kinds: dict[str, int] = {}
         self._abstraction = Abstraction(self.plan)
         self._waiting: deque[int] = deque()
         self._begin = begin(self.plan, release, id="verified", at=EPOCH)
 
-    def walk(self) -> None:
-        """Walk through all states; the order is fixed by that of the perturbations."""
+    def walk(self) -> Iterator[int]:
+        """Walk through all states; the order is fixed by that of the perturbations.
+
+        Yields how many states were ticked, after each of them; whoever does not go on to the end
+        says in ``stopped`` why.
+        """
         self._reach(self._begin, Router(), EPOCH, -1, "", ())
+        ticked = 0
         while self._waiting:
             self._tick_in_every_way(self._waiting.popleft())
+            ticked += 1
             if len(self.states) >= self.most_states and self._waiting:
-                self.complete = False
+                self.stopped = f"most_states={self.most_states:,}"
                 return
+            yield ticked
         for what, here in violations(self.states):
             self._report(what, here)
+
+    def progress(self, elapsed: timedelta) -> WalkProgress:
+        """Return how far it has come."""
+        return WalkProgress(
+            states=len(self.states),
+            transitions=self.transitions,
+            open=len(self._waiting),
+            depth=self._depth(),
+            elapsed=elapsed,
+        )
+
+    def _depth(self) -> int:
+        """Return of how many ticks every way was tried; when none is open, how many there are."""
+        return self.states[self._waiting[0] if self._waiting else -1].depth
 
     def _tick_in_every_way(self, here: int) -> None:
         """Tick one state under every perturbation.
@@ -83,17 +108,18 @@ class Walk:
         A tick that can't differ from the unperturbed one is counted, not decided again.
         """
         state, none, decisions = self.states[here], self.perturbations[0], Decisions()
-        plain = self._move(here, none, _next_tick(state, none), decisions)
+        plain = self._move(here, none, next_tick(state.rollout, state.now, none), decisions)
         if plain is not None:
             state.good = plain.there
         for perturbation in self.perturbations[1:]:
             if not perturbation.applies(state.rollout):
                 continue
-            now = _next_tick(state, perturbation)
+            now = next_tick(state.rollout, state.now, perturbation)
             if plain is not None and _is_same_tick(plain.tick, perturbation, now):
                 self.transitions += 1
-                move = attrs.evolve(plain.move, what=perturbation.name)
-                self._judge(self.invariants, move, here, plain.tick)
+                if self.invariants:
+                    move = attrs.evolve(plain.move, what=perturbation.name)
+                    self._judge(self.invariants, move, here, plain.tick)
                 continue
             moved = self._move(here, perturbation, now, decisions)
             if moved is not None and perturbation.name == "abort":
@@ -105,8 +131,9 @@ class Walk:
         """Tick one state under a perturbation, and judge the transition; None if it raised."""
         state = self.states[here]
         tick = OneTick(state.rollout, state.router, perturbation, now, decisions)
+        self.tried.add(perturbation.name)
         try:
-            after = tick.tick()
+            moved = transition(tick)
         except Exception as error:
             self._report(
                 f"raised: {type(error).__name__}: {error}",
@@ -114,34 +141,14 @@ class Walk:
                 TraceStep(perturbation.name, tuple(tick.told), "it raised"),
             )
             return None
-        router = tick.router
-        took_back = router.back
-        if after.phase in BACK and state.rollout.phase not in BACK:
-            took_back = any(not one.candidate.ppm for one in tick.written) or (
-                router.marker is not None and router.marker.closed
-            )
-        back = took_back and after.phase in BACK
-        if back is not router.back:
-            router = attrs.evolve(router, back=back)
-        found = state.router
-        if perturbation.strangers is not None:
-            found = perturbation.strangers(found)
-        move = Transition(
-            what=perturbation.name,
-            before=state.rollout,
-            after=after,
-            served=found.traffic,
-            marker=found.marker,
-            written=tuple(tick.written),
-            on_router=router.traffic,
-            judged_at_full=router.judged,
-            took_back=took_back,
-        )
+        move = moved.transition
         self.transitions += 1
         self.steps.update(tick.steps)
         self._judge(PROMISES, move, here, tick)
         self._judge(self.invariants, move, here, tick)
-        there = self._reach(after, router, now, here, perturbation.name, tuple(tick.told))
+        there = self._reach(
+            move.after, moved.router, now, here, perturbation.name, tuple(tick.told)
+        )
         state.out.add(there)
         return _Moved(tick, move, there)
 
@@ -165,7 +172,8 @@ class Walk:
                 return known
         new = len(self.states)
         alike.append((seen, new))
-        self.states.append(State(rollout, router, now, parent, what, told))
+        depth = self.states[parent].depth + 1 if parent >= 0 else 0
+        self.states.append(State(rollout, router, now, parent, depth, what, told))
         if not rollout.over:
             self._waiting.append(new)
         return new
@@ -175,17 +183,19 @@ class Walk:
     ) -> None:
         for invariant in invariants:
             if (what := invariant(move)) is not None:
-                self._report(
-                    what, here, TraceStep(move.what, tuple(tick.told), str(move.after.status))
-                )
+                last = TraceStep(move.what, tuple(tick.told), str(move.after.status))
+                own = invariant if invariants is self.invariants else None
+                self._report(what, here, last, own=own)
 
-    def _report(self, what: str, here: int, *last: TraceStep) -> None:
+    def _report(self, what: str, here: int, *last: TraceStep, own: Invariant | None = None) -> None:
         kind = what.partition(":")[0]
         self._kinds[kind] = self._kinds.get(kind, 0) + 1
-        if self._kinds[kind] <= self.most_broken:
-            self.broken.append(
-                Broken(what=what, begin=self._begin, trace=(*self._trace(here), *last))
-            )
+        if self._kinds[kind] > self.most_broken:
+            return
+        trace = (*self._trace(here), *last)
+        names = None if what == NEVER_PROMOTED else [step.what for step in trace]
+        test = as_test(what, self.strategy, self.release, names, own)
+        self.broken.append(Broken(what=what, begin=self._begin, trace=trace, test=test))
 
     def _trace(self, here: int) -> list[TraceStep]:
         """Return the ticks from the start to a state."""
@@ -198,24 +208,20 @@ class Walk:
     def report(self) -> Report:
         """Return the report of the walk."""
         names = tuple(step.id for step in self.plan.steps)
-        unreached = tuple(name for name in names if name not in self.steps) if self.complete else ()
+        complete = not self.stopped
+        unreached = tuple(name for name in names if name not in self.steps) if complete else ()
         return Report(
             states=len(self.states),
             transitions=self.transitions,
-            complete=self.complete,
+            complete=complete,
+            stopped=self.stopped,
+            depth=self._depth(),
+            open=len(self._waiting),
             steps=names,
             unreached=unreached,
             broken=tuple(self.broken),
+            untried=untried(self.strategy.plan, self.perturbations, self.tried),
         )
-
-
-def _next_tick(state: State, perturbation: Perturbation) -> datetime:
-    """Return the time of the next tick."""
-    if perturbation.later is not None:
-        return state.now + perturbation.later(state.rollout)
-    if perturbation.says is None and perturbation.strangers is None:
-        return max(state.now + AT_ONCE, state.rollout.wake_at or state.now)
-    return state.now + SOON  # events and edits by others do not wait for ``wake_at``
 
 
 def _is_same_tick(plain: OneTick, perturbation: Perturbation, now: datetime) -> bool:
