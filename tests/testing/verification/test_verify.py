@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 import pytest
+from tests.support.finer_abstraction import FinerAbstraction
 
 import progressive
 from progressive import (
@@ -45,8 +46,6 @@ from progressive.testing import (
     verify,
 )
 from progressive.testing.verification import walk as _walk
-from progressive.testing.verification.abstraction import Abstraction
-from progressive.testing.verification.perturbations import Router
 
 ERRORS = Metric("error-rate", kind="ratio")
 GUARDED = Canary(weights=percents(100), bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(1))])
@@ -105,28 +104,11 @@ def test_a_tick_that_is_not_decided_again_would_have_been_the_same(
 SWITCH = BlueGreen(preview_hook="smoke", bake=minutes(3), gates=["freeze"])
 
 
-class Finer(Abstraction):
-    """Keeps apart what `Abstraction` merges, except for serials, sentences and moments."""
-
-    def key(self, rollout: progressive.Rollout, router: Router) -> object:
-        progress, routing, clocks = rollout.progress, rollout.routing, rollout.clocks
-        return (
-            super().key(rollout, router),
-            repr(progress.memory),
-            progress.skipped,
-            sorted((cause.name, cause.person) for cause in progress.causes).__repr__(),
-            routing.acked_epoch >= progress.epoch,
-            routing.first_sent[0] == progress.epoch,
-            min(routing.attempts, 2),
-            len(routing.drifts),
-            routing.reasserted,
-            bool(clocks.unreadable),
-            bool(clocks.astray),
-            bool(clocks.escalated),
-        )
-
-
-@pytest.mark.parametrize("strategy", [BARE, SWITCH], ids=["canary", "switch"])
+@pytest.mark.parametrize(
+    "strategy",
+    [BARE, SWITCH, pytest.param(GUARDED, marks=pytest.mark.slow)],
+    ids=["canary", "switch", "watched"],
+)
 def test_a_finer_abstraction_sees_nothing_happen_that_this_one_does_not(
     strategy: Canary | BlueGreen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,14 +119,15 @@ def test_a_finer_abstraction_sees_nothing_happen_that_this_one_does_not(
             before, after = move.before.progress, move.after.progress
             left = before.phase is Phase.PROGRESSING and after.phase is not before.phase
             why = re.sub(r"\d+", "", after.reason).partition(":")[0] if left else ""
-            seen.add((before.phase, after.phase, after.step, why, move.written))
+            on = move.after.routing.desired, move.on_router
+            seen.add((before.phase, after.phase, after.step, why, move.written, *on))
 
         report = verify(strategy, invariants=[see])
         assert report.ok, report
         return seen, report.states
 
     here, few = happened()
-    monkeypatch.setattr(_walk, "Abstraction", Finer)
+    monkeypatch.setattr(_walk, "Abstraction", FinerAbstraction)
     finer, many = happened()
 
     assert many > 1.2 * few

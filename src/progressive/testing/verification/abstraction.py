@@ -21,8 +21,8 @@ can see. A key holds what the engine can read in a phase, and leaves out what it
   time in the step, one of a kind of your own perhaps by both; other standard steps by none, nor
   one that is skipped. An `Analyze` goes by the looks that have passed since it began.
 - *A drift* counts for ten minutes, and then not any more.
-- How long the router could not be read, or served too much, is a time before a deadline, like
-  others; what is kept is that the last read failed, or what it showed.
+- *How long the router has served too much* is a time before a deadline, like others; what it
+  serves is kept.
 
 What was seen on the way to a state is not in its key but beside it (`Past`): promises read it, the
 engine does not.
@@ -34,7 +34,7 @@ from either state, but not with another perturbation in the same tick.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from progressive.analysis.check_state import CheckState, budget_of
@@ -142,6 +142,7 @@ class Abstraction:
             by_watched and clocks.watched >= self._halves[step],
             by_watched and clocks.watched >= span,
             by_stepped and clocks.stepped >= span,
+            bool(clocks.unreadable),
         )
 
 
@@ -218,13 +219,20 @@ def _routing(rollout: Rollout) -> object:
         claims and (routing.any_write_sent, routing.first_sent[0] == rollout.progress.epoch),
         routing.generation is None,
         routing.attempts > 0,
-        routing.retry_at is not None and routing.retry_at > rollout.clocks.now + SOON,
+        _ticks_until(routing.retry_at, rollout.clocks.now),
         judged and routing.last_attempt_at != routing.read_at,
         judged and _drifts(rollout),
         phase is Phase.PROGRESSING and routing.reasserted,
         routing.inspected,
         routing.marked,
     )
+
+
+def _ticks_until(retry_at: datetime | None, now: datetime) -> int:
+    """Return how many of the soonest ticks come before a write is tried again: none, one or more."""
+    if retry_at is None or retry_at <= now + SOON:
+        return 0
+    return 1 if retry_at <= now + 2 * SOON else 2
 
 
 def _drifts(rollout: Rollout) -> int:

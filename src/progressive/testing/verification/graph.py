@@ -40,6 +40,8 @@ class State:
     * ``depth``: how many ticks it is from the start.
     * ``good``, ``aborted``: the states that a tick without perturbation, and an abort, lead to.
     * ``out``: all states that a tick leads to.
+    * ``stand_in``: one with the same key, less of a past and the same depth, found after this one,
+      which need not be ticked then.
     """
 
     rollout: Rollout
@@ -51,6 +53,7 @@ class State:
     told: tuple[tuple[Event, ...], ...]
     good: int = -1
     aborted: int = -1
+    stand_in: int = -1
     out: set[int] = attrs.field(factory=set)
 
 

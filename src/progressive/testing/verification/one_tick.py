@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Final
 
 from progressive.analysis.contract import Verdict
 from progressive.engine.decide import Decision, decide
 from progressive.errors import Failure
 from progressive.model.actions import ClosedUntil, Go, HookAnswer, NotYet, Open, Stop
-from progressive.model.measurement import Gauge, Look, NoAnswer, NoData
+from progressive.model.measurement import Gauge, Look, Measurement, NoAnswer, NoData
 from progressive.model.replace import evolve
 from progressive.model.router_state import Served
 from progressive.model.traffic import Track, Traffic
@@ -46,12 +46,21 @@ from .perturbations import Perturbation, Router
 
 __all__ = ["Decisions", "OneTick"]
 
+ANSWERS: Final[dict[Verdict, Measurement]] = {
+    verdict: NoAnswer("nobody answers")
+    if verdict is Verdict.ERROR
+    else Gauge(samples=(float(index),))
+    for index, verdict in enumerate(Verdict)
+}
+"""What the stubs are given for each verdict; the candidate has no data where they shall say so."""
+
 
 class Decisions:
     """The engine, asked each question once.
 
-    Ticks of one state under several perturbations are the same up to the first answer that differs.
-    The engine is a function, so what it has decided once it would decide again, to the byte.
+    Ticks of one state under several perturbations are the same up to the first answer that differs,
+    if they come at the same time. The engine is a function, so what it has decided once it would
+    decide again, to the byte.
     """
 
     def __init__(self) -> None:
@@ -84,7 +93,9 @@ class OneTick:
         decisions: Decisions,
     ) -> None:
         self.rollout, self.router, self.now = rollout, router, now
-        self.perturbation, self._decide = perturbation, decisions.decide
+        self.perturbation = perturbation
+        alone = perturbation.says is not None or perturbation.later is not None
+        self._decide = decide if alone else decisions.decide
         self.told: list[tuple[Event, ...]] = []
         self.asked: set[type[Command]] = set()
         self.written: list[Traffic] = []
@@ -218,14 +229,11 @@ class OneTick:
         ):
             self.router = evolve(self.router, judged=True)
 
-        def measured(track: Track) -> Any:
-            if verdict is Verdict.ERROR:
-                return NoAnswer("nobody answers")
-            if verdict is Verdict.NO_DATA and track is Track.CANDIDATE:
-                return NoData("nothing")
-            return Gauge(samples=(float(tuple(Verdict).index(verdict)),))
-
-        tracks = tuple((track, measured(track)) for track in command.tracks)
+        stable = ANSWERS[verdict]
+        candidate = NoData("nothing") if verdict is Verdict.NO_DATA else stable
+        tracks = tuple(
+            (track, candidate if track is Track.CANDIDATE else stable) for track in command.tracks
+        )
         reading = "read" if command.metric.counter else None
         look = Look(
             metric=command.metric.name, window=command.window, tracks=tracks, reading=reading

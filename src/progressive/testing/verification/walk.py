@@ -79,7 +79,11 @@ class Walk:
         self._reach(self._begin, Router(), EPOCH, -1, "", ())
         ticked = 0
         while self._waiting:
-            self._tick_in_every_way(self._waiting.popleft())
+            here = self._waiting.popleft()
+            if (state := self.states[here]).stand_in >= 0:
+                state.good, state.out = state.stand_in, {state.stand_in}
+                continue
+            self._tick_in_every_way(here)
             ticked += 1
             if len(self.states) >= self.most_states and self._waiting:
                 self.stopped = f"most_states={self.most_states:,}"
@@ -170,9 +174,12 @@ class Walk:
         for had, known in alike:
             if all(mine or not its for its, mine in zip(had, seen, strict=True)):
                 return known
-        new = len(self.states)
+        new, depth = len(self.states), self.states[parent].depth + 1 if parent >= 0 else 0
+        for had, known in alike:
+            less = all(its or not mine for its, mine in zip(had, seen, strict=True))
+            if less and self.states[known].depth == depth:
+                self.states[known].stand_in = new
         alike.append((seen, new))
-        depth = self.states[parent].depth + 1 if parent >= 0 else 0
         self.states.append(State(rollout, router, now, parent, depth, what, told))
         if not rollout.over:
             self._waiting.append(new)
