@@ -3,7 +3,8 @@
 A growing series of plans, each walked whole or until the bound; the last one that is done within a
 minute is the largest that a test should ask for. A tick that can't differ from the one in good
 weather counts as a transition and is not decided again. One pass of arithmetic in plain Python is
-measured in the same run, so that figures of different machines can be compared.
+measured in the same run, so that figures of different machines and of different versions can be
+compared.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from figures import SMOKE, best, table
 
 from progressive import Canary, Limit, Metric, NoWorse, minutes, percent, percents
-from progressive.testing import verify
+from progressive.testing import Report, verify
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="ratio")
@@ -40,6 +41,25 @@ WATCHED: tuple[tuple[str, Canary], ...] = (
 )
 """Each series grows, and ends with the first plan that takes longer than a minute."""
 
+NAMED: tuple[tuple[str, Canary, float | None], ...] = (
+    (
+        "2 weights, 1 check",
+        Canary(weights=percents(10, 100), checks=[Limit(ERRORS, at_most=percent(1))]),
+        640.0,
+    ),
+    (
+        "the README's: 4 weights, 2 checks",
+        Canary(
+            weights=percents(1, 10, 50, 100),
+            checks=[NoWorse(ERRORS), Limit(ERRORS, at_most=percent(1))],
+        ),
+        None,
+    ),
+)
+"""Plans that a reader meets, each with the million dictionary steps that it took at commit 974b845
+(17,523 states); None where it had not ended by then.
+"""
+
 
 def unit_of_work() -> None:
     """A thousand times what no Python program can avoid: a dictionary, a comparison, an
@@ -48,6 +68,13 @@ def unit_of_work() -> None:
     found: dict[int, float] = {}
     for i in range(1_000):
         found[i] = found.get(i - 1, 0.0) + 1.0
+
+
+def found(report: Report) -> str:
+    """What a walk says of the promises."""
+    if report.broken:
+        return f"{len(report.broken)} broken"
+    return "every promise holds" if report.ok else "not whole"
 
 
 def speed() -> None:
@@ -78,6 +105,34 @@ def speed() -> None:
     )
 
 
+def named() -> None:
+    """What the plans of `NAMED` take, beside what they took."""
+    unit = best(lambda: [unit_of_work() for _ in range(20)]) / 20_000
+    rows = []
+    for name, strategy, before in NAMED:
+        began = time.process_time()
+        report = verify(strategy, most_states=100 if SMOKE else 50_000)
+        took = time.process_time() - began
+        steps = took / unit / 1e6
+        rows.append(
+            (
+                name,
+                f"{report.states:,}",
+                f"{report.depth}",
+                f"{took:.1f} s",
+                f"{steps:,.0f} million",
+                "did not end" if before is None else f"{before:,.0f} million",
+                f"{before / steps:.1f}" if before is not None and report.complete else "-",
+                found(report),
+            )
+        )
+    table(
+        "verify(): plans with a name",
+        ("plan", "states", "ticks deep", "CPU time", "dictionary steps", "before", "x", "found"),
+        rows,
+    )
+
+
 def growth() -> None:
     """States and seconds of ever larger plans."""
     unit = best(lambda: [unit_of_work() for _ in range(20)]) / 20_000
@@ -88,13 +143,6 @@ def growth() -> None:
             report = verify(strategy)
             took = time.process_time() - began
             seen = "all" if report.complete else "stopped by the bound"
-            found = (
-                "every promise holds"
-                if report.ok
-                else f"{len(report.broken)} broken"
-                if report.broken
-                else "not whole"
-            )
             rows.append(
                 (
                     name,
@@ -103,7 +151,7 @@ def growth() -> None:
                     seen,
                     f"{took:.1f} s",
                     f"{took / unit / 1e6:,.0f} million",
-                    found,
+                    found(report),
                 )
             )
             if took > MINUTE:
@@ -120,4 +168,5 @@ def growth() -> None:
 
 if __name__ == "__main__":
     speed()
+    named()
     growth()

@@ -229,7 +229,7 @@ def _routing(rollout: Rollout) -> object:
 
 
 def _ticks_until(retry_at: datetime | None, now: datetime) -> int:
-    """Return how many of the soonest ticks come before a write is tried again: none, one or more."""
+    """Return how many of the soonest ticks come before a write is tried again: 0, 1 or more."""
     if retry_at is None or retry_at <= now + SOON:
         return 0
     return 1 if retry_at <= now + 2 * SOON else 2
