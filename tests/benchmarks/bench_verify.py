@@ -45,7 +45,7 @@ NAMED: tuple[tuple[str, Canary, float | None], ...] = (
     (
         "2 weights, 1 check",
         Canary(weights=percents(10, 100), checks=[Limit(ERRORS, at_most=percent(1))]),
-        640.0,
+        600.0,
     ),
     (
         "the README's: 4 weights, 2 checks",

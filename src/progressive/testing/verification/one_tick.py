@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from progressive.analysis.contract import Verdict
 from progressive.engine.decide import Decision, decide
 from progressive.errors import Failure
 from progressive.model.actions import ClosedUntil, Go, HookAnswer, NotYet, Open, Stop
-from progressive.model.measurement import Gauge, Look, Measurement, NoAnswer, NoData
+from progressive.model.measurement import (
+    Gauge,
+    Look,
+    Measurement,
+    Metric,
+    NoAnswer,
+    NoData,
+    Window,
+)
 from progressive.model.replace import evolve
 from progressive.model.router_state import Served
 from progressive.model.traffic import Track, Traffic
@@ -41,6 +50,7 @@ from progressive.rollout.events import (
 from progressive.rollout.notes import PhaseEntered
 from progressive.rollout.state import Rollout
 from progressive.runtime.protocol import Persist, Persisted, Reply, tick_protocol
+from progressive.testing.doubles import EPOCH
 
 from .perturbations import Perturbation, Router
 
@@ -229,13 +239,20 @@ class OneTick:
         ):
             self.router = evolve(self.router, judged=True)
 
-        stable = ANSWERS[verdict]
-        candidate = NoData("nothing") if verdict is Verdict.NO_DATA else stable
-        tracks = tuple(
-            (track, candidate if track is Track.CANDIDATE else stable) for track in command.tracks
-        )
-        reading = "read" if command.metric.counter else None
-        look = Look(
-            metric=command.metric.name, window=command.window, tracks=tracks, reading=reading
-        )
+        look = _answer(command.metric, command.tracks, verdict)
+        look = evolve(look, window=command.window, covered=command.window)
         return Measured(at=self.now, analyses=command.analyses, look=look)
+
+
+@cache
+def _answer(metric: Metric, tracks: tuple[Track, ...], verdict: Verdict) -> Look:
+    """Return a look by which the stubs give a verdict, of some window."""
+    stable = ANSWERS[verdict]
+    candidate = NoData("nothing") if verdict is Verdict.NO_DATA else stable
+    answers = [(track, candidate if track is Track.CANDIDATE else stable) for track in tracks]
+    return Look(
+        metric=metric.name,
+        window=Window(EPOCH, EPOCH),
+        tracks=answers,
+        reading="read" if metric.counter else None,
+    )

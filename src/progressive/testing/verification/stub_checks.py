@@ -21,6 +21,14 @@ __all__ = ["abstract"]
 
 ZERO: Final = timedelta()
 
+STARVED, NOTHING = (
+    Judgement(verdict=Verdict.NO_DATA, why="no data on the candidate", starved=starved)
+    for starved in (True, False)
+)
+SAYS: Final = tuple(
+    Judgement(verdict=verdict, why=f"it says {verdict.value}") for verdict in Verdict
+)
+
 
 @attrs.frozen(kw_only=True)
 class _StubCheck:
@@ -42,12 +50,8 @@ class _StubCheck:
     def judge(self, look: Look, memory: Memory, alpha: float) -> tuple[Judgement, Memory]:
         level = look.of(Track.CANDIDATE)
         if not isinstance(level, Gauge):
-            starved = isinstance(look.of(Track.STABLE), Gauge)
-            return Judgement(
-                verdict=Verdict.NO_DATA, why="no data on the candidate", starved=starved
-            ), None
-        verdict = tuple(Verdict)[int(level.samples[0])]
-        return Judgement(verdict=verdict, why=f"it says {verdict.value}"), None
+            return STARVED if isinstance(look.of(Track.STABLE), Gauge) else NOTHING, None
+        return SAYS[int(level.samples[0])], None
 
 
 def _stub_of(check: Check) -> _StubCheck:
