@@ -23,7 +23,7 @@ from progressive import (
     percents,
     seconds,
 )
-from progressive.model import Counts, Histogram, Moments
+from progressive.model import Counts, Histogram, Moments, Window
 from progressive.model.measurement import Measurement
 from progressive.stats import betting as clumps
 from progressive.stats import decrease as falls

@@ -35,11 +35,11 @@ def credited(
     only goes forward, it is what that has moved; negative only when something is taken back.
     """
     if len(readings) == 1 and readings[0].at <= now:  # one clock that goes forward, as mostly
-        [last] = readings
-        moved = now - last.at
-        before = last.at if moved > patience and not last.several else None
-        new = Reading(at=now, before=before, several=last.several)
-        return max(timedelta(), moved - last.credited), (new,)
+        [known] = readings
+        moved = now - known.at
+        so_far = known.at if moved > patience and not known.several else None
+        new = Reading(at=now, before=so_far, several=known.several)
+        return max(timedelta(), moved - known.credited), (new,)
     if (taken_back := _found_out(readings, now)) is not None:
         return taken_back
     moved = passed = timedelta()
