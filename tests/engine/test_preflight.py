@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import attrs
 import pytest
 from tests.support.rules import rule
@@ -179,3 +181,28 @@ def test_what_does_not_reach_the_candidate_is_named_before_the_start() -> None:
     assert any(said in note for note in notes(own))
     assert not any(said in note for note in notes(own, gateway))
     assert not any("don't reach" in note for note in notes(Metric("unknown", kind="ratio")))
+
+
+@pytest.mark.parametrize(
+    ("planned", "offered", "expected"),
+    [
+        (None, None, None),
+        (None, seconds(2), seconds(2)),
+        (seconds(3), None, seconds(3)),
+        (seconds(3), seconds(2), seconds(3)),
+    ],
+    ids=str,
+)
+def test_how_often_there_are_new_numbers_is_asked_before_the_start_and_kept(
+    planned: timedelta | None, offered: timedelta | None, expected: timedelta | None
+) -> None:
+    """What the plan says counts first."""
+    errors = attrs.evolve(ERRORS, resolution=planned)
+    script = ScriptedMetrics({attrs.evolve(ERRORS, resolution=offered): steady(50)})
+    ports = Ports(
+        router=MemoryRouter(), metrics=[script], store=MemoryStore(), clock=VirtualClock()
+    )
+    start(canary(checks=[Limit(errors, at_most=percent(2))]), RELEASE, id="r", ports=ports)
+    [state] = tick("r", ports).rollout.evidence.series
+
+    assert state.resolution == expected

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import attrs
 import pytest
 from tests.support.fake_prometheus import FakePrometheus, parsed
 from tests.support.rules import rule
@@ -304,6 +305,16 @@ def test_metrics_are_those_that_were_declared_and_no_others() -> None:
         MetricsError, match="Prometheus answers for error-rate, latency; not for queue"
     ):
         feed(provider._measure(RELEASE, QUEUE, BOTH, Window(START, START), None), FakePrometheus())
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"), [(None, seconds(5)), (seconds(20), seconds(20))], ids=str
+)
+def test_there_are_new_numbers_with_each_scrape(own: timedelta | None, expected: timedelta) -> None:
+    metric = attrs.evolve(errors(seconds(30)), resolution=own)
+    provider = Prometheus("http://x", metrics={metric: RATIO}, scrape=seconds(5))
+
+    assert [each.resolution for each in provider.metrics] == [expected]
 
 
 def test_a_server_may_be_given_with_everything_that_http_needs() -> None:
