@@ -2,7 +2,8 @@
 that ports of your own must keep, and doubles of all ports.
 
 Begin with `simulate`: it drives a strategy through a `World` in virtual time and returns the
-`Story`. `explain` estimates which regressions a strategy detects, `verify` walks every state that a
+`Story`. `explain` estimates which regressions a strategy detects, `compare` puts several side by
+side, `verify` walks every state that a
 plan can reach, `replay` judges a recorded rollout again under another strategy. `check_router` and
 its sisters check the laws of the ports.
 """
@@ -39,10 +40,12 @@ from .recording import Call, Recording
 from .replay.replay import notes_from, replay
 from .replay.replayed import Counted, Difference, Ending, Replay
 from .simulation import troubles
+from .simulation.comparing import Compared, Comparison, compare
 from .simulation.curves import Above, After, Bursts, Curve, CurveLike, Daily, Ramp, SimTime
 from .simulation.explain import Detectability, Excluded, Explained, Explanation, explain
 from .simulation.load import Load
 from .simulation.many import Many, Proportion, Quantiles, simulate_many
+from .simulation.mend import Mend
 from .simulation.service import Behaviour, Latency, PersonAction, Users, World
 from .simulation.simulate import simulate
 from .simulation.story import Exposure, Slice, Story
@@ -58,6 +61,8 @@ __all__ = [
     "Broken",
     "Bursts",
     "Call",
+    "Compared",
+    "Comparison",
     "ContractReport",
     "Counted",
     "Crashes",
@@ -83,6 +88,7 @@ __all__ = [
     "MemoryFleet",
     "MemoryRouter",
     "MemoryStore",
+    "Mend",
     "PersonAction",
     "PromiseBroken",
     "Proportion",
@@ -114,6 +120,7 @@ __all__ = [
     "check_metrics",
     "check_router",
     "check_store",
+    "compare",
     "crash_everywhere",
     "explain",
     "notes_from",

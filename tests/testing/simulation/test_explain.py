@@ -4,6 +4,8 @@ name a mend that works.
 
 from __future__ import annotations
 
+import re
+import textwrap
 from datetime import timedelta
 from itertools import pairwise
 from typing import ClassVar
@@ -11,6 +13,7 @@ from typing import ClassVar
 import attrs
 import pytest
 
+import progressive
 from progressive import (
     Action,
     Analysis,
@@ -103,6 +106,89 @@ def test_the_figures_agree_with_simulated_rollouts(explained: Explanation, worse
         users = sorted(story.exposed.users for story in stories)[40]
         assert sum(step.requests for step in explained.steps) == pytest.approx(requests, rel=0.05)
         assert explained.steps[-1].users == pytest.approx(users, rel=0.05)
+
+
+BESIDE = Canary(
+    weights=percents(10, 100),
+    bake=minutes(5),
+    checks=[
+        NoWorse(ERRORS),
+        Limit(LATENCY, quantile=0.99, at_most=ms(400)),
+        Limit(ERRORS, at_most=percent(1)),
+    ],
+)
+
+
+@pytest.fixture(scope="module")
+def beside() -> Explanation:
+    return explain(BESIDE, Load(50), runs=120, regressions=[5.0])
+
+
+@pytest.mark.parametrize("worse", [[ERRORS], [LATENCY], [ERRORS, LATENCY]], ids=["e", "l", "both"])
+def test_each_check_is_told_by_its_own_metric_alone(
+    beside: Explanation, worse: list[Metric]
+) -> None:
+    """A version of which one metric is worse is stopped as often as that metric's column says, and
+    one of which all are as often as the row of any check says.
+    """
+    step = beside.step("bake-10")
+    told = {
+        1: lambda: step.sight("latency-p99" if LATENCY in worse else "error-rate-no-worse"),
+        2: lambda: step.together,
+    }[len(worse)]()
+    stories = [
+        simulate(BESIDE, Load(50).world(worse, times=5.0), seed=f"whole/{seed}")
+        for seed in range(60)
+    ]
+    stopped = sum(story.rolled_back and story.highest == percent(10) for story in stories)
+
+    assert told is not None
+    assert overlap(told.chance(5.0), Proportion(stopped, len(stories)))
+
+
+def test_a_check_beside_it_on_another_metric_takes_nothing_from_a_check() -> None:
+    """One that asks for no part of alpha."""
+    alone = attrs.evolve(BESIDE, checks=[BESIDE.checks[0], BESIDE.checks[2]])
+    fast = Limit(LATENCY, quantile=0.99, plain=True, at_most=ms(400), min_sample=30)
+    both = attrs.evolve(BESIDE, checks=[*alone.checks, fast])
+    found = [explain(each, Load(50), runs=120, regressions=[5.0, 10.0]) for each in (alone, both)]
+
+    for worse in (5.0, 10.0):
+        one, other = (
+            each.step("bake-10").sight("error-rate-no-worse").chance(worse) for each in found
+        )
+        assert overlap(one, other), (worse, str(one), str(other))
+
+
+def test_any_check_stops_what_one_of_them_stops(beside: Explanation) -> None:
+    for step in beside.steps:
+        assert step.together is not None
+        for worse, often in step.together.caught:
+            best = max((sight.chance(worse) for sight in step.sights), key=lambda each: each.share)
+            assert often.high >= best.share
+    first = next(step for step in beside.steps if step.sights)
+    assert first.together is not None
+    assert first.together.here == first.together.caught
+    assert str(beside).count(" any check ") == 2
+
+
+def test_any_check_has_no_row_where_there_is_one_check_and_no_value_where_none_stops() -> None:
+    check = Limit(ERRORS, at_most=percent(1))
+    one = Canary(weights=percents(50, 100), bake=minutes(2), checks=[check])
+    none = attrs.evolve(one, checks=[attrs.evolve(check, observe=True)], unguarded="an example")
+
+    assert "any check" not in str(explain(one, Load(50), runs=4, regressions=[10]))
+    assert explain(none, Load(50), runs=4, regressions=[10]).steps[1].together is None
+
+
+def test_each_regression_that_is_asked_for_has_a_column_if_they_are_few() -> None:
+    def columns(*asked: float) -> str:
+        return str(explain(POLICY, Load(50), runs=1, regressions=asked)).splitlines()[3]
+
+    assert columns(10).split()[-1] == "x10"
+    assert columns(1.5, 4, 10).split()[-3:] == ["x1.5", "x4", "x10"]
+    assert columns(2, 3, 4, 5, 20).split()[-3:] == ["x2", "x5", "x20"]
+    assert columns(30, 40, 50, 60).split()[-3:] == ["x30", "x40", "x50"]
 
 
 def test_latency_and_baskets_agree_too() -> None:
@@ -206,6 +292,19 @@ def test_nobody_with_the_header_is_told_as_a_step_that_never_ends() -> None:
 
     assert found.promoted.count == 0
     assert found.step("bake-0").requests == 0
+
+
+def test_it_tells_what_is_known_so_far() -> None:
+    """Ever more rollouts, and in the end what it returns."""
+    told: list[Explanation] = []
+    whole = explain(POLICY, Load(40), runs=23, regressions=[10.0], progress=told.append)
+
+    assert [each.promoted.runs for each in [*told, whole]] == [5, 10, 20, 23]
+    assert all(str(each).startswith("canary at 40 rps: ") for each in told)
+    assert whole == explain(POLICY, Load(40), runs=23, regressions=[10.0])
+    assert told[-1] == attrs.evolve(
+        explain(POLICY, Load(40), runs=20, regressions=[10.0]), warnings=told[-1].warnings
+    )
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
@@ -335,9 +434,9 @@ def test_it_says_when_a_step_takes_longer_than_it_says() -> None:
     policy = Canary(
         weights=percents(1, 100),
         bake=minutes(5),
-        checks=[Limit(ERRORS, at_most=percent(2), min_sample=600)],
+        checks=[Limit(ERRORS, at_most=percent(2), min_sample=590)],
     )
-    found = explain(policy, Load(50), runs=10, regressions=[50.0])
+    found = explain(policy, Load(50), runs=40, regressions=[50.0])
 
     assert any(
         w.startswith(
@@ -368,6 +467,66 @@ def test_it_says_when_a_step_would_never_end() -> None:
     assert "bake-100" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("checks", "rps", "first"),
+    [
+        pytest.param(
+            [Limit(ERRORS, at_most=percent(2), min_sample=590)],
+            50,
+            r"bake-1: takes (19 min 30 s|20 min), .*; it needs 590 requests \(min_sample\), "
+            r"which take \S+ min.*, and has 1[45]\d in 5 min; give it more",
+            id="min_sample",
+        ),
+        pytest.param(
+            [Limit(ERRORS, at_most=percent(2))],
+            0.5,
+            r"bake-1: after 1 h 5 min, its deadline, .*; it needs 43 requests to exclude 10 %, "
+            r"which take 2 h .*, and has 2\d in 1 h 5 min; give it more",
+            id="excludes",
+        ),
+        pytest.param(
+            [NoWorse(ERRORS, accept=2.0), Limit(ERRORS, at_most=percent(5))],
+            20,
+            r"bake-1: after 1 h 5 min, its deadline, 100 % .*; it has 7\d\d requests: "
+            r"not yet proven that it is not 2 times as bad; about .* more requests would",
+            id="accept",
+        ),
+        pytest.param(
+            [Limit(ERRORS, at_most=percent(2), plain=True)],
+            0.1,
+            r"bake-1: after 1 h 5 min, its deadline, .* and has [2-5] in 1 h 5 min; give it more",
+            id="starved",
+        ),
+    ],
+)
+def test_what_holds_a_healthy_version_up_is_said_first_with_what_it_needs_and_has(
+    checks: list[Limit | NoWorse], rps: float, first: str
+) -> None:
+    policy = Canary(weights=percents(1, 100), bake=minutes(5), checks=checks)
+    found = explain(policy, Load(rps), runs=30, regressions=[10.0])
+
+    assert re.match(first, found.warnings[0]), found.warnings[0]
+
+
+def test_what_gives_up_without_a_verdict_is_said_with_the_step_and_what_it_needs_and_has() -> None:
+    found = explain(
+        Canary(
+            weights=percents(1, 100),
+            bake=minutes(5),
+            checks=[Limit(ERRORS, at_most=percent(2), plain=True)],
+        ),
+        Load(0.1),
+        runs=30,
+        regressions=[10.0],
+    )
+
+    assert re.match(
+        r"checks/error-rate: stops \d+ % of healthy versions without a verdict: at bake-1, which "
+        r"has \d requests, and needs 150 requests \(min_sample\): no data on the candidate",
+        found.warnings[1],
+    )
+
+
 def test_it_says_when_even_a_large_regression_gets_through() -> None:
     policy = Canary(
         weights=percents(10, 100), bake=minutes(2), checks=[Limit(BASKET, at_least=1.0)]
@@ -379,7 +538,13 @@ def test_it_says_when_even_a_large_regression_gets_through() -> None:
 
 
 def test_it_says_when_healthy_versions_are_taken_back() -> None:
-    tight = Limit(ERRORS, plain=True, at_most=percent(0.1), min_sample=100)
+    tight = Limit(
+        ERRORS,
+        plain=True,
+        at_most=percent(0.1),
+        min_sample=100,
+        tolerance=Tolerance(in_a_row=1),
+    )
     found = explain(
         Canary(weights=percents(10, 100), bake=minutes(5), checks=[tight]),
         Load(50),
@@ -779,6 +944,10 @@ def test_a_check_of_one_s_own_that_raises_is_an_error_here_too() -> None:
         ),
         (lambda: explain(POLICY, Load(5), regressions=2), r"explain\(regressions=\): 2 names none"),  # type: ignore[arg-type]
         (
+            lambda: explain(POLICY, Load(5), find=0.5),
+            r"explain\(find=\): 0.5 is not worse than usual",
+        ),
+        (
             lambda: explain(POLICY, Load(5), runs=0),
             r"explain\(runs=\): 0 must be a whole number, 1 or more",
         ),
@@ -873,3 +1042,121 @@ def test_a_plain_bound_excludes_nothing_and_says_nothing() -> None:
 
     assert found.excluded == ()
     assert "it excludes" not in str(found)
+
+
+# --------------------------------------------------------------------------------- a mend, as asked
+
+
+def pasted(strategy: Strategy, code: str) -> object:
+    """What the code of a mend makes of a strategy."""
+    return eval(code, {**vars(progressive), "attrs": attrs, "strategy": strategy})
+
+
+SELDOM = Canary(
+    weights=percents(1, 10, 100),
+    bake=minutes(5),
+    checks=[NoWorse(ERRORS), Limit(ERRORS, plain=True, at_most=percent(5), min_sample=5)],
+)
+"""At 2 requests a second neither a longer bake nor a larger share helps alone."""
+
+
+@pytest.fixture(scope="module")
+def mended() -> Explanation:
+    return explain(SELDOM, Load(2), regressions=[10.0], find=10, runs=60)
+
+
+def test_a_mend_is_code_to_paste_with_its_chance(mended: Explanation) -> None:
+    mend = mended.mend
+
+    assert mend is not None
+    assert mend.before.share < 0.3
+    assert mend.chance.share >= 0.9
+    assert mend.promoted.share >= 0.9
+    assert mend.load == Load(2)
+    assert pasted(SELDOM, mend.code) == mend.strategy
+    assert set(re.findall(r"^    (\w+)=", mend.code, re.MULTILINE)) > {"weights"}  # and more
+    assert textwrap.indent(mend.code, "    ") in str(mended)
+    assert f"finds it {mend.chance}" in str(mended)
+
+
+def test_a_mend_holds_in_whole_rollouts(mended: Explanation) -> None:
+    """With other seeds, in the engine."""
+    mend = mended.mend
+    assert mend is not None
+    bad, good = (Load(2).world([ERRORS], times=worse) for worse in (10.0, 1.0))
+    stories = [simulate(mend.strategy, bad, seed=f"whole/{seed}") for seed in range(60)]
+    caught = sum(story.rolled_back and story.highest < percent(100) for story in stories)
+    took = [simulate(mend.strategy, good, seed=seed).duration for seed in range(9)]
+
+    assert overlap(Proportion(caught, 60), mend.chance)
+    assert mend.usual is not None
+    assert abs(sorted(took)[4] - mend.usual) < mend.usual / 4
+
+
+def test_where_neither_helps_alone_both_are_tried_together(mended: Explanation) -> None:
+    [blind] = [warning for warning in mended.warnings if "is seen with" in warning]
+    [longer, larger] = re.findall(
+        r"; bake (.*) min and start at (.*) %, both together$", blind.replace("1 h ", "60 + ")
+    )[0]
+    bake = minutes(sum(float(part) for part in longer.split(" + ")))
+    both = attrs.evolve(SELDOM, bake=bake, weights=percents(float(larger), 100))
+
+    step = explain(both, Load(2), regressions=[10.0], runs=150).steps[1]
+    assert step.sight("error-rate-no-worse").chance(10.0).high > 0.85
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        BlueGreen(bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(2))]),
+        Revert(bake=minutes(3), checks=[Limit(ERRORS, at_most=percent(2))]),
+        Canary(weights=percents(100), checks=[Limit(ERRORS, at_most=percent(2))]),
+        Canary(
+            steps=[
+                SetWeight(percent(20)),
+                Bake(minutes(9)),
+                SetWeight(percent(100)),
+                Bake(minutes(3)),
+            ],
+            checks=[Limit(ERRORS, at_most=percent(2))],
+        ),
+    ],
+    ids=["blue-green", "revert", "one step", "steps"],
+)
+def test_what_is_given_at_once_or_step_by_step_is_mended_by_its_checks(strategy: Strategy) -> None:
+    mend = explain(strategy, Load(50), regressions=[10], find=10, runs=40).mend
+
+    assert mend is not None
+    assert "checks=" in mend.code and "weights=" not in mend.code
+    assert mend.chance.share >= 0.9
+    assert pasted(strategy, mend.code) == mend.strategy
+
+
+def test_what_is_found_as_it_is_needs_no_mend() -> None:
+    found = explain(BESIDE, Load(200), regressions=[20], find=20, runs=20)
+
+    assert found.mend is not None
+    assert (found.mend.code, found.mend.strategy) == ("strategy", BESIDE)
+    assert str(found).endswith("20 times as bad is found as it is: 100.0 % (83.9 % to 100.0 %)")
+
+
+def test_a_mend_that_takes_more_load_says_so() -> None:
+    policy = Canary(
+        steps=[SetWeight(percent(10)), Bake(minutes(3)), SetWeight(percent(100)), Bake(minutes(3))],
+        checks=[NoWorse(ERRORS, exact=True), Limit(LATENCY, quantile=0.99, at_most=ms(400))],
+    )
+    mend = explain(policy, Load(10), regressions=[10], find=10, runs=20).mend
+
+    assert mend is not None
+    assert mend.busier > 1
+    assert mend.load == Load(10 * mend.busier)
+    assert f"with {mend.busier:g} times the load" in str(mend)
+
+
+def test_what_no_check_can_find_is_told() -> None:
+    lax = Limit(LATENCY, quantile=0.5, at_most=seconds(10))
+    policy = Canary(weights=percents(10, 100), bake=minutes(2), checks=[lax])
+    found = explain(policy, Load(50), regressions=[2], find=2, runs=4)
+
+    assert found.mend is None
+    assert found.warnings[-1].startswith("find=2: no other weights, longer bakes, stricter checks")

@@ -13,11 +13,13 @@ from progressive.analysis.contract import metrics_of
 from progressive.analysis.split import missed_after
 from progressive.model.measurement import Bad, Kind, Metric, Side
 from progressive.model.traffic import Track, Traffic
-from progressive.model.units import Percent, format_duration, percent
+from progressive.model.units import MILLION, Percent, format_duration, percent
 
-from .curves import SimTime, at
-from .lookout import Stay, watch
+from .held_up import held_up
+from .lookout import watch
 from .power import Power
+from .variants import level
+from .watched import Stay
 
 __all__ = ["advice"]
 
@@ -32,9 +34,6 @@ every later one exposes more users.
 TRIES: Final = 60
 """Rollouts to try a hint: enough to tell 90 % from 75 %."""
 
-OFTEN: Final = 0.05
-"""A step that stops more healthy versions than this is worth a warning."""
-
 FALSE_ALARMS: Final = 0.02
 """A plan that certainly stops more healthy versions than this is worth a warning."""
 
@@ -45,15 +44,16 @@ LONGEST: Final = timedelta(hours=24)
 """Nor is one that would be longer than this."""
 
 
-def advice(power: Power) -> Iterator[str]:
-    """Yield every warning, by subject, and by step within a subject."""
+def advice(power: Power, *, hints: bool = True) -> Iterator[str]:
+    """Yield every warning, by subject, and by step within a subject: first what stops a healthy
+    version, then what lets a worse one through. Without ``hints`` nothing is tried.
+    """
     yield from _preflight(power)
-    yield from _blind_spots(power)
-    yield from _own_side(power)
-    yield from _slow_steps(power)
-    yield from _undecided(power)
-    yield from _gets_through(power)
+    yield from held_up(power)
     yield from _alarms(power)
+    yield from _blind_spots(power, hints)
+    yield from _own_side(power)
+    yield from _gets_through(power)
 
 
 def _preflight(power: Power) -> Iterator[str]:
@@ -72,25 +72,24 @@ def _worth(power: Power) -> float:
     return min((times for times in power.times if times >= WORTH), default=power.times[-1])
 
 
-def _blind_spots(power: Power) -> Iterator[str]:
+def _blind_spots(power: Power, hints: bool) -> Iterator[str]:
     times = _worth(power)
     for metric in power.plan.metrics:
         checks = _deciding_on(power, metric)
         step = _first_judged(power, checks)
         if step is None:
             continue
-        if not _level(power, metric, 1.0):
+        if not level(power.load, metric, 1.0):
             yield (
                 f"{metric.name}: is 0 as usual, of which no multiple is worse; say what is "
                 "usual, Load(..., usual=Behaviour(...))"
             )
             continue
-        seen = max(power.caught(c, step, times).share for c in checks)
+        seen = power.seen(metric, checks, step, times).share
         if seen < SEEN:
             seen_with = f"{_regression(power, metric, times)} is seen with {_percent(seen)}"
-            yield (
-                f"{_exposure(power, step)}: {seen_with}{_hints(power, step, metric, times, checks)}"
-            )
+            hint = _hints(power, step, metric, times, checks) if hints else ""
+            yield f"{_exposure(power, step)}: {seen_with}{hint}"
 
 
 def _own_side(power: Power) -> Iterator[str]:
@@ -167,32 +166,18 @@ def _rate(power: Power, step: int) -> float:
 def _regression(power: Power, metric: Metric, times: float) -> str:
     if metric.kind is Kind.LATENCY:
         return f"{metric.name} {times:g} times as slow"
-    usual, worse = (_level(power, metric, by) for by in (1.0, times))
+    usual, worse = (level(power.load, metric, by) for by in (1.0, times))
     unit = f" {metric.unit}" if metric.unit else ""
     if metric.kind is Kind.RATIO:
-        unit = " %"
+        usual, worse, unit = 100 * usual, 100 * worse, " %"
     way = "falling" if metric.bad is Bad.DOWN else "rising"
     return f"{metric.name} {way} from {usual:.3g}{unit} to {worse:.3g}{unit}"
 
 
-def _level(power: Power, metric: Metric, times: float) -> float:
-    world = power.load.world([metric], times=times)
-    moment = SimTime(age=timedelta(), clock=world.start, load=power.load.at_start, share=0.0)
-    behaviour = world.candidate
-    match metric.kind:
-        case Kind.RATIO:
-            rate = behaviour.ratio(metric.name)
-            return 100 * min(1.0, at(behaviour.errors if rate is None else rate, moment))
-        case Kind.VALUE:
-            return at(dict(behaviour.levels)[metric.name], moment)
-        case Kind.LATENCY:
-            return at(behaviour.latency.slower, moment)
-        case _:
-            return at(behaviour.value, moment)
-
-
 def _hints(power: Power, step: int, metric: Metric, times: float, checks: list[int]) -> str:
-    """Advise a longer bake or a larger share, each as small as possible, where one helps."""
+    """Advise a longer bake or a larger share, each as small as possible, where one helps; or both,
+    where neither does alone.
+    """
     if not power.requests(step):
         return "; it takes requests to see anything"
     longer = _bake(power, step, metric, times, checks)
@@ -202,9 +187,24 @@ def _hints(power: Power, step: int, metric: Metric, times: float, checks: list[i
         hints.append(f"bake {format_duration(longer)}")
     if larger is not None:
         hints.append(f"start at {larger}")
-    if not hints:
-        return "; neither a longer bake nor a larger share helps: it takes another check"
-    return f"; {' or '.join(hints)}"
+    if hints:
+        return f"; {' or '.join(hints)}"
+    most = _half(power, step)
+    if most is not None:
+        longer = _bake(power, step, metric, times, checks, most)
+        if longer is not None:
+            return f"; bake {format_duration(longer)} and start at {most}, both together"
+    return (
+        "; neither a longer bake nor a larger share helps: it takes another check, or a stricter "
+        f"one (try find={times:g})"
+    )
+
+
+def _half(power: Power, step: int) -> Percent | None:
+    """Return half of the traffic, beside the baseline's; None where the candidate has more."""
+    traffic = power.plan.traffics[step]
+    most = Percent(MILLION // 2 - traffic.baseline.ppm)
+    return most if not traffic.matches and traffic.candidate < most else None
 
 
 def _caught_within(
@@ -252,12 +252,19 @@ def _caught_within(
 
 
 def _bake(
-    power: Power, step: int, metric: Metric, times: float, checks: list[int]
+    power: Power,
+    step: int,
+    metric: Metric,
+    times: float,
+    checks: list[int],
+    share: Percent | None = None,
 ) -> timedelta | None:
-    """Return the shortest bake in whole minutes that detects the regression; None if none does."""
-    caught_after = _caught_within(
-        power, step, metric, times, checks, min(LONGER * power.usual(step), LONGEST)
-    )
+    """Return the shortest bake in whole minutes that detects the regression; None if none does.
+
+    ``share`` replaces the candidate's weight in this step.
+    """
+    longest = min(LONGER * power.usual(step), LONGEST)
+    caught_after = _caught_within(power, step, metric, times, checks, longest, share)
     needed = math.ceil(SEEN * TRIES)
     if len(caught_after) < needed:
         return None
@@ -303,49 +310,14 @@ def _share(
 # ----------------------------------------------------------------------------------------- the rest
 
 
-def _slow_steps(power: Power) -> Iterator[str]:
-    for i, step in enumerate(power.plan.steps):
-        stuck, usual = power.stuck(i), power.usual(i)
-        names = ", ".join(power.plan.keys[c] for c in power.waited_for(i))
-        if stuck.share > OFTEN:
-            own = step.deadline is not None and usual >= step.deadline.within
-            ends = (
-                f"after {format_duration(usual)}, its deadline,"
-                if own
-                else "when the whole's deadline of "
-                f"{format_duration(power.plan.deadline.within)} has come,"
-            )
-            yield (
-                f"{step.id}: {ends} {_percent(stuck.share)} of healthy versions still wait for "
-                f"{names or 'it to end'}"
-            )
-        elif names and step.span and usual > 1.25 * step.span:
-            hint = "give it more traffic, or let it ask for less (min_sample=, accept=)"
-            yield (
-                f"{step.id}: takes {format_duration(usual)}, not "
-                f"{format_duration(step.span)}, for the samples that "
-                f"{names} needs; {hint}"
-            )
-
-
-def _undecided(power: Power) -> Iterator[str]:
-    for c in power.deciding():
-        often, why = power.impatient(c)
-        if often.share > OFTEN:
-            yield (
-                f"{power.plan.keys[c]}: stops {_percent(often.share)} of healthy versions "
-                f"without a verdict: {why}"
-            )
-
-
 def _gets_through(power: Power) -> Iterator[str]:
     """Warn about metrics of which not even a large regression is stopped, by a check or a
     deadline.
     """
     times = power.times[-1]
     for metric in power.plan.metrics:
-        through = power.unseen(_deciding_on(power, metric), times)
-        if through.share > 1 - SEEN and _level(power, metric, 1.0):
+        through = power.unseen(metric, _deciding_on(power, metric), times)
+        if through.share > 1 - SEEN and level(power.load, metric, 1.0):
             yield (
                 f"{_regression(power, metric, times)} gets to 100 % with {_percent(through.share)}"
             )

@@ -85,8 +85,8 @@ def is_number(instance: object, attribute: attrs.Attribute[Any], value: object) 
     )
 
 
-def at(value: Any, moment: SimTime) -> float:
-    """Return the value of a number or a curve at this moment."""
+def at(value: Any, moment: SimTime | None) -> float:
+    """Return the value of a number or a curve at this moment, which a number does not need."""
     result: float = value if isinstance(value, float) else value(moment)
     return result
 

@@ -9,7 +9,7 @@ simulation; `simulate_many` in the same world agrees.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
 from textwrap import wrap
@@ -26,6 +26,7 @@ from progressive.strategies.describe import describe
 from .advice import advice
 from .load import Load
 from .many import Proportion
+from .mend import Mend, mend
 from .power import Power, power_of
 from .service import met
 
@@ -34,15 +35,25 @@ __all__ = ["Detectability", "Excluded", "Explained", "Explanation", "explain"]
 REGRESSIONS = (2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 """Times worse than usual: close enough together for linear interpolation between them."""
 
+SHOWN = (2.0, 5.0, 20.0)
+"""The regressions that have a column where many were asked for."""
+
+COLUMNS = 3
+"""The most regressions that have one without being among those."""
+
+ANY = "any check"
+"""The name of all checks that stop something, together."""
+
 WIDTH = 92
 """Characters in a line of a warning: what a page and a log show without scrolling."""
 
 
 @attrs.frozen(kw_only=True)
 class Detectability:
-    """The regressions that one check detects by the end of one step. They begin with the
-    candidate's first request.
+    """The regressions that one check detects by the end of one step, of its own metric and nothing
+    else; or any check, of all metrics together. They begin with the candidate's first request.
 
+    * ``check``: its name as in the notes, ``analysis/check``; `ANY` for all of them.
     * ``caught``: pairs of how many times worse, and how often the check has failed by then, which
       holds the rollout or rolls it back.
     * ``here``: the same for failing in this very step, of the runs in which it had not before.
@@ -116,7 +127,9 @@ class Explained:
     * ``requests``: those of a healthy candidate in this step.
     * ``users``: distinct ones who have met a healthy candidate by its end.
     * ``stuck``: how often a healthy version does not get past it.
-    * ``sights``: what each check detects in it.
+    * ``sights``: what each check detects in it, of its own metric alone.
+    * ``together``: how often any check stops a version of which all metrics are worse at once; None
+      if no check of the plan stops anything.
     """
 
     step: str
@@ -128,6 +141,7 @@ class Explained:
     users: int
     stuck: Proportion
     sights: tuple[Detectability, ...]
+    together: Detectability | None = None
 
     def sight(self, check: str) -> Detectability:
         """Return what one check detects in this step.
@@ -160,6 +174,8 @@ class Explanation:
     * ``promoted``: how often a healthy version is promoted.
     * ``usual``: how long that takes, without the preflight; None if it never is.
     * ``excluded``: what its tested bounds exclude, and how long that takes.
+    * ``mend``: the change with which it sees what ``find=`` asked for; None if nothing was asked
+      for, or nothing that was tried sees it.
     """
 
     strategy: str
@@ -170,6 +186,7 @@ class Explanation:
     usual: timedelta | None
     warnings: tuple[str, ...]
     excluded: tuple[Excluded, ...] = ()
+    mend: Mend | None = None
 
     def step(self, name: str) -> Explained:
         """Return one step by its name. Raises `StrategyError` if there is none of that name."""
@@ -189,14 +206,19 @@ class Explanation:
         }
 
     def _named(self, sight: Detectability) -> str:
-        return f"{self._names[sight.check]}{' (observes)' if sight.observes else ''}"
+        name = self._names.get(sight.check, sight.check)
+        return f"{name}{' (observes)' if sight.observes else ''}"
 
     @cached_property
     def _times(self) -> tuple[float, ...]:
+        """The regressions that have a column: all that were asked for, if they are few."""
         known = [
             times for each in self.steps for sight in each.sights[:1] for times, _ in sight.caught
         ]
-        return tuple(times for times in (2.0, 5.0, 20.0) if times in known)
+        asked = tuple(times for times in dict.fromkeys(known) if times != 1.0)
+        if len(asked) <= COLUMNS:
+            return asked
+        return tuple(times for times in SHOWN if times in asked) or asked[:COLUMNS]
 
     def __str__(self) -> str:
         took = "" if self.usual is None else f", in {format_duration(self.usual)}"
@@ -222,15 +244,17 @@ class Explanation:
         for each in self.steps:
             if each.usual:
                 rows += self._rows(each)
-        lines = _aligned(rows)
+        lines = aligned(rows)
         if self.excluded:
-            lines += ["", *_aligned(self._excluded_rows())]
+            lines += ["", *aligned(self._excluded_rows())]
         warnings = [
             line
             for warning in self.warnings
             for line in wrap(warning, WIDTH, initial_indent="! ", subsequent_indent="  ")
         ]
-        return "\n".join([head, alarm, "", *lines, *(["", *warnings] if warnings else [])])
+        mended = ["", str(self.mend)] if self.mend is not None else []
+        warned = ["", *warnings] if warnings else []
+        return "\n".join([head, alarm, "", *lines, *warned, *mended])
 
     def _excluded_rows(self) -> list[tuple[str, ...]]:
         """The table of what is excluded; a row for each bound, a column for each step."""
@@ -261,7 +285,10 @@ class Explanation:
             f"{each.requests:,}",
             f"{each.users:,}",
         )
-        for sight in each.sights or (None,):
+        sights = [*each.sights]
+        if each.together is not None and len(self._names) > 1:
+            sights.append(each.together)
+        for sight in sights or (None,):
             if sight is None:
                 seen: tuple[str, ...] = ("-", "", *("" for _ in self._times))
             elif sight.dormant:
@@ -282,7 +309,7 @@ class Explanation:
     __repr__ = __str__
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return rows of cells as lines with columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
@@ -296,20 +323,30 @@ def explain(
     load: Load,
     *,
     regressions: Sequence[float] = REGRESSIONS,
+    find: float | None = None,
     runs: int = 200,
     seed: object = 0,
+    progress: Callable[[Explanation], None] | None = None,
 ) -> Explanation:
     """Explain which regressions ``strategy`` detects at ``load``, and what it costs.
 
-    It takes some seconds for a plan of an hour. The router obeys, persons answer at once, hooks
+    It takes some ten seconds for a plan of an hour. The router obeys, persons answer at once, hooks
     answer `Go`.
 
-    * ``regressions``: times worse than usual, each above 1. Each makes the metric of every check
-      that much worse (errors more often, requests slower, baskets smaller) from the candidate's
-      first request.
+    * ``regressions``: times worse than usual, each above 1. Each makes one metric that much worse
+      (errors more often, requests slower, baskets smaller) from the candidate's first request: for
+      each check its own, and nothing else. All metrics at once are told apart, as what any check
+      stops.
+    * ``find``: a regression that shall be seen with 90 % before the candidate has all traffic, in
+      times worse than usual. Longer bakes, other weights and stricter checks are tried, each and
+      together, and if need be more load; the cheapest that sees it, in time and in requests
+      exposed, is `Explanation.mend`: code to paste, with its chance as measured. It takes about a
+      minute.
     * ``runs``: simulated for each of them; 200 give a chance of 90 % to within 4 points, four times
       as many to within 2.
     * ``seed``: the same one gives the same figures.
+    * ``progress``: called with what is known so far, after about a second and whenever twice as
+      many rollouts have been watched; the intervals say how much that is. No hints were tried yet.
 
     Raises `StrategyError` if the load lacks a metric of the strategy.
     """
@@ -318,33 +355,49 @@ def explain(
             f"explain(regressions=): {regressions!r} names none; use a list of numbers "
             "above 1, such as [2, 5, 20]"
         )
-    wrong = [
-        times
-        for times in regressions
-        if isinstance(times, bool)
-        or not isinstance(times, int | float)
-        or not 1 < times < float("inf")
-    ]
-    if wrong:
-        raise StrategyError(
-            f"explain(regressions=): {wrong[0]!r} is not worse than usual; use numbers "
-            "above 1, such as 2"
-        )
+    for times in regressions:
+        require_worse("explain(regressions=)", times)
+    if find is not None:
+        require_worse("explain(find=)", find)
     fields.whole(runs, "explain(runs=)", least=1)
     plan = strategy.plan
     load.world().measures(plan.metrics)
-    power = power_of(
-        plan, load, (1.0, *sorted({float(times) for times in regressions})), runs, seed
-    )
+    worse = tuple(sorted({float(times) for times in regressions}))
+    for power in power_of(plan, load, worse, runs, seed):
+        if progress is not None and len(power.healthy) < runs:
+            progress(_explanation(power, advice(power, hints=False)))
+    mended = None if find is None else mend(strategy, load, float(find), runs, seed)
+    nothing = [_nothing_finds(find)] if find is not None and mended is None else []
+    return attrs.evolve(_explanation(power, [*advice(power), *nothing]), mend=mended)
+
+
+def _explanation(power: Power, warnings: Iterable[str]) -> Explanation:
     return Explanation(
-        strategy=plan.strategy,
-        load=load,
+        strategy=power.plan.strategy,
+        load=power.load,
         steps=tuple(_explained(power)),
         false_alarm=power.alarms,
         promoted=power.through,
         usual=power.whole,
-        warnings=tuple(advice(power)),
+        warnings=tuple(warnings),
         excluded=tuple(_excluded(power)),
+    )
+
+
+def require_worse(where: str, times: object) -> None:
+    """Raise `StrategyError` unless a regression is worse than usual."""
+    number = isinstance(times, int | float) and not isinstance(times, bool)
+    if not number or not 1 < times < float("inf"):  # type: ignore[operator]
+        raise StrategyError(
+            f"{where}: {times!r} is not worse than usual; use numbers above 1, such as 2"
+        )
+
+
+def _nothing_finds(times: float) -> str:
+    return (
+        f"find={times:g}: no other weights, longer bakes, stricter checks or ten times the load, "
+        "each or together, find it with 90 % before the candidate has all traffic; it takes "
+        "another metric, or a check on one"
     )
 
 
@@ -378,6 +431,7 @@ def _explained(power: Power) -> Iterator[Explained]:
             users=users,
             stuck=power.stuck(i),
             sights=tuple(_sights(power, i, step.judged, step.dormant)),
+            together=_together(power, i) if power.deciding() else None,
         )
 
 
@@ -398,6 +452,14 @@ def _users(power: Power) -> Iterator[int]:
             carrying = met(carrying, matched, users.carrying(part.matched))
         others = met(others, requests - matched, users.group(part.weight, part.matched))
         yield min(users.count, round(carrying + others))
+
+
+def _together(power: Power, step: int) -> Detectability:
+    return Detectability(
+        check=ANY,
+        caught=tuple((times, power.together(step, times)) for times in power.times),
+        here=tuple((times, power.together_here(step, times)) for times in power.times),
+    )
 
 
 def _sights(

@@ -7,91 +7,31 @@ compares them), so figures that need thousands of rollouts come from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import attrs
 
-from progressive.analysis.check_state import (
-    CheckState,
-    action_for,
-    is_outstanding,
-    reset_for_new_traffic,
-    update,
-)
+from progressive.analysis.check_state import CheckState, action_for, is_outstanding, update
 from progressive.engine.measuring import judgement_of
 from progressive.model.actions import Action, Go
-from progressive.model.measurement import Gauge, Kind, Look, Measurement, Window
+from progressive.model.measurement import Look, Metric
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION
 from progressive.plan.plan import Plan, PlannedCheck, Series
 from progressive.plan.step import Approved, Done, Situation, Wait
+from progressive.steps.standard import Bake, Pause
 
-from .curves import SimTime, at, load_at
-from .dice import Dice
-from .running import drawn, failures
+from .looks import Asked, Looks, Place, Scene, State, moment_of, scenes
 from .service import World
+from .watched import Ending, Passage, Stay, Until, Watched
 
-__all__ = ["Ending", "Passage", "Stay", "Watched", "watch"]
+__all__ = ["Lookout", "Parted", "watch"]
 
 ZERO = timedelta()
 MANY = 1 << 30
 """The passes of an analysis all of whose checks have ended: more than any step waits for."""
-
-
-@attrs.frozen
-class Ending:
-    """How one check ended a rollout, or would have.
-
-    * ``step``: the index of the step.
-    * ``after``: counted from the beginning of that step.
-    * ``failed``: False if it exhausted its budget without a verdict (no data, inconclusive).
-    """
-
-    step: int
-    after: timedelta
-    failed: bool
-    why: str
-
-
-@attrs.frozen
-class Passage:
-    """One step that was passed.
-
-    * ``took``: its length.
-    * ``requests``: those of the candidate in it.
-    * ``waited_for``: the indices of the checks that were waited for after the step's own time.
-    """
-
-    took: timedelta
-    requests: int
-    waited_for: frozenset[int]
-
-
-@attrs.frozen
-class Watched:
-    """One rollout that was watched.
-
-    * ``endings``: by the index of the check in the plan; checks that ended nothing have none.
-    * ``passages``: of the steps, in order.
-    * ``stuck``: the index of the step that was not passed in its time; None if all were.
-    """
-
-    endings: dict[int, Ending]
-    passages: tuple[Passage, ...]
-    stuck: int | None
-
-
-@attrs.frozen
-class Stay:
-    """The order to stay in one step until one of ``checks`` has ended the rollout, and end there.
-
-    It stays for ``within`` at most; no other check judges.
-    """
-
-    step: int
-    within: timedelta
-    checks: frozenset[int]
 
 
 def watch(
@@ -107,28 +47,53 @@ def watch(
     A check that ends it is left out from there on, and the others go on: so each is known by
     itself. ``traffics`` replaces the plan's, step by step.
     """
-    return _Lookout(
-        plan, world, seed, plan.traffics if traffics is None else tuple(traffics), stay
-    ).run()
+    [scene] = scenes(plan, [world])
+    return Lookout(scene, Looks(plan, seed), traffics=traffics, stay=stay).run()
 
 
-class _Lookout:
+@attrs.frozen
+class Turn:
+    """How a series is looked at in a step: how late, on which tracks, and by which checks."""
+
+    lag: timedelta
+    tracks: tuple[Track, ...]
+    checks: tuple[PlannedCheck, ...]
+
+
+class Parted(Exception):
+    """A rollout was looked at otherwise than the one from which the states of a check are known."""
+
+
+class Lookout:
+    """One rollout in one scene, whose looks may be shared with those in others.
+
+    * ``until``: when no more has to be known of it.
+    * ``known``: by the index of a check, its states after each look, where they need no judging.
+    """
+
     def __init__(
         self,
-        plan: Plan,
-        world: World,
-        seed: object,
-        traffics: tuple[Traffic, ...],
-        stay: Stay | None,
+        scene: Scene,
+        looks: Looks,
+        *,
+        until: Until | None = None,
+        traffics: Sequence[Traffic] | None = None,
+        stay: Stay | None = None,
+        known: Mapping[int, Mapping[Place, State]] = MappingProxyType({}),
     ) -> None:
-        self.plan, self.world, self.traffics, self.stay = plan, world, traffics, stay
-        self.dice = Dice(seed, "looks")
-        self.preview = any(each.synthetic for each in plan.analyses)
+        plan, world = scene.plan, scene.world
+        self.scene, self.looks, self.until, self.stay = scene, looks, until, stay
+        self.plan, self.world, self.known = plan, world, known
+        self.trails: list[dict[Place, State]] = [{} for _ in plan.checks]
+        self.asked_about = _asked_about(plan, until)
+        self.watched: Watched | None = None
+        self.traffics = plan.traffics if traffics is None else tuple(traffics)
         self.now = world.start
         self.end = world.start + plan.deadline.within
-        self.check_states = [CheckState() for _ in plan.checks]
+        self.states = list(looks.initial)
         self.endings: dict[int, Ending] = {}
         self.starts: dict[Series, datetime] = {}
+        self.turns: dict[Series, Turn] = {}
         self.first: dict[Track, datetime] = {}
         self.step, self.entered, self.traffic = 0, self.now, Traffic()
         self.changed = self.now
@@ -138,6 +103,22 @@ class _Lookout:
         self.judging = frozenset(range(len(plan.checks))) if stay is None else stay.checks
 
     def run(self) -> Watched:
+        """Watch it to its end. Raises `Parted` if the states of a check are not known after all."""
+        self.watched = self._run()
+        return self.watched
+
+    def undisturbed(self, check: int) -> bool:
+        """Return whether it went all the way, and a check neither ended it nor was waited for."""
+        watched = self.watched
+        return (
+            watched is not None
+            and watched.stuck is None
+            and len(watched.passages) == len(self.plan.steps)
+            and check not in self.endings
+            and not any(check in passage.waited_for for passage in watched.passages)
+        )
+
+    def _run(self) -> Watched:
         passages: list[Passage] = []
         for step in range(len(self.plan.steps)):
             self._enter(step)
@@ -146,14 +127,23 @@ class _Lookout:
                 break
             passed = self._pass()
             requests = self._expected(self.entered, self.now, Track.CANDIDATE)
-            passages.append(Passage(self.now - self.entered, requests, frozenset(self.waited_for)))
+            waited_for = {c: self.states[c].of.why for c in sorted(self.waited_for)}
+            passages.append(Passage(self.now - self.entered, requests, waited_for))
             if not passed:
                 return Watched(self.endings, tuple(passages), step)
-            if len(self.endings) == len(self.check_states) and any(
-                not self.plan.checks[c].check.observe for c in self.endings
-            ):
+            if self._over() or (self.until is not None and self.until.last == step):
                 break
         return Watched(self.endings, tuple(passages), None)
+
+    def _over(self) -> bool:
+        """Return whether nothing more is to be known: the rest is what it would be without checks,
+        or is not asked for.
+        """
+        if self.until is not None:
+            return self.until.over(self.endings)
+        return len(self.endings) == len(self.states) and any(
+            not self.plan.checks[c].check.observe for c in self.endings
+        )
 
     # ---------------------------------------------------------------------------------------- steps
 
@@ -165,9 +155,7 @@ class _Lookout:
             self.traffic, self.parts = traffic, self.world.parts(traffic)
             self.changed = self.now
             self.starts.clear()
-            self.check_states = [
-                reset_for_new_traffic(check_state) for check_state in self.check_states
-            ]
+            self.states = [state.in_new_traffic() for state in self.states]
             for track in Track:
                 if self.parts[track].whole:
                     self.first.setdefault(track, self.now)
@@ -175,10 +163,25 @@ class _Lookout:
         for series in [series for series in self.starts if series not in running]:
             del self.starts[series]
             for planned in series.checks:
-                c = planned.index
-                self.check_states[c] = reset_for_new_traffic(self.check_states[c])
+                self.states[planned.index] = self.states[planned.index].in_new_traffic()
         for series in running:
             self.starts.setdefault(series, self.now + series.analysis.warmup)
+        self.turns = {series: self._turn(series) for series in self.starts}
+
+    def _turn(self, series: Series) -> Turn:
+        tracks = tuple(
+            track
+            for track in series.measured_tracks
+            if self.traffic.reaches(track)
+            or (series.analysis.synthetic and track is Track.CANDIDATE)
+        )
+        checks = tuple(
+            planned
+            for planned in series.checks
+            if planned.index in self.judging
+            and all(track in tracks for track in planned.check.required_tracks)
+        )
+        return Turn(series.metric.lag, tracks, checks)
 
     def _active(self) -> tuple[Series, ...]:
         return self.plan.active(self.step, self.traffic.reaches(Track.CANDIDATE))
@@ -189,9 +192,10 @@ class _Lookout:
         within = (
             step.deadline.within if step.deadline is not None else step.span + timedelta(hours=1)
         )
+        last = min(self.entered + within, self.end)
         while True:
             advance = step.advance(self._situation(memory))
-            wakes = [self.entered + within, self.end]
+            wakes = [last]
             if isinstance(advance, Done):
                 waiting = self._not_ready()
                 if waiting is None:
@@ -202,9 +206,18 @@ class _Lookout:
                 wakes += [] if advance.until is None else [advance.until]
             else:
                 return False
-            if self.now >= min(self.entered + within, self.end):
+            if self.now >= last:
                 return False
-            self._go_on(min([*wakes, *self._due()]))
+            until = min(wakes)
+            self._go_on(min([until, *self._due()]))
+            timed = isinstance(advance, Wait) and isinstance(step, Bake | Pause)
+            while timed and self.now < until and not self._enough():
+                self._go_on(min([until, *self._due()]))  # nothing but time ends such a step
+            if self._enough():
+                return True
+
+    def _enough(self) -> bool:
+        return self.until is not None and self.until.over(self.endings)
 
     def _stay(self) -> None:
         assert self.stay is not None
@@ -229,7 +242,7 @@ class _Lookout:
 
     def _passes(self, analysis: str) -> int:
         deciding = [
-            self.check_states[planned.index].passes
+            self.states[planned.index].of.passes
             for planned in self.plan.checks
             if planned.analysis.name == analysis
             and not planned.check.observe
@@ -246,7 +259,7 @@ class _Lookout:
         if following < len(self.plan.steps) and not self.traffics[following].exceeds(self.traffic):
             return None
         outstanding = self._outstanding()
-        if outstanding and all(self.check_states[c].looks_at_weight for c in outstanding):
+        if outstanding and all(self.states[c].of.looks_at_weight for c in outstanding):
             self.closing = None
             return outstanding
         if self.closing is None:
@@ -258,117 +271,93 @@ class _Lookout:
         return outstanding or None
 
     def _outstanding(self) -> set[int]:
-        return {c for c in self._deciding() if is_outstanding(self.check_states[c])}
+        return {c for c in self._deciding() if is_outstanding(self.states[c].of)}
 
     def _deciding(self) -> Iterator[int]:
-        for series in self.starts:
-            tracks = self._tracks(series)
-            for planned in series.checks:
-                if self._judges(planned, tracks) and not planned.check.observe:
+        for turn in self.turns.values():
+            for planned in turn.checks:
+                if planned.index not in self.endings and not planned.check.observe:
                     yield planned.index
 
     # ---------------------------------------------------------------------------------------- looks
 
     def _due(self) -> Iterator[datetime]:
         for series, start in self.starts.items():
-            yield start + self._look_after(series, start) + series.metric.lag
+            turn = self.turns[series]
+            yield start + self._look_after(series, start) + turn.lag
             if self.closing is not None and start < self.closing:
-                yield self.closing + series.metric.lag
+                yield self.closing + turn.lag
 
     def _go_on(self, to: datetime) -> None:
         self.now = max(self.now, to)
         self._look()
 
     def _look(self) -> None:
-        for series, start in list(self.starts.items()):
-            horizon = self.now - series.metric.lag
+        for series, turn in self.turns.items():
+            start, horizon = self.starts[series], self.now - turn.lag
             closes = self.closing is not None and start < self.closing <= horizon
             due = horizon - start >= self._look_after(series, start)
             if start < horizon and (closes or due):
                 self.starts[series] = horizon
-                self._judge(series, Window(start, horizon))
+                self._judge(series.metric, turn, start, horizon)
 
     def _look_after(self, series: Series, start: datetime) -> timedelta:
         age = max(start - self.changed - series.analysis.warmup, timedelta())
         return series.look_after(age, series.metric.resolution)
 
-    def _tracks(self, series: Series) -> tuple[Track, ...]:
-        synthetic = series.analysis.synthetic
-        return tuple(
-            t
-            for t in series.measured_tracks
-            if self.traffic.reaches(t) or (synthetic and t is Track.CANDIDATE)
-        )
-
-    def _judges(self, planned: PlannedCheck, tracks: tuple[Track, ...]) -> bool:
-        return (
-            planned.index in self.judging
-            and planned.index not in self.endings
-            and all(track in tracks for track in planned.check.required_tracks)
-        )
-
-    def _judge(self, series: Series, window: Window) -> None:
-        tracks = self._tracks(series)
-        judging = [planned for planned in series.checks if self._judges(planned, tracks)]
+    def _judge(self, metric: Metric, turn: Turn, start: datetime, end: datetime) -> None:
+        judging = [planned for planned in turn.checks if self._matters(planned)]
         if not judging:
             return
-        measured = [(track, self._measured(series, track, window)) for track in tracks]
-        look = Look(metric=series.metric.name, window=window, tracks=measured)
+        place = (start, end, self.step)
+        to_judge = []
         for planned in judging:
-            c, check = planned.index, planned.check
-            check_state = self.check_states[c]
-            judgement, memory = judgement_of(
-                check, look, check_state.memory, planned.alpha, self.traffic
-            )
-            check_state = self.check_states[c] = update(
-                check_state, judgement, memory, check.tolerance, start=window.start, end=window.end
-            )
-            if check_state.failed or check_state.stuck_verdict is not None:
-                required = action_for(
-                    check_state, check.tolerance, full=self.traffic.candidate.ppm == MILLION
-                )
-                if required is not None and required[0] is not Action.WAIT:
-                    self.endings[c] = Ending(
-                        self.step, self.now - self.entered, check_state.failed, check_state.why
-                    )
+            if (known := self.known.get(planned.index)) is None:
+                to_judge.append(planned)
+            elif (state := known.get(place)) is None:
+                raise Parted
+            else:
+                self.states[planned.index] = state
+        if not to_judge:
+            return
+        window = self.looks.window(start, end)
+        asked = Asked(metric, window, self.step, turn.tracks, self.parts, self.first)
+        measured, look = self.looks.measured(self.scene, asked), None
+        key = (metric.name, *place, *measured)
+        for planned in to_judge:
+            before = self.states[planned.index]
+            state = before.after(key)
+            if state is None:
+                if look is None:
+                    tracks = list(zip(turn.tracks, measured, strict=True))
+                    look = Look(metric=metric.name, window=window, tracks=tracks)
+                state = before.judged(key, self._judged(planned, before.of, look))
+            self.states[planned.index] = self.trails[planned.index][place] = state
+            if state.of.failed or state.of.stuck_verdict is not None:
+                self._act(planned, state.of)
 
-    def _measured(self, series: Series, track: Track, window: Window) -> Measurement:
-        if series.metric.kind is Kind.VALUE:
-            return self._sampled(series, track, window)
-        behaviour, moment, part = (
-            self.world.behaviour(track),
-            self._moment(track, window.start),
-            self.parts[track],
-        )
-        tested = self.preview and not part.whole
-        rate = at(self.world.preview, moment) if tested else moment.load * part.users
-        requests = self.dice.poisson(rate * window.length.total_seconds())
-        failed = failures(self.dice, behaviour, moment, requests)
-        again = failed * behaviour.retries
-        failed += self.dice.binomial(again, behaviour.stubborn)
-        if part.copies:  # copies are never retried
-            copies = self.dice.poisson(moment.load * part.copies * window.length.total_seconds())
-            failed += failures(self.dice, behaviour, moment, copies)
-            requests += copies
-        return drawn(self.dice, series.metric, behaviour, moment, requests + again, failed)
+    def _matters(self, planned: PlannedCheck) -> bool:
+        """Return whether a check is to be judged: it has not ended, and is either asked about or
+        still waited for at this weight.
+        """
+        c = planned.index
+        if c in self.endings:
+            return False
+        return c in self.asked_about or not self.states[c].of.passes_at_weight
 
-    def _sampled(self, series: Series, track: Track, window: Window) -> Measurement:
-        """Sample a level at every scrape of the window."""
-        times = max(1, window.length // self.world.scrape)
-        level = dict(self.world.behaviour(track).levels)[series.metric.name]
-        return Gauge(
-            samples=tuple(
-                at(level, self._moment(track, window.start + self.world.scrape * i))
-                for i in range(times)
+    def _judged(self, planned: PlannedCheck, state: CheckState, look: Look) -> CheckState:
+        check, window = planned.check, look.window
+        judgement, memory = judgement_of(check, look, state.memory, planned.alpha, self.traffic)
+        return update(state, judgement, memory, check.tolerance, start=window.start, end=window.end)
+
+    def _act(self, planned: PlannedCheck, state: CheckState) -> None:
+        """End the rollout, for a check whose state requires that."""
+        full = self.traffic.candidate.ppm == MILLION
+        required = action_for(state, planned.check.tolerance, full=full)
+        if required is not None and required[0] is not Action.WAIT:
+            self.endings[planned.index] = Ending(
+                self.step, self.now - self.entered, state.failed, state.why
             )
-        )
-
-    def _moment(self, track: Track, start: datetime) -> SimTime:
-        load = load_at(self.world.load, SimTime(age=ZERO, clock=start, load=0.0, share=1.0))
-        share = self.parts[track].whole
-        return SimTime(
-            age=start - self.first.get(track, start), clock=start, load=load, share=share
-        )
 
     def _expected(self, start: datetime, end: datetime, track: Track) -> int:
         """Return the expected requests whose answers users see, from the load at every scrape.
@@ -379,9 +368,27 @@ class _Lookout:
         if not share or start == end:
             return 0
         pieces = max(4, min(500, (end - start) // self.world.scrape))
+        if self.scene.steady:
+            pieces = 1
         part = (end - start) / pieces
-        moments = [self._moment(track, start + part * i) for i in range(pieces)]
+        began = self.first.get(track)
         expected = 0.0
-        for moment in moments:
+        for i in range(pieces):
+            moment = moment_of(self.world, self.parts[track], start + part * i, began)
             expected += moment.load * share * part.total_seconds()
         return round(expected)
+
+
+def _asked_about(plan: Plan, until: Until | None) -> frozenset[int]:
+    """Return the checks of which all looks matter: those that are asked about, and those whose
+    passes a step counts.
+
+    Of the others, in a world in which their own metrics are as usual, nothing matters but when the
+    next step need not wait for them any more.
+    """
+    every = frozenset(planned.index for planned in plan.checks)
+    if until is None or until.any or not until.checks:
+        return every
+    named = {name for step in plan.steps for name in step.analyses}
+    counted = {c for c in every if plan.checks[c].analysis.name in named}
+    return until.checks | counted

@@ -4,63 +4,85 @@ by which step, from many watched rollouts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Final, TypeAlias
 
 import attrs
 
+from progressive.analysis.contract import metrics_of
+from progressive.model.measurement import Metric
 from progressive.plan.plan import Plan
 
 from .load import Load
-from .lookout import Watched, watch
 from .many import Proportion
+from .watched import Watched
+from .watching import Names, Watching, names_of
 
 __all__ = ["Power", "power_of"]
+
+EARLY: Final = 5
+"""Rollouts of each kind from which first figures are told: they take about a second."""
+
+NEVER: Final = 1 << 30
+"""Past every step of a plan."""
+
+
+Runs: TypeAlias = tuple[Watched, ...]
 
 
 @attrs.frozen
 class Power:
     """The rollouts that were watched, as many for each size of regression.
 
-    ``watched`` is keyed by times worse than usual; the first key is 1, a healthy version. Checks
-    and steps are given by their index in the plan.
+    * ``healthy``: those of a version that is not worse.
+    * ``worse``: those of a version of which nothing but some metrics is worse: by their names, and
+      by times worse than usual.
+
+    Checks and steps are given by their index in the plan.
     """
 
     plan: Plan
     load: Load
     seed: object
-    watched: dict[float, tuple[Watched, ...]]
+    healthy: Runs
+    worse: dict[Names, dict[float, Runs]]
 
     @property
     def times(self) -> tuple[float, ...]:
         """The sizes of the regressions in times worse than usual, ascending from 1."""
-        return tuple(self.watched)
+        return (1.0, *next(iter(self.worse.values()), ()))
 
-    @property
-    def healthy(self) -> tuple[Watched, ...]:
-        """The rollouts of a version that is not worse."""
-        return self.watched[1.0]
+    def runs(self, metrics: Sequence[Metric], times: float) -> Runs:
+        """Return the rollouts in which these metrics are worse, and nothing else is."""
+        return self.healthy if times == 1.0 else self.worse[names_of(metrics)][times]
 
     def caught(self, check: int, step: int, times: float) -> Proportion:
-        """Return how often a check had failed by the end of a step."""
-        runs = self.watched[times]
-        return Proportion(
-            sum(
-                _failed(run, check) is not None and run.endings[check].step <= step for run in runs
-            ),
-            len(runs),
-        )
+        """Return how often a check had failed by the end of a step, its own metric being worse."""
+        return _by(self._own(check, times), [check], step)
 
     def caught_here(self, check: int, step: int, times: float) -> Proportion:
         """Return how often a check failed in this very step, of the runs that entered it before the
         check had ended.
         """
-        entered = [
-            run
-            for run in self.watched[times]
-            if len(run.passages) > step and not _ended_before(run, check, step)
-        ]
-        return Proportion(sum(_failed(run, check) == step for run in entered), len(entered))
+        return _here(self._own(check, times), [check], step)
+
+    def _own(self, check: int, times: float) -> Runs:
+        return self.runs(metrics_of(self.plan.checks[check].check), times)
+
+    def seen(self, metric: Metric, checks: Sequence[int], step: int, times: float) -> Proportion:
+        """Return how often one of several checks had failed by the end of a step, this metric being
+        worse.
+        """
+        return _by(self.runs([metric], times), checks, step)
+
+    def together(self, step: int, times: float) -> Proportion:
+        """Return how often a check had stopped it by the end of a step, all metrics being worse."""
+        return _by(self.runs(self.plan.metrics, times), self.deciding(), step)
+
+    def together_here(self, step: int, times: float) -> Proportion:
+        """Return the same for this very step, of the runs that entered it."""
+        return _here(self.runs(self.plan.metrics, times), self.deciding(), step)
 
     def deciding(self) -> tuple[int, ...]:
         """Return the checks that can stop a rollout."""
@@ -69,7 +91,8 @@ class Power:
     @property
     def alarms(self) -> Proportion:
         """How often a healthy version is rolled back or held by a check that failed."""
-        hit = sum(any(_failed(run, c) is not None for c in self.deciding()) for run in self.healthy)
+        checks = self.deciding()
+        hit = sum(_first_failed(run, checks) < NEVER for run in self.healthy)
         return Proportion(hit, len(self.healthy))
 
     @property
@@ -80,20 +103,23 @@ class Power:
     def _passed(self, run: Watched) -> bool:
         return run.stuck is None and not any(c in run.endings for c in self.deciding())
 
-    def impatient(self, check: int) -> tuple[Proportion, str]:
+    def impatient(self, check: int) -> tuple[Proportion, int, str]:
         """Return how often a check ends the rollout of a healthy version without having failed, and
-        the reason of the first time.
+        the step and the reason of the first time.
         """
         ended = [
             run.endings[check]
             for run in self.healthy
             if check in run.endings and not run.endings[check].failed
         ]
-        return Proportion(len(ended), len(self.healthy)), ended[0].why if ended else ""
+        often = Proportion(len(ended), len(self.healthy))
+        return (often, ended[0].step, ended[0].why) if ended else (often, 0, "")
 
-    def unseen(self, checks: Sequence[int], times: float) -> Proportion:
-        """Return how often a version gets to the end without being stopped by these checks."""
-        runs = self.watched[times]
+    def unseen(self, metric: Metric, checks: Sequence[int], times: float) -> Proportion:
+        """Return how often a version of which this metric is worse gets to the end without being
+        stopped by these checks.
+        """
+        runs = self.runs([metric], times)
         return Proportion(
             sum(
                 run.stuck is None and bool(checks) and not any(c in run.endings for c in checks)
@@ -143,23 +169,56 @@ class Power:
             if 2 * sum(c in run.passages[step].waited_for for run in entered) > len(entered)
         )
 
+    def when_stuck(self, step: int) -> tuple[timedelta, int]:
+        """Return how long the healthy versions that do not pass a step had been in it, and how many
+        requests they had had in it: the medians.
+        """
+        stuck = [run.passages[step] for run in self.healthy if run.stuck == step]
+        middle = (len(stuck) - 1) // 2
+        took = sorted(passage.took for passage in stuck)[middle]
+        return took, sorted(passage.requests for passage in stuck)[middle]
 
-def _failed(run: Watched, check: int) -> int | None:
-    """Return the step in which a check failed; None if it did not."""
-    ending = run.endings.get(check)
-    return ending.step if ending is not None and ending.failed else None
-
-
-def _ended_before(run: Watched, check: int, step: int) -> bool:
-    return check in run.endings and run.endings[check].step < step
-
-
-def power_of(plan: Plan, load: Load, times: tuple[float, ...], runs: int, seed: object) -> Power:
-    """Watch ``runs`` rollouts for each of ``times``."""
-    watched = {}
-    for each in times:
-        world = load.world(plan.metrics, times=each)
-        watched[each] = tuple(
-            watch(plan, world, f"{seed}/x{each:g}/{number}") for number in range(runs)
+    def why_waited(self, step: int, check: int) -> str:
+        """Return the reason of a check that did not let a healthy version past a step, the first
+        time; empty if all were let past.
+        """
+        whys = (
+            run.passages[step].waited_for.get(check, "")
+            for run in self.healthy
+            if run.stuck == step
         )
-    return Power(plan, load, seed, watched)
+        return next(whys, "")
+
+
+def _first_failed(run: Watched, checks: Sequence[int]) -> int:
+    """Return the step in which the first of several checks failed; `NEVER` if none did."""
+    failed = (run.endings[c] for c in checks if c in run.endings)
+    return min((ending.step for ending in failed if ending.failed), default=NEVER)
+
+
+def _by(runs: Runs, checks: Sequence[int], step: int) -> Proportion:
+    return Proportion(sum(_first_failed(run, checks) <= step for run in runs), len(runs))
+
+
+def _here(runs: Runs, checks: Sequence[int], step: int) -> Proportion:
+    entered = [
+        run
+        for run in runs
+        if len(run.passages) > step
+        and not any(c in run.endings and run.endings[c].step < step for c in checks)
+    ]
+    return Proportion(sum(_first_failed(run, checks) == step for run in entered), len(entered))
+
+
+def power_of(
+    plan: Plan, load: Load, times: tuple[float, ...], runs: int, seed: object
+) -> Iterator[Power]:
+    """Watch ``runs`` rollouts for each of ``times``, and yield what is known by then: after the
+    first `EARLY`, after twice as many each time, and after all.
+    """
+    watching, then = Watching(plan, load, times, seed), EARLY
+    for number in range(runs):
+        watching.watch(number)
+        if number + 1 in (then, runs):
+            then *= 2
+            yield Power(plan, load, seed, watching.healthy, watching.worse)
