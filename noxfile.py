@@ -260,13 +260,17 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The figures of the README and the docs, on this machine; ``-- detection`` for some of them,
-    ``-- --smoke`` only to see that they can be measured.
+    ``-- against 974b845 decide`` for some of those of two versions, ``-- --smoke`` only to see that
+    they can be measured.
     """
     install_the_wheel(session, *group("bench"))
     scripts = {
         script.stem.removeprefix("bench_"): script
         for script in sorted((HERE / "tests" / "benchmarks").glob("bench_*.py"))
     }
+    if session.posargs[:1] == ["against"]:
+        session.run("python", str(scripts["against"]), *session.posargs[1:], env=CLEAN)
+        return
     names = list(itertools.takewhile(lambda given: not given.startswith("-"), session.posargs))
     if unknown := [name for name in names if name not in scripts]:
         session.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(scripts)}")

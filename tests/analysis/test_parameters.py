@@ -86,10 +86,10 @@ DESCRIPTIONS: tuple[Case, ...] = (
     ),
     (
         "blocks of what is no count",
-        lambda: NoWorse(LATENCY, blocks=True),
+        lambda: NoWorse(QUEUE, blocks=True, margin=1.0),
         (
-            "NoWorse(latency): blocks=True is for ratios and means, without margin=, "
-            "dispersion=, accept= or exact=; leave those out"
+            "NoWorse(queue): blocks=True is for ratios, means and latencies, without "
+            "dispersion=, accept= or exact=, and for latencies alone with margin=; leave those out"
         ),
     ),
     (
@@ -104,8 +104,8 @@ DESCRIPTIONS: tuple[Case, ...] = (
         "blocks with a margin",
         lambda: NoWorse(ERRORS, blocks=True, margin=1.1),
         (
-            "NoWorse(error-rate): blocks=True is for ratios and means, without margin=, "
-            "dispersion=, accept= or exact=; leave those out"
+            "NoWorse(error-rate): blocks=True is for ratios, means and latencies, without "
+            "dispersion=, accept= or exact=, and for latencies alone with margin=; leave those out"
         ),
     ),
     (

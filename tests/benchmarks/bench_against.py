@@ -2,7 +2,7 @@
 
 ``nox -s bench -- against 974b845 [NAME ...]``: takes that revision out of the repository, and lets
 both work in turns, each time in a process of its own on one core. Printed are medians, the ratio,
-and beside them a loop that no version changes.
+and beside them a loop that no version changes. ``--smoke`` measures this version against itself.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def main(revision: str, names: list[str]) -> None:
     rows = []
     here = Path(progressive.__file__).parents[1]
     with tempfile.TemporaryDirectory() as folder:
-        there = source_of(revision, Path(folder))
-        for name in names or WORK:
+        there = here if SMOKE else source_of(revision, Path(folder))
+        for name in names or (("decide", "look") if SMOKE else WORK):
             turns = [
                 (done(name, there), done(name, here))
                 for _ in range(min(TURNS, LONG.get(name, TURNS)))

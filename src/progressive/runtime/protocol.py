@@ -91,7 +91,7 @@ def tick_protocol(
     stored: bool,
     expected: int | None,
     backlog: tuple[Note, ...] = (),
-    decide: Callable[..., Decision] = decide,
+    decided_by: Callable[..., Decision] | None = None,
 ) -> Generator[Effect, Reply, TickResult]:
     """Run one tick as a generator: yield effects, be sent their replies, and return the result.
 
@@ -99,10 +99,11 @@ def tick_protocol(
     * ``expected``: the serial that the store has; older than the rollout's only after a save that
       failed.
     * ``backlog``: the notes of that save.
-    * ``decide``: the engine, or one that remembers what it has decided.
+    * ``decided_by``: the engine; or one that remembers what it has decided.
     """
     kept_epoch = rollout.epoch if not stored or expected == rollout.serial else -1
-    decision = decide(rollout, *events, tick)
+    decided = decided_by or decide
+    decision = decided(rollout, *events, tick)
     notes = list(decision.notes)
     unsaved = [*backlog, *decision.notes]
     down: str | None = None
@@ -134,7 +135,7 @@ def tick_protocol(
             break
         answers = yield Execute(executable)
         assert not isinstance(answers, Persisted)
-        decision = decide(decision.rollout, *answers)
+        decision = decided(decision.rollout, *answers)
         notes += decision.notes
         unsaved += decision.notes
     if stored and down in (None, NOT_TRIED) and decision.rollout.serial != expected:

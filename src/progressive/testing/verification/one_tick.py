@@ -122,7 +122,7 @@ class OneTick:
             self.router = self.perturbation.strangers(self.router)
         rollout, tick = self.rollout, Tick(at=self.now)
         protocol = tick_protocol(
-            rollout, (), tick=tick, stored=True, expected=rollout.serial, decide=self._decide
+            rollout, (), tick=tick, stored=True, expected=rollout.serial, decided_by=self._decide
         )
         self.told.append((tick,))
         reply: Reply | None = None
