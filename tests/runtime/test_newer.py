@@ -24,7 +24,7 @@ from progressive import (
     submit,
 )
 from progressive.errors import StoreError
-from progressive.runtime.drive import arun, iterate, run
+from progressive.runtime.drive import arun, atry_load, iterate, run, try_load
 from progressive.runtime.newer import _OF, Newer, newer_in
 from progressive.runtime.start import start
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, steady
@@ -212,3 +212,30 @@ def test_what_another_began_during_the_nap_is_not_asked_again() -> None:
 
     assert store.asked == [("r",)]
     assert not newer._driven
+
+
+class Unread(MemoryStore):
+    """Can't be read: it raises, or does not come back in time."""
+
+    def __init__(self, error: Exception | None) -> None:
+        super().__init__()
+        self.error = error
+        self.answers = threading.Event()
+
+    def load(self, id: str) -> Any:
+        if self.error is not None:
+            raise self.error
+        self.answers.wait(30)
+        return super().load(id)
+
+
+@rule("R25")
+@pytest.mark.parametrize("error", [StoreError("away"), OSError("disk"), None], ids=str)
+def test_a_rollout_that_can_not_be_read_now_is_no_newer_one(error: Exception | None) -> None:
+    store = Unread(error)
+    bound = Ports(router=MemoryRouter(), store=store, timeout=hours(1) / 36_000)
+    try:
+        assert try_load(bound, "r") is None
+        assert asyncio.run(atry_load(bound, "r")) is None
+    finally:
+        store.answers.set()
