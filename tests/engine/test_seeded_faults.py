@@ -214,9 +214,31 @@ FAULTS = (
     Fault(
         "missing_requests_are_quiet",
         "analysis/split.py",
-        "            return Split(missing=True), judgement\n",
-        "            return Split(), None\n",
+        "            after, missing = Split(missing=True), True\n",
+        "            after = Split()\n",
         "engine/test_missing.py::test_it_goes_back_within_minutes",
+    ),
+    Fault(
+        "a_healthy_time_hides_harm",
+        "analysis/no_worse.py",
+        "return again(state) if state is not None and weight > last else state, (weight,)",
+        "return state, (weight,)",
+        "analysis/test_no_worse.py::"
+        "test_harm_that_begins_with_a_raise_is_not_hidden_by_a_healthy_time_before",
+    ),
+    Fault(
+        "a_raise_makes_capital_from_nothing",
+        "stats/capping.py",
+        "kept(_sum([_STAYS + each, _ANEW + whole + weight]))",
+        "kept(_sum([each, _ANEW + whole + weight]))",
+        "stats/test_increase.py::test_to_begin_again_neither_gains_nor_loses",
+    ),
+    Fault(
+        "early_looks_where_a_step_counts_them",
+        "plan/plan.py",
+        "                and name not in counted\n",
+        "",
+        "engine/test_early_looks.py::test_not_where_a_step_counts_the_looks",
     ),
     Fault(
         "what_can_t_be_judged_stays_in_every_window",
