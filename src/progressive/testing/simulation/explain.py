@@ -363,9 +363,12 @@ def explain(
     plan = strategy.plan
     load.world().measures(plan.metrics)
     worse = tuple(sorted({float(times) for times in regressions}))
-    for power in power_of(plan, load, worse, runs, seed):
-        if progress is not None and len(power.healthy) < runs:
+    powers = power_of(plan, load, worse, runs, seed)
+    power = next(powers)
+    for of_more in powers:
+        if progress is not None:
             progress(_explanation(power, advice(power, hints=False)))
+        power = of_more
     mended = None if find is None else mend(strategy, load, float(find), runs, seed)
     nothing = [_nothing_finds(find)] if find is not None and mended is None else []
     return attrs.evolve(_explanation(power, [*advice(power), *nothing]), mend=mended)
