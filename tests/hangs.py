@@ -279,8 +279,12 @@ class Store(MemoryStore):
         self.world = world
 
     def load(self, id: str) -> Any:
-        self.world.visit("store load")
+        self.world.visit("store read")
         return super().load(id)
+
+    def serials(self, ids: Any) -> Any:
+        self.world.visit("store read")
+        return super().serials(ids)
 
     def save(self, rollout: Any, notes: Any, *, expected: int | None) -> None:
         self.world.visit("store save")
@@ -292,7 +296,7 @@ PLACES: Final = (
     "router read",
     "router write",
     "a metric beside",
-    "store load",
+    "store read",
     "store save",
     "hook",
     "gate",
