@@ -144,6 +144,7 @@ class Played(World):
     readings: bool = False
     small: bool = False
     early: bool = False
+    clumps: bool = False
     inspected: dict[str, Any] = attrs.field(factory=dict)
     buckets: dict[Track, tuple[float, ...]] = attrs.field(factory=dict)
     lines: list[str] = attrs.field(factory=list)
@@ -156,6 +157,8 @@ class Played(World):
         if not self.early:  # nor were there looks sooner after a raise, nor did tests begin again
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "early")))
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "raises")))
+        if not self.clumps:  # nor was it looked for clumps
+            rollout = loads(compact(_without(json.loads(dumps(rollout)), "dispersion")))
         if not self.owned:  # nor had markers owners
             rollout = attrs.evolve(rollout, routing=attrs.evolve(rollout.routing, owner=""))
             rollout = loads(compact(_without(json.loads(dumps(rollout)), "no_answer")))
@@ -183,7 +186,15 @@ class Played(World):
         if not isinstance(found, Counts):
             return found
         n, worse = found.trials, track is Track.CANDIDATE
+        stalls = self.clumps and (self.now.timestamp() // 30 + worse) % 2 == 0
         match command.metric.name:
+            case "latency" if stalls:
+                return Histogram(
+                    edges=(0.05, 0.1, 0.4, 1.0),
+                    cumulative=(n // 4, n // 2, n - n // 20, n - n // 90, n),
+                )
+            case "error-rate" if stalls:
+                return attrs.evolve(found, events=min(n, found.events * 9 + 9))
             case "latency" if track in self.buckets:
                 return _in_buckets(self.buckets[track], n)
             case "latency":
@@ -256,7 +267,7 @@ def _in_buckets(edges: tuple[float, ...], n: int) -> Histogram:
 
 
 def _without(data: Any, *names: str) -> Any:
-    """A stored state without those flags, and those budgets, that are today's default."""
+    """A stored state without those flags, budgets and nulls that are today's default."""
     if isinstance(data, list):
         return [_without(each, *names) for each in data]
     if not isinstance(data, dict):
@@ -264,8 +275,12 @@ def _without(data: Any, *names: str) -> Any:
     return {
         key: _without(value, *names)
         for key, value in data.items()
-        if not (key in names and (value is True or value.get("both")))
+        if not (key in names and _is_todays(value))
     }
+
+
+def _is_todays(value: Any) -> bool:
+    return value is None or value is True or (isinstance(value, dict) and value.get("both", False))
 
 
 def compact(value: object) -> str:
@@ -820,6 +835,33 @@ def canary_looked_at_early() -> Played:
     return world.until_over()
 
 
+def canary_with_stalls() -> Played:
+    """Each version has bad half minutes of its own, so that neither errors nor slow requests are
+    independent, which is said; one check knows how many come at a time, one expects none.
+    """
+    world = Played(
+        strategy=Canary(
+            weights=percents(50, 100),
+            bake=minutes(5),
+            checks=[
+                NoWorse(ERRORS, accept=9.0, observe=True),
+                NoWorse(LATENCY, observe=True),
+                NoWorse(ERRORS, dispersion=40.0, id="known"),
+                NoWorse(ERRORS, dispersion=1.0, id="independent", observe=True),
+                NoWorse(LATENCY, blocks=True, id="blocks"),
+                plain(ERRORS, at_most=percent(50)),
+            ],
+        ),
+        owned=True,
+        readings=True,
+        small=True,
+        early=True,
+        clumps=True,
+        rps=400.0,
+    )
+    return world.until_over()
+
+
 def taken_back_by_hand() -> Played:
     """Somebody took all traffic back with nothing but the router, and left a closed marker."""
     world = Played(
@@ -908,6 +950,7 @@ TRANSCRIPTS = (
     canary_that_rises_a_little,
     canary_with_tested_bounds,
     canary_looked_at_early,
+    canary_with_stalls,
     canary_with_other_buckets,
 )
 
@@ -998,6 +1041,15 @@ STATES: dict[str, Callable[[Any], Any]] = {
         and isinstance(memory[0], list)
         and memory[2]
         for t in _tallies(s)
+    ),
+    "clumps": lambda s: (
+        any(
+            each["kind"] == "no_worse" and each.get("dispersion", 1.0) is None
+            for analysis in s["plan"].get("analyses", ())
+            for each in analysis["checks"]
+        )
+        and all(t.get("looks", 0) > 9 for t in _tallies(s))
+        and _phase(s) == "progressing"
     ),
     "tail": lambda s: any("tail" in each for each in _series(s)),
     "reading": lambda s: any("reading" in each for each in _series(s)),

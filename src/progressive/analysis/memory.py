@@ -10,7 +10,9 @@ from typing import cast
 
 from progressive.model.actions import Memory
 
-__all__ = ["kept_counts", "kept_numbers", "kept_pair", "kept_weighed"]
+from .comparisons import clumped
+
+__all__ = ["kept_beside", "kept_counts", "kept_numbers", "kept_pair", "kept_weighed"]
 
 
 def kept_pair(memory: Memory) -> tuple[Memory, Memory]:
@@ -18,6 +20,12 @@ def kept_pair(memory: Memory) -> tuple[Memory, Memory]:
     assert memory is None or isinstance(memory, tuple)
     first, second = memory or (None, None)
     return first, second
+
+
+def kept_beside(memory: Memory) -> tuple[clumped.State | None, Memory]:
+    """Return what is known of clumps, None before the first look, and what was kept beside it."""
+    known, rest = kept_pair(memory)
+    return cast("clumped.State | None", known), rest
 
 
 def kept_weighed(memory: Memory) -> tuple[int, Memory]:

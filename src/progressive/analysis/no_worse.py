@@ -15,11 +15,11 @@ from progressive.model.actions import Memory
 from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track, Traffic
 
-from .comparisons import AnyAcceptance, AnyComparison, acceptance_of, comparison_of
+from .comparisons import AnyAcceptance, AnyComparison, acceptance_of, clumped, comparison_of
 from .comparisons.base import Numbers, Question
 from .comparisons.words import format_count, rounded_up
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
-from .memory import kept_pair, kept_weighed
+from .memory import kept_beside, kept_pair, kept_weighed
 from .parameters import (
     Comparing,
     comparing_problems,
@@ -89,7 +89,8 @@ class NoWorse(Comparing):
       as high in half of the looks.
     * ``beta``: the chance to accept a candidate that is ``accept`` times as bad, between 0 and 1.
     * ``dispersion``: how many events come at a time, such as retries, 1 or more
-      (`progressive.stats.planning.dispersion`).
+      (`progressive.stats.planning.dispersion`). Without it requests are taken as independent, and
+      verdicts on ratios and latencies say so where the control's own looks show that they are not.
     * ``exact``: use an exact test, which needs a tenth fewer errors, but keeps the bound only if
       weights and looks do not depend on the evidence: no ``accept`` in the whole plan, no person
       who goes on because it looks good. For ratios where up is bad.
@@ -131,7 +132,7 @@ class NoWorse(Comparing):
     )
     accept: float | None = None
     beta: float = 0.05
-    dispersion: float = 1.0
+    dispersion: float | None = attrs.field(default=None, metadata=fields.missing_means(1.0))
     exact: bool = attrs.field(default=False, validator=is_flag)
     blocks: bool = attrs.field(default=False, validator=is_flag)
     small: bool = attrs.field(default=True, validator=is_flag, metadata=fields.missing_means(False))
@@ -152,11 +153,13 @@ class NoWorse(Comparing):
                 f"share_of_alpha={self.share_of_alpha!r} must be above 0 (and at most "
                 f"{MOST:g}); it is a weight beside the other checks'"
             )
-        if not is_number(self.dispersion) or self.dispersion < 1:
+        if self.dispersion is not None and not (
+            is_number(self.dispersion) and self.dispersion >= 1
+        ):
             problems.append(
                 f"dispersion={self.dispersion!r} is how many events come at a time, 1.0 or more"
             )
-        if self.dispersion != 1 and self.metric.kind is Kind.VALUE:
+        if self._dispersion != 1 and self.metric.kind is Kind.VALUE:
             problems.append(
                 "dispersion= is for what is counted; a look at a level is one observation, "
                 "however it comes about"
@@ -166,14 +169,14 @@ class NoWorse(Comparing):
         if self.exact and (
             self.metric.kind is not Kind.RATIO
             or self.metric.bad is not Bad.UP
-            or self.dispersion != 1
+            or self._dispersion != 1
         ):
             problems.append(
                 "exact=True is for ratios where up is bad, without a dispersion; leave it out"
             )
         if self.blocks and (
             self.metric.kind is Kind.VALUE
-            or (self.dispersion, self.accept) != (1, None)
+            or (self._dispersion, self.accept) != (1, None)
             or (self.margin != 1 and self.metric.kind is not Kind.LATENCY)
             or self.exact
         ):
@@ -215,6 +218,16 @@ class NoWorse(Comparing):
         return f"{self.metric.name}-no-worse"
 
     @property
+    def _dispersion(self) -> float:
+        return 1.0 if self.dispersion is None else self.dispersion
+
+    @property
+    def _looks_for_clumps(self) -> bool:
+        """Whether requests are taken as independent though nobody has said that they are."""
+        counted = self.metric.kind in (Kind.RATIO, Kind.LATENCY)
+        return counted and self.dispersion is None and not self.blocks
+
+    @property
     def anytime(self) -> bool:
         """Whether more and shorter looks cause no more false alarms: not if a look is one
         observation, or how often there are looks is part of the test.
@@ -229,7 +242,7 @@ class NoWorse(Comparing):
             up=self.metric.bad is not Bad.DOWN,
             down=self.metric.bad is not Bad.UP,
             margin=self.margin,
-            dispersion=self.dispersion,
+            dispersion=self._dispersion,
             exact=self.exact,
             blocks=self.blocks,
             small=self.small,
@@ -266,6 +279,27 @@ class NoWorse(Comparing):
             return self._no_data(candidate, control), memory
         if (misfit := self._misfit(candidate, control)) is not None:
             return Judgement(verdict=Verdict.ERROR, why=misfit), memory
+        if not self._looks_for_clumps:
+            return self._compare(memory, candidate, control, alpha, weight)
+        known, memory = kept_beside(memory)
+        known = clumped.learn(known, candidate, control)
+        judgement, memory = self._compare(memory, candidate, control, alpha, weight)
+        warning, numbers = clumped.told(known, self.than.value)
+        if warning:
+            judgement = attrs.evolve(
+                judgement, why=judgement.why + warning, numbers=judgement.numbers + numbers
+            )
+        return judgement, (known, memory)
+
+    def _compare(
+        self,
+        memory: Memory,
+        candidate: Measurement,
+        control: Measurement,
+        alpha: float,
+        weight: int | None,
+    ) -> tuple[Judgement, Memory]:
+        """Judge what can be compared, by the test for harm and by what is to be excluded."""
         if self._acceptance is None:
             return self._judge_harm(memory, candidate, control, alpha, weight)
         harm_memory, acceptance_memory = kept_pair(memory)

@@ -356,7 +356,7 @@ _COMPARISONS: Final = st.builds(
     share_of_alpha=st.floats(0.001, 9),
     accept=st.none() | st.floats(9.5, 20),
     beta=st.floats(0.001, 0.5),
-    dispersion=st.floats(1, 9),
+    dispersion=st.none() | st.floats(1, 9),
     id=NAMES,
 )
 _LEVELS: Final = st.builds(Metric, NAMES, kind=st.just("value"))

@@ -31,7 +31,7 @@ def test_events_of_the_candidate_alone_have_no_ratio_but_a_bound() -> None:
 def test_evidence_from_before_the_bounds_were_kept_goes_on() -> None:
     """The first version of the library kept five numbers, and no more can be told from them."""
     five: Memory = (1.0, 0.5, -0.5, -3.0, -6.0)
-    check = NoWorse(ERRORS, small=False)
+    check = NoWorse(ERRORS, small=False, dispersion=1.0)
     judgement, kept = check.judge(look(counts(3, 100), counts(9, 900)), five, 0.01)
 
     assert isinstance(kept, tuple)

@@ -79,6 +79,21 @@ def test_stalls_of_its_own_send_no_version_back(own: int, other: int) -> None:
     assert found[False] >= rollouts / 4
 
 
+def test_the_dispersion_that_is_said_is_the_one_to_give() -> None:
+    """Each of ten rollouts says it, and none of ten with it goes back."""
+    rng = random.Random(5)
+    said = []
+    for _ in range(10):
+        memory: Memory = None
+        for _ in range(30):
+            seen = look(served(rng, 50), served(rng, 50))
+            judgement, memory = NoWorse(LATENCY).judge(seen, memory, 0.01)
+        said.append(dict(judgement.numbers)["dispersion_seen"])
+    known = NoWorse(LATENCY, dispersion=sorted(said)[5])
+
+    assert not any(judged(known, rng, looks=40, own=50, other=50)[0] for _ in said)
+
+
 @pytest.mark.parametrize(("own", "other"), [(10, 90), (50, 50)])
 def test_a_quarter_slower_is_seen_through_the_stalls(own: int, other: int) -> None:
     rng = random.Random(4)
