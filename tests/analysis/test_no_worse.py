@@ -405,6 +405,8 @@ def test_a_margin_makes_the_same_counts_less_suspicious() -> None:
 
 # ------------------------------------------------------------------------------------------- raises
 
+FEWER = Metric("orders", kind="ratio", bad="down")
+
 
 def judged_at(
     check: NoWorse, memory: Memory, weight: float, bad: int, every: int = 1_000
@@ -451,9 +453,61 @@ def test_only_a_raise_begins_again(metric: Metric) -> None:
     assert said == [1, 2, 3, 1, 2, 3, 4, 5, 1]
 
 
-def test_with_a_margin_nothing_begins_again() -> None:
-    check, memory = NoWorse(ERRORS, margin=1.2, accept=3.0), None
-    for weight in (1, 50):
-        _, why, memory = judged_at(check, memory, weight, bad=0)
+@pytest.mark.parametrize(
+    ("check", "begins"),
+    [
+        (NoWorse(ERRORS, margin=1.2, accept=3.0), True),
+        (NoWorse(ERRORS, dispersion=2.0), True),
+        (NoWorse(FEWER), True),
+        (NoWorse(LATENCY), True),
+        (NoWorse(LATENCY, accept=3.0, dispersion=1.0), True),
+        (NoWorse(ERRORS, exact=True), False),
+        (NoWorse(ERRORS, small=False), False),
+        (NoWorse(ERRORS, blocks=True), False),
+        (NoWorse(LATENCY, raises=False), False),
+        (NoWorse(FEWER, raises=False), False),
+    ],
+    ids=str,
+)
+def test_which_tests_begin_again(check: NoWorse, begins: bool) -> None:
+    measured = times(50, 80, 90, 95, 100) if check.metric == LATENCY else counts(30, 100)
+    memory: Memory = None
+    said = []
+    for weight in (1, 50, 50):
+        traffic = Traffic(candidate=percent(weight))
+        judgement, memory = check.judge_in(traffic, look(measured, measured), memory, 0.01)
+        said.append("since the raise" in judgement.why)
 
-    assert "since the raise" not in why
+    assert said == [False, begins, begins]
+
+
+def test_slowness_that_begins_with_a_raise_is_not_hidden_by_a_healthy_time_before() -> None:
+    """And the words are about the time since then."""
+    found = {}
+    for raises in (True, False):
+        check, memory, looks = NoWorse(LATENCY, raises=raises), None, 0
+        for _ in range(100):
+            healthy = look(
+                times(500, 800, 900, 950, 1_000), times(4_500, 7_200, 8_100, 8_550, 9_000)
+            )
+            _, memory = check.judge_in(Traffic(candidate=percent(10)), healthy, memory, 0.01)
+        verdict = PASS
+        while verdict is PASS:
+            slow = look(times(30, 65, 80, 90, 100), times(50, 80, 90, 95, 100))
+            judgement, memory = check.judge_in(Traffic(candidate=percent(50)), slow, memory, 0.01)
+            verdict, looks = judgement.verdict, looks + 1
+        found[raises] = looks
+
+    assert found[True] * 3 <= found[False]
+
+
+@pytest.mark.parametrize("metric", [ERRORS, FEWER, LATENCY], ids=str)
+def test_what_was_begun_before_tests_began_again_goes_on_without(metric: Metric) -> None:
+    """It was kept without a weight beside it."""
+    measured = times(50, 80, 90, 95, 100) if metric == LATENCY else counts(30, 100)
+    seen = look(measured, measured)
+    _, memory = NoWorse(metric, raises=False, dispersion=1.0).judge(seen, None, 0.01)
+    check = NoWorse(metric, dispersion=1.0)
+    for _ in range(2):
+        judgement, memory = check.judge_in(Traffic(candidate=percent(50)), seen, memory, 0.01)
+        assert "since the raise" not in judgement.why

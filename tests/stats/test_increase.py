@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progressive.stats import capping, increase, planning, ratios, sequential
-from progressive.stats.increase import INITIAL, State, again, evidence, update
+from progressive.stats.increase import INITIAL, RESERVED, State, again, evidence, update
 from progressive.stats.sequential import RISES
 
 Look = tuple[int, int, int, int]
@@ -60,6 +60,7 @@ LOOKS = st.tuples(st.integers(1, 60), st.integers(1, 240), st.floats(0, 0.4)).fl
 )
 
 
+@pytest.mark.parametrize("initial", [INITIAL, RESERVED], ids=["all bet", "held back"])
 @pytest.mark.parametrize("few", [300, 0], ids=["added up", "bounded"])
 @settings(deadline=None, max_examples=40)
 @given(
@@ -73,6 +74,7 @@ LOOKS = st.tuples(st.integers(1, 60), st.integers(1, 240), st.floats(0, 0.4)).fl
 )
 def test_the_capital_expects_no_growth_if_the_candidate_is_not_worse(
     few: int,
+    initial: State,
     before: list[Look],
     raises: set[int],
     trials: int,
@@ -86,7 +88,7 @@ def test_the_capital_expects_no_growth_if_the_candidate_is_not_worse(
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(capping, "_FEW", few)
-        state, cap = INITIAL, 1 / alpha
+        state, cap = initial, 1 / alpha
         for i, look in enumerate(before):
             state = after(again(state) if i in raises else state, look, alpha)
         if len(before) in raises:
@@ -112,9 +114,15 @@ def test_the_capital_expects_no_growth_if_the_candidate_is_not_worse(
         assert mean <= now * (1 + 1e-9)
 
 
-@given(before=st.lists(LOOKS, max_size=8), alpha=st.sampled_from([0.05, 1e-4]))
-def test_to_begin_again_neither_gains_nor_loses(before: list[Look], alpha: float) -> None:
-    state = INITIAL
+@given(
+    initial=st.sampled_from([INITIAL, RESERVED]),
+    before=st.lists(LOOKS, max_size=8),
+    alpha=st.sampled_from([0.05, 1e-4]),
+)
+def test_to_begin_again_neither_gains_nor_loses(
+    initial: State, before: list[Look], alpha: float
+) -> None:
+    state = initial
     for look in before:
         state = after(state, look, alpha)
     once, twice = again(state), again(again(state))

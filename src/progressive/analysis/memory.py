@@ -28,12 +28,19 @@ def kept_beside(memory: Memory) -> tuple[clumped.State | None, Memory]:
     return cast("clumped.State | None", known), rest
 
 
-def kept_weighed(memory: Memory) -> tuple[int, Memory]:
+def kept_weighed(memory: Memory) -> tuple[int | None, Memory]:
     """Return the candidate's weight in the last look, in millionths, and what else was kept; 0 and
     None before the first look.
+
+    Of what was begun before weights were kept, return None and all of it.
     """
-    weight, state = kept_pair(memory)
-    return cast("int", weight or 0), state
+    if memory is None:
+        return 0, None
+    assert isinstance(memory, tuple)
+    if len(memory) != 2 or not isinstance(memory[0], int):
+        return None, memory
+    weight, state = memory
+    return cast("int", weight), state
 
 
 def kept_numbers(memory: Memory) -> tuple[float, ...]:

@@ -40,6 +40,9 @@ LEVEL_MARGIN: Final = 1.05
 NEVER: Final = 1e12
 """A test that needs so many more requests, values or looks is reported as unable to end."""
 
+ROUNDING: Final = 1e-9
+"""Less evidence, in nats, is none: the parts of a test are kept with twelve digits."""
+
 UNITS: Final = {
     Kind.RATIO: "request",
     Kind.LATENCY: "request",
@@ -108,7 +111,7 @@ class NoWorse(Comparing):
       below a quarter more is ever found. For ratios.
     * ``raises``: let no healthy time at lower weights hide harm that begins with a raise: at each
       one, a fifth of what the test may still bet is bet anew, and the estimate begins again. For
-      ratios where up is bad, with ``small`` and without a margin or a dispersion.
+      ratios, with ``small``, and for latencies; not in ``blocks``, nor with ``exact``.
     """
 
     kind: ClassVar[str] = "no_worse"
@@ -246,6 +249,8 @@ class NoWorse(Comparing):
             exact=self.exact,
             blocks=self.blocks,
             small=self.small,
+            # As tests were begun before: a dispersion of 1 is what all had then.
+            reserve=self._begins_again and self.dispersion != 1,
             unit=self.metric.unit,
         )
 
@@ -340,6 +345,8 @@ class NoWorse(Comparing):
         state, kept = self._before(memory, weight)
         state = self._comparison.learn(state, candidate, control, alpha)
         evidence = self._comparison.evidence(state, alpha)
+        if self._question.reserve and abs(evidence) < ROUNDING:
+            evidence = 0.0
         harm = evidence >= math.log(1 / alpha)
         summary, numbers = self._comparison.summarize(state, candidate, control, alpha)
         finding = "worse" if harm else "no proof of harm"
@@ -366,13 +373,19 @@ class NoWorse(Comparing):
         if again is None:
             return memory, ()
         last, state = kept_weighed(memory)
+        if last is None:
+            return memory, ()
         if weight is None:
             weight = last
         return again(state) if state is not None and weight > last else state, (weight,)
 
     @cached_property
     def _again(self) -> Callable[[Any], Any] | None:
-        return getattr(self._comparison, "again", None) if self.raises else None
+        return getattr(self._comparison, "again", None) if self._begins_again else None
+
+    @property
+    def _begins_again(self) -> bool:
+        return self.raises and (self.small or self.metric.kind is Kind.LATENCY)
 
     def _lacking(
         self,

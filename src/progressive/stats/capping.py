@@ -23,7 +23,9 @@ fast is seen no later than without them.
 **Where something may have changed**, as with a raise, a fifth of the capital is bet anew on all
 alternatives (`again`): what was lost on a large one while nothing was wrong does not hide it any
 more, and what speaks for a small one from before is kept (Herbster and Warmuth, "Tracking the best
-expert", 1998). The capital is the same before and after, so the level stays.
+expert", 1998). A test that may begin again (`RESERVED`) holds a fiftieth back at first, of which
+each time half is bet anew, so that no time without harm is too long. The capital is the same before
+and after, so the level stays.
 
 Where a look has few events, the expectation is added up. Where it has many, the part below the cap
 and the chance of the part above it are bounded by Chernoff's inequality, which holds for a
@@ -47,20 +49,38 @@ from collections.abc import Callable, Iterator, Sequence
 from math import exp, expm1, factorial, fsum, log, log1p
 from typing import Final, TypeAlias
 
-from .evidence import averaged, kept
+from .evidence import averaged, begin_again, kept, reserved, summed
 from .sequential import RISES, Alternatives
 
-__all__ = ["INITIAL", "LEAST", "SMALL", "Look", "State", "again", "evidence", "factor", "update"]
+__all__ = [
+    "INITIAL",
+    "LEAST",
+    "RESERVED",
+    "SMALL",
+    "Look",
+    "State",
+    "again",
+    "begun_again",
+    "evidence",
+    "factor",
+    "update",
+]
 
 _Begun: TypeAlias = tuple[tuple[float, ...], float, float, float]
 
-State: TypeAlias = _Begun | tuple[tuple[float, ...], float, float, float, tuple[float, ...]]
+_Betting: TypeAlias = tuple[tuple[float, ...], float, float, float, tuple[float, ...]]
+
+State: TypeAlias = _Begun | _Betting
 """The log likelihood ratios of the alternatives `RISES`; the logarithm of all factors ``b``; the
-sums ``d`` and ``v``; and, once it was begun `again`, the logarithms of what was bet on each then.
+sums ``d`` and ``v``; and, of a test that may begin `again` or did, the logarithms of what is bet on
+each, and of what is held back, if anything is.
 """
 
 INITIAL: Final[_Begun] = ((0.0,) * len(RISES.ratios), 0.0, 0.0, 0.0)
 """The state before the first look."""
+
+RESERVED: Final[_Betting] = (*INITIAL, reserved(RISES.log_prior))
+"""The same, of a test that holds something back for when it begins `again`."""
 
 LEAST: Final = 1.01
 """From this multiple of the odds on an excess is found by the mixture; nearer to 1 it takes more
@@ -88,12 +108,6 @@ def _halved() -> Iterator[tuple[float, float, float]]:
 
 _HALVED: Final = tuple(_halved())
 _KEPT: Final = -log(_HALVINGS + 1)
-
-_STAYS, _ANEW = log(0.8), log(0.2)
-"""What stays where it is when a test begins `again`, and what is bet anew. A raise costs what was
-found slowly a little of its head start, and harm that begins with it little more than from the
-beginning.
-"""
 
 _FEW: Final = 300
 """Up to so many expected own events a look is added up, not bounded."""
@@ -166,8 +180,8 @@ def update(state: State, look: Look, own: int, *, alpha: float) -> State:
     ``alpha`` is the level, the same in every look.
     """
     logs, gained, excess, variance, *_ = state
-    capital = [before + weight + gained for before, weight in zip(logs, _bets(state), strict=True)]
-    gained += factor(capital, RISES, look, cap=-log(alpha) - log1p(-SMALL))
+    capital = [each + gained for each in _capital(state)]
+    gained += factor(capital, _alternatives(capital), look, cap=-log(alpha) - log1p(-SMALL))
     d = look.excess(own)
     after = (
         look.learned(logs, RISES, d),
@@ -184,18 +198,30 @@ def again(state: State) -> State:
     The log likelihood ratios begin anew.
     """
     logs, gained, excess, variance, *_ = state
-    capital = [before + weight for before, weight in zip(logs, _bets(state), strict=True)]
-    whole = _sum(capital)
-    bet = tuple(
-        kept(_sum([_STAYS + each, _ANEW + whole + weight]))
-        for each, weight in zip(capital, RISES.log_prior, strict=True)
-    )
-    return (0.0,) * len(logs), gained, excess, variance, bet
+    bets = begin_again(_capital(state), RISES.log_prior)
+    return (0.0,) * len(logs), gained, excess, variance, bets
 
 
-def _bets(state: State) -> tuple[float, ...]:
-    """Return the logarithms of what was bet on each alternative."""
-    return state[4] if len(state) == 5 else RISES.log_prior
+def begun_again(state: State) -> bool:
+    """Return whether it was begun `again`."""
+    return len(state) == 5 and state[4] != RESERVED[4]
+
+
+def _capital(state: State) -> list[float]:
+    """Return the logarithms of what the bets have come to, and of what is held back."""
+    bets = state[4] if len(state) == 5 else RISES.log_prior
+    return [before + bet for before, bet in zip((*state[0], 0.0), bets, strict=False)]
+
+
+_ALTERNATIVES: Final = {
+    len(each.ratios): each
+    for each in (RISES, Alternatives((*RISES.ratios, 1.0), (*RISES.log_ratios, 0.0), ()))
+}
+"""What the capital is bet on; what is held back is bet on nothing, the odds as they are."""
+
+
+def _alternatives(capital: Sequence[float]) -> Alternatives:
+    return _ALTERNATIVES[len(capital)]
 
 
 def evidence(state: State, *, alpha: float) -> float:
@@ -203,12 +229,13 @@ def evidence(state: State, *, alpha: float) -> float:
 
     Up to there it says how much is left; beyond, it is what the looks would be worth without a cap.
     """
-    logs, gained, excess, variance, *_ = state
+    _, gained, excess, variance, *_ = state
     small = averaged(
         (*[x * excess - cost * variance + weight for x, cost, weight in _HALVED], _KEPT),
         (0.0,) * (_HALVINGS + 1),
     )
-    mixture, needed = averaged(logs, _bets(state)), -log(alpha)
+    capital = _capital(state)
+    mixture, needed = averaged(capital, (0.0,) * len(capital)), -log(alpha)
     capped = averaged((mixture + gained, small), _PARTS)
     if capped < needed:
         return capped
@@ -220,7 +247,7 @@ def factor(capital: list[float], bets: Alternatives, look: Look, *, cap: float) 
 
     ``capital``, for each of ``bets``, and ``cap`` are logarithms.
     """
-    now = _sum(capital)
+    now = summed(capital)
     if look.every >= _TOO_MANY or now >= cap:
         return 0.0
     costs = [look.cost(x) for x in bets.log_ratios]
@@ -233,7 +260,7 @@ def factor(capital: list[float], bets: Alternatives, look: Look, *, cap: float) 
         ]
 
     possible = look.possible
-    first = bisect_left(possible, cap, key=lambda own: _sum(each_with(own))) + possible.start
+    first = bisect_left(possible, cap, key=lambda own: summed(each_with(own))) + possible.start
     if first not in possible or first == possible.start:
         return 0.0  # none is enough; or, by rounding alone, each is
     if look.every * look.share <= _FEW:
@@ -275,10 +302,4 @@ def _bounded(
         for each, x in zip(just_below, bets.log_ratios, strict=True)
     ]
     tilt = max(0.0, look.tilt(first))
-    return _sum(below), look.cost(tilt) - look.excess(first) * tilt
-
-
-def _sum(logs: list[float]) -> float:
-    """Return the logarithm of the sum of the values whose logarithms are ``logs``."""
-    top = max(logs)
-    return top + log(fsum([exp(each - top) for each in logs]))
+    return summed(below), look.cost(tilt) - look.excess(first) * tilt

@@ -22,10 +22,20 @@ from __future__ import annotations
 from math import log
 from typing import Final, TypeAlias
 
-from .evidence import averaged, block, kept
+from .evidence import averaged, begin_again, block, kept, reserved
 from .sequential import factor
 
-__all__ = ["INITIAL", "State", "evidence", "update"]
+__all__ = [
+    "INITIAL",
+    "LEAST",
+    "RESERVED",
+    "SMALL",
+    "State",
+    "again",
+    "begun_again",
+    "evidence",
+    "update",
+]
 
 _LARGE: Final = (0.93, 0.85, 0.7, 0.45, 0.2, 0.06)
 """Alternatives: multiples of the candidate's odds, from a tenth of the conversions lost to twenty
@@ -43,16 +53,26 @@ _ODDS: Final = {len(odds): odds for odds in _LOG_PRIORS}
 LEAST: Final = 0.9925
 """From this multiple of the control's odds on a fall is found by `SMALL`."""
 
-State: TypeAlias = tuple[tuple[float, ...], int, int]
-"""The log likelihood ratios, and the events and trials of both tracks in all looks so far."""
+_Begun: TypeAlias = tuple[tuple[float, ...], int, int]
 
-INITIAL: Final[State] = ((0.0,) * len(_LARGE), 0, 0)
+_Betting: TypeAlias = tuple[tuple[float, ...], int, int, tuple[float, ...]]
+
+State: TypeAlias = _Begun | _Betting
+"""The log likelihood ratios; the events and trials of both tracks in all looks so far; and, of a
+test that may begin `again` or did, the logarithms of what is bet on each alternative, and of what
+is held back, if anything is.
+"""
+
+INITIAL: Final[_Begun] = ((0.0,) * len(_LARGE), 0, 0)
 """The evidence before the first look."""
 
-SMALL: Final[State] = ((0.0,) * len(_ALL), 0, 0)
+SMALL: Final[_Begun] = ((0.0,) * len(_ALL), 0, 0)
 """The same for a test that looks for smaller falls as well, and needs a thirtieth more events for
 large ones.
 """
+
+RESERVED: Final[_Betting] = (*SMALL, reserved(_LOG_PRIORS[_ALL]))
+"""The same for a test that also holds something back for when it begins `again`."""
 
 
 def update(
@@ -70,7 +90,7 @@ def update(
     * ``margin``: how many times the candidate's rate the control may have.
     * ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
-    logs, events_before, trials_before = state
+    logs, events_before, trials_before, *bets = state
     alternatives = _ODDS[len(logs)]
     if trials_before:
         base = (events_before + 0.5) / (trials_before + 1)
@@ -93,7 +113,25 @@ def update(
             for odds in alternatives
         ]
     logs = tuple(kept(before + gain / dispersion) for before, gain in zip(logs, gains, strict=True))
-    return logs, events_before + events + control_events, trials_before + trials + control_trials
+    events_before += events + control_events
+    trials_before += trials + control_trials
+    if bets:
+        return logs, events_before, trials_before, bets[0]
+    return logs, events_before, trials_before
+
+
+def again(state: State) -> State:
+    """Return the state before a look in which the candidate's rate may have fallen, as with a
+    raise; see `progressive.stats.evidence.bet_anew`. The evidence is the same.
+    """
+    logs, events, trials, *_ = state
+    bets = begin_again(_capital(state), _LOG_PRIORS[_ODDS[len(logs)]])
+    return (0.0,) * len(logs), events, trials, bets
+
+
+def begun_again(state: State) -> bool:
+    """Return whether it was begun `again`."""
+    return len(state) == 4 and state[3] != RESERVED[3]
 
 
 def evidence(state: State) -> float:
@@ -101,8 +139,15 @@ def evidence(state: State) -> float:
 
     A fall is proven at level ``alpha`` from ``log(1 / alpha)`` on.
     """
-    logs, _, _ = state
-    return averaged(logs, _LOG_PRIORS[_ODDS[len(logs)]])
+    capital = _capital(state)
+    return averaged(capital, (0.0,) * len(capital))
+
+
+def _capital(state: State) -> list[float]:
+    """Return the logarithms of what the bets have come to, and of what is held back."""
+    logs = state[0]
+    bets = state[3] if len(state) == 4 else _LOG_PRIORS[_ODDS[len(logs)]]
+    return [before + bet for before, bet in zip((*logs, 0.0), bets, strict=False)]
 
 
 def _fallen(rate: float, odds: float) -> float:

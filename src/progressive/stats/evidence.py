@@ -11,14 +11,20 @@ from math import exp, fsum, isfinite, log, log1p, sqrt
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 __all__ = [
+    "HELD_BACK",
     "Alternative",
     "Interval",
     "alternative_of",
     "averaged",
+    "begin_again",
+    "bet_anew",
     "block",
     "confidence_of",
+    "fund",
     "kept",
     "nearest",
+    "reserved",
+    "summed",
 ]
 
 
@@ -41,6 +47,63 @@ def averaged(logs: Sequence[float], log_weights: Sequence[float]) -> float:
     terms = [value + weight for value, weight in zip(logs, log_weights, strict=True)]
     top = max(terms)
     return kept(top + log(fsum([exp(term - top) for term in terms])))
+
+
+def summed(logs: Sequence[float]) -> float:
+    """Return the logarithm of the sum of the values whose logarithms are ``logs``."""
+    top = max(logs)
+    return top + log(fsum([exp(each - top) for each in logs]))
+
+
+_STAYS, _ANEW = log(0.8), log(0.2)
+"""What stays where it is when a test begins again, and what is bet anew. A raise costs what was
+found slowly a little of its head start, and harm that begins with it little more than from the
+beginning.
+"""
+
+HELD_BACK: Final = 0.02
+"""What a test that may begin again does not bet at first."""
+
+_HALF: Final = log(0.5)
+
+
+def reserved(log_prior: Sequence[float]) -> tuple[float, ...]:
+    """Return the logarithms of what is bet on each alternative at first, and of what is held back
+    for when something changes, of a test that may begin again.
+    """
+    return tuple(map(kept, (*(log1p(-HELD_BACK) + weight for weight in log_prior), log(HELD_BACK))))
+
+
+def fund(bet: float, held_back: float | None = None) -> float:
+    """Return what is bet anew where something may have changed: a fifth of what is bet, and half of
+    what is held back, if anything is. All are logarithms.
+    """
+    return _ANEW + bet if held_back is None else summed([_ANEW + bet, _HALF + held_back])
+
+
+def bet_anew(
+    capital: Sequence[float], log_prior: Sequence[float], fund: float
+) -> tuple[float, ...]:
+    """Return the logarithms of what is bet on each alternative where something may have changed:
+    what stays of its capital, and its part of the `fund`, by the prior weights.
+
+    What was lost on an alternative while nothing was wrong does not hide it any more, and what
+    speaks for another one from before is kept (Herbster and Warmuth, "Tracking the best expert",
+    1998). The capital is the same before and after.
+    """
+    return tuple(
+        kept(summed([_STAYS + each, fund + weight]))
+        for each, weight in zip(capital, log_prior, strict=True)
+    )
+
+
+def begin_again(capital: Sequence[float], log_prior: Sequence[float]) -> tuple[float, ...]:
+    """Return what is bet on each alternative, and held back if that is the last one of ``capital``,
+    where something may have changed; see `bet_anew`.
+    """
+    bet, held_back = capital[: len(log_prior)], capital[len(log_prior) :]
+    bets = bet_anew(bet, log_prior, fund(summed(bet), *held_back))
+    return (*bets, *(kept(_HALF + each) for each in held_back))
 
 
 Alternative: TypeAlias = Literal["two-sided", "less", "greater"]

@@ -23,6 +23,10 @@ edge that stays is known, and the tilts bet on with it. Where an edge that was f
 counts can't be continued at another one, as they are shown with bounds of their own. Then the
 evidence so far is kept as one number, by which all later evidence is multiplied, and edges are
 chosen anew among those that are there.
+
+**Where something may have changed**, as with a raise, `again` bets a part of the evidence anew, on
+every alternative at every edge that is followed and on every tilt
+(`progressive.stats.evidence.bet_anew`): a million quick requests from before hide nothing.
 """
 
 from __future__ import annotations
@@ -30,14 +34,27 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
-from math import exp, fsum, log, sqrt
+from math import exp, fsum, log, log1p, sqrt
 from typing import Final, TypeAlias
 
 from . import ratios
-from .evidence import averaged, kept
+from .evidence import HELD_BACK, averaged, bet_anew, fund, kept, summed
 from .rebucketing import Place, carried
+from .sequential import alternatives_of
 
-__all__ = ["INITIAL", "State", "evidence", "margin_tested", "moved", "paired", "parts", "update"]
+__all__ = [
+    "INITIAL",
+    "State",
+    "again",
+    "begun_again",
+    "evidence",
+    "margin_tested",
+    "moved",
+    "of_edges",
+    "paired",
+    "parts",
+    "update",
+]
 
 LEVELS: Final = (0.2, 0.05, 0.02, 0.005, 0.001)
 """Parts of all requests. For each, one edge is followed above which there is no larger part. Each
@@ -61,17 +78,33 @@ bucket the others are hundreds away.
 
 _LOG_EQUAL: Final = (log(1 / len(_TILTS)),) * len(_TILTS)
 _LOG_LEVELS: Final = (log(1 / len(LEVELS)),) * len(LEVELS)
-_HALVES: Final = (log(0.5), log(0.5))
+_BET: Final = log1p(-HELD_BACK)
+_HALF: Final = log(0.5)
+_HALVES: Final = (_HALF, _HALF)
 
-State: TypeAlias = tuple[
-    tuple[int, ...], tuple[ratios.State, ...], tuple[float, ...], tuple[int, ...]
-]
-"""The edges that are followed, one for each of the first levels; the state of the test at each; the
-evidence of the tilts; and the cumulative counts of both tracks in all looks so far.
+_Bets: TypeAlias = tuple[tuple[ratios.Bets, ...], tuple[float, ...], float | None]
+"""The logarithms of what is bet on each alternative, at each edge, and on each tilt, both empty
+before it began again; and of what is held back, None if nothing is.
 """
 
-INITIAL: Final[State] = ((), (), (0.0,) * len(_TILTS), ())
+_Begun: TypeAlias = tuple[
+    tuple[int, ...], tuple[ratios.State, ...], tuple[float, ...], tuple[int, ...]
+]
+_Betting: TypeAlias = tuple[
+    tuple[int, ...], tuple[ratios.State, ...], tuple[float, ...], tuple[int, ...], _Bets
+]
+
+State: TypeAlias = _Begun | _Betting
+"""The edges that are followed, one for each of the first levels; the state of the test at each; the
+evidence of the tilts; the cumulative counts of both tracks in all looks so far; and, of a test that
+may begin `again` or did, what is bet, at edges that were followed when it last did.
+"""
+
+INITIAL: Final[_Begun] = ((), (), (0.0,) * len(_TILTS), ())
 """The evidence before the first look."""
+
+RESERVED: Final[_Betting] = (*INITIAL, ((), (), kept(log(HELD_BACK))))
+"""The same, of a test that holds something back for when it begins `again`."""
 
 
 def paired(edges: Sequence[float], margin: float) -> list[tuple[int, int]]:
@@ -113,7 +146,7 @@ def update(
     * ``margin``: the multiple of the control's times that is still tolerated.
     * ``dispersion`` (1 or more): see `progressive.stats.planning.dispersion`.
     """
-    chosen, above, tilts, before = state
+    chosen, above, tilts, before, *bets = state
     pairs = paired(edges, margin)
     mine = [*(candidate[j] for _, j in pairs), candidate[-1]]
     theirs = [*(control[i] for i, _ in pairs), control[-1]]
@@ -144,7 +177,67 @@ def update(
         )
         for i, known in zip(chosen, above, strict=True)
     )
-    return chosen, above, tilts, pooled
+    return _with(bets, chosen, above, tilts, pooled)
+
+
+def again(state: State) -> State:
+    """Return the state before a look in which the candidate may have become slower, as with a
+    raise. The evidence is the same; estimates of ratios begin with that look.
+    """
+    chosen, above, _, pooled, *_ = state
+    at_edges, of_tilts = _capital(state)
+    held_back = _held_back(state)
+    weights = [*((_HALF + _LOG_LEVELS[0],) * len(at_edges)), _HALF]
+    parts = [*map(summed, at_edges), summed(of_tilts)]
+    # What is bet at an edge that is not chosen yet stays there, so the others share theirs.
+    all_bet = summed([a + b for a, b in zip(parts, weights, strict=True)])
+    anew = fund(all_bet, None if held_back is None else held_back - _BET) - summed(weights)
+    bets = (
+        tuple(bet_anew(capital, alternatives_of(capital).log_prior, anew) for capital in at_edges),
+        bet_anew(of_tilts, _LOG_EQUAL, anew),
+        None if held_back is None else kept(_HALF + held_back),
+    )
+    return chosen, (ratios.INITIAL,) * len(above), INITIAL[2], pooled, bets
+
+
+def begun_again(state: State) -> bool:
+    """Return whether it was begun `again`."""
+    return len(state) == 5 and state[4] != RESERVED[4]
+
+
+def _with(
+    bets: Sequence[_Bets],
+    chosen: tuple[int, ...],
+    above: tuple[ratios.State, ...],
+    tilts: tuple[float, ...],
+    pooled: tuple[int, ...],
+) -> State:
+    return (chosen, above, tilts, pooled, bets[0]) if bets else (chosen, above, tilts, pooled)
+
+
+def _capital(state: State) -> tuple[list[tuple[float, ...]], tuple[float, ...]]:
+    """Return the logarithm of what each alternative has come to, at each edge, and each tilt; those
+    of an edge, and those of the tilts, began with a sum of 1.
+    """
+    _, above, tilts, _, *_ = state
+    at_edges, on_tilts = _bets(state)
+    return (
+        [ratios.capital(known, bets) for known, bets in zip(above, at_edges, strict=True)],
+        tuple(a + b for a, b in zip(tilts, on_tilts, strict=True)),
+    )
+
+
+def _bets(state: State) -> tuple[list[ratios.Bets | None], tuple[float, ...]]:
+    """Return what was bet when it was begun `again`, at each edge and on each tilt; None at an edge
+    that is followed only since then.
+    """
+    above = state[1]
+    at_edges, on_tilts, _ = state[4] if len(state) == 5 else ((), (), None)
+    return [*at_edges, *[None] * (len(above) - len(at_edges))], on_tilts or _LOG_EQUAL
+
+
+def _held_back(state: State) -> float | None:
+    return state[4][2] if len(state) == 5 else None
 
 
 def moved(
@@ -155,14 +248,15 @@ def moved(
     ``edges``: those of the earlier looks; ``to``: those of the next one, of which at least one must
     have a pair. The evidence that is returned is 0 where all edges that are followed are there.
     """
-    chosen, above, tilts, pooled = state
+    chosen, above, tilts, pooled, *bets = state
     places, others = _places(edges, margin), _places(to, margin)
     pooled = carried(pooled, places, others)
     there = {place: i for i, place in enumerate(others)}
     followed = [places[i] for i in chosen]
     if all(place in there for place in followed):
-        return (tuple(there[place] for place in followed), above, tilts, pooled), 0.0
-    return (*INITIAL[:3], pooled), evidence(state)
+        return _with(bets, tuple(there[place] for place in followed), above, tilts, pooled), 0.0
+    anew = INITIAL if _held_back(state) is None else RESERVED
+    return (*INITIAL[:3], pooled, *anew[4:]), evidence(state)
 
 
 def _places(edges: Sequence[float], margin: float) -> list[Place]:
@@ -174,15 +268,24 @@ def evidence(state: State) -> float:
 
     Harm is proven at level ``alpha`` from ``log(1 / alpha)`` on.
     """
-    return averaged(parts(state), _HALVES)
+    bet, held_back = averaged(parts(state), _HALVES), _held_back(state)
+    return bet if held_back is None else kept(summed([_BET + bet, held_back]))
 
 
 def parts(state: State) -> tuple[float, float]:
     """Return the evidence of the edges that are followed, and of the distribution as a whole."""
-    _, above, tilts, _ = state
-    edges = [ratios.evidence(known) for known in above]
+    edges = of_edges(state)
     edges += [0.0] * (len(LEVELS) - len(edges))
-    return averaged(edges, _LOG_LEVELS), averaged(tilts, _LOG_EQUAL)
+    _, _, tilts, _, *_ = state
+    _, on_tilts = _bets(state)
+    return averaged(edges, _LOG_LEVELS), averaged(tilts, on_tilts)
+
+
+def of_edges(state: State) -> list[float]:
+    """Return the evidence at each edge that is followed."""
+    _, above, _, _, *_ = state
+    at_edges, _ = _bets(state)
+    return [ratios.evidence(known, bets) for known, bets in zip(above, at_edges, strict=True)]
 
 
 def _cells(cumulative: Sequence[int]) -> list[int]:

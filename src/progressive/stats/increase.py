@@ -16,7 +16,16 @@ from . import capping, ratios
 from .evidence import kept
 from .exact import hypergeometric
 
-__all__ = ["INITIAL", "State", "again", "begun_again", "estimated", "evidence", "update"]
+__all__ = [
+    "INITIAL",
+    "RESERVED",
+    "State",
+    "again",
+    "begun_again",
+    "estimated",
+    "evidence",
+    "update",
+]
 
 State: TypeAlias = tuple[capping.State, tuple[float, float, float]]
 """The evidence, and the three sums of `progressive.stats.ratios` from which the ratio is estimated.
@@ -24,6 +33,9 @@ State: TypeAlias = tuple[capping.State, tuple[float, float, float]]
 
 INITIAL: Final[State] = (capping.INITIAL, (0, 0.0, 0.0))
 """The state before the first look."""
+
+RESERVED: Final[State] = (capping.RESERVED, INITIAL[1])
+"""The same, of a test that holds something back for when it begins `again`."""
 
 
 def update(
@@ -84,4 +96,4 @@ def again(state: State) -> State:
 def begun_again(state: State) -> bool:
     """Return whether it was begun `again`."""
     known, _ = state
-    return len(known) > len(capping.INITIAL)
+    return capping.begun_again(known)

@@ -20,15 +20,33 @@ from math import exp, inf, log, nan
 from typing import Final, TypeAlias
 
 from . import sequential
-from .evidence import averaged, kept
+from .evidence import averaged, begin_again, kept
 from .sequential import Alternatives, alternatives_of
 
-__all__ = ["INITIAL", "State", "bounds", "estimate", "evidence", "initial", "ratio", "update"]
+__all__ = [
+    "INITIAL",
+    "Bets",
+    "State",
+    "again",
+    "bounds",
+    "capital",
+    "estimate",
+    "evidence",
+    "initial",
+    "ratio",
+    "update",
+]
 
 State: TypeAlias = tuple[float, ...]
 """The numbers of `progressive.stats.sequential`, then three sums over the looks: the candidate's
 events; how many it would have at ``margin`` times the control's rate (all events, times the share
 that would be its own); and the same with only its own events in place of all.
+"""
+
+
+Bets: TypeAlias = tuple[float, ...]
+"""The logarithms of what is bet on each alternative, of a test that may begin `again` or did; and
+of what is held back, if anything is (`progressive.stats.evidence.reserved`).
 """
 
 
@@ -71,10 +89,29 @@ def update(
     return (*added, seen + events, kept(expected + every * share), kept(own + events * share))
 
 
-def evidence(state: State) -> float:
-    """Return the evidence of `progressive.stats.sequential.evidence`, in nats."""
+def evidence(state: State, bets: Bets | None = None) -> float:
+    """Return the evidence of `progressive.stats.sequential.evidence`, in nats.
+
+    ``bets``: what was bet, if it was not the usual.
+    """
+    of_each = capital(state, bets)
+    return averaged(of_each, (0.0,) * len(of_each))
+
+
+def again(state: State, bets: Bets | None = None) -> tuple[State, Bets]:
+    """Return the state before a look in which the candidate may have become worse, as with a raise,
+    and what is bet then; see `progressive.stats.evidence.bet_anew`. The evidence is the same, and
+    the estimate begins with that look.
+    """
+    alternatives = alternatives_of(state[:-3])
+    return initial(alternatives), begin_again(capital(state, bets), alternatives.log_prior)
+
+
+def capital(state: State, bets: Bets | None = None) -> tuple[float, ...]:
+    """Return the logarithms of what the bets have come to, and of what is held back."""
     *logs, _, _, _ = state
-    return sequential.evidence(tuple(logs))
+    begun = alternatives_of(logs).log_prior if bets is None else bets
+    return tuple(before + bet for before, bet in zip((*logs, 0.0), begun, strict=False))
 
 
 def ratio(

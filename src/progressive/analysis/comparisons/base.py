@@ -19,6 +19,7 @@ from .words import format_proof, format_proof_of_before, format_ratio, format_ra
 
 __all__ = [
     "NO_EVENTS",
+    "SINCE",
     "Acceptance",
     "Accepted",
     "BothAccepted",
@@ -46,7 +47,7 @@ class Question:
     """The parameters of a `NoWorse` that a comparison needs, as documented there.
 
     ``than`` is the control's track, for messages. ``up`` and ``down``: whether more, or less, is
-    harm; at least one is True.
+    harm; at least one is True. ``reserve``: whether something is held back for raises.
     """
 
     than: str
@@ -57,6 +58,7 @@ class Question:
     exact: bool = False
     blocks: bool = False
     small: bool = False
+    reserve: bool = False
     unit: str = ""
 
     def ratio_in_words(self, estimate: float, low: float, high: float) -> str:
@@ -184,6 +186,9 @@ class BothAccepted(Generic[Measured, State]):
 
 
 NO_EVENTS: Final = "no events on either side"
+
+SINCE: Final = " since the raise"
+"""Follows what is estimated since a test began again."""
 
 
 class TwoSamples(TypedDict):

@@ -12,6 +12,7 @@ from progressive.stats import histogram_tails, latency_acceptance, ratios
 from progressive.stats.evidence import kept
 
 from .base import (
+    SINCE,
     Accepted,
     Numbers,
     Question,
@@ -67,13 +68,13 @@ class Latencies:
         self, state: _State | None, candidate: Histogram, control: Histogram, alpha: float
     ) -> _State:
         edges = candidate.shared_edges(control)
-        known, tails, before = state or (edges, histogram_tails.INITIAL, 0.0)
+        known, tails, before = state or (edges, self._initial, 0.0)
         there = frozenset(edges)
         used = tuple(edge for edge in known if edge in there)
         if histogram_tails.paired(used, self.question.margin):
             tails, gone = self._moved(tails, known, used)
         else:
-            tails, gone, used = histogram_tails.INITIAL, histogram_tails.evidence(tails), edges
+            tails, gone, used = self._initial, histogram_tails.evidence(tails), edges
         tails = histogram_tails.update(
             tails,
             edges=used,
@@ -84,6 +85,14 @@ class Latencies:
         )
         tails, also_gone = self._moved(tails, used, edges)
         return edges, tails, kept(before + gone + also_gone)
+
+    @property
+    def _initial(self) -> histogram_tails.State:
+        return histogram_tails.RESERVED if self.question.reserve else histogram_tails.INITIAL
+
+    def again(self, state: _State) -> _State:
+        edges, tails, before = state
+        return edges, histogram_tails.again(tails), before
 
     def _moved(
         self, tails: histogram_tails.State, edges: tuple[float, ...], to: tuple[float, ...]
@@ -104,7 +113,8 @@ class Latencies:
     def summarize(
         self, state: _State, candidate: Histogram, control: Histogram, alpha: float
     ) -> tuple[str, Numbers]:
-        edges, (chosen, above, _, _), _ = state
+        edges, tails, _ = state
+        chosen, above, *_ = tails
         sample: Numbers = (
             ("candidate_sample", float(candidate.sample)),
             ("control_sample", float(control.sample)),
@@ -121,7 +131,7 @@ class Latencies:
             )
         margin = self.question.margin
         # Of the edges that are followed, show the one with the most evidence.
-        _, pair, shown = max(zip(map(ratios.evidence, above), chosen, above, strict=True))
+        _, pair, shown = max(zip(histogram_tails.of_edges(tails), chosen, above, strict=True))
         control_edge, edge = histogram_tails.paired(edges, margin)[pair]
         numbers: Numbers = (
             *sample,
@@ -134,8 +144,10 @@ class Latencies:
         *_, events, expected, _ = shown
         prefix = self._proof_elsewhere(state, alpha)
         edge_time = format_time(edges[edge])
+        since = SINCE if histogram_tails.begun_again(tails) else ""
         if not expected:
-            return f"{prefix}no requests above {edge_time} on either side{at_shared}", numbers
+            nothing = f"no requests above {edge_time} on either side{since}"
+            return f"{prefix}{nothing}{at_shared}", numbers
         than = self.question.than
         other_edge = (
             "" if control_edge == edge else f" of {than}'s above {format_time(edges[control_edge])}"
@@ -145,7 +157,7 @@ class Latencies:
         ratio = ratios.ratio(shown, dispersion=self.question.dispersion)
         summary = (
             f"{prefix}{format_count(events, 'request')} above {edge_time} where "
-            f"{format_amount(expected)} were expected{other_edge}: "
+            f"{format_amount(expected)} were expected{other_edge}{since}: "
             f"{self.question.ratio_in_words(*ratio)}{at_shared}"
         )
         return summary, (

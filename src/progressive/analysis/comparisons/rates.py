@@ -9,9 +9,11 @@ import attrs
 
 from progressive.model.measurement import Counts, Measurement
 from progressive.stats import acceptance, decrease, exact, increase, ratios, sequential
+from progressive.stats.evidence import reserved
 
 from .base import (
     NO_EVENTS,
+    SINCE,
     Accepted,
     Comparison,
     Numbers,
@@ -48,6 +50,13 @@ class _Rates:
         return ""
 
 
+RESERVED: Final = reserved(sequential.RISES.log_prior)
+"""What is bet, and held back, by a test that may begin again."""
+
+_Risen: TypeAlias = ratios.State | tuple[ratios.State, ratios.Bets]
+"""The evidence and what an estimate needs; and, of a test that may begin again, what is bet."""
+
+
 @attrs.frozen
 class _Rise(_Rates):
     """Test for more events."""
@@ -55,17 +64,28 @@ class _Rise(_Rates):
     question: Question
 
     def learn(
-        self, state: ratios.State | None, candidate: Counts, control: Counts, alpha: float
-    ) -> ratios.State:
-        return _updated(state, candidate, control, self.question)
+        self, state: _Risen | None, candidate: Counts, control: Counts, alpha: float
+    ) -> _Risen:
+        known, bets = (None, self._reserved) if state is None else _with_bets(state)
+        known = _updated(known, candidate, control, self.question)
+        return known if bets is None else (known, bets)
 
-    def evidence(self, state: ratios.State, alpha: float) -> float:
-        return _evidence(state)
+    @property
+    def _reserved(self) -> ratios.Bets | None:
+        return RESERVED if self.question.reserve else None
+
+    def again(self, state: _Risen) -> _Risen:
+        return ratios.again(*_with_bets(state))
+
+    def evidence(self, state: _Risen, alpha: float) -> float:
+        return _evidence(*_with_bets(state))
 
     def summarize(
-        self, state: ratios.State, candidate: Counts, control: Counts, alpha: float
+        self, state: _Risen, candidate: Counts, control: Counts, alpha: float
     ) -> tuple[str, Numbers]:
-        return _summarize(state, candidate, control, self.question)
+        known, bets = _with_bets(state)
+        since = "" if bets in (None, RESERVED) else SINCE
+        return _summarize(known, candidate, control, self.question, since=since)
 
 
 @attrs.frozen
@@ -81,9 +101,8 @@ class _EveryRise(_Rates):
         control: Counts,
         alpha: float,
     ) -> increase.State:
-        return increase.update(
-            state or increase.INITIAL, **two_samples(candidate, control), alpha=alpha
-        )
+        initial = increase.RESERVED if self.question.reserve else increase.INITIAL
+        return increase.update(state or initial, **two_samples(candidate, control), alpha=alpha)
 
     def again(self, state: increase.State) -> increase.State:
         return increase.again(state)
@@ -99,7 +118,7 @@ class _EveryRise(_Rates):
             candidate,
             control,
             self.question,
-            since=" since the raise" if increase.begun_again(state) else "",
+            since=SINCE if increase.begun_again(state) else "",
         )
 
 
@@ -119,7 +138,9 @@ class _Fall(_Rates):
     def learn(
         self, state: _Fallen | None, candidate: Counts, control: Counts, alpha: float
     ) -> _Fallen:
-        initial = decrease.SMALL if self.question.small else decrease.INITIAL
+        initial: decrease.State = decrease.SMALL if self.question.small else decrease.INITIAL
+        if self.question.reserve:
+            initial = decrease.RESERVED
         fallen, inverse = state or (initial, ratios.INITIAL)
         fallen = decrease.update(
             fallen,
@@ -129,6 +150,11 @@ class _Fall(_Rates):
         )
         return fallen, _updated(inverse, control, candidate, self.question)
 
+    def again(self, state: _Fallen) -> _Fallen:
+        fallen, inverse = state
+        *logs, _, _, _ = inverse
+        return decrease.again(fallen), ratios.initial(sequential.alternatives_of(logs))
+
     def evidence(self, state: _Fallen, alpha: float) -> float:
         fallen, _ = state
         return decrease.evidence(fallen)
@@ -136,15 +162,16 @@ class _Fall(_Rates):
     def summarize(
         self, state: _Fallen, candidate: Counts, control: Counts, alpha: float
     ) -> tuple[str, Numbers]:
-        _, inverse = state
+        fallen, inverse = state
         look = look_numbers(candidate, control)
+        since = SINCE if decrease.begun_again(fallen) else ""
         *_, expected, _ = inverse
         if not expected:
-            return NO_EVENTS, look
+            return NO_EVENTS + since, look
         estimate, high, low = (
             1 / value if value else math.inf for value in _ratio(inverse, self.question)
         )
-        return self.question.ratio_in_words(estimate, low, high), (
+        return self.question.ratio_in_words(estimate, low, high) + since, (
             *look,
             *ratio_numbers(estimate, low, high),
         )
@@ -172,7 +199,7 @@ class _Either(_Rates):
 
     def again(self, state: _RisenOrFallen) -> _RisenOrFallen:
         risen, fallen = state
-        return self.rise.again(risen) if isinstance(self.rise, _EveryRise) else risen, fallen
+        return self.rise.again(risen), self.fall.again(fallen)
 
     def evidence(self, state: _RisenOrFallen, alpha: float) -> float:
         risen, fallen = state
@@ -311,8 +338,13 @@ def _updated(
     )
 
 
-def _evidence(state: ratios.State) -> float:
-    return ratios.evidence(state) if _has_estimate(state) else sequential.evidence(state)
+def _evidence(state: ratios.State, bets: ratios.Bets | None = None) -> float:
+    return ratios.evidence(state, bets) if _has_estimate(state) else sequential.evidence(state)
+
+
+def _with_bets(state: _Risen) -> tuple[ratios.State, ratios.Bets | None]:
+    """Return the state, and what was bet when it was begun again; None if it was not."""
+    return state if isinstance(state[0], tuple) else (state, None)
 
 
 def _has_estimate(state: ratios.State) -> bool:
