@@ -23,6 +23,7 @@ from progressive import (
     percents,
     seconds,
 )
+from progressive.analysis.no_worse import ROUNDING
 from progressive.model import Counts, Histogram, Moments, Window
 from progressive.model.measurement import Measurement
 from progressive.stats import betting as clumps
@@ -43,7 +44,7 @@ def _ratio(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Counts)
     assert isinstance(other, Counts)
     return increase.update(
-        state or increase.INITIAL,
+        state or increase.RESERVED,
         events=one.events,
         trials=one.trials,
         control_events=other.events,
@@ -56,7 +57,7 @@ def _fall(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Counts)
     assert isinstance(other, Counts)
     return falls.update(
-        state or falls.SMALL,
+        state or falls.RESERVED,
         events=one.events,
         trials=one.trials,
         control_events=other.events,
@@ -68,7 +69,7 @@ def _tail(state: Any, one: Measurement, other: Measurement) -> Any:
     assert isinstance(one, Histogram)
     assert isinstance(other, Histogram)
     return tails.update(
-        state or tails.INITIAL, edges=one.edges, candidate=one.cumulative, control=other.cumulative
+        state or tails.RESERVED, edges=one.edges, candidate=one.cumulative, control=other.cumulative
     )
 
 
@@ -91,6 +92,12 @@ BARE: dict[Metric, tuple[Any, Any]] = {
     ORDERS: (_fall, falls.evidence),
     LATENCY: (_tail, tails.evidence),
     BASKET: (_mean, lambda state: means.evidence(state, up=False)),
+}
+AGAIN: dict[Metric, Any] = {
+    ERRORS: increase.again,
+    ORDERS: falls.again,
+    LATENCY: tails.again,
+    BASKET: lambda state: state,
 }
 USUAL: dict[str, Any] = {
     "errors": 0.01,
@@ -120,7 +127,7 @@ def told(metric: Metric, world: World, seed: int) -> Story:
 
 def bare(metric: Metric, story: Story) -> list[float]:
     """The evidence after each look that the rollout took of both tracks, by the statistics
-    alone; that of a rise begins again with each raise.
+    alone; but that of a mean begins again with each raise.
     """
     update, evidence = BARE[metric]
     state, found, weight = None, [], 0
@@ -128,10 +135,11 @@ def bare(metric: Metric, story: Story) -> list[float]:
         one, other = look.of(Track.CANDIDATE), look.of(Track.STABLE)
         if look.metric == metric.name and one.sample and other.sample:
             before, weight = weight, weight_in(story, look.window)
-            if metric == ERRORS and state is not None and weight > before:
-                state = increase.again(state)
+            if state is not None and weight > before:
+                state = AGAIN[metric](state)
             state = update(state, one, other)
-            found.append(evidence(state))
+            worth = evidence(state)
+            found.append(worth if abs(worth) >= ROUNDING else 0.0)
     return found
 
 
