@@ -35,10 +35,10 @@ from .faults.fault_world import FaultWorld
 from .faults.injector import Fault, Faulty, Injected
 from .faults.reference_model import PromiseBroken
 from .faults.soaking import Failing, Soaked, soak, soak_one
-from .play import aplay, play
+from .playing import aplay, play
 from .recording import Call, Recording
-from .replay.replay import notes_from, replay
-from .replay.replayed import Counted, Difference, Ending, Replay
+from .replaying.replay import notes_from, replay
+from .replaying.replayed import Counted, Difference, Ending, Replay
 from .simulation import troubles
 from .simulation.comparing import Compared, Comparison, compare
 from .simulation.curves import Above, After, Bursts, Curve, CurveLike, Daily, Ramp, SimTime
