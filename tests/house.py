@@ -75,6 +75,28 @@ class House:
             left = {name: needed - ends for name, needed in left.items() if name not in ends}
         return sorted(left)
 
+    def crossings(self) -> list[str]:
+        """Files that their own folder imports, and somebody outside of it too.
+
+        An import holds the lock of a file while it waits for the folder's: a thread that begins
+        with the folder and one that begins with the file would wait for each other.
+        """
+        imports = self.imports()
+        inside = {
+            file
+            for folder in self.packages
+            for file in imports[folder]
+            if file.startswith(f"{folder}.") and file.rpartition(".")[0] == folder
+        }
+        return sorted(
+            {
+                file
+                for name, imported in imports.items()
+                for file in imported & inside
+                if not f"{name}.".startswith(f"{file.rpartition('.')[0]}.")
+            }
+        )
+
     # ------------------------------------------------------------------------------------- figures
 
     def figures(self) -> dict[str, int]:
@@ -86,6 +108,7 @@ class House:
             "modules in the root": sum(name not in self.packages for name in loose) + 1,
             "floors of the folder graph": len(floors(self.folders())),
             "modules in import cycles": len(self.cycles()),
+            "files imported by their folder and past it": len(self.crossings()),
             f"files of at most {SMALL} lines": sum(lines <= SMALL for lines in code.values()),
             "files": len(files),
             "lines of the longest file": max(files.values()),

@@ -11,6 +11,7 @@ LIMITS = {
     "modules in the root": 5,
     "floors of the folder graph": 9,
     "modules in import cycles": 0,
+    "files imported by their folder and past it": 0,
     "files of at most 50 lines": 12,
     "names in the root": 75,
     "lines over 100": 0,
@@ -64,6 +65,19 @@ def test_an_import_for_type_checkers_alone_is_none(tmp_path: Path) -> None:
     house = written(tmp_path, one__a=text, one__b="from .a import y")
 
     assert house.cycles() == []
+
+
+def test_a_file_that_its_folder_imports_has_one_way_in(tmp_path: Path) -> None:
+    house = written(
+        tmp_path, one__a="", one__b="from .a import x", two__c="from progressive.one.a import x"
+    )
+    assert house.crossings() == []
+
+    (tmp_path / "one" / "__init__.py").write_text("from .a import x\n", encoding="utf-8")
+    assert House(tmp_path).crossings() == ["one.a"]
+
+    (tmp_path / "two" / "c.py").write_text("from progressive.one import x\n", encoding="utf-8")
+    assert House(tmp_path).crossings() == []
 
 
 def test_any_in_a_public_signature_is_seen(tmp_path: Path) -> None:

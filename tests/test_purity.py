@@ -146,11 +146,34 @@ def test_the_pure_folders_ask_no_clock_and_no_chance() -> None:
     assert {name.partition(".")[0] for name in trees} == PURE | {"runtime"}
 
 
-def test_importing_the_library_imports_no_adapter_and_no_client() -> None:
+def ours(loaded: set[str]) -> set[str]:
+    return {name for name in loaded if name.split(".")[0] == "progressive"}
+
+
+def test_importing_the_library_imports_nothing_before_it_is_asked_for() -> None:
     loaded = modules_after("import progressive")
 
-    assert "progressive.engine.decide" in loaded
-    assert {"httpx", "httpcore", "tenacity"} & loaded == set()
+    assert ours(loaded) == {"progressive", "progressive.lazy"}
+    assert {"asyncio", "attr", "datetime"} & loaded == set()
+
+
+def test_one_name_does_not_bring_the_others() -> None:
+    loaded = modules_after("from progressive import Canary, Limit, NoWorse, percent")
+
+    assert {"progressive.strategies.canary", "progressive.analysis.no_worse"} <= loaded
+    assert {name.split(".")[1] for name in ours(loaded) if "." in name} & {
+        "codec",
+        "engine",
+        "runtime",
+    } == set()
+    assert not any(name.startswith("progressive.analysis.kayenta") for name in loaded)
+
+
+def test_all_names_bring_no_adapter_no_client_and_no_event_loop() -> None:
+    loaded = modules_after("from progressive import *")
+
+    assert {"progressive.engine.decide", "progressive.runtime.drive"} <= loaded
+    assert {"asyncio", "httpx", "httpcore", "tenacity"} & loaded == set()
     assert not any(
         name.startswith(f"progressive.{folder}")
         for name in loaded
@@ -160,9 +183,38 @@ def test_importing_the_library_imports_no_adapter_and_no_client() -> None:
 
 def test_importing_what_helps_tests_imports_no_test_framework_and_no_client() -> None:
     """`progressive.testing.generated` is imported by name, by those who have Hypothesis."""
-    loaded = {name.split(".")[0] for name in modules_after("import progressive.testing")}
+    loaded = {name.split(".")[0] for name in modules_after("from progressive.testing import *")}
 
     assert {"hypothesis", "pytest", "httpx", "httpcore", "tenacity"} & loaded == set()
+
+
+def test_a_simulation_needs_nothing_of_the_contracts_and_no_event_loop() -> None:
+    loaded = modules_after("from progressive.testing import Behaviour, World, simulate")
+
+    assert "progressive.testing.simulation.simulate" in loaded
+    assert "asyncio" not in loaded
+    assert {name.split(".")[2] for name in ours(loaded) if name.count(".") > 2} & {
+        "contract",
+        "faults",
+        "replaying",
+        "verification",
+    } == set()
+
+
+SCRIPT = """
+from progressive import Canary, Ports, run, start
+from progressive.metrics.envoy import EnvoyStats
+from progressive.routers.envoy import Envoy
+from progressive.stores.file import FileStore
+"""
+
+
+def test_a_deployment_script_waits_for_a_client_when_it_makes_one() -> None:
+    """No request does: a deadline would run, or an event loop stand still."""
+    made = SCRIPT + 'EnvoyStats(admin="http://127.0.0.1:9901")'
+
+    assert {"asyncio", "httpx", "httpcore", "tenacity"} & modules_after(SCRIPT) == set()
+    assert "httpx" in modules_after(made)
 
 
 def modules_after(statement: str) -> set[str]:
@@ -179,16 +231,7 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_the_public_names_are_sorted_and_complete() -> None:
-    tree = House(ROOT).trees[""]
-    imported = [
-        alias.asname or alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and node.level
-        for alias in node.names
-    ]
-
     assert progressive.__all__ == sorted(progressive.__all__)
-    assert sorted(imported) == progressive.__all__
     assert [name for name in progressive.__all__ if not hasattr(progressive, name)] == []
 
 

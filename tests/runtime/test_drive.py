@@ -534,7 +534,7 @@ def test_a_word_that_is_submitted_during_a_long_sleep_is_heard_before_it_ends(
         async def main() -> Any:
             return [decision async for decision in aiterate("r", bound)][-1]
 
-        monkeypatch.setattr("progressive.runtime.drive.asyncio.sleep", asleep)
+        monkeypatch.setattr("asyncio.sleep", asleep)
         last = asyncio.run(main())
 
     assert last.rollout.phase is Phase.ROLLED_BACK

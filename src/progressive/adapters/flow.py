@@ -35,7 +35,6 @@ from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar
 
 import attrs
-import tenacity
 
 from progressive.errors import ConflictError, Failure, ProgressiveError, WorldError
 
@@ -194,6 +193,8 @@ class Client(ABC, Generic[Q, A]):
         """Run one call to its end. Raises ``error``, `ConflictError`, and what the flow raises
         itself.
         """
+        import tenacity  # before the deadline of the call runs
+
         call = _Call(self, flow)
         while (question := call.question) is not None:
             call.answered(tenacity.Retrying(**call.retries())(self.exchange, question, call.ends))
@@ -201,6 +202,8 @@ class Client(ABC, Generic[Q, A]):
 
     async def arun(self, flow: Flow[Q, A, T]) -> T:
         """`run`, asynchronously (asyncio)."""
+        import tenacity
+
         call = _Call(self, flow)
         async with self.connect() as exchange:
             while (question := call.question) is not None:
@@ -224,6 +227,8 @@ class _Call(Generic[Q, A, T]):
         """How tenacity shall treat this question; an outcome is a value, and the last one is handed
         on as it is. But where the last try was cut short, what the system said before tells more.
         """
+        import tenacity
+
         said: list[Fault] = []
 
         def may_succeed_later(outcome: object) -> bool:

@@ -13,7 +13,6 @@ TCP. Such protocols have no status: what an answer means is the adapter's matter
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket as sockets
 import sys
@@ -21,7 +20,7 @@ import time
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -30,6 +29,9 @@ from progressive.model import fields
 
 from .flow import Client, Exchange, Fault, excerpt
 from .waiting import connected
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Line", "LineClient", "LineFlow", "LineSocket", "to_line_socket"]
 
@@ -185,6 +187,8 @@ class LineClient(Client[Line, str]):
         yield self._aexchange
 
     async def _aexchange(self, question: Line, ends: float) -> str | Fault:
+        import asyncio
+
         sent, answer = False, bytearray()
         try:
             async with asyncio.timeout(_left(ends)):
@@ -220,6 +224,8 @@ class LineClient(Client[Line, str]):
         return wire
 
     async def _aconnected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        import asyncio
+
         if self.socket.is_path:
             return await asyncio.open_unix_connection(self.socket.address)
         return await asyncio.open_connection(*self.socket.host_and_port)

@@ -7,7 +7,6 @@ URL, escaped for JSON, in base64, in lower case.
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -42,6 +41,8 @@ def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def _forms(secret: str) -> Iterator[str]:
+    import html  # it brings a table of all entities
+
     yield secret
     yield from (quote(secret), quote(secret, safe=""), quote_plus(secret))
     for escaped in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):

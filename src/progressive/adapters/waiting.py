@@ -7,15 +7,16 @@ and is left behind when the deadline has passed.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import ipaddress
 import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["Apart", "connected"]
 
@@ -33,6 +34,8 @@ class Apart(Generic[T]):
     """
 
     def __init__(self, call: Callable[[], T]) -> None:
+        from concurrent.futures import Future  # it brings logging
+
         self._outcome: Future[tuple[T, None] | tuple[None, BaseException]] = Future()
         self._outcome.set_running_or_notify_cancel()  # who stops waiting does not end it
 
@@ -60,6 +63,8 @@ class Apart(Generic[T]):
 
     async def await_(self, ends: float | None = None) -> T:
         """`wait`, asynchronously (asyncio); without ``ends`` for as long as it takes."""
+        import asyncio
+
         waited = asyncio.wrap_future(self._outcome)
         left = None if ends is None else max(ends - time.monotonic(), 0.0)
         try:

@@ -15,8 +15,9 @@ from progressive.model.actions import Memory
 from progressive.model.measurement import Bad, Kind, Look, Measurement, Metric
 from progressive.model.traffic import Track, Traffic
 
-from .comparisons import AnyAcceptance, AnyComparison, acceptance_of, clumped, comparison_of
+from .comparisons import clumped
 from .comparisons.base import Numbers, Question
+from .comparisons.of_kind import AnyAcceptance, AnyComparison, acceptance_of, comparison_of
 from .comparisons.words import format_count, rounded_up
 from .contract import Judgement, Tolerance, Verdict, is_flag, is_tolerance, stored_before
 from .memory import kept_beside, kept_pair, kept_weighed

@@ -18,7 +18,7 @@ from progressive.rollout.events import Event
 from progressive.rollout.notes import Note
 from progressive.rollout.phases import FINAL, Phase, Retirement
 from progressive.rollout.state import FORMAT, Rollout
-from progressive.strategies import AnyStrategy
+from progressive.strategies.kinds import AnyStrategy
 
 from .plans import KnownPlans
 from .schema import Codec

@@ -11,28 +11,26 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import repeat
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from attrs.exceptions import FrozenInstanceError
 
-from progressive.analysis import CHECKS, Bound
 from progressive.analysis.contract import Check
+from progressive.analysis.plain_bounds import Bound
 from progressive.errors import StateError, StrategyError
 from progressive.model.fields import MISSING, STORED_AS
 from progressive.model.units import Percent
 from progressive.plan.plan import Plan
 from progressive.plan.step import Kinds, Step
 from progressive.rollout.state import ClosedGate
-from progressive.steps import KINDS
+from progressive.steps.standard import KINDS
 
 from . import leaves
 from .leaves import Dump, Load, Mistake, as_it_is, load_each
 from .strict_json import short
 
 __all__ = ["Codec"]
-
-_CHECKS: Final[tuple[type[Any], ...]] = CHECKS
 
 
 class Codec:
@@ -46,10 +44,13 @@ class Codec:
     """
 
     def __init__(self, kinds: Kinds, *, today: bool = False) -> None:
+        from progressive.analysis.checks import CHECKS  # every check there is, for stored state
+
+        known: tuple[type[Any], ...] = CHECKS
         self._today = today
         self.frozen = True
         own: dict[str, Any] = {str(getattr(each, "kind", "")): each for each in kinds.classes}
-        if taken := sorted(own.keys() & {each.kind for each in (*KINDS, *_CHECKS)}):
+        if taken := sorted(own.keys() & {each.kind for each in (*KINDS, *known)}):
             raise StrategyError(
                 [
                     f"Kinds: {own[kind]!r}: {kind!r} is a kind of the library; name yours "
@@ -60,7 +61,7 @@ class Codec:
         self._steps = {each.kind: each for each in KINDS} | {
             k: c for k, c in own.items() if hasattr(c, "advance")
         }
-        self._checks = {each.kind: each for each in _CHECKS} | {
+        self._checks = {each.kind: each for each in known} | {
             k: c for k, c in own.items() if hasattr(c, "judge")
         }
         self._made: dict[Any, tuple[Dump, Load]] = {

@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
-from .actions import Action, ClosedUntil, GateAnswer, Go, HookAnswer, Memory, NotYet, Open, Stop
-from .capacity import Capacity
-from .measurement import (
-    Bad,
-    Counts,
-    Gauge,
-    Histogram,
-    Kind,
-    Look,
-    Measurement,
-    Metric,
-    Moments,
-    NoAnswer,
-    NoData,
-    Side,
-    Window,
-)
-from .release import Release, Version
-from .router_state import AfterRestart, Capabilities, Marker, Served
-from .traffic import Match, Track, Traffic
-from .units import (
-    Percent,
-    Times,
-    geometric,
-    hours,
-    linear,
-    minutes,
-    ms,
-    percent,
-    percents,
-    seconds,
-    times,
-)
+from typing import TYPE_CHECKING
+
+from progressive.lazy import lazily
+
+if TYPE_CHECKING:
+    from .actions import Action, ClosedUntil, GateAnswer, Go, HookAnswer, Memory, NotYet, Open, Stop
+    from .capacity import Capacity
+    from .measurement import (
+        Bad,
+        Counts,
+        Gauge,
+        Histogram,
+        Kind,
+        Look,
+        Measurement,
+        Metric,
+        Moments,
+        NoAnswer,
+        NoData,
+        Side,
+        Window,
+    )
+    from .release import Release, Version
+    from .router_state import AfterRestart, Capabilities, Marker, Served
+    from .traffic import Match, Track, Traffic
+    from .units import (
+        Percent,
+        Times,
+        geometric,
+        hours,
+        linear,
+        minutes,
+        ms,
+        percent,
+        percents,
+        seconds,
+        times,
+    )
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            ".actions": "Action ClosedUntil GateAnswer Go HookAnswer Memory NotYet Open Stop",
+            ".capacity": "Capacity",
+            ".measurement": (
+                "Bad Counts Gauge Histogram Kind Look Measurement Metric Moments NoAnswer "
+                "NoData Side Window"
+            ),
+            ".release": "Release Version",
+            ".router_state": "AfterRestart Capabilities Marker Served",
+            ".traffic": "Match Track Traffic",
+            ".units": (
+                "Percent Times geometric hours linear minutes ms percent percents seconds times"
+            ),
+        },
+    )
 
 __all__ = [
     "Action",

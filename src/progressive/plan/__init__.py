@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from .plan import Guard, Plan, Strategy
-from .step import Advance, Approved, Deadline, Done, Failed, Halt, Kinds, Situation, Step, Wait
+from typing import TYPE_CHECKING
+
+from progressive.lazy import lazily
+
+if TYPE_CHECKING:
+    from .plan import Guard, Plan, Strategy
+    from .step import Advance, Approved, Deadline, Done, Failed, Halt, Kinds, Situation, Step, Wait
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            ".plan": "Guard Plan Strategy",
+            ".step": "Advance Approved Deadline Done Failed Halt Kinds Situation Step Wait",
+        },
+    )
 
 __all__ = [
     "Advance",

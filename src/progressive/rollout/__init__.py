@@ -2,45 +2,69 @@
 
 from __future__ import annotations
 
-from .commands import Apply, AskGate, Command, Inspect, Measure, Read, Retire, RunHook, Survey
-from .events import (
-    Abort,
-    Approve,
-    CommandFailed,
-    Event,
-    GateAnswered,
-    Hold,
-    HookAnswered,
-    Inspected,
-    Measured,
-    PersonEvent,
-    PromoteNow,
-    Reject,
-    Resume,
-    Retired,
-    RouterApplied,
-    RouterRead,
-    Skip,
-    Surveyed,
-    Tick,
-)
-from .notes import (
-    Asked,
-    Drifted,
-    Escalated,
-    EventRecorded,
-    Judged,
-    Late,
-    Note,
-    PhaseEntered,
-    Refused,
-    Released,
-    Unjudged,
-    Verified,
-)
-from .phases import Phase, Retirement
-from .state import Rollout, begin
-from .status import ExitCode, Outcome, Status, Waiting
+from typing import TYPE_CHECKING
+
+from progressive.lazy import lazily
+
+if TYPE_CHECKING:
+    from .commands import Apply, AskGate, Command, Inspect, Measure, Read, Retire, RunHook, Survey
+    from .events import (
+        Abort,
+        Approve,
+        CommandFailed,
+        Event,
+        GateAnswered,
+        Hold,
+        HookAnswered,
+        Inspected,
+        Measured,
+        PersonEvent,
+        PromoteNow,
+        Reject,
+        Resume,
+        Retired,
+        RouterApplied,
+        RouterRead,
+        Skip,
+        Surveyed,
+        Tick,
+    )
+    from .notes import (
+        Asked,
+        Drifted,
+        Escalated,
+        EventRecorded,
+        Judged,
+        Late,
+        Note,
+        PhaseEntered,
+        Refused,
+        Released,
+        Unjudged,
+        Verified,
+    )
+    from .phases import Phase, Retirement
+    from .state import Rollout, begin
+    from .status import ExitCode, Outcome, Status, Waiting
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            ".commands": "Apply AskGate Command Inspect Measure Read Retire RunHook Survey",
+            ".events": (
+                "Abort Approve CommandFailed Event GateAnswered Hold HookAnswered Inspected "
+                "Measured PersonEvent PromoteNow Reject Resume Retired RouterApplied RouterRead "
+                "Skip Surveyed Tick"
+            ),
+            ".notes": (
+                "Asked Drifted Escalated EventRecorded Judged Late Note PhaseEntered Refused "
+                "Released Unjudged Verified"
+            ),
+            ".phases": "Phase Retirement",
+            ".state": "Rollout begin",
+            ".status": "ExitCode Outcome Status Waiting",
+        },
+    )
 
 __all__ = [
     "Abort",

@@ -7,7 +7,6 @@ traffic.
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
@@ -166,6 +165,8 @@ async def _atick(
     expected: int | None,
     backlog: tuple[Note, ...] = (),
 ) -> TickResult:
+    import asyncio
+
     protocol = _protocol(rollout, ports, events, expected, backlog)
     reply: Reply | None = None
     while True:
@@ -397,6 +398,8 @@ def iterate(
 
 async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decision]:
     """`iterate` for asyncio."""
+    import asyncio
+
     given = await _aload(rollout, ports)
     with _driving(ports, given.id), _looked_for(ports, given.id) as newer:
         drive = _Drive(await _aload(rollout, ports), ports, newer)

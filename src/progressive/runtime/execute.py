@@ -5,7 +5,6 @@ Sync and async stand side by side.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 import time
@@ -98,6 +97,8 @@ async def _await_call(call: Call) -> Any:
 
 async def aexecute(command: Command, rollout: Rollout, ports: Ports) -> Event:
     """Execute one command for asyncio, within `Ports.timeout`."""
+    import asyncio
+
     call = call_for(command, rollout, ports)
     if not isinstance(call, Call):
         return call

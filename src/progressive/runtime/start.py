@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import time
 from collections.abc import Callable
@@ -96,6 +95,8 @@ async def astart(
     wait: timedelta = PATIENCE,
 ) -> Rollout:
     """`start` for asyncio."""
+    import asyncio
+
     if (known := await call_in_thread(_started_before, ports, release, id)) is not None:
         return known
     plan = _checked_plan(strategy, release, ports)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -224,3 +224,7 @@ class Hook(Step):
                 return Wait(f"hook {self.name!r}: {why or 'not yet'}", until=until)
             case _:
                 return Wait(f"hook {self.name!r} to answer")
+
+
+KINDS: Final[tuple[type[Any], ...]] = (Analyze, Approval, Bake, Hook, Pause, SetWeight)
+"""The step kinds that stored state may name."""

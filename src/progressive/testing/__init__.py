@@ -10,46 +10,90 @@ its sisters check the laws of the ports.
 
 from __future__ import annotations
 
-from .contract import (
-    BreakableProxy,
-    Breakage,
-    Breakages,
-    ContractReport,
-    LawBroken,
-    Untried,
-    acheck_fleet,
-    acheck_gate,
-    acheck_hook,
-    acheck_metrics,
-    acheck_router,
-    check_fleet,
-    check_gate,
-    check_hook,
-    check_metrics,
-    check_router,
-    check_store,
-)
-from .doubles import MemoryFleet, MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
-from .faults.crashes import Crashes, crash_everywhere
-from .faults.fault_world import FaultWorld
-from .faults.injector import Fault, Faulty, Injected
-from .faults.reference_model import PromiseBroken
-from .faults.soaking import Failing, Soaked, soak, soak_one
-from .play import aplay, play
-from .recording import Call, Recording
-from .replay.replay import notes_from, replay
-from .replay.replayed import Counted, Difference, Ending, Replay
-from .simulation import troubles
-from .simulation.comparing import Compared, Comparison, compare
-from .simulation.curves import Above, After, Bursts, Curve, CurveLike, Daily, Ramp, SimTime
-from .simulation.explain import Detectability, Excluded, Explained, Explanation, explain
-from .simulation.load import Load
-from .simulation.many import Many, Proportion, Quantiles, simulate_many
-from .simulation.mend import Mend
-from .simulation.service import Behaviour, Latency, PersonAction, Users, World
-from .simulation.simulate import simulate
-from .simulation.story import Exposure, Slice, Story
-from .verification.verify import Broken, Report, Transition, WalkProgress, retrace, verify
+from typing import TYPE_CHECKING
+
+from progressive.lazy import lazily
+
+if TYPE_CHECKING:
+    from .contract import (
+        BreakableProxy,
+        Breakage,
+        Breakages,
+        ContractReport,
+        LawBroken,
+        Untried,
+        acheck_fleet,
+        acheck_gate,
+        acheck_hook,
+        acheck_metrics,
+        acheck_router,
+        check_fleet,
+        check_gate,
+        check_hook,
+        check_metrics,
+        check_router,
+        check_store,
+    )
+    from .doubles import (
+        MemoryFleet,
+        MemoryRouter,
+        MemoryStore,
+        ScriptedMetrics,
+        VirtualClock,
+        steady,
+    )
+    from .faults.crashes import Crashes, crash_everywhere
+    from .faults.fault_world import FaultWorld
+    from .faults.injector import Fault, Faulty, Injected
+    from .faults.reference_model import PromiseBroken
+    from .faults.soaking import Failing, Soaked, soak, soak_one
+    from .playing import aplay, play
+    from .recording import Call, Recording
+    from .replaying.replay import notes_from, replay
+    from .replaying.replayed import Counted, Difference, Ending, Replay
+    from .simulation import troubles
+    from .simulation.comparing import Compared, Comparison, compare
+    from .simulation.curves import Above, After, Bursts, Curve, CurveLike, Daily, Ramp, SimTime
+    from .simulation.explain import Detectability, Excluded, Explained, Explanation, explain
+    from .simulation.load import Load
+    from .simulation.many import Many, Proportion, Quantiles, simulate_many
+    from .simulation.mend import Mend
+    from .simulation.service import Behaviour, Latency, PersonAction, Users, World
+    from .simulation.simulate import simulate
+    from .simulation.story import Exposure, Slice, Story
+    from .verification.verify import Broken, Report, Transition, WalkProgress, retrace, verify
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            ".contract": (
+                "BreakableProxy Breakage Breakages ContractReport LawBroken Untried acheck_fleet "
+                "acheck_gate acheck_hook acheck_metrics acheck_router check_fleet check_gate "
+                "check_hook check_metrics check_router check_store"
+            ),
+            ".doubles": "MemoryFleet MemoryRouter MemoryStore ScriptedMetrics VirtualClock steady",
+            ".faults.crashes": "Crashes crash_everywhere",
+            ".faults.fault_world": "FaultWorld",
+            ".faults.injector": "Fault Faulty Injected",
+            ".faults.reference_model": "PromiseBroken",
+            ".faults.soaking": "Failing Soaked soak soak_one",
+            ".playing": "aplay play",
+            ".recording": "Call Recording",
+            ".replaying.replay": "notes_from replay",
+            ".replaying.replayed": "Counted Difference Ending Replay",
+            ".simulation": "troubles",
+            ".simulation.comparing": "Compared Comparison compare",
+            ".simulation.curves": "Above After Bursts Curve CurveLike Daily Ramp SimTime",
+            ".simulation.explain": "Detectability Excluded Explained Explanation explain",
+            ".simulation.load": "Load",
+            ".simulation.many": "Many Proportion Quantiles simulate_many",
+            ".simulation.mend": "Mend",
+            ".simulation.service": "Behaviour Latency PersonAction Users World",
+            ".simulation.simulate": "simulate",
+            ".simulation.story": "Exposure Slice Story",
+            ".verification.verify": "Broken Report Transition WalkProgress retrace verify",
+        },
+    )
 
 __all__ = [
     "Above",

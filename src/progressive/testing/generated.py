@@ -28,10 +28,13 @@ import attrs
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from progressive.analysis import Bound, Kayenta, Limit, MannWhitney, NoWorse, SampleRatio
 from progressive.analysis.analysis import Analysis
 from progressive.analysis.contract import Budget, Tolerance
-from progressive.analysis.kayenta.judge import KayentaJudge, KayentaMetric
+from progressive.analysis.kayenta import Kayenta, KayentaJudge, KayentaMetric
+from progressive.analysis.limit import Bound, Limit
+from progressive.analysis.mann_whitney import MannWhitney
+from progressive.analysis.no_worse import NoWorse
+from progressive.analysis.sample_ratio import SampleRatio
 from progressive.codec.schema import MemoryType, types_of
 from progressive.errors import StrategyError
 from progressive.model.actions import Action
@@ -57,7 +60,7 @@ from progressive.plan.step import Deadline, Step
 from progressive.rollout.events import EVENTS, Event
 from progressive.rollout.notes import NOTES, Note
 from progressive.rollout.state import Rollout
-from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
+from progressive.steps.standard import Approval, Bake, Hook, Pause, SetWeight
 
 from .doubles import ALL
 from .reached import LAST, WAYS, reached

@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import os
+import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from progressive import (
@@ -271,6 +275,47 @@ def ticked_in_one_loop(times: int) -> float:
     return asyncio.run(all_of_them())
 
 
+def _fresh(code: str) -> float:
+    """CPU of a new interpreter that runs this, with its start. Bytecode is kept."""
+    kept = {name: value for name, value in os.environ.items() if "BYTECODE" not in name}
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True, env=kept)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
+
+
+def _imported(code: str, times: int) -> float:
+    _fresh(code)
+    return median(_fresh(code) - _fresh("pass") for _ in range(5 * times))
+
+
+def imported(times: int) -> float:
+    """`import progressive`, in a new process."""
+    return _imported("import progressive", times)
+
+
+SCRIPT = """
+from progressive import (
+    Canary, Limit, NoWorse, Ports, Release, Version, minutes, ms, percent, percents, run, start,
+)
+from progressive.metrics.envoy import ERRORS, LATENCY, EnvoyStats
+from progressive.routers.envoy import Envoy
+from progressive.stores.file import FileStore
+"""
+
+
+def imported_by_a_script(times: int) -> float:
+    """What README's script imports, in a new process."""
+    return _imported(SCRIPT, times)
+
+
+def imported_by_a_test(times: int) -> float:
+    """What README's test imports, in a new process."""
+    names = "import Canary, Limit, Metric, NoWorse, percent, percents"
+    kit = "import Behaviour, World, simulate"
+    return _imported(f"from progressive {names}\nfrom progressive.testing {kit}", times)
+
+
 WORK: dict[str, tuple[Callable[[int], float], int, float]] = {
     "decide": (decided, 3, 2),
     "tick-sqlite": (ticked_sqlite, 2, 3),
@@ -282,6 +327,9 @@ WORK: dict[str, tuple[Callable[[int], float], int, float]] = {
     "look": (looked, 2, 2),
     "arun": (driven, 2, 10),
     "asyncio": (ticked_in_one_loop, 1, 2),
+    "import": (imported, 1, 5),
+    "import-script": (imported_by_a_script, 1, 2.5),
+    "import-test": (imported_by_a_test, 1, 2),
 }
 """Each with how often it is done at a time, and the goal: so many times less than before."""
 

@@ -18,13 +18,16 @@ from progressive.adapters.veil import SHORTEST
 from progressive.errors import StrategyError
 from progressive.model import fields
 
-__all__ = ["Http", "Secret", "Unsigned", "to_http"]
+__all__ = ["Http", "Secret", "Signed", "Unsigned", "to_http"]
 
 Secret: TypeAlias = str | Callable[[], str]
 """A credential, or what answers with the one that is valid now (called for every request, so that
 it can rotate; in a thread of its own, never on an event loop, and not waited for longer than the
 call's deadline).
 """
+
+Signed: TypeAlias = tuple[list[tuple[str, str]], tuple[str, ...]]
+"""Headers, and what must not show of them."""
 
 _SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 _LONG_SEGMENT: Final = 8
@@ -181,7 +184,7 @@ class Http:
         """Is any credential a callable, which may take its time?"""
         return any(callable(secret) for _, secret in self.credentials)
 
-    def signed(self) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    def signed(self) -> Signed:
         """The headers with the credentials of this moment, and what must never show. Raises
         `Unsigned`.
         """

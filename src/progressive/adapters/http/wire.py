@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,13 +21,14 @@ import httpx
 from httpcore._backends.sync import SyncStream
 
 from progressive.adapters.flow import Fault, excerpt
+from progressive.adapters.trust import verifying
 from progressive.adapters.waiting import connected
 from progressive.errors import Failure, StrategyError
 
 from .messages import Request
 from .settings import Http
 
-__all__ = ["atransport", "exchange_ends", "explain", "transport", "trust", "verifying"]
+__all__ = ["atransport", "exchange_ends", "explain", "transport", "trust"]
 
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -161,16 +161,6 @@ def transport(http: Http, tls: ssl.SSLContext) -> httpx.HTTPTransport:
 def atransport(http: Http, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
     """A pool of asynchronous connections."""
     return httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=http.proxy, limits=_LIMITS)
-
-
-def verifying() -> ssl.SSLContext:
-    """A context that verifies, and trusts nobody yet. That of the standard library would write the
-    keys of every connection into the file that the environment names (SSLKEYLOGFILE).
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if sys.version_info >= (3, 13):  # as `ssl.create_default_context` does since then
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
-    return context
 
 
 def trust(http: Http) -> ssl.SSLContext:

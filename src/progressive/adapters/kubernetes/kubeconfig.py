@@ -24,7 +24,7 @@ import attrs
 import certifi
 
 from progressive.adapters.http import Http
-from progressive.adapters.http.wire import verifying
+from progressive.adapters.trust import verifying
 from progressive.errors import StrategyError
 
 __all__ = ["load"]

@@ -12,34 +12,64 @@ outside of its stated range raises `ValueError`, and so does NaN.
 
 from __future__ import annotations
 
-from .beta import (
-    beta_cdf,
-    beta_quantile,
-    beta_sf,
-    beta_upper_quantile,
-    log_beta,
-    log_beta_cdf,
-    log_beta_sf,
-)
-from .counts import (
-    binomial_cdf,
-    binomial_sf,
-    log_binomial,
-    log_choose,
-    log_hypergeometric,
-    log_poisson,
-    poisson_cdf,
-    poisson_sf,
-)
-from .gamma import gamma_p, gamma_q, gamma_quantile, gamma_upper_quantile, log_gamma_p, log_gamma_q
-from .normal import (
-    log_normal_cdf,
-    normal_cdf,
-    normal_quantile,
-    normal_sf,
-    student_cdf,
-    student_quantile,
-)
+from typing import TYPE_CHECKING
+
+from progressive.lazy import lazily
+
+if TYPE_CHECKING:
+    from .beta import (
+        beta_cdf,
+        beta_quantile,
+        beta_sf,
+        beta_upper_quantile,
+        log_beta,
+        log_beta_cdf,
+        log_beta_sf,
+    )
+    from .counts import (
+        binomial_cdf,
+        binomial_sf,
+        log_binomial,
+        log_choose,
+        log_hypergeometric,
+        log_poisson,
+        poisson_cdf,
+        poisson_sf,
+    )
+    from .gamma import (
+        gamma_p,
+        gamma_q,
+        gamma_quantile,
+        gamma_upper_quantile,
+        log_gamma_p,
+        log_gamma_q,
+    )
+    from .normal import (
+        log_normal_cdf,
+        normal_cdf,
+        normal_quantile,
+        normal_sf,
+        student_cdf,
+        student_quantile,
+    )
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            ".beta": (
+                "beta_cdf beta_quantile beta_sf beta_upper_quantile log_beta log_beta_cdf "
+                "log_beta_sf"
+            ),
+            ".counts": (
+                "binomial_cdf binomial_sf log_binomial log_choose log_hypergeometric "
+                "log_poisson poisson_cdf poisson_sf"
+            ),
+            ".gamma": "gamma_p gamma_q gamma_quantile gamma_upper_quantile log_gamma_p log_gamma_q",
+            ".normal": (
+                "log_normal_cdf normal_cdf normal_quantile normal_sf student_cdf student_quantile"
+            ),
+        },
+    )
 
 __all__ = [
     "beta_cdf",

@@ -18,7 +18,7 @@ from progressive.rollout.events import Hold
 from progressive.rollout.notes import EventRecorded, Note, Refused
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout, begin
-from progressive.strategies import Canary
+from progressive.strategies.canary import Canary
 
 from .laws import broken, must, must_answer
 

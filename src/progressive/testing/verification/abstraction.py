@@ -45,7 +45,7 @@ from progressive.model.actions import Action
 from progressive.plan.plan import Plan
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
-from progressive.steps import Analyze, Approval, Bake, Hook, Pause, SetWeight
+from progressive.steps.standard import Analyze, Approval, Bake, Hook, Pause, SetWeight
 
 from .invariants import BACK
 from .moves import SOON

@@ -619,7 +619,7 @@ def test_what_was_not_recorded_as_a_counter_is_one_from_where_it_is_asked_for() 
 
 
 def test_a_visit_that_is_cut_short_goes_on_at_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    rerun = importlib.import_module("progressive.testing.replay.rerun")
+    rerun = importlib.import_module("progressive.testing.replaying.rerun")
     monkeypatch.setattr(rerun, "ROUNDS", 3)
     found = replay(let_pass(), usual(), release=RELEASE)
 
