@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from math import exp, fsum, log, sqrt
 from typing import Final, TypeAlias
@@ -80,10 +81,15 @@ def paired(edges: Sequence[float], margin: float) -> list[tuple[int, int]]:
     The candidate's is the first edge at or past ``margin`` times the control's. An edge without one
     has no pair.
     """
+    return list(_paired(tuple(edges), margin))
+
+
+@lru_cache(maxsize=32)
+def _paired(edges: tuple[float, ...], margin: float) -> tuple[tuple[int, int], ...]:
     pairs = [
         (i, bisect_left(edges, margin * edge - abs(edge) * 1e-12)) for i, edge in enumerate(edges)
     ]
-    return [(i, j) for i, j in pairs if j < len(edges)]
+    return tuple([(i, j) for i, j in pairs if j < len(edges)])
 
 
 def margin_tested(edges: Sequence[float], margin: float) -> float:
@@ -118,7 +124,7 @@ def update(
     mine = [*(candidate[j] for _, j in pairs), candidate[-1]]
     theirs = [*(control[i] for i, _ in pairs), control[-1]]
     if before:
-        middles = _middles([edges[i] for i, _ in pairs])
+        middles = _middles(tuple([edges[i] for i, _ in pairs]))
         gains = _tilted(_cells(before), middles, _cells(mine), _cells(theirs))
         tilts = tuple(
             kept(log_ratio + gain / dispersion)
@@ -177,8 +183,12 @@ def evidence(state: State) -> float:
     return averaged(parts(state), _HALVES)
 
 
+@lru_cache(maxsize=8)
 def parts(state: State) -> tuple[float, float]:
-    """Return the evidence of the edges that are followed, and of the distribution as a whole."""
+    """Return the evidence of the edges that are followed, and of the distribution as a whole.
+
+    It is kept for the states that were asked for last, as a look asks several times.
+    """
     _, above, tilts, _ = state
     edges = [ratios.evidence(known) for known in above]
     edges += [0.0] * (len(LEVELS) - len(edges))
@@ -198,20 +208,20 @@ def _edge(pooled: Sequence[int], level: float) -> int:
     )
 
 
-def _middles(edges: list[float]) -> list[float]:
+@lru_cache(maxsize=32)
+def _middles(edges: tuple[float, ...]) -> tuple[float, ...]:
     """Return the logarithm of each bucket's middle; open ends are as wide as their neighbours."""
     positive = [edge for edge in edges if edge > 0]
     if len(positive) < 2:
-        return [float(i) for i in range(len(edges) + 1)]
+        return tuple([float(i) for i in range(len(edges) + 1)])
     logs = [log(edge) for edge in positive]
     low, high = 2 * logs[0] - logs[1], 2 * logs[-1] - logs[-2]
-    return [low] * (len(edges) - len(positive)) + [
-        (a + b) / 2 for a, b in pairwise((low, *logs, high))
-    ]
+    unknown = (low,) * (len(edges) - len(positive))
+    return (*unknown, *[(a + b) / 2 for a, b in pairwise((low, *logs, high))])
 
 
 def _tilted(
-    before: list[int], middles: list[float], mine: list[int], theirs: list[int]
+    before: list[int], middles: tuple[float, ...], mine: list[int], theirs: list[int]
 ) -> list[float]:
     """Return the log likelihood ratio of one look for each tilt.
 
