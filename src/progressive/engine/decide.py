@@ -221,9 +221,12 @@ def _settle(draft: Draft) -> None:
     It ends, because every change goes towards the end of the rollout.
     """
     open_windows(draft)
+    asked = draft.routing
     while PHASES[draft.progress.phase](draft):
         open_windows(draft)
-    open_windows(draft)  # a step that waits may have asked for other traffic
+        asked = draft.routing
+    if draft.routing is not asked:  # a step that waits has asked for other traffic
+        open_windows(draft)
 
 
 def _progressing(draft: Draft) -> bool:
@@ -344,6 +347,9 @@ def _situation(draft: Draft, step: Step) -> Situation:
     )
 
 
+_IN_WORDS: Final = {action: action.value.replace("_", " ") for action in Action}
+
+
 def _wait(draft: Draft, step: Step, why: str) -> bool:
     """Wait in the current step; every wait has a reason, a deadline and an action.
 
@@ -358,7 +364,7 @@ def _wait(draft: Draft, step: Step, why: str) -> bool:
     if closed is not None and draft.verified:
         draft.wait(why, until=closed.until, then="ask the gate again")
     else:
-        draft.wait(why, left=left, then=deadline.then.value.replace("_", " "))
+        draft.wait(why, left=left, then=_IN_WORDS[deadline.then])
     return False
 
 
