@@ -32,6 +32,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import exp, fsum, log, sqrt
+from operator import mul
 from typing import Final, TypeAlias
 
 from . import ratios
@@ -98,7 +99,7 @@ def margin_tested(edges: Sequence[float], margin: float) -> float:
     This is the largest ratio between an edge and its pair; 1 where nothing is tolerated.
     """
     return max(
-        (edges[j] / edges[i] for i, j in paired(edges, margin) if edges[i] > 0), default=margin
+        [edges[j] / edges[i] for i, j in paired(edges, margin) if edges[i] > 0], default=margin
     )
 
 
@@ -131,7 +132,7 @@ def update(
             for log_ratio, gain in zip(tilts, gains, strict=True)
         )
     pooled = tuple(
-        a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True)
+        [a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True)]
     )
     # Which edges are followed is chosen by what both tracks have together, this look included: if
     # their times are distributed alike, how a look's requests are split between them is independent
@@ -230,7 +231,7 @@ def _tilted(
     """
     every = fsum(before) + len(before) / 2
     base = [(count + 0.5) / every for count in before]
-    mean = fsum([p * middle for p, middle in zip(base, middles, strict=True)])
+    mean = fsum(map(mul, base, middles))
     spread = (
         sqrt(fsum([p * (middle - mean) ** 2 for p, middle in zip(base, middles, strict=True)]))
         or 1.0
@@ -246,13 +247,13 @@ def _tilted(
     gains = []
     for tilt in _TILTS:
         weights = [exp(tilt * middle) for middle in scaled]
-        whole = fsum([p * weight for p, weight in zip(base, weights, strict=True)])
-        lifts = [weight / whole for weight in weights]
+        whole = fsum(map(mul, base, weights))
+        lifts = [(weights[i] / whole, own, both) for i, own, both in seen]
         gains.append(
             fsum(
                 [
-                    own * log(lifts[i]) - both * log(share * lifts[i] + 1 - share)
-                    for i, own, both in seen
+                    own * log(lift) - both * log(share * lift + 1 - share)
+                    for lift, own, both in lifts
                 ]
             )
         )
