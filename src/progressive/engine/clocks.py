@@ -44,8 +44,7 @@ def pass_time(draft: Draft) -> None:
             return
         _fall_behind(draft)
     if draft.final and draft.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
-        if readings:
-            draft.clocks = evolve(draft.clocks, readings=readings)
+        draft.clocks = evolve(draft.clocks, readings=readings)
         return
     elapsed, unwatched, gap = _watched(draft, passed)
     clocks = draft.clocks
