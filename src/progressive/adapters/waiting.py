@@ -1,8 +1,8 @@
 """Waiting no longer than a deadline for what knows none: a function of a user's, a program, the
 resolver of the system, a name with many addresses.
 
-What takes no deadline runs in a thread of its own (not in a pool, which others would wait for too),
-and is left behind when the deadline has passed.
+What takes no deadline runs in a thread of its own (`apart_threads`), and is left behind when the
+deadline has passed.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextvars
 import ipaddress
 import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+from .apart_threads import begin
 
 __all__ = ["Apart", "connected"]
 
@@ -47,10 +48,7 @@ class Apart(Generic[T]):
             else:
                 self._outcome.set_result((answer, None))
 
-        context = contextvars.copy_context()
-        threading.Thread(
-            target=context.run, args=(run,), daemon=True, name="progressive-apart"
-        ).start()
+        begin(run, name="progressive-apart", context=contextvars.copy_context())
 
     @property
     def is_over(self) -> bool:

@@ -165,9 +165,10 @@ def lacks_preview(draft: Draft) -> str | None:
     """Return what a look at a candidate without traffic waits for: that an instance of it is ready;
     None if nothing.
     """
-    known, candidate = draft.instances, draft.instances.of(Track.CANDIDATE)
+    known = draft.instances
     if not known.bound or draft.of_older_rules or draft.routing.desired.reaches(Track.CANDIDATE):
         return None
+    candidate = known.of(Track.CANDIDATE)
     if candidate is not None and candidate.able.ppm:
         return None
     return f"{Track.CANDIDATE.label(draft.release)} to have an instance ready"

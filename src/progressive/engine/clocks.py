@@ -12,6 +12,7 @@ from typing import Final
 from progressive.model.actions import NotYet
 from progressive.model.replace import evolve
 from progressive.rollout.phases import Phase, Retirement
+from progressive.rollout.state import Reading
 
 from .draft import ZERO, Draft
 from .readings import credited, furthest
@@ -36,13 +37,14 @@ def pass_time(draft: Draft) -> None:
     clocks, phase, now = draft.clocks, draft.progress.phase, draft.now
     if now == clocks.now:
         return
-    passed = _credited(draft)
+    passed, readings = _credited(draft)
     if now < clocks.now:
-        if not clocks.readings:
+        if not readings:
             _step_back(draft)
             return
         _fall_behind(draft)
     if draft.final and draft.progress.retirement not in (Retirement.DUE, Retirement.ASKED):
+        draft.clocks = evolve(draft.clocks, readings=readings)
         return
     elapsed, unwatched, gap = _watched(draft, passed)
     clocks = draft.clocks
@@ -76,19 +78,18 @@ def pass_time(draft: Draft) -> None:
         unreadable=max(ZERO, clocks.unreadable + known) if unanswered else clocks.unreadable,
         astray=max(ZERO, clocks.astray + known) if astray else ZERO,
         escalated=clocks.escalated if astray or not clocks.astray else ZERO,
+        readings=readings,
     )
     if _furthest_clock_is_gone(draft):
         _step_back(draft)
 
 
-def _credited(draft: Draft) -> timedelta:
-    """Return how much time has passed, and keep what this clock shows."""
+def _credited(draft: Draft) -> tuple[timedelta, tuple[Reading, ...]]:
+    """Return how much time has passed, and the clocks' readings from then on, if they are kept."""
     clocks = draft.clocks
     if not clocks.readings:
-        return draft.now - clocks.now
-    passed, readings = credited(clocks.readings, draft.now, draft.plan.watch_every)
-    draft.clocks = evolve(clocks, readings=readings)
-    return passed
+        return draft.now - clocks.now, ()
+    return credited(clocks.readings, draft.now, draft.plan.watch_every)
 
 
 def _furthest_clock_is_gone(draft: Draft) -> bool:

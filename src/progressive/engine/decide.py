@@ -92,7 +92,7 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
     stale = _stale(rollout, events)
     # A person's clock is not ours: a person's event advances no clock of the rollout.
     now = max(
-        (event.at for event in events if not isinstance(event, PEOPLE) and event not in stale),
+        [event.at for event in events if not isinstance(event, PEOPLE) and event not in stale],
         default=rollout.clocks.now,
     )
     draft = Draft(rollout, now)
@@ -118,9 +118,10 @@ def _stale(rollout: Rollout, events: tuple[Event, ...]) -> tuple[Event, ...]:
     After a clock that stepped back, a tick with an earlier time comes first, or with them.
     """
     last = rollout.routing.read_at
-    if last is None or not rollout.routing.owner or any(isinstance(e, Tick) for e in events):
+    if last is None or not rollout.routing.owner:
         return ()
-    return tuple(event for event in events if isinstance(event, RouterRead) and event.at < last)
+    stale = [event for event in events if isinstance(event, RouterRead) and event.at < last]
+    return () if not stale or any(isinstance(e, Tick) for e in events) else tuple(stale)
 
 
 def _begin_at_the_event(draft: Draft, events: tuple[Event, ...]) -> None:
@@ -128,9 +129,10 @@ def _begin_at_the_event(draft: Draft, events: tuple[Event, ...]) -> None:
     them, which may be long after the last tick.
     """
     before, after = draft.given.progress, draft.progress
+    if (before.phase, before.step) == (after.phase, after.step):
+        return
     said = max((event.at for event in events), default=draft.now)
-    began = (before.phase, before.step) != (after.phase, after.step)
-    if began and said > draft.now and after.phase is not Phase.HELD and not draft.of_older_rules:
+    if said > draft.now and after.phase is not Phase.HELD and not draft.of_older_rules:
         draft.clocks = evolve(draft.clocks, since=said)
 
 
@@ -219,9 +221,12 @@ def _settle(draft: Draft) -> None:
     It ends, because every change goes towards the end of the rollout.
     """
     open_windows(draft)
+    asked = draft.routing
     while PHASES[draft.progress.phase](draft):
         open_windows(draft)
-    open_windows(draft)  # a step that waits may have asked for other traffic
+        asked = draft.routing
+    if draft.routing is not asked:  # a step that waits has asked for other traffic
+        open_windows(draft)
 
 
 def _progressing(draft: Draft) -> bool:
@@ -342,6 +347,9 @@ def _situation(draft: Draft, step: Step) -> Situation:
     )
 
 
+_IN_WORDS: Final = {action: action.value.replace("_", " ") for action in Action}
+
+
 def _wait(draft: Draft, step: Step, why: str) -> bool:
     """Wait in the current step; every wait has a reason, a deadline and an action.
 
@@ -356,7 +364,7 @@ def _wait(draft: Draft, step: Step, why: str) -> bool:
     if closed is not None and draft.verified:
         draft.wait(why, until=closed.until, then="ask the gate again")
     else:
-        draft.wait(why, left=left, then=deadline.then.value.replace("_", " "))
+        draft.wait(why, left=left, then=_IN_WORDS[deadline.then])
     return False
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, call
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -25,8 +27,8 @@ def evolve(value: Value, **changes: Any) -> Value:
     kind = type(value)
     values_of, setters = _FIELDS.get(kind) or _fields_of(kind)
     new = object.__new__(kind)
-    for setter, given in zip(setters.values(), values_of(value), strict=True):
-        setter(new, given)
+    # setter(new, given) for every field, in a loop of C's
+    deque(map(call, setters.values(), repeat(new), values_of(value)), maxlen=0)
     for name, changed in changes.items():
         setters[name](new, changed)
     return new

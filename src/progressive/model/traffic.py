@@ -126,7 +126,9 @@ class Traffic:
 
     def reaches(self, track: Track) -> bool:
         """Return whether any production request reaches this track; mirrored ones do not count."""
-        return self.share(track).ppm > 0 or (track is Track.CANDIDATE and bool(self.matches))
+        if track is Track.CANDIDATE:
+            return self.candidate.ppm > 0 or bool(self.matches)
+        return self.share(track).ppm > 0
 
     def exceeds(self, other: Traffic) -> bool:
         """Return whether the candidate or the baseline get more than in ``other``, in any way."""

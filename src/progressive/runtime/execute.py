@@ -6,8 +6,8 @@ Sync and async stand side by side.
 from __future__ import annotations
 
 import inspect
-import threading
 import time
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -18,7 +18,7 @@ from progressive.rollout.events import Event
 from progressive.rollout.state import Rollout
 
 from .dispatch import Call, call_for
-from .threads import call_in_thread
+from .threads import begin, call_in_thread
 
 __all__ = ["aexecute", "execute"]
 
@@ -36,12 +36,10 @@ def execute(commands: tuple[Command, ...], rollout: Rollout, ports: Ports) -> li
     events: dict[int, Event] = {}
     for i, call in enumerate(calls):
         if isinstance(call, Call):
-            threading.Thread(
-                target=_run_call,
-                args=(i, call, ports, outcomes),
-                daemon=True,
+            begin(
+                partial(_run_call, i, call, ports, outcomes),
                 name=f"progressive-{commands[i].kind}",
-            ).start()
+            )
         else:
             events[i] = call
     end = time.monotonic() + ports.timeout.total_seconds()

@@ -10,7 +10,7 @@ from typing import Final
 from progressive.engine.decide import Decision
 from progressive.ports import Ports
 
-from .threads import call_in_thread
+from .threads import begin, call_in_thread
 
 __all__ = ["OBSERVER_TIME", "Observing"]
 
@@ -50,7 +50,7 @@ class Observing:
             if self._running:
                 return
             self._running = True
-        threading.Thread(target=self._run, daemon=True, name="progressive-observers").start()
+        begin(self._run, name="progressive-observers")
 
     def wait(self, until: datetime | None = None) -> None:
         """Wait until they have seen everything, for `OBSERVER_TIME` and not beyond ``until``."""

@@ -156,9 +156,12 @@ NOT_TRIED: Final = "the last save failed, and what lowers traffic went first"
 """Why a tick acts as if the store were down, before it tries to save."""
 
 
+_ACTIONS: Final = (Apply, RunHook, Retire)
+
+
 def _acts(command: Command) -> bool:
     """Return whether a command changes the world; the decision behind it is then saved first."""
-    return isinstance(command, Apply | RunHook | Retire)
+    return isinstance(command, _ACTIONS)
 
 
 def _lowers(command: Command, rollout: Rollout) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from progressive.adapters.waiting import Apart
 
-__all__ = ["acall_within", "call_in_thread", "call_within"]
+__all__ = ["acall_within", "begin", "call_in_thread", "call_within"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +23,13 @@ def _begun(function: Callable[[], T]) -> Apart[T]:
     from progressive.adapters.waiting import Apart  # `import progressive` loads no adapter
 
     return Apart(function)
+
+
+def begin(function: Callable[[], object], *, name: str) -> None:
+    """Have a function called in a thread of this name, and return at once."""
+    from progressive.adapters import apart_threads
+
+    apart_threads.begin(function, name=name)
 
 
 def call_within(function: Callable[[], T], seconds: float) -> T:

@@ -84,7 +84,8 @@ def update(
         if anew:
             changes += 1
             bet += RESERVE / (changes * (changes + 1))
-        logs = tuple([_sum((each, log(bet))) for each in logs])
+        added = log(bet)
+        logs = tuple([_sum((each, added)) for each in logs])
     looks += 1
     gained += capping.factor(_capital((logs, gained, looks, changes)), _BETS, look, cap=-log(alpha))
     return (

@@ -46,7 +46,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from math import exp, expm1, factorial, fsum, log, log1p
+from math import ceil, exp, expm1, factorial, floor, fsum, log, log1p
+from operator import truediv
 from typing import Final, TypeAlias
 
 from .evidence import averaged, begin_again, kept, reserved, summed
@@ -260,7 +261,10 @@ def factor(capital: list[float], bets: Alternatives, look: Look, *, cap: float) 
         ]
 
     possible = look.possible
-    first = bisect_left(possible, cap, key=lambda own: summed(each_with(own))) + possible.start
+    low, high = _around(capital, bets, look, costs, cap)
+    start, end = (min(max(0, own - possible.start), len(possible)) for own in (low, high))
+    place = bisect_left(possible, cap, start, end, key=lambda own: summed(each_with(own)))
+    first = place + possible.start
     if first not in possible or first == possible.start:
         return 0.0  # none is enough; or, by rounding alone, each is
     if look.every * look.share <= _FEW:
@@ -270,6 +274,24 @@ def factor(capital: list[float], bets: Alternatives, look: Look, *, cap: float) 
     # The chance is at most the capital's part of the cap (Markov), but a bound of it may be more.
     wasted = exp(min(-_LEAST_LEFT, cap + above - now))
     return max(0.0, now + log1p(-wasted) - below - _DIGITS * (1 + max(costs)))
+
+
+def _around(
+    capital: list[float], bets: Alternatives, look: Look, costs: list[float], cap: float
+) -> tuple[int, int]:
+    """Return two numbers of own events, near each other: with fewer than the first the capital does
+    not come to the cap, and with the second it does.
+
+    An alternative comes to it alone, or to no less than its part where all are equal.
+    """
+    expected, part = -look.excess(0), log(len(capital))
+    needed = [
+        (expected + (cap - before + cost) / x, part / x)
+        for before, x, cost in zip(capital, bets.log_ratios, costs, strict=True)
+        if x  # what is kept back does not grow
+    ]
+    least = min([alone - together for alone, together in needed])
+    return floor(least) - 1, ceil(min(needed)[0]) + 2
 
 
 def _added_up(
@@ -288,7 +310,7 @@ def _added_up(
     below = _LOST * exp(cap)
     for chance in reversed(chances[: top - least + 1]):
         below += chance * fsum(parts)
-        parts = [part / ratio for part, ratio in zip(parts, bets.ratios, strict=True)]
+        parts = list(map(truediv, parts, bets.ratios))
     return log(below), log(_LOST + fsum(chances[first - least :]))
 
 

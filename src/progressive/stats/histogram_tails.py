@@ -33,8 +33,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from math import exp, fsum, log, log1p, sqrt
+from operator import mul
 from typing import Final, TypeAlias
 
 from . import ratios
@@ -113,10 +115,15 @@ def paired(edges: Sequence[float], margin: float) -> list[tuple[int, int]]:
     The candidate's is the first edge at or past ``margin`` times the control's. An edge without one
     has no pair.
     """
+    return list(_paired(tuple(edges), margin))
+
+
+@lru_cache(maxsize=32)
+def _paired(edges: tuple[float, ...], margin: float) -> tuple[tuple[int, int], ...]:
     pairs = [
         (i, bisect_left(edges, margin * edge - abs(edge) * 1e-12)) for i, edge in enumerate(edges)
     ]
-    return [(i, j) for i, j in pairs if j < len(edges)]
+    return tuple([(i, j) for i, j in pairs if j < len(edges)])
 
 
 def margin_tested(edges: Sequence[float], margin: float) -> float:
@@ -125,7 +132,7 @@ def margin_tested(edges: Sequence[float], margin: float) -> float:
     This is the largest ratio between an edge and its pair; 1 where nothing is tolerated.
     """
     return max(
-        (edges[j] / edges[i] for i, j in paired(edges, margin) if edges[i] > 0), default=margin
+        [edges[j] / edges[i] for i, j in paired(edges, margin) if edges[i] > 0], default=margin
     )
 
 
@@ -151,14 +158,14 @@ def update(
     mine = [*(candidate[j] for _, j in pairs), candidate[-1]]
     theirs = [*(control[i] for i, _ in pairs), control[-1]]
     if before:
-        middles = _middles([edges[i] for i, _ in pairs])
+        middles = _middles(tuple([edges[i] for i, _ in pairs]))
         gains = _tilted(_cells(before), middles, _cells(mine), _cells(theirs))
         tilts = tuple(
             kept(log_ratio + gain / dispersion)
             for log_ratio, gain in zip(tilts, gains, strict=True)
         )
     pooled = tuple(
-        a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True)
+        [a + b + c for a, b, c in zip(mine, theirs, before or (0,) * len(mine), strict=True)]
     )
     # Which edges are followed is chosen by what both tracks have together, this look included: if
     # their times are distributed alike, how a look's requests are split between them is independent
@@ -272,8 +279,12 @@ def evidence(state: State) -> float:
     return bet if held_back is None else kept(summed([_BET + bet, held_back]))
 
 
+@lru_cache(maxsize=8)
 def parts(state: State) -> tuple[float, float]:
-    """Return the evidence of the edges that are followed, and of the distribution as a whole."""
+    """Return the evidence of the edges that are followed, and of the distribution as a whole.
+
+    It is kept for the states that were asked for last, as a look asks several times.
+    """
     edges = of_edges(state)
     edges += [0.0] * (len(LEVELS) - len(edges))
     _, _, tilts, _, *_ = state
@@ -301,20 +312,20 @@ def _edge(pooled: Sequence[int], level: float) -> int:
     )
 
 
-def _middles(edges: list[float]) -> list[float]:
+@lru_cache(maxsize=32)
+def _middles(edges: tuple[float, ...]) -> tuple[float, ...]:
     """Return the logarithm of each bucket's middle; open ends are as wide as their neighbours."""
     positive = [edge for edge in edges if edge > 0]
     if len(positive) < 2:
-        return [float(i) for i in range(len(edges) + 1)]
+        return tuple([float(i) for i in range(len(edges) + 1)])
     logs = [log(edge) for edge in positive]
     low, high = 2 * logs[0] - logs[1], 2 * logs[-1] - logs[-2]
-    return [low] * (len(edges) - len(positive)) + [
-        (a + b) / 2 for a, b in pairwise((low, *logs, high))
-    ]
+    unknown = (low,) * (len(edges) - len(positive))
+    return (*unknown, *[(a + b) / 2 for a, b in pairwise((low, *logs, high))])
 
 
 def _tilted(
-    before: list[int], middles: list[float], mine: list[int], theirs: list[int]
+    before: list[int], middles: tuple[float, ...], mine: list[int], theirs: list[int]
 ) -> list[float]:
     """Return the log likelihood ratio of one look for each tilt.
 
@@ -323,7 +334,7 @@ def _tilted(
     """
     every = fsum(before) + len(before) / 2
     base = [(count + 0.5) / every for count in before]
-    mean = fsum([p * middle for p, middle in zip(base, middles, strict=True)])
+    mean = fsum(map(mul, base, middles))
     spread = (
         sqrt(fsum([p * (middle - mean) ** 2 for p, middle in zip(base, middles, strict=True)]))
         or 1.0
@@ -339,13 +350,13 @@ def _tilted(
     gains = []
     for tilt in _TILTS:
         weights = [exp(tilt * middle) for middle in scaled]
-        whole = fsum([p * weight for p, weight in zip(base, weights, strict=True)])
-        lifts = [weight / whole for weight in weights]
+        whole = fsum(map(mul, base, weights))
+        lifts = [(weights[i] / whole, own, both) for i, own, both in seen]
         gains.append(
             fsum(
                 [
-                    own * log(lifts[i]) - both * log(share * lifts[i] + 1 - share)
-                    for i, own, both in seen
+                    own * log(lift) - both * log(share * lift + 1 - share)
+                    for lift, own, both in lifts
                 ]
             )
         )

@@ -15,6 +15,8 @@ average of the test's own and of "no difference").
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from math import exp, inf, log, nan
 from typing import Final, TypeAlias
@@ -89,10 +91,13 @@ def update(
     return (*added, seen + events, kept(expected + every * share), kept(own + events * share))
 
 
+@lru_cache(maxsize=32)
 def evidence(state: State, bets: Bets | None = None) -> float:
     """Return the evidence of `progressive.stats.sequential.evidence`, in nats.
 
     ``bets``: what was bet, if it was not the usual.
+
+    It is kept for the states that were asked for last, as a look asks several times.
     """
     of_each = capital(state, bets)
     return averaged(of_each, (0.0,) * len(of_each))
@@ -178,18 +183,17 @@ def bounds(
             )
         ],
     ]
-    pieces = [_piece(i, points, heights, chords) for i in range(len(points) + 1)]
+    pieces = range(len(points) + 1)
+
+    def above(pieces: Iterable[int]) -> Iterator[tuple[float, float]]:
+        for i in pieces:
+            first, last = _above(least, events, *_piece(i, points, heights, chords))
+            if first <= last:
+                yield first, last
+
     # One of the points is above the average of all of them, so neither search ends without a piece.
-    low = next(
-        first
-        for first, last in (_above(least, events, *piece) for piece in pieces)
-        if first <= last
-    )
-    high = next(
-        last
-        for first, last in (_above(least, events, *piece) for piece in reversed(pieces))
-        if first <= last
-    )
+    low, _ = next(above(pieces))
+    _, high = next(above(reversed(pieces)))
     return margin * exp(low), margin * exp(high) if high < _FAR else inf
 
 

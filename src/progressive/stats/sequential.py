@@ -25,6 +25,7 @@ kept to twelve significant digits so that the last bit of a platform's logarithm
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import log, log1p
 from typing import Final, NamedTuple
 
@@ -152,15 +153,24 @@ def update_by_share(
     It is exact where events are Poisson in that exposure (Lindon and Malek, 2022); a share that is
     wrong is evidence that is wrong.
     """
-    under_null = margin * share + 1 - share
+    ratios, log_ratios, _ = alternatives_of(logs)
+    costs = _costs(ratios, margin, share)
     return tuple(
-        kept(
-            before
-            + (events * log_ratio - every * log((ratio * margin * share + 1 - share) / under_null))
-            / dispersion
-        )
-        for before, ratio, log_ratio, _ in zip(logs, *alternatives_of(logs), strict=True)
+        [
+            kept(before + (events * log_ratio - every * cost) / dispersion)
+            for before, log_ratio, cost in zip(logs, log_ratios, costs, strict=True)
+        ]
     )
+
+
+@lru_cache(maxsize=32)
+def _costs(ratios: tuple[float, ...], margin: float, share: float) -> tuple[float, ...]:
+    """Return what an event on either track costs each alternative, in nats.
+
+    It is the same at every edge of a histogram.
+    """
+    under_null = margin * share + 1 - share
+    return tuple([log((ratio * margin * share + 1 - share) / under_null) for ratio in ratios])
 
 
 def _update_by_excess(

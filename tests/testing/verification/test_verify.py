@@ -315,7 +315,7 @@ FAULTS = {
     ),
     "a step without a deadline": Fault(
         "engine/decide.py",
-        'draft.wait(why, left=left, then=deadline.then.value.replace("_", " "))',
+        "draft.wait(why, left=left, then=_IN_WORDS[deadline.then])",
         "draft.wait(why)",
         "R30",
     ),
