@@ -1211,7 +1211,7 @@ def test_it_is_said_so_that_a_person_on_call_understands_it() -> None:
         "rolled back at 2026-03-01 12:00:30: checks/error-rate-no-worse: worse: 30 events "
         "where 15.5 were expected: "
     )
-    stop += "30 times stable's rate (at least 2.9); p is one in 5,800,000, alarm at 0.01"
+    stop += "30 times stable's rate (at least 2.9); p is one in 5,700,000, alarm at 0.01"
     end = "promoted at 2026-03-01 12:15:00: every step is done, bake-100 was the last"
 
     assert str(found).splitlines() == [
