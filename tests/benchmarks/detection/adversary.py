@@ -50,7 +50,7 @@ def in_control(rng: np.random.Generator, rollouts: int) -> float:
     alarms = 0
     needed = math.log(1 / rules.ALPHA)
     for _ in range(rollouts):
-        state = increase.INITIAL
+        state = increase.RESERVED
         for _ in range(200):
             weight = 0.5 if increase.evidence(state, alpha=rules.ALPHA) > 0 else 0.02
             own, other = (

@@ -20,7 +20,7 @@ def rollout(
 ) -> dict[str, int]:
     """The minute in which each of ours alarms, -1 for never."""
     needed, alarmed = math.log(1 / alpha), {"conversions": -1, "revenue per visitor": -1}
-    counts, moments = falls.INITIAL, means.INITIAL
+    counts, moments = falls.RESERVED, means.INITIAL
     n, m = round(weight * RPS * LOOK_SECONDS), round((1 - weight) * RPS * LOOK_SECONDS)
     for k in range(LOOKS):
         own, other = _look(rng, n, CONVERSION * (1 - drop)), _look(rng, m, CONVERSION)

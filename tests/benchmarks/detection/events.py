@@ -18,6 +18,7 @@ from scipy.special import betaln
 
 from progressive.stats import acceptance, capping, exact, increase, sequential
 from progressive.stats import planning as limits
+from progressive.stats.evidence import reserved
 
 from .rules import ALPHA
 
@@ -182,11 +183,11 @@ def capped(
     errors of the candidate until it alarms (or the events end), and how often it does. An event is
     a look; rises of less than a fiftieth are left out.
     """
-    ratios = np.array(sequential.RISES.ratios)
+    ratios = np.array((*sequential.RISES.ratios, 1.0))  # the last is what is held back
     down = 1 / (ratios * share + 1 - share)
     up, cap = ratios * down, 1 / (alpha * (1 - capping.SMALL))
     own_chance = ratio * share / (ratio * share + 1 - share)
-    capital = np.tile(np.exp(sequential.RISES.log_prior), (rollouts, 1))
+    capital = np.tile(np.exp(reserved(sequential.RISES.log_prior)), (rollouts, 1))
     errors, running = np.zeros(rollouts), np.arange(rollouts)
     for _ in range(most):
         now, more = capital.sum(axis=1), share * (capital @ up)
@@ -207,7 +208,7 @@ def capped_by_the_library(
     rng: np.random.Generator, share: float, ratio: float, *, most: int, alpha: float = ALPHA
 ) -> int:
     """The same for one rollout, by the library itself; `capped` is held against it in every run."""
-    state, errors, requests = increase.INITIAL, 0, 10**9
+    state, errors, requests = increase.RESERVED, 0, 10**9
     trials = round(requests * share)
     own_chance = ratio * share / (ratio * share + 1 - share)
     for _ in range(most):

@@ -63,7 +63,7 @@ def limit(slower: float, stuck: float, alpha: float = 0.05) -> float:
 
 def evidence(mine: Cells, theirs: Cells) -> list[float]:
     """Ours, look by look."""
-    state, found = tails.INITIAL, []
+    state, found = tails.RESERVED, []
     for own, other in zip(
         mine.cumsum(axis=1).tolist(), theirs.cumsum(axis=1).tolist(), strict=True
     ):

@@ -86,7 +86,7 @@ def every_rise(traffic: Traffic, alpha: float = ALPHA) -> Looks:
 
 
 def _rise(traffic: Traffic, row: int, alpha: float) -> int:
-    state = increase.INITIAL
+    state = increase.RESERVED
     counts = (
         traffic.candidate_errors,
         traffic.candidate,

@@ -40,7 +40,7 @@ def proxy() -> Iterator[BreakableProxy]:
 
 def test_a_good_router_keeps_every_law_about_a_broken_system(proxy: BreakableProxy) -> None:
     report = check_router(
-        HAProxy(socket=LineSocket(proxy.address, deadline=seconds(0.6)), map=MAP),
+        HAProxy(socket=LineSocket(proxy.address, deadline=seconds(2)), map=MAP),
         SHOP,
         broken=proxy.breakages,
         writes=lambda: proxy.writes,
