@@ -15,7 +15,6 @@ average of the test's own and of "no difference").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from math import exp, inf, log, nan
@@ -183,17 +182,14 @@ def bounds(
             )
         ],
     ]
+
+    def above(i: int) -> tuple[float, float]:
+        return _above(least, events, *_piece(i, points, heights, chords))
+
     pieces = range(len(points) + 1)
-
-    def above(pieces: Iterable[int]) -> Iterator[tuple[float, float]]:
-        for i in pieces:
-            first, last = _above(least, events, *_piece(i, points, heights, chords))
-            if first <= last:
-                yield first, last
-
     # One of the points is above the average of all of them, so neither search ends without a piece.
-    low, _ = next(above(pieces))
-    _, high = next(above(reversed(pieces)))
+    low = next(first for first, last in map(above, pieces) if first <= last)
+    high = next(last for first, last in map(above, reversed(pieces)) if first <= last)
     return margin * exp(low), margin * exp(high) if high < _FAR else inf
 
 
