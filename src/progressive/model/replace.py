@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import repeat
 from operator import attrgetter, call
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 
@@ -27,12 +27,14 @@ def evolve(value: Value, **changes: Any) -> Value:
     kind = type(value)
     values_of, setters = _FIELDS.get(kind) or _fields_of(kind)
     new = object.__new__(kind)
-    # setter(new, given) for every field, in a loop of C's
-    deque(map(call, setters.values(), repeat(new), values_of(value)), maxlen=0)
+    deque(map(_SET, setters.values(), repeat(new), values_of(value)), maxlen=0)
     for name, changed in changes.items():
         setters[name](new, changed)
     return new
 
+
+_SET: Final = cast("Callable[[Setter, Any, Any], None]", call)
+"""Calls a setter: mapped over the fields of a value, a loop of C's."""
 
 _FIELDS: Final[dict[type[Any], tuple[Values, dict[str, Setter]]]] = {}
 

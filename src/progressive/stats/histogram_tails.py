@@ -262,8 +262,9 @@ def moved(
     followed = [places[i] for i in chosen]
     if all(place in there for place in followed):
         return _with(bets, tuple(there[place] for place in followed), above, tilts, pooled), 0.0
-    anew = INITIAL if _held_back(state) is None else RESERVED
-    return (*INITIAL[:3], pooled, *anew[4:]), evidence(state)
+    chosen, above, tilts, _ = INITIAL
+    bets = [] if _held_back(state) is None else [RESERVED[4]]
+    return _with(bets, chosen, above, tilts, pooled), evidence(state)
 
 
 def _places(edges: Sequence[float], margin: float) -> list[Place]:

@@ -344,7 +344,10 @@ def _evidence(state: ratios.State, bets: ratios.Bets | None = None) -> float:
 
 def _with_bets(state: _Risen) -> tuple[ratios.State, ratios.Bets | None]:
     """Return the state, and what was bet when it was begun again; None if it was not."""
-    return state if isinstance(state[0], tuple) else (state, None)
+    kept: Any = state
+    pair: tuple[ratios.State, ratios.Bets | None]
+    pair = kept if isinstance(kept[0], tuple) else (kept, None)
+    return pair
 
 
 def _has_estimate(state: ratios.State) -> bool:
