@@ -44,6 +44,7 @@ from progressive import Metric, NoWorse, Track, Traffic, percent
 from progressive.analysis import Verdict
 from progressive.model import Look, Moments, NoAnswer
 from progressive.model.actions import Memory
+from progressive.stats import decrease, increase
 
 
 @pytest.mark.parametrize("metric", GOOD, ids=str)
@@ -511,3 +512,18 @@ def test_what_was_begun_before_tests_began_again_goes_on_without(metric: Metric)
     for _ in range(2):
         judgement, memory = check.judge_in(Traffic(candidate=percent(50)), seen, memory, 0.01)
         assert "since the raise" not in judgement.why
+
+
+@pytest.mark.parametrize("margin", [1.0, 1.2])
+def test_what_was_stored_before_falls_began_again_begins_again_as_it_did(margin: float) -> None:
+    """Of both directions together, a plain rise alone."""
+    either = Metric("orders", kind="ratio", bad="both")
+    check, seen = NoWorse(either, margin=margin, dispersion=1.0), look(counts(9, 90), counts(9, 90))
+    memory: Memory = None
+    for weight in (1, 50):
+        _, memory = check.judge_in(Traffic(candidate=percent(weight)), seen, memory, 0.01)
+    _, (risen, (fallen, _)) = memory  # type: ignore[misc]
+    rise_began_again = increase.begun_again(risen) if margin == 1 else isinstance(risen[0], tuple)  # type: ignore[arg-type,index]
+
+    assert rise_began_again is (margin == 1)
+    assert not decrease.begun_again(fallen)  # type: ignore[arg-type]

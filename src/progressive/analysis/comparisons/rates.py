@@ -199,7 +199,12 @@ class _Either(_Rates):
 
     def again(self, state: _RisenOrFallen) -> _RisenOrFallen:
         risen, fallen = state
-        return self.rise.again(risen), self.fall.again(fallen)
+        # Of what was stored before falls and margins began again, a plain rise does, as it did.
+        if isinstance(self.rise, _EveryRise) or _with_bets(risen)[1] is not None:
+            risen = self.rise.again(risen)
+        return risen, self.fall.again(fallen) if len(fallen[0]) == len(
+            decrease.RESERVED
+        ) else fallen
 
     def evidence(self, state: _RisenOrFallen, alpha: float) -> float:
         risen, fallen = state
