@@ -250,8 +250,7 @@ def test_notes_that_were_moved_away_begin_anew(store: SqliteStore, path: Path) -
 
 LAYOUT_IS_ASKED = ["PRAGMA"] * 2
 STATEMENTS = [
-    "PRAGMA",
-    "PRAGMA",
+    *["PRAGMA"] * 4,
     "BEGIN",
     *LAYOUT_IS_ASKED,
     "SELECT",
@@ -285,7 +284,7 @@ def test_a_save_is_these_statements(store: SqliteStore, path: Path) -> None:
 @rule("R25")
 @pytest.mark.parametrize(
     ("at", "after"),
-    [*((at, False) for at in range(2, len(STATEMENTS))), (len(STATEMENTS) - 1, True)],
+    [*((at, False) for at in range(4, len(STATEMENTS))), (len(STATEMENTS) - 1, True)],
 )
 def test_a_process_that_dies_between_two_statements_leaves_the_old_or_the_new_whole(
     store: SqliteStore, path: Path, at: int, after: bool
@@ -335,7 +334,7 @@ def test_an_error_anywhere_is_a_store_error_and_nothing_is_saved(
 def test_a_commit_that_is_refused_has_done_nothing(
     store: SqliteStore, path: Path, code: int
 ) -> None:
-    """SQLite says these before it removes the journal, which is what commits."""
+    """SQLite says these before it truncates the journal, which is what commits."""
     saved(store, 1)
     error = run_into(path, Statements(len(STATEMENTS) - 1, fails(code, "SQLite's own words")))
 
@@ -387,14 +386,29 @@ def test_a_full_database_refuses_a_save_and_takes_a_smaller_one(
 
 
 def test_a_connection_is_set_to_outlive_a_power_cut(store: SqliteStore) -> None:
-    """EXTRA is 3: the directory is synced after the journal was removed, which is what commits."""
-    with store._database.reading("") as db:
+    """EXTRA is 3: what commits is synced, a truncated journal, or the directory of one that was
+    removed.
+    """
+    with store._database.reading("", to_write=True) as db:
         asked = [
             db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("synchronous", "fullfsync", "journal_mode")
         ]
 
-    assert asked == [3, 1, "delete"]
+    assert asked == [3, 1, "truncate"]
+
+
+def test_a_save_leaves_an_empty_journal_and_one_by_an_older_version_goes_beside_it(
+    store: SqliteStore, path: Path
+) -> None:
+    saved(store, 1)
+    assert (path.parent / "rollouts.db-journal").stat().st_size == 0
+    with by_hand(path) as db:  # as SQLite does by default: it removes the journal
+        db.execute("UPDATE rollouts SET wake_at = NULL")
+    assert not (path.parent / "rollouts.db-journal").exists()
+    store.save(a_rollout(serial=2), some_notes(2), expected=1)
+
+    assert assert_whole(path, 2) == 2
 
 
 # ------------------------------------------------------------------------------------------- locked
@@ -477,7 +491,7 @@ def test_a_path_is_the_name_of_a_file_and_nothing_else(
     monkeypatch.chdir(directory)
     saved(SqliteStore(name), 0)  # type: ignore[arg-type]
 
-    assert os.listdir(directory) == [os.fsdecode(name)]
+    assert set(os.listdir(directory)) == {os.fsdecode(name), f"{os.fsdecode(name)}-journal"}
 
 
 def test_a_link_to_a_database_has_the_same_drivers(
@@ -624,7 +638,7 @@ def test_a_database_that_has_gone_is_not_made_anew(
         ),
     ):
         act(store)
-    assert list(path.parent.iterdir()) == []
+    assert [entry.name for entry in path.parent.iterdir()] == ["rollouts.db-journal"]
 
 
 def test_an_empty_file_becomes_a_database(path: Path) -> None:

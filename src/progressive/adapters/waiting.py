@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextvars
 import ipaddress
 import socket
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    import asyncio
 
 from .apart_threads import begin
 
@@ -34,51 +37,77 @@ class Apart(Generic[T]):
     deadline (seconds of `time.monotonic`).
     """
 
+    # `concurrent.futures.Future` does the same and takes as long as the change of threads does.
+    __slots__ = ("_answer", "_asleep", "_call", "_error", "_over", "_running")
+
     def __init__(self, call: Callable[[], T]) -> None:
-        from concurrent.futures import Future  # it brings logging
+        self._call: Callable[[], T] | None = call
+        self._answer: T | None = None
+        self._error: BaseException | None = None
+        self._over = False
+        self._running = threading.Lock()
+        self._running.acquire()
+        self._asleep: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        begin(self._make, name="progressive-apart", context=contextvars.copy_context())
 
-        self._outcome: Future[tuple[T, None] | tuple[None, BaseException]] = Future()
-        self._outcome.set_running_or_notify_cancel()  # who stops waiting does not end it
-
-        def run() -> None:
-            try:
-                answer = call()
-            except BaseException as error:
-                self._outcome.set_result((None, error))
-            else:
-                self._outcome.set_result((answer, None))
-
-        begin(run, name="progressive-apart", context=contextvars.copy_context())
+    def _make(self) -> None:
+        call, self._call = self._call, None
+        assert call is not None  # it is made once
+        try:
+            self._answer = call()
+        except BaseException as error:
+            self._error = error
+        self._over = True
+        self._running.release()
+        while self._asleep:
+            loop, asleep = self._asleep.popleft()
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(_wake, asleep)
 
     @property
     def is_over(self) -> bool:
         """Has it returned, or raised?"""
-        return self._outcome.done()
+        return self._over
 
     def wait(self, ends: float) -> T:
         """What it returns or raises; `TimeoutError` if that takes longer."""
-        return self._given(self._outcome.result(max(ends - time.monotonic(), 0.0)))
+        if not self._over:
+            if not self._running.acquire(timeout=max(ends - time.monotonic(), 0.0)):
+                raise TimeoutError
+            self._running.release()  # for others that wait
+        return self._given()
 
     async def await_(self, ends: float | None = None) -> T:
         """`wait`, asynchronously (asyncio); without ``ends`` for as long as it takes."""
         import asyncio
 
-        waited = asyncio.wrap_future(self._outcome)
-        left = None if ends is None else max(ends - time.monotonic(), 0.0)
+        loop = asyncio.get_running_loop()
+        asleep = loop.create_future()
+        self._asleep.append((loop, asleep))  # before the question whether it is over already
+        left = 0.0 if ends is None else max(ends - time.monotonic(), 0.0)
+        alarm = None if ends is None else loop.call_later(left, _wake, asleep)
         try:
-            done, _ = await asyncio.wait({waited}, timeout=left)
-            if not done:
-                raise TimeoutError
-            return self._given(waited.result())
+            if not self._over:
+                await asleep  # if this is cancelled, nobody waits any more; the call goes on
         finally:
-            waited.cancel()  # nobody waits any more; the call itself goes on
+            if alarm is not None:
+                alarm.cancel()
+            if not self._over:
+                with suppress(ValueError, IndexError):  # it is being woken just now
+                    self._asleep.remove((loop, asleep))
+        if not self._over:
+            raise TimeoutError
+        return self._given()
 
-    @staticmethod
-    def _given(outcome: tuple[T, None] | tuple[None, BaseException]) -> T:
-        answer, error = outcome
-        if error is not None:
-            raise error
-        return answer  # type: ignore[return-value]
+    def _given(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._answer  # type: ignore[return-value]
+
+
+def _wake(asleep: asyncio.Future[None]) -> None:
+    if not asleep.done():
+        asleep.set_result(None)
 
 
 def connected(host: str, port: int, ends: float, *, each: float | None = None) -> socket.socket:

@@ -18,12 +18,12 @@ would only exhaust the stack.
 
 def text_of(value: object) -> str:
     """Write a value as JSON without spaces. It can always be encoded as UTF-8."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _WRITER.encode(value)
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:  # a lone surrogate; escaped, it can be encoded
-            return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+            return _ESCAPING_WRITER.encode(value)
     return text
 
 
@@ -32,12 +32,7 @@ def parsed(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        data = json.loads(
-            text,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            object_pairs_hook=_refuse_duplicates,
-        )
+        data = _READER.decode(text)
     except StateError:
         raise
     except RecursionError:
@@ -65,6 +60,17 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for n, (key, _) in enumerate(pairs) if first[key] < n)
         raise StateError(f"the key {twice!r} stands twice in one object")
     return data
+
+
+_WRITER, _ESCAPING_WRITER = (
+    json.JSONEncoder(
+        ensure_ascii=escaping, allow_nan=False, check_circular=False, separators=(",", ":")
+    )
+    for escaping in (False, True)
+)
+_READER: Final = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_refuse_duplicates
+)
 
 
 def _refuse_deep(data: Any) -> None:

@@ -91,10 +91,8 @@ def decide(rollout: Rollout, *events: Event) -> Decision:
     """
     stale = _stale(rollout, events)
     # A person's clock is not ours: a person's event advances no clock of the rollout.
-    now = max(
-        [event.at for event in events if not isinstance(event, PEOPLE) and event not in stale],
-        default=rollout.clocks.now,
-    )
+    moments = [event.at for event in events if not isinstance(event, PEOPLE) and event not in stale]
+    now = max(moments, default=rollout.clocks.now)
     draft = Draft(rollout, now)
     pass_time(draft)
     for event in _in_order(events):
@@ -334,7 +332,7 @@ def _may_raise(draft: Draft, target: Traffic) -> str | None:
 
 
 def _situation(draft: Draft, step: Step) -> Situation:
-    approvals = (given for given in draft.progress.approvals if given.approval == step.approval)
+    given = draft.progress.approvals
     return Situation(
         now=draft.now,
         stepped=draft.clocks.stepped,
@@ -342,7 +340,9 @@ def _situation(draft: Draft, step: Step) -> Situation:
         verified=draft.verified,
         memory=draft.progress.memory,
         answer=draft.progress.answer,
-        approved=next(approvals, None),
+        approved=next((each for each in given if each.approval == step.approval), None)
+        if given
+        else None,
         passes=partial(measuring.passes, draft),
     )
 

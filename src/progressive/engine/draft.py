@@ -33,6 +33,8 @@ class Draft:
     * ``wake``: when to tick next at the latest; None while no rule has asked for a time.
     * ``gates``: the gates' answers of this tick, by name.
     * ``to_ask``: the gates that still have to be asked in this tick.
+    * ``of_older_rules``: whether it was begun by a version whose markers had no owner: it goes on
+      by the rules of then, so that what was stored is decided on as it was.
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class Draft:
         "instances",
         "notes",
         "now",
+        "of_older_rules",
         "plan",
         "progress",
         "release",
@@ -61,6 +64,7 @@ class Draft:
         self.evidence = given.evidence
         self.clocks = given.clocks
         self.instances = given.instances
+        self.of_older_rules = not given.routing.owner
         self.notes: list[Note] = []
         self.wake: datetime | None = None
         self.gates: dict[str, GateAnswer] = {}
@@ -106,13 +110,6 @@ class Draft:
         """The gate that is known to be closed now, if any."""
         closed = self.progress.closed_gate
         return closed if closed is not None and self.now < closed.until else None
-
-    @property
-    def of_older_rules(self) -> bool:
-        """Whether it was begun by a version whose markers had no owner: it goes on by the rules of
-        then, so that what was stored is decided on as it was.
-        """
-        return not self.routing.owner
 
     @property
     def counted(self) -> timedelta:
@@ -178,8 +175,10 @@ class Draft:
         is behind another, later than by that alone. A tick before would be in vain.
         """
         if left > ZERO:
-            silence = silent(self.clocks.readings, self.now, self.plan.watch_every)
-            self.look_again(self.now + silence + left)
+            readings, at = self.clocks.readings, self.now + left
+            if readings and readings[0].at > self.now:
+                at += silent(readings, self.now, self.plan.watch_every)
+            self.look_again(at)
 
     def wait(
         self,

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from progressive.analysis.check_state import CheckState, action_for, is_outstanding, update
-from progressive.analysis.contract import Check, Judgement, Verdict, metrics_of
+from progressive.analysis.contract import Check, Judgement, Verdict
 from progressive.analysis.split import Split
 from progressive.model.actions import Action, Memory
 from progressive.model.measurement import Look, Metric, NoAnswer, Window
-from progressive.model.replace import evolve
+from progressive.model.replace import evolve, made
 from progressive.model.traffic import Track, Traffic
 from progressive.plan.plan import PlannedCheck, Series
 from progressive.plan.step import Step
@@ -78,7 +78,7 @@ def due(draft: Draft) -> tuple[Measure, ...]:
             Measure(
                 metric=metric,
                 tracks=tracks,
-                window=Window(start, end),
+                window=made(Window, start=start, end=end),
                 since=since,
                 analyses=tuple(names),
             )
@@ -275,7 +275,7 @@ def _judged(
     check_states = list(draft.evidence.check_states)
     for planned in series.checks:
         check = planned.check
-        if not all(track in tracks for track in check.required_tracks):
+        if not _reach(tracks, planned):
             continue
         check_state = check_states[planned.index]
         if broken is not None:
@@ -391,17 +391,20 @@ def _deciding(draft: Draft) -> Iterator[PlannedCheck]:
     """Yield the checks that decide in this traffic, each once: a check of several metrics comes
     with the series of its first.
     """
+    waived = draft.progress.waived
     for series in active(draft):
         tracks = draft.evidence.series_state(series).tracks
-        for planned in series.checks:
-            check = planned.check
-            if (
-                metrics_of(check)[0] == series.metric
-                and not check.observe
-                and not draft.waived(planned.key)
-                and all(track in tracks for track in check.required_tracks)
-            ):
+        for planned in series.deciding:
+            if _reach(tracks, planned) and not (waived and draft.waived(planned.key)):
                 yield planned
+
+
+def _reach(tracks: tuple[Track, ...], planned: PlannedCheck) -> bool:
+    """Return whether ``tracks`` are all that a check requires."""
+    for track in planned.required_tracks:
+        if track not in tracks:
+            return False
+    return True
 
 
 def _to_pass(draft: Draft, outstanding: list[PlannedCheck]) -> str:

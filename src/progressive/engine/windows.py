@@ -23,9 +23,9 @@ from .draft import Draft
 
 def active(draft: Draft) -> tuple[Series, ...]:
     """Return the series that are measured now."""
-    return draft.plan.active(
-        draft.progress.step, draft.routing.last_verified.reaches(Track.CANDIDATE)
-    )
+    served = draft.routing.last_verified
+    reached = served.candidate.ppm > 0 or bool(served.matches)
+    return draft.plan.active(draft.progress.step, reached)
 
 
 def replace_series(draft: Draft, series: Series, state: SeriesState, **beside: Any) -> None:
@@ -63,14 +63,14 @@ def open_windows(draft: Draft) -> None:
         replace_series(draft, series, opened)
         if analysis.warmup:
             _note_gap(draft, series, f"warm-up of {format_duration(analysis.warmup)}")
-        for check in (planned.check for planned in series.checks):
-            missing = [track.value for track in check.required_tracks if track not in tracks]
+        for planned in series.checks:
+            missing = [track.value for track in planned.required_tracks if track not in tracks]
             if missing:
                 draft.note(
                     Unjudged(
                         at=draft.now,
                         analysis=analysis.name,
-                        what=check.id,
+                        what=planned.check.id,
                         why=f"dormant: no traffic on {', '.join(missing)}",
                     )
                 )

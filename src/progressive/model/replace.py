@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from itertools import repeat
-from operator import attrgetter, call
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import attrs
 
-__all__ = ["evolve"]
+__all__ = ["evolve", "made"]
 
 Value = TypeVar("Value")
-Setter = Callable[[Any, Any], None]
-Values = Callable[[Any], tuple[Any, ...]]
+Copy = Callable[[Any, dict[str, Any]], Any]
 
 
 def evolve(value: Value, **changes: Any) -> Value:
@@ -25,29 +21,61 @@ def evolve(value: Value, **changes: Any) -> Value:
     `attrs.evolve` (``nox -s bench -- engine``), which a decision calls dozens of times.
     """
     kind = type(value)
-    values_of, setters = _FIELDS.get(kind) or _fields_of(kind)
-    new = object.__new__(kind)
-    deque(map(_SET, setters.values(), repeat(new), values_of(value)), maxlen=0)
+    copied: Value = (_COPIES.get(kind) or _copy_of(kind))(value, changes)
+    return copied
+
+
+def made(kind: type[Value], **given: Any) -> Value:
+    """Make a value of fields that are known to be valid, without converters and validators.
+
+    For the classes that `evolve` is for, if no field's default is a factory and no
+    ``__attrs_post_init__`` makes one. What is not given has its default.
+    """
+    value: Value = (_COPIES.get(kind) or _copy_of(kind))(
+        _BLANKS.get(kind) or _blank_of(kind), given
+    )
+    return value
+
+
+_COPIES: Final[dict[type[Any], Copy]] = {}
+_BLANKS: Final[dict[type[Any], Any]] = {}
+"""A value of each class that has the defaults, and None where there is none."""
+
+_SOURCE: Final = """
+def copy(value, changes):
+    new = make(thawed)
+    {fields}
     for name, changed in changes.items():
-        setters[name](new, changed)
+        assign[name](new, changed)
+    new.__class__ = kind
     return new
+"""
 
 
-_SET: Final = cast("Callable[[Setter, Any, Any], None]", call)
-"""Calls a setter: mapped over the fields of a value, a loop of C's."""
+def _copy_of(kind: type[Any]) -> Copy:
+    """Make the function that copies values of one class, as attrs makes their methods: as source.
 
-_FIELDS: Final[dict[type[Any], tuple[Values, dict[str, Setter]]]] = {}
-
-
-def _fields_of(kind: type[Any]) -> tuple[Values, dict[str, Setter]]:
-    """Return a function that reads every field of a class, and the setters of its slots."""
+    It fills an instance of a subclass that may be assigned to, which plain assignments do several
+    times as fast as the setters of a frozen class, and makes that one of the class at the end.
+    """
     names = [field.name for field in attrs.fields(kind)]
-    setters = {name: getattr(kind, name).__set__ for name in names}
-    values_of: Values = attrgetter(*names) if len(names) > 1 else _each_of(names)
-    _FIELDS[kind] = values_of, setters
-    return _FIELDS[kind]
+    unlocked = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    known: dict[str, Any] = {
+        "make": object.__new__,
+        "thawed": type(kind.__name__, (kind,), {"__slots__": (), **unlocked}),
+        "kind": kind,
+        "assign": {name: getattr(kind, name).__set__ for name in names},
+    }
+    fields = "\n    ".join(f"new.{name} = value.{name}" for name in names)
+    exec(_SOURCE.format(fields=fields), known)  # noqa: S102 - the names are those of fields
+    _COPIES[kind] = known["copy"]
+    return _COPIES[kind]
 
 
-def _each_of(names: list[str]) -> Values:
-    """Return what `attrgetter` gives only for two names or more: a reader of a tuple."""
-    return lambda value: tuple(getattr(value, name) for name in names)
+def _blank_of(kind: type[Any]) -> Any:
+    """Make the value that `made` copies: fields without a default are None."""
+    blank = _BLANKS[kind] = object.__new__(kind)
+    for field in attrs.fields(kind):
+        default = None if field.default is attrs.NOTHING else field.default
+        getattr(kind, field.name).__set__(blank, default)
+    return blank

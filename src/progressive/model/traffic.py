@@ -78,7 +78,7 @@ is_matches = fields.is_list_of(("name", "source"), "a Match(name=..., value=...)
 is_percent = fields.is_a(Percent, "percent({})")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Traffic:
     """The share of the requests that each track gets. Stable gets the rest, up to exactly 100 %.
 
@@ -152,6 +152,23 @@ class Traffic:
                 "in Release(baseline=...)"
             )
         return ""
+
+    def __eq__(self, other: object) -> bool:
+        # Written out, as a decision compares several times.
+        if self is other:
+            return True
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        assert isinstance(other, Traffic)
+        return (
+            self.candidate.ppm == other.candidate.ppm
+            and self.baseline.ppm == other.baseline.ppm
+            and self.mirror.ppm == other.mirror.ppm
+            and self.matches == other.matches
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.candidate, self.baseline, self.matches, self.mirror))
 
     def __str__(self) -> str:
         parts = [f"{self.candidate} candidate"]

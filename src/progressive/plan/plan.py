@@ -45,6 +45,7 @@ class PlannedCheck:
     * ``index``: its index in `Evidence.check_states`.
     * ``key``: its name for people: ``analysis/check``.
     * ``alpha``: its part of the plan's alpha; 0 for a check without a bounded false-alarm rate.
+    * ``required_tracks``: `Check.required_tracks`, asked once.
     """
 
     index: int
@@ -52,20 +53,23 @@ class PlannedCheck:
     check: Check
     key: str
     alpha: float
+    required_tracks: tuple[Track, ...]
 
 
 @attrs.frozen(eq=False)
 class Series:
     """One metric of one analysis; its windows follow each other.
 
-    ``index`` is its index in `Evidence.series`; ``checks`` are those that judge it; ``early`` is
-    whether the candidate is looked at soon after each change of traffic (`Analysis.early`).
+    ``index`` is its index in `Evidence.series`; ``checks`` are those that judge it, and
+    ``deciding`` those of them that decide and whose first metric it is; ``early`` is whether the
+    candidate is looked at soon after each change of traffic (`Analysis.early`).
     """
 
     index: int
     analysis: Analysis
     metric: Metric
     checks: tuple[PlannedCheck, ...]
+    deciding: tuple[PlannedCheck, ...]
     early: bool = False
 
     def look_after(self, age: timedelta, resolution: timedelta | None) -> timedelta:
@@ -171,6 +175,7 @@ class Plan:
                 check=each,
                 key=f"{analysis.name}/{each.id}",
                 alpha=self.alpha * each.share_of_alpha / shares if each.share_of_alpha else 0.0,
+                required_tracks=tuple(each.required_tracks),
             )
             for i, (analysis, each) in enumerate(pairs)
         )
@@ -194,6 +199,11 @@ class Plan:
                 analysis=checks[0].analysis,
                 metric=metric,
                 checks=tuple(checks),
+                deciding=tuple(
+                    planned
+                    for planned in checks
+                    if not planned.check.observe and metrics_of(planned.check)[0] == metric
+                ),
                 early=checks[0].analysis.early
                 and name not in counted
                 and all(may_look_early(planned.check) for planned in checks),

@@ -11,6 +11,7 @@ import attrs
 from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.actions import Action, Go, NotYet, Stop, action_of
+from progressive.model.replace import evolve
 from progressive.model.traffic import Match, Traffic, is_matches, is_percent, matches_of
 from progressive.model.units import Percent, format_duration, hours, minutes
 from progressive.plan.step import (
@@ -86,14 +87,14 @@ class Bake(Step):
         return self.duration
 
     @cached_property
-    def _why(self) -> str:
-        return f"a bake of {format_duration(self.duration)}, watched"
+    def _waiting(self) -> Wait:
+        return Wait(f"a bake of {format_duration(self.duration)}, watched")
 
     def advance(self, situation: Situation) -> Advance:
         left = self.duration - situation.watched
         if left <= timedelta():
             return Done()
-        return Wait(self._why, until=situation.now + left)
+        return evolve(self._waiting, until=situation.now + left)
 
 
 @attrs.frozen

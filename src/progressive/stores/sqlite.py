@@ -2,8 +2,9 @@
 
 A rollout has one row in ``rollouts`` (its ``state`` is exactly as `progressive.dumps` writes it;
 the other columns are copied from it at every save, to find it by) and a row in ``notes`` for each
-note. Beside ``rollouts.db`` there is a directory ``rollouts.db-drivers`` with a file for each
-rollout that was driven; it may stay behind, only the lock on it counts.
+note. Beside ``rollouts.db`` there is SQLite's own ``rollouts.db-journal``, which is empty between
+two saves, and a directory ``rollouts.db-drivers`` with a file for each rollout that was driven; it
+may stay behind, only the lock on it counts.
 """
 
 from __future__ import annotations

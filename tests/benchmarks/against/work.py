@@ -68,7 +68,7 @@ except ImportError:  # the rooms of 23 November
 
 ERRORS = Metric("error-rate", kind="ratio")
 LATENCY = Metric("latency", kind="latency")
-OFF = {"early": False, "raises": False, "small": False, "plain": True}
+OFF = {"early": False, "raises": False, "small": False, "plain": True, "dispersion": 1.0}
 
 
 def made(kind: Any, *args: Any, **given: Any) -> Any:
