@@ -26,10 +26,12 @@ from detection import (
     business,
     clock,
     events,
+    late,
     latency,
     raises,
     rules,
     speed,
+    stalls,
     traffic,
 )
 from figures import table
@@ -276,6 +278,71 @@ def raised() -> None:
     goal("harm that begins with a raise: time, x Argo's", median(ours[0]) / median(argo[0]), 0.7)
     goal("failed requests, x Argo's, all raises", harmed(ours[0]) / harmed(argo[0]), 0.8)
     goal("healthy versions sent back meanwhile", ours[1], 0.01 + 3 * math.sqrt(0.0099 / 100))
+
+
+def late_harm() -> None:
+    """Harm that begins with a raise after a long healthy time."""
+    rng = np.random.default_rng(SEED)
+    played = 2 if SMOKE else 200
+    rows = []
+    for share in (0.1,) if SMOKE else (0.01, 0.1, 0.5):
+        found = [
+            late.errors_needed(rng, share, healthy, rollouts=played)
+            for healthy in late.HEALTHY_ERRORS
+        ]
+        rows.append(
+            (
+                f"{share:.0%}",
+                f"{found[0]:.0f}",
+                *(f"{each:.0f} ({each / found[0]:.2f})" for each in found[1:]),
+            )
+        )
+        goal(
+            f"five times as bad from a raise on, at {share:.0%}",
+            max(found[1:]) / found[0],
+            9.0 if SMOKE else 2.0,
+        )
+    table(
+        f"{late.RISE:g} times as bad from a raise on: the candidate's errors until the alarm "
+        "(x from the beginning), after so many errors that were nobody's fault",
+        ("weight", *(f"{healthy:,}" for healthy in late.HEALTHY_ERRORS)),
+        rows,
+    )
+    table(
+        "slower from a raise on: requests of the candidate, in the median",
+        ("slower", "from the beginning", f"after {late.HEALTHY_REQUESTS:,}", "nothing bet anew"),
+        [
+            (
+                f"x {slower:g}",
+                *(
+                    f"{late.requests_needed(rng, slower, n, again=again, rollouts=few):,.0f}"
+                    for n, again, few in (
+                        (0, True, played),
+                        (late.HEALTHY_REQUESTS, True, played),
+                        (late.HEALTHY_REQUESTS, False, max(2, played // 10)),
+                    )
+                ),
+            )
+            for slower in late.SLOWER
+        ],
+    )
+
+
+def stalling() -> None:
+    """Versions that stall by themselves."""
+    rng = np.random.default_rng(SEED)
+    rows = []
+    for name, said, dispersion, told in stalls.table(rng, 2 if SMOKE else 40):
+        cells = (f"{good * 100:.0f} %, {slow * 100:.0f} %" for good, slow in told.values())
+        rows.append((name, f"{said * 100:.0f} %", f"{dispersion:.0f}", *cells))
+        goal(f"stalls, good versions sent back, at {name}", told["with that dispersion"][0], 0.05)
+    table(
+        f"each version stalls {stalls.STALL:g} s in each {stalls.EACH:g} s, {stalls.LOOKS} looks: "
+        "rollouts that say that requests are not independent, and versions sent back, good ones "
+        "and ones that are a quarter slower",
+        ("weight", "it is said", "dispersion_seen", "as it is", "with that", "in blocks"),
+        rows,
+    )
 
 
 def acceptance() -> None:
@@ -594,6 +661,8 @@ def main() -> None:
     small_rises()
     tested_bounds()
     raised()
+    late_harm()
+    stalling()
     acceptance()
     acceptance_of_other_metrics()
     through_looks(given.pictures)

@@ -11,6 +11,7 @@ import attrs
 
 from progressive.model.measurement import Counts, Histogram, Look, Measurement, NoData
 from progressive.model.traffic import Track, Traffic
+from progressive.model.units import MILLION
 from progressive.stats.sample_ratio import CLUMP, LEAST, shortfall
 
 from .contract import Judgement, Verdict
@@ -46,11 +47,11 @@ class Split:
         A look that does not count the requests of both tracks changes nothing.
         """
         candidate, stable = _requests(look, Track.CANDIDATE), _requests(look, Track.STABLE)
-        if candidate is None or not stable or not (traffic.candidate.ppm and traffic.stable.ppm):
+        own, other = traffic.candidate.ppm, MILLION - traffic.candidate.ppm - traffic.baseline.ppm
+        if candidate is None or not stable or not (own and other):
             return self, None
         candidate, stable = self.candidate + candidate, self.stable + stable
-        share = traffic.candidate.ppm / (traffic.candidate.ppm + traffic.stable.ppm)
-        share = min(share, HALF)
+        share = min(own / (own + other), HALF)
         expected = share / (1 - share) * stable
         missing = self.missing
         if candidate >= LEAST * expected:

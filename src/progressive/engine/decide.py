@@ -118,8 +118,14 @@ def _stale(rollout: Rollout, events: tuple[Event, ...]) -> tuple[Event, ...]:
     last = rollout.routing.read_at
     if last is None or not rollout.routing.owner:
         return ()
-    stale = [event for event in events if isinstance(event, RouterRead) and event.at < last]
-    return () if not stale or any(isinstance(e, Tick) for e in events) else tuple(stale)
+    for event in events:
+        if isinstance(event, RouterRead) and event.at < last:
+            break
+    else:  # as mostly
+        return ()
+    if any(isinstance(event, Tick) for event in events):
+        return ()
+    return tuple(e for e in events if isinstance(e, RouterRead) and e.at < last)
 
 
 def _begin_at_the_event(draft: Draft, events: tuple[Event, ...]) -> None:

@@ -401,10 +401,7 @@ def _deciding(draft: Draft) -> Iterator[PlannedCheck]:
 
 def _reach(tracks: tuple[Track, ...], planned: PlannedCheck) -> bool:
     """Return whether ``tracks`` are all that a check requires."""
-    for track in planned.required_tracks:
-        if track not in tracks:
-            return False
-    return True
+    return all(map(tracks.__contains__, planned.required_tracks))
 
 
 def _to_pass(draft: Draft, outstanding: list[PlannedCheck]) -> str:
@@ -418,8 +415,7 @@ def _to_pass(draft: Draft, outstanding: list[PlannedCheck]) -> str:
 
 def all_checks_waived(draft: Draft, step: Step) -> bool:
     """Return whether a step names analyses and a person has waived every deciding check of them."""
-    names = step.analyses
-    if not names or not draft.progress.waived:
+    if not draft.progress.waived or not (names := step.analyses):
         return False
     return all(
         planned.check.observe or draft.waived(planned.key)

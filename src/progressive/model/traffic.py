@@ -168,7 +168,7 @@ class Traffic:
         )
 
     def __hash__(self) -> int:
-        return hash((self.candidate, self.baseline, self.matches, self.mirror))
+        return hash((self.candidate.ppm, self.baseline.ppm, self.mirror.ppm, self.matches))
 
     def __str__(self) -> str:
         parts = [f"{self.candidate} candidate"]

@@ -16,7 +16,7 @@ from functools import partial
 
 from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, StateError, StoreError, StrategyError
-from progressive.ports import Ports, Store
+from progressive.ports import Ports, Store, utcnow
 from progressive.rollout.events import Abort, Event, Tick
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
@@ -303,6 +303,26 @@ class _Drive:
             return self.ports.store is not None and self.failed is None
         return await self.newer.ais_newer(self.ports, self.id, self.expected, since)
 
+    async def asleep(self, seconds: float) -> bool:
+        """Sleep for so many seconds. True, perhaps before, if the store may have a newer rollout
+        than this driver.
+        """
+        import asyncio
+
+        if self.is_woken and self.newer is not None and self.failed is None:
+            assert self.ports.store is not None
+            return await self.newer.becomes_newer(self.ports.store, self.id, self.expected, seconds)
+        since = self.looks
+        await asyncio.sleep(seconds)
+        return await self.ashould_reload(since)
+
+    @property
+    def is_woken(self) -> bool:
+        """Whether an asynchronous driver may sleep on until its rollout is newer. A clock of
+        another kind than the system's goes as it likes, and is asked again soon.
+        """
+        return self.newer is not None and self.ports.clock is utcnow
+
     def take_newer(self, stored: Rollout | None) -> bool:
         """Go on from the stored rollout if somebody has submitted an event. True if so."""
         if stored is None or stored.serial == self.expected:
@@ -310,15 +330,16 @@ class _Drive:
         self.rollout, self.expected, self.backlog = stored, stored.serial, ()
         return True
 
-    def naps(self, decision: Decision) -> Iterator[float]:
-        """Yield the seconds until the next tick is due, in pieces of half a second at most.
+    def naps(self, decision: Decision, *, woken: bool = False) -> Iterator[float]:
+        """Yield the seconds until the next tick is due, in pieces of half a second at most, or long
+        ones for a driver that is ``woken``.
 
         At least one, which may be 0, so that a loop always lets others run. What is left is asked
         of the clock each time, because a look into the store takes time too; a clock that stands
         still ends it all the same.
         """
         wake_at, clock = decision.wake_at, self.ports.clock
-        longest = NAP if self.newer is None else SHARED_NAP
+        longest = LONG_NAP if woken else NAP if self.newer is None else SHARED_NAP
         if wake_at is None:  # over, and not saved yet
             yield NAP
             return
@@ -355,6 +376,11 @@ def _looked_for(ports: Ports, id: str) -> AbstractContextManager[Newer | None]:
 NAP = 0.5
 """Seconds between two reads of a store that can't tell serials, while sleeping: a submitted abort
 does not wait for the next tick.
+"""
+
+LONG_NAP = 10.0
+"""Seconds between two looks at the system's clock, which may be set while an asynchronous driver
+sleeps.
 """
 
 
@@ -398,8 +424,6 @@ def iterate(
 
 async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decision]:
     """`iterate` for asyncio."""
-    import asyncio
-
     given = await _aload(rollout, ports)
     with _driving(ports, given.id), _looked_for(ports, given.id) as newer:
         drive = _Drive(await _aload(rollout, ports), ports, newer)
@@ -422,12 +446,8 @@ async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decisi
             yield decision
             if drive.rollout.over and drive.failed is None:
                 return
-            for nap in drive.naps(decision):
-                since = drive.looks
-                await asyncio.sleep(nap)
-                if await drive.ashould_reload(since) and drive.take_newer(
-                    await atry_load(ports, drive.id)
-                ):
+            for nap in drive.naps(decision, woken=drive.is_woken):
+                if await drive.asleep(nap) and drive.take_newer(await atry_load(ports, drive.id)):
                     break
 
 

@@ -1,29 +1,56 @@
 """Notice that somebody else has saved a rollout: one look into the store for all who wait for it.
 
-Drivers sleep for minutes, and an abort that is submitted meanwhile shall not. Each wakes a few
-times a second; the first one whose nap saw no look of another takes one, for every rollout that
-this process drives in the store.
+Drivers sleep for minutes, and an abort that is submitted meanwhile shall not. A synchronous one
+wakes a few times a second; the first one whose nap saw no look of another takes one, for every
+rollout that this process drives in the store. Asynchronous ones that go by the system's clock sleep
+on: while there are any, one thread looks for all of them, and wakes those whose rollout was saved.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
+
+import attrs
 
 from progressive.errors import StateError, StoreError
 from progressive.ports import Ports, Store
 
-from .threads import acall_within, call_within
+from .threads import acall_within, begin, call_within
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Newer", "newer_in"]
 
 NAP: Final = 0.25
-"""Seconds between two looks: what is submitted is noticed within twice as many."""
+"""Seconds between two looks of drivers that wake for them: what is submitted is noticed within
+twice as many.
+"""
+
+PAUSE: Final = 0.4
+"""Seconds between two looks of the thread that looks for those who sleep."""
+
+
+@attrs.frozen(eq=False)
+class _Sleeper:
+    """A driver that sleeps until its rollout is newer than ``serial``."""
+
+    id: str
+    serial: int | None
+    loop: asyncio.AbstractEventLoop
+    asleep: asyncio.Future[None]
+
+    def wake(self) -> None:
+        """Let it go on. For its own loop."""
+        if not self.asleep.done():
+            self.asleep.set_result(None)
 
 
 class Newer:
@@ -34,6 +61,8 @@ class Newer:
         self._known: Mapping[str, int] = {}
         self._lock = Lock()
         self._busy = False
+        self._sleepers: set[_Sleeper] = set()
+        self._watched = False
         self.looks = 0
         """How many have begun; whoever sleeps remembers it."""
 
@@ -66,6 +95,56 @@ class Newer:
             with suppress(TimeoutError):
                 await acall_within(partial(self._look, ports.store), ports.timeout.total_seconds())
         return self._is_newer(id, serial)
+
+    async def becomes_newer(
+        self, store: Store, id: str, serial: int | None, seconds: float
+    ) -> bool:
+        """Sleep until a rollout is stored with a higher serial than ``serial``, for so many
+        ``seconds`` at most. True if it is.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        sleeper = _Sleeper(id, serial, loop, loop.create_future())
+        if seconds <= 0 or self._is_newer(id, serial):
+            await asyncio.sleep(min(max(seconds, 0.0), PAUSE))
+            return self._is_newer(id, serial)
+        with self._lock:
+            self._sleepers.add(sleeper)
+            begins, self._watched = not self._watched, True
+        if begins:
+            begin(partial(self._watch, store), name="progressive-newer")
+        alarm = loop.call_later(seconds, sleeper.wake)
+        try:
+            await sleeper.asleep
+        finally:
+            alarm.cancel()
+            with self._lock:
+                self._sleepers.discard(sleeper)
+        return self._is_newer(id, serial)
+
+    def _watch(self, store: Store) -> None:
+        """Look again and again while anybody sleeps, and wake those whose rollout is newer."""
+        try:
+            while self._goes_on():
+                time.sleep(PAUSE)
+                self.looks += 1
+                self._look(store)
+                with self._lock:
+                    newer = [
+                        each for each in self._sleepers if self._is_newer(each.id, each.serial)
+                    ]
+                for each in newer:
+                    with suppress(RuntimeError):  # its loop is closed
+                        each.loop.call_soon_threadsafe(each.wake)
+        except BaseException:
+            self._watched = False  # the next one that sleeps has it begun anew
+            raise
+
+    def _goes_on(self) -> bool:
+        with self._lock:
+            self._watched = bool(self._sleepers)
+            return self._watched
 
     def _is_newer(self, id: str, serial: int | None) -> bool:
         found = self._known.get(id)

@@ -16,7 +16,6 @@ average of the test's own and of "no difference").
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
 from math import exp, inf, log, nan
 from typing import Final, TypeAlias
 
@@ -168,29 +167,37 @@ def bounds(
     They are 0 and infinity where nothing bounds them. ``logs`` is the state of
     `progressive.stats.sequential` for the same looks and the same ``margin``.
     """
-    alternatives = alternatives_of(logs)
-    log_prior = (*[log(0.5) + weight for weight in alternatives.log_prior], log(0.5))
+    log_prior, points = _with_no_difference(alternatives_of(logs))
     least = averaged((*logs, 0.0), log_prior) - log(1 / alpha)
-    points, heights = (0.0, *alternatives.log_ratios), (0.0, *logs)
+    heights = (0.0, *logs)
     # chords[i] is the slope of T on the way to the point i; chords[i + 1] its slope from there.
-    chords = [
-        expected,
-        *[
-            events - (after - before) / (right - left)
-            for (left, right), (before, after) in zip(
-                pairwise(points), pairwise(heights), strict=True
-            )
-        ],
-    ]
-
-    def above(i: int) -> tuple[float, float]:
-        return _above(least, events, *_piece(i, points, heights, chords))
-
-    pieces = range(len(points) + 1)
+    chords = [expected]
+    for i, height in enumerate(logs):
+        chords.append(events - (height - heights[i]) / (points[i + 1] - points[i]))
     # One of the points is above the average of all of them, so neither search ends without a piece.
-    low = next(first for first, last in map(above, pieces) if first <= last)
-    high = next(last for first, last in map(above, reversed(pieces)) if first <= last)
-    return margin * exp(low), margin * exp(high) if high < _FAR else inf
+    low, high = 1.0, 0.0
+    i = -1
+    while low > high:
+        i += 1
+        low, high = _above(least, events, *_piece(i, points, heights, chords))
+    last, bottom = len(points), low
+    while i < last:
+        low, high = _above(least, events, *_piece(last, points, heights, chords))
+        if low <= high:
+            break
+        last -= 1
+    return margin * exp(bottom), margin * exp(high) if high < _FAR else inf
+
+
+@lru_cache(maxsize=8)
+def _with_no_difference(
+    alternatives: Alternatives,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the logarithms of the prior weights when "no difference" has half of them, and those
+    of the ratios, from that of no difference on.
+    """
+    log_prior = (*[log(0.5) + weight for weight in alternatives.log_prior], log(0.5))
+    return log_prior, (0.0, *alternatives.log_ratios)
 
 
 _Line: TypeAlias = tuple[float, float, float]

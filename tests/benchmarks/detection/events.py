@@ -186,7 +186,7 @@ def capped(
     ratios = np.array((*sequential.RISES.ratios, 1.0))  # the last is what is held back
     down = 1 / (ratios * share + 1 - share)
     up, cap = ratios * down, 1 / (alpha * (1 - capping.SMALL))
-    own_chance = ratio * share / (ratio * share + 1 - share)
+    own_chance = own_part(share, ratio)
     capital = np.tile(np.exp(reserved(sequential.RISES.log_prior)), (rollouts, 1))
     errors, running = np.zeros(rollouts), np.arange(rollouts)
     for _ in range(most):
@@ -210,7 +210,7 @@ def capped_by_the_library(
     """The same for one rollout, by the library itself; `capped` is held against it in every run."""
     state, errors, requests = increase.RESERVED, 0, 10**9
     trials = round(requests * share)
-    own_chance = ratio * share / (ratio * share + 1 - share)
+    own_chance = own_part(share, ratio)
     for _ in range(most):
         own = int(rng.random(1)[0] < own_chance)
         errors += own
@@ -227,6 +227,11 @@ def capped_by_the_library(
     return errors
 
 
+def own_part(share: float, ratio: float) -> float:
+    """The part of all events that the candidate has."""
+    return ratio * share / (ratio * share + 1 - share)
+
+
 def enough(share: float, ratio: float) -> int:
     """Events in all by which every rule worth comparing has found this ratio."""
     errors = {1.5: 700, 2.0: 300, 5.0: 120, 20.0: 80}[ratio]
@@ -235,8 +240,7 @@ def enough(share: float, ratio: float) -> int:
 
 def errors_needed(rule: Rule, share: float, ratio: float) -> float:
     """Mean errors of the candidate until the rule alarms."""
-    own = ratio * share / (ratio * share + 1 - share)
-    return walk(rule(share, enough(share, ratio)), own)[0]
+    return walk(rule(share, enough(share, ratio)), own_part(share, ratio))[0]
 
 
 def false_alarms(rule: Rule, share: float) -> float:
