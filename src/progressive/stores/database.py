@@ -54,11 +54,11 @@ TABLES: Final = (
 BUSY_WAIT: Final = WAIT
 """Seconds that a call waits for the lock of another one."""
 
-# The journal is a rollback journal, not SQLite's write-ahead log: before 3.51.3, the log may lose a
-# committed transaction when two connections write and checkpoint at one moment (sqlite.org/wal.html,
-# "The WAL-Reset Bug"), and most Pythons bring an older SQLite. The log would gain nothing here,
-# where a rollout is saved a few times a minute and no connection stays open. A database that
-# somebody has turned to the log stays so.
+# The journal is a rollback journal, not SQLite's write-ahead log: before 3.51.3, the log may lose
+# a committed transaction when two connections write and checkpoint at one moment
+# (sqlite.org/wal.html, "The WAL-Reset Bug"), and most Pythons bring an older SQLite. The log would
+# gain nothing here, where a rollout is saved a few times a minute and no connection stays open. A
+# database that somebody has turned to the log stays so.
 # At a commit the journal is truncated, not removed, which takes half the time
 # (sqlite.org/pragma.html#pragma_journal_mode). A save that has returned survives a power cut, as
 # SQLite syncs the truncated journal. Where it is removed, as by an older version of this library,
