@@ -5,6 +5,7 @@ writes once, UNKNOWN.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -107,6 +108,18 @@ def test_a_read_is_asked_again_until_it_is_answered(run: Run) -> None:
 
     assert run(client, asking(READ)) == ["there"]
     assert len(client.asked) == 3
+
+
+def test_what_is_asked_again_is_logged_as_a_warning_once_a_call(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="progressive.adapters")
+    run(Scripted([gone(Failure.TRANSIENT), gone(Failure.TRANSIENT), "there"]), asking(READ))
+
+    assert [each.levelno for each in caplog.records] == [logging.WARNING, logging.DEBUG]
+    assert caplog.records[0].getMessage() == (
+        "Toy at nowhere: look: the line is dead; tried again for up to 0 s"
+    )
 
 
 def test_a_read_that_is_never_answered_ends_at_the_deadline_and_says_who_was_asked_what(

@@ -265,13 +265,32 @@ def test_ctrl_c_takes_everything_back_though_the_store_is_down() -> None:
 
 
 @rule("R26")
-def test_ctrl_c_leaves_by_default() -> None:
+def test_ctrl_c_leaves_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     bound = interrupted(MemoryStore())
     start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as left:
         run("r", bound)
 
     assert bound.router.traffic.candidate == percent(10)
+    assert isinstance(left.value, SystemExit), "a script ends without a traceback"
+    assert left.value.code == 130
+    assert capsys.readouterr().err == (
+        "r: interrupted in bake-10, traffic to v2 stays (asked 10 %, served 10 % when it was last "
+        "read); to go on, run it again with the same id; to take it back: router.edit(Traffic())  "
+        "# shop\n"
+    )
+
+
+@rule("R26")
+def test_ctrl_c_without_a_store_says_that_nothing_can_go_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bound = attrs.evolve(interrupted(MemoryStore()), store=None)
+    first = start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
+    with pytest.raises(KeyboardInterrupt):
+        run(first, bound)
+
+    assert "; nothing was stored to go on from; to take it back" in capsys.readouterr().err
 
 
 @rule("R26")

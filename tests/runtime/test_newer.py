@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from progressive import (
 )
 from progressive.errors import StoreError
 from progressive.runtime.drive import arun, atry_load, iterate, run, try_load
-from progressive.runtime.newer import _OF, Newer, newer_in
+from progressive.runtime.newer import Newer, _Sleeper, newer_in
 from progressive.runtime.start import start
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, steady
 
@@ -148,11 +149,11 @@ def test_one_that_can_not_tell_is_loaded() -> None:
 def test_what_drivers_share_ends_with_the_store() -> None:
     store = MemoryStore()
     assert newer_in(store) is newer_in(store)
-    before = len(_OF)
+    shared = weakref.ref(newer_in(store))  # type: ignore[arg-type]
     del store
     gc.collect()
 
-    assert len(_OF) == before - 1
+    assert shared() is None
     assert newer_in(None) is None
 
 
@@ -212,6 +213,87 @@ def test_what_another_began_during_the_nap_is_not_asked_again() -> None:
 
     assert store.asked == [("r",)]
     assert not newer._driven
+
+
+async def sleeping(newer: Newer, store: Any, seconds: float = 30.0) -> bool:
+    with newer.driving("r"):
+        return await newer.becomes_newer(store, "r", 0, seconds)
+
+
+def shared(store: Any) -> Newer:
+    newer = newer_in(store)
+    assert newer is not None
+    return newer
+
+
+def test_one_that_sleeps_is_woken_by_what_is_saved_and_else_sleeps_on() -> None:
+    store = Counting()
+    bound, newer = ports(store), shared(store)
+    start(LONG, RELEASE, id="r", ports=bound)
+
+    async def main() -> tuple[bool, bool, bool]:
+        slept = await sleeping(newer, store, 0.01)
+        nothing = await sleeping(newer, store, 0.0)
+        waiting = asyncio.create_task(sleeping(newer, store))
+        await asyncio.sleep(0.1)
+        abort(store, "r", bound)
+        return slept, nothing, await waiting
+
+    assert asyncio.run(main()) == (False, False, True)
+    assert asyncio.run(sleeping(newer, store, 0.01)), "what is known already need not be looked for"
+    assert not newer._sleepers
+
+
+def test_a_loop_that_is_gone_is_not_woken_and_the_others_are() -> None:
+    store = Counting()
+    bound, newer = ports(store), shared(store)
+    start(LONG, RELEASE, id="r", ports=bound)
+    loop = asyncio.new_event_loop()
+    gone = _Sleeper("r", 0, loop, loop.create_future())
+    loop.close()
+    newer._sleepers.add(gone)
+    abort(store, "r", bound)
+
+    assert asyncio.run(sleeping(newer, store))
+    newer._sleepers.discard(gone)
+
+
+class Broken(MemoryStore):
+    """Raises what no store should."""
+
+    broken = True
+
+    def serials(self, ids: Sequence[str]) -> Mapping[str, int]:
+        if self.broken:
+            raise ZeroDivisionError
+        return super().serials(ids)
+
+
+def test_a_look_that_fails_as_none_should_is_reported_and_begun_anew_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[Any] = []
+    reported = threading.Event()
+
+    def hook(given: Any) -> None:
+        said.append(given.exc_type)
+        reported.set()
+
+    monkeypatch.setattr(threading, "excepthook", hook)
+    store = Broken()
+    bound, newer = ports(store), shared(store)
+    start(LONG, RELEASE, id="r", ports=bound)
+
+    async def main() -> bool:
+        waiting = asyncio.create_task(sleeping(newer, store, 1.5))
+        await asyncio.to_thread(reported.wait, 30)
+        assert not await waiting
+        store.broken = False
+        abort(store, "r", bound)
+        return await sleeping(newer, store)
+
+    assert asyncio.run(main())
+    assert said == [ZeroDivisionError]
 
 
 class Unread(MemoryStore):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.world import RELEASE, START, canary
 from progressive import Abort, Ports, Tick, begin, decide
 from progressive.engine.decide import Decision
 from progressive.runtime import observing as room
-from progressive.runtime.observing import Observing
+from progressive.runtime.observing import Observing, told_of_driving
 from progressive.testing import MemoryRouter, VirtualClock
 
 LONG = 20.0
@@ -98,3 +99,44 @@ def test_errors_of_observers_go_to_the_hook_for_threads(monkeypatch: pytest.Monk
     one.wait()
 
     assert [str(error) for error in raised] == ["no"]
+
+
+class Shown:
+    """An observer that is told when driving begins and ends."""
+
+    def __init__(self, *, fails: str = "") -> None:
+        self.said: list[str] = []
+        self.fails = fails
+
+    def __call__(self, rollout: Any, notes: Any) -> None:
+        self.said.append("told")
+
+    @contextmanager
+    def driving(self, rollout: Any) -> Iterator[None]:
+        self._say("begins")
+        try:
+            yield
+        finally:
+            self._say("ends")
+
+    def _say(self, what: str) -> None:
+        self.said.append(what)
+        if self.fails == what:
+            raise ValueError(what)
+
+
+@pytest.mark.parametrize("fails", ["", "begins", "ends"])
+def test_one_that_wants_to_know_when_driving_begins_and_ends_is_told_and_disturbs_nothing(
+    fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda given: raised.append(str(given.exc_value)))
+    first, other = Shown(fails=fails), Shown()
+    rollout = begin(canary().plan, RELEASE, id="r", at=START)
+    ports = Ports(router=MemoryRouter(), observers=[first, print, other])
+    with pytest.raises(KeyError), told_of_driving(ports, rollout):
+        raise KeyError
+
+    assert other.said == ["begins", "ends"]
+    assert first.said == (["begins"] if fails == "begins" else ["begins", "ends"])
+    assert raised == ([fails] if fails else [])

@@ -26,19 +26,24 @@ credential, is attached to them as ``__context__``.
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar
 
 import attrs
 
 from progressive.errors import ConflictError, Failure, ProgressiveError, WorldError
 
+from .logs import ADAPTERS
 from .veil import veiled
+
+if TYPE_CHECKING:
+    import tenacity
 
 __all__ = [
     "Adapter",
@@ -248,7 +253,16 @@ class _Call(Generic[Q, A, T]):
             "stop": tenacity.stop_after_attempt(1) if once else tenacity.stop_before_delay(left),
             "wait": tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
             "retry_error_callback": last_word,
+            "before_sleep": self._say_again,
         }
+
+    def _say_again(self, state: tenacity.RetryCallState) -> None:
+        """Log that a question is asked again: the first time as a warning."""
+        assert state.outcome is not None  # a try is over
+        level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
+        if ADAPTERS.isEnabledFor(level):
+            why, left = self._error(state.outcome.result()), self.ends - time.monotonic()
+            ADAPTERS.log(level, "%s; tried again for up to %.0f s", why, max(left, 0.0))
 
     def answered(self, outcome: A | Fault) -> None:
         """Hand the outcome to the adapter."""

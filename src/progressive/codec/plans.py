@@ -11,10 +11,15 @@ from typing import Any, Final
 from progressive.plan.plan import Plan
 from progressive.plan.step import Kinds
 
-from .schema import PLANS, Codec
+from .schema import Codec
 from .strict_json import parsed
 
 __all__ = ["KnownPlans"]
+
+MOST: Final = 256
+"""The most plans that are kept, those that were used last: more than one process drives at a time,
+in a few megabytes.
+"""
 
 BEFORE: Final = ',"plan":'
 AFTER: Final = ',"serial":'
@@ -28,7 +33,7 @@ class KnownPlans:
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._plan = lru_cache(PLANS)(self._read)
+        self._plan = lru_cache(MOST)(self._read)
 
     @staticmethod
     @cache

@@ -9,9 +9,9 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from itertools import repeat
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from attrs.exceptions import FrozenInstanceError
@@ -30,12 +30,7 @@ from . import leaves
 from .leaves import Dump, Load, Mistake, as_it_is, load_each
 from .strict_json import short
 
-__all__ = ["PLANS", "Codec"]
-
-PLANS: Final = 256
-"""The most plans that are kept as they were read or written, those that were used last: more than
-one process drives at a time, in a few megabytes.
-"""
+__all__ = ["Codec"]
 
 
 class Codec:
@@ -161,10 +156,14 @@ class Codec:
         before is not written again, as every state of its rollouts has it.
         """
         dump, load = self._object(Plan)
-        dump_once = lru_cache(PLANS)(lambda same: dump(same.plan))
 
         def dump_plan(plan: Plan) -> Any:
-            return dump_once(_Same(plan)) if self.frozen else dump(plan)
+            data = plan.kept.get(self)
+            if data is None:
+                data = dump(plan)
+                if self.frozen:  # known now, as its types were looked at
+                    plan.kept[self] = data
+            return data
 
         return dump_plan, lambda data: data if isinstance(data, Plan) else load(data)
 
@@ -314,19 +313,6 @@ def _is_frozen(kind: type[Any]) -> bool:
     except (AttributeError, TypeError):  # slotted, or made in a way of its own
         return False
     return False
-
-
-@attrs.frozen(eq=False)
-class _Same:
-    """A plan as a key: none but itself is equal to it."""
-
-    plan: Plan
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.plan is other.plan
-
-    def __hash__(self) -> int:
-        return id(self.plan)
 
 
 class MemoryType:

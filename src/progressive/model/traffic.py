@@ -78,8 +78,8 @@ is_matches = fields.is_list_of(("name", "source"), "a Match(name=..., value=...)
 is_percent = fields.is_a(Percent, "percent({})")
 
 
-@attrs.frozen(kw_only=True, eq=False)
-class Traffic:
+@attrs.frozen(kw_only=True, eq=False, unsafe_hash=True)
+class Traffic:  # noqa: PLW1641 - attrs makes it
     """The share of the requests that each track gets. Stable gets the rest, up to exactly 100 %.
 
     * ``candidate``, ``baseline``: the weights of these tracks, 100 % together at most.
@@ -166,9 +166,6 @@ class Traffic:
             and self.mirror.ppm == other.mirror.ppm
             and self.matches == other.matches
         )
-
-    def __hash__(self) -> int:
-        return hash((self.candidate.ppm, self.baseline.ppm, self.mirror.ppm, self.matches))
 
     def __str__(self) -> str:
         parts = [f"{self.candidate} candidate"]

@@ -231,6 +231,11 @@ class Plan:
         )
 
     @cached_property
+    def kept(self) -> dict[object, object]:
+        """What others have made of this plan and keep as long as it, each by a key of its own."""
+        return {}
+
+    @cached_property
     def _active(self) -> dict[tuple[int, bool], tuple[Series, ...]]:
         return {}
 

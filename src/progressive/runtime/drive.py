@@ -8,6 +8,7 @@ traffic.
 from __future__ import annotations
 
 import enum
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -25,11 +26,12 @@ from progressive.rollout.status import Outcome
 from .execute import aexecute, execute
 from .newer import NAP as SHARED_NAP
 from .newer import Newer, newer_in
-from .observing import Observing
+from .observing import Observing, told_of_driving
 from .protocol import Effect, Persist, Persisted, Reply, TickResult, tick_protocol
 from .threads import acall_within, call_in_thread, call_within
 
 __all__ = [
+    "Interrupted",
     "OnInterrupt",
     "aiterate",
     "arun",
@@ -148,7 +150,7 @@ def _tick(
             effect = protocol.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
             ticked: TickResult = stop.value
-            observing.tell(ticked.decision)
+            observing.tell(ticked.decision, ticked.failed)
             return ticked
         if isinstance(effect, Persist):
             reply = _save(ports, effect)
@@ -174,7 +176,7 @@ async def _atick(
             effect = protocol.send(reply)  # type: ignore[arg-type]
         except StopIteration as stop:
             ticked: TickResult = stop.value
-            observing.tell(ticked.decision)
+            observing.tell(ticked.decision, ticked.failed)
             return ticked
         if isinstance(effect, Persist):
             reply = await _asave(ports, effect)
@@ -352,8 +354,8 @@ class _Drive:
 
 
 @contextmanager
-def _driving(ports: Ports, id: str) -> Iterator[None]:
-    """Keep a second driver out, where the store can do so.
+def _driving(ports: Ports, rollout: Rollout) -> Iterator[None]:
+    """Keep a second driver out, where the store can do so, and let the observers know.
 
     A store that fails to lock is ignored: it must not keep a rollback from being driven.
     """
@@ -363,7 +365,8 @@ def _driving(ports: Ports, id: str) -> Iterator[None]:
             # Every save compares and sets, so two drivers that a broken store lets in only lose to
             # each other.
             with suppress(StoreError, OSError):
-                stack.enter_context(driving(id))
+                stack.enter_context(driving(rollout.id))
+        stack.enter_context(told_of_driving(ports, rollout))
         yield
 
 
@@ -394,7 +397,7 @@ def iterate(
     if somebody else drives it.
     """
     given = _load_in_time(rollout, ports)
-    with _driving(ports, given.id), _looked_for(ports, given.id) as newer:
+    with _driving(ports, given), _looked_for(ports, given.id) as newer:
         drive = _Drive(_load_in_time(rollout, ports), ports, newer)
         while True:
             try:
@@ -425,7 +428,7 @@ def iterate(
 async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decision]:
     """`iterate` for asyncio."""
     given = await _aload(rollout, ports)
-    with _driving(ports, given.id), _looked_for(ports, given.id) as newer:
+    with _driving(ports, given), _looked_for(ports, given.id) as newer:
         drive = _Drive(await _aload(rollout, ports), ports, newer)
         while True:
             try:
@@ -451,10 +454,13 @@ async def aiterate(rollout: Rollout | str, ports: Ports) -> AsyncIterator[Decisi
                     break
 
 
-def try_load(ports: Ports, id: str) -> Rollout | None:
-    """Return the stored rollout; None if there is none, or it can't be read in time."""
+def try_load(ports: Ports, id: str, *, within: float | None = None) -> Rollout | None:
+    """Return the stored rollout; None if there is none, or it can't be read in time: ``within`` so
+    many seconds, by default the ports'.
+    """
+    within = ports.timeout.total_seconds() if within is None else within
     try:
-        return call_within(partial(_stored, ports, id), ports.timeout.total_seconds())
+        return call_within(partial(_stored, ports, id), within)
     except TimeoutError:
         return None
 
@@ -490,7 +496,9 @@ def run(
 
     * ``budget``: the longest time to drive, by the ports' clock; then traffic stays as it is, and
       whoever ticks next goes on. None for no limit.
-    * ``on_interrupt``: the action on Ctrl-C.
+    * ``on_interrupt``: the action on Ctrl-C. To leave says on the standard error where traffic
+      stands, and how to go on or take it back, and raises `Interrupted`: a `KeyboardInterrupt` that
+      ends a script without a traceback, with exit code 130.
     * ``wait_for_people``: False returns as soon as only a person's event can change anything.
     """
     end = None if budget is None else ports.clock() + budget
@@ -502,7 +510,8 @@ def run(
                 break
     except KeyboardInterrupt:
         if on_interrupt is OnInterrupt.LEAVE:
-            raise
+            print(_left(last, ports), file=sys.stderr, flush=True)
+            raise Interrupted from None
         last = _roll_back_after_interrupt(last, ports)
     return Outcome.of(last)
 
@@ -535,6 +544,36 @@ def _stop_driving(
     if end is not None and ports.clock() >= end:
         return True
     return not wait_for_people and rollout.waits_for_person
+
+
+class Interrupted(KeyboardInterrupt, SystemExit):
+    """Somebody has pressed Ctrl-C, and the rollout was left as it was."""
+
+    code = 130
+    """The exit code of a script that does not catch it: what shells use for SIGINT."""
+
+
+def _left(rollout: Rollout, ports: Ports) -> str:
+    """Say where an interrupted driver has left traffic, and how to go on or take it back.
+
+    What a tick was about to ask for when it was interrupted is stored.
+    """
+    if ports.store is not None:
+        rollout = try_load(ports, rollout.id, within=LOWER_AFTER) or rollout
+    status = rollout.status
+    served = "the router was not read"
+    if status.declared is not None:
+        served = f"served {status.declared} when it was last read"
+    again = (
+        "to go on, run it again with the same id"
+        if ports.store is not None
+        else "nothing was stored to go on from"
+    )
+    by_hand = rollout.routing.undo or f"rollback_now({type(ports.router).__name__}(...), release)"
+    return (
+        f"{rollout.id}: interrupted in {status.step}, traffic to {rollout.release.candidate} stays "
+        f"(asked {status.asked}, {served}); {again}; to take it back: {by_hand}"
+    )
 
 
 def _roll_back_after_interrupt(rollout: Rollout, ports: Ports) -> Rollout:

@@ -1,18 +1,23 @@
-"""Tell the observers what was decided, in order, without letting them delay or disturb it."""
+"""Tell the observers and the log what was decided, in order, without letting them delay or disturb
+it.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from typing import Final
 
 from progressive.engine.decide import Decision
 from progressive.ports import Ports
+from progressive.rollout.state import Rollout
 
 from .threads import begin, call_in_thread
 
-__all__ = ["OBSERVER_TIME", "Observing"]
+__all__ = ["OBSERVER_TIME", "Observing", "told_of_driving"]
 
 OBSERVER_TIME = 5.0
 """Seconds that are waited for the observers, and never beyond the next tick; after that the rollout
@@ -28,8 +33,52 @@ KEPT: Final = 1_000
 """How many decisions are kept for observers that hang; of more, the oldest are dropped."""
 
 
+@contextmanager
+def told_of_driving(ports: Ports, rollout: Rollout) -> Iterator[None]:
+    """Enter the ``driving(rollout)`` of each observer that has one, until this is left.
+
+    Their errors go to `threading.excepthook`.
+    """
+    with ExitStack() as stack:
+        for observer in ports.observers:
+            if (driving := getattr(observer, "driving", None)) is not None:
+                stack.enter_context(_harmless(driving, rollout))
+        yield
+
+
+@contextmanager
+def _harmless(
+    driving: Callable[[Rollout], AbstractContextManager[object]], rollout: Rollout
+) -> Iterator[None]:
+    entered: AbstractContextManager[object] | None = None
+    try:
+        entered = driving(rollout)
+        entered.__enter__()
+    except Exception as error:
+        entered = None
+        _report(error)
+    try:
+        yield
+    finally:
+        if entered is not None:
+            try:
+                entered.__exit__(None, None, None)
+            except Exception as error:
+                _report(error)
+
+
+def _report(error: Exception) -> None:
+    """Say what an observer raised, as Python says it of a thread."""
+    threading.excepthook(
+        threading.ExceptHookArgs(
+            (type(error), error, error.__traceback__, threading.current_thread())
+        )
+    )
+
+
 class Observing:
-    """The observers of one driver, called in one thread of their own, one decision after the other.
+    """The observers of one driver and the log, called in one thread of their own, one decision
+    after the other.
 
     Their errors go to `threading.excepthook` and change nothing. A decision without notes is not
     told.
@@ -37,16 +86,19 @@ class Observing:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._untold: deque[Decision] = deque(maxlen=KEPT)
+        self._untold: deque[tuple[Decision, str | None]] = deque(maxlen=KEPT)
         self._changed = threading.Condition()
         self._running = False
 
-    def tell(self, decision: Decision) -> None:
-        """Have them called; returns at once."""
-        if not self._ports.observers or not decision.notes:
+    def tell(self, decision: Decision, failed: str | None = None) -> None:
+        """Have them called; returns at once. ``failed``: why it could not be saved."""
+        from .logs import wanted  # `import progressive` loads no logging
+
+        observed = bool(self._ports.observers and decision.notes)
+        if not observed and not wanted(decision.notes, failed):
             return
         with self._changed:
-            self._untold.append(decision)
+            self._untold.append((decision, failed))
             if self._running:
                 return
             self._running = True
@@ -71,19 +123,18 @@ class Observing:
         return min(OBSERVER_TIME, max(LEAST, left))
 
     def _run(self) -> None:
+        from .logs import log
+
         while True:
             with self._changed:
                 if not self._untold:
                     self._running = False
                     self._changed.notify_all()
                     return
-                decision = self._untold.popleft()
-            for observer in self._ports.observers:
+                decision, failed = self._untold.popleft()
+            log(decision.rollout, decision.notes, failed)
+            for observer in self._ports.observers if decision.notes else ():
                 try:
                     observer(decision.rollout, decision.notes)
                 except Exception as error:
-                    threading.excepthook(
-                        threading.ExceptHookArgs(
-                            (type(error), error, error.__traceback__, threading.current_thread())
-                        )
-                    )
+                    _report(error)
