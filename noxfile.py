@@ -89,6 +89,7 @@ THE_CORE = (
             "codec",
             "engine",
             "model",
+            "observers",
             "plan",
             "rollout",
             "runtime",

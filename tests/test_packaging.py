@@ -48,7 +48,11 @@ def test_four_packages_are_needed_at_run_time_and_the_rest_is_for_who_asks_for_i
     assert names(needed) == NEEDED
     assert len(needed) == len(NEEDED)
     assert all(">=" in requirement for requirement in needed)
-    assert set(project["project"]["optional-dependencies"]) == {"hypothesis", "kubernetes"}
+    assert set(project["project"]["optional-dependencies"]) == {
+        "hypothesis",
+        "kubernetes",
+        "rich",
+    }
 
 
 def test_the_version_is_a_year_a_month_and_a_count(project: dict[str, Any]) -> None:

@@ -323,7 +323,8 @@ AsyncGate: TypeAlias = Callable[[Release, datetime], Awaitable[GateAnswer]]
 Observer: TypeAlias = Callable[[Rollout, Sequence[Note]], None]
 """A function that is called with a rollout and the notes of each decision, after they were saved.
 
-Its time is bounded, and its errors change nothing of the rollout.
+Its time is bounded, and its errors change nothing of the rollout. If it has a ``driving(rollout)``
+that gives a context manager, the drivers that loop enter it while they drive.
 """
 
 

@@ -10,6 +10,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 from tests.support.rules import rule
 from tests.support.world import ERRORS, RELEASE, START
@@ -256,6 +257,13 @@ def test_a_bar_says_how_far_a_bake_is_and_goes_on_between_two_looks() -> None:
     )
     assert "2 min of 2 min" in drawn(rollout, ago=300), "and not beyond its end"
     assert "waits for" in drawn(rollout)
+
+
+def test_a_bar_stands_still_while_the_router_serves_something_else() -> None:
+    rollout = stopped_in("bake-10")
+    lost = attrs.evolve(rollout, routing=attrs.evolve(rollout.routing, verified_since=None))
+
+    assert drawn(lost, ago=300) == drawn(lost)
 
 
 def test_the_block_of_a_rollout_that_is_over_has_no_bar() -> None:

@@ -293,6 +293,28 @@ def test_ctrl_c_without_a_store_says_that_nothing_can_go_on(
     assert "; nothing was stored to go on from; to take it back" in capsys.readouterr().err
 
 
+def test_ctrl_c_before_the_router_was_read_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    class Pressed:
+        """A clock at which somebody presses Ctrl-C at once."""
+
+        armed = False
+
+        def __call__(self) -> datetime:
+            if self.armed:
+                raise KeyboardInterrupt
+            return datetime.now(UTC)
+
+    clock = Pressed()
+    store = MemoryStore()
+    bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=store, clock=clock)
+    first = start(fast(), RELEASE, id="r", ports=bound)
+    clock.armed = True
+    with pytest.raises(KeyboardInterrupt):
+        run(first, bound)
+
+    assert "(asked 0 %, the router was not read)" in capsys.readouterr().err
+
+
 @rule("R26")
 def test_a_cancelled_run_can_be_resumed() -> None:
     bound = Ports(router=MemoryRouter(), metrics=[metrics()], store=MemoryStore())

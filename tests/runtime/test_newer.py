@@ -244,6 +244,17 @@ def test_one_that_sleeps_is_woken_by_what_is_saved_and_else_sleeps_on() -> None:
     assert not newer._sleepers
 
 
+def test_one_that_is_awake_already_is_not_woken_again() -> None:
+    async def main() -> bool:
+        loop = asyncio.get_running_loop()
+        sleeper = _Sleeper("r", 0, loop, loop.create_future())
+        sleeper.wake()
+        sleeper.wake()
+        return sleeper.asleep.done()
+
+    assert asyncio.run(main())
+
+
 def test_a_loop_that_is_gone_is_not_woken_and_the_others_are() -> None:
     store = Counting()
     bound, newer = ports(store), shared(store)

@@ -175,18 +175,15 @@ def bounds(
     for i, height in enumerate(logs):
         chords.append(events - (height - heights[i]) / (points[i + 1] - points[i]))
     # One of the points is above the average of all of them, so neither search ends without a piece.
-    low, high = 1.0, 0.0
-    i = -1
-    while low > high:
-        i += 1
-        low, high = _above(least, events, *_piece(i, points, heights, chords))
-    last, bottom = len(points), low
-    while i < last:
-        low, high = _above(least, events, *_piece(last, points, heights, chords))
-        if low <= high:
-            break
-        last -= 1
-    return margin * exp(bottom), margin * exp(high) if high < _FAR else inf
+    low, end, piece = 1.0, 0.0, -1
+    while low > end:
+        piece += 1
+        low, end = _above(least, events, *_piece(piece, points, heights, chords))
+    start, high, piece = 1.0, 0.0, len(points) + 1
+    while start > high:
+        piece -= 1
+        start, high = _above(least, events, *_piece(piece, points, heights, chords))
+    return margin * exp(low), margin * exp(high) if high < _FAR else inf
 
 
 @lru_cache(maxsize=8)
