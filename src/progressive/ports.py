@@ -8,10 +8,10 @@ back by then counts as *unknown* for a write and as failed for anything else.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -351,7 +351,8 @@ class Ports:
     * ``clock``: returns the time, aware.
     * ``timeout``: the longest time of one call.
 
-    Raises `StrategyError` if two providers answer for the same metric.
+    Raises `StrategyError` for whatever is not what its name says, and if two providers answer for
+    the same metric.
     """
 
     router: AnyRouter
@@ -367,6 +368,8 @@ class Ports:
     )
 
     def __attrs_post_init__(self) -> None:
+        if wrong := list(_misfits(self)):
+            raise StrategyError(wrong)
         providers: dict[str, object] = {}
         for provider in self.metrics:
             for metric in provider.metrics:
@@ -384,3 +387,75 @@ class Ports:
                 if offered.name == metric.name:
                     return provider, offered
         return None
+
+
+def _misfits(ports: Any) -> Iterator[str]:
+    """Yield what is bound to the wrong name, each with what belongs there."""
+    yield from _lacking("router", ports.router, (("read", "apply"),), "Envoy(admin=...)")
+    yield from _lacking_each("metrics", ports.metrics, (("measure",),), "EnvoyStats(admin=...)")
+    if ports.fleet is not None:
+        verbs = (("survey",), ("retire",))
+        yield from _lacking("fleet", ports.fleet, verbs, "Deployments(...)")
+    if ports.store is not None:
+        yield from _lacking("store", ports.store, (("load", "save"),), "FileStore('rollouts')")
+    if not isinstance(ports.observers, Sequence) or isinstance(ports.observers, str):
+        yield _no_list("observers", ports.observers)
+    else:
+        for i, observer in enumerate(ports.observers):
+            if not callable(observer) or isinstance(observer, type):
+                yield (
+                    f"Ports.observers[{i}]: {fields.brief(observer)} can't be called; write a "
+                    "function of (rollout, notes), or Progress()"
+                )
+    for name, bound, called in (
+        ("hooks", ports.hooks, "(release, traffic)"),
+        ("gates", ports.gates, "(release, now)"),
+    ):
+        if not isinstance(bound, Mapping):
+            yield (
+                f"Ports.{name}: expected names with what is called for each, got "
+                f"{fields.brief(bound)}; write {{'name': function}}"
+            )
+            continue
+        for key, each in bound.items():
+            if not callable(each):
+                yield (
+                    f"Ports.{name}[{key!r}]: {fields.brief(each)} can't be called; write a "
+                    f"function of {called}"
+                )
+    if not callable(ports.clock):
+        yield (
+            f"Ports.clock: {fields.brief(ports.clock)} can't be called; write a function that "
+            "returns the time, or leave it out"
+        )
+
+
+def _lacking_each(
+    name: str, bound: object, verbs: Sequence[Sequence[str]], example: str
+) -> Iterator[str]:
+    if not isinstance(bound, Sequence) or isinstance(bound, str):
+        yield _no_list(name, bound)
+        return
+    for i, each in enumerate(bound):
+        yield from _lacking(f"{name}[{i}]", each, verbs, example)
+
+
+def _lacking(
+    name: str, bound: object, verbs: Sequence[Sequence[str]], example: str
+) -> Iterator[str]:
+    """Yield what is wrong if ``bound`` has none of these groups of verbs, sync or async."""
+    if isinstance(bound, type):
+        yield f"Ports.{name}: {bound.__name__} is a class; make one: {bound.__name__}(...)"
+        return
+    known = [
+        all(hasattr(bound, f"{prefix}{verb}") for verb in group)
+        for group in verbs
+        for prefix in ("", "a")
+    ]
+    if not any(known):
+        missing = " or ".join(" and ".join(group) for group in verbs)
+        yield (f"Ports.{name}: {fields.brief(bound)} has no {missing}; write one such as {example}")
+
+
+def _no_list(name: str, given: object) -> str:
+    return f"Ports.{name}: expected a list, got {fields.brief(given)}; write {name}=[...]"

@@ -71,13 +71,20 @@ def percent(value: float) -> Percent:
     ``value`` is from 0 to 100, both included, in steps of 0.0001. Raises `StrategyError` otherwise.
     """
     if not fields.is_finite(value) or not 0 <= value <= 100:
-        raise StrategyError(f"percent({fields.brief(value)}): expected a number from 0 to 100")
+        raise StrategyError(f"percent({fields.brief(value)}): {_no_percent(value)}")
     ppm = round(value * 10_000)
     if abs(value * 10_000 - ppm) > 1e-6:
         raise StrategyError(
             f"percent({value!r}): finer than 0.0001 %; the nearest is percent({ppm / 10_000})"
         )
     return Percent(ppm)
+
+
+def _no_percent(value: object) -> str:
+    if isinstance(value, list | tuple):
+        listed = ", ".join(map(fields.brief, value))
+        return f"expected one number; for several write percents({listed})"
+    return "expected a number from 0 to 100"
 
 
 def percents(*values: float) -> tuple[Percent, ...]:
@@ -181,6 +188,10 @@ def format_duration(duration: timedelta) -> str:
 def _duration(name: str, value: float, unit: str) -> timedelta:
     try:
         return timedelta(**{unit: value})
+    except TypeError:
+        raise StrategyError(
+            f"{name}({fields.brief(value)}): expected a number, such as {name}(5)"
+        ) from None
     except (OverflowError, ValueError):  # too large, or not a number
         pass
     raise StrategyError(

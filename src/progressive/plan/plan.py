@@ -24,7 +24,7 @@ SOON: Final = seconds(5)
 often it has new numbers.
 """
 
-__all__ = ["Guard", "Plan", "PlannedCheck", "Series", "named_steps"]
+__all__ = ["Guard", "Plan", "PlannedCheck", "Series", "named_steps", "plan_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -275,6 +275,20 @@ def named_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
         taken.add(name)
         named.append(attrs.evolve(step, id=name))  # type: ignore[misc]
     return tuple(named)
+
+
+def plan_of(strategy: object, what: str) -> Plan:
+    """Return the plan of a strategy; `StrategyError` for anything that has none.
+
+    ``what`` names the call and its parameter in the message.
+    """
+    plan = getattr(strategy, "plan", None)
+    if isinstance(plan, Plan):
+        return plan
+    raise StrategyError(
+        f"{what}: {fields.brief(strategy)} has no plan; pass a Canary(...), a BlueGreen(...) or a "
+        "stored Rollout"
+    )
 
 
 class Strategy(Protocol):

@@ -375,6 +375,12 @@ def begin(plan: Plan, release: Release, *, id: str, at: datetime) -> Rollout:
     ``id`` is yours; the same id always means the same rollout. Raises `StrategyError` if the
     release has no stable version, or no baseline that the plan needs.
     """
+    fields.name(id, "begin(id=)")
+    if not isinstance(release, Release):
+        raise StrategyError(
+            f"begin(release): {fields.brief(release)} is no Release; write Release(service=..., "
+            "stable=Version(...), candidate=Version(...))"
+        )
     if release.stable is None:
         raise StrategyError(
             f"release.stable: {release.service!r} has no stable version; a first deployment "

@@ -17,6 +17,7 @@ from functools import partial
 
 from progressive.engine.decide import Decision, decide
 from progressive.errors import ConflictError, StateError, StoreError, StrategyError
+from progressive.model import fields
 from progressive.ports import Ports, Store, utcnow
 from progressive.rollout.events import Abort, Event, Tick
 from progressive.rollout.notes import Note
@@ -620,6 +621,11 @@ def submit(store: Store, id: str, event: Event) -> Decision:
     moment it is tried again, `SUBMIT_TRIES` times, before `ConflictError` is raised. Raises
     `StrategyError` for an id that is not stored.
     """
+    if not hasattr(store, "load"):
+        raise StrategyError(
+            f"submit(store): {fields.brief(store)} is no store; pass the one of the driver's "
+            "Ports(store=...)"
+        )
     for _ in range(SUBMIT_TRIES):
         stored = store.load(id)
         if stored is None:

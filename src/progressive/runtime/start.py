@@ -12,7 +12,7 @@ from typing import Final
 from progressive.errors import ConflictError, StrategyError
 from progressive.model.release import Release, Version
 from progressive.model.units import minutes
-from progressive.plan.plan import Plan, Strategy
+from progressive.plan.plan import Plan, Strategy, plan_of
 from progressive.ports import Ports, Store
 from progressive.rollout.events import Abort
 from progressive.rollout.phases import Retirement
@@ -128,11 +128,12 @@ def _started_before(ports: Ports, release: Release, id: str) -> Rollout | None:
 
 def _checked_plan(strategy: Strategy, release: Release, ports: Ports) -> Plan:
     """Return the plan of a strategy; `StrategyError` if these ports can't drive it."""
-    if wrong := problems(strategy.plan, ports):
+    plan = plan_of(strategy, "start(strategy)")
+    if wrong := problems(plan, ports):
         raise StrategyError(wrong)
     # Problems of the release are found before anything is done about another rollout.
-    begin(strategy.plan, release, id="unnamed", at=ports.clock())
-    return strategy.plan
+    begin(plan, release, id="unnamed", at=ports.clock())
+    return plan
 
 
 def _active(ports: Ports, release: Release, id: str, if_running: IfRunning) -> Rollout | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -49,11 +50,16 @@ def _loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+_HOST_AND_PORT: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?")
+
+
 def _address(value: object) -> str:
     wrong = (
         "http.base_url: expected http(s)://host:port/path without user, query and fragment (not "
         "shown: it may be secret)"
     )
+    if isinstance(value, str) and _HOST_AND_PORT.fullmatch(value):
+        raise StrategyError(f"http.base_url: {value!r} has no scheme; write 'http://{value}'")
     if not isinstance(value, str) or any(c.isspace() or not c.isprintable() for c in value):
         raise StrategyError(wrong)
     try:

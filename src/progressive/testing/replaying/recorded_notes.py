@@ -51,8 +51,12 @@ def notes_from(path: str | os.PathLike[str]) -> tuple[Note, ...]:
     that is no note, with its number and what to do, and `OSError` if the file can't be read.
     """
     name = os.fsdecode(path)
-    with open(path, "rb") as file:
-        lines = list(enumerate(file, start=1))
+    try:
+        with open(path, "rb") as file:
+            lines = list(enumerate(file, start=1))
+    except FileNotFoundError as error:
+        error.add_note("a FileStore has the notes of a rollout in <id>.notes of its directory")
+        raise
     whole = max((n for n, line in lines if line.startswith(SAVED)), default=len(lines))
     return tuple(
         _note(line, f"{name}, line {n}")

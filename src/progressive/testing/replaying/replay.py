@@ -15,7 +15,7 @@ from progressive.model import fields
 from progressive.model.measurement import Counts
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
-from progressive.plan.plan import Plan, Strategy
+from progressive.plan.plan import Plan, Strategy, plan_of
 from progressive.rollout.events import Measured
 from progressive.rollout.notes import EventRecorded, Judged, Note
 from progressive.rollout.phases import Phase
@@ -72,12 +72,7 @@ def replay(
             "notes_from(path) or a Story"
         )
     recording = RecordedRollout.of(notes.notes if isinstance(notes, Story) else notes)
-    plan = getattr(strategy, "plan", None)
-    if not isinstance(plan, Plan):
-        raise StrategyError(
-            f"replay(strategy): {fields.brief(strategy)} has no plan; pass a Canary(...), a "
-            "BlueGreen(...) or a stored Rollout"
-        )
+    plan = plan_of(strategy, "replay(strategy)")
     _require_same_kinds(recording, plan)
     release = _release(notes, strategy) if release is None else release
     at = recording.began

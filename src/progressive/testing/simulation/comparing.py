@@ -17,7 +17,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.measurement import Metric
 from progressive.model.units import format_duration
-from progressive.plan.plan import Plan, Strategy
+from progressive.plan.plan import Plan, Strategy, plan_of
 from progressive.ports import Hook
 
 from .explain import aligned, require_worse
@@ -161,7 +161,7 @@ def _labels(strategies: Sequence[Strategy], names: Sequence[str]) -> Sequence[st
                 "for each strategy"
             )
         return names
-    kinds = [strategy.plan.strategy for strategy in strategies]
+    kinds = [plan_of(strategy, "compare(strategies)").strategy for strategy in strategies]
     return [
         kind if kinds.index(kind) == i else f"{kind} {kinds[: i + 1].count(kind)}"
         for i, kind in enumerate(kinds)

@@ -20,7 +20,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.traffic import Track
 from progressive.model.units import Percent, format_duration
-from progressive.plan.plan import Strategy
+from progressive.plan.plan import Strategy, plan_of
 from progressive.strategies.describe import describe
 
 from .advice import advice
@@ -28,7 +28,7 @@ from .load import Load
 from .many import Proportion
 from .mend import Mend, mend
 from .power import Power, power_of
-from .service import met
+from .service import World, met
 
 __all__ = ["Detectability", "Excluded", "Explained", "Explanation", "explain"]
 
@@ -318,6 +318,15 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
+def _require_load(load: object) -> None:
+    if not isinstance(load, Load):
+        rps = load.load if isinstance(load, World) else load
+        raise StrategyError(
+            f"explain(load): {fields.brief(load)} is no Load; write Load({fields.brief(rps)}), in "
+            "requests a second"
+        )
+
+
 def explain(
     strategy: Strategy,
     load: Load,
@@ -360,7 +369,8 @@ def explain(
     if find is not None:
         require_worse("explain(find=)", find)
     fields.whole(runs, "explain(runs=)", least=1)
-    plan = strategy.plan
+    plan = plan_of(strategy, "explain(strategy)")
+    _require_load(load)
     load.world().measures(plan.metrics)
     worse = tuple(sorted({float(times) for times in regressions}))
     powers = power_of(plan, load, worse, runs, seed)

@@ -19,14 +19,14 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.release import Release
 from progressive.model.units import format_duration
-from progressive.plan.plan import Strategy
+from progressive.plan.plan import Strategy, plan_of
 from progressive.ports import AnyFleet, Gate, Hook
 from progressive.rollout.events import Event
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
 from .service import World
-from .simulate import simulate
+from .simulate import simulate, world_of
 from .story import Exposure
 
 __all__ = ["Many", "Proportion", "Quantiles", "Run", "simulate_many"]
@@ -236,7 +236,9 @@ def simulate_many(
                 f"simulate_many: {what}={number!r} must be a whole number of at least 1"
             )
     _require_fleet_maker(options.get("fleet"))
-    simulate_one = partial(_run, strategy, World() if world is None else world, seed, options)
+    plan_of(strategy, "simulate_many(strategy)")
+    world = world_of(world, "simulate_many(world)")
+    simulate_one = partial(_run, strategy, world, seed, options)
     finished: list[Run] = []
     for run in _map_runs(simulate_one, runs, processes):
         finished.append(run)

@@ -13,11 +13,12 @@ from typing import Any, Final, TypedDict
 import attrs
 
 from progressive.errors import StrategyError
+from progressive.model import fields
 from progressive.model.actions import Go, Open
 from progressive.model.release import Release, Version
 from progressive.model.traffic import Track
 from progressive.model.units import hours
-from progressive.plan.plan import Plan, Strategy
+from progressive.plan.plan import Plan, Strategy, plan_of
 from progressive.ports import AnyFleet, Gate, Hook, Ports
 from progressive.rollout.commands import Command
 from progressive.rollout.events import Approve, Event, Reject, Tick
@@ -70,11 +71,20 @@ def simulate(
     Raises `StrategyError`, with nothing simulated, if the release or the world lacks what the
     strategy needs, and for a hook, a gate or a person's approval that the strategy has not.
     """
-    world = World() if world is None else world
-    _refuse_unknown_names(strategy.plan, world, hooks or {}, gates or {})
+    world = world_of(world, "simulate(world)")
+    plan = plan_of(strategy, "simulate(strategy)")
+    _refuse_unknown_names(plan, world, hooks or {}, gates or {})
     return Run(strategy, world, seed, release, hooks=hooks, gates=gates, fleet=fleet).to_its_end(
         before_tick, until
     )
+
+
+def world_of(world: object, what: str) -> World:
+    """Return the world, an ordinary one if none is given; ``what`` names it in the error."""
+    if world is None or isinstance(world, World):
+        return World() if world is None else world
+    hint = f"World(load={fields.brief(world)})" if fields.is_finite(world) else "World(load=50)"
+    raise StrategyError(f"{what}: {fields.brief(world)} is no World; write {hint}")
 
 
 class RunOptions(TypedDict, total=False):

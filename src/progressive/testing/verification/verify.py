@@ -22,7 +22,7 @@ from typing import Final
 
 from progressive.model.release import Release
 from progressive.model.units import format_duration
-from progressive.plan.plan import Strategy
+from progressive.plan.plan import Strategy, plan_of
 from progressive.ports import utcnow
 from progressive.testing.simulation.simulate import RELEASE
 
@@ -73,6 +73,7 @@ def verify(
     * ``observer``: is told now and then how far it has come; ``observer=print`` prints it.
     * ``clock``: the time, for ``budget`` and ``observer`` alone.
     """
+    plan_of(strategy, "verify(strategy)")
     walk = Walk(strategy, invariants, release, most_states, most_broken)
     began = clock()
     for ticked in walk.walk():
