@@ -738,3 +738,16 @@ def test_a_tick_whose_store_never_answers_ends_in_an_error(colour: Colour) -> No
     with pytest.raises(StoreError, match=r"Stuck: no answer within 0\.05 s"):
         colour.tick("r", bound)
     ended.set()
+
+
+def test_a_clock_that_stands_still_is_an_error_and_no_driver_that_never_ends(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("progressive.runtime.drive.STANDS_STILL", 0.6)
+    bound = Ports(
+        router=MemoryRouter(), metrics=[metrics()], store=MemoryStore(), clock=VirtualClock(START)
+    )
+    start(fast(bake=minutes(5)), RELEASE, id="r", ports=bound)
+
+    with pytest.raises(StrategyError, match="clock has stood still for 1 s; to go through"):
+        colour.run("r", bound)

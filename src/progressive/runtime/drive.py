@@ -252,6 +252,7 @@ class _Drive:
     * ``backlog``: the notes that could not be saved yet.
     * ``failed``: why the last save failed; None if it did not.
     * ``conflicts``: how many ticks in a row lost the compare-and-set.
+    * ``stood_still``: the seconds that it has slept since the clock last moved.
     """
 
     def __init__(self, rollout: Rollout, ports: Ports, newer: Newer | None = None) -> None:
@@ -263,6 +264,7 @@ class _Drive:
         self.observing = Observing(ports)
         self.failed: str | None = None
         self.conflicts = 0
+        self.stood_still = 0.0
 
     def take_result(self, ticked: TickResult) -> Decision:
         """Go on from the result of a tick, and return its decision."""
@@ -315,8 +317,9 @@ class _Drive:
         if self.is_woken and self.newer is not None and self.failed is None:
             assert self.ports.store is not None
             return await self.newer.becomes_newer(self.ports.store, self.id, self.expected, seconds)
-        since = self.looks
+        since, before = self.looks, self.ports.clock()
         await asyncio.sleep(seconds)
+        self.require_a_moving_clock(before, seconds)
         return await self.ashould_reload(since)
 
     @property
@@ -325,6 +328,18 @@ class _Drive:
         another kind than the system's goes as it likes, and is asked again soon.
         """
         return self.newer is not None and self.ports.clock is utcnow
+
+    def require_a_moving_clock(self, before: datetime, slept: float) -> None:
+        """Raise `StrategyError` if the clock has stood still for long while this driver slept:
+        nothing that takes time would ever end.
+        """
+        self.stood_still = self.stood_still + slept if self.ports.clock() == before else 0.0
+        if self.stood_still > STANDS_STILL:
+            raise StrategyError(
+                f"{self.id}: the ports' clock has stood still for {self.stood_still:.0f} s; to go "
+                "through a rollout in virtual time use progressive.testing.play or simulate, or "
+                "iterate(..., sleep=lambda s: clock.advance(seconds(s)))"
+            )
 
     def take_newer(self, stored: Rollout | None) -> bool:
         """Go on from the stored rollout if somebody has submitted an event. True if so."""
@@ -382,6 +397,9 @@ NAP = 0.5
 does not wait for the next tick.
 """
 
+STANDS_STILL = 10.0
+"""Seconds of sleep in which a clock that is not the system's must have moved."""
+
 LONG_NAP = 10.0
 """Seconds between two looks at the system's clock, which may be set while an asynchronous driver
 sleeps.
@@ -420,8 +438,10 @@ def iterate(
             if drive.rollout.over and drive.failed is None:
                 return
             for nap in drive.naps(decision):
-                since = drive.looks
+                since, before = drive.looks, ports.clock()
                 sleep(nap)
+                if sleep is time.sleep:
+                    drive.require_a_moving_clock(before, nap)
                 if drive.should_reload(since) and drive.take_newer(try_load(ports, drive.id)):
                     break
 
