@@ -99,6 +99,7 @@ THE_CORE = (
     ),
     "tests/test_calendar.py",
     "tests/test_lazy.py",
+    "tests/test_mistakes.py",
     "tests/test_ports.py",
     "--ignore=tests/engine/test_seeded_faults.py",
     "-m",

@@ -118,7 +118,11 @@ def test_the_metadata_says_what_the_project_says(
     assert said["Requires-Python"] == ">=3.11"
     assert "Typing :: Typed" in (said.get_all("Classifier") or [])
     assert names([each for each in installed.requires or [] if "extra ==" not in each]) == NEEDED
-    assert sorted(said.get_all("Provides-Extra") or []) == ["hypothesis", "kubernetes"]
+    assert sorted(said.get_all("Provides-Extra") or []) == [
+        "hypothesis",
+        "kubernetes",
+        "rich",
+    ]
 
 
 def test_the_wheel_holds_every_module_the_types_and_the_licence_and_nothing_else(

@@ -40,6 +40,8 @@ PURE = {
 
 PURE_STANDARD_LIBRARY = {
     "__future__",
+    "base64",
+    "binascii",
     "bisect",
     "collections",
     "collections.abc",
@@ -49,6 +51,7 @@ PURE_STANDARD_LIBRARY = {
     "fractions",
     "functools",
     "hashlib",
+    "hmac",
     "itertools",
     "json",
     "math",

@@ -1,4 +1,4 @@
-"""Strict JSON for rollouts, events, notes and strategies."""
+"""Strict JSON for rollouts, events, notes and strategies; approvals by link."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from progressive.lazy import lazily
 
 if TYPE_CHECKING:
+    from .approval_links import approval_link, read_approval
     from .documents import (
         dumps,
         dumps_event,
@@ -21,6 +22,7 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            ".approval_links": "approval_link read_approval",
             ".documents": (
                 "dumps dumps_event dumps_note dumps_strategy loads loads_event loads_note "
                 "loads_strategy"
@@ -29,6 +31,7 @@ else:
     )
 
 __all__ = [
+    "approval_link",
     "dumps",
     "dumps_event",
     "dumps_note",
@@ -37,4 +40,5 @@ __all__ = [
     "loads_event",
     "loads_note",
     "loads_strategy",
+    "read_approval",
 ]
