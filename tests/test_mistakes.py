@@ -60,6 +60,13 @@ def canary(**changes: Any) -> Canary:
 CANARY: Final = canary()
 
 
+class Surveyed:
+    """A fleet that can't remove anything."""
+
+    def survey(self, release: Release) -> dict[Any, Any]:
+        return {}
+
+
 def ports(**changes: Any) -> Ports:
     given = {"router": MemoryRouter(), "metrics": [METRICS], "store": MemoryStore()}
     return Ports(**(given | changes))  # type: ignore[arg-type]
@@ -331,6 +338,12 @@ MISTAKES: Final[list[tuple[Callable[[], object], str]]] = [
     (
         lambda: start(CANARY, RELEASE, id="r", ports=ports(metrics=[])),
         "error-rate",
+    ),
+    (
+        lambda: start(
+            canary(retire_after=minutes(5)), RELEASE, id="r", ports=ports(fleet=Surveyed())
+        ),
+        "retire_after: the plan removes the old version, which needs fleet= with a retire()",
     ),
     (
         lambda: tick("r", ports(store=None)),

@@ -200,6 +200,7 @@ class FleetSurvey(Protocol):
         ...
 
 
+@runtime_checkable
 class FleetRetirement(Protocol):
     """The half of a `Fleet` that removes an old version."""
 
@@ -228,6 +229,7 @@ class AsyncFleetSurvey(Protocol):
         ...
 
 
+@runtime_checkable
 class AsyncFleetRetirement(Protocol):
     """A `FleetRetirement` for asyncio."""
 

@@ -268,7 +268,9 @@ def test_ports_of_one_colour_only() -> None:
 
 
 def test_a_router_that_is_no_router() -> None:
-    with pytest.raises(StrategyError, match="neither read nor aread"):
+    unable = MemoryRouter()
+    unable.capabilities = None  # type: ignore[assignment]
+    with pytest.raises(StrategyError, match="has no read and apply"):
         play(
             canary(),
             RELEASE,
@@ -276,9 +278,7 @@ def test_a_router_that_is_no_router() -> None:
             router=type("No", (), {"capabilities": MemoryRouter().capabilities})(),
         )
     with pytest.raises(StrategyError, match="is not a Capabilities"):
-        play(
-            canary(), RELEASE, metrics=[metrics()], router=type("No", (), {"capabilities": None})()
-        )
+        play(canary(), RELEASE, metrics=[metrics()], router=unable)
 
 
 @rule("R45")

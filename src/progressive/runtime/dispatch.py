@@ -19,7 +19,13 @@ from progressive.model.router_state import AfterRestart, Capabilities, Served
 from progressive.model.traffic import Track
 from progressive.plan.plan import Plan
 from progressive.plan.validation import capability_problems
-from progressive.ports import AsyncFleetSurvey, FleetSurvey, Ports
+from progressive.ports import (
+    AsyncFleetRetirement,
+    AsyncFleetSurvey,
+    FleetRetirement,
+    FleetSurvey,
+    Ports,
+)
 from progressive.rollout.commands import (
     Apply,
     AskGate,
@@ -100,9 +106,9 @@ def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
             for name in dict.fromkeys(names)
             if name not in bound
         ]
-    if ports.fleet is None:
+    if not isinstance(ports.fleet, FleetRetirement | AsyncFleetRetirement):
         found += [
-            f"{name}: the plan removes {what}, which needs fleet="
+            f"{name}: the plan removes {what}, which needs fleet= with a retire()"
             for name, what, after in (
                 ("retire_after", "the old version", plan.retire_after),
                 ("remove_candidate_after", "a bad candidate", plan.remove_candidate_after),
@@ -119,14 +125,6 @@ def _capabilities(ports: Ports) -> Capabilities:
     return declared
 
 
-def _sync_and_async(port: Any, name: str) -> tuple[Any, Any]:
-    """Return a method of a port and its async twin; None for the one that it has not."""
-    sync, acoro = getattr(port, name, None), getattr(port, f"a{name}", None)
-    if sync is None and acoro is None:
-        raise StrategyError(f"{type(port).__name__} has neither {name} nor a{name}")
-    return sync, acoro
-
-
 def _call_method(
     port: Any,
     name: str,
@@ -135,7 +133,7 @@ def _call_method(
     answer: OnAnswer,
     trouble: OnError,
 ) -> Call:
-    sync, acoro = _sync_and_async(port, name)
+    sync, acoro = getattr(port, name, None), getattr(port, f"a{name}", None)
     return Call(
         sync=None if sync is None else lambda: sync(*arguments, **named),
         acoro=None if acoro is None else lambda: acoro(*arguments, **named),
@@ -349,7 +347,7 @@ def _survey(command: Survey, rollout: Rollout, ports: Ports) -> Call | Event:
 
 def _retire(command: Retire, rollout: Rollout, ports: Ports) -> Call | Event:
     trouble = _failed("retire", rollout.epoch, otherwise=Failure.UNKNOWN)
-    if ports.fleet is None:
+    if not isinstance(ports.fleet, FleetRetirement | AsyncFleetRetirement):
         return trouble(
             StrategyError("the plan removes a version, which needs fleet="), ports.clock()
         )
