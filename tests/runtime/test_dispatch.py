@@ -114,7 +114,15 @@ def test_a_fleet_that_is_not_there_any_more_is_asked_again_later() -> None:
     assert decision.wake_at is not None
 
 
-def test_a_fleet_that_is_gone_once_it_was_asked_to_remove_is_asked_again_later() -> None:
+class OnlySurveyed:
+    """A fleet that can't remove anything."""
+
+    def __init__(self) -> None:
+        self.survey = MemoryFleet().survey
+
+
+@pytest.mark.parametrize("fleet", [None, OnlySurveyed()], ids=["gone", "another"])
+def test_a_fleet_that_is_gone_once_it_was_asked_to_remove_is_asked_again_later(fleet: Any) -> None:
     class Slow(MemoryFleet):
         def retire(self, release: Any, version: Any) -> None:
             raise FleetError("not yet", failure=Failure.TRANSIENT)
@@ -123,7 +131,7 @@ def test_a_fleet_that_is_gone_once_it_was_asked_to_remove_is_asked_again_later()
         canary(retire_after=minutes(5)),
         lambda r: r.progress.retirement.value == "asked",
         first={"fleet": Slow()},
-        fleet=None,
+        fleet=fleet,
     )
 
     assert asked.rollout.progress.retirement.value == "asked"

@@ -64,7 +64,7 @@ def margin_problems(margin: object) -> Iterator[str]:
     """Yield why this is not a valid margin, if it is not."""
     if not is_number(margin) or not 1 <= margin <= MOST_MARGIN:
         yield (
-            f"margin={fields.brief(margin)} is the ratio still tolerated, such as 1.1, from 1.0 to "
+            f"margin={fields.brief(margin)} is the ratio still tolerated, from 1.0 to "
             f"{MOST_MARGIN:g}"
         )
 

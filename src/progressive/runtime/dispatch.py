@@ -106,9 +106,9 @@ def problems(plan: Plan, ports: Ports) -> tuple[str, ...]:
             for name in dict.fromkeys(names)
             if name not in bound
         ]
-    if not isinstance(ports.fleet, FleetRetirement | AsyncFleetRetirement):
+    if ports.fleet is None:
         found += [
-            f"{name}: the plan removes {what}, which needs fleet= with a retire()"
+            f"{name}: the plan removes {what}, which needs fleet="
             for name, what, after in (
                 ("retire_after", "the old version", plan.retire_after),
                 ("remove_candidate_after", "a bad candidate", plan.remove_candidate_after),
