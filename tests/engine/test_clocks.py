@@ -38,6 +38,7 @@ from progressive import (
 )
 from progressive.engine.clocks import LATEST_RETRY
 from progressive.model.replace import evolve
+from progressive.rollout.events import RouterRead
 from progressive.rollout.state import ClosedGate
 from progressive.steps import Approval, Bake, Hook, Pause, SetWeight
 
@@ -354,3 +355,17 @@ def test_watched_time_survives_a_resume() -> None:
     world.until_weight(50)
 
     assert world.now - resumed <= minutes(2) - watched + seconds(60)
+
+
+def test_a_read_from_before_the_last_answer_counts_only_with_a_tick_as_early() -> None:
+    rollout = World().until_weight(5).rollout
+    last, served = rollout.routing.read_at, rollout.routing.observed
+    assert last is not None and served is not None
+    late = RouterRead(at=last - seconds(5), served=served)
+    alone = decide(rollout, late)
+
+    assert alone.rollout.routing == rollout.routing
+    assert "before the last answer" in str(alone.notes[0])
+    with_a_tick = decide(rollout, Tick(at=late.at), late)
+    assert with_a_tick.rollout.routing.read_at == late.at
+    assert not with_a_tick.notes

@@ -176,7 +176,7 @@ class Draft:
         """
         if left > ZERO:
             readings, at = self.clocks.readings, self.now + left
-            if readings and readings[0].at > self.now:
+            if readings and readings[0].at > self.now:  # they fall; else none is ahead
                 at += silent(readings, self.now, self.plan.watch_every)
             self.look_again(at)
 

@@ -89,8 +89,6 @@ def silent(readings: tuple[Reading, ...], now: datetime, patience: timedelta) ->
     """Return for how long from ``now`` on no time passes by this clock: until it has come to the
     furthest of those that are not gone, or they all are.
     """
-    if not readings or readings[0].at <= now:  # they fall
-        return timedelta()
     waited_for = [each for each in readings if each.at > now and each.away <= patience]
     if not waited_for:
         return timedelta()
