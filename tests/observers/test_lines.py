@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from tests.support.world import RELEASE, START, canary
 
-from progressive import Rollout, begin, minutes
+from progressive import Rollout, begin, hours, minutes
 from progressive.model.actions import ClosedUntil, Go, NotYet
 from progressive.observers.lines import Lines, in_words
 from progressive.rollout.events import GateAnswered, HookAnswered
@@ -50,6 +50,8 @@ def test_a_wait_says_until_when_and_what_then_where_there_is_such_a_thing() -> N
     assert in_words(waiting) == "waits for somebody, until 12:05:00"
     waiting = attrs.evolve(waiting, then="hold")
     assert in_words(waiting) == "waits for somebody, until 12:05:00, then hold"
+    waiting = attrs.evolve(waiting, until=START + hours(12))
+    assert in_words(waiting) == "waits for somebody, until 2026-03-02 00:00:00, then hold"
 
 
 def test_a_wait_has_a_line_when_it_begins() -> None:

@@ -70,7 +70,9 @@ def in_words(waiting: Waiting) -> str:
     """Say what is waited for, until when, and what happens then."""
     line = f"waits for {waiting.why}"
     if waiting.until is not None:
-        line += f", until {clock(waiting.until)}"
+        until = waiting.until.astimezone(UTC)
+        day = "" if until.date() == waiting.since.astimezone(UTC).date() else f"{until:%Y-%m-%d} "
+        line += f", until {day}{clock(until)}"
         if waiting.then:
             line += f", then {waiting.then}"
     return line
