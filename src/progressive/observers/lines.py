@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from progressive.rollout.events import PEOPLE, CommandFailed, GateAnswered, HookAnswered
-from progressive.rollout.notes import EventRecorded, Judged, Note, Unjudged
+from progressive.rollout.notes import EventRecorded, Judged, Note, Unjudged, Verified
 from progressive.rollout.state import Rollout
 from progressive.rollout.status import Waiting
 
@@ -35,6 +35,8 @@ class Lines:
     def of(self, rollout: Rollout, notes: Sequence[Note]) -> Iterator[str]:
         """Yield the lines of a decision, each with its time in UTC."""
         yield from self.begin(rollout)
+        if rollout.routing.read_at == rollout.routing.last_attempt_at:
+            self._said.pop(("failed", "read"), None)  # said again if it happens again
         for note in notes:
             if self._is_news(note):
                 yield f"{clock(note.at)}  {note}"
@@ -56,8 +58,10 @@ class Lines:
                 return self._changed(("answered", type(event)), str(note))
             case EventRecorded(event=event):
                 return isinstance(event, PEOPLE)
+            case Verified():
+                self._said.pop(("failed", "apply"), None)
+                return True
             case _:
-                self._said.pop(("failed", "read"), None)  # said again if it happens again
                 return True
 
     def _changed(self, subject: Hashable, said: object) -> bool:
