@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -155,6 +156,20 @@ def test_what_drivers_share_ends_with_the_store() -> None:
 
     assert shared() is None
     assert newer_in(None) is None
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_looks_for_itself() -> None:
+    store = MemoryStore()
+    before = shared(store)
+    before._watched = True  # by a thread that a child has not
+    child = os.fork()
+    if not child:
+        os._exit(0 if shared(store) is not before and not shared(store)._watched else 1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert shared(store) is before
 
 
 def test_a_store_that_can_not_be_a_key_is_shared_by_nobody() -> None:

@@ -8,6 +8,7 @@ on: while there are any, one thread looks for all of them, and wakes those whose
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -170,6 +171,9 @@ class Newer:
 
 _OF: Final[WeakKeyDictionary[Any, Newer]] = WeakKeyDictionary()
 _LOCK: Final = Lock()
+
+with suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_OF.clear)  # a child has no thread that looks for it
 
 
 def newer_in(store: Store | None) -> Newer | None:
