@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.fake_prometheus import Answered
 from tests.support.joined_worlds import JOB, JOINED, TwoWays, brothers
@@ -121,10 +121,23 @@ def stored(hosts: Any, *, scraped: bool) -> TwoWays:
     return world
 
 
+JUST_BEGUN = (
+    [(1000, "0:80", "v1", {"200": 0})],
+    [
+        *((second, "1:80", "v2", {"200": 0}) for second in (-2000, *range(0, 5000, 1000))),
+        (5000, "1:80", "v2", {"200": 0, "500": 11}),
+    ],
+)
+"""The job is hardly older than the window, and the counter of its last sample is new: so the day
+before is asked for, together with the info metric.
+"""
+
+
 @rule("R13", "R18")
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(WORLDS, EDGES, st.booleans())
+@example(JUST_BEGUN, [1, 5000], False)
 def test_a_join_of_a_version_counts_what_the_same_label_on_the_series_would(
     kind: str, hosts: Any, edges: list[int], scraped: bool
 ) -> None:

@@ -109,7 +109,9 @@ def _of_a_day(
                 "versions there in the last day, so nobody can say from where it counts on; the "
                 "next look counts"
             )
-    return series_of(_joined(last, selected, infos, said))
+    # The info metric tells of which version they were, and not since when its job was scraped.
+    older = series_of(_joined(last, selected, infos, said))
+    return tuple(each for each in older if each.name != info)
 
 
 def _joined(
