@@ -141,6 +141,19 @@ def test_a_last_try_that_is_cut_short_does_not_hide_what_the_system_had_said(run
     assert str(error) == "Toy at nowhere: look: answered 503: busy"
 
 
+def test_a_last_try_that_was_too_late_to_learn_anything_does_not_hide_what_was_learnt(
+    run: Run,
+) -> None:
+    late = Fault(Failure.TRANSIENT, "not sent: no time left", late=True)
+    said = Fault(Failure.TRANSIENT, "answered 503: busy", answered=True)
+    error = failing(run, Scripted([gone(Failure.TRANSIENT), late]), asking(READ))
+
+    assert str(error) == "Toy at nowhere: look: the line is dead"
+    error = failing(run, Scripted([said, gone(Failure.TRANSIENT), late]), asking(READ))
+    assert str(error) == "Toy at nowhere: look: answered 503: busy"
+    assert str(failing(run, Scripted([late]), asking(READ))).endswith("not sent: no time left")
+
+
 @pytest.mark.parametrize("failure", [Failure.PERMANENT, Failure.CONFLICT, Failure.UNKNOWN])
 def test_only_what_may_succeed_later_is_asked_again(run: Run, failure: Failure) -> None:
     client = Scripted([gone(failure)])

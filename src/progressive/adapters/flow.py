@@ -94,12 +94,14 @@ class Fault:
 
     A value and not an exception, so that it carries nothing of a library with it. ``failure``: of a
     write, TRANSIENT and PERMANENT say that it was *not* done, UNKNOWN that it was sent.
-    ``answered``: whether ``why`` has the system's own words.
+    ``answered``: whether ``why`` has the system's own words. ``late``: whether it says only that
+    the time was over before there was anything to send.
     """
 
     failure: Failure
     why: str
     answered: bool = False
+    late: bool = False
 
 
 Exchange: TypeAlias = Callable[[Q, float], Awaitable[A | Fault]]
@@ -235,16 +237,21 @@ class _Call(Generic[Q, A, T]):
         import tenacity
 
         said: list[Fault] = []
+        learnt: list[Fault] = []
 
         def may_succeed_later(outcome: object) -> bool:
             if isinstance(outcome, Fault) and outcome.answered:
                 said[:] = [outcome]
+            if isinstance(outcome, Fault) and not outcome.late:
+                learnt[:] = [outcome]
             return isinstance(outcome, Fault) and outcome.failure is Failure.TRANSIENT
 
         def last_word(state: tenacity.RetryCallState) -> object:
             assert state.outcome is not None  # it is asked for after a try
             outcome = state.outcome.result()
-            return said[0] if said and not outcome.answered else outcome
+            if outcome.answered:
+                return outcome
+            return next(iter(said or (learnt if outcome.late else ())), outcome)
 
         once = self.question is not None and self.question.write
         left = self.ends - time.monotonic()

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["HttpClient"]
 
 _LATE: Final = Fault(
-    Failure.TRANSIENT, "not sent: the credentials could not be had before the total deadline"
+    Failure.TRANSIENT,
+    "not sent: the credentials could not be had before the total deadline",
+    late=True,
 )
 
 _REMEMBERED: Final = 32
