@@ -472,7 +472,45 @@ words = st.sampled_from(
 )
 
 
+NOT_KNOWN_WHAT_IS_SERVED: Final[dict[str, Any]] = {
+    "plan": {
+        "weights": percents(10, 100),
+        "bake": minutes(1),
+        "checks": [
+            Limit(
+                ERRORS,
+                plain=True,
+                at_most=percent(0.1),
+                min_sample=1,
+                tolerance=Tolerance(in_a_row=1, no_answer=LONG),
+            )
+        ],
+        "alpha": 0.01,
+    },
+    "errors": 0.005,
+    "metric": ERRORS,
+    "troubles": [HalfObeys(seconds(45), lasting=seconds(90))],
+    "words": (),
+    "seed": 6,
+}
+"""Its last look begins at a visit that left no note, half a minute after a raise that only one part
+of the router obeyed.
+"""
+FORGOTTEN_BEFORE_IT_SERVED: Final[dict[str, Any]] = {
+    **NOT_KNOWN_WHAT_IS_SERVED,
+    "errors": 0.001,
+    "troubles": [
+        HalfObeys(seconds(45), lasting=seconds(45)),
+        RouterForgets(seconds(90), lasting=seconds(45)),
+    ],
+    "seed": 0,
+}
+"""Nothing but the reason of its hold says what the router serves without its marker."""
+
+
 @SOME
+@example(**NOT_KNOWN_WHAT_IS_SERVED)
+@example(**FORGOTTEN_BEFORE_IT_SERVED)
 @given(
     plan=plans,
     errors=simulated,

@@ -8,7 +8,7 @@ are the times of notes and the ends of windows.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from statistics import median_low
@@ -86,10 +86,10 @@ class RecordedRollout:
         return tuple(sorted(self._all(PhaseEntered), key=lambda note: note.epoch))
 
     @cached_property
-    def lost(self) -> frozenset[datetime]:
-        """When the router was found without the rollout's marker."""
-        found = [note.at for note in self.entered if note.why.startswith(f"{FORGOTTEN}: ")]
-        return frozenset(found)
+    def lost(self) -> Mapping[datetime, str]:
+        """When the router was found without the rollout's marker, with what was said of it."""
+        holds = (note for note in self.entered if note.why.startswith(f"{FORGOTTEN}: "))
+        return {note.at: note.why for note in holds}
 
     @cached_property
     def asked(self) -> tuple[Asked, ...]:
@@ -156,15 +156,20 @@ class RecordedRollout:
         look is taken that long after the end of its window.
 
         Such a window ends at a visit only where a raise or an end waits for the look up to the last
-        read: where one came of it, or where it is too short to have been due.
+        read: where one came of it, or where it is too short to have been due. One that goes on from
+        no other begins, after the warm-up, with the traffic or at a visit: where it was not known
+        what is served.
         """
         lags = {metric.name: metric.lag for metric in plan.metrics}
+        warmups = {s.metric.name: s.analysis.warmup for s in plan.series}
         due = {s.metric.name: s.analysis.interval for s in plan.series if not s.early}
         turns = {note.at for note in self.entered}
         visits = {note.at for note in self.notes}
         for name, looks in self.looks.items():
             lag, least = lags.get(name, timedelta()), due.get(name, timedelta())
             visits |= {each.horizon + lag for each in looks}
+            ends, warmup = {each.end for each in looks}, warmups.get(name, timedelta())
+            visits |= {each.start - warmup for each in looks if each.start not in ends}
             visits |= {
                 each.horizon
                 for each in looks

@@ -128,6 +128,7 @@ class RecordedWorld:
             and (isinstance(state, Drifted) or state.traffic == rollout.routing.desired)
         ):
             self._go_on(state)
+        self._forget(now)
         return RouterRead(at=now, served=self.served)
 
     def _apply(self, command: Apply, rollout: Rollout, now: datetime) -> Event | None:
@@ -187,6 +188,20 @@ class RecordedWorld:
             self.served = attrs.evolve(state.served, marker=self.marker)
         else:
             self.served = Served(traffic=state.traffic, version=state.version, marker=self.marker)
+
+    def _forget(self, now: datetime) -> None:
+        """Lose the marker where it was found lost at this moment, and nothing else was noted of the
+        router: then only what was said of it tells what it served.
+        """
+        why = self.recording.lost.get(now)
+        if why is None or self.marker is None:
+            return
+        known = (Traffic(), self.served.traffic, *(note.traffic for note in self.recording.asked))
+        serves = (traffic for traffic in known if f"serves {traffic}. " in why)
+        self.marker = None
+        self.served = attrs.evolve(
+            self.served, marker=None, traffic=next(serves, self.served.traffic)
+        )
 
     def _mark(self, marker: Marker) -> None:
         self.marker = marker
