@@ -2,7 +2,8 @@
 
 ``nox -s bench -- against 974b845 [NAME ...]``: takes that revision out of the repository, and lets
 both work in turns, each time in a process of its own on one core. Printed are medians, the ratio,
-and beside them a loop that no version changes. ``--smoke`` measures this version against itself.
+and beside them a loop that no version changes. Before that, both decide in the same generated
+rollouts, and what they decide is compared. ``--smoke`` measures this version against itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import progressive
 HERE = Path(__file__).parent
 SMOKE = "--smoke" in sys.argv
 TURNS = 1 if SMOKE else 5
+DECISIONS = 2_000 if SMOKE else 100_000
 LONG = {"explain": 1, "verify": 1, "arun": 1, "simulate-many": 3}
 """Fewer turns, where one takes a minute."""
 
@@ -57,6 +59,27 @@ def done(name: str, source: Path) -> dict[str, float]:
     return found
 
 
+def compared(there: Path, here: Path) -> None:
+    """Say whether both versions decide the same; end with the first rollout where they do not."""
+    both = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / "against" / "digest.py"), str(DECISIONS)],
+            env={**os.environ, "PYTHONPATH": str(source)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for source in (there, here)
+    ]
+    old, new = (each.communicate()[0].splitlines() for each in both)
+    if any(each.returncode for each in both):
+        sys.exit("a version failed to decide")
+    for before, now in zip(old, new, strict=False):
+        if before != now:
+            sys.exit(f"they do not decide the same:\n  before: {before}\n  now:    {now}")
+    count = sum(int(line.split()[0]) for line in new)
+    print(f"{count:,} decisions of {len(new):,} generated rollouts are the same", flush=True)
+
+
 def duration(seconds: float) -> str:
     for unit, scale in (("s", 1.0), ("ms", 1e3)):
         if seconds * scale >= 1:
@@ -71,6 +94,7 @@ def main(revision: str, names: list[str]) -> None:
     here = Path(progressive.__file__).parents[1]
     with tempfile.TemporaryDirectory() as folder:
         there = here if SMOKE else source_of(revision, Path(folder))
+        compared(there, here)
         for name in names or (("decide", "look") if SMOKE else WORK):
             turns = [
                 (done(name, there), done(name, here))
