@@ -10,7 +10,8 @@
         ├── RouterError
         ├── MetricsError
         ├── FleetError
-        └── StoreError
+        ├── StoreError
+        └── NotificationError
 
 ``exit_code`` on every class is what a deployment script should exit with (see
 `progressive.Outcome`).
@@ -27,6 +28,7 @@ __all__ = [
     "Failure",
     "FleetError",
     "MetricsError",
+    "NotificationError",
     "ProgressiveError",
     "RouterError",
     "StateError",
@@ -120,3 +122,7 @@ class FleetError(WorldError):
 
 class StoreError(WorldError):
     """The store failed. Traffic is not raised until it answers again; a rollback does not wait."""
+
+
+class NotificationError(WorldError):
+    """A message could not be sent. It stays in the outbox; traffic does not wait for it."""

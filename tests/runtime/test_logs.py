@@ -30,8 +30,8 @@ from progressive.rollout.notes import (
     Unjudged,
     Verified,
 )
+from progressive.rollout.severity import severity_of
 from progressive.runtime.drive import iterate, tick
-from progressive.runtime.logs import level_of
 from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
@@ -88,7 +88,7 @@ def entered(phase: str) -> PhaseEntered:
     ids=lambda value: getattr(value, "kind", None) or logging.getLevelName(value),
 )
 def test_levels_mean_something(note: Any, level: int) -> None:
-    assert level_of(note) == level
+    assert severity_of(note) == level
 
 
 def ports(store: Any) -> Ports:

@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from typing import Final
 
 from progressive.adapters.logs import ROLLOUT
-from progressive.rollout.events import PEOPLE, CommandFailed
-from progressive.rollout.notes import (
-    Drifted,
-    Escalated,
-    EventRecorded,
-    Judged,
-    Late,
-    Note,
-    PhaseEntered,
-    Refused,
-    Unjudged,
-)
-from progressive.rollout.phases import Phase
+from progressive.model.message import Severity
+from progressive.rollout.notes import Note
+from progressive.rollout.severity import severity_of
 from progressive.rollout.state import Rollout
 
-__all__ = ["level_of", "log", "wanted"]
-
-_WARNINGS: Final = (Drifted, Late, Refused)
-_WARNING_PHASES: Final = (Phase.HELD.value, Phase.ROLLING_BACK.value, Phase.ROLLED_BACK.value)
-
-
-def level_of(note: Note) -> int:
-    """Return how serious a note is, as a level of `logging`."""
-    match note:
-        case Escalated():
-            return logging.ERROR
-        case Judged(verdict=verdict):
-            return logging.DEBUG if verdict in ("pass", "no_data") else logging.WARNING
-        case PhaseEntered(phase=phase):
-            return logging.WARNING if phase in _WARNING_PHASES else logging.INFO
-        case EventRecorded(event=CommandFailed()):
-            return logging.WARNING
-        case EventRecorded(event=event):
-            return logging.INFO if isinstance(event, PEOPLE) else logging.DEBUG
-        case Unjudged():
-            return logging.DEBUG
-        case _:
-            return logging.WARNING if isinstance(note, _WARNINGS) else logging.INFO
+__all__ = ["log", "wanted"]
 
 
 def wanted(notes: Sequence[Note], failed: str | None) -> bool:
     """Return whether anybody may be listening for one of these records."""
-    levels = [level_of(note) for note in notes]
+    levels = [severity_of(note) for note in notes]
     if failed is not None:
-        levels.append(logging.WARNING)
+        levels.append(Severity.WARNING)
     return bool(levels) and ROLLOUT.isEnabledFor(max(levels))
 
 
@@ -69,7 +35,8 @@ def log(rollout: Rollout, notes: Sequence[Note], failed: str | None) -> None:
         "step": rollout.plan.steps[rollout.progress.step].id,
     }
     for note in notes:
-        ROLLOUT.log(level_of(note), "%s: %s", rollout.id, note, extra=about | {"note": note.kind})
+        level, extra = int(severity_of(note)), about | {"note": note.kind}
+        ROLLOUT.log(level, "%s: %s", rollout.id, note, extra=extra)
     if failed is not None:
         words = "%s: not saved, nothing is raised meanwhile: %s"
         ROLLOUT.warning(words, rollout.id, failed, extra=about | {"note": "not_saved"})

@@ -36,9 +36,10 @@ from .filesystem import (
     locked,
     need_locks,
     open_plain,
-    opened,
     os_errors_as_store_errors,
     stem_of,
+    sync_directory,
+    written,
 )
 from .recent import Recent
 from .stored import may_replace, note_of, second, unreadable
@@ -112,7 +113,7 @@ class FileStore:
             if _journal.append(
                 self._path(rollout.id, "notes"), lines, serial=rollout.serial, after=expected
             ):
-                self._sync()
+                sync_directory(self._directory)
             self._replace(rollout.id, state)
             self._recent.keep(state, rollout)
 
@@ -269,25 +270,13 @@ class FileStore:
     def _replace(self, id: str, state: bytes) -> None:
         """Replace a state by a rename, on the disk when it returns."""
         new = self._path(id, "tmp")
-        with opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, f"{new} can't be written") as fd:
-            _journal.write(fd, state)
-            os.fsync(fd)
+        written(new, state)
         with os_errors_as_store_errors(
             f"rollout {id!r} was perhaps saved, perhaps not; load it before saving again",
             failure=Failure.UNKNOWN,
         ):
             os.replace(new, self._path(id, "json"))
-            self._sync()
-
-    def _sync(self) -> None:
-        """Wait until the directory's own entries are on the disk: before that, a rename can be lost
-        in a power cut.
-        """
-        fd = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+            sync_directory(self._directory)
 
 
 def _service(data: dict[str, Any], path: str) -> str:

@@ -24,6 +24,9 @@ __all__ = [
     "opened",
     "os_errors_as_store_errors",
     "stem_of",
+    "sync_directory",
+    "write_all",
+    "written",
 ]
 
 HOPELESS: Final = frozenset(
@@ -88,6 +91,31 @@ def opened(path: str, flags: int, what: str) -> Iterator[int]:
         fd = open_plain(path, flags)
     try:
         yield fd
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of ``data``: a nearly full disk takes a part, and fails only at the next write."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def written(path: str, data: bytes) -> None:
+    """Write a whole file, on the disk when this returns; a rename then puts it in place."""
+    with opened(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, f"{path} can't be written") as fd:
+        write_all(fd, data)
+        os.fsync(fd)
+
+
+def sync_directory(directory: str) -> None:
+    """Wait until a directory's own entries are on the disk: before that, a rename can be lost in a
+    power cut.
+    """
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
     finally:
         os.close(fd)
 

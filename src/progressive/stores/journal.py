@@ -23,7 +23,7 @@ import attrs
 
 from progressive.errors import StateError
 
-from .filesystem import open_plain
+from .filesystem import open_plain, write_all
 
 BLOCK: Final = 4096
 """Bytes read at a time from the end. One block is nearly always enough, because the last line is
@@ -74,18 +74,11 @@ def append(path: str, notes: Sequence[bytes], *, serial: int, after: int | None)
         if end < size:
             os.ftruncate(fd, end)
         os.lseek(fd, end, os.SEEK_SET)
-        write(fd, lines)
+        write_all(fd, lines)
         os.fsync(fd)
         return end == 0
     finally:
         os.close(fd)
-
-
-def write(fd: int, data: bytes) -> None:
-    """Write all of ``data``: a nearly full disk takes a part, and fails only at the next write."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def committed(path: str, serial: int) -> Iterator[tuple[int, int, int, bytes]]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from .doubles import (
         MemoryFleet,
+        MemoryOutbox,
         MemoryRouter,
         MemoryStore,
         ScriptedMetrics,
@@ -71,7 +72,10 @@ else:
                 "acheck_gate acheck_hook acheck_metrics acheck_router check_fleet check_gate "
                 "check_hook check_metrics check_router check_store"
             ),
-            ".doubles": "MemoryFleet MemoryRouter MemoryStore ScriptedMetrics VirtualClock steady",
+            ".doubles": (
+                "MemoryFleet MemoryOutbox MemoryRouter MemoryStore ScriptedMetrics "
+                "VirtualClock steady"
+            ),
             ".faults.crashes": "Crashes crash_everywhere",
             ".faults.fault_world": "FaultWorld",
             ".faults.injector": "Fault Faulty Injected",
@@ -130,6 +134,7 @@ __all__ = [
     "Load",
     "Many",
     "MemoryFleet",
+    "MemoryOutbox",
     "MemoryRouter",
     "MemoryStore",
     "Mend",

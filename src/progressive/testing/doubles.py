@@ -18,6 +18,7 @@ from progressive.model.release import Release, Version
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent
+from progressive.notify.delivery import Delivery, delivery_of, may_replace, text_of_delivery
 from progressive.plan.step import Kinds
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
@@ -275,3 +276,30 @@ class MemoryStore:
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         return list(self._notes.get(id, ()))
+
+
+class MemoryOutbox:
+    """An outbox in memory, of the same JSON as any other. For one process; safe for threads."""
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[str, str], str] = {}
+        self._open: set[tuple[str, str]] = set()
+        self._lock = Lock()
+
+    def load(self, rollout: str, destination: str) -> Delivery | None:
+        """Return the delivery as it was last saved; None if there is none."""
+        text = self._texts.get((rollout, destination))
+        return None if text is None else delivery_of(text)
+
+    def save(self, delivery: Delivery) -> None:
+        """Store a delivery by compare-and-set on its revision."""
+        key = delivery.rollout, delivery.destination
+        with self._lock:
+            may_replace(delivery, self.load(*key))
+            self._texts[key] = text_of_delivery(delivery)
+            (self._open.discard if delivery.finished else self._open.add)(key)
+
+    def open(self) -> Sequence[str]:
+        """Return the rollouts that a destination is not yet told everything of."""
+        with self._lock:
+            return sorted({rollout for rollout, _ in self._open})

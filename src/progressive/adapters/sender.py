@@ -1,0 +1,67 @@
+"""The base of a sender of messages over HTTP: one verb, sync and async, over a flow of requests."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, Protocol, runtime_checkable
+
+from progressive.errors import NotificationError
+from progressive.model.message import Message
+
+from .flow import Adapter
+from .http import Http, HttpClient, HttpFlow, Request, Response
+
+__all__ = ["HttpSender", "Sender", "shortened"]
+
+
+@runtime_checkable
+class Sender(Protocol):
+    """What tells people or programs of a rollout. A sender of your own has these.
+
+    A message may come more than once: then ``message.again`` is true, and its ``id`` is the same.
+    """
+
+    updates: bool
+    """Whether it keeps one message of a rollout up to date, instead of sending each."""
+    closes: bool
+    """Whether it must be told the end of a rollout of which it was told anything."""
+
+    def send(self, message: Message, handle: str) -> str:
+        """Send a message. Returns what it wants to be given as ``handle`` with the next one of the
+        same rollout; that is empty at the first.
+
+        Raises `NotificationError`; the message is then sent again later.
+        """
+        ...
+
+
+class HttpSender(Adapter[Request, Response]):
+    """A sender over HTTP: it gives `_send`, what it sends as a flow."""
+
+    __slots__ = ()
+    updates: ClassVar[bool] = False
+    closes: ClassVar[bool] = False
+
+    @abstractmethod
+    def _send(self, message: Message, handle: str) -> HttpFlow[str]:
+        """Send a message, and return the handle for the next one."""
+
+    def send(self, message: Message, handle: str = "") -> str:
+        """Send a message; see `Sender`. Raises `NotificationError`: TRANSIENT or UNKNOWN may pass,
+        PERMANENT needs a person, such as for a credential.
+        """
+        return self._client.run(self._send(message, handle))
+
+    async def asend(self, message: Message, handle: str = "") -> str:
+        """`send`, asynchronously."""
+        return await self._client.arun(self._send(message, handle))
+
+
+def client(http: Http, system: str) -> HttpClient:
+    """The client of a sender; ``system`` is its name in messages."""
+    return HttpClient(http, NotificationError, system)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text in at most so many characters; what is left out shows as an ellipsis."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
