@@ -11,7 +11,7 @@ from progressive.model.message import Message
 from .flow import Adapter
 from .http import Http, HttpClient, HttpFlow, Request, Response
 
-__all__ = ["HttpSender", "Sender", "shortened"]
+__all__ = ["HttpSender", "Sender", "client", "shortened"]
 
 
 @runtime_checkable
@@ -57,9 +57,11 @@ class HttpSender(Adapter[Request, Response]):
         return await self._client.arun(self._send(message, handle))
 
 
-def client(http: Http, system: str) -> HttpClient:
-    """The client of a sender; ``system`` is its name in messages."""
-    return HttpClient(http, NotificationError, system)
+def client(http: Http, system: str, secrets: tuple[str, ...] = ()) -> HttpClient:
+    """The client of a sender. ``system``: its name in messages. ``secrets``: what never shows of
+    what it sends, beside credentials.
+    """
+    return HttpClient(http, NotificationError, system, secrets)
 
 
 def shortened(text: str, most: int) -> str:

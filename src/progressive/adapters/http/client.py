@@ -48,7 +48,7 @@ def _connections_of(http: Http) -> Connections:
 @attrs.define(eq=False)
 class HttpClient(Client[Request, Response]):
     """Runs the flows of one adapter against one system. ``error`` is what it raises; ``system`` is
-    its name in messages.
+    its name in messages; ``secrets``, what else of what it sends must not show.
 
     The synchronous colour keeps its connections until `close`; it may be used from several threads.
     The asynchronous one opens its own for every call and closes them with it, so one adapter may be
@@ -58,6 +58,7 @@ class HttpClient(Client[Request, Response]):
     http: Http
     error: type[WorldError]
     system: str
+    secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
     _connections: Connections = attrs.field(
         init=False,
         repr=False,
@@ -122,7 +123,7 @@ class HttpClient(Client[Request, Response]):
         """
         with self._lock:
             used = tuple(self._used)
-        return veiled(text, (*self.http.passwords, *used))
+        return veiled(text, (*self.http.passwords, *self.secrets, *used))
 
     def _sign(self) -> Signed | Fault:
         """The headers with the credentials of this moment, and what must not show of them."""
@@ -133,7 +134,7 @@ class HttpClient(Client[Request, Response]):
         else:
             with self._lock:
                 self._used.extend(each for each in signed[1] if each not in self._used)
-            return signed
+            return signed[0], (*signed[1], *self.secrets)
         return Fault(Failure.TRANSIENT, f"not sent: {why}")
 
     def _asking(self) -> Apart[Signed | Fault]:
