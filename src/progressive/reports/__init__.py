@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 from progressive.lazy import lazily
 
 if TYPE_CHECKING:
+    from .many import HistoryReport, history
     from .reporting import RolloutReport, report
 else:
-    __getattr__, __dir__ = lazily(__name__, {".reporting": "RolloutReport report"})
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {".many": "HistoryReport history", ".reporting": "RolloutReport report"},
+    )
 
-__all__ = ["RolloutReport", "report"]
+__all__ = ["HistoryReport", "RolloutReport", "history", "report"]

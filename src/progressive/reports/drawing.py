@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 
 from .markup import Html, joined, shortened, tag, text
+from .style import PICTURE
 from .times import LEFT, WIDE, Span
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "line",
     "mark",
     "marked",
+    "standing_alone",
     "upright",
 ]
 
@@ -56,6 +58,11 @@ DEFINED: Final = tag(
 """The shapes, once in a document. Their colour is that of who uses them: a style sheet's rules for
 descendants do not reach into a shape that is used elsewhere.
 """
+
+NAMESPACE: Final = "http://www.w3.org/2000/svg"
+
+WIDTH: Final = 760
+"""The width of a picture on its own, in pixels; it may be shown at any other."""
 
 CIRCLES: Final = frozenset({"pass", "no_data"})
 
@@ -146,10 +153,48 @@ def drawing(
         tag("title", text(title), id=f"{id}-title"),
         *lines,
         *placed,
-        xmlns="http://www.w3.org/2000/svg",
+        xmlns=NAMESPACE,
         class_="pr",
         role="img",
         width="100%",
         height=height,
         aria_labelledby=f"{id}-title",
     )
+
+
+def standing_alone(
+    blocks: Sequence[Block],
+    *,
+    title: str,
+    span: Span,
+    gridded: int,
+    below: Sequence[Block] = (),
+) -> str:
+    """Make a document of its own of a `drawing`, with its colours and shapes, and more blocks
+    below its times.
+    """
+    inside = drawing(blocks, title=title, id="picture", span=span, gridded=gridded)
+    height = _height(blocks)
+    placed = []
+    for block in below:
+        placed.append(tag("g", block.inside, transform=f"translate(0 {height})"))
+        height += block.height
+    return tag(
+        "svg",
+        tag("style", Html(PICTURE.replace("\n", ""))),
+        DEFINED,
+        tag("rect", class_="back", width="100%", height="100%"),
+        inside,
+        *placed,
+        xmlns=NAMESPACE,
+        class_="pr",
+        width=WIDTH,
+        height=height,
+    )
+
+
+def _height(blocks: Sequence[Block]) -> int:
+    height = 0
+    for block in blocks:
+        height += block.height
+    return height

@@ -6,20 +6,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from .drawing import DEFINED, Block, axis, drawing, label, mark
+from .drawing import Block, axis, drawing, label, mark, standing_alone
 from .happened import happened
 from .judged import GRAVITY, CheckRecord, check_records, word
 from .lanes import flag_rows, strips, weight
-from .markup import Html, joined, shortened, tag
+from .markup import Html, joined, shortened
 from .record import Record
-from .style import PICTURE
 from .times import LEFT, WIDE, Span, clock, lasting
 from .values import values
 
 __all__ = ["headline", "of_check", "overview", "span_of", "standalone"]
-
-WIDTH: Final = 760
-"""The width of a picture on its own, in pixels; it may be shown at any other."""
 
 LINE: Final = 108
 """About how many characters of a reason fit in a line of it."""
@@ -76,25 +72,9 @@ def standalone(record: Record) -> str:
         more = f"{len(lanes) - LANES:,} more checks have no lane here"
         named.append(Block(18, label(0.5, 12, more)))
     head = _head(record)
-    blocks = [*head, *_overview(record, checks, span), *named, axis(span), _legend()]
-    height = 0
-    for block in blocks:
-        height += block.height
-    inside = drawing(
-        blocks[:-1], title=headline(record), id="rollout", span=span, gridded=len(head)
-    )
-    below = tag("g", blocks[-1].inside, transform=f"translate(0 {height - blocks[-1].height})")
-    return tag(
-        "svg",
-        tag("style", Html(PICTURE.replace("\n", ""))),
-        DEFINED,
-        tag("rect", class_="back", width="100%", height="100%"),
-        inside,
-        below,
-        xmlns="http://www.w3.org/2000/svg",
-        class_="pr",
-        width=WIDTH,
-        height=height,
+    blocks = [*head, *_overview(record, checks, span), *named, axis(span)]
+    return standing_alone(
+        blocks, title=headline(record), span=span, gridded=len(head), below=[_legend()]
     )
 
 

@@ -96,8 +96,8 @@ def percentage(value: float) -> str:
 
 
 def manifold(value: float) -> str:
-    """Write a multiple: ``1.5 times``."""
-    return f"{digits(value)} times"
+    """Write a multiple, such as 1.5 with the sign of times."""
+    return f"{digits(value)} \u00d7"
 
 
 def duration(value: float) -> str:

@@ -24,6 +24,11 @@ class RolloutReport:
 
     record: Record = attrs.field(repr=False)
 
+    @property
+    def id(self) -> str:
+        """The id of the rollout; empty if neither the notes nor a rollout say it."""
+        return self.record.id
+
     def html(self) -> str:
         """Return a whole HTML page, to be written to a file or mailed.
 

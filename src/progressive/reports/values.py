@@ -123,7 +123,9 @@ def _edges(quantity: Quantity, scale: Scale) -> list[Html]:
         y = scale.y(value)
         least = n == 0 and scale.multiple and value <= SMALLEST
         lines.append(across("grid" if n else "edge", y))
-        lines.append(label(LEFT - 1, y + 4, "≤ 1/16" if least else quantity.write(value), "end"))
+        lines.append(
+            label(LEFT - 1, y + 4, "≤ 1/16 \u00d7" if least else quantity.write(value), "end")
+        )
     return lines
 
 
