@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Final
 
@@ -21,6 +21,9 @@ from progressive import (
     Release,
     Resume,
     SampleRatio,
+    Served,
+    Track,
+    Traffic,
     Version,
     hours,
     minutes,
@@ -30,7 +33,25 @@ from progressive import (
     seconds,
 )
 from progressive.calendar import OpenHours
+from progressive.errors import Failure
 from progressive.model.actions import HookAnswer
+from progressive.model.measurement import Counts, Look, Window
+from progressive.rollout import (
+    Asked,
+    CommandFailed,
+    Drifted,
+    Escalated,
+    EventRecorded,
+    Judged,
+    Late,
+    Measured,
+    Note,
+    PhaseEntered,
+    Refused,
+    Released,
+    Unjudged,
+    Verified,
+)
 from progressive.steps import Approval, Bake, SetWeight
 from progressive.steps import Hook as HookStep
 from progressive.testing import (
@@ -185,11 +206,93 @@ def unfinished() -> Story:
     return simulate(canary, world, release=RELEASE, until=minutes(30))
 
 
+BEGAN: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
 STORIES: Final[dict[str, Callable[[], Story]]] = {
     each.__name__: cache(each)
     for each in (rolled_back, promoted, slow, eventful, switched, unfinished)
 }
 """Each by its name, simulated once."""
+
+
+def canned() -> list[tuple[str, Note]]:
+    """Notes of every kind, by hand, as a store gives them; no change of the engine changes them."""
+
+    def at(minute: float) -> datetime:
+        return BEGAN + minutes(minute)
+
+    def weight(value: float) -> Traffic:
+        return Traffic(candidate=percent(value))
+
+    def look(minute: float, events: int, trials: int) -> EventRecorded:
+        window = Window(at(minute - 5), at(minute))
+        tracks = {
+            Track.CANDIDATE: Counts(events=events, trials=trials),
+            Track.STABLE: Counts(events=2, trials=1000),
+        }
+        taken = Look(metric="error-rate", window=window, tracks=tracks, query="errors{v='v2'}")
+        return EventRecorded(
+            at=at(minute), event=Measured(at=at(minute), analyses=("checks",), look=taken)
+        )
+
+    def judged(minute: float, verdict: str, why: str, **numbers: float) -> Judged:
+        return Judged(
+            at=at(minute),
+            analysis="checks",
+            check="error-rate",
+            verdict=verdict,
+            why=why,
+            numbers=tuple(numbers.items()),
+        )
+
+    def entered(
+        minute: float, phase: str, step: str, epoch: int, why: str, by: str = "engine"
+    ) -> PhaseEntered:
+        return PhaseEntered(at=at(minute), phase=phase, step=step, epoch=epoch, why=why, by=by)
+
+    failed = CommandFailed(
+        at=at(6), command="apply", epoch=1, failure=Failure.TRANSIENT, why="503 <busy>"
+    )
+    notes: list[Note] = [
+        Verified(at=at(0), traffic=weight(0), version="7"),
+        entered(0, "progressing", "weight-10", 1, "preflight passed"),
+        Asked(at=at(0), traffic=weight(10), why="step weight-10"),
+        Verified(at=at(1), traffic=weight(10), version="8"),
+        Unjudged(at=at(1), analysis="checks", what="error-rate", why="warm-up of 1 min"),
+        look(6, 0, 100),
+        judged(6, "no_data", "100 of 300 requests", candidate=0.0, candidate_sample=100.0),
+        EventRecorded(at=at(6), event=failed),
+        Late(at=at(8), by=minutes(1), why="came 60 s late, bake not counted"),
+        EventRecorded(at=at(9), event=Hold(at=at(9), by="eve", why="odd & <strange>")),
+        entered(9, "held", "weight-10", 2, "person: odd & <strange>", "eve"),
+        Refused(at=at(10), event="skip", why="its epoch is over"),
+        EventRecorded(at=at(11), event=Resume(at=at(11), by="bob", why="it was another service")),
+        entered(11, "progressing", "weight-10", 3, "resumed", "bob"),
+        Drifted(
+            at=at(12),
+            asked=weight(10),
+            served=Served(traffic=weight(30), version="9"),
+            why="30 % candidate where 10 % was asked for",
+        ),
+        look(15, 12, 300),
+        judged(
+            15,
+            "fail",
+            "4 % is above 1 %",
+            candidate=0.04,
+            candidate_sample=300.0,
+            stable=0.002,
+            log_evidence=5.0,
+            alpha=0.001,
+        ),
+        Escalated(at=at(15), why="stable can't carry it all", undo="curl -X POST 'http://r/undo'"),
+        entered(15, "rolling_back", "", 4, "checks/error-rate: 4 % is above 1 %"),
+        Asked(at=at(15), traffic=weight(0), why="the way back"),
+        Verified(at=at(16), traffic=weight(0), version="10"),
+        entered(16, "rolled_back", "", 5, "checks/error-rate: 4 % is above 1 %"),
+        Released(at=at(16), version="candidate (v2)"),
+    ]
+    return [(f"shop-v2/{n // 3}/{n % 3}", note) for n, note in enumerate(notes)]
 
 
 def stored(store: MemoryStore, strategy: Canary | None = None) -> str:

@@ -81,6 +81,6 @@ def _number(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def joined(parts: Iterable[Html], between: str = "") -> Html:
-    """Join elements."""
-    return text(between).join(parts)  # type: ignore[return-value]
+def joined(parts: Iterable[Html]) -> Html:
+    """Write elements one after the other."""
+    return Html("".join(parts))
