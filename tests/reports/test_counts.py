@@ -32,6 +32,7 @@ from progressive.model.measurement import (
     NoData,
     Window,
 )
+from progressive.reports import report
 from progressive.reports.counts import Counted, counted, exposure
 from progressive.reports.record import Record
 from progressive.rollout import Asked, EventRecorded, Measured, Note
@@ -167,4 +168,8 @@ def test_only_the_candidate_counts() -> None:
         look=attrs.evolve(note.event.look, tracks={Track.STABLE: Counts(events=3, trials=40)}),
     )
 
-    assert told(attrs.evolve(note, event=event)) == "not counted"
+    stable = attrs.evolve(note, event=event)
+
+    assert told(stable) == "not counted"
+    shown = report([stable, look("orders", NoData("night"))]).html()
+    assert "not asked" in shown and "0 of anything in 0 looks; 1 looks without data" in shown

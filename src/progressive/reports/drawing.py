@@ -6,7 +6,7 @@ A drawing is built of blocks, one below the other; each has a height in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -129,29 +129,22 @@ def grid(span: Span, height: float) -> Iterator[Html]:
         yield upright("grid", span.x(at), 0, height)
 
 
-def drawing(
-    blocks: Sequence[Block], *, title: str, id: str, span: Span | None = None, gridded: int = 0
-) -> Html:
+def drawing(blocks: Sequence[Block], *, title: str, id: str, span: Span, gridded: int = 0) -> Html:
     """Stack the blocks into one picture.
 
-    ``title`` tells it to those who can't see it; ``id`` is unique in the document. ``span`` draws
-    the grid of its times from the top to the last block, from the block number ``gridded`` on.
+    ``title`` tells it to those who can't see it; ``id`` is unique in the document. The grid of the
+    times of ``span`` goes from the block number ``gridded`` to the last one, the `axis`.
     """
     height, placed = 0, []
-    top = 0
-    for n, block in enumerate(blocks):
-        if n == gridded:
-            top = height
+    for block in blocks:
         placed.append(tag("g", block.inside, transform=f"translate(0 {height})"))
         height += block.height
-    lines: Iterable[Html] = ()
-    if span is not None:
-        below = height - blocks[-1].height
-        lines = [tag("g", *grid(span, below - top), transform=f"translate(0 {top})")]
+    top = _height(blocks[:gridded])
+    lines = grid(span, _height(blocks[gridded:-1]))
     return tag(
         "svg",
         tag("title", text(title), id=f"{id}-title"),
-        *lines,
+        tag("g", *lines, transform=f"translate(0 {top})"),
         *placed,
         xmlns=NAMESPACE,
         class_="pr",

@@ -94,6 +94,7 @@ class Listings:
             tag(
                 "td",
                 self.linked(entry, self._when(entry)),
+                text(" "),
                 tag("span", text(f"+{since}"), class_="since"),
                 class_="when",
             ),
@@ -112,7 +113,7 @@ class Listings:
             sort=lambda pair: word(pair[1].verdict),
         )
         rows = _rows(shown, 3, lambda pair: self._look(check, *pair))
-        return _table(("time", "verdict", "why, and in numbers"), rows)
+        return _table(("time", "verdict", "why"), rows)
 
     def _look(self, check: CheckRecord, entry: Entry, note: Judged) -> Html:
         found, said = check.reading(note), [proof(dict(note.numbers))]

@@ -58,12 +58,6 @@ class Reading:
     limits: tuple[float, ...] = ()
     beside: float | None = None
 
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """Every number of it that is drawn."""
-        given = (self.value, self.low, self.high, self.beside, *self.limits)
-        return tuple(each for each in given if each is not None)
-
     def __str__(self) -> str:
         write = self.quantity.write
         said = write(self.value)

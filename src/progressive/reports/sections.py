@@ -50,7 +50,9 @@ def parts(record: Record) -> Iterator[Html]:
     )
     there = [(id, name, part) for id, name, part in sections if part is not None]
     yield _head(record)
-    links = [tag("a", text(name), href=f"#{id}") for id, name, _ in there]
+    links = [
+        part for id, name, _ in there for part in (tag("a", text(name), href=f"#{id}"), text(" "))
+    ]
     yield tag("nav", *links, aria_label="Parts of this page")
     for id, name, part in there:
         yield tag("section", tag("h2", text(name), id=id), part)

@@ -103,6 +103,7 @@ table.stack tr{padding:.5rem 0;border-bottom:1px solid var(--line)}
 table.stack td,table.stack th[scope=row]{border:0;padding:.1rem 0;text-align:left}
 table.stack td[data-label]::before{content:attr(data-label) ": ";color:var(--muted)}
 }
+@media (max-width:24rem){td time,td.when,.verdict{white-space:normal}}
 @media print{
 body{font-size:10pt}main{max-width:none;padding:0}nav{display:none}
 figure,tr,dl{break-inside:avoid}h2,h3{break-after:avoid}
