@@ -205,7 +205,7 @@ def _counted(found: Counted | None) -> Html:
 
 def _plan(plan: Plan) -> Html:
     described = describe(plan)
-    names = ("step", "candidate", "ends after", "if late", "judged by", "dormant")
+    names = ("step", "traffic", "ends after", "if late", "judged by", "dormant")
     rows = [
         (
             text(each.step),
