@@ -43,6 +43,8 @@ def test_it_says_what_was_promoted_and_what_was_rolled_back_by_which_check_and_h
     assert page.shown.startswith("5 rollouts of checkout\npromoted | 2\nrolled back | 2\n")
     assert "not over | 1\n" in page.shown
     assert "a promotion took, in the median | 40 min 5 s" in page.shown
+    median = "from the first traffic to the decision to go back, in the median"
+    assert f"{median} | 9 min\n" in page.shown  # the lower of the two
     assert "checks/error-rate-no-worse | 1 | 11 min 52 s | 1,745" in page.shown
     assert "checks/latency-p99 | 1 | 9 min" in page.shown
     rows = page.shown.partition("The rollouts\n")[2].splitlines()[1:6]

@@ -113,7 +113,7 @@ def test_notes_before_the_first_phase_are_of_one_that_is_pending() -> None:
     record = Record.of(CANNED[:1], None)
 
     assert record.phase is Phase.PENDING
-    assert record.why == "nothing has happened yet"
+    assert record.why == "no step has begun yet"
 
 
 def test_a_phase_that_is_not_known_changes_nothing() -> None:

@@ -96,6 +96,23 @@ def test_a_check_s_looks_are_drawn_against_its_limit() -> None:
     assert shares is not None and "limit of each look" in words(shares)
 
 
+def test_marks_that_stand_for_several_looks_say_so() -> None:
+    notes = [
+        Judged(
+            at=BEGAN + seconds(n),
+            analysis="a",
+            check="b",
+            verdict="pass",
+            why="fine",
+            numbers=(("candidate", 1.0),),
+        )
+        for n in range(600)
+    ]
+    drawn = lane(check_records(Record.of(notes, None))[0], SPAN)
+
+    assert drawn is not None and "value (the gravest of up to 9 looks)" in words(drawn)
+
+
 def test_without_numbers_or_limits_there_is_less_to_draw() -> None:
     def check(**numbers: float) -> CheckRecord:
         note = Judged(
@@ -111,6 +128,10 @@ def test_without_numbers_or_limits_there_is_less_to_draw() -> None:
     assert lane(check(), SPAN) is None
     drawn = lane(check(candidate=3.0), SPAN)
     assert drawn is not None and "limit" not in words(drawn)
+    [both] = [lane(check(ratio=2.0, ratio_low=1.0, ratio_high=4.0), SPAN)]
+    assert both is not None
+    [bounds] = [each for each in both if each.get("class") == "range pass"]
+    assert (bounds.get("y1"), bounds.get("y2")) == (f"{ABOVE}", f"{ABOVE + HIGH / 2:g}")
     one_sided = [lane(check(ratio=2.0, ratio_low=1.0), SPAN), lane(check(ratio=2.0), SPAN)]
     found = [each for each in one_sided if each is not None]
     assert [sum(e.get("class") == "range pass" for e in each) for each in found] == [1, 0]

@@ -182,7 +182,7 @@ class Record:
             return self.turn.why
         if self.phase is Phase.HELD and self.last_entered is not None:
             return self.last_entered.why
-        return "nothing has happened yet" if self.rollout is None else str(self.rollout.status)
+        return "no step has begun yet" if self.rollout is None else str(self.rollout.status)
 
     @cached_property
     def check(self) -> str:

@@ -81,7 +81,7 @@ caption{text-align:left;color:var(--muted);font-size:.85rem;padding:.25rem 0}
 th,td{text-align:left;vertical-align:top;padding:.35rem .75rem .35rem 0;
 border-bottom:1px solid var(--grid)}
 th[scope=col]{white-space:nowrap}td.num,th.num{text-align:right;padding-right:2rem}
-td time,td.when{white-space:nowrap;font-variant-numeric:tabular-nums}
+td.when{width:1%}td time,td.when{white-space:nowrap;font-variant-numeric:tabular-nums}
 tr:target,li:target{background:color-mix(in srgb,var(--inconclusive) var(--tint),transparent)}
 tr.gap td{color:var(--muted);font-style:italic}
 .verdict{font-weight:700;white-space:nowrap;font-size:.85rem}

@@ -107,7 +107,10 @@ def values(check: CheckRecord, span: Span, *, named: bool) -> Block | None:
         return None
     readings = [found for _, found in drawn]
     quantity, scale = readings[-1].quantity, scale_of(readings)
+    merged = max(each.merged for each, _ in drawn)
     name = f"{check.key}: {quantity.what}" if named else quantity.what
+    if merged > 1:
+        name += f" (the gravest of up to {merged:,} looks)"
     inside = [
         label(0.5, 12, name, "name"),
         *_edges(quantity, scale),
