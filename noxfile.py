@@ -91,6 +91,7 @@ THE_CORE = (
             "model",
             "observers",
             "plan",
+            "reports",
             "rollout",
             "runtime",
             "stats",

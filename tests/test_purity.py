@@ -35,6 +35,7 @@ PURE = {
     "rollout",
     "engine",
     "codec",
+    "reports",
 }
 """Folders and files that promise the same bytes everywhere; of `runtime` only its dialogue."""
 

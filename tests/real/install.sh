@@ -12,6 +12,7 @@ have() { command -v "$1" >/dev/null; }
 packages=()
 have etcd || packages+=(etcd-server)
 have jq || packages+=(jq)
+have chromium || packages+=(chromium) # the pages of reports
 have openssl || packages+=(openssl)
 [ -x "$server" ] || packages+=(golang-go golang-github-modern-go-reflect2-dev dpkg-dev)
 

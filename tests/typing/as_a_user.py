@@ -63,6 +63,7 @@ from progressive.model.actions import Memory
 from progressive.plan import Kinds, Plan, Situation, Step
 from progressive.plan.step import Advance, Done, Wait
 from progressive.ports import Fleet, Gate, Hook, MetricsProvider, Store, TrafficRouter
+from progressive.reports import HistoryReport, RolloutReport, history, report
 from progressive.routers.envoy import Envoy
 from progressive.routers.istio import Istio, Kubernetes
 from progressive.stores.file import FileStore
@@ -301,3 +302,13 @@ def what_if() -> None:
     assert_type(found.spared.of("failed"), Counts)
     assert_type(replay(notes_from("shop-v2.notes"), canary), Replay)
     assert_type(replay(simulate(canary), Revert()), Replay)
+
+
+def reports() -> None:
+    """What rollouts did, as pages."""
+    made = report(store.notes("shop-v2"), rollout=store.load("shop-v2"))
+    assert_type(made, RolloutReport)
+    assert_type(made.html(), str)
+    assert_type(report(simulate(canary)).svg(), str)
+    assert_type(report(notes_from("shop-v2.notes")).id, str)
+    assert_type(history([made], link=lambda each: f"{each.id}.html"), HistoryReport)

@@ -10,12 +10,11 @@ import attrs
 from progressive.model.measurement import Look
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, format_duration, percent
+from progressive.reports import report
 from progressive.rollout.events import Measured
 from progressive.rollout.notes import Escalated, EventRecorded, Judged, Note, PhaseEntered
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
-
-from .picture import clock, draw
 
 __all__ = ["Exposure", "Slice", "Story"]
 
@@ -179,8 +178,10 @@ class Story:
         return "\n".join(f"{clock(self._since(note.at))}  {note}" for note in shown)
 
     def svg(self) -> str:
-        """Draw weight, error rates and verdicts over time. A notebook shows it by itself."""
-        return draw(self)
+        """Draw weight, verdicts and what each check measured, over time. A notebook shows it by
+        itself; ``progressive.reports.report(story).html()`` is a whole page.
+        """
+        return report(self).svg()
 
     def _repr_svg_(self) -> str:
         return self.svg()
@@ -194,6 +195,12 @@ class Story:
             f"{format_duration(_whole(self.duration))} at most "
             f"{self.highest} ({self.why}); {self.exposed}"
         )
+
+
+def clock(time: timedelta) -> str:
+    """Format a time as ``1:02:03``."""
+    whole = int(time.total_seconds())
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def _ordinary(note: Note) -> bool:
