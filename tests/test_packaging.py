@@ -52,6 +52,7 @@ def test_four_packages_are_needed_at_run_time_and_the_rest_is_for_who_asks_for_i
         "hypothesis",
         "kubernetes",
         "rich",
+        "yaml",
     }
 
 
@@ -122,6 +123,7 @@ def test_the_metadata_says_what_the_project_says(
         "hypothesis",
         "kubernetes",
         "rich",
+        "yaml",
     ]
 
 

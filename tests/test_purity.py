@@ -48,21 +48,27 @@ PURE_STANDARD_LIBRARY = {
     "collections.abc",
     "contextlib",
     "datetime",
+    "difflib",
     "enum",
     "fractions",
     "functools",
     "hashlib",
     "hmac",
+    "inspect",
     "itertools",
     "json",
     "math",
     "operator",
     "re",
+    "tomllib",
     "types",
     "typing",
     "zoneinfo",
 }
 """A list of what is allowed, because nobody can list every clock, file, socket, thread and log."""
+
+PURE_EXTRAS = {"yaml"}
+"""What reads a text and nothing else, where it is installed."""
 
 FORBIDDEN_CALLS = {"open", "input", "print", "breakpoint", "hash", "id", "sum", "eval"}
 FORBIDDEN_METHODS = {"now", "utcnow", "today", "sleep", "monotonic", "perf_counter", "time_ns"}
@@ -84,7 +90,7 @@ def impure_imports(tree: ast.Module) -> list[str]:
     return [
         name
         for name in found
-        if name.split(".")[0] not in ours and name not in PURE_STANDARD_LIBRARY
+        if name.split(".")[0] not in ours and name not in PURE_STANDARD_LIBRARY | PURE_EXTRAS
     ]
 
 

@@ -186,8 +186,8 @@ def test_stored_kinds_are_never_renamed() -> None:
     """Names in stored state are for ever; a changed behaviour is a new kind."""
     codec = Codec.of(Kinds())
 
-    assert sorted(codec._steps) == ["analyze", "approval", "bake", "hook", "pause", "set_weight"]
-    assert sorted(codec._checks) == ["kayenta", "limit", "mann_whitney", "no_worse", "sample_ratio"]
+    assert sorted(codec.steps) == ["analyze", "approval", "bake", "hook", "pause", "set_weight"]
+    assert sorted(codec.checks) == ["kayenta", "limit", "mann_whitney", "no_worse", "sample_ratio"]
     assert sorted(event.kind for event in EVENTS) == [
         "abort",
         "approve",

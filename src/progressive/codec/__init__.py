@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         loads_note,
         loads_strategy,
     )
+    from .json_schema import strategy_schema
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -27,6 +28,7 @@ else:
                 "dumps dumps_event dumps_note dumps_strategy loads loads_event loads_note "
                 "loads_strategy"
             ),
+            ".json_schema": "strategy_schema",
         },
     )
 
@@ -41,4 +43,5 @@ __all__ = [
     "loads_note",
     "loads_strategy",
     "read_approval",
+    "strategy_schema",
 ]

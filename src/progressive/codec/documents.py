@@ -9,7 +9,7 @@ nothing is guessed. The field types of the classes are the schema; there is no s
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from progressive.errors import StateError
 from progressive.model.traffic import Traffic
@@ -89,16 +89,40 @@ def loads_note(text: str | bytes) -> Note:
     return cast(Note, Codec.of(NO_KINDS).load(Note, parsed(text)))
 
 
-def dumps_strategy(strategy: AnyStrategy, kinds: Kinds = NO_KINDS) -> str:
-    """Write a strategy, for a file under version control."""
+def dumps_strategy(
+    strategy: AnyStrategy, kinds: Kinds = NO_KINDS, *, format: Literal["json", "yaml"] = "json"
+) -> str:
+    """Write a strategy, for a file under version control: as JSON, or in YAML as a person would.
+
+    YAML needs the extra ``yaml``.
+    """
+    if format == "yaml":
+        from .descriptions import write_strategy
+
+        return write_strategy(strategy, kinds=kinds)
     return text_of(Codec.of(kinds, today=True).dump(AnyStrategy, strategy))
 
 
-def loads_strategy(text: str | bytes, kinds: Kinds = NO_KINDS) -> AnyStrategy:
-    """Read a strategy that `dumps_strategy` wrote, or a person in the same form.
+def loads_strategy(
+    text: str | bytes,
+    kinds: Kinds = NO_KINDS,
+    *,
+    format: Literal["json", "yaml", "toml"] = "json",
+    name: str = "strategy",
+) -> AnyStrategy:
+    """Read a strategy that `dumps_strategy` wrote, or that a person wrote.
 
-    Raises `StateError`.
+    In JSON shares are bare numbers in percent, and durations in seconds; raises `StateError` with
+    the path of the first mistake. In YAML and TOML they have units: ``1%``, ``5m``, ``400ms``,
+    ``2x``; raises `StrategyError` with a line for each thing that is wrong, all at once, with line
+    and column. ``name``: what these messages call the text, such as its file. YAML needs the extra
+    ``yaml``. `strategy_schema` is for editors.
     """
+    if format != "json":
+        from .descriptions import read_strategy
+
+        written = text.decode("utf-8") if isinstance(text, bytes) else text
+        return read_strategy(written, format, name=name, kinds=kinds)
     codec = Codec.of(kinds, today=True)
     return cast("AnyStrategy", codec.load(AnyStrategy, parsed(text)))
 

@@ -50,12 +50,14 @@ Dump = Callable[[Any], Any]
 
 class Mistake(Exception):
     """Data that can't be read. Its ``path`` is empty where it is found; everything around puts its
-    own part in front of it, so that no path is made for data without a mistake.
+    own part in front of it, so that no path is made for data without a mistake. ``whys``: each by
+    itself, where there are several.
     """
 
-    def __init__(self, why: str, path: str = "") -> None:
+    def __init__(self, why: str, path: str = "", *, whys: tuple[str, ...] = ()) -> None:
         self.why = why
         self.path = path
+        self.whys = whys or (why,)
 
 
 def as_it_is(value: Any) -> Any:

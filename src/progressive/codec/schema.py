@@ -58,10 +58,10 @@ class Codec:
                     for kind in taken
                 ]
             )
-        self._steps = {each.kind: each for each in KINDS} | {
+        self.steps = {each.kind: each for each in KINDS} | {
             k: c for k, c in own.items() if hasattr(c, "advance")
         }
-        self._checks = {each.kind: each for each in known} | {
+        self.checks = {each.kind: each for each in known} | {
             k: c for k, c in own.items() if hasattr(c, "judge")
         }
         self._made: dict[Any, tuple[Dump, Load]] = {
@@ -73,8 +73,8 @@ class Codec:
             timedelta: (leaves.dump_timedelta, leaves.load_timedelta),
             Percent: (leaves.dump_percent, leaves.load_percent),
             Bound: (leaves.dump_bound, leaves.load_bound),
-            Step: self._one_of(self._steps, "step"),
-            Check: self._one_of(self._checks, "check"),
+            Step: self._one_of(self.steps, "step"),
+            Check: self._one_of(self.checks, "check"),
             MemoryType: (leaves.dump_memory, leaves.load_memory),
         }
         self._made[ClosedGate] = self._closed_gate()
@@ -96,6 +96,14 @@ class Codec:
             return self._pair(kind)[1](data)
         except Mistake as mistake:
             raise StateError(mistake.why, path=f"${mistake.path}") from None
+
+    def mistakes(self, kind: Any, data: Any) -> list[tuple[str, str]]:
+        """Return what is wrong with JSON data of a type, at the first place: path and reason."""
+        try:
+            self._pair(kind)[1](data)
+        except Mistake as mistake:
+            return [(mistake.path, why) for why in mistake.whys]
+        return []
 
     def _pair(self, kind: Any) -> tuple[Dump, Load]:
         """Return both functions of a type; they are made when they are first needed."""
@@ -280,7 +288,7 @@ class Codec:
             try:
                 return kind(**given)
             except StrategyError as error:
-                raise Mistake("; ".join(error.problems)) from None
+                raise Mistake("; ".join(error.problems), whys=error.problems) from None
 
         return dump, load
 

@@ -48,7 +48,7 @@ def load(
 ) -> tuple[Http, str]:
     """The API of one context of a kubeconfig, and its namespace."""
     try:
-        import yaml  # type: ignore[import-untyped]
+        import yaml
         from lightkube.config.client_adapter import user_cert
         from lightkube.config.kubeconfig import KubeConfig
         from lightkube.core.exceptions import ConfigError
