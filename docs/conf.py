@@ -8,10 +8,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import house  # noqa: E402 - they stand beside this file
+import landing  # noqa: E402
 from diagram import lifecycle_svg  # noqa: E402
 
 project = "progressive"
@@ -52,6 +55,29 @@ READABLE = (
 """How defaults are shown: as a user would write them."""
 
 
+MADE = re.compile(r"(\w+)(: [^=]*?)? = NOTHING")
+"""A parameter whose default is made for each value, as attrs shows it."""
+
+
+def _made(obj: object, signature: str) -> str:
+    """The signature of an attrs class with the defaults that are made: their values, or dots where
+    they are made of the other parameters.
+    """
+    factories = {
+        field.alias: field.default
+        for field in (attrs.fields(obj) if isinstance(obj, type) and attrs.has(obj) else ())
+        if isinstance(field.default, attrs.Factory)
+    }
+
+    def shown(found: re.Match[str]) -> str:
+        factory = factories.get(found[1])
+        known = factory is not None and not factory.takes_self
+        value = repr(factory.factory()) if known else "..."
+        return f"{found[1]}{found[2] or ''} = {value}"
+
+    return MADE.sub(shown, signature)
+
+
 def readable(
     app: object,
     what: str,
@@ -62,6 +88,8 @@ def readable(
     returned: str | None,
 ) -> Any:
     """For `autodoc-process-signature`."""
+    if signature is not None:
+        signature = _made(obj, signature)
     for pattern, shown in READABLE:
         signature = None if signature is None else re.sub(pattern, shown, signature)
     return signature, returned
@@ -75,3 +103,4 @@ def setup(app: Any) -> None:
 (HERE / "_static").mkdir(exist_ok=True)
 (HERE / "_static" / "lifecycle.svg").write_text(lifecycle_svg(), encoding="utf-8")
 house.write(HERE / "_static")
+landing.write(HERE / "_static")

@@ -31,10 +31,14 @@ from progressive import (
     tick,
     times,
 )
+from progressive.codec import loads_strategy
+from progressive.observers.notify import Notify, Subscription
 from progressive.observers.progress import Progress
 from progressive.routers.envoy import Envoy
+from progressive.senders.slack import Slack
 from progressive.testing import (
     Load,
+    MemoryOutbox,
     MemoryRouter,
     MemoryStore,
     ScriptedMetrics,
@@ -356,6 +360,33 @@ MISTAKES: Final[list[tuple[Callable[[], object], str]]] = [
             "fragment (not shown: it may be secret); put user and password into "
             "Http(credentials=...)"
         ),
+    ),
+    (
+        lambda: Notify(MemoryStore(), MemoryOutbox()),
+        "Notify: nobody is told anything; give a sender such as Slack(...)",
+    ),
+    (
+        lambda: Slack("deploys team", token="xoxb-1"),
+        "Slack.channel: 'deploys team' is no channel; write '#deploys', or its id",
+    ),
+    (
+        lambda: Subscription(Slack("#deploys", token="xoxb-1"), at_least="loud"),
+        (
+            "Subscription.at_least: 'loud' is no severity; there are 'debug', 'info', 'warning', "
+            "'error'"
+        ),
+    ),
+    (
+        lambda: Subscription(Slack("#deploys", token="xoxb-1"), template="{what}"),
+        "Subscription.template: {what} is not known here; there are id, text, kind, severity,",
+    ),
+    (
+        lambda: loads_strategy("kind: canary\nbake: 5", format="yaml", name="canary.yaml"),
+        "canary.yaml:2:7: $.bake: 5 has no unit; write '5s' or '5m'",
+    ),
+    (
+        lambda: loads_strategy("kind = 'canary'\nbakes = '5m'", format="toml"),
+        "strategy:2:9: $.bakes: unknown key; do you mean bake?",
     ),
 ]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import attrs
-from tests.support.world import RELEASE, START, canary
+from tests.support.world import ERRORS, RELEASE, START, canary
 
-from progressive import Rollout, begin, hours, minutes
+from progressive import Limit, Rollout, begin, hours, minutes, percent
 from progressive.model.actions import ClosedUntil, Go, NotYet
 from progressive.observers.lines import Lines, in_words
 from progressive.rollout.events import GateAnswered, HookAnswered
-from progressive.rollout.notes import EventRecorded, Note
+from progressive.rollout.notes import EventRecorded, Judged, Note
 from progressive.rollout.status import Waiting
+from progressive.testing import Behaviour, World, simulate
 
 
 def rollout(waiting: Waiting | None = None) -> Rollout:
@@ -61,3 +62,25 @@ def test_a_wait_has_a_line_when_it_begins() -> None:
 
     assert list(lines.of(waits, [])) == ["12:00:00  waits for somebody"]
     assert list(lines.of(waits, [])) == []
+
+
+def test_a_failure_that_does_not_decide_says_how_many_in_a_row_do() -> None:
+    checks = [
+        Limit(ERRORS, plain=True, at_most=percent(1), min_sample=1),
+        Limit(ERRORS, plain=True, at_most=percent(5), min_sample=1, id="far"),
+    ]
+    story = simulate(
+        canary(checks=checks), World(load=100, candidate=Behaviour(errors=0.03)), seed=1
+    )
+    states = story.rollout.evidence.check_states
+    once = attrs.evolve(states[0], consecutive_failures=1, failed=False)
+    rollout = attrs.evolve(
+        story.rollout,
+        evidence=attrs.evolve(story.rollout.evidence, check_states=(once, *states[1:])),
+    )
+    failed = next(
+        note for note in story.notes if isinstance(note, Judged) and note.verdict == "fail"
+    )
+
+    assert list(Lines().of(rollout, [failed]))[-1].endswith(f"  {failed} (1 of 2 in a row)")
+    assert list(Lines().of(story.rollout, [failed]))[-1].endswith(f"  {failed}")

@@ -77,3 +77,20 @@ def test_what_becomes_of_the_version_without_traffic_is_described() -> None:
     assert both.then == f"the old version is removed after 2 h{back}"
     assert bad.then == f"the old version stays{back}"
     assert neither.then == "the old version stays"
+
+
+def test_many_checks_are_called_by_numbers_so_that_lines_stay_short() -> None:
+    metrics = [Metric(f"error-rate-of-page-{n}", kind="ratio") for n in range(6)]
+    limits = [Limit(metric, at_most=percent(1)) for metric in metrics]
+    few, many = canary(checks=limits[:2]), canary(checks=[*limits, NoWorse(metrics[0])])
+    lines = str(many.describe()).splitlines()
+
+    assert "1: " not in str(few.describe())
+    assert max(map(len, lines)) < 120
+    assert lines[2].rstrip().endswith("1, 2, 3, 4, 5, 6, 7  -")
+    assert " ".join(lines[-8].split()).endswith("1, 3, 4, 5, 6, 7 2")
+    assert lines[-7:] == [
+        "  1: checks/error-rate-of-page-0",
+        "  2: checks/error-rate-of-page-0-no-worse",
+        *(f"  {n + 2}: checks/error-rate-of-page-{n}" for n in range(1, 6)),
+    ]

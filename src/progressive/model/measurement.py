@@ -62,8 +62,11 @@ class Bad(enum.StrEnum):
     """The direction in which a change of a metric is harm."""
 
     UP = "up"
+    """More of it is harm: errors, latency, queue depth. The default."""
     DOWN = "down"
+    """Less of it is harm: conversions, basket size, requests that hit a cache."""
     BOTH = "both"
+    """Either is harm: a rate of requests that shall stay as it is."""
 
 
 class Side(enum.StrEnum):
@@ -93,10 +96,12 @@ class Metric:
     """A quantity to measure. The query for it is the provider's.
 
     * ``name``: binds the plan to a provider.
-    * ``kind``: the kind of its numbers.
+    * ``kind``: the kind of its numbers: ``"ratio"`` (events among trials), ``"latency"`` (a
+      distribution of durations), ``"mean"`` (an average of many values) or ``"value"`` (a level);
+      see `Kind`.
     * ``unit``: for messages only.
     * ``lag``: how long after a moment its numbers are complete.
-    * ``bad``: the direction of harm.
+    * ``bad``: the direction of harm: ``"up"``, ``"down"`` or ``"both"``; see `Bad`.
     * ``counter``: whether the system keeps no history, so that a reading has to be taken at the
       start of a window too.
     * ``side``: where its requests are counted (`Side`); None if that is not known, or it counts

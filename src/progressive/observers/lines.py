@@ -39,7 +39,7 @@ class Lines:
             self._said.pop(("failed", "read"), None)  # said again if it happens again
         for note in notes:
             if self._is_news(note):
-                yield f"{clock(note.at)}  {note}"
+                yield f"{clock(note.at)}  {note}{_tolerated(rollout, note)}"
         waiting, epoch = rollout.progress.waiting, rollout.epoch
         if waiting is None or rollout.over:
             return
@@ -68,6 +68,17 @@ class Lines:
         changed = self._said.get(subject) != said
         self._said[subject] = said
         return changed
+
+
+def _tolerated(rollout: Rollout, note: Note) -> str:
+    """Say of a failure that does not decide yet how many in a row do."""
+    if not isinstance(note, Judged) or note.verdict != "fail":
+        return ""
+    for planned, state in zip(rollout.plan.checks, rollout.evidence.check_states, strict=True):
+        needed = planned.check.tolerance.in_a_row
+        if planned.key == f"{note.analysis}/{note.check}" and not state.failed and needed > 1:
+            return f" ({state.consecutive_failures} of {needed} in a row)"
+    return ""
 
 
 def in_words(waiting: Waiting) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Final
 
 import attrs
 
@@ -12,6 +14,9 @@ from progressive.plan.plan import Plan
 from progressive.plan.step import Deadline
 
 __all__ = ["Described", "Description", "describe"]
+
+WIDEST: Final = 160
+"""Characters of a line of a description; where it would be longer, checks are called by numbers."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,24 +53,12 @@ class Description:
     then: str
 
     def __str__(self) -> str:
-        rows = [("step", "candidate", "earliest", "latest", "if late", "judged by", "dormant")]
-        rows += [
-            (
-                each.step,
-                str(each.traffic.candidate),
-                format_duration(each.earliest),
-                format_duration(each.latest),
-                each.otherwise,
-                ", ".join(each.judged) or "-",
-                ", ".join(each.dormant) or "-",
-            )
-            for each in self.steps
-        ]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
+        checks = dict.fromkeys(key for each in self.steps for key in (*each.judged, *each.dormant))
+        lines = self._table({key: key for key in checks})
+        if max(map(len, lines)) > WIDEST:
+            numbers = {key: str(n) for n, key in enumerate(checks, start=1)}
+            lines = self._table(numbers)
+            lines += [f"  {number}: {key}" for key, number in numbers.items()]
         gates = f"; before every raise: {', '.join(self.gates)}" if self.gates else ""
         when = f"promoted after {format_duration(self.earliest)} to {format_duration(self.latest)}"
         head = (
@@ -75,6 +68,27 @@ class Description:
         return "\n".join([head, *lines])
 
     __repr__ = __str__
+
+    def _table(self, names: Mapping[str, str]) -> list[str]:
+        """Return a line for each step; ``names``: what checks are called in it."""
+        rows = [("step", "candidate", "earliest", "latest", "if late", "judged by", "dormant")]
+        rows += [
+            (
+                each.step,
+                str(each.traffic.candidate),
+                format_duration(each.earliest),
+                format_duration(each.latest),
+                each.otherwise,
+                ", ".join(names[key] for key in each.judged) or "-",
+                ", ".join(names[key] for key in each.dormant) or "-",
+            )
+            for each in self.steps
+        ]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
 
 
 def describe(plan: Plan) -> Description:
