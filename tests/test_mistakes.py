@@ -388,6 +388,13 @@ MISTAKES: Final[list[tuple[Callable[[], object], str]]] = [
         lambda: loads_strategy("kind = 'canary'\nbakes = '5m'", format="toml"),
         "strategy:2:9: $.bakes: unknown key; do you mean bake?",
     ),
+    (
+        lambda: World(load=Load(50)),
+        (
+            "World.load: expected requests a second, got a Load; write load=50, or the world of "
+            "that Load: Load(rps=50).world()"
+        ),
+    ),
 ]
 
 

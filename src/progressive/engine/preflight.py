@@ -164,7 +164,8 @@ def pending(draft: Draft) -> bool:
             draft,
             Phase.ROLLED_BACK,
             f"live traffic is not all on {Track.STABLE.label(draft.release)} before the "
-            f"start ({served.traffic}{elsewhere}); nothing was written",
+            f"start ({served.traffic}{elsewhere}); nothing was written. Take it back first, or "
+            "begin with the version that serves now as stable",
         )
         return True
     if served is not None:

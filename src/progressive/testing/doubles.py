@@ -17,7 +17,7 @@ from progressive.model.measurement import Counts, Look, Measurement, Metric, NoD
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Track, Traffic
-from progressive.model.units import Percent, percent
+from progressive.model.units import MILLION, Percent, percent
 from progressive.notify.delivery import Delivery, delivery_of, may_replace, text_of_delivery
 from progressive.plan.step import Kinds
 from progressive.rollout.notes import Note
@@ -57,7 +57,8 @@ class VirtualClock:
 class MemoryRouter:
     """A router for one service that obeys at once, compares and sets, and carries a marker.
 
-    ``history`` has the traffic of every write, in order.
+    ``history`` has the traffic of every write, in order. Like a real one it knows the versions by
+    their backends: after a promotion it serves what the next release calls stable.
     """
 
     capabilities: Capabilities = ALL
@@ -65,9 +66,37 @@ class MemoryRouter:
     marker: Marker | None = None
     revision: int = 1
     history: list[Traffic] = attrs.field(factory=list)
+    _release: Release | None = None
+    """The one that was written last, in whose words ``traffic`` is."""
 
     def read(self, release: Release) -> Served:
-        return Served(traffic=self.traffic, version=str(self.revision), marker=self.marker)
+        traffic, elsewhere = self._shown(release)
+        return Served(
+            traffic=traffic,
+            version=str(self.revision),
+            marker=self.marker,
+            unattributed=elsewhere,
+        )
+
+    def _shown(self, release: Release) -> tuple[Traffic, Percent]:
+        """Return what is served in the words of a release, and the share of other versions."""
+        written = self._release
+        if written is None or written.versions == release.versions:
+            return self.traffic, percent(0)
+        given = {Track.CANDIDATE: self.traffic.candidate, Track.BASELINE: self.traffic.baseline}
+        rest = MILLION - self.traffic.candidate.ppm - self.traffic.baseline.ppm
+        shares = {
+            version.backend: given.get(track, Percent(rest)).ppm
+            for track, version in written.versions.items()
+        }
+        found = {
+            track: Percent(shares.pop(version.backend, 0))
+            for track, version in release.versions.items()
+        }
+        now = Traffic(
+            candidate=found[Track.CANDIDATE], baseline=found.get(Track.BASELINE, percent(0))
+        )
+        return now, Percent(sum(shares.values()))
 
     def apply(
         self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
@@ -78,7 +107,7 @@ class MemoryRouter:
         present = self.marker
         if present is not None and present.forbids(marker):
             raise ConflictError(f"the marker there, {present!r}, is newer than {marker!r}")
-        self.traffic, self.marker = traffic, marker
+        self.traffic, self.marker, self._release = traffic, marker, release
         self.revision += 1
         self.history.append(traffic)
         return self.read(release)

@@ -175,6 +175,11 @@ class Behaviour:
 
 
 def _is_load(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if hasattr(value, "rps"):
+        raise StrategyError(
+            f"{fields.where(instance, attribute)}: expected requests a second, got a Load; write "
+            "load=50, or the world of that Load: Load(rps=50).world()"
+        )
     is_number(instance, attribute, value)
     if isinstance(value, float) and value < 0:
         raise StrategyError(

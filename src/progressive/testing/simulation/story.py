@@ -11,7 +11,7 @@ from progressive.model.measurement import Look
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, format_duration, percent
 from progressive.reports import report
-from progressive.rollout.events import Measured
+from progressive.rollout.events import PEOPLE, CommandFailed, GateAnswered, HookAnswered, Measured
 from progressive.rollout.notes import Escalated, EventRecorded, Judged, Note, PhaseEntered
 from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
@@ -172,9 +172,15 @@ class Story:
     def timeline(self, *, all: bool = False) -> str:
         """Return the notes as text, one a line with its time.
 
-        Measurements, passes and looks without data are left out, unless ``all`` is True.
+        Measurements, passes, looks without data, and an answer of a hook or a gate that is the same
+        as the one before are left out, unless ``all`` is True.
         """
-        shown = [note for note in self.notes if all or not _ordinary(note)]
+        shown, said = list[Note](), ""
+        for note in self.notes:
+            repeated = _is_answer(note) and str(note) == said
+            said = str(note) if _is_answer(note) else said
+            if all or not (repeated or _ordinary(note)):
+                shown.append(note)
         return "\n".join(f"{clock(self._since(note.at))}  {note}" for note in shown)
 
     def svg(self) -> str:
@@ -203,10 +209,14 @@ def clock(time: timedelta) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def _is_answer(note: Note) -> bool:
+    return isinstance(note, EventRecorded) and isinstance(note.event, HookAnswered | GateAnswered)
+
+
 def _ordinary(note: Note) -> bool:
-    return isinstance(note, EventRecorded) or (
-        isinstance(note, Judged) and note.verdict in ("pass", "no_data")
-    )
+    if isinstance(note, EventRecorded):
+        return not isinstance(note.event, (*PEOPLE, CommandFailed, HookAnswered, GateAnswered))
+    return isinstance(note, Judged) and note.verdict in ("pass", "no_data")
 
 
 def _whole(duration: timedelta) -> timedelta:
