@@ -810,6 +810,11 @@ def test_gates_are_the_caller_s() -> None:
 
     assert story.promoted
     assert story.duration > hours(2)
+    told = [line for line in story.timeline().splitlines() if "gate freeze" in line]
+    assert told == [
+        "0:00:05  gate freeze: closed until 2026-01-01T02:00:00+00:00: freeze",
+        "2:00:00  gate freeze: open",
+    ]
 
 
 @pytest.mark.parametrize(
