@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from tests.notify.test_sending import STATES, STORE, STRATEGY, WANTED, Desk
 from tests.support.rules import rule
@@ -118,6 +119,23 @@ def test_a_single_tick_tells_what_it_decided() -> None:
 
     assert (ids(desk), ids(pager)) == (WANTED, [])
     assert outbox.open() == []
+
+
+def test_a_loop_of_ticks_waits_once_for_who_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TICK", seconds(0.05))
+    hanging, waited = Hanging(), list[float]()
+    notify = Notify(STORE, MemoryOutbox(), to(hanging, "hanging"))
+    [line] = notify._lines
+    honest = line.wait
+    line.wait = lambda patience: (waited.append(patience), honest(patience))[1]  # type: ignore[func-returns-value, method-assign]
+    for state in STATES[:5]:
+        notify(state, [])
+
+    assert len(waited) == 1
+    hanging.let_go.set()
+    assert wait_for(lambda: not line.hangs)
+    notify(attrs.evolve(STATES[0], id="another"), [])
+    assert len(waited) == 2
 
 
 def test_a_failure_is_tried_again_while_the_rollout_goes_on(

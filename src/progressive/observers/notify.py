@@ -108,8 +108,9 @@ class Notify:
             if new or line.wants(rollout, notes):
                 line.tell(rollout.id)
         if not driven:
-            # A single tick: its process may end at once, so this is what it waits for.
-            self.flush(TICK)
+            # A single tick: its process may end at once, so this is what it waits for. A loop of
+            # ticks waits once for who hangs, and not with every rollout.
+            self._wait(TICK, [line for line in self._lines if not line.hangs])
 
     @contextmanager
     def driving(self, rollout: Rollout) -> Iterator[None]:
@@ -137,10 +138,14 @@ class Notify:
         """Wait until nothing can be sent now, at most ``within``. Returns the names of destinations
         that still have something to be told.
         """
-        ends = time.monotonic() + within.total_seconds()
-        for line in self._lines:
-            line.wait(max(ends - time.monotonic(), 0))
+        self._wait(within, self._lines)
         return tuple(line.name for line in self._lines if line.behind)
+
+    @staticmethod
+    def _wait(within: timedelta, lines: Sequence[_Line]) -> None:
+        ends = time.monotonic() + within.total_seconds()
+        for line in lines:
+            line.wait(max(ends - time.monotonic(), 0))
 
     def deliver(self, *ids: str) -> Delivered:
         """Send what is still to be told of these rollouts; of all in the outbox, if none is given.
@@ -173,7 +178,8 @@ class _Line:
         self._due: dict[str, datetime | None] = {}
         """The rollouts of which something is to be told, and when; None for now."""
         self._changed = threading.Condition()
-        self._running = self._busy = False
+        self._running = self._busy = self.hangs = False
+        """``hangs``: whether somebody waited in vain, and nothing has ended since."""
 
     @property
     def name(self) -> str:
@@ -204,7 +210,8 @@ class _Line:
     def wait(self, patience: float) -> None:
         """Wait until nothing can be told now."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._busy and self._next() is None, patience)
+            done = self._changed.wait_for(lambda: not self._busy and self._next() is None, patience)
+            self.hangs = not done
 
     def deliver(self, id: str) -> tuple[int, Delivery]:
         """Tell of a rollout now; how much was told before, and how far it is now."""
@@ -240,6 +247,7 @@ class _Line:
                 del self._due[id]
             again = self._tell(id)
             with self._changed:
+                self.hangs = False
                 if again is not None:
                     self._due.setdefault(id, again)
 
