@@ -23,7 +23,9 @@ from progressive.model.measurement import Look, Metric, Window
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Track, Traffic
+from progressive.rollout.listing import Page
 from progressive.rollout.notes import Note
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "FleetSurvey",
     "Gate",
     "Hook",
+    "ListingStore",
     "MetricsProvider",
     "Observer",
     "Ports",
@@ -257,6 +260,8 @@ class Store(Protocol):
     Optional: ``serials(ids) -> Mapping[str, int]``, the serials of those of the rollouts that are
     stored and can be read. Drivers that sleep ask it a few times a second, once for all of them,
     whether somebody has submitted an event; without it each of them loads its rollout.
+
+    Optional: ``rollouts(...)``, pages of what is stored (`ListingStore`).
     """
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
@@ -286,6 +291,46 @@ class Store(Protocol):
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         """Yield every note with its id ``rollout/serial/n``, oldest first."""
+        ...
+
+
+class ListingStore(Store, Protocol):
+    """A store that lists its rollouts: for people, dashboards and `progressive.history`.
+
+    Drivers do not need it. ``await asyncio.to_thread(store.rollouts, ...)`` is its asynchronous
+    form. `progressive.testing.check_store` tries it where it is there.
+    """
+
+    def rollouts(
+        self,
+        *,
+        phase: Phase | Iterable[Phase] | None = None,
+        service: str | None = None,
+        waiting_for_person: bool | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        after: str | Rollout | None = None,
+    ) -> Page:
+        """Return a page of the stored rollouts, newest first: by when they were created, then by
+        id.
+
+        What can't be read hides no other rollout, and is never left out in silence: it stands in
+        `Page.unreadable`, and the stores of this library log it by ``progressive.stores`` too.
+
+        * ``phase``: only those in this phase, or in one of several.
+        * ``service``: only those of this service.
+        * ``waiting_for_person``: True for those that only a person's event or a deadline moves on
+          (`Rollout.waits_for_person`; exit code 3): at an approval, or held, by whomever. False for
+          all others.
+        * ``since``: only those that were created then or later.
+        * ``limit``: the most of one page; `Page.more` says whether it cut.
+        * ``after``: the last one of the page before, or its id. Pages neither skip nor repeat a
+          rollout that stays stored, whatever is saved or started meanwhile; each has the state that
+          is stored when it is read. An id must be stored still.
+
+        Raises `StrategyError`, which names the argument, and `StoreError`. `Wanted` in
+        `progressive.rollout.listing` checks and applies all of this, for a store of your own.
+        """
         ...
 
 

@@ -19,8 +19,11 @@ from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import Percent, percent
 from progressive.plan.step import Kinds
+from progressive.rollout.listing import Page, Wanted, place_of
 from progressive.rollout.notes import Note
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
+from progressive.stores.stored import nowhere, page_of
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -272,6 +275,32 @@ class MemoryStore:
         return max(
             found, key=lambda rollout: (not rollout.final, rollout.clocks.created), default=None
         )
+
+    def rollouts(
+        self,
+        *,
+        phase: Phase | Iterable[Phase] | None = None,
+        service: str | None = None,
+        waiting_for_person: bool | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        after: str | Rollout | None = None,
+    ) -> Page:
+        wanted = Wanted(
+            phase=phase,
+            service=service,
+            waiting_for_person=waiting_for_person,
+            since=since,
+            limit=limit,
+            after=after,
+        )
+        newest = sorted(self._all(), key=place_of, reverse=True)
+        last = wanted.after
+        if isinstance(last, str):
+            last = next((place_of(each) for each in newest if each.id == last), None)
+            if last is None:
+                raise nowhere(str(wanted.after))
+        return page_of(wanted, (each for each in newest if last is None or place_of(each) < last))
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         return list(self._notes.get(id, ()))
