@@ -303,8 +303,8 @@ class FileStore:
             created = _time(data, ("clocks", "created"), path)
         with suppress(StateError):
             service = _service(data, path)
-        with suppress(KeyError, TypeError, ValueError):
-            phase = Phase(data["progress"]["phase"])
+        with suppress(KeyError, AttributeError, ValueError):
+            phase = Phase(data["progress"].get("phase", Phase.PENDING))
         return Glance(id=id, created=created, service=service, phase=phase)
 
     def _wake_at(self, id: str) -> datetime | None:
