@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         submit,
         tick,
     )
+    from .runtime.history import history
     from .runtime.start import IfRunning, astart, start
     from .strategies.blue_green import BlueGreen
     from .strategies.canary import Canary
@@ -87,6 +88,7 @@ else:
             ".rollout.status": "ExitCode Outcome",
             ".runtime.by_hand": "afirst_deployment arollback_now first_deployment rollback_now",
             ".runtime.drive": "OnInterrupt aiterate arun asubmit atick iterate run submit tick",
+            ".runtime.history": "history",
             ".runtime.start": "IfRunning astart start",
             ".strategies.blue_green": "BlueGreen",
             ".strategies.canary": "Canary",
@@ -152,6 +154,7 @@ __all__ = [
     "dumps",
     "first_deployment",
     "geometric",
+    "history",
     "hours",
     "iterate",
     "linear",

@@ -310,7 +310,7 @@ class ListingStore(Store, Protocol):
         since: datetime | None = None,
         limit: int = 100,
         after: str | Rollout | None = None,
-    ) -> Page:
+    ) -> Page[Rollout]:
         """Return a page of the stored rollouts, newest first: by when they were created, then by
         id.
 

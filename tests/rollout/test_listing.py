@@ -152,7 +152,7 @@ def test_no_more_is_read_than_a_page_needs() -> None:
 
 def test_a_page_is_a_sequence_of_its_rollouts() -> None:
     one, two = a_rollout("one"), a_rollout("two")
-    page = Page(rollouts=(two, one))
+    page = Page(entries=(two, one))
 
     assert (list(page), len(page), page[0], page[-1], page[:1]) == ([two, one], 2, two, one, (two,))
     assert page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Final, overload
+from typing import Final, Generic, TypeVar, overload
 
 import attrs
 
@@ -20,9 +20,12 @@ MANY: Final = 2**31
 """The largest ``limit`` that is used; a larger one is the same."""
 
 
+T = TypeVar("T", covariant=True)
+
+
 @attrs.frozen(kw_only=True)
-class Page:
-    """A page of rollouts, newest first: a sequence of `Rollout`, empty behind the last one.
+class Page(Generic[T]):
+    """A page of a list, newest first: a sequence, of rollouts as a rule, empty behind the last one.
 
     * ``unreadable``: each rollout of this part of the list whose stored state can't be read, as its
       id and the error that names the place and the mend. Nobody watches its traffic, and whether it
@@ -31,22 +34,22 @@ class Page:
     * ``more``: whether there are more behind it; ``after=page[-1]`` gives them.
     """
 
-    rollouts: tuple[Rollout, ...] = ()
+    entries: tuple[T, ...] = ()
     unreadable: tuple[tuple[str, StateError | StoreError], ...] = ()
     more: bool = False
 
-    def __iter__(self) -> Iterator[Rollout]:
-        return iter(self.rollouts)
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.entries)
 
     def __len__(self) -> int:
-        return len(self.rollouts)
+        return len(self.entries)
 
     @overload
-    def __getitem__(self, index: int) -> Rollout: ...
+    def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[Rollout, ...]: ...
-    def __getitem__(self, index: int | slice) -> Rollout | tuple[Rollout, ...]:
-        return self.rollouts[index]
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self.entries[index]
 
 
 def place_of(rollout: Rollout) -> tuple[datetime, str]:
@@ -129,7 +132,7 @@ class Wanted:
             )
         )
 
-    def page(self, found: Iterable[Rollout | tuple[str, StateError | StoreError]]) -> Page:
+    def page(self, found: Iterable[Rollout | tuple[str, StateError | StoreError]]) -> Page[Rollout]:
         """Make the page out of what is stored behind ``after``, newest first.
 
         Rollouts that are not wanted are left out; no more is taken of ``found`` than is needed.
@@ -144,8 +147,8 @@ class Wanted:
                 if len(rollouts) == self.limit:
                     # What can't be read between the last one and this one is on the next page.
                     return Page(
-                        rollouts=tuple(rollouts), unreadable=tuple(unreadable[:kept]), more=True
+                        entries=tuple(rollouts), unreadable=tuple(unreadable[:kept]), more=True
                     )
                 rollouts.append(each)
                 kept = len(unreadable)
-        return Page(rollouts=tuple(rollouts), unreadable=tuple(unreadable))
+        return Page(entries=tuple(rollouts), unreadable=tuple(unreadable))

@@ -183,7 +183,7 @@ class FileStore:
         since: datetime | None = None,
         limit: int = 100,
         after: str | Rollout | None = None,
-    ) -> Page:
+    ) -> Page[Rollout]:
         """Return a page of the stored rollouts, newest first; see `ListingStore.rollouts`.
 
         The first list of a process reads every file; later ones read what was saved since. On a

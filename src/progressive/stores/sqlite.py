@@ -189,7 +189,7 @@ class SqliteStore:
         since: datetime | None = None,
         limit: int = 100,
         after: str | Rollout | None = None,
-    ) -> Page:
+    ) -> Page[Rollout]:
         """Return a page of the stored rollouts, newest first; see `ListingStore.rollouts`.
 
         It reads by indexes, a few hundred states at a time; a database of an older version gets

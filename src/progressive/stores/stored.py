@@ -54,7 +54,9 @@ def unreadable(where: str, place: str, why: str) -> StateError:
     )
 
 
-def page_of(wanted: Wanted, found: Iterable[Rollout | tuple[str, StateError | StoreError]]) -> Page:
+def page_of(
+    wanted: Wanted, found: Iterable[Rollout | tuple[str, StateError | StoreError]]
+) -> Page[Rollout]:
     """Make a page of what was found, and log what can't be read: it hides no other rollout, and is
     not passed over in silence.
     """

@@ -285,7 +285,7 @@ class MemoryStore:
         since: datetime | None = None,
         limit: int = 100,
         after: str | Rollout | None = None,
-    ) -> Page:
+    ) -> Page[Rollout]:
         wanted = Wanted(
             phase=phase,
             service=service,

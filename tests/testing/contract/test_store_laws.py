@@ -302,28 +302,28 @@ class Busy(MemoryStore):
 
 
 class OldestFirst(MemoryStore):
-    def rollouts(self, **asked: Any) -> Page:
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
         found = super().rollouts(**asked)
-        return attrs.evolve(found, rollouts=found.rollouts[::-1])
+        return attrs.evolve(found, entries=found.entries[::-1])
 
 
 class Offset(MemoryStore):
     """Goes on behind so many as the page before had, wherever these are by now."""
 
-    def rollouts(self, **asked: Any) -> Page:
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
         if asked.get("after") is None:
             self.given = super().rollouts(**asked)
             return self.given
         limit = asked.pop("limit", 100)
         asked.pop("after")
-        found = super().rollouts(**asked).rollouts[len(self.given) :]
-        return Page(rollouts=found[:limit], more=len(found) > limit)
+        found = super().rollouts(**asked).entries[len(self.given) :]
+        return Page(entries=found[:limit], more=len(found) > limit)
 
 
 class Guessing(MemoryStore):
     """A full page may have more behind it, so it says that it has."""
 
-    def rollouts(self, **asked: Any) -> Page:
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
         found = super().rollouts(**asked)
         return attrs.evolve(found, more=len(found) == asked.get("limit", 100))
 
@@ -331,7 +331,7 @@ class Guessing(MemoryStore):
 class HeldOnly(MemoryStore):
     """Has a definition of its own of who waits for a person."""
 
-    def rollouts(self, **asked: Any) -> Page:
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
         if asked.get("waiting_for_person"):
             asked["phase"] = Phase.HELD
         return super().rollouts(**asked)
@@ -340,7 +340,7 @@ class HeldOnly(MemoryStore):
 class Lenient(MemoryStore):
     """What it does not know it takes for everything."""
 
-    def rollouts(self, **asked: Any) -> Page:
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
         try:
             return super().rollouts(**asked)
         except StrategyError:
@@ -350,14 +350,14 @@ class Lenient(MemoryStore):
 class Misspelt(MemoryStore):
     """Nothing is in a phase that there is not."""
 
-    def rollouts(self, **asked: Any) -> Page:
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
         return Page() if asked.get("phase") == "helt" else super().rollouts(**asked)
 
 
 class Indexing(MemoryStore):
     """Its own errors come through."""
 
-    def rollouts(self, **asked: Any) -> Page:
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
         try:
             return super().rollouts(**asked)
         except StrategyError:

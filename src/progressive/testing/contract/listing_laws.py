@@ -62,21 +62,21 @@ def a_cause(*, person: bool) -> Cause:
     return Cause(name="why", why="why", by="Zoë", person=person, within=hours(1))
 
 
-def _lists(handle: Handle) -> Callable[..., Page]:
-    rollouts: Callable[..., Page] | None = getattr(handle.store, "rollouts", None)
+def _lists(handle: Handle) -> Callable[..., Page[Rollout]]:
+    rollouts: Callable[..., Page[Rollout]] | None = getattr(handle.store, "rollouts", None)
     if rollouts is None:
         raise NotTried("store.rollouts", "pages of what is stored, for people and dashboards")
     return rollouts
 
 
-def _listed(handle: Handle, **asked: object) -> Page:
+def _listed(handle: Handle, **asked: object) -> Page[Rollout]:
     rollouts = _lists(handle)
     given = ", ".join(f"{name}={value}" for name, value in asked.items())
     with must_answer(f"{handle.named('rollouts')}({given})", StoreError, StateError):
         return rollouts(**asked)
 
 
-def _gives(handle: Handle, expected: Sequence[str], hint: str, **asked: object) -> Page:
+def _gives(handle: Handle, expected: Sequence[str], hint: str, **asked: object) -> Page[Rollout]:
     page = _listed(handle, **asked)
     given = ", ".join(f"{name}={value}" for name, value in asked.items())
     seen = [rollout.id for rollout in page]
@@ -176,7 +176,7 @@ def a_list_that_makes_no_sense_is_refused(trial: Trial) -> None:
         _must_refuse(store, **wrong)
 
 
-def _must_tell_more(handle: Handle, page: Page, *, more: bool) -> None:
+def _must_tell_more(handle: Handle, page: Page[Rollout], *, more: bool) -> None:
     must(
         page.more is more,
         f"{handle.named('rollouts')} does not say whether its limit cut",
