@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         tick,
     )
     from .runtime.history import history
+    from .runtime.passes import atick_due, tick_due
     from .runtime.start import IfRunning, astart, start
     from .strategies.blue_green import BlueGreen
     from .strategies.canary import Canary
@@ -89,6 +90,7 @@ else:
             ".runtime.by_hand": "afirst_deployment arollback_now first_deployment rollback_now",
             ".runtime.drive": "OnInterrupt aiterate arun asubmit atick iterate run submit tick",
             ".runtime.history": "history",
+            ".runtime.passes": "atick_due tick_due",
             ".runtime.start": "IfRunning astart start",
             ".strategies.blue_green": "BlueGreen",
             ".strategies.canary": "Canary",
@@ -149,6 +151,7 @@ __all__ = [
     "astart",
     "asubmit",
     "atick",
+    "atick_due",
     "begin",
     "decide",
     "dumps",
@@ -169,5 +172,6 @@ __all__ = [
     "start",
     "submit",
     "tick",
+    "tick_due",
     "times",
 ]

@@ -276,10 +276,12 @@ class Store(Protocol):
         """Return the rollout as it was last saved; None if there is none."""
         ...
 
-    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+    def due(self, now: datetime, limit: int = ...) -> Sequence[str]:
         """Return the ids of rollouts whose ``wake_at`` is at or before ``now``, at most ``limit``.
 
-        The longest overdue come first.
+        The longest overdue come first. Without a limit the stores of this library give all of them;
+        one of your own may give as many as it likes: `progressive.tick_due` asks until none is
+        left.
         """
         ...
 

@@ -137,14 +137,15 @@ class FileStore:
                     found[id] = stored.serial
         return found
 
-    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        """Return the ids whose ``wake_at`` is at or before ``now``, at most ``limit``.
+    def due(self, now: datetime, limit: int | None = None) -> Sequence[str]:
+        """Return the ids whose ``wake_at`` is at or before ``now``: all, or at most ``limit``.
 
         The longest overdue come first. Rollouts that can't be read come after them: one broken file
         stops no other rollout, but nobody watches its traffic, and ticking it raises the error that
         names the file.
         """
-        now, limit = fields.moment(now, "due(now=)"), fields.whole(limit, "limit")
+        now = fields.moment(now, "due(now=)")
+        most = None if limit is None else fields.whole(limit, "limit")
         overdue, broken = [], []
         for id in self._ids():
             try:
@@ -154,7 +155,7 @@ class FileStore:
             else:
                 if wake_at is not None and wake_at <= now:
                     overdue.append((wake_at, id))
-        return [*(id for _, id in sorted(overdue)), *sorted(broken)][:limit]
+        return [*(id for _, id in sorted(overdue)), *sorted(broken)][:most]
 
     def last(self, service: str) -> Rollout | None:
         """Return the active rollout of a service, else the newest by its creation; None if there is

@@ -161,12 +161,13 @@ class SqliteStore:
                         found[id] = stored.serial
         return found
 
-    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        """Return the ids whose ``wake_at`` is at or before ``now``, at most ``limit``.
+    def due(self, now: datetime, limit: int | None = None) -> Sequence[str]:
+        """Return the ids whose ``wake_at`` is at or before ``now``: all, or at most ``limit``.
 
         The longest overdue come first. Rollouts whose state can't be read are among them.
         """
-        overdue = (_time(fields.moment(now, "due(now=)")), min(fields.whole(limit, "limit"), MANY))
+        most = MANY if limit is None else min(fields.whole(limit, "limit"), MANY)
+        overdue = _time(fields.moment(now, "due(now=)")), most
         with self._database.reading("what is due can't be read") as db:
             return [id for (id,) in db.execute(DUE, overdue)]
 

@@ -215,6 +215,7 @@ class MemoryStore:
     def __init__(self, kinds: Kinds | None = None) -> None:
         self._kinds = kinds or Kinds()
         self._texts: dict[str, str] = {}
+        self._read: dict[str, tuple[str, Rollout]] = {}
         self._serials: dict[str, int] = {}
         self._notes: dict[str, list[tuple[str, Note]]] = {}
         self._active: dict[str, str] = {}
@@ -253,15 +254,21 @@ class MemoryStore:
 
     def load(self, id: str) -> Rollout | None:
         text = self._texts.get(id)
-        return None if text is None else loads(text, self._kinds)
+        if text is None:
+            return None
+        known = self._read.get(id)
+        if known is None or known[0] != text:
+            known = self._read[id] = text, loads(text, self._kinds)
+        return known[1]
 
     def serials(self, ids: Sequence[str]) -> Mapping[str, int]:
         return {id: self._serials[id] for id in ids if id in self._serials}
 
     def _all(self) -> list[Rollout]:
-        return [loads(text, self._kinds) for text in list(self._texts.values())]
+        found = [self.load(id) for id in list(self._texts)]
+        return [rollout for rollout in found if rollout is not None]
 
-    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+    def due(self, now: datetime, limit: int | None = None) -> Sequence[str]:
         now = fields.moment(now, "due(now=)")
         waiting = [
             (rollout.wake_at, rollout.id)
