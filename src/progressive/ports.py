@@ -306,7 +306,7 @@ class ListingStore(Store, Protocol):
     def rollouts(
         self,
         *,
-        phase: Phase | Iterable[Phase] | None = None,
+        phase: Phase | str | Iterable[Phase | str] | None = None,
         service: str | None = None,
         waiting_for_person: bool | None = None,
         since: datetime | None = None,

@@ -102,6 +102,8 @@ class Wanted:
 
     * ``phase``: one or several; None for all.
     * ``after``: where to go on: a place, or an id whose place the store has to find.
+    * ``possible``: the phases that need to be looked at; None for all. A rollout that is final
+      waits for nobody.
     """
 
     phase: frozenset[Phase] | None = attrs.field(default=None, converter=_phases)
@@ -111,11 +113,10 @@ class Wanted:
     limit: int = attrs.field(default=100, converter=_limit)
     after: str | tuple[datetime, str] | None = attrs.field(default=None, converter=_after)
 
-    @property
-    def possible(self) -> frozenset[Phase] | None:
-        """The phases that need to be looked at; None for all. A rollout that is final waits for
-        nobody.
-        """
+    possible: frozenset[Phase] | None = attrs.field(init=False)
+
+    @possible.default
+    def _possible(self) -> frozenset[Phase] | None:
         if not self.waiting_for_person:
             return self.phase
         return (frozenset(Phase) if self.phase is None else self.phase) - FINAL

@@ -6,12 +6,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from threading import Lock
+from threading import Condition, Thread
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from progressive.adapters.logs import PASSES
 from progressive.engine.decide import Decision
 from progressive.errors import ConflictError, StoreError, StrategyError
 from progressive.model import fields
@@ -23,10 +22,11 @@ from .threads import acall_within, call_within
 
 if TYPE_CHECKING:
     import asyncio
+    import logging
 
 __all__ = ["Pass", "atick_due", "tick_due"]
 
-PIECE: Final = 100
+PIECE: Final = 500
 """Ids that are asked for at a time. What other jobs have ticked meanwhile is then not in the next
 ones, and what has become late meanwhile is.
 """
@@ -88,14 +88,7 @@ def tick_due(ports: Ports, *, at_once: int = 8) -> Pass:
     if at_once == 1:
         _work(running)
         return running.result()
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(at_once, "progressive-tick-due") as pool:
-        try:
-            for worker in [pool.submit(_work, running) for _ in range(at_once)]:
-                worker.result()
-        finally:  # after Ctrl-C too, what has begun is ended, and nothing more begun
-            running.stopped = True
+    _in_threads(running, at_once)
     return running.result()
 
 
@@ -120,6 +113,34 @@ def _work(running: _Running) -> None:
             running.take(id, tick(id, running.ports))
         except Exception as error:
             running.take_error(id, error)
+        finally:
+            running.end()
+
+
+def _in_threads(running: _Running, many: int) -> None:
+    """`_work` in so many threads, until all of them have ended. Raises the first error of one.
+
+    After Ctrl-C what has begun is ended, and nothing more begun.
+    """
+    # Not a pool and not `join`: an interrupt in either may leave a thread behind that still ticks.
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            _work(running)
+        except BaseException as error:
+            errors.append(error)
+            running.stop()
+
+    try:
+        for n in range(many):
+            Thread(target=work, name=f"progressive-tick-due-{n}").start()
+        running.wait()
+    finally:
+        running.stop()
+        running.wait()
+    if errors:
+        raise errors[0]
 
 
 async def _awork(running: _Running, lock: asyncio.Lock) -> None:
@@ -145,7 +166,8 @@ class _Running:
         self._store: Store = ports.store
         self._at_once = at_once
         self._began = ports.clock()
-        self._lock = Lock()
+        self._lock = Condition()
+        self._busy = 0
         self._next: deque[str] = deque()
         self._taken: set[str] = set()
         self._ticked: list[str] = []
@@ -168,7 +190,29 @@ class _Running:
                 if self._is_end(found, limit):
                     self.stopped = True
                 limit *= 2
-            return None if self.stopped else self._next.popleft()
+                if self.stopped:
+                    self._lock.notify_all()
+            if self.stopped:
+                return None
+            self._busy += 1
+            return self._next.popleft()
+
+    def end(self) -> None:
+        """The tick of one that `next` has given is over."""
+        with self._lock:
+            self._busy -= 1
+            self._lock.notify_all()
+
+    def stop(self) -> None:
+        """Give no more to tick."""
+        with self._lock:
+            self.stopped = True
+            self._lock.notify_all()
+
+    def wait(self) -> None:
+        """Wait until nothing is left to tick, and all that was begun is over."""
+        with self._lock:
+            self._lock.wait_for(lambda: self.stopped and not self._busy)
 
     async def anext(self) -> str | None:
         """`next` for asyncio, for one task at a time."""
@@ -212,7 +256,7 @@ class _Running:
             warns = not (self._warned or rollout.final) and so_far > rollout.plan.watch_every
             self._warned |= warns
         if warns:
-            PASSES.warning(
+            _log().warning(
                 "this pass has gone on for %s, with %d ticked: longer than the %s that may lie "
                 "between two reads of %s (watch_every); what is later does not count for bakes; %s",
                 _seconds(so_far),
@@ -230,7 +274,7 @@ class _Running:
                 self._left.append(id)
                 return
             self._failed.append((id, error))
-        PASSES.error("%s: not ticked: %s", id, error, extra={"rollout": id})
+        _log().error("%s: not ticked: %s", id, error, extra={"rollout": id})
 
     def result(self) -> Pass:
         """Return what the pass has done, and log who was late."""
@@ -243,7 +287,7 @@ class _Running:
         )
         if done.late:
             named = ", ".join(f"{id} by {_seconds(by)}" for id, by in done.late[:NAMED])
-            PASSES.warning(
+            _log().warning(
                 "%d of %d were late (%s%s), which does not count for their bakes; this pass took "
                 "%s; %s",
                 len(done.late),
@@ -262,6 +306,12 @@ class _Running:
             f"come more often, tick more at once (at_once={self._at_once}), or give strategies a "
             "longer watch_every"
         )
+
+
+def _log() -> logging.Logger:
+    from progressive.adapters.logs import PASSES  # `import progressive` loads no adapter
+
+    return PASSES
 
 
 def _seconds(time: timedelta) -> str:

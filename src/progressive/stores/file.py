@@ -178,7 +178,7 @@ class FileStore:
     def rollouts(
         self,
         *,
-        phase: Phase | Iterable[Phase] | None = None,
+        phase: Phase | str | Iterable[Phase | str] | None = None,
         service: str | None = None,
         waiting_for_person: bool | None = None,
         since: datetime | None = None,
@@ -210,12 +210,13 @@ class FileStore:
             try:
                 if (text := self._read(path)) is None:
                     continue
-                rollout = self._recent.wanted(text, glance.id, wanted, where=path)
+                rollout = self._recent.read(text, glance.id, where=path)
             except (StateError, StoreError) as error:
                 _raise_passing(error)
                 yield glance.id, error
             else:
-                if rollout is not None:
+                glance.waits_for_person = rollout.waits_for_person
+                if wanted.is_met_by(rollout):
                     yield rollout
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:

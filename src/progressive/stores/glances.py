@@ -33,17 +33,19 @@ not, and is noticed after so long.
 """
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Glance:
     """What was seen of one file: when its rollout was created, of which service, in which phase.
 
-    None for what can't be told; reading the state tells why.
+    None for what can't be told; reading the state tells why. ``waits_for_person`` is added when
+    somebody has read the state.
     """
 
     id: str
     created: datetime | None = None
     service: str | None = None
     phase: Phase | None = None
+    waits_for_person: bool | None = None
 
     @property
     def place(self) -> tuple[datetime, str] | None:
@@ -56,6 +58,10 @@ class Glance:
             (wanted.possible is None or self.phase is None or self.phase in wanted.possible)
             and (wanted.service is None or self.service in (None, wanted.service))
             and (wanted.since is None or self.created is None or self.created >= wanted.since)
+            and (
+                None in (wanted.waiting_for_person, self.waits_for_person)
+                or self.waits_for_person is wanted.waiting_for_person
+            )
         )
 
 

@@ -286,7 +286,7 @@ class MemoryStore:
     def rollouts(
         self,
         *,
-        phase: Phase | Iterable[Phase] | None = None,
+        phase: Phase | str | Iterable[Phase | str] | None = None,
         service: str | None = None,
         waiting_for_person: bool | None = None,
         since: datetime | None = None,
