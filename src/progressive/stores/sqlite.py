@@ -74,9 +74,9 @@ NOTES: Final = """SELECT serial, n, CAST(note AS BLOB) FROM notes
 PAGE: Final = 500
 """Notes that are read at a time: a few hundred kilobytes, for which a save waits milliseconds."""
 
-PIECE: Final = 200
-"""States that are looked at in one go for a list: a few megabytes, for which a save waits
-milliseconds.
+PIECE: Final = 1000
+"""States that are looked at in one go for a list: some megabytes, for which a save waits ten
+milliseconds. Fewer would wait for the lock of saves more often.
 """
 
 MANY: Final = 2**31
