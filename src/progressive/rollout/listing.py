@@ -95,6 +95,12 @@ def _flag(given: bool | None) -> bool | None:
     )
 
 
+def _possible(wanted: Wanted) -> frozenset[Phase] | None:
+    if not wanted.waiting_for_person:
+        return wanted.phase
+    return (frozenset(Phase) if wanted.phase is None else wanted.phase) - FINAL
+
+
 @attrs.frozen(kw_only=True)
 class Wanted:
     """What `ListingStore.rollouts` was asked for, checked. Raises `StrategyError`, which names the
@@ -113,13 +119,9 @@ class Wanted:
     limit: int = attrs.field(default=100, converter=_limit)
     after: str | tuple[datetime, str] | None = attrs.field(default=None, converter=_after)
 
-    possible: frozenset[Phase] | None = attrs.field(init=False)
-
-    @possible.default
-    def _possible(self) -> frozenset[Phase] | None:
-        if not self.waiting_for_person:
-            return self.phase
-        return (frozenset(Phase) if self.phase is None else self.phase) - FINAL
+    possible: frozenset[Phase] | None = attrs.field(
+        init=False, default=attrs.Factory(_possible, takes_self=True)
+    )
 
     def is_met_by(self, rollout: Rollout) -> bool:
         """Return whether a rollout is one of those, wherever it stands in the list."""
