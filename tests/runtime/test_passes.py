@@ -223,15 +223,16 @@ class Trouble(MemoryStore):
 def test_those_that_fail_hide_no_other_however_many_they_are(
     way: Callable[[Ports], Pass], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A hundred that stay due fill the first page of every question."""
-    store = Trouble(StoreError("the disk is full"), bad=passes.PIECE)
-    ports = many(passes.PIECE + 20, store=store)
-    store.begun = True
+    """Those that stay due fill the first page of every question."""
+    ids = sorted(f"r{n}" for n in range(passes.PIECE + 20))
+    store = Trouble(StoreError("the disk is full"), bad=0)
+    ports = many(len(ids), store=store)
+    store.begun, store.bad = True, set(ids[: passes.PIECE])
 
     with caplog.at_level(logging.ERROR, "progressive.passes"):
         done = way(ports)
 
-    assert sorted(done.ticked) == sorted(f"r{n}" for n in range(passes.PIECE, passes.PIECE + 20))
+    assert sorted(done.ticked) == ids[passes.PIECE :]
     assert {id for id, _ in done.failed} == store.bad
     assert {record.rollout for record in caplog.records} == store.bad  # type: ignore[attr-defined]
     assert "not ticked: not saved: the disk is full" in caplog.records[0].getMessage()

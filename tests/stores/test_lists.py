@@ -189,6 +189,22 @@ def test_a_list_is_whole_while_others_save_and_start(
     together(save, read)
 
 
+def test_what_is_older_than_is_asked_for_is_not_read(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 9)
+    read, honest = list[str](), store._recent.read
+
+    def noted(text: bytes, id: str, *, where: str) -> Any:
+        read.append(id)
+        return honest(text, id, where=where)
+
+    monkeypatch.setattr(store._recent, "read", noted)
+
+    assert ids(store.rollouts(since=AT + timedelta(seconds=7))) == ["r8", "r7"]
+    assert read == ["r8", "r7"]
+
+
 def test_who_waits_for_a_person_is_known_as_soon_as_it_is_saved(store: Any) -> None:
     baking = in_phase(a_rollout(), Phase.PROGRESSING)
     asking = attrs.evolve(
@@ -459,6 +475,21 @@ def test_a_file_that_is_overwritten_in_place_is_noticed_after_a_while(
     now += glances.TRUSTED
 
     assert ids(store.rollouts(phase=Phase.HELD)) == ["r0"]
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_broken_file_is_looked_at_each_time_because_somebody_will_mend_it(
+    directory: Path,
+) -> None:
+    store = FileStore(directory)
+    fill(store, 3)
+    whole = (directory / "r1.json").read_bytes()
+    (directory / "r1.json").write_bytes(b"{")
+    assert [id for id, _ in store.rollouts(phase=Phase.PENDING).unreadable] == ["r1"]
+
+    (directory / "r1.json").write_bytes(whole)
+
+    assert ids(store.rollouts(phase=Phase.PENDING)) == ["r2", "r1", "r0"]
 
 
 def test_a_file_that_goes_while_it_is_listed_is_not_there(
