@@ -288,6 +288,28 @@ def test_a_store_that_does_not_answer_is_an_error_in_time(way: Callable[[Ports],
         release.set()
 
 
+def test_a_pass_of_tasks_that_is_cancelled_leaves_none_behind() -> None:
+    ports = many(20)
+
+    async def cancelled() -> set[Any]:
+        begun = asyncio.Event()
+
+        class Waits(MemoryRouter):
+            async def aread(self, release: Release) -> Served:
+                begun.set()
+                await asyncio.Event().wait()
+                raise AssertionError("nobody sets it")
+
+        running = asyncio.ensure_future(atick_due(attrs.evolve(ports, router=Waits())))
+        await begun.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert asyncio.run(cancelled()) == set()
+
+
 def test_a_pass_that_is_interrupted_ends_what_has_begun_and_begins_nothing_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

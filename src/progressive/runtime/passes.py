@@ -80,7 +80,8 @@ def tick_due(ports: Ports, *, at_once: int = 8) -> Pass:
     so at WARNING while the pass goes on, and at its end which rollouts were late and by how much;
     `Pass.late` and their notes have it too.
 
-    * ``at_once``: how many are ticked at the same time, each in a thread.
+    * ``at_once``: how many are ticked at the same time, each in a thread; the ports are called for
+      several rollouts at once then.
 
     Raises `StoreError` if the store can't say what is due, and `StrategyError` if there is none.
     """
@@ -103,6 +104,7 @@ async def atick_due(ports: Ports, *, at_once: int = 64) -> Pass:
     finally:
         for worker in workers:
             worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
     return running.result()
 
 
