@@ -346,7 +346,9 @@ PHASES = {
     "nothing": ("", ""),
     "cut off": ('{"progress":{"phase":"he', "he"),
     "with spaces": ('{"progress": {"phase": "held"}}', ""),
-    "a step's own": ('{"progress":{"memory":{"progress":{"phase":"held"}},"step":1}}', 'held"'),
+    "a memory's own": ('{"progress":{"step":1,"memory":{"progress":{"phase":"held"}}}}', ""),
+    "a step's own": ('{"plan":{"progress":{"phase":"held"}},"progress":{}}', ""),
+    "a short text": ('"phase":"held"'.rjust(25), ""),
     "two": ('{"x":{"progress":{"phase":"held"}},"progress":{"phase":"promoted"}}', ""),
     "in a text": ('{"why":"\\"progress\\":{\\"phase\\":\\"held\\"","progress":{"step":2}}', ""),
 }

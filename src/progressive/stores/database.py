@@ -51,19 +51,22 @@ TABLES: Final = (
     )""",
 )
 
-PHASE_KEY: Final = '"progress":{"phase":"'
+PROGRESS: Final = '"progress":{'
+PHASE_KEY: Final = '"phase":"'
+_AT: Final = f"instr(state, '{PROGRESS}')"
+_BEHIND: Final = f"{_AT} + {len(PROGRESS)}"
 PHASE: Final = (
-    f"CASE WHEN instr(substr(state, instr(state, '{PHASE_KEY}') + 1), '{PHASE_KEY}') THEN '' "
-    f"ELSE substr(substr(state, instr(state, '{PHASE_KEY}') + {len(PHASE_KEY)}), 1, 5 * "
-    f"(instr(state, '{PHASE_KEY}') > 0)) END"
+    f"CASE WHEN {_AT} > 0 AND instr(substr(state, {_AT} + 1), '{PROGRESS}') = 0 "
+    f"AND substr(state, {_BEHIND}, {len(PHASE_KEY)}) = '{PHASE_KEY}' "
+    f"THEN substr(state, {_BEHIND} + {len(PHASE_KEY)}, 5) ELSE '' END"
 )
 """The stored phase as an expression: its first five characters, with the quote behind ``held``.
 
 Empty where it can't be told without reading the state: PENDING, which is the default and not
-written; text that somebody has edited; a key like it in the memory of somebody's step. It is an
-expression over the state and not a column: versions of this library that know nothing of it write
-rows that have it. And not SQLite's JSON functions: not every SQLite has them, and they refuse a
-row whose text is damaged.
+written; text that somebody has edited; a key like it in a step or a memory of somebody's own. It is
+an expression over the state and not a column: versions of this library that know nothing of it
+write rows that have it. And not SQLite's JSON functions: not every SQLite has them, and they refuse
+a row whose text is damaged.
 """
 
 INDEXES: Final = (
