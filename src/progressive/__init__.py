@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         submit,
         tick,
     )
+    from .runtime.history import history
+    from .runtime.passes import atick_due, tick_due
     from .runtime.start import IfRunning, astart, start
     from .strategies.blue_green import BlueGreen
     from .strategies.canary import Canary
@@ -87,6 +89,8 @@ else:
             ".rollout.status": "ExitCode Outcome",
             ".runtime.by_hand": "afirst_deployment arollback_now first_deployment rollback_now",
             ".runtime.drive": "OnInterrupt aiterate arun asubmit atick iterate run submit tick",
+            ".runtime.history": "history",
+            ".runtime.passes": "atick_due tick_due",
             ".runtime.start": "IfRunning astart start",
             ".strategies.blue_green": "BlueGreen",
             ".strategies.canary": "Canary",
@@ -147,11 +151,13 @@ __all__ = [
     "astart",
     "asubmit",
     "atick",
+    "atick_due",
     "begin",
     "decide",
     "dumps",
     "first_deployment",
     "geometric",
+    "history",
     "hours",
     "iterate",
     "linear",
@@ -166,5 +172,6 @@ __all__ = [
     "start",
     "submit",
     "tick",
+    "tick_due",
     "times",
 ]

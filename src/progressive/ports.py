@@ -19,11 +19,14 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.actions import GateAnswer, HookAnswer
 from progressive.model.capacity import Capacity
+from progressive.model.delivery import Delivery
 from progressive.model.measurement import Look, Metric, Window
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Track, Traffic
+from progressive.rollout.listing import Page
 from progressive.rollout.notes import Note
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
 __all__ = [
@@ -42,8 +45,10 @@ __all__ = [
     "FleetSurvey",
     "Gate",
     "Hook",
+    "ListingStore",
     "MetricsProvider",
     "Observer",
+    "Outbox",
     "Ports",
     "Store",
     "TrafficRouter",
@@ -257,6 +262,8 @@ class Store(Protocol):
     Optional: ``serials(ids) -> Mapping[str, int]``, the serials of those of the rollouts that are
     stored and can be read. Drivers that sleep ask it a few times a second, once for all of them,
     whether somebody has submitted an event; without it each of them loads its rollout.
+
+    Optional: ``rollouts(...)``, pages of what is stored (`ListingStore`).
     """
 
     def save(self, rollout: Rollout, notes: Sequence[Note], *, expected: int | None) -> None:
@@ -271,10 +278,12 @@ class Store(Protocol):
         """Return the rollout as it was last saved; None if there is none."""
         ...
 
-    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+    def due(self, now: datetime, limit: int = ...) -> Sequence[str]:
         """Return the ids of rollouts whose ``wake_at`` is at or before ``now``, at most ``limit``.
 
-        The longest overdue come first.
+        The longest overdue come first. Without a limit the stores of this library give all of them;
+        one of your own may give as many as it likes: `progressive.tick_due` asks until none is
+        left.
         """
         ...
 
@@ -286,6 +295,68 @@ class Store(Protocol):
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         """Yield every note with its id ``rollout/serial/n``, oldest first."""
+        ...
+
+
+class ListingStore(Store, Protocol):
+    """A store that lists its rollouts: for people, dashboards and `progressive.history`.
+
+    Drivers do not need it. ``await asyncio.to_thread(store.rollouts, ...)`` is its asynchronous
+    form. `progressive.testing.check_store` tries it where it is there.
+    """
+
+    def rollouts(
+        self,
+        *,
+        phase: Phase | str | Iterable[Phase | str] | None = None,
+        service: str | None = None,
+        waiting_for_person: bool | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        after: str | Rollout | None = None,
+    ) -> Page[Rollout]:
+        """Return a page of the stored rollouts, newest first: by when they were created, then by
+        id.
+
+        What can't be read hides no other rollout, and is never left out in silence: it stands in
+        `Page.unreadable`, and the stores of this library log it by ``progressive.stores`` too.
+
+        * ``phase``: only those in this phase, or in one of several.
+        * ``service``: only those of this service.
+        * ``waiting_for_person``: True for those that only a person's event or a deadline moves on
+          (`Rollout.waits_for_person`; exit code 3): at an approval, or held, by whomever. False for
+          all others.
+        * ``since``: only those that were created then or later.
+        * ``limit``: the most of one page; `Page.more` says whether it cut.
+        * ``after``: the last one of the page before, or its id. Pages neither skip nor repeat a
+          rollout that stays stored, whatever is saved or started meanwhile; each has the state that
+          is stored when it is read. An id must be stored still.
+
+        Raises `StrategyError`, which names the argument, and `StoreError`. `Wanted` in
+        `progressive.rollout.listing` checks and applies all of this, for a store of your own.
+        """
+        ...
+
+
+class Outbox(Protocol):
+    """A place for deliveries. Each save is one transaction, by compare-and-set."""
+
+    def load(self, rollout: str, destination: str) -> Delivery | None:
+        """Return the delivery as it was last saved; None if there is none."""
+        ...
+
+    def save(self, delivery: Delivery) -> None:
+        """Store a delivery if the stored revision is the one before its own, else change nothing.
+
+        A delivery that is not stored has revision 1. Raises `ConflictError` if somebody else was
+        first.
+        """
+        ...
+
+    def open(self) -> Sequence[str]:
+        """Return the ids of the rollouts of which a destination has not been told everything, in
+        order, each once.
+        """
         ...
 
 

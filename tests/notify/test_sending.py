@@ -15,9 +15,9 @@ from tests.support.world import ERRORS, RELEASE, START
 
 from progressive import Canary, Limit, Ports, Rollout, iterate, minutes, percent, percents, start
 from progressive.errors import ConflictError, Failure, NotificationError
+from progressive.model.delivery import Delivery
 from progressive.model.message import Message, Severity
 from progressive.model.units import seconds
-from progressive.notify.delivery import Delivery
 from progressive.notify.sending import BACKOFF, CLAIM, send_pending
 from progressive.notify.subscription import Subscription
 from progressive.rollout.severity import severity_of

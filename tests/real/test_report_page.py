@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.support.reported import STORIES, canned
 
-from progressive.reports import history, report
+from progressive.reports import overview, report
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -28,7 +28,7 @@ pytestmark = [
 PAGES = {
     **{name: lambda make=make: report(make()).html() for name, make in STORIES.items()},
     "canned": lambda: report(canned()).html(),
-    "history": lambda: history(report(make()) for make in STORIES.values()).html(),
+    "history": lambda: overview(report(make()) for make in STORIES.values()).html(),
 }
 WIDTHS = (320, 400, 768, 1280)
 

@@ -14,7 +14,7 @@ from tests.support.parsed import Page, local, words, xml
 from tests.support.reported import RELEASE, STORIES, canned
 
 from progressive import StrategyError, Version, hours
-from progressive.reports import HistoryReport, RolloutReport, history, report
+from progressive.reports import OverviewReport, RolloutReport, overview, report
 from progressive.reports.many import MARKS, ROWS
 from progressive.rollout.notes import PhaseEntered
 
@@ -41,7 +41,7 @@ def some() -> list[RolloutReport]:
 
 
 def test_it_says_what_was_promoted_and_what_was_rolled_back_by_which_check_and_how_fast() -> None:
-    made = history(some())
+    made = overview(some())
     page = Page(made.html())
 
     assert page.shown.startswith("5 rollouts of checkout\npromoted | 2\nrolled back | 2\n")
@@ -60,16 +60,16 @@ def test_it_says_what_was_promoted_and_what_was_rolled_back_by_which_check_and_h
         "promoted-0",
     ]
     assert str(made).startswith("5 rollouts of checkout: promoted 2, rolled back 2, not over 1")
-    assert repr(made) == f"<HistoryReport {made}>"
+    assert repr(made) == f"<OverviewReport {made}>"
 
 
 @given(st.permutations(range(5)))
 def test_the_order_in_which_they_come_changes_nothing(order: list[int]) -> None:
-    assert history(some()[i] for i in order).html() == history(some()).html()
+    assert overview(some()[i] for i in order).html() == overview(some()).html()
 
 
 def test_page_and_picture_are_well_formed_and_have_a_mark_for_each() -> None:
-    made = history(some())
+    made = overview(some())
     picture = xml(made.svg())
 
     assert local(xml(made.html().removeprefix("<!DOCTYPE html>\n"))) == "html"
@@ -90,7 +90,7 @@ def test_a_person_who_took_it_back_is_named() -> None:
     engine = report(
         [attrs.evolve(n, by="engine") if isinstance(n, PhaseEntered) else n for n in notes]
     )
-    page = Page(history([aborted, engine]).html())
+    page = Page(overview([aborted, engine]).html())
 
     assert "eve | 1 | 14 min | 400" in page.shown
     assert "no check | 1 | 14 min | 400" in page.shown
@@ -99,7 +99,7 @@ def test_a_person_who_took_it_back_is_named() -> None:
 
 def test_one_that_never_met_anybody_has_no_time_to_tell() -> None:
     [back] = [note for _, note in canned() if isinstance(note, PhaseEntered) and note.epoch == 5]
-    page = Page(history([report([back])]).html())
+    page = Page(overview([report([back])]).html())
 
     assert page.shown.startswith("1 rollout of a rollout\n")
     assert "no check | 1 | not known | not counted" in page.shown
@@ -107,7 +107,7 @@ def test_one_that_never_met_anybody_has_no_time_to_tell() -> None:
 
 def test_several_services_are_told_apart() -> None:
     release = attrs.evolve(RELEASE, service="cart", candidate=Version("3"), stable=None)
-    made = history([some()[0], told("promoted", 9, release=release)])
+    made = overview([some()[0], told("promoted", 9, release=release)])
     page = Page(made.html())
 
     assert page.shown.startswith("2 rollouts of 2 services\n")
@@ -115,10 +115,10 @@ def test_several_services_are_told_apart() -> None:
 
 
 def test_each_may_link_to_its_page() -> None:
-    made = history(some(), link=lambda each: f"{each.id}.html?a&b")
+    made = overview(some(), link=lambda each: f"{each.id}.html?a&b")
 
     assert Page(made.html()).links()[0] == "promoted-4.html?a&b"
-    assert Page(history(some()).html()).links() == []
+    assert Page(overview(some()).html()).links() == []
 
 
 def test_the_oldest_of_very_many_are_counted() -> None:
@@ -130,7 +130,7 @@ def test_the_oldest_of_very_many_are_counted() -> None:
         began = rollout.clocks.created + hours(n)
         clocks = attrs.evolve(rollout.clocks, created=began)
         many.append(report([], rollout=attrs.evolve(rollout, id=f"n-{n}", clocks=clocks)))
-    made = history(many)
+    made = overview(many)
     marks = [each for each in xml(made.svg()).iter() if each.get("class") == "pass"]
 
     assert "3 older ones are left out here." in Page(made.html()).shown
@@ -141,15 +141,15 @@ def test_the_oldest_of_very_many_are_counted() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ([], "history(reports): there are none"),
-        ([5], "history(reports)[0]: 5 is no report"),
-        ([report(canned()), canned()[0][1]], "history(reports)[1]: "),
+        ([], "overview(reports): there are none"),
+        ([5], "overview(reports)[0]: 5 is no report"),
+        ([report(canned()), canned()[0][1]], "overview(reports)[1]: "),
     ],
     ids=["none", "a number", "a note"],
 )
 def test_what_is_no_report_is_refused(given: Any, said: str) -> None:
     with pytest.raises(StrategyError) as caught:
-        history(given)
+        overview(given)
 
     assert said in str(caught.value)
-    assert isinstance(history(some()), HistoryReport)
+    assert isinstance(overview(some()), OverviewReport)

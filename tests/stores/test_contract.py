@@ -10,17 +10,25 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.places import HERE, ID, PLACES, Place, as_nobody, environment, held, saved
+from tests.support.places import (
+    HERE,
+    ID,
+    PLACES,
+    Place,
+    a_directory_for_all,
+    as_nobody,
+    environment,
+    held,
+    saved,
+)
 from tests.support.rules import rule
 from tests.support.store_contract import (
     AT,
@@ -441,14 +449,6 @@ def test_a_file_size_limit_of_the_system_is_a_store_error(place: Place, director
     assert re.search(r"File too large|disk I/O error|disk is full", done.stdout)
     assert place.open(directory).load(ID) == a_rollout(serial=1)
     assert list(place.open(directory).notes(ID)) == all_notes(ID, 0, 1)
-
-
-@contextmanager
-def a_directory_for_all() -> Iterator[Path]:
-    """One that also who has no rights can reach; pytest's own are for their user alone."""
-    with tempfile.TemporaryDirectory() as made:
-        Path(made).chmod(0o755)
-        yield Path(made) / "rollouts"
 
 
 @rule("R25")

@@ -14,8 +14,9 @@ from tests.support.rules import rule
 from tests.support.world import START
 
 from progressive.errors import ConflictError, StateError, StoreError, StrategyError
+from progressive.model.delivery import Delivery
 from progressive.model.units import minutes
-from progressive.notify.delivery import Delivery, Outbox
+from progressive.ports import Outbox
 from progressive.stores.file import FileStore
 from progressive.stores.file_outbox import FileOutbox
 from progressive.stores.sqlite import SqliteStore

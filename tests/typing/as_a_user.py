@@ -26,6 +26,7 @@ from progressive import (
     NoWorse,
     Open,
     Outcome,
+    Phase,
     Ports,
     Release,
     Revert,
@@ -42,6 +43,7 @@ from progressive import (
     dumps,
     first_deployment,
     geometric,
+    history,
     linear,
     loads,
     minutes,
@@ -62,8 +64,18 @@ from progressive.model import Capabilities, Capacity, Counts, Look, Marker, Perc
 from progressive.model.actions import Memory
 from progressive.plan import Kinds, Plan, Situation, Step
 from progressive.plan.step import Advance, Done, Wait
-from progressive.ports import Fleet, Gate, Hook, MetricsProvider, Store, TrafficRouter
-from progressive.reports import HistoryReport, RolloutReport, history, report
+from progressive.ports import (
+    Fleet,
+    Gate,
+    Hook,
+    ListingStore,
+    MetricsProvider,
+    Store,
+    TrafficRouter,
+)
+from progressive.reports import OverviewReport, RolloutReport, overview, report
+from progressive.rollout.history import Ended
+from progressive.rollout.listing import Page
 from progressive.routers.envoy import Envoy
 from progressive.routers.istio import Istio, Kubernetes
 from progressive.stores.file import FileStore
@@ -195,6 +207,19 @@ deployments: Fleet = Deployments(api=Kubernetes("http://127.0.0.1:8001", namespa
 store: Store = FileStore("rollouts")
 database: Store = SqliteStore("rollouts.db")
 memory: Store = MemoryStore()
+listing: tuple[ListingStore, ...] = (
+    FileStore("rollouts"),
+    SqliteStore("rollouts.db"),
+    MemoryStore(),
+)
+page = listing[0].rollouts(phase=[Phase.HELD, Phase.PROGRESSING], waiting_for_person=True, limit=10)
+assert_type(page, Page[Rollout])
+assert_type(page[0], Rollout)
+assert_type(page[1:], tuple[Rollout, ...])
+assert_type(listing[0].rollouts(phase="held", after=page[-1]).more, bool)
+for ended in history(listing[0], "shop"):
+    assert_type(ended, Ended)
+assert_type(store.due(datetime.now(UTC)), Sequence[str])
 watched: TrafficRouter = Recording(MyRouter())
 asked: MetricsProvider = Recording(MyMetrics())
 surveyed: Fleet = Recording(MyFleet())
@@ -311,4 +336,4 @@ def reports() -> None:
     assert_type(made.html(), str)
     assert_type(report(simulate(canary)).svg(), str)
     assert_type(report(notes_from("shop-v2.notes")).id, str)
-    assert_type(history([made], link=lambda each: f"{each.id}.html"), HistoryReport)
+    assert_type(overview([made], link=lambda each: f"{each.id}.html"), OverviewReport)

@@ -18,13 +18,13 @@ import attrs
 
 from progressive.adapters.logs import NOTIFY
 from progressive.errors import Failure, NotificationError, WorldError
+from progressive.model.delivery import Delivery
 from progressive.model.units import format_duration, minutes, seconds
-from progressive.ports import Store
+from progressive.ports import Outbox, Store
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 from progressive.runtime.threads import call_within
 
-from .delivery import Delivery, Outbox
 from .subscription import RECENT, Subscription
 
 __all__ = ["BACKOFF", "CLAIM", "PATIENCE", "send_pending"]

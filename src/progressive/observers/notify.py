@@ -25,11 +25,11 @@ from progressive.adapters.logs import NOTIFY
 from progressive.adapters.sender import Sender
 from progressive.errors import ConflictError, ProgressiveError, StrategyError
 from progressive.model import fields
+from progressive.model.delivery import Delivery
 from progressive.model.units import seconds
-from progressive.notify.delivery import Delivery, Outbox
 from progressive.notify.sending import CLAIM, send_pending
 from progressive.notify.subscription import Subscription
-from progressive.ports import Store, utcnow
+from progressive.ports import Outbox, Store, utcnow
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 from progressive.runtime.threads import begin

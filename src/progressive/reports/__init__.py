@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from progressive.lazy import lazily
 
 if TYPE_CHECKING:
-    from .many import HistoryReport, history
+    from .many import OverviewReport, overview
     from .reporting import RolloutReport, report
 else:
     __getattr__, __dir__ = lazily(
         __name__,
-        {".many": "HistoryReport history", ".reporting": "RolloutReport report"},
+        {".many": "OverviewReport overview", ".reporting": "RolloutReport report"},
     )
 
-__all__ = ["HistoryReport", "RolloutReport", "history", "report"]
+__all__ = ["OverviewReport", "RolloutReport", "overview", "report"]

@@ -22,7 +22,7 @@ from .reporting import RolloutReport
 from .tables import Column, badge, document, facts, table
 from .times import Span, clock, lasting
 
-__all__ = ["HistoryReport", "history"]
+__all__ = ["OverviewReport", "overview"]
 
 ROWS: Final = 500
 """Rollouts in the table, the newest."""
@@ -61,8 +61,8 @@ class _Past:
 
 
 @attrs.frozen(kw_only=True, repr=False)
-class HistoryReport:
-    """The report of many rollouts, made by `history`. A notebook shows its picture."""
+class OverviewReport:
+    """The report of many rollouts, made by `overview`. A notebook shows its picture."""
 
     reports: tuple[RolloutReport, ...]
     link: Callable[[RolloutReport], str] | None
@@ -95,7 +95,7 @@ class HistoryReport:
         return f"{self._title}: {', '.join(f'{name} {said}' for name, said in self._facts())}"
 
     def __repr__(self) -> str:
-        return f"<HistoryReport {self}>"
+        return f"<OverviewReport {self}>"
 
     # ----------------------------------------------------------------------------------- in numbers
 
@@ -244,11 +244,11 @@ def _median(durations: Sequence[timedelta]) -> timedelta:
     return sorted(durations)[(len(durations) - 1) // 2]
 
 
-def history(
+def overview(
     reports: Iterable[RolloutReport], *, link: Callable[[RolloutReport], str] | None = None
-) -> HistoryReport:
+) -> OverviewReport:
     """Report on many rollouts, of one service or of several:
-    ``history(report(store.notes(id), rollout=store.load(id)) for id in ids).html()``.
+    ``overview(report(store.notes(id), rollout=store.load(id)) for id in ids).html()``.
 
     * ``reports``: in any order.
     * ``link``: the address of a rollout's own page, such as ``lambda each: f"{each.id}.html"``; the
@@ -261,12 +261,12 @@ def history(
     for i, each in enumerate(given):
         if not isinstance(each, RolloutReport):
             raise StrategyError(
-                f"history(reports)[{i}]: {fields.brief(each)} is no report; pass "
+                f"overview(reports)[{i}]: {fields.brief(each)} is no report; pass "
                 "report(store.notes(id), rollout=store.load(id)) of each rollout"
             )
     if not given:
         raise StrategyError(
-            "history(reports): there are none; pass report(store.notes(id), "
+            "overview(reports): there are none; pass report(store.notes(id), "
             "rollout=store.load(id)) of each rollout"
         )
-    return HistoryReport(reports=tuple(given), link=link)
+    return OverviewReport(reports=tuple(given), link=link)

@@ -97,7 +97,7 @@ class Record:
         if len(ids) > 1:
             raise StrategyError(
                 f"report(notes): they are of several rollouts: {' and '.join(map(repr, ids))}; "
-                "pass those of one, and several reports to history(...)"
+                "pass those of one, and several reports to overview(...)"
             )
         return cls(
             entries=tuple(

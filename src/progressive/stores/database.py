@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Final
 from urllib.parse import quote
 
@@ -49,6 +49,36 @@ TABLES: Final = (
         note TEXT NOT NULL,
         PRIMARY KEY (rollout, serial, n)
     )""",
+)
+
+PROGRESS: Final = '"progress":{'
+PHASE_KEY: Final = '"phase":"'
+_AT: Final = f"instr(state, '{PROGRESS}')"
+_BEHIND: Final = f"{_AT} + {len(PROGRESS)}"
+PHASE: Final = (
+    f"CASE WHEN {_AT} > 0 AND instr(substr(state, {_AT} + 1), '{PROGRESS}') = 0 "
+    f"AND substr(state, {_BEHIND}, {len(PHASE_KEY)}) = '{PHASE_KEY}' "
+    f"THEN substr(state, {_BEHIND} + {len(PHASE_KEY)}, 5) ELSE '' END"
+)
+"""The stored phase as an expression: its first five characters, with the quote behind ``held``.
+
+Empty where it can't be told without reading the state: PENDING, which is the default and not
+written; text that somebody has edited; a key like it in a step or a memory of somebody's own. It is
+an expression over the state and not a column: versions of this library that know nothing of it
+write rows that have it. And not SQLite's JSON functions: not every SQLite has them, and they refuse
+a row whose text is damaged.
+"""
+
+INDEXES: Final = (
+    "CREATE INDEX IF NOT EXISTS rollouts_by_age ON rollouts (created, id)",
+    f"CREATE INDEX IF NOT EXISTS rollouts_by_phase ON rollouts ({PHASE}, created, id)",
+)
+"""For lists. They came later than the layout, which they do not change: without them lists are only
+slower.
+"""
+INDEXED: Final = (
+    "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name IN "
+    "('rollouts_by_age', 'rollouts_by_phase')"
 )
 
 BUSY_WAIT: Final = WAIT
@@ -111,16 +141,23 @@ class Database:
         what = "rollouts can't be kept there"
         with self._connected("BEGIN", what, mode="rwc") as db:
             made = self._has_tables(db)
+            indexed = made and db.execute(INDEXED).fetchone() == (len(INDEXES),)
         if not made:
             with self._connected("BEGIN IMMEDIATE", what) as db:
                 if not self._has_tables(db):  # another process may have been first
                     for statement in (
                         *TABLES,
+                        *INDEXES,
                         f"PRAGMA application_id = {APPLICATION}",
                         f"PRAGMA user_version = {LAYOUT}",
                         "COMMIT",
                     ):
                         db.execute(statement)
+        elif not indexed:
+            # It may be read-only, or in use; then the next one that opens it adds them.
+            with suppress(StoreError), self.writing(what, what) as db:
+                for statement in INDEXES:
+                    db.execute(statement)
 
     @contextmanager
     def reading(self, what: str, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:

@@ -25,8 +25,9 @@ from progressive.codec.documents import dumps, dumps_note
 from progressive.errors import Failure, StateError, StoreError
 from progressive.model import fields
 from progressive.plan.step import Kinds
+from progressive.rollout.listing import Page, Wanted
 from progressive.rollout.notes import Note
-from progressive.rollout.phases import FINAL
+from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.state import Rollout
 
 from . import journal as _journal
@@ -41,8 +42,9 @@ from .filesystem import (
     sync_directory,
     written,
 )
+from .glances import Glance, Glances
 from .recent import Recent
-from .stored import may_replace, note_of, second, unreadable
+from .stored import may_replace, note_of, nowhere, page_of, second, unreadable
 
 __all__ = ["FileStore"]
 
@@ -70,6 +72,7 @@ class FileStore:
         self._directory = os.path.abspath(os.fspath(directory))
         self._kinds = kinds
         self._recent = Recent(kinds)
+        self._glances = Glances(self._directory, self._list_entry)
         with os_errors_as_store_errors(f"{self._directory} can't hold rollouts"):
             if not os.path.isdir(self._directory):
                 # Made by another process meanwhile, or a file: listing it tells them apart.
@@ -135,14 +138,15 @@ class FileStore:
                     found[id] = stored.serial
         return found
 
-    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        """Return the ids whose ``wake_at`` is at or before ``now``, at most ``limit``.
+    def due(self, now: datetime, limit: int | None = None) -> Sequence[str]:
+        """Return the ids whose ``wake_at`` is at or before ``now``: all, or at most ``limit``.
 
         The longest overdue come first. Rollouts that can't be read come after them: one broken file
         stops no other rollout, but nobody watches its traffic, and ticking it raises the error that
         names the file.
         """
-        now, limit = fields.moment(now, "due(now=)"), fields.whole(limit, "limit")
+        now = fields.moment(now, "due(now=)")
+        most = None if limit is None else fields.whole(limit, "limit")
         overdue, broken = [], []
         for id in self._ids():
             try:
@@ -152,7 +156,7 @@ class FileStore:
             else:
                 if wake_at is not None and wake_at <= now:
                     overdue.append((wake_at, id))
-        return [*(id for _, id in sorted(overdue)), *sorted(broken)][:limit]
+        return [*(id for _, id in sorted(overdue)), *sorted(broken)][:most]
 
     def last(self, service: str) -> Rollout | None:
         """Return the active rollout of a service, else the newest by its creation; None if there is
@@ -171,6 +175,50 @@ class FileStore:
             if newest is None or found > newest:
                 newest = found
         return None if newest is None else self.load(newest[2])
+
+    def rollouts(
+        self,
+        *,
+        phase: Phase | str | Iterable[Phase | str] | None = None,
+        service: str | None = None,
+        waiting_for_person: bool | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        after: str | Rollout | None = None,
+    ) -> Page[Rollout]:
+        """Return a page of the stored rollouts, newest first; see `ListingStore.rollouts`.
+
+        The first list of a process reads every file; later ones read what was saved since. On a
+        shared file system it is as new as its attribute cache; a file that somebody has overwritten
+        in place, and not by a rename, may be listed as it was for ten seconds.
+        """
+        wanted = Wanted(
+            phase=phase,
+            service=service,
+            waiting_for_person=waiting_for_person,
+            since=since,
+            limit=limit,
+            after=after,
+        )
+        return page_of(wanted, self._found(wanted))
+
+    def _found(self, wanted: Wanted) -> Iterator[Rollout | tuple[str, StateError | StoreError]]:
+        """Yield what is wanted or can't be read behind ``after``, newest first."""
+        for glance in _behind(wanted.after, self._glances.newest()):
+            if not glance.may_be(wanted):
+                continue
+            path = self._path(glance.id, "json")
+            try:
+                if (text := self._read(path)) is None:
+                    continue
+                rollout = self._recent.read(text, glance.id, where=path)
+            except (StateError, StoreError) as error:
+                _raise_passing(error)
+                yield glance.id, error
+            else:
+                glance.waits_for_person = rollout.waits_for_person
+                if wanted.is_met_by(rollout):
+                    yield rollout
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         """Yield every note with its id ``rollout/serial/n``, oldest first, up to the state as it is
@@ -240,6 +288,28 @@ class FileStore:
             raise unreadable(path, "$", "not an object")
         return data
 
+    def _list_entry(self, id: str) -> Glance | None:
+        """Return what a list needs to know of a stored state; None if there is none.
+
+        What can't be told is left open.
+        """
+        path = self._path(id, "json")
+        try:
+            data = self._glance(id)
+        except (StateError, StoreError) as error:
+            _raise_passing(error)
+            return Glance(id=id)
+        if data is None:
+            return None
+        created = service = phase = None
+        with suppress(StateError):
+            created = _time(data, ("clocks", "created"), path)
+        with suppress(StateError):
+            service = _service(data, path)
+        with suppress(KeyError, AttributeError, ValueError):
+            phase = Phase(data["progress"].get("phase", Phase.PENDING))
+        return Glance(id=id, created=created, service=service, phase=phase)
+
     def _wake_at(self, id: str) -> datetime | None:
         data = self._glance(id)
         if data is None or data.get("wake_at", "") is None:
@@ -277,6 +347,25 @@ class FileStore:
         ):
             os.replace(new, self._path(id, "json"))
             sync_directory(self._directory)
+
+
+def _raise_passing(error: StateError | StoreError) -> None:
+    """Raise an error that is not this one file's: a list without all the others says nothing."""
+    if isinstance(error, StoreError) and error.failure is not Failure.PERMANENT:
+        raise error
+
+
+def _behind(after: str | tuple[datetime, str] | None, newest: Sequence[Glance]) -> Iterator[Glance]:
+    """Yield what stands behind a place, or a rollout's; that without an age stands on page one."""
+    if after is None:
+        yield from newest
+        return
+    if isinstance(after, str):
+        place = next((each.place for each in newest if each.id == after), None)
+        if place is None:
+            raise nowhere(after)
+        after = place
+    yield from (each for each in newest if each.place is not None and each.place < after)
 
 
 def _service(data: dict[str, Any], path: str) -> str:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from progressive.codec.deliveries import dumps_delivery, loads_delivery
 from progressive.errors import Failure, StateError
 from progressive.model import fields
-from progressive.notify.delivery import Delivery, delivery_of, may_replace, text_of_delivery
+from progressive.model.delivery import Delivery
 
 from .filesystem import (
     id_of,
@@ -74,9 +75,9 @@ class FileOutbox:
             with suppress(FileExistsError):
                 os.mkdir(folder)
             with locked(os.path.join(folder, "~lock"), rollout, "another save of its outbox"):
-                may_replace(delivery, self.load(rollout, destination))
+                delivery.refuse_unless_it_follows(self.load(rollout, destination))
                 new = self._path(rollout, destination, "tmp")
-                written(new, text_of_delivery(delivery).encode())
+                written(new, dumps_delivery(delivery).encode())
                 with os_errors_as_store_errors(f"{what} perhaps saved", failure=Failure.UNKNOWN):
                     os.replace(new, told if delivery.finished else untold)
                     sync_directory(folder)
@@ -104,6 +105,6 @@ class FileOutbox:
 
 def _read(text: bytes, path: str) -> Delivery:
     try:
-        return delivery_of(text)
+        return loads_delivery(text)
     except StateError as error:
         raise unreadable(path, error.path, error.why) from None

@@ -20,13 +20,15 @@ from progressive.codec.documents import dumps, dumps_note
 from progressive.errors import StateError, StrategyError
 from progressive.model import fields
 from progressive.plan.step import Kinds
+from progressive.rollout.listing import Page, Wanted
 from progressive.rollout.notes import Note
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
 
-from .database import Database
+from .database import PHASE, Database
 from .filesystem import driven, need_locks, os_errors_as_store_errors, stem_of
 from .recent import Recent
-from .stored import may_replace, note_of, second
+from .stored import may_replace, note_of, nowhere, page_of, second
 
 __all__ = ["SqliteStore"]
 
@@ -51,6 +53,19 @@ LAST: Final = (
 """The active one, and the newest; each by its index."""
 ACTIVE: Final = "SELECT id FROM rollouts WHERE service = ? AND active AND id <> ?"
 
+AGE: Final = "SELECT created FROM rollouts WHERE id = ?"
+IN_ORDER: Final = "(created, id) < (?, ?) AND created >= ? ORDER BY created DESC, id DESC LIMIT ?"
+PLACES: Final = "SELECT created, id FROM rollouts WHERE "
+NEWEST_ROLLOUTS: Final = f"{PLACES}{IN_ORDER}"
+OF_A_PHASE: Final = f"{PLACES}{PHASE} = ? AND {IN_ORDER}"
+OF_A_SERVICE: Final = f"{PLACES}service = ? AND (? = '' OR instr(?, {PHASE})) AND {IN_ORDER}"
+"""The places in a list, newest first; each by its index. Of a service's, the phases that may be are
+one text; an empty one has them all.
+"""
+
+END: Final = "~", ""
+"""A place before the newest one: no time begins so."""
+
 APPEND: Final = "INSERT INTO notes (rollout, serial, n, note) VALUES (?, ?, ?, ?)"
 NEWEST: Final = "SELECT max(serial) FROM notes WHERE rollout = ?"
 NOTES: Final = """SELECT serial, n, CAST(note AS BLOB) FROM notes
@@ -58,6 +73,11 @@ NOTES: Final = """SELECT serial, n, CAST(note AS BLOB) FROM notes
 
 PAGE: Final = 500
 """Notes that are read at a time: a few hundred kilobytes, for which a save waits milliseconds."""
+
+PIECE: Final = 1000
+"""States that are looked at in one go for a list: some megabytes, for which a save waits ten
+milliseconds. Fewer would wait for the lock of saves more often.
+"""
 
 MANY: Final = 2**31
 """The largest ``limit`` that is passed on: SQLite takes no larger integers than 64 bits."""
@@ -141,12 +161,13 @@ class SqliteStore:
                         found[id] = stored.serial
         return found
 
-    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
-        """Return the ids whose ``wake_at`` is at or before ``now``, at most ``limit``.
+    def due(self, now: datetime, limit: int | None = None) -> Sequence[str]:
+        """Return the ids whose ``wake_at`` is at or before ``now``: all, or at most ``limit``.
 
         The longest overdue come first. Rollouts whose state can't be read are among them.
         """
-        overdue = (_time(fields.moment(now, "due(now=)")), min(fields.whole(limit, "limit"), MANY))
+        most = MANY if limit is None else min(fields.whole(limit, "limit"), MANY)
+        overdue = _time(fields.moment(now, "due(now=)")), most
         with self._database.reading("what is due can't be read") as db:
             return [id for (id,) in db.execute(DUE, overdue)]
 
@@ -159,6 +180,62 @@ class SqliteStore:
                 for id, text in db.execute(query, (service,)):
                     return self._recent.read(text, id, where=self._where(id))
         return None
+
+    def rollouts(
+        self,
+        *,
+        phase: Phase | str | Iterable[Phase | str] | None = None,
+        service: str | None = None,
+        waiting_for_person: bool | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        after: str | Rollout | None = None,
+    ) -> Page[Rollout]:
+        """Return a page of the stored rollouts, newest first; see `ListingStore.rollouts`.
+
+        It reads by indexes, a few hundred states at a time; a database of an older version gets
+        them when it is opened, if it may be written.
+        """
+        wanted = Wanted(
+            phase=phase,
+            service=service,
+            waiting_for_person=waiting_for_person,
+            since=since,
+            limit=limit,
+            after=after,
+        )
+        return page_of(wanted, self._found(wanted))
+
+    def _found(self, wanted: Wanted) -> Iterator[Rollout | tuple[str, StateError]]:
+        """Yield what is wanted or can't be read behind ``after``, newest first."""
+        last: tuple[str, str] | None = END
+        if isinstance(wanted.after, tuple):
+            last = _time(wanted.after[0]), wanted.after[1]
+        elif wanted.after is not None:
+            last = None
+        size = min(wanted.limit + 1, PIECE)
+        while True:
+            with self._database.reading("rollouts can't be listed") as db:
+                if last is None:
+                    last = self._place(db, str(wanted.after))
+                places = _places(db, wanted, last, size)
+                texts = [(id, text) for _, id in places for (text,) in db.execute(LOAD, (id,))]
+            for id, text in texts:
+                try:
+                    rollout = self._recent.wanted(text, id, wanted, where=self._where(id))
+                except StateError as error:
+                    yield id, error
+                else:
+                    if rollout is not None:
+                        yield rollout
+            if len(places) < size:
+                return
+            last, size = places[-1], PIECE
+
+    def _place(self, db: sqlite3.Connection, id: str) -> tuple[str, str]:
+        for (created,) in db.execute(AGE, (id,)):
+            return created, id
+        raise nowhere(id)
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         """Yield every note with its id ``rollout/serial/n``, oldest first, up to those that are
@@ -227,6 +304,25 @@ class SqliteStore:
     def _page(self, id: str, last: tuple[int, int], upto: int) -> list[tuple[int, int, bytes]]:
         with self._database.reading(f"the notes of rollout {id!r} can't be read") as db:
             return db.execute(NOTES, (id, *last, upto, PAGE)).fetchall()
+
+
+def _places(
+    db: sqlite3.Connection, wanted: Wanted, last: tuple[str, str], size: int
+) -> list[tuple[str, str]]:
+    """Return the next places (created, id) of what may be wanted, newest first, at most ``size``.
+
+    A phase that can't be told by the index may be any.
+    """
+    since = "" if wanted.since is None else _time(wanted.since)
+    in_order = (*last, since, size)
+    keys = {"", *(f'{phase.value}"'[:5] for phase in wanted.possible or ())}
+    if wanted.service is not None:
+        phases = "" if wanted.possible is None else " ".join(sorted(keys))
+        return db.execute(OF_A_SERVICE, (wanted.service, phases, phases, *in_order)).fetchall()
+    if wanted.possible is None:
+        return db.execute(NEWEST_ROLLOUTS, in_order).fetchall()
+    found = [place for key in sorted(keys) for place in db.execute(OF_A_PHASE, (key, *in_order))]
+    return sorted(found, reverse=True)[:size]
 
 
 def _upsert(db: sqlite3.Connection, rollout: Rollout, state: str) -> None:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
+from progressive.codec.deliveries import dumps_delivery, loads_delivery
 from progressive.errors import StateError, StrategyError
 from progressive.model import fields
-from progressive.notify.delivery import Delivery, delivery_of, may_replace, text_of_delivery
+from progressive.model.delivery import Delivery
 
 from .database import Database
 from .stored import unreadable
@@ -70,14 +71,14 @@ class SqliteOutbox:
         rollout, destination, text = (
             delivery.rollout,
             delivery.destination,
-            text_of_delivery(delivery),
+            dumps_delivery(delivery),
         )
         what = f"what {destination!r} was told of rollout {rollout!r} was"
         with self._database.writing(f"{what} not saved", f"{what} perhaps saved") as db:
             stored = None
             for (found,) in db.execute(LOAD, (rollout, destination)):
                 stored = self._read(found, rollout, destination)
-            may_replace(delivery, stored)
+            delivery.refuse_unless_it_follows(stored)
             db.execute(SAVE, (rollout, destination, delivery.finished, text))
 
     def open(self) -> Sequence[str]:
@@ -87,7 +88,7 @@ class SqliteOutbox:
 
     def _read(self, text: bytes, rollout: str, destination: str) -> Delivery:
         try:
-            return delivery_of(text)
+            return loads_delivery(text)
         except StateError as error:
             where = f"{self._path}: what {destination!r} was told of {rollout!r}"
             raise unreadable(where, error.path, error.why) from None

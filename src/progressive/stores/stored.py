@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from progressive.adapters.logs import STORES
 from progressive.codec.documents import loads, loads_note
-from progressive.errors import ConflictError, StateError
+from progressive.errors import ConflictError, StateError, StoreError, StrategyError
 from progressive.plan.step import Kinds
+from progressive.rollout.listing import Page, Wanted
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
 
-__all__ = ["may_replace", "note_of", "rollout_of", "second", "unreadable"]
+__all__ = [
+    "may_replace",
+    "note_of",
+    "nowhere",
+    "page_of",
+    "rollout_of",
+    "second",
+    "unreadable",
+]
 
 
 def rollout_of(text: str | bytes, id: str, kinds: Kinds, *, where: str) -> Rollout:
@@ -41,6 +51,27 @@ def unreadable(where: str, place: str, why: str) -> StateError:
     """Make the error for stored text that can't be understood, and is left as it is."""
     return StateError(
         f"{why}. It is left as it is: restore it, or move it away", path=f"{where}: {place}"
+    )
+
+
+def page_of(
+    wanted: Wanted, found: Iterable[Rollout | tuple[str, StateError | StoreError]]
+) -> Page[Rollout]:
+    """Make a page of what was found, and log what can't be read: it hides no other rollout, and is
+    not passed over in silence.
+    """
+    page = wanted.page(found)
+    for id, error in page.unreadable:
+        about = {"rollout": id}
+        STORES.warning("%s: left out of the list, can't be read: %s", id, error, extra=about)
+    return page
+
+
+def nowhere(id: str) -> StrategyError:
+    """Make the error for a page that is to go on behind a rollout that is not stored."""
+    return StrategyError(
+        f"rollouts(after={id!r}): there is no such rollout; pass the Rollout itself, which need "
+        "not be stored any more"
     )
 
 

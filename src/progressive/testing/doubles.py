@@ -9,19 +9,23 @@ from threading import Lock
 
 import attrs
 
+from progressive.codec.deliveries import dumps_delivery, loads_delivery
 from progressive.codec.documents import dumps, loads
 from progressive.errors import ConflictError, StrategyError
 from progressive.model import fields
 from progressive.model.capacity import Capacity
+from progressive.model.delivery import Delivery
 from progressive.model.measurement import Counts, Look, Measurement, Metric, NoData, Window
 from progressive.model.release import Release, Version
 from progressive.model.router_state import Capabilities, Marker, Served
 from progressive.model.traffic import Track, Traffic
 from progressive.model.units import MILLION, Percent, percent
-from progressive.notify.delivery import Delivery, delivery_of, may_replace, text_of_delivery
 from progressive.plan.step import Kinds
+from progressive.rollout.listing import Page, Wanted, place_of
 from progressive.rollout.notes import Note
+from progressive.rollout.phases import Phase
 from progressive.rollout.state import Rollout
+from progressive.stores.stored import nowhere, page_of
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -242,6 +246,7 @@ class MemoryStore:
     def __init__(self, kinds: Kinds | None = None) -> None:
         self._kinds = kinds or Kinds()
         self._texts: dict[str, str] = {}
+        self._read: dict[str, tuple[str, Rollout]] = {}
         self._serials: dict[str, int] = {}
         self._notes: dict[str, list[tuple[str, Note]]] = {}
         self._active: dict[str, str] = {}
@@ -279,16 +284,26 @@ class MemoryStore:
             kept += [(f"{rollout.id}/{rollout.serial}/{n}", note) for n, note in enumerate(notes)]
 
     def load(self, id: str) -> Rollout | None:
+        return self._loaded(id)
+
+    def _loaded(self, id: str) -> Rollout | None:
+        """`load`, for the other methods: whoever overrides it means the calls from outside."""
         text = self._texts.get(id)
-        return None if text is None else loads(text, self._kinds)
+        if text is None:
+            return None
+        known = self._read.get(id)
+        if known is None or known[0] != text:
+            known = self._read[id] = text, loads(text, self._kinds)
+        return known[1]
 
     def serials(self, ids: Sequence[str]) -> Mapping[str, int]:
         return {id: self._serials[id] for id in ids if id in self._serials}
 
     def _all(self) -> list[Rollout]:
-        return [loads(text, self._kinds) for text in list(self._texts.values())]
+        found = [self._loaded(id) for id in list(self._texts)]
+        return [rollout for rollout in found if rollout is not None]
 
-    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+    def due(self, now: datetime, limit: int | None = None) -> Sequence[str]:
         now = fields.moment(now, "due(now=)")
         waiting = [
             (rollout.wake_at, rollout.id)
@@ -302,6 +317,32 @@ class MemoryStore:
         return max(
             found, key=lambda rollout: (not rollout.final, rollout.clocks.created), default=None
         )
+
+    def rollouts(
+        self,
+        *,
+        phase: Phase | str | Iterable[Phase | str] | None = None,
+        service: str | None = None,
+        waiting_for_person: bool | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        after: str | Rollout | None = None,
+    ) -> Page[Rollout]:
+        wanted = Wanted(
+            phase=phase,
+            service=service,
+            waiting_for_person=waiting_for_person,
+            since=since,
+            limit=limit,
+            after=after,
+        )
+        newest = sorted(self._all(), key=place_of, reverse=True)
+        last = wanted.after
+        if isinstance(last, str):
+            last = next((place_of(each) for each in newest if each.id == last), None)
+            if last is None:
+                raise nowhere(str(wanted.after))
+        return page_of(wanted, (each for each in newest if last is None or place_of(each) < last))
 
     def notes(self, id: str) -> Iterable[tuple[str, Note]]:
         return list(self._notes.get(id, ()))
@@ -318,14 +359,14 @@ class MemoryOutbox:
     def load(self, rollout: str, destination: str) -> Delivery | None:
         """Return the delivery as it was last saved; None if there is none."""
         text = self._texts.get((rollout, destination))
-        return None if text is None else delivery_of(text)
+        return None if text is None else loads_delivery(text)
 
     def save(self, delivery: Delivery) -> None:
         """Store a delivery by compare-and-set on its revision."""
         key = delivery.rollout, delivery.destination
         with self._lock:
-            may_replace(delivery, self.load(*key))
-            self._texts[key] = text_of_delivery(delivery)
+            delivery.refuse_unless_it_follows(self.load(*key))
+            self._texts[key] = dumps_delivery(delivery)
             (self._open.discard if delivery.finished else self._open.add)(key)
 
     def open(self) -> Sequence[str]:

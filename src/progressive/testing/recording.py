@@ -11,7 +11,7 @@ import attrs
 
 from progressive.model.measurement import Metric
 from progressive.model.router_state import Capabilities, Served
-from progressive.ports import Fleet, MetricsProvider, Store, TrafficRouter
+from progressive.ports import Fleet, ListingStore, MetricsProvider, Store, TrafficRouter
 
 __all__ = ["Call", "Recording"]
 
@@ -100,6 +100,7 @@ class Recording(Generic[Port]):
         due = Store.due
         last = Store.last
         notes = Store.notes
+        rollouts = ListingStore.rollouts
 
     def __getattr__(self, name: str) -> Any:
         if name == "port":  # a copy that is not made yet

@@ -12,15 +12,18 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
+import attrs
 import pytest
 from tests.support.rules import rule
 
-from progressive import ConflictError, Rollout
+from progressive import ConflictError, Phase, Rollout, StrategyError
 from progressive.errors import StoreError
+from progressive.rollout.listing import Page
 from progressive.rollout.notes import Note
 from progressive.stores.file import FileStore
 from progressive.testing import LawBroken, MemoryStore, check_store
 from progressive.testing.contract.laws import in_words
+from progressive.testing.contract.listing_laws import LISTING_LAWS
 from progressive.testing.contract.store_laws import LAWS
 
 
@@ -298,6 +301,69 @@ class Busy(MemoryStore):
             self._active[rollout.release.service] = rollout.id
 
 
+class OldestFirst(MemoryStore):
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
+        found = super().rollouts(**asked)
+        return attrs.evolve(found, entries=found.entries[::-1])
+
+
+class Offset(MemoryStore):
+    """Goes on behind so many as the page before had, wherever these are by now."""
+
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
+        if asked.get("after") is None:
+            self.given = super().rollouts(**asked)
+            return self.given
+        limit = asked.pop("limit", 100)
+        asked.pop("after")
+        found = super().rollouts(**asked).entries[len(self.given) :]
+        return Page(entries=found[:limit], more=len(found) > limit)
+
+
+class Guessing(MemoryStore):
+    """A full page may have more behind it, so it says that it has."""
+
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
+        found = super().rollouts(**asked)
+        return attrs.evolve(found, more=len(found) == asked.get("limit", 100))
+
+
+class HeldOnly(MemoryStore):
+    """Has a definition of its own of who waits for a person."""
+
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
+        if asked.get("waiting_for_person"):
+            asked["phase"] = Phase.HELD
+        return super().rollouts(**asked)
+
+
+class Lenient(MemoryStore):
+    """What it does not know it takes for everything."""
+
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
+        try:
+            return super().rollouts(**asked)
+        except StrategyError:
+            return super().rollouts()
+
+
+class Misspelt(MemoryStore):
+    """Nothing is in a phase that there is not."""
+
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
+        return Page() if asked.get("phase") == "helt" else super().rollouts(**asked)
+
+
+class Indexing(MemoryStore):
+    """Its own errors come through."""
+
+    def rollouts(self, **asked: Any) -> Page[Rollout]:
+        try:
+            return super().rollouts(**asked)
+        except StrategyError:
+            raise IndexError("list index out of range") from None
+
+
 FAULTS: list[tuple[type[MemoryStore], str]] = [
     (Cached, "Cached.load(checkout-42) does not give what was saved"),
     (Busy, "failed\n  expected: an answer\n  seen:     ConflictError: service 'checkout' has"),
@@ -368,6 +434,19 @@ FAULTS: list[tuple[type[MemoryStore], str]] = [
     (Remembering, "Remembering.serials is not what is stored"),
     (Driven, "Driven.driving let a second driver in"),
     (Stuck, "Stuck.driving does not let go"),
+    (
+        OldestFirst,
+        (
+            "OldestFirst.rollouts() does not list what is stored\n  expected: ['a', 'c', 'b', 'z']"
+            "\n  seen:     ['z', 'b', 'c', 'a']"
+        ),
+    ),
+    (Offset, "Offset.rollouts(limit=3, after=<Rollout 'r4'"),
+    (Guessing, "Guessing.rollouts does not say whether its limit cut\n  expected: more=False"),
+    (HeldOnly, "HeldOnly.rollouts(waiting_for_person=True) does not list what is stored"),
+    (Lenient, "Lenient.rollouts(after='gone') was answered\n  expected: StrategyError"),
+    (Indexing, "Indexing.rollouts(after='gone') was refused with another error"),
+    (Misspelt, "Misspelt.rollouts(phase='helt') was answered\n  expected: StrategyError"),
 ]
 
 
@@ -384,6 +463,24 @@ def test_a_fault_is_named_with_what_was_expected_what_came_and_how_to_mend_it(
         r" [^\n]+)?",
         str(caught.value),
     )
+
+
+class Listless:
+    """A store that was written before there were lists."""
+
+    def __init__(self) -> None:
+        store = MemoryStore()
+        self.save, self.load, self.due = store.save, store.load, store.due
+        self.last, self.notes = store.last, store.notes
+
+
+def test_a_store_need_not_list() -> None:
+    report = check_store(lambda place: Listless(), shared=False)
+
+    untried = {each.law: each.needs for each in report.untried}
+    assert [law for law, needs in untried.items() if needs == "store.rollouts"] == [
+        in_words(law) for law in LISTING_LAWS
+    ]
 
 
 class Cached(FileStore):

@@ -16,6 +16,7 @@ from progressive.rollout.notes import Refused
 from progressive.rollout.phases import Phase, Retirement
 
 from .laws import ContractReport, Laws, NotTried, broken, must
+from .listing_laws import LISTING_LAWS
 from .store_trial import (
     AT,
     ID,
@@ -405,6 +406,7 @@ LAWS: Final[tuple[Callable[[Trial], None], ...]] = (
     writers_at_one_moment_lose_no_update,
     serials_are_those_of_what_is_stored,
     a_second_driver_is_kept_out,
+    *LISTING_LAWS,
 )
 
 
