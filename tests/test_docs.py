@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import logging
 import re
 import sys
 from pathlib import Path
@@ -43,6 +44,8 @@ def test_every_block_of_python_runs(
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
     monkeypatch.chdir(tmp_path)
+    for name in ("", "progressive", "progressive.rollout"):  # one page sets them up
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.getLogger(name).level)
 
     for block in BLOCK.finditer(text):
         before = "\n" * text[: block.start(1)].count(

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -13,7 +15,10 @@ def blocks() -> list[str]:
     return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_deployment_script_describes_itself() -> None:
+def test_the_deployment_script_describes_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     script: dict[str, Any] = {"__name__": "script"}
     exec(blocks()[0], script)
 

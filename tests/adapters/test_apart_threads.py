@@ -19,6 +19,8 @@ USER: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="nobo
 
 @pytest.fixture(autouse=True)
 def _none_waits_from_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is busy with a call of a test before, after which it would wait."""
+    within(lambda: not any(t.name.startswith("progressive") for t in threading.enumerate()))
     monkeypatch.setattr(apart_threads, "_idle", [])
 
 
