@@ -332,6 +332,33 @@ def test_a_cancelled_run_can_be_resumed() -> None:
     asyncio.run(main())
 
 
+def test_a_run_that_is_cancelled_says_where_it_has_left_traffic() -> None:
+    async def main() -> list[str]:
+        raised, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def observe(rollout: Rollout, notes: object) -> None:
+            if rollout.routing.desired.candidate.ppm:
+                loop.call_soon_threadsafe(raised.set)
+
+        bound = Ports(
+            router=MemoryRouter(),
+            metrics=[metrics()],
+            store=MemoryStore(),
+            observers=[observe],
+        )
+        await astart(fast(bake=hours(1)), RELEASE, id="r", ports=bound)
+        driving = asyncio.create_task(arun("r", bound))
+        await raised.wait()
+        driving.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await driving
+        return caught.value.__notes__
+
+    [told] = asyncio.run(main())
+    assert told.startswith("r: interrupted in ")
+    assert "to go on, run it again with the same id; to take it back: router.edit(" in told
+
+
 @rule("R26")
 def test_a_save_that_loses_after_its_driver_was_cancelled_troubles_nobody() -> None:
     """The driver that took over has saved meanwhile; asyncio would print that an exception was

@@ -531,7 +531,7 @@ def run(
                 break
     except KeyboardInterrupt:
         if on_interrupt is OnInterrupt.LEAVE:
-            print(_left(last, ports), file=sys.stderr, flush=True)
+            print(_left(_latest(last, ports), ports), file=sys.stderr, flush=True)
             raise Interrupted from None
         last = _roll_back_after_interrupt(last, ports)
     return Outcome.of(last)
@@ -544,7 +544,13 @@ async def arun(
     budget: timedelta | None = None,
     wait_for_people: bool = True,
 ) -> Outcome:
-    """`run` for asyncio. Cancelling it leaves a stored rollout that can be driven on."""
+    """`run` for asyncio. Cancelling it leaves a stored rollout that can be driven on.
+
+    The `asyncio.CancelledError` then has a note that says where traffic stands, and how to go on or
+    take it back; so Ctrl-C under `asyncio.run` shows it at the head of its traceback.
+    """
+    from asyncio import CancelledError  # `import progressive` loads no asyncio
+
     end = None if budget is None else ports.clock() + budget
     last = await _aload(rollout, ports)
     decisions = aiterate(last, ports)
@@ -553,6 +559,9 @@ async def arun(
             last = decision.rollout
             if _stop_driving(last, ports, end, wait_for_people):
                 break
+    except CancelledError as cancelled:
+        cancelled.add_note(_left(await call_in_thread(_latest, last, ports), ports))
+        raise
     finally:
         await decisions.aclose()  # type: ignore[attr-defined]
     return Outcome.of(last)
@@ -574,13 +583,18 @@ class Interrupted(KeyboardInterrupt, SystemExit):
     """The exit code of a script that does not catch it: what shells use for SIGINT."""
 
 
+def _latest(rollout: Rollout, ports: Ports) -> Rollout:
+    """Return the rollout as it is stored; as it is given, if the store does not answer soon."""
+    if ports.store is None:
+        return rollout
+    return try_load(ports, rollout.id, within=LOWER_AFTER) or rollout
+
+
 def _left(rollout: Rollout, ports: Ports) -> str:
     """Say where an interrupted driver has left traffic, and how to go on or take it back.
 
     What a tick was about to ask for when it was interrupted is stored.
     """
-    if ports.store is not None:
-        rollout = try_load(ports, rollout.id, within=LOWER_AFTER) or rollout
     status = rollout.status
     served = "the router was not read"
     if status.declared is not None:
