@@ -16,6 +16,7 @@ from tests.support.rules import rule
 from tests.support.world import ERRORS, START, canary
 
 from progressive import (
+    Abort,
     Canary,
     ConflictError,
     IfRunning,
@@ -40,6 +41,7 @@ from progressive import (
     percents,
     seconds,
     start,
+    submit,
     tick,
 )
 from progressive.errors import FleetError
@@ -208,6 +210,40 @@ def test_to_queue_waits_until_the_other_has_ended_by_itself() -> None:
     assert (stored(ports, "shop-v2").phase, rollout.phase) == (Phase.PROMOTED, Phase.PENDING)
 
 
+@pytest.mark.parametrize(
+    ("ends", "stable", "serves"), [("promoted", "v1", "v2"), ("rolled back", "v2", "v1")]
+)
+def test_who_queued_with_the_wrong_version_as_stable_is_told_which_serves(
+    ends: str, stable: str, serves: str
+) -> None:
+    ports, clock = world()
+    running(ports)
+
+    def the_driver_goes_on(_: float) -> None:
+        clock.until(stored(ports, "shop-v2").wake_at or clock())
+        if ends == "rolled back":
+            assert ports.store is not None
+            submit(ports.store, "shop-v2", Abort(at=clock(), by="eve", why="enough"))
+        tick("shop-v2", ports)
+
+    with pytest.raises(ConflictError) as caught:
+        start(
+            CANARY,
+            Release(service="shop", stable=Version(stable), candidate=Version("v3")),
+            id="shop-v3",
+            ports=ports,
+            if_running=IfRunning.QUEUE,
+            wait=minutes(60),
+            sleep=the_driver_goes_on,
+        )
+
+    assert str(caught.value) == (
+        f"'shop-v2' was {ends}, so {serves} serves now and not {stable}; nothing was started: "
+        f"start again with {serves} as stable"
+    )
+    assert ports.store is not None and ports.store.load("shop-v3") is None
+
+
 @pytest.mark.parametrize("if_running", [IfRunning.QUEUE, IfRunning.SUPERSEDE])
 @rule("R30")
 def test_a_turn_that_does_not_come_ends_in_an_error_and_nothing_was_started(
@@ -280,11 +316,21 @@ def test_the_asynchronous_colour_takes_turns_too(if_running: IfRunning) -> None:
     )
     start(quick, RELEASE, id="shop-v2", ports=ports)
 
+    queues = if_running is IfRunning.QUEUE
+    following = RELEASE.next(Version("v3")) if queues else OTHER
+
     async def both() -> Rollout:
         waits = asyncio.create_task(
-            astart(CANARY, OTHER, id="shop-v3", ports=ports, if_running=if_running, wait=minutes(1))
+            astart(
+                CANARY,
+                following,
+                id="shop-v3",
+                ports=ports,
+                if_running=if_running,
+                wait=minutes(1),
+            )
         )
-        if if_running is IfRunning.QUEUE:
+        if queues:
             await arun("shop-v2", ports)
         return await waits
 

@@ -15,7 +15,7 @@ from progressive.model.units import minutes
 from progressive.plan.plan import Plan, Strategy, plan_of
 from progressive.ports import Ports, Store
 from progressive.rollout.events import Abort
-from progressive.rollout.phases import Retirement
+from progressive.rollout.phases import Phase, Retirement
 from progressive.rollout.state import Rollout, begin
 
 from .dispatch import problems
@@ -43,7 +43,9 @@ class IfRunning(enum.Enum):
     then start.
     """
     QUEUE = "queue"
-    """Wait until it has ended by itself, then start."""
+    """Wait until it has ended by itself, then start; a `ConflictError` names what serves then, if
+    the new release has another version as stable.
+    """
 
 
 def start(
@@ -80,7 +82,7 @@ def start(
                     stored = try_load(ports, other.id) if decision.rollout.final else None
                     if ports.clock() >= end or _has_ended(stored):
                         break
-        while _still_active(ports, other, end, if_running):
+        while _still_active(ports, other, end, if_running, release):
             sleep(LOOK)
     return _begin_and_save(plan, release, id, ports)
 
@@ -110,7 +112,7 @@ async def astart(
                     if ports.clock() >= end or _has_ended(stored):
                         break
         while await call_in_thread(  # noqa: ASYNC110 - it ends in a store, not here
-            _still_active, ports, other, end, if_running
+            _still_active, ports, other, end, if_running, release
         ):
             await asyncio.sleep(LOOK)
     return await call_in_thread(_begin_and_save, plan, release, id, ports)
@@ -161,11 +163,16 @@ def _has_ended(stored: Rollout | None) -> bool:
     return stored is not None and stored.final
 
 
-def _still_active(ports: Ports, other: Rollout, end: datetime, if_running: IfRunning) -> bool:
-    """Return whether the other rollout has not ended yet; `ConflictError` from ``end`` on."""
+def _still_active(
+    ports: Ports, other: Rollout, end: datetime, if_running: IfRunning, release: Release
+) -> bool:
+    """Return whether the other rollout has not ended yet.
+
+    `ConflictError` from ``end`` on, and if it has ended otherwise than ``release`` supposes.
+    """
     assert ports.store is not None  # the other one was loaded from it
     current = ports.store.load(other.id)
-    if current is None or current.final:
+    if current is None or _has_ended_for(release, current):
         return False
     if ports.clock() >= end:
         raise ConflictError(
@@ -173,6 +180,25 @@ def _still_active(ports: Ports, other: Rollout, end: datetime, if_running: IfRun
             "try again"
         )
     return True
+
+
+def _has_ended_for(release: Release, ended: Rollout) -> bool:
+    """Return whether a rollout has ended.
+
+    `ConflictError` if the release names as stable what does not serve after it: the version that
+    went back, or the one before that was promoted.
+    """
+    if not ended.final:
+        return False
+    gone = ended.leaving.version(ended.release)
+    if gone is None or release.stable is None or release.stable.backend != gone.backend:
+        return True
+    promoted = ended.phase is Phase.PROMOTED
+    serves = ended.release.candidate if promoted else ended.release.stable
+    raise ConflictError(
+        f"{ended.id!r} was {'promoted' if promoted else 'rolled back'}, so {serves} serves now and "
+        f"not {release.stable}; nothing was started: start again with {serves} as stable"
+    )
 
 
 def _begin_and_save(plan: Plan, release: Release, id: str, ports: Ports) -> Rollout:
