@@ -294,6 +294,10 @@ def test_what_is_wrong_is_said_with_what_would_be_right(line: str, told: str) ->
         ("- canary", "canary.yaml:1:1: $: expected a strategy with its kind, got ['canary']"),
         ("a: " + "[" * 70 + "]" * 70, "more than any strategy has"),
         ("a: &a [" + "x," * 200 + "]\nb: [" + "*a," * 200 + "]", "more than any strategy has"),
+        ('"\\UFFFFFFFF"', "canary.yaml: no YAML: OverflowError"),
+        ('a: "\\U00110000"', "canary.yaml: no YAML: ValueError"),
+        ("x: &a " + "x" * 60_000 + "\ny: [" + "*a, " * 200 + "]", "more than any strategy has"),
+        ("x" * 100_001, "canary.yaml: 100,001 characters are more than any strategy has"),
         ("!!python/object:os.system {}", "canary.yaml:1:1: $: it has no kind; there are blue_gre"),
     ],
 )
@@ -306,6 +310,11 @@ def test_what_is_no_yaml_is_said_with_its_place(text: str, told: str) -> None:
     [
         ("kind = ", "canary.toml: no TOML: Invalid value (at end of document)"),
         ("kind = x", "canary.toml:1:8: no TOML: Invalid value"),
+        ("kind = 'canary'\n'[' = 1", "canary.toml:1:1: $.[: unknown key"),
+        ("kind = 'canary'\nbake = " + "9" * 5_000, "canary.toml: no TOML: Exceeds the limit"),
+        ("kind = 'canary'\nweights = [0x" + "f" * 90 + "]", "numbers of more than 64 digits"),
+        ("kind = 'canary'\nbake = nan", "expected a duration such as 5m, 90s or 1h30m, got nan"),
+        (".".join("a" * 90) + " = 1", "canary.toml: a key is deeper than any of a strategy"),
         ("kind = 'canary'\nbake = 5", "canary.toml:2:8: $.bake: 5 has no unit; write '5s'"),
         (
             (
@@ -347,7 +356,36 @@ def test_words_of_yaml_are_words_and_numbers_numbers() -> None:
     read = loads_strategy(level, format="yaml")
     assert isinstance(read, Canary) and read.alpha == 0.001
     first: Any = read.checks[0]
-    assert (first.at_most, first.observe) == (123456789012345678901.0, True)
+    assert (first.at_most, first.observe) == (123456789012345678901, True)
+
+
+def test_bytes_that_are_no_utf_8_are_said() -> None:
+    with pytest.raises(StrategyError, match="strategy: no UTF-8: invalid continuation byte at 5"):
+        loads_strategy(b"# caf\xe9\n", format="yaml")
+
+
+@pytest.mark.parametrize("word", ["1e5", "+1e3", "no", "null", "True", "7", "x: y", "*a", " x"])
+def test_a_text_that_looks_like_something_else_is_read_back_as_a_text(word: str) -> None:
+    strategy = canary(unguarded=word)
+
+    assert loads_strategy(dumps_strategy(strategy, format="yaml"), format="yaml") == strategy
+
+
+def test_wrong_values_of_one_object_are_said_at_once() -> None:
+    text = (
+        "kind: canary\nweights: [200%, 300%, 100%]\nalpha: x\nearly: 1\nchecks:\n"
+        "- {kind: limit, metric: {name: e, kind: ratio}, beta: x, min_sample: y, plain: z}"
+    )
+
+    assert [each.split(": ")[1] for each in problems(text)] == [
+        "$.weights[0]",
+        "$.weights[1]",
+        "$.alpha",
+        "$.early",
+        "$.checks[0].beta",
+        "$.checks[0].min_sample",
+        "$.checks[0].plain",
+    ]
 
 
 def test_a_wrong_format_is_said() -> None:

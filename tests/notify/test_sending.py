@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,6 +57,10 @@ class Desk:
             raise NotificationError("answered 400: no", failure=Failure.PERMANENT)
         if does == "breaks":
             raise RuntimeError("token=s3cr3t")
+        if does == "exits":
+            raise SystemExit("token=s3cr3t")
+        if does == "is late":
+            raise TimeoutError("token=s3cr3t")
         self.sent.append(message)
         if does == "lies":
             raise NotificationError("no answer", failure=Failure.UNKNOWN)
@@ -198,11 +203,32 @@ def test_what_fails_is_tried_again_later_and_later_and_those_behind_it_wait() ->
     assert told(desk, outbox, clock).finished
 
 
-def test_what_a_sender_raises_by_itself_may_be_secret(caplog: pytest.LogCaptureFixture) -> None:
-    failed = told(Desk(plan=["breaks"]))
+@pytest.mark.parametrize(
+    ("does", "name"),
+    [("breaks", "RuntimeError"), ("exits", "SystemExit"), ("is late", "TimeoutError")],
+)
+def test_whatever_a_sender_raises_is_a_failure_and_may_be_secret(
+    does: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = told(Desk(plan=[does]))
 
-    assert failed.failed == "the sender raised RuntimeError"
-    assert "s3cr3t" not in caplog.text and "RuntimeError" in caplog.text
+    assert failed.failed == f"the sender raised {name}"
+    assert "s3cr3t" not in caplog.text and name in caplog.text
+
+
+def test_a_sender_that_gives_no_answer_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("progressive.notify.sending.PATIENCE", seconds(0.05))
+    let_go = threading.Event()
+
+    class Hangs(Desk):
+        def send(self, message: Message, handle: str) -> str:
+            let_go.wait(30)
+            return ""
+
+    failed = told(Hangs())
+    let_go.set()
+
+    assert failed.failed == "the sender gave no answer within 0.05 s"
 
 
 def test_an_answer_that_is_no_handle_is_said_and_the_message_counts_as_perhaps_told() -> None:

@@ -111,3 +111,18 @@ def test_only_what_comes_at_the_end_or_after_it_is_over() -> None:
 
     assert not subscription.message(LAST, [("shop-2/3/1", early)], recent=[]).over
     assert subscription.message(LAST, [("shop-2/3/1", late)], recent=[]).over
+
+
+def test_a_text_that_can_not_be_sent_is_sent_as_far_as_it_can() -> None:
+    note = Escalated(at=START, why="caf\udce9 broke")
+    message = Subscription(Desk()).message(LAST, [("shop-2/3/1", note)], recent=[])
+
+    assert message.text == "NEEDS A PERSON: caf? broke"
+
+
+def test_a_template_that_gives_nothing_gives_the_note() -> None:
+    message = Subscription(Desk(), template="{link}").message(
+        LAST, [("shop-2/3/1", CALLS)], recent=[]
+    )
+
+    assert message.text == "NEEDS A PERSON: look"

@@ -14,7 +14,17 @@ from tests.notify.test_sending import STATES, STORE, STRATEGY, WANTED, Desk
 from tests.support.rules import rule
 from tests.support.world import ERRORS, RELEASE, START
 
-from progressive import Phase, Ports, StrategyError, iterate, seconds, start, tick
+from progressive import (
+    Hold,
+    Phase,
+    Ports,
+    StrategyError,
+    iterate,
+    seconds,
+    start,
+    submit,
+    tick,
+)
 from progressive.errors import ConflictError, StoreError
 from progressive.model.delivery import Delivery
 from progressive.model.message import Message
@@ -212,6 +222,87 @@ def test_deliver_says_what_waits_and_why() -> None:
     ]
     assert (second.sent, second.waiting) == (len(WANTED), ())
     assert notify.deliver() == module.Delivered(sent=0, waiting=())
+
+
+def test_what_hangs_at_the_end_of_a_rollout_is_found_again_by_the_next_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also of a rollout that its thread had not come to."""
+    monkeypatch.setattr(module, "FLUSH", seconds(0.05))
+    outbox, hanging = MemoryOutbox(), Hanging()
+    first = Notify(STORE, outbox, to(hanging, "hanging"))
+    for id in ("another", "shop-2"):
+        with first.driving(attrs.evolve(STATES[0], id=id)):
+            pass
+    desk = Desk()
+    clock = VirtualClock(START)
+    clock.now = module.utcnow() + CLAIM
+    found = Notify(STORE, outbox, to(desk, "hanging"), clock=clock).deliver()
+    hanging.let_go.set()
+
+    assert found.sent == len(WANTED)
+    assert ids(desk) == WANTED
+
+
+def test_one_rollout_or_destination_that_fails_keeps_the_others_from_nothing() -> None:
+    outbox, hanging, desk = MemoryOutbox(), Hanging(), Desk()
+    honest = outbox.load
+
+    def load(rollout: str, destination: str) -> Delivery | None:
+        if rollout == "broken":
+            raise StoreError("disk full")
+        return honest(rollout, destination)
+
+    outbox.load = load  # type: ignore[method-assign]
+    notify = Notify(STORE, outbox, to(hanging, "a"), to(desk, "b"))
+    threading.Timer(0.5, hanging.let_go.set).start()
+    found = notify.deliver("broken", "shop-2")
+
+    assert (ids(desk), ids(hanging)) == (WANTED, WANTED)
+    assert [(each.destination, each.failed) for each in found.waiting] == [
+        ("a", "disk full"),
+        ("b", "disk full"),
+    ]
+
+
+def test_an_outbox_that_can_not_be_written_keeps_no_rollout_from_beginning(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN", seconds(0.05))
+    outbox, failures = MemoryOutbox(), [StoreError("read-only")]
+    honest = outbox.load
+
+    def load(rollout: str, destination: str) -> Delivery | None:
+        if failures:
+            raise failures.pop()
+        return honest(rollout, destination)
+
+    outbox.load = load  # type: ignore[method-assign]
+    desk = Desk()
+    with Notify(STORE, outbox, to(desk)).driving(STATES[0]):
+        assert wait_for(lambda: ids(desk) == WANTED)
+
+    assert "the outbox can't be written: read-only" in caplog.text
+
+
+def test_what_a_person_has_submitted_is_told_with_the_next_tick() -> None:
+    """A hold is stored by who submits it, and no observer hears of that."""
+    store, clock, desk = MemoryStore(), VirtualClock(START), Desk()
+    numbers = steady(50, stable=0.001, candidate=0.001)
+    notify = Notify(store, MemoryOutbox(), to(desk, kinds=["entered"]), clock=clock)
+    bound = Ports(
+        router=MemoryRouter(),
+        metrics=[ScriptedMetrics({ERRORS: numbers})],
+        store=store,
+        clock=clock,
+        observers=[notify],
+    )
+    start(STRATEGY, RELEASE, id="shop-2", ports=bound)
+    clock.until(tick("shop-2", bound).wake_at or START)
+    submit(store, "shop-2", Hold(at=clock(), by="eve", why="lunch"))
+    notify(store.load("shop-2"), [])  # type: ignore[arg-type]
+
+    assert [message.phase for message in desk.sent][-1] == "held"
 
 
 def test_a_delivery_that_was_overtaken_is_read_again() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 import socket
 import ssl
 import threading
@@ -123,10 +124,8 @@ def test_a_rollout_is_one_conversation_of_encrypted_mails(served: Served) -> Non
     assert (to, encrypted) == (["on-call@example.org", "team@example.org"], True)
     assert authenticated
     assert (one["Subject"], two["Subject"]) == ("shop: v1 to v2 (shop.2)",) * 2
-    assert (one["Message-ID"], two["Message-ID"]) == (
-        "<shop.2.4.1@example.org>",
-        "<shop.2.4.2@example.org>",
-    )
+    assert one["Message-ID"] != two["Message-ID"]
+    assert all(re.fullmatch(r"<[0-9a-f]{32}@example\.org>", m["Message-ID"]) for m in (one, two))
     assert first == second == two["References"] == two["In-Reply-To"] == one["Message-ID"]
     assert one["References"] is None
     assert two["X-Progressive-Id"] == "shop.2/4/2"
@@ -182,6 +181,33 @@ def test_nobody_there_may_pass(served: Served) -> None:
         made(port=free_port()).send(message())
 
     assert caught.value.failure is Failure.TRANSIENT
+
+
+def test_an_address_that_is_refused_beside_a_good_one_is_no_success(served: Served) -> None:
+    inbox, made = served
+    with pytest.raises(NotificationError, match="refused some of the addresses") as caught:
+        made(to=["team@example.org", "later@example.org"]).send(message())
+
+    assert caught.value.failure is Failure.TRANSIENT
+    assert len(inbox.mails) == 1
+
+
+def test_a_long_id_keeps_its_conversation(served: Served) -> None:
+    inbox, made = served
+    long = "team-payments/checkout-service/2026-01-31T09.30.00Z-0123456789abcdef"
+    first = made().send(message(rollout=long, id=f"{long}/4/1"))
+    made().send(message(rollout=long, id=f"{long}/4/2"), first)
+
+    (*_, one), (*_, two) = inbox.mails
+    assert two["In-Reply-To"] == one["Message-ID"] == first
+
+
+def test_a_password_that_no_server_takes_needs_a_person(served: Served) -> None:
+    _, made = served
+    with pytest.raises(NotificationError) as caught:
+        made(password="caf\N{LATIN SMALL LETTER E WITH ACUTE}").send(message())
+
+    assert caught.value.failure is Failure.PERMANENT
 
 
 @contextmanager

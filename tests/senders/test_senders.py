@@ -31,7 +31,7 @@ from progressive.adapters.http import Http
 from progressive.adapters.sender import HttpSender
 from progressive.errors import Failure, NotificationError, StrategyError
 from progressive.model.message import Message, Severity
-from progressive.model.units import seconds
+from progressive.model.units import ms, seconds
 from progressive.senders.cloudevents import CDEvents, CloudEvents
 from progressive.senders.pagerduty import PagerDuty
 from progressive.senders.slack import Slack, SlackWebhook
@@ -145,6 +145,17 @@ def test_slack_asks_for_the_token_each_time(send: Send) -> None:
         send(sender, message())
 
 
+@pytest.mark.parametrize("token", [None, b"xoxb-1", ""])
+def test_a_token_that_is_none_is_not_sent(send: Send, token: Any) -> None:
+    with (
+        receiving(SlackServer(TOKEN)) as (address, came),
+        pytest.raises(NotificationError, match="credential for Authorization could not be had"),
+    ):
+        send(Slack("#a", token=lambda: token, http=Http(address, deadline=ms(300))), message())
+
+    assert came == []
+
+
 def test_an_answer_of_slack_that_makes_no_sense_is_no_success(send: Send) -> None:
     for said in ("<html>", [], {"ok": "yes"}, {"ok": True}, {"ok": True, "channel": "C", "ts": 1}):
         with (
@@ -198,8 +209,11 @@ def test_pagerduty_calls_once_for_a_rollout_and_resolves_at_its_end(send: Send) 
             handle = send(pager(address), message(n, severity=severity, link="https://x"), handle)
         assert [len(each) for each in server.open.values()] == [2]
         handle = send(pager(address), message(5, over=True), handle)
+        assert (handle, server.open, server.resolved) == ("", {}, ["shop.2"])
+        late = message(6, over=True, kind="escalated", severity=Severity.ERROR)
+        assert send(pager(address), late, handle) == "open"
 
-    assert (handle, server.open, server.resolved) == ("", {}, ["shop.2"])
+    assert len(server.open["shop.2"]) == 1
 
 
 def test_an_end_of_which_nobody_was_called_calls_nobody(send: Send) -> None:
@@ -376,8 +390,11 @@ def test_nobody_there_may_pass(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", range(7))
-def test_long_texts_and_strange_ones_are_taken(n: int) -> None:
-    strange = "\x00\u2028<@U1>*_`\n" * 9_000
+@pytest.mark.parametrize(
+    "piece", ["\x00\u2028<@U1>*_`\n", "\N{PILE OF POO}", "\N{HIRAGANA LETTER A}"]
+)
+def test_long_texts_and_strange_ones_are_taken(n: int, piece: str) -> None:
+    strange = piece * 9_000
     servers: dict[int, Any] = {
         0: SlackServer(TOKEN),
         1: slack_hook,
@@ -385,7 +402,13 @@ def test_long_texts_and_strange_ones_are_taken(n: int) -> None:
         3: PagerDutyServer(KEY),
     }
     with receiving(servers.get(n, lambda asked: (200, ""))) as (address, came):
-        told = message(text=strange, recent=(strange,) * 10, severity=Severity.ERROR, step=strange)
+        told = message(
+            text=strange,
+            recent=(strange,) * 10,
+            severity=Severity.ERROR,
+            step=strange,
+            link="https://deploy.example/" + "x" * 40_000,
+        )
         if n == 2:
             told = attrs.evolve(told, step="s")
         each_sender(address)[n].send(told, "")
@@ -401,6 +424,8 @@ def test_long_texts_and_strange_ones_are_taken(n: int) -> None:
         (lambda: Slack("#a", token=""), "expected a bot token (xoxb-...)"),
         (lambda: SlackWebhook("hooks.slack.com"), "has no scheme; write"),
         (lambda: Teams("example"), "expected the address of a workflow's web hook, https://"),
+        (lambda: Teams("https://[h/x"), "expected the address of a workflow's web hook, https://"),
+        (lambda: Webhook("http://x", secret="whsec_\xfc"), "(not shown)"),
         (lambda: Teams(7), "expected the address of a workflow's web hook, https://"),
         (lambda: PagerDuty("short"), "expected the 32 letters and digits of an integration key"),
         (lambda: Webhook("http://x", secret=b"short"), "expected 24 to 64 random bytes, or"),

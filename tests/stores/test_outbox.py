@@ -183,6 +183,14 @@ def test_where_it_can_not_be_made_says_so(tmp_path: Path) -> None:
         SqliteOutbox(tmp_path / "a" / "b.db")
 
 
+def test_what_is_not_ours_beside_the_destinations_is_passed_over(tmp_path: Path) -> None:
+    files = FileOutbox(tmp_path / "rollouts")
+    files.save(FIRST)
+    (tmp_path / "rollouts" / "~outbox" / ".DS_Store").write_text("x")
+
+    assert files.open() == ["Shop/2"]
+
+
 def test_an_interrupted_finish_reads_what_was_told(tmp_path: Path) -> None:
     """The old file may stay behind where the process was killed between rename and removal."""
     files = FileOutbox(tmp_path / "rollouts")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from progressive.errors import NotificationError
 from progressive.model.message import Message
@@ -11,7 +11,7 @@ from progressive.model.message import Message
 from .flow import Adapter
 from .http import Http, HttpClient, HttpFlow, Request, Response
 
-__all__ = ["HttpSender", "Sender", "client", "shortened"]
+__all__ = ["HttpSender", "Sender", "client", "link_of", "shortened"]
 
 
 @runtime_checkable
@@ -62,6 +62,15 @@ def client(http: Http, system: str, secrets: tuple[str, ...] = ()) -> HttpClient
     what it sends, beside credentials.
     """
     return HttpClient(http, NotificationError, system, secrets)
+
+
+LONGEST_LINK: Final = 1_000
+"""Characters of a link that is sent; half a link leads nowhere, so a longer one is left out."""
+
+
+def link_of(message: Message) -> str:
+    """The link of a message; empty where there is none, or one that no system takes."""
+    return message.link if len(message.link) <= LONGEST_LINK else ""
 
 
 def shortened(text: str, most: int) -> str:

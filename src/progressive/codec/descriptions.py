@@ -24,7 +24,7 @@ from progressive.plan.step import Kinds
 from progressive.strategies.kinds import AnyStrategy
 
 from .leaves import Mistake
-from .positions import Place, placed_toml, placed_yaml
+from .positions import Place, is_plain, placed_toml, placed_yaml
 from .schema import Codec
 from .shapes import Choice, Either, Fields, Items, Leaf, Nullable, Shape, Shapes
 from .strict_json import short
@@ -35,6 +35,9 @@ __all__ = ["read_strategy", "write_strategy"]
 NO_KINDS: Final = Kinds()
 
 READ: Final = {"yaml": placed_yaml, "toml": placed_toml}
+
+LONGEST: Final = 100_000
+"""Characters of a description at most."""
 
 WRONG: Final = object()
 """In the place of what can't be read."""
@@ -60,7 +63,10 @@ def read_strategy(
         raise StrategyError(
             f"read_strategy(format): {fields.brief(format)} is not one of {', '.join(READ)}"
         )
-    data, places = READ[format](fields.a(str, text, "read_strategy(text)", "a text"), name)
+    given = fields.a(str, text, "read_strategy(text)", "a text")
+    if len(given) > LONGEST:
+        raise StrategyError(f"{name}: {len(given):,} characters are more than any strategy has")
+    data, places = READ[format](given, name)
     reader = _Reader(Codec.of(kinds, today=True))
     read = reader.read(Shapes(reader.codec).strategy, data, "$")
     if reader.problems:
@@ -82,8 +88,23 @@ def write_strategy(strategy: AnyStrategy, *, kinds: Kinds = NO_KINDS) -> str:
         ) from error
     codec = Codec.of(kinds, today=True)
     data = _written(Shapes(codec).strategy, codec.dump(AnyStrategy, strategy))
-    text: str = yaml.safe_dump(
-        data, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+
+    class Dumper(yaml.SafeDumper):
+        """Puts into quotes what would be read as something else than a text."""
+
+    Dumper.add_representer(
+        str,
+        lambda dumper, text: dumper.represent_scalar(
+            "tag:yaml.org,2002:str", text, style=None if is_plain(text) else '"'
+        ),
+    )
+    text: str = yaml.dump(
+        data,
+        Dumper=Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=100,
     )
     return text
 
@@ -131,8 +152,6 @@ class _Reader:
                 return READERS[name](data)
         except Mistake as mistake:
             return self._wrong(path + mistake.path, mistake.why)
-        if name == "text" and not isinstance(data, str):
-            return self._wrong(path, f"expected a text, got {short(data)}; put it into quotes")
         return data
 
     def _either(self, shape: Either, data: Any, path: str) -> Any:
@@ -197,7 +216,8 @@ def _told(name: str, places: Mapping[str, Place], path: str, why: str) -> str:
     """Return a problem with the place of its value, or of the nearest thing around it."""
     around = path
     while around not in places:
-        around = _LAST.sub("", around)
+        shorter = _LAST.sub("", around)
+        around = shorter if shorter != around else "$"  # a key with a bracket in it
     line, column = places[around]
     return f"{name}:{line}:{column}: {path}: {why}"
 

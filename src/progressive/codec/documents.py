@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, cast
 
-from progressive.errors import StateError
+from progressive.errors import StateError, StrategyError
 from progressive.model.traffic import Traffic
 from progressive.plan.step import Kinds
 from progressive.rollout.events import Event
@@ -121,7 +121,10 @@ def loads_strategy(
     if format != "json":
         from .descriptions import read_strategy
 
-        written = text.decode("utf-8") if isinstance(text, bytes) else text
+        try:
+            written = text.decode("utf-8") if isinstance(text, bytes) else text
+        except UnicodeDecodeError as error:
+            raise StrategyError(f"{name}: no UTF-8: {error.reason} at {error.start}") from None
         return read_strategy(written, format, name=name, kinds=kinds)
     codec = Codec.of(kinds, today=True)
     return cast("AnyStrategy", codec.load(AnyStrategy, parsed(text)))

@@ -107,7 +107,10 @@ class _Schemas:
             "properties": {"kind": {"enum": [kind for kind, _ in classes]}},
             "required": ["kind"],
             "allOf": [
-                {"if": {"properties": {"kind": {"const": kind}}}, "then": schema}
+                {
+                    "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                    "then": schema,
+                }
                 for kind, schema in classes
             ],
         }

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from progressive.model import fields
 from progressive.model.units import format_duration
 
-from .leaves import Mistake, dump_timedelta, load_datetime
+from .leaves import Load, Mistake, dump_timedelta, load_datetime, load_float, load_percent, plain
 from .strict_json import short
 
 __all__ = ["PATTERNS", "READERS", "WRITERS"]
@@ -55,16 +56,17 @@ def _duration(data: Any) -> Any:
         except OverflowError:
             raise Mistake(f"{short(data)} is too long for a duration") from None
         return dump_timedelta(length)
-    if isinstance(data, int | float) and not isinstance(data, bool):
-        raise Mistake(f"{short(data)} has no unit; write '{data}s' or '{data}m'")
+    if fields.is_finite(data):
+        raise Mistake(f"{short(data)} has no unit; write '{short(data)}s' or '{short(data)}m'")
     raise Mistake(f"expected a duration such as 5m, 90s or 1h30m, got {short(data)}")
 
 
 def _percent(data: Any) -> Any:
     if isinstance(data, str) and (found := _PERCENT.fullmatch(data)):
-        return _number(found[1])
-    if isinstance(data, int | float) and not isinstance(data, bool):
-        raise Mistake(f"{short(data)} has no unit; write '{data}%'")
+        load_percent(share := _number(found[1]))
+        return share
+    if fields.is_finite(data):
+        raise Mistake(f"{short(data)} has no unit; write '{short(data)}%'")
     raise Mistake(f"expected a share such as 1% or 0.5%, got {short(data)}")
 
 
@@ -81,7 +83,7 @@ def _bound(data: Any) -> Any:
             if not (isinstance(read, dict) and "times" in read):
                 raise Mistake(f"expected 2x, got {short(factor)}", ".times")
             return read | {"floor": _bound(floor)}
-        case int() | float() if not isinstance(data, bool):
+        case _ if fields.is_finite(data):
             return data
         case _:
             raise Mistake(
@@ -90,20 +92,33 @@ def _bound(data: Any) -> Any:
             )
 
 
-def _time(data: Any) -> Any:
-    load_datetime(data)
+def _same(load: Load) -> Load:
+    """Read what is written as it is stored; ``load`` refuses what is wrong."""
+
+    def read(data: Any) -> Any:
+        load(data)
+        return data
+
+    return read
+
+
+def _text(data: Any) -> Any:
+    if not isinstance(data, str):
+        raise Mistake(f"expected a text, got {short(data)}; put it into quotes")
     return data
 
 
-READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+READERS: Final[Mapping[str, Load]] = {
+    "text": _text,
+    "boolean": _same(plain(bool, "true or false")),
+    "integer": _same(plain(int, "a whole number")),
+    "number": _same(load_float),
     "duration": _duration,
     "percent": _percent,
     "bound": _bound,
-    "time": _time,
+    "time": _same(load_datetime),
 }
-"""What reads the leaves that a person writes otherwise than they are stored; others are the same.
-They raise `Mistake`.
-"""
+"""What reads each leaf, and makes what is stored of it. They raise `Mistake`."""
 
 
 def _written_duration(value: Any) -> str:

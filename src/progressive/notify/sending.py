@@ -19,6 +19,7 @@ import attrs
 from progressive.adapters.logs import NOTIFY
 from progressive.errors import Failure, NotificationError, WorldError
 from progressive.model.delivery import Delivery
+from progressive.model.message import Message
 from progressive.model.units import format_duration, minutes, seconds
 from progressive.ports import Outbox, Store
 from progressive.rollout.notes import Note
@@ -59,6 +60,11 @@ def send_pending(
         return delivery
     rollout = store.load(id)
     if rollout is None:
+        NOTIFY.warning(
+            "%s: %r is told nothing of it: it is not in the store of Notify(store, ...)",
+            id,
+            subscription.name,
+        )
         return delivery
     untold = deque(_untold(store, rollout, delivery, subscription))
     while untold:
@@ -119,19 +125,11 @@ def _sent(
     """Send one message, and return what is to be kept of it."""
     message = subscription.message(rollout, together, recent=claimed.recent)
     message = attrs.evolve(message, again=claimed.attempts > 1)
-    try:
-        handle = call_within(
-            lambda: subscription.sender.send(message, claimed.handle), PATIENCE.total_seconds()
-        )
-        if not isinstance(handle, str):
-            raise NotificationError(
-                f"send() answered {type(handle).__name__}, and not a handle; let it return ''",
-                failure=Failure.UNKNOWN,
-            )
-    except Exception as error:
+    handle = _told(subscription, message, claimed.handle)
+    if not isinstance(handle, str):
         wait = BACKOFF[min(claimed.attempts, len(BACKOFF)) - 1]
-        _log_failure(claimed, error, wait)
-        return _next(claimed, claimed=None, retry_at=clock() + wait, failed=_why(error))
+        _log_failure(claimed, handle, wait)
+        return _next(claimed, claimed=None, retry_at=clock() + wait, failed=str(handle))
     return _next(
         claimed,
         told=message.id,
@@ -146,24 +144,42 @@ def _sent(
     )
 
 
-def _why(error: Exception) -> str:
-    """Return why a sender failed. What is not an error of this library may quote a secret."""
-    if isinstance(error, WorldError):
-        return str(error)
-    return f"the sender raised {type(error).__name__}" + (
-        f": {error}" if isinstance(error, TimeoutError) else ""
+def _told(subscription: Subscription, message: Message, handle: str) -> str | NotificationError:
+    """Have a sender send a message, for `PATIENCE`: its handle, or why there is none.
+
+    Whatever it raises is a failure of this one message, an exit too. What is not an error of this
+    library may quote a secret, so only its name is kept.
+    """
+
+    def call() -> object:
+        try:
+            return subscription.sender.send(message, handle)
+        except WorldError as error:
+            return NotificationError(str(error), failure=error.failure)
+        except BaseException as error:
+            return NotificationError(f"the sender raised {type(error).__name__}")
+
+    try:
+        found = call_within(call, PATIENCE.total_seconds())
+    except TimeoutError as late:
+        return NotificationError(f"the sender gave {late}", failure=Failure.UNKNOWN)
+    if isinstance(found, str | NotificationError):
+        return found
+    return NotificationError(
+        f"send() answered {type(found).__name__}, and not a handle; let it return ''",
+        failure=Failure.UNKNOWN,
     )
 
 
-def _log_failure(claimed: Delivery, error: Exception, wait: timedelta) -> None:
+def _log_failure(claimed: Delivery, error: NotificationError, wait: timedelta) -> None:
     """Log a failure: the first as a warning, one that needs a person as an error."""
-    needs_person = isinstance(error, WorldError) and error.failure is Failure.PERMANENT
+    needs_person = error.failure is Failure.PERMANENT
     level = logging.ERROR if needs_person else logging.WARNING
     NOTIFY.log(
         level if claimed.attempts == 1 or needs_person else logging.DEBUG,
         "%s: %r was not told: %s; tried again in %s, and nothing of it is lost",
         claimed.rollout,
         claimed.destination,
-        _why(error),
+        error,
         format_duration(wait),
     )

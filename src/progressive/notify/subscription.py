@@ -165,5 +165,11 @@ class Subscription:
         )
         words = {name: getattr(plain, name) for name in WORDS}
         words |= {"severity": plain.severity.word, "at": note.at.isoformat(timespec="seconds")}
-        words["link"] = self.link.format_map(words)
-        return attrs.evolve(plain, text=self.template.format_map(words), link=words["link"])
+        words["link"] = _sendable(self.link.format_map(words))
+        text = _sendable(self.template.format_map(words)).strip() or _sendable(plain.text)
+        return attrs.evolve(plain, text=text, link=words["link"], status=_sendable(plain.status))
+
+
+def _sendable(text: str) -> str:
+    """Return a text without lone surrogates, which can be stored, and not sent."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
+from queue import SimpleQueue
 from typing import Final
 
 import attrs
@@ -32,7 +34,7 @@ from progressive.notify.subscription import Subscription
 from progressive.ports import Outbox, Store, utcnow
 from progressive.rollout.notes import Note
 from progressive.rollout.state import Rollout
-from progressive.runtime.threads import begin
+from progressive.runtime.threads import begin, call_within
 
 __all__ = ["Delivered", "Notify", "Subscription"]
 
@@ -94,16 +96,20 @@ class Notify:
         self._lines = tuple(_Line(store, outbox, each, clock) for each in told)
         self._outbox = outbox
         self._driven = 0
-        self._seen: set[str] = set()
-        """The rollouts that this process has told of."""
+        self._seen: dict[str, int] = {}
+        """The rollouts that this process has told of, with their last epoch."""
         self._lock = threading.Lock()
 
     def __call__(self, rollout: Rollout, notes: Sequence[Note]) -> None:
         """Have told what a decision noted; see `Observer`."""
         with self._lock:
-            driven, new = self._driven > 0, rollout.id not in self._seen
-            self._seen.add(rollout.id)
-        # Of one that is new here, a process that was killed may have left something.
+            driven, known = self._driven > 0, self._seen.get(rollout.id)
+            self._seen[rollout.id] = rollout.epoch
+        if known is None:
+            self._begin(rollout.id)
+        # Of one that is new here, a process that was killed may have left something. And what a
+        # person has submitted is stored, and told to no observer: a hold, an abort.
+        new = known != rollout.epoch
         for line in self._lines:
             if new or line.wants(rollout, notes):
                 line.tell(rollout.id)
@@ -117,7 +123,8 @@ class Notify:
         """Send what is still to be told of a rollout, and wait a little at the end."""
         with self._lock:
             self._driven += 1
-            self._seen.add(rollout.id)
+            self._seen[rollout.id] = rollout.epoch
+        self._begin(rollout.id)
         for line in self._lines:
             line.tell(rollout.id)
         try:
@@ -133,6 +140,15 @@ class Notify:
                     rollout.id,
                     ", ".join(waits),
                 )
+
+    def _begin(self, id: str) -> None:
+        """Keep that each destination is to be told of a rollout, before anybody is told anything:
+        what is not begun could not be found again after the end of the rollout.
+        """
+        try:
+            call_within(partial(_begin_all, self._lines, id), TICK.total_seconds())
+        except (ProgressiveError, TimeoutError) as error:
+            NOTIFY.warning("%s: the outbox can't be written: %s", id, error)
 
     def flush(self, within: timedelta = FLUSH) -> tuple[str, ...]:
         """Wait until nothing can be sent now, at most ``within``. Returns the names of destinations
@@ -151,16 +167,42 @@ class Notify:
         """Send what is still to be told of these rollouts; of all in the outbox, if none is given.
 
         For a job that ticks and ends, or after a crash. Each message is tried once at most, and not
-        before its time. Raises `StoreError` and `StateError`.
+        before its time. What can't be read of one rollout is among ``waiting``, and keeps the
+        others from nothing. Raises `StoreError` and `StateError` if the outbox can't be listed.
         """
-        sent, waiting = 0, []
-        for id in ids or self._outbox.open():
-            for line in self._lines:
-                before, after = line.deliver(id)
-                sent += after.sent - before
-                if after.failed or after.claimed is not None:
-                    waiting.append(after)
+        told = SimpleQueue[tuple[int, list[Delivery]]]()
+        wanted = list(ids or self._outbox.open())
+        for line in self._lines:
+            begin(partial(_deliver_all, line, wanted, told), name=f"progressive-notify-{line.name}")
+        sent, waiting = 0, list[Delivery]()
+        for _ in self._lines:
+            more, behind = told.get()
+            sent, waiting = sent + more, waiting + behind
+        waiting.sort(key=lambda each: (each.rollout, each.destination))
         return Delivered(sent=sent, waiting=tuple(waiting))
+
+
+def _begin_all(lines: Iterable[_Line], id: str) -> None:
+    for line in lines:
+        line.begin(id)
+
+
+def _deliver_all(
+    line: _Line, ids: Sequence[str], told: SimpleQueue[tuple[int, list[Delivery]]]
+) -> None:
+    """Tell a destination of these rollouts. What fails of one keeps the others from nothing."""
+    sent, waiting = 0, list[Delivery]()
+    for id in ids:
+        try:
+            before, after = line.deliver(id)
+        except Exception as error:
+            NOTIFY.warning("%s: %r was not told: %s", id, line.name, error)
+            waiting.append(Delivery(rollout=id, destination=line.name, failed=str(error)))
+            continue
+        sent += after.sent - before
+        if after.failed or after.claimed is not None:
+            waiting.append(after)
+    told.put((sent, waiting))
 
 
 class _Line:
@@ -196,6 +238,12 @@ class _Line:
         return rollout.over or any(
             self._subscription.wants(note, told_before=True) for note in notes
         )
+
+    def begin(self, id: str) -> None:
+        """Keep that there is something to be told of a rollout, if that is not kept yet."""
+        if self._outbox.load(id, self.name) is None:
+            with suppress(ConflictError):  # somebody else was first
+                self._outbox.save(Delivery(rollout=id, destination=self.name, revision=1))
 
     def tell(self, id: str) -> None:
         """Have a rollout told about in the thread; returns at once."""
@@ -255,7 +303,7 @@ class _Line:
         """Tell of a rollout; when to try again, if that is needed."""
         try:
             _, after = self.deliver(id)
-        except ProgressiveError as error:
+        except Exception as error:  # of anybody's store or outbox
             NOTIFY.warning("%s: %r was not told: %s", id, self.name, error)
             return self._clock() + AGAIN
         if after.claimed is not None:

@@ -6,9 +6,11 @@ The messages of a rollout are one conversation: each has the first one as its re
 
 from __future__ import annotations
 
+import hashlib
 import smtplib
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -34,7 +36,7 @@ LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def _addresses(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else tuple(value)
+    return tuple(value) if isinstance(value, list | tuple) else (value,) if value else ()
 
 
 def _is_address(where: str, value: object) -> None:
@@ -94,15 +96,20 @@ class Mail:
     def _sent(self, mail: EmailMessage) -> NotificationError | None:
         """Send a mail; why not, made outside of the exception, which may quote a credential."""
         failure, why, password = Failure.TRANSIENT, "", ""
-        given = False
+        given, refused = False, dict[str, tuple[int, bytes]]()
         try:
             password = self.password() if callable(self.password) else self.password
-            with self._connected() as smtp:
+            smtp = self._connected()
+            try:
                 if self.user:
                     smtp.login(self.user, password)
                 given = True
-                smtp.send_message(mail)
-                given = False
+                refused = smtp.send_message(mail)
+            finally:
+                # What it answers to a goodbye changes nothing.
+                with suppress(smtplib.SMTPException, OSError):
+                    smtp.quit()
+                smtp.close()
         except smtplib.SMTPServerDisconnected as error:
             failure, why = Failure.UNKNOWN if given else Failure.TRANSIENT, str(error)
         except smtplib.SMTPRecipientsRefused as error:
@@ -112,9 +119,16 @@ class Mail:
         except smtplib.SMTPResponseException as error:
             failure = Failure.PERMANENT if error.smtp_code >= 500 else Failure.TRANSIENT
             why = f"answered {error.smtp_code}: {error.smtp_error!r}"
+        except (smtplib.SMTPNotSupportedError, UnicodeError) as error:
+            failure, why = Failure.PERMANENT, type(error).__name__
+            why += f": {error}" if isinstance(error, smtplib.SMTPException) else ""
         except (smtplib.SMTPException, OSError) as error:
             failure = Failure.UNKNOWN if given else failure
             why = f"{type(error).__name__}: {error}"
+        if refused:
+            later = any(code < 500 for code, _ in refused.values())
+            failure = Failure.TRANSIENT if later else Failure.PERMANENT
+            why = f"refused some of the addresses: {refused}"
         if not why:
             return None
         said = shortened(veiled(why, (password,) if password else ()), 300)
@@ -143,7 +157,9 @@ class Mail:
         )
         mail["Date"] = format_datetime(message.at)
         domain = parseaddr(self.sender)[1].rpartition("@")[2]
-        mail["Message-ID"] = f"<{message.id.replace('/', '.').replace(':', '_')}@{domain}>"
+        # Short, as a long one is written over two lines, and then no program finds it again.
+        known = hashlib.sha256(message.id.encode()).hexdigest()[:32]
+        mail["Message-ID"] = f"<{known}@{domain}>"
         if handle:
             mail["In-Reply-To"] = mail["References"] = handle
         mail["X-Progressive-Id"] = message.id

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, to_http
-from progressive.adapters.sender import HttpSender, client, shortened
+from progressive.adapters.sender import HttpSender, client, link_of, shortened
 from progressive.errors import StrategyError
 from progressive.model.message import Message, Severity
 
@@ -40,7 +40,8 @@ class PagerDuty(HttpSender):
     """Opens an alert for a rollout that is in trouble, and resolves it when that is over.
 
     Whatever is at least a warning triggers it; the end of the rollout resolves it, promoted or
-    rolled back. A rollout has one alert: its id is the ``dedup_key``.
+    rolled back. What goes wrong after that (a version that can't be removed) triggers it again, and
+    a person resolves it. A rollout has one alert: its id is the ``dedup_key``.
 
     * ``routing_key``: of an integration "Events API v2".
     * ``http``: how to reach PagerDuty; in the EU ``"https://events.eu.pagerduty.com"``.
@@ -62,7 +63,7 @@ class PagerDuty(HttpSender):
     )
 
     def _send(self, message: Message, handle: str) -> HttpFlow[str]:
-        if message.over:
+        if message.over and message.kind == "entered":
             if handle != OPEN:
                 return ""
             yield self._event(message, "resolve")
@@ -96,6 +97,6 @@ class PagerDuty(HttpSender):
                     "again": message.again,
                 },
             }
-            if message.link:
-                event["links"] = [{"href": message.link, "text": message.rollout}]
+            if link := link_of(message):
+                event["links"] = [{"href": link, "text": message.rollout}]
         return Request("POST", "/v2/enqueue", json=event, write=True)

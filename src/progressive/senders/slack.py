@@ -22,7 +22,7 @@ from progressive.adapters.http import (
     get_path,
     to_http,
 )
-from progressive.adapters.sender import HttpSender, client, shortened
+from progressive.adapters.sender import HttpSender, client, link_of, shortened
 from progressive.errors import Failure, NotificationError, StrategyError
 from progressive.model import fields
 from progressive.model.message import Message, Severity
@@ -69,11 +69,14 @@ def _is_channel(instance: object, attribute: attrs.Attribute[Any], value: object
 
 
 def _signed(token: Secret) -> Secret:
-    if callable(token):
-        return lambda: f"Bearer {token()}"
-    if not isinstance(token, str) or not token:
-        raise StrategyError("Slack.token: expected a bot token (xoxb-...), or what returns one")
-    return f"Bearer {token}"
+    wrong = "Slack.token: expected a bot token (xoxb-...), or what returns one (not shown)"
+
+    def bearer(given: object) -> str:
+        if not isinstance(given, str) or not given.strip():
+            raise StrategyError(wrong)
+        return f"Bearer {given.strip()}"
+
+    return (lambda: bearer(token())) if callable(token) else bearer(token)
 
 
 @attrs.frozen
@@ -205,8 +208,8 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
     lines = [shortened(line, LINE) for line in message.recent]
     text = "\n".join([*lines[:-1], f"*{lines[-1]}*"] if len(lines) > 1 else lines)
     told = f"{message.rollout} · {message.phase} · {message.weight} on the candidate"
-    if message.link:
-        told += f" · <{_escaped(message.link)}|more>"
+    if link := link_of(message):
+        told += f" · <{_escaped(link)}|more>"
     if message.again:
         told += " · perhaps sent before"
     sign = SIGNS[message.severity]

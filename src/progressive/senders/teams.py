@@ -7,20 +7,21 @@ can't be changed that way, so each message is posted by itself. A message has at
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
 from progressive.adapters.http import Http, HttpClient, HttpFlow, Request
-from progressive.adapters.sender import HttpSender, client, shortened
+from progressive.adapters.sender import HttpSender, client, link_of, shortened
 from progressive.errors import StrategyError
 from progressive.model.message import Message, Severity
 
 __all__ = ["Teams"]
 
-TEXT: Final = 5_000
-"""Characters of the text at most, so that a card stays far below 28 KB."""
+TEXT: Final = 12_000
+"""Bytes of the text at most, so that a card stays below 28 KB."""
 
 COLOURS: Final = {
     Severity.DEBUG: "Default",
@@ -33,7 +34,10 @@ COLOURS: Final = {
 
 def _address(value: object) -> str:
     """Return the address of a workflow. Its query has a signature, so it is never quoted."""
-    parts = urlsplit(value) if isinstance(value, str) else None
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+    except ValueError:
+        parts = None
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise StrategyError(
             "Teams.url: expected the address of a workflow's web hook, https://... (not shown: it "
@@ -79,7 +83,9 @@ class Teams(HttpSender):
                 }
             ],
         }
-        yield Request("POST", "", params=tuple(query), json=content, write=True)
+        body = json.dumps(content, ensure_ascii=False).encode()
+        headers = {"content-type": "application/json; charset=utf-8"}
+        yield Request("POST", "", params=tuple(query), content=body, headers=headers, write=True)
         return handle
 
 
@@ -104,7 +110,7 @@ def _card(message: Message) -> dict[str, Any]:
                 "wrap": True,
                 "color": COLOURS[message.severity],
             },
-            {"type": "TextBlock", "text": shortened(message.text, TEXT), "wrap": True},
+            {"type": "TextBlock", "text": _within(message.text, TEXT), "wrap": True},
             {
                 "type": "FactSet",
                 "facts": [{"title": title, "value": value} for title, value in facts.items()],
@@ -112,6 +118,16 @@ def _card(message: Message) -> dict[str, Any]:
         ],
         "msteams": {"width": "Full"},
     }
-    if message.link:
-        card["actions"] = [{"type": "Action.OpenUrl", "title": "More", "url": message.link}]
+    if link := link_of(message):
+        card["actions"] = [{"type": "Action.OpenUrl", "title": "More", "url": link}]
     return card
+
+
+def _within(text: str, most: int) -> str:
+    """Return as much of a text as is at most so many bytes of JSON."""
+    written = 0
+    for place, letter in enumerate(text):
+        written += len(json.dumps(letter, ensure_ascii=False).encode()) - 2
+        if written > most:
+            return f"{text[: max(place - 1, 0)]}…"
+    return text

@@ -13,7 +13,6 @@ one.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -45,7 +44,7 @@ def _secret(value: object) -> bytes:
     elif isinstance(value, str) and value.startswith(_PREFIX):
         try:
             key = base64.b64decode(value.removeprefix(_PREFIX), validate=True)
-        except binascii.Error:
+        except ValueError:  # also what is no ASCII
             key = b""
     if not LEAST <= len(key) <= MOST:
         raise StrategyError(

@@ -46,8 +46,7 @@ class FileOutbox:
         self._directory = os.path.join(os.path.abspath(os.fspath(directory)), "~outbox")
         with os_errors_as_store_errors(f"{self._directory} can't hold an outbox"):
             for each in (os.path.dirname(self._directory), self._directory):
-                with suppress(FileExistsError):
-                    os.mkdir(each)
+                _make(each)
             os.listdir(self._directory)
 
     def __repr__(self) -> str:
@@ -72,8 +71,7 @@ class FileOutbox:
         folder = os.path.dirname(told)
         what = f"what {destination!r} was told of rollout {rollout!r} was"
         with os_errors_as_store_errors(f"{what} not saved"):
-            with suppress(FileExistsError):
-                os.mkdir(folder)
+            _make(folder)
             with locked(os.path.join(folder, "~lock"), rollout, "another save of its outbox"):
                 delivery.refuse_unless_it_follows(self.load(rollout, destination))
                 new = self._path(rollout, destination, "tmp")
@@ -91,6 +89,8 @@ class FileOutbox:
         found: set[str] = set()
         with os_errors_as_store_errors(f"{self._directory} can't be listed"):
             for folder in os.listdir(self._directory):
+                if not os.path.isdir(os.path.join(self._directory, folder)):
+                    continue  # somebody else's
                 names = set(os.listdir(os.path.join(self._directory, folder)))
                 stems = (name.removesuffix(f".{UNTOLD}") for name in names if name.endswith(UNTOLD))
                 ids = (id_of(stem) for stem in stems if f"{stem}.{TOLD}" not in names)
@@ -101,6 +101,13 @@ class FileOutbox:
         folder = stem_of(fields.name(destination, "destination"))
         stem = stem_of(fields.name(rollout, "rollout"))
         return os.path.join(self._directory, folder, f"{stem}.{suffix}")
+
+
+def _make(directory: str) -> None:
+    """Make a directory, on the disk when this returns; not if it is there."""
+    with suppress(FileExistsError):
+        os.mkdir(directory)
+        sync_directory(os.path.dirname(directory))
 
 
 def _read(text: bytes, path: str) -> Delivery:
