@@ -218,7 +218,7 @@ def test_names_are_those_that_opentelemetry_makes_for_prometheus() -> None:
     names = {figure.name: figure.prometheus for figure in FIGURES}
 
     assert len(set(names.values())) == len(FIGURES)
-    assert names["progressive.rollout.weight.asked"] == "progressive_rollout_weight_asked_ratio"
+    assert names["progressive.rollout.weight.asked"] == "progressive_rollout_weight_asked"
     assert names["progressive.rollout.due"] == "progressive_rollout_due_seconds"
     assert names["progressive.rollout.verdicts"] == "progressive_rollout_verdicts_total"
     assert names["progressive.rollout.lateness"] == "progressive_rollout_lateness_seconds"

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -16,6 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
+from prometheus_client import CollectorRegistry, generate_latest
 from tests.observers.test_metrics_page import read
 from tests.support.observed import HISTORIES, Observed, observed
 from tests.support.world import START
@@ -309,6 +311,20 @@ def test_the_metrics_are_those_of_the_page(name: str, stored: bool) -> None:
     history.tell(page)
 
     assert seen.values() == read(page.text())
+
+
+@EVERY
+def test_the_page_is_what_opentelemetrys_own_exporter_for_prometheus_says(name: str) -> None:
+    history, page = HISTORIES[name](), MetricsPage(None)
+    registry = CollectorRegistry()
+    reader = PrometheusMetricReader(
+        disable_target_info=True, scope_info_enabled=False, registry=registry
+    )
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    history.tell(Telemetry(None, meter_provider=meters))
+    history.tell(page)
+
+    assert read(generate_latest(registry).decode()) == read(page.text())
 
 
 @EVERY

@@ -50,7 +50,8 @@ class Form(enum.StrEnum):
 class Figure:
     """One figure.
 
-    * ``name``: in OpenTelemetry's form; ``unit`` is one of UCUM's, or a word in braces.
+    * ``name``: in OpenTelemetry's form; ``unit`` is seconds, or a word in braces. Never 1, of which
+      some translators make another name in Prometheus and some do not.
     * ``attributes``: whose values are few: names out of the plan and of closed lists. The first is
       always the service; a rollout's id is never among them.
     * ``bounds``: of a histogram's buckets, upper and inclusive, in ``unit``.
@@ -66,8 +67,8 @@ class Figure:
     @property
     def prometheus(self) -> str:
         """Its name in Prometheus: what OpenTelemetry's own translation makes of it."""
-        suffix = {Form.COUNTER: "_total"}.get(self.form, "")
-        unit = {"s": "_seconds", "1": "_ratio"}.get(self.unit, "")
+        suffix = "_total" if self.form is Form.COUNTER else ""
+        unit = "_seconds" if self.unit == "s" else ""
         return f"{self.name.replace('.', '_')}{unit}{suffix}"
 
     @property
@@ -99,10 +100,18 @@ def _figure(name: str, form: Form, unit: str, says: str, *attributes: str) -> Fi
 
 
 ASKED: Final = _figure(
-    "weight.asked", Form.GAUGE, "1", "Share of the requests that the router shall send.", "track"
+    "weight.asked",
+    Form.GAUGE,
+    "{share}",
+    "Share of the requests that the router shall send.",
+    "track",
 )
 SERVED: Final = _figure(
-    "weight.served", Form.GAUGE, "1", "Share that the router had when it was last read.", "track"
+    "weight.served",
+    Form.GAUGE,
+    "{share}",
+    "Share that the router had when it was last read.",
+    "track",
 )
 PHASE: Final = _figure("phase", Form.GAUGE, "", "1 for the phase it is in, 0 for others.", "phase")
 STEP: Final = _figure("step", Form.GAUGE, "{step}", "Position of the current step, from 1.")
