@@ -1,4 +1,4 @@
-"""The dashboard for Grafana, made of the names in the code: ``python docs/grafana.py`` writes it."""
+"""The dashboard for Grafana, of the names in the code; ``python docs/grafana.py`` writes it."""
 
 from __future__ import annotations
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.observed import HISTORIES
 from tests.support.world import START
 
 from progressive import Abort, Approve, StrategyError
 from progressive.errors import StateError, StoreError
 from progressive.observers.catching_up import CatchingUp, moves
+from progressive.observers.metrics_page import MetricsPage
 from progressive.rollout.notes import EventRecorded, Note, Refused
 from progressive.testing import MemoryStore
 
@@ -37,6 +40,33 @@ def test_however_many_processes_take_turns_every_note_is_told_once(
     ]
 
     assert marks(told) == marks(history.saved)
+
+
+@EVERY
+@settings(max_examples=15)
+@given(data=st.data())
+def test_where_processes_are_killed_nothing_is_told_twice_and_a_page_has_all_of_it(
+    name: str, data: st.DataObject
+) -> None:
+    """Each tick is told to one of three processes, or by one that is killed first, to none."""
+    history = HISTORIES[name]()
+    known = [CatchingUp(history.store, "Telemetry") for _ in range(3)]
+    pages = [MetricsPage(history.store) for _ in range(3)]
+    told: list[Note] = []
+    *ticks, last = history.decisions
+    for rollout, notes in ticks:
+        turn = data.draw(st.integers(0, 3))
+        if turn < 3:
+            told += known[turn].told(rollout, notes).new
+            pages[turn](rollout, notes)
+    told += known[0].told(*last).new
+    pages[0](*last)
+    whole = MetricsPage(history.store)
+    whole(*last)
+
+    assert marks(told) <= marks(history.saved)
+    if last[0].final and name != "retired":  # where the last tick moves
+        assert pages[0].text() == whole.text()
 
 
 @EVERY

@@ -4,7 +4,10 @@ page.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -19,10 +22,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
 from tests.observers.test_metrics_page import read
-from tests.support.observed import HISTORIES, Observed, observed
-from tests.support.world import START
+from tests.support.observed import HISTORIES, STRATEGY, Observed, observed
+from tests.support.world import RELEASE, START
 
-from progressive import Abort, StrategyError, submit
+from progressive import Abort, Hold, Ports, Resume, StrategyError, start, submit, tick
 from progressive.observers.figures import FIGURES, Form
 from progressive.observers.metrics_page import MetricsPage
 from progressive.observers.spans import Trail
@@ -30,7 +33,8 @@ from progressive.observers.stable_ids import StableIds
 from progressive.observers.telemetry import Telemetry, traceparent
 from progressive.observers.trace_ids import ids_of
 from progressive.rollout.notes import PhaseEntered
-from progressive.testing import MemoryStore
+from progressive.stores.sqlite import SqliteStore
+from progressive.testing import MemoryRouter, MemoryStore, ScriptedMetrics, VirtualClock, steady
 
 EVERY = pytest.mark.parametrize("name", HISTORIES)
 STABLE = pytest.mark.parametrize("stable", [True, False], ids=["stable ids", "random ids"])
@@ -259,6 +263,50 @@ def test_what_a_person_ends_before_the_first_tick_is_told_at_the_end_of_the_driv
 def test_the_global_providers_may_do_nothing_at_all(name: str) -> None:
     history = HISTORIES[name]()
     history.tell(Telemetry(history.store))
+
+
+def test_without_the_api_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    monkeypatch.delitem(sys.modules, "progressive.observers.telemetry")
+
+    with pytest.raises(ModuleNotFoundError, match=r"'progressive-delivery\[opentelemetry\]'"):
+        importlib.import_module("progressive.observers.telemetry")
+
+
+def test_jobs_of_one_step_each_with_a_real_store_and_a_person_make_one_trace(
+    tmp_path: Path,
+) -> None:
+    clock, router = VirtualClock(START), MemoryRouter()
+    store = SqliteStore(tmp_path / "rollouts.db")
+    numbers = {each: steady(50) for each in STRATEGY.plan.metrics[:1]}
+    strategy = attrs.evolve(STRATEGY, checks=STRATEGY.checks[:2])
+
+    def job(*observers: Any) -> Ports:
+        return Ports(
+            router=router,
+            metrics=[ScriptedMetrics(numbers)],
+            store=store,
+            clock=clock,
+            observers=observers,
+        )
+
+    start(strategy, RELEASE, id="shop-2", ports=job())
+    exported: list[ReadableSpan] = []
+    wake_at, n = clock.now, 0
+    while wake_at is not None:
+        clock.until(wake_at)
+        if n in (3, 6):
+            person = Hold if n == 3 else Resume
+            submit(store, "shop-2", person(at=clock(), by="eve", why="odd"))
+        seen = Seen(store)
+        wake_at, n = tick("shop-2", job(seen.telemetry)).wake_at, n + 1
+        exported += seen.spans
+    alone = Seen(store)
+    alone.telemetry.resend("shop-2")
+
+    assert brief(exported) == brief(alone.spans)
+    assert {ids(span) for span in exported} == {ids(span) for span in alone.spans}
+    assert [span.name for span in exported].count("held") == 1
 
 
 def test_a_sampler_that_takes_nothing_gets_nothing() -> None:

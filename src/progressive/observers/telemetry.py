@@ -17,17 +17,22 @@ from datetime import UTC, datetime, timedelta
 from threading import RLock
 from typing import Final
 
-from opentelemetry import metrics, trace
-from opentelemetry.context import Context
-from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    SpanContext,
-    Status,
-    StatusCode,
-    TraceFlags,
-    TracerProvider,
-)
+try:
+    from opentelemetry import metrics, trace
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import (
+        NonRecordingSpan,
+        SpanContext,
+        Status,
+        StatusCode,
+        TraceFlags,
+        TracerProvider,
+    )
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "Telemetry needs OpenTelemetry's API: pip install 'progressive-delivery[opentelemetry]'"
+    ) from error
 
 from progressive.errors import StrategyError
 from progressive.ports import Store
