@@ -51,6 +51,7 @@ def test_four_packages_are_needed_at_run_time_and_the_rest_is_for_who_asks_for_i
     assert set(project["project"]["optional-dependencies"]) == {
         "hypothesis",
         "kubernetes",
+        "opentelemetry",
         "rich",
         "yaml",
     }
@@ -122,6 +123,7 @@ def test_the_metadata_says_what_the_project_says(
     assert sorted(said.get_all("Provides-Extra") or []) == [
         "hypothesis",
         "kubernetes",
+        "opentelemetry",
         "rich",
         "yaml",
     ]
