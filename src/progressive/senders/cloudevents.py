@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, to_http
+from progressive.adapters.flow import Client
+from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, Response, to_http
 from progressive.adapters.sender import HttpSender, client
 from progressive.model import fields
 from progressive.model.message import Message
@@ -45,7 +46,7 @@ class CloudEvents(HttpSender):
     source: str = attrs.field(
         kw_only=True, default="/progressive", validator=fields.is_a(str, "'/deploys'")
     )
-    _client: HttpClient = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False, repr=False, eq=False, default=attrs.Factory(_client_of, takes_self=True)
     )
 
@@ -74,7 +75,7 @@ class CDEvents(HttpSender):
     source: str = attrs.field(
         kw_only=True, default="/progressive", validator=fields.is_a(str, "'/deploys'")
     )
-    _client: HttpClient = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False, repr=False, eq=False, default=attrs.Factory(_client_of, takes_self=True)
     )
 

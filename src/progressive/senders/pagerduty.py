@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, to_http
+from progressive.adapters.flow import Client
+from progressive.adapters.http import Http, HttpFlow, Request, Response, to_http
 from progressive.adapters.sender import HttpSender, client, link_of, shortened
 from progressive.errors import StrategyError
 from progressive.model.message import Message, Severity
@@ -53,7 +54,7 @@ class PagerDuty(HttpSender):
     http: Http = attrs.field(
         kw_only=True, default=Http("https://events.pagerduty.com"), converter=to_http, repr=False
     )
-    _client: HttpClient = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,

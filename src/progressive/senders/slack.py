@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
+from progressive.adapters.flow import Client
 from progressive.adapters.http import (
     Http,
-    HttpClient,
     HttpFlow,
     Malformed,
     Request,
+    Response,
     Secret,
     get_path,
     to_http,
@@ -95,7 +96,7 @@ class Slack(HttpSender):
     http: Http = attrs.field(
         kw_only=True, default=Http("https://slack.com/api"), converter=to_http, repr=False
     )
-    _client: HttpClient = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,
@@ -156,7 +157,7 @@ class SlackWebhook(HttpSender):
     """
 
     http: Http = attrs.field(converter=to_http)
-    _client: HttpClient = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,

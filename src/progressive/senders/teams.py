@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
-from progressive.adapters.http import Http, HttpClient, HttpFlow, Request
+from progressive.adapters.flow import Client
+from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, Response
 from progressive.adapters.sender import HttpSender, client, link_of, shortened
 from progressive.errors import StrategyError
 from progressive.model.message import Message, Severity
@@ -64,7 +65,7 @@ class Teams(HttpSender):
 
     url: str = attrs.field(converter=_address, repr=False)
     http: Http | None = attrs.field(kw_only=True, default=None, repr=False)
-    _client: HttpClient = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,

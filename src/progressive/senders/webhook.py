@@ -22,7 +22,8 @@ from typing import Any, Final
 
 import attrs
 
-from progressive.adapters.http import Http, HttpClient, HttpFlow, Request, to_http
+from progressive.adapters.flow import Client
+from progressive.adapters.http import Http, HttpFlow, Request, Response, to_http
 from progressive.adapters.sender import HttpSender, client
 from progressive.errors import StrategyError
 from progressive.model.message import Message
@@ -74,7 +75,7 @@ class Webhook(HttpSender):
         converter=attrs.converters.optional(_secret),
     )
     clock: Callable[[], float] = attrs.field(default=time.time, kw_only=True, repr=False)
-    _client: HttpClient = attrs.field(
+    _client: Client[Request, Response] = attrs.field(
         init=False,
         repr=False,
         eq=False,
