@@ -123,11 +123,11 @@ def saved(store: FileStore | SqliteStore, upto: int, *, many: int = 2) -> None:
 
 
 def held(directory: Path) -> dict[str, bytes]:
-    """Every file and its bytes."""
+    """Every file and its bytes, but for the hints to lists."""
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in sorted(directory.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != "~saves"
     }
 
 

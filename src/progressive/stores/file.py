@@ -5,7 +5,8 @@ A rollout ``checkout-42`` has the files ``checkout-42.json`` (the state, exactly
 `progressive.dumps` writes it), ``checkout-42.notes`` (its notes, appended), ``checkout-42.lock``
 (locked during a save) and ``checkout-42.driver`` (locked while it is driven, with the name of the
 driver's process). ``~start.lock`` is locked while a new rollout is saved. These files may stay
-behind; only the lock on them counts.
+behind; only the lock on them counts. ``~saves`` tells lists which rollouts were saved lately; see
+`changes`.
 
 A save is one transaction: the notes are appended and are on the disk first, then a new state
 replaces the old one by a rename. Until that rename the old state and its notes are read, after it
@@ -31,6 +32,7 @@ from progressive.rollout.phases import FINAL, Phase
 from progressive.rollout.state import Rollout
 
 from . import journal as _journal
+from .changes import Changes
 from .filesystem import (
     driven,
     id_of,
@@ -72,7 +74,8 @@ class FileStore:
         self._directory = os.path.abspath(os.fspath(directory))
         self._kinds = kinds
         self._recent = Recent(kinds)
-        self._glances = Glances(self._directory, self._list_entry)
+        self._changes = Changes(os.path.join(self._directory, "~saves"))
+        self._glances = Glances(self._directory, self._list_entry, self._changes)
         with os_errors_as_store_errors(f"{self._directory} can't hold rollouts"):
             if not os.path.isdir(self._directory):
                 # Made by another process meanwhile, or a file: listing it tells them apart.
@@ -113,11 +116,12 @@ class FileStore:
                 and (other := self._active(rollout.release.service)) is not None
             ):
                 raise second(rollout, other)
-            if _journal.append(
-                self._path(rollout.id, "notes"), lines, serial=rollout.serial, after=expected
-            ):
-                sync_directory(self._directory)
-            self._replace(rollout.id, state)
+            with self._changes.saving(rollout.id):
+                if _journal.append(
+                    self._path(rollout.id, "notes"), lines, serial=rollout.serial, after=expected
+                ):
+                    sync_directory(self._directory)
+                self._replace(rollout.id, state)
             self._recent.keep(state, rollout)
 
     def load(self, id: str) -> Rollout | None:
@@ -148,14 +152,12 @@ class FileStore:
         now = fields.moment(now, "due(now=)")
         most = None if limit is None else fields.whole(limit, "limit")
         overdue, broken = [], []
-        for id in self._ids():
-            try:
-                wake_at = self._wake_at(id)
-            except (StateError, StoreError):
-                broken.append(id)
-            else:
-                if wake_at is not None and wake_at <= now:
-                    overdue.append((wake_at, id))
+        for glance in self._glances.newest():
+            if glance.wake_at is None:
+                if glance.wakes:
+                    broken.append(glance.id)
+            elif glance.wake_at <= now:
+                overdue.append((glance.wake_at, glance.id))
         return [*(id for _, id in sorted(overdue)), *sorted(broken)][:most]
 
     def last(self, service: str) -> Rollout | None:
@@ -188,9 +190,10 @@ class FileStore:
     ) -> Page[Rollout]:
         """Return a page of the stored rollouts, newest first; see `ListingStore.rollouts`.
 
-        The first list of a process reads every file; later ones read what was saved since. On a
-        shared file system it is as new as its attribute cache; a file that somebody has overwritten
-        in place, and not by a rename, may be listed as it was for ten seconds.
+        The first list of a process reads every file; later ones read what was saved since, and
+        every ten seconds look at the date of each file. So what was done by hand, as a file that is
+        restored, may be listed as it was for ten seconds. On a shared file system a list is as new
+        as its attribute cache.
         """
         wanted = Wanted(
             phase=phase,
@@ -296,25 +299,24 @@ class FileStore:
         path = self._path(id, "json")
         try:
             data = self._glance(id)
-        except (StateError, StoreError) as error:
-            _raise_passing(error)
+        except (StateError, StoreError):
             return Glance(id=id)
         if data is None:
             return None
-        created = service = phase = None
+        created = service = phase = wake_at = None
+        wakes = data.get("wake_at", "") is not None
         with suppress(StateError):
             created = _time(data, ("clocks", "created"), path)
         with suppress(StateError):
             service = _service(data, path)
         with suppress(KeyError, AttributeError, ValueError):
             phase = Phase(data["progress"].get("phase", Phase.PENDING))
-        return Glance(id=id, created=created, service=service, phase=phase)
-
-    def _wake_at(self, id: str) -> datetime | None:
-        data = self._glance(id)
-        if data is None or data.get("wake_at", "") is None:
-            return None
-        return _time(data, ("wake_at",), self._path(id, "json"))
+        if wakes:
+            with suppress(StateError):
+                wake_at = _time(data, ("wake_at",), path)
+        return Glance(
+            id=id, created=created, service=service, phase=phase, wake_at=wake_at, wakes=wakes
+        )
 
     def _starting(self, id: str) -> AbstractContextManager[None]:
         """Let one new rollout be saved at a time. No id has a file name that begins with ``~``."""

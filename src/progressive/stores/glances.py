@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import takewhile
 from operator import attrgetter, itemgetter
 from typing import Final
 
@@ -16,7 +17,8 @@ import attrs
 from progressive.rollout.listing import Wanted
 from progressive.rollout.phases import Phase
 
-from .filesystem import id_of, os_errors_as_store_errors
+from .changes import Changes, Delta, Mark
+from .filesystem import id_of, os_errors_as_store_errors, stem_of
 
 __all__ = ["Glance", "Glances"]
 
@@ -27,9 +29,9 @@ this before it was read is read again.
 """
 
 TRUSTED: Final = 10.0
-"""Seconds in which an unchanged directory means unchanged files. A save renames a file, which
-changes its directory; a file that somebody has overwritten in place, as one that is restored, does
-not, and is noticed after so long.
+"""Seconds in which an unchanged directory means unchanged files, and one in which something was
+saved that nothing else was changed. What somebody has done by hand, as a file that is restored, is
+noticed after so long at the latest.
 """
 
 
@@ -38,18 +40,21 @@ class Glance:
     """What was seen of one file: when its rollout was created, of which service, in which phase.
 
     None for what can't be told; reading the state tells why. ``waits_for_person`` is added when
-    somebody has read the state.
+    somebody has read the state. ``wakes`` is False for one that has ended.
     """
 
     id: str
     created: datetime | None = None
     service: str | None = None
     phase: Phase | None = None
+    wake_at: datetime | None = None
+    wakes: bool = True
     waits_for_person: bool | None = None
+    place: tuple[datetime, str] | None = attrs.field(init=False)
+    """Its place in a list; None if that can't be told."""
 
-    @property
-    def place(self) -> tuple[datetime, str] | None:
-        """Its place in a list; None if that can't be told."""
+    @place.default
+    def _place(self) -> tuple[datetime, str] | None:
         return None if self.created is None else (self.created, self.id)
 
     def may_be(self, wanted: Wanted) -> bool:
@@ -76,13 +81,21 @@ class _Seen:
 
 @attrs.frozen
 class _Snapshot:
-    """All files of a directory, newest rollout first, as they were ``at`` (monotonic seconds)."""
+    """All files of a directory, newest rollout first, as they were.
+
+    * ``mark``, ``settled``: of the directory.
+    * ``at``: when all files were looked at, in monotonic seconds.
+    * ``saves``: how far the saves were read; None if that can't be told.
+    * ``begun``: ids that were perhaps still being saved.
+    """
 
     mark: tuple[int, ...]
     settled: bool
     at: float
     seen: dict[str, _Seen]
     newest: tuple[Glance, ...]
+    saves: Mark | None
+    begun: frozenset[str] = frozenset()
 
 
 class Glances:
@@ -91,59 +104,110 @@ class Glances:
     For threads: two that look at one moment both do the work, and neither waits for the other.
     """
 
-    def __init__(self, directory: str, look: Callable[[str], Glance | None]) -> None:
+    def __init__(
+        self, directory: str, look: Callable[[str], Glance | None], changes: Changes
+    ) -> None:
         self._directory = directory
         self._look = look
+        self._changes = changes
         self._known: _Snapshot | None = None
 
     def newest(self) -> Sequence[Glance]:
         """Return a glance of each rollout, newest first; those whose age can't be told come before
         all others.
 
-        What has changed since is read. While nothing is saved it costs next to nothing; else a
-        `stat` of each file.
+        While nothing is saved it costs next to nothing. What has been saved since is read; and
+        where it can't be told what has changed, each file that has.
         """
         with os_errors_as_store_errors(f"{self._directory} can't be listed"):
-            known, now, mark = self._known, time.time_ns(), _mark(os.stat(self._directory))
-            if (
-                known is not None
-                and known.settled
-                and known.mark == mark
-                and time.monotonic() - known.at < TRUSTED
-            ):
-                return known.newest
-            at = time.monotonic()
-            seen = dict(self._files({} if known is None else known.seen))
-        glances = [each.glance for each in seen.values()]
-        dated = [(place, each) for each in glances if (place := each.place) is not None]
-        dated.sort(key=itemgetter(0), reverse=True)
-        undated = sorted((each for each in glances if each.place is None), key=attrgetter("id"))
-        newest = (*undated, *(each for _, each in dated))
+            known = self._known
+            if known is None or time.monotonic() - known.at >= TRUSTED:
+                known = self._all(known)
+            else:
+                # The saves are read before the directory: what is saved in between is read twice.
+                told = None if known.saves is None else self._changes.since(known.saves)
+                mark = _mark(os.stat(self._directory))
+                if told is not None and (told[1].saved or known.begun):
+                    known = self._with_saved(known, mark, *told)
+                elif not known.settled or known.mark != mark:
+                    known = self._all(known)
+        self._known = known
+        return known.newest
+
+    def _all(self, known: _Snapshot | None) -> _Snapshot:
+        """Look at all files, and read those that have changed."""
+        at, saves, now = time.monotonic(), self._changes.mark(), time.time_ns()
+        mark = _mark(os.stat(self._directory))
+        seen = dict(self._files({} if known is None else known.seen))
+        newest = _sorted(seen)
         # What can't be read will be mended in any way: it is looked at each time.
-        settled = _is_settled(mark, now) and not undated
-        self._known = _Snapshot(mark, settled, at, seen, newest)
-        return newest
+        settled = _is_settled(mark, now) and not any(map(_is_undated, newest[:1]))
+        return _Snapshot(mark, settled, at, seen, newest, saves)
+
+    def _with_saved(
+        self, known: _Snapshot, mark: tuple[int, ...], saves: Mark, delta: Delta
+    ) -> _Snapshot:
+        """Read what was saved, or was perhaps still being saved the last time."""
+        seen, changed, in_place = dict(known.seen), dict[str, Glance](), True
+        unreadable = (each.id for each in takewhile(_is_undated, known.newest))
+        for id in delta.saved.union(known.begun, unreadable):
+            name = f"{stem_of(id)}.json"
+            before = seen.pop(name, None)
+            found = self._file(id, os.path.join(self._directory, name))
+            if found is not None:
+                seen[name], changed[id] = found, found.glance
+            if before is None or found is None or before.glance.place != found.glance.place:
+                in_place = False
+        newest = (
+            tuple([changed.get(each.id, each) for each in known.newest])
+            if in_place
+            else _sorted(seen)
+        )
+        begun = delta.begun | (known.begun - delta.saved)
+        return _Snapshot(mark, True, known.at, seen, newest, saves, begun)
 
     def _files(self, known: dict[str, _Seen]) -> Iterator[tuple[str, _Seen]]:
         with os.scandir(self._directory) as entries:
             for entry in entries:
-                name = entry.name
-                if not name.endswith(".json"):
+                if not entry.name.endswith(".json"):
                     continue
-                before, now = known.get(name), time.time_ns()
-                try:
-                    mark = _mark(entry.stat())
-                except FileNotFoundError:
-                    continue
-                if before is not None and before.settled and before.mark == mark:
-                    yield name, before
-                    continue
-                id = id_of(name.removesuffix(".json")) if before is None else before.glance.id
+                seen = known.get(entry.name)
+                id = id_of(entry.name.removesuffix(".json")) if seen is None else seen.glance.id
                 if id is None:
                     continue
-                glance = self._look(id)
-                if glance is not None:
-                    yield name, _Seen(mark, _is_settled(mark, now), glance)
+                if seen is None or not seen.settled or seen.mark != _mark_of(entry):
+                    seen = self._file(id, entry.path)
+                if seen is not None:
+                    yield entry.name, seen
+
+    def _file(self, id: str, path: str) -> _Seen | None:
+        """Read a file; None if it has gone."""
+        now = time.time_ns()
+        try:
+            mark = _mark(os.stat(path))
+        except FileNotFoundError:
+            return None
+        glance = self._look(id)
+        return None if glance is None else _Seen(mark, _is_settled(mark, now), glance)
+
+
+def _sorted(seen: dict[str, _Seen]) -> tuple[Glance, ...]:
+    glances = [each.glance for each in seen.values()]
+    dated = [(place, each) for each in glances if (place := each.place) is not None]
+    dated.sort(key=itemgetter(0), reverse=True)
+    undated = sorted(filter(_is_undated, glances), key=attrgetter("id"))
+    return (*undated, *(each for _, each in dated))
+
+
+def _is_undated(glance: Glance) -> bool:
+    return glance.created is None
+
+
+def _mark_of(entry: os.DirEntry[str]) -> tuple[int, ...] | None:
+    try:
+        return _mark(entry.stat())
+    except FileNotFoundError:
+        return None
 
 
 def _mark(stat: os.stat_result) -> tuple[int, ...]:
