@@ -84,7 +84,7 @@ from progressive.model import (
     Window,
 )
 from progressive.model.units import MILLION, Percent
-from progressive.plan import Kinds, Plan
+from progressive.plan import Guard, Kinds, Plan
 from progressive.rollout.events import (
     EVENTS,
     CommandFailed,
@@ -168,9 +168,10 @@ STRATEGIES = (
                 interval=seconds(7),
                 warmup=ms(100),
                 synthetic=True,
-            )
+            ),
+            Analysis("later", checks=[Limit(ERRORS, at_most=percent(1))]),
         ],
-        guards=["more"],
+        guards=["more", Guard("later", since="weight-100")],
         gates=["freeze", "budget"],
         alpha=1e-05,
     ),

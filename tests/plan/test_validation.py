@@ -172,7 +172,27 @@ DESCRIPTIONS: tuple[Case, ...] = (
             analyses=(Analysis("x", checks=[LIMIT]),),
             guards=(Guard("x", since="b"),),
         ),
-        "guards[0].since: there is no step 'b'",
+        "guards[0].since: there is no step 'b'; there are ['all']",
+    ),
+    (
+        "a canary's guard since a step that is not there",
+        lambda: a_canary(
+            analyses=[Analysis("x", checks=[LIMIT])], guards=[Guard("x", since="weight-7")]
+        ),
+        (
+            "canary: guards[0].since: there is no step 'weight-7'; there are "
+            f"{[step.id for step in a_canary().plan.steps]}"
+        ),
+    ),
+    (
+        "a guard that is none",
+        lambda: a_canary(guards=[7]),
+        "Canary.guards[0]: 7 is neither the name of an analysis nor a Guard(...)",
+    ),
+    (
+        "one guard without its list",
+        lambda: a_canary(guards="x"),
+        "Canary.guards: expected a list, got 'x'; write ['x']",
     ),
     (
         "two analyses of one name",

@@ -1,5 +1,5 @@
-"""Strict JSON for rollouts, events, notes and strategies: canonical when written, checked when
-read, readable by a person.
+"""Strict JSON for rollouts, events, notes, strategies and deliveries: canonical when written,
+checked when read, readable by a person.
 
 Percents are written as percent, times in ISO 8601, durations in seconds; fields at their default
 are left out; a value of one of several kinds has its ``kind``. Nothing else is read: an unknown
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final, Literal, cast
 
 from progressive.errors import StateError, StrategyError
+from progressive.model.delivery import Delivery
 from progressive.model.traffic import Traffic
 from progressive.plan.step import Kinds
 from progressive.rollout.events import Event
@@ -26,10 +27,12 @@ from .strict_json import parsed, short, text_of
 
 __all__ = [
     "dumps",
+    "dumps_delivery",
     "dumps_event",
     "dumps_note",
     "dumps_strategy",
     "loads",
+    "loads_delivery",
     "loads_event",
     "loads_note",
     "loads_strategy",
@@ -67,6 +70,16 @@ def loads(text: str | bytes, kinds: Kinds = NO_KINDS) -> Rollout:
     rollout = cast(Rollout, Codec.of(kinds).load(Rollout, data))
     _refuse_impossible(rollout)
     return rollout
+
+
+def dumps_delivery(delivery: Delivery) -> str:
+    """Write a delivery, for an outbox."""
+    return text_of(Codec.of(NO_KINDS).dump(Delivery, delivery))
+
+
+def loads_delivery(text: str | bytes) -> Delivery:
+    """Read a delivery. Raises `StateError` with the path of the first mistake."""
+    return cast(Delivery, Codec.of(NO_KINDS).load(Delivery, parsed(text)))
 
 
 def dumps_event(event: Event) -> str:

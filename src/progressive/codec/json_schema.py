@@ -47,6 +47,20 @@ LEAVES: Final[dict[str, dict[str, Any]]] = {
         ],
         "examples": ["1%", "400ms", "2x"],
     },
+    "guard": {
+        "anyOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "properties": {
+                    "analysis": {"type": "string"},
+                    "since": {"type": ["string", "null"]},
+                },
+                "required": ["analysis"],
+                "additionalProperties": False,
+            },
+        ]
+    },
     "memory": {},
 }
 

@@ -1,5 +1,5 @@
-"""Write and read the values without fields of their own: numbers, words, times, durations, bounds
-and what a step or a check remembers.
+"""Write and read the values without fields of their own: numbers, words, times, durations,
+bounds, guards and what a step or a check remembers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.actions import Memory
 from progressive.model.units import Percent, Times, percent, times
+from progressive.plan.plan import Guard
 
 from .strict_json import short
 
@@ -25,6 +26,7 @@ __all__ = [
     "choice",
     "dump_bound",
     "dump_datetime",
+    "dump_guard",
     "dump_memory",
     "dump_percent",
     "dump_timedelta",
@@ -32,6 +34,7 @@ __all__ = [
     "load_datetime",
     "load_each",
     "load_float",
+    "load_guard",
     "load_memory",
     "load_percent",
     "load_timedelta",
@@ -203,6 +206,33 @@ def load_bound(data: Any) -> Any:
             raise Mistake(
                 f'expected {{"percent": ..}}, {{"seconds": ..}}, {{"times": ..}} or a '
                 f"number, got {short(data)}"
+            )
+
+
+def dump_guard(value: Any) -> Any:
+    """Write a guard, as the name of its analysis if it begins at once."""
+    if isinstance(value, str):
+        return value
+    return {"analysis": value.analysis} | ({} if value.since is None else {"since": value.since})
+
+
+def load_guard(data: Any) -> Any:
+    """Read a guard or the name of its analysis."""
+    match data:
+        case str():
+            return data
+        case {"analysis": str(analysis), **rest} if set(rest) <= {"since"}:
+            since = rest.get("since")
+            if since is not None and not isinstance(since, str):
+                raise Mistake(f"expected the id of a step, got {short(since)}", ".since")
+            try:
+                return Guard(analysis, since=since)
+            except StrategyError as error:
+                raise Mistake(str(error), ".analysis") from None
+        case _:
+            raise Mistake(
+                'expected the name of an analysis, or an object with "analysis" and "since", got '
+                f"{short(data)}"
             )
 
 

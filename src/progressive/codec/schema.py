@@ -21,7 +21,7 @@ from progressive.analysis.plain_bounds import Bound
 from progressive.errors import StateError, StrategyError
 from progressive.model.fields import MISSING, STORED_AS
 from progressive.model.units import Percent
-from progressive.plan.plan import Plan
+from progressive.plan.plan import NamedGuard, Plan
 from progressive.plan.step import Kinds, Step
 from progressive.rollout.state import ClosedGate
 from progressive.steps.standard import KINDS
@@ -73,6 +73,7 @@ class Codec:
             timedelta: (leaves.dump_timedelta, leaves.load_timedelta),
             Percent: (leaves.dump_percent, leaves.load_percent),
             Bound: (leaves.dump_bound, leaves.load_bound),
+            NamedGuard: (leaves.dump_guard, leaves.load_guard),
             Step: self._one_of(self.steps, "step"),
             Check: self._one_of(self.checks, "check"),
             MemoryType: (leaves.dump_memory, leaves.load_memory),

@@ -21,6 +21,7 @@ from progressive.analysis.contract import Check
 from progressive.analysis.plain_bounds import Bound
 from progressive.model.fields import STORED_AS
 from progressive.model.units import Percent
+from progressive.plan.plan import NamedGuard
 from progressive.plan.step import Step
 from progressive.strategies.kinds import STRATEGIES
 
@@ -97,6 +98,7 @@ LEAVES: Final[Mapping[Any, str]] = {
     timedelta: "duration",
     Percent: "percent",
     Bound: "bound",
+    NamedGuard: "guard",
     MemoryType: "memory",
 }
 

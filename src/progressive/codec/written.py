@@ -13,7 +13,16 @@ from typing import Any, Final
 from progressive.model import fields
 from progressive.model.units import format_duration
 
-from .leaves import Load, Mistake, dump_timedelta, load_datetime, load_float, load_percent, plain
+from .leaves import (
+    Load,
+    Mistake,
+    dump_timedelta,
+    load_datetime,
+    load_float,
+    load_guard,
+    load_percent,
+    plain,
+)
 from .strict_json import short
 
 __all__ = ["PATTERNS", "READERS", "WRITERS"]
@@ -117,6 +126,7 @@ READERS: Final[Mapping[str, Load]] = {
     "percent": _percent,
     "bound": _bound,
     "time": _same(load_datetime),
+    "guard": _same(load_guard),
 }
 """What reads each leaf, and makes what is stored of it. They raise `Mistake`."""
 

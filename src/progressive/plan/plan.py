@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
@@ -24,7 +24,7 @@ SOON: Final = seconds(5)
 often it has new numbers.
 """
 
-__all__ = ["Guard", "Plan", "PlannedCheck", "Series", "named_steps", "plan_of"]
+__all__ = ["Guard", "NamedGuard", "Plan", "PlannedCheck", "Series", "named_steps", "plan_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +36,10 @@ class Guard:
 
     analysis: str = attrs.field(kw_only=False, validator=fields.is_name)
     since: str | None = None
+
+
+NamedGuard: TypeAlias = str | Guard
+"""A guard, or the name of its analysis if it guards from the beginning."""
 
 
 @attrs.frozen(eq=False)

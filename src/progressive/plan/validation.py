@@ -107,7 +107,10 @@ def _analysis_problems(plan: Plan) -> Iterator[str]:
                 f"guards[{i}]: there is no analysis {guard.analysis!r}; there are {names or 'none'}"
             )
         if guard.since is not None and guard.since not in [step.id for step in plan.steps]:
-            yield f"guards[{i}].since: there is no step {guard.since!r}"
+            yield (
+                f"guards[{i}].since: there is no step {guard.since!r}; there are "
+                f"{[step.id for step in plan.steps]}"
+            )
     for i, step in enumerate(plan.steps):
         for name in step.analyses:
             if name not in names:

@@ -87,7 +87,9 @@ class Changes:
             return None
         new = text[len(mark.before) : text.rfind(b"\n") + 1]
         delta = _delta(new)
-        return delta and (Mark(mark.at + len(new), (mark.before + new)[-KNOWN:]), delta)
+        if delta is None:
+            return None
+        return Mark(mark.at + len(new), (mark.before + new)[-KNOWN:]), delta
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from progressive.codec.deliveries import dumps_delivery, loads_delivery
+from progressive.codec.documents import dumps_delivery, loads_delivery
 from progressive.errors import Failure, StateError
 from progressive.model import fields
 from progressive.model.delivery import Delivery

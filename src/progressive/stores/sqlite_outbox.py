@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from progressive.codec.deliveries import dumps_delivery, loads_delivery
+from progressive.codec.documents import dumps_delivery, loads_delivery
 from progressive.errors import StateError, StrategyError
 from progressive.model import fields
 from progressive.model.delivery import Delivery

@@ -13,6 +13,7 @@ from progressive.errors import StrategyError
 from progressive.model import fields
 from progressive.model.traffic import is_percent
 from progressive.model.units import MILLION, Percent, minutes
+from progressive.plan.plan import Guard, NamedGuard
 from progressive.plan.step import Step, is_steps
 from progressive.steps.standard import Bake, SetWeight
 
@@ -39,6 +40,21 @@ def _is_weights(instance: object, attribute: attrs.Attribute[Any], value: object
         )
 
 
+def _guards(value: Iterable[NamedGuard]) -> tuple[NamedGuard, ...]:
+    return value if isinstance(value, str) else tuple(value)  # type: ignore[return-value]
+
+
+def _is_guards(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    what = fields.where(instance, attribute)
+    if isinstance(value, str):
+        raise StrategyError(f"{what}: expected a list, got {value!r}; write [{value!r}]")
+    for i, each in enumerate(value):
+        if not isinstance(each, str | Guard):
+            raise StrategyError(
+                f"{what}[{i}]: {each!r} is neither the name of an analysis nor a Guard(...)"
+            )
+
+
 @attrs.frozen(kw_only=True)
 class Canary(Watched):
     """Raise the candidate's share of the traffic by ``weights``, with a bake at each, to 100 %.
@@ -52,7 +68,9 @@ class Canary(Watched):
     * ``interval``: the time between two looks of ``checks``.
     * ``early``: look sooner after each change of weight (see `Analysis`).
     * ``warmup``: the time after each change of weight in which they do not judge.
-    * ``analyses``, ``guards``: more groups of checks, and the names of those that guard.
+    * ``analyses``: more groups of checks.
+    * ``guards``: the names of those that guard, or ``Guard(name, since=...)`` for one that begins
+      with a later step, such as ``"weight-50"``; `describe` shows their ids.
     * ``steps``: every step explicitly, instead of ``weights`` and ``bake``.
     * ``baseline``: the most that a fresh copy of stable (`Release.baseline`) gets. It gets as much
       as the candidate, but no more than this, and nothing once both don't fit beside each other.
@@ -85,8 +103,8 @@ class Canary(Watched):
     analyses: tuple[Analysis, ...] = attrs.field(
         default=(), converter=analyses_of, validator=is_analyses
     )
-    guards: tuple[str, ...] = attrs.field(
-        default=(), converter=fields.strings, validator=fields.is_strings
+    guards: tuple[NamedGuard, ...] = attrs.field(
+        default=(), converter=_guards, validator=_is_guards
     )
 
     def __attrs_post_init__(self) -> None:
@@ -118,8 +136,8 @@ class Canary(Watched):
     def _analyses(self) -> tuple[Analysis, ...]:
         return self.analyses
 
-    def _guards(self) -> tuple[str, ...]:
-        return self.guards
+    def _guards(self) -> tuple[Guard, ...]:
+        return tuple(Guard(each) if isinstance(each, str) else each for each in self.guards)
 
     def _rephrased(self, problem: str) -> str:
         problem = super()._rephrased(problem)

@@ -90,9 +90,7 @@ class Watched:
                 strategy=self.kind,
                 steps=named_steps(self._steps()),
                 analyses=(*guarding, *self._analyses()),
-                guards=tuple(
-                    Guard(name) for name in (*self._guards(), *(each.name for each in guarding))
-                ),
+                guards=(*self._guards(), *(Guard(each.name) for each in guarding)),
                 gates=self.gates,
                 deadline=self.deadline,
                 watch_every=self.watch_every,
@@ -113,8 +111,8 @@ class Watched:
         """Return the analyses besides the one of ``checks``."""
         return ()
 
-    def _guards(self) -> tuple[str, ...]:
-        """Return the names of the analyses that guard, besides the one of ``checks``."""
+    def _guards(self) -> tuple[Guard, ...]:
+        """Return the guards besides the one of ``checks``."""
         return ()
 
     def _rephrased(self, problem: str) -> str:

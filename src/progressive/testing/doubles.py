@@ -9,8 +9,7 @@ from threading import Lock
 
 import attrs
 
-from progressive.codec.deliveries import dumps_delivery, loads_delivery
-from progressive.codec.documents import dumps, loads
+from progressive.codec.documents import dumps, dumps_delivery, loads, loads_delivery
 from progressive.errors import ConflictError, StrategyError
 from progressive.model import fields
 from progressive.model.capacity import Capacity

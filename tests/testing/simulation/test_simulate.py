@@ -42,6 +42,7 @@ from progressive import (
 from progressive.model import Capacity
 from progressive.model.measurement import Counts
 from progressive.model.traffic import Match
+from progressive.plan import Guard
 from progressive.steps import Analyze, Approval, Bake, SetWeight
 from progressive.testing import (
     Above,
@@ -107,6 +108,22 @@ def test_a_leak_that_shows_after_ten_minutes_is_caught_before_everybody_meets_it
     assert story.rolled_back
     assert story.highest < percent(100)
     assert "error-rate" in story.why
+
+
+@pytest.mark.parametrize(
+    ("guard", "highest"),
+    [("strict", 1), (Guard("strict"), 1), (Guard("strict", since="bake-50"), 50)],
+)
+def test_a_guard_may_begin_with_a_later_step(guard: Any, highest: float) -> None:
+    """A version with more errors at every weight than the stricter of two limits allows."""
+    checks = [Limit(ERRORS, at_most=percent(20))]
+    strict = Analysis("strict", checks=[Limit(ERRORS, at_most=percent(2))])
+    strategy = policy(checks=checks, analyses=[strict], guards=[guard])
+
+    story = simulate(strategy, World(load=50, candidate=Behaviour(errors=0.1)))
+
+    assert story.rolled_back
+    assert story.highest == percent(highest)
 
 
 @pytest.mark.parametrize(("slower", "promoted"), [(1.0, True), (3.0, False)])
