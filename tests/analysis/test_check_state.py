@@ -16,12 +16,16 @@ from progressive import Action, Budget, Tolerance, minutes, seconds
 from progressive.analysis import Judgement, Verdict
 from progressive.analysis.check_state import CheckState, action_for, reset_failures, update
 
+MISSING = Verdict.MISSING
 
-def told(*verdicts: Any, tolerance: Tolerance | None = None) -> CheckState:
+
+def told(
+    *verdicts: Any, tolerance: Tolerance | None = None, begin: CheckState | None = None
+) -> CheckState:
     """The tally after looks with these verdicts; ``starved`` is a NO_DATA of the candidate
     alone.
     """
-    check_state, every = CheckState(), seconds(30)
+    check_state, every = begin or CheckState(), seconds(30)
     for n, verdict in enumerate(verdicts):
         starved = verdict == "starved"
         judgement = Judgement(
@@ -102,6 +106,47 @@ BUDGETS: tuple[tuple[str, Tolerance, tuple[Any, ...], bool, Action | None], ...]
         False,
         None,
     ),
+    (
+        "in all it is a third, whatever came between",
+        Tolerance(inconclusive=Budget(looks=2, in_all=2)),
+        (INCONCLUSIVE,) * 2 + (PASS, FAIL, "starved", ERROR, INCONCLUSIVE),
+        False,
+        Action.HOLD,
+    ),
+    (
+        "in all there are two",
+        Tolerance(inconclusive=Budget(in_all=2)),
+        (INCONCLUSIVE, PASS, FAIL, "starved", ERROR, INCONCLUSIVE),
+        False,
+        None,
+    ),
+    (
+        "each verdict is counted in its own budget",
+        Tolerance(
+            inconclusive=Budget(in_all=1),
+            no_data=Budget(in_all=1),
+            no_answer=Budget(in_all=1),
+            missing=Budget(in_all=1),
+        ),
+        (INCONCLUSIVE, PASS, "starved", PASS, ERROR, PASS, MISSING),
+        False,
+        None,
+    ),
+    *(
+        (
+            f"a second of {verdict} is one too many",
+            Tolerance(
+                inconclusive=Budget(in_all=1),
+                no_data=Budget(in_all=1),
+                no_answer=Budget(in_all=1),
+                missing=Budget(in_all=1),
+            ),
+            (INCONCLUSIVE, PASS, "starved", PASS, ERROR, PASS, MISSING, PASS, verdict),
+            False,
+            Action.HOLD,
+        )
+        for verdict in (INCONCLUSIVE, "starved", ERROR, MISSING)
+    ),
     ("errors for two minutes after the first", Tolerance(), (ERROR,) * 5, False, Action.ROLL_BACK),
     ("for less", Tolerance(), (ERROR,) * 4, False, None),
     ("at full traffic it holds instead", Tolerance(), (ERROR,) * 5, True, Action.HOLD),
@@ -179,6 +224,11 @@ def test_a_tally_counts_and_a_resume_forgives_without_forgetting_what_was_learne
         0,
         None,
     )
+    tolerance = Tolerance(inconclusive=Budget(in_all=1))
+    twice = told(INCONCLUSIVE, PASS, INCONCLUSIVE, tolerance=tolerance)
+    assert action_for(twice, tolerance, full=False) is not None
+    resumed = told(INCONCLUSIVE, tolerance=tolerance, begin=reset_failures(twice))
+    assert action_for(resumed, tolerance, full=False) is None
     assert (forgiven.looks, forgiven.passes, forgiven.memory) == (4, 1, (1.0, 2.0))
 
 

@@ -282,8 +282,8 @@ DESCRIPTIONS: tuple[Case, ...] = (
         "a budget without an end",
         Budget,
         (
-            "Budget(looks=None, within=None, then='hold'): give looks= or within=, or neither "
-            "and then=Action.WAIT (the step's deadline decides)"
+            "Budget(looks=None, within=None, in_all=None, then='hold'): give one of the limits, "
+            "or none and then=Action.WAIT (the step's deadline decides)"
         ),
     ),
     (

@@ -242,13 +242,17 @@ class Played(World):
             commands = self.decided(*(self.do(command) for command in commands))
         return self
 
+    def go_on_to_its_wake(self) -> None:
+        """One whole tick, and then it is time for the next."""
+        self.go_on()
+        self.now = max(self.now + timedelta(milliseconds=1), self.rollout.wake_at or self.now)
+
     def until_that(self, wanted: Callable[[Rollout], bool], most: int = 60) -> Played:
         """Tick at every ``wake_at`` until it is so."""
         for _ in range(most):
             if wanted(self.rollout):
                 return self
-            self.go_on()
-            self.now = max(self.now + timedelta(milliseconds=1), self.rollout.wake_at or self.now)
+            self.go_on_to_its_wake()
         raise AssertionError(f"it never came to that: {self.rollout!r}")
 
     def until_it_serves(self, weight: float) -> Played:
@@ -862,6 +866,29 @@ def canary_with_stalls() -> Played:
     return world.until_over()
 
 
+def canary_blind_now_and_then() -> Played:
+    """Every other minute is not answered, and more than three of them are too many in all."""
+    too_many = Budget(in_all=3, then=Action.ROLL_BACK)
+    world = Played(
+        strategy=Canary(
+            weights=percents(20, 100),
+            bake=minutes(30),
+            checks=[plain(ERRORS, at_most=percent(50), tolerance=Tolerance(no_answer=too_many))],
+            interval=minutes(1),
+        ),
+        owned=True,
+        readings=True,
+        small=True,
+        early=True,
+        clumps=True,
+    )
+    world.until_it_serves(20)
+    while not world.rollout.over:
+        world.silent = world.now.minute % 2 == 1
+        world.go_on_to_its_wake()
+    return world
+
+
 def taken_back_by_hand() -> Played:
     """Somebody took all traffic back with nothing but the router, and left a closed marker."""
     world = Played(
@@ -952,6 +979,7 @@ TRANSCRIPTS = (
     canary_looked_at_early,
     canary_with_stalls,
     canary_with_other_buckets,
+    canary_blind_now_and_then,
 )
 
 
@@ -1050,6 +1078,9 @@ STATES: dict[str, Callable[[Any], Any]] = {
         )
         and all(t.get("looks", 0) > 9 for t in _tallies(s))
         and _phase(s) == "progressing"
+    ),
+    "unclear-in-all": lambda s: (
+        _phase(s) == "progressing" and any(sum(t.get("unclear", ())) > 1 for t in _tallies(s))
     ),
     "tail": lambda s: any("tail" in each for each in _series(s)),
     "reading": lambda s: any("reading" in each for each in _series(s)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 import attrs
 
@@ -23,14 +24,22 @@ __all__ = [
 ]
 
 
+UNCLEAR: Final = (Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR, Verdict.MISSING)
+"""The verdicts that are neither pass nor fail."""
+
+_NONE: Final = (0, 0, 0, 0)
+
+
 @attrs.frozen(kw_only=True)
 class CheckState:
     """The verdicts of one check so far. Its size does not grow with the number of looks.
 
     ``passes_at_weight`` and ``looks_at_weight`` count since the traffic was last changed;
-    ``failures`` and ``consecutive_failures`` since the last resume. The ``stuck`` fields describe
-    the latest unbroken run of looks that were neither pass nor fail; ``unanswered_since`` is when
-    the first of a run of unanswered or missing looks was taken, where the budget goes by that.
+    ``failures``, ``consecutive_failures`` and ``unclear`` since the last resume. The ``stuck``
+    fields describe the latest unbroken run of looks that were neither pass nor fail;
+    ``unanswered_since`` is when the first of a run of unanswered or missing looks was taken, where
+    the budget goes by that; ``unclear`` counts the looks of each verdict of `UNCLEAR` in all, where
+    the budget does.
     """
 
     verdict: Verdict | None = None
@@ -47,6 +56,7 @@ class CheckState:
     stuck_since: datetime | None = attrs.field(default=None, metadata=fields.stored_as("bad_since"))
     stuck_until: datetime | None = attrs.field(default=None, metadata=fields.stored_as("bad_until"))
     unanswered_since: datetime | None = None
+    unclear: tuple[int, int, int, int] = _NONE
     memory: Memory = None
 
 
@@ -93,8 +103,17 @@ def update(
         stuck_since, stuck_until = state.stuck_since, end
     else:
         stuck_verdict, stuck_looks, stuck_since, stuck_until = verdict, 1, start, end
-    unanswered_since, taken = None, taken or end
-    if stuck_verdict is not None and budget_of(tolerance, stuck_verdict).both:
+    unanswered_since, taken, unclear = None, taken or end, state.unclear
+    budget = None if stuck_verdict is None else budget_of(tolerance, stuck_verdict)
+    if budget is not None and budget.in_all is not None:
+        inconclusive, starved, errors, missing = unclear
+        unclear = (
+            inconclusive + (verdict is Verdict.INCONCLUSIVE),
+            starved + (verdict is Verdict.NO_DATA),
+            errors + (verdict is Verdict.ERROR),
+            missing + (verdict is Verdict.MISSING),
+        )
+    if budget is not None and budget.both:
         before = state.unanswered_since if goes_on else None
         unanswered_since = before or taken
         stuck_until = taken
@@ -115,6 +134,7 @@ def update(
         stuck_since=stuck_since,
         stuck_until=stuck_until,
         unanswered_since=unanswered_since,
+        unclear=unclear,
         memory=memory,
     )
 
@@ -131,7 +151,13 @@ def _goes_on(before: Verdict | None, verdict: Verdict, tolerance: Tolerance) -> 
 
 def reset_failures(state: CheckState) -> CheckState:
     """Return the state after a resume: failure counters are cleared, sequential evidence stays."""
-    return evolve(reset_for_new_traffic(state), failures=0, consecutive_failures=0, failed=False)
+    return evolve(
+        reset_for_new_traffic(state),
+        failures=0,
+        consecutive_failures=0,
+        failed=False,
+        unclear=_NONE,
+    )
 
 
 def reset_for_new_traffic(state: CheckState) -> CheckState:
@@ -183,15 +209,22 @@ def action_for(state: CheckState, tolerance: Tolerance, *, full: bool) -> tuple[
     )
     too_many = budget.looks is not None and state.stuck_looks > budget.looks
     too_long = budget.within is not None and stretch >= budget.within
-    if not (too_many and too_long if budget.both else too_many or too_long):
+    in_a_run = too_many and too_long if budget.both else too_many or too_long
+    in_all = budget.in_all is not None and _in_all(state, state.stuck_verdict) > budget.in_all
+    if not (in_a_run or in_all):
         return None
     return (Action.HOLD if full and budget.then is Action.ROLL_BACK else budget.then), state.why
 
 
+def _in_all(state: CheckState, verdict: Verdict) -> int:
+    """Return how many looks of an unclear verdict were counted in all."""
+    return state.unclear[UNCLEAR.index(verdict)]
+
+
 def budget_of(tolerance: Tolerance, verdict: Verdict) -> Budget:
     """Return how many looks of a verdict that is neither pass nor fail are tolerated."""
-    return {
-        Verdict.INCONCLUSIVE: tolerance.inconclusive,
-        Verdict.NO_DATA: tolerance.no_data,
-        Verdict.MISSING: tolerance.missing,
-    }.get(verdict, tolerance.no_answer)
+    if verdict is Verdict.INCONCLUSIVE:
+        return tolerance.inconclusive
+    if verdict is Verdict.NO_DATA:
+        return tolerance.no_data
+    return tolerance.missing if verdict is Verdict.MISSING else tolerance.no_answer

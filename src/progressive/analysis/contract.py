@@ -53,13 +53,15 @@ class Judgement:
 
 @attrs.frozen(kw_only=True)
 class Budget:
-    """A limit on an unbroken run of looks that neither pass nor fail, and the action beyond it.
+    """A limit on looks that neither pass nor fail, and the action beyond it.
 
-    * ``looks``: the most looks of such a run; one more exceeds the budget. None: no limit.
+    * ``looks``: the most looks of an unbroken run; one more exceeds the budget. None: no limit.
     * ``within``: a run that lasts this long exceeds the budget. None: no limit.
-    * ``then``: the action when either is exceeded; WAIT if and only if both are None.
-    * ``both``: whether only both together exceed it, counted from when the first look of the run
-      was taken and not from where its window begins.
+    * ``then``: the action when one is exceeded; WAIT if and only if all are None.
+    * ``both``: whether only looks and time together exceed it, counted from when the first look of
+      the run was taken and not from where its window begins.
+    * ``in_all``: the most looks since the beginning or the last resume, in a row or not; one more
+      exceeds the budget. None: no limit.
     """
 
     looks: int | None = attrs.field(default=None, validator=fields.optional(fields.at_least(0)))
@@ -72,15 +74,17 @@ class Budget:
         default=Action.HOLD, converter=action_of, validator=fields.is_one_of(Action)
     )
     both: bool = attrs.field(default=False, validator=fields.is_a(bool, "True or False"))
+    in_all: int | None = attrs.field(default=None, validator=fields.optional(fields.at_least(0)))
 
     def __attrs_post_init__(self) -> None:
         if self.both and (self.looks is None or self.within is None):
             raise StrategyError("Budget(both=True): give looks= and within=")
-        if (self.looks is None and self.within is None) is not (self.then is Action.WAIT):
-            given = f"looks={self.looks!r}, within={self.within!r}, then={self.then.value!r}"
+        limits = {"looks": self.looks, "within": self.within, "in_all": self.in_all}
+        if (set(limits.values()) == {None}) is not (self.then is Action.WAIT):
+            given = ", ".join(f"{name}={value!r}" for name, value in limits.items())
             raise StrategyError(
-                f"Budget({given}): give looks= or within=, or neither and then=Action.WAIT "
-                "(the step's deadline decides)"
+                f"Budget({given}, then={self.then.value!r}): give one of the limits, or none and "
+                "then=Action.WAIT (the step's deadline decides)"
             )
 
 
@@ -227,7 +231,7 @@ def may_look_early(check: Check) -> bool:
     given = check.tolerance
     budgets = (given.inconclusive, given.no_data, given.no_answer, given.missing)
     return getattr(check, "anytime", False) and not any(
-        each.looks and not each.both for each in budgets
+        (each.looks and not each.both) or each.in_all for each in budgets
     )
 
 

@@ -309,16 +309,18 @@ def _made(kind: Any) -> st.SearchStrategy[Any]:
 _LOOKS_TOLERATED: Final = st.none() | st.integers(0, 99)
 _ENDINGS: Final = st.sampled_from([Action.ROLL_BACK, Action.HOLD])
 _BUDGETS: Final = st.builds(
-    lambda looks, within, then, both: Budget(
+    lambda looks, within, then, both, in_all: Budget(
         looks=looks,
         within=within,
-        then=Action.WAIT if looks is within is None else then,
+        then=Action.WAIT if looks is within is in_all is None else then,
         both=both and None not in (looks, within),
+        in_all=in_all,
     ),
     _LOOKS_TOLERATED,
     st.none() | DURATIONS,
     _ENDINGS,
     st.booleans(),
+    _LOOKS_TOLERATED,
 )
 _TOLERANCES: Final = st.builds(
     Tolerance,

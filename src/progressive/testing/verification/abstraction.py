@@ -34,10 +34,11 @@ from either state, but not with another perturbation in the same tick.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from progressive.analysis.check_state import CheckState, budget_of
+from progressive.analysis.check_state import UNCLEAR, CheckState, budget_of
 from progressive.analysis.contract import Tolerance, Verdict
 from progressive.engine.ownership import FORGOTTEN
 from progressive.engine.routing import DRIFT_SPAN
@@ -190,6 +191,7 @@ def _failures(check_state: CheckState, tolerance: Tolerance) -> tuple[object, ..
         None if most is None else min(check_state.failures, most + 1),
         min(check_state.consecutive_failures, tolerance.in_a_row),
         check_state.failed,
+        *(_unclear(check_state, tolerance) if any(check_state.unclear) else ()),
     )
 
 
@@ -206,6 +208,14 @@ def _run(check_state: CheckState, tolerance: Tolerance, verdict: Verdict) -> obj
         None if budget.looks is None else min(check_state.stuck_looks, 1 + budget.looks),
         budget.within is not None and lasted >= budget.within,
     )
+
+
+def _unclear(check_state: CheckState, tolerance: Tolerance) -> Iterator[int]:
+    """Yield how much of each budget is used that counts looks in all."""
+    for verdict, count in zip(UNCLEAR, check_state.unclear, strict=True):
+        most = budget_of(tolerance, verdict).in_all
+        if most is not None:
+            yield min(count, 1 + most)
 
 
 def _routing(rollout: Rollout) -> object:
