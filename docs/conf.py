@@ -44,6 +44,7 @@ autodoc_class_signature = "mixed"
 html_theme = "furo"
 html_title = "progressive"
 html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 html_show_sphinx = False
 
 READABLE = (

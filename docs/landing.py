@@ -41,14 +41,15 @@ def picture() -> str:
 
 def table() -> str:
     """Every class of every adapter, with the first words of its docstring, in Markdown."""
-    rows = ["| | | in | what it is |", "|---|---|---|---|"]
+    rows = ["| | what it is |", "|---|---|"]
     for folder, (called, verb) in KINDS.items():
-        first = called
+        rows.append(f"| **{called}** | |")
         for name, path in modules(f"progressive.{folder}"):
             for made, told in classes(path):
                 if _is_public(name) and verb in vars_of(import_module(name), made):
-                    rows.append(f"| {first} | `{made}` | `{name}` | {told} |")
-                    first = ""
+                    rows.append(
+                        f"| {{py:class}}`~{name}.{made}`<br><small>{name}</small> | {told} |"
+                    )
     return "\n".join(rows) + "\n"
 
 

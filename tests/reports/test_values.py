@@ -110,7 +110,7 @@ def test_marks_that_stand_for_several_looks_say_so() -> None:
     ]
     drawn = lane(check_records(Record.of(notes, None))[0], SPAN)
 
-    assert drawn is not None and "value (the gravest of up to 9 looks)" in words(drawn)
+    assert drawn is not None and "value (each mark the gravest of up to 9 looks)" in words(drawn)
 
 
 def test_without_numbers_or_limits_there_is_less_to_draw() -> None:

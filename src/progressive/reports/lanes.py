@@ -141,13 +141,17 @@ def told(mark: Mark) -> str:
     return said if mark.merged == 1 else f"{said} (the gravest of {mark.merged:,} looks)"
 
 
+def gravest_of(merged: int) -> str:
+    """Say that marks stand for up to so many looks."""
+    return "" if merged == 1 else f" (each mark the gravest of up to {merged:,} looks)"
+
+
 def strips(checks: Sequence[CheckRecord], span: Span) -> list[Block]:
     """Draw the verdicts of each check in a row under its name; checks past the most are counted."""
     blocks = []
     for check in checks[:STRIPS]:
         marks = check.marks(span)
-        merged = max([each.merged for each in marks], default=1)
-        name = check.key if merged == 1 else f"{check.key} (the gravest of up to {merged:,} looks)"
+        name = check.key + gravest_of(max([each.merged for each in marks], default=1))
         inside = [label(0.5, 11, name, "name"), across("grid", 23)]
         inside += [mark(each.note.verdict, span.x(each.note.at), 23, told(each)) for each in marks]
         blocks.append(Block(36, joined(inside)))

@@ -215,7 +215,7 @@ def _own(check: Check | None) -> Quantity:
 _ROWS: Final = (
     _Row(
         "ratio",
-        _always("rate, as a multiple of the control's", manifold, multiple=True),
+        _always("times the control's rate", manifold, multiple=True),
         of_margin,
         low="ratio_low",
         high="ratio_high",

@@ -10,7 +10,7 @@ import attrs
 
 from .drawing import Block, across, label, line, mark, marked, percent, upright
 from .judged import CheckRecord, Mark
-from .lanes import told
+from .lanes import gravest_of, told
 from .markup import Html, joined, tag, text
 from .readings import Quantity, Reading
 from .times import LEFT, WIDE, Span
@@ -107,10 +107,8 @@ def values(check: CheckRecord, span: Span, *, named: bool) -> Block | None:
         return None
     readings = [found for _, found in drawn]
     quantity, scale = readings[-1].quantity, scale_of(readings)
-    merged = max(each.merged for each, _ in drawn)
-    name = f"{check.key}: {quantity.what}" if named else quantity.what
-    if merged > 1:
-        name += f" (the gravest of up to {merged:,} looks)"
+    merged = gravest_of(max(each.merged for each, _ in drawn))  # said beside the name, if it is
+    name = f"{check.key}: {quantity.what}" if named else f"{quantity.what}{merged}"
     inside = [
         label(0.5, 12, name, "name"),
         *_edges(quantity, scale),
