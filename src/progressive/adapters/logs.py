@@ -2,7 +2,8 @@
 `logging`.
 
 * ``progressive.rollout``: what is decided and why, a record for each note.
-* ``progressive.adapters``: what is tried again. What fails in the end is a note.
+* ``progressive.adapters``: what is tried again, and what a router that is only read would write.
+  What fails in the end is a note.
 * ``progressive.notify``: messages that could not be sent, or not yet.
 * ``progressive.stores``: what is stored and can't be read, when rollouts are listed.
 * ``progressive.passes``: what a pass over all that is due has not done in time.

@@ -1,0 +1,90 @@
+"""A router that is only looked at: for a rehearsal of a script against production."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+from progressive.adapters.logs import ADAPTERS
+from progressive.adapters.waiting import Apart
+from progressive.errors import Failure, RouterError, StrategyError
+from progressive.model import fields
+from progressive.model.release import Release
+from progressive.model.router_state import Capabilities, Marker, Served
+from progressive.model.traffic import Traffic
+
+if TYPE_CHECKING:
+    from progressive.ports import AnyRouter
+
+__all__ = ["ReadOnly"]
+
+
+class ReadOnly:
+    """A router that is read and never written: ``ReadOnly(Envoy(...))``.
+
+    A rollout over it runs its preflight for real: the router, the metrics and the fleet are asked,
+    and what is wrong with any of them is said. Then its first write is refused, and it ends as one
+    that never moved anything. What would have been written is in that error, and logged at INFO by
+    ``progressive.adapters``.
+
+    Raises `StrategyError` for what is no router.
+    """
+
+    def __init__(self, router: AnyRouter) -> None:
+        if not isinstance(getattr(router, "capabilities", None), Capabilities):
+            raise StrategyError(f"ReadOnly: {fields.brief(router)} is no router")
+        self._router = router
+
+    def __repr__(self) -> str:
+        return f"ReadOnly({self._router!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the router can do."""
+        return self._router.capabilities
+
+    def read(self, release: Release) -> Served:
+        """Return what the router serves now."""
+        read = getattr(self._router, "read", None)
+        if read is None:
+            raise RouterError(
+                "it has aread and no read: drive it with asyncio", failure=Failure.PERMANENT
+            )
+        found: Served = read(release)
+        return found
+
+    async def aread(self, release: Release) -> Served:
+        """`read`, asynchronously."""
+        aread = getattr(self._router, "aread", None)
+        if aread is None:
+            return await Apart(partial(self.read, release)).await_()
+        found: Served = await aread(release)
+        return found
+
+    def apply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> NoReturn:
+        """Refuse as the router would, and else raise `RouterError`, PERMANENT, that says what would
+        have been written.
+        """
+        self.capabilities.refuse(release, traffic)
+        self._refuse(self.read(release), release, traffic, marker, expect)
+
+    async def aapply(
+        self, release: Release, traffic: Traffic, *, marker: Marker, expect: str | None
+    ) -> NoReturn:
+        """`apply`, asynchronously."""
+        self.capabilities.refuse(release, traffic)
+        self._refuse(await self.aread(release), release, traffic, marker, expect)
+
+    def _refuse(
+        self, there: Served, release: Release, traffic: Traffic, marker: Marker, expect: str | None
+    ) -> NoReturn:
+        there.refuse_overtaken(marker, expect)
+        now = str(there.traffic) if there.converged else f"{there.traffic} in a part of it"
+        would = (
+            f"read-only: {release.service} would be told to serve {traffic} (marker "
+            f"{marker.generation}:{marker.serial}); it serves {now}, and nothing was written"
+        )
+        ADAPTERS.info("%s", would)
+        raise RouterError(would, failure=Failure.PERMANENT)
